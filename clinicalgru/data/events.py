@@ -1,0 +1,94 @@
+"""Events: the checked long table, its stays, and the ledger of how it came to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clinicalgru.data.ledger import Ledger
+from clinicalgru.data.variables import Variable
+
+HOUR = 3_600_000_000  # microseconds
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Validated measurements of stays, in canonical order (patient, stay, available_at, time, variable).
+
+    facts       Arrow table, one row a measurement: stay (position in `stays`), available and time (microseconds),
+                variable (position in `variables`), value (in the variable's own unit); memory-mapped from disk
+    coded       Arrow table, one row a coded event (diagnosis, drug, ...): stay, available, time, code (position in
+                `vocabulary`)
+    vocabulary  the codes, as "variable//code"
+    stays       patient_id, stay_id, start, end (microseconds, may be missing), static descriptors, outcomes
+    variables   series variables that occur, sorted by name
+    statics     static descriptors that occur; categories as position among the variable's levels
+    outcomes    names of the outcome columns of `stays` (missing = not recorded)
+    ledger      rows in = used + merged + rejected, by reason
+    dated       True where times are dates; False where they are hours since the stay's start
+    source      where the data came from, in words
+    simulated   True where the patients are not real
+    """
+
+    facts: pa.Table
+    coded: pa.Table
+    vocabulary: tuple[str, ...]
+    stays: pd.DataFrame
+    variables: tuple[Variable, ...]
+    statics: tuple[Variable, ...]
+    outcomes: tuple[str, ...]
+    ledger: Ledger
+    dated: bool
+    source: str
+    simulated: bool = False
+    _disk: Any = field(default=None, repr=False)  # keeps the memory-mapped folder alive
+
+    def __len__(self) -> int:
+        return self.facts.num_rows + self.coded.num_rows
+
+    def to_frame(self) -> pd.DataFrame:
+        """All measurements as a table for people: patient_id, stay_id, time, available_at, variable, value, unit."""
+        stay = self.facts["stay"].to_numpy()
+        names = np.array([variable.name for variable in self.variables], dtype=object)
+        units = np.array([variable.unit for variable in self.variables], dtype=object)
+        variable = self.facts["variable"].to_numpy()
+        return pd.DataFrame(
+            {
+                "patient_id": self.stays["patient_id"].to_numpy()[stay],
+                "stay_id": self.stays["stay_id"].to_numpy()[stay],
+                "time": self._clock(self.facts["time"].to_numpy()),
+                "available_at": self._clock(self.facts["available"].to_numpy()),
+                "variable": names[variable] if len(names) else [],
+                "value": self.facts["value"].to_numpy(),
+                "unit": units[variable] if len(units) else [],
+            }
+        )
+
+    def counts(self) -> pd.DataFrame:
+        """Measurements and stays of each variable."""
+        table = self.facts.group_by("variable").aggregate([("value", "count"), ("stay", "count_distinct")]).to_pandas()
+        table.insert(0, "name", [self.variables[i].name for i in table.pop("variable")])
+        return table.set_axis(["variable", "measurements", "stays"], axis=1).sort_values("variable", ignore_index=True)
+
+    def _clock(self, microseconds: np.ndarray) -> np.ndarray:
+        return microseconds.view("datetime64[us]") if self.dated else microseconds.view("timedelta64[us]")
+
+    def __repr__(self) -> str:
+        return (
+            f"Events({len(self):,} events of {len(self.stays):,} stays, {len(self.variables)} variables, {self.source})"
+        )
+
+
+def first_times(facts: pa.Table, coded: pa.Table, stays: int) -> np.ndarray:
+    """(stay,) microseconds of the earliest event of each stay; 0 for a stay without any."""
+    first = np.full(stays, np.iinfo(np.int64).max)
+    for table in (facts, coded):
+        earliest = table.group_by("stay").aggregate([("time", "min")])
+        position = earliest["stay"].to_numpy()
+        first[position] = np.minimum(first[position], pc.cast(earliest["time_min"], pa.int64()).to_numpy())
+    return np.where(first == np.iinfo(np.int64).max, 0, first)

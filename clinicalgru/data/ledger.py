@@ -1,0 +1,95 @@
+"""The ledger every load ends in: rows in = used + merged + rejected, by reason, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+MISSING = "missing value"  # a row without a value is a measurement not made, not a fault of the extract
+FINDINGS = ["reason", "variable", "series", "rows", "where"]
+
+
+def no_findings() -> pd.DataFrame:
+    """An empty table of rejected rows."""
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in FINDINGS})
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """What became of each row of an extract.
+
+    rows_in      data rows read
+    used         rows kept as a measurement or a coded event
+    descriptors  rows kept as a descriptor of the stay (age, sex, ...) or that only repeat its identifier
+    merged       further values of one variable at one instant, joined into a mean with the one that is counted as used
+    findings     rejected rows: reason, variable ("" where the row names none), series (False for a descriptor),
+                 rows, where (file, row and column of the first)
+    converted    rows converted from another unit, by "variable: unit -> unit"
+    notes        other counts worth knowing, by name
+
+    >>> ledger = Ledger(rows_in=5, used=3, descriptors=1, merged=1)
+    >>> ledger.rejected
+    {}
+    >>> Ledger(rows_in=5, used=3, descriptors=0, merged=1)
+    Traceback (most recent call last):
+    AssertionError: the ledger does not balance: 5 rows in, 4 accounted for
+    """
+
+    rows_in: int
+    used: int
+    descriptors: int
+    merged: int
+    findings: pd.DataFrame = field(default_factory=no_findings)
+    converted: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        accounted = self.used + self.descriptors + self.merged + sum(self.rejected.values())
+        assert accounted == self.rows_in, (
+            f"the ledger does not balance: {self.rows_in} rows in, {accounted} accounted for"
+        )
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """Rejected rows by reason, most frequent first; a row without a value counts as `missing value`."""
+        by_reason = (
+            self.findings.groupby("reason", sort=False)["rows"].sum().sort_values(ascending=False, kind="stable")
+        )
+        return {str(reason): int(rows) for reason, rows in by_reason.items()}
+
+    @property
+    def missing(self) -> int:
+        """Rows that name a variable but hold no value."""
+        return self.rejected.get(MISSING, 0)
+
+    @property
+    def faults(self) -> int:
+        """Rejected rows other than those without a value: what the limit on rejected rows is held against."""
+        return sum(self.rejected.values()) - self.missing
+
+    @property
+    def measurements(self) -> int:
+        """Rows that hold a value of a series variable, whether kept, merged or outside the plausible range."""
+        implausible = self.findings.query("reason == 'implausible' and series")["rows"].sum()
+        return self.used + self.merged + int(implausible)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The ledger as a table of `what` and `rows`."""
+        lines = [("rows in", self.rows_in), ("used", self.used), ("descriptors", self.descriptors)]
+        lines.append(("merged", self.merged))
+        lines += [(f"rejected: {reason}", rows) for reason, rows in self.rejected.items()]
+        lines += [(f"converted: {units}", rows) for units, rows in self.converted.items()]
+        lines += list(self.notes.items())
+        return pd.DataFrame(lines, columns=["what", "rows"])
+
+    def __str__(self) -> str:
+        lines = [f"{row.what:<52}{row.rows:>14,}" for row in self.to_frame().itertuples()]
+        for row in self.findings.itertuples():
+            if row.reason != MISSING:
+                lines.append(f"  {row.reason} {row.variable}: {row.rows:,}, first at {row.where}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.to_frame().to_html(index=False)

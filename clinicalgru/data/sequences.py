@@ -1,0 +1,174 @@
+"""Sequences: ragged facts of the stays a task asks about, one entry per measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clinicalgru.data.task import Task
+from clinicalgru.data.variables import Variable
+from clinicalgru.errors import ArgumentError, VariableMismatch
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """What was known of each stay at its prediction time; nothing is filled, scaled or padded.
+
+    patient, stay     (stay,) identifiers
+    starts            (stay + 1,) the facts of stay i are starts[i] to starts[i + 1]
+    hours             (fact,) when the value became known, hours since the anchor, ascending within a stay
+    delay             (fact,) hours between measurement and then
+    variable          (fact,) position in `variables`
+    value             (fact,) in the variable's own unit
+    code_starts       (stay + 1,) likewise for coded events
+    code_hours, code  (coded event,) hours since the anchor, position in `vocabulary`
+    static            (stay, static) descriptors; NaN = unknown; a category as its position among the levels
+    outcome           (stay,) NaN = not recorded
+    predicted_at      (stay,) microseconds since 1970 of the prediction; 0 where the extract has no dates
+    flow              how many stays were left after each step of the selection
+    """
+
+    variables: tuple[Variable, ...]
+    statics: tuple[Variable, ...]
+    vocabulary: tuple[str, ...]
+    task: Task
+    patient: np.ndarray
+    stay: np.ndarray
+    starts: np.ndarray
+    hours: np.ndarray
+    delay: np.ndarray
+    variable: np.ndarray
+    value: np.ndarray
+    code_starts: np.ndarray
+    code_hours: np.ndarray
+    code: np.ndarray
+    static: np.ndarray
+    outcome: np.ndarray
+    predicted_at: np.ndarray
+    dated: bool
+    source: str
+    simulated: bool = False
+    flow: tuple[tuple[str, int], ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.stay)
+
+    def __getitem__(self, which: Any) -> Sequences:
+        """The stays at these positions (list, array, slice or mask), in that order."""
+        if isinstance(which, int | np.integer):
+            raise ArgumentError("a list of positions", "one number", f"Write sequences[[{which}]].")
+        index = np.arange(len(self))[which]
+        facts, starts = ranges(self.starts, index)
+        codes, code_starts = ranges(self.code_starts, index)
+        by_stay = {name: getattr(self, name)[index] for name in ("patient", "stay", "static", "outcome", "predicted_at")}
+        by_fact = {name: getattr(self, name)[facts] for name in ("hours", "delay", "variable", "value")}
+        by_code = {name: getattr(self, name)[codes] for name in ("code_hours", "code")}
+        return replace(self, starts=starts, code_starts=code_starts, **by_stay, **by_fact, **by_code)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(stay,) measurements of each stay."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def new_step(self) -> np.ndarray:
+        """(fact,) True where a fact is the first of a distinct hour of its stay."""
+        first = np.ones(len(self.hours), dtype=bool)
+        first[1:] = self.hours[1:] != self.hours[:-1]
+        first[self.starts[:-1][self.counts > 0]] = True
+        return first
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """(stay,) distinct hours of each stay."""
+        before = np.concatenate([[0], np.cumsum(self.new_step)])
+        return np.diff(before[self.starts])
+
+    @property
+    def stay_of_fact(self) -> np.ndarray:
+        """(fact,) position of the stay each fact belongs to."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    def without_facts(self, keep: np.ndarray) -> Sequences:
+        """The same stays with only the facts where `keep` (fact,) is True."""
+        kept = np.concatenate([[0], np.cumsum(keep)])[self.starts]
+        by_fact = {name: getattr(self, name)[keep] for name in ("hours", "delay", "variable", "value")}
+        return replace(self, starts=kept, **by_fact)
+
+    def with_variables(self, variables: Sequence[Variable]) -> Sequences:
+        """The same stays seen through these variables: others are left out, absent ones were never measured.
+
+        Refused: a variable of the same name in another unit.
+        """
+        position = {variable.name: i for i, variable in enumerate(variables)}
+        for ours in self.variables:
+            if ours.name in position and variables[position[ours.name]].unit != ours.unit:
+                other = variables[position[ours.name]].unit
+                raise VariableMismatch(f"{ours.name} in {other}", ours.unit, "Read the extract with the model's units.")
+        number = np.array([position.get(variable.name, -1) for variable in self.variables], dtype=np.int16)
+        renumbered = number[self.variable] if len(number) else self.variable
+        kept = replace(self, variables=tuple(variables), variable=renumbered).without_facts(renumbered >= 0)
+        return kept.sorted()
+
+    def with_statics(self, statics: Sequence[Variable]) -> Sequences:
+        """The same stays with these static descriptors, in this order; absent ones are unknown."""
+        have = {variable.name: i for i, variable in enumerate(self.statics)}
+        columns = [
+            self.static[:, have[s.name]] if s.name in have else np.full(len(self), np.nan, np.float32) for s in statics
+        ]
+        static = np.stack(columns, axis=1) if columns else np.zeros((len(self), 0), np.float32)
+        return replace(self, statics=tuple(statics), static=static)
+
+    def sorted(self) -> Sequences:
+        """Facts in canonical order: stay, hours, time of measurement, variable."""
+        order = np.lexsort((self.variable, -self.delay, self.hours, self.stay_of_fact))
+        return replace(self, **{name: getattr(self, name)[order] for name in ("hours", "delay", "variable", "value")})
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a measurement, for people: stay (position), hours, variable, value, unit, measured_hours."""
+        names = np.array([variable.name for variable in self.variables], dtype=object)
+        units = np.array([variable.unit for variable in self.variables], dtype=object)
+        return pd.DataFrame(
+            {
+                "stay": self.stay_of_fact,
+                "hours": self.hours,
+                "variable": names[self.variable] if len(names) else [],
+                "value": self.value,
+                "unit": units[self.variable] if len(units) else [],
+                "measured_hours": self.hours - self.delay,
+            }
+        )
+
+    def to_dense(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values (stay, step, variable) and hours (stay, step); NaN = not measured, or no such step.
+
+        Of two results of one variable that became known at once, the one measured last is shown.
+        """
+        shape = len(self), int(self.steps.max(initial=0))
+        values = np.full((*shape, len(self.variables)), np.nan, dtype=np.float32)
+        hours = np.full(shape, np.nan)
+        stay = self.stay_of_fact
+        step = np.cumsum(self.new_step) - 1
+        step -= (np.cumsum(self.steps) - self.steps)[stay]
+        hours[stay, step] = self.hours
+        values[stay, step, self.variable] = self.value
+        return values, hours
+
+    def __repr__(self) -> str:
+        return f"Sequences({len(self):,} stays, {len(self.hours):,} measurements, {len(self.variables)} variables)"
+
+
+def ranges(starts: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions starts[i] ... starts[i + 1] - 1 for each i of index, joined, and the starts within them.
+
+    >>> ranges(np.array([0, 2, 5]), np.array([1, 0]))
+    (array([2, 3, 4, 0, 1]), array([0, 3, 5]))
+    """
+    counts = starts[index + 1] - starts[index]
+    joined = np.concatenate([[0], np.cumsum(counts)])
+    return np.arange(joined[-1]) + np.repeat(starts[index] - joined[:-1], counts), joined

@@ -1,0 +1,1 @@
+"""One file per format; each ends in the same checked events and ledger."""

@@ -1,0 +1,271 @@
+"""The intake: rows of any source become checked Events and a ledger, out of core, in DuckDB.
+
+Rules. What is wrong with a whole file (a missing column, another encoding, a broken row) stops the load. What is wrong
+with one row (no identifier, unreadable time, a value that is no number, an unknown variable or unit, a value outside
+the plausible range) rejects that row, counted by reason with the place of the first; above `max_rejected` the load
+stops. A row without a value is a measurement not made: counted, never a fault. The order of rows does not matter.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from clinicalgru.data.variables import Dictionary, Variable
+
+from clinicalgru.data.ledger import Ledger
+from clinicalgru.data.sources.merge import FACTS, merge_instants
+from clinicalgru.data.sources.parse import take_in
+from clinicalgru.data.sources.tables import Part, plain_errors
+from clinicalgru.errors import DictionaryError, InputError
+
+LONG = ("patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code")
+CHUNK = 1_000_000
+COLUMN_OF = {  # the column that a reason speaks of, where it is not `value`
+    "no identifier": "patient_id",
+    "no variable": "variable",
+    "no time": "time",
+    "time not readable": "time",
+    "available_at not readable": "available_at",
+    "unknown variable": "variable",
+    "unknown unit": "unit",
+    "stay not in the stays table": "stay_id",
+}
+
+
+class Intake:
+    """A DuckDB workspace on disk that takes rows in, judges each once, and gives sorted facts and the ledger back."""
+
+    def __init__(
+        self, dictionary: Dictionary, *, source: str, memory_gb: float = 2.0, identifiers: tuple[str, ...] = ()
+    ) -> None:
+        self.disk = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
+        self.dictionary, self.source = dictionary, source
+        self.files: list[str] = []
+        self.sql = duckdb.connect(str(Path(self.disk.name) / "intake.duckdb"))
+        # DuckDB's limit leaves out its result buffers and ours: a third is kept for them
+        self.sql.execute(
+            f"SET memory_limit = '{int(memory_gb * 400)}MB'; SET TimeZone = 'UTC'; SET enable_progress_bar = false"
+        )
+        self.sql.execute(
+            "CREATE TABLE rows (part INTEGER, row BIGINT, patient VARCHAR, stay VARCHAR, time BIGINT, available BIGINT, "
+            "dated BOOLEAN, shifted BOOLEAN, name VARCHAR, unit VARCHAR, value DOUBLE, code VARCHAR, reason VARCHAR)"
+        )
+        self._load_names(identifiers)
+
+    def __enter__(self) -> Intake:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sql.close()
+        (Path(self.disk.name) / "intake.duckdb").unlink(missing_ok=True)
+
+    def _load_names(self, identifiers: tuple[str, ...]) -> None:
+        """Names of this source and the dictionary's own, each with what becomes of its rows."""
+        known = {name: name for name in self.dictionary} | self.dictionary.names(self.source)
+        self.ordered: tuple[Variable, ...] = tuple(self.dictionary[name] for name in sorted(self.dictionary))
+        position = {variable.name: i for i, variable in enumerate(self.ordered)}
+        names = pd.DataFrame(
+            [(alias, position[name], _role(self.dictionary[name]), name) for alias, name in known.items()]
+            + [(alias, -1, "identifier", alias) for alias in identifiers],
+            columns=["name", "variable", "role", "canonical"],
+        )
+        ranges = pd.DataFrame(
+            [(i, *(variable.plausible or (-np.inf, np.inf))) for i, variable in enumerate(self.ordered)],
+            columns=["variable", "low", "high"],
+        )
+        self.sql.register("names_frame", pa.Table.from_pandas(names, preserve_index=False))
+        self.sql.register("ranges_frame", pa.Table.from_pandas(ranges, preserve_index=False))
+        self.sql.execute("CREATE TABLE names AS SELECT * FROM names_frame")
+        self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
+
+    def add(
+        self, part: Part, columns: Mapping[str, str], *, time_format: str | None = None, missing: tuple[float, ...] = ()
+    ) -> None:
+        """Take the rows of one part in; `columns` maps our column names to those of the part."""
+        have = {ours: columns.get(ours, ours) for ours in LONG if columns.get(ours, ours) in part.types}
+        for needed in ("patient_id", "time", "variable", "value"):
+            if needed not in have:
+                fix = f"Name it with columns={{{needed!r}: 'its name there'}}."
+                came = f"columns {', '.join(name for name in part.types if not name.startswith('c_'))}"
+                raise InputError(f"a column {columns.get(needed, needed)}", came, fix, where=part.label)
+        base = len(self.files)
+        self.files += part.files or [part.label]
+        with plain_errors(part.label):
+            self.sql.execute(take_in(part, base, have, time_format=time_format, missing=missing))
+
+    def _place(self, file: int, row: int, reason: str) -> str:
+        return f"{self.files[file]}, row {row}, column {COLUMN_OF.get(reason, 'value')}"
+
+    def settle_clock(self) -> bool:
+        """Whether times are dates (True) or hours (False); refused where both kinds occur."""
+        kinds = self.sql.execute(
+            "SELECT dated, count(*), min_by(part, (part, row)), min_by(row, (part, row)) FROM rows "
+            "WHERE time IS NOT NULL GROUP BY dated ORDER BY 2"
+        ).fetchall()
+        if len(kinds) == 2:
+            rare = "a date" if kinds[0][0] else "a number of hours"
+            fix = "Export all times as dates, or all as hours since the stay's start."
+            raise InputError(
+                "one kind of time", f"{rare} among others", fix, where=self._place(kinds[0][2], kinds[0][3], "no time")
+            )
+        offsets = self.sql.execute(
+            "SELECT count(DISTINCT shifted), min_by(part, (part, row)), min_by(row, (part, row)) FROM rows WHERE shifted IS NOT NULL"
+        ).fetchone()
+        assert offsets is not None
+        if offsets[0] == 2:
+            fix = "Export all times with their UTC offset, or none."
+            raise InputError(
+                "times with or without UTC offset", "both", fix, where=self._place(offsets[1], offsets[2], "no time")
+            )
+        return bool(kinds[0][0]) if kinds else False
+
+    def settle_units(self) -> None:
+        """Factor and offset for each (variable, unit) that occurs; a blank unit is the source's own."""
+        pairs = self.sql.execute(
+            "SELECT DISTINCT n.variable, r.name, r.unit FROM rows r JOIN names n USING (name) WHERE r.reason IS NULL AND r.value IS NOT NULL"
+        ).fetchall()
+        units = []
+        for position, name, unit in pairs:
+            variable = self.ordered[position]
+            own = variable.unit_in.get(self.source, variable.unit)
+            try:
+                conversion = variable.conversion(own if unit is None else unit)
+                units.append((position, name, unit or "", conversion.factor, conversion.offset, True))
+            except DictionaryError:
+                units.append((position, name, unit or "", 1.0, 0.0, False))
+        frame = pd.DataFrame(units, columns=["variable", "name", "unit", "factor", "shift", "known"])
+        frame = frame.astype(
+            {"variable": "int32", "name": str, "unit": str, "factor": float, "shift": float, "known": bool}
+        )
+        self.sql.register("units_frame", pa.Table.from_pandas(frame, preserve_index=False))
+        self.sql.execute("CREATE TABLE units AS SELECT * FROM units_frame")
+
+    def settle_stays(self, stays: pd.DataFrame | None) -> pd.DataFrame:
+        """The stays in canonical order: those of the given table, else all that occur in the rows."""
+        if stays is None:
+            stays = self.sql.execute(
+                "SELECT DISTINCT patient AS patient_id, stay AS stay_id FROM rows WHERE patient IS NOT NULL"
+            ).df()
+        stays = stays.astype({"patient_id": object, "stay_id": object}).sort_values(
+            ["patient_id", "stay_id"], ignore_index=True
+        )
+        keys = pa.table(
+            {
+                "patient": pa.array(stays["patient_id"], pa.string()),
+                "stay": pa.array(stays["stay_id"], pa.string()),
+                "position": pa.array(np.arange(len(stays), dtype=np.int32)),
+            }
+        )
+        self.sql.register("keys_frame", keys)
+        self.sql.execute("CREATE TABLE keys AS SELECT * FROM keys_frame")
+        self.sql.execute(_JUDGED)
+        return stays
+
+    def facts(self) -> tuple[pa.Table, int]:
+        """Sorted measurements, several values of one variable at one instant joined, and how many were merged."""
+        query = (
+            "SELECT position AS stay, available, time, variable::SMALLINT AS variable, value FROM judged "
+            "WHERE reason IS NULL AND role = 'series' ORDER BY position, available, time, variable, value"
+        )
+        path = Path(self.disk.name) / "facts.arrow"
+        merged = 0
+        with plain_errors("the extract"), pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, FACTS) as writer:
+            for batch, joined in merge_instants(self.sql.sql(query).to_arrow_reader(CHUNK)):
+                writer.write_batch(batch)
+                merged += joined
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all(), merged
+
+    def coded(self) -> tuple[pa.Table, tuple[str, ...], int]:
+        """Sorted coded events, their vocabulary, and how many exact repeats were merged."""
+        rows = "FROM judged WHERE reason IS NULL AND role = 'code'"
+        total = self.sql.execute(f"SELECT count(*) {rows}").fetchone()
+        words = self.sql.execute(f"SELECT DISTINCT canonical || '//' || code AS word {rows} ORDER BY word").fetchall()
+        vocabulary = tuple(word for (word,) in words)
+        self.sql.register(
+            "words_frame",
+            pa.table({"word": pa.array(vocabulary, pa.string()), "id": pa.array(range(len(words)), pa.int32())}),
+        )
+        table = self.sql.sql(
+            "SELECT DISTINCT position AS stay, available, time, w.id AS code FROM judged j JOIN words_frame w ON "
+            "w.word = j.canonical || '//' || j.code WHERE reason IS NULL AND role = 'code' ORDER BY ALL"
+        ).to_arrow_table()
+        assert total is not None
+        return table, vocabulary, total[0] - table.num_rows
+
+    def descriptors(self) -> pd.DataFrame:
+        """Static descriptors that came as rows: position, variable, value (the last by time)."""
+        return self.sql.execute(
+            "SELECT position, variable, max_by(value, (time, value)) AS value FROM judged "
+            "WHERE reason IS NULL AND role = 'static' GROUP BY ALL ORDER BY ALL"
+        ).df()
+
+    def ledger(self, merged: int, *, notes: Mapping[str, int]) -> Ledger:
+        """The account of all rows taken in."""
+        counts = dict(
+            self.sql.execute(
+                "SELECT coalesce(role, 'series'), count(*) FROM judged WHERE reason IS NULL GROUP BY 1"
+            ).fetchall()
+        )
+        total = self.sql.execute("SELECT count(*) FROM rows").fetchone()
+        assert total is not None
+        descriptors = counts.get("static", 0) + counts.get("identifier", 0)
+        return Ledger(
+            rows_in=total[0],
+            used=sum(counts.values()) - descriptors - merged,
+            descriptors=descriptors,
+            merged=merged,
+            findings=self._findings(),
+            converted=self._converted(),
+            notes=notes,
+        )
+
+    def _findings(self) -> pd.DataFrame:
+        table = self.sql.execute(
+            "SELECT reason, coalesce(canonical, name, '') AS variable, coalesce(role, '') = 'series' AS series, count(*) AS rows, "
+            "min_by(part, (part, row)) AS part, min_by(row, (part, row)) AS row FROM judged "
+            "WHERE reason IS NOT NULL GROUP BY 1, 2, 3 ORDER BY rows DESC, reason, variable"
+        ).df()
+        table["where"] = [self._place(f.part, f.row, f.reason) for f in table.itertuples()]
+        return table.drop(columns=["part", "row"])
+
+    def _converted(self) -> dict[str, int]:
+        rows = self.sql.execute(
+            "SELECT variable, unit, count(*) FROM judged WHERE reason IS NULL AND (factor <> 1 OR shift <> 0) GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        return {
+            f"{self.ordered[v].name}: {unit or self.ordered[v].unit_in[self.source]} -> {self.ordered[v].unit}": n
+            for v, unit, n in rows
+        }
+
+
+def _role(variable: Variable) -> str:
+    if variable.kind == "code" and not variable.static:
+        return "code"
+    return "static" if variable.static else "series"
+
+
+_JUDGED = """
+CREATE VIEW judged AS
+SELECT r.part, r.row, k.position, r.time, r.available, n.variable, n.role, r.name, n.canonical, r.code, r.unit,
+    (r.value + u.shift) * u.factor AS value, u.factor, u.shift,
+    CASE WHEN r.reason IS NOT NULL THEN r.reason
+         WHEN n.role IS NULL THEN 'unknown variable'
+         WHEN k.position IS NULL THEN 'stay not in the stays table'
+         WHEN n.role IN ('code', 'identifier') THEN NULL
+         WHEN NOT u.known THEN 'unknown unit'
+         WHEN (r.value + u.shift) * u.factor NOT BETWEEN g.low AND g.high THEN 'implausible' END AS reason
+FROM rows r
+LEFT JOIN names n ON n.name = r.name
+LEFT JOIN ranges g ON g.variable = n.variable
+LEFT JOIN units u ON u.name = r.name AND u.unit = coalesce(r.unit, '')
+LEFT JOIN keys k ON k.patient = r.patient AND k.stay = r.stay
+"""

@@ -1,0 +1,117 @@
+"""The stays table and the outcomes table that may accompany an extract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from clinicalgru.data.sources.parse import time_sql, words_sql
+from clinicalgru.data.sources.tables import Part, open_parts, plain_errors, quoted
+from clinicalgru.data.variables import Dictionary, Variable
+from clinicalgru.errors import InputError
+
+TIMES = ("start", "end")
+KEYS = ("patient_id", "stay_id")
+
+
+def read_stays(data: Any, dictionary: Dictionary, *, source: str, columns: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Stays with start and end (microseconds) and static descriptors, and what had to be left out, counted.
+
+    Columns: patient_id, stay_id (optional), start, end (optional, dates), and static variables of the dictionary.
+    Refused: a stay that stands twice, a stay without identifier, a start or end that is no date.
+    """
+    text = _as_text(data, columns)
+    names = {**{name: name for name in dictionary}, **dictionary.names(source)}
+    statics = {column: dictionary[names[column]] for column in text if column in names and dictionary[names[column]].static}
+    table, notes = text[["patient_id", "stay_id"]].copy(), {}
+    for column in TIMES:
+        table[column] = text[column] if column in text else pd.Series(pd.NA, index=text.index, dtype="Int64")
+    for column, variable in statics.items():
+        table[variable.name], lost = static_values(variable, text[column])
+        if lost:
+            notes[f"descriptors not used: {variable.name}"] = lost
+    return table, notes
+
+
+def read_outcomes(data: Any, *, columns: Mapping[str, str], renamed: Mapping[str, str], missing: tuple[float, ...] = ()
+) -> pd.DataFrame:
+    """Outcomes by stay: stay_id (and patient_id where given), then one numeric column each; blank or `missing` = not recorded."""
+    text = _as_text(data, columns, keys=("stay_id",))
+    outcomes = text[[name for name in KEYS if name in text]].copy()
+    for column in text.columns.difference([*KEYS, *TIMES], sort=False):
+        if renamed and column not in renamed:
+            continue
+        number = pd.to_numeric(text[column], errors="coerce")
+        wrong = number.isna() & text[column].notna()
+        if wrong.any():
+            where = f"outcomes, row {int(np.flatnonzero(wrong)[0]) + 2}, column {column}"
+            raise InputError("a number, or blank where not recorded", "text", "Code the outcome as 0 and 1.", where=where)
+        outcomes[renamed.get(column, column)] = number.astype(float).mask(number.isin(missing))
+    return outcomes
+
+
+def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Stays with their outcomes, and how many outcomes belong to no stay of the extract."""
+    keys = [name for name in KEYS if name in outcomes]
+    if keys == ["stay_id"] and stays["stay_id"].duplicated().any():
+        raise InputError("patient_id in the outcomes", "stay_id only, which is not unique", "Add patient_id.", where="outcomes")
+    if outcomes.duplicated(keys).any():
+        row = int(np.flatnonzero(outcomes.duplicated(keys))[0]) + 2
+        raise InputError("each stay once", "a stay twice", "Keep one row a stay.", where=f"outcomes, row {row}")
+    joined = stays.merge(outcomes, on=keys, how="left", indicator=True)
+    known = joined.pop("_merge").eq("both").sum()
+    return joined, len(outcomes) - int(known)
+
+
+def static_values(variable: Variable, text: pd.Series) -> tuple[pd.Series, int]:
+    """Values of a descriptor, categories as their position among the levels; unknown or implausible ones become NaN, counted."""
+    if variable.levels:
+        level = {name: float(i) for i, name in enumerate(variable.levels)}
+        values = text.str.removesuffix(".0").map(level).astype(float)
+    else:
+        values = pd.to_numeric(text, errors="coerce").astype(float)
+        low, high = variable.plausible or (-np.inf, np.inf)
+        values = values.where(values.between(low, high))
+    return values, int((values.isna() & text.notna()).sum())
+
+
+def _as_text(data: Any, columns: Mapping[str, str], keys: tuple[str, ...] = KEYS) -> pd.DataFrame:
+    """All cells as trimmed text (NA where blank), start and end as microseconds."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        frames = [_read(connection, part, columns) for part in open_parts(connection, data)]
+    table = pd.concat(frames, ignore_index=True)
+    if "stay_id" not in table and "patient_id" in table and "stay_id" in keys:
+        table["stay_id"] = table["patient_id"]
+    for key in keys:
+        if key not in table:
+            raise InputError(f"a column {key}", f"columns {', '.join(table)}", f"Name it with columns={{{key!r}: ...}}.")
+        if table[key].isna().any():
+            row = int(np.flatnonzero(table[key].isna())[0]) + 2
+            raise InputError(f"a {key} in every row", "a blank one", "Complete or remove the row.", where=f"row {row}")
+    return table
+
+
+def _read(connection: duckdb.DuckDBPyConnection, part: Part, columns: Mapping[str, str]) -> pd.DataFrame:
+    ours = {theirs: ours for ours, theirs in columns.items()}
+    cells = []
+    for theirs, kind in part.types.items():
+        name = ours.get(theirs, theirs)
+        sql = time_sql(quoted(theirs), kind, None) if name in TIMES else words_sql(quoted(theirs))
+        cells.append(f"{sql} AS {quoted(name)}")
+        if name in TIMES:
+            cells.append(f"{words_sql(quoted(theirs))} AS {quoted('written ' + name)}")
+    with plain_errors(part.label):
+        table = connection.sql(f"SELECT {', '.join(cells)} FROM {part.sql}").df()
+    for name in TIMES:
+        if name in table:
+            lost = table[name].isna() & table.pop(f"written {name}").notna()
+            if lost.any():
+                where = f"{part.label}, row {int(np.flatnonzero(lost)[0]) + part.first_row}, column {name}"
+                raise InputError("a date such as 2031-05-04 13:20", "something else", "Write ISO 8601 dates.", where=where)
+            table[name] = table[name].astype("Int64")
+    return table

@@ -1,0 +1,1 @@
+"""The judge: arrays in, numbers with intervals out; knows no model."""

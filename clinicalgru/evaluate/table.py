@@ -1,0 +1,70 @@
+"""An evaluation as a table to read: plain text, or HTML in a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from clinicalgru.evaluate.metrics import METRICS
+
+if TYPE_CHECKING:
+    from clinicalgru.evaluate.evaluation import Evaluation
+
+
+def heading(evaluation: Evaluation) -> str:
+    """Whom the judgement rests on."""
+    share = 100 * evaluation.events / evaluation.stays
+    return (
+        f"{evaluation.stays:,} stays of {evaluation.patients:,} patients, "
+        f"{evaluation.events:,} with the event ({share:.1f} %)"
+    )
+
+
+def note(evaluation: Evaluation) -> str:
+    """How the intervals came about."""
+    dropped = f", {evaluation.dropped:,} of them left out: one outcome only" if evaluation.dropped else ""
+    return (
+        f"In brackets: 95 % interval, {evaluation.resamples:,} resamples of patients{dropped}; seed {evaluation.seed}."
+    )
+
+
+def metrics_table(evaluation: Evaluation) -> pd.DataFrame:
+    """One row per metric, one column per model: "0.861 (0.842-0.879)"."""
+    frame = evaluation.metrics
+    cells = [_with_interval(*row) for row in frame[["estimate", "low", "high"]].itertuples(index=False)]
+    wide = frame.assign(cell=cells).pivot(index="metric", columns="model", values="cell")
+    wide = wide.loc[list(METRICS), list(evaluation.curves)].rename_axis(index=None, columns=None)
+    return wide.rename(index={metric: f"{about.label} ({_best(about.best)})" for metric, about in METRICS.items()})
+
+
+def differences_table(evaluation: Evaluation) -> pd.DataFrame:
+    """One row per rival and metric: the model minus the rival, and who does better."""
+    name, frame = evaluation.name, evaluation.differences
+    cells = [
+        f"{estimate:+.4f} ({low:+.4f} to {high:+.4f})" for _, _, estimate, low, high, _ in frame.itertuples(index=False)
+    ]
+    rows = [
+        f"{name} - {rival}, {METRICS[metric].label}"
+        for rival, metric in zip(frame["rival"], frame["metric"], strict=True)
+    ]
+    return pd.DataFrame({"difference": cells, "verdict": frame["verdict"].to_list()}, index=rows)
+
+
+def as_html(evaluation: Evaluation) -> str:
+    """Both tables as HTML, names escaped."""
+    tables = [metrics_table(evaluation)]
+    if not evaluation.differences.empty:
+        tables.append(differences_table(evaluation))
+    body = "".join(frame.to_html(escape=True, border=0) for frame in tables)
+    return f"<p>{escape(heading(evaluation))}</p>{body}<p>{escape(note(evaluation))}</p>"
+
+
+def _best(best: str) -> str:
+    return f"{best} is better" if best in ("higher", "lower") else f"{best} is best"
+
+
+def _with_interval(estimate: float, low: float, high: float) -> str:
+    between = " to " if low < 0 else "-"
+    return f"{estimate:.3f} ({low:.3f}{between}{high:.3f})"

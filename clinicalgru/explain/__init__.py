@@ -1,0 +1,1 @@
+"""The why: where a risk came from and how it moved."""

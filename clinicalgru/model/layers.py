@@ -1,0 +1,166 @@
+"""The layers of the network: scaling by quantiles, decay, attention, number embedding, and many members in one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SMALLEST_DECAY = 80.0  # exp(-80): above float32's zero, so that a decay stays positive
+
+
+class QuantileScale(nn.Module):
+    """Each number as the normal score of its rank among the training values; linear between the knots.
+
+    knots (feature, knot) ascending quantiles, learned from training stays only; buffers, saved with the weights.
+    Values beyond what training saw get the outermost score, so that one absurd value cannot take over.
+
+    >>> scale = QuantileScale(1, knots=5)
+    >>> scale.learn(0, np.arange(101.0))
+    >>> scale(torch.tensor([[50.0]])).abs().item() < 1e-3
+    True
+    """
+
+    def __init__(self, features: int, *, knots: int = 65) -> None:
+        super().__init__()
+        self.register_buffer("knots", torch.zeros(features, knots))
+        ranks = torch.linspace(0, 1, knots).clamp(0.002, 0.998)
+        self.register_buffer("scores", math.sqrt(2) * torch.erfinv(2 * ranks - 1))
+        self.register_buffer("learned", torch.zeros(features, dtype=torch.bool))
+        self.knots: Tensor
+        self.scores: Tensor
+        self.learned: Tensor
+
+    def learn(self, feature: int, known: np.ndarray) -> None:
+        """Remember the quantiles of one feature's training values; without any, each later value scores 0."""
+        self.learned[feature] = len(known) > 0
+        if len(known):
+            quantiles = np.quantile(known.astype(np.float64), np.linspace(0, 1, self.knots.shape[1]))
+            self.knots[feature] = torch.from_numpy(quantiles.astype(np.float32))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(stay, feature) -> scores of the same shape; NaN stays NaN."""
+        feature = torch.arange(values.shape[1], device=values.device).expand_as(values)
+        return self.at(values, feature)
+
+    def at(self, values: Tensor, feature: Tensor) -> Tensor:
+        """Scores of single values, each of the feature named beside it; both of any one shape."""
+        flat, which = values.reshape(-1).contiguous(), feature.reshape(-1)
+        left = self._rank(flat, which, right=False)
+        right = self._rank(flat, which, right=True)
+        score = (self._score(left) + self._score(right)) / 2  # equal knots: the middle of their ranks
+        score = torch.where(self.learned[which], score, torch.zeros_like(score))
+        return torch.where(flat.isnan(), flat, score).reshape(values.shape)
+
+    def _rank(self, flat: Tensor, which: Tensor, *, right: bool) -> Tensor:
+        knots = self.knots[which]
+        above = torch.searchsorted(knots, flat[:, None], right=right).squeeze(1).clamp(1, knots.shape[1] - 1)
+        low, high = knots.gather(1, (above - 1)[:, None]).squeeze(1), knots.gather(1, above[:, None]).squeeze(1)
+        part = torch.where(high > low, (flat - low) / (high - low).clamp_min(1e-12), torch.full_like(flat, float(right)))
+        return above - 1 + part.clamp(0, 1)
+
+    def _score(self, rank: Tensor) -> Tensor:
+        low = rank.nan_to_num().floor().long().clamp(0, len(self.scores) - 2)
+        part = rank - low
+        return self.scores[low] + part * (self.scores[low + 1] - self.scores[low])
+
+
+class Decay(nn.Module):
+    """How much of something is kept after a gap: exp(-max(0, w . gap + b)), in (0, 1].
+
+    Source: Che et al. 2018, Eq. 3. DIFF: w is kept at or above zero (softplus), so that no gap can strengthen a memory.
+
+    >>> decay = Decay(3, 2)
+    >>> near, far = decay(torch.ones(1, 3)), decay(torch.full((1, 3), 100.0))
+    >>> bool((far <= near).all())
+    True
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, diagonal: bool = False, start: float = 0.01) -> None:
+        super().__init__()
+        shape = (outputs,) if diagonal else (outputs, inputs)
+        raw = math.log(math.expm1(start if diagonal else start / inputs))
+        self.raw = nn.Parameter(torch.full(shape, raw) + 0.1 * torch.randn(shape))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.diagonal = diagonal
+
+    def forward(self, gap_hours: Tensor) -> Tensor:
+        """(row, inputs) hours -> (row, outputs)."""
+        weight = F.softplus(self.raw)
+        speed = gap_hours * weight + self.bias if self.diagonal else F.linear(gap_hours, weight, self.bias)
+        return torch.exp(-speed.clamp(0, SMALLEST_DECAY))
+
+
+class Attention(nn.Module):
+    """Additive attention over the steps of each stay, with a learned preference for recent hours.
+
+    Source: Bahdanau et al. 2015. DIFF: hours before the end, times a learned rate at or above zero, are subtracted from
+    the score, so that attention knows real time.
+    """
+
+    def __init__(self, hidden: int, size: int = 32) -> None:
+        super().__init__()
+        self.inner = nn.Linear(hidden, size)
+        self.outer = nn.Linear(size, 1, bias=False)
+        self.rate = nn.Parameter(torch.tensor(-4.0))
+
+    def forward(self, states: Tensor, hours_ago: Tensor, stay: Tensor, stays: int) -> tuple[Tensor, Tensor]:
+        """Context (stay, hidden) and weights (row,), which sum to 1 over the steps of each stay.
+
+        states (row, hidden); hours_ago (row,) before the prediction; stay (row,) which stay each row belongs to
+        """
+        score = self.outer(torch.tanh(self.inner(states))).squeeze(1) - F.softplus(self.rate) * hours_ago
+        top = score.detach().new_full((stays,), -torch.inf).scatter_reduce(0, stay, score.detach(), "amax")
+        raised = torch.exp(score - top[stay])
+        total = raised.new_zeros(stays).index_add(0, stay, raised)
+        weight = raised / total[stay]
+        context = states.new_zeros(stays, states.shape[1]).index_add(0, stay, weight[:, None] * states)
+        return context, weight
+
+
+class NumberEmbedding(nn.Module):
+    """Each number as a few: a line, bent at the training quantiles; an unknown number has an embedding of its own.
+
+    Source: Gorishniy et al. 2022, piecewise-linear encoding, version B: a linear embedding plus bins that start at zero.
+    Bins are of equal width in the normal score that `QuantileScale` gives.
+    """
+
+    def __init__(self, features: int, *, bins: int = 8, size: int = 4) -> None:
+        super().__init__()
+        self.line = nn.Parameter(torch.randn(features, size) / math.sqrt(size))
+        self.bent = nn.Parameter(torch.zeros(features, bins, size))
+        self.unknown = nn.Parameter(torch.zeros(features, size))
+        ranks = torch.linspace(0, 1, bins + 1)[1:-1]
+        edges = math.sqrt(2) * torch.erfinv(2 * ranks - 1)
+        self.register_buffer("edges", torch.cat([torch.tensor([-3.0]), edges, torch.tensor([3.0])]))
+        self.edges: Tensor
+
+    def forward(self, scores: Tensor, known: Tensor) -> Tensor:
+        """scores, known (stay, feature), known in [0, 1] -> (stay, feature x size)."""
+        low, high = self.edges[:-1], self.edges[1:]
+        bins = ((scores[..., None] - low) / (high - low)).clamp(0, 1)
+        embedded = scores[..., None] * self.line + torch.einsum("sfb,fbe->sfe", bins, self.bent)
+        return (known[..., None] * embedded + (1 - known[..., None]) * self.unknown).flatten(1)
+
+
+class Members(nn.Module):
+    """Many cheap members that share one net: each scales the inputs in its own way and has its own last layer.
+
+    Source: Gorishniy et al. 2024, TabM-mini.
+    """
+
+    def __init__(self, inputs: int, *, hidden: int, members: int, dropout: float) -> None:
+        super().__init__()
+        self.own = nn.Parameter(torch.randn(members, 1, inputs))
+        self.shared = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout))
+        self.second = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout))
+        self.last = nn.Parameter(torch.randn(members, hidden, 1) / math.sqrt(hidden))
+        self.bias = nn.Parameter(torch.zeros(members, 1, 1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(stay, inputs) -> (member, stay) logits."""
+        hidden = self.second(self.shared(inputs * self.own))
+        return (torch.bmm(hidden, self.last) + self.bias).squeeze(2)

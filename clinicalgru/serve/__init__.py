@@ -1,0 +1,1 @@
+"""The round: bundles and scoring."""

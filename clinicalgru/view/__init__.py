@@ -1,0 +1,1 @@
+"""The window: plots and offline pages; shows results, computes none."""

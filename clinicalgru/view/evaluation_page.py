@@ -1,0 +1,144 @@
+"""How good a model is, said in words and shown in figures, whoever wins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from clinicalgru.evaluate.metrics import METRICS
+from clinicalgru.evaluate.table import differences_table, heading, metrics_table, note
+from clinicalgru.view.markup import Html, table, tag
+from clinicalgru.view.plots import calibration, differences, precision_recall, roc
+from clinicalgru.view.report import figure, page, section, tiles, write
+from clinicalgru.view.words import fixed, interval, records
+
+if TYPE_CHECKING:
+    from clinicalgru.data.ledger import Ledger
+    from clinicalgru.evaluate.evaluation import Evaluation
+
+TILES = ("auroc", "auprc", "brier", "calibration_slope")
+NOTHING: Mapping[str, str] = MappingProxyType({})
+RANKING = "Events found against false alarms, over all thresholds. Up and to the left is better."
+ALARMS = "Of the alarms, how many are true, for each share of events found. Up and to the right is better."
+CALIBRATED = (
+    "On the diagonal, a predicted 30 % comes true in 30 of 100. Each mark is a group of stays, with a 95 % interval."
+)
+APART = (
+    "The model minus its rival on the same patients. Filled: the 95 % interval leaves out 0; open: no clear difference."
+)
+READING = (
+    "Calibration slope below 1: the risks are too extreme; above 1: too timid. Calibration in the large below 0, or "
+    "observed : expected below 1: the risks are too high."
+)
+LIMITS = (
+    "The figures hold for the data named above. Another hospital, year or way of charting can change them.",
+    "Intervals come from drawing patients again; the chance of training again, and other sites, are not in them.",
+    "No clear difference is not the same as equal: the interval says how large a difference could be.",
+)
+
+
+def evaluation_page(
+    evaluation: Evaluation,
+    path: str | os.PathLike[str],
+    *,
+    ledger: Ledger | None = None,
+    flow: Sequence[tuple[str, int]] = (),
+    provenance: Mapping[str, str] = NOTHING,
+    title: str = "Evaluation",
+) -> Path:
+    """One offline HTML page of an evaluation: words first, then curves, tables, data and limits.
+
+    evaluation  an `Evaluation`
+    path        the file to write; its folders are made
+    ledger      what became of each row of the extract
+    flow        steps of the cohort: (step, stays left)
+    provenance  facts by name: data, task, model hash, versions, seed, date; "simulated": "yes" puts a banner on top
+    title       the heading
+    returns     the path
+    refused     a path that is a folder (ArgumentError)
+
+    >>> from tempfile import mkdtemp
+    >>> from clinicalgru.evaluate.evaluation import evaluate
+    >>> judged = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], resamples=50)
+    >>> evaluation_page(judged, Path(mkdtemp()) / "report.html", provenance={"data": "six stays"}).name
+    'report.html'
+    """
+    parts = [_short(evaluation), _curves(evaluation), _metrics(evaluation), *_differences(evaluation)]
+    parts += [*_flow(flow), *([] if ledger is None else [_ledger(ledger)])]
+    lead = f"{evaluation.name} on {heading(evaluation)}"
+    return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
+
+
+def _short(evaluation: Evaluation) -> Html:
+    own = evaluation.metrics.query("model == @evaluation.name and metric in @TILES")
+    shown = [
+        (METRICS[row.metric].label, fixed(row.estimate), f"95 %: {interval(row.low, row.high)}") for row in records(own)
+    ]
+    said = [tag("p", sentence, attrs={"class": "lead"}) for sentence in _sentences(evaluation)]
+    return section("In short", tiles(shown), tag("div", *said, attrs={"class": "card"}))
+
+
+def _sentences(evaluation: Evaluation) -> list[str]:
+    ranking = {row.model: row for row in records(evaluation.metrics.query("metric == 'auroc'"))}
+    own = ranking[evaluation.name]
+    said = [
+        f"{evaluation.name} ranks a stay with the event above one without it {100 * own.estimate:.0f} times in 100 "
+        f"(AUROC {fixed(own.estimate)}, 95 % interval {interval(own.low, own.high)})."
+    ]
+    for row in records(evaluation.differences.query("metric == 'auroc'")):
+        rival = ranking[row.rival]
+        apart = f"{fixed(row.estimate, signed=True)} ({interval(row.low, row.high, signed=True)})"
+        said.append(
+            f"{row.rival}: AUROC {fixed(rival.estimate)} ({interval(rival.low, rival.high)}); "
+            f"difference {apart}: {row.verdict}."
+        )
+    return said
+
+
+def _curves(evaluation: Evaluation) -> Html:
+    shown = [
+        figure(roc(evaluation), "Ranking (ROC)", RANKING),
+        figure(precision_recall(evaluation), "Precision and recall", ALARMS),
+        figure(calibration(evaluation), "Calibration", CALIBRATED),
+    ]
+    if not evaluation.differences.empty:
+        shown.append(figure(differences(evaluation), "Differences from the rivals", APART))
+    return section("Curves", tag("div", *shown, attrs={"class": "grid"}))
+
+
+def _metrics(evaluation: Evaluation) -> Html:
+    wide = metrics_table(evaluation)
+    rows = [[str(metric), *cells] for metric, cells in zip(wide.index, wide.to_numpy().tolist(), strict=True)]
+    shown = table(note(evaluation), ["Metric", *map(str, wide.columns)], rows)
+    return section("All metrics", shown, tag("p", READING, attrs={"class": "quiet"}))
+
+
+def _differences(evaluation: Evaluation) -> list[Html]:
+    if evaluation.differences.empty:
+        return []
+    shown = differences_table(evaluation)[["verdict", "difference"]]
+    rows = [[str(pair), *cells] for pair, cells in zip(shown.index, shown.to_numpy().tolist(), strict=True)]
+    caption = "On the same resamples of patients; a model is better where the interval leaves out 0"
+    return [section("Paired differences", table(caption, ["Models, metric", "Verdict", "Difference"], rows, words=2))]
+
+
+def _flow(flow: Sequence[tuple[str, int]]) -> list[Html]:
+    if not flow:
+        return []
+    items: list[Html] = []
+    before = flow[0][1]
+    for step, left in flow:
+        if left != before:
+            items.append(tag("li", f"↓ {before - left:,} left out", attrs={"class": "out"}))
+        items.append(tag("li", tag("span", step), tag("b", f"{left:,} stays")))
+        before = left
+    return [section("Cohort", tag("ol", *items, attrs={"class": "flow"}))]
+
+
+def _ledger(ledger: Ledger) -> Html:
+    rows = [[str(what), f"{count:,}"] for what, count in ledger.to_frame().itertuples(index=False)]
+    caption = "What became of each row of the extract: rows in = used + descriptors + merged + rejected"
+    return section("Intake ledger", table(caption, ["What", "Rows"], rows))

@@ -1,0 +1,61 @@
+"""HTML that is safe by construction: what is not marked as HTML is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+
+class Html(str):
+    """Text that is HTML already; any other text is escaped where it meets a tag."""
+
+    __slots__ = ()
+
+
+NO_ATTRIBUTES: Mapping[str, str] = {}
+
+
+def tag(name: str, *children: str, attrs: Mapping[str, str] = NO_ATTRIBUTES) -> Html:
+    """An element around its children.
+
+    name      the element: "p"
+    children  `Html` is kept as it is, any other text is escaped
+    attrs     attributes; their values are escaped
+    returns   `Html`
+
+    >>> tag("p", "Lactate > 4 & ", tag("b", "rising"), attrs={"class": "lead"})
+    '<p class="lead">Lactate &gt; 4 &amp; <b>rising</b></p>'
+    """
+    inside = join(*children)
+    written = "".join(f' {key}="{escape(value)}"' for key, value in attrs.items())
+    return Html(f"<{name}{written}>" if name == "meta" else f"<{name}{written}>{inside}</{name}>")
+
+
+def join(*children: str) -> Html:
+    """Children one after the other, escaped unless they are `Html`.
+
+    >>> join("a < b ", tag("i", "always"))
+    'a &lt; b <i>always</i>'
+    """
+    return Html("".join(child if isinstance(child, Html) else escape(child) for child in children))
+
+
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> Html:
+    """A table with a caption, column headers, and a header in front of each row.
+
+    caption   what the table shows
+    head      one name per column
+    rows      cells as text, as many as there are columns
+    words     how many leading columns hold words; the others hold numbers and are set flush right
+    returns   `Html`
+    """
+    kinds = [NO_ATTRIBUTES if column < words else {"class": "number"} for column in range(len(head))]
+    heads = [tag("th", name, attrs={"scope": "col", **kind}) for name, kind in zip(head, kinds, strict=True)]
+    body = [_row(cells, kinds) for cells in rows]
+    inner = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *body))
+    return tag("div", inner, attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption})
+
+
+def _row(cells: Sequence[str], kinds: Sequence[Mapping[str, str]]) -> Html:
+    first = tag("th", cells[0], attrs={"scope": "row", **kinds[0]})
+    return tag("tr", first, *(tag("td", cell, attrs=kind) for cell, kind in zip(cells[1:], kinds[1:], strict=True)))

@@ -1,0 +1,16 @@
+"use strict";
+// Each figure is data beside its place; nothing that came with the data is ever run.
+const settings = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+const places = [...document.querySelectorAll(".plot")];
+const resize = () => places.filter((place) => place.offsetWidth).forEach((place) => Plotly.Plots.resize(place));
+for (const place of places) {
+  const { data, layout } = JSON.parse(place.nextElementSibling.textContent);
+  Plotly.newPlot(place, data, layout, settings);
+}
+for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", resize);
+// Drawing again is not done in time for the printer, so the drawn figures are scaled to a page of A4.
+addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll("details")) fold.open = true;
+  for (const place of places) place.style.zoom = Math.min(1, 640 / place.querySelector("svg").getAttribute("width"));
+});
+addEventListener("afterprint", () => places.forEach((place) => { place.style.zoom = ""; }));

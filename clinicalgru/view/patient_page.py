@@ -1,0 +1,128 @@
+"""Why one stay's risk is what it is, as a page to keep, send or print."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clinicalgru.view.markup import Html, table, tag
+from clinicalgru.view.plots import attention, contributions, measured, strongest
+from clinicalgru.view.report import figure, page, section, tiles, write
+from clinicalgru.view.timeline import by_weight, known, last_hour, patient
+from clinicalgru.view.words import fixed, number, percent, records, sentence, spaced, value
+
+if TYPE_CHECKING:
+    from clinicalgru.explain.result import Explanation
+
+FIRST = 8  # variables shown at once; the others are folded
+LIMITS = (
+    "A contribution says what moved this model, not what harmed or helped the patient; acting on it need not change "
+    "the outcome.",
+    "A measurement can raise the risk by having been made at all, because of whom it is made for.",
+)
+TIMELINE = (
+    "Circles lie within the adult reference range (shaded), triangles above or below it. The dotted line carries the "
+    "last value on, and fades where nothing was measured for longer than {gap} hours."
+)
+SPLIT = (
+    "Each bar is one measurement: what its value, the fact that it was measured, and its timing did to the log-odds. "
+    "The diamond marks their sum."
+)
+LOOKED = (
+    "Where the model looked. Attention is not the explanation: a moment can be looked at and change nothing. What "
+    "moved the risk is in the contributions."
+)
+
+
+def patient_page(
+    explanation: Explanation, path: str | os.PathLike[str], *, title: str = "Why this risk", top: int = 12
+) -> Path:
+    """One offline HTML page about one stay: its risk over time, what was measured, and what moved the risk.
+
+    explanation  an `Explanation`
+    path         the file to write; its folders are made
+    title        the heading
+    top          how many measurements to list, strongest first
+    returns      the path
+    refused      a path that is a folder (ArgumentError)
+    """
+    outcome = spaced(explanation.model.get("outcome", explanation.model.get("task", "the outcome")))
+    lead = f"{sentence(explanation.stay_label)}, {number(last_hour(explanation))} hours seen"
+    seen = tag("div", section("Course", *_course(explanation)), *_static(explanation))
+    moved = section("What moved the risk", *_moved(explanation, top))
+    columns = tag("div", seen, moved, attrs={"class": "stay"})
+    html = page(title, lead, _summary(explanation, outcome), columns, provenance=explanation.model, limits=LIMITS)
+    return write(html, path)
+
+
+def _summary(explanation: Explanation, outcome: str) -> Html:
+    count = len(explanation.measurements)
+    shown = [
+        ("Predicted risk", percent(explanation.risk), outcome),
+        ("Baseline", percent(explanation.baseline), "the same hours with nothing measured"),
+        ("Measurements", f"{count:,}", f"of {explanation.measurements['variable'].nunique()} variables"),
+        ("Completeness gap", fixed(explanation.completeness_gap), "log-odds the contributions leave unexplained"),
+    ]
+    risk, baseline = percent(explanation.risk), percent(explanation.baseline)
+    said = f"Predicted risk of {outcome}: {risk} (baseline {baseline}: the same hours with nothing measured)."
+    return tag("section", tiles(shown), tag("p", said, _drivers(explanation), attrs={"class": "lead"}))
+
+
+def _drivers(explanation: Explanation) -> str:
+    said = [
+        f"{measured(explanation, row)} {'raised' if row.contribution > 0 else 'lowered'} it"
+        for row in records(strongest(explanation.measurements, 3))
+    ]
+    return f" What moved it most: {'; '.join(said)}." if said else " Nothing was measured in these hours."
+
+
+def _course(explanation: Explanation) -> list[Html]:
+    names = by_weight(explanation)
+    said = TIMELINE.format(gap=6)
+    shown = [figure(patient(explanation, variables=names[:FIRST]), "Risk and measurements over time", said)]
+    if names[FIRST:]:
+        others = figure(patient(explanation, variables=names[FIRST:]), "Other variables over time", said)
+        shown.append(
+            tag("details", tag("summary", f"{len(names) - FIRST} more variables, which moved the risk less"), others)
+        )
+    absent = [one.label for name, one in known(explanation).items() if name not in names and not one.static]
+    if absent:
+        shown.append(tag("p", f"Not measured in these hours: {', '.join(absent)}.", attrs={"class": "quiet"}))
+    return shown
+
+
+def _moved(explanation: Explanation, top: int) -> list[Html]:
+    if explanation.measurements.empty:
+        return [tag("p", "Nothing was measured, so nothing but the descriptors moved the risk.")]
+    return [
+        figure(contributions(explanation, top), "Measurements that moved the risk most", SPLIT),
+        _table(explanation, top),
+        figure(attention(explanation), "Attention", LOOKED),
+    ]
+
+
+def _table(explanation: Explanation, top: int) -> Html:
+    variables = known(explanation)
+    rows = []
+    for one in records(strongest(explanation.measurements, top)):
+        variable = variables.get(one.variable)
+        label, amount = (variable.label, value(variable, one.value)) if variable else (one.variable, number(one.value))
+        parts = (one.contribution, one.by_value, one.by_measured, one.by_timing)
+        rows.append([label, number(one.hours), amount, *(fixed(part, signed=True) for part in parts)])
+    head = ("Variable", "Hour", "Value", "Effect", "by value", "by being measured", "by timing")
+    return table(f"The {len(rows)} strongest measurements; effects in log-odds, positive raises the risk", head, rows)
+
+
+def _static(explanation: Explanation) -> list[Html]:
+    variables = known(explanation)
+    rows = []
+    for one in records(explanation.static):
+        variable = variables.get(one.name)
+        label = variable.label if variable else sentence(spaced(one.name))
+        amount = value(variable, one.value) if variable else number(one.value)
+        rows.append([label, amount, fixed(one.contribution, signed=True)])
+    if not rows:
+        return []
+    shown = table("What was known of the stay; effects in log-odds", ("Descriptor", "Value", "Effect"), rows)
+    return [section("Descriptors", shown)]
