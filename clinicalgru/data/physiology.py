@@ -34,6 +34,7 @@ AXES: Mapping[str, Axis] = {
     "infection": Axis(0.60, 24, (-0.5, -0.5, 0.4, 0.2)),
     "brain": Axis(0.50, 18, (-0.3, -0.4, 0.1, 0.3)),
 }
+LAG_TREATMENT, LAG_BLOOD = 2.0, 15.0  # hours; blood counts and retained waste (loadings on "_past") trail the organ
 WAVER = 0.4  # spread of the Ornstein-Uhlenbeck process of every axis
 TRAITS = ("tension", "sugar", "muscle", "blood", "airway", "nephrons")  # standard normal, constant for a patient
 
@@ -51,7 +52,9 @@ class Treatment:
 
 TREATMENTS: Mapping[str, Treatment] = {
     "fluids": Treatment(("B05BB01",), {"circulation": 1.0, "infection": 0.3}, 0.7, 0.4, 6),
-    "vasopressor": Treatment(("C01CA03", "C01CA24"), {"circulation": 1.0, "infection": 0.2}, 1.5, 0.7, 8),
+    "vasopressor": Treatment(
+        ("C01CA03", "C01CA24"), {"circulation": 1.0, "infection": 0.3, "tension": -0.5}, 1.6, 0.8, 8
+    ),
     "insulin": Treatment(("A10AB01",), {"sugar": 1.0, "infection": 0.5}, 1.3, 0.6, 6),
     "antibiotics": Treatment(("J01CR05", "J01DD04", "J01DH02"), {"infection": 1.0}, 0.6, -0.6, 8),
     "sedation": Treatment(("N01AX10", "N05CD08"), {"lung": 1.0, "brain": 0.3}, 1.6, 0.6, 12),
@@ -103,11 +106,11 @@ SIGNALS: Mapping[str, Signal] = {
                                      "sedation": -5, "day": 2}, 9, 3.5, 32, 210, 0),
     "respiratory_rate": Signal("/min", 18, {"lung": 2.6, "infection": 1.4, "sedation": -3}, 1.8, 1.6, 7, 58, 0),
     "spo2": Signal("%", 1.0, {"lung": 0.45, "airway": 0.25, "sedation": -0.3}, 0.2, 0.25, 60, 100, 0, "below", 100),
-    "sbp": Signal("mmHg", 120, {"circulation": -10, "infection": -4, "tension": 13, "vasopressor": 13,
+    "sbp": Signal("mmHg", 121, {"circulation": -13, "infection": -4, "tension": 13, "vasopressor": 13,
                                "fluids": 5, "sedation": -5, "day": 3}, 5, 6, 42, 238, 0, together=0.95),
-    "map": Signal("mmHg", 82, {"circulation": -7, "infection": -3, "tension": 8, "vasopressor": 9, "fluids": 3.5,
+    "map": Signal("mmHg", 83, {"circulation": -9, "infection": -3, "tension": 8, "vasopressor": 9, "fluids": 3.5,
                               "sedation": -3.5, "day": 2}, 2, 4, 28, 165, 0, together=0.95),
-    "dbp": Signal("mmHg", 63, {"circulation": -5.5, "infection": -2.5, "tension": 5, "vasopressor": 7,
+    "dbp": Signal("mmHg", 64, {"circulation": -7, "infection": -2.5, "tension": 5, "vasopressor": 7,
                               "fluids": 3, "sedation": -3, "day": 2}, 2, 3, 18, 130, 0, together=0.95),
     "temperature": Signal("°C", 36.8, {"infection": 0.45, "circulation": -0.1, "day": 0.2}, 0.25, 0.15, 33.5, 41.5, 1,
                           kept=0.3),
@@ -120,16 +123,16 @@ SIGNALS: Mapping[str, Signal] = {
     "fio2": Signal("1", -1.9, {"lung": 0.55, "sedation": 0.3}, 0.2, 0.1, 0.21, 1.0, 2, "above", 0.21, ordered=0.7),
     "lactate": _log("mmol/L", 1.3, {"circulation": 0.4, "infection": 0.12, "kidney": 0.06}, 0.15, 0.08, 0.3, 28, 1,
                     ordered=0.8),
-    "creatinine": _log("mg/dL", 0.95, {"kidney": 0.42, "muscle": 0.15, "nephrons": 0.2}, 0.05, 0.04, 0.25, 16, 2),
-    "bun": _log("mg/dL", 18, {"kidney": 0.36, "nephrons": 0.15, "infection": 0.08}, 0.15, 0.05, 3, 210, 0),
+    "creatinine": _log("mg/dL", 0.95, {"kidney_past": 0.45, "muscle": 0.15, "nephrons": 0.2}, 0.05, 0.04, 0.25, 16, 2),
+    "bun": _log("mg/dL", 18, {"kidney_past": 0.38, "nephrons": 0.15, "infection_past": 0.08}, 0.15, 0.05, 3, 210, 0),
     "sodium": Signal("mmol/L", 138.5, {"kidney": -0.5, "infection": -0.5, "fluids": 0.8}, 3, 1, 114, 168, 0),
     "potassium": Signal("mmol/L", 4.1, {"kidney": 0.22, "circulation": 0.06, "insulin": -0.2}, 0.25, 0.15, 2.2, 7.8, 1),
     "bicarbonate": Signal("mmol/L", 24, {"circulation": -1.4, "kidney": -1.1, "airway": 1}, 1.5, 0.8, 6, 44, 0),
     "glucose": _log("mg/dL", 128, {"sugar": 0.26, "infection": 0.12, "insulin": -0.25}, 0.1, 0.12, 42, 700, 0),
-    "bilirubin_total": _log("mg/dL", 0.75, {"infection": 0.3, "circulation": 0.1}, 0.4, 0.06, 0.1, 28, 1, 0.45),
+    "bilirubin_total": _log("mg/dL", 0.75, {"infection_past": 0.35}, 0.4, 0.06, 0.1, 28, 1, 0.45),
     "hemoglobin": Signal("g/dL", 10.8, {"blood": -1.2, "kidney": -0.2, "fluids": -0.4}, 0.8, 0.25, 4.2, 19, 1),
-    "wbc": _log("K/uL", 10.2, {"infection": 0.28, "circulation": 0.04}, 0.2, 0.08, 0.5, 75, 1),
-    "platelets": _log("K/uL", 205, {"infection": -0.14, "circulation": -0.07}, 0.3, 0.06, 8, 950, 0),
+    "wbc": _log("K/uL", 10.2, {"infection_past": 0.3, "circulation": 0.04}, 0.2, 0.08, 0.5, 75, 1),
+    "platelets": _log("K/uL", 205, {"infection_past": -0.15, "circulation_past": -0.07}, 0.3, 0.06, 8, 950, 0),
 }  # fmt: skip
 
 
@@ -221,8 +224,9 @@ def live(cohort: Cohort, hours: int, rng: np.random.Generator) -> Body:
     states |= {f"icu_type_{i}": (cohort.icu_type[:, None] == i).astype(np.float64) for i in (1, 2, 3, 4)}
     states.update(cohort.traits)
     states |= _axes(cohort, grid, rng)
+    states |= {f"{axis}_past": _followed(states[axis], LAG_BLOOD) for axis in AXES}
     given = {name: _given(treatment, states, rng) for name, treatment in TREATMENTS.items()}
-    states |= {name: _effect(hours_on >= 0) for name, hours_on in given.items()}
+    states |= {name: _followed((hours_on >= 0).astype(np.float64), LAG_TREATMENT) for name, hours_on in given.items()}
     levels = {
         name: signal.centre + signal.spread * cohort.own[:, [i]] + weighted(states, signal.loadings)
         for i, (name, signal) in enumerate(SIGNALS.items())
@@ -280,9 +284,9 @@ def _given(treatment: Treatment, states: Mapping[str, Floats], rng: np.random.Ge
     return since
 
 
-def _effect(running: Flags) -> Floats:
-    """(stay, hour) share of a treatment's full effect: comes and goes with a time constant of about two hours."""
-    effect = np.zeros(running.shape)
-    for k in range(1, running.shape[1]):
-        effect[:, k] = effect[:, k - 1] + 0.4 * (running[:, k] - effect[:, k - 1])
-    return effect
+def _followed(target: Floats, hours: float) -> Floats:
+    """(stay, hour) what trails the target with the given time constant, from where the target starts."""
+    path = target.copy()
+    for k in range(1, path.shape[1]):
+        path[:, k] = path[:, k - 1] + (1 - np.exp(-1 / hours)) * (target[:, k] - path[:, k - 1])
+    return path

@@ -52,6 +52,7 @@ def select(events: Events, task: Task, *, every_stay: bool = False) -> Sequences
         stay=stays["stay_id"].to_numpy(dtype=object),
         static=np.stack(static, axis=1) if static else np.zeros((len(stays), 0), dtype=np.float32),
         outcome=outcome,
+        end_hours=np.full(len(stays), task.window_hours[1]),
         predicted_at=predicted_at if events.dated else np.zeros(len(stays), dtype=np.int64),
         dated=events.dated,
         source=events.source,

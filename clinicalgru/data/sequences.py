@@ -15,6 +15,10 @@ from clinicalgru.data.variables import Variable
 from clinicalgru.errors import ArgumentError, VariableMismatch
 
 
+BY_STAY = ("patient", "stay", "static", "outcome", "end_hours", "predicted_at")
+BY_FACT = ("hours", "delay", "variable", "value")
+
+
 @dataclass(frozen=True, eq=False)
 class Sequences:
     """What was known of each stay at its prediction time; nothing is filled, scaled or padded.
@@ -29,6 +33,7 @@ class Sequences:
     code_hours, code  (coded event,) hours since the anchor, position in `vocabulary`
     static            (stay, static) descriptors; NaN = unknown; a category as its position among the levels
     outcome           (stay,) NaN = not recorded
+    end_hours         (stay,) hours since the anchor at which the stay is looked at: the end of the task's window
     predicted_at      (stay,) microseconds since 1970 of the prediction; 0 where the extract has no dates
     flow              how many stays were left after each step of the selection
     """
@@ -49,6 +54,7 @@ class Sequences:
     code: np.ndarray
     static: np.ndarray
     outcome: np.ndarray
+    end_hours: np.ndarray
     predicted_at: np.ndarray
     dated: bool
     source: str
@@ -65,8 +71,8 @@ class Sequences:
         index = np.arange(len(self))[which]
         facts, starts = ranges(self.starts, index)
         codes, code_starts = ranges(self.code_starts, index)
-        by_stay = {name: getattr(self, name)[index] for name in ("patient", "stay", "static", "outcome", "predicted_at")}
-        by_fact = {name: getattr(self, name)[facts] for name in ("hours", "delay", "variable", "value")}
+        by_stay = {name: getattr(self, name)[index] for name in BY_STAY}
+        by_fact = {name: getattr(self, name)[facts] for name in BY_FACT}
         by_code = {name: getattr(self, name)[codes] for name in ("code_hours", "code")}
         return replace(self, starts=starts, code_starts=code_starts, **by_stay, **by_fact, **by_code)
 
@@ -97,8 +103,16 @@ class Sequences:
     def without_facts(self, keep: np.ndarray) -> Sequences:
         """The same stays with only the facts where `keep` (fact,) is True."""
         kept = np.concatenate([[0], np.cumsum(keep)])[self.starts]
-        by_fact = {name: getattr(self, name)[keep] for name in ("hours", "delay", "variable", "value")}
+        by_fact = {name: getattr(self, name)[keep] for name in BY_FACT}
         return replace(self, starts=kept, **by_fact)
+
+    def until(self, hours: np.ndarray) -> Sequences:
+        """The one stay as it was known at each of these hours: (len(hours),) prefixes of it."""
+        prefixes = self[np.zeros(len(hours), dtype=int)]
+        seen = prefixes.hours <= hours[prefixes.stay_of_fact]
+        later = (np.asarray(hours) - prefixes.end_hours) * 3.6e9
+        at = prefixes.predicted_at + later.astype(np.int64) if self.dated else prefixes.predicted_at
+        return replace(prefixes, end_hours=np.asarray(hours, dtype=float), predicted_at=at).without_facts(seen)
 
     def with_variables(self, variables: Sequence[Variable]) -> Sequences:
         """The same stays seen through these variables: others are left out, absent ones were never measured.
@@ -127,7 +141,7 @@ class Sequences:
     def sorted(self) -> Sequences:
         """Facts in canonical order: stay, hours, time of measurement, variable."""
         order = np.lexsort((self.variable, -self.delay, self.hours, self.stay_of_fact))
-        return replace(self, **{name: getattr(self, name)[order] for name in ("hours", "delay", "variable", "value")})
+        return replace(self, **{name: getattr(self, name)[order] for name in BY_FACT})
 
     def to_frame(self) -> pd.DataFrame:
         """One row a measurement, for people: stay (position), hours, variable, value, unit, measured_hours."""

@@ -48,16 +48,15 @@ def _columns(sequences: Sequences, order: np.ndarray, first: np.ndarray) -> np.n
     deviation = value - np.repeat(mean, n)
     spread = np.sqrt(np.add.reduceat(deviation * deviation, first) / n)
     low, high = np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
-    end = sequences.task.window_hours[1]
-    ago = end - measured
+    ago = sequences.end_hours[sequences.stay_of_fact[order]] - measured
     return np.stack(
         [np.log1p(n), mean, spread, low, high, value[first], value[last], value[last] - value[first], ago[first], ago[last]],
         axis=1,
     )
 
 
-def shares(sequences: Sequences) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each summary, how the facts share what it contributed: (fact,) weights that sum to 1 in each cell, and kind.
+def shares(sequences: Sequences) -> list[tuple[np.ndarray, int]]:
+    """For each summary, how the facts share what it contributed: (fact,) weights that sum to 1 in each cell, and a kind.
 
     A minimum belongs to the lowest value, a mean to all alike, a spread to each by its squared deviation, a trend half
     to the first and half to the last. Used by explanations. Kinds: 0 value, 1 being measured, 2 timing.
@@ -77,7 +76,7 @@ def shares(sequences: Sequences) -> list[tuple[np.ndarray, np.ndarray]]:
     kinds = [1, 0, 0, 0, 0, 0, 0, 0, 2, 2]
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
-    return [(weight[back], np.full(len(order), kind)) for weight, kind in zip(weights, kinds, strict=True)]
+    return [(weight[back], kind) for weight, kind in zip(weights, kinds, strict=True)]
 
 
 def _at(position: np.ndarray, facts: int) -> np.ndarray:

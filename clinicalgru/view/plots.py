@@ -13,9 +13,9 @@ from clinicalgru.view.words import fixed, interval, number, percent, plain, reco
 
 if TYPE_CHECKING:
     import pandas as pd
-    from clinicalgru.explain.result import Explanation
 
     from clinicalgru.evaluate.evaluation import Evaluation
+    from clinicalgru.explain.result import Explanation
 
 __all__ = ["attention", "calibration", "contributions", "differences", "patient", "precision_recall", "roc"]
 

@@ -56,8 +56,7 @@ def figure(drawn: go.Figure, title: str, said: str) -> Html:
     said     one or two sentences
     returns  `Html`; the figure is data, drawn by the page's own script
     """
-    # "<" inside a string of the data could end the script element; as \u003c it is the same string to JSON
-    data = Html(drawn.to_json().replace("<", "\\u003c"))
+    data = Html(drawn.to_json())  # plotly writes "<" as \u003c, so that no string in it can end the script element
     about = {"role": "img", "aria-label": f"{title}. {said}", "style": f"height:{drawn.layout.height}px"}
     place = tag("div", attrs={"class": "plot", **about})
     caption = tag("figcaption", tag("h3", title), tag("p", said))

@@ -14,9 +14,9 @@ from clinicalgru.view.words import fixed, labelled, levels, number, percent, pla
 
 if TYPE_CHECKING:
     import pandas as pd
-    from clinicalgru.explain.result import Explanation
 
     from clinicalgru.data.variables import Variable
+    from clinicalgru.explain.result import Explanation
 
 RISK_HEIGHT, ROW_HEIGHT, GAP = 180, 84, 34  # pixels
 WITHIN = {"symbol": "circle", "color": BLUE, "size": 8}

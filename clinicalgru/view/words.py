@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from clinicalgru.data.variables import Variable
 
-UNITS = {"1": "", "Cel": "°C", "mm[Hg]": "mmHg", "cm[H2O]": "cmH₂O", "10*9/L": "×10⁹/L", "10*12/L": "×10¹²/L"}
+UNITS = {
+    "1": "", "[pH]": "", "a": "years", "Cel": "°C", "mm[Hg]": "mmHg", "cm[H2O]": "cmH₂O", "10*9/L": "×10⁹/L",
+    "10*12/L": "×10¹²/L",
+}  # fmt: skip
 
 
 def plain(text: str) -> str:
@@ -21,7 +24,7 @@ def plain(text: str) -> str:
     >>> plain("pH < 7 <a href='x'>here</a>")
     "pH &lt; 7 &lt;a href='x'&gt;here&lt;/a&gt;"
     """
-    return escape(text, quote=False).replace("$", "&#36;")  # between two $ a page with MathJax would read LaTeX
+    return escape(text, quote=False)  # between two $ a page with MathJax would read LaTeX
 
 
 def number(value: float, *, signed: bool = False) -> str:

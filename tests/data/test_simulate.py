@@ -110,7 +110,7 @@ def test_empty_and_double_values_silent_stays_and_unknown_outcomes_are_counted(
     assert numbers["value"].isna().sum() == ward.planted["empty value"] == 100
     again = numbers.duplicated(["stay_id", "variable", "time"])
     assert again.sum() == ward.planted["second value at one instant"] == 100
-    silent = ~ward.stays["stay_id"].isin(ward.measurements["stay_id"])
+    silent = ~ward.stays["stay_id"].isin(ward.measurements["stay_id"].unique())
     assert silent.sum() == ward.planted["stay without rows"] == 5
     assert outcome(ward).isna().sum() == ward.planted["outcome unknown"] == 20
 
@@ -165,7 +165,7 @@ def test_codes_stand_in_their_own_column_and_chronic_ones_return_with_the_patien
     assert ward.measurements["code"].notna().equals(coded)
     assert ward.measurements.loc[coded, ["value", "unit"]].isna().all(axis=None)
     diabetic = set(ward.measurements.loc[ward.measurements["code"] == "E11.9", "stay_id"])
-    entered = ward.stays[ward.stays["stay_id"].isin(ward.measurements["stay_id"])]
+    entered = ward.stays[ward.stays["stay_id"].isin(ward.measurements["stay_id"].unique())]
     entered = entered[entered["end"] - entered["start"] >= pd.Timedelta("12h")]
     assert (entered["stay_id"].isin(diabetic).groupby(entered["patient_id"]).nunique() == 1).all()
 

@@ -51,11 +51,11 @@ def test_the_interval_agrees_with_a_plain_loop_over_drawn_patients():
     patient = np.sort(random.integers(0, 120, 300))
     stays_of = [np.flatnonzero(patient == one) for one in np.unique(patient)]
     loop = []
-    for _ in range(1500):
+    for _ in range(800):
         stays = np.concatenate([stays_of[one] for one in random.choice(len(stays_of), size=len(stays_of))])
         loop.append(roc_auc_score(outcome[stays], risk[stays]))
-    judged = evaluate(outcome, risk, patients=patient, resamples=1500).metrics.set_index("metric").loc["auroc"]
-    np.testing.assert_allclose([judged["low"], judged["high"]], np.percentile(loop, [2.5, 97.5]), atol=0.008)
+    judged = evaluate(outcome, risk, patients=patient, resamples=800).metrics.set_index("metric").loc["auroc"]
+    np.testing.assert_allclose([judged["low"], judged["high"]], np.percentile(loop, [2.5, 97.5]), atol=0.01)
 
 
 def test_the_interval_holds_the_true_auroc_about_95_times_in_100():

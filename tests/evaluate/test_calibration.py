@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.special import logit as scipy_logit
 from scipy.stats import binomtest
-from sklearn.calibration import _SigmoidCalibration
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from clinicalgru.errors import ArgumentError
@@ -31,11 +31,14 @@ def test_risks_too_extreme_and_too_high_are_set_right():
     assert calibrator.intercept == pytest.approx(-1 / 2, abs=0.06)
 
 
-def test_the_fit_agrees_with_scikit_learn():
+def test_the_fit_agrees_with_scikit_learn_on_the_targets_of_platt():
     for seed in range(5):
-        outcome, risk = too_extreme(seed, stays=200)
-        ours, theirs = PlattCalibrator.fit(outcome, risk), _SigmoidCalibration().fit(scipy_logit(risk), outcome)
-        np.testing.assert_allclose([ours.slope, ours.intercept], [-theirs.a_, -theirs.b_], rtol=2e-3, atol=2e-3)
+        outcome, risk = too_extreme(seed, stays=60)
+        target = np.where(outcome == 1, (outcome.sum() + 1) / (outcome.sum() + 2), 1 / (np.sum(outcome == 0) + 2))
+        score, weight = np.tile(scipy_logit(risk), 2)[:, None], np.concatenate([target, 1 - target])
+        theirs = LogisticRegression(C=np.inf, tol=1e-10).fit(score, np.repeat([1, 0], 60), sample_weight=weight)
+        ours = PlattCalibrator.fit(outcome, risk)
+        np.testing.assert_allclose([ours.slope, ours.intercept], [theirs.coef_[0, 0], theirs.intercept_[0]], atol=1e-4)
 
 
 def test_calibration_keeps_the_order():

@@ -9,9 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clinicalgru.data.variables import Variable
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
 
 Said = Callable[[str], str]
+PAYLOADS = (
+    "<script>alert(1)</script>", "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>", "<iframe src=javascript:alert(1)></iframe>", "<a href='javascript:alert(1)'>x</a>",
+    "<b>bold</b>", "<!--", "-->", "]]>", '\'"><img src=//evil.example/x>', '" onmouseover="alert(1)',
+    "' autofocus onfocus='alert(1)", "</title><script>alert(1)//", "</style><script>alert(1)//", "</textarea><p>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;", "&#60;img src=x onerror=alert(1)&#62;",
+    "\\u003cscript>alert(1)\\u003c/script>", "<\x00script>", "%{customdata[0]}<extra>x</extra>",
+    "$\\href{//evil.example}{x}$", "<details open ontoggle=alert(1)>",
+    "<meta http-equiv=refresh content='0;url=//evil.example'>", "</SCRIPT ><p>",
+)  # fmt: skip
 SERIES = {  # name: label, unit, kind, reference, typical, spread, measurements, times each contributes
     "heart_rate": ("Heart rate", "/min", "numeric", (60.0, 100.0), 96, 14, 46, 0.02),
     "map": ("Mean arterial pressure", "mm[Hg]", "numeric", (70.0, 105.0), 68, 9, 40, -0.03),
@@ -29,10 +40,10 @@ SERIES = {  # name: label, unit, kind, reference, typical, spread, measurements,
 OTHERS = {"bilirubin": "Bilirubin", "age": "Age", "icu_type": "Type of unit"}
 
 
-def make_variable(name: str, *, said: Said = str, static: bool = False) -> SimpleNamespace:
+def make_variable(name: str, *, said: Said = str, static: bool = False) -> Variable:
     label, unit, kind, reference = SERIES.get(name, (OTHERS.get(name), "1", "numeric", None))[:4]
     levels = {"2": said("cardiac surgery")} if name == "icu_type" else {}
-    return SimpleNamespace(
+    return Variable(
         name=said(name), label=said(label), kind=kind, unit=said(unit), reference=reference,
         static=static, levels=levels,
     )  # fmt: skip

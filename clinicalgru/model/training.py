@@ -1,0 +1,194 @@
+"""Training, in sight: AdamW, warm-up and decay, clipping, early stopping on the tune stays, checkpoint and exact resume."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.errors import TrainingError
+from clinicalgru.model.batch import collate
+from clinicalgru.model.checkpoint import load_checkpoint, save_checkpoint
+from clinicalgru.model.losses import binary_loss
+from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.model.progress import Progress
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: everything that decides the final bits, besides the data.
+
+    epochs               at most; patience ends it sooner
+    warm_up              part of all steps over which the learning rate rises
+    measurement_dropout  part of the measurements left out of each training stay, anew each time it is seen
+    patience             epochs without a better loss on the tune stays before training stops
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warm_up: float = 0.05
+    clip: float = 1.0
+    measurement_dropout: float = 0.15
+    patience: int = 6
+    seed: int = 0
+
+
+@dataclass
+class Progressed:
+    """Where training stands after an epoch; with the plan and the data, all that decides how it goes on."""
+
+    network: ClinicalGRU
+    optimizer: torch.optim.Optimizer
+    best: dict[str, Tensor]
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, from 1, with the lowest loss on the tune stays; 0 before any."""
+        losses = [entry["tune_loss"] for entry in self.history]
+        return 1 + int(np.argmin(losses)) if losses else 0
+
+
+def train(
+    network: ClinicalGRU,
+    stays: Sequences,
+    tune: Sequences,
+    *,
+    plan: Plan,
+    progress: bool = True,
+    checkpoint: Path | None = None,
+    resume: Path | None = None,
+) -> list[dict[str, float]]:
+    """Train the network in place, leave it with the weights of the best epoch, and give back one entry an epoch.
+
+    checkpoint  file written after each epoch
+    resume      such a file: training goes on from it to the same final bits as without the interruption
+    Ctrl-C ends training with the best weights so far. Refused: a loss that is not a number, a checkpoint of another plan.
+    """
+    optimizer = torch.optim.AdamW(_groups(network, plan.weight_decay), lr=plan.learning_rate, foreach=False)
+    state = Progressed(network, optimizer, copy.deepcopy(network.state_dict()))
+    if resume is not None:
+        load_checkpoint(resume, state, plan)
+    with Progress(plan.epochs, shown=progress) as bar:
+        try:
+            while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.patience:
+                train_loss = _epoch(state, stays, plan, bar)
+                tune_loss = mean_loss(network, tune)
+                state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "tune_loss": tune_loss})
+                state.epoch += 1
+                if state.best_epoch == state.epoch:
+                    state.best = copy.deepcopy(network.state_dict())
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, state, plan)
+                bar.epoch_done(state.history[-1], best=state.best_epoch)
+        except KeyboardInterrupt:
+            if not state.history:
+                raise
+            warnings.warn(f"Stopped by hand in epoch {state.epoch + 1}; epoch {state.best_epoch} is kept.", stacklevel=2)
+    network.load_state_dict(state.best)
+    return state.history
+
+
+def _epoch(state: Progressed, stays: Sequences, plan: Plan, bar: Progress) -> float:
+    """One pass over the training stays; all chance in it follows from the seed and the number of the epoch."""
+    chance = np.random.default_rng([plan.seed, state.epoch])
+    batches = bucketed(stays.steps, plan.batch_size, chance)
+    state.network.train()
+    total = 0.0
+    with seeded([plan.seed, state.epoch]):
+        for number, index in enumerate(batches):
+            step = state.epoch * len(batches) + number
+            _set_rate(state.optimizer, plan, step / max(1, plan.epochs * len(batches)))
+            part = stays[index]
+            part = part.without_facts(chance.random(len(part.value)) >= plan.measurement_dropout)
+            batch = collate(part)
+            loss = binary_loss(state.network(batch), torch.from_numpy(part.outcome[batch.order]).float())
+            if not torch.isfinite(loss):
+                fix = "Lower learning_rate; the weights of the best epoch are in the checkpoint, if one was asked for."
+                raise TrainingError("a finite loss", f"none in epoch {state.epoch + 1}", fix)
+            state.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(state.network.parameters(), plan.clip, foreach=False)
+            state.optimizer.step()
+            total += loss.item() * len(part)
+            bar.step(1 / len(batches), loss.item())
+    return total / len(stays)
+
+
+@torch.no_grad()
+def mean_loss(network: ClinicalGRU, stays: Sequences) -> float:
+    """Log loss of the mean risk over these stays."""
+    outcome = torch.from_numpy(stays.outcome)
+    return torch.nn.functional.binary_cross_entropy(predict(network, stays).double(), outcome).item()
+
+
+@torch.no_grad()
+def predict(network: ClinicalGRU, stays: Sequences, *, batch_size: int = 256) -> Tensor:
+    """(stay,) risk, in the order of the stays; those of like length share a batch."""
+    network.eval()
+    risk = torch.empty(len(stays))
+    by_length = np.argsort(-stays.steps, kind="stable")
+    for index in np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size))):
+        batch = collate(stays[index])
+        risk[torch.from_numpy(index[batch.order])] = torch.sigmoid(network(batch)).mean(dim=0)
+    return risk
+
+
+def bucketed(steps: np.ndarray, batch_size: int, chance: np.random.Generator) -> list[np.ndarray]:
+    """Batches of stays of like length, in random order: shuffled, sorted within pools of 16 batches, cut."""
+    order = chance.permutation(len(steps))
+    pool = 16 * batch_size
+    pools = [order[i : i + pool] for i in range(0, len(order), pool)]
+    batches = [
+        by_length[i : i + batch_size]
+        for part in pools
+        for by_length in [part[np.argsort(-steps[part], kind="stable")]]
+        for i in range(0, len(part), batch_size)
+    ]
+    return [batches[i] for i in chance.permutation(len(batches))]
+
+
+@contextmanager
+def seeded(seed: list[int]) -> Iterator[None]:
+    """Torch's chance from this seed, the caller's left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        yield
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many torch threads within, as many as before after: small steps on several threads wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _groups(network: ClinicalGRU, weight_decay: float) -> list[dict[str, object]]:
+    """Weights decay; biases, decay rates and embeddings of single numbers do not."""
+    matrices = [p for p in network.parameters() if p.ndim >= 2]
+    others = [p for p in network.parameters() if p.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None:
+    """Learning rate after this part of all steps: a linear rise, then half a cosine down to a hundredth."""
+    rise = min(1.0, done / plan.warm_up) if plan.warm_up else 1.0
+    fall = 0.505 + 0.495 * math.cos(math.pi * max(0.0, done - plan.warm_up) / (1 - plan.warm_up))
+    for group in optimizer.param_groups:
+        group["lr"] = plan.learning_rate * rise * fall

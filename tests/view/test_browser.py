@@ -1,0 +1,85 @@
+"""The pages in a real browser: drawn, silent, alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clinicalgru.view.evaluation_page import evaluation_page
+from clinicalgru.view.patient_page import patient_page
+
+from .conftest import PAYLOADS, make_around, make_evaluation, make_explanation
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
+]
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+ELEMENTS = "['script', 'img', 'iframe', 'a', 'object', 'embed', 'form', 'svg', 'b', 'style', 'meta', 'link']"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with playwright.sync_playwright() as tool:
+        opened = tool.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+def look(browser, path: Path, *, width: int = 1280) -> dict:
+    """What a browser made of a page: messages, requests, elements, and whether the page is too wide."""
+    page = browser.new_page(viewport={"width": width, "height": 1000})
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: (said.append("a dialog"), dialog.dismiss()))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.wait_for_function(
+        "document.querySelectorAll('.plot .main-svg').length >= document.querySelectorAll('.plot').length"
+    )
+    page.wait_for_timeout(500)
+    counted = page.evaluate(f"Object.fromEntries({ELEMENTS}.map((n) => [n, document.querySelectorAll(n).length]))")
+    shown = page.evaluate("[...document.querySelectorAll('.plot svg text')].map((t) => t.textContent).join('\\n')")
+    wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    page.close()
+    asked = [
+        url for url in asked if url.startswith(("http", "ws")) or (url.startswith("file") and url != path.as_uri())
+    ]
+    return {"said": said, "asked": asked, "elements": counted, "shown": shown, "wide": wide}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
+    folder, said = tmp_path_factory.mktemp("pages"), lambda word: word + "".join(PAYLOADS)
+    clean = evaluation_page(make_evaluation(), folder / "e.html", **make_around())
+    dirty = evaluation_page(make_evaluation(said), folder / "e2.html", **make_around(said))
+    stay, dirty_stay = (patient_page(make_explanation(s), folder / f"p{n}.html") for n, s in enumerate((str, said)))
+    return {"evaluation": (clean, dirty), "patient": (stay, dirty_stay)}
+
+
+@pytest.mark.parametrize("kind", ["evaluation", "patient"])
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_a_page_is_drawn_without_errors_requests_or_sideways_scrolling(browser, pages, kind, width):
+    seen = look(browser, pages[kind][0], width=width)
+    assert seen["said"] == []
+    assert seen["asked"] == []
+    assert not seen["wide"]
+    assert "Hours since the anchor" in seen["shown"] or "Recall" in seen["shown"]
+
+
+@pytest.mark.parametrize("kind", ["evaluation", "patient"])
+def test_words_from_the_data_run_nothing_add_nothing_and_are_shown_as_they_are(browser, pages, kind):
+    clean, dirty = (look(browser, path) for path in pages[kind])
+    assert dirty["said"] == []
+    assert dirty["asked"] == []
+    assert dirty["elements"] == clean["elements"]
+    assert PAYLOADS[0] in dirty["shown"]

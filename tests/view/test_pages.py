@@ -1,0 +1,126 @@
+"""The pages say what the numbers say, and no word in the data becomes part of the page."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+
+from clinicalgru.view import report
+from clinicalgru.view.evaluation_page import evaluation_page
+from clinicalgru.view.patient_page import patient_page
+
+from .conftest import PAYLOADS, make_around, make_evaluation, make_explanation
+
+
+@pytest.fixture(autouse=True)
+def light(monkeypatch):
+    """Pages without the 5 MB of plotly, which no test here reads."""
+    monkeypatch.setattr(report, "get_plotlyjs", lambda: "/* plotly */")
+
+
+class Elements(HTMLParser):
+    """How often each element occurs, and each attribute that would run something."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.found: Counter[str] = Counter()
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found[tag] += 1
+        self.found.update(f"@{name}" for name, _ in attrs)
+
+
+def elements(path) -> Counter[str]:
+    return Elements(path.read_text(encoding="utf-8")).found
+
+
+def text(path) -> str:
+    body = re.sub(r"(?s)<(script|style).*?</\1>", " ", path.read_text(encoding="utf-8"))
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", body)))
+
+
+@pytest.mark.parametrize("payload", ["".join(PAYLOADS), "".join(reversed(PAYLOADS))], ids=["forward", "backward"])
+def test_no_word_of_an_evaluation_becomes_an_element(payload, tmp_path):
+    clean = evaluation_page(make_evaluation(), tmp_path / "clean.html", **make_around())
+    said = lambda word: f"{word}{payload}"  # noqa: E731
+    dirty = evaluation_page(make_evaluation(said), tmp_path / "dirty.html", **make_around(said))
+    assert elements(dirty) == elements(clean)
+
+
+@pytest.mark.parametrize("payload", ["".join(PAYLOADS), "".join(reversed(PAYLOADS))], ids=["forward", "backward"])
+def test_no_word_of_an_explanation_becomes_an_element(payload, tmp_path):
+    clean = patient_page(make_explanation(), tmp_path / "clean.html")
+    said = lambda word: f"{word}{payload}"  # noqa: E731
+    dirty = patient_page(make_explanation(said), tmp_path / "dirty.html", title=said("Why this risk"))
+    assert elements(dirty) == elements(clean)
+
+
+def test_the_headline_gives_every_model_with_its_interval_and_who_wins(evaluation, tmp_path):
+    shown = text(evaluation_page(evaluation, tmp_path / "page.html"))
+    ranking = evaluation.metrics.query("metric == 'auroc'").set_index("model")
+    own = ranking.loc["GRU"]
+    assert f"(AUROC {own.estimate:.3f}, 95 % interval {own.low:.3f} to {own.high:.3f})" in shown
+    for row in evaluation.differences.query("metric == 'auroc'").itertuples():
+        assert re.search(rf"{row.rival}: AUROC {ranking.loc[row.rival, 'estimate']:.3f} .*?: {row.verdict}\.", shown)
+
+
+def test_a_rival_that_wins_is_named_the_winner(evaluation, tmp_path):
+    lost = evaluation.differences.assign(verdict="Boosted trees better")
+    shown = text(evaluation_page(replace(evaluation, differences=lost), tmp_path / "page.html"))
+    assert re.search(r"Boosted trees: AUROC [^;]*; difference [^:]*: Boosted trees better\.", shown)
+
+
+def test_the_cohort_flow_says_how_many_each_step_left_out(evaluation, tmp_path):
+    shown = text(evaluation_page(evaluation, tmp_path / "page.html", **make_around()))
+    assert "stays in the extract 1,000 stays ↓ 160 left out" in shown
+    assert "rejected: implausible 400" in shown
+
+
+def test_an_evaluation_alone_needs_no_rivals_ledger_flow_or_provenance(evaluation, tmp_path):
+    own = evaluation.metrics.query("model == 'GRU'")
+    alone = replace(
+        evaluation, metrics=own, differences=evaluation.differences.iloc[:0], curves={"GRU": evaluation.curves["GRU"]}
+    )
+    shown = text(evaluation_page(alone, tmp_path / "page.html"))
+    assert "Nothing was recorded." in shown
+    assert "Paired differences" not in shown
+
+
+def test_the_patient_page_says_risk_baseline_gap_and_what_was_not_measured(explanation, tmp_path):
+    explanation.risk, explanation.completeness_gap = 0.314, 0.0123
+    shown = text(patient_page(explanation, tmp_path / "page.html"))
+    assert (
+        "Predicted risk of in hospital mortality: 31 % (baseline 8.1 %: the same hours with nothing measured)" in shown
+    )
+    assert "Completeness gap 0.012" in shown
+    assert "Not measured in these hours: Bilirubin." in shown
+    assert "Attention is not the explanation" in shown
+    assert "Simulated patients" in shown
+
+
+def test_the_table_gives_each_strong_measurement_with_its_split(explanation, tmp_path):
+    shown = text(patient_page(explanation, tmp_path / "page.html", top=1))
+    rows = explanation.measurements
+    top = rows.loc[rows["contribution"].abs().idxmax()]
+    parts = " ".join(f"{top[part]:+.3f}" for part in ("contribution", "by_value", "by_measured", "by_timing"))
+    assert f"{top['hours']:.3g} {top['value']:.3g} mmol/L {parts.replace('-', '−')}" in shown
+
+
+def test_a_stay_without_any_measurement_or_descriptor_has_a_page(explanation, tmp_path):
+    for table in ("measurements", "static", "attention"):
+        setattr(explanation, table, getattr(explanation, table).iloc[:0])
+    shown = text(patient_page(explanation, tmp_path / "page.html"))
+    assert "Nothing was measured in these hours." in shown
+    assert "Descriptors" not in shown
+
+
+def test_the_same_numbers_give_the_same_bytes(tmp_path):
+    first, second = (patient_page(make_explanation(), tmp_path / f"{n}.html").read_bytes() for n in "ab")
+    assert first == second
