@@ -1,6 +1,9 @@
 "use strict";
 // Each figure is data beside its place; nothing that came with the data is ever run.
-const settings = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+const settings = {
+  responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+  showSendToCloud: false, plotlyServerURL: "",
+};
 const places = [...document.querySelectorAll(".plot")];
 const resize = () => places.filter((place) => place.offsetWidth).forEach((place) => Plotly.Plots.resize(place));
 for (const place of places) {

@@ -14,6 +14,7 @@ MODELS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+NO_UPLOAD = ["sendChartToCloud"]  # plotly.js 4 offers every chart a button that sends its data to a server
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}
 
 
@@ -28,6 +29,7 @@ def styled(figure: go.Figure, *, height: int) -> go.Figure:
         template="none", height=height, autosize=True, paper_bgcolor="white", plot_bgcolor="white",
         font={"family": FONT, "size": 14, "color": INK}, margin={"l": 68, "r": 24, "t": 40, "b": 58},
         legend={"font": {"size": 13}, **LEGEND_ABOVE}, hoverlabel={"font": {"size": 13}, "align": "left"},
+        modebar={"remove": NO_UPLOAD},
     )  # fmt: skip
     axis = {"gridcolor": RULE, "linecolor": QUIET, "zeroline": False, "ticks": "outside", "tickcolor": RULE}
     figure.update_xaxes(axis, title={"standoff": 10, "font": {"size": 14}}).update_yaxes(

@@ -24,7 +24,7 @@ def plain(text: str) -> str:
     >>> plain("pH < 7 <a href='x'>here</a>")
     "pH &lt; 7 &lt;a href='x'&gt;here&lt;/a&gt;"
     """
-    return escape(text, quote=False)  # between two $ a page with MathJax would read LaTeX
+    return escape(text, quote=False).replace("$", "&#36;")  # between two $ a page with MathJax would read LaTeX
 
 
 def number(value: float, *, signed: bool = False) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from clinicalgru.data.charting import PANELS, SECOND_LABORATORY
+from clinicalgru.data.charting import ABROAD, PANELS
 from clinicalgru.data.physiology import SIGNALS
 from clinicalgru.data.simulate import DRIVERS, Ward, simulate
 from clinicalgru.data.variables import Dictionary
@@ -115,11 +115,14 @@ def test_empty_and_double_values_silent_stays_and_unknown_outcomes_are_counted(
     assert outcome(ward).isna().sum() == ward.planted["outcome unknown"] == 20
 
 
-def test_both_laboratories_find_the_same_blood(numbers: pd.DataFrame) -> None:
-    for name in SECOND_LABORATORY:
-        medians = numbers[numbers["variable"] == name].groupby("unit")["own"].median()
-        assert len(medians) == 2
-        assert medians.max() / medians.min() < 1.2
+@pytest.mark.parametrize("name", sorted(ABROAD))
+def test_both_sites_find_the_same_in_the_same_patients(name: str, numbers: pd.DataFrame) -> None:
+    site, variable = ABROAD[name], Dictionary.load()[name]
+    home = variable.conversion(SIGNALS[name].unit).apply(37.0)
+    assert variable.conversion(site.unit).apply(37.0 * site.factor + site.offset) == pytest.approx(home, rel=1e-3)
+    medians = numbers[numbers["variable"] == name].groupby("unit")["own"].median()
+    assert len(medians) == 2
+    assert medians.max() / medians.min() < 1.2
 
 
 def test_laboratory_results_are_known_later_and_bedside_signs_at_once(numbers: pd.DataFrame) -> None:

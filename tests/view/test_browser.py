@@ -49,12 +49,13 @@ def look(browser, path: Path, *, width: int = 1280) -> dict:
     page.wait_for_timeout(500)
     counted = page.evaluate(f"Object.fromEntries({ELEMENTS}.map((n) => [n, document.querySelectorAll(n).length]))")
     shown = page.evaluate("[...document.querySelectorAll('.plot svg text')].map((t) => t.textContent).join('\\n')")
+    buttons = page.evaluate("[...document.querySelectorAll('.modebar-btn')].map((b) => b.dataset.title)")
     wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
     page.close()
     asked = [
         url for url in asked if url.startswith(("http", "ws")) or (url.startswith("file") and url != path.as_uri())
     ]
-    return {"said": said, "asked": asked, "elements": counted, "shown": shown, "wide": wide}
+    return {"said": said, "asked": asked, "elements": counted, "shown": shown, "wide": wide, "buttons": buttons}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,7 @@ def test_a_page_is_drawn_without_errors_requests_or_sideways_scrolling(browser, 
     assert seen["said"] == []
     assert seen["asked"] == []
     assert not seen["wide"]
+    assert {button[:5] for button in seen["buttons"]} == {"Downl", "Zoom", "Pan", "Zoom ", "Reset"}
     assert "Hours since the anchor" in seen["shown"] or "Recall" in seen["shown"]
 
 

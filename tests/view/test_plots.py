@@ -87,3 +87,9 @@ def test_plotly_is_given_no_tag_or_formula_from_the_data(name):
     figure = json.loads(getattr(plots, name)(made(lambda word: f"{word}<a href='x'>$y$")).to_json())
     assert "<a" not in json.dumps(figure)
     assert "$" not in json.dumps(figure)
+
+
+@pytest.mark.parametrize("name", plots.__all__)
+def test_no_figure_offers_to_send_its_data_to_a_server(name):
+    made = make_explanation if name in ("attention", "contributions", "patient") else make_evaluation
+    assert getattr(plots, name)(made()).layout.modebar.remove == ("sendChartToCloud",)

@@ -61,6 +61,10 @@ def test_only_the_two_scripts_of_the_page_may_run(html):
     assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
 
 
+def test_the_page_names_no_server_for_charts_to_be_sent_to(html):
+    assert 'showSendToCloud: false, plotlyServerURL: ""' in Page(html).scripts[-1]
+
+
 def test_a_figure_says_in_words_what_it_shows(html):
     about = [attrs for _, attrs in Page(html).elements if attrs.get("role") == "img"]
     assert [one["aria-label"] for one in about] == ["Risk. It rises."] * 2

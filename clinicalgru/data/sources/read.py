@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import MISSING, Ledger
+from clinicalgru.data.simulate import Ward
 from clinicalgru.data.sources import physionet2012
 from clinicalgru.data.sources.intake import Intake
 from clinicalgru.data.sources.stays import join_outcomes, read_outcomes, read_stays, static_values
@@ -38,7 +40,8 @@ def read_events(
 ) -> Events:
     """Read an extract into checked Events; nothing is lost, converted or rejected without being counted.
 
-    data          a DataFrame, Arrow table, CSV, CSV.gz, Parquet, a folder of them, or an archive of the source
+    data          a DataFrame, Arrow table, CSV, CSV.gz, Parquet, a folder of them, an archive of the source, or a
+                  simulated Ward, which brings its stays and outcomes
     source        "long": columns patient_id, stay_id, time, variable, value, unit, available_at (the last two and
                   stay_id are optional; a row with an open code may hold it in `code`); "physionet2012": the challenge
     stays         table of patient_id, stay_id, start, end and static descriptors; without it a stay starts with its
@@ -64,6 +67,9 @@ def read_events(
     """
     if source not in SOURCES:
         raise ArgumentError(f"a source among {', '.join(SOURCES)}", f"{source!r}", "Choose one of them.")
+    ward = data if isinstance(data, Ward) else None
+    if ward is not None:
+        data, stays, outcomes = ward.measurements, ward.stays, ward.outcomes
     dictionary = variables if isinstance(variables, Dictionary) else Dictionary.load(*_listed(variables))
     own = source == "physionet2012"
     identifiers = (physionet2012.IDENTIFIER,) if own else ()
@@ -75,7 +81,8 @@ def read_events(
         else:
             for part in open_parts(intake.sql, data, delimiter=delimiter):
                 intake.add(part, columns or {}, time_format=time_format)
-        return _settle(intake, stays, outcomes, columns or {}, max_rejected=max_rejected, name=_name(data, source))
+        events = _settle(intake, stays, outcomes, columns or {}, max_rejected=max_rejected, name=_name(data, source))
+    return events if ward is None else replace(events, source=ward.description, simulated=True)
 
 
 def _settle(

@@ -1,0 +1,227 @@
+"""The command line: each command is a few calls of the library; exit 0, or 2 with one clear message on bad input."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clinicalgru.errors import ClinicalGRUError, InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Risks from irregular, incomplete patient records.",
+)
+
+Extract = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet, a folder of them, or an archive of the source")]
+Bundle = Annotated[Path, typer.Argument(help="folder of a bundle")]
+Needed = Annotated[Path, typer.Option(help="table of outcomes by stay_id")]
+Source = Annotated[str, typer.Option(help="format of the extract: long, physionet2012")]
+Stays = Annotated[Path | None, typer.Option(help="table of stays: start, end, static descriptors")]
+Outcomes = Annotated[Path | None, typer.Option(help="table of outcomes by stay_id")]
+Variables = Annotated[Path | None, typer.Option(help="your own variables.yaml over the shipped one")]
+TaskName = Annotated[str, typer.Option(help="name of a shipped task, or a YAML file")]
+Rejected = Annotated[float, typer.Option(help="largest part of rows that may be rejected")]
+Seed = Annotated[int, typer.Option(help="same seed, same bits")]
+Page = Annotated[Path | None, typer.Option(help="write one offline HTML page here")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
+
+
+@app.command()
+def demo(
+    source: Annotated[str, typer.Option(help="simulated, or physionet2012 (with --data)")] = "simulated",
+    data: Annotated[Path | None, typer.Option(help="folder with set-a, set-b and their Outcomes files")] = None,
+    out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")] = Path("out/demo"),
+    stays: Annotated[int, typer.Option(help="simulated stays", min=200)] = 2500,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """The whole line: read, train, judge against boosted trees, explain one patient, score a cohort.
+
+    Example: clinicalgru demo --source physionet2012 --data physionet2012 --out out/p12
+    """
+    from clinicalgru import workflow
+
+    if source == "simulated":
+        parts = workflow.simulated_parts(stays, seed, typer.echo)
+    elif source == "physionet2012" and data is not None:
+        parts = workflow.physionet2012_parts(data, typer.echo)
+    else:
+        came = f"--source {source}" + ("" if data is not None else " without --data")
+        raise InputError("--source simulated, or physionet2012 with --data", came, "Pass both.")
+    began = time.monotonic()
+    model = workflow.fit(parts, seed=seed, progress=not quiet)
+    typer.echo(f"\ntrained in {time.monotonic() - began:.0f} s, {len(model.history_)} epochs\n")
+    evaluation = workflow.judge(model, parts, seed=seed)
+    typer.echo(evaluation)
+    _list(workflow.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
+
+
+@app.command()
+def check(
+    extract: Extract,
+    source: Source = "long",
+    stays: Stays = None,
+    outcomes: Outcomes = None,
+    variables: Variables = None,
+    max_rejected: Rejected = 0.1,
+    as_json: AsJson = False,
+) -> None:
+    """Read an extract and print its ledger: rows in = used + merged + rejected, by reason.
+
+    Example: clinicalgru check labs.csv.gz --stays stays.csv
+    """
+    from clinicalgru.data.sources.read import read_events
+
+    events = read_events(
+        extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
+    )
+    if as_json:
+        ledger = {what: int(rows) for what, rows in events.ledger.to_frame().itertuples(index=False)}
+        typer.echo(json.dumps({"ledger": ledger, "variables": events.counts().to_dict("records")}, indent=1))
+    else:
+        typer.echo(f"{events.ledger}\n\n{events.counts().to_string(index=False)}")
+
+
+@app.command()
+def train(
+    extract: Extract,
+    outcomes: Needed,
+    out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")],
+    source: Source = "long",
+    stays: Stays = None,
+    variables: Variables = None,
+    task: TaskName = "in_hospital_mortality",
+    max_rejected: Rejected = 0.1,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Train on three quarters of the patients, judge on the others next to boosted trees, save bundle and pages.
+
+    Example: clinicalgru train labs.csv.gz --stays stays.csv --outcomes outcomes.csv --out out/mine
+    """
+    from clinicalgru import workflow
+
+    events = workflow.read_events(
+        extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
+    )
+    parts = workflow.split_parts(events, workflow.Task.load(task), seed, typer.echo)
+    model = workflow.fit(parts, seed=seed, progress=not quiet)
+    evaluation = workflow.judge(model, parts, seed=seed)
+    typer.echo(evaluation)
+    _list(workflow.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
+
+
+@app.command()
+def evaluate(
+    bundle: Bundle,
+    extract: Extract,
+    outcomes: Needed,
+    page: Page = None,
+    source: Source = "long",
+    stays: Stays = None,
+    variables: Variables = None,
+    max_rejected: Rejected = 0.1,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a bundle on an extract with outcomes, such as the patients of another hospital.
+
+    Example: clinicalgru evaluate out/mine/bundle other.csv.gz --outcomes other-outcomes.csv --page other.html
+    """
+    from clinicalgru import workflow
+    from clinicalgru.serve.bundle import load
+
+    model = load(bundle)
+    reading = {"source": source, "stays": stays, "outcomes": outcomes, "max_rejected": max_rejected}
+    events, sequences = workflow.read_for(model, extract, variables=variables, **reading)
+    risk = model.predict_proba(sequences)[:, 1]
+    evaluation = workflow.evaluate(sequences.outcome, risk, patients=sequences.patient)
+    typer.echo(json.dumps(evaluation.to_dict()) if as_json else evaluation)
+    if page is not None:
+        workflow.write_evaluation(model, evaluation, sequences, events, page)
+
+
+@app.command()
+def explain(
+    bundle: Bundle,
+    extract: Extract,
+    stay: Annotated[str, typer.Option(help="stay_id of the stay to explain")],
+    page: Page = None,
+    source: Source = "long",
+    stays: Stays = None,
+    variables: Variables = None,
+    max_rejected: Rejected = 0.1,
+) -> None:
+    """Why one stay's risk is what it is: what each measurement contributed.
+
+    Example: clinicalgru explain out/mine/bundle labs.csv.gz --stay 30012 --page why.html
+    """
+    from clinicalgru import workflow
+    from clinicalgru.serve.bundle import load
+
+    model = load(bundle)
+    events = workflow.read_events(
+        extract,
+        source=source,
+        stays=stays,
+        variables=workflow.model_dictionary(model, variables),
+        max_rejected=max_rejected,
+    )
+    every = workflow.select(events, model.task_, every_stay=True)
+    chosen = every.with_variables(model.variables_).with_statics(model.statics_)[every.stay == stay]
+    if len(chosen) != 1:
+        raise InputError("one stay of that stay_id", f"{len(chosen)}", "Check --stay against the extract.")
+    why = workflow.explain(model, chosen)
+    typer.echo(why)
+    if page is not None:
+        workflow.patient_page(why, page)
+
+
+@app.command()
+def score(
+    bundle: Bundle,
+    extract: Extract,
+    out: Annotated[Path, typer.Option(help="folder (gets scores.parquet) or .parquet file")],
+    source: Source = "long",
+    stays: Stays = None,
+    variables: Variables = None,
+    max_rejected: Rejected = 0.1,
+    as_json: AsJson = False,
+) -> None:
+    """Risk of every stay of an extract, one row each, as Parquet; outcomes are not needed.
+
+    Example: clinicalgru score out/mine/bundle tonight.parquet --out scores
+    """
+    from clinicalgru.serve import score as scoring
+
+    reading = {"source": source, "stays": stays, "variables": variables, "max_rejected": max_rejected}
+    table = scoring.score(bundle, extract, out=out, **reading)
+    counts = {str(status): int(stays) for status, stays in table["status"].value_counts().items()}
+    typer.echo(json.dumps(counts) if as_json else "\n".join(f"{status:<12}{n:>9,}" for status, n in counts.items()))
+
+
+def _list(paths: dict[str, Path], *, simulated: bool) -> None:
+    typer.echo("\nSIMULATED PATIENTS, not real ones" if simulated else "")
+    for name, path in paths.items():
+        typer.echo(f"{name:<18}{path}")
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run a command; what is wrong with the input is one message on standard error, with exit code 2."""
+    try:
+        app(arguments, standalone_mode=True)
+    except ClinicalGRUError as error:
+        typer.echo(f"{error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The manifest of a bundle: everything about a model but its weights, readable and checked."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+import clinicalgru
+
+FORMAT = "clinicalgru bundle 1"
+
+
+class Manifest(BaseModel):
+    """What a bundle says of itself; its JSON Schema is data_schemas/manifest.schema.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["clinicalgru bundle 1"] = Field(description="Format and its version")
+    model: Literal["GRUClassifier"] = Field(description="Estimator class")
+    arguments: dict[str, Any] = Field(description="Arguments of the estimator")
+    shape: dict[str, Any] = Field(description="Sizes of the network")
+    variables: list[dict[str, Any]] = Field(description="Series variables, in the order of the weights, with units and ranges")
+    statics: list[dict[str, Any]] = Field(description="Static descriptors, likewise")
+    task: dict[str, Any] = Field(description="The question the model answers")
+    calibrator: dict[str, float] | None = Field(description="Slope and intercept on the log-odds, or none")
+    trained_on: dict[str, Any] = Field(description="Training data in counts, its source, and whether it was simulated")
+    history: list[dict[str, float]] = Field(description="Losses of each epoch")
+    versions: dict[str, str] = Field(description="Versions of the packages that trained it")
+    sha256: dict[str, str] = Field(description="sha256 of each other file of the bundle")
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package and of those that decide a model's bits."""
+    return {"clinicalgru": clinicalgru.__version__} | {name: version(name) for name in ("torch", "numpy", "pandas")}
