@@ -23,6 +23,7 @@ def save_checkpoint(path: Path, state: Progressed, plan: Plan) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {f"now.{name}": value for name, value in state.network.state_dict().items()}
+    tensors |= {f"averaged.{name}": value for name, value in state.averaged.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in state.best.items()}
     for number, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in moments.items()}
@@ -48,6 +49,7 @@ def load_checkpoint(path: Path, state: Progressed, plan: Plan) -> None:
         raise TrainingError("a checkpoint of the same plan", f"other {', '.join(other)}", fix, where=path.name)
     try:
         state.network.load_state_dict(_part(tensors, "now."))
+        state.averaged.load_state_dict(_part(tensors, "averaged."))
     except RuntimeError:
         fix = "Resume with the same training stays and sizes."
         raise TrainingError("a checkpoint of this network", "one of other shapes", fix, where=path.name) from None

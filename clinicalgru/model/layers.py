@@ -48,24 +48,26 @@ class QuantileScale(nn.Module):
 
     def at(self, values: Tensor, feature: Tensor) -> Tensor:
         """Scores of single values, each of the feature named beside it; both of any one shape."""
-        flat, which = values.reshape(-1).contiguous(), feature.reshape(-1)
-        left = self._rank(flat, which, right=False)
-        right = self._rank(flat, which, right=True)
-        score = (self._score(left) + self._score(right)) / 2  # equal knots: the middle of their ranks
-        score = torch.where(self.learned[which], score, torch.zeros_like(score))
-        return torch.where(flat.isnan(), flat, score).reshape(values.shape)
+        flat, which = values.reshape(-1).double(), feature.reshape(-1)
+        low, high = self.knots[:, 0].double(), self.knots[:, -1].double()
+        width = (high - low).clamp_min(1e-12)
+        # all features on one line, each on an interval of its own, so that one search serves them all
+        line = ((self.knots.double() - low[:, None]) / width[:, None] + 2 * torch.arange(len(low))[:, None]).flatten()
+        place = ((flat - low[which]) / width[which]).clamp(0, 1) + 2 * which
+        ends = [self._score(self._rank(line, place, which, right=right)) for right in (False, True)]
+        score = torch.where(self.learned[which], (ends[0] + ends[1]) / 2, 0)  # equal knots: the middle of their ranks
+        return torch.where(flat.isnan(), torch.nan, score).float().reshape(values.shape)
 
-    def _rank(self, flat: Tensor, which: Tensor, *, right: bool) -> Tensor:
-        knots = self.knots[which]
-        above = torch.searchsorted(knots, flat[:, None], right=right).squeeze(1).clamp(1, knots.shape[1] - 1)
-        low, high = knots.gather(1, (above - 1)[:, None]).squeeze(1), knots.gather(1, above[:, None]).squeeze(1)
-        part = torch.where(high > low, (flat - low) / (high - low).clamp_min(1e-12), torch.full_like(flat, float(right)))
-        return above - 1 + part.clamp(0, 1)
+    def _rank(self, line: Tensor, place: Tensor, which: Tensor, *, right: bool) -> Tensor:
+        knots = self.knots.shape[1]
+        above = (torch.searchsorted(line, place, right=right) - which * knots).clamp(1, knots - 1)
+        low, high = line[which * knots + above - 1], line[which * knots + above]
+        part = torch.where(high > low, (place - low) / (high - low).clamp_min(1e-300), float(right))
+        return (above - 1 + part.clamp(0, 1)).nan_to_num()
 
     def _score(self, rank: Tensor) -> Tensor:
-        low = rank.nan_to_num().floor().long().clamp(0, len(self.scores) - 2)
-        part = rank - low
-        return self.scores[low] + part * (self.scores[low + 1] - self.scores[low])
+        low = rank.long().clamp(0, len(self.scores) - 2)
+        return torch.lerp(self.scores[low].double(), self.scores[low + 1].double(), rank - low)
 
 
 class Decay(nn.Module):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import TrainingError
@@ -30,6 +31,7 @@ class Plan:
     epochs               at most; patience ends it sooner
     warm_up              part of all steps over which the learning rate rises
     measurement_dropout  part of the measurements left out of each training stay, anew each time it is seen
+    averaging            of the weights: each step keeps this part of their running mean, which is what is judged and kept
     patience             epochs without a better loss on the tune stays before training stops
     """
 
@@ -39,6 +41,7 @@ class Plan:
     weight_decay: float = 0.05
     warm_up: float = 0.05
     clip: float = 1.0
+    averaging: float = 0.99
     measurement_dropout: float = 0.15
     patience: int = 6
     seed: int = 0
@@ -49,6 +52,7 @@ class Progressed:
     """Where training stands after an epoch; with the plan and the data, all that decides how it goes on."""
 
     network: ClinicalGRU
+    averaged: AveragedModel
     optimizer: torch.optim.Optimizer
     best: dict[str, Tensor]
     epoch: int = 0
@@ -78,18 +82,19 @@ def train(
     Ctrl-C ends training with the best weights so far. Refused: a loss that is not a number, a checkpoint of another plan.
     """
     optimizer = torch.optim.AdamW(_groups(network, plan.weight_decay), lr=plan.learning_rate, foreach=False)
-    state = Progressed(network, optimizer, copy.deepcopy(network.state_dict()))
+    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(plan.averaging))
+    state = Progressed(network, averaged, optimizer, copy.deepcopy(network.state_dict()))
     if resume is not None:
         load_checkpoint(resume, state, plan)
     with Progress(plan.epochs, shown=progress) as bar:
         try:
             while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.patience:
                 train_loss = _epoch(state, stays, plan, bar)
-                tune_loss = mean_loss(network, tune)
+                tune_loss = mean_loss(averaged.module, tune)
                 state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "tune_loss": tune_loss})
                 state.epoch += 1
                 if state.best_epoch == state.epoch:
-                    state.best = copy.deepcopy(network.state_dict())
+                    state.best = copy.deepcopy(averaged.module.state_dict())
                 if checkpoint is not None:
                     save_checkpoint(checkpoint, state, plan)
                 bar.epoch_done(state.history[-1], best=state.best_epoch)
@@ -122,6 +127,7 @@ def _epoch(state: Progressed, stays: Sequences, plan: Plan, bar: Progress) -> fl
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(state.network.parameters(), plan.clip, foreach=False)
             state.optimizer.step()
+            state.averaged.update_parameters(state.network)
             total += loss.item() * len(part)
             bar.step(1 / len(batches), loss.item())
     return total / len(stays)

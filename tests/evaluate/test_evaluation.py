@@ -55,6 +55,13 @@ def test_a_model_differs_from_itself_by_exactly_0(judged):
     assert set(itself["verdict"]) == {"no clear difference", "no verdict: 1 is best", "no verdict: 0 is best"}
 
 
+def test_a_difference_is_the_model_minus_the_rival(judged):
+    estimate = judged.metrics.pivot(index="metric", columns="model", values="estimate")
+    noise = judged.differences.query("rival == 'noise'").set_index("metric")
+    np.testing.assert_allclose(noise["estimate"], (estimate["GRU"] - estimate["noise"])[noise.index])
+    assert ((noise["low"] < noise["estimate"]) & (noise["estimate"] < noise["high"])).all()
+
+
 def test_differences_are_paired_and_so_narrower_than_the_two_intervals_apart(judged, ward):
     wide = judged.metrics.assign(width=judged.metrics.eval("high - low")).pivot(
         index="metric", columns="model", values="width"

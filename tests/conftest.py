@@ -1,0 +1,78 @@
+"""What all tests share: a hand-written ward to check by eye, a small simulated ward, models fitted on it, real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data; tests that need it are skipped where there is none."""
+    folder = os.environ.get("CLINICALGRU_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("CLINICALGRU_DATA names no folder of real data")
+    return Path(folder)
+
+
+@pytest.fixture
+def three() -> pd.DataFrame:
+    """Three patients, 15 rows, to be checked by eye."""
+    rows = [
+        ("007", "1", "2031-01-01 08:00", "heart_rate", "88", "/min", ""),
+        ("007", "1", "2031-01-01 09:30", "heart_rate", "92", "/min", ""),
+        ("007", "1", "2031-01-01 09:30", "temperature", "98.6", "[degF]", ""),
+        ("007", "1", "2031-01-01 10:00", "lactate", "1.8", "mmol/L", "2031-01-01 11:15"),
+        ("007", "1", "2031-01-01 12:00", "creatinine", "88.42", "umol/L", ""),
+        ("012", "2", "2031-02-01 00:00", "heart_rate", "120", "/min", ""),
+        ("012", "2", "2031-02-01 01:00", "heart_rate", "124", "/min", ""),
+        ("012", "2", "2031-02-01 01:00", "heart_rate", "126", "/min", ""),
+        ("012", "2", "2031-02-01 02:00", "lactate", "6.1", "mmol/L", "2031-02-01 03:00"),
+        ("012", "2", "2031-02-01 02:00", "temperature", "38.9", "Cel", ""),
+        ("012", "2", "2031-02-01 04:00", "temperature", "", "Cel", ""),
+        ("012", "3", "2031-06-01 00:00", "heart_rate", "999", "/min", ""),
+        ("012", "3", "2031-06-01 01:00", "heart_rate", "70", "/min", ""),
+        ("100", "4", "2031-03-01 00:00", "heart_rate", "75", "/min", ""),
+        ("100", "4", "2031-03-01 06:00", "glucose", "5", "mmol/L", ""),
+    ]
+    names = ["patient_id", "stay_id", "time", "variable", "value", "unit", "available_at"]
+    return pd.DataFrame(rows, columns=names)
+
+
+@pytest.fixture(scope="session")
+def ward() -> cg.Ward:
+    return cg.simulate(400, seed=3)
+
+
+@pytest.fixture(scope="session")
+def events(ward: cg.Ward) -> cg.Events:
+    return cg.read_events(ward)
+
+
+@pytest.fixture(scope="session")
+def task() -> cg.Task:
+    return cg.Task.load("in_hospital_mortality")
+
+
+@pytest.fixture(scope="session")
+def parts(events: cg.Events, task: cg.Task) -> tuple[cg.Sequences, ...]:
+    """Train, tune, calibrate, test."""
+    return cg.split_patients(cg.select(events, task), [0.5, 0.15, 0.15, 0.2], seed=0)
+
+
+@pytest.fixture(scope="session")
+def fitted(parts: tuple[cg.Sequences, ...]) -> cg.GRUClassifier:
+    """A small calibrated model."""
+    train, tune, calibrate, _ = parts
+    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=4, seed=0)
+    return model.fit(train, tune, progress=False).calibrate(calibrate)
+
+
+@pytest.fixture(scope="session")
+def test_stays(parts: tuple[cg.Sequences, ...]) -> cg.Sequences:
+    return parts[3]

@@ -1,0 +1,143 @@
+"""Laws of prediction: 1, 2, 7, 8, 9, 12, 14, 15."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import clinicalgru as cg
+from clinicalgru.model.baseline import RIVALS
+from clinicalgru.model.batch import collate
+from clinicalgru.model.layers import Decay
+from clinicalgru.model.training import predict
+from helpers import fact, stays_of
+
+
+@pytest.fixture(scope="session", params=["GRU", *RIVALS])
+def estimator(request, fitted, parts):
+    return fitted if request.param == "GRU" else cg.SummaryBaseline(request.param).fit(parts[0])
+
+
+def risk(model, stays):
+    return model.predict_proba(stays)[:, 1]
+
+
+def test_1_a_patient_is_not_changed_by_the_neighbours(estimator, test_stays):
+    together = risk(estimator, test_stays)
+    alone = np.concatenate([risk(estimator, test_stays[[i]]) for i in range(len(test_stays))])
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+
+
+def test_1_the_order_of_the_stays_does_not_matter(estimator, test_stays):
+    order = np.random.default_rng(0).permutation(len(test_stays))
+    np.testing.assert_allclose(risk(estimator, test_stays[order]), risk(estimator, test_stays)[order], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_1_the_size_of_the_batch_does_not_matter(fitted, test_stays, size):
+    whole = predict(fitted.network_, test_stays)
+    torch.testing.assert_close(predict(fitted.network_, test_stays, batch_size=size), whole, atol=1e-6, rtol=0)
+
+
+def test_2_a_batch_has_no_padding_and_attention_sums_to_one(fitted, test_stays):
+    batch = collate(test_stays)
+    assert len(batch.hours) == test_stays.steps.sum()
+    with torch.no_grad():
+        weight = fitted.network_.logits(fitted.network_.inputs(batch), batch)[1]
+    assert bool((weight > 0).all())
+    sums = torch.zeros(len(test_stays)).index_add(0, batch.stay, weight)
+    torch.testing.assert_close(sums, torch.ones_like(sums))
+
+
+def test_7_measured_at_the_training_mean_is_not_the_same_as_not_measured(fitted, parts, test_stays):
+    names = [variable.name for variable in test_stays.variables]
+    lactate = names.index("lactate")
+    mean = parts[0].value[parts[0].variable == lactate].mean()
+    without = test_stays.without_facts(test_stays.variable != lactate)
+    added = stays_of(without, {i: [fact(lactate, 40.0, mean)] for i in range(len(without))})
+    assert (np.abs(risk(fitted, without) - risk(fitted, added)) > 1e-5).mean() > 0.9
+
+
+def test_8_decay_lies_above_zero_and_up_to_one_and_never_grows_with_the_gap(fitted):
+    gaps = torch.cat([torch.zeros(1), torch.logspace(-4, 7, 200)])[:, None]
+    for decay in (fitted.network_.value_decay, fitted.network_.state_decay, Decay(len(fitted.variables_), 5)):
+        with torch.no_grad():
+            kept = decay(gaps.expand(-1, len(fitted.variables_)))
+        assert bool(((kept > 0) & (kept <= 1)).all())
+        assert bool((kept.diff(dim=0) <= 0).all())
+
+
+def test_9_extreme_stays_have_finite_risks(estimator, test_stays):
+    heart, far = 0, 50 * 8766.0
+    dense = [fact(heart, h, 80 + h % 7) for h in np.linspace(0, 48, 10_000)]
+    odd = {
+        0: [fact(heart, 10.0, 80)],  # one row
+        1: dense,  # ten thousand rows
+        2: [fact(heart, 0.0, 80), fact(heart, 1 / 3600, 90), fact(heart, far, 85)],  # from seconds to 50 years
+        3: [fact(heart, 10.0, 3e8)],  # absurd, had the intake let it through
+    }
+    stays = stays_of(test_stays[[0, 1, 2, 3]].without_facts(np.zeros(test_stays[[0, 1, 2, 3]].counts.sum(), bool)), odd)
+    assert np.isfinite(risk(estimator, stays)).all()
+
+
+def test_9_a_variable_training_never_saw_changes_nothing_but_through_being_measured(parts):
+    train, tune, _, test = parts
+    ph = [variable.name for variable in train.variables].index("ph")
+    blind = cg.GRUClassifier(hidden_size=8, members=2, readout_size=8, epochs=1)
+    blind.fit(train.without_facts(train.variable != ph), tune.without_facts(tune.variable != ph), progress=False)
+    with_low, with_high = (
+        stays_of(test.without_facts(test.variable != ph), {i: [fact(ph, 4.0, value)] for i in range(len(test))})
+        for value in (6.8, 7.6)
+    )
+    np.testing.assert_allclose(risk(blind, with_low), risk(blind, with_high), atol=1e-7)
+
+
+def test_9_a_stay_without_observation_gets_no_silent_number(fitted, test_stays):
+    empty = test_stays.without_facts(test_stays.stay_of_fact != 0)
+    with pytest.raises(cg.ClinicalGRUError, match="1 stays without any"):
+        fitted.predict_proba(empty)
+
+
+def test_12_predicting_leaves_every_number_of_the_model_as_it_was(fitted, test_stays):
+    before = {name: tensor.clone() for name, tensor in fitted.network_.state_dict().items()}
+    fitted.predict_proba(test_stays)
+    for name, tensor in fitted.network_.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
+    train, tune, _, _ = parts
+    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=1, seed=0)
+    model.fit(train, tune[: len(tune) // 2], progress=False)
+    for scale in ("value_scale", "summary_scale", "static_scale"):
+        ours, theirs = getattr(model.network_, scale).knots, getattr(fitted.network_, scale).knots
+        assert torch.equal(ours, theirs)
+
+
+def test_14_the_same_seed_gives_the_same_bits(fitted, parts):
+    train, tune, calibrate, test = parts
+    torch.rand(7)  # whatever chance was used before
+    again = cg.GRUClassifier(**fitted.get_params()).fit(train, tune, progress=False).calibrate(calibrate)
+    np.testing.assert_array_equal(again.predict_proba(test), fitted.predict_proba(test))
+
+
+def test_14_training_leaves_the_callers_chance_alone(parts):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    cg.GRUClassifier(hidden_size=4, members=1, readout_size=4, epochs=1).fit(parts[0], parts[1], progress=False)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_15_calibration_keeps_the_order(fitted, test_stays):
+    raw = predict(fitted.network_, test_stays).numpy()
+    assert (np.argsort(raw, kind="stable") == np.argsort(risk(fitted, test_stays), kind="stable")).all()
+
+
+def test_15_a_perfect_forecast_and_a_constant_one():
+    outcome = np.array([0, 1, 0, 1, 1])
+    perfect = cg.evaluate(outcome, outcome, resamples=20).metrics.set_index("metric")["estimate"]
+    constant = cg.evaluate(outcome, np.full(5, 0.5), resamples=20).metrics.set_index("metric")["estimate"]
+    assert perfect["brier"] == 0
+    assert constant["auroc"] == 0.5
