@@ -7,7 +7,7 @@ plain      the same layer over gru_scan_plain
 GRUCell    a loop over nn.GRUCell on [values, observed] with the same decay
 nn.GRU     on the values alone: half the inputs, no decay, no mask; padded where lengths differ
 nn.GRU 72  on [values, observed]: as many inputs as ours, no decay
-packed     nn.GRU on the values as a PackedSequence
+packed     nn.GRU on the values as a PackedSequence, where lengths differ
 products   the matrix products of ours and nothing else: the floor
 
 The contestants take turns, so that whatever else the machine does falls on all of them; a ratio is the median over
@@ -124,15 +124,17 @@ def contestants(stays: Ward) -> dict[str, Step]:
     hidden, packed = stays.hidden, (stays.inputs, stays.gap_hours, stays.sizes)
     values = stays.padded[..., :VARIABLES].contiguous()
     sequence = PackedSequence(stays.inputs[:, :VARIABLES].contiguous(), torch.tensor(stays.sizes))
-    return {
+    steps = {
         "nn.GRU": training_step(nn.GRU(VARIABLES, hidden), values),
         "ours": training_step(Layer(hidden, gru_scan), *packed),
         "nn.GRU 72": training_step(nn.GRU(2 * VARIABLES, hidden), stays.padded),
-        "packed": training_step(nn.GRU(VARIABLES, hidden), sequence),
         "GRUCell": training_step(CellLoop(hidden, gru_scan), *packed),
         "plain": training_step(Layer(hidden, gru_scan_plain), *packed),
         "products": products(stays),
     }
+    if stays.lengths[0] > stays.lengths[-1]:
+        steps["packed"] = training_step(nn.GRU(VARIABLES, hidden), sequence)
+    return steps
 
 
 def timed(step: Step) -> float:

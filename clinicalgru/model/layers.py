@@ -15,8 +15,11 @@ SMALLEST_DECAY = 80.0  # exp(-80): above float32's zero, so that a decay stays p
 class QuantileScale(nn.Module):
     """Each number as the normal score of its rank among the training values; linear between the knots.
 
-    knots (feature, knot) ascending quantiles, learned from training stays only; buffers, saved with the weights.
-    Values beyond what training saw get the outermost score, so that one absurd value cannot take over.
+    knots   (feature, knot) ascending quantiles of the training values; buffers, saved with the weights
+    scores  (feature, knot) their normal scores; equal knots share the score of their middle rank, so that the scale
+            stays continuous where one value is frequent
+
+    A value beyond what training saw gets the outermost score: one absurd value cannot take over.
 
     >>> scale = QuantileScale(1, knots=5)
     >>> scale.learn(0, np.arange(101.0))
@@ -27,19 +30,20 @@ class QuantileScale(nn.Module):
     def __init__(self, features: int, *, knots: int = 65) -> None:
         super().__init__()
         self.register_buffer("knots", torch.zeros(features, knots))
-        ranks = torch.linspace(0, 1, knots).clamp(0.002, 0.998)
-        self.register_buffer("scores", math.sqrt(2) * torch.erfinv(2 * ranks - 1))
-        self.register_buffer("learned", torch.zeros(features, dtype=torch.bool))
+        self.register_buffer("scores", torch.zeros(features, knots))  # never learned: each value scores 0
         self.knots: Tensor
         self.scores: Tensor
-        self.learned: Tensor
 
     def learn(self, feature: int, known: np.ndarray) -> None:
-        """Remember the quantiles of one feature's training values; without any, each later value scores 0."""
-        self.learned[feature] = len(known) > 0
-        if len(known):
-            quantiles = np.quantile(known.astype(np.float64), np.linspace(0, 1, self.knots.shape[1]))
-            self.knots[feature] = torch.from_numpy(quantiles.astype(np.float32))
+        """Remember one feature's training values; without any, each later value scores 0."""
+        if len(known) == 0:
+            return
+        ranks = np.linspace(0, 1, self.knots.shape[1])
+        knots = np.quantile(known.astype(np.float64), ranks).astype(np.float32)
+        _, which, count = np.unique(knots, return_inverse=True, return_counts=True)
+        middle = (np.bincount(which, ranks) / count)[which].clip(0.002, 0.998)
+        self.knots[feature] = torch.from_numpy(knots)
+        self.scores[feature] = math.sqrt(2) * torch.erfinv(torch.from_numpy(2 * middle - 1))
 
     def forward(self, values: Tensor) -> Tensor:
         """(stay, feature) -> scores of the same shape; NaN stays NaN."""
@@ -52,22 +56,15 @@ class QuantileScale(nn.Module):
         low, high = self.knots[:, 0].double(), self.knots[:, -1].double()
         width = (high - low).clamp_min(1e-12)
         # all features on one line, each on an interval of its own, so that one search serves them all
-        line = ((self.knots.double() - low[:, None]) / width[:, None] + 2 * torch.arange(len(low))[:, None]).flatten()
-        place = ((flat - low[which]) / width[which]).clamp(0, 1) + 2 * which
-        ends = [self._score(self._rank(line, place, which, right=right)) for right in (False, True)]
-        score = torch.where(self.learned[which], (ends[0] + ends[1]) / 2, 0)  # equal knots: the middle of their ranks
+        shift = 2 * torch.arange(len(low), device=values.device)
+        line = ((self.knots.double() - low[:, None]) / width[:, None] + shift[:, None]).flatten()
+        place = ((flat - low[which]) / width[which]).clamp(0, 1).nan_to_num() + shift[which]
+        first, knots = which * self.knots.shape[1], self.knots.shape[1]
+        above = (torch.searchsorted(line, place) - first).clamp(1, knots - 1) + first
+        part = (place - line[above - 1]) / (line[above] - line[above - 1]).clamp_min(1e-300)
+        scores = self.scores.double().flatten()
+        score = torch.lerp(scores[above - 1], scores[above], part.clamp(0, 1))
         return torch.where(flat.isnan(), torch.nan, score).float().reshape(values.shape)
-
-    def _rank(self, line: Tensor, place: Tensor, which: Tensor, *, right: bool) -> Tensor:
-        knots = self.knots.shape[1]
-        above = (torch.searchsorted(line, place, right=right) - which * knots).clamp(1, knots - 1)
-        low, high = line[which * knots + above - 1], line[which * knots + above]
-        part = torch.where(high > low, (place - low) / (high - low).clamp_min(1e-300), float(right))
-        return (above - 1 + part.clamp(0, 1)).nan_to_num()
-
-    def _score(self, rank: Tensor) -> Tensor:
-        low = rank.long().clamp(0, len(self.scores) - 2)
-        return torch.lerp(self.scores[low].double(), self.scores[low + 1].double(), rank - low)
 
 
 class Decay(nn.Module):

@@ -153,7 +153,8 @@ def _forward(drive: Tensor, decay: Tensor, weight: Tensor, bias: Tensor, sizes: 
     weight_bias = torch.cat([weight.t(), bias[None]])
     faded = decay.new_ones(sizes[0], hidden + 1)  # its last column stays 1: the bias rides along in the matrix product
     rows, steps = (len(decay), torch.split) if keep else (sizes[0], _windows)
-    gates, candidate, states = decay.new_empty(rows, 3 * hidden), decay.new_empty(rows, hidden), decay.new_empty(decay.shape)
+    gates, candidate = decay.new_empty(rows, 3 * hidden), decay.new_empty(rows, hidden)
+    states = decay.new_empty(decay.shape)
     for a, a_n, d, before, h1, h, g, rz, r, z, u, n, after in zip(
         *(part.split(sizes) for part in (drive, drive[:, 2 * hidden :], decay)),
         _before(decay.new_zeros(sizes[0], hidden), states.split(sizes)),
@@ -204,12 +205,12 @@ def _backward_block(block: _Block, tape: _Tape, grads: _Gradients, *, grad: Tens
         *(before, _before(carry, reach.split(sizes)), _windows(torch.empty_like(carry), sizes)),
         strict=True,
     )
-    for x, x3, f, f3, z, d, grad_d, h, x_before, grad_h in reversed(list(steps)):
-        f3.mul_(x3)
-        torch.mm(f, weight, out=grad_h)
-        grad_h.addcmul_(x, z)
-        torch.mul(grad_h, h, out=grad_d)
-        x_before.addcmul_(grad_h, d)
+    for grad_after, grad_gates, f, f_gates, z, d, grad_d, earlier, grad_before, grad_faded in reversed(list(steps)):
+        f_gates.mul_(grad_gates)
+        torch.mm(f, weight, out=grad_faded)
+        grad_faded.addcmul_(grad_after, z)
+        torch.mul(grad_faded, earlier, out=grad_d)
+        grad_before.addcmul_(grad_faded, d)
     grads.weight.addmm_(factors.t(), faded)
     grads.bias.add_(factors.sum(0))
     torch.mul(slope, reach, out=factors.chunk(3, dim=1)[2])  # the candidate's drive is not behind the reset

@@ -141,19 +141,20 @@ def plain_errors(label: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        message = str(error)
-    else:
-        return
+        raise _as_ours(str(error), label) from None
+
+
+def _as_ours(message: str, label: str) -> InputError:
     line = re.search(r"CSV Error on Line: (\d+)", message)
     where = f"{label}, row {line[1]}" if line else label
-    if "unicode" in message:
-        raise InputError("UTF-8 text", "another encoding", "Save it as UTF-8.", where=where)
     columns = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message)
+    if "unicode" in message:
+        return InputError("UTF-8 text", "another encoding", "Save it as UTF-8.", where=where)
     if columns:
-        fix = "Repair this row: a field may hold an unquoted delimiter or the file may be cut off."
-        raise InputError(f"{columns[1]} columns", columns[2], fix, where=where)
+        fix = "Repair this row: a field may hold an unquoted delimiter, or the file may be cut off."
+        return InputError(f"{columns[1]} columns", columns[2], fix, where=where)
     if "unterminated quote" in message:
-        raise InputError("a closing quote", "a quote that never closes", "Repair the quotes of this row.", where=where)
+        return InputError("a closing quote", "a quote that never closes", "Repair the quotes of this row.", where=where)
     if "Out of Memory" in message or "could not allocate" in message:
-        raise InputError("enough memory", "more than allowed", "Raise memory_gb or free disk space.", where=label)
-    raise InputError("a readable table", "one that cannot be parsed", "Export it again.", where=where)
+        return InputError("enough memory", "more than allowed", "Raise memory_gb or free disk space.", where=label)
+    return InputError("a readable table", "one that cannot be parsed", "Export it again.", where=where)
