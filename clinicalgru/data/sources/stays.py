@@ -34,7 +34,15 @@ def read_stays(data: Any, dictionary: Dictionary, *, source: str, columns: Mappi
         table[variable.name], lost = static_values(variable, text[column])
         if lost:
             notes[f"descriptors not used: {variable.name}"] = lost
-    return table, notes
+    _check_once(table, list(KEYS), "stays")
+    return table.reset_index(drop=True), notes
+
+
+def _check_once(table: pd.DataFrame, keys: list[str], name: str) -> None:
+    again = table.duplicated(keys)
+    if again.any():
+        where = f"{name}, {table.index[again][0]}"
+        raise InputError("each stay once", "a stay twice", "Keep one row a stay.", where=where)
 
 
 def read_outcomes(data: Any, *, columns: Mapping[str, str], renamed: Mapping[str, str], missing: tuple[float, ...] = ()
@@ -48,10 +56,11 @@ def read_outcomes(data: Any, *, columns: Mapping[str, str], renamed: Mapping[str
         number = pd.to_numeric(text[column], errors="coerce")
         wrong = number.isna() & text[column].notna()
         if wrong.any():
-            where = f"outcomes, row {int(np.flatnonzero(wrong)[0]) + 2}, column {column}"
+            where = f"outcomes, {text.index[wrong][0]}, column {column}"
             raise InputError("a number, or blank where not recorded", "text", "Code the outcome as 0 and 1.", where=where)
         outcomes[renamed.get(column, column)] = number.astype(float).mask(number.isin(missing))
-    return outcomes
+    _check_once(outcomes, [name for name in KEYS if name in outcomes], "outcomes")
+    return outcomes.reset_index(drop=True)
 
 
 def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, int]:
@@ -59,9 +68,6 @@ def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataF
     keys = [name for name in KEYS if name in outcomes]
     if keys == ["stay_id"] and stays["stay_id"].duplicated().any():
         raise InputError("patient_id in the outcomes", "stay_id only, which is not unique", "Add patient_id.", where="outcomes")
-    if outcomes.duplicated(keys).any():
-        row = int(np.flatnonzero(outcomes.duplicated(keys))[0]) + 2
-        raise InputError("each stay once", "a stay twice", "Keep one row a stay.", where=f"outcomes, row {row}")
     joined = stays.merge(outcomes, on=keys, how="left", indicator=True)
     known = joined.pop("_merge").eq("both").sum()
     return joined, len(outcomes) - int(known)
@@ -80,19 +86,19 @@ def static_values(variable: Variable, text: pd.Series) -> tuple[pd.Series, int]:
 
 
 def _as_text(data: Any, columns: Mapping[str, str], keys: tuple[str, ...] = KEYS) -> pd.DataFrame:
-    """All cells as trimmed text (NA where blank), start and end as microseconds."""
+    """All cells as trimmed text (NA where blank), start and end as microseconds; the index says where a row stands."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         frames = [_read(connection, part, columns) for part in open_parts(connection, data)]
-    table = pd.concat(frames, ignore_index=True)
+    table = pd.concat(frames)
     if "stay_id" not in table and "patient_id" in table and "stay_id" in keys:
         table["stay_id"] = table["patient_id"]
     for key in keys:
         if key not in table:
             raise InputError(f"a column {key}", f"columns {', '.join(table)}", f"Name it with columns={{{key!r}: ...}}.")
         if table[key].isna().any():
-            row = int(np.flatnonzero(table[key].isna())[0]) + 2
-            raise InputError(f"a {key} in every row", "a blank one", "Complete or remove the row.", where=f"row {row}")
+            where = str(table.index[table[key].isna()][0])
+            raise InputError(f"a {key} in every row", "a blank one", "Complete or remove the row.", where=where)
     return table
 
 
@@ -107,11 +113,12 @@ def _read(connection: duckdb.DuckDBPyConnection, part: Part, columns: Mapping[st
             cells.append(f"{words_sql(quoted(theirs))} AS {quoted('written ' + name)}")
     with plain_errors(part.label):
         table = connection.sql(f"SELECT {', '.join(cells)} FROM {part.sql}").df()
+    table.index = [f"{part.label}, row {row}" for row in range(part.first_row, part.first_row + len(table))]
     for name in TIMES:
         if name in table:
             lost = table[name].isna() & table.pop(f"written {name}").notna()
             if lost.any():
-                where = f"{part.label}, row {int(np.flatnonzero(lost)[0]) + part.first_row}, column {name}"
+                where = f"{table.index[lost][0]}, column {name}"
                 raise InputError("a date such as 2031-05-04 13:20", "something else", "Write ISO 8601 dates.", where=where)
             table[name] = table[name].astype("Int64")
     return table
