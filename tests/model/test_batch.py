@@ -1,0 +1,66 @@
+"""Batch against a slow loop over stays and hours, and against Che et al. 2018, Eq. 2."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clinicalgru.model.batch import collate
+from helpers import fact, stays_of
+
+
+@pytest.fixture
+def odd_stays(test_stays):
+    """Stays of very unlike lengths: without facts, with one, with results known late, two values known at once."""
+    few = test_stays[np.arange(6)]
+    empty = few.without_facts(np.isin(few.stay_of_fact, [0, 1, 2]))
+    return stays_of(empty, {1: [fact(3, 5.0, 1.0)], 2: [fact(0, 1.0, 80), fact(0, 7.5, 90), fact(2, 7.5, 36.5)]})
+
+
+def test_every_row_says_what_a_loop_over_hours_says(odd_stays):
+    batch = collate(odd_stays)
+    rows = {(int(s), float(h)): i for i, (s, h) in enumerate(zip(batch.stay, batch.hours.double(), strict=True))}
+    assert len(rows) == len(batch.hours)
+    for place, stay in enumerate(batch.order):
+        one = odd_stays[[stay]]
+        measured = one.hours - one.delay
+        hours = np.unique(one.hours)
+        last: dict[int, tuple[float, float]] = {}
+        for hour in hours:
+            row = rows[place, float(np.float32(hour))]
+            before = dict(last)
+            now = np.flatnonzero(one.hours == hour)
+            for i in now:
+                last[int(one.variable[i])] = (float(one.value[i]), float(measured[i]))
+            for v in range(len(one.variables)):
+                assert bool(batch.observed[row, v]) == (v in one.variable[now])
+                carried = int(batch.carried[row, v])
+                if v in last:
+                    assert float(batch.value[carried]) == pytest.approx(last[v][0])
+                else:
+                    assert carried == len(batch.value)
+                since = hour - before[v][1] if v in before else hour - hours[0]
+                assert float(batch.gap_hours[row, v]) == pytest.approx(since, abs=1e-4)
+
+
+def test_sizes_and_last_rows_are_those_of_the_stays(odd_stays):
+    batch = collate(odd_stays)
+    steps = odd_stays.steps[batch.order]
+    assert batch.sizes == [int((steps > k).sum()) for k in range(steps.max())]
+    for place, count in enumerate(steps):
+        row = int(batch.last_row[place])
+        assert row == -1 if count == 0 else float(batch.hours[row]) == np.float32(odd_stays[[batch.order[place]]].hours[-1])
+
+
+def test_a_late_result_enters_when_it_was_known_and_its_gap_counts_from_when_it_was_drawn(test_stays):
+    none = test_stays[[0]].without_facts(np.zeros(test_stays[[0]].counts.sum(), bool))
+    stay = stays_of(none, {0: [fact(0, 0.0, 80), fact(1, 3.0, 2.0), fact(0, 5.0, 85)]})
+    stay.delay[1] = 2.5  # drawn at 0.5 h, known at 3 h
+    batch = collate(stay)
+    assert batch.gap_hours[:, 1].tolist() == [0.0, 3.0, 4.5]
+
+
+def test_a_batch_of_stays_without_facts_is_possible(test_stays):
+    batch = collate(test_stays[[0, 1]].without_facts(np.zeros(test_stays[[0, 1]].counts.sum(), bool)))
+    assert batch.sizes == []
+    assert batch.last_row.tolist() == [-1, -1]

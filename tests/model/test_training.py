@@ -1,0 +1,132 @@
+"""Training: exact resume, Ctrl-C, refusals, and manners of scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import clinicalgru as cg
+from clinicalgru.model import training
+from clinicalgru.model.training import bucketed
+
+SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 4, "patience": 9}
+
+
+def weights(model):
+    return {name: tensor.numpy() for name, tensor in model.network_.state_dict().items()}
+
+
+@pytest.mark.parametrize("stopped_after", [1, 3])
+def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(parts, tmp_path, monkeypatch, stopped_after):
+    train, tune, _, _ = parts
+    whole = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
+    file = tmp_path / "run" / "checkpoint.safetensors"
+    epoch = training._epoch
+
+    def interrupted(state, *rest):
+        if state.epoch == stopped_after:
+            raise KeyboardInterrupt
+        return epoch(state, *rest)
+
+    monkeypatch.setattr(training, "_epoch", interrupted)
+    with pytest.warns(UserWarning, match="Stopped by hand"):
+        cg.GRUClassifier(**SMALL).fit(train, tune, progress=False, checkpoint=file)
+    monkeypatch.setattr(training, "_epoch", epoch)
+    resumed = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False, resume=file)
+    assert resumed.history_ == whole.history_
+    for name, tensor in weights(whole).items():
+        np.testing.assert_array_equal(weights(resumed)[name], tensor, err_msg=name)
+
+
+def test_ctrl_c_keeps_the_weights_of_the_best_epoch(parts, monkeypatch):
+    train, tune, _, test = parts
+    epoch = training._epoch
+    monkeypatch.setattr(training, "_epoch", lambda state, *rest: epoch(state, *rest) if state.epoch < 2 else _interrupt())
+    with pytest.warns(UserWarning, match="Stopped by hand in epoch 3"):
+        stopped = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
+    best = min(entry["tune_loss"] for entry in stopped.history_)
+    assert training.mean_loss(stopped.network_, tune) == pytest.approx(best, abs=1e-7)
+    assert np.isfinite(stopped.predict_proba(test)).all()
+
+
+def _interrupt():
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_before_the_first_epoch_ends_is_not_swallowed(parts, monkeypatch):
+    monkeypatch.setattr(training, "_epoch", lambda *_: _interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        cg.GRUClassifier(**SMALL).fit(parts[0], parts[1], progress=False)
+
+
+def test_a_checkpoint_of_another_plan_or_of_nothing_is_refused(parts, tmp_path):
+    file = tmp_path / "checkpoint.safetensors"
+    cg.GRUClassifier(**SMALL | {"epochs": 1}).fit(parts[0], parts[1], progress=False, checkpoint=file)
+    with pytest.raises(cg.ClinicalGRUError, match="other epochs, seed"):
+        cg.GRUClassifier(**SMALL | {"seed": 5}).fit(parts[0], parts[1], progress=False, resume=file)
+    with pytest.raises(cg.ClinicalGRUError, match="no such file"):
+        cg.GRUClassifier(**SMALL).fit(parts[0], parts[1], progress=False, resume=tmp_path / "none")
+    file.write_bytes(b"not a checkpoint")
+    with pytest.raises(cg.ClinicalGRUError, match="damaged"):
+        cg.GRUClassifier(**SMALL).fit(parts[0], parts[1], progress=False, resume=file)
+
+
+def test_training_stops_when_the_tune_stays_no_longer_gain(parts):
+    model = cg.GRUClassifier(**SMALL | {"epochs": 40, "patience": 2, "learning_rate": 0.02})
+    history = model.fit(parts[0], parts[1], progress=False).history_
+    best = int(np.argmin([entry["tune_loss"] for entry in history]))
+    assert len(history) == min(40, best + 1 + 2)
+
+
+def test_without_tune_stays_some_patients_are_held_back(parts):
+    model = cg.GRUClassifier(**SMALL | {"epochs": 1}).fit(parts[0], progress=False)
+    assert model.trained_on_["patients"] == pytest.approx(0.85 * len(np.unique(parts[0].patient)), abs=1)
+
+
+def test_get_params_and_clone():
+    model = cg.GRUClassifier(hidden_size=7, seed=3)
+    assert clone(model).get_params() == model.get_params()
+    assert clone(model) is not model
+
+
+def test_predicting_before_fitting_is_refused(test_stays):
+    with pytest.raises(NotFittedError):
+        cg.GRUClassifier().predict_proba(test_stays)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"epochs": 0}, "epochs of 1 or more"), ({"dropout": 1.0}, "dropout from 0"), ({"hidden_size": -1}, "hidden_size")],
+)
+def test_sizes_out_of_range_are_refused(parts, arguments, message):
+    with pytest.raises(cg.ClinicalGRUError, match=message):
+        cg.GRUClassifier(**arguments).fit(parts[0], parts[1])
+
+
+def test_one_outcome_only_and_unknown_outcomes_are_refused(parts, events, task):
+    train, tune = parts[:2]
+    with pytest.raises(cg.ClinicalGRUError, match="both outcomes among the stays; got one"):
+        cg.GRUClassifier(**SMALL).fit(train[train.outcome == 0], tune)
+    everyone = cg.select(events, task, every_stay=True)
+    with pytest.raises(cg.ClinicalGRUError, match="known outcomes in the stays; got 4 unknown"):
+        cg.GRUClassifier(**SMALL).fit(everyone, tune)
+
+
+def test_text_lines_show_progress_without_a_terminal_and_can_be_switched_off(parts, capfd):
+    cg.GRUClassifier(**SMALL | {"epochs": 2}).fit(parts[0], parts[1])
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("epoch") >= 2
+    assert "s left" in shown.err
+    cg.GRUClassifier(**SMALL | {"epochs": 2}).fit(parts[0], parts[1], progress=False)
+    assert capfd.readouterr().err == ""
+
+
+def test_every_stay_is_in_one_batch_and_lengths_are_alike():
+    steps = np.random.default_rng(0).integers(1, 200, 1000)
+    batches = bucketed(steps, 64, np.random.default_rng(1))
+    assert sorted(np.concatenate(batches)) == list(range(1000))
+    spread = np.mean([np.ptp(steps[batch]) for batch in batches])
+    assert spread < 0.25 * np.ptp(steps)

@@ -1,0 +1,87 @@
+"""The floors of the package: who may import whom, and what loads when."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clinicalgru
+
+ROOT = Path(clinicalgru.__file__).parent
+MAY_IMPORT = {
+    "errors": set(),
+    "data": {"errors"},
+    "evaluate": {"errors"},
+    "model": {"errors", "data", "evaluate"},
+    "explain": {"errors", "data", "model"},
+    "serve": {"errors", "data", "model", "evaluate"},
+    "view": {"errors", "data", "evaluate", "explain"},
+    "workflow": {"errors", "data", "evaluate", "model", "explain", "serve", "view"},
+    "cli": {"errors", "data", "evaluate", "model", "explain", "serve", "view", "workflow"},
+}
+FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
+
+
+def imported(file: Path) -> set[str]:
+    """Dotted names that a file imports, but for typing only."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def floor(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_file_imports_only_from_the_floors_below(file):
+    ours = {name.split(".")[1] for name in imported(file) if name.startswith("clinicalgru.") and name.count(".") > 0}
+    ours.discard(floor(file))
+    assert ours <= MAY_IMPORT[floor(file)]
+
+
+def test_torch_and_plotly_stay_on_their_floors():
+    for file in FILES:
+        names = {name.split(".")[0] for name in imported(file)}
+        if floor(file) not in ("model", "explain", "serve"):
+            assert not names & {"torch", "safetensors"}, file
+        if floor(file) != "view":
+            assert not names & {"plotly", "ipywidgets"}, file
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
+def test_importing_the_package_is_silent_and_loads_nothing_heavy():
+    heavy = "('torch', 'pandas', 'numpy', 'sklearn', 'plotly', 'duckdb', 'pyarrow')"
+    assert run(f"import sys, clinicalgru; print([name for name in {heavy} if name in sys.modules])").strip() == "[]"
+    assert run("import clinicalgru") == ""
+
+
+def test_every_public_name_loads():
+    for name in clinicalgru.__all__:
+        assert getattr(clinicalgru, name) is not None
+
+
+def test_no_file_is_longer_than_400_lines_and_no_function_than_50():
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, file
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                assert not body or body[-1].end_lineno - body[0].lineno < 50, f"{file}: {node.name}"
