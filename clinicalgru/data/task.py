@@ -81,10 +81,11 @@ class Task:
             raise TaskError(f"the fields {', '.join(sorted(known))}", came, fix, where=where)
         try:
             low, high = (float(hours) for hours in content["window_hours"])
-            gap, horizon = float(content.get("gap_hours") or 0), content.get("horizon_hours")
-            return cls(**content | {"window_hours": (low, high), "gap_hours": gap, "horizon_hours": horizon and float(horizon)})
-        except (TypeError, KeyError):
+            gap, horizon = (float(content.get(name) or 0) for name in ("gap_hours", "horizon_hours"))
+        except (TypeError, ValueError):
             raise TaskError("hours as numbers", "something else", "Write window_hours: [0, 48].", where=where) from None
+        hours = {"window_hours": (low, high), "gap_hours": gap, "horizon_hours": horizon or None}
+        return cls(**content | hours)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, as they stand in a YAML file or a manifest."""

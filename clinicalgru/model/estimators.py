@@ -40,7 +40,7 @@ class GRUClassifier(ClassifierMixin, BaseEstimator):
     >>> from clinicalgru.data.sources.read import read_events
     >>> from clinicalgru.data.select import select, split_patients
     >>> from clinicalgru.data.task import Task
-    >>> ward = simulate(120, seed=1)
+    >>> ward = simulate(300, seed=1)
     >>> events = read_events(ward.measurements, stays=ward.stays, outcomes=ward.outcomes)
     >>> train, test = split_patients(select(events, Task.load("in_hospital_mortality")), [0.7, 0.3], seed=0)
     >>> model = GRUClassifier(hidden_size=8, members=2, epochs=2).fit(train, progress=False)

@@ -1,0 +1,31 @@
+# make demo: set up and run the main job.  make test: set up and run the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+TORCH_FLAGS ?=
+
+.PHONY: demo test quick lint clean
+
+demo: .venv/installed
+	$(BIN)/clinicalgru demo --out out/demo
+
+test: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+quick: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv out
+
+# torch comes first and on its own, so that no other package's wish brings another build of it
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch $@

@@ -1,0 +1,114 @@
+"""Tasks, selection, splits and the views of sequences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.data.variables import schema_folder
+
+
+@pytest.fixture
+def by_hand(three):
+    outcomes = pd.DataFrame({"stay_id": ["1", "2", "3", "4"], "died": [0, 1, None, 0]})
+    return cg.read_events(three, outcomes=outcomes)
+
+
+def task_of(**fields):
+    return cg.Task.from_dict({"name": "t", "outcome": "died", "window_hours": [0, 48]} | fields)
+
+
+def test_a_window_sees_what_became_known_in_it_both_ends_included(by_hand):
+    sequences = cg.select(by_hand, task_of(window_hours=[0, 3.25]), every_stay=True)
+    first = sequences[[0]]
+    assert first.hours.tolist() == [0.0, 1.5, 1.5, 3.25]
+    assert first.delay.tolist() == [0, 0, 0, 1.25]
+    assert [first.variables[v].name for v in first.variable] == ["heart_rate", "heart_rate", "temperature", "lactate"]
+
+
+def test_the_flow_counts_who_was_left_out_at_each_step(by_hand):
+    flow = cg.select(by_hand, task_of(window_hours=[1.0, 48])).flow
+    assert flow == (
+        ("stays in the extract", 4),
+        ("still in the stay at the prediction", 4),
+        ("outcome recorded (died)", 3),
+        ("something measured in the window", 3),
+    )
+
+
+def test_a_stay_that_ended_before_the_prediction_is_left_out(three):
+    stays = pd.DataFrame({"patient_id": ["007", "012", "012", "100"], "stay_id": list("1234"), "start": "2031-01-01", "end": ["2031-01-02", "2031-09-01", "", "2031-09-01"]})
+    outcomes = pd.DataFrame({"stay_id": list("1234"), "died": 0})
+    events = cg.read_events(three, stays=stays, outcomes=outcomes)
+    assert dict(cg.select(events, task_of(window_hours=[0, 9000])).flow)["still in the stay at the prediction"] == 1
+    assert dict(cg.select(events, task_of(window_hours=[0, 20])).flow)["still in the stay at the prediction"] == 4
+
+
+def test_dense_and_long_views_agree(by_hand):
+    sequences = cg.select(by_hand, task_of(), every_stay=True)
+    values, hours = sequences.to_dense()
+    assert values.shape == (4, 4, len(sequences.variables))
+    frame = sequences.to_frame()
+    assert np.isfinite(values).sum() == len(frame)
+    for row in frame.itertuples():
+        step = np.flatnonzero(hours[row.stay] == row.hours)[0]
+        variable = [v.name for v in sequences.variables].index(row.variable)
+        assert values[row.stay, step, variable] == row.value
+
+
+def test_taking_stays_by_position_mask_or_slice_keeps_their_facts(test_stays):
+    mask = np.zeros(len(test_stays), bool)
+    mask[[2, 5]] = True
+    for which in ([2, 5], np.array([2, 5]), mask, slice(2, 6, 3)):
+        some = test_stays[which]
+        assert some.stay.tolist() == test_stays.stay[[2, 5]].tolist()
+        whole = test_stays.to_frame()
+        expected = pd.concat([whole[whole["stay"] == 2], whole[whole["stay"] == 5]])
+        np.testing.assert_array_equal(some.value, expected["value"])
+    with pytest.raises(cg.ClinicalGRUError, match=r"Write sequences\[\[3\]\]"):
+        test_stays[3]
+
+
+def test_other_variables_give_the_same_facts_in_another_order(test_stays):
+    turned = test_stays.with_variables(test_stays.variables[::-1])
+    key = ["stay", "hours", "variable"]
+    ours, theirs = (s.to_frame().sort_values(key, ignore_index=True) for s in (turned, test_stays))
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_splits_are_by_patient_and_repeatable(test_stays):
+    one, two = (cg.split_patients(test_stays, [0.5, 0.3, 0.2], seed=4) for _ in range(2))
+    assert [part.stay.tolist() for part in one] == [part.stay.tolist() for part in two]
+    with pytest.raises(cg.ClinicalGRUError, match="sum to 1"):
+        cg.split_patients(test_stays, [0.5, 0.6])
+
+
+def test_an_outcome_the_events_do_not_have_is_refused(events):
+    with pytest.raises(cg.ClinicalGRUError, match="the outcome died; got outcomes: in_hospital_death"):
+        cg.select(events, task_of())
+
+
+def test_the_shipped_tasks_load_and_a_users_own(tmp_path):
+    for file in (schema_folder() / "tasks").glob("*.yaml"):
+        assert cg.Task.load(file.stem).name == file.stem
+    own = tmp_path / "mine.yaml"
+    own.write_text("name: mine\noutcome: sepsis\nwindow_hours: [0, 6]\nhorizon_hours: 24\n")
+    assert cg.Task.load(own).horizon_hours == 24
+    assert cg.Task.from_dict(cg.Task.load(own).to_dict()) == cg.Task.load(own)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"window_hours": [48, 0]}, "a window that ends after it starts"),
+        ({"window_hours": ["a", "b"]}, "hours as numbers"),
+        ({"gap_hours": -1}, "a gap of 0 hours"),
+        ({"kind": "poem"}, "kind: binary"),
+        ({"horizont_hours": 3}, "the fields"),
+    ],
+)
+def test_a_task_that_makes_no_sense_is_refused(fields, message):
+    with pytest.raises(cg.ClinicalGRUError, match=message):
+        task_of(**fields)

@@ -1,0 +1,125 @@
+"""The command line as its users meet it: help with an example, exit 2 and one clear message, and the whole line once."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+from clinicalgru import cli
+
+COMMANDS = ("demo", "check", "train", "evaluate", "explain", "score")
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output, standard error."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(argument) for argument in arguments])
+    shown = capsys.readouterr()
+    return ended.value.code or 0, shown.out, shown.err
+
+
+@pytest.fixture(scope="session")
+def extract(ward, tmp_path_factory):
+    return ward.write(tmp_path_factory.mktemp("ward"))
+
+
+@pytest.fixture(scope="session")
+def bundle(fitted, tmp_path_factory):
+    return cg.save(fitted, tmp_path_factory.mktemp("cli") / "bundle")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_shows_an_example(capsys, command):
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert f"Example: clinicalgru {command}" in re.sub(r"\s+", " ", out)
+
+
+def test_check_prints_a_ledger_that_balances(capsys, extract):
+    arguments = ("check", extract / "measurements.parquet", "--stays", extract / "stays.parquet")
+    code, out, _ = run(capsys, *arguments, "--json")
+    ledger = json.loads(out)["ledger"]
+    assert code == 0
+    rejected = sum(rows for what, rows in ledger.items() if what.startswith("rejected"))
+    assert ledger["rows in"] == ledger["used"] + ledger["descriptors"] + ledger["merged"] + rejected
+    assert "rows in" in run(capsys, *arguments)[1]
+
+
+def test_the_command_line_scores_as_python_does(capsys, extract, bundle, tmp_path, fitted, ward):
+    files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
+    code, out, _ = run(capsys, "score", bundle, *files, "--out", tmp_path / "scores", "--json")
+    assert code == 0
+    table = pd.read_parquet(tmp_path / "scores" / "scores.parquet")
+    expected = cg.score(fitted, ward.measurements, stays=ward.stays)
+    pd.testing.assert_frame_equal(table, expected.astype(table.dtypes.to_dict()))
+    assert sum(json.loads(out).values()) == len(ward.stays)
+
+
+def test_evaluate_judges_a_bundle_and_writes_a_page(capsys, extract, bundle, tmp_path):
+    files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
+    outcomes = ("--outcomes", extract / "outcomes.parquet")
+    code, out, _ = run(capsys, "evaluate", bundle, *files, *outcomes, "--page", tmp_path / "e.html", "--json")
+    assert code == 0
+    assert {row["metric"] for row in json.loads(out)["metrics"]} >= {"auroc", "auprc", "brier"}
+    assert (tmp_path / "e.html").stat().st_size > 100_000
+
+
+def test_explain_names_what_moved_the_risk(capsys, extract, bundle, ward, test_stays, tmp_path):
+    files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
+    code, out, _ = run(capsys, "explain", bundle, *files, "--stay", test_stays.stay[0], "--page", tmp_path / "p.html")
+    assert code == 0
+    assert "completeness gap" in out
+    assert test_stays.stay[0] not in out
+    assert "Simulated patients" in (tmp_path / "p.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "none.csv"), "no such path: none.csv"),
+        (("demo", "--source", "physionet2012"), "without --data"),
+        (("demo", "--source", "physionet2012", "--data", "."), "set-a as .tar.gz"),
+        (("score", ".", "none.csv", "--out", "x"), "manifest.json"),
+        (("check", "none.csv", "--source", "hl7"), "a source among"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_2(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err + out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_stay_is_refused(capsys, extract, bundle):
+    files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
+    assert run(capsys, "explain", bundle, *files, "--stay", "nobody")[0] == 2
+
+
+@pytest.mark.slow
+def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(capsys, tmp_path):
+    code, out, _ = run(capsys, "demo", "--stays", 300, "--out", tmp_path / "out", "--quiet")
+    assert code == 0
+    assert "SIMULATED PATIENTS" in out
+    for name in ("evaluation.html", "patient.html", "bundle", "scores.parquet"):
+        assert str(tmp_path / "out" / name) in out
+        assert (tmp_path / "out" / name).exists()
+    for page in ("evaluation.html", "patient.html"):
+        assert "Simulated patients" in (tmp_path / "out" / page).read_text()
+    assert json.loads((tmp_path / "out" / "bundle" / "manifest.json").read_text())["trained_on"]["simulated"] is True
+    assert "boosted trees" in out
+
+
+@pytest.mark.slow
+def test_train_on_ones_own_extract_ends_in_a_bundle_that_scores(capsys, extract, tmp_path):
+    files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
+    outcomes = ("--outcomes", extract / "outcomes.parquet")
+    code, _, _ = run(capsys, "train", *files, *outcomes, "--out", tmp_path / "mine", "--quiet")
+    assert code == 0
+    assert run(capsys, "score", tmp_path / "mine" / "bundle", *files, "--out", tmp_path / "s.parquet")[0] == 0
