@@ -1,0 +1,58 @@
+"""environment.yml, constraints.txt and the wheel say what pyproject.toml says."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+import clinicalgru
+from clinicalgru.serve.manifest import Manifest
+from clinicalgru.serve.score import SCORES
+
+ROOT = Path(clinicalgru.__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONDA = {"pytorch": "torch", "python-duckdb": "duckdb", "pyyaml": "PyYAML"}
+
+
+def parts(requirement: str) -> tuple[str, str]:
+    name, specifier = re.fullmatch(r"([A-Za-z0-9_.-]+)(.*)", requirement).groups()
+    return CONDA.get(name, name), specifier
+
+
+def test_environment_yml_has_the_packages_and_ranges_of_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda = dict(parts(line) for line in environment if isinstance(line, str) and line != "pip")
+    project = PROJECT["project"]
+    asked = dict(parts(line) for line in project["dependencies"] + project["optional-dependencies"]["notebook"])
+    assert conda == asked | {"python": project["requires-python"]}
+
+
+def test_every_dependency_is_pinned_in_constraints():
+    pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    project = PROJECT["project"]
+    needed = {parts(line)[0] for line in project["dependencies"] + project["optional-dependencies"]["test"]}
+    assert needed <= pinned
+
+
+def test_the_version_stands_once_more_only_where_it_is_equal():
+    assert clinicalgru.__version__ == PROJECT["project"]["version"]
+
+
+def test_the_manifest_schema_is_the_one_that_is_checked():
+    shipped = json.loads((ROOT / "data_schemas" / "manifest.schema.json").read_text())
+    assert shipped == Manifest.model_json_schema()
+
+
+def test_the_score_table_has_the_columns_of_its_schema():
+    schema = json.loads((ROOT / "data_schemas" / "scores.schema.json").read_text())
+    assert [field["name"] for field in schema["fields"]] == SCORES.names
+
+
+def test_the_wheel_ships_the_schemas_and_the_style_of_the_pages():
+    targets = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert targets["force-include"] == {"data_schemas": "clinicalgru/data_schemas"}
+    assert (ROOT / "clinicalgru" / "view" / "page.css").is_file()
