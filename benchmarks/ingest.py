@@ -96,7 +96,9 @@ def main() -> None:
                 read, selected, measurements, peak = answer.get()
                 worker.join()
                 speed = rows / (read + selected)
-                print(f"{rows:>12,}{form:>10}{read:>9.1f}{selected:>10.1f}{speed:>12,.0f}{measurements:>14,}{peak:>9,.0f}")
+                print(
+                    f"{rows:>12,}{form:>10}{read:>9.1f}{selected:>10.1f}{speed:>12,.0f}{measurements:>14,}{peak:>9,.0f}"
+                )
                 path.unlink()
 
 

@@ -31,7 +31,7 @@ LEARN_PARTS = (0.75, 0.125, 0.125)  # train, tune, calibrate
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a run learns from and what it is judged on: no patient in both. `judged` is the extract of the test stays."""
+    """What a run learns from and what it is judged on, no patient in both; and the extract of the test stays."""
 
     learn: Sequences
     test: Sequences
@@ -47,7 +47,8 @@ def simulated_parts(stays: int, seed: int, say: Say) -> Parts:
 def split_parts(events: Events, task: Task, seed: int, say: Say, *, test: float = 0.25) -> Parts:
     """One extract, in two parts by patient."""
     say(f"{events!r}\n{events.ledger}")
-    return Parts(*split_patients(select(events, task), [1 - test, test], seed=seed), judged=events)
+    learn, judged = split_patients(select(events, task), [1 - test, test], seed=seed)
+    return Parts(learn, judged, events)
 
 
 def physionet2012_parts(folder: Path, say: Say) -> Parts:

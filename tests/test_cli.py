@@ -1,4 +1,4 @@
-"""The command line as its users meet it: help with an example, exit 2 and one clear message, and the whole line once."""
+"""The command line as its users meet it: help with an example, exit 2 and one clear message, the whole line once."""
 
 from __future__ import annotations
 

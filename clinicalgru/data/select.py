@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,8 +37,7 @@ def select(events: Events, task: Task, *, every_stay: bool = False) -> Sequences
         raise TaskError(f"the outcome {task.outcome}", f"outcomes: {have}", "Pass outcomes= to read_events.")
     stays = events.stays
     anchor = _anchor(events)
-    by_fact = _facts(events.facts, anchor, task)
-    by_code = _codes(events.coded, anchor, task)
+    arrays: dict[str, Any] = _facts(events.facts, anchor, task) | _codes(events.coded, anchor, task)
     outcome = np.full(len(stays), np.nan)
     if task.outcome in events.outcomes:
         outcome = stays[task.outcome].to_numpy(dtype=float)
@@ -57,8 +57,7 @@ def select(events: Events, task: Task, *, every_stay: bool = False) -> Sequences
         dated=events.dated,
         source=events.source,
         simulated=events.simulated,
-        **by_fact,
-        **by_code,
+        **arrays,
     )
     ends = stays["end"].astype("Float64").to_numpy(dtype=float, na_value=np.inf)
     return whole if every_stay else _eligible(whole, ends >= predicted_at)
@@ -80,7 +79,13 @@ def _facts(facts: pa.Table, anchor: np.ndarray, task: Task) -> dict[str, np.ndar
         stay = batch["stay"].to_numpy()
         hours, seen = _seen(batch["available"].to_numpy(), anchor[stay], task)
         delay = (batch["available"].to_numpy() - batch["time"].to_numpy()) / HOUR
-        columns = (stay, hours, delay.astype(np.float32), batch["variable"].to_numpy(), batch["value"].to_numpy().astype(np.float32))
+        columns = (
+            stay,
+            hours,
+            delay.astype(np.float32),
+            batch["variable"].to_numpy(),
+            batch["value"].to_numpy().astype(np.float32),
+        )
         kept.append(tuple(column[seen] for column in columns))
     stay, hours, delay, variable, value = (np.concatenate(columns) for columns in zip(*kept, strict=True))
     starts = np.searchsorted(stay, np.arange(len(anchor) + 1))
@@ -96,7 +101,7 @@ def _codes(coded: pa.Table, anchor: np.ndarray, task: Task) -> dict[str, np.ndar
 
 def _seen(available: np.ndarray, anchor: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray]:
     since = available - anchor
-    low, high = (int(round(hours * HOUR)) for hours in task.window_hours)
+    low, high = (round(hours * HOUR) for hours in task.window_hours)
     return since / HOUR, (since >= low) & (since <= high)
 
 

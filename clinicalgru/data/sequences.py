@@ -14,7 +14,6 @@ from clinicalgru.data.task import Task
 from clinicalgru.data.variables import Variable
 from clinicalgru.errors import ArgumentError, VariableMismatch
 
-
 BY_STAY = ("patient", "stay", "static", "outcome", "end_hours", "predicted_at")
 BY_FACT = ("hours", "delay", "variable", "value")
 

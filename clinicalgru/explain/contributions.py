@@ -21,16 +21,17 @@ from clinicalgru.model.training import threads
 VALUE, MEASURED, TIMING = range(3)
 
 
-def explain(model: GRUClassifier, stay: Sequences, *, points: int = 64, identify: bool = False) -> Explanation:
-    """Contribution of each measurement of one stay to logit(risk) - logit(baseline), split into value, being measured, timing.
+def explain(model: GRUClassifier, stay: Sequences, *, points: int = 128, identify: bool = False) -> Explanation:
+    """Contribution of each measurement of one stay to its risk, split into value, being measured, and timing.
 
     stay      sequences of one stay: test[[0]]
     points    places on the path from baseline to stay; more make the completeness gap smaller
     identify  name the stay by its identifier
 
-    The path runs in the network's inputs: scores, observed, gaps, summaries, descriptors. What a carried value, a gap
-    or a summary did is given back to the measurement it comes from. Refused: other than one stay, a stay without
-    measurements, other variables than the model's.
+    Contributions sum to logit(risk) - logit(baseline), but for the printed gap. The path runs in the network's inputs:
+    scores, observed, gaps, summaries, descriptors. What a carried value, a gap or a summary did is given back to the
+    measurement it comes from. Refused: other than one stay, a stay without measurements, other variables than the
+    model's.
 
     Source: integrated gradients, Sundararajan et al. 2017, with Gauss-Legendre points.
     """
@@ -115,7 +116,11 @@ def _path_gradients(network: ClinicalGRU, stay: Sequences, points: int) -> tuple
         base = _baseline(network, batch, full)
     place, weight = (torch.from_numpy(array) for array in np.polynomial.legendre.leggauss(points))
     many = collate(stay[np.zeros(points, dtype=int)])
-    copies = {"score": torch.arange(points).repeat_interleave(len(batch.value)), "observed": many.stay, "gap_hours": many.stay}
+    copies = {
+        "score": torch.arange(points).repeat_interleave(len(batch.value)),
+        "observed": many.stay,
+        "gap_hours": many.stay,
+    }
     along, total = {}, {}
     for field in fields(Inputs):
         a, b = getattr(full, field.name), getattr(base, field.name)
@@ -143,7 +148,10 @@ def _which(copy: Tensor, points: int) -> Tensor:
 
 def _by_measurement(gradients: Inputs, full: Inputs, base: Inputs, batch: Batch, stay: Sequences) -> np.ndarray:
     """(value / measured / timing, fact) contributions in log-odds."""
-    moved = {name.name: (getattr(gradients, name.name) * (getattr(full, name.name) - getattr(base, name.name))).numpy() for name in fields(Inputs)}
+    moved = {
+        name.name: (getattr(gradients, name.name) * (getattr(full, name.name) - getattr(base, name.name))).numpy()
+        for name in fields(Inputs)
+    }
     facts = len(stay.value)
     parts = np.zeros((3, facts + 1))  # the last column: cells of variables never seen, where nothing moved
     parts[VALUE, :facts] += moved["score"]

@@ -38,9 +38,9 @@ class Explanation:
 
     def by_variable(self) -> pd.DataFrame:
         """Contributions summed over each variable's measurements, and of each descriptor, strongest first."""
-        series = self.measurements.groupby("variable", as_index=False)["contribution"].sum()
-        static = self.static.rename(columns={"name": "variable"})[["variable", "contribution"]]
-        both = pd.concat([series, static], ignore_index=True)
+        static = self.static.rename(columns={"name": "variable"})
+        both = pd.concat([frame[["variable", "contribution"]] for frame in (self.measurements, static)])
+        both = both.groupby("variable", as_index=False).sum()
         return both.sort_values("contribution", key=abs, ascending=False, kind="stable", ignore_index=True)
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ class SummaryBaseline:
     """A scikit-learn classifier on what was observed of each stay, summarised by variable, with the static descriptors.
 
     kind  "logistic regression": medians for what is missing, missingness indicators, standard scores, L2;
-          "boosted trees": HistGradientBoosting, missing values as they are, early stopping on a part of the training stays
+          "boosted trees": HistGradientBoosting, missing values as they are, early stopping on a part of the stays
 
     >>> SummaryBaseline("boosted trees").kind
     'boosted trees'

@@ -41,7 +41,9 @@ def load_checkpoint(path: Path, state: Progressed, plan: Plan) -> None:
             notes = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError):
-        raise TrainingError("a checkpoint", "no such file, or a damaged one", "Check resume=.", where=path.name) from None
+        raise TrainingError(
+            "a checkpoint", "no such file, or a damaged one", "Check resume=.", where=path.name
+        ) from None
     was = json.loads(notes.get("plan", "{}"))
     other = [name for name, value in asdict(plan).items() if was.get(name) != value]
     if other:

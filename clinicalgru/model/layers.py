@@ -123,14 +123,14 @@ class Attention(nn.Module):
 class NumberEmbedding(nn.Module):
     """Each number as a few: a line, bent at the training quantiles; an unknown number has an embedding of its own.
 
-    Source: Gorishniy et al. 2022, piecewise-linear encoding, version B: a linear embedding plus bins that start at zero.
-    Bins are of equal width in the normal score that `QuantileScale` gives.
+    Source: Gorishniy et al. 2022, piecewise-linear encoding after a linear embedding. DIFF: the bins start at random,
+    not at zero, and are cut at equal ranks of the normal scores that `QuantileScale` gives.
     """
 
     def __init__(self, features: int, *, bins: int = 8, size: int = 4) -> None:
         super().__init__()
         self.line = nn.Parameter(torch.randn(features, size) / math.sqrt(size))
-        self.bent = nn.Parameter(torch.zeros(features, bins, size))
+        self.bent = nn.Parameter(torch.randn(features, bins, size) / math.sqrt(size))
         self.unknown = nn.Parameter(torch.zeros(features, size))
         ranks = torch.linspace(0, 1, bins + 1)[1:-1]
         edges = math.sqrt(2) * torch.erfinv(2 * ranks - 1)

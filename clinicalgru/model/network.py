@@ -55,14 +55,14 @@ class Inputs:
 class ClinicalGRU(nn.Module):
     """Risk of each stay from what was measured, when, and what was not.
 
-    Each step t of a stay takes the gap-decayed last values x = s (m + (1 - m) g_x), where s is the score last seen, m
+    Each step of a stay takes the gap-decayed last values x = s (m + (1 - m) g_x), where s is the score last seen, m
     whether it is new, g_x = exp(-max(0, w d + b)) its decay over the d hours since, towards the training median (score
     0); and m itself. The state decays by g_h = exp(-max(0, W d + b)) before each GRU step. Attention with a preference
-    for recent hours, the last state, the static descriptors and the embedded per-variable summaries go into a readout of
-    many members, whose mean probability is the risk.
+    for recent hours, the last state, the static descriptors and the embedded per-variable summaries go into a readout
+    of many members, whose mean probability is the risk.
 
-    Source: Cho et al. 2014; Che et al. 2018, Eqs. 3-6; Gorishniy et al. 2022, 2024. DIFF: no statistics of a batch enter;
-    scores are ranks among the training values; decay weights are non-negative.
+    Source: Cho et al. 2014; Che et al. 2018, Eqs. 3-6; Gorishniy et al. 2022, 2024. DIFF: no statistic of a batch
+    enters; scores are ranks among the training values; decay weights are non-negative.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -107,7 +107,7 @@ class ClinicalGRU(nn.Module):
         )
 
     def _static(self, static: Tensor) -> Tensor:
-        """(stay, static) -> (stay, column): score and known for a number, known and one column a level for a category."""
+        """(stay, static) -> (stay, column): known and score of a number, known and each level of a category."""
         scores, columns = self.static_scale(static), [static.new_zeros(len(static), 0)]
         for i, levels in enumerate(self.shape.statics):
             known = ~static[:, i].isnan()

@@ -31,7 +31,7 @@ def summary_names(sequences: Sequences) -> list[str]:
 
 
 def cell_facts(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which (stay, variable) cell each fact belongs to, facts ordered by cell and hours, where each cell begins in it."""
+    """Which (stay, variable) cell each fact belongs to, the facts in order of cells, and where each cell begins."""
     cells = sequences.stay_of_fact * len(sequences.variables) + sequences.variable
     order = np.argsort(cells, kind="stable")
     ordered = cells[order]
@@ -50,18 +50,29 @@ def _columns(sequences: Sequences, order: np.ndarray, first: np.ndarray) -> np.n
     low, high = np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
     ago = sequences.end_hours[sequences.stay_of_fact[order]] - measured
     return np.stack(
-        [np.log1p(n), mean, spread, low, high, value[first], value[last], value[last] - value[first], ago[first], ago[last]],
+        [
+            np.log1p(n),
+            mean,
+            spread,
+            low,
+            high,
+            value[first],
+            value[last],
+            value[last] - value[first],
+            ago[first],
+            ago[last],
+        ],
         axis=1,
     )
 
 
 def shares(sequences: Sequences) -> list[tuple[np.ndarray, int]]:
-    """For each summary, how the facts share what it contributed: (fact,) weights that sum to 1 in each cell, and a kind.
+    """For each summary, how facts share what it contributed: (fact,) weights that sum to 1 in each cell, and a kind.
 
     A minimum belongs to the lowest value, a mean to all alike, a spread to each by its squared deviation, a trend half
     to the first and half to the last. Used by explanations. Kinds: 0 value, 1 being measured, 2 timing.
     """
-    cells, order, first = cell_facts(sequences)
+    _, order, first = cell_facts(sequences)
     n = np.diff(np.append(first, len(order)))
     last = first + n - 1
     value = sequences.value[order].astype(np.float64)

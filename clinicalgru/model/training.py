@@ -1,4 +1,4 @@
-"""Training, in sight: AdamW, warm-up and decay, clipping, early stopping on the tune stays, checkpoint and exact resume."""
+"""Training, in sight: AdamW, warm-up and decay, clipping, early stopping on the tune stays, checkpoints and resume."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import TrainingError
@@ -29,21 +31,23 @@ class Plan:
     """How to train: everything that decides the final bits, besides the data.
 
     epochs               at most; patience ends it sooner
+    embedding_rate       of the number embeddings, as a multiple of the learning rate
     warm_up              part of all steps over which the learning rate rises
     measurement_dropout  part of the measurements left out of each training stay, anew each time it is seen
-    averaging            of the weights: each step keeps this part of their running mean, which is what is judged and kept
+    averaging            part of the running mean of the weights that each step keeps; that mean is judged and kept
     patience             epochs without a better loss on the tune stays before training stops
     """
 
-    epochs: int = 30
+    epochs: int = 12
     batch_size: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
+    learning_rate: float = 2e-3
+    embedding_rate: float = 10.0
+    weight_decay: float = 3e-4
     warm_up: float = 0.05
     clip: float = 1.0
     averaging: float = 0.99
     measurement_dropout: float = 0.15
-    patience: int = 6
+    patience: int = 4
     seed: int = 0
 
 
@@ -79,10 +83,10 @@ def train(
 
     checkpoint  file written after each epoch
     resume      such a file: training goes on from it to the same final bits as without the interruption
-    Ctrl-C ends training with the best weights so far. Refused: a loss that is not a number, a checkpoint of another plan.
+    Ctrl-C ends training with the best weights so far. Refused: a loss that is no number, a checkpoint of another plan.
     """
-    optimizer = torch.optim.AdamW(_groups(network, plan.weight_decay), lr=plan.learning_rate, foreach=False)
-    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(plan.averaging))
+    optimizer = torch.optim.AdamW(_groups(network, plan), lr=plan.learning_rate, foreach=False)
+    averaged = AveragedModel(network, avg_fn=partial(_running_mean, part=plan.averaging))
     state = Progressed(network, averaged, optimizer, copy.deepcopy(network.state_dict()))
     if resume is not None:
         load_checkpoint(resume, state, plan)
@@ -90,7 +94,7 @@ def train(
         try:
             while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.patience:
                 train_loss = _epoch(state, stays, plan, bar)
-                tune_loss = mean_loss(averaged.module, tune)
+                tune_loss = mean_loss(cast(ClinicalGRU, averaged.module), tune)
                 state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "tune_loss": tune_loss})
                 state.epoch += 1
                 if state.best_epoch == state.epoch:
@@ -101,7 +105,9 @@ def train(
         except KeyboardInterrupt:
             if not state.history:
                 raise
-            warnings.warn(f"Stopped by hand in epoch {state.epoch + 1}; epoch {state.best_epoch} is kept.", stacklevel=2)
+            warnings.warn(
+                f"Stopped by hand in epoch {state.epoch + 1}; epoch {state.best_epoch} is kept.", stacklevel=2
+            )
     network.load_state_dict(state.best)
     return state.history
 
@@ -152,6 +158,12 @@ def predict(network: ClinicalGRU, stays: Sequences, *, batch_size: int = 256) ->
     return risk
 
 
+def _running_mean(mean: Tensor, now: Tensor, steps: Tensor, *, part: float) -> Tensor:
+    """The running mean after one more step; it forgets faster at first, lest it remember where training began."""
+    count = int(steps)
+    return torch.lerp(now, mean, min(part, (1 + count) / (10 + count)))
+
+
 def bucketed(steps: np.ndarray, batch_size: int, chance: np.random.Generator) -> list[np.ndarray]:
     """Batches of stays of like length, in random order: shuffled, sorted within pools of 16 batches, cut."""
     order = chance.permutation(len(steps))
@@ -185,11 +197,21 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _groups(network: ClinicalGRU, weight_decay: float) -> list[dict[str, object]]:
-    """Weights decay; biases, decay rates and embeddings of single numbers do not."""
-    matrices = [p for p in network.parameters() if p.ndim >= 2]
-    others = [p for p in network.parameters() if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _groups(network: ClinicalGRU, plan: Plan) -> list[dict[str, object]]:
+    """Number embeddings learn faster, and matrices alone decay.
+
+    Each number of an embedding is touched by one feature only; at the common rate they would hardly bend before the
+    readout overfits. In cross-validation inside PhysioNet 2012 set a, ten times the rate gave +.006 AUROC.
+    """
+    embedding = list(network.embedding.parameters())
+    others = [p for name, p in network.named_parameters() if not name.startswith("embedding.")]
+    matrices = [p for p in others if p.ndim >= 2]
+    single = [p for p in others if p.ndim < 2]
+    return [
+        {"params": embedding, "weight_decay": plan.weight_decay, "rate": plan.embedding_rate},
+        {"params": matrices, "weight_decay": plan.weight_decay, "rate": 1.0},
+        {"params": single, "weight_decay": 0.0, "rate": 1.0},
+    ]
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None:
@@ -197,4 +219,4 @@ def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None
     rise = min(1.0, done / plan.warm_up) if plan.warm_up else 1.0
     fall = 0.505 + 0.495 * math.cos(math.pi * max(0.0, done - plan.warm_up) / (1 - plan.warm_up))
     for group in optimizer.param_groups:
-        group["lr"] = plan.learning_rate * rise * fall
+        group["lr"] = group["rate"] * plan.learning_rate * rise * fall

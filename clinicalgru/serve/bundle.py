@@ -34,7 +34,9 @@ def save(model: GRUClassifier, path: str | Path) -> Path:
     """
     path = Path(path)
     if path.exists() and not (path / MANIFEST).is_file() and (path.is_file() or any(path.iterdir())):
-        raise BundleError("a new folder or a bundle to replace", "something else", "Choose another path.", where=path.name)
+        raise BundleError(
+            "a new folder or a bundle to replace", "something else", "Choose another path.", where=path.name
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         made = Path(folder) / "new"
@@ -74,7 +76,9 @@ def read_manifest(path: Path) -> Manifest:
         content = json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         fix = "Pass the folder that save() wrote."
-        raise BundleError("a bundle with a manifest.json", "none, or a damaged one", fix, where=Path(path).name) from None
+        raise BundleError(
+            "a bundle with a manifest.json", "none, or a damaged one", fix, where=Path(path).name
+        ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         came = content.get("format") if isinstance(content, dict) else "no format"
         raise BundleError(f"format {FORMAT}", f"{came}", "Save the model again with this version.", where=MANIFEST)
@@ -83,7 +87,9 @@ def read_manifest(path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         where = f"{MANIFEST}, {'.'.join(map(str, first['loc']))}"
-        raise BundleError("a manifest as save() writes it", first["msg"], "Save the model again.", where=where) from None
+        raise BundleError(
+            "a manifest as save() writes it", first["msg"], "Save the model again.", where=where
+        ) from None
 
 
 def files(model: GRUClassifier) -> dict[str, bytes]:
@@ -92,7 +98,7 @@ def files(model: GRUClassifier) -> dict[str, bytes]:
     content = {WEIGHTS: weights, CARD: card(model).encode()}
     manifest = Manifest(
         format=FORMAT,
-        model=type(model).__name__,
+        model="GRUClassifier",
         arguments=model.get_params(),
         shape=model.network_.shape.to_dict(),
         variables=[variable.to_dict() for variable in model.variables_],
@@ -134,4 +140,3 @@ def _network(path: Path, manifest: Manifest, *, variables: int) -> ClinicalGRU:
         fix = "Save the model again."
         raise BundleError("weights of the manifest's shapes", "others", fix, where=path.name) from None
     return network.eval()
-

@@ -15,8 +15,9 @@ def card(model: GRUClassifier) -> str:
     rows = "\n".join(f"| {v.label} | {v.unit} | {_range(v.plausible)} |" for v in (*model.variables_, *model.statics_))
     return f"""# {task.title or task.name}
 
-{SIMULATED if trained["simulated"] else ""}A time-aware GRU with attention, from clinicalgru. It estimates the probability of `{task.outcome}` from what became
-known between hour {low:g} and hour {high:g} after the {task.anchor} of a stay.
+{SIMULATED if trained["simulated"] else ""}A time-aware GRU with attention, from clinicalgru. It estimates the
+probability of `{task.outcome}` from what became known between hour {low:g} and hour {high:g} after the {task.anchor} of
+a stay.
 
 | trained on | |
 |---|---|

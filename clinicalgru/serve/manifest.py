@@ -7,9 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-import clinicalgru
-
-FORMAT = "clinicalgru bundle 1"
+FORMAT: Literal["clinicalgru bundle 1"] = "clinicalgru bundle 1"
 
 
 class Manifest(BaseModel):
@@ -21,7 +19,9 @@ class Manifest(BaseModel):
     model: Literal["GRUClassifier"] = Field(description="Estimator class")
     arguments: dict[str, Any] = Field(description="Arguments of the estimator")
     shape: dict[str, Any] = Field(description="Sizes of the network")
-    variables: list[dict[str, Any]] = Field(description="Series variables, in the order of the weights, with units and ranges")
+    variables: list[dict[str, Any]] = Field(
+        description="Series variables, in the order of the weights, with units and ranges"
+    )
     statics: list[dict[str, Any]] = Field(description="Static descriptors, likewise")
     task: dict[str, Any] = Field(description="The question the model answers")
     calibrator: dict[str, float] | None = Field(description="Slope and intercept on the log-odds, or none")
@@ -33,4 +33,4 @@ class Manifest(BaseModel):
 
 def versions() -> dict[str, str]:
     """Versions of this package and of those that decide a model's bits."""
-    return {"clinicalgru": clinicalgru.__version__} | {name: version(name) for name in ("torch", "numpy", "pandas")}
+    return {name: version(name) for name in ("clinicalgru", "torch", "numpy", "pandas")}

@@ -68,7 +68,9 @@ def score_sequences(model: GRUClassifier, sequences: Sequences, *, ends: np.ndar
     risk = np.full(len(stays), np.nan)
     if known.any():
         risk[known] = model.predict_proba(stays[known])[:, 1]
-    at = stays.predicted_at.view("datetime64[us]") if stays.dated else np.full(len(stays), "NaT", dtype="datetime64[us]")
+    at = (
+        stays.predicted_at.view("datetime64[us]") if stays.dated else np.full(len(stays), "NaT", dtype="datetime64[us]")
+    )
     return pd.DataFrame(
         {
             "patient_id": stays.patient,
@@ -106,5 +108,7 @@ def model_dictionary(model: GRUClassifier, given: Any = None) -> Dictionary:
 
 def _ends(events: Events) -> np.ndarray:
     """(stay,) hours from the stay's start to its end; infinite where either is not recorded."""
-    start, end = (events.stays[name].astype("Float64").to_numpy(dtype=float, na_value=np.nan) for name in ("start", "end"))
+    start, end = (
+        events.stays[name].astype("Float64").to_numpy(dtype=float, na_value=np.nan) for name in ("start", "end")
+    )
     return np.nan_to_num((end - start) / 3.6e9, nan=np.inf)

@@ -167,7 +167,10 @@ def test_offsets_are_honoured(three):
 
 BROKEN = {
     "utf-16": (lambda text: text.encode("utf-16"), "UTF-8 text; got UTF-16"),
-    "latin-1": (lambda text: text.replace("/min", "µ/min").encode("latin-1"), "extract.csv, row 2: Expected UTF-8 text"),
+    "latin-1": (
+        lambda text: text.replace("/min", "µ/min").encode("latin-1"),
+        "extract.csv, row 2: Expected UTF-8 text",
+    ),
     "an open quote": (lambda text: text.replace("012,2", '012,"2', 1).encode(), "row 7: Expected a closing quote"),
     "a row cut off": (lambda text: text.encode()[:-20], "row 16: Expected 7 columns; got"),
     "nothing": (lambda text: b"", "Expected a header row; got an empty file"),
@@ -201,7 +204,13 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(three, tmp_path):
 
 def test_the_stays_table_brings_start_and_descriptors_and_unknown_stays_are_counted(three):
     stays = pd.DataFrame(
-        {"patient_id": ["007", "012"], "stay_id": ["1", "2"], "start": ["2031-01-01 06:00", ""], "age": ["61", "450"], "sex": ["1", ""]}
+        {
+            "patient_id": ["007", "012"],
+            "stay_id": ["1", "2"],
+            "start": ["2031-01-01 06:00", ""],
+            "age": ["61", "450"],
+            "sex": ["1", ""],
+        }
     )
     events = cg.read_events(three, stays=stays, max_rejected=0.5)
     assert events.ledger.rejected["stay not in the stays table"] == 4
@@ -253,7 +262,12 @@ def test_merging_gives_the_same_means_however_the_rows_are_cut():
 
     chance = np.random.default_rng(0)
     frame = pd.DataFrame(
-        {"stay": chance.integers(0, 5, 2000), "available": chance.integers(0, 9, 2000), "variable": chance.integers(0, 4, 2000), "value": chance.normal(size=2000)}
+        {
+            "stay": chance.integers(0, 5, 2000),
+            "available": chance.integers(0, 9, 2000),
+            "variable": chance.integers(0, 4, 2000),
+            "value": chance.normal(size=2000),
+        }
     )
     frame["time"] = frame["available"]
     frame = frame.sort_values(["stay", "available", "time", "variable", "value"], ignore_index=True)

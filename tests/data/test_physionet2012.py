@@ -49,9 +49,13 @@ def test_the_published_figures_follow_from_the_ledger(published):
     assert len(events.stays) == 4000
     assert events.stays["in_hospital_death"].sum() == deaths
     assert len(events.variables) == 37
-    assert ledger.descriptors + sum(ledger.findings.query("not series")["rows"]) + ledger.measurements + (
-        ledger.findings.query("series and reason == 'missing value'")["rows"].sum()
-    ) == rows
+    assert (
+        ledger.descriptors
+        + sum(ledger.findings.query("not series")["rows"])
+        + ledger.measurements
+        + (ledger.findings.query("series and reason == 'missing value'")["rows"].sum())
+        == rows
+    )
 
 
 def test_each_measurement_is_the_one_of_the_file(published, real_data):
@@ -112,7 +116,9 @@ def test_a_stay_is_read_as_one_would_by_hand(tmp_path, form):
 def test_outcomes_of_minus_one_are_not_recorded(tmp_path):
     path = write(tmp_path, "folder", files_of(STAY))
     outcomes = tmp_path / "Outcomes-x.txt"
-    outcomes.write_text("RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n132539,6,1,5,-1,0\n132540,-1,8,8,2,1\n")
+    outcomes.write_text(
+        "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n132539,6,1,5,-1,0\n132540,-1,8,8,2,1\n"
+    )
     events = cg.read_events(path, source="physionet2012", outcomes=outcomes, max_rejected=0.5)
     assert events.outcomes == ("length_of_stay", "survival_days", "in_hospital_death")
     assert events.stays["survival_days"].isna().tolist() == [True, False]

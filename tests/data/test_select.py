@@ -39,7 +39,14 @@ def test_the_flow_counts_who_was_left_out_at_each_step(by_hand):
 
 
 def test_a_stay_that_ended_before_the_prediction_is_left_out(three):
-    stays = pd.DataFrame({"patient_id": ["007", "012", "012", "100"], "stay_id": list("1234"), "start": "2031-01-01", "end": ["2031-01-02", "2031-09-01", "", "2031-09-01"]})
+    stays = pd.DataFrame(
+        {
+            "patient_id": ["007", "012", "012", "100"],
+            "stay_id": list("1234"),
+            "start": "2031-01-01",
+            "end": ["2031-01-02", "2031-09-01", "", "2031-09-01"],
+        }
+    )
     outcomes = pd.DataFrame({"stay_id": list("1234"), "died": 0})
     events = cg.read_events(three, stays=stays, outcomes=outcomes)
     assert dict(cg.select(events, task_of(window_hours=[0, 9000])).flow)["still in the stay at the prediction"] == 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers import fact, stays_of
 
 import clinicalgru as cg
 from clinicalgru.model.baseline import RIVALS
 from clinicalgru.model.batch import collate
 from clinicalgru.model.layers import Decay
 from clinicalgru.model.training import predict
-from helpers import fact, stays_of
 
 
 @pytest.fixture(scope="session", params=["GRU", *RIVALS])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import fact, stays_of
 
 from clinicalgru.model.batch import collate
-from helpers import fact, stays_of
 
 
 @pytest.fixture
@@ -49,7 +49,11 @@ def test_sizes_and_last_rows_are_those_of_the_stays(odd_stays):
     assert batch.sizes == [int((steps > k).sum()) for k in range(steps.max())]
     for place, count in enumerate(steps):
         row = int(batch.last_row[place])
-        assert row == -1 if count == 0 else float(batch.hours[row]) == np.float32(odd_stays[[batch.order[place]]].hours[-1])
+        assert (
+            row == -1
+            if count == 0
+            else float(batch.hours[row]) == np.float32(odd_stays[[batch.order[place]]].hours[-1])
+        )
 
 
 def test_a_late_result_enters_when_it_was_known_and_its_gap_counts_from_when_it_was_drawn(test_stays):

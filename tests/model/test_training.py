@@ -43,7 +43,9 @@ def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(parts,
 def test_ctrl_c_keeps_the_weights_of_the_best_epoch(parts, monkeypatch):
     train, tune, _, test = parts
     epoch = training._epoch
-    monkeypatch.setattr(training, "_epoch", lambda state, *rest: epoch(state, *rest) if state.epoch < 2 else _interrupt())
+    monkeypatch.setattr(
+        training, "_epoch", lambda state, *rest: epoch(state, *rest) if state.epoch < 2 else _interrupt()
+    )
     with pytest.warns(UserWarning, match="Stopped by hand in epoch 3"):
         stopped = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
     best = min(entry["tune_loss"] for entry in stopped.history_)
@@ -98,7 +100,11 @@ def test_predicting_before_fitting_is_refused(test_stays):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"epochs": 0}, "epochs of 1 or more"), ({"dropout": 1.0}, "dropout from 0"), ({"hidden_size": -1}, "hidden_size")],
+    [
+        ({"epochs": 0}, "epochs of 1 or more"),
+        ({"dropout": 1.0}, "dropout from 0"),
+        ({"hidden_size": -1}, "hidden_size"),
+    ],
 )
 def test_sizes_out_of_range_are_refused(parts, arguments, message):
     with pytest.raises(cg.ClinicalGRUError, match=message):

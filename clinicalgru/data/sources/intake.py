@@ -17,12 +17,13 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from clinicalgru.data.variables import Dictionary, Variable
 
 from clinicalgru.data.ledger import Ledger
+from clinicalgru.data.sources import queries
 from clinicalgru.data.sources.merge import FACTS, merge_instants
 from clinicalgru.data.sources.parse import take_in
 from clinicalgru.data.sources.tables import Part, plain_errors
+from clinicalgru.data.variables import Dictionary, Variable
 from clinicalgru.errors import DictionaryError, InputError
 
 LONG = ("patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code")
@@ -53,10 +54,7 @@ class Intake:
         self.sql.execute(
             f"SET memory_limit = '{int(memory_gb * 400)}MB'; SET TimeZone = 'UTC'; SET enable_progress_bar = false"
         )
-        self.sql.execute(
-            "CREATE TABLE rows (part INTEGER, row BIGINT, patient VARCHAR, stay VARCHAR, time BIGINT, available BIGINT, "
-            "dated BOOLEAN, shifted BOOLEAN, name VARCHAR, unit VARCHAR, value DOUBLE, code VARCHAR, reason VARCHAR)"
-        )
+        self.sql.execute(queries.ROWS)
         self._load_names(identifiers)
 
     def __enter__(self) -> Intake:
@@ -106,55 +104,42 @@ class Intake:
         return f"{self.files[file]}, row {row}, column {COLUMN_OF.get(reason, 'value')}"
 
     def settle_clock(self) -> bool:
-        """Whether times are dates (True) or hours (False); refused where both kinds occur."""
-        kinds = self.sql.execute(
-            "SELECT dated, count(*), min_by(part, (part, row)), min_by(row, (part, row)) FROM rows "
-            "WHERE time IS NOT NULL GROUP BY dated ORDER BY 2"
-        ).fetchall()
+        """Whether times are dates (True) or hours (False). Refused: both kinds, or only some with a UTC offset."""
+        kinds = self.sql.execute(queries.CLOCKS).fetchall()
         if len(kinds) == 2:
-            rare = "a date" if kinds[0][0] else "a number of hours"
+            rare, part, row = "a date" if kinds[0][0] else "a number of hours", kinds[0][2], kinds[0][3]
             fix = "Export all times as dates, or all as hours since the stay's start."
-            raise InputError(
-                "one kind of time", f"{rare} among others", fix, where=self._place(kinds[0][2], kinds[0][3], "no time")
-            )
-        offsets = self.sql.execute(
-            "SELECT count(DISTINCT shifted), min_by(part, (part, row)), min_by(row, (part, row)) FROM rows WHERE shifted IS NOT NULL"
-        ).fetchone()
-        assert offsets is not None
-        if offsets[0] == 2:
+            raise InputError("one kind of time", f"{rare} among others", fix, where=self._place(part, row, "no time"))
+        kinds_of_date, part, row = self.sql.execute(queries.OFFSETS).fetchall()[0]
+        if kinds_of_date == 2:
             fix = "Export all times with their UTC offset, or none."
-            raise InputError(
-                "times with or without UTC offset", "both", fix, where=self._place(offsets[1], offsets[2], "no time")
-            )
+            raise InputError("times with or without UTC offset", "both", fix, where=self._place(part, row, "no time"))
         return bool(kinds[0][0]) if kinds else False
 
     def settle_units(self) -> None:
         """Factor and offset for each (variable, unit) that occurs; a blank unit is the source's own."""
-        pairs = self.sql.execute(
-            "SELECT DISTINCT n.variable, r.name, r.unit FROM rows r JOIN names n USING (name) WHERE r.reason IS NULL AND r.value IS NOT NULL"
-        ).fetchall()
-        units = []
-        for position, name, unit in pairs:
-            variable = self.ordered[position]
-            own = variable.unit_in.get(self.source, variable.unit)
-            try:
-                conversion = variable.conversion(own if unit is None else unit)
-                units.append((position, name, unit or "", conversion.factor, conversion.offset, True))
-            except DictionaryError:
-                units.append((position, name, unit or "", 1.0, 0.0, False))
-        frame = pd.DataFrame(units, columns=["variable", "name", "unit", "factor", "shift", "known"])
-        frame = frame.astype(
-            {"variable": "int32", "name": str, "unit": str, "factor": float, "shift": float, "known": bool}
-        )
-        self.sql.register("units_frame", pa.Table.from_pandas(frame, preserve_index=False))
+        units = [
+            (name, unit or "", *self._conversion(self.ordered[position], unit))
+            for position, name, unit in self.sql.execute(queries.PAIRS).fetchall()
+        ]
+        frame = pd.DataFrame(units, columns=["name", "unit", "factor", "shift", "known"])
+        kinds = {"name": str, "unit": str, "factor": float, "shift": float, "known": bool}
+        self.sql.register("units_frame", pa.Table.from_pandas(frame.astype(kinds), preserve_index=False))
         self.sql.execute("CREATE TABLE units AS SELECT * FROM units_frame")
+
+    def _conversion(self, variable: Variable, unit: str | None) -> tuple[float, float, bool]:
+        """Factor, offset, and whether the unit is known."""
+        own = variable.unit_in.get(self.source, variable.unit)
+        try:
+            conversion = variable.conversion(own if unit is None else unit)
+        except DictionaryError:
+            return 1.0, 0.0, False
+        return conversion.factor, conversion.offset, True
 
     def settle_stays(self, stays: pd.DataFrame | None) -> pd.DataFrame:
         """The stays in canonical order: those of the given table, else all that occur in the rows."""
         if stays is None:
-            stays = self.sql.execute(
-                "SELECT DISTINCT patient AS patient_id, stay AS stay_id FROM rows WHERE patient IS NOT NULL"
-            ).df()
+            stays = self.sql.execute(queries.STAYS).df()
         stays = stays.astype({"patient_id": object, "stay_id": object}).sort_values(
             ["patient_id", "stay_id"], ignore_index=True
         )
@@ -167,54 +152,39 @@ class Intake:
         )
         self.sql.register("keys_frame", keys)
         self.sql.execute("CREATE TABLE keys AS SELECT * FROM keys_frame")
-        self.sql.execute(_JUDGED)
+        self.sql.execute(queries.JUDGED)
         return stays
 
     def facts(self) -> tuple[pa.Table, int]:
         """Sorted measurements, several values of one variable at one instant joined, and how many were merged."""
-        query = (
-            "SELECT position AS stay, available, time, variable::SMALLINT AS variable, value FROM judged "
-            "WHERE reason IS NULL AND role = 'series' ORDER BY position, available, time, variable, value"
-        )
         path = Path(self.disk.name) / "facts.arrow"
         merged = 0
         with plain_errors("the extract"), pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, FACTS) as writer:
-            for batch, joined in merge_instants(self.sql.sql(query).to_arrow_reader(CHUNK)):
+            for batch, joined in merge_instants(self.sql.sql(queries.FACTS).to_arrow_reader(CHUNK)):
                 writer.write_batch(batch)
                 merged += joined
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all(), merged
 
     def coded(self) -> tuple[pa.Table, tuple[str, ...], int]:
         """Sorted coded events, their vocabulary, and how many exact repeats were merged."""
-        rows = "FROM judged WHERE reason IS NULL AND role = 'code'"
-        total = self.sql.execute(f"SELECT count(*) {rows}").fetchone()
-        words = self.sql.execute(f"SELECT DISTINCT canonical || '//' || code AS word {rows} ORDER BY word").fetchall()
+        total = self.sql.execute(queries.CODED_ROWS).fetchone()
+        words = self.sql.execute(queries.WORDS).fetchall()
         vocabulary = tuple(word for (word,) in words)
         self.sql.register(
             "words_frame",
             pa.table({"word": pa.array(vocabulary, pa.string()), "id": pa.array(range(len(words)), pa.int32())}),
         )
-        table = self.sql.sql(
-            "SELECT DISTINCT position AS stay, available, time, w.id AS code FROM judged j JOIN words_frame w ON "
-            "w.word = j.canonical || '//' || j.code WHERE reason IS NULL AND role = 'code' ORDER BY ALL"
-        ).to_arrow_table()
+        table = self.sql.sql(queries.CODED).to_arrow_table()
         assert total is not None
         return table, vocabulary, total[0] - table.num_rows
 
     def descriptors(self) -> pd.DataFrame:
         """Static descriptors that came as rows: position, variable, value (the last by time)."""
-        return self.sql.execute(
-            "SELECT position, variable, max_by(value, (time, value)) AS value FROM judged "
-            "WHERE reason IS NULL AND role = 'static' GROUP BY ALL ORDER BY ALL"
-        ).df()
+        return self.sql.execute(queries.DESCRIPTORS).df()
 
     def ledger(self, merged: int, *, notes: Mapping[str, int]) -> Ledger:
         """The account of all rows taken in."""
-        counts = dict(
-            self.sql.execute(
-                "SELECT coalesce(role, 'series'), count(*) FROM judged WHERE reason IS NULL GROUP BY 1"
-            ).fetchall()
-        )
+        counts = dict(self.sql.execute(queries.USED).fetchall())
         total = self.sql.execute("SELECT count(*) FROM rows").fetchone()
         assert total is not None
         descriptors = counts.get("static", 0) + counts.get("identifier", 0)
@@ -229,43 +199,19 @@ class Intake:
         )
 
     def _findings(self) -> pd.DataFrame:
-        table = self.sql.execute(
-            "SELECT reason, coalesce(canonical, name, '') AS variable, coalesce(role, '') = 'series' AS series, count(*) AS rows, "
-            "min_by(part, (part, row)) AS part, min_by(row, (part, row)) AS row FROM judged "
-            "WHERE reason IS NOT NULL GROUP BY 1, 2, 3 ORDER BY rows DESC, reason, variable"
-        ).df()
-        table["where"] = [self._place(f.part, f.row, f.reason) for f in table.itertuples()]
-        return table.drop(columns=["part", "row"])
+        rows = self.sql.execute(queries.FINDINGS).fetchall()
+        found = [(*counted, self._place(part, row, counted[0])) for *counted, part, row in rows]
+        return pd.DataFrame(found, columns=["reason", "variable", "series", "rows", "where"])
 
     def _converted(self) -> dict[str, int]:
-        rows = self.sql.execute(
-            "SELECT variable, unit, count(*) FROM judged WHERE reason IS NULL AND (factor <> 1 OR shift <> 0) GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-        return {
-            f"{self.ordered[v].name}: {unit or self.ordered[v].unit_in[self.source]} -> {self.ordered[v].unit}": n
-            for v, unit, n in rows
-        }
+        counts = {}
+        for position, unit, rows in self.sql.execute(queries.CONVERTED).fetchall():
+            variable = self.ordered[position]
+            counts[f"{variable.name}: {unit or variable.unit_in[self.source]} -> {variable.unit}"] = rows
+        return counts
 
 
 def _role(variable: Variable) -> str:
     if variable.kind == "code" and not variable.static:
         return "code"
     return "static" if variable.static else "series"
-
-
-_JUDGED = """
-CREATE VIEW judged AS
-SELECT r.part, r.row, k.position, r.time, r.available, n.variable, n.role, r.name, n.canonical, r.code, r.unit,
-    (r.value + u.shift) * u.factor AS value, u.factor, u.shift,
-    CASE WHEN r.reason IS NOT NULL THEN r.reason
-         WHEN n.role IS NULL THEN 'unknown variable'
-         WHEN k.position IS NULL THEN 'stay not in the stays table'
-         WHEN n.role IN ('code', 'identifier') THEN NULL
-         WHEN NOT u.known THEN 'unknown unit'
-         WHEN (r.value + u.shift) * u.factor NOT BETWEEN g.low AND g.high THEN 'implausible' END AS reason
-FROM rows r
-LEFT JOIN names n ON n.name = r.name
-LEFT JOIN ranges g ON g.variable = n.variable
-LEFT JOIN units u ON u.name = r.name AND u.unit = coalesce(r.unit, '')
-LEFT JOIN keys k ON k.patient = r.patient AND k.stay = r.stay
-"""

@@ -55,10 +55,14 @@ SELECT {base} + c_file, c_row, patient, stay, time, coalesce(available, time), d
          WHEN role IS DISTINCT FROM 'code' AND value IS NULL THEN 'value is not a number' END
 FROM (
     SELECT c_file, c_row, {label_sql("c_patient_id")} AS patient, {label_sql(f"c_{stay}")} AS stay,
-        {words_sql("c_time")} AS time_words, {time_sql("c_time", types["time"], time_format)} AS time,
-        {words_sql(f"c_{available}")} AS available_words, {time_sql(f"c_{available}", types[available], time_format)} AS available,
-        {_is_dated("c_time", types["time"], time_format)} AS dated, {_has_offset("c_time", types["time"])} AS shifted,
-        {label_sql("c_variable")} AS name, {words_sql("c_unit")} AS unit, {words_sql("c_code")} AS code, {words_sql("c_value")} AS words,
+        {words_sql("c_time")} AS time_words,
+        {time_sql("c_time", types["time"], time_format)} AS time,
+        {words_sql(f"c_{available}")} AS available_words,
+        {time_sql(f"c_{available}", types[available], time_format)} AS available,
+        {_is_dated("c_time", types["time"], time_format)} AS dated,
+        {_has_offset("c_time", types["time"])} AS shifted,
+        {label_sql("c_variable")} AS name, {words_sql("c_unit")} AS unit,
+        {words_sql("c_code")} AS code, {words_sql("c_value")} AS words,
         {_number("c_value", types["value"])} AS value
     FROM (SELECT {cells}, {place}{", " + absent if absent else ""} FROM {part.sql})
 ) LEFT JOIN names USING (name)
@@ -88,7 +92,9 @@ def time_sql(cell: str, kind: str, time_format: str | None) -> str:
         return hours
     if time_format is not None:
         return f"epoch_us(try_strptime(trim({cell}), {literal(time_format)}))"
-    date = f"CASE WHEN regexp_full_match(trim({cell}), '{DATE}') THEN epoch_us(try_cast(trim({cell}) AS TIMESTAMPTZ)) END"
+    date = (
+        f"CASE WHEN regexp_full_match(trim({cell}), '{DATE}') THEN epoch_us(try_cast(trim({cell}) AS TIMESTAMPTZ)) END"
+    )
     return f"coalesce({date}, {hours})"
 
 

@@ -1,4 +1,4 @@
-"""PhysioNet/CinC Challenge 2012: a folder, .tar.gz or .zip of one text file per ICU stay, with lines Time,Parameter,Value.
+"""PhysioNet/CinC Challenge 2012: a folder, .tar.gz or .zip of one text file a stay, with lines Time,Parameter,Value.
 
 Source: Silva et al., Predicting in-hospital mortality of ICU patients, Comput Cardiol 2012;39:245-248.
 """
@@ -45,7 +45,9 @@ def stays_part(path: Path) -> tuple[Part, pa.Table]:
     for name, content in stay_files(path):
         lines = content.splitlines()
         if not lines or lines[0].strip() != HEADER:
-            raise InputError(HEADER.decode(), "another first line", "Pass the files as published.", where=f"{name}, row 1")
+            raise InputError(
+                HEADER.decode(), "another first line", "Pass the files as published.", where=f"{name}, row 1"
+            )
         names.append(name)
         bodies.append(lines[1:])
     if not names:

@@ -124,8 +124,8 @@ def _with_descriptors(intake: Intake, stays: pd.DataFrame, facts: pa.Table) -> p
     rows = intake.descriptors()
     if intake.source == "physionet2012":
         rows = pd.concat([rows, _admission_weight(facts, intake.ordered)], ignore_index=True)
-    for position, group in rows.groupby("variable"):
-        variable = intake.ordered[int(position)]
+    for position in sorted(set(rows["variable"])):
+        variable, group = intake.ordered[position], rows[rows["variable"] == position]
         text = group["value"].map("{:.12g}".format) if variable.levels else group["value"].astype(str)
         values = static_values(variable, text)[0].set_axis(group["position"]).reindex(range(len(stays)))
         stays[variable.name] = stays[variable.name].fillna(values) if variable.name in stays else values
@@ -135,7 +135,12 @@ def _with_descriptors(intake: Intake, stays: pd.DataFrame, facts: pa.Table) -> p
 def _admission_weight(facts: pa.Table, ordered: tuple[Variable, ...]) -> pd.DataFrame:
     """The weight at hour 0, which the challenge gives as a descriptor and as the first of a series."""
     names = [variable.name for variable in ordered]
-    rows = facts.filter(_is_admission_weight(facts, ordered)).select(["stay", "value"]).to_pandas().rename(columns={"stay": "position"})
+    rows = (
+        facts.filter(_is_admission_weight(facts, ordered))
+        .select(["stay", "value"])
+        .to_pandas()
+        .rename(columns={"stay": "position"})
+    )
     return rows.assign(variable=names.index("admission_weight"))
 
 
@@ -165,9 +170,10 @@ def _only_used(facts: pa.Table, ordered: tuple[Variable, ...]) -> tuple[pa.Table
 def _check_rejected(ledger: Ledger, max_rejected: float) -> None:
     if ledger.faults > max_rejected * max(ledger.rows_in, 1):
         worst = ledger.findings[ledger.findings["reason"] != MISSING].iloc[0]
+        most = f"{worst['reason']} {worst['variable']} ({worst['rows']:,})"
         raise InputError(
             f"at most {max_rejected:.0%} of rows rejected",
-            f"{ledger.faults:,} of {ledger.rows_in:,}, most often: {worst['reason']} {worst['variable']} ({worst['rows']:,})",
+            f"{ledger.faults:,} of {ledger.rows_in:,}, most often: {most}",
             "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected.",
             where=f"first at {worst['where']}",
         )

@@ -18,7 +18,9 @@ TIMES = ("start", "end")
 KEYS = ("patient_id", "stay_id")
 
 
-def read_stays(data: Any, dictionary: Dictionary, *, source: str, columns: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, int]]:
+def read_stays(
+    data: Any, dictionary: Dictionary, *, source: str, columns: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Stays with start and end (microseconds) and static descriptors, and what had to be left out, counted.
 
     Columns: patient_id, stay_id (optional), start, end (optional, dates), and static variables of the dictionary.
@@ -26,7 +28,9 @@ def read_stays(data: Any, dictionary: Dictionary, *, source: str, columns: Mappi
     """
     text = _as_text(data, columns)
     names = {**{name: name for name in dictionary}, **dictionary.names(source)}
-    statics = {column: dictionary[names[column]] for column in text if column in names and dictionary[names[column]].static}
+    statics = {
+        column: dictionary[names[column]] for column in text if column in names and dictionary[names[column]].static
+    }
     table, notes = text[["patient_id", "stay_id"]].copy(), {}
     for column in TIMES:
         table[column] = text[column] if column in text else pd.Series(pd.NA, index=text.index, dtype="Int64")
@@ -45,9 +49,10 @@ def _check_once(table: pd.DataFrame, keys: list[str], name: str) -> None:
         raise InputError("each stay once", "a stay twice", "Keep one row a stay.", where=where)
 
 
-def read_outcomes(data: Any, *, columns: Mapping[str, str], renamed: Mapping[str, str], missing: tuple[float, ...] = ()
+def read_outcomes(
+    data: Any, *, columns: Mapping[str, str], renamed: Mapping[str, str], missing: tuple[float, ...] = ()
 ) -> pd.DataFrame:
-    """Outcomes by stay: stay_id (and patient_id where given), then one numeric column each; blank or `missing` = not recorded."""
+    """Outcomes by stay: stay_id, patient_id where given, one numeric column each; blank or `missing` = not recorded."""
     text = _as_text(data, columns, keys=("stay_id",))
     outcomes = text[[name for name in KEYS if name in text]].copy()
     for column in text.columns.difference([*KEYS, *TIMES], sort=False):
@@ -57,7 +62,9 @@ def read_outcomes(data: Any, *, columns: Mapping[str, str], renamed: Mapping[str
         wrong = number.isna() & text[column].notna()
         if wrong.any():
             where = f"outcomes, {text.index[wrong][0]}, column {column}"
-            raise InputError("a number, or blank where not recorded", "text", "Code the outcome as 0 and 1.", where=where)
+            raise InputError(
+                "a number, or blank where not recorded", "text", "Code the outcome as 0 and 1.", where=where
+            )
         outcomes[renamed.get(column, column)] = number.astype(float).mask(number.isin(missing))
     _check_once(outcomes, [name for name in KEYS if name in outcomes], "outcomes")
     return outcomes.reset_index(drop=True)
@@ -67,14 +74,16 @@ def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataF
     """Stays with their outcomes, and how many outcomes belong to no stay of the extract."""
     keys = [name for name in KEYS if name in outcomes]
     if keys == ["stay_id"] and stays["stay_id"].duplicated().any():
-        raise InputError("patient_id in the outcomes", "stay_id only, which is not unique", "Add patient_id.", where="outcomes")
+        raise InputError(
+            "patient_id in the outcomes", "stay_id only, which is not unique", "Add patient_id.", where="outcomes"
+        )
     joined = stays.merge(outcomes, on=keys, how="left", indicator=True)
     known = joined.pop("_merge").eq("both").sum()
     return joined, len(outcomes) - int(known)
 
 
 def static_values(variable: Variable, text: pd.Series) -> tuple[pd.Series, int]:
-    """Values of a descriptor, categories as their position among the levels; unknown or implausible ones become NaN, counted."""
+    """Values of a descriptor (a category as position among its levels), and how many had to become NaN."""
     if variable.levels:
         level = {name: float(i) for i, name in enumerate(variable.levels)}
         values = text.str.removesuffix(".0").map(level).astype(float)
@@ -95,7 +104,9 @@ def _as_text(data: Any, columns: Mapping[str, str], keys: tuple[str, ...] = KEYS
         table["stay_id"] = table["patient_id"]
     for key in keys:
         if key not in table:
-            raise InputError(f"a column {key}", f"columns {', '.join(table)}", f"Name it with columns={{{key!r}: ...}}.")
+            raise InputError(
+                f"a column {key}", f"columns {', '.join(map(str, table))}", f"Name it with columns={{{key!r}: ...}}."
+            )
         if table[key].isna().any():
             where = str(table.index[table[key].isna()][0])
             raise InputError(f"a {key} in every row", "a blank one", "Complete or remove the row.", where=where)
@@ -119,6 +130,8 @@ def _read(connection: duckdb.DuckDBPyConnection, part: Part, columns: Mapping[st
             lost = table[name].isna() & table.pop(f"written {name}").notna()
             if lost.any():
                 where = f"{table.index[lost][0]}, column {name}"
-                raise InputError("a date such as 2031-05-04 13:20", "something else", "Write ISO 8601 dates.", where=where)
+                raise InputError(
+                    "a date such as 2031-05-04 13:20", "something else", "Write ISO 8601 dates.", where=where
+                )
             table[name] = table[name].astype("Int64")
     return table

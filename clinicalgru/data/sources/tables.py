@@ -1,4 +1,4 @@
-"""Tables from anywhere: DataFrame, Arrow, CSV, CSV.gz, Parquet, or a folder of them, as DuckDB relations with row numbers."""
+"""Tables from anywhere (DataFrame, Arrow, CSV, CSV.gz, Parquet, a folder of them) as numbered DuckDB relations."""
 
 from __future__ import annotations
 
