@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-MISSING = "missing value"  # a row without a value is a measurement not made, not a fault of the extract
+MISSING = "missing value"  # a row without a value is a measurement not made
+OUTSIDE = "outside every stay"  # a row of a patient at a time that belongs to no stay
+UNMAPPED = "unmapped code"  # a code that no variable claims, in a source with far more codes than anybody maps
+NO_FAULTS = (MISSING, OUTSIDE, UNMAPPED)  # counted, but no fault of the extract
 FINDINGS = ["reason", "variable", "series", "rows", "where"]
 
 
@@ -66,8 +69,8 @@ class Ledger:
 
     @property
     def faults(self) -> int:
-        """Rejected rows other than those without a value: what the limit on rejected rows is held against."""
-        return sum(self.rejected.values()) - self.missing
+        """Rejected rows that are a fault of the extract: what the limit on rejected rows is held against."""
+        return sum(rows for reason, rows in self.rejected.items() if reason not in NO_FAULTS)
 
     @property
     def measurements(self) -> int:

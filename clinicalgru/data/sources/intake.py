@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clinicalgru.data.ledger import Ledger
+from clinicalgru.data.ledger import OUTSIDE, UNMAPPED, Ledger
 from clinicalgru.data.sources import queries
 from clinicalgru.data.sources.merge import FACTS, merge_instants
 from clinicalgru.data.sources.parse import take_in
@@ -43,9 +43,7 @@ COLUMN_OF = {  # the column that a reason speaks of, where it is not `value`
 class Intake:
     """A DuckDB workspace on disk that takes rows in, judges each once, and gives sorted facts and the ledger back."""
 
-    def __init__(
-        self, dictionary: Dictionary, *, source: str, memory_gb: float = 2.0, identifiers: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, dictionary: Dictionary, *, source: str, memory_gb: float = 2.0) -> None:
         self.disk = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
         self.dictionary, self.source = dictionary, source
         self.files: list[str] = []
@@ -55,7 +53,7 @@ class Intake:
             f"SET memory_limit = '{int(memory_gb * 400)}MB'; SET TimeZone = 'UTC'; SET enable_progress_bar = false"
         )
         self.sql.execute(queries.ROWS)
-        self._load_names(identifiers)
+        self._load_names()
 
     def __enter__(self) -> Intake:
         return self
@@ -66,14 +64,13 @@ class Intake:
         self.sql.close()
         (Path(self.disk.name) / "intake.duckdb").unlink(missing_ok=True)
 
-    def _load_names(self, identifiers: tuple[str, ...]) -> None:
+    def _load_names(self) -> None:
         """Names of this source and the dictionary's own, each with what becomes of its rows."""
         known = {name: name for name in self.dictionary} | self.dictionary.names(self.source)
         self.ordered: tuple[Variable, ...] = tuple(self.dictionary[name] for name in sorted(self.dictionary))
         position = {variable.name: i for i, variable in enumerate(self.ordered)}
         names = pd.DataFrame(
-            [(alias, position[name], _role(self.dictionary[name]), name) for alias, name in known.items()]
-            + [(alias, -1, "identifier", alias) for alias in identifiers],
+            [(alias, position[name], _role(self.dictionary[name]), name) for alias, name in known.items()],
             columns=["name", "variable", "role", "canonical"],
         )
         ranges = pd.DataFrame(
@@ -85,10 +82,28 @@ class Intake:
         self.sql.execute("CREATE TABLE names AS SELECT * FROM names_frame")
         self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
 
+    def name_identifiers(self, *names: str) -> None:
+        """Names whose rows only repeat who the stay is."""
+        for name in names:
+            self.sql.execute("INSERT INTO names VALUES (?, -1, 'identifier', ?)", [name, name])
+
     def add(
-        self, part: Part, columns: Mapping[str, str], *, time_format: str | None = None, missing: tuple[float, ...] = ()
+        self,
+        part: Part,
+        columns: Mapping[str, str],
+        *,
+        time_format: str | None = None,
+        missing: tuple[float, ...] = (),
+        placed_by_time: bool = False,
     ) -> None:
-        """Take the rows of one part in; `columns` maps our column names to those of the part."""
+        """Take the rows of one part in.
+
+        columns         our column name -> the part's, where they differ
+        time_format     strptime format of times that are not ISO 8601
+        missing         values that stand for "not measured"
+        placed_by_time  a row without a stay_id goes to the patient's stay that its time falls into (start to end, both
+                        included; of two, the one that started later); without this, a patient is one stay
+        """
         have = {ours: columns.get(ours, ours) for ours in LONG if columns.get(ours, ours) in part.types}
         for needed in ("patient_id", "time", "variable", "value"):
             if needed not in have:
@@ -98,7 +113,8 @@ class Intake:
         base = len(self.files)
         self.files += part.files or [part.label]
         with plain_errors(part.label):
-            self.sql.execute(take_in(part, base, have, time_format=time_format, missing=missing))
+            insert = take_in(part, base, have, time_format=time_format, missing=missing, placed_by_time=placed_by_time)
+            self.sql.execute(insert)
 
     def _place(self, file: int, row: int, reason: str) -> str:
         return f"{self.files[file]}, row {row}, column {COLUMN_OF.get(reason, 'value')}"
@@ -136,23 +152,29 @@ class Intake:
             return 1.0, 0.0, False
         return conversion.factor, conversion.offset, True
 
-    def settle_stays(self, stays: pd.DataFrame | None) -> pd.DataFrame:
-        """The stays in canonical order: those of the given table, else all that occur in the rows."""
+    def settle_stays(self, stays: pd.DataFrame | None, *, unmapped_is_fault: bool = True) -> pd.DataFrame:
+        """The stays in canonical order: the given ones, else all that occur in the rows. Each row then has its stay."""
         if stays is None:
             stays = self.sql.execute(queries.STAYS).df()
-        stays = stays.astype({"patient_id": object, "stay_id": object}).sort_values(
-            ["patient_id", "stay_id"], ignore_index=True
-        )
+        kinds = {"patient_id": object, "stay_id": object}
+        stays = stays.astype(kinds).sort_values(["patient_id", "stay_id"], ignore_index=True)
+        for name in ("start", "end"):
+            if name not in stays:
+                stays[name] = pd.Series(pd.NA, index=stays.index, dtype="Int64")
         keys = pa.table(
             {
                 "patient": pa.array(stays["patient_id"], pa.string()),
                 "stay": pa.array(stays["stay_id"], pa.string()),
                 "position": pa.array(np.arange(len(stays), dtype=np.int32)),
+                "start": pa.array(stays["start"], pa.int64()),
+                "ended": pa.array(stays["end"], pa.int64()),
             }
         )
         self.sql.register("keys_frame", keys)
         self.sql.execute("CREATE TABLE keys AS SELECT * FROM keys_frame")
-        self.sql.execute(queries.JUDGED)
+        self.sql.execute(queries.PLACE)
+        unknown = "unknown variable" if unmapped_is_fault else UNMAPPED
+        self.sql.execute(queries.JUDGED.format(unknown=unknown, outside=OUTSIDE))
         return stays
 
     def facts(self) -> tuple[pa.Table, int]:

@@ -17,7 +17,13 @@ NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUB
 
 
 def take_in(
-    part: Part, base: int, columns: Mapping[str, str], *, time_format: str | None, missing: tuple[float, ...]
+    part: Part,
+    base: int,
+    columns: Mapping[str, str],
+    *,
+    time_format: str | None,
+    missing: tuple[float, ...],
+    placed_by_time: bool = False,
 ) -> str:
     """INSERT of the rows of one part into `rows`.
 
@@ -25,6 +31,7 @@ def take_in(
     columns      our column name -> the part's column name, for those it has
     time_format  strptime format of text times; None = ISO 8601, or a number of hours
     missing      values that stand for "not measured" in this source, such as -1
+    placed_by_time  leave the stay of rows without stay_id open
     """
     types = {ours: part.types[theirs] for ours, theirs in columns.items()}
     for name in ("patient_id", "stay_id"):
@@ -39,13 +46,16 @@ def take_in(
     cells = ", ".join(f"{quoted(theirs)} AS c_{ours}" for ours, theirs in columns.items())
     place = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
     absent = ", ".join(f"NULL::VARCHAR AS c_{name}" for name in ("unit", "code") if name not in columns)
-    stay = "stay_id" if "stay_id" in columns else "patient_id"  # without stay_id, a patient is one stay
+    stay = label_sql("c_stay_id" if "stay_id" in columns else "c_patient_id")  # without stay_id, a patient is one stay
+    if placed_by_time and "stay_id" not in columns:
+        stay = "NULL::VARCHAR"
+    no_stay = "" if placed_by_time else " OR stay IS NULL"
     available = "available_at" if "available_at" in columns else "time"
     return f"""
 INSERT INTO rows
 SELECT {base} + c_file, c_row, patient, stay, time, coalesce(available, time), dated, shifted, name, unit, value,
     CASE WHEN role = 'code' THEN coalesce(code, words) END,
-    CASE WHEN patient IS NULL OR stay IS NULL THEN 'no identifier'
+    CASE WHEN patient IS NULL{no_stay} THEN 'no identifier'
          WHEN name IS NULL THEN 'no variable'
          WHEN role = 'code' AND coalesce(code, words) IS NULL THEN {literal(MISSING)}
          WHEN role IS DISTINCT FROM 'code' AND {_unmeasured("value", missing)} THEN {literal(MISSING)}
@@ -54,7 +64,7 @@ SELECT {base} + c_file, c_row, patient, stay, time, coalesce(available, time), d
          WHEN available_words IS NOT NULL AND available IS NULL THEN 'available_at not readable'
          WHEN role IS DISTINCT FROM 'code' AND value IS NULL THEN 'value is not a number' END
 FROM (
-    SELECT c_file, c_row, {label_sql("c_patient_id")} AS patient, {label_sql(f"c_{stay}")} AS stay,
+    SELECT c_file, c_row, {label_sql("c_patient_id")} AS patient, {stay} AS stay,
         {words_sql("c_time")} AS time_words,
         {time_sql("c_time", types["time"], time_format)} AS time,
         {words_sql(f"c_{available}")} AS available_words,

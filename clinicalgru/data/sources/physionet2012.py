@@ -11,12 +11,16 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from clinicalgru.data.sources.intake import Intake
+from clinicalgru.data.sources.source import Request, Supplied
+from clinicalgru.data.sources.stays import read_outcomes
 from clinicalgru.data.sources.tables import Part
 from clinicalgru.errors import InputError
 
@@ -35,11 +39,23 @@ CELLS = pacsv.ConvertOptions(
 )
 
 
-def stays_part(path: Path) -> tuple[Part, pa.Table]:
-    """All stays of a set as one relation: c_file, c_row, patient_id, stay_id, time (hours), variable, value.
+def read(intake: Intake, data: Any, request: Request) -> Supplied:
+    """A set as published; `outcomes` is its Outcomes file. Each record is one patient's one stay."""
+    part, table = _all_stays(Path(data))
+    intake.sql.register(part.sql, table)
+    intake.name_identifiers(IDENTIFIER)
+    intake.add(part, {}, missing=NOT_MEASURED)
+    outcomes = None
+    if request.outcomes is not None:
+        keys = {"stay_id": IDENTIFIER}
+        outcomes = read_outcomes(request.outcomes, columns=keys, renamed=OUTCOMES, missing=NOT_MEASURED)
+    return Supplied(outcomes=outcomes, at_start={"weight": "admission_weight"})
 
-    Each record is one patient's one stay; times are hours since admission. Refused: an archive that cannot be read,
-    a file of another form, a file that holds another stay than its name says.
+
+def _all_stays(path: Path) -> tuple[Part, pa.Table]:
+    """All stays of a set as one relation: c_file, c_row, patient_id, time (hours since admission), variable, value.
+
+    Refused: an archive that cannot be read, a file of another form, a file that holds another stay than its name says.
     """
     names, bodies = [], []
     for name, content in stay_files(path):

@@ -18,12 +18,22 @@ PAIRS = """
 SELECT DISTINCT n.variable, r.name, r.unit
 FROM rows r JOIN names n USING (name) WHERE r.reason IS NULL AND r.value IS NOT NULL
 """
+PLACE = """
+UPDATE rows SET stay = found.stay
+FROM (
+    SELECT r.rowid AS id, k.stay, k.ended, r.time
+    FROM rows r ASOF JOIN (FROM keys WHERE start IS NOT NULL) k ON r.patient = k.patient AND r.time >= k.start
+    WHERE r.stay IS NULL
+) found
+WHERE rows.rowid = found.id AND (found.ended IS NULL OR found.time <= found.ended)
+"""
 JUDGED = """
 CREATE VIEW judged AS
 SELECT r.part, r.row, k.position, r.time, r.available, n.variable, n.role, r.name, n.canonical, r.code, r.unit,
     (r.value + u.shift) * u.factor AS value, u.factor, u.shift,
     CASE WHEN r.reason IS NOT NULL THEN r.reason
-         WHEN n.role IS NULL THEN 'unknown variable'
+         WHEN n.role IS NULL THEN '{unknown}'
+         WHEN r.stay IS NULL THEN '{outside}'
          WHEN k.position IS NULL THEN 'stay not in the stays table'
          WHEN n.role IN ('code', 'identifier') THEN NULL
          WHEN NOT u.known THEN 'unknown unit'

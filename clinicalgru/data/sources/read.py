@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clinicalgru.data.events import Events
-from clinicalgru.data.ledger import MISSING, Ledger
+from clinicalgru.data.ledger import NO_FAULTS, Ledger
 from clinicalgru.data.simulate import Ward
-from clinicalgru.data.sources import physionet2012
+from clinicalgru.data.sources import long, physionet2012
 from clinicalgru.data.sources.intake import Intake
-from clinicalgru.data.sources.stays import join_outcomes, read_outcomes, read_stays, static_values
-from clinicalgru.data.sources.tables import open_parts
+from clinicalgru.data.sources.source import Request, Source, Supplied
+from clinicalgru.data.sources.stays import join_outcomes, static_values
 from clinicalgru.data.variables import Dictionary, Variable
 from clinicalgru.errors import ArgumentError, InputError
 
-SOURCES = ("long", "physionet2012")
+SOURCES: dict[str, Source] = {"long": long.read, "physionet2012": physionet2012.read}
 
 
 def read_events(
@@ -35,6 +35,7 @@ def read_events(
     columns: Mapping[str, str] | None = None,
     time_format: str | None = None,
     delimiter: str | None = None,
+    anchor: str | None = None,
     max_rejected: float = 0.1,
     memory_gb: float = 2.0,
 ) -> Events:
@@ -50,7 +51,9 @@ def read_events(
     variables     your own YAML (path), a dict of it, or a Dictionary, over the shipped data dictionary
     columns       our column name -> the name in your tables, where they differ
     time_format   strptime format of times that are not ISO 8601, such as "%d/%m/%Y %H:%M"
-    max_rejected  largest part of rows that may be rejected (rows without a value do not count)
+    anchor        what a stay is, in a source that has several kinds (such as "icu" and "hospital")
+    max_rejected  largest part of rows that may be rejected; rows without a value, outside every stay, or of a code that
+                  nobody mapped do not count
     memory_gb     bound on memory; larger work goes through disk
 
     Refused: see the rules in `clinicalgru.data.sources.intake`; each error names file, row, column and what to do.
@@ -70,90 +73,56 @@ def read_events(
     ward = data if isinstance(data, Ward) else None
     if ward is not None:
         data, stays, outcomes = ward.measurements, ward.stays, ward.outcomes
+    request = Request(stays, outcomes, columns or {}, time_format, delimiter, anchor)
     dictionary = variables if isinstance(variables, Dictionary) else Dictionary.load(*_listed(variables))
-    own = source == "physionet2012"
-    identifiers = (physionet2012.IDENTIFIER,) if own else ()
-    with Intake(dictionary, source=source, memory_gb=memory_gb, identifiers=identifiers) as intake:
-        if own:
-            part, table = physionet2012.stays_part(Path(data))
-            intake.sql.register(part.sql, table)
-            intake.add(part, {}, missing=physionet2012.NOT_MEASURED)
-        else:
-            for part in open_parts(intake.sql, data, delimiter=delimiter):
-                intake.add(part, columns or {}, time_format=time_format)
-        events = _settle(intake, stays, outcomes, columns or {}, max_rejected=max_rejected, name=_name(data, source))
+    with Intake(dictionary, source=source, memory_gb=memory_gb) as intake:
+        supplied = SOURCES[source](intake, data, request)
+        events = _settle(intake, supplied, max_rejected=max_rejected, name=_name(data, source))
     return events if ward is None else replace(events, source=ward.description, simulated=True)
 
 
-def _settle(
-    intake: Intake, stays: Any, outcomes: Any, columns: Mapping[str, str], *, max_rejected: float, name: str
-) -> Events:
+def _settle(intake: Intake, supplied: Supplied, *, max_rejected: float, name: str) -> Events:
     dated = intake.settle_clock()
     intake.settle_units()
-    notes: dict[str, int] = {}
-    given = None
-    if stays is not None:
-        given, notes = read_stays(stays, intake.dictionary, source=intake.source, columns=columns)
-    table = intake.settle_stays(given)
+    stays = intake.settle_stays(supplied.stays, unmapped_is_fault=supplied.unmapped_is_fault)
     facts, merged = intake.facts()
     coded, vocabulary, repeated = intake.coded()
-    table = _with_descriptors(intake, table, facts)
-    outcome_names: tuple[str, ...] = ()
-    if outcomes is not None:
-        renamed = physionet2012.OUTCOMES if intake.source == "physionet2012" else {}
-        keys = {"stay_id": physionet2012.IDENTIFIER} if renamed else columns
-        missing = physionet2012.NOT_MEASURED if renamed else ()
-        known = read_outcomes(outcomes, columns=keys, renamed=renamed, missing=missing)
-        table, notes["outcomes of no stay of the extract"] = join_outcomes(table, known)
-        outcome_names = tuple(known.columns.difference(["patient_id", "stay_id"], sort=False))
-    notes |= {"stays": len(table), "stays without a series": _without_series(intake, facts, len(table))}
+    at_start = _at_start(facts, intake.ordered, supplied.at_start)
+    stays = _with_descriptors(intake, stays, facts.filter(at_start), supplied.at_start)
+    notes = dict(supplied.notes)
+    outcomes: tuple[str, ...] = ()
+    if supplied.outcomes is not None:
+        stays, notes["outcomes of no stay of the extract"] = join_outcomes(stays, supplied.outcomes)
+        outcomes = tuple(supplied.outcomes.columns.difference(["patient_id", "stay_id"], sort=False))
+    with_series = pc.count_distinct(facts.filter(pc.invert(at_start))["stay"]).as_py()
+    notes |= {"stays": len(stays), "stays without a series": len(stays) - with_series}
     ledger = intake.ledger(merged + repeated, notes=notes)
     _check_rejected(ledger, max_rejected)
     facts, variables = _only_used(facts, intake.ordered)
-    statics = tuple(variable for variable in intake.ordered if variable.static and variable.name in table)
-    return Events(
-        facts, coded, vocabulary, table, variables, statics, outcome_names, ledger, dated, name, _disk=intake.disk
-    )
+    statics = tuple(variable for variable in intake.ordered if variable.static and variable.name in stays)
+    return Events(facts, coded, vocabulary, stays, variables, statics, outcomes, ledger, dated, name, _disk=intake.disk)
 
 
-def _with_descriptors(intake: Intake, stays: pd.DataFrame, facts: pa.Table) -> pd.DataFrame:
+def _at_start(facts: pa.Table, ordered: tuple[Variable, ...], names: Mapping[str, str]) -> pa.ChunkedArray:
+    """True where a fact at hour 0 is also a descriptor."""
+    position = pa.array([i for i, variable in enumerate(ordered) if variable.name in names], pa.int16())
+    return pc.and_(pc.equal(facts["time"], 0), pc.is_in(facts["variable"], position))
+
+
+def _with_descriptors(
+    intake: Intake, stays: pd.DataFrame, at_start: pa.Table, names: Mapping[str, str]
+) -> pd.DataFrame:
     """Stays with the descriptors that came as rows; what the stays table already knows is kept."""
-    for name in ("start", "end"):
-        if name not in stays:
-            stays[name] = pd.Series(pd.NA, index=stays.index, dtype="Int64")
-    rows = intake.descriptors()
-    if intake.source == "physionet2012":
-        rows = pd.concat([rows, _admission_weight(facts, intake.ordered)], ignore_index=True)
-    for position in sorted(set(rows["variable"])):
-        variable, group = intake.ordered[position], rows[rows["variable"] == position]
+    numbers = {variable.name: i for i, variable in enumerate(intake.ordered)}
+    first = at_start.select(["stay", "variable", "value"]).to_pandas().rename(columns={"stay": "position"})
+    first["variable"] = [numbers[names[intake.ordered[number].name]] for number in first["variable"]]
+    rows = pd.concat([intake.descriptors(), first], ignore_index=True)
+    for number in sorted(set(rows["variable"])):
+        variable, group = intake.ordered[number], rows[rows["variable"] == number]
         text = group["value"].map("{:.12g}".format) if variable.levels else group["value"].astype(str)
         values = static_values(variable, text)[0].set_axis(group["position"]).reindex(range(len(stays)))
         stays[variable.name] = stays[variable.name].fillna(values) if variable.name in stays else values
     return stays
-
-
-def _admission_weight(facts: pa.Table, ordered: tuple[Variable, ...]) -> pd.DataFrame:
-    """The weight at hour 0, which the challenge gives as a descriptor and as the first of a series."""
-    names = [variable.name for variable in ordered]
-    rows = (
-        facts.filter(_is_admission_weight(facts, ordered))
-        .select(["stay", "value"])
-        .to_pandas()
-        .rename(columns={"stay": "position"})
-    )
-    return rows.assign(variable=names.index("admission_weight"))
-
-
-def _is_admission_weight(facts: pa.Table, ordered: tuple[Variable, ...]) -> pa.ChunkedArray:
-    weight = [variable.name for variable in ordered].index("weight")
-    return pc.and_(pc.equal(facts["time"], 0), pc.equal(facts["variable"], weight))
-
-
-def _without_series(intake: Intake, facts: pa.Table, stays: int) -> int:
-    """Stays with nothing measured but what is also a descriptor."""
-    if intake.source == "physionet2012":
-        facts = facts.filter(pc.invert(_is_admission_weight(facts, intake.ordered)))
-    return stays - pc.count_distinct(facts["stay"]).as_py()
 
 
 def _only_used(facts: pa.Table, ordered: tuple[Variable, ...]) -> tuple[pa.Table, tuple[Variable, ...]]:
@@ -169,7 +138,7 @@ def _only_used(facts: pa.Table, ordered: tuple[Variable, ...]) -> tuple[pa.Table
 
 def _check_rejected(ledger: Ledger, max_rejected: float) -> None:
     if ledger.faults > max_rejected * max(ledger.rows_in, 1):
-        worst = ledger.findings[ledger.findings["reason"] != MISSING].iloc[0]
+        worst = ledger.findings[~ledger.findings["reason"].isin(NO_FAULTS)].iloc[0]
         most = f"{worst['reason']} {worst['variable']} ({worst['rows']:,})"
         raise InputError(
             f"at most {max_rejected:.0%} of rows rejected",

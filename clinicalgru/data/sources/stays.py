@@ -9,13 +9,27 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from clinicalgru.data.sources.intake import Intake
 from clinicalgru.data.sources.parse import time_sql, words_sql
+from clinicalgru.data.sources.source import Request, Supplied
 from clinicalgru.data.sources.tables import Part, open_parts, plain_errors, quoted
 from clinicalgru.data.variables import Dictionary, Variable
 from clinicalgru.errors import InputError
 
 TIMES = ("start", "end")
 KEYS = ("patient_id", "stay_id")
+
+
+def read_tables(intake: Intake, request: Request) -> Supplied:
+    """The stays and outcomes tables of a request, where it has them."""
+    stays: pd.DataFrame | None = None
+    notes: dict[str, int] = {}
+    if request.stays is not None:
+        stays, notes = read_stays(request.stays, intake.dictionary, source=intake.source, columns=request.columns)
+    outcomes = None
+    if request.outcomes is not None:
+        outcomes = read_outcomes(request.outcomes, columns=request.columns, renamed={})
+    return Supplied(stays, outcomes, notes=notes)
 
 
 def read_stays(
