@@ -1,0 +1,82 @@
+"""Explanations against what they must be: deleted measurements, prefixes, and the network's own gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import clinicalgru as cg
+
+
+@pytest.fixture(scope="module")
+def why(fitted, test_stays):
+    return cg.explain(fitted, test_stays[[2]])
+
+
+def test_the_baseline_is_the_risk_of_the_same_hours_with_nothing_measured_and_does_not_depend_on_values(
+    fitted, test_stays, why
+):
+    from dataclasses import replace
+
+    stay = test_stays[[2]]
+    other = replace(stay, value=stay.value * 0.9, static=np.full_like(stay.static, np.nan))
+    assert cg.explain(fitted, other).baseline == pytest.approx(why.baseline, abs=1e-6)
+
+
+def test_unknown_descriptors_contribute_nothing(fitted, test_stays):
+    from dataclasses import replace
+
+    stay = test_stays[[2]]
+    unknown = cg.explain(fitted, replace(stay, static=np.full_like(stay.static, np.nan)))
+    assert (unknown.static["contribution"] == 0).all()
+
+
+def test_the_course_ends_at_the_risk_and_each_point_knows_only_what_came_before(fitted, test_stays, why):
+    assert why.course["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
+    assert why.course["hours"].iloc[-1] == 48
+    hour = why.course["hours"].iloc[10]
+    stay = test_stays[[2]]
+    cut = stay.without_facts(stay.hours <= hour)
+    cut.end_hours[:] = hour
+    assert why.course["risk"].iloc[10] == pytest.approx(fitted.predict_proba(cut)[0, 1], abs=1e-6)
+
+
+def test_attention_sums_to_one_over_the_hours_of_the_stay(why, test_stays):
+    assert why.attention["weight"].sum() == pytest.approx(1, abs=1e-5)
+    assert why.attention["hours"].tolist() == np.unique(test_stays[[2]].hours).tolist()
+
+
+def test_a_calibrated_model_is_explained_on_its_calibrated_risk(fitted, test_stays, why):
+    assert why.risk == pytest.approx(fitted.predict_proba(test_stays[[2]])[0, 1])
+
+
+def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_random(fitted, test_stays):
+    chance, wins = np.random.default_rng(0), 0
+    for i in range(12):
+        stay = test_stays[[i]]
+        contribution = cg.explain(fitted, stay, points=32).measurements["contribution"].to_numpy()
+        count = max(1, len(contribution) // 10)
+        strongest = np.argsort(-contribution)[:count]
+        at_random = [chance.choice(len(contribution), count, replace=False) for _ in range(5)]
+        by_choice, *by_chance = (
+            fitted.predict_proba(stay.without_facts(~np.isin(np.arange(len(contribution)), gone)))[0, 1]
+            for gone in (strongest, *at_random)
+        )
+        wins += by_choice < np.mean(by_chance)
+    assert wins >= 11
+
+
+def test_no_identifier_unless_asked_for(fitted, test_stays, why):
+    assert why.stay_label == "stay"
+    assert cg.explain(fitted, test_stays[[2]], points=4, identify=True).stay_label == f"stay {test_stays.stay[2]}"
+
+
+def test_other_than_one_stay_is_refused(fitted, test_stays):
+    with pytest.raises(cg.ClinicalGRUError, match="Expected one stay; got 2"):
+        cg.explain(fitted, test_stays[[0, 1]])
+
+
+def test_what_moved_the_risk_by_variable_sums_to_the_same_total(why):
+    total = why.measurements["contribution"].sum() + why.static["contribution"].sum()
+    assert why.by_variable()["contribution"].sum() == pytest.approx(total)
+    assert why.by_variable()["contribution"].abs().is_monotonic_decreasing
