@@ -1,5 +1,11 @@
+from .data.audit.result import Audit as Audit
+from .data.audit.run import audit as audit
+from .data.audit.unit_check import check_units as check_units
 from .data.events import Events as Events
 from .data.ledger import Ledger as Ledger
+from .data.meds import write_meds as write_meds
+from .data.privacy import pseudonymise as pseudonymise
+from .data.privacy import shift_dates as shift_dates
 from .data.select import select as select
 from .data.select import split_patients as split_patients
 from .data.sequences import Sequences as Sequences
@@ -7,8 +13,10 @@ from .data.simulate import Ward as Ward
 from .data.simulate import simulate as simulate
 from .data.sources.read import read_events as read_events
 from .data.task import Task as Task
+from .data.unmapped import unmapped as unmapped
 from .data.variables import Dictionary as Dictionary
 from .data.variables import Variable as Variable
+from .disclosure import suppress as suppress
 from .errors import ClinicalGRUError as ClinicalGRUError
 from .evaluate.evaluation import Evaluation as Evaluation
 from .evaluate.evaluation import evaluate as evaluate
@@ -19,5 +27,6 @@ from .model.estimators import GRUClassifier as GRUClassifier
 from .serve.bundle import load as load
 from .serve.bundle import save as save
 from .serve.score import score as score
+from .view.audit_page import audit_page as audit_page
 from .view.evaluation_page import evaluation_page as evaluation_page
 from .view.patient_page import patient_page as patient_page

@@ -92,6 +92,34 @@ def check(
 
 
 @app.command()
+def audit(
+    extract: Extract,
+    source: Source = "long",
+    stays: Stays = None,
+    outcomes: Outcomes = None,
+    variables: Variables = None,
+    by: Annotated[str | None, typer.Option(help="column of the stays that says their site")] = None,
+    page: Page = None,
+    max_rejected: Rejected = 0.1,
+    as_json: AsJson = False,
+) -> None:
+    """What looks wrong in an extract: conformance, completeness, plausibility, units, times; nothing is changed.
+
+    Example: clinicalgru audit labs.csv.gz --stays stays.csv --page audit.html
+    """
+    from clinicalgru.data.audit.run import audit as look
+    from clinicalgru.data.sources.read import read_events
+
+    reading = {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}
+    found = look(read_events(extract, **reading, max_rejected=max_rejected), by=by)
+    typer.echo(json.dumps(found.to_dict(), indent=1) if as_json else found)
+    if page is not None:
+        from clinicalgru.view.audit_page import audit_page
+
+        audit_page(found, page)
+
+
+@app.command()
 def train(
     extract: Extract,
     outcomes: Needed,

@@ -57,6 +57,7 @@ class _Entry(_Strict):
     codes: dict[str, Annotated[tuple[str, ...], BeforeValidator(_listed)]] = {}
     source: str = ""
     unit_in: dict[str, str] = {}
+    words: dict[str, float] = {}
 
     @model_validator(mode="after")
     def _check(self) -> _Entry:
@@ -69,6 +70,10 @@ class _Entry(_Strict):
             raise ValueError("reference", f"two limits in order, within {low:g} to {high:g}", str(list(self.reference)))
         if self.levels and self.kind == "numeric":
             raise ValueError("levels", "none where kind is numeric", f"{len(self.levels)}")
+        if any(word != word.strip().casefold() for word in self.words):
+            raise ValueError("words", "small letters", "capitals or blanks around a word")
+        if self.levels and not {f"{number:.12g}" for number in self.words.values()} <= set(self.levels):
+            raise ValueError("words", f"the levels {', '.join(self.levels)}", "another number")
         return self
 
 

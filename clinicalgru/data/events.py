@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from clinicalgru.data.ledger import Ledger
 from clinicalgru.data.variables import Variable
 
 HOUR = 3_600_000_000  # microseconds
+IMPLAUSIBLE = pa.schema(
+    [("stay", pa.int32()), ("time", pa.int64()), ("variable", pa.string()), ("value", pa.float64())]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,8 @@ class Events:
     dated       True where times are dates; False where they are hours since the stay's start
     source      where the data came from, in words
     simulated   True where the patients are not real
+    implausible Arrow table of the rejected values outside the plausible range, for the audit only: stay, time (missing
+                for a descriptor of the stays table), variable (name), value
     """
 
     facts: pa.Table
@@ -46,10 +52,19 @@ class Events:
     dated: bool
     source: str
     simulated: bool = False
+    implausible: pa.Table = field(default_factory=IMPLAUSIBLE.empty_table, repr=False)
     _disk: Any = field(default=None, repr=False)  # keeps the memory-mapped folder alive
+    _pages: Any = field(default=None, repr=False)  # of the mapped facts: gives memory back
 
     def __len__(self) -> int:
         return self.facts.num_rows + self.coded.num_rows
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The facts, about a million at a time; memory that reading them took is given back between."""
+        for batch in self.facts.to_batches():
+            yield batch
+            if self._pages is not None:
+                self._pages.touched(batch.nbytes)
 
     def to_frame(self) -> pd.DataFrame:
         """All measurements as a table for people: patient_id, stay_id, time, available_at, variable, value, unit."""
@@ -84,11 +99,13 @@ class Events:
         )
 
 
-def first_times(facts: pa.Table, coded: pa.Table, stays: int) -> np.ndarray:
+def first_times(events: Events) -> np.ndarray:
     """(stay,) microseconds of the earliest event of each stay; 0 for a stay without any."""
-    first = np.full(stays, np.iinfo(np.int64).max)
-    for table in (facts, coded):
-        earliest = table.group_by("stay").aggregate([("time", "min")])
-        position = earliest["stay"].to_numpy()
-        first[position] = np.minimum(first[position], pc.cast(earliest["time_min"], pa.int64()).to_numpy())
+    first = np.full(len(events.stays), np.iinfo(np.int64).max)
+    for batch in chain(events.coded.to_batches(), events.batches()):
+        stay = batch["stay"].to_numpy()
+        begins = np.flatnonzero(np.diff(stay, prepend=-1))  # events stand stay after stay
+        if len(begins):
+            earliest = np.minimum.reduceat(batch["time"].to_numpy(), begins)
+            first[stay[begins]] = np.minimum(first[stay[begins]], earliest)
     return np.where(first == np.iinfo(np.int64).max, 0, first)

@@ -10,7 +10,11 @@ import pandas as pd
 MISSING = "missing value"  # a row without a value is a measurement not made
 OUTSIDE = "outside every stay"  # a row of a patient at a time that belongs to no stay
 UNMAPPED = "unmapped code"  # a code that no variable claims, in a source with far more codes than anybody maps
-NO_FAULTS = (MISSING, OUTSIDE, UNMAPPED)  # counted, but no fault of the extract
+RETRACTED = "entered in error or cancelled"  # a source that marks its own slips
+BOUND = "only a bound (< or >)"  # a value below or above what the device can tell is not that value
+OTHER_KIND = "category, text or range"  # a value that is no single number, where the source says so
+REPEATED = "repeats another table"  # the same value of the same variable and instant, written a second time elsewhere
+NO_FAULTS = (MISSING, OUTSIDE, UNMAPPED, REPEATED, RETRACTED, BOUND, OTHER_KIND)  # counted, but no fault of the extract
 FINDINGS = ["reason", "variable", "series", "rows", "where"]
 
 
@@ -31,6 +35,7 @@ class Ledger:
                  rows, where (file, row and column of the first)
     converted    rows converted from another unit, by "variable: unit -> unit"
     notes        other counts worth knowing, by name
+    labels       what the source says that its codes mean, by code
 
     >>> ledger = Ledger(rows_in=5, used=3, descriptors=1, merged=1)
     >>> ledger.rejected
@@ -47,6 +52,7 @@ class Ledger:
     findings: pd.DataFrame = field(default_factory=no_findings)
     converted: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         accounted = self.used + self.descriptors + self.merged + sum(self.rejected.values())

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from clinicalgru.data.events import HOUR, Events, first_times
-from clinicalgru.data.sequences import Sequences
+from clinicalgru.data.cohort import NO_TIME, Clock, Step, check_anchor, clock, coded_seen, conditions, outcomes, seen
+from clinicalgru.data.events import HOUR, Events
+from clinicalgru.data.mapped import InMemory, OnDisk
+from clinicalgru.data.sequences import FACT_KINDS, Sequences
+from clinicalgru.data.stored import open_sequences, save_sequences
 from clinicalgru.data.task import Task
 from clinicalgru.errors import ArgumentError, TaskError
 
 
-def select(events: Events, task: Task, *, every_stay: bool = False) -> Sequences:
+def select(events: Events, task: Task, *, every_stay: bool = False, folder: str | Path | None = None) -> Sequences:
     """What was known of each stay at the task's prediction time.
 
     A fact is seen when it became known (`available_at`, else `time`) within the window, both ends included. Left out,
-    and counted in `flow`: stays that ended before the prediction, stays whose outcome is not recorded, stays with
-    nothing measured in the window. With `every_stay` (for scoring) all stays stay in, outcomes or not.
+    and counted in `flow`: stays in which the anchor never came, that do not meet the task's conditions, that ended
+    before the prediction, whose outcome is not recorded or came too early, or with nothing measured in the window. With
+    `every_stay` (for scoring) all stays stay in, conditions and outcomes or not. With `folder`, the measurements are
+    written there and stay there, memory-mapped, for cohorts larger than memory; `Sequences.open` finds them again.
 
-    Refused: an outcome the events do not have; a task that leaves no stay.
+    Refused: a column or variable that the events do not have, with those they have; an outcome that is neither 0 nor 1;
+    a task that leaves no stay.
 
     >>> from clinicalgru.data.simulate import simulate
     >>> from clinicalgru.data.sources.read import read_events
@@ -32,18 +40,34 @@ def select(events: Events, task: Task, *, every_stay: bool = False) -> Sequences
     >>> sequences.flow[0]
     ('stays in the extract', 50)
     """
-    if not every_stay and task.outcome not in events.outcomes:
-        have = ", ".join(events.outcomes) or "none"
-        raise TaskError(f"the outcome {task.outcome}", f"outcomes: {have}", "Pass outcomes= to read_events.")
+    if not every_stay:
+        check_anchor(events, task)
+    times = clock(events, task)
+    outcome, early = np.full(len(events.stays), np.nan), list[Step]()
+    if not every_stay or {task.outcome, task.outcome_time} <= {*events.outcomes, "end", ""}:
+        outcome, early = outcomes(events, task, times)
+    with room_for(folder) as room:
+        whole = _whole(events, task, times, outcome, room=room)
+        steps = [] if every_stay else _steps(events, task, times, whole, early)
+        return _eligible(whole, steps, folder=folder)
+
+
+def _steps(events: Events, task: Task, times: Clock, whole: Sequences, early: Sequence[Step]) -> list[Step]:
+    """What is asked of a stay, in order."""
+    steps = [(f"anchor came ({task.anchor_words})", times.reached)] if task.anchor != "start" else []
+    steps += conditions(events, task, whole)
+    steps.append(("still in the stay at the prediction", times.end >= times.anchor + _after(task)))
+    steps += [(f"outcome recorded ({task.outcome})", ~np.isnan(whole.outcome)), *early]
+    return [*steps, ("something measured in the window", whole.counts > 0)]
+
+
+def _whole(events: Events, task: Task, times: Clock, outcome: np.ndarray, *, room: Path | None) -> Sequences:
+    """All stays, whoever they are, with what was seen of them."""
     stays = events.stays
-    anchor = _anchor(events)
-    arrays: dict[str, Any] = _facts(events.facts, anchor, task) | _codes(events.coded, anchor, task)
-    outcome = np.full(len(stays), np.nan)
-    if task.outcome in events.outcomes:
-        outcome = stays[task.outcome].to_numpy(dtype=float)
     static = [stays[variable.name].to_numpy(dtype=np.float32) for variable in events.statics]
-    predicted_at = anchor + int(task.window_hours[1] * HOUR)
-    whole = Sequences(
+    predicted_at = np.where(times.reached, times.anchor + _after(task), NO_TIME)
+    arrays: dict[str, Any] = _facts(events, times, task, room) | coded_seen(events.coded, times, task)
+    return Sequences(
         variables=events.variables,
         statics=events.statics,
         vocabulary=events.vocabulary,
@@ -59,76 +83,71 @@ def select(events: Events, task: Task, *, every_stay: bool = False) -> Sequences
         simulated=events.simulated,
         **arrays,
     )
-    ends = stays["end"].astype("Float64").to_numpy(dtype=float, na_value=np.inf)
-    return whole if every_stay else _eligible(whole, ends >= predicted_at)
 
 
-def _anchor(events: Events) -> np.ndarray:
-    """(stay,) microseconds: the stay's start, or its first event where no start is recorded."""
-    if not events.dated:
-        return np.zeros(len(events.stays), dtype=np.int64)  # hours count from the start already
-    start = events.stays["start"]
-    first = first_times(events.facts, events.coded, len(start))
-    return np.where(start.isna(), first, start.fillna(0).to_numpy(dtype=np.int64))
+def _after(task: Task) -> int:
+    """Microseconds from the anchor to the prediction."""
+    return round(task.window_hours[1] * HOUR)
 
 
-def _facts(facts: pa.Table, anchor: np.ndarray, task: Task) -> dict[str, np.ndarray]:
-    """The measurements in the window, chunk by chunk, so that memory follows what is kept."""
-    kept: list[tuple[np.ndarray, ...]] = [_none(np.int32, np.float64, np.float32, np.int16, np.float32)]
-    for batch in facts.to_batches():
-        stay = batch["stay"].to_numpy()
-        hours, seen = _seen(batch["available"].to_numpy(), anchor[stay], task)
-        delay = (batch["available"].to_numpy() - batch["time"].to_numpy()) / HOUR
-        columns = (
-            stay,
-            hours,
-            delay.astype(np.float32),
-            batch["variable"].to_numpy(),
-            batch["value"].to_numpy().astype(np.float32),
-        )
-        kept.append(tuple(column[seen] for column in columns))
-    stay, hours, delay, variable, value = (np.concatenate(columns) for columns in zip(*kept, strict=True))
-    starts = np.searchsorted(stay, np.arange(len(anchor) + 1))
-    return {"starts": starts, "hours": hours, "delay": delay, "variable": variable, "value": value}
+def _facts(events: Events, times: Clock, task: Task, room: Path | None) -> dict[str, Any]:
+    """The measurements in the window, chunk by chunk: memory follows what is kept, or it goes to the room on disk."""
+    kept = OnDisk(room, FACT_KINDS) if room is not None else InMemory(FACT_KINDS, events.facts.num_rows)
+    counts = np.zeros(len(events.stays), dtype=np.int64)
+    for batch in events.batches():
+        stay, available = batch["stay"].to_numpy(), batch["available"].to_numpy()
+        hours, inside = seen(available, stay, times, task)
+        if not inside.any():
+            continue
+        delay = ((available - batch["time"].to_numpy()) / HOUR).astype(np.float32)
+        variable, value = batch["variable"].to_numpy(), batch["value"].to_numpy().astype(np.float32)
+        kept.add(hours=hours[inside], delay=delay[inside], variable=variable[inside], value=value[inside])
+        first, last = int(stay[0]), int(stay[-1])  # stays ascend: only these occur
+        counts[first : last + 1] += np.bincount(stay[inside] - first, minlength=last - first + 1)
+    arrays, pages = kept.arrays()
+    return {"starts": np.concatenate([[0], np.cumsum(counts)]), "_pages": pages, **arrays}
 
 
-def _codes(coded: pa.Table, anchor: np.ndarray, task: Task) -> dict[str, np.ndarray]:
-    stay = coded["stay"].to_numpy()
-    hours, seen = _seen(coded["available"].to_numpy(), anchor[stay], task)
-    starts = np.searchsorted(stay[seen], np.arange(len(anchor) + 1))
-    return {"code_starts": starts, "code_hours": hours[seen], "code": coded["code"].to_numpy()[seen]}
+@contextmanager
+def room_for(folder: str | Path | None) -> Iterator[Path | None]:
+    """A folder beside the given one for what is written on the way; none for none."""
+    if folder is None:
+        yield None
+        return
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=Path(folder).parent, prefix=f".{Path(folder).name}-") as room:
+        yield Path(room)
 
 
-def _seen(available: np.ndarray, anchor: np.ndarray, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    since = available - anchor
-    low, high = (round(hours * HOUR) for hours in task.window_hours)
-    return since / HOUR, (since >= low) & (since <= high)
-
-
-def _none(*kinds: type) -> tuple[np.ndarray, ...]:
-    return tuple(np.empty(0, dtype=kind) for kind in kinds)
-
-
-def _eligible(whole: Sequences, still_there: np.ndarray) -> Sequences:
-    """The stays that can be learned from, with the cohort flow."""
+def _eligible(whole: Sequences, steps: Sequence[Step], *, folder: str | Path | None) -> Sequences:
+    """The stays that can be learned from, with the cohort flow; all of them, and no flow, where nothing is asked."""
+    if not steps:
+        return whole if folder is None else kept_in(whole, np.ones(len(whole), dtype=bool), folder)
     keep, flow = np.ones(len(whole), dtype=bool), [("stays in the extract", len(whole))]
-    for step, holds in (
-        ("still in the stay at the prediction", still_there),
-        (f"outcome recorded ({whole.task.outcome})", ~np.isnan(whole.outcome)),
-        ("something measured in the window", whole.counts > 0),
-    ):
+    for step, holds in steps:
         keep &= holds
         flow.append((step, int(keep.sum())))
     if not keep.any():
         came = "; ".join(f"{step}: {stays}" for step, stays in flow)
-        raise TaskError("at least one stay to learn from", came, "Check the task's window and the outcomes.")
-    return replace(whole[keep], flow=tuple(flow))
+        fix = "Check the task's conditions and window, and the outcomes."
+        raise TaskError("at least one stay to learn from", came, fix, where=f"task {whole.task.name}")
+    return kept_in(replace(whole, flow=tuple(flow)), keep, folder)
 
 
-def split_patients(sequences: Sequences, fractions: Sequence[float], *, seed: int = 0) -> tuple[Sequences, ...]:
+def kept_in(sequences: Sequences, which: np.ndarray, folder: str | Path | None) -> Sequences:
+    """The stays at these positions: in memory, or written to a folder and memory-mapped from there."""
+    if folder is None:
+        return sequences[which]
+    return open_sequences(save_sequences(sequences, folder, which))
+
+
+def split_patients(
+    sequences: Sequences, fractions: Sequence[float], *, seed: int = 0, folder: str | Path | None = None
+) -> tuple[Sequences, ...]:
     """Parts of the stays with each patient in one part only.
 
     fractions  shares of patients, summing to 1
+    folder     write the parts to its folders part-0, part-1, ..., memory-mapped, for cohorts larger than memory
     Refused: fractions that do not sum to 1, fewer patients than parts.
 
     >>> from clinicalgru.data.simulate import simulate
@@ -149,4 +168,5 @@ def split_patients(sequences: Sequences, fractions: Sequence[float], *, seed: in
     part_of = np.empty(len(patients), dtype=int)
     part_of[order] = np.searchsorted(bounds, np.arange(len(patients)), side="right")
     part = part_of[np.searchsorted(patients, sequences.patient.astype(str))]
-    return tuple(sequences[part == i] for i in range(len(fractions)))
+    folders = [None if folder is None else Path(folder) / f"part-{i}" for i in range(len(fractions))]
+    return tuple(kept_in(sequences, part == i, path) for i, path in enumerate(folders))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,9 @@ from clinicalgru.errors import ArgumentError, VariableMismatch
 
 BY_STAY = ("patient", "stay", "static", "outcome", "end_hours", "predicted_at")
 BY_FACT = ("hours", "delay", "variable", "value")
+FACT_KINDS = {"hours": np.float64, "delay": np.float32, "variable": np.int16, "value": np.float32}
+CODE_KINDS = {"code_hours": np.float64, "code": np.int32}
+BLOCK = 4_000_000  # facts looked at together where all stays are gone through
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,7 @@ class Sequences:
     source: str
     simulated: bool = False
     flow: tuple[tuple[str, int], ...] = field(default=())
+    _pages: Any = field(default=None, repr=False)  # where the facts are mapped from disk: gives memory back
 
     def __len__(self) -> int:
         return len(self.stay)
@@ -72,7 +78,57 @@ class Sequences:
         codes, code_starts = ranges(self.code_starts, index)
         by_stay = {name: getattr(self, name)[index] for name in BY_STAY}
         by_fact = {name: getattr(self, name)[facts] for name in BY_FACT}
-        by_code = {name: getattr(self, name)[codes] for name in ("code_hours", "code")}
+        by_code = {name: getattr(self, name)[codes] for name in CODE_KINDS}
+        if self._pages is not None:
+            self._pages.touched(len(facts) * sum(array.itemsize for array in by_fact.values()))
+        return replace(self, starts=starts, code_starts=code_starts, **by_stay, **by_fact, **by_code, _pages=None)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write everything to a folder: numbers as .npy files, identifiers as Arrow text, the rest as readable JSON.
+
+        The folder holds patient data. One that was there before is replaced once the new one is whole.
+        Refused: a folder that holds something else.
+        """
+        from clinicalgru.data.stored import save_sequences  # here, as it needs Sequences
+
+        return save_sequences(self, folder)
+
+    @staticmethod
+    def open(folder: str | Path) -> Sequences:
+        """The sequences of a folder that `save`, or `select` with a folder, wrote; measurements stay on disk.
+
+        Whatever works on sequences works on these, and to the same bits. Refused: missing, damaged or cut off files.
+        """
+        from clinicalgru.data.stored import open_sequences  # here, as it needs Sequences
+
+        return open_sequences(folder)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the measurements are on disk."""
+        return self._pages is not None
+
+    def blocks(self) -> Iterator[Sequences]:
+        """The stays in turn, as many together as have some four million facts; nothing is copied."""
+        cuts = np.searchsorted(self.starts[:-1], np.arange(BLOCK, len(self.hours), BLOCK))
+        bounds = np.unique([0, *cuts.tolist(), len(self)])
+        if len(bounds) < 3:
+            yield self
+            return
+        for first, end in pairwise(bounds.tolist()):
+            yield self._between(first, end)
+            if self._pages is not None:
+                self._pages.release()
+
+    def _between(self, first: int, end: int) -> Sequences:
+        """The stays from one position to before another, as views."""
+        facts = slice(self.starts[first], self.starts[end])
+        codes = slice(self.code_starts[first], self.code_starts[end])
+        by_stay = {name: getattr(self, name)[first:end] for name in BY_STAY}
+        by_fact = {name: getattr(self, name)[facts] for name in BY_FACT}
+        by_code = {name: getattr(self, name)[codes] for name in CODE_KINDS}
+        starts = self.starts[first : end + 1] - self.starts[first]
+        code_starts = self.code_starts[first : end + 1] - self.code_starts[first]
         return replace(self, starts=starts, code_starts=code_starts, **by_stay, **by_fact, **by_code)
 
     @cached_property
@@ -91,6 +147,9 @@ class Sequences:
     @cached_property
     def steps(self) -> np.ndarray:
         """(stay,) distinct hours of each stay."""
+        return np.concatenate([block._distinct_hours() for block in self.blocks()])
+
+    def _distinct_hours(self) -> np.ndarray:
         before = np.concatenate([[0], np.cumsum(self.new_step)])
         return np.diff(before[self.starts])
 
@@ -103,7 +162,7 @@ class Sequences:
         """The same stays with only the facts where `keep` (fact,) is True."""
         kept = np.concatenate([[0], np.cumsum(keep)])[self.starts]
         by_fact = {name: getattr(self, name)[keep] for name in BY_FACT}
-        return replace(self, starts=kept, **by_fact)
+        return replace(self, starts=kept, **by_fact, _pages=None)
 
     def until(self, hours: np.ndarray) -> Sequences:
         """The one stay as it was known at each of these hours: (len(hours),) prefixes of it."""
@@ -118,6 +177,8 @@ class Sequences:
 
         Refused: a variable of the same name in another unit.
         """
+        if tuple(variables) == self.variables:
+            return self
         position = {variable.name: i for i, variable in enumerate(variables)}
         for ours in self.variables:
             if ours.name in position and variables[position[ours.name]].unit != ours.unit:
@@ -141,6 +202,18 @@ class Sequences:
         """Facts in canonical order: stay, hours, time of measurement, variable."""
         order = np.lexsort((self.variable, -self.delay, self.hours, self.stay_of_fact))
         return replace(self, **{name: getattr(self, name)[order] for name in BY_FACT})
+
+    def flow_table(self) -> pd.DataFrame:
+        """The cohort flow: step, stays left after it, and how many it left out (exact: for the analyst).
+
+        >>> from types import SimpleNamespace
+        >>> Sequences.flow_table(SimpleNamespace(flow=(("stays in the extract", 40), ("adults", 28))))
+                           step  stays  left_out
+        0  stays in the extract     40         0
+        1                adults     28        12
+        """
+        table = pd.DataFrame(list(self.flow), columns=["step", "stays"])
+        return table.assign(left_out=-table["stays"].diff().fillna(0).astype(int))
 
     def to_frame(self) -> pd.DataFrame:
         """One row a measurement, for people: stay (position), hours, variable, value, unit, measured_hours."""

@@ -42,6 +42,7 @@ class Variable:
     reference    adult reference range, in `unit`
     static       a descriptor of the stay (age, sex, height), not a series
     levels       what the values of a closed set mean: {"0": "female", "1": "male"}
+    words        other words for a value, in small letters: {"f": 0.0, "m": 1.0}
     codes        source -> names there: {"physionet2012": ("HR",), "mimic-iv": ("220045",)}
     source       where the figures come from
     unit_in      source -> the unit of a source that writes none and does not use `unit`
@@ -62,12 +63,14 @@ class Variable:
     codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     source: str = ""
     unit_in: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, float] = field(default_factory=dict)
 
     def conversion(self, unit: str) -> Conversion:
         """The way from `unit`, as an extract spells it, into the variable's own unit.
 
-        Upper and lower case may differ where only one unit is meant. Refused: a unit that is not known, with the known
-        ones and the nearest.
+        Upper and lower case may differ where only one unit is meant. A unit that the dictionary does not spell out is
+        read as UCUM where it has the same dimension (`clinicalgru.data.ucum`). Refused: a unit that is not known, with
+        the known ones and the nearest.
 
         >>> Dictionary.load()["creatinine"].conversion("MG/DL")
         Conversion(factor=1.0, offset=0.0)
@@ -79,6 +82,8 @@ class Variable:
         meant = {found for spelling, found in known.items() if spelling.casefold() == text.casefold()}
         if len(meant) == 1:
             return meant.pop()
+        if not meant and (way := _by_dimension(text, self.unit)) is not None:
+            return way
         raise self._unknown_unit(text, known, ambiguous=bool(meant))
 
     def _unknown_unit(self, text: str, known: Mapping[str, Conversion], *, ambiguous: bool) -> DictionaryError:
@@ -105,6 +110,7 @@ class Variable:
             "codes": {source: list(names) for source, names in self.codes.items()},
             "source": self.source,
             "unit_in": dict(self.unit_in),
+            "words": dict(self.words),
         }
 
     @classmethod
@@ -123,6 +129,12 @@ class Variable:
 
         entry = {key: value for key, value in data.items() if key != "name"}
         return next(iter(variables_from({data.get("name", ""): entry}, where, spellings={}).values()))
+
+
+def _by_dimension(unit: str, own: str) -> Conversion | None:
+    from clinicalgru.data.ucum import ucum_conversion  # here, as it needs Conversion
+
+    return ucum_conversion(unit, own)
 
 
 class Dictionary(Mapping[str, Variable]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,9 +103,14 @@ def calibration_groups(outcome: Array, risk: Array, *, groups: int = 10) -> pd.D
     edges = np.unique(np.quantile(risk, np.arange(1, groups) / groups))
     group = np.unique(np.searchsorted(edges, risk, side="left"), return_inverse=True)[1]
     stays = np.bincount(group)
-    observed = np.bincount(group, weights=outcome) / stays
+    return grouped(np.bincount(group, weights=risk) / stays, np.bincount(group, weights=outcome), stays)
+
+
+def grouped(predicted: NDArray[Any], events: NDArray[Any], stays: NDArray[Any]) -> pd.DataFrame:
+    """The table of `calibration_groups`, from the mean risk, the stays with the event and the stays of each group."""
+    stays = stays.astype(np.int64)
+    observed = events / stays
     low, high = _wilson(observed, stays)
-    predicted = np.bincount(group, weights=risk) / stays
     return pd.DataFrame({"predicted": predicted, "observed": observed, "low": low, "high": high, "stays": stays})
 
 

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from clinicalgru.disclosure import SMALLEST_CELL, nested, said
 from clinicalgru.evaluate.metrics import METRICS
 
 if TYPE_CHECKING:
     from clinicalgru.evaluate.evaluation import Evaluation
 
 
-def heading(evaluation: Evaluation) -> str:
-    """Whom the judgement rests on."""
-    share = 100 * evaluation.events / evaluation.stays
-    return (
-        f"{evaluation.stays:,} stays of {evaluation.patients:,} patients, "
-        f"{evaluation.events:,} with the event ({share:.1f} %)"
-    )
+def heading(evaluation: Evaluation, *, smallest_cell: int = SMALLEST_CELL) -> str:
+    """Whom the judgement rests on; a count that is, or gives away, one of 1 to 10 is withheld."""
+    stays, events = nested([evaluation.stays, evaluation.events], smallest=smallest_cell)
+    patients = nested([evaluation.stays, evaluation.patients], smallest=smallest_cell)[1]
+    share = "" if stays is None or events is None else f" ({100 * events / stays:.1f} %)"
+    of = "" if patients is None else f" of {patients:,} patients"
+    return f"{said(stays)} stays{of}, {said(events)} with the event{share}"
 
 
 def note(evaluation: Evaluation) -> str:

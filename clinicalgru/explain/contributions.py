@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from clinicalgru.data.sequences import Sequences
+from clinicalgru.disclosure import said
 from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.result import Explanation
 from clinicalgru.model.batch import Batch, collate
@@ -77,7 +78,7 @@ def provenance(model: GRUClassifier) -> dict[str, str]:
     return {
         "outcome": model.task_.outcome,
         "task": model.task_.title or model.task_.name,
-        "trained_on": f"{trained['source']}, {trained['stays']:,} stays of {trained['patients']:,} patients",
+        "trained_on": f"{trained['source']}, {said(trained['stays'])} stays, {said(trained['patients'])} patients",
         "simulated": "yes" if trained["simulated"] else "no",
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from clinicalgru.data.select import split_patients
 from clinicalgru.data.sequences import Sequences
+from clinicalgru.disclosure import SMALLEST_CELL, nested
 from clinicalgru.errors import ArgumentError, TrainingError, VariableMismatch
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.model.network import ClinicalGRU, Shape, static_levels
@@ -95,7 +97,7 @@ class GRUClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_arguments()
         if tune is None:
-            stays, tune = split_patients(stays, [1 - TUNE_PART, TUNE_PART], seed=self.seed)
+            stays, tune = _held_back(stays, seed=self.seed)
         _check_outcomes(stays, tune)
         self.variables_, self.statics_, self.task_ = stays.variables, stays.statics, stays.task
         self.classes_ = np.array([0, 1])
@@ -181,14 +183,25 @@ class GRUClassifier(ClassifierMixin, BaseEstimator):
         return Plan(**{name: getattr(self, name) for name in shared})
 
 
+def _held_back(stays: Sequences, *, seed: int) -> tuple[Sequences, ...]:
+    """Stays to learn from and to stop by; what is on disk stays on disk."""
+    if not stays.mapped:
+        return split_patients(stays, [1 - TUNE_PART, TUNE_PART], seed=seed)
+    with TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True) as folder:  # open maps outlive it
+        return split_patients(stays, [1 - TUNE_PART, TUNE_PART], seed=seed, folder=folder)
+
+
 def fingerprint(stays: Sequences) -> dict[str, Any]:
-    """From which data a model was trained, in counts only."""
+    """From which data a model was trained, in counts only; a small one of real patients is None: it is written."""
+    smallest = 0 if stays.simulated else SMALLEST_CELL
+    patients = nested([len(stays), len(np.unique(stays.patient.astype(str)))], smallest=smallest)[1]
+    count, outcomes = nested([len(stays), int(stays.outcome.sum())], smallest=smallest)
     return {
         "source": stays.source,
         "simulated": stays.simulated,
-        "stays": len(stays),
-        "patients": len(np.unique(stays.patient.astype(str))),
-        "outcomes": int(stays.outcome.sum()),
+        "stays": count,
+        "patients": patients,
+        "outcomes": outcomes,
         "measurements": len(stays.value),
     }
 

@@ -16,6 +16,8 @@ from clinicalgru.model.layers import Attention, Decay, Members, NumberEmbedding,
 from clinicalgru.model.recurrence import gru_scan
 from clinicalgru.model.summaries import SUMMARIES, summarise
 
+SCALE_STAYS, SCALE_FACTS = 50_000, 10_000_000  # what a scale of 65 quantiles is learned from, at most
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -86,7 +88,11 @@ class ClinicalGRU(nn.Module):
         self.state_dropout = nn.Dropout(shape.dropout)
 
     def learn_scale(self, sequences: Sequences) -> None:
-        """Remember how values, summaries and descriptors of the training stays are spread."""
+        """Remember how values, summaries and descriptors of the training stays are spread.
+
+        Of more than 50,000 stays or 10 million measurements, evenly spaced stays of so many stand for all.
+        """
+        sequences = _enough(sequences)
         for variable in range(self.shape.variables):
             self.value_scale.learn(variable, sequences.value[sequences.variable == variable])
         for feature, column in enumerate(summarise(sequences).T):
@@ -140,6 +146,14 @@ class ClinicalGRU(nn.Module):
         drive = self.project(torch.cat([score * kept, inputs.observed], dim=1))
         decay = self.state_decay(inputs.gap_hours)
         return gru_scan(drive, decay, self.recurrent.weight, self.recurrent.bias, batch.sizes)
+
+
+def _enough(sequences: Sequences) -> Sequences:
+    """The stays, or as many of them as the quantiles of a scale need."""
+    share = min(SCALE_STAYS / max(len(sequences), 1), SCALE_FACTS / max(len(sequences.value), 1))
+    if share >= 1:
+        return sequences
+    return sequences[np.linspace(0, len(sequences) - 1, max(1, int(share * len(sequences)))).astype(int)]
 
 
 def static_levels(statics: tuple[Variable, ...]) -> tuple[int, ...]:

@@ -17,6 +17,10 @@ def summarise(sequences: Sequences) -> np.ndarray:
 
     Source: Johnson et al., Comput Cardiol 2012;39:249-252, for summaries of the 2012 challenge.
     """
+    return np.concatenate([_summarise(block) for block in sequences.blocks()])
+
+
+def _summarise(sequences: Sequences) -> np.ndarray:
     cells, order, first = cell_facts(sequences)
     table = np.full((len(sequences) * len(sequences.variables), len(SUMMARIES)), np.nan, dtype=np.float32)
     table[:, 0] = 0

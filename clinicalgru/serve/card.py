@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clinicalgru.disclosure import said
 from clinicalgru.model.estimators import GRUClassifier
 
 SIMULATED = "**Trained on simulated patients. Not for use on real ones.**\n\n"
@@ -16,14 +17,14 @@ def card(model: GRUClassifier) -> str:
     return f"""# {task.title or task.name}
 
 {SIMULATED if trained["simulated"] else ""}A time-aware GRU with attention, from clinicalgru. It estimates the
-probability of `{task.outcome}` from what became known between hour {low:g} and hour {high:g} after the {task.anchor} of
-a stay.
+probability of `{task.outcome}` from what became known between hour {low:g} and hour {high:g} after the
+{task.anchor_words}.
 
 | trained on | |
 |---|---|
 | source | {trained["source"]} |
-| stays, patients | {trained["stays"]:,}, {trained["patients"]:,} |
-| with the outcome | {trained["outcomes"]:,} ({trained["outcomes"] / trained["stays"]:.1%}) |
+| stays, patients | {said(trained["stays"])}, {said(trained["patients"])} |
+| with the outcome | {said(trained["outcomes"])}{_share(trained["outcomes"], trained["stays"])} |
 | measurements | {trained["measurements"]:,} |
 | best epoch | {best["epoch"]:.0f} (log loss on the tune stays {best["tune_loss"]:.4f}) |
 | calibrated | {"yes, on stays that training did not see" if model.calibrator_ is not None else "no"} |
@@ -37,6 +38,10 @@ time. A risk is no cause: what moves it need not help the patient when changed.
 |---|---|---|
 {rows}
 """
+
+
+def _share(outcomes: int | None, stays: int | None) -> str:
+    return "" if outcomes is None or stays is None else f" ({outcomes / stays:.1%})"
 
 
 def _range(plausible: tuple[float, float] | None) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clinicalgru.data.cohort import hours_to_end
 from clinicalgru.data.events import Events
 from clinicalgru.data.select import select
 from clinicalgru.data.sequences import Sequences
@@ -53,7 +54,9 @@ def score(
     fitted = model if isinstance(model, GRUClassifier) else load(model)
     dictionary = model_dictionary(fitted, reading.get("variables"))
     events = data if isinstance(data, Events) else read_events(data, **reading | {"variables": dictionary})
-    table = score_sequences(fitted, select(events, fitted.task_, every_stay=True), ends=_ends(events))
+    table = score_sequences(
+        fitted, select(events, fitted.task_, every_stay=True), ends=hours_to_end(events, fitted.task_)
+    )
     if out is not None:
         write_scores(table, out)
     return table
@@ -61,8 +64,18 @@ def score(
 
 def score_sequences(model: GRUClassifier, sequences: Sequences, *, ends: np.ndarray | None = None) -> pd.DataFrame:
     """The same for sequences of any variables; ends (stay,) hours since the anchor, where known."""
+    ends = np.full(len(sequences), np.inf) if ends is None else ends
+    tables, done = [], 0
+    name = model_hash(model)
+    for block in sequences.blocks():  # of few stays there is but one
+        tables.append(_score_block(model, block, ends[done : done + len(block)], name=name))
+        done += len(block)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _score_block(model: GRUClassifier, sequences: Sequences, ends: np.ndarray, *, name: str) -> pd.DataFrame:
     stays = sequences.with_variables(model.variables_).with_statics(model.statics_)
-    ended = np.zeros(len(stays), dtype=bool) if ends is None else ends < stays.end_hours
+    ended = ends < stays.end_hours
     reason = np.where(ended, ENDED, np.where(stays.counts == 0, UNMEASURED, "")).astype(object)
     known = reason == ""
     risk = np.full(len(stays), np.nan)
@@ -80,7 +93,7 @@ def score_sequences(model: GRUClassifier, sequences: Sequences, *, ends: np.ndar
             "risk": risk,
             "status": np.where(known, "scored", "not scored"),
             "reason": reason,
-            "model_hash": model_hash(model),
+            "model_hash": name,
         }
     )
 
@@ -104,11 +117,3 @@ def model_dictionary(model: GRUClassifier, given: Any = None) -> Dictionary:
     base = given if isinstance(given, Dictionary) else Dictionary.load(*([given] if given is not None else []))
     own = {variable.name: variable for variable in (*model.variables_, *model.statics_)}
     return Dictionary((dict(base) | own).values())
-
-
-def _ends(events: Events) -> np.ndarray:
-    """(stay,) hours from the stay's start to its end; infinite where either is not recorded."""
-    start, end = (
-        events.stays[name].astype("Float64").to_numpy(dtype=float, na_value=np.nan) for name in ("start", "end")
-    )
-    return np.nan_to_num((end - start) / 3.6e9, nan=np.inf)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from clinicalgru.disclosure import SMALLEST_CELL, nested, said, suppress_flow, suppress_ledger
+from clinicalgru.evaluate.coarse import coarse
 from clinicalgru.evaluate.metrics import METRICS
 from clinicalgru.evaluate.table import differences_table, heading, metrics_table, note
 from clinicalgru.view.markup import Html, table, tag
@@ -33,6 +36,11 @@ READING = (
     "Calibration slope below 1: the risks are too extreme; above 1: too timid. Calibration in the large below 0, or "
     "observed : expected below 1: the risks are too high."
 )
+FEW = "Withheld: so few stays with, or without, the event that a curve would show single patients."
+JOINED = (
+    "Points and groups that lie fewer than {least} stays apart are joined, so that nobody can be read off; the "
+    "metrics rest on all stays."
+)
 LIMITS = (
     "The figures hold for the data named above. Another hospital, year or way of charting can change them.",
     "Intervals come from drawing patients again; the chance of training again, and other sites, are not in them.",
@@ -48,6 +56,7 @@ def evaluation_page(
     flow: Sequence[tuple[str, int]] = (),
     provenance: Mapping[str, str] = NOTHING,
     title: str = "Evaluation",
+    smallest_cell: int = SMALLEST_CELL,
 ) -> Path:
     """One offline HTML page of an evaluation: words first, then curves, tables, data and limits.
 
@@ -57,6 +66,8 @@ def evaluation_page(
     flow        steps of the cohort: (step, stays left)
     provenance  facts by name: data, task, model hash, versions, seed, date; "simulated": "yes" puts a banner on top
     title       the heading
+    smallest_cell  counts of 1 to below this are withheld or joined, in words, tables and curves, and whatever would
+                give them away; 0 shows all. Simulated patients are nobody's: of them all is shown
     returns     the path
     refused     a path that is a folder (ArgumentError)
 
@@ -66,9 +77,13 @@ def evaluation_page(
     >>> evaluation_page(judged, Path(mkdtemp()) / "report.html", provenance={"data": "six stays"}).name
     'report.html'
     """
-    parts = [_short(evaluation), _curves(evaluation), _metrics(evaluation), *_differences(evaluation)]
-    parts += [*_flow(flow), *([] if ledger is None else [_ledger(ledger)])]
-    lead = f"{evaluation.name} on {heading(evaluation)}"
+    smallest = 0 if provenance.get("simulated") == "yes" else smallest_cell
+    beside = [count for count in nested([evaluation.stays], smallest=smallest) if count is not None]
+    steps = suppress_flow(flow, within=beside, smallest=smallest)
+    shown = [*beside, *(stays for _, stays in steps if stays is not None)]
+    parts = [_short(evaluation), _curves(evaluation, smallest), _metrics(evaluation), *_differences(evaluation)]
+    parts += [*_flow(steps), *([] if ledger is None else [_ledger(ledger, shown, smallest)])]
+    lead = f"{evaluation.name} on {heading(evaluation, smallest_cell=smallest)}"
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
 
@@ -98,7 +113,17 @@ def _sentences(evaluation: Evaluation) -> list[str]:
     return said
 
 
-def _curves(evaluation: Evaluation) -> Html:
+def _curves(evaluation: Evaluation, smallest: int) -> Html:
+    joined = {
+        model: coarse(own, stays=evaluation.stays, events=evaluation.events, smallest=smallest)
+        for model, own in evaluation.curves.items()
+    }
+    apart = {model: own for model, own in joined.items() if own is not None}
+    if len(apart) < len(joined):
+        return section("Curves", tag("p", FEW))
+    if smallest > 1:
+        evaluation = replace(evaluation, curves=apart)
+    said = [tag("p", JOINED.format(least=smallest), attrs={"class": "quiet"})] if smallest > 1 else []
     shown = [
         figure(roc(evaluation), "Ranking (ROC)", RANKING),
         figure(precision_recall(evaluation), "Precision and recall", ALARMS),
@@ -106,7 +131,7 @@ def _curves(evaluation: Evaluation) -> Html:
     ]
     if not evaluation.differences.empty:
         shown.append(figure(differences(evaluation), "Differences from the rivals", APART))
-    return section("Curves", tag("div", *shown, attrs={"class": "grid"}))
+    return section("Curves", *said, tag("div", *shown, attrs={"class": "grid"}))
 
 
 def _metrics(evaluation: Evaluation) -> Html:
@@ -125,20 +150,23 @@ def _differences(evaluation: Evaluation) -> list[Html]:
     return [section("Paired differences", table(caption, ["Models, metric", "Verdict", "Difference"], rows, words=2))]
 
 
-def _flow(flow: Sequence[tuple[str, int]]) -> list[Html]:
+def _flow(flow: Sequence[tuple[str, int | None]]) -> list[Html]:
+    """The steps; how many one left out is said where both counts are."""
     if not flow:
         return []
     items: list[Html] = []
     before = flow[0][1]
     for step, left in flow:
-        if left != before:
+        if before is not None and left is not None and left != before:
             items.append(tag("li", f"↓ {before - left:,} left out", attrs={"class": "out"}))
-        items.append(tag("li", tag("span", step), tag("b", f"{left:,} stays")))
+        items.append(tag("li", tag("span", step), tag("b", f"{said(left)} stays")))
         before = left
     return [section("Cohort", tag("ol", *items, attrs={"class": "flow"}))]
 
 
-def _ledger(ledger: Ledger) -> Html:
-    rows = [[str(what), f"{count:,}"] for what, count in ledger.to_frame().itertuples(index=False)]
+def _ledger(ledger: Ledger, shown: Sequence[int], smallest: int) -> Html:
+    entries = {str(what): int(count) for what, count in ledger.to_frame().itertuples(index=False)}
+    counts = suppress_ledger(entries, shown=shown, smallest=smallest)
+    rows = [[what, said(count)] for what, count in counts.items()]
     caption = "What became of each row of the extract: rows in = used + descriptors + merged + rejected"
     return section("Intake ledger", table(caption, ["What", "Rows"], rows))

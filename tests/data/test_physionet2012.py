@@ -128,7 +128,7 @@ def test_outcomes_of_minus_one_are_not_recorded(tmp_path):
     ("change", "message"),
     [
         (lambda text: text.replace("Time,", "Tme,"), "set-x/132539.txt, row 1"),
-        (lambda text: text.replace("00:07,HR,73", "00:07,HR"), "132539.txt, row 8: Expected three fields"),
+        (lambda text: text.replace("00:07,HR,73", "00:07,HR"), "132539.txt, row 8: Expected 3 fields"),
         (lambda text: text.replace("RecordID,132539", "RecordID,999"), "RecordID of the file's name"),
     ],
 )

@@ -101,7 +101,7 @@ def test_the_shipped_tasks_load_and_a_users_own(tmp_path):
     for file in (schema_folder() / "tasks").glob("*.yaml"):
         assert cg.Task.load(file.stem).name == file.stem
     own = tmp_path / "mine.yaml"
-    own.write_text("name: mine\noutcome: sepsis\nwindow_hours: [0, 6]\nhorizon_hours: 24\n")
+    own.write_text("name: mine\noutcome: sepsis\nwindow_hours: [0, 6]\nhorizon_hours: 24\noutcome_time: onset_hours\n")
     assert cg.Task.load(own).horizon_hours == 24
     assert cg.Task.from_dict(cg.Task.load(own).to_dict()) == cg.Task.load(own)
 

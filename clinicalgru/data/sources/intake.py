@@ -9,7 +9,7 @@ stops. A row without a value is a measurement not made: counted, never a fault. 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -18,11 +18,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clinicalgru.data.ledger import OUTSIDE, UNMAPPED, Ledger
+from clinicalgru.data.events import IMPLAUSIBLE
+from clinicalgru.data.ledger import MISSING, OUTSIDE, REPEATED, UNMAPPED, Ledger
+from clinicalgru.data.mapped import Pages, mapped_table
 from clinicalgru.data.sources import queries
+from clinicalgru.data.sources.clock import declare_zone
 from clinicalgru.data.sources.merge import FACTS, merge_instants
-from clinicalgru.data.sources.parse import take_in
+from clinicalgru.data.sources.parse import SWAPPED, take_in
 from clinicalgru.data.sources.tables import Part, plain_errors
+from clinicalgru.data.sources.text import UNFINISHED, TextTable, listed
 from clinicalgru.data.variables import Dictionary, Variable
 from clinicalgru.errors import DictionaryError, InputError
 
@@ -33,7 +37,15 @@ COLUMN_OF = {  # the column that a reason speaks of, where it is not `value`
     "no variable": "variable",
     "no time": "time",
     "time not readable": "time",
+    "local time occurs twice": "time",
+    "local time does not exist": "time",
+    SWAPPED: "time",
     "available_at not readable": "available_at",
+    "available_at occurs twice": "available_at",
+    "available_at does not exist": "available_at",
+    "available_at of another kind than time": "available_at",
+    "header repeated": "patient_id",
+    "stray quote or control character": "patient_id",
     "unknown variable": "variable",
     "unknown unit": "unit",
     "stay not in the stays table": "stay_id",
@@ -43,16 +55,34 @@ COLUMN_OF = {  # the column that a reason speaks of, where it is not `value`
 class Intake:
     """A DuckDB workspace on disk that takes rows in, judges each once, and gives sorted facts and the ledger back."""
 
-    def __init__(self, dictionary: Dictionary, *, source: str, memory_gb: float = 2.0) -> None:
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        *,
+        source: str,
+        memory_gb: float = 2.0,
+        units: Mapping[str, str] | None = None,
+        timezone: str | None = None,
+    ) -> None:
         self.disk = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
         self.dictionary, self.source = dictionary, source
+        self.names_of: tuple[str, ...] = (source,)
+        self.has_second = False
+        self.units = checked_units(units or {}, dictionary)
         self.files: list[str] = []
+        self.pages = Pages([])  # of the facts, once they are written
+        self.headers: list[tuple[bool, Mapping[str, str]]] = []  # of each file: whether wide; our columns -> its own
         self.sql = duckdb.connect(str(Path(self.disk.name) / "intake.duckdb"))
         # DuckDB's limit leaves out its result buffers and ours: a third is kept for them
         self.sql.execute(
             f"SET memory_limit = '{int(memory_gb * 400)}MB'; SET TimeZone = 'UTC'; SET enable_progress_bar = false"
         )
         self.sql.execute(queries.ROWS)
+        self.sql.execute(queries.BLANKS)
+        self.texts: dict[int, TextTable] = {}  # by number of file: those whose rows have to be looked for
+        self.located: dict[tuple[int, int], int] = {}
+        self.zoned = timezone is not None
+        declare_zone(self.sql, timezone)
         self._load_names()
 
     def __enter__(self) -> Intake:
@@ -79,13 +109,28 @@ class Intake:
         )
         self.sql.register("names_frame", pa.Table.from_pandas(names, preserve_index=False))
         self.sql.register("ranges_frame", pa.Table.from_pandas(ranges, preserve_index=False))
-        self.sql.execute("CREATE TABLE names AS SELECT * FROM names_frame")
+        words = [(v.name, list(v.words), list(v.words.values())) for v in self.ordered if v.words]
+        kinds = {"canonical": pa.string(), "word": pa.list_(pa.string()), "number": pa.list_(pa.float64())}
+        columns = zip(*words, strict=True) if words else ([], [], [])
+        table = {name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)}
+        self.sql.register("spoken_frame", pa.table(table))
+        self.sql.execute(queries.NAMES)
         self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
+
+    def use_names_of(self, *sources: str) -> None:
+        """Take the names, and the units where none is written, of these sources too, where our own source has none."""
+        self.names_of += sources
+        position = {variable.name: i for i, variable in enumerate(self.ordered)}
+        known = {alias: name for source in reversed(sources) for alias, name in self.dictionary.names(source).items()}
+        rows = [(alias, position[name], _role(self.dictionary[name]), name) for alias, name in known.items()]
+        aliases = pd.DataFrame(rows, columns=["name", "variable", "role", "canonical"])
+        self.sql.register("aliases_frame", pa.Table.from_pandas(aliases, preserve_index=False))
+        self.sql.execute(queries.ALIASES)
 
     def name_identifiers(self, *names: str) -> None:
         """Names whose rows only repeat who the stay is."""
         for name in names:
-            self.sql.execute("INSERT INTO names VALUES (?, -1, 'identifier', ?)", [name, name])
+            self.sql.execute("INSERT INTO names VALUES (?, -1, 'identifier', ?, NULL)", [name, name])
 
     def add(
         self,
@@ -93,34 +138,83 @@ class Intake:
         columns: Mapping[str, str],
         *,
         time_format: str | None = None,
+        time_unit: str = "hours",
         missing: tuple[float, ...] = (),
         placed_by_time: bool = False,
+        second: bool = False,
     ) -> None:
         """Take the rows of one part in.
 
-        columns         our column name -> the part's, where they differ
+        columns         our column name -> the part's, where they differ; `refused`, taken only where it is named here,
+                        holds the source's own reason against a row, such as "entered in error"
         time_format     strptime format of times that are not ISO 8601
+        time_unit       what times that are numbers count: seconds, minutes, hours or days
         missing         values that stand for "not measured"
         placed_by_time  a row without a stay_id goes to the patient's stay that its time falls into (start to end, both
                         included; of two, the one that started later); without this, a patient is one stay
+        second          a value that a row of another part has too, of the same stay, variable and instant, is that same
+                        measurement written twice: counted as `repeats another table`, not used
         """
         have = {ours: columns.get(ours, ours) for ours in LONG if columns.get(ours, ours) in part.types}
+        if "refused" in columns:
+            have["refused"] = columns["refused"]
         for needed in ("patient_id", "time", "variable", "value"):
             if needed not in have:
                 fix = f"Name it with columns={{{needed!r}: 'its name there'}}."
-                came = f"columns {', '.join(name for name in part.types if not name.startswith('c_'))}"
+                came = f"columns {listed([name for name in part.types if not name.startswith('c_')])}"
                 raise InputError(f"a column {columns.get(needed, needed)}", came, fix, where=part.label)
         base = len(self.files)
         self.files += part.files or [part.label]
-        with plain_errors(part.label):
-            insert = take_in(part, base, have, time_format=time_format, missing=missing, placed_by_time=placed_by_time)
+        self.headers += [(part.wide, columns)] * (len(self.files) - base)
+        with plain_errors(part.label, part.text):
+            insert = take_in(
+                part,
+                base,
+                have,
+                time_format=time_format,
+                time_unit=time_unit,
+                missing=missing,
+                placed_by_time=placed_by_time,
+                second=second,
+                zoned=self.zoned,
+            )
             self.sql.execute(insert)
+            if part.text is not None:
+                self._note_text(part.text, base)
+            if part.blanks:
+                blanks = f"SELECT {base} + c_file, c_row, variable, rows FROM ({part.blanks}) WHERE rows > 0"
+                self.sql.execute(f"INSERT INTO blanks {blanks}")
+        self.has_second |= second
 
-    def _place(self, file: int, row: int, reason: str) -> str:
-        return f"{self.files[file]}, row {row}, column {COLUMN_OF.get(reason, 'value')}"
+    def _note_text(self, text: TextTable, file: int) -> None:
+        """Reject the last row of a text table that may be cut off; remember a table with blank lines."""
+        if text.unfinished:
+            self.sql.execute(queries.UNFINISHED.format(part=file, reason=UNFINISHED))
+        if text.blank_lines:
+            self.texts[file] = text
+
+    def _locate(self, records: Iterable[tuple[int, int]]) -> None:
+        """Find out which rows these records (file, number) are, where blank lines stand between."""
+        wanted: dict[int, set[int]] = {}
+        for file, record in set(records):
+            if file in self.texts:
+                wanted.setdefault(file, set()).add(record)
+        for file, numbers in wanted.items():
+            self.located |= {(file, record): row for record, row in self.texts[file].rows_of(numbers).items()}
+
+    def _place(self, file: int, row: int, reason: str, *, name: str = "") -> str:
+        """File, row and column of a finding; in a wide table, a value's column is that of its variable."""
+        self._locate([(file, row)] if (file, row) not in self.located else [])
+        row = self.located.get((file, row), row)
+        wide, theirs = self.headers[file]
+        column = COLUMN_OF.get(reason, "value")
+        if wide and column in ("value", "variable", "unit"):
+            column = name
+        return f"{self.files[file]}, row {row}, column {theirs.get(column, column)}"
 
     def settle_clock(self) -> bool:
         """Whether times are dates (True) or hours (False). Refused: both kinds, or only some with a UTC offset."""
+        self._check_one_order()
         kinds = self.sql.execute(queries.CLOCKS).fetchall()
         if len(kinds) == 2:
             rare, part, row = "a date" if kinds[0][0] else "a number of hours", kinds[0][2], kinds[0][3]
@@ -131,6 +225,13 @@ class Intake:
             fix = "Export all times with their UTC offset, or none."
             raise InputError("times with or without UTC offset", "both", fix, where=self._place(part, row, "no time"))
         return bool(kinds[0][0]) if kinds else False
+
+    def _check_one_order(self) -> None:
+        """Dates readable only with day and month exchanged: others, with a day up to 12, were read wrongly."""
+        found = self.sql.execute(queries.FIRST_OF.format(reason=SWAPPED)).fetchall()
+        for part, row in found:
+            fix = "Export all dates as year-month-day, or name their format with time_format=."
+            raise InputError("one order of day and month", "both", fix, where=self._place(part, row, SWAPPED))
 
     def settle_units(self) -> None:
         """Factor and offset for each (variable, unit) that occurs; a blank unit is the source's own."""
@@ -145,12 +246,18 @@ class Intake:
 
     def _conversion(self, variable: Variable, unit: str | None) -> tuple[float, float, bool]:
         """Factor, offset, and whether the unit is known."""
-        own = variable.unit_in.get(self.source, variable.unit)
+        own = self._own_unit(variable)
         try:
             conversion = variable.conversion(own if unit is None else unit)
         except DictionaryError:
             return 1.0, 0.0, False
         return conversion.factor, conversion.offset, True
+
+    def _own_unit(self, variable: Variable) -> str:
+        """The unit meant where none is written: as the user says, else the source's, else the dictionary's."""
+        if variable.name in self.units:
+            return self.units[variable.name]
+        return next((variable.unit_in[source] for source in self.names_of if source in variable.unit_in), variable.unit)
 
     def settle_stays(self, stays: pd.DataFrame | None, *, unmapped_is_fault: bool = True) -> pd.DataFrame:
         """The stays in canonical order: the given ones, else all that occur in the rows. Each row then has its stay."""
@@ -173,8 +280,11 @@ class Intake:
         self.sql.register("keys_frame", keys)
         self.sql.execute("CREATE TABLE keys AS SELECT * FROM keys_frame")
         self.sql.execute(queries.PLACE)
+        if self.has_second:
+            self.sql.execute(queries.REPEATS.format(repeated=REPEATED))
         unknown = "unknown variable" if unmapped_is_fault else UNMAPPED
-        self.sql.execute(queries.JUDGED.format(unknown=unknown, outside=OUTSIDE))
+        nameless = "'no identifier', 'no variable'"
+        self.sql.execute(queries.JUDGED.format(unknown=unknown, outside=OUTSIDE, unmapped=UNMAPPED, nameless=nameless))
         return stays
 
     def facts(self) -> tuple[pa.Table, int]:
@@ -185,7 +295,8 @@ class Intake:
             for batch, joined in merge_instants(self.sql.sql(queries.FACTS).to_arrow_reader(CHUNK)):
                 writer.write_batch(batch)
                 merged += joined
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all(), merged
+        table, self.pages = mapped_table(path)
+        return table, merged
 
     def coded(self) -> tuple[pa.Table, tuple[str, ...], int]:
         """Sorted coded events, their vocabulary, and how many exact repeats were merged."""
@@ -200,14 +311,18 @@ class Intake:
         assert total is not None
         return table, vocabulary, total[0] - table.num_rows
 
+    def implausible(self) -> pa.Table:
+        """What was rejected as outside the plausible range: stay, time, variable, value (in the variable's own unit)."""
+        return self.sql.sql(queries.IMPLAUSIBLE).to_arrow_table().cast(IMPLAUSIBLE)
+
     def descriptors(self) -> pd.DataFrame:
         """Static descriptors that came as rows: position, variable, value (the last by time)."""
         return self.sql.execute(queries.DESCRIPTORS).df()
 
-    def ledger(self, merged: int, *, notes: Mapping[str, int]) -> Ledger:
+    def ledger(self, merged: int, *, notes: Mapping[str, int], labels: Mapping[str, str]) -> Ledger:
         """The account of all rows taken in."""
         counts = dict(self.sql.execute(queries.USED).fetchall())
-        total = self.sql.execute("SELECT count(*) FROM rows").fetchone()
+        total = self.sql.execute(queries.TOTAL).fetchone()
         assert total is not None
         descriptors = counts.get("static", 0) + counts.get("identifier", 0)
         return Ledger(
@@ -218,19 +333,40 @@ class Intake:
             findings=self._findings(),
             converted=self._converted(),
             notes=notes,
+            labels=labels,
         )
 
     def _findings(self) -> pd.DataFrame:
-        rows = self.sql.execute(queries.FINDINGS).fetchall()
-        found = [(*counted, self._place(part, row, counted[0])) for *counted, part, row in rows]
+        rows = self.sql.execute(queries.FINDINGS.format(missing=MISSING)).fetchall()
+        self._locate((part, row) for *_, part, row, _ in rows)
+        unknown = {name for reason, name, *_ in rows if reason != UNMAPPED} - {*self.dictionary, ""}
+        hidden = unknown - self._shown(unknown)
+        found = [
+            (reason, "" if name in hidden else name, *counts, self._place(part, row, reason, name=own))
+            for reason, name, *counts, part, row, own in rows
+        ]
         return pd.DataFrame(found, columns=["reason", "variable", "series", "rows", "where"])
+
+    def _shown(self, names: set[str]) -> set[str]:
+        """The unknown names that may be shown: a cell of a row out of order may be an identifier, a date or a value."""
+        if not names:
+            return names
+        self.sql.register("unknown_frame", pa.table({"name": pa.array(sorted(names), pa.string())}))
+        return {name for (name,) in self.sql.execute(queries.SHOWN).fetchall()}
 
     def _converted(self) -> dict[str, int]:
         counts = {}
         for position, unit, rows in self.sql.execute(queries.CONVERTED).fetchall():
             variable = self.ordered[position]
-            counts[f"{variable.name}: {unit or variable.unit_in[self.source]} -> {variable.unit}"] = rows
+            counts[f"{variable.name}: {unit or self._own_unit(variable)} -> {variable.unit}"] = rows
         return counts
+
+
+def checked_units(units: Mapping[str, str], dictionary: Dictionary) -> Mapping[str, str]:
+    """The units of an extract by variable; refused: an unknown variable, or a unit it does not have."""
+    for name, unit in units.items():
+        dictionary.find(name).conversion(unit)
+    return units
 
 
 def _role(variable: Variable) -> str:

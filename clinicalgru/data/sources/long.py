@@ -13,5 +13,5 @@ from clinicalgru.data.sources.tables import open_parts
 def read(intake: Intake, data: Any, request: Request) -> Supplied:
     """Rows of a DataFrame, Arrow table, CSV, CSV.gz, Parquet or folder; stays and outcomes from their tables."""
     for part in open_parts(intake.sql, data, delimiter=request.delimiter):
-        intake.add(part, request.columns, time_format=request.time_format)
+        intake.add(part, request.columns, time_format=request.time_format, time_unit=request.time_unit)
     return read_tables(intake, request)

@@ -15,14 +15,27 @@ import pyarrow.compute as pc
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import NO_FAULTS, Ledger
 from clinicalgru.data.simulate import Ward
-from clinicalgru.data.sources import long, physionet2012
+from clinicalgru.data.sources import fhir, long, meds, mimic_iv, omop, physionet2012, physionet2019, sql, wide
+from clinicalgru.data.sources.clock import TIME_UNITS
+from clinicalgru.data.sources.database import is_address
 from clinicalgru.data.sources.intake import Intake
 from clinicalgru.data.sources.source import Request, Source, Supplied
-from clinicalgru.data.sources.stays import join_outcomes, static_values
+from clinicalgru.data.sources.stays import join_outcomes, static_values, take_rejected
 from clinicalgru.data.variables import Dictionary, Variable
 from clinicalgru.errors import ArgumentError, InputError
 
-SOURCES: dict[str, Source] = {"long": long.read, "physionet2012": physionet2012.read}
+SOURCES: dict[str, Source] = {
+    "fhir": fhir.read,
+    "long": long.read,
+    "meds": meds.read,
+    "mimic-iv": mimic_iv.read,
+    "omop": omop.read,
+    "physionet2012": physionet2012.read,
+    "physionet2019": physionet2019.read,
+    "sql": sql.read,
+    "wide": wide.read,
+    "yaib": wide.read,
+}
 
 
 def read_events(
@@ -34,8 +47,12 @@ def read_events(
     variables: Any = None,
     columns: Mapping[str, str] | None = None,
     time_format: str | None = None,
+    time_unit: str = "hours",
+    units: Mapping[str, str] | None = None,
+    query: str | None = None,
     delimiter: str | None = None,
     anchor: str | None = None,
+    timezone: str | None = None,
     max_rejected: float = 0.1,
     memory_gb: float = 2.0,
 ) -> Events:
@@ -44,14 +61,21 @@ def read_events(
     data          a DataFrame, Arrow table, CSV, CSV.gz, Parquet, a folder of them, an archive of the source, or a
                   simulated Ward, which brings its stays and outcomes
     source        "long": columns patient_id, stay_id, time, variable, value, unit, available_at (the last two and
-                  stay_id are optional; a row with an open code may hold it in `code`); "physionet2012": the challenge
+                  stay_id are optional; a row with an open code may hold it in `code`); "physionet2012" and
+                  "physionet2019": the challenges as published; "wide": a column for each variable, "yaib": with the
+                  names of YAIB cohorts; "sql": the long columns of a query, `data` is a database's address
     stays         table of patient_id, stay_id, start, end and static descriptors; without it a stay starts with its
                   first measurement
     outcomes      table of stay_id and outcomes; blank = not recorded, and stays so
     variables     your own YAML (path), a dict of it, or a Dictionary, over the shipped data dictionary
     columns       our column name -> the name in your tables, where they differ
+    time_unit     what times that are numbers count: "seconds", "minutes", "hours" or "days"
+    units         our variable -> the unit of its values where the extract writes none: {"glucose": "mmol/L"}
+    query         source="sql": one SELECT that gives the long columns
     time_format   strptime format of times that are not ISO 8601, such as "%d/%m/%Y %H:%M"
     anchor        what a stay is, in a source that has several kinds (such as "icu" and "hospital")
+    timezone      IANA name such as "Europe/Berlin": times without an offset are local times there and become UTC; those
+                  that occur twice or not at all are rejected and counted; None = as written
     max_rejected  largest part of rows that may be rejected; rows without a value, outside every stay, or of a code that
                   nobody mapped do not count
     memory_gb     bound on memory; larger work goes through disk
@@ -70,12 +94,14 @@ def read_events(
     """
     if source not in SOURCES:
         raise ArgumentError(f"a source among {', '.join(SOURCES)}", f"{source!r}", "Choose one of them.")
+    if time_unit not in TIME_UNITS:
+        raise ArgumentError(f"time_unit among {', '.join(TIME_UNITS)}", f"{time_unit!r}", "Choose one of them.")
     ward = data if isinstance(data, Ward) else None
     if ward is not None:
         data, stays, outcomes = ward.measurements, ward.stays, ward.outcomes
-    request = Request(stays, outcomes, columns or {}, time_format, delimiter, anchor)
+    request = Request(stays, outcomes, columns or {}, time_format, delimiter, anchor, units or {}, time_unit, query, timezone=timezone)
     dictionary = variables if isinstance(variables, Dictionary) else Dictionary.load(*_listed(variables))
-    with Intake(dictionary, source=source, memory_gb=memory_gb) as intake:
+    with Intake(dictionary, source=source, memory_gb=memory_gb, timezone=timezone, units=units) as intake:
         supplied = SOURCES[source](intake, data, request)
         events = _settle(intake, supplied, max_rejected=max_rejected, name=_name(data, source))
     return events if ward is None else replace(events, source=ward.description, simulated=True)
@@ -85,6 +111,7 @@ def _settle(intake: Intake, supplied: Supplied, *, max_rejected: float, name: st
     dated = intake.settle_clock()
     intake.settle_units()
     stays = intake.settle_stays(supplied.stays, unmapped_is_fault=supplied.unmapped_is_fault)
+    stays, rejected = take_rejected(stays)
     facts, merged = intake.facts()
     coded, vocabulary, repeated = intake.coded()
     at_start = _at_start(facts, intake.ordered, supplied.at_start)
@@ -94,19 +121,32 @@ def _settle(intake: Intake, supplied: Supplied, *, max_rejected: float, name: st
     if supplied.outcomes is not None:
         stays, notes["outcomes of no stay of the extract"] = join_outcomes(stays, supplied.outcomes)
         outcomes = tuple(supplied.outcomes.columns.difference(["patient_id", "stay_id"], sort=False))
-    with_series = pc.count_distinct(facts.filter(pc.invert(at_start))["stay"]).as_py()
+    with_series = _stays_with(facts, pc.invert(at_start))
+    intake.pages.release()
     notes |= {"stays": len(stays), "stays without a series": len(stays) - with_series}
-    ledger = intake.ledger(merged + repeated, notes=notes)
+    ledger = intake.ledger(merged + repeated, notes=notes, labels=supplied.labels)
     _check_rejected(ledger, max_rejected)
     facts, variables = _only_used(facts, intake.ordered)
     statics = tuple(variable for variable in intake.ordered if variable.static and variable.name in stays)
-    return Events(facts, coded, vocabulary, stays, variables, statics, outcomes, ledger, dated, name, _disk=intake.disk)
+    alive: dict[str, Any] = {"_disk": intake.disk, "_pages": intake.pages}
+    alive["implausible"] = pa.concat_tables([intake.implausible(), rejected])
+    return Events(facts, coded, vocabulary, stays, variables, statics, outcomes, ledger, dated, name, **alive)
 
 
 def _at_start(facts: pa.Table, ordered: tuple[Variable, ...], names: Mapping[str, str]) -> pa.ChunkedArray:
     """True where a fact at hour 0 is also a descriptor."""
     position = pa.array([i for i, variable in enumerate(ordered) if variable.name in names], pa.int16())
     return pc.and_(pc.equal(facts["time"], 0), pc.is_in(facts["variable"], position))
+
+
+def _stays_with(facts: pa.Table, which: pa.ChunkedArray) -> int:
+    """How many stays have such a fact; chunk by chunk, as a filtered table would be a copy."""
+    begins = np.cumsum([0, *map(len, which.chunks)])
+    found = [
+        facts["stay"].slice(int(at), len(there)).filter(there).unique()
+        for at, there in zip(begins, which.chunks, strict=False)
+    ]
+    return len(pa.chunked_array(found, pa.int32()).unique())
 
 
 def _with_descriptors(
@@ -117,7 +157,7 @@ def _with_descriptors(
     first = at_start.select(["stay", "variable", "value"]).to_pandas().rename(columns={"stay": "position"})
     first["variable"] = [numbers[names[intake.ordered[number].name]] for number in first["variable"]]
     rows = pd.concat([intake.descriptors(), first], ignore_index=True)
-    for number in sorted(set(rows["variable"])):
+    for number in sorted(set(rows["variable"].astype(int))):
         variable, group = intake.ordered[number], rows[rows["variable"] == number]
         text = group["value"].map("{:.12g}".format) if variable.levels else group["value"].astype(str)
         values = static_values(variable, text)[0].set_axis(group["position"]).reindex(range(len(stays)))
@@ -155,4 +195,6 @@ def _listed(variables: Any) -> list[Any]:
 
 
 def _name(data: Any, source: str) -> str:
+    if is_address(data):
+        return f"{source}: {data.partition(':')[0]}"  # the rest may hold a password
     return f"{source}: {Path(data).name}" if isinstance(data, str | Path) else f"{source}: table in memory"

@@ -21,6 +21,10 @@ class Request:
     time_format: str | None = None
     delimiter: str | None = None
     anchor: str | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    time_unit: str = "hours"
+    query: str | None = None
+    timezone: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,7 @@ class Supplied:
     unmapped_is_fault  whether a name the dictionary does not know counts against `max_rejected`; not so in a source
               whose codes are far more than anybody maps
     notes     counts worth knowing, for the ledger
+    labels    code -> what the source says that it means
     """
 
     stays: pd.DataFrame | None = None
@@ -41,6 +46,7 @@ class Supplied:
     at_start: Mapping[str, str] = field(default_factory=dict)
     unmapped_is_fault: bool = True
     notes: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 Source = Callable[[Intake, Any, Request], Supplied]

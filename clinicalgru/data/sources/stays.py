@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from clinicalgru.data.events import IMPLAUSIBLE
+from clinicalgru.data.sources.clock import declare_zone, has_offset, is_dated
 from clinicalgru.data.sources.intake import Intake
 from clinicalgru.data.sources.parse import time_sql, words_sql
 from clinicalgru.data.sources.source import Request, Supplied
@@ -18,6 +21,7 @@ from clinicalgru.errors import InputError
 
 TIMES = ("start", "end")
 KEYS = ("patient_id", "stay_id")
+REJECTED = " (rejected)"  # ends the name of a column with the numbers that could not be used as a descriptor
 
 
 def read_tables(intake: Intake, request: Request) -> Supplied:
@@ -25,7 +29,9 @@ def read_tables(intake: Intake, request: Request) -> Supplied:
     stays: pd.DataFrame | None = None
     notes: dict[str, int] = {}
     if request.stays is not None:
-        stays, notes = read_stays(request.stays, intake.dictionary, source=intake.source, columns=request.columns)
+        stays, notes = read_stays(
+            request.stays, intake.dictionary, source=intake.source, columns=request.columns, timezone=request.timezone
+        )
     outcomes = None
     if request.outcomes is not None:
         outcomes = read_outcomes(request.outcomes, columns=request.columns, renamed={})
@@ -33,14 +39,14 @@ def read_tables(intake: Intake, request: Request) -> Supplied:
 
 
 def read_stays(
-    data: Any, dictionary: Dictionary, *, source: str, columns: Mapping[str, str]
+    data: Any, dictionary: Dictionary, *, source: str, columns: Mapping[str, str], timezone: str | None = None
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Stays with start and end (microseconds) and static descriptors, and what had to be left out, counted.
 
     Columns: patient_id, stay_id (optional), start, end (optional, dates), and static variables of the dictionary.
     Refused: a stay that stands twice, a stay without identifier, a start or end that is no date.
     """
-    text = _as_text(data, columns)
+    text = cells_as_text(data, columns, timezone=timezone)
     names = {**{name: name for name in dictionary}, **dictionary.names(source)}
     statics = {
         column: dictionary[names[column]] for column in text if column in names and dictionary[names[column]].static
@@ -52,11 +58,15 @@ def read_stays(
         table[variable.name], lost = static_values(variable, text[column])
         if lost:
             notes[f"descriptors not used: {variable.name}"] = lost
-    _check_once(table, list(KEYS), "stays")
+            table[variable.name + REJECTED] = pd.to_numeric(text[column], errors="coerce").where(
+                table[variable.name].isna()
+            )
+    check_once(table, list(KEYS), "stays")
     return table.reset_index(drop=True), notes
 
 
-def _check_once(table: pd.DataFrame, keys: list[str], name: str) -> None:
+def check_once(table: pd.DataFrame, keys: list[str], name: str) -> None:
+    """Refuse a table, with places as its index, in which a key stands twice."""
     again = table.duplicated(keys)
     if again.any():
         where = f"{name}, {table.index[again][0]}"
@@ -67,7 +77,7 @@ def read_outcomes(
     data: Any, *, columns: Mapping[str, str], renamed: Mapping[str, str], missing: tuple[float, ...] = ()
 ) -> pd.DataFrame:
     """Outcomes by stay: stay_id, patient_id where given, one numeric column each; blank or `missing` = not recorded."""
-    text = _as_text(data, columns, keys=("stay_id",))
+    text = cells_as_text(data, columns, keys=("stay_id",))
     outcomes = text[[name for name in KEYS if name in text]].copy()
     for column in text.columns.difference([*KEYS, *TIMES], sort=False):
         if renamed and column not in renamed:
@@ -80,8 +90,24 @@ def read_outcomes(
                 "a number, or blank where not recorded", "text", "Code the outcome as 0 and 1.", where=where
             )
         outcomes[renamed.get(column, column)] = number.astype(float).mask(number.isin(missing))
-    _check_once(outcomes, [name for name in KEYS if name in outcomes], "outcomes")
+    check_once(outcomes, [name for name in KEYS if name in outcomes], "outcomes")
     return outcomes.reset_index(drop=True)
+
+
+def take_rejected(stays: pd.DataFrame) -> tuple[pd.DataFrame, pa.Table]:
+    """Stays without the columns of rejected numbers, and these numbers by position: stay, time, variable, value."""
+    columns = [name for name in stays if str(name).endswith(REJECTED)]
+    found = [IMPLAUSIBLE.empty_table()]
+    for column in columns:
+        values = stays[column].dropna()
+        name = column.removesuffix(REJECTED)
+        arrays = [values.index, [None] * len(values), [name] * len(values), values]
+        found.append(
+            pa.Table.from_arrays(
+                [pa.array(a, f.type) for a, f in zip(arrays, IMPLAUSIBLE, strict=True)], schema=IMPLAUSIBLE
+            )
+        )
+    return stays.drop(columns=columns), pa.concat_tables(found)
 
 
 def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, int]:
@@ -98,6 +124,9 @@ def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataF
 
 def static_values(variable: Variable, text: pd.Series) -> tuple[pd.Series, int]:
     """Values of a descriptor (a category as position among its levels), and how many had to become NaN."""
+    if variable.words:
+        spoken = {word: f"{number:.12g}" for word, number in variable.words.items()}
+        text = text.str.casefold().map(spoken).astype(object).where(lambda said: said.notna(), text)
     if variable.levels:
         level = {name: float(i) for i, name in enumerate(variable.levels)}
         values = text.str.removesuffix(".0").map(level).astype(float)
@@ -108,11 +137,16 @@ def static_values(variable: Variable, text: pd.Series) -> tuple[pd.Series, int]:
     return values, int((values.isna() & text.notna()).sum())
 
 
-def _as_text(data: Any, columns: Mapping[str, str], keys: tuple[str, ...] = KEYS) -> pd.DataFrame:
-    """All cells as trimmed text (NA where blank), start and end as microseconds; the index says where a row stands."""
+def cells_as_text(
+    data: Any, columns: Mapping[str, str], keys: tuple[str, ...] = KEYS, *, timezone: str | None = None
+) -> pd.DataFrame:
+    """All cells as trimmed text (NA where blank), start and end as microseconds; the index says where a row stands.
+
+    timezone    starts and ends without an offset are local times there; refused: those that occur twice or not at all
+    """
     with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        frames = [_read(connection, part, columns) for part in open_parts(connection, data)]
+        declare_zone(connection, timezone)
+        frames = [_read(connection, part, columns, zoned=timezone is not None) for part in open_parts(connection, data)]
     table = pd.concat(frames)
     if "stay_id" not in table and "patient_id" in table and "stay_id" in keys:
         table["stay_id"] = table["patient_id"]
@@ -127,18 +161,30 @@ def _as_text(data: Any, columns: Mapping[str, str], keys: tuple[str, ...] = KEYS
     return table
 
 
-def _read(connection: duckdb.DuckDBPyConnection, part: Part, columns: Mapping[str, str]) -> pd.DataFrame:
+def _instant(cell: str, kind: str, zoned: bool) -> str:
+    written = time_sql(cell, kind, None)
+    local = f"{is_dated(cell, kind, None)} AND NOT {has_offset(cell, kind, None)}"
+    return f"CASE WHEN {local} THEN instant({written}) ELSE {written} END" if zoned else written
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, part: Part, columns: Mapping[str, str], *, zoned: bool
+) -> pd.DataFrame:
     ours = {theirs: ours for ours, theirs in columns.items()}
     cells = []
     for theirs, kind in part.types.items():
         name = ours.get(theirs, theirs)
-        sql = time_sql(quoted(theirs), kind, None) if name in TIMES else words_sql(quoted(theirs))
+        sql = _instant(quoted(theirs), kind, zoned) if name in TIMES else words_sql(quoted(theirs))
         cells.append(f"{sql} AS {quoted(name)}")
         if name in TIMES:
             cells.append(f"{words_sql(quoted(theirs))} AS {quoted('written ' + name)}")
-    with plain_errors(part.label):
+    with plain_errors(part.label, part.text):
         table = connection.sql(f"SELECT {', '.join(cells)} FROM {part.sql}").df()
-    table.index = [f"{part.label}, row {row}" for row in range(part.first_row, part.first_row + len(table))]
+    rows: Iterable[int] = range(part.first_row, part.first_row + len(table))
+    if part.text is not None:
+        rows = part.text.rows_of(set(rows)).values() if part.text.blank_lines else rows
+        part.text.check_finished(part.first_row + len(table) - 1)
+    table.index = [f"{part.label}, row {row}" for row in rows]
     for name in TIMES:
         if name in table:
             lost = table[name].isna() & table.pop(f"written {name}").notna()

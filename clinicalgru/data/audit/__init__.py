@@ -1,0 +1,1 @@
+"""The audit: what looks wrong in events, counted and pointed at, never mended."""

@@ -1,0 +1,206 @@
+"""Is a column, or part of it, in another unit than it says? A check of distributions that proposes and never converts.
+
+The values that the intake rejected as implausible are evidence too: most temperatures in °F cannot be true in °C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.audit.mixture import Evidence, Swap, judge
+from clinicalgru.data.audit.typical import BIN, FURTHEST, LOGS, LOWEST, STEPS, Typical, typical
+from clinicalgru.data.events import Events
+from clinicalgru.data.variables import Conversion, Variable
+from clinicalgru.errors import ArgumentError
+
+FEWEST = 100
+GAINS = (6.0, 4.0, 3.5)  # in log-likelihood, from which on values, levels and spikes are taken for another unit
+KINDS = ("values", "levels", "steps", "spikes")
+STAYS_ENOUGH = 20_000  # stays of a site that are looked at, spread evenly over all of them
+
+VALUES = """
+CREATE TEMP TABLE seen AS
+SELECT site, variable, stay, ln(value) AS level, lag(level) OVER w AS before, lead(level) OVER w AS after
+FROM (
+    SELECT stay, available, v.name AS variable, value FROM facts JOIN names v USING (variable)
+    UNION ALL BY NAME SELECT stay, time AS available, variable, value FROM implausible
+    UNION ALL BY NAME SELECT stay, NULL AS available, variable, value FROM descriptors
+) JOIN sites USING (stay)
+WHERE value > 0 AND isfinite(value) AND variable IN (SELECT unnest($1))
+WINDOW w AS (PARTITION BY variable, stay ORDER BY available, value)
+"""
+COUNTS = """
+WITH each(site, variable, kind, place) AS (
+    SELECT site, variable, 'values', (level - {lowest}) / {bin} FROM seen
+    UNION ALL
+    SELECT site, variable, 'levels', (median(level) - {lowest}) / {bin} FROM seen GROUP BY site, variable, stay
+    UNION ALL
+    SELECT site, variable, 'steps', (level - coalesce(before, after) + {furthest}) / {bin} FROM seen
+    WHERE (before IS NULL) <> (after IS NULL)
+    UNION ALL
+    SELECT site, variable, 'spikes', (least(level, before, after) + greatest(level, before, after) - before - after
+        + {furthest}) / {bin} FROM seen
+    WHERE before IS NOT NULL AND after IS NOT NULL)
+SELECT site, variable, kind, count(*),
+    least(greatest(floor(place), 0), if(kind IN ('values', 'levels'), {logs}, {steps}) - 1)::INT AS bin
+FROM each GROUP BY ALL
+"""
+
+
+@dataclass(frozen=True)
+class UnitFlag:
+    """A column that seems to be, in part or whole, in another unit.
+
+    variable, site  which column; the site is "" for all together
+    unit, other     the unit it is kept in, and the one it seems to be in
+    part            estimated share of values in the other unit
+    values          values looked at
+    conversion      how `other` would become `unit`
+    gain            how much likelier that is than that all are in `unit`, as natural logarithm
+    """
+
+    variable: str
+    site: str
+    unit: str
+    other: str
+    part: float
+    values: int
+    conversion: Conversion
+    gain: float
+
+    @property
+    def proposal(self) -> str:
+        """What to look at, in words."""
+        place = f" at {self.site}" if self.site else ""
+        sign = "-" if self.conversion.offset < 0 else "+"
+        offset = f"(value {sign} {abs(self.conversion.offset):g})" if self.conversion.offset else "value"
+        how = f"{offset} * {self.conversion.factor:.6g}"
+        return (
+            f"{self.variable}{place}: about {self.part:.0%} of {self.values:,} values seem to be in {self.other}, not "
+            f"{self.unit}. Ask the source; if so, name the unit of these rows ({self.unit} = {how})."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values for JSON, with the proposal."""
+        return asdict(self) | {"proposal": self.proposal}
+
+
+def check_units(events: Events, *, by: str | None = None) -> tuple[UnitFlag, ...]:
+    """Columns that seem to be in another unit, by variable and site; nothing is converted.
+
+    events  their measurements, descriptors and the values rejected as implausible are looked at; variables without an
+            entry in data_schemas/typical.yaml, and columns of fewer than 100 values, are not
+    by      a column of `events.stays` that says the site of each stay; None: one site. What no site shows by itself is
+            looked for in all of them together
+    returns a flag for each column at fault, likeliest first
+    refuses a column that the stays do not have (ArgumentError)
+
+    Units that lie near each other (urea, weight) are told apart only by stays with several values, or by many stays.
+
+    >>> from clinicalgru.data.simulate import simulate
+    >>> from clinicalgru.data.sources.read import read_events
+    >>> ward = simulate(60)
+    >>> check_units(read_events(ward))
+    ()
+    >>> undeclared = ward.measurements.assign(unit=ward.measurements["unit"].where(lambda unit: unit != "°F"))
+    >>> [flag.other for flag in check_units(read_events(undeclared, stays=ward.stays))]
+    ['[degF]']
+    """
+    known = _known(events)
+    found = [
+        _flag(variable, known[variable.name], site, evidence)
+        for site, variable, evidence in _evidence(events, known, by)
+    ]
+    flags = [flag for flag in found if flag is not None]
+    at_a_site = {flag.variable for flag in flags if flag.site}
+    kept = [flag for flag in flags if flag.site or flag.variable not in at_a_site]
+    return tuple(sorted(kept, key=lambda flag: (-flag.gain, flag.variable, flag.site)))
+
+
+def flag_of(variable: Variable, usual: Typical, evidence: Evidence) -> tuple[str, Swap] | None:
+    """The other unit that most of the evidence speaks for, with how much; None where the own unit will do."""
+    if evidence.values.sum() < FEWEST:
+        return None
+    swaps = [(unit, judge(evidence, usual, variable.conversion(unit))) for unit in usual.units]
+    unit, swap = max(swaps, key=lambda pair: pair[1].margin(GAINS))
+    return (unit, swap) if swap.margin(GAINS) >= 0 else None
+
+
+def _flag(variable: Variable, usual: Typical, site: str, evidence: Evidence) -> UnitFlag | None:
+    found = flag_of(variable, usual, evidence)
+    if found is None:
+        return None
+    unit, swap = found
+    values, conversion = int(evidence.values.sum()), variable.conversion(unit)
+    return UnitFlag(variable.name, site, variable.unit, unit, swap.part, values, conversion, round(swap.gain, 1))
+
+
+def _known(events: Events) -> Mapping[str, Typical]:
+    """Usual values of the variables of the events, where the dictionary in use keeps them in the same unit."""
+    return {v.name: typical()[v.name] for v in (*events.variables, *events.statics) if v.name in typical()}
+
+
+def _evidence(events: Events, known: Mapping[str, Typical], by: str | None) -> Iterator[tuple[str, Variable, Evidence]]:
+    variables = {variable.name: variable for variable in (*events.variables, *events.statics)}
+    """Of each variable at each site, and at all of them together (site "")."""
+    counts = _counts(events, list(known), by)
+    if by is not None:
+        together = counts.groupby(["variable", "kind", "place"], as_index=False)["rows"].sum()
+        counts = pd.concat([counts, together.assign(site="")], ignore_index=True)
+    for (site, name), part in counts.groupby(["site", "variable"], sort=True):
+        pieces = {kind: np.zeros(len(LOGS if kind in ("values", "levels") else STEPS)) for kind in KINDS}
+        for kind, rows in part.groupby("kind"):
+            pieces[str(kind)][rows["place"].to_numpy()] = rows["rows"].to_numpy()
+        yield str(site), variables[str(name)], Evidence(**pieces)
+
+
+def _counts(events: Events, names: list[str], by: str | None) -> pd.DataFrame:
+    """How many values, levels, steps and spikes fall where, by site and variable."""
+    with duckdb.connect() as connection:
+        connection.execute("SET memory_limit = '1GB'; SET enable_progress_bar = false; SET threads = 1")
+        tables = {
+            "facts": events.facts,
+            "implausible": events.implausible,
+            "descriptors": _descriptors(events, names),
+            "sites": _sites(events, by),
+            "names": pa.table(
+                {
+                    "variable": pa.array(range(len(events.variables)), pa.int16()),
+                    "name": pa.array([variable.name for variable in events.variables], pa.string()),
+                }
+            ),
+        }
+        for name, table in tables.items():
+            connection.register(name, table)
+        connection.execute(VALUES, [names])
+        sql = COUNTS.format(lowest=LOWEST, bin=BIN, furthest=FURTHEST, logs=len(LOGS), steps=len(STEPS))
+        return connection.execute(sql).df().set_axis(["site", "variable", "kind", "rows", "place"], axis=1)
+
+
+def _descriptors(events: Events, names: list[str]) -> pa.Table:
+    columns = [variable.name for variable in events.statics if variable.name in names]
+    long = events.stays[columns].melt(ignore_index=False, var_name="variable").dropna()
+    return pa.table(
+        {
+            "stay": pa.array(long.index, pa.int32()),
+            "variable": pa.array(long["variable"], pa.string()),
+            "value": pa.array(long["value"], pa.float64()),
+        }
+    )
+
+
+def _sites(events: Events, by: str | None) -> pa.Table:
+    """Site of each stay that is looked at; of a site with very many, every second, third, ..."""
+    if by is not None and by not in events.stays:
+        raise ArgumentError("a column of the stays", f"{by!r}", f"Choose among {', '.join(events.stays.columns)}.")
+    sites = pd.Series("", index=events.stays.index) if by is None else events.stays[by].astype(str).fillna("unknown")
+    rank, size = sites.groupby(sites).cumcount(), sites.groupby(sites).transform("size")
+    kept = sites[rank % np.ceil(size / STAYS_ENOUGH).astype(int) == 0]
+    return pa.table({"stay": pa.array(kept.index, pa.int32()), "site": pa.array(kept, pa.string())})

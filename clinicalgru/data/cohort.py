@@ -1,0 +1,223 @@
+"""A task held against events: the moment it counts from, the stays it asks about, and what happened to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.condition import Condition, Crossing
+from clinicalgru.data.events import HOUR, Events, first_times
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.data.task import Task
+from clinicalgru.errors import TaskError
+
+Step = tuple[str, np.ndarray]  # a step of the cohort flow, and the stays it holds for
+NO_TIME = np.iinfo(np.int64).min  # what numpy takes as "not a time"
+DERIVED = ("length_hours", "stay_number")  # columns that conditions may name besides those of `stays`
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """The moments of each stay, (stay,) microseconds: its start or first event, the task's anchor, its end.
+
+    reached  False where the anchor never came; `anchor` is then the start, and nothing is seen from it
+    end      float; infinite where not recorded
+    """
+
+    origin: np.ndarray
+    anchor: np.ndarray
+    reached: np.ndarray
+    end: np.ndarray
+
+
+def clock(events: Events, task: Task) -> Clock:
+    """When each stay starts, when the task's anchor came, and when the stay ends."""
+    origin, end = _origin(events), events.stays["end"]
+    ends = end.astype("Float64").to_numpy(dtype=float, na_value=np.inf)
+    if task.anchor == "start":
+        return Clock(origin, origin, np.ones(len(origin), dtype=bool), ends)
+    if isinstance(task.anchor, Crossing):
+        first = _first_crossing(events, task.anchor)
+    else:
+        first = end.astype("Int64").to_numpy(dtype=np.int64, na_value=NO_TIME)
+    reached = first != NO_TIME
+    return Clock(origin, np.where(reached, first, origin), reached, ends)
+
+
+def hours_to_end(events: Events, task: Task) -> np.ndarray:
+    """(stay,) hours from the task's anchor to the stay's end; infinite where the end is not recorded."""
+    times = clock(events, task)
+    return (times.end - times.anchor) / HOUR
+
+
+def _origin(events: Events) -> np.ndarray:
+    """(stay,) microseconds: the stay's start, or its first event where no start is recorded."""
+    if not events.dated:
+        return np.zeros(len(events.stays), dtype=np.int64)  # hours count from the start already
+    start = events.stays["start"]
+    first = first_times(events)
+    return np.where(start.isna(), first, start.fillna(0).to_numpy(dtype=np.int64))
+
+
+def check_anchor(events: Events, task: Task) -> None:
+    """Refused: an anchor on a variable of which the events have no value."""
+    if isinstance(task.anchor, Crossing):
+        _variable(events, task.anchor.variable, where=f"task {task.name}, anchor")
+
+
+def _first_crossing(events: Events, crossing: Crossing) -> np.ndarray:
+    """(stay,) microseconds at which the first such value became known; NO_TIME where none did."""
+    number = {variable.name: i for i, variable in enumerate(events.variables)}.get(crossing.variable, -1)
+    first = np.full(len(events.stays), np.iinfo(np.int64).max)
+    for batch in events.batches():
+        ours = batch["variable"].to_numpy() == number
+        ours[ours] = crossing.limits.hold(batch["value"].to_numpy()[ours])
+        np.minimum.at(first, batch["stay"].to_numpy()[ours], batch["available"].to_numpy()[ours])
+    return np.where(first == np.iinfo(np.int64).max, NO_TIME, first)
+
+
+def _variable(events: Events, name: str, *, where: str) -> int:
+    names = [variable.name for variable in events.variables]
+    if name not in names:
+        fix = "Name one of them, or leave the condition out."
+        raise TaskError(f"a variable among {', '.join(names) or 'none'}", name, fix, where=where)
+    return names.index(name)
+
+
+def outcomes(events: Events, task: Task, times: Clock) -> tuple[np.ndarray, list[Step]]:
+    """(stay,) 0, 1 or NaN (not known), and the steps that leave out stays in which it came too early.
+
+    An outcome that happened at a time not recorded is unknown. One at the very prediction time has happened already.
+    Refused: columns that the events do not have, an outcome that is neither 0 nor 1.
+    """
+    flag = _flag(events, task)
+    if not task.outcome_time:
+        return flag, []
+    since = _happened(events, task, times) - (times.anchor - times.origin) / HOUR - task.window_hours[1]
+    happened = flag == 1
+    last = task.gap_hours + (np.inf if task.horizon_hours is None else task.horizon_hours)
+    outcome = np.where(happened & (since > last), 0.0, flag)
+    outcome[happened & np.isnan(since)] = np.nan
+    early = [("outcome had not happened already", ~(happened & (since <= 0)))]
+    if task.gap_hours > 0:
+        in_gap = happened & (since > 0) & (since <= task.gap_hours)
+        early.append((f"outcome not within the gap of {task.gap_hours:g} hours", ~in_gap))
+    return outcome, early
+
+
+def _flag(events: Events, task: Task) -> np.ndarray:
+    where = f"task {task.name}, outcome"
+    _check_column(events, task.outcome, events.outcomes, where=where)
+    value = events.stays[task.outcome].to_numpy(dtype=float)
+    if task.outcome_above is not None:
+        return np.where(np.isnan(value), np.nan, (value > task.outcome_above).astype(float))
+    other = int((~np.isnan(value) & (value != 0) & (value != 1)).sum())
+    if other:
+        raise TaskError(f"{task.outcome} of 0 or 1", f"{other:,} others", "Set outcome_above in the task.", where=where)
+    return value
+
+
+def _happened(events: Events, task: Task, times: Clock) -> np.ndarray:
+    """(stay,) hours since the stay's start at which the outcome came; NaN where not recorded."""
+    if task.outcome_time == "end":
+        return np.where(np.isinf(times.end), np.nan, times.end - times.origin) / HOUR
+    _check_column(events, task.outcome_time, events.outcomes, where=f"task {task.name}, outcome_time")
+    return events.stays[task.outcome_time].to_numpy(dtype=float)
+
+
+def _check_column(events: Events, name: str, have: tuple[str, ...], *, where: str) -> None:
+    if name not in have:
+        came, fix = f"outcomes: {', '.join(have) or 'none'}", "Pass outcomes= to read_events, or correct the task."
+        raise TaskError(f"the outcome {name}", came, fix, where=where)
+
+
+def conditions(events: Events, task: Task, whole: Sequences) -> Iterator[Step]:
+    """The task's inclusions and exclusions in order; an unknown value is a step of its own and leaves the stay out."""
+    for name, wanted in (("include", True), ("exclude", False)):
+        entries: tuple[Condition, ...] = getattr(task, name)
+        for number, condition in enumerate(entries, start=1):
+            where = f"task {task.name}, {name} {number} ({condition.label})"
+            known, holds = (
+                _measured(events, condition, whole, where)
+                if condition.variable
+                else _described(events, condition, where)
+            )
+            if not known.all():
+                yield f"{condition.column} recorded", known
+            yield (condition.label, holds) if wanted else (f"not: {condition.label}", ~(holds & known))
+
+
+def _measured(events: Events, condition: Condition, whole: Sequences, where: str) -> tuple[np.ndarray, np.ndarray]:
+    number = _variable(events, condition.variable, where=f"{where}, variable")
+    blocks = [np.bincount(b.stay_of_fact[b.variable == number], minlength=len(b)) for b in whole.blocks()]
+    counts = np.concatenate(blocks)
+    return np.ones(len(whole), dtype=bool), condition.limits.hold(counts)
+
+
+def _described(events: Events, condition: Condition, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Where the column is known, and where the condition holds."""
+    values = _column(events, condition.column, where)
+    known = values.notna().to_numpy()
+    if not condition.among and not pd.api.types.is_numeric_dtype(values):
+        raise TaskError("a column of numbers", "text", "Use among: [...].", where=f"{where}, column")
+    holds = known.copy()
+    if condition.limits.to_dict():
+        holds &= condition.limits.hold(values.to_numpy(dtype=float, na_value=np.nan))
+    if condition.among:
+        holds &= values.isin(_meant(events, condition, where)).to_numpy()
+    return known, holds
+
+
+def _column(events: Events, name: str, where: str) -> pd.Series:
+    stays = events.stays
+    if name == "length_hours":
+        return (stays["end"] - stays["start"]).astype("Float64") / HOUR
+    if name == "stay_number":
+        return _stay_number(stays)
+    have = [*stays.columns.drop(["patient_id", "stay_id", "start", "end"], errors="ignore"), *DERIVED]
+    if name not in have:
+        fix = "Name one of them, or leave the condition out."
+        raise TaskError(f"a column among {', '.join(have)}", name, fix, where=f"{where}, column")
+    return stays[name]
+
+
+def _stay_number(stays: pd.DataFrame) -> pd.Series:
+    """1 for a patient's first stay by start; unknown where a patient has several and one has no start."""
+    by_patient = stays.groupby("patient_id", sort=False)["start"]
+    rank = by_patient.rank(method="first").astype(float)
+    several = by_patient.transform("size") > 1
+    unknown = stays["start"].isna().groupby(stays["patient_id"], sort=False).transform("any") & several
+    return rank.where(several, 1.0).mask(unknown)
+
+
+def _meant(events: Events, condition: Condition, where: str) -> list[object]:
+    """The values of `among` as they stand in the column: a category is the position of its word or code."""
+    static = {variable.name: variable for variable in events.statics}.get(condition.column)
+    if static is None or not static.levels:
+        return list(condition.among)
+    words = [(str(code), word) for code, word in static.levels.items()]
+    unknown = [value for value in condition.among if not any(str(value) in pair for pair in words)]
+    if unknown:
+        have = ", ".join(f"{code} ({word})" for code, word in words)
+        raise TaskError(f"levels among {have}", str(unknown[0]), "Correct it.", where=f"{where}, among")
+    wanted = {str(value) for value in condition.among}
+    return [float(position) for position, pair in enumerate(words) if wanted & set(pair)]
+
+
+def seen(available: np.ndarray, stay: np.ndarray, times: Clock, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Hours since the anchor of each event, and whether it became known within the window."""
+    since = available - times.anchor[stay]
+    low, high = (round(hours * HOUR) for hours in task.window_hours)
+    return since / HOUR, (since >= low) & (since <= high) & times.reached[stay]
+
+
+def coded_seen(coded: pa.Table, times: Clock, task: Task) -> dict[str, np.ndarray]:
+    """The coded events in the window, as arrays of `Sequences`."""
+    stay = coded["stay"].to_numpy()
+    hours, inside = seen(coded["available"].to_numpy(), stay, times, task)
+    starts = np.searchsorted(stay[inside], np.arange(len(times.anchor) + 1))
+    return {"code_starts": starts, "code_hours": hours[inside], "code": coded["code"].to_numpy()[inside]}

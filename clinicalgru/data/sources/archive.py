@@ -1,0 +1,199 @@
+"""One small text file a stay, by the thousand, in an archive or a folder: read many at a time as one table."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from clinicalgru.errors import InputError
+
+LARGEST_FILE = 10_000_000  # bytes; a real stay has about 10,000
+AT_ONCE = 2_000  # files
+NOT_A_NUMBER = ["", "NaN"]  # all other words are judged by the intake
+
+
+@dataclass(frozen=True, eq=False)
+class StayFiles:
+    """The rows of some files of one form below each other.
+
+    names    file names
+    records  file names without folder and ending: whom each file is about
+    file     (row,) position in `names`
+    row      (row,) line in its file; the header is row 1
+    table    their columns
+    """
+
+    names: tuple[str, ...]
+    records: pa.Array
+    file: np.ndarray
+    row: np.ndarray
+    table: pa.Table
+
+    def relation(self, **more: pa.Array | pa.ChunkedArray) -> pa.Table:
+        """c_file, c_row, patient_id (the file's name), and the columns given."""
+        place = {"c_file": pa.array(self.file.astype(np.int32)), "c_row": pa.array(self.row)}
+        return pa.table({**place, "patient_id": self.records.take(pa.array(self.file)), **more})
+
+
+def read_stays(path: Path, ending: str, *, delimiter: str, check: Callable[[list[str]], None]) -> Iterator[StayFiles]:
+    """The files with this ending in a folder, .zip or .tar(.gz), up to 2,000 at a time; nothing is unpacked to disk.
+
+    check    refuses column names that are not those of the format
+    Refused: an archive that cannot be read to its end, a link, a file with other columns than the first, a row with
+    more or fewer fields, a file whose last line has no end (it may be cut off), two files of one name, no file at all.
+    """
+    files = _each_once(_files(path, ending))
+    header: list[str] | None = None
+    while some := list(islice(files, AT_ONCE)):
+        for name, lines in some:
+            came = lines[0].decode("ascii", "replace").strip().split(delimiter) if lines else []
+            if header is None:
+                _check_header(check, came, name)
+                header = came
+            if came != header:
+                expected = delimiter.join(header)
+                fix = "Pass the files as published."
+                raise InputError(expected, "another first line", fix, where=f"{name}, row 1")
+        assert header is not None
+        yield _below_each_other(some, header, delimiter)
+    if header is None:
+        raise InputError(
+            f"files of stays (*{ending})", f"none in {path.name}", "Pass the archive or folder of the set."
+        )
+
+
+def _check_header(check: Callable[[list[str]], None], came: list[str], name: str) -> None:
+    try:
+        check(came)
+    except InputError as error:
+        raise InputError(error.expected, error.got, error.fix, where=f"{name}, row 1") from None
+
+
+def _each_once(files: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, list[bytes]]]:
+    seen: set[str] = set()
+    for name, content in files:
+        record = PurePosixPath(name).stem
+        if not (record.isascii() and record.isprintable()):
+            raise InputError("plain names of files", "another", "Restore the names as published.", where="the archive")
+        if content and content[-1:] not in b"\r\n":
+            row, fix = len(content.splitlines()), "The file may be cut off: fetch the set again."
+            raise InputError("a line end after the last row", "none", fix, where=f"{name}, row {row}")
+        if record in seen:
+            raise InputError("each stay once", "two files of one name", "Remove one.", where=name)
+        seen.add(record)
+        yield name, content.splitlines()
+
+
+def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
+    if path.is_dir():
+        for file in sorted(path.rglob(f"*{ending}")):
+            if not _too_large(file.stat().st_size, file.name):
+                yield file.name, file.read_bytes()
+    elif zipfile.is_zipfile(path):
+        yield from _zip_files(path, ending)
+    elif path.exists():
+        yield from _tar_files(path, ending)
+    else:
+        raise InputError("an existing archive or folder", f"no such path: {path.name}", "Check the path.")
+
+
+def _is_a_stay(name: str, ending: str) -> bool:
+    """Whether an archive's member is a stay's file; "._name" and __MACOSX are leftovers of a Mac's packer."""
+    return name.endswith(ending) and "__MACOSX" not in name and not PurePosixPath(name).name.startswith(".")
+
+
+def _zip_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in sorted(archive.infolist(), key=lambda member: member.filename):
+                if _is_a_stay(member.filename, ending) and not _too_large(member.file_size, member.filename):
+                    yield member.filename, archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
+        raise _damaged(path) from None
+
+
+def _tar_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if member.name.endswith(ending) and not (member.isfile() or member.isdir()):
+                    raise InputError("plain files", "a link", "Restore the set as published.", where=path.name)
+                if member.isfile() and _is_a_stay(member.name, ending) and not _too_large(member.size, member.name):
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    yield member.name, file.read()
+            _read_on(archive, path)
+    except (tarfile.TarError, zlib.error, EOFError, OSError):
+        raise _damaged(path) from None
+
+
+def _read_on(archive: tarfile.TarFile, path: Path) -> None:
+    """Unpack what follows the last member, which is nothing: so the checksum at the end of a .gz is compared."""
+    rest, size = archive.fileobj, 0
+    while rest is not None and (chunk := rest.read(1 << 20)):
+        size += len(chunk)
+        if size > LARGEST_FILE or chunk.strip(b"\0"):
+            raise _damaged(path)
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError("a whole .tar.gz or .zip", "a damaged archive", "Fetch it again.", where=path.name)
+
+
+def _too_large(size: int, name: str) -> bool:
+    if size > LARGEST_FILE:
+        fix = "This is not a stay of the challenge; remove it."
+        raise InputError(f"at most {LARGEST_FILE:,} bytes", f"{size:,}", fix, where=PurePosixPath(name).name)
+    return False
+
+
+def _below_each_other(files: list[tuple[str, list[bytes]]], header: list[str], delimiter: str) -> StayFiles:
+    kept = [[(row, line) for row, line in enumerate(lines[1:], start=2) if line.strip()] for _, lines in files]
+    names = tuple(name for name, _ in files)
+    text = b"\n".join([delimiter.join(header).encode(), *(line for rows in kept for _, line in rows)])
+    table = _parse(text, header, delimiter)
+    if table is None or table.num_rows != sum(map(len, kept)):
+        raise _broken_row(names, kept, header, delimiter)
+    return StayFiles(
+        names=names,
+        records=pa.array([PurePosixPath(name).stem for name in names]),
+        file=np.repeat(np.arange(len(names)), [len(rows) for rows in kept]),
+        row=np.array([row for rows in kept for row, _ in rows], dtype=np.int64),
+        table=table,
+    )
+
+
+def _parse(text: bytes, header: list[str], delimiter: str) -> pa.Table | None:
+    """Columns as numbers where all of them are numbers or NaN, else as text for the intake to judge; None = broken."""
+    form = pacsv.ParseOptions(delimiter=delimiter, quote_char=False)
+    for kind, words in ((pa.float64(), NOT_A_NUMBER), (pa.string(), [])):
+        cells = pacsv.ConvertOptions(
+            column_types=dict.fromkeys(header, kind), null_values=words, strings_can_be_null=False
+        )
+        try:
+            return pacsv.read_csv(io.BytesIO(text), parse_options=form, convert_options=cells)
+        except pa.ArrowInvalid:
+            continue
+    return None
+
+
+def _broken_row(
+    names: tuple[str, ...], kept: list[list[tuple[int, bytes]]], header: list[str], delimiter: str
+) -> InputError:
+    expected = f"{len(header)} fields: {delimiter.join(header)}"
+    for name, rows in zip(names, kept, strict=True):
+        for row, line in rows:
+            if line.count(delimiter.encode()) != len(header) - 1 or not re.fullmatch(rb"[ -~]*", line):
+                return InputError(expected, "another form", "Repair the row.", where=f"{name}, row {row}")
+    return InputError(expected, "text that cannot be parsed", "Fetch the set again.")

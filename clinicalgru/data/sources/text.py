@@ -1,0 +1,218 @@
+"""Text tables looked at before they are parsed: whether the file is whole and text, its header, and its records.
+
+Row numbers. A row is a record, counted as a spreadsheet shows it: the header is row 1; a blank line is a row; a quoted
+field that runs over several lines is one row.
+
+The last line. A text table whose last line has no line end may have been cut off within its last field ("88.4" of
+"88.42"), which nothing in the line can tell. Its last row is therefore not used and counted as such, unless it ends in
+a closing quote. A file cut off exactly between two rows is a valid shorter file: nobody can see that from the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from clinicalgru.errors import InputError
+
+CHUNK = 1 << 20  # bytes
+LONGEST_LINE = 2_000_000  # bytes; DuckDB's own limit is 2 MiB
+LARGEST_RATIO = 200  # a table packs 5 to 30 times smaller
+SAFE_SIZE = 64 << 20  # bytes that may come out of any gzip
+MARK = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+UNFINISHED = "last line without line end"
+LIKE_A_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,3}:\d\d.*")
+LIKE_A_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?|")
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A text table that has been looked through once.
+
+    names        its columns; a column without a name is called "unnamed" and its number
+    blank_lines  whether there are any, or lines that look so inside quotes
+    unfinished   whether the last line has no line end, so that its last field may be cut off
+    """
+
+    path: Path
+    delimiter: str
+    names: tuple[str, ...]
+    blank_lines: bool
+    unfinished: bool
+
+    def rows_of(self, records: set[int]) -> dict[int, int]:
+        """The row that a spreadsheet shows for the n-th record below the header that is not blank (n from 2 on)."""
+        rows, record, last = {}, 0, max(records, default=0)
+        for row, cells in enumerate(_records(self.path, self.delimiter), start=1):
+            record += bool(cells)
+            if cells and record in records:
+                rows[record] = row
+            if record >= last:
+                break
+        return rows
+
+    def check_finished(self, record: int) -> None:
+        """Refuse a table whose last line, of this record, may be cut off."""
+        if self.unfinished:
+            where = f"{self.path.name}, row {self.rows_of({record}).get(record, 1)}"
+            fix = "If the last row is whole, add a line end; else fetch the file again."
+            raise InputError("a line end after the last row", "none", fix, where=where)
+
+    def fault(self) -> InputError | None:
+        """The first row that does not have the form of the header, if there is one."""
+        row = 0
+        try:
+            for row, cells in enumerate(_records(self.path, self.delimiter), start=1):
+                error = self._wrong(cells, row)
+                if error is not None:
+                    return error
+        except csv.Error as error:
+            return self._broken_quote(str(error), row + 1)
+        return None
+
+    def _wrong(self, cells: list[str], row: int) -> InputError | None:
+        where = f"{self.path.name}, row {row}"
+        if any("\ud800" <= letter <= "\udfff" for cell in cells for letter in cell if letter > "\ud7ff"):
+            return not_utf_8(where)
+        spare = len(cells) - len(self.names)
+        if not cells or spare == 0 or (spare == 1 and not cells[-1]):
+            return None
+        fix = "Repair this row: a field may hold an unquoted delimiter, or the file may be cut off."
+        return InputError(f"{len(self.names)} columns", f"{len(cells)}", fix, where=where)
+
+    def _broken_quote(self, message: str, row: int) -> InputError:
+        where = f"{self.path.name}, row {row}"
+        if "larger than" in message:
+            fix = "Repair the row: a quote may never close."
+            return InputError(f"lines of at most {LONGEST_LINE:,} bytes", "a longer one", fix, where=where)
+        return InputError("a closing quote", "a quote that never closes", "Repair the quotes of this row.", where=where)
+
+
+def look_through(path: Path, *, delimiter: str | None = None) -> TextTable:
+    """Read a text table once, without parsing it, and say what it is.
+
+    delimiter  None: a comma (a tab in .tsv), or the one of ; tab | that divides a header without commas
+
+    Refused: a gzip that is damaged, cut off or unpacks beyond reason; text whose first line is not UTF-8, or that holds
+    NUL or a byte order mark further down; lines of more than 2 MB; no header, or one that looks like data; a column
+    twice.
+    """
+    with readable(path.name):
+        first, blank_lines, last = _scan(path)
+    names, delimiter = _header(first, path.name, delimiter or ("\t" if ".tsv" in path.name.lower() else None))
+    return TextTable(path, delimiter, names, blank_lines, unfinished=last not in b'\n\r"')
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Errors of the file system and of unpacking as ours."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error):
+        raise InputError("a readable file", "a damaged one", "Fetch it again.", where=name) from None
+
+
+def not_utf_8(where: str) -> InputError:
+    """Text in an encoding that is not ours."""
+    return InputError("UTF-8 text", "another encoding", "Save it as UTF-8.", where=where)
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _scan(path: Path) -> tuple[bytes, bool, bytes]:
+    """The first line, whether there may be blank lines, and the last byte."""
+    first, tail, size, blank = b"", b"", 0, False
+    packed = path.stat().st_size
+    with _open(path) as file:
+        while chunk := file.read(CHUNK):
+            _check_chunk(chunk, tail, size, path.name)
+            if not first:
+                first = re.split(rb"[\r\n]", chunk, maxsplit=1)[0]
+            size += len(chunk)
+            if size > SAFE_SIZE and size > LARGEST_RATIO * packed:
+                fix = "This is no table; fetch it again."
+                raise InputError("a gzip that unpacks as tables do", "one far larger", fix, where=path.name)
+            seam = tail + chunk
+            blank = blank or any(pair in seam for pair in (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r"))
+            tail = _last_line(seam)
+    return first, blank, tail[-1:] or b"\n"
+
+
+def _last_line(seam: bytes) -> bytes:
+    """What a finding at the border of two chunks needs: the last line, as long as lines may be."""
+    start = max(seam.rfind(b"\n"), seam.rfind(b"\r")) - 2
+    return seam[max(start, 0) :]
+
+
+def _check_chunk(chunk: bytes, tail: bytes, before: int, name: str) -> None:
+    if before == 0 and (chunk[:2] in UTF_16 or b"\0" in chunk[:200]):
+        raise InputError("UTF-8 text", "UTF-16 or binary content", "Save it as UTF-8.", where=f"{name}, row 1")
+    if b"\0" in chunk:
+        fix = "Export it again: the file is damaged."
+        raise InputError("text", "NUL bytes, as in UTF-16 or binary content", fix, where=name)
+    seam = tail[-2:] + chunk
+    if seam.find(MARK, 0 if before else 1) >= 0:
+        fix = "Files may have been joined: pass them as a folder instead."
+        raise InputError("one file", "a byte order mark in the middle", fix, where=name)
+    if len(tail) > LONGEST_LINE:
+        fix = "Export it again: this is no line of a table."
+        raise InputError(f"lines of at most {LONGEST_LINE:,} bytes", "a longer one", fix, where=name)
+
+
+def _header(line: bytes, name: str, delimiter: str | None) -> tuple[tuple[str, ...], str]:
+    """Column names and delimiter."""
+    where = f"{name}, row 1"
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise not_utf_8(where) from None
+    if not text.strip():
+        raise InputError("a header row", "an empty file or line", "Export the table again.", where=name)
+    delimiter = delimiter or max(",;\t|", key=lambda mark: (mark == "," and "," in text, text.count(mark)))
+    try:
+        written = next(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error:
+        fix = "Repair the quotes of the header."
+        raise InputError("a closing quote", "a quote that never closes", fix, where=where) from None
+    names = tuple(cell or f"unnamed {number}" for number, cell in enumerate(written, start=1))
+    if any(LIKE_A_DATE.fullmatch(cell) for cell in names) or all(LIKE_A_NUMBER.fullmatch(cell) for cell in names):
+        raise InputError("a header row", "a row of data", "Add a first row with the names of the columns.", where=where)
+    check_once(names, name)
+    return names, delimiter
+
+
+def check_once(names: tuple[str, ...], where: str) -> None:
+    """Refuse a table that has a column twice; upper and lower case do not make a difference."""
+    folded = [name.casefold() for name in names]
+    twice = sorted({name for name in names if folded.count(name.casefold()) > 1})
+    if twice:
+        got = f"column {listed(twice[:1])} twice"
+        raise InputError("each column once", got, "Rename or drop one.", where=where)
+
+
+def listed(names: list[str] | tuple[str, ...]) -> str:
+    """Column names for a message, without those that may be cells of a table that lacks its header."""
+    shown = [name for name in names if not LIKE_A_NUMBER.fullmatch(name) and not LIKE_A_DATE.fullmatch(name)]
+    hidden = len(names) - len(shown)
+    return ", ".join([*shown, *([f"{hidden} that look like data"] if hidden else [])])
+
+
+def _records(path: Path, delimiter: str) -> Iterator[list[str]]:
+    """Records of the file, [] for a blank line; bytes that are not UTF-8 come as lone surrogates."""
+    limit = csv.field_size_limit(LONGEST_LINE)
+    try:
+        mode = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
+        with gzip.open(path, "rt", **mode) if path.suffix.lower() == ".gz" else path.open("r", **mode) as file:  # type: ignore[call-overload]
+            yield from csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
+    finally:
+        csv.field_size_limit(limit)

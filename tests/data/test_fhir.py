@@ -1,0 +1,253 @@
+"""A simulated ward written as a FHIR bulk export and read back; broken lines; what FHIR says of a value besides it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.data.variables import Dictionary
+from clinicalgru.errors import InputError
+
+LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
+PANEL = {"sbp": "8480-6", "dbp": "8462-4"}
+SECRET = "Mrs-Canary-77"
+
+
+def coded(code: str) -> dict[str, Any]:
+    return {"coding": [{"system": "urn:local", "code": "x1"}, {"system": LOINC, "code": code}]}
+
+
+def quantity(value: Any, unit: str) -> dict[str, Any]:
+    return {"value": value, "unit": "as it is said", "system": UCUM, "code": unit}
+
+
+def write(folder: Path, name: str, resources: Iterable[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(resource) + "\n" for resource in resources)
+    opener: Any = gzip.open if name.endswith(".gz") else open
+    with opener(folder / name, "wt", encoding="utf-8") as file:
+        file.write(text)
+
+
+def instant(time: pd.Timestamp) -> str:
+    """The same instant, written at an offset that changes from row to row."""
+    hours = time.minute % 5 - 2
+    return (time + pd.Timedelta(hours=hours)).isoformat(
+        timespec="microseconds"
+    ) + f"{'-' if hours < 0 else '+'}{abs(hours):02}:00"
+
+
+def encounter(row: Any, died: dict[str, float]) -> dict[str, Any]:
+    leaving = {0.0: "home", 1.0: "exp"}.get(died.get(row.stay_id, np.nan))
+    return {
+        "resourceType": "Encounter", "id": row.stay_id, "status": "finished", "class": {"code": "IMP"},
+        "subject": {"reference": f"Patient/{row.patient_id}"},
+        "period": {"start": instant(row.start), "end": instant(row.end)},
+        **({"hospitalization": {"dischargeDisposition": {"coding": [{"code": leaving}]}}} if leaving else {}),
+    }  # fmt: skip
+
+
+def as_observations(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """One observation a row; systolic and diastolic of one instant as the two components of one panel."""
+    codes = {name: Dictionary.load()[name].codes["loinc"][0] for name in rows["variable"].unique()}
+    units = {name: Dictionary.load()[name].unit for name in codes}
+    observations: list[dict[str, Any]] = []
+    for (patient, stay, time, known), group in rows.groupby(["patient_id", "stay_id", "time", "available_at"]):
+        about = {
+            "resourceType": "Observation", "status": "final", "subject": {"reference": f"Patient/{patient}"},
+            "encounter": {"reference": f"https://ehr.example/fhir/Encounter/{stay}/_history/2"},
+            "effectiveDateTime": instant(time), "issued": instant(known),
+        }  # fmt: skip
+        parts = {
+            row.variable: {
+                "code": coded(codes[row.variable]),
+                "valueQuantity": quantity(row.value, units[row.variable]),
+            }
+            for row in group.itertuples()
+        }
+        if PANEL.keys() <= parts.keys():
+            panel = [parts.pop(name) for name in PANEL]
+            observations.append(about | {"code": coded("85354-9"), "component": panel})
+        observations += [about | part for part in parts.values()]
+    return observations
+
+
+@pytest.fixture(scope="module")
+def truth() -> cg.Events:
+    ward = cg.simulate(12, seed=5)
+    rows = ward.measurements[~ward.measurements["variable"].isin(["drug", "diagnosis"])]
+    return cg.read_events(rows, stays=ward.stays, outcomes=ward.outcomes)
+
+
+@pytest.fixture(scope="module")
+def export(truth: cg.Events, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    stays = truth.stays.assign(**{name: pd.to_datetime(truth.stays[name], unit="us") for name in ("start", "end")})
+    people = stays.drop_duplicates("patient_id")
+    births = people["start"] - pd.to_timedelta(people["age"] * 365.25, unit="D")
+    gender = people["sex"].map({0.0: "female", 1.0: "male"}).fillna("unknown")
+    patients = [
+        {"resourceType": "Patient", "id": patient, "gender": sex, "birthDate": str(birth.date())}
+        for patient, sex, birth in zip(people["patient_id"], gender, births, strict=True)
+        if pd.notna(birth)
+    ]
+    died = truth.stays.set_index("stay_id")["in_hospital_death"].dropna().to_dict()
+    observations = as_observations(truth.to_frame())
+    half = len(observations) // 2
+    write(folder, "Patient.ndjson", patients)
+    write(folder, "Encounter.ndjson.gz", [encounter(row, died) for row in stays.itertuples()])
+    write(folder, "Observation.000.ndjson", observations[:half])
+    write(folder, "Observation.001.ndjson.gz", observations[half:])
+    return folder
+
+
+def test_what_is_written_as_fhir_comes_back_as_the_same_facts(truth, export):
+    events = cg.read_events(export, source="fhir")
+    order = ["stay_id", "time", "variable", "available_at"]
+    ours, theirs = (each.to_frame().sort_values(order, ignore_index=True) for each in (events, truth))
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert events.ledger.rows_in == events.ledger.used == len(truth.facts)
+    pd.testing.assert_frame_equal(events.stays[["stay_id", "start", "end"]], truth.stays[["stay_id", "start", "end"]])
+
+
+def test_the_export_tells_who_died_and_who_the_patients_are(truth, export):
+    ours, theirs = cg.read_events(export, source="fhir").stays, truth.stays
+    recorded = theirs["in_hospital_death"].notna()
+    np.testing.assert_array_equal(ours["in_hospital_death"][recorded], theirs["in_hospital_death"][recorded])
+    np.testing.assert_array_equal(ours["sex"], theirs["sex"])
+    first = ~theirs["patient_id"].duplicated() & theirs["age"].notna()
+    assert (ours["age"] - theirs["age"])[first].abs().max() < 2 / 365
+    days = (theirs["end"] - theirs["start"]).astype(float) / 86_400e6
+    np.testing.assert_allclose(ours["length_of_stay"], days)
+
+
+BASE = {
+    "resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/a"},
+    "effectiveDateTime": "2031-05-04T10:00:00+02:00", "code": coded("8867-4"),
+}  # fmt: skip
+
+
+def tiny(folder: Path, observations: Iterable[dict[str, Any]], patient: dict[str, Any] | None = None) -> Path:
+    """One patient with an inpatient encounter in, one ambulatory, one cancelled."""
+    write(folder, "1.Patient.ndjson", [{"resourceType": "Patient", "id": "a", "gender": "male"} | (patient or {})])
+    about = {"resourceType": "Encounter", "status": "finished", "subject": {"reference": "Patient/a"}}
+    days = {"in": ("IMP", "2031-05-04", "2031-05-06"), "out": ("AMB", "2031-05-05", "2031-05-05"), "no": ("IMP",) * 3}
+    visits = [
+        about
+        | {"id": name, "class": {"code": kind}, "period": {"start": f"{start}T08:00:00Z", "end": f"{end}T20:00:00Z"}}
+        for name, (kind, start, end) in days.items()
+        if name != "no"
+    ]
+    ward = about | {"id": "ward", "class": {"code": "AMB"}, "partOf": {"reference": "Encounter/in"}}
+    visits += [ward, about | {"id": "no", "status": "cancelled", "class": {"code": "IMP"}}]
+    write(folder, "1.Encounter.ndjson", visits)
+    write(folder, "1.Observation.ndjson", observations)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"status": "entered-in-error"}, "entered in error or cancelled"),
+        ({"status": "cancelled"}, "entered in error or cancelled"),
+        ({"valueQuantity": quantity(80, "/min") | {"comparator": "<"}}, "only a bound (< or >)"),
+        ({"valueQuantity": None, "valueString": SECRET}, "category, text or range"),
+        ({"valueQuantity": None, "valueCodeableConcept": {"text": SECRET}}, "category, text or range"),
+        ({"valueQuantity": None}, "missing value"),
+        ({"encounter": {"reference": "Encounter/out"}}, "outside every stay"),
+        ({"effectiveDateTime": "2031-05-09T10:00:00Z"}, "outside every stay"),
+        ({"effectiveDateTime": "2031-05"}, "time not readable"),
+        ({"effectiveDateTime": "2031"}, "time not readable"),
+        ({"encounter": {"reference": "Encounter/never-exported"}}, "stay not in the stays table"),
+        ({"subject": {"reference": "Group/a"}}, "no identifier"),
+        ({"valueQuantity": quantity(80, "mmol/L")}, "unknown unit"),
+        ({"code": coded("99999-9")}, "unmapped code"),
+    ],
+)
+def test_what_cannot_be_used_is_counted_by_its_reason(tmp_path, more, reason):
+    good = BASE | {"valueQuantity": quantity(70, "/min")}
+    events = cg.read_events(tiny(tmp_path, [good, good | more]), source="fhir", max_rejected=1)
+    assert events.ledger.rejected == {reason: 1}
+    assert events.to_frame()["value"].tolist() == [70]
+    assert SECRET not in str(events.ledger)
+
+
+def test_rows_go_to_their_encounter_to_what_it_is_part_of_or_by_time(tmp_path):
+    good = BASE | {"valueQuantity": quantity(70, "/min")}
+    late = {"effectiveDateTime": "2031-05-07T10:00:00Z"}  # after the stay: only the reference places it
+    rows = [good, good | late | {"encounter": {"reference": "Encounter/in"}}]
+    rows.append(good | {"effectiveDateTime": "2031-05-08T10:00:00Z", "encounter": {"reference": "urn:uuid:ward"}})
+    events = cg.read_events(tiny(tmp_path, rows), source="fhir")
+    assert events.stays["stay_id"].tolist() == ["in"]
+    assert len(events.facts) == 3
+    every = cg.read_events(tmp_path, source="fhir", anchor="visit")
+    assert every.stays["stay_id"].tolist() == ["in", "out", "ward"]
+
+
+def test_a_date_without_a_time_is_known_at_the_end_of_the_day(tmp_path):
+    rows = [BASE | {"valueQuantity": quantity(70, "/min"), "effectiveDateTime": "2031-05-05"}]
+    frame = cg.read_events(tiny(tmp_path, rows), source="fhir").to_frame()
+    assert frame["time"].tolist() == [pd.Timestamp("2031-05-05")]
+    assert frame["available_at"].tolist() == [pd.Timestamp("2031-05-05T23:59:59.999999")]
+
+
+@pytest.mark.parametrize(
+    ("patient", "died"),
+    [
+        ({}, 0.0),
+        ({"deceasedDateTime": "2031-05-06T09:00:00+09:00"}, 1.0),
+        ({"deceasedDateTime": "2031-05-09"}, 0.0),
+        ({"deceasedBoolean": True}, np.nan),
+        ({"deceasedDateTime": "2031"}, np.nan),
+    ],
+)
+def test_a_death_without_its_day_leaves_the_outcome_open(tmp_path, patient, died):
+    rows = [BASE | {"valueQuantity": quantity(70, "/min")}]
+    stays = cg.read_events(tiny(tmp_path, rows, patient), source="fhir").stays
+    np.testing.assert_array_equal(stays["in_hospital_death"], [died])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'{{"status": "final", "note": "{SECRET}',
+        f"{SECRET} and no JSON",
+        f'["{SECRET}"]',
+        f'{{"resourceType": "Observation", "subject": "{SECRET}"}}',
+        f'{{"resourceType": "Observation", "component": {{"x": "{SECRET}"}}}}',
+        '{"status": "\xe9"}',
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_broken_line_is_named_by_file_and_line_without_its_content(tmp_path, line, suffix):
+    good = json.dumps(BASE | {"valueQuantity": quantity(70, "/min")}).encode()
+    tiny(tmp_path, [])
+    content = b"\n".join([good, b"", good, line.encode("latin-1"), good]) + b"\n"
+    (tmp_path / "1.Observation.ndjson").unlink()
+    (tmp_path / f"1.Observation.ndjson{suffix}").write_bytes(gzip.compress(content) if suffix else content)
+    with pytest.raises(InputError) as error:
+        cg.read_events(tmp_path, source="fhir")
+    assert error.value.where == f"1.Observation.ndjson{suffix}, line 4"
+    assert SECRET not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+def test_a_file_cut_off_and_a_file_of_other_resources_are_refused(tmp_path):
+    tiny(tmp_path, [BASE, {"resourceType": "Patient", "id": "b"}])
+    with pytest.raises(InputError, match=r"1\.Observation\.ndjson, row 2: Expected resources of the type Observation"):
+        cg.read_events(tmp_path, source="fhir")
+    (tmp_path / "1.Observation.ndjson").unlink()
+    packed = gzip.compress(json.dumps(BASE).encode() * 50)
+    (tmp_path / "1.Observation.ndjson.gz").write_bytes(packed[:-20])
+    with pytest.raises(InputError, match="a damaged one"):
+        cg.read_events(tmp_path, source="fhir")
+    (tmp_path / "1.Encounter.ndjson").unlink()
+    with pytest.raises(InputError, match=r"Encounter\.ndjson"):
+        cg.read_events(tmp_path, source="fhir")

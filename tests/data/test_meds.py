@@ -1,0 +1,230 @@
+"""MEDS: what is written is valid and comes back; the demo gives the same laboratory results as MIMIC-IV's own files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import clinicalgru as cg
+
+INSTANT = ["patient_id", "start", "variable", "time"]
+
+
+def dataset(folder: Path, rows: list[tuple[int, str | None, str, float | None]]) -> Path:
+    frame = pd.DataFrame(rows, columns=["subject_id", "time", "code", "numeric_value"])
+    frame["time"] = pd.to_datetime(frame["time"]).astype("datetime64[us]")
+    frame["numeric_value"] = frame["numeric_value"].astype("float32")
+    (folder / "data").mkdir(parents=True)
+    frame.to_parquet(folder / "data" / "0.parquet", index=False)
+    return folder
+
+
+@pytest.fixture
+def invented(tmp_path: Path) -> Path:
+    rows = [
+        (1, None, "GENDER//F", None),
+        (1, "2100-06-15", "MEDS_BIRTH", None),
+        (1, "2151-01-01 00:00", "HOSPITAL_ADMISSION//URGENT", None),
+        (1, "2151-01-01 06:00", "LAB//50912//mg/dL", 1.1),
+        (1, "2151-01-02 00:00", "ICU_ADMISSION//Medical Intensive Care Unit (MICU)", None),
+        (1, "2151-01-02 00:00", "PROCEDURE//ICD//9//3722", None),
+        (1, "2151-01-02 06:00", "LAB//220045//bpm", 88.0),
+        (1, "2151-01-02 06:00", "LAB//220615//mg/dL", 1.3),
+        (1, "2151-01-02 06:00", "LAB//50912//mg/dL", 1.3),
+        (1, "2151-01-02 06:00", "LAB//223835//UNK", 40.0),
+        (1, "2151-01-02 07:00", "LOINC//2160-0//mg/dL", 98.6),
+        (1, "2151-01-05 00:00", "ICU_DISCHARGE//Medical Intensive Care Unit (MICU)", None),
+        (1, "2151-01-10 12:00", "DIAGNOSIS//ICD//10//A419", None),
+        (1, "2151-01-10 12:00", "HOSPITAL_DISCHARGE//HOME", None),
+        (1, "2151-01-10 12:00", "HOSPITAL_ADMISSION//TRANSFER", None),
+        (1, "2151-01-12 12:00", "HOSPITAL_DISCHARGE//DIED", None),
+    ]
+    return dataset(tmp_path / "invented", rows)
+
+
+def compared(events: cg.Events, variables: set[str]) -> pd.DataFrame:
+    """Facts with start and end of their stay."""
+    stays = events.stays[["patient_id", "stay_id", "start", "end"]]
+    dated = stays.assign(**{name: pd.to_datetime(stays[name].astype("int64"), unit="us") for name in ("start", "end")})
+    table = events.to_frame().merge(dated, on=["patient_id", "stay_id"])
+    return table[table["variable"].isin(variables)]
+
+
+def assert_same(left: cg.Events, right: cg.Events) -> None:
+    """The same stays and facts, values as 32-bit numbers."""
+    for name in ("stay", "time", "available", "variable"):
+        np.testing.assert_array_equal(left.facts[name].to_numpy(), right.facts[name].to_numpy())
+    values = (events.facts["value"].to_numpy().astype(np.float32) for events in (left, right))
+    np.testing.assert_array_equal(*values)
+    assert left.coded.equals(right.coded)
+    assert (left.vocabulary, left.variables, left.statics) == (right.vocabulary, right.variables, right.statics)
+    assert left.outcomes == right.outcomes
+    columns = [*[variable.name for variable in left.statics], *left.outcomes]
+    keys = ["patient_id", "stay_id"]
+    pd.testing.assert_frame_equal(left.stays[[*keys, *columns]], right.stays[[*keys, *columns]], check_dtype=False)
+
+
+def test_codes_say_item_and_unit_and_a_charted_copy_is_counted(invented):
+    events = cg.read_events(invented, source="meds", max_rejected=0.2)
+    table = events.to_frame().set_index("variable")
+    assert table.loc["creatinine", "value"] == 1.3
+    assert table.loc["heart_rate", "value"] == 88
+    assert table.loc["fio2", "value"] == pytest.approx(0.4)  # without a unit, percent as in MIMIC-IV
+    assert events.ledger.rejected == {"outside every stay": 2, "implausible": 1, "repeats another table": 1}
+    assert events.stays["age"].tolist() == [50]
+    assert events.stays["icu_type"].tolist() == [2]
+    assert events.stays["in_hospital_death"].tolist() == [0]
+
+
+def test_admissions_that_follow_at_one_minute_are_two_stays_and_billing_codes_wait_for_the_discharge(invented):
+    events = cg.read_events(invented, source="meds", anchor="hospital", max_rejected=0.2)
+    assert events.stays["length_of_stay"].tolist() == [9.5, 2]
+    assert events.stays["in_hospital_death"].tolist() == [0, 1]
+    assert events.vocabulary == ("diagnosis//ICD10:A41.9", "procedure//ICD9:37.22")
+    known = pd.to_datetime(events.coded["available"].to_numpy(), unit="us")
+    assert set(known.astype(str)) == {"2151-01-10 12:00:00"}
+
+
+def test_what_is_refused_says_what_to_do(invented, tmp_path):
+    with pytest.raises(cg.ClinicalGRUError, match="anchor icu, hospital or stay"):
+        cg.read_events(invented, source="meds", anchor="ward")
+    with pytest.raises(cg.ClinicalGRUError, match="codes STAY_START"):
+        cg.read_events(invented, source="meds", anchor="stay")
+    with pytest.raises(cg.ClinicalGRUError, match="a folder data"):
+        cg.read_events(tmp_path, source="meds")
+    with pytest.raises(cg.ClinicalGRUError, match="a new or empty folder"):
+        cg.write_meds(cg.read_events(invented, source="meds", max_rejected=0.2), invented)
+
+
+def test_written_events_come_back(events, tmp_path):
+    """Identifiers that are no whole numbers, hours instead of dates, coded events, outcomes not recorded."""
+    again = cg.read_events(cg.write_meds(events, tmp_path / "meds"), source="meds")
+    assert_same(events, again)
+    assert again.ledger.rejected == {}
+
+
+def test_written_dates_splits_and_late_results_come_back(three, tmp_path):
+    stays = pd.DataFrame(
+        {
+            "patient_id": ["007", "012", "012", "100"],
+            "stay_id": list("1234"),
+            "start": ["2031-01-01 07:00", "2031-01-31", "2031-05-31", "2031-03-01"],
+            "end": ["2031-01-02", None, "2031-06-02", "2031-03-02"],
+            "sex": [1, 0, 0, None],
+        }
+    )
+    events = cg.read_events(three, stays=stays, max_rejected=0.5)
+    split = pd.Series({"007": "train", "012": "held_out", "100": "train"})
+    events.stays["split"] = events.stays["patient_id"].map(split)
+    again = cg.read_events(cg.write_meds(events, tmp_path / "meds"), source="meds")
+    assert_same(events, again)
+    columns = ["start", "end", "split"]
+    pd.testing.assert_frame_equal(events.stays[columns], again.stays[columns], check_dtype=False)
+    held_out = pq.read_table(tmp_path / "meds/data/held_out/0.parquet")
+    assert set(held_out["patient_id"].to_pylist()) == {"012"}
+
+
+def check_valid(folder: Path) -> None:
+    """As the `meds` package checks it, and sorted with each subject in one shard."""
+    meds = pytest.importorskip("meds")
+    shards = sorted((folder / meds.data_subdirectory).rglob("*.parquet"))
+    subjects: list[int] = []
+    used: set[str] = set()
+    for shard in shards:
+        table = pq.ParquetFile(shard).read()
+        meds.DataSchema.validate(table)
+        frame = table.to_pandas()
+        used |= set(frame["code"])
+        subjects += frame["subject_id"].unique().tolist()
+        ordered = frame.sort_values(["subject_id", "time"], na_position="first", kind="stable")
+        pd.testing.assert_frame_equal(frame, ordered)
+    assert len(subjects) == len(set(subjects))
+    codes = pq.ParquetFile(folder / meds.code_metadata_filepath).read()
+    meds.CodeMetadataSchema.validate(codes)
+    assert used <= set(codes["code"].to_pylist())
+    splits = folder / meds.subject_splits_filepath
+    if splits.exists():
+        table = pq.ParquetFile(splits).read()
+        meds.SubjectSplitSchema.validate(table)
+        assert sorted(table["subject_id"].to_pylist()) == sorted(subjects)
+    meds.DatasetMetadataSchema.validate(json.loads((folder / meds.dataset_metadata_filepath).read_text()))
+
+
+def test_written_data_is_valid_meds(events, tmp_path):
+    check_valid(cg.write_meds(events, tmp_path / "plain"))
+    stays = events.stays.assign(split=np.where(events.stays["patient_id"] < "0000010", "train", "held_out"))
+    object.__setattr__(events, "stays", stays)
+    try:
+        check_valid(cg.write_meds(events, tmp_path / "split"))
+    finally:
+        object.__setattr__(events, "stays", stays.drop(columns="split"))
+
+
+@pytest.fixture(scope="module")
+def both(real_data: Path) -> tuple[cg.Events, cg.Events]:
+    mimic = cg.read_events(real_data / "mimic-iv-demo", source="mimic-iv")
+    return mimic, cg.read_events(real_data / "mimic-iv-demo-meds", source="meds")
+
+
+@pytest.mark.slow
+def test_mimic_iv_and_meds_give_the_same_laboratory_results(both, real_data):
+    """Each instant that both have has the same value; each that only one has is explained by its rows."""
+    mimic, meds = both
+    lab = {v.name for v in mimic.variables if any(code < "2" for code in v.codes.get("mimic-iv", ()))}
+    lab |= {v.name for v in mimic.variables if any(50_000 < int(c) < 60_000 for c in v.codes.get("mimic-iv", ()))}
+    left, right = compared(mimic, lab), compared(meds, lab)
+    # MEDS keeps no storetime: results of one instant that were stored apart are two facts there, one mean here.
+    left = left.groupby(INSTANT, as_index=False).agg(
+        value=("value", "mean"), facts=("value", "size"), end=("end", "max")
+    )
+    joined = left.merge(right[[*INSTANT, "value"]], on=INSTANT, how="outer", indicator=True, suffixes=("", "_meds"))
+    same, only_mimic, only_meds = (joined[joined["_merge"] == which] for which in ("both", "left_only", "right_only"))
+    assert (len(same), len(only_mimic), len(only_meds)) == (26_641, 392, 17)
+    np.testing.assert_allclose(same["value"], same["value_meds"], rtol=1e-6)
+    assert (same["facts"] > 1).sum() == 59
+    # charted under a stay_id, at a time before or after that stay
+    assert ((only_mimic["time"] < only_mimic["start"]) | (only_mimic["time"] > only_mimic["end"])).all()
+    # ... of which these fell, by their time, into the patient's other stay
+    elsewhere = only_mimic.merge(only_meds, on=["patient_id", "variable", "time"], suffixes=("_mimic", ""))
+    assert len(elsewhere) == len(only_meds)
+    np.testing.assert_allclose(elsewhere["value_mimic"], elsewhere["value_meds"], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_laboratory_rows_missing_in_meds_are_exact_repeats(real_data):
+    keys = ["subject_id", "time", "code", "numeric_value"]
+    lab = pd.read_csv(real_data / "mimic-iv-demo/hosp/labevents.csv.gz").query("valuenum.notna()")
+    code = "LAB//" + lab["itemid"].astype(str) + "//" + lab["valueuom"].fillna("UNK")
+    lab = lab.assign(code=code, time=pd.to_datetime(lab["charttime"]), numeric_value=lab["valuenum"].astype("float32"))
+    shards = sorted((real_data / "mimic-iv-demo-meds/data").rglob("*.parquet"))
+    meds = pd.concat([pq.ParquetFile(shard).read().to_pandas() for shard in shards])
+    item = meds["code"].str.extract(r"^LAB//(\d+)//")[0].astype(float)
+    meds = meds[item.lt(220_000) & meds["numeric_value"].notna()]
+    assert (len(lab), len(meds)) == (95_246, 95_132)
+    rows = pd.concat([lab.groupby(keys).size(), meds.groupby(keys).size()], axis=1, keys=["lab", "meds"])
+    assert rows.notna().all(axis=None)
+    fewer = rows[rows["lab"] != rows["meds"]]
+    assert (fewer["meds"] == 1).all()
+    assert (fewer["lab"] - 1).sum() == 114
+
+
+@pytest.mark.slow
+def test_mimic_iv_and_meds_agree_on_stays_and_outcomes(both):
+    mimic, meds = (events.stays.set_index(["patient_id", "start"]).sort_index() for events in both)
+    assert len(mimic) == len(meds) == 140
+    for name in ("end", "age", "sex", "icu_type", "in_hospital_death", "length_of_stay"):
+        np.testing.assert_array_equal(mimic[name].to_numpy(float), meds[name].to_numpy(float), err_msg=name)
+    assert meds["split"].value_counts().to_dict() == {"train": 95, "held_out": 33, "tuning": 12}
+
+
+@pytest.mark.slow
+def test_the_demo_comes_back_from_meds(both, tmp_path):
+    for number, events in enumerate(both):
+        folder = cg.write_meds(events, tmp_path / str(number))
+        assert_same(events, cg.read_events(folder, source="meds"))
+        check_valid(folder)

@@ -1,0 +1,199 @@
+"""Sequences on disk: the same bits as in memory, in a bounded memory, and nothing read from a damaged folder."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.data import sequences as module
+
+
+@pytest.fixture(scope="module")
+def on_disk(parts, tmp_path_factory):
+    """The same four parts, saved and opened."""
+    folder = tmp_path_factory.mktemp("spool")
+    return [cg.Sequences.open(part.save(folder / str(i))) for i, part in enumerate(parts)]
+
+
+def assert_equal(ours, theirs):
+    for field in fields(ours):
+        left, right = getattr(ours, field.name), getattr(theirs, field.name)
+        if isinstance(left, np.ndarray):
+            assert left.dtype == right.dtype, field.name
+            np.testing.assert_array_equal(left, right, err_msg=field.name)
+        elif not field.name.startswith("_"):
+            assert left == right, field.name
+
+
+def small(**others):
+    return cg.GRUClassifier(hidden_size=8, readout_size=8, members=2, epochs=2, seed=1, **others)
+
+
+def weights(model):
+    return {name: tensor.numpy() for name, tensor in model.network_.state_dict().items()}
+
+
+def test_what_was_saved_is_opened_to_the_bit_and_stays_on_disk(parts, on_disk):
+    for ours, theirs in zip(parts, on_disk, strict=True):
+        assert_equal(ours, theirs)
+        assert theirs.mapped
+        assert not ours.mapped
+        assert not theirs.value.flags.owndata
+        assert not theirs.value.flags.writeable
+
+
+def test_sequences_on_disk_give_the_same_risks_and_train_to_the_same_bits(parts, on_disk):
+    ours, theirs = (small().fit(p[0], p[1], progress=False) for p in (parts, on_disk))
+    for (name, left), right in zip(weights(ours).items(), weights(theirs).values(), strict=True):
+        np.testing.assert_array_equal(left, right, err_msg=name)
+    np.testing.assert_array_equal(ours.predict_proba(parts[3]), theirs.predict_proba(on_disk[3]))
+
+
+def test_without_tune_stays_a_cohort_on_disk_trains_to_the_same_bits(parts, on_disk):
+    ours, theirs = (small().fit(p[0], progress=False) for p in (parts, on_disk))
+    for left, right in zip(weights(ours).values(), weights(theirs).values(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("every_stay", [True, False])
+def test_selecting_to_a_folder_is_selecting(events, task, tmp_path, every_stay, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 5000)  # many blocks
+    monkeypatch.setattr("clinicalgru.data.stored.BLOCK", 5000)
+    ours = cg.select(events, task, every_stay=every_stay)
+    theirs = cg.select(events, task, every_stay=every_stay, folder=tmp_path / "cohort")
+    assert_equal(ours, theirs)
+    assert_equal(ours, cg.Sequences.open(tmp_path / "cohort"))
+    assert [path.name for path in tmp_path.iterdir()] == ["cohort"]  # nothing else is left
+    halves = cg.split_patients(theirs, [0.5, 0.5], seed=2, folder=tmp_path / "halves")
+    for left, right in zip(cg.split_patients(ours, [0.5, 0.5], seed=2), halves, strict=True):
+        assert_equal(left, right)
+        assert right.mapped
+
+
+def test_coded_events_are_saved_too(three, task, tmp_path):
+    own = {"finding": {"label": "Finding", "kind": "code", "unit": "1", "source": "ours"}}
+    coded = three.head(3).assign(variable="finding", value="", unit="", code=["I10", "E11", "I10"])
+    events = cg.read_events(pd.concat([three.assign(code=""), coded]), variables=own)
+    ours = cg.select(events, task, every_stay=True)
+    assert len(ours.code) > 0
+    assert_equal(ours, cg.Sequences.open(ours.save(tmp_path / "coded")))
+
+
+def test_blocks_go_through_all_stays_once_and_in_order(test_stays, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 777)
+    blocks = list(test_stays.blocks())
+    assert len(blocks) > 3
+    assert max(len(block.value) for block in blocks) <= 777 + test_stays.counts.max()
+    assert np.concatenate([block.stay for block in blocks]).tolist() == test_stays.stay.tolist()
+    np.testing.assert_array_equal(np.concatenate([block.value for block in blocks]), test_stays.value)
+    steps = np.array([len(np.unique(test_stays[[i]].hours)) for i in range(len(test_stays))])
+    np.testing.assert_array_equal(test_stays[np.arange(len(test_stays))].steps, steps)
+
+
+def test_scoring_in_blocks_gives_the_risks_of_scoring_at_once(fitted, test_stays, monkeypatch):
+    from clinicalgru.serve.score import score_sequences
+
+    whole = score_sequences(fitted, test_stays)
+    monkeypatch.setattr(module, "BLOCK", 2000)
+    blocks = score_sequences(fitted, test_stays)
+    np.testing.assert_allclose(blocks["risk"], whole["risk"], atol=1e-6)
+    assert blocks.drop(columns="risk").equals(whole.drop(columns="risk"))
+
+
+def test_no_stay_and_no_fact_can_be_saved(test_stays, tmp_path):
+    none = test_stays[np.zeros(len(test_stays), bool)]
+    assert_equal(none, cg.Sequences.open(none.save(tmp_path / "none")))
+    blind = test_stays.without_facts(np.zeros(len(test_stays.value), bool))
+    assert_equal(blind, cg.Sequences.open(blind.save(tmp_path / "blind")))
+
+
+def test_sequences_can_be_saved_over_themselves_but_over_nothing_else(test_stays, tmp_path):
+    first = cg.Sequences.open(test_stays.save(tmp_path / "a"))
+    assert_equal(test_stays, cg.Sequences.open(first.save(tmp_path / "a")))
+    assert_equal(test_stays, first)  # still readable
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.txt").write_text("my work")
+    with pytest.raises(cg.ClinicalGRUError, match="a new or empty folder; got b"):
+        test_stays.save(tmp_path / "b")
+    assert (tmp_path / "b" / "thesis.txt").read_text() == "my work"
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+DAMAGE = {
+    "no json": (lambda folder: (folder / "sequences.json").unlink(), "sequences.json"),
+    "another format": (lambda folder: (folder / "sequences.json").write_text('{"format": "x"}'), "another format"),
+    "a field lost": (lambda folder: drop(folder, "task"), "missing fields"),
+    "a column lost": (lambda folder: (folder / "hours.npy").unlink(), "hours.npy"),
+    "a column cut off": (lambda folder: cut(folder / "value.npy"), "value.npy"),
+    "starts cut off": (lambda folder: cut(folder / "starts.npy"), "starts.npy"),
+    "identifiers cut off": (lambda folder: cut(folder / "identifiers.arrow"), "identifiers.arrow"),
+    "another kind": (lambda folder: np.save(folder / "delay.npy", np.zeros(3)), "delay.npy: Expected .* of float32"),
+    "objects": (lambda folder: np.save(folder / "hours.npy", np.array([{}], dtype=object)), "hours.npy"),
+}
+
+
+def drop(folder, name):
+    about = json.loads((folder / "sequences.json").read_text())
+    del about[name]
+    (folder / "sequences.json").write_text(json.dumps(about))
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_folder_is_refused_and_the_file_named(test_stays, tmp_path, case):
+    damage, message = DAMAGE[case]
+    folder = test_stays.save(tmp_path / "a")
+    damage(folder)
+    with pytest.raises(cg.ClinicalGRUError, match=message):
+        cg.Sequences.open(folder)
+
+
+def test_a_scale_is_learned_from_a_part_of_many_stays_alone(test_stays, monkeypatch):
+    import clinicalgru.model.network as network
+
+    everything = network._enough(test_stays)
+    assert everything is test_stays
+    monkeypatch.setattr(network, "SCALE_FACTS", len(test_stays.value) // 4)
+    some = network._enough(test_stays)
+    assert len(test_stays) / 5 < len(some) <= len(test_stays) / 4
+    assert some.stay[0] == test_stays.stay[0]
+    assert some.stay[-1] == test_stays.stay[-1]
+
+
+MEASURED = """
+import resource, sys, numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
+import clinicalgru as cg
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+rows, folder = int(sys.argv[1]), sys.argv[2]
+events = cg.read_events(folder + "/rows.parquet", memory_gb=0.5)
+cohort = cg.select(events, cg.Task.load("in_hospital_mortality"), every_stay=True, folder=folder + "/cohort")
+for index in np.array_split(np.random.default_rng(0).permutation(len(cohort)), len(cohort) // 64):
+    cohort[index]
+assert len(cohort.steps) == len(cohort)
+print(peak(), len(cohort.value))
+"""
+
+
+@pytest.mark.slow
+def test_four_times_the_rows_take_hardly_more_memory(tmp_path):
+    write_rows = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "ingest.py"))["write_rows"]
+    peak = {}
+    for rows in (1_000_000, 4_000_000):
+        write_rows(tmp_path / "rows.parquet", rows)
+        command = [sys.executable, "-c", MEASURED, str(rows), str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peak[rows] = float(done.stdout.split()[0])
+    assert peak[4_000_000] < 1100
+    assert peak[4_000_000] - peak[1_000_000] < 350  # MB; the rows alone are 96 MB as facts, 250 MB as text

@@ -1,0 +1,59 @@
+"""The law of broken files: read equal to the clean file, refused, or bad rows counted; never changed silently."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+import clinicalgru as cg
+
+SECONDS = 10
+
+
+def told_by(caught: list[warnings.WarningMessage], records: list[logging.LogRecord]) -> str:
+    """All that warnings and log records say."""
+    form = logging.Formatter()
+    return "\n".join([*(str(warning.message) for warning in caught), *(form.format(record) for record in records)])
+
+
+def read(path: Path, **reading: object) -> tuple[cg.Events | None, cg.ClinicalGRUError | None, str]:
+    """What a file reads as, or why not, and all that was said about it."""
+    begin = time.perf_counter()
+    events, error, said = None, None, ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            events = cg.read_events(path, **reading)  # type: ignore[arg-type]
+            said = f"{events.ledger}\n{events.ledger.findings.to_string()}\n{events!r}\n{events.source}"
+        except cg.ClinicalGRUError as raised:
+            error = raised
+            said = "".join(traceback.format_exception(raised))
+    assert time.perf_counter() - begin < SECONDS, "hangs"
+    return events, error, said + told_by(caught, [])
+
+
+def facts(frame: pd.DataFrame) -> Counter:
+    """The facts of a table as a multiset."""
+    return Counter(frame.round({"value": 9}).astype(str).itertuples(index=False, name=None))
+
+
+def judge(clean: pd.DataFrame, rows: int, events: cg.Events, *, shorter: bool) -> str:
+    """`equal` or `counted`; anything else breaks the law."""
+    frame, ledger = events.to_frame(), events.ledger
+    if len(frame) == len(clean) and facts(frame) == facts(clean):
+        return "equal"
+    invented = facts(frame) - facts(clean)
+    assert not invented, f"{sum(invented.values())} facts that the clean file does not hold"
+    assert ledger.used + ledger.merged + ledger.descriptors + sum(ledger.rejected.values()) == ledger.rows_in
+    lost = len(clean) - len(frame)
+    if shorter:
+        return "counted" if ledger.rejected else "shorter"
+    assert ledger.rows_in >= rows, f"{rows - ledger.rows_in} rows lost"
+    assert sum(ledger.rejected.values()) >= lost, f"{lost} facts lost, {ledger.rejected} counted"
+    return "counted"

@@ -1,0 +1,106 @@
+"""The page of an evaluation of real patients, read as text and as the data of its figures: no small cell in it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clinicalgru.evaluate.evaluation import evaluate
+from clinicalgru.view.evaluation_page import evaluation_page
+
+
+def judged(stays: int, events: int, seed: int = 0):
+    random = np.random.default_rng(seed)
+    outcome = np.arange(stays) < events
+    risk = 1 / (1 + np.exp(-random.normal(np.where(outcome, 0.5, -1.5), 1)))
+    return evaluate(outcome, risk, rivals={"trees": random.permutation(risk)}, resamples=20)
+
+
+def around(flow, stays, without):
+    rows = {"rows in": 9000, "used": 8990, "merged": 6, "rejected: implausible": 4}
+    notes = {"stays": stays, "stays without a series": without}
+    frame = pd.DataFrame(list((rows | notes).items()), columns=["what", "rows"])
+    return {"ledger": SimpleNamespace(to_frame=lambda: frame), "flow": flow}
+
+
+def words(html: str) -> str:
+    body = re.sub(r"(?s)<(script|style).*?</\1>", " ", html)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
+
+
+def counts_on(html: str) -> list[int]:
+    """All counts of stays the page shows, in its words and tables."""
+    found = re.findall(r"([\d,]+) (?:stays(?! apart)|with the event|patients|left out)", words(html))
+    found += re.findall(r"stays(?: without a series)? ([\d,]+)", words(html))
+    return [int(count.replace(",", "")) for count in found]
+
+
+def traces(html: str) -> list[dict]:
+    return [
+        t
+        for f in re.findall(r'(?s)<script type="application/json">(.*?)</script>', html)
+        for t in json.loads(f)["data"]
+    ]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_count_and_no_difference_of_counts_is_small(tmp_path, seed):
+    random = np.random.default_rng(seed)
+    stays, events = int(random.integers(200, 500)), int(random.integers(20, 60))
+    steps = np.cumsum([stays, *random.choice([0, 2, 7, 10, 11, 30], 4)])[::-1]
+    flow = [(f"step {'abcde'[i]}", int(n)) for i, n in enumerate(steps)]
+    page = evaluation_page(judged(stays, events, seed), tmp_path / "p.html", **around(flow, steps[0], 3 + seed * 4))
+    shown = counts_on(page.read_text(encoding="utf-8"))
+    assert stays in shown
+    for count in shown:
+        assert not 0 < count < 11
+    whole = [count for count in shown if count >= stays]
+    within = [int(steps[0]) - (3 + seed * 4)] if 3 + seed * 4 in shown else []  # with a series, worked out
+    for one, other in itertools.combinations([*whole, *within], 2):
+        assert not 0 < abs(one - other) < 11
+
+
+@pytest.mark.parametrize(("stays", "events"), [(400, 60), (1000, 137), (300, 25), (250, 225)])
+def test_no_two_points_of_a_curve_lie_a_few_patients_apart(tmp_path, stays, events):
+    page = evaluation_page(judged(stays, events), tmp_path / "p.html").read_text(encoding="utf-8")
+    drawn = traces(page)
+    curves = [t for t in drawn if t.get("mode") == "lines" and "chance" not in t["name"] and "perfect" not in t["name"]]
+    assert len(curves) == 4
+    for trace in curves[:2]:  # ROC: others against events
+        steps = np.diff(np.array([trace["x"], trace["y"]]) * [[stays - events], [events]], axis=1).round(6)
+        np.testing.assert_allclose(steps, steps.round(), atol=1e-6)
+        assert ((steps == 0) | (steps >= 11)).all()
+    for trace in [t for t in drawn if t.get("mode") == "lines+markers"]:
+        groups = [int(re.search(r"of ([\d,]+) stays", said)[1].replace(",", "")) for said in trace["hovertext"]]
+        held = np.round(np.array(trace["y"]) * groups)
+        assert sum(groups) == stays
+        assert held.sum() == events
+        for cells in (held, np.array(groups) - held):
+            assert ((cells == 0) | (cells >= 11)).all()
+
+
+def test_few_events_show_no_curve_no_count_and_no_share(tmp_path):
+    page = evaluation_page(judged(400, 9), tmp_path / "p.html").read_text(encoding="utf-8")
+    said = words(page)
+    assert "400 stays of 400 patients, withheld with the event" in said
+    assert "2.2 %" not in said
+    assert [t for t in traces(page) if t.get("mode") == "lines+markers"] == []
+
+
+def test_simulated_patients_and_those_who_ask_see_every_count(tmp_path):
+    flow = [("stays in the extract", 403), ("adults", 400)]
+    for asked in ({"provenance": {"simulated": "yes"}}, {"smallest_cell": 0}):
+        page = evaluation_page(judged(400, 9), tmp_path / "p.html", **around(flow, 403, 3), **asked)
+        said = words(page.read_text(encoding="utf-8"))
+        assert "↓ 3 left out" in said
+        assert "9 with the event (2.2 %)" in said
+        assert "stays without a series 3" in said
+    hidden = words(evaluation_page(judged(400, 9), tmp_path / "p.html", **around(flow, 403, 3)).read_text())
+    assert "403" not in hidden
+    assert "stays in the extract withheld stays adults 400 stays" in hidden
