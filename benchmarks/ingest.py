@@ -115,7 +115,7 @@ def by_pandas(path: str) -> tuple[int, float]:
     rows = rows[rows["value"].between(rows["low"], rows["high"])]
     keys = ["patient_id", "stay_id", "time", "variable"]
     rows = rows.groupby(keys)["value"].mean().reset_index()
-    rows["hours"] = (rows["time"] - rows.groupby("stay_id")["time"].transform("min")) / pd.Timedelta("1h")
+    rows["hours"] = (rows["time"] - rows.groupby("stay_id")["time"].transform("min")).dt.total_seconds() / 3600
     rows = rows[rows["hours"] <= 48]
     return len(rows), float(rows["value"].sum())
 

@@ -170,7 +170,10 @@ def _write_metadata(folder: Path, events: Events, stays: pd.DataFrame, codes: pd
     pq.write_table(pa.table({**texts, "parent_codes": parents}), metadata / "codes.parquet")
     if stays["split"].notna().any():
         subjects = stays.drop_duplicates("subject_id")
-        split = {"subject_id": pa.array(subjects["subject_id"], pa.int64()), "split": pa.array(subjects["split"], pa.string())}
+        split = {
+            "subject_id": pa.array(subjects["subject_id"], pa.int64()),
+            "split": pa.array(subjects["split"], pa.string()),
+        }
         pq.write_table(pa.table(split), metadata / "subject_splits.parquet")
     if events.outcomes:
         outcomes = stays[["patient_id", "stay_id"]].join(events.stays[list(events.outcomes)].reset_index(drop=True))

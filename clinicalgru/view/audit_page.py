@@ -67,7 +67,7 @@ def audit_page(
 
 
 def _short(audit: Audit) -> Html:
-    counts = {severity: 0 for severity in SEVERITIES}
+    counts = dict.fromkeys(SEVERITIES, 0)
     for finding in audit.flagged:
         counts[finding.check.severity] += 1
     return section("In short", tiles([(*_named(severity, n),) for severity, n in counts.items()]))

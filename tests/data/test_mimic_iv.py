@@ -251,12 +251,13 @@ def test_sodium_of_the_demo_is_what_pandas_finds(demo, real_data):
     lab = lab[lab["itemid"].isin(items) & lab["valuenum"].notna()]
     chart = pd.read_csv(folder / "icu/chartevents.csv.gz", dtype=kinds)
     chart = chart[chart["itemid"].isin(items)]
-    keys = ["subject_id", "charttime", "valuenum"]
-    chart = chart.merge(lab[keys].drop_duplicates().assign(copy=True), on=keys, how="left").query("copy.isna()")
     admissions = pd.read_csv(folder / "hosp/admissions.csv.gz")
     loose = lab[lab["hadm_id"].isna()].drop(columns="hadm_id").merge(admissions, on="subject_id")
     loose = loose[(loose["charttime"] >= loose["admittime"]) & (loose["charttime"] <= loose["dischtime"])]
-    rows = pd.concat([lab[lab["hadm_id"].notna()], loose, chart])
+    lab = pd.concat([lab[lab["hadm_id"].notna()], loose])
+    keys = ["hadm_id", "charttime", "valuenum"]
+    chart = chart.merge(lab[keys].drop_duplicates().assign(copy=True), on=keys, how="left").query("copy.isna()")
+    rows = pd.concat([lab, chart])
     rows["known"] = rows[["charttime", "storetime"]].apply(pd.to_datetime).max(axis=1)
     instants = rows.groupby(["hadm_id", "known", "charttime"])["valuenum"].mean()
     ours = facts(demo, "sodium")

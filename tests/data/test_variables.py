@@ -247,6 +247,8 @@ def test_one_code_for_two_variables_is_refused() -> None:
         ({"unit": "1", "also": {"kPa": "much"}}, r"cvp, also, kPa: Expected fields .*got 'much'"),
         ({"unit": "1", "kind": "number"}, r"cvp, kind: Expected 'numeric'.*got 'number'"),
         ({"unit": "1", "levels": {"1": "yes"}}, r"cvp, levels: .*kind is numeric"),
+        ({"unit": "1", "words": {"Yes": 1}}, r"cvp, words: .*small letters"),
+        ({"unit": "1", "kind": "binary", "levels": {"1": "yes"}, "words": {"y": 2}}, r"cvp, words: .*the levels 1"),
         ({"unit": "1", "unit_in": {"mimic-iv": "kPa"}}, r"cvp, unit_in, mimic-iv: .*'kPa'"),
         (3, "cvp: Expected fields with their values; got 3"),
     ],

@@ -20,10 +20,9 @@ from clinicalgru.data.audit.columns import check_columns, check_presence
 from clinicalgru.data.audit.result import Audit, Check, Finding, ordered
 from clinicalgru.data.audit.rows import check_rows
 from clinicalgru.data.audit.stays import check_descriptors, check_stays
-from clinicalgru.data.audit.unit_check import check_units
+from clinicalgru.data.audit.unit_check import check_units, site_of
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import MISSING, NO_FAULTS
-from clinicalgru.errors import ArgumentError
 
 DEATH = "in_hospital_death"
 
@@ -77,8 +76,7 @@ def audit(events: Events, *, by: str | None = None, now: datetime | None = None)
     >>> found.flagged[0].check.name
     'end before start'
     """
-    if by is not None and by not in events.stays:
-        raise ArgumentError("a column of the stays", f"{by!r}", f"Choose among {', '.join(events.stays.columns)}.")
+    sites = site_of(events, by)
     today = pd.Timestamp.now(tz="UTC") if now is None else pd.Timestamp(now)
     moment = int(today.timestamp() * 1_000_000)
     names = [variable.name for variable in events.variables]
@@ -86,7 +84,7 @@ def audit(events: Events, *, by: str | None = None, now: datetime | None = None)
         sql.execute("SET memory_limit = '1GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
         sql.register("facts", _numbered(events.facts))
         sql.register("implausible", events.implausible)
-        sql.register("stays", _stays(events, by))
+        sql.register("stays", _stays(events, sites))
         found = check_rows(sql, names, dated=events.dated, now=moment)
         found += check_stays(sql, dated=events.dated, now=moment)
         found += check_columns(sql, names, numeric=[variable.kind == "numeric" for variable in events.variables])
@@ -100,7 +98,7 @@ def _numbered(facts: pa.Table) -> pa.Table:
     return facts.append_column("row", pa.array(np.arange(facts.num_rows, dtype=np.int64)))
 
 
-def _stays(events: Events, by: str | None) -> pa.Table:
+def _stays(events: Events, sites: pd.Series) -> pa.Table:
     """What the checks may know of a stay; a descriptor that the events do not have is unknown."""
     stays = events.stays
     unknown = pd.Series(np.nan, index=stays.index)
@@ -113,7 +111,7 @@ def _stays(events: Events, by: str | None) -> pa.Table:
             "start": pa.array(stays["start"], pa.int64()),
             "ended": pa.array(stays["end"], pa.int64()),
             "died": pa.array(stays.get(DEATH, unknown).eq(1)),
-            "site": pa.array(["" if by is None else str(site) for site in stays[by or "patient_id"]], pa.string()),
+            "site": pa.array(sites, pa.string()),
             **columns,
         }
     )

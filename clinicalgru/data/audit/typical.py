@@ -55,17 +55,17 @@ class Typical:
     @cached_property
     def density(self) -> Floats:
         """Density of the logarithm of a value at LOGS."""
-        return _smooth(_density(LOGS, np.log(np.array(self.quantiles)), SHARES), 0.1 * self.width)
+        return _whole(_smooth(_density(LOGS, np.log(np.array(self.quantiles)), SHARES), 0.1 * self.width))
 
     @cached_property
     def step_density(self) -> Floats:
         """Density of a step at STEPS, alike in both directions."""
-        return _density(np.abs(STEPS), np.array([0.0, *self.steps]), STEP_SHARES) / 2
+        return _whole(_density(np.abs(STEPS), np.array([0.0, *self.steps]), STEP_SHARES))
 
     @cached_property
     def spike_density(self) -> Floats:
         """Density of a spike at STEPS, alike in both directions."""
-        return _density(np.abs(STEPS), np.array([0.0, *self.spikes]), STEP_SHARES) / 2
+        return _whole(_density(np.abs(STEPS), np.array([0.0, *self.spikes]), STEP_SHARES))
 
 
 @cache
@@ -83,6 +83,11 @@ def _density(at: np.ndarray, quantiles: np.ndarray, shares: Floats) -> Floats:
     below = _tail(knots[0] - at, shares[0], knots[1] - knots[0])
     above = _tail(at - knots[-1], 1 - shares[-1], knots[-1] - knots[-2])
     return np.where(at < knots[0], below, np.where(at > knots[-1], above, level[piece]))
+
+
+def _whole(density: Floats) -> Floats:
+    """The density with a sum of 1 over the bins."""
+    return density / (density.sum() * BIN)
 
 
 def _tail(beyond: Floats, share: float, reach: float) -> Floats:

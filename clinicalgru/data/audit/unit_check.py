@@ -5,7 +5,7 @@ The values that the intake rejected as implausible are evidence too: most temper
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,11 +13,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clinicalgru.data.audit.mixture import Evidence, Swap, judge
-from clinicalgru.data.audit.typical import BIN, FURTHEST, LOGS, LOWEST, STEPS, Typical, typical
+from clinicalgru.data.audit.typical import BIN, FURTHEST, LOGS, LOWEST, STEPS, typical
 from clinicalgru.data.events import Events
-from clinicalgru.data.variables import Conversion, Variable
+from clinicalgru.data.variables import Conversion, Dictionary, Variable
 from clinicalgru.errors import ArgumentError
 
 FEWEST = 100
@@ -113,28 +114,26 @@ def check_units(events: Events, *, by: str | None = None) -> tuple[UnitFlag, ...
     >>> [flag.other for flag in check_units(read_events(undeclared, stays=ward.stays))]
     ['[degF]']
     """
-    known = _known(events)
-    found = [
-        _flag(variable, known[variable.name], site, evidence)
-        for site, variable, evidence in _evidence(events, known, by)
-    ]
+    known = _variables(events)
+    found = [_flag(known[name], site, evidence) for site, name, evidence in _evidence(events, list(known), by)]
     flags = [flag for flag in found if flag is not None]
     at_a_site = {flag.variable for flag in flags if flag.site}
     kept = [flag for flag in flags if flag.site or flag.variable not in at_a_site]
     return tuple(sorted(kept, key=lambda flag: (-flag.gain, flag.variable, flag.site)))
 
 
-def flag_of(variable: Variable, usual: Typical, evidence: Evidence) -> tuple[str, Swap] | None:
+def _likeliest(variable: Variable, evidence: Evidence) -> tuple[str, Swap] | None:
     """The other unit that most of the evidence speaks for, with how much; None where the own unit will do."""
     if evidence.values.sum() < FEWEST:
         return None
+    usual = typical()[variable.name]
     swaps = [(unit, judge(evidence, usual, variable.conversion(unit))) for unit in usual.units]
     unit, swap = max(swaps, key=lambda pair: pair[1].margin(GAINS))
     return (unit, swap) if swap.margin(GAINS) >= 0 else None
 
 
-def _flag(variable: Variable, usual: Typical, site: str, evidence: Evidence) -> UnitFlag | None:
-    found = flag_of(variable, usual, evidence)
+def _flag(variable: Variable, site: str, evidence: Evidence) -> UnitFlag | None:
+    found = _likeliest(variable, evidence)
     if found is None:
         return None
     unit, swap = found
@@ -142,15 +141,18 @@ def _flag(variable: Variable, usual: Typical, site: str, evidence: Evidence) -> 
     return UnitFlag(variable.name, site, variable.unit, unit, swap.part, values, conversion, round(swap.gain, 1))
 
 
-def _known(events: Events) -> Mapping[str, Typical]:
-    """Usual values of the variables of the events, where the dictionary in use keeps them in the same unit."""
-    return {v.name: typical()[v.name] for v in (*events.variables, *events.statics) if v.name in typical()}
+def _variables(events: Events) -> dict[str, Variable]:
+    """Variables by name that have usual values, in the same unit; also those of which every value was rejected."""
+    shipped = Dictionary.load()
+    rejected = pc.unique(events.implausible["variable"]).to_pylist()
+    found = {name: shipped[name] for name in rejected if name in shipped}
+    found |= {variable.name: variable for variable in (*events.variables, *events.statics)}
+    return {name: v for name, v in found.items() if name in typical() and v.unit == shipped[name].unit}
 
 
-def _evidence(events: Events, known: Mapping[str, Typical], by: str | None) -> Iterator[tuple[str, Variable, Evidence]]:
-    variables = {variable.name: variable for variable in (*events.variables, *events.statics)}
+def _evidence(events: Events, names: list[str], by: str | None) -> Iterator[tuple[str, str, Evidence]]:
     """Of each variable at each site, and at all of them together (site "")."""
-    counts = _counts(events, list(known), by)
+    counts = _counts(events, names, by)
     if by is not None:
         together = counts.groupby(["variable", "kind", "place"], as_index=False)["rows"].sum()
         counts = pd.concat([counts, together.assign(site="")], ignore_index=True)
@@ -158,7 +160,7 @@ def _evidence(events: Events, known: Mapping[str, Typical], by: str | None) -> I
         pieces = {kind: np.zeros(len(LOGS if kind in ("values", "levels") else STEPS)) for kind in KINDS}
         for kind, rows in part.groupby("kind"):
             pieces[str(kind)][rows["place"].to_numpy()] = rows["rows"].to_numpy()
-        yield str(site), variables[str(name)], Evidence(**pieces)
+        yield str(site), str(name), Evidence(**pieces)
 
 
 def _counts(events: Events, names: list[str], by: str | None) -> pd.DataFrame:
@@ -196,11 +198,24 @@ def _descriptors(events: Events, names: list[str]) -> pa.Table:
     )
 
 
+def site_of(events: Events, by: str | None) -> pd.Series:
+    """(stay,) name of the site of each stay: "" where there is one, a category by its label.
+
+    Refused: a column that the stays do not have.
+    """
+    if by is None:
+        return pd.Series("", index=events.stays.index, dtype=object)
+    if by not in events.stays:
+        raise ArgumentError("a column of the stays", f"{by!r}", f"Choose among {', '.join(events.stays.columns)}.")
+    column = events.stays[by]
+    labels = next((list(v.levels.values()) for v in events.statics if v.name == by), [])
+    named = column.map(dict(enumerate(labels))) if labels else column.astype(str).where(column.notna())
+    return named.fillna("unknown").astype(object)
+
+
 def _sites(events: Events, by: str | None) -> pa.Table:
     """Site of each stay that is looked at; of a site with very many, every second, third, ..."""
-    if by is not None and by not in events.stays:
-        raise ArgumentError("a column of the stays", f"{by!r}", f"Choose among {', '.join(events.stays.columns)}.")
-    sites = pd.Series("", index=events.stays.index) if by is None else events.stays[by].astype(str).fillna("unknown")
+    sites = site_of(events, by)
     rank, size = sites.groupby(sites).cumcount(), sites.groupby(sites).transform("size")
     kept = sites[rank % np.ceil(size / STAYS_ENOUGH).astype(int) == 0]
     return pa.table({"stay": pa.array(kept.index, pa.int32()), "site": pa.array(kept, pa.string())})

@@ -285,6 +285,7 @@ class Intake:
         unknown = "unknown variable" if unmapped_is_fault else UNMAPPED
         nameless = "'no identifier', 'no variable'"
         self.sql.execute(queries.JUDGED.format(unknown=unknown, outside=OUTSIDE, unmapped=UNMAPPED, nameless=nameless))
+        self.sql.execute(queries.TALLY)
         return stays
 
     def facts(self) -> tuple[pa.Table, int]:

@@ -63,7 +63,8 @@ def read_events(
     source        "long": columns patient_id, stay_id, time, variable, value, unit, available_at (the last two and
                   stay_id are optional; a row with an open code may hold it in `code`); "physionet2012" and
                   "physionet2019": the challenges as published; "wide": a column for each variable, "yaib": with the
-                  names of YAIB cohorts; "sql": the long columns of a query, `data` is a database's address
+                  names of YAIB cohorts; "sql": the long columns of a query, `data` is a database's address;
+                  "mimic-iv": the folder of hosp/ and icu/; "meds": the folder of data/ and metadata/
     stays         table of patient_id, stay_id, start, end and static descriptors; without it a stay starts with its
                   first measurement
     outcomes      table of stay_id and outcomes; blank = not recorded, and stays so
@@ -99,7 +100,18 @@ def read_events(
     ward = data if isinstance(data, Ward) else None
     if ward is not None:
         data, stays, outcomes = ward.measurements, ward.stays, ward.outcomes
-    request = Request(stays, outcomes, columns or {}, time_format, delimiter, anchor, units or {}, time_unit, query, timezone=timezone)
+    request = Request(
+        stays=stays,
+        outcomes=outcomes,
+        columns=columns or {},
+        time_format=time_format,
+        time_unit=time_unit,
+        timezone=timezone,
+        delimiter=delimiter,
+        anchor=anchor,
+        units=units or {},
+        query=query,
+    )
     dictionary = variables if isinstance(variables, Dictionary) else Dictionary.load(*_listed(variables))
     with Intake(dictionary, source=source, memory_gb=memory_gb, timezone=timezone, units=units) as intake:
         supplied = SOURCES[source](intake, data, request)

@@ -24,7 +24,7 @@ from clinicalgru.errors import InputError
 
 CHUNK = 1 << 20  # bytes
 LONGEST_LINE = 2_000_000  # bytes; DuckDB's own limit is 2 MiB
-LARGEST_RATIO = 200  # a table packs 5 to 30 times smaller
+LARGEST_RATIO = 100  # a table packs 5 to 30 times smaller
 SAFE_SIZE = 64 << 20  # bytes that may come out of any gzip
 MARK = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")

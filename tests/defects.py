@@ -23,7 +23,9 @@ class Tables:
 
     def some(self, share: float, where: pd.Series | None = None) -> pd.Index:
         """The labels of a share of the measurements, at least five, of those `where` holds."""
-        labels = self.rows.index[self.rows["code"].isna() & self.rows["value"].notna() & (True if where is None else where)]
+        labels = self.rows.index[
+            self.rows["code"].isna() & self.rows["value"].notna() & (True if where is None else where)
+        ]
         return pd.Index(self.chance.choice(labels, max(5, round(share * len(labels))), replace=False))
 
     def of(self, variable: str) -> pd.Series:
@@ -70,7 +72,9 @@ def _text(column: str, word: str) -> Callable[[Tables], None]:
 
 def _stay(column: str, change: Callable[[pd.Series], object], share: float = 0.03) -> Callable[[Tables], None]:
     def plant(t: Tables) -> None:
-        chosen = t.chance.choice(t.stays.index[t.stays["start"].notna()], max(2, round(share * len(t.stays))), replace=False)
+        chosen = t.chance.choice(
+            t.stays.index[t.stays["start"].notna()], max(2, round(share * len(t.stays))), replace=False
+        )
         t.stays.loc[chosen, column] = change(t.stays.loc[chosen])
 
     return plant
@@ -353,3 +357,38 @@ DEFECTS: dict[str, list[Callable[[Tables], None]]] = {
     "clock put on": [_on_the_night("2019-03-31", 2, twice=False), _on_the_night("2020-03-08", 2, twice=False)],
     "clock put back": [_on_the_night("2019-10-27", 2, twice=True), _on_the_night("2020-11-01", 1, twice=True)],
 }  # fmt: skip
+
+ALONE = ("clock put on", "clock put back", "same record in two patients")  # others would undo them, or they others
+STRUCTURE = (
+    "outcome unknown", "outcome all alike", "identifiers alike", "admitted after death", "nothing measured",
+    "not measured for a while", "absent at a site",
+    "rejected: stay not in the stays table",
+)  # fmt: skip
+TIMES = (
+    "measured before the stay", "measured after the stay", "measured after death", "measured before birth",
+    "a year off", "day and month swapped", "in the future", "default date", "known before it was measured",
+    "whole hours between time and available_at", "known over 30 days later", "clock of one variable", "charted twice",
+    "midnight heap", "silence", "hour of day never used", "twelve-hour clock",
+)  # fmt: skip
+STAYS = (
+    "end before start", "no length", "longer than a year", "overlapping stays", "same start twice",
+    "starts in the future", "starts on a default date", "starts at midnight", "younger than before",
+    "another sex than before", "another height than before", "body mass index", "children", "no start", "no end",
+    "descriptor unknown",
+)  # fmt: skip
+VALUES = tuple(name for name in DEFECTS if name not in (*ALONE, *STRUCTURE, *TIMES, *STAYS))
+
+
+def schedule(wards: int) -> list[tuple[str, ...]]:
+    """What is planted in each ward: one defect alone, or one of each family; text comes last."""
+    families = (STRUCTURE, TIMES, STAYS, VALUES)
+    return [(ALONE[i // 9 % 3],) if i % 9 == 8 else tuple(one[i % len(one)] for one in families) for i in range(wards)]
+
+
+def planted(ward: object, names: tuple[str, ...], seed: int) -> Tables:
+    """The tables of a simulated ward with these defects in them."""
+    tables = [getattr(ward, name).copy() for name in ("measurements", "stays", "outcomes")]
+    t = Tables(*tables, np.random.default_rng(seed))
+    for name in names:
+        DEFECTS[name][seed % len(DEFECTS[name])](t)
+    return t

@@ -1,0 +1,140 @@
+"""The audit: every planted defect is found, clean wards are left in peace, and nobody is named."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from defects import DEFECTS, planted, schedule
+
+import clinicalgru as cg
+from clinicalgru.data.audit.result import CATEGORIES, SEVERITIES
+from clinicalgru.errors import ArgumentError
+
+STAYS = 120
+
+
+@pytest.fixture(scope="module")
+def wards() -> list[cg.Ward]:
+    return [cg.simulate(STAYS, seed=seed) for seed in range(4)]
+
+
+def found(ward: cg.Ward, names: tuple[str, ...], seed: int) -> set[str]:
+    t = planted(ward, names, seed)
+    events = cg.read_events(t.rows, stays=t.stays, outcomes=t.outcomes, max_rejected=1)
+    return {finding.check.name for finding in cg.audit(events, by="icu_type").flagged}
+
+
+def recall(wards: list[cg.Ward], count: int) -> tuple[list[str], int]:
+    """What was missed, and how many were planted."""
+    missed, total = [], 0
+    for i, names in enumerate(schedule(count)):
+        flagged = found(wards[i % len(wards)], names, i)
+        missed += [name for name in names if name not in flagged]
+        total += len(names)
+    return missed, total
+
+
+def test_each_check_can_be_planted():
+    checks = {check.name for check in cg.audit(cg.read_events(cg.simulate(30)), by="icu_type").checks}
+    assert checks - {"rejected: other"} == set(DEFECTS)
+    assert len(checks) >= 30
+
+
+def test_planted_defects_are_found(wards):
+    missed, total = recall(wards, 6)
+    assert total == 24
+    assert missed == []
+
+
+@pytest.mark.slow
+def test_of_200_planted_defects_98_of_100_are_found(wards):
+    missed, total = recall(wards, 56)
+    assert total >= 200
+    assert len(missed) <= 0.02 * total, missed
+
+
+def test_clean_wards_raise_hardly_any_false_alarm():
+    alarms = checks = 0
+    for seed in range(100, 106):
+        audit = cg.audit(cg.read_events(cg.simulate(STAYS, seed=seed)), by="icu_type")
+        alarms += len({finding.check.name for finding in audit.flagged})
+        checks += len(audit.checks)
+    assert alarms <= 0.02 * checks
+
+
+def test_examples_are_the_row_numbers_of_the_table_for_people(wards):
+    ward = wards[0]
+    rows = ward.measurements.copy()
+    hearts = rows.index[rows["variable"] == "heart_rate"][[10, 400, 900]]
+    rows.loc[hearts, ["time", "available_at"]] = pd.Timestamp("2200-01-01")
+    events = cg.read_events(rows, stays=ward.stays)
+    finding = next(one for one in cg.audit(events) if one.check.name == "in the future")
+    table = events.to_frame()
+    assert finding.count == 3
+    assert list(finding.examples) == np.flatnonzero(table["time"] >= pd.Timestamp("2100-01-01")).tolist()
+    assert set(table.iloc[list(finding.examples)]["variable"]) == {"heart_rate"}
+
+
+def test_counts_are_those_of_a_plain_computation(wards):
+    ward = wards[1]
+    stays = ward.stays.copy()
+    stays.loc[[3, 50], "end"] = stays.loc[[3, 50], "start"] - pd.Timedelta(hours=2)
+    events = cg.read_events(ward.measurements, stays=stays, outcomes=ward.outcomes)
+    by_name = {finding.check.name: finding for finding in cg.audit(events)}
+    table = events.to_frame().merge(events.stays[["patient_id", "stay_id", "end"]], on=["patient_id", "stay_id"])
+    late = table["time"].astype("int64") > table["end"].astype("int64") + 3_600_000_000
+    assert by_name["measured after the stay"].count == late.sum()
+    ends = events.stays["end"] < events.stays["start"]
+    assert by_name["end before start"].examples == tuple(np.flatnonzero(ends))
+
+
+def test_the_audit_names_no_patient_and_no_value():
+    ward = cg.simulate(40, seed=9)
+    rows, stays = ward.measurements.copy(), ward.stays.copy()
+    rows.loc[rows.index[:40], "value"] = 98765.4321
+    stays["end"] = stays["start"] - pd.Timedelta(hours=1)
+    audit = cg.audit(cg.read_events(rows, stays=stays, outcomes=ward.outcomes, max_rejected=1))
+    said = f"{audit} {json.dumps(audit.to_dict())} {audit._repr_html_()} {audit.to_frame().to_string()}"
+    assert audit.flagged
+    assert "98765" not in said
+    assert not [name for name in (*stays["patient_id"], *stays["stay_id"]) if name in said]
+
+
+def test_the_table_holds_every_check_with_its_limit(wards):
+    audit = cg.audit(cg.read_events(wards[2]))
+    table = audit.to_frame()
+    assert set(table["category"]) == set(CATEGORIES)
+    assert set(table["severity"]) == set(SEVERITIES)
+    assert (table["flagged"] == (table["count"] > 0) & (table["share"] > table["limit"])).mean() > 0.9
+    assert json.loads(json.dumps(audit.to_dict()))["checks"] == len(audit.checks)
+
+
+def test_hours_since_the_start_are_audited_without_the_checks_of_dates():
+    rows = pd.DataFrame(
+        {"patient_id": ["1"] * 4, "time": [0.0, 1.0, 2.0, 60.0], "variable": "heart_rate", "value": 80.0}
+    )
+    audit = cg.audit(cg.read_events(rows))
+    assert "in the future" not in {check.name for check in audit.checks}
+    assert len(audit.checks) >= 30
+
+
+def test_events_without_rows_are_audited():
+    rows = pd.DataFrame({"patient_id": ["1"], "time": [0.0], "variable": "heart_rate", "value": ["900"]})
+    audit = cg.audit(cg.read_events(rows, max_rejected=1))
+    assert audit.rows == 0
+
+
+def test_an_unknown_site_column_is_refused(wards):
+    with pytest.raises(ArgumentError, match="column of the stays"):
+        cg.audit(cg.read_events(wards[0]), by="hospital")
+
+
+def test_the_audit_changes_nothing(wards):
+    events = cg.read_events(wards[0])
+    before, stays = events.facts.to_pandas(), events.stays.copy()
+    cg.audit(events, by="icu_type")
+    pd.testing.assert_frame_equal(events.facts.to_pandas(), before)
+    pd.testing.assert_frame_equal(events.stays, stays)

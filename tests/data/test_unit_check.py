@@ -1,0 +1,110 @@
+"""The unit check: the common swaps are found, clean columns are left in peace, nothing is converted."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.data.audit.typical import typical
+from clinicalgru.errors import ArgumentError
+
+PATH = Path(__file__).parents[2] / "benchmarks" / "units.py"
+NEAR = ("bun", "bilirubin_total", "lactate", "admission_weight")  # their units overlap: a hundred values say little
+
+
+@pytest.fixture(scope="module")
+def units():
+    spec = importlib.util.spec_from_file_location("units", PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_usual_values_agree_with_the_dictionary():
+    dictionary = cg.Dictionary.load()
+    for name, usual in typical().items():
+        variable = dictionary[name]
+        low, high = variable.plausible
+        assert list(usual.quantiles) == sorted(usual.quantiles), name
+        assert low <= usual.quantiles[0] < usual.quantiles[-1] <= high, name
+        for unit in usual.units:
+            assert variable.conversion(unit) != variable.conversion(variable.unit), name
+        for density in (usual.density, usual.step_density, usual.spike_density):
+            assert density.min() >= 0, name
+            assert density.sum() * 0.01 == pytest.approx(1), name
+
+
+def test_swaps_of_one_row_in_twenty_are_found_and_clean_columns_are_not_flagged(units):
+    events = cg.read_events(cg.simulate(500, seed=11))
+    for name in sorted(set(units.SWAPS) - {*NEAR, "weight"}):
+        rows, chance = units.column(events, name), np.random.default_rng(0)
+        hits = [units.flagged(events, units.drawn(rows, 100, chance), name, 0.05, chance) for _ in range(4)]
+        clean = [units.flagged(events, units.drawn(rows, 100, chance), name, 0.0, chance) for _ in range(4)]
+        assert all(units.SWAPS[name][0] in found for found in hits), name
+        assert not any(clean), name
+
+
+def test_near_units_are_found_where_there_are_many_values(units):
+    events = cg.read_events(cg.simulate(500, seed=11))
+    for name in ("bun", "lactate"):
+        rows, chance = units.column(events, name), np.random.default_rng(0)
+        assert units.SWAPS[name][0] in units.flagged(events, rows, name, 0.1, chance), name
+        assert not units.flagged(events, rows, name, 0.0, chance)
+
+
+def test_what_the_intake_rejected_is_evidence(ward):
+    rows = ward.measurements.assign(unit=ward.measurements["unit"].where(ward.measurements["unit"] != "°F"))
+    events = cg.read_events(rows, stays=ward.stays)
+    (flag,) = cg.check_units(events)
+    true = (ward.measurements["unit"] == "°F").sum()
+    assert (flag.variable, flag.other) == ("temperature", "[degF]")
+    assert flag.part * flag.values == pytest.approx(true, rel=0.5)
+    assert flag.conversion.apply(98.6) == pytest.approx(37)
+    assert "[degF]" in flag.proposal
+
+
+def test_descriptors_of_the_stays_table_are_looked_at_even_where_they_were_rejected(ward):
+    stays = ward.stays.assign(height=ward.stays["height"] / 2.54)
+    events = cg.read_events(ward.measurements, stays=stays)
+    assert events.stays["height"].notna().sum() == 0
+    assert [(flag.variable, flag.other) for flag in cg.check_units(events)] == [("height", "[in_i]")]
+
+
+def test_a_site_is_named(ward):
+    own = ward.measurements["unit"].eq("°C") & ward.measurements["stay_id"].isin(
+        ward.stays.loc[ward.stays["icu_type"] == 2, "stay_id"]
+    )
+    rows = ward.measurements.copy()
+    rows.loc[own, "value"] = rows.loc[own, "value"] * 1.8 + 32
+    flags = cg.check_units(cg.read_events(rows, stays=ward.stays, max_rejected=1), by="icu_type")
+    assert [(flag.variable, flag.site) for flag in flags] == [("temperature", "Cardiac Surgery Recovery Unit")]
+
+
+def test_nothing_is_converted(ward):
+    rows = ward.measurements.assign(unit=None)
+    events = cg.read_events(rows, stays=ward.stays, max_rejected=1)
+    before = events.facts["value"].to_numpy().copy()
+    assert cg.check_units(events)
+    np.testing.assert_array_equal(events.facts["value"].to_numpy(), before)
+
+
+def test_fewer_than_a_hundred_values_are_not_judged():
+    rows = pd.DataFrame({"patient_id": "1", "time": np.arange(99.0), "variable": "temperature", "value": 98.6})
+    assert cg.check_units(cg.read_events(rows, max_rejected=1)) == ()
+    rows = pd.DataFrame({"patient_id": "1", "time": np.arange(100.0), "variable": "temperature", "value": 98.6})
+    assert len(cg.check_units(cg.read_events(rows, max_rejected=1))) == 1
+
+
+def test_an_unknown_site_column_is_refused(events):
+    with pytest.raises(ArgumentError, match="column of the stays"):
+        cg.check_units(events, by="hospital")
+
+
+def test_real_columns_are_not_flagged(real_data):
+    events = cg.read_events(real_data / "physionet2012" / "set-b.tar.gz", source="physionet2012")
+    assert cg.check_units(events) == ()
