@@ -23,7 +23,7 @@ app = typer.Typer(
 Extract = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet, a folder of them, or an archive of the source")]
 Bundle = Annotated[Path, typer.Argument(help="folder of a bundle")]
 Needed = Annotated[Path, typer.Option(help="table of outcomes by stay_id")]
-Source = Annotated[str, typer.Option(help="format of the extract: long, physionet2012")]
+Source = Annotated[str, typer.Option(help="long, wide, yaib, physionet2012, physionet2019, mimic-iv, meds, omop, fhir, sql")]
 Stays = Annotated[Path | None, typer.Option(help="table of stays: start, end, static descriptors")]
 Outcomes = Annotated[Path | None, typer.Option(help="table of outcomes by stay_id")]
 Variables = Annotated[Path | None, typer.Option(help="your own variables.yaml over the shipped one")]

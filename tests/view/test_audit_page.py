@@ -20,7 +20,7 @@ def faulty() -> cg.Audit:
 
 
 def test_the_page_tells_findings_rows_and_checks(faulty, tmp_path):
-    text = cg.audit_page(faulty, tmp_path / "audit.html").read_text(encoding="utf-8")
+    text = cg.audit_page(replace(faulty, simulated=True), tmp_path / "audit.html").read_text(encoding="utf-8")
     assert "End before start" in text
     for check in faulty.checks:
         assert check.name.replace("&", "&amp;")[1:] in text

@@ -129,15 +129,23 @@ def check_presence(sql: duckdb.DuckDBPyConnection, names: list[str], *, sites: b
 
 
 def _absent(sql: duckdb.DuckDBPyConnection, check: Check, names: list[str], *, group: str) -> list[Finding]:
-    """Groups of stays in which a variable is absent that most of the other stays have."""
-    found = []
+    """Groups of stays in which a variable is absent that most of the other stays have; one finding a variable."""
+    found: dict[str, list[Finding]] = {}
     for v, name, n, have, first, all_n, all_have in sql.execute(
         GROUPS.format(group=group, examples=EXAMPLES)
     ).fetchall():
         if have == 0 and n >= RUN and all_n > n and all_have > USUAL_SHARE * (all_n - n):
-            word = f"Site {name}." if group == "site" else ""
-            found.append(Finding(check, names[v], n, all_n, tuple(first), word))
-    return found
+            word = f"Site: {name}." if group == "site" else ""
+            found.setdefault(names[v], []).append(Finding(check, names[v], n, all_n, tuple(first), word))
+    return [_together(each) for each in found.values()]
+
+
+def _together(found: list[Finding]) -> Finding:
+    """The same finding in several groups as one."""
+    first = found[0]
+    rows = tuple(sorted(row for one in found for row in one.examples)[:EXAMPLES])
+    words = " ".join(one.detail for one in found if one.detail)
+    return Finding(first.check, first.variable, sum(one.count for one in found), first.among, rows, words)
 
 
 def _rows(sql: duckdb.DuckDBPyConnection, variable: int, condition: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import zoneinfo
 
 import duckdb
 
+from clinicalgru.data.sources.text import INVISIBLE
 from clinicalgru.errors import ArgumentError
 
 HOUR = "3600000000"  # microseconds
@@ -22,7 +23,6 @@ OFFSET = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}[^ Z+-]* ?(Z|[+-]\d{2}(:?\d{2})?)"
 SWAPPED = r"\d{4}-(1[3-9]|2\d|3[01])-(0[1-9]|1[0-2])([ T].*)?"  # readable only as year, day, month
 LONGEST_HOURS = 150 * 8766  # further from the stay's start than a human life: not a number of hours
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
-INVISIBLE = " \t\n\r\u00a0\u2007\u202f\u200b\u200e\u200f\u2060\ufeff"
 
 
 def trimmed(cell: str) -> str:

@@ -155,7 +155,9 @@ class Intake:
         second          a value that a row of another part has too, of the same stay, variable and instant, is that same
                         measurement written twice: counted as `repeats another table`, not used
         """
-        have = {ours: columns.get(ours, ours) for ours in LONG if columns.get(ours, ours) in part.types}
+        folded = {name.casefold(): name for name in part.types}
+        asked = {ours: columns.get(ours, ours) for ours in LONG}
+        have = {ours: folded[theirs.casefold()] for ours, theirs in asked.items() if theirs.casefold() in folded}
         if "refused" in columns:
             have["refused"] = columns["refused"]
         for needed in ("patient_id", "time", "variable", "value"):

@@ -28,6 +28,7 @@ LARGEST_RATIO = 100  # a table packs 5 to 30 times smaller
 SAFE_SIZE = 64 << 20  # bytes that may come out of any gzip
 MARK = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+INVISIBLE = " \t\n\r\u00a0\u2007\u202f\u200b\u200e\u200f\u2060\ufeff"
 UNFINISHED = "last line without line end"
 LIKE_A_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,3}:\d\d.*")
 LIKE_A_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?|")
@@ -184,7 +185,10 @@ def _header(line: bytes, name: str, delimiter: str | None) -> tuple[tuple[str, .
     except csv.Error:
         fix = "Repair the quotes of the header."
         raise InputError("a closing quote", "a quote that never closes", fix, where=where) from None
-    names = tuple(cell or f"unnamed {number}" for number, cell in enumerate(written, start=1))
+    names = tuple(cell.strip(INVISIBLE) or f"unnamed {number}" for number, cell in enumerate(written, start=1))
+    if any('"' in cell or not cell.isprintable() for cell in names):
+        fix = "Repair the header: a name may have been damaged."
+        raise InputError("plain column names", "a quote or control character in one", fix, where=where)
     if any(LIKE_A_DATE.fullmatch(cell) for cell in names) or all(LIKE_A_NUMBER.fullmatch(cell) for cell in names):
         raise InputError("a header row", "a row of data", "Add a first row with the names of the columns.", where=where)
     check_once(names, name)
