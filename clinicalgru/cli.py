@@ -23,7 +23,9 @@ app = typer.Typer(
 Extract = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet, a folder of them, or an archive of the source")]
 Bundle = Annotated[Path, typer.Argument(help="folder of a bundle")]
 Needed = Annotated[Path, typer.Option(help="table of outcomes by stay_id")]
-Source = Annotated[str, typer.Option(help="long, wide, yaib, physionet2012, physionet2019, mimic-iv, meds, omop, fhir, sql")]
+Source = Annotated[
+    str, typer.Option(help="long, wide, yaib, physionet2012, physionet2019, mimic-iv, meds, omop, fhir, sql")
+]
 Stays = Annotated[Path | None, typer.Option(help="table of stays: start, end, static descriptors")]
 Outcomes = Annotated[Path | None, typer.Option(help="table of outcomes by stay_id")]
 Variables = Annotated[Path | None, typer.Option(help="your own variables.yaml over the shipped one")]
@@ -110,8 +112,10 @@ def audit(
     from clinicalgru.data.audit.run import audit as look
     from clinicalgru.data.sources.read import read_events
 
-    reading = {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}
-    found = look(read_events(extract, **reading, max_rejected=max_rejected), by=by)
+    events = read_events(
+        extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
+    )
+    found = look(events, by=by)
     typer.echo(json.dumps(found.to_dict(), indent=1) if as_json else found)
     if page is not None:
         from clinicalgru.view.audit_page import audit_page

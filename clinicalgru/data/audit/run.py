@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from clinicalgru.data.audit.clock import check_clock
 from clinicalgru.data.audit.columns import check_columns, check_presence
-from clinicalgru.data.audit.result import Audit, Check, Finding, ordered
+from clinicalgru.data.audit.result import EXAMPLES, Audit, Check, Finding, ordered
 from clinicalgru.data.audit.rows import check_rows
 from clinicalgru.data.audit.stays import check_descriptors, check_stays
+from clinicalgru.data.audit.typical import typical
 from clinicalgru.data.audit.unit_check import check_units, site_of
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import MISSING, NO_FAULTS
@@ -54,7 +55,12 @@ IMPLAUSIBLE = _rows(
 EMPTY = _rows("empty values", "completeness", "Rows without a value.", severity="note", share=0.2, least=10)
 MERGED = _rows("several values at one instant", "conformance", "Repeated rows, or rows that contradict each other; "
                "they were joined into their mean.", severity="warning", share=0.02, least=5)  # fmt: skip
-UNIT = Check("unit", "plausibility", "error", 0.0, 1, "measurements", "")
+UNIT = Check("unit", "plausibility", "error", 0.0, 1, "measurements",
+             "Part of the values, or all, seem to be in another unit.")  # fmt: skip
+NEARER = f"""
+SELECT min(row, {EXAMPLES}) FROM facts JOIN names USING (variable) JOIN stays USING (stay)
+WHERE name = $1 AND $2 IN ('', site) AND value > 0 AND abs(ln(value / $4)) < abs(ln(value / $3))
+"""
 
 
 def audit(events: Events, *, by: str | None = None, now: datetime | None = None) -> Audit:
@@ -85,12 +91,14 @@ def audit(events: Events, *, by: str | None = None, now: datetime | None = None)
         sql.register("facts", _numbered(events.facts))
         sql.register("implausible", events.implausible)
         sql.register("stays", _stays(events, sites))
+        sql.register("names", pa.table({"variable": range(len(names)), "name": pa.array(names, pa.string())}))
         found = check_rows(sql, names, dated=events.dated, now=moment)
         found += check_stays(sql, dated=events.dated, now=moment)
         found += check_columns(sql, names, numeric=[variable.kind == "numeric" for variable in events.variables])
         found += check_presence(sql, names, sites=by is not None)
         found += check_clock(sql) if events.dated else []
-    found += [*check_descriptors(events), *_from_ledger(events), *_units(events, by)]
+        found += _units(sql, events, by)
+    found += [*check_descriptors(events), *_from_ledger(events)]
     return Audit(ordered(found), events.facts.num_rows, len(events.stays), events.source, events.simulated)
 
 
@@ -143,10 +151,13 @@ def _reason(check: Check, lines: pd.DataFrame, rows: int) -> Finding:
     return Finding(check, "", int(lines["rows"].sum()), rows, detail=where)
 
 
-def _units(events: Events, by: str | None) -> list[Finding]:
-    flags = check_units(events, by=by)
-    found = [
-        Finding(UNIT, flag.variable, max(round(flag.part * flag.values), 1), flag.values, detail=flag.proposal)
-        for flag in flags
-    ]
+def _units(sql: duckdb.DuckDBPyConnection, events: Events, by: str | None) -> list[Finding]:
+    """Columns that seem to be in another unit; the examples are rows nearer to what is usual there."""
+    found = []
+    for flag in check_units(events, by=by):
+        own = typical()[flag.variable].centre
+        other = own / flag.conversion.factor - flag.conversion.offset
+        told = sql.execute(NEARER, [flag.variable, flag.site, own, other]).fetchall()
+        count = max(round(flag.part * flag.values), 1)
+        found.append(Finding(UNIT, flag.variable, count, flag.values, tuple(told[0][0] or ()), flag.proposal))
     return found or [Finding(UNIT, "", 0, events.facts.num_rows)]

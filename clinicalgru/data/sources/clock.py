@@ -112,7 +112,8 @@ def declare_zone(connection: duckdb.DuckDBPyConnection, timezone: str | None) ->
     zone = _literal(timezone)
     connection.execute(f"""
 CREATE OR REPLACE MACRO shown(u) AS epoch_us(timezone({zone}, make_timestamp(u)::TIMESTAMPTZ));
-CREATE OR REPLACE MACRO by_day(l, days) AS l - (l + days * {DAY} - epoch_us(timezone({zone}, make_timestamp(l + days * {DAY}))));
+CREATE OR REPLACE MACRO by_day(l, days) AS
+    l - (l + days * {DAY} - epoch_us(timezone({zone}, make_timestamp(l + days * {DAY}))));
 CREATE OR REPLACE MACRO instants(l) AS CASE WHEN by_day(l, -1) = by_day(l, 1) THEN 1
     ELSE (shown(by_day(l, -1)) = l)::INTEGER + (shown(by_day(l, 1)) = l)::INTEGER END;
 CREATE OR REPLACE MACRO instant(l) AS CASE WHEN by_day(l, -1) = by_day(l, 1) THEN by_day(l, 1)

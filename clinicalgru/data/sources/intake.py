@@ -315,7 +315,7 @@ class Intake:
         return table, vocabulary, total[0] - table.num_rows
 
     def implausible(self) -> pa.Table:
-        """What was rejected as outside the plausible range: stay, time, variable, value (in the variable's own unit)."""
+        """What was rejected as implausible: stay, time, variable, value (in the variable's own unit)."""
         return self.sql.sql(queries.IMPLAUSIBLE).to_arrow_table().cast(IMPLAUSIBLE)
 
     def descriptors(self) -> pd.DataFrame:

@@ -51,7 +51,8 @@ def take_in(
     cells = _cells(part, columns, time_format=time_format, time_unit=time_unit, open_stay=open_stay)
     return f"""
 INSERT INTO rows
-SELECT {base} + c_file, c_row, CASE WHEN NOT again AND NOT damaged THEN patient END, stay, time, coalesce(available, time), dated,
+SELECT {base} + c_file, c_row, CASE WHEN NOT again AND NOT damaged THEN patient END, stay, time,
+    coalesce(available, time), dated,
     shifted, name, unit, coalesce(number, spoken[lower(words)]) AS value, {str(second).lower()},
     CASE WHEN role = 'code' THEN coalesce(code, words) END,
     CASE WHEN again THEN 'header repeated'

@@ -96,7 +96,7 @@ def read_outcomes(
 
 def take_rejected(stays: pd.DataFrame) -> tuple[pd.DataFrame, pa.Table]:
     """Stays without the columns of rejected numbers, and these numbers by position: stay, time, variable, value."""
-    columns = [name for name in stays if str(name).endswith(REJECTED)]
+    columns = [str(name) for name in stays if str(name).endswith(REJECTED)]
     found = [IMPLAUSIBLE.empty_table()]
     for column in columns:
         values = stays[column].dropna()
