@@ -138,3 +138,17 @@ def test_the_audit_changes_nothing(wards):
     cg.audit(events, by="icu_type")
     pd.testing.assert_frame_equal(events.facts.to_pandas(), before)
     pd.testing.assert_frame_equal(events.stays, stays)
+
+
+def test_the_command_prints_json_and_writes_the_page(tmp_path):
+    from typer.testing import CliRunner
+
+    from clinicalgru.cli import app
+
+    folder = cg.simulate(40, seed=2).write(tmp_path / "ward")
+    page, stays = tmp_path / "audit.html", folder / "stays.parquet"
+    asked = ["audit", str(folder / "measurements.parquet"), "--stays", str(stays), "--json", "--page", str(page)]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["checks"] >= 30
+    assert page.exists()
