@@ -4,9 +4,10 @@
 
 For each of the twelve common swaps, whole stays are drawn until there are so many values; a share of the rows is put
 into the other unit, rounded as laboratories write it; the check sees nothing else. Share 0: any flag is a false alarm.
-Sources: the simulated ward, and under --data PhysioNet 2012 set b (usual values come from set a).
-The interval is Wilson's, 95 %. Stays are drawn again and again from the same few
-hundred or thousand: the interval holds for these sources, not for all hospitals.
+Sources: the simulated ward, and under --data PhysioNet 2012 set b. Usual values come from set a, but the limits of the
+check were chosen with set b, PhysioNet 2019 and the MIMIC-IV and eICU demos in view: their figures are not held out.
+The interval is Wilson's, 95 %. Stays are drawn again and again from the same few hundred or thousand: it holds for
+these sources, not for all hospitals.
 """
 
 from __future__ import annotations

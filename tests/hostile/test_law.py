@@ -9,29 +9,25 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hostile import mutator
+from hostile import mutator, pieces, resources
 from hostile.law import judge, read
 
 import clinicalgru as cg
 from clinicalgru.data.sources.text import UNFINISHED
 
 PARTS = 6
-HOW_MANY = 2_100
+TABLES, EXPORTS = 1_880, 150
 
 
 @pytest.fixture(scope="module")
 def clean() -> cg.Events:
-    return cg.read_events(mutator.clean_table())
+    return cg.read_events(pieces.clean_table())
 
 
-def outcome(variant: mutator.Variant, folder: Path, clean: cg.Events) -> str:
-    """What became of one broken file: equal, counted, shorter or refused; all else fails."""
-    path = folder / variant.name
-    path.write_bytes(variant.content)
-    events, error, said = read(path, max_rejected=1.0)
-    path.unlink()
-    told = [canary for canary in mutator.canaries(mutator.clean_table()) if canary in said]
-    assert not told, "a message quotes the file"
+def outcome(variant: pieces.Variant, path: Path, clean: cg.Events, *, hidden: set[str], source: str = "long") -> str:
+    """What became of a broken file, read by itself or with its folder: equal, counted, shorter or refused."""
+    events, error, said = read(path, source=source, max_rejected=1.0)
+    assert not [canary for canary in hidden if canary in said], "a message quotes the file"
     if events is None:
         assert error is not None
         assert not variant.equal, str(error)
@@ -40,33 +36,70 @@ def outcome(variant: mutator.Variant, folder: Path, clean: cg.Events) -> str:
         return "refused"
     became = judge(clean.to_frame(), clean.ledger.rows_in, events, shorter=variant.shorter)
     assert became == "equal" or not variant.equal, events.ledger.rejected
+    if became == "shorter" and not variant.name.endswith(".gz"):
+        assert variant.content.endswith(b"\n") or b"\n" not in variant.content, "a row cut off was used or not counted"
     return became
 
 
-def run(variants: list[mutator.Variant], folder: Path, clean: cg.Events) -> Counter:
+def told(variant: pieces.Variant, broken: AssertionError) -> AssertionError:
+    return AssertionError(f"{variant.kind}, {variant.name!r}, {variant.content[:60]!r}...: {broken}")
+
+
+def run_tables(variants: list[pieces.Variant], folder: Path, clean: cg.Events) -> Counter:
     became: Counter = Counter()
+    hidden = pieces.canaries(pieces.clean_table())
     for variant in variants:
+        path = folder / variant.name
+        path.write_bytes(variant.content)
         try:
-            became[outcome(variant, folder, clean)] += 1
+            became[outcome(variant, path, clean, hidden=hidden)] += 1
         except AssertionError as broken:
-            raise AssertionError(f"{variant.kind}, {variant.name!r}, {variant.content[:60]!r}...: {broken}") from None
+            raise told(variant, broken) from None
+        path.unlink()
     return became
 
 
-def test_no_kind_of_broken_file_is_read_wrongly(clean, tmp_path):
-    became = run(list(mutator.variants(60, seed=1)), tmp_path, clean)
+def run_exports(variants: list[pieces.Variant], folder: Path) -> Counter:
+    became: Counter = Counter()
+    files, hidden = resources.clean_export(), resources.canaries()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    clean = cg.read_events(folder, source="fhir")
+    assert clean.ledger.used == len(files["Observation.ndjson"].splitlines())
+    for variant in variants:
+        whole = variant.name.removesuffix(".gz")
+        (folder / whole).unlink()
+        (folder / variant.name).write_bytes(variant.content)
+        try:
+            became[outcome(variant, folder, clean, hidden=hidden, source="fhir")] += 1
+        except AssertionError as broken:
+            raise told(variant, broken) from None
+        (folder / variant.name).unlink()
+        (folder / whole).write_bytes(files[whole])
+    return became
+
+
+def test_no_kind_of_broken_table_is_read_wrongly(clean, tmp_path):
+    became = run_tables(list(mutator.variants(60, seed=1)), tmp_path, clean)
     assert became["refused"] >= 20
     assert became["equal"] >= 8
     assert became["counted"] >= 5
 
 
+def test_no_kind_of_broken_export_is_read_wrongly(tmp_path):
+    became = run_exports(list(resources.export_variants(len(resources.KINDS), seed=1)), tmp_path)
+    assert became["refused"] >= 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_none_of_two_thousand_broken_files_is_read_wrongly(clean, tmp_path, part):
-    whole = list(mutator.variants(HOW_MANY))
-    assert len(whole) >= 2_000
-    became = run(whole[part::PARTS], tmp_path, clean)
-    assert sum(became.values()) == len(whole[part::PARTS])
+    tables, exports = list(mutator.variants(TABLES)), list(resources.export_variants(EXPORTS))
+    assert len(tables) + len(exports) >= 2_000
+    became = run_tables(tables[part::PARTS], tmp_path, clean)
+    (tmp_path / "export").mkdir()
+    became += run_exports(exports[part::PARTS], tmp_path / "export")
+    assert sum(became.values()) == len(tables[part::PARTS]) + len(exports[part::PARTS])
 
 
 def test_the_same_seed_makes_the_same_variants():
@@ -75,12 +108,12 @@ def test_the_same_seed_makes_the_same_variants():
 
 
 def test_a_last_line_without_end_may_be_cut_off_and_is_not_used(clean, tmp_path):
-    text = mutator.text_of(mutator.clean_table())
+    text = pieces.text_of(pieces.clean_table())
     (tmp_path / "a.csv").write_bytes(text[:-2])  # the last digit of the last value is gone
     ledger = cg.read_events(tmp_path / "a.csv").ledger
     assert ledger.rejected == {UNFINISHED: 1}
     assert ledger.findings["where"].tolist() == ["a.csv, row 41, column value"]
-    quoted = mutator.clean_table().to_csv(index=False, quoting=1).encode()[:-1]
+    quoted = pieces.clean_table().to_csv(index=False, quoting=1).encode()[:-1]
     (tmp_path / "b.csv").write_bytes(quoted)  # the closing quote says that the field is whole
     assert cg.read_events(tmp_path / "b.csv").ledger.rejected == {}
 
@@ -88,7 +121,7 @@ def test_a_last_line_without_end_may_be_cut_off_and_is_not_used(clean, tmp_path)
 def test_a_stays_table_that_may_be_cut_off_is_refused(clean, tmp_path):
     (tmp_path / "stays.csv").write_text("patient_id,stay_id,age\nCANARYP0,CANARYS0,6")
     with pytest.raises(cg.ClinicalGRUError, match=r"stays.csv, row 2: Expected a line end") as refused:
-        cg.read_events(mutator.clean_table(), stays=tmp_path / "stays.csv")
+        cg.read_events(pieces.clean_table(), stays=tmp_path / "stays.csv")
     assert "CANARY" not in str(refused.value)
 
 

@@ -191,7 +191,7 @@ class Intake:
     def _note_text(self, text: TextTable, file: int) -> None:
         """Reject the last row of a text table that may be cut off; remember a table with blank lines."""
         if text.unfinished:
-            self.sql.execute(queries.UNFINISHED.format(part=file, reason=UNFINISHED))
+            self.sql.execute(queries.UNFINISHED.format(part=file, row=text.last_record(), reason=UNFINISHED))
         if text.blank_lines:
             self.texts[file] = text
 

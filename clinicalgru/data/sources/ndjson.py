@@ -12,7 +12,8 @@ from pathlib import Path
 
 import duckdb
 
-from clinicalgru.data.sources.tables import literal
+from clinicalgru.data.sources.tables import literal, one_file
+from clinicalgru.data.sources.text import check_packed
 from clinicalgru.errors import InputError
 
 SUFFIXES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
@@ -33,9 +34,10 @@ def resource_files(folder: Path, kind: str) -> list[Path]:
 
 def resources_sql(file: Path, columns: dict[str, str]) -> str:
     """SQL of a file's resources with c_row, their numbers (blank lines do not count); only these fields are parsed."""
+    check_packed(file)
     fields = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
     options = f"format='newline_delimited', auto_detect=false, maximum_object_size={LARGEST}, columns={{{fields}}}"
-    return f"(SELECT *, row_number() OVER () AS c_row FROM read_json({literal(str(file))}, {options}))"
+    return f"(SELECT *, row_number() OVER () AS c_row FROM read_json({one_file(file)}, {options}))"
 
 
 def check_kind(connection: duckdb.DuckDBPyConnection, table: str, file: Path, kind: str) -> None:

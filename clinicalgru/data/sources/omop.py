@@ -60,7 +60,14 @@ def _add(intake: Intake, table: Table, sql: str, names: Mapping[str, str]) -> No
     renamed = ", ".join(f"{ours} AS {names.get(ours, ours)}" for ours in COLUMNS)
     types = {names.get(ours, ours): "VARCHAR" for ours in COLUMNS}
     label = table.part.label
-    part = Part(label, f"(SELECT c_file, c_row, {renamed} FROM ({sql}))", types, table.part.first_row, files=(label,))
+    part = Part(
+        label,
+        f"(SELECT c_file, c_row, {renamed} FROM ({sql}))",
+        types,
+        table.part.first_row,
+        files=(label,),
+        text=table.part.text,
+    )
     intake.add(part, names, placed_by_time=True)
 
 

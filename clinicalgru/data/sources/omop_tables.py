@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from clinicalgru.data.sources.database import fetch, is_address
 from clinicalgru.data.sources.intake import Intake
-from clinicalgru.data.sources.tables import TABLE_FILES, Part, literal, open_parts, plain_errors, quoted
+from clinicalgru.data.sources.tables import TABLE_FILES, Part, literal, one_file, open_parts, plain_errors, quoted
 from clinicalgru.errors import ArgumentError, InputError
 
 TABLES = (
@@ -136,7 +136,7 @@ def _athena(file: Path) -> Part:
     names = file.open(encoding="utf-8-sig").readline(10_000).strip().split("\t")
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     options = "auto_detect=false, header=true, delim='\t', quote='', escape=''"
-    sql = f"read_csv({literal(str(file))}, {options}, columns={{{columns}}})"
+    sql = f"read_csv({one_file(file)}, {options}, columns={{{columns}}})"
     return Part(file.name, sql, dict.fromkeys(names, "VARCHAR"), first_row=2)
 
 

@@ -24,7 +24,7 @@ WHERE a.name NOT IN (SELECT name FROM names) GROUP BY ALL
 """
 UNFINISHED = """
 UPDATE rows SET reason = '{reason}', patient = NULL, time = NULL
-WHERE part = {part} AND row = (SELECT max(row) FROM rows WHERE part = {part})
+WHERE part = {part} AND row = {row}
 """
 # Names of two patients' rows, or of letters only, that are nobody's identifier; dates and numbers with a point never.
 SHOWN = """

@@ -183,7 +183,7 @@ def _read(
     rows: Iterable[int] = range(part.first_row, part.first_row + len(table))
     if part.text is not None:
         rows = part.text.rows_of(set(rows)).values() if part.text.blank_lines else rows
-        part.text.check_finished(part.first_row + len(table) - 1)
+        part.text.check_finished()
     table.index = [f"{part.label}, row {row}" for row in rows]
     for name in TIMES:
         if name in table:

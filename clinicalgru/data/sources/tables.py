@@ -106,14 +106,14 @@ def _file(connection: duckdb.DuckDBPyConnection, path: Path, delimiter: str | No
     text = look_through(path, delimiter=delimiter)
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in text.names)
     sql = (
-        f"read_csv({_one_file(path)}, auto_detect=false, header=true, delim={literal(text.delimiter)}, quote='\"', "
+        f"read_csv({one_file(path)}, auto_detect=false, header=true, delim={literal(text.delimiter)}, quote='\"', "
         f"escape='\"', strict_mode=true, columns={{{columns}}})"
     )
     with plain_errors(path.name, text):
         return Part(path.name, sql, column_types(connection, sql), first_row=2, text=text)
 
 
-def _one_file(path: Path) -> str:
+def one_file(path: Path) -> str:
     """A path as an SQL literal that names this file only: DuckDB takes * ? [ for patterns."""
     return literal(re.sub(r"([\[*?])", r"[\1]", str(path)))
 
@@ -125,7 +125,7 @@ def _parquet(path: Path) -> str:
         for field in check_parquet(path)
         if pa.types.is_duration(field.type) and (name := quoted(field.name))
     ]
-    file = f"read_parquet({_one_file(path)})"
+    file = f"read_parquet({one_file(path)})"
     return f"(SELECT * REPLACE ({', '.join(durations)}) FROM {file})" if durations else file
 
 

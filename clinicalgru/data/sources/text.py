@@ -60,10 +60,15 @@ class TextTable:
                 break
         return rows
 
-    def check_finished(self, record: int) -> None:
-        """Refuse a table whose last line, of this record, may be cut off."""
+    def last_record(self) -> int:
+        """The number of the last record that is not blank; the header is 1."""
+        return sum(bool(cells) for cells in _records(self.path, self.delimiter))
+
+    def check_finished(self) -> None:
+        """Refuse a table whose last line may be cut off."""
         if self.unfinished:
-            where = f"{self.path.name}, row {self.rows_of({record}).get(record, 1)}"
+            last = self.last_record()
+            where = f"{self.path.name}, row {self.rows_of({last})[last]}"
             fix = "If the last row is whole, add a line end; else fetch the file again."
             raise InputError("a line end after the last row", "none", fix, where=where)
 
@@ -126,6 +131,22 @@ def not_utf_8(where: str) -> InputError:
     return InputError("UTF-8 text", "another encoding", "Save it as UTF-8.", where=where)
 
 
+def check_packed(path: Path) -> None:
+    """Refuse a .gz that is damaged, cut off or unpacks beyond reason: DuckDB does not compare its checksum."""
+    if path.suffix.lower() == ".gz":
+        with readable(path.name), _open(path) as file:
+            size, packed = 0, path.stat().st_size
+            while chunk := file.read(CHUNK):
+                size += len(chunk)
+                _check_ratio(size, packed, path.name)
+
+
+def _check_ratio(size: int, packed: int, name: str) -> None:
+    if size > SAFE_SIZE and size > LARGEST_RATIO * packed:
+        fix = "This is no table; fetch it again."
+        raise InputError("a gzip that unpacks as tables do", "one far larger", fix, where=name)
+
+
 def _open(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
 
@@ -140,9 +161,7 @@ def _scan(path: Path) -> tuple[bytes, bool, bytes]:
             if not first:
                 first = re.split(rb"[\r\n]", chunk, maxsplit=1)[0]
             size += len(chunk)
-            if size > SAFE_SIZE and size > LARGEST_RATIO * packed:
-                fix = "This is no table; fetch it again."
-                raise InputError("a gzip that unpacks as tables do", "one far larger", fix, where=path.name)
+            _check_ratio(size, packed, path.name)
             seam = tail + chunk
             blank = blank or any(pair in seam for pair in (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r"))
             tail = _last_line(seam)
