@@ -80,6 +80,10 @@ REFUSED = {
     "a missing column": (lambda t: t.drop(columns="time"), "Expected a column time; got columns patient_id, stay_id"),
     "a column twice": (lambda t: t.set_axis(["value", *t.columns[1:]], axis=1), "column value twice"),
     "dates and hours mixed": (lambda t: t.assign(time=["3.5", *t["time"][1:]]), "row 0, column time.*one kind of time"),
+    "day numbers of a spreadsheet": (
+        lambda t: t.assign(time=[str(47928.43 + i) for i in range(15)], available_at=""),
+        "hours since the stay's start; got numbers that all are years",
+    ),
     "some with offset": (
         lambda t: t.assign(time=[*t["time"][:14], "2031-03-01T06:00Z"]),
         "with or without UTC offset; got both",

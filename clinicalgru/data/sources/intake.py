@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clinicalgru.data.events import IMPLAUSIBLE
+from clinicalgru.data.events import HOUR, IMPLAUSIBLE
 from clinicalgru.data.ledger import MISSING, OUTSIDE, REPEATED, UNMAPPED, Ledger
 from clinicalgru.data.mapped import Pages, mapped_table
 from clinicalgru.data.sources import queries
@@ -32,6 +32,7 @@ from clinicalgru.errors import DictionaryError, InputError
 
 LONG = ("patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code")
 CHUNK = 1_000_000
+LATEST_FIRST_HOUR = 20_000  # a spreadsheet's day numbers of our time are 36,000 to 52,000
 COLUMN_OF = {  # the column that a reason speaks of, where it is not `value`
     "no identifier": "patient_id",
     "no variable": "variable",
@@ -215,13 +216,20 @@ class Intake:
         return f"{self.files[file]}, row {row}, column {theirs.get(column, column)}"
 
     def settle_clock(self) -> bool:
-        """Whether times are dates (True) or hours (False). Refused: both kinds, or only some with a UTC offset."""
+        """Whether times are dates (True) or hours (False).
+
+        Refused: both kinds, only some dates with a UTC offset, hours of which not one is in a stay's first two years.
+        """
         self._check_one_order()
         kinds = self.sql.execute(queries.CLOCKS).fetchall()
         if len(kinds) == 2:
             rare, part, row = "a date" if kinds[0][0] else "a number of hours", kinds[0][2], kinds[0][3]
             fix = "Export all times as dates, or all as hours since the stay's start."
             raise InputError("one kind of time", f"{rare} among others", fix, where=self._place(part, row, "no time"))
+        if kinds and not kinds[0][0] and kinds[0][4] > LATEST_FIRST_HOUR * HOUR:
+            fix = "Write dates in place of a spreadsheet's day numbers, or say what the numbers count with time_unit=."
+            where = self._place(kinds[0][2], kinds[0][3], "no time")
+            raise InputError("hours since the stay's start", "numbers that all are years", fix, where=where)
         kinds_of_date, part, row = self.sql.execute(queries.OFFSETS).fetchall()[0]
         if kinds_of_date == 2:
             fix = "Export all times with their UTC offset, or none."

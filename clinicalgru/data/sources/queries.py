@@ -37,7 +37,7 @@ HAVING (count(DISTINCT r.patient) > 1 AND count(DISTINCT r.stay) > 1 OR regexp_f
 """
 FIRST_OF = "SELECT part, row FROM rows WHERE reason = '{reason}' ORDER BY part, row LIMIT 1"
 CLOCKS = """
-SELECT dated, count(*), min_by(part, (part, row)), min_by(row, (part, row))
+SELECT dated, count(*), min_by(part, (part, row)), min_by(row, (part, row)), min(time)
 FROM rows WHERE time IS NOT NULL GROUP BY dated ORDER BY 2
 """
 OFFSETS = """
