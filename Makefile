@@ -3,16 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH_FLAGS ?=
 
-.PHONY: demo test quick lint clean
+.PHONY: demo test quick lab-tests lint clean
 
 demo: .venv/installed
 	$(BIN)/clinicalgru demo --out out/demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab"
 
 quick: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+lab-tests: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m lab
 
 lint: .venv/installed
 	$(BIN)/ruff check .

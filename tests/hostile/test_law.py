@@ -92,6 +92,7 @@ def test_no_kind_of_broken_export_is_read_wrongly(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.lab
 @pytest.mark.parametrize("part", range(PARTS))
 def test_none_of_two_thousand_broken_files_is_read_wrongly(clean, tmp_path, part):
     tables, exports = list(mutator.variants(TABLES)), list(resources.export_variants(EXPORTS))
