@@ -19,6 +19,7 @@ from clinicalgru.data.sources.tables import Part, literal, quoted
 from clinicalgru.errors import InputError
 
 NOT_MADE = "('', 'na', 'n/a', 'nan', 'null', 'none', '.', '<na>')"
+TYPED = (*NUMERIC, "TIMESTAMP", "DATE", "INTERVAL")
 LONGEST_IDENTIFIER = 200  # letters
 SWAPPED = "day and month exchanged"  # stops the load: rows with days up to 12 cannot show it
 
@@ -93,7 +94,7 @@ _LOCAL_REASONS = """
 
 def _cells(part: Part, columns: Mapping[str, str], *, time_format: str | None, time_unit: str, open_stay: bool) -> str:
     """SELECT of the cells of each row as they read, under our names."""
-    types = {ours: part.types[theirs] for ours, theirs in columns.items()}
+    types = {ours: _kind(ours, part.types[theirs]) for ours, theirs in columns.items()}
     cells = ", ".join(f"{_cell(ours, theirs, types[ours], time_unit)} AS c_{ours}" for ours, theirs in columns.items())
     place = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
     absent = "".join(f", NULL::VARCHAR AS c_{name}" for name in ("unit", "code", "refused") if name not in columns)
@@ -101,7 +102,8 @@ def _cells(part: Part, columns: Mapping[str, str], *, time_format: str | None, t
     stay = label_sql(stay_cell)
     late = "available_at" if "available_at" in columns else "time"
     time, available = ("c_time", types["time"], time_format), (f"c_{late}", types[late], time_format)
-    names = [f"coalesce({trimmed(f'c_{name}')} = {literal(columns[name])}, false)" for name in ("time", "value")]
+    names = [f"coalesce(c_{name} = {literal(columns[name])}, false)" for name in ("time", "value")]
+    is_text = part.text is not None and types["time"] == types["value"] == "VARCHAR"
     return f"""
     SELECT c_file, c_row, {label_sql("c_patient_id")} AS patient, {"NULL::VARCHAR" if open_stay else stay} AS stay,
         {words_sql("c_time", types["time"])} AS time_words, {time_sql(*time)} AS time,
@@ -111,13 +113,20 @@ def _cells(part: Part, columns: Mapping[str, str], *, time_format: str | None, t
         {label_sql("c_variable")} AS name, {words_sql("c_unit")} AS unit,
         {words_sql("c_code")} AS code, {words_sql("c_value", types["value"])} AS words, c_refused AS refused,
         {number_sql("c_value", types["value"])} AS number,
-        {" AND ".join(names) if part.text else "false"} AS again,
+        {" AND ".join(names) if is_text else "false"} AS again,
         {_damaged("c_patient_id", stay_cell) if part.text else "false"} AS damaged
     FROM (SELECT {cells}, {place}{absent} FROM {part.sql})"""
 
 
+def _kind(ours: str, kind: str) -> str:
+    """The type that a cell is read as: numbers and times as they are, all else as text."""
+    as_they_are = {"value": NUMERIC, "time": TYPED, "available_at": TYPED}.get(ours, ())
+    return kind if kind.startswith(as_they_are) or ours == "refused" else "VARCHAR"
+
+
 def _cell(ours: str, theirs: str, kind: str, time_unit: str) -> str:
-    return hours_sql(quoted(theirs), kind, time_unit) if ours in ("time", "available_at") else quoted(theirs)
+    cell = trimmed(quoted(theirs)) if kind == "VARCHAR" and ours != "refused" else quoted(theirs)
+    return hours_sql(cell, kind, time_unit) if ours in ("time", "available_at") else cell
 
 
 def _damaged(*cells: str) -> str:
@@ -146,7 +155,7 @@ def words_sql(cell: str, kind: str = "VARCHAR") -> str:
     """A cell as trimmed text; NULL where it is blank or says that there is nothing."""
     if kind in ("FLOAT", "DOUBLE"):
         return f"CASE WHEN NOT isnan({cell}) THEN CAST({cell} AS VARCHAR) END"
-    if kind.startswith((*NUMERIC, "TIMESTAMP", "DATE")):
+    if kind.startswith(TYPED):
         return f"CAST({cell} AS VARCHAR)"  # nothing around it, and written as text but once: that is slow
     text = trimmed(cell)
     return f"CASE WHEN lower({text}) IN {NOT_MADE} THEN NULL ELSE {text} END"
