@@ -48,12 +48,6 @@ def clock(events: Events, task: Task) -> Clock:
     return Clock(origin, np.where(reached, first, origin), reached, ends)
 
 
-def hours_to_end(events: Events, task: Task) -> np.ndarray:
-    """(stay,) hours from the task's anchor to the stay's end; infinite where the end is not recorded."""
-    times = clock(events, task)
-    return (times.end - times.anchor) / HOUR
-
-
 def _origin(events: Events) -> np.ndarray:
     """(stay,) microseconds: the stay's start, or its first event where no start is recorded."""
     if not events.dated:
@@ -63,15 +57,21 @@ def _origin(events: Events) -> np.ndarray:
     return np.where(start.isna(), first, start.fillna(0).to_numpy(dtype=np.int64))
 
 
-def check_anchor(events: Events, task: Task) -> None:
-    """Refused: an anchor on a variable of which the events have no value."""
+def check_names(events: Events, task: Task) -> None:
+    """Refused: an anchor or a condition on a variable or column that the events do not have, with those they have."""
     if isinstance(task.anchor, Crossing):
-        _variable(events, task.anchor.variable, where=f"task {task.name}, anchor")
+        _check_variable(events, task.anchor.variable, where=f"task {task.name}, anchor")
+    for where, condition, _ in _entries(task):
+        if condition.variable:
+            _check_variable(events, condition.variable, where=f"{where}, variable")
+        elif condition.column not in (have := [*_columns(events), *DERIVED]):
+            fix = "Name one of them, or leave the condition out."
+            raise TaskError(f"a column among {', '.join(have)}", condition.column, fix, where=f"{where}, column")
 
 
 def _first_crossing(events: Events, crossing: Crossing) -> np.ndarray:
     """(stay,) microseconds at which the first such value became known; NO_TIME where none did."""
-    number = {variable.name: i for i, variable in enumerate(events.variables)}.get(crossing.variable, -1)
+    number = _number(events, crossing.variable)
     first = np.full(len(events.stays), np.iinfo(np.int64).max)
     for batch in events.batches():
         ours = batch["variable"].to_numpy() == number
@@ -80,12 +80,11 @@ def _first_crossing(events: Events, crossing: Crossing) -> np.ndarray:
     return np.where(first == np.iinfo(np.int64).max, NO_TIME, first)
 
 
-def _variable(events: Events, name: str, *, where: str) -> int:
+def _check_variable(events: Events, name: str, *, where: str) -> None:
     names = [variable.name for variable in events.variables]
     if name not in names:
         fix = "Name one of them, or leave the condition out."
         raise TaskError(f"a variable among {', '.join(names) or 'none'}", name, fix, where=where)
-    return names.index(name)
 
 
 def outcomes(events: Events, task: Task, times: Clock) -> tuple[np.ndarray, list[Step]]:
@@ -135,24 +134,38 @@ def _check_column(events: Events, name: str, have: tuple[str, ...], *, where: st
         raise TaskError(f"the outcome {name}", came, fix, where=where)
 
 
-def conditions(events: Events, task: Task, whole: Sequences) -> Iterator[Step]:
-    """The task's inclusions and exclusions in order; an unknown value is a step of its own and leaves the stay out."""
+def asked(events: Events, task: Task, times: Clock, whole: Sequences) -> list[Step]:
+    """Whom the task asks about: the anchor came, then its inclusions and exclusions in order.
+
+    An unknown value is a step of its own and leaves the stay out; a column or variable that the events do not have is
+    unknown, or never measured, for all (`check_names` refuses it).
+    """
+    steps = [(f"anchor came ({task.anchor_words})", times.reached)] if task.anchor != "start" else []
+    for where, condition, wanted in _entries(task):
+        known, holds = (
+            _measured(events, condition, whole) if condition.variable else _described(events, condition, where)
+        )
+        if not known.all():
+            steps.append((f"{condition.column} recorded", known))
+        steps.append((condition.label, holds) if wanted else (f"not: {condition.label}", ~(holds & known)))
+    return steps
+
+
+def _entries(task: Task) -> Iterator[tuple[str, Condition, bool]]:
+    """Where it stands, the condition, and whether it is wanted."""
     for name, wanted in (("include", True), ("exclude", False)):
         entries: tuple[Condition, ...] = getattr(task, name)
         for number, condition in enumerate(entries, start=1):
-            where = f"task {task.name}, {name} {number} ({condition.label})"
-            known, holds = (
-                _measured(events, condition, whole, where)
-                if condition.variable
-                else _described(events, condition, where)
-            )
-            if not known.all():
-                yield f"{condition.column} recorded", known
-            yield (condition.label, holds) if wanted else (f"not: {condition.label}", ~(holds & known))
+            yield f"task {task.name}, {name} {number} ({condition.label})", condition, wanted
 
 
-def _measured(events: Events, condition: Condition, whole: Sequences, where: str) -> tuple[np.ndarray, np.ndarray]:
-    number = _variable(events, condition.variable, where=f"{where}, variable")
+def _number(events: Events, name: str) -> int:
+    """Position of a variable among those of the events, -1 where they have none of it."""
+    return {variable.name: i for i, variable in enumerate(events.variables)}.get(name, -1)
+
+
+def _measured(events: Events, condition: Condition, whole: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    number = _number(events, condition.variable)
     blocks = [np.bincount(b.stay_of_fact[b.variable == number], minlength=len(b)) for b in whole.blocks()]
     counts = np.concatenate(blocks)
     return np.ones(len(whole), dtype=bool), condition.limits.hold(counts)
@@ -160,7 +173,7 @@ def _measured(events: Events, condition: Condition, whole: Sequences, where: str
 
 def _described(events: Events, condition: Condition, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Where the column is known, and where the condition holds."""
-    values = _column(events, condition.column, where)
+    values = _column(events, condition.column)
     known = values.notna().to_numpy()
     if not condition.among and not pd.api.types.is_numeric_dtype(values):
         raise TaskError("a column of numbers", "text", "Use among: [...].", where=f"{where}, column")
@@ -172,17 +185,17 @@ def _described(events: Events, condition: Condition, where: str) -> tuple[np.nda
     return known, holds
 
 
-def _column(events: Events, name: str, where: str) -> pd.Series:
+def _columns(events: Events) -> list[str]:
+    return list(events.stays.columns.drop(["patient_id", "stay_id", "start", "end"], errors="ignore"))
+
+
+def _column(events: Events, name: str) -> pd.Series:
     stays = events.stays
     if name == "length_hours":
         return (stays["end"] - stays["start"]).astype("Float64") / HOUR
     if name == "stay_number":
         return _stay_number(stays)
-    have = [*stays.columns.drop(["patient_id", "stay_id", "start", "end"], errors="ignore"), *DERIVED]
-    if name not in have:
-        fix = "Name one of them, or leave the condition out."
-        raise TaskError(f"a column among {', '.join(have)}", name, fix, where=f"{where}, column")
-    return stays[name]
+    return stays[name] if name in _columns(events) else pd.Series(np.nan, index=stays.index)
 
 
 def _stay_number(stays: pd.DataFrame) -> pd.Series:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clinicalgru.data.cohort import NO_TIME, Clock, Step, check_anchor, clock, coded_seen, conditions, outcomes, seen
+from clinicalgru.data.cohort import NO_TIME, Clock, Step, asked, check_names, clock, coded_seen, outcomes, seen
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.mapped import InMemory, OnDisk
 from clinicalgru.data.sequences import FACT_KINDS, Sequences
@@ -41,7 +41,7 @@ def select(events: Events, task: Task, *, every_stay: bool = False, folder: str 
     ('stays in the extract', 50)
     """
     if not every_stay:
-        check_anchor(events, task)
+        check_names(events, task)
     times = clock(events, task)
     outcome, early = np.full(len(events.stays), np.nan), list[Step]()
     if not every_stay or {task.outcome, task.outcome_time} <= {*events.outcomes, "end", ""}:
@@ -54,8 +54,7 @@ def select(events: Events, task: Task, *, every_stay: bool = False, folder: str 
 
 def _steps(events: Events, task: Task, times: Clock, whole: Sequences, early: Sequence[Step]) -> list[Step]:
     """What is asked of a stay, in order."""
-    steps = [(f"anchor came ({task.anchor_words})", times.reached)] if task.anchor != "start" else []
-    steps += conditions(events, task, whole)
+    steps = asked(events, task, times, whole)
     steps.append(("still in the stay at the prediction", times.end >= times.anchor + _after(task)))
     steps += [(f"outcome recorded ({task.outcome})", ~np.isnan(whole.outcome)), *early]
     return [*steps, ("something measured in the window", whole.counts > 0)]

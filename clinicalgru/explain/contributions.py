@@ -15,7 +15,9 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.result import Explanation
 from clinicalgru.model.batch import Batch, collate
 from clinicalgru.model.estimators import GRUClassifier
-from clinicalgru.model.network import ClinicalGRU, Inputs
+from clinicalgru.model.heads import Binary
+from clinicalgru.model.inputs import Inputs
+from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.summaries import SUMMARIES, shares
 from clinicalgru.model.training import threads
 
@@ -85,20 +87,20 @@ def provenance(model: GRUClassifier) -> dict[str, str]:
 
 def _log_odds(network: ClinicalGRU, inputs: Inputs, batch: Batch) -> Tensor:
     """(stay,) log-odds of the mean probability of the members."""
-    return torch.logit(torch.sigmoid(network.logits(inputs, batch)[0].double()).mean(dim=0))
+    return Binary().mixed(network.logits(inputs, batch)[0])[0, :, 0]
 
 
 @torch.no_grad()
 def _attention(network: ClinicalGRU, stay: Sequences) -> np.ndarray:
     batch = collate(stay)
-    return network.logits(network.inputs(batch), batch)[1].numpy()
+    return network.logits(network.scales(batch), batch)[1][0, 0].numpy()
 
 
 def _baseline(network: ClinicalGRU, batch: Batch, full: Inputs) -> Inputs:
     """The same hours with nothing measured and nothing known."""
     counts = torch.arange(full.summaries.shape[1]) % len(SUMMARIES) == SUMMARIES.index("count")
-    none = network.summary_scale(torch.where(counts, 0.0, torch.nan)[None].expand_as(full.summaries))
-    first = batch.hours.new_full((len(batch.last_row),), torch.inf).scatter_reduce(0, batch.stay, batch.hours, "amin")
+    none = network.scales.summary(torch.where(counts, 0.0, torch.nan)[None].expand_as(full.summaries))
+    first = batch.hours.new_full((len(batch.order),), torch.inf).scatter_reduce(0, batch.stay, batch.hours, "amin")
     return Inputs(
         score=torch.zeros_like(full.score),
         observed=torch.zeros_like(full.observed),
@@ -113,7 +115,7 @@ def _path_gradients(network: ClinicalGRU, stay: Sequences, points: int) -> tuple
     """Mean gradient of the log-odds along the path, by input; and the inputs of stay and baseline with their batch."""
     batch = collate(stay)
     with torch.no_grad():
-        full = network.inputs(batch)
+        full = network.scales(batch)
         base = _baseline(network, batch, full)
     place, weight = (torch.from_numpy(array) for array in np.polynomial.legendre.leggauss(points))
     many = collate(stay[np.zeros(points, dtype=int)])

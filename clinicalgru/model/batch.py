@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.model.summaries import summarise
+from clinicalgru.model.summaries import running, summaries_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +28,13 @@ class Batch:
     hours      (row,)            hours since the anchor
     stay       (row,)            which stay of the batch
     sizes                        how many stays still run at each step; their sum is the number of rows
-    last_row   (stay,)           the row of each stay's last step; -1 for a stay without any
-    summaries  (stay, variable x summary)  NaN = not measured
     static     (stay, static)    NaN = unknown
     order      (stay,)           position of each stay of the batch in the sequences it was made from
+    point_row    (point,)        the row after which a prediction is made; -1 in a stay without any
+    point_stay   (point,)        which stay of the batch
+    point_hours  (point,)        hours since the anchor of the prediction
+    summaries    (point, variable x summary)  of what was known at the point; NaN = not measured
+    every_step   the points are the rows; else they are the stays, at their ends
     """
 
     value: Tensor
@@ -42,14 +45,29 @@ class Batch:
     hours: Tensor
     stay: Tensor
     sizes: list[int]
-    last_row: Tensor
-    summaries: Tensor
     static: Tensor
     order: np.ndarray
+    point_row: Tensor
+    point_stay: Tensor
+    point_hours: Tensor
+    summaries: Tensor
+    every_step: bool
+
+    @property
+    def step(self) -> Tensor:
+        """(row,) which step of its stay each row is."""
+        return torch.repeat_interleave(torch.tensor(self.sizes, dtype=torch.long))
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """(stay, step) the row of each step, -1 where there is none; and whether there is one."""
+        sizes = torch.tensor(self.sizes or [0], dtype=torch.long)
+        stay = torch.arange(len(self.order))[:, None]
+        valid = stay < sizes
+        return torch.where(valid, sizes.cumsum(0) - sizes + stay, -1), valid
 
 
-def collate(sequences: Sequences) -> Batch:
-    """A batch of these stays.
+def collate(sequences: Sequences, *, every_step: bool = False) -> Batch:
+    """A batch of these stays, with a prediction at the end of each, or after each step.
 
     Source: gaps as in Che et al. 2018, Eq. 2, in hours and without a loop over steps.
     """
@@ -69,19 +87,28 @@ def collate(sequences: Sequences) -> Batch:
     by_time = np.empty(rows, dtype=np.int64)
     by_time[place] = np.arange(rows)
     gaps = _gaps(sequences, carried, hours, begins[stay], stay)
+    carried, hours, stay = carried[by_time], hours[by_time], stay[by_time]
+    last_row = np.where(steps > 0, place[begins + steps - 1] if rows else -1, -1)
+    point_row, point_stay, looked = np.arange(rows), stay, hours
+    if not every_step:
+        point_row, point_stay, looked = last_row, np.arange(len(steps)), sequences.end_hours
+    seen = np.vstack([carried, np.full((1, variables), facts)])  # at row -1, nothing
     return Batch(
         value=torch.from_numpy(sequences.value),
         variable=torch.from_numpy(sequences.variable.astype(np.int64)),
-        carried=torch.from_numpy(carried[by_time]),
+        carried=torch.from_numpy(carried),
         observed=torch.from_numpy((here[by_time] >= 0).astype(np.float32)),
         gap_hours=torch.from_numpy(gaps[by_time]),
-        hours=torch.from_numpy(hours[by_time].astype(np.float32)),
-        stay=torch.from_numpy(stay[by_time]),
+        hours=torch.from_numpy(hours.astype(np.float32)),
+        stay=torch.from_numpy(stay),
         sizes=sizes,
-        last_row=torch.from_numpy(np.where(steps > 0, place[begins + steps - 1] if rows else -1, -1)),
-        summaries=torch.from_numpy(summarise(sequences)),
         static=torch.from_numpy(sequences.static),
         order=order,
+        point_row=torch.from_numpy(point_row),
+        point_stay=torch.from_numpy(point_stay),
+        point_hours=torch.from_numpy(looked),
+        summaries=torch.from_numpy(summaries_at(running(sequences), seen[point_row], looked)),
+        every_step=every_step,
     )
 
 

@@ -16,6 +16,7 @@ from clinicalgru.data.sequences import Sequences
 from clinicalgru.disclosure import SMALLEST_CELL, nested
 from clinicalgru.errors import ArgumentError, TrainingError, VariableMismatch
 from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.model.heads import Binary
 from clinicalgru.model.network import ClinicalGRU, Shape, static_levels
 from clinicalgru.model.training import Plan, predict, seeded, threads, train
 
@@ -105,11 +106,12 @@ class GRUClassifier(ClassifierMixin, BaseEstimator):
         self.trained_on_ = fingerprint(stays)
         with threads(self.threads), seeded([self.seed]):
             self.network_ = ClinicalGRU(self._shape(stays))
-            self.network_.learn_scale(stays)
+            self.network_.scales.learn(stays)
             self.history_ = train(
                 self.network_,
                 stays,
                 self._checked(tune),
+                head=Binary(),
                 plan=self._plan(),
                 progress=progress,
                 checkpoint=Path(checkpoint) if checkpoint is not None else None,
@@ -145,7 +147,7 @@ class GRUClassifier(ClassifierMixin, BaseEstimator):
             fix = "Leave them out: sequences[sequences.counts > 0]."
             raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
         with threads(self.threads):
-            return predict(self.network_, stays).double().numpy()
+            return predict(self.network_, stays, head=Binary()).numpy()
 
     def _checked(self, stays: Sequences) -> Sequences:
         """The stays, if they are of the model's variables, units and descriptors."""

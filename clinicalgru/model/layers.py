@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from clinicalgru.model.batch import Batch
+
 SMALLEST_DECAY = 80.0  # exp(-80): above float32's zero, so that a decay stays positive
 
 
@@ -94,7 +96,7 @@ class Decay(nn.Module):
 
 
 class Attention(nn.Module):
-    """Additive attention over the steps of each stay, with a learned preference for recent hours.
+    """Additive attention of each point over the steps of its stay up to it, with a learned preference for recent hours.
 
     Source: Bahdanau et al. 2015. DIFF: hours before the end, times a learned rate at or above zero, are subtracted from
     the score, so that attention knows real time.
@@ -106,18 +108,23 @@ class Attention(nn.Module):
         self.outer = nn.Linear(size, 1, bias=False)
         self.rate = nn.Parameter(torch.tensor(-4.0))
 
-    def forward(self, states: Tensor, hours_ago: Tensor, stay: Tensor, stays: int) -> tuple[Tensor, Tensor]:
-        """Context (stay, hidden) and weights (row,), which sum to 1 over the steps of each stay.
+    def forward(self, states: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Context (point, hidden), and weights (stay, point, step) that sum to 1 up to the point and are 0 after it.
 
-        states (row, hidden); hours_ago (row,) before the prediction; stay (row,) which stay each row belongs to
+        states (row, hidden). A stay without steps has weights and context of 0. What is common to all steps of a stay
+        leaves no trace in its weights, so that the hours may be counted from any moment: from the point, or the end.
         """
-        score = self.outer(torch.tanh(self.inner(states))).squeeze(1) - F.softplus(self.rate) * hours_ago
-        top = score.detach().new_full((stays,), -torch.inf).scatter_reduce(0, stay, score.detach(), "amax")
-        raised = torch.exp(score - top[stay])
-        total = raised.new_zeros(stays).index_add(0, stay, raised)
-        weight = raised / total[stay]
-        context = states.new_zeros(stays, states.shape[1]).index_add(0, stay, weight[:, None] * states)
-        return context, weight
+        rows, valid = batch.grid()
+        padded = torch.cat([states, states.new_zeros(1, states.shape[1])])[rows]
+        hours = torch.cat([batch.hours, batch.hours.new_zeros(1)])[rows]
+        score = self.outer(torch.tanh(self.inner(padded))).squeeze(2) + F.softplus(self.rate) * (hours - hours[:, :1])
+        seen = valid[:, None, :]
+        if batch.every_step:
+            seen = seen & valid.new_ones(valid.shape[1], valid.shape[1]).tril()
+        weight = torch.softmax(score[:, None, :].masked_fill(~seen, -1e30), dim=2) * seen
+        context = torch.bmm(weight, padded)
+        point = batch.step if batch.every_step else torch.zeros_like(batch.point_stay)
+        return context[batch.point_stay, point], weight
 
 
 class NumberEmbedding(nn.Module):
@@ -151,15 +158,15 @@ class Members(nn.Module):
     Source: Gorishniy et al. 2024, TabM-mini.
     """
 
-    def __init__(self, inputs: int, *, hidden: int, members: int, dropout: float) -> None:
+    def __init__(self, inputs: int, *, hidden: int, members: int, outputs: int, dropout: float) -> None:
         super().__init__()
         self.own = nn.Parameter(torch.randn(members, 1, inputs))
         self.shared = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout))
         self.second = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout))
-        self.last = nn.Parameter(torch.randn(members, hidden, 1) / math.sqrt(hidden))
-        self.bias = nn.Parameter(torch.zeros(members, 1, 1))
+        self.last = nn.Parameter(torch.randn(members, hidden, outputs) / math.sqrt(hidden))
+        self.bias = nn.Parameter(torch.zeros(members, 1, outputs))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(stay, inputs) -> (member, stay) logits."""
+        """(point, inputs) -> (member, point, output)."""
         hidden = self.second(self.shared(inputs * self.own))
-        return (torch.bmm(hidden, self.last) + self.bias).squeeze(2)
+        return torch.baddbmm(self.bias, hidden, self.last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from clinicalgru.data.sequences import Sequences
 
@@ -21,12 +22,41 @@ def summarise(sequences: Sequences) -> np.ndarray:
 
 
 def _summarise(sequences: Sequences) -> np.ndarray:
-    cells, order, first = cell_facts(sequences)
-    table = np.full((len(sequences) * len(sequences.variables), len(SUMMARIES)), np.nan, dtype=np.float32)
-    table[:, 0] = 0
-    if len(first):
-        table[cells[order[first]]] = _columns(sequences, order, first)
-    return table.reshape(len(sequences), -1)
+    last = np.full((len(sequences), len(sequences.variables)), len(sequences.value))
+    last[sequences.stay_of_fact, sequences.variable] = np.arange(len(sequences.value))
+    return summaries_at(running(sequences), last, sequences.end_hours)
+
+
+def running(sequences: Sequences) -> np.ndarray:
+    """(fact + 1, summary) float64: summaries of the variable's facts up to each one; the last row is "never measured".
+
+    In place of the hours since the first and last measurement stand the hours at which they were made: `summaries_at`
+    counts them back from wherever it looks.
+    """
+    value, measured = sequences.value.astype(np.float64), sequences.hours - sequences.delay
+    cells, order, begin = cell_facts(sequences)
+    first = np.empty(len(order), dtype=np.int64)
+    first[order] = np.repeat(order[begin], np.diff(np.append(begin, len(order))))
+    off = value - value[first]  # sums of deviations lose no digits, whatever the size of the value
+    by_cell = pd.DataFrame({"value": value, "off": off, "square": off * off}).groupby(cells, sort=False)
+    n = by_cell.cumcount().to_numpy() + 1
+    mean, square = by_cell[["off", "square"]].cumsum().to_numpy().T / n
+    spread = np.sqrt(np.maximum(square - mean * mean, 0))
+    low, high = by_cell["value"].cummin().to_numpy(), by_cell["value"].cummax().to_numpy()
+    columns = [np.log1p(n), value[first] + mean, spread, low, high, value[first], value, off, measured[first], measured]
+    never = [0.0, *[np.nan] * (len(SUMMARIES) - 1)]
+    return np.vstack([np.stack(columns, axis=1), never])
+
+
+def summaries_at(table: np.ndarray, last: np.ndarray, looked: np.ndarray) -> np.ndarray:
+    """(point, variable x summary) float32 of what `running` gave.
+
+    last    (point, variable)  the fact last seen at the point
+    looked  (point,)           hours since the anchor of the point
+    """
+    found = table[last]
+    found[:, :, -2:] = looked[:, None, None] - found[:, :, -2:]
+    return found.reshape(len(last), -1).astype(np.float32)
 
 
 def summary_names(sequences: Sequences) -> list[str]:
@@ -41,33 +71,6 @@ def cell_facts(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray
     ordered = cells[order]
     first = np.flatnonzero(np.diff(ordered, prepend=-1))
     return cells, order, first
-
-
-def _columns(sequences: Sequences, order: np.ndarray, first: np.ndarray) -> np.ndarray:
-    value = sequences.value[order].astype(np.float64)
-    measured = (sequences.hours - sequences.delay)[order]
-    n = np.diff(np.append(first, len(order)))
-    last = first + n - 1
-    mean = np.add.reduceat(value, first) / n
-    deviation = value - np.repeat(mean, n)
-    spread = np.sqrt(np.add.reduceat(deviation * deviation, first) / n)
-    low, high = np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
-    ago = sequences.end_hours[sequences.stay_of_fact[order]] - measured
-    return np.stack(
-        [
-            np.log1p(n),
-            mean,
-            spread,
-            low,
-            high,
-            value[first],
-            value[last],
-            value[last] - value[first],
-            ago[first],
-            ago[last],
-        ],
-        axis=1,
-    )
 
 
 def shares(sequences: Sequences) -> list[tuple[np.ndarray, int]]:

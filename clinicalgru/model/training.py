@@ -19,11 +19,13 @@ from torch.optim.swa_utils import AveragedModel
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import TrainingError
-from clinicalgru.model.batch import collate
+from clinicalgru.model.batch import Batch, collate
 from clinicalgru.model.checkpoint import load_checkpoint, save_checkpoint
-from clinicalgru.model.losses import binary_loss
+from clinicalgru.model.heads import Head
 from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.progress import Progress
+
+PAIRS = 2**25  # pairs of steps in a batch, at most, where each step attends to those before it
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def train(
     stays: Sequences,
     tune: Sequences,
     *,
+    head: Head,
     plan: Plan,
     progress: bool = True,
     checkpoint: Path | None = None,
@@ -93,8 +96,8 @@ def train(
     with Progress(plan.epochs, shown=progress) as bar:
         try:
             while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.patience:
-                train_loss = _epoch(state, stays, plan, bar)
-                tune_loss = mean_loss(cast(ClinicalGRU, averaged.module), tune)
+                train_loss = _epoch(state, stays, head, plan=plan, bar=bar)
+                tune_loss = mean_loss(cast(ClinicalGRU, averaged.module), tune, head=head)
                 state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "tune_loss": tune_loss})
                 state.epoch += 1
                 if state.best_epoch == state.epoch:
@@ -112,7 +115,7 @@ def train(
     return state.history
 
 
-def _epoch(state: Progressed, stays: Sequences, plan: Plan, bar: Progress) -> float:
+def _epoch(state: Progressed, stays: Sequences, head: Head, *, plan: Plan, bar: Progress) -> float:
     """One pass over the training stays; all chance in it follows from the seed and the number of the epoch."""
     chance = np.random.default_rng([plan.seed, state.epoch])
     batches = bucketed(stays.steps, plan.batch_size, chance)
@@ -124,8 +127,8 @@ def _epoch(state: Progressed, stays: Sequences, plan: Plan, bar: Progress) -> fl
             _set_rate(state.optimizer, plan, step / max(1, plan.epochs * len(batches)))
             part = stays[index]
             part = part.without_facts(chance.random(len(part.value)) >= plan.measurement_dropout)
-            batch = collate(part)
-            loss = binary_loss(state.network(batch), torch.from_numpy(part.outcome[batch.order]).float())
+            batch = collate(part, every_step=head.every_step)
+            loss = head.loss(state.network(batch), head.target(part, batch))
             if not torch.isfinite(loss):
                 fix = "Lower learning_rate; the weights of the best epoch are in the checkpoint, if one was asked for."
                 raise TrainingError("a finite loss", f"none in epoch {state.epoch + 1}", fix)
@@ -140,22 +143,41 @@ def _epoch(state: Progressed, stays: Sequences, plan: Plan, bar: Progress) -> fl
 
 
 @torch.no_grad()
-def mean_loss(network: ClinicalGRU, stays: Sequences) -> float:
-    """Log loss of the mean risk over these stays."""
-    outcome = torch.from_numpy(stays.outcome)
-    return torch.nn.functional.binary_cross_entropy(predict(network, stays).double(), outcome).item()
+def mean_loss(network: ClinicalGRU, stays: Sequences, *, head: Head) -> float:
+    """Loss of what the members say together, over all points of these stays."""
+    network.eval()
+    parts = [(head.mixed(network(batch)), head.target(part, batch)) for part, batch, _ in in_batches(stays, head=head)]
+    mixed, target = (torch.cat(tensors, dim=dim) for tensors, dim in zip(zip(*parts, strict=True), (1, 0), strict=True))
+    return head.loss(mixed, target.to(mixed.dtype)).item()
 
 
 @torch.no_grad()
-def predict(network: ClinicalGRU, stays: Sequences, *, batch_size: int = 256) -> Tensor:
-    """(stay,) risk, in the order of the stays; those of like length share a batch."""
+def predict(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: int = 256) -> Tensor:
+    """(point, ...) prediction for each stay, in their order; or for each step of each stay, stay after stay."""
     network.eval()
-    risk = torch.empty(len(stays))
+    points = int(stays.steps.sum()) if head.every_step else len(stays)
+    prediction: Tensor | None = None
+    for _, batch, where in in_batches(stays, head=head, batch_size=batch_size):
+        part = head.predict(head.mixed(network(batch)))
+        prediction = part.new_empty(points, *part.shape[1:]) if prediction is None else prediction
+        prediction[where] = part
+    return prediction if prediction is not None else torch.empty(0)
+
+
+def in_batches(stays: Sequences, *, head: Head, batch_size: int = 256) -> Iterator[tuple[Sequences, Batch, Tensor]]:
+    """All stays, those of like length together: the stays of a batch, the batch, and the place of each of its points.
+
+    After each step attention needs a number for each two steps of a stay: where stays are long, fewer share a batch.
+    """
+    if head.every_step:
+        batch_size = max(1, min(batch_size, PAIRS // max(1, int(stays.steps.max(initial=0))) ** 2))
     by_length = np.argsort(-stays.steps, kind="stable")
+    begins = torch.from_numpy(np.cumsum(stays.steps) - stays.steps)
     for index in np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size))):
-        batch = collate(stays[index])
-        risk[torch.from_numpy(index[batch.order])] = torch.sigmoid(network(batch)).mean(dim=0)
-    return risk
+        part = stays[index]
+        batch = collate(part, every_step=head.every_step)
+        stay = torch.from_numpy(index[batch.order])[batch.point_stay]
+        yield part, batch, begins[stay] + batch.step if head.every_step else stay
 
 
 def _running_mean(mean: Tensor, now: Tensor, steps: Tensor, *, part: float) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clinicalgru.data.cohort import hours_to_end
-from clinicalgru.data.events import Events
+from clinicalgru.data.cohort import asked, clock
+from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.select import select
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.sources.read import read_events
@@ -48,35 +49,56 @@ def score(
     reading  further arguments of `read_events`: source, stays, columns, ...
 
     returns  one row for each stay, ordered by patient and stay: patient_id, stay_id, prediction_time (no value where
-             the extract has no dates), prediction_hours since the anchor, risk, status ("scored", "not scored"),
-             reason, model_hash
+             the extract has no dates), prediction_hours since the anchor, risk, status ("scored", "not scored", or
+             "left out": the task does not ask about such a stay), reason, model_hash
     """
     fitted = model if isinstance(model, GRUClassifier) else load(model)
     dictionary = model_dictionary(fitted, reading.get("variables"))
     events = data if isinstance(data, Events) else read_events(data, **reading | {"variables": dictionary})
-    table = score_sequences(
-        fitted, select(events, fitted.task_, every_stay=True), ends=hours_to_end(events, fitted.task_)
-    )
+    times, sequences = clock(events, fitted.task_), select(events, fitted.task_, every_stay=True)
+    ends, left_out = (times.end - times.anchor) / HOUR, _left_out(asked(events, fitted.task_, times, sequences))
+    table = score_sequences(fitted, sequences, ends=ends, left_out=left_out)
     if out is not None:
         write_scores(table, out)
     return table
 
 
-def score_sequences(model: GRUClassifier, sequences: Sequences, *, ends: np.ndarray | None = None) -> pd.DataFrame:
-    """The same for sequences of any variables; ends (stay,) hours since the anchor, where known."""
-    ends = np.full(len(sequences), np.inf) if ends is None else ends
+def _left_out(steps: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
+    """(stay,) the first of the task's conditions that does not hold, in words; "" where all hold."""
+    reason: Any = ""
+    for step, holds in steps:
+        reason = np.where((reason == "") & ~holds, f"the task asks for: {step}", reason).astype(object)
+    return np.atleast_1d(reason)
+
+
+def score_sequences(
+    model: GRUClassifier,
+    sequences: Sequences,
+    *,
+    ends: np.ndarray | float = np.inf,
+    left_out: np.ndarray | str = "",
+) -> pd.DataFrame:
+    """The same for sequences of any variables.
+
+    ends      (stay,) hours since the anchor at which the stay ended; infinite where not known
+    left_out  (stay,) why the task does not ask about the stay; "" where it does
+    """
+    ends, left_out = (np.broadcast_to(given, len(sequences)) for given in (ends, left_out))
     tables, done = [], 0
     name = model_hash(model)
     for block in sequences.blocks():  # of few stays there is but one
-        tables.append(_score_block(model, block, ends[done : done + len(block)], name=name))
+        here = slice(done, done + len(block))
+        tables.append(_score_block(model, block, ends[here], left_out[here], name=name))
         done += len(block)
     return pd.concat(tables, ignore_index=True)
 
 
-def _score_block(model: GRUClassifier, sequences: Sequences, ends: np.ndarray, *, name: str) -> pd.DataFrame:
+def _score_block(
+    model: GRUClassifier, sequences: Sequences, ends: np.ndarray, left_out: np.ndarray, *, name: str
+) -> pd.DataFrame:
     stays = sequences.with_variables(model.variables_).with_statics(model.statics_)
-    ended = ends < stays.end_hours
-    reason = np.where(ended, ENDED, np.where(stays.counts == 0, UNMEASURED, "")).astype(object)
+    causes = [left_out != "", ends < stays.end_hours, stays.counts == 0]
+    reason = np.select(causes, [left_out, ENDED, UNMEASURED], "").astype(object)
     known = reason == ""
     risk = np.full(len(stays), np.nan)
     if known.any():
@@ -91,7 +113,7 @@ def _score_block(model: GRUClassifier, sequences: Sequences, ends: np.ndarray, *
             "prediction_time": at,
             "prediction_hours": stays.end_hours,
             "risk": risk,
-            "status": np.where(known, "scored", "not scored"),
+            "status": np.select([known, left_out != ""], ["scored", "left out"], "not scored"),
             "reason": reason,
             "model_hash": name,
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from helpers import fact, stays_of
 import clinicalgru as cg
 from clinicalgru.model.baseline import RIVALS
 from clinicalgru.model.batch import collate
+from clinicalgru.model.heads import Binary
 from clinicalgru.model.layers import Decay
 from clinicalgru.model.training import predict
 
@@ -36,18 +39,28 @@ def test_1_the_order_of_the_stays_does_not_matter(estimator, test_stays):
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_1_the_size_of_the_batch_does_not_matter(fitted, test_stays, size):
-    whole = predict(fitted.network_, test_stays)
-    torch.testing.assert_close(predict(fitted.network_, test_stays, batch_size=size), whole, atol=1e-6, rtol=0)
+    whole = predict(fitted.network_, test_stays, head=Binary())
+    parts = predict(fitted.network_, test_stays, head=Binary(), batch_size=size)
+    torch.testing.assert_close(parts, whole, atol=1e-6, rtol=0)
 
 
 def test_2_a_batch_has_no_padding_and_attention_sums_to_one(fitted, test_stays):
     batch = collate(test_stays)
     assert len(batch.hours) == test_stays.steps.sum()
     with torch.no_grad():
-        weight = fitted.network_.logits(fitted.network_.inputs(batch), batch)[1]
-    assert bool((weight > 0).all())
-    sums = torch.zeros(len(test_stays)).index_add(0, batch.stay, weight)
-    torch.testing.assert_close(sums, torch.ones_like(sums))
+        weight = fitted.network_.logits(fitted.network_.scales(batch), batch)[1]
+    _, valid = batch.grid()
+    assert bool((weight[:, 0] > 0).eq(valid).all())
+    torch.testing.assert_close(weight.sum(dim=2), torch.ones(len(test_stays), 1))
+
+
+def test_6_the_prediction_after_each_step_is_that_of_a_stay_which_ended_there(fitted, test_stays):
+    stays = test_stays[np.argsort(test_stays.steps)[:8]]
+    each = SimpleNamespace(**{name: getattr(Binary(), name) for name in ("mixed", "predict")}, every_step=True)
+    by_step = predict(fitted.network_, stays, head=each)
+    ended = [stays[[i]].until(np.unique(stays[[i]].hours)) for i in range(len(stays))]
+    prefixes = torch.cat([predict(fitted.network_, prefix, head=Binary()) for prefix in ended])
+    torch.testing.assert_close(by_step, prefixes, atol=1e-6, rtol=0)
 
 
 def test_7_measured_at_the_training_mean_is_not_the_same_as_not_measured(fitted, parts, test_stays):
@@ -61,7 +74,8 @@ def test_7_measured_at_the_training_mean_is_not_the_same_as_not_measured(fitted,
 
 def test_8_decay_lies_above_zero_and_up_to_one_and_never_grows_with_the_gap(fitted):
     gaps = torch.cat([torch.zeros(1), torch.logspace(-4, 7, 200)])[:, None]
-    for decay in (fitted.network_.value_decay, fitted.network_.state_decay, Decay(len(fitted.variables_), 5)):
+    encoder = fitted.network_.encoder
+    for decay in (encoder.value_decay, encoder.state_decay, Decay(len(fitted.variables_), 5)):
         with torch.no_grad():
             kept = decay(gaps.expand(-1, len(fitted.variables_)))
         assert bool(((kept > 0) & (kept <= 1)).all())
@@ -110,8 +124,8 @@ def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
     train, tune, _, _ = parts
     model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=1, seed=0)
     model.fit(train, tune[: len(tune) // 2], progress=False)
-    for scale in ("value_scale", "summary_scale", "static_scale"):
-        ours, theirs = getattr(model.network_, scale).knots, getattr(fitted.network_, scale).knots
+    for scale in ("value", "summary", "static"):
+        ours, theirs = getattr(model.network_.scales, scale).knots, getattr(fitted.network_.scales, scale).knots
         assert torch.equal(ours, theirs)
 
 
@@ -131,7 +145,7 @@ def test_14_training_leaves_the_callers_chance_alone(parts):
 
 
 def test_15_calibration_keeps_the_order(fitted, test_stays):
-    raw = predict(fitted.network_, test_stays).numpy()
+    raw = predict(fitted.network_, test_stays, head=Binary()).numpy()
     assert (np.argsort(raw, kind="stable") == np.argsort(risk(fitted, test_stays), kind="stable")).all()
 
 

@@ -48,7 +48,7 @@ def test_sizes_and_last_rows_are_those_of_the_stays(odd_stays):
     steps = odd_stays.steps[batch.order]
     assert batch.sizes == [int((steps > k).sum()) for k in range(steps.max())]
     for place, count in enumerate(steps):
-        row = int(batch.last_row[place])
+        row = int(batch.point_row[place])
         assert (
             row == -1
             if count == 0
@@ -67,4 +67,4 @@ def test_a_late_result_enters_when_it_was_known_and_its_gap_counts_from_when_it_
 def test_a_batch_of_stays_without_facts_is_possible(test_stays):
     batch = collate(test_stays[[0, 1]].without_facts(np.zeros(test_stays[[0, 1]].counts.sum(), bool)))
     assert batch.sizes == []
-    assert batch.last_row.tolist() == [-1, -1]
+    assert batch.point_row.tolist() == [-1, -1]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -68,3 +71,46 @@ def test_the_hash_names_this_very_model(fitted, parts):
     other = cg.GRUClassifier(**fitted.get_params() | {"seed": 1}).fit(parts[0], parts[1], progress=False)
     assert model_hash(other) != model_hash(fitted)
     assert model_hash(fitted) == model_hash(fitted)
+
+
+def asked(fitted, **fields):
+    """The same model, of which another task asks about fewer stays."""
+    model = copy.copy(fitted)
+    model.task_ = cg.Task.from_dict(fitted.task_.to_dict() | fields)
+    return model
+
+
+def test_a_stay_that_the_task_does_not_ask_about_is_left_out_with_the_reason(fitted, ward, scores):
+    model = asked(fitted, include=[{"column": "age", "at_least": 65}], exclude=[{"column": "icu_type", "among": [2]}])
+    table = cg.score(model, ward.measurements, stays=ward.stays)
+    stays = ward.stays.set_index("stay_id").loc[table["stay_id"]]
+    age, unit = stays["age"].to_numpy(dtype=float), stays["icu_type"].to_numpy(dtype=float, na_value=np.nan)
+    steps = {"age recorded": ~np.isnan(age), "age at least 65": age >= 65,
+             "icu_type recorded": ~np.isnan(unit), "not: icu_type among 2": unit != 2}  # fmt: skip
+    first = np.select([~holds for holds in steps.values()], list(steps), "")
+    assert (table["status"] == "left out").tolist() == (first != "").tolist()
+    out = table[first != ""]
+    assert out["reason"].tolist() == [f"the task asks for: {step}" for step in first[first != ""]]
+    assert out["risk"].isna().all()
+    columns = table.columns.drop("model_hash")
+    pd.testing.assert_frame_equal(table.loc[first == "", columns], scores.loc[first == "", columns])
+
+
+def test_scored_and_learned_from_are_the_same_stays(fitted, ward, events):
+    """Whom the task leaves out of training, it leaves out of the round."""
+    model = asked(fitted, include=[{"variable": "lactate", "at_least": 2}], anchor={"variable": "lactate", "above": 2})
+    table = cg.score(model, events)
+    learned = cg.select(events, model.task_)
+    outcome = events.stays["in_hospital_death"].notna().to_numpy()
+    assert set(table.loc[(table["status"] == "scored") & outcome, "stay_id"]) == set(learned.stay)
+    never = table["reason"] == "the task asks for: anchor came (first lactate above 2)"
+    assert never.any()
+    assert table.loc[never, "prediction_time"].isna().all()
+
+
+def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, ward):
+    """Whether a neighbour's age is recorded must not decide whether there are scores at all."""
+    model = asked(fitted, include=[{"column": "age", "at_least": 65}, {"variable": "lactate", "at_least": 1}])
+    table = cg.score(model, ward.measurements.query("variable != 'lactate'"), stays=ward.stays.drop(columns="age"))
+    assert set(table["status"]) == {"left out"}
+    assert set(table["reason"]) == {"the task asks for: age recorded"}
