@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.model.summaries import running, summaries_at
+from clinicalgru.model.summaries import summaries_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def collate(sequences: Sequences, *, every_step: bool = False) -> Batch:
         point_row=torch.from_numpy(point_row),
         point_stay=torch.from_numpy(point_stay),
         point_hours=torch.from_numpy(looked),
-        summaries=torch.from_numpy(summaries_at(running(sequences), seen[point_row], looked)),
+        summaries=torch.from_numpy(summaries_at(sequences, seen[point_row], looked)),
         every_step=every_step,
     )
 

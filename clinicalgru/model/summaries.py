@@ -24,15 +24,24 @@ def summarise(sequences: Sequences) -> np.ndarray:
 def _summarise(sequences: Sequences) -> np.ndarray:
     last = np.full((len(sequences), len(sequences.variables)), len(sequences.value))
     last[sequences.stay_of_fact, sequences.variable] = np.arange(len(sequences.value))
-    return summaries_at(running(sequences), last, sequences.end_hours)
+    return summaries_at(sequences, last, sequences.end_hours)
 
 
-def running(sequences: Sequences) -> np.ndarray:
-    """(fact + 1, summary) float64: summaries of the variable's facts up to each one; the last row is "never measured".
+def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray) -> np.ndarray:
+    """(point, variable x summary) float32 of what was known at each point.
 
-    In place of the hours since the first and last measurement stand the hours at which they were made: `summaries_at`
-    counts them back from wherever it looks.
+    last    (point, variable)  the fact last seen at the point, `len(sequences.value)` = none
+    looked  (point,)           hours since the anchor of the point
     """
+    columns = [np.append(column, np.nan)[last] for column in _running(sequences)]
+    columns[0] = np.nan_to_num(columns[0])
+    hours = np.asarray(looked)[:, None]
+    columns[-2:] = [hours - measured for measured in columns[-2:]]
+    return np.stack(columns, axis=2, dtype=np.float32, casting="same_kind").reshape(len(last), -1)
+
+
+def _running(sequences: Sequences) -> list[np.ndarray]:
+    """(fact,) each summary of the variable's facts up to each one; of hours since, the hours they are counted from."""
     value, measured = sequences.value.astype(np.float64), sequences.hours - sequences.delay
     cells, order, begin = cell_facts(sequences)
     first = np.empty(len(order), dtype=np.int64)
@@ -40,23 +49,10 @@ def running(sequences: Sequences) -> np.ndarray:
     off = value - value[first]  # sums of deviations lose no digits, whatever the size of the value
     by_cell = pd.DataFrame({"value": value, "off": off, "square": off * off}).groupby(cells, sort=False)
     n = by_cell.cumcount().to_numpy() + 1
-    mean, square = by_cell[["off", "square"]].cumsum().to_numpy().T / n
+    mean, square = (by_cell[name].cumsum().to_numpy() / n for name in ("off", "square"))
     spread = np.sqrt(np.maximum(square - mean * mean, 0))
     low, high = by_cell["value"].cummin().to_numpy(), by_cell["value"].cummax().to_numpy()
-    columns = [np.log1p(n), value[first] + mean, spread, low, high, value[first], value, off, measured[first], measured]
-    never = [0.0, *[np.nan] * (len(SUMMARIES) - 1)]
-    return np.vstack([np.stack(columns, axis=1), never])
-
-
-def summaries_at(table: np.ndarray, last: np.ndarray, looked: np.ndarray) -> np.ndarray:
-    """(point, variable x summary) float32 of what `running` gave.
-
-    last    (point, variable)  the fact last seen at the point
-    looked  (point,)           hours since the anchor of the point
-    """
-    found = table[last]
-    found[:, :, -2:] = looked[:, None, None] - found[:, :, -2:]
-    return found.reshape(len(last), -1).astype(np.float32)
+    return [np.log1p(n), value[first] + mean, spread, low, high, value[first], value, off, measured[first], measured]
 
 
 def summary_names(sequences: Sequences) -> list[str]:
