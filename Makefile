@@ -30,5 +30,5 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,sql,ucum]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,notebook,sql,ucum,survival,tune]"
 	touch $@

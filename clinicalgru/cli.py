@@ -6,11 +6,16 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import pandas as pd
 import typer
 
+from clinicalgru.disclosure import SMALLEST_CELL, nested, said, suppress
 from clinicalgru.errors import ClinicalGRUError, InputError
+
+if TYPE_CHECKING:
+    from clinicalgru.data.events import Events
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +38,7 @@ TaskName = Annotated[str, typer.Option(help="name of a shipped task, or a YAML f
 Rejected = Annotated[float, typer.Option(help="largest part of rows that may be rejected")]
 Seed = Annotated[int, typer.Option(help="same seed, same bits")]
 Page = Annotated[Path | None, typer.Option(help="write one offline HTML page here")]
+Exact = Annotated[bool, typer.Option("--exact", help="show counts of 1 to 10 too, which may tell of somebody")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
 
@@ -75,9 +81,10 @@ def check(
     outcomes: Outcomes = None,
     variables: Variables = None,
     max_rejected: Rejected = 0.1,
+    exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read an extract and print its ledger: rows in = used + merged + rejected, by reason.
+    """Read an extract and print its ledger: rows in = used + merged + rejected, by reason. Small counts are withheld.
 
     Example: clinicalgru check labs.csv.gz --stays stays.csv
     """
@@ -87,10 +94,13 @@ def check(
         extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
     )
     if as_json:
-        ledger = {what: int(rows) for what, rows in events.ledger.to_frame().itertuples(index=False)}
-        typer.echo(json.dumps({"ledger": ledger, "variables": events.counts().to_dict("records")}, indent=1))
+        ledger = events.ledger.withheld(smallest_cell=_smallest(exact))
+        typer.echo(json.dumps({"ledger": ledger, "variables": _counts(events, exact)}, indent=1))
     else:
-        typer.echo(f"{events.ledger}\n\n{events.counts().to_string(index=False)}")
+        typer.echo(events.ledger.as_text(smallest_cell=_smallest(exact)))
+        typer.echo(f"\n{'variable':<40}{'measurements':>14}{'stays':>12}")
+        for row in _counts(events, exact):
+            typer.echo(f"{row['variable']:<40}{said(row['measurements']):>14}{said(row['stays']):>12}")
 
 
 @app.command()
@@ -103,6 +113,7 @@ def audit(
     by: Annotated[str | None, typer.Option(help="column of the stays that says their site")] = None,
     page: Page = None,
     max_rejected: Rejected = 0.1,
+    exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
     """What looks wrong in an extract: conformance, completeness, plausibility, units, times; nothing is changed.
@@ -116,11 +127,13 @@ def audit(
         extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
     )
     found = look(events, by=by)
-    typer.echo(json.dumps(found.to_dict(), indent=1) if as_json else found)
+    least = _smallest(exact)
+    shown = json.dumps(found.to_dict(smallest_cell=least), indent=1) if as_json else found.as_text(smallest_cell=least)
+    typer.echo(shown)
     if page is not None:
         from clinicalgru.view.audit_page import audit_page
 
-        audit_page(found, page)
+        audit_page(found, page, smallest_cell=least)
 
 
 @app.command()
@@ -134,6 +147,7 @@ def train(
     task: TaskName = "in_hospital_mortality",
     max_rejected: Rejected = 0.1,
     seed: Seed = 0,
+    exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
     """Train on three quarters of the patients, judge on the others next to boosted trees, save bundle and pages.
@@ -145,7 +159,8 @@ def train(
     events = workflow.read_events(
         extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
     )
-    parts = workflow.split_parts(events, workflow.Task.load(task), seed, typer.echo)
+    typer.echo(workflow.told(events, smallest_cell=_smallest(exact)))
+    parts = workflow.split_parts(events, workflow.Task.load(task), seed)
     model = workflow.fit(parts, seed=seed, progress=not quiet)
     evaluation = workflow.judge(model, parts, seed=seed)
     typer.echo(evaluation)
@@ -172,6 +187,7 @@ def evaluate(
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
+    workflow.check_binary(model.task_)
     reading = {"source": source, "stays": stays, "outcomes": outcomes, "max_rejected": max_rejected}
     events, sequences = workflow.read_for(model, extract, variables=variables, **reading)
     risk = model.predict_proba(sequences)[:, 1]
@@ -226,6 +242,8 @@ def score(
     stays: Stays = None,
     variables: Variables = None,
     max_rejected: Rejected = 0.1,
+    every_hour: Annotated[bool, typer.Option(help="of an early warning: one row for each stay and hour")] = False,
+    exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
     """Risk of every stay of an extract, one row each, as Parquet; outcomes are not needed.
@@ -234,10 +252,29 @@ def score(
     """
     from clinicalgru.serve import score as scoring
 
-    reading = {"source": source, "stays": stays, "variables": variables, "max_rejected": max_rejected}
-    table = scoring.score(bundle, extract, out=out, **reading)
-    counts = {str(status): int(stays) for status, stays in table["status"].value_counts().items()}
-    typer.echo(json.dumps(counts) if as_json else "\n".join(f"{status:<12}{n:>9,}" for status, n in counts.items()))
+    reading: dict[str, Any] = {"source": source, "stays": stays, "variables": variables, "max_rejected": max_rejected}
+    table = scoring.score(bundle, extract, out=out, every_hour=every_hour, **reading)
+    counts = _withheld(table["status"].value_counts(), exact)
+    lines = [f"{status:<12}{said(count):>9}" for status, count in counts.items()]
+    typer.echo(json.dumps(counts) if as_json else "\n".join(lines))
+
+
+def _smallest(exact: bool) -> int:
+    return 0 if exact else SMALLEST_CELL
+
+
+def _withheld(counts: pd.Series, exact: bool) -> dict[str, int | None]:
+    """Counts by name; None = withheld."""
+    shown = pd.Series(suppress(counts, smallest=_smallest(exact)))[: len(counts)]  # a total at the end
+    return {str(name): None if pd.isna(count) else int(count) for name, count in shown.items()}
+
+
+def _counts(events: Events, exact: bool) -> list[dict[str, Any]]:
+    """Measurements and stays of each variable; None = withheld."""
+    table, least = events.counts().set_index("variable"), _smallest(exact)
+    measurements = _withheld(table["measurements"], exact)
+    stays = {name: nested([len(events.stays), count], smallest=least)[1] for name, count in table["stays"].items()}
+    return [{"variable": name, "measurements": measurements[name], "stays": stays[name]} for name in measurements]
 
 
 def _list(paths: dict[str, Path], *, simulated: bool) -> None:

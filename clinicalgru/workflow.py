@@ -15,7 +15,8 @@ from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.simulate import simulate
 from clinicalgru.data.sources.read import read_events
 from clinicalgru.data.task import Task
-from clinicalgru.errors import InputError
+from clinicalgru.disclosure import SMALLEST_CELL, nested, said
+from clinicalgru.errors import InputError, TaskError
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
 from clinicalgru.explain.contributions import explain, provenance
 from clinicalgru.model.baseline import RIVALS, SummaryBaseline
@@ -38,15 +39,23 @@ class Parts:
     judged: Events
 
 
+def told(events: Events, *, smallest_cell: int = SMALLEST_CELL) -> str:
+    """What was read, in words; counts of 1 to below `smallest_cell` are withheld, but of simulated patients."""
+    smallest = 0 if events.simulated else smallest_cell
+    stays = said(*nested([len(events.stays)], smallest=smallest))
+    head = f"{len(events):,} events of {stays} stays, {len(events.variables)} variables, {events.source}"
+    return f"{head}\n{events.ledger.as_text(smallest_cell=smallest)}"
+
+
 def simulated_parts(stays: int, seed: int, say: Say) -> Parts:
     """A simulated ward, read as any extract; a quarter of its patients are kept to be judged on."""
     events = read_events(simulate(stays, seed=seed))
-    return split_parts(events, Task.load("in_hospital_mortality"), seed, say)
+    say(told(events))
+    return split_parts(events, Task.load("in_hospital_mortality"), seed)
 
 
-def split_parts(events: Events, task: Task, seed: int, say: Say, *, test: float = 0.25) -> Parts:
+def split_parts(events: Events, task: Task, seed: int, *, test: float = 0.25) -> Parts:
     """One extract, in two parts by patient."""
-    say(f"{events!r}\n{events.ledger}")
     learn, judged = split_patients(select(events, task), [1 - test, test], seed=seed)
     return Parts(learn, judged, events)
 
@@ -64,14 +73,22 @@ def _read_set(folder: Path, name: str, say: Say) -> Events:
     for data in (folder / f"set-{name}.tar.gz", folder / f"set-{name}.zip", folder / f"set-{name}"):
         if data.exists():
             events = read_events(data, source="physionet2012", outcomes=folder / f"Outcomes-{name}.txt")
-            say(f"{events!r}\n{events.ledger}")
+            say(told(events))
             return events
     fix = "Fetch the sets from PhysioNet and pass their folder with --data."
     raise InputError(f"set-{name} as .tar.gz, .zip or folder", "none of them", fix, where=folder.name)
 
 
+def check_binary(task: Task) -> None:
+    """Refused: a task whose answer is not one risk a stay; Python's estimators and metrics of its kind take it."""
+    if task.kind != "binary":
+        fix = "Use the estimator and the metrics of that kind in Python; score takes it as it is."
+        raise TaskError("a task of the kind binary", task.kind, fix, where=f"task {task.name}")
+
+
 def fit(parts: Parts, *, seed: int, progress: bool) -> GRUClassifier:
     """A model trained, tuned and calibrated on three parts of the patients to learn from."""
+    check_binary(parts.learn.task)
     train, tune, calibrate = split_patients(parts.learn, LEARN_PARTS, seed=seed)
     return GRUClassifier(seed=seed).fit(train, tune, progress=progress).calibrate(calibrate)
 

@@ -15,14 +15,15 @@ ROOT = Path(clinicalgru.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "disclosure": {"errors"},
-    "data": {"errors", "disclosure"},
-    "evaluate": {"errors", "disclosure"},
-    "model": {"errors", "disclosure", "data", "evaluate"},
-    "explain": {"errors", "disclosure", "data", "model"},
-    "serve": {"errors", "disclosure", "data", "model", "evaluate"},
-    "view": {"errors", "disclosure", "data", "evaluate", "explain"},
-    "workflow": {"errors", "disclosure", "data", "evaluate", "model", "explain", "serve", "view"},
-    "cli": {"errors", "disclosure", "data", "evaluate", "model", "explain", "serve", "view", "workflow"},
+    "markup": set(),
+    "data": {"errors", "disclosure", "markup"},
+    "evaluate": {"errors", "disclosure", "markup"},
+    "model": {"errors", "disclosure", "markup", "data", "evaluate"},
+    "explain": {"errors", "disclosure", "markup", "data", "evaluate", "model"},
+    "serve": {"errors", "disclosure", "markup", "data", "model", "evaluate"},
+    "view": {"errors", "disclosure", "markup", "data", "evaluate", "explain"},
+    "workflow": {"errors", "disclosure", "markup", "data", "evaluate", "model", "explain", "serve", "view"},
+    "cli": {"errors", "disclosure", "markup", "data", "evaluate", "model", "explain", "serve", "view", "workflow"},
 }
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 

@@ -41,7 +41,7 @@ def test_the_help_of_each_command_shows_an_example(capsys, command):
 
 def test_check_prints_a_ledger_that_balances(capsys, extract):
     arguments = ("check", extract / "measurements.parquet", "--stays", extract / "stays.parquet")
-    code, out, _ = run(capsys, *arguments, "--json")
+    code, out, _ = run(capsys, *arguments, "--json", "--exact")
     ledger = json.loads(out)["ledger"]
     assert code == 0
     rejected = sum(rows for what, rows in ledger.items() if what.startswith("rejected"))
@@ -49,9 +49,28 @@ def test_check_prints_a_ledger_that_balances(capsys, extract):
     assert "rows in" in run(capsys, *arguments)[1]
 
 
+def test_small_counts_are_withheld_unless_asked_for(capsys, tmp_path):
+    """Of 40 stays, 3 have a lactate and 38 a heart rate: neither count is told, nor what would give it away."""
+    rows = [(f"{i}", 0.0, "heart_rate", 80.0) for i in range(38)] + [
+        (f"{i}", 1.0, "temperature", 37.0) for i in range(40)
+    ]
+    rows += [(f"{i}", 2.0, "lactate", 1.5) for i in range(3)] + [("1", 3.0, "heart_rate", 9e9)]
+    pd.DataFrame(rows, columns=["patient_id", "time", "variable", "value"]).to_csv(tmp_path / "a.csv", index=False)
+    shown = json.loads(run(capsys, "check", tmp_path / "a.csv", "--json")[1])
+    assert [row["stays"] for row in shown["variables"]] == [None, None, 40]
+    assert [row["measurements"] for row in shown["variables"]] == [None, None, 40]
+    assert shown["ledger"]["rejected: implausible"] is shown["ledger"]["used"] is None
+    text = run(capsys, "check", tmp_path / "a.csv")[1]
+    assert "implausible heart_rate: withheld, first at a.csv, row 83" in text
+    assert not re.search(r"\b(3|38|1|81)\b(?!0)", text.replace("row 83", ""))
+    exact = json.loads(run(capsys, "check", tmp_path / "a.csv", "--json", "--exact")[1])
+    assert [row["stays"] for row in exact["variables"]] == [38, 3, 40]
+    assert "implausible heart_rate: 1, first" in run(capsys, "check", tmp_path / "a.csv", "--exact")[1]
+
+
 def test_the_command_line_scores_as_python_does(capsys, extract, bundle, tmp_path, fitted, ward):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
-    code, out, _ = run(capsys, "score", bundle, *files, "--out", tmp_path / "scores", "--json")
+    code, out, _ = run(capsys, "score", bundle, *files, "--out", tmp_path / "scores", "--json", "--exact")
     assert code == 0
     table = pd.read_parquet(tmp_path / "scores" / "scores.parquet")
     expected = cg.score(fitted, ward.measurements, stays=ward.stays)

@@ -1,4 +1,4 @@
-"""A task held against events: the moment it counts from, the stays it asks about, and what happened to them."""
+"""A task held against events: the moment it counts from, the stays it asks about, and what was known of them."""
 
 from __future__ import annotations
 
@@ -85,53 +85,6 @@ def _check_variable(events: Events, name: str, *, where: str) -> None:
     if name not in names:
         fix = "Name one of them, or leave the condition out."
         raise TaskError(f"a variable among {', '.join(names) or 'none'}", name, fix, where=where)
-
-
-def outcomes(events: Events, task: Task, times: Clock) -> tuple[np.ndarray, list[Step]]:
-    """(stay,) 0, 1 or NaN (not known), and the steps that leave out stays in which it came too early.
-
-    An outcome that happened at a time not recorded is unknown. One at the very prediction time has happened already.
-    Refused: columns that the events do not have, an outcome that is neither 0 nor 1.
-    """
-    flag = _flag(events, task)
-    if not task.outcome_time:
-        return flag, []
-    since = _happened(events, task, times) - (times.anchor - times.origin) / HOUR - task.window_hours[1]
-    happened = flag == 1
-    last = task.gap_hours + (np.inf if task.horizon_hours is None else task.horizon_hours)
-    outcome = np.where(happened & (since > last), 0.0, flag)
-    outcome[happened & np.isnan(since)] = np.nan
-    early = [("outcome had not happened already", ~(happened & (since <= 0)))]
-    if task.gap_hours > 0:
-        in_gap = happened & (since > 0) & (since <= task.gap_hours)
-        early.append((f"outcome not within the gap of {task.gap_hours:g} hours", ~in_gap))
-    return outcome, early
-
-
-def _flag(events: Events, task: Task) -> np.ndarray:
-    where = f"task {task.name}, outcome"
-    _check_column(events, task.outcome, events.outcomes, where=where)
-    value = events.stays[task.outcome].to_numpy(dtype=float)
-    if task.outcome_above is not None:
-        return np.where(np.isnan(value), np.nan, (value > task.outcome_above).astype(float))
-    other = int((~np.isnan(value) & (value != 0) & (value != 1)).sum())
-    if other:
-        raise TaskError(f"{task.outcome} of 0 or 1", f"{other:,} others", "Set outcome_above in the task.", where=where)
-    return value
-
-
-def _happened(events: Events, task: Task, times: Clock) -> np.ndarray:
-    """(stay,) hours since the stay's start at which the outcome came; NaN where not recorded."""
-    if task.outcome_time == "end":
-        return np.where(np.isinf(times.end), np.nan, times.end - times.origin) / HOUR
-    _check_column(events, task.outcome_time, events.outcomes, where=f"task {task.name}, outcome_time")
-    return events.stays[task.outcome_time].to_numpy(dtype=float)
-
-
-def _check_column(events: Events, name: str, have: tuple[str, ...], *, where: str) -> None:
-    if name not in have:
-        came, fix = f"outcomes: {', '.join(have) or 'none'}", "Pass outcomes= to read_events, or correct the task."
-        raise TaskError(f"the outcome {name}", came, fix, where=where)
 
 
 def asked(events: Events, task: Task, times: Clock, whole: Sequences) -> list[Step]:
@@ -222,10 +175,23 @@ def _meant(events: Events, condition: Condition, where: str) -> list[object]:
 
 
 def seen(available: np.ndarray, stay: np.ndarray, times: Clock, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Hours since the anchor of each event, and whether it became known within the window."""
+    """Hours since the anchor of each event, and whether it became known within the window.
+
+    What is asked after each step is asked until the stay ends.
+    """
     since = available - times.anchor[stay]
     low, high = (round(hours * HOUR) for hours in task.window_hours)
-    return since / HOUR, (since >= low) & (since <= high) & times.reached[stay]
+    inside = (since >= low) & (since <= high) & times.reached[stay]
+    return since / HOUR, inside & (available <= times.end[stay]) if task.every_step else inside
+
+
+def looked_at(times: Clock, task: Task) -> np.ndarray:
+    """(stay,) hours since the anchor at which each stay is looked at: the window's end, or an earlier end of the stay
+    where the task asks after each step."""
+    end = task.window_hours[1]
+    if not task.every_step:
+        return np.full(len(times.anchor), end)
+    return np.clip((times.end - times.anchor) / HOUR, task.window_hours[0], end)
 
 
 def coded_seen(coded: pa.Table, times: Clock, task: Task) -> dict[str, np.ndarray]:

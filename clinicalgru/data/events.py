@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from clinicalgru.data.ledger import Ledger
 from clinicalgru.data.variables import Variable
+from clinicalgru.disclosure import SMALLEST_CELL, nested, said
+from clinicalgru.markup import brief
 
 HOUR = 3_600_000_000  # microseconds
 IMPLAUSIBLE = pa.schema(
@@ -92,6 +94,18 @@ class Events:
 
     def _clock(self, microseconds: np.ndarray) -> np.ndarray:
         return microseconds.view("datetime64[us]") if self.dated else microseconds.view("timedelta64[us]")
+
+    def _repr_html_(self) -> str:
+        smallest = 0 if self.simulated else SMALLEST_CELL
+        facts = {
+            "source": self.source,
+            "stays": said(*nested([len(self.stays)], smallest=smallest)),
+            "measurements": f"{self.facts.num_rows:,} of {len(self.variables)} variables",
+            "coded events": f"{self.coded.num_rows:,} of {len(self.vocabulary)} codes",
+            "descriptors": ", ".join(variable.label for variable in self.statics) or "none",
+            "outcomes": ", ".join(self.outcomes) or "none",
+        }
+        return brief("Events", facts, self.ledger.as_html(smallest_cell=smallest))
 
     def __repr__(self) -> str:
         return (

@@ -11,23 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from clinicalgru.data.cohort import NO_TIME, Clock, Step, asked, check_names, clock, coded_seen, outcomes, seen
+from clinicalgru.data.cohort import NO_TIME, Clock, Step, asked, check_names, clock, coded_seen, looked_at, seen
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.mapped import InMemory, OnDisk
+from clinicalgru.data.outcome import outcomes, recorded, unknown
 from clinicalgru.data.sequences import FACT_KINDS, Sequences
 from clinicalgru.data.stored import open_sequences, save_sequences
 from clinicalgru.data.task import Task
 from clinicalgru.errors import ArgumentError, TaskError
 
 
-def select(events: Events, task: Task, *, every_stay: bool = False, folder: str | Path | None = None) -> Sequences:
+def select(
+    events: Events, task: Task, *, every_stay: bool = False, codes: bool = False, folder: str | Path | None = None
+) -> Sequences:
     """What was known of each stay at the task's prediction time.
 
     A fact is seen when it became known (`available_at`, else `time`) within the window, both ends included. Left out,
     and counted in `flow`: stays in which the anchor never came, that do not meet the task's conditions, that ended
     before the prediction, whose outcome is not recorded or came too early, or with nothing measured in the window. With
     `every_stay` (for scoring) all stays stay in, conditions and outcomes or not. With `folder`, the measurements are
-    written there and stay there, memory-mapped, for cohorts larger than memory; `Sequences.open` finds them again.
+    written there and stay there, memory-mapped, for cohorts larger than memory; `Sequences.open` finds them again. With
+    `codes`, for a model that looks at coded events, a stay of which none but those is known is one to learn from too.
 
     Refused: a column or variable that the events do not have, with those they have; an outcome that is neither 0 nor 1;
     a task that leaves no stay.
@@ -43,20 +47,27 @@ def select(events: Events, task: Task, *, every_stay: bool = False, folder: str 
     if not every_stay:
         check_names(events, task)
     times = clock(events, task)
-    outcome, early = np.full(len(events.stays), np.nan), list[Step]()
-    if not every_stay or {task.outcome, task.outcome_time} <= {*events.outcomes, "end", ""}:
+    outcome, early = unknown(len(events.stays), task), list[Step]()
+    if not every_stay or {*task.outcomes, task.outcome_time} <= {*events.outcomes, "end", ""}:
         outcome, early = outcomes(events, task, times)
     with room_for(folder) as room:
         whole = _whole(events, task, times, outcome, room=room)
-        steps = [] if every_stay else _steps(events, task, times, whole, early)
+        steps = [] if every_stay else _steps(events, task, times, whole, early, codes=codes)
         return _eligible(whole, steps, folder=folder)
 
 
-def _steps(events: Events, task: Task, times: Clock, whole: Sequences, early: Sequence[Step]) -> list[Step]:
+def _steps(
+    events: Events, task: Task, times: Clock, whole: Sequences, early: Sequence[Step], *, codes: bool
+) -> list[Step]:
     """What is asked of a stay, in order."""
     steps = asked(events, task, times, whole)
-    steps.append(("still in the stay at the prediction", times.end >= times.anchor + _after(task)))
-    steps += [(f"outcome recorded ({task.outcome})", ~np.isnan(whole.outcome)), *early]
+    if not task.every_step:
+        steps.append(("still in the stay at the prediction", times.end >= times.anchor + _after(task)))
+    if task.outcomes:
+        steps += [(f"outcome recorded ({task.outcome_words})", recorded(whole.outcome, task)), *early]
+    if codes:
+        something = (whole.counts > 0) | (np.diff(whole.code_starts) > 0)
+        return [*steps, ("something measured or coded in the window", something)]
     return [*steps, ("something measured in the window", whole.counts > 0)]
 
 
@@ -64,7 +75,8 @@ def _whole(events: Events, task: Task, times: Clock, outcome: np.ndarray, *, roo
     """All stays, whoever they are, with what was seen of them."""
     stays = events.stays
     static = [stays[variable.name].to_numpy(dtype=np.float32) for variable in events.statics]
-    predicted_at = np.where(times.reached, times.anchor + _after(task), NO_TIME)
+    looked = looked_at(times, task)
+    predicted_at = np.where(times.reached, times.anchor + np.round(looked * HOUR).astype(np.int64), NO_TIME)
     arrays: dict[str, Any] = _facts(events, times, task, room) | coded_seen(events.coded, times, task)
     return Sequences(
         variables=events.variables,
@@ -75,7 +87,7 @@ def _whole(events: Events, task: Task, times: Clock, outcome: np.ndarray, *, roo
         stay=stays["stay_id"].to_numpy(dtype=object),
         static=np.stack(static, axis=1) if static else np.zeros((len(stays), 0), dtype=np.float32),
         outcome=outcome,
-        end_hours=np.full(len(stays), task.window_hours[1]),
+        end_hours=looked,
         predicted_at=predicted_at if events.dated else np.zeros(len(stays), dtype=np.int64),
         dated=events.dated,
         source=events.source,

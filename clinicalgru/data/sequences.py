@@ -14,7 +14,9 @@ import pandas as pd
 
 from clinicalgru.data.task import Task
 from clinicalgru.data.variables import Variable
+from clinicalgru.disclosure import SMALLEST_CELL, nested, said, suppress_flow
 from clinicalgru.errors import ArgumentError, VariableMismatch
+from clinicalgru.markup import brief, table
 
 BY_STAY = ("patient", "stay", "static", "outcome", "end_hours", "predicted_at")
 BY_FACT = ("hours", "delay", "variable", "value")
@@ -164,13 +166,24 @@ class Sequences:
         by_fact = {name: getattr(self, name)[keep] for name in BY_FACT}
         return replace(self, starts=kept, **by_fact, _pages=None)
 
+    @property
+    def stay_of_code(self) -> np.ndarray:
+        """(coded event,) position of the stay each coded event belongs to."""
+        return np.repeat(np.arange(len(self)), np.diff(self.code_starts))
+
+    def without_coded(self, keep: np.ndarray) -> Sequences:
+        """The same stays with only the coded events where `keep` (coded event,) is True."""
+        kept = np.concatenate([[0], np.cumsum(keep)])[self.code_starts]
+        return replace(self, code_starts=kept, **{name: getattr(self, name)[keep] for name in CODE_KINDS})
+
     def until(self, hours: np.ndarray) -> Sequences:
         """The one stay as it was known at each of these hours: (len(hours),) prefixes of it."""
         prefixes = self[np.zeros(len(hours), dtype=int)]
         seen = prefixes.hours <= hours[prefixes.stay_of_fact]
         later = (np.asarray(hours) - prefixes.end_hours) * 3.6e9
         at = prefixes.predicted_at + later.astype(np.int64) if self.dated else prefixes.predicted_at
-        return replace(prefixes, end_hours=np.asarray(hours, dtype=float), predicted_at=at).without_facts(seen)
+        prefixes = replace(prefixes, end_hours=np.asarray(hours, dtype=float), predicted_at=at).without_facts(seen)
+        return prefixes.without_coded(prefixes.code_hours <= prefixes.end_hours[prefixes.stay_of_code])
 
     def with_variables(self, variables: Sequence[Variable]) -> Sequences:
         """The same stays seen through these variables: others are left out, absent ones were never measured.
@@ -244,6 +257,22 @@ class Sequences:
         hours[stay, step] = self.hours
         values[stay, step, self.variable] = self.value
         return values, hours
+
+    def _repr_html_(self) -> str:
+        smallest = 0 if self.simulated else SMALLEST_CELL
+        happened = int((self.outcome == 1).sum())
+        stays, events = nested([len(self), happened], smallest=smallest)
+        facts = {
+            "task": self.task.title or self.task.name,
+            "source": self.source,
+            "stays": said(stays),
+            "outcome": f"{self.task.outcome}, {said(events)} of 1",
+            "measurements": f"{len(self.value):,} of {len(self.variables)} variables",
+        }
+        steps = suppress_flow(self.flow, within=[stays] if stays is not None else [], smallest=smallest)
+        rows = [[step, said(left)] for step, left in steps]
+        flow = [table("Who is left after each step", ("Step", "Stays"), rows)] if rows else []
+        return brief("Sequences", facts, *flow)
 
     def __repr__(self) -> str:
         return f"Sequences({len(self):,} stays, {len(self.hours):,} measurements, {len(self.variables)} variables)"

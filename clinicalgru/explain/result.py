@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from clinicalgru.data.variables import Variable
+from clinicalgru.markup import brief, table
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Contributions of every measurement to the risk of one stay, in log-odds.
+    """Contributions of every measurement to the risk of one stay, in log-odds; of a regression, to the number itself.
 
     stay_label        what to call the stay; no identifier unless it was asked for
     variables         variables and static descriptors of the model
@@ -20,6 +21,9 @@ class Explanation:
     measurements      hours, variable, value (own unit), by_value, by_measured, by_timing, contribution
     static            name, value (a category as its level), contribution
     completeness_gap  logit(risk) - logit(baseline) - sum of all contributions
+    codes             hours, code, contribution: coded events that the model looks at
+    about             which answer of several this is: "class 2", "within 720 hours"; empty where there is one
+    scale             what contributions are in: "log-odds", or "outcome": then risk and baseline are in its unit
     course            hours, risk from what was known up to then
     attention         hours, weight
     model             provenance: trained_on, task, outcome, simulated, ...
@@ -35,18 +39,43 @@ class Explanation:
     course: pd.DataFrame
     attention: pd.DataFrame
     model: Mapping[str, str]
+    codes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"hours": [], "code": [], "contribution": []}))
+    about: str = ""
+    scale: str = "log-odds"
 
     def by_variable(self) -> pd.DataFrame:
-        """Contributions summed over each variable's measurements, and of each descriptor, strongest first."""
+        """Contributions summed over each variable's measurements, each descriptor and each code, strongest first."""
         static = self.static.rename(columns={"name": "variable"})
-        both = pd.concat([frame[["variable", "contribution"]] for frame in (self.measurements, static)])
+        codes = self.codes.rename(columns={"code": "variable"})
+        frames = [frame for frame in (self.measurements, static, codes) if len(frame)]
+        both = pd.concat([frame[["variable", "contribution"]] for frame in frames])
         both = both.groupby("variable", as_index=False).sum()
         return both.sort_values("contribution", key=abs, ascending=False, kind="stable", ignore_index=True)
 
+    @property
+    def _name(self) -> str:
+        name = "risk" if self.scale == "log-odds" else "expected outcome"
+        return f"{name}, {self.about}" if self.about else name
+
+    def _told(self, number: float) -> str:
+        return f"{number:.1%}" if self.scale == "log-odds" else f"{number:.4g}"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            self._name: self._told(self.risk),
+            "with nothing measured": self._told(self.baseline),
+            "completeness gap": f"{self.completeness_gap:+.5f} in {self.scale}",
+        }
+        label = {variable.name: variable.label for variable in self.variables}
+        strongest = self.by_variable().head(10).itertuples()
+        rows = [[label.get(str(row.variable), str(row.variable)), f"{row.contribution:+.3f}"] for row in strongest]
+        shown = table(f"What moved it most, in {self.scale}", ("Variable", "Effect"), rows)
+        return brief(f"Explanation: {self.stay_label}", facts, shown)
+
     def __str__(self) -> str:
         lines = [
-            f"{self.stay_label}: risk {self.risk:.3f}, with nothing measured {self.baseline:.3f} "
-            f"(completeness gap {self.completeness_gap:+.5f} in log-odds)"
+            f"{self.stay_label}: {self._name} {self.risk:.3f}, with nothing measured {self.baseline:.3f} "
+            f"(completeness gap {self.completeness_gap:+.5f} in {self.scale})"
         ]
         lines += [f"  {row.variable:<28}{row.contribution:+8.3f}" for row in self.by_variable().head(10).itertuples()]
         return "\n".join(lines)

@@ -17,7 +17,8 @@ class SummaryBaseline:
     """A scikit-learn classifier on what was observed of each stay, summarised by variable, with the static descriptors.
 
     kind  "logistic regression": medians for what is missing, missingness indicators, standard scores, L2;
-          "boosted trees": HistGradientBoosting, missing values as they are, early stopping on a part of the stays
+          "boosted trees": HistGradientBoosting, missing values as they are. Its settings were chosen by cross-validation
+          inside PhysioNet 2012 set a: 300 small trees, each split choosing among a tenth of the features, were best
 
     >>> SummaryBaseline("boosted trees").kind
     'boosted trees'
@@ -63,14 +64,12 @@ def _boosted_trees(seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(
-        learning_rate=0.04,
-        max_iter=400,
+        learning_rate=0.03,
+        max_iter=300,
         max_leaf_nodes=15,
         min_samples_leaf=30,
         l2_regularization=5.0,
-        max_features=0.3,
-        early_stopping=True,
-        validation_fraction=0.15,
-        n_iter_no_change=30,
+        max_features=0.1,
+        early_stopping=False,
         random_state=seed,
     )

@@ -7,6 +7,7 @@ DIFF: DESIGN speaks of padded tensors. Here the steps of all stays stand below e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +35,11 @@ class Batch:
     point_stay   (point,)        which stay of the batch
     point_hours  (point,)        hours since the anchor of the prediction
     summaries    (point, variable x summary)  of what was known at the point; NaN = not measured
-    every_step   the points are the rows; else they are the stays, at their ends
+    point_number (point,)        which of the points of its stay it is, from 0
+    every_step   the points are the rows with measurements; else they are the stays, at their ends
+    code         (coded event,)   which code of the vocabulary; none where coded events are not looked at
+    code_row     (coded event,)   the row at which it became known
+    code_new     (coded event,)   1 where the stay had no such code before, else 0
     """
 
     value: Tensor
@@ -51,12 +56,35 @@ class Batch:
     point_stay: Tensor
     point_hours: Tensor
     summaries: Tensor
+    point_number: Tensor
     every_step: bool
+    code: Tensor
+    code_row: Tensor
+    code_new: Tensor
 
     @property
     def step(self) -> Tensor:
         """(row,) which step of its stay each row is."""
         return torch.repeat_interleave(torch.tensor(self.sizes, dtype=torch.long))
+
+    @property
+    def since(self) -> Tensor:
+        """(row,) hours since the step before; 0 at the first step of a stay."""
+        first = sum(self.sizes[:1])
+        before = torch.arange(first, len(self.hours)) - torch.repeat_interleave(
+            torch.tensor(self.sizes[:-1], dtype=torch.long), torch.tensor(self.sizes[1:], dtype=torch.long)
+        )
+        return torch.cat([self.hours.new_zeros(first), self.hours[first:] - self.hours[before]])
+
+    def row_of(self, stay: Tensor, step: Tensor) -> Tensor:
+        """The rows of these steps of these stays; both of one shape, of steps that there are."""
+        sizes = torch.tensor(self.sizes, dtype=torch.long)
+        return (sizes.cumsum(0) - sizes)[step] + stay
+
+    def mirror(self) -> Tensor:
+        """(row,) the row as far from the end of its stay as this one is from the start."""
+        steps = torch.bincount(self.stay, minlength=len(self.order))
+        return self.row_of(self.stay, steps[self.stay] - 1 - self.step)
 
     def grid(self) -> tuple[Tensor, Tensor]:
         """(stay, step) the row of each step, -1 where there is none; and whether there is one."""
@@ -66,30 +94,32 @@ class Batch:
         return torch.where(valid, sizes.cumsum(0) - sizes + stay, -1), valid
 
 
-def collate(sequences: Sequences, *, every_step: bool = False) -> Batch:
-    """A batch of these stays, with a prediction at the end of each, or after each step.
+def collate(sequences: Sequences, *, every_step: bool = False, codes: bool = False) -> Batch:
+    """A batch of these stays, with a prediction at the end of each, or after each hour with measurements.
+
+    codes  the steps are the distinct hours of measurements and coded events together, not of measurements alone
 
     Source: gaps as in Che et al. 2018, Eq. 2, in hours and without a loop over steps.
     """
-    order = np.argsort(-sequences.steps, kind="stable")
+    order = np.argsort(-_rows(sequences, codes=codes).steps, kind="stable")
     sequences = sequences[order]
-    steps, variables = sequences.steps, len(sequences.variables)
+    found, variables = _rows(sequences, codes=codes), len(sequences.variables)
+    steps, stay, hours = found.steps, found.stay, found.hours
     begins = np.cumsum(steps) - steps
-    rows, facts = int(steps.sum()), len(sequences.value)
-    row_of_fact = np.cumsum(sequences.new_step) - 1
+    rows, facts = len(hours), len(sequences.value)
     here = np.full((rows, variables), -1, dtype=np.int64)  # the fact that arrived at this row
-    here[row_of_fact, sequences.variable] = np.arange(facts)
+    here[found.of_fact, sequences.variable] = np.arange(facts)
     carried = np.maximum.accumulate(here, axis=0) if rows else here
-    stay = np.repeat(np.arange(len(steps)), steps)
     carried[carried < sequences.starts[stay][:, None]] = facts  # the last fact of the stay before is not ours
-    hours = sequences.hours[sequences.new_step]
     place, sizes = _time_major(steps, begins)
     by_time = np.empty(rows, dtype=np.int64)
     by_time[place] = np.arange(rows)
     gaps = _gaps(sequences, carried, hours, begins[stay], stay)
-    carried, hours, stay = carried[by_time], hours[by_time], stay[by_time]
+    measured = np.zeros(rows, dtype=bool)
+    measured[found.of_fact] = True
+    carried, hours, stay, measured = carried[by_time], hours[by_time], stay[by_time], measured[by_time]
     last_row = np.where(steps > 0, place[begins + steps - 1] if rows else -1, -1)
-    point_row, point_stay, looked = np.arange(rows), stay, hours
+    point_row, point_stay, looked = np.flatnonzero(measured), stay[measured], hours[measured]
     if not every_step:
         point_row, point_stay, looked = last_row, np.arange(len(steps)), sequences.end_hours
     seen = np.vstack([carried, np.full((1, variables), facts)])  # at row -1, nothing
@@ -108,8 +138,56 @@ def collate(sequences: Sequences, *, every_step: bool = False) -> Batch:
         point_stay=torch.from_numpy(point_stay),
         point_hours=torch.from_numpy(looked),
         summaries=torch.from_numpy(summaries_at(sequences, seen[point_row], looked)),
+        point_number=torch.from_numpy(_rank(point_stay)),
         every_step=every_step,
+        code=torch.from_numpy(found.code),
+        code_row=torch.from_numpy(place[found.of_code]),
+        code_new=torch.from_numpy(_first(found.stay[found.of_code], found.code)),
     )
+
+
+class _Rows(NamedTuple):
+    """The distinct hours of the stays, stay after stay; and the row of each measurement and coded event."""
+
+    steps: np.ndarray  # (stay,) how many
+    stay: np.ndarray  # (row,)
+    hours: np.ndarray  # (row,)
+    of_fact: np.ndarray  # (fact,)
+    of_code: np.ndarray  # (coded event,) none where they are not looked at
+    code: np.ndarray  # (coded event,)
+
+
+def _rows(sequences: Sequences, *, codes: bool) -> _Rows:
+    stay_of_fact, facts = sequences.stay_of_fact, len(sequences.hours)
+    if not codes:
+        new, none = sequences.new_step, np.empty(0, dtype=np.int64)
+        return _Rows(sequences.steps, stay_of_fact[new], sequences.hours[new], np.cumsum(new) - 1, none, none)
+    stay = np.concatenate([stay_of_fact, sequences.stay_of_code])
+    hours = np.concatenate([sequences.hours, sequences.code_hours])
+    order = np.lexsort((hours, stay))
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (np.diff(hours[order]) != 0) | (np.diff(stay[order]) != 0)
+    row = np.empty(len(order), dtype=np.int64)
+    row[order] = np.cumsum(new) - 1
+    stay, hours = stay[order][new], hours[order][new]
+    steps = np.bincount(stay, minlength=len(sequences))
+    return _Rows(steps, stay, hours, row[:facts], row[facts:], sequences.code.astype(np.int64))
+
+
+def _first(stay: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """(coded event,) 1 where a stay's code comes for the first time; the events of a stay ascend in time."""
+    new = np.zeros(len(code), dtype=np.float32)
+    new[np.unique(np.stack([stay, code]), axis=1, return_index=True)[1]] = 1
+    return new
+
+
+def _rank(stay: np.ndarray) -> np.ndarray:
+    """Which of the entries of its stay each entry is, from 0."""
+    order = np.argsort(stay, kind="stable")
+    rank = np.empty(len(stay), dtype=np.int64)
+    ordered = stay[order]
+    rank[order] = np.arange(len(stay)) - np.searchsorted(ordered, ordered)
+    return rank
 
 
 def _time_major(steps: np.ndarray, begins: np.ndarray) -> tuple[np.ndarray, list[int]]:

@@ -1,4 +1,4 @@
-"""The layers of the network: scaling by quantiles, decay, attention, number embedding, and many members in one."""
+"""The layers of the network: scaling by quantiles, decay, embeddings of numbers and codes, and many members in one."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Decay(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, diagonal: bool = False, start: float = 0.01) -> None:
         super().__init__()
         shape = (outputs,) if diagonal else (outputs, inputs)
-        raw = math.log(math.expm1(start if diagonal else start / inputs))
+        raw = math.log(math.expm1(start if diagonal else start / max(inputs, 1)))
         self.raw = nn.Parameter(torch.full(shape, raw) + 0.1 * torch.randn(shape))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.diagonal = diagonal
@@ -93,38 +93,6 @@ class Decay(nn.Module):
         weight = F.softplus(self.raw)
         speed = gap_hours * weight + self.bias if self.diagonal else F.linear(gap_hours, weight, self.bias)
         return torch.exp(-speed.clamp(0, SMALLEST_DECAY))
-
-
-class Attention(nn.Module):
-    """Additive attention of each point over the steps of its stay up to it, with a learned preference for recent hours.
-
-    Source: Bahdanau et al. 2015. DIFF: hours before the end, times a learned rate at or above zero, are subtracted from
-    the score, so that attention knows real time.
-    """
-
-    def __init__(self, hidden: int, size: int = 32) -> None:
-        super().__init__()
-        self.inner = nn.Linear(hidden, size)
-        self.outer = nn.Linear(size, 1, bias=False)
-        self.rate = nn.Parameter(torch.tensor(-4.0))
-
-    def forward(self, states: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Context (point, hidden), and weights (stay, point, step) that sum to 1 up to the point and are 0 after it.
-
-        states (row, hidden). A stay without steps has weights and context of 0. What is common to all steps of a stay
-        leaves no trace in its weights, so that the hours may be counted from any moment: from the point, or the end.
-        """
-        rows, valid = batch.grid()
-        padded = torch.cat([states, states.new_zeros(1, states.shape[1])])[rows]
-        hours = torch.cat([batch.hours, batch.hours.new_zeros(1)])[rows]
-        score = self.outer(torch.tanh(self.inner(padded))).squeeze(2) + F.softplus(self.rate) * (hours - hours[:, :1])
-        seen = valid[:, None, :]
-        if batch.every_step:
-            seen = seen & valid.new_ones(valid.shape[1], valid.shape[1]).tril()
-        weight = torch.softmax(score[:, None, :].masked_fill(~seen, -1e30), dim=2) * seen
-        context = torch.bmm(weight, padded)
-        point = batch.step if batch.every_step else torch.zeros_like(batch.point_stay)
-        return context[batch.point_stay, point], weight
 
 
 class NumberEmbedding(nn.Module):
@@ -150,6 +118,53 @@ class NumberEmbedding(nn.Module):
         bins = ((scores[..., None] - low) / (high - low)).clamp(0, 1)
         embedded = scores[..., None] * self.line + torch.einsum("sfb,fbe->sfe", bins, self.bent)
         return (known[..., None] * embedded + (1 - known[..., None]) * self.unknown).flatten(1)
+
+
+class VariableEmbedding(nn.Module):
+    """Each variable as a few numbers of its own, made of its value, whether it is new, and its gap, before any mixing.
+
+    Source: Gorishniy et al. 2022 for the value. DIFF: mask and logarithm of the gap enter the same embedding.
+    """
+
+    def __init__(self, variables: int, *, size: int = 4) -> None:
+        super().__init__()
+        self.width = variables * size
+        self.value = NumberEmbedding(variables, size=size)
+        self.beside = nn.Parameter(torch.randn(3, variables, size) / math.sqrt(size))  # new, log gap, constant
+
+    def forward(self, scores: Tensor, observed: Tensor, gap_hours: Tensor) -> Tensor:
+        """scores, observed, gap_hours (row, variable) -> (row, variable x size)."""
+        new, gap, constant = self.beside
+        beside = observed[..., None] * new + torch.log1p(gap_hours)[..., None] * gap + constant
+        return F.relu(self.value(scores, torch.ones_like(scores)) + beside.flatten(1))
+
+
+class CodeBag(nn.Module):
+    """The coded events of each step as one vector: the sum of their embeddings; a step without any has 0.
+
+    >>> CodeBag(7).width
+    32
+    """
+
+    def __init__(self, codes: int, *, size: int = 32) -> None:
+        super().__init__()
+        self.width = size
+        self.table = nn.Parameter(torch.randn(codes, size) / math.sqrt(size))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(row, size)."""
+        return self.table.new_zeros(len(batch.hours), self.width).index_add(0, batch.code_row, self.table[batch.code])
+
+    def so_far(self, batch: Batch) -> Tensor:
+        """(point, size) the sum over the codes that the stay has had up to the point, each counted once."""
+        new = batch.code_new[:, None] * self.table[batch.code]
+        rows, valid = batch.grid()
+        bag = self.table.new_zeros(len(batch.hours) + 1, self.width).index_add(0, batch.code_row, new)
+        known = bag[rows].cumsum(dim=1)  # row -1 is the one added: empty
+        step = (
+            batch.step[batch.point_row] if batch.every_step else valid.sum(dim=1).sub(1).clamp_min(0)[batch.point_stay]
+        )
+        return known[batch.point_stay, step]
 
 
 class Members(nn.Module):

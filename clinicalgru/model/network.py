@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.variables import Variable
-from clinicalgru.model.batch import Batch
+from clinicalgru.model.attention import Attended, attended, attention
+from clinicalgru.model.batch import Batch, collate
+from clinicalgru.model.codes import known_codes
 from clinicalgru.model.encoder import Encoder
 from clinicalgru.model.inputs import Inputs, Scales
-from clinicalgru.model.layers import Attention, Members, NumberEmbedding
+from clinicalgru.model.layers import CodeBag, Members, NumberEmbedding
+from clinicalgru.model.shape import Shape
 from clinicalgru.model.summaries import SUMMARIES
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The sizes of a network, as they stand in a manifest."""
-
-    variables: int
-    statics: tuple[int, ...]  # levels of each static descriptor; 0 = a number
-    outputs: int = 1  # numbers that the head asks for at each point
-    hidden_size: int = 64
-    readout_size: int = 128
-    members: int = 16
-    dropout: float = 0.2
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"statics": list(self.statics)}
 
 
 class ClinicalGRU(nn.Module):
@@ -37,8 +22,8 @@ class ClinicalGRU(nn.Module):
     and what was not.
 
     The states of the encoder up to the point, through attention with a preference for recent hours; the state at the
-    point; the static descriptors; and the embedded per-variable summaries up to the point go into a readout of many
-    members. Nothing that follows a point can change what is read there.
+    point; the static descriptors; the embedded per-variable summaries, and the codes, up to the point go into a readout
+    of many members. Nothing that follows a point can change what is read there.
 
     Source: Cho et al. 2014; Che et al. 2018; Gorishniy et al. 2022, 2024. DIFF: no statistic of a batch enters.
     """
@@ -48,26 +33,45 @@ class ClinicalGRU(nn.Module):
         self.shape = shape
         features = shape.variables * len(SUMMARIES)
         self.scales = Scales(shape.variables, shape.statics)
-        self.encoder = Encoder(shape.variables, shape.hidden_size)
-        self.attention = Attention(shape.hidden_size)
+        self.encoder = Encoder(shape)
+        self.attention = attention(shape.attention, shape.width)
         self.embedding = NumberEmbedding(features)
-        width = 2 * shape.hidden_size + self.scales.columns + features * self.embedding.line.shape[1]
+        self.codes = CodeBag(len(shape.codes)) if shape.codes else None
+        width = self.attention.width + shape.width + self.scales.columns + features * self.embedding.line.shape[1]
+        width += self.codes.width if self.codes is not None else 0
         sizes = {"hidden": shape.readout_size, "members": shape.members, "outputs": shape.outputs}
         self.readout = Members(width, dropout=shape.dropout, **sizes)
         self.state_dropout = nn.Dropout(shape.dropout)
+        self.ahead = nn.Linear(shape.width, shape.forecasts) if shape.forecasts else None
+
+    def batch(self, stays: Sequences, *, every_step: bool = False) -> Batch:
+        """These stays as this network looks at them: with the coded events it knows, or without any."""
+        return collate(known_codes(stays, self.shape.codes), every_step=every_step, codes=bool(self.shape.codes))
 
     def forward(self, batch: Batch) -> Tensor:
         """(member, point, output)."""
         return self.logits(self.scales(batch), batch)[0]
 
-    def logits(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        """(member, point, output), and how each point attends to the steps of its stay: (stay, point, step)."""
-        states = self.encoder(inputs, batch)
-        context, weight = self.attention(states, batch)
-        padded = torch.cat([states, states.new_zeros(1, states.shape[1])])  # a stay without steps has a last state of 0
-        sequence = self.state_dropout(torch.cat([context, padded[batch.point_row]], dim=1))
+    def logits(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Attended]:
+        """(member, point, output), and how each point attends to the steps of its stay."""
+        states, steps = self.encoder(inputs, batch)
+        return self._read(states, steps, inputs, batch)
+
+    def with_forecast(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """(member, point, output), and (row, forecast) of what is measured after each step, if it was shaped for it."""
+        inputs = self.scales(batch)
+        states, steps = self.encoder(inputs, batch)
+        ahead = self.ahead(states) if self.ahead is not None else None
+        return self._read(states, steps, inputs, batch)[0], ahead
+
+    def _read(self, states: Tensor, steps: Batch, inputs: Inputs, batch: Batch) -> tuple[Tensor, Attended]:
+        """What `logits` gives, from the states (row, width) of the encoder at these steps."""
+        context, weight = self.attention(states, steps)
+        sequence = self.state_dropout(torch.cat([context, self.encoder.at_points(states, steps)], dim=1))
         parts = [sequence, inputs.static[batch.point_stay], self.embedding(inputs.summaries, inputs.known)]
-        return self.readout(torch.cat(parts, dim=1)), weight
+        if self.codes is not None:
+            parts.append(self.codes.so_far(batch))
+        return self.readout(torch.cat(parts, dim=1)), attended(weight, steps)
 
 
 def static_levels(statics: tuple[Variable, ...]) -> tuple[int, ...]:

@@ -5,16 +5,29 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 
-class Progress:
-    """Shows epochs as they pass, on standard error; nothing at all when not `shown`."""
+class Watcher(Protocol):
+    """Is told how training goes, such as `TrainingView`."""
 
-    def __init__(self, epochs: int, *, shown: bool) -> None:
+    def step(self, part: float, loss: float) -> None:
+        """A batch is done: `part` of an epoch, with this loss."""
+
+    def epoch_done(self, entry: dict[str, float], *, best: int) -> None:
+        """An epoch is done, with these losses; `best` is the best so far."""
+
+
+class Progress:
+    """Shows epochs as they pass, on standard error, or tells a watcher; nothing at all when not `shown`."""
+
+    def __init__(self, epochs: int, *, shown: bool | Watcher) -> None:
+        self.watcher = None if isinstance(shown, bool) else shown
+        shown = shown is True
         self.epochs, self.shown, self.began, self.losses = epochs, shown, time.monotonic(), ""
         console = Console(stderr=True)
         self.bar: Bar | None = None
@@ -37,11 +50,15 @@ class Progress:
 
     def step(self, part: float, loss: float) -> None:
         """A batch is done: `part` of an epoch, with this loss."""
+        if self.watcher is not None:
+            self.watcher.step(part, loss)
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, advance=part, losses=f"loss {loss:.3f} {self.losses}")
 
     def epoch_done(self, entry: dict[str, float], *, best: int) -> None:
         """An epoch is done, with these losses; `best` is the best so far."""
+        if self.watcher is not None:
+            self.watcher.epoch_done(entry, best=best)
         self.losses = f"train {entry['train_loss']:.4f} tune {entry['tune_loss']:.4f} best epoch {best}"
         if self.shown and self.bar is None:
             epoch, passed = int(entry["epoch"]), time.monotonic() - self.began

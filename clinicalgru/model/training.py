@@ -18,12 +18,13 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.errors import TrainingError
-from clinicalgru.model.batch import Batch, collate
+from clinicalgru.model.batch import Batch
+from clinicalgru.model.beside import ALONE, Beside
+from clinicalgru.model.broken import BrokenLoss, broken
 from clinicalgru.model.checkpoint import load_checkpoint, save_checkpoint
 from clinicalgru.model.heads import Head
 from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.progress import Progress
+from clinicalgru.model.progress import Progress, Watcher
 
 PAIRS = 2**25  # pairs of steps in a batch, at most, where each step attends to those before it
 
@@ -51,6 +52,8 @@ class Plan:
     measurement_dropout: float = 0.15
     patience: int = 4
     seed: int = 0
+    forecast_weight: float = 0.0
+    auxiliary_weight: float = 0.3
 
 
 @dataclass
@@ -78,15 +81,18 @@ def train(
     *,
     head: Head,
     plan: Plan,
-    progress: bool = True,
+    beside: Beside = ALONE,
+    progress: bool | Watcher = True,
     checkpoint: Path | None = None,
     resume: Path | None = None,
 ) -> list[dict[str, float]]:
     """Train the network in place, leave it with the weights of the best epoch, and give back one entry an epoch.
 
     checkpoint  file written after each epoch
+    beside      what else is asked while training
     resume      such a file: training goes on from it to the same final bits as without the interruption
-    Ctrl-C ends training with the best weights so far. Refused: a loss that is no number, a checkpoint of another plan.
+    Ctrl-C ends training with the best weights so far, with a warning; so does a loss that is no number, which is
+    refused in the first epoch. Refused: a checkpoint of another plan.
     """
     optimizer = torch.optim.AdamW(_groups(network, plan), lr=plan.learning_rate, foreach=False)
     averaged = AveragedModel(network, avg_fn=partial(_running_mean, part=plan.averaging))
@@ -96,8 +102,11 @@ def train(
     with Progress(plan.epochs, shown=progress) as bar:
         try:
             while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.patience:
-                train_loss = _epoch(state, stays, head, plan=plan, bar=bar)
+                train_loss = _epoch(state, stays, head, beside=beside, plan=plan, bar=bar)
                 tune_loss = mean_loss(cast(ClinicalGRU, averaged.module), tune, head=head)
+                if not math.isfinite(tune_loss):
+                    whole = network.batch(tune, every_step=head.every_step)
+                    raise broken(network, tune, whole, epoch=state.epoch + 1)
                 state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "tune_loss": tune_loss})
                 state.epoch += 1
                 if state.best_epoch == state.epoch:
@@ -105,17 +114,16 @@ def train(
                 if checkpoint is not None:
                     save_checkpoint(checkpoint, state, plan)
                 bar.epoch_done(state.history[-1], best=state.best_epoch)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, BrokenLoss) as stop:
             if not state.history:
                 raise
-            warnings.warn(
-                f"Stopped by hand in epoch {state.epoch + 1}; epoch {state.best_epoch} is kept.", stacklevel=2
-            )
+            why = f"{stop} Stopped" if isinstance(stop, BrokenLoss) else "Stopped by hand"
+            warnings.warn(f"{why} in epoch {state.epoch + 1}; epoch {state.best_epoch} is kept.", stacklevel=2)
     network.load_state_dict(state.best)
     return state.history
 
 
-def _epoch(state: Progressed, stays: Sequences, head: Head, *, plan: Plan, bar: Progress) -> float:
+def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, plan: Plan, bar: Progress) -> float:
     """One pass over the training stays; all chance in it follows from the seed and the number of the epoch."""
     chance = np.random.default_rng([plan.seed, state.epoch])
     batches = bucketed(stays.steps, plan.batch_size, chance)
@@ -127,14 +135,12 @@ def _epoch(state: Progressed, stays: Sequences, head: Head, *, plan: Plan, bar: 
             _set_rate(state.optimizer, plan, step / max(1, plan.epochs * len(batches)))
             part = stays[index]
             part = part.without_facts(chance.random(len(part.value)) >= plan.measurement_dropout)
-            batch = collate(part, every_step=head.every_step)
-            loss = head.loss(state.network(batch), head.target(part, batch))
-            if not torch.isfinite(loss):
-                fix = "Lower learning_rate; the weights of the best epoch are in the checkpoint, if one was asked for."
-                raise TrainingError("a finite loss", f"none in epoch {state.epoch + 1}", fix)
+            batch = state.network.batch(part, every_step=head.every_step)
+            loss = _loss(state.network, part, batch, head=head, beside=beside)
             state.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(state.network.parameters(), plan.clip, foreach=False)
+            if not (torch.isfinite(loss) and _clipped(state.network, plan.clip)):
+                raise broken(state.network, part, batch, epoch=state.epoch + 1)
             state.optimizer.step()
             state.averaged.update_parameters(state.network)
             total += loss.item() * len(part)
@@ -142,11 +148,31 @@ def _epoch(state: Progressed, stays: Sequences, head: Head, *, plan: Plan, bar: 
     return total / len(stays)
 
 
+def _clipped(network: ClinicalGRU, largest: float) -> bool:
+    """Whether the gradients are finite; they are clipped then."""
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients, foreach=False)
+    if not torch.isfinite(norm):
+        return False
+    torch.nn.utils.clip_grads_with_norm_(network.parameters(), largest, norm, foreach=False)
+    return True
+
+
+def _loss(network: ClinicalGRU, stays: Sequences, batch: Batch, *, head: Head, beside: Beside) -> Tensor:
+    logits, ahead = network.with_forecast(batch)
+    said = logits[..., : head.outputs]
+    loss = beside.taught(head.loss(said, head.target(stays, batch)), said, stays, batch)
+    return loss + beside.loss(logits[..., head.outputs :], ahead, stays, batch)
+
+
 @torch.no_grad()
 def mean_loss(network: ClinicalGRU, stays: Sequences, *, head: Head) -> float:
     """Loss of what the members say together, over all points of these stays."""
     network.eval()
-    parts = [(head.mixed(network(batch)), head.target(part, batch)) for part, batch, _ in in_batches(stays, head=head)]
+    parts = [
+        (head.mixed(network(batch)[..., : head.outputs]), head.target(part, batch))
+        for part, batch, _ in in_batches(network, stays, head=head)
+    ]
     mixed, target = (torch.cat(tensors, dim=dim) for tensors, dim in zip(zip(*parts, strict=True), (1, 0), strict=True))
     return head.loss(mixed, target.to(mixed.dtype)).item()
 
@@ -157,14 +183,16 @@ def predict(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: i
     network.eval()
     points = int(stays.steps.sum()) if head.every_step else len(stays)
     prediction: Tensor | None = None
-    for _, batch, where in in_batches(stays, head=head, batch_size=batch_size):
-        part = head.predict(head.mixed(network(batch)))
+    for _, batch, where in in_batches(network, stays, head=head, batch_size=batch_size):
+        part = head.predict(head.mixed(network(batch)[..., : head.outputs]))
         prediction = part.new_empty(points, *part.shape[1:]) if prediction is None else prediction
         prediction[where] = part
     return prediction if prediction is not None else torch.empty(0)
 
 
-def in_batches(stays: Sequences, *, head: Head, batch_size: int = 256) -> Iterator[tuple[Sequences, Batch, Tensor]]:
+def in_batches(
+    network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: int = 256
+) -> Iterator[tuple[Sequences, Batch, Tensor]]:
     """All stays, those of like length together: the stays of a batch, the batch, and the place of each of its points.
 
     After each step attention needs a number for each two steps of a stay: where stays are long, fewer share a batch.
@@ -175,9 +203,9 @@ def in_batches(stays: Sequences, *, head: Head, batch_size: int = 256) -> Iterat
     begins = torch.from_numpy(np.cumsum(stays.steps) - stays.steps)
     for index in np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size))):
         part = stays[index]
-        batch = collate(part, every_step=head.every_step)
+        batch = network.batch(part, every_step=head.every_step)
         stay = torch.from_numpy(index[batch.order])[batch.point_stay]
-        yield part, batch, begins[stay] + batch.step if head.every_step else stay
+        yield part, batch, begins[stay] + batch.point_number if head.every_step else stay
 
 
 def _running_mean(mean: Tensor, now: Tensor, steps: Tensor, *, part: float) -> Tensor:

@@ -8,24 +8,29 @@ import os
 import tempfile
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
+from sklearn.base import clone
+from torch import Tensor
 
 from clinicalgru.data.task import Task
 from clinicalgru.data.variables import Variable
 from clinicalgru.errors import BundleError
 from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.model.ensemble import GRUEnsemble
+from clinicalgru.model.estimator import GRUEstimator
 from clinicalgru.model.estimators import GRUClassifier
+from clinicalgru.model.family import ESTIMATORS, Model
 from clinicalgru.model.network import ClinicalGRU, Shape
+from clinicalgru.model.timed import GRUEarlyWarning
 from clinicalgru.serve.card import card
 from clinicalgru.serve.manifest import FORMAT, Manifest, versions
 
 WEIGHTS, MANIFEST, CARD = "weights.safetensors", "manifest.json", "card.md"
 
 
-def save(model: GRUClassifier, path: str | Path) -> Path:
+def save(model: Model, path: str | Path) -> Path:
     """Write a fitted model to a folder: weights.safetensors, manifest.json with the sha256 of each file, card.md.
 
     A bundle already there is replaced as a whole, never half. Refused: a folder that holds something else.
@@ -49,7 +54,7 @@ def save(model: GRUClassifier, path: str | Path) -> Path:
     return path
 
 
-def load(path: str | Path) -> GRUClassifier:
+def load(path: str | Path) -> Model:
     """The model of a bundle, ready to predict.
 
     Refused, before anything is used: a missing or changed file, a manifest of another format, weights of other shapes.
@@ -58,16 +63,53 @@ def load(path: str | Path) -> GRUClassifier:
     manifest = read_manifest(path)
     for name in (WEIGHTS, CARD):
         _check_file(path / name, manifest.sha256.get(name, ""))
-    variables = tuple(Variable.from_dict(content, where=MANIFEST) for content in manifest.variables)
-    statics = tuple(Variable.from_dict(content, where=MANIFEST) for content in manifest.statics)
-    model = GRUClassifier(**manifest.arguments)
-    model.variables_, model.statics_ = variables, statics
-    model.task_ = Task.from_dict(manifest.task, where=MANIFEST)
-    model.classes_ = torch.tensor([0, 1]).numpy()
+    weights = _weights(path / WEIGHTS)
+    if manifest.ensemble is None:
+        model: Model = _one(manifest, weights, prefix="", history=manifest.history)
+    else:
+        model = _ensemble(manifest, weights)
     model.calibrator_ = PlattCalibrator.from_dict(manifest.calibrator) if manifest.calibrator else None
-    model.trained_on_, model.history_ = manifest.trained_on, manifest.history
-    model.network_ = _network(path / WEIGHTS, manifest, variables=len(variables))
     return model
+
+
+def _one(
+    manifest: Manifest, weights: dict[str, Tensor], *, prefix: str, history: list[dict[str, float]]
+) -> GRUEstimator:
+    """An estimator with the weights that begin with the prefix."""
+    estimator = _estimator(manifest)
+    model = estimator(**manifest.arguments)
+    _describe(model, manifest)
+    model.calibrator_, model.history_ = None, history
+    ours = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    model.network_ = _network(ours, manifest, variables=len(model.variables_))
+    model.head_ = estimator.HEADS[model.task_.kind].restore(manifest.head, model.network_)
+    for name, number in manifest.numbers.items():
+        setattr(model, name, number)
+    return model
+
+
+def _ensemble(manifest: Manifest, weights: dict[str, Tensor]) -> GRUEnsemble:
+    count = (manifest.ensemble or {}).get("members", 0)
+    by_member = [[entry for entry in manifest.history if entry.get("member") == n] for n in range(count)]
+    ones = [_one(manifest, weights, prefix=f"{n}.", history=by_member[n]) for n in range(count)]
+    members = [one for one in ones if isinstance(one, GRUClassifier | GRUEarlyWarning)]
+    if not members or len(members) < count:
+        fix = "Save the model again."
+        raise BundleError("an ensemble of GRUClassifier or GRUEarlyWarning", manifest.model, fix, where=MANIFEST)
+    model = GRUEnsemble(clone(members[0]), **(manifest.ensemble or {}))
+    _describe(model, manifest)
+    model.members_ = members
+    for name, number in manifest.numbers.items():
+        setattr(model, name, number)
+    return model
+
+
+def _describe(model: Model, manifest: Manifest) -> None:
+    """What the model was fitted on."""
+    model.variables_ = tuple(Variable.from_dict(content, where=MANIFEST) for content in manifest.variables)
+    model.statics_ = tuple(Variable.from_dict(content, where=MANIFEST) for content in manifest.statics)
+    model.task_ = Task.from_dict(manifest.task, where=MANIFEST)
+    model.trained_on_ = manifest.trained_on
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -92,19 +134,28 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
 
 
-def files(model: GRUClassifier) -> dict[str, bytes]:
+def files(model: Model) -> dict[str, bytes]:
     """The content of each file of the model's bundle; equal models give equal bytes."""
-    weights = safetensors.save({name: tensor.contiguous() for name, tensor in model.network_.state_dict().items()})
-    content = {WEIGHTS: weights, CARD: card(model).encode()}
+    together = isinstance(model, GRUEnsemble)
+    parts: list[GRUEstimator] = [*model.members_] if isinstance(model, GRUEnsemble) else [model]
+    weights = {
+        f"{number}.{name}" if together else name: tensor.contiguous()
+        for number, part in enumerate(parts)
+        for name, tensor in part.network_.state_dict().items()
+    }
+    content = {WEIGHTS: safetensors.save(weights), CARD: card(model).encode()}
     manifest = Manifest(
         format=FORMAT,
-        model="GRUClassifier",
-        arguments=model.get_params(),
-        shape=model.network_.shape.to_dict(),
+        model=type(parts[0]).__name__,
+        arguments=parts[0].get_params(),
+        ensemble={"members": model.members, "seed": model.seed} if isinstance(model, GRUEnsemble) else None,
+        shape=parts[0].network_.shape.to_dict(),
         variables=[variable.to_dict() for variable in model.variables_],
         statics=[variable.to_dict() for variable in model.statics_],
         task=model.task_.to_dict(),
         calibrator=model.calibrator_.to_dict() if model.calibrator_ is not None else None,
+        head=parts[0].head_.to_dict(),
+        numbers=model.numbers(),
         trained_on=model.trained_on_,
         history=model.history_,
         versions=versions(),
@@ -113,7 +164,7 @@ def files(model: GRUClassifier) -> dict[str, bytes]:
     return content | {MANIFEST: (manifest.model_dump_json(indent=1) + "\n").encode()}
 
 
-def model_hash(model: GRUClassifier) -> str:
+def model_hash(model: Model) -> str:
     """16 hex digits that name this very model: of its manifest, which names the sha256 of its weights."""
     return hashlib.sha256(files(model)[MANIFEST]).hexdigest()[:16]
 
@@ -128,15 +179,33 @@ def _check_file(path: Path, sha256: str) -> None:
         raise BundleError("the sha256 of the manifest", "another one", fix, where=path.name)
 
 
-def _network(path: Path, manifest: Manifest, *, variables: int) -> ClinicalGRU:
-    shape = Shape(**manifest.shape | {"statics": tuple(manifest.shape["statics"])})
+def _estimator(manifest: Manifest) -> type[GRUEstimator]:
+    """The class that made the bundle; refused where there is none of that name, or none for such a task."""
+    estimator, kind = ESTIMATORS.get(manifest.model), str(manifest.task.get("kind"))
+    if estimator is None or kind not in estimator.HEADS:
+        came = f"{manifest.model} for a task of kind {kind}"
+        fix = "Save the model again with this version."
+        raise BundleError(f"a model among {', '.join(ESTIMATORS)}, and a task of its kind", came, fix, where=MANIFEST)
+    return estimator
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    try:
+        weights: dict[str, Tensor] = safetensors.load_file(path)
+    except SafetensorError:
+        raise BundleError("weights", "a damaged file", "Copy the bundle again.", where=path.name) from None
+    return weights
+
+
+def _network(weights: dict[str, Tensor], manifest: Manifest, *, variables: int) -> ClinicalGRU:
+    shape = Shape.from_dict(manifest.shape)
     if shape.variables != variables:
         fix = "Save the model again."
         raise BundleError(f"{shape.variables} variables", f"{variables} in the manifest", fix, where=MANIFEST)
     network = ClinicalGRU(shape)
     try:
-        network.load_state_dict(safetensors.load_file(path))
-    except (RuntimeError, SafetensorError):
+        network.load_state_dict(weights)
+    except RuntimeError:
         fix = "Save the model again."
-        raise BundleError("weights of the manifest's shapes", "others", fix, where=path.name) from None
+        raise BundleError("weights of the manifest's shapes", "others", fix, where=WEIGHTS) from None
     return network.eval()

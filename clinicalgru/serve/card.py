@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from clinicalgru.disclosure import said
-from clinicalgru.model.estimators import GRUClassifier
+from collections.abc import Mapping
+from typing import Any
 
+from clinicalgru.disclosure import said
+from clinicalgru.model.ensemble import GRUEnsemble
+from clinicalgru.model.family import Model
+
+YES_OR_NO = ("binary", "early_warning", "survival")
+ESTIMATES = {
+    "binary": "the probability of `{}`",
+    "multiclass": "the probability of each class of `{}`",
+    "multilabel": "the probability of each of `{}`",
+    "regression": "`{}`, with the interval it lies in,",
+    "early_warning": "after each step the probability that `{}` is about to begin,",
+    "survival": "the probability of `{}` by each horizon",
+    "forecast": "what will be measured next{}",
+}
 SIMULATED = "**Trained on simulated patients. Not for use on real ones.**\n\n"
 
 
-def card(model: GRUClassifier) -> str:
+def card(model: Model) -> str:
     """The model card, in Markdown."""
     trained, task = model.trained_on_, model.task_
     low, high = task.window_hours
     best = min(model.history_, key=lambda entry: entry["tune_loss"])
     rows = "\n".join(f"| {v.label} | {v.unit} | {_range(v.plausible)} |" for v in (*model.variables_, *model.statics_))
+    several = f", and {len(model.members_)} of them" if isinstance(model, GRUEnsemble) else ""
     return f"""# {task.title or task.name}
 
-{SIMULATED if trained["simulated"] else ""}A time-aware GRU with attention, from clinicalgru. It estimates the
-probability of `{task.outcome}` from what became known between hour {low:g} and hour {high:g} after the
-{task.anchor_words}.
+{SIMULATED if trained["simulated"] else ""}A time-aware GRU with attention{several}, from clinicalgru. It estimates
+{ESTIMATES[task.kind].format(task.outcome_words)} from what became known
+between hour {low:g} and hour {high:g} after the {task.anchor_words}.
 
 | trained on | |
 |---|---|
 | source | {trained["source"]} |
 | stays, patients | {said(trained["stays"])}, {said(trained["patients"])} |
-| with the outcome | {said(trained["outcomes"])}{_share(trained["outcomes"], trained["stays"])} |
-| measurements | {trained["measurements"]:,} |
-| best epoch | {best["epoch"]:.0f} (log loss on the tune stays {best["tune_loss"]:.4f}) |
-| calibrated | {"yes, on stays that training did not see" if model.calibrator_ is not None else "no"} |
+{_outcomes(trained) if task.kind in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
+| best epoch | {best["epoch"]:.0f} (loss on the tune stays {best["tune_loss"]:.4f}) |
+| calibrated | {"yes, on stays that training did not see" if model.calibrator_ or model.numbers() else "no"} |
 
 ## Limits
 Not a medical device. Not validated outside of its source: judge it on your own patients before any use, and again over
@@ -38,6 +52,11 @@ time. A risk is no cause: what moves it need not help the patient when changed.
 |---|---|---|
 {rows}
 """
+
+
+def _outcomes(trained: Mapping[str, Any]) -> str:
+    share = _share(trained["outcomes"], trained["stays"])
+    return f"| with the outcome | {said(trained['outcomes'])}{share} |\n"
 
 
 def _share(outcomes: int | None, stays: int | None) -> str:

@@ -16,7 +16,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: Literal["clinicalgru bundle 1"] = Field(description="Format and its version")
-    model: Literal["GRUClassifier"] = Field(description="Estimator class")
+    model: str = Field(description="Estimator class")
     arguments: dict[str, Any] = Field(description="Arguments of the estimator")
     shape: dict[str, Any] = Field(description="Sizes of the network")
     variables: list[dict[str, Any]] = Field(
@@ -25,6 +25,9 @@ class Manifest(BaseModel):
     statics: list[dict[str, Any]] = Field(description="Static descriptors, likewise")
     task: dict[str, Any] = Field(description="The question the model answers")
     calibrator: dict[str, float] | None = Field(description="Slope and intercept on the log-odds, or none")
+    head: dict[str, Any] = Field(default={}, description="What the head learned: classes, intervals")
+    numbers: dict[str, float] = Field(default={}, description="Further learned numbers, such as a threshold")
+    ensemble: dict[str, int] | None = Field(default=None, description="Arguments of the ensemble, or none")
     trained_on: dict[str, Any] = Field(description="Training data in counts, its source, and whether it was simulated")
     history: list[dict[str, float]] = Field(description="Losses of each epoch")
     versions: dict[str, str] = Field(description="Versions of the packages that trained it")

@@ -19,7 +19,9 @@ from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.sources.read import read_events
 from clinicalgru.data.variables import Dictionary
 from clinicalgru.errors import ArgumentError
-from clinicalgru.model.estimators import GRUClassifier
+from clinicalgru.model.ensemble import GRUEnsemble
+from clinicalgru.model.family import Model
+from clinicalgru.model.timed import GRUEarlyWarning
 from clinicalgru.serve.bundle import load, model_hash
 
 SCORES = pa.schema(
@@ -39,25 +41,28 @@ ENDED = "the stay ended before the prediction"
 
 
 def score(
-    model: GRUClassifier | str | Path, data: Any, *, out: str | Path | None = None, **reading: Any
+    model: Model | str | Path, data: Any, *, out: str | Path | None = None, every_hour: bool = False, **reading: Any
 ) -> pd.DataFrame:
     """Risk of every stay of an extract; outcomes are not needed.
 
     model    a fitted model, or the folder of a bundle
     data     an extract, or Events; read with the model's own variables, units and plausible ranges
     out      a folder (gets scores.parquet) or a .parquet file; written whole or not at all
+    every_hour  of an early warning: one row for each hour of each stay, from the first with anything known
     reading  further arguments of `read_events`: source, stays, columns, ...
 
     returns  one row for each stay, ordered by patient and stay: patient_id, stay_id, prediction_time (no value where
              the extract has no dates), prediction_hours since the anchor, risk, status ("scored", "not scored", or
-             "left out": the task does not ask about such a stay), reason, model_hash
+             "left out": the task does not ask about such a stay), reason, model_hash. In place of the risk stand what
+             the model predicts: risk_<outcome>, risk_<class>, risk_<hours>h, or mean, median, low and high
+    Refused: every_hour of a model that is not asked after each step.
     """
-    fitted = model if isinstance(model, GRUClassifier) else load(model)
+    fitted = load(model) if isinstance(model, str | Path) else model
     dictionary = model_dictionary(fitted, reading.get("variables"))
     events = data if isinstance(data, Events) else read_events(data, **reading | {"variables": dictionary})
     times, sequences = clock(events, fitted.task_), select(events, fitted.task_, every_stay=True)
     ends, left_out = (times.end - times.anchor) / HOUR, _left_out(asked(events, fitted.task_, times, sequences))
-    table = score_sequences(fitted, sequences, ends=ends, left_out=left_out)
+    table = score_sequences(fitted, sequences, ends=ends, left_out=left_out, every_hour=every_hour)
     if out is not None:
         write_scores(table, out)
     return table
@@ -72,11 +77,12 @@ def _left_out(steps: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
 
 
 def score_sequences(
-    model: GRUClassifier,
+    model: Model,
     sequences: Sequences,
     *,
     ends: np.ndarray | float = np.inf,
     left_out: np.ndarray | str = "",
+    every_hour: bool = False,
 ) -> pd.DataFrame:
     """The same for sequences of any variables.
 
@@ -84,40 +90,58 @@ def score_sequences(
     left_out  (stay,) why the task does not ask about the stay; "" where it does
     """
     ends, left_out = (np.broadcast_to(given, len(sequences)) for given in (ends, left_out))
+    if every_hour and model.task_.kind != "early_warning":
+        raise ArgumentError("every_hour of an early warning only", model.task_.kind, "Leave every_hour out.")
     tables, done = [], 0
     name = model_hash(model)
     for block in sequences.blocks():  # of few stays there is but one
         here = slice(done, done + len(block))
-        tables.append(_score_block(model, block, ends[here], left_out[here], name=name))
+        tables.append(_score_block(model, block, ends[here], left_out[here], name=name, every_hour=every_hour))
         done += len(block)
     return pd.concat(tables, ignore_index=True)
 
 
 def _score_block(
-    model: GRUClassifier, sequences: Sequences, ends: np.ndarray, left_out: np.ndarray, *, name: str
+    model: Model, sequences: Sequences, ends: np.ndarray, left_out: np.ndarray, *, name: str, every_hour: bool
 ) -> pd.DataFrame:
     stays = sequences.with_variables(model.variables_).with_statics(model.statics_)
-    causes = [left_out != "", ends < stays.end_hours, stays.counts == 0]
+    causes = [left_out != "", ends < stays.end_hours, ~model.sees(stays)]
     reason = np.select(causes, [left_out, ENDED, UNMEASURED], "").astype(object)
     known = reason == ""
-    risk = np.full(len(stays), np.nan)
+    which, hours = np.arange(len(stays)), stays.end_hours
+    if every_hour and isinstance(model, GRUEarlyWarning | GRUEnsemble):
+        which, hours, columns = _by_hour(model, stays, known)
+    else:
+        columns = _by_stay(model, stays, known)
+    later = np.round((hours - stays.end_hours[which]) * HOUR).astype(np.int64)
+    at = (stays.predicted_at[which] + later).view("datetime64[us]") if stays.dated else np.datetime64("NaT", "us")
+    identity = {"patient_id": stays.patient[which], "stay_id": stays.stay[which]}
+    status = np.select([known, left_out != ""], ["scored", "left out"], "not scored")
+    table = pd.DataFrame(identity).assign(prediction_time=at, prediction_hours=hours)
+    table["prediction_time"] = table["prediction_time"].astype("datetime64[us]")
+    return pd.concat([table, columns], axis=1).assign(status=status[which], reason=reason[which], model_hash=name)
+
+
+def _by_stay(model: Model, stays: Sequences, known: np.ndarray) -> pd.DataFrame:
+    """One row for each stay, empty where the stay is not scored."""
+    columns = np.full((len(stays), len(model.score_names)), np.nan)
     if known.any():
-        risk[known] = model.predict_proba(stays[known])[:, 1]
-    at = (
-        stays.predicted_at.view("datetime64[us]") if stays.dated else np.full(len(stays), "NaT", dtype="datetime64[us]")
-    )
-    return pd.DataFrame(
-        {
-            "patient_id": stays.patient,
-            "stay_id": stays.stay,
-            "prediction_time": at,
-            "prediction_hours": stays.end_hours,
-            "risk": risk,
-            "status": np.select([known, left_out != ""], ["scored", "left out"], "not scored"),
-            "reason": reason,
-            "model_hash": name,
-        }
-    )
+        columns[known] = model.score_columns(stays[known])
+    return pd.DataFrame(columns, columns=model.score_names)
+
+
+def _by_hour(
+    model: GRUEarlyWarning | GRUEnsemble, stays: Sequences, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Stay, hour and risk of one row for each stay and hour, or of one for a stay that is not scored."""
+    table = model.predict_hourly(stays[known]) if known.any() else pd.DataFrame({"stay": [], "hours": [], "risk": []})
+    scored = np.flatnonzero(known)[table["stay"].astype(int)]
+    others = np.setdiff1d(np.arange(len(stays)), scored)
+    which = np.concatenate([scored, others])
+    hours = np.concatenate([table["hours"], stays.end_hours[others]])
+    risk = np.concatenate([table["risk"], np.full(len(others), np.nan)])
+    order = np.argsort(which, kind="stable")
+    return which[order], hours[order], pd.DataFrame({"risk": risk[order]})
 
 
 def write_scores(table: pd.DataFrame, out: str | Path) -> Path:
@@ -129,12 +153,18 @@ def write_scores(table: pd.DataFrame, out: str | Path) -> Path:
         path = path / "scores.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pandas(table, schema=SCORES, preserve_index=False), partial)
+    pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), partial)
     os.replace(partial, path)
     return path
 
 
-def model_dictionary(model: GRUClassifier, given: Any = None) -> Dictionary:
+def _schema(table: pd.DataFrame) -> pa.Schema:
+    """That of SCORES, with what the model predicts in place of the risk."""
+    types = {field.name: field.type for field in SCORES}
+    return pa.schema([(str(name), types.get(str(name), pa.float64())) for name in table.columns])
+
+
+def model_dictionary(model: Model, given: Any = None) -> Dictionary:
     """The variables the model was fitted on, with its units and ranges, over the shipped and the given ones."""
     base = given if isinstance(given, Dictionary) else Dictionary.load(*([given] if given is not None else []))
     own = {variable.name: variable for variable in (*model.variables_, *model.statics_)}

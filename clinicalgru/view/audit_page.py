@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, is_small
-from clinicalgru.view.markup import Html, table, tag
+from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD
+from clinicalgru.markup import Html, table, tag
 from clinicalgru.view.report import page, section, tiles, write
 from clinicalgru.view.words import sentence
 
@@ -90,17 +90,13 @@ def _found(flagged: Sequence[Finding], smallest: int) -> list[Html]:
 
 
 def _row(finding: Finding, smallest: int) -> list[str]:
-    check, hidden = finding.check, _hidden(finding, smallest)
+    check, hidden = finding.check, finding.is_small(smallest)
     said = " ".join(part for part in (check.says, finding.detail) if part)
     examples = WITHHELD if hidden else ", ".join(map(str, finding.examples))
     count = WITHHELD if hidden else f"{finding.count:,}"
     share = WITHHELD if hidden else f"{finding.share:.2%}"
     among = f"{finding.among:,} {check.of}"
     return [sentence(check.name), finding.variable, said, check.category, count, among, share, _limit(check), examples]
-
-
-def _hidden(finding: Finding, smallest: int) -> bool:
-    return is_small(finding.count, smallest) or is_small(finding.among - finding.count, smallest)
 
 
 def _limit(check: Check) -> str:

@@ -13,8 +13,8 @@ from clinicalgru.disclosure import SMALLEST_CELL, nested, said, suppress_flow, s
 from clinicalgru.evaluate.coarse import coarse
 from clinicalgru.evaluate.metrics import METRICS
 from clinicalgru.evaluate.table import differences_table, heading, metrics_table, note
-from clinicalgru.view.markup import Html, table, tag
-from clinicalgru.view.plots import calibration, differences, precision_recall, roc
+from clinicalgru.markup import Html, table, tag
+from clinicalgru.view.plots import plot_calibration, plot_differences, plot_precision_recall, plot_roc
 from clinicalgru.view.report import figure, page, section, tiles, write
 from clinicalgru.view.words import fixed, interval, records
 
@@ -125,12 +125,12 @@ def _curves(evaluation: Evaluation, smallest: int) -> Html:
         evaluation = replace(evaluation, curves=apart)
     said = [tag("p", JOINED.format(least=smallest), attrs={"class": "quiet"})] if smallest > 1 else []
     shown = [
-        figure(roc(evaluation), "Ranking (ROC)", RANKING),
-        figure(precision_recall(evaluation), "Precision and recall", ALARMS),
-        figure(calibration(evaluation), "Calibration", CALIBRATED),
+        figure(plot_roc(evaluation), "Ranking (ROC)", RANKING),
+        figure(plot_precision_recall(evaluation), "Precision and recall", ALARMS),
+        figure(plot_calibration(evaluation), "Calibration", CALIBRATED),
     ]
     if not evaluation.differences.empty:
-        shown.append(figure(differences(evaluation), "Differences from the rivals", APART))
+        shown.append(figure(plot_differences(evaluation), "Differences from the rivals", APART))
     return section("Curves", *said, tag("div", *shown, attrs={"class": "grid"}))
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clinicalgru.view.markup import Html, table, tag
+from clinicalgru.markup import Html, table, tag
 from clinicalgru.view.plots import attention, contributions, measured, strongest
 from clinicalgru.view.report import figure, page, section, tiles, write
 from clinicalgru.view.timeline import by_weight, known, last_hour, patient
@@ -22,8 +22,8 @@ LIMITS = (
     "A measurement can raise the risk by having been made at all, because of whom it is made for.",
 )
 TIMELINE = (
-    "Circles lie within the adult reference range (shaded), triangles above or below it. The dotted line carries the "
-    "last value on, and fades where nothing was measured for longer than {gap} hours."
+    "Filled circles were measured within the adult reference range (shaded), triangles above or below it. Hollow "
+    "circles carry the last value on and fade: half as strong every 6 hours, until nothing is known."
 )
 SPLIT = (
     "Each bar is one measurement: what its value, the fact that it was measured, and its timing did to the log-odds. "
@@ -79,7 +79,7 @@ def _drivers(explanation: Explanation) -> str:
 
 def _course(explanation: Explanation) -> list[Html]:
     names = by_weight(explanation)
-    said = TIMELINE.format(gap=6)
+    said = TIMELINE
     shown = [figure(patient(explanation, variables=names[:FIRST]), "Risk and measurements over time", said)]
     if names[FIRST:]:
         others = figure(patient(explanation, variables=names[FIRST:]), "Other variables over time", said)

@@ -17,13 +17,21 @@ if TYPE_CHECKING:
     from clinicalgru.evaluate.evaluation import Evaluation
     from clinicalgru.explain.result import Explanation
 
-__all__ = ["attention", "calibration", "contributions", "differences", "patient", "precision_recall", "roc"]
+__all__ = [
+    "attention",
+    "contributions",
+    "patient",
+    "plot_calibration",
+    "plot_differences",
+    "plot_precision_recall",
+    "plot_roc",
+]
 
 PARTS = (("by_value", "its value", BLUE, ""), ("by_measured", "being measured", ORANGE, "/"),
          ("by_timing", "its timing", GREEN, "."))  # fmt: skip
 
 
-def roc(evaluation: Evaluation) -> go.Figure:
+def plot_roc(evaluation: Evaluation) -> go.Figure:
     """How well each model ranks stays: true positives found against false alarms, over all thresholds.
 
     evaluation  an `Evaluation`; `curves[model].roc` has false_positive_rate and true_positive_rate
@@ -39,7 +47,7 @@ def roc(evaluation: Evaluation) -> go.Figure:
     return _square(figure, "False positive rate (1 − specificity)", "True positive rate (sensitivity)")
 
 
-def precision_recall(evaluation: Evaluation) -> go.Figure:
+def plot_precision_recall(evaluation: Evaluation) -> go.Figure:
     """How many alarms are true, for each share of events found.
 
     evaluation  an `Evaluation`; `curves[model].precision_recall` has recall and precision
@@ -56,7 +64,7 @@ def precision_recall(evaluation: Evaluation) -> go.Figure:
     return _square(figure, "Recall (share of events found)", "Precision (share of alarms that are true)")
 
 
-def calibration(evaluation: Evaluation) -> go.Figure:
+def plot_calibration(evaluation: Evaluation) -> go.Figure:
     """Whether a risk of 30 % comes true in 30 of 100.
 
     evaluation  an `Evaluation`; `curves[model].calibration` has predicted, observed, low, high and stays
@@ -73,7 +81,7 @@ def calibration(evaluation: Evaluation) -> go.Figure:
     return styled(figure, height=520)
 
 
-def differences(evaluation: Evaluation) -> go.Figure:
+def plot_differences(evaluation: Evaluation) -> go.Figure:
     """How far the model is from each rival in each metric where more or less is better.
 
     evaluation  an `Evaluation`; `differences` has rival, metric, estimate, low, high and verdict

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.view.markup import Html, join, tag
+from clinicalgru.markup import Html, join, tag
 from clinicalgru.view.words import sentence, spaced
 
 NOT_A_DEVICE = (

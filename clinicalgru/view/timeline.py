@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from clinicalgru.view.theme import BAND, BAND_EDGE, BLUE, GREEN, INK, QUIET, VERMILLION, styled
+from clinicalgru.view.theme import BAND, BAND_EDGE, BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, styled
 from clinicalgru.view.words import fixed, labelled, levels, number, percent, plain, records, value
 
 if TYPE_CHECKING:
@@ -22,17 +23,34 @@ RISK_HEIGHT, ROW_HEIGHT, GAP = 180, 84, 34  # pixels
 WITHIN = {"symbol": "circle", "color": BLUE, "size": 8}
 ABOVE = {"symbol": "triangle-up", "color": VERMILLION, "size": 10}
 BELOW = {"symbol": "triangle-down", "color": VERMILLION, "size": 10}
-CARRIED = {"color": BLUE, "width": 1.3, "dash": "dot"}
-FADED = {"color": "rgba(0, 114, 178, 0.28)", "width": 1.3, "dash": "dot"}
+CARRIED = {"symbol": "circle-open", "color": BLUE, "size": 7}
+PLACES = 60  # carried values drawn over the whole axis
+FAINTEST = 0.08  # below this share a carried value is not drawn: a gap
+HALF_LIFE = 6.0  # hours after which a carried value is drawn half as strong, where nothing else is said
+NOTHING: Mapping[str, float] = MappingProxyType({})
+RISK = "predicted risk"
+CURSOR = {"color": ORANGE, "width": 2}
 
 
-def patient(explanation: Explanation, *, variables: Sequence[str] | None = None, gap_hours: float = 6.0) -> go.Figure:
+def patient(
+    explanation: Explanation,
+    *,
+    variables: Sequence[str] | None = None,
+    half_life: Mapping[str, float] = NOTHING,
+    threshold: float | None = None,
+    before: Explanation | None = None,
+    cursor: float | None = None,
+) -> go.Figure:
     """The risk after each hour, and under it each variable as it was measured.
 
-    explanation  an `Explanation`
+    explanation  an `Explanation`; where its course has the columns low and high, a band is drawn between them
     variables    names of the variables to show, in order; default: the eight that contributed most
-    gap_hours    for this long the last value is carried as a dotted line; after that the line fades, up to the next one
-    returns      a figure: filled circles within the reference range (shaded), triangles above or below it
+    half_life    hours by variable after which a carried value is drawn half as strong; 6 where none is given
+    threshold    a risk to draw a line at
+    before       the explanation this one is to be compared with: its risk is drawn dashed
+    cursor       an hour to draw an upright line at, last among the shapes
+    returns      a figure: filled circles within the reference range (shaded), triangles above or below it; hollow
+                 circles carry the last value on and fade until nothing is known
     """
     shown = [known(explanation)[name] for name in (by_weight(explanation)[:8] if variables is None else variables)]
     heights = [RISK_HEIGHT] + [ROW_HEIGHT] * len(shown)
@@ -40,13 +58,17 @@ def patient(explanation: Explanation, *, variables: Sequence[str] | None = None,
     figure = make_subplots(
         len(heights), 1, shared_xaxes=True, row_heights=heights, vertical_spacing=GAP / inner if shown else 0
     )
-    _risk(figure, explanation)
+    _risk(figure, explanation, before)
     for row, variable in enumerate(shown, start=2):
-        _series(figure, explanation, variable, row=row, gap_hours=gap_hours)
-    _legend(figure, gap_hours)
+        _series(figure, explanation, variable, row=row, half_life=half_life.get(variable.name, HALF_LIFE))
+    _legend(figure)
     styled(figure, height=inner + 160).update_layout(margin={"t": 88, "b": 60, "l": 76})
     figure.update_yaxes(title_text="Predicted risk", tickformat=".0%", rangemode="tozero", nticks=5, row=1, col=1)
     figure.update_xaxes(range=[min(0.0, first_hour(explanation)), 1.01 * last_hour(explanation)], showticklabels=False)
+    if threshold is not None:
+        _threshold(figure, threshold)
+    if cursor is not None:
+        figure.add_shape(type="line", xref="x", yref="paper", x0=cursor, x1=cursor, y0=0, y1=1, line=CURSOR)
     return figure.update_xaxes(title_text="Hours since the anchor", showticklabels=True, row=len(heights), col=1)
 
 
@@ -72,66 +94,124 @@ def first_hour(explanation: Explanation) -> float:
     return min([*explanation.course["hours"], *explanation.measurements["hours"]], default=0.0)
 
 
-def _risk(figure: go.Figure, explanation: Explanation) -> None:
+def carried(rows: pd.DataFrame, *, first: float, end: float, half_life: float) -> tuple[list[float], ...]:
+    """Where the last value is carried on: hours, values, and how strong each is drawn, 1 when just measured.
+
+    rows        hours, value of the measurements of one variable, hours ascending
+    first, end  hours that the axis spans
+    half_life   hours after which it is drawn half as strong
+    """
+    step = (end - first) / PLACES
+    if rows.empty or step <= 0:
+        return [], [], []
+    times, at = rows["hours"].to_numpy(dtype=float), first + step * np.arange(1, PLACES + 1)
+    last = np.searchsorted(times, at, side="right") - 1
+    following = np.append(times, np.inf)[last + 1]
+    gap = at - times[last]
+    strong = 0.9 * 0.5 ** (gap / half_life)
+    keep = (last >= 0) & (gap > 0.45 * step) & (following - at > 0.45 * step) & (strong >= FAINTEST)
+    values = rows["value"].to_numpy(dtype=float)[last]
+    return at[keep].tolist(), values[keep].tolist(), strong[keep].round(3).tolist()
+
+
+def renew(figure: Any, explanation: Explanation, *, variables: Sequence[str], half_life: Mapping[str, float]) -> None:
+    """Bring a figure that `patient` drew to another explanation of the same stay; faster than drawing it anew.
+
+    figure     with the same variables; changed in place, a widget in one message
+    variables  as they were drawn
+    """
+    names = [trace.name for trace in figure.data]
+    risk, first = names.index(RISK), names.index(RISK) + 2
+    with figure.batch_update():
+        figure.data[risk].update(_risk_data(explanation))
+        figure.data[risk + 1].update(_baseline_data(explanation))
+        for place, variable in enumerate(known(explanation)[name] for name in variables):
+            rows = explanation.measurements.query("variable == @variable.name").sort_values("hours")
+            faded = _carried_data(explanation, rows, half_life.get(variable.name, HALF_LIFE))
+            figure.data[first + 2 * place].update(faded)
+            figure.data[first + 2 * place + 1].update(_points_data(rows, variable))
+            figure.layout.annotations[2 * place + 1].text = _moved(rows)
+            figure.layout[f"yaxis{place + 2}"].range = _range(variable, rows["value"])
+
+
+def _risk_data(explanation: Explanation) -> dict[str, Any]:
     hours, risk = explanation.course["hours"].tolist(), explanation.course["risk"].tolist()
     said = [f"{percent(one)} after {number(hour)} h" for hour, one in zip(hours, risk, strict=True)]
-    figure.add_scatter(
-        x=hours, y=risk, mode="lines+markers", line={"color": INK, "width": 2.2, "shape": "hv"}, marker={"size": 5},
-        name="predicted risk", hovertext=said, hoverinfo="text", row=1, col=1,
-    )  # fmt: skip
-    ends = [first_hour(explanation), last_hour(explanation)]
-    figure.add_scatter(
-        x=ends, y=[explanation.baseline] * 2, mode="lines", line={"color": QUIET, "width": 1.4, "dash": "dash"},
-        name=f"baseline {percent(explanation.baseline)}: nothing measured", hoverinfo="skip", row=1, col=1,
-    )  # fmt: skip
+    return {"x": hours, "y": risk, "hovertext": said}
 
 
-def _series(figure: go.Figure, explanation: Explanation, variable: Variable, *, row: int, gap_hours: float) -> None:
+def _baseline_data(explanation: Explanation) -> dict[str, Any]:
+    name = f"baseline {percent(explanation.baseline)}: nothing measured"
+    return {"x": [first_hour(explanation), last_hour(explanation)], "y": [explanation.baseline] * 2, "name": name}
+
+
+def _risk(figure: go.Figure, explanation: Explanation, before: Explanation | None) -> None:
+    course = explanation.course
+    if {"low", "high"} <= set(course):
+        hours = course["hours"].tolist()
+        band = {"x": hours + hours[::-1], "y": course["high"].tolist() + course["low"].tolist()[::-1]}
+        figure.add_scatter(
+            **band, mode="lines", fill="toself", fillcolor="rgba(81, 96, 111, 0.2)", line={"width": 0},
+            name="how sure", hoverinfo="skip", row=1, col=1,
+        )  # fmt: skip
+    if before is not None:
+        was = {"x": before.course["hours"].tolist(), "y": before.course["risk"].tolist()}
+        line = {"color": QUIET, "width": 1.8, "dash": "dot", "shape": "hv"}
+        figure.add_scatter(**was, mode="lines", line=line, name="as it was", hoverinfo="skip", row=1, col=1)
+    figure.add_scatter(
+        **_risk_data(explanation), mode="lines+markers", line={"color": INK, "width": 2.2, "shape": "hv"},
+        marker={"size": 5}, name=RISK, hoverinfo="text", row=1, col=1,
+    )  # fmt: skip
+    line = {"color": QUIET, "width": 1.4, "dash": "dash"}
+    figure.add_scatter(**_baseline_data(explanation), mode="lines", line=line, hoverinfo="skip", row=1, col=1)
+
+
+def _threshold(figure: go.Figure, threshold: float) -> None:
+    line = {"color": VERMILLION, "width": 1.6, "dash": "longdash"}
+    said = {"text": f"threshold {percent(threshold)}", "font": {"size": 12, "color": VERMILLION}}
+    where = {"annotation_position": "top left", "row": 1, "col": 1}
+    figure.add_hline(y=threshold, line=line, annotation=said, **where)
+
+
+def _series(figure: go.Figure, explanation: Explanation, variable: Variable, *, row: int, half_life: float) -> None:
     rows = explanation.measurements.query("variable == @variable.name").sort_values("hours")
-    _carried(figure, rows, row, end=last_hour(explanation), gap_hours=gap_hours)
-    _points(figure, rows, variable, row)
-    _reference(figure, variable, row, rows["value"])
-    _title(figure, variable, row, rows["contribution"].sum())
+    plainly = {"mode": "markers", "showlegend": False, "row": row, "col": 1}
+    figure.add_scatter(**_carried_data(explanation, rows, half_life), hoverinfo="skip", **plainly)
+    figure.add_scatter(**_points_data(rows, variable), hoverinfo="text", **plainly)
+    _title(figure, variable, row, _moved(rows))
+    axis: dict[str, Any] = {"nticks": 5, "tickfont": {"size": 12}, "range": _range(variable, rows["value"])}
     words = {float(level): word for level, word in levels(variable).items()}
     if words:
-        figure.update_yaxes(tickvals=list(words), ticktext=[plain(word) for word in words.values()], row=row, col=1)
-    figure.update_yaxes(nticks=5, tickfont={"size": 12}, row=row, col=1)
-
-
-def _reference(figure: go.Figure, variable: Variable, row: int, values: pd.Series) -> None:
-    low, high = variable.reference or (values.min(), values.max())
-    bottom, top = min(low, values.min()), max(high, values.max())
-    margin = 0.14 * (top - bottom) or 0.5  # room for the markers at the edges
-    figure.update_yaxes(range=[bottom - margin, top + margin], row=row, col=1)
+        axis |= {"tickvals": list(words), "ticktext": [plain(word) for word in words.values()]}
+    figure.update_yaxes(axis, row=row, col=1)
     if variable.reference is not None:
+        low, high = variable.reference
         figure.add_hrect(y0=low, y1=high, fillcolor=BAND, line=BAND_EDGE, layer="below", row=row, col=1)
 
 
-def _carried(figure: go.Figure, rows: pd.DataFrame, row: int, *, end: float, gap_hours: float) -> None:
-    near: list[tuple[float | None, float | None]] = []
-    far: list[tuple[float | None, float | None]] = []
-    times = [*rows["hours"], end]
-    for (start, stop), amount in zip(pairwise(times), rows["value"], strict=True):
-        fades = min(stop, start + gap_hours)
-        near += [(start, amount), (fades, amount), (None, None)]
-        far += [(fades, amount), (stop, amount), (None, None)] if stop > fades else []
-    for points, line in ((near, CARRIED), (far, FADED)):
-        x, y = [hour for hour, _ in points], [amount for _, amount in points]
-        figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False, row=row, col=1)
+def _range(variable: Variable, values: pd.Series) -> list[float] | None:
+    ends = [*(variable.reference or ()), *([values.min(), values.max()] if len(values) else [])]
+    if not ends:
+        return None
+    margin = 0.14 * (max(ends) - min(ends)) or 0.5  # room for the markers at the edges
+    return [min(ends) - margin, max(ends) + margin]
 
 
-def _points(figure: go.Figure, rows: pd.DataFrame, variable: Variable, row: int) -> None:
+def _carried_data(explanation: Explanation, rows: pd.DataFrame, half_life: float) -> dict[str, Any]:
+    x, y, strong = carried(rows, first=first_hour(explanation), end=last_hour(explanation), half_life=half_life)
+    return {"x": x, "y": y, "marker": CARRIED | {"opacity": strong, "line": {"width": 1.4}}}
+
+
+def _points_data(rows: pd.DataFrame, variable: Variable) -> dict[str, Any]:
     symbols = [_mark(variable, amount) for amount in rows["value"]]
     said = [
         f"{plain(variable.label)} {plain(value(variable, one.value))} at {number(one.hours)} h"
         f"<br>effect {fixed(one.contribution, signed=True)} log-odds"
         for one in records(rows)
     ]
-    marker = {key: [symbol[key] for symbol in symbols] for key in WITHIN}
-    figure.add_scatter(
-        x=rows["hours"].tolist(), y=rows["value"].tolist(), mode="markers", hovertext=said, hoverinfo="text",
-        marker={**marker, "opacity": 1, "line": {"color": "white", "width": 0.8}}, showlegend=False, row=row, col=1,
-    )  # fmt: skip
+    marker: dict[str, Any] = {key: [symbol[key] for symbol in symbols] for key in WITHIN}
+    marker |= {"opacity": 1, "line": {"color": "white", "width": 0.8}}
+    return {"x": rows["hours"].tolist(), "y": rows["value"].tolist(), "hovertext": said, "marker": marker}
 
 
 def _mark(variable: Variable, amount: float) -> dict[str, object]:
@@ -140,18 +220,19 @@ def _mark(variable: Variable, amount: float) -> dict[str, object]:
     return dict(ABOVE) if amount > variable.reference[1] else dict(BELOW)
 
 
-def _title(figure: go.Figure, variable: Variable, row: int, effect: float) -> None:
+def _moved(rows: pd.DataFrame) -> str:
+    return f"effect {fixed(rows['contribution'].sum(), signed=True)} log-odds"
+
+
+def _title(figure: go.Figure, variable: Variable, row: int, moved: str) -> None:
     axis = figure.layout[f"yaxis{row}"]
     at = {"xref": "paper", "yref": "paper", "y": axis.domain[1], "yanchor": "bottom", "showarrow": False}
     figure.add_annotation(text=f"<b>{plain(labelled(variable))}</b>", x=0, xanchor="left", font={"size": 14}, **at)
-    moved = f"effect {fixed(effect, signed=True)} log-odds"
     figure.add_annotation(text=moved, x=1, xanchor="right", font={"size": 13, "color": QUIET}, **at)
 
 
-def _legend(figure: go.Figure, gap_hours: float) -> None:
+def _legend(figure: go.Figure) -> None:
     ground = {"symbol": "square", "color": GREEN, "opacity": 0.35, "size": 14}
     for name, marker in (("within reference", WITHIN), ("above reference", ABOVE), ("below reference", BELOW),
-                         ("reference range", ground)):  # fmt: skip
+                         ("last value carried on, fading", CARRIED), ("reference range", ground)):  # fmt: skip
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, row=1, col=1)
-    for name, line in ((f"last value, up to {number(gap_hours)} h", CARRIED), ("longer unmeasured", FADED)):
-        figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, row=1, col=1)

@@ -40,6 +40,15 @@ def number(value: float, *, signed: bool = False) -> str:
     return format(value + 0.0, style).replace("-", "−")
 
 
+def hours(amount: float) -> str:
+    """Hours to a tenth.
+
+    >>> hours(8.183), hours(14.0)
+    ('8.2', '14')
+    """
+    return f"{amount:.1f}".removesuffix(".0").replace("-", "−")
+
+
 def fixed(value: float, *, signed: bool = False) -> str:
     """A number with three decimals, so that a column of them lines up.
 

@@ -10,7 +10,7 @@ import pytest
 from defects import DEFECTS, planted, schedule
 
 import clinicalgru as cg
-from clinicalgru.data.audit.result import CATEGORIES, SEVERITIES
+from clinicalgru.data.audit.result import CATEGORIES, SEVERITIES, Audit, Check, Finding
 from clinicalgru.errors import ArgumentError
 
 STAYS = 120
@@ -152,3 +152,23 @@ def test_the_command_prints_json_and_writes_the_page(tmp_path):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["checks"] >= 30
     assert page.exists()
+
+
+def test_small_cells_of_findings_are_withheld_with_their_rows():
+    check = Check("frozen sensor", "plausibility", "warning", 0.0, 1, "stays", "The same value for hours.")
+    few, most, many = (
+        Finding(check, "map", 3, 400, (7, 9)),
+        Finding(check, "sbp", 395, 400, (5,)),
+        Finding(check, "dbp", 40, 400, (6,)),
+    )
+    audit = Audit((few, most, many), rows=9_000, stays=400, source="long: a.csv")
+    text = audit.as_text()
+    assert [("First: 7, 9" in text), ("First: 5" in text), ("First: 6" in text)] == [False, False, True]
+    assert text.count("withheld") == 2
+    told = audit.to_dict(smallest_cell=11)["findings"]
+    assert [(one["count"], one["found_share"], one["examples"]) for one in told] == [
+        (None, None, []),
+        (None, None, []),
+        (40, 0.1, [6]),
+    ]
+    assert "withheld" not in str(audit)

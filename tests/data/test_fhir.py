@@ -251,3 +251,80 @@ def test_a_file_cut_off_and_a_file_of_other_resources_are_refused(tmp_path):
     (tmp_path / "1.Encounter.ndjson").unlink()
     with pytest.raises(InputError, match=r"Encounter\.ndjson"):
         cg.read_events(tmp_path, source="fhir")
+
+
+A = {"subject": {"reference": "Patient/a"}, "encounter": {"reference": "Encounter/in"}}
+
+
+def events_of(folder: Path, **files: list[dict[str, Any]]) -> tuple[list[tuple[str, str, str]], cg.Events]:
+    """Word, time and time known of each coded event of an export with these resources besides one heart rate."""
+    tiny(folder, [BASE | {"valueQuantity": quantity(70, "/min")}])
+    for kind, resources in files.items():
+        write(folder, f"{kind}.ndjson", [{"resourceType": kind} | A | resource for resource in resources])
+    events = cg.read_events(folder, source="fhir", max_rejected=1)
+    rows = events.coded.to_pandas()
+    words = [events.vocabulary[code] for code in rows["code"]]
+    times = (pd.to_datetime(rows[name], unit="us").astype(str) for name in ("time", "available"))
+    return list(zip(words, *times, strict=True)), events
+
+
+def test_diagnoses_procedures_and_drugs_are_coded_events_known_when_they_were_written_down(tmp_path):
+    begun, over = "2031-05-04T09:00:00Z", "2031-05-04T11:00:00Z"
+    drug = {"status": "completed", "medicationCodeableConcept": coded("N02")}
+    rows, _ = events_of(
+        tmp_path,
+        Condition=[
+            {"code": coded("I21"), "onsetDateTime": begun},
+            {"code": coded("J96"), "onsetDateTime": begun, "recordedDate": over},
+        ],
+        Procedure=[{"status": "completed", "code": coded("5-89"), "performedPeriod": {"start": begun, "end": over}}],
+        MedicationAdministration=[drug | {"effectiveDateTime": begun}],
+        MedicationRequest=[drug | {"authoredOn": "2031-05-04T08:30:00Z"}],
+    )
+    start, end, leaves = "2031-05-04 09:00:00", "2031-05-04 11:00:00", "2031-05-06 20:00:00"
+    assert [row for row in rows if row[0].startswith("diagnosis")] == [
+        ("diagnosis//x1", start, end),
+        ("diagnosis//x1", start, leaves),
+    ]
+    assert [row for row in rows if not row[0].startswith("diagnosis")] == [
+        ("drug//x1", start, start),
+        ("procedure//x1", start, end),
+    ]
+
+
+def test_requests_stand_in_where_nothing_was_charted_as_given(tmp_path):
+    drug = {"status": "active", "medicationCodeableConcept": coded("N02"), "authoredOn": "2031-05-04T08:30:00Z"}
+    rows, _ = events_of(tmp_path, MedicationRequest=[drug])
+    assert [row[:2] for row in rows] == [("drug//x1", "2031-05-04 08:30:00")]
+
+
+def test_what_did_not_happen_is_counted_not_used(tmp_path):
+    drug = {"medicationCodeableConcept": coded("N02"), "effectiveDateTime": "2031-05-04T09:00:00Z"}
+    gone = {"code": coded("I21"), "verificationStatus": {"coding": [{"code": "refuted"}]}, "recordedDate": "2031-05-04"}
+    elsewhere = drug | {"status": "completed", "encounter": {"reference": "Encounter/out"}}
+    rows, events = events_of(
+        tmp_path, MedicationAdministration=[drug | {"status": "not-done"}, elsewhere], Condition=[gone]
+    )
+    assert rows == []
+    assert events.ledger.rejected == {"entered in error or cancelled": 2, "outside every stay": 1}
+
+
+def test_icu_stays_are_the_encounters_called_intensive_care_with_the_outcome_of_the_admission(tmp_path):
+    rows = [
+        BASE | {"valueQuantity": quantity(70, "/min"), "effectiveDateTime": f"2031-05-05T{hour}:00:00Z"}
+        for hour in ("09", "21")
+    ]
+    tiny(tmp_path, [row | A for row in rows], {"deceasedDateTime": "2031-05-06"})
+    path = tmp_path / "1.Encounter.ndjson"
+    stay = {
+        "resourceType": "Encounter", "id": "icu", "status": "finished", "class": {"code": "ACUTE"},
+        "subject": {"reference": "Patient/a"}, "partOf": {"reference": "Encounter/in"},
+        "period": {"start": "2031-05-05T08:00:00Z", "end": "2031-05-05T20:00:00Z"},
+        "location": [{"location": {"display": "Medical ICU (MICU)"}}],
+    }  # fmt: skip
+    path.write_text(path.read_text() + json.dumps(stay) + "\n")
+    events = cg.read_events(tmp_path, source="fhir", anchor="icu", max_rejected=1)
+    assert events.stays["stay_id"].tolist() == ["icu"]
+    assert events.stays[["in_hospital_death", "length_of_stay"]].to_numpy().tolist() == [[1.0, 0.5]]
+    assert events.to_frame()["time"].tolist() == [pd.Timestamp("2031-05-05 09:00")]
+    assert events.ledger.rejected == {"outside every stay": 1}

@@ -282,3 +282,22 @@ def test_merging_gives_the_same_means_however_the_rows_are_cut():
         values = np.concatenate([batch["value"].to_numpy() for batch, _ in made])
         np.testing.assert_allclose(values, expected, rtol=1e-12)
         assert sum(merged for _, merged in made) == 2000 - len(expected)
+
+
+def test_descriptors_that_change_within_a_stay_are_counted_and_the_ledger_balances():
+    def rows(stay, *ages):
+        return [(stay, hour, "age", age) for hour, age in enumerate(ages)] + [(stay, 9, "heart_rate", 80)]
+
+    table = pd.DataFrame(
+        [*rows("1", 70, 71), *rows("2", 60, 60), *rows("3", 50, 51)],
+        columns=["patient_id", "time", "variable", "value"],
+    )
+    events = cg.read_events(table)
+    assert events.stays["age"].tolist() == [71, 60, 51]
+    assert events.ledger.notes["stays whose age changed (the last is used)"] == 2
+    assert (events.ledger.rows_in, events.ledger.descriptors, events.ledger.used) == (9, 6, 3)
+    stays = pd.DataFrame({"patient_id": ["1", "2", "3"], "age": [71, 61, None]})
+    events = cg.read_events(table, stays=stays)
+    assert events.stays["age"].tolist() == [71, 61, 51]
+    assert events.ledger.notes["stays whose age is another in the stays table (which is used)"] == 1
+    assert not [note for note in cg.read_events(table[table["patient_id"] == "2"]).ledger.notes if "changed" in note]

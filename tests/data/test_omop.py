@@ -278,3 +278,31 @@ def test_messages_name_the_columns_of_the_cdm(tmp_path):
         cg.read_events(tiny(tmp_path, [ROW], visit_occurrence=[VISIT, VISIT]), source="omop")
     with pytest.raises(ArgumentError, match="an anchor of omop"):
         cg.read_events(folder, source="omop", anchor="ward")
+
+
+def ancestor(below: str, above: str, levels: int) -> dict[str, str]:
+    return {
+        "ancestor_concept_id": above, "descendant_concept_id": below,
+        "min_levels_of_separation": str(levels), "max_levels_of_separation": str(levels),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("tabs", [False, True])
+def test_a_concept_below_a_known_one_is_its_variable_and_counted_as_such(tmp_path, tabs):
+    """Heart rate is 3027018, temperature 3020891; the nearest known ancestor wins, two as near leave it unmapped."""
+    tree = [ancestor("900", "900", 0), ancestor("900", "3027018", 1), ancestor("900", "3020891", 3)]
+    tree += [ancestor("901", "3027018", 2), ancestor("901", "3020891", 2), ancestor("902", "900", 1)]
+    rows = [ROW, *(ROW | {"measurement_concept_id": name, "value_as_number": "90"} for name in ("900", "901", "902"))]
+    folder = tiny(tmp_path, rows, concept_ancestor=tree)
+    if tabs:  # as Athena writes it
+        path = folder / "concept_ancestor.csv"
+        path.write_text(path.read_text().replace(",", "\t"))
+    events = cg.read_events(folder, source="omop", max_rejected=1)
+    assert [variable.name for variable in events.variables] == ["heart_rate"]
+    assert events.to_frame()["value"].tolist() == [80]  # 70 and 90 of one instant
+    assert events.ledger.rejected == {"unmapped code": 2}
+    assert events.ledger.notes["rows of narrower concepts: heart_rate"] == 1
+    (folder / "concept_ancestor.csv").unlink()
+    without = cg.read_events(folder, source="omop", max_rejected=1).ledger
+    assert without.rejected == {"unmapped code": 3}
+    assert not [note for note in without.notes if "narrower" in note]

@@ -112,7 +112,7 @@ def test_the_shipped_tasks_load_and_a_users_own(tmp_path):
         ({"window_hours": [48, 0]}, "a window that ends after it starts"),
         ({"window_hours": ["a", "b"]}, "hours as numbers"),
         ({"gap_hours": -1}, "a gap of 0 hours"),
-        ({"kind": "poem"}, "kind: binary"),
+        ({"kind": "poem"}, "a kind among binary, multiclass"),
         ({"horizont_hours": 3}, "the fields"),
     ],
 )

@@ -14,7 +14,7 @@ from clinicalgru.data.audit.typical import typical
 from clinicalgru.errors import ArgumentError
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "units.py"
-NEAR = ("bun", "bilirubin_total", "lactate", "admission_weight")  # their units overlap: a hundred values say little
+NEAR = ("admission_weight",)  # kg and lb overlap, and a stay has one: the best test at all finds 3 of 4 (see the lab)
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +43,36 @@ def test_swaps_of_one_row_in_twenty_are_found_and_clean_columns_are_not_flagged(
     events = cg.read_events(cg.simulate(500, seed=11))
     for name in sorted(set(units.SWAPS) - {*NEAR, "weight"}):
         rows, chance = units.column(events, name), np.random.default_rng(0)
-        hits = [units.flagged(events, units.drawn(rows, 100, chance), name, 0.05, chance) for _ in range(4)]
-        clean = [units.flagged(events, units.drawn(rows, 100, chance), name, 0.0, chance) for _ in range(4)]
-        assert all(units.SWAPS[name][0] in found for found in hits), name
-        assert not any(clean), name
+        tables = [units.mixed(units.drawn(rows, 100, chance), name, share, chance) for share in [0.05] * 6 + [0.0] * 6]
+        found = units.flagged(tables, name)
+        assert all(units.SWAPS[name][0] in flags for flags in found[:6]), name
+        assert not any(found[6:]), name
 
 
 def test_near_units_are_found_where_there_are_many_values(units):
     events = cg.read_events(cg.simulate(500, seed=11))
-    for name in ("bun", "lactate"):
+    for name in NEAR:
         rows, chance = units.column(events, name), np.random.default_rng(0)
-        assert units.SWAPS[name][0] in units.flagged(events, rows, name, 0.1, chance), name
-        assert not units.flagged(events, rows, name, 0.0, chance)
+        some, none = units.flagged([units.mixed(rows, name, share, chance) for share in (0.1, 0.0)], name)
+        assert units.SWAPS[name][0] in some, name
+        assert not none
+
+
+def test_digits_tell_a_unit_whose_values_are_usual_in_both():
+    """One urea of each patient, in whole mg/dL; a few with a decimal, lower by the factor: nothing else tells."""
+    chance = np.random.default_rng(1)
+    value = np.round(np.exp(chance.normal(np.log(20), 0.6, 200)))
+    alike, lower = value.copy(), value.copy()
+    alike[:10] = alike[:10] + 0.5
+    lower[:10] = np.round(lower[:10] / 2.8, 1) + 0.04
+    flags = [cg.check_units(events_of(column, "bun", "mg/dL")) for column in (value, alike, lower)]
+    assert [[flag.other for flag in found] for found in flags] == [[], [], ["mmol/L"]]
+    assert flags[2][0].part * 200 == pytest.approx(10, abs=3)
+
+
+def events_of(values: np.ndarray, name: str, unit: str) -> cg.Events:
+    rows = {"patient_id": [f"{i}" for i in range(len(values))], "time": 0.0, "variable": name, "value": values}
+    return cg.read_events(pd.DataFrame(rows | {"unit": unit}), max_rejected=1)
 
 
 def test_what_the_intake_rejected_is_evidence(ward):

@@ -54,7 +54,7 @@ def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_rand
     chance, wins = np.random.default_rng(0), 0
     for i in range(12):
         stay = test_stays[[i]]
-        contribution = cg.explain(fitted, stay, points=32).measurements["contribution"].to_numpy()
+        contribution = cg.explain(fitted, stay).measurements["contribution"].to_numpy()
         count = max(1, len(contribution) // 10)
         strongest = np.argsort(-contribution)[:count]
         at_random = [chance.choice(len(contribution), count, replace=False) for _ in range(5)]
@@ -68,7 +68,7 @@ def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_rand
 
 def test_no_identifier_unless_asked_for(fitted, test_stays, why):
     assert why.stay_label == "stay"
-    assert cg.explain(fitted, test_stays[[2]], points=4, identify=True).stay_label == f"stay {test_stays.stay[2]}"
+    assert cg.explain(fitted, test_stays[[2]], identify=True).stay_label == f"stay {test_stays.stay[2]}"
 
 
 def test_other_than_one_stay_is_refused(fitted, test_stays):

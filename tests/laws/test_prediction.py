@@ -48,7 +48,7 @@ def test_2_a_batch_has_no_padding_and_attention_sums_to_one(fitted, test_stays):
     batch = collate(test_stays)
     assert len(batch.hours) == test_stays.steps.sum()
     with torch.no_grad():
-        weight = fitted.network_.logits(fitted.network_.scales(batch), batch)[1]
+        weight = fitted.network_.logits(fitted.network_.scales(batch), batch)[1].weight
     _, valid = batch.grid()
     assert bool((weight[:, 0] > 0).eq(valid).all())
     torch.testing.assert_close(weight.sum(dim=2), torch.ones(len(test_stays), 1))
@@ -56,7 +56,8 @@ def test_2_a_batch_has_no_padding_and_attention_sums_to_one(fitted, test_stays):
 
 def test_6_the_prediction_after_each_step_is_that_of_a_stay_which_ended_there(fitted, test_stays):
     stays = test_stays[np.argsort(test_stays.steps)[:8]]
-    each = SimpleNamespace(**{name: getattr(Binary(), name) for name in ("mixed", "predict")}, every_step=True)
+    same = {name: getattr(Binary(), name) for name in ("outputs", "mixed", "predict")}
+    each = SimpleNamespace(**same, every_step=True)
     by_step = predict(fitted.network_, stays, head=each)
     ended = [stays[[i]].until(np.unique(stays[[i]].hours)) for i in range(len(stays))]
     prefixes = torch.cat([predict(fitted.network_, prefix, head=Binary()) for prefix in ended])
@@ -74,8 +75,9 @@ def test_7_measured_at_the_training_mean_is_not_the_same_as_not_measured(fitted,
 
 def test_8_decay_lies_above_zero_and_up_to_one_and_never_grows_with_the_gap(fitted):
     gaps = torch.cat([torch.zeros(1), torch.logspace(-4, 7, 200)])[:, None]
-    encoder = fitted.network_.encoder
-    for decay in (encoder.value_decay, encoder.state_decay, Decay(len(fitted.variables_), 5)):
+    learned = [module for module in fitted.network_.modules() if isinstance(module, Decay)]
+    assert len(learned) == 2
+    for decay in (*learned, Decay(len(fitted.variables_), 5)):
         with torch.no_grad():
             kept = decay(gaps.expand(-1, len(fitted.variables_)))
         assert bool(((kept > 0) & (kept <= 1)).all())

@@ -61,7 +61,7 @@ def test_13_a_manifest_of_other_variables_is_refused(bundle, tmp_path):
 
 def test_16_contributions_sum_to_what_they_explain(fitted, test_stays):
     for i in range(8):
-        why = cg.explain(fitted, test_stays[[i]], points=256)
+        why = cg.explain(fitted, test_stays[[i]])
         difference = np.log(why.risk / (1 - why.risk)) - np.log(why.baseline / (1 - why.baseline))
         total = why.measurements["contribution"].sum() + why.static["contribution"].sum()
         assert abs(difference - total - why.completeness_gap) < 1e-4
@@ -133,7 +133,7 @@ def test_18_where_lactate_decides_lactate_ranks_first(task):
     train, tune, test = cg.split_patients(cg.select(cg.read_events(ward), task), [0.7, 0.15, 0.15], seed=0)
     model = cg.GRUClassifier(hidden_size=32, readout_size=64, members=8, epochs=12).fit(train, tune, progress=False)
     measured = test[[i for i in range(len(test)) if "lactate" in set(test[[i]].to_frame()["variable"])]]
-    ranks = pd.concat([cg.explain(model, measured[[i]], points=16).by_variable() for i in range(30)])
+    ranks = pd.concat([cg.explain(model, measured[[i]]).by_variable() for i in range(30)])
     strength = ranks.assign(size=ranks["contribution"].abs()).groupby("variable")["size"].mean()
     assert strength.idxmax() == "lactate"
     assert strength["lactate"] > 1.5 * strength.drop("lactate").max()

@@ -17,7 +17,7 @@ def traces(figure) -> dict:
 
 
 def test_roc_draws_every_model_as_given_and_names_its_auroc(evaluation):
-    drawn = traces(plots.roc(evaluation))
+    drawn = traces(plots.plot_roc(evaluation))
     for model, curves in evaluation.curves.items():
         shown = next(trace for name, trace in drawn.items() if name.startswith(model))
         estimate = evaluation.metrics.query("model == @model and metric == 'auroc'")["estimate"].item()
@@ -27,33 +27,35 @@ def test_roc_draws_every_model_as_given_and_names_its_auroc(evaluation):
 
 
 def test_precision_and_recall_are_steps_and_chance_is_the_event_rate(evaluation):
-    figure = plots.precision_recall(evaluation)
+    figure = plots.plot_precision_recall(evaluation)
     assert set(figure.data[0].y) == {evaluation.events / evaluation.stays}
     assert {trace.line.shape for trace in figure.data[1:]} == {"vh"}
 
 
 def test_calibration_intervals_reach_from_low_to_high(evaluation):
-    shown = traces(plots.calibration(evaluation))[evaluation.name]
+    shown = traces(plots.plot_calibration(evaluation))[evaluation.name]
     groups = evaluation.curves[evaluation.name].calibration
     assert [y + up for y, up in zip(shown.y, shown.error_y.array, strict=True)] == pytest.approx(groups["high"])
     assert [y - d for y, d in zip(shown.y, shown.error_y.arrayminus, strict=True)] == pytest.approx(groups["low"])
 
 
 def test_a_difference_is_filled_only_where_its_interval_leaves_out_0(evaluation):
-    for trace in plots.differences(evaluation).data:
+    for trace in plots.plot_differences(evaluation).data:
         for x, up, down, symbol in zip(
             trace.x, trace.error_x.array, trace.error_x.arrayminus, trace.marker.symbol, strict=True
         ):
             assert symbol.endswith("-open") == (x - down <= 0 <= x + up)
 
 
-@pytest.mark.parametrize("draw", [plots.roc, plots.precision_recall, plots.calibration])
+@pytest.mark.parametrize("draw", [plots.plot_roc, plots.plot_precision_recall, plots.plot_calibration])
 def test_models_differ_in_dash_as_well_as_in_colour(evaluation, draw):
     lines = [trace.line for trace in draw(evaluation).data]
     assert len({line.dash for line in lines[1:]}) == len({line.color for line in lines[1:]}) == 3
 
 
-@pytest.mark.parametrize("draw", [plots.roc, plots.precision_recall, plots.calibration, plots.differences])
+@pytest.mark.parametrize(
+    "draw", [plots.plot_roc, plots.plot_precision_recall, plots.plot_calibration, plots.plot_differences]
+)
 def test_an_evaluation_without_rivals_is_drawn(evaluation, draw):
     own = evaluation.metrics.query("model == @evaluation.name")
     curves = {evaluation.name: evaluation.curves[evaluation.name]}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from clinicalgru.data.variables import Variable
-from clinicalgru.view.timeline import CARRIED, FADED, by_weight, patient
+from clinicalgru.view.timeline import by_weight, carried, patient
 
 COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]
 
@@ -25,22 +25,36 @@ def sparse() -> SimpleNamespace:
     )  # fmt: skip
 
 
-def lines(figure, style: dict) -> list:
-    """Points of the line with this style on the row of lactate, None where it is broken."""
-    found = [t for t in figure.data if t.yaxis == "y2" and t.mode == "lines" and t.line.color == style["color"]]
-    return list(zip(found[0].x, found[0].y, strict=True))
+def test_the_last_value_is_carried_on_and_fades_until_nothing_is_known(sparse):
+    x, y, strong = carried(sparse.measurements, first=0.0, end=60.0, half_life=2.0)
+    assert min(x) > 1.0
+    assert dict(zip(x, y, strict=True))[2.0] == 4.0
+    by_hour = dict(zip(x, strong, strict=True))
+    assert by_hour[6.0] == pytest.approx(by_hour[4.0] / 2, abs=1e-3)
+    assert max(hour for hour in x if hour < 20) < 12  # then a gap, though the next value comes at 20
+    assert not set(x) & set(sparse.measurements["hours"])
 
 
-def test_the_last_value_is_carried_for_the_hours_given_then_fades(sparse):
-    figure, broken = patient(sparse, gap_hours=6), (None, None)
-    assert lines(figure, CARRIED) == [
-        (1, 4), (3, 4), broken, (3, 1), (9, 1), broken, (20, 0.3), (24, 0.3), broken,
-    ]  # fmt: skip
-    assert lines(figure, FADED) == [(9, 1), (20, 1), broken]
+def test_carried_values_are_hollow_and_measured_ones_filled(sparse):
+    symbols = [t.marker.symbol for t in patient(sparse).data if t.yaxis == "y2"]
+    assert symbols[0] == "circle-open"
+    assert not any("open" in symbol for symbol in symbols[1])
+
+
+def test_threshold_comparison_band_and_cursor_are_drawn_where_given(sparse):
+    plain, before = patient(sparse), SimpleNamespace(course=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.6]}))
+    sparse.course = sparse.course.assign(low=0.05, high=0.4)
+    drawn = patient(sparse, threshold=0.25, before=before, cursor=7.0)
+    names = {t.name: t for t in drawn.data}
+    assert list(names["as it was"].y) == [0.1, 0.6]
+    assert list(names["how sure"].y) == [0.4, 0.4, 0.05, 0.05]
+    assert drawn.layout.shapes[-1].x0 == 7.0
+    assert any(shape.y0 == shape.y1 == 0.25 for shape in drawn.layout.shapes)
+    assert len(drawn.data) == len(plain.data) + 2
 
 
 def test_markers_stand_only_where_something_was_measured_and_their_shape_tells_the_range(sparse):
-    points = next(t for t in patient(sparse).data if t.yaxis == "y2" and t.mode == "markers")
+    points = [t for t in patient(sparse).data if t.yaxis == "y2" and t.mode == "markers"][1]
     assert list(points.x) == [1, 3, 20]
     assert list(points.marker.symbol) == ["triangle-up", "circle", "triangle-down"]
 

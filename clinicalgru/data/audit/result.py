@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from clinicalgru.disclosure import SMALLEST_CELL, is_small, said
+
 CATEGORIES = ("conformance", "completeness", "plausibility", "temporal plausibility")
 SEVERITIES = ("error", "warning", "note")
 EXAMPLES = 5
@@ -62,11 +64,17 @@ class Finding:
         """Whether it is more than the check lets pass."""
         return self.count >= self.check.least and self.share > self.check.share
 
-    def to_dict(self) -> dict[str, Any]:
-        """The finding as plain values for JSON."""
-        own = {"variable": self.variable, "flagged": self.flagged, "count": self.count, "among": self.among}
-        more = {"share": self.share, "examples": list(self.examples), "detail": self.detail}
-        return {"check": self.check.name, **asdict(self.check), **own, "found_share": more.pop("share"), **more}
+    def is_small(self, smallest_cell: int) -> bool:
+        """Whether its cases, or the others, are 1 to below `smallest_cell`: they are not told then, nor their rows."""
+        return is_small(self.count, smallest_cell) or is_small(self.among - self.count, smallest_cell)
+
+    def to_dict(self, *, smallest_cell: int = 0) -> dict[str, Any]:
+        """The finding as plain values for JSON; None for a small cell."""
+        small = self.is_small(smallest_cell)
+        count, share, examples = (None, None, []) if small else (self.count, self.share, list(self.examples))
+        own = {"variable": self.variable, "flagged": self.flagged, "count": count, "among": self.among}
+        more = {"found_share": share, "examples": examples, "detail": self.detail}
+        return {"check": self.check.name, **asdict(self.check), **own, **more}
 
 
 COLUMNS = ["check", "category", "severity", "variable", "flagged", "count", "among", "share", "limit", "of", "examples"]
@@ -120,20 +128,26 @@ class Audit:
             lines.append((*about, f.flagged, f.count, f.among, f.share, f.check.share, f.check.of, _listed(f.examples)))
         return pd.DataFrame(lines, columns=COLUMNS)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The audit as plain values for JSON."""
-        made = [finding.to_dict() for finding in self.findings]
+    def to_dict(self, *, smallest_cell: int = 0) -> dict[str, Any]:
+        """The audit as plain values for JSON; counts of 1 to below `smallest_cell` as None."""
+        made = [finding.to_dict(smallest_cell=smallest_cell) for finding in self.findings]
         about = {"source": self.source, "simulated": self.simulated, "measurements": self.rows, "stays": self.stays}
         return about | {"checks": len(self.checks), "flagged": len(self.flagged), "findings": made}
 
     def __str__(self) -> str:
+        return self.as_text(smallest_cell=0)
+
+    def as_text(self, *, smallest_cell: int = SMALLEST_CELL) -> str:
+        """The findings as text; counts of 1 to below `smallest_cell`, and their row numbers, are withheld."""
         head = f"{self.source}: {self.rows:,} measurements of {self.stays:,} stays, {len(self.checks)} checks"
         lines = [head, f"{len(self.flagged)} findings" if self.flagged else "nothing found"]
         for finding in self.flagged:
             check = finding.check
             name = check.name + (f", {finding.variable}" if finding.variable else "")
-            lines.append(f"{check.severity:<8} {name:<58}{finding.count:>10,} of {finding.among:,} {check.of}")
-            rows = f" First: {', '.join(map(str, finding.examples))}." if finding.examples else ""
+            small = finding.is_small(smallest_cell)
+            count = said(None if small else finding.count)
+            lines.append(f"{check.severity:<8} {name:<58}{count:>10} of {finding.among:,} {check.of}")
+            rows = f" First: {', '.join(map(str, finding.examples))}." if finding.examples and not small else ""
             lines.append(f"         {check.says}{' ' + finding.detail if finding.detail else ''}{rows}")
         return "\n".join(lines)
 

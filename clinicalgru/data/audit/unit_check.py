@@ -15,20 +15,24 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clinicalgru.data.audit.mixture import Evidence, Swap, judge
+from clinicalgru.data.audit.mixture import DECIMALS, Evidence, Swap, judge
 from clinicalgru.data.audit.typical import BIN, FURTHEST, LOGS, LOWEST, STEPS, typical
 from clinicalgru.data.events import Events
 from clinicalgru.data.variables import Conversion, Dictionary, Variable
 from clinicalgru.errors import ArgumentError
 
 FEWEST = 100
-GAINS = (6.0, 4.0, 3.5)  # in log-likelihood, from which on values, levels and spikes are taken for another unit
-KINDS = ("values", "levels", "steps", "spikes")
+GAIN = 4.0  # in log-likelihood, from which on a column is taken for one in another unit
+SHAPES = {  # of the counts in `Evidence`
+    "values": (DECIMALS, len(LOGS)), "levels": (1, len(LOGS)), "written": (DECIMALS, len(LOGS)),
+    "steps": (1, len(STEPS)), "spikes": (1, len(STEPS)),
+}  # fmt: skip
 STAYS_ENOUGH = 20_000  # stays of a site that are looked at, spread evenly over all of them
 
 VALUES = """
 CREATE TEMP TABLE seen AS
-SELECT site, variable, stay, ln(value) AS level, lag(level) OVER w AS before, lead(level) OVER w AS after
+SELECT site, variable, stay, ln(value) AS level, lag(level) OVER w AS before, lead(level) OVER w AS after,
+    CASE {decimals} ELSE {most} END AS decimals
 FROM (
     SELECT stay, available, v.name AS variable, value FROM facts JOIN names v USING (variable)
     UNION ALL BY NAME SELECT stay, time AS available, variable, value FROM implausible
@@ -37,20 +41,24 @@ FROM (
 WHERE value > 0 AND isfinite(value) AND variable IN (SELECT unnest($1))
 WINDOW w AS (PARTITION BY variable, stay ORDER BY available, value)
 """
+DIGITS = "WHEN abs(value - round(value, {0})) <= 1e-9 * greatest(1, abs(value)) THEN {0}"
 COUNTS = """
-WITH each(site, variable, kind, place) AS (
-    SELECT site, variable, 'values', (level - {lowest}) / {bin} FROM seen
+WITH each(site, variable, kind, decimals, place) AS (
+    SELECT site, variable, 'values', decimals, (level - {lowest}) / {bin} FROM seen
     UNION ALL
-    SELECT site, variable, 'levels', (median(level) - {lowest}) / {bin} FROM seen GROUP BY site, variable, stay
+    SELECT site, variable, 'levels', 0, (median(level) - {lowest}) / {bin} FROM seen GROUP BY site, variable, stay
     UNION ALL
-    SELECT site, variable, 'steps', (level - coalesce(before, after) + {furthest}) / {bin} FROM seen
+    SELECT site, variable, 'written', decimals, (median(level) - {lowest}) / {bin} FROM seen
+    GROUP BY site, variable, stay, decimals
+    UNION ALL
+    SELECT site, variable, 'steps', 0, (level - coalesce(before, after) + {furthest}) / {bin} FROM seen
     WHERE (before IS NULL) <> (after IS NULL)
     UNION ALL
-    SELECT site, variable, 'spikes', (least(level, before, after) + greatest(level, before, after) - before - after
+    SELECT site, variable, 'spikes', 0, (least(level, before, after) + greatest(level, before, after) - before - after
         + {furthest}) / {bin} FROM seen
     WHERE before IS NOT NULL AND after IS NOT NULL)
-SELECT site, variable, kind, count(*),
-    least(greatest(floor(place), 0), if(kind IN ('values', 'levels'), {logs}, {steps}) - 1)::INT AS bin
+SELECT site, variable, kind, decimals, count(*),
+    least(greatest(floor(place), 0), if(kind IN ('steps', 'spikes'), {steps}, {logs}) - 1)::INT AS bin
 FROM each GROUP BY ALL
 """
 
@@ -103,7 +111,8 @@ def check_units(events: Events, *, by: str | None = None) -> tuple[UnitFlag, ...
     returns a flag for each column at fault, likeliest first
     refuses a column that the stays do not have (ArgumentError)
 
-    Units that lie near each other (urea, weight) are told apart only by stays with several values, or by many stays.
+    Units that lie near each other (urea, weight) are told apart by stays with several values, by values written with
+    other decimals than the rest, or by many stays.
 
     >>> from clinicalgru.data.simulate import simulate
     >>> from clinicalgru.data.sources.read import read_events
@@ -128,8 +137,8 @@ def _likeliest(variable: Variable, evidence: Evidence) -> tuple[str, Swap] | Non
         return None
     usual = typical()[variable.name]
     swaps = [(unit, judge(evidence, usual, variable.conversion(unit))) for unit in usual.units]
-    unit, swap = max(swaps, key=lambda pair: pair[1].margin(GAINS))
-    return (unit, swap) if swap.margin(GAINS) >= 0 else None
+    unit, swap = max(swaps, key=lambda pair: pair[1].gain)
+    return (unit, swap) if swap.gain >= GAIN else None
 
 
 def _flag(variable: Variable, site: str, evidence: Evidence) -> UnitFlag | None:
@@ -154,12 +163,16 @@ def _evidence(events: Events, names: list[str], by: str | None) -> Iterator[tupl
     """Of each variable at each site, and at all of them together (site "")."""
     counts = _counts(events, names, by)
     if by is not None:
-        together = counts.groupby(["variable", "kind", "place"], as_index=False)["rows"].sum()
+        together = counts.groupby(["variable", "kind", "decimals", "place"], as_index=False)["rows"].sum()
         counts = pd.concat([counts, together.assign(site="")], ignore_index=True)
-    for (site, name), part in counts.groupby(["site", "variable"], sort=True):
-        pieces = {kind: np.zeros(len(LOGS if kind in ("values", "levels") else STEPS)) for kind in KINDS}
-        for kind, rows in part.groupby("kind"):
-            pieces[str(kind)][rows["place"].to_numpy()] = rows["rows"].to_numpy()
+    columns = {name: counts[name].to_numpy() for name in ("kind", "decimals", "place", "rows")}
+    indices: dict[Any, Any] = counts.groupby(["site", "variable"]).indices
+    for (site, name), which in sorted(indices.items()):
+        kind, decimals, place, rows = (column[which] for column in columns.values())
+        pieces = {}
+        for each, (digits, length) in SHAPES.items():
+            here, pieces[each] = kind == each, np.zeros((digits, length))
+            pieces[each][decimals[here], place[here]] = rows[here]
         yield str(site), str(name), Evidence(**pieces)
 
 
@@ -181,9 +194,10 @@ def _counts(events: Events, names: list[str], by: str | None) -> pd.DataFrame:
         }
         for name, table in tables.items():
             connection.register(name, table)
-        connection.execute(VALUES, [names])
+        decimals = " ".join(DIGITS.format(digits) for digits in range(DECIMALS - 1))
+        connection.execute(VALUES.format(decimals=decimals, most=DECIMALS - 1), [names])
         sql = COUNTS.format(lowest=LOWEST, bin=BIN, furthest=FURTHEST, logs=len(LOGS), steps=len(STEPS))
-        return connection.execute(sql).df().set_axis(["site", "variable", "kind", "rows", "place"], axis=1)
+        return connection.execute(sql).df().set_axis(["site", "variable", "kind", "decimals", "rows", "place"], axis=1)
 
 
 def _descriptors(events: Events, names: list[str]) -> pa.Table:

@@ -1,4 +1,6 @@
-"""FHIR bulk export (R4; R5 and STU3 where they differ in what is read): Patient, Encounter, Observation as NDJSON.
+"""FHIR bulk export (R4; R5 and STU3 where they differ in what is read) as NDJSON.
+
+Patient, Encounter and Observation; Condition, Procedure, MedicationAdministration and MedicationRequest where they are.
 
 Source: HL7 FHIR R4, https://hl7.org/fhir/R4; Bulk Data Access, https://hl7.org/fhir/uv/bulkdata
 """
@@ -9,22 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from clinicalgru.data.ledger import BOUND, OTHER_KIND, OUTSIDE, RETRACTED
+from clinicalgru.data.sources.fhir_events import (
+    CODE,
+    PERIOD,
+    REFERENCE,
+    add_coded,
+    end_of_day,
+    instant,
+    last,
+    patient,
+    stay,
+)
 from clinicalgru.data.sources.intake import Intake
 from clinicalgru.data.sources.ndjson import check_kind, json_errors, resource_files, resources_sql
 from clinicalgru.data.sources.source import Request, Supplied
 from clinicalgru.data.sources.tables import Part, literal
-from clinicalgru.data.sources.visits import outcomes_of, stays_of, typed
+from clinicalgru.data.sources.visits import INTENSIVE_NAME, outcomes_of, stays_of, typed
 from clinicalgru.errors import ArgumentError, InputError
 
 INPATIENT = ("IMP", "ACUTE", "NONAC", "OBSENC")  # HL7 v3 ActCode: inpatient, acute, non-acute, observation
 EMERGENCY = ("EMER",)
-ANCHORS = ("hospital", "visit")
+ANCHORS = ("hospital", "visit", "icu")
 NO_VISIT = ("entered-in-error", "cancelled", "planned")
 DIED = "exp"  # discharge disposition: expired
-CODE = "STRUCT(coding STRUCT(system VARCHAR, code VARCHAR)[])"
-REFERENCE, PERIOD = "STRUCT(reference VARCHAR)", 'STRUCT("start" VARCHAR, "end" VARCHAR)'
 QUANTITY = 'STRUCT("value" VARCHAR, comparator VARCHAR, unit VARCHAR, system VARCHAR, code VARCHAR)'
 OTHERS = "valueCodeableConcept valueString valueBoolean valueRange valueRatio valueSampledData valueTime valueDateTime"
 VALUE = {"code": CODE, "valueQuantity": QUANTITY, "valueInteger": "VARCHAR"} | dict.fromkeys(OTHERS.split(), "JSON")
@@ -33,7 +45,8 @@ LEAVING = f"STRUCT(dischargeDisposition {CODE})"
 PATIENT = dict.fromkeys(["resourceType", "id", "gender", "birthDate", "deceasedDateTime", "deceasedBoolean"], "VARCHAR")
 ENCOUNTER = {"resourceType": "VARCHAR", "id": "VARCHAR", "status": "VARCHAR", "class": "JSON"} | {
     "subject": REFERENCE, "period": PERIOD, "actualPeriod": PERIOD,
-    "hospitalization": LEAVING, "admission": LEAVING, "partOf": REFERENCE,
+    "hospitalization": LEAVING, "admission": LEAVING, "partOf": REFERENCE, "type": "JSON", "serviceType": "JSON",
+    "location": "JSON",
 }  # fmt: skip
 OBSERVATION = VALUE | {
     "resourceType": "VARCHAR", "status": "VARCHAR", "subject": REFERENCE, "encounter": REFERENCE, "context": REFERENCE,
@@ -46,10 +59,12 @@ UCUM = "http://unitsofmeasure.org"
 def read(intake: Intake, data: Any, request: Request) -> Supplied:
     """The folder of a bulk export; each Observation with a value, and each of its components, is a row.
 
-    Stays are encounters: with anchor "hospital" (the default) inpatient and emergency ones, with "visit" all. A row
-    goes to its encounter, or to the stay that its encounter is part of; a row of another encounter is outside every
-    stay; a row without one goes by patient and time. Of a date without a time, the value is known at the end of the day
-    (UTC). Observations entered in error or cancelled, and values that are only a bound, are counted, not used.
+    Stays are encounters: with anchor "hospital" (the default) inpatient and emergency ones, with "visit" all, with
+    "icu" those whose type, service or location is called intensive care; their outcomes are those of the encounter that
+    they are part of. A row goes to its encounter, or to the stay that its encounter is part of; a row of another
+    encounter is outside every stay; a row without one, or of the encounter around an ICU stay, goes by patient and
+    time. Of a date without a time, the value is known at the end of the day (UTC). Observations entered in error or
+    cancelled, and values that are only a bound, are counted, not used. Coded events: see `fhir_events`.
     """
     folder, anchor = Path(data), request.anchor or "hospital"
     if anchor not in ANCHORS:
@@ -57,16 +72,28 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
     files = {kind: resource_files(folder, kind) for kind in ("Patient", "Encounter", "Observation")}
     intake.use_names_of("loinc")
     visits, notes = _visits(intake, files["Patient"], files["Encounter"])
-    chosen = visits[visits["admission"] | visits["emergency"]] if anchor == "hospital" else visits
+    kinds = {"hospital": visits["admission"] | visits["emergency"], "icu": visits["intensive"]}
+    chosen = visits[kinds.get(anchor, visits["took_place"])]
     if chosen.empty:
         raise InputError(f"encounters of the kind {anchor}", "none", "Try anchor='visit'.", where="Encounter")
     notes["encounters of another kind, not taken as stays"] = len(visits) - len(chosen)
-    _load_links(intake, visits, set(chosen["stay_id"]))
+    _load_links(intake, visits, chosen)
     stays, more = stays_of(chosen, intake.dictionary, where="Encounter")
     for file in files["Observation"]:
         _add(intake, file)
-    outcomes = outcomes_of(visits).loc[visits["stay_id"].isin(chosen["stay_id"]).to_numpy()]
+    add_coded(intake, folder)
+    outcomes = _outcomes(visits, around=anchor == "icu").loc[visits["stay_id"].isin(chosen["stay_id"]).to_numpy()]
     return Supplied(stays, outcomes.reset_index(drop=True), unmapped_is_fault=False, notes=notes | more)
+
+
+def _outcomes(visits: pd.DataFrame, *, around: bool) -> pd.DataFrame:
+    """Outcomes of each encounter; with `around`, but for their length, of the encounter it is part of."""
+    outcomes = outcomes_of(visits)
+    if not around:
+        return outcomes
+    of = visits["parent"].where(visits["parent"].isin(visits["stay_id"]), visits["stay_id"])
+    taken = outcomes.drop_duplicates("stay_id").set_index("stay_id").loc[of].reset_index(drop=True)
+    return outcomes.assign(**{name: taken[name] for name in ("in_hospital_death", "readmission_30d")})
 
 
 def _add(intake: Intake, file: Path) -> None:
@@ -87,21 +114,18 @@ def _rows(intake: Intake, file: Path) -> str:
     value, quantity = 'coalesce(item.valueQuantity."value", item.valueInteger)', "item.valueQuantity"
     other = " OR ".join(f"item.{name} IS NOT NULL" for name in OTHERS.split())
     return f"""
-SELECT 0 AS c_file, c_row, kind, patient AS patient_id,
-    CASE WHEN l.visit IS NULL THEN visit ELSE l.stay END AS stay_id,
-    CASE length(moment) WHEN 10 THEN moment || 'T00:00:00Z' WHEN 4 THEN moment || '-00-00T00:00Z'
-         WHEN 7 THEN moment || '-00T00:00Z' ELSE moment END AS time,
-    coalesce(issued, CASE WHEN length(moment) = 10 THEN moment || 'T23:59:59.999999Z' END) AS available_at,
+SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay()} AS stay_id, {instant("moment")} AS time,
+    coalesce(issued, CASE WHEN length(moment) = 10 THEN {end_of_day("moment")} END) AS available_at,
     {_name(intake)} AS variable, {value} AS value,
     CASE WHEN {quantity}.code IS NOT NULL AND {quantity}.system = '{UCUM}' THEN {quantity}.code
          ELSE coalesce({quantity}.unit, {quantity}.code) END AS unit,
     CASE WHEN status IN ('entered-in-error', 'cancelled') THEN {literal(RETRACTED)}
          WHEN {value} IS NULL AND ({other}) THEN {literal(OTHER_KIND)}
          WHEN {value} IS NOT NULL AND {quantity}.comparator IS NOT NULL THEN {literal(BOUND)}
-         WHEN {value} IS NOT NULL AND l.visit IS NOT NULL AND l.stay IS NULL THEN {literal(OUTSIDE)} END AS refused
+         WHEN {value} IS NOT NULL AND l.elsewhere THEN {literal(OUTSIDE)} END AS refused
 FROM (
-    SELECT c_row, resourceType AS kind, status, issued, {moment} AS moment, {_patient("subject.reference")} AS patient,
-        {_last("coalesce(encounter.reference, context.reference)")} AS visit,
+    SELECT c_row, resourceType AS kind, status, issued, {moment} AS moment, {patient("subject.reference")} AS patient,
+        {last("coalesce(encounter.reference, context.reference)")} AS visit,
         unnest(list_concat(CASE WHEN {has_value} OR len(coalesce(component, [])) = 0 THEN [{own}] ELSE [] END,
             component)) AS item
     FROM {resources_sql(file, OBSERVATION)}
@@ -118,17 +142,6 @@ def _name(intake: Intake) -> str:
     return f"coalesce({mapped}[1], {loinc}[1], {codes}[1], 'no code')"
 
 
-def _last(reference: str) -> str:
-    """SQL of the identifier in a reference: Encounter/12, https://.../Encounter/12/_history/1, urn:uuid:..."""
-    return f"nullif(regexp_extract({reference}, '([A-Za-z0-9.-]+)(/_history/[^/]*)?$', 1), '')"
-
-
-def _patient(reference: str) -> str:
-    """SQL of the patient in a reference; NULL where the subject is a group, device or place."""
-    is_patient = f"({reference} LIKE '%Patient/%' OR {reference} LIKE 'urn:uuid:%')"
-    return f"CASE WHEN {is_patient} THEN {_last(reference)} END"
-
-
 def _visits(intake: Intake, patients: list[Path], encounters: list[Path]) -> tuple[pd.DataFrame, dict[str, int]]:
     """Encounters that took place, as `visits.outcomes_of` wants them, and how many did not."""
     people = pd.concat([_frame(intake, file, "Patient", PATIENT, _PATIENT_SQL) for file in patients])
@@ -141,6 +154,7 @@ def _visits(intake: Intake, patients: list[Path], encounters: list[Path]) -> tup
     visits["deaths_known"] = ~(visits["dead"].fillna(False).astype(bool) & visits["death"].isna())
     visits["admission"] = visits["class"].isin(INPATIENT) & visits["took_place"]
     visits["emergency"] = visits["class"].isin(EMERGENCY) & visits["took_place"]
+    visits["intensive"] = visits["intensive"].fillna(False).astype(bool) & visits["took_place"]
     visits["record_end"] = visits["start"].max()  # of the whole export: FHIR does not say until when it follows whom
     notes = {"encounters planned, cancelled or entered in error": int((~took_place).sum())}
     return typed(visits).query("took_place").reset_index(drop=True), notes
@@ -152,7 +166,9 @@ id AS patient_id, gender AS sex, epoch_us(try_cast({_BIRTH} AS TIMESTAMPTZ)) AS 
 epoch_us(try_cast(deceasedDateTime AS TIMESTAMPTZ)) AS death,
 deceasedDateTime IS NOT NULL OR coalesce(deceasedBoolean = 'true', false) AS dead"""
 _ENCOUNTER_SQL = f"""
-id AS stay_id, status, {_patient("subject.reference")} AS patient_id, {_last("partOf.reference")} AS parent,
+id AS stay_id, status, {patient("subject.reference")} AS patient_id, {last("partOf.reference")} AS parent,
+regexp_matches(concat_ws(' ', type::VARCHAR, serviceType::VARCHAR, location::VARCHAR), '{INTENSIVE_NAME}', 'i')
+    AS intensive,
 coalesce(class->>'$.code', class->>'$[0].coding[0].code') AS class,
 coalesce(period, actualPeriod) AS p, coalesce(length(p['start']) = 10, false) AS start_whole,
 coalesce(length(p['end']) = 10, false) AS end_whole, epoch_us(try_cast(p['start'] AS TIMESTAMPTZ)) AS start,
@@ -178,11 +194,15 @@ def _frame(intake: Intake, file: Path, kind: str, columns: dict[str, str], sql: 
     return frame.drop(columns=["c_row", "kind", "p", "lost"], errors="ignore").astype(dict.fromkeys(times, "Int64"))
 
 
-def _load_links(intake: Intake, visits: pd.DataFrame, chosen: set[str]) -> None:
-    """fhir_links (visit, stay): each encounter, and the stay of its rows: itself, what it is part of, or none."""
-    own = visits["stay_id"].astype(object)
-    parent = visits["parent"].astype(object)
-    stay = own.where(own.isin(chosen), parent.where(parent.isin(chosen), None))
-    links = pd.DataFrame({"visit": own, "stay": stay})
-    intake.sql.register("links_frame", links)
-    intake.sql.execute("CREATE TABLE fhir_links AS SELECT visit::VARCHAR visit, stay::VARCHAR stay FROM links_frame")
+def _load_links(intake: Intake, visits: pd.DataFrame, chosen: pd.DataFrame) -> None:
+    """fhir_links (visit, stay, elsewhere, ended): each encounter, and the stay of its rows: itself, what it is part of,
+    or none; then it is elsewhere, unless a stay is part of it; and when it ended."""
+    own, parent, stays = visits["stay_id"].astype(object), visits["parent"].astype(object), set(chosen["stay_id"])
+    of = own.where(own.isin(stays), parent.where(parent.isin(stays), None))
+    links = pd.DataFrame({"visit": own, "stay": of, "ended": visits["end"].astype("Int64")})
+    links["elsewhere"] = of.isna() & ~own.isin(set(chosen["parent"].dropna()))
+    intake.sql.register("links_frame", pa.Table.from_pandas(links, preserve_index=False))
+    intake.sql.execute("""
+CREATE TABLE fhir_links AS
+SELECT visit::VARCHAR visit, stay::VARCHAR stay, elsewhere,
+    strftime(make_timestamp(ended::BIGINT), '%Y-%m-%dT%H:%M:%S.%fZ') AS ended FROM links_frame""")

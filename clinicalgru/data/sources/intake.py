@@ -327,7 +327,7 @@ class Intake:
         return self.sql.sql(queries.IMPLAUSIBLE).to_arrow_table().cast(IMPLAUSIBLE)
 
     def descriptors(self) -> pd.DataFrame:
-        """Static descriptors that came as rows: position, variable, value (the last by time)."""
+        """Descriptors that came as rows: position, variable, value (the last by time), changed: it had others."""
         return self.sql.execute(queries.DESCRIPTORS).df()
 
     def ledger(self, merged: int, *, notes: Mapping[str, int], labels: Mapping[str, str]) -> Ledger:

@@ -23,13 +23,18 @@ AT_LINE = re.compile(r"JSON transform error .* in line (\d+)")
 
 def resource_files(folder: Path, kind: str) -> list[Path]:
     """The files of one type of resource, by their names: Patient.ndjson, 1.Patient.ndjson.gz, Patient-000.ndjson."""
-    named = re.compile(rf"(?<![A-Za-z]){kind}(?![A-Za-z])")
-    files = sorted(folder.rglob("*")) if folder.is_dir() else []
-    found = [file for file in files if file.name.lower().endswith(SUFFIXES) and named.search(file.name)]
+    found = found_files(folder, kind)
     if not found:
         came = "none in the folder" if folder.is_dir() else f"no such folder: {folder.name}"
         raise InputError(f"{kind}.ndjson", came, "Pass the folder of a bulk export: Patient, Encounter, Observation.")
     return found
+
+
+def found_files(folder: Path, kind: str) -> list[Path]:
+    """The same, or none."""
+    named = re.compile(rf"(?<![A-Za-z]){kind}(?![A-Za-z])")
+    files = sorted(folder.rglob("*")) if folder.is_dir() else []
+    return [file for file in files if file.name.lower().endswith(SUFFIXES) and named.search(file.name)]
 
 
 def resources_sql(file: Path, columns: dict[str, str]) -> str:

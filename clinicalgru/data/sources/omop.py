@@ -35,6 +35,9 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
     A row goes to its visit (its visit detail with anchor "icu"); a row of another visit is outside every stay; a row of
     no visit goes by patient and time. Of a day without a time of day, values are known at its end, and diagnoses at the
     end of their visit at the earliest. A value with an operator other than = is counted as a bound, not used.
+
+    Where the extract has CONCEPT_ANCESTOR, a concept that the dictionary does not know is taken for the variable of the
+    nearest concept above it that it knows, unless the nearest are of several; the ledger's notes say for how many rows.
     """
     tables = open_tables(intake, data, delimiter=request.delimiter)
     stays, outcomes, notes = read_visits(intake, tables, anchor=request.anchor or "hospital", timezone=request.timezone)
@@ -51,7 +54,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
             names = {"time": f"{clock}_datetime", "value": f"{stem}_concept_id", "stay_id": link}
             _add(intake, table, _events(table, stem, clock, variable, link), names)
     labels = _labels(intake, tables)
-    return Supplied(stays, outcomes, unmapped_is_fault=False, notes=notes, labels=labels)
+    return Supplied(stays, outcomes, unmapped_is_fault=False, notes=notes | _below(intake, tables), labels=labels)
 
 
 def _add(intake: Intake, table: Table, sql: str, names: Mapping[str, str]) -> None:
@@ -131,7 +134,7 @@ def _load_names(intake: Intake, tables: Mapping[str, list[Table]]) -> None:
     own = intake.dictionary.names("omop")
     intake.sql.execute("CREATE TABLE cdm_names (concept VARCHAR, name VARCHAR)")
     intake.sql.register("loinc_frame", pa.table({"code": list(known), "name": list(known.values())}))
-    intake.sql.register("own_frame", pa.table({"concept": list(own)}))
+    intake.sql.register("own_frame", pa.table({"concept": list(own), "name": list(own.values())}))
     for table in tables.get("concept", []):
         with plain_errors(table.part.label):
             intake.sql.execute(f"""
@@ -140,6 +143,43 @@ SELECT concept, any_value(name) FROM (
     SELECT {table.identifier("concept_id")} AS concept, {table.text("concept_code")} AS code FROM {table.part.sql}
     WHERE {table.text("vocabulary_id")} = 'LOINC'
 ) JOIN loinc_frame USING (code) ANTI JOIN own_frame USING (concept) GROUP BY concept""")
+
+    intake.sql.execute("CREATE TABLE cdm_known AS FROM cdm_names UNION ALL SELECT concept, name FROM own_frame")
+    _load_descendants(intake, tables)
+
+
+def _load_descendants(intake: Intake, tables: Mapping[str, list[Table]]) -> None:
+    """cdm_below (concept, name): unknown concepts, and the variable of the nearest known concept above each."""
+    above = [
+        f"SELECT {table.identifier('descendant_concept_id')} AS below, "
+        f"{table.identifier('ancestor_concept_id')} AS concept, "
+        f"try_cast({table.text('min_levels_of_separation')} AS INTEGER) AS levels FROM {table.part.sql}"
+        for table in tables.get("concept_ancestor", [])
+    ]
+    intake.sql.execute("CREATE TABLE cdm_below (concept VARCHAR, name VARCHAR)")
+    if above:
+        with plain_errors("concept_ancestor"):
+            intake.sql.execute(f"""
+INSERT INTO cdm_below
+SELECT below, any_value(name) FROM (
+    SELECT below, name FROM ({" UNION ALL ".join(above)}) JOIN cdm_known USING (concept)
+    WHERE below NOT IN (SELECT concept FROM cdm_known)
+    QUALIFY levels = min(levels) OVER (PARTITION BY below)
+) GROUP BY below HAVING count(DISTINCT name) = 1""")
+    intake.sql.execute("INSERT INTO cdm_names FROM cdm_below")
+
+
+def _below(intake: Intake, tables: Mapping[str, list[Table]]) -> dict[str, int]:
+    """How many rows went to a variable because their concept lies below one that is known."""
+    notes: dict[str, int] = {}
+    for name, stem in VALUES.items():
+        for table in tables.get(name, []):
+            concepts = f"SELECT {table.identifier(f'{stem}_concept_id')} AS concept FROM {table.part.sql}"
+            sql = f"SELECT name, count(*) FROM ({concepts}) JOIN cdm_below USING (concept) GROUP BY 1 ORDER BY 1"
+            for variable, rows in intake.sql.execute(sql).fetchall():
+                note = f"rows of narrower concepts: {variable}"
+                notes[note] = notes.get(note, 0) + rows
+    return notes
 
 
 def _load_units(intake: Intake, tables: Mapping[str, list[Table]]) -> None:

@@ -10,7 +10,7 @@ from clinicalgru.data.sources.clock import has_offset
 from clinicalgru.data.sources.intake import Intake
 from clinicalgru.data.sources.omop_tables import Table
 from clinicalgru.data.sources.tables import plain_errors
-from clinicalgru.data.sources.visits import days_of, outcomes_of, stays_of, typed
+from clinicalgru.data.sources.visits import INTENSIVE_NAME, days_of, outcomes_of, stays_of, typed
 from clinicalgru.errors import ArgumentError, InputError
 
 # visit concepts of OHDSI: Inpatient Visit, Emergency Room and Inpatient Visit, Inpatient Hospital, Intensive Care,
@@ -19,7 +19,6 @@ INPATIENT = ("9201", "262", "8717", "32037", "581379")
 EMERGENCY = ("9203", "8870")
 # Intensive Care, Inpatient Critical Care Facility, Intensive care (as MIMIC in OMOP has it), Intensive care unit
 INTENSIVE = ("32037", "581379", "581382", "4148981")
-INTENSIVE_NAME = r"\b[A-Z]{0,4}ICU\b|\bCCU\b|intensive care|critical care|coronary care unit"
 FEMALE, MALE = "8532", "8507"
 ANCHORS = ("hospital", "icu", "visit")
 BIRTH = """coalesce({birth_datetime}, {year_of_birth} || '-' || lpad(coalesce({month_of_birth}, '7'), 2, '0') || '-'

@@ -22,7 +22,9 @@ from clinicalgru.errors import ArgumentError, InputError
 TABLES = (
     *("person", "visit_occurrence", "visit_detail", "care_site", "death", "observation_period", "measurement"),
     *("observation", "condition_occurrence", "drug_exposure", "procedure_occurrence", "concept"),
+    "concept_ancestor",
 )
+VOCABULARY = ("concept", "concept_ancestor")
 FILE = re.compile(rf"({'|'.join(TABLES)})([._-]?\d+)?({'|'.join(map(re.escape, TABLE_FILES))})", re.IGNORECASE)
 LARGEST_FILE = 200e9  # bytes of one table in an archive
 NUMBERS = ("value_as_number",)
@@ -92,7 +94,7 @@ def _from_files(intake: Intake, path: Path, delimiter: str | None) -> dict[str, 
         path = _unpacked(path, Path(intake.disk.name) / "cdm")
     tables: dict[str, list[Table]] = {}
     for name, file in _named(path):
-        part = _athena(file) if name == "concept" and _has_tabs(file) else None
+        part = _athena(file) if name in VOCABULARY and _has_tabs(file) else None
         parts = [part] if part else open_parts(intake.sql, file, delimiter=delimiter)
         tables.setdefault(name, []).extend(Table(each) for each in parts)
     return tables
@@ -132,7 +134,7 @@ def _has_tabs(file: Path) -> bool:
 
 
 def _athena(file: Path) -> Part:
-    """CONCEPT as OHDSI's Athena hands it out: tabs and no quoting, in a file called .csv."""
+    """A table of the vocabulary as OHDSI's Athena hands it out: tabs and no quoting, in a file called .csv."""
     names = file.open(encoding="utf-8-sig").readline(10_000).strip().split("\t")
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     options = "auto_detect=false, header=true, delim='\t', quote='', escape=''"

@@ -128,7 +128,7 @@ SELECT position AS stay, time, canonical AS variable, value
 FROM judged WHERE reason = 'implausible' ORDER BY position, canonical, time, value
 """
 DESCRIPTORS = """
-SELECT position, variable, max_by(value, (time, value)) AS value
+SELECT position, variable, max_by(value, (time, value)) AS value, count(DISTINCT value) > 1 AS changed
 FROM judged WHERE reason IS NULL AND role = 'static' GROUP BY ALL ORDER BY ALL
 """
 CODED_ROWS = "SELECT coalesce(sum(rows), 0)::BIGINT FROM tally WHERE reason IS NULL AND role = 'code'"

@@ -79,7 +79,14 @@ def read_events(
                   that occur twice or not at all are rejected and counted; None = as written
     max_rejected  largest part of rows that may be rejected; rows without a value, outside every stay, or of a code that
                   nobody mapped do not count
-    memory_gb     bound on memory; larger work goes through disk
+    memory_gb     bound on the memory that reading takes; larger work goes through disk, in the folder of temporary
+                  files. DuckDB is held to two fifths of it: its own limit leaves out what its readers of CSV and
+                  Parquet, its allocator's caches and its results take. Python with its libraries (about 0.3 GB) and our
+                  batches of a million rows have the rest. Not in it: a DataFrame that is handed in, the table of the
+                  stays, and pages of the facts on disk that the system keeps while nobody else wants the memory
+
+    A descriptor (age, sex, ...) has one value a stay: of several the last, and the stays table's before any row's; how
+    many stays had others is in `ledger.notes`.
 
     Refused: see the rules in `clinicalgru.data.sources.intake`; each error names file, row, column and what to do.
 
@@ -127,8 +134,8 @@ def _settle(intake: Intake, supplied: Supplied, *, max_rejected: float, name: st
     facts, merged = intake.facts()
     coded, vocabulary, repeated = intake.coded()
     at_start = _at_start(facts, intake.ordered, supplied.at_start)
-    stays = _with_descriptors(intake, stays, facts.filter(at_start), supplied.at_start)
-    notes = dict(supplied.notes)
+    stays, changed = _with_descriptors(intake, stays, facts.filter(at_start), supplied.at_start)
+    notes = {**supplied.notes, **changed}
     outcomes: tuple[str, ...] = ()
     if supplied.outcomes is not None:
         stays, notes["outcomes of no stay of the extract"] = join_outcomes(stays, supplied.outcomes)
@@ -163,18 +170,26 @@ def _stays_with(facts: pa.Table, which: pa.ChunkedArray) -> int:
 
 def _with_descriptors(
     intake: Intake, stays: pd.DataFrame, at_start: pa.Table, names: Mapping[str, str]
-) -> pd.DataFrame:
-    """Stays with the descriptors that came as rows; what the stays table already knows is kept."""
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Stays with the descriptors that came as rows, and in how many of them the rows said more than one thing.
+
+    Of several values the last by time is kept; what the stays table already knows is kept whatever the rows say.
+    """
     numbers = {variable.name: i for i, variable in enumerate(intake.ordered)}
     first = at_start.select(["stay", "variable", "value"]).to_pandas().rename(columns={"stay": "position"})
     first["variable"] = [numbers[names[intake.ordered[number].name]] for number in first["variable"]]
-    rows = pd.concat([intake.descriptors(), first], ignore_index=True)
+    rows, notes = pd.concat([intake.descriptors(), first.assign(changed=False)], ignore_index=True), {}
     for number in sorted(set(rows["variable"].astype(int))):
         variable, group = intake.ordered[number], rows[rows["variable"] == number]
         text = group["value"].map("{:.12g}".format) if variable.levels else group["value"].astype(str)
         values = static_values(variable, text)[0].set_axis(group["position"]).reindex(range(len(stays)))
-        stays[variable.name] = stays[variable.name].fillna(values) if variable.name in stays else values
-    return stays
+        notes[f"stays whose {variable.name} changed (the last is used)"] = int(group["changed"].sum())
+        if variable.name in stays:
+            other = stays[variable.name].notna() & values.notna() & (stays[variable.name] != values)
+            notes[f"stays whose {variable.name} is another in the stays table (which is used)"] = int(other.sum())
+            values = stays[variable.name].fillna(values)
+        stays[variable.name] = values
+    return stays, {name: count for name, count in notes.items() if count}
 
 
 def _only_used(facts: pa.Table, ordered: tuple[Variable, ...]) -> tuple[pa.Table, tuple[Variable, ...]]:

@@ -10,6 +10,7 @@ from clinicalgru.errors import InputError
 
 YEAR_DAYS = 365.25
 RETURN_DAYS = 30
+INTENSIVE_NAME = r"\b[A-Z]{0,4}ICU\b|\bCCU\b|intensive care|critical care|coronary care unit"
 TEXT, TIME = ("patient_id", "stay_id", "sex"), ("start", "end", "birth", "death", "record_end")
 
 

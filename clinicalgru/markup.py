@@ -1,4 +1,9 @@
-"""HTML that is safe by construction: what is not marked as HTML is escaped."""
+"""HTML that is safe by construction: what is not marked as HTML is escaped.
+
+A floor of its own, below all others, as `disclosure` is: pages and widgets (view) build on it, and so do the results of
+data, evaluate, model and explain when a notebook shows them, which may not import view. It knows markup only, no type
+of ours, and imports nothing but the standard library.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +59,24 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, w
     body = [_row(cells, kinds) for cells in rows]
     inner = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *body))
     return tag("div", inner, attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption})
+
+
+def brief(title: str, facts: Mapping[str, str], *more: Html, note: str = "") -> str:
+    """What a result shows of itself in a notebook: a title, facts by name, then tables.
+
+    title  what it is
+    facts  name: what is said of it
+    more   `Html`, as of `table`
+    note   one quiet sentence at the end
+    returns  HTML without style or script of its own
+
+    >>> brief("Sequences", {"stays": "12"})
+    '<div><strong>Sequences</strong><table><tbody><tr><th scope="row">stays</th><td>12</td></tr></tbody></table></div>'
+    """
+    lines = [_row((name, said), (NO_ATTRIBUTES, NO_ATTRIBUTES)) for name, said in facts.items()]
+    parts = [tag("table", tag("tbody", *lines))] if lines else []
+    last = [tag("p", tag("small", note))] if note else []
+    return str(tag("div", tag("strong", title), *parts, *more, *last))
 
 
 def _row(cells: Sequence[str], kinds: Sequence[Mapping[str, str]]) -> Html:

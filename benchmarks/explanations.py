@@ -1,0 +1,160 @@
+"""How faithful explanations are, against Captum, attention and random orders, and how long they take.
+
+    python benchmarks/explanations.py --data physionet2012     # set a to learn from, set b to be explained
+    python benchmarks/explanations.py                          # a simulated ward
+
+Needs Captum (in the extra `test`). One thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients
+
+import clinicalgru as cg
+from clinicalgru.data.sequences import Sequences, ranges
+from clinicalgru.explain.asked import Asked, asked_of
+from clinicalgru.explain.contributions import contributions
+from clinicalgru.explain.copies import copied
+from clinicalgru.explain.faithfulness import told_apart
+from clinicalgru.explain.path import Lines
+from clinicalgru.explain.planted import plant
+from clinicalgru.model.inputs import Inputs
+from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.model.summaries import SUMMARIES
+from clinicalgru.workflow import physionet2012_parts, simulated_parts
+
+FIELDS = ("score", "observed", "gap_hours", "summaries", "known", "static")
+PARTS = (0.75, 0.125, 0.125)
+
+
+def captum_scores(model: cg.GRUClassifier, stays: Sequences, *, steps: int = 32) -> np.ndarray:
+    """(fact,) Captum's integrated gradients as its user would take them: each measurement gets what its own score and
+    mask did, and an equal part of what its variable's summaries did."""
+    asked = asked_of(model)
+    found = [_captum(model.network_.eval(), asked, stays[[i]], steps) for i in range(len(stays))]
+    return np.concatenate(found)
+
+
+def _captum(network: ClinicalGRU, asked: Asked, stay: Sequences, steps: int) -> np.ndarray:
+    lines = Lines(network, asked, stay)
+    full, base = ([getattr(end, name)[None] for name in FIELDS] for end in (lines.ends.full, lines.ends.base))
+    full, base = ([_alone(name, part) for name, part in zip(FIELDS, end, strict=True)] for end in (full, base))
+
+    def forward(*parts: torch.Tensor) -> torch.Tensor:
+        batch = copied(lines.stays, lines.batch, np.zeros(len(parts[0]), dtype=int)).batch
+        flat = {name: _together(name, part) for name, part in zip(FIELDS, parts, strict=True)}
+        return asked(network.logits(Inputs(**flat), batch)[0])
+
+    attributed = IntegratedGradients(forward).attribute(tuple(full), tuple(base), n_steps=steps)
+    by = {name: part[0].detach().numpy() for name, part in zip(FIELDS, attributed, strict=True)}
+    row = np.cumsum(stay.new_step) - 1
+    of_variable = np.bincount(stay.variable, minlength=len(stay.variables))
+    summarised = (by["summaries"] + by["known"]).reshape(-1, len(SUMMARIES)).sum(axis=1)
+    own = by["score"] + by["observed"][row, stay.variable]
+    return np.asarray(own + summarised[stay.variable] / of_variable[stay.variable])
+
+
+def _alone(name: str, part: torch.Tensor) -> torch.Tensor:
+    return part[:, 0] if name in ("summaries", "known", "static") else part  # the one stay's row
+
+
+def _together(name: str, part: torch.Tensor) -> torch.Tensor:
+    """(copy, ...) as a batch holds them: facts stay after stay, rows step after step."""
+    if name in ("observed", "gap_hours"):
+        return part.transpose(0, 1).flatten(0, 1)
+    return part.flatten() if name == "score" else part
+
+
+def timed(act: Callable[[Sequences], object], stays: Sequences) -> str:
+    """Median and 95 % point of the milliseconds for each stay: of the clock, and of the processor."""
+    act(stays[[0]])
+    taken = []
+    for i in range(len(stays)):
+        clock, processor = time.perf_counter(), time.process_time()
+        act(stays[[i]])
+        taken.append((time.perf_counter() - clock, time.process_time() - processor))
+    (wall, cpu), (wall95, cpu95) = np.median(taken, axis=0) * 1e3, np.quantile(taken, 0.95, axis=0) * 1e3
+    return f"median {wall:6.0f} ms, 95 % {wall95:6.0f} ms (processor {cpu:.0f}, {cpu95:.0f})"
+
+
+def changed(model: cg.GRUClassifier) -> Callable[[Sequences], object]:
+    """One change of a stay: risk and explanation anew."""
+    prepared: dict[int, cg.WhatIf] = {}
+
+    def act(stay: Sequences) -> object:
+        what_if = prepared[int(stay.starts[-1])]
+        first = what_if.explanation.measurements.iloc[0]
+        return what_if.change(hours=first["hours"], variable=first["variable"], value=float(first["value"]))
+
+    act.prepare = lambda stays: prepared.update(  # type: ignore[attr-defined]
+        {int(stays[[i]].starts[-1]): cg.what_if(model, stays[[i]]) for i in range(len(stays))}
+    )
+    return act
+
+
+def latencies(model: cg.GRUClassifier, stays: Sequences) -> None:
+    """Of everything that is waited for."""
+    change = changed(model)
+    change.prepare(stays)  # type: ignore[attr-defined]
+    print(f"risk and explanation of one stay      {timed(lambda stay: cg.explain(model, stay), stays)}")
+    print(f"what if: one change                   {timed(change, stays)}")
+    print(f"how the risk moved                    {timed(lambda stay: cg.movement(model, stay), stays[:10])}")
+    print(f"smallest change, half the risk        {timed(lambda stay: halved(model, stay), stays[:10])}")
+
+
+def halved(model: cg.GRUClassifier, stay: Sequences) -> object:
+    what_if = cg.what_if(model, stay)
+    return what_if.smallest_change(what_if.explanation.risk / 2)
+
+
+def planted(stays: int, seed: int) -> None:
+    """Do contributions find the one measurement that decides?"""
+    ward = cg.select(cg.read_events(cg.simulate(stays, seed=seed)), cg.Task.load("in_hospital_mortality"))
+    for variable, value in (("heart_rate", 185.0), ("lactate", 14.0)):
+        sequences, decides = plant(ward, variable=variable, value=value, seed=seed)
+        number = {stay: i for i, stay in enumerate(sequences.stay)}
+        train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], seed=seed)
+        model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=14, seed=seed)
+        model.fit(train, tune, progress=False)
+        mask = decides[ranges(sequences.starts, np.array([number[stay] for stay in test.stay]))[0]]
+        size = np.abs(contributions(model, test).parts.sum(axis=0))
+        early = np.bincount(test.stay_of_fact[mask & (test.hours < 12)], minlength=len(test)) > 0
+        of_early = early[test.stay_of_fact]
+        found = told_apart(size, mask, test), told_apart(size[of_early], mask[of_early], test[np.flatnonzero(early)])
+        print(f"planted {variable}: AUROC {found[0]:.3f}; in the first 12 of 48 hours {found[1]:.3f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of PhysioNet 2012, as published")
+    parser.add_argument("--stays", type=int, default=300, help="how many are explained")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    parts = (physionet2012_parts if chosen.data else simulated_parts)(
+        *((chosen.data,) if chosen.data else (1200, chosen.seed)), lambda text: None
+    )
+    train, tune, calibrate = cg.split_patients(parts.learn, PARTS, seed=chosen.seed)
+    model, another = (
+        cg.GRUClassifier(seed=seed).fit(train, tune, progress=False).calibrate(calibrate)
+        for seed in (chosen.seed, chosen.seed + 1)
+    )
+    measured = np.flatnonzero(parts.test.counts > 0)
+    sample = np.random.default_rng(chosen.seed).permutation(measured)[: chosen.stays]
+    stays = parts.test[np.sort(sample)]
+    print(f"torch {torch.__version__}, one thread; {stays!r}; {np.median(stays.steps):.0f} steps (median)\n")
+    orders = {"Captum integrated gradients": captum_scores(model, stays)}
+    print(cg.faithfulness(model, stays, another=another, orders=orders, seed=chosen.seed), "\n")
+    latencies(model, stays[:40])
+    planted(1200, chosen.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""What of a model's answer is explained: one number for each point, in log-odds where it is a risk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.errors import ArgumentError
+from clinicalgru.model.codes import known_codes
+from clinicalgru.model.early_warning import EarlyWarning
+from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.model.heads import Binary, Head, MultiClass, MultiLabel
+from clinicalgru.model.regression import Regression
+from clinicalgru.model.survival import Survival
+
+Output = str | float | None
+LOG_ODDS = "log-odds"
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One number of what a head says at each point.
+
+    head          whose answer it is
+    pick          (1, point, output) of `head.mixed` -> (point,) the number
+    about         what of several it is: a label, a class, a horizon; empty where there is one answer only
+    scale         what the number is in: log-odds, or the outcome's own unit
+    spread        what counts as a difference of 1 in that scale
+    slope, shift  of the calibration, in log-odds
+    """
+
+    head: Head
+    pick: Callable[[Tensor], Tensor]
+    about: str = ""
+    scale: str = LOG_ODDS
+    spread: float = 1.0
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """(member, point, output) -> (point,) float64."""
+        return self.slope * self.pick(self.head.mixed(logits)).double() + self.shift
+
+    def risk(self, number: np.ndarray) -> np.ndarray:
+        """The number as it is told: log-odds as a probability."""
+        return np.asarray(1 / (1 + np.exp(-number)) if self.scale == LOG_ODDS else number)
+
+
+def asked_of(model: GRUEstimator, output: Output = None) -> Asked:
+    """What is explained of this model.
+
+    output  which label, which class (its value), or which horizon (hours after the prediction); None: the only one, the
+            first label, the last class or the longest horizon
+    Refused: an output that the model does not have, a model that is asked for something else.
+    """
+    head = getattr(model, "head_", None)
+    if isinstance(head, Binary | EarlyWarning):
+        calibrator = getattr(model, "calibrator_", None)
+        _only(output)
+        slope, shift = (1.0, 0.0) if calibrator is None else (calibrator.slope, calibrator.intercept)
+        return Asked(head, partial(_column, column=0), slope=slope, shift=shift)
+    if isinstance(head, MultiLabel):
+        column = _place(output, head.labels, "label", default=0)
+        return Asked(head, partial(_column, column=column), about=head.labels[column])
+    if isinstance(head, MultiClass):
+        column = _place(output, head.classes, "class", default=-1)
+        return Asked(head, partial(_class, column=column), about=f"class {head.classes[column]:g}")
+    if isinstance(head, Survival):
+        hours = _horizon(output, head)
+        return Asked(head, partial(_by_then, cuts=head.cuts, hours=hours), about=f"within {hours:g} hours")
+    if isinstance(head, Regression):
+        _only(output)
+        return Asked(head, partial(_mean, means=head.means), scale="outcome", spread=float(np.std(head.means)))
+    fix = "Explain a GRUClassifier, GRUMultiLabel, GRURegressor, GRUSurvival or GRUEarlyWarning."
+    raise ArgumentError("a fitted model with one answer to explain", type(model).__name__, fix)
+
+
+def looked_at(model: GRUEstimator, stay: Sequences, *, hours: float | None, name: str) -> Sequences:
+    """One stay as it was known at an hour, ready to be explained.
+
+    hours  since the anchor; None: the end. Early warning answers after each step: the last step up to then counts
+    name   the function to name in an error
+    Refused: other than one stay, nothing measured by then, other variables than the model's.
+    """
+    if len(stay) != 1:
+        raise ArgumentError("one stay", f"{len(stay)}", f"Write {name}(model, sequences[[i]]).")
+    if hours is not None and not np.isfinite(hours):
+        raise ArgumentError("a finite hour", f"{hours}", "Give hours since the anchor.")
+    asked_of(model)
+    stay = model._checked(stay)
+    if hours is not None or asked_of(model).head.every_step:
+        looked = stay.end_hours[0] if hours is None else min(float(hours), float(stay.end_hours[0]))
+        seen = stay.hours[stay.hours <= looked]
+        if asked_of(model).head.every_step and len(seen):
+            looked = seen[-1]
+        stay = until(stay, np.array([looked]))
+    return checked(model, stay)
+
+
+def until(stay: Sequences, hours: np.ndarray) -> Sequences:
+    """`Sequences.until`, without later coded events."""
+    prefixes = stay.until(hours)
+    of = np.repeat(np.arange(len(prefixes)), np.diff(prefixes.code_starts))
+    kept = prefixes.code_hours <= np.asarray(hours)[of]
+    starts = np.concatenate([[0], np.cumsum(kept)])[prefixes.code_starts]
+    return replace(prefixes, code_starts=starts, code_hours=prefixes.code_hours[kept], code=prefixes.code[kept])
+
+
+def checked(model: GRUEstimator, stays: Sequences) -> Sequences:
+    """The stays with the coded events that the model knows, once they can be explained.
+
+    Refused: other variables than the model's, a stay without measurements.
+    """
+    asked_of(model)
+    stays = model._checked(stays)
+    unmeasured = int((stays.counts == 0).sum())
+    if unmeasured or not len(stays):
+        fix = "Leave them out: sequences[sequences.counts > 0]."
+        raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
+    return known_codes(stays, model.network_.shape.codes)
+
+
+def _only(output: Output) -> None:
+    if output is not None:
+        raise ArgumentError("no output for a model with one answer", repr(output), "Leave output out.")
+
+
+def _place(output: Output, known: tuple[str, ...] | tuple[float, ...], what: str, *, default: int) -> int:
+    if output is None:
+        return default % len(known)
+    if output not in known:
+        raise ArgumentError(f"a {what} among {', '.join(map(str, known))}", repr(output), "Choose one of them.")
+    return list(known).index(output)  # type: ignore[arg-type]
+
+
+def _horizon(output: Output, head: Survival) -> float:
+    hours = max(head.horizons) if output is None else output
+    if isinstance(hours, str) or not 0 < hours <= head.cuts[-1]:
+        fix = "Give hours after the prediction as output."
+        raise ArgumentError(f"a horizon above 0 and up to {head.cuts[-1]:g} hours", repr(hours), fix)
+    return float(hours)
+
+
+def _column(mixed: Tensor, column: int) -> Tensor:
+    return mixed[0, :, column]
+
+
+def _class(mixed: Tensor, column: int) -> Tensor:
+    """Log-odds of one class."""
+    log = torch.log_softmax(mixed[0], dim=1)
+    others = torch.cat([log[:, :column], log[:, column + 1 :]], dim=1)
+    return log[:, column] - torch.logsumexp(others, dim=1)
+
+
+def _by_then(mixed: Tensor, cuts: tuple[float, ...], hours: float) -> Tensor:
+    """Log-odds that it happens by then; the hazard is constant within an interval."""
+    logs = F.pad(F.logsigmoid(-mixed[0]).cumsum(dim=1), (1, 0))
+    ends = np.concatenate([[0.0], cuts])
+    above = int(np.searchsorted(ends, hours, side="left").clip(1, len(cuts)))
+    part = float((hours - ends[above - 1]) / (ends[above] - ends[above - 1]))
+    survived = torch.lerp(logs[:, above - 1], logs[:, above], part)
+    return torch.log(-torch.expm1(survived)) - survived
+
+
+def _mean(mixed: Tensor, means: tuple[float, ...]) -> Tensor:
+    return torch.softmax(mixed[0], dim=1) @ torch.tensor(means, dtype=mixed.dtype)

@@ -1,0 +1,76 @@
+"""Copies of stays as one batch, made from their batch and not from their measurements: nothing is summarised again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clinicalgru.data.sequences import Sequences, ranges
+from clinicalgru.model.batch import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Some stays of a batch, each as often as wanted, and where everything in them comes from.
+
+    batch  as `network.batch(stays[which])` would give it
+    fact, row, event  (copy's entry,) the fact, row and coded event of the stays that it is a copy of
+    of_fact           (fact,) which copy; of a row and an event: batch.stay
+    """
+
+    batch: Batch
+    fact: Tensor
+    row: Tensor
+    event: Tensor
+    of_fact: Tensor
+
+    @property
+    def of_event(self) -> Tensor:
+        """(coded event,) which copy."""
+        return self.batch.stay[self.batch.code_row]
+
+
+def copied(stays: Sequences, batch: Batch, which: np.ndarray) -> Copies:
+    """The stays at these positions, asked at their ends.
+
+    stays, batch  the stays as they stand in their batch, longest first
+    which         (copy,) ascending, so that longer stays still come first
+    """
+    copy, starts = torch.from_numpy(which), torch.from_numpy(stays.starts)
+    steps = torch.bincount(batch.stay, minlength=len(stays))[copy]
+    sizes = (steps[:, None] > torch.arange(int(steps.max()))).sum(dim=0)
+    step = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    stay = torch.arange(len(step)) - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
+    row = batch.row_of(copy[stay], step)
+    facts, new_starts = ranges(stays.starts, which)
+    carried, first = batch.carried[row], (torch.from_numpy(new_starts)[:-1] - starts[copy])[stay]
+    fact = torch.from_numpy(facts)
+    made = replace(
+        batch,
+        value=batch.value[fact],
+        variable=batch.variable[fact],
+        carried=torch.where(carried == len(batch.value), len(fact), carried + first[:, None]),
+        observed=batch.observed[row],
+        gap_hours=batch.gap_hours[row],
+        hours=batch.hours[row],
+        stay=stay,
+        sizes=sizes.tolist(),
+        static=batch.static[copy],
+        order=np.arange(len(which)),
+        point_stay=torch.arange(len(which)),
+        point_hours=batch.point_hours[copy],
+        point_number=torch.zeros_like(copy),
+        summaries=batch.summaries[copy],
+    )
+    made = replace(made, point_row=made.row_of(made.point_stay, steps - 1))
+    event, of_event = torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)
+    if len(batch.code):
+        event = torch.from_numpy(ranges(stays.code_starts, which)[0])
+        of_event = torch.repeat_interleave(made.point_stay, torch.from_numpy(np.diff(stays.code_starts)[which]))
+    code_row = made.row_of(of_event, batch.step[batch.code_row[event]])
+    of_fact = torch.repeat_interleave(made.point_stay, torch.from_numpy(stays.counts[which]))
+    made = replace(made, code=batch.code[event], code_new=batch.code_new[event], code_row=code_row)
+    return Copies(made, fact, row, event, of_fact)

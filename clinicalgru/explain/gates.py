@@ -1,0 +1,115 @@
+"""Inside a GRU: what its gates kept and forgot at each step of a stay, and what elapsed time erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.errors import ArgumentError
+from clinicalgru.explain.asked import looked_at
+from clinicalgru.model.batch import Batch
+from clinicalgru.model.encoder import Recurrent
+from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.model.training import threads
+
+
+@dataclass(frozen=True, eq=False)
+class Gates:
+    """The gates of one layer of a GRU along one stay; each frame has a row for each hour and a column for each unit.
+
+    update  near 1 keeps the old state, near 0 takes the new one
+    reset   near 0 makes the new state without looking at the old one
+    erased  part of the state that the hours since the step before erased, 0 to 1
+    kept    part of the state after the step before that is still there: (1 - erased) * update
+    state   after each step, -1 to 1
+    summary hours, and the mean over the units of update, reset, erased and kept
+    """
+
+    update: pd.DataFrame
+    reset: pd.DataFrame
+    erased: pd.DataFrame
+    kept: pd.DataFrame
+    state: pd.DataFrame
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row for each hour."""
+        frames = {name: getattr(self, name) for name in ("update", "reset", "erased", "kept")}
+        return pd.DataFrame({name: frame.mean(axis=1) for name, frame in frames.items()}).reset_index()
+
+    def __str__(self) -> str:
+        means = self.summary.drop(columns="hours").mean()
+        return (
+            f"{len(self.state)} steps, {self.state.shape[1]} units; on average {means['kept']:.0%} of the state kept "
+            f"from step to step, {means['erased']:.0%} erased by time"
+        )
+
+
+def gates(model: GRUEstimator, stay: Sequences, *, layer: int = 0) -> Gates:
+    """Update and reset gates over the hours of one stay, what was kept, and what elapsed time erased.
+
+    stay   sequences of one stay: test[[0]]
+    layer  of the encoder, from 0
+    Refused: other than one stay, a stay without measurements, other variables than the model's, a cell that is no GRU
+    with its reset gate after the product and without delayed feedback, strides, a layer that does not exist.
+
+    Source: Cho et al. 2014; Che et al. 2018, Eqs. 10-14.
+    """
+    stay = looked_at(model, stay, hours=None, name="gates")
+    network = model.network_.eval()
+    shape = network.shape
+    plain = (shape.cell, shape.reset, shape.delay_hours) == ("gru", "after", None)
+    if not plain or any(stride > 1 for stride in shape.convolution):
+        got = f"cell {shape.cell}, reset {shape.reset}, delay_hours {shape.delay_hours}, strides {shape.convolution}"
+        raise ArgumentError(
+            "a GRU that resets after the product, no delay, no strides", got, "Gates are shown of such."
+        )
+    if not 0 <= layer < shape.layers:
+        raise ArgumentError(f"a layer from 0 to {shape.layers - 1}", f"{layer}", "Choose one of them.")
+    with threads(model.threads), torch.no_grad():
+        found = _found(network, stay, layer)
+    hours = np.unique(np.concatenate([stay.hours, stay.code_hours])) if shape.codes else np.unique(stay.hours)
+    index = pd.Index(hours, name="hours")
+    return Gates(**{name: pd.DataFrame(tensor.numpy(), index=index) for name, tensor in found.items()})
+
+
+def _found(network: ClinicalGRU, stay: Sequences, layer: int) -> dict[str, Tensor]:
+    """Each gate (step, unit), from what the layer was given and the states it gave."""
+    batch = network.batch(stay)
+    recurrent = network.encoder.onward[layer]
+    assert isinstance(recurrent, Recurrent)
+    with _overheard(recurrent) as heard:
+        network.logits(network.scales(batch), batch)
+    inputs, gap_hours, state = heard
+    kept = recurrent.state_decay(gap_hours)
+    before = kept * torch.cat([torch.zeros_like(state[:1]), state[:-1]])
+    drive = recurrent.project(inputs) + recurrent.recurrent(before)
+    if recurrent.time_gate is not None:
+        by_gap = recurrent.time_gate(torch.log1p(gap_hours))
+        drive = drive + torch.cat([torch.zeros_like(by_gap), by_gap, torch.zeros_like(by_gap)], dim=1)
+    reset, update = torch.sigmoid(drive[:, : 2 * state.shape[1]]).chunk(2, dim=1)
+    return {"update": update, "reset": reset, "erased": 1 - kept, "kept": kept * update, "state": state}
+
+
+@contextmanager
+def _overheard(recurrent: Recurrent) -> Iterator[list[Tensor]]:
+    """What a layer is given and gives while the network runs: inputs, gaps, states."""
+    heard: list[Tensor] = []
+
+    def hear(_: Any, given: tuple[Tensor, Tensor, Batch], states: Tensor) -> None:
+        heard.extend((given[0], given[1], states))
+
+    handle = recurrent.register_forward_hook(hear)
+    try:
+        yield heard
+    finally:
+        handle.remove()

@@ -1,0 +1,117 @@
+"""What matters to a model over a whole cohort, with intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.data.variables import Variable
+from clinicalgru.disclosure import SMALLEST_CELL, is_small
+from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
+from clinicalgru.explain.contributions import contributions
+from clinicalgru.markup import brief, table
+from clinicalgru.model.estimator import GRUEstimator
+
+
+@dataclass(frozen=True, eq=False)
+class Importance:
+    """Mean absolute contribution of each variable and descriptor to the log-odds of a stay.
+
+    table      variable, mean, low, high (95 %), raises (mean contribution, signed), measured (share of the stays);
+               strongest first
+    variables  of the model
+    stays, patients, resamples, seed
+    largest_gap  the largest completeness gap of any stay, in log-odds
+    """
+
+    table: pd.DataFrame
+    variables: tuple[Variable, ...]
+    stays: int
+    patients: int
+    resamples: int
+    seed: int
+    largest_gap: float
+
+    def __str__(self) -> str:
+        lines = [f"mean absolute contribution to the log-odds of {self.stays:,} stays (95 % interval, by patient)"]
+        lines += [
+            f"  {row.variable:<28}{row.mean:7.3f} ({row.low:.3f}-{row.high:.3f})" for row in self.table.itertuples()
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        label = {variable.name: variable.label for variable in self.variables}
+        rows = [
+            [label[str(row.variable)], f"{row.mean:.3f} ({row.low:.3f}-{row.high:.3f})", f"{row.raises:+.3f}"]
+            for row in self.table.itertuples()
+        ]
+        head = ("Variable", "Mean absolute contribution", "Mean contribution")
+        facts = {"stays": f"{self.stays:,}", "largest completeness gap": f"{self.largest_gap:.5f} log-odds"}
+        return brief("What matters to the model", facts, table("In log-odds", head, rows))
+
+
+def importance(model: GRUEstimator, sequences: Sequences, *, resamples: int = 1000, seed: int = 0) -> Importance:
+    """Mean absolute contribution of each variable over a cohort, with 95 % intervals by resampling patients.
+
+    sequences  (stay,) each with measurements, of the model's variables
+    resamples  of the patients, with all their stays
+    returns    an `Importance`
+
+    A variable's contribution to a stay is the sum over its measurements, 0 where it was not measured. Refused: fewer
+    than 11 patients unless simulated, other variables than the model's, a stay without measurements.
+    """
+    patient = numbered_patients(sequences.patient, len(sequences))
+    patients = int(patient.max(initial=-1)) + 1
+    if patients == 0 or (is_small(patients) and not sequences.simulated):
+        fix = "Of so few nothing is published; explain them one by one."
+        raise ArgumentError(f"stays of at least {SMALLEST_CELL} patients", "fewer", fix)
+    found = contributions(model, sequences)
+    by_stay = _by_variable(sequences, found.parts.sum(axis=0), found.static)
+    low, high = _interval(np.abs(by_stay), patient, resamples=resamples, seed=seed)
+    known = np.concatenate([_measured(sequences), ~np.isnan(sequences.static)], axis=1)
+    shown = pd.DataFrame(
+        {
+            "variable": [variable.name for variable in (*model.variables_, *model.statics_)],
+            "mean": np.abs(by_stay).mean(axis=0),
+            "low": low,
+            "high": high,
+            "raises": by_stay.mean(axis=0),
+            "measured": known.mean(axis=0),
+        }
+    )
+    return Importance(
+        table=shown.sort_values("mean", ascending=False, kind="stable", ignore_index=True),
+        variables=(*model.variables_, *model.statics_),
+        stays=len(sequences),
+        patients=patients,
+        resamples=resamples,
+        seed=seed,
+        largest_gap=float(np.abs(found.gap).max()),
+    )
+
+
+def _by_variable(sequences: Sequences, contribution: np.ndarray, static: np.ndarray) -> np.ndarray:
+    """(stay, variable and static)."""
+    summed = np.zeros((len(sequences), len(sequences.variables)))
+    np.add.at(summed, (sequences.stay_of_fact, sequences.variable), contribution)
+    return np.concatenate([summed, static], axis=1)
+
+
+def _measured(sequences: Sequences) -> np.ndarray:
+    measured = np.zeros((len(sequences), len(sequences.variables)), dtype=bool)
+    measured[sequences.stay_of_fact, sequences.variable] = True
+    return measured
+
+
+def _interval(size: np.ndarray, patient: np.ndarray, *, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(column,) 2.5 % and 97.5 % points of the mean over resampled patients."""
+    drawn = [
+        weight @ size / weight.sum(axis=1, keepdims=True)
+        for weight in patient_resamples(patient, resamples=resamples, seed=seed)
+    ]
+    low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5], axis=0)
+    return np.asarray(low), np.asarray(high)

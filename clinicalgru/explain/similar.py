@@ -1,0 +1,103 @@
+"""Stays that the model sees alike, from a cohort that the analyst supplies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, nested, said
+from clinicalgru.errors import ArgumentError
+from clinicalgru.explain.asked import checked, looked_at
+from clinicalgru.markup import brief
+from clinicalgru.model.batch import Batch
+from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.model.training import threads
+
+TOGETHER = 256  # stays
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Similar:
+    """The nearest stays of a cohort, nearest first.
+
+    table      position (in the cohort), distance, outcome (NaN = not recorded): exact, for the analyst
+    usual      median distance between the stay and the cohort
+    simulated  whether the cohort is: only then are small counts shown
+    """
+
+    table: pd.DataFrame
+    usual: float
+    simulated: bool
+
+    def _facts(self) -> dict[str, str]:
+        known = self.table["outcome"].dropna()
+        smallest = 0 if self.simulated else SMALLEST_CELL
+        of, events = nested([len(known), int((known > 0).sum())], smallest=smallest)
+        return {
+            "similar stays": f"{len(self.table)}",
+            "farthest of them": f"{self.table['distance'].max():.2f} (median of the cohort {self.usual:.2f})",
+            "with the outcome": f"{said(events)} of {said(of)}" if of is not None else WITHHELD,
+        }
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {fact}" for name, fact in self._facts().items())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return brief("Similar stays", self._facts())
+
+
+def similar(model: GRUEstimator, stay: Sequences, cohort: Sequences, *, n: int = 5) -> Similar:
+    """The stays of a cohort whose hidden state at the end is nearest to that of one stay.
+
+    stay     sequences of one stay: test[[0]]
+    cohort   (stay,) stays to look among, such as those the model learned from; never kept in the model
+    n        how many, at least 1 and at most as many as there are
+    returns  a `Similar`: exact in its table; where it is printed or shown, counts of 1 to 10 are withheld
+
+    Distances are Euclidean, each unit of the state in its spread over the cohort. Stays of the same patient are left
+    out. Refused: other than one stay, a stay without measurements, other variables than the model's, too few stays.
+    """
+    stay, cohort = looked_at(model, stay, hours=None, name="similar"), checked(model, cohort)
+    others = np.flatnonzero(cohort.patient != stay.patient[0])
+    if not 1 <= n <= len(others):
+        raise ArgumentError(f"n from 1 to {len(others)}, the stays of other patients", f"{n}", "Choose fewer.")
+    with threads(model.threads):
+        state = last_states(model.network_, cohort)
+        own = last_states(model.network_, stay)[0]
+    spread = state.std(axis=0)
+    distance = np.linalg.norm((state[others] - own) / np.where(spread > 0, spread, 1), axis=1) / np.sqrt(len(spread))
+    nearest = np.argsort(distance, kind="stable")[:n]
+    outcome = cohort.outcome[others[nearest]]
+    table = pd.DataFrame({"position": others[nearest], "distance": distance[nearest]})
+    names = ["outcome"] if outcome.ndim == 1 else [f"outcome {i}" for i in range(outcome.shape[1])]
+    return Similar(
+        pd.concat([table, pd.DataFrame(outcome.reshape(len(table), -1), columns=names)], axis=1),
+        float(np.median(distance)),
+        cohort.simulated,
+    )
+
+
+@torch.no_grad()
+def last_states(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
+    """(stay, hidden) state of the encoder after the last step of each stay."""
+    network.eval()
+    found: list[tuple[Tensor, Batch]] = []
+    handle = network.encoder.register_forward_hook(lambda module, given, output: found.append(output))
+    order, parts = np.argsort(-stays.steps, kind="stable"), []
+    try:
+        for index in np.array_split(order, max(1, len(order) // TOGETHER)):
+            batch = network.batch(stays[index])
+            network.logits(network.scales(batch), batch)
+            parts.append(network.encoder.at_points(*found.pop()).numpy()[np.argsort(batch.order)])
+    finally:
+        handle.remove()
+    return np.concatenate(parts)[np.argsort(order)]

@@ -1,0 +1,110 @@
+"""What will be measured next? The head that gives, after each step, a distribution of each variable's next value."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.errors import TrainingError
+from clinicalgru.model.batch import Batch
+from clinicalgru.model.layers import QuantileScale
+from clinicalgru.model.network import ClinicalGRU
+
+NARROWEST, WIDEST = -4.0, 2.0  # of the logarithm of the spread, in normal scores
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What will the next step show? For each variable a normal distribution in normal scores; likelihood over what was
+    measured; members as a mixture.
+
+    scale  of the network: from values to normal scores
+
+    The network says how far the next score lies from the one last seen (0, the training median, where none was), and
+    the logarithm of the spread. Source: masked likelihood of next observations, De Brouwer et al. 2019 (GRU-ODE-Bayes).
+    """
+
+    scale: QuantileScale
+    every_step: ClassVar[bool] = True
+
+    @property
+    def outputs(self) -> int:
+        return 2 * len(self.scale.knots)
+
+    @classmethod
+    def learn(cls, stays: Sequences) -> Self:
+        return cls(QuantileScale(len(stays.variables)))  # the network's own, once there is one, takes its place
+
+    def to_dict(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def restore(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+        return cls(network.scales.value)
+
+    def check(self, stays: Sequences, name: str) -> None:
+        if not (stays.steps > 1).any():
+            raise TrainingError(f"stays with two steps or more among the {name}", "none", "Take a longer window.")
+
+    def start(self, stays: Sequences) -> Tensor | None:
+        return None
+
+    def target(self, stays: Sequences, batch: Batch) -> Tensor:
+        """(point, 2, variable) as of `by_row`, at the points."""
+        return self.by_row(batch)[batch.point_row]
+
+    def by_row(self, batch: Batch) -> Tensor:
+        """(row, 2, variable) score measured at the next step of the stay, NaN where none was; and the last seen."""
+        return torch.stack([next_scores(self.scale, batch), last_scores(self.scale, batch)], dim=1)
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Mean negative log likelihood of what was measured next. logits (member, row, 2 variables)."""
+        change, spread = _split(logits)
+        came = target[:, 0] - target[:, 1]
+        known = ~came.isnan()
+        surprise = ((came.nan_to_num() - change) / spread) ** 2 / 2 + spread.log()
+        return (surprise * known).sum() / (len(logits) * known.sum().clamp_min(1)) + math.log(2 * math.pi) / 2
+
+    def mixed(self, logits: Tensor) -> Tensor:
+        """Mean and spread of the mixture, as one normal distribution."""
+        change, spread = _split(logits.double())
+        mean = change.mean(dim=0, keepdim=True)
+        variance = (spread**2 + change**2).mean(dim=0, keepdim=True) - mean**2
+        return torch.cat([mean, variance.clamp_min(1e-12).log() / 2], dim=2)
+
+    def predict(self, mixed: Tensor) -> Tensor:
+        """(row, 2, variable) how far the next score lies from the last one, and the spread."""
+        return torch.stack(_split(mixed[0]), dim=1)
+
+
+def last_scores(scale: QuantileScale, batch: Batch) -> Tensor:
+    """(row, variable) score of the value last seen at each step; 0, the median, where there was none."""
+    scores = scale.at(batch.value, batch.variable)
+    return torch.cat([scores, scores.new_zeros(1)])[batch.carried]
+
+
+def next_scores(scale: QuantileScale, batch: Batch) -> Tensor:
+    """(row, variable) score measured at the next step of the stay; NaN where nothing was, or there is no such step."""
+    measured = torch.where(batch.observed > 0, last_scores(scale, batch), torch.nan)
+    place, there = next_rows(batch)
+    return torch.where(there[:, None], measured[place], torch.nan)
+
+
+def next_rows(batch: Batch) -> tuple[Tensor, Tensor]:
+    """(row,) the row of the next step of the same stay, and whether there is one."""
+    sizes = torch.tensor(batch.sizes, dtype=torch.long)
+    later = torch.cat([sizes[1:], sizes.new_zeros(1)]) if len(sizes) else sizes
+    rows = torch.arange(len(batch.hours))
+    number = rows - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
+    there = number < torch.repeat_interleave(later, sizes)
+    return torch.where(there, rows + torch.repeat_interleave(sizes, sizes), rows), there
+
+
+def _split(logits: Tensor) -> tuple[Tensor, Tensor]:
+    change, spread = logits.chunk(2, dim=-1)
+    return change, spread.clamp(NARROWEST, WIDEST).exp()

@@ -1,0 +1,126 @@
+"""Forecasts of the next measurements, and how odd a measurement is given what came before it."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.errors import ArgumentError
+from clinicalgru.model.beside import Auxiliary
+from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.model.forecast import Forecast, last_scores
+from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.model.training import in_batches, threads
+
+KINDS = ("forecast", "binary", "multiclass", "multilabel", "regression", "survival", "early_warning")
+
+
+class GRUForecaster(GRUEstimator):
+    """After each step of a stay: what each variable will show when it is next measured, and how odd a value is.
+
+    For tasks of any kind: the measurements are the outcome, that of the task is not looked at. Forecasts are normal
+    distributions in normal scores, and reach no further than the values that training saw. Arguments and what is
+    learned: see `GRUEstimator`; also learned: widening_ (by `calibrate`; 1 before).
+
+    >>> GRUForecaster(members=4).members
+    4
+    """
+
+    HEADS = MappingProxyType(dict.fromkeys(KINDS, Forecast))
+    NUMBERS = ("widening_",)
+    head_: Forecast
+    widening_: float = 1.0
+
+    def calibrate(self, stays: Sequences, *, coverage: float = 0.9) -> Self:
+        """Widen all spreads alike, so that intervals of this coverage hold it on these stays, new to training.
+
+        Source: split conformal prediction, Vovk et al. 2005. DIFF: measurements of one stay are taken as exchangeable.
+        """
+        self.widening_ = 1.0
+        odd = self.anomaly_scores(stays)
+        known = odd[~np.isnan(odd)]
+        if not len(known) or not 0 < coverage < 1:
+            raise ArgumentError("a coverage between 0 and 1, and stays of two steps", f"{coverage}", "Correct it.")
+        rank = min(1.0, np.ceil((len(known) + 1) * coverage) / len(known))
+        self.widening_ = float(np.quantile(known, rank) / _reach(coverage))
+        return self
+
+    def predict(self, stays: Sequences, *, coverage: float = 0.9) -> pd.DataFrame:
+        """What is expected of each variable at the step after each step of each stay.
+
+        returns  stay (position), hours (of the step from which it is seen), variable, median, low, high (of the middle
+                 `coverage`), in the variable's own unit
+        """
+        middle, spread = self._scores(stays)
+        reach = _reach(coverage)
+        columns = {name: self._values(middle + times * spread) for name, times in _times(reach)}
+        steps, names = len(middle), [variable.name for variable in self.variables_]
+        stay = np.repeat(np.arange(len(stays)), stays.steps)
+        hours = stays.hours[stays.new_step]
+        where = {"stay": np.repeat(stay, len(names)), "hours": np.repeat(hours, len(names))}
+        return pd.DataFrame(where | {"variable": np.tile(names, steps)} | columns)
+
+    def anomaly_scores(self, stays: Sequences) -> np.ndarray:
+        """(fact,) how many spreads each measurement lies from what was expected of it at the step before.
+
+        NaN at the first step of a stay, where nothing was expected. Of two results that became known at one step, both
+        are held against what was expected before it.
+        """
+        middle, spread = self._scores(stays)
+        with torch.no_grad():
+            number = torch.from_numpy(stays.variable.astype(np.int64))
+            score = self.head_.scale.at(torch.from_numpy(stays.value), number).numpy()
+        step = np.cumsum(stays.new_step) - 1
+        first = np.zeros(len(middle), dtype=bool)
+        first[(np.cumsum(stays.steps) - stays.steps)[stays.steps > 0]] = True
+        before = np.maximum(step - 1, 0)
+        distance = np.abs(score - middle[before, stays.variable]) / spread[before, stays.variable]
+        return np.where(first[step], np.nan, distance)
+
+    def _network(self, stays: Sequences, auxiliary: Auxiliary | None) -> ClinicalGRU:
+        network = super()._network(stays, auxiliary)
+        self.head_ = Forecast(network.scales.value)
+        return network
+
+    @torch.no_grad()
+    def _scores(self, stays: Sequences) -> tuple[np.ndarray, np.ndarray]:
+        """(step, variable) expected score after each step, stay after stay, and its spread."""
+        stays = self._checked(stays)
+        network, head = self.network_.eval(), self.head_
+        scores = np.empty((2, int(stays.steps.sum()), len(self.variables_)))
+        with threads(self.threads):
+            for _, batch, where in in_batches(network, stays, head=head):
+                change, spread = head.predict(head.mixed(network(batch)[..., : head.outputs])).unbind(dim=1)
+                scores[0, where] = (last_scores(head.scale, batch)[batch.point_row] + change).numpy()
+                scores[1, where] = spread.numpy() * self.widening_
+        return scores[0], scores[1]
+
+    def _values(self, scores: np.ndarray) -> np.ndarray:
+        """(step, variable) normal scores -> (step x variable,) values in their own unit."""
+        knots, known = self.head_.scale.knots.numpy(), self.head_.scale.scores.numpy()
+        columns = [np.interp(scores[:, i], known[i], knots[i]) for i in range(len(knots))]
+        return np.stack(columns, axis=1).ravel() if columns else np.zeros(0)
+
+    @property
+    def score_names(self) -> list[str]:
+        """The column that `score` writes of each stay."""
+        return ["anomaly"]
+
+    def score_columns(self, stays: Sequences) -> np.ndarray:
+        """(stay, 1) what `score` writes of each stay: how odd the oddest of its measurements is, in spreads."""
+        odd = pd.Series(self.anomaly_scores(stays)).groupby(stays.stay_of_fact).max()
+        return odd.reindex(range(len(stays))).to_numpy()[:, None]
+
+
+def _reach(coverage: float) -> float:
+    """Spreads to each side of the middle that hold this part of a normal distribution."""
+    return float(np.sqrt(2) * torch.erfinv(torch.tensor(coverage, dtype=torch.float64)).item())
+
+
+def _times(reach: float) -> tuple[tuple[str, float], ...]:
+    return (("median", 0.0), ("low", -reach), ("high", reach))

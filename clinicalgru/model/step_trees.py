@@ -1,0 +1,69 @@
+"""The rival of an early warning: boosted trees on the summaries of what was known after each step."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.model.batch import collate
+from clinicalgru.model.early_warning import EarlyWarning
+from clinicalgru.model.summaries import SUMMARIES
+
+TOGETHER = 1000  # stays that are summarised at once: after each step, there is much of them
+
+
+class StepTrees:
+    """A classifier of steps on what was observed of the stay up to each, by variable, with descriptors and the hour.
+
+    seed  of the trees' sampling
+
+    >>> StepTrees(seed=3).seed
+    3
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, stays: Sequences) -> Self:
+        """Learn from the steps that count, of stays with an early-warning task."""
+        labels = EarlyWarning.learn(stays).step_labels(stays)
+        known = ~np.isnan(labels)
+        self.classifier_ = _trees(self.seed)
+        self.classifier_.fit(features_by_step(stays)[known], labels[known].astype(int))
+        return self
+
+    def predict_proba(self, stays: Sequences) -> np.ndarray:
+        """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay."""
+        return np.asarray(self.classifier_.predict_proba(features_by_step(stays)))
+
+
+def _trees(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        learning_rate=0.05,
+        max_iter=300,
+        min_samples_leaf=100,
+        l2_regularization=5.0,
+        max_features=0.2,
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+def features_by_step(stays: Sequences) -> np.ndarray:
+    """(step, feature) summaries up to each step, the descriptors, the hour; NaN = not known. Stay after stay."""
+    width = len(stays.variables) * len(SUMMARIES) + stays.static.shape[1] + 1
+    table = np.empty((int(stays.steps.sum()), width), dtype=np.float32)
+    done = 0
+    for first in range(0, len(stays), TOGETHER):
+        part = stays[np.arange(first, min(first + TOGETHER, len(stays)))]
+        batch = collate(part, every_step=True)
+        stay = batch.order[batch.point_stay.numpy()]
+        place = done + (np.cumsum(part.steps) - part.steps)[stay] + batch.point_number.numpy()
+        hours = batch.point_hours.numpy()[:, None]
+        table[place] = np.concatenate([batch.summaries.numpy(), part.static[stay], hours], axis=1)
+        done += int(part.steps.sum())
+    return table

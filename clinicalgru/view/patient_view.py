@@ -1,0 +1,192 @@
+"""Why one stay's risk is what it is, to look at and to play with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import traitlets
+
+from clinicalgru.errors import ArgumentError, ClinicalGRUError
+from clinicalgru.markup import Html, tag
+from clinicalgru.view import report
+from clinicalgru.view.effects import effects, effects_table
+from clinicalgru.view.frame import framed, live, said, spoken, tiles, words
+from clinicalgru.view.patient_page import LIMITS, TIMELINE
+from clinicalgru.view.story import story
+from clinicalgru.view.timeline import NOTHING, by_weight, first_hour, last_hour, patient, renew
+from clinicalgru.view.what_if_panel import Player, WhatIfPanel
+from clinicalgru.view.words import fixed, number, percent, sentence, spaced
+
+if TYPE_CHECKING:
+    from clinicalgru.explain.movement import Movement
+    from clinicalgru.explain.result import Explanation
+
+
+class PatientView(ipywidgets.VBox):
+    """The risk of one stay over time, the measurements under it, what moved it up to a cursor, and a what-if panel.
+
+    why        an `Explanation`
+    what_if    what `what_if(model, stay)` returned; without it nothing can be changed
+    movement   what `movement(model, stay)` returned; with it effects are told in points of risk
+    threshold  a risk to draw a line at, as of an alert
+    half_life  hours by variable after which a carried value is drawn half as strong; 6 where none is given
+    top        how many variables to show
+    Refused: a threshold that is no probability.
+
+    State: `cursor` (hours; can be set), `explanation` (the present one), `changed` (whether it is another than `why`).
+    """
+
+    cursor = traitlets.Float()
+
+    def __init__(
+        self,
+        why: Explanation,
+        *,
+        what_if: Player | None = None,
+        movement: Movement | None = None,
+        threshold: float | None = None,
+        half_life: Mapping[str, float] = NOTHING,
+        top: int = 6,
+    ) -> None:
+        super().__init__()
+        if threshold is not None and not 0 < threshold < 1:
+            raise ArgumentError("a threshold between 0 and 1", f"{threshold:g}", "Give a probability, such as 0.2.")
+        self.why = self.explanation = why
+        self.movement, self.threshold, self.half_life = movement, threshold, half_life
+        self.variables = by_weight(why)[:top]
+        self.top = words(alive=True)
+        self.effects = words(alive=True)
+        self.notice = words(alive=True)
+        self.place = ipywidgets.VBox()
+        self.hours = _slider(why)
+        self.panel = WhatIfPanel(what_if, self._play) if what_if is not None else None
+        self._build()
+
+    def _build(self) -> None:
+        controls = [words(said("Cursor", kind="cg-title")), self.hours, self.effects]
+        beside = [ipywidgets.VBox(controls)]
+        if self.panel is not None:
+            beside.append(self.panel)
+            self.panel.observe(self._show, names="variable")
+        for box in beside:
+            box.add_class("cg-panel")
+        controls_box = ipywidgets.Box(beside)
+        controls_box.add_class("cg-beside")
+        columns = ipywidgets.Box([self.place, controls_box])
+        columns.add_class("cg-columns")
+        framed(self, self.top, self.notice, columns)
+        self.cursor = self.hours.value
+        traitlets.link((self, "cursor"), (self.hours, "value"))
+        self._redraw()
+        self._say()
+
+    @property
+    def changed(self) -> bool:
+        """Whether the explanation shown is another than the one given."""
+        return self.explanation is not self.why
+
+    @traitlets.observe("cursor")
+    def _move(self, _: object) -> None:
+        if not self.place.children:
+            return
+        with self.figure.batch_update():
+            self.figure.layout.shapes[-1].x0 = self.cursor
+            self.figure.layout.shapes[-1].x1 = self.cursor
+        self.effects.value = spoken(self._effects())
+
+    def save(self, path: str | os.PathLike[str], *, title: str = "Why this risk") -> Path:
+        """The same picture as one offline HTML page: words, course, and what moved the risk up to the cursor."""
+        drawn = report.figure(self._figure(), "Risk and measurements over time", TIMELINE)
+        told = [tag("p", one, attrs={"class": "lead"}) for one in self._told()]
+        parts = [
+            tag("section", report.tiles(self._tiles()), *told),
+            report.section("Course", drawn),
+            report.section("What moved the risk", self._effects(flat=True)),
+        ]
+        lead = f"{sentence(self.why.stay_label)}, {number(last_hour(self.why))} hours seen"
+        return report.write(report.page(title, lead, *parts, provenance=self.why.model, limits=LIMITS), path)
+
+    def _play(self, change: Callable[[], Explanation]) -> None:
+        """Take what the what-if gives; where it refuses, say why and leave everything as it is."""
+        try:
+            self.explanation = change()
+        except ClinicalGRUError as error:
+            self.notice.value = spoken(said(str(error), kind="cg-warn"))
+            return
+        self.notice.value = ""
+        renew(self.figure, self.explanation, variables=self.variables, half_life=self.half_life)
+        self._say()
+
+    def _show(self, _: object) -> None:
+        """Bring the variable that is played with into the picture."""
+        name = self.panel.variable if self.panel is not None else ""
+        if name and name not in self.variables:
+            self.variables = [*self.variables[: max(1, len(self.variables) - 1)], name]
+            self._redraw()
+
+    def _figure(self) -> Any:
+        return patient(
+            self.explanation,
+            variables=self.variables,
+            half_life=self.half_life,
+            threshold=self.threshold,
+            before=self.why if self.panel is not None else None,
+            cursor=self.cursor,
+        )
+
+    def _redraw(self) -> None:
+        self.figure = live(self._figure())
+        for trace in self.figure.data:
+            trace.on_click(self._clicked)
+        self.place.children = (self.figure,)
+
+    def _clicked(self, _: object, found: Any, __: object) -> None:
+        if found.xs:
+            self.cursor = float(found.xs[0])
+
+    def _say(self) -> None:
+        self.top.value = spoken(tiles(self._tiles()), *(said(one) for one in self._told()))
+        self.effects.value = spoken(self._effects())
+
+    def _tiles(self) -> list[tuple[str, str, str]]:
+        now, why = self.explanation, self.why
+        outcome = spaced(why.model.get("outcome", why.model.get("task", "the outcome")))
+        risk = percent(now.risk) if not self.changed else f"{percent(why.risk)} → {percent(now.risk)}"
+        count = now.measurements
+        shown = [
+            ("Predicted risk" if not self.changed else "What if", risk, outcome),
+            ("Baseline", percent(now.baseline), "the same hours, nothing measured"),
+            ("Measurements", f"{len(count):,}", f"of {count['variable'].nunique()} variables"),
+            ("Completeness gap", fixed(now.completeness_gap), "log-odds left unexplained"),
+        ]
+        if self.threshold is not None:
+            side = "above" if now.risk >= self.threshold else "below"
+            shown.insert(1, ("Alert threshold", percent(self.threshold), f"the risk is {side} it"))
+        return shown
+
+    def _told(self) -> list[str]:
+        told = story(self.explanation, None if self.changed else self.movement)
+        if not self.changed:
+            return told
+        return [
+            f"What if: the risk would be {percent(self.explanation.risk)}, not {percent(self.why.risk)}.",
+            *told[1:],
+        ]
+
+    def _effects(self, *, flat: bool = False) -> Html:
+        shown = effects(self.explanation, None if self.changed else self.movement, hour=self.cursor)
+        return effects_table(self.explanation, shown, hour=self.cursor, plain=flat)
+
+
+def _slider(why: Explanation) -> ipywidgets.FloatSlider:
+    first, last = min(0.0, first_hour(why)), last_hour(why)
+    step = 0.25 if last - first <= 100 else 1.0
+    slider = ipywidgets.FloatSlider(
+        value=last, min=first, max=last, step=step, description="Hour", readout_format=".2f", continuous_update=True
+    )
+    slider.layout.width = "98%"
+    return slider

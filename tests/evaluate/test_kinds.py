@@ -1,0 +1,77 @@
+"""Metrics of several classes, several outcomes, numbers and survival, against scikit-learn and by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+import clinicalgru as cg
+
+CHANCE = np.random.default_rng(0)
+
+
+def figures(table):
+    return table.set_index("metric")["estimate"]
+
+
+def test_several_classes_are_judged_as_by_scikit_learn():
+    outcome, shares = CHANCE.integers(0, 3, 200), CHANCE.dirichlet(np.ones(3), 200)
+    ours = figures(cg.evaluate_multiclass(outcome, shares, classes=[0, 1, 2], resamples=20))
+    assert ours["accuracy"] == metrics.accuracy_score(outcome, shares.argmax(axis=1))
+    assert ours["log_loss"] == pytest.approx(metrics.log_loss(outcome, shares))
+    assert ours["auroc_mean"] == pytest.approx(metrics.roc_auc_score(outcome, shares, multi_class="ovr"))
+
+
+def test_several_outcomes_are_judged_where_they_are_known():
+    outcome, risk = CHANCE.integers(0, 2, (150, 2)).astype(float), CHANCE.random((150, 2))
+    outcome[::3, 1] = np.nan
+    known = ~np.isnan(outcome[:, 1])
+    ours = figures(cg.evaluate_multilabel(outcome, risk, labels=["a", "b"], resamples=20))
+    each = [metrics.roc_auc_score(outcome[:, 0], risk[:, 0]), metrics.roc_auc_score(outcome[known, 1], risk[known, 1])]
+    assert ours["auroc_b"] == pytest.approx(each[1])
+    assert ours["auroc_mean"] == pytest.approx(np.mean(each))
+    assert ours["auprc_b"] == pytest.approx(metrics.average_precision_score(outcome[known, 1], risk[known, 1]))
+
+
+def test_a_number_is_judged_as_by_scikit_learn():
+    outcome = CHANCE.normal(size=300)
+    predicted = outcome + CHANCE.normal(size=300)
+    interval = np.stack([predicted - 1, predicted + 1], axis=1)
+    ours = figures(cg.evaluate_regression(outcome, predicted, interval=interval, resamples=20))
+    assert ours["mean_absolute_error"] == pytest.approx(metrics.mean_absolute_error(outcome, predicted))
+    assert ours["root_mean_squared_error"] == pytest.approx(metrics.root_mean_squared_error(outcome, predicted))
+    assert ours["r_squared"] == pytest.approx(metrics.r2_score(outcome, predicted))
+    assert ours["coverage"] == np.mean(np.abs(outcome - predicted) <= 1)
+
+
+def test_patients_are_drawn_whole():
+    """With all stays of one patient there is nothing to draw: the interval is the estimate."""
+    table = cg.evaluate_regression([1.0, 2, 3], [1.5, 2, 2], patients=["a"] * 3, resamples=20)
+    assert (table["low"] == table["high"]).all()
+
+
+def test_survival_ranks_and_scores_what_was_simulated():
+    pytest.importorskip("sksurv")
+    rate = CHANCE.uniform(0.2, 2, 400)
+    event, lost = CHANCE.exponential(100 / rate), CHANCE.exponential(200, 400)
+    outcome = np.column_stack([np.minimum(event, lost), event <= lost])
+    hours = np.array([20.0, 40.0, 80.0, 120.0])
+    truth = np.exp(-rate[:, None] * hours / 100)
+    blind = np.tile(truth.mean(axis=0), (400, 1))
+    told, untold = (
+        figures(cg.evaluate_survival(outcome, curves, hours=hours, followed=outcome, resamples=3))
+        for curves in (truth, blind)
+    )
+    assert told["concordance"] > 0.6
+    assert untold["concordance"] == pytest.approx(0.5)
+    assert told["integrated_brier"] < untold["integrated_brier"]
+    with pytest.raises(cg.ClinicalGRUError, match="hours within the follow-up"):
+        cg.evaluate_survival(outcome, truth, hours=hours * 100, followed=outcome)
+
+
+def test_predictions_of_another_shape_are_refused():
+    with pytest.raises(cg.ClinicalGRUError, match="finite predictions of shape"):
+        cg.evaluate_multiclass([0, 1], np.ones((2, 3)), classes=[0, 1])
+    with pytest.raises(cg.ClinicalGRUError, match="outcomes among the classes"):
+        cg.evaluate_multiclass([0, 5], np.ones((2, 2)) / 2, classes=[0, 1])

@@ -1,0 +1,129 @@
+"""Faithfulness: that the measure itself tells good orders from bad, and that contributions pass it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.data.sequences import ranges
+from clinicalgru.explain.asked import asked_of
+from clinicalgru.explain.contributions import contributions
+from clinicalgru.explain.faithfulness import attended, rank_correlation, told_apart
+from clinicalgru.explain.planted import plant
+from clinicalgru.explain.removal import ranks, removal
+
+
+@pytest.fixture(scope="module")
+def stays(test_stays):
+    return test_stays[np.arange(24)]
+
+
+@pytest.fixture(scope="module")
+def measured(fitted, stays):
+    ours = contributions(fitted, stays).parts.sum(axis=0)
+    return cg.faithfulness(fitted, stays, orders={"the other way round": -ours}, randoms=3)
+
+
+def test_deleting_what_raised_the_risk_lowers_it_more_than_attention_random_and_the_reverse(measured):
+    by = measured.table.set_index("method")
+    for name in ("deletion", "insertion", "comprehensiveness"):
+        assert by[name].idxmax() == "contributions"
+    assert by["deletion"].idxmin() == "the other way round"
+    assert by["sufficiency"].idxmin() == "contributions"
+    assert by.loc["contributions", "beats_random"] >= 0.95
+    assert by.loc["contributions", "beats_attention"] >= 0.95
+    assert (by["deletion_low"] <= by["deletion"]).all()
+
+
+def test_contributions_come_from_what_was_learned_not_from_the_shape_of_the_network(measured):
+    assert abs(measured.random_weights) <= 0.2
+    assert measured.largest_gap <= 1e-3
+
+
+def test_the_result_is_shown_as_text_and_html_and_withholds_small_counts(measured, fitted, stays):
+    assert "contributions" in str(measured)
+    assert "Beats attention" in measured._repr_html_()
+    few = cg.faithfulness(fitted, replace(stays[:3], simulated=False), randoms=1)
+    assert few.stays is None
+    assert "withheld" in str(few)
+
+
+def test_removal_is_deletion_as_if_never_measured(fitted, stays):
+    scores = np.random.default_rng(0).random(len(stays.value))
+    found = removal(fitted.network_, asked_of(fitted), stays, scores=scores)
+    rank, counts = ranks(scores, stays), stays.counts[stays.stay_of_fact]
+    risk = fitted.predict_proba(stays)[:, 1]
+    fall = [risk - fitted.predict_proba(stays.without_facts(rank >= np.ceil(p * counts)))[:, 1]
+            for p in (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)]  # fmt: skip
+    np.testing.assert_allclose(found.comprehensiveness, np.mean(fall, axis=0), atol=1e-6)
+
+
+def test_ranks_count_down_from_the_highest_score_of_each_stay(stays):
+    scores = np.random.default_rng(0).random(len(stays.value))
+    rank = ranks(scores, stays)
+    first = slice(stays.starts[3], stays.starts[4])
+    assert rank[first].tolist() == (-scores[first]).argsort().argsort().tolist()
+
+
+def test_rank_correlation_and_auroc_are_those_of_scikit_learn_and_pandas(stays):
+    from sklearn.metrics import roc_auc_score
+
+    chance = np.random.default_rng(0)
+    a, b, mask = chance.random(len(stays.value)), chance.random(len(stays.value)), chance.random(len(stays.value)) < 0.2
+    cut = [slice(*pair) for pair in zip(stays.starts[:-1], stays.starts[1:], strict=True)]
+    import pandas as pd
+
+    by_hand = np.mean([pd.Series(a[part]).corr(pd.Series(b[part]), method="spearman") for part in cut])
+    assert rank_correlation(a, b, stays) == pytest.approx(by_hand, abs=1e-9)
+    assert rank_correlation(a, a, stays) == pytest.approx(1)
+    assert told_apart(a, mask, stays) == pytest.approx(np.mean([roc_auc_score(mask[p], a[p]) for p in cut]))
+
+
+def test_attention_of_a_measurement_is_that_of_its_hour(fitted, stays):
+    why = cg.explain(fitted, stays[[5]]).attention.set_index("hours")["weight"]
+    first = slice(stays.starts[5], stays.starts[6])
+    np.testing.assert_allclose(attended(fitted, stays)[first], why[stays.hours[first]], atol=1e-6)
+
+
+def test_scores_that_do_not_fit_are_refused(fitted, stays):
+    with pytest.raises(cg.ClinicalGRUError, match="one score for each of"):
+        cg.faithfulness(fitted, stays, orders={"mine": np.zeros(3)})
+
+
+def test_events_are_planted_in_simulated_stays_only(stays):
+    planted, mask = plant(stays, variable="heart_rate", value=185.0)
+    assert (planted.value[mask] == 185).all()
+    assert np.bincount(stays.stay_of_fact[mask]).max() == 1
+    assert np.array_equal(planted.value[~mask], stays.value[~mask])
+    with pytest.raises(cg.ClinicalGRUError, match="simulated stays"):
+        plant(replace(stays, simulated=False), variable="heart_rate", value=185.0)
+
+
+@pytest.mark.slow
+def test_the_one_measurement_that_decides_is_found_early_or_late(task):
+    ward = cg.select(cg.read_events(cg.simulate(900, seed=5)), task)
+    sequences, decides = plant(ward, variable="heart_rate", value=185.0, seed=1)
+    train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], seed=0)
+    small = {"hidden_size": 16, "readout_size": 32, "members": 4, "epochs": 14}
+    model = cg.GRUClassifier(**small).fit(train, tune, progress=False)
+    where = {stay: i for i, stay in enumerate(sequences.stay)}
+    mask = decides[ranges(sequences.starts, np.array([where[stay] for stay in test.stay]))[0]]
+    assert cg.faithfulness(model, test, drivers=mask, randoms=1).drivers >= 0.95
+    size = np.abs(contributions(model, test).parts.sum(axis=0))
+    early = np.bincount(test.stay_of_fact[mask & (test.hours < 12)], minlength=len(test)) > 0
+    chosen = early[test.stay_of_fact]
+    assert early.sum() >= 5
+    assert told_apart(size[chosen], mask[chosen], test[np.flatnonzero(early)]) >= 0.95
+
+
+@pytest.mark.slow
+def test_the_drivers_of_the_ward_are_found(task):
+    ward = cg.select(cg.read_events(cg.simulate(1200, seed=11, drivers={"lactate": 3.0})), task)
+    train, tune, test = cg.split_patients(ward, [0.65, 0.1, 0.25], seed=0)
+    small = {"hidden_size": 16, "readout_size": 32, "members": 4, "epochs": 12}
+    model = cg.GRUClassifier(**small).fit(train, tune, progress=False)
+    lactate = [variable.name for variable in test.variables].index("lactate")
+    assert cg.faithfulness(model, test[:60], drivers=test[:60].variable == lactate, randoms=1).drivers >= 0.95

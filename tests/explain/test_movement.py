@@ -1,0 +1,87 @@
+"""How the risk moved, against Shapley values by their definition: the mean over all orders of arrival."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from helpers import fact, stays_of
+
+import clinicalgru as cg
+from clinicalgru.explain import shapley as game
+
+TIME = "time passing"
+
+
+def log_odds(model, stay):
+    risk = model.predict_proba(stay)[0, 1]
+    return np.log(risk) - np.log1p(-risk)
+
+
+@pytest.fixture(scope="module")
+def stay(test_stays):
+    """One measurement, then four at once, then one."""
+    empty = test_stays[[0]].without_facts(np.zeros(test_stays.counts[0], bool))
+    facts = [
+        fact(8, 1.0, 80),
+        *(fact(v, 6.5, x) for v, x in ((6, 9), (8, 130), (10, 6.0), (11, 55))),
+        fact(8, 20.0, 90),
+    ]
+    return stays_of(empty, {0: facts})
+
+
+def test_a_jump_is_divided_as_over_all_orders_of_arrival(fitted, stay):
+    moved = cg.movement(fitted, stay)
+    prefix = stay.until(np.array([6.5]))
+    arrived = np.flatnonzero(prefix.hours == 6.5)
+    gain = np.zeros(len(arrived))
+    for order in permutations(range(len(arrived))):
+        there = prefix.hours < 6.5
+        before = log_odds(fitted, prefix.without_facts(there))
+        for player in order:
+            there = there.copy()
+            there[arrived[player]] = True
+            after = log_odds(fitted, prefix.without_facts(there))
+            gain[player] += after - before
+            before = after
+    jump = moved.moves[(moved.moves["hours"] == 6.5) & (moved.moves["variable"] != TIME)]
+    np.testing.assert_allclose(jump["contribution"], gain / 24, atol=1e-5)
+    assert (jump["standard_error"] == 0).all()
+
+
+def test_time_alone_moves_the_risk_by_what_no_measurement_explains(fitted, stay):
+    waited = cg.movement(fitted, stay).moves.query("variable == @TIME")
+    known = stay.until(np.array([6.5])).without_facts(np.array([True, False, False, False, False]))
+    early = stay.until(np.array([1.0]))
+    assert waited["hours"].tolist() == [6.5, 20.0, 48.0]
+    assert waited["contribution"].iloc[0] == pytest.approx(log_odds(fitted, known) - log_odds(fitted, early), abs=1e-6)
+
+
+def test_sampled_values_are_near_the_exact_ones_and_telescope_all_the_same(fitted, test_stays, monkeypatch):
+    stay = test_stays[[3]]
+    exact = cg.movement(fitted, stay)
+    monkeypatch.setattr(game, "EXACT", 2)
+    sampled = cg.movement(fitted, stay, permutations=60, seed=1)
+    off = (sampled.moves["contribution"] - exact.moves["contribution"]).abs()
+    error = sampled.moves["standard_error"]
+    assert (error > 0).any()
+    assert (off[error > 0] < 4 * error[error > 0] + 1e-4).mean() > 0.97
+    assert abs(sampled.gap) < 1e-9
+    assert cg.movement(fitted, stay, permutations=60, seed=1).moves.equals(sampled.moves)
+
+
+def test_points_between_two_hours_sum_to_the_change_of_the_risk(fitted, test_stays):
+    moved = cg.movement(fitted, test_stays[[3]])
+    shown = moved.between(10, 30)
+    assert shown["points"].sum() == pytest.approx(moved.at(30) - moved.at(10), abs=1e-9)
+    assert shown["contribution"].abs().is_monotonic_decreasing
+    assert moved.at(-1) == moved.start
+    assert "moves add up to within 0.000000" in str(moved)
+
+
+def test_two_results_of_one_variable_at_one_hour_share_alike(fitted, stay):
+    twice = stays_of(stay, {0: [fact(10, 6.5, 6.0)]})
+    moves = cg.movement(fitted, twice).moves.query("hours == 6.5 and variable == 'lactate'")
+    assert moves["contribution"].nunique() == 1
+    assert len(moves) == 2

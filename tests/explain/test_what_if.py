@@ -1,0 +1,134 @@
+"""What if: against predictions of stays that were changed by hand; and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import fact, stays_of
+
+import clinicalgru as cg
+
+
+@pytest.fixture
+def what_if(fitted, test_stays):
+    return cg.what_if(fitted, test_stays[[2]])
+
+
+@pytest.fixture
+def pulse(what_if):
+    """The last heart rate of the stay."""
+    return what_if.explanation.measurements.query("variable == 'heart_rate'").iloc[-1]
+
+
+def test_a_change_gives_the_risk_of_the_stay_changed_by_hand(what_if, fitted, test_stays, pulse):
+    why = what_if.change(hours=pulse["hours"], variable="heart_rate", value=171)
+    value = test_stays[[2]].value.copy()
+    value[int(pulse.name)] = 171
+    assert why.risk == pytest.approx(fitted.predict_proba(replace(test_stays[[2]], value=value))[0, 1], abs=1e-6)
+    assert abs(why.completeness_gap) <= 1e-3
+    assert why.measurements["value"].iloc[int(pulse.name)] == 171
+    assert what_if.current is why
+    assert what_if.explanation.measurements["value"].iloc[int(pulse.name)] == pulse["value"]
+
+
+def test_an_added_measurement_is_seen_and_a_deleted_one_was_never_made(what_if, fitted, test_stays):
+    added = what_if.add(hours=30.25, variable="lactate", value=9.0)
+    lactate = [variable.name for variable in test_stays.variables].index("lactate")
+    by_hand = stays_of(test_stays[[2]], {0: [fact(lactate, 30.25, 9.0)]})
+    assert added.risk == pytest.approx(fitted.predict_proba(by_hand)[0, 1], abs=1e-6)
+    deleted = what_if.delete(hours=30.25, variable="lactate")
+    assert deleted.risk == pytest.approx(what_if.explanation.risk, abs=1e-9)
+
+
+def test_changes_stand_on_those_before_until_they_are_reset(what_if, pulse):
+    first = what_if.change(hours=pulse["hours"], variable="heart_rate", value=171)
+    second = what_if.add(hours=30.25, variable="lactate", value=9.0)
+    assert second.measurements["value"].max() >= 171
+    assert second.risk != first.risk
+    assert what_if.reset() is what_if.explanation
+    assert len(what_if.stay.value) == len(what_if.explanation.measurements)
+
+
+def test_values_may_come_in_other_units_of_the_dictionary(what_if):
+    in_own = what_if.add(hours=30.25, variable="creatinine", value=2.0)
+    what_if.reset()
+    in_other = what_if.add(hours=30.25, variable="creatinine", value=176.84, unit="umol/L")
+    assert in_other.risk == pytest.approx(in_own.risk, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"variable": "lactate", "value": 1000}, "lactate from 0.1 to 40 mmol/L; got a value outside"),
+        ({"variable": "lactate", "value": float("nan")}, "got no number"),
+        ({"variable": "lactat", "value": 2}, "Did you mean lactate"),
+        ({"variable": "lactate", "value": 2, "hours": 60}, "an hour from 0 to 48; got 60"),
+        ({"variable": "lactate", "value": 2, "hours": -1}, "an hour from 0 to 48; got -1"),
+        ({"variable": "lactate", "value": 2, "unit": "kg"}, "a unit of lactate"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(what_if, change, said):
+    before = what_if.stay
+    with pytest.raises(cg.ClinicalGRUError, match=said):
+        what_if.add(**{"hours": 30.25, **change})
+    assert what_if.stay is before
+
+
+def test_only_what_was_measured_can_be_changed_or_deleted(what_if, pulse):
+    with pytest.raises(cg.ClinicalGRUError, match="a measurement of heart_rate at this hour; got none"):
+        what_if.change(hours=pulse["hours"] + 0.01, variable="heart_rate", value=80)
+    with pytest.raises(cg.ClinicalGRUError, match="an hour without heart_rate"):
+        what_if.add(hours=pulse["hours"], variable="heart_rate", value=80)
+
+
+def test_the_last_measurement_cannot_be_deleted(fitted, test_stays):
+    empty = test_stays[[0]].without_facts(np.zeros(test_stays.counts[0], bool))
+    alone = cg.what_if(fitted, stays_of(empty, {0: [fact(8, 1.0, 80)]}))
+    with pytest.raises(cg.ClinicalGRUError, match="another measurement left"):
+        alone.delete(hours=1.0, variable="heart_rate")
+
+
+def risk_of(fitted, stay, change, part=1.0):
+    """The risk when a part of the change is made by hand."""
+    names = np.array([variable.name for variable in stay.variables])
+    value = stay.value.copy()
+    for row in change.measurements.itertuples():
+        fact = (stay.hours == row.hours) & (names[stay.variable] == row.variable)
+        value[fact] = row.before + part * (row.after - row.before)
+    return fitted.predict_proba(replace(stay, value=value))[0, 1]
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.5])
+def test_the_smallest_change_crosses_the_target_when_it_is_made(what_if, fitted, test_stays, factor):
+    target = what_if.explanation.risk * factor
+    change = what_if.smallest_change(target)
+    assert change.found
+    made = risk_of(fitted, test_stays[[2]], change)
+    assert made == pytest.approx(change.changed_risk, abs=1e-6)
+    assert (made < target) == (factor < 1)
+    assert change.size == pytest.approx(change.shifts["shift"].abs().sum())
+
+
+def test_half_of_the_smallest_change_does_not_cross(what_if, fitted, test_stays):
+    target = what_if.explanation.risk * 0.6
+    assert risk_of(fitted, test_stays[[2]], what_if.smallest_change(target), part=0.5) >= target
+
+
+def test_where_there_is_no_such_change_it_says_so(what_if):
+    change = what_if.smallest_change(1e-6)
+    assert not change.found
+    assert change.changed_risk > 1e-6
+    assert str(change).startswith("No plausible change of the measured values takes the risk from")
+    with pytest.raises(cg.ClinicalGRUError, match="a target between 0 and 1"):
+        what_if.smallest_change(1.0)
+
+
+def test_changed_values_are_plausible_and_whole_where_they_are_counted(what_if, fitted):
+    change = what_if.smallest_change(0.999)
+    plausible = {variable.name: variable.plausible for variable in fitted.variables_}
+    for row in change.measurements.itertuples():
+        low, high = plausible[row.variable]
+        assert low <= row.after <= high
+        assert row.variable != "gcs" or row.after == int(row.after)

@@ -1,0 +1,82 @@
+"""One small fitted estimator of each kind, on the simulated ward with outcomes of every kind added to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+import clinicalgru as cg
+
+SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 2}
+TASKS = {
+    "multiclass": {"outcome": "third"},
+    "multilabel": {"outcome": ("in_hospital_death", "shock")},
+    "regression": {"outcome": "days"},
+    "survival": {"outcome": "dead", "outcome_time": "followed", "horizons_hours": (100.0, 300.0)},
+    "early_warning": {"outcome": "septic", "outcome_time": "onset", "horizon_hours": 12.0, "late_hours": 3.0},
+    "forecast": {"outcome": ""},
+}
+ESTIMATORS = {
+    "multiclass": cg.GRUClassifier,
+    "multilabel": cg.GRUMultiLabel,
+    "regression": cg.GRURegressor,
+    "survival": cg.GRUSurvival,
+    "early_warning": cg.GRUEarlyWarning,
+    "forecast": cg.GRUForecaster,
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A kind of task, its stays in two parts, and a small estimator fitted on the first."""
+
+    kind: str
+    train: cg.Sequences
+    test: cg.Sequences
+    model: object
+    events: cg.Events
+
+
+@cache
+def ward_of_every_kind() -> cg.Events:
+    """The ward, sicker stays with more of everything; a label unknown in a third, stays without an end."""
+    ward, chance = cg.simulate(160, seed=11), np.random.default_rng(0)
+    risk, stays = ward.truth["risk"].to_numpy(), len(ward.stays)
+    septic = chance.random(stays) < np.clip(3 * risk, 0.1, 0.8)
+    event, lost = 48 + chance.exponential(200 / (0.2 + 5 * risk)), 48 + chance.exponential(300, stays)
+    outcomes = ward.outcomes.assign(
+        third=pd.qcut(ward.truth["severity"], 3, labels=False).to_numpy(dtype=float),
+        shock=np.where(chance.random(stays) < 0.3, np.nan, (risk > 0.2).astype(float)),
+        days=np.exp(chance.normal(1 + 2 * risk, 0.5)),
+        septic=septic.astype(float),
+        onset=np.where(septic, chance.uniform(4, 44, stays), np.nan),
+        dead=(event <= lost).astype(float),
+        followed=np.minimum(event, lost),
+    )
+    return cg.read_events(ward.measurements, stays=ward.stays.assign(end=pd.NaT), outcomes=outcomes)
+
+
+def task_of(kind: str, **other: object) -> cg.Task:
+    """A task of this kind on that ward, from the first 24 hours."""
+    return cg.Task(**{"name": kind, "kind": kind, "window_hours": (0.0, 24.0)} | TASKS[kind] | other)
+
+
+@cache
+def asked(kind: str) -> Asked:
+    """The fitted estimator of a kind of task."""
+    events = ward_of_every_kind()
+    train, test = cg.split_patients(cg.select(events, task_of(kind)), [0.7, 0.3], seed=0)
+    model = ESTIMATORS[kind](**SMALL, seed=1).fit(train, progress=False)
+    return Asked(kind, train, test, model, events)
+
+
+def predicted(model: object, stays: cg.Sequences) -> np.ndarray:
+    """What a model predicts of each stay, or of each of its steps, as one table of numbers."""
+    if isinstance(model, cg.GRUEarlyWarning):
+        return model.predict_proba(stays)
+    if isinstance(model, cg.GRUForecaster):
+        return model.predict(stays)[["low", "median", "high"]].to_numpy()
+    return model.score_columns(stays)

@@ -1,0 +1,117 @@
+"""Laws of explanations, over every kind of task and every option of the network: 16, and the telescoping of moves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from family import asked as case_of
+from family import predicted
+from laws.test_options import OPTIONS, TINY
+
+import clinicalgru as cg
+from clinicalgru.explain.asked import asked_of
+from clinicalgru.explain.contributions import contributions
+
+KINDS = ("multiclass", "multilabel", "regression", "survival", "early_warning")
+
+
+def log_odds(risk):
+    return np.log(risk) - np.log1p(-risk)
+
+
+def total(why):
+    return sum(frame["contribution"].sum() for frame in (why.measurements, why.static, why.codes))
+
+
+def some(stays, count=6):
+    """Some stays with measurements, of different lengths."""
+    stays = stays[np.flatnonzero(stays.counts > 3)]
+    return stays[np.argsort(stays.steps, kind="stable")[:: max(1, len(stays) // count)][:count]]
+
+
+@pytest.fixture(scope="module", params=OPTIONS)
+def model(request, parts):
+    return cg.GRUClassifier(**TINY, **OPTIONS[request.param]).fit(parts[0][:60], parts[1], progress=False)
+
+
+def test_16_contributions_sum_to_what_they_explain_whatever_the_network(model, test_stays):
+    for i in range(3):
+        stay = some(test_stays)[[i]]
+        why = cg.explain(model, stay)
+        assert abs(why.completeness_gap) <= 1e-3
+        assert log_odds(why.risk) - log_odds(why.baseline) == pytest.approx(total(why) + why.completeness_gap, abs=1e-6)
+        assert why.risk == pytest.approx(model.predict_proba(stay)[0, 1], abs=1e-6)
+        assert why.course["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
+        assert why.attention["weight"].sum() == pytest.approx(1, abs=1e-5)
+        assert (len(why.codes) > 0) == bool(len(stay.code) and model.network_.shape.codes)
+
+
+def test_many_stays_at_once_are_explained_as_each_alone(model, test_stays):
+    stays = some(test_stays)
+    together = contributions(model, stays, tolerance=1e-5)
+    alone = [contributions(model, stays[[i]], tolerance=1e-5) for i in range(len(stays))]
+    np.testing.assert_allclose(together.parts, np.concatenate([one.parts for one in alone], axis=1), atol=1e-4)
+    np.testing.assert_allclose(together.coded, np.concatenate([one.coded for one in alone]), atol=1e-4)
+    np.testing.assert_allclose(together.top, np.concatenate([one.top for one in alone]), atol=1e-5)
+
+
+def test_moves_telescope_to_the_rise_from_nothing_measured_to_the_end(model, test_stays):
+    stay = test_stays[[int(np.argmin(np.where(test_stays.counts > 3, test_stays.counts, 10**6)))]]
+    moved = cg.movement(model, stay, permutations=4)
+    rise = log_odds(model.predict_proba(stay)[0, 1]) - log_odds(moved.start)
+    assert moved.moves["contribution"].sum() == pytest.approx(rise, abs=1e-4)
+    assert abs(moved.gap) < 1e-4
+    np.testing.assert_allclose(moved.course["risk"], cg.explain(model, stay).course["risk"], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_16_contributions_sum_to_what_they_explain_whatever_is_asked(kind):
+    case = case_of(kind)
+    spread = asked_of(case.model).spread
+    for i in range(4):
+        why = cg.explain(case.model, some(case.test)[[i]])
+        assert abs(why.completeness_gap) <= 1e-3 * spread
+        rise = why.risk - why.baseline if kind == "regression" else log_odds(why.risk) - log_odds(why.baseline)
+        assert rise == pytest.approx(total(why) + why.completeness_gap, abs=1e-6 * max(1, spread))
+
+
+@pytest.mark.parametrize(
+    ("kind", "output", "column"),
+    [
+        ("multiclass", 0.0, 0),
+        ("multiclass", None, -1),
+        ("multilabel", "shock", 1),
+        ("survival", 100.0, 0),
+        ("survival", None, 1),
+        ("regression", None, None),
+    ],
+)
+def test_what_is_explained_is_what_the_model_says(kind, output, column):
+    case = case_of(kind)
+    stay = some(case.test)[[2]]
+    said = case.model.predict(stay)[0] if column is None else np.asarray(predicted(case.model, stay))[0, column]
+    assert cg.explain(case.model, stay, output=output).risk == pytest.approx(said, rel=1e-5)
+
+
+def test_early_warning_is_explained_at_the_hour_that_is_asked_for():
+    case = case_of("early_warning")
+    stay = some(case.test)[[3]]
+    hours, risk = np.unique(stay.hours), case.model.predict_proba(stay)[:, 1]
+    half = len(hours) // 2
+    why = cg.explain(case.model, stay, hours=(hours[half] + hours[half + 1]) / 2)
+    assert why.risk == pytest.approx(risk[half], abs=1e-6)
+    assert why.measurements["hours"].max() == hours[half]
+    np.testing.assert_allclose(why.course["risk"], risk[: half + 1], atol=1e-6)
+
+
+def test_an_answer_that_the_model_does_not_give_is_refused(fitted, test_stays):
+    with pytest.raises(cg.ClinicalGRUError, match="no output for a model with one answer"):
+        cg.explain(fitted, test_stays[[0]], output="shock")
+    case = case_of("survival")
+    with pytest.raises(cg.ClinicalGRUError, match="a horizon above 0"):
+        cg.explain(case.model, case.test[[0]], output=1e9)
+    case = case_of("multilabel")
+    with pytest.raises(cg.ClinicalGRUError, match="a label among"):
+        cg.explain(case.model, case.test[[0]], output="sepsis")
+    with pytest.raises(cg.ClinicalGRUError, match="one answer to explain"):
+        cg.explain(case_of("forecast").model, case.test[[0]])

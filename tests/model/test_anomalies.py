@@ -1,0 +1,39 @@
+"""Sensor faults planted on the simulated ward are what a forecast finds odd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import clinicalgru as cg
+
+VITALS = ("heart_rate", "map", "respiratory_rate", "temperature", "spo2")
+
+
+@pytest.mark.slow
+def test_planted_sensor_faults_are_found():
+    """A fault replaces a vital sign by one drawn anywhere between the 0.1 and 99.9 percent values of the ward, at least
+    two standard deviations off what was there."""
+    events = cg.read_events(cg.simulate(500, seed=5))
+    stays = cg.select(events, cg.Task("next", "", (0.0, 48.0), kind="forecast"))
+    train, tune, test = cg.split_patients(stays, [0.6, 0.15, 0.25], seed=0)
+    model = cg.GRUForecaster(hidden_size=16, readout_size=32, members=2, epochs=4).fit(train, tune, progress=False)
+    names = [variable.name for variable in test.variables]
+    vital = np.isin(test.variable, [names.index(name) for name in VITALS if name in names])
+    chance, value = np.random.default_rng(0), test.value.copy()
+    chosen = np.flatnonzero(vital & (chance.random(len(value)) < 0.02))
+    for number in np.unique(test.variable[chosen]):
+        of_it = test.value[test.variable == number]
+        low, high = np.quantile(of_it, [0.001, 0.999])
+        here = chosen[test.variable[chosen] == number]
+        drawn = chance.uniform(low, high, len(here))
+        away = np.abs(drawn - test.value[here]) > 2 * of_it.std()
+        value[here] = np.where(away, drawn, value[here])
+    fault = value != test.value
+    odd = model.anomaly_scores(replace(test, value=value))
+    judged = vital & ~np.isnan(odd)
+    assert fault[judged].sum() > 50
+    assert roc_auc_score(fault[judged], odd[judged]) >= 0.9

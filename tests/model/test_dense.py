@@ -1,0 +1,87 @@
+"""What convolution and delay are for: tasks that they solve, and the plain GRU does not in the same time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from clinicalgru.data.sequences import Sequences
+from clinicalgru.model.heads import Binary
+from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.model.shape import Shape
+
+SAMPLES, RATE = 2500, 250  # ten seconds
+
+
+def sequences(like: Sequences, values: np.ndarray, hours: np.ndarray, outcome: np.ndarray) -> Sequences:
+    """One variable, measured at the same hours in each stay: values (stay, step)."""
+    stays, steps = values.shape
+    names = np.array([f"{i:05d}" for i in range(stays)], dtype=object)
+    arrays = {
+        "starts": np.arange(stays + 1) * steps,
+        "hours": np.tile(hours, stays),
+        "delay": np.zeros(stays * steps, np.float32),
+        "variable": np.zeros(stays * steps, np.int16),
+        "value": values.astype(np.float32).ravel(),
+        "code_starts": np.zeros(stays + 1, np.int64),
+        "code_hours": np.empty(0),
+        "code": np.empty(0, np.int32),
+        "static": np.zeros((stays, 0), np.float32),
+        "outcome": outcome.astype(float),
+        "end_hours": np.full(stays, hours[-1]),
+        "predicted_at": np.zeros(stays, np.int64),
+    }
+    return replace(like, variables=like.variables[:1], statics=(), vocabulary=(), patient=names, stay=names, **arrays)
+
+
+def rhythms(like: Sequences, stays: int, seed: int) -> Sequences:
+    """Single-lead traces: a spike at each beat, 60 to 100 a minute, and noise. Irregular beats (as in atrial
+    fibrillation) or regular ones, of the same rate and height: no summary of single samples tells them apart."""
+    chance = np.random.default_rng(seed)
+    irregular = np.arange(stays) % 2
+    t = np.arange(SAMPLES) / RATE
+    beat = chance.uniform(0.6, 1.0, stays)
+    between = beat[:, None] * np.where(irregular[:, None], chance.uniform(0.5, 1.5, (stays, 40)), 1.0)
+    at = np.cumsum(between, axis=1) - chance.uniform(0, 1, stays)[:, None]
+    trace = np.exp(-(((t[None, :, None] - at[:, None, :]) / 0.02) ** 2)).sum(axis=2)
+    return sequences(like, trace + 0.05 * chance.standard_normal(trace.shape), t / 3600, irregular)
+
+
+def copies(like: Sequences, stays: int, seed: int, steps: int = 80) -> Sequences:
+    """Noise by the hour; the outcome is the sign of what was measured 60 hours before the end."""
+    values = np.random.default_rng(seed).standard_normal((stays, steps))
+    return sequences(like, values, np.arange(steps, dtype=float), (values[:, steps - 61] > 0).astype(int))
+
+
+def learned(train: Sequences, test: Sequences, *, seconds: float, rate: float, **options) -> tuple[float, int]:
+    """AUROC on the test stays after so many seconds of training, and how many epochs they allowed; readout of the
+    sequence alone, since summaries have no part in these tasks."""
+    torch.manual_seed(0)
+    network = ClinicalGRU(Shape(1, (), readout_size=16, members=1, dropout=0.0, **options))
+    network.scales.learn(train)
+    optimizer, chance, begin, epochs = (
+        torch.optim.Adam(network.parameters(), rate),
+        np.random.default_rng(0),
+        time.process_time(),
+        0,
+    )
+    batches = [network.batch(train[i::8]) for i in range(8)]
+    while time.process_time() - begin < seconds:
+        for number in chance.permutation(8):
+            batch = batches[number]
+            optimizer.zero_grad()
+            loss = Binary().loss(network(batch), Binary().target(train[int(number) :: 8], batch))
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            if time.process_time() - begin > seconds:
+                break
+        epochs += 1
+    batch = network.eval().batch(test)
+    with torch.no_grad():
+        return roc_auc_score(test.outcome[batch.order], network(batch)[0, :, 0]), epochs

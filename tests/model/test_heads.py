@@ -1,0 +1,218 @@
+"""Heads: losses against the textbook, masks, and what predictions mean."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from family import SMALL, TASKS, asked, task_of, ward_of_every_kind
+from torch.nn import functional as F
+
+import clinicalgru as cg
+from clinicalgru.model.beside import Auxiliary
+from clinicalgru.model.early_warning import EarlyWarning
+from clinicalgru.model.forecast import Forecast
+from clinicalgru.model.heads import Binary, MultiClass, MultiLabel
+from clinicalgru.model.regression import Regression
+from clinicalgru.model.survival import Survival
+
+
+def outcome_of(*values):
+    return SimpleNamespace(outcome=np.array(values, dtype=float), task=SimpleNamespace(horizons_hours=()))
+
+
+def test_two_classes_are_a_binary_outcome():
+    """Softmax over (0, x) is the sigmoid of x: an independent road to the same loss and the same probability."""
+    logit, target = torch.randn(3, 5, 1), torch.tensor([0.0, 1, 1, 0, 1])
+    both = torch.cat([torch.zeros_like(logit), logit], dim=2)
+    head = MultiClass((0.0, 1.0))
+    torch.testing.assert_close(head.loss(both, target), Binary().loss(logit, target))
+    torch.testing.assert_close(
+        head.predict(head.mixed(both))[:, 1], Binary().predict(Binary().mixed(logit)), atol=1e-6, rtol=1e-6
+    )
+
+
+def test_an_unknown_label_teaches_nothing_and_leaves_the_others_alone():
+    head, logits = MultiLabel(("a", "b")), torch.randn(2, 3, 2, requires_grad=True)
+    target = torch.tensor([[1.0, torch.nan], [0.0, torch.nan], [torch.nan, torch.nan]])
+    loss = head.loss(logits, target)
+    expected = F.binary_cross_entropy_with_logits(logits[:, :2, 0], target[:2, 0].expand(2, 2))
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert bool((logits.grad[:, :, 1] == 0).all())
+    assert bool((logits.grad[:, 2] == 0).all())
+    assert head.loss(logits, torch.full((3, 2), torch.nan)).item() == 0  # not NaN
+
+
+def test_survival_likelihood_is_that_of_hazards_multiplied_out_by_hand():
+    head = Survival((10.0, 20.0, 30.0), (20.0,))
+    hazard = np.array([0.1, 0.2, 0.4])
+    logits = torch.tensor(np.log(hazard / (1 - hazard)), dtype=torch.float32).expand(1, 1, 3)
+    by_hand = {
+        (15.0, 1.0): 0.9 * 0.2,  # survived the first interval, not the second
+        (25.0, 0.0): 0.9 * 0.8,  # followed through two intervals
+        (9.0, 0.0): 1.0,  # not followed to the end of any
+        (40.0, 1.0): 0.9 * 0.8 * 0.6,  # the event came after the last interval
+        (20.0, 1.0): 0.9 * 0.2,  # an event at a cut belongs to the interval that ends there
+    }
+    for target, likelihood in by_hand.items():
+        assert head.loss(logits, torch.tensor([target])).item() == pytest.approx(-np.log(likelihood), abs=1e-5), target
+    survival = head.predict(head.mixed(logits)).numpy()
+    np.testing.assert_allclose(survival[0], np.cumprod(1 - hazard), atol=1e-6)
+    np.testing.assert_allclose(head.at(survival, np.array([0, 10, 30, 99.0]))[0], [1, 0.9, 0.432, 0.432], atol=1e-6)
+
+
+def test_the_mean_of_members_is_the_mean_of_their_survival_not_of_their_hazards():
+    head, logits = Survival((1.0, 2.0), (1.0,)), torch.randn(4, 3, 2)
+    each = torch.stack([head.predict(head.mixed(logits[[i]])) for i in range(4)])
+    torch.testing.assert_close(head.predict(head.mixed(logits)), each.mean(dim=0))
+
+
+def test_survival_starts_at_the_hazards_of_all_stays_together():
+    """With censoring at random this is the life table: survival at the start is the Kaplan-Meier curve at the cuts."""
+    chance = np.random.default_rng(0)
+    event, lost = chance.exponential(100, 20_000), chance.exponential(150, 20_000)
+    stays = outcome_of(*np.column_stack([np.minimum(event, lost), event <= lost]))
+    head = Survival.learn(stays)
+    survival = head.predict(head.mixed(head.start(stays).expand(1, 1, -1)))[0].numpy()
+    np.testing.assert_allclose(survival[:-1], np.exp(-np.array(head.cuts[:-1]) / 100), atol=0.03)
+
+
+def test_labels_of_an_early_warning_by_hand():
+    """Gap 2, horizon 6, late 3; hours until the onset from far to past."""
+    head = EarlyWarning(2.0, 6.0, 3.0)
+    ahead = np.array([np.inf, 8.1, 8.0, 2.1, 2.0, 0.5, 0.0, -2.9, -3.0, -9.0])
+    expected = [0, 0, 1, 1, np.nan, np.nan, 1, 1, np.nan, np.nan]
+    np.testing.assert_array_equal(head.labels(ahead), expected)
+
+
+def test_a_regression_gives_back_the_distribution_it_learned():
+    chance = np.random.default_rng(1)
+    outcome = chance.lognormal(1, 0.7, 5000)
+    head = Regression.learn(outcome_of(*outcome))
+    even = np.full((1, head.outputs), 1 / head.outputs)
+    assert head.mean(even)[0] == pytest.approx(outcome.mean(), rel=0.02)
+    levels = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+    np.testing.assert_allclose(head.quantiles(even, levels)[0], np.quantile(outcome, levels), rtol=0.05)
+
+
+def test_an_absurd_outcome_moves_only_its_own_bin():
+    plain = np.arange(1.0, 101.0)
+    absurd = np.where(plain == 100, 1e9, plain)
+    one, other = (Regression.learn(outcome_of(*values)) for values in (plain, absurd))
+    assert one.means[:-1] == other.means[:-1]
+
+
+def test_whole_days_with_many_ties_make_fewer_bins_and_none_that_is_empty():
+    days = np.repeat([1.0, 2.0, 3.0, 9.0], [500, 300, 100, 10])
+    head = Regression.learn(outcome_of(*days))
+    assert all(np.isfinite(head.means))
+    assert len(head.edges) == len(head.means) + 1
+    assert sorted(set(np.round(head.means, 6))) == list(head.means)
+
+
+def test_what_comes_next_is_the_next_step_of_the_same_stay():
+    """Three stays, looked up step by step in the dense view."""
+    case = asked("forecast")
+    stays = case.test[np.argsort(case.test.steps)[-3:]]
+    network, head = case.model.network_, case.model.head_
+    batch = network.batch(stays, every_step=True)
+    target = head.target(stays, batch).numpy()
+    values, _ = stays[batch.order].to_dense()
+    scale = network.scales.value
+    for row in range(0, len(target), 7):
+        stay, step = int(batch.point_stay[row]), int(batch.point_number[row])
+        ahead = values[stay, step + 1] if step + 1 < values.shape[1] else np.full(values.shape[2], np.nan)
+        score = scale(torch.from_numpy(ahead)[None]).numpy()[0]
+        np.testing.assert_allclose(target[row, 0], score, atol=1e-6)
+
+
+def test_a_forecast_likelihood_is_that_of_a_normal_distribution():
+    scale = SimpleNamespace(knots=torch.zeros(1, 3))
+    head, logits = Forecast(scale), torch.tensor([[[0.5, np.log(2.0)]]])
+    target = torch.tensor([[[1.0], [0.2]]])  # the next score, and the last
+    expected = -torch.distributions.Normal(0.2 + 0.5, 2.0).log_prob(torch.tensor(1.0))
+    assert head.loss(logits, target).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_auxiliary_outcomes_are_found_by_stay_and_unknown_where_they_have_no_row():
+    import pandas as pd
+
+    case = asked("regression")
+    stays = case.train[:20]
+    table = pd.DataFrame({"two": np.arange(10) % 2.0, "number": np.arange(10.0)}, index=stays.stay[:10])
+    auxiliary = Auxiliary.learn(table, stays)
+    assert auxiliary.two.tolist() == [True, False]
+    unknown = case.model.network_.batch(stays[10:])
+    assert auxiliary.loss(torch.randn(2, 10, 2), stays[10:], unknown).item() == 0
+    known = case.model.network_.batch(stays[:10])
+    right = torch.stack([torch.where(auxiliary.scores[:, 0] > 0, 20.0, -20.0), auxiliary.scores[:, 1]], dim=1)
+    assert auxiliary.loss(right[known.order][None], stays[:10], known).item() < 1e-6
+
+
+def test_joint_training_changes_the_weights_but_not_what_is_asked(parts):
+    import pandas as pd
+
+    train, tune, _, test = parts
+    table = pd.DataFrame({"count": train.counts.astype(float)}, index=train.stay)
+    alone = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
+    joint = cg.GRUClassifier(**SMALL, forecast_weight=0.5).fit(train, tune, auxiliary=table, progress=False)
+    assert joint.predict_proba(test).shape == (len(test), 2)
+    assert np.abs(joint.predict_proba(test) - alone.predict_proba(test)).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "survival", "outcome": "dead"}, "outcome_time for survival"),
+        ({"kind": "early_warning", "outcome": "septic", "outcome_time": "onset"}, "horizon_hours; got none"),
+        ({"kind": "early_warning", "outcome": "septic", "horizon_hours": 6}, "outcome_time"),
+        ({"kind": "multilabel", "outcome": "dead"}, "two outcomes or more"),
+        ({"kind": "binary", "outcome": ("a", "b")}, "one outcome; got 2"),
+        ({"kind": "forecast", "outcome": "dead"}, "no outcome"),
+        ({"kind": "regression", "outcome": "days", "outcome_above": 3}, "no outcome_above"),
+        ({"kind": "binary", "outcome": "dead", "late_hours": 3}, "late_hours in early_warning only"),
+        ({"kind": "binary", "outcome": "dead", "outcome_time": "t", "horizon_hours": -6}, "a horizon above 0"),
+        ({"kind": "survival", "outcome": "d", "outcome_time": "t", "horizons_hours": (5, 2)}, "rising hours"),
+        ({"kind": "guess", "outcome": "dead"}, "a kind among"),
+    ],
+)
+def test_a_task_that_asks_for_the_impossible_is_refused(fields, message):
+    with pytest.raises(cg.ClinicalGRUError, match=message):
+        cg.Task("impossible", window_hours=(0, 24), **fields)
+
+
+def test_tasks_of_every_kind_come_back_from_their_fields():
+    for kind in TASKS:
+        task = task_of(kind)
+        assert cg.Task.from_dict(task.to_dict()) == task
+
+
+def test_an_estimator_of_another_kind_is_refused_before_training():
+    case = asked("regression")
+    with pytest.raises(cg.ClinicalGRUError, match="kind binary or multiclass for GRUClassifier; got regression"):
+        cg.GRUClassifier().fit(case.train)
+
+
+def test_an_empty_tune_part_and_a_class_of_one_part_only_are_refused():
+    case = asked("multiclass")
+    with pytest.raises(cg.ClinicalGRUError, match="tune stays; got none"):
+        cg.GRUClassifier(**SMALL).fit(case.train, case.test[:0])
+    rare = case.train[case.train.outcome < 2]
+    with pytest.raises(cg.ClinicalGRUError, match="of other classes"):
+        cg.GRUClassifier(**SMALL).fit(rare, case.test)
+
+
+def test_the_flow_counts_who_cannot_be_asked():
+    events = ward_of_every_kind()
+    survival = dict(cg.select(events, task_of("survival", window_hours=(0.0, 60.0))).flow)
+    assert survival["outcome had not happened already"] < survival["outcome recorded (dead)"]
+    assert survival["followed beyond the prediction"] < survival["outcome had not happened already"]
+    warned = cg.select(events, task_of("early_warning", window_hours=(20.0, 48.0), late_hours=0.0))
+    assert (warned.outcome > 20).all()
+    labels = cg.select(events, task_of("multilabel"))
+    assert labels.outcome.shape == (len(labels), 2)
+    assert np.isnan(labels.outcome).any()
+    assert not np.isnan(labels.outcome).all(axis=1).any()

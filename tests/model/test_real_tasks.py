@@ -1,0 +1,121 @@
+"""Each kind of task on real patients: read, learned, judged, saved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+
+pytestmark = pytest.mark.slow
+YEAR = 8766.0
+PBC = {"patient_id": "id", "stay_id": "id", "time": "day", "bilirubin_total": "bili", "cholesterol": "chol"}
+PBC |= {"alkaline_phosphatase": "alk.phos", "platelets": "platelet"}
+SMALL = {"hidden_size": 16, "readout_size": 32, "members": 4, "batch_size": 32}
+
+
+def figures(table: pd.DataFrame) -> pd.Series:
+    return table.set_index("metric")["estimate"]
+
+
+def yaib(folder, task, **fields):
+    outcomes = pd.read_parquet(folder / "outc.parquet").groupby("stay_id", as_index=False)["label"].max()
+    events = cg.read_events(
+        folder / "dyn.parquet",
+        source="yaib",
+        stays=folder / "sta.parquet",
+        outcomes=outcomes.astype({"label": float}),
+        columns={"patient_id": "stay_id"},
+    )
+    return cg.select(events, cg.Task(task, "label", (0.0, 24.0), **fields))
+
+
+def test_survival_of_pbcseq_beats_the_curve_of_all(real_data):
+    """Death with transplant as censoring: the two compete, so risks are those in a world without transplants."""
+    pytest.importorskip("sksurv")
+    path = real_data / "pbcseq" / "pbcseq.csv"
+    outcomes = pd.read_csv(path).groupby("id", as_index=False)[["futime", "status"]].first()
+    outcomes["futime"] *= 24.0
+    events = cg.read_events(path, source="wide", time_unit="days", columns=PBC, outcomes=outcomes)
+    task = cg.Task("death", "status", (0.0, YEAR), kind="survival", outcome_above=1, outcome_time="futime")
+    train, tune, test = cg.split_patients(cg.select(events, task), [0.55, 0.15, 0.3], seed=0)
+    model = cg.GRUSurvival(**SMALL, epochs=40, patience=8).fit(train, tune, progress=False)
+    hours = np.arange(1, 7) * YEAR
+    curves = model.predict_survival(test, hours)
+    assert (np.diff(curves, axis=1) <= 0).all()
+    everyone = model.head_.start(train).expand(1, 1, -1)
+    common = np.tile(model.head_.at(model.head_.predict(everyone).numpy(), hours), (len(test), 1))
+    where = {"hours": hours, "followed": train.outcome, "resamples": 2}
+    ours, theirs = (figures(cg.evaluate_survival(test.outcome, each, **where)) for each in (curves, common))
+    assert ours["concordance"] > 0.7
+    assert ours["integrated_brier"] < 0.9 * theirs["integrated_brier"]
+
+
+def test_remaining_length_of_stay_of_yaib_is_told_with_an_interval(real_data):
+    """Two hundred stays: the interval must hold what it says, and the median be no worse than that of all."""
+    stays = yaib(real_data / "yaib-demo" / "los" / "mimic_demo", "days", kind="regression")
+    train, test = cg.split_patients(stays, [0.6, 0.4], seed=0)
+    model = cg.GRURegressor(**SMALL, epochs=15).fit(train, progress=False)
+    middle = model.predict_quantiles(test, (0.5,))[:, 0]
+    ours = figures(cg.evaluate_regression(test.outcome, middle, interval=model.predict_interval(test), resamples=2))
+    same = np.full(len(test), np.median(train.outcome))
+    theirs = figures(cg.evaluate_regression(test.outcome, same, resamples=2))
+    assert ours["mean_absolute_error"] < 1.1 * theirs["mean_absolute_error"]
+    assert 0.75 < ours["coverage"] <= 1
+
+
+def test_hourly_warnings_of_sepsis_are_worth_more_than_none(real_data, tmp_path):
+    """PhysioNet 2019, the first 1,200 records of hospital A: threshold fixed on patients of its own."""
+    import zipfile
+
+    with zipfile.ZipFile(real_data / "physionet2019" / "training_setA.zip") as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".psv"))[:1200]
+        archive.extractall(tmp_path, names)
+    folder = (tmp_path / names[0]).parent
+    events = cg.read_events(folder, source="physionet2019")
+    stays = cg.select(events, cg.Task.load("early_sepsis_2019"))
+    assert len(stays) == 1200
+    train, tune, test = cg.split_patients(stays, [0.5, 0.2, 0.3], seed=0)
+    model = cg.GRUEarlyWarning(hidden_size=16, readout_size=32, members=2, epochs=3, learning_rate=5e-3)
+    model.fit(train, tune, progress=False).choose_threshold(tune)
+    hourly = model.predict_hourly(test)
+    judged = figures(cg.evaluate_early_warning(hourly, test.outcome, threshold=model.threshold_, resamples=2))
+    assert judged["utility"] > 0.05
+    assert cg.load(cg.save(model, tmp_path / "bundle")).threshold_ == model.threshold_
+
+
+def test_phenotypes_of_the_mimic_demo_are_learned_side_by_side(real_data):
+    """Groups of diagnoses of an admission, from the first two days of it; the codes themselves are not looked at."""
+    folder = real_data / "mimic-iv-demo"
+    codes = pd.read_csv(folder / "hosp" / "diagnoses_icd.csv.gz", dtype=str)
+    groups = {"kidney_failure": ("N17", "584"), "sepsis": ("A41", "038", "99591", "99592"), "diabetes": ("E11", "250")}
+    outcomes = pd.DataFrame({"stay_id": codes["hadm_id"].unique()})
+    for name, begins in groups.items():
+        having = codes.loc[codes["icd_code"].str.startswith(begins), "hadm_id"]
+        outcomes[name] = outcomes["stay_id"].isin(having).astype(float)
+    outcomes.loc[::5, "diabetes"] = np.nan  # as if nobody had looked
+    events = cg.read_events(folder, source="mimic-iv", anchor="hospital", outcomes=outcomes)
+    stays = cg.select(events, cg.Task("phenotypes", tuple(groups), (0.0, 48.0), kind="multilabel"))
+    train, test = cg.split_patients(stays, [0.6, 0.4], seed=1)
+    model = cg.GRUMultiLabel(**SMALL, epochs=12).fit(train, progress=False)
+    judged = figures(cg.evaluate_multilabel(test.outcome, model.predict_proba(test), labels=model.labels_, resamples=2))
+    assert judged["auroc_kidney_failure"] > 0.6
+    assert judged["auroc_mean"] > 0.55
+
+
+def test_forecasts_of_physionet_2012_hold_what_their_intervals_say(real_data, tmp_path):
+    """600 stays of set a, 48 hours; calibrated on stays of their own, judged on others."""
+    import tarfile
+
+    with tarfile.open(real_data / "physionet2012" / "set-a.tar.gz") as archive:
+        members = [member for member in archive.getmembers() if member.name.endswith(".txt")][:600]
+        archive.extractall(tmp_path, members, filter="data")
+    events = cg.read_events(tmp_path / "set-a", source="physionet2012")
+    stays = cg.select(events, cg.Task("next", "", (0.0, 24.0), kind="forecast"))
+    train, tune, calibrate, test = cg.split_patients(stays, [0.5, 0.1, 0.2, 0.2], seed=0)
+    model = cg.GRUForecaster(hidden_size=16, readout_size=32, members=2, epochs=3).fit(train, tune, progress=False)
+    model.calibrate(calibrate, coverage=0.9)
+    odd = model.anomaly_scores(test)
+    known = odd[~np.isnan(odd)]
+    assert 0.88 < np.mean(known <= 1.645) < 0.92

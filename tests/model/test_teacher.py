@@ -1,0 +1,60 @@
+"""The teacher: its risks are of stays it had not learned from, and it shapes the loss by its part."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import clinicalgru as cg
+from clinicalgru.model.baseline import SummaryBaseline
+from clinicalgru.model.batch import collate
+from clinicalgru.model.beside import Beside
+from clinicalgru.model.heads import Binary
+from clinicalgru.model.teacher import RAREST, Teacher
+
+
+@pytest.fixture(scope="module")
+def teacher(parts):
+    taught = Teacher.learn(parts[0], seed=0)
+    assert taught is not None
+    return taught
+
+
+def test_the_teacher_has_not_learned_from_the_stays_it_judges(parts, teacher):
+    stays = parts[0]
+    seen = SummaryBaseline("boosted trees").fit(stays).predict_proba(stays)[:, 1]
+    told = stays.outcome == 1
+    new = teacher.risk.numpy()
+    assert seen[told].mean() - seen[~told].mean() > 1.3 * (new[told].mean() - new[~told].mean())
+
+
+def test_a_loss_is_least_where_the_network_says_what_the_teacher_says(parts, teacher):
+    stays = parts[0][np.arange(20)]
+    batch = collate(stays)
+    risk = teacher.risk[torch.from_numpy(teacher.stays.get_indexer(stays.stay[batch.order].astype(str)))]
+    same = torch.logit(risk)[None, :, None]
+    least = teacher.loss(same, stays, batch)
+    for step in (-0.5, 0.5):
+        assert teacher.loss(same + step, stays, batch) > least
+
+
+@pytest.mark.parametrize("part", [0.0, 0.25, 0.9])
+def test_the_teacher_counts_by_its_part(parts, teacher, part):
+    stays = parts[0][np.arange(20)]
+    batch = collate(stays)
+    logits = torch.randn(3, 20, 1, generator=torch.Generator().manual_seed(0))
+    own = Binary().loss(logits, Binary().target(stays, batch))
+    taught = Beside(teacher=teacher, distillation=part).taught(own, logits, stays, batch)
+    torch.testing.assert_close(taught, (1 - part) * own + part * teacher.loss(logits, stays, batch))
+
+
+def test_there_is_no_teacher_where_an_outcome_is_too_rare(parts):
+    stays = parts[0]
+    few = stays[np.concatenate([np.flatnonzero(stays.outcome == 0), np.flatnonzero(stays.outcome == 1)[: RAREST - 1]])]
+    assert Teacher.learn(few, seed=0) is None
+
+
+def test_a_part_outside_zero_to_one_is_refused(parts):
+    with pytest.raises(cg.ClinicalGRUError, match="distillation from 0 to below 1"):
+        cg.GRUClassifier(distillation=1.0).fit(parts[0], parts[1], progress=False)

@@ -1,0 +1,364 @@
+"""The widgets as state, without a browser."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.data.variables import Variable
+from clinicalgru.errors import ArgumentError
+from clinicalgru.explain.result import Explanation
+from clinicalgru.view import report
+from clinicalgru.view.frame import live, refresh
+from clinicalgru.view.story import largest_jump, story
+from clinicalgru.view.training_view import plot_training
+
+from .test_pages import Elements
+
+
+@pytest.fixture(autouse=True)
+def light(monkeypatch):
+    """Pages without the 5 MB of plotly, which no test here reads."""
+    monkeypatch.setattr(report, "get_plotlyjs", lambda: "/* plotly */")
+
+
+LACTATE = Variable("lactate", "Lactate", "numeric", "mmol/L", plausible=(0.1, 40.0), reference=(0.5, 2.0))
+GCS = Variable("gcs", "GCS", "ordinal", "1", plausible=(3.0, 15.0), reference=(15.0, 15.0))
+INR = Variable("inr", "INR", "numeric", "1", plausible=(0.5, 20.0))
+COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]
+
+
+def explained(*, lactate: float = 4.2, label: str = "stay", said=str) -> Explanation:
+    """Lactate at hours 2 and 15, the coma scale at 1 and 22; the risk follows the last lactate."""
+    effect = 0.2 * lactate
+    rows = [
+        (1.0, "gcs", 14.0, 0.1),
+        (2.0, "lactate", 1.5, 0.2),
+        (15.0, "lactate", lactate, effect),
+        (22.0, "gcs", 9.0, 0.5),
+    ]
+    table = pd.DataFrame([(h, said(n), v, c, 0.0, 0.0, c) for h, n, v, c in rows], columns=COLUMNS)
+    risk = 1 / (1 + np.exp(2.5 - effect - 0.8))
+    course = pd.DataFrame({"hours": [1.0, 2, 15, 22, 24], "risk": [0.05, 0.08, 0.8 * risk, risk, risk]})
+    variables = [replace(v, name=said(v.name), label=said(v.label), unit=said(v.unit)) for v in (LACTATE, GCS, INR)]
+    return Explanation(
+        stay_label=said(label), variables=tuple(variables), risk=risk, baseline=0.06, measurements=table,
+        static=pd.DataFrame({"name": [said("age")], "value": [70.0], "contribution": [0.1]}), completeness_gap=0.0004,
+        course=course, attention=pd.DataFrame({"hours": [1.0], "weight": [1.0]}),
+        model={"outcome": said("death"), "task": said("death"), "simulated": "yes"},
+    )  # fmt: skip
+
+
+class Player:
+    """What what_if() gives, by the book: refuses what is not plausible, else follows the last lactate."""
+
+    def __init__(self, said=str):
+        self.said = said
+        self.explanation = self.now = explained(said=said)
+        self.modifiable = list(self.explanation.variables[:2])
+        self.calls = []
+
+    def change(self, *, hours, variable, value):
+        self.calls.append((hours, variable, value))
+        if not 0.1 <= value <= 40:
+            raise ArgumentError(f"{variable} from 0.1 to 40", "a value outside of it", "Give another value.")
+        self.now = explained(lactate=value, said=self.said)
+        return self.now
+
+    def delete(self, *, hours, variable):
+        keep = ~((self.now.measurements["variable"] == variable) & (self.now.measurements["hours"] == hours))
+        self.now = replace(self.now, measurements=self.now.measurements[keep], risk=0.1)
+        return self.now
+
+    def reset(self):
+        self.now = self.explanation
+        return self.now
+
+
+@pytest.fixture
+def view():
+    player = Player()
+    return cg.PatientView(player.explanation, what_if=player, threshold=0.25)
+
+
+def drawn(view, name):
+    return next(trace for trace in view.figure.data if trace.name == name)
+
+
+def test_the_cursor_starts_at_the_end_and_moves_line_and_effects(view):
+    assert view.cursor == 24.0
+    assert "GCS" in view.effects.value
+    view.cursor = 3.0
+    assert view.figure.layout.shapes[-1].x0 == view.figure.layout.shapes[-1].x1 == 3.0
+    assert view.hours.value == 3.0
+    assert "by hour 3" in view.effects.value
+    assert "1.5 mmol/L, 1 h ago" in view.effects.value
+    view.hours.value = 0.5
+    assert view.cursor == 0.5
+    assert "Nothing was known by hour 0.5" in view.effects.value
+
+
+def test_the_panel_offers_what_was_measured_and_starts_at_its_last_value(view):
+    view.panel.variable = "lactate"
+    assert (view.panel.hour, view.panel.value) == (15.0, 4.2)
+    assert [name for _, name in view.panel._which.options] == ["lactate", "gcs"]
+    view.panel.hour = 2.0
+    assert view.panel.value == 1.5
+    assert (view.panel._slide.min, view.panel._slide.max) == (0.1, 40.0)
+    assert "Reference: 0.5 mmol/L to 2 mmol/L" in view.panel.range.value
+
+
+def test_a_typed_value_changes_risk_figure_and_words_and_reset_brings_all_back(view):
+    before, words = list(drawn(view, "predicted risk").y), view.top.value
+    view.panel.variable = "lactate"
+    view.panel.value = 12.0
+    now = explained(lactate=12.0)
+    assert view.changed
+    assert view.explanation.risk == now.risk
+    assert list(drawn(view, "predicted risk").y) == now.course["risk"].tolist()
+    assert list(drawn(view, "as it was").y) == before
+    assert f"{view.why.risk:.0%} → {now.risk:.0%}".replace("%", " %") in view.top.value
+    points = view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 3]
+    assert (
+        12.0 in points.y or 12.0 in view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 5].y
+    )
+    assert view.panel._slide.value == 12.0
+    view.panel._reset.click()
+    assert not view.changed
+    assert view.top.value == words
+    assert view.panel.value == 4.2
+
+
+def test_the_slider_plays_too_once_for_each_value(view):
+    view.panel.variable = "lactate"
+    view.panel.player.calls.clear()
+    view.panel._slide.value = 8.0
+    assert view.panel.player.calls == [(15.0, "lactate", 8.0)]
+    assert view.panel.value == 8.0
+
+
+def test_a_measurement_left_out_is_gone_from_the_list_until_reset(view):
+    view.panel.variable = "lactate"
+    view.panel._leave.click()
+    assert [hour for _, hour in view.panel._hour.options] == [2.0]
+    assert view.explanation.risk == 0.1
+    view.panel._reset.click()
+    assert [hour for _, hour in view.panel._hour.options] == [2.0, 15.0]
+
+
+def test_what_is_refused_is_said_and_changes_nothing(view):
+    view.panel.variable = "lactate"
+    view.panel.value = 99.0
+    assert "Expected lactate from 0.1 to 40" in view.notice.value
+    assert not view.changed
+    view.panel.value = 5.0
+    assert view.notice.value == ""
+    assert view.changed
+
+
+def test_a_variable_that_is_played_with_comes_into_the_picture():
+    player = Player()
+    view = cg.PatientView(player.explanation, what_if=player, top=1)
+    view.panel.variable = "gcs"
+    view.panel.variable = "lactate"
+    assert "lactate" in view.variables
+    view.panel.variable = "gcs"
+    assert view.variables == ["gcs"]
+    assert "<b>GCS</b>" in [note.text for note in view.figure.layout.annotations]
+
+
+def test_without_a_what_if_there_is_no_panel_and_a_threshold_out_of_range_is_refused():
+    assert cg.PatientView(explained()).panel is None
+    with pytest.raises(ArgumentError, match="a threshold between 0 and 1"):
+        cg.PatientView(explained(), threshold=25)
+
+
+def test_the_same_picture_is_saved_with_the_changes_in_it(view, tmp_path):
+    view.panel.variable = "lactate"
+    view.panel.value = 12.0
+    page = view.save(tmp_path / "why.html").read_text(encoding="utf-8")
+    assert "What if: the risk would be" in page
+    assert '"as it was"' in page
+    assert "threshold 25 %" in page
+
+
+def test_the_story_tells_the_jump_the_old_and_the_missing():
+    told = " ".join(story(explained()))
+    assert "Predicted risk of death: 30 %" in told
+    assert "Not measured since: lactate for 9 h." in told
+    assert "Never measured in these hours: INR." in told
+
+
+def test_the_jump_is_the_largest_within_three_hours_and_not_the_first_one():
+    course = pd.DataFrame({"hours": [0.0, 1, 2, 10, 20, 21], "risk": [0.1, 0.6, 0.61, 0.62, 0.3, 0.2]})
+    assert largest_jump(course) == (20.0, 21.0)
+    assert largest_jump(course.iloc[:1]) is None
+
+
+def test_a_cohort_sorts_filters_and_pages():
+    scores = pd.DataFrame(
+        {"risk": [0.1, 0.7, np.nan, 0.4], "status": ["scored"] * 2 + ["not scored", "scored"], "reason": ""}
+    )
+    view = cg.CohortView(scores)
+    assert view.shown == [1, 3, 0, 2]
+    view.descending = False
+    assert view.shown == [0, 3, 1, 2]
+    view.risks = (0.3, 1.0)
+    assert view.shown == [3, 1]
+    view.risks, view.status = (0.0, 1.0), "not scored"
+    assert view.shown == [2]
+    view.status, view.sort = "all", "Stay"
+    assert view.shown == [0, 1, 2, 3]
+    view.browser.sorted_by = {"column": 1, "times": 1}
+    assert (view.sort, view.shown) == ("Risk", [1, 3, 0, 2])
+    view.browser.sorted_by = {"column": 1, "times": 2}
+    assert view.shown == [0, 3, 1, 2]
+
+
+def test_a_large_cohort_sends_one_page_at_a_time():
+    scores = pd.DataFrame({"risk": np.linspace(0, 1, 45), "status": "scored", "reason": ""})
+    view = cg.CohortView(scores)
+    assert (len(view.browser.rows), view.browser.pages) == (20, 3)
+    view.browser.page = 2
+    assert [row["position"] for row in view.browser.rows] == [4, 3, 2, 1, 0]
+    assert view.browser.status == "Showing 41 to 45 of 45 stays; 45 in all"
+    view.risks = (0.9, 1.0)
+    assert view.browser.page == 0
+
+
+def test_a_click_opens_the_stay_through_the_function_and_a_refusal_is_said():
+    import ipywidgets
+
+    scores = pd.DataFrame({"risk": [0.1, 0.7], "status": "scored", "reason": ""})
+    asked = []
+
+    def patient(position):
+        asked.append(position)
+        if position == 0:
+            raise ArgumentError("a stay with measurements", "none", "Choose another.")
+        return ipywidgets.HTML("here")
+
+    view = cg.CohortView(scores, patient=patient)
+    view.browser.chosen = 1
+    assert asked == [1]
+    assert view.opened.children[0].value == "here"
+    view.chosen = 0
+    assert "cannot be opened" in view.opened.children[0].value
+
+
+def test_a_cohort_names_nobody_unless_asked():
+    scores = pd.DataFrame({"stay_id": ["0042", "0077"], "risk": [0.1, 0.7], "status": "scored", "reason": ""})
+    assert "0042" not in str(cg.CohortView(scores).browser.rows)
+    assert "0042" in str(cg.CohortView(scores, identify=True).browser.rows)
+
+
+def test_a_table_that_score_did_not_make_is_refused():
+    with pytest.raises(ArgumentError, match="the columns risk, status, reason"):
+        cg.CohortView(pd.DataFrame({"risk": [0.1]}))
+
+
+def test_training_is_drawn_epoch_by_epoch_and_starts_again(parts):
+    view = cg.TrainingView()
+    model = cg.GRUClassifier(hidden_size=8, members=2, epochs=2, seed=0).fit(parts[0], parts[1], progress=view)
+    assert view.history == model.history_
+    assert list(view.figure.data[1].y) == [entry["tune_loss"] for entry in model.history_]
+    assert "Epoch 2" in view.state.value
+    view.epoch_done({"epoch": 1, "train_loss": 0.6, "tune_loss": 0.5}, best=1)
+    assert len(view.history) == 1
+
+
+def test_the_curves_of_a_loaded_model_are_drawn_from_its_history(fitted, tmp_path):
+    view = cg.TrainingView(fitted.history_)
+    best = min(fitted.history_, key=lambda entry: entry["tune_loss"])
+    assert view.figure.data[2].x[0] == best["epoch"]
+    assert "Loss by epoch" in view.save(tmp_path / "training.html").read_text(encoding="utf-8")
+
+
+def test_the_data_view_shows_ledger_hours_and_values(events, parts, tmp_path):
+    view = cg.DataView(events)
+    assert "rows in" in view._body.children[0].value
+    view.part = "Measured by hour"
+    assert len(view.figure.data[0].y) == len(events.variables)
+    view.part, view.variable = "Values", "lactate"
+    assert view.figure.layout.shapes[0].x0 == 0.5
+    assert "Plausible" in view._body.children[1].value
+    assert "Measured by hour" in view.save(tmp_path / "data.html").read_text(encoding="utf-8")
+    cohort = cg.DataView(parts[0], hours=12)
+    assert "stays in the extract" in cohort._body.children[0].value
+    with pytest.raises(ArgumentError, match="a variable among"):
+        cohort.variable = "luck"
+
+
+def test_small_cells_of_real_patients_say_no_more_than_that(three, events):
+    real = cg.DataView(cg.read_events(three, max_rejected=0.5))
+    assert real.smallest == 11
+    assert "withheld" in real._body.children[0].value
+    real.part = "Measured by hour"
+    said = set(np.ravel(real.figure.data[0].hovertext).tolist())
+    assert not [one for one in said if re.search(r"\d+ stays", one) and "fewer than 11" not in one]
+    assert cg.DataView(events).smallest == 0
+
+
+def test_figures_follow_the_theme_and_refuse_to_become_another():
+    shown = live(plot_training([{"epoch": 1, "train_loss": 0.6, "tune_loss": 0.5}]))
+    assert shown.layout.paper_bgcolor == "rgba(0, 0, 0, 0)"
+    assert shown._config["showSendToCloud"] is False
+    refresh(shown, plot_training([{"epoch": 1, "train_loss": 0.6, "tune_loss": 0.4}]))
+    assert shown.data[1].y == (0.4,)
+
+
+TAGS = ("script", "img", "svg", "iframe", "a", "b", "details", "object", "embed", "math", "form", "input")
+INJECTED = [
+    made
+    for name in TAGS
+    for made in (
+        f"<{name} onload=alert(1)>", f"</p></td></table><{name} src=x onerror=alert(1)>",
+        f"\"><{name} autofocus onfocus=alert(1)>", f"&lt;{name}&gt;<{name}>",
+        f"<{name.upper()}\n/onmouseover=alert(1)>",
+    )
+]  # fmt: skip
+
+
+def markup_of(widget) -> str:
+    """All HTML that a widget and its children hold."""
+    own = [widget.value] if type(widget).__name__ == "HTML" else []
+    return "".join([*own, *(markup_of(child) for child in getattr(widget, "children", ()))])
+
+
+def counted(html: str):
+    return Elements(html).found
+
+
+@pytest.fixture(scope="module")
+def clean():
+    player = Player()
+    return counted(markup_of(cg.PatientView(player.explanation, what_if=player, threshold=0.25)))
+
+
+def test_there_are_sixty_payloads():
+    assert len(set(INJECTED)) == 60
+
+
+@pytest.mark.parametrize("payload", ["".join(INJECTED[n::4]) for n in range(4)])
+def test_no_word_from_the_data_becomes_an_element_of_a_widget(payload, clean, tmp_path):
+    said = lambda word: f"{word}{payload}"  # noqa: E731
+    player = Player(said)
+    view = cg.PatientView(player.explanation, what_if=player, threshold=0.25)
+    assert counted(markup_of(view)) == clean
+    texts = [view.figure.layout.to_plotly_json(), [trace.to_plotly_json() for trace in view.figure.data]]
+    assert not re.search(r"<(?!b>|/b>|br>)", str(texts))
+    assert counted(player.explanation._repr_html_()) == counted(explained()._repr_html_())
+    scores = pd.DataFrame({"stay_id": [said("1")], "risk": [0.5], "status": [said("scored")], "reason": [said("none")]})
+    cohort = cg.CohortView(scores, identify=True, courses=[[0.1, 0.5]])
+    plain = cg.CohortView(scores.assign(stay_id="1", status="scored", reason="none"), courses=[[0.1, 0.5]])
+    assert counted(cohort.save(tmp_path / "a.html").read_text()) == counted(plain.save(tmp_path / "b.html").read_text())
+    shown, calm = (
+        view_.save(tmp_path / f"{n}.html").read_text()
+        for n, view_ in enumerate((view, cg.PatientView(explained(), what_if=Player(), threshold=0.25)))
+    )
+    assert counted(shown) == counted(calm)
