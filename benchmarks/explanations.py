@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,41 +73,31 @@ def _together(name: str, part: torch.Tensor) -> torch.Tensor:
     return part.flatten() if name == "score" else part
 
 
-def timed(act: Callable[[Sequences], object], stays: Sequences) -> str:
-    """Median and 95 % point of the milliseconds for each stay: of the clock, and of the processor."""
-    act(stays[[0]])
+def timed(act: Callable[[Any], object], things: list[Any]) -> str:
+    """Median and 95 % point of the milliseconds for each: of the clock, and of the processor."""
+    act(things[0])
     taken = []
-    for i in range(len(stays)):
+    for thing in things:
         clock, processor = time.perf_counter(), time.process_time()
-        act(stays[[i]])
+        act(thing)
         taken.append((time.perf_counter() - clock, time.process_time() - processor))
     (wall, cpu), (wall95, cpu95) = np.median(taken, axis=0) * 1e3, np.quantile(taken, 0.95, axis=0) * 1e3
     return f"median {wall:6.0f} ms, 95 % {wall95:6.0f} ms (processor {cpu:.0f}, {cpu95:.0f})"
 
 
-def changed(model: cg.GRUClassifier) -> Callable[[Sequences], object]:
+def changed(what_if: cg.WhatIf) -> object:
     """One change of a stay: risk and explanation anew."""
-    prepared: dict[int, cg.WhatIf] = {}
-
-    def act(stay: Sequences) -> object:
-        what_if = prepared[int(stay.starts[-1])]
-        first = what_if.explanation.measurements.iloc[0]
-        return what_if.change(hours=first["hours"], variable=first["variable"], value=float(first["value"]))
-
-    act.prepare = lambda stays: prepared.update(  # type: ignore[attr-defined]
-        {int(stays[[i]].starts[-1]): cg.what_if(model, stays[[i]]) for i in range(len(stays))}
-    )
-    return act
+    first = what_if.explanation.measurements.iloc[0]
+    return what_if.change(hours=first["hours"], variable=first["variable"], value=float(first["value"]))
 
 
 def latencies(model: cg.GRUClassifier, stays: Sequences) -> None:
     """Of everything that is waited for."""
-    change = changed(model)
-    change.prepare(stays)  # type: ignore[attr-defined]
-    print(f"risk and explanation of one stay      {timed(lambda stay: cg.explain(model, stay), stays)}")
-    print(f"what if: one change                   {timed(change, stays)}")
-    print(f"how the risk moved                    {timed(lambda stay: cg.movement(model, stay), stays[:10])}")
-    print(f"smallest change, half the risk        {timed(lambda stay: halved(model, stay), stays[:10])}")
+    each = [stays[[i]] for i in range(len(stays))]
+    print(f"risk and explanation of one stay      {timed(lambda stay: cg.explain(model, stay), each)}")
+    print(f"what if: one change                   {timed(changed, [cg.what_if(model, stay) for stay in each])}")
+    print(f"how the risk moved                    {timed(lambda stay: cg.movement(model, stay), each[:10])}")
+    print(f"smallest change, half the risk        {timed(lambda stay: halved(model, stay), each[:10])}")
 
 
 def halved(model: cg.GRUClassifier, stay: Sequences) -> object:

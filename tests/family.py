@@ -10,7 +10,7 @@ import pandas as pd
 
 import clinicalgru as cg
 
-SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 2}
+SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 2, "distillation": 0.0}
 TASKS = {
     "multiclass": {"outcome": "third"},
     "multilabel": {"outcome": ("in_hospital_death", "shock")},

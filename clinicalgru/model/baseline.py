@@ -32,12 +32,14 @@ class SummaryBaseline:
     def fit(self, stays: Sequences) -> SummaryBaseline:
         """Learn from the stays."""
         self.classifier_ = _logistic_regression() if self.kind == RIVALS[0] else _boosted_trees(self.seed)
-        self.classifier_.fit(features(stays), stays.outcome.astype(int))
+        table = features(stays)
+        self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
+        self.classifier_.fit(table[:, self.known_], stays.outcome.astype(int))
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(stay, 2) probability of no and of the outcome."""
-        return np.asarray(self.classifier_.predict_proba(features(stays)))
+        return np.asarray(self.classifier_.predict_proba(features(stays)[:, self.known_]))
 
 
 def features(stays: Sequences) -> np.ndarray:

@@ -105,6 +105,10 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
             raise ArgumentError("an ensemble of GRUEarlyWarning", self.task_.kind, "Use predict_proba.")
         return hourly(stays, self.predict_proba(stays)[:, 1])
 
+    def sees(self, stays: Sequences) -> np.ndarray:
+        """(stay,) whether all members see anything of the stay: a measurement, or a coded event that they know."""
+        return np.all([one.sees(stays) for one in self._fitted()], axis=0)
+
     @property
     def score_names(self) -> list[str]:
         """The columns that `score` writes of each stay; see `GRUClassifier`."""

@@ -22,7 +22,7 @@ from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError, VariableMismatch
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.model.beside import Auxiliary, Beside
-from clinicalgru.model.codes import CODE_STAYS, vocabulary, with_anything
+from clinicalgru.model.codes import CODE_STAYS, unseen_codes, vocabulary, with_anything
 from clinicalgru.model.fingerprint import fingerprint
 from clinicalgru.model.forecast import Forecast
 from clinicalgru.model.heads import Head
@@ -95,8 +95,8 @@ class GRUEstimator(BaseEstimator):
         codes: bool = False,
         code_stays: int = CODE_STAYS,
         measurement_dropout: float = 0.15,
-        epochs: int = 12,
-        patience: int = 4,
+        epochs: int = 20,
+        patience: int = 6,
         batch_size: int = 64,
         learning_rate: float = 2e-3,
         weight_decay: float = 3e-4,
@@ -222,6 +222,10 @@ class GRUEstimator(BaseEstimator):
     def sees(self, stays: Sequences) -> np.ndarray:
         """(stay,) whether the fitted model sees anything of the stay: a measurement, or a coded event that it knows."""
         return with_anything(stays, self.network_.shape.codes)
+
+    def unseen_codes(self, stays: Sequences) -> pd.DataFrame:
+        """The coded events of these stays that the fitted model does not see: code, events, stays; most first."""
+        return unseen_codes(stays, self.network_.shape.codes)
 
     def _checked(self, stays: Sequences) -> Sequences:
         """The stays, if they are of the model's variables, units and descriptors."""

@@ -120,16 +120,19 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
 class GRURegressor(RegressorMixin, GRUEstimator):
     """A number, such as the length of the stay, with the interval it will lie in.
 
-    For tasks of kind "regression". Arguments and what is learned: see `GRUEstimator`. The network gives a probability
-    to each of 20 bins of the training outcomes; mean, median and intervals are those of that distribution, and reach
-    no further than the outcomes that training saw.
+    For tasks of kind "regression". Arguments and what is learned: see `GRUEstimator`; also learned: coverage_ and
+    reach_ of its intervals (by `calibrate`). The network gives a probability to each of 20 bins of the training
+    outcomes; mean, median and intervals are those of that distribution, and reach no further than training saw.
 
     >>> GRURegressor(hidden_size=8).hidden_size
     8
     """
 
     HEADS = MappingProxyType({"regression": Regression})
+    NUMBERS = ("coverage_", "reach_")
     head_: Regression
+    coverage_: float = 0.9
+    reach_: float = 0.45
 
     def predict(self, stays: Sequences) -> np.ndarray:
         """(stay,) mean, in the unit of the outcome. Refused: as of `GRUClassifier`."""
@@ -144,17 +147,31 @@ class GRURegressor(RegressorMixin, GRUEstimator):
             raise ArgumentError("levels between 0 and 1", f"{list(levels)}", "Pass (0.05, 0.5, 0.95).")
         return self.head_.quantiles(self._predicted(stays).numpy(), np.asarray(levels, dtype=float))
 
-    def predict_interval(self, stays: Sequences, *, coverage: float = 0.9) -> np.ndarray:
-        """(stay, 2) lowest and highest outcome of the middle `coverage` of the distribution."""
-        return self.predict_quantiles(stays, ((1 - coverage) / 2, (1 + coverage) / 2))
+    def calibrate(self, stays: Sequences, *, coverage: float = 0.9) -> Self:
+        """Widen or narrow the interval so that it holds this part of stays like these, which training has not seen.
+
+        Refused: a coverage outside of 0 to 1, unknown outcomes. Source: split conformal prediction, Vovk et al. 2005,
+        on the probability between the outcome and the median (Chernozhukov et al. 2021).
+        """
+        if not 0 < coverage < 1:
+            raise ArgumentError("a coverage between 0 and 1", f"{coverage}", "Pass 0.9.")
+        self.head_.check(stays, "stays to calibrate on")
+        away = np.sort(np.abs(self.head_.below(self._predicted(stays).numpy(), stays.outcome) - 0.5))
+        rank = int(np.ceil((len(away) + 1) * coverage))
+        self.coverage_, self.reach_ = coverage, float(away[rank - 1]) if rank <= len(away) else 0.5
+        return self
+
+    def predict_interval(self, stays: Sequences) -> np.ndarray:
+        """(stay, 2) lowest and highest outcome of the interval: of the coverage of `calibrate`, 0.9 before it."""
+        return self.head_.quantiles(self._predicted(stays).numpy(), np.array([0.5 - self.reach_, 0.5 + self.reach_]))
 
     @property
     def score_names(self) -> list[str]:
-        """The columns that `score` writes of each stay; low to high holds the outcome with 90 % probability."""
+        """The columns that `score` writes of each stay; low to high is the interval."""
         return ["mean", "low", "median", "high"]
 
     def score_columns(self, stays: Sequences) -> np.ndarray:
         """(stay, column) what `score` writes of each stay."""
         probability = self._predicted(stays).numpy()
-        quantiles = self.head_.quantiles(probability, np.array([0.05, 0.5, 0.95]))
+        quantiles = self.head_.quantiles(probability, np.array([0.5 - self.reach_, 0.5, 0.5 + self.reach_]))
         return np.column_stack([self.head_.mean(probability), quantiles])

@@ -97,6 +97,18 @@ class Regression:
         part = (levels - low) / np.maximum(high - low, 1e-300)
         return edges[above - 1] + np.clip(part, 0, 1) * (edges[above] - edges[above - 1])
 
+    def below(self, probability: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+        """(stay, bin) probabilities and (stay,) outcomes -> (stay,) the probability of less than the outcome.
+
+        >>> Regression((0.0, 1.0, 3.0), (0.5, 2.0)).below(np.array([[0.5, 0.5]]), np.array([2.0]))
+        array([0.75])
+        """
+        edges = np.asarray(self.edges)
+        which = _bin(edges, outcome)
+        part = np.clip((outcome - edges[which]) / np.maximum(edges[which + 1] - edges[which], 1e-300), 0, 1)
+        inside = probability[np.arange(len(outcome)), which]
+        return np.cumsum(probability, axis=1)[np.arange(len(outcome)), which] - inside * (1 - part)
+
 
 def _bin(edges: np.ndarray, outcome: np.ndarray) -> np.ndarray:
     """(stay,) the bin of each outcome: above its lower edge, up to the upper; the outermost reach on."""

@@ -29,14 +29,15 @@ class StepTrees:
     def fit(self, stays: Sequences) -> Self:
         """Learn from the steps that count, of stays with an early-warning task."""
         labels = EarlyWarning.learn(stays).step_labels(stays)
-        known = ~np.isnan(labels)
-        self.classifier_ = _trees(self.seed)
-        self.classifier_.fit(features_by_step(stays)[known], labels[known].astype(int))
+        counts = ~np.isnan(labels)
+        table = features_by_step(stays)[counts]
+        self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
+        self.classifier_ = _trees(self.seed).fit(table[:, self.known_], labels[counts].astype(int))
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay."""
-        return np.asarray(self.classifier_.predict_proba(features_by_step(stays)))
+        return np.asarray(self.classifier_.predict_proba(features_by_step(stays)[:, self.known_]))
 
 
 def _trees(seed: int) -> Any:

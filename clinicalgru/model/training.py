@@ -41,7 +41,7 @@ class Plan:
     patience             epochs without a better loss on the tune stays before training stops
     """
 
-    epochs: int = 12
+    epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 2e-3
     embedding_rate: float = 10.0
@@ -50,7 +50,7 @@ class Plan:
     clip: float = 1.0
     averaging: float = 0.99
     measurement_dropout: float = 0.15
-    patience: int = 4
+    patience: int = 6
     seed: int = 0
     forecast_weight: float = 0.0
     auxiliary_weight: float = 0.3

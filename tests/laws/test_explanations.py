@@ -35,8 +35,8 @@ def model(request, parts):
 
 
 def test_16_contributions_sum_to_what_they_explain_whatever_the_network(model, test_stays):
-    for i in range(3):
-        stay = some(test_stays)[[i]]
+    for i in (0, 1):
+        stay = some(test_stays, count=2)[[i]]
         why = cg.explain(model, stay)
         assert abs(why.completeness_gap) <= 1e-3
         assert log_odds(why.risk) - log_odds(why.baseline) == pytest.approx(total(why) + why.completeness_gap, abs=1e-6)
@@ -47,11 +47,11 @@ def test_16_contributions_sum_to_what_they_explain_whatever_the_network(model, t
 
 
 def test_many_stays_at_once_are_explained_as_each_alone(model, test_stays):
-    stays = some(test_stays)
-    together = contributions(model, stays, tolerance=1e-5)
-    alone = [contributions(model, stays[[i]], tolerance=1e-5) for i in range(len(stays))]
-    np.testing.assert_allclose(together.parts, np.concatenate([one.parts for one in alone], axis=1), atol=1e-4)
-    np.testing.assert_allclose(together.coded, np.concatenate([one.coded for one in alone]), atol=1e-4)
+    stays = some(test_stays, count=3)
+    together = contributions(model, stays)
+    alone = [contributions(model, stays[[i]]) for i in range(len(stays))]
+    np.testing.assert_allclose(together.parts, np.concatenate([one.parts for one in alone], axis=1), atol=1e-3)
+    np.testing.assert_allclose(together.coded, np.concatenate([one.coded for one in alone]), atol=1e-3)
     np.testing.assert_allclose(together.top, np.concatenate([one.top for one in alone]), atol=1e-5)
 
 

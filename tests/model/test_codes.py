@@ -137,7 +137,7 @@ def test_codes_of_the_mimic_demo_enter_through_meds(real_data):
     known = model.network_.shape.codes
     assert len(known) > 100
     assert set(known) <= set(stays.vocabulary)
-    unseen = unseen_codes(tune, known)
+    unseen = model.unseen_codes(tune)
     assert unseen["events"].sum() + len(known_codes(tune, known).code) == len(tune.code)
     with torch.no_grad():
         risk = model.predict_proba(tune)[:, 1]

@@ -40,16 +40,15 @@ def sequences(like: Sequences, values: np.ndarray, hours: np.ndarray, outcome: n
 
 
 def rhythms(like: Sequences, stays: int, seed: int) -> Sequences:
-    """Single-lead traces: a spike at each beat, 60 to 100 a minute, and noise. Irregular beats (as in atrial
-    fibrillation) or regular ones, of the same rate and height: no summary of single samples tells them apart."""
+    """Single-lead traces: a spike at each beat, and noise. The rhythm goes from 60 to 120 a minute half-way (a
+    tachycardia sets in), or the other way round: no summary of single samples tells them apart."""
     chance = np.random.default_rng(seed)
-    irregular = np.arange(stays) % 2
+    faster = np.arange(stays) % 2
     t = np.arange(SAMPLES) / RATE
-    beat = chance.uniform(0.6, 1.0, stays)
-    between = beat[:, None] * np.where(irregular[:, None], chance.uniform(0.5, 1.5, (stays, 40)), 1.0)
-    at = np.cumsum(between, axis=1) - chance.uniform(0, 1, stays)[:, None]
-    trace = np.exp(-(((t[None, :, None] - at[:, None, :]) / 0.02) ** 2)).sum(axis=2)
-    return sequences(like, trace + 0.05 * chance.standard_normal(trace.shape), t / 3600, irregular)
+    beats = np.cumsum(np.where(t < 5, 1.0, 2.0) / RATE) + chance.uniform(0, 1, stays)[:, None]
+    trace = np.exp(-(((beats % 1 - 0.5) / 0.04) ** 2))
+    trace = np.where(faster[:, None], trace, trace[:, ::-1])
+    return sequences(like, trace + 0.05 * chance.standard_normal(trace.shape), t / 3600, faster)
 
 
 def copies(like: Sequences, stays: int, seed: int, steps: int = 80) -> Sequences:
@@ -85,3 +84,19 @@ def learned(train: Sequences, test: Sequences, *, seconds: float, rate: float, *
     batch = network.eval().batch(test)
     with torch.no_grad():
         return roc_auc_score(test.outcome[batch.order], network(batch)[0, :, 0]), epochs
+
+
+@pytest.mark.slow
+def test_a_delay_copies_what_the_plain_gru_has_forgotten(test_stays):
+    train, test = copies(test_stays, 600, 0), copies(test_stays, 300, 1)
+    same = {"seconds": 15.0, "rate": 5e-3, "hidden_size": 16, "attention": None}
+    assert learned(train, test, **same, delay_hours=60.0)[0] > 0.95
+    assert learned(train, test, **same)[0] < 0.7
+
+
+@pytest.mark.slow
+def test_a_convolution_finds_the_rhythm_that_the_plain_gru_on_raw_samples_does_not(test_stays):
+    train, test = rhythms(test_stays, 160, 0), rhythms(test_stays, 80, 1)
+    same = {"seconds": 8.0, "rate": 3e-3, "hidden_size": 16}
+    assert learned(train, test, **same, convolution=(10, 5))[0] > 0.9
+    assert learned(train, test, **same)[0] < 0.7

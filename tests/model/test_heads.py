@@ -98,6 +98,23 @@ def test_a_regression_gives_back_the_distribution_it_learned():
     np.testing.assert_allclose(head.quantiles(even, levels)[0], np.quantile(outcome, levels), rtol=0.05)
 
 
+def test_a_regression_interval_holds_what_it_was_calibrated_for():
+    """Whatever the network has learned, outcomes of like stays lie in it as often as said (split conformal)."""
+    case = asked("regression")
+    model = case.model.calibrate(case.train, coverage=0.8)
+    low, high = model.predict_interval(case.train).T
+    inside = np.mean((case.train.outcome >= low) & (case.train.outcome <= high))
+    assert inside == pytest.approx(0.8, abs=0.02)
+
+
+def test_probability_below_and_quantiles_are_inverse():
+    head = Regression((0.0, 1.0, 3.0, 7.0), (0.5, 2.0, 5.0))
+    probability = np.array([[0.2, 0.5, 0.3]])
+    for level in (0.1, 0.2, 0.6, 0.95):
+        value = head.quantiles(probability, np.array([level]))[:, 0]
+        assert head.below(probability, value)[0] == pytest.approx(level)
+
+
 def test_an_absurd_outcome_moves_only_its_own_bin():
     plain = np.arange(1.0, 101.0)
     absurd = np.where(plain == 100, 1e9, plain)

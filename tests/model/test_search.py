@@ -12,7 +12,7 @@ import clinicalgru as cg
 from clinicalgru.model import training
 from clinicalgru.model.broken import BrokenLoss
 
-SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 3}
+SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 3, "distillation": 0.0}
 
 
 def test_a_sweep_of_learning_rates_suggests_one_and_leaves_the_estimator_alone(parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -33,6 +34,10 @@ BROWSER = [
 ]  # fmt: skip
 TOKEN = "only-for-this-test"
 FAILED = "[data-mime-type='application/vnd.jupyter.error']"
+SETTINGS = {  # all cells in the page at once; no question about news
+    "notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+    "apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
+}
 PLOT = ".js-plotly-plot .scatterlayer .trace"
 
 
@@ -49,6 +54,10 @@ def served(command: list[str], folder: Path, *, path: str) -> Iterator[str]:
     places = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR")
     own = {name: str(room / name.lower()) for name in (*places, "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     address = f"http://127.0.0.1:{port}"
+    for name, settings in SETTINGS.items():
+        file = room / "jupyterlab_settings_dir" / "@jupyterlab" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(settings))
     with (folder / "log").open("w") as log:
         program = subprocess.Popen(
             [sys.executable, "-m", *command, f"--port={port}"], stdout=log, stderr=log, env={**os.environ, **own}
@@ -89,11 +98,13 @@ def opened(tmp_path_factory) -> Iterator:
         page.goto(f"{address}/lab/tree/04_explain_a_patient.ipynb?token={TOKEN}")
         page.wait_for_function("window.jupyterapp?.commands.hasCommand('notebook:run-all-cells')", timeout=90_000)
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        page.wait_for_timeout(2000)
+        page.wait_for_selector("text='Python 3 (ipykernel) | Idle'", timeout=60_000)
+        page.wait_for_timeout(500)  # what is run before the kernel is there is not run at all
         command_of(page, "application:toggle-left-area")
         command_of(page, "notebook:run-all-cells")
-        page.wait_for_selector(f".cg-cohort tbody tr, {FAILED}", timeout=400_000, state="attached")
-        assert page.locator(FAILED).count() == 0, page.locator(FAILED).first.text_content()
+        page.wait_for_selector(f".cg-cohort tbody tr, {FAILED}", timeout=200_000, state="attached")
+        failed = page.locator(FAILED)
+        assert failed.count() == 0, failed.first.text_content()
         page.wait_for_selector(PLOT, timeout=60_000, state="attached")
         page.wait_for_timeout(1500)
         yield page
