@@ -3,10 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH_FLAGS ?=
 
-.PHONY: demo test quick lab-tests lint clean
+.PHONY: demo lab dashboard test quick lab-tests lint clean
 
 demo: .venv/installed
 	$(BIN)/clinicalgru demo --out out/demo
+
+lab: .venv/installed
+	$(BIN)/jupyter lab notebooks --LabApp.extension_manager=readonly --LabApp.news_url=None
+
+# notebook 04 as a page for clinicians, without code
+dashboard: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[notebook,dashboard]"
+	$(BIN)/voila notebooks/04_explain_a_patient.ipynb
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab"

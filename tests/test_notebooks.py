@@ -17,7 +17,7 @@ nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed (ex
 
 FOLDER = Path(clinicalgru.__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-SWITCH = "PHYSIONET_2012 = None"
+SWITCH = ("PHYSIONET_2012 = None", "PHYSIONET_2019 = None")
 LIBRARIES = {"clinicalgru", "numpy", "pandas", "pathlib", "tempfile"}
 ASK_WHO = """
 import json
@@ -65,8 +65,8 @@ def test_a_notebook_uses_the_public_face_only_and_defines_no_function(path):
 def test_one_cell_at_the_top_switches_to_real_patients(path):
     cells = code(path)
     assert cells[0].startswith(SWITCH)
-    assert sum(SWITCH in cell for cell in cells) == 1
-    assert any("PHYSIONET_2012" in cell for cell in cells[1:])
+    assert sum(cell.startswith(SWITCH) for cell in cells) == 1
+    assert any("PHYSIONET_20" in cell for cell in cells[1:])
 
 
 def run(path: Path, folder: Path) -> tuple[list[str], list[str], float]:

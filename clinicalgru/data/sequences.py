@@ -259,14 +259,16 @@ class Sequences:
         return values, hours
 
     def _repr_html_(self) -> str:
+        from clinicalgru.data.outcome import happened  # here, as it needs Sequences
+
         smallest = 0 if self.simulated else SMALLEST_CELL
-        happened = int((self.outcome == 1).sum())
-        stays, events = nested([len(self), happened], smallest=smallest)
+        came = happened(self.outcome, self.task)
+        stays, events = nested([len(self), int(came.sum()) if came is not None else 0], smallest=smallest)
         facts = {
             "task": self.task.title or self.task.name,
             "source": self.source,
             "stays": said(stays),
-            "outcome": f"{self.task.outcome}, {said(events)} of 1",
+            "outcome": self.task.outcome_words + (f", {said(events)} with it" if came is not None else ""),
             "measurements": f"{len(self.value):,} of {len(self.variables)} variables",
         }
         steps = suppress_flow(self.flow, within=[stays] if stays is not None else [], smallest=smallest)

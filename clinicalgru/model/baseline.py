@@ -17,8 +17,8 @@ class SummaryBaseline:
     """A scikit-learn classifier on what was observed of each stay, summarised by variable, with the static descriptors.
 
     kind  "logistic regression": medians for what is missing, missingness indicators, standard scores, L2;
-          "boosted trees": HistGradientBoosting, missing values as they are. Its settings were chosen by cross-validation
-          inside PhysioNet 2012 set a: 300 small trees, each split choosing among a tenth of the features, were best
+          "boosted trees": HistGradientBoosting, missing values as they are; 300 small trees, each split choosing among
+          a tenth of the features, were best in cross-validation inside PhysioNet 2012 set a
 
     >>> SummaryBaseline("boosted trees").kind
     'boosted trees'

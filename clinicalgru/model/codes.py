@@ -20,7 +20,7 @@ def vocabulary(stays: Sequences, *, at_least: int = CODE_STAYS) -> tuple[str, ..
     >>> from types import SimpleNamespace
     >>> stays = SimpleNamespace(stay_of_code=np.array([0, 1, 1]), code=np.array([0, 0, 1]), vocabulary=("I10", "N17"))
     >>> vocabulary(stays, at_least=1), vocabulary(stays, at_least=2)
-    (('I10', 'N17'), ())
+    (('I10', 'N17'), ('I10',))
     """
     if at_least < 1:
         raise ArgumentError("code_stays of 1 or more", f"{at_least}", "Correct it.")

@@ -82,7 +82,7 @@ class Hybrid(ClassifierMixin, BaseEstimator):
         return np.asarray(self.stack_.predict_proba(np.stack([logit(risk[:, 1]) for risk in risks], axis=1)))
 
     def predict(self, stays: Sequences) -> np.ndarray:
-        """(stay,) 1 where the outcome is likelier than not; of an early warning, (step,) where it reaches threshold_."""
+        """(stay,) 1 where the outcome is as likely as not; of an early warning, (step,) from threshold_ on."""
         least = self.threshold_ if hasattr(self, "threshold_") else 0.5
         return (self.predict_proba(stays)[:, 1] >= least).astype(int)
 

@@ -47,7 +47,7 @@ def _running(sequences: Sequences) -> list[np.ndarray]:
     first = np.empty(len(order), dtype=np.int64)
     first[order] = np.repeat(order[begin], np.diff(np.append(begin, len(order))))
     off = value - value[first]  # sums of deviations lose no digits, whatever the size of the value
-    by_cell = pd.DataFrame({"value": value, "off": off, "square": off * off}).groupby(cells, sort=False)
+    by_cell = pd.DataFrame({"value": value, "off": off, "square": off * off}).groupby(pd.Series(cells), sort=False)
     n = by_cell.cumcount().to_numpy() + 1
     mean, square = (by_cell[name].cumsum().to_numpy() / n for name in ("off", "square"))
     spread = np.sqrt(np.maximum(square - mean * mean, 0))

@@ -56,7 +56,7 @@ def effects_table(explanation: Explanation, shown: pd.DataFrame, *, hour: float,
     )  # fmt: skip
     largest = max(float(shown["effect"].abs().max()), 1e-9)
     lines = [_line(explanation, row, hour, in_points, largest, plain) for row in records(shown.head(SHOWN))]
-    names = ("Variable", "Last value", "Effect", *(() if plain else ("",)))
+    names = ("Variable, last value", "Effect", *(() if plain else ("",)))
     head = tag("thead", tag("tr", *(tag("th", name, attrs={"scope": "col"}) for name in names)))
     table = tag("table", tag("caption", what), head, tag("tbody", *lines), attrs={"style": "width:100%"})
     return tag("div", table, attrs={"class": "scroll"})
@@ -72,8 +72,7 @@ def _line(explanation: Explanation, row: object, hour: float, in_points: bool, l
     way = "▲" if effect > 0 else "▼"
     told = f"{way} {points(effect) if in_points else fixed(effect, signed=True)}"
     cells = [
-        tag("th", label, attrs={"scope": "row"}),
-        tag("td", last + ago),
+        tag("th", label, tag("small", last + ago), attrs={"scope": "row"}),
         tag("td", told, attrs={"class": "number"}),
     ]
     return tag("tr", *cells, *([] if plain else [_bar(effect / largest)]))
@@ -84,4 +83,4 @@ def _bar(part: float) -> Html:
     width = 50 * min(abs(part), 1.0)
     left = 50.0 if part > 0 else 50.0 - width
     shape = {"class": "cg-up" if part > 0 else "cg-down", "style": f"margin-left:{left:.1f}%;width:{width:.1f}%"}
-    return tag("td", tag("span", attrs=shape), attrs={"style": "width:28%", "aria-hidden": "true"})
+    return tag("td", tag("span", attrs=shape), attrs={"style": "width:26%", "aria-hidden": "true"})

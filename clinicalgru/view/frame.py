@@ -49,7 +49,13 @@ def live(figure: go.Figure) -> Any:
     """The figure as a widget on the notebook's ground; ink, quiet text and grid follow its theme by style sheet."""
     shown = go.FigureWidget(figure)
     shown.update_layout(paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, autosize=True, width=None)
-    shown._config = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": ""}
+    shown._config = {
+        "responsive": True,
+        "displayModeBar": False,
+        "displaylogo": False,
+        "showSendToCloud": False,
+        "plotlyServerURL": "",
+    }
     return shown
 
 

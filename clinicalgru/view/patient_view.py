@@ -57,7 +57,7 @@ class PatientView(ipywidgets.VBox):
             raise ArgumentError("a threshold between 0 and 1", f"{threshold:g}", "Give a probability, such as 0.2.")
         self.why = self.explanation = why
         self.movement, self.threshold, self.half_life = movement, threshold, half_life
-        self.variables = by_weight(why)[:top]
+        self.strongest = self.variables = by_weight(why)[:top]
         self.top = words(alive=True)
         self.effects = words(alive=True)
         self.notice = words(alive=True)
@@ -125,7 +125,7 @@ class PatientView(ipywidgets.VBox):
         """Bring the variable that is played with into the picture."""
         name = self.panel.variable if self.panel is not None else ""
         if name and name not in self.variables:
-            self.variables = [*self.variables[: max(1, len(self.variables) - 1)], name]
+            self.variables = [*self.strongest, name]
             self._redraw()
 
     def _figure(self) -> Any:
@@ -172,10 +172,9 @@ class PatientView(ipywidgets.VBox):
         told = story(self.explanation, None if self.changed else self.movement)
         if not self.changed:
             return told
-        return [
-            f"What if: the risk would be {percent(self.explanation.risk)}, not {percent(self.why.risk)}.",
-            *told[1:],
-        ]
+        now, was = percent(self.explanation.risk), percent(self.why.risk)
+        changed = f"would be {now}, not {was}" if now != was else f"would hardly change ({now})"
+        return [f"What if: the risk {changed}.", *told[1:]]
 
     def _effects(self, *, flat: bool = False) -> Html:
         shown = effects(self.explanation, None if self.changed else self.movement, hour=self.cursor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_a_regression_gives_back_the_distribution_it_learned():
 def test_a_regression_interval_holds_what_it_was_calibrated_for():
     """Whatever the network has learned, outcomes of like stays lie in it as often as said (split conformal)."""
     case = asked("regression")
-    model = case.model.calibrate(case.train, coverage=0.8)
+    model = copy(case.model).calibrate(case.train, coverage=0.8)
     low, high = model.predict_interval(case.train).T
     inside = np.mean((case.train.outcome >= low) & (case.train.outcome <= high))
     assert inside == pytest.approx(0.8, abs=0.02)

@@ -10,6 +10,7 @@ import pytest
 
 from clinicalgru.view.evaluation_page import evaluation_page
 from clinicalgru.view.patient_page import patient_page
+from clinicalgru.view.patient_view import PatientView
 
 from .conftest import PAYLOADS, make_around, make_evaluation, make_explanation
 
@@ -64,10 +65,13 @@ def pages(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
     clean = evaluation_page(make_evaluation(), folder / "e.html", **make_around())
     dirty = evaluation_page(make_evaluation(said), folder / "e2.html", **make_around(said))
     stay, dirty_stay = (patient_page(make_explanation(s), folder / f"p{n}.html") for n, s in enumerate((str, said)))
-    return {"evaluation": (clean, dirty), "patient": (stay, dirty_stay)}
+    view, dirty_view = (
+        PatientView(make_explanation(s), threshold=0.2).save(folder / f"v{n}.html") for n, s in enumerate((str, said))
+    )
+    return {"evaluation": (clean, dirty), "patient": (stay, dirty_stay), "view": (view, dirty_view)}
 
 
-@pytest.mark.parametrize("kind", ["evaluation", "patient"])
+@pytest.mark.parametrize("kind", ["evaluation", "patient", "view"])
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_a_page_is_drawn_without_errors_requests_or_sideways_scrolling(browser, pages, kind, width):
     seen = look(browser, pages[kind][0], width=width)
@@ -78,7 +82,7 @@ def test_a_page_is_drawn_without_errors_requests_or_sideways_scrolling(browser, 
     assert "Hours since the anchor" in seen["shown"] or "Recall" in seen["shown"]
 
 
-@pytest.mark.parametrize("kind", ["evaluation", "patient"])
+@pytest.mark.parametrize("kind", ["evaluation", "patient", "view"])
 def test_words_from_the_data_run_nothing_add_nothing_and_are_shown_as_they_are(browser, pages, kind):
     clean, dirty = (look(browser, path) for path in pages[kind])
     assert dirty["said"] == []
