@@ -113,11 +113,13 @@ class PatientView(ipywidgets.VBox):
     def _play(self, change: Callable[[], Explanation]) -> None:
         """Take what the what-if gives; where it refuses, say why and leave everything as it is."""
         try:
-            self.explanation = change()
+            found = change()
         except ClinicalGRUError as error:
             self.notice.value = spoken(said(str(error), kind="cg-warn"))
             return
         self.notice.value = ""
+        first = self.panel is not None and found is self.panel.player.explanation
+        self.explanation = self.why if first else found  # an explanation made anew of the same stay says the same
         renew(self.figure, self.explanation, variables=self.variables, half_life=self.half_life)
         self._say()
 

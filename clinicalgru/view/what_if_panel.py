@@ -48,7 +48,7 @@ class WhatIfPanel(ipywidgets.VBox):
 
     def __init__(self, player: Player, taken: Taken) -> None:
         super().__init__()
-        self.player, self.taken, self._quiet = player, taken, False
+        self.player, self.taken, self._quiet, self._present = player, taken, False, float("nan")
         self.now = player.explanation
         self._variables = {one.name: one for one in player.modifiable}
         self._which = ipywidgets.Dropdown(description="Variable", options=self._named())
@@ -129,7 +129,7 @@ class WhatIfPanel(ipywidgets.VBox):
         rows = self.now.measurements.query("variable == @variable.name")
         here = rows[np.isclose(rows["hours"], -np.inf if self.hour is None else self.hour)]["value"]
         amount = float(here.iloc[-1]) if len(here) else np.nan
-        self._quiet = True
+        self._quiet, self._present = True, amount
         self._bound(variable, amount, rows["value"].tolist())
         for control in (self._slide, self._type, self._leave):
             control.disabled = bool(np.isnan(amount))
@@ -151,7 +151,8 @@ class WhatIfPanel(ipywidgets.VBox):
         self.range.value = said(text, kind="cg-quiet")
 
     def _slid(self, change: dict[str, Any]) -> None:
-        if not self._quiet:
+        snapped = abs(change["new"] - self._present) < 0.999 * self._slide.step  # a browser moves a slider to its steps
+        if not self._quiet and not snapped:
             self._quiet = True
             self._type.value = round(change["new"], 4)
             self._quiet = False
@@ -166,7 +167,7 @@ class WhatIfPanel(ipywidgets.VBox):
 
     def _changed(self, amount: float) -> None:
         if self.hour is not None:
-            hour = self.hour
+            hour, self._present = self.hour, amount
             self._take(lambda: self.player.change(hours=hour, variable=self.variable, value=amount))
             self._quiet = True
             self._rename()

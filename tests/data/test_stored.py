@@ -160,12 +160,12 @@ def test_a_damaged_folder_is_refused_and_the_file_named(test_stays, tmp_path, ca
 
 
 def test_a_scale_is_learned_from_a_part_of_many_stays_alone(test_stays, monkeypatch):
-    import clinicalgru.model.network as network
+    from clinicalgru.model import inputs
 
-    everything = network._enough(test_stays)
+    everything = inputs._enough(test_stays)
     assert everything is test_stays
-    monkeypatch.setattr(network, "SCALE_FACTS", len(test_stays.value) // 4)
-    some = network._enough(test_stays)
+    monkeypatch.setattr(inputs, "SCALE_FACTS", len(test_stays.value) // 4)
+    some = inputs._enough(test_stays)
     assert len(test_stays) / 5 < len(some) <= len(test_stays) / 4
     assert some.stay[0] == test_stays.stay[0]
     assert some.stay[-1] == test_stays.stay[-1]

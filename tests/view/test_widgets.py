@@ -134,12 +134,31 @@ def test_a_typed_value_changes_risk_figure_and_words_and_reset_brings_all_back(v
     assert view.panel.value == 4.2
 
 
+def test_reset_brings_back_the_explanation_that_was_given_even_where_the_what_if_made_its_own():
+    why, player = explained(), Player()
+    view = cg.PatientView(why, what_if=player)
+    view.panel.variable = "lactate"
+    view.panel.value = 12.0
+    assert view.changed
+    view.panel._reset.click()
+    assert view.explanation is why
+    assert not view.changed
+
+
 def test_the_slider_plays_too_once_for_each_value(view):
     view.panel.variable = "lactate"
     view.panel.player.calls.clear()
     view.panel._slide.value = 8.0
     assert view.panel.player.calls == [(15.0, "lactate", 8.0)]
     assert view.panel.value == 8.0
+
+
+def test_a_browser_that_moves_the_slider_to_its_next_step_changes_nothing(view):
+    view.panel.variable = "lactate"
+    view.panel.player.calls.clear()
+    view.panel._slide.value = 4.2 + 0.9 * view.panel._slide.step
+    assert view.panel.player.calls == []
+    assert not view.changed
 
 
 def test_a_measurement_left_out_is_gone_from_the_list_until_reset(view):
