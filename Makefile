@@ -14,7 +14,7 @@ lab: .venv/installed
 # notebook 04 as a page for clinicians, without code
 dashboard: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[notebook,dashboard]"
-	$(BIN)/voila notebooks/04_explain_a_patient.ipynb
+	JUPYTER_PATH=notebooks/dashboard $(BIN)/voila --template=clinician notebooks/04_explain_a_patient.ipynb
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab"
