@@ -76,7 +76,7 @@ def mortality(folder: Path, learn_on: str, judge_on: str) -> None:
     risks["ensemble of 5"], out["ensemble of 5"] = ensemble.predict_proba(judge)[:, 1], ensemble.out_of_fold_[:, 1]
     print(f"hybrid and ensemble fitted in {took:.0f} s; weights {hybrid.weights_}", flush=True)
     single, took = _timed(lambda: cg.GRUClassifier().fit(learn, progress=False))
-    risks["one GRU"] = single.predict_proba(judge)[:, 1]
+    risks["one GRU"] = _calibrated_alike(ensemble, single.predict_proba(judge)[:, 1])
     print(f"one GRU fitted in {took:.0f} s", flush=True)
     rivals = {kind: by_summaries(kind) for kind in ("logistic regression", "boosted trees")}
     if importlib.util.find_spec("lightgbm"):
@@ -92,9 +92,13 @@ def mortality(folder: Path, learn_on: str, judge_on: str) -> None:
         print(f"\n{evaluation}" if name == "one GRU" else f"\n{name}\n{evaluation.differences.to_string()}", flush=True)
     print("\nEvent 1, threshold fixed out of fold on the learned set")
     for name in order:
-        # one network has no risks out of fold of its own: those of the ensemble's members, trained alike, stand for it
         limit = threshold_for_event1(learn.outcome, out.get(name, out["ensemble of 5"]))
         print(f"  {name:<22}{event1(judge.outcome, risks[name] >= limit):.3f}")
+
+
+def _calibrated_alike(ensemble: cg.GRUEnsemble, risk: np.ndarray) -> np.ndarray:
+    """One network has no risks out of fold of its own: those of the ensemble's members, trained alike, stand for it."""
+    return risk if ensemble.calibrator_ is None else ensemble.calibrator_.predict(risk)
 
 
 def _set(folder: Path, name: str) -> cg.Sequences:
