@@ -48,6 +48,10 @@ class Asked:
         """(member, point, output) -> (point,) float64."""
         return self.slope * self.pick(self.head.mixed(logits)).double() + self.shift
 
+    def each(self, logits: Tensor) -> Tensor:
+        """(member, point, output) -> (member, point) float64: what each member says alone, calibrated as all are."""
+        return self(logits.flatten(0, 1)[None]).reshape(logits.shape[:2])
+
     def risk(self, number: np.ndarray) -> np.ndarray:
         """The number as it is told: log-odds as a probability."""
         return np.asarray(1 / (1 + np.exp(-number)) if self.scale == LOG_ODDS else number)

@@ -9,7 +9,7 @@ import torch
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.explain.asked import Asked, until
-from clinicalgru.explain.contributions import after_each_step
+from clinicalgru.explain.course import after_each_step
 from clinicalgru.explain.removal import numbers
 from clinicalgru.model.batch import Batch
 from clinicalgru.model.inputs import Inputs
@@ -40,7 +40,7 @@ class Arrivals:
         without, back = network.scales(waiting), torch.from_numpy(np.argsort(waiting.order))
         self.missing = replace(without, summaries=without.summaries[back], known=without.known[back])
         self.before = asked(network.logits(without, waiting)[0])[back].numpy()
-        self.after = after_each_step(network, asked, stay)[0]
+        self.after = asked(after_each_step(network, stay)[0]).numpy()
         self.end = float(numbers(network, asked, stay)[0])
 
     def numbers(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:

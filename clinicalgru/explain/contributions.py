@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
 
 from clinicalgru.data.sequences import Sequences, ranges
 from clinicalgru.disclosure import said
-from clinicalgru.explain.asked import Asked, Output, asked_of, checked, looked_at, until
+from clinicalgru.explain.asked import Output, asked_of, checked, looked_at
+from clinicalgru.explain.course import course_of, half_lives
 from clinicalgru.explain.path import Lines
 from clinicalgru.explain.quadrature import Integrated, integrated
-from clinicalgru.explain.removal import numbers
 from clinicalgru.explain.result import Explanation
-from clinicalgru.model.attention import Attended
 from clinicalgru.model.estimator import GRUEstimator
-from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.training import threads
 
 GAP = 1e-3  # log-odds that contributions may leave unexplained
@@ -50,8 +47,9 @@ def explain(
     """
     stay, asked = looked_at(model, stay, hours=hours, name="explain"), asked_of(model, output)
     with threads(model.threads):
-        found = integrated(Lines(model.network_, asked, stay), tolerance=tolerance)
-        moved, attention = _course(model.network_, asked, stay, float(found.top[0]))
+        lines = Lines(model.network_, asked, stay)
+        found = integrated(lines, tolerance=tolerance)
+        moved, attention, members = course_of(model.network_, asked, stay, at_end=lines.at_end)
     by_value, by_measured, by_timing = found.parts
     measurements = stay.to_frame()[["hours", "variable", "value"]].assign(
         by_value=by_value, by_measured=by_measured, by_timing=by_timing, contribution=found.parts.sum(axis=0)
@@ -71,6 +69,8 @@ def explain(
         codes=pd.DataFrame({"hours": stay.code_hours, "code": names, "contribution": found.coded}),
         about=asked.about,
         scale=asked.scale,
+        members=members,
+        half_life=half_lives(model),
     )
 
 
@@ -99,10 +99,13 @@ def contributions(
 
 
 def course(model: GRUEstimator, stay: Sequences, *, output: Output = None) -> pd.DataFrame:
-    """Risk of the stay from what was known up to each of its hours, the last at the prediction time: hours, risk."""
+    """Risk of the stay from what was known up to each of its hours, the last at the prediction time.
+
+    returns  hours, risk; of a network of several members also low, high: the 5th and 95th percentile of their risks
+    """
     stay, asked = looked_at(model, stay, hours=None, name="course"), asked_of(model, output)
     with threads(model.threads):
-        return _course(model.network_, asked, stay, float(numbers(model.network_, asked, stay)[0]))[0]
+        return course_of(model.network_, asked, stay)[0]
 
 
 def provenance(model: GRUEstimator) -> dict[str, str]:
@@ -114,40 +117,6 @@ def provenance(model: GRUEstimator) -> dict[str, str]:
         "trained_on": f"{trained['source']}, {said(trained['stays'])} stays, {said(trained['patients'])} patients",
         "simulated": "yes" if trained["simulated"] else "no",
     }
-
-
-def _course(network: ClinicalGRU, asked: Asked, stay: Sequences, top: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """How the risk moved up to the number at the end, and what the end attends to: hours, weight."""
-    hours, end = np.unique(stay.hours), float(stay.end_hours[0])
-    after, attended = after_each_step(network, asked, stay)
-    moved = np.append(after[hours < end], top)
-    return pd.DataFrame({"hours": np.append(hours[hours < end], end), "risk": asked.risk(moved)}), attended
-
-
-@torch.no_grad()
-def after_each_step(network: ClinicalGRU, asked: Asked, stay: Sequences) -> tuple[np.ndarray, pd.DataFrame]:
-    """(hour,) the number after each distinct hour of the measurements of one stay; and what the last step attends to.
-
-    One causal pass; a network that also reads backwards, or in strides, is asked about each prefix.
-    """
-    network.eval()
-    batch = network.batch(stay, every_step=True)
-    if not network.shape.causal:
-        batch = network.batch(until(stay, np.unique(stay.hours)))
-    logits, looked = network.logits(network.scales(batch), batch)
-    found = asked(logits).numpy()
-    if network.shape.causal:
-        return found, _attended(network, stay, looked)
-    whole = network.batch(stay)
-    _, looked = network.logits(network.scales(whole), whole)
-    return np.asarray(found[np.argsort(batch.order)]), _attended(network, stay, looked)
-
-
-def _attended(network: ClinicalGRU, stay: Sequences, looked: Attended) -> pd.DataFrame:
-    weight = looked.weight[0, -1].numpy()
-    hours = np.unique(np.concatenate([stay.hours, stay.code_hours] if network.shape.codes else [stay.hours]))
-    exact = len(hours) == len(weight)  # strides leave fewer
-    return pd.DataFrame({"hours": hours if exact else looked.hours[0].numpy(), "weight": weight})
 
 
 def _static_frame(stay: Sequences, contribution: np.ndarray) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import pandas as pd
 import torch
 
 from clinicalgru.data.sequences import Sequences, ranges
-from clinicalgru.disclosure import SMALLEST_CELL, nested, said
+from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, is_small, nested, said
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
 from clinicalgru.explain.asked import asked_of, checked
@@ -22,12 +23,8 @@ from clinicalgru.model.estimator import GRUEstimator
 from clinicalgru.model.training import seeded, threads
 
 OURS, ATTENTION, RANDOM = "contributions", "attention", "random order"
-COLUMNS = {
-    "deletion": "higher is better",
-    "insertion": "higher is better",
-    "comprehensiveness": "higher is better",
-    "sufficiency": "lower is better",
-}
+COLUMNS = {"deletion": "↑", "insertion": "↑", "comprehensiveness": "↑", "sufficiency": "↓"}  # which way is better
+TAKEN_AWAY = "Measurements taken away in the order of each method; ↑ higher is better, ↓ lower is better"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +39,7 @@ class Faithfulness:
     random_weights  rank correlation of contributions with those of the same network with random weights
     seed_stability  rank correlation with those of a model trained with another seed; None where none was given
     drivers         how well contributions tell planted drivers from other measurements (AUROC); None where not given
+    simulated       whether the stays are: only then are small counts shown
     """
 
     table: pd.DataFrame
@@ -51,6 +49,7 @@ class Faithfulness:
     random_weights: float
     seed_stability: float | None = None
     drivers: float | None = None
+    simulated: bool = False
 
     def facts(self) -> dict[str, str]:
         """What there is to say besides the table, in words."""
@@ -65,21 +64,30 @@ class Faithfulness:
             said_of["planted drivers, AUROC"] = f"{self.drivers:.3f}"
         return said_of
 
-    def rows(self) -> list[list[str]]:
-        """The table as text, one row per method."""
+    def rows(self, *, smallest: int | None = None) -> list[list[str]]:
+        """The table as text, one row per method.
+
+        smallest  a share is told as a bound where it, or what it leaves, is of fewer stays; None: as small cells are
+        """
+        least = smallest if smallest is not None else 0 if self.simulated else SMALLEST_CELL
         return [
             [
                 str(row["method"]),
                 f"{row['deletion']:+.3f} ({row['deletion_low']:+.3f} to {row['deletion_high']:+.3f})",
                 *(f"{row[name]:+.3f}" for name in ("insertion", "comprehensiveness", "sufficiency")),
-                *("" if pd.isna(row[name]) else f"{row[name]:.1%}" for name in ("beats_random", "beats_attention")),
+                *(_share(row[name], self.stays, least) for name in ("beats_random", "beats_attention")),
             ]
             for row in self.table.to_dict("records")
         ]
 
     def head(self) -> list[str]:
         """A name for each column of `rows`."""
-        return ["Order", *(f"{name}, {best}" for name, best in COLUMNS.items()), "Beats random", "Beats attention"]
+        return [
+            "Order",
+            *(f"{name.capitalize()} {best}" for name, best in COLUMNS.items()),
+            "Beats random",
+            "Beats attention",
+        ]
 
     def __str__(self) -> str:
         lines = [f"{name}: {fact}" for name, fact in self.facts().items()]
@@ -90,7 +98,7 @@ class Faithfulness:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return brief("Faithfulness", self.facts(), table("Measurements taken away", self.head(), self.rows()))
+        return brief("Faithfulness", self.facts(), table(TAKEN_AWAY, self.head(), self.rows()))
 
 
 def faithfulness(
@@ -141,6 +149,7 @@ def faithfulness(
         random_weights=rank_correlation(ours, untrained, stays),
         seed_stability=None if other is None else rank_correlation(ours, other, stays),
         drivers=None if drivers is None else told_apart(np.abs(ours), drivers, stays),
+        simulated=stays.simulated,
     )
 
 
@@ -177,6 +186,22 @@ def told_apart(score: np.ndarray, drivers: np.ndarray, stays: Sequences) -> floa
     others = frame.groupby("stay").size().reindex(positive.index) - positive["count"]
     won = positive["sum"] - positive["count"] * (positive["count"] + 1) / 2
     return float((won / (positive["count"] * others.where(others > 0))).mean())
+
+
+def _share(share: float, stays: int | None, smallest: int) -> str:
+    """A share of stays; a bound in whole percent where it could be counted out to a few of them.
+
+    >>> _share(0.99, 400, 11), _share(0.99, 400, 0), _share(0.8, None, 11)
+    ('over 97%', '99.0%', 'withheld')
+    """
+    if pd.isna(share):
+        return ""
+    if stays is None:
+        return WITHHELD if smallest else f"{share:.1%}"
+    few = (smallest - 1) / stays
+    if is_small(round(share * stays), smallest):
+        return f"under {math.ceil(100 * few) + 1}%"
+    return f"over {math.floor(100 * (1 - few))}%" if is_small(round((1 - share) * stays), smallest) else f"{share:.1%}"
 
 
 def _removed(model: GRUEstimator, stays: Sequences, orders: Mapping[str, np.ndarray]) -> dict[str, Removal]:

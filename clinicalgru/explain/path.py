@@ -67,6 +67,7 @@ class Lines:
 
     order   (stay,) their positions: within, they stand sorted by their number of steps, longest first
     steps   (stay,) of each
+    at_end  (member, stay, output) logits of the stays as they are, once they were looked at: of one stay only
 
     Between its ends a line is straight in scores, masks, gaps, descriptors and embedded summaries: their bends at the
     training quantiles would cost ten times as many places for the same completeness gap.
@@ -81,6 +82,7 @@ class Lines:
         with torch.no_grad():
             self.ends = _ends(network, self.batch)
         self.owned = _owned(self.stays)
+        self.at_end: Tensor | None = None
 
     def at(self, stay: np.ndarray, place: np.ndarray) -> Sampled:
         """Heights and slopes at these places of the lines.
@@ -95,7 +97,10 @@ class Lines:
         leaves |= {name: tensor.requires_grad_() for name, tensor in beside.items()}
         batch = replace(copies.batch, code_new=beside.pop(NEW))
         with given(self.network, beside):
-            height = self.asked(self.network.logits(inputs, batch)[0])
+            logits = self.network.logits(inputs, batch)[0]
+        height, whole = self.asked(logits), place[order] == 1
+        if len(self.stays) == 1 and whole.any():
+            self.at_end = logits.detach()[:, torch.from_numpy(whole)]
         found = torch.autograd.grad(height.sum(), list(leaves.values()), allow_unused=True)
         slopes = {
             name: torch.zeros_like(leaf) if slope is None else slope

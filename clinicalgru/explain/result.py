@@ -24,7 +24,11 @@ class Explanation:
     codes             hours, code, contribution: coded events that the model looks at
     about             which answer of several this is: "class 2", "within 720 hours"; empty where there is one
     scale             what contributions are in: "log-odds", or "outcome": then risk and baseline are in its unit
-    course            hours, risk from what was known up to then
+    members           how many members the network has
+    half_life         hours by variable after which the network carries a value half as strongly; never: infinite
+    course            hours, risk from what was known up to then; of several members also low, high: the 5th and 95th
+                      percentile of their risks, each calibrated as the model is. This is how far the members of one
+                      network disagree, no confidence interval: what they all learned wrong is not in it
     attention         hours, weight
     model             provenance: trained_on, task, outcome, simulated, ...
     """
@@ -42,6 +46,8 @@ class Explanation:
     codes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"hours": [], "code": [], "contribution": []}))
     about: str = ""
     scale: str = "log-odds"
+    members: int = 1
+    half_life: Mapping[str, float] = field(default_factory=dict)
 
     def by_variable(self) -> pd.DataFrame:
         """Contributions summed over each variable's measurements, each descriptor and each code, strongest first."""

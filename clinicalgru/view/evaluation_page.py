@@ -16,11 +16,12 @@ from clinicalgru.evaluate.table import differences_table, heading, metrics_table
 from clinicalgru.markup import Html, table, tag
 from clinicalgru.view.plots import plot_calibration, plot_differences, plot_precision_recall, plot_roc
 from clinicalgru.view.report import figure, page, section, tiles, write
-from clinicalgru.view.words import fixed, interval, records
+from clinicalgru.view.words import fixed, interval, records, sentence
 
 if TYPE_CHECKING:
     from clinicalgru.data.ledger import Ledger
     from clinicalgru.evaluate.evaluation import Evaluation
+    from clinicalgru.explain.faithfulness import Faithfulness
 
 TILES = ("auroc", "auprc", "brier", "calibration_slope")
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -41,6 +42,15 @@ JOINED = (
     "Points and groups that lie fewer than {least} stays apart are joined, so that nobody can be read off; the "
     "metrics rest on all stays."
 )
+FAITHFUL = (
+    "Measurements taken away in the order of each method: ↑ higher is better, ↓ lower is better. Deletion (with its "
+    "95 % interval) and insertion are in log-odds, the next two in risk"
+)
+TRUE = (
+    "Deleting what an explanation names should move the risk farther than deleting as much at random. Beats random, "
+    "attention: the share of stays on which it does. A network with random weights should be explained otherwise: its "
+    "rank correlation should be near 0. True to the model is not true to the patient."
+)
 LIMITS = (
     "The figures hold for the data named above. Another hospital, year or way of charting can change them.",
     "Intervals come from drawing patients again; the chance of training again, and other sites, are not in them.",
@@ -54,6 +64,7 @@ def evaluation_page(
     *,
     ledger: Ledger | None = None,
     flow: Sequence[tuple[str, int]] = (),
+    faithfulness: Faithfulness | None = None,
     provenance: Mapping[str, str] = NOTHING,
     title: str = "Evaluation",
     smallest_cell: int = SMALLEST_CELL,
@@ -64,6 +75,8 @@ def evaluation_page(
     path        the file to write; its folders are made
     ledger      what became of each row of the extract
     flow        steps of the cohort: (step, stays left)
+    faithfulness  what `faithfulness(model, test)` returned, of the stays of this evaluation or some of them (with
+                measurements: test[test.counts > 0]; a few hundred are enough)
     provenance  facts by name: data, task, model hash, versions, seed, date; "simulated": "yes" puts a banner on top
     title       the heading
     smallest_cell  counts of 1 to below this are withheld or joined, in words, tables and curves, and whatever would
@@ -83,6 +96,7 @@ def evaluation_page(
     shown = [*beside, *(stays for _, stays in steps if stays is not None)]
     parts = [_short(evaluation), _curves(evaluation, smallest), _metrics(evaluation), *_differences(evaluation)]
     parts += [*_flow(steps), *([] if ledger is None else [_ledger(ledger, shown, smallest)])]
+    parts += [] if faithfulness is None else [_faithful(faithfulness, [*beside, *shown], smallest)]
     lead = f"{evaluation.name} on {heading(evaluation, smallest_cell=smallest)}"
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
@@ -148,6 +162,17 @@ def _differences(evaluation: Evaluation) -> list[Html]:
     rows = [[str(pair), *cells] for pair, cells in zip(shown.index, shown.to_numpy().tolist(), strict=True)]
     caption = "On the same resamples of patients; a model is better where the interval leaves out 0"
     return [section("Paired differences", table(caption, ["Models, metric", "Verdict", "Difference"], rows, words=2))]
+
+
+def _faithful(found: Faithfulness, shown: Sequence[int], smallest: int) -> Html:
+    """The table of taking measurements away; its counts are shown where they stay apart from those shown before."""
+    counts = [count for count in (found.stays, found.patients) if count is not None]
+    kept = nested([*shown, *counts], smallest=smallest)[len(shown) :]
+    stays, patients = kept if len(kept) == 2 else (None, None)
+    facts = replace(found, stays=stays, patients=patients).facts()
+    listed = tag("ul", *(tag("li", f"{sentence(name)}: {fact}") for name, fact in facts.items()))
+    taken = table(FAITHFUL, found.head(), found.rows(smallest=smallest))
+    return section("Are the explanations true to the model?", taken, listed, tag("p", TRUE, attrs={"class": "quiet"}))
 
 
 def _flow(flow: Sequence[tuple[str, int | None]]) -> list[Html]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clinicalgru.markup import Html, table, tag
 from clinicalgru.view.plots import attention, contributions, measured, strongest
 from clinicalgru.view.report import figure, page, section, tiles, write
-from clinicalgru.view.timeline import by_weight, known, last_hour, patient
-from clinicalgru.view.words import fixed, number, percent, records, sentence, spaced, value
+from clinicalgru.view.story import agreement
+from clinicalgru.view.timeline import HALF_LIFE, by_weight, has_band, known, last_hour, patient
+from clinicalgru.view.words import fixed, hours, number, percent, records, sentence, spaced, value
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
@@ -21,9 +23,11 @@ LIMITS = (
     "the outcome.",
     "A measurement can raise the risk by having been made at all, because of whom it is made for.",
 )
-TIMELINE = (
-    "Filled circles were measured within the adult reference range (shaded), triangles above or below it. Hollow "
-    "circles carry the last value on and fade: half as strong every 6 hours, until nothing is known."
+TIMELINE = "Filled circles were measured within the adult reference range (shaded), triangles above or below it."
+FADES = "Hollow circles carry the last value on and fade"
+BAND = (
+    "The grey band goes from the 5th to the 95th percentile of the network's {members} members: how far they "
+    "disagree. It is not a confidence interval; what they all learned wrong is not in it."
 )
 SPLIT = (
     "Each bar is one measurement: what its value, the fact that it was measured, and its timing did to the log-odds. "
@@ -56,6 +60,26 @@ def patient_page(
     return write(html, path)
 
 
+def timeline_words(explanation: Explanation, half_life: Mapping[str, float] | None = None) -> str:
+    """How to read the picture of a stay: its marks, how carried values fade, what its band is.
+
+    half_life  as of `patient`
+    """
+    life = explanation.half_life if half_life is None else half_life
+    named = sorted((life.get(name, HALF_LIFE), known(explanation)[name].label) for name in by_weight(explanation))
+    said = [TIMELINE]
+    if named:
+        (soonest, first), (latest, last) = named[0], named[-1]
+        some = f"{hours(soonest)} hours" if soonest == latest else f"{_after(soonest, first)} to {_after(latest, last)}"
+        whose = "as the network lets it fade: " if life and life == explanation.half_life else ""
+        said.append(f"{FADES}, {whose}half as strong after {some}, until nothing is known.")
+    return " ".join([*said, *([BAND.format(members=explanation.members)] if has_band(explanation) else [])])
+
+
+def _after(amount: float, label: str) -> str:
+    return f"{hours(amount) if amount < 1000 else 'more than 1,000'} h ({label})"
+
+
 def _summary(explanation: Explanation, outcome: str) -> Html:
     count = len(explanation.measurements)
     shown = [
@@ -66,7 +90,9 @@ def _summary(explanation: Explanation, outcome: str) -> Html:
     ]
     risk, baseline = percent(explanation.risk), percent(explanation.baseline)
     said = f"Predicted risk of {outcome}: {risk} (baseline {baseline}: the same hours with nothing measured)."
-    return tag("section", tiles(shown), tag("p", said, _drivers(explanation), attrs={"class": "lead"}))
+    lead = tag("p", said, _drivers(explanation), attrs={"class": "lead"})
+    sure = agreement(explanation)
+    return tag("section", tiles(shown), lead, *([tag("p", sure, attrs={"class": "lead"})] if sure else []))
 
 
 def _drivers(explanation: Explanation) -> str:
@@ -79,7 +105,7 @@ def _drivers(explanation: Explanation) -> str:
 
 def _course(explanation: Explanation) -> list[Html]:
     names = by_weight(explanation)
-    said = TIMELINE
+    said = timeline_words(explanation)
     shown = [figure(patient(explanation, variables=names[:FIRST]), "Risk and measurements over time", said)]
     if names[FIRST:]:
         others = figure(patient(explanation, variables=names[FIRST:]), "Other variables over time", said)

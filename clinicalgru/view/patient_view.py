@@ -15,9 +15,9 @@ from clinicalgru.markup import Html, tag
 from clinicalgru.view import report
 from clinicalgru.view.effects import effects, effects_table
 from clinicalgru.view.frame import framed, live, said, spoken, tiles, words
-from clinicalgru.view.patient_page import LIMITS, TIMELINE
+from clinicalgru.view.patient_page import LIMITS, timeline_words
 from clinicalgru.view.story import story
-from clinicalgru.view.timeline import NOTHING, by_weight, first_hour, last_hour, patient, renew
+from clinicalgru.view.timeline import by_weight, first_hour, last_hour, patient, renew
 from clinicalgru.view.what_if_panel import Player, WhatIfPanel
 from clinicalgru.view.words import fixed, number, percent, sentence, spaced
 
@@ -33,7 +33,8 @@ class PatientView(ipywidgets.VBox):
     what_if    what `what_if(model, stay)` returned; without it nothing can be changed
     movement   what `movement(model, stay)` returned; with it effects are told in points of risk
     threshold  a risk to draw a line at, as of an alert
-    half_life  hours by variable after which a carried value is drawn half as strong; 6 where none is given
+    half_life  hours by variable after which a carried value is drawn half as strong; None: as the network carries it,
+               6 where it does not say
     top        how many variables to show
     Refused: a threshold that is no probability.
 
@@ -49,21 +50,24 @@ class PatientView(ipywidgets.VBox):
         what_if: Player | None = None,
         movement: Movement | None = None,
         threshold: float | None = None,
-        half_life: Mapping[str, float] = NOTHING,
+        half_life: Mapping[str, float] | None = None,
         top: int = 6,
     ) -> None:
         super().__init__()
         if threshold is not None and not 0 < threshold < 1:
             raise ArgumentError("a threshold between 0 and 1", f"{threshold:g}", "Give a probability, such as 0.2.")
         self.why = self.explanation = why
-        self.movement, self.threshold, self.half_life = movement, threshold, half_life
+        self.movement, self.threshold = movement, threshold
+        self.half_life = why.half_life if half_life is None else half_life
         self.strongest = self.variables = by_weight(why)[:top]
         self.top = words(alive=True)
         self.effects = words(alive=True)
         self.notice = words(alive=True)
         self.place = ipywidgets.VBox()
         self.hours = _slider(why)
-        self.panel = WhatIfPanel(what_if, self._play) if what_if is not None else None
+        self.panel: WhatIfPanel | None = None
+        if what_if is not None:
+            self.panel = WhatIfPanel(what_if, self._play, threshold=threshold)
         self._build()
 
     def _build(self) -> None:
@@ -100,7 +104,8 @@ class PatientView(ipywidgets.VBox):
 
     def save(self, path: str | os.PathLike[str], *, title: str = "Why this risk") -> Path:
         """The same picture as one offline HTML page: words, course, and what moved the risk up to the cursor."""
-        drawn = report.figure(self._figure(), "Risk and measurements over time", TIMELINE)
+        reading = timeline_words(self.explanation, self.half_life)
+        drawn = report.figure(self._figure(), "Risk and measurements over time", reading)
         told = [tag("p", one, attrs={"class": "lead"}) for one in self._told()]
         parts = [
             tag("section", report.tiles(self._tiles()), *told),

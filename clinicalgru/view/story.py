@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from clinicalgru.view.timeline import known, last_hour
+from clinicalgru.view.timeline import has_band, known, last_hour
 from clinicalgru.view.words import fixed, hours, number, percent, records, spaced, value
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def story(explanation: Explanation, movement: Movement | None = None) -> list[st
     returns      sentences as plain text
     """
     course = (movement.course if movement is not None else explanation.course)[["hours", "risk"]]
-    told = [_ends(explanation)]
+    told = [_ends(explanation), agreement(explanation)]
     found = largest_jump(course)
     if found is not None:
         first, last = found
@@ -72,6 +72,17 @@ def old(explanation: Explanation) -> str:
         return ""
     said = ", ".join(f"{_label(explanation, name)} for {hours(gap)} h" for name, gap in aged[:4])
     return f"Not measured since: {said}."
+
+
+def agreement(explanation: Explanation) -> str:
+    """How far the members of the network agree on the risk at the end; empty where there is one member."""
+    if not has_band(explanation):
+        return ""
+    low, high = (percent(float(explanation.course[end].iloc[-1])) for end in ("low", "high"))
+    return (
+        f"The network's {explanation.members} members put it between {low} and {high} (5th to 95th percentile): how "
+        "far they disagree, not a confidence interval."
+    )
 
 
 def absent(explanation: Explanation) -> str:

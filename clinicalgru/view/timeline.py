@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from clinicalgru.view.theme import BAND, BAND_EDGE, BLUE, GREEN, INK, ORANGE, QUIET, VERMILLION, styled
+from clinicalgru.view.thin import thinned
 from clinicalgru.view.words import fixed, labelled, levels, number, percent, plain, records, value
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ BELOW = {"symbol": "triangle-down", "color": VERMILLION, "size": 10}
 CARRIED = {"symbol": "circle-open", "color": BLUE, "size": 7}
 PLACES = 60  # carried values drawn over the whole axis
 FAINTEST = 0.08  # below this share a carried value is not drawn: a gap
-HALF_LIFE = 6.0  # hours after which a carried value is drawn half as strong, where nothing else is said
+HALF_LIFE = 6.0  # hours after which a carried value is drawn half as strong, where the network does not say
+SOONEST = 1e-3  # hours; the shortest half-life that is drawn
 NOTHING: Mapping[str, float] = MappingProxyType({})
 RISK = "predicted risk"
 CURSOR = {"color": ORANGE, "width": 2}
@@ -36,22 +38,26 @@ def patient(
     explanation: Explanation,
     *,
     variables: Sequence[str] | None = None,
-    half_life: Mapping[str, float] = NOTHING,
+    half_life: Mapping[str, float] | None = None,
     threshold: float | None = None,
     before: Explanation | None = None,
     cursor: float | None = None,
 ) -> go.Figure:
     """The risk after each hour, and under it each variable as it was measured.
 
-    explanation  an `Explanation`; where its course has the columns low and high, a band is drawn between them
+    explanation  an `Explanation`; where its course has low and high, a band is drawn between them: the range
+                 of the network's members, no confidence interval
     variables    names of the variables to show, in order; default: the eight that contributed most
-    half_life    hours by variable after which a carried value is drawn half as strong; 6 where none is given
+    half_life    hours by variable after which a carried value is drawn half as strong; None: as the network carries it
+                 (the explanation's half_life), 6 where it does not say
     threshold    a risk to draw a line at
     before       the explanation this one is to be compared with: its risk is drawn dashed
     cursor       an hour to draw an upright line at, last among the shapes
     returns      a figure: filled circles within the reference range (shaded), triangles above or below it; hollow
-                 circles carry the last value on and fade until nothing is known
+                 circles carry the last value on and fade until nothing is known. Of more than 1,000 points of a line
+                 or a variable, the lowest and highest of each stretch are drawn
     """
+    half_life = explanation.half_life if half_life is None else half_life
     shown = [known(explanation)[name] for name in (by_weight(explanation)[:8] if variables is None else variables)]
     heights = [RISK_HEIGHT] + [ROW_HEIGHT] * len(shown)
     inner = sum(heights) + GAP * len(shown)
@@ -108,7 +114,7 @@ def carried(rows: pd.DataFrame, *, first: float, end: float, half_life: float) -
     last = np.searchsorted(times, at, side="right") - 1
     following = np.append(times, np.inf)[last + 1]
     gap = at - times[last]
-    strong = 0.9 * 0.5 ** (gap / half_life)
+    strong = 0.9 * 0.5 ** (gap.clip(0) / half_life)
     keep = (last >= 0) & (gap > 0.45 * step) & (following - at > 0.45 * step) & (strong >= FAINTEST)
     values = rows["value"].to_numpy(dtype=float)[last]
     return at[keep].tolist(), values[keep].tolist(), strong[keep].round(3).tolist()
@@ -123,6 +129,8 @@ def renew(figure: Any, explanation: Explanation, *, variables: Sequence[str], ha
     names = [trace.name for trace in figure.data]
     risk, first = names.index(RISK), names.index(RISK) + 2
     with figure.batch_update():
+        if has_band(explanation) and risk and figure.data[0].fill == "toself":
+            figure.data[0].update(_band_data(explanation))
         figure.data[risk].update(_risk_data(explanation))
         figure.data[risk + 1].update(_baseline_data(explanation))
         for place, variable in enumerate(known(explanation)[name] for name in variables):
@@ -134,8 +142,26 @@ def renew(figure: Any, explanation: Explanation, *, variables: Sequence[str], ha
             figure.layout[f"yaxis{place + 2}"].range = _range(variable, rows["value"])
 
 
+def has_band(explanation: Explanation) -> bool:
+    """Whether it is known how far the network's members disagree."""
+    return {"low", "high"} <= set(explanation.course)
+
+
+def _band_data(explanation: Explanation) -> dict[str, Any]:
+    """The outline of the band, in steps as the risk: along its upper edge, and back along its lower one."""
+    course = thinned(explanation.course, "risk")
+    hours = course["hours"].repeat(2).tolist()[1:]
+    high, low = course["high"].repeat(2).tolist()[:-1], course["low"].repeat(2).tolist()[:-1]
+    return {
+        "x": hours + hours[::-1],
+        "y": high + low[::-1],
+        "name": f"range of the network's {explanation.members} members",
+    }
+
+
 def _risk_data(explanation: Explanation) -> dict[str, Any]:
-    hours, risk = explanation.course["hours"].tolist(), explanation.course["risk"].tolist()
+    course = thinned(explanation.course, "risk")
+    hours, risk = course["hours"].tolist(), course["risk"].tolist()
     said = [f"{percent(one)} after {number(hour)} h" for hour, one in zip(hours, risk, strict=True)]
     return {"x": hours, "y": risk, "hovertext": said}
 
@@ -146,16 +172,14 @@ def _baseline_data(explanation: Explanation) -> dict[str, Any]:
 
 
 def _risk(figure: go.Figure, explanation: Explanation, before: Explanation | None) -> None:
-    course = explanation.course
-    if {"low", "high"} <= set(course):
-        hours = course["hours"].tolist()
-        band = {"x": hours + hours[::-1], "y": course["high"].tolist() + course["low"].tolist()[::-1]}
+    if has_band(explanation):
         figure.add_scatter(
-            **band, mode="lines", fill="toself", fillcolor="rgba(81, 96, 111, 0.2)", line={"width": 0},
-            name="how sure", hoverinfo="skip", row=1, col=1,
+            **_band_data(explanation), mode="lines", fill="toself", fillcolor="rgba(81, 96, 111, 0.2)",
+            line={"width": 0}, hoverinfo="skip", row=1, col=1,
         )  # fmt: skip
     if before is not None:
-        was = {"x": before.course["hours"].tolist(), "y": before.course["risk"].tolist()}
+        course = thinned(before.course, "risk")
+        was = {"x": course["hours"].tolist(), "y": course["risk"].tolist()}
         line = {"color": QUIET, "width": 1.8, "dash": "dot", "shape": "hv"}
         figure.add_scatter(**was, mode="lines", line=line, name="as it was", hoverinfo="skip", row=1, col=1)
     figure.add_scatter(
@@ -198,11 +222,13 @@ def _range(variable: Variable, values: pd.Series) -> list[float] | None:
 
 
 def _carried_data(explanation: Explanation, rows: pd.DataFrame, half_life: float) -> dict[str, Any]:
-    x, y, strong = carried(rows, first=first_hour(explanation), end=last_hour(explanation), half_life=half_life)
+    first, end = first_hour(explanation), last_hour(explanation)
+    x, y, strong = carried(rows, first=first, end=end, half_life=max(half_life, SOONEST))
     return {"x": x, "y": y, "marker": CARRIED | {"opacity": strong, "line": {"width": 1.4}}}
 
 
 def _points_data(rows: pd.DataFrame, variable: Variable) -> dict[str, Any]:
+    rows = thinned(rows, "value")
     symbols = [_mark(variable, amount) for amount in rows["value"]]
     said = [
         f"{plain(variable.label)} {plain(value(variable, one.value))} at {number(one.hours)} h"
@@ -221,7 +247,9 @@ def _mark(variable: Variable, amount: float) -> dict[str, object]:
 
 
 def _moved(rows: pd.DataFrame) -> str:
-    return f"effect {fixed(rows['contribution'].sum(), signed=True)} log-odds"
+    drawn = len(thinned(rows, "value"))
+    some = f"; {drawn:,} of {len(rows):,} drawn" if drawn < len(rows) else ""
+    return f"effect {fixed(rows['contribution'].sum(), signed=True)} log-odds{some}"
 
 
 def _title(figure: go.Figure, variable: Variable, row: int, moved: str) -> None:

@@ -9,11 +9,15 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from clinicalgru.view.frame import said, words
-from clinicalgru.view.words import labelled, number, value
+from clinicalgru.errors import ClinicalGRUError
+from clinicalgru.view.crossing import crossing
+from clinicalgru.view.frame import said, spoken, words
+from clinicalgru.view.timeline import last_hour
+from clinicalgru.view.words import labelled, number, percent, value
 
 if TYPE_CHECKING:
     from clinicalgru.data.variables import Variable
+    from clinicalgru.explain.change import Change
     from clinicalgru.explain.result import Explanation
 
 NONE = "not measured"
@@ -27,7 +31,11 @@ class Player(Protocol):
 
     def change(self, *, hours: float, variable: str, value: float) -> Explanation: ...
 
+    def add(self, *, hours: float, variable: str, value: float) -> Explanation: ...
+
     def delete(self, *, hours: float, variable: str) -> Explanation: ...
+
+    def smallest_change(self, target_risk: float) -> Change: ...
 
     def reset(self) -> Explanation: ...
 
@@ -38,17 +46,21 @@ Taken = Callable[[Callable[[], "Explanation"]], None]
 class WhatIfPanel(ipywidgets.VBox):
     """Choose a variable and one of its measurements; slide or type another value, leave it out, or start again.
 
-    player  what gives the new explanations
-    taken   is handed each change as a function to call
+    player     what gives the new explanations
+    taken      is handed each change as a function to call
+    threshold  a risk; with it a button tells the smallest change with which the risk crosses it
 
-    State: `variable` (name), `hour`, `value`; all can be set.
+    A measurement can be added at an hour where there is none, also of a variable that was never measured.
+
+    State: `variable` (name), `hour`, `value`, `new_hour`, `new_value`; all can be set. `told`: what the button said.
     """
 
     variable = traitlets.Unicode()
 
-    def __init__(self, player: Player, taken: Taken) -> None:
+    def __init__(self, player: Player, taken: Taken, *, threshold: float | None = None) -> None:
         super().__init__()
-        self.player, self.taken, self._quiet, self._present = player, taken, False, float("nan")
+        self.player, self.taken, self.threshold = player, taken, threshold
+        self._quiet, self._present = False, float("nan")
         self.now = player.explanation
         self._variables = {one.name: one for one in player.modifiable}
         self._which = ipywidgets.Dropdown(description="Variable", options=self._named())
@@ -58,15 +70,30 @@ class WhatIfPanel(ipywidgets.VBox):
         self._leave = ipywidgets.Button(description="Leave it out", tooltip="As if it had not been measured")
         self._reset = ipywidgets.Button(description="Reset", tooltip="The stay as it was")
         self.range = words()
+        self._new_hour = ipywidgets.FloatText(description="New at hour", value=last_hour(self.now), step=0.25)
+        self._new_value = ipywidgets.FloatText(description="with value")
+        self._add = ipywidgets.Button(description="Add it", tooltip="As if it had been measured at this hour too")
+        self._cross = ipywidgets.Button(tooltip="Looks for it; changes nothing")
+        self.told = words(alive=True)
         buttons = ipywidgets.HBox([self._leave, self._reset])
         title = words(said("What if", kind="cg-title"))
-        self.children = (title, self._which, self._hour, self._slide, self._type, self.range, buttons)
+        played = (title, self._which, self._hour, self._slide, self._type, self.range, buttons)
+        self.children = (*played, self._new_hour, self._new_value, self._add, *self._crossing())
         self._listen()
         self._turn()
 
     def _named(self) -> list[tuple[str, str]]:
         measured = set(self.now.measurements["variable"])
-        return [(labelled(one), one.name) for one in self._variables.values() if one.name in measured]
+        named = [(labelled(one), one.name) for one in self._variables.values() if one.name in measured]
+        never = [one for one in self._variables.values() if one.name not in measured]
+        return [*named, *((f"{labelled(one)}: {NONE} at first", one.name) for one in never)]
+
+    def _crossing(self) -> tuple[ipywidgets.Widget, ...]:
+        if self.threshold is None:
+            return ()
+        self._cross.description = f"Smallest change across {percent(self.threshold)}"
+        self._cross.layout.width = "auto"
+        return self._cross, self.told
 
     def _listen(self) -> None:
         self._which.observe(self._turn, names="value")
@@ -74,6 +101,8 @@ class WhatIfPanel(ipywidgets.VBox):
         self._slide.observe(self._slid, names="value")
         self._type.observe(self._typed, names="value")
         self._leave.on_click(self._left_out)
+        self._add.on_click(self._added)
+        self._cross.on_click(self._crossed)
         self._reset.on_click(self._again)
 
     @property
@@ -94,6 +123,24 @@ class WhatIfPanel(ipywidgets.VBox):
     def value(self, amount: float) -> None:
         self._type.value = amount
 
+    @property
+    def new_hour(self) -> float:
+        """The hour at which a measurement would be added."""
+        return float(self._new_hour.value)
+
+    @new_hour.setter
+    def new_hour(self, hour: float) -> None:
+        self._new_hour.value = hour
+
+    @property
+    def new_value(self) -> float:
+        """The value that would be added, in the variable's own unit."""
+        return float(self._new_value.value)
+
+    @new_value.setter
+    def new_value(self, amount: float) -> None:
+        self._new_value.value = amount
+
     @traitlets.observe("variable")
     def _set(self, change: dict[str, Any]) -> None:
         if self._which.value != change["new"]:
@@ -105,15 +152,10 @@ class WhatIfPanel(ipywidgets.VBox):
             return
         self.variable = self._which.value
         self._list(last=True)
+        self._new_value.value = self._type.value
 
     def _list(self, *, last: bool) -> None:
-        variable = self._variables[self.variable]
-        rows = self.now.measurements.query("variable == @variable.name").sort_values("hours")
-        named = [
-            (f"{number(hour)} h: {value(variable, amount)}", float(hour))
-            for hour, amount in zip(rows["hours"], rows["value"], strict=True)
-        ]
-        kept = self._hour.value
+        named, kept = self._measured(), self._hour.value
         hours = [hour for _, hour in named]
         self._quiet = True
         self._hour.options = named or [(NONE, None)]
@@ -175,19 +217,45 @@ class WhatIfPanel(ipywidgets.VBox):
 
     def _rename(self) -> None:
         """Name the measurements by their present values, the chosen one still chosen."""
-        kept, variable = self._hour.value, self._variables[self.variable]
+        kept = self._hour.value
+        self._hour.options = self._measured()
+        self._hour.value = kept
+
+    def _measured(self) -> list[tuple[str, float]]:
+        """The measurements of the variable as they are now, by hour and value; and their hours."""
+        variable = self._variables[self.variable]
         rows = self.now.measurements.query("variable == @variable.name").sort_values("hours")
-        self._hour.options = [
+        return [
             (f"{number(hour)} h: {value(variable, amount)}", float(hour))
             for hour, amount in zip(rows["hours"], rows["value"], strict=True)
         ]
-        self._hour.value = kept
 
     def _left_out(self, _: object) -> None:
         if self.hour is not None:
             hour = self.hour
             self._take(lambda: self.player.delete(hours=hour, variable=self.variable))
             self._list(last=False)
+
+    def _added(self, _: object) -> None:
+        """Add the new measurement; where it was not refused, it is the one chosen."""
+        before, hour = self.now, self.new_hour
+        self._take(lambda: self.player.add(hours=hour, variable=self.variable, value=self.new_value))
+        if self.now is not before:
+            self._list(last=False)
+            self.hour = min((at for _, at in self._measured()), key=lambda at: abs(at - hour))
+
+    def _crossed(self, _: object) -> None:
+        """Say the smallest change with which the risk crosses the threshold; the stay stays as it is."""
+        if self.threshold is None:
+            return
+        self._cross.disabled = True
+        try:
+            change = self.player.smallest_change(self.threshold)
+            self.told.value = spoken(*(said(one) for one in crossing(change, self.now)))
+        except ClinicalGRUError as error:
+            self.told.value = spoken(said(str(error), kind="cg-warn"))
+        finally:
+            self._cross.disabled = False
 
     def _again(self, _: object) -> None:
         self._take(self.player.reset)
@@ -197,7 +265,7 @@ class WhatIfPanel(ipywidgets.VBox):
         self.taken(lambda: self._keep(change()))
 
     def _keep(self, explanation: Explanation) -> Explanation:
-        self.now = explanation
+        self.now, self.told.value = explanation, ""  # what was told is of the stay as it was
         return explanation
 
 

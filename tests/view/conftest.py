@@ -11,7 +11,9 @@ import pytest
 
 from clinicalgru.data.variables import Variable
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
+from clinicalgru.explain.faithfulness import Faithfulness
 
+METHODS = ("contributions", "attention", "random order")
 Said = Callable[[str], str]
 PAYLOADS = (
     "<script>alert(1)</script>", "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>",
@@ -76,9 +78,10 @@ def make_explanation(said: Said = str) -> SimpleNamespace:
     described = [(said("age"), 74.0, 0.31), (said("icu_type"), 2.0, -0.22), (said("height"), np.nan, 0.0)]
     return SimpleNamespace(
         stay_label=said("stay"), variables=(*series, *static), risk=float(course[-1]), baseline=0.081,
-        measurements=make_measurements(said), completeness_gap=0.0004,
+        measurements=make_measurements(said), completeness_gap=0.0004, members=16,
+        half_life={said(name): 8.0 + place for place, name in enumerate(SERIES)},
         static=pd.DataFrame(described, columns=["name", "value", "contribution"]),
-        course=pd.DataFrame({"hours": hours, "risk": course}),
+        course=pd.DataFrame({"hours": hours, "risk": course, "low": 0.8 * course, "high": 1 - 0.9 * (1 - course)}),
         attention=pd.DataFrame({"hours": hours, "weight": weight / weight.sum()}),
         model={
             said("trained_on"): said("ward"), "task": said("in_hospital_mortality"), "hash": said("sha256:3f2a"),
@@ -98,6 +101,14 @@ def make_evaluation(said: Said = str) -> Evaluation:
     return evaluate(outcome, risks[0], patients=patients, rivals=rivals, name=said(names[0]), resamples=60)
 
 
+def make_faithfulness(said: Said = str, *, stays: int | None = 400, beats: float = 0.985) -> Faithfulness:
+    numbers = {"deletion": [1.44, 0.3, 0.2], "insertion": [1.2, 0.4, 0.2], "comprehensiveness": [0.11, 0.03, 0.02]}
+    ends = {"deletion_low": [1.4, 0.2, 0.1], "deletion_high": [1.5, 0.4, 0.3], "sufficiency": [0.01, 0.05, 0.06]}
+    beaten = {"beats_random": [beats, 0.62, np.nan], "beats_attention": [0.9, np.nan, 0.38]}
+    table = pd.DataFrame({"method": [said(name) for name in METHODS], **numbers, **ends, **beaten})
+    return Faithfulness(table, stays, stays, largest_gap=0.0004, random_weights=0.031)
+
+
 def make_around(said: Said = str) -> dict[str, object]:
     """What else an evaluation page is given."""
     counted = pd.DataFrame(
@@ -112,6 +123,7 @@ def make_around(said: Said = str) -> dict[str, object]:
         ),
         "provenance": {said("data"): said("PhysioNet 2012, set a"), "seed": said("0"), "simulated": "yes"},
         "title": said("GRU against boosted trees"),
+        "faithfulness": make_faithfulness(said),
     }
 
 

@@ -14,6 +14,8 @@ import pytest
 from clinicalgru.evaluate.evaluation import evaluate
 from clinicalgru.view.evaluation_page import evaluation_page
 
+from .conftest import make_faithfulness
+
 
 def judged(stays: int, events: int, seed: int = 0):
     random = np.random.default_rng(seed)
@@ -83,6 +85,33 @@ def test_no_two_points_of_a_curve_lie_a_few_patients_apart(tmp_path, stays, even
         assert held.sum() == events
         for cells in (held, np.array(groups) - held):
             assert ((cells == 0) | (cells >= 11)).all()
+
+
+def faithful_words(tmp_path, found, **asked):
+    page = evaluation_page(judged(400, 60), tmp_path / "p.html", faithfulness=found, **asked)
+    said = words(page.read_text(encoding="utf-8"))
+    return said[said.index("Are the explanations true to the model?") :]
+
+
+def test_the_faithfulness_table_stands_on_the_page_with_what_is_said_of_it(tmp_path):
+    said = faithful_words(tmp_path, make_faithfulness(beats=0.9))
+    assert "contributions +1.440 (+1.400 to +1.500) +1.200 +0.110 +0.010 90.0% 90.0%" in said
+    assert "Stays: 400 of 400 patients" in said
+    assert "Rank correlation with random weights: +0.031" in said
+    plain = evaluation_page(judged(400, 60), tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "Are the explanations true" not in plain
+
+
+def test_a_share_of_few_stays_is_a_bound_and_counts_a_few_apart_are_withheld(tmp_path):
+    said = faithful_words(tmp_path, make_faithfulness(beats=394 / 400))
+    assert "over 97%" in said
+    assert "98.5%" not in said
+    assert "Stays: withheld of withheld patients" in faithful_words(tmp_path, make_faithfulness(stays=395))
+    hidden = faithful_words(tmp_path, make_faithfulness(stays=None))
+    assert "withheld withheld" in hidden
+    assert "98.5%" not in hidden
+    for asked in ({"smallest_cell": 0}, {"provenance": {"simulated": "yes"}}):
+        assert "98.5%" in faithful_words(tmp_path, make_faithfulness(stays=395, beats=0.985), **asked)
 
 
 def test_few_events_show_no_curve_no_count_and_no_share(tmp_path):

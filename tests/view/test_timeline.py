@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from clinicalgru.data.variables import Variable
-from clinicalgru.view.timeline import by_weight, carried, patient
+from clinicalgru.view.patient_page import timeline_words
+from clinicalgru.view.story import agreement
+from clinicalgru.view.thin import thinned
+from clinicalgru.view.timeline import by_weight, carried, patient, renew
 
 COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]
 
@@ -20,7 +24,7 @@ def sparse() -> SimpleNamespace:
     measurements = pd.DataFrame([(h, "lactate", v, c, 0, 0, c) for h, v, c in rows], columns=COLUMNS)
     lactate = Variable("lactate", "Lactate", "numeric", "mmol/L", reference=(0.5, 2.0))
     return SimpleNamespace(
-        variables=(lactate,), measurements=measurements, baseline=0.1,
+        variables=(lactate,), measurements=measurements, baseline=0.1, half_life={}, members=16,
         course=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.3]}),
     )  # fmt: skip
 
@@ -47,7 +51,9 @@ def test_threshold_comparison_band_and_cursor_are_drawn_where_given(sparse):
     drawn = patient(sparse, threshold=0.25, before=before, cursor=7.0)
     names = {t.name: t for t in drawn.data}
     assert list(names["as it was"].y) == [0.1, 0.6]
-    assert list(names["how sure"].y) == [0.4, 0.4, 0.05, 0.05]
+    band = names["range of the network's 16 members"]
+    assert list(band.x) == [0, 24, 24, 24, 24, 0]
+    assert list(band.y) == [0.4, 0.4, 0.4, 0.05, 0.05, 0.05]
     assert drawn.layout.shapes[-1].x0 == 7.0
     assert any(shape.y0 == shape.y1 == 0.25 for shape in drawn.layout.shapes)
     assert len(drawn.data) == len(plain.data) + 2
@@ -85,3 +91,56 @@ def test_a_stay_without_any_measurement_shows_its_risk(sparse):
     sparse.measurements = sparse.measurements.iloc[:0]
     figure = patient(sparse)
     assert [list(t.y) for t in figure.data if t.name == "predicted risk"] == [[0.1, 0.3]]
+
+
+def fading(figure):
+    """Hours and strengths of the carried lactate."""
+    trace = next(t for t in figure.data if t.yaxis == "y2")
+    return dict(zip(trace.x, trace.marker.opacity, strict=True))
+
+
+def test_a_carried_value_fades_as_the_network_carries_it_unless_told_otherwise(sparse):
+    six = fading(patient(sparse))
+    sparse.half_life = {"lactate": 12.0}
+    assert fading(patient(sparse))[10.0] == pytest.approx(0.9 * 0.5 ** (7 / 12), abs=1e-3)
+    assert fading(patient(sparse, half_life={}))[10.0] == six[10.0] == pytest.approx(0.9 * 0.5 ** (7 / 6), abs=1e-3)
+    sparse.half_life = {"lactate": 0.0}
+    assert fading(patient(sparse)) == {}
+
+
+def test_the_words_under_the_picture_say_how_values_fade_and_what_the_band_is(sparse):
+    assert "half as strong after 6 hours, until" in timeline_words(sparse)
+    assert "members" not in timeline_words(sparse) + agreement(sparse)
+    sparse.half_life = {"lactate": 12.5}
+    sparse.course = sparse.course.assign(low=0.05, high=0.4)
+    assert "as the network lets it fade: half as strong after 12.5 hours" in timeline_words(sparse)
+    assert "5th to the 95th percentile of the network's 16 members" in timeline_words(sparse)
+    assert "16 members put it between 5.0 % and 40 %" in agreement(sparse)
+    assert "not a confidence interval" in agreement(sparse)
+
+
+def test_the_band_follows_another_explanation(sparse):
+    sparse.course = sparse.course.assign(low=0.05, high=0.4)
+    figure = patient(sparse)
+    sparse.course = sparse.course.assign(low=0.1, high=0.6)
+    renew(figure, sparse, variables=["lactate"], half_life={})
+    assert list(figure.data[0].y) == [0.6, 0.6, 0.6, 0.1, 0.1, 0.1]
+
+
+def test_thinned_rows_keep_both_ends_and_the_extremes_of_each_stretch():
+    values = np.random.default_rng(0).normal(size=10_000)
+    rows = pd.DataFrame({"y": values})
+    few = thinned(rows, "y", most=400)
+    assert len(few) <= 402
+    assert few.index.is_monotonic_increasing
+    assert {0, 9_999, values.argmin(), values.argmax()} <= set(few.index)
+    stretches = values.reshape(200, 50)
+    assert set(stretches.min(axis=1)) | set(stretches.max(axis=1)) <= set(few["y"])
+    assert len(thinned(rows[:400], "y", most=400)) == 400
+
+
+def test_what_is_not_drawn_is_said_and_all_of_it_counts(sparse):
+    hours = np.arange(3000) / 100
+    sparse.measurements = pd.DataFrame({"hours": hours, "variable": "lactate", "value": hours % 3, "contribution": 1.0})
+    notes = [note.text for note in patient(sparse).layout.annotations]
+    assert any(note.startswith("effect +3000.000 log-odds; 1,00") and "of 3,000 drawn" in note for note in notes)

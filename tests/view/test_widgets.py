@@ -12,6 +12,7 @@ import pytest
 import clinicalgru as cg
 from clinicalgru.data.variables import Variable
 from clinicalgru.errors import ArgumentError
+from clinicalgru.explain.change import Change
 from clinicalgru.explain.result import Explanation
 from clinicalgru.view import report
 from clinicalgru.view.frame import live, refresh
@@ -74,6 +75,24 @@ class Player:
         keep = ~((self.now.measurements["variable"] == variable) & (self.now.measurements["hours"] == hours))
         self.now = replace(self.now, measurements=self.now.measurements[keep], risk=0.1)
         return self.now
+
+    def add(self, *, hours, variable, value):
+        rows = self.now.measurements
+        if ((rows["variable"] == variable) & (rows["hours"] == hours)).any():
+            raise ArgumentError(f"an hour without {variable}", "one where it was measured", "Use change or delete.")
+        row = pd.DataFrame([(hours, variable, value, 0.3, 0.0, 0.0, 0.3)], columns=COLUMNS)
+        self.now = replace(self.now, measurements=pd.concat([rows, row]).sort_values("hours"), risk=0.4)
+        return self.now
+
+    def smallest_change(self, target_risk):
+        shifts = [("lactate", -1.2, "mmol/L", 3.0, 1.1), ("gcs", 0.4, "1", 11.0, 13.0)]
+        shifts = [(self.said(name), *others) for name, *others in shifts]
+        names = ["variable", "shift", "unit", "mean_before", "mean_after"]
+        changed = 0.9 * target_risk if self.now.risk >= target_risk else self.now.risk
+        return Change(
+            found=changed < target_risk <= self.now.risk, target=target_risk, risk=self.now.risk, changed_risk=changed,
+            size=1.6, shifts=pd.DataFrame(shifts, columns=names), measurements=pd.DataFrame(),
+        )  # fmt: skip
 
     def reset(self):
         self.now = self.explanation
@@ -178,6 +197,94 @@ def test_what_is_refused_is_said_and_changes_nothing(view):
     view.panel.value = 5.0
     assert view.notice.value == ""
     assert view.changed
+
+
+def test_a_measurement_is_added_at_an_hour_where_there_is_none_and_can_then_be_changed(view):
+    view.panel.variable = "lactate"
+    assert (view.panel.new_hour, view.panel.new_value) == (24.0, 4.2)
+    view.panel.new_hour, view.panel.new_value = 18.5, 7.0
+    assert not view.changed
+    view.panel._add.click()
+    assert view.explanation.risk == 0.4
+    assert (view.panel.hour, view.panel.value) == (18.5, 7.0)
+    assert [hour for _, hour in view.panel._hour.options] == [2.0, 15.0, 18.5]
+    points = [trace for trace in view.figure.data if trace.hovertext and "Lactate 7 mmol/L" in str(trace.hovertext)]
+    assert list(points[0].x) == [2.0, 15.0, 18.5]
+    view.panel._reset.click()
+    assert [hour for _, hour in view.panel._hour.options] == [2.0, 15.0]
+    assert not view.changed
+
+
+def test_an_hour_with_a_measurement_takes_no_other_and_says_so(view):
+    view.panel.variable = "lactate"
+    view.panel.new_hour = 2.0
+    view.panel._add.click()
+    assert "an hour without lactate" in view.notice.value
+    assert not view.changed
+    assert view.panel.hour == 15.0
+
+
+def test_a_variable_that_was_never_measured_can_be_added():
+    player = Player()
+    player.modifiable = list(player.explanation.variables)
+    view = cg.PatientView(player.explanation, what_if=player)
+    assert view.panel._which.options[-1] == ("INR: not measured at first", "inr")
+    view.panel.variable = "inr"
+    assert view.panel.hour is None
+    assert view.panel._leave.disabled
+    view.panel.new_hour, view.panel.new_value = 5.0, 2.5
+    view.panel._add.click()
+    assert (view.panel.hour, view.panel.value) == (5.0, 2.5)
+    assert not view.panel._leave.disabled
+
+
+def test_the_smallest_change_is_told_and_changes_nothing(view):
+    view.panel._cross.click()
+    assert view.panel._cross.description == "Smallest change across 25 %"
+    told = view.panel.told.value
+    assert "takes the risk from 30 % to 22 %, below 25 %" in told
+    assert "Lactate from 3 mmol/L to 1.1 mmol/L; GCS from 11 to 13." in told
+    assert "not what would help the patient" in told
+    assert not view.changed
+    view.panel.variable = "lactate"
+    view.panel.value = 5.0
+    assert view.panel.told.value == ""
+
+
+def test_where_no_change_crosses_the_threshold_that_is_told(view):
+    view.panel.threshold = 0.9
+    view.panel._cross.click()
+    assert "No plausible change of what was measured takes the risk from 30 % above 90 %" in view.panel.told.value
+
+
+def test_what_the_search_refuses_is_said_in_its_place_and_the_button_works_again(view, monkeypatch):
+    def refuse(target_risk):
+        raise ArgumentError("a model that gives a risk", "one that gives a number", "Try changes by hand.")
+
+    monkeypatch.setattr(view.panel.player, "smallest_change", refuse)
+    view.panel._cross.click()
+    assert "Expected a model that gives a risk" in view.panel.told.value
+    assert not view.panel._cross.disabled
+
+
+def test_without_a_threshold_there_is_nothing_to_cross():
+    player = Player()
+    panel = cg.PatientView(player.explanation, what_if=player).panel
+    assert panel._cross not in panel.children
+
+
+def test_a_real_stay_is_added_to_and_its_smallest_change_is_the_one_of_the_what_if(fitted, test_stays):
+    played = cg.what_if(fitted, test_stays[[2]])
+    view = cg.PatientView(played.explanation, what_if=played, threshold=0.6 * played.explanation.risk)
+    band, risk = drawn(view, "range of the network's 4 members").y, played.explanation.risk
+    assert min(band) < risk < max(band)
+    view.panel.variable, view.panel.new_hour, view.panel.new_value = "lactate", 30.25, 9.0
+    view.panel._add.click()
+    assert view.explanation is played.current is not played.explanation
+    assert drawn(view, "range of the network's 4 members").y != band
+    view.panel._cross.click()
+    assert played.smallest_change(view.panel.threshold).shifts["variable"].notna().all()
+    assert "risk from" in view.panel.told.value
 
 
 def test_a_variable_that_is_played_with_comes_into_the_picture():
@@ -354,7 +461,9 @@ def counted(html: str):
 @pytest.fixture(scope="module")
 def clean():
     player = Player()
-    return counted(markup_of(cg.PatientView(player.explanation, what_if=player, threshold=0.25)))
+    view = cg.PatientView(player.explanation, what_if=player, threshold=0.25)
+    view.panel._cross.click()
+    return counted(markup_of(view))
 
 
 def test_there_are_sixty_payloads():
@@ -366,6 +475,7 @@ def test_no_word_from_the_data_becomes_an_element_of_a_widget(payload, clean, tm
     said = lambda word: f"{word}{payload}"  # noqa: E731
     player = Player(said)
     view = cg.PatientView(player.explanation, what_if=player, threshold=0.25)
+    view.panel._cross.click()
     assert counted(markup_of(view)) == clean
     texts = [view.figure.layout.to_plotly_json(), [trace.to_plotly_json() for trace in view.figure.data]]
     assert not re.search(r"<(?!b>|/b>|br>)", str(texts))

@@ -1,0 +1,58 @@
+"""The course of a risk: how far the members disagree, and how fast the network lets a value fade."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import clinicalgru as cg
+
+
+def members_risks(fitted, stay):
+    """(member,) each member's risk of the stay, calibrated by hand."""
+    network = fitted.network_.eval()
+    with torch.no_grad():
+        logit = network(network.batch(stay))[:, 0, 0].double().numpy()
+    return 1 / (1 + np.exp(-(fitted.calibrator_.slope * logit + fitted.calibrator_.intercept)))
+
+
+def test_the_band_goes_from_the_5th_to_the_95th_percentile_of_the_members_calibrated_risks(fitted, test_stays):
+    why = cg.explain(fitted, test_stays[[2]])
+    assert why.members == fitted.members
+    for row in (why.course.iloc[10], why.course.iloc[-1]):
+        risks = members_risks(fitted, test_stays[[2]].until(np.array([row["hours"]])))
+        assert [row["low"], row["high"]] == pytest.approx(np.percentile(risks, [5, 95]), abs=1e-6)
+    assert (why.course["low"] < why.course["high"]).all()
+
+
+def test_one_member_has_no_band(parts, test_stays):
+    small = {"hidden_size": 4, "readout_size": 4, "members": 1, "epochs": 1}
+    alone = cg.explain(cg.GRUClassifier(**small).fit(parts[0][:60], parts[1], progress=False), test_stays[[0]])
+    assert alone.members == 1
+    assert list(alone.course) == ["hours", "risk"]
+
+
+def test_a_network_that_reads_backwards_has_the_band_of_each_prefix(parts, test_stays):
+    small = {"hidden_size": 4, "readout_size": 4, "members": 3, "epochs": 1, "bidirectional": True}
+    model = cg.GRUClassifier(**small).fit(parts[0][:60], parts[1], progress=False).calibrate(parts[2])
+    row = cg.explain(model, test_stays[[2]]).course.iloc[7]
+    risks = members_risks(model, test_stays[[2]].until(np.array([row["hours"]])))
+    assert [row["low"], row["high"]] == pytest.approx(np.percentile(risks, [5, 95]), abs=1e-6)
+
+
+def test_after_its_half_life_the_network_carries_half_of_a_value(fitted, test_stays):
+    half_life = cg.explain(fitted, test_stays[[0]]).half_life
+    assert list(half_life) == [variable.name for variable in fitted.variables_]
+    with torch.no_grad():
+        kept = fitted.network_.encoder.steps.value_decay(torch.tensor([list(half_life.values())], dtype=torch.float32))
+    np.testing.assert_allclose(kept.numpy(), 0.5, atol=1e-5)
+
+
+def test_a_value_that_is_forgotten_at_once_has_a_half_life_of_0(fitted, test_stays):
+    model = copy.deepcopy(fitted)
+    with torch.no_grad():
+        model.network_.encoder.steps.value_decay.bias[0] = 5.0
+    assert next(iter(cg.explain(model, test_stays[[0]]).half_life.values())) == 0.0
