@@ -43,6 +43,7 @@ def test_each_check_can_be_planted():
     assert len(checks) >= 30
 
 
+@pytest.mark.slow
 def test_planted_defects_are_found(wards):
     missed, total = recall(wards, 6)
     assert total == 24
@@ -56,6 +57,7 @@ def test_of_200_planted_defects_98_of_100_are_found(wards):
     assert len(missed) <= 0.02 * total, missed
 
 
+@pytest.mark.slow
 def test_clean_wards_raise_hardly_any_false_alarm():
     alarms = checks = 0
     for seed in range(100, 106):

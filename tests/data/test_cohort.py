@@ -186,6 +186,7 @@ def test_every_task_comes_back_from_its_fields(tmp_path):
         assert cg.Task.from_dict(task.to_dict()) == task
 
 
+@pytest.mark.slow
 def test_physionet_2012_flow_is_as_published(real_data):
     folder = real_data / "physionet2012"
     events = cg.read_events(folder / "set-a.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-a.txt")

@@ -12,17 +12,20 @@ from clinicalgru.model import training
 from clinicalgru.model.heads import Binary
 from clinicalgru.model.training import bucketed
 
-SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 4, "patience": 9}
+SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 4, "patience": 9, "distillation": 0.0}
 
 
 def weights(model):
     return {name: tensor.numpy() for name, tensor in model.network_.state_dict().items()}
 
 
-@pytest.mark.parametrize("stopped_after", [1, 3])
-def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(parts, tmp_path, monkeypatch, stopped_after):
+@pytest.mark.parametrize(("stopped_after", "distillation"), [(1, 0.0), pytest.param(3, 0.7, marks=pytest.mark.slow)])
+def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(
+    parts, tmp_path, monkeypatch, stopped_after, distillation
+):
     train, tune, _, _ = parts
-    whole = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
+    arguments = SMALL | {"distillation": distillation}
+    whole = cg.GRUClassifier(**arguments).fit(train, tune, progress=False)
     file = tmp_path / "run" / "checkpoint.safetensors"
     epoch = training._epoch
 
@@ -33,9 +36,9 @@ def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(parts,
 
     monkeypatch.setattr(training, "_epoch", interrupted)
     with pytest.warns(UserWarning, match="Stopped by hand"):
-        cg.GRUClassifier(**SMALL).fit(train, tune, progress=False, checkpoint=file)
+        cg.GRUClassifier(**arguments).fit(train, tune, progress=False, checkpoint=file)
     monkeypatch.setattr(training, "_epoch", epoch)
-    resumed = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False, resume=file)
+    resumed = cg.GRUClassifier(**arguments).fit(train, tune, progress=False, resume=file)
     assert resumed.history_ == whole.history_
     for name, tensor in weights(whole).items():
         np.testing.assert_array_equal(weights(resumed)[name], tensor, err_msg=name)
