@@ -50,7 +50,7 @@ def padded(stays: cg.Sequences, steps: int = 49) -> torch.Tensor:
     observed = ~np.isnan(values)
     seen = np.maximum.accumulate(np.where(observed, np.arange(steps)[None, :, None], 0), axis=1)
     values = np.take_along_axis(values, seen, axis=1)
-    values = (values - np.nanmean(values, axis=(0, 1))) / np.nanstd(values, axis=(0, 1))
+    values = (values - np.nanmean(values, axis=(0, 1))) / np.nanstd(values, axis=(0, 1)).clip(1e-6)
     return torch.from_numpy(np.concatenate([np.nan_to_num(values), observed], axis=2, dtype=np.float32))
 
 
