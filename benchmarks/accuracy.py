@@ -27,7 +27,7 @@ import clinicalgru as cg
 from clinicalgru.evaluate.event1 import event1, threshold_for_event1
 from clinicalgru.evaluate.utility import best_threshold, normalised_utility
 from clinicalgru.model.baseline import features
-from clinicalgru.model.folds import patient_folds
+from clinicalgru.model.folds import cross_fitted, patient_folds
 from clinicalgru.model.step_trees import StepTrees
 
 Learned = tuple[np.ndarray, np.ndarray | None]  # risks of the judged stays, and out of fold of the learned ones
@@ -55,10 +55,8 @@ def by_light_trees(learn: cg.Sequences, judge: cg.Sequences) -> Learned:
 
 def by_summaries(kind: str) -> Callable[[cg.Sequences, cg.Sequences], Learned]:
     def learned(learn: cg.Sequences, judge: cg.Sequences) -> Learned:
-        fold, out = patient_folds(learn.patient, learn.outcome, folds=FOLDS, seed=0), np.empty(len(learn))
-        for number in range(FOLDS):
-            one = cg.SummaryBaseline(kind).fit(learn[fold != number])
-            out[fold == number] = one.predict_proba(learn[fold == number])[:, 1]
+        fold = patient_folds(learn.patient, learn.outcome, folds=FOLDS, seed=0)
+        out = cross_fitted([cg.SummaryBaseline(kind) for _ in range(FOLDS)], learn, fold)
         return cg.SummaryBaseline(kind).fit(learn).predict_proba(judge)[:, 1], out
 
     return learned

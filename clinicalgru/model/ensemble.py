@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
-from clinicalgru.data.sequences import Sequences, ranges
+from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.task import Task
 from clinicalgru.data.variables import Variable
 from clinicalgru.errors import ArgumentError
@@ -19,7 +19,7 @@ from clinicalgru.evaluate.logistic import inside
 from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.estimators import GRUClassifier
 from clinicalgru.model.fingerprint import fingerprint
-from clinicalgru.model.folds import patient_folds
+from clinicalgru.model.folds import patient_folds, points_of
 from clinicalgru.model.progress import Watcher
 from clinicalgru.model.timed import GRUEarlyWarning, hourly, hourly_threshold
 
@@ -166,12 +166,3 @@ def mean_in_logs(risks: list[np.ndarray]) -> np.ndarray:
     mean = np.mean([np.log(inside(np.asarray(risk, dtype=np.float64))) for risk in risks], axis=0)
     share = np.exp(mean - mean.max(axis=-1, keepdims=True))
     return np.asarray(share / share.sum(axis=-1, keepdims=True))
-
-
-def points_of(steps: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Positions of the steps of the stays at `index` among the steps of all stays.
-
-    >>> points_of(np.array([2, 1, 3]), np.array([2, 0]))
-    array([3, 4, 5, 0, 1])
-    """
-    return ranges(np.concatenate([[0], np.cumsum(steps)]), index)[0]

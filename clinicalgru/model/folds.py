@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Protocol
+
 import numpy as np
 import pandas as pd
 
+from clinicalgru.data.sequences import Sequences, ranges
 from clinicalgru.errors import ArgumentError
+
+
+class Learner(Protocol):
+    """What learns from stays and gives (stay, 2) or (step, 2) probabilities."""
+
+    def fit(self, stays: Sequences) -> Any:
+        """Learn from the stays."""
+
+    def predict_proba(self, stays: Sequences) -> np.ndarray:
+        """Probability of no and of the outcome."""
+
+
+def cross_fitted(learners: Sequence[Learner], stays: Sequences, fold: np.ndarray) -> np.ndarray:
+    """(stay,) risks, or (step,) of an early warning, each by the learner that had not learned from the patient.
+
+    learners  one for each fold; fitted here, each to all other folds
+    fold      (stay,) from `patient_folds`
+    """
+    by_step = stays.task.every_step
+    risk = np.empty(int(stays.steps.sum()) if by_step else len(stays))
+    for number, one in enumerate(learners):
+        one.fit(stays[fold != number])
+        held = np.flatnonzero(fold == number)
+        risk[points_of(stays.steps, held) if by_step else held] = one.predict_proba(stays[held])[:, 1]
+    return risk
 
 
 def patient_folds(patient: np.ndarray, outcome: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
@@ -28,3 +57,12 @@ def patient_folds(patient: np.ndarray, outcome: np.ndarray, *, folds: int, seed:
     fold = np.empty(len(patients), dtype=np.int64)
     fold[order] = np.arange(len(patients)) % folds
     return fold[number]
+
+
+def points_of(steps: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Positions of the steps of the stays at `index` among the steps of all stays.
+
+    >>> points_of(np.array([2, 1, 3]), np.array([2, 0]))
+    array([3, 4, 5, 0, 1])
+    """
+    return ranges(np.concatenate([[0], np.cumsum(steps)]), index)[0]

@@ -14,8 +14,9 @@ from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.model.baseline import RIVALS, SummaryBaseline
 from clinicalgru.model.early_warning import EarlyWarning
-from clinicalgru.model.ensemble import GRUEnsemble, mean_in_logs, points_of
+from clinicalgru.model.ensemble import GRUEnsemble, mean_in_logs
 from clinicalgru.model.fingerprint import fingerprint
+from clinicalgru.model.folds import cross_fitted
 from clinicalgru.model.progress import Watcher
 from clinicalgru.model.step_trees import StepTrees
 from clinicalgru.model.timed import hourly, hourly_threshold
@@ -56,7 +57,9 @@ class Hybrid(ClassifierMixin, BaseEstimator):
         self.task_, self.trained_on_ = stays.task, fingerprint(stays)
         by_step = stays.task.every_step
         for kind in [kind for kind in self.rivals if not by_step or kind == RIVALS[1]]:
-            self.rivals_[kind], risk = _cross_fitted(kind, stays, ensemble.fold_)
+            members = [_rival(kind, stays, seed=number) for number in range(ensemble.members)]
+            risk = cross_fitted(members, stays, ensemble.fold_)
+            self.rivals_[kind] = members
             columns.append(logit(risk))
         odds = np.stack(columns, axis=1)
         outcome = EarlyWarning.learn(stays).step_labels(stays) if by_step else stays.outcome
@@ -93,17 +96,8 @@ class Hybrid(ClassifierMixin, BaseEstimator):
         return hourly(stays, self.predict_proba(stays)[:, 1])
 
 
-def _cross_fitted(kind: str, stays: Sequences, fold: np.ndarray) -> tuple[list[Rival], np.ndarray]:
-    """A rival for each fold, which it has not learned from, and the (point,) risks there."""
-    by_step = stays.task.every_step
-    members, risk = list[Rival](), np.empty(int(stays.steps.sum()) if by_step else len(stays))
-    for number in range(int(fold.max()) + 1):
-        one: Rival = StepTrees(seed=number) if by_step else SummaryBaseline(kind, seed=number)
-        one.fit(stays[fold != number])
-        held = np.flatnonzero(fold == number)
-        risk[points_of(stays.steps, held) if by_step else held] = one.predict_proba(stays[held])[:, 1]
-        members.append(one)
-    return members, risk
+def _rival(kind: str, stays: Sequences, *, seed: int) -> Rival:
+    return StepTrees(seed=seed) if stays.task.every_step else SummaryBaseline(kind, seed=seed)
 
 
 def _stack() -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
 import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.model.baseline import SummaryBaseline
 from clinicalgru.model.batch import Batch
-from clinicalgru.model.folds import patient_folds
+from clinicalgru.model.folds import cross_fitted, patient_folds
 
 FOLDS = 5
 RAREST = 20  # outcomes and stays without, at least: from fewer, trees learn nothing worth passing on
@@ -43,11 +42,10 @@ class Teacher:
         """A teacher from these stays with outcomes of 0 and 1; none where either is too rare."""
         if min((stays.outcome == 0).sum(), (stays.outcome == 1).sum()) < RAREST:
             return None
-        fold, risk = patient_folds(stays.patient, stays.outcome, folds=FOLDS, seed=seed), np.empty(len(stays))
+        fold = patient_folds(stays.patient, stays.outcome, folds=FOLDS, seed=seed)
+        trees = [SummaryBaseline("boosted trees", seed=seed) for _ in range(FOLDS)]
         with threadpool_limits(1):  # several threads wait for each other where another process holds a core
-            for number in range(FOLDS):
-                trees = SummaryBaseline("boosted trees", seed=seed).fit(stays[fold != number])
-                risk[fold == number] = trees.predict_proba(stays[fold == number])[:, 1]
+            risk = cross_fitted(trees, stays, fold)
         return cls(pd.Index(stays.stay.astype(str)), torch.from_numpy(risk).float())
 
     def loss(self, logits: Tensor, stays: Sequences, batch: Batch) -> Tensor:
