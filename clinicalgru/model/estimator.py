@@ -27,7 +27,7 @@ from clinicalgru.model.fingerprint import fingerprint
 from clinicalgru.model.forecast import Forecast
 from clinicalgru.model.heads import Head
 from clinicalgru.model.network import ClinicalGRU, static_levels
-from clinicalgru.model.progress import Watcher
+from clinicalgru.model.progress import Watcher, announce
 from clinicalgru.model.shape import OPTIONS, Shape, check_shape
 from clinicalgru.model.shown import estimator_html
 from clinicalgru.model.teacher import Teacher
@@ -167,9 +167,7 @@ class GRUEstimator(BaseEstimator):
             further = Auxiliary.learn(auxiliary, stays) if auxiliary is not None else None
             self.network_ = self._network(stays, further)
             forecast = Forecast(self.network_.scales.value) if self.forecast_weight else None
-            teacher = (
-                Teacher.learn(stays, seed=self.seed) if self.distillation and stays.task.kind == "binary" else None
-            )
+            teacher = self._teacher(stays, progress)
             beside = Beside(further, self.auxiliary_weight, forecast, self.forecast_weight, teacher, self.distillation)
             self.history_ = train(
                 self.network_,
@@ -183,6 +181,12 @@ class GRUEstimator(BaseEstimator):
                 resume=Path(resume) if resume is not None else None,
             )
         return self
+
+    def _teacher(self, stays: Sequences, progress: bool | Watcher) -> Teacher | None:
+        if not self.distillation or stays.task.kind != "binary":
+            return None
+        announce("boosted trees, the network's teacher, learn first", shown=progress)
+        return Teacher.learn(stays, seed=self.seed)
 
     def _repr_html_(self) -> str:
         return estimator_html(type(self).__name__, self.get_params(), vars(self))

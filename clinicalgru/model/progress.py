@@ -22,6 +22,12 @@ class Watcher(Protocol):
         """An epoch is done, with these losses; `best` is the best so far."""
 
 
+def announce(said: str, *, shown: bool | Watcher) -> None:
+    """A line on standard error about what comes before the first epoch and takes a while; a watcher is not told."""
+    if shown is True:
+        sys.stderr.write(f"{said}\n")
+
+
 class Progress:
     """Shows epochs as they pass, on standard error, or tells a watcher; nothing at all when not `shown`."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clinicalgru.markup import Html, table, tag
-from clinicalgru.view.plots import attention, contributions, measured, strongest
+from clinicalgru.view.plots import attention, contributions, strongest, valued
 from clinicalgru.view.report import figure, page, section, tiles, write
 from clinicalgru.view.story import agreement
 from clinicalgru.view.timeline import HALF_LIFE, by_weight, has_band, known, last_hour, patient
@@ -97,7 +97,7 @@ def _summary(explanation: Explanation, outcome: str) -> Html:
 
 def _drivers(explanation: Explanation) -> str:
     said = [
-        f"{measured(explanation, row)} {'raised' if row.contribution > 0 else 'lowered'} it"
+        f"{valued(explanation, row)} at hour {number(row.hours)} {'raised' if row.contribution > 0 else 'lowered'} it"
         for row in records(strongest(explanation.measurements, 3))
     ]
     return f" What moved it most: {'; '.join(said)}." if said else " Nothing was measured in these hours."

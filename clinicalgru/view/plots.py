@@ -155,10 +155,14 @@ def strongest(measurements: pd.DataFrame, top: int) -> pd.DataFrame:
 
 
 def measured(explanation: Explanation, row: Any) -> str:
-    """A row of `measurements` in words: "Lactate 4.2 mmol/L, 31 h"; a variable not described goes by its name."""
+    """A row of `measurements` in words: "Lactate 4.2 mmol/L, 31 h"."""
+    return f"{valued(explanation, row)}, {number(row.hours)} h"
+
+
+def valued(explanation: Explanation, row: Any) -> str:
+    """The same without its hour; a variable not described goes by its name."""
     variable = known(explanation).get(row.variable)
-    said = f"{variable.label} {value(variable, row.value)}" if variable else f"{row.variable} {number(row.value)}"
-    return f"{said}, {number(row.hours)} h"
+    return f"{variable.label} {value(variable, row.value)}" if variable else f"{row.variable} {number(row.value)}"
 
 
 def _named(evaluation: Evaluation, model: str, metric: str) -> str:
