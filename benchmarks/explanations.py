@@ -20,15 +20,14 @@ from captum.attr import IntegratedGradients
 
 import clinicalgru as cg
 from clinicalgru.data.sequences import Sequences, ranges
-from clinicalgru.explain.asked import Asked, asked_of
 from clinicalgru.explain.contributions import contributions
 from clinicalgru.explain.copies import copied
 from clinicalgru.explain.faithfulness import told_apart
 from clinicalgru.explain.path import Lines
 from clinicalgru.explain.planted import plant
+from clinicalgru.explain.voices import Voice, voices
+from clinicalgru.model.indices import SUMMARIES, index_parts
 from clinicalgru.model.inputs import Inputs
-from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.summaries import SUMMARIES
 from clinicalgru.workflow import physionet2012_parts, simulated_parts
 
 FIELDS = ("score", "observed", "gap_hours", "summaries", "known", "static")
@@ -38,26 +37,32 @@ PARTS = (0.75, 0.125, 0.125)
 def captum_scores(model: cg.GRUClassifier, stays: Sequences, *, steps: int = 32) -> np.ndarray:
     """(fact,) Captum's integrated gradients as its user would take them: each measurement gets what its own score and
     mask did, and an equal part of what its variable's summaries did."""
-    asked = asked_of(model)
-    found = [_captum(model.network_.eval(), asked, stays[[i]], steps) for i in range(len(stays))]
+    voice = voices(model)[0]
+    found = [_captum(voice, stays[[i]], steps) for i in range(len(stays))]
     return np.concatenate(found)
 
 
-def _captum(network: ClinicalGRU, asked: Asked, stay: Sequences, steps: int) -> np.ndarray:
-    lines = Lines(network, asked, stay)
+def _captum(voice: Voice, stay: Sequences, steps: int) -> np.ndarray:
+    lines = Lines(voice, stay)
     full, base = ([getattr(end, name)[None] for name in FIELDS] for end in (lines.ends.full, lines.ends.base))
     full, base = ([_alone(name, part) for name, part in zip(FIELDS, end, strict=True)] for end in (full, base))
 
     def forward(*parts: torch.Tensor) -> torch.Tensor:
         batch = copied(lines.stays, lines.batch, np.zeros(len(parts[0]), dtype=int)).batch
         flat = {name: _together(name, part) for name, part in zip(FIELDS, parts, strict=True)}
-        return asked(network.logits(Inputs(**flat), batch)[0])
+        return voice.asked(voice.network.logits(Inputs(**flat), batch)[0])
 
     attributed = IntegratedGradients(forward).attribute(tuple(full), tuple(base), n_steps=steps)
     by = {name: part[0].detach().numpy() for name, part in zip(FIELDS, attributed, strict=True)}
     row = np.cumsum(stay.new_step) - 1
     of_variable = np.bincount(stay.variable, minlength=len(stay.variables))
-    summarised = (by["summaries"] + by["known"]).reshape(-1, len(SUMMARIES)).sum(axis=1)
+    summaries = len(stay.variables) * len(SUMMARIES)  # then the clinical indices: equal parts to what they are made of
+    moved = by["summaries"] + by["known"]
+    summarised = moved[:summaries].reshape(-1, len(SUMMARIES)).sum(axis=1)
+    parts = index_parts([variable.name for variable in stay.variables], voice.network.shape.indices)
+    for index, part in zip(moved[summaries:], parts, strict=True):
+        made = part[part >= 0] // len(SUMMARIES)
+        np.add.at(summarised, made, index / len(made))
     own = by["score"] + by["observed"][row, stay.variable]
     return np.asarray(own + summarised[stay.variable] / of_variable[stay.variable])
 

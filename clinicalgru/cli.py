@@ -6,16 +6,31 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import pandas as pd
 import typer
 
-from clinicalgru.disclosure import SMALLEST_CELL, nested, said, suppress
+from clinicalgru.disclosure import SMALLEST_CELL, said
 from clinicalgru.errors import ClinicalGRUError, InputError
-
-if TYPE_CHECKING:
-    from clinicalgru.data.events import Events
+from clinicalgru.options import (
+    AsJson,
+    Bundle,
+    Columns,
+    Exact,
+    Extract,
+    Outcomes,
+    Page,
+    Quiet,
+    Rejected,
+    Seed,
+    Source,
+    Stays,
+    TaskName,
+    TimeUnit,
+    Variables,
+    reading,
+    with_outcomes,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,23 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Risks from irregular, incomplete patient records.",
 )
-
-Extract = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet, a folder of them, or an archive of the source")]
-Bundle = Annotated[Path, typer.Argument(help="folder of a bundle")]
-Needed = Annotated[Path, typer.Option(help="table of outcomes by stay_id")]
-Source = Annotated[
-    str, typer.Option(help="long, wide, yaib, physionet2012, physionet2019, mimic-iv, meds, omop, fhir, sql")
-]
-Stays = Annotated[Path | None, typer.Option(help="table of stays: start, end, static descriptors")]
-Outcomes = Annotated[Path | None, typer.Option(help="table of outcomes by stay_id")]
-Variables = Annotated[Path | None, typer.Option(help="your own variables.yaml over the shipped one")]
-TaskName = Annotated[str, typer.Option(help="name of a shipped task, or a YAML file")]
-Rejected = Annotated[float, typer.Option(help="largest part of rows that may be rejected")]
-Seed = Annotated[int, typer.Option(help="same seed, same bits")]
-Page = Annotated[Path | None, typer.Option(help="write one offline HTML page here")]
-Exact = Annotated[bool, typer.Option("--exact", help="show counts of 1 to 10 too, which may tell of somebody")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
 
 
 @app.command()
@@ -80,27 +78,39 @@ def check(
     stays: Stays = None,
     outcomes: Outcomes = None,
     variables: Variables = None,
+    task: Annotated[
+        str | None, typer.Option(help="a task, to see whom it asks about and what happened to them")
+    ] = None,
+    time_unit: TimeUnit = "hours",
+    column: Columns = None,
     max_rejected: Rejected = 0.1,
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
     """Read an extract and print its ledger: rows in = used + merged + rejected, by reason. Small counts are withheld.
 
-    Example: clinicalgru check labs.csv.gz --stays stays.csv
+    Example: clinicalgru check labs.csv.gz --stays stays.csv --outcomes outcomes.csv --task in_hospital_mortality
     """
     from clinicalgru.data.sources.read import read_events
+    from clinicalgru.data.task import Task
+    from clinicalgru.data.told import cohort, counted
 
-    events = read_events(
-        extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
-    )
+    asked = Task.load(task) if task is not None else None
+    told: dict[str, Any] = {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}
+    events = read_events(extract, **told, **reading(time_unit, column, max_rejected))
+    least = _smallest(exact)
+    counts = counted(events, smallest=least)
+    found = cohort(events, asked, smallest=least) if asked is not None else {}
     if as_json:
-        ledger = events.ledger.withheld(smallest_cell=_smallest(exact))
-        typer.echo(json.dumps({"ledger": ledger, "variables": _counts(events, exact)}, indent=1))
+        ledger = events.ledger.withheld(smallest_cell=least)
+        typer.echo(json.dumps({"ledger": ledger, "variables": counts} | found, indent=1))
     else:
-        typer.echo(events.ledger.as_text(smallest_cell=_smallest(exact)))
+        typer.echo(events.ledger.as_text(smallest_cell=least))
         typer.echo(f"\n{'variable':<40}{'measurements':>14}{'stays':>12}")
-        for row in _counts(events, exact):
+        for row in counts:
             typer.echo(f"{row['variable']:<40}{said(row['measurements']):>14}{said(row['stays']):>12}")
+        for title, lines in found.items():
+            typer.echo("\n".join(["", title, *(f"{name:<54}{told:>20}" for name, told in lines.items())]))
 
 
 @app.command()
@@ -139,12 +149,14 @@ def audit(
 @app.command()
 def train(
     extract: Extract,
-    outcomes: Needed,
     out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")],
+    outcomes: Outcomes = None,
     source: Source = "long",
     stays: Stays = None,
     variables: Variables = None,
     task: TaskName = "in_hospital_mortality",
+    time_unit: TimeUnit = "hours",
+    column: Columns = None,
     max_rejected: Rejected = 0.1,
     seed: Seed = 0,
     exact: Exact = False,
@@ -152,15 +164,19 @@ def train(
 ) -> None:
     """Train on three quarters of the patients, judge on the others next to boosted trees, save bundle and pages.
 
+    The task's kind decides what learns and how it is judged: binary, multiclass, multilabel, regression, early_warning,
+    survival. Source physionet2019 brings its own outcomes.
+
     Example: clinicalgru train labs.csv.gz --stays stays.csv --outcomes outcomes.csv --out out/mine
     """
     from clinicalgru import workflow
 
-    events = workflow.read_events(
-        extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
-    )
+    asked = workflow.Task.load(task)
+    workflow.by_kind.check_kind(asked, command="train")
+    told = with_outcomes(source, stays, outcomes, variables)
+    events = workflow.read_events(extract, **told, **reading(time_unit, column, max_rejected))
     typer.echo(workflow.told(events, smallest_cell=_smallest(exact)))
-    parts = workflow.split_parts(events, workflow.Task.load(task), seed)
+    parts = workflow.split_parts(events, asked, seed)
     model = workflow.fit(parts, seed=seed, progress=not quiet)
     evaluation = workflow.judge(model, parts, seed=seed)
     typer.echo(evaluation)
@@ -171,11 +187,13 @@ def train(
 def evaluate(
     bundle: Bundle,
     extract: Extract,
-    outcomes: Needed,
+    outcomes: Outcomes = None,
     page: Page = None,
     source: Source = "long",
     stays: Stays = None,
     variables: Variables = None,
+    time_unit: TimeUnit = "hours",
+    column: Columns = None,
     max_rejected: Rejected = 0.1,
     as_json: AsJson = False,
 ) -> None:
@@ -187,11 +205,10 @@ def evaluate(
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
-    workflow.check_binary(model.task_)
-    reading = {"source": source, "stays": stays, "outcomes": outcomes, "max_rejected": max_rejected}
-    events, sequences = workflow.read_for(model, extract, variables=variables, **reading)
-    risk = model.predict_proba(sequences)[:, 1]
-    evaluation = workflow.evaluate(sequences.outcome, risk, patients=sequences.patient)
+    workflow.by_kind.check_kind(model.task_, command="evaluate")
+    told = with_outcomes(source, stays, outcomes, variables)
+    events, sequences = workflow.read_for(model, extract, **told, **reading(time_unit, column, max_rejected))
+    evaluation = workflow.judge_alone(model, sequences)
     typer.echo(json.dumps(evaluation.to_dict()) if as_json else evaluation)
     if page is not None:
         workflow.write_evaluation(model, evaluation, sequences, events, page)
@@ -206,6 +223,12 @@ def explain(
     source: Source = "long",
     stays: Stays = None,
     variables: Variables = None,
+    output: Annotated[
+        str | None, typer.Option(help="which outcome, class, or hours ahead, where the bundle knows several")
+    ] = None,
+    hours: Annotated[float | None, typer.Option(help="as it was known at this hour since the anchor")] = None,
+    time_unit: TimeUnit = "hours",
+    column: Columns = None,
     max_rejected: Rejected = 0.1,
 ) -> None:
     """Why one stay's risk is what it is: what each measurement contributed.
@@ -216,18 +239,14 @@ def explain(
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
-    events = workflow.read_events(
-        extract,
-        source=source,
-        stays=stays,
-        variables=workflow.model_dictionary(model, variables),
-        max_rejected=max_rejected,
-    )
+    asked = workflow.asked_output(model, output)
+    told: dict[str, Any] = {"source": source, "stays": stays, "variables": workflow.model_dictionary(model, variables)}
+    events = workflow.read_events(extract, **told, **reading(time_unit, column, max_rejected))
     every = workflow.select(events, model.task_, every_stay=True)
     chosen = every.with_variables(model.variables_).with_statics(model.statics_)[every.stay == stay]
     if len(chosen) != 1:
         raise InputError("one stay of that stay_id", f"{len(chosen)}", "Check --stay against the extract.")
-    why = workflow.explain(model, chosen)
+    why = workflow.explain(model, chosen, output=asked, hours=hours)
     typer.echo(why)
     if page is not None:
         workflow.patient_page(why, page)
@@ -241,6 +260,8 @@ def score(
     source: Source = "long",
     stays: Stays = None,
     variables: Variables = None,
+    time_unit: TimeUnit = "hours",
+    column: Columns = None,
     max_rejected: Rejected = 0.1,
     every_hour: Annotated[bool, typer.Option(help="of an early warning: one row for each stay and hour")] = False,
     exact: Exact = False,
@@ -250,31 +271,20 @@ def score(
 
     Example: clinicalgru score out/mine/bundle tonight.parquet --out scores
     """
+    from clinicalgru.data.told import withheld
     from clinicalgru.serve import score as scoring
 
-    reading: dict[str, Any] = {"source": source, "stays": stays, "variables": variables, "max_rejected": max_rejected}
-    table = scoring.score(bundle, extract, out=out, every_hour=every_hour, **reading)
-    counts = _withheld(table["status"].value_counts(), exact)
+    told: dict[str, Any] = {"source": source, "stays": stays, "variables": variables}
+    table = scoring.score(
+        bundle, extract, out=out, every_hour=every_hour, **told, **reading(time_unit, column, max_rejected)
+    )
+    counts = withheld(table["status"].value_counts(), smallest=_smallest(exact))
     lines = [f"{status:<12}{said(count):>9}" for status, count in counts.items()]
     typer.echo(json.dumps(counts) if as_json else "\n".join(lines))
 
 
 def _smallest(exact: bool) -> int:
     return 0 if exact else SMALLEST_CELL
-
-
-def _withheld(counts: pd.Series, exact: bool) -> dict[str, int | None]:
-    """Counts by name; None = withheld."""
-    shown = pd.Series(suppress(counts, smallest=_smallest(exact)))[: len(counts)]  # a total at the end
-    return {str(name): None if pd.isna(count) else int(count) for name, count in shown.items()}
-
-
-def _counts(events: Events, exact: bool) -> list[dict[str, Any]]:
-    """Measurements and stays of each variable; None = withheld."""
-    table, least = events.counts().set_index("variable"), _smallest(exact)
-    measurements = _withheld(table["measurements"], exact)
-    stays = {name: nested([len(events.stays), count], smallest=least)[1] for name, count in table["stays"].items()}
-    return [{"variable": name, "measurements": measurements[name], "stays": stays[name]} for name in measurements]
 
 
 def _list(paths: dict[str, Path], *, simulated: bool) -> None:

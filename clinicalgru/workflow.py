@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from clinicalgru import by_kind
+from clinicalgru.by_kind import Learner, judge_kind
 from clinicalgru.data.events import Events
 from clinicalgru.data.select import select, split_patients
 from clinicalgru.data.sequences import Sequences
@@ -16,18 +18,23 @@ from clinicalgru.data.simulate import simulate
 from clinicalgru.data.sources.read import read_events
 from clinicalgru.data.task import Task
 from clinicalgru.disclosure import SMALLEST_CELL, nested, said
-from clinicalgru.errors import InputError, TaskError
+from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
+from clinicalgru.evaluate.judgement import Judgement
 from clinicalgru.explain.contributions import explain, provenance
+from clinicalgru.explain.faithfulness import Faithfulness, faithfulness
+from clinicalgru.explain.voices import voices
 from clinicalgru.model.baseline import RIVALS, SummaryBaseline
-from clinicalgru.model.estimators import GRUClassifier
+from clinicalgru.model.family import Model
 from clinicalgru.serve.bundle import model_hash, save
 from clinicalgru.serve.score import model_dictionary, score
 from clinicalgru.view.evaluation_page import evaluation_page
+from clinicalgru.view.judgement_page import judgement_page
 from clinicalgru.view.patient_page import patient_page
 
 Say = Callable[[str], None]
-LEARN_PARTS = (0.75, 0.125, 0.125)  # train, tune, calibrate
+Judged = Evaluation | Judgement  # of a risk; of any other kind of answer
+FAITHFUL_STAYS = 60  # of the test part: some eight seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,49 +86,91 @@ def _read_set(folder: Path, name: str, say: Say) -> Events:
     raise InputError(f"set-{name} as .tar.gz, .zip or folder", "none of them", fix, where=folder.name)
 
 
-def check_binary(task: Task) -> None:
-    """Refused: a task whose answer is not one risk a stay; Python's estimators and metrics of its kind take it."""
-    if task.kind != "binary":
-        fix = "Use the estimator and the metrics of that kind in Python; score takes it as it is."
-        raise TaskError("a task of the kind binary", task.kind, fix, where=f"task {task.name}")
+def fit(parts: Parts, *, seed: int, progress: bool) -> Learner:
+    """A model of the task's kind, trained, tuned and calibrated on three parts of the patients to learn from."""
+    return by_kind.fit(parts.learn, seed=seed, progress=progress)
 
 
-def fit(parts: Parts, *, seed: int, progress: bool) -> GRUClassifier:
-    """A model trained, tuned and calibrated on three parts of the patients to learn from."""
-    check_binary(parts.learn.task)
-    train, tune, calibrate = split_patients(parts.learn, LEARN_PARTS, seed=seed)
-    return GRUClassifier(seed=seed).fit(train, tune, progress=progress).calibrate(calibrate)
-
-
-def judge(model: GRUClassifier, parts: Parts, *, seed: int) -> Evaluation:
+def judge(model: Learner, parts: Parts, *, seed: int) -> Judged:
     """The model on the test stays, next to rivals that learned from all the stays the model learned from."""
+    if model.task_.kind != "binary":
+        return judge_kind(model, parts.test, learn=parts.learn, seed=seed)
     rivals = {
         kind: SummaryBaseline(kind, seed=seed).fit(parts.learn).predict_proba(parts.test)[:, 1] for kind in RIVALS
     }
-    risk = model.predict_proba(parts.test)[:, 1]
-    return evaluate(parts.test.outcome, risk, patients=parts.test.patient, rivals=rivals, seed=seed)
+    return _evaluation(model, parts.test, seed=seed, rivals=rivals)
 
 
-def read_for(model: GRUClassifier, extract: Any, **reading: Any) -> tuple[Events, Sequences]:
+def judge_alone(model: Model, test: Sequences) -> Judged:
+    """A model of a bundle on stays of any extract: what it learned from is not there, nor rivals."""
+    if model.task_.kind != "binary":
+        return judge_kind(model, test, learn=None, seed=0)
+    return _evaluation(model, test, seed=0)
+
+
+def _evaluation(model: Any, test: Sequences, **how: Any) -> Evaluation:
+    return evaluate(test.outcome, model.predict_proba(test)[:, 1], patients=test.patient, **how)
+
+
+def asked_output(model: Model, said: str | None) -> str | float | None:
+    """Which of a model's answers is meant: an outcome by its name, a class or hours ahead by their number.
+
+    Refused: an answer that the model does not give, a model whose answers are not explained.
+    """
+    output: str | float | None = said
+    if said is not None and model.task_.kind != "multilabel":
+        try:
+            output = float(said)
+        except ValueError:
+            raise ArgumentError("--output as a number", "text", "Give a class, or hours ahead.") from None
+    voices(model, output)
+    return output
+
+
+def read_for(model: Model, extract: Any, **reading: Any) -> tuple[Events, Sequences]:
     """An extract with outcomes, read with the model's dictionary and seen through its task and variables."""
     events = read_events(extract, **reading | {"variables": model_dictionary(model, reading.get("variables"))})
     sequences = select(events, model.task_).with_variables(model.variables_).with_statics(model.statics_)
-    return events, sequences[sequences.counts > 0]
+    return events, sequences[model.sees(sequences)]
 
 
-def write_evaluation(model: GRUClassifier, evaluation: Evaluation, test: Sequences, judged: Events, path: Path) -> Path:
-    """The evaluation as one offline page."""
+def faithful(model: Learner, test: Sequences, *, seed: int = 0) -> Faithfulness:
+    """How true the explanations are to the model, on some of the test stays."""
+    measured = np.flatnonzero(test.counts > 0)
+    some = np.random.default_rng(seed).permutation(measured)[:FAITHFUL_STAYS]
+    return faithfulness(model, test[np.sort(some)], seed=seed)
+
+
+def write_evaluation(
+    model: Model,
+    evaluation: Judged,
+    test: Sequences,
+    judged: Events,
+    path: Path,
+    *,
+    explained: Faithfulness | None = None,
+) -> Path:
+    """The evaluation as one offline page.
+
+    explained  how true explanations are to a model of one risk a stay, where that was measured
+    """
     origin = provenance(model) | {"model_hash": model_hash(model), "tested_on": judged.source}
-    return evaluation_page(evaluation, path, ledger=judged.ledger, flow=test.flow, provenance=origin)
+    about: dict[str, Any] = {"ledger": judged.ledger, "flow": test.flow, "provenance": origin}
+    if isinstance(evaluation, Judgement):
+        return judgement_page(evaluation, path, **about)
+    return evaluation_page(evaluation, path, faithfulness=explained, **about)
 
 
-def write_all(model: GRUClassifier, evaluation: Evaluation, parts: Parts, out: Path) -> dict[str, Path]:
-    """Evaluation page, page of the stay with the highest risk, bundle and scores of the judged extract, by name."""
+def write_all(model: Learner, evaluation: Judged, parts: Parts, out: Path) -> dict[str, Path]:
+    """Evaluation page, page of the stay with the highest answer, bundle and scores of the judged extract, by name."""
     out.mkdir(parents=True, exist_ok=True)
-    highest = int(np.argmax(model.predict_proba(parts.test)[:, 1]))
+    answer = by_kind.EXPLAINED.get(model.task_.kind, 0)  # the one that `explain` explains unless it is asked
+    highest = int(np.argmax(model.score_columns(parts.test)[:, answer]))
     score(model, parts.judged, out=out / "scores.parquet")
+    explained = faithful(model, parts.test) if isinstance(evaluation, Evaluation) else None
+    judged, page = (evaluation, parts.test, parts.judged), out / "evaluation.html"
     return {
-        "evaluation page": write_evaluation(model, evaluation, parts.test, parts.judged, out / "evaluation.html"),
+        "evaluation page": write_evaluation(model, *judged, page, explained=explained),
         "patient page": patient_page(explain(model, parts.test[[highest]]), out / "patient.html"),
         "bundle": save(model, out / "bundle"),
         "scores": out / "scores.parquet",

@@ -131,6 +131,7 @@ def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(c
         assert (tmp_path / "out" / name).exists()
     for page in ("evaluation.html", "patient.html"):
         assert "Simulated patients" in (tmp_path / "out" / page).read_text()
+    assert "Are the explanations true to the model?" in (tmp_path / "out" / "evaluation.html").read_text()
     assert json.loads((tmp_path / "out" / "bundle" / "manifest.json").read_text())["trained_on"]["simulated"] is True
     assert "boosted trees" in out
 

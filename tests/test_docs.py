@@ -20,12 +20,22 @@ README = ROOT.parent / "README.md"
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_docstring_examples_run(module):
+def test_docstring_examples_run(module, request):
     import numpy as np
     import torch
 
-    tested = doctest.testmod(importlib.import_module(module), extraglobs={"np": np, "torch": torch})
+    known = {"np": np, "torch": torch}
+    if ".explain." in module:  # these explain a fitted model
+        names = {"model": "fitted", "parts": "parts", "test": "test_stays"}
+        known |= {name: request.getfixturevalue(fixture) for name, fixture in names.items()}
+        known |= {"cg": clinicalgru, "train": known["parts"][0]}
+    tested = doctest.testmod(importlib.import_module(module), extraglobs=known)
     assert tested.failed == 0
+
+
+def test_what_explains_shows_how():
+    for name in ("explain", "movement", "what_if", "gates", "similar", "importance", "faithfulness"):
+        assert ">>>" in (getattr(clinicalgru, name).__doc__ or ""), name
 
 
 def test_the_python_blocks_of_the_readme_run_in_order(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ def coarse(curves: Curves, *, stays: int, events: int, smallest: int = SMALLEST_
     """
     if None in nested([stays, events], smallest=smallest):
         return None
-    groups = _joined(curves.calibration, smallest)
+    groups = _joined(curves.calibration, smallest)  # predicted, events, stays
     cuts = np.cumsum(groups[["stays", "events"]].to_numpy()[::-1], axis=0)  # from the highest risk down
     forced = np.column_stack([cuts[:, 0] - cuts[:, 1], cuts[:, 1]])
     rates = curves.roc[["false_positive_rate", "true_positive_rate"]].to_numpy()
@@ -40,6 +40,12 @@ def coarse(curves: Curves, *, stays: int, events: int, smallest: int = SMALLEST_
         precision_recall=pd.DataFrame({"recall": recall, "precision": np.append(precision[:1], precision)}),
         calibration=grouped(*(groups[name].to_numpy() for name in ("predicted", "events", "stays"))),
     )
+
+
+def joined(groups: pd.DataFrame, smallest: int = SMALLEST_CELL) -> pd.DataFrame:
+    """Neighbouring groups of `calibration_groups` joined until none holds few stays with or without the event."""
+    apart = _joined(groups, smallest)
+    return grouped(*(apart[name].to_numpy() for name in ("predicted", "events", "stays")))
 
 
 def _joined(groups: pd.DataFrame, smallest: int) -> pd.DataFrame:

@@ -38,14 +38,20 @@ def evaluate_early_warning(
 
     Refused: no stay with an onset, other stays than the onsets' own.
     """
+    metrics = early_warning_metrics(hourly, onset_hours, threshold=threshold)
+    stays = len(np.asarray(onset_hours))
+    return with_intervals(metrics, stays, patients=patients, resamples=resamples, seed=seed)
+
+
+def early_warning_metrics(hourly: pd.DataFrame, onset_hours: ArrayLike, *, threshold: float) -> dict[str, Weighted]:
+    """The metrics of `evaluate_early_warning` by name."""
     onset = np.asarray(onset_hours, dtype=float)
     stay, hours = hourly["stay"].to_numpy(), hourly["hours"].to_numpy(dtype=float)
     if np.isnan(onset).any() or not np.isfinite(onset).any() or (len(stay) and stay.max() >= len(onset)):
         raise ArgumentError("known onsets of these stays, some finite", "others", "Pass sequences.outcome.")
     alarm = hourly["risk"].to_numpy() >= threshold
     since = hours - onset[stay]
-    by_stay = _by_stay(stay, hours, alarm, since, len(onset))
-    return with_intervals(_metrics(by_stay, onset), len(onset), patients=patients, resamples=resamples, seed=seed)
+    return _metrics(_by_stay(stay, hours, alarm, since, len(onset)), onset)
 
 
 def _by_stay(

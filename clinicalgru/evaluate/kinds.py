@@ -19,6 +19,7 @@ from clinicalgru.evaluate.checks import Array
 from clinicalgru.evaluate.metrics import auprc, auroc, log_loss
 
 Weighted = Callable[[Array], Array]  # (resample, stay) weights -> (resample,) figures
+Figures = Callable[[Array], Mapping[str, Array]]  # (resample, stay) weights -> metric: (resample,) figures
 
 
 def with_intervals(
@@ -33,16 +34,35 @@ def with_intervals(
     >>> table["estimate"].tolist()
     [2.0]
     """
+    return tabled(all_of(metrics), stays, patients=patients, resamples=resamples, seed=seed)
+
+
+def tabled(figures: Figures, stays: int, *, patients: Any = None, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """The same of figures that are computed together."""
+    plain, [drawn] = replicates([figures], stays, patients=patients, resamples=resamples, seed=seed)
+    rows = [(name, float(plain[0][name]), *percentile_interval(drawn[name])) for name in drawn]
+    return pd.DataFrame(rows, columns=["metric", "estimate", "low", "high"])
+
+
+def replicates(
+    models: Sequence[Figures], stays: int, *, patients: Any, resamples: int, seed: int
+) -> tuple[list[dict[str, float]], list[dict[str, Array]]]:
+    """Of each model the figures on these stays, and on resamples of their patients, the same for all models."""
     if resamples < 1:
         raise ArgumentError("at least one resample", f"{resamples}", "Use 1,000 or more for an interval to report.")
     patient = numbered_patients(patients, stays)
-    plain = {name: float(metric(np.ones((1, stays)))[0]) for name, metric in metrics.items()}
-    drawn: dict[str, list[Array]] = {name: [] for name in metrics}
-    for weights in patient_resamples(patient, resamples=resamples, seed=seed):
-        for name, metric in metrics.items():
-            drawn[name].append(metric(weights))
-    rows = [(name, plain[name], *percentile_interval(np.concatenate(drawn[name]))) for name in metrics]
-    return pd.DataFrame(rows, columns=["metric", "estimate", "low", "high"])
+    plain = [{name: float(one[0]) for name, one in of(np.ones((1, stays))).items()} for of in models]
+    blocks = [[of(weights) for of in models] for weights in patient_resamples(patient, resamples=resamples, seed=seed)]
+    drawn = [
+        {name: np.concatenate([block[place][name] for block in blocks]) for name in plain[place]}
+        for place in range(len(models))
+    ]
+    return plain, drawn
+
+
+def all_of(metrics: Mapping[str, Weighted]) -> Figures:
+    """Metrics that are computed one by one, as one."""
+    return lambda weights: {name: metric(weights) for name, metric in metrics.items()}
 
 
 def evaluate_multiclass(
@@ -65,6 +85,12 @@ def evaluate_multiclass(
     >>> table["metric"].tolist()[:3], table["estimate"].round(3).tolist()[:3]
     (['accuracy', 'log_loss', 'auroc_mean'], [1.0, 0.223, 1.0])
     """
+    metrics = multiclass_metrics(outcome, probability, classes=classes)
+    return with_intervals(metrics, len(np.asarray(outcome)), patients=patients, resamples=resamples, seed=seed)
+
+
+def multiclass_metrics(outcome: ArrayLike, probability: ArrayLike, *, classes: Sequence[Any]) -> dict[str, Weighted]:
+    """The metrics of `evaluate_multiclass` by name."""
     true, shares = np.asarray(outcome), _checked(probability, (len(np.asarray(outcome)), len(classes)))
     hit = true[:, None] == np.asarray(classes)
     if not hit.any(axis=1).all():
@@ -74,8 +100,7 @@ def evaluate_multiclass(
     surprise = -np.log(np.maximum(shares[hit], np.finfo(float).tiny))
     metrics: dict[str, Weighted] = {"accuracy": _mean(right), "log_loss": _mean(surprise)}
     each = {f"auroc_{name}": _of(auroc, hit[:, i].astype(float), shares[:, i]) for i, name in enumerate(classes)}
-    metrics |= {"auroc_mean": _together(list(each.values()))} | each
-    return with_intervals(metrics, len(true), patients=patients, resamples=resamples, seed=seed)
+    return metrics | {"auroc_mean": _together(list(each.values()))} | each
 
 
 def evaluate_multilabel(
@@ -98,6 +123,12 @@ def evaluate_multilabel(
     >>> table["estimate"].tolist()[0]
     0.5
     """
+    metrics = multilabel_metrics(outcome, probability, labels=labels)
+    return with_intervals(metrics, len(np.asarray(outcome)), patients=patients, resamples=resamples, seed=seed)
+
+
+def multilabel_metrics(outcome: ArrayLike, probability: ArrayLike, *, labels: Sequence[str]) -> dict[str, Weighted]:
+    """The metrics of `evaluate_multilabel` by name."""
     true = np.asarray(outcome, dtype=float)
     risk = _checked(probability, (len(true), len(labels)))
     if true.shape != risk.shape:
@@ -106,7 +137,7 @@ def evaluate_multilabel(
     for name, metric in {"auroc": auroc, "auprc": auprc, "log_loss": log_loss}.items():
         each = {f"{name}_{label}": _of(metric, true[:, i], risk[:, i]) for i, label in enumerate(labels)}
         metrics |= {f"{name}_mean": _together(list(each.values()))} | each
-    return with_intervals(metrics, len(true), patients=patients, resamples=resamples, seed=seed)
+    return metrics
 
 
 def evaluate_regression(
@@ -128,6 +159,14 @@ def evaluate_regression(
     >>> evaluate_regression([1.0, 3.0], [2.0, 3.0], resamples=5)["estimate"].round(3).tolist()
     [0.5, 0.707, 0.5]
     """
+    metrics = regression_metrics(outcome, predicted, interval=interval)
+    return with_intervals(metrics, len(np.asarray(outcome)), patients=patients, resamples=resamples, seed=seed)
+
+
+def regression_metrics(
+    outcome: ArrayLike, predicted: ArrayLike, *, interval: ArrayLike | None = None
+) -> dict[str, Weighted]:
+    """The metrics of `evaluate_regression` by name."""
     true = np.asarray(outcome, dtype=float)
     error = true - _checked(predicted, true.shape)
     if np.isnan(true).any():
@@ -149,7 +188,7 @@ def evaluate_regression(
         low, high = _checked(interval, (len(true), 2)).T
         metrics["coverage"] = _mean(((true >= low) & (true <= high)).astype(float))
         metrics["interval_width"] = _mean(high - low)
-    return with_intervals(metrics, len(true), patients=patients, resamples=resamples, seed=seed)
+    return metrics
 
 
 def _mean(figures: Array) -> Weighted:

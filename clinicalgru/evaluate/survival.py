@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples, percentile_interval
 from clinicalgru.evaluate.checks import Array
+from clinicalgru.evaluate.kinds import Figures, tabled
 
 
 def evaluate_survival(
@@ -37,7 +37,13 @@ def evaluate_survival(
     other, that is not so, and the risks are those in a world without the other.
     Refused: other shapes, hours beyond the follow-up, no scikit-survival.
     """
-    measures = _measures()
+    figures = survival_figures(outcome, survival, hours=hours, followed=followed)
+    return tabled(figures, len(np.asarray(outcome)), patients=patients, resamples=resamples, seed=seed)
+
+
+def survival_figures(outcome: ArrayLike, survival: ArrayLike, *, hours: ArrayLike, followed: ArrayLike) -> Figures:
+    """The metrics of `evaluate_survival` by name, computed together."""
+    measures = needed()
     times = np.asarray(hours, dtype=float)
     seen, known = (np.asarray(table, dtype=float) for table in (outcome, followed))
     curves = np.asarray(survival, dtype=float)
@@ -50,21 +56,24 @@ def evaluate_survival(
     if (np.diff(times) <= 0).any() or times[0] < seen[:, 0].min() or times[-1] >= latest:
         fix = f"Choose ascending hours from {seen[:, 0].min():g} to below {latest:g}."
         raise ArgumentError("hours within the follow-up", f"{times[0]:g} to {times[-1]:g}", fix)
-    train = _table(known)
-    figures = [_figures(measures, train, seen, curves, times)]
-    patient = numbered_patients(patients, len(seen))
-    for weights in patient_resamples(patient, resamples=resamples, seed=seed):
-        figures += [_resampled(measures, train, seen, curves, times, row) for row in weights]
-    names = ["concordance", "integrated_brier", *[f"brier_{time:g}h" for time in times]]
-    drawn = np.array(figures[1:]).T
-    rows = [
-        (name, figures[0][i], *percentile_interval(drawn[i] if len(drawn) else np.array([np.nan])))
-        for i, name in enumerate(names)
-    ]
-    return pd.DataFrame(rows, columns=["metric", "estimate", "low", "high"])
+    seen = _until(seen, known[:, 0].max())
+    train, names = _table(known), ["concordance", "integrated_brier", *[f"brier_{time:g}h" for time in times]]
+
+    def figures(weights: Array) -> dict[str, Array]:
+        rows = np.array([_resampled(measures, train, seen, curves, times, row) for row in weights])
+        return dict(zip(names, rows.T, strict=True))
+
+    return figures
 
 
-def _measures() -> Any:
+def _until(seen: Array, end: float) -> Array:
+    """Outcomes as they stood when the training stays' follow-up ended: of chances to be followed later none knows."""
+    hours, event = seen.T
+    return np.column_stack([np.minimum(hours, end), np.where(hours < end, event, 0.0)])
+
+
+def needed() -> Any:
+    """The metrics of scikit-survival. Refused: it is not installed."""
     try:
         from sksurv import metrics
     except ImportError:

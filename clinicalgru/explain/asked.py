@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError
-from clinicalgru.model.codes import known_codes
+from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
 from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.estimator import GRUEstimator
 from clinicalgru.model.heads import Binary, Head, MultiClass, MultiLabel
@@ -64,21 +65,22 @@ def asked_of(model: GRUEstimator, output: Output = None) -> Asked:
             first label, the last class or the longest horizon
     Refused: an output that the model does not have, a model that is asked for something else.
     """
-    head = getattr(model, "head_", None)
+    head, calibrator = getattr(model, "head_", None), getattr(model, "calibrator_", None)
     if isinstance(head, Binary | EarlyWarning):
-        calibrator = getattr(model, "calibrator_", None)
         _only(output)
-        slope, shift = (1.0, 0.0) if calibrator is None else (calibrator.slope, calibrator.intercept)
+        slope, shift = _line(calibrator, 0)
         return Asked(head, partial(_column, column=0), slope=slope, shift=shift)
     if isinstance(head, MultiLabel):
         column = _place(output, head.labels, "label", default=0)
-        return Asked(head, partial(_column, column=column), about=head.labels[column])
+        slope, shift = _line(calibrator, column)
+        return Asked(head, partial(_column, column=column), about=head.labels[column], slope=slope, shift=shift)
     if isinstance(head, MultiClass):
         column = _place(output, head.classes, "class", default=-1)
-        return Asked(head, partial(_class, column=column), about=f"class {head.classes[column]:g}")
+        sharp = calibrator.slope if isinstance(calibrator, TemperatureCalibrator) else 1.0
+        return Asked(head, partial(_class, column=column, sharp=sharp), about=f"class {head.classes[column]:g}")
     if isinstance(head, Survival):
-        hours = _horizon(output, head)
-        return Asked(head, partial(_by_then, cuts=head.cuts, hours=hours), about=f"within {hours:g} hours")
+        hours, line = _horizon(output, head), calibrator if isinstance(calibrator, SurvivalCalibrator) else None
+        return Asked(head, partial(_by_then, cuts=head.cuts, hours=hours, line=line), about=f"within {hours:g} hours")
     if isinstance(head, Regression):
         _only(output)
         return Asked(head, partial(_mean, means=head.means), scale="outcome", spread=float(np.std(head.means)))
@@ -86,49 +88,10 @@ def asked_of(model: GRUEstimator, output: Output = None) -> Asked:
     raise ArgumentError("a fitted model with one answer to explain", type(model).__name__, fix)
 
 
-def looked_at(model: GRUEstimator, stay: Sequences, *, hours: float | None, name: str) -> Sequences:
-    """One stay as it was known at an hour, ready to be explained.
-
-    hours  since the anchor; None: the end. Early warning answers after each step: the last step up to then counts
-    name   the function to name in an error
-    Refused: other than one stay, nothing measured by then, other variables than the model's.
-    """
-    if len(stay) != 1:
-        raise ArgumentError("one stay", f"{len(stay)}", f"Write {name}(model, sequences[[i]]).")
-    if hours is not None and not np.isfinite(hours):
-        raise ArgumentError("a finite hour", f"{hours}", "Give hours since the anchor.")
-    asked_of(model)
-    stay = model._checked(stay)
-    if hours is not None or asked_of(model).head.every_step:
-        looked = stay.end_hours[0] if hours is None else min(float(hours), float(stay.end_hours[0]))
-        seen = stay.hours[stay.hours <= looked]
-        if asked_of(model).head.every_step and len(seen):
-            looked = seen[-1]
-        stay = until(stay, np.array([looked]))
-    return checked(model, stay)
-
-
-def until(stay: Sequences, hours: np.ndarray) -> Sequences:
-    """`Sequences.until`, without later coded events."""
-    prefixes = stay.until(hours)
-    of = np.repeat(np.arange(len(prefixes)), np.diff(prefixes.code_starts))
-    kept = prefixes.code_hours <= np.asarray(hours)[of]
-    starts = np.concatenate([[0], np.cumsum(kept)])[prefixes.code_starts]
-    return replace(prefixes, code_starts=starts, code_hours=prefixes.code_hours[kept], code=prefixes.code[kept])
-
-
-def checked(model: GRUEstimator, stays: Sequences) -> Sequences:
-    """The stays with the coded events that the model knows, once they can be explained.
-
-    Refused: other variables than the model's, a stay without measurements.
-    """
-    asked_of(model)
-    stays = model._checked(stays)
-    unmeasured = int((stays.counts == 0).sum())
-    if unmeasured or not len(stays):
-        fix = "Leave them out: sequences[sequences.counts > 0]."
-        raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
-    return known_codes(stays, model.network_.shape.codes)
+def _line(calibrator: Calibrator | None, column: int) -> tuple[float, float]:
+    """Slope and intercept of the calibration of one risk, in log-odds."""
+    one = calibrator.parts[column] if isinstance(calibrator, LabelCalibrator) else calibrator
+    return (one.slope, one.intercept) if isinstance(one, PlattCalibrator) else (1.0, 0.0)
 
 
 def _only(output: Output) -> None:
@@ -156,20 +119,22 @@ def _column(mixed: Tensor, column: int) -> Tensor:
     return mixed[0, :, column]
 
 
-def _class(mixed: Tensor, column: int) -> Tensor:
-    """Log-odds of one class."""
-    log = torch.log_softmax(mixed[0], dim=1)
+def _class(mixed: Tensor, column: int, sharp: float) -> Tensor:
+    """Log-odds of one class; all logarithms times `sharp` before."""
+    log = torch.log_softmax(sharp * torch.log_softmax(mixed[0], dim=1), dim=1)
     others = torch.cat([log[:, :column], log[:, column + 1 :]], dim=1)
     return log[:, column] - torch.logsumexp(others, dim=1)
 
 
-def _by_then(mixed: Tensor, cuts: tuple[float, ...], hours: float) -> Tensor:
-    """Log-odds that it happens by then; the hazard is constant within an interval."""
+def _by_then(mixed: Tensor, cuts: tuple[float, ...], hours: float, line: SurvivalCalibrator | None) -> Tensor:
+    """Log-odds that it happens by then; the hazard is constant within an interval, and calibrated as the line says."""
     logs = F.pad(F.logsigmoid(-mixed[0]).cumsum(dim=1), (1, 0))
     ends = np.concatenate([[0.0], cuts])
     above = int(np.searchsorted(ends, hours, side="left").clip(1, len(cuts)))
     part = float((hours - ends[above - 1]) / (ends[above] - ends[above - 1]))
     survived = torch.lerp(logs[:, above - 1], logs[:, above], part)
+    if line is not None:
+        survived = -math.exp(line.intercept) * (-survived) ** line.slope
     return torch.log(-torch.expm1(survived)) - survived
 
 

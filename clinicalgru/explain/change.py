@@ -11,10 +11,9 @@ import torch
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.variables import Variable
-from clinicalgru.explain.asked import Asked
-from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.explain.removal import numbers
+from clinicalgru.explain.voices import Voice
 from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.training import threads
 
 STEP, FARTHEST = 0.25, 3.0  # training spreads: of the search, and of any one variable at most
 ROUNDS = 24
@@ -57,27 +56,28 @@ class Change:
         return "\n".join(lines)
 
 
-def least_change(model: GRUEstimator, stay: Sequences, *, target_risk: float, asked: Asked) -> Change:
+@torch.no_grad()
+def least_change(asking: tuple[Voice, ...], stay: Sequences, *, target_risk: float) -> Change:
     """Greedy search over shifts of the measured variables; see `WhatIf.smallest_change`.
 
     First each variable alone, then all in turn: each round moves the variable whose step takes the risk farthest. What
-    is found is shrunk while the risk stays across, and each risk is that of the changed measurements themselves.
+    is found is shrunk while the risk stays across, and each risk is that of the changed measurements themselves. Of an
+    ensemble, spreads are those that its first network saw.
     """
-    with threads(model.threads), torch.no_grad():
-        search = _Search(model.network_.eval(), asked, stay, target_risk=target_risk)
-        ways = [way for way in (search.alone(), search.together()) if way is not None]
-        return search.told(min(ways, key=lambda way: (not search.across(way), np.abs(way).sum())))
+    search = _Search(asking, stay, target_risk=target_risk)
+    ways = [way for way in (search.alone(), search.together()) if way is not None]
+    return search.told(min(ways, key=lambda way: (not search.across(way), np.abs(way).sum())))
 
 
 class _Search:
     """Shifts (variable,) of the measured variables of one stay, in training spreads."""
 
-    def __init__(self, network: ClinicalGRU, asked: Asked, stay: Sequences, *, target_risk: float) -> None:
-        self.network, self.asked, self.stay = network, asked, stay
+    def __init__(self, asking: tuple[Voice, ...], stay: Sequences, *, target_risk: float) -> None:
+        self.asking, self.stay = asking, stay
         self.target_risk = target_risk
         self.variables = np.unique(stay.variable)
         self.none = np.zeros(len(stay.variables))
-        self.values, self.scores = _scales(network, stay)
+        self.values, self.scores = _scales(asking[0].network, stay)
         self.base = self._risks(self.none[None])[0]
         self.way = 1.0 if self.base < target_risk else -1.0
 
@@ -148,9 +148,8 @@ class _Search:
 
     def _risk(self, shifts: np.ndarray) -> np.ndarray:
         copies = self.stay[np.zeros(len(shifts), dtype=int)]
-        batch = self.network.batch(replace(copies, value=self._shifted(shifts).ravel()))
-        logits = self.network.logits(self.network.scales(batch), batch)[0]
-        return self.asked.risk(self.asked(logits).numpy())
+        changed = replace(copies, value=self._shifted(shifts).ravel())
+        return self.asking[0].asked.risk(numbers(self.asking, changed))
 
     def _shifted(self, shifts: np.ndarray) -> np.ndarray:
         """(way, fact) the values with these shifts; where nothing is shifted, to the bit as they are."""

@@ -8,40 +8,42 @@ import numpy as np
 import torch
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.explain.asked import Asked, until
-from clinicalgru.explain.course import after_each_step
+from clinicalgru.explain.course import followed
 from clinicalgru.explain.removal import numbers
+from clinicalgru.explain.voices import Voice
 from clinicalgru.model.batch import Batch
+from clinicalgru.model.indices import SUMMARIES, index_parts
 from clinicalgru.model.inputs import Inputs
-from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.summaries import SUMMARIES
 
 ROWS = 2**15  # steps of all coalitions looked at together
 
 
 class Arrivals:
-    """The steps of one stay.
+    """The steps of one stay, as one network hears of them.
 
-    hours    (step,)
-    arrived  (step, variable)  whether it was measured then
-    before   (step,)  the number when the hour has come and nothing of the step has arrived
-    after    (step,)  the number when all of it has
-    end      the number at the prediction time
+    hours     (step,)
+    arrived   (step, variable)  whether it was measured then
+    before    (step,)  the number when the hour has come and nothing of the step has arrived
+    followed  what the network says after each step, and at the end
+    after     (step,)  the number when all of a step has arrived
     """
 
-    def __init__(self, network: ClinicalGRU, asked: Asked, stay: Sequences) -> None:
-        self.network, self.asked, self.stay = network, asked, stay
+    def __init__(self, voice: Voice, stay: Sequences) -> None:
+        self.voice, self.network, self.stay = voice, voice.network, voice.heard(stay)
+        network, stay = self.network, self.stay
         self.hours = np.unique(stay.hours)
         self.batch = network.batch(stay, every_step=True)
         self.full = network.scales(self.batch)
         self.arrived = self.batch.observed[self.batch.point_row].numpy() > 0
-        prefixes = until(stay, self.hours)
+        prefixes = stay.until(self.hours)
         waiting = network.batch(prefixes.without_facts(prefixes.hours < self.hours[prefixes.stay_of_fact]))
         without, back = network.scales(waiting), torch.from_numpy(np.argsort(waiting.order))
+        names = [variable.name for variable in stay.variables]
+        self.parts = torch.from_numpy(index_parts(names, network.shape.indices))
         self.missing = replace(without, summaries=without.summaries[back], known=without.known[back])
-        self.before = asked(network.logits(without, waiting)[0])[back].numpy()
-        self.after = asked(after_each_step(network, stay)[0]).numpy()
-        self.end = float(numbers(network, asked, stay)[0])
+        self.before = voice.asked(network.logits(without, waiting)[0])[back].numpy()
+        self.followed = followed(voice, stay, batch=self.batch)
+        self.after = self.followed.number[:-1]
 
     def numbers(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:
         """(coalition,) the number after a step of which only some variables arrived.
@@ -61,10 +63,10 @@ class Arrivals:
 
     def _apart(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:
         """Of coalitions, each as a stay of its own."""
-        prefixes = until(self.stay, self.hours[step])
+        prefixes = self.stay.until(self.hours[step])
         of = prefixes.stay_of_fact
         kept = (prefixes.hours < self.hours[step][of]) | there[of, prefixes.variable]
-        return numbers(self.network, self.asked, prefixes.without_facts(kept))
+        return numbers((self.voice,), prefixes.without_facts(kept))
 
     def _together(self, step: np.ndarray, there: torch.Tensor) -> np.ndarray:
         """Of coalitions that stand sorted by step, the latest first."""
@@ -91,10 +93,11 @@ class Arrivals:
             point_number=torch.zeros_like(copies),
             every_step=False,
         )
-        return np.asarray(self.asked(self.network.logits(self._inputs(batch, at, there), batch)[0]).numpy())
+        return np.asarray(self.voice.asked(self.network.logits(self._inputs(batch, at, there), batch)[0]).numpy())
 
     def _inputs(self, batch: Batch, at: torch.Tensor, there: torch.Tensor) -> Inputs:
         wide = there.repeat_interleave(len(SUMMARIES), dim=1)
+        wide = torch.cat([wide, (wide[:, self.parts.clamp_min(0)] | (self.parts < 0)).all(dim=2)], dim=1)
         return replace(
             self.full,
             observed=batch.observed,
@@ -103,3 +106,18 @@ class Arrivals:
             known=torch.where(wide, self.full.known[at], self.missing.known[at]),
             static=self.full.static.expand(len(at), -1),
         )
+
+
+class Together:
+    """The steps of one stay as several networks hear of them: each number is the mean of theirs."""
+
+    def __init__(self, each: list[Arrivals]) -> None:
+        self.each, self.hours, self.arrived = each, each[0].hours, each[0].arrived
+        self.before, self.after = (
+            np.mean([getattr(one, name) for one in each], axis=0) for name in ("before", "after")
+        )
+        self.end = float(np.mean([one.followed.number[-1] for one in each]))
+
+    def numbers(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:
+        """(coalition,) as of `Arrivals`."""
+        return np.asarray(np.mean([one.numbers(step, there) for one in self.each], axis=0))

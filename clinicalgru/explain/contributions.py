@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from clinicalgru.data.sequences import Sequences, ranges
 from clinicalgru.disclosure import said
-from clinicalgru.explain.asked import Output, asked_of, checked, looked_at
-from clinicalgru.explain.course import course_of, half_lives
+from clinicalgru.explain.asked import Output
+from clinicalgru.explain.copies import at_the_end
+from clinicalgru.explain.course import Followed, attention_of, course_of, followed, half_lives, members_of
 from clinicalgru.explain.path import Lines
-from clinicalgru.explain.quadrature import Integrated, integrated
+from clinicalgru.explain.quadrature import Integrated, integrated, mean_of
 from clinicalgru.explain.result import Explanation
-from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.explain.voices import Explained, Voice, checked, first, looked_at, voices
 from clinicalgru.model.training import threads
 
 GAP = 1e-3  # log-odds that contributions may leave unexplained
@@ -20,7 +23,7 @@ TOGETHER = 64  # stays
 
 
 def explain(
-    model: GRUEstimator,
+    model: Explained,
     stay: Sequences,
     *,
     output: Output = None,
@@ -44,71 +47,71 @@ def explain(
     variables than the model's, an output the model does not have.
 
     Source: integrated gradients, Sundararajan et al. 2017.
+
+    >>> why = cg.explain(model, test[[0]])  # of a fitted model, and a stay that it has not seen
+    >>> rise = np.log(why.risk / (1 - why.risk)) - np.log(why.baseline / (1 - why.baseline))
+    >>> total = why.measurements["contribution"].sum() + why.static["contribution"].sum()
+    >>> bool(abs(rise - total) <= 1e-3)
+    True
     """
-    stay, asked = looked_at(model, stay, hours=hours, name="explain"), asked_of(model, output)
-    with threads(model.threads):
-        lines = Lines(model.network_, asked, stay)
-        found = integrated(lines, tolerance=tolerance)
-        moved, attention, members = course_of(model.network_, asked, stay, at_end=lines.at_end)
-    by_value, by_measured, by_timing = found.parts
-    measurements = stay.to_frame()[["hours", "variable", "value"]].assign(
-        by_value=by_value, by_measured=by_measured, by_timing=by_timing, contribution=found.parts.sum(axis=0)
-    )
-    names = np.array(stay.vocabulary, dtype=object)[stay.code]
+    stay, asking = looked_at(model, stay, hours=hours, name="explain"), voices(model, output)
+    with threads(first(model).threads):
+        each = [_explained(voice, stay, tolerance) for voice in asking]
+    found, courses, asked = mean_of([one for one, _ in each]), [one for _, one in each], asking[0].asked
     return Explanation(
         stay_label=f"stay {stay.stay[0]}" if identify else "stay",
         variables=(*model.variables_, *model.statics_),
         risk=float(asked.risk(found.top[0])),
         baseline=float(asked.risk(found.bottom[0])),
-        measurements=measurements,
+        measurements=_measured_frame(stay, found.parts),
         static=_static_frame(stay, found.static[0]),
         completeness_gap=float(found.gap[0]),
-        course=moved,
-        attention=attention,
+        course=course_of(courses, asked),
+        attention=attention_of(courses),
         model=provenance(model),
-        codes=pd.DataFrame({"hours": stay.code_hours, "code": names, "contribution": found.coded}),
+        codes=_coded_frame(stay, found.coded),
         about=asked.about,
         scale=asked.scale,
-        members=members,
-        half_life=half_lives(model),
+        members=members_of(courses),
+        networks=len(asking),
+        half_life=half_lives([voice.network for voice in asking], [one.name for one in stay.variables]),
     )
 
 
-def contributions(
-    model: GRUEstimator, stays: Sequences, *, output: Output = None, tolerance: float = GAP
-) -> Integrated:
+def contributions(model: Explained, stays: Sequences, *, output: Output = None, tolerance: float = GAP) -> Integrated:
     """Contributions of all measurements of these stays, many stays at once, in their order.
 
     stays    (stay,)  each with measurements, of the model's variables; looked at at their ends
     output, tolerance  as of `explain`
     returns  parts (3, fact) by value, by being measured, by timing; static (stay, static); coded (coded event,)
+
+    >>> contributions(model, test[:3]).parts.shape == (3, len(test[:3].value))
+    True
     """
-    asked, stays = asked_of(model, output), checked(model, stays)
-    parts, static, coded = np.zeros((3, len(stays.value))), np.zeros(stays.static.shape), np.zeros(len(stays.code))
-    by_stay = np.zeros((4, len(stays)))
-    by_length = np.argsort(-stays.steps, kind="stable")
-    with threads(model.threads):
-        for index in np.array_split(by_length, max(1, len(by_length) // TOGETHER)):
-            lines = Lines(model.network_, asked, stays[index])
-            found, index = integrated(lines, tolerance=tolerance), index[lines.order]
-            parts[:, ranges(stays.starts, index)[0]] = found.parts
-            coded[ranges(stays.code_starts, index)[0]] = found.coded
-            static[index] = found.static
-            by_stay[:, index] = found.bottom, found.top, found.gap, found.places
-    return Integrated(parts, static, coded, *by_stay)
+    stays = checked(model, stays)
+    with threads(first(model).threads):
+        return contributed(voices(model, output), stays, tolerance=tolerance)
 
 
-def course(model: GRUEstimator, stay: Sequences, *, output: Output = None) -> pd.DataFrame:
+def contributed(asking: tuple[Voice, ...], stays: Sequences, *, tolerance: float = GAP) -> Integrated:
+    """Contributions to what these voices say together; see `contributions`."""
+    return mean_of([_contributed(voice, stays, tolerance) for voice in asking])
+
+
+def course(model: Explained, stay: Sequences, *, output: Output = None) -> pd.DataFrame:
     """Risk of the stay from what was known up to each of its hours, the last at the prediction time.
 
-    returns  hours, risk; of a network of several members also low, high: the 5th and 95th percentile of their risks
+    returns  hours, risk; of several members also low, high: the 5th and 95th percentile of their risks
+
+    >>> course(model, test[[0]]).columns.tolist()
+    ['hours', 'risk', 'low', 'high']
     """
-    stay, asked = looked_at(model, stay, hours=None, name="course"), asked_of(model, output)
-    with threads(model.threads):
-        return course_of(model.network_, asked, stay)[0]
+    stay, asking = looked_at(model, stay, hours=None, name="course"), voices(model, output)
+    with threads(first(model).threads):
+        return course_of([followed(voice, stay) for voice in asking], asking[0].asked)
 
 
-def provenance(model: GRUEstimator) -> dict[str, str]:
+def provenance(model: Explained) -> dict[str, str]:
     """Where a model comes from, in words for a page."""
     trained = model.trained_on_
     return {
@@ -126,3 +129,53 @@ def _static_frame(stay: Sequences, contribution: np.ndarray) -> pd.DataFrame:
     ]
     names = [variable.name for variable in stay.statics]
     return pd.DataFrame({"name": names, "value": values, "contribution": contribution})
+
+
+def _measured_frame(stay: Sequences, parts: np.ndarray) -> pd.DataFrame:
+    names = np.array([variable.name for variable in stay.variables], dtype=object)
+    by_value, by_measured, by_timing = parts
+    return pd.DataFrame(
+        {
+            "hours": stay.hours,
+            "variable": names[stay.variable],
+            "value": stay.value,
+            "by_value": by_value,
+            "by_measured": by_measured,
+            "by_timing": by_timing,
+            "contribution": parts.sum(axis=0),
+        }
+    )
+
+
+def _coded_frame(stay: Sequences, contribution: np.ndarray) -> pd.DataFrame:
+    names = np.array(stay.vocabulary, dtype=object)[stay.code]
+    return pd.DataFrame({"hours": stay.code_hours, "code": names, "contribution": contribution})
+
+
+def _explained(voice: Voice, stay: Sequences, tolerance: float) -> tuple[Integrated, Followed]:
+    """Contributions and course of one stay as one network sees them; the stay is summarised once."""
+    heard, steps, whole = voice.heard(stay), None, None
+    if voice.network.shape.causal:
+        steps = voice.network.batch(heard, every_step=True)
+        whole = at_the_end(heard, steps, indices=voice.network.shape.indices)
+    lines = Lines(voice, heard, batch=whole)
+    found = integrated(lines, tolerance=tolerance)
+    coded = np.zeros(len(stay.code))
+    coded[voice.knows(stay)] = found.coded
+    return replace(found, coded=coded), followed(voice, heard, batch=steps, at_end=lines.at_end)
+
+
+def _contributed(voice: Voice, stays: Sequences, tolerance: float) -> Integrated:
+    heard, coded = voice.heard(stays), np.zeros(len(stays.code))
+    parts, static, known = np.zeros((3, len(stays.value))), np.zeros(stays.static.shape), np.zeros(len(heard.code))
+    by_stay = np.zeros((4, len(stays)))
+    by_length = np.argsort(-stays.steps, kind="stable")
+    for index in np.array_split(by_length, max(1, len(by_length) // TOGETHER)):
+        lines = Lines(voice, heard[index])
+        found, index = integrated(lines, tolerance=tolerance), index[lines.order]
+        parts[:, ranges(heard.starts, index)[0]] = found.parts
+        known[ranges(heard.code_starts, index)[0]] = found.coded
+        static[index] = found.static
+        by_stay[:, index] = found.bottom, found.top, found.gap, found.places
+    coded[voice.knows(stays)] = known
+    return Integrated(parts, static, coded, *by_stay)

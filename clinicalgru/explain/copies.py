@@ -10,6 +10,7 @@ from torch import Tensor
 
 from clinicalgru.data.sequences import Sequences, ranges
 from clinicalgru.model.batch import Batch
+from clinicalgru.model.indices import SUMMARIES, with_indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +75,21 @@ def copied(stays: Sequences, batch: Batch, which: np.ndarray) -> Copies:
     of_fact = torch.repeat_interleave(made.point_stay, torch.from_numpy(stays.counts[which]))
     made = replace(made, code=batch.code[event], code_new=batch.code_new[event], code_row=code_row)
     return Copies(made, fact, row, event, of_fact)
+
+
+def at_the_end(stay: Sequences, batch: Batch, *, indices: tuple[str, ...]) -> Batch:
+    """One stay asked at its end, from its batch asked after each step; as `network.batch(stay)` would give it."""
+    waited = float(stay.end_hours[0] - batch.point_hours[-1])
+    later = np.array([waited if name.startswith("hours_since") else 0.0 for name in SUMMARIES], dtype=np.float32)
+    of_variables = len(stay.variables) * len(SUMMARIES)
+    summaries = batch.summaries[-1:, :of_variables].numpy() + np.tile(later, len(stay.variables))
+    last = torch.tensor([len(batch.hours) - 1])
+    return replace(
+        batch,
+        point_row=last,
+        point_stay=torch.zeros_like(last),
+        point_hours=torch.from_numpy(stay.end_hours),
+        point_number=torch.zeros_like(last),
+        summaries=torch.from_numpy(with_indices(summaries, [one.name for one in stay.variables], indices)),
+        every_step=False,
+    )

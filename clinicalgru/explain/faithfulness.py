@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ from clinicalgru.data.sequences import Sequences, ranges
 from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, is_small, nested, said
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
-from clinicalgru.explain.asked import asked_of, checked
-from clinicalgru.explain.contributions import contributions
+from clinicalgru.explain.contributions import contributed
 from clinicalgru.explain.removal import Removal, removal
+from clinicalgru.explain.voices import Explained, Voice, checked, first, voices
 from clinicalgru.markup import brief, table
-from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.training import seeded, threads
 
 OURS, ATTENTION, RANDOM = "contributions", "attention", "random order"
@@ -93,8 +92,8 @@ class Faithfulness:
         lines = [f"{name}: {fact}" for name, fact in self.facts().items()]
         names = ["", "deletion (95 %)", "insertion", "compreh.", "suffic.", "beats random", "beats attention"]
         widths = [34, 26, 11, 10, 9, 14, 17]
-        for first, *others in [names, *self.rows()]:
-            lines.append(first.ljust(widths[0]) + "".join(map(str.rjust, others, widths[1:])))
+        for name, *others in [names, *self.rows()]:
+            lines.append(name.ljust(widths[0]) + "".join(map(str.rjust, others, widths[1:])))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -102,10 +101,10 @@ class Faithfulness:
 
 
 def faithfulness(
-    model: GRUEstimator,
+    model: Explained,
     sequences: Sequences,
     *,
-    another: GRUEstimator | None = None,
+    another: Explained | None = None,
     drivers: np.ndarray | None = None,
     orders: Mapping[str, np.ndarray] | None = None,
     randoms: int = 5,
@@ -125,6 +124,10 @@ def faithfulness(
     at most. Refused: scores or drivers that do not fit, other variables than the model's, a stay without measurements.
 
     Source: Petsiuk et al. 2018; DeYoung et al. 2020; Adebayo et al. 2018 (random weights).
+
+    >>> found = cg.faithfulness(model, test[:6], randoms=1)
+    >>> found.table["method"].tolist(), found.largest_gap <= 1e-3
+    (['contributions', 'attention', 'random order'], True)
     """
     stays = checked(model, sequences)
     orders = dict(orders or {})
@@ -132,13 +135,14 @@ def faithfulness(
         if np.shape(scores) != stays.value.shape:
             got = f"{name} of shape {np.shape(scores)}"
             raise ArgumentError(f"one score for each of {len(stays.value)} measurements", got, "Score them all.")
-    found = contributions(model, stays)
-    ours = found.parts.sum(axis=0)
-    with threads(model.threads):
-        results = _removed(model, stays, {OURS: ours, ATTENTION: attended(model, stays), **orders})
-        results[RANDOM] = _at_random(model, stays, randoms=randoms, seed=seed)
-        untrained = contributions(_random_weights(model, seed), stays).parts.sum(axis=0)
-    other = None if another is None else contributions(another, stays).parts.sum(axis=0)
+    asking, others = voices(model), () if another is None else voices(another)
+    with threads(first(model).threads):
+        found = contributed(asking, stays)
+        ours = found.parts.sum(axis=0)
+        results = _removed(asking, stays, {OURS: ours, ATTENTION: attended(asking, stays), **orders})
+        results[RANDOM] = _at_random(asking, stays, randoms=randoms, seed=seed)
+        untrained = contributed(_random_weights(asking, seed), stays).parts.sum(axis=0)
+        other = contributed(others, stays).parts.sum(axis=0) if others else None
     patient = numbered_patients(stays.patient, len(stays))
     counts = nested([len(stays), int(patient.max()) + 1], smallest=0 if stays.simulated else SMALLEST_CELL)
     return Faithfulness(
@@ -153,10 +157,14 @@ def faithfulness(
     )
 
 
-@torch.no_grad()
-def attended(model: GRUEstimator, stays: Sequences) -> np.ndarray:
+def attended(asking: tuple[Voice, ...], stays: Sequences) -> np.ndarray:
     """(fact,) how much the end of its stay attends to the step of each measurement."""
-    network, found = model.network_.eval(), np.empty(len(stays.value))
+    return np.asarray(np.mean([_attended(voice.network, stays) for voice in asking], axis=0))
+
+
+@torch.no_grad()
+def _attended(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
+    found = np.empty(len(stays.value))
     for index in np.array_split(np.argsort(-stays.steps, kind="stable"), max(1, len(stays) // 64)):
         part = stays[index]
         batch = network.batch(part)
@@ -204,25 +212,24 @@ def _share(share: float, stays: int | None, smallest: int) -> str:
     return f"over {math.floor(100 * (1 - few))}%" if is_small(round((1 - share) * stays), smallest) else f"{share:.1%}"
 
 
-def _removed(model: GRUEstimator, stays: Sequences, orders: Mapping[str, np.ndarray]) -> dict[str, Removal]:
-    asked = asked_of(model)
-    return {name: removal(model.network_, asked, stays, scores=scores) for name, scores in orders.items()}
+def _removed(asking: tuple[Voice, ...], stays: Sequences, orders: Mapping[str, np.ndarray]) -> dict[str, Removal]:
+    return {name: removal(asking, stays, scores=scores) for name, scores in orders.items()}
 
 
-def _at_random(model: GRUEstimator, stays: Sequences, *, randoms: int, seed: int) -> Removal:
+def _at_random(asking: tuple[Voice, ...], stays: Sequences, *, randoms: int, seed: int) -> Removal:
     chance = np.random.default_rng(seed)
     orders = {str(number): chance.random(len(stays.value)) for number in range(randoms)}
-    each = _removed(model, stays, orders).values()
+    each = _removed(asking, stays, orders).values()
     return Removal(**{name: np.mean([getattr(one, name) for one in each], axis=0) for name in COLUMNS})
 
 
-def _random_weights(model: GRUEstimator, seed: int) -> GRUEstimator:
-    """The model with its learned scales and random weights."""
-    other = copy.copy(model)
+def _random_weights(asking: tuple[Voice, ...], seed: int) -> tuple[Voice, ...]:
+    """The voices with their learned scales and random weights."""
     with seeded([seed, 1]):
-        other.network_ = type(model.network_)(model.network_.shape)
-    other.network_.scales.load_state_dict(model.network_.scales.state_dict())
-    return other
+        networks = [ClinicalGRU(voice.network.shape) for voice in asking]
+    for network, voice in zip(networks, asking, strict=True):
+        network.scales.load_state_dict(voice.network.scales.state_dict())
+    return tuple(Voice(network.eval(), voice.asked) for network, voice in zip(networks, asking, strict=True))
 
 
 def _table(results: Mapping[str, Removal], patient: np.ndarray, seed: int) -> pd.DataFrame:

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError
-from clinicalgru.explain.asked import looked_at
+from clinicalgru.explain.voices import Explained, first, looked_at, one_network
 from clinicalgru.model.batch import Batch
 from clinicalgru.model.encoder import Recurrent
-from clinicalgru.model.estimator import GRUEstimator
 from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.training import threads
 
@@ -54,19 +53,23 @@ class Gates:
         )
 
 
-def gates(model: GRUEstimator, stay: Sequences, *, layer: int = 0) -> Gates:
+def gates(model: Explained, stay: Sequences, *, layer: int = 0) -> Gates:
     """Update and reset gates over the hours of one stay, what was kept, and what elapsed time erased.
 
     stay   sequences of one stay: test[[0]]
     layer  of the encoder, from 0
-    Refused: other than one stay, a stay without measurements, other variables than the model's, a cell that is no GRU
-    with its reset gate after the product and without delayed feedback, strides, a layer that does not exist.
+    Refused: an ensemble, other than one stay, a stay without measurements, other variables than the model's, a cell
+    that is no GRU with its reset gate after the product and without delayed feedback, strides, a layer that does not
+    exist.
 
     Source: Cho et al. 2014; Che et al. 2018, Eqs. 10-14.
+
+    >>> inside = cg.gates(model, test[[0]])
+    >>> inside.kept.shape == (test.steps[0], model.hidden_size)
+    True
     """
-    stay = looked_at(model, stay, hours=None, name="gates")
-    network = model.network_.eval()
-    shape = network.shape
+    network = one_network(model, "gates")
+    stay, shape = looked_at(model, stay, hours=None, name="gates"), network.shape
     plain = (shape.cell, shape.reset, shape.delay_hours) == ("gru", "after", None)
     if not plain or any(stride > 1 for stride in shape.convolution):
         got = f"cell {shape.cell}, reset {shape.reset}, delay_hours {shape.delay_hours}, strides {shape.convolution}"
@@ -75,7 +78,7 @@ def gates(model: GRUEstimator, stay: Sequences, *, layer: int = 0) -> Gates:
         )
     if not 0 <= layer < shape.layers:
         raise ArgumentError(f"a layer from 0 to {shape.layers - 1}", f"{layer}", "Choose one of them.")
-    with threads(model.threads), torch.no_grad():
+    with threads(first(model).threads), torch.no_grad():
         found = _found(network, stay, layer)
     hours = np.unique(np.concatenate([stay.hours, stay.code_hours])) if shape.codes else np.unique(stay.hours)
     index = pd.Index(hours, name="hours")

@@ -13,8 +13,8 @@ from clinicalgru.disclosure import SMALLEST_CELL, is_small
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
 from clinicalgru.explain.contributions import contributions
+from clinicalgru.explain.voices import Explained
 from clinicalgru.markup import brief, table
-from clinicalgru.model.estimator import GRUEstimator
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Importance:
         return brief("What matters to the model", facts, table("In log-odds", head, rows))
 
 
-def importance(model: GRUEstimator, sequences: Sequences, *, resamples: int = 1000, seed: int = 0) -> Importance:
+def importance(model: Explained, sequences: Sequences, *, resamples: int = 1000, seed: int = 0) -> Importance:
     """Mean absolute contribution of each variable over a cohort, with 95 % intervals by resampling patients.
 
     sequences  (stay,) each with measurements, of the model's variables
@@ -63,6 +63,9 @@ def importance(model: GRUEstimator, sequences: Sequences, *, resamples: int = 10
 
     A variable's contribution to a stay is the sum over its measurements, 0 where it was not measured. Refused: fewer
     than 11 patients unless simulated, other variables than the model's, a stay without measurements.
+
+    >>> cg.importance(model, test[:12], resamples=50).table.columns.tolist()
+    ['variable', 'mean', 'low', 'high', 'raises', 'measured']
     """
     patient = numbered_patients(sequences.patient, len(sequences))
     patients = int(patient.max(initial=-1)) + 1

@@ -10,10 +10,11 @@ import torch
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.variables import Variable
-from clinicalgru.explain.asked import Asked, Output, asked_of, looked_at
-from clinicalgru.explain.coalitions import Arrivals
+from clinicalgru.explain.asked import Asked, Output
+from clinicalgru.explain.coalitions import Arrivals, Together
+from clinicalgru.explain.course import course_of, members_of
 from clinicalgru.explain.shapley import shapley
-from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.explain.voices import Explained, first, looked_at, voices
 from clinicalgru.model.training import threads
 
 TIME = "time passing"
@@ -26,11 +27,12 @@ class Movement:
     stay_label   what to call the stay; no identifier unless it was asked for
     variables    variables of the model
     start, risk  probability with nothing measured (descriptors known), and at the prediction time
-    course       hours, risk after what arrived then, before (the risk just before: time has passed, nothing arrived)
+    course       hours, risk after what arrived then, before (the risk just before: time has passed, nothing arrived);
+                 of several members also low and high, as of `Explanation`
     moves        hours, variable ("time passing" where nothing arrived), value, contribution (log-odds), standard_error
                  (0 where exact; of the sampling where more than eight variables arrived at once)
     gap          log-odds between start and risk that the moves do not add up to
-    about, scale as of `Explanation`
+    about, scale, members, networks  as of `Explanation`
     """
 
     stay_label: str
@@ -42,6 +44,8 @@ class Movement:
     gap: float
     about: str = ""
     scale: str = "log-odds"
+    members: int = 1
+    networks: int = 1
 
     def between(self, first: float, last: float) -> pd.DataFrame:
         """Who moved the risk after one hour and up to another, strongest first.
@@ -79,7 +83,7 @@ class Movement:
 
 
 def movement(
-    model: GRUEstimator,
+    model: Explained,
     stay: Sequences,
     *,
     output: Output = None,
@@ -103,10 +107,14 @@ def movement(
     than the model's.
 
     Source: Shapley 1953; antithetic permutations, Mitchell et al. 2022.
+
+    >>> moved = cg.movement(model, test[[0]], permutations=4)
+    >>> abs(moved.gap) < 1e-6
+    True
     """
-    stay, asked = looked_at(model, stay, hours=hours, name="movement"), asked_of(model, output)
-    with threads(model.threads), torch.no_grad():
-        arrivals = Arrivals(model.network_.eval(), asked, stay)
+    stay, asking = looked_at(model, stay, hours=hours, name="movement"), voices(model, output)
+    with threads(first(model).threads), torch.no_grad():
+        arrivals, asked = Together([Arrivals(voice, stay) for voice in asking]), asking[0].asked
         share, error = shapley(arrivals, permutations=permutations, chance=np.random.default_rng(seed))
     moves = pd.concat([_waited(stay, arrivals), _arrived(stay, arrivals, share, error)])
     return Movement(
@@ -114,22 +122,24 @@ def movement(
         variables=model.variables_,
         start=float(asked.risk(arrivals.before[0])),
         risk=float(asked.risk(np.asarray(arrivals.end))),
-        course=_course(stay, arrivals, asked),
+        course=_course(arrivals, asked),
         moves=moves.sort_values("hours", kind="stable", ignore_index=True),
         gap=float(arrivals.end - arrivals.before[0] - moves["contribution"].sum()),
         about=asked.about,
         scale=asked.scale,
+        members=members_of([one.followed for one in arrivals.each]),
+        networks=len(asking),
     )
 
 
-def _course(stay: Sequences, arrivals: Arrivals, asked: Asked) -> pd.DataFrame:
-    hours = np.append(arrivals.hours, stay.end_hours[0])
-    after, before = (np.append(numbers, arrivals.end) for numbers in (arrivals.after, arrivals.before))
-    course = pd.DataFrame({"hours": hours, "risk": asked.risk(after), "before": asked.risk(before)})
-    return course.drop_duplicates("hours", ignore_index=True)
+def _course(arrivals: Together, asked: Asked) -> pd.DataFrame:
+    course = course_of([one.followed for one in arrivals.each], asked)
+    before = asked.risk(np.append(arrivals.before, arrivals.end))[: len(course)]
+    course.insert(2, "before", before)
+    return course
 
 
-def _waited(stay: Sequences, arrivals: Arrivals) -> pd.DataFrame:
+def _waited(stay: Sequences, arrivals: Together) -> pd.DataFrame:
     """What time alone did from each step to the next, and to the prediction."""
     passed = np.append(arrivals.before[1:], arrivals.end) - arrivals.after
     hours = np.append(arrivals.hours[1:], stay.end_hours[0])
@@ -138,7 +148,7 @@ def _waited(stay: Sequences, arrivals: Arrivals) -> pd.DataFrame:
     )
 
 
-def _arrived(stay: Sequences, arrivals: Arrivals, share: np.ndarray, error: np.ndarray) -> pd.DataFrame:
+def _arrived(stay: Sequences, arrivals: Together, share: np.ndarray, error: np.ndarray) -> pd.DataFrame:
     """One row a measurement; several of one variable that became known at once share alike."""
     step = np.cumsum(stay.new_step) - 1
     together = np.zeros(share.shape)

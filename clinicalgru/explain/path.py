@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.explain.asked import Asked
 from clinicalgru.explain.copies import Copies, copied
+from clinicalgru.explain.voices import Voice
 from clinicalgru.model.batch import Batch
+from clinicalgru.model.indices import SUMMARIES, index_parts
 from clinicalgru.model.inputs import Inputs
 from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.summaries import SUMMARIES, shares
+from clinicalgru.model.summaries import shares
 
 VALUE, MEASURED, TIMING = range(3)
 NEW = "code_new"  # which coded events count to those that a stay has had so far
@@ -63,8 +64,9 @@ class Sampled:
 
 
 class Lines:
-    """The lines of some stays.
+    """The lines of some stays, as one network sees them.
 
+    batch   the stays at their ends, where it was made already: of one stay only
     order   (stay,) their positions: within, they stand sorted by their number of steps, longest first
     steps   (stay,) of each
     at_end  (member, stay, output) logits of the stays as they are, once they were looked at: of one stay only
@@ -73,15 +75,18 @@ class Lines:
     training quantiles would cost ten times as many places for the same completeness gap.
     """
 
-    def __init__(self, network: ClinicalGRU, asked: Asked, stays: Sequences) -> None:
-        self.network, self.asked = network.eval(), asked
-        self.order = network.batch(stays).order if len(stays) > 1 else np.zeros(1, dtype=np.int64)
-        self.stays = stays[self.order]
-        self.batch = network.batch(self.stays)
+    def __init__(self, voice: Voice, stays: Sequences, *, batch: Batch | None = None) -> None:
+        self.network, self.asked = voice.network, voice.asked
+        stays = voice.heard(stays)
+        self.order = self.network.batch(stays).order if len(stays) > 1 else np.zeros(1, dtype=np.int64)
+        self.stays = stays[self.order] if len(stays) > 1 else stays
+        self.batch = self.network.batch(self.stays) if batch is None else batch
         self.steps = np.bincount(self.batch.stay.numpy(), minlength=len(stays))
         with torch.no_grad():
-            self.ends = _ends(network, self.batch)
+            self.ends = _ends(self.network, self.batch)
         self.owned = _owned(self.stays)
+        names = [variable.name for variable in stays.variables]
+        self.parts = torch.from_numpy(index_parts(names, self.network.shape.indices))
         self.at_end: Tensor | None = None
 
     def at(self, stay: np.ndarray, place: np.ndarray) -> Sampled:
@@ -137,7 +142,9 @@ class Lines:
         }
         parts = _by_sequence(moved, copies.batch)
         levels = ends.embedded[:, torch.from_numpy(stay)]
-        for kind, share in self._by_summary(levels.diff(dim=0) * slopes["embedding"], copies.fact, copies.of_fact):
+        embedded = (levels.diff(dim=0) * slopes["embedding"]).unflatten(2, (ends.full.known.shape[1], -1))
+        summarised = _by_parts(embedded.sum(dim=3).double(), ends.full.known[torch.from_numpy(stay)], self.parts)
+        for kind, share in self._by_summary(summarised, copies.fact, copies.of_fact):
             parts[kind] += share
         static, coded = _by_static(moved["static"], self.network.shape.statics), parts.new_zeros(0)
         if bag is not None:
@@ -150,9 +157,9 @@ class Lines:
         return Sampled(np.empty(0), *(tensor.numpy() for tensor in found))
 
     def _by_summary(self, moved: Tensor, fact: Tensor, of: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """moved (2, place, feature x size): by being known at all, and by what is known, of the embedded summaries."""
-        shape = len(moved[0]), len(self.stays.variables), len(SUMMARIES), -1
-        known, value = (part.reshape(shape).sum(dim=3).double()[of, self.batch.variable[fact]] for part in moved)
+        """moved (2, place, summary): by being known at all, and by what is known, of the summaries."""
+        shape = len(moved[0]), len(self.stays.variables), len(SUMMARIES)
+        known, value = (part.reshape(shape)[of, self.batch.variable[fact]] for part in moved)
         weights = torch.from_numpy(np.stack([weight for weight, _ in self.owned], axis=1))[fact]
         even = weights[:, SUMMARIES.index("count")]  # that a summary exists at all is due to all its measurements alike
         yield MEASURED, even * known.sum(dim=1)
@@ -183,7 +190,9 @@ def _ends(network: ClinicalGRU, batch: Batch) -> Ends:
 
 def baseline(network: ClinicalGRU, batch: Batch, full: Inputs) -> Inputs:
     """The same hours with nothing measured and nothing known."""
-    counts = torch.arange(full.summaries.shape[1]) % len(SUMMARIES) == SUMMARIES.index("count")
+    column = torch.arange(full.summaries.shape[1])
+    of_variables = column < network.shape.variables * len(SUMMARIES)  # then come the clinical indices: not known
+    counts = of_variables & (column % len(SUMMARIES) == SUMMARIES.index("count"))
     none = network.scales.summary(torch.where(counts, 0.0, torch.nan)[None].expand_as(full.summaries))
     first = batch.hours.new_full((len(batch.order),), torch.inf).scatter_reduce(0, batch.stay, batch.hours, "amin")
     return Inputs(
@@ -206,6 +215,19 @@ def _owned(stays: Sequences) -> list[tuple[np.ndarray, int]]:
     owned = shares(stays)
     even = owned[SUMMARIES.index("count")][0]
     return [(HELD * weight + (1 - HELD) * even, kind) for weight, kind in owned]
+
+
+def _by_parts(moved: Tensor, known: Tensor, parts: Tensor) -> Tensor:
+    """(2, place, summary) what each clinical index moved goes in equal parts to the known summaries it is made of.
+
+    moved  (2, place, summary + index)
+    known  (place, summary + index)
+    parts  (index, part) summaries that an index is made of; -1 = none
+    """
+    own, made = moved.split([moved.shape[2] - len(parts), len(parts)], dim=2)
+    there = known[:, parts.clamp_min(0)] * (parts >= 0)
+    share = there / there.sum(dim=2, keepdim=True).clamp_min(1)
+    return own.index_add(2, parts.clamp_min(0).flatten(), (made[..., None] * share).flatten(2))
 
 
 def _by_sequence(moved: dict[str, Tensor], many: Batch) -> Tensor:

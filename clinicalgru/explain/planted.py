@@ -24,6 +24,10 @@ def plant(
     Refused: stays of real patients, a variable that is not there.
 
     Source: planted ground truth as in Ismail et al. 2020, in the simulated ward.
+
+    >>> stays, decides = plant(test, variable="heart_rate", value=185.0)
+    >>> bool((stays.value[decides] == 185).all())
+    True
     """
     if not sequences.simulated:
         raise ArgumentError("simulated stays", "stays of real patients", "Plant events in a simulated ward.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from clinicalgru.explain.path import Lines, Sampled
 
-INTERVALS, ROUNDS = 5, 40  # at first; and how often at most the worst are halved
+INTERVALS, ROUNDS = 8, 40  # at first; and how often at most the worst are halved
+SIMPSON = np.array([1, 4, 1]) / 6
+ROUGH = 10  # times the tolerance that Simpson's rule alone may be off
 ROWS = 2**15  # steps of all places looked at together
 
 
@@ -34,6 +36,20 @@ class Integrated:
 
 
 @dataclass(frozen=True, eq=False)
+class Weighed:
+    """A rule of integration for intervals.
+
+    weight  (piece, 3)  of its places; they sum to its width
+    rough   (piece,)    the rise that heights tell, less what slopes say by Simpson's rule
+    off     (piece,)    the same by these weights
+    """
+
+    weight: np.ndarray
+    rough: np.ndarray
+    off: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Pieces:
     """Intervals of lines: stay, where each begins, its width, and which places are its left, middle and right one."""
 
@@ -53,17 +69,21 @@ class Pieces:
             *(np.concatenate([getattr(part, name) for part in (self, other)]) for name in self.__dataclass_fields__)
         )
 
-    def off(self, height: np.ndarray, slope: np.ndarray) -> np.ndarray:
-        """(piece,) how wrong Simpson's rule is: the rise that heights tell, less what slopes say."""
-        simpson = slope[self.left] + 4 * slope[self.middle] + slope[self.right]
-        return height[self.right] - height[self.left] - self.width / 6 * simpson
+    @property
+    def places(self) -> np.ndarray:
+        """(piece, 3) left, middle and right place."""
+        return np.stack([self.left, self.middle, self.right], axis=1)
 
-    def weights(self, places: int) -> np.ndarray:
-        """(place,) of Simpson's rule."""
-        weight = np.zeros(places)
-        for of, share in ((self.left, 1), (self.middle, 4), (self.right, 1)):
-            np.add.at(weight, of, share * self.width / 6)
-        return weight
+    def weighed(self, height: np.ndarray, slope: np.ndarray) -> Weighed:
+        """Simpson's rule, calibrated on the rise that heights tell as far as no weight falls below 0."""
+        simpson = self.width[:, None] * SIMPSON
+        slopes = slope[self.places]
+        beside = slopes - (slopes @ SIMPSON)[:, None]
+        rough = height[self.right] - height[self.left] - (simpson * slopes).sum(axis=1)
+        spread, farthest = (simpson * beside**2).sum(axis=1), np.abs(beside).max(axis=1)
+        most = np.divide(1, farthest, out=np.zeros_like(farthest), where=farthest > 0)
+        tilt = np.divide(rough, spread, out=np.zeros_like(rough), where=spread > 0).clip(-most, most)
+        return Weighed(simpson * (1 + tilt[:, None] * beside), rough, rough - tilt * spread)
 
 
 def integrated(lines: Lines, *, tolerance: float) -> Integrated:
@@ -72,16 +92,20 @@ def integrated(lines: Lines, *, tolerance: float) -> Integrated:
     tolerance  as a part of what counts as a difference of 1, such as log-odds
     returns    for the stays as they stand in `lines.stays`
 
-    An interval is halved where the rise of the number is not what the slopes in it say. Along a line the network is
-    smooth but for its rectifiers; where many of them switch, more places are needed.
+    Along a line the network is smooth but for its rectifiers. How much the number rises in an interval is known, and
+    the weights of Simpson's rule there are tilted until the slopes say the same: where one rectifier switches, that
+    makes the part of each measurement right, not their sum alone. So the gap tells little of how far a single part is
+    off: on 24 stays of PhysioNet 2012 set b, by .0005 at most on average, .15 % of all parts. Simpson's rule alone may
+    leave 10 times the tolerance; beyond that, and where no tilt helps, intervals are halved.
 
-    Source: Sundararajan et al. 2017; adaptive Simpson, Lyness 1969. DIFF: the error of an interval is known.
+    Source: Sundararajan et al. 2017; calibration on known totals, Deville and Sarndal 1992; adaptive Simpson, Lyness
+    1969. DIFF: the error of an interval is known.
     """
     pieces, stay, place = _first(len(lines.stays))
     blocks = _sampled(lines, stay, place)
     for _ in range(ROUNDS):
         height, slope = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("height", "slope"))
-        worst = _worst(pieces, pieces.off(height, slope), len(lines.stays), tolerance * lines.asked.spread)
+        worst = _worst(pieces, pieces.weighed(height, slope), len(lines.stays), tolerance * lines.asked.spread)
         if not len(worst):
             break
         halves, where = _halved(pieces[worst], len(height))
@@ -100,12 +124,13 @@ def _first(stays: int) -> tuple[Pieces, np.ndarray, np.ndarray]:
     return pieces, np.repeat(np.arange(stays), len(grid)), np.tile(grid, stays)
 
 
-def _worst(pieces: Pieces, off: np.ndarray, stays: int, tolerance: float) -> np.ndarray:
+def _worst(pieces: Pieces, weighed: Weighed, stays: int, tolerance: float) -> np.ndarray:
     """Of lines whose gap is too large, the intervals that are at least half as wrong as the worst of them."""
-    gap = np.bincount(pieces.stay, off, minlength=stays)
-    largest = np.zeros(stays)
-    np.maximum.at(largest, pieces.stay, np.abs(off))
-    return np.flatnonzero((np.abs(gap) > tolerance)[pieces.stay] & (np.abs(off) >= largest[pieces.stay] / 2))
+    wrong = np.stack([weighed.off, weighed.rough / ROUGH])
+    gap = np.stack([np.bincount(pieces.stay, one, minlength=stays) for one in wrong])
+    size, largest = np.abs(wrong).max(axis=0), np.zeros(stays)
+    np.maximum.at(largest, pieces.stay, size)
+    return np.flatnonzero((np.abs(gap).max(axis=0) > tolerance)[pieces.stay] & (size >= largest[pieces.stay] / 2))
 
 
 def _halved(pieces: Pieces, places: int) -> tuple[Pieces, np.ndarray]:
@@ -127,7 +152,8 @@ def _sampled(lines: Lines, stay: np.ndarray, place: np.ndarray) -> list[Sampled]
 
 def _summed(lines: Lines, blocks: list[Sampled], pieces: Pieces, stay: np.ndarray) -> Integrated:
     height, slope = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("height", "slope"))
-    weight, stays, done = pieces.weights(len(height)), lines.stays, 0
+    stays, done, weight = lines.stays, 0, np.zeros(len(height))
+    np.add.at(weight, pieces.places, pieces.weighed(height, slope).weight)
     parts, static = np.zeros((3, len(stays.value))), np.zeros((len(stays), len(stays.statics)))
     coded = np.zeros(len(stays.code))
     for block in blocks:
@@ -141,3 +167,9 @@ def _summed(lines: Lines, blocks: list[Sampled], pieces: Pieces, stay: np.ndarra
     bottom, top = height[ends], height[ends + 2 * INTERVALS]
     gap = top - bottom - np.bincount(stay, weight * slope, minlength=len(stays))
     return Integrated(parts, static, coded, bottom, top, gap, np.bincount(stay, minlength=len(stays)))
+
+
+def mean_of(found: list[Integrated]) -> Integrated:
+    """What several networks owe to the same stays, as their mean; `places` are those of all."""
+    means = {field.name: np.mean([getattr(one, field.name) for one in found], axis=0) for field in fields(Integrated)}
+    return Integrated(**means | {"places": np.sum([one.places for one in found], axis=0)})

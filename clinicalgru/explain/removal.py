@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.explain.asked import Asked
-from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.explain.voices import Voice
 
 PARTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)  # of the measurements, the first ones of an order
 TOGETHER = 256  # stays
@@ -31,19 +30,12 @@ class Removal:
     sufficiency: np.ndarray
 
 
-@torch.no_grad()
-def numbers(network: ClinicalGRU, asked: Asked, stays: Sequences) -> np.ndarray:
+def numbers(asking: tuple[Voice, ...], stays: Sequences) -> np.ndarray:
     """(stay,) the number that is explained, also of stays without measurements."""
-    network.eval()
-    order, parts = np.argsort(-stays.steps, kind="stable"), []
-    for index in np.array_split(order, max(1, len(order) // TOGETHER)):
-        batch = network.batch(stays[index])
-        found = asked(network.logits(network.scales(batch), batch)[0]).numpy()
-        parts.append(found[np.argsort(batch.order)])
-    return np.concatenate(parts)[np.argsort(order)]
+    return np.asarray(np.mean([_numbers(voice, stays) for voice in asking], axis=0))
 
 
-def removal(network: ClinicalGRU, asked: Asked, stays: Sequences, *, scores: np.ndarray) -> Removal:
+def removal(asking: tuple[Voice, ...], stays: Sequences, *, scores: np.ndarray) -> Removal:
     """Deletion and insertion of the measurements in the order of their scores, the highest first.
 
     scores  (fact,)
@@ -52,11 +44,11 @@ def removal(network: ClinicalGRU, asked: Asked, stays: Sequences, *, scores: np.
     Source: Petsiuk et al. 2018 (deletion, insertion); DeYoung et al. 2020 (comprehensiveness, sufficiency).
     """
     rank, counts = ranks(scores, stays), stays.counts[stays.stay_of_fact]
-    whole = numbers(network, asked, stays)
-    nothing = numbers(network, asked, stays.without_facts(np.zeros(len(rank), dtype=bool)))
+    asked, whole = asking[0].asked, numbers(asking, stays)
+    nothing = numbers(asking, stays.without_facts(np.zeros(len(rank), dtype=bool)))
     first = [rank < np.ceil(part * counts) for part in PARTS]
-    deleted = np.stack([numbers(network, asked, stays.without_facts(~gone)) for gone in first])
-    alone = np.stack([numbers(network, asked, stays.without_facts(there)) for there in first])
+    deleted = np.stack([numbers(asking, stays.without_facts(~gone)) for gone in first])
+    alone = np.stack([numbers(asking, stays.without_facts(there)) for there in first])
     return Removal(
         deletion=(whole - deleted).mean(axis=0),
         insertion=(alone - nothing).mean(axis=0),
@@ -72,3 +64,13 @@ def ranks(scores: np.ndarray, stays: Sequences) -> np.ndarray:
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order)) - stays.starts[:-1][stay]
     return rank
+
+
+@torch.no_grad()
+def _numbers(voice: Voice, stays: Sequences) -> np.ndarray:
+    network, order, parts = voice.network, np.argsort(-stays.steps, kind="stable"), []
+    for index in np.array_split(order, max(1, len(order) // TOGETHER)):
+        batch = network.batch(stays[index])
+        found = voice.asked(network.logits(network.scales(batch), batch)[0]).numpy()
+        parts.append(found[np.argsort(batch.order)])
+    return np.concatenate(parts)[np.argsort(order)]

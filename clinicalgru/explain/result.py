@@ -24,11 +24,11 @@ class Explanation:
     codes             hours, code, contribution: coded events that the model looks at
     about             which answer of several this is: "class 2", "within 720 hours"; empty where there is one
     scale             what contributions are in: "log-odds", or "outcome": then risk and baseline are in its unit
-    members           how many members the network has
+    members, networks  how many members there are in all, and in how many networks: an ensemble has several
     half_life         hours by variable after which the network carries a value half as strongly; never: infinite
     course            hours, risk from what was known up to then; of several members also low, high: the 5th and 95th
-                      percentile of their risks, each calibrated as the model is. This is how far the members of one
-                      network disagree, no confidence interval: what they all learned wrong is not in it
+                      percentile of their risks, each calibrated as the model is. This is how far the members
+                      disagree, no confidence interval: what they all learned wrong is not in it
     attention         hours, weight
     model             provenance: trained_on, task, outcome, simulated, ...
     """
@@ -47,6 +47,7 @@ class Explanation:
     about: str = ""
     scale: str = "log-odds"
     members: int = 1
+    networks: int = 1
     half_life: Mapping[str, float] = field(default_factory=dict)
 
     def by_variable(self) -> pd.DataFrame:

@@ -12,10 +12,9 @@ from torch import Tensor
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, nested, said
 from clinicalgru.errors import ArgumentError
-from clinicalgru.explain.asked import checked, looked_at
+from clinicalgru.explain.voices import Explained, checked, first, looked_at, one_network
 from clinicalgru.markup import brief
 from clinicalgru.model.batch import Batch
-from clinicalgru.model.estimator import GRUEstimator
 from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.training import threads
 
@@ -55,7 +54,7 @@ class Similar:
         return brief("Similar stays", self._facts())
 
 
-def similar(model: GRUEstimator, stay: Sequences, cohort: Sequences, *, n: int = 5) -> Similar:
+def similar(model: Explained, stay: Sequences, cohort: Sequences, *, n: int = 5) -> Similar:
     """The stays of a cohort whose hidden state at the end is nearest to that of one stay.
 
     stay     sequences of one stay: test[[0]]
@@ -64,15 +63,19 @@ def similar(model: GRUEstimator, stay: Sequences, cohort: Sequences, *, n: int =
     returns  a `Similar`: exact in its table; where it is printed or shown, counts of 1 to 10 are withheld
 
     Distances are Euclidean, each unit of the state in its spread over the cohort. Stays of the same patient are left
-    out. Refused: other than one stay, a stay without measurements, other variables than the model's, too few stays.
+    out. Refused: an ensemble, other than one stay, a stay without measurements, other variables than the model's, too
+    few stays.
+
+    >>> cg.similar(model, test[[0]], train, n=3).table.columns.tolist()
+    ['position', 'distance', 'outcome']
     """
+    network = one_network(model, "similar")
     stay, cohort = looked_at(model, stay, hours=None, name="similar"), checked(model, cohort)
     others = np.flatnonzero(cohort.patient != stay.patient[0])
     if not 1 <= n <= len(others):
         raise ArgumentError(f"n from 1 to {len(others)}, the stays of other patients", f"{n}", "Choose fewer.")
-    with threads(model.threads):
-        state = last_states(model.network_, cohort)
-        own = last_states(model.network_, stay)[0]
+    with threads(first(model).threads):
+        state, own = last_states(network, cohort), last_states(network, stay)[0]
     spread = state.std(axis=0)
     distance = np.linalg.norm((state[others] - own) / np.where(spread > 0, spread, 1), axis=1) / np.sqrt(len(spread))
     nearest = np.argsort(distance, kind="stable")[:n]

@@ -9,11 +9,12 @@ import numpy as np
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.variables import Variable, nearest
 from clinicalgru.errors import ArgumentError
-from clinicalgru.explain.asked import LOG_ODDS, Output, asked_of, looked_at
+from clinicalgru.explain.asked import LOG_ODDS, Output
 from clinicalgru.explain.change import Change, least_change
 from clinicalgru.explain.contributions import explain
 from clinicalgru.explain.result import Explanation
-from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.explain.voices import Explained, first, looked_at, voices
+from clinicalgru.model.training import threads
 
 SAME = 1e-6  # hours; closer than that is the same hour
 
@@ -27,10 +28,10 @@ class WhatIf:
     modifiable   the variables whose measurements can be changed, added or deleted
     """
 
-    def __init__(self, model: GRUEstimator, stay: Sequences, *, output: Output = None) -> None:
+    def __init__(self, model: Explained, stay: Sequences, *, output: Output = None, hours: float | None = None) -> None:
         self._model, self._output = model, output
-        self._first = self.stay = looked_at(model, stay, hours=None, name="what_if")
-        self.explanation = self.current = explain(model, stay, output=output)
+        self._first = self.stay = looked_at(model, stay, hours=hours, name="what_if")
+        self.explanation = self.current = explain(model, self.stay, output=output)
         self.modifiable: list[Variable] = list(model.variables_)
 
     def change(self, *, hours: float, variable: str, value: float, unit: str | None = None) -> Explanation:
@@ -93,13 +94,18 @@ class WhatIf:
 
         Changed are variables as a whole: all measurements of one move by the same part of their training spread, as
         far as values stay plausible and within what training saw. Refused: a target that is no probability.
+
+        >>> change = cg.what_if(model, test[[0]]).smallest_change(0.9)
+        >>> change.found == (change.changed_risk >= 0.9)
+        True
         """
         if not 0 < target_risk < 1:
             raise ArgumentError("a target between 0 and 1", f"{target_risk:g}", "Give a probability, such as 0.2.")
-        asked = asked_of(self._model, self._output)
-        if asked.scale != LOG_ODDS:
+        asking = voices(self._model, self._output)
+        if asking[0].asked.scale != LOG_ODDS:
             raise ArgumentError("a model that gives a risk", "one that gives a number", "Try changes by hand.")
-        return least_change(self._model, self.stay, target_risk=target_risk, asked=asked)
+        with threads(first(self._model).threads):
+            return least_change(asking, self.stay, target_risk=target_risk)
 
     def _now(self, stay: Sequences) -> Explanation:
         self.current, self.stay = explain(self._model, stay, output=self._output), stay
@@ -134,12 +140,19 @@ class WhatIf:
         return own
 
 
-def what_if(model: GRUEstimator, stay: Sequences, *, output: Output = None) -> WhatIf:
+def what_if(model: Explained, stay: Sequences, *, output: Output = None, hours: float | None = None) -> WhatIf:
     """One stay to be played with: change, add or delete measurements, and see risk and explanation anew.
 
     stay     sequences of one stay: test[[0]]
-    output   which answer, as of `explain`
+    output, hours  which answer, looked at when: as of `explain`
     returns  a `WhatIf`
     Refused: other than one stay, a stay without measurements, other variables than the model's.
+
+    >>> what_if = cg.what_if(model, test[[0]])
+    >>> changed = what_if.add(hours=30.25, variable="lactate", value=9.0)
+    >>> len(changed.measurements) - len(what_if.explanation.measurements)
+    1
+    >>> what_if.reset() is what_if.explanation
+    True
     """
-    return WhatIf(model, stay, output=output)
+    return WhatIf(model, stay, output=output, hours=hours)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError
+from clinicalgru.model.indices import known_indices
 from clinicalgru.model.summaries import summarise
 
 RIVALS = ("logistic regression", "boosted trees")
+TREES: Mapping[str, Any] = MappingProxyType(
+    {
+        "learning_rate": 0.03,
+        "max_iter": 300,
+        "max_leaf_nodes": 15,
+        "min_samples_leaf": 30,
+        "l2_regularization": 5.0,
+        "max_features": 0.1,
+        "early_stopping": False,
+    }
+)
 
 
 class SummaryBaseline:
@@ -31,20 +45,21 @@ class SummaryBaseline:
 
     def fit(self, stays: Sequences) -> SummaryBaseline:
         """Learn from the stays."""
-        self.classifier_ = _logistic_regression() if self.kind == RIVALS[0] else _boosted_trees(self.seed)
-        table = features(stays)
+        self.classifier_ = _logistic_regression() if self.kind == RIVALS[0] else boosted_trees(self.seed)
+        self.indices_ = known_indices([variable.name for variable in stays.variables])
+        table = features(stays, indices=self.indices_)
         self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
         self.classifier_.fit(table[:, self.known_], stays.outcome.astype(int))
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(stay, 2) probability of no and of the outcome."""
-        return np.asarray(self.classifier_.predict_proba(features(stays)[:, self.known_]))
+        return np.asarray(self.classifier_.predict_proba(features(stays, indices=self.indices_)[:, self.known_]))
 
 
-def features(stays: Sequences) -> np.ndarray:
-    """(stay, feature) summaries, then the static descriptors; categories as one column a level; NaN = not known."""
-    columns = [summarise(stays)]
+def features(stays: Sequences, *, indices: Sequence[str] = ()) -> np.ndarray:
+    """(stay, feature) summaries, clinical indices, descriptors (categories as one column a level); NaN = not known."""
+    columns = [summarise(stays, indices=indices)]
     for i, variable in enumerate(stays.statics):
         column = stays.static[:, i : i + 1]
         levels = np.arange(len(variable.levels))
@@ -62,16 +77,8 @@ def _logistic_regression() -> Any:
     return make_pipeline(fill, StandardScaler(), LogisticRegression(C=0.003, max_iter=2000))
 
 
-def _boosted_trees(seed: int) -> Any:
+def boosted_trees(seed: int) -> Any:
+    """A classifier of TREES."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(
-        learning_rate=0.03,
-        max_iter=300,
-        max_leaf_nodes=15,
-        min_samples_leaf=30,
-        l2_regularization=5.0,
-        max_features=0.1,
-        early_stopping=False,
-        random_state=seed,
-    )
+    return HistGradientBoostingClassifier(random_state=seed, **TREES)

@@ -34,7 +34,7 @@ class Batch:
     point_row    (point,)        the row after which a prediction is made; -1 in a stay without any
     point_stay   (point,)        which stay of the batch
     point_hours  (point,)        hours since the anchor of the prediction
-    summaries    (point, variable x summary)  of what was known at the point; NaN = not measured
+    summaries    (point, variable x summary + index)  of what was known at the point; NaN = not measured
     point_number (point,)        which of the points of its stay it is, from 0
     every_step   the points are the rows with measurements; else they are the stays, at their ends
     code         (coded event,)   which code of the vocabulary; none where coded events are not looked at
@@ -94,10 +94,19 @@ class Batch:
         return torch.where(valid, sizes.cumsum(0) - sizes + stay, -1), valid
 
 
-def collate(sequences: Sequences, *, every_step: bool = False, codes: bool = False) -> Batch:
+def collate(
+    sequences: Sequences,
+    *,
+    every_step: bool = False,
+    codes: bool = False,
+    indices: tuple[str, ...] = (),
+    sample: tuple[int, np.random.Generator] | None = None,
+) -> Batch:
     """A batch of these stays, with a prediction at the end of each, or after each hour with measurements.
 
-    codes  the steps are the distinct hours of measurements and coded events together, not of measurements alone
+    codes    the steps are the distinct hours of measurements and coded events together, not of measurements alone
+    indices  clinical indices beside the summaries
+    sample   at most so many predictions a stay, by chance; else all
 
     Source: gaps as in Che et al. 2018, Eq. 2, in hours and without a loop over steps.
     """
@@ -122,6 +131,9 @@ def collate(sequences: Sequences, *, every_step: bool = False, codes: bool = Fal
     point_row, point_stay, looked = np.flatnonzero(measured), stay[measured], hours[measured]
     if not every_step:
         point_row, point_stay, looked = last_row, np.arange(len(steps)), sequences.end_hours
+    if sample is not None:
+        kept = _sampled(point_stay, *sample)
+        point_row, point_stay, looked = point_row[kept], point_stay[kept], looked[kept]
     seen = np.vstack([carried, np.full((1, variables), facts)])  # at row -1, nothing
     return Batch(
         value=torch.from_numpy(sequences.value),
@@ -137,7 +149,7 @@ def collate(sequences: Sequences, *, every_step: bool = False, codes: bool = Fal
         point_row=torch.from_numpy(point_row),
         point_stay=torch.from_numpy(point_stay),
         point_hours=torch.from_numpy(looked),
-        summaries=torch.from_numpy(summaries_at(sequences, seen[point_row], looked)),
+        summaries=torch.from_numpy(summaries_at(sequences, seen[point_row], looked, indices=indices)),
         point_number=torch.from_numpy(_rank(point_stay)),
         every_step=every_step,
         code=torch.from_numpy(found.code),
@@ -188,6 +200,12 @@ def _rank(stay: np.ndarray) -> np.ndarray:
     ordered = stay[order]
     rank[order] = np.arange(len(stay)) - np.searchsorted(ordered, ordered)
     return rank
+
+
+def _sampled(stay: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:
+    """At most so many entries of each stay, by chance, in their order."""
+    order = chance.permutation(len(stay))
+    return np.sort(order[_rank(stay[order]) < count])
 
 
 def _time_major(steps: np.ndarray, begins: np.ndarray) -> tuple[np.ndarray, list[int]]:

@@ -8,8 +8,8 @@ from torch import Tensor
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.model.batch import Batch
+from clinicalgru.model.indices import SUMMARIES
 from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.summaries import SUMMARIES
 
 RATE = "Lower learning_rate: all inputs are finite, so that it is the steps that are too large."
 
@@ -34,7 +34,7 @@ def _inputs(network: ClinicalGRU, stays: Sequences, batch: Batch) -> str | None:
     wrong[batch.variable[~inputs.score.isfinite() | ~batch.value.isfinite()]] = True
     if len(stays.variables):
         wrong |= ~inputs.gap_hours.isfinite().all(dim=0)
-        wrong |= ~inputs.summaries.isfinite().all(dim=0).reshape(-1, len(SUMMARIES)).all(dim=1)
+        wrong |= ~_by_variable(inputs.summaries.isfinite().all(dim=0), stays).all(dim=1)
     if wrong.any():
         return stays.variables[int(wrong.nonzero()[0])].name
     static = batch.static.isinf().any(dim=0)
@@ -50,5 +50,10 @@ def _gradients(network: ClinicalGRU, stays: Sequences) -> str | None:
     ]
     if not rows or not len(stays.variables):
         return None
-    wrong = torch.stack(rows).any(dim=0).reshape(-1, len(SUMMARIES)).any(dim=1)
+    wrong = _by_variable(torch.stack(rows).any(dim=0), stays).any(dim=1)
     return stays.variables[int(wrong.nonzero()[0])].name if wrong.any() and not wrong.all() else None
+
+
+def _by_variable(feature: Tensor, stays: Sequences) -> Tensor:
+    """(variable, summary) of the summaries; of the clinical indices, whose parts are among them, nothing."""
+    return feature[: len(stays.variables) * len(SUMMARIES)].reshape(-1, len(SUMMARIES))

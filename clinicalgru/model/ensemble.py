@@ -15,6 +15,7 @@ from clinicalgru.data.task import Task
 from clinicalgru.data.variables import Variable
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import Calibrator, TemperatureCalibrator
 from clinicalgru.evaluate.logistic import inside
 from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.estimators import GRUClassifier
@@ -39,7 +40,7 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
 
     Learned: members_ (fitted estimators), fold_ ((stay,) of the training stays), out_of_fold_ ((stay, class), of an
     early warning (step, class); calibrated, for thresholds), threshold_ (of an early warning: where the utility of the
-    out-of-fold risks is highest), calibrator_ (None for several classes), variables_, statics_, task_, trained_on_.
+    out-of-fold risks is highest), calibrator_, variables_, statics_, task_, trained_on_.
     Source: cross-fitting as in stacking, Wolpert 1992; mean of log-odds.
 
     >>> GRUEnsemble(members=3).members
@@ -77,7 +78,7 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
         self.trained_on_ = fingerprint(stays)
         head = self.members_[0].head_
         outcome = head.step_labels(stays) if isinstance(head, EarlyWarning) else stays.outcome
-        self.calibrator_ = _calibrator(outcome, raw)
+        self.calibrator_: Calibrator | None = _calibrator(outcome, raw, classes=self._several)
         self.out_of_fold_ = self._calibrated(raw)
         if isinstance(head, EarlyWarning):
             self.threshold_ = hourly_threshold(stays, self.out_of_fold_[:, 1])
@@ -128,6 +129,11 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
         """Further learned numbers: the threshold of an early warning."""
         return {"threshold_": self.threshold_} if hasattr(self, "threshold_") else {}
 
+    @property
+    def _several(self) -> np.ndarray | None:
+        """The classes of a task that asks which of several."""
+        return self.classes_ if self.task_.kind == "multiclass" else None
+
     def _fitted(self) -> list[Member]:
         if not hasattr(self, "members_"):
             raise NotFittedError("Expected a fitted model; got one that is not. Call fit first.")
@@ -136,17 +142,20 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
     def _calibrated(self, raw: np.ndarray) -> np.ndarray:
         if self.calibrator_ is None:
             return raw
+        if self._several is not None:
+            return self.calibrator_.predict(raw)
         risk = self.calibrator_.predict(raw[:, 1])
         return np.stack([1 - risk, risk], axis=1)
 
 
-def _calibrator(outcome: np.ndarray, risk: np.ndarray) -> PlattCalibrator | None:
-    """Of two classes; none, with a warning, where the members learned nothing that could be calibrated.
+def _calibrator(outcome: np.ndarray, risk: np.ndarray, *, classes: np.ndarray | None) -> Calibrator | None:
+    """None, with a warning, where the members learned nothing that could be calibrated.
 
     outcome  (point,)  NaN where it does not count
+    classes  of a task that asks which of several
     """
-    if risk.shape[1] > 2:
-        return None
+    if classes is not None:
+        return TemperatureCalibrator.fit(np.searchsorted(classes, outcome), risk)
     known = ~np.isnan(outcome)
     try:
         return PlattCalibrator.fit(outcome[known], risk[known, 1])

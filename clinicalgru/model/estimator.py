@@ -20,12 +20,14 @@ from torch import Tensor
 from clinicalgru.data.select import split_patients
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError, VariableMismatch
-from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import Calibrator
 from clinicalgru.model.beside import Auxiliary, Beside
 from clinicalgru.model.codes import CODE_STAYS, unseen_codes, vocabulary, with_anything
+from clinicalgru.model.distributed import leads
 from clinicalgru.model.fingerprint import fingerprint
 from clinicalgru.model.forecast import Forecast
 from clinicalgru.model.heads import Head
+from clinicalgru.model.indices import known_indices
 from clinicalgru.model.network import ClinicalGRU, static_levels
 from clinicalgru.model.progress import Watcher, announce
 from clinicalgru.model.shape import OPTIONS, Shape, check_shape
@@ -54,10 +56,14 @@ class GRUEstimator(BaseEstimator):
     convolution          strides of causal convolutions over the steps, before the recurrence, such as (5, 5)
     attention            "additive", "multihead" or None: the last state alone
     encoder              "values", or "per_variable": each variable is embedded before any mixing
+    indices              clinical indices beside the summaries of the variables, such as "pao2 last / fio2 last"; None:
+                         those of data_schemas/indices.yaml that the variables allow; (): none
     codes                whether coded events (diagnoses, procedures, drugs) are looked at. Off unless asked for: codes
                          are often given after the fact and dated back, and would tell the outcome
     code_stays           a code is known from so many training stays on; fewer would say too much of somebody
     measurement_dropout  part of the measurements left out of each training stay, anew each epoch
+    steps_asked          of a task that asks after each step: an epoch asks at most so many steps of each stay, by chance,
+                         in a part of the time; None = all
     epochs, patience     at most so many passes; stop after so many without a better loss on the tune stays
     batch_size, learning_rate, weight_decay   of AdamW
     distillation         part of what a binary outcome's network learns from that is not the outcome, but the risk that
@@ -92,9 +98,11 @@ class GRUEstimator(BaseEstimator):
         convolution: Sequence[int] = (),
         attention: str | None = "additive",
         encoder: str = "values",
+        indices: Sequence[str] | None = None,
         codes: bool = False,
         code_stays: int = CODE_STAYS,
         measurement_dropout: float = 0.15,
+        steps_asked: int | None = 8,
         epochs: int = 20,
         patience: int = 6,
         batch_size: int = 64,
@@ -121,9 +129,11 @@ class GRUEstimator(BaseEstimator):
         self.convolution = convolution
         self.attention = attention
         self.encoder = encoder
+        self.indices = indices
         self.codes = codes
         self.code_stays = code_stays
         self.measurement_dropout = measurement_dropout
+        self.steps_asked = steps_asked
         self.epochs = epochs
         self.patience = patience
         self.batch_size = batch_size
@@ -161,7 +171,7 @@ class GRUEstimator(BaseEstimator):
         head = self._learned_head(stays, tune)
         self.variables_, self.statics_, self.task_ = stays.variables, stays.statics, stays.task
         self.head_ = head
-        self.calibrator_: PlattCalibrator | None = None
+        self.calibrator_: Calibrator | None = None
         self.trained_on_ = fingerprint(stays)
         with threads(self.threads), seeded([self.seed]):
             further = Auxiliary.learn(auxiliary, stays) if auxiliary is not None else None
@@ -185,7 +195,7 @@ class GRUEstimator(BaseEstimator):
     def _teacher(self, stays: Sequences, progress: bool | Watcher) -> Teacher | None:
         if not self.distillation or stays.task.kind != "binary":
             return None
-        announce("boosted trees, the network's teacher, learn first", shown=progress)
+        announce("boosted trees, the network's teacher, learn first", shown=progress if leads() else False)
         return Teacher.learn(stays, seed=self.seed)
 
     def _repr_html_(self) -> str:
@@ -222,6 +232,10 @@ class GRUEstimator(BaseEstimator):
             raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
         with threads(self.threads):
             return predict(self.network_, stays, head=self.head_)
+
+    def _calibrated(self, risk: np.ndarray) -> np.ndarray:
+        """What was predicted, once `calibrate` was called as it corrects it."""
+        return risk if self.calibrator_ is None else self.calibrator_.predict(risk)
 
     def sees(self, stays: Sequences) -> np.ndarray:
         """(stay,) whether the fitted model sees anything of the stay: a measurement, or a coded event that it knows."""
@@ -287,12 +301,14 @@ class GRUEstimator(BaseEstimator):
         return network
 
     def _shape(self, stays: Sequences, *, outputs: int) -> Shape:
+        names = [variable.name for variable in stays.variables]
         shape = Shape(
             variables=len(stays.variables),
             statics=static_levels(stays.statics),
             outputs=outputs,
             forecasts=2 * len(stays.variables) if self.forecast_weight else 0,
             codes=vocabulary(stays, at_least=self.code_stays) if self.codes else (),
+            indices=known_indices(names) if self.indices is None else tuple(self.indices),
             **{name: getattr(self, name) for name in OPTIONS} | {"convolution": tuple(self.convolution)},
         )
         check_shape(shape, every_step=self.head_.every_step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import MappingProxyType
 from typing import Self
 
@@ -11,6 +12,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import LabelCalibrator, TemperatureCalibrator
 from clinicalgru.model.estimator import GRUEstimator
 from clinicalgru.model.heads import Binary, MultiClass, MultiLabel
 from clinicalgru.model.regression import Regression
@@ -42,13 +44,16 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         return np.array([0, 1]) if isinstance(self.head_, Binary) else np.array(self.head_.classes)
 
     def calibrate(self, stays: Sequences) -> Self:
-        """Fit the calibration (Platt 1999, keeps the order) on stays that training has not seen; two classes only."""
+        """Fit the calibration on stays that training has not seen; it keeps the order of stays, or of a stay's classes.
+
+        Of a risk a line on its log-odds (Platt 1999), of several classes one temperature (Guo et al. 2017).
+        """
         risk = self._predicted(stays).numpy()
-        if risk.ndim > 1:
-            fix = "Use the probabilities as they are."
-            raise ArgumentError("a task of two classes to calibrate", f"{risk.shape[1]} classes", fix)
         self.head_.check(stays, "stays to calibrate on")
-        self.calibrator_ = PlattCalibrator.fit(stays.outcome, risk)
+        if isinstance(self.head_, MultiClass):
+            self.calibrator_ = TemperatureCalibrator.fit(np.searchsorted(self.head_.classes, stays.outcome), risk)
+        else:
+            self.calibrator_ = PlattCalibrator.fit(stays.outcome, risk)
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
@@ -58,12 +63,8 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         Refused: other variables or units than the model's, a stay without any measurement (score gives such a stay a
         status; `sequences[sequences.counts > 0]` leaves it out).
         """
-        risk = self._predicted(stays).numpy()
-        if risk.ndim > 1:
-            return risk
-        if self.calibrator_ is not None:
-            risk = self.calibrator_.predict(risk)
-        return np.stack([1 - risk, risk], axis=1)
+        risk = self._calibrated(self._predicted(stays).numpy())
+        return risk if risk.ndim > 1 else np.stack([1 - risk, risk], axis=1)
 
     def predict(self, stays: Sequences) -> np.ndarray:
         """(stay,) the likeliest class; 1 where the outcome is as likely as not."""
@@ -99,9 +100,21 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
         """Names of the outcomes, in the order of `predict_proba`."""
         return self.head_.labels
 
+    def calibrate(self, stays: Sequences) -> Self:
+        """Fit a calibration of each outcome (Platt 1999, keeps the order) on stays that training has not seen.
+
+        An outcome that these stays cannot calibrate, such as one that never came, stays as it is, with a warning.
+        """
+        self.head_.check(stays, "stays to calibrate on")
+        self.calibrator_ = fitted = LabelCalibrator.fit(stays.outcome, self._predicted(stays).numpy())
+        left = [label for label, part in zip(self.labels_, fitted.parts, strict=True) if part is None]
+        if left:
+            warnings.warn(f"Not calibrated, too little to learn it from: {', '.join(left)}.", stacklevel=2)
+        return self
+
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(stay, outcome) probability of each outcome. Refused: as of `GRUClassifier`."""
-        return self._predicted(stays).numpy()
+        return self._calibrated(self._predicted(stays).numpy())
 
     def predict(self, stays: Sequences) -> np.ndarray:
         """(stay, outcome) 1 where it is as likely as not."""

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.model.batch import Batch
+from clinicalgru.model.indices import SUMMARIES
 from clinicalgru.model.layers import QuantileScale
-from clinicalgru.model.summaries import SUMMARIES, summarise
+from clinicalgru.model.summaries import summarise
 
 SCALE_STAYS, SCALE_FACTS = 50_000, 10_000_000  # what a scale of 65 quantiles is learned from, at most
 
@@ -40,13 +41,14 @@ class Scales(nn.Module):
     """How values, summaries and descriptors of the training stays are spread, and batches seen through that.
 
     statics  levels of each static descriptor; 0 = a number
+    indices  clinical indices beside the summaries
     """
 
-    def __init__(self, variables: int, statics: tuple[int, ...]) -> None:
+    def __init__(self, variables: int, statics: tuple[int, ...], *, indices: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self.statics = statics
+        self.statics, self.indices = statics, indices
         self.value = QuantileScale(variables)
-        self.summary = QuantileScale(variables * len(SUMMARIES))
+        self.summary = QuantileScale(variables * len(SUMMARIES) + len(indices))
         self.static = QuantileScale(len(statics))
 
     @property
@@ -62,7 +64,7 @@ class Scales(nn.Module):
         sequences = _enough(sequences)
         for variable in range(len(sequences.variables)):
             self.value.learn(variable, sequences.value[sequences.variable == variable])
-        for feature, column in enumerate(summarise(sequences).T):
+        for feature, column in enumerate(summarise(sequences, indices=self.indices).T):
             self.summary.learn(feature, column[~np.isnan(column)])
         for static, column in enumerate(sequences.static.T):
             self.static.learn(static, column[~np.isnan(column)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,6 @@ from clinicalgru.model.encoder import Encoder
 from clinicalgru.model.inputs import Inputs, Scales
 from clinicalgru.model.layers import CodeBag, Members, NumberEmbedding
 from clinicalgru.model.shape import Shape
-from clinicalgru.model.summaries import SUMMARIES
 
 
 class ClinicalGRU(nn.Module):
@@ -31,22 +31,25 @@ class ClinicalGRU(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        features = shape.variables * len(SUMMARIES)
-        self.scales = Scales(shape.variables, shape.statics)
+        self.scales = Scales(shape.variables, shape.statics, indices=shape.indices)
         self.encoder = Encoder(shape)
         self.attention = attention(shape.attention, shape.width)
-        self.embedding = NumberEmbedding(features)
+        self.embedding = NumberEmbedding(shape.features)
         self.codes = CodeBag(len(shape.codes)) if shape.codes else None
-        width = self.attention.width + shape.width + self.scales.columns + features * self.embedding.line.shape[1]
+        width = self.attention.width + shape.width + self.scales.columns + shape.features * self.embedding.line.shape[1]
         width += self.codes.width if self.codes is not None else 0
         sizes = {"hidden": shape.readout_size, "members": shape.members, "outputs": shape.outputs}
         self.readout = Members(width, dropout=shape.dropout, **sizes)
         self.state_dropout = nn.Dropout(shape.dropout)
         self.ahead = nn.Linear(shape.width, shape.forecasts) if shape.forecasts else None
 
-    def batch(self, stays: Sequences, *, every_step: bool = False) -> Batch:
-        """These stays as this network looks at them: with the coded events it knows, or without any."""
-        return collate(known_codes(stays, self.shape.codes), every_step=every_step, codes=bool(self.shape.codes))
+    def batch(
+        self, stays: Sequences, *, every_step: bool = False, sample: tuple[int, np.random.Generator] | None = None
+    ) -> Batch:
+        """These stays as this network looks at them: with the coded events it knows, or without any; see `collate`."""
+        known, shape = known_codes(stays, self.shape.codes), self.shape
+        codes = bool(shape.codes)
+        return collate(known, every_step=every_step, codes=codes, indices=shape.indices, sample=sample)
 
     def forward(self, batch: Batch) -> Tensor:
         """(member, point, output)."""

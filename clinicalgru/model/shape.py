@@ -8,6 +8,7 @@ from math import prod
 from typing import Any, Self
 
 from clinicalgru.errors import ArgumentError
+from clinicalgru.model.indices import SUMMARIES
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "cell": ("gru", "lstm", "rnn"),
@@ -44,6 +45,7 @@ class Shape:
     attention          "additive", "multihead" or None: the last state alone
     encoder            "values": all variables enter the recurrence as they are; "per_variable": each is embedded first
     codes              the coded events the network knows; (): none
+    indices            clinical indices in the readout, such as "pao2 last / fio2 last"; (): none
     forecasts          numbers that a line from each state says, while training, of what is measured next
     """
 
@@ -66,6 +68,7 @@ class Shape:
     attention: str | None = "additive"
     encoder: str = "values"
     codes: tuple[str, ...] = ()
+    indices: tuple[str, ...] = ()
     forecasts: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,6 +90,11 @@ class Shape:
     def causal(self) -> bool:
         """Whether the state after each step is that of a stay which ended there."""
         return not self.bidirectional and prod(self.convolution) == 1
+
+    @property
+    def features(self) -> int:
+        """Summaries of all variables, and the clinical indices."""
+        return self.variables * len(SUMMARIES) + len(self.indices)
 
     @property
     def width(self) -> int:
@@ -149,5 +157,6 @@ def _shown(choice: str | None) -> str:
     return "None" if choice is None else f'"{choice}"'
 
 
-DERIVED = ("variables", "statics", "outputs", "codes", "forecasts")  # from the stays and what is asked of them
+# from the stays and what is asked of them
+DERIVED = ("variables", "statics", "outputs", "codes", "indices", "forecasts")
 OPTIONS = tuple(field.name for field in fields(Shape) if field.name not in DERIVED)

@@ -9,7 +9,7 @@ import numpy as np
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.model.batch import collate
 from clinicalgru.model.early_warning import EarlyWarning
-from clinicalgru.model.summaries import SUMMARIES
+from clinicalgru.model.indices import SUMMARIES, known_indices
 
 TOGETHER = 1000  # stays that are summarised at once: after each step, there is much of them
 
@@ -30,14 +30,16 @@ class StepTrees:
         """Learn from the steps that count, of stays with an early-warning task."""
         labels = EarlyWarning.learn(stays).step_labels(stays)
         counts = ~np.isnan(labels)
-        table = features_by_step(stays)[counts]
+        self.indices_ = known_indices([variable.name for variable in stays.variables])
+        table = features_by_step(stays, indices=self.indices_)[counts]
         self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
         self.classifier_ = _trees(self.seed).fit(table[:, self.known_], labels[counts].astype(int))
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay."""
-        return np.asarray(self.classifier_.predict_proba(features_by_step(stays)[:, self.known_]))
+        table = features_by_step(stays, indices=self.indices_)
+        return np.asarray(self.classifier_.predict_proba(table[:, self.known_]))
 
 
 def _trees(seed: int) -> Any:
@@ -54,14 +56,14 @@ def _trees(seed: int) -> Any:
     )
 
 
-def features_by_step(stays: Sequences) -> np.ndarray:
-    """(step, feature) summaries up to each step, the descriptors, the hour; NaN = not known. Stay after stay."""
-    width = len(stays.variables) * len(SUMMARIES) + stays.static.shape[1] + 1
+def features_by_step(stays: Sequences, *, indices: tuple[str, ...] = ()) -> np.ndarray:
+    """(step, feature) summaries and indices up to each step, descriptors, hour; NaN = not known. Stay after stay."""
+    width = len(stays.variables) * len(SUMMARIES) + len(indices) + stays.static.shape[1] + 1
     table = np.empty((int(stays.steps.sum()), width), dtype=np.float32)
     done = 0
     for first in range(0, len(stays), TOGETHER):
         part = stays[np.arange(first, min(first + TOGETHER, len(stays)))]
-        batch = collate(part, every_step=True)
+        batch = collate(part, every_step=True, indices=indices)
         stay = batch.order[batch.point_stay.numpy()]
         place = done + (np.cumsum(part.steps) - part.steps)[stay] + batch.point_number.numpy()
         hours = batch.point_hours.numpy()[:, None]

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Names
+
 import numpy as np
 import pandas as pd
 
 from clinicalgru.data.sequences import Sequences
+from clinicalgru.model.indices import SUMMARIES, with_indices
 
-SUMMARIES = ("count", "mean", "spread", "min", "max", "first", "last", "trend", "hours_since_first", "hours_since_last")
 
-
-def summarise(sequences: Sequences) -> np.ndarray:
-    """(stay, variable x summary) float32; NaN = not measured, except counts, which are 0.
+def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
+    """(stay, variable x summary + index) float32; NaN = not measured, except counts, which are 0.
 
     Counts are log(1 + n); hours count back from the prediction time; trend is last minus first; values are in the
-    variable's own unit. Order: all summaries of the first variable, then of the second, ...
+    variable's own unit. Order: all summaries of the first variable, then of the second, ...; then the clinical indices.
 
     Source: Johnson et al., Comput Cardiol 2012;39:249-252, for summaries of the 2012 challenge.
     """
-    return np.concatenate([_summarise(block) for block in sequences.blocks()])
+    return np.concatenate([_summarise(block, indices) for block in sequences.blocks()])
 
 
-def _summarise(sequences: Sequences) -> np.ndarray:
+def _summarise(sequences: Sequences, indices: Names) -> np.ndarray:
     last = np.full((len(sequences), len(sequences.variables)), len(sequences.value))
     last[sequences.stay_of_fact, sequences.variable] = np.arange(len(sequences.value))
-    return summaries_at(sequences, last, sequences.end_hours)
+    return summaries_at(sequences, last, sequences.end_hours, indices=indices)
 
 
-def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray) -> np.ndarray:
-    """(point, variable x summary) float32 of what was known at each point.
+def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, indices: Names = ()) -> np.ndarray:
+    """(point, variable x summary + index) float32 of what was known at each point.
 
     last    (point, variable)  the fact last seen at the point, `len(sequences.value)` = none
     looked  (point,)           hours since the anchor of the point
@@ -37,7 +38,8 @@ def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray) -> 
     columns[0] = np.nan_to_num(columns[0])
     hours = np.asarray(looked)[:, None]
     columns[-2:] = [hours - measured for measured in columns[-2:]]
-    return np.stack(columns, axis=2, dtype=np.float32, casting="same_kind").reshape(len(last), -1)
+    found = np.stack(columns, axis=2, dtype=np.float32, casting="same_kind").reshape(len(last), -1)
+    return with_indices(found, [variable.name for variable in sequences.variables], indices)
 
 
 def _running(sequences: Sequences) -> list[np.ndarray]:

@@ -79,7 +79,16 @@ class Survival:
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         came, counts = self._counts(target)
         losses = F.binary_cross_entropy_with_logits(logits, came.expand(logits.shape), reduction="none")
-        return (losses * counts).sum() / (logits.shape[0] * counts.amax(dim=1).sum().clamp_min(1))
+        return (losses * counts).sum() / (logits.shape[0] * self.counted(target).clamp_min(1))
+
+    def counted(self, target: Tensor) -> Tensor:
+        """How many stays count in any interval."""
+        return self._counts(target)[1].amax(dim=1).sum()
+
+    def intervals(self, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(stay, 2) outcomes -> (stay, interval) 1 where the event came; 1 where the interval counts."""
+        came, counts = self._counts(torch.from_numpy(outcome).float())
+        return came.numpy(), counts.numpy()
 
     def _counts(self, target: Tensor) -> tuple[Tensor, Tensor]:
         """(stay, interval) 1 where the event came; 1 where the interval counts."""
@@ -106,8 +115,23 @@ class Survival:
         >>> Survival((24.0, 48.0), (48.0,)).at(np.array([[0.5, 0.25]]), np.array([0.0, 24.0, 36.0])).round(3)
         array([[1.   , 0.5  , 0.354]])
         """
+        logs, above, part = self._between(survival, hours)
+        return np.asarray(np.exp(logs[:, above - 1] + part * (logs[:, above] - logs[:, above - 1])))
+
+    def at_own(self, survival: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """(stay, interval) of `predict`, each stay at its own hour (stay,) -> (stay,) survival; as of `at`.
+
+        >>> head, survival = Survival((24.0, 48.0), (48.0,)), np.array([[0.5, 0.25], [0.5, 0.25]])
+        >>> head.at_own(survival, np.array([24.0, 36.0])).round(3)
+        array([0.5  , 0.354])
+        """
+        logs, above, part = self._between(survival, hours)
+        row = np.arange(len(logs))
+        return np.asarray(np.exp(logs[row, above - 1] + part * (logs[row, above] - logs[row, above - 1])))
+
+    def _between(self, survival: np.ndarray, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logarithms from hour 0 on, the column at or above each hour, and how far it is from the one before."""
         logs = np.log(np.maximum(np.concatenate([np.ones((len(survival), 1)), survival], axis=1), 1e-300))
         cuts = np.concatenate([[0.0], self.cuts])
         above = np.searchsorted(cuts, hours, side="left").clip(1, len(cuts) - 1)
-        part = np.clip((hours - cuts[above - 1]) / (cuts[above] - cuts[above - 1]), 0, 1)
-        return np.asarray(np.exp(logs[:, above - 1] + part * (logs[:, above] - logs[:, above - 1])))
+        return logs, above, np.clip((hours - cuts[above - 1]) / (cuts[above] - cuts[above - 1]), 0, 1)

@@ -11,6 +11,8 @@ from sklearn.base import ClassifierMixin
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import SurvivalCalibrator
 from clinicalgru.evaluate.utility import best_threshold
 from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.estimator import GRUEstimator
@@ -42,8 +44,21 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
 
         Refused: as of `GRUClassifier`.
         """
-        risk = self._predicted(stays).numpy()
+        risk = self._calibrated(self._predicted(stays).numpy())
         return np.stack([1 - risk, risk], axis=1)
+
+    def calibrate(self, stays: Sequences) -> Self:
+        """Fit the calibration (Platt 1999, keeps the order) on the steps that count of stays new to training.
+
+        A threshold that was chosen before is forgotten: it was one of other risks.
+        """
+        self.head_.check(stays, "stays to calibrate on")
+        labels = self.head_.step_labels(stays)
+        counts = ~np.isnan(labels)
+        self.calibrator_ = PlattCalibrator.fit(labels[counts], self._predicted(stays).numpy()[counts])
+        if hasattr(self, "threshold_"):
+            del self.threshold_
+        return self
 
     def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
         """One row for each stay and full hour, from the first with anything known to the stay's end, or the window's.
@@ -116,7 +131,19 @@ class GRUSurvival(GRUEstimator):
         hours = np.asarray(hours, dtype=float)
         if hours.ndim != 1 or not (hours >= 0).all():
             raise ArgumentError("a list of hours of 0 or more", f"shape {hours.shape}", "Pass [720, 8760].")
-        return self.head_.at(self._predicted(stays).numpy(), hours)
+        return self._calibrated(self.head_.at(self._predicted(stays).numpy(), hours))
+
+    def calibrate(self, stays: Sequences) -> Self:
+        """Fit the calibration on stays that training has not seen; at each hour it keeps their order.
+
+        A line on log(-log(survival)), see `SurvivalCalibrator`; censored stays count up to where they were followed.
+        """
+        self.head_.check(stays, "stays to calibrate on")
+        hours, event = stays.outcome.T
+        last = self.head_.cuts[-1]  # beyond it nothing is said, and nothing is learned
+        reached = self.head_.at_own(self._predicted(stays).numpy(), np.minimum(hours, last))
+        self.calibrator_ = SurvivalCalibrator.fit(event * (hours <= last), reached)
+        return self
 
     def predict_risk(self, stays: Sequences) -> np.ndarray:
         """(stay, horizon) probability that it happens within each of the task's horizons (`head_.horizons`)."""

@@ -22,6 +22,7 @@ from clinicalgru.model.batch import Batch
 from clinicalgru.model.beside import ALONE, Beside
 from clinicalgru.model.broken import BrokenLoss, broken
 from clinicalgru.model.checkpoint import load_checkpoint, save_checkpoint
+from clinicalgru.model.distributed import agreed, backward, leads, my_share, points, processes
 from clinicalgru.model.heads import Head
 from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.progress import Progress, Watcher
@@ -38,6 +39,7 @@ class Plan:
     warm_up              part of all steps over which the learning rate rises
     measurement_dropout  part of the measurements left out of each training stay, anew each time it is seen
     averaging            part of the running mean of the weights that each step keeps; that mean is judged and kept
+    steps_asked          where each step is asked: at most so many of each stay an epoch, by chance; None = all
     patience             epochs without a better loss on the tune stays before training stops
     """
 
@@ -50,6 +52,7 @@ class Plan:
     clip: float = 1.0
     averaging: float = 0.99
     measurement_dropout: float = 0.15
+    steps_asked: int | None = 8
     patience: int = 6
     seed: int = 0
     forecast_weight: float = 0.0
@@ -99,11 +102,11 @@ def train(
     state = Progressed(network, averaged, optimizer, copy.deepcopy(network.state_dict()))
     if resume is not None:
         load_checkpoint(resume, state, plan)
-    with Progress(plan.epochs, shown=progress) as bar:
+    with Progress(plan.epochs, shown=progress if leads() else False) as bar:
         try:
             while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.patience:
                 train_loss = _epoch(state, stays, head, beside=beside, plan=plan, bar=bar)
-                tune_loss = mean_loss(cast(ClinicalGRU, averaged.module), tune, head=head)
+                tune_loss = agreed(mean_loss(cast(ClinicalGRU, averaged.module), tune, head=head))
                 if not math.isfinite(tune_loss):
                     whole = network.batch(tune, every_step=head.every_step)
                     raise broken(network, tune, whole, epoch=state.epoch + 1)
@@ -111,7 +114,7 @@ def train(
                 state.epoch += 1
                 if state.best_epoch == state.epoch:
                     state.best = copy.deepcopy(averaged.module.state_dict())
-                if checkpoint is not None:
+                if checkpoint is not None and leads():
                     save_checkpoint(checkpoint, state, plan)
                 bar.epoch_done(state.history[-1], best=state.best_epoch)
         except (KeyboardInterrupt, BrokenLoss) as stop:
@@ -129,23 +132,43 @@ def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, p
     batches = bucketed(stays.steps, plan.batch_size, chance)
     state.network.train()
     total = 0.0
-    with seeded([plan.seed, state.epoch]):
+    rank, count = processes()
+    mine = [plan.seed, state.epoch, *([rank] if count > 1 else [])]
+    own = np.random.default_rng(mine) if count > 1 else chance
+    with seeded(mine):
         for number, index in enumerate(batches):
             step = state.epoch * len(batches) + number
             _set_rate(state.optimizer, plan, step / max(1, plan.epochs * len(batches)))
             part = stays[index]
             part = part.without_facts(chance.random(len(part.value)) >= plan.measurement_dropout)
-            batch = state.network.batch(part, every_step=head.every_step)
-            loss = _loss(state.network, part, batch, head=head, beside=beside)
+            steps = (plan.steps_asked, own) if head.every_step and plan.steps_asked else None
             state.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if not (torch.isfinite(loss) and _clipped(state.network, plan.clip)):
-                raise broken(state.network, part, batch, epoch=state.epoch + 1)
+            loss = _share_of_step(state.network, part, steps, head=head, beside=beside)
+            if not (math.isfinite(loss) and _clipped(state.network, plan.clip)):
+                whole = state.network.batch(part, every_step=head.every_step)
+                raise broken(state.network, part, whole, epoch=state.epoch + 1)
             state.optimizer.step()
             state.averaged.update_parameters(state.network)
-            total += loss.item() * len(part)
-            bar.step(1 / len(batches), loss.item())
+            total += loss * len(part)
+            bar.step(1 / len(batches), loss)
     return total / len(stays)
+
+
+def _share_of_step(
+    network: ClinicalGRU,
+    stays: Sequences,
+    sample: tuple[int, np.random.Generator] | None,
+    *,
+    head: Head,
+    beside: Beside,
+) -> float:
+    """The gradients of the mean loss of a batch, of which each process works out a share; and that loss."""
+    stays = my_share(stays)
+    if not len(stays):
+        return backward(network, torch.zeros(()), 0.0)
+    batch = network.batch(stays, every_step=head.every_step, sample=sample)
+    loss = _loss(network, stays, batch, head=head, beside=beside)
+    return backward(network, loss, points(head, head.target(stays, batch)) if processes()[1] > 1 else 1.0)
 
 
 def _clipped(network: ClinicalGRU, largest: float) -> bool:

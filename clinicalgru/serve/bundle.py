@@ -17,7 +17,7 @@ from torch import Tensor
 from clinicalgru.data.task import Task
 from clinicalgru.data.variables import Variable
 from clinicalgru.errors import BundleError
-from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import restored
 from clinicalgru.model.ensemble import GRUEnsemble
 from clinicalgru.model.estimator import GRUEstimator
 from clinicalgru.model.estimators import GRUClassifier
@@ -68,7 +68,7 @@ def load(path: str | Path) -> Model:
         model: Model = _one(manifest, weights, prefix="", history=manifest.history)
     else:
         model = _ensemble(manifest, weights)
-    model.calibrator_ = PlattCalibrator.from_dict(manifest.calibrator) if manifest.calibrator else None
+    model.calibrator_ = restored(model.task_.kind, manifest.calibrator)
     return model
 
 

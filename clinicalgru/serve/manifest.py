@@ -24,7 +24,9 @@ class Manifest(BaseModel):
     )
     statics: list[dict[str, Any]] = Field(description="Static descriptors, likewise")
     task: dict[str, Any] = Field(description="The question the model answers")
-    calibrator: dict[str, float] | None = Field(description="Slope and intercept on the log-odds, or none")
+    calibrator: dict[str, float] | None = Field(
+        description="Numbers of the calibration, such as slope and intercept on the log-odds, or none"
+    )
     head: dict[str, Any] = Field(default={}, description="What the head learned: classes, intervals")
     numbers: dict[str, float] = Field(default={}, description="Further learned numbers, such as a threshold")
     ensemble: dict[str, int] | None = Field(default=None, description="Arguments of the ensemble, or none")

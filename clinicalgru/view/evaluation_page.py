@@ -95,7 +95,7 @@ def evaluation_page(
     steps = suppress_flow(flow, within=beside, smallest=smallest)
     shown = [*beside, *(stays for _, stays in steps if stays is not None)]
     parts = [_short(evaluation), _curves(evaluation, smallest), _metrics(evaluation), *_differences(evaluation)]
-    parts += [*_flow(steps), *([] if ledger is None else [_ledger(ledger, shown, smallest)])]
+    parts += [*cohort_section(steps), *([] if ledger is None else [ledger_section(ledger, shown, smallest)])]
     parts += [] if faithfulness is None else [_faithful(faithfulness, [*beside, *shown], smallest)]
     lead = f"{evaluation.name} on {heading(evaluation, smallest_cell=smallest)}"
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
@@ -175,7 +175,7 @@ def _faithful(found: Faithfulness, shown: Sequence[int], smallest: int) -> Html:
     return section("Are the explanations true to the model?", taken, listed, tag("p", TRUE, attrs={"class": "quiet"}))
 
 
-def _flow(flow: Sequence[tuple[str, int | None]]) -> list[Html]:
+def cohort_section(flow: Sequence[tuple[str, int | None]]) -> list[Html]:
     """The steps; how many one left out is said where both counts are."""
     if not flow:
         return []
@@ -189,7 +189,7 @@ def _flow(flow: Sequence[tuple[str, int | None]]) -> list[Html]:
     return [section("Cohort", tag("ol", *items, attrs={"class": "flow"}))]
 
 
-def _ledger(ledger: Ledger, shown: Sequence[int], smallest: int) -> Html:
+def ledger_section(ledger: Ledger, shown: Sequence[int], smallest: int) -> Html:
     entries = {str(what): int(count) for what, count in ledger.to_frame().itertuples(index=False)}
     counts = suppress_ledger(entries, shown=shown, smallest=smallest)
     rows = [[what, said(count)] for what, count in counts.items()]

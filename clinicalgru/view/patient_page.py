@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from clinicalgru.markup import Html, table, tag
 from clinicalgru.view.plots import attention, contributions, strongest, valued
 from clinicalgru.view.report import figure, page, section, tiles, write
-from clinicalgru.view.story import agreement
-from clinicalgru.view.timeline import HALF_LIFE, by_weight, has_band, known, last_hour, patient
-from clinicalgru.view.words import fixed, hours, number, percent, records, sentence, spaced, value
+from clinicalgru.view.story import agreement, asked_words, effects_in
+from clinicalgru.view.timeline import HALF_LIFE, a_risk, by_weight, has_band, known, last_hour, patient, told, whose
+from clinicalgru.view.words import fixed, hours, number, records, sentence, spaced, value
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
@@ -26,11 +26,11 @@ LIMITS = (
 TIMELINE = "Filled circles were measured within the adult reference range (shaded), triangles above or below it."
 FADES = "Hollow circles carry the last value on and fade"
 BAND = (
-    "The grey band goes from the 5th to the 95th percentile of the network's {members} members: how far they "
+    "The grey band goes from the 5th to the 95th percentile of {whose}: how far they "
     "disagree. It is not a confidence interval; what they all learned wrong is not in it."
 )
 SPLIT = (
-    "Each bar is one measurement: what its value, the fact that it was measured, and its timing did to the log-odds. "
+    "Each bar is one measurement: what its value, the fact that it was measured, and its timing did, {}. "
     "The diamond marks their sum."
 )
 LOOKED = (
@@ -71,9 +71,9 @@ def timeline_words(explanation: Explanation, half_life: Mapping[str, float] | No
     if named:
         (soonest, first), (latest, last) = named[0], named[-1]
         some = f"{hours(soonest)} hours" if soonest == latest else f"{_after(soonest, first)} to {_after(latest, last)}"
-        whose = "as the network lets it fade: " if life and life == explanation.half_life else ""
-        said.append(f"{FADES}, {whose}half as strong after {some}, until nothing is known.")
-    return " ".join([*said, *([BAND.format(members=explanation.members)] if has_band(explanation) else [])])
+        own = "as the network lets it fade: " if life and life == explanation.half_life else ""
+        said.append(f"{FADES}, {own}half as strong after {some}, until nothing is known.")
+    return " ".join([*said, *([BAND.format(whose=whose(explanation))] if has_band(explanation) else [])])
 
 
 def _after(amount: float, label: str) -> str:
@@ -83,13 +83,18 @@ def _after(amount: float, label: str) -> str:
 def _summary(explanation: Explanation, outcome: str) -> Html:
     count = len(explanation.measurements)
     shown = [
-        ("Predicted risk", percent(explanation.risk), outcome),
-        ("Baseline", percent(explanation.baseline), "the same hours with nothing measured"),
+        ("Predicted risk" if a_risk(explanation) else "Expected", told(explanation, explanation.risk), outcome),
+        ("Baseline", told(explanation, explanation.baseline), "the same hours with nothing measured"),
         ("Measurements", f"{count:,}", f"of {explanation.measurements['variable'].nunique()} variables"),
-        ("Completeness gap", fixed(explanation.completeness_gap), "log-odds the contributions leave unexplained"),
+        (
+            "Completeness gap",
+            fixed(explanation.completeness_gap),
+            f"{effects_in(explanation)}: what the contributions leave unexplained",
+        ),
     ]
-    risk, baseline = percent(explanation.risk), percent(explanation.baseline)
-    said = f"Predicted risk of {outcome}: {risk} (baseline {baseline}: the same hours with nothing measured)."
+    answer, baseline = (told(explanation, one) for one in (explanation.risk, explanation.baseline))
+    asked = asked_words(explanation, outcome)
+    said = f"{asked}: {answer} (baseline {baseline}: the same hours with nothing measured)."
     lead = tag("p", said, _drivers(explanation), attrs={"class": "lead"})
     sure = agreement(explanation)
     return tag("section", tiles(shown), lead, *([tag("p", sure, attrs={"class": "lead"})] if sure else []))
@@ -122,7 +127,9 @@ def _moved(explanation: Explanation, top: int) -> list[Html]:
     if explanation.measurements.empty:
         return [tag("p", "Nothing was measured, so nothing but the descriptors moved the risk.")]
     return [
-        figure(contributions(explanation, top), "Measurements that moved the risk most", SPLIT),
+        figure(
+            contributions(explanation, top), "Measurements that moved it most", SPLIT.format(effects_in(explanation))
+        ),
         _table(explanation, top),
         figure(attention(explanation), "Attention", LOOKED),
     ]
@@ -137,7 +144,8 @@ def _table(explanation: Explanation, top: int) -> Html:
         parts = (one.contribution, one.by_value, one.by_measured, one.by_timing)
         rows.append([label, number(one.hours), amount, *(fixed(part, signed=True) for part in parts)])
     head = ("Variable", "Hour", "Value", "Effect", "by value", "by being measured", "by timing")
-    return table(f"The {len(rows)} strongest measurements; effects in log-odds, positive raises the risk", head, rows)
+    caption = f"The {len(rows)} strongest measurements; effects {effects_in(explanation)}, positive raises it"
+    return table(caption, head, rows)
 
 
 def _static(explanation: Explanation) -> list[Html]:
@@ -150,5 +158,7 @@ def _static(explanation: Explanation) -> list[Html]:
         rows.append([label, amount, fixed(one.contribution, signed=True)])
     if not rows:
         return []
-    shown = table("What was known of the stay; effects in log-odds", ("Descriptor", "Value", "Effect"), rows)
+    shown = table(
+        f"What was known of the stay; effects {effects_in(explanation)}", ("Descriptor", "Value", "Effect"), rows
+    )
     return [section("Descriptors", shown)]

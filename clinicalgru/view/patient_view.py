@@ -16,8 +16,8 @@ from clinicalgru.view import report
 from clinicalgru.view.effects import effects, effects_table
 from clinicalgru.view.frame import framed, live, said, spoken, tiles, words
 from clinicalgru.view.patient_page import LIMITS, timeline_words
-from clinicalgru.view.story import story
-from clinicalgru.view.timeline import by_weight, first_hour, last_hour, patient, renew
+from clinicalgru.view.story import effects_in, story
+from clinicalgru.view.timeline import a_risk, by_weight, first_hour, last_hour, patient, renew, told
 from clinicalgru.view.what_if_panel import Player, WhatIfPanel
 from clinicalgru.view.words import fixed, number, percent, sentence, spaced
 
@@ -106,9 +106,9 @@ class PatientView(ipywidgets.VBox):
         """The same picture as one offline HTML page: words, course, and what moved the risk up to the cursor."""
         reading = timeline_words(self.explanation, self.half_life)
         drawn = report.figure(self._figure(), "Risk and measurements over time", reading)
-        told = [tag("p", one, attrs={"class": "lead"}) for one in self._told()]
+        lines = [tag("p", one, attrs={"class": "lead"}) for one in self._told()]
         parts = [
-            tag("section", report.tiles(self._tiles()), *told),
+            tag("section", report.tiles(self._tiles()), *lines),
             report.section("Course", drawn),
             report.section("What moved the risk", self._effects(flat=True)),
         ]
@@ -162,13 +162,13 @@ class PatientView(ipywidgets.VBox):
     def _tiles(self) -> list[tuple[str, str, str]]:
         now, why = self.explanation, self.why
         outcome = spaced(why.model.get("outcome", why.model.get("task", "the outcome")))
-        risk = percent(now.risk) if not self.changed else f"{percent(why.risk)} → {percent(now.risk)}"
-        count = now.measurements
+        answer = told(now, now.risk) if not self.changed else f"{told(why, why.risk)} → {told(now, now.risk)}"
+        name, count = "Predicted risk" if a_risk(why) else "Expected", now.measurements
         shown = [
-            ("Predicted risk" if not self.changed else "What if", risk, outcome),
-            ("Baseline", percent(now.baseline), "the same hours, nothing measured"),
+            (name if not self.changed else "What if", answer, f"{outcome}, {why.about}" if why.about else outcome),
+            ("Baseline", told(now, now.baseline), "the same hours, nothing measured"),
             ("Measurements", f"{len(count):,}", f"of {count['variable'].nunique()} variables"),
-            ("Completeness gap", fixed(now.completeness_gap), "log-odds left unexplained"),
+            ("Completeness gap", fixed(now.completeness_gap), f"left unexplained, {effects_in(now)}"),
         ]
         if self.threshold is not None:
             side = "above" if now.risk >= self.threshold else "below"
@@ -176,12 +176,12 @@ class PatientView(ipywidgets.VBox):
         return shown
 
     def _told(self) -> list[str]:
-        told = story(self.explanation, None if self.changed else self.movement)
+        lines = story(self.explanation, None if self.changed else self.movement)
         if not self.changed:
-            return told
-        now, was = percent(self.explanation.risk), percent(self.why.risk)
+            return lines
+        now, was = told(self.why, self.explanation.risk), told(self.why, self.why.risk)
         changed = f"would be {now}, not {was}" if now != was else f"would hardly change ({now})"
-        return [f"What if: the risk {changed}.", *told[1:]]
+        return [f"What if: {'the risk' if a_risk(self.why) else 'it'} {changed}.", *lines[1:]]
 
     def _effects(self, *, flat: bool = False) -> Html:
         shown = effects(self.explanation, None if self.changed else self.movement, hour=self.cursor)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from clinicalgru.evaluate.metrics import METRICS
 from clinicalgru.view.theme import BLUE, DASHES, GREEN, INK, MARKERS, MODELS, ORANGE, PATTERN, QUIET, styled
-from clinicalgru.view.timeline import known, patient
+from clinicalgru.view.timeline import a_risk, known, patient
 from clinicalgru.view.words import fixed, interval, number, percent, plain, records, value
 
 if TYPE_CHECKING:
@@ -70,14 +71,37 @@ def plot_calibration(evaluation: Evaluation) -> go.Figure:
     evaluation  an `Evaluation`; `curves[model].calibration` has predicted, observed, low, high and stays
     returns     a figure: observed against predicted with 95 % intervals, one line per model
     """
+    return plot_groups({model: curves.calibration for model, curves in evaluation.curves.items()})
+
+
+def plot_groups(groups: Mapping[str, pd.DataFrame]) -> go.Figure:
+    """Predicted against observed risks, a line for each name.
+
+    groups   by name: predicted, observed, low, high and stays
+    returns  a figure
+    """
     figure = go.Figure()
     _reference(figure, [0, 1], [0, 1], "perfect")
-    for place, (model, curves) in enumerate(evaluation.curves.items()):
-        _calibrated(figure, curves.calibration, place, plain(model))
-    most = max(curves.calibration[["predicted", "high"]].to_numpy().max() for curves in evaluation.curves.values())
+    for place, (name, table) in enumerate(groups.items()):
+        _calibrated(figure, table, place, plain(name))
+    most = max(table[["predicted", "high"]].to_numpy().max() for table in groups.values())
     ends = [-0.02 * most, min(1.04 * most, 1.02)]
     figure.update_xaxes(title_text="Predicted risk", tickformat=".0%", range=ends)
     figure.update_yaxes(title_text="Observed share with the event", tickformat=".0%", range=ends)
+    return styled(figure, height=520)
+
+
+def plot_number_groups(name: str, groups: pd.DataFrame) -> go.Figure:
+    """Predicted against observed numbers, in the outcome's own unit.
+
+    groups   predicted, observed, low, high and stays
+    returns  a figure
+    """
+    figure, ends = go.Figure(), [float(groups["predicted"].min()), float(groups[["predicted", "high"]].max().max())]
+    _reference(figure, ends, ends, "perfect")
+    _calibrated(figure, groups, 0, plain(name), told=number)
+    figure.update_xaxes(title_text=f"Predicted {plain(name)}")
+    figure.update_yaxes(title_text=f"Observed {plain(name)}, mean of the group")
     return styled(figure, height=520)
 
 
@@ -128,7 +152,8 @@ def contributions(explanation: Explanation, top: int = 12) -> go.Figure:
         tickvals=list(range(len(rows))), ticktext=names, autorange="reversed",
         showgrid=False, automargin=True, ticks="",
     )  # fmt: skip
-    return figure.update_xaxes(title_text="Effect on the risk (log-odds): left lowers, right raises", tickformat=".2~f")
+    what = "the risk (log-odds)" if a_risk(explanation) else "what is expected"
+    return figure.update_xaxes(title_text=f"Effect on {what}: left lowers, right raises", tickformat=".2~f")
 
 
 def attention(explanation: Explanation) -> go.Figure:
@@ -180,11 +205,13 @@ def _curve(figure: go.Figure, x: pd.Series, y: pd.Series, place: int, name: str,
     figure.add_scatter(x=x.tolist(), y=y.tolist(), mode="lines", name=name, line=line)
 
 
-def _calibrated(figure: go.Figure, groups: pd.DataFrame, place: int, name: str) -> None:
+def _calibrated(
+    figure: go.Figure, groups: pd.DataFrame, place: int, name: str, *, told: Callable[[float], str] = percent
+) -> None:
     predicted, observed = groups["predicted"], groups["observed"]
     spread = {"array": (groups["high"] - observed).tolist(), "arrayminus": (observed - groups["low"]).tolist()}
     said = [
-        f"{name}: predicted {percent(row.predicted)}, observed {percent(row.observed)} of {row.stays:,} stays"
+        f"{name}: predicted {told(row.predicted)}, observed {told(row.observed)} of {row.stays:,} stays"
         for row in records(groups)
     ]
     figure.add_scatter(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from clinicalgru.view.timeline import has_band, known, last_hour
-from clinicalgru.view.words import fixed, hours, number, percent, records, spaced, value
+from clinicalgru.view.timeline import a_risk, has_band, known, last_hour, told, whose
+from clinicalgru.view.words import fixed, hours, number, records, sentence, spaced, value
 
 if TYPE_CHECKING:
     from clinicalgru.explain.movement import Movement
@@ -75,12 +75,12 @@ def old(explanation: Explanation) -> str:
 
 
 def agreement(explanation: Explanation) -> str:
-    """How far the members of the network agree on the risk at the end; empty where there is one member."""
+    """How far the members agree on the risk at the end; empty where there is one member."""
     if not has_band(explanation):
         return ""
-    low, high = (percent(float(explanation.course[end].iloc[-1])) for end in ("low", "high"))
+    low, high = (told(explanation, float(explanation.course[end].iloc[-1])) for end in ("low", "high"))
     return (
-        f"The network's {explanation.members} members put it between {low} and {high} (5th to 95th percentile): how "
+        f"{sentence(whose(explanation))} put it between {low} and {high} (5th to 95th percentile): how "
         "far they disagree, not a confidence interval."
     )
 
@@ -95,11 +95,22 @@ def absent(explanation: Explanation) -> str:
     return f"Never measured in these hours: {', '.join(missing[:8])}{more}."
 
 
+def asked_words(explanation: Explanation, outcome: str) -> str:
+    """What is explained, in words: "Predicted risk of death, within 720 hours"."""
+    about = f", {explanation.about}" if explanation.about and explanation.about != outcome else ""
+    return (f"Predicted risk of {outcome}" if a_risk(explanation) else f"Expected {outcome}") + about
+
+
+def effects_in(explanation: Explanation) -> str:
+    """What contributions are measured in."""
+    return "in log-odds" if a_risk(explanation) else "in the outcome's unit"
+
+
 def _ends(explanation: Explanation) -> str:
     outcome = spaced(explanation.model.get("outcome", explanation.model.get("task", "the outcome")))
     return (
-        f"Predicted risk of {outcome}: {percent(explanation.risk)}; "
-        f"with nothing measured it would be {percent(explanation.baseline)}."
+        f"{asked_words(explanation, outcome)}: {told(explanation, explanation.risk)}; "
+        f"with nothing measured it would be {told(explanation, explanation.baseline)}."
     )
 
 
@@ -108,8 +119,8 @@ def _jump(
 ) -> str:
     at = course.set_index("hours")["risk"]
     before, after = float(at[first]), float(at[last])
-    way = "rose" if after > before else "fell"
-    said = f"It {way} from {percent(before)} to {percent(after)} between hour {hours(first)} and hour {hours(last)}"
+    way, ends = "rose" if after > before else "fell", (told(explanation, before), told(explanation, after))
+    said = f"It {way} from {ends[0]} to {ends[1]} between hour {hours(first)} and hour {hours(last)}"
     movers = (
         _by_points(explanation, movement, first, last) if movement is not None else _by_effect(explanation, first, last)
     )
@@ -127,12 +138,12 @@ def _by_points(explanation: Explanation, movement: Movement, first: float, last:
 
 
 def _by_effect(explanation: Explanation, first: float, last: float) -> list[tuple[str, float]]:
-    rows = explanation.measurements
+    rows, unit = explanation.measurements, effects_in(explanation)
     rows = rows[(rows["hours"] > first) & (rows["hours"] <= last)]
     rows = rows.sort_values("contribution", key=abs, ascending=False)
     return [
         (
-            f"{_measured(explanation, row)} ({fixed(row.contribution, signed=True)} log-odds at the end)",
+            f"{_measured(explanation, row)} ({fixed(row.contribution, signed=True)} {unit}, at the end)",
             row.contribution,
         )
         for row in records(rows)

@@ -46,7 +46,7 @@ def patient(
     """The risk after each hour, and under it each variable as it was measured.
 
     explanation  an `Explanation`; where its course has low and high, a band is drawn between them: the range
-                 of the network's members, no confidence interval
+                 of the members, no confidence interval
     variables    names of the variables to show, in order; default: the eight that contributed most
     half_life    hours by variable after which a carried value is drawn half as strong; None: as the network carries it
                  (the explanation's half_life), 6 where it does not say
@@ -69,7 +69,8 @@ def patient(
         _series(figure, explanation, variable, row=row, half_life=half_life.get(variable.name, HALF_LIFE))
     _legend(figure)
     styled(figure, height=inner + 160).update_layout(margin={"t": 88, "b": 60, "l": 76})
-    figure.update_yaxes(title_text="Predicted risk", tickformat=".0%", rangemode="tozero", nticks=5, row=1, col=1)
+    axis = {"title_text": "Predicted risk", "tickformat": ".0%"} if a_risk(explanation) else {"title_text": "Expected"}
+    figure.update_yaxes(**axis, rangemode="tozero", nticks=5, row=1, col=1)
     figure.update_xaxes(range=[min(0.0, first_hour(explanation)), 1.01 * last_hour(explanation)], showticklabels=False)
     if threshold is not None:
         _threshold(figure, threshold)
@@ -81,6 +82,20 @@ def patient(
 def known(explanation: Explanation) -> dict[str, Variable]:
     """The variables of an explanation by name."""
     return {variable.name: variable for variable in explanation.variables}
+
+
+def a_risk(explanation: Explanation) -> bool:
+    """Whether what is explained is a probability; a regression's is a number in the outcome's unit."""
+    return explanation.scale == "log-odds"
+
+
+def told(explanation: Explanation, answer: float) -> str:
+    """An answer as it is written: in percent, or in the outcome's unit."""
+    return percent(answer) if a_risk(explanation) else number(answer)
+
+
+def _answer(explanation: Explanation) -> str:
+    return RISK if a_risk(explanation) else "expected"
 
 
 def by_weight(explanation: Explanation) -> list[str]:
@@ -127,7 +142,8 @@ def renew(figure: Any, explanation: Explanation, *, variables: Sequence[str], ha
     variables  as they were drawn
     """
     names = [trace.name for trace in figure.data]
-    risk, first = names.index(RISK), names.index(RISK) + 2
+    risk = names.index(_answer(explanation))
+    first = risk + 2
     with figure.batch_update():
         if has_band(explanation) and risk and figure.data[0].fill == "toself":
             figure.data[0].update(_band_data(explanation))
@@ -137,14 +153,20 @@ def renew(figure: Any, explanation: Explanation, *, variables: Sequence[str], ha
             rows = explanation.measurements.query("variable == @variable.name").sort_values("hours")
             faded = _carried_data(explanation, rows, half_life.get(variable.name, HALF_LIFE))
             figure.data[first + 2 * place].update(faded)
-            figure.data[first + 2 * place + 1].update(_points_data(rows, variable))
-            figure.layout.annotations[2 * place + 1].text = _moved(rows)
+            figure.data[first + 2 * place + 1].update(_points_data(explanation, rows, variable))
+            figure.layout.annotations[2 * place + 1].text = _moved(explanation, rows)
             figure.layout[f"yaxis{place + 2}"].range = _range(variable, rows["value"])
 
 
 def has_band(explanation: Explanation) -> bool:
-    """Whether it is known how far the network's members disagree."""
+    """Whether it is known how far the members disagree."""
     return {"low", "high"} <= set(explanation.course)
+
+
+def whose(explanation: Explanation) -> str:
+    """Whose risks the band is made of, in words."""
+    of = "the network's" if explanation.networks == 1 else f"the {explanation.networks} networks'"
+    return f"{of} {explanation.members} members"
 
 
 def _band_data(explanation: Explanation) -> dict[str, Any]:
@@ -155,19 +177,19 @@ def _band_data(explanation: Explanation) -> dict[str, Any]:
     return {
         "x": hours + hours[::-1],
         "y": high + low[::-1],
-        "name": f"range of the network's {explanation.members} members",
+        "name": f"range of {whose(explanation)}",
     }
 
 
 def _risk_data(explanation: Explanation) -> dict[str, Any]:
     course = thinned(explanation.course, "risk")
     hours, risk = course["hours"].tolist(), course["risk"].tolist()
-    said = [f"{percent(one)} after {number(hour)} h" for hour, one in zip(hours, risk, strict=True)]
+    said = [f"{told(explanation, one)} after {number(hour)} h" for hour, one in zip(hours, risk, strict=True)]
     return {"x": hours, "y": risk, "hovertext": said}
 
 
 def _baseline_data(explanation: Explanation) -> dict[str, Any]:
-    name = f"baseline {percent(explanation.baseline)}: nothing measured"
+    name = f"baseline {told(explanation, explanation.baseline)}: nothing measured"
     return {"x": [first_hour(explanation), last_hour(explanation)], "y": [explanation.baseline] * 2, "name": name}
 
 
@@ -184,7 +206,7 @@ def _risk(figure: go.Figure, explanation: Explanation, before: Explanation | Non
         figure.add_scatter(**was, mode="lines", line=line, name="as it was", hoverinfo="skip", row=1, col=1)
     figure.add_scatter(
         **_risk_data(explanation), mode="lines+markers", line={"color": INK, "width": 2.2, "shape": "hv"},
-        marker={"size": 5}, name=RISK, hoverinfo="text", row=1, col=1,
+        marker={"size": 5}, name=_answer(explanation), hoverinfo="text", row=1, col=1,
     )  # fmt: skip
     line = {"color": QUIET, "width": 1.4, "dash": "dash"}
     figure.add_scatter(**_baseline_data(explanation), mode="lines", line=line, hoverinfo="skip", row=1, col=1)
@@ -201,8 +223,8 @@ def _series(figure: go.Figure, explanation: Explanation, variable: Variable, *, 
     rows = explanation.measurements.query("variable == @variable.name").sort_values("hours")
     plainly = {"mode": "markers", "showlegend": False, "row": row, "col": 1}
     figure.add_scatter(**_carried_data(explanation, rows, half_life), hoverinfo="skip", **plainly)
-    figure.add_scatter(**_points_data(rows, variable), hoverinfo="text", **plainly)
-    _title(figure, variable, row, _moved(rows))
+    figure.add_scatter(**_points_data(explanation, rows, variable), hoverinfo="text", **plainly)
+    _title(figure, variable, row, _moved(explanation, rows))
     axis: dict[str, Any] = {"nticks": 5, "tickfont": {"size": 12}, "range": _range(variable, rows["value"])}
     words = {float(level): word for level, word in levels(variable).items()}
     if words:
@@ -227,12 +249,12 @@ def _carried_data(explanation: Explanation, rows: pd.DataFrame, half_life: float
     return {"x": x, "y": y, "marker": CARRIED | {"opacity": strong, "line": {"width": 1.4}}}
 
 
-def _points_data(rows: pd.DataFrame, variable: Variable) -> dict[str, Any]:
+def _points_data(explanation: Explanation, rows: pd.DataFrame, variable: Variable) -> dict[str, Any]:
     rows = thinned(rows, "value")
     symbols = [_mark(variable, amount) for amount in rows["value"]]
     said = [
         f"{plain(variable.label)} {plain(value(variable, one.value))} at {number(one.hours)} h"
-        f"<br>effect {fixed(one.contribution, signed=True)} log-odds"
+        f"<br>effect {fixed(one.contribution, signed=True)}{_in_log_odds(explanation)}"
         for one in records(rows)
     ]
     marker: dict[str, Any] = {key: [symbol[key] for symbol in symbols] for key in WITHIN}
@@ -246,10 +268,14 @@ def _mark(variable: Variable, amount: float) -> dict[str, object]:
     return dict(ABOVE) if amount > variable.reference[1] else dict(BELOW)
 
 
-def _moved(rows: pd.DataFrame) -> str:
+def _moved(explanation: Explanation, rows: pd.DataFrame) -> str:
     drawn = len(thinned(rows, "value"))
     some = f"; {drawn:,} of {len(rows):,} drawn" if drawn < len(rows) else ""
-    return f"effect {fixed(rows['contribution'].sum(), signed=True)} log-odds{some}"
+    return f"effect {fixed(rows['contribution'].sum(), signed=True)}{_in_log_odds(explanation)}{some}"
+
+
+def _in_log_odds(explanation: Explanation) -> str:
+    return " log-odds" if a_risk(explanation) else ""
 
 
 def _title(figure: go.Figure, variable: Variable, row: int, moved: str) -> None:

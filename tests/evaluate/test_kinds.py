@@ -70,6 +70,22 @@ def test_survival_ranks_and_scores_what_was_simulated():
         cg.evaluate_survival(outcome, truth, hours=hours * 100, followed=outcome)
 
 
+def test_who_is_followed_beyond_the_training_stays_is_judged_up_to_there():
+    """scikit-survival has no chance of being followed so long, and would stop; what comes later changes nothing."""
+    pytest.importorskip("sksurv")
+    outcome = np.column_stack([np.arange(10.0, 60.0), np.tile([1.0, 0.0], 25)])
+    later = np.where(outcome >= 50, outcome * [3.0, 1.0], outcome)
+    hours = np.array([20.0, 40.0])
+    curves = np.linspace(0.2, 0.9, 50)[:, None] ** np.array([1.0, 2.0])
+    followed = np.column_stack([np.linspace(5, 50, 40), np.tile([1.0, 0.0], 20)])
+    both = [
+        figures(cg.evaluate_survival(true, curves, hours=hours, followed=followed, resamples=1))
+        for true in (outcome, later)
+    ]
+    assert both[0].notna().all()
+    assert both[0].to_dict() == both[1].to_dict()
+
+
 def test_predictions_of_another_shape_are_refused():
     with pytest.raises(cg.ClinicalGRUError, match="finite predictions of shape"):
         cg.evaluate_multiclass([0, 1], np.ones((2, 3)), classes=[0, 1])

@@ -9,11 +9,11 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.sequences import ranges
-from clinicalgru.explain.asked import asked_of
 from clinicalgru.explain.contributions import contributions
 from clinicalgru.explain.faithfulness import attended, rank_correlation, told_apart
 from clinicalgru.explain.planted import plant
 from clinicalgru.explain.removal import ranks, removal
+from clinicalgru.explain.voices import voices
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_result_is_shown_as_text_and_html_and_withholds_small_counts(measure
 
 def test_removal_is_deletion_as_if_never_measured(fitted, stays):
     scores = np.random.default_rng(0).random(len(stays.value))
-    found = removal(fitted.network_, asked_of(fitted), stays, scores=scores)
+    found = removal(voices(fitted), stays, scores=scores)
     rank, counts = ranks(scores, stays), stays.counts[stays.stay_of_fact]
     risk = fitted.predict_proba(stays)[:, 1]
     fall = [risk - fitted.predict_proba(stays.without_facts(rank >= np.ceil(p * counts)))[:, 1]
@@ -84,7 +84,7 @@ def test_rank_correlation_and_auroc_are_those_of_scikit_learn_and_pandas(stays):
 def test_attention_of_a_measurement_is_that_of_its_hour(fitted, stays):
     why = cg.explain(fitted, stays[[5]]).attention.set_index("hours")["weight"]
     first = slice(stays.starts[5], stays.starts[6])
-    np.testing.assert_allclose(attended(fitted, stays)[first], why[stays.hours[first]], atol=1e-6)
+    np.testing.assert_allclose(attended(voices(fitted), stays)[first], why[stays.hours[first]], atol=1e-6)
 
 
 def test_scores_that_do_not_fit_are_refused(fitted, stays):

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import clinicalgru as cg
-from clinicalgru.explain.asked import asked_of
-from clinicalgru.explain.copies import copied
+from clinicalgru.explain.copies import at_the_end, copied
 from clinicalgru.explain.path import Lines
-from clinicalgru.explain.quadrature import integrated
+from clinicalgru.explain.quadrature import Pieces, integrated
+from clinicalgru.explain.voices import voices
 from clinicalgru.model.batch import Batch
 from clinicalgru.model.codes import known_codes
 
@@ -34,7 +34,7 @@ def test_copies_are_the_batch_that_collating_the_copies_gives(parts, codes):
 
 
 def test_a_slope_is_the_rise_of_the_height(fitted, test_stays):
-    lines = Lines(fitted.network_, asked_of(fitted), test_stays[[1]])
+    lines = Lines(voices(fitted)[0], test_stays[[1]])
     grid = np.linspace(0, 1, 401)
     found = lines.at(np.zeros(401, int), grid)
     rise = np.diff(found.height) * 400
@@ -43,7 +43,7 @@ def test_a_slope_is_the_rise_of_the_height(fitted, test_stays):
 
 
 def test_more_places_are_looked_at_where_less_may_be_left_over(fitted, test_stays):
-    lines = Lines(fitted.network_, asked_of(fitted), test_stays[:12])
+    lines = Lines(voices(fitted)[0], test_stays[:6])
     coarse, fine = (integrated(lines, tolerance=tolerance) for tolerance in (1e-2, 1e-4))
     assert (np.abs(coarse.gap) <= 1e-2).all()
     assert (np.abs(fine.gap) <= 1e-4).all()
@@ -59,3 +59,48 @@ def test_the_network_is_left_as_it_was(fitted, test_stays):
     cg.similar(fitted, test_stays[[0]], test_stays, n=2)
     np.testing.assert_array_equal(fitted.predict_proba(test_stays[:5]), before)
     assert not any(module._forward_hooks for module in fitted.network_.modules())
+
+
+@pytest.mark.parametrize("options", [{}, {"codes": True}, {"indices": ("heart_rate last - map last", "lactate total")}])
+def test_a_stay_at_its_end_is_the_batch_that_collating_it_gives(parts, options):
+    model = cg.GRUClassifier(hidden_size=4, members=1, readout_size=4, epochs=1, distillation=0.0, **options)
+    network = model.fit(parts[0][:60], parts[1][:30], progress=False).network_
+    stay = known_codes(parts[3][[2]], network.shape.codes)
+    ours = at_the_end(stay, network.batch(stay, every_step=True), indices=network.shape.indices)
+    theirs = network.batch(stay)
+    for field in fields(Batch):
+        a, b = getattr(ours, field.name), getattr(theirs, field.name)
+        if isinstance(a, torch.Tensor):
+            torch.testing.assert_close(a, b, equal_nan=True, msg=field.name)
+        else:
+            assert np.array_equal(a, b), field.name
+
+
+def test_tilted_weights_make_the_part_of_each_measurement_right_where_one_rectifier_switches():
+    """Two measurements whose slopes jump together at 0.3: their parts are known."""
+    place, jump = np.array([0.0, 0.5, 1.0]), 0.3
+    slopes = np.where(place[:, None] < jump, [1.0, 4.0], [3.0, -2.0])
+    rise = jump * 5.0 + (1 - jump) * 1.0
+    piece = Pieces(*(np.array([number]) for number in (0, 0.0, 1.0, 0, 1, 2)))
+    found = piece.weighed(np.array([0.0, np.nan, rise]), slopes.sum(axis=1))
+    np.testing.assert_allclose(found.weight @ slopes, [[0.3 * 1 + 0.7 * 3, 0.3 * 4 - 0.7 * 2]])
+    assert found.off == pytest.approx(0)
+    assert found.rough == pytest.approx(rise - (5 / 6 * 1.0 + 1 / 6 * 5.0))
+    assert found.weight.sum() == pytest.approx(1)
+
+
+def test_no_weight_falls_below_0_and_what_the_slopes_cannot_say_is_left_over():
+    piece = Pieces(*(np.array([number]) for number in (0, 0.0, 1.0, 0, 1, 2)))
+    found = piece.weighed(np.array([0.0, 0.0, 9.0]), np.array([1.0, 2.0, 3.0]))
+    assert (found.weight >= 0).all()
+    assert found.weight.sum() == pytest.approx(1)
+    assert found.off == pytest.approx(9.0 - found.weight @ np.array([1.0, 2.0, 3.0]))
+    level = piece.weighed(np.array([0.0, 0.0, 9.0]), np.ones(3))
+    assert level.off == pytest.approx(8.0)
+
+
+def test_no_part_is_far_from_that_of_a_fine_integration(fitted, test_stays):
+    lines = Lines(voices(fitted)[0], test_stays[:5])
+    ours, fine = (integrated(lines, tolerance=tolerance) for tolerance in (1e-3, 3e-5))
+    assert fine.places.mean() > 3 * ours.places.mean()
+    assert np.abs(ours.parts.sum(axis=0) - fine.parts.sum(axis=0)).max() < 3e-3

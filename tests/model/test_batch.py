@@ -68,3 +68,25 @@ def test_a_batch_of_stays_without_facts_is_possible(test_stays):
     batch = collate(test_stays[[0, 1]].without_facts(np.zeros(test_stays[[0, 1]].counts.sum(), bool)))
     assert batch.sizes == []
     assert batch.point_row.tolist() == [-1, -1]
+
+
+def test_a_sample_asks_so_many_points_of_each_stay_and_says_the_same_of_them(odd_stays):
+    every = collate(odd_stays, every_step=True)
+    some = collate(odd_stays, every_step=True, sample=(3, np.random.default_rng(0)))
+    asked = np.bincount(some.point_stay, minlength=len(odd_stays))
+    assert asked.tolist() == np.minimum(odd_stays.steps[some.order], 3).tolist()
+    where = {int(row): i for i, row in enumerate(every.point_row)}
+    same = [where[int(row)] for row in some.point_row]
+    np.testing.assert_array_equal(some.summaries, every.summaries[same])
+    np.testing.assert_array_equal(some.point_hours, every.point_hours[same])
+    np.testing.assert_array_equal(some.point_stay, every.point_stay[same])
+
+
+def test_every_step_is_asked_as_often_as_any_other(odd_stays):
+    chance, longest = np.random.default_rng(0), int(odd_stays.steps.argmax())
+    one, steps = odd_stays[[longest]], int(odd_stays.steps[longest])
+    asked = np.zeros(steps)
+    for _ in range(600):
+        asked[collate(one, every_step=True, sample=(4, chance)).point_row.numpy()] += 1
+    expected = 600 * 4 / steps
+    assert np.abs(asked - expected).max() < 5 * np.sqrt(expected)

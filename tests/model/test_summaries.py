@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from clinicalgru.model.summaries import SUMMARIES, shares, summarise, summary_names
+from clinicalgru.model.indices import SUMMARIES
+from clinicalgru.model.summaries import shares, summarise, summary_names
 
 
 def test_summaries_are_those_of_pandas(test_stays):

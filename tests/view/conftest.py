@@ -78,7 +78,8 @@ def make_explanation(said: Said = str) -> SimpleNamespace:
     described = [(said("age"), 74.0, 0.31), (said("icu_type"), 2.0, -0.22), (said("height"), np.nan, 0.0)]
     return SimpleNamespace(
         stay_label=said("stay"), variables=(*series, *static), risk=float(course[-1]), baseline=0.081,
-        measurements=make_measurements(said), completeness_gap=0.0004, members=16,
+        measurements=make_measurements(said), completeness_gap=0.0004, members=16, networks=1,
+        scale="log-odds", about="",
         half_life={said(name): 8.0 + place for place, name in enumerate(SERIES)},
         static=pd.DataFrame(described, columns=["name", "value", "contribution"]),
         course=pd.DataFrame({"hours": hours, "risk": course, "low": 0.8 * course, "high": 1 - 0.9 * (1 - course)}),

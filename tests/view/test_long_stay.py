@@ -32,7 +32,7 @@ def long() -> Explanation:
         stay_label="stay", variables=tuple(Variable(name, name, "numeric", "mmol/L") for name in NAMES), risk=risk[-1],
         baseline=0.1, measurements=rows, static=pd.DataFrame({"name": [], "value": [], "contribution": []}),
         completeness_gap=0.0, course=course, attention=pd.DataFrame({"hours": [1.0], "weight": [1.0]}),
-        model={"outcome": "death", "simulated": "yes"}, members=16,
+        model={"outcome": "death", "simulated": "yes"}, members=16, networks=1,
     )  # fmt: skip
 
 

@@ -24,7 +24,8 @@ def sparse() -> SimpleNamespace:
     measurements = pd.DataFrame([(h, "lactate", v, c, 0, 0, c) for h, v, c in rows], columns=COLUMNS)
     lactate = Variable("lactate", "Lactate", "numeric", "mmol/L", reference=(0.5, 2.0))
     return SimpleNamespace(
-        variables=(lactate,), measurements=measurements, baseline=0.1, half_life={}, members=16,
+        variables=(lactate,), measurements=measurements, baseline=0.1, half_life={}, members=16, networks=1,
+        scale="log-odds", about="",
         course=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.3]}),
     )  # fmt: skip
 

@@ -1,0 +1,123 @@
+"""An ensemble is explained on what it says itself: the mean of its networks' log-odds, calibrated once more."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from family import asked as case_of
+from helpers import fact, stays_of
+
+import clinicalgru as cg
+from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.explain.contributions import contributions
+from clinicalgru.view.patient_page import timeline_words
+
+SMALL = {"hidden_size": 8, "readout_size": 16, "members": 3, "epochs": 4, "learning_rate": 1e-2, "distillation": 0.0}
+
+
+@pytest.fixture(scope="module")
+def ensemble(parts):
+    """Three networks with a line of its own for their mean."""
+    ensemble = cg.GRUEnsemble(cg.GRUClassifier(**SMALL), members=3).fit(parts[0], progress=False)
+    ensemble.calibrator_ = PlattCalibrator(slope=1.3, intercept=-0.4)
+    return ensemble
+
+
+def log_odds(risk):
+    return np.log(risk) - np.log1p(-risk)
+
+
+def test_contributions_sum_to_the_ensembles_own_log_odds(ensemble, test_stays):
+    for i in (0, 3):
+        why = cg.explain(ensemble, test_stays[[i]])
+        assert why.risk == pytest.approx(ensemble.predict_proba(test_stays[[i]])[0, 1], abs=1e-6)
+        total = sum(frame["contribution"].sum() for frame in (why.measurements, why.static))
+        assert log_odds(why.risk) - log_odds(why.baseline) == pytest.approx(total, abs=1e-3)
+        assert abs(why.completeness_gap) <= 1e-3
+
+
+def test_each_contribution_is_the_mean_of_those_of_the_networks_on_the_line_of_the_ensemble(ensemble, test_stays):
+    stay = test_stays[[2]]
+    ours = cg.explain(ensemble, stay).measurements["contribution"]
+    each = [cg.explain(one, stay).measurements["contribution"] for one in ensemble.members_]
+    np.testing.assert_allclose(ours, ensemble.calibrator_.slope * np.mean(each, axis=0), atol=1e-9)
+
+
+def test_the_band_is_that_of_all_members_of_all_networks(ensemble, test_stays):
+    why, moved = cg.explain(ensemble, test_stays[[2]]), cg.movement(ensemble, test_stays[[2]], permutations=4)
+    assert (why.networks, why.members) == (3, 9)
+    assert "percentile of the 3 networks' 9 members" in timeline_words(why)
+    for name in ("hours", "risk", "low", "high"):
+        np.testing.assert_allclose(moved.course[name], why.course[name], atol=1e-6)
+    assert (why.course["low"] < why.course["high"]).all()
+    assert why.course["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
+    assert why.attention["weight"].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_moves_of_an_ensemble_telescope_to_its_own_rise(ensemble, test_stays):
+    moved = cg.movement(ensemble, test_stays[[2]], permutations=4)
+    rise = log_odds(ensemble.predict_proba(test_stays[[2]])[0, 1]) - log_odds(moved.start)
+    assert moved.moves["contribution"].sum() == pytest.approx(rise, abs=1e-4)
+
+
+def test_what_if_asks_the_ensemble(ensemble, test_stays):
+    what_if = cg.what_if(ensemble, test_stays[[2]])
+    lactate = [variable.name for variable in test_stays.variables].index("lactate")
+    by_hand = stays_of(test_stays[[2]], {0: [fact(lactate, 30.25, 9.0)]})
+    added = what_if.add(hours=30.25, variable="lactate", value=9.0)
+    assert added.risk == pytest.approx(ensemble.predict_proba(by_hand)[0, 1], abs=1e-6)
+    target = 0.9 * what_if.reset().risk
+    change = what_if.smallest_change(target)
+    assert change.found == (change.changed_risk < target)
+
+
+def test_many_stays_at_once_and_what_is_made_of_them(ensemble, test_stays):
+    found = contributions(ensemble, test_stays[:12])
+    np.testing.assert_allclose(1 / (1 + np.exp(-found.top)), ensemble.predict_proba(test_stays[:12])[:, 1], atol=1e-6)
+    assert (np.abs(found.gap) <= 1e-3).all()
+    assert cg.importance(ensemble, test_stays[:12], resamples=20).stays == 12
+    assert cg.faithfulness(ensemble, test_stays[:12], randoms=1).table["deletion"].iloc[0] > 0
+
+
+def test_an_ensemble_of_early_warnings_is_explained_at_an_hour():
+    case = case_of("early_warning")
+    ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), members=2).fit(case.train, progress=False)
+    stay = case.test[[int(np.argmax(case.test.counts))]]
+    hours, risk = np.unique(stay.hours), ensemble.predict_proba(stay)[:, 1]
+    why = cg.explain(ensemble, stay, hours=hours[4])
+    assert why.risk == pytest.approx(risk[4], abs=1e-6)
+    assert abs(why.completeness_gap) <= 1e-3
+    np.testing.assert_allclose(why.course["risk"], risk[:5], atol=1e-6)
+
+
+def test_networks_that_know_different_codes_each_keep_theirs(parts, test_stays):
+    coded = [cg.GRUClassifier(**SMALL, codes=True, code_stays=least) for least in (1, 40)]
+    fitted = [one.fit(parts[0][:80], parts[1][:40], progress=False) for one in coded]
+    ensemble = cg.GRUEnsemble(fitted[0], members=2)
+    ensemble.members_, ensemble.calibrator_ = fitted, None
+    for name in ("task_", "variables_", "statics_", "trained_on_"):
+        setattr(ensemble, name, getattr(fitted[0], name))
+    assert len(fitted[0].network_.shape.codes) > len(fitted[1].network_.shape.codes)
+    stays = test_stays[np.flatnonzero(np.diff(test_stays.code_starts) > 3)]
+    why = cg.explain(ensemble, stays[[0]])
+    each = [cg.explain(one, stays[[0]]) for one in fitted]
+    assert len(why.codes) == len(each[0].codes)
+    assert why.codes["contribution"].sum() == pytest.approx(
+        np.mean([one.codes["contribution"].sum() for one in each]), abs=1e-6
+    )
+    assert abs(why.completeness_gap) <= 1e-3
+
+
+@pytest.mark.parametrize("ask", [cg.gates, lambda model, stay: cg.similar(model, stay, stay)])
+def test_what_only_one_network_has_is_refused_of_an_ensemble(ensemble, test_stays, ask):
+    with pytest.raises(cg.ClinicalGRUError, match=r"a model of one network; got an ensemble of 3. Ask one of its"):
+        ask(ensemble, test_stays[[0]])
+
+
+def test_an_ensemble_for_several_classes_and_a_hybrid_say_what_to_explain_instead(ensemble, test_stays):
+    case = case_of("multiclass")
+    several = cg.GRUEnsemble(cg.GRUClassifier(**SMALL), members=2).fit(case.train, progress=False)
+    with pytest.raises(cg.ClinicalGRUError, match=r"Explain its members one by one: model.members_\[0\]"):
+        cg.explain(several, case.test[[0]])
+    with pytest.raises(cg.ClinicalGRUError, match=r"got a Hybrid, which also asks trees. Explain .* model.ensemble_"):
+        cg.explain(cg.Hybrid(ensemble), test_stays[[0]])

@@ -1,0 +1,50 @@
+"""Run under torchrun by test_distributed: whole fits, then weights and losses into the folder that is named."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import distributed
+
+import clinicalgru as cg
+from clinicalgru.model.distributed import processes
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from family import task_of, ward_of_every_kind
+
+KINDS = {
+    "binary": cg.GRUClassifier,
+    "multilabel": cg.GRUMultiLabel,
+    "survival": cg.GRUSurvival,
+}
+SIZES = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 3, "batch_size": 33, "distillation": 0.3}
+ALIKE = {"dropout": 0.0, "steps_asked": None}  # no chance that processes draw on their own
+SLOW = {"learning_rate": 5e-4}  # AdamW makes as much of a gradient of nothing but rounding as of any other
+STOPS = {"learning_rate": 2e-2, "epochs": 8, "patience": 1}
+
+
+def task(kind: str) -> cg.Task:
+    return cg.Task.load("in_hospital_mortality_24h") if kind == "binary" else task_of(kind)
+
+
+def fitted(kind: str, *, checkpoint: Path | None = None, progress: bool = False, **how: float) -> object:
+    """On 67 stays: the last batch has one stay, and so one process nothing to do."""
+    train, tune = cg.split_patients(cg.select(ward_of_every_kind(), task(kind)), [0.6, 0.4], seed=0)
+    model = KINDS[kind](**SIZES | ALIKE | SLOW | how)
+    return model.fit(train[:67], tune, progress=progress, checkpoint=checkpoint)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo")
+    out, rank = Path(sys.argv[1]), processes()[0]
+    for kind in KINDS:
+        model = fitted(kind, checkpoint=out / f"{kind}-{rank}.checkpoint", progress=True)
+        save_file(model.network_.state_dict(), out / f"{kind}-{rank}")
+        (out / f"{kind}-{rank}.json").write_text(json.dumps(model.history_))
+    (out / f"stops-{rank}.json").write_text(json.dumps(fitted("binary", **STOPS).history_))
+    distributed.destroy_process_group()
