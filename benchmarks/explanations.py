@@ -134,9 +134,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    parts = (physionet2012_parts if chosen.data else simulated_parts)(
-        *((chosen.data,) if chosen.data else (1200, chosen.seed)), lambda text: None
-    )
+    quiet: Callable[[str], None] = lambda text: None
+    parts = physionet2012_parts(chosen.data, quiet) if chosen.data else simulated_parts(1200, chosen.seed, quiet)
     train, tune, calibrate = cg.split_patients(parts.learn, PARTS, seed=chosen.seed)
     model, another = (
         cg.GRUClassifier(seed=seed).fit(train, tune, progress=False).calibrate(calibrate)

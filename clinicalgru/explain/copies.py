@@ -40,15 +40,11 @@ def copied(stays: Sequences, batch: Batch, which: np.ndarray) -> Copies:
     stays, batch  the stays as they stand in their batch, longest first
     which         (copy,) ascending, so that longer stays still come first
     """
-    copy, starts = torch.from_numpy(which), torch.from_numpy(stays.starts)
-    steps = torch.bincount(batch.stay, minlength=len(stays))[copy]
-    sizes = (steps[:, None] > torch.arange(int(steps.max()))).sum(dim=0)
-    step = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
-    stay = torch.arange(len(step)) - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
-    row = batch.row_of(copy[stay], step)
-    facts, new_starts = ranges(stays.starts, which)
-    carried, first = batch.carried[row], (torch.from_numpy(new_starts)[:-1] - starts[copy])[stay]
-    fact = torch.from_numpy(facts)
+    copy, steps = torch.from_numpy(which), torch.bincount(batch.stay, minlength=len(stays))[which]
+    sizes, stay, row = _rows(batch, copy, steps)
+    facts, starts = ranges(stays.starts, which)
+    first = torch.from_numpy(starts[:-1] - stays.starts[which])[stay]
+    fact, carried = torch.from_numpy(facts), batch.carried[row]
     made = replace(
         batch,
         value=batch.value[fact],
@@ -66,15 +62,27 @@ def copied(stays: Sequences, batch: Batch, which: np.ndarray) -> Copies:
         point_number=torch.zeros_like(copy),
         summaries=batch.summaries[copy],
     )
-    made = replace(made, point_row=made.row_of(made.point_stay, steps - 1))
+    made, event = _with_codes(replace(made, point_row=made.row_of(made.point_stay, steps - 1)), stays, batch, which)
+    of_fact = torch.repeat_interleave(made.point_stay, torch.from_numpy(stays.counts[which]))
+    return Copies(made, fact, row, event, of_fact)
+
+
+def _rows(batch: Batch, copy: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How many copies run at each step; of each row, which copy it is of, and of which row of the stays."""
+    sizes = (steps[:, None] > torch.arange(int(steps.max()))).sum(dim=0)
+    step = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    stay = torch.arange(len(step)) - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
+    return sizes, stay, batch.row_of(copy[stay], step)
+
+
+def _with_codes(made: Batch, stays: Sequences, batch: Batch, which: np.ndarray) -> tuple[Batch, Tensor]:
+    """The copies with the coded events of their stays; and of which event each is a copy."""
     event, of_event = torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)
     if len(batch.code):
         event = torch.from_numpy(ranges(stays.code_starts, which)[0])
         of_event = torch.repeat_interleave(made.point_stay, torch.from_numpy(np.diff(stays.code_starts)[which]))
     code_row = made.row_of(of_event, batch.step[batch.code_row[event]])
-    of_fact = torch.repeat_interleave(made.point_stay, torch.from_numpy(stays.counts[which]))
-    made = replace(made, code=batch.code[event], code_new=batch.code_new[event], code_row=code_row)
-    return Copies(made, fact, row, event, of_fact)
+    return replace(made, code=batch.code[event], code_new=batch.code_new[event], code_row=code_row), event
 
 
 def at_the_end(stay: Sequences, batch: Batch, *, indices: tuple[str, ...]) -> Batch:

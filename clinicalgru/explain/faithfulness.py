@@ -14,7 +14,7 @@ from clinicalgru.data.sequences import Sequences, ranges
 from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, is_small, nested, said
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
-from clinicalgru.explain.contributions import contributed
+from clinicalgru.explain.contributions import contributed, contributions
 from clinicalgru.explain.removal import Removal, removal
 from clinicalgru.explain.voices import Explained, Voice, checked, first, voices
 from clinicalgru.markup import brief, table
@@ -129,20 +129,15 @@ def faithfulness(
     >>> found.table["method"].tolist(), found.largest_gap <= 1e-3
     (['contributions', 'attention', 'random order'], True)
     """
-    stays = checked(model, sequences)
-    orders = dict(orders or {})
-    for name, scores in {**orders, **({} if drivers is None else {"drivers": drivers})}.items():
-        if np.shape(scores) != stays.value.shape:
-            got = f"{name} of shape {np.shape(scores)}"
-            raise ArgumentError(f"one score for each of {len(stays.value)} measurements", got, "Score them all.")
-    asking, others = voices(model), () if another is None else voices(another)
+    stays, orders, asking = checked(model, sequences), dict(orders or {}), voices(model)
+    _check_scores(orders | ({} if drivers is None else {"drivers": drivers}), stays)
     with threads(first(model).threads):
         found = contributed(asking, stays)
         ours = found.parts.sum(axis=0)
         results = _removed(asking, stays, {OURS: ours, ATTENTION: attended(asking, stays), **orders})
         results[RANDOM] = _at_random(asking, stays, randoms=randoms, seed=seed)
         untrained = contributed(_random_weights(asking, seed), stays).parts.sum(axis=0)
-        other = contributed(others, stays).parts.sum(axis=0) if others else None
+        other = None if another is None else contributions(another, sequences).parts.sum(axis=0)
     patient = numbered_patients(stays.patient, len(stays))
     counts = nested([len(stays), int(patient.max()) + 1], smallest=0 if stays.simulated else SMALLEST_CELL)
     return Faithfulness(
@@ -155,6 +150,13 @@ def faithfulness(
         drivers=None if drivers is None else told_apart(np.abs(ours), drivers, stays),
         simulated=stays.simulated,
     )
+
+
+def _check_scores(scores: Mapping[str, np.ndarray], stays: Sequences) -> None:
+    for name, one in scores.items():
+        if np.shape(one) != stays.value.shape:
+            got = f"{name} of shape {np.shape(one)}"
+            raise ArgumentError(f"one score for each of {len(stays.value)} measurements", got, "Score them all.")
 
 
 def attended(asking: tuple[Voice, ...], stays: Sequences) -> np.ndarray:

@@ -67,11 +67,7 @@ def importance(model: Explained, sequences: Sequences, *, resamples: int = 1000,
     >>> cg.importance(model, test[:12], resamples=50).table.columns.tolist()
     ['variable', 'mean', 'low', 'high', 'raises', 'measured']
     """
-    patient = numbered_patients(sequences.patient, len(sequences))
-    patients = int(patient.max(initial=-1)) + 1
-    if patients == 0 or (is_small(patients) and not sequences.simulated):
-        fix = "Of so few nothing is published; explain them one by one."
-        raise ArgumentError(f"stays of at least {SMALLEST_CELL} patients", "fewer", fix)
+    patient = _enough_patients(sequences)
     found = contributions(model, sequences)
     by_stay = _by_variable(sequences, found.parts.sum(axis=0), found.static)
     low, high = _interval(np.abs(by_stay), patient, resamples=resamples, seed=seed)
@@ -90,11 +86,21 @@ def importance(model: Explained, sequences: Sequences, *, resamples: int = 1000,
         table=shown.sort_values("mean", ascending=False, kind="stable", ignore_index=True),
         variables=(*model.variables_, *model.statics_),
         stays=len(sequences),
-        patients=patients,
+        patients=int(patient.max()) + 1,
         resamples=resamples,
         seed=seed,
         largest_gap=float(np.abs(found.gap).max()),
     )
+
+
+def _enough_patients(sequences: Sequences) -> np.ndarray:
+    """(stay,) the number of its patient."""
+    patient = numbered_patients(sequences.patient, len(sequences))
+    patients = int(patient.max(initial=-1)) + 1
+    if patients == 0 or (is_small(patients) and not sequences.simulated):
+        fix = "Of so few nothing is published; explain them one by one."
+        raise ArgumentError(f"stays of at least {SMALLEST_CELL} patients", "fewer", fix)
+    return patient
 
 
 def _by_variable(sequences: Sequences, contribution: np.ndarray, static: np.ndarray) -> np.ndarray:

@@ -64,6 +64,10 @@ class Explanation:
         name = "risk" if self.scale == "log-odds" else "expected outcome"
         return f"{name}, {self.about}" if self.about else name
 
+    @property
+    def _gap(self) -> str:
+        return f"{round(self.completeness_gap, 5) + 0.0:+.5f}"
+
     def _told(self, number: float) -> str:
         return f"{number:.1%}" if self.scale == "log-odds" else f"{number:.4g}"
 
@@ -71,7 +75,7 @@ class Explanation:
         facts = {
             self._name: self._told(self.risk),
             "with nothing measured": self._told(self.baseline),
-            "completeness gap": f"{self.completeness_gap:+.5f} in {self.scale}",
+            "completeness gap": f"{self._gap} in {self.scale}",
         }
         label = {variable.name: variable.label for variable in self.variables}
         strongest = self.by_variable().head(10).itertuples()
@@ -82,7 +86,7 @@ class Explanation:
     def __str__(self) -> str:
         lines = [
             f"{self.stay_label}: {self._name} {self.risk:.3f}, with nothing measured {self.baseline:.3f} "
-            f"(completeness gap {self.completeness_gap:+.5f} in {self.scale})"
+            f"(completeness gap {self._gap} in {self.scale})"
         ]
         lines += [f"  {row.variable:<28}{row.contribution:+8.3f}" for row in self.by_variable().head(10).itertuples()]
         return "\n".join(lines)

@@ -82,8 +82,9 @@ def _after(amount: float, label: str) -> str:
 
 def _summary(explanation: Explanation, outcome: str) -> Html:
     count = len(explanation.measurements)
+    whole = f"{outcome}, {explanation.about}" if explanation.about else outcome
     shown = [
-        ("Predicted risk" if a_risk(explanation) else "Expected", told(explanation, explanation.risk), outcome),
+        ("Predicted risk" if a_risk(explanation) else "Expected", told(explanation, explanation.risk), whole),
         ("Baseline", told(explanation, explanation.baseline), "the same hours with nothing measured"),
         ("Measurements", f"{count:,}", f"of {explanation.measurements['variable'].nunique()} variables"),
         (

@@ -52,10 +52,11 @@ def hours(amount: float) -> str:
 def fixed(value: float, *, signed: bool = False) -> str:
     """A number with three decimals, so that a column of them lines up.
 
-    >>> fixed(0.86149), fixed(-0.0071), fixed(0.0021, signed=True)
-    ('0.861', '−0.007', '+0.002')
+    >>> fixed(0.86149), fixed(-0.0071), fixed(0.0021, signed=True), fixed(-0.0001)
+    ('0.861', '−0.007', '+0.002', '0.000')
     """
-    return "–" if math.isnan(value) else format(value, "+.3f" if signed else ".3f").replace("-", "−")
+    rounded = round(value, 3) + 0.0  # no minus before nothing
+    return "–" if math.isnan(value) else format(rounded, "+.3f" if signed else ".3f").replace("-", "−")
 
 
 def interval(low: float, high: float, *, signed: bool = False) -> str:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import clinicalgru as cg
+from clinicalgru.evaluate.calibration import PlattCalibrator
 
 
 def members_risks(fitted, stay):
@@ -37,7 +38,8 @@ def test_one_member_has_no_band(parts, test_stays):
 
 def test_a_network_that_reads_backwards_has_the_band_of_each_prefix(parts, test_stays):
     small = {"hidden_size": 4, "readout_size": 4, "members": 3, "epochs": 1, "bidirectional": True}
-    model = cg.GRUClassifier(**small).fit(parts[0][:60], parts[1], progress=False).calibrate(parts[2])
+    model = cg.GRUClassifier(**small).fit(parts[0][:60], parts[1], progress=False)
+    model.calibrator_ = PlattCalibrator(slope=1.2, intercept=0.3)
     row = cg.explain(model, test_stays[[2]]).course.iloc[7]
     risks = members_risks(model, test_stays[[2]].until(np.array([row["hours"]])))
     assert [row["low"], row["high"]] == pytest.approx(np.percentile(risks, [5, 95]), abs=1e-6)

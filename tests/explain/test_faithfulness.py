@@ -17,6 +17,13 @@ from clinicalgru.explain.voices import voices
 
 
 @pytest.fixture(scope="module")
+def fitted(parts):
+    """A model that learned for long enough to have something to explain."""
+    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=14, distillation=0.0, seed=0)
+    return model.fit(parts[0], parts[1], progress=False).calibrate(parts[2])
+
+
+@pytest.fixture(scope="module")
 def stays(test_stays):
     return test_stays[np.arange(24)]
 

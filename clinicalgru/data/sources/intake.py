@@ -9,7 +9,7 @@ stops. A row without a value is a measurement not made: counted, never a fault. 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -24,7 +24,9 @@ from clinicalgru.data.mapped import Pages, mapped_table
 from clinicalgru.data.sources import queries
 from clinicalgru.data.sources.clock import declare_zone
 from clinicalgru.data.sources.merge import FACTS, merge_instants
+from clinicalgru.data.sources.names import names_table, ranges_table, words_table
 from clinicalgru.data.sources.parse import SWAPPED, take_in
+from clinicalgru.data.sources.places import Places
 from clinicalgru.data.sources.tables import Part, plain_errors
 from clinicalgru.data.sources.text import UNFINISHED, TextTable, listed
 from clinicalgru.data.variables import Dictionary, Variable
@@ -33,24 +35,6 @@ from clinicalgru.errors import DictionaryError, InputError
 LONG = ("patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code")
 CHUNK = 1_000_000
 LATEST_FIRST_HOUR = 20_000  # a spreadsheet's day numbers of our time are 36,000 to 52,000
-COLUMN_OF = {  # the column that a reason speaks of, where it is not `value`
-    "no identifier": "patient_id",
-    "no variable": "variable",
-    "no time": "time",
-    "time not readable": "time",
-    "local time occurs twice": "time",
-    "local time does not exist": "time",
-    SWAPPED: "time",
-    "available_at not readable": "available_at",
-    "available_at occurs twice": "available_at",
-    "available_at does not exist": "available_at",
-    "available_at of another kind than time": "available_at",
-    "header repeated": "patient_id",
-    "stray quote or control character": "patient_id",
-    "unknown variable": "variable",
-    "unknown unit": "unit",
-    "stay not in the stays table": "stay_id",
-}
 
 
 class Intake:
@@ -70,9 +54,8 @@ class Intake:
         self.names_of: tuple[str, ...] = (source,)
         self.has_second = False
         self.units = checked_units(units or {}, dictionary)
-        self.files: list[str] = []
         self.pages = Pages([])  # of the facts, once they are written
-        self.headers: list[tuple[bool, Mapping[str, str]]] = []  # of each file: whether wide; our columns -> its own
+        self.places = Places()
         self.sql = duckdb.connect(str(Path(self.disk.name) / "intake.duckdb"))
         # DuckDB's limit leaves out its result buffers and ours: a third is kept for them
         self.sql.execute(
@@ -80,11 +63,15 @@ class Intake:
         )
         self.sql.execute(queries.ROWS)
         self.sql.execute(queries.BLANKS)
-        self.texts: dict[int, TextTable] = {}  # by number of file: those whose rows have to be looked for
-        self.located: dict[tuple[int, int], int] = {}
         self.zoned = timezone is not None
         declare_zone(self.sql, timezone)
-        self._load_names()
+        self.ordered: tuple[Variable, ...] = tuple(dictionary[name] for name in sorted(dictionary))
+        known = {name: name for name in dictionary} | dictionary.names(source)
+        self.sql.register("names_frame", names_table(known, self.ordered))
+        self.sql.register("ranges_frame", ranges_table(self.ordered))
+        self.sql.register("spoken_frame", words_table(self.ordered))
+        self.sql.execute(queries.NAMES)
+        self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
 
     def __enter__(self) -> Intake:
         return self
@@ -95,37 +82,11 @@ class Intake:
         self.sql.close()
         (Path(self.disk.name) / "intake.duckdb").unlink(missing_ok=True)
 
-    def _load_names(self) -> None:
-        """Names of this source and the dictionary's own, each with what becomes of its rows."""
-        known = {name: name for name in self.dictionary} | self.dictionary.names(self.source)
-        self.ordered: tuple[Variable, ...] = tuple(self.dictionary[name] for name in sorted(self.dictionary))
-        position = {variable.name: i for i, variable in enumerate(self.ordered)}
-        names = pd.DataFrame(
-            [(alias, position[name], _role(self.dictionary[name]), name) for alias, name in known.items()],
-            columns=["name", "variable", "role", "canonical"],
-        )
-        ranges = pd.DataFrame(
-            [(i, *(variable.plausible or (-np.inf, np.inf))) for i, variable in enumerate(self.ordered)],
-            columns=["variable", "low", "high"],
-        )
-        self.sql.register("names_frame", pa.Table.from_pandas(names, preserve_index=False))
-        self.sql.register("ranges_frame", pa.Table.from_pandas(ranges, preserve_index=False))
-        words = [(v.name, list(v.words), list(v.words.values())) for v in self.ordered if v.words]
-        kinds = {"canonical": pa.string(), "word": pa.list_(pa.string()), "number": pa.list_(pa.float64())}
-        columns = zip(*words, strict=True) if words else ([], [], [])
-        table = {name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)}
-        self.sql.register("spoken_frame", pa.table(table))
-        self.sql.execute(queries.NAMES)
-        self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
-
     def use_names_of(self, *sources: str) -> None:
         """Take the names, and the units where none is written, of these sources too, where our own source has none."""
         self.names_of += sources
-        position = {variable.name: i for i, variable in enumerate(self.ordered)}
         known = {alias: name for source in reversed(sources) for alias, name in self.dictionary.names(source).items()}
-        rows = [(alias, position[name], _role(self.dictionary[name]), name) for alias, name in known.items()]
-        aliases = pd.DataFrame(rows, columns=["name", "variable", "role", "canonical"])
-        self.sql.register("aliases_frame", pa.Table.from_pandas(aliases, preserve_index=False))
+        self.sql.register("aliases_frame", names_table(known, self.ordered))
         self.sql.execute(queries.ALIASES)
 
     def name_identifiers(self, *names: str) -> None:
@@ -166,9 +127,7 @@ class Intake:
                 fix = f"Name it with columns={{{needed!r}: 'its name there'}}."
                 came = f"columns {listed([name for name in part.types if not name.startswith('c_')])}"
                 raise InputError(f"a column {columns.get(needed, needed)}", came, fix, where=part.label)
-        base = len(self.files)
-        self.files += part.files or [part.label]
-        self.headers += [(part.wide, columns)] * (len(self.files) - base)
+        base = self.places.add(part, columns)
         with plain_errors(part.label, part.text):
             insert = take_in(
                 part,
@@ -194,26 +153,7 @@ class Intake:
         if text.unfinished:
             self.sql.execute(queries.UNFINISHED.format(part=file, row=text.last_record(), reason=UNFINISHED))
         if text.blank_lines:
-            self.texts[file] = text
-
-    def _locate(self, records: Iterable[tuple[int, int]]) -> None:
-        """Find out which rows these records (file, number) are, where blank lines stand between."""
-        wanted: dict[int, set[int]] = {}
-        for file, record in set(records):
-            if file in self.texts:
-                wanted.setdefault(file, set()).add(record)
-        for file, numbers in wanted.items():
-            self.located |= {(file, record): row for record, row in self.texts[file].rows_of(numbers).items()}
-
-    def _place(self, file: int, row: int, reason: str, *, name: str = "") -> str:
-        """File, row and column of a finding; in a wide table, a value's column is that of its variable."""
-        self._locate([(file, row)] if (file, row) not in self.located else [])
-        row = self.located.get((file, row), row)
-        wide, theirs = self.headers[file]
-        column = COLUMN_OF.get(reason, "value")
-        if wide and column in ("value", "variable", "unit"):
-            column = name
-        return f"{self.files[file]}, row {row}, column {theirs.get(column, column)}"
+            self.places.texts[file] = text
 
     def settle_clock(self) -> bool:
         """Whether times are dates (True) or hours (False).
@@ -225,15 +165,19 @@ class Intake:
         if len(kinds) == 2:
             rare, part, row = "a date" if kinds[0][0] else "a number of hours", kinds[0][2], kinds[0][3]
             fix = "Export all times as dates, or all as hours since the stay's start."
-            raise InputError("one kind of time", f"{rare} among others", fix, where=self._place(part, row, "no time"))
+            raise InputError(
+                "one kind of time", f"{rare} among others", fix, where=self.places.place(part, row, "no time")
+            )
         if kinds and not kinds[0][0] and kinds[0][4] > LATEST_FIRST_HOUR * HOUR:
             fix = "Write dates in place of a spreadsheet's day numbers, or say what the numbers count with time_unit=."
-            where = self._place(kinds[0][2], kinds[0][3], "no time")
+            where = self.places.place(kinds[0][2], kinds[0][3], "no time")
             raise InputError("hours since the stay's start", "numbers that all are years", fix, where=where)
         kinds_of_date, part, row = self.sql.execute(queries.OFFSETS).fetchall()[0]
         if kinds_of_date == 2:
             fix = "Export all times with their UTC offset, or none."
-            raise InputError("times with or without UTC offset", "both", fix, where=self._place(part, row, "no time"))
+            raise InputError(
+                "times with or without UTC offset", "both", fix, where=self.places.place(part, row, "no time")
+            )
         return bool(kinds[0][0]) if kinds else False
 
     def _check_one_order(self) -> None:
@@ -241,7 +185,7 @@ class Intake:
         found = self.sql.execute(queries.FIRST_OF.format(reason=SWAPPED)).fetchall()
         for part, row in found:
             fix = "Export all dates as year-month-day, or name their format with time_format=."
-            raise InputError("one order of day and month", "both", fix, where=self._place(part, row, SWAPPED))
+            raise InputError("one order of day and month", "both", fix, where=self.places.place(part, row, SWAPPED))
 
     def settle_units(self) -> None:
         """Factor and offset for each (variable, unit) that occurs; a blank unit is the source's own."""
@@ -349,11 +293,11 @@ class Intake:
 
     def _findings(self) -> pd.DataFrame:
         rows = self.sql.execute(queries.FINDINGS.format(missing=MISSING)).fetchall()
-        self._locate((part, row) for *_, part, row, _ in rows)
+        self.places.locate((part, row) for *_, part, row, _ in rows)
         unknown = {name for reason, name, *_ in rows if reason != UNMAPPED} - {*self.dictionary, ""}
         hidden = unknown - self._shown(unknown)
         found = [
-            (reason, "" if name in hidden else name, *counts, self._place(part, row, reason, name=own))
+            (reason, "" if name in hidden else name, *counts, self.places.place(part, row, reason, name=own))
             for reason, name, *counts, part, row, own in rows
         ]
         return pd.DataFrame(found, columns=["reason", "variable", "series", "rows", "where"])
@@ -378,9 +322,3 @@ def checked_units(units: Mapping[str, str], dictionary: Dictionary) -> Mapping[s
     for name, unit in units.items():
         dictionary.find(name).conversion(unit)
     return units
-
-
-def _role(variable: Variable) -> str:
-    if variable.kind == "code" and not variable.static:
-        return "code"
-    return "static" if variable.static else "series"

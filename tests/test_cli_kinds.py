@@ -1,0 +1,172 @@
+"""The command line with a task of every kind: what learns, how it is judged, what is written, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from family import TASKS, ward_of_every_kind
+from test_cli import run
+
+import clinicalgru as cg
+from clinicalgru import by_kind, workflow
+from clinicalgru.data.told import cohort
+
+KINDS = {
+    "multiclass": ("GRUClassifier", "accuracy", None),
+    "multilabel": ("GRUMultiLabel", "auroc_shock", "shock"),
+    "regression": ("GRURegressor", "mean_absolute_error", None),
+    "survival": ("GRUSurvival", "concordance", "50"),
+    "early_warning": ("GRUEarlyWarning", "utility", None),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The ward of every kind as a user would have it: tables, and a task of each kind."""
+    out, events = tmp_path_factory.mktemp("kinds"), ward_of_every_kind()
+    ward = cg.simulate(160, seed=11)
+    ward.measurements.to_parquet(out / "labs.parquet", index=False)
+    ward.stays.assign(end=pd.NaT).to_csv(out / "stays.csv", index=False)
+    events.stays[["stay_id", *events.outcomes]].to_csv(out / "outcomes.csv", index=False)
+    for kind, fields in TASKS.items():
+        text = {"name": kind, "kind": kind, "window_hours": [0, 24]} | fields
+        named = {name: list(value) if isinstance(value, tuple) else value for name, value in text.items()}
+        (out / f"{kind}.yaml").write_text(yaml.safe_dump(named))
+    return out
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Training in a second: smaller networks of the same estimators."""
+    sizes = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 1}
+
+    def made(estimator):
+        return lambda seed: estimator(**sizes, seed=seed)
+
+    monkeypatch.setattr(by_kind, "LEARNERS", {kind: made(one) for kind, one in by_kind.LEARNERS.items()})
+
+
+def files(folder, *, outcomes=True):
+    tables = (folder / "labs.parquet", "--stays", folder / "stays.csv")
+    return (*tables, "--outcomes", folder / "outcomes.csv") if outcomes else tables
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
+    estimator, metric, output = KINDS[kind]
+    if kind == "survival":
+        pytest.importorskip("sksurv")
+    out = folder / "out" / kind
+    code, said, err = run(
+        capsys, "train", *files(folder), "--task", folder / f"{kind}.yaml", "--out", out, "--quiet", "--seed", 1
+    )
+    assert code == 0, err
+    assert "boosted trees" in said
+    assert "difference" in said
+    manifest = json.loads((out / "bundle" / "manifest.json").read_text())
+    assert manifest["model"] == estimator
+    assert manifest["calibrator"] is not None or kind == "regression"
+    assert {"threshold_", "reach_"} & set(manifest["numbers"]) or kind not in ("early_warning", "regression")
+    for page in ("evaluation.html", "patient.html"):
+        assert (out / page).stat().st_size > 100_000
+    code, said, _ = run(capsys, "evaluate", out / "bundle", *files(folder), "--json", "--page", out / "again.html")
+    assert code == 0
+    judged = json.loads(said)
+    assert judged["kind"] == kind
+    assert metric in {row["metric"] for row in judged["metrics"]}
+    assert (out / "again.html").exists()
+    stay = pd.read_csv(folder / "stays.csv", dtype=str)["stay_id"][0]
+    asked = () if output is None else ("--output", output)
+    code, said, _ = run(
+        capsys,
+        "explain",
+        out / "bundle",
+        *files(folder, outcomes=False),
+        "--stay",
+        stay,
+        *asked,
+        "--page",
+        out / "w.html",
+    )
+    assert code == 0
+    assert "completeness gap" in said
+    assert output is None or output in said
+    assert stay not in said
+    code, _, _ = run(capsys, "score", out / "bundle", *files(folder, outcomes=False), "--out", out / "s.parquet")
+    assert code == 0
+    assert len(pd.read_parquet(out / "s.parquet")) == 160
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_check_says_whom_a_task_asks_about_and_what_happened(capsys, folder, kind):
+    code, said, _ = run(
+        capsys, "check", *files(folder), "--task", folder / f"{kind}.yaml", "--json", "--exact", "--max-rejected", 0.2
+    )
+    assert code == 0
+    found = json.loads(said)
+    assert found["cohort"]["stays in the extract"] == "160 stays"
+    assert ("outcome" in found) == (kind != "forecast")
+
+
+def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
+    """Of 40 stays, 3 have no outcome: neither they nor the two groups beside them can be told."""
+    rows = pd.DataFrame(
+        {"patient_id": [str(i) for i in range(40)], "time": 0.0, "variable": "heart_rate", "value": 80.0}
+    )
+    died = np.where(np.arange(40) < 3, np.nan, (np.arange(40) < 20).astype(float))
+    outcomes = pd.DataFrame({"stay_id": rows["patient_id"], "died": died})
+    events = cg.read_events(rows, outcomes=outcomes)
+    found = cohort(events, cg.Task("death", "died", (0.0, 24.0)), smallest=11)
+    assert found["cohort"]["stays in the extract"] == "40 stays"
+    assert found["cohort"]["something measured in the window"] == "withheld"
+    assert list(found["outcome"].values()).count("withheld") == 2
+    assert found["outcome"]["not asked about"] == "withheld"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "none.csv", "--task", "forecast.yaml", "--outcomes", "o.csv", "--out", "x"), "got forecast"),
+        (("train", "none.csv", "--task", "nothing", "--outcomes", "o.csv", "--out", "x"), "a task among"),
+        (("train", "none.csv", "--out", "x"), "--outcomes beside an extract of source long"),
+        (("check", "none.csv", "--column", "patient_id"), "--column ours=theirs"),
+    ],
+)
+def test_what_a_command_cannot_do_is_refused_before_anything_is_read(capsys, folder, monkeypatch, arguments, message):
+    monkeypatch.chdir(folder)
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert "none.csv" not in err
+
+
+def test_survival_is_refused_at_once_where_its_judge_is_not_installed(capsys, folder, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sksurv", None)
+    code, _, err = run(
+        capsys, "train", "none.csv", "--task", folder / "survival.yaml", "--outcomes", "o.csv", "--out", "x"
+    )
+    assert (code, "clinicalgru[survival]" in err) == (2, True)
+
+
+@pytest.mark.slow
+def test_calibration_never_sees_the_stays_that_are_judged(folder, small):
+    """Whatever happened to the test stays, and whatever was measured of them, the calibration is the same."""
+    from dataclasses import replace
+
+    events = ward_of_every_kind()
+    task = cg.Task.load(folder / "multiclass.yaml")
+    parts = workflow.split_parts(events, task, seed=1)
+    test = replace(parts.test, outcome=parts.test.outcome[::-1].copy(), value=parts.test.value * 2)
+    one, other = (
+        workflow.fit(workflow.Parts(parts.learn, judged, events), seed=1, progress=False)
+        for judged in (parts.test, test)
+    )
+    assert one.calibrator_ == other.calibrator_
+    seen = by_kind.split_patients(parts.learn, by_kind.LEARN_PARTS, seed=1)
+    assert not set(np.concatenate([part.patient for part in seen])) & set(parts.test.patient)
