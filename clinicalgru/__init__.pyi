@@ -24,6 +24,7 @@ from .evaluate.decision import decision_curve as decision_curve
 from .evaluate.early_warning import evaluate_early_warning as evaluate_early_warning
 from .evaluate.evaluation import Evaluation as Evaluation
 from .evaluate.evaluation import evaluate as evaluate
+from .evaluate.judgement import Judgement as Judgement
 from .evaluate.kinds import evaluate_multiclass as evaluate_multiclass
 from .evaluate.kinds import evaluate_multilabel as evaluate_multilabel
 from .evaluate.kinds import evaluate_regression as evaluate_regression
@@ -67,6 +68,7 @@ from .view.evaluation_page import evaluation_page as evaluation_page
 from .view.inside import plot_gates as plot_gates
 from .view.judged import plot_decision_curve as plot_decision_curve
 from .view.judged import plot_subgroups as plot_subgroups
+from .view.judgement_page import judgement_page as judgement_page
 from .view.patient_page import patient_page as patient_page
 from .view.patient_view import PatientView as PatientView
 from .view.plots import plot_calibration as plot_calibration

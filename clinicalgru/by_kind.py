@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from clinicalgru.data.select import split_patients
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.task import Task
 from clinicalgru.disclosure import SMALLEST_CELL
-from clinicalgru.errors import TaskError
+from clinicalgru.errors import ArgumentError, TaskError, TrainingError
 from clinicalgru.evaluate.early_warning import early_warning_metrics
 from clinicalgru.evaluate.groups import number_groups, risk_groups, survival_groups
 from clinicalgru.evaluate.judgement import Judgement, judge
@@ -69,10 +70,17 @@ def check_kind(task: Task, *, command: str) -> None:
 
 
 def fit(learn: Sequences, *, seed: int, progress: bool) -> Learner:
-    """A model for the stays' task, trained, tuned and calibrated on three parts of their patients."""
+    """A model for the stays' task, trained, tuned and calibrated on three parts of their patients.
+
+    Where the last part cannot calibrate it, such as one without an outcome, the model is left as it is, with a warning.
+    """
     check_kind(learn.task, command="train")
     train, tune, calibrate = split_patients(learn, LEARN_PARTS, seed=seed)
-    model: Learner = LEARNERS[learn.task.kind](seed=seed).fit(train, tune, progress=progress).calibrate(calibrate)
+    model: Learner = LEARNERS[learn.task.kind](seed=seed).fit(train, tune, progress=progress)
+    try:
+        model.calibrate(calibrate)
+    except (ArgumentError, TrainingError) as error:
+        warnings.warn(f"{error} The model is not calibrated.", stacklevel=2)
     return model.choose_threshold(calibrate) if isinstance(model, GRUEarlyWarning) else model
 
 

@@ -70,7 +70,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
     assert "difference" in said
     manifest = json.loads((out / "bundle" / "manifest.json").read_text())
     assert manifest["model"] == estimator
-    assert manifest["calibrator"] is not None or kind == "regression"
+    assert manifest["calibrator"] is not None or kind in ("regression", "early_warning")  # little is learned of onsets
     assert {"threshold_", "reach_"} & set(manifest["numbers"]) or kind not in ("early_warning", "regression")
     for page in ("evaluation.html", "patient.html"):
         assert (out / page).stat().st_size > 100_000
@@ -152,6 +152,28 @@ def test_survival_is_refused_at_once_where_its_judge_is_not_installed(capsys, fo
         capsys, "train", "none.csv", "--task", folder / "survival.yaml", "--outcomes", "o.csv", "--out", "x"
     )
     assert (code, "clinicalgru[survival]" in err) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_model_that_the_last_part_cannot_calibrate_is_kept_with_a_warning(monkeypatch):
+    """Trained for long, it is worth more than an error."""
+
+    class Backwards(cg.GRUClassifier):
+        def _predicted(self, stays):
+            return 1 - super()._predicted(stays)
+
+    sizes = {
+        "hidden_size": 8,
+        "readout_size": 16,
+        "members": 2,
+        "epochs": 6,
+        "distillation": 0.0,
+        "learning_rate": 1e-2,
+    }
+    monkeypatch.setattr(by_kind, "LEARNERS", {"binary": lambda seed: Backwards(**sizes, seed=seed)})
+    stays = cg.select(cg.read_events(cg.simulate(300, seed=3)), cg.Task.load("in_hospital_mortality"))
+    with pytest.warns(UserWarning, match="risks that rise with the outcome.*not calibrated"):
+        assert by_kind.fit(stays, seed=0, progress=False).calibrator_ is None
 
 
 @pytest.mark.slow

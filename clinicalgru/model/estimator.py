@@ -62,8 +62,8 @@ class GRUEstimator(BaseEstimator):
                          are often given after the fact and dated back, and would tell the outcome
     code_stays           a code is known from so many training stays on; fewer would say too much of somebody
     measurement_dropout  part of the measurements left out of each training stay, anew each epoch
-    steps_asked          of a task that asks after each step: an epoch asks at most so many steps of each stay, by chance,
-                         in a part of the time; None = all
+    steps_asked          of a task that asks after each step: so many steps of each stay, by chance, that an epoch asks
+                         at most, in a part of the time; None = all
     epochs, patience     at most so many passes; stop after so many without a better loss on the tune stays
     batch_size, learning_rate, weight_decay   of AdamW
     distillation         part of what a binary outcome's network learns from that is not the outcome, but the risk that

@@ -12,6 +12,7 @@ from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.indices import SUMMARIES, known_indices
 
 TOGETHER = 1000  # stays that are summarised at once: after each step, there is much of them
+STEPS = 16  # of each stay, by chance, that trees learn from: neighbours say nearly the same, at a multiple of the time
 
 
 class StepTrees:
@@ -29,7 +30,7 @@ class StepTrees:
     def fit(self, stays: Sequences) -> Self:
         """Learn from the steps that count, of stays with an early-warning task."""
         labels = EarlyWarning.learn(stays).step_labels(stays)
-        counts = ~np.isnan(labels)
+        counts = ~np.isnan(labels) & _some(stays.steps, np.random.default_rng(self.seed))
         self.indices_ = known_indices([variable.name for variable in stays.variables])
         table = features_by_step(stays, indices=self.indices_)[counts]
         self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
@@ -40,6 +41,15 @@ class StepTrees:
         """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay."""
         table = features_by_step(stays, indices=self.indices_)
         return np.asarray(self.classifier_.predict_proba(table[:, self.known_]))
+
+
+def _some(steps: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+    """(step,) whether it is among at most STEPS of its stay, by chance. steps (stay,) of each."""
+    stay = np.repeat(np.arange(len(steps)), steps)
+    order = np.lexsort((chance.random(len(stay)), stay))  # within each stay, by chance
+    chosen = np.empty(len(stay), dtype=bool)
+    chosen[order] = np.arange(len(stay)) - np.repeat(np.cumsum(steps) - steps, steps) < STEPS
+    return chosen
 
 
 def _trees(seed: int) -> Any:

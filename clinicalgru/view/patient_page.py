@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from clinicalgru.markup import Html, table, tag
 from clinicalgru.view.plots import attention, contributions, strongest, valued
 from clinicalgru.view.report import figure, page, section, tiles, write
-from clinicalgru.view.story import agreement, asked_words, effects_in
-from clinicalgru.view.timeline import HALF_LIFE, a_risk, by_weight, has_band, known, last_hour, patient, told, whose
+from clinicalgru.view.story import agreement, asked_words, effects_in, first_figures
+from clinicalgru.view.timeline import HALF_LIFE, by_weight, has_band, known, last_hour, patient, told, whose
 from clinicalgru.view.words import fixed, hours, number, records, sentence, spaced, value
 
 if TYPE_CHECKING:
@@ -51,12 +51,11 @@ def patient_page(
     returns      the path
     refused      a path that is a folder (ArgumentError)
     """
-    outcome = spaced(explanation.model.get("outcome", explanation.model.get("task", "the outcome")))
     lead = f"{sentence(explanation.stay_label)}, {number(last_hour(explanation))} hours seen"
     seen = tag("div", section("Course", *_course(explanation)), *_static(explanation))
     moved = section("What moved the risk", *_moved(explanation, top))
     columns = tag("div", seen, moved, attrs={"class": "stay"})
-    html = page(title, lead, _summary(explanation, outcome), columns, provenance=explanation.model, limits=LIMITS)
+    html = page(title, lead, _summary(explanation), columns, provenance=explanation.model, limits=LIMITS)
     return write(html, path)
 
 
@@ -80,25 +79,12 @@ def _after(amount: float, label: str) -> str:
     return f"{hours(amount) if amount < 1000 else 'more than 1,000'} h ({label})"
 
 
-def _summary(explanation: Explanation, outcome: str) -> Html:
-    count = len(explanation.measurements)
-    whole = f"{outcome}, {explanation.about}" if explanation.about else outcome
-    shown = [
-        ("Predicted risk" if a_risk(explanation) else "Expected", told(explanation, explanation.risk), whole),
-        ("Baseline", told(explanation, explanation.baseline), "the same hours with nothing measured"),
-        ("Measurements", f"{count:,}", f"of {explanation.measurements['variable'].nunique()} variables"),
-        (
-            "Completeness gap",
-            fixed(explanation.completeness_gap),
-            f"{effects_in(explanation)}: what the contributions leave unexplained",
-        ),
-    ]
+def _summary(explanation: Explanation) -> Html:
     answer, baseline = (told(explanation, one) for one in (explanation.risk, explanation.baseline))
-    asked = asked_words(explanation, outcome)
-    said = f"{asked}: {answer} (baseline {baseline}: the same hours with nothing measured)."
+    said = f"{asked_words(explanation)}: {answer} (baseline {baseline}: the same hours with nothing measured)."
     lead = tag("p", said, _drivers(explanation), attrs={"class": "lead"})
-    sure = agreement(explanation)
-    return tag("section", tiles(shown), lead, *([tag("p", sure, attrs={"class": "lead"})] if sure else []))
+    sure = [tag("p", one, attrs={"class": "lead"}) for one in [agreement(explanation)] if one]
+    return tag("section", tiles(first_figures(explanation)), lead, *sure)
 
 
 def _drivers(explanation: Explanation) -> str:

@@ -16,10 +16,10 @@ from clinicalgru.view import report
 from clinicalgru.view.effects import effects, effects_table
 from clinicalgru.view.frame import framed, live, said, spoken, tiles, words
 from clinicalgru.view.patient_page import LIMITS, timeline_words
-from clinicalgru.view.story import effects_in, story
+from clinicalgru.view.story import first_figures, story
 from clinicalgru.view.timeline import a_risk, by_weight, first_hour, last_hour, patient, renew, told
 from clinicalgru.view.what_if_panel import Player, WhatIfPanel
-from clinicalgru.view.words import fixed, number, percent, sentence, spaced
+from clinicalgru.view.words import number, percent, sentence
 
 if TYPE_CHECKING:
     from clinicalgru.explain.movement import Movement
@@ -161,15 +161,9 @@ class PatientView(ipywidgets.VBox):
 
     def _tiles(self) -> list[tuple[str, str, str]]:
         now, why = self.explanation, self.why
-        outcome = spaced(why.model.get("outcome", why.model.get("task", "the outcome")))
-        answer = told(now, now.risk) if not self.changed else f"{told(why, why.risk)} → {told(now, now.risk)}"
-        name, count = "Predicted risk" if a_risk(why) else "Expected", now.measurements
-        shown = [
-            (name if not self.changed else "What if", answer, f"{outcome}, {why.about}" if why.about else outcome),
-            ("Baseline", told(now, now.baseline), "the same hours, nothing measured"),
-            ("Measurements", f"{len(count):,}", f"of {count['variable'].nunique()} variables"),
-            ("Completeness gap", fixed(now.completeness_gap), f"left unexplained, {effects_in(now)}"),
-        ]
+        shown = first_figures(now)
+        if self.changed:
+            shown[0] = ("What if", f"{told(why, why.risk)} → {told(now, now.risk)}", shown[0][2])
         if self.threshold is not None:
             side = "above" if now.risk >= self.threshold else "below"
             shown.insert(1, ("Alert threshold", percent(self.threshold), f"the risk is {side} it"))

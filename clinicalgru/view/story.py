@@ -95,10 +95,30 @@ def absent(explanation: Explanation) -> str:
     return f"Never measured in these hours: {', '.join(missing[:8])}{more}."
 
 
-def asked_words(explanation: Explanation, outcome: str) -> str:
+def outcome_of(explanation: Explanation) -> str:
+    """What is expected, in words: "death, within 720 hours"."""
+    outcome = spaced(explanation.model.get("outcome", explanation.model.get("task", "the outcome")))
+    return f"{outcome}, {explanation.about}" if explanation.about and explanation.about != outcome else outcome
+
+
+def asked_words(explanation: Explanation) -> str:
     """What is explained, in words: "Predicted risk of death, within 720 hours"."""
-    about = f", {explanation.about}" if explanation.about and explanation.about != outcome else ""
-    return (f"Predicted risk of {outcome}" if a_risk(explanation) else f"Expected {outcome}") + about
+    return f"{'Predicted risk of' if a_risk(explanation) else 'Expected'} {outcome_of(explanation)}"
+
+
+def first_figures(explanation: Explanation) -> list[tuple[str, str, str]]:
+    """What a page and a widget show first: name, figure and what it is of, the answer before all others."""
+    rows = explanation.measurements
+    return [
+        (
+            "Predicted risk" if a_risk(explanation) else "Expected",
+            told(explanation, explanation.risk),
+            outcome_of(explanation),
+        ),
+        ("Baseline", told(explanation, explanation.baseline), "the same hours with nothing measured"),
+        ("Measurements", f"{len(rows):,}", f"of {rows['variable'].nunique()} variables"),
+        ("Completeness gap", fixed(explanation.completeness_gap), f"left unexplained, {effects_in(explanation)}"),
+    ]
 
 
 def effects_in(explanation: Explanation) -> str:
@@ -107,9 +127,8 @@ def effects_in(explanation: Explanation) -> str:
 
 
 def _ends(explanation: Explanation) -> str:
-    outcome = spaced(explanation.model.get("outcome", explanation.model.get("task", "the outcome")))
     return (
-        f"{asked_words(explanation, outcome)}: {told(explanation, explanation.risk)}; "
+        f"{asked_words(explanation)}: {told(explanation, explanation.risk)}; "
         f"with nothing measured it would be {told(explanation, explanation.baseline)}."
     )
 
