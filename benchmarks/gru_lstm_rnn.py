@@ -8,6 +8,12 @@ default, but that no other model teaches the network. AUROC is the mean over the
 behind it. Seconds are of one epoch: its steps, and the judgement of the tune stays. "gru, loop" is the GRU in the same
 plain loop in which LSTM and RNN run, the fair comparison of speed; "gru" has a backward pass written by hand, as LSTM
 and RNN could have, too.
+
+Found with --sizes 500 2000 --hours 12 48 --seeds 2 --epochs 8 on a shared machine: of the textbook's claims, fewer
+parameters (0.77 of an LSTM's recurrent layer) and faster (0.90 of its time in the same loop, 0.74 with the own backward
+pass) hold. More accurate, better on 500 stays, the LSTM ahead at 48 hours, both ahead of a plain RNN: none was seen;
+the differences in AUROC (+0.002, -0.002, +0.000, +0.001) are smaller than those between two seeds (0.002 to 0.006). All
+training stays were not run.
 """
 
 from __future__ import annotations
