@@ -32,7 +32,7 @@ from clinicalgru.model.network import ClinicalGRU, static_levels
 from clinicalgru.model.progress import Watcher, announce
 from clinicalgru.model.shape import OPTIONS, Shape, check_shape
 from clinicalgru.model.shown import estimator_html
-from clinicalgru.model.teacher import Teacher
+from clinicalgru.model.teacher import KINDS, Teacher
 from clinicalgru.model.training import Plan, predict, seeded, threads, train
 
 TUNE_PART = 0.15
@@ -66,8 +66,9 @@ class GRUEstimator(BaseEstimator):
                          at most, in a part of the time; None = all
     epochs, patience     at most so many passes; stop after so many without a better loss on the tune stays
     batch_size, learning_rate, weight_decay   of AdamW
-    distillation         part of what a binary outcome's network learns from that is not the outcome, but the risk that
-                         boosted trees give the stay, out of fold; see `Teacher`. Takes five fits of the trees; 0 = none
+    distillation         part of what the network of a binary outcome, or an early warning, learns from that is not the
+                         outcome, but the risk that boosted trees give the stay, or step, out of fold; see `Teacher`.
+                         Takes five fits of the trees; 0 = none
     forecast_weight      of a further loss while training: what is measured after each step; 0 = it is not asked
     auxiliary_weight     of the loss of the auxiliary outcomes that `fit` is given, if any
     seed                 same seed, same data, same bits on CPU
@@ -193,7 +194,7 @@ class GRUEstimator(BaseEstimator):
         return self
 
     def _teacher(self, stays: Sequences, progress: bool | Watcher) -> Teacher | None:
-        if not self.distillation or stays.task.kind != "binary":
+        if not self.distillation or stays.task.kind not in KINDS:
             return None
         announce("boosted trees, the network's teacher, learn first", shown=progress if leads() else False)
         return Teacher.learn(stays, seed=self.seed)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from family import asked
 
 import clinicalgru as cg
 from clinicalgru.model.baseline import SummaryBaseline
 from clinicalgru.model.batch import collate
 from clinicalgru.model.beside import Beside
+from clinicalgru.model.folds import patient_folds
 from clinicalgru.model.heads import Binary
-from clinicalgru.model.teacher import RAREST, Teacher
+from clinicalgru.model.step_trees import StepTrees
+from clinicalgru.model.teacher import FOLDS, RAREST, Teacher
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +68,21 @@ def test_the_wait_for_the_teacher_is_announced(parts, capfd, distillation, shown
     model = cg.GRUClassifier(hidden_size=4, readout_size=4, members=1, epochs=1, distillation=distillation)
     model.fit(parts[0], parts[1], progress=shown)
     assert capfd.readouterr().err.count("teacher, learn first") == lines
+
+
+@pytest.mark.slow
+def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_of_the_stay():
+    stays = asked("early_warning").train
+    teacher = Teacher.learn(stays, seed=0)
+    assert teacher is not None
+    fold = patient_folds(stays.patient, np.isfinite(stays.outcome).astype(float), folds=FOLDS, seed=0)
+    one = np.flatnonzero(fold == 0)[:12]
+    alone = StepTrees(seed=0).fit(stays[fold != 0]).predict_proba(stays[one])[:, 1]
+    part = stays[one]
+    step_stay, hours = np.repeat(np.arange(len(part)), part.steps), part.hours[part.new_step]
+    expected = {(s, h): risk for s, h, risk in zip(step_stay.tolist(), hours.tolist(), alone, strict=True)}
+    fewer = part.without_facts(np.random.default_rng(0).random(len(part.value)) < 0.6)
+    batch = collate(fewer, every_step=True)
+    found = teacher.risks(fewer, batch)
+    which = zip(batch.order[batch.point_stay].tolist(), batch.point_hours.tolist(), strict=True)
+    np.testing.assert_allclose(found, [expected[point] for point in which], rtol=1e-5)
