@@ -11,7 +11,7 @@ sepsis     PhysioNet 2019, hospital A, 80 % of the patients against the other 20
            them; another tenth says when to stop). Networks of 4 members, 8 epochs: an epoch of 16 members takes twice
            as long.
 
-LightGBM is left out where it is not installed. Nothing here has been chosen by looking at what is judged.
+LightGBM and PyPOTS are left out where not installed. Nothing here has been chosen by looking at what is judged.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pypots_grud import available, by_grud
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import clinicalgru as cg
@@ -83,6 +84,8 @@ def mortality(folder: Path, learn_on: str, judge_on: str) -> None:
     rivals = {kind: by_summaries(kind) for kind in ("logistic regression", "boosted trees")}
     if importlib.util.find_spec("lightgbm"):
         rivals["LightGBM"] = by_light_trees
+    if available():
+        rivals["PyPOTS GRU-D"] = by_grud
     for name, rival in rivals.items():
         risks[name], kept = rival(learn, judge)
         if kept is not None:
@@ -93,8 +96,9 @@ def mortality(folder: Path, learn_on: str, judge_on: str) -> None:
         evaluation = cg.evaluate(judge.outcome, risks[name], patients=judge.patient, rivals=others, name=name)
         print(f"\n{evaluation}" if name == "one GRU" else f"\n{name}\n{evaluation.differences.to_string()}", flush=True)
     print("\nEvent 1, threshold fixed out of fold on the learned set")
-    for name in order:
-        limit = threshold_for_event1(learn.outcome, out.get(name, out["ensemble of 5"]))
+    out["one GRU"] = out["ensemble of 5"]  # see _calibrated_alike
+    for name in (name for name in order if name in out):
+        limit = threshold_for_event1(learn.outcome, out[name])
         print(f"  {name:<22}{event1(judge.outcome, risks[name] >= limit):.3f}")
 
 
