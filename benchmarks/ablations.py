@@ -5,6 +5,16 @@
 Death in hospital from the first 48 hours. Each row is fitted on the other folds, stopped by 15 % of their patients, and
 judged on the fold it had not seen; the differences from the default are paired, on the same resamples of patients.
 Seconds are of one epoch: its steps, and the judgement of the tune stays. Set b is not touched.
+
+Found on 2,400 stays, 2 folds, 12 epochs, one seed (AUROC, AUPRC; difference of the AUROC from the default):
+
+    default               .827  .452
+    gate of time          .829  .458   +.002 (-.003 to +.006)
+    encoder per variable  .823  .445   -.004 (-.009 to  .000), 1.5 times as long an epoch
+    one member            .835  .460   +.008 (+.001 to +.015), .74 of the time
+
+With a teacher, one member does as well as sixteen: on all of set a, 4 folds, 20 epochs, .864/.529 against .866/.527,
+log loss .2899 and .2898. What sixteen give beside is the band of their risks. The other rows were not run.
 """
 
 from __future__ import annotations
