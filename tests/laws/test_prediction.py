@@ -11,7 +11,6 @@ from helpers import fact, stays_of
 
 import clinicalgru as cg
 from clinicalgru.model.baseline import RIVALS
-from clinicalgru.model.batch import collate
 from clinicalgru.model.heads import Binary
 from clinicalgru.model.layers import Decay
 from clinicalgru.model.training import predict
@@ -45,7 +44,7 @@ def test_1_the_size_of_the_batch_does_not_matter(fitted, test_stays, size):
 
 
 def test_2_a_batch_has_no_padding_and_attention_sums_to_one(fitted, test_stays):
-    batch = collate(test_stays)
+    batch = fitted.network_.batch(test_stays)
     assert len(batch.hours) == test_stays.steps.sum()
     with torch.no_grad():
         weight = fitted.network_.logits(fitted.network_.scales(batch), batch)[1].weight

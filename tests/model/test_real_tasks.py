@@ -53,16 +53,20 @@ def test_survival_of_pbcseq_beats_the_curve_of_all(real_data):
 
 
 def test_remaining_length_of_stay_of_yaib_is_told_with_an_interval(real_data):
-    """A hundred stays: calibrated on some, the interval must hold what it says on others."""
+    """A hundred stays: calibrated on some, the interval of 90 % must hold what it says on others; four ways to split,
+    as one leaves but 40 stays on either side."""
     stays = yaib(real_data / "yaib-demo" / "los" / "mimic_demo", "days", kind="regression")
-    train, calibrate, test = cg.split_patients(stays, [0.4, 0.3, 0.3], seed=0)
-    model = cg.GRURegressor(**SMALL, epochs=15).fit(train, progress=False).calibrate(calibrate)
-    middle = model.predict_quantiles(test, (0.5,))[:, 0]
-    ours = figures(cg.evaluate_regression(test.outcome, middle, interval=model.predict_interval(test), resamples=2))
-    same = np.full(len(test), np.median(train.outcome))
-    theirs = figures(cg.evaluate_regression(test.outcome, same, resamples=2))
-    assert ours["mean_absolute_error"] < 1.1 * theirs["mean_absolute_error"]
-    assert 0.75 < ours["coverage"] <= 1
+    held = []
+    for seed in range(4):
+        train, calibrate, test = cg.split_patients(stays, [0.4, 0.3, 0.3], seed=seed)
+        model = cg.GRURegressor(**SMALL, epochs=15).fit(train, progress=False).calibrate(calibrate)
+        middle, interval = model.predict_quantiles(test, (0.5,))[:, 0], model.predict_interval(test)
+        ours = figures(cg.evaluate_regression(test.outcome, middle, interval=interval, resamples=2))
+        same = np.full(len(test), np.median(train.outcome))
+        theirs = figures(cg.evaluate_regression(test.outcome, same, resamples=2))
+        assert ours["mean_absolute_error"] < 1.1 * theirs["mean_absolute_error"]
+        held.append(ours["coverage"])
+    assert 0.8 < np.mean(held) <= 1
 
 
 def test_classes_of_kidney_function_are_told_apart_on_yaib(real_data):
