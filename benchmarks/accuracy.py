@@ -49,8 +49,8 @@ def lightgbm(*, seed: int = 0) -> Any:
 
 
 def by_light_trees(learn: cg.Sequences, judge: cg.Sequences) -> Learned:
-    table, outcome = features(learn), learn.outcome.astype(int)
-    risk = lightgbm().fit(table, outcome).predict_proba(features(judge))[:, 1]
+    table, outcome = features(learn, indices=False), learn.outcome.astype(int)
+    risk = lightgbm().fit(table, outcome).predict_proba(features(judge, indices=False))[:, 1]
     fold, out = patient_folds(learn.patient, learn.outcome, folds=FOLDS, seed=0), np.empty(len(learn))
     for number in range(FOLDS):
         rest = fold != number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError
-from clinicalgru.model.indices import known_indices
+from clinicalgru.model.indices import indices_of
 from clinicalgru.model.summaries import summarise
 
 RIVALS = ("logistic regression", "boosted trees")
@@ -46,20 +46,19 @@ class SummaryBaseline:
     def fit(self, stays: Sequences) -> SummaryBaseline:
         """Learn from the stays."""
         self.classifier_ = _logistic_regression() if self.kind == RIVALS[0] else boosted_trees(self.seed)
-        self.indices_ = known_indices([variable.name for variable in stays.variables])
-        table = features(stays, indices=self.indices_)
+        table = features(stays)
         self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
         self.classifier_.fit(table[:, self.known_], stays.outcome.astype(int))
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(stay, 2) probability of no and of the outcome."""
-        return np.asarray(self.classifier_.predict_proba(features(stays, indices=self.indices_)[:, self.known_]))
+        return np.asarray(self.classifier_.predict_proba(features(stays)[:, self.known_]))
 
 
-def features(stays: Sequences, *, indices: Sequence[str] = ()) -> np.ndarray:
+def features(stays: Sequences, *, indices: bool = True) -> np.ndarray:
     """(stay, feature) summaries, clinical indices, descriptors (categories as one column a level); NaN = not known."""
-    columns = [summarise(stays, indices=indices)]
+    columns = [summarise(stays, indices=indices_of(stays) if indices else ())]
     for i, variable in enumerate(stays.statics):
         column = stays.static[:, i : i + 1]
         levels = np.arange(len(variable.levels))

@@ -132,7 +132,7 @@ def collate(
     if not every_step:
         point_row, point_stay, looked = last_row, np.arange(len(steps)), sequences.end_hours
     if sample is not None:
-        kept = _sampled(point_stay, *sample)
+        kept = sampled(point_stay, *sample)
         point_row, point_stay, looked = point_row[kept], point_stay[kept], looked[kept]
     seen = np.vstack([carried, np.full((1, variables), facts)])  # at row -1, nothing
     return Batch(
@@ -202,7 +202,7 @@ def _rank(stay: np.ndarray) -> np.ndarray:
     return rank
 
 
-def _sampled(stay: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:
+def sampled(stay: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:
     """At most so many entries of each stay, by chance, in their order."""
     order = chance.permutation(len(stay))
     return np.sort(order[_rank(stay[order]) < count])

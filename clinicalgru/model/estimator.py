@@ -27,7 +27,7 @@ from clinicalgru.model.distributed import leads
 from clinicalgru.model.fingerprint import fingerprint
 from clinicalgru.model.forecast import Forecast
 from clinicalgru.model.heads import Head
-from clinicalgru.model.indices import known_indices
+from clinicalgru.model.indices import indices_of
 from clinicalgru.model.network import ClinicalGRU, static_levels
 from clinicalgru.model.progress import Watcher, announce
 from clinicalgru.model.shape import OPTIONS, Shape, check_shape
@@ -273,7 +273,8 @@ class GRUEstimator(BaseEstimator):
         return {name: float(getattr(self, name)) for name in self.NUMBERS if hasattr(self, name)}
 
     def _check_arguments(self) -> None:
-        for name in ("epochs", "patience", "batch_size", "code_stays", "threads"):
+        counts = ("epochs", "patience", "batch_size", "code_stays", "threads")
+        for name in counts if self.steps_asked is None else (*counts, "steps_asked"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} of 1 or more", f"{getattr(self, name)}", "Correct it.")
         for name in ("learning_rate", "weight_decay", "forecast_weight", "auxiliary_weight"):
@@ -302,14 +303,13 @@ class GRUEstimator(BaseEstimator):
         return network
 
     def _shape(self, stays: Sequences, *, outputs: int) -> Shape:
-        names = [variable.name for variable in stays.variables]
         shape = Shape(
             variables=len(stays.variables),
             statics=static_levels(stays.statics),
             outputs=outputs,
             forecasts=2 * len(stays.variables) if self.forecast_weight else 0,
             codes=vocabulary(stays, at_least=self.code_stays) if self.codes else (),
-            indices=known_indices(names) if self.indices is None else tuple(self.indices),
+            indices=indices_of(stays) if self.indices is None else tuple(self.indices),
             **{name: getattr(self, name) for name in OPTIONS} | {"convolution": tuple(self.convolution)},
         )
         check_shape(shape, every_step=self.head_.every_step)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clinicalgru.data.dictionary_file import read_yaml
+from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.variables import nearest, schema_folder
 from clinicalgru.errors import ArgumentError
 
@@ -56,6 +57,11 @@ def known_indices(variables: Sequence[str]) -> tuple[str, ...]:
     ('ast max / alt max',)
     """
     return tuple(formula for formula in _shipped() if {o.variable for o in index_of(formula).operands} <= {*variables})
+
+
+def indices_of(stays: Sequences) -> tuple[str, ...]:
+    """The shipped formulas that the variables of these stays allow."""
+    return known_indices([variable.name for variable in stays.variables])
 
 
 @cache

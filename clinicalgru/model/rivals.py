@@ -9,7 +9,6 @@ import numpy as np
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.model.baseline import RIVALS, TREES, SummaryBaseline, boosted_trees, features
-from clinicalgru.model.indices import known_indices
 from clinicalgru.model.survival import Survival
 
 
@@ -82,7 +81,7 @@ class NumberTrees:
         """Learn from the stays."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        table = _table(stays)
+        table = features(stays)
         self.known_ = ~np.isnan(table).all(axis=0)
         trees = HistGradientBoostingRegressor(loss="absolute_error", random_state=self.seed, **TREES)
         self.trees_ = trees.fit(table[:, self.known_], stays.outcome)
@@ -90,7 +89,7 @@ class NumberTrees:
 
     def predict(self, stays: Sequences) -> np.ndarray:
         """(stay,) the outcome that is expected."""
-        return np.asarray(self.trees_.predict(_table(stays)[:, self.known_]))
+        return np.asarray(self.trees_.predict(features(stays)[:, self.known_]))
 
 
 class HazardTrees:
@@ -109,7 +108,7 @@ class HazardTrees:
         """Learn from the stays."""
         self.head_ = Survival.learn(stays)
         came, counts = self.head_.intervals(stays.outcome)
-        table = _table(stays)
+        table = features(stays)
         self.known_ = ~np.isnan(table).all(axis=0)
         stay, interval = np.nonzero(counts)
         rows = np.column_stack([table[stay][:, self.known_], interval])
@@ -118,12 +117,7 @@ class HazardTrees:
 
     def predict_survival(self, stays: Sequences, hours: np.ndarray) -> np.ndarray:
         """(stay, hour) probability that it has not happened by each of these hours after the prediction."""
-        table, count = _table(stays)[:, self.known_], len(self.head_.cuts)
+        table, count = features(stays)[:, self.known_], len(self.head_.cuts)
         rows = np.column_stack([np.repeat(table, count, axis=0), np.tile(np.arange(count), len(table))])
         hazard = self.trees_.predict_proba(rows)[:, 1].reshape(-1, count)
         return self.head_.at(np.cumprod(1 - hazard, axis=1), hours)
-
-
-def _table(stays: Sequences) -> np.ndarray:
-    """(stay, feature) what `SummaryBaseline` learns from."""
-    return features(stays, indices=known_indices([variable.name for variable in stays.variables]))

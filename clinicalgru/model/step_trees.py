@@ -7,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.model.batch import collate
+from clinicalgru.model.batch import collate, sampled
 from clinicalgru.model.early_warning import EarlyWarning
-from clinicalgru.model.indices import SUMMARIES, known_indices
+from clinicalgru.model.indices import SUMMARIES, indices_of
 
 TOGETHER = 1000  # stays that are summarised at once: after each step, there is much of them
 STEPS = 16  # of each stay, by chance, that trees learn from: neighbours say nearly the same, at a multiple of the time
@@ -30,26 +30,18 @@ class StepTrees:
     def fit(self, stays: Sequences) -> Self:
         """Learn from the steps that count, of stays with an early-warning task."""
         labels = EarlyWarning.learn(stays).step_labels(stays)
-        counts = ~np.isnan(labels) & _some(stays.steps, np.random.default_rng(self.seed))
-        self.indices_ = known_indices([variable.name for variable in stays.variables])
-        table = features_by_step(stays, indices=self.indices_)[counts]
+        counts = np.zeros(len(labels), dtype=bool)
+        counts[sampled(np.repeat(np.arange(len(stays)), stays.steps), STEPS, np.random.default_rng(self.seed))] = True
+        counts &= ~np.isnan(labels)
+        table = features_by_step(stays)[counts]
         self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
         self.classifier_ = _trees(self.seed).fit(table[:, self.known_], labels[counts].astype(int))
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay."""
-        table = features_by_step(stays, indices=self.indices_)
+        table = features_by_step(stays)
         return np.asarray(self.classifier_.predict_proba(table[:, self.known_]))
-
-
-def _some(steps: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-    """(step,) whether it is among at most STEPS of its stay, by chance. steps (stay,) of each."""
-    stay = np.repeat(np.arange(len(steps)), steps)
-    order = np.lexsort((chance.random(len(stay)), stay))  # within each stay, by chance
-    chosen = np.empty(len(stay), dtype=bool)
-    chosen[order] = np.arange(len(stay)) - np.repeat(np.cumsum(steps) - steps, steps) < STEPS
-    return chosen
 
 
 def _trees(seed: int) -> Any:
@@ -69,8 +61,9 @@ def _trees(seed: int) -> Any:
     )
 
 
-def features_by_step(stays: Sequences, *, indices: tuple[str, ...] = ()) -> np.ndarray:
+def features_by_step(stays: Sequences) -> np.ndarray:
     """(step, feature) summaries and indices up to each step, descriptors, hour; NaN = not known. Stay after stay."""
+    indices = indices_of(stays)
     width = len(stays.variables) * len(SUMMARIES) + len(indices) + stays.static.shape[1] + 1
     table = np.empty((int(stays.steps.sum()), width), dtype=np.float32)
     done = 0

@@ -17,6 +17,15 @@ from clinicalgru.model.batch import Batch
 from clinicalgru.model.codes import known_codes
 
 
+def same_batch(ours, theirs):
+    for field in fields(Batch):
+        a, b = getattr(ours, field.name), getattr(theirs, field.name)
+        if isinstance(a, torch.Tensor):
+            torch.testing.assert_close(a, b, equal_nan=True, msg=field.name)
+        else:
+            assert np.array_equal(a, b), field.name
+
+
 @pytest.mark.parametrize("codes", [False, True])
 def test_copies_are_the_batch_that_collating_the_copies_gives(parts, codes):
     model = cg.GRUClassifier(hidden_size=4, members=1, readout_size=4, epochs=1, codes=codes)
@@ -25,12 +34,7 @@ def test_copies_are_the_batch_that_collating_the_copies_gives(parts, codes):
     stays = stays[model.network_.batch(stays).order]
     which = np.array([0, 0, 1, 3, 3, 3, 5])
     ours, theirs = copied(stays, model.network_.batch(stays), which).batch, model.network_.batch(stays[which])
-    for field in fields(Batch):
-        a, b = getattr(ours, field.name), getattr(theirs, field.name)
-        if isinstance(a, torch.Tensor):
-            torch.testing.assert_close(a, b, equal_nan=True, msg=field.name)
-        else:
-            assert np.array_equal(a, b), field.name
+    same_batch(ours, theirs)
 
 
 def test_a_slope_is_the_rise_of_the_height(fitted, test_stays):
@@ -68,12 +72,7 @@ def test_a_stay_at_its_end_is_the_batch_that_collating_it_gives(parts, options):
     stay = known_codes(parts[3][[2]], network.shape.codes)
     ours = at_the_end(stay, network.batch(stay, every_step=True), indices=network.shape.indices)
     theirs = network.batch(stay)
-    for field in fields(Batch):
-        a, b = getattr(ours, field.name), getattr(theirs, field.name)
-        if isinstance(a, torch.Tensor):
-            torch.testing.assert_close(a, b, equal_nan=True, msg=field.name)
-        else:
-            assert np.array_equal(a, b), field.name
+    same_batch(ours, theirs)
 
 
 def test_tilted_weights_make_the_part_of_each_measurement_right_where_one_rectifier_switches():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import fact, stays_of
 
+import clinicalgru as cg
 from clinicalgru.model.batch import collate
 
 
@@ -80,6 +81,11 @@ def test_a_sample_asks_so_many_points_of_each_stay_and_says_the_same_of_them(odd
     np.testing.assert_array_equal(some.summaries, every.summaries[same])
     np.testing.assert_array_equal(some.point_hours, every.point_hours[same])
     np.testing.assert_array_equal(some.point_stay, every.point_stay[same])
+
+
+def test_a_sample_of_no_steps_is_refused_before_training(parts):
+    with pytest.raises(cg.ClinicalGRUError, match="steps_asked of 1 or more"):
+        cg.GRUClassifier(steps_asked=0).fit(parts[0], parts[1], progress=False)
 
 
 def test_every_step_is_asked_as_often_as_any_other(odd_stays):

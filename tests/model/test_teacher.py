@@ -8,9 +8,11 @@ import torch
 from family import asked
 
 import clinicalgru as cg
+from clinicalgru.model import step_trees
 from clinicalgru.model.baseline import SummaryBaseline
 from clinicalgru.model.batch import collate
 from clinicalgru.model.beside import Beside
+from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.folds import patient_folds
 from clinicalgru.model.heads import Binary
 from clinicalgru.model.step_trees import StepTrees
@@ -68,6 +70,23 @@ def test_the_wait_for_the_teacher_is_announced(parts, capfd, distillation, shown
     model = cg.GRUClassifier(hidden_size=4, readout_size=4, members=1, epochs=1, distillation=distillation)
     model.fit(parts[0], parts[1], progress=shown)
     assert capfd.readouterr().err.count("teacher, learn first") == lines
+
+
+def test_trees_of_steps_learn_from_some_of_each_stay(monkeypatch):
+    stays, rows = asked("early_warning").train, []
+
+    class Spy:
+        def fit(self, table, labels):
+            rows.append((len(table), len(labels)))
+            return self
+
+    monkeypatch.setattr(step_trees, "_trees", lambda seed: Spy())
+    StepTrees().fit(stays)
+    labels = EarlyWarning.learn(stays).step_labels(stays)
+    late = int(np.isnan(labels).sum())
+    assert stays.steps.max() > step_trees.STEPS
+    most = int(np.minimum(stays.steps, step_trees.STEPS).sum())
+    assert most - late <= rows[0][0] == rows[0][1] <= most
 
 
 @pytest.mark.slow
