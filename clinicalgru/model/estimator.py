@@ -86,7 +86,7 @@ class GRUEstimator(BaseEstimator):
         *,
         hidden_size: int = 64,
         readout_size: int = 128,
-        members: int = 16,
+        members: int = 4,
         dropout: float = 0.2,
         cell: str = "gru",
         reset: str = "after",

@@ -60,9 +60,8 @@ class ClinicalGRU(nn.Module):
         states, steps = self.encoder(inputs, batch)
         return self._read(states, steps, inputs, batch)
 
-    def with_forecast(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def with_forecast(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """(member, point, output), and (row, forecast) of what is measured after each step, if it was shaped for it."""
-        inputs = self.scales(batch)
         states, steps = self.encoder(inputs, batch)
         ahead = self.ahead(states) if self.ahead is not None else None
         return self._read(states, steps, inputs, batch)[0], ahead

@@ -54,7 +54,7 @@ class Shape:
     outputs: int = 1
     hidden_size: int = 64
     readout_size: int = 128
-    members: int = 16
+    members: int = 4
     dropout: float = 0.2
     cell: str = "gru"
     reset: str = "after"

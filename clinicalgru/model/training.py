@@ -6,11 +6,11 @@ import copy
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,12 +18,14 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from clinicalgru.data.sequences import Sequences
+from clinicalgru.model.ahead import one_ahead
 from clinicalgru.model.batch import Batch
 from clinicalgru.model.beside import ALONE, Beside
 from clinicalgru.model.broken import BrokenLoss, broken
 from clinicalgru.model.checkpoint import load_checkpoint, save_checkpoint
 from clinicalgru.model.distributed import agreed, backward, leads, my_share, points, processes
 from clinicalgru.model.heads import Head
+from clinicalgru.model.inputs import Inputs
 from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.progress import Progress, Watcher
 
@@ -135,40 +137,58 @@ def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, p
     rank, count = processes()
     mine = [plan.seed, state.epoch, *([rank] if count > 1 else [])]
     own = np.random.default_rng(mine) if count > 1 else chance
-    with seeded(mine):
-        for number, index in enumerate(batches):
+
+    def made(index: np.ndarray) -> _Made:
+        part = stays[index]
+        part = part.without_facts(chance.random(len(part.value)) >= plan.measurement_dropout)
+        steps = (plan.steps_asked, own) if head.every_step and plan.steps_asked else None
+        share = my_share(part)
+        batch = state.network.batch(share, every_step=head.every_step, sample=steps)
+        return _Made(part, share, batch, state.network.scales(batch))
+
+    with seeded(mine), closing(one_ahead(made, batches)) as ready:
+        for number, one in enumerate(ready):
             step = state.epoch * len(batches) + number
             _set_rate(state.optimizer, plan, step / max(1, plan.epochs * len(batches)))
-            part = stays[index]
-            part = part.without_facts(chance.random(len(part.value)) >= plan.measurement_dropout)
-            steps = (plan.steps_asked, own) if head.every_step and plan.steps_asked else None
             state.optimizer.zero_grad()
-            loss = _share_of_step(state.network, part, steps, head=head, beside=beside)
+            loss = _learn(state.network, one, head=head, beside=beside)
             if not (math.isfinite(loss) and _clipped(state.network, plan.clip)):
-                whole = state.network.batch(part, every_step=head.every_step)
-                raise broken(state.network, part, whole, epoch=state.epoch + 1)
+                whole = state.network.batch(one.whole, every_step=head.every_step)
+                raise broken(state.network, one.whole, whole, epoch=state.epoch + 1)
             state.optimizer.step()
             state.averaged.update_parameters(state.network)
-            total += loss * len(part)
+            total += loss * len(one.whole)
             bar.step(1 / len(batches), loss)
     return total / len(stays)
 
 
-def _share_of_step(
-    network: ClinicalGRU,
-    stays: Sequences,
-    sample: tuple[int, np.random.Generator] | None,
-    *,
-    head: Head,
-    beside: Beside,
-) -> float:
+class _Made(NamedTuple):
+    """What a step learns from, made before it: none of it depends on a weight that is learned.
+
+    whole   the stays of all processes
+    stays   those that this process learns from
+    """
+
+    whole: Sequences
+    stays: Sequences
+    batch: Batch
+    inputs: Inputs
+
+
+def _learn(network: ClinicalGRU, made: _Made, *, head: Head, beside: Beside) -> float:
     """The gradients of the mean loss of a batch, of which each process works out a share; and that loss."""
-    stays = my_share(stays)
-    if not len(stays):
+    if not len(made.stays):
         return backward(network, torch.zeros(()), 0.0)
-    batch = network.batch(stays, every_step=head.every_step, sample=sample)
-    loss = _loss(network, stays, batch, head=head, beside=beside)
-    return backward(network, loss, points(head, head.target(stays, batch)) if processes()[1] > 1 else 1.0)
+    loss = _loss(network, made, head=head, beside=beside)
+    return backward(network, loss, points(head, head.target(made.stays, made.batch)) if processes()[1] > 1 else 1.0)
+
+
+def _loss(network: ClinicalGRU, made: _Made, *, head: Head, beside: Beside) -> Tensor:
+    _, stays, batch, inputs = made
+    logits, ahead = network.with_forecast(inputs, batch)
+    said = logits[..., : head.outputs]
+    loss = beside.taught(head.loss(said, head.target(stays, batch)), said, stays, batch)
+    return loss + beside.loss(logits[..., head.outputs :], ahead, stays, batch)
 
 
 def _clipped(network: ClinicalGRU, largest: float) -> bool:
@@ -179,13 +199,6 @@ def _clipped(network: ClinicalGRU, largest: float) -> bool:
         return False
     torch.nn.utils.clip_grads_with_norm_(network.parameters(), largest, norm, foreach=False)
     return True
-
-
-def _loss(network: ClinicalGRU, stays: Sequences, batch: Batch, *, head: Head, beside: Beside) -> Tensor:
-    logits, ahead = network.with_forecast(batch)
-    said = logits[..., : head.outputs]
-    loss = beside.taught(head.loss(said, head.target(stays, batch)), said, stays, batch)
-    return loss + beside.loss(logits[..., head.outputs :], ahead, stays, batch)
 
 
 @torch.no_grad()
@@ -224,11 +237,14 @@ def in_batches(
         batch_size = max(1, min(batch_size, PAIRS // max(1, int(stays.steps.max(initial=0))) ** 2))
     by_length = np.argsort(-stays.steps, kind="stable")
     begins = torch.from_numpy(np.cumsum(stays.steps) - stays.steps)
-    for index in np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size))):
+
+    def made(index: np.ndarray) -> tuple[Sequences, Batch, Tensor]:
         part = stays[index]
         batch = network.batch(part, every_step=head.every_step)
         stay = torch.from_numpy(index[batch.order])[batch.point_stay]
-        yield part, batch, begins[stay] + batch.point_number if head.every_step else stay
+        return part, batch, begins[stay] + batch.point_number if head.every_step else stay
+
+    yield from one_ahead(made, np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size))))
 
 
 def _running_mean(mean: Tensor, now: Tensor, steps: Tensor, *, part: float) -> Tensor:
