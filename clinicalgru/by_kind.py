@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clinicalgru.data.select import split_patients
 from clinicalgru.data.sequences import Sequences
@@ -69,14 +70,15 @@ def check_kind(task: Task, *, command: str) -> None:
         needed()
 
 
-def fit(learn: Sequences, *, seed: int, progress: bool) -> Learner:
+def fit(learn: Sequences, *, seed: int, progress: bool, auxiliary: pd.DataFrame | None = None) -> Learner:
     """A model for the stays' task, trained, tuned and calibrated on three parts of their patients.
 
+    auxiliary  further outcomes that training stays teach; see `GRUClassifier.fit`
     Where the last part cannot calibrate it, such as one without an outcome, the model is left as it is, with a warning.
     """
     check_kind(learn.task, command="train")
     train, tune, calibrate = split_patients(learn, LEARN_PARTS, seed=seed)
-    model: Learner = LEARNERS[learn.task.kind](seed=seed).fit(train, tune, progress=progress)
+    model: Learner = LEARNERS[learn.task.kind](seed=seed).fit(train, tune, auxiliary=auxiliary, progress=progress)
     try:
         model.calibrate(calibrate)
     except (ArgumentError, TrainingError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from clinicalgru import by_kind
 from clinicalgru.by_kind import Learner, judge_kind
@@ -39,11 +40,15 @@ FAITHFUL_STAYS = 60  # of the test part: some eight seconds
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a run learns from and what it is judged on, no patient in both; and the extract of the test stays."""
+    """What a run learns from and what it is judged on, no patient in both; and the extract of the test stays.
+
+    further  what else is recorded of the stays to learn from, by stay_id; see `Events.further_outcomes`
+    """
 
     learn: Sequences
     test: Sequences
     judged: Events
+    further: pd.DataFrame | None = None
 
 
 def told(events: Events, *, smallest_cell: int = SMALLEST_CELL) -> str:
@@ -64,7 +69,7 @@ def simulated_parts(stays: int, seed: int, say: Say) -> Parts:
 def split_parts(events: Events, task: Task, seed: int, *, test: float = 0.25) -> Parts:
     """One extract, in two parts by patient."""
     learn, judged = split_patients(select(events, task), [1 - test, test], seed=seed)
-    return Parts(learn, judged, events)
+    return Parts(learn, judged, events, _further(events, task))
 
 
 def physionet2012_parts(folder: Path, say: Say) -> Parts:
@@ -73,7 +78,12 @@ def physionet2012_parts(folder: Path, say: Say) -> Parts:
     learn, judged = (_read_set(folder, name, say) for name in "ab")
     sequences = select(learn, task)
     test = select(judged, task).with_variables(sequences.variables).with_statics(sequences.statics)
-    return Parts(sequences, test, judged)
+    return Parts(sequences, test, judged, _further(learn, task))
+
+
+def _further(events: Events, task: Task) -> pd.DataFrame | None:
+    table = events.further_outcomes(task)
+    return table if len(table.columns) and table.index.is_unique else None
 
 
 def _read_set(folder: Path, name: str, say: Say) -> Events:
@@ -87,8 +97,9 @@ def _read_set(folder: Path, name: str, say: Say) -> Events:
 
 
 def fit(parts: Parts, *, seed: int, progress: bool) -> Learner:
-    """A model of the task's kind, trained, tuned and calibrated on three parts of the patients to learn from."""
-    return by_kind.fit(parts.learn, seed=seed, progress=progress)
+    """A model of the task's kind, trained, tuned and calibrated on three parts of the patients to learn from; while it
+    trains, it is also asked what else is recorded of them."""
+    return by_kind.fit(parts.learn, seed=seed, progress=progress, auxiliary=parts.further)
 
 
 def judge(model: Learner, parts: Parts, *, seed: int) -> Judged:

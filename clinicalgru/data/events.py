@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.ledger import Ledger
+from clinicalgru.data.task import Task
 from clinicalgru.data.variables import Variable
 from clinicalgru.disclosure import SMALLEST_CELL, nested, said
 from clinicalgru.markup import brief
@@ -91,6 +92,17 @@ class Events:
         table = self.facts.group_by("variable").aggregate([("value", "count"), ("stay", "count_distinct")]).to_pandas()
         table.insert(0, "name", [self.variables[i].name for i in table.pop("variable")])
         return table.set_axis(["variable", "measurements", "stays"], axis=1).sort_values("variable", ignore_index=True)
+
+    def further_outcomes(self, task: Task) -> pd.DataFrame:
+        """What is recorded of the stays besides what a task asks: numbers by stay_id, for `fit(..., auxiliary=)`.
+
+        >>> from clinicalgru import Task, read_events, simulate
+        >>> events = read_events(simulate(50, seed=0))
+        >>> "in_hospital_death" in events.further_outcomes(Task.load("in_hospital_mortality"))
+        False
+        """
+        asked = {*task.outcomes, task.outcome_time}
+        return self.stays.set_index("stay_id")[[name for name in self.outcomes if name not in asked]]
 
     def _clock(self, microseconds: np.ndarray) -> np.ndarray:
         return microseconds.view("datetime64[us]") if self.dated else microseconds.view("timedelta64[us]")

@@ -111,7 +111,7 @@ class GRUEstimator(BaseEstimator):
         weight_decay: float = 3e-4,
         distillation: float = 0.7,
         forecast_weight: float = 0.0,
-        auxiliary_weight: float = 0.3,
+        auxiliary_weight: float = 0.6,
         seed: int = 0,
         threads: int = 1,
     ) -> None:
@@ -191,6 +191,7 @@ class GRUEstimator(BaseEstimator):
                 checkpoint=Path(checkpoint) if checkpoint is not None else None,
                 resume=Path(resume) if resume is not None else None,
             )
+            self.network_ = self.network_.alone(self.head_.outputs)
         return self
 
     def _teacher(self, stays: Sequences, progress: bool | Watcher) -> Teacher | None:

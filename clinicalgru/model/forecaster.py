@@ -95,7 +95,7 @@ class GRUForecaster(GRUEstimator):
         scores = np.empty((2, int(stays.steps.sum()), len(self.variables_)))
         with threads(self.threads):
             for _, batch, where in in_batches(network, stays, head=head):
-                change, spread = head.predict(head.mixed(network(batch)[..., : head.outputs])).unbind(dim=1)
+                change, spread = head.predict(head.mixed(network(batch))).unbind(dim=1)
                 scores[0, where] = (last_scores(head.scale, batch)[batch.point_row] + change).numpy()
                 scores[1, where] = spread.numpy() * self.widening_
         return scores[0], scores[1]

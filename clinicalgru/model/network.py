@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -50,6 +52,14 @@ class ClinicalGRU(nn.Module):
         known, shape = known_codes(stays, self.shape.codes), self.shape
         codes = bool(shape.codes)
         return collate(known, every_step=every_step, codes=codes, indices=shape.indices, sample=sample)
+
+    def alone(self, outputs: int) -> ClinicalGRU:
+        """The same network with its first outputs, and without what it was asked besides while it trained."""
+        network = ClinicalGRU(replace(self.shape, outputs=outputs, forecasts=0))
+        kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith("ahead.")}
+        kept |= {name: kept[name][..., :outputs] for name in ("readout.last", "readout.bias")}
+        network.load_state_dict(kept)
+        return network
 
     def forward(self, batch: Batch) -> Tensor:
         """(member, point, output)."""

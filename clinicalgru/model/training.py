@@ -58,7 +58,7 @@ class Plan:
     patience: int = 6
     seed: int = 0
     forecast_weight: float = 0.0
-    auxiliary_weight: float = 0.3
+    auxiliary_weight: float = 0.6
 
 
 @dataclass
@@ -220,7 +220,7 @@ def predict(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: i
     points = int(stays.steps.sum()) if head.every_step else len(stays)
     prediction: Tensor | None = None
     for _, batch, where in in_batches(network, stays, head=head, batch_size=batch_size):
-        part = head.predict(head.mixed(network(batch)[..., : head.outputs]))
+        part = head.predict(head.mixed(network(batch)))
         prediction = part.new_empty(points, *part.shape[1:]) if prediction is None else prediction
         prediction[where] = part
     return prediction if prediction is not None else torch.empty(0)

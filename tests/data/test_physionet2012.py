@@ -120,8 +120,23 @@ def test_outcomes_of_minus_one_are_not_recorded(tmp_path):
         "RecordID,SAPS-I,SOFA,Length_of_stay,Survival,In-hospital_death\n132539,6,1,5,-1,0\n132540,-1,8,8,2,1\n"
     )
     events = cg.read_events(path, source="physionet2012", outcomes=outcomes, max_rejected=0.5)
-    assert events.outcomes == ("length_of_stay", "survival_days", "in_hospital_death")
+    recorded = ("length_of_stay", "survival_days", "in_hospital_death", "saps_1", "sofa")
+    assert set(events.outcomes) == {*recorded, "death_30d", "death_90d", "death_365d"}
     assert events.stays["survival_days"].isna().tolist() == [True, False]
+    assert events.stays["saps_1"].isna().tolist() == [False, True]
+
+
+def test_later_deaths_follow_from_the_day_of_death_and_are_unknown_without_it_in_hospital(tmp_path):
+    stays = {f"set-x/{name}.txt": STAY.replace("132539", name) for name in "1234"}
+    path, outcomes = write(tmp_path, "folder", stays), tmp_path / "Outcomes-x.txt"
+    rows = ["1,-1,0", "2,-1,1", "3,30,1", "4,91,0"]
+    outcomes.write_text("\n".join(["RecordID,Survival,In-hospital_death", *rows]) + "\n")
+    events = cg.read_events(path, source="physionet2012", outcomes=outcomes, max_rejected=0.5)
+    deaths = events.stays.set_index("stay_id")[["death_30d", "death_90d", "death_365d"]]
+    assert deaths.loc[["1", "3", "4"]].to_numpy().tolist() == [[0, 0, 0], [1, 1, 1], [0, 0, 1]]
+    assert deaths.loc["2"].isna().all()
+    further = events.further_outcomes(cg.Task.load("in_hospital_mortality"))
+    assert list(further) == ["survival_days", "death_30d", "death_90d", "death_365d"]
 
 
 @pytest.mark.parametrize(

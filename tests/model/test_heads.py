@@ -16,7 +16,9 @@ from clinicalgru.model.beside import Auxiliary
 from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.forecast import Forecast
 from clinicalgru.model.heads import Binary, MultiClass, MultiLabel
+from clinicalgru.model.network import ClinicalGRU, static_levels
 from clinicalgru.model.regression import Regression
+from clinicalgru.model.shape import Shape
 from clinicalgru.model.survival import Survival
 
 
@@ -179,6 +181,21 @@ def test_joint_training_changes_the_weights_but_not_what_is_asked(parts):
     joint = cg.GRUClassifier(**SMALL, forecast_weight=0.5).fit(train, tune, auxiliary=table, progress=False)
     assert joint.predict_proba(test).shape == (len(test), 2)
     assert np.abs(joint.predict_proba(test) - alone.predict_proba(test)).max() > 1e-4
+    assert [entry.shape for entry in joint.network_.state_dict().values()] == [
+        entry.shape for entry in alone.network_.state_dict().values()
+    ]
+    assert abs(cg.explain(joint, test[:1]).completeness_gap) < 0.01
+
+
+def test_a_network_left_alone_answers_as_before(parts):
+    """What it was asked besides is gone; what it is asked now has not changed by a bit."""
+    shape = Shape(len(parts[0].variables), static_levels(parts[0].statics), outputs=3, forecasts=4, hidden_size=4)
+    network = ClinicalGRU(shape).eval()
+    network.scales.learn(parts[0])
+    alone, batch = network.alone(1).eval(), network.batch(parts[3])
+    assert (alone.shape.outputs, alone.shape.forecasts) == (1, 0)
+    with torch.no_grad():
+        assert torch.equal(alone(batch), network(batch)[..., :1])
 
 
 @pytest.mark.parametrize(

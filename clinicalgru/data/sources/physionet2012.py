@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,17 +24,22 @@ HEADER = ["Time", "Parameter", "Value"]
 IDENTIFIER = "RecordID"
 CLOCK = re.compile(r"\d{2,3}:[0-5]\d")
 NOT_MEASURED = (-1.0,)
-OUTCOMES = {  # theirs -> ours; SAPS-I and SOFA are scores, not outcomes
+OUTCOMES = {  # theirs -> ours; the scores of the first day stand among the outcomes, and are never looked at as inputs
     "In-hospital_death": "in_hospital_death",
     "Length_of_stay": "length_of_stay",
     "Survival": "survival_days",
+    "SAPS-I": "saps_1",
+    "SOFA": "sofa",
 }
+LATER_DEATHS = (30, 90, 365)  # days since admission
 RELATION = "physionet2012"
 
 
 def read(intake: Intake, data: Any, request: Request) -> Supplied:
     """A set as published; `outcomes` is its Outcomes file. Each record is one patient's one stay.
 
+    Outcomes: in_hospital_death, length_of_stay and survival_days (days), death_30d, death_90d, death_365d (see
+    `_with_later_deaths`), saps_1 and sofa (of the first day).
     Refused besides: a file that holds another stay than its name says.
     """
     intake.name_identifiers(IDENTIFIER)
@@ -48,7 +54,18 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
     if request.outcomes is not None:
         keys = {"stay_id": IDENTIFIER}
         outcomes = read_outcomes(request.outcomes, columns=keys, renamed=OUTCOMES, missing=NOT_MEASURED)
+        outcomes = _with_later_deaths(outcomes)
     return Supplied(outcomes=outcomes, at_start={"weight": "admission_weight"})
+
+
+def _with_later_deaths(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Besides, death_30d, ...: whether a death so soon is recorded; not known of a death in hospital without its day."""
+    if not {"survival_days", "in_hospital_death"} <= set(outcomes):
+        return outcomes
+    day = outcomes["survival_days"]
+    unknown = day.isna() & (outcomes["in_hospital_death"] != 0)
+    later = {f"death_{days}d": (day <= days).astype(float).mask(unknown) for days in LATER_DEATHS}
+    return outcomes.assign(**later)
 
 
 def _check_header(names: list[str]) -> None:
