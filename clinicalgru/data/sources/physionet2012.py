@@ -59,7 +59,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
 
 
 def _with_later_deaths(outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Besides, death_30d, ...: whether a death so soon is recorded; not known of a death in hospital without its day."""
+    """Besides, death_30d, ...: whether so early a death is recorded; unknown of one in hospital without its day."""
     if not {"survival_days", "in_hospital_death"} <= set(outcomes):
         return outcomes
     day = outcomes["survival_days"]
