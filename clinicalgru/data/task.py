@@ -16,6 +16,7 @@ NUMBERS = ("gap_hours", "horizon_hours", "outcome_above", "outcome_shift_hours",
 Kind = Literal["binary", "multiclass", "multilabel", "regression", "survival", "early_warning", "forecast"]
 TIMED = ("survival", "early_warning")  # ask when it happened
 OUTCOMES = {"multilabel": "two outcomes or more", "forecast": "no outcome"}
+UTILITIES = ("", "physionet2019")
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -44,6 +45,8 @@ class Task:
                    also says until when a stay without the outcome was followed
     outcome_shift_hours  added to `outcome_time`, where labels were published so many hours ahead of the outcome
     late_hours     "early_warning": steps up to so many hours after the onset still count, as warnings that are due
+    utility        "early_warning": "physionet2019", steps teach as much as a warning is worth or costs there, by that
+                   challenge's utility (hours around an onset of sepsis); "": all alike
     horizons_hours "survival": hours after the prediction at which a risk is reported; none = quartiles of the events
     description    more words
 
@@ -69,6 +72,7 @@ class Task:
     outcome_time: str = ""
     outcome_shift_hours: float = 0.0
     late_hours: float = 0.0
+    utility: Literal["", "physionet2019"] = ""
     horizons_hours: tuple[float, ...] = ()
     description: str = ""
 
@@ -113,6 +117,8 @@ class Task:
             ("outcome_time", not number or not self.outcome_time, f"no outcome_time for {kind}", self.outcome_time),
             ("late_hours", self.late_hours >= 0, "late hours of 0 or more", f"{self.late_hours:g}"),
             ("late_hours", kind == "early_warning" or not self.late_hours, "late_hours in early_warning only", kind),
+            ("utility", self.utility in UTILITIES, "physionet2019, or nothing", f"{self.utility!r}"),
+            ("utility", kind == "early_warning" or not self.utility, "utility in early_warning only", kind),
             ("horizons_hours", rising, "rising hours above 0", f"{list(self.horizons_hours)}"),
             ("horizons_hours", kind == "survival" or not self.horizons_hours, "horizons_hours in survival only", kind),
         ]
@@ -171,7 +177,7 @@ class Task:
         if isinstance(anchor, Mapping):
             anchor = Crossing.from_dict(anchor, where=f"{where}, anchor")
         conditions = {name: _conditions(content, name, where) for name in ("include", "exclude")}
-        words = {name: str(content.get(name) or "") for name in ("outcome_time", "title", "description")}
+        words = {name: str(content.get(name) or "") for name in ("outcome_time", "title", "description", "utility")}
         words["outcome"] = _names(content["outcome"])
         return cls(**content | _hours(content, where) | conditions | words | {"anchor": anchor})
 

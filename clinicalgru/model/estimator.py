@@ -191,8 +191,12 @@ class GRUEstimator(BaseEstimator):
                 checkpoint=Path(checkpoint) if checkpoint is not None else None,
                 resume=Path(resume) if resume is not None else None,
             )
-            self.network_ = self.network_.alone(self.head_.outputs)
+            self.network_ = self._trained(self.network_)
         return self
+
+    def _trained(self, network: ClinicalGRU) -> ClinicalGRU:
+        """The network as it predicts, once it was trained."""
+        return network.alone(self.head_.outputs)
 
     def _teacher(self, stays: Sequences, progress: bool | Watcher) -> Teacher | None:
         if not self.distillation or stays.task.kind not in KINDS:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.model.batch import collate, sampled
+from clinicalgru.model.batch import Batch, collate, sampled
 from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.indices import SUMMARIES, indices_of
 
 TOGETHER = 1000  # stays that are summarised at once: after each step, there is much of them
+RECENT = (6.0, 12.0)  # hours: what was measured so lately is summarised apart
+SAME_HOUR = 1e-6  # hours so near are one: what was measured just so many hours ago is no longer recent
 STEPS = 16  # of each stay, by chance, that trees learn from: neighbours say nearly the same, at a multiple of the time
 
 
@@ -29,17 +32,21 @@ class StepTrees:
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the steps that count, of stays with an early-warning task."""
-        labels = EarlyWarning.learn(stays).step_labels(stays)
-        counts = np.zeros(len(labels), dtype=bool)
+        weights = EarlyWarning.learn(stays).step_weights(stays)
+        counts = np.zeros(len(weights), dtype=bool)
         counts[sampled(np.repeat(np.arange(len(stays)), stays.steps), STEPS, np.random.default_rng(self.seed))] = True
-        counts &= ~np.isnan(labels)
+        counts &= ~np.isnan(weights)
         table = features_by_step(stays)[counts]
         self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
-        self.classifier_ = _trees(self.seed).fit(table[:, self.known_], labels[counts].astype(int))
+        due, weight = (weights[counts] > 0).astype(int), np.abs(weights[counts])
+        self.classifier_ = _trees(self.seed).fit(table[:, self.known_], due, sample_weight=weight)
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
-        """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay."""
+        """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay.
+
+        Of a task with a utility they are those of weighed steps: in the order of the risks, but higher.
+        """
         table = features_by_step(stays)
         return np.asarray(self.classifier_.predict_proba(table[:, self.known_]))
 
@@ -62,9 +69,11 @@ def _trees(seed: int) -> Any:
 
 
 def features_by_step(stays: Sequences) -> np.ndarray:
-    """(step, feature) summaries and indices up to each step, descriptors, hour; NaN = not known. Stay after stay."""
+    """(step, feature) summaries and indices up to each step, what was recent, descriptors, hour; NaN = not known.
+
+    Stay after stay."""
     indices = indices_of(stays)
-    width = len(stays.variables) * len(SUMMARIES) + len(indices) + stays.static.shape[1] + 1
+    width = len(stays.variables) * (len(SUMMARIES) + 2 * len(RECENT)) + len(indices) + stays.static.shape[1] + 1
     table = np.empty((int(stays.steps.sum()), width), dtype=np.float32)
     done = 0
     for first in range(0, len(stays), TOGETHER):
@@ -73,6 +82,30 @@ def features_by_step(stays: Sequences) -> np.ndarray:
         stay = batch.order[batch.point_stay.numpy()]
         place = done + (np.cumsum(part.steps) - part.steps)[stay] + batch.point_number.numpy()
         hours = batch.point_hours.numpy()[:, None]
-        table[place] = np.concatenate([batch.summaries.numpy(), part.static[stay], hours], axis=1)
+        lately = [recent_at(part[batch.order], batch, hours=back) for back in RECENT]
+        table[place] = np.concatenate([batch.summaries.numpy(), *lately, part.static[stay], hours], axis=1)
         done += int(part.steps.sum())
     return table
+
+
+def recent_at(stays: Sequences, batch: Batch, *, hours: float) -> np.ndarray:
+    """(row, 2 x variable) how often each variable became known in the last so many hours, and the mean; NaN = never.
+
+    stays  in the order of the batch, which has no coded events
+    """
+    row_hours, row_stay, carried = batch.point_hours.numpy(), batch.stay.numpy(), batch.carried.numpy()
+    order = np.lexsort((row_hours, row_stay))
+    span = float(np.ptp(row_hours)) + hours + 1.0
+    clock = row_stay * span + row_hours - row_hours.min(initial=0.0)
+    ends = clock - hours + SAME_HOUR
+    earlier = np.searchsorted(clock[order], ends, side="right") - 1  # the last row that is not recent
+    known = (earlier >= 0) & (row_stay[order][earlier] == row_stay)
+    before = np.where(known[:, None], carried[order][earlier], len(stays.value))
+    by_cell = pd.DataFrame({"value": stays.value.astype(np.float64)}).groupby(
+        stays.stay_of_fact * len(stays.variables) + stays.variable, sort=False
+    )
+    so_far = np.append(by_cell.cumcount().to_numpy() + 1, 0)
+    total = np.append(by_cell["value"].cumsum().to_numpy(), 0.0)
+    count = so_far[carried] - so_far[before]
+    mean = (total[carried] - total[before]) / np.where(count > 0, count, np.nan)
+    return np.concatenate([count, mean], axis=1, dtype=np.float32)

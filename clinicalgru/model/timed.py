@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.base import ClassifierMixin
 
 from clinicalgru.data.sequences import Sequences
@@ -16,6 +17,7 @@ from clinicalgru.evaluate.calibrators import SurvivalCalibrator
 from clinicalgru.evaluate.utility import best_threshold
 from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.estimator import GRUEstimator
+from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.survival import Survival
 
 
@@ -38,6 +40,13 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     def classes_(self) -> np.ndarray:
         """(class,) 0 and 1."""
         return np.array([0, 1])
+
+    @torch.no_grad()
+    def _trained(self, network: ClinicalGRU) -> ClinicalGRU:
+        """Risks are set back to the share of steps at which a warning is due, by what weighing had lifted them."""
+        alone = super()._trained(network)
+        alone.readout.bias.sub_(self.head_.lift)
+        return alone
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -89,6 +90,29 @@ def test_labels_of_an_early_warning_by_hand():
     ahead = np.array([np.inf, 8.1, 8.0, 2.1, 2.0, 0.5, 0.0, -2.9, -3.0, -9.0])
     expected = [0, 0, 1, 1, np.nan, np.nan, 1, 1, np.nan, np.nan]
     np.testing.assert_array_equal(head.labels(ahead), expected)
+
+
+def test_steps_weigh_by_what_a_warning_is_worth_there():
+    """PhysioNet 2019, horizon 12, late 3: hours to the onset, and by hand what a warning gains or costs."""
+    worth = {np.inf: -0.05, 20.0: -0.05, 9.0: 0.5, 6.0: 1.0, 1.5: 0.5 + 1.0, 0.0: 1 / 3 + 4 / 3}
+    ahead, target = np.array(list(worth)), torch.tensor(list(worth.values()))
+    head = EarlyWarning(0.0, 12.0, 3.0, worth=0.5)
+    np.testing.assert_allclose(head.weighed(ahead), np.array(list(worth.values())) / 0.5, atol=1e-12)
+    logits = torch.randn(2, len(worth), 1)
+    each = F.binary_cross_entropy_with_logits(logits[..., 0], (target > 0).float().expand(2, -1), reduction="none")
+    expected = (each * target.abs() / 0.5).mean()
+    torch.testing.assert_close(head.loss(logits, torch.from_numpy(head.weighed(ahead)).float()), expected)
+
+
+@pytest.mark.slow
+def test_weighed_steps_leave_risks_at_the_share_of_steps_with_a_warning_due():
+    """Weighing lifts risks while training; afterwards they are set back, by what the shares say."""
+    stays = replace(asked("early_warning").train, task=replace(task_of("early_warning"), utility="physionet2019"))
+    model = cg.GRUEarlyWarning(**SMALL | {"epochs": 8, "distillation": 0.0}).fit(stays, progress=False)
+    labels = model.head_.step_labels(stays)
+    mean = model.predict_proba(stays)[~np.isnan(labels), 1].mean()
+    assert model.head_.lift > 0.5
+    assert np.nanmean(labels) / 2 < mean < np.nanmean(labels) * 2
 
 
 def test_a_regression_gives_back_the_distribution_it_learned():
@@ -211,6 +235,11 @@ def test_a_network_left_alone_answers_as_before(parts):
         ({"kind": "binary", "outcome": "dead", "late_hours": 3}, "late_hours in early_warning only"),
         ({"kind": "binary", "outcome": "dead", "outcome_time": "t", "horizon_hours": -6}, "a horizon above 0"),
         ({"kind": "survival", "outcome": "d", "outcome_time": "t", "horizons_hours": (5, 2)}, "rising hours"),
+        ({"kind": "binary", "outcome": "dead", "utility": "physionet2019"}, "utility in early_warning only"),
+        (
+            {"kind": "early_warning", "outcome": "d", "outcome_time": "t", "horizon_hours": 6, "utility": "any"},
+            "physionet2019, or nothing",
+        ),
         ({"kind": "guess", "outcome": "dead"}, "a kind among"),
     ],
 )

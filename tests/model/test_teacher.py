@@ -76,8 +76,9 @@ def test_trees_of_steps_learn_from_some_of_each_stay(monkeypatch):
     stays, rows = asked("early_warning").train, []
 
     class Spy:
-        def fit(self, table, labels):
+        def fit(self, table, labels, sample_weight):
             rows.append((len(table), len(labels)))
+            assert (sample_weight == 1).all()  # a task without a utility
             return self
 
     monkeypatch.setattr(step_trees, "_trees", lambda seed: Spy())
@@ -87,6 +88,24 @@ def test_trees_of_steps_learn_from_some_of_each_stay(monkeypatch):
     assert stays.steps.max() > step_trees.STEPS
     most = int(np.minimum(stays.steps, step_trees.STEPS).sum())
     assert most - late <= rows[0][0] == rows[0][1] <= most
+
+
+def test_what_was_recent_is_counted_as_one_would_by_hand():
+    stays = asked("early_warning").train[:15]
+    batch = collate(stays, every_step=True)
+    ordered = stays[batch.order]
+    found = step_trees.recent_at(ordered, batch, hours=6.0)
+    rows = zip(batch.stay.tolist(), batch.point_hours.tolist(), found, strict=True)
+    width, some = len(stays.variables), 0
+    for stay, hour, row in rows:
+        facts = (ordered.stay_of_fact == stay) & (ordered.hours <= hour) & (ordered.hours > hour - 6 + 1e-6)
+        for variable in range(width):
+            values = ordered.value[facts & (ordered.variable == variable)].astype(float)
+            assert row[variable] == len(values)
+            expected = values.mean() if len(values) else np.nan
+            assert row[width + variable] == pytest.approx(expected, rel=1e-4, nan_ok=True)
+            some += len(values) > 0
+    assert some > 100
 
 
 @pytest.mark.slow
