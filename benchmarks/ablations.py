@@ -27,6 +27,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 import clinicalgru as cg
@@ -39,6 +40,8 @@ ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "gate of time": {"gate": "time"},
         "encoder per variable": {"encoder": "per_variable"},
         "one member": {"members": 1},
+        "sixteen members": {"members": 16},
+        "no further outcomes": {"auxiliary_weight": 0.0},
         "no teacher": {"distillation": 0.0},
         "no attention": {"attention": None},
         "multi-head attention": {"attention": "multihead"},
@@ -49,15 +52,20 @@ ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def out_of_fold(stays: cg.Sequences, options: Mapping[str, Any], *, folds: int, seeds: int) -> tuple[np.ndarray, float]:
-    """(stay,) risk, the mean over the seeds in log-odds, and the seconds of the fastest epoch."""
+def out_of_fold(
+    stays: cg.Sequences, further: pd.DataFrame, options: Mapping[str, Any], *, folds: int, seeds: int
+) -> tuple[np.ndarray, float]:
+    """(stay,) risk, the mean over the seeds in log-odds, and the seconds of the fastest epoch.
+
+    further  what else is recorded of the stays
+    """
     fold = patient_folds(stays.patient, stays.outcome, folds=folds, seed=0)
     odds, seconds = np.zeros(len(stays)), []
     for seed in range(seeds):
         for number in range(folds):
             model = cg.GRUClassifier(**options, seed=seed)
             timed = Timed()
-            model.fit(stays[fold != number], progress=timed)
+            model.fit(stays[fold != number], auxiliary=further, progress=timed)
             seconds += timed.seconds
             risk = model.predict_proba(stays[fold == number])[:, 1].clip(1e-6, 1 - 1e-6)
             odds[fold == number] += np.log(risk / (1 - risk)) / seeds
@@ -106,7 +114,8 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = asked.data
     events = cg.read_events(folder / "set-a.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-a.txt")
-    stays = cg.select(events, cg.Task.load("in_hospital_mortality"))[: asked.stays]
+    task = cg.Task.load("in_hospital_mortality")
+    stays, further = cg.select(events, task)[: asked.stays], events.further_outcomes(task)
     shared = {} if asked.epochs is None else {"epochs": asked.epochs}
     print(f"{len(stays):,} stays, {asked.folds} folds, {asked.seeds} seeds")
     print(
@@ -116,7 +125,7 @@ def main() -> None:
     for name, options in ROWS.items():
         if asked.only and name != DEFAULT and name.replace(" ", "-") not in asked.only:
             continue
-        risk, seconds = out_of_fold(stays, options | shared, folds=asked.folds, seeds=asked.seeds)
+        risk, seconds = out_of_fold(stays, further, options | shared, folds=asked.folds, seeds=asked.seeds)
         print(row(name, stays, risk, base, seconds), flush=True)
         base = risk if name == DEFAULT else base
 
