@@ -69,7 +69,7 @@ def simulated_parts(stays: int, seed: int, say: Say) -> Parts:
 def split_parts(events: Events, task: Task, seed: int, *, test: float = 0.25) -> Parts:
     """One extract, in two parts by patient."""
     learn, judged = split_patients(select(events, task), [1 - test, test], seed=seed)
-    return Parts(learn, judged, events, _further(events, task))
+    return Parts(learn, judged, events, events.further_outcomes(task))
 
 
 def physionet2012_parts(folder: Path, say: Say) -> Parts:
@@ -78,12 +78,7 @@ def physionet2012_parts(folder: Path, say: Say) -> Parts:
     learn, judged = (_read_set(folder, name, say) for name in "ab")
     sequences = select(learn, task)
     test = select(judged, task).with_variables(sequences.variables).with_statics(sequences.statics)
-    return Parts(sequences, test, judged, _further(learn, task))
-
-
-def _further(events: Events, task: Task) -> pd.DataFrame | None:
-    table = events.further_outcomes(task)
-    return table if len(table.columns) and table.index.is_unique else None
+    return Parts(sequences, test, judged, learn.further_outcomes(task))
 
 
 def _read_set(folder: Path, name: str, say: Say) -> Events:

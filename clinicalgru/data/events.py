@@ -96,13 +96,15 @@ class Events:
     def further_outcomes(self, task: Task) -> pd.DataFrame:
         """What is recorded of the stays besides what a task asks: numbers by stay_id, for `fit(..., auxiliary=)`.
 
+        No columns where nothing else is recorded, or where patients share a stay_id.
+
         >>> from clinicalgru import Task, read_events, simulate
         >>> events = read_events(simulate(50, seed=0))
         >>> "in_hospital_death" in events.further_outcomes(Task.load("in_hospital_mortality"))
         False
         """
-        asked = {*task.outcomes, task.outcome_time}
-        return self.stays.set_index("stay_id")[[name for name in self.outcomes if name not in asked]]
+        asked, table = {*task.outcomes, task.outcome_time}, self.stays.set_index("stay_id")
+        return table[[name for name in self.outcomes if name not in asked and table.index.is_unique]]
 
     def _clock(self, microseconds: np.ndarray) -> np.ndarray:
         return microseconds.view("datetime64[us]") if self.dated else microseconds.view("timedelta64[us]")

@@ -45,7 +45,7 @@ class Auxiliary:
         """
         index = table.index.astype(str)
         place = index.get_indexer(pd.Index(stays.stay.astype(str))) if index.is_unique else np.array([-1])
-        if not index.is_unique or not (place >= 0).any() or not len(table.columns):
+        if not index.is_unique or not (place >= 0).any():
             fix = "Pass a table of numbers whose index is stay_id."
             raise ArgumentError("auxiliary outcomes, one row for each stay", "another table", fix)
         try:

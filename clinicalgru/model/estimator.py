@@ -160,7 +160,7 @@ class GRUEstimator(BaseEstimator):
 
         tune        other patients' stays; None: 15 % of the patients of `stays` are held back for it
         auxiliary   further outcomes that training stays teach the network, and no prediction needs: numbers, index
-                    stay_id; unknown where empty, or without a row
+                    stay_id, such as `Events.further_outcomes` gives; unknown where empty, or without a row
         progress    show a bar (text lines without a terminal); or what is told instead, such as a TrainingView
         checkpoint  file written after each epoch; `resume` goes on from it to the same bits
         Refused: a task of another kind, outcomes that cannot be learned from, a patient in both parts, no tune stays,
@@ -175,7 +175,7 @@ class GRUEstimator(BaseEstimator):
         self.calibrator_: Calibrator | None = None
         self.trained_on_ = fingerprint(stays)
         with threads(self.threads), seeded([self.seed]):
-            further = Auxiliary.learn(auxiliary, stays) if auxiliary is not None else None
+            further = None if auxiliary is None or auxiliary.columns.empty else Auxiliary.learn(auxiliary, stays)
             self.network_ = self._network(stays, further)
             forecast = Forecast(self.network_.scales.value) if self.forecast_weight else None
             teacher = self._teacher(stays, progress)

@@ -209,6 +209,8 @@ def test_joint_training_changes_the_weights_but_not_what_is_asked(parts):
         entry.shape for entry in alone.network_.state_dict().values()
     ]
     assert abs(cg.explain(joint, test[:1]).completeness_gap) < 0.01
+    nothing = cg.GRUClassifier(**SMALL).fit(train, tune, auxiliary=table[[]], progress=False)
+    np.testing.assert_array_equal(nothing.predict_proba(test), alone.predict_proba(test))
 
 
 def test_a_network_left_alone_answers_as_before(parts):
