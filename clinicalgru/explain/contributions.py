@@ -16,7 +16,7 @@ from clinicalgru.explain.path import Lines
 from clinicalgru.explain.quadrature import Integrated, integrated, mean_of
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.voices import Explained, Voice, checked, first, looked_at, voices
-from clinicalgru.model.training import threads
+from clinicalgru.model.torch_settings import threads
 
 GAP = 1e-3  # log-odds that contributions may leave unexplained
 TOGETHER = 64  # stays

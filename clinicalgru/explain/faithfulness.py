@@ -19,7 +19,7 @@ from clinicalgru.explain.removal import Removal, removal
 from clinicalgru.explain.voices import Explained, Voice, checked, first, voices
 from clinicalgru.markup import brief, table
 from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.training import seeded, threads
+from clinicalgru.model.torch_settings import seeded, threads
 
 OURS, ATTENTION, RANDOM = "contributions", "attention", "random order"
 COLUMNS = {"deletion": "↑", "insertion": "↑", "comprehensiveness": "↑", "sufficiency": "↓"}  # which way is better

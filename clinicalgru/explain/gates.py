@@ -18,7 +18,7 @@ from clinicalgru.explain.voices import Explained, first, looked_at, one_network
 from clinicalgru.model.batch import Batch
 from clinicalgru.model.encoder import Recurrent
 from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.training import threads
+from clinicalgru.model.torch_settings import threads
 
 
 @dataclass(frozen=True, eq=False)

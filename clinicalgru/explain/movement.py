@@ -15,7 +15,7 @@ from clinicalgru.explain.coalitions import Arrivals, Together
 from clinicalgru.explain.course import course_of, members_of
 from clinicalgru.explain.shapley import shapley
 from clinicalgru.explain.voices import Explained, first, looked_at, voices
-from clinicalgru.model.training import threads
+from clinicalgru.model.torch_settings import threads
 
 TIME = "time passing"
 

@@ -16,7 +16,7 @@ from clinicalgru.explain.voices import Explained, checked, first, looked_at, one
 from clinicalgru.markup import brief
 from clinicalgru.model.batch import Batch
 from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.training import threads
+from clinicalgru.model.torch_settings import threads
 
 TOGETHER = 256  # stays
 

@@ -14,7 +14,7 @@ from clinicalgru.explain.change import Change, least_change
 from clinicalgru.explain.contributions import explain
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.voices import Explained, first, looked_at, voices
-from clinicalgru.model.training import threads
+from clinicalgru.model.torch_settings import threads
 
 SAME = 1e-6  # hours; closer than that is the same hour
 

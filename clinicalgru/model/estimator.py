@@ -29,11 +29,13 @@ from clinicalgru.model.forecast import Forecast
 from clinicalgru.model.heads import Head
 from clinicalgru.model.indices import indices_of
 from clinicalgru.model.network import ClinicalGRU, static_levels
+from clinicalgru.model.predicting import predict
 from clinicalgru.model.progress import Watcher, announce
 from clinicalgru.model.shape import OPTIONS, Shape, check_shape
 from clinicalgru.model.shown import estimator_html
 from clinicalgru.model.teacher import KINDS, Teacher
-from clinicalgru.model.training import Plan, predict, seeded, threads, train
+from clinicalgru.model.torch_settings import seeded, threads
+from clinicalgru.model.training import Plan, train
 
 TUNE_PART = 0.15
 

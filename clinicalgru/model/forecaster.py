@@ -15,7 +15,8 @@ from clinicalgru.model.beside import Auxiliary
 from clinicalgru.model.estimator import GRUEstimator
 from clinicalgru.model.forecast import Forecast, last_scores
 from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.training import in_batches, threads
+from clinicalgru.model.predicting import in_batches
+from clinicalgru.model.torch_settings import threads
 
 KINDS = ("forecast", "binary", "multiclass", "multilabel", "regression", "survival", "early_warning")
 

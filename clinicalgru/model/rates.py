@@ -12,7 +12,8 @@ from sklearn.base import clone
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimator import GRUEstimator
-from clinicalgru.model.training import bucketed, seeded, threads
+from clinicalgru.model.torch_settings import seeded, threads
+from clinicalgru.model.training import bucketed
 
 KEPT = 0.9  # part of the running mean of the losses that each step keeps
 WORSE = 4.0  # the sweep ends where the running mean has risen so many times as far as it had fallen

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,9 +26,9 @@ from clinicalgru.model.distributed import agreed, backward, leads, my_share, poi
 from clinicalgru.model.heads import Head
 from clinicalgru.model.inputs import Inputs
 from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.model.predicting import mean_loss
 from clinicalgru.model.progress import Progress, Watcher
-
-PAIRS = 2**25  # pairs of steps in a batch, at most, where each step attends to those before it
+from clinicalgru.model.torch_settings import seeded
 
 
 @dataclass(frozen=True)
@@ -201,52 +200,6 @@ def _clipped(network: ClinicalGRU, largest: float) -> bool:
     return True
 
 
-@torch.no_grad()
-def mean_loss(network: ClinicalGRU, stays: Sequences, *, head: Head) -> float:
-    """Loss of what the members say together, over all points of these stays."""
-    network.eval()
-    parts = [
-        (head.mixed(network(batch)[..., : head.outputs]), head.target(part, batch))
-        for part, batch, _ in in_batches(network, stays, head=head)
-    ]
-    mixed, target = (torch.cat(tensors, dim=dim) for tensors, dim in zip(zip(*parts, strict=True), (1, 0), strict=True))
-    return head.loss(mixed, target.to(mixed.dtype)).item()
-
-
-@torch.no_grad()
-def predict(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: int = 256) -> Tensor:
-    """(point, ...) prediction for each stay, in their order; or for each step of each stay, stay after stay."""
-    network.eval()
-    points = int(stays.steps.sum()) if head.every_step else len(stays)
-    prediction: Tensor | None = None
-    for _, batch, where in in_batches(network, stays, head=head, batch_size=batch_size):
-        part = head.predict(head.mixed(network(batch)))
-        prediction = part.new_empty(points, *part.shape[1:]) if prediction is None else prediction
-        prediction[where] = part
-    return prediction if prediction is not None else torch.empty(0)
-
-
-def in_batches(
-    network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: int = 256
-) -> Iterator[tuple[Sequences, Batch, Tensor]]:
-    """All stays, those of like length together: the stays of a batch, the batch, and the place of each of its points.
-
-    After each step attention needs a number for each two steps of a stay: where stays are long, fewer share a batch.
-    """
-    if head.every_step:
-        batch_size = max(1, min(batch_size, PAIRS // max(1, int(stays.steps.max(initial=0))) ** 2))
-    by_length = np.argsort(-stays.steps, kind="stable")
-    begins = torch.from_numpy(np.cumsum(stays.steps) - stays.steps)
-
-    def made(index: np.ndarray) -> tuple[Sequences, Batch, Tensor]:
-        part = stays[index]
-        batch = network.batch(part, every_step=head.every_step)
-        stay = torch.from_numpy(index[batch.order])[batch.point_stay]
-        return part, batch, begins[stay] + batch.point_number if head.every_step else stay
-
-    yield from one_ahead(made, np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size))))
-
-
 def _running_mean(mean: Tensor, now: Tensor, steps: Tensor, *, part: float) -> Tensor:
     """The running mean after one more step; it forgets faster at first, lest it remember where training began."""
     count = int(steps)
@@ -265,25 +218,6 @@ def bucketed(steps: np.ndarray, batch_size: int, chance: np.random.Generator) ->
         for i in range(0, len(part), batch_size)
     ]
     return [batches[i] for i in chance.permutation(len(batches))]
-
-
-@contextmanager
-def seeded(seed: list[int]) -> Iterator[None]:
-    """Torch's chance from this seed, the caller's left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        yield
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """So many torch threads within, as many as before after: small steps on several threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _groups(network: ClinicalGRU, plan: Plan) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ from helpers import fact, stays_of
 import clinicalgru as cg
 from clinicalgru.model.heads import Binary
 from clinicalgru.model.layers import Decay
-from clinicalgru.model.training import predict
+from clinicalgru.model.predicting import predict
 
 TINY = {"hidden_size": 8, "readout_size": 8, "members": 2, "epochs": 1, "distillation": 0.0}
 OPTIONS = {

@@ -13,7 +13,7 @@ import clinicalgru as cg
 from clinicalgru.model.baseline import RIVALS
 from clinicalgru.model.heads import Binary
 from clinicalgru.model.layers import Decay
-from clinicalgru.model.training import predict
+from clinicalgru.model.predicting import predict
 
 
 @pytest.fixture(scope="session", params=["GRU", *RIVALS])

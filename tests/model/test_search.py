@@ -11,6 +11,7 @@ from sklearn.base import clone
 import clinicalgru as cg
 from clinicalgru.model import training
 from clinicalgru.model.broken import BrokenLoss
+from clinicalgru.model.predicting import mean_loss
 
 SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 3, "distillation": 0.0}
 
@@ -75,6 +76,6 @@ def test_the_last_good_weights_are_kept(parts, monkeypatch):
         stopped = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
     assert len(stopped.history_) == 2
     assert np.isfinite(stopped.predict_proba(test)).all()
-    assert training.mean_loss(stopped.network_, tune, head=stopped.head_) == pytest.approx(
+    assert mean_loss(stopped.network_, tune, head=stopped.head_) == pytest.approx(
         min(entry["tune_loss"] for entry in stopped.history_), abs=1e-7
     )

@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 import clinicalgru as cg
 from clinicalgru.model import training
 from clinicalgru.model.heads import Binary
+from clinicalgru.model.predicting import mean_loss
 from clinicalgru.model.training import bucketed
 
 SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 4, "patience": 9, "distillation": 0.0}
@@ -55,7 +56,7 @@ def test_ctrl_c_keeps_the_weights_of_the_best_epoch(parts, monkeypatch):
     with pytest.warns(UserWarning, match="Stopped by hand in epoch 3"):
         stopped = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
     best = min(entry["tune_loss"] for entry in stopped.history_)
-    assert training.mean_loss(stopped.network_, tune, head=Binary()) == pytest.approx(best, abs=1e-7)
+    assert mean_loss(stopped.network_, tune, head=Binary()) == pytest.approx(best, abs=1e-7)
     assert np.isfinite(stopped.predict_proba(test)).all()
 
 
