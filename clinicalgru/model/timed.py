@@ -24,8 +24,10 @@ from clinicalgru.model.survival import Survival
 class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     """After each step of a stay: the risk that something begins within the task's horizon.
 
-    For tasks of kind "early_warning". A risk uses what was known at its hour, and nothing later. Arguments and what is
-    learned: see `GRUEstimator`; also learned: threshold_ (by `choose_threshold`).
+    For tasks of kind "early_warning". A risk uses what was known at its hour, and nothing later. Where the task names a
+    utility, steps teach as much as a warning is worth there (see `EarlyWarning`); risks are set back afterwards to the
+    share of steps at which a warning is due, and `calibrate` corrects the rest. Arguments and what is learned: see
+    `GRUEstimator`; also learned: threshold_ (by `choose_threshold`).
 
     >>> GRUEarlyWarning(members=4).members
     4
