@@ -38,7 +38,8 @@ def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, 
     columns[0] = np.nan_to_num(columns[0])
     hours = np.asarray(looked)[:, None]
     columns[-2:] = [hours - measured for measured in columns[-2:]]
-    found = np.stack(columns, axis=2, dtype=np.float32, casting="same_kind").reshape(len(last), -1)
+    found = np.stack(columns, axis=2, dtype=np.float32, casting="same_kind")
+    found = found.reshape(len(last), found.shape[1] * found.shape[2])  # there may be no point at all
     return with_indices(found, [variable.name for variable in sequences.variables], indices)
 
 

@@ -71,6 +71,15 @@ def test_a_batch_of_stays_without_facts_is_possible(test_stays):
     assert batch.point_row.tolist() == [-1, -1]
 
 
+def test_a_batch_of_no_stays_is_possible(test_stays):
+    """The share of a process for which the last batch has none."""
+    for every_step in (False, True):
+        batch = collate(test_stays[:0], every_step=every_step, indices=("sbp last - dbp last",))
+        whole = collate(test_stays[:2], every_step=every_step, indices=("sbp last - dbp last",))
+        assert len(batch.point_stay) == 0
+        assert batch.summaries.shape == (0, whole.summaries.shape[1])
+
+
 def test_a_sample_asks_so_many_points_of_each_stay_and_says_the_same_of_them(odd_stays):
     every = collate(odd_stays, every_step=True)
     some = collate(odd_stays, every_step=True, sample=(3, np.random.default_rng(0)))
