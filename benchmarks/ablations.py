@@ -6,7 +6,7 @@ Death in hospital from the first 48 hours. Each row is fitted on the other folds
 judged on the fold it had not seen; the differences from the default are paired, on the same resamples of patients.
 Seconds are of one epoch: its steps, and the judgement of the tune stays. Set b is not touched.
 
-Found on 2,400 stays, 2 folds, 12 epochs, one seed (AUROC; its difference from the default; time of an epoch beside its):
+Found on 2,400 stays, 2 folds, 12 epochs, one seed (AUROC; difference from the default; epoch, times its):
 
     default               .838
     gate of time          -.002 (-.006 to +.002)
