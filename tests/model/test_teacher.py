@@ -108,6 +108,14 @@ def test_what_was_recent_is_counted_as_one_would_by_hand():
     assert some > 100
 
 
+def test_the_table_of_a_stay_is_the_same_alone_and_among_others():
+    """Rows go back from the order of a batch to that of the stays: each column of each step stands with its own."""
+    stays = asked("early_warning").train[:15]
+    together = step_trees.features_by_step(stays)
+    alone = np.concatenate([step_trees.features_by_step(stays[[one]]) for one in range(len(stays))])
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_of_the_stay():
     stays = asked("early_warning").train
