@@ -85,10 +85,9 @@ def read_outcomes(
         number = pd.to_numeric(text[column], errors="coerce")
         wrong = number.isna() & text[column].notna()
         if wrong.any():
+            fix = "Code yes and no as 1 and 0, or leave the column out."
             where = f"outcomes, {text.index[wrong][0]}, column {column}"
-            raise InputError(
-                "a number, or blank where not recorded", "text", "Code the outcome as 0 and 1.", where=where
-            )
+            raise InputError("a number, or blank where not recorded", "text", fix, where=where)
         outcomes[renamed.get(column, column)] = number.astype(float).mask(number.isin(missing))
     check_once(outcomes, [name for name in KEYS if name in outcomes], "outcomes")
     return outcomes.reset_index(drop=True)
