@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.model.batch import Batch, collate, sampled
+from clinicalgru.evaluate.logistic import logit, sigmoid
+from clinicalgru.model.batch import Batch, collate
 from clinicalgru.model.early_warning import EarlyWarning
-from clinicalgru.model.indices import SUMMARIES, indices_of
+from clinicalgru.model.indices import indices_of
 
 TOGETHER = 1000  # stays that are summarised at once: after each step, there is much of them
 RECENT = (6.0, 12.0)  # hours: what was measured so lately is summarised apart
 SAME_HOUR = 1e-6  # hours so near are one: what was measured just so many hours ago is no longer recent
-STEPS = 16  # of each stay, by chance, that trees learn from: neighbours say nearly the same, at a multiple of the time
+STEPS = 8  # of each stay, on average, that trees learn from: neighbours say nearly the same, at a multiple of the time
 
 
 class StepTrees:
@@ -32,23 +34,45 @@ class StepTrees:
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the steps that count, of stays with an early-warning task."""
-        weights = EarlyWarning.learn(stays).step_weights(stays)
-        counts = np.zeros(len(weights), dtype=bool)
-        counts[sampled(np.repeat(np.arange(len(stays)), stays.steps), STEPS, np.random.default_rng(self.seed))] = True
-        counts &= ~np.isnan(weights)
-        table = features_by_step(stays)[counts]
+        head = EarlyWarning.learn(stays)
+        weights = head.step_weights(stays)
+        count = min(STEPS * len(stays), int((~np.isnan(weights)).sum()))
+        drawn = drawn_by_weight(np.abs(np.nan_to_num(weights)), count, np.random.default_rng(self.seed))
+        kept, first = [], 0
+        for table in tables_by_step(stays):
+            inside = drawn[slice(*np.searchsorted(drawn, [first, first + len(table)]))]
+            kept.append(table[inside - first])
+            first += len(table)
+        table = np.concatenate(kept)
         self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
-        due, weight = (weights[counts] > 0).astype(int), np.abs(weights[counts])
-        self.classifier_ = _trees(self.seed).fit(table[:, self.known_], due, sample_weight=weight)
+        self.lift_ = head.lift
+        self.classifier_ = _trees(self.seed).fit(table[:, self.known_], (weights[drawn] > 0).astype(int))
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay.
 
-        Of a task with a utility they are those of weighed steps: in the order of the risks, but higher.
+        Of a task with a utility they are set back by what weighing the steps had lifted them, as those of the network.
         """
-        table = features_by_step(stays)
-        return np.asarray(self.classifier_.predict_proba(table[:, self.known_]))
+        tables = tables_by_step(stays)
+        risk = np.concatenate([self.classifier_.predict_proba(table[:, self.known_])[:, 1] for table in tables])
+        risk = sigmoid(logit(risk) - self.lift_)
+        return np.stack([1 - risk, risk], axis=1)
+
+
+def drawn_by_weight(weight: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:
+    """(count,) positions in ascending order: each is drawn as often as it weighs, rounded up or down by chance.
+
+    Systematic resampling (Madow 1949). Trees with drawn steps need no weights, with which scikit-learn 1.9 takes
+    several times as long: on 11,388 stays of PhysioNet 2019, 8 steps of each drawn took 49 s of processor, 16 weighed
+    200 to 220 s, and told the steps of other stays apart alike (AUROC .832, AUPRC .156 and .160).
+
+    >>> drawn_by_weight(np.array([1.0, 0.0, 3.0]), 4, np.random.default_rng(0))
+    array([0, 2, 2, 2])
+    """
+    total = np.cumsum(weight)
+    at = (np.arange(count) + chance.random()) * (total[-1] / count)
+    return np.minimum(np.searchsorted(total, at, side="right"), np.flatnonzero(weight)[-1])
 
 
 def _trees(seed: int) -> Any:
@@ -68,24 +92,22 @@ def _trees(seed: int) -> Any:
     )
 
 
-def features_by_step(stays: Sequences) -> np.ndarray:
+def tables_by_step(stays: Sequences) -> Iterator[np.ndarray]:
     """(step, feature) summaries and indices up to each step, what was recent, descriptors, hour; NaN = not known.
 
-    Stay after stay."""
+    Stay after stay, a table for each TOGETHER of them."""
     indices = indices_of(stays)
-    width = len(stays.variables) * (len(SUMMARIES) + 2 * len(RECENT)) + len(indices) + stays.static.shape[1] + 1
-    table = np.empty((int(stays.steps.sum()), width), dtype=np.float32)
-    done = 0
     for first in range(0, len(stays), TOGETHER):
         part = stays[np.arange(first, min(first + TOGETHER, len(stays)))]
         batch = collate(part, every_step=True, indices=indices)
         stay = batch.order[batch.point_stay.numpy()]
-        place = done + (np.cumsum(part.steps) - part.steps)[stay] + batch.point_number.numpy()
+        place = (np.cumsum(part.steps) - part.steps)[stay] + batch.point_number.numpy()
         hours = batch.point_hours.numpy()[:, None]
         lately = [recent_at(part[batch.order], batch, hours=back) for back in RECENT]
-        table[place] = np.concatenate([batch.summaries.numpy(), *lately, part.static[stay], hours], axis=1)
-        done += int(part.steps.sum())
-    return table
+        columns = np.concatenate([batch.summaries.numpy(), *lately, part.static[stay], hours], axis=1)
+        table = np.empty(columns.shape, dtype=np.float32)
+        table[place] = columns
+        yield table
 
 
 def recent_at(stays: Sequences, batch: Batch, *, hours: float) -> np.ndarray:

@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinicalgru.data.sequences import Sequences
+from clinicalgru.evaluate.logistic import logit, sigmoid
 from clinicalgru.model.baseline import SummaryBaseline
 from clinicalgru.model.batch import Batch
+from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.folds import cross_fitted, patient_folds
 from clinicalgru.model.step_trees import StepTrees
 
@@ -55,6 +57,8 @@ class Teacher:
         trees = [StepTrees(seed=seed) if by_step else SummaryBaseline("boosted trees", seed=seed) for _ in range(FOLDS)]
         with threadpool_limits(1):  # several threads wait for each other where another process holds a core
             risk = cross_fitted(trees, stays, fold)
+        if by_step:
+            risk = sigmoid(logit(risk) + EarlyWarning.learn(stays).lift)  # as the network says it while it learns
         steps = np.repeat(np.arange(len(stays)), stays.steps)
         at = _place(steps, stays.hours[stays.new_step], stays) if by_step else None
         return cls(pd.Index(stays.stay.astype(str)), torch.from_numpy(risk).float(), at)

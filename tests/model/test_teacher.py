@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from family import asked
 
 import clinicalgru as cg
+from clinicalgru.evaluate.logistic import logit, sigmoid
 from clinicalgru.model import step_trees
 from clinicalgru.model.baseline import SummaryBaseline
 from clinicalgru.model.batch import collate
@@ -72,22 +76,49 @@ def test_the_wait_for_the_teacher_is_announced(parts, capfd, distillation, shown
     assert capfd.readouterr().err.count("teacher, learn first") == lines
 
 
-def test_trees_of_steps_learn_from_some_of_each_stay(monkeypatch):
+def test_trees_of_steps_learn_from_some_that_count(monkeypatch):
     stays, rows = asked("early_warning").train, []
 
     class Spy:
-        def fit(self, table, labels, sample_weight):
-            rows.append((len(table), len(labels)))
-            assert (sample_weight == 1).all()  # a task without a utility
+        def fit(self, table, due):
+            rows.append((table, due))
             return self
 
     monkeypatch.setattr(step_trees, "_trees", lambda seed: Spy())
-    StepTrees().fit(stays)
+    trees = StepTrees().fit(stays)
+    labels, whole = EarlyWarning.learn(stays).step_labels(stays), np.concatenate(list(step_trees.tables_by_step(stays)))
+    (table, due), counts = rows[0], ~np.isnan(labels)
+    assert len(table) == len(due) == min(counts.sum(), step_trees.STEPS * len(stays)) < counts.sum()
+    of_step = pd.DataFrame(whole[counts][:, trees.known_]).assign(due=labels[counts])
+    drawn = pd.DataFrame(table).assign(due=due)
+    assert len(drawn.merge(of_step.drop_duplicates(), how="left", indicator=True).query("_merge != 'both'")) == 0
+
+
+def test_steps_are_drawn_as_often_as_they_weigh():
+    weight = np.random.default_rng(0).exponential(size=500) * (np.arange(500) % 3 > 0)
+    times = np.bincount(step_trees.drawn_by_weight(weight, 900, np.random.default_rng(1)), minlength=500)
+    assert times.sum() == 900
+    assert (np.abs(times - weight * 900 / weight.sum()) < 1).all()
+
+
+def test_of_steps_that_weigh_alike_all_are_drawn_once():
+    drawn = step_trees.drawn_by_weight(np.full(1000, 0.1), 1000, np.random.default_rng(2))
+    np.testing.assert_array_equal(drawn, np.arange(1000))
+
+
+@pytest.mark.slow
+def test_risks_of_trees_of_weighed_steps_are_set_back_to_how_often_a_warning_is_due():
+    stays = asked("early_warning").train
+    weighed = replace(stays, task=replace(stays.task, utility="physionet2019"))
     labels = EarlyWarning.learn(stays).step_labels(stays)
-    late = int(np.isnan(labels).sum())
-    assert stays.steps.max() > step_trees.STEPS
-    most = int(np.minimum(stays.steps, step_trees.STEPS).sum())
-    assert most - late <= rows[0][0] == rows[0][1] <= most
+    counts = ~np.isnan(labels)
+    assert EarlyWarning.learn(weighed).lift > 0.2
+    share = labels[counts].mean()
+    alike, back = (StepTrees().fit(one).predict_proba(stays)[counts, 1] for one in (stays, weighed))
+    assert alike.mean() == pytest.approx(share, rel=0.1)
+    lifted = sigmoid(logit(back) + EarlyWarning.learn(weighed).lift)
+    assert lifted.mean() > 2 * share
+    assert 0.5 * share < back.mean() < 2 * share
 
 
 def test_what_was_recent_is_counted_as_one_would_by_hand():
@@ -111,8 +142,8 @@ def test_what_was_recent_is_counted_as_one_would_by_hand():
 def test_the_table_of_a_stay_is_the_same_alone_and_among_others():
     """Rows go back from the order of a batch to that of the stays: each column of each step stands with its own."""
     stays = asked("early_warning").train[:15]
-    together = step_trees.features_by_step(stays)
-    alone = np.concatenate([step_trees.features_by_step(stays[[one]]) for one in range(len(stays))])
+    together = np.concatenate(list(step_trees.tables_by_step(stays)))
+    alone = np.concatenate([table for one in range(len(stays)) for table in step_trees.tables_by_step(stays[[one]])])
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
 
