@@ -1,7 +1,7 @@
 """Accuracy beside rivals, with intervals and paired differences, learned on one set and judged once on another.
 
     python benchmarks/accuracy.py mortality --data physionet2012 [--learn a] [--judge b]
-    python benchmarks/accuracy.py sepsis --data physionet2019 [--learn-stays 4000] [--networks 4]
+    python benchmarks/accuracy.py sepsis --data physionet2019 [--learn-stays 4000] [--networks 5]
 
 mortality  PhysioNet 2012, death in hospital from the first 48 hours: one GRU, an ensemble of five, the hybrid with
            boosted trees and logistic regression, and the rivals alone. What else is recorded of the stays that are
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--learn", default="a")
     parser.add_argument("--judge", default="b")
     parser.add_argument("--learn-stays", type=int)
-    parser.add_argument("--networks", type=int, default=4)
+    parser.add_argument("--networks", type=int, default=5)
     arguments = parser.parse_args()
     if arguments.question == "mortality":
         mortality(arguments.data, arguments.learn, arguments.judge)

@@ -32,7 +32,8 @@ class EarlyWarning:
 
     Rare steps at which much can be gained teach little among many at which little can be lost: weighed by the utility
     of PhysioNet 2019, GRU and trees had a higher utility and AUPRC on stays of hospital A that were neither trained on
-    nor tested on (GRU .458 and .164, all alike .432 and .148).
+    nor tested on (GRU .458 and .164, all alike .432 and .148). On the stays they were judged on, the GRU hardly gained
+    (.397, .393 before).
 
     >>> EarlyWarning(0.0, 6.0, 0.0).labels(np.array([8.0, 6.0, 1.0, 0.0, np.inf]))
     array([ 0.,  1.,  1., nan,  0.])
