@@ -12,8 +12,8 @@ and RNN could have, too.
 Found with --sizes 500 2000 0 --hours 12 48 --seeds 2 --epochs 8 on a shared machine (0: all 2,994 to 2,998 training
 stays): of the textbook's claims, fewer parameters (0.77 of an LSTM's recurrent layer) and faster (0.94 of its time in
 the same loop, 0.79 with the own backward pass) hold. As accurate as an LSTM: about (-0.006 AUROC, as much as two seeds
-differ). Better on 500 stays: no, rather worse (-0.010, seeds differ by 0.005). The LSTM ahead at 48 hours (+0.001), both
-ahead of a plain RNN (-0.006): not seen.
+differ). Better on 500 stays: no, rather worse (-0.010, seeds differ by 0.005). The LSTM ahead at 48 hours (+0.001), and
+both ahead of a plain RNN (-0.006): not seen.
 """
 
 from __future__ import annotations
