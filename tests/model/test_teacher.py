@@ -84,7 +84,7 @@ def test_trees_of_steps_learn_from_some_that_count(monkeypatch):
             rows.append((table, due))
             return self
 
-    monkeypatch.setattr(step_trees, "_trees", lambda seed: Spy())
+    monkeypatch.setattr(StepTrees, "classifier", lambda trees: Spy())
     trees = StepTrees().fit(stays)
     labels, whole = EarlyWarning.learn(stays).step_labels(stays), np.concatenate(list(step_trees.tables_by_step(stays)))
     (table, due), counts = rows[0], ~np.isnan(labels)
