@@ -85,6 +85,7 @@ def test_trees_of_steps_learn_from_some_that_count(monkeypatch):
             return self
 
     monkeypatch.setattr(StepTrees, "classifier", lambda trees: Spy())
+    monkeypatch.setattr(step_trees, "TOGETHER", 7)
     trees = StepTrees().fit(stays)
     labels, whole = EarlyWarning.learn(stays).step_labels(stays), np.concatenate(list(step_trees.tables_by_step(stays)))
     (table, due), counts = rows[0], ~np.isnan(labels)
@@ -139,8 +140,9 @@ def test_what_was_recent_is_counted_as_one_would_by_hand():
     assert some > 100
 
 
-def test_the_table_of_a_stay_is_the_same_alone_and_among_others():
+def test_the_table_of_a_stay_is_the_same_alone_and_among_others(monkeypatch):
     """Rows go back from the order of a batch to that of the stays: each column of each step stands with its own."""
+    monkeypatch.setattr(step_trees, "TOGETHER", 7)
     stays = asked("early_warning").train[:15]
     together = np.concatenate(list(step_trees.tables_by_step(stays)))
     alone = np.concatenate([table for one in range(len(stays)) for table in step_trees.tables_by_step(stays[[one]])])
@@ -148,13 +150,18 @@ def test_the_table_of_a_stay_is_the_same_alone_and_among_others():
 
 
 @pytest.mark.slow
-def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_of_the_stay():
+@pytest.mark.parametrize("utility", ["", "physionet2019"])
+def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_of_the_stay(utility):
+    """And as a network judges whose steps are weighed, before it is set back."""
     stays = asked("early_warning").train
+    stays = replace(stays, task=replace(stays.task, utility=utility))
     teacher = Teacher.learn(stays, seed=0)
     assert teacher is not None
     fold = patient_folds(stays.patient, np.isfinite(stays.outcome).astype(float), folds=FOLDS, seed=0)
     one = np.flatnonzero(fold == 0)[:12]
     alone = StepTrees(seed=0).fit(stays[fold != 0]).predict_proba(stays[one])[:, 1]
+    alone = sigmoid(logit(alone) + EarlyWarning.learn(stays).lift)
+    assert (EarlyWarning.learn(stays).lift > 0) == bool(utility)
     part = stays[one]
     step_stay, hours = np.repeat(np.arange(len(part)), part.steps), part.hours[part.new_step]
     expected = {(s, h): risk for s, h, risk in zip(step_stay.tolist(), hours.tolist(), alone, strict=True)}
