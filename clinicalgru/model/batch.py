@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from clinicalgru.data.sequences import Sequences
-from clinicalgru.model.summaries import summaries_at
+from clinicalgru.model.summaries import summaries_at, summaries_at_end
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,10 @@ def collate(
     if sample is not None:
         kept = sampled(point_stay, *sample)
         point_row, point_stay, looked = point_row[kept], point_stay[kept], looked[kept]
-    seen = np.vstack([carried, np.full((1, variables), facts)])  # at row -1, nothing
+    if every_step:
+        summaries = summaries_at(sequences, carried[point_row], looked, indices=indices)
+    else:
+        summaries = summaries_at_end(sequences, indices=indices)[point_stay]
     return Batch(
         value=torch.from_numpy(sequences.value),
         variable=torch.from_numpy(sequences.variable.astype(np.int64)),
@@ -149,7 +152,7 @@ def collate(
         point_row=torch.from_numpy(point_row),
         point_stay=torch.from_numpy(point_stay),
         point_hours=torch.from_numpy(looked),
-        summaries=torch.from_numpy(summaries_at(sequences, seen[point_row], looked, indices=indices)),
+        summaries=torch.from_numpy(summaries),
         point_number=torch.from_numpy(_rank(point_stay)),
         every_step=every_step,
         code=torch.from_numpy(found.code),
@@ -221,11 +224,10 @@ def _gaps(
     sequences: Sequences, carried: np.ndarray, hours: np.ndarray, first: np.ndarray, stay: np.ndarray
 ) -> np.ndarray:
     """(row, variable) hours since the variable was measured, as known before this row; rows stand stay after stay."""
-    measured = np.append(sequences.hours - sequences.delay, 0.0)
-    since = hours[:, None] - hours[first][:, None]
-    gaps = np.broadcast_to(since, carried.shape).copy()
-    before = carried[:-1]  # what the row before had seen
-    seen = (before < len(measured) - 1) & (stay[1:] == stay[:-1])[:, None]
-    later = np.broadcast_to(hours[1:, None], seen.shape)[seen] - measured[before[seen]]
-    gaps[1:][seen] = later
-    return gaps.astype(np.float32)
+    measured = np.append(sequences.hours - sequences.delay, np.nan)
+    before = np.full_like(carried, len(measured) - 1)  # what the row before of the same stay had seen
+    same = stay[1:] == stay[:-1]
+    before[1:][same] = carried[:-1][same]
+    since = measured.take(before)
+    np.copyto(since, hours[first][:, None], where=np.isnan(since))
+    return (hours[:, None] - since).astype(np.float32)

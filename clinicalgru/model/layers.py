@@ -49,24 +49,31 @@ class QuantileScale(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """(stay, feature) -> scores of the same shape; NaN stays NaN."""
-        feature = torch.arange(values.shape[1], device=values.device).expand_as(values)
-        return self.at(values, feature)
+        columns = values.t().double().contiguous()
+        first = self.knots.shape[1] * torch.arange(len(columns), device=values.device)[:, None]
+        return self._between(columns, torch.searchsorted(self.knots.double(), columns), first).t()
 
     def at(self, values: Tensor, feature: Tensor) -> Tensor:
         """Scores of single values, each of the feature named beside it; both of any one shape."""
-        flat, which = values.reshape(-1).double(), feature.reshape(-1)
-        low, high = self.knots[:, 0].double(), self.knots[:, -1].double()
-        width = (high - low).clamp_min(1e-12)
-        # all features on one line, each on an interval of its own, so that one search serves them all
-        shift = 2 * torch.arange(len(low), device=values.device)
-        line = ((self.knots.double() - low[:, None]) / width[:, None] + shift[:, None]).flatten()
-        place = ((flat - low[which]) / width[which]).clamp(0, 1).nan_to_num() + shift[which]
-        first, knots = which * self.knots.shape[1], self.knots.shape[1]
-        above = (torch.searchsorted(line, place) - first).clamp(1, knots - 1) + first
-        part = (place - line[above - 1]) / (line[above] - line[above - 1]).clamp_min(1e-300)
-        scores = self.scores.double().flatten()
-        score = torch.lerp(scores[above - 1], scores[above], part.clamp(0, 1))
-        return torch.where(flat.isnan(), torch.nan, score).float().reshape(values.shape)
+        # a feature is the upper half of a whole number, a value the lower one: one search serves all features
+        line = (torch.arange(len(self.knots), device=values.device)[:, None] << 32) + _rank_bits(self.knots)
+        first = feature * self.knots.shape[1]
+        above = torch.searchsorted(line.flatten(), (feature << 32) + _rank_bits(values)) - first
+        return self._between(values.double(), above, first)
+
+    def _between(self, values: Tensor, above: Tensor, first: Tensor) -> Tensor:
+        """Scores of values whose next knot above is this one of their feature, whose first knot stands there."""
+        above = above.clamp(1, self.knots.shape[1] - 1) + first
+        knots, scores = self.knots.double().flatten(), self.scores.double().flatten()
+        low, high = knots[above - 1], knots[above]
+        part = ((values - low) / (high - low).clamp_min(1e-300)).clamp(0, 1)
+        return torch.lerp(scores[above - 1], scores[above], part).float()
+
+
+def _rank_bits(values: Tensor) -> Tensor:
+    """Whole numbers from -2^31 to 2^31 in the order of the float32 values; those of NaN are the highest or lowest."""
+    bits = values.float().contiguous().view(torch.int32).long()
+    return torch.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
 
 
 class Decay(nn.Module):

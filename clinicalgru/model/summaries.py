@@ -19,13 +19,27 @@ def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
 
     Source: Johnson et al., Comput Cardiol 2012;39:249-252, for summaries of the 2012 challenge.
     """
-    return np.concatenate([_summarise(block, indices) for block in sequences.blocks()])
+    return np.concatenate([summaries_at_end(block, indices=indices) for block in sequences.blocks()])
 
 
-def _summarise(sequences: Sequences, indices: Names) -> np.ndarray:
-    last = np.full((len(sequences), len(sequences.variables)), len(sequences.value))
-    last[sequences.stay_of_fact, sequences.variable] = np.arange(len(sequences.value))
-    return summaries_at(sequences, last, sequences.end_hours, indices=indices)
+def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
+    """(stay, variable x summary + index) as `summarise` gives it, all stays at once."""
+    variables, value = len(sequences.variables), sequences.value.astype(np.float64)
+    found = np.full((len(sequences) * variables, len(SUMMARIES)), np.nan)
+    found[:, 0] = 0
+    cells, order, first = cell_facts(sequences)
+    if len(first):
+        last = np.append(first[1:], len(order)) - 1
+        value, measured, begins = value[order], (sequences.hours - sequences.delay)[order], value[order][first]
+        n = last - first + 1
+        off = value - np.repeat(begins, n)
+        sums = (np.add.reduceat(off, first), np.add.reduceat(off * off, first))
+        range_ = (np.minimum.reduceat(value, first), np.maximum.reduceat(value, first))
+        hours = np.repeat(sequences.end_hours, variables)[cells[order][first]]
+        columns = _columns(n, begins, value[last], sums=sums, range_=range_)
+        columns += [hours - measured[first], hours - measured[last]]
+        found[cells[order][first]] = np.stack(columns, axis=1)
+    return _with_indices(found.reshape(len(sequences), variables * len(SUMMARIES)), sequences, indices)
 
 
 def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, indices: Names = ()) -> np.ndarray:
@@ -38,9 +52,12 @@ def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, 
     columns[0] = np.nan_to_num(columns[0])
     hours = np.asarray(looked)[:, None]
     columns[-2:] = [hours - measured for measured in columns[-2:]]
-    found = np.stack(columns, axis=2, dtype=np.float32, casting="same_kind")
-    found = found.reshape(len(last), found.shape[1] * found.shape[2])  # there may be no point at all
-    return with_indices(found, [variable.name for variable in sequences.variables], indices)
+    found = np.stack(columns, axis=2)
+    return _with_indices(found.reshape(len(last), found.shape[1] * found.shape[2]), sequences, indices)
+
+
+def _with_indices(found: np.ndarray, sequences: Sequences, indices: Names) -> np.ndarray:
+    return with_indices(found.astype(np.float32), [variable.name for variable in sequences.variables], indices)
 
 
 def _running(sequences: Sequences) -> list[np.ndarray]:
@@ -49,13 +66,29 @@ def _running(sequences: Sequences) -> list[np.ndarray]:
     cells, order, begin = cell_facts(sequences)
     first = np.empty(len(order), dtype=np.int64)
     first[order] = np.repeat(order[begin], np.diff(np.append(begin, len(order))))
-    off = value - value[first]  # sums of deviations lose no digits, whatever the size of the value
+    off = value - value[first]
     by_cell = pd.DataFrame({"value": value, "off": off, "square": off * off}).groupby(pd.Series(cells), sort=False)
+    sums = (by_cell["off"].cumsum().to_numpy(), by_cell["square"].cumsum().to_numpy())
+    range_ = (by_cell["value"].cummin().to_numpy(), by_cell["value"].cummax().to_numpy())
     n = by_cell.cumcount().to_numpy() + 1
-    mean, square = (by_cell[name].cumsum().to_numpy() / n for name in ("off", "square"))
-    spread = np.sqrt(np.maximum(square - mean * mean, 0))
-    low, high = by_cell["value"].cummin().to_numpy(), by_cell["value"].cummax().to_numpy()
-    return [np.log1p(n), value[first] + mean, spread, low, high, value[first], value, off, measured[first], measured]
+    return [*_columns(n, value[first], value, sums=sums, range_=range_), measured[first], measured]
+
+
+def _columns(
+    n: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+    *,
+    sums: tuple[np.ndarray, np.ndarray],
+    range_: tuple[np.ndarray, np.ndarray],
+) -> list[np.ndarray]:
+    """The summaries but the hours, in their order.
+
+    sums  of deviations from the first value, and of their squares: no digits are lost, whatever the size of the value
+    """
+    mean = sums[0] / n
+    spread = np.sqrt(np.maximum(sums[1] / n - mean * mean, 0))
+    return [np.log1p(n), first + mean, spread, *range_, first, last, last - first]
 
 
 def summary_names(sequences: Sequences) -> list[str]:
