@@ -24,6 +24,7 @@ from .evaluate.decision import decision_curve as decision_curve
 from .evaluate.early_warning import evaluate_early_warning as evaluate_early_warning
 from .evaluate.evaluation import Evaluation as Evaluation
 from .evaluate.evaluation import evaluate as evaluate
+from .evaluate.forecast import evaluate_forecast as evaluate_forecast
 from .evaluate.judgement import Judgement as Judgement
 from .evaluate.kinds import evaluate_multiclass as evaluate_multiclass
 from .evaluate.kinds import evaluate_multilabel as evaluate_multilabel
@@ -34,6 +35,8 @@ from .evaluate.utility import best_threshold as best_threshold
 from .evaluate.utility import normalised_utility as normalised_utility
 from .explain.change import Change as Change
 from .explain.contributions import explain as explain
+from .explain.expectations import Expectations as Expectations
+from .explain.expectations import expectations as expectations
 from .explain.faithfulness import Faithfulness as Faithfulness
 from .explain.faithfulness import faithfulness as faithfulness
 from .explain.gates import Gates as Gates
@@ -65,6 +68,8 @@ from .view.audit_page import audit_page as audit_page
 from .view.cohort_view import CohortView as CohortView
 from .view.data_view import DataView as DataView
 from .view.evaluation_page import evaluation_page as evaluation_page
+from .view.expectations_page import expectations_page as expectations_page
+from .view.expectations_page import plot_expectations as plot_expectations
 from .view.inside import plot_gates as plot_gates
 from .view.judged import plot_decision_curve as plot_decision_curve
 from .view.judged import plot_subgroups as plot_subgroups

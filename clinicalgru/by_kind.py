@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from clinicalgru.data.select import split_patients
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.task import Task
 from clinicalgru.disclosure import SMALLEST_CELL
-from clinicalgru.errors import ArgumentError, TaskError, TrainingError
+from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.early_warning import early_warning_metrics
+from clinicalgru.evaluate.forecast import forecast_figures
 from clinicalgru.evaluate.groups import number_groups, risk_groups, survival_groups
 from clinicalgru.evaluate.judgement import Judgement, judge
 from clinicalgru.evaluate.kinds import Figures, all_of, multiclass_metrics, multilabel_metrics, regression_metrics
@@ -24,12 +26,14 @@ from clinicalgru.evaluate.survival import needed, survival_figures
 from clinicalgru.model.baseline import RIVALS
 from clinicalgru.model.estimators import GRUClassifier, GRUMultiLabel, GRURegressor
 from clinicalgru.model.family import Model
+from clinicalgru.model.forecaster import GRUForecaster
+from clinicalgru.model.next_values import LastValue, NextTrees
 from clinicalgru.model.rivals import ClassTrees, HazardTrees, LabelTrees, NumberTrees
 from clinicalgru.model.step_trees import StepTrees
 from clinicalgru.model.timed import GRUEarlyWarning, GRUSurvival, hourly, hourly_threshold
 
-Learner = GRUClassifier | GRUMultiLabel | GRURegressor | GRUEarlyWarning | GRUSurvival
-OURS, TREES = "GRU", RIVALS[1]
+Learner = GRUClassifier | GRUMultiLabel | GRURegressor | GRUEarlyWarning | GRUSurvival | GRUForecaster
+OURS, TREES, LAST = "GRU", RIVALS[1], "last value"
 LEARN_PARTS = (0.75, 0.125, 0.125)  # train, tune, calibrate
 LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
     {
@@ -39,6 +43,7 @@ LEARNERS: Mapping[str, type[Learner]] = MappingProxyType(
         "regression": GRURegressor,
         "early_warning": GRUEarlyWarning,
         "survival": GRUSurvival,
+        "forecast": GRUForecaster,
     }
 )
 EXPLAINED: Mapping[str, int] = MappingProxyType({"multiclass": -1, "survival": -1})  # of score's columns; others: 0
@@ -61,11 +66,8 @@ class Said:
     resamples: int = 1000
 
 
-def check_kind(task: Task, *, command: str) -> None:
-    """Refused: a kind of task that no command learns or judges, and one whose judge is not installed."""
-    if task.kind not in LEARNERS:
-        fix = "Use GRUForecaster in Python; score takes its bundles."
-        raise TaskError(f"a task among {', '.join(LEARNERS)} to {command}", task.kind, fix, where=f"task {task.name}")
+def check_kind(task: Task) -> None:
+    """Refused: a kind of task whose judge is not installed."""
     if task.kind == "survival":
         needed()
 
@@ -76,7 +78,7 @@ def fit(learn: Sequences, *, seed: int, progress: bool, auxiliary: pd.DataFrame 
     auxiliary  further outcomes that training stays teach; see `GRUClassifier.fit`
     Where the last part cannot calibrate it, such as one without an outcome, the model is left as it is, with a warning.
     """
-    check_kind(learn.task, command="train")
+    check_kind(learn.task)
     train, tune, calibrate = split_patients(learn, LEARN_PARTS, seed=seed)
     model: Learner = LEARNERS[learn.task.kind](seed=seed).fit(train, tune, auxiliary=auxiliary, progress=progress)
     try:
@@ -168,6 +170,18 @@ def _times(model: Any, test: Sequences, learn: Sequences | None, seed: int) -> S
     return Said(models, groups, {"Censoring": fact}, int(np.clip(FEWER // len(test) ** 2, 20, 200)))
 
 
+def _forecasts(model: Any, test: Sequences, learn: Sequences | None, seed: int) -> Said:
+    expected = {OURS: model.expected(test)}
+    if learn is not None:
+        with threadpool_limits(1):  # several threads wait for each other where another process holds a core
+            expected[TREES] = NextTrees(seed=seed).fit(learn).expected(test)
+        expected[LAST] = LastValue().fit(learn).expected(test)
+    models = {name: forecast_figures(one, len(test), smallest=_least(test)) for name, one in expected.items()}
+    scaled = "as parts of the error of the last value carried forward, mean of the variables"
+    fact = "measurements of variables that were measured before in the stay, each from the step before it"
+    return Said(models, facts={"Judged": fact, "Error and interval score": scaled}, resamples=200)
+
+
 def _hours(horizons: tuple[float, ...], outcome: np.ndarray, followed: np.ndarray) -> np.ndarray:
     """The model's horizons that these stays were followed to; where fewer than two are, the quartiles of the events."""
     first, last = outcome[:, 0].min(), min(outcome[:, 0].max(), followed[:, 0].max())
@@ -189,5 +203,6 @@ SAID: Mapping[str, Callable[[Any, Sequences, Sequences | None, int], Said]] = Ma
         "regression": _number,
         "early_warning": _warnings,
         "survival": _times,
+        "forecast": _forecasts,
     }
 )

@@ -165,15 +165,15 @@ def train(
     """Train on three quarters of the patients, judge on the others next to boosted trees, save bundle and pages.
 
     The task's kind decides what learns and how it is judged: binary, multiclass, multilabel, regression, early_warning,
-    survival. Source physionet2019 brings its own outcomes.
+    survival, forecast. Source physionet2019 brings its own outcomes; forecasts need none.
 
     Example: clinicalgru train labs.csv.gz --stays stays.csv --outcomes outcomes.csv --out out/mine
     """
     from clinicalgru import workflow
 
     asked = workflow.Task.load(task)
-    workflow.by_kind.check_kind(asked, command="train")
-    told = with_outcomes(source, stays, outcomes, variables)
+    workflow.by_kind.check_kind(asked)
+    told = with_outcomes(source, stays, outcomes, variables, task=asked)
     events = workflow.read_events(extract, **told, **reading(time_unit, column, max_rejected))
     typer.echo(workflow.told(events, smallest_cell=_smallest(exact)))
     parts = workflow.split_parts(events, asked, seed)
@@ -205,8 +205,8 @@ def evaluate(
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
-    workflow.by_kind.check_kind(model.task_, command="evaluate")
-    told = with_outcomes(source, stays, outcomes, variables)
+    workflow.by_kind.check_kind(model.task_)
+    told = with_outcomes(source, stays, outcomes, variables, task=model.task_)
     events, sequences = workflow.read_for(model, extract, **told, **reading(time_unit, column, max_rejected))
     evaluation = workflow.judge_alone(model, sequences)
     typer.echo(json.dumps(evaluation.to_dict()) if as_json else evaluation)
@@ -231,7 +231,7 @@ def explain(
     column: Columns = None,
     max_rejected: Rejected = 0.1,
 ) -> None:
-    """Why one stay's risk is what it is: what each measurement contributed.
+    """Why one stay's risk is what it is: what each measurement contributed. Of a forecast: what was expected, and came.
 
     Example: clinicalgru explain out/mine/bundle labs.csv.gz --stay 30012 --page why.html
     """
@@ -246,10 +246,10 @@ def explain(
     chosen = every.with_variables(model.variables_).with_statics(model.statics_)[every.stay == stay]
     if len(chosen) != 1:
         raise InputError("one stay of that stay_id", f"{len(chosen)}", "Check --stay against the extract.")
-    why = workflow.explain(model, chosen, output=asked, hours=hours)
+    why = workflow.told_of(model, chosen, output=asked, hours=hours)
     typer.echo(why)
     if page is not None:
-        workflow.patient_page(why, page)
+        workflow.write_stay(why, page)
 
 
 @app.command()

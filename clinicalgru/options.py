@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clinicalgru.errors import InputError
+
+if TYPE_CHECKING:
+    from clinicalgru.data.task import Task
 
 Extract = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet, a folder of them, or an archive of the source")]
 Bundle = Annotated[Path, typer.Argument(help="folder of a bundle")]
@@ -39,8 +42,11 @@ def reading(time_unit: str, column: list[str] | None, max_rejected: float) -> di
     return {"time_unit": time_unit, "columns": columns or None, "max_rejected": max_rejected}
 
 
-def with_outcomes(source: str, stays: Path | None, outcomes: Path | None, variables: Path | None) -> dict[str, Any]:
+def with_outcomes(
+    source: str, stays: Path | None, outcomes: Path | None, variables: Path | None, *, task: Task
+) -> dict[str, Any]:
     """What to read where outcomes are needed. Refused before anything is read: none, of a source that brings none."""
-    if outcomes is None and source in ("long", "wide", "yaib", "sql", "physionet2012"):
+    needed = task.kind != "forecast" and source in ("long", "wide", "yaib", "sql", "physionet2012")
+    if outcomes is None and needed:
         raise InputError(f"--outcomes beside an extract of source {source}", "none", "Pass a table by stay_id.")
     return {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}

@@ -23,13 +23,17 @@ from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
 from clinicalgru.evaluate.judgement import Judgement
 from clinicalgru.explain.contributions import explain, provenance
+from clinicalgru.explain.expectations import Expectations, expectations
 from clinicalgru.explain.faithfulness import Faithfulness, faithfulness
+from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.voices import voices
 from clinicalgru.model.baseline import RIVALS, SummaryBaseline
 from clinicalgru.model.family import Model
+from clinicalgru.model.forecaster import GRUForecaster
 from clinicalgru.serve.bundle import model_hash, save
 from clinicalgru.serve.score import model_dictionary, score
 from clinicalgru.view.evaluation_page import evaluation_page
+from clinicalgru.view.expectations_page import expectations_page
 from clinicalgru.view.judgement_page import judgement_page
 from clinicalgru.view.patient_page import patient_page
 
@@ -129,7 +133,8 @@ def asked_output(model: Model, said: str | None) -> str | float | None:
             output = float(said)
         except ValueError:
             raise ArgumentError("--output as a number", "text", "Give a class, or hours ahead.") from None
-    voices(model, output)
+    if not isinstance(model, GRUForecaster):
+        voices(model, output)
     return output
 
 
@@ -171,13 +176,29 @@ def write_all(model: Learner, evaluation: Judged, parts: Parts, out: Path) -> di
     """Evaluation page, page of the stay with the highest answer, bundle and scores of the judged extract, by name."""
     out.mkdir(parents=True, exist_ok=True)
     answer = by_kind.EXPLAINED.get(model.task_.kind, 0)  # the one that `explain` explains unless it is asked
-    highest = int(np.argmax(model.score_columns(parts.test)[:, answer]))
+    highest = int(np.nanargmax(model.score_columns(parts.test)[:, answer]))
     score(model, parts.judged, out=out / "scores.parquet")
     explained = faithful(model, parts.test) if isinstance(evaluation, Evaluation) else None
     judged, page = (evaluation, parts.test, parts.judged), out / "evaluation.html"
     return {
         "evaluation page": write_evaluation(model, *judged, page, explained=explained),
-        "patient page": patient_page(explain(model, parts.test[[highest]]), out / "patient.html"),
+        "patient page": write_stay(told_of(model, parts.test[[highest]]), out / "patient.html"),
         "bundle": save(model, out / "bundle"),
         "scores": out / "scores.parquet",
     }
+
+
+def told_of(
+    model: Model, stay: Sequences, *, output: str | float | None = None, hours: float | None = None
+) -> Explanation | Expectations:
+    """What is to be said of one stay: why its risk is what it is, or what a forecast expected of it."""
+    if isinstance(model, GRUForecaster):
+        if output is not None or hours is not None:
+            raise ArgumentError("no --output and no --hours with a forecast", "one of them", "Leave it out.")
+        return expectations(model, stay)
+    return explain(model, stay, output=output, hours=hours)
+
+
+def write_stay(told: Explanation | Expectations, path: Path) -> Path:
+    """What is said of one stay, as a page."""
+    return expectations_page(told, path) if isinstance(told, Expectations) else patient_page(told, path)

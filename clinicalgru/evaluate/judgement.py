@@ -26,6 +26,8 @@ METRICS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "mean_absolute_error": ("Mean absolute error", "lower"),
         "root_mean_squared_error": ("Root mean squared error", "lower"),
         "r_squared": ("Explained variance", "higher"),
+        "scaled_error": ("Error, of that of the last value", "lower"),
+        "interval_score": ("Interval score, of the last value's error", "lower"),
         "coverage": ("Coverage of the interval", ""),
         "interval_width": ("Width of the interval", ""),
         "utility": ("Utility of the warnings", "higher"),

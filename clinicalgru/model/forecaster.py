@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Self
 
@@ -13,9 +15,11 @@ from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.beside import Auxiliary
 from clinicalgru.model.estimator import GRUEstimator
-from clinicalgru.model.forecast import Forecast, last_scores
+from clinicalgru.model.forecast import NARROWEST, Forecast, last_scores
 from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.model.next_values import measured
 from clinicalgru.model.predicting import in_batches
+from clinicalgru.model.shape import Shape
 from clinicalgru.model.torch_settings import threads
 
 KINDS = ("forecast", "binary", "multiclass", "multilabel", "regression", "survival", "early_warning")
@@ -24,9 +28,10 @@ KINDS = ("forecast", "binary", "multiclass", "multilabel", "regression", "surviv
 class GRUForecaster(GRUEstimator):
     """After each step of a stay: what each variable will show when it is next measured, and how odd a value is.
 
-    For tasks of any kind: the measurements are the outcome, that of the task is not looked at. Forecasts are normal
-    distributions in normal scores, and reach no further than the values that training saw. Arguments and what is
-    learned: see `GRUEstimator`; also learned: widening_ (by `calibrate`; 1 before).
+    For tasks of any kind: the measurements are the outcome, that of the task is not looked at. Forecasts are Laplace
+    distributions in normal scores, and reach no further than the values that training saw. The network starts from the
+    last value carried forward; what it says of a variable also comes straight from that variable's own summaries.
+    Arguments and what is learned: see `GRUEstimator`; also learned: widening_ (by `calibrate`; 1 before).
 
     >>> GRUForecaster(members=4).members
     4
@@ -59,12 +64,26 @@ class GRUForecaster(GRUEstimator):
         """
         middle, spread = self._scores(stays)
         reach = _reach(coverage)
-        columns = {name: self._values(middle + times * spread) for name, times in _times(reach)}
         steps, names = len(middle), [variable.name for variable in self.variables_]
+        number = np.tile(np.arange(len(names)), steps)
+        columns = {name: self._values((middle + times * spread).ravel(), number) for name, times in _times(reach)}
         stay = np.repeat(np.arange(len(stays)), stays.steps)
         hours = stays.hours[stays.new_step]
         where = {"stay": np.repeat(stay, len(names)), "hours": np.repeat(hours, len(names))}
         return pd.DataFrame(where | {"variable": np.tile(names, steps)} | columns)
+
+    def expected(self, stays: Sequences, *, coverage: float = 0.9) -> pd.DataFrame:
+        """What was expected of each measurement at the step before it.
+
+        returns  one row for each measurement, in the order of the stays' own: stay (position), hours (when it became
+                 known), variable, value, last (the value of the variable before, NaN = none), later (whether there was
+                 an earlier step), median, low, high (of the middle `coverage`), in the variable's own unit; NaN at the
+                 first step of a stay, where nothing was expected
+        """
+        middle, spread = self._of_each(stays)
+        number, reach = stays.variable.astype(np.int64), _reach(coverage)
+        columns = {name: self._values(middle + times * spread, number) for name, times in _times(reach)}
+        return measured(stays).assign(**columns)
 
     def anomaly_scores(self, stays: Sequences) -> np.ndarray:
         """(fact,) how many spreads each measurement lies from what was expected of it at the step before.
@@ -72,21 +91,42 @@ class GRUForecaster(GRUEstimator):
         NaN at the first step of a stay, where nothing was expected. Of two results that became known at one step, both
         are held against what was expected before it.
         """
-        middle, spread = self._scores(stays)
+        middle, spread = self._of_each(stays)
         with torch.no_grad():
             number = torch.from_numpy(stays.variable.astype(np.int64))
             score = self.head_.scale.at(torch.from_numpy(stays.value), number).numpy()
+        return np.asarray(np.abs(score - middle) / spread)
+
+    def _of_each(self, stays: Sequences) -> tuple[np.ndarray, np.ndarray]:
+        """(fact,) expected score of each measurement at the step before, and its spread; NaN at a stay's first step."""
+        middle, spread = self._scores(stays)
         step = np.cumsum(stays.new_step) - 1
         first = np.zeros(len(middle), dtype=bool)
         first[(np.cumsum(stays.steps) - stays.steps)[stays.steps > 0]] = True
         before = np.maximum(step - 1, 0)
-        distance = np.abs(score - middle[before, stays.variable]) / spread[before, stays.variable]
-        return np.where(first[step], np.nan, distance)
+        known = np.where(first[step], np.nan, 1.0)
+        return middle[before, stays.variable] * known, spread[before, stays.variable] * known
 
     def _network(self, stays: Sequences, auxiliary: Auxiliary | None) -> ClinicalGRU:
+        """A network that says: what was last measured, and as far around it as values change in these stays."""
         network = super()._network(stays, auxiliary)
         self.head_ = Forecast(network.scales.value)
+        count = self.head_.outputs
+        with torch.no_grad():
+            network.readout.last[..., :count] = 0
+            network.readout.bias[..., :count] = torch.cat([torch.zeros(count // 2), self._changes(stays).log()])
         return network
+
+    def _changes(self, stays: Sequences) -> torch.Tensor:
+        """(variable,) mean distance between scores of one measurement and the next; 1 where there are none."""
+        known, number = measured(stays), torch.from_numpy(stays.variable.astype(np.int64))
+        last, value = (torch.from_numpy(known[name].to_numpy(dtype=np.float32)) for name in ("last", "value"))
+        change = (self.head_.scale.at(value, number) - self.head_.scale.at(last, number)).abs()
+        mean = pd.Series(change.numpy()).groupby(stays.variable).mean().reindex(range(len(stays.variables)))
+        return torch.tensor(mean.fillna(1.0).to_numpy(), dtype=torch.float32).clamp_min(math.exp(NARROWEST))
+
+    def _shape(self, stays: Sequences, *, outputs: int) -> Shape:
+        return replace(super()._shape(stays, outputs=outputs), by_variable=True)
 
     @torch.no_grad()
     def _scores(self, stays: Sequences) -> tuple[np.ndarray, np.ndarray]:
@@ -101,11 +141,13 @@ class GRUForecaster(GRUEstimator):
                 scores[1, where] = spread.numpy() * self.widening_
         return scores[0], scores[1]
 
-    def _values(self, scores: np.ndarray) -> np.ndarray:
-        """(step, variable) normal scores -> (step x variable,) values in their own unit."""
+    def _values(self, scores: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """(any,) normal scores, and the variable of each -> values in their own unit."""
         knots, known = self.head_.scale.knots.numpy(), self.head_.scale.scores.numpy()
-        columns = [np.interp(scores[:, i], known[i], knots[i]) for i in range(len(knots))]
-        return np.stack(columns, axis=1).ravel() if columns else np.zeros(0)
+        values = np.full(len(scores), np.nan)
+        for i in range(len(knots)):
+            values[number == i] = np.interp(scores[number == i], known[i], knots[i])
+        return values
 
     @property
     def score_names(self) -> list[str]:
@@ -119,8 +161,8 @@ class GRUForecaster(GRUEstimator):
 
 
 def _reach(coverage: float) -> float:
-    """Spreads to each side of the middle that hold this part of a normal distribution."""
-    return float(np.sqrt(2) * torch.erfinv(torch.tensor(coverage, dtype=torch.float64)).item())
+    """Spreads to each side of the middle that hold this part of a Laplace distribution."""
+    return -math.log1p(-coverage)
 
 
 def _times(reach: float) -> tuple[tuple[str, float], ...]:

@@ -15,7 +15,7 @@ from clinicalgru.model.batch import Batch, collate
 from clinicalgru.model.codes import known_codes
 from clinicalgru.model.encoder import Encoder
 from clinicalgru.model.inputs import Inputs, Scales
-from clinicalgru.model.layers import CodeBag, Members, NumberEmbedding
+from clinicalgru.model.layers import CodeBag, Members, NumberEmbedding, OwnSummaries
 from clinicalgru.model.shape import Shape
 
 
@@ -42,6 +42,7 @@ class ClinicalGRU(nn.Module):
         width += self.codes.width if self.codes is not None else 0
         sizes = {"hidden": shape.readout_size, "members": shape.members, "outputs": shape.outputs}
         self.readout = Members(width, dropout=shape.dropout, **sizes)
+        self.by_variable = OwnSummaries(shape.variables, self.embedding.line.shape[1]) if shape.by_variable else None
         self.state_dropout = nn.Dropout(shape.dropout)
         self.ahead = nn.Linear(shape.width, shape.forecasts) if shape.forecasts else None
 
@@ -80,10 +81,15 @@ class ClinicalGRU(nn.Module):
         """What `logits` gives, from the states (row, width) of the encoder at these steps."""
         context, weight = self.attention(states, steps)
         sequence = self.state_dropout(torch.cat([context, self.encoder.at_points(states, steps)], dim=1))
-        parts = [sequence, inputs.static[batch.point_stay], self.embedding(inputs.summaries, inputs.known)]
+        embedded = self.embedding(inputs.summaries, inputs.known)
+        parts = [sequence, inputs.static[batch.point_stay], embedded]
         if self.codes is not None:
             parts.append(self.codes.so_far(batch))
-        return self.readout(torch.cat(parts, dim=1)), attended(weight, steps)
+        said = self.readout(torch.cat(parts, dim=1))
+        if self.by_variable is not None:
+            own = self.by_variable(embedded)
+            said = said + nn.functional.pad(own, (0, said.shape[2] - own.shape[1]))
+        return said, attended(weight, steps)
 
 
 def static_levels(statics: tuple[Variable, ...]) -> tuple[int, ...]:

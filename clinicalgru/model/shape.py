@@ -47,6 +47,7 @@ class Shape:
     codes              the coded events the network knows; (): none
     indices            clinical indices in the readout, such as "pao2 last / fio2 last"; (): none
     forecasts          numbers that a line from each state says, while training, of what is measured next
+    by_variable        the first outputs are two of each variable, which also come straight from its own summaries
     """
 
     variables: int
@@ -70,6 +71,7 @@ class Shape:
     codes: tuple[str, ...] = ()
     indices: tuple[str, ...] = ()
     forecasts: int = 0
+    by_variable: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a manifest; `from_dict` reads it back."""
@@ -158,5 +160,5 @@ def _shown(choice: str | None) -> str:
 
 
 # from the stays and what is asked of them
-DERIVED = ("variables", "statics", "outputs", "codes", "indices", "forecasts")
+DERIVED = ("variables", "statics", "outputs", "codes", "indices", "forecasts", "by_variable")
 OPTIONS = tuple(field.name for field in fields(Shape) if field.name not in DERIVED)

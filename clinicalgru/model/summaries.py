@@ -22,6 +22,7 @@ def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
     return np.concatenate([summaries_at_end(block, indices=indices) for block in sequences.blocks()])
 
 
+@np.errstate(invalid="ignore")  # of an infinite value: training names its variable
 def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
     """(stay, variable x summary + index) as `summarise` gives it, all stays at once."""
     variables, value = len(sequences.variables), sequences.value.astype(np.float64)
@@ -60,6 +61,7 @@ def _with_indices(found: np.ndarray, sequences: Sequences, indices: Names) -> np
     return with_indices(found.astype(np.float32), [variable.name for variable in sequences.variables], indices)
 
 
+@np.errstate(invalid="ignore")
 def _running(sequences: Sequences) -> list[np.ndarray]:
     """(fact,) each summary of the variable's facts up to each one; of hours since, the hours they are counted from."""
     value, measured = sequences.value.astype(np.float64), sequences.hours - sequences.delay

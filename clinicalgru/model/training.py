@@ -30,6 +30,8 @@ from clinicalgru.model.predicting import mean_loss
 from clinicalgru.model.progress import Progress, Watcher
 from clinicalgru.model.torch_settings import seeded
 
+OWN_RATE = 3.0  # of what comes straight from a variable's own summaries, as a multiple of the learning rate
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -221,17 +223,23 @@ def bucketed(steps: np.ndarray, batch_size: int, chance: np.random.Generator) ->
 
 
 def _groups(network: ClinicalGRU, plan: Plan) -> list[dict[str, object]]:
-    """Number embeddings learn faster, and matrices alone decay.
+    """What each variable has of its own learns faster, and matrices alone decay.
 
     Each number of an embedding is touched by one feature only; at the common rate they would hardly bend before the
     readout overfits. In cross-validation inside PhysioNet 2012 set a, ten times the rate gave +.006 AUROC.
     """
-    embedding = list(network.embedding.parameters())
-    others = [p for name, p in network.named_parameters() if not name.startswith("embedding.")]
-    matrices = [p for p in others if p.ndim >= 2]
-    single = [p for p in others if p.ndim < 2]
+    fast = {"embedding": plan.embedding_rate, "by_variable": OWN_RATE}
+    groups = [
+        {"params": list(part.parameters()), "weight_decay": plan.weight_decay, "rate": rate}
+        for name, rate in fast.items()
+        for part in [getattr(network, name)]
+        if part is not None
+    ]
+    others = [weight for name, weight in network.named_parameters() if name.partition(".")[0] not in fast]
+    matrices = [weight for weight in others if weight.ndim >= 2]
+    single = [weight for weight in others if weight.ndim < 2]
     return [
-        {"params": embedding, "weight_decay": plan.weight_decay, "rate": plan.embedding_rate},
+        *groups,
         {"params": matrices, "weight_decay": plan.weight_decay, "rate": 1.0},
         {"params": single, "weight_decay": 0.0, "rate": 1.0},
     ]

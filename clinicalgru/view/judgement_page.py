@@ -29,6 +29,7 @@ FIRST: Mapping[str, str] = MappingProxyType(
         "regression": "mean_absolute_error",
         "early_warning": "utility",
         "survival": "concordance",
+        "forecast": "scaled_error",
     }
 )  # the metric that the words are about
 READING: Mapping[str, str] = MappingProxyType(
@@ -43,6 +44,10 @@ READING: Mapping[str, str] = MappingProxyType(
         "survival": (
             "Concordance: how often the stay with the earlier event was expected to have it earlier; 0.5 is chance. "
             "Brier score: 0 is perfect."
+        ),
+        "forecast": (
+            "Errors are those of medians, in the unit of each variable. Error and interval score as parts of the mean "
+            "absolute error of the last value carried forward: below 1 an error is smaller than that."
         ),
     }
 )

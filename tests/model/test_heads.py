@@ -173,12 +173,22 @@ def test_what_comes_next_is_the_next_step_of_the_same_stay():
         np.testing.assert_allclose(target[row, 0], score, atol=1e-6)
 
 
-def test_a_forecast_likelihood_is_that_of_a_normal_distribution():
+def test_a_forecast_likelihood_is_that_of_a_laplace_distribution():
     scale = SimpleNamespace(knots=torch.zeros(1, 3))
     head, logits = Forecast(scale), torch.tensor([[[0.5, np.log(2.0)]]])
     target = torch.tensor([[[1.0], [0.2]]])  # the next score, and the last
-    expected = -torch.distributions.Normal(0.2 + 0.5, 2.0).log_prob(torch.tensor(1.0))
+    expected = -torch.distributions.Laplace(0.2 + 0.5, 2.0).log_prob(torch.tensor(1.0))
     assert head.loss(logits, target).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_members_of_a_forecast_are_as_far_from_their_middle_as_drawn_values_are():
+    head = Forecast(SimpleNamespace(knots=torch.zeros(1, 3)))
+    members = torch.tensor([[[0.4, np.log(0.5)]], [[-1.0, np.log(1.5)]]])
+    middle, spread = head.predict(head.mixed(members))[0, :, 0].tolist()
+    chance = np.random.default_rng(0)
+    drawn = np.concatenate([chance.laplace(0.4, 0.5, 400_000), chance.laplace(-1.0, 1.5, 400_000)])
+    assert middle == pytest.approx(-0.3)
+    assert spread == pytest.approx(np.abs(drawn - middle).mean(), rel=5e-3)
 
 
 def test_auxiliary_outcomes_are_found_by_stay_and_unknown_where_they_have_no_row():

@@ -1,0 +1,121 @@
+"""What was known before each measurement, forecasts of it, and the rivals of a forecast."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from family import asked
+
+import clinicalgru as cg
+from clinicalgru.model import next_values
+from clinicalgru.model.next_values import LastValue, NextTrees, measured
+
+
+@pytest.fixture(scope="module")
+def ward():
+    """Training and test stays of the ward; two results of a variable become known at one step here and there."""
+    stays = cg.select(cg.read_events(cg.simulate(120, seed=5)), cg.Task("next", "", (0.0, 24.0), kind="forecast"))
+    return cg.split_patients(together(stays), [0.6, 0.4], seed=0)
+
+
+def together(stays):
+    """Everything becomes known at even hours, with what else was measured since."""
+    hours = 2 * np.ceil(stays.hours / 2)
+    return replace(stays, hours=hours, delay=(hours - stays.hours).astype(np.float32))
+
+
+def test_the_value_before_is_that_of_an_earlier_step(ward):
+    stays, found = ward[1], measured(ward[1])
+    several = 0
+    for stay in range(0, len(stays), 5):
+        at = slice(*stays.starts[stay : stay + 2])
+        hours, variable, value = stays.hours[at], stays.variable[at], stays.value[at]
+        several += len(hours) - len(set(zip(hours, variable, strict=True)))
+        for place in range(len(hours)):
+            before = value[(variable == variable[place]) & (hours < hours[place])]
+            row = found.iloc[stays.starts[stay] + place]
+            assert row["value"] == value[place]
+            assert row["later"] == (hours[place] > hours[0])
+            assert np.isnan(row["last"]) if not len(before) else row["last"] == before[-1]
+    assert several > 10
+
+
+def test_what_was_expected_of_a_measurement_is_what_was_forecast_at_the_step_before():
+    case = asked("forecast")
+    ahead, found = case.model.predict(case.test), case.model.expected(case.test)
+    steps = ahead.drop_duplicates(["stay", "hours"])[["stay", "hours"]]
+    steps["next"] = steps.groupby("stay")["hours"].shift(-1)
+    ahead = ahead.merge(steps, on=["stay", "hours"])
+    both = found[found["later"]].merge(
+        ahead, left_on=["stay", "hours", "variable"], right_on=["stay", "next", "variable"]
+    )
+    assert len(both) == found["later"].sum()
+    for name in ("median", "low", "high"):
+        np.testing.assert_array_equal(both[f"{name}_x"], both[f"{name}_y"])
+    assert found.loc[~found["later"], ["median", "low", "high"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("kind", ["gru", "last", "trees"])
+def test_nothing_that_came_with_a_measurement_or_after_it_was_known(kind, ward, monkeypatch):
+    monkeypatch.setattr(next_values, "FEWEST", 20)
+    if kind == "gru":
+        case = asked("forecast")
+        model, stays = case.model, case.test[case.test.steps > 6]
+    else:
+        model, stays = (LastValue() if kind == "last" else NextTrees()).fit(ward[0]), ward[1][ward[1].steps > 6]
+    step = np.cumsum(stays.new_step) - 1
+    begins = np.cumsum(stays.steps) - stays.steps
+    late = step >= (begins + 5)[stays.stay_of_fact]
+    others = replace(stays, value=np.where(late, stays.value * 1.3, stays.value).astype(np.float32))
+    known = step <= (begins + 5)[stays.stay_of_fact]
+    columns = ["median"] if kind == "trees" else ["median", "low", "high"]
+    one, other = (model.expected(s)[columns].to_numpy() for s in (stays, others))
+    np.testing.assert_array_equal(one[known], other[known])
+    assert np.nanmax(np.abs(one[~known] - other[~known])) > 0
+
+
+def test_intervals_around_the_last_value_hold_what_they_say_in_the_stays_they_come_from(ward):
+    found = LastValue(coverage=0.8).fit(ward[0]).expected(ward[0]).dropna(subset="last")
+    often = found[found.groupby("variable")["value"].transform("size") > 200]
+    assert ((often["value"] >= often["low"]) & (often["value"] <= often["high"])).mean() >= 0.795
+    assert ((often["value"] > often["low"]) & (often["value"] < often["high"])).mean() <= 0.805  # many changes are alike
+    assert (found["median"] == found["last"]).all()
+
+
+def rates(stays=80, steps=40, seed=0):
+    """A heart rate that falls back to 80 by half at each step, but for some noise."""
+    chance, rows = np.random.default_rng(seed), []
+    for stay in range(stays):
+        value = chance.normal(80, 20)
+        for step in range(steps):
+            rows.append((f"{stay}", float(step), "heart_rate", round(value, 1)))
+            value = 80 + (value - 80) / 2 + chance.normal(0, 10)
+    table = pd.DataFrame(rows, columns=["patient_id", "time", "variable", "value"])
+    return cg.select(cg.read_events(table), cg.Task("next", "", (0.0, 48.0), kind="forecast"))
+
+
+@pytest.mark.parametrize("model", [NextTrees(), cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8)])
+def test_what_falls_back_to_its_mean_is_foreseen_better_than_by_the_last_value(model):
+    """The best there is errs by sqrt(2 / pi) times the noise, some .8 of it."""
+    learn, test = cg.split_patients(rates(), [0.7, 0.3], seed=0)
+    fitted = model.fit(learn, progress=False) if isinstance(model, cg.GRUForecaster) else model.fit(learn)
+    found = cg.evaluate_forecast(fitted.expected(test), resamples=50, smallest=0).set_index("metric")
+    best = np.sqrt(2 / np.pi) * 10
+    assert found.loc["scaled_error", "high"] < 1
+    assert found.loc["mean_absolute_error_heart_rate", "estimate"] < 1.15 * best
+    assert found.loc["mean_absolute_error_heart_rate", "estimate"] > 0.9 * best
+
+
+def test_a_forecaster_starts_from_the_last_value():
+    stays = rates(stays=20)
+    model = cg.GRUForecaster(hidden_size=8, readout_size=16)
+    network = model.fresh_network(stays).eval()
+    change, spread = model.head_.predict(model.head_.mixed(network(network.batch(stays, every_step=True)))).unbind(1)
+    assert change.abs().max() == 0
+    known, scale = measured(stays).dropna(subset="last"), model.head_.scale
+    value, last = (scale(torch.tensor(known[[name]].to_numpy(), dtype=torch.float32)) for name in ("value", "last"))
+    assert spread.mean().item() == pytest.approx((value - last).abs().mean().item(), rel=1e-4)
