@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py mortality --data physionet2012 [--learn a] [--judge b]
     python benchmarks/accuracy.py sepsis --data physionet2019 [--learn-stays 4000] [--networks 5]
+    python benchmarks/accuracy.py forecast --data physionet2012 [--learn a] [--judge b]
 
 mortality  PhysioNet 2012, death in hospital from the first 48 hours: one GRU, an ensemble of five, the hybrid with
            boosted trees and logistic regression, and the rivals alone. What else is recorded of the stays that are
@@ -11,6 +12,8 @@ sepsis     PhysioNet 2019, hospital A, 80 % of the patients against the other 20
            hourly warnings, the threshold best on patients of the 80 % that the model was not trained on: out of fold
            for the ensemble and the hybrid, the one fold left out for one network or one fit of the trees. 8 epochs.
            At the end of a line: what the hybrid gains on it, patients drawn alike for both.
+forecast   PhysioNet 2012, the next value of each measurement of the first 48 hours: one GRU, boosted trees for each
+           variable, and the last value carried forward.
 
 LightGBM and PyPOTS are left out where not installed. Nothing here has been chosen by looking at what is judged.
 """
@@ -30,6 +33,7 @@ from pypots_grud import available, by_grud
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import clinicalgru as cg
+from clinicalgru import by_kind
 from clinicalgru.evaluate.event1 import event1, threshold_for_event1
 from clinicalgru.evaluate.utility import best_threshold, normalised_utility
 from clinicalgru.model.baseline import features
@@ -117,11 +121,20 @@ def _calibrated_alike(ensemble: cg.GRUEnsemble, risk: np.ndarray) -> np.ndarray:
     return risk if ensemble.calibrator_ is None else ensemble.calibrator_.predict(risk)
 
 
-def _set(folder: Path, name: str) -> tuple[cg.Sequences, pd.DataFrame]:
-    """The stays of a set, and what else is recorded of them."""
+def forecast(folder: Path, learn_on: str, judge_on: str) -> None:
+    task = cg.Task("next_values", "", (0.0, 48.0), kind="forecast")
+    learn, judge = (_set(folder, name, task)[0] for name in (learn_on, judge_on))
+    judge = judge.with_variables(learn.variables).with_statics(learn.statics)
+    model, took = _timed(lambda: by_kind.fit(learn, seed=0, progress=False))
+    print(f"one GRU fitted on {len(learn):,} stays in {took:.0f} s", flush=True)
+    print(by_kind.judge_kind(model, judge[judge.counts > 0], learn=learn, seed=0))
+
+
+def _set(folder: Path, name: str, task: cg.Task | None = None) -> tuple[cg.Sequences, pd.DataFrame]:
+    """The stays of a set, and what else is recorded of them; None: asked for deaths in hospital."""
     extract = folder / f"set-{name}.tar.gz"
     events = cg.read_events(extract, source="physionet2012", outcomes=folder / f"Outcomes-{name}.txt")
-    task = cg.Task.load("in_hospital_mortality")
+    task = task or cg.Task.load("in_hospital_mortality")
     return cg.select(events, task), events.further_outcomes(task)
 
 
@@ -209,17 +222,18 @@ def _resampled(alarms: dict[str, np.ndarray], stays: cg.Sequences, *, resamples:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("question", choices=["mortality", "sepsis"])
+    parser.add_argument("question", choices=["mortality", "sepsis", "forecast"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--learn", default="a")
     parser.add_argument("--judge", default="b")
     parser.add_argument("--learn-stays", type=int)
     parser.add_argument("--networks", type=int, default=5)
     arguments = parser.parse_args()
-    if arguments.question == "mortality":
-        mortality(arguments.data, arguments.learn, arguments.judge)
-    else:
+    if arguments.question == "sepsis":
         sepsis(arguments.data, arguments.learn_stays, arguments.networks)
+    else:
+        question = {"mortality": mortality, "forecast": forecast}[arguments.question]
+        question(arguments.data, arguments.learn, arguments.judge)
 
 
 if __name__ == "__main__":

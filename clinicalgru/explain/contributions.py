@@ -114,8 +114,8 @@ def course(model: Explained, stay: Sequences, *, output: Output = None) -> pd.Da
 def provenance(model: Explained) -> dict[str, str]:
     """Where a model comes from, in words for a page."""
     trained = model.trained_on_
-    return {
-        "outcome": " or ".join(model.task_.outcomes),
+    outcomes = " or ".join(model.task_.outcomes)
+    return ({"outcome": outcomes} if outcomes else {}) | {
         "task": model.task_.title or model.task_.name,
         "trained_on": f"{trained['source']}, {said(trained['stays'])} stays, {said(trained['patients'])} patients",
         "simulated": "yes" if trained["simulated"] else "no",

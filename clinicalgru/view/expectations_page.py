@@ -63,8 +63,7 @@ def expectations_page(
         section("Outside of what was expected", *_odd(expectations, top)),
         section("Next", _next(expectations)),
     ]
-    about = {name: said for name, said in expectations.model.items() if said}
-    return write(page(title, lead, *parts, provenance=about, limits=LIMITS), path)
+    return write(page(title, lead, *parts, provenance=expectations.model, limits=LIMITS), path)
 
 
 def plot_expectations(expectations: Expectations, *, variables: Sequence[str] | None = None) -> go.Figure:
@@ -83,7 +82,8 @@ def plot_expectations(expectations: Expectations, *, variables: Sequence[str] | 
         _series(drawn, expectations, variable, row)
     for name, marker in (("as expected", INSIDE), ("outside", OUTSIDE), ("expected next", NEXT)):
         drawn.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, row=1, col=1)
-    styled(drawn, height=inner + 150).update_layout(margin={"t": 84, "b": 60, "l": 76})
+    legend = {"yref": "container", "y": 1, "yanchor": "top"}  # above the name of the first variable
+    styled(drawn, height=inner + 130).update_layout(margin={"t": 64, "b": 60, "l": 76}, legend=legend)
     first = min([0.0, *expectations.measurements["hours"]])
     drawn.update_xaxes(range=[first, _beyond(expectations, 1.05)], showticklabels=False)
     return drawn.update_xaxes(title_text="Hours since the anchor", showticklabels=True, row=rows, col=1)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clinicalgru.evaluate.judgement import Judgement
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-TILES = 4
+TILES: Mapping[str, int] = MappingProxyType({"forecast": 3})  # the others are of single variables; else 4
 FIRST: Mapping[str, str] = MappingProxyType(
     {
         "multiclass": "auroc_mean",
@@ -97,7 +97,7 @@ def _short(judgement: Judgement) -> Html:
     own = judgement.metrics.query("model == @judgement.name")
     first = [FIRST[judgement.kind], *own["metric"]]
     order = [metric for place, metric in enumerate(first) if metric not in first[:place]]
-    rows = own.set_index("metric").loc[order[:TILES]].reset_index()
+    rows = own.set_index("metric").loc[order[: TILES.get(judgement.kind, 4)]].reset_index()
     shown = [
         (named(row.metric, best=False), fixed(row.estimate), f"95 %: {interval(row.low, row.high)}")
         for row in records(rows)

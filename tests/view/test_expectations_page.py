@@ -1,0 +1,92 @@
+"""What was expected of one stay: the result, the page, and what both keep to themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from family import asked
+
+import clinicalgru as cg
+from clinicalgru.view.expectations_page import oddest_first
+
+
+@pytest.fixture(scope="module")
+def found():
+    case = asked("forecast")
+    return cg.expectations(case.model, case.test[[int(np.argmax(case.test.counts))]])
+
+
+def test_what_came_outside_is_counted_and_listed_oddest_first(found):
+    rows, judged = found.outside, found.judged
+    inside = (judged["value"] >= judged["low"]) & (judged["value"] <= judged["high"])
+    assert 0 < len(rows) == (~inside).sum() < len(judged)
+    assert rows["anomaly"].is_monotonic_decreasing
+    assert (
+        str(found).splitlines()[0] == f"stay: {len(rows)} of {len(judged)} measurements outside of their 90 % interval"
+    )
+    assert str(rows["variable"][0]) in str(found).splitlines()[1]
+    assert f"{len(rows):,} of {len(judged):,}" in found._repr_html_()
+
+
+def test_a_wider_interval_leaves_fewer_outside():
+    case = asked("forecast")
+    stay = case.test[[int(np.argmax(case.test.counts))]]
+    counts = [len(cg.expectations(case.model, stay, coverage=part).outside) for part in (0.5, 0.9, 0.99)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[2]
+
+
+def test_what_is_expected_next_is_the_forecast_after_the_last_step(found):
+    case = asked("forecast")
+    stay = case.test[[int(np.argmax(case.test.counts))]]
+    last = case.model.predict(stay).groupby("variable").last()
+    ahead = found.ahead.set_index("variable")
+    for name in ("median", "low", "high"):
+        assert ahead[name].to_dict() == last[name].to_dict()
+    seen = found.measurements.groupby("variable")["value"].last()
+    assert ahead["last"].dropna().to_dict() == seen.to_dict()
+
+
+def test_the_figure_has_a_cross_for_each_that_came_outside(found):
+    drawn = cg.plot_expectations(found, variables=oddest_first(found))
+    symbols = [
+        one for trace in drawn.data for one in (trace.marker.symbol if isinstance(trace.marker.symbol, tuple) else [])
+    ]
+    assert symbols.count("x") == len(found.outside)
+    assert len(symbols) == len(found.measurements)
+
+
+def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter(found, tmp_path):
+    case = asked("forecast")
+    stay = case.test[[int(np.argmax(case.test.counts))]]
+    hostile = "<script>alert(1)</script>"
+    odd = oddest_first(found)[0]
+    variables = tuple(replace(one, label=hostile) if one.name == odd else one for one in found.variables)
+    text = cg.expectations_page(replace(found, variables=variables), tmp_path / "page.html").read_text()
+    assert hostile not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert str(stay.stay[0]) not in text.partition("<script>")[0]
+    assert str(stay.patient[0]) not in text.partition("<script>")[0]
+    assert "Outside of what was expected" in text
+    assert str(stay.stay[0]) in cg.expectations(case.model, stay, identify=True).stay_label
+
+
+def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
+    calm = found.measurements.assign(low=-1e9, high=1e9)
+    text = cg.expectations_page(replace(found, measurements=calm), tmp_path / "page.html").read_text()
+    assert "Every measurement came as it was expected." in text
+
+
+@pytest.mark.parametrize("which", [[0, 1], []])
+def test_other_than_one_stay_is_refused(which):
+    case = asked("forecast")
+    with pytest.raises(cg.ClinicalGRUError, match="one stay with a measurement"):
+        cg.expectations(case.model, case.test[which])
+
+
+def test_a_model_of_a_risk_is_refused():
+    case = asked("regression")
+    with pytest.raises(cg.ClinicalGRUError, match="a fitted GRUForecaster; got GRURegressor"):
+        cg.expectations(case.model, case.test[[0]])
