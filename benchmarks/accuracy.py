@@ -122,7 +122,7 @@ def _calibrated_alike(ensemble: cg.GRUEnsemble, risk: np.ndarray) -> np.ndarray:
 
 
 def forecast(folder: Path, learn_on: str, judge_on: str) -> None:
-    task = cg.Task("next_values", "", (0.0, 48.0), kind="forecast")
+    task = cg.Task.load("next_measurements")
     learn, judge = (_set(folder, name, task)[0] for name in (learn_on, judge_on))
     judge = judge.with_variables(learn.variables).with_statics(learn.statics)
     model, took = _timed(lambda: by_kind.fit(learn, seed=0, progress=False))
