@@ -46,6 +46,7 @@ def parts_of(counts):
     return tuple(-1 if pd.isna(n) else int(n) for n in suppress(pd.Series(counts), smallest=SMALL))
 
 
+@pytest.mark.slow
 def test_nobody_can_tell_a_small_part_of_a_whole_even_knowing_the_program():
     most, tried = 8, 0
     for counts in worlds(parts_of, itertools.product(range(most), repeat=3)).values():
@@ -56,6 +57,7 @@ def test_nobody_can_tell_a_small_part_of_a_whole_even_knowing_the_program():
     assert tried > 100
 
 
+@pytest.mark.slow
 def test_no_sum_or_difference_of_a_table_gives_a_small_cell_away():
     rng = np.random.default_rng(4)
     hidden = 0

@@ -24,6 +24,7 @@ class Forecast:
     measured; members as a mixture.
 
     scale  of the network: from values to normal scores
+    few    positions of variables that teach nothing, being measured again too rarely: their forecast stays at its start
 
     The network says how far the median of the next score lies from the one last seen (0, the training median, where
     none was), and the logarithm of the spread, the mean distance from that median. Source: masked likelihood of next
@@ -32,6 +33,7 @@ class Forecast:
     """
 
     scale: QuantileScale
+    few: tuple[int, ...] = ()
     every_step: ClassVar[bool] = True
 
     @property
@@ -58,7 +60,9 @@ class Forecast:
 
     def target(self, stays: Sequences, batch: Batch) -> Tensor:
         """(point, 2, variable) as of `by_row`, at the points."""
-        return self.by_row(batch)[batch.point_row]
+        target = self.by_row(batch)[batch.point_row]
+        target[:, 0, list(self.few)] = torch.nan
+        return target
 
     def by_row(self, batch: Batch) -> Tensor:
         """(row, 2, variable) score measured at the next step of the stay, NaN where none was; and the last seen."""

@@ -16,8 +16,9 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.model.beside import Auxiliary
 from clinicalgru.model.estimator import GRUEstimator
 from clinicalgru.model.forecast import NARROWEST, Forecast, last_scores
+from clinicalgru.model.layers import QuantileScale
 from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.next_values import measured
+from clinicalgru.model.next_values import FEWEST, measured
 from clinicalgru.model.predicting import in_batches
 from clinicalgru.model.shape import Shape
 from clinicalgru.model.torch_settings import threads
@@ -108,22 +109,19 @@ class GRUForecaster(GRUEstimator):
         return middle[before, stays.variable] * known, spread[before, stays.variable] * known
 
     def _network(self, stays: Sequences, auxiliary: Auxiliary | None) -> ClinicalGRU:
-        """A network that says: what was last measured, and as far around it as values change in these stays."""
+        """A network that says: what was last measured, and as far around it as values change in these stays.
+
+        It goes on to say so of variables that these stays measured again fewer than FEWEST times.
+        """
         network = super()._network(stays, auxiliary)
-        self.head_ = Forecast(network.scales.value)
-        count = self.head_.outputs
+        change, count = _changes(stays, network.scales.value), 2 * len(stays.variables)
+        few = np.flatnonzero((change["count"] < FEWEST).to_numpy())
+        self.head_ = Forecast(network.scales.value, tuple(few.tolist()))
+        spread = torch.tensor(change["mean"].fillna(1.0).to_numpy()).clamp_min(math.exp(NARROWEST))
         with torch.no_grad():
             network.readout.last[..., :count] = 0
-            network.readout.bias[..., :count] = torch.cat([torch.zeros(count // 2), self._changes(stays).log()])
+            network.readout.bias[..., :count] = torch.cat([torch.zeros(count // 2), spread.log()])
         return network
-
-    def _changes(self, stays: Sequences) -> torch.Tensor:
-        """(variable,) mean distance between scores of one measurement and the next; 1 where there are none."""
-        known, number = measured(stays), torch.from_numpy(stays.variable.astype(np.int64))
-        last, value = (torch.from_numpy(known[name].to_numpy(dtype=np.float32)) for name in ("last", "value"))
-        change = (self.head_.scale.at(value, number) - self.head_.scale.at(last, number)).abs()
-        mean = pd.Series(change.numpy()).groupby(stays.variable).mean().reindex(range(len(stays.variables)))
-        return torch.tensor(mean.fillna(1.0).to_numpy(), dtype=torch.float32).clamp_min(math.exp(NARROWEST))
 
     def _shape(self, stays: Sequences, *, outputs: int) -> Shape:
         return replace(super()._shape(stays, outputs=outputs), by_variable=True)
@@ -158,6 +156,14 @@ class GRUForecaster(GRUEstimator):
         """(stay, 1) what `score` writes of each stay: how odd the oddest of its measurements is, in spreads."""
         odd = pd.Series(self.anomaly_scores(stays)).groupby(stays.stay_of_fact).max()
         return odd.reindex(range(len(stays))).to_numpy()[:, None]
+
+
+def _changes(stays: Sequences, scale: QuantileScale) -> pd.DataFrame:
+    """By position of the variable: mean distance between scores of one measurement and the next, and count of them."""
+    known, number = measured(stays), torch.from_numpy(stays.variable.astype(np.int64))
+    last, value = (scale.at(torch.tensor(known[name].to_numpy()), number).numpy() for name in ("last", "value"))
+    change = pd.Series(np.abs(value - last)).groupby(stays.variable).agg(["mean", "count"])
+    return change.reindex(range(len(stays.variables))).fillna({"count": 0})
 
 
 def _reach(coverage: float) -> float:

@@ -13,7 +13,9 @@ from clinicalgru.model.summaries import cell_facts
 
 STEPS = 100_000  # that trees learn from, at most: those of as many stays as have so many
 MEASUREMENTS = 10_000  # of a variable, likewise
-FEWEST = 100  # measurements of a variable that trees are grown from; of one with fewer, the last value is expected
+FEWEST = (
+    100  # measurements of a variable that a forecast is learned from; of one with fewer, the last value is expected
+)
 
 
 def measured(stays: Sequences) -> pd.DataFrame:
@@ -60,7 +62,7 @@ class LastValue:
     def expected(self, stays: Sequences) -> pd.DataFrame:
         """`measured`, with median, low and high of what was expected of each; NaN at the first step of a stay."""
         known = measured(stays)
-        middle = known["last"].fillna(known["variable"].map(self.median_)).where(known["later"])
+        middle = _start(known, self.median_).where(known["later"])
         low, high = (middle + known["variable"].map(end) for end in (self.low_, self.high_))
         return known.assign(median=middle, low=low, high=high)
 
@@ -85,7 +87,7 @@ class NextTrees:
         table = np.concatenate(list(tables_by_step(stays)))
         known, before = measured(stays), _step_before(stays)
         self.median_ = known.groupby("variable")["value"].median()
-        target = known["value"] - self._start(known)
+        target = known["value"] - _start(known, self.median_)
         self.trees_: dict[str, tuple[np.ndarray, Any]] = {}
         places = np.flatnonzero(known["later"])
         for name, its in known[known["later"]].groupby("variable").indices.items():
@@ -99,7 +101,7 @@ class NextTrees:
     def expected(self, stays: Sequences) -> pd.DataFrame:
         """`measured`, with the median of what was expected of each; NaN at the first step of a stay."""
         known, before = measured(stays), _step_before(stays)
-        middle = self._start(known).where(known["later"]).to_numpy(copy=True)
+        middle = _start(known, self.median_).where(known["later"]).to_numpy(copy=True)
         places, of_variable, done = np.flatnonzero(known["later"]), known[known["later"]].groupby("variable").indices, 0
         for table in tables_by_step(stays):
             for name, (columns, trees) in self.trees_.items():
@@ -109,9 +111,6 @@ class NextTrees:
                     middle[rows] += trees.predict(table[before[rows] - done][:, columns])
             done += len(table)
         return known.assign(median=middle)
-
-    def _start(self, known: pd.DataFrame) -> pd.Series:
-        return known["last"].fillna(known["variable"].map(self.median_))
 
     def _trees(self) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
@@ -126,6 +125,11 @@ class NextTrees:
             early_stopping=False,
             random_state=self.seed,
         )
+
+
+def _start(known: pd.DataFrame, median: pd.Series) -> pd.Series:
+    """The last value, or where nothing was measured the median."""
+    return known["last"].fillna(known["variable"].map(median).astype(float))
 
 
 def _step_before(stays: Sequences) -> np.ndarray:

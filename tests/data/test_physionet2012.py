@@ -39,6 +39,7 @@ def published(request, real_data):
     return name, events
 
 
+@pytest.mark.slow
 def test_the_published_figures_follow_from_the_ledger(published):
     name, events = published
     rows, measurements, without_series, deaths = PUBLISHED[name]
@@ -58,6 +59,7 @@ def test_the_published_figures_follow_from_the_ledger(published):
     )
 
 
+@pytest.mark.slow
 def test_each_measurement_is_the_one_of_the_file(published, real_data):
     """Against pandas, file by file, for some stays."""
     name, events = published

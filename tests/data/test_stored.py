@@ -51,6 +51,7 @@ def test_what_was_saved_is_opened_to_the_bit_and_stays_on_disk(parts, on_disk):
         assert not theirs.value.flags.writeable
 
 
+@pytest.mark.slow
 def test_sequences_on_disk_give_the_same_risks_and_train_to_the_same_bits(parts, on_disk):
     ours, theirs = (small().fit(p[0], p[1], progress=False) for p in (parts, on_disk))
     for (name, left), right in zip(weights(ours).items(), weights(theirs).values(), strict=True):
@@ -58,6 +59,7 @@ def test_sequences_on_disk_give_the_same_risks_and_train_to_the_same_bits(parts,
     np.testing.assert_array_equal(ours.predict_proba(parts[3]), theirs.predict_proba(on_disk[3]))
 
 
+@pytest.mark.slow
 def test_without_tune_stays_a_cohort_on_disk_trains_to_the_same_bits(parts, on_disk):
     ours, theirs = (small().fit(p[0], progress=False) for p in (parts, on_disk))
     for left, right in zip(weights(ours).values(), weights(theirs).values(), strict=True):

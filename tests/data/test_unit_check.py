@@ -39,6 +39,7 @@ def test_usual_values_agree_with_the_dictionary():
             assert density.sum() * 0.01 == pytest.approx(1), name
 
 
+@pytest.mark.slow
 def test_swaps_of_one_row_in_twenty_are_found_and_clean_columns_are_not_flagged(units):
     events = cg.read_events(cg.simulate(500, seed=11))
     for name in sorted(set(units.SWAPS) - {*NEAR, "weight"}):

@@ -45,6 +45,7 @@ def test_blocks_stay_small_however_many_stays_there_are(monkeypatch):
     assert len(next(patient_resamples(np.arange(1000), resamples=2, seed=0))) == 1
 
 
+@pytest.mark.slow
 def test_the_interval_agrees_with_a_plain_loop_over_drawn_patients():
     random = np.random.default_rng(0)
     outcome, risk = two_normals(random, stays=300)

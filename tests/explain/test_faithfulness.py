@@ -34,6 +34,7 @@ def measured(fitted, stays):
     return cg.faithfulness(fitted, stays, orders={"the other way round": -ours}, randoms=3)
 
 
+@pytest.mark.slow
 def test_deleting_what_raised_the_risk_lowers_it_more_than_attention_random_and_the_reverse(measured):
     by = measured.table.set_index("method")
     for name in ("deletion", "insertion", "comprehensiveness"):

@@ -79,6 +79,7 @@ def run_exports(variants: list[pieces.Variant], folder: Path) -> Counter:
     return became
 
 
+@pytest.mark.slow
 def test_no_kind_of_broken_table_is_read_wrongly(clean, tmp_path):
     became = run_tables(list(mutator.variants(60, seed=1)), tmp_path, clean)
     assert became["refused"] >= 20
@@ -86,6 +87,7 @@ def test_no_kind_of_broken_table_is_read_wrongly(clean, tmp_path):
     assert became["counted"] >= 5
 
 
+@pytest.mark.slow
 def test_no_kind_of_broken_export_is_read_wrongly(tmp_path):
     became = run_exports(list(resources.export_variants(len(resources.KINDS), seed=1)), tmp_path)
     assert became["refused"] >= 5
@@ -186,6 +188,7 @@ def test_no_archive_writes_to_disk_follows_a_link_or_counts_a_stay_twice(tmp_pat
         assert error.fix
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_a_set_is_refused_as_its_checksum_says(tmp_path):
     members = [(f"13{i:04d}.txt", STAY.replace(b"132539", b"13%04d" % i), "file") for i in range(40)]
     path = archive(tmp_path / "set.tar.gz", members)

@@ -100,6 +100,7 @@ def right_row_of_a_broken_file(seed: int, folder: Path) -> int:
     return 1
 
 
+@pytest.mark.slow
 def test_planted_errors_are_named_at_their_row_and_column(tmp_path):
     assert sum(right_places(seed, tmp_path) for seed in range(8)) == 64
     assert sum(right_row_of_a_broken_file(seed, tmp_path) for seed in range(12)) == 12

@@ -129,6 +129,7 @@ def test_codes_alone_find_the_planted_code():
     assert found > 0.95 * roc_auc_score(test.outcome, planted) > 0.7
 
 
+@pytest.mark.slow
 def test_codes_of_the_mimic_demo_enter_through_meds(real_data):
     events = cg.read_events(real_data / "mimic-iv-demo-meds", source="meds", anchor="hospital")
     stays = cg.select(events, cg.Task.load("in_hospital_mortality"), codes=True)

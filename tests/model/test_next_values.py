@@ -66,7 +66,8 @@ def test_nothing_that_came_with_a_measurement_or_after_it_was_known(kind, ward, 
         case = asked("forecast")
         model, stays = case.model, case.test[case.test.steps > 6]
     else:
-        model, stays = (LastValue() if kind == "last" else NextTrees()).fit(ward[0]), ward[1][ward[1].steps > 6]
+        learn, stays = (part.with_variables(part.variables[-4:]) for part in ward)
+        model, stays = (LastValue() if kind == "last" else NextTrees()).fit(learn), stays[stays.steps > 6]
     step = np.cumsum(stays.new_step) - 1
     begins = np.cumsum(stays.steps) - stays.steps
     late = step >= (begins + 5)[stays.stay_of_fact]
@@ -119,3 +120,23 @@ def test_a_forecaster_starts_from_the_last_value():
     known, scale = measured(stays).dropna(subset="last"), model.head_.scale
     value, last = (scale(torch.tensor(known[[name]].to_numpy(), dtype=torch.float32)) for name in ("value", "last"))
     assert spread.mean().item() == pytest.approx((value - last).abs().mean().item(), rel=1e-4)
+
+
+def test_of_what_is_hardly_measured_again_the_last_value_is_expected():
+    """A second variable, measured in each stay at the start and once more: not enough to learn from."""
+    stays = rates(stays=60)
+    ph = cg.Dictionary.load()["ph"]
+    begins, extra = stays.starts[:-1], len(stays)
+    two = replace(stays, variables=(*stays.variables, ph))
+    at = np.sort(np.concatenate([begins, begins + 9]))
+    value = np.where(np.arange(2 * extra) % 2, 7.2, 7.4).astype(np.float32)
+    facts = {"hours": stays.hours[at], "delay": stays.delay[at], "variable": np.ones(2 * extra), "value": value}
+    together = {name: np.insert(getattr(two, name), at + 1, given) for name, given in facts.items()}
+    two = replace(two, starts=stays.starts + 2 * np.arange(extra + 1), **together)
+    model = cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8).fit(two, progress=False)
+    found = model.expected(two).dropna(subset="last")
+    rare = found[found["variable"] == "ph"]
+    assert len(rare) == extra
+    np.testing.assert_allclose(rare["median"], rare["last"], atol=1e-3)
+    often = found[found["variable"] == "heart_rate"]
+    assert (often["median"] - often["last"]).abs().mean() > 1
