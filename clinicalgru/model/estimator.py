@@ -277,7 +277,7 @@ class GRUEstimator(BaseEstimator):
 
     def numbers(self) -> dict[str, float]:
         """Those of NUMBERS that were learned."""
-        return {name: float(getattr(self, name)) for name in self.NUMBERS if hasattr(self, name)}
+        return {name: float(getattr(self, name)) for name in self.NUMBERS if name in vars(self)}
 
     def _check_arguments(self) -> None:
         counts = ("epochs", "patience", "batch_size", "code_stays", "threads")

@@ -24,6 +24,11 @@ def estimator_html(name: str, arguments: Mapping[str, Any], learned: Mapping[str
     return brief(name, facts, table("Arguments", ("Argument", "Value"), rows))
 
 
+def calibrated(learned: Mapping[str, Any]) -> bool:
+    """Whether probabilities were corrected, or intervals widened, on stays that training did not see."""
+    return any(learned.get(name) is not None for name in ("calibrator_", "reach_", "widening_"))
+
+
 def _learned(learned: Mapping[str, Any]) -> dict[str, str]:
     trained, task = learned["trained_on_"], learned["task_"]
     history = learned.get("history_") or []
@@ -33,7 +38,7 @@ def _learned(learned: Mapping[str, Any]) -> dict[str, str]:
         "source": str(trained["source"]) + (" (simulated)" if trained["simulated"] else ""),
         "trained on": f"{said(trained['stays'])} stays of {said(trained['patients'])} patients",
         "variables": f"{len(learned['variables_'])}, and {len(learned['statics_'])} descriptors",
-        "calibrated": "yes" if learned.get("calibrator_") is not None else "no",
+        "calibrated": "yes" if calibrated(learned) else "no",
     }
     if best is not None:
         facts["best epoch"] = f"{best['epoch']:.0f} of {len(history)}, loss on the tune stays {best['tune_loss']:.4f}"

@@ -8,6 +8,7 @@ from typing import Any
 from clinicalgru.disclosure import said
 from clinicalgru.model.ensemble import GRUEnsemble
 from clinicalgru.model.family import Model
+from clinicalgru.model.shown import calibrated
 
 YES_OR_NO = ("binary", "early_warning", "survival")
 ESTIMATES = {
@@ -41,7 +42,7 @@ between hour {low:g} and hour {high:g} after the {task.anchor_words}.
 | stays, patients | {said(trained["stays"])}, {said(trained["patients"])} |
 {_outcomes(trained) if task.kind in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
 | best epoch | {best["epoch"]:.0f} (loss on the tune stays {best["tune_loss"]:.4f}) |
-| calibrated | {"yes, on stays that training did not see" if model.calibrator_ or model.numbers() else "no"} |
+| calibrated | {"yes, on stays that training did not see" if calibrated(vars(model)) else "no"} |
 
 ## Limits
 Not a medical device. Not validated outside of its source: judge it on your own patients before any use, and again over

@@ -98,3 +98,19 @@ def test_an_ensemble_of_several_classes_is_calibrated_out_of_fold(tmp_path):
     loaded = cg.load(cg.save(model, tmp_path / "bundle"))
     np.testing.assert_array_equal(loaded.predict_proba(case.test), model.predict_proba(case.test))
     np.testing.assert_allclose(model.out_of_fold_.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("kind", ["forecast", "regression", "multiclass"])
+def test_a_notebook_a_card_and_a_bundle_say_whether_it_was_done(kind, tmp_path):
+    from clinicalgru.serve.card import card
+
+    case, yes, no = case_of(kind), "<td>yes</td>", "| calibrated | no |"
+    model = copy.deepcopy(case.model)
+    assert yes not in model._repr_html_()
+    assert no in card(model)
+    model.calibrate(case.train)
+    loaded = cg.load(cg.save(model, tmp_path / "bundle"))
+    for one in (model, loaded):
+        assert yes in one._repr_html_()
+        assert no not in card(one)
+    assert no in card(cg.load(cg.save(case.model, tmp_path / "before")))
