@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 from clinicalgru.markup import Html, table, tag
 from clinicalgru.view.report import figure, page, section, tiles, write
 from clinicalgru.view.theme import BLUE, INK, QUIET, VERMILLION, styled
+from clinicalgru.view.thin import thinned
 from clinicalgru.view.timeline import GAP, ROW_HEIGHT
 from clinicalgru.view.words import hours, labelled, number, plain, records, sentence, value
 
@@ -71,7 +72,8 @@ def plot_expectations(expectations: Expectations, *, variables: Sequence[str] | 
 
     expectations  an `Expectations`
     variables     names of the variables to show, in order; None: the eight with the oddest measurement
-    returns       a figure; circles came within what was expected, crosses outside of it
+    returns       a figure; circles came within what was expected, crosses outside of it. Of more than 1,000 points of a
+                  variable, the lowest and highest of each stretch are drawn
     """
     named = {variable.name: variable for variable in expectations.variables}
     shown = [named[name] for name in (oddest_first(expectations)[:FIRST] if variables is None else variables)]
@@ -102,7 +104,8 @@ def _beyond(expectations: Expectations, times: float) -> float:
 
 
 def _series(drawn: go.Figure, expectations: Expectations, variable: Variable, row: int) -> None:
-    rows = expectations.measurements.query("variable == @variable.name").sort_values("hours")
+    every = expectations.measurements.query("variable == @variable.name").sort_values("hours")
+    rows = thinned(every, "value")
     ahead = expectations.ahead.query("variable == @variable.name")
     place = {"row": row, "col": 1, "showlegend": False, "mode": "markers"}
     known = rows[rows["median"].notna()]
@@ -125,6 +128,9 @@ def _series(drawn: go.Figure, expectations: Expectations, variable: Variable, ro
     top = drawn.layout["yaxis" if row == 1 else f"yaxis{row}"].domain[1]
     words = f"<b>{plain(labelled(variable))}</b>"
     drawn.add_annotation(text=words, x=0, xanchor="left", y=top, font={"size": 14}, **at)
+    if len(rows) < len(every):
+        some = f"{len(rows):,} of {len(every):,} drawn"
+        drawn.add_annotation(text=some, x=1, xanchor="right", y=top, font={"size": 13, "color": QUIET}, **at)
     drawn.update_yaxes(nticks=5, tickfont={"size": 12}, row=row, col=1)
 
 

@@ -58,6 +58,15 @@ def test_the_figure_has_a_cross_for_each_that_came_outside(found):
     assert len(symbols) == len(found.measurements)
 
 
+def test_of_a_very_long_stay_some_points_are_drawn_and_that_is_said(found):
+    name = oddest_first(found)[0]
+    one = found.measurements[found.measurements["variable"] == name]
+    many = one.iloc[np.arange(5000) % len(one)].assign(hours=np.arange(5000.0))
+    drawn = cg.plot_expectations(replace(found, measurements=many, hours=4999.0), variables=[name])
+    assert max(len(trace.x) for trace in drawn.data) < 1100
+    assert any("of 5,000 drawn" in note.text for note in drawn.layout.annotations)
+
+
 def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter(found, tmp_path):
     case = asked("forecast")
     stay = case.test[[int(np.argmax(case.test.counts))]]
