@@ -56,6 +56,8 @@ def forecast_figures(
 ) -> Figures:
     """The metrics of `evaluate_forecast` by name, computed together."""
     _check(expected)
+    if not 0 < coverage < 1:
+        raise ArgumentError("a coverage between 0 and 1", f"{coverage}", "Write coverage=0.9.")
     judged = expected[expected["last"].notna() & expected["median"].notna()]
     enough = judged.groupby("variable")["stay"].nunique() >= max(smallest, 1)
     judged = judged[judged["variable"].map(enough).astype(bool)]

@@ -48,13 +48,15 @@ class GRUForecaster(GRUEstimator):
 
         Source: split conformal prediction, Vovk et al. 2005. DIFF: measurements of one stay are taken as exchangeable.
         """
-        self.widening_ = 1.0
-        odd = self.anomaly_scores(stays)
+        reach, odd = (
+            _reach(coverage),
+            self.anomaly_scores(stays) * self.widening_,
+        )
         known = odd[~np.isnan(odd)]
-        if not len(known) or not 0 < coverage < 1:
-            raise ArgumentError("a coverage between 0 and 1, and stays of two steps", f"{coverage}", "Correct it.")
+        if not len(known):
+            raise ArgumentError("stays of two steps or more to calibrate with", "none", "Take a longer window.")
         rank = min(1.0, np.ceil((len(known) + 1) * coverage) / len(known))
-        self.widening_ = float(np.quantile(known, rank) / _reach(coverage))
+        self.widening_ = float(np.quantile(known, rank) / reach)
         return self
 
     def predict(self, stays: Sequences, *, coverage: float = 0.9) -> pd.DataFrame:
@@ -168,6 +170,8 @@ def _changes(stays: Sequences, scale: QuantileScale) -> pd.DataFrame:
 
 def _reach(coverage: float) -> float:
     """Spreads to each side of the middle that hold this part of a Laplace distribution."""
+    if not 0 < coverage < 1:
+        raise ArgumentError("a coverage between 0 and 1", f"{coverage}", "Write coverage=0.9.")
     return -math.log1p(-coverage)
 
 

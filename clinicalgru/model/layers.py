@@ -131,8 +131,9 @@ class NumberEmbedding(nn.Module):
 class OwnSummaries(nn.Module):
     """Two numbers of each variable, straight from the embedded summaries of that variable alone; 0 at the start.
 
-    A readout that mixes all variables needs long to find out which numbers are whose. In forecasts of 1,200 other stays
-    of PhysioNet 2012 set a, after 20 epochs, errors were .93 of those of the last value, without this layer 1.0.
+    A readout that mixes all variables needs long to find out which numbers are whose: in forecasts of 1,200 other stays
+    of PhysioNet 2012 set a, after 10 epochs, errors were 1.01 of those of the last value; starting from that, and with
+    this layer, .95.
 
     >>> OwnSummaries(3, size=4)(torch.zeros(5, 3 * 10 * 4)).shape
     torch.Size([5, 6])

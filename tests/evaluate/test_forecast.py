@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from family import asked
 
 import clinicalgru as cg
 from clinicalgru.evaluate.forecast import forecast_figures
@@ -89,3 +90,14 @@ def test_a_variable_of_few_stays_is_not_told():
 def test_what_cannot_be_judged_is_refused(table, message):
     with pytest.raises(cg.ClinicalGRUError, match=message):
         cg.evaluate_forecast(table, resamples=5)
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1.0, 90])
+def test_a_coverage_that_is_none_is_refused_by_all(coverage):
+    case = asked("forecast")
+    calls = (case.model.expected, case.model.predict, case.model.calibrate)
+    for call in (*calls, lambda stays, coverage: cg.expectations(case.model, stays[[0]], coverage=coverage)):
+        with pytest.raises(cg.ClinicalGRUError, match="a coverage between 0 and 1"):
+            call(case.test, coverage=coverage)
+    with pytest.raises(cg.ClinicalGRUError, match="a coverage between 0 and 1"):
+        cg.evaluate_forecast(drawn(), coverage=coverage)
