@@ -114,3 +114,17 @@ def test_a_notebook_a_card_and_a_bundle_say_whether_it_was_done(kind, tmp_path):
         assert yes in one._repr_html_()
         assert no not in card(one)
     assert no in card(cg.load(cg.save(case.model, tmp_path / "before")))
+
+
+@pytest.mark.parametrize("kind", ["forecast", "regression", "early_warning"])
+def test_what_is_fitted_again_is_calibrated_no_more(kind):
+    case = case_of(kind)
+    model = copy.deepcopy(case.model).calibrate(case.train)
+    if kind == "early_warning":
+        model.choose_threshold(case.train)
+    assert model.numbers()
+    again = model.set_params(epochs=1).fit(case.train, progress=False)
+    fresh = type(model)(**again.get_params()).fit(case.train, progress=False)
+    assert again.numbers() == fresh.numbers() == {}
+    assert again.calibrator_ is None
+    np.testing.assert_array_equal(predicted(again, case.test), predicted(fresh, case.test))
