@@ -175,8 +175,8 @@ class GRUEstimator(BaseEstimator):
         self.variables_, self.statics_, self.task_ = stays.variables, stays.statics, stays.task
         self.head_ = head
         self.calibrator_: Calibrator | None = None
-        for name in self.NUMBERS:  # they were those of other risks
-            vars(self).pop(name, None)
+        for name in self.numbers():  # they were those of other risks
+            delattr(self, name)
         self.trained_on_ = fingerprint(stays)
         with threads(self.threads), seeded([self.seed]):
             further = None if auxiliary is None or auxiliary.columns.empty else Auxiliary.learn(auxiliary, stays)
