@@ -40,7 +40,8 @@ def measured(stays: Sequences) -> pd.DataFrame:
 
 
 class LastValue:
-    """What was last measured, is measured again; where nothing was, the median. Intervals: changes of training stays.
+    """What was last measured, is measured again; where nothing was, the median. Intervals: changes of training stays;
+    none where they show no change.
 
     coverage  of the intervals
 
@@ -63,7 +64,7 @@ class LastValue:
         """`measured`, with median, low and high of what was expected of each; NaN at the first step of a stay."""
         known = measured(stays)
         middle = _start(known, self.median_).where(known["later"])
-        low, high = (middle + known["variable"].map(end) for end in (self.low_, self.high_))
+        low, high = (middle + known["variable"].map(end).fillna(0.0) for end in (self.low_, self.high_))
         return known.assign(median=middle, low=low, high=high)
 
 

@@ -172,7 +172,8 @@ def _course(expectations: Expectations) -> list[Html]:
 def _odd(expectations: Expectations, top: int) -> list[Html]:
     rows = expectations.outside.head(top)
     if rows.empty:
-        return [tag("p", "Every measurement came as it was expected.")]
+        came = "Every measurement came as it was expected." if len(expectations.judged) else "Nothing was expected yet."
+        return [tag("p", came)]
     named = {variable.name: variable for variable in expectations.variables}
     cells = [
         [named[row.variable].label, hours(row.hours), value(named[row.variable], row.value),

@@ -87,6 +87,13 @@ def test_intervals_around_the_last_value_hold_what_they_say_in_the_stays_they_co
     assert (found["median"] == found["last"]).all()
 
 
+def test_a_variable_that_never_came_twice_has_a_last_value_all_the_same(ward):
+    """Trained where each variable was measured once, judged on whole stays: no figure is unknown."""
+    once = ward[0].without_facts(~measured(ward[0])[["stay", "variable"]].duplicated().to_numpy())
+    found = LastValue().fit(once).expected(ward[1])
+    assert cg.evaluate_forecast(found, smallest=0, resamples=5).set_index("metric")["estimate"]["interval_score"] > 0
+
+
 def rates(stays=80, steps=40, seed=0):
     """A heart rate that falls back to 80 by half at each step, but for some noise."""
     chance, rows = np.random.default_rng(seed), []

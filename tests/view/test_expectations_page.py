@@ -88,6 +88,17 @@ def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
     assert "Every measurement came as it was expected." in text
 
 
+def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_path):
+    case = asked("forecast")
+    stay = case.test[[int(np.argmax(case.test.counts))]]
+    first = cg.expectations(case.model, stay.until(stay.hours[:1]))
+    assert len(first.judged) == 0 < len(first.measurements)
+    assert first.ahead["last"].notna().any()
+    text = cg.expectations_page(first, tmp_path / "page.html").read_text()
+    assert "Nothing was expected yet." in text
+    assert "0 of 0" in str(first)
+
+
 @pytest.mark.parametrize("which", [[0, 1], []])
 def test_other_than_one_stay_is_refused(which):
     case = asked("forecast")
