@@ -195,11 +195,11 @@ class GRUEstimator(BaseEstimator):
                 checkpoint=Path(checkpoint) if checkpoint is not None else None,
                 resume=Path(resume) if resume is not None else None,
             )
-            self.network_ = self._trained(self.network_)
+            self.network_ = self._trained(self.network_, tune)
         return self
 
-    def _trained(self, network: ClinicalGRU) -> ClinicalGRU:
-        """The network as it predicts, once it was trained."""
+    def _trained(self, network: ClinicalGRU, tune: Sequences) -> ClinicalGRU:
+        """The network as it predicts, once it was trained and stopped by the tune stays."""
         return network.alone(self.head_.outputs)
 
     def _teacher(self, stays: Sequences, progress: bool | Watcher) -> Teacher | None:

@@ -26,13 +26,17 @@ from clinicalgru.model.torch_settings import threads
 KINDS = ("forecast", "binary", "multiclass", "multilabel", "regression", "survival", "early_warning")
 
 
+PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the way from the last value to what the network says; tried on the tune stays
+
+
 class GRUForecaster(GRUEstimator):
     """After each step of a stay: what each variable will show when it is next measured, and how odd a value is.
 
     For tasks of any kind: the measurements are the outcome, that of the task is not looked at. Forecasts are Laplace
-    distributions in normal scores, and reach no further than the values that training saw. The network starts from the
-    last value carried forward; what it says of a variable also comes straight from that variable's own summaries.
-    Arguments and what is learned: see `GRUEstimator`; also learned: widening_ (by `calibrate`; 1 before).
+    distributions in normal scores; those of a value beyond all that training saw lie as far from it as those of the
+    outermost one that it saw. The network starts from the last value carried forward; what it says of a variable also
+    comes straight from that variable's own summaries, and counts as far as the tune stays show that it pays. Arguments
+    and what is learned: see `GRUEstimator`; also learned: widening_ (by `calibrate`; 1 before).
 
     >>> GRUForecaster(members=4).members
     4
@@ -65,11 +69,13 @@ class GRUForecaster(GRUEstimator):
         returns  stay (position), hours (of the step from which it is seen), variable, median, low, high (of the middle
                  `coverage`), in the variable's own unit
         """
-        middle, spread = self._scores(stays)
-        reach = _reach(coverage)
-        steps, names = len(middle), [variable.name for variable in self.variables_]
+        middle, spread, beyond = (table.ravel() for table in self._scores(stays))
+        names = [variable.name for variable in self.variables_]
+        steps = len(middle) // max(len(names), 1)
         number = np.tile(np.arange(len(names)), steps)
-        columns = {name: self._values((middle + times * spread).ravel(), number) for name, times in _times(reach)}
+        columns = {
+            name: self._values(middle + times * spread, number) + beyond for name, times in _times(_reach(coverage))
+        }
         stay = np.repeat(np.arange(len(stays)), stays.steps)
         hours = stays.hours[stays.new_step]
         where = {"stay": np.repeat(stay, len(names)), "hours": np.repeat(hours, len(names))}
@@ -83,9 +89,11 @@ class GRUForecaster(GRUEstimator):
                  an earlier step), median, low, high (of the middle `coverage`), in the variable's own unit; NaN at the
                  first step of a stay, where nothing was expected
         """
-        middle, spread = self._of_each(stays)
-        number, reach = stays.variable.astype(np.int64), _reach(coverage)
-        columns = {name: self._values(middle + times * spread, number) for name, times in _times(reach)}
+        middle, spread, beyond = self._of_each(stays)
+        number = stays.variable.astype(np.int64)
+        columns = {
+            name: self._values(middle + times * spread, number) + beyond for name, times in _times(_reach(coverage))
+        }
         return measured(stays).assign(**columns)
 
     def anomaly_scores(self, stays: Sequences) -> np.ndarray:
@@ -94,21 +102,20 @@ class GRUForecaster(GRUEstimator):
         NaN at the first step of a stay, where nothing was expected. Of two results that became known at one step, both
         are held against what was expected before it.
         """
-        middle, spread = self._of_each(stays)
+        middle, spread, _ = self._of_each(stays)
         with torch.no_grad():
             number = torch.from_numpy(stays.variable.astype(np.int64))
             score = self.head_.scale.at(torch.from_numpy(stays.value), number).numpy()
         return np.asarray(np.abs(score - middle) / spread)
 
-    def _of_each(self, stays: Sequences) -> tuple[np.ndarray, np.ndarray]:
-        """(fact,) expected score of each measurement at the step before, and its spread; NaN at a stay's first step."""
-        middle, spread = self._scores(stays)
-        step = np.cumsum(stays.new_step) - 1
-        first = np.zeros(len(middle), dtype=bool)
+    def _of_each(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        """(fact,) what `_scores` says of each measurement at the step before; NaN at a stay's first step."""
+        tables, step = self._scores(stays), np.cumsum(stays.new_step) - 1
+        first = np.zeros(len(tables[0]), dtype=bool)
         first[(np.cumsum(stays.steps) - stays.steps)[stays.steps > 0]] = True
         before = np.maximum(step - 1, 0)
         known = np.where(first[step], np.nan, 1.0)
-        return middle[before, stays.variable] * known, spread[before, stays.variable] * known
+        return tuple(table[before, stays.variable] * known for table in tables)
 
     def _network(self, stays: Sequences, auxiliary: Auxiliary | None) -> ClinicalGRU:
         """A network that says: what was last measured, and as far around it as values change in these stays.
@@ -128,18 +135,48 @@ class GRUForecaster(GRUEstimator):
     def _shape(self, stays: Sequences, *, outputs: int) -> Shape:
         return replace(super()._shape(stays, outputs=outputs), by_variable=True)
 
+    def _trained(self, network: ClinicalGRU, tune: Sequences) -> ClinicalGRU:
+        """A network that leaves the last value of each variable as far as pays in the tune stays: all the way, or less.
+
+        What it says of a variable is linear in the weights of that output, which shrink by as much.
+        """
+        self.network_ = super()._trained(network, tune)
+        tune = self._checked(tune)
+        left, parts = self._left(tune), torch.zeros(len(tune.variables))
+        errors = [(left["came"] - part * left["change"]).abs().groupby(left["variable"]).sum() for part in PARTS]
+        best = np.argmin(np.stack(errors), axis=0)
+        parts[errors[0].index.tolist()] = torch.tensor(PARTS)[torch.from_numpy(best)]
+        with torch.no_grad():
+            for weight in (self.network_.readout.last, self.network_.readout.bias):
+                weight[..., : len(parts)].mul_(parts)
+            if self.network_.by_variable is not None:
+                self.network_.by_variable.weight[..., 0].mul_(parts[:, None])
+        return self.network_
+
+    def _left(self, stays: Sequences) -> pd.DataFrame:
+        """variable (position), came and change: how far measurements lay from their last score, and were said to."""
+        known, number = measured(stays), stays.variable.astype(np.int64)
+        last, value = _scored(known, number, self.head_.scale)
+        last = np.nan_to_num(last)
+        columns = {"variable": number, "came": value - last, "change": self._of_each(stays)[0] - last}
+        return pd.DataFrame(columns)[known["later"].to_numpy()]
+
     @torch.no_grad()
-    def _scores(self, stays: Sequences) -> tuple[np.ndarray, np.ndarray]:
-        """(step, variable) expected score after each step, stay after stay, and its spread."""
+    def _scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        """(step, variable) expected score after each step, stay after stay; its spread; and how far the value last seen
+        lies beyond all that training saw, in its own unit, 0 where it does not."""
         stays = self._checked(stays)
-        network, head = self.network_.eval(), self.head_
-        scores = np.empty((2, int(stays.steps.sum()), len(self.variables_)))
+        network, head, steps = self.network_.eval(), self.head_, int(stays.steps.sum())
+        middle, spread, beyond = (np.zeros((steps, len(self.variables_))) for _ in range(3))
+        low, high = head.scale.knots[:, 0], head.scale.knots[:, -1]
         with threads(self.threads):
             for _, batch, where in in_batches(network, stays, head=head):
-                change, spread = head.predict(head.mixed(network(batch))).unbind(dim=1)
-                scores[0, where] = (last_scores(head.scale, batch)[batch.point_row] + change).numpy()
-                scores[1, where] = spread.numpy() * self.widening_
-        return scores[0], scores[1]
+                change, apart = head.predict(head.mixed(network(batch))).unbind(dim=1)
+                last = torch.cat([batch.value, batch.value.new_full((1,), torch.nan)])[batch.carried[batch.point_row]]
+                middle[where] = (last_scores(head.scale, batch)[batch.point_row] + change).numpy()
+                spread[where] = apart.numpy() * self.widening_
+                beyond[where] = (last - last.clamp(low, high)).nan_to_num().numpy()
+        return middle, spread, beyond
 
     def _values(self, scores: np.ndarray, number: np.ndarray) -> np.ndarray:
         """(any,) normal scores, and the variable of each -> values in their own unit."""
@@ -162,10 +199,17 @@ class GRUForecaster(GRUEstimator):
 
 def _changes(stays: Sequences, scale: QuantileScale) -> pd.DataFrame:
     """By position of the variable: mean distance between scores of one measurement and the next, and count of them."""
-    known, number = measured(stays), torch.from_numpy(stays.variable.astype(np.int64))
-    last, value = (scale.at(torch.tensor(known[name].to_numpy()), number).numpy() for name in ("last", "value"))
+    last, value = _scored(measured(stays), stays.variable.astype(np.int64), scale)
     change = pd.Series(np.abs(value - last)).groupby(stays.variable).agg(["mean", "count"])
     return change.reindex(range(len(stays.variables))).fillna({"count": 0})
+
+
+@torch.no_grad()
+def _scored(known: pd.DataFrame, number: np.ndarray, scale: QuantileScale) -> tuple[np.ndarray, np.ndarray]:
+    """(fact,) normal scores of the last values, NaN where there was none, and of the measurements."""
+    variable = torch.from_numpy(number)
+    last, value = (scale.at(torch.tensor(known[name].to_numpy()), variable).numpy() for name in ("last", "value"))
+    return last, value
 
 
 def _reach(coverage: float) -> float:

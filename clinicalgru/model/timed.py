@@ -44,9 +44,9 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         return np.array([0, 1])
 
     @torch.no_grad()
-    def _trained(self, network: ClinicalGRU) -> ClinicalGRU:
+    def _trained(self, network: ClinicalGRU, tune: Sequences) -> ClinicalGRU:
         """Risks are set back to the share of steps at which a warning is due, by what weighing had lifted them."""
-        alone = super()._trained(network)
+        alone = super()._trained(network, tune)
         alone.readout.bias.sub_(self.head_.lift)
         return alone
 

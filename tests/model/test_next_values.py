@@ -118,6 +118,27 @@ def test_what_falls_back_to_its_mean_is_foreseen_better_than_by_the_last_value(m
     assert found.loc["mean_absolute_error_heart_rate", "estimate"] > 0.9 * best
 
 
+def test_where_the_last_value_is_the_best_there_is_nothing_else_is_expected():
+    """A walk by chance: whatever a network finds in few stays of it is noise, and the tune stays say so."""
+    stays, chance = rates(stays=40), np.random.default_rng(2)
+    walk = np.concatenate([80 + np.cumsum(chance.normal(0, 3, count)) for count in stays.counts])
+    learn, test = cg.split_patients(replace(stays, value=walk.astype(np.float32)), [0.6, 0.4], seed=0)
+    model = cg.GRUForecaster(hidden_size=16, readout_size=32, epochs=12, patience=12, learning_rate=2e-2)
+    found = cg.evaluate_forecast(model.fit(learn, progress=False).expected(test), smallest=0, resamples=5)
+    assert found.set_index("metric")["estimate"]["scaled_error"] < 1.02
+
+
+def test_a_value_beyond_all_that_training_saw_is_left_as_far_as_the_outermost_one():
+    learn, test = cg.split_patients(rates(), [0.7, 0.3], seed=0)
+    model = cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=4).fit(learn, progress=False)
+    highest = float(learn.value.max())
+    at, above = (replace(test, value=np.full_like(test.value, highest + more)) for more in (0, 100))
+    for answer in (model.expected, model.predict):
+        one, other = (answer(stays)[["median", "low", "high"]].dropna() for stays in (at, above))
+        np.testing.assert_allclose(other, one + 100, atol=1e-3)
+        assert (one["median"] < highest).mean() > 0.9  # it is to fall
+
+
 def test_a_forecaster_starts_from_the_last_value():
     stays = rates(stays=20)
     model = cg.GRUForecaster(hidden_size=8, readout_size=16)

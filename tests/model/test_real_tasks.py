@@ -143,4 +143,8 @@ def test_forecasts_of_physionet_2012_hold_what_their_intervals_say(real_data, tm
     model.calibrate(calibrate, coverage=0.9)
     odd = model.anomaly_scores(test)
     known = odd[~np.isnan(odd)]
-    assert 0.88 < np.mean(known <= 1.645) < 0.92
+    assert 0.88 < np.mean(known <= -np.log(0.1)) < 0.92  # 90 % of a Laplace distribution
+    expected = model.expected(test).query("later")
+    inside = (expected["value"] >= expected["low"]) & (expected["value"] <= expected["high"])
+    assert 0.88 < inside.mean() < 0.92
+    assert figures(cg.evaluate_forecast(expected, resamples=2))["scaled_error"] < 1
