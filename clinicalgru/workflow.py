@@ -127,14 +127,17 @@ def asked_output(model: Model, said: str | None) -> str | float | None:
 
     Refused: an answer that the model does not give, a model whose answers are not explained.
     """
+    if isinstance(model, GRUForecaster):
+        if said is not None:
+            raise ArgumentError("no --output with a forecast, which tells of all variables", "one", "Leave it out.")
+        return None
     output: str | float | None = said
     if said is not None and model.task_.kind != "multilabel":
         try:
             output = float(said)
         except ValueError:
             raise ArgumentError("--output as a number", "text", "Give a class, or hours ahead.") from None
-    if not isinstance(model, GRUForecaster):
-        voices(model, output)
+    voices(model, output)
     return output
 
 
@@ -193,9 +196,7 @@ def told_of(
 ) -> Explanation | Expectations:
     """What is to be said of one stay: why its risk is what it is, or what a forecast expected of it."""
     if isinstance(model, GRUForecaster):
-        if output is not None or hours is not None:
-            raise ArgumentError("no --output and no --hours with a forecast", "one of them", "Leave it out.")
-        return expectations(model, stay)
+        return expectations(model, stay, hours=hours)
     return explain(model, stay, output=output, hours=hours)
 
 

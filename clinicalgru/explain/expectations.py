@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from clinicalgru.data.sequences import Sequences
@@ -75,21 +76,29 @@ class Expectations:
 
 
 def expectations(
-    model: GRUForecaster, stay: Sequences, *, coverage: float = 0.9, identify: bool = False
+    model: GRUForecaster,
+    stay: Sequences,
+    *,
+    hours: float | None = None,
+    coverage: float = 0.9,
+    identify: bool = False,
 ) -> Expectations:
     """What a forecast expected of each measurement of one stay at the step before it, and what it expects next.
 
     stay      sequences of one stay: test[[0]]
+    hours     as it was known at this hour since the anchor; None: at the end of the stay
     coverage  part of the measurements that the intervals are to hold
     identify  name the stay by its identifier
-    Refused: another model, other than one stay, a stay without measurements, other variables than the model's.
+    Refused: another model, other than one stay, nothing measured by then, other variables than the model's.
     """
     if not isinstance(model, GRUForecaster):
         raise ArgumentError("a fitted GRUForecaster", type(model).__name__, "Use explain for a risk.")
+    if len(stay) == 1 and hours is not None:
+        stay = stay.until(np.minimum(hours, stay.end_hours))
     if len(stay) != 1 or not len(stay.value):
         came = f"{len(stay)}, of {len(stay.value):,} measurements"
         raise ArgumentError("one stay with a measurement", came, "Write expectations(model, sequences[[i]]).")
-    known = model.expected(stay, coverage=coverage).assign(anomaly=model.anomaly_scores(stay))
+    known = model.expected(stay, coverage=coverage)
     ahead = model.predict(stay, coverage=coverage)
     ahead = ahead[ahead["hours"] == ahead["hours"].max()].copy()
     ahead.insert(0, "last", ahead["variable"].map(known.groupby("variable")["value"].last()))

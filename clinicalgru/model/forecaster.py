@@ -86,15 +86,15 @@ class GRUForecaster(GRUEstimator):
 
         returns  one row for each measurement, in the order of the stays' own: stay (position), hours (when it became
                  known), variable, value, last (the value of the variable before, NaN = none), later (whether there was
-                 an earlier step), median, low, high (of the middle `coverage`), in the variable's own unit; NaN at the
-                 first step of a stay, where nothing was expected
+                 an earlier step), median, low, high (of the middle `coverage`), in the variable's own unit; anomaly, as
+                 of `anomaly_scores`; NaN at the first step of a stay, where nothing was expected
         """
         middle, spread, beyond = self._of_each(stays)
         number = stays.variable.astype(np.int64)
         columns = {
             name: self._values(middle + times * spread, number) + beyond for name, times in _times(_reach(coverage))
         }
-        return measured(stays).assign(**columns)
+        return measured(stays).assign(**columns, anomaly=self._apart(stays, middle, spread))
 
     def anomaly_scores(self, stays: Sequences) -> np.ndarray:
         """(fact,) how many spreads each measurement lies from what was expected of it at the step before.
@@ -102,10 +102,12 @@ class GRUForecaster(GRUEstimator):
         NaN at the first step of a stay, where nothing was expected. Of two results that became known at one step, both
         are held against what was expected before it.
         """
-        middle, spread, _ = self._of_each(stays)
-        with torch.no_grad():
-            number = torch.from_numpy(stays.variable.astype(np.int64))
-            score = self.head_.scale.at(torch.from_numpy(stays.value), number).numpy()
+        return self._apart(stays, *self._of_each(stays)[:2])
+
+    @torch.no_grad()
+    def _apart(self, stays: Sequences, middle: np.ndarray, spread: np.ndarray) -> np.ndarray:
+        number = torch.from_numpy(stays.variable.astype(np.int64))
+        score = self.head_.scale.at(torch.from_numpy(stays.value), number).numpy()
         return np.asarray(np.abs(score - middle) / spread)
 
     def _of_each(self, stays: Sequences) -> tuple[np.ndarray, ...]:

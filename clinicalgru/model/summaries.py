@@ -53,12 +53,14 @@ def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, 
     columns[0] = np.nan_to_num(columns[0])
     hours = np.asarray(looked)[:, None]
     columns[-2:] = [hours - measured for measured in columns[-2:]]
-    found = np.stack(columns, axis=2)
+    found = np.stack(columns, axis=2, dtype=np.float32, casting="same_kind")
     return _with_indices(found.reshape(len(last), found.shape[1] * found.shape[2]), sequences, indices)
 
 
 def _with_indices(found: np.ndarray, sequences: Sequences, indices: Names) -> np.ndarray:
-    return with_indices(found.astype(np.float32), [variable.name for variable in sequences.variables], indices)
+    return with_indices(
+        found.astype(np.float32, copy=False), [variable.name for variable in sequences.variables], indices
+    )
 
 
 @np.errstate(invalid="ignore")

@@ -9,6 +9,7 @@ import pytest
 from family import asked
 
 import clinicalgru as cg
+from clinicalgru import workflow
 from clinicalgru.view.expectations_page import oddest_first
 
 
@@ -97,6 +98,19 @@ def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_pa
     text = cg.expectations_page(first, tmp_path / "page.html").read_text()
     assert "Nothing was expected yet." in text
     assert "0 of 0" in str(first)
+    asked_then = cg.expectations(case.model, stay, hours=float(stay.hours[0]))
+    assert str(asked_then) == str(first)
+    assert asked_then.ahead.equals(first.ahead)
+    with pytest.raises(cg.ClinicalGRUError, match="one stay with a measurement"):
+        cg.expectations(case.model, stay, hours=float(stay.hours[0]) - 1)
+
+
+def test_the_command_line_has_no_output_to_choose_of_a_forecast():
+    model = asked("forecast").model
+    assert workflow.asked_output(model, None) is None
+    for said in ("heart_rate", "24"):
+        with pytest.raises(cg.ClinicalGRUError, match="no --output with a forecast"):
+            workflow.asked_output(model, said)
 
 
 @pytest.mark.parametrize("which", [[0, 1], []])
