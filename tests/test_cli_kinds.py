@@ -136,6 +136,7 @@ def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
     ("arguments", "message"),
     [
         (("train", "none.csv", "--task", "nothing", "--outcomes", "o.csv", "--out", "x"), "a task among"),
+        (("train", "none.csv", "--task", "next_measurement", "--out", "x"), "Did you mean next_measurements?"),
         (("train", "none.csv", "--out", "x"), "--outcomes beside an extract of source long"),
         (("check", "none.csv", "--column", "patient_id"), "--column ours=theirs"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from clinicalgru.data.condition import Condition, Crossing
-from clinicalgru.data.variables import schema_folder
+from clinicalgru.data.variables import nearest, schema_folder
 from clinicalgru.errors import TaskError
 from clinicalgru.markup import brief
 
@@ -156,8 +156,9 @@ class Task:
         if path.suffix not in (".yaml", ".yml"):
             path = schema_folder() / "tasks" / f"{task}.yaml"
         if not path.is_file():
-            shipped = ", ".join(sorted(file.stem for file in (schema_folder() / "tasks").glob("*.yaml")))
-            raise TaskError(f"a task among {shipped}, or a YAML file", f"{Path(task).name!r}", "Check the name.")
+            shipped, came = sorted(file.stem for file in (schema_folder() / "tasks").glob("*.yaml")), Path(task).name
+            fix = f"{nearest(came, shipped)}Check the name."
+            raise TaskError(f"a task among {', '.join(shipped)}, or a YAML file", f"{came!r}", fix)
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError):
