@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clinicalgru.model.batch import Batch
+from clinicalgru.model.batch import Batch, looked_up
 from clinicalgru.model.shape import HEADS
 
 Seen = tuple[Tensor, Tensor]
@@ -109,7 +109,7 @@ def attention(kind: str | None, width: int) -> Additive | MultiHead | LastOnly:
 def attended(weight: Tensor, batch: Batch) -> Attended:
     """The weights with the hours of their steps."""
     rows, valid = batch.grid()
-    hours = torch.cat([batch.hours, batch.hours.new_zeros(1)])[rows]
+    hours = looked_up(batch.hours, rows)
     return Attended(weight, hours.masked_fill(~valid, torch.nan))
 
 
@@ -117,8 +117,7 @@ def _laid_out(states: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """States (stay, step, width) and hours (stay, step), 0 where there is no step; which steps a point may see
     (stay, point, step)."""
     rows, valid = batch.grid()
-    padded = torch.cat([states, states.new_zeros(1, states.shape[1])])[rows]
-    hours = torch.cat([batch.hours, batch.hours.new_zeros(1)])[rows]
+    padded, hours = looked_up(states, rows), looked_up(batch.hours, rows)
     seen = valid[:, None, :]
     if batch.every_step:
         seen = seen & valid.new_ones(valid.shape[1], valid.shape[1]).tril() & valid[:, :, None]

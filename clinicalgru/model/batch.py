@@ -161,6 +161,20 @@ def collate(
     )
 
 
+def looked_up(values: Tensor, index: Tensor) -> Tensor:
+    """values[index] along the first axis, of the shape of the index; 0 where it is -1 or `len(values)`: there is none.
+
+    DIFF: `index_select`, since indexing by a tensor takes three times as long with its gradient.
+
+    >>> looked_up(torch.tensor([5.0, 7.0]), torch.tensor([[1, -1], [2, 0]]))
+    tensor([[7., 0.],
+            [0., 5.]])
+    """
+    padded = torch.cat([values, values.new_zeros(1, *values.shape[1:])])
+    index = torch.where(index < 0, len(values), index)
+    return padded.index_select(0, index.flatten()).unflatten(0, index.shape)
+
+
 class _Rows(NamedTuple):
     """The distinct hours of the stays, stay after stay; and the row of each measurement and coded event."""
 

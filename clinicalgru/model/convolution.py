@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clinicalgru.model.batch import Batch
+from clinicalgru.model.batch import Batch, looked_up
 
 
 class Convolutions(nn.Module):
@@ -37,7 +37,7 @@ class Convolutions(nn.Module):
         """
         for layer, stride, kernel in zip(self.layers, self.strides, self.kernels, strict=True):
             coarse, rows = strided(batch, stride)
-            taps = torch.cat([inputs, inputs.new_zeros(1, inputs.shape[1])])[earlier_rows(batch, rows, kernel)]
+            taps = looked_up(inputs, earlier_rows(batch, rows, kernel))
             inputs = F.relu(layer(taps.flatten(1)))
             gap_hours = torch.maximum(gap_hours[rows], coarse.since[:, None]) if stride > 1 else gap_hours
             batch = coarse

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from clinicalgru.model.batch import Batch
+from clinicalgru.model.batch import Batch, looked_up
 from clinicalgru.model.cells import (
     GATES,
     Cell,
@@ -84,12 +84,11 @@ class Encoder(nn.Module):
 
     def at_points(self, states: Tensor, batch: Batch) -> Tensor:
         """(point, width) the state at each point; what was read from the end is complete at the first step."""
-        padded = torch.cat([states, states.new_zeros(1, states.shape[1])])  # a stay without steps has a state of 0
-        here = padded[batch.point_row]
+        here = looked_up(states, batch.point_row)  # a stay without steps has a state of 0
         if not self.backward:
             return here
         onward, first = here.chunk(2, dim=1)[0], torch.where(batch.point_row < 0, -1, batch.point_stay)
-        return torch.cat([onward, padded[first].chunk(2, dim=1)[1]], dim=1)
+        return torch.cat([onward, looked_up(states, first).chunk(2, dim=1)[1]], dim=1)
 
 
 class StepInputs(nn.Module):
@@ -111,7 +110,7 @@ class StepInputs(nn.Module):
 
     def forward(self, inputs: Inputs, batch: Batch) -> Tensor:
         """(row, width)."""
-        score = torch.cat([inputs.score, inputs.score.new_zeros(1)])[batch.carried]
+        score = looked_up(inputs.score, batch.carried)
         faded = score * (inputs.observed + (1 - inputs.observed) * self.value_decay(inputs.gap_hours))
         parts = [faded, inputs.observed]
         if self.embedding is not None:

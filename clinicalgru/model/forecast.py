@@ -11,7 +11,7 @@ from torch import Tensor
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import TrainingError
-from clinicalgru.model.batch import Batch
+from clinicalgru.model.batch import Batch, looked_up
 from clinicalgru.model.layers import QuantileScale
 from clinicalgru.model.network import ClinicalGRU
 
@@ -91,8 +91,7 @@ class Forecast:
 
 def last_scores(scale: QuantileScale, batch: Batch) -> Tensor:
     """(row, variable) score of the value last seen at each step; 0, the median, where there was none."""
-    scores = scale.at(batch.value, batch.variable)
-    return torch.cat([scores, scores.new_zeros(1)])[batch.carried]
+    return looked_up(scale.at(batch.value, batch.variable), batch.carried)
 
 
 def next_scores(scale: QuantileScale, batch: Batch) -> Tensor:

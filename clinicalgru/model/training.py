@@ -100,7 +100,7 @@ def train(
     Ctrl-C ends training with the best weights so far, with a warning; so does a loss that is no number, which is
     refused in the first epoch. Refused: a checkpoint of another plan.
     """
-    optimizer = torch.optim.AdamW(_groups(network, plan), lr=plan.learning_rate, foreach=False)
+    optimizer = torch.optim.AdamW(_groups(network, plan), lr=plan.learning_rate, fused=True)
     averaged = AveragedModel(network, avg_fn=partial(_running_mean, part=plan.averaging))
     state = Progressed(network, averaged, optimizer, copy.deepcopy(network.state_dict()))
     if resume is not None:
