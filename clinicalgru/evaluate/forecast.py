@@ -35,7 +35,7 @@ def evaluate_forecast(
                                Koehler 2006), mean of the variables: below 1 is better than the last value
               interval_score   width, and 2 / (1 - coverage) times what lies outside (Gneiting and Raftery 2007),
                                likewise scaled; coverage: of all measurements judged
-              mean_absolute_error_<variable>   in its own unit
+              mean_absolute_error_<variable>   in its own unit; coverage_<variable>
 
     Judged are measurements of variables that were measured before in the stay, at an earlier step.
     Refused: other columns, no such measurement.
@@ -86,8 +86,12 @@ def forecast_figures(
         if inside is not None and score is not None:
             found["interval_score"] = _scaled(weights @ score, weights @ naive)
             found["coverage"] = (weights @ inside).sum(axis=1) / (weights @ count).sum(axis=1)
-        each = _ratio(weights @ error, weights @ count)
-        return found | {f"mean_absolute_error_{name}": each[:, place] for place, name in enumerate(names)}
+        each = {"mean_absolute_error": error} | ({} if inside is None else {"coverage": inside})
+        return found | {
+            f"{metric}_{name}": column
+            for metric, total in each.items()
+            for name, column in zip(names, _ratio(weights @ total, weights @ count).T, strict=True)
+        }
 
     return figures
 

@@ -23,8 +23,9 @@ class Forecast:
     """What will the next step show? For each variable a Laplace distribution in normal scores; likelihood over what was
     measured; members as a mixture.
 
-    scale  of the network: from values to normal scores
-    few    positions of variables that teach nothing, being measured again too rarely: their forecast stays at its start
+    scale     of the network: from values to normal scores
+    few       positions of variables that teach nothing, measured again too rarely: their forecast stays at its start
+    widening  of the spread of each variable, as it was calibrated; (): as the network says it
 
     The network says how far the median of the next score lies from the one last seen (0, the training median, where
     none was), and the logarithm of the spread, the mean distance from that median. Source: masked likelihood of next
@@ -34,6 +35,7 @@ class Forecast:
 
     scale: QuantileScale
     few: tuple[int, ...] = ()
+    widening: tuple[float, ...] = ()
     every_step: ClassVar[bool] = True
 
     @property
@@ -45,11 +47,11 @@ class Forecast:
         return cls(QuantileScale(len(stays.variables)))  # the network's own, once there is one, takes its place
 
     def to_dict(self) -> dict[str, Any]:
-        return {}
+        return {"widening": list(self.widening)}
 
     @classmethod
     def restore(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
-        return cls(network.scales.value)
+        return cls(network.scales.value, widening=tuple(content["widening"]))
 
     def check(self, stays: Sequences, name: str) -> None:
         if not (stays.steps > 1).any():
@@ -86,7 +88,9 @@ class Forecast:
 
     def predict(self, mixed: Tensor) -> Tensor:
         """(row, 2, variable) how far the median of the next score lies from the last one, and the spread."""
-        return torch.stack(_split(mixed[0]), dim=1)
+        change, spread = _split(mixed[0])
+        widening = spread.new_tensor(self.widening or (1.0,))
+        return torch.stack([change, spread * widening], dim=1)
 
 
 def last_scores(scale: QuantileScale, batch: Batch) -> Tensor:

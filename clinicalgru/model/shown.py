@@ -26,7 +26,8 @@ def estimator_html(name: str, arguments: Mapping[str, Any], learned: Mapping[str
 
 def calibrated(learned: Mapping[str, Any]) -> bool:
     """Whether probabilities were corrected, or intervals widened, on stays that training did not see."""
-    return any(learned.get(name) is not None for name in ("calibrator_", "reach_", "widening_"))
+    widened = getattr(learned.get("head_"), "widening", ())
+    return bool(widened) or any(learned.get(name) is not None for name in ("calibrator_", "reach_"))
 
 
 def _learned(learned: Mapping[str, Any]) -> dict[str, str]:

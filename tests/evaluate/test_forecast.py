@@ -30,7 +30,7 @@ def drawn(seed=0, rows=400, stays=25):
 
 def by_loop(table, coverage):
     """Each measurement in turn; a variable whose value never changes has no scale."""
-    errors, naive, scores, inside = {}, {}, {}, []
+    errors, naive, scores, inside = {}, {}, {}, {}
     for row in table.itertuples():
         if np.isnan(row.last) or np.isnan(row.median):
             continue
@@ -38,11 +38,13 @@ def by_loop(table, coverage):
         errors.setdefault(row.variable, []).append(abs(row.value - row.median))
         naive.setdefault(row.variable, []).append(abs(row.value - row.last))
         scores.setdefault(row.variable, []).append(row.high - row.low + 2 / (1 - coverage) * beyond)
-        inside.append(beyond == 0)
+        inside.setdefault(row.variable, []).append(beyond == 0)
     scaled = [np.mean(errors[name]) / np.mean(naive[name]) for name in errors if np.mean(naive[name]) > 0]
     score = [np.mean(scores[name]) / np.mean(naive[name]) for name in errors if np.mean(naive[name]) > 0]
     each = {f"mean_absolute_error_{name}": np.mean(errors[name]) for name in sorted(errors)}
-    return {"scaled_error": np.mean(scaled), "interval_score": np.mean(score), "coverage": np.mean(inside)} | each
+    each |= {f"coverage_{name}": np.mean(inside[name]) for name in inside}
+    held = np.mean([one for its in inside.values() for one in its])
+    return {"scaled_error": np.mean(scaled), "interval_score": np.mean(score), "coverage": held} | each
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.9])

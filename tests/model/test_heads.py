@@ -16,6 +16,7 @@ import clinicalgru as cg
 from clinicalgru.model.beside import Auxiliary
 from clinicalgru.model.early_warning import EarlyWarning
 from clinicalgru.model.forecast import Forecast
+from clinicalgru.model.forecaster import FEWEST, LEAST_WIDENING
 from clinicalgru.model.heads import Binary, MultiClass, MultiLabel
 from clinicalgru.model.network import ClinicalGRU, static_levels
 from clinicalgru.model.regression import Regression
@@ -132,6 +133,44 @@ def test_a_regression_interval_holds_what_it_was_calibrated_for():
     low, high = model.predict_interval(case.train).T
     inside = np.mean((case.train.outcome >= low) & (case.train.outcome <= high))
     assert inside == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize("sharper", [1.0, 4.0])
+def test_intervals_of_each_variable_hold_what_they_were_calibrated_for(sharper):
+    """Split conformal by variable: whatever the network says of its own spreads, and whatever was learned before."""
+    case = asked("forecast")
+    model, names = copy(case.model), [variable.name for variable in case.train.variables]
+    model.head_ = replace(model.head_, widening=(1 / sharper,) * len(names))
+
+    def held(*, ends):
+        judged = model.expected(case.train, coverage=0.8).dropna(subset="median")
+        often = judged[judged.groupby("variable")["value"].transform("size") >= FEWEST]
+        inside = often["anomaly"] <= -np.log(0.2) * (1 if ends else 1 - 1e-4)
+        between = (often["value"] >= often["low"]) & (often["value"] <= often["high"])
+        assert not ends or (inside & ~between).mean() < 0.005  # beyond all that was trained on
+        return inside.groupby(often["variable"]).agg(["mean", "size"])
+
+    before = held(ends=True)["mean"]
+    assert before.max() - before.min() > 0.02
+    model.calibrate(case.train, coverage=0.8)
+    assert held(ends=True)["mean"].min() >= 0.8
+    after = held(ends=False)
+    assert (after["mean"] <= (0.8 * (after["size"] + 1) + 1) / after["size"]).all()
+    others = {model.widening_[name] for name in names if name not in before.index}
+    assert len(others) == 1  # of all together
+
+
+def test_an_interval_of_what_never_changes_keeps_some_width():
+    """Else its first change would be infinitely odd."""
+    case = asked("forecast")
+    model, variable = copy(case.model), case.train.variable
+    first = np.flatnonzero(variable == np.bincount(variable).argmax())
+    value = case.train.value.copy()
+    value[first] = np.median(value[first])
+    flat = replace(case.train, value=value)
+    name = case.train.variables[variable[first[0]]].name
+    assert model.calibrate(flat).widening_[name] >= LEAST_WIDENING
+    assert np.isfinite(model.anomaly_scores(case.test)[case.test.variable == variable[first[0]]]).any()
 
 
 def test_probability_below_and_quantiles_are_inverse():
