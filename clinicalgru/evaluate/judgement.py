@@ -49,7 +49,8 @@ class Judgement:
 
     kind         of the task
     metrics      model, metric, estimate, low, high; the model first, then its rivals
-    differences  rival, metric, estimate, low, high (model minus rival, on the same resamples), verdict
+    differences  rival, metric, estimate, low, high (model minus rival, on the same resamples), verdict; of metrics that
+                 are the better the higher, or the lower, they are
     groups       by outcome, class or hour: predicted, observed, low, high, stays of groups of like predictions
     facts        what else one has to know, such as the threshold
     resamples    of the patients
@@ -142,7 +143,7 @@ def judge(
         _apart(rival, metric, plain[0][metric] - plain[place][metric], drawn[0][metric] - drawn[place][metric], first)
         for place, rival in enumerate(rivals, start=1)
         for metric in plain[0]
-        if metric in plain[place]
+        if metric in plain[place] and about(metric)[2]
     ]
     columns = ["metric", "estimate", "low", "high"]
     return Judgement(
@@ -186,9 +187,7 @@ def _apart(
 ) -> tuple[str, str, float, float, float, str]:
     low, high = percentile_interval(drawn)
     best = about(metric)[2]
-    if not best:
-        verdict = "no verdict"
-    elif np.isnan(low) or np.isnan(high):
+    if np.isnan(low) or np.isnan(high):
         verdict = "not estimable"
     elif low <= 0 <= high:
         verdict = "no clear difference"
