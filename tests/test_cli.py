@@ -39,6 +39,7 @@ def test_the_help_of_each_command_shows_an_example(capsys, command):
     assert f"Example: clinicalgru {command}" in re.sub(r"\s+", " ", out)
 
 
+@pytest.mark.slow
 def test_check_prints_a_ledger_that_balances(capsys, extract):
     arguments = ("check", extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     code, out, _ = run(capsys, *arguments, "--json", "--exact")
@@ -68,6 +69,7 @@ def test_small_counts_are_withheld_unless_asked_for(capsys, tmp_path):
     assert "implausible heart_rate: 1, first" in run(capsys, "check", tmp_path / "a.csv", "--exact")[1]
 
 
+@pytest.mark.slow
 def test_the_command_line_scores_as_python_does(capsys, extract, bundle, tmp_path, fitted, ward):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     code, out, _ = run(capsys, "score", bundle, *files, "--out", tmp_path / "scores", "--json", "--exact")
@@ -78,6 +80,7 @@ def test_the_command_line_scores_as_python_does(capsys, extract, bundle, tmp_pat
     assert sum(json.loads(out).values()) == len(ward.stays)
 
 
+@pytest.mark.slow
 def test_evaluate_judges_a_bundle_and_writes_a_page(capsys, extract, bundle, tmp_path):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     outcomes = ("--outcomes", extract / "outcomes.parquet")
@@ -87,6 +90,7 @@ def test_evaluate_judges_a_bundle_and_writes_a_page(capsys, extract, bundle, tmp
     assert (tmp_path / "e.html").stat().st_size > 100_000
 
 
+@pytest.mark.slow
 def test_explain_names_what_moved_the_risk(capsys, extract, bundle, ward, test_stays, tmp_path):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     code, out, _ = run(capsys, "explain", bundle, *files, "--stay", test_stays.stay[0], "--page", tmp_path / "p.html")

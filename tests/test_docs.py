@@ -38,6 +38,7 @@ def test_what_explains_shows_how():
         assert ">>>" in (getattr(clinicalgru, name).__doc__ or ""), name
 
 
+@pytest.mark.slow
 def test_the_python_blocks_of_the_readme_run_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)

@@ -108,6 +108,7 @@ def export(truth: cg.Events, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_is_written_as_fhir_comes_back_as_the_same_facts(truth, export):
     events = cg.read_events(export, source="fhir")
     order = ["stay_id", "time", "variable", "available_at"]

@@ -102,6 +102,7 @@ def test_what_is_refused_says_what_to_do(invented, tmp_path):
         cg.write_meds(cg.read_events(invented, source="meds", max_rejected=0.2), invented)
 
 
+@pytest.mark.slow
 def test_written_events_come_back(events, tmp_path):
     """Identifiers that are no whole numbers, hours instead of dates, coded events, outcomes not recorded."""
     again = cg.read_events(cg.write_meds(events, tmp_path / "meds"), source="meds")

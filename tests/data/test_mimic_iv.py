@@ -101,6 +101,7 @@ def codes(events: cg.Events) -> pd.DataFrame:
     return table
 
 
+@pytest.mark.slow
 def test_each_row_of_each_table_is_in_the_ledger(icu, hospital):
     rows = sum(TABLES[name].count("\n") for name in TABLES if "events" in name or name.endswith("_icd"))
     assert icu.ledger.rows_in == hospital.ledger.rows_in == rows
@@ -198,6 +199,7 @@ def test_unmapped_codes_are_listed_with_their_labels(icu):
     assert listed.to_dict("records") == [{"code": "51491", "label": "pH, Urine", "rows": 1, "suggestion": ""}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anchor", ["icu", "hospital"])
 def test_parquet_and_csv_give_the_same_events(folder, tmp_path, anchor):
     text = cg.read_events(folder, source="mimic-iv", anchor=anchor)
@@ -228,6 +230,7 @@ def demo(real_data: Path) -> cg.Events:
     return cg.read_events(real_data / "mimic-iv-demo", source="mimic-iv", anchor="hospital")
 
 
+@pytest.mark.slow
 def test_the_demo_has_its_published_numbers(demo):
     assert len(demo.stays) == 275
     assert demo.stays["in_hospital_death"].sum() == 15

@@ -138,6 +138,7 @@ def load(address: str, tables: dict[str, pd.DataFrame]) -> None:
         connection.commit()
 
 
+@pytest.mark.slow
 def test_postgresql_gives_the_same_as_the_files(synthea, events, postgres):
     load(postgres, synthea)
     schema = "?options=-csearch_path%3Dcdm"

@@ -44,6 +44,7 @@ def test_nothing_but_dates_is_changed(events, moved):
     assert moved.ledger is events.ledger
 
 
+@pytest.mark.slow
 def test_no_risk_is_changed(events, moved, fitted):
     before, after = (cg.score(fitted, some) for some in (events, moved))
     np.testing.assert_array_equal(before["risk"], after["risk"])

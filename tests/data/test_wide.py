@@ -126,6 +126,7 @@ def test_times_that_are_numbers_count_the_unit_named(unit, factor, kind):
     assert hours.max() == pytest.approx(7 * factor, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_durations_in_parquet_are_durations_whatever_unit_they_were_written_in(tmp_path):
     """DuckDB alone would read them as plain numbers, here 5,400 hours."""
     for resolution in ("s", "ms", "us", "ns"):

@@ -27,6 +27,7 @@ def log_odds(risk):
     return np.log(risk) - np.log1p(-risk)
 
 
+@pytest.mark.slow
 def test_contributions_sum_to_the_ensembles_own_log_odds(ensemble, test_stays):
     for i in (0, 3):
         why = cg.explain(ensemble, test_stays[[i]])
@@ -71,6 +72,7 @@ def test_what_if_asks_the_ensemble(ensemble, test_stays):
     assert change.found == (change.changed_risk < target)
 
 
+@pytest.mark.slow
 def test_many_stays_at_once_and_what_is_made_of_them(ensemble, test_stays):
     found = contributions(ensemble, test_stays[:12])
     np.testing.assert_allclose(1 / (1 + np.exp(-found.top)), ensemble.predict_proba(test_stays[:12])[:, 1], atol=1e-6)
@@ -79,6 +81,7 @@ def test_many_stays_at_once_and_what_is_made_of_them(ensemble, test_stays):
     assert cg.faithfulness(ensemble, test_stays[:12], randoms=1).table["deletion"].iloc[0] > 0
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_early_warnings_is_explained_at_an_hour():
     case = case_of("early_warning")
     ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), members=2).fit(case.train, progress=False)

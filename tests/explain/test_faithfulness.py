@@ -45,6 +45,7 @@ def test_deleting_what_raised_the_risk_lowers_it_more_than_attention_random_and_
     assert (by["deletion_low"] <= by["deletion"]).all()
 
 
+@pytest.mark.slow
 def test_contributions_come_from_what_was_learned_not_from_the_shape_of_the_network(measured):
     assert abs(measured.random_weights) <= 0.2
     assert measured.largest_gap <= 1e-3

@@ -58,6 +58,7 @@ def test_time_alone_moves_the_risk_by_what_no_measurement_explains(fitted, stay)
     assert waited["contribution"].iloc[0] == pytest.approx(log_odds(fitted, known) - log_odds(fitted, early), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_sampled_values_are_near_the_exact_ones_and_telescope_all_the_same(fitted, test_stays, monkeypatch):
     stay = test_stays[[3]]
     exact = cg.movement(fitted, stay)

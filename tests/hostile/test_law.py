@@ -105,6 +105,7 @@ def test_none_of_two_thousand_broken_files_is_read_wrongly(clean, tmp_path, part
     assert sum(became.values()) == len(tables[part::PARTS]) + len(exports[part::PARTS])
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_variants():
     assert list(mutator.variants(50)) == list(mutator.variants(50))
     assert list(mutator.variants(50)) != list(mutator.variants(50, seed=1))

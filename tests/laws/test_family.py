@@ -88,6 +88,7 @@ def ensemble():
     return parts, cg.GRUEnsemble(cg.GRUClassifier(**SMALL | {"epochs": 6}), members=3).fit(parts[0], progress=False)
 
 
+@pytest.mark.slow
 def test_an_ensemble_keeps_the_laws_too(ensemble, tmp_path):
     (_, test), model = ensemble
     together = model.predict_proba(test)
@@ -112,6 +113,7 @@ def test_each_out_of_fold_risk_is_of_the_one_member_that_did_not_know_the_patien
         assert not set(train.patient[hit]) & set(train.patient[~hit]), member
 
 
+@pytest.mark.slow
 def test_ensembles_and_hybrids_warn_by_the_hour_too(tmp_path):
     case = asked("early_warning")
     small = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), members=2)

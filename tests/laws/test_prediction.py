@@ -96,6 +96,7 @@ def test_9_extreme_stays_have_finite_risks(estimator, test_stays):
     assert np.isfinite(risk(estimator, stays)).all()
 
 
+@pytest.mark.slow
 def test_9_a_variable_training_never_saw_changes_nothing_but_through_being_measured(parts):
     train, tune, _, test = parts
     ph = [variable.name for variable in train.variables].index("ph")
@@ -121,6 +122,7 @@ def test_12_predicting_leaves_every_number_of_the_model_as_it_was(fitted, test_s
         assert torch.equal(tensor, before[name]), name
 
 
+@pytest.mark.slow
 def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
     train, tune, _, _ = parts
     model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=1, seed=0)
@@ -130,6 +132,7 @@ def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_14_the_same_seed_gives_the_same_bits(fitted, parts):
     train, tune, calibrate, test = parts
     torch.rand(7)  # whatever chance was used before
@@ -137,6 +140,7 @@ def test_14_the_same_seed_gives_the_same_bits(fitted, parts):
     np.testing.assert_array_equal(again.predict_proba(test), fitted.predict_proba(test))
 
 
+@pytest.mark.slow
 def test_14_training_leaves_the_callers_chance_alone(parts):
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -97,6 +97,7 @@ def test_a_sample_of_no_steps_is_refused_before_training(parts):
         cg.GRUClassifier(steps_asked=0).fit(parts[0], parts[1], progress=False)
 
 
+@pytest.mark.slow
 def test_every_step_is_asked_as_often_as_any_other(odd_stays):
     chance, longest = np.random.default_rng(0), int(odd_stays.steps.argmax())
     one, steps = odd_stays[[longest]], int(odd_stays.steps[longest])

@@ -16,6 +16,7 @@ from clinicalgru.model.predicting import mean_loss
 SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 3, "distillation": 0.0}
 
 
+@pytest.mark.slow
 def test_a_sweep_of_learning_rates_suggests_one_and_leaves_the_estimator_alone(parts):
     estimator = cg.GRUClassifier(**SMALL)
     before = dict(vars(estimator))
@@ -27,6 +28,7 @@ def test_a_sweep_of_learning_rates_suggests_one_and_leaves_the_estimator_alone(p
     np.testing.assert_array_equal(again.table, sweep.table)
 
 
+@pytest.mark.slow
 def test_a_search_finds_the_arguments_that_learn(parts):
     """Of two rates one is far too small: the search must choose the other, and tell what it tried."""
     pytest.importorskip("optuna")

@@ -30,6 +30,7 @@ def teacher(parts):
     return taught
 
 
+@pytest.mark.slow
 def test_the_teacher_has_not_learned_from_the_stays_it_judges(parts, teacher):
     stays = parts[0]
     seen = SummaryBaseline("boosted trees").fit(stays).predict_proba(stays)[:, 1]
@@ -69,6 +70,7 @@ def test_a_part_outside_zero_to_one_is_refused(parts):
         cg.GRUClassifier(distillation=1.0).fit(parts[0], parts[1], progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("distillation", "shown", "lines"), [(0.5, True, 1), (0.5, False, 0), (0.0, True, 0)])
 def test_the_wait_for_the_teacher_is_announced(parts, capfd, distillation, shown, lines):
     model = cg.GRUClassifier(hidden_size=4, readout_size=4, members=1, epochs=1, distillation=distillation)

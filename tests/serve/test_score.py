@@ -59,6 +59,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(fitted, scores, tmp_path):
         write_scores(scores, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_range_the_model_learned_with_is_enforced_again(fitted, ward, tmp_path):
     """A user's dictionary may add variables; it cannot change those of the model."""
     mine = tmp_path / "mine.yaml"
@@ -67,6 +68,7 @@ def test_the_range_the_model_learned_with_is_enforced_again(fitted, ward, tmp_pa
     pd.testing.assert_frame_equal(cg.score(fitted, ward.measurements, stays=ward.stays, variables=mine), plain)
 
 
+@pytest.mark.slow
 def test_the_hash_names_this_very_model(fitted, parts):
     other = cg.GRUClassifier(**fitted.get_params() | {"seed": 1}).fit(parts[0], parts[1], progress=False)
     assert model_hash(other) != model_hash(fitted)

@@ -50,6 +50,7 @@ def test_what_is_expected_next_is_the_forecast_after_the_last_step(found):
     assert ahead["last"].dropna().to_dict() == seen.to_dict()
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_cross_for_each_that_came_outside(found):
     drawn = cg.plot_expectations(found, variables=oddest_first(found))
     symbols = [

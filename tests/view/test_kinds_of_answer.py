@@ -33,6 +33,7 @@ def warning():
     return case.model, stay, cg.explain(case.model, stay, hours=9.0), what_if, moved
 
 
+@pytest.mark.slow
 def test_the_widget_says_by_which_hour_and_plays_with_that_risk(survival):
     model, _, why, what_if, moved = survival
     view = cg.PatientView(why, what_if=what_if, movement=moved, threshold=0.3)
@@ -47,6 +48,7 @@ def test_the_widget_says_by_which_hour_and_plays_with_that_risk(survival):
     what_if.reset()
 
 
+@pytest.mark.slow
 def test_the_page_of_a_horizon_names_it_where_the_risk_stands(survival, tmp_path):
     why = survival[2]
     page = cg.patient_page(why, tmp_path / "why.html").read_text()

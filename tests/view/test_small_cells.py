@@ -102,6 +102,7 @@ def test_the_faithfulness_table_stands_on_the_page_with_what_is_said_of_it(tmp_p
     assert "Are the explanations true" not in plain
 
 
+@pytest.mark.slow
 def test_a_share_of_few_stays_is_a_bound_and_counts_a_few_apart_are_withheld(tmp_path):
     said = faithful_words(tmp_path, make_faithfulness(beats=394 / 400))
     assert "over 97%" in said

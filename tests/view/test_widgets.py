@@ -273,6 +273,7 @@ def test_without_a_threshold_there_is_nothing_to_cross():
     assert panel._cross not in panel.children
 
 
+@pytest.mark.slow
 def test_a_real_stay_is_added_to_and_its_smallest_change_is_the_one_of_the_what_if(fitted, test_stays):
     played = cg.what_if(fitted, test_stays[[2]])
     view = cg.PatientView(played.explanation, what_if=played, threshold=0.6 * played.explanation.risk)
@@ -386,6 +387,7 @@ def test_a_table_that_score_did_not_make_is_refused():
         cg.CohortView(pd.DataFrame({"risk": [0.1]}))
 
 
+@pytest.mark.slow
 def test_training_is_drawn_epoch_by_epoch_and_starts_again(parts):
     view = cg.TrainingView()
     model = cg.GRUClassifier(hidden_size=8, members=2, epochs=2, seed=0).fit(parts[0], parts[1], progress=view)
