@@ -50,6 +50,7 @@ def test_check_prints_a_ledger_that_balances(capsys, extract):
     assert "rows in" in run(capsys, *arguments)[1]
 
 
+@pytest.mark.slow
 def test_small_counts_are_withheld_unless_asked_for(capsys, tmp_path):
     """Of 40 stays, 3 have a lactate and 38 a heart rate: neither count is told, nor what would give it away."""
     rows = [(f"{i}", 0.0, "heart_rate", 80.0) for i in range(38)] + [
@@ -120,6 +121,7 @@ def test_bad_input_is_one_message_and_exit_2(capsys, tmp_path, monkeypatch, argu
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_unknown_stay_is_refused(capsys, extract, bundle):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     assert run(capsys, "explain", bundle, *files, "--stay", "nobody")[0] == 2

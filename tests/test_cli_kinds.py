@@ -106,6 +106,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
     assert len(pd.read_parquet(out / "s.parquet")) == 160
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TASKS)
 def test_check_says_whom_a_task_asks_about_and_what_happened(capsys, folder, kind):
     code, said, _ = run(

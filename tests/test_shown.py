@@ -29,6 +29,7 @@ def test_each_result_shows_tables_and_nothing_that_could_run(shown):
         assert not re.search(r"<[^>]* (style|src|href|on\w+)=", html)
 
 
+@pytest.mark.slow
 def test_no_identifier_is_shown(shown, events):
     everything = " ".join(shown)
     names = {*events.stays["patient_id"], *events.stays["stay_id"]}
@@ -46,6 +47,7 @@ def test_words_from_the_data_stay_words(events, parts, task, fitted):
         assert "&lt;script&gt;" in html
 
 
+@pytest.mark.slow
 def test_small_counts_of_real_patients_are_withheld_and_of_simulated_ones_shown(three, events):
     real = cg.read_events(three, max_rejected=0.5)
     assert "withheld" in real._repr_html_()

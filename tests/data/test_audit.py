@@ -37,6 +37,7 @@ def recall(wards: list[cg.Ward], count: int) -> tuple[list[str], int]:
     return missed, total
 
 
+@pytest.mark.slow
 def test_each_check_can_be_planted():
     checks = {check.name for check in cg.audit(cg.read_events(cg.simulate(30)), by="icu_type").checks}
     assert checks - {"rejected: other"} == set(DEFECTS)
@@ -67,6 +68,7 @@ def test_clean_wards_raise_hardly_any_false_alarm():
     assert alarms <= 0.02 * checks
 
 
+@pytest.mark.slow
 def test_examples_are_the_row_numbers_of_the_table_for_people(wards):
     ward = wards[0]
     rows = ward.measurements.copy()
@@ -80,6 +82,7 @@ def test_examples_are_the_row_numbers_of_the_table_for_people(wards):
     assert set(table.iloc[list(finding.examples)]["variable"]) == {"heart_rate"}
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_a_plain_computation(wards):
     ward = wards[1]
     stays = ward.stays.copy()
@@ -93,6 +96,7 @@ def test_counts_are_those_of_a_plain_computation(wards):
     assert by_name["end before start"].examples == tuple(np.flatnonzero(ends))
 
 
+@pytest.mark.slow
 def test_the_audit_names_no_patient_and_no_value():
     ward = cg.simulate(40, seed=9)
     rows, stays = ward.measurements.copy(), ward.stays.copy()
@@ -105,6 +109,7 @@ def test_the_audit_names_no_patient_and_no_value():
     assert not [name for name in (*stays["patient_id"], *stays["stay_id"]) if name in said]
 
 
+@pytest.mark.slow
 def test_the_table_holds_every_check_with_its_limit(wards):
     audit = cg.audit(cg.read_events(wards[2]))
     table = audit.to_frame()
@@ -129,11 +134,13 @@ def test_events_without_rows_are_audited():
     assert audit.rows == 0
 
 
+@pytest.mark.slow
 def test_an_unknown_site_column_is_refused(wards):
     with pytest.raises(ArgumentError, match="column of the stays"):
         cg.audit(cg.read_events(wards[0]), by="hospital")
 
 
+@pytest.mark.slow
 def test_the_audit_changes_nothing(wards):
     events = cg.read_events(wards[0])
     before, stays = events.facts.to_pandas(), events.stays.copy()
@@ -142,6 +149,7 @@ def test_the_audit_changes_nothing(wards):
     pd.testing.assert_frame_equal(events.stays, stays)
 
 
+@pytest.mark.slow
 def test_the_command_prints_json_and_writes_the_page(tmp_path):
     from typer.testing import CliRunner
 

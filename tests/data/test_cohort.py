@@ -42,6 +42,7 @@ def flow_of(events, **fields):
     return cg.select(events, task_of(**fields)).flow
 
 
+@pytest.mark.slow
 def test_conditions_become_steps_and_an_unknown_value_is_a_step_of_its_own(events):
     include = [{"label": "adults", "column": "age", "at_least": 18}]
     exclude = [{"label": "surgical", "column": "icu_type", "among": ["Surgical ICU"]}]
@@ -53,6 +54,7 @@ def test_conditions_become_steps_and_an_unknown_value_is_a_step_of_its_own(event
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("condition", "kept"),
     [
@@ -69,11 +71,13 @@ def test_each_kind_of_condition_keeps_whom_it_should(events, condition, kept):
     assert cg.select(events, task_of(include=[condition])).stay.tolist() == kept
 
 
+@pytest.mark.slow
 def test_an_excluded_stay_is_one_whose_value_is_known_to_meet_the_condition(events):
     old = {"column": "age", "at_least": 65}
     assert cg.select(events, task_of(exclude=[old])).stay.tolist() == ["2", "3"]
 
 
+@pytest.mark.slow
 def test_an_outcome_in_time_counts_within_the_horizon_only_and_leaves_out_who_had_it_before(events):
     timed = {"outcome_time": "sepsis_hours", "window_hours": [0, 2]}
     expected = {(0, 24): [1, 1, 0], (0, 5): [0, 1, 0], (0, 8): [1, 1, 0]}
@@ -91,16 +95,19 @@ def test_an_outcome_in_time_counts_within_the_horizon_only_and_leaves_out_who_ha
     assert late.stay.tolist() == ["1", "4"]  # at hour 3 exactly is already
 
 
+@pytest.mark.slow
 def test_the_end_of_the_stay_may_say_when_the_outcome_came(events):
     chosen = cg.select(events, task_of(outcome_time="end", horizon_hours=42))
     assert dict(zip(chosen.stay, chosen.outcome, strict=True)) == {"1": 1, "2": 0, "3": 1, "4": 0}
 
 
+@pytest.mark.slow
 def test_a_number_above_a_bound_is_an_outcome_and_an_unknown_number_is_unknown(events):
     chosen = cg.select(events, task_of(outcome="days", outcome_above=2))
     assert dict(zip(chosen.stay, chosen.outcome, strict=True)) == {"1": 0, "2": 1, "3": 0}
 
 
+@pytest.mark.slow
 def test_an_anchor_is_the_first_time_a_value_became_known(events):
     anchored = cg.select(events, task_of(anchor={"variable": "lactate", "above": 2}, window_hours=[-2, 1]))
     assert anchored.flow[:2] == (("stays in the extract", 4), ("anchor came (first lactate above 2)", 1))
@@ -110,6 +117,7 @@ def test_an_anchor_is_the_first_time_a_value_became_known(events):
     assert anchored.predicted_at.view("datetime64[us]").astype(str).tolist() == ["2031-02-01T04:00:00.000000"]
 
 
+@pytest.mark.slow
 def test_an_anchor_at_the_end_looks_back_and_leaves_out_who_has_none(events):
     back = cg.select(events, task_of(anchor="end", window_hours=[-72, 0]))
     assert back.flow[1] == ("anchor came (end of the stay)", 3)
@@ -117,6 +125,7 @@ def test_an_anchor_at_the_end_looks_back_and_leaves_out_who_has_none(events):
     assert back.hours.max() <= 0
 
 
+@pytest.mark.slow
 def test_who_never_reaches_the_anchor_stays_in_for_scoring_and_shows_nothing(events):
     every = cg.select(events, task_of(anchor={"variable": "lactate", "above": 2}), every_stay=True)
     assert len(every) == 4
@@ -126,12 +135,14 @@ def test_who_never_reaches_the_anchor_stays_in_for_scoring_and_shows_nothing(eve
     assert nobody.counts.sum() == 0
 
 
+@pytest.mark.slow
 def test_the_flow_table_says_how_many_each_step_left_out(events):
     table = cg.select(events, task_of(include=[{"label": "adults", "column": "age", "at_least": 18}])).flow_table()
     assert table["stays"].iloc[0] - table["left_out"].sum() == table["stays"].iloc[-1]
     assert table.set_index("step").loc["adults"].tolist() == [2, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -118,6 +118,7 @@ def test_what_is_written_as_fhir_comes_back_as_the_same_facts(truth, export):
     pd.testing.assert_frame_equal(events.stays[["stay_id", "start", "end"]], truth.stays[["stay_id", "start", "end"]])
 
 
+@pytest.mark.slow
 def test_the_export_tells_who_died_and_who_the_patients_are(truth, export):
     ours, theirs = cg.read_events(export, source="fhir").stays, truth.stays
     recorded = theirs["in_hospital_death"].notna()
@@ -153,6 +154,7 @@ def tiny(folder: Path, observations: Iterable[dict[str, Any]], patient: dict[str
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
@@ -180,6 +182,7 @@ def test_what_cannot_be_used_is_counted_by_its_reason(tmp_path, more, reason):
     assert SECRET not in str(events.ledger)
 
 
+@pytest.mark.slow
 def test_rows_go_to_their_encounter_to_what_it_is_part_of_or_by_time(tmp_path):
     good = BASE | {"valueQuantity": quantity(70, "/min")}
     late = {"effectiveDateTime": "2031-05-07T10:00:00Z"}  # after the stay: only the reference places it
@@ -199,6 +202,7 @@ def test_a_date_without_a_time_is_known_at_the_end_of_the_day(tmp_path):
     assert frame["available_at"].tolist() == [pd.Timestamp("2031-05-05T23:59:59.999999")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("patient", "died"),
     [
@@ -240,6 +244,7 @@ def test_a_broken_line_is_named_by_file_and_line_without_its_content(tmp_path, l
     assert error.value.__cause__ is None
 
 
+@pytest.mark.slow
 def test_a_file_cut_off_and_a_file_of_other_resources_are_refused(tmp_path):
     tiny(tmp_path, [BASE, {"resourceType": "Patient", "id": "b"}])
     with pytest.raises(InputError, match=r"1\.Observation\.ndjson, row 2: Expected resources of the type Observation"):
@@ -269,6 +274,7 @@ def events_of(folder: Path, **files: list[dict[str, Any]]) -> tuple[list[tuple[s
     return list(zip(words, *times, strict=True)), events
 
 
+@pytest.mark.slow
 def test_diagnoses_procedures_and_drugs_are_coded_events_known_when_they_were_written_down(tmp_path):
     begun, over = "2031-05-04T09:00:00Z", "2031-05-04T11:00:00Z"
     drug = {"status": "completed", "medicationCodeableConcept": coded("N02")}
@@ -293,12 +299,14 @@ def test_diagnoses_procedures_and_drugs_are_coded_events_known_when_they_were_wr
     ]
 
 
+@pytest.mark.slow
 def test_requests_stand_in_where_nothing_was_charted_as_given(tmp_path):
     drug = {"status": "active", "medicationCodeableConcept": coded("N02"), "authoredOn": "2031-05-04T08:30:00Z"}
     rows, _ = events_of(tmp_path, MedicationRequest=[drug])
     assert [row[:2] for row in rows] == [("drug//x1", "2031-05-04 08:30:00")]
 
 
+@pytest.mark.slow
 def test_what_did_not_happen_is_counted_not_used(tmp_path):
     drug = {"medicationCodeableConcept": coded("N02"), "effectiveDateTime": "2031-05-04T09:00:00Z"}
     gone = {"code": coded("I21"), "verificationStatus": {"coding": [{"code": "refuted"}]}, "recordedDate": "2031-05-04"}

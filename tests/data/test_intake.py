@@ -33,6 +33,7 @@ def test_the_hand_written_ward_is_read_as_one_would_by_hand(three):
     assert str(table["time"][3]) == "2031-01-01 10:00:00"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "tsv", "parquet", "folder", "arrow"])
 def test_every_form_of_the_same_table_reads_alike(three, tmp_path, form):
     expected = cg.read_events(three).to_frame()
@@ -52,6 +53,7 @@ def test_every_form_of_the_same_table_reads_alike(three, tmp_path, form):
     pd.testing.assert_frame_equal(cg.read_events(path).to_frame(), expected)
 
 
+@pytest.mark.slow
 def test_typed_columns_read_as_their_text_does(three):
     typed = three.assign(
         time=pd.to_datetime(three["time"]),
@@ -62,6 +64,7 @@ def test_typed_columns_read_as_their_text_does(three):
     pd.testing.assert_frame_equal(cg.read_events(typed).to_frame(), cg.read_events(three).to_frame())
 
 
+@pytest.mark.slow
 def test_identifiers_keep_leading_zeros_and_survive_beyond_2_to_the_53(three, tmp_path):
     long = str(2**53 + 1)
     rows = three.replace({"patient_id": {"100": long}})
@@ -119,6 +122,7 @@ COUNTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", COUNTED)
 def test_a_bad_row_is_counted_by_reason_and_its_place_named(three, tmp_path, reason):
     before = ledger_of(three).rejected.get(reason, 0)
@@ -136,6 +140,7 @@ def test_an_implausible_value_is_never_clipped(three):
     assert 999 not in cg.read_events(three).to_frame()["value"].tolist()
 
 
+@pytest.mark.slow
 def test_more_rejected_rows_than_allowed_stop_the_load_and_rows_without_value_do_not_count(three):
     bad = three.copy()
     bad.loc[[1, 2], "value"] = "x"
@@ -153,6 +158,7 @@ def test_sodium_may_be_called_na(three):
     assert ledger_of(rows).rejected == {"unknown variable": 1}  # not "no variable"
 
 
+@pytest.mark.slow
 def test_columns_are_mapped_and_times_of_another_format_read(three, tmp_path):
     other = three.rename(columns={"patient_id": "MRN", "time": "Zeit", "value": "Wert"})
     other["Zeit"] = pd.to_datetime(other["Zeit"]).dt.strftime("%d.%m.%Y %H:%M")
@@ -163,6 +169,7 @@ def test_columns_are_mapped_and_times_of_another_format_read(three, tmp_path):
     pd.testing.assert_frame_equal(events.to_frame(), expected.to_frame())
 
 
+@pytest.mark.slow
 def test_offsets_are_honoured(three):
     east = three.assign(time=pd.to_datetime(three["time"]).dt.strftime("%Y-%m-%dT%H:%M:%S+02:00"), available_at="")
     expected = cg.read_events(three.assign(available_at="")).to_frame()["time"] - pd.Timedelta("2h")
@@ -201,11 +208,13 @@ def test_a_truncated_gzip_and_a_damaged_parquet_are_refused(three, tmp_path):
             cg.read_events(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_byte_order_mark_is_no_part_of_the_first_column(three, tmp_path):
     (tmp_path / "extract.csv").write_bytes(b"\xef\xbb\xbf" + three.to_csv(index=False).encode())
     pd.testing.assert_frame_equal(cg.read_events(tmp_path / "extract.csv").to_frame(), cg.read_events(three).to_frame())
 
 
+@pytest.mark.slow
 def test_the_stays_table_brings_start_and_descriptors_and_unknown_stays_are_counted(three):
     stays = pd.DataFrame(
         {
@@ -261,6 +270,7 @@ def test_a_user_adds_a_variable_in_yaml(three, tmp_path):
     assert cg.read_events(rows.assign(unit=rows["unit"].replace("ng/mL", "ug/L")), variables=own).ledger.used == 13
 
 
+@pytest.mark.slow
 def test_merging_gives_the_same_means_however_the_rows_are_cut():
     import pyarrow as pa
 
@@ -284,6 +294,7 @@ def test_merging_gives_the_same_means_however_the_rows_are_cut():
         assert sum(merged for _, merged in made) == 2000 - len(expected)
 
 
+@pytest.mark.slow
 def test_descriptors_that_change_within_a_stay_are_counted_and_the_ledger_balances():
     def rows(stay, *ages):
         return [(stay, hour, "age", age) for hour, age in enumerate(ages)] + [(stay, 9, "heart_rate", 80)]

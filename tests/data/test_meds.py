@@ -70,6 +70,7 @@ def assert_same(left: cg.Events, right: cg.Events) -> None:
     pd.testing.assert_frame_equal(left.stays[[*keys, *columns]], right.stays[[*keys, *columns]], check_dtype=False)
 
 
+@pytest.mark.slow
 def test_codes_say_item_and_unit_and_a_charted_copy_is_counted(invented):
     events = cg.read_events(invented, source="meds", max_rejected=0.2)
     table = events.to_frame().set_index("variable")
@@ -82,6 +83,7 @@ def test_codes_say_item_and_unit_and_a_charted_copy_is_counted(invented):
     assert events.stays["in_hospital_death"].tolist() == [0]
 
 
+@pytest.mark.slow
 def test_admissions_that_follow_at_one_minute_are_two_stays_and_billing_codes_wait_for_the_discharge(invented):
     events = cg.read_events(invented, source="meds", anchor="hospital", max_rejected=0.2)
     assert events.stays["length_of_stay"].tolist() == [9.5, 2]
@@ -91,6 +93,7 @@ def test_admissions_that_follow_at_one_minute_are_two_stays_and_billing_codes_wa
     assert set(known.astype(str)) == {"2151-01-10 12:00:00"}
 
 
+@pytest.mark.slow
 def test_what_is_refused_says_what_to_do(invented, tmp_path):
     with pytest.raises(cg.ClinicalGRUError, match="anchor icu, hospital or stay"):
         cg.read_events(invented, source="meds", anchor="ward")
@@ -110,6 +113,7 @@ def test_written_events_come_back(events, tmp_path):
     assert again.ledger.rejected == {}
 
 
+@pytest.mark.slow
 def test_hours_still_count_from_the_start_of_the_stay(tmp_path):
     rows = pd.DataFrame({"patient_id": ["1"] * 2, "time": [3.0, 5.5], "variable": "heart_rate", "value": [80, 90]})
     again = cg.read_events(cg.write_meds(cg.read_events(rows), tmp_path / "meds"), source="meds")
@@ -117,6 +121,7 @@ def test_hours_still_count_from_the_start_of_the_stay(tmp_path):
     assert cg.select(again, task, every_stay=True).hours.tolist() == [3, 5.5]
 
 
+@pytest.mark.slow
 def test_written_dates_splits_and_late_results_come_back(three, tmp_path):
     stays = pd.DataFrame(
         {
@@ -164,6 +169,7 @@ def check_valid(folder: Path) -> None:
     meds.DatasetMetadataSchema.validate(json.loads((folder / meds.dataset_metadata_filepath).read_text()))
 
 
+@pytest.mark.slow
 def test_written_data_is_valid_meds(events, tmp_path):
     check_valid(cg.write_meds(events, tmp_path / "plain"))
     stays = events.stays.assign(split=np.where(events.stays["patient_id"] < "0000010", "train", "held_out"))

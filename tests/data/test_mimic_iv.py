@@ -209,6 +209,7 @@ def test_parquet_and_csv_give_the_same_events(folder, tmp_path, anchor):
     pd.testing.assert_frame_equal(text.stays, binary.stays)
 
 
+@pytest.mark.slow
 def test_what_is_refused_names_file_and_fix_but_no_patient(tmp_path):
     with pytest.raises(cg.ClinicalGRUError, match="anchor icu or hospital"):
         cg.read_events(tmp_path, source="mimic-iv", anchor="ward")
@@ -245,6 +246,7 @@ def test_the_demo_has_its_published_numbers(demo):
     assert cg.unmapped(demo)["rows"].sum() == 175_993
 
 
+@pytest.mark.slow
 def test_sodium_of_the_demo_is_what_pandas_finds(demo, real_data):
     """Labels, placement by admission or time, charted copies: computed a second time from the raw files."""
     folder = real_data / "mimic-iv-demo"

@@ -31,6 +31,7 @@ def events(real_data: Path) -> cg.Events:
     return cg.read_events(next((real_data / "omop-synthea").glob("*.zip")), source="omop", anchor="visit")
 
 
+@pytest.mark.slow
 def test_the_ledger_holds_every_row_of_the_tables(synthea, events):
     taken = ["MEASUREMENT", "OBSERVATION", "CONDITION_OCCURRENCE", "DRUG_EXPOSURE", "PROCEDURE_OCCURRENCE"]
     assert events.ledger.rows_in == sum(len(synthea[name]) for name in taken) == 21_141
@@ -66,6 +67,7 @@ def test_stays_ages_and_deaths_are_those_of_the_raw_tables(synthea, events):
     np.testing.assert_allclose(events.stays["length_of_stay"], (end - start).dt.total_seconds() / 86_400)
 
 
+@pytest.mark.slow
 def test_hospital_stays_are_inpatient_and_emergency_visits_and_their_rows(synthea, real_data, events):
     few = cg.read_events(next((real_data / "omop-synthea").glob("*.zip")), source="omop")
     visits = synthea["VISIT_OCCURRENCE"]
@@ -96,6 +98,7 @@ def assert_same(ours: cg.Events, theirs: cg.Events) -> None:
             assert left == right
 
 
+@pytest.mark.slow
 def test_parquet_with_typed_columns_gives_the_same(synthea, events, tmp_path):
     for name, table in synthea.items():
         typed = table.replace("", None)
@@ -177,6 +180,7 @@ def tiny(folder: Path, rows: list[dict[str, str]], **more: list[dict[str, str]])
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
@@ -200,6 +204,7 @@ def test_what_cannot_be_used_is_counted_by_its_reason(tmp_path, more, reason):
     assert events.to_frame()["value"].tolist() == [70]
 
 
+@pytest.mark.slow
 def test_an_operator_equal_and_an_open_visit_row_are_used(tmp_path):
     rows = [ROW, ROW | {"operator_concept_id": "4172703", "visit_occurrence_id": "10.0", "value_as_number": "80"}]
     rows.append(ROW | {"visit_occurrence_id": "", "measurement_datetime": "2031-05-06 22:00:00"})
@@ -208,18 +213,21 @@ def test_an_operator_equal_and_an_open_visit_row_are_used(tmp_path):
     assert set(frame["stay_id"]) == {"10"}
 
 
+@pytest.mark.slow
 def test_a_date_without_a_time_is_known_at_the_end_of_the_day(tmp_path):
     frame = cg.read_events(tiny(tmp_path, [ROW | {"measurement_datetime": ""}]), source="omop").to_frame()
     assert frame["time"].tolist() == [pd.Timestamp("2031-05-04")]
     assert frame["available_at"].tolist() == [pd.Timestamp("2031-05-04T23:59:59.999999")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("death", "died"), [("2031-05-06", 1.0), ("2031-05-07", 0.0), ("2031-05-03", 0.0)])
 def test_who_dies_on_a_day_of_the_visit_died_in_hospital(tmp_path, death, died):
     folder = tiny(tmp_path, [ROW], death=[{"person_id": "1", "death_date": death}])
     assert cg.read_events(folder, source="omop").stays["in_hospital_death"].tolist() == [died]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timezone", [None, "Europe/Berlin", "America/New_York", "Asia/Tokyo"])
 def test_days_are_those_of_the_declared_time_zone(tmp_path, timezone):
     whole = VISIT | {"visit_start_datetime": ""}
@@ -231,11 +239,13 @@ def test_days_are_those_of_the_declared_time_zone(tmp_path, timezone):
     assert cg.read_events(folder, source="omop", timezone=timezone).stays["in_hospital_death"].tolist() == [0.0]
 
 
+@pytest.mark.slow
 def test_without_a_death_table_nobody_is_called_alive(tmp_path):
     (tiny(tmp_path, [ROW]) / "death.csv").unlink()
     assert cg.read_events(tmp_path, source="omop").stays["in_hospital_death"].isna().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "followed", "expected"),
     [("2031-06-01", "2032-01-01", 1.0), ("2031-06-20", "2032-01-01", 0.0), ("2031-06-20", "2031-06-01", np.nan)],
@@ -249,6 +259,7 @@ def test_a_readmission_counts_within_30_days_and_is_unknown_beyond_the_record(tm
     np.testing.assert_array_equal(stays.loc["10", "readmission_30d"], expected)
 
 
+@pytest.mark.slow
 def test_icu_stays_are_named_by_concept_or_care_site(tmp_path):
     by_site = DETAIL | {"visit_detail_id": "101", "visit_detail_concept_id": "0", "care_site_id": "7"}
     ward = DETAIL | {"visit_detail_id": "102", "visit_detail_concept_id": "9201", "care_site_id": "8"}
@@ -266,6 +277,7 @@ def test_icu_stays_are_named_by_concept_or_care_site(tmp_path):
     assert events.stays["age"].between(60, 62).all()
 
 
+@pytest.mark.slow
 def test_messages_name_the_columns_of_the_cdm(tmp_path):
     folder = tiny(tmp_path, [ROW, ROW | {"measurement_datetime": "Mrs-Canary-77"}])
     with pytest.raises(InputError, match=r"measurement.csv, row 3, column measurement_datetime") as error:
@@ -288,6 +300,7 @@ def ancestor(below: str, above: str, levels: int) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tabs", [False, True])
 def test_a_concept_below_a_known_one_is_its_variable_and_counted_as_such(tmp_path, tabs):
     """Heart rate is 3027018, temperature 3020891; the nearest known ancestor wins, two as near leave it unmapped."""

@@ -99,6 +99,7 @@ def write(folder, form: str, files: dict[str, str]):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
 def test_a_stay_is_read_as_one_would_by_hand(tmp_path, form):
     events = cg.read_events(write(tmp_path, form, files_of(STAY)), source="physionet2012", max_rejected=0.5)
@@ -115,6 +116,7 @@ def test_a_stay_is_read_as_one_would_by_hand(tmp_path, form):
     assert "height" not in events.stays  # -1 in both: not recorded
 
 
+@pytest.mark.slow
 def test_outcomes_of_minus_one_are_not_recorded(tmp_path):
     path = write(tmp_path, "folder", files_of(STAY))
     outcomes = tmp_path / "Outcomes-x.txt"
@@ -155,6 +157,7 @@ def test_a_file_of_another_form_is_refused_with_its_row(tmp_path, change, messag
         cg.read_events(write(tmp_path, "tar.gz", files), source="physionet2012")
 
 
+@pytest.mark.slow
 def test_a_damaged_archive_is_refused_and_path_tricks_write_nothing(tmp_path):
     path = write(tmp_path, "tar.gz", files_of(STAY))
     path.write_bytes(path.read_bytes()[:150])

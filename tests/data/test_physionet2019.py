@@ -72,6 +72,7 @@ def test_a_set_without_labels_has_no_outcomes(tmp_path):
     assert cg.read_events(write(tmp_path, "zip", files), source="physionet2019", max_rejected=0.5).outcomes == ()
 
 
+@pytest.mark.slow
 def test_a_word_among_the_numbers_is_counted_at_its_place_and_the_rest_is_read(tmp_path):
     files = {name: text.replace("|37.5|", "|high|") for name, text in STAYS.items()}
     events = cg.read_events(write(tmp_path, "zip", files), source="physionet2019", max_rejected=0.5)

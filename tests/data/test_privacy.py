@@ -110,6 +110,7 @@ def test_other_names_change_no_risk(events, fitted):
     np.testing.assert_allclose(np.sort(before["risk"].dropna()), np.sort(after["risk"].dropna()), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_nothing_shown_unasked_names_a_patient(three, fitted, test_stays):
     named = cg.read_events(three.replace({"007": "CANARY-4711", "1": "CANARY-4712"}))
     task = cg.Task.from_dict({"name": "t", "outcome": "died", "window_hours": [0, 48]})

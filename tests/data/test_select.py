@@ -38,6 +38,7 @@ def test_the_flow_counts_who_was_left_out_at_each_step(by_hand):
     )
 
 
+@pytest.mark.slow
 def test_a_stay_that_ended_before_the_prediction_is_left_out(three):
     stays = pd.DataFrame(
         {

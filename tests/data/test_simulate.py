@@ -50,6 +50,7 @@ def test_the_same_seed_gives_the_same_ward_and_another_seed_another() -> None:
     assert not one.truth["risk"].equals(other.truth["risk"])
 
 
+@pytest.mark.slow
 def test_about_one_in_eight_dies_and_the_true_risk_says_so(ward: Ward) -> None:
     assert ward.truth["risk"].mean() == pytest.approx(0.12, abs=1e-9)
     assert outcome(ward).mean() == pytest.approx(0.12, abs=0.025)
@@ -82,6 +83,7 @@ def test_without_drivers_everyone_has_the_same_risk() -> None:
     assert simulate(50, drivers={}).truth["risk"].to_numpy() == pytest.approx(np.full(50, 0.12))
 
 
+@pytest.mark.slow
 def test_the_sicker_are_measured_more_often(ward: Ward, numbers: pd.DataFrame) -> None:
     severity = ward.truth.set_index("stay_id")["severity"]
     hours = numbers.groupby("stay_id")["hours"].max()
@@ -91,6 +93,7 @@ def test_the_sicker_are_measured_more_often(ward: Ward, numbers: pd.DataFrame) -
     assert 150 < numbers.groupby("stay_id").size().median() < 400
 
 
+@pytest.mark.slow
 def test_every_variable_and_unit_is_in_the_dictionary(ward: Ward) -> None:
     dictionary = Dictionary.load()
     assert set(ward.measurements["variable"]) == {*SIGNALS, "diagnosis", "drug"} <= set(dictionary)
@@ -102,6 +105,7 @@ def test_every_variable_and_unit_is_in_the_dictionary(ward: Ward) -> None:
         assert ward.stays[name].dropna().between(low, high).all()
 
 
+@pytest.mark.slow
 def test_exactly_the_planted_values_are_implausible(ward: Ward, numbers: pd.DataFrame) -> None:
     dictionary = Dictionary.load()
     low, high = (numbers["variable"].map({n: (dictionary[n].plausible or (0, 0))[i] for n in SIGNALS}) for i in (0, 1))

@@ -50,10 +50,12 @@ def same(events: cg.Events, three: pd.DataFrame) -> None:
     assert events.ledger.converted == expected.ledger.converted
 
 
+@pytest.mark.slow
 def test_sqlite_gives_what_the_table_gives(sqlite, three):
     same(cg.read_events(sqlite, source="sql", query=QUERY), three)
 
 
+@pytest.mark.slow
 def test_postgresql_gives_what_the_table_gives(labs, three):
     same(cg.read_events(labs, source="sql", query=QUERY), three)
 
@@ -79,6 +81,7 @@ def test_cells_of_several_types_in_one_column_are_judged_row_by_row(tmp_path):
     assert events.ledger.rejected == {"implausible": 1, "missing value": 1, "value is not a number": 1}
 
 
+@pytest.mark.slow
 def test_numeric_keeps_its_digits_and_time_zones_their_instants(labs):
     query = """SELECT '12345678901234567890'::numeric AS patient_id, 0.1::numeric AS value, 'lactate' AS variable,
         '2031-01-01 10:00+02'::timestamptz AS time"""
@@ -136,6 +139,7 @@ def test_the_address_does_not_travel_with_the_events(sqlite):
     assert cg.read_events(sqlite, source="sql", query=QUERY).source == "sql: sqlite"
 
 
+@pytest.mark.slow
 def test_a_query_cannot_change_a_sqlite_file(sqlite, three):
     with pytest.raises(cg.ClinicalGRUError):
         cg.read_events(sqlite, source="sql", query="DELETE FROM labs RETURNING *")

@@ -50,6 +50,7 @@ def test_swaps_of_one_row_in_twenty_are_found_and_clean_columns_are_not_flagged(
         assert not any(found[6:]), name
 
 
+@pytest.mark.slow
 def test_near_units_are_found_where_there_are_many_values(units):
     events = cg.read_events(cg.simulate(500, seed=11))
     for name in NEAR:
@@ -59,6 +60,7 @@ def test_near_units_are_found_where_there_are_many_values(units):
         assert not none
 
 
+@pytest.mark.slow
 def test_digits_tell_a_unit_whose_values_are_usual_in_both():
     """One urea of each patient, in whole mg/dL; a few with a decimal, lower by the factor: nothing else tells."""
     chance = np.random.default_rng(1)
@@ -76,6 +78,7 @@ def events_of(values: np.ndarray, name: str, unit: str) -> cg.Events:
     return cg.read_events(pd.DataFrame(rows | {"unit": unit}), max_rejected=1)
 
 
+@pytest.mark.slow
 def test_what_the_intake_rejected_is_evidence(ward):
     rows = ward.measurements.assign(unit=ward.measurements["unit"].where(ward.measurements["unit"] != "°F"))
     events = cg.read_events(rows, stays=ward.stays)
@@ -87,6 +90,7 @@ def test_what_the_intake_rejected_is_evidence(ward):
     assert "[degF]" in flag.proposal
 
 
+@pytest.mark.slow
 def test_descriptors_of_the_stays_table_are_looked_at_even_where_they_were_rejected(ward):
     stays = ward.stays.assign(height=ward.stays["height"] / 2.54)
     events = cg.read_events(ward.measurements, stays=stays)
@@ -94,6 +98,7 @@ def test_descriptors_of_the_stays_table_are_looked_at_even_where_they_were_rejec
     assert [(flag.variable, flag.other) for flag in cg.check_units(events)] == [("height", "[in_i]")]
 
 
+@pytest.mark.slow
 def test_a_site_is_named(ward):
     own = ward.measurements["unit"].eq("°C") & ward.measurements["stay_id"].isin(
         ward.stays.loc[ward.stays["icu_type"] == 2, "stay_id"]
@@ -104,6 +109,7 @@ def test_a_site_is_named(ward):
     assert [(flag.variable, flag.site) for flag in flags] == [("temperature", "Cardiac Surgery Recovery Unit")]
 
 
+@pytest.mark.slow
 def test_nothing_is_converted(ward):
     rows = ward.measurements.assign(unit=None)
     events = cg.read_events(rows, stays=ward.stays, max_rejected=1)
@@ -112,6 +118,7 @@ def test_nothing_is_converted(ward):
     np.testing.assert_array_equal(events.facts["value"].to_numpy(), before)
 
 
+@pytest.mark.slow
 def test_fewer_than_a_hundred_values_are_not_judged():
     rows = pd.DataFrame({"patient_id": "1", "time": np.arange(99.0), "variable": "temperature", "value": 98.6})
     assert cg.check_units(cg.read_events(rows, max_rejected=1)) == ()

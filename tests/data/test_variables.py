@@ -290,6 +290,7 @@ def test_the_shipped_mortality_tasks_ask_for_an_outcome_of_the_schema(hours: int
     assert task["outcome"] in {field["name"] for field in outcomes["fields"]}
 
 
+@pytest.mark.slow
 def test_every_name_of_physionet_2012_resolves_and_few_values_fall_out(real: Path, dictionary: Dictionary) -> None:
     with tarfile.open(real / "physionet2012" / "set-a.tar.gz") as archive:
         files = [archive.extractfile(member) for member in archive if member.name.endswith(".txt")]
@@ -303,6 +304,7 @@ def test_every_name_of_physionet_2012_resolves_and_few_values_fall_out(real: Pat
         assert values.between(low, high).mean() > 0.98, theirs
 
 
+@pytest.mark.slow
 def test_every_column_of_physionet_2019_resolves(real: Path, dictionary: Dictionary) -> None:
     with zipfile.ZipFile(real / "physionet2019" / "training_setA.zip") as archive:
         first = next(name for name in archive.namelist() if name.endswith(".psv"))

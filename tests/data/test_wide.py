@@ -53,6 +53,7 @@ def test_a_wide_table_is_read_as_one_would_by_hand():
     assert ledger.notes["column not used: ward"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "parquet", "folder"])
 def test_a_file_gives_what_the_frame_gives(tmp_path, form):
     if form == "parquet":
@@ -146,6 +147,7 @@ def test_words_for_sex_are_understood_in_a_stays_table_too():
     assert events.ledger.notes["descriptors not used: sex"] == 1
 
 
+@pytest.mark.slow
 def test_visits_over_years_are_the_cells_of_pbcseq(real_data):
     path = real_data / "pbcseq" / "pbcseq.csv"
     raw = pd.read_csv(path)

@@ -59,6 +59,7 @@ def test_the_interval_agrees_with_a_plain_loop_over_drawn_patients():
     np.testing.assert_allclose([judged["low"], judged["high"]], np.percentile(loop, [2.5, 97.5]), atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_true_auroc_about_95_times_in_100():
     random, truth, held = np.random.default_rng(1), norm.cdf(1 / np.sqrt(2)), 0
     for seed in range(300):

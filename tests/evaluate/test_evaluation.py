@@ -192,6 +192,7 @@ def test_a_refused_value_is_not_quoted():
     assert refusal.value.__suppress_context__
 
 
+@pytest.mark.slow
 def test_importing_the_judge_loads_neither_scikit_learn_nor_scipy_nor_torch():
     loaded = "[m for m in ('sklearn', 'scipy', 'torch') if m in sys.modules]"
     code = f"import sys, clinicalgru.evaluate.evaluation; print({loaded})"

@@ -94,6 +94,7 @@ def test_what_cannot_be_judged_is_refused(table, message):
         cg.evaluate_forecast(table, resamples=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coverage", [0.0, 1.0, 90])
 def test_a_coverage_that_is_none_is_refused_by_all(coverage):
     case = asked("forecast")

@@ -37,6 +37,7 @@ def test_contributions_sum_to_the_ensembles_own_log_odds(ensemble, test_stays):
         assert abs(why.completeness_gap) <= 1e-3
 
 
+@pytest.mark.slow
 def test_each_contribution_is_the_mean_of_those_of_the_networks_on_the_line_of_the_ensemble(ensemble, test_stays):
     stay = test_stays[[2]]
     ours = cg.explain(ensemble, stay).measurements["contribution"]
@@ -44,6 +45,7 @@ def test_each_contribution_is_the_mean_of_those_of_the_networks_on_the_line_of_t
     np.testing.assert_allclose(ours, ensemble.calibrator_.slope * np.mean(each, axis=0), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_band_is_that_of_all_members_of_all_networks(ensemble, test_stays):
     why, moved = cg.explain(ensemble, test_stays[[2]]), cg.movement(ensemble, test_stays[[2]], permutations=4)
     assert (why.networks, why.members) == (3, 9)
@@ -55,12 +57,14 @@ def test_the_band_is_that_of_all_members_of_all_networks(ensemble, test_stays):
     assert why.attention["weight"].sum() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_moves_of_an_ensemble_telescope_to_its_own_rise(ensemble, test_stays):
     moved = cg.movement(ensemble, test_stays[[2]], permutations=4)
     rise = log_odds(ensemble.predict_proba(test_stays[[2]])[0, 1]) - log_odds(moved.start)
     assert moved.moves["contribution"].sum() == pytest.approx(rise, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_what_if_asks_the_ensemble(ensemble, test_stays):
     what_if = cg.what_if(ensemble, test_stays[[2]])
     lactate = [variable.name for variable in test_stays.variables].index("lactate")
@@ -93,6 +97,7 @@ def test_an_ensemble_of_early_warnings_is_explained_at_an_hour():
     np.testing.assert_allclose(why.course["risk"], risk[:5], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_networks_that_know_different_codes_each_keep_theirs(parts, test_stays):
     coded = [cg.GRUClassifier(**SMALL, codes=True, code_stays=least) for least in (1, 40)]
     fitted = [one.fit(parts[0][:80], parts[1][:40], progress=False) for one in coded]
@@ -117,6 +122,7 @@ def test_what_only_one_network_has_is_refused_of_an_ensemble(ensemble, test_stay
         ask(ensemble, test_stays[[0]])
 
 
+@pytest.mark.slow
 def test_an_ensemble_for_several_classes_and_a_hybrid_say_what_to_explain_instead(ensemble, test_stays):
     case = case_of("multiclass")
     several = cg.GRUEnsemble(cg.GRUClassifier(**SMALL), members=2).fit(case.train, progress=False)

@@ -51,6 +51,7 @@ def test_contributions_come_from_what_was_learned_not_from_the_shape_of_the_netw
     assert measured.largest_gap <= 1e-3
 
 
+@pytest.mark.slow
 def test_the_result_is_shown_as_text_and_html_and_withholds_small_counts(measured, fitted, stays):
     assert "contributions" in str(measured)
     assert "Beats attention" in measured._repr_html_()

@@ -89,6 +89,7 @@ def test_what_happened_to_few_similar_patients_is_not_published(fitted, test_sta
     assert "withheld" not in str(cg.similar(fitted, test_stays[[7]], test_stays, n=n))
 
 
+@pytest.mark.slow
 def test_importance_is_the_mean_size_of_what_each_variable_did(fitted, test_stays):
     stays = test_stays[:12]
     found = cg.importance(fitted, stays, resamples=200)

@@ -31,6 +31,7 @@ def stay(test_stays):
     return stays_of(empty, {0: facts})
 
 
+@pytest.mark.slow
 def test_a_jump_is_divided_as_over_all_orders_of_arrival(fitted, stay):
     moved = cg.movement(fitted, stay)
     prefix = stay.until(np.array([6.5]))

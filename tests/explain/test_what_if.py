@@ -100,6 +100,7 @@ def risk_of(fitted, stay, change, part=1.0):
     return fitted.predict_proba(replace(stay, value=value))[0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.6, 1.5])
 def test_the_smallest_change_crosses_the_target_when_it_is_made(what_if, fitted, test_stays, factor):
     target = what_if.explanation.risk * factor
@@ -111,11 +112,13 @@ def test_the_smallest_change_crosses_the_target_when_it_is_made(what_if, fitted,
     assert change.size == pytest.approx(change.shifts["shift"].abs().sum())
 
 
+@pytest.mark.slow
 def test_half_of_the_smallest_change_does_not_cross(what_if, fitted, test_stays):
     target = what_if.explanation.risk * 0.6
     assert risk_of(fitted, test_stays[[2]], what_if.smallest_change(target), part=0.5) >= target
 
 
+@pytest.mark.slow
 def test_where_there_is_no_such_change_it_says_so(what_if):
     change = what_if.smallest_change(1e-6)
     assert not change.found
@@ -125,6 +128,7 @@ def test_where_there_is_no_such_change_it_says_so(what_if):
         what_if.smallest_change(1.0)
 
 
+@pytest.mark.slow
 def test_changed_values_are_plausible_and_whole_where_they_are_counted(what_if, fitted):
     change = what_if.smallest_change(0.999)
     plausible = {variable.name: variable.plausible for variable in fitted.variables_}

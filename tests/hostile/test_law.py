@@ -111,6 +111,7 @@ def test_the_same_seed_makes_the_same_variants():
     assert list(mutator.variants(50)) != list(mutator.variants(50, seed=1))
 
 
+@pytest.mark.slow
 def test_a_last_line_without_end_may_be_cut_off_and_is_not_used(clean, tmp_path):
     text = pieces.text_of(pieces.clean_table())
     (tmp_path / "a.csv").write_bytes(text[:-2])  # the last digit of the last value is gone

@@ -93,6 +93,7 @@ def check(names: list[str], *, first: int, last: int) -> tuple[int, list[str]]:
     return compared, others
 
 
+@pytest.mark.slow
 def test_local_times_around_changes_of_the_clock_are_those_of_zoneinfo():
     few = [
         "Europe/Berlin",
@@ -122,6 +123,7 @@ def rows(times: list[str], **more: object) -> pd.DataFrame:
     return table.assign(**more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", [False, True])
 def test_elapsed_hours_are_exact_across_the_change_to_summer_time(typed):
     times = ["2024-03-31 00:30", "2024-03-31 01:30", "2024-03-31 03:30", "2024-03-31 04:30"]
@@ -133,6 +135,7 @@ def test_elapsed_hours_are_exact_across_the_change_to_summer_time(typed):
     assert as_written.tolist() == [1, 2, 1]
 
 
+@pytest.mark.slow
 def test_local_times_that_name_no_instant_are_rejected_and_counted():
     table = rows(["2024-10-27 01:30", "2024-10-27 02:30", "2024-10-27 03:30", "2025-03-30 02:30", "2025-03-30 03:00"])
     ledger = cg.read_events(table, timezone="Europe/Berlin", max_rejected=1.0).ledger
@@ -153,12 +156,14 @@ def test_an_offset_in_the_file_wins_over_the_declared_zone():
     ]
 
 
+@pytest.mark.slow
 def test_hours_since_the_start_have_no_zone_and_formats_may_be_our_own():
     assert cg.read_events(rows(["0.5", "2"]), timezone="Europe/Berlin").dated is False
     events = cg.read_events(rows(["27.10.2024 12:00"]), timezone="Europe/Berlin", time_format="%d.%m.%Y %H:%M")
     assert str(events.to_frame()["time"][0]) == "2024-10-27 11:00:00"
 
 
+@pytest.mark.slow
 def test_the_start_of_a_stay_is_in_the_declared_zone_too():
     stays = pd.DataFrame({"patient_id": ["1"], "stay_id": ["1"], "start": ["2024-03-31 00:00"]})
     events = cg.read_events(rows(["2024-03-31 06:00"]), stays=stays, timezone="Europe/Berlin")

@@ -26,6 +26,7 @@ def calibrated(case):
     return copy.deepcopy(case.model).calibrate(case.test)
 
 
+@pytest.mark.slow
 def test_calibration_changes_risks_but_not_their_order(case, calibrated):
     before, after = predicted(case.model, case.test), predicted(calibrated, case.test)
     assert np.abs(before - after).max() > 1e-4
@@ -56,6 +57,7 @@ def loss(model, case):
     return -np.where(event == 1, np.log((before - after) / 0.01), np.log(after)).mean()  # density, or survival
 
 
+@pytest.mark.slow
 def test_a_bundle_keeps_it_and_scores_with_it(case, calibrated, tmp_path):
     loaded = cg.load(cg.save(calibrated, tmp_path / "bundle"))
     assert loaded.calibrator_ == calibrated.calibrator_
@@ -90,6 +92,7 @@ def test_an_outcome_that_cannot_be_calibrated_is_named_and_left_as_it_is():
     np.testing.assert_array_equal(model.predict_proba(without)[:, 1], case.model.predict_proba(without)[:, 1])
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_several_classes_is_calibrated_out_of_fold(tmp_path):
     case = case_of("multiclass")
     small = cg.GRUClassifier(**case.model.get_params() | {"epochs": 1})
@@ -100,6 +103,7 @@ def test_an_ensemble_of_several_classes_is_calibrated_out_of_fold(tmp_path):
     np.testing.assert_allclose(model.out_of_fold_.sum(axis=1), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["forecast", "regression", "multiclass"])
 def test_a_notebook_a_card_and_a_bundle_say_whether_it_was_done(kind, tmp_path):
     from clinicalgru.serve.card import card
@@ -116,6 +120,7 @@ def test_a_notebook_a_card_and_a_bundle_say_whether_it_was_done(kind, tmp_path):
     assert no in card(cg.load(cg.save(case.model, tmp_path / "before")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["forecast", "regression", "early_warning"])
 def test_what_is_fitted_again_is_calibrated_no_more(kind):
     case = case_of(kind)

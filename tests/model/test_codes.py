@@ -97,6 +97,7 @@ def test_an_unseen_code_changes_nothing_and_a_known_one_does(coded, test_stays):
     assert (np.abs(coded.predict_proba(seen) - none) > 1e-6).all()
 
 
+@pytest.mark.slow
 def test_a_code_after_the_prediction_changes_nothing(events, task, coded, ward):
     later = ward.measurements.copy()
     is_code = later["code"].notna() & (

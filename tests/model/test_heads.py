@@ -135,6 +135,7 @@ def test_a_regression_interval_holds_what_it_was_calibrated_for():
     assert inside == pytest.approx(0.8, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharper", [1.0, 4.0])
 def test_intervals_of_each_variable_hold_what_they_were_calibrated_for(sharper):
     """Split conformal by variable: whatever the network says of its own spreads, and whatever was learned before."""
@@ -247,6 +248,7 @@ def test_auxiliary_outcomes_are_found_by_stay_and_unknown_where_they_have_no_row
     assert auxiliary.loss(right[known.order][None], stays[:10], known).item() < 1e-6
 
 
+@pytest.mark.slow
 def test_joint_training_changes_the_weights_but_not_what_is_asked(parts):
     import pandas as pd
 

@@ -90,6 +90,7 @@ def test_an_index_of_a_variable_that_is_not_there_is_refused_before_training(par
         cg.GRUClassifier(indices=["weigth last"]).fit(parts[0], parts[1], progress=False)
 
 
+@pytest.mark.slow
 def test_a_network_can_do_without_and_remembers_which_it_learned_with(parts, tmp_path):
     small = {"hidden_size": 4, "readout_size": 4, "members": 1, "epochs": 1, "distillation": 0.0}
     without = cg.GRUClassifier(indices=(), **small).fit(parts[0], parts[1], progress=False)

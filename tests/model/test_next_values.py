@@ -28,6 +28,7 @@ def together(stays):
     return replace(stays, hours=hours, delay=(hours - stays.hours).astype(np.float32))
 
 
+@pytest.mark.slow
 def test_the_value_before_is_that_of_an_earlier_step(ward):
     stays, found = ward[1], measured(ward[1])
     several = 0
@@ -59,6 +60,7 @@ def test_what_was_expected_of_a_measurement_is_what_was_forecast_at_the_step_bef
     assert found.loc[~found["later"], ["median", "low", "high"]].isna().all(axis=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gru", "last", "trees"])
 def test_nothing_that_came_with_a_measurement_or_after_it_was_known(kind, ward, monkeypatch):
     monkeypatch.setattr(next_values, "FEWEST", 20)
@@ -106,6 +108,7 @@ def rates(stays=80, steps=40, seed=0):
     return cg.select(cg.read_events(table), cg.Task("next", "", (0.0, 48.0), kind="forecast"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [NextTrees(), cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8)])
 def test_what_falls_back_to_its_mean_is_foreseen_better_than_by_the_last_value(model):
     """The best there is errs by sqrt(2 / pi) times the noise, some .8 of it."""
@@ -118,6 +121,7 @@ def test_what_falls_back_to_its_mean_is_foreseen_better_than_by_the_last_value(m
     assert found.loc["mean_absolute_error_heart_rate", "estimate"] > 0.9 * best
 
 
+@pytest.mark.slow
 def test_what_does_not_pay_in_the_tune_stays_is_not_said():
     """Learned from rates that fall back to their mean, and held against stays whose rates run away from it."""
     learn, test = cg.split_patients(rates(), [0.7, 0.3], seed=0)
@@ -132,6 +136,7 @@ def test_what_does_not_pay_in_the_tune_stays_is_not_said():
     np.testing.assert_allclose(kept["median"], kept["last"], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_value_beyond_all_that_training_saw_is_left_as_far_as_the_outermost_one():
     learn, test = cg.split_patients(rates(), [0.7, 0.3], seed=0)
     model = cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=4).fit(learn, progress=False)
@@ -154,6 +159,7 @@ def test_a_forecaster_starts_from_the_last_value():
     assert spread.mean().item() == pytest.approx((value - last).abs().mean().item(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_of_what_is_hardly_measured_again_the_last_value_is_expected():
     """A second variable, measured in each stay at the start and once more: not enough to learn from."""
     stays = rates(stays=60)

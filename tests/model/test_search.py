@@ -63,6 +63,7 @@ def test_steps_that_are_too_large_stop_training_and_say_so(parts):
         cg.GRUClassifier(**SMALL | {"learning_rate": 1e30}).fit(*parts[:2], progress=False)
 
 
+@pytest.mark.slow
 def test_the_last_good_weights_are_kept(parts, monkeypatch):
     """In the third epoch the loss breaks: what stays is what two epochs alone give."""
     loss = training._loss

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from clinicalgru.model.indices import SUMMARIES
 from clinicalgru.model.summaries import shares, summarise, summary_names
 
 
+@pytest.mark.slow
 def test_summaries_are_those_of_pandas(test_stays):
     frame = test_stays.to_frame()
     groups = frame.groupby(["stay", "variable"])

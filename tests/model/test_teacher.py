@@ -78,6 +78,7 @@ def test_the_wait_for_the_teacher_is_announced(parts, capfd, distillation, shown
     assert capfd.readouterr().err.count("teacher, learn first") == lines
 
 
+@pytest.mark.slow
 def test_trees_of_steps_learn_from_some_that_count(monkeypatch):
     stays, rows = asked("early_warning").train, []
 
@@ -124,6 +125,7 @@ def test_risks_of_trees_of_weighed_steps_are_set_back_to_how_often_a_warning_is_
     assert 0.5 * share < back.mean() < 2 * share
 
 
+@pytest.mark.slow
 def test_what_was_recent_is_counted_as_one_would_by_hand():
     stays = asked("early_warning").train[:15]
     batch = collate(stays, every_step=True)

@@ -45,6 +45,7 @@ def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(
         np.testing.assert_array_equal(weights(resumed)[name], tensor, err_msg=name)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_weights_of_the_best_epoch(parts, monkeypatch):
     train, tune, _, test = parts
     epoch = training._epoch
@@ -70,6 +71,7 @@ def test_ctrl_c_before_the_first_epoch_ends_is_not_swallowed(parts, monkeypatch)
         cg.GRUClassifier(**SMALL).fit(parts[0], parts[1], progress=False)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_plan_or_of_nothing_is_refused(parts, tmp_path):
     file = tmp_path / "checkpoint.safetensors"
     cg.GRUClassifier(**SMALL | {"epochs": 1}).fit(parts[0], parts[1], progress=False, checkpoint=file)
@@ -82,6 +84,7 @@ def test_a_checkpoint_of_another_plan_or_of_nothing_is_refused(parts, tmp_path):
         cg.GRUClassifier(**SMALL).fit(parts[0], parts[1], progress=False, resume=file)
 
 
+@pytest.mark.slow
 def test_training_stops_when_the_tune_stays_no_longer_gain(parts):
     model = cg.GRUClassifier(**SMALL | {"epochs": 40, "patience": 2, "learning_rate": 0.02})
     history = model.fit(parts[0], parts[1], progress=False).history_
@@ -127,6 +130,7 @@ def test_one_outcome_only_and_unknown_outcomes_are_refused(parts, events, task):
         cg.GRUClassifier(**SMALL).fit(everyone, tune)
 
 
+@pytest.mark.slow
 def test_text_lines_show_progress_without_a_terminal_and_can_be_switched_off(parts, capfd):
     cg.GRUClassifier(**SMALL | {"epochs": 2}).fit(parts[0], parts[1])
     shown = capfd.readouterr()

@@ -19,6 +19,7 @@ def scores(fitted, ward):
     return cg.score(fitted, ward.measurements, stays=ward.stays)
 
 
+@pytest.mark.slow
 def test_each_status_has_its_reason(scores, ward):
     ended = ward.stays["end"] < ward.stays["start"] + pd.Timedelta("48h")
     assert (scores["reason"] == ENDED).sum() == ended.sum()
@@ -34,6 +35,7 @@ def test_the_prediction_time_is_the_end_of_the_window(scores, ward):
     assert set(scores["prediction_hours"]) == {48.0}
 
 
+@pytest.mark.slow
 def test_outcomes_change_no_score(fitted, ward, scores):
     pd.testing.assert_frame_equal(cg.score(fitted, cg.read_events(ward)), scores)
 
@@ -82,6 +84,7 @@ def asked(fitted, **fields):
     return model
 
 
+@pytest.mark.slow
 def test_a_stay_that_the_task_does_not_ask_about_is_left_out_with_the_reason(fitted, ward, scores):
     model = asked(fitted, include=[{"column": "age", "at_least": 65}], exclude=[{"column": "icu_type", "among": [2]}])
     table = cg.score(model, ward.measurements, stays=ward.stays)
@@ -110,6 +113,7 @@ def test_scored_and_learned_from_are_the_same_stays(fitted, ward, events):
     assert table.loc[never, "prediction_time"].isna().all()
 
 
+@pytest.mark.slow
 def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, ward):
     """Whether a neighbour's age is recorded must not decide whether there are scores at all."""
     model = asked(fitted, include=[{"column": "age", "at_least": 65}, {"variable": "lactate", "at_least": 1}])

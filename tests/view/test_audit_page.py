@@ -19,6 +19,7 @@ def faulty() -> cg.Audit:
     return cg.audit(cg.read_events(ward.measurements, stays=stays, outcomes=ward.outcomes))
 
 
+@pytest.mark.slow
 def test_the_page_tells_findings_rows_and_checks(faulty, tmp_path):
     text = cg.audit_page(replace(faulty, simulated=True), tmp_path / "audit.html").read_text(encoding="utf-8")
     assert "End before start" in text

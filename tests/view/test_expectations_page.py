@@ -69,6 +69,7 @@ def test_of_a_very_long_stay_some_points_are_drawn_and_that_is_said(found):
     assert any("of 5,000 drawn" in note.text for note in drawn.layout.annotations)
 
 
+@pytest.mark.slow
 def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter(found, tmp_path):
     case = asked("forecast")
     stay = case.test[[int(np.argmax(case.test.counts))]]
@@ -84,12 +85,14 @@ def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter
     assert str(stay.stay[0]) in cg.expectations(case.model, stay, identify=True).stay_label
 
 
+@pytest.mark.slow
 def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
     calm = found.measurements.assign(low=-1e9, high=1e9)
     text = cg.expectations_page(replace(found, measurements=calm), tmp_path / "page.html").read_text()
     assert "Every measurement came as it was expected." in text
 
 
+@pytest.mark.slow
 def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_path):
     case = asked("forecast")
     stay = case.test[[int(np.argmax(case.test.counts))]]

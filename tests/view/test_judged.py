@@ -31,6 +31,7 @@ def test_a_decision_curve_has_a_line_for_each_model_and_the_two_that_need_none(s
     assert len({t.line.dash for t in drawn.data}) == 4  # not by colour alone
 
 
+@pytest.mark.slow
 def test_groups_stand_in_order_with_all_first_and_a_withheld_one_without_a_mark(stays):
     outcome, risk = stays
     labels = np.where(np.arange(200) < 5, "few", np.where(np.arange(200) % 2, "b", "a"))

@@ -64,6 +64,7 @@ def test_another_horizon_is_another_answer(survival):
     assert why.risk == pytest.approx(1 - model.predict_survival(stay, [100.0])[0, 0], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_widget_of_an_early_warning_ends_at_the_hour_and_so_does_its_what_if(warning):
     model, stay, why, what_if, moved = warning
     view = cg.PatientView(why, what_if=what_if, movement=moved, threshold=0.3)
@@ -79,6 +80,7 @@ def test_the_widget_of_an_early_warning_ends_at_the_hour_and_so_does_its_what_if
     what_if.reset()
 
 
+@pytest.mark.slow
 def test_the_page_of_an_early_warning_says_how_much_was_seen(warning, tmp_path):
     why = warning[2]
     page = cg.patient_page(why, tmp_path / "why.html").read_text()

@@ -54,6 +54,7 @@ def sent(monkeypatch):
     return messages
 
 
+@pytest.mark.slow
 def test_all_measurements_count_and_at_most_a_thousand_of_a_variable_are_drawn(view, long):
     assert "10,000" in view.top.value
     points = [len(trace.x) for trace in view.figure.data if trace.x is not None]

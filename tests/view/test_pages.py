@@ -46,6 +46,7 @@ def text(path) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", body)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("payload", ["".join(PAYLOADS), "".join(reversed(PAYLOADS))], ids=["forward", "backward"])
 def test_no_word_of_an_evaluation_becomes_an_element(payload, tmp_path):
     clean = evaluation_page(make_evaluation(), tmp_path / "clean.html", **make_around())
@@ -54,6 +55,7 @@ def test_no_word_of_an_evaluation_becomes_an_element(payload, tmp_path):
     assert elements(dirty) == elements(clean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("payload", ["".join(PAYLOADS), "".join(reversed(PAYLOADS))], ids=["forward", "backward"])
 def test_no_word_of_an_explanation_becomes_an_element(payload, tmp_path):
     clean = patient_page(make_explanation(), tmp_path / "clean.html")
@@ -93,6 +95,7 @@ def test_an_evaluation_alone_needs_no_rivals_ledger_flow_or_provenance(evaluatio
     assert "Paired differences" not in shown
 
 
+@pytest.mark.slow
 def test_the_patient_page_says_risk_baseline_gap_and_what_was_not_measured(explanation, tmp_path):
     explanation.risk, explanation.completeness_gap = 0.314, 0.0123
     shown = text(patient_page(explanation, tmp_path / "page.html"))
@@ -105,6 +108,7 @@ def test_the_patient_page_says_risk_baseline_gap_and_what_was_not_measured(expla
     assert "Simulated patients" in shown
 
 
+@pytest.mark.slow
 def test_the_table_gives_each_strong_measurement_with_its_split(explanation, tmp_path):
     shown = text(patient_page(explanation, tmp_path / "page.html", top=1))
     rows = explanation.measurements
@@ -121,6 +125,7 @@ def test_a_stay_without_any_measurement_or_descriptor_has_a_page(explanation, tm
     assert "Descriptors" not in shown
 
 
+@pytest.mark.slow
 def test_the_same_numbers_give_the_same_bytes(tmp_path):
     first, second = (patient_page(make_explanation(), tmp_path / f"{n}.html").read_bytes() for n in "ab")
     assert first == second

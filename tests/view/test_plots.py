@@ -83,6 +83,7 @@ def test_attention_shows_each_weight_at_its_hour(explanation):
     assert list(bars.y) == explanation.attention["weight"].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", plots.__all__)
 def test_plotly_is_given_no_tag_or_formula_from_the_data(name):
     made = make_explanation if name in ("attention", "contributions", "patient") else make_evaluation
@@ -91,6 +92,7 @@ def test_plotly_is_given_no_tag_or_formula_from_the_data(name):
     assert "$" not in json.dumps(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", plots.__all__)
 def test_no_figure_offers_to_send_its_data_to_a_server(name):
     made = make_explanation if name in ("attention", "contributions", "patient") else make_evaluation

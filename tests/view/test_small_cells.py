@@ -51,6 +51,7 @@ def traces(html: str) -> list[dict]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_no_count_and_no_difference_of_counts_is_small(tmp_path, seed):
     random = np.random.default_rng(seed)
@@ -68,6 +69,7 @@ def test_no_count_and_no_difference_of_counts_is_small(tmp_path, seed):
         assert not 0 < abs(one - other) < 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stays", "events"), [(400, 60), (1000, 137), (300, 25), (250, 225)])
 def test_no_two_points_of_a_curve_lie_a_few_patients_apart(tmp_path, stays, events):
     page = evaluation_page(judged(stays, events), tmp_path / "p.html").read_text(encoding="utf-8")
@@ -93,6 +95,7 @@ def faithful_words(tmp_path, found, **asked):
     return said[said.index("Are the explanations true to the model?") :]
 
 
+@pytest.mark.slow
 def test_the_faithfulness_table_stands_on_the_page_with_what_is_said_of_it(tmp_path):
     said = faithful_words(tmp_path, make_faithfulness(beats=0.9))
     assert "contributions +1.440 (+1.400 to +1.500) +1.200 +0.110 +0.010 90.0% 90.0%" in said
@@ -123,6 +126,7 @@ def test_few_events_show_no_curve_no_count_and_no_share(tmp_path):
     assert [t for t in traces(page) if t.get("mode") == "lines+markers"] == []
 
 
+@pytest.mark.slow
 def test_simulated_patients_and_those_who_ask_see_every_count(tmp_path):
     flow = [("stays in the extract", 403), ("adults", 400)]
     for asked in ({"provenance": {"simulated": "yes"}}, {"smallest_cell": 0}):

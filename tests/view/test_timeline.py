@@ -100,6 +100,7 @@ def fading(figure):
     return dict(zip(trace.x, trace.marker.opacity, strict=True))
 
 
+@pytest.mark.slow
 def test_a_carried_value_fades_as_the_network_carries_it_unless_told_otherwise(sparse):
     six = fading(patient(sparse))
     sparse.half_life = {"lactate": 12.0}

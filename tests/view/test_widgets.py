@@ -132,6 +132,7 @@ def test_the_panel_offers_what_was_measured_and_starts_at_its_last_value(view):
     assert "Reference: 0.5 mmol/L to 2 mmol/L" in view.panel.range.value
 
 
+@pytest.mark.slow
 def test_a_typed_value_changes_risk_figure_and_words_and_reset_brings_all_back(view):
     before, words = list(drawn(view, "predicted risk").y), view.top.value
     view.panel.variable = "lactate"
@@ -224,6 +225,7 @@ def test_an_hour_with_a_measurement_takes_no_other_and_says_so(view):
     assert view.panel.hour == 15.0
 
 
+@pytest.mark.slow
 def test_a_variable_that_was_never_measured_can_be_added():
     player = Player()
     player.modifiable = list(player.explanation.variables)
@@ -303,6 +305,7 @@ def test_without_a_what_if_there_is_no_panel_and_a_threshold_out_of_range_is_ref
         cg.PatientView(explained(), threshold=25)
 
 
+@pytest.mark.slow
 def test_the_same_picture_is_saved_with_the_changes_in_it(view, tmp_path):
     view.panel.variable = "lactate"
     view.panel.value = 12.0
@@ -405,6 +408,7 @@ def test_the_curves_of_a_loaded_model_are_drawn_from_its_history(fitted, tmp_pat
     assert "Loss by epoch" in view.save(tmp_path / "training.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_data_view_shows_ledger_hours_and_values(events, parts, tmp_path):
     view = cg.DataView(events)
     assert "rows in" in view._body.children[0].value
@@ -420,6 +424,7 @@ def test_the_data_view_shows_ledger_hours_and_values(events, parts, tmp_path):
         cohort.variable = "luck"
 
 
+@pytest.mark.slow
 def test_small_cells_of_real_patients_say_no_more_than_that(three, events):
     real = cg.DataView(cg.read_events(three, max_rejected=0.5))
     assert real.smallest == 11
@@ -472,6 +477,7 @@ def test_there_are_sixty_payloads():
     assert len(set(INJECTED)) == 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("payload", ["".join(INJECTED[n::4]) for n in range(4)])
 def test_no_word_from_the_data_becomes_an_element_of_a_widget(payload, clean, tmp_path):
     said = lambda word: f"{word}{payload}"  # noqa: E731
