@@ -94,19 +94,32 @@ class Batch:
         return torch.where(valid, sizes.cumsum(0) - sizes + stay, -1), valid
 
 
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """At most so many predictions of each stay, by chance.
+
+    weight  (variable,) of what is measured at the next step: the more follows a step, the likelier it is drawn, and one
+            that nothing follows only where there are no others; None: all alike
+    """
+
+    count: int
+    chance: np.random.Generator
+    weight: np.ndarray | None = None
+
+
 def collate(
     sequences: Sequences,
     *,
     every_step: bool = False,
     codes: bool = False,
     indices: tuple[str, ...] = (),
-    sample: tuple[int, np.random.Generator] | None = None,
+    sample: Sample | None = None,
 ) -> Batch:
     """A batch of these stays, with a prediction at the end of each, or after each hour with measurements.
 
     codes    the steps are the distinct hours of measurements and coded events together, not of measurements alone
     indices  clinical indices beside the summaries
-    sample   at most so many predictions a stay, by chance; else all
+    sample   which of the predictions, by chance; else all
 
     Source: gaps as in Che et al. 2018, Eq. 2, in hours and without a loop over steps.
     """
@@ -132,7 +145,8 @@ def collate(
     if not every_step:
         point_row, point_stay, looked = last_row, np.arange(len(steps)), sequences.end_hours
     if sample is not None:
-        kept = sampled(point_stay, *sample)
+        follows = None if sample.weight is None else _follows(here >= 0, found.stay, sample.weight)[by_time][point_row]
+        kept = sampled(point_stay, sample.count, sample.chance, weight=follows)
         point_row, point_stay, looked = point_row[kept], point_stay[kept], looked[kept]
     if every_step:
         summaries = summaries_at(sequences, carried[point_row], looked, indices=indices)
@@ -219,10 +233,22 @@ def _rank(stay: np.ndarray) -> np.ndarray:
     return rank
 
 
-def sampled(stay: np.ndarray, count: int, chance: np.random.Generator) -> np.ndarray:
-    """At most so many entries of each stay, by chance, in their order."""
-    order = chance.permutation(len(stay))
+@np.errstate(divide="ignore")  # what weighs nothing comes last
+def sampled(
+    stay: np.ndarray, count: int, chance: np.random.Generator, *, weight: np.ndarray | None = None
+) -> np.ndarray:
+    """At most so many entries of each stay, by chance, in their order; the heavier, the likelier.
+
+    Weighted sampling without replacement: Efraimidis and Spirakis 2006.
+    """
+    order = chance.permutation(len(stay)) if weight is None else np.argsort(chance.exponential(size=len(stay)) / weight)
     return np.sort(order[_rank(stay[order]) < count])
+
+
+def _follows(measured: np.ndarray, stay: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(row,) weight of what is measured at the next row of the stay; rows stand stay after stay. measured (row, var)"""
+    mass, next_is_its = measured @ weight, stay[1:] == stay[:-1]
+    return np.append(np.where(next_is_its, mass[1:], 0.0), 0.0)[: len(mass)]
 
 
 def _time_major(steps: np.ndarray, begins: np.ndarray) -> tuple[np.ndarray, list[int]]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch import distributed as group
 
 from clinicalgru.data.sequences import Sequences
+from clinicalgru.model.forecast import Forecast
 from clinicalgru.model.heads import Head
 from clinicalgru.model.survival import Survival
 
@@ -78,7 +79,7 @@ def backward(network: nn.Module, loss: Tensor, points: float) -> float:
 
 def points(head: Head, target: Tensor) -> float:
     """How many answers the head's mean loss is over: those that are known."""
-    if isinstance(head, Survival):
+    if isinstance(head, Survival | Forecast):
         return float(head.counted(target))
     return float((~target.isnan()).sum())
 

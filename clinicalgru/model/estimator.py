@@ -65,7 +65,8 @@ class GRUEstimator(BaseEstimator):
     code_stays           a code is known from so many training stays on; fewer would say too much of somebody
     measurement_dropout  part of the measurements left out of each training stay, anew each epoch
     steps_asked          of a task that asks after each step: so many steps of each stay, by chance, that an epoch asks
-                         at most, in a part of the time; None = all
+                         at most, in a part of the time; None = all. Of a forecast the chance is higher before what is
+                         seldom measured
     epochs, patience     at most so many passes; stop after so many without a better loss on the tune stays
     batch_size, learning_rate, weight_decay   of AdamW
     distillation         part of what the network of a binary outcome, or an early warning, learns from that is not the

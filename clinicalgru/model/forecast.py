@@ -16,6 +16,7 @@ from clinicalgru.model.layers import QuantileScale
 from clinicalgru.model.network import ClinicalGRU
 
 NARROWEST, WIDEST = -4.0, 2.0  # of the logarithm of the spread, in normal scores
+LIGHTEST = 1e-9  # weight of a batch in which nothing is measured next
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class Forecast:
     measured; members as a mixture.
 
     scale     of the network: from values to normal scores
-    few       positions of variables that teach nothing, measured again too rarely: their forecast stays at its start
+    weight    of each variable in the likelihood; (): all alike. One of weight 0 stays at its start
     widening  of the spread of each variable, as it was calibrated; (): as the network says it
 
     The network says how far the median of the next score lies from the one last seen (0, the training median, where
@@ -34,7 +35,7 @@ class Forecast:
     """
 
     scale: QuantileScale
-    few: tuple[int, ...] = ()
+    weight: tuple[float, ...] = ()
     widening: tuple[float, ...] = ()
     every_step: ClassVar[bool] = True
 
@@ -62,21 +63,27 @@ class Forecast:
 
     def target(self, stays: Sequences, batch: Batch) -> Tensor:
         """(point, 2, variable) as of `by_row`, at the points."""
-        target = self.by_row(batch)[batch.point_row]
-        target[:, 0, list(self.few)] = torch.nan
-        return target
+        return self.by_row(batch)[batch.point_row]
 
     def by_row(self, batch: Batch) -> Tensor:
         """(row, 2, variable) score measured at the next step of the stay, NaN where none was; and the last seen."""
         return torch.stack([next_scores(self.scale, batch), last_scores(self.scale, batch)], dim=1)
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean negative log likelihood of what was measured next. logits (member, row, 2 variables)."""
+        """Weighted mean negative log likelihood of what was measured next. logits (member, row, 2 variables)."""
         change, spread = _split(logits)
-        came = target[:, 0] - target[:, 1]
-        known = ~came.isnan()
-        surprise = (came.nan_to_num() - change).abs() / spread + spread.log()
-        return (surprise * known).sum() / (len(logits) * known.sum().clamp_min(1)) + math.log(2)
+        came = (target[:, 0] - target[:, 1]).nan_to_num()
+        surprise = (came - change).abs() / spread + spread.log()
+        counts = self._counts(target)
+        return (surprise * counts).sum() / (len(logits) * counts.sum().clamp_min(LIGHTEST)) + math.log(2)
+
+    def counted(self, target: Tensor) -> float:
+        """The weight of what was measured next, which the loss is a mean over."""
+        return float(self._counts(target).sum())
+
+    def _counts(self, target: Tensor) -> Tensor:
+        """(row, variable) weight of each next score; 0 where none was measured."""
+        return ~target[:, 0].isnan() * target.new_tensor(self.weight or (1.0,))
 
     def mixed(self, logits: Tensor) -> Tensor:
         """The mixture as one distribution: the mean of the medians, and the mixture's mean distance from it."""

@@ -15,7 +15,7 @@ from clinicalgru.data.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.beside import Auxiliary
 from clinicalgru.model.estimator import GRUEstimator
-from clinicalgru.model.forecast import NARROWEST, Forecast, last_scores
+from clinicalgru.model.forecast import LIGHTEST, NARROWEST, Forecast, last_scores
 from clinicalgru.model.layers import QuantileScale
 from clinicalgru.model.network import ClinicalGRU
 from clinicalgru.model.next_values import FEWEST, measured
@@ -134,8 +134,7 @@ class GRUForecaster(GRUEstimator):
         """
         network = super()._network(stays, auxiliary)
         change, count = _changes(stays, network.scales.value), 2 * len(stays.variables)
-        few = np.flatnonzero((change["count"] < FEWEST).to_numpy())
-        self.head_ = Forecast(network.scales.value, tuple(few.tolist()))
+        self.head_ = Forecast(network.scales.value, _weights(change["count"].to_numpy()))
         spread = torch.tensor(change["mean"].fillna(1.0).to_numpy()).clamp_min(math.exp(NARROWEST))
         with torch.no_grad():
             network.readout.last[..., :count] = 0
@@ -205,6 +204,12 @@ class GRUForecaster(GRUEstimator):
         """(stay, 1) what `score` writes of each stay: how odd the oddest of its measurements is, in spreads."""
         odd = pd.Series(self.anomaly_scores(stays)).groupby(stays.stay_of_fact).max()
         return odd.reindex(range(len(stays))).to_numpy()[:, None]
+
+
+def _weights(count: np.ndarray) -> tuple[float, ...]:
+    """What each variable weighs: the inverse root of how often it was measured again; 0 of fewer than FEWEST times."""
+    weight = np.where(count >= FEWEST, 1 / np.sqrt(np.maximum(count, 1)), 0.0)
+    return tuple((weight / max(weight.max(), LIGHTEST)).tolist())
 
 
 def _changes(stays: Sequences, scale: QuantileScale) -> pd.DataFrame:

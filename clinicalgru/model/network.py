@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.data.variables import Variable
 from clinicalgru.model.attention import Attended, attended, attention
-from clinicalgru.model.batch import Batch, collate
+from clinicalgru.model.batch import Batch, Sample, collate
 from clinicalgru.model.codes import known_codes
 from clinicalgru.model.encoder import Encoder
 from clinicalgru.model.inputs import Inputs, Scales
@@ -46,9 +45,7 @@ class ClinicalGRU(nn.Module):
         self.state_dropout = nn.Dropout(shape.dropout)
         self.ahead = nn.Linear(shape.width, shape.forecasts) if shape.forecasts else None
 
-    def batch(
-        self, stays: Sequences, *, every_step: bool = False, sample: tuple[int, np.random.Generator] | None = None
-    ) -> Batch:
+    def batch(self, stays: Sequences, *, every_step: bool = False, sample: Sample | None = None) -> Batch:
         """These stays as this network looks at them: with the coded events it knows, or without any; see `collate`."""
         known, shape = known_codes(stays, self.shape.codes), self.shape
         codes = bool(shape.codes)

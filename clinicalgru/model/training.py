@@ -18,11 +18,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from clinicalgru.data.sequences import Sequences
 from clinicalgru.model.ahead import one_ahead
-from clinicalgru.model.batch import Batch
+from clinicalgru.model.batch import Batch, Sample
 from clinicalgru.model.beside import ALONE, Beside
 from clinicalgru.model.broken import BrokenLoss, broken
 from clinicalgru.model.checkpoint import load_checkpoint, save_checkpoint
 from clinicalgru.model.distributed import agreed, backward, leads, my_share, points, processes
+from clinicalgru.model.forecast import Forecast
 from clinicalgru.model.heads import Head
 from clinicalgru.model.inputs import Inputs
 from clinicalgru.model.network import ClinicalGRU
@@ -42,7 +43,8 @@ class Plan:
     warm_up              part of all steps over which the learning rate rises
     measurement_dropout  part of the measurements left out of each training stay, anew each time it is seen
     averaging            part of the running mean of the weights that each step keeps; that mean is judged and kept
-    steps_asked          where each step is asked: at most so many of each stay an epoch, by chance; None = all
+    steps_asked          where each step is asked: at most so many of each stay an epoch, by chance; None = all.
+                         Of a forecast: the likelier, the more is measured next of what is seldom measured
     patience             epochs without a better loss on the tune stays before training stops
     """
 
@@ -138,13 +140,14 @@ def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, p
     rank, count = processes()
     mine = [plan.seed, state.epoch, *([rank] if count > 1 else [])]
     own = np.random.default_rng(mine) if count > 1 else chance
+    weight = np.square(head.weight) if isinstance(head, Forecast) and head.weight else None
+    sample = Sample(plan.steps_asked, own, weight) if head.every_step and plan.steps_asked else None
 
     def made(index: np.ndarray) -> _Made:
         part = stays[index]
         part = part.without_facts(chance.random(len(part.value)) >= plan.measurement_dropout)
-        steps = (plan.steps_asked, own) if head.every_step and plan.steps_asked else None
         share = my_share(part)
-        batch = state.network.batch(share, every_step=head.every_step, sample=steps)
+        batch = state.network.batch(share, every_step=head.every_step, sample=sample)
         return _Made(part, share, batch, state.network.scales(batch))
 
     with seeded(mine), closing(one_ahead(made, batches)) as ready:

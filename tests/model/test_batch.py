@@ -7,7 +7,7 @@ import pytest
 from helpers import fact, stays_of
 
 import clinicalgru as cg
-from clinicalgru.model.batch import collate
+from clinicalgru.model.batch import Sample, collate
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_batch_of_no_stays_is_possible(test_stays):
 
 def test_a_sample_asks_so_many_points_of_each_stay_and_says_the_same_of_them(odd_stays):
     every = collate(odd_stays, every_step=True)
-    some = collate(odd_stays, every_step=True, sample=(3, np.random.default_rng(0)))
+    some = collate(odd_stays, every_step=True, sample=Sample(3, np.random.default_rng(0)))
     asked = np.bincount(some.point_stay, minlength=len(odd_stays))
     assert asked.tolist() == np.minimum(odd_stays.steps[some.order], 3).tolist()
     where = {int(row): i for i, row in enumerate(every.point_row)}
@@ -103,6 +103,28 @@ def test_every_step_is_asked_as_often_as_any_other(odd_stays):
     one, steps = odd_stays[[longest]], int(odd_stays.steps[longest])
     asked = np.zeros(steps)
     for _ in range(600):
-        asked[collate(one, every_step=True, sample=(4, chance)).point_row.numpy()] += 1
+        asked[collate(one, every_step=True, sample=Sample(4, chance)).point_row.numpy()] += 1
     expected = 600 * 4 / steps
     assert np.abs(asked - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_a_step_is_drawn_as_likely_as_what_follows_it_weighs(odd_stays):
+    """Of one draw a stay, exactly so (Efraimidis and Spirakis 2006)."""
+    chance, longest = np.random.default_rng(0), int(odd_stays.steps.argmax())
+    one, weight = odd_stays[[longest]], np.arange(len(odd_stays.variables)) + 1.0
+    whole = collate(one, every_step=True)
+    follows = np.append(whole.observed[1:].numpy() @ weight, 0.0)
+    drawn, times = np.zeros(len(follows)), 3000
+    for _ in range(times):
+        drawn[collate(one, every_step=True, sample=Sample(1, chance, weight)).point_row.numpy()] += 1
+    expected = times * follows / follows.sum()
+    assert drawn[-1] == 0  # nothing follows the last step
+    assert np.abs(drawn - expected).max() < 5 * np.sqrt(expected.max())
+
+
+def test_steps_that_nothing_follows_are_drawn_where_there_are_no_others(odd_stays):
+    weight, chance = np.zeros(len(odd_stays.variables)), np.random.default_rng(0)
+    for count in (2, 1000):
+        batch = collate(odd_stays, every_step=True, sample=Sample(count, chance, weight))
+        drawn = np.bincount(batch.point_stay, minlength=len(odd_stays))
+        np.testing.assert_array_equal(drawn, np.minimum(odd_stays.steps[batch.order], count))

@@ -19,6 +19,7 @@ from clinicalgru.model.forecast import Forecast
 from clinicalgru.model.forecaster import FEWEST, LEAST_WIDENING
 from clinicalgru.model.heads import Binary, MultiClass, MultiLabel
 from clinicalgru.model.network import ClinicalGRU, static_levels
+from clinicalgru.model.next_values import measured
 from clinicalgru.model.regression import Regression
 from clinicalgru.model.shape import Shape
 from clinicalgru.model.survival import Survival
@@ -210,9 +211,7 @@ def test_what_comes_next_is_the_next_step_of_the_same_stay():
         stay, step = int(batch.point_stay[row]), int(batch.point_number[row])
         ahead = values[stay, step + 1] if step + 1 < values.shape[1] else np.full(values.shape[2], np.nan)
         score = scale(torch.from_numpy(ahead)[None]).numpy()[0]
-        score[list(head.few)] = np.nan  # they teach nothing
         np.testing.assert_allclose(target[row, 0], score, atol=1e-6)
-    assert 0 < len(head.few) < len(scale.knots)
 
 
 def test_a_forecast_likelihood_is_that_of_a_laplace_distribution():
@@ -221,6 +220,36 @@ def test_a_forecast_likelihood_is_that_of_a_laplace_distribution():
     target = torch.tensor([[[1.0], [0.2]]])  # the next score, and the last
     expected = -torch.distributions.Laplace(0.2 + 0.5, 2.0).log_prob(torch.tensor(1.0))
     assert head.loss(logits, target).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_weights_make_all_variables_of_a_forecast_teach_alike_and_one_of_none_nothing():
+    """With the inverse of how often each came, the loss is the mean of the losses of the variables."""
+    target = torch.randn(6, 2, 3, generator=torch.Generator().manual_seed(0))
+    came = torch.tensor([[1, 1, 1], [1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 0, 1], [1, 0, 1]]).bool()
+    target[:, 0][~came] = torch.nan
+    logits = torch.zeros(2, 6, 6, requires_grad=True)
+    scale = SimpleNamespace(knots=torch.zeros(3, 3))
+    alone = [Forecast(scale, tuple(np.eye(3)[i])).loss(logits, target).item() for i in range(2)]
+    both = Forecast(scale, (1 / 5, 1 / 2, 0.0))
+    loss = both.loss(logits, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(np.mean(alone), abs=1e-6)
+    assert both.counted(target) == pytest.approx(2)
+    assert (logits.grad[..., 2] == 0).all()
+    assert (logits.grad[..., 0] != 0).any()
+    assert torch.isfinite(both.loss(logits, torch.full_like(target, torch.nan)))
+
+
+def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardly_is_nothing():
+    case = asked("forecast")
+    head = cg.GRUForecaster(**SMALL | {"epochs": 1}).fit(case.train, case.test, progress=False).head_
+    again = measured(case.train)
+    count = again["variable"][again["later"] & again["last"].notna()].value_counts()
+    weight = dict(zip([v.name for v in case.train.variables], head.weight, strict=True))
+    taught = {name: weight[name] ** 2 * count[name] for name in weight if count.get(name, 0) >= FEWEST}
+    assert 0 < len(taught) < len(weight)
+    assert max(taught.values()) == pytest.approx(min(taught.values()))
+    assert {name for name in weight if weight[name] == 0} == set(weight) - set(taught)
 
 
 def test_members_of_a_forecast_are_as_far_from_their_middle_as_drawn_values_are():
