@@ -35,8 +35,10 @@ class GRUForecaster(GRUEstimator):
     For tasks of any kind: the measurements are the outcome, that of the task is not looked at. Forecasts are Laplace
     distributions in normal scores; those of a value beyond all that training saw lie as far from it as those of the
     outermost one that it saw. The network starts from the last value carried forward; what it says of a variable also
-    comes straight from that variable's own summaries, and counts as far as the tune stays show that it pays. Arguments
-    and what is learned: see `GRUEstimator`; also learned: widening_ (of the spread of each variable, by `calibrate`).
+    comes straight from that variable's own summaries, and counts as far as the tune stays show that it pays. While it
+    learns, a variable weighs the inverse root of how often it was measured again, lest the frequent ones be all that it
+    learns, and steps are drawn the likelier, the more follows them (see `steps_asked`). Arguments and what is learned:
+    see `GRUEstimator`; also learned: widening_ (of the spread of each variable, by `calibrate`).
 
     >>> GRUForecaster(members=4).members
     4
