@@ -5,9 +5,9 @@ the same stays and arguments, and ends with the weights that one process would h
 process nothing changes. The first one alone shows progress and writes checkpoints.
 
 What is chance is drawn alike where it can be: the order of the stays, and which measurements are left out. Dropout, and
-which steps of an early warning are asked, are drawn by each process for its own stays; with them the weights are as
-good, but not the same. So it is, by a little, with auxiliary outcomes and forecasts, whose losses are means over what
-is known: a process's part counts as its stays do in the main loss.
+which steps of an early warning or a forecast are asked, are drawn by each process for its own stays; with them the
+weights are as good, but not the same. So it is, by a little, with auxiliary outcomes and forecasts, whose losses are
+means over what is known: a process's part counts as its stays do in the main loss.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 import clinicalgru as cg
 from clinicalgru.model.beside import Auxiliary
+from clinicalgru.model.distributed import points, weighted
 from clinicalgru.model.early_warning import EarlyWarning
-from clinicalgru.model.forecast import Forecast
+from clinicalgru.model.forecast import Forecast, next_rows
 from clinicalgru.model.forecaster import FEWEST, LEAST_WIDENING
 from clinicalgru.model.heads import Binary, MultiClass, MultiLabel
 from clinicalgru.model.network import ClinicalGRU, static_levels
@@ -240,6 +241,20 @@ def test_weights_make_all_variables_of_a_forecast_teach_alike_and_one_of_none_no
     assert torch.isfinite(both.loss(logits, torch.full_like(target, torch.nan)))
 
 
+def test_the_shares_of_processes_make_up_the_whole_loss_of_a_forecast():
+    """Shares in which unlike much is measured next, of unlike weight."""
+    chance = torch.Generator().manual_seed(0)
+    target, logits = torch.randn(8, 2, 3, generator=chance), torch.randn(2, 8, 6, generator=chance)
+    target[2:7, 0, :2] = torch.nan
+    head = Forecast(SimpleNamespace(knots=torch.zeros(3, 3)), (1.0, 0.3, 0.1))
+    share, whole = [slice(0, 3), slice(3, 8)], head.loss(logits, target)
+    parts = [
+        weighted(head.loss(logits[:, rows], target[rows]), points(head, target[rows]), points(head, target))
+        for rows in share
+    ]
+    assert sum(parts).item() == pytest.approx(whole.item(), abs=1e-6)
+
+
 def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardly_is_nothing():
     case = asked("forecast")
     head = cg.GRUForecaster(**SMALL | {"epochs": 1}).fit(case.train, case.test, progress=False).head_
@@ -250,6 +265,27 @@ def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardl
     assert 0 < len(taught) < len(weight)
     assert max(taught.values()) == pytest.approx(min(taught.values()))
     assert {name for name in weight if weight[name] == 0} == set(weight) - set(taught)
+
+
+def test_a_forecaster_is_asked_before_what_is_seldom_measured(monkeypatch):
+    """One step of each stay an epoch: far more often one before a seldom variable than by plain chance."""
+    case, found = asked("forecast"), {True: [], False: []}
+    batch = ClinicalGRU.batch
+
+    def watched(network, stays, *, every_step=False, sample=None):
+        made = batch(network, stays, every_step=every_step, sample=sample)
+        place, there = next_rows(made)
+        follows = (made.observed[place] * there[:, None])[made.point_row]
+        found[sample is not None].append(follows)
+        return made
+
+    monkeypatch.setattr(ClinicalGRU, "batch", watched)
+    model = cg.GRUForecaster(**SMALL | {"steps_asked": 1, "measurement_dropout": 0.0})
+    model.fit(case.train, case.test, progress=False)
+    drawn, every = (torch.cat(found[sampled]).mean(dim=0).numpy() for sampled in (True, False))
+    weight = np.array(model.head_.weight)
+    seldom = weight == weight.max()
+    assert drawn[seldom] > 2 * every[seldom]
 
 
 def test_members_of_a_forecast_are_as_far_from_their_middle_as_drawn_values_are():
