@@ -40,7 +40,7 @@ import pandas as pd
 import torch
 
 import clinicalgru as cg
-from clinicalgru.model.folds import patient_folds
+from clinicalgru.model.training.folds import patient_folds
 
 DEFAULT = "default"
 ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -33,14 +33,14 @@ from pypots_grud import available, by_grud
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import clinicalgru as cg
-from clinicalgru import by_kind
-from clinicalgru.evaluate.event1 import event1, threshold_for_event1
-from clinicalgru.evaluate.utility import best_threshold, normalised_utility
-from clinicalgru.model.baseline import features
-from clinicalgru.model.early_warning import EarlyWarning
-from clinicalgru.model.ensemble import mean_in_logs
-from clinicalgru.model.folds import cross_fitted, patient_folds, points_of
-from clinicalgru.model.step_trees import StepTrees
+from clinicalgru import task_types
+from clinicalgru.evaluate.physionet2012 import event1, threshold_for_event1
+from clinicalgru.evaluate.physionet2019 import best_threshold, normalised_utility
+from clinicalgru.model.baselines.step_trees import StepTrees
+from clinicalgru.model.baselines.summary_baseline import features
+from clinicalgru.model.estimators.ensemble import mean_in_logs
+from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.training.folds import cross_fitted, patient_folds, points_of
 
 Learned = tuple[np.ndarray, np.ndarray | None]  # risks of the judged stays, and out of fold of the learned ones
 FOLDS, TREES = 5, "boosted trees"
@@ -125,9 +125,9 @@ def forecast(folder: Path, learn_on: str, judge_on: str) -> None:
     task = cg.Task.load("next_measurements")
     learn, judge = (_set(folder, name, task)[0] for name in (learn_on, judge_on))
     judge = judge.with_variables(learn.variables).with_statics(learn.statics)
-    model, took = _timed(lambda: by_kind.fit(learn, seed=0, progress=False))
+    model, took = _timed(lambda: task_types.fit(learn, seed=0, progress=False))
     print(f"one GRU fitted on {len(learn):,} stays in {took:.0f} s", flush=True)
-    print(by_kind.judge_kind(model, judge[judge.counts > 0], learn=learn, seed=0))
+    print(task_types.judge_kind(model, judge[judge.counts > 0], learn=learn, seed=0))
 
 
 def _set(folder: Path, name: str, task: cg.Task | None = None) -> tuple[cg.Sequences, pd.DataFrame]:

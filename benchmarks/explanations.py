@@ -19,16 +19,16 @@ import torch
 from captum.attr import IntegratedGradients
 
 import clinicalgru as cg
-from clinicalgru.data.sequences import Sequences, ranges
-from clinicalgru.explain.contributions import contributions
-from clinicalgru.explain.copies import copied
-from clinicalgru.explain.faithfulness import told_apart
-from clinicalgru.explain.path import Lines
-from clinicalgru.explain.planted import plant
+from clinicalgru.data.sequences.sequences import Sequences, ranges
+from clinicalgru.explain.attribution.batch_copies import copied
+from clinicalgru.explain.attribution.explain import contributions
+from clinicalgru.explain.attribution.integration_path import Lines
+from clinicalgru.explain.faithfulness.faithfulness import told_apart
+from clinicalgru.explain.faithfulness.planted_truth import plant
 from clinicalgru.explain.voices import Voice, voices
-from clinicalgru.model.indices import SUMMARIES, index_parts
-from clinicalgru.model.inputs import Inputs
-from clinicalgru.workflow import physionet2012_parts, simulated_parts
+from clinicalgru.model.features.clinical_indices import SUMMARIES, index_parts
+from clinicalgru.model.network.scaling import Inputs
+from clinicalgru.pipeline import physionet2012_parts, simulated_parts
 
 FIELDS = ("score", "observed", "gap_hours", "summaries", "known", "static")
 PARTS = (0.75, 0.125, 0.125)

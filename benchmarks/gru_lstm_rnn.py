@@ -30,8 +30,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import clinicalgru as cg
-from clinicalgru.model import encoder
-from clinicalgru.model.cells import gru_step, scan
+from clinicalgru.model.network import encoder
+from clinicalgru.model.network.cells import gru_step, scan
 
 CELLS = ("gru", "gru, loop", "lstm", "rnn")
 

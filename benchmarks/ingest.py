@@ -80,9 +80,9 @@ def _writer(path: Path, sink: IO[bytes], schema: pa.Schema) -> pq.ParquetWriter 
 
 def ours(path: str) -> tuple[int, float]:
     """Read and select; the number and the sum of the measurements."""
-    from clinicalgru.data.select import select
-    from clinicalgru.data.sources.read import read_events
-    from clinicalgru.data.task import Task
+    from clinicalgru.data.read_events import read_events
+    from clinicalgru.data.task.select import select
+    from clinicalgru.data.task.task import Task
 
     events = read_events(path)
     sequences = select(events, Task.load("in_hospital_mortality"), every_stay=True)
@@ -92,7 +92,7 @@ def ours(path: str) -> tuple[int, float]:
 
 def _meaning() -> list[tuple[str, str, float, float, float, float]]:
     """variable, unit, offset, factor, low, high: what the dictionary says of the generated units."""
-    from clinicalgru.data.variables import Dictionary
+    from clinicalgru.data.dictionary.dictionary import Dictionary
 
     known, rows = Dictionary.load(), []
     for name, units in zip(VARIABLES, UNITS, strict=True):

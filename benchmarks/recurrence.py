@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from clinicalgru.model.recurrence import gru_scan, gru_scan_plain, packed_rows
+from clinicalgru.model.network.recurrence import gru_scan, gru_scan_plain, packed_rows
 
 VARIABLES = 36
 Step = Callable[[], Any]

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from clinicalgru import GRUClassifier, Sequences, read_events, select, simulate
-from clinicalgru.data.task import Task
+from clinicalgru.data.task.task import Task
 from clinicalgru.serve.score import score_sequences
 
 

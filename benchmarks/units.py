@@ -30,7 +30,7 @@ import pandas as pd
 import pyarrow as pa
 
 import clinicalgru as cg
-from clinicalgru.data.audit.typical import typical
+from clinicalgru.data.audit.typical_values import typical
 from clinicalgru.data.audit.unit_check import check_units
 from clinicalgru.data.events import IMPLAUSIBLE
 

@@ -10,9 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.disclosure import SMALLEST_CELL, said
-from clinicalgru.errors import ClinicalGRUError, InputError
-from clinicalgru.options import (
+from clinicalgru.cli_options import (
     AsJson,
     Bundle,
     Columns,
@@ -31,6 +29,8 @@ from clinicalgru.options import (
     reading,
     with_outcomes,
 )
+from clinicalgru.disclosure import SMALLEST_CELL, said
+from clinicalgru.errors import ClinicalGRUError, InputError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,21 +54,21 @@ def demo(
 
     Example: clinicalgru demo --source physionet2012 --data physionet2012 --out out/p12
     """
-    from clinicalgru import workflow
+    from clinicalgru import pipeline
 
     if source == "simulated":
-        parts = workflow.simulated_parts(stays, seed, typer.echo)
+        parts = pipeline.simulated_parts(stays, seed, typer.echo)
     elif source == "physionet2012" and data is not None:
-        parts = workflow.physionet2012_parts(data, typer.echo)
+        parts = pipeline.physionet2012_parts(data, typer.echo)
     else:
         came = f"--source {source}" + ("" if data is not None else " without --data")
         raise InputError("--source simulated, or physionet2012 with --data", came, "Pass both.")
     began = time.monotonic()
-    model = workflow.fit(parts, seed=seed, progress=not quiet)
+    model = pipeline.fit(parts, seed=seed, progress=not quiet)
     typer.echo(f"\ntrained in {time.monotonic() - began:.0f} s, {len(model.history_)} epochs\n")
-    evaluation = workflow.judge(model, parts, seed=seed)
+    evaluation = pipeline.judge(model, parts, seed=seed)
     typer.echo(evaluation)
-    _list(workflow.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
+    _list(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 
 @app.command()
@@ -91,9 +91,9 @@ def check(
 
     Example: clinicalgru check labs.csv.gz --stays stays.csv --outcomes outcomes.csv --task in_hospital_mortality
     """
-    from clinicalgru.data.sources.read import read_events
-    from clinicalgru.data.task import Task
-    from clinicalgru.data.told import cohort, counted
+    from clinicalgru.data.read_events import read_events
+    from clinicalgru.data.task.cohort_summary import cohort, counted
+    from clinicalgru.data.task.task import Task
 
     asked = Task.load(task) if task is not None else None
     told: dict[str, Any] = {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}
@@ -130,8 +130,8 @@ def audit(
 
     Example: clinicalgru audit labs.csv.gz --stays stays.csv --page audit.html
     """
-    from clinicalgru.data.audit.run import audit as look
-    from clinicalgru.data.sources.read import read_events
+    from clinicalgru.data.audit.audit import audit as look
+    from clinicalgru.data.read_events import read_events
 
     events = read_events(
         extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
@@ -141,7 +141,7 @@ def audit(
     shown = json.dumps(found.to_dict(smallest_cell=least), indent=1) if as_json else found.as_text(smallest_cell=least)
     typer.echo(shown)
     if page is not None:
-        from clinicalgru.view.audit_page import audit_page
+        from clinicalgru.view.pages.audit_page import audit_page
 
         audit_page(found, page, smallest_cell=least)
 
@@ -169,18 +169,18 @@ def train(
 
     Example: clinicalgru train labs.csv.gz --stays stays.csv --outcomes outcomes.csv --out out/mine
     """
-    from clinicalgru import workflow
+    from clinicalgru import pipeline
 
-    asked = workflow.Task.load(task)
-    workflow.by_kind.check_kind(asked)
+    asked = pipeline.Task.load(task)
+    pipeline.task_types.check_kind(asked)
     told = with_outcomes(source, stays, outcomes, variables, task=asked)
-    events = workflow.read_events(extract, **told, **reading(time_unit, column, max_rejected))
-    typer.echo(workflow.told(events, smallest_cell=_smallest(exact)))
-    parts = workflow.split_parts(events, asked, seed)
-    model = workflow.fit(parts, seed=seed, progress=not quiet)
-    evaluation = workflow.judge(model, parts, seed=seed)
+    events = pipeline.read_events(extract, **told, **reading(time_unit, column, max_rejected))
+    typer.echo(pipeline.told(events, smallest_cell=_smallest(exact)))
+    parts = pipeline.split_parts(events, asked, seed)
+    model = pipeline.fit(parts, seed=seed, progress=not quiet)
+    evaluation = pipeline.judge(model, parts, seed=seed)
     typer.echo(evaluation)
-    _list(workflow.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
+    _list(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 
 @app.command()
@@ -201,17 +201,17 @@ def evaluate(
 
     Example: clinicalgru evaluate out/mine/bundle other.csv.gz --outcomes other-outcomes.csv --page other.html
     """
-    from clinicalgru import workflow
+    from clinicalgru import pipeline
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
-    workflow.by_kind.check_kind(model.task_)
+    pipeline.task_types.check_kind(model.task_)
     told = with_outcomes(source, stays, outcomes, variables, task=model.task_)
-    events, sequences = workflow.read_for(model, extract, **told, **reading(time_unit, column, max_rejected))
-    evaluation = workflow.judge_alone(model, sequences)
+    events, sequences = pipeline.read_for(model, extract, **told, **reading(time_unit, column, max_rejected))
+    evaluation = pipeline.judge_alone(model, sequences)
     typer.echo(json.dumps(evaluation.to_dict()) if as_json else evaluation)
     if page is not None:
-        workflow.write_evaluation(model, evaluation, sequences, events, page)
+        pipeline.write_evaluation(model, evaluation, sequences, events, page)
 
 
 @app.command()
@@ -235,21 +235,21 @@ def explain(
 
     Example: clinicalgru explain out/mine/bundle labs.csv.gz --stay 30012 --page why.html
     """
-    from clinicalgru import workflow
+    from clinicalgru import pipeline
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
-    asked = workflow.asked_output(model, output)
-    told: dict[str, Any] = {"source": source, "stays": stays, "variables": workflow.model_dictionary(model, variables)}
-    events = workflow.read_events(extract, **told, **reading(time_unit, column, max_rejected))
-    every = workflow.select(events, model.task_, every_stay=True)
+    asked = pipeline.asked_output(model, output)
+    told: dict[str, Any] = {"source": source, "stays": stays, "variables": pipeline.model_dictionary(model, variables)}
+    events = pipeline.read_events(extract, **told, **reading(time_unit, column, max_rejected))
+    every = pipeline.select(events, model.task_, every_stay=True)
     chosen = every.with_variables(model.variables_).with_statics(model.statics_)[every.stay == stay]
     if len(chosen) != 1:
         raise InputError("one stay of that stay_id", f"{len(chosen)}", "Check --stay against the extract.")
-    why = workflow.told_of(model, chosen, output=asked, hours=hours)
+    why = pipeline.told_of(model, chosen, output=asked, hours=hours)
     typer.echo(why)
     if page is not None:
-        workflow.write_stay(why, page)
+        pipeline.write_stay(why, page)
 
 
 @app.command()
@@ -271,7 +271,7 @@ def score(
 
     Example: clinicalgru score out/mine/bundle tonight.parquet --out scores
     """
-    from clinicalgru.data.told import withheld
+    from clinicalgru.data.task.cohort_summary import withheld
     from clinicalgru.serve import score as scoring
 
     told: dict[str, Any] = {"source": source, "stays": stays, "variables": variables}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from clinicalgru.data.sequences import Sequences
+from clinicalgru.data.sequences.sequences import Sequences
 
 Fact = tuple[int, float, float]
 

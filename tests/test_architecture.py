@@ -15,17 +15,17 @@ ROOT = Path(clinicalgru.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "disclosure": {"errors"},
-    "markup": set(),
-    "data": {"errors", "disclosure", "markup"},
-    "evaluate": {"errors", "disclosure", "markup"},
-    "model": {"errors", "disclosure", "markup", "data", "evaluate"},
-    "explain": {"errors", "disclosure", "markup", "data", "evaluate", "model"},
-    "serve": {"errors", "disclosure", "markup", "data", "model", "evaluate"},
-    "view": {"errors", "disclosure", "markup", "data", "evaluate", "explain"},
-    "options": {"errors"},
-    "by_kind": {"errors", "disclosure", "data", "evaluate", "model"},
+    "html": set(),
+    "data": {"errors", "disclosure", "html"},
+    "evaluate": {"errors", "disclosure", "html"},
+    "model": {"errors", "disclosure", "html", "data", "evaluate"},
+    "explain": {"errors", "disclosure", "html", "data", "evaluate", "model"},
+    "serve": {"errors", "disclosure", "html", "data", "model", "evaluate"},
+    "view": {"errors", "disclosure", "html", "data", "evaluate", "explain"},
+    "cli_options": {"errors"},
+    "task_types": {"errors", "disclosure", "data", "evaluate", "model"},
 }
-MAY_IMPORT["workflow"] = {*MAY_IMPORT} - {"options"}
+MAY_IMPORT["pipeline"] = {*MAY_IMPORT} - {"cli_options"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 

@@ -12,8 +12,8 @@ from family import TASKS, ward_of_every_kind
 from test_cli import run
 
 import clinicalgru as cg
-from clinicalgru import by_kind, workflow
-from clinicalgru.data.told import cohort
+from clinicalgru import pipeline, task_types
+from clinicalgru.data.task.cohort_summary import cohort
 
 KINDS = {
     "multiclass": ("GRUClassifier", "accuracy", None),
@@ -48,7 +48,7 @@ def small(monkeypatch):
     def made(estimator):
         return lambda seed: estimator(**sizes, seed=seed)
 
-    monkeypatch.setattr(by_kind, "LEARNERS", {kind: made(one) for kind, one in by_kind.LEARNERS.items()})
+    monkeypatch.setattr(task_types, "LEARNERS", {kind: made(one) for kind, one in task_types.LEARNERS.items()})
 
 
 def files(folder, *, outcomes=True):
@@ -175,10 +175,10 @@ def test_a_model_that_the_last_part_cannot_calibrate_is_kept_with_a_warning(monk
         "distillation": 0.0,
         "learning_rate": 1e-2,
     }
-    monkeypatch.setattr(by_kind, "LEARNERS", {"binary": lambda seed: Backwards(**sizes, seed=seed)})
+    monkeypatch.setattr(task_types, "LEARNERS", {"binary": lambda seed: Backwards(**sizes, seed=seed)})
     stays = cg.select(cg.read_events(cg.simulate(300, seed=3)), cg.Task.load("in_hospital_mortality"))
     with pytest.warns(UserWarning, match="risks that rise with the outcome.*not calibrated"):
-        assert by_kind.fit(stays, seed=0, progress=False).calibrator_ is None
+        assert task_types.fit(stays, seed=0, progress=False).calibrator_ is None
 
 
 @pytest.mark.slow
@@ -188,12 +188,12 @@ def test_calibration_never_sees_the_stays_that_are_judged(folder, small):
 
     events = ward_of_every_kind()
     task = cg.Task.load(folder / "multiclass.yaml")
-    parts = workflow.split_parts(events, task, seed=1)
+    parts = pipeline.split_parts(events, task, seed=1)
     test = replace(parts.test, outcome=parts.test.outcome[::-1].copy(), value=parts.test.value * 2)
     one, other = (
-        workflow.fit(workflow.Parts(parts.learn, judged, events), seed=1, progress=False)
+        pipeline.fit(pipeline.Parts(parts.learn, judged, events), seed=1, progress=False)
         for judged in (parts.test, test)
     )
     assert one.calibrator_ == other.calibrator_
-    seen = by_kind.split_patients(parts.learn, by_kind.LEARN_PARTS, seed=1)
+    seen = task_types.split_patients(parts.learn, task_types.LEARN_PARTS, seed=1)
     assert not set(np.concatenate([part.patient for part in seen])) & set(parts.test.patient)

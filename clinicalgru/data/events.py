@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ledger import Ledger
-from clinicalgru.data.task import Task
-from clinicalgru.data.variables import Variable
+from clinicalgru.data.task.task import Task
 from clinicalgru.disclosure import SMALLEST_CELL, nested, said
-from clinicalgru.markup import brief
+from clinicalgru.html import brief
 
 HOUR = 3_600_000_000  # microseconds
 IMPLAUSIBLE = pa.schema(

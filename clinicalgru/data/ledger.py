@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from clinicalgru.disclosure import SMALLEST_CELL, said, suppress, suppress_ledger
-from clinicalgru.markup import Html, brief, table
+from clinicalgru.html import Html, brief, table
 
 MISSING = "missing value"  # a row without a value is a measurement not made
 OUTSIDE = "outside every stay"  # a row of a patient at a time that belongs to no stay

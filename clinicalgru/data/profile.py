@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from clinicalgru.data.cohort import clock
+from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import HOUR, Events
-from clinicalgru.data.sequences import Sequences
-from clinicalgru.data.task import Task
-from clinicalgru.data.variables import Variable
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.task.eligibility import clock
+from clinicalgru.data.task.task import Task
 from clinicalgru.disclosure import SMALLEST_CELL
 from clinicalgru.errors import ArgumentError
 
@@ -29,8 +29,8 @@ def measured_by_hour(data: Events | Sequences, *, hours: int = 48) -> pd.DataFra
 
     Refused: fewer than 1 hour.
 
-    >>> from clinicalgru.data.simulate import simulate
-    >>> from clinicalgru.data.sources.read import read_events
+    >>> from clinicalgru.data.simulate.simulate import simulate
+    >>> from clinicalgru.data.read_events import read_events
     >>> table = measured_by_hour(read_events(simulate(30)), hours=24)
     >>> len(table) == 24 * table["variable"].nunique()
     True
@@ -63,8 +63,8 @@ def distribution(data: Events | Sequences, variable: str, *, smallest_cell: int 
     smallest_cell  bins of fewer measurements are joined with their neighbours; 0 joins none
     returns        low, high, measurements; no row where there are fewer than `smallest_cell` in all
 
-    >>> from clinicalgru.data.simulate import simulate
-    >>> from clinicalgru.data.sources.read import read_events
+    >>> from clinicalgru.data.simulate.simulate import simulate
+    >>> from clinicalgru.data.read_events import read_events
     >>> bool((distribution(read_events(simulate(30)), "heart_rate")["measurements"] >= 11).all())
     True
     """

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.checks import Array
+from clinicalgru.evaluate.validation import Array
 
 BLOCK = 2**20  # weights held at once: 8 MB, whatever the number of stays
 ENOUGH = 0.95  # below this share of usable resamples the rest no longer speak for all, and there is no interval

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.checks import Array, checked_outcome, checked_risk
 from clinicalgru.evaluate.logistic import fit_logistic, logit, sigmoid
+from clinicalgru.evaluate.validation import Array, checked_outcome, checked_risk
 
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 

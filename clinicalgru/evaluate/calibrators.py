@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
-from clinicalgru.evaluate.checks import Array
+from clinicalgru.evaluate.validation import Array
 
 SMALLEST = 1e-300  # a probability of 0 has no logarithm
 TINY = 1e-9  # a cumulative hazard of 0, of an event at once, has no logarithm either

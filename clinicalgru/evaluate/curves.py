@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.evaluate.calibration import calibration_groups
-from clinicalgru.evaluate.checks import Array
 from clinicalgru.evaluate.metrics import ranked
+from clinicalgru.evaluate.validation import Array
 
 MOST_POINTS = 500
 

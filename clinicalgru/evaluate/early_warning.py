@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.checks import Array
-from clinicalgru.evaluate.kinds import Weighted, with_intervals
-from clinicalgru.evaluate.utility import EARLY, LATE, hourly_utility
+from clinicalgru.evaluate.multi_metrics import Weighted, with_intervals
+from clinicalgru.evaluate.physionet2019 import EARLY, LATE, hourly_utility
+from clinicalgru.evaluate.validation import Array
 
 
 def evaluate_early_warning(

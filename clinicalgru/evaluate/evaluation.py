@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate import table
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples, percentile_interval
-from clinicalgru.evaluate.checks import Array, checked_outcome, checked_risk
 from clinicalgru.evaluate.curves import Curves, curves
 from clinicalgru.evaluate.metrics import METRICS
+from clinicalgru.evaluate.validation import Array, checked_outcome, checked_risk
 
 Figures = dict[str, dict[str, Array]]  # model, metric: (resample,)
 

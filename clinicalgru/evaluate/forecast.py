@@ -9,8 +9,8 @@ import pandas as pd
 
 from clinicalgru.disclosure import SMALLEST_CELL
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.checks import Array
-from clinicalgru.evaluate.kinds import Figures, tabled
+from clinicalgru.evaluate.multi_metrics import Figures, tabled
+from clinicalgru.evaluate.validation import Array
 
 COLUMNS = ("stay", "variable", "value", "last", "median")
 

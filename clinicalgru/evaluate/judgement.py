@@ -12,9 +12,9 @@ import pandas as pd
 
 from clinicalgru.disclosure import SMALLEST_CELL, nested, said
 from clinicalgru.evaluate.bootstrap import numbered_patients, percentile_interval
-from clinicalgru.evaluate.checks import Array
-from clinicalgru.evaluate.kinds import Figures, replicates
-from clinicalgru.markup import join, table, tag
+from clinicalgru.evaluate.multi_metrics import Figures, replicates
+from clinicalgru.evaluate.validation import Array
+from clinicalgru.html import join, table, tag
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 METRICS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -127,7 +127,7 @@ def judge(
     models   name: from weights (resample, stay) to the figures (resample,) of each metric
     patients (stay,) who each stay belongs to; None takes every stay for another patient
 
-    >>> from clinicalgru.evaluate.kinds import all_of, regression_metrics
+    >>> from clinicalgru.evaluate.multi_metrics import all_of, regression_metrics
     >>> good, bad = (all_of(regression_metrics([1.0, 2, 3], [1.0, 2, by])) for by in (3, 1))
     >>> judge({"ours": good, "theirs": bad}, 3, kind="regression", resamples=50).differences["verdict"][0]
     'no clear difference'

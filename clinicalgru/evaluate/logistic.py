@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clinicalgru.evaluate.checks import Array
+from clinicalgru.evaluate.validation import Array
 
 SMALLEST = float(np.finfo(np.float64).eps)  # a risk of exactly 0 or 1 has no logit; the limit scikit-learn uses
 MOST_STEPS = 100

@@ -18,8 +18,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from clinicalgru.evaluate.checks import Array
 from clinicalgru.evaluate.logistic import fit_logistic, inside, logit
+from clinicalgru.evaluate.validation import Array
 
 TINY = float(np.finfo(np.float64).tiny)  # 0 / TINY is 0: a precision with nobody flagged yet counts for nothing
 

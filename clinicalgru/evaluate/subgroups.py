@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from clinicalgru.disclosure import SMALLEST_CELL, suppress
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples, percentile_interval
-from clinicalgru.evaluate.checks import Array, checked_outcome, checked_risk
 from clinicalgru.evaluate.metrics import METRICS
+from clinicalgru.evaluate.validation import Array, checked_outcome, checked_risk
 
 UNKNOWN = "not known"
 

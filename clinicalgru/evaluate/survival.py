@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.checks import Array
-from clinicalgru.evaluate.kinds import Figures, tabled
+from clinicalgru.evaluate.multi_metrics import Figures, tabled
+from clinicalgru.evaluate.validation import Array
 
 
 def evaluate_survival(

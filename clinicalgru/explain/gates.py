@@ -12,13 +12,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from clinicalgru.data.sequences import Sequences
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.voices import Explained, first, looked_at, one_network
-from clinicalgru.model.batch import Batch
-from clinicalgru.model.encoder import Recurrent
-from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.torch_settings import threads
+from clinicalgru.model.network.batch import Batch
+from clinicalgru.model.network.encoder import Recurrent
+from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.training.torch_settings import threads
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clinicalgru.data.sequences import Sequences
-from clinicalgru.data.variables import Variable
+from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import SMALLEST_CELL, is_small
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
-from clinicalgru.explain.contributions import contributions
+from clinicalgru.explain.attribution.explain import contributions
 from clinicalgru.explain.voices import Explained
-from clinicalgru.markup import brief, table
+from clinicalgru.html import brief, table
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from clinicalgru.data.variables import Variable
-from clinicalgru.markup import brief, table
+from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.html import brief, table
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from clinicalgru.data.sequences import Sequences
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, nested, said
 from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.voices import Explained, checked, first, looked_at, one_network
-from clinicalgru.markup import brief
-from clinicalgru.model.batch import Batch
-from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.torch_settings import threads
+from clinicalgru.html import brief
+from clinicalgru.model.network.batch import Batch
+from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.training.torch_settings import threads
 
 TOGETHER = 256  # stays
 

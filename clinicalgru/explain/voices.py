@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from clinicalgru.data.sequences import Sequences
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
-from clinicalgru.explain.asked import Asked, Output, asked_of
-from clinicalgru.model.codes import known_codes
-from clinicalgru.model.ensemble import GRUEnsemble
-from clinicalgru.model.estimator import GRUEstimator
-from clinicalgru.model.hybrid import Hybrid
-from clinicalgru.model.network import ClinicalGRU
+from clinicalgru.explain.targets import Asked, Output, asked_of
+from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.model.estimators.stacking import Hybrid
+from clinicalgru.model.network.codes import known_codes
+from clinicalgru.model.network.network import ClinicalGRU
 
 Explained = GRUEstimator | GRUEnsemble  # what can be explained
 

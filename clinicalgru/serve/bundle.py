@@ -14,16 +14,16 @@ from safetensors import torch as safetensors
 from sklearn.base import clone
 from torch import Tensor
 
-from clinicalgru.data.task import Task
-from clinicalgru.data.variables import Variable
+from clinicalgru.data.dictionary.yaml_file import variable_from_dict
+from clinicalgru.data.task.task import Task
 from clinicalgru.errors import BundleError
 from clinicalgru.evaluate.calibrators import restored
-from clinicalgru.model.ensemble import GRUEnsemble
-from clinicalgru.model.estimator import GRUEstimator
-from clinicalgru.model.estimators import GRUClassifier
-from clinicalgru.model.family import ESTIMATORS, Model
-from clinicalgru.model.network import ClinicalGRU, Shape
-from clinicalgru.model.timed import GRUEarlyWarning
+from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.estimators.classifier import GRUClassifier
+from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
+from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.model.estimators.registry import ESTIMATORS, Model
+from clinicalgru.model.network.network import ClinicalGRU, Shape
 from clinicalgru.serve.card import card
 from clinicalgru.serve.manifest import FORMAT, Manifest, versions
 
@@ -106,8 +106,8 @@ def _ensemble(manifest: Manifest, weights: dict[str, Tensor]) -> GRUEnsemble:
 
 def _describe(model: Model, manifest: Manifest) -> None:
     """What the model was fitted on."""
-    model.variables_ = tuple(Variable.from_dict(content, where=MANIFEST) for content in manifest.variables)
-    model.statics_ = tuple(Variable.from_dict(content, where=MANIFEST) for content in manifest.statics)
+    model.variables_ = tuple(variable_from_dict(content, where=MANIFEST) for content in manifest.variables)
+    model.statics_ = tuple(variable_from_dict(content, where=MANIFEST) for content in manifest.statics)
     model.task_ = Task.from_dict(manifest.task, where=MANIFEST)
     model.trained_on_ = manifest.trained_on
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clinicalgru.disclosure import said
-from clinicalgru.model.ensemble import GRUEnsemble
-from clinicalgru.model.family import Model
-from clinicalgru.model.shown import calibrated
+from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.model.estimators.registry import Model
+from clinicalgru.model.estimators.repr_html import calibrated
 
 YES_OR_NO = ("binary", "early_warning", "survival")
 ESTIMATES = {

@@ -12,16 +12,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clinicalgru.data.cohort import asked, clock
+from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR, Events
-from clinicalgru.data.select import select
-from clinicalgru.data.sequences import Sequences
-from clinicalgru.data.sources.read import read_events
-from clinicalgru.data.variables import Dictionary
+from clinicalgru.data.read_events import read_events
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.task.eligibility import asked, clock
+from clinicalgru.data.task.select import select
 from clinicalgru.errors import ArgumentError
-from clinicalgru.model.ensemble import GRUEnsemble
-from clinicalgru.model.family import Model
-from clinicalgru.model.timed import GRUEarlyWarning
+from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
+from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.model.estimators.registry import Model
 from clinicalgru.serve.bundle import load, model_hash
 
 SCORES = pa.schema(

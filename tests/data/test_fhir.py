@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.variables import Dictionary
+from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.errors import InputError
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"

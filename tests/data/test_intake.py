@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.sources.merge import merge_instants
+from clinicalgru.data.ingest.merge_duplicates import merge_instants
 
 
 def ledger_of(rows, **reading):

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.variables import Dictionary
+from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.errors import ArgumentError, InputError
 
 DAY = 86_400_000_000

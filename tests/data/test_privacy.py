@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.data.deidentify import pseudonymise, shift_dates
 from clinicalgru.data.events import HOUR
-from clinicalgru.data.privacy import pseudonymise, shift_dates
 
 KEY = "a key that nobody else has"
 DAY = 24 * HOUR

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.variables import schema_folder
+from clinicalgru.data.dictionary.schemas import schema_folder
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from clinicalgru.data.charting import ABROAD, PANELS
-from clinicalgru.data.physiology import SIGNALS
-from clinicalgru.data.simulate import DRIVERS, Ward, simulate
-from clinicalgru.data.variables import Dictionary
+from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.simulate.observation import ABROAD, PANELS
+from clinicalgru.data.simulate.physiology import SIGNALS
+from clinicalgru.data.simulate.simulate import DRIVERS, Ward, simulate
 from clinicalgru.errors import ArgumentError
 
 BEDSIDE = {name for panel in PANELS if panel.issued == (0.0, 0.0) for name in panel.signals}

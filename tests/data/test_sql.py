@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.sources import database
+from clinicalgru.data.ingest import database
 
 QUERY = "SELECT * FROM labs"
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data import sequences as module
+from clinicalgru.data.sequences import sequences as module
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_without_tune_stays_a_cohort_on_disk_trains_to_the_same_bits(parts, on_d
 @pytest.mark.parametrize("every_stay", [True, False])
 def test_selecting_to_a_folder_is_selecting(events, task, tmp_path, every_stay, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 5000)  # many blocks
-    monkeypatch.setattr("clinicalgru.data.stored.BLOCK", 5000)
+    monkeypatch.setattr("clinicalgru.data.sequences.sequences_io.BLOCK", 5000)
     ours = cg.select(events, task, every_stay=every_stay)
     theirs = cg.select(events, task, every_stay=every_stay, folder=tmp_path / "cohort")
     assert_equal(ours, theirs)
@@ -162,12 +162,12 @@ def test_a_damaged_folder_is_refused_and_the_file_named(test_stays, tmp_path, ca
 
 
 def test_a_scale_is_learned_from_a_part_of_many_stays_alone(test_stays, monkeypatch):
-    from clinicalgru.model import inputs
+    from clinicalgru.model.network import scaling
 
-    everything = inputs._enough(test_stays)
+    everything = scaling._enough(test_stays)
     assert everything is test_stays
-    monkeypatch.setattr(inputs, "SCALE_FACTS", len(test_stays.value) // 4)
-    some = inputs._enough(test_stays)
+    monkeypatch.setattr(scaling, "SCALE_FACTS", len(test_stays.value) // 4)
+    some = scaling._enough(test_stays)
     assert len(test_stays) / 5 < len(some) <= len(test_stays) / 4
     assert some.stay[0] == test_stays.stay[0]
     assert some.stay[-1] == test_stays.stay[-1]
@@ -178,8 +178,10 @@ import re, sys
 from pathlib import Path
 import numpy as np
 import clinicalgru as cg
-from clinicalgru.data import mapped, sequences, stored
-mapped.RESIDENT, sequences.BLOCK, stored.BLOCK = 16 * 2**20, 500_000, 500_000
+from clinicalgru.data.sequences import memmap
+from clinicalgru.data.sequences import sequences
+from clinicalgru.data.sequences import sequences_io
+memmap.RESIDENT, sequences.BLOCK, sequences_io.BLOCK = 16 * 2**20, 500_000, 500_000
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 folder = sys.argv[1]

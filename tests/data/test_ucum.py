@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.ucum import ucum_conversion
-from clinicalgru.data.variables import Dictionary
+from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.dictionary.ucum import ucum_conversion
 from clinicalgru.errors import DictionaryError
 
 pytest.importorskip("ucumvert")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.audit.typical import typical
+from clinicalgru.data.audit.typical_values import typical
 from clinicalgru.errors import ArgumentError
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "units.py"

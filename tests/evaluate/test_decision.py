@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.decision import decision_curve
+from clinicalgru.evaluate.decision_curve import decision_curve
 
 
 @pytest.fixture

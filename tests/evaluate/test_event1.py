@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import precision_score, recall_score
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.event1 import event1, threshold_for_event1
+from clinicalgru.evaluate.physionet2012 import event1, threshold_for_event1
 
 
 def stays(seed: int):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.evaluate.utility import hourly_utility
+from clinicalgru.evaluate.physionet2019 import hourly_utility
 
 
 def plain_loop(labels: np.ndarray, warned: np.ndarray) -> float:

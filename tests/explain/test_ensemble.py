@@ -9,8 +9,8 @@ from helpers import fact, stays_of
 
 import clinicalgru as cg
 from clinicalgru.evaluate.calibration import PlattCalibrator
-from clinicalgru.explain.contributions import contributions
-from clinicalgru.view.patient_page import timeline_words
+from clinicalgru.explain.attribution.explain import contributions
+from clinicalgru.view.pages.patient_page import timeline_words
 
 SMALL = {"hidden_size": 8, "readout_size": 16, "members": 3, "epochs": 4, "learning_rate": 1e-2, "distillation": 0.0}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.sequences import ranges
-from clinicalgru.explain.contributions import contributions
-from clinicalgru.explain.faithfulness import attended, rank_correlation, told_apart
-from clinicalgru.explain.planted import plant
-from clinicalgru.explain.removal import ranks, removal
+from clinicalgru.data.sequences.sequences import ranges
+from clinicalgru.explain.attribution.explain import contributions
+from clinicalgru.explain.faithfulness.faithfulness import attended, rank_correlation, told_apart
+from clinicalgru.explain.faithfulness.perturbation import ranks, removal
+from clinicalgru.explain.faithfulness.planted_truth import plant
 from clinicalgru.explain.voices import voices
 
 

@@ -9,7 +9,7 @@ import pytest
 from helpers import fact, stays_of
 
 import clinicalgru as cg
-from clinicalgru.explain import shapley as game
+from clinicalgru.explain.risk_changes import shapley as game
 
 TIME = "time passing"
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import clinicalgru as cg
-from clinicalgru.explain.copies import at_the_end, copied
-from clinicalgru.explain.path import Lines
-from clinicalgru.explain.quadrature import Pieces, integrated
+from clinicalgru.explain.attribution.batch_copies import at_the_end, copied
+from clinicalgru.explain.attribution.integration_path import Lines
+from clinicalgru.explain.attribution.quadrature import Pieces, integrated
 from clinicalgru.explain.voices import voices
-from clinicalgru.model.batch import Batch
-from clinicalgru.model.codes import known_codes
+from clinicalgru.model.network.batch import Batch
+from clinicalgru.model.network.codes import known_codes
 
 
 def same_batch(ours, theirs):

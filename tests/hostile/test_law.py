@@ -13,7 +13,7 @@ from hostile import mutator, pieces, resources
 from hostile.law import judge, read
 
 import clinicalgru as cg
-from clinicalgru.data.sources.text import UNFINISHED
+from clinicalgru.data.ingest.csv_check import UNFINISHED
 
 PARTS = 6
 TABLES, EXPORTS = 1_880, 150

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.sources.clock import declare_zone
+from clinicalgru.data.ingest.time_sql import declare_zone
 
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime"})
 EPOCH = datetime(1970, 1, 1)

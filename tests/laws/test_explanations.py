@@ -9,8 +9,8 @@ from family import predicted
 from laws.test_options import OPTIONS, TINY
 
 import clinicalgru as cg
-from clinicalgru.explain.asked import asked_of
-from clinicalgru.explain.contributions import contributions
+from clinicalgru.explain.attribution.explain import contributions
+from clinicalgru.explain.targets import asked_of
 
 KINDS = ("multiclass", "multilabel", "regression", "survival", "early_warning")
 

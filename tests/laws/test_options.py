@@ -10,9 +10,9 @@ import torch
 from helpers import fact, stays_of
 
 import clinicalgru as cg
-from clinicalgru.model.heads import Binary
-from clinicalgru.model.layers import Decay
-from clinicalgru.model.predicting import predict
+from clinicalgru.model.heads.classification import Binary
+from clinicalgru.model.network.layers import Decay
+from clinicalgru.model.training.inference import predict
 
 TINY = {"hidden_size": 8, "readout_size": 8, "members": 2, "epochs": 1, "distillation": 0.0}
 OPTIONS = {

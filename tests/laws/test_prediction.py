@@ -10,10 +10,10 @@ import torch
 from helpers import fact, stays_of
 
 import clinicalgru as cg
-from clinicalgru.model.baseline import RIVALS
-from clinicalgru.model.heads import Binary
-from clinicalgru.model.layers import Decay
-from clinicalgru.model.predicting import predict
+from clinicalgru.model.baselines.summary_baseline import RIVALS
+from clinicalgru.model.heads.classification import Binary
+from clinicalgru.model.network.layers import Decay
+from clinicalgru.model.training.inference import predict
 
 
 @pytest.fixture(scope="session", params=["GRU", *RIVALS])

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import distributed
 
 import clinicalgru as cg
-from clinicalgru.model.distributed import processes
+from clinicalgru.model.training.distributed import processes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from family import task_of, ward_of_every_kind

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from clinicalgru.model.ahead import one_ahead
+from clinicalgru.model.training.prefetch import one_ahead
 
 
 def test_the_next_one_is_made_while_one_is_used_and_no_other():

@@ -7,7 +7,7 @@ import pytest
 from helpers import fact, stays_of
 
 import clinicalgru as cg
-from clinicalgru.model.batch import Sample, collate
+from clinicalgru.model.network.batch import Sample, collate
 
 
 @pytest.fixture

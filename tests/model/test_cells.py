@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.model.cells import (
+from clinicalgru.model.network.cells import (
     delay_scan,
     delayed_rows,
     gru_before_step,
@@ -18,7 +18,7 @@ from clinicalgru.model.cells import (
     rnn_step,
     scan,
 )
-from clinicalgru.model.recurrence import gru_scan, packed_rows
+from clinicalgru.model.network.recurrence import gru_scan, packed_rows
 
 LENGTHS = [7, 7, 5, 2, 1, 1]
 HIDDEN = 5

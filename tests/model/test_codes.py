@@ -11,9 +11,9 @@ from helpers import fact, stays_of
 from sklearn.metrics import roc_auc_score
 
 import clinicalgru as cg
-from clinicalgru.data.sequences import Sequences
-from clinicalgru.model.batch import collate
-from clinicalgru.model.codes import known_codes, unseen_codes, vocabulary, with_anything
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.model.network.batch import collate
+from clinicalgru.model.network.codes import known_codes, unseen_codes, vocabulary, with_anything
 
 TINY = {"hidden_size": 8, "readout_size": 16, "members": 4, "epochs": 1, "distillation": 0.0}
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from clinicalgru.data.sequences import Sequences
-from clinicalgru.model.heads import Binary
-from clinicalgru.model.network import ClinicalGRU
-from clinicalgru.model.shape import Shape
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.model.heads.classification import Binary
+from clinicalgru.model.network.config import Shape
+from clinicalgru.model.network.network import ClinicalGRU
 
 SAMPLES, RATE = 2500, 250  # ten seconds
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.model.batch import collate
-from clinicalgru.model.convolution import Convolutions, strided
-from clinicalgru.model.encoder import Encoder
-from clinicalgru.model.inputs import Scales
-from clinicalgru.model.network import static_levels
-from clinicalgru.model.shape import Shape, check_shape
+from clinicalgru.model.network.batch import collate
+from clinicalgru.model.network.config import Shape, check_shape
+from clinicalgru.model.network.convolution import Convolutions, strided
+from clinicalgru.model.network.encoder import Encoder
+from clinicalgru.model.network.network import static_levels
+from clinicalgru.model.network.scaling import Scales
 
 
 def sigmoid(x):

@@ -13,17 +13,17 @@ from family import SMALL, TASKS, asked, task_of, ward_of_every_kind
 from torch.nn import functional as F
 
 import clinicalgru as cg
-from clinicalgru.model.beside import Auxiliary
-from clinicalgru.model.distributed import points, weighted
-from clinicalgru.model.early_warning import EarlyWarning
-from clinicalgru.model.forecast import Forecast, next_rows
-from clinicalgru.model.forecaster import FEWEST, LEAST_WIDENING
-from clinicalgru.model.heads import Binary, MultiClass, MultiLabel
-from clinicalgru.model.network import ClinicalGRU, static_levels
-from clinicalgru.model.next_values import measured
-from clinicalgru.model.regression import Regression
-from clinicalgru.model.shape import Shape
-from clinicalgru.model.survival import Survival
+from clinicalgru.model.baselines.forecast_baselines import measured
+from clinicalgru.model.estimators.forecaster import FEWEST, LEAST_WIDENING
+from clinicalgru.model.heads.classification import Binary, MultiClass, MultiLabel
+from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.heads.forecast import Forecast, next_rows
+from clinicalgru.model.heads.regression import Regression
+from clinicalgru.model.heads.survival import Survival
+from clinicalgru.model.network.config import Shape
+from clinicalgru.model.network.network import ClinicalGRU, static_levels
+from clinicalgru.model.training.auxiliary_losses import Auxiliary
+from clinicalgru.model.training.distributed import points, weighted
 
 
 def outcome_of(*values):

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.variables import Dictionary
-from clinicalgru.model.indices import SUMMARIES, index_of, index_parts, known_indices, with_indices
-from clinicalgru.model.summaries import summarise, summary_names
+from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.model.features.clinical_indices import SUMMARIES, index_of, index_parts, known_indices, with_indices
+from clinicalgru.model.features.summaries import summarise, summary_names
 from clinicalgru.serve.bundle import load, save
 
 NAMES = ["map_invasive", "map_noninvasive", "urine_output", "weight"]

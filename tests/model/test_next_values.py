@@ -11,8 +11,8 @@ import torch
 from family import asked
 
 import clinicalgru as cg
-from clinicalgru.model import next_values
-from clinicalgru.model.next_values import LastValue, NextTrees, measured
+from clinicalgru.model.baselines import forecast_baselines
+from clinicalgru.model.baselines.forecast_baselines import LastValue, NextTrees, measured
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_what_was_expected_of_a_measurement_is_what_was_forecast_at_the_step_bef
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gru", "last", "trees"])
 def test_nothing_that_came_with_a_measurement_or_after_it_was_known(kind, ward, monkeypatch):
-    monkeypatch.setattr(next_values, "FEWEST", 20)
+    monkeypatch.setattr(forecast_baselines, "FEWEST", 20)
     if kind == "gru":
         case = asked("forecast")
         model, stays = case.model, case.test[case.test.steps > 6]

@@ -10,8 +10,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.model import recurrence
-from clinicalgru.model.recurrence import gru_scan, gru_scan_plain, packed_rows
+from clinicalgru.model.network import recurrence
+from clinicalgru.model.network.recurrence import gru_scan, gru_scan_plain, packed_rows
 
 RAGGED = [7, 7, 5, 2, 1, 1]
 

@@ -9,9 +9,9 @@ import pytest
 from sklearn.base import clone
 
 import clinicalgru as cg
-from clinicalgru.model import training
-from clinicalgru.model.broken import BrokenLoss
-from clinicalgru.model.predicting import mean_loss
+from clinicalgru.model.training import training
+from clinicalgru.model.training.inference import mean_loss
+from clinicalgru.model.training.nonfinite_loss import BrokenLoss
 
 SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 3, "distillation": 0.0}
 

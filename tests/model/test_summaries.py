@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clinicalgru.model.indices import SUMMARIES
-from clinicalgru.model.summaries import shares, summarise, summary_names
+from clinicalgru.model.features.clinical_indices import SUMMARIES
+from clinicalgru.model.features.summaries import shares, summarise, summary_names
 
 
 @pytest.mark.slow

@@ -12,15 +12,15 @@ from family import asked
 
 import clinicalgru as cg
 from clinicalgru.evaluate.logistic import logit, sigmoid
-from clinicalgru.model import step_trees
-from clinicalgru.model.baseline import SummaryBaseline
-from clinicalgru.model.batch import collate
-from clinicalgru.model.beside import Beside
-from clinicalgru.model.early_warning import EarlyWarning
-from clinicalgru.model.folds import patient_folds
-from clinicalgru.model.heads import Binary
-from clinicalgru.model.step_trees import StepTrees
-from clinicalgru.model.teacher import FOLDS, RAREST, Teacher
+from clinicalgru.model.baselines import step_trees
+from clinicalgru.model.baselines.step_trees import StepTrees
+from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
+from clinicalgru.model.heads.classification import Binary
+from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.network.batch import collate
+from clinicalgru.model.training.auxiliary_losses import Beside
+from clinicalgru.model.training.distillation import FOLDS, RAREST, Teacher
+from clinicalgru.model.training.folds import patient_folds
 
 
 @pytest.fixture(scope="module")

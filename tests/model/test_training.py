@@ -8,10 +8,10 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import clinicalgru as cg
-from clinicalgru.model import training
-from clinicalgru.model.heads import Binary
-from clinicalgru.model.predicting import mean_loss
-from clinicalgru.model.training import bucketed
+from clinicalgru.model.heads.classification import Binary
+from clinicalgru.model.training import training
+from clinicalgru.model.training.inference import mean_loss
+from clinicalgru.model.training.training import bucketed
 
 SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 4, "patience": 9, "distillation": 0.0}
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clinicalgru.data.variables import Variable
+from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
-from clinicalgru.explain.faithfulness import Faithfulness
+from clinicalgru.explain.faithfulness.faithfulness import Faithfulness
 
 METHODS = ("contributions", "attention", "random order")
 Said = Callable[[str], str]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from clinicalgru.view.evaluation_page import evaluation_page
-from clinicalgru.view.patient_page import patient_page
-from clinicalgru.view.patient_view import PatientView
+from clinicalgru.view.pages.evaluation_page import evaluation_page
+from clinicalgru.view.pages.patient_page import patient_page
+from clinicalgru.view.widgets.patient_view import PatientView
 
 from .conftest import PAYLOADS, make_around, make_evaluation, make_explanation
 

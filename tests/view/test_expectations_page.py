@@ -9,8 +9,8 @@ import pytest
 from family import asked
 
 import clinicalgru as cg
-from clinicalgru import workflow
-from clinicalgru.view.expectations_page import oddest_first
+from clinicalgru import pipeline
+from clinicalgru.view.pages.forecast_page import oddest_first
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +111,10 @@ def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_pa
 
 def test_the_command_line_has_no_output_to_choose_of_a_forecast():
     model = asked("forecast").model
-    assert workflow.asked_output(model, None) is None
+    assert pipeline.asked_output(model, None) is None
     for said in ("heart_rate", "24"):
         with pytest.raises(cg.ClinicalGRUError, match="no --output with a forecast"):
-            workflow.asked_output(model, said)
+            pipeline.asked_output(model, said)
 
 
 @pytest.mark.parametrize("which", [[0, 1], []])

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.decision import decision_curve
+from clinicalgru.evaluate.decision_curve import decision_curve
 from clinicalgru.evaluate.subgroups import subgroups
-from clinicalgru.view.inside import plot_gates
-from clinicalgru.view.judged import plot_decision_curve, plot_subgroups
+from clinicalgru.view.plots.decision_plots import plot_decision_curve, plot_subgroups
+from clinicalgru.view.plots.gates_plot import plot_gates
 
 
 @pytest.fixture

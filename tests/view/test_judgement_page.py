@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clinicalgru.evaluate.groups import kaplan_meier, number_groups, risk_groups, survival_groups
+from clinicalgru.evaluate.calibration_groups import kaplan_meier, number_groups, risk_groups, survival_groups
 from clinicalgru.evaluate.judgement import judge
-from clinicalgru.evaluate.kinds import all_of, multilabel_metrics, regression_metrics
-from clinicalgru.view.judgement_page import judgement_page
-from clinicalgru.view.plots import plot_groups, plot_number_groups
+from clinicalgru.evaluate.multi_metrics import all_of, multilabel_metrics, regression_metrics
+from clinicalgru.view.pages.judgement_page import judgement_page
+from clinicalgru.view.plots.evaluation_plots import plot_groups, plot_number_groups
 
 CHANCE = np.random.default_rng(0)
 HOSTILE = "<b onclick='x()'>sepsis</b> $a$"

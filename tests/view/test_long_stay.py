@@ -10,7 +10,7 @@ import pytest
 from ipywidgets import Widget
 
 import clinicalgru as cg
-from clinicalgru.data.variables import Variable
+from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.explain.result import Explanation
 
 COUNT = 10_000

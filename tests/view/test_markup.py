@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clinicalgru.markup import Html, join, table, tag
+from clinicalgru.html import Html, join, table, tag
 
 
 def test_text_and_attributes_are_escaped_but_html_is_kept():

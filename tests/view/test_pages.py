@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from clinicalgru.view import report
-from clinicalgru.view.evaluation_page import evaluation_page
-from clinicalgru.view.patient_page import patient_page
+from clinicalgru.view.pages import html_page
+from clinicalgru.view.pages.evaluation_page import evaluation_page
+from clinicalgru.view.pages.patient_page import patient_page
 
 from .conftest import PAYLOADS, make_around, make_evaluation, make_explanation
 
@@ -20,7 +20,7 @@ from .conftest import PAYLOADS, make_around, make_evaluation, make_explanation
 @pytest.fixture(autouse=True)
 def light(monkeypatch):
     """Pages without the 5 MB of plotly, which no test here reads."""
-    monkeypatch.setattr(report, "get_plotlyjs", lambda: "/* plotly */")
+    monkeypatch.setattr(html_page, "get_plotlyjs", lambda: "/* plotly */")
 
 
 class Elements(HTMLParser):

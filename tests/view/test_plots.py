@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from clinicalgru.view import plots
+from clinicalgru.view.plots import evaluation_plots as plots
 
 from .conftest import make_evaluation, make_explanation
 
@@ -54,7 +54,13 @@ def test_models_differ_in_dash_as_well_as_in_colour(evaluation, draw):
 
 
 @pytest.mark.parametrize(
-    "draw", [plots.plot_roc, plots.plot_precision_recall, plots.plot_calibration, plots.plot_differences]
+    "draw",
+    [
+        plots.plot_roc,
+        plots.plot_precision_recall,
+        plots.plot_calibration,
+        plots.plot_differences,
+    ],
 )
 def test_an_evaluation_without_rivals_is_drawn(evaluation, draw):
     own = evaluation.metrics.query("model == @evaluation.name")

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.view.report import figure, page, section, write
+from clinicalgru.view.pages.html_page import figure, page, section, write
 
 
 class Page(HTMLParser):

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from clinicalgru.evaluate.evaluation import evaluate
-from clinicalgru.view.evaluation_page import evaluation_page
+from clinicalgru.view.pages.evaluation_page import evaluation_page
 
 from .conftest import make_faithfulness
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clinicalgru.data.variables import Variable
-from clinicalgru.view.patient_page import timeline_words
-from clinicalgru.view.story import agreement
-from clinicalgru.view.thin import thinned
-from clinicalgru.view.timeline import by_weight, carried, patient, renew
+from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.view.pages.patient_page import timeline_words
+from clinicalgru.view.plots.downsample import thinned
+from clinicalgru.view.plots.timeline import by_weight, carried, patient, renew
+from clinicalgru.view.text.narrative import agreement
 
 COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]
 

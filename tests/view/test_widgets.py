@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.variables import Variable
+from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.errors import ArgumentError
-from clinicalgru.explain.change import Change
 from clinicalgru.explain.result import Explanation
-from clinicalgru.view import report
-from clinicalgru.view.frame import live, refresh
-from clinicalgru.view.story import largest_jump, story
-from clinicalgru.view.training_view import plot_training
+from clinicalgru.explain.what_if.counterfactual import Change
+from clinicalgru.view.pages import html_page
+from clinicalgru.view.text.narrative import largest_jump, story
+from clinicalgru.view.widgets.training_view import plot_training
+from clinicalgru.view.widgets.widget_base import live, refresh
 
 from .test_pages import Elements
 
@@ -25,7 +25,7 @@ from .test_pages import Elements
 @pytest.fixture(autouse=True)
 def light(monkeypatch):
     """Pages without the 5 MB of plotly, which no test here reads."""
-    monkeypatch.setattr(report, "get_plotlyjs", lambda: "/* plotly */")
+    monkeypatch.setattr(html_page, "get_plotlyjs", lambda: "/* plotly */")
 
 
 LACTATE = Variable("lactate", "Lactate", "numeric", "mmol/L", plausible=(0.1, 40.0), reference=(0.5, 2.0))

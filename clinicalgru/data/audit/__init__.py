@@ -1,1 +1,1 @@
-"""The audit: what looks wrong in events, counted and pointed at, never mended."""
+"""Checks of an extract before it is used."""

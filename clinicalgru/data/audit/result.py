@@ -90,9 +90,9 @@ class Audit:
     source    where the data came from, in words
     simulated True where the patients are not real
 
-    >>> from clinicalgru.data.audit.run import audit
-    >>> from clinicalgru.data.simulate import simulate
-    >>> from clinicalgru.data.sources.read import read_events
+    >>> from clinicalgru.data.audit.audit import audit
+    >>> from clinicalgru.data.simulate.simulate import simulate
+    >>> from clinicalgru.data.read_events import read_events
     >>> found = audit(read_events(simulate(40)))
     >>> [finding.check.name for finding in found if finding.flagged]
     []

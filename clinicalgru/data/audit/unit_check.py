@@ -15,10 +15,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clinicalgru.data.audit.mixture import DECIMALS, Evidence, Swap, judge
-from clinicalgru.data.audit.typical import BIN, FURTHEST, LOGS, LOWEST, STEPS, typical
+from clinicalgru.data.audit.typical_values import BIN, FURTHEST, LOGS, LOWEST, STEPS, typical
+from clinicalgru.data.audit.unit_mixture import DECIMALS, Evidence, Swap, judge
+from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.dictionary.units import Conversion
+from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import Events
-from clinicalgru.data.variables import Conversion, Dictionary, Variable
 from clinicalgru.errors import ArgumentError
 
 FEWEST = 100
@@ -114,8 +116,8 @@ def check_units(events: Events, *, by: str | None = None) -> tuple[UnitFlag, ...
     Units that lie near each other (urea, weight) are told apart by stays with several values, by values written with
     other decimals than the rest, or by many stays.
 
-    >>> from clinicalgru.data.simulate import simulate
-    >>> from clinicalgru.data.sources.read import read_events
+    >>> from clinicalgru.data.simulate.simulate import simulate
+    >>> from clinicalgru.data.read_events import read_events
     >>> ward = simulate(60)
     >>> check_units(read_events(ward))
     ()

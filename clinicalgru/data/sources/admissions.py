@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR
-from clinicalgru.data.sources.stays import static_values
-from clinicalgru.data.variables import Dictionary
+from clinicalgru.data.ingest.stays_table import static_values
 
 DAY = 24 * HOUR
 SEX = {"F": "0", "M": "1"}

@@ -20,6 +20,10 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
+from clinicalgru.data.ingest.ingest import Intake
+from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.stays_table import cells_as_text, check_once, read_outcomes
+from clinicalgru.data.ingest.tables import Part, derived, open_parts, plain_errors
 from clinicalgru.data.sources.admissions import (
     CAREUNITS,
     DAY,
@@ -30,10 +34,6 @@ from clinicalgru.data.sources.admissions import (
     readmitted,
     years,
 )
-from clinicalgru.data.sources.intake import Intake
-from clinicalgru.data.sources.source import Request, Supplied
-from clinicalgru.data.sources.stays import cells_as_text, check_once, read_outcomes
-from clinicalgru.data.sources.tables import Part, derived, open_parts, plain_errors
 from clinicalgru.errors import ArgumentError, InputError
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")

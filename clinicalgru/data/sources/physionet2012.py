@@ -13,11 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clinicalgru.data.sources.archive import StayFiles, read_stays
-from clinicalgru.data.sources.intake import Intake
-from clinicalgru.data.sources.source import Request, Supplied
-from clinicalgru.data.sources.stays import read_outcomes
-from clinicalgru.data.sources.tables import Part, column_types
+from clinicalgru.data.ingest.archive import StayFiles, read_stays
+from clinicalgru.data.ingest.ingest import Intake
+from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.stays_table import read_outcomes
+from clinicalgru.data.ingest.tables import Part, column_types
 from clinicalgru.errors import InputError
 
 HEADER = ["Time", "Parameter", "Value"]

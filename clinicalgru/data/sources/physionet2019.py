@@ -17,10 +17,10 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
-from clinicalgru.data.sources.archive import StayFiles, read_stays
-from clinicalgru.data.sources.intake import Intake
-from clinicalgru.data.sources.source import Request, Supplied
-from clinicalgru.data.sources.tables import Part, column_types
+from clinicalgru.data.ingest.archive import StayFiles, read_stays
+from clinicalgru.data.ingest.ingest import Intake
+from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.tables import Part, column_types
 from clinicalgru.data.sources.wide import add_wide
 from clinicalgru.errors import InputError
 

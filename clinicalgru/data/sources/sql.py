@@ -6,11 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from clinicalgru.data.sources.database import WHERE, fetch, is_address
-from clinicalgru.data.sources.intake import LONG, Intake
-from clinicalgru.data.sources.source import Request, Supplied
-from clinicalgru.data.sources.stays import read_tables
-from clinicalgru.data.sources.tables import Part, column_types
+from clinicalgru.data.ingest.database import WHERE, fetch, is_address
+from clinicalgru.data.ingest.ingest import LONG, Intake
+from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.stays_table import read_tables
+from clinicalgru.data.ingest.tables import Part, column_types
 from clinicalgru.errors import ArgumentError, InputError
 
 BATCH = "sql_batch"

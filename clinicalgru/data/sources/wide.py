@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from clinicalgru.data.sources.clock import NUMERIC
-from clinicalgru.data.sources.intake import Intake
-from clinicalgru.data.sources.parse import words_sql
-from clinicalgru.data.sources.source import Request, Supplied
-from clinicalgru.data.sources.stays import read_tables
-from clinicalgru.data.sources.tables import Part, literal, open_parts, plain_errors, quoted
+from clinicalgru.data.ingest.ingest import Intake
+from clinicalgru.data.ingest.row_sql import words_sql
+from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.stays_table import read_tables
+from clinicalgru.data.ingest.tables import Part, literal, open_parts, plain_errors, quoted
+from clinicalgru.data.ingest.time_sql import NUMERIC
 from clinicalgru.errors import InputError
 
 KEYS = ("patient_id", "stay_id", "time", "available_at")

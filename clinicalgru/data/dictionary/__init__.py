@@ -1,0 +1,1 @@
+"""What a variable is: units, ranges, names in each source."""

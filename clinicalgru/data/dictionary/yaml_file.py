@@ -1,0 +1,205 @@
+"""Reads and checks a data dictionary in YAML: what may stand in variables.yaml and in your own."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+
+from clinicalgru.data.dictionary.schemas import nearest, schema_folder
+from clinicalgru.data.dictionary.units import Conversion
+from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.errors import DictionaryError
+
+Spellings = Mapping[str, tuple[str, ...]]
+
+
+def _listed(value: Any) -> Any:
+    """One name or several, numbers as text: 220045 -> ("220045",)."""
+    several = value if isinstance(value, list | tuple) else [value]
+    return [str(name) if isinstance(name, int) and not isinstance(name, bool) else name for name in several]
+
+
+def _factor(value: Any) -> Any:
+    return {"factor": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _Conversion(_Strict):
+    factor: float
+    offset: float = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> _Conversion:
+        if self.factor == 0:
+            raise ValueError("factor", "a number other than 0", "0")
+        return self
+
+
+class _Entry(_Strict):
+    """One variable as written in YAML."""
+
+    label: str = ""
+    kind: Literal["numeric", "ordinal", "binary", "code"] = "numeric"
+    unit: str
+    also: dict[str, Annotated[_Conversion, BeforeValidator(_factor)]] = {}
+    plausible: tuple[float, float] | None = None
+    reference: tuple[float, float] | None = None
+    static: bool = False
+    levels: dict[str, str] = {}
+    codes: dict[str, Annotated[tuple[str, ...], BeforeValidator(_listed)]] = {}
+    source: str = ""
+    unit_in: dict[str, str] = {}
+    words: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> _Entry:
+        if not self.unit.strip():
+            raise ValueError("unit", 'a UCUM code, "1" where there is none', "an empty one")
+        if self.plausible and not self.plausible[0] < self.plausible[1]:
+            raise ValueError("plausible", "the lower limit, then a higher one", str(list(self.plausible)))
+        low, high = self.plausible or (-math.inf, math.inf)
+        if self.reference and not low <= self.reference[0] <= self.reference[1] <= high:
+            raise ValueError("reference", f"two limits in order, within {low:g} to {high:g}", str(list(self.reference)))
+        if self.levels and self.kind == "numeric":
+            raise ValueError("levels", "none where kind is numeric", f"{len(self.levels)}")
+        if any(word != word.strip().casefold() for word in self.words):
+            raise ValueError("words", "small letters", "capitals or blanks around a word")
+        if self.levels and not {f"{number:.12g}" for number in self.words.values()} <= set(self.levels):
+            raise ValueError("words", f"the levels {', '.join(self.levels)}", "another number")
+        return self
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, except that a key written twice is refused instead of silently overwritten."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                where = f"{Path(node.start_mark.name).name}, line {key.start_mark.line + 1}"
+                fix = "Keep one of the two, or rename one."
+                raise DictionaryError("each name once", f"{key.value!r} twice", fix, where=where)
+            seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file, safely loaded.
+
+    Refused: a missing file, text that is no YAML, a key that stands twice in one mapping.
+
+    >>> read_yaml(schema_folder() / "units.yaml")["kg"]
+    ['kgs', 'kilogram', 'kilograms']
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            return yaml.load(file, _Loader)
+    except OSError:
+        raise DictionaryError("a readable YAML file", f"none at {path}", "Check the path.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path.name}, line {mark.line + 1}" if mark else path.name
+        fix = 'Look for a tab, a missing colon or unquoted "%", "[" or "{".'
+        raise DictionaryError("YAML", getattr(error, "problem", None) or "other text", fix, where=where) from None
+
+
+def read_variables(data: Path | str | Mapping[str, Any]) -> dict[str, Variable]:
+    """The variables of a YAML file or of a dict of the same form.
+
+    data     {name: {unit: ..., plausible: [low, high], ...}}
+    Refused: whatever contradicts itself; the error names file, variable, field and fix.
+    """
+    if isinstance(data, Mapping):
+        return variables_from(data, "the dict given", spellings=_spellings())
+    path = Path(data)
+    return variables_from(read_yaml(path), path.name, spellings=_spellings())
+
+
+def variables_from(content: Any, where: str, *, spellings: Spellings) -> dict[str, Variable]:
+    """Checked variables by name, each with all spellings of its units."""
+    if not isinstance(content, Mapping):
+        fix = "Write `name:` and its fields below."
+        raise DictionaryError("variables by name", type(content).__name__, fix, where=where)
+    return {name: _variable(name, entry, where, spellings) for name, entry in content.items()}
+
+
+def _variable(name: Any, data: Any, where: str, spellings: Spellings) -> Variable:
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        fix = "Use small letters, digits and underscores: heart_rate."
+        raise DictionaryError("a variable's name", repr(name), fix, where=where)
+    try:
+        entry = _Entry.model_validate(data)
+    except ValidationError as error:
+        raise _first_problem(error, f"{where}, {name}") from None
+    also = {unit: Conversion(way.factor, way.offset) for unit, way in entry.also.items()}
+    fields = dict(entry) | {"label": entry.label or name.replace("_", " ").capitalize()}
+    variable = Variable(name=name, **fields | {"also": _with_spellings(entry.unit, also, spellings)})
+    _check_unit_in(variable, f"{where}, {name}, unit_in")
+    return variable
+
+
+def _first_problem(error: ValidationError, where: str) -> DictionaryError:
+    problem = error.errors(include_url=False)[0]
+    parts = [str(part) for part in problem["loc"]]
+    if problem["type"] == "value_error":
+        field, expected, got = problem["ctx"]["error"].args
+        return DictionaryError(expected, got, f"Mend {field}.", where=", ".join([where, *parts, field]))
+    place = ", ".join([where, *parts])
+    if problem["type"] == "extra_forbidden":
+        fix = f"{nearest(parts[-1], _Entry.model_fields)}Known fields: {', '.join(_Entry.model_fields)}."
+        return DictionaryError("a known field", repr(parts[-1]), fix, where=place)
+    if problem["type"] == "missing":
+        return DictionaryError(f"the field {parts[-1]}", "none", f"Add `{parts[-1]}:`.", where=place)
+    mapping = problem["type"] in ("model_type", "dict_type")
+    expected = "fields with their values" if mapping else problem["msg"].removeprefix("Input should be ")
+    return DictionaryError(expected, f"{problem['input']!r:.60}", "See data_schemas/variables.yaml.", where=place)
+
+
+def _with_spellings(unit: str, also: Mapping[str, Conversion], spellings: Spellings) -> dict[str, Conversion]:
+    """Every spelling of every unit with its conversion; what the entry itself says comes first."""
+    spelled = dict(also)
+    for known, way in {unit: Conversion(1.0), **also}.items():
+        for spelling in spellings.get(known, ()):
+            if spelling != unit:
+                spelled.setdefault(spelling, way)
+    return spelled
+
+
+def _check_unit_in(variable: Variable, where: str) -> None:
+    for source, unit in variable.unit_in.items():
+        try:
+            variable.conversion(unit)
+        except DictionaryError as error:
+            raise DictionaryError(error.expected, error.got, error.fix, where=f"{where}, {source}") from None
+
+
+@cache
+def _spellings() -> Spellings:
+    return {unit: tuple(others) for unit, others in read_yaml(schema_folder() / "units.yaml").items()}
+
+
+def variable_from_dict(data: Mapping[str, Any], *, where: str = "manifest") -> Variable:
+    """The variable that `to_dict` wrote.
+
+    data     as in a manifest
+    where    what to name in an error
+    Refused: whatever a data dictionary would not accept.
+
+    >>> from clinicalgru.data.dictionary.dictionary import Dictionary
+    >>> age = Dictionary.load()["age"]
+    >>> variable_from_dict(age.to_dict()) == age
+    True
+    """
+    entry = {key: value for key, value in data.items() if key != "name"}
+    return next(iter(variables_from({data.get("name", ""): entry}, where, spellings={}).values()))

@@ -1,0 +1,1 @@
+"""The engine that reads tables, checks every row and keeps the ledger."""

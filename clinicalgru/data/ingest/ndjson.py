@@ -1,0 +1,98 @@
+"""FHIR resources from bulk-export NDJSON, with errors that name file and line and quote neither."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from clinicalgru.data.ingest.csv_check import check_packed
+from clinicalgru.data.ingest.tables import literal, one_file
+from clinicalgru.errors import InputError
+
+SUFFIXES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
+LARGEST = 32 << 20  # bytes of one resource
+AT_LINE = re.compile(r"JSON transform error .* in line (\d+)")
+
+
+def resource_files(folder: Path, kind: str) -> list[Path]:
+    """The files of one type of resource, by their names: Patient.ndjson, 1.Patient.ndjson.gz, Patient-000.ndjson."""
+    found = found_files(folder, kind)
+    if not found:
+        came = "none in the folder" if folder.is_dir() else f"no such folder: {folder.name}"
+        raise InputError(f"{kind}.ndjson", came, "Pass the folder of a bulk export: Patient, Encounter, Observation.")
+    return found
+
+
+def found_files(folder: Path, kind: str) -> list[Path]:
+    """The same, or none."""
+    named = re.compile(rf"(?<![A-Za-z]){kind}(?![A-Za-z])")
+    files = sorted(folder.rglob("*")) if folder.is_dir() else []
+    return [file for file in files if file.name.lower().endswith(SUFFIXES) and named.search(file.name)]
+
+
+def resources_sql(file: Path, columns: dict[str, str]) -> str:
+    """SQL of a file's resources with c_row, their numbers (blank lines do not count); only these fields are parsed."""
+    check_packed(file)
+    fields = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
+    options = f"format='newline_delimited', auto_detect=false, maximum_object_size={LARGEST}, columns={{{fields}}}"
+    return f"(SELECT *, row_number() OVER () AS c_row FROM read_json({one_file(file)}, {options}))"
+
+
+def check_kind(connection: duckdb.DuckDBPyConnection, table: str, file: Path, kind: str) -> None:
+    """Refuses a file that holds other resources too (columns c_row and kind of `table`)."""
+    other = f"SELECT min(c_row) FROM {table} WHERE kind IS DISTINCT FROM {literal(kind)}"
+    row = connection.execute(other).fetchall()[0][0]
+    if row is not None:
+        got = "another resource, or none"
+        raise InputError(f"resources of the type {kind} only", got, "Export it again.", where=f"{file.name}, row {row}")
+
+
+@contextmanager
+def json_errors(file: Path) -> Iterator[None]:
+    """DuckDB's errors, which quote the line, as ours, which name it."""
+    try:
+        yield
+    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise _as_ours(str(error), file) from None
+
+
+def _as_ours(message: str, file: Path) -> InputError:
+    if "Out of Memory" in message or "could not allocate" in message:
+        return InputError("enough memory", "more than allowed", "Raise memory_gb or free disk space.", where=file.name)
+    odd = AT_LINE.search(message)
+    try:
+        line = _broken_line(file, int(odd[1]) if odd else None)
+    except (OSError, EOFError, zlib.error):
+        return InputError("a whole file", "a damaged one", "Fetch it again.", where=file.name)
+    where = f"{file.name}, line {line}" if line else file.name
+    expected = "a field of the type that FHIR gives it" if odd else "one whole FHIR resource as JSON in UTF-8"
+    return InputError(expected, "something else", "Export it again, or repair this line.", where=where)
+
+
+def _broken_line(file: Path, record: int | None) -> int | None:
+    """The number of the line that holds this record; without a number, of the first that is no JSON object.
+
+    Only files that could not be read come here: DuckDB counts lines otherwise than an editor does.
+    """
+    opener = gzip.open if file.suffix == ".gz" else open
+    records = 0
+    with opener(file, "rb") as lines:
+        for number, line in enumerate(iter(lambda: lines.readline(LARGEST + 1), b""), start=1):
+            records += bool(line.strip())
+            if (record is None and not _is_object(line)) or (record is not None and records == record):
+                return number
+    return None
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return not line.strip() or (len(line) <= LARGEST and isinstance(json.loads(line.decode("utf-8")), dict))
+    except (ValueError, RecursionError):
+        return False

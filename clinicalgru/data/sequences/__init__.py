@@ -1,0 +1,1 @@
+"""Ragged records, in memory and on disk."""

@@ -1,0 +1,1 @@
+"""FHIR bulk export."""

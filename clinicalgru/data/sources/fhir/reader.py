@@ -1,0 +1,208 @@
+"""FHIR bulk export (R4; R5 and STU3 where they differ in what is read) as NDJSON.
+
+Patient, Encounter and Observation; Condition, Procedure, MedicationAdministration and MedicationRequest where they are.
+
+Source: HL7 FHIR R4, https://hl7.org/fhir/R4; Bulk Data Access, https://hl7.org/fhir/uv/bulkdata
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.ingest.ingest import Intake
+from clinicalgru.data.ingest.ndjson import check_kind, json_errors, resource_files, resources_sql
+from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.tables import Part, literal
+from clinicalgru.data.ledger import BOUND, OTHER_KIND, OUTSIDE, RETRACTED
+from clinicalgru.data.sources.fhir.coded_events import (
+    CODE,
+    PERIOD,
+    REFERENCE,
+    add_coded,
+    end_of_day,
+    instant,
+    last,
+    patient,
+    stay,
+)
+from clinicalgru.data.sources.hospital_stays import INTENSIVE_NAME, outcomes_of, stays_of, typed
+from clinicalgru.errors import ArgumentError, InputError
+
+INPATIENT = ("IMP", "ACUTE", "NONAC", "OBSENC")  # HL7 v3 ActCode: inpatient, acute, non-acute, observation
+EMERGENCY = ("EMER",)
+ANCHORS = ("hospital", "visit", "icu")
+NO_VISIT = ("entered-in-error", "cancelled", "planned")
+DIED = "exp"  # discharge disposition: expired
+QUANTITY = 'STRUCT("value" VARCHAR, comparator VARCHAR, unit VARCHAR, system VARCHAR, code VARCHAR)'
+OTHERS = "valueCodeableConcept valueString valueBoolean valueRange valueRatio valueSampledData valueTime valueDateTime"
+VALUE = {"code": CODE, "valueQuantity": QUANTITY, "valueInteger": "VARCHAR"} | dict.fromkeys(OTHERS.split(), "JSON")
+COMPONENT = f"STRUCT({', '.join(f'{name} {kind}' for name, kind in VALUE.items())})[]"
+LEAVING = f"STRUCT(dischargeDisposition {CODE})"
+PATIENT = dict.fromkeys(["resourceType", "id", "gender", "birthDate", "deceasedDateTime", "deceasedBoolean"], "VARCHAR")
+ENCOUNTER = {"resourceType": "VARCHAR", "id": "VARCHAR", "status": "VARCHAR", "class": "JSON"} | {
+    "subject": REFERENCE, "period": PERIOD, "actualPeriod": PERIOD,
+    "hospitalization": LEAVING, "admission": LEAVING, "partOf": REFERENCE, "type": "JSON", "serviceType": "JSON",
+    "location": "JSON",
+}  # fmt: skip
+OBSERVATION = VALUE | {
+    "resourceType": "VARCHAR", "status": "VARCHAR", "subject": REFERENCE, "encounter": REFERENCE, "context": REFERENCE,
+    "effectiveDateTime": "VARCHAR", "effectiveInstant": "VARCHAR", "effectivePeriod": PERIOD, "issued": "VARCHAR",
+    "component": COMPONENT,
+}  # fmt: skip
+UCUM = "http://unitsofmeasure.org"
+
+
+def read(intake: Intake, data: Any, request: Request) -> Supplied:
+    """The folder of a bulk export; each Observation with a value, and each of its components, is a row.
+
+    Stays are encounters: with anchor "hospital" (the default) inpatient and emergency ones, with "visit" all, with
+    "icu" those whose type, service or location is called intensive care; their outcomes are those of the encounter that
+    they are part of. A row goes to its encounter, or to the stay that its encounter is part of; a row of another
+    encounter is outside every stay; a row without one, or of the encounter around an ICU stay, goes by patient and
+    time. Of a date without a time, the value is known at the end of the day (UTC). Observations entered in error or
+    cancelled, and values that are only a bound, are counted, not used. Coded events: see `fhir_events`.
+    """
+    folder, anchor = Path(data), request.anchor or "hospital"
+    if anchor not in ANCHORS:
+        raise ArgumentError(f"an anchor of fhir: {', '.join(ANCHORS)}", f"{anchor!r}", "Choose one of them.")
+    files = {kind: resource_files(folder, kind) for kind in ("Patient", "Encounter", "Observation")}
+    intake.use_names_of("loinc")
+    visits, notes = _visits(intake, files["Patient"], files["Encounter"])
+    kinds = {"hospital": visits["admission"] | visits["emergency"], "icu": visits["intensive"]}
+    chosen = visits[kinds.get(anchor, visits["took_place"])]
+    if chosen.empty:
+        raise InputError(f"encounters of the kind {anchor}", "none", "Try anchor='visit'.", where="Encounter")
+    notes["encounters of another kind, not taken as stays"] = len(visits) - len(chosen)
+    _load_links(intake, visits, chosen)
+    stays, more = stays_of(chosen, intake.dictionary, where="Encounter")
+    for file in files["Observation"]:
+        _add(intake, file)
+    add_coded(intake, folder)
+    outcomes = _outcomes(visits, around=anchor == "icu").loc[visits["stay_id"].isin(chosen["stay_id"]).to_numpy()]
+    return Supplied(stays, outcomes.reset_index(drop=True), unmapped_is_fault=False, notes=notes | more)
+
+
+def _outcomes(visits: pd.DataFrame, *, around: bool) -> pd.DataFrame:
+    """Outcomes of each encounter; with `around`, but for their length, of the encounter it is part of."""
+    outcomes = outcomes_of(visits)
+    if not around:
+        return outcomes
+    of = visits["parent"].where(visits["parent"].isin(visits["stay_id"]), visits["stay_id"])
+    taken = outcomes.drop_duplicates("stay_id").set_index("stay_id").loc[of].reset_index(drop=True)
+    return outcomes.assign(**{name: taken[name] for name in ("in_hospital_death", "readmission_30d")})
+
+
+def _add(intake: Intake, file: Path) -> None:
+    """One file's observations: judged here are status, comparator and kind of value, which only FHIR has."""
+    with json_errors(file):
+        intake.sql.execute(f"CREATE OR REPLACE TABLE fhir_rows AS {_rows(intake, file)}")
+    check_kind(intake.sql, "fhir_rows", file, "Observation")
+    names = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "refused"]
+    part = Part(file.name, "fhir_rows", dict.fromkeys(names, "VARCHAR"), first_row=1, files=(file.name,))
+    intake.add(part, {"refused": "refused"}, placed_by_time=True)
+    intake.sql.execute("DROP TABLE fhir_rows")
+
+
+def _rows(intake: Intake, file: Path) -> str:
+    moment = "coalesce(effectiveDateTime, effectiveInstant, effectivePeriod['end'], effectivePeriod.start)"
+    own = f"{{{', '.join(f'{literal(name)}: {name}' for name in VALUE)}}}"
+    has_value = " OR ".join(f"{name} IS NOT NULL" for name in VALUE if name != "code")
+    value, quantity = 'coalesce(item.valueQuantity."value", item.valueInteger)', "item.valueQuantity"
+    other = " OR ".join(f"item.{name} IS NOT NULL" for name in OTHERS.split())
+    return f"""
+SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay()} AS stay_id, {instant("moment")} AS time,
+    coalesce(issued, CASE WHEN length(moment) = 10 THEN {end_of_day("moment")} END) AS available_at,
+    {_name(intake)} AS variable, {value} AS value,
+    CASE WHEN {quantity}.code IS NOT NULL AND {quantity}.system = '{UCUM}' THEN {quantity}.code
+         ELSE coalesce({quantity}.unit, {quantity}.code) END AS unit,
+    CASE WHEN status IN ('entered-in-error', 'cancelled') THEN {literal(RETRACTED)}
+         WHEN {value} IS NULL AND ({other}) THEN {literal(OTHER_KIND)}
+         WHEN {value} IS NOT NULL AND {quantity}.comparator IS NOT NULL THEN {literal(BOUND)}
+         WHEN {value} IS NOT NULL AND l.elsewhere THEN {literal(OUTSIDE)} END AS refused
+FROM (
+    SELECT c_row, resourceType AS kind, status, issued, {moment} AS moment, {patient("subject.reference")} AS patient,
+        {last("coalesce(encounter.reference, context.reference)")} AS visit,
+        unnest(list_concat(CASE WHEN {has_value} OR len(coalesce(component, [])) = 0 THEN [{own}] ELSE [] END,
+            component)) AS item
+    FROM {resources_sql(file, OBSERVATION)}
+) LEFT JOIN fhir_links l USING (visit)"""
+
+
+def _name(intake: Intake) -> str:
+    """SQL of an item's name: the coding that the dictionary knows, else its LOINC code, else any code."""
+    known = sorted({**intake.dictionary.names("loinc"), **intake.dictionary.names("fhir")})
+    listed = "[" + ", ".join(literal(code) for code in known) + "]"
+    codes = "list_transform(item.code.coding, lambda c: c.code)"
+    loinc = "list_transform(list_filter(item.code.coding, lambda c: c.system = 'http://loinc.org'), lambda c: c.code)"
+    mapped = f"list_filter({codes}, lambda code: list_contains({listed}, code))"
+    return f"coalesce({mapped}[1], {loinc}[1], {codes}[1], 'no code')"
+
+
+def _visits(intake: Intake, patients: list[Path], encounters: list[Path]) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Encounters that took place, as `visits.outcomes_of` wants them, and how many did not."""
+    people = pd.concat([_frame(intake, file, "Patient", PATIENT, _PATIENT_SQL) for file in patients])
+    if people["patient_id"].duplicated().any():
+        raise InputError("each patient once", "a patient twice", "Keep one resource a patient.", where="Patient")
+    table = pd.concat([_frame(intake, file, "Encounter", ENCOUNTER, _ENCOUNTER_SQL) for file in encounters])
+    took_place = ~table["status"].isin(NO_VISIT)
+    visits = table.merge(people, on="patient_id", how="left").assign(took_place=took_place.to_numpy())
+    # the patient may die without a date: then only the disposition can tell where
+    visits["deaths_known"] = ~(visits["dead"].fillna(False).astype(bool) & visits["death"].isna())
+    visits["admission"] = visits["class"].isin(INPATIENT) & visits["took_place"]
+    visits["emergency"] = visits["class"].isin(EMERGENCY) & visits["took_place"]
+    visits["intensive"] = visits["intensive"].fillna(False).astype(bool) & visits["took_place"]
+    visits["record_end"] = visits["start"].max()  # of the whole export: FHIR does not say until when it follows whom
+    notes = {"encounters planned, cancelled or entered in error": int((~took_place).sum())}
+    return typed(visits).query("took_place").reset_index(drop=True), notes
+
+
+_BIRTH = "CASE length(birthDate) WHEN 4 THEN birthDate || '-07-02' WHEN 7 THEN birthDate || '-15' ELSE birthDate END"
+_PATIENT_SQL = f"""
+id AS patient_id, gender AS sex, epoch_us(try_cast({_BIRTH} AS TIMESTAMPTZ)) AS birth,
+epoch_us(try_cast(deceasedDateTime AS TIMESTAMPTZ)) AS death,
+deceasedDateTime IS NOT NULL OR coalesce(deceasedBoolean = 'true', false) AS dead"""
+_ENCOUNTER_SQL = f"""
+id AS stay_id, status, {patient("subject.reference")} AS patient_id, {last("partOf.reference")} AS parent,
+regexp_matches(concat_ws(' ', type::VARCHAR, serviceType::VARCHAR, location::VARCHAR), '{INTENSIVE_NAME}', 'i')
+    AS intensive,
+coalesce(class->>'$.code', class->>'$[0].coding[0].code') AS class,
+coalesce(period, actualPeriod) AS p, coalesce(length(p['start']) = 10, false) AS start_whole,
+coalesce(length(p['end']) = 10, false) AS end_whole, epoch_us(try_cast(p['start'] AS TIMESTAMPTZ)) AS start,
+epoch_us(try_cast(CASE WHEN end_whole THEN p['end'] || 'T23:59:59.999999Z' ELSE p['end'] END AS TIMESTAMPTZ)) AS "end",
+p['start'] IS NOT NULL AND start IS NULL OR p['end'] IS NOT NULL AND "end" IS NULL AS lost,
+coalesce(hospitalization, admission).dischargeDisposition.coding[1].code AS disposition,
+CASE WHEN disposition IS NOT NULL THEN CAST(disposition = '{DIED}' AS DOUBLE) END AS died_here"""
+
+
+def _frame(intake: Intake, file: Path, kind: str, columns: dict[str, str], sql: str) -> pd.DataFrame:
+    """The resources of one small file; refused: another type, no id, a start or end that is no date."""
+    with json_errors(file):
+        select = f"SELECT c_row, resourceType AS kind, {sql} FROM {resources_sql(file, columns)} ORDER BY c_row"
+        intake.sql.execute(f"CREATE OR REPLACE TABLE fhir_small AS {select}")
+    check_kind(intake.sql, "fhir_small", file, kind)
+    frame = intake.sql.execute("SELECT * FROM fhir_small").df()
+    identifier = "patient_id" if kind == "Patient" else "stay_id"
+    for wrong, expected in ((frame[identifier].isna(), "an id"), (frame.get("lost", frame["c_row"] < 0), "dates")):
+        if wrong.any():
+            where = f"{file.name}, row {frame.loc[wrong, 'c_row'].iloc[0]}"
+            raise InputError(f"{expected} in every {kind}", "none that can be read", "Export it again.", where=where)
+    times = [name for name in ("birth", "death", "start", "end") if name in frame]
+    return frame.drop(columns=["c_row", "kind", "p", "lost"], errors="ignore").astype(dict.fromkeys(times, "Int64"))
+
+
+def _load_links(intake: Intake, visits: pd.DataFrame, chosen: pd.DataFrame) -> None:
+    """fhir_links (visit, stay, elsewhere, ended): each encounter, and the stay of its rows: itself, what it is part of,
+    or none; then it is elsewhere, unless a stay is part of it; and when it ended."""
+    own, parent, stays = visits["stay_id"].astype(object), visits["parent"].astype(object), set(chosen["stay_id"])
+    of = own.where(own.isin(stays), parent.where(parent.isin(stays), None))
+    links = pd.DataFrame({"visit": own, "stay": of, "ended": visits["end"].astype("Int64")})
+    links["elsewhere"] = of.isna() & ~own.isin(set(chosen["parent"].dropna()))
+    intake.sql.register("links_frame", pa.Table.from_pandas(links, preserve_index=False))
+    intake.sql.execute("""
+CREATE TABLE fhir_links AS
+SELECT visit::VARCHAR visit, stay::VARCHAR stay, elsewhere,
+    strftime(make_timestamp(ended::BIGINT), '%Y-%m-%dT%H:%M:%S.%fZ') AS ended FROM links_frame""")

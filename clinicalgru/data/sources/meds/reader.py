@@ -1,0 +1,202 @@
+"""MEDS (Medical Event Data Standard): a folder with data/**/*.parquet and metadata/.
+
+A stay is an ICU stay (anchor "icu": ICU_ADMISSION to ICU_DISCHARGE), a hospital admission (anchor "hospital":
+HOSPITAL_ADMISSION to HOSPITAL_DISCHARGE), or, in a dataset that `write_meds` wrote, the stay it was written from
+(anchor "stay"). Without anchor=, the first of stay, icu and hospital that occurs. Rows are placed by patient and time.
+
+Codes are read as NAME//unit or PREFIX//NAME//unit, NAME being ours, an itemid of MIMIC-IV, a LOINC code or an OMOP
+concept; UNK is no unit. DIAGNOSIS, PROCEDURE, MEDICATION, INFUSION_START and HCPCS are coded events. Billing codes
+(ICD, HCPCS) count as known at the next hospital discharge, as they are written then. Where charted copies of laboratory
+results stand beside them (MIMIC-IV), the copy is counted as `repeats another table`.
+
+Numbers of 32 bits are read as the shortest decimal that they stand for: 98.6, not 98.5999985.
+
+Source: https://github.com/Medical-Event-Data-Standard/meds, schema 0.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.ingest.ingest import Intake
+from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.stays_table import read_outcomes
+from clinicalgru.data.ingest.tables import Part, derived, open_parts, plain_errors
+from clinicalgru.data.sources.admissions import icd_sql
+from clinicalgru.data.sources.meds.stays import BEGINS, ENDS, outcomes_of, stays_of, with_split
+from clinicalgru.errors import ArgumentError, InputError
+
+PERSON = ("GENDER", "MEDS_BIRTH", "MEDS_DEATH")
+STAY_RECORD = "record of the stay"
+FIRST_CHARTED = 220_000  # itemids of MIMIC-IV: laboratory below, bedside chart from here on
+NAMES_OF = ("mimic-iv", "loinc", "omop")
+
+PREFIX, SECOND, THIRD = (f"split_part(r.code, '//', {i})" for i in (1, 2, 3))
+REST = f"substr(r.code, length({PREFIX}) + 3)"
+LANDMARK = f"{PREFIX} IN ({', '.join(repr(code) for code in (*PERSON, *BEGINS.values(), *ENDS.values()))})"
+BILLED = f"({PREFIX} = 'HCPCS' OR {PREFIX} IN ('DIAGNOSIS', 'PROCEDURE') AND {SECOND} = 'ICD')"
+CHARTED = f"({PREFIX} = 'LAB' AND coalesce(try_cast({SECOND} AS INTEGER), 0) >= {FIRST_CHARTED})"
+VARIABLE = f"""
+CASE WHEN {LANDMARK} THEN '{STAY_RECORD}'
+     WHEN {PREFIX} = 'DIAGNOSIS' THEN 'diagnosis'
+     WHEN {PREFIX} = 'HCPCS' OR {PREFIX} = 'PROCEDURE' AND {SECOND} IN ('START', 'ICD') THEN 'procedure'
+     WHEN {PREFIX} IN ('INFUSION_START', 'MEDICATION') THEN 'drug'
+     WHEN first.name IS NOT NULL THEN first.name
+     WHEN second.name IS NOT NULL THEN second.name
+     ELSE r.code END"""
+UNIT = f"nullif(CASE WHEN first.name IS NOT NULL THEN {REST} ELSE {THIRD} END, 'UNK')"
+CODE = f"""
+CASE WHEN {PREFIX} = 'DIAGNOSIS' AND {SECOND} = 'ICD' THEN {{diagnosis}}
+     WHEN {PREFIX} = 'PROCEDURE' AND {SECOND} = 'ICD' THEN {{procedure}}
+     WHEN {PREFIX} = 'PROCEDURE' AND {SECOND} = 'START' THEN coalesce(m.label, {THIRD})
+     WHEN {PREFIX} = 'INFUSION_START' THEN coalesce(m.label, {SECOND})
+     WHEN {PREFIX} IN ('DIAGNOSIS', 'HCPCS', 'MEDICATION') OR first.role = 'code' THEN {REST} END""".format(
+    diagnosis=icd_sql(THIRD, "split_part(r.code, '//', 4)", procedure=False),
+    procedure=icd_sql(THIRD, "split_part(r.code, '//', 4)", procedure=True),
+)
+NAMED = f"""
+LEFT JOIN names first ON first.name = {PREFIX} LEFT JOIN names second ON second.name = {SECOND}
+LEFT JOIN meds_labels m ON m.code = r.code"""
+DISCHARGED = f"""
+{NAMED} ASOF LEFT JOIN meds_discharges d ON d.subject = r.subject_id AND d.time >= CAST(r.time AS TIMESTAMP)"""
+
+
+def read(intake: Intake, data: Any, request: Request) -> Supplied:
+    """The events of stays, with age, sex and type of unit, in-hospital death, length of stay, and each subject's split.
+
+    The split of metadata/subject_splits.parquet stands in the column `split` of the stays. Deaths in hospital: a
+    HOSPITAL_DISCHARGE//DIED; in a dataset without any, a MEDS_DEATH within the hospital stay. Readmission is not
+    derived: nothing in MEDS tells until when a subject was followed.
+
+    Refused: another anchor, an anchor that no code supports, a stays table, a folder without data/.
+    """
+    _check(request)
+    folder = Path(data)
+    if not (folder / "data").is_dir():
+        fix = "Pass the folder that holds data/ and metadata/."
+        raise InputError("a folder data", "none", fix, where=folder.name)
+    parts = _open(intake, folder)
+    landmarks = _landmarks(intake, parts)
+    anchor = _anchor(request, landmarks)
+    labels = _register(intake, folder, landmarks)
+    intake.use_names_of(*NAMES_OF)
+    intake.name_identifiers(STAY_RECORD)
+    for part in parts:
+        _add(intake, part, own=anchor == "stay")
+    stays, notes = stays_of(intake.dictionary, landmarks, anchor)
+    outcomes = outcomes_of(stays, landmarks, anchor) if anchor != "stay" else None
+    written = folder / "outcomes.parquet"
+    if request.outcomes is not None:
+        outcomes = read_outcomes(request.outcomes, columns=request.columns, renamed={})
+    elif anchor == "stay" and written.is_file():
+        outcomes = read_outcomes(written, columns={}, renamed={})
+    stays = with_split(stays, landmarks, folder).drop(columns=["careunit", "left"], errors="ignore")
+    return Supplied(stays, outcomes, unmapped_is_fault=False, notes=notes, labels=labels)
+
+
+def _open(intake: Intake, folder: Path) -> list[Part]:
+    """Each shard, called by its path in the dataset, as several are called 0.parquet."""
+    parts = []
+    for path in sorted((folder / "data").rglob("*.parquet")):
+        (part,) = open_parts(intake.sql, path)
+        _check_columns(part)
+        parts.append(replace(part, label=str(path.relative_to(folder).as_posix())))
+    if not parts:
+        raise InputError("Parquet files in data", "none", "Pass a whole dataset.", where=folder.name)
+    return parts
+
+
+def _check(request: Request) -> None:
+    if request.anchor not in (None, *BEGINS):
+        raise ArgumentError("anchor icu, hospital or stay", repr(request.anchor), "Choose one of them.")
+    for name in ("stays", "timezone"):
+        if getattr(request, name) is not None:
+            raise ArgumentError(f"no {name}=", "one", f"MEDS brings its own; leave {name}= out.")
+
+
+def _check_columns(part: Part) -> None:
+    missing = [name for name in ("subject_id", "time", "code") if name not in part.types]
+    if missing:
+        fix = "Write the dataset again with a MEDS tool."
+        raise InputError(f"the columns {', '.join(missing)}", "a table without", fix, where=part.label)
+
+
+def _landmarks(intake: Intake, parts: list[Part]) -> pd.DataFrame:
+    """subject, patient_id, time (microseconds), kind, detail and stay_id of the rows that say who and when."""
+    selects = []
+    for part in parts:
+        stay = "CAST(stay_id AS VARCHAR)" if "stay_id" in part.types else "NULL::VARCHAR"
+        selects.append(
+            f"SELECT CAST(subject_id AS VARCHAR) AS subject, CAST({_patient(part)} AS VARCHAR) AS patient_id, "
+            f"epoch_us(CAST(time AS TIMESTAMP)) AS time, "
+            f"{PREFIX} AS kind, nullif({REST}, '') AS detail, {stay} AS stay_id FROM {part.sql} r WHERE {LANDMARK}"
+        )
+    with plain_errors("data"):
+        table = intake.sql.sql(" UNION ALL ".join(selects)).df()
+    texts = dict.fromkeys(("subject", "patient_id", "kind", "detail", "stay_id"), object)
+    return table.astype(texts | {"time": "Int64"}).sort_values(
+        ["patient_id", "time", "kind", "stay_id"], ignore_index=True
+    )
+
+
+def _patient(part: Part) -> str:
+    """The patient's own identifier, which `write_meds` adds where it is no whole number."""
+    return "r.patient_id" if "patient_id" in part.types and "stay_id" in part.types else "r.subject_id"
+
+
+def _anchor(request: Request, landmarks: pd.DataFrame) -> str:
+    there = [anchor for anchor, code in BEGINS.items() if (landmarks["kind"] == code).any()]
+    if request.anchor is None and there:
+        return there[0]
+    if request.anchor in there:
+        return str(request.anchor)
+    wanted = BEGINS[request.anchor] if request.anchor else ", ".join(BEGINS.values())
+    fix = f"Choose anchor= among {', '.join(there)}." if there else "Add the stays' codes to the dataset."
+    raise InputError(f"codes {wanted}", "none", fix, where="data")
+
+
+def _register(intake: Intake, folder: Path, landmarks: pd.DataFrame) -> dict[str, str]:
+    """What the rows are joined with: the label of each code, and the hospital discharges."""
+    gone = landmarks[(landmarks["kind"] == ENDS["hospital"]) & landmarks["time"].notna()]
+    discharges = pa.table(
+        {
+            "subject": pa.array(gone["subject"].astype("int64"), pa.int64()),
+            "time": pa.array(gone["time"], pa.int64()).cast(pa.timestamp("us")),
+        }
+    )
+    intake.sql.register("meds_discharges", discharges)
+    path = folder / "metadata" / "codes.parquet"
+    codes = pa.table({"code": pa.array([], pa.string()), "label": pa.array([], pa.string())})
+    if path.is_file():
+        (part,) = open_parts(intake.sql, path)
+        label = "any_value(nullif(trim(description), ''))" if "description" in part.types else "NULL::VARCHAR"
+        with plain_errors(path.name):
+            codes = intake.sql.sql(f"SELECT code, {label} AS label FROM {part.sql} GROUP BY code").to_arrow_table()
+    intake.sql.register("meds_labels", codes)
+    labels = dict(zip(codes["code"].to_pylist(), codes["label"].to_pylist(), strict=True))
+    return {code: label for code, label in labels.items() if label}
+
+
+def _add(intake: Intake, part: Part, *, own: bool) -> None:
+    """The rows of a file: those that say it first, the charted copies of laboratory results, the billing codes."""
+    kind = part.types.get("numeric_value")
+    number = "CAST(r.numeric_value AS VARCHAR)" if kind else "NULL::VARCHAR"
+    known = "r.available_at" if own and "available_at" in part.types else "r.time"
+    columns = (
+        f"{_patient(part)} AS patient_id, {'r.stay_id' if own else 'NULL::VARCHAR'} AS stay_id, r.time, "
+        f"{VARIABLE} AS variable, {number} AS value, {UNIT} AS unit, {CODE} AS code"
+    )
+    plain, billed = f"{columns}, {known} AS available_at", f"{columns}, coalesce(d.time, r.time) AS available_at"
+    groups = (
+        (plain, f"{NAMED} WHERE NOT {CHARTED} AND NOT {BILLED}", False),
+        (plain, f"{NAMED} WHERE {CHARTED}", True),
+        (billed, f"{DISCHARGED} WHERE {BILLED}", False),
+    )
+    for select, tail, second in groups:
+        rows = derived(intake.sql, part, select, tail=tail)
+        intake.add(rows, {}, placed_by_time=True, second=second)

@@ -1,0 +1,112 @@
+"""The stays of a MEDS dataset, from its codes of admission and discharge, and what follows from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.sources.admissions import CAREUNITS, SEX, as_dates, days_between, described
+
+BEGINS = {"stay": "STAY_START", "icu": "ICU_ADMISSION", "hospital": "HOSPITAL_ADMISSION"}
+ENDS = {"stay": "STAY_END", "icu": "ICU_DISCHARGE", "hospital": "HOSPITAL_DISCHARGE"}
+
+
+def stays_of(dictionary: Dictionary, landmarks: pd.DataFrame, anchor: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Stays from first to last code, with age, sex and type of unit."""
+    if anchor == "stay":
+        return _own_stays(landmarks), {}
+    stays = _intervals(landmarks, anchor)
+    birth = landmarks[landmarks["kind"] == "MEDS_BIRTH"].drop_duplicates("patient_id").set_index("patient_id")["time"]
+    sex = landmarks[landmarks["kind"] == "GENDER"].drop_duplicates("patient_id").set_index("patient_id")["detail"]
+    born, began = as_dates(stays["patient_id"].map(birth)), as_dates(stays["start"])
+    before = began.dt.month * 100 + began.dt.day < born.dt.month * 100 + born.dt.day
+    age = (began.dt.year - born.dt.year - before).astype("Float64")
+    texts = {
+        "age": age.astype("string").astype(object),
+        "sex": stays["patient_id"].map(sex).map(SEX),
+    }
+    if anchor == "icu":
+        texts["icu_type"] = stays["careunit"].map(CAREUNITS)
+    return described(stays, dictionary, texts)
+
+
+def _intervals(landmarks: pd.DataFrame, anchor: str) -> pd.DataFrame:
+    """Each admission with the subject's next discharge, if that comes before the next admission.
+
+    stay_id = subject-number, in the order of time.
+    """
+    begins = landmarks[(landmarks["kind"] == BEGINS[anchor]) & landmarks["time"].notna()]
+    ends = landmarks[(landmarks["kind"] == ENDS[anchor]) & landmarks["time"].notna()]
+    stays = begins[["patient_id", "time", "detail"]].rename(columns={"time": "start", "detail": "careunit"})
+    stays = stays.reset_index(drop=True).astype({"start": "int64"})
+    ends = ends[["patient_id", "time", "detail"]].rename(columns={"time": "end"}).astype({"end": "int64"})
+    found = pd.merge_asof(
+        stays.assign(at=stays.index).sort_values("start"),
+        ends.sort_values("end"),
+        left_on="start",
+        right_on="end",
+        by="patient_id",
+        direction="forward",
+        allow_exact_matches=False,  # who leaves one admission for the next at one minute
+    ).set_index("at")
+    stays["end"], stays["left"] = found["end"].astype("Int64"), found["detail"]
+    following = stays.groupby("patient_id")["start"].shift(-1)
+    other = (stays["end"] > following).fillna(False).astype(bool)
+    stays["end"], stays["left"] = stays["end"].mask(other), stays["left"].mask(other)
+    number = (stays.groupby("patient_id").cumcount() + 1).astype(str)
+    stays["stay_id"] = stays["patient_id"] + "-" + number
+    return stays
+
+
+def _own_stays(landmarks: pd.DataFrame) -> pd.DataFrame:
+    """The stays that `write_meds` wrote, under their own identifiers."""
+    keys = ["patient_id", "stay_id"]
+    begins = landmarks[landmarks["kind"] == BEGINS["stay"]][[*keys, "time"]].rename(columns={"time": "start"})
+    ends = landmarks[landmarks["kind"] == ENDS["stay"]][[*keys, "time"]].rename(columns={"time": "end"})
+    return begins.merge(ends, on=keys, how="left")
+
+
+def outcomes_of(stays: pd.DataFrame, landmarks: pd.DataFrame, anchor: str) -> pd.DataFrame:
+    """in_hospital_death and length_of_stay (days)."""
+    hospital = stays if anchor == "hospital" else _intervals(landmarks, "hospital")
+    deaths = landmarks[landmarks["kind"] == "MEDS_DEATH"].drop_duplicates("patient_id").set_index("patient_id")["time"]
+    dead = hospital["patient_id"].map(deaths).astype("Int64")
+    within = ((dead >= hospital["start"]) & (dead <= hospital["end"])).fillna(False)
+    died = hospital["left"] == "DIED"
+    hospital = hospital.assign(died=(died if died.any() else within).astype(float).where(hospital["end"].notna()))
+    if anchor == "icu":
+        hospital = _of_icu(stays, hospital)
+    return pd.DataFrame(
+        {
+            "patient_id": stays["patient_id"],
+            "stay_id": stays["stay_id"],
+            "in_hospital_death": hospital["died"].to_numpy(dtype=float),
+            "length_of_stay": days_between(stays["start"], stays["end"]),
+        }
+    )
+
+
+def _of_icu(stays: pd.DataFrame, hospital: pd.DataFrame) -> pd.DataFrame:
+    """The hospital admission of each ICU stay: the next to end, if it began before the ICU stay ended.
+
+    The ICU's clock may be some minutes ahead of the admission's.
+    """
+    left = stays[["patient_id", "start", "end"]].assign(at=stays.index).sort_values("start")
+    right = hospital.dropna(subset="end").astype({"end": "int64"}).sort_values("end")
+    right = right[["patient_id", "start", "end", "died"]].rename(columns={"start": "admitted", "end": "left"})
+    found = pd.merge_asof(left, right, left_on="start", right_on="left", by="patient_id", direction="forward")
+    outside = (found["admitted"] > found["end"]).fillna(False).astype(bool)
+    return found.assign(died=found["died"].mask(outside)).set_index("at").reindex(stays.index)
+
+
+def with_split(stays: pd.DataFrame, landmarks: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Stays with the split of their subject, where the dataset has splits."""
+    path = folder / "metadata" / "subject_splits.parquet"
+    if not path.is_file():
+        return stays
+    splits = pd.read_parquet(path, columns=["subject_id", "split"]).drop_duplicates("subject_id")
+    split = splits["split"].set_axis(splits["subject_id"].astype(str))
+    subject = landmarks.drop_duplicates("patient_id").set_index("patient_id")["subject"]
+    return stays.assign(split=stays["patient_id"].map(subject).map(split).astype(object))

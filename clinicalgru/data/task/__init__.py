@@ -1,0 +1,1 @@
+"""Who is asked about, when, and with which label."""

@@ -1,0 +1,1 @@
+"""Contributions by integration along a path."""

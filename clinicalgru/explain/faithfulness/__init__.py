@@ -1,0 +1,1 @@
+"""How well explanations match the model."""

@@ -1,0 +1,252 @@
+"""Are the explanations true to the model? Measured by taking away what they name, and against what they must not be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from clinicalgru.data.sequences.sequences import Sequences, ranges
+from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, is_small, nested, said
+from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
+from clinicalgru.explain.attribution.explain import contributed, contributions
+from clinicalgru.explain.faithfulness.perturbation import Removal, removal
+from clinicalgru.explain.voices import Explained, Voice, checked, first, voices
+from clinicalgru.html import brief, table
+from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.training.torch_settings import seeded, threads
+
+OURS, ATTENTION, RANDOM = "contributions", "attention", "random order"
+COLUMNS = {"deletion": "↑", "insertion": "↑", "comprehensiveness": "↑", "sufficiency": "↓"}  # which way is better
+TAKEN_AWAY = "Measurements taken away in the order of each method; ↑ higher is better, ↓ lower is better"
+
+
+@dataclass(frozen=True, eq=False)
+class Faithfulness:
+    """How true the explanations are to the model, and how they compare to other ways of ranking measurements.
+
+    table           one row per method: method, deletion and insertion (log-odds) with deletion_low and deletion_high
+                    (95 %, by patient), comprehensiveness, sufficiency (risk), beats_random (share of stays on which
+                    deleting in its order moves the risk farther than in random orders), beats_attention
+    stays, patients how many; None where the count is small
+    largest_gap     largest completeness gap of any stay, in log-odds
+    random_weights  rank correlation of contributions with those of the same network with random weights
+    seed_stability  rank correlation with those of a model trained with another seed; None where none was given
+    drivers         how well contributions tell planted drivers from other measurements (AUROC); None where not given
+    simulated       whether the stays are: only then are small counts shown
+    """
+
+    table: pd.DataFrame
+    stays: int | None
+    patients: int | None
+    largest_gap: float
+    random_weights: float
+    seed_stability: float | None = None
+    drivers: float | None = None
+    simulated: bool = False
+
+    def facts(self) -> dict[str, str]:
+        """What there is to say besides the table, in words."""
+        said_of = {
+            "stays": f"{said(self.stays)} of {said(self.patients)} patients",
+            "largest completeness gap": f"{self.largest_gap:.5f} log-odds",
+            "rank correlation with random weights": f"{self.random_weights:+.3f}",
+        }
+        if self.seed_stability is not None:
+            said_of["rank correlation with another seed"] = f"{self.seed_stability:+.3f}"
+        if self.drivers is not None:
+            said_of["planted drivers, AUROC"] = f"{self.drivers:.3f}"
+        return said_of
+
+    def rows(self, *, smallest: int | None = None) -> list[list[str]]:
+        """The table as text, one row per method.
+
+        smallest  a share is told as a bound where it, or what it leaves, is of fewer stays; None: as small cells are
+        """
+        least = smallest if smallest is not None else 0 if self.simulated else SMALLEST_CELL
+        return [
+            [
+                str(row["method"]),
+                f"{row['deletion']:+.3f} ({row['deletion_low']:+.3f} to {row['deletion_high']:+.3f})",
+                *(f"{row[name]:+.3f}" for name in ("insertion", "comprehensiveness", "sufficiency")),
+                *(_share(row[name], self.stays, least) for name in ("beats_random", "beats_attention")),
+            ]
+            for row in self.table.to_dict("records")
+        ]
+
+    def head(self) -> list[str]:
+        """A name for each column of `rows`."""
+        return [
+            "Order",
+            *(f"{name.capitalize()} {best}" for name, best in COLUMNS.items()),
+            "Beats random",
+            "Beats attention",
+        ]
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {fact}" for name, fact in self.facts().items()]
+        names = ["", "deletion (95 %)", "insertion", "compreh.", "suffic.", "beats random", "beats attention"]
+        widths = [34, 26, 11, 10, 9, 14, 17]
+        for name, *others in [names, *self.rows()]:
+            lines.append(name.ljust(widths[0]) + "".join(map(str.rjust, others, widths[1:])))
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return brief("Faithfulness", self.facts(), table(TAKEN_AWAY, self.head(), self.rows()))
+
+
+def faithfulness(
+    model: Explained,
+    sequences: Sequences,
+    *,
+    another: Explained | None = None,
+    drivers: np.ndarray | None = None,
+    orders: Mapping[str, np.ndarray] | None = None,
+    randoms: int = 5,
+    seed: int = 0,
+) -> Faithfulness:
+    """Delete and insert measurements in the order of their contributions, of attention, and at random.
+
+    sequences  (stay,) each with measurements, of the model's variables; a few hundred are enough
+    another    the model trained with another seed: do both explain alike?
+    drivers    (fact,) True for the measurements that decide the outcome, where that is known (simulated): does the size
+               of contributions tell them from the others of the same stay?
+    orders     further scores (fact,) by name, the highest first
+    randoms    random orders, averaged
+    returns    a `Faithfulness`
+
+    Orders go from what raised the risk most to what lowered it most; attention, which has no sign, from what was looked
+    at most. Refused: scores or drivers that do not fit, other variables than the model's, a stay without measurements.
+
+    Source: Petsiuk et al. 2018; DeYoung et al. 2020; Adebayo et al. 2018 (random weights).
+
+    >>> found = cg.faithfulness(model, test[:6], randoms=1)
+    >>> found.table["method"].tolist(), found.largest_gap <= 1e-3
+    (['contributions', 'attention', 'random order'], True)
+    """
+    stays, orders, asking = checked(model, sequences), dict(orders or {}), voices(model)
+    _check_scores(orders | ({} if drivers is None else {"drivers": drivers}), stays)
+    with threads(first(model).threads):
+        found = contributed(asking, stays)
+        ours = found.parts.sum(axis=0)
+        results = _removed(asking, stays, {OURS: ours, ATTENTION: attended(asking, stays), **orders})
+        results[RANDOM] = _at_random(asking, stays, randoms=randoms, seed=seed)
+        untrained = contributed(_random_weights(asking, seed), stays).parts.sum(axis=0)
+        other = None if another is None else contributions(another, sequences).parts.sum(axis=0)
+    patient = numbered_patients(stays.patient, len(stays))
+    counts = nested([len(stays), int(patient.max()) + 1], smallest=0 if stays.simulated else SMALLEST_CELL)
+    return Faithfulness(
+        table=_table(results, patient, seed),
+        stays=counts[0],
+        patients=counts[1],
+        largest_gap=float(np.abs(found.gap).max()),
+        random_weights=rank_correlation(ours, untrained, stays),
+        seed_stability=None if other is None else rank_correlation(ours, other, stays),
+        drivers=None if drivers is None else told_apart(np.abs(ours), drivers, stays),
+        simulated=stays.simulated,
+    )
+
+
+def _check_scores(scores: Mapping[str, np.ndarray], stays: Sequences) -> None:
+    for name, one in scores.items():
+        if np.shape(one) != stays.value.shape:
+            got = f"{name} of shape {np.shape(one)}"
+            raise ArgumentError(f"one score for each of {len(stays.value)} measurements", got, "Score them all.")
+
+
+def attended(asking: tuple[Voice, ...], stays: Sequences) -> np.ndarray:
+    """(fact,) how much the end of its stay attends to the step of each measurement."""
+    return np.asarray(np.mean([_attended(voice.network, stays) for voice in asking], axis=0))
+
+
+@torch.no_grad()
+def _attended(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
+    found = np.empty(len(stays.value))
+    for index in np.array_split(np.argsort(-stays.steps, kind="stable"), max(1, len(stays) // 64)):
+        part = stays[index]
+        batch = network.batch(part)
+        looked = network.logits(network.scales(batch), batch)[1]
+        row = torch.from_numpy(np.argsort(batch.order)[part.stay_of_fact])
+        step = (looked.hours[row] < torch.from_numpy(part.hours.astype(np.float32))[:, None]).sum(dim=1)
+        found[ranges(stays.starts, index)[0]] = looked.weight[row, 0, step].numpy()
+    return found
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray, stays: Sequences) -> float:
+    """Mean over the stays of Spearman's correlation of two scores of their measurements (two at least)."""
+    both = pd.DataFrame({"stay": stays.stay_of_fact, "a": a, "b": b})
+    ranked = both.groupby("stay")[["a", "b"]].rank()
+    ranked -= ranked.groupby(both["stay"]).transform("mean")
+    products = pd.DataFrame({"ab": ranked["a"] * ranked["b"], "aa": ranked["a"] ** 2, "bb": ranked["b"] ** 2})
+    ab, aa, bb = products.groupby(both["stay"]).sum().to_numpy().T
+    some = aa * bb > 0
+    return float((ab[some] / np.sqrt(aa * bb)[some]).mean()) if some.any() else float("nan")
+
+
+def told_apart(score: np.ndarray, drivers: np.ndarray, stays: Sequences) -> float:
+    """Mean over the stays that have both of the AUROC with which the score tells drivers from other measurements."""
+    frame = pd.DataFrame({"stay": stays.stay_of_fact, "driver": np.asarray(drivers, dtype=bool)})
+    frame["rank"] = pd.Series(score).groupby(frame["stay"]).rank()
+    positive = frame[frame["driver"]].groupby("stay")["rank"].agg(["sum", "count"])
+    others = frame.groupby("stay").size().reindex(positive.index) - positive["count"]
+    won = positive["sum"] - positive["count"] * (positive["count"] + 1) / 2
+    return float((won / (positive["count"] * others.where(others > 0))).mean())
+
+
+def _share(share: float, stays: int | None, smallest: int) -> str:
+    """A share of stays; a bound in whole percent where it could be counted out to a few of them.
+
+    >>> _share(0.99, 400, 11), _share(0.99, 400, 0), _share(0.8, None, 11)
+    ('over 97%', '99.0%', 'withheld')
+    """
+    if pd.isna(share):
+        return ""
+    if stays is None:
+        return WITHHELD if smallest else f"{share:.1%}"
+    few = (smallest - 1) / stays
+    if is_small(round(share * stays), smallest):
+        return f"under {math.ceil(100 * few) + 1}%"
+    return f"over {math.floor(100 * (1 - few))}%" if is_small(round((1 - share) * stays), smallest) else f"{share:.1%}"
+
+
+def _removed(asking: tuple[Voice, ...], stays: Sequences, orders: Mapping[str, np.ndarray]) -> dict[str, Removal]:
+    return {name: removal(asking, stays, scores=scores) for name, scores in orders.items()}
+
+
+def _at_random(asking: tuple[Voice, ...], stays: Sequences, *, randoms: int, seed: int) -> Removal:
+    chance = np.random.default_rng(seed)
+    orders = {str(number): chance.random(len(stays.value)) for number in range(randoms)}
+    each = _removed(asking, stays, orders).values()
+    return Removal(**{name: np.mean([getattr(one, name) for one in each], axis=0) for name in COLUMNS})
+
+
+def _random_weights(asking: tuple[Voice, ...], seed: int) -> tuple[Voice, ...]:
+    """The voices with their learned scales and random weights."""
+    with seeded([seed, 1]):
+        networks = [ClinicalGRU(voice.network.shape) for voice in asking]
+    for network, voice in zip(networks, asking, strict=True):
+        network.scales.load_state_dict(voice.network.scales.state_dict())
+    return tuple(Voice(network.eval(), voice.asked) for network, voice in zip(networks, asking, strict=True))
+
+
+def _table(results: Mapping[str, Removal], patient: np.ndarray, seed: int) -> pd.DataFrame:
+    deletion = np.stack([one.deletion for one in results.values()], axis=1)
+    blocks = patient_resamples(patient, resamples=500, seed=seed)
+    drawn = np.concatenate([weight @ deletion / weight.sum(axis=1)[:, None] for weight in blocks])
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    means = {name: [float(getattr(one, name).mean()) for one in results.values()] for name in COLUMNS}
+    beats = {f"beats_{name.split()[0]}": _beats(results, name) for name in (RANDOM, ATTENTION)}
+    return pd.DataFrame({"method": list(results), **means, "deletion_low": low, "deletion_high": high, **beats})
+
+
+def _beats(results: Mapping[str, Removal], rival: str) -> list[float]:
+    """Of each method, the share of stays on which deletion in its order moves the risk farther than the rival's."""
+    return [
+        float("nan") if name == rival else float((one.deletion > results[rival].deletion).mean())
+        for name, one in results.items()
+    ]

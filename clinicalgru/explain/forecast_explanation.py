@@ -1,0 +1,114 @@
+"""What a forecast expected of one stay: of each measurement before it came, and of each variable next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.errors import ArgumentError
+from clinicalgru.explain.attribution.explain import provenance
+from clinicalgru.html import brief, table
+from clinicalgru.model.estimators.forecaster import GRUForecaster
+
+TOP = 10  # measurements that are printed
+
+
+@dataclass(frozen=True, eq=False)
+class Expectations:
+    """Measurements of one stay beside what was expected of them. Holds results, never the model.
+
+    stay_label    what to call the stay; no identifier unless it was asked for
+    variables     of the model
+    measurements  hours, variable, value, median, low, high, anomaly: how many spreads the value lies from what was
+                  expected at the step before; NaN at the first step, where nothing was
+    ahead         variable, last (NaN = not measured), median, low, high: what each will show when it is next measured
+    hours         of the last step, from which that is expected
+    coverage      part of the measurements that low and high are made to hold
+    model         provenance: trained_on, task, simulated, ...
+    """
+
+    stay_label: str
+    variables: tuple[Variable, ...]
+    measurements: pd.DataFrame
+    ahead: pd.DataFrame
+    hours: float
+    coverage: float
+    model: Mapping[str, str]
+
+    @property
+    def judged(self) -> pd.DataFrame:
+        """The measurements of which something was expected."""
+        return self.measurements[self.measurements["anomaly"].notna()]
+
+    @property
+    def outside(self) -> pd.DataFrame:
+        """The measurements outside of their interval, the oddest first."""
+        rows = self.judged
+        rows = rows[(rows["value"] < rows["low"]) | (rows["value"] > rows["high"])]
+        return rows.sort_values("anomaly", ascending=False, kind="stable", ignore_index=True)
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.stay_label}: {len(self.outside):,} of {len(self.judged):,} measurements outside of "
+            f"their {100 * self.coverage:g} % interval"
+        )
+        rows = [
+            f"  {row.variable:<28}hour {row.hours:<8.4g}{row.value:<10.4g}expected {row.median:.4g} "
+            f"({row.low:.4g} to {row.high:.4g})"
+            for row in self.outside.head(TOP).itertuples()
+        ]
+        return "\n".join([head, *rows])
+
+    def _repr_html_(self) -> str:
+        label = {variable.name: variable.label for variable in self.variables}
+        rows = [
+            [label[str(row.variable)], f"{row.hours:.4g}", f"{row.value:.4g}", f"{row.low:.4g} to {row.high:.4g}"]
+            for row in self.outside.head(TOP).itertuples()
+        ]
+        facts = {"outside of what was expected": f"{len(self.outside):,} of {len(self.judged):,} measurements"}
+        shown = table("The oddest measurements", ("Variable", "Hour", "Value", "Expected"), rows)
+        return brief(f"Expectations: {self.stay_label}", facts, shown)
+
+
+def expectations(
+    model: GRUForecaster,
+    stay: Sequences,
+    *,
+    hours: float | None = None,
+    coverage: float = 0.9,
+    identify: bool = False,
+) -> Expectations:
+    """What a forecast expected of each measurement of one stay at the step before it, and what it expects next.
+
+    stay      sequences of one stay: test[[0]]
+    hours     as it was known at this hour since the anchor; None: at the end of the stay
+    coverage  part of the measurements that the intervals are to hold
+    identify  name the stay by its identifier
+    Refused: another model, other than one stay, nothing measured by then, other variables than the model's.
+    """
+    if not isinstance(model, GRUForecaster):
+        raise ArgumentError("a fitted GRUForecaster", type(model).__name__, "Use explain for a risk.")
+    if len(stay) == 1 and hours is not None:
+        stay = stay.until(np.minimum(hours, stay.end_hours))
+    if len(stay) != 1 or not len(stay.value):
+        came = f"{len(stay)}, of {len(stay.value):,} measurements"
+        raise ArgumentError("one stay with a measurement", came, "Write expectations(model, sequences[[i]]).")
+    known = model.expected(stay, coverage=coverage)
+    ahead = model.predict(stay, coverage=coverage)
+    ahead = ahead[ahead["hours"] == ahead["hours"].max()].copy()
+    ahead.insert(0, "last", ahead["variable"].map(known.groupby("variable")["value"].last()))
+    columns = ["hours", "variable", "value", "median", "low", "high", "anomaly"]
+    return Expectations(
+        stay_label=f"stay {stay.stay[0]}" if identify else "stay",
+        variables=model.variables_,
+        measurements=known[columns],
+        ahead=ahead[["variable", "last", *columns[3:6]]].reset_index(drop=True),
+        hours=float(stay.hours[-1]),
+        coverage=coverage,
+        model=provenance(model),
+    )

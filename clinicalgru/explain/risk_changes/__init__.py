@@ -1,0 +1,1 @@
+"""Which arrivals changed the risk."""

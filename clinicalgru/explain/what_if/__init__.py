@@ -1,0 +1,1 @@
+"""Edited records and counterfactuals."""

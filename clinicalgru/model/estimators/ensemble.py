@@ -1,0 +1,177 @@
+"""A cross-fitted ensemble: a network for each fold of the patients, and a prediction of each stay by one new to it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import NotFittedError
+
+from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.task.task import Task
+from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import Calibrator, TemperatureCalibrator
+from clinicalgru.evaluate.logistic import inside
+from clinicalgru.model.estimators.classifier import GRUClassifier
+from clinicalgru.model.estimators.early_warning import GRUEarlyWarning, hourly, hourly_threshold
+from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.training.folds import patient_folds, points_of
+from clinicalgru.model.training.progress import Watcher
+
+Member = GRUClassifier | GRUEarlyWarning
+
+
+class GRUEnsemble(ClassifierMixin, BaseEstimator):
+    """Several networks, each trained on all folds of the patients but one, by which it is stopped.
+
+    estimator  a GRUClassifier or GRUEarlyWarning that says how each is trained; None: a GRUClassifier with its defaults
+    members    how many networks, and folds
+    seed       of the folds; network k starts from the estimator's own seed + k
+
+    No stay is lost to calibration: each stay has a risk from the one network that did not learn from its patient, and
+    on these the calibration is fitted. That network was stopped by its fold, which flatters a little: by the choice of
+    one epoch. The calibration of the parts is a little too sharp for their mean.
+
+    Learned: members_ (fitted estimators), fold_ ((stay,) of the training stays), out_of_fold_ ((stay, class), of an
+    early warning (step, class); calibrated, for thresholds), threshold_ (of an early warning: where the utility of the
+    out-of-fold risks is highest), calibrator_, variables_, statics_, task_, trained_on_.
+    Source: cross-fitting as in stacking, Wolpert 1992; mean of log-odds.
+
+    >>> GRUEnsemble(members=3).members
+    3
+    """
+
+    def __init__(self, estimator: Member | None = None, *, members: int = 5, seed: int = 0) -> None:
+        self.estimator = estimator
+        self.members = members
+        self.seed = seed
+
+    def fit(self, stays: Sequences, *, auxiliary: pd.DataFrame | None = None, progress: bool | Watcher = True) -> Self:
+        """Learn from the stays, fold by fold.
+
+        auxiliary  further outcomes; see `GRUClassifier.fit`
+        Refused: fewer patients than members, whatever the estimator refuses.
+        """
+        spread = stays.outcome if stays.task.kind != "early_warning" else np.isfinite(stays.outcome)
+        fold = self.fold_ = patient_folds(stays.patient, spread, folds=self.members, seed=self.seed)
+        start = self.estimator if self.estimator is not None else GRUClassifier()
+        self.members_, raw = list[Member](), None
+        for number in range(self.members):
+            one: Member = clone(start).set_params(seed=start.seed + number)
+            held = stays[fold == number]
+            self.members_.append(one.fit(stays[fold != number], held, auxiliary=auxiliary, progress=progress))
+            risk, by_step = one.predict_proba(held), one.head_.every_step
+            points = int(stays.steps.sum()) if by_step else len(stays)
+            raw = np.empty((points, risk.shape[1])) if raw is None else raw
+            which = np.flatnonzero(fold == number)
+            raw[points_of(stays.steps, which) if by_step else which] = risk
+        assert raw is not None  # there are folds
+        self.variables_: tuple[Variable, ...] = stays.variables
+        self.statics_: tuple[Variable, ...] = stays.statics
+        self.task_: Task = stays.task
+        self.trained_on_ = fingerprint(stays)
+        head = self.members_[0].head_
+        outcome = head.step_labels(stays) if isinstance(head, EarlyWarning) else stays.outcome
+        self.calibrator_: Calibrator | None = _calibrator(outcome, raw, classes=self._several)
+        self.out_of_fold_ = self._calibrated(raw)
+        if isinstance(head, EarlyWarning):
+            self.threshold_ = hourly_threshold(stays, self.out_of_fold_[:, 1])
+        return self
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """(class,) the values of the outcome, in the order of `predict_proba`."""
+        return self._fitted()[0].classes_
+
+    def predict_proba(self, stays: Sequences) -> np.ndarray:
+        """(stay, class), of an early warning (step, class), calibrated: the mean of the members' log-odds."""
+        return self._calibrated(mean_in_logs([one.predict_proba(stays) for one in self._fitted()]))
+
+    def predict(self, stays: Sequences) -> np.ndarray:
+        """(stay,) the likeliest class; of an early warning, (step,) 1 where the risk reaches threshold_."""
+        probability = self.predict_proba(stays)
+        if self.task_.kind == "early_warning":
+            return (probability[:, 1] >= self.threshold_).astype(int)
+        return self.classes_[np.argmax(probability, axis=1)]
+
+    def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
+        """Of an early warning: see `GRUEarlyWarning.predict_hourly`."""
+        if self.task_.kind != "early_warning":
+            raise ArgumentError("an ensemble of GRUEarlyWarning", self.task_.kind, "Use predict_proba.")
+        return hourly(stays, self.predict_proba(stays)[:, 1])
+
+    def sees(self, stays: Sequences) -> np.ndarray:
+        """(stay,) whether all members see anything of the stay: a measurement, or a coded event that they know."""
+        return np.all([one.sees(stays) for one in self._fitted()], axis=0)
+
+    @property
+    def score_names(self) -> list[str]:
+        """The columns that `score` writes of each stay; see `GRUClassifier`."""
+        return self._fitted()[0].score_names
+
+    def score_columns(self, stays: Sequences) -> np.ndarray:
+        """(stay, column) what `score` writes of each stay; of an early warning, the risk after its last step."""
+        columns = self.predict_proba(stays)[:, -len(self.score_names) :]
+        return columns[np.cumsum(stays.steps) - 1] if self.task_.kind == "early_warning" else columns
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """One entry for each epoch of each member."""
+        return [{"member": n} | entry for n, one in enumerate(self._fitted()) for entry in one.history_]
+
+    def numbers(self) -> dict[str, float]:
+        """Further learned numbers: the threshold of an early warning."""
+        return {"threshold_": self.threshold_} if hasattr(self, "threshold_") else {}
+
+    @property
+    def _several(self) -> np.ndarray | None:
+        """The classes of a task that asks which of several."""
+        return self.classes_ if self.task_.kind == "multiclass" else None
+
+    def _fitted(self) -> list[Member]:
+        if not hasattr(self, "members_"):
+            raise NotFittedError("Expected a fitted model; got one that is not. Call fit first.")
+        return self.members_
+
+    def _calibrated(self, raw: np.ndarray) -> np.ndarray:
+        if self.calibrator_ is None:
+            return raw
+        if self._several is not None:
+            return self.calibrator_.predict(raw)
+        risk = self.calibrator_.predict(raw[:, 1])
+        return np.stack([1 - risk, risk], axis=1)
+
+
+def _calibrator(outcome: np.ndarray, risk: np.ndarray, *, classes: np.ndarray | None) -> Calibrator | None:
+    """None, with a warning, where the members learned nothing that could be calibrated.
+
+    outcome  (point,)  NaN where it does not count
+    classes  of a task that asks which of several
+    """
+    if classes is not None:
+        return TemperatureCalibrator.fit(np.searchsorted(classes, outcome), risk)
+    known = ~np.isnan(outcome)
+    try:
+        return PlattCalibrator.fit(outcome[known], risk[known, 1])
+    except ArgumentError as error:
+        warnings.warn(f"{error} The ensemble is not calibrated.", stacklevel=3)
+        return None
+
+
+def mean_in_logs(risks: list[np.ndarray]) -> np.ndarray:
+    """(..., class) probabilities of several models as one: of two classes, the mean of their log-odds.
+
+    >>> mean_in_logs([np.array([[0.2, 0.8]]), np.array([[0.8, 0.2]])]).round(6)
+    array([[0.5, 0.5]])
+    """
+    if not risks:
+        raise ArgumentError("at least one model", "none", "Fit first.")
+    mean = np.mean([np.log(inside(np.asarray(risk, dtype=np.float64))) for risk in risks], axis=0)
+    share = np.exp(mean - mean.max(axis=-1, keepdims=True))
+    return np.asarray(share / share.sum(axis=-1, keepdims=True))

@@ -1,0 +1,1 @@
+"""Summaries and clinical indices; no torch."""

@@ -1,0 +1,146 @@
+"""Per-variable summaries of what was observed: the whole view of the rival, and a part of the GRU's readout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Names
+
+import numpy as np
+import pandas as pd
+
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.model.features.clinical_indices import SUMMARIES, with_indices
+
+
+def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
+    """(stay, variable x summary + index) float32; NaN = not measured, except counts, which are 0.
+
+    Counts are log(1 + n); hours count back from the prediction time; trend is last minus first; values are in the
+    variable's own unit. Order: all summaries of the first variable, then of the second, ...; then the clinical indices.
+
+    Source: Johnson et al., Comput Cardiol 2012;39:249-252, for summaries of the 2012 challenge.
+    """
+    return np.concatenate([summaries_at_end(block, indices=indices) for block in sequences.blocks()])
+
+
+@np.errstate(invalid="ignore")  # of an infinite value: training names its variable
+def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
+    """(stay, variable x summary + index) as `summarise` gives it, all stays at once."""
+    variables, value = len(sequences.variables), sequences.value.astype(np.float64)
+    found = np.full((len(sequences) * variables, len(SUMMARIES)), np.nan)
+    found[:, 0] = 0
+    cells, order, first = cell_facts(sequences)
+    if len(first):
+        last = np.append(first[1:], len(order)) - 1
+        value, measured, begins = value[order], (sequences.hours - sequences.delay)[order], value[order][first]
+        n = last - first + 1
+        off = value - np.repeat(begins, n)
+        sums = (np.add.reduceat(off, first), np.add.reduceat(off * off, first))
+        range_ = (np.minimum.reduceat(value, first), np.maximum.reduceat(value, first))
+        hours = np.repeat(sequences.end_hours, variables)[cells[order][first]]
+        columns = _columns(n, begins, value[last], sums=sums, range_=range_)
+        columns += [hours - measured[first], hours - measured[last]]
+        found[cells[order][first]] = np.stack(columns, axis=1)
+    return _with_indices(found.reshape(len(sequences), variables * len(SUMMARIES)), sequences, indices)
+
+
+def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, indices: Names = ()) -> np.ndarray:
+    """(point, variable x summary + index) float32 of what was known at each point.
+
+    last    (point, variable)  the fact last seen at the point, `len(sequences.value)` = none
+    looked  (point,)           hours since the anchor of the point
+    """
+    columns = [np.append(column, np.nan)[last] for column in _running(sequences)]
+    columns[0] = np.nan_to_num(columns[0])
+    hours = np.asarray(looked)[:, None]
+    columns[-2:] = [hours - measured for measured in columns[-2:]]
+    found = np.stack(columns, axis=2, dtype=np.float32, casting="same_kind")
+    return _with_indices(found.reshape(len(last), found.shape[1] * found.shape[2]), sequences, indices)
+
+
+def _with_indices(found: np.ndarray, sequences: Sequences, indices: Names) -> np.ndarray:
+    return with_indices(
+        found.astype(np.float32, copy=False), [variable.name for variable in sequences.variables], indices
+    )
+
+
+@np.errstate(invalid="ignore")
+def _running(sequences: Sequences) -> list[np.ndarray]:
+    """(fact,) each summary of the variable's facts up to each one; of hours since, the hours they are counted from."""
+    value, measured = sequences.value.astype(np.float64), sequences.hours - sequences.delay
+    cells, order, begin = cell_facts(sequences)
+    first = np.empty(len(order), dtype=np.int64)
+    first[order] = np.repeat(order[begin], np.diff(np.append(begin, len(order))))
+    off = value - value[first]
+    by_cell = pd.DataFrame({"value": value, "off": off, "square": off * off}).groupby(pd.Series(cells), sort=False)
+    sums = (by_cell["off"].cumsum().to_numpy(), by_cell["square"].cumsum().to_numpy())
+    range_ = (by_cell["value"].cummin().to_numpy(), by_cell["value"].cummax().to_numpy())
+    n = by_cell.cumcount().to_numpy() + 1
+    return [*_columns(n, value[first], value, sums=sums, range_=range_), measured[first], measured]
+
+
+def _columns(
+    n: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+    *,
+    sums: tuple[np.ndarray, np.ndarray],
+    range_: tuple[np.ndarray, np.ndarray],
+) -> list[np.ndarray]:
+    """The summaries but the hours, in their order.
+
+    sums  of deviations from the first value, and of their squares: no digits are lost, whatever the size of the value
+    """
+    mean = sums[0] / n
+    spread = np.sqrt(np.maximum(sums[1] / n - mean * mean, 0))
+    return [np.log1p(n), first + mean, spread, *range_, first, last, last - first]
+
+
+def summary_names(sequences: Sequences) -> list[str]:
+    """The column names of `summarise`: "heart_rate mean", ..."""
+    return [f"{variable.name} {summary}" for variable in sequences.variables for summary in SUMMARIES]
+
+
+def cell_facts(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which (stay, variable) cell each fact belongs to, the facts in order of cells, and where each cell begins."""
+    cells = sequences.stay_of_fact * len(sequences.variables) + sequences.variable
+    order = np.argsort(cells, kind="stable")
+    ordered = cells[order]
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))
+    return cells, order, first
+
+
+def shares(sequences: Sequences) -> list[tuple[np.ndarray, int]]:
+    """For each summary, how facts share what it contributed: (fact,) weights that sum to 1 in each cell, and a kind.
+
+    A minimum belongs to the lowest value, a mean to all alike, a spread to each by its squared deviation, a trend half
+    to the first and half to the last. Used by explanations. Kinds: 0 value, 1 being measured, 2 timing.
+    """
+    _, order, first = cell_facts(sequences)
+    n = np.diff(np.append(first, len(order)))
+    last = first + n - 1
+    value = sequences.value[order].astype(np.float64)
+    even = np.repeat(1 / n, n)
+    deviation = (value - np.repeat(np.add.reduceat(value, first) / n, n)) ** 2 if len(first) else value
+    total = np.repeat(np.add.reduceat(deviation, first), n) if len(first) else value
+    by_deviation = np.where(total > 0, deviation / np.where(total > 0, total, 1), even)
+    at_first, at_last = _at(first, len(order)), _at(last, len(order))
+    lowest, highest = _at(_argfirst(value, n, first), len(order)), _at(_argfirst(-value, n, first), len(order))
+    ends = (at_first + at_last) / 2
+    weights = [even, even, by_deviation, lowest, highest, at_first, at_last, ends, at_first, at_last]
+    kinds = [1, 0, 0, 0, 0, 0, 0, 0, 2, 2]
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return [(weight[back], kind) for weight, kind in zip(weights, kinds, strict=True)]
+
+
+def _at(position: np.ndarray, facts: int) -> np.ndarray:
+    weight = np.zeros(facts)
+    weight[position] = 1
+    return weight
+
+
+def _argfirst(value: np.ndarray, n: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Position of the first lowest value of each cell."""
+    cell = np.repeat(np.arange(len(first)), n)
+    by_value = np.lexsort((np.arange(len(value)), value, cell))
+    return by_value[first]

@@ -1,0 +1,1 @@
+"""Output heads and their losses."""

@@ -1,0 +1,151 @@
+"""Why one stay's risk is what it is, as a page to keep, send or print."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clinicalgru.html import Html, table, tag
+from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
+from clinicalgru.view.plots.evaluation_plots import attention, contributions, strongest, valued
+from clinicalgru.view.plots.timeline import HALF_LIFE, by_weight, has_band, known, last_hour, patient, told, whose
+from clinicalgru.view.text.format import fixed, hours, number, records, sentence, spaced, value
+from clinicalgru.view.text.narrative import agreement, asked_words, effects_in, first_figures
+
+if TYPE_CHECKING:
+    from clinicalgru.explain.result import Explanation
+
+FIRST = 8  # variables shown at once; the others are folded
+LIMITS = (
+    "A contribution says what moved this model, not what harmed or helped the patient; acting on it need not change "
+    "the outcome.",
+    "A measurement can raise the risk by having been made at all, because of whom it is made for.",
+)
+TIMELINE = "Filled circles were measured within the adult reference range (shaded), triangles above or below it."
+FADES = "Hollow circles carry the last value on and fade"
+BAND = (
+    "The grey band goes from the 5th to the 95th percentile of {whose}: how far they "
+    "disagree. It is not a confidence interval; what they all learned wrong is not in it."
+)
+SPLIT = (
+    "Each bar is one measurement: what its value, the fact that it was measured, and its timing did, {}. "
+    "The diamond marks their sum."
+)
+LOOKED = (
+    "Where the model looked. Attention is not the explanation: a moment can be looked at and change nothing. What "
+    "moved the risk is in the contributions."
+)
+
+
+def patient_page(
+    explanation: Explanation, path: str | os.PathLike[str], *, title: str = "Why this risk", top: int = 12
+) -> Path:
+    """One offline HTML page about one stay: its risk over time, what was measured, and what moved the risk.
+
+    explanation  an `Explanation`
+    path         the file to write; its folders are made
+    title        the heading
+    top          how many measurements to list, strongest first
+    returns      the path
+    refused      a path that is a folder (ArgumentError)
+    """
+    lead = f"{sentence(explanation.stay_label)}, {number(last_hour(explanation))} hours seen"
+    seen = tag("div", section("Course", *_course(explanation)), *_static(explanation))
+    moved = section("What moved the risk", *_moved(explanation, top))
+    columns = tag("div", seen, moved, attrs={"class": "stay"})
+    html = page(title, lead, _summary(explanation), columns, provenance=explanation.model, limits=LIMITS)
+    return write(html, path)
+
+
+def timeline_words(explanation: Explanation, half_life: Mapping[str, float] | None = None) -> str:
+    """How to read the picture of a stay: its marks, how carried values fade, what its band is.
+
+    half_life  as of `patient`
+    """
+    life = explanation.half_life if half_life is None else half_life
+    named = sorted((life.get(name, HALF_LIFE), known(explanation)[name].label) for name in by_weight(explanation))
+    said = [TIMELINE]
+    if named:
+        (soonest, first), (latest, last) = named[0], named[-1]
+        some = f"{hours(soonest)} hours" if soonest == latest else f"{_after(soonest, first)} to {_after(latest, last)}"
+        own = "as the network lets it fade: " if life and life == explanation.half_life else ""
+        said.append(f"{FADES}, {own}half as strong after {some}, until nothing is known.")
+    return " ".join([*said, *([BAND.format(whose=whose(explanation))] if has_band(explanation) else [])])
+
+
+def _after(amount: float, label: str) -> str:
+    return f"{hours(amount) if amount < 1000 else 'more than 1,000'} h ({label})"
+
+
+def _summary(explanation: Explanation) -> Html:
+    answer, baseline = (told(explanation, one) for one in (explanation.risk, explanation.baseline))
+    said = f"{asked_words(explanation)}: {answer} (baseline {baseline}: the same hours with nothing measured)."
+    lead = tag("p", said, _drivers(explanation), attrs={"class": "lead"})
+    sure = [tag("p", one, attrs={"class": "lead"}) for one in [agreement(explanation)] if one]
+    return tag("section", tiles(first_figures(explanation)), lead, *sure)
+
+
+def _drivers(explanation: Explanation) -> str:
+    said = [
+        f"{valued(explanation, row)} at hour {number(row.hours)} {'raised' if row.contribution > 0 else 'lowered'} it"
+        for row in records(strongest(explanation.measurements, 3))
+    ]
+    return f" What moved it most: {'; '.join(said)}." if said else " Nothing was measured in these hours."
+
+
+def _course(explanation: Explanation) -> list[Html]:
+    names = by_weight(explanation)
+    said = timeline_words(explanation)
+    shown = [figure(patient(explanation, variables=names[:FIRST]), "Risk and measurements over time", said)]
+    if names[FIRST:]:
+        others = figure(patient(explanation, variables=names[FIRST:]), "Other variables over time", said)
+        shown.append(
+            tag("details", tag("summary", f"{len(names) - FIRST} more variables, which moved the risk less"), others)
+        )
+    absent = [one.label for name, one in known(explanation).items() if name not in names and not one.static]
+    if absent:
+        shown.append(tag("p", f"Not measured in these hours: {', '.join(absent)}.", attrs={"class": "quiet"}))
+    return shown
+
+
+def _moved(explanation: Explanation, top: int) -> list[Html]:
+    if explanation.measurements.empty:
+        return [tag("p", "Nothing was measured, so nothing but the descriptors moved the risk.")]
+    return [
+        figure(
+            contributions(explanation, top), "Measurements that moved it most", SPLIT.format(effects_in(explanation))
+        ),
+        _table(explanation, top),
+        figure(attention(explanation), "Attention", LOOKED),
+    ]
+
+
+def _table(explanation: Explanation, top: int) -> Html:
+    variables = known(explanation)
+    rows = []
+    for one in records(strongest(explanation.measurements, top)):
+        variable = variables.get(one.variable)
+        label, amount = (variable.label, value(variable, one.value)) if variable else (one.variable, number(one.value))
+        parts = (one.contribution, one.by_value, one.by_measured, one.by_timing)
+        rows.append([label, number(one.hours), amount, *(fixed(part, signed=True) for part in parts)])
+    head = ("Variable", "Hour", "Value", "Effect", "by value", "by being measured", "by timing")
+    caption = f"The {len(rows)} strongest measurements; effects {effects_in(explanation)}, positive raises it"
+    return table(caption, head, rows)
+
+
+def _static(explanation: Explanation) -> list[Html]:
+    variables = known(explanation)
+    rows = []
+    for one in records(explanation.static):
+        variable = variables.get(one.name)
+        label = variable.label if variable else sentence(spaced(one.name))
+        amount = value(variable, one.value) if variable else number(one.value)
+        rows.append([label, amount, fixed(one.contribution, signed=True)])
+    if not rows:
+        return []
+    shown = table(
+        f"What was known of the stay; effects {effects_in(explanation)}", ("Descriptor", "Value", "Effect"), rows
+    )
+    return [section("Descriptors", shown)]

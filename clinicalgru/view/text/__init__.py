@@ -1,0 +1,1 @@
+"""Numbers and narratives as text."""
