@@ -68,11 +68,11 @@ def out_of_fold(
 
     further  what else is recorded of the stays
     """
-    fold = patient_folds(stays.patient, stays.outcome, folds=folds, seed=0)
+    fold = patient_folds(stays.patient, stays.outcome, folds=folds, random_state=0)
     odds, seconds = np.zeros(len(stays)), []
-    for seed in range(seeds):
+    for random_state in range(seeds):
         for number in range(folds):
-            model = cg.GRUClassifier(**options, seed=seed)
+            model = cg.GRUClassifier(**options, random_state=random_state)
             timed = Timed()
             model.fit(stays[fold != number], auxiliary=further, progress=timed)
             seconds += timed.seconds
@@ -100,8 +100,10 @@ class Timed:
 
 def row(name: str, stays: cg.Sequences, risk: np.ndarray, base: np.ndarray | None, seconds: float) -> str:
     """A line of the table: AUROC and AUPRC, and the paired differences from the default."""
-    rivals = {DEFAULT: base} if base is not None else {}
-    judged = cg.evaluate(stays.outcome, risk, patients=stays.patient, rivals=rivals, name=name if rivals else "GRU")
+    baselines = {DEFAULT: base} if base is not None else {}
+    judged = cg.evaluate(
+        stays.outcome, risk, patients=stays.patient, baselines=baselines, name=name if baselines else "GRU"
+    )
     own = judged.metrics[judged.metrics["model"] == judged.name].set_index("metric")["estimate"]
     apart = [
         f"{one.estimate:+.4f} ({one.low:+.4f} to {one.high:+.4f})"

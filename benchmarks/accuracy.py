@@ -1,11 +1,11 @@
-"""Accuracy beside rivals, with intervals and paired differences, learned on one set and judged once on another.
+"""Accuracy beside baselines, with intervals and paired differences, learned on one set and judged once on another.
 
     python benchmarks/accuracy.py mortality --data physionet2012 [--learn a] [--judge b]
     python benchmarks/accuracy.py sepsis --data physionet2019 [--learn-stays 4000] [--networks 5]
     python benchmarks/accuracy.py forecast --data physionet2012 [--learn a] [--judge b]
 
 mortality  PhysioNet 2012, death in hospital from the first 48 hours: one GRU, an ensemble of five, the hybrid with
-           boosted trees and logistic regression, and the rivals alone. What else is recorded of the stays that are
+           boosted trees and logistic regression, and the baselines alone. What else is recorded of the stays that are
            learned from (SAPS-I and SOFA of the first day, length of stay, later deaths) teaches the networks beside the
            outcome. Event 1 takes the threshold that was best out of fold on the set that was learned from.
 sepsis     PhysioNet 2019, hospital A, 80 % of the patients against the other 20 %: official normalised utility of
@@ -36,7 +36,7 @@ import clinicalgru as cg
 from clinicalgru import task_types
 from clinicalgru.evaluate.physionet2012 import event1, threshold_for_event1
 from clinicalgru.evaluate.physionet2019 import best_threshold, normalised_utility
-from clinicalgru.model.baselines.step_trees import StepTrees
+from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import features
 from clinicalgru.model.estimators.ensemble import mean_in_logs
 from clinicalgru.model.heads.early_warning import EarlyWarning
@@ -46,35 +46,35 @@ Learned = tuple[np.ndarray, np.ndarray | None]  # risks of the judged stays, and
 FOLDS, TREES = 5, "boosted trees"
 
 
-def lightgbm(*, seed: int = 0) -> Any:
+def lightgbm(*, random_state: int = 0) -> Any:
     """LightGBM as ANCHORS of the field use it: small trees, each choosing among a third of the features."""
     from lightgbm import LGBMClassifier
 
     sizes = {"n_estimators": 300, "learning_rate": 0.03, "num_leaves": 15, "min_child_samples": 30, "reg_lambda": 5.0}
     sampling = {"colsample_bytree": 0.3, "subsample": 0.8, "subsample_freq": 1, "n_jobs": 1, "verbose": -1}
-    return LGBMClassifier(**sizes, **sampling, random_state=seed)
+    return LGBMClassifier(**sizes, **sampling, random_state=random_state)
 
 
 def by_light_trees(learn: cg.Sequences, judge: cg.Sequences) -> Learned:
     table, outcome = features(learn, indices=False), learn.outcome.astype(int)
     risk = lightgbm().fit(table, outcome).predict_proba(features(judge, indices=False))[:, 1]
-    fold, out = patient_folds(learn.patient, learn.outcome, folds=FOLDS, seed=0), np.empty(len(learn))
+    fold, out = patient_folds(learn.patient, learn.outcome, folds=FOLDS, random_state=0), np.empty(len(learn))
     for number in range(FOLDS):
         rest = fold != number
         out[~rest] = lightgbm().fit(table[rest], outcome[rest]).predict_proba(table[~rest])[:, 1]
     return risk, out
 
 
-class LightSteps(StepTrees):
+class LightSteps(EarlyWarningTrees):
     """LightGBM in place of our trees of steps: the same tables, the same drawn steps."""
 
     def classifier(self) -> Any:
-        return lightgbm(seed=self.seed)
+        return lightgbm(random_state=self.random_state)
 
 
 def by_summaries(kind: str) -> Callable[[cg.Sequences, cg.Sequences], Learned]:
     def learned(learn: cg.Sequences, judge: cg.Sequences) -> Learned:
-        fold = patient_folds(learn.patient, learn.outcome, folds=FOLDS, seed=0)
+        fold = patient_folds(learn.patient, learn.outcome, folds=FOLDS, random_state=0)
         out = cross_fitted([cg.SummaryBaseline(kind) for _ in range(FOLDS)], learn, fold)
         return cg.SummaryBaseline(kind).fit(learn).predict_proba(judge)[:, 1], out
 
@@ -83,8 +83,11 @@ def by_summaries(kind: str) -> Callable[[cg.Sequences, cg.Sequences], Learned]:
 
 def mortality(folder: Path, learn_on: str, judge_on: str) -> None:
     (learn, further), (judge, _) = (_set(folder, name) for name in (learn_on, judge_on))
-    learn, judge = learn[learn.counts > 0], judge.with_variables(learn.variables).with_statics(learn.statics)
-    judge = judge[judge.counts > 0]
+    learn, judge = (
+        learn[learn.n_measurements > 0],
+        judge.with_variables(learn.variables).with_static_variables(learn.static_variables),
+    )
+    judge = judge[judge.n_measurements > 0]
     print(f"learned on {len(learn):,} stays, judged on {len(judge):,}", flush=True)
     risks, out = dict[str, np.ndarray](), dict[str, np.ndarray]()
     hybrid, took = _timed(lambda: cg.Hybrid().fit(learn, auxiliary=further, progress=False))
@@ -95,19 +98,19 @@ def mortality(folder: Path, learn_on: str, judge_on: str) -> None:
     single, took = _timed(lambda: cg.GRUClassifier().fit(learn, auxiliary=further, progress=False))
     risks["one GRU"] = _calibrated_alike(ensemble, single.predict_proba(judge)[:, 1])
     print(f"one GRU fitted in {took:.0f} s", flush=True)
-    rivals = {kind: by_summaries(kind) for kind in ("logistic regression", "boosted trees")}
+    baselines = {kind: by_summaries(kind) for kind in ("logistic regression", "boosted trees")}
     if importlib.util.find_spec("lightgbm"):
-        rivals["LightGBM"] = by_light_trees
+        baselines["LightGBM"] = by_light_trees
     if available():
-        rivals["PyPOTS GRU-D"] = by_grud
-    for name, rival in rivals.items():
-        risks[name], kept = rival(learn, judge)
+        baselines["PyPOTS GRU-D"] = by_grud
+    for name, baseline in baselines.items():
+        risks[name], kept = baseline(learn, judge)
         if kept is not None:
             out[name] = kept
-    order = ["one GRU", "ensemble of 5", "hybrid", *rivals]
+    order = ["one GRU", "ensemble of 5", "hybrid", *baselines]
     for name in order[:3]:
         others = {other: risks[other] for other in order if other != name}
-        evaluation = cg.evaluate(judge.outcome, risks[name], patients=judge.patient, rivals=others, name=name)
+        evaluation = cg.evaluate(judge.outcome, risks[name], patients=judge.patient, baselines=others, name=name)
         print(f"\n{evaluation}" if name == "one GRU" else f"\n{name}\n{evaluation.differences.to_string()}", flush=True)
     print("\nEvent 1, threshold fixed out of fold on the learned set")
     out["one GRU"] = out["ensemble of 5"]  # see _calibrated_alike
@@ -124,10 +127,10 @@ def _calibrated_alike(ensemble: cg.GRUEnsemble, risk: np.ndarray) -> np.ndarray:
 def forecast(folder: Path, learn_on: str, judge_on: str) -> None:
     task = cg.Task.load("next_measurements")
     learn, judge = (_set(folder, name, task)[0] for name in (learn_on, judge_on))
-    judge = judge.with_variables(learn.variables).with_statics(learn.statics)
-    model, took = _timed(lambda: task_types.fit(learn, seed=0, progress=False))
+    judge = judge.with_variables(learn.variables).with_static_variables(learn.static_variables)
+    model, took = _timed(lambda: task_types.fit(learn, random_state=0, progress=False))
     print(f"one GRU fitted on {len(learn):,} stays in {took:.0f} s", flush=True)
-    print(task_types.judge_kind(model, judge[judge.counts > 0], learn=learn, seed=0))
+    print(task_types.judge_kind(model, judge[judge.n_measurements > 0], learn=learn, random_state=0))
 
 
 def _set(folder: Path, name: str, task: cg.Task | None = None) -> tuple[cg.Sequences, pd.DataFrame]:
@@ -145,12 +148,12 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def sepsis(folder: Path, learn_stays: int | None, networks: int) -> None:
     events = cg.read_events(folder / "training_setA.zip", source="physionet2019")
-    learn, judge = cg.split_patients(cg.select(events, cg.Task.load("early_sepsis_2019")), [0.8, 0.2], seed=0)
+    learn, judge = cg.split_patients(cg.select(events, cg.Task.load("early_sepsis_2019")), [0.8, 0.2], random_state=0)
     if learn_stays:
         learn = learn[np.arange(min(learn_stays, len(learn)))]
     print(f"learned on {len(learn):,} stays, judged on {len(judge):,}", flush=True)
     ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(epochs=8), members=networks)
-    hybrid, took = _timed(lambda: cg.Hybrid(ensemble, rivals=(TREES,)).fit(learn, progress=False))
+    hybrid, took = _timed(lambda: cg.Hybrid(ensemble, baselines=(TREES,)).fit(learn, progress=False))
     print(f"{networks} networks and as many trees fitted in {took:.0f} s; weights {hybrid.weights_}", flush=True)
     ensemble, trees = hybrid.ensemble_, hybrid.rivals_[TREES]
     first = learn[ensemble.fold_ == 0]  # new to the first of each
@@ -169,10 +172,10 @@ def sepsis(folder: Path, learn_stays: int | None, networks: int) -> None:
 
 def _out_of_fold(trees: list[Any], stays: cg.Sequences, fold: np.ndarray) -> np.ndarray:
     """(step, 2) of each stay by the one that was fitted to all other folds."""
-    risk = np.empty((int(stays.steps.sum()), 2))
+    risk = np.empty((int(stays.n_steps.sum()), 2))
     for number, one in enumerate(trees):
         held = np.flatnonzero(fold == number)
-        risk[points_of(stays.steps, held)] = one.predict_proba(stays[held])
+        risk[points_of(stays.n_steps, held)] = one.predict_proba(stays[held])
     return risk
 
 
@@ -200,20 +203,20 @@ def _show_utility(said: dict[str, tuple[np.ndarray, np.ndarray]], judge: cg.Sequ
 
 
 def _rows(stays: cg.Sequences) -> dict[str, np.ndarray]:
-    stay = np.repeat(np.arange(len(stays)), stays.steps)
-    return {"onset_hours": stays.outcome, "stay": stay, "hours": stays.hours[stays.new_step]}
+    stay = np.repeat(np.arange(len(stays)), stays.n_steps)
+    return {"onset_hours": stays.outcome, "stay": stay, "hours": stays.hours[stays.is_new_step]}
 
 
-def _resampled(alarms: dict[str, np.ndarray], stays: cg.Sequences, *, resamples: int = 200) -> pd.DataFrame:
+def _resampled(alarms: dict[str, np.ndarray], stays: cg.Sequences, *, n_resamples: int = 200) -> pd.DataFrame:
     """(resample, model) utilities, patients drawn with replacement, the same ones for each model."""
     rows, chance = _rows(stays), np.random.default_rng(0)
     found = []
-    for _ in range(resamples):
+    for _ in range(n_resamples):
         drawn = chance.integers(0, len(stays), len(stays))
-        index = points_of(stays.steps, drawn)
+        index = points_of(stays.n_steps, drawn)
         again = {
             "onset_hours": stays.outcome[drawn],
-            "stay": np.repeat(np.arange(len(drawn)), stays.steps[drawn]),
+            "stay": np.repeat(np.arange(len(drawn)), stays.n_steps[drawn]),
             "hours": rows["hours"][index],
         }
         found.append({name: normalised_utility(alarm[index], **again) for name, alarm in alarms.items()})

@@ -54,7 +54,7 @@ def _captum(voice: Voice, stay: Sequences, steps: int) -> np.ndarray:
 
     attributed = IntegratedGradients(forward).attribute(tuple(full), tuple(base), n_steps=steps)
     by = {name: part[0].detach().numpy() for name, part in zip(FIELDS, attributed, strict=True)}
-    row = np.cumsum(stay.new_step) - 1
+    row = np.cumsum(stay.is_new_step) - 1
     of_variable = np.bincount(stay.variable, minlength=len(stay.variables))
     summaries = len(stay.variables) * len(SUMMARIES)  # then the clinical indices: equal parts to what they are made of
     moved = by["summaries"] + by["known"]
@@ -110,19 +110,21 @@ def halved(model: cg.GRUClassifier, stay: Sequences) -> object:
     return what_if.smallest_change(what_if.explanation.risk / 2)
 
 
-def planted(stays: int, seed: int) -> None:
+def planted(stays: int, random_state: int) -> None:
     """Do contributions find the one measurement that decides?"""
-    ward = cg.select(cg.read_events(cg.simulate(stays, seed=seed)), cg.Task.load("in_hospital_mortality"))
+    cohort = cg.select(
+        cg.read_events(cg.simulate(stays, random_state=random_state)), cg.Task.load("in_hospital_mortality")
+    )
     for variable, value in (("heart_rate", 185.0), ("lactate", 14.0)):
-        sequences, decides = plant(ward, variable=variable, value=value, seed=seed)
+        sequences, decides = plant(cohort, variable=variable, value=value, random_state=random_state)
         number = {stay: i for i, stay in enumerate(sequences.stay)}
-        train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], seed=seed)
-        model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=14, seed=seed)
+        train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], random_state=random_state)
+        model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=14, random_state=random_state)
         model.fit(train, tune, progress=False)
         mask = decides[ranges(sequences.starts, np.array([number[stay] for stay in test.stay]))[0]]
         size = np.abs(contributions(model, test).parts.sum(axis=0))
-        early = np.bincount(test.stay_of_fact[mask & (test.hours < 12)], minlength=len(test)) > 0
-        of_early = early[test.stay_of_fact]
+        early = np.bincount(test.stay_of_measurement[mask & (test.hours < 12)], minlength=len(test)) > 0
+        of_early = early[test.stay_of_measurement]
         found = told_apart(size, mask, test), told_apart(size[of_early], mask[of_early], test[np.flatnonzero(early)])
         print(f"planted {variable}: AUROC {found[0]:.3f}; in the first 12 of 48 hours {found[1]:.3f}")
 
@@ -138,20 +140,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    parts = physionet2012_parts(chosen.data, untold) if chosen.data else simulated_parts(1200, chosen.seed, untold)
-    train, tune, calibrate = cg.split_patients(parts.learn, PARTS, seed=chosen.seed)
-    model, another = (
-        cg.GRUClassifier(seed=seed).fit(train, tune, progress=False).calibrate(calibrate)
-        for seed in (chosen.seed, chosen.seed + 1)
+    parts = (
+        physionet2012_parts(chosen.data, untold) if chosen.data else simulated_parts(1200, chosen.random_state, untold)
     )
-    measured = np.flatnonzero(parts.test.counts > 0)
-    sample = np.random.default_rng(chosen.seed).permutation(measured)[: chosen.stays]
+    train, tune, calibrate = cg.split_patients(parts.learn, PARTS, random_state=chosen.random_state)
+    model, another = (
+        cg.GRUClassifier(random_state=random_state).fit(train, tune, progress=False).calibrate(calibrate)
+        for random_state in (chosen.random_state, chosen.random_state + 1)
+    )
+    measured = np.flatnonzero(parts.test.n_measurements > 0)
+    sample = np.random.default_rng(chosen.random_state).permutation(measured)[: chosen.stays]
     stays = parts.test[np.sort(sample)]
-    print(f"torch {torch.__version__}, one thread; {stays!r}; {np.median(stays.steps):.0f} steps (median)\n")
+    print(f"torch {torch.__version__}, one thread; {stays!r}; {np.median(stays.n_steps):.0f} steps (median)\n")
     orders = {"Captum integrated gradients": captum_scores(model, stays)}
-    print(cg.faithfulness(model, stays, another=another, orders=orders, seed=chosen.seed), "\n")
+    print(cg.faithfulness(model, stays, another=another, orders=orders, random_state=chosen.random_state), "\n")
     latencies(model, stays[:40])
-    planted(1200, chosen.seed)
+    planted(1200, chosen.random_state)
 
 
 if __name__ == "__main__":

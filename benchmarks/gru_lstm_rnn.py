@@ -71,8 +71,8 @@ def looped(cell: str):
 
 def judged(cell: str, train: cg.Sequences, test: cg.Sequences, *, seeds: int, epochs: int, hours: float) -> Found:
     scores, seconds = [], []
-    for seed in range(seeds if cell != "gru, loop" else 1):  # the loop gives the same numbers, but for rounding
-        model = cg.GRUClassifier(cell=cell.split(",")[0], epochs=epochs, seed=seed, distillation=0.0)
+    for random_state in range(seeds if cell != "gru, loop" else 1):  # the loop gives the same numbers, but for rounding
+        model = cg.GRUClassifier(cell=cell.split(",")[0], epochs=epochs, random_state=random_state, distillation=0.0)
         with looped(cell):
             begin = time.perf_counter()
             model.fit(train, progress=False)
@@ -88,7 +88,7 @@ def settings(folder: Path, sizes: list[int], hours: list[float]) -> list[tuple[f
     events = cg.read_events(folder / "set-a.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-a.txt")
     for window in hours:
         stays = cg.select(events, replace(task, window_hours=(0.0, window)))
-        train, test = cg.split_patients(stays, [0.75, 0.25], seed=0)
+        train, test = cg.split_patients(stays, [0.75, 0.25], random_state=0)
         order = np.random.default_rng(0).permutation(len(train))
         made += [(window, train[np.sort(order[: size or None])], test) for size in sizes]
     return made

@@ -85,9 +85,9 @@ def ours(path: str) -> tuple[int, float]:
     from clinicalgru.data.task.task import Task
 
     events = read_events(path)
-    sequences = select(events, Task.load("in_hospital_mortality"), every_stay=True)
+    sequences = select(events, Task.load("in_hospital_mortality"), include_ineligible=True)
     assert events.ledger.rows_in == events.ledger.used + events.ledger.merged + sum(events.ledger.rejected.values())
-    return len(sequences.value), float(sum(block.value.sum(dtype=float) for block in sequences.blocks()))
+    return len(sequences.value), float(sum(block.value.sum(dtype=float) for block in sequences.chunks()))
 
 
 def _meaning() -> list[tuple[str, str, float, float, float, float]]:

@@ -1,4 +1,4 @@
-"""PyPOTS GRU-D as a rival: for the tables of accuracy.py and training.py, or alone inside PhysioNet 2012 set a.
+"""PyPOTS GRU-D as a baseline: for the tables of accuracy.py and training.py, or alone inside PhysioNet 2012 set a.
 
     python benchmarks/pypots_grud.py --data physionet2012 [--stays 1000]
 
@@ -73,16 +73,16 @@ def hourly_means(stays: cg.Sequences) -> np.ndarray:
     """(stay, hour, variable) mean of what was measured within each hour; NaN = nothing."""
     shape = (len(stays), HOURS, len(stays.variables))
     hour = np.floor(stays.hours).astype(np.int64).clip(0, HOURS - 1)
-    place = np.ravel_multi_index((stays.stay_of_fact, hour, stays.variable), shape)
+    place = np.ravel_multi_index((stays.stay_of_measurement, hour, stays.variable), shape)
     counts, sums = np.bincount(place, minlength=np.prod(shape)), np.bincount(place, stays.value, np.prod(shape))
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).reshape(shape)
 
 
-def fitted(stays: cg.Sequences, *, seed: int = 0, batch: int = 32, epochs: int = 100) -> tuple[Any, Standard]:
+def fitted(stays: cg.Sequences, *, random_state: int = 0, batch: int = 32, epochs: int = 100) -> tuple[Any, Standard]:
     """A GRU-D of these stays, a seventh of whose patients it is stopped by."""
-    train, tune = cg.split_patients(stays, [6 / 7, 1 / 7], seed=seed)
+    train, tune = cg.split_patients(stays, [6 / 7, 1 / 7], random_state=random_state)
     scale = Standard.of(train)
-    torch.manual_seed(seed)
+    torch.manual_seed(random_state)
     sizes = {"n_steps": HOURS, "n_features": len(stays.variables), "n_classes": 2, "rnn_hidden_size": HIDDEN}
     with quiet():
         model = grud()(**sizes, batch_size=batch, epochs=epochs, patience=PATIENCE, device="cpu", verbose=False)
@@ -110,7 +110,7 @@ def main() -> None:
     folder = arguments.data
     events = cg.read_events(folder / "set-a.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-a.txt")
     stays = cg.select(events, cg.Task.load("in_hospital_mortality"))[: arguments.stays]
-    learn, judge = cg.split_patients(stays, [0.75, 0.25], seed=0)
+    learn, judge = cg.split_patients(stays, [0.75, 0.25], random_state=0)
     began = time.perf_counter()
     risk, _ = by_grud(learn, judge)
     print(f"learned on {len(learn):,} stays in {time.perf_counter() - began:.0f} s")

@@ -34,7 +34,7 @@ Step = Callable[[], Any]
 
 
 @dataclass(frozen=True)
-class Ward:
+class SimulatedCohort:
     """Random stays: lengths from the longest to the shortest; inputs as packed rows and padded (step, stay, input)."""
 
     lengths: list[int]
@@ -48,12 +48,12 @@ class Ward:
         return packed_rows(self.lengths)
 
 
-def ward(lengths: list[int], hidden: int) -> Ward:
+def cohort(lengths: list[int], hidden: int) -> SimulatedCohort:
     steps, stays = lengths[0], len(lengths)
     observed = (torch.rand(steps, stays, VARIABLES) < 0.3).float()
     padded = torch.cat([torch.randn(steps, stays, VARIABLES) * observed, observed], dim=2)
     valid = torch.arange(steps)[:, None] < torch.tensor(lengths)
-    return Ward(lengths, hidden, padded[valid], torch.rand(int(valid.sum()), VARIABLES) * 5, padded)
+    return SimulatedCohort(lengths, hidden, padded[valid], torch.rand(int(valid.sum()), VARIABLES) * 5, padded)
 
 
 class Layer(nn.Module):
@@ -99,7 +99,7 @@ def training_step(module: nn.Module, *inputs: Any) -> Step:
     return run
 
 
-def products(stays: Ward) -> Step:
+def products(stays: SimulatedCohort) -> Step:
     """The matrix products of one training step of ours, on operands of the right shapes."""
     hidden, rows = stays.hidden, len(stays.inputs)
     drive, states = torch.randn(rows, 3 * hidden), torch.randn(rows, hidden)
@@ -119,7 +119,7 @@ def products(stays: Ward) -> Step:
     return run
 
 
-def contestants(stays: Ward) -> dict[str, Step]:
+def contestants(stays: SimulatedCohort) -> dict[str, Step]:
     """By name, the reference first."""
     hidden, packed = stays.hidden, (stays.inputs, stays.gap_hours, stays.sizes)
     values = stays.padded[..., :VARIABLES].contiguous()
@@ -169,10 +169,10 @@ def main() -> None:
     print(f"torch {torch.__version__}, one thread, {rounds} rounds; {VARIABLES} variables; float32")
     for stays, steps, hidden in ((64, 200, 64), (128, 48, 128), (32, 1000, 64)):
         title = f"{stays} stays, {steps} steps each, hidden {hidden}"
-        report(title, race(contestants(ward([steps] * stays, hidden)), rounds))
+        report(title, race(contestants(cohort([steps] * stays, hidden)), rounds))
     lengths = sorted(torch.randint(20, 201, (64,)).tolist(), reverse=True)
     title = f"64 stays, 20 to 200 steps ({sum(lengths)} of {64 * lengths[0]} padded cells filled), hidden 64"
-    report(title, race(contestants(ward(lengths, 64)), rounds))
+    report(title, race(contestants(cohort(lengths, 64)), rounds))
 
 
 if __name__ == "__main__":

@@ -58,17 +58,17 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    once = select(read_events(simulate(arguments.stays, seed=0)), Task.load("in_hospital_mortality"))
+    once = select(read_events(simulate(arguments.stays, random_state=0)), Task.load("in_hospital_mortality"))
     memory = once[np.tile(np.arange(len(once)), arguments.repeat)]
     with tempfile.TemporaryDirectory() as folder:
         stays = {"memory": memory, "disk": Sequences.open(memory.save(Path(folder) / "ward"))}
         size = sum(file.stat().st_size for file in (Path(folder) / "ward").iterdir()) / 2**20
         print(f"{memory}, {size:,.0f} MiB on disk, load average {os.getloadavg()[0]:.1f}")
         print(f"{'':<10}{'memory s':>10}{'disk s':>10}{'CPU s':>10}{'CPU s':>10}{'ratio':>8}{'CPU':>8}")
-        model = GRUClassifier(epochs=1, seed=0)
+        model = GRUClassifier(epochs=1, random_state=0)
 
         def epoch(way: str) -> np.ndarray:
-            fitted = GRUClassifier(epochs=1, seed=0).fit(stays[way], once_tune(once), progress=False)
+            fitted = GRUClassifier(epochs=1, random_state=0).fit(stays[way], once_tune(once), progress=False)
             return np.concatenate([tensor.numpy().ravel() for tensor in fitted.network_.state_dict().values()])
 
         model.fit(once, once_tune(once), progress=False)

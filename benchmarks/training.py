@@ -40,13 +40,13 @@ class Plain(nn.Module):
 
 def hourly(stays: cg.Sequences) -> cg.Sequences:
     """The same measurements on whole hours, those of an hour in one step."""
-    return replace(stays, hours=np.floor(stays.hours), delay=np.zeros_like(stays.delay))
+    return replace(stays, hours=np.floor(stays.hours), availability_lag=np.zeros_like(stays.availability_lag))
 
 
 def padded(stays: cg.Sequences, steps: int = 49) -> torch.Tensor:
     """(stay, step, 2 x variable): standardised values carried forward, and masks."""
     values = np.full((len(stays), steps, len(stays.variables)), np.nan, dtype=np.float32)
-    values[stays.stay_of_fact, np.floor(stays.hours).astype(int), stays.variable] = stays.value
+    values[stays.stay_of_measurement, np.floor(stays.hours).astype(int), stays.variable] = stays.value
     observed = ~np.isnan(values)
     seen = np.maximum.accumulate(np.where(observed, np.arange(steps)[None, :, None], 0), axis=1)
     values = np.take_along_axis(values, seen, axis=1)
@@ -71,7 +71,7 @@ def plain_epochs(stays: cg.Sequences, *, epochs: int, hidden: int, batch: int) -
 
 def our_epochs(stays: cg.Sequences, *, epochs: int, batch: int, **sizes: int) -> float:
     """Seconds of the best epoch, without the few stays that it is stopped by."""
-    train, tune = cg.split_patients(stays, [0.98, 0.02], seed=0)
+    train, tune = cg.split_patients(stays, [0.98, 0.02], random_state=0)
     once, more = (
         _seconds(
             lambda n=n: cg.GRUClassifier(batch_size=batch, epochs=n, patience=n, distillation=0.0, **sizes).fit(
@@ -84,7 +84,7 @@ def our_epochs(stays: cg.Sequences, *, epochs: int, batch: int, **sizes: int) ->
 
 
 def collating(stays: cg.Sequences, batch: int) -> float:
-    order = np.argsort(-stays.steps)
+    order = np.argsort(-stays.n_steps)
     return _seconds(lambda: [collate(stays[order[i : i + batch]]) for i in range(0, len(stays), batch)])
 
 
@@ -128,7 +128,9 @@ def main() -> None:
     if available():
         found["PyPOTS GRU-D, hourly"] = pypots_epochs(stays, epochs=epochs, hidden=hidden, batch=batch)
     base = found["plain nn.GRU, hourly"]
-    print(f"{len(stays):,} stays; {grid.steps.mean():.0f} hourly steps a stay, {stays.steps.mean():.0f} irregular ones")
+    print(
+        f"{len(stays):,} stays; {grid.n_steps.mean():.0f} hourly steps a stay, {stays.n_steps.mean():.0f} irregular ones"
+    )
     for name, seconds in found.items():
         print(f"{name:<30}{seconds:>7.2f} s an epoch{seconds / base:>7.2f} x plain nn.GRU")
 

@@ -49,7 +49,7 @@ BIN = 0.02  # of the densities that `known_best` is told, in natural logarithms
 def sources(folder: Path | None, *, tuning: bool) -> Iterator[tuple[str, cg.Events, slice]]:
     """Name, events, and which stays (every one, or every other) are drawn from."""
     every, half = slice(None), slice(0 if tuning else 1, None, 2)
-    yield "simulated ward", cg.read_events(cg.simulate(1500, seed=11 if tuning else 12)), every
+    yield "simulated ward", cg.read_events(cg.simulate(1500, random_state=11 if tuning else 12)), every
     if folder is None:
         return
     name = "a" if tuning else "b"
@@ -65,12 +65,14 @@ def sources(folder: Path | None, *, tuning: bool) -> Iterator[tuple[str, cg.Even
 
 def column(events: cg.Events, name: str, which: slice = slice(None)) -> pd.DataFrame:
     """stay, time, value of one variable, in order, of these stays."""
-    if name in [variable.name for variable in events.statics]:
+    if name in [variable.name for variable in events.static_variables]:
         known = events.stays[name].dropna()
         rows = pd.DataFrame({"stay": known.index, "time": 0, "value": known.to_numpy()})
     else:
         numbers = [i for i, variable in enumerate(events.variables) if variable.name == name]
-        facts = events.facts.filter(pa.compute.is_in(events.facts["variable"], pa.array(numbers, pa.int16())))
+        facts = events.measurements.filter(
+            pa.compute.is_in(events.measurements["variable"], pa.array(numbers, pa.int16()))
+        )
         rows = facts.select(["stay", "time", "value"]).to_pandas()
     return rows[rows["stay"].isin(events.stays.index[which])]
 
@@ -103,7 +105,7 @@ def no_events() -> cg.Events:
     """Events without any."""
     row = pd.DataFrame({"patient_id": ["1"], "time": [0.0], "variable": ["heart_rate"], "value": [80.0]})
     events = cg.read_events(row)
-    return replace(events, facts=events.facts.slice(0, 0))
+    return replace(events, measurements=events.measurements.slice(0, 0))
 
 
 def flagged(columns: list[pd.DataFrame], name: str) -> list[set[str]]:
@@ -162,16 +164,16 @@ def _cells(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return decimals, ((np.log(value) + 9) / BIN).astype(int)
 
 
-def lab(events: cg.Events, which: slice, *, trials: int, least: int, seed: int = 0) -> pd.DataFrame:
+def lab(events: cg.Events, which: slice, *, trials: int, least: int, random_state: int = 0) -> pd.DataFrame:
     """Rate of flags by swap and share of rows mixed, with its interval; share 0 is the rate of false alarms."""
     lines = []
     for name in SWAPS:
         rows = column(events, name, which)
         if len(rows) < 2 * least:
             continue
-        bound = known_best(rows, name, least, np.random.default_rng(seed))
+        bound = known_best(rows, name, least, np.random.default_rng(random_state))
         for share in SHARES:
-            chance = np.random.default_rng([seed, least, round(100 * share)])
+            chance = np.random.default_rng([random_state, least, round(100 * share)])
             several = trials if share < WHOLE else max(10, trials // 4)  # half a column is found every time
             tables = [mixed(drawn(rows, least, chance), name, share, chance) for _ in range(several)]
             hits = sum(SWAPS[name][0] in units if share else bool(units) for units in flagged(tables, name))

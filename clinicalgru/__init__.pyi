@@ -12,7 +12,7 @@ from .data.profile import distribution as distribution
 from .data.profile import measured_by_hour as measured_by_hour
 from .data.read_events import read_events as read_events
 from .data.sequences.sequences import Sequences as Sequences
-from .data.simulate.simulate import Ward as Ward
+from .data.simulate.simulate import SimulatedCohort as SimulatedCohort
 from .data.simulate.simulate import simulate as simulate
 from .data.task.select import select as select
 from .data.task.select import split_patients as split_patients
@@ -36,7 +36,7 @@ from .evaluate.survival import evaluate_survival as evaluate_survival
 from .explain.attribution.explain import explain as explain
 from .explain.faithfulness.faithfulness import Faithfulness as Faithfulness
 from .explain.faithfulness.faithfulness import faithfulness as faithfulness
-from .explain.forecast_explanation import Expectations as Expectations
+from .explain.forecast_explanation import ForecastExplanation as ForecastExplanation
 from .explain.forecast_explanation import expectations as expectations
 from .explain.gates import Gates as Gates
 from .explain.gates import gates as gates
@@ -47,7 +47,7 @@ from .explain.risk_changes.movement import Movement as Movement
 from .explain.risk_changes.movement import movement as movement
 from .explain.similar import Similar as Similar
 from .explain.similar import similar as similar
-from .explain.what_if.counterfactual import Change as Change
+from .explain.what_if.counterfactual import Counterfactual as Counterfactual
 from .explain.what_if.what_if import WhatIf as WhatIf
 from .explain.what_if.what_if import what_if as what_if
 from .model.baselines.summary_baseline import SummaryBaseline as SummaryBaseline

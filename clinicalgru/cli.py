@@ -29,7 +29,7 @@ from clinicalgru.cli_options import (
     reading,
     with_outcomes,
 )
-from clinicalgru.disclosure import SMALLEST_CELL, said
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count
 from clinicalgru.errors import ClinicalGRUError, InputError
 
 app = typer.Typer(
@@ -47,7 +47,7 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="folder with set-a, set-b and their Outcomes files")] = None,
     out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")] = Path("out/demo"),
     stays: Annotated[int, typer.Option(help="simulated stays", min=200)] = 2500,
-    seed: Seed = 0,
+    random_state: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
     """The whole line: read, train, judge against boosted trees, explain one patient, score a cohort.
@@ -57,16 +57,16 @@ def demo(
     from clinicalgru import pipeline
 
     if source == "simulated":
-        parts = pipeline.simulated_parts(stays, seed, typer.echo)
+        parts = pipeline.simulated_parts(stays, random_state, typer.echo)
     elif source == "physionet2012" and data is not None:
         parts = pipeline.physionet2012_parts(data, typer.echo)
     else:
         came = f"--source {source}" + ("" if data is not None else " without --data")
         raise InputError("--source simulated, or physionet2012 with --data", came, "Pass both.")
     began = time.monotonic()
-    model = pipeline.fit(parts, seed=seed, progress=not quiet)
+    model = pipeline.fit(parts, random_state=random_state, progress=not quiet)
     typer.echo(f"\ntrained in {time.monotonic() - began:.0f} s, {len(model.history_)} epochs\n")
-    evaluation = pipeline.judge(model, parts, seed=seed)
+    evaluation = pipeline.judge(model, parts, random_state=random_state)
     typer.echo(evaluation)
     _list(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
@@ -99,16 +99,16 @@ def check(
     told: dict[str, Any] = {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}
     events = read_events(extract, **told, **reading(time_unit, column, max_rejected))
     least = _smallest(exact)
-    counts = counted(events, smallest=least)
-    found = cohort(events, asked, smallest=least) if asked is not None else {}
+    counts = counted(events, min_cell_size=least)
+    found = cohort(events, asked, min_cell_size=least) if asked is not None else {}
     if as_json:
-        ledger = events.ledger.withheld(smallest_cell=least)
+        ledger = events.ledger.withheld(min_cell_size=least)
         typer.echo(json.dumps({"ledger": ledger, "variables": counts} | found, indent=1))
     else:
-        typer.echo(events.ledger.as_text(smallest_cell=least))
+        typer.echo(events.ledger.as_text(min_cell_size=least))
         typer.echo(f"\n{'variable':<40}{'measurements':>14}{'stays':>12}")
         for row in counts:
-            typer.echo(f"{row['variable']:<40}{said(row['measurements']):>14}{said(row['stays']):>12}")
+            typer.echo(f"{row['variable']:<40}{format_count(row['measurements']):>14}{format_count(row['stays']):>12}")
         for title, lines in found.items():
             typer.echo("\n".join(["", title, *(f"{name:<54}{told:>20}" for name, told in lines.items())]))
 
@@ -138,12 +138,12 @@ def audit(
     )
     found = look(events, by=by)
     least = _smallest(exact)
-    shown = json.dumps(found.to_dict(smallest_cell=least), indent=1) if as_json else found.as_text(smallest_cell=least)
+    shown = json.dumps(found.to_dict(min_cell_size=least), indent=1) if as_json else found.as_text(min_cell_size=least)
     typer.echo(shown)
     if page is not None:
         from clinicalgru.view.pages.audit_page import audit_page
 
-        audit_page(found, page, smallest_cell=least)
+        audit_page(found, page, min_cell_size=least)
 
 
 @app.command()
@@ -158,7 +158,7 @@ def train(
     time_unit: TimeUnit = "hours",
     column: Columns = None,
     max_rejected: Rejected = 0.1,
-    seed: Seed = 0,
+    random_state: Seed = 0,
     exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
@@ -175,10 +175,10 @@ def train(
     pipeline.task_types.check_kind(asked)
     told = with_outcomes(source, stays, outcomes, variables, task=asked)
     events = pipeline.read_events(extract, **told, **reading(time_unit, column, max_rejected))
-    typer.echo(pipeline.told(events, smallest_cell=_smallest(exact)))
-    parts = pipeline.split_parts(events, asked, seed)
-    model = pipeline.fit(parts, seed=seed, progress=not quiet)
-    evaluation = pipeline.judge(model, parts, seed=seed)
+    typer.echo(pipeline.told(events, min_cell_size=_smallest(exact)))
+    parts = pipeline.split_parts(events, asked, random_state)
+    model = pipeline.fit(parts, random_state=random_state, progress=not quiet)
+    evaluation = pipeline.judge(model, parts, random_state=random_state)
     typer.echo(evaluation)
     _list(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
@@ -242,8 +242,8 @@ def explain(
     asked = pipeline.asked_output(model, output)
     told: dict[str, Any] = {"source": source, "stays": stays, "variables": pipeline.model_dictionary(model, variables)}
     events = pipeline.read_events(extract, **told, **reading(time_unit, column, max_rejected))
-    every = pipeline.select(events, model.task_, every_stay=True)
-    chosen = every.with_variables(model.variables_).with_statics(model.statics_)[every.stay == stay]
+    every = pipeline.select(events, model.task_, include_ineligible=True)
+    chosen = every.with_variables(model.variables_).with_static_variables(model.static_variables_)[every.stay == stay]
     if len(chosen) != 1:
         raise InputError("one stay of that stay_id", f"{len(chosen)}", "Check --stay against the extract.")
     why = pipeline.told_of(model, chosen, output=asked, hours=hours)
@@ -263,7 +263,7 @@ def score(
     time_unit: TimeUnit = "hours",
     column: Columns = None,
     max_rejected: Rejected = 0.1,
-    every_hour: Annotated[bool, typer.Option(help="of an early warning: one row for each stay and hour")] = False,
+    hourly: Annotated[bool, typer.Option(help="of an early warning: one row for each stay and hour")] = False,
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
@@ -275,16 +275,14 @@ def score(
     from clinicalgru.serve import score as scoring
 
     told: dict[str, Any] = {"source": source, "stays": stays, "variables": variables}
-    table = scoring.score(
-        bundle, extract, out=out, every_hour=every_hour, **told, **reading(time_unit, column, max_rejected)
-    )
-    counts = withheld(table["status"].value_counts(), smallest=_smallest(exact))
-    lines = [f"{status:<12}{said(count):>9}" for status, count in counts.items()]
+    table = scoring.score(bundle, extract, out=out, hourly=hourly, **told, **reading(time_unit, column, max_rejected))
+    counts = withheld(table["status"].value_counts(), min_cell_size=_smallest(exact))
+    lines = [f"{status:<12}{format_count(count):>9}" for status, count in counts.items()]
     typer.echo(json.dumps(counts) if as_json else "\n".join(lines))
 
 
 def _smallest(exact: bool) -> int:
-    return 0 if exact else SMALLEST_CELL
+    return 0 if exact else MIN_CELL_SIZE
 
 
 def _list(paths: dict[str, Path], *, simulated: bool) -> None:

@@ -46,7 +46,7 @@ def with_outcomes(
     source: str, stays: Path | None, outcomes: Path | None, variables: Path | None, *, task: Task
 ) -> dict[str, Any]:
     """What to read where outcomes are needed. Refused before anything is read: none, of a source that brings none."""
-    needed = task.kind != "forecast" and source in ("long", "wide", "yaib", "sql", "physionet2012")
+    needed = task.task_type != "forecast" and source in ("long", "wide", "yaib", "sql", "physionet2012")
     if outcomes is None and needed:
         raise InputError(f"--outcomes beside an extract of source {source}", "none", "Pass a table by stay_id.")
     return {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}

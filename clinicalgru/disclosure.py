@@ -14,49 +14,49 @@ import pandas as pd
 
 from clinicalgru.errors import ArgumentError
 
-SMALLEST_CELL = 11
+MIN_CELL_SIZE = 11
 WITHHELD = "withheld"
 BALANCE = ("used", "descriptors", "merged")  # with the rejected rows they make up the rows in
 
 
-def is_small(count: float, smallest: int = SMALLEST_CELL) -> bool:
-    """Whether a count is of somebody, but of fewer than `smallest`.
+def is_small(count: float, min_cell_size: int = MIN_CELL_SIZE) -> bool:
+    """Whether a count is of somebody, but of fewer than `min_cell_size`.
 
     >>> is_small(0), is_small(10), is_small(11)
     (False, True, False)
     """
-    return 0 < count < smallest
+    return 0 < count < min_cell_size
 
 
-def said(count: float | None) -> str:
+def format_count(count: float | None) -> str:
     """A count as it is written, or that it is withheld.
 
-    >>> said(3997), said(None)
+    >>> format_count(3997), format_count(None)
     ('3,997', 'withheld')
     """
     return WITHHELD if count is None or pd.isna(count) else f"{count:,.0f}"
 
 
-def nested(counts: Sequence[int], *, smallest: int = SMALLEST_CELL) -> tuple[int | None, ...]:
+def suppress_nested(counts: Sequence[int], *, min_cell_size: int = MIN_CELL_SIZE) -> tuple[int | None, ...]:
     """Counts of groups that lie within one another; None where the count, or what it leaves of another, is small.
 
     counts  the most wanted first: each is shown if no difference from those shown before it is small
-    returns as many; any two that are shown differ by nobody or by at least `smallest`
+    returns as many; any two that are shown differ by nobody or by at least `min_cell_size`
 
-    >>> nested([3997, 4000, 3500])  # 4,000 would give away that 3 were left out
+    >>> suppress_nested([3997, 4000, 3500])  # 4,000 would give away that 3 were left out
     (3997, None, 3500)
     """
     kept: list[int] = [0]
     out: list[int | None] = []
     for count in counts:
-        safe = not any(is_small(abs(count - other), smallest) for other in kept)
+        safe = not any(is_small(abs(count - other), min_cell_size) for other in kept)
         out.append(int(count) if safe else None)
         kept += [count] if safe else []
     return tuple(out)
 
 
 def suppress_flow(
-    flow: Sequence[tuple[str, int]], *, within: Iterable[int] = (), smallest: int = SMALLEST_CELL
+    flow: Sequence[tuple[str, int]], *, within: Iterable[int] = (), min_cell_size: int = MIN_CELL_SIZE
 ) -> tuple[tuple[str, int | None], ...]:
     """A cohort flow in which nobody can tell a step that left out 1 to 10 stays; the last step is kept if any.
 
@@ -67,22 +67,24 @@ def suppress_flow(
     (('extract', None), ('outcome recorded', 3997), ('adults', 3500))
     """
     beside = list(within)
-    counts = nested([*beside, *(stays for _, stays in reversed(flow))], smallest=smallest)[len(beside) :]
+    counts = suppress_nested([*beside, *(stays for _, stays in reversed(flow))], min_cell_size=min_cell_size)[
+        len(beside) :
+    ]
     return tuple((step, stays) for (step, _), stays in zip(flow, reversed(counts), strict=True))
 
 
 def suppress(
-    table: pd.DataFrame | pd.Series, *, smallest: int = SMALLEST_CELL, total: str = "total"
+    table: pd.DataFrame | pd.Series, *, min_cell_size: int = MIN_CELL_SIZE, total: str = "total"
 ) -> pd.DataFrame | pd.Series:
     """A table of counts with its totals, in which no small cell is shown or follows from the others.
 
     table     counts of groups apart from each other: their sums are the totals; a Series, or a DataFrame
-    smallest  the smallest count that may be shown
+    min_cell_size  the smallest count that may be shown
     total     name of the row and of the column of totals
     returns   the same with totals, as whole numbers; NA = withheld
 
     Small cells and small totals are withheld, then further cells in the order of the table, until each cell that is
-    withheld could be more than `smallest` numbers for someone who adds up and subtracts all that is shown, and knows
+    withheld could be more than `min_cell_size` numbers for someone who adds up and subtracts all that is shown, and knows
     that no 0 is ever withheld. Refused: counts below 0 or not whole.
 
     Source: cell suppression audited by linear programming, Fischetti and Salazar 2001. DIFF: complements are taken in
@@ -97,7 +99,7 @@ def suppress(
         raise ArgumentError("whole counts of 0 or more", "others", "Pass counts of patients or stays.")
     whole = _with_totals(frame, total)
     values = whole.to_numpy(dtype=float)
-    hidden = _hidden(values, rows=len(frame) > 1, columns=frame.shape[1] > 1, smallest=smallest)
+    hidden = _hidden(values, rows=len(frame) > 1, columns=frame.shape[1] > 1, min_cell_size=min_cell_size)
     shown = whole.astype("Int64").mask(pd.DataFrame(hidden, index=whole.index, columns=whole.columns))
     return shown.iloc[:, 0] if isinstance(table, pd.Series) else shown
 
@@ -111,15 +113,15 @@ def _with_totals(frame: pd.DataFrame, total: str) -> pd.DataFrame:
     return frame
 
 
-def _hidden(values: np.ndarray, *, rows: bool, columns: bool, smallest: int) -> np.ndarray:
+def _hidden(values: np.ndarray, *, rows: bool, columns: bool, min_cell_size: int) -> np.ndarray:
     """True where a cell of the table with its totals must be withheld.
 
     Which further cell is withheld depends on its place alone, not on its size: who knows this rule learns nothing.
     """
     flat, sums = values.ravel(), _sums(values.shape, rows=rows, columns=columns)
-    hidden = (flat > 0) & (flat < smallest)
+    hidden = (flat > 0) & (flat < min_cell_size)
     while hidden.any():
-        weak = _weak(flat, hidden, sums, smallest)
+        weak = _weak(flat, hidden, sums, min_cell_size)
         beside = (sums[(sums[:, weak] != 0).any(axis=1)] != 0).any(axis=0)
         free = ~hidden & (flat > 0)
         free = free & beside if (free & beside).any() else free
@@ -139,8 +141,8 @@ def _sums(shape: tuple[int, int], *, rows: bool, columns: bool) -> np.ndarray:
     return sums
 
 
-def _weak(values: np.ndarray, hidden: np.ndarray, sums: np.ndarray, smallest: int) -> np.ndarray:
-    """(cell,) True where a withheld cell, being at least 1, could be fewer than `smallest` + 1 numbers, or where a sum
+def _weak(values: np.ndarray, hidden: np.ndarray, sums: np.ndarray, min_cell_size: int) -> np.ndarray:
+    """(cell,) True where a withheld cell, being at least 1, could be fewer than `min_cell_size` + 1 numbers, or where a sum
     withholds small cells only."""
     from scipy.optimize import linprog
 
@@ -153,15 +155,15 @@ def _weak(values: np.ndarray, hidden: np.ndarray, sums: np.ndarray, smallest: in
             aim[place] = sign
             found = linprog(aim, A_eq=sums[:, unknown], b_eq=known, bounds=(1, None))
             ends.append(sign * found.fun if found.status == 0 else np.inf)
-        weak[cell] = abs(ends[1] - ends[0]) < smallest - 0.5
+        weak[cell] = abs(ends[1] - ends[0]) < min_cell_size - 0.5
     for line in sums != 0:
         inside = line & hidden
-        weak |= inside & (not (values[inside] >= smallest).any())
+        weak |= inside & (not (values[inside] >= min_cell_size).any())
     return weak
 
 
 def suppress_ledger(
-    entries: Mapping[str, int], *, shown: Sequence[int] = (), smallest: int = SMALLEST_CELL
+    entries: Mapping[str, int], *, shown: Sequence[int] = (), min_cell_size: int = MIN_CELL_SIZE
 ) -> dict[str, int | None]:
     """An intake ledger with small counts withheld, and with those that would give them away.
 
@@ -173,8 +175,10 @@ def suppress_ledger(
     {'rows in': 500, 'used': None, 'merged': None, 'stays': 40, 'stays without a series': None}
     """
     rows = [name for name in entries if name in BALANCE or name.startswith("rejected: ")]
-    parts = suppress(pd.Series({name: entries[name] for name in rows}, dtype=float), smallest=smallest)
-    out: dict[str, int | None] = {name: None if is_small(count, smallest) else count for name, count in entries.items()}
+    parts = suppress(pd.Series({name: entries[name] for name in rows}, dtype=float), min_cell_size=min_cell_size)
+    out: dict[str, int | None] = {
+        name: None if is_small(count, min_cell_size) else count for name, count in entries.items()
+    }
     out |= {name: None if pd.isna(parts[name]) else int(parts[name]) for name in rows}
     if len(rows) > 1 and pd.isna(parts["total"]):
         out["rows in"] = None
@@ -182,6 +186,6 @@ def suppress_ledger(
     for name in [name for name in entries if name not in (*rows, "rows in") and not name.startswith("converted: ")]:
         beside = [0, *shown, *([] if name == "stays" else [stays])]
         apart = [abs(count - other) for count in (entries[name], stays - entries[name]) for other in beside]
-        hidden = entries[name] > 0 and any(is_small(count, smallest) for count in apart)
+        hidden = entries[name] > 0 and any(is_small(count, min_cell_size) for count in apart)
         out[name] = None if hidden else entries[name]
     return out

@@ -1,58 +1,47 @@
-"""HTML that is safe by construction: what is not marked as HTML is escaped.
-
-A floor of its own, below all others, as `disclosure` is: pages and widgets (view) build on it, and so do the results of
-data, evaluate, model and explain when a notebook shows them, which may not import view. It knows markup only, no type
-of ours, and imports nothing but the standard library.
-"""
+"""HTML elements, tables and summary cards as `markupsafe.Markup`: any other text is escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 
-
-class Html(str):
-    """Text that is HTML already; any other text is escaped where it meets a tag."""
-
-    __slots__ = ()
-
+from markupsafe import Markup, escape
 
 NO_ATTRIBUTES: Mapping[str, str] = {}
 
 
-def tag(name: str, *children: str, attrs: Mapping[str, str] = NO_ATTRIBUTES) -> Html:
+def tag(name: str, *children: str, attrs: Mapping[str, str] = NO_ATTRIBUTES) -> Markup:
     """An element around its children.
 
     name      the element: "p"
-    children  `Html` is kept as it is, any other text is escaped
+    children  `Markup` is kept as it is, any other text is escaped
     attrs     attributes; their values are escaped
-    returns   `Html`
+    returns   `Markup`
 
-    >>> tag("p", "Lactate > 4 & ", tag("b", "rising"), attrs={"class": "lead"})
+    >>> str(tag("p", "Lactate > 4 & ", tag("b", "rising"), attrs={"class": "lead"}))
     '<p class="lead">Lactate &gt; 4 &amp; <b>rising</b></p>'
     """
     inside = join(*children)
     written = "".join(f' {key}="{escape(value)}"' for key, value in attrs.items())
-    return Html(f"<{name}{written}>" if name == "meta" else f"<{name}{written}>{inside}</{name}>")
+    return Markup(f"<{name}{written}>" if name == "meta" else f"<{name}{written}>{inside}</{name}>")
 
 
-def join(*children: str) -> Html:
-    """Children one after the other, escaped unless they are `Html`.
+def join(*children: str) -> Markup:
+    """Children one after the other, escaped unless they are `Markup`.
 
-    >>> join("a < b ", tag("i", "always"))
+    >>> str(join("a < b ", tag("i", "always")))
     'a &lt; b <i>always</i>'
     """
-    return Html("".join(child if isinstance(child, Html) else escape(child) for child in children))
+    return Markup("").join(children)
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> Html:
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> Markup:
     """A table with a caption, column headers, and a header in front of each row.
 
     caption   what the table shows
     head      one name per column
     rows      cells as text, as many as there are columns
     words     how many leading columns hold words; the others hold numbers and are set flush right
-    returns   `Html`
+    returns   `Markup`
     """
     kinds = [NO_ATTRIBUTES if column < words else {"class": "number"} for column in range(len(head))]
     heads = [tag("th", name, attrs={"scope": "col", **kind}) for name, kind in zip(head, kinds, strict=True)]
@@ -61,16 +50,16 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, w
     return tag("div", inner, attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption})
 
 
-def brief(title: str, facts: Mapping[str, str], *more: Html, note: str = "") -> str:
+def summary_html(title: str, facts: Mapping[str, str], *more: Markup, note: str = "") -> str:
     """What a result shows of itself in a notebook: a title, facts by name, then tables.
 
     title  what it is
     facts  name: what is said of it
-    more   `Html`, as of `table`
+    more   `Markup`, as of `table`
     note   one quiet sentence at the end
     returns  HTML without style or script of its own
 
-    >>> brief("Sequences", {"stays": "12"})
+    >>> summary_html("Sequences", {"stays": "12"})
     '<div><strong>Sequences</strong><table><tbody><tr><th scope="row">stays</th><td>12</td></tr></tbody></table></div>'
     """
     lines = [_row((name, said), (NO_ATTRIBUTES, NO_ATTRIBUTES)) for name, said in facts.items()]
@@ -79,6 +68,6 @@ def brief(title: str, facts: Mapping[str, str], *more: Html, note: str = "") -> 
     return str(tag("div", tag("strong", title), *parts, *more, *last))
 
 
-def _row(cells: Sequence[str], kinds: Sequence[Mapping[str, str]]) -> Html:
+def _row(cells: Sequence[str], kinds: Sequence[Mapping[str, str]]) -> Markup:
     first = tag("th", cells[0], attrs={"scope": "row", **kinds[0]})
     return tag("tr", first, *(tag("td", cell, attrs=kind) for cell, kind in zip(cells[1:], kinds[1:], strict=True)))

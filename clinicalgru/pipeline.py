@@ -17,16 +17,16 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.simulate.simulate import simulate
 from clinicalgru.data.task.select import select, split_patients
 from clinicalgru.data.task.task import Task
-from clinicalgru.disclosure import SMALLEST_CELL, nested, said
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
 from clinicalgru.evaluate.judgement import Judgement
 from clinicalgru.explain.attribution.explain import explain, provenance
 from clinicalgru.explain.faithfulness.faithfulness import Faithfulness, faithfulness
-from clinicalgru.explain.forecast_explanation import Expectations, expectations
+from clinicalgru.explain.forecast_explanation import ForecastExplanation, expectations
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.voices import voices
-from clinicalgru.model.baselines.summary_baseline import RIVALS, SummaryBaseline
+from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
 from clinicalgru.model.estimators.forecaster import GRUForecaster
 from clinicalgru.model.estimators.registry import Model
 from clinicalgru.serve.bundle import model_hash, save
@@ -55,24 +55,24 @@ class Parts:
     further: pd.DataFrame | None = None
 
 
-def told(events: Events, *, smallest_cell: int = SMALLEST_CELL) -> str:
-    """What was read, in words; counts of 1 to below `smallest_cell` are withheld, but of simulated patients."""
-    smallest = 0 if events.simulated else smallest_cell
-    stays = said(*nested([len(events.stays)], smallest=smallest))
+def told(events: Events, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
+    """What was read, in words; counts of 1 to below `min_cell_size` are withheld, but of simulated patients."""
+    min_cell_size = 0 if events.simulated else min_cell_size
+    stays = format_count(*suppress_nested([len(events.stays)], min_cell_size=min_cell_size))
     head = f"{len(events):,} events of {stays} stays, {len(events.variables)} variables, {events.source}"
-    return f"{head}\n{events.ledger.as_text(smallest_cell=smallest)}"
+    return f"{head}\n{events.ledger.as_text(min_cell_size=min_cell_size)}"
 
 
-def simulated_parts(stays: int, seed: int, say: Say) -> Parts:
+def simulated_parts(stays: int, random_state: int, say: Say) -> Parts:
     """A simulated ward, read as any extract; a quarter of its patients are kept to be judged on."""
-    events = read_events(simulate(stays, seed=seed))
+    events = read_events(simulate(stays, random_state=random_state))
     say(told(events))
-    return split_parts(events, Task.load("in_hospital_mortality"), seed)
+    return split_parts(events, Task.load("in_hospital_mortality"), random_state)
 
 
-def split_parts(events: Events, task: Task, seed: int, *, test: float = 0.25) -> Parts:
+def split_parts(events: Events, task: Task, random_state: int, *, test: float = 0.25) -> Parts:
     """One extract, in two parts by patient."""
-    learn, judged = split_patients(select(events, task), [1 - test, test], seed=seed)
+    learn, judged = split_patients(select(events, task), [1 - test, test], random_state=random_state)
     return Parts(learn, judged, events, events.further_outcomes(task))
 
 
@@ -81,7 +81,7 @@ def physionet2012_parts(folder: Path, say: Say) -> Parts:
     task = Task.load("in_hospital_mortality")
     learn, judged = (_read_set(folder, name, say) for name in "ab")
     sequences = select(learn, task)
-    test = select(judged, task).with_variables(sequences.variables).with_statics(sequences.statics)
+    test = select(judged, task).with_variables(sequences.variables).with_static_variables(sequences.static_variables)
     return Parts(sequences, test, judged, learn.further_outcomes(task))
 
 
@@ -95,27 +95,28 @@ def _read_set(folder: Path, name: str, say: Say) -> Events:
     raise InputError(f"set-{name} as .tar.gz, .zip or folder", "none of them", fix, where=folder.name)
 
 
-def fit(parts: Parts, *, seed: int, progress: bool) -> Learner:
+def fit(parts: Parts, *, random_state: int, progress: bool) -> Learner:
     """A model of the task's kind, trained, tuned and calibrated on three parts of the patients to learn from; while it
     trains, it is also asked what else is recorded of them."""
-    return task_types.fit(parts.learn, seed=seed, progress=progress, auxiliary=parts.further)
+    return task_types.fit(parts.learn, random_state=random_state, progress=progress, auxiliary=parts.further)
 
 
-def judge(model: Learner, parts: Parts, *, seed: int) -> Judged:
-    """The model on the test stays, next to rivals that learned from all the stays the model learned from."""
-    if model.task_.kind != "binary":
-        return judge_kind(model, parts.test, learn=parts.learn, seed=seed)
-    rivals = {
-        kind: SummaryBaseline(kind, seed=seed).fit(parts.learn).predict_proba(parts.test)[:, 1] for kind in RIVALS
+def judge(model: Learner, parts: Parts, *, random_state: int) -> Judged:
+    """The model on the test stays, next to baselines that learned from all the stays the model learned from."""
+    if model.task_.task_type != "binary":
+        return judge_kind(model, parts.test, learn=parts.learn, random_state=random_state)
+    baselines = {
+        kind: SummaryBaseline(kind, random_state=random_state).fit(parts.learn).predict_proba(parts.test)[:, 1]
+        for kind in BASELINES
     }
-    return _evaluation(model, parts.test, seed=seed, rivals=rivals)
+    return _evaluation(model, parts.test, random_state=random_state, baselines=baselines)
 
 
 def judge_alone(model: Model, test: Sequences) -> Judged:
-    """A model of a bundle on stays of any extract: what it learned from is not there, nor rivals."""
-    if model.task_.kind != "binary":
-        return judge_kind(model, test, learn=None, seed=0)
-    return _evaluation(model, test, seed=0)
+    """A model of a bundle on stays of any extract: what it learned from is not there, nor baselines."""
+    if model.task_.task_type != "binary":
+        return judge_kind(model, test, learn=None, random_state=0)
+    return _evaluation(model, test, random_state=0)
 
 
 def _evaluation(model: Any, test: Sequences, **how: Any) -> Evaluation:
@@ -132,7 +133,7 @@ def asked_output(model: Model, said: str | None) -> str | float | None:
             raise ArgumentError("no --output with a forecast, which tells of all variables", "one", "Leave it out.")
         return None
     output: str | float | None = said
-    if said is not None and model.task_.kind != "multilabel":
+    if said is not None and model.task_.task_type != "multilabel":
         try:
             output = float(said)
         except ValueError:
@@ -144,15 +145,17 @@ def asked_output(model: Model, said: str | None) -> str | float | None:
 def read_for(model: Model, extract: Any, **reading: Any) -> tuple[Events, Sequences]:
     """An extract with outcomes, read with the model's dictionary and seen through its task and variables."""
     events = read_events(extract, **reading | {"variables": model_dictionary(model, reading.get("variables"))})
-    sequences = select(events, model.task_).with_variables(model.variables_).with_statics(model.statics_)
-    return events, sequences[model.sees(sequences)]
+    sequences = (
+        select(events, model.task_).with_variables(model.variables_).with_static_variables(model.static_variables_)
+    )
+    return events, sequences[model.has_observations(sequences)]
 
 
-def faithful(model: Learner, test: Sequences, *, seed: int = 0) -> Faithfulness:
+def faithful(model: Learner, test: Sequences, *, random_state: int = 0) -> Faithfulness:
     """How true the explanations are to the model, on some of the test stays."""
-    measured = np.flatnonzero(test.counts > 0)
-    some = np.random.default_rng(seed).permutation(measured)[:FAITHFUL_STAYS]
-    return faithfulness(model, test[np.sort(some)], seed=seed)
+    measured = np.flatnonzero(test.n_measurements > 0)
+    some = np.random.default_rng(random_state).permutation(measured)[:FAITHFUL_STAYS]
+    return faithfulness(model, test[np.sort(some)], random_state=random_state)
 
 
 def write_evaluation(
@@ -178,8 +181,8 @@ def write_evaluation(
 def write_all(model: Learner, evaluation: Judged, parts: Parts, out: Path) -> dict[str, Path]:
     """Evaluation page, page of the stay with the highest answer, bundle and scores of the judged extract, by name."""
     out.mkdir(parents=True, exist_ok=True)
-    answer = task_types.EXPLAINED.get(model.task_.kind, 0)  # the one that `explain` explains unless it is asked
-    highest = int(np.nanargmax(model.score_columns(parts.test)[:, answer]))
+    answer = task_types.EXPLAINED.get(model.task_.task_type, 0)  # the one that `explain` explains unless it is asked
+    highest = int(np.nanargmax(model.score_rows(parts.test)[:, answer]))
     score(model, parts.judged, out=out / "scores.parquet")
     explained = faithful(model, parts.test) if isinstance(evaluation, Evaluation) else None
     judged, page = (evaluation, parts.test, parts.judged), out / "evaluation.html"
@@ -193,13 +196,13 @@ def write_all(model: Learner, evaluation: Judged, parts: Parts, out: Path) -> di
 
 def told_of(
     model: Model, stay: Sequences, *, output: str | float | None = None, hours: float | None = None
-) -> Explanation | Expectations:
+) -> Explanation | ForecastExplanation:
     """What is to be said of one stay: why its risk is what it is, or what a forecast expected of it."""
     if isinstance(model, GRUForecaster):
         return expectations(model, stay, hours=hours)
     return explain(model, stay, output=output, hours=hours)
 
 
-def write_stay(told: Explanation | Expectations, path: Path) -> Path:
+def write_stay(told: Explanation | ForecastExplanation, path: Path) -> Path:
     """What is said of one stay, as a page."""
-    return expectations_page(told, path) if isinstance(told, Expectations) else patient_page(told, path)
+    return expectations_page(told, path) if isinstance(told, ForecastExplanation) else patient_page(told, path)

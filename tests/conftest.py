@@ -45,13 +45,13 @@ def three() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def ward() -> cg.Ward:
-    return cg.simulate(400, seed=3)
+def cohort() -> cg.SimulatedCohort:
+    return cg.simulate(400, random_state=3)
 
 
 @pytest.fixture(scope="session")
-def events(ward: cg.Ward) -> cg.Events:
-    return cg.read_events(ward)
+def events(cohort: cg.SimulatedCohort) -> cg.Events:
+    return cg.read_events(cohort)
 
 
 @pytest.fixture(scope="session")
@@ -62,14 +62,14 @@ def task() -> cg.Task:
 @pytest.fixture(scope="session")
 def parts(events: cg.Events, task: cg.Task) -> tuple[cg.Sequences, ...]:
     """Train, tune, calibrate, test."""
-    return cg.split_patients(cg.select(events, task), [0.5, 0.15, 0.15, 0.2], seed=0)
+    return cg.split_patients(cg.select(events, task), [0.5, 0.15, 0.15, 0.2], random_state=0)
 
 
 @pytest.fixture(scope="session")
 def fitted(parts: tuple[cg.Sequences, ...]) -> cg.GRUClassifier:
     """A small calibrated model."""
     train, tune, calibrate, _ = parts
-    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=4, seed=0)
+    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=4, random_state=0)
     return model.fit(train, tune, progress=False).calibrate(calibrate)
 
 

@@ -385,10 +385,10 @@ def schedule(wards: int) -> list[tuple[str, ...]]:
     return [(ALONE[i // 9 % 3],) if i % 9 == 8 else tuple(one[i % len(one)] for one in families) for i in range(wards)]
 
 
-def planted(ward: object, names: tuple[str, ...], seed: int) -> Tables:
+def planted(cohort: object, names: tuple[str, ...], random_state: int) -> Tables:
     """The tables of a simulated ward with these defects in them."""
-    tables = [getattr(ward, name).copy() for name in ("measurements", "stays", "outcomes")]
-    t = Tables(*tables, np.random.default_rng(seed))
+    tables = [getattr(cohort, name).copy() for name in ("measurements", "stays", "outcomes")]
+    t = Tables(*tables, np.random.default_rng(random_state))
     for name in names:
-        DEFECTS[name][seed % len(DEFECTS[name])](t)
+        DEFECTS[name][random_state % len(DEFECTS[name])](t)
     return t

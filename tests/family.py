@@ -15,8 +15,8 @@ TASKS = {
     "multiclass": {"outcome": "third"},
     "multilabel": {"outcome": ("in_hospital_death", "shock")},
     "regression": {"outcome": "days"},
-    "survival": {"outcome": "dead", "outcome_time": "followed", "horizons_hours": (100.0, 300.0)},
-    "early_warning": {"outcome": "septic", "outcome_time": "onset", "horizon_hours": 12.0, "late_hours": 3.0},
+    "survival": {"outcome": "dead", "outcome_time": "followed", "survival_horizons_hours": (100.0, 300.0)},
+    "early_warning": {"outcome": "septic", "outcome_time": "onset", "horizon_hours": 12.0, "max_late_hours": 3.0},
     "forecast": {"outcome": ""},
 }
 ESTIMATORS = {
@@ -43,12 +43,12 @@ class Asked:
 @cache
 def ward_of_every_kind() -> cg.Events:
     """The ward, sicker stays with more of everything; a label unknown in a third, stays without an end."""
-    ward, chance = cg.simulate(160, seed=11), np.random.default_rng(0)
-    risk, stays = ward.truth["risk"].to_numpy(), len(ward.stays)
+    cohort, chance = cg.simulate(160, random_state=11), np.random.default_rng(0)
+    risk, stays = cohort.truth["risk"].to_numpy(), len(cohort.stays)
     septic = chance.random(stays) < np.clip(3 * risk, 0.1, 0.8)
     event, lost = 48 + chance.exponential(200 / (0.2 + 5 * risk)), 48 + chance.exponential(300, stays)
-    outcomes = ward.outcomes.assign(
-        third=pd.qcut(ward.truth["severity"], 3, labels=False).to_numpy(dtype=float),
+    outcomes = cohort.outcomes.assign(
+        third=pd.qcut(cohort.truth["severity"], 3, labels=False).to_numpy(dtype=float),
         shock=np.where(chance.random(stays) < 0.3, np.nan, (risk > 0.2).astype(float)),
         days=np.exp(chance.normal(1 + 2 * risk, 0.5)),
         septic=septic.astype(float),
@@ -56,20 +56,20 @@ def ward_of_every_kind() -> cg.Events:
         dead=(event <= lost).astype(float),
         followed=np.minimum(event, lost),
     )
-    return cg.read_events(ward.measurements, stays=ward.stays.assign(end=pd.NaT), outcomes=outcomes)
+    return cg.read_events(cohort.measurements, stays=cohort.stays.assign(end=pd.NaT), outcomes=outcomes)
 
 
 def task_of(kind: str, **other: object) -> cg.Task:
     """A task of this kind on that ward, from the first 24 hours."""
-    return cg.Task(**{"name": kind, "kind": kind, "window_hours": (0.0, 24.0)} | TASKS[kind] | other)
+    return cg.Task(**{"name": kind, "task_type": kind, "window_hours": (0.0, 24.0)} | TASKS[kind] | other)
 
 
 @cache
 def asked(kind: str) -> Asked:
     """The fitted estimator of a kind of task."""
     events = ward_of_every_kind()
-    train, test = cg.split_patients(cg.select(events, task_of(kind)), [0.7, 0.3], seed=0)
-    model = ESTIMATORS[kind](**SMALL, seed=1).fit(train, progress=False)
+    train, test = cg.split_patients(cg.select(events, task_of(kind)), [0.7, 0.3], random_state=0)
+    model = ESTIMATORS[kind](**SMALL, random_state=1).fit(train, progress=False)
     return Asked(kind, train, test, model, events)
 
 
@@ -79,4 +79,4 @@ def predicted(model: object, stays: cg.Sequences) -> np.ndarray:
         return model.predict_proba(stays)
     if isinstance(model, cg.GRUForecaster):
         return model.predict(stays)[["low", "median", "high"]].to_numpy()
-    return model.score_columns(stays)
+    return model.score_rows(stays)

@@ -18,11 +18,11 @@ def fact(variable: int, hours: float, value: float) -> Fact:
 
 def stays_of(sequences: Sequences, added: dict[int, list[Fact]]) -> Sequences:
     """The stays with these facts added to them, by position."""
-    stay = np.concatenate([sequences.stay_of_fact, [i for i, facts in added.items() for _ in facts]])
+    stay = np.concatenate([sequences.stay_of_measurement, [i for i, facts in added.items() for _ in facts]])
     new = np.array([f for facts in added.values() for f in facts]).reshape(-1, 3)
     variable = np.concatenate([sequences.variable, new[:, 0].astype(np.int16)])
     hours, value = np.concatenate([sequences.hours, new[:, 1]]), np.concatenate([sequences.value, new[:, 2]])
-    delay = np.concatenate([sequences.delay, np.zeros(len(new), np.float32)])
+    lag = np.concatenate([sequences.availability_lag, np.zeros(len(new), np.float32)])
     order = np.lexsort((variable, hours, stay))
     return replace(
         sequences,
@@ -30,5 +30,5 @@ def stays_of(sequences: Sequences, added: dict[int, list[Fact]]) -> Sequences:
         variable=variable[order],
         hours=hours[order],
         value=value[order].astype(np.float32),
-        delay=delay[order],
+        availability_lag=lag[order],
     )

@@ -14,16 +14,18 @@ import clinicalgru
 ROOT = Path(clinicalgru.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
+    "checks": {"errors"},
+    "display": {"errors"},
     "disclosure": {"errors"},
     "html": set(),
-    "data": {"errors", "disclosure", "html"},
-    "evaluate": {"errors", "disclosure", "html"},
-    "model": {"errors", "disclosure", "html", "data", "evaluate"},
-    "explain": {"errors", "disclosure", "html", "data", "evaluate", "model"},
-    "serve": {"errors", "disclosure", "html", "data", "model", "evaluate"},
-    "view": {"errors", "disclosure", "html", "data", "evaluate", "explain"},
-    "cli_options": {"errors"},
-    "task_types": {"errors", "disclosure", "data", "evaluate", "model"},
+    "data": {"errors", "checks", "display", "disclosure", "html"},
+    "evaluate": {"errors", "checks", "display", "disclosure", "html"},
+    "model": {"errors", "checks", "display", "disclosure", "html", "data", "evaluate"},
+    "explain": {"errors", "checks", "display", "disclosure", "html", "data", "evaluate", "model"},
+    "serve": {"errors", "checks", "display", "disclosure", "html", "data", "model", "evaluate"},
+    "view": {"errors", "checks", "display", "disclosure", "html", "data", "evaluate", "explain"},
+    "cli_options": {"errors", "checks"},
+    "task_types": {"errors", "checks", "disclosure", "data", "evaluate", "model"},
 }
 MAY_IMPORT["pipeline"] = {*MAY_IMPORT} - {"cli_options"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}

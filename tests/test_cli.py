@@ -23,8 +23,8 @@ def run(capsys, *arguments):
 
 
 @pytest.fixture(scope="session")
-def extract(ward, tmp_path_factory):
-    return ward.write(tmp_path_factory.mktemp("ward"))
+def extract(cohort, tmp_path_factory):
+    return cohort.write(tmp_path_factory.mktemp("ward"))
 
 
 @pytest.fixture(scope="session")
@@ -71,14 +71,14 @@ def test_small_counts_are_withheld_unless_asked_for(capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_line_scores_as_python_does(capsys, extract, bundle, tmp_path, fitted, ward):
+def test_the_command_line_scores_as_python_does(capsys, extract, bundle, tmp_path, fitted, cohort):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     code, out, _ = run(capsys, "score", bundle, *files, "--out", tmp_path / "scores", "--json", "--exact")
     assert code == 0
     table = pd.read_parquet(tmp_path / "scores" / "scores.parquet")
-    expected = cg.score(fitted, ward.measurements, stays=ward.stays)
+    expected = cg.score(fitted, cohort.measurements, stays=cohort.stays)
     pd.testing.assert_frame_equal(table, expected.astype(table.dtypes.to_dict()))
-    assert sum(json.loads(out).values()) == len(ward.stays)
+    assert sum(json.loads(out).values()) == len(cohort.stays)
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_evaluate_judges_a_bundle_and_writes_a_page(capsys, extract, bundle, tmp
 
 
 @pytest.mark.slow
-def test_explain_names_what_moved_the_risk(capsys, extract, bundle, ward, test_stays, tmp_path):
+def test_explain_names_what_moved_the_risk(capsys, extract, bundle, cohort, test_stays, tmp_path):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     code, out, _ = run(capsys, "explain", bundle, *files, "--stay", test_stays.stay[0], "--page", tmp_path / "p.html")
     assert code == 0

@@ -29,12 +29,12 @@ KINDS = {
 def folder(tmp_path_factory):
     """The ward of every kind as a user would have it: tables, and a task of each kind."""
     out, events = tmp_path_factory.mktemp("kinds"), ward_of_every_kind()
-    ward = cg.simulate(160, seed=11)
-    ward.measurements.to_parquet(out / "labs.parquet", index=False)
-    ward.stays.assign(end=pd.NaT).to_csv(out / "stays.csv", index=False)
+    cohort = cg.simulate(160, random_state=11)
+    cohort.measurements.to_parquet(out / "labs.parquet", index=False)
+    cohort.stays.assign(end=pd.NaT).to_csv(out / "stays.csv", index=False)
     events.stays[["stay_id", *events.outcomes]].to_csv(out / "outcomes.csv", index=False)
     for kind, fields in TASKS.items():
-        text = {"name": kind, "kind": kind, "window_hours": [0, 24]} | fields
+        text = {"name": kind, "task_type": kind, "window_hours": [0, 24]} | fields
         named = {name: list(value) if isinstance(value, tuple) else value for name, value in text.items()}
         (out / f"{kind}.yaml").write_text(yaml.safe_dump(named))
     return out
@@ -46,7 +46,7 @@ def small(monkeypatch):
     sizes = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 1}
 
     def made(estimator):
-        return lambda seed: estimator(**sizes, seed=seed)
+        return lambda random_state: estimator(**sizes, random_state=random_state)
 
     monkeypatch.setattr(task_types, "LEARNERS", {kind: made(one) for kind, one in task_types.LEARNERS.items()})
 
@@ -126,7 +126,7 @@ def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
     died = np.where(np.arange(40) < 3, np.nan, (np.arange(40) < 20).astype(float))
     outcomes = pd.DataFrame({"stay_id": rows["patient_id"], "died": died})
     events = cg.read_events(rows, outcomes=outcomes)
-    found = cohort(events, cg.Task("death", "died", (0.0, 24.0)), smallest=11)
+    found = cohort(events, cg.Task("death", "died", (0.0, 24.0)), min_cell_size=11)
     assert found["cohort"]["stays in the extract"] == "40 stays"
     assert found["cohort"]["something measured in the window"] == "withheld"
     assert list(found["outcome"].values()).count("withheld") == 2
@@ -175,10 +175,12 @@ def test_a_model_that_the_last_part_cannot_calibrate_is_kept_with_a_warning(monk
         "distillation": 0.0,
         "learning_rate": 1e-2,
     }
-    monkeypatch.setattr(task_types, "LEARNERS", {"binary": lambda seed: Backwards(**sizes, seed=seed)})
-    stays = cg.select(cg.read_events(cg.simulate(300, seed=3)), cg.Task.load("in_hospital_mortality"))
+    monkeypatch.setattr(
+        task_types, "LEARNERS", {"binary": lambda random_state: Backwards(**sizes, random_state=random_state)}
+    )
+    stays = cg.select(cg.read_events(cg.simulate(300, random_state=3)), cg.Task.load("in_hospital_mortality"))
     with pytest.warns(UserWarning, match="risks that rise with the outcome.*not calibrated"):
-        assert task_types.fit(stays, seed=0, progress=False).calibrator_ is None
+        assert task_types.fit(stays, random_state=0, progress=False).calibrator_ is None
 
 
 @pytest.mark.slow
@@ -188,12 +190,12 @@ def test_calibration_never_sees_the_stays_that_are_judged(folder, small):
 
     events = ward_of_every_kind()
     task = cg.Task.load(folder / "multiclass.yaml")
-    parts = pipeline.split_parts(events, task, seed=1)
+    parts = pipeline.split_parts(events, task, random_state=1)
     test = replace(parts.test, outcome=parts.test.outcome[::-1].copy(), value=parts.test.value * 2)
     one, other = (
-        pipeline.fit(pipeline.Parts(parts.learn, judged, events), seed=1, progress=False)
+        pipeline.fit(pipeline.Parts(parts.learn, judged, events), random_state=1, progress=False)
         for judged in (parts.test, test)
     )
     assert one.calibrator_ == other.calibrator_
-    seen = task_types.split_patients(parts.learn, task_types.LEARN_PARTS, seed=1)
+    seen = task_types.split_patients(parts.learn, task_types.LEARN_PARTS, random_state=1)
     assert not set(np.concatenate([part.patient for part in seen])) & set(parts.test.patient)

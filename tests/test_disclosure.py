@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clinicalgru.disclosure import nested, said, suppress, suppress_flow, suppress_ledger
+from clinicalgru.disclosure import format_count, suppress, suppress_flow, suppress_ledger, suppress_nested
 from clinicalgru.errors import ArgumentError
 
 SMALL = 3  # in place of 11, so that all tables can be tried
@@ -24,7 +24,7 @@ def worlds(function, cases):
 
 
 def flow_of(counts, small=SMALL):
-    return tuple(stays for _, stays in suppress_flow([(str(i), n) for i, n in enumerate(counts)], smallest=small))
+    return tuple(stays for _, stays in suppress_flow([(str(i), n) for i, n in enumerate(counts)], min_cell_size=small))
 
 
 @pytest.mark.parametrize("steps", [2, 3, 4])
@@ -43,7 +43,7 @@ def test_nobody_can_tell_whom_a_step_of_the_flow_left_out_even_knowing_the_progr
 
 
 def parts_of(counts):
-    return tuple(-1 if pd.isna(n) else int(n) for n in suppress(pd.Series(counts), smallest=SMALL))
+    return tuple(-1 if pd.isna(n) else int(n) for n in suppress(pd.Series(counts), min_cell_size=SMALL))
 
 
 @pytest.mark.slow
@@ -97,8 +97,8 @@ def test_what_is_not_small_nor_gives_away_is_shown():
     assert suppress(pd.Series([20, 0, 31])).tolist() == [20, 0, 31, 51]
     assert suppress(pd.DataFrame({"a": [20, 12], "b": [11, 0]})).loc["total"].tolist() == [32, 11, 43]
     assert flow_of([4000, 3900, 3900, 0], 11) == (4000, 3900, 3900, 0)
-    assert nested([100, 90, 89]) == (100, None, 89)
-    assert said(None) == "withheld"
+    assert suppress_nested([100, 90, 89]) == (100, None, 89)
+    assert format_count(None) == "withheld"
 
 
 def test_what_is_no_count_is_refused():
@@ -120,4 +120,4 @@ def test_a_ledger_still_balances_where_it_is_shown_and_a_complement_is_no_way_ro
     assert suppress_ledger(entries, shown=[378])["stays without a series"] is None  # 400 - 20 - 378 would be 2
     assert suppress_ledger(entries, shown=[397])["stays"] is None
     assert suppress_ledger(entries | {"stays without a series": 0}, shown=[397])["stays without a series"] == 0
-    assert suppress_ledger(entries, smallest=0) == entries
+    assert suppress_ledger(entries, min_cell_size=0) == entries

@@ -55,4 +55,4 @@ def test_the_score_table_has_the_columns_of_its_schema():
 def test_the_wheel_ships_the_schemas_and_the_style_of_the_pages():
     targets = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert targets["force-include"] == {"data_schemas": "clinicalgru/data_schemas"}
-    assert (ROOT / "clinicalgru" / "view" / "page.css").is_file()
+    assert (ROOT / "clinicalgru" / "view" / "pages" / "page.css").is_file()

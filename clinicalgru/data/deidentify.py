@@ -35,12 +35,12 @@ def shift_dates(events: Events, *, key: bytes | str, days: int = 365) -> Events:
 
     >>> from clinicalgru.data.read_events import read_events
     >>> from clinicalgru.data.simulate.simulate import simulate
-    >>> events = read_events(simulate(20, seed=0))
+    >>> events = read_events(simulate(20, random_state=0))
     >>> moved = shift_dates(events, key="a secret of 16 or more")
     >>> (moved.stays["end"] - moved.stays["start"]).equals(events.stays["end"] - events.stays["start"])
     True
     """
-    if not events.dated:
+    if not events.has_dates:
         raise ArgumentError("events with dates", "hours since the start", "There is no date to shift: use them as is.")
     if days < 1:
         raise ArgumentError("days of 1 or more", f"{days}", "Use 365, so that the season is hidden too.")
@@ -51,10 +51,10 @@ def shift_dates(events: Events, *, key: bytes | str, days: int = 365) -> Events:
     for name in ("start", "end"):
         stays[name] = stays[name].astype("Int64") + pd.Series(shift, index=stays.index)
     disk = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
-    moved = (_moved(batch, shift) for batch in events.facts.to_batches())
-    facts = _stored(moved, events.facts.schema, disk)
+    moved = (_moved(batch, shift) for batch in events.measurements.to_batches())
+    facts = _stored(moved, events.measurements.schema, disk)
     coded = pa.Table.from_batches((_moved(batch, shift) for batch in events.coded.to_batches()), events.coded.schema)
-    return replace(events, facts=facts, coded=coded, stays=stays, _disk=disk)
+    return replace(events, measurements=facts, coded=coded, stays=stays, _disk=disk)
 
 
 def pseudonymise(events: Events, *, key: bytes | str) -> Events:
@@ -67,7 +67,7 @@ def pseudonymise(events: Events, *, key: bytes | str) -> Events:
 
     >>> from clinicalgru.data.read_events import read_events
     >>> from clinicalgru.data.simulate.simulate import simulate
-    >>> events = pseudonymise(read_events(simulate(20, seed=0)), key="a secret of 16 or more")
+    >>> events = pseudonymise(read_events(simulate(20, random_state=0)), key="a secret of 16 or more")
     >>> int(events.stays["patient_id"].str.fullmatch("[0-9a-f]{16}").sum())
     20
     """
@@ -78,9 +78,9 @@ def pseudonymise(events: Events, *, key: bytes | str) -> Events:
     stays["patient_id"], stays["stay_id"] = _names(patient, key, "patient"), _names(pairs, key, "stay")
     order = stays.sort_values(["patient_id", "stay_id"]).index.to_numpy()
     disk = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
-    facts = _stored(_reordered(events.facts, order), events.facts.schema, disk)
+    facts = _stored(_reordered(events.measurements, order), events.measurements.schema, disk)
     coded = pa.Table.from_batches(_reordered(events.coded, order), events.coded.schema)
-    return replace(events, facts=facts, coded=coded, stays=stays.loc[order].reset_index(drop=True), _disk=disk)
+    return replace(events, measurements=facts, coded=coded, stays=stays.loc[order].reset_index(drop=True), _disk=disk)
 
 
 def _digests(names: Iterable[str], key: bytes | str, purpose: str) -> list[bytes]:

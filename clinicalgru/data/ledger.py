@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from clinicalgru.disclosure import SMALLEST_CELL, said, suppress, suppress_ledger
-from clinicalgru.html import Html, brief, table
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress, suppress_ledger
+from clinicalgru.html import Markup, summary_html, table
 
 MISSING = "missing value"  # a row without a value is a measurement not made
 OUTSIDE = "outside every stay"  # a row of a patient at a time that belongs to no stay
@@ -96,32 +96,36 @@ class Ledger:
         lines += list(self.notes.items())
         return pd.DataFrame(lines, columns=["what", "rows"])
 
-    def withheld(self, *, smallest_cell: int = SMALLEST_CELL) -> dict[str, int | None]:
-        """The lines of `to_frame` by name; None: a count of 1 to below `smallest_cell`, or what would give one away."""
+    def withheld(self, *, min_cell_size: int = MIN_CELL_SIZE) -> dict[str, int | None]:
+        """The lines of `to_frame` by name; None: a count of 1 to below `min_cell_size`, or what would give one away."""
         entries = {str(what): int(rows) for what, rows in self.to_frame().itertuples(index=False)}
-        return suppress_ledger(entries, smallest=smallest_cell)
+        return suppress_ledger(entries, min_cell_size=min_cell_size)
 
-    def as_text(self, *, smallest_cell: int = SMALLEST_CELL) -> str:
+    def as_text(self, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
         """The ledger as lines of text, small counts withheld, with the place of the first row of each finding."""
-        counts = self.withheld(smallest_cell=smallest_cell)
-        lines = [f"{what:<52}{said(rows):>14}" for what, rows in counts.items()]
+        counts = self.withheld(min_cell_size=min_cell_size)
+        lines = [f"{what:<52}{format_count(rows):>14}" for what, rows in counts.items()]
         for reason, group in self.findings.groupby("reason", sort=False):
             if reason == MISSING:
                 continue
-            rows = suppress(group["rows"].reset_index(drop=True), smallest=smallest_cell)[: len(group)]
+            rows = suppress(group["rows"].reset_index(drop=True), min_cell_size=min_cell_size)[: len(group)]
             hidden = len(group) > 1 and counts[f"rejected: {reason}"] is None
             for row, number in zip(group.itertuples(), rows, strict=True):
-                lines.append(f"  {reason} {row.variable}: {said(None if hidden else number)}, first at {row.where}")
+                lines.append(
+                    f"  {reason} {row.variable}: {format_count(None if hidden else number)}, first at {row.where}"
+                )
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        return self.as_text(smallest_cell=0)
+        return self.as_text(min_cell_size=0)
 
-    def as_html(self, *, smallest_cell: int = SMALLEST_CELL) -> Html:
-        """The ledger as a table; counts of 1 to below `smallest_cell`, and what would give them away, are withheld."""
-        counts = self.withheld(smallest_cell=smallest_cell)
-        return table("What became of each row", ("What", "Rows"), [[what, said(rows)] for what, rows in counts.items()])
+    def as_html(self, *, min_cell_size: int = MIN_CELL_SIZE) -> Markup:
+        """The ledger as a table; counts of 1 to below `min_cell_size`, and what would give them away, are withheld."""
+        counts = self.withheld(min_cell_size=min_cell_size)
+        return table(
+            "What became of each row", ("What", "Rows"), [[what, format_count(rows)] for what, rows in counts.items()]
+        )
 
     def _repr_html_(self) -> str:
         note = "Counts of 1 to 10, and what would give them away, are withheld here; print(ledger) shows all."
-        return brief("Ledger", {}, self.as_html(), note=note)
+        return summary_html("Ledger", {}, self.as_html(), note=note)

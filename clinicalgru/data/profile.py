@@ -12,7 +12,7 @@ from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.eligibility import clock
 from clinicalgru.data.task.task import Task
-from clinicalgru.disclosure import SMALLEST_CELL
+from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
 
 MOST_BINS = 60
@@ -56,12 +56,12 @@ def measured_by_hour(data: Events | Sequences, *, hours: int = 48) -> pd.DataFra
     return pd.DataFrame({"variable": names, "hour": hour, "stays": counts, "of": np.tile(stayed, len(data.variables))})
 
 
-def distribution(data: Events | Sequences, variable: str, *, smallest_cell: int = SMALLEST_CELL) -> pd.DataFrame:
+def distribution(data: Events | Sequences, variable: str, *, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame:
     """How the values of one variable are spread, in bins that each hold many.
 
     variable       its name
-    smallest_cell  bins of fewer measurements are joined with their neighbours; 0 joins none
-    returns        low, high, measurements; no row where there are fewer than `smallest_cell` in all
+    min_cell_size  bins of fewer measurements are joined with their neighbours; 0 joins none
+    returns        low, high, measurements; no row where there are fewer than `min_cell_size` in all
 
     >>> from clinicalgru.data.simulate.simulate import simulate
     >>> from clinicalgru.data.read_events import read_events
@@ -70,7 +70,7 @@ def distribution(data: Events | Sequences, variable: str, *, smallest_cell: int 
     """
     number = [one.name for one in data.variables].index(find(data, variable).name)
     values = np.concatenate([value[which == number] for _, _, which, value in _facts(data)] or [np.zeros(0)])
-    if len(values) < max(1, smallest_cell):
+    if len(values) < max(1, min_cell_size):
         return pd.DataFrame({"low": [], "high": [], "measurements": []})
     distinct = np.unique(values)
     edges = np.histogram_bin_edges(values, bins=MOST_BINS)
@@ -78,7 +78,7 @@ def distribution(data: Events | Sequences, variable: str, *, smallest_cell: int 
         middle = (distinct[1:] + distinct[:-1]) / 2
         edges = np.concatenate([[distinct[0] - 0.5], middle, [distinct[-1] + 0.5]])
     counts = np.histogram(values, edges)[0]
-    kept = _joined(counts, max(1, smallest_cell))
+    kept = _joined(counts, max(1, min_cell_size))
     sums = np.add.reduceat(counts, kept)
     return pd.DataFrame({"low": edges[kept], "high": edges[[*kept[1:], len(counts)]], "measurements": sums})
 
@@ -105,7 +105,7 @@ def _joined(counts: np.ndarray, least: int) -> list[int]:
 def _facts(data: Events | Sequences) -> Iterator[Facts]:
     if isinstance(data, Sequences):
         for block, first in _blocks(data):
-            yield first + block.stay_of_fact, block.hours, block.variable, block.value
+            yield first + block.stay_of_measurement, block.hours, block.variable, block.value
         return
     origin = clock(data, Task(name="profile", outcome="none", window_hours=(0, 1))).origin
     for batch in data.batches():
@@ -116,7 +116,7 @@ def _facts(data: Events | Sequences) -> Iterator[Facts]:
 
 def _blocks(sequences: Sequences) -> Iterator[tuple[Sequences, int]]:
     done = 0
-    for block in sequences.blocks():
+    for block in sequences.chunks():
         yield block, done
         done += len(block)
 

@@ -17,11 +17,11 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import Events
 from clinicalgru.data.ingest.database import is_address
 from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import Request, Source, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, Source, SourceResult
 from clinicalgru.data.ingest.stays_table import join_outcomes, static_values, take_rejected
 from clinicalgru.data.ingest.time_sql import TIME_UNITS
 from clinicalgru.data.ledger import NO_FAULTS, Ledger
-from clinicalgru.data.simulate.simulate import Ward
+from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.data.sources import long_and_sql, mimic_iv, physionet2012, physionet2019, sql, wide
 from clinicalgru.data.sources.fhir import reader as fhir
 from clinicalgru.data.sources.meds import reader as meds
@@ -108,10 +108,10 @@ def read_events(
         raise ArgumentError(f"a source among {', '.join(SOURCES)}", f"{source!r}", "Choose one of them.")
     if time_unit not in TIME_UNITS:
         raise ArgumentError(f"time_unit among {', '.join(TIME_UNITS)}", f"{time_unit!r}", "Choose one of them.")
-    ward = data if isinstance(data, Ward) else None
-    if ward is not None:
-        data, stays, outcomes = ward.measurements, ward.stays, ward.outcomes
-    request = Request(
+    cohort = data if isinstance(data, SimulatedCohort) else None
+    if cohort is not None:
+        data, stays, outcomes = cohort.measurements, cohort.stays, cohort.outcomes
+    request = ReadOptions(
         stays=stays,
         outcomes=outcomes,
         columns=columns or {},
@@ -127,11 +127,11 @@ def read_events(
     with Intake(dictionary, source=source, memory_gb=memory_gb, timezone=timezone, units=units) as intake:
         supplied = SOURCES[source](intake, data, request)
         events = _settle(intake, supplied, max_rejected=max_rejected, name=_name(data, source))
-    return events if ward is None else replace(events, source=ward.description, simulated=True)
+    return events if cohort is None else replace(events, source=cohort.description, simulated=True)
 
 
-def _settle(intake: Intake, supplied: Supplied, *, max_rejected: float, name: str) -> Events:
-    dated = intake.settle_clock()
+def _settle(intake: Intake, supplied: SourceResult, *, max_rejected: float, name: str) -> Events:
+    has_dates = intake.settle_clock()
     intake.settle_units()
     stays = intake.settle_stays(supplied.stays, unmapped_is_fault=supplied.unmapped_is_fault)
     stays, rejected = take_rejected(stays)
@@ -150,10 +150,12 @@ def _settle(intake: Intake, supplied: Supplied, *, max_rejected: float, name: st
     ledger = intake.ledger(merged + repeated, notes=notes, labels=supplied.labels)
     _check_rejected(ledger, max_rejected)
     facts, variables = _only_used(facts, intake.ordered)
-    statics = tuple(variable for variable in intake.ordered if variable.static and variable.name in stays)
+    static_variables = tuple(variable for variable in intake.ordered if variable.static and variable.name in stays)
     alive: dict[str, Any] = {"_disk": intake.disk, "_pages": intake.pages}
     alive["implausible"] = pa.concat_tables([intake.implausible(), rejected])
-    return Events(facts, coded, vocabulary, stays, variables, statics, outcomes, ledger, dated, name, **alive)
+    return Events(
+        facts, coded, vocabulary, stays, variables, static_variables, outcomes, ledger, has_dates, name, **alive
+    )
 
 
 def _at_start(facts: pa.Table, ordered: tuple[Variable, ...], names: Mapping[str, str]) -> pa.ChunkedArray:
@@ -185,7 +187,7 @@ def _with_descriptors(
     rows, notes = pd.concat([intake.descriptors(), first.assign(changed=False)], ignore_index=True), {}
     for number in sorted(set(rows["variable"].astype(int))):
         variable, group = intake.ordered[number], rows[rows["variable"] == number]
-        text = group["value"].map("{:.12g}".format) if variable.levels else group["value"].astype(str)
+        text = group["value"].map("{:.12g}".format) if variable.categories else group["value"].astype(str)
         values = static_values(variable, text)[0].set_axis(group["position"]).reindex(range(len(stays)))
         notes[f"stays whose {variable.name} changed (the last is used)"] = int(group["changed"].sum())
         if variable.name in stays:

@@ -58,7 +58,7 @@ def write_meds(events: Events, folder: str | Path) -> Path:
     >>> import tempfile
     >>> from clinicalgru.data.simulate.simulate import simulate
     >>> from clinicalgru.data.read_events import read_events
-    >>> events = read_events(simulate(20, seed=0))
+    >>> events = read_events(simulate(20, random_state=0))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     again = read_events(write_meds(events, folder), source="meds")
     >>> len(again) == len(events)
@@ -103,19 +103,24 @@ def _stays(events: Events) -> pd.DataFrame:
 
 def _codes(events: Events) -> pd.DataFrame:
     """kind, number and MEDS code of everything that may occur, with description and parents."""
-    loinc = [[f"LOINC//{code}" for code in v.codes.get("loinc", ())] for v in (*events.variables, *events.statics)]
-    described = [(v.label, parents) for v, parents in zip((*events.variables, *events.statics), loinc, strict=True)]
+    loinc = [
+        [f"LOINC//{code}" for code in v.source_codes.get("loinc", ())]
+        for v in (*events.variables, *events.static_variables)
+    ]
+    described = [
+        (v.label, parents) for v, parents in zip((*events.variables, *events.static_variables), loinc, strict=True)
+    ]
     rows: list[tuple[str, int, str, str | None, list[str]]]
     rows = [("series", i, f"{v.name}//{v.unit}", *described[i]) for i, v in enumerate(events.variables)]
     after = len(events.variables)
-    rows += [("static", i, f"{v.name}//{v.unit}", *described[after + i]) for i, v in enumerate(events.statics)]
-    rows += [("coded", i, word, None, []) for i, word in enumerate(events.vocabulary)]
+    rows += [("static", i, f"{v.name}//{v.unit}", *described[after + i]) for i, v in enumerate(events.static_variables)]
+    rows += [("coded", i, word, None, []) for i, word in enumerate(events.code_vocabulary)]
     rows += [("landmark", 0, "STAY_START", "Start of the stay", []), ("landmark", 1, "STAY_END", "End of the stay", [])]
     return pd.DataFrame(rows, columns=["kind", "number", "code", "description", "parent_codes"])
 
 
 def _register(sql: duckdb.DuckDBPyConnection, events: Events, stays: pd.DataFrame, codes: pd.DataFrame) -> None:
-    sql.register("facts", events.facts)
+    sql.register("facts", events.measurements)
     sql.register("coded", events.coded)
     text = {name: pa.array(stays[name], pa.string()) for name in ("patient_id", "stay_id", "split")}
     numbers = {name: pa.array(stays[name], pa.int64()) for name in ("position", "subject_id")}
@@ -130,11 +135,11 @@ def _described(events: Events) -> pa.Table:
     start = _starts(events)
     when = np.where(start.isna(), first_times(events), start.fillna(0).to_numpy(dtype=np.int64))
     tables = []
-    for number, variable in enumerate(events.statics):
+    for number, variable in enumerate(events.static_variables):
         value = events.stays[variable.name].to_numpy(dtype=float)
         stay = np.flatnonzero(~np.isnan(value))
-        if variable.levels:
-            value = np.append([float(level) for level in variable.levels], 0.0)[np.nan_to_num(value).astype(int)]
+        if variable.categories:
+            value = np.append([float(level) for level in variable.categories], 0.0)[np.nan_to_num(value).astype(int)]
         columns = {"stay": stay, "time": when[stay], "variable": np.full(len(stay), number), "value": value[stay]}
         tables.append(pa.table(columns))
     kinds = [("stay", pa.int64()), ("time", pa.int64()), ("variable", pa.int64()), ("value", pa.float64())]
@@ -144,7 +149,7 @@ def _described(events: Events) -> pa.Table:
 def _starts(events: Events) -> pd.Series:
     """Microseconds; times in hours count from the start of the stay, so that it is 0."""
     start = events.stays["start"].astype("Int64")
-    return start if events.dated else start.fillna(0)
+    return start if events.has_dates else start.fillna(0)
 
 
 def _landmarks(events: Events) -> pa.Table:

@@ -39,24 +39,24 @@ def numbered_patients(patients: Any, stays: int) -> NDArray[np.int64]:
     return numbers
 
 
-def patient_resamples(patient: NDArray[np.int64], *, resamples: int, seed: int) -> Iterator[Array]:
+def patient_resamples(patient: NDArray[np.int64], *, n_resamples: int, random_state: int) -> Iterator[Array]:
     """How often each stay counts in each resample of the patients, drawn with replacement, a block at a time.
 
     patient  (stay,)            numbers from `numbered_patients`
-    yields   (resample, stay)   some megabytes at a time, `resamples` rows in all
+    yields   (resample, stay)   some megabytes at a time, `n_resamples` rows in all
 
     The same seed gives the same rows. A patient's stays come and go together.
     Source: the cluster bootstrap, Field and Welsh 2007.
 
-    >>> [block] = patient_resamples(np.array([0, 0, 1]), resamples=2, seed=0)
+    >>> [block] = patient_resamples(np.array([0, 0, 1]), n_resamples=2, random_state=0)
     >>> bool((block[:, 0] == block[:, 1]).all())
     True
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(random_state)
     patients = int(patient.max()) + 1
     rows = max(1, BLOCK // len(patient))
-    for done in range(0, resamples, rows):
-        now = min(rows, resamples - done)
+    for done in range(0, n_resamples, rows):
+        now = min(rows, n_resamples - done)
         drawn = generator.integers(patients, size=(now, patients)) + patients * np.arange(now)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=now * patients).reshape(now, patients)
         yield counts[:, patient].astype(np.float64)

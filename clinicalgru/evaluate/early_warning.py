@@ -20,8 +20,8 @@ def evaluate_early_warning(
     *,
     threshold: float,
     patients: Any = None,
-    resamples: int = 1000,
-    seed: int = 0,
+    n_resamples: int = 1000,
+    random_state: int = 0,
 ) -> pd.DataFrame:
     """Utility, alert burden and lead time of warnings at a threshold: metric, estimate, low, high.
 
@@ -40,7 +40,7 @@ def evaluate_early_warning(
     """
     metrics = early_warning_metrics(hourly, onset_hours, threshold=threshold)
     stays = len(np.asarray(onset_hours))
-    return with_intervals(metrics, stays, patients=patients, resamples=resamples, seed=seed)
+    return with_intervals(metrics, stays, patients=patients, n_resamples=n_resamples, random_state=random_state)
 
 
 def early_warning_metrics(hourly: pd.DataFrame, onset_hours: ArrayLike, *, threshold: float) -> dict[str, Weighted]:

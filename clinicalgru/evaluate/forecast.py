@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clinicalgru.disclosure import SMALLEST_CELL
+from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.multi_metrics import Figures, tabled
 from clinicalgru.evaluate.validation import Array
@@ -20,9 +20,9 @@ def evaluate_forecast(
     *,
     coverage: float = 0.9,
     patients: Any = None,
-    resamples: int = 1000,
-    seed: int = 0,
-    smallest: int = SMALLEST_CELL,
+    n_resamples: int = 1000,
+    random_state: int = 0,
+    min_cell_size: int = MIN_CELL_SIZE,
 ) -> pd.DataFrame:
     """Errors of forecasts of single measurements: metric, estimate, low, high.
 
@@ -30,7 +30,7 @@ def evaluate_forecast(
               (the value before), median, and, where there are intervals, low and high
     coverage  that the intervals aim at
     patients  (stay,) who each stay belongs to; None takes every stay for another patient
-    smallest  stays in which a variable has to be judged, lest it tell of few
+    min_cell_size  stays in which a variable has to be judged, lest it tell of few
     returns   scaled_error     mean absolute error as a part of that of the last value carried forward (Hyndman and
                                Koehler 2006), mean of the variables: below 1 is better than the last value
               interval_score   width, and 2 / (1 - coverage) times what lies outside (Gneiting and Raftery 2007),
@@ -42,24 +42,24 @@ def evaluate_forecast(
 
     >>> known = {"stay": [0, 0, 1], "variable": "heart_rate", "value": [80.0, 90, 70], "last": [70.0, 80, 90]}
     >>> table = pd.DataFrame(known | {"median": [75.0, 85, 80]})
-    >>> evaluate_forecast(table, smallest=0, resamples=5)["estimate"].round(3).tolist()
+    >>> evaluate_forecast(table, min_cell_size=0, n_resamples=5)["estimate"].round(3).tolist()
     [0.5, 6.667]
     """
     _check(expected)
     stays = len(patients) if patients is not None else int(expected["stay"].max()) + 1
-    figures = forecast_figures(expected, stays, coverage=coverage, smallest=smallest)
-    return tabled(figures, stays, patients=patients, resamples=resamples, seed=seed)
+    figures = forecast_figures(expected, stays, coverage=coverage, min_cell_size=min_cell_size)
+    return tabled(figures, stays, patients=patients, n_resamples=n_resamples, random_state=random_state)
 
 
 def forecast_figures(
-    expected: pd.DataFrame, stays: int, *, coverage: float = 0.9, smallest: int = SMALLEST_CELL
+    expected: pd.DataFrame, stays: int, *, coverage: float = 0.9, min_cell_size: int = MIN_CELL_SIZE
 ) -> Figures:
     """The metrics of `evaluate_forecast` by name, computed together."""
     _check(expected)
     if not 0 < coverage < 1:
         raise ArgumentError("a coverage between 0 and 1", f"{coverage}", "Write coverage=0.9.")
     judged = expected[expected["last"].notna() & expected["median"].notna()]
-    enough = judged.groupby("variable")["stay"].nunique() >= max(smallest, 1)
+    enough = judged.groupby("variable")["stay"].nunique() >= max(min_cell_size, 1)
     judged = judged[judged["variable"].map(enough).astype(bool)]
     if judged.empty:
         fix = "Take a longer window, or more stays."

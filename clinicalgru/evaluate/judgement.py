@@ -1,4 +1,4 @@
-"""The judgement of answers that are no single risk: metrics of their kind, and paired differences from rivals."""
+"""The judgement of answers that are no single risk: metrics of their kind, and paired differences from baselines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clinicalgru.disclosure import SMALLEST_CELL, nested, said
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.evaluate.bootstrap import numbered_patients, percentile_interval
 from clinicalgru.evaluate.multi_metrics import Figures, replicates
 from clinicalgru.evaluate.validation import Array
@@ -45,15 +45,15 @@ METRICS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """How good a model's answers are, with 95 % intervals, next to its rivals on the same stays.
+    """How good a model's answers are, with 95 % intervals, next to its baselines on the same stays.
 
     kind         of the task
-    metrics      model, metric, estimate, low, high; the model first, then its rivals
-    differences  rival, metric, estimate, low, high (model minus rival, on the same resamples), verdict; of metrics that
+    metrics      model, metric, estimate, low, high; the model first, then its baselines
+    differences  baseline, metric, estimate, low, high (model minus baseline, on the same resamples), verdict; of metrics that
                  are the better the higher, or the lower, they are
     groups       by outcome, class or hour: predicted, observed, low, high, stays of groups of like predictions
     facts        what else one has to know, such as the threshold
-    resamples    of the patients
+    n_resamples    of the patients
     """
 
     name: str
@@ -62,19 +62,19 @@ class Judgement:
     patients: int
     metrics: pd.DataFrame
     differences: pd.DataFrame
-    resamples: int
-    seed: int
+    n_resamples: int
+    random_state: int
     groups: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
 
-    def heading(self, *, smallest_cell: int = SMALLEST_CELL) -> str:
+    def heading(self, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
         """Whom the judgement rests on; a count that is, or gives away, one of 1 to 10 is withheld."""
-        stays, patients = nested([self.stays, self.patients], smallest=smallest_cell)
-        return f"{said(stays)} stays" + ("" if patients is None else f" of {patients:,} patients")
+        stays, patients = suppress_nested([self.stays, self.patients], min_cell_size=min_cell_size)
+        return f"{format_count(stays)} stays" + ("" if patients is None else f" of {patients:,} patients")
 
     def note(self) -> str:
         """How the intervals came about, and what else one has to know."""
-        drawn = f"In brackets: 95 % interval, {self.resamples:,} resamples of patients; seed {self.seed}."
+        drawn = f"In brackets: 95 % interval, {self.n_resamples:,} resamples of patients; seed {self.random_state}."
         return " ".join([drawn, *(f"{name}: {fact}." for name, fact in self.facts.items())])
 
     def metrics_table(self) -> pd.DataFrame:
@@ -85,10 +85,10 @@ class Judgement:
         return wide.rename(index=named).rename_axis(index=None, columns=None).fillna("-")
 
     def differences_table(self) -> pd.DataFrame:
-        """One row per rival and metric: the model minus the rival, and who does better."""
+        """One row per baseline and metric: the model minus the baseline, and who does better."""
         frame = self.differences
-        pairs = zip(frame["rival"], frame["metric"], strict=True)
-        rows = [f"{self.name} - {rival}, {named(metric, best=False)}" for rival, metric in pairs]
+        pairs = zip(frame["baseline"], frame["metric"], strict=True)
+        rows = [f"{self.name} - {baseline}, {named(metric, best=False)}" for baseline, metric in pairs]
         cells = {"difference": _cells(frame, signed=True), "verdict": frame["verdict"].to_list()}
         return pd.DataFrame(cells, index=rows)
 
@@ -106,7 +106,9 @@ class Judgement:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as what JSON can hold; an unknown number is None."""
-        whole = {name: getattr(self, name) for name in ("name", "kind", "stays", "patients", "resamples", "seed")}
+        whole = {
+            name: getattr(self, name) for name in ("name", "kind", "stays", "patients", "n_resamples", "random_state")
+        }
         frames = {"metrics": self.metrics, "differences": self.differences}
         return whole | {name: _plain(frame) for name, frame in frames.items()} | {"facts": dict(self.facts)}
 
@@ -117,31 +119,35 @@ def judge(
     *,
     kind: str,
     patients: Any = None,
-    resamples: int = 1000,
-    seed: int = 0,
+    n_resamples: int = 1000,
+    random_state: int = 0,
     groups: Mapping[str, pd.DataFrame] = MappingProxyType({}),
     facts: Mapping[str, str] = NOTHING,
 ) -> Judgement:
-    """A model, the first, and its rivals on the same stays and the same resamples of their patients.
+    """A model, the first, and its baselines on the same stays and the same resamples of their patients.
 
     models   name: from weights (resample, stay) to the figures (resample,) of each metric
     patients (stay,) who each stay belongs to; None takes every stay for another patient
 
     >>> from clinicalgru.evaluate.multi_metrics import all_of, regression_metrics
     >>> good, bad = (all_of(regression_metrics([1.0, 2, 3], [1.0, 2, by])) for by in (3, 1))
-    >>> judge({"ours": good, "theirs": bad}, 3, kind="regression", resamples=50).differences["verdict"][0]
+    >>> judge({"ours": good, "theirs": bad}, 3, kind="regression", n_resamples=50).differences["verdict"][0]
     'no clear difference'
     """
-    plain, drawn = replicates(list(models.values()), stays, patients=patients, resamples=resamples, seed=seed)
-    first, *rivals = models
+    plain, drawn = replicates(
+        list(models.values()), stays, patients=patients, n_resamples=n_resamples, random_state=random_state
+    )
+    first, *baselines = models
     metrics = [
         (model, metric, plain[place][metric], *percentile_interval(drawn[place][metric]))
         for place, model in enumerate(models)
         for metric in plain[place]
     ]
     apart = [
-        _apart(rival, metric, plain[0][metric] - plain[place][metric], drawn[0][metric] - drawn[place][metric], first)
-        for place, rival in enumerate(rivals, start=1)
+        _apart(
+            baseline, metric, plain[0][metric] - plain[place][metric], drawn[0][metric] - drawn[place][metric], first
+        )
+        for place, baseline in enumerate(baselines, start=1)
         for metric in plain[0]
         if metric in plain[place] and about(metric)[2]
     ]
@@ -152,9 +158,9 @@ def judge(
         stays=stays,
         patients=int(numbered_patients(patients, stays).max()) + 1,
         metrics=pd.DataFrame(metrics, columns=["model", *columns]),
-        differences=pd.DataFrame(apart, columns=["rival", *columns, "verdict"]),
-        resamples=resamples,
-        seed=seed,
+        differences=pd.DataFrame(apart, columns=["baseline", *columns, "verdict"]),
+        n_resamples=n_resamples,
+        random_state=random_state,
         groups=groups,
         facts=facts,
     )
@@ -183,7 +189,7 @@ def named(metric: str, *, best: bool = True) -> str:
 
 
 def _apart(
-    rival: str, metric: str, estimate: float, drawn: Array, name: str
+    baseline: str, metric: str, estimate: float, drawn: Array, name: str
 ) -> tuple[str, str, float, float, float, str]:
     low, high = percentile_interval(drawn)
     best = about(metric)[2]
@@ -192,8 +198,8 @@ def _apart(
     elif low <= 0 <= high:
         verdict = "no clear difference"
     else:
-        verdict = f"{name if (low > 0) == (best == 'higher') else rival} better"
-    return rival, metric, estimate, low, high, verdict
+        verdict = f"{name if (low > 0) == (best == 'higher') else baseline} better"
+    return baseline, metric, estimate, low, high, verdict
 
 
 def _cells(frame: pd.DataFrame, *, signed: bool) -> list[str]:

@@ -23,7 +23,7 @@ Figures = Callable[[Array], Mapping[str, Array]]  # (resample, stay) weights -> 
 
 
 def with_intervals(
-    metrics: Mapping[str, Weighted], stays: int, *, patients: Any = None, resamples: int = 1000, seed: int = 0
+    metrics: Mapping[str, Weighted], stays: int, *, patients: Any = None, n_resamples: int = 1000, random_state: int = 0
 ) -> pd.DataFrame:
     """Each metric with the middle 95 % of a bootstrap over patients: metric, estimate, low, high.
 
@@ -34,25 +34,30 @@ def with_intervals(
     >>> table["estimate"].tolist()
     [2.0]
     """
-    return tabled(all_of(metrics), stays, patients=patients, resamples=resamples, seed=seed)
+    return tabled(all_of(metrics), stays, patients=patients, n_resamples=n_resamples, random_state=random_state)
 
 
-def tabled(figures: Figures, stays: int, *, patients: Any = None, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+def tabled(
+    figures: Figures, stays: int, *, patients: Any = None, n_resamples: int = 1000, random_state: int = 0
+) -> pd.DataFrame:
     """The same of figures that are computed together."""
-    plain, [drawn] = replicates([figures], stays, patients=patients, resamples=resamples, seed=seed)
+    plain, [drawn] = replicates([figures], stays, patients=patients, n_resamples=n_resamples, random_state=random_state)
     rows = [(name, float(plain[0][name]), *percentile_interval(drawn[name])) for name in drawn]
     return pd.DataFrame(rows, columns=["metric", "estimate", "low", "high"])
 
 
 def replicates(
-    models: Sequence[Figures], stays: int, *, patients: Any, resamples: int, seed: int
+    models: Sequence[Figures], stays: int, *, patients: Any, n_resamples: int, random_state: int
 ) -> tuple[list[dict[str, float]], list[dict[str, Array]]]:
     """Of each model the figures on these stays, and on resamples of their patients, the same for all models."""
-    if resamples < 1:
-        raise ArgumentError("at least one resample", f"{resamples}", "Use 1,000 or more for an interval to report.")
+    if n_resamples < 1:
+        raise ArgumentError("at least one resample", f"{n_resamples}", "Use 1,000 or more for an interval to report.")
     patient = numbered_patients(patients, stays)
     plain = [{name: float(one[0]) for name, one in of(np.ones((1, stays))).items()} for of in models]
-    blocks = [[of(weights) for of in models] for weights in patient_resamples(patient, resamples=resamples, seed=seed)]
+    blocks = [
+        [of(weights) for of in models]
+        for weights in patient_resamples(patient, n_resamples=n_resamples, random_state=random_state)
+    ]
     drawn = [
         {name: np.concatenate([block[place][name] for block in blocks]) for name in plain[place]}
         for place in range(len(models))
@@ -71,8 +76,8 @@ def evaluate_multiclass(
     *,
     classes: Sequence[Any],
     patients: Any = None,
-    resamples: int = 1000,
-    seed: int = 0,
+    n_resamples: int = 1000,
+    random_state: int = 0,
 ) -> pd.DataFrame:
     """Accuracy, log loss, and AUROC of each class against the others, with their plain mean.
 
@@ -81,12 +86,14 @@ def evaluate_multiclass(
 
     Refused: outcomes of other classes, another shape.
 
-    >>> table = evaluate_multiclass([0, 1, 2], np.eye(3) * 0.7 + 0.1, classes=[0, 1, 2], resamples=5)
+    >>> table = evaluate_multiclass([0, 1, 2], np.eye(3) * 0.7 + 0.1, classes=[0, 1, 2], n_resamples=5)
     >>> table["metric"].tolist()[:3], table["estimate"].round(3).tolist()[:3]
     (['accuracy', 'log_loss', 'auroc_mean'], [1.0, 0.223, 1.0])
     """
     metrics = multiclass_metrics(outcome, probability, classes=classes)
-    return with_intervals(metrics, len(np.asarray(outcome)), patients=patients, resamples=resamples, seed=seed)
+    return with_intervals(
+        metrics, len(np.asarray(outcome)), patients=patients, n_resamples=n_resamples, random_state=random_state
+    )
 
 
 def multiclass_metrics(outcome: ArrayLike, probability: ArrayLike, *, classes: Sequence[Any]) -> dict[str, Weighted]:
@@ -109,8 +116,8 @@ def evaluate_multilabel(
     *,
     labels: Sequence[str],
     patients: Any = None,
-    resamples: int = 1000,
-    seed: int = 0,
+    n_resamples: int = 1000,
+    random_state: int = 0,
 ) -> pd.DataFrame:
     """AUROC, AUPRC and log loss of each outcome over the stays in which it is known, with their plain means.
 
@@ -119,12 +126,14 @@ def evaluate_multilabel(
 
     Refused: another shape. An outcome of one value only has no AUROC, and the mean leaves it out.
 
-    >>> table = evaluate_multilabel([[0, 1], [1, np.nan], [0, 0]], np.full((3, 2), 0.5), labels=["a", "b"], resamples=5)
+    >>> table = evaluate_multilabel([[0, 1], [1, np.nan], [0, 0]], np.full((3, 2), 0.5), labels=["a", "b"], n_resamples=5)
     >>> table["estimate"].tolist()[0]
     0.5
     """
     metrics = multilabel_metrics(outcome, probability, labels=labels)
-    return with_intervals(metrics, len(np.asarray(outcome)), patients=patients, resamples=resamples, seed=seed)
+    return with_intervals(
+        metrics, len(np.asarray(outcome)), patients=patients, n_resamples=n_resamples, random_state=random_state
+    )
 
 
 def multilabel_metrics(outcome: ArrayLike, probability: ArrayLike, *, labels: Sequence[str]) -> dict[str, Weighted]:
@@ -146,8 +155,8 @@ def evaluate_regression(
     *,
     interval: ArrayLike | None = None,
     patients: Any = None,
-    resamples: int = 1000,
-    seed: int = 0,
+    n_resamples: int = 1000,
+    random_state: int = 0,
 ) -> pd.DataFrame:
     """Mean absolute error, root mean squared error, and explained variance; of intervals their coverage and width.
 
@@ -156,11 +165,13 @@ def evaluate_regression(
 
     Refused: another shape, unknown outcomes.
 
-    >>> evaluate_regression([1.0, 3.0], [2.0, 3.0], resamples=5)["estimate"].round(3).tolist()
+    >>> evaluate_regression([1.0, 3.0], [2.0, 3.0], n_resamples=5)["estimate"].round(3).tolist()
     [0.5, 0.707, 0.5]
     """
     metrics = regression_metrics(outcome, predicted, interval=interval)
-    return with_intervals(metrics, len(np.asarray(outcome)), patients=patients, resamples=resamples, seed=seed)
+    return with_intervals(
+        metrics, len(np.asarray(outcome)), patients=patients, n_resamples=n_resamples, random_state=random_state
+    )
 
 
 def regression_metrics(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from clinicalgru.disclosure import SMALLEST_CELL, suppress
+from clinicalgru.disclosure import MIN_CELL_SIZE, suppress
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples, percentile_interval
 from clinicalgru.evaluate.metrics import METRICS
@@ -25,9 +25,9 @@ def subgroups(
     *,
     patients: Any = None,
     metrics: Sequence[str] = ("auroc", "observed_expected", "brier"),
-    smallest_cell: int = SMALLEST_CELL,
-    resamples: int = 500,
-    seed: int = 0,
+    min_cell_size: int = MIN_CELL_SIZE,
+    n_resamples: int = 500,
+    random_state: int = 0,
 ) -> pd.DataFrame:
     """How good the risks are in each group of stays.
 
@@ -35,16 +35,16 @@ def subgroups(
     groups         (stay,)  a label for each stay; missing ones make the group "not known"; categories keep their order
     patients       (stay,)  who each stay belongs to; None takes every stay for another patient
     metrics        names of METRICS
-    smallest_cell  groups with 1 to below this many stays with, or without, the event are withheld, and so is what would
+    min_cell_size  groups with 1 to below this many stays with, or without, the event are withheld, and so is what would
                    give their counts away; 0 shows all
-    resamples      how many times the patients of a group are drawn for the 95 % intervals
+    n_resamples      how many times the patients of a group are drawn for the 95 % intervals
     returns        group, stays, events, metric, estimate, low, high; NA = withheld, or undefined as in a group without
                    events. The first group holds all stays
 
     Refused: what `evaluate` refuses, another number of labels, an unknown metric.
 
     >>> table = subgroups([0, 1, 0, 1], [0.1, 0.9, 0.8, 0.2], ["a", "a", "b", "b"], metrics=["auroc"],
-    ...                   smallest_cell=0, resamples=10)
+    ...                   min_cell_size=0, n_resamples=10)
     >>> table[["group", "estimate"]].to_dict("list")
     {'group': ['all', 'a', 'b'], 'estimate': [0.75, 1.0, 0.0]}
     """
@@ -55,14 +55,16 @@ def subgroups(
     if unknown:
         raise ArgumentError(f"metrics among {', '.join(METRICS)}", ", ".join(unknown), "Choose from these names.")
     patient = numbered_patients(patients, len(outcome))
-    counts = _counts(outcome, label, smallest_cell)
+    counts = _counts(outcome, label, min_cell_size)
     tables = []
     for group, (stays, events) in counts.items():
         inside = np.ones(len(label), dtype=bool) if group == "all" else (label == group).to_numpy()
         own = pd.DataFrame({"metric": list(metrics), "estimate": np.nan, "low": np.nan, "high": np.nan})
-        if events is not None or not smallest_cell:
+        if events is not None or not min_cell_size:
             drawn = pd.factorize(patient[inside])[0]
-            own = _judged(outcome[inside], risk[inside], drawn, metrics, resamples=resamples, seed=seed)
+            own = _judged(
+                outcome[inside], risk[inside], drawn, metrics, n_resamples=n_resamples, random_state=random_state
+            )
         tables.append(own.assign(group=group, stays=stays, events=events))
     table = pd.concat(tables, ignore_index=True).astype({"stays": "Int64", "events": "Int64"})
     return table[["group", "stays", "events", "metric", "estimate", "low", "high"]]
@@ -79,12 +81,12 @@ def _labels(groups: Any, *, stays: int) -> pd.Series:
     return named.astype(pd.CategoricalDtype([*order, *({UNKNOWN} & set(named) - set(order))], ordered=True))
 
 
-def _counts(outcome: Array, label: pd.Series, smallest: int) -> dict[str, tuple[int | None, int | None]]:
+def _counts(outcome: Array, label: pd.Series, min_cell_size: int) -> dict[str, tuple[int | None, int | None]]:
     """Stays and events of all and of each group; None where withheld."""
     table = pd.crosstab(label, outcome).reindex(columns=[0.0, 1.0], fill_value=0).set_axis(["others", "events"], axis=1)
     shown = pd.concat([table.sum().to_frame("all").T, table]) if len(table) > 1 else table.rename(lambda _: "all")
-    if smallest:
-        kept = pd.DataFrame(suppress(table, smallest=smallest, total="all"))
+    if min_cell_size:
+        kept = pd.DataFrame(suppress(table, min_cell_size=min_cell_size, total="all"))
         shown = kept.loc[["all", *table.index]] if len(table) > 1 else kept.rename(lambda _: "all")
     whole: dict[str, tuple[int | None, int | None]] = {}
     for group, row in shown[["others", "events"]].to_dict("index").items():
@@ -94,12 +96,12 @@ def _counts(outcome: Array, label: pd.Series, smallest: int) -> dict[str, tuple[
 
 
 def _judged(
-    outcome: Array, risk: Array, patient: Any, metrics: Sequence[str], *, resamples: int, seed: int
+    outcome: Array, risk: Array, patient: Any, metrics: Sequence[str], *, n_resamples: int, random_state: int
 ) -> pd.DataFrame:
     once, rows = np.ones((1, len(outcome))), []
     for metric in metrics:
         function = METRICS[metric].function
-        draws = patient_resamples(patient, resamples=resamples, seed=seed)
+        draws = patient_resamples(patient, n_resamples=n_resamples, random_state=random_state)
         replicates = np.concatenate([function(outcome, risk, weights) for weights in draws])
         rows.append((metric, float(function(outcome, risk, once)[0]), *percentile_interval(replicates)))
     return pd.DataFrame(rows, columns=["metric", "estimate", "low", "high"])

@@ -20,8 +20,8 @@ def evaluate_survival(
     hours: ArrayLike,
     followed: ArrayLike,
     patients: Any = None,
-    resamples: int = 200,
-    seed: int = 0,
+    n_resamples: int = 200,
+    random_state: int = 0,
 ) -> pd.DataFrame:
     """Concordance, integrated Brier score, and Brier score at each time: metric, estimate, low, high.
 
@@ -38,7 +38,9 @@ def evaluate_survival(
     Refused: other shapes, hours beyond the follow-up, no scikit-survival.
     """
     figures = survival_figures(outcome, survival, hours=hours, followed=followed)
-    return tabled(figures, len(np.asarray(outcome)), patients=patients, resamples=resamples, seed=seed)
+    return tabled(
+        figures, len(np.asarray(outcome)), patients=patients, n_resamples=n_resamples, random_state=random_state
+    )
 
 
 def survival_figures(outcome: ArrayLike, survival: ArrayLike, *, hours: ArrayLike, followed: ArrayLike) -> Figures:

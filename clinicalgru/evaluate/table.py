@@ -7,28 +7,26 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from clinicalgru.disclosure import SMALLEST_CELL, nested, said
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.evaluate.metrics import METRICS
 
 if TYPE_CHECKING:
     from clinicalgru.evaluate.evaluation import Evaluation
 
 
-def heading(evaluation: Evaluation, *, smallest_cell: int = SMALLEST_CELL) -> str:
+def heading(evaluation: Evaluation, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
     """Whom the judgement rests on; a count that is, or gives away, one of 1 to 10 is withheld."""
-    stays, events = nested([evaluation.stays, evaluation.events], smallest=smallest_cell)
-    patients = nested([evaluation.stays, evaluation.patients], smallest=smallest_cell)[1]
+    stays, events = suppress_nested([evaluation.stays, evaluation.events], min_cell_size=min_cell_size)
+    patients = suppress_nested([evaluation.stays, evaluation.patients], min_cell_size=min_cell_size)[1]
     share = "" if stays is None or events is None else f" ({100 * events / stays:.1f} %)"
     of = "" if patients is None else f" of {patients:,} patients"
-    return f"{said(stays)} stays{of}, {said(events)} with the event{share}"
+    return f"{format_count(stays)} stays{of}, {format_count(events)} with the event{share}"
 
 
 def note(evaluation: Evaluation) -> str:
     """How the intervals came about."""
     dropped = f", {evaluation.dropped:,} of them left out: one outcome only" if evaluation.dropped else ""
-    return (
-        f"In brackets: 95 % interval, {evaluation.resamples:,} resamples of patients{dropped}; seed {evaluation.seed}."
-    )
+    return f"In brackets: 95 % interval, {evaluation.n_resamples:,} resamples of patients{dropped}; seed {evaluation.random_state}."
 
 
 def metrics_table(evaluation: Evaluation) -> pd.DataFrame:
@@ -41,14 +39,14 @@ def metrics_table(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def differences_table(evaluation: Evaluation) -> pd.DataFrame:
-    """One row per rival and metric: the model minus the rival, and who does better."""
+    """One row per baseline and metric: the model minus the baseline, and who does better."""
     name, frame = evaluation.name, evaluation.differences
     cells = [
         f"{estimate:+.4f} ({low:+.4f} to {high:+.4f})" for _, _, estimate, low, high, _ in frame.itertuples(index=False)
     ]
     rows = [
-        f"{name} - {rival}, {METRICS[metric].label}"
-        for rival, metric in zip(frame["rival"], frame["metric"], strict=True)
+        f"{name} - {baseline}, {METRICS[metric].label}"
+        for baseline, metric in zip(frame["baseline"], frame["metric"], strict=True)
     ]
     return pd.DataFrame({"difference": cells, "verdict": frame["verdict"].to_list()}, index=rows)
 

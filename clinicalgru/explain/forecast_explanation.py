@@ -12,14 +12,14 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.attribution.explain import provenance
-from clinicalgru.html import brief, table
+from clinicalgru.html import summary_html, table
 from clinicalgru.model.estimators.forecaster import GRUForecaster
 
 TOP = 10  # measurements that are printed
 
 
 @dataclass(frozen=True, eq=False)
-class Expectations:
+class ForecastExplanation:
     """Measurements of one stay beside what was expected of them. Holds results, never the model.
 
     stay_label    what to call the stay; no identifier unless it was asked for
@@ -72,7 +72,7 @@ class Expectations:
         ]
         facts = {"outside of what was expected": f"{len(self.outside):,} of {len(self.judged):,} measurements"}
         shown = table("The oddest measurements", ("Variable", "Hour", "Value", "Expected"), rows)
-        return brief(f"Expectations: {self.stay_label}", facts, shown)
+        return summary_html(f"Expectations: {self.stay_label}", facts, shown)
 
 
 def expectations(
@@ -81,14 +81,14 @@ def expectations(
     *,
     hours: float | None = None,
     coverage: float = 0.9,
-    identify: bool = False,
-) -> Expectations:
+    show_id: bool = False,
+) -> ForecastExplanation:
     """What a forecast expected of each measurement of one stay at the step before it, and what it expects next.
 
     stay      sequences of one stay: test[[0]]
     hours     as it was known at this hour since the anchor; None: at the end of the stay
     coverage  part of the measurements that the intervals are to hold
-    identify  name the stay by its identifier
+    show_id  name the stay by its identifier
     Refused: another model, other than one stay, nothing measured by then, other variables than the model's.
     """
     if not isinstance(model, GRUForecaster):
@@ -103,8 +103,8 @@ def expectations(
     ahead = ahead[ahead["hours"] == ahead["hours"].max()].copy()
     ahead.insert(0, "last", ahead["variable"].map(known.groupby("variable")["value"].last()))
     columns = ["hours", "variable", "value", "median", "low", "high", "anomaly"]
-    return Expectations(
-        stay_label=f"stay {stay.stay[0]}" if identify else "stay",
+    return ForecastExplanation(
+        stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
         variables=model.variables_,
         measurements=known[columns],
         ahead=ahead[["variable", "last", *columns[3:6]]].reset_index(drop=True),

@@ -65,14 +65,14 @@ def gates(model: Explained, stay: Sequences, *, layer: int = 0) -> Gates:
     Source: Cho et al. 2014; Che et al. 2018, Eqs. 10-14.
 
     >>> inside = cg.gates(model, test[[0]])
-    >>> inside.kept.shape == (test.steps[0], model.hidden_size)
+    >>> inside.kept.shape == (test.n_steps[0], model.hidden_size)
     True
     """
     network = one_network(model, "gates")
     stay, shape = looked_at(model, stay, hours=None, name="gates"), network.shape
-    plain = (shape.cell, shape.reset, shape.delay_hours) == ("gru", "after", None)
+    plain = (shape.cell, shape.reset, shape.feedback_delay_hours) == ("gru", "after", None)
     if not plain or any(stride > 1 for stride in shape.convolution):
-        got = f"cell {shape.cell}, reset {shape.reset}, delay_hours {shape.delay_hours}, strides {shape.convolution}"
+        got = f"cell {shape.cell}, reset {shape.reset}, feedback_delay_hours {shape.feedback_delay_hours}, strides {shape.convolution}"
         raise ArgumentError(
             "a GRU that resets after the product, no delay, no strides", got, "Gates are shown of such."
         )

@@ -9,12 +9,12 @@ import pandas as pd
 
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.disclosure import SMALLEST_CELL, is_small
+from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
 from clinicalgru.explain.attribution.explain import contributions
 from clinicalgru.explain.voices import Explained
-from clinicalgru.html import brief, table
+from clinicalgru.html import summary_html, table
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,8 @@ class Importance:
     variables: tuple[Variable, ...]
     stays: int
     patients: int
-    resamples: int
-    seed: int
+    n_resamples: int
+    random_state: int
     largest_gap: float
 
     def __str__(self) -> str:
@@ -51,30 +51,30 @@ class Importance:
         ]
         head = ("Variable", "Mean absolute contribution", "Mean contribution")
         facts = {"stays": f"{self.stays:,}", "largest completeness gap": f"{self.largest_gap:.5f} log-odds"}
-        return brief("What matters to the model", facts, table("In log-odds", head, rows))
+        return summary_html("What matters to the model", facts, table("In log-odds", head, rows))
 
 
-def importance(model: Explained, sequences: Sequences, *, resamples: int = 1000, seed: int = 0) -> Importance:
+def importance(model: Explained, sequences: Sequences, *, n_resamples: int = 1000, random_state: int = 0) -> Importance:
     """Mean absolute contribution of each variable over a cohort, with 95 % intervals by resampling patients.
 
     sequences  (stay,) each with measurements, of the model's variables
-    resamples  of the patients, with all their stays
+    n_resamples  of the patients, with all their stays
     returns    an `Importance`
 
     A variable's contribution to a stay is the sum over its measurements, 0 where it was not measured. Refused: fewer
     than 11 patients unless simulated, other variables than the model's, a stay without measurements.
 
-    >>> cg.importance(model, test[:12], resamples=50).table.columns.tolist()
+    >>> cg.importance(model, test[:12], n_resamples=50).table.columns.tolist()
     ['variable', 'mean', 'low', 'high', 'raises', 'measured']
     """
     patient = _enough_patients(sequences)
     found = contributions(model, sequences)
     by_stay = _by_variable(sequences, found.parts.sum(axis=0), found.static)
-    low, high = _interval(np.abs(by_stay), patient, resamples=resamples, seed=seed)
+    low, high = _interval(np.abs(by_stay), patient, n_resamples=n_resamples, random_state=random_state)
     known = np.concatenate([_measured(sequences), ~np.isnan(sequences.static)], axis=1)
     shown = pd.DataFrame(
         {
-            "variable": [variable.name for variable in (*model.variables_, *model.statics_)],
+            "variable": [variable.name for variable in (*model.variables_, *model.static_variables_)],
             "mean": np.abs(by_stay).mean(axis=0),
             "low": low,
             "high": high,
@@ -84,11 +84,11 @@ def importance(model: Explained, sequences: Sequences, *, resamples: int = 1000,
     )
     return Importance(
         table=shown.sort_values("mean", ascending=False, kind="stable", ignore_index=True),
-        variables=(*model.variables_, *model.statics_),
+        variables=(*model.variables_, *model.static_variables_),
         stays=len(sequences),
         patients=int(patient.max()) + 1,
-        resamples=resamples,
-        seed=seed,
+        n_resamples=n_resamples,
+        random_state=random_state,
         largest_gap=float(np.abs(found.gap).max()),
     )
 
@@ -99,28 +99,30 @@ def _enough_patients(sequences: Sequences) -> np.ndarray:
     patients = int(patient.max(initial=-1)) + 1
     if patients == 0 or (is_small(patients) and not sequences.simulated):
         fix = "Of so few nothing is published; explain them one by one."
-        raise ArgumentError(f"stays of at least {SMALLEST_CELL} patients", "fewer", fix)
+        raise ArgumentError(f"stays of at least {MIN_CELL_SIZE} patients", "fewer", fix)
     return patient
 
 
 def _by_variable(sequences: Sequences, contribution: np.ndarray, static: np.ndarray) -> np.ndarray:
     """(stay, variable and static)."""
     summed = np.zeros((len(sequences), len(sequences.variables)))
-    np.add.at(summed, (sequences.stay_of_fact, sequences.variable), contribution)
+    np.add.at(summed, (sequences.stay_of_measurement, sequences.variable), contribution)
     return np.concatenate([summed, static], axis=1)
 
 
 def _measured(sequences: Sequences) -> np.ndarray:
     measured = np.zeros((len(sequences), len(sequences.variables)), dtype=bool)
-    measured[sequences.stay_of_fact, sequences.variable] = True
+    measured[sequences.stay_of_measurement, sequences.variable] = True
     return measured
 
 
-def _interval(size: np.ndarray, patient: np.ndarray, *, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _interval(
+    size: np.ndarray, patient: np.ndarray, *, n_resamples: int, random_state: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(column,) 2.5 % and 97.5 % points of the mean over resampled patients."""
     drawn = [
         weight @ size / weight.sum(axis=1, keepdims=True)
-        for weight in patient_resamples(patient, resamples=resamples, seed=seed)
+        for weight in patient_resamples(patient, n_resamples=n_resamples, random_state=random_state)
     ]
     low, high = np.percentile(np.concatenate(drawn), [2.5, 97.5], axis=0)
     return np.asarray(low), np.asarray(high)

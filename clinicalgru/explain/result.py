@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.html import brief, table
+from clinicalgru.html import summary_html, table
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class Explanation:
         strongest = self.by_variable().head(10).itertuples()
         rows = [[label.get(str(row.variable), str(row.variable)), f"{row.contribution:+.3f}"] for row in strongest]
         shown = table(f"What moved it most, in {self.scale}", ("Variable", "Effect"), rows)
-        return brief(f"Explanation: {self.stay_label}", facts, shown)
+        return summary_html(f"Explanation: {self.stay_label}", facts, shown)
 
     def __str__(self) -> str:
         lines = [

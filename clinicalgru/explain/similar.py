@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, nested, said
+from clinicalgru.disclosure import MIN_CELL_SIZE, WITHHELD, format_count, suppress_nested
 from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.voices import Explained, checked, first, looked_at, one_network
-from clinicalgru.html import brief
+from clinicalgru.html import summary_html
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.training.torch_settings import threads
@@ -36,12 +36,12 @@ class Similar:
 
     def _facts(self) -> dict[str, str]:
         known = self.table["outcome"].dropna()
-        smallest = 0 if self.simulated else SMALLEST_CELL
-        of, events = nested([len(known), int((known > 0).sum())], smallest=smallest)
+        min_cell_size = 0 if self.simulated else MIN_CELL_SIZE
+        of, events = suppress_nested([len(known), int((known > 0).sum())], min_cell_size=min_cell_size)
         return {
             "similar stays": f"{len(self.table)}",
             "farthest of them": f"{self.table['distance'].max():.2f} (median of the cohort {self.usual:.2f})",
-            "with the outcome": f"{said(events)} of {said(of)}" if of is not None else WITHHELD,
+            "with the outcome": f"{format_count(events)} of {format_count(of)}" if of is not None else WITHHELD,
         }
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Similar:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return brief("Similar stays", self._facts())
+        return summary_html("Similar stays", self._facts())
 
 
 def similar(model: Explained, stay: Sequences, cohort: Sequences, *, n: int = 5) -> Similar:
@@ -95,7 +95,7 @@ def last_states(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
     network.eval()
     found: list[tuple[Tensor, Batch]] = []
     handle = network.encoder.register_forward_hook(lambda module, given, output: found.append(output))
-    order, parts = np.argsort(-stays.steps, kind="stable"), []
+    order, parts = np.argsort(-stays.n_steps, kind="stable"), []
     try:
         for index in np.array_split(order, max(1, len(order) // TOGETHER)):
             batch = network.batch(stays[index])

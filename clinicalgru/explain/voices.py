@@ -37,7 +37,7 @@ class Voice:
     def knows(self, stays: Sequences) -> np.ndarray:
         """(coded event,) whether this network knows it."""
         known = set(self.network.shape.codes)
-        return np.array([code in known for code in stays.vocabulary], dtype=bool)[stays.code]
+        return np.array([code in known for code in stays.code_vocabulary], dtype=bool)[stays.code]
 
 
 def voices(model: Explained, output: Output = None) -> tuple[Voice, ...]:
@@ -53,7 +53,7 @@ def voices(model: Explained, output: Output = None) -> tuple[Voice, ...]:
         asked = asked_of(model, output)
         return (Voice(model.network_.eval(), asked),)
     line, members = model.calibrator_, model._fitted()
-    if model.task_.kind == "multiclass":
+    if model.task_.task_type == "multiclass":
         fix = "Explain its members one by one: model.members_[0]."
         raise ArgumentError("an ensemble that gives one risk", "one for several classes", fix)
     slope, shift = (line.slope, line.intercept) if isinstance(line, PlattCalibrator) else (1.0, 0.0)
@@ -104,8 +104,8 @@ def checked(model: Explained, stays: Sequences) -> Sequences:
     """
     networks = [voice.network for voice in voices(model)]
     stays = first(model)._checked(stays)
-    unmeasured = int((stays.counts == 0).sum())
+    unmeasured = int((stays.n_measurements == 0).sum())
     if unmeasured or not len(stays):
-        fix = "Leave them out: sequences[sequences.counts > 0]."
+        fix = "Leave them out: sequences[sequences.n_measurements > 0]."
         raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
     return known_codes(stays, tuple(sorted({code for network in networks for code in network.shape.codes})))

@@ -1,1 +1,1 @@
-"""The GRU: recurrence, layers, network, training, estimators, and the rival it is measured against."""
+"""The GRU: recurrence, layers, network, training, estimators, and the baseline it is measured against."""

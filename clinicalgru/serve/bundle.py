@@ -68,7 +68,7 @@ def load(path: str | Path) -> Model:
         model: Model = _one(manifest, weights, prefix="", history=manifest.history)
     else:
         model = _ensemble(manifest, weights)
-    model.calibrator_ = restored(model.task_.kind, manifest.calibrator)
+    model.calibrator_ = restored(model.task_.task_type, manifest.calibrator)
     return model
 
 
@@ -82,7 +82,7 @@ def _one(
     model.calibrator_, model.history_ = None, history
     ours = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     model.network_ = _network(ours, manifest, variables=len(model.variables_))
-    model.head_ = estimator.HEADS[model.task_.kind].restore(manifest.head, model.network_)
+    model.head_ = estimator.HEADS[model.task_.task_type].restore(manifest.head, model.network_)
     for name, number in manifest.numbers.items():
         setattr(model, name, number)
     return model
@@ -107,7 +107,9 @@ def _ensemble(manifest: Manifest, weights: dict[str, Tensor]) -> GRUEnsemble:
 def _describe(model: Model, manifest: Manifest) -> None:
     """What the model was fitted on."""
     model.variables_ = tuple(variable_from_dict(content, where=MANIFEST) for content in manifest.variables)
-    model.statics_ = tuple(variable_from_dict(content, where=MANIFEST) for content in manifest.statics)
+    model.static_variables_ = tuple(
+        variable_from_dict(content, where=MANIFEST) for content in manifest.static_variables
+    )
     model.task_ = Task.from_dict(manifest.task, where=MANIFEST)
     model.trained_on_ = manifest.trained_on
 
@@ -148,10 +150,12 @@ def files(model: Model) -> dict[str, bytes]:
         format=FORMAT,
         model=type(parts[0]).__name__,
         arguments=parts[0].get_params(),
-        ensemble={"members": model.members, "seed": model.seed} if isinstance(model, GRUEnsemble) else None,
+        ensemble={"members": model.members, "random_state": model.random_state}
+        if isinstance(model, GRUEnsemble)
+        else None,
         shape=parts[0].network_.shape.to_dict(),
         variables=[variable.to_dict() for variable in model.variables_],
-        statics=[variable.to_dict() for variable in model.statics_],
+        static_variables=[variable.to_dict() for variable in model.static_variables_],
         task=model.task_.to_dict(),
         calibrator=model.calibrator_.to_dict() if model.calibrator_ is not None else None,
         head=parts[0].head_.to_dict(),
@@ -181,7 +185,7 @@ def _check_file(path: Path, sha256: str) -> None:
 
 def _estimator(manifest: Manifest) -> type[GRUEstimator]:
     """The class that made the bundle; refused where there is none of that name, or none for such a task."""
-    estimator, kind = ESTIMATORS.get(manifest.model), str(manifest.task.get("kind"))
+    estimator, kind = ESTIMATORS.get(manifest.model), str(manifest.task.get("task_type"))
     if estimator is None or kind not in estimator.HEADS:
         came = f"{manifest.model} for a task of kind {kind}"
         fix = "Save the model again with this version."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clinicalgru.disclosure import said
+from clinicalgru.disclosure import format_count
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import Model
 from clinicalgru.model.estimators.repr_html import calibrated
@@ -27,21 +27,23 @@ def card(model: Model) -> str:
     """The model card, in Markdown."""
     trained, task = model.trained_on_, model.task_
     low, high = task.window_hours
-    best = min(model.history_, key=lambda entry: entry["tune_loss"])
-    rows = "\n".join(f"| {v.label} | {v.unit} | {_range(v.plausible)} |" for v in (*model.variables_, *model.statics_))
+    best = min(model.history_, key=lambda entry: entry["val_loss"])
+    rows = "\n".join(
+        f"| {v.label} | {v.unit} | {_range(v.plausible)} |" for v in (*model.variables_, *model.static_variables_)
+    )
     several = f", and {len(model.members_)} of them" if isinstance(model, GRUEnsemble) else ""
     return f"""# {task.title or task.name}
 
 {SIMULATED if trained["simulated"] else ""}A time-aware GRU with attention{several}, from clinicalgru. It estimates
-{ESTIMATES[task.kind].format(task.outcome_words)} from what became known
+{ESTIMATES[task.task_type].format(task.outcome_words)} from what became known
 between hour {low:g} and hour {high:g} after the {task.anchor_words}.
 
 | trained on | |
 |---|---|
 | source | {trained["source"]} |
-| stays, patients | {said(trained["stays"])}, {said(trained["patients"])} |
-{_outcomes(trained) if task.kind in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
-| best epoch | {best["epoch"]:.0f} (loss on the tune stays {best["tune_loss"]:.4f}) |
+| stays, patients | {format_count(trained["stays"])}, {format_count(trained["patients"])} |
+{_outcomes(trained) if task.task_type in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
+| best epoch | {best["epoch"]:.0f} (loss on the tune stays {best["val_loss"]:.4f}) |
 | calibrated | {"yes, on stays that training did not see" if calibrated(vars(model)) else "no"} |
 
 ## Limits
@@ -57,7 +59,7 @@ time. A risk is no cause: what moves it need not help the patient when changed.
 
 def _outcomes(trained: Mapping[str, Any]) -> str:
     share = _share(trained["outcomes"], trained["stays"])
-    return f"| with the outcome | {said(trained['outcomes'])}{share} |\n"
+    return f"| with the outcome | {format_count(trained['outcomes'])}{share} |\n"
 
 
 def _share(outcomes: int | None, stays: int | None) -> str:

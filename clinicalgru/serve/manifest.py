@@ -22,7 +22,7 @@ class Manifest(BaseModel):
     variables: list[dict[str, Any]] = Field(
         description="Series variables, in the order of the weights, with units and ranges"
     )
-    statics: list[dict[str, Any]] = Field(description="Static descriptors, likewise")
+    static_variables: list[dict[str, Any]] = Field(description="Static descriptors, likewise")
     task: dict[str, Any] = Field(description="The question the model answers")
     calibrator: dict[str, float] | None = Field(
         description="Numbers of the calibration, such as slope and intercept on the log-odds, or none"

@@ -41,28 +41,28 @@ ENDED = "the stay ended before the prediction"
 
 
 def score(
-    model: Model | str | Path, data: Any, *, out: str | Path | None = None, every_hour: bool = False, **reading: Any
+    model: Model | str | Path, data: Any, *, out: str | Path | None = None, hourly: bool = False, **reading: Any
 ) -> pd.DataFrame:
     """Risk of every stay of an extract; outcomes are not needed.
 
     model    a fitted model, or the folder of a bundle
     data     an extract, or Events; read with the model's own variables, units and plausible ranges
     out      a folder (gets scores.parquet) or a .parquet file; written whole or not at all
-    every_hour  of an early warning: one row for each hour of each stay, from the first with anything known
+    hourly  of an early warning: one row for each hour of each stay, from the first with anything known
     reading  further arguments of `read_events`: source, stays, columns, ...
 
     returns  one row for each stay, ordered by patient and stay: patient_id, stay_id, prediction_time (no value where
              the extract has no dates), prediction_hours since the anchor, risk, status ("scored", "not scored", or
              "left out": the task does not ask about such a stay), reason, model_hash. In place of the risk stand what
              the model predicts: risk_<outcome>, risk_<class>, risk_<hours>h, or mean, median, low and high
-    Refused: every_hour of a model that is not asked after each step.
+    Refused: hourly of a model that is not asked after each step.
     """
     fitted = load(model) if isinstance(model, str | Path) else model
     dictionary = model_dictionary(fitted, reading.get("variables"))
     events = data if isinstance(data, Events) else read_events(data, **reading | {"variables": dictionary})
-    times, sequences = clock(events, fitted.task_), select(events, fitted.task_, every_stay=True)
+    times, sequences = clock(events, fitted.task_), select(events, fitted.task_, include_ineligible=True)
     ends, left_out = (times.end - times.anchor) / HOUR, _left_out(asked(events, fitted.task_, times, sequences))
-    table = score_sequences(fitted, sequences, ends=ends, left_out=left_out, every_hour=every_hour)
+    table = score_sequences(fitted, sequences, ends=ends, left_out=left_out, hourly=hourly)
     if out is not None:
         write_scores(table, out)
     return table
@@ -82,7 +82,7 @@ def score_sequences(
     *,
     ends: np.ndarray | float = np.inf,
     left_out: np.ndarray | str = "",
-    every_hour: bool = False,
+    hourly: bool = False,
 ) -> pd.DataFrame:
     """The same for sequences of any variables.
 
@@ -90,31 +90,31 @@ def score_sequences(
     left_out  (stay,) why the task does not ask about the stay; "" where it does
     """
     ends, left_out = (np.broadcast_to(given, len(sequences)) for given in (ends, left_out))
-    if every_hour and model.task_.kind != "early_warning":
-        raise ArgumentError("every_hour of an early warning only", model.task_.kind, "Leave every_hour out.")
+    if hourly and model.task_.task_type != "early_warning":
+        raise ArgumentError("hourly of an early warning only", model.task_.task_type, "Leave hourly out.")
     tables, done = [], 0
     name = model_hash(model)
-    for block in sequences.blocks():  # of few stays there is but one
+    for block in sequences.chunks():  # of few stays there is but one
         here = slice(done, done + len(block))
-        tables.append(_score_block(model, block, ends[here], left_out[here], name=name, every_hour=every_hour))
+        tables.append(_score_block(model, block, ends[here], left_out[here], name=name, hourly=hourly))
         done += len(block)
     return pd.concat(tables, ignore_index=True)
 
 
 def _score_block(
-    model: Model, sequences: Sequences, ends: np.ndarray, left_out: np.ndarray, *, name: str, every_hour: bool
+    model: Model, sequences: Sequences, ends: np.ndarray, left_out: np.ndarray, *, name: str, hourly: bool
 ) -> pd.DataFrame:
-    stays = sequences.with_variables(model.variables_).with_statics(model.statics_)
-    causes = [left_out != "", ends < stays.end_hours, ~model.sees(stays)]
+    stays = sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)
+    causes = [left_out != "", ends < stays.end_hours, ~model.has_observations(stays)]
     reason = np.select(causes, [left_out, ENDED, UNMEASURED], "").astype(object)
     known = reason == ""
     which, hours = np.arange(len(stays)), stays.end_hours
-    if every_hour and isinstance(model, GRUEarlyWarning | GRUEnsemble):
+    if hourly and isinstance(model, GRUEarlyWarning | GRUEnsemble):
         which, hours, columns = _by_hour(model, stays, known)
     else:
         columns = _by_stay(model, stays, known)
     later = np.round((hours - stays.end_hours[which]) * HOUR).astype(np.int64)
-    at = (stays.predicted_at[which] + later).view("datetime64[us]") if stays.dated else np.datetime64("NaT", "us")
+    at = (stays.index_time[which] + later).view("datetime64[us]") if stays.has_dates else np.datetime64("NaT", "us")
     identity = {"patient_id": stays.patient[which], "stay_id": stays.stay[which]}
     status = np.select([known, left_out != ""], ["scored", "left out"], "not scored")
     table = pd.DataFrame(identity).assign(prediction_time=at, prediction_hours=hours)
@@ -124,10 +124,10 @@ def _score_block(
 
 def _by_stay(model: Model, stays: Sequences, known: np.ndarray) -> pd.DataFrame:
     """One row for each stay, empty where the stay is not scored."""
-    columns = np.full((len(stays), len(model.score_names)), np.nan)
+    columns = np.full((len(stays), len(model.score_columns_)), np.nan)
     if known.any():
-        columns[known] = model.score_columns(stays[known])
-    return pd.DataFrame(columns, columns=model.score_names)
+        columns[known] = model.score_rows(stays[known])
+    return pd.DataFrame(columns, columns=model.score_columns_)
 
 
 def _by_hour(
@@ -167,5 +167,5 @@ def _schema(table: pd.DataFrame) -> pa.Schema:
 def model_dictionary(model: Model, given: Any = None) -> Dictionary:
     """The variables the model was fitted on, with its units and ranges, over the shipped and the given ones."""
     base = given if isinstance(given, Dictionary) else Dictionary.load(*([given] if given is not None else []))
-    own = {variable.name: variable for variable in (*model.variables_, *model.statics_)}
+    own = {variable.name: variable for variable in (*model.variables_, *model.static_variables_)}
     return Dictionary((dict(base) | own).values())

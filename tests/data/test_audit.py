@@ -17,17 +17,17 @@ STAYS = 120
 
 
 @pytest.fixture(scope="module")
-def wards() -> list[cg.Ward]:
-    return [cg.simulate(STAYS, seed=seed) for seed in range(4)]
+def wards() -> list[cg.SimulatedCohort]:
+    return [cg.simulate(STAYS, random_state=random_state) for random_state in range(4)]
 
 
-def found(ward: cg.Ward, names: tuple[str, ...], seed: int) -> set[str]:
-    t = planted(ward, names, seed)
+def found(cohort: cg.SimulatedCohort, names: tuple[str, ...], random_state: int) -> set[str]:
+    t = planted(cohort, names, random_state)
     events = cg.read_events(t.rows, stays=t.stays, outcomes=t.outcomes, max_rejected=1)
     return {finding.check.name for finding in cg.audit(events, by="icu_type").flagged}
 
 
-def recall(wards: list[cg.Ward], count: int) -> tuple[list[str], int]:
+def recall(wards: list[cg.SimulatedCohort], count: int) -> tuple[list[str], int]:
     """What was missed, and how many were planted."""
     missed, total = [], 0
     for i, names in enumerate(schedule(count)):
@@ -61,8 +61,8 @@ def test_of_200_planted_defects_98_of_100_are_found(wards):
 @pytest.mark.slow
 def test_clean_wards_raise_hardly_any_false_alarm():
     alarms = checks = 0
-    for seed in range(100, 106):
-        audit = cg.audit(cg.read_events(cg.simulate(STAYS, seed=seed)), by="icu_type")
+    for random_state in range(100, 106):
+        audit = cg.audit(cg.read_events(cg.simulate(STAYS, random_state=random_state)), by="icu_type")
         alarms += len({finding.check.name for finding in audit.flagged})
         checks += len(audit.checks)
     assert alarms <= 0.02 * checks
@@ -70,11 +70,11 @@ def test_clean_wards_raise_hardly_any_false_alarm():
 
 @pytest.mark.slow
 def test_examples_are_the_row_numbers_of_the_table_for_people(wards):
-    ward = wards[0]
-    rows = ward.measurements.copy()
+    cohort = wards[0]
+    rows = cohort.measurements.copy()
     hearts = rows.index[rows["variable"] == "heart_rate"][[10, 400, 900]]
     rows.loc[hearts, ["time", "available_at"]] = pd.Timestamp("2200-01-01")
-    events = cg.read_events(rows, stays=ward.stays)
+    events = cg.read_events(rows, stays=cohort.stays)
     finding = next(one for one in cg.audit(events) if one.check.name == "in the future")
     table = events.to_frame()
     assert finding.count == 3
@@ -84,10 +84,10 @@ def test_examples_are_the_row_numbers_of_the_table_for_people(wards):
 
 @pytest.mark.slow
 def test_counts_are_those_of_a_plain_computation(wards):
-    ward = wards[1]
-    stays = ward.stays.copy()
+    cohort = wards[1]
+    stays = cohort.stays.copy()
     stays.loc[[3, 50], "end"] = stays.loc[[3, 50], "start"] - pd.Timedelta(hours=2)
-    events = cg.read_events(ward.measurements, stays=stays, outcomes=ward.outcomes)
+    events = cg.read_events(cohort.measurements, stays=stays, outcomes=cohort.outcomes)
     by_name = {finding.check.name: finding for finding in cg.audit(events)}
     table = events.to_frame().merge(events.stays[["patient_id", "stay_id", "end"]], on=["patient_id", "stay_id"])
     late = table["time"].astype("int64") > table["end"].astype("int64") + 3_600_000_000
@@ -98,11 +98,11 @@ def test_counts_are_those_of_a_plain_computation(wards):
 
 @pytest.mark.slow
 def test_the_audit_names_no_patient_and_no_value():
-    ward = cg.simulate(40, seed=9)
-    rows, stays = ward.measurements.copy(), ward.stays.copy()
+    cohort = cg.simulate(40, random_state=9)
+    rows, stays = cohort.measurements.copy(), cohort.stays.copy()
     rows.loc[rows.index[:40], "value"] = 98765.4321
     stays["end"] = stays["start"] - pd.Timedelta(hours=1)
-    audit = cg.audit(cg.read_events(rows, stays=stays, outcomes=ward.outcomes, max_rejected=1))
+    audit = cg.audit(cg.read_events(rows, stays=stays, outcomes=cohort.outcomes, max_rejected=1))
     said = f"{audit} {json.dumps(audit.to_dict())} {audit._repr_html_()} {audit.to_frame().to_string()}"
     assert audit.flagged
     assert "98765" not in said
@@ -143,9 +143,9 @@ def test_an_unknown_site_column_is_refused(wards):
 @pytest.mark.slow
 def test_the_audit_changes_nothing(wards):
     events = cg.read_events(wards[0])
-    before, stays = events.facts.to_pandas(), events.stays.copy()
+    before, stays = events.measurements.to_pandas(), events.stays.copy()
     cg.audit(events, by="icu_type")
-    pd.testing.assert_frame_equal(events.facts.to_pandas(), before)
+    pd.testing.assert_frame_equal(events.measurements.to_pandas(), before)
     pd.testing.assert_frame_equal(events.stays, stays)
 
 
@@ -155,7 +155,7 @@ def test_the_command_prints_json_and_writes_the_page(tmp_path):
 
     from clinicalgru.cli import app
 
-    folder = cg.simulate(40, seed=2).write(tmp_path / "ward")
+    folder = cg.simulate(40, random_state=2).write(tmp_path / "ward")
     page, stays = tmp_path / "audit.html", folder / "stays.parquet"
     asked = ["audit", str(folder / "measurements.parquet"), "--stays", str(stays), "--json", "--page", str(page)]
     done = CliRunner().invoke(app, asked)
@@ -175,7 +175,7 @@ def test_small_cells_of_findings_are_withheld_with_their_rows():
     text = audit.as_text()
     assert [("First: 7, 9" in text), ("First: 5" in text), ("First: 6" in text)] == [False, False, True]
     assert text.count("withheld") == 2
-    told = audit.to_dict(smallest_cell=11)["findings"]
+    told = audit.to_dict(min_cell_size=11)["findings"]
     assert [(one["count"], one["found_share"], one["examples"]) for one in told] == [
         (None, None, []),
         (None, None, []),

@@ -103,7 +103,7 @@ def test_the_end_of_the_stay_may_say_when_the_outcome_came(events):
 
 @pytest.mark.slow
 def test_a_number_above_a_bound_is_an_outcome_and_an_unknown_number_is_unknown(events):
-    chosen = cg.select(events, task_of(outcome="days", outcome_above=2))
+    chosen = cg.select(events, task_of(outcome="days", outcome_threshold=2))
     assert dict(zip(chosen.stay, chosen.outcome, strict=True)) == {"1": 0, "2": 1, "3": 0}
 
 
@@ -114,7 +114,7 @@ def test_an_anchor_is_the_first_time_a_value_became_known(events):
     # drawn at 02:00, known at 03:00: hours count from 03:00
     assert anchored.to_frame().query("variable == 'lactate'")["hours"].tolist() == [0.0]
     assert anchored.to_frame()["hours"].tolist() == [-2.0, -1.0, 0.0]
-    assert anchored.predicted_at.view("datetime64[us]").astype(str).tolist() == ["2031-02-01T04:00:00.000000"]
+    assert anchored.index_time.view("datetime64[us]").astype(str).tolist() == ["2031-02-01T04:00:00.000000"]
 
 
 @pytest.mark.slow
@@ -127,12 +127,12 @@ def test_an_anchor_at_the_end_looks_back_and_leaves_out_who_has_none(events):
 
 @pytest.mark.slow
 def test_who_never_reaches_the_anchor_stays_in_for_scoring_and_shows_nothing(events):
-    every = cg.select(events, task_of(anchor={"variable": "lactate", "above": 2}), every_stay=True)
+    every = cg.select(events, task_of(anchor={"variable": "lactate", "above": 2}), include_ineligible=True)
     assert len(every) == 4
-    assert every.counts.tolist() == [0, 1, 0, 0]
-    assert np.isnat(every.predicted_at.view("datetime64[us]")).tolist() == [True, False, True, True]
-    nobody = cg.select(events, task_of(anchor={"variable": "sodium"}), every_stay=True)
-    assert nobody.counts.sum() == 0
+    assert every.n_measurements.tolist() == [0, 1, 0, 0]
+    assert np.isnat(every.index_time.view("datetime64[us]")).tolist() == [True, False, True, True]
+    nobody = cg.select(events, task_of(anchor={"variable": "sodium"}), include_ineligible=True)
+    assert nobody.n_measurements.sum() == 0
 
 
 @pytest.mark.slow

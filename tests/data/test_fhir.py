@@ -56,7 +56,7 @@ def encounter(row: Any, died: dict[str, float]) -> dict[str, Any]:
 
 def as_observations(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """One observation a row; systolic and diastolic of one instant as the two components of one panel."""
-    codes = {name: Dictionary.load()[name].codes["loinc"][0] for name in rows["variable"].unique()}
+    codes = {name: Dictionary.load()[name].source_codes["loinc"][0] for name in rows["variable"].unique()}
     units = {name: Dictionary.load()[name].unit for name in codes}
     observations: list[dict[str, Any]] = []
     for (patient, stay, time, known), group in rows.groupby(["patient_id", "stay_id", "time", "available_at"]):
@@ -81,9 +81,9 @@ def as_observations(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def truth() -> cg.Events:
-    ward = cg.simulate(12, seed=5)
-    rows = ward.measurements[~ward.measurements["variable"].isin(["drug", "diagnosis"])]
-    return cg.read_events(rows, stays=ward.stays, outcomes=ward.outcomes)
+    cohort = cg.simulate(12, random_state=5)
+    rows = cohort.measurements[~cohort.measurements["variable"].isin(["drug", "diagnosis"])]
+    return cg.read_events(rows, stays=cohort.stays, outcomes=cohort.outcomes)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_what_is_written_as_fhir_comes_back_as_the_same_facts(truth, export):
     order = ["stay_id", "time", "variable", "available_at"]
     ours, theirs = (each.to_frame().sort_values(order, ignore_index=True) for each in (events, truth))
     pd.testing.assert_frame_equal(ours, theirs)
-    assert events.ledger.rows_in == events.ledger.used == len(truth.facts)
+    assert events.ledger.rows_in == events.ledger.used == len(truth.measurements)
     pd.testing.assert_frame_equal(events.stays[["stay_id", "start", "end"]], truth.stays[["stay_id", "start", "end"]])
 
 
@@ -147,8 +147,8 @@ def tiny(folder: Path, observations: Iterable[dict[str, Any]], patient: dict[str
         for name, (kind, start, end) in days.items()
         if name != "no"
     ]
-    ward = about | {"id": "ward", "class": {"code": "AMB"}, "partOf": {"reference": "Encounter/in"}}
-    visits += [ward, about | {"id": "no", "status": "cancelled", "class": {"code": "IMP"}}]
+    cohort = about | {"id": "ward", "class": {"code": "AMB"}, "partOf": {"reference": "Encounter/in"}}
+    visits += [cohort, about | {"id": "no", "status": "cancelled", "class": {"code": "IMP"}}]
     write(folder, "1.Encounter.ndjson", visits)
     write(folder, "1.Observation.ndjson", observations)
     return folder
@@ -190,7 +190,7 @@ def test_rows_go_to_their_encounter_to_what_it_is_part_of_or_by_time(tmp_path):
     rows.append(good | {"effectiveDateTime": "2031-05-08T10:00:00Z", "encounter": {"reference": "urn:uuid:ward"}})
     events = cg.read_events(tiny(tmp_path, rows), source="fhir")
     assert events.stays["stay_id"].tolist() == ["in"]
-    assert len(events.facts) == 3
+    assert len(events.measurements) == 3
     every = cg.read_events(tmp_path, source="fhir", anchor="visit")
     assert every.stays["stay_id"].tolist() == ["in", "out", "ward"]
 
@@ -269,7 +269,7 @@ def events_of(folder: Path, **files: list[dict[str, Any]]) -> tuple[list[tuple[s
         write(folder, f"{kind}.ndjson", [{"resourceType": kind} | A | resource for resource in resources])
     events = cg.read_events(folder, source="fhir", max_rejected=1)
     rows = events.coded.to_pandas()
-    words = [events.vocabulary[code] for code in rows["code"]]
+    words = [events.code_vocabulary[code] for code in rows["code"]]
     times = (pd.to_datetime(rows[name], unit="us").astype(str) for name in ("time", "available"))
     return list(zip(words, *times, strict=True)), events
 
@@ -280,7 +280,7 @@ def test_diagnoses_procedures_and_drugs_are_coded_events_known_when_they_were_wr
     drug = {"status": "completed", "medicationCodeableConcept": coded("N02")}
     rows, _ = events_of(
         tmp_path,
-        Condition=[
+        Criterion=[
             {"code": coded("I21"), "onsetDateTime": begun},
             {"code": coded("J96"), "onsetDateTime": begun, "recordedDate": over},
         ],
@@ -312,7 +312,7 @@ def test_what_did_not_happen_is_counted_not_used(tmp_path):
     gone = {"code": coded("I21"), "verificationStatus": {"coding": [{"code": "refuted"}]}, "recordedDate": "2031-05-04"}
     elsewhere = drug | {"status": "completed", "encounter": {"reference": "Encounter/out"}}
     rows, events = events_of(
-        tmp_path, MedicationAdministration=[drug | {"status": "not-done"}, elsewhere], Condition=[gone]
+        tmp_path, MedicationAdministration=[drug | {"status": "not-done"}, elsewhere], Criterion=[gone]
     )
     assert rows == []
     assert events.ledger.rejected == {"entered in error or cancelled": 2, "outside every stay": 1}

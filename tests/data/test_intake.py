@@ -230,7 +230,7 @@ def test_the_stays_table_brings_start_and_descriptors_and_unknown_stays_are_coun
     assert events.ledger.notes["descriptors not used: age"] == 1
     assert events.stays["age"].tolist()[0] == 61
     assert np.isnan(events.stays["age"].tolist()[1])
-    hours = cg.select(events, cg.Task.load("in_hospital_mortality"), every_stay=True)[[0]].hours
+    hours = cg.select(events, cg.Task.load("in_hospital_mortality"), include_ineligible=True)[[0]].hours
     assert hours.tolist() == [2.0, 3.5, 3.5, 5.25, 6.0]
 
 

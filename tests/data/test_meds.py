@@ -51,21 +51,27 @@ def invented(tmp_path: Path) -> Path:
 def compared(events: cg.Events, variables: set[str]) -> pd.DataFrame:
     """Facts with start and end of their stay."""
     stays = events.stays[["patient_id", "stay_id", "start", "end"]]
-    dated = stays.assign(**{name: pd.to_datetime(stays[name].astype("int64"), unit="us") for name in ("start", "end")})
-    table = events.to_frame().merge(dated, on=["patient_id", "stay_id"])
+    has_dates = stays.assign(
+        **{name: pd.to_datetime(stays[name].astype("int64"), unit="us") for name in ("start", "end")}
+    )
+    table = events.to_frame().merge(has_dates, on=["patient_id", "stay_id"])
     return table[table["variable"].isin(variables)]
 
 
 def assert_same(left: cg.Events, right: cg.Events) -> None:
     """The same stays and facts, values as 32-bit numbers."""
     for name in ("stay", "time", "available", "variable"):
-        np.testing.assert_array_equal(left.facts[name].to_numpy(), right.facts[name].to_numpy())
-    values = (events.facts["value"].to_numpy().astype(np.float32) for events in (left, right))
+        np.testing.assert_array_equal(left.measurements[name].to_numpy(), right.measurements[name].to_numpy())
+    values = (events.measurements["value"].to_numpy().astype(np.float32) for events in (left, right))
     np.testing.assert_array_equal(*values)
     assert left.coded.equals(right.coded)
-    assert (left.vocabulary, left.variables, left.statics) == (right.vocabulary, right.variables, right.statics)
+    assert (left.code_vocabulary, left.variables, left.static_variables) == (
+        right.code_vocabulary,
+        right.variables,
+        right.static_variables,
+    )
     assert left.outcomes == right.outcomes
-    columns = [*[variable.name for variable in left.statics], *left.outcomes]
+    columns = [*[variable.name for variable in left.static_variables], *left.outcomes]
     keys = ["patient_id", "stay_id"]
     pd.testing.assert_frame_equal(left.stays[[*keys, *columns]], right.stays[[*keys, *columns]], check_dtype=False)
 
@@ -88,7 +94,7 @@ def test_admissions_that_follow_at_one_minute_are_two_stays_and_billing_codes_wa
     events = cg.read_events(invented, source="meds", anchor="hospital", max_rejected=0.2)
     assert events.stays["length_of_stay"].tolist() == [9.5, 2]
     assert events.stays["in_hospital_death"].tolist() == [0, 1]
-    assert events.vocabulary == ("diagnosis//ICD10:A41.9", "procedure//ICD9:37.22")
+    assert events.code_vocabulary == ("diagnosis//ICD10:A41.9", "procedure//ICD9:37.22")
     known = pd.to_datetime(events.coded["available"].to_numpy(), unit="us")
     assert set(known.astype(str)) == {"2151-01-10 12:00:00"}
 
@@ -118,7 +124,7 @@ def test_hours_still_count_from_the_start_of_the_stay(tmp_path):
     rows = pd.DataFrame({"patient_id": ["1"] * 2, "time": [3.0, 5.5], "variable": "heart_rate", "value": [80, 90]})
     again = cg.read_events(cg.write_meds(cg.read_events(rows), tmp_path / "meds"), source="meds")
     task = cg.Task(name="any", outcome="none", window_hours=(0, 24))
-    assert cg.select(again, task, every_stay=True).hours.tolist() == [3, 5.5]
+    assert cg.select(again, task, include_ineligible=True).hours.tolist() == [3, 5.5]
 
 
 @pytest.mark.slow
@@ -186,8 +192,10 @@ def both(real_data: Path) -> tuple[cg.Events, cg.Events]:
 def test_mimic_iv_and_meds_give_the_same_laboratory_results(both, real_data):
     """Each instant that both have has the same value; each that only one has is explained by its rows."""
     mimic, meds = both
-    lab = {v.name for v in mimic.variables if any(code < "2" for code in v.codes.get("mimic-iv", ()))}
-    lab |= {v.name for v in mimic.variables if any(50_000 < int(c) < 60_000 for c in v.codes.get("mimic-iv", ()))}
+    lab = {v.name for v in mimic.variables if any(code < "2" for code in v.source_codes.get("mimic-iv", ()))}
+    lab |= {
+        v.name for v in mimic.variables if any(50_000 < int(c) < 60_000 for c in v.source_codes.get("mimic-iv", ()))
+    }
     left, right = compared(mimic, lab), compared(meds, lab)
     # MEDS keeps no storetime: results of one instant that were stored apart are two facts there, one mean here.
     left = left.groupby(INSTANT, as_index=False).agg(

@@ -97,7 +97,7 @@ def facts(events: cg.Events, variable: str) -> pd.DataFrame:
 def codes(events: cg.Events) -> pd.DataFrame:
     table = events.coded.to_pandas()
     table["stay_id"] = events.stays["stay_id"].to_numpy()[table["stay"]]
-    table["word"] = np.array(events.vocabulary)[table["code"]]
+    table["word"] = np.array(events.code_vocabulary)[table["code"]]
     return table
 
 
@@ -149,8 +149,8 @@ def test_diagnoses_and_procedures_for_billing_are_known_at_the_discharge_only(ic
     assert (billed["available"] == billed["stay_id"].map(discharge)).all()
     task = cg.Task(name="day one", outcome="in_hospital_death", window_hours=(0, 24))
     seen = cg.select(hospital, task)
-    assert not [word for word in np.array(seen.vocabulary)[seen.code] if "ICD" in word]
-    assert "diagnosis//ICD9:E849.0" in hospital.vocabulary
+    assert not [word for word in np.array(seen.code_vocabulary)[seen.code] if "ICD" in word]
+    assert "diagnosis//ICD9:E849.0" in hospital.code_vocabulary
 
 
 def test_drugs_and_procedures_carry_their_label_or_their_itemid(icu):
@@ -204,7 +204,7 @@ def test_unmapped_codes_are_listed_with_their_labels(icu):
 def test_parquet_and_csv_give_the_same_events(folder, tmp_path, anchor):
     text = cg.read_events(folder, source="mimic-iv", anchor=anchor)
     binary = cg.read_events(write(tmp_path, parquet=True), source="mimic-iv", anchor=anchor)
-    assert text.facts.equals(binary.facts)
+    assert text.measurements.equals(binary.measurements)
     assert text.coded.equals(binary.coded)
     pd.testing.assert_frame_equal(text.stays, binary.stays)
 
@@ -250,7 +250,9 @@ def test_the_demo_has_its_published_numbers(demo):
 def test_sodium_of_the_demo_is_what_pandas_finds(demo, real_data):
     """Labels, placement by admission or time, charted copies: computed a second time from the raw files."""
     folder = real_data / "mimic-iv-demo"
-    items = [int(code) for code in demo.variables[[v.name for v in demo.variables].index("sodium")].codes["mimic-iv"]]
+    items = [
+        int(code) for code in demo.variables[[v.name for v in demo.variables].index("sodium")].source_codes["mimic-iv"]
+    ]
     kinds = {"hadm_id": "Int64"}
     lab = pd.read_csv(folder / "hosp/labevents.csv.gz", dtype=kinds)
     lab = lab[lab["itemid"].isin(items) & lab["valuenum"].notna()]

@@ -43,8 +43,8 @@ def test_values_are_those_of_the_raw_table(synthea, events):
     loinc = concept.set_index("concept_id")["concept_code"].map(dictionary.names("loinc")).dropna().to_dict()
     raw = synthea["MEASUREMENT"].query("value_as_number != ''")
     name = raw["measurement_concept_id"].map(loinc | dictionary.names("omop"))
-    value, dated = raw["value_as_number"].astype(float), pd.to_datetime(raw["measurement_datetime"])
-    table = pd.DataFrame({"stay_id": raw["visit_occurrence_id"], "time": dated, "variable": name, "value": value})
+    value, has_dates = raw["value_as_number"].astype(float), pd.to_datetime(raw["measurement_datetime"])
+    table = pd.DataFrame({"stay_id": raw["visit_occurrence_id"], "time": has_dates, "variable": name, "value": value})
     series = table["variable"].map(lambda known: isinstance(known, str) and not dictionary[known].static)
     table = table[series.astype(bool)]
     low, high = (table["variable"].map(lambda known, i=i: dictionary[known].plausible[i]) for i in (0, 1))
@@ -81,13 +81,13 @@ def test_hospital_stays_are_inpatient_and_emergency_visits_and_their_rows(synthe
 
 def test_diagnoses_are_known_when_their_visit_ends(synthea, events):
     ends = events.stays["end"].to_numpy(dtype="int64")[events.coded["stay"].to_numpy()]
-    kind = np.array([word.split("//")[0] for word in events.vocabulary])[events.coded["code"].to_numpy()]
+    kind = np.array([word.split("//")[0] for word in events.code_vocabulary])[events.coded["code"].to_numpy()]
     assert (events.coded["available"].to_numpy() >= ends)[kind == "diagnosis"].all()
     assert set(kind) == {"diagnosis", "drug", "procedure"}
 
 
 def as_tables(events: cg.Events) -> tuple[Any, ...]:
-    return events.to_frame(), events.stays, events.coded.to_pandas(), events.vocabulary, events.ledger.rejected
+    return events.to_frame(), events.stays, events.coded.to_pandas(), events.code_vocabulary, events.ledger.rejected
 
 
 def assert_same(ours: cg.Events, theirs: cg.Events) -> None:
@@ -262,14 +262,14 @@ def test_a_readmission_counts_within_30_days_and_is_unknown_beyond_the_record(tm
 @pytest.mark.slow
 def test_icu_stays_are_named_by_concept_or_care_site(tmp_path):
     by_site = DETAIL | {"visit_detail_id": "101", "visit_detail_concept_id": "0", "care_site_id": "7"}
-    ward = DETAIL | {"visit_detail_id": "102", "visit_detail_concept_id": "9201", "care_site_id": "8"}
+    cohort = DETAIL | {"visit_detail_id": "102", "visit_detail_concept_id": "9201", "care_site_id": "8"}
     sites = [
         {"care_site_id": "7", "care_site_name": "Medical ICU (MICU)"},
         {"care_site_id": "8", "care_site_name": "3B"},
     ]
     rows = [ROW | {"visit_detail_id": name} for name in ("100", "101", "102")]
     rows.append(ROW | {"measurement_datetime": "2031-05-04 09:00:00"})  # of no detail, before the first
-    folder = tiny(tmp_path, rows, visit_detail=[DETAIL, by_site, ward], care_site=sites)
+    folder = tiny(tmp_path, rows, visit_detail=[DETAIL, by_site, cohort], care_site=sites)
     events = cg.read_events(folder, source="omop", anchor="icu")
     assert events.stays["stay_id"].tolist() == ["100", "101"]
     assert events.to_frame()["stay_id"].tolist() == ["100", "101"]

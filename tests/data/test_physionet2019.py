@@ -116,7 +116,7 @@ def test_the_published_figures_of_hospital_a_and_cells_against_pandas(real_data)
     assert ledger.rows_in == 790_215 * 39  # all columns but ICULOS and SepsisLabel
     assert (events.stays["end"] / 3.6e9).agg(["min", "max"]).tolist() == [8, 336]
     names = [variable.name for variable in events.variables]
-    facts = events.facts.filter(pc.equal(events.facts["variable"], names.index("heart_rate"))).to_pandas()
+    facts = events.measurements.filter(pc.equal(events.measurements["variable"], names.index("heart_rate"))).to_pandas()
     cells = 0
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist()[1::400]:

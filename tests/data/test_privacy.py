@@ -22,11 +22,13 @@ def moved(events):
 
 
 def test_every_date_of_a_patient_moves_by_the_same_whole_days(events, moved):
-    stay = events.facts["stay"].to_numpy()
+    stay = events.measurements["stay"].to_numpy()
     shift = (moved.stays["start"] - events.stays["start"]).to_numpy(dtype=np.int64)
     assert (moved.stays["end"] - events.stays["end"]).to_numpy(dtype=np.int64).tolist() == shift.tolist()
     for name in ("time", "available"):
-        np.testing.assert_array_equal(moved.facts[name].to_numpy() - events.facts[name].to_numpy(), shift[stay])
+        np.testing.assert_array_equal(
+            moved.measurements[name].to_numpy() - events.measurements[name].to_numpy(), shift[stay]
+        )
         of_codes = moved.coded[name].to_numpy() - events.coded[name].to_numpy()
         np.testing.assert_array_equal(of_codes, shift[events.coded["stay"].to_numpy()])
     days = pd.Series(shift).groupby(events.stays["patient_id"].to_numpy())
@@ -38,7 +40,7 @@ def test_every_date_of_a_patient_moves_by_the_same_whole_days(events, moved):
 
 def test_nothing_but_dates_is_changed(events, moved):
     for name in ("stay", "variable", "value"):
-        assert moved.facts[name].equals(events.facts[name])
+        assert moved.measurements[name].equals(events.measurements[name])
     kept = events.stays.columns.drop(["start", "end"])
     pd.testing.assert_frame_equal(moved.stays[kept], events.stays[kept])
     assert moved.ledger is events.ledger
@@ -69,7 +71,7 @@ def test_unknown_starts_stay_unknown_and_hours_are_refused(three):
     events = cg.read_events(three)
     assert shift_dates(events, key=KEY).stays["start"].isna().all()
     with pytest.raises(cg.ClinicalGRUError, match="Expected events with dates"):
-        shift_dates(replace(events, dated=False), key=KEY)
+        shift_dates(replace(events, has_dates=False), key=KEY)
 
 
 @pytest.mark.parametrize("function", [shift_dates, pseudonymise])
@@ -101,7 +103,7 @@ def test_other_names_in_their_own_order_with_the_same_facts(events):
             frame.assign(start=start.loc[frame["stay_id"]].to_numpy()).sort_values(columns, ignore_index=True)
         )
     pd.testing.assert_frame_equal(tables[0][columns], tables[1][columns])
-    assert (np.diff(named.facts["stay"].to_numpy()) >= 0).all()
+    assert (np.diff(named.measurements["stay"].to_numpy()) >= 0).all()
     assert (np.diff(named.coded["stay"].to_numpy()) >= 0).all()
 
 
@@ -114,7 +116,7 @@ def test_other_names_change_no_risk(events, fitted):
 def test_nothing_shown_unasked_names_a_patient(three, fitted, test_stays):
     named = cg.read_events(three.replace({"007": "CANARY-4711", "1": "CANARY-4712"}))
     task = cg.Task.from_dict({"name": "t", "outcome": "died", "window_hours": [0, 48]})
-    sequences = cg.select(named, task, every_stay=True)
+    sequences = cg.select(named, task, include_ineligible=True)
     why = cg.explain(fitted, test_stays[[0]])
     for shown in (repr(named), str(named.ledger), named.ledger._repr_html_(), repr(sequences), str(sequences[[0]])):
         assert "CANARY" not in shown

@@ -36,17 +36,17 @@ def test_a_stay_in_two_batches_counts_once(three):
 
     class Cut:
         def batches(self):
-            return iter(events.facts.to_batches(max_chunksize=1))
+            return iter(events.measurements.to_batches(max_chunksize=1))
 
     cut = Cut()
-    for name in ("variables", "stays", "facts", "coded", "dated"):
+    for name in ("variables", "stays", "measurements", "coded", "has_dates"):
         setattr(cut, name, getattr(events, name))
     cut.__class__ = type("CutEvents", (cg.Events,), {"batches": Cut.batches, "__init__": lambda self: None})
     assert measured_by_hour(cut, hours=6).equals(whole)
 
 
 def test_no_bin_holds_few_and_none_is_lost(events):
-    every = distribution(events, "lactate", smallest_cell=0)
+    every = distribution(events, "lactate", min_cell_size=0)
     joined = distribution(events, "lactate")
     assert (joined["measurements"] >= 11).all()
     assert (
@@ -59,7 +59,7 @@ def test_no_bin_holds_few_and_none_is_lost(events):
 
 
 def test_scores_have_a_bin_of_their_own(events):
-    bins = distribution(events, "gcs", smallest_cell=0)
+    bins = distribution(events, "gcs", min_cell_size=0)
     values = events.to_frame().query("variable == 'gcs'")["value"]
     whole = values[values == 15].count()
     assert bins.query("low <= 15 < high")["measurements"].item() == whole

@@ -21,10 +21,10 @@ def task_of(**fields):
 
 
 def test_a_window_sees_what_became_known_in_it_both_ends_included(by_hand):
-    sequences = cg.select(by_hand, task_of(window_hours=[0, 3.25]), every_stay=True)
+    sequences = cg.select(by_hand, task_of(window_hours=[0, 3.25]), include_ineligible=True)
     first = sequences[[0]]
     assert first.hours.tolist() == [0.0, 1.5, 1.5, 3.25]
-    assert first.delay.tolist() == [0, 0, 0, 1.25]
+    assert first.availability_lag.tolist() == [0, 0, 0, 1.25]
     assert [first.variables[v].name for v in first.variable] == ["heart_rate", "heart_rate", "temperature", "lactate"]
 
 
@@ -55,7 +55,7 @@ def test_a_stay_that_ended_before_the_prediction_is_left_out(three):
 
 
 def test_dense_and_long_views_agree(by_hand):
-    sequences = cg.select(by_hand, task_of(), every_stay=True)
+    sequences = cg.select(by_hand, task_of(), include_ineligible=True)
     values, hours = sequences.to_dense()
     assert values.shape == (4, 4, len(sequences.variables))
     frame = sequences.to_frame()
@@ -87,7 +87,7 @@ def test_other_variables_give_the_same_facts_in_another_order(test_stays):
 
 
 def test_splits_are_by_patient_and_repeatable(test_stays):
-    one, two = (cg.split_patients(test_stays, [0.5, 0.3, 0.2], seed=4) for _ in range(2))
+    one, two = (cg.split_patients(test_stays, [0.5, 0.3, 0.2], random_state=4) for _ in range(2))
     assert [part.stay.tolist() for part in one] == [part.stay.tolist() for part in two]
     with pytest.raises(cg.ClinicalGRUError, match="sum to 1"):
         cg.split_patients(test_stays, [0.5, 0.6])
@@ -113,7 +113,7 @@ def test_the_shipped_tasks_load_and_a_users_own(tmp_path):
         ({"window_hours": [48, 0]}, "a window that ends after it starts"),
         ({"window_hours": ["a", "b"]}, "hours as numbers"),
         ({"gap_hours": -1}, "a gap of 0 hours"),
-        ({"kind": "poem"}, "a kind among binary, multiclass"),
+        ({"task_type": "poem"}, "a task_type among binary, multiclass"),
         ({"horizont_hours": 3}, "the fields"),
     ],
 )

@@ -12,22 +12,22 @@ from sklearn.metrics import roc_auc_score
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.simulate.observation import ABROAD, PANELS
 from clinicalgru.data.simulate.physiology import SIGNALS
-from clinicalgru.data.simulate.simulate import DRIVERS, Ward, simulate
+from clinicalgru.data.simulate.simulate import DRIVERS, SimulatedCohort, simulate
 from clinicalgru.errors import ArgumentError
 
 BEDSIDE = {name for panel in PANELS if panel.issued == (0.0, 0.0) for name in panel.signals}
 
 
 @pytest.fixture(scope="module")
-def ward() -> Ward:
-    return simulate(2000, seed=1)
+def cohort() -> SimulatedCohort:
+    return simulate(2000, random_state=1)
 
 
 @pytest.fixture(scope="module")
-def numbers(ward: Ward) -> pd.DataFrame:
+def numbers(cohort: SimulatedCohort) -> pd.DataFrame:
     """Numeric measurements with hours since the stay's start, in the dictionary's units as `own`."""
-    rows = ward.measurements[~ward.measurements["variable"].isin(["diagnosis", "drug"])]
-    start = ward.stays.set_index("stay_id")["start"]
+    rows = cohort.measurements[~cohort.measurements["variable"].isin(["diagnosis", "drug"])]
+    start = cohort.stays.set_index("stay_id")["start"]
     hours = (rows["time"] - rows["stay_id"].map(start)).dt.total_seconds() / 3600
     return rows.assign(hours=hours, own=in_own_units(rows))
 
@@ -39,44 +39,44 @@ def in_own_units(rows: pd.DataFrame) -> pd.Series:
     return own
 
 
-def outcome(ward: Ward) -> pd.Series:
-    return ward.outcomes.set_index("stay_id")["in_hospital_death"]
+def outcome(cohort: SimulatedCohort) -> pd.Series:
+    return cohort.outcomes.set_index("stay_id")["in_hospital_death"]
 
 
 def test_the_same_seed_gives_the_same_ward_and_another_seed_another() -> None:
-    one, same, other = simulate(60, seed=4), simulate(60, seed=4), simulate(60, seed=5)
+    one, same, other = simulate(60, random_state=4), simulate(60, random_state=4), simulate(60, random_state=5)
     for name in ("measurements", "stays", "outcomes", "truth"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(same, name))
     assert not one.truth["risk"].equals(other.truth["risk"])
 
 
 @pytest.mark.slow
-def test_about_one_in_eight_dies_and_the_true_risk_says_so(ward: Ward) -> None:
-    assert ward.truth["risk"].mean() == pytest.approx(0.12, abs=1e-9)
-    assert outcome(ward).mean() == pytest.approx(0.12, abs=0.025)
+def test_about_one_in_eight_dies_and_the_true_risk_says_so(cohort: SimulatedCohort) -> None:
+    assert cohort.truth["risk"].mean() == pytest.approx(0.12, abs=1e-9)
+    assert outcome(cohort).mean() == pytest.approx(0.12, abs=0.025)
 
 
-def test_the_true_risk_ranks_deaths_well_but_not_perfectly(ward: Ward) -> None:
-    truth = ward.truth.set_index("stay_id")["risk"]
-    known = outcome(ward).dropna()
+def test_the_true_risk_ranks_deaths_well_but_not_perfectly(cohort: SimulatedCohort) -> None:
+    truth = cohort.truth.set_index("stay_id")["risk"]
+    known = outcome(cohort).dropna()
     assert 0.84 < roc_auc_score(known, truth[known.index]) < 0.94
 
 
-def test_the_shares_of_the_drivers_and_a_constant_make_the_true_logit(ward: Ward) -> None:
-    constant = ward.truth["logit"] - ward.truth[list(DRIVERS)].sum(axis=1)
+def test_the_shares_of_the_drivers_and_a_constant_make_the_true_logit(cohort: SimulatedCohort) -> None:
+    constant = cohort.truth["logit"] - cohort.truth[list(DRIVERS)].sum(axis=1)
     np.testing.assert_allclose(constant, constant.iloc[0], atol=1e-9)
-    np.testing.assert_allclose(ward.truth["risk"], 1 / (1 + np.exp(-ward.truth["logit"])), atol=1e-12)
-    spread = ward.truth[list(DRIVERS)].std(ddof=0)
+    np.testing.assert_allclose(cohort.truth["risk"], 1 / (1 + np.exp(-cohort.truth["logit"])), atol=1e-12)
+    spread = cohort.truth[list(DRIVERS)].std(ddof=0)
     np.testing.assert_allclose(spread, list(DRIVERS.values()), atol=1e-9)
 
 
 def test_where_lactate_decides_the_measured_lactate_follows_the_true_logit() -> None:
-    ward = simulate(800, seed=2, drivers={"lactate": 3.0})
-    assert list(ward.truth.columns) == ["stay_id", "severity", "logit", "risk", "lactate"]
-    assert dict(ward.drivers) == {"lactate": 3.0}
-    lactate = ward.measurements[ward.measurements["variable"] == "lactate"]
+    cohort = simulate(800, random_state=2, drivers={"lactate": 3.0})
+    assert list(cohort.truth.columns) == ["stay_id", "severity", "logit", "risk", "lactate"]
+    assert dict(cohort.drivers) == {"lactate": 3.0}
+    lactate = cohort.measurements[cohort.measurements["variable"] == "lactate"]
     last = lactate.assign(own=in_own_units(lactate)).groupby("stay_id")["own"].last()
-    assert last.corr(ward.truth.set_index("stay_id")["logit"], method="spearman") > 0.85
+    assert last.corr(cohort.truth.set_index("stay_id")["logit"], method="spearman") > 0.85
 
 
 def test_without_drivers_everyone_has_the_same_risk() -> None:
@@ -84,8 +84,8 @@ def test_without_drivers_everyone_has_the_same_risk() -> None:
 
 
 @pytest.mark.slow
-def test_the_sicker_are_measured_more_often(ward: Ward, numbers: pd.DataFrame) -> None:
-    severity = ward.truth.set_index("stay_id")["severity"]
+def test_the_sicker_are_measured_more_often(cohort: SimulatedCohort, numbers: pd.DataFrame) -> None:
+    severity = cohort.truth.set_index("stay_id")["severity"]
     hours = numbers.groupby("stay_id")["hours"].max()
     for name, least in {"heart_rate": 0.4, "urine_output": 0.2, "creatinine": 0.2, "lactate": 0.3}.items():
         per_hour = numbers[numbers["variable"] == name].groupby("stay_id").size() / hours
@@ -94,35 +94,35 @@ def test_the_sicker_are_measured_more_often(ward: Ward, numbers: pd.DataFrame) -
 
 
 @pytest.mark.slow
-def test_every_variable_and_unit_is_in_the_dictionary(ward: Ward) -> None:
+def test_every_variable_and_unit_is_in_the_dictionary(cohort: SimulatedCohort) -> None:
     dictionary = Dictionary.load()
-    assert set(ward.measurements["variable"]) == {*SIGNALS, "diagnosis", "drug"} <= set(dictionary)
-    assert {dictionary[name].kind for name in ("diagnosis", "drug")} == {"code"}
-    statics = ward.stays.columns.drop(["patient_id", "stay_id", "start", "end"])
-    for name in statics:
+    assert set(cohort.measurements["variable"]) == {*SIGNALS, "diagnosis", "drug"} <= set(dictionary)
+    assert {dictionary[name].variable_type for name in ("diagnosis", "drug")} == {"code"}
+    static_variables = cohort.stays.columns.drop(["patient_id", "stay_id", "start", "end"])
+    for name in static_variables:
         low, high = dictionary[name].plausible or (1, 4)
         assert dictionary[name].static
-        assert ward.stays[name].dropna().between(low, high).all()
+        assert cohort.stays[name].dropna().between(low, high).all()
 
 
 @pytest.mark.slow
-def test_exactly_the_planted_values_are_implausible(ward: Ward, numbers: pd.DataFrame) -> None:
+def test_exactly_the_planted_values_are_implausible(cohort: SimulatedCohort, numbers: pd.DataFrame) -> None:
     dictionary = Dictionary.load()
     low, high = (numbers["variable"].map({n: (dictionary[n].plausible or (0, 0))[i] for n in SIGNALS}) for i in (0, 1))
     outside = (numbers["own"] < low) | (numbers["own"] > high)
-    assert outside.sum() == ward.planted["implausible value"] == 100
+    assert outside.sum() == cohort.planted["implausible value"] == 100
 
 
 def test_empty_and_double_values_silent_stays_and_unknown_outcomes_are_counted(
-    ward: Ward, numbers: pd.DataFrame
+    cohort: SimulatedCohort, numbers: pd.DataFrame
 ) -> None:
-    assert numbers["value"].isna().sum() == ward.planted["empty value"] == 100
+    assert numbers["value"].isna().sum() == cohort.planted["empty value"] == 100
     again = numbers.duplicated(["stay_id", "variable", "time"])
     assert not numbers.duplicated(["stay_id", "variable", "time", "value"]).any()
-    assert again.sum() == ward.planted["second value at one instant"] == 100
-    silent = ~ward.stays["stay_id"].isin(ward.measurements["stay_id"].unique())
-    assert silent.sum() == ward.planted["stay without rows"] == 5
-    assert outcome(ward).isna().sum() == ward.planted["outcome unknown"] == 20
+    assert again.sum() == cohort.planted["second value at one instant"] == 100
+    silent = ~cohort.stays["stay_id"].isin(cohort.measurements["stay_id"].unique())
+    assert silent.sum() == cohort.planted["stay without rows"] == 5
+    assert outcome(cohort).isna().sum() == cohort.planted["outcome unknown"] == 20
 
 
 @pytest.mark.parametrize("name", sorted(ABROAD))
@@ -142,16 +142,16 @@ def test_laboratory_results_are_known_later_and_bedside_signs_at_once(numbers: p
     assert delay[~bedside].between(0.3, 3.02).all()
 
 
-def test_nothing_is_charted_before_arrival_after_departure_or_after_the_record(ward: Ward) -> None:
-    stays = ward.stays.set_index("stay_id")
-    rows = ward.measurements.join(stays[["start", "end"]], on="stay_id")
+def test_nothing_is_charted_before_arrival_after_departure_or_after_the_record(cohort: SimulatedCohort) -> None:
+    stays = cohort.stays.set_index("stay_id")
+    rows = cohort.measurements.join(stays[["start", "end"]], on="stay_id")
     assert (rows["time"] >= rows["start"]).all()
     assert (rows["time"] < rows["end"]).all()
     assert (rows["time"] < rows["start"] + pd.Timedelta("48h")).all()
 
 
-def test_nobody_returns_after_death_or_is_in_two_beds_at_once(ward: Ward) -> None:
-    stays = ward.stays.merge(ward.outcomes).sort_values(["patient_id", "start"])
+def test_nobody_returns_after_death_or_is_in_two_beds_at_once(cohort: SimulatedCohort) -> None:
+    stays = cohort.stays.merge(cohort.outcomes).sort_values(["patient_id", "start"])
     following = stays["patient_id"] == stays["patient_id"].shift(-1)
     assert following.sum() > 100
     assert not (stays["in_hospital_death"] == 1)[following].any()
@@ -166,26 +166,26 @@ def test_pressures_keep_their_order(numbers: pd.DataFrame) -> None:
     assert ordered.mean() > 0.99
 
 
-def test_vasopressors_are_given_to_those_with_low_pressure(ward: Ward, numbers: pd.DataFrame) -> None:
+def test_vasopressors_are_given_to_those_with_low_pressure(cohort: SimulatedCohort, numbers: pd.DataFrame) -> None:
     lowest = numbers[numbers["variable"] == "map"].groupby("stay_id")["own"].min()
-    treated = ward.measurements.loc[ward.measurements["code"].isin(["C01CA03", "C01CA24"]), "stay_id"].unique()
+    treated = cohort.measurements.loc[cohort.measurements["code"].isin(["C01CA03", "C01CA24"]), "stay_id"].unique()
     assert 0.1 < len(treated) / len(lowest) < 0.4
     assert lowest[lowest.index.isin(treated)].median() < lowest[~lowest.index.isin(treated)].median() - 10
 
 
-def test_codes_stand_in_their_own_column_and_chronic_ones_return_with_the_patient(ward: Ward) -> None:
-    coded = ward.measurements["variable"].isin(["diagnosis", "drug"])
-    assert ward.measurements["code"].notna().equals(coded)
-    assert ward.measurements.loc[coded, ["value", "unit"]].isna().all(axis=None)
-    diabetic = set(ward.measurements.loc[ward.measurements["code"] == "E11.9", "stay_id"])
-    entered = ward.stays[ward.stays["stay_id"].isin(ward.measurements["stay_id"].unique())]
+def test_codes_stand_in_their_own_column_and_chronic_ones_return_with_the_patient(cohort: SimulatedCohort) -> None:
+    coded = cohort.measurements["variable"].isin(["diagnosis", "drug"])
+    assert cohort.measurements["code"].notna().equals(coded)
+    assert cohort.measurements.loc[coded, ["value", "unit"]].isna().all(axis=None)
+    diabetic = set(cohort.measurements.loc[cohort.measurements["code"] == "E11.9", "stay_id"])
+    entered = cohort.stays[cohort.stays["stay_id"].isin(cohort.measurements["stay_id"].unique())]
     entered = entered[entered["end"] - entered["start"] >= pd.Timedelta("12h")]
     assert (entered["stay_id"].isin(diabetic).groupby(entered["patient_id"]).nunique() == 1).all()
 
 
 def test_a_written_ward_says_that_it_is_simulated_and_reads_back_equal(tmp_path: Path) -> None:
-    ward = simulate(30, seed=7)
-    folder = ward.write(tmp_path / "ward")
+    cohort = simulate(30, random_state=7)
+    folder = cohort.write(tmp_path / "ward")
     assert sorted(file.name for file in folder.iterdir()) == [
         "README.txt",
         "measurements.parquet",
@@ -194,16 +194,16 @@ def test_a_written_ward_says_that_it_is_simulated_and_reads_back_equal(tmp_path:
     ]
     assert (folder / "README.txt").read_text() == "SIMULATED: simulated ward, 30 stays, seed 7 (no real patients)\n"
     for name in ("measurements", "stays", "outcomes"):
-        pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{name}.parquet"), getattr(ward, name))
-    assert ward.stays["patient_id"].str.len().eq(8).all()
-    assert ward.stays["patient_id"].str.startswith("0").all()
+        pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{name}.parquet"), getattr(cohort, name))
+    assert cohort.stays["patient_id"].str.len().eq(8).all()
+    assert cohort.stays["patient_id"].str.startswith("0").all()
 
 
 @pytest.mark.parametrize("hours", [0.5, 7.5, 100.0])
 def test_one_stay_and_any_length_of_record_will_do(hours: float) -> None:
-    ward = simulate(1, hours=hours)
-    assert len(ward.stays) == len(ward.outcomes) == len(ward.truth) == 1
-    assert ward.truth["risk"].to_numpy() == pytest.approx(0.12)
+    cohort = simulate(1, hours=hours)
+    assert len(cohort.stays) == len(cohort.outcomes) == len(cohort.truth) == 1
+    assert cohort.truth["risk"].to_numpy() == pytest.approx(0.12)
 
 
 @pytest.mark.parametrize(

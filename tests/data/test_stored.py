@@ -35,7 +35,7 @@ def assert_equal(ours, theirs):
 
 
 def small(**others):
-    return cg.GRUClassifier(hidden_size=8, readout_size=8, members=2, epochs=1, seed=1, **others)
+    return cg.GRUClassifier(hidden_size=8, readout_size=8, members=2, epochs=1, random_state=1, **others)
 
 
 def weights(model):
@@ -66,39 +66,39 @@ def test_without_tune_stays_a_cohort_on_disk_trains_to_the_same_bits(parts, on_d
         np.testing.assert_array_equal(left, right)
 
 
-@pytest.mark.parametrize("every_stay", [True, False])
-def test_selecting_to_a_folder_is_selecting(events, task, tmp_path, every_stay, monkeypatch):
+@pytest.mark.parametrize("include_ineligible", [True, False])
+def test_selecting_to_a_folder_is_selecting(events, task, tmp_path, include_ineligible, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 5000)  # many blocks
     monkeypatch.setattr("clinicalgru.data.sequences.sequences_io.BLOCK", 5000)
-    ours = cg.select(events, task, every_stay=every_stay)
-    theirs = cg.select(events, task, every_stay=every_stay, folder=tmp_path / "cohort")
+    ours = cg.select(events, task, include_ineligible=include_ineligible)
+    theirs = cg.select(events, task, include_ineligible=include_ineligible, folder=tmp_path / "cohort")
     assert_equal(ours, theirs)
     assert_equal(ours, cg.Sequences.open(tmp_path / "cohort"))
     assert [path.name for path in tmp_path.iterdir()] == ["cohort"]  # nothing else is left
-    halves = cg.split_patients(theirs, [0.5, 0.5], seed=2, folder=tmp_path / "halves")
-    for left, right in zip(cg.split_patients(ours, [0.5, 0.5], seed=2), halves, strict=True):
+    halves = cg.split_patients(theirs, [0.5, 0.5], random_state=2, folder=tmp_path / "halves")
+    for left, right in zip(cg.split_patients(ours, [0.5, 0.5], random_state=2), halves, strict=True):
         assert_equal(left, right)
         assert right.mapped
 
 
 def test_coded_events_are_saved_too(three, task, tmp_path):
-    own = {"finding": {"label": "Finding", "kind": "code", "unit": "1", "source": "ours"}}
+    own = {"finding": {"label": "Finding", "variable_type": "code", "unit": "1", "source": "ours"}}
     coded = three.head(3).assign(variable="finding", value="", unit="", code=["I10", "E11", "I10"])
     events = cg.read_events(pd.concat([three.assign(code=""), coded]), variables=own)
-    ours = cg.select(events, task, every_stay=True)
+    ours = cg.select(events, task, include_ineligible=True)
     assert len(ours.code) > 0
     assert_equal(ours, cg.Sequences.open(ours.save(tmp_path / "coded")))
 
 
 def test_blocks_go_through_all_stays_once_and_in_order(test_stays, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 777)
-    blocks = list(test_stays.blocks())
+    blocks = list(test_stays.chunks())
     assert len(blocks) > 3
-    assert max(len(block.value) for block in blocks) <= 777 + test_stays.counts.max()
+    assert max(len(block.value) for block in blocks) <= 777 + test_stays.n_measurements.max()
     assert np.concatenate([block.stay for block in blocks]).tolist() == test_stays.stay.tolist()
     np.testing.assert_array_equal(np.concatenate([block.value for block in blocks]), test_stays.value)
     steps = np.array([len(np.unique(test_stays[[i]].hours)) for i in range(len(test_stays))])
-    np.testing.assert_array_equal(test_stays[np.arange(len(test_stays))].steps, steps)
+    np.testing.assert_array_equal(test_stays[np.arange(len(test_stays))].n_steps, steps)
 
 
 def test_scoring_in_blocks_gives_the_risks_of_scoring_at_once(fitted, test_stays, monkeypatch):
@@ -114,7 +114,7 @@ def test_scoring_in_blocks_gives_the_risks_of_scoring_at_once(fitted, test_stays
 def test_no_stay_and_no_fact_can_be_saved(test_stays, tmp_path):
     none = test_stays[np.zeros(len(test_stays), bool)]
     assert_equal(none, cg.Sequences.open(none.save(tmp_path / "none")))
-    blind = test_stays.without_facts(np.zeros(len(test_stays.value), bool))
+    blind = test_stays.filter_measurements(np.zeros(len(test_stays.value), bool))
     assert_equal(blind, cg.Sequences.open(blind.save(tmp_path / "blind")))
 
 
@@ -141,7 +141,10 @@ DAMAGE = {
     "a column cut off": (lambda folder: cut(folder / "value.npy"), "value.npy"),
     "starts cut off": (lambda folder: cut(folder / "starts.npy"), "starts.npy"),
     "identifiers cut off": (lambda folder: cut(folder / "identifiers.arrow"), "identifiers.arrow"),
-    "another kind": (lambda folder: np.save(folder / "delay.npy", np.zeros(3)), "delay.npy: Expected .* of float32"),
+    "another kind": (
+        lambda folder: np.save(folder / "availability_lag.npy", np.zeros(3)),
+        "availability_lag.npy: Expected .* of float32",
+    ),
     "objects": (lambda folder: np.save(folder / "hours.npy", np.array([{}], dtype=object)), "hours.npy"),
 }
 
@@ -188,10 +191,10 @@ folder = sys.argv[1]
 events = cg.read_events(folder + "/rows.parquet", memory_gb=0.5)
 reading = peak()
 Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-cohort = cg.select(events, cg.Task.load("in_hospital_mortality"), every_stay=True, folder=folder + "/cohort")
+cohort = cg.select(events, cg.Task.load("in_hospital_mortality"), include_ineligible=True, folder=folder + "/cohort")
 for index in np.array_split(np.random.default_rng(0).permutation(len(cohort)), len(cohort) // 64):
     cohort[index]
-assert len(cohort.steps) == len(cohort)
+assert len(cohort.n_steps) == len(cohort)
 print(reading, peak())
 """
 

@@ -41,7 +41,7 @@ def test_usual_values_agree_with_the_dictionary():
 
 @pytest.mark.slow
 def test_swaps_of_one_row_in_twenty_are_found_and_clean_columns_are_not_flagged(units):
-    events = cg.read_events(cg.simulate(500, seed=11))
+    events = cg.read_events(cg.simulate(500, random_state=11))
     for name in sorted(set(units.SWAPS) - {*NEAR, "weight"}):
         rows, chance = units.column(events, name), np.random.default_rng(0)
         tables = [units.mixed(units.drawn(rows, 100, chance), name, share, chance) for share in [0.05] * 6 + [0.0] * 6]
@@ -52,7 +52,7 @@ def test_swaps_of_one_row_in_twenty_are_found_and_clean_columns_are_not_flagged(
 
 @pytest.mark.slow
 def test_near_units_are_found_where_there_are_many_values(units):
-    events = cg.read_events(cg.simulate(500, seed=11))
+    events = cg.read_events(cg.simulate(500, random_state=11))
     for name in NEAR:
         rows, chance = units.column(events, name), np.random.default_rng(0)
         some, none = units.flagged([units.mixed(rows, name, share, chance) for share in (0.1, 0.0)], name)
@@ -79,11 +79,11 @@ def events_of(values: np.ndarray, name: str, unit: str) -> cg.Events:
 
 
 @pytest.mark.slow
-def test_what_the_intake_rejected_is_evidence(ward):
-    rows = ward.measurements.assign(unit=ward.measurements["unit"].where(ward.measurements["unit"] != "°F"))
-    events = cg.read_events(rows, stays=ward.stays)
+def test_what_the_intake_rejected_is_evidence(cohort):
+    rows = cohort.measurements.assign(unit=cohort.measurements["unit"].where(cohort.measurements["unit"] != "°F"))
+    events = cg.read_events(rows, stays=cohort.stays)
     (flag,) = cg.check_units(events)
-    true = (ward.measurements["unit"] == "°F").sum()
+    true = (cohort.measurements["unit"] == "°F").sum()
     assert (flag.variable, flag.other) == ("temperature", "[degF]")
     assert flag.part * flag.values == pytest.approx(true, rel=0.5)
     assert flag.conversion.apply(98.6) == pytest.approx(37)
@@ -91,31 +91,31 @@ def test_what_the_intake_rejected_is_evidence(ward):
 
 
 @pytest.mark.slow
-def test_descriptors_of_the_stays_table_are_looked_at_even_where_they_were_rejected(ward):
-    stays = ward.stays.assign(height=ward.stays["height"] / 2.54)
-    events = cg.read_events(ward.measurements, stays=stays)
+def test_descriptors_of_the_stays_table_are_looked_at_even_where_they_were_rejected(cohort):
+    stays = cohort.stays.assign(height=cohort.stays["height"] / 2.54)
+    events = cg.read_events(cohort.measurements, stays=stays)
     assert events.stays["height"].notna().sum() == 0
     assert [(flag.variable, flag.other) for flag in cg.check_units(events)] == [("height", "[in_i]")]
 
 
 @pytest.mark.slow
-def test_a_site_is_named(ward):
-    own = ward.measurements["unit"].eq("°C") & ward.measurements["stay_id"].isin(
-        ward.stays.loc[ward.stays["icu_type"] == 2, "stay_id"]
+def test_a_site_is_named(cohort):
+    own = cohort.measurements["unit"].eq("°C") & cohort.measurements["stay_id"].isin(
+        cohort.stays.loc[cohort.stays["icu_type"] == 2, "stay_id"]
     )
-    rows = ward.measurements.copy()
+    rows = cohort.measurements.copy()
     rows.loc[own, "value"] = rows.loc[own, "value"] * 1.8 + 32
-    flags = cg.check_units(cg.read_events(rows, stays=ward.stays, max_rejected=1), by="icu_type")
+    flags = cg.check_units(cg.read_events(rows, stays=cohort.stays, max_rejected=1), by="icu_type")
     assert [(flag.variable, flag.site) for flag in flags] == [("temperature", "Cardiac Surgery Recovery Unit")]
 
 
 @pytest.mark.slow
-def test_nothing_is_converted(ward):
-    rows = ward.measurements.assign(unit=None)
-    events = cg.read_events(rows, stays=ward.stays, max_rejected=1)
-    before = events.facts["value"].to_numpy().copy()
+def test_nothing_is_converted(cohort):
+    rows = cohort.measurements.assign(unit=None)
+    events = cg.read_events(rows, stays=cohort.stays, max_rejected=1)
+    before = events.measurements["value"].to_numpy().copy()
     assert cg.check_units(events)
-    np.testing.assert_array_equal(events.facts["value"].to_numpy(), before)
+    np.testing.assert_array_equal(events.measurements["value"].to_numpy(), before)
 
 
 @pytest.mark.slow

@@ -167,8 +167,8 @@ def test_a_source_that_writes_no_unit_is_read_in_its_own(
 def test_every_reference_lies_within_plausible_and_every_kind_is_known(dictionary: Dictionary) -> None:
     for variable in dictionary.values():
         low, high = variable.plausible or (0, 0)
-        assert variable.kind in KINDS
-        assert variable.kind == "code" or low < high, variable.name
+        assert variable.variable_type in KINDS
+        assert variable.variable_type == "code" or low < high, variable.name
         assert variable.reference is None or low <= variable.reference[0] <= variable.reference[1] <= high, (
             variable.name
         )
@@ -186,10 +186,11 @@ def test_slips_of_unit_and_decimal_point_are_not_plausible(dictionary: Dictionar
 
 def test_the_open_code_sets_have_no_levels_and_the_closed_ones_do(dictionary: Dictionary) -> None:
     assert all(
-        dictionary[name].kind == "code" and not dictionary[name].levels for name in ("diagnosis", "drug", "procedure")
+        dictionary[name].variable_type == "code" and not dictionary[name].categories
+        for name in ("diagnosis", "drug", "procedure")
     )
-    assert dictionary["icu_type"].levels["2"] == "Cardiac Surgery Recovery Unit"
-    assert dictionary["sex"].levels == {"0": "female", "1": "male"}
+    assert dictionary["icu_type"].categories["2"] == "Cardiac Surgery Recovery Unit"
+    assert dictionary["sex"].categories == {"0": "female", "1": "male"}
 
 
 def test_the_shipped_dictionary_is_read_once() -> None:
@@ -208,7 +209,7 @@ def test_a_manifest_with_an_unknown_field_is_refused(dictionary: Dictionary) -> 
 
 def test_own_yaml_adds_a_variable_with_spellings_and_leaves_the_rest(tmp_path: Path, dictionary: Dictionary) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text("cvp:\n  unit: 'mm[Hg]'\n  also: {'cm[H2O]': 0.73556}\n  codes: {mimic-iv: 220074}\n")
+    own.write_text("cvp:\n  unit: 'mm[Hg]'\n  also: {'cm[H2O]': 0.73556}\n  source_codes: {mimic-iv: 220074}\n")
     more = Dictionary.load(own)
     assert more["cvp"].label == "Cvp"
     assert more["cvp"].conversion("mmHg").factor == 1
@@ -222,7 +223,7 @@ def test_an_override_replaces_the_variable_whole_and_the_last_one_wins() -> None
     weaned = Dictionary.load({"glucose": {"unit": "mg/dL"}}, {"glucose": {"unit": "mmol/L", "plausible": [1, 140]}})
     assert weaned["glucose"].unit == "mmol/L"
     assert weaned["glucose"].plausible == (1, 140)
-    assert weaned["glucose"].codes == {}
+    assert weaned["glucose"].source_codes == {}
     assert "Glucose" not in weaned.names("physionet2012")
 
 
@@ -235,7 +236,7 @@ def test_a_name_written_twice_in_one_file_is_refused(tmp_path: Path) -> None:
 
 def test_one_code_for_two_variables_is_refused() -> None:
     with pytest.raises(DictionaryError, match="'HR' in heart_rate and in pulse"):
-        Dictionary.load({"pulse": {"unit": "/min", "codes": {"physionet2012": "HR"}}})
+        Dictionary.load({"pulse": {"unit": "/min", "source_codes": {"physionet2012": "HR"}}})
 
 
 @pytest.mark.parametrize(
@@ -249,10 +250,13 @@ def test_one_code_for_two_variables_is_refused() -> None:
         ({"unit": "1", "reference": [2, 1]}, r"cvp, reference: .*limits in order"),
         ({"unit": "1", "also": {"kPa": 0}}, r"cvp, also, kPa, factor: .*other than 0"),
         ({"unit": "1", "also": {"kPa": "much"}}, r"cvp, also, kPa: Expected fields .*got 'much'"),
-        ({"unit": "1", "kind": "number"}, r"cvp, kind: Expected 'numeric'.*got 'number'"),
-        ({"unit": "1", "levels": {"1": "yes"}}, r"cvp, levels: .*kind is numeric"),
+        ({"unit": "1", "variable_type": "number"}, r"cvp, variable_type: Expected 'numeric'.*got 'number'"),
+        ({"unit": "1", "categories": {"1": "yes"}}, r"cvp, categories: .*variable_type is numeric"),
         ({"unit": "1", "words": {"Yes": 1}}, r"cvp, words: .*small letters"),
-        ({"unit": "1", "kind": "binary", "levels": {"1": "yes"}, "words": {"y": 2}}, r"cvp, words: .*the levels 1"),
+        (
+            {"unit": "1", "variable_type": "binary", "categories": {"1": "yes"}, "words": {"y": 2}},
+            r"cvp, words: .*the categories 1",
+        ),
         ({"unit": "1", "unit_in": {"mimic-iv": "kPa"}}, r"cvp, unit_in, mimic-iv: .*'kPa'"),
         (3, "cvp: Expected fields with their values; got 3"),
     ],
@@ -273,15 +277,15 @@ def test_a_file_that_is_no_dictionary_is_refused_by_name(tmp_path: Path, text: s
 def test_the_stays_schema_says_what_the_dictionary_says(dictionary: Dictionary) -> None:
     schema = json.loads((schema_folder() / "stays.schema.json").read_text())
     fields = {field["name"]: field for field in schema["fields"]}
-    statics = {name: variable for name, variable in dictionary.items() if variable.static}
-    assert set(fields) == {"patient_id", "stay_id", "start", "end", *statics}
-    for name, variable in statics.items():
+    static_variables = {name: variable for name, variable in dictionary.items() if variable.static}
+    assert set(fields) == {"patient_id", "stay_id", "start", "end", *static_variables}
+    for name, variable in static_variables.items():
         limits = fields[name]["constraints"]
         assert fields[name]["title"] == variable.label
         if "minimum" in limits:
             assert (limits["minimum"], limits["maximum"]) == variable.plausible
         else:
-            assert [str(value) for value in limits["enum"]] == list(variable.levels or ("0", "1"))
+            assert [str(value) for value in limits["enum"]] == list(variable.categories or ("0", "1"))
 
 
 @pytest.mark.parametrize("hours", [48, 24])
@@ -363,7 +367,7 @@ def test_omop_concepts_carry_our_loinc_codes_and_known_units(real: Path, diction
     assert set(names) - set(loinc.index) == others
     for concept, code in loinc.items():
         variable = dictionary[names[str(concept)]]
-        assert code in variable.codes["loinc"], variable.name
+        assert code in variable.source_codes["loinc"], variable.name
     for concept, unit in units.itertuples(index=False):
         if concept in names:
             dictionary[names[concept]].conversion(unit)

@@ -198,5 +198,7 @@ def test_each_cohort_of_yaib_gives_the_cells_of_its_table(real_data, task, place
     np.testing.assert_array_equal(ours, theirs)
     when = [series.index.get_level_values("time").total_seconds() for series in (ours, theirs)]
     np.testing.assert_array_equal(*when)
-    statics = pd.read_parquet(folder / "sta.parquet").set_index("stay_id")["sex"].map({"Female": 0.0, "Male": 1.0})
-    np.testing.assert_array_equal(events.stays["sex"], statics.loc[events.stays["stay_id"].astype(int)])
+    static_variables = (
+        pd.read_parquet(folder / "sta.parquet").set_index("stay_id")["sex"].map({"Female": 0.0, "Male": 1.0})
+    )
+    np.testing.assert_array_equal(events.stays["sex"], static_variables.loc[events.stays["stay_id"].astype(int)])

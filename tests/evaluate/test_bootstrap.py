@@ -22,7 +22,7 @@ def two_normals(random, *, stays: int, shift: float = 1.0):
 
 def test_every_resample_draws_as_many_patients_as_there_are_and_keeps_their_stays_together():
     patient = np.array([0, 0, 1, 2, 2, 2, 3])
-    weights = np.concatenate(list(patient_resamples(patient, resamples=500, seed=0)))
+    weights = np.concatenate(list(patient_resamples(patient, n_resamples=500, random_state=0)))
     first_stay = weights[:, [0, 2, 3, 6]]
     assert weights.shape == (500, 7)
     assert (first_stay.sum(axis=1) == 4).all()
@@ -32,7 +32,7 @@ def test_every_resample_draws_as_many_patients_as_there_are_and_keeps_their_stay
 
 def test_the_same_seed_draws_the_same_and_another_seed_others():
     first, again, other = (
-        np.concatenate(list(patient_resamples(np.arange(9), resamples=5, seed=s))) for s in (1, 1, 2)
+        np.concatenate(list(patient_resamples(np.arange(9), n_resamples=5, random_state=s))) for s in (1, 1, 2)
     )
     assert (first == again).all()
     assert (first != other).any()
@@ -40,9 +40,9 @@ def test_the_same_seed_draws_the_same_and_another_seed_others():
 
 def test_blocks_stay_small_however_many_stays_there_are(monkeypatch):
     monkeypatch.setattr(bootstrap, "BLOCK", 100)
-    blocks = list(patient_resamples(np.arange(30), resamples=10, seed=0))
+    blocks = list(patient_resamples(np.arange(30), n_resamples=10, random_state=0))
     assert [len(block) for block in blocks] == [3, 3, 3, 1]
-    assert len(next(patient_resamples(np.arange(1000), resamples=2, seed=0))) == 1
+    assert len(next(patient_resamples(np.arange(1000), n_resamples=2, random_state=0))) == 1
 
 
 @pytest.mark.slow
@@ -55,16 +55,16 @@ def test_the_interval_agrees_with_a_plain_loop_over_drawn_patients():
     for _ in range(800):
         stays = np.concatenate([stays_of[one] for one in random.choice(len(stays_of), size=len(stays_of))])
         loop.append(roc_auc_score(outcome[stays], risk[stays]))
-    judged = evaluate(outcome, risk, patients=patient, resamples=800).metrics.set_index("metric").loc["auroc"]
+    judged = evaluate(outcome, risk, patients=patient, n_resamples=800).metrics.set_index("metric").loc["auroc"]
     np.testing.assert_allclose([judged["low"], judged["high"]], np.percentile(loop, [2.5, 97.5]), atol=0.01)
 
 
 @pytest.mark.slow
 def test_the_interval_holds_the_true_auroc_about_95_times_in_100():
     random, truth, held = np.random.default_rng(1), norm.cdf(1 / np.sqrt(2)), 0
-    for seed in range(300):
+    for random_state in range(300):
         outcome, risk = two_normals(random, stays=200)
-        [weights] = patient_resamples(np.arange(200), resamples=300, seed=seed)
+        [weights] = patient_resamples(np.arange(200), n_resamples=300, random_state=random_state)
         low, high = percentile_interval(auroc(outcome, risk, weights))
         held += low <= truth <= high
     assert 0.90 <= held / 300 <= 0.985
@@ -74,7 +74,7 @@ def test_stays_of_one_patient_are_not_taken_for_independent_evidence():
     outcome, risk = two_normals(np.random.default_rng(2), stays=150)
     fourfold = {"outcome": outcome.repeat(4), "risk": risk.repeat(4)}
     width = {
-        patients is None: evaluate(**fourfold, patients=patients, resamples=500).metrics.eval("high - low").to_numpy()
+        patients is None: evaluate(**fourfold, patients=patients, n_resamples=500).metrics.eval("high - low").to_numpy()
         for patients in (None, np.arange(150).repeat(4))
     }
     assert (width[False] > 1.5 * width[True]).all()  # twice as wide, up to chance

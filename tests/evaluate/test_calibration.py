@@ -18,9 +18,9 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator, calibration_groups
 
 
-def too_extreme(seed: int, *, stays: int = 3000):
+def too_extreme(random_state: int, *, stays: int = 3000):
     """Risks whose logits are twice and 1 above what they should be."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(random_state)
     logit = random.normal(-1, 1, stays)
     return (random.random(stays) < expit(logit)).astype(float), expit(2 * logit + 1)
 
@@ -32,8 +32,8 @@ def test_risks_too_extreme_and_too_high_are_set_right():
 
 
 def test_the_fit_agrees_with_scikit_learn_on_the_targets_of_platt():
-    for seed in range(5):
-        outcome, risk = too_extreme(seed, stays=60)
+    for random_state in range(5):
+        outcome, risk = too_extreme(random_state, stays=60)
         target = np.where(outcome == 1, (outcome.sum() + 1) / (outcome.sum() + 2), 1 / (np.sum(outcome == 0) + 2))
         score, weight = np.tile(scipy_logit(risk), 2)[:, None], np.concatenate([target, 1 - target])
         theirs = LogisticRegression(C=np.inf, tol=1e-10).fit(score, np.repeat([1, 0], 60), sample_weight=weight)

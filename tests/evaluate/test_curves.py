@@ -9,8 +9,8 @@ from sklearn.metrics import auc, precision_recall_curve, roc_auc_score, roc_curv
 from clinicalgru.evaluate.curves import curves
 
 
-def stays(seed: int, *, number: int, share: float = 0.15, decimals: int = 15):
-    random = np.random.default_rng(seed)
+def stays(random_state: int, *, number: int, share: float = 0.15, decimals: int = 15):
+    random = np.random.default_rng(random_state)
     outcome = (random.random(number) < share).astype(float)
     outcome[:2] = 0, 1
     return outcome, np.round(1 / (1 + np.exp(-random.normal(size=number) - outcome)), decimals)

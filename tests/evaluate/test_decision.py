@@ -18,7 +18,7 @@ def stays():
 
 def test_net_benefit_is_what_counting_alarms_one_by_one_gives(stays):
     outcome, risk = stays
-    table = decision_curve(outcome, risk, thresholds=[0.1, 0.35, 0.8], resamples=5).query("model == 'GRU'")
+    table = decision_curve(outcome, risk, thresholds=[0.1, 0.35, 0.8], n_resamples=5).query("model == 'GRU'")
     for row in table.itertuples():
         true = sum(1 for y, p in zip(outcome, risk, strict=True) if p >= row.threshold and y == 1)
         false = sum(1 for y, p in zip(outcome, risk, strict=True) if p >= row.threshold and y == 0)
@@ -27,17 +27,17 @@ def test_net_benefit_is_what_counting_alarms_one_by_one_gives(stays):
 
 def test_acting_on_everybody_and_on_nobody_frame_every_model(stays):
     outcome, risk = stays
-    table = decision_curve(outcome, risk, rivals={"trees": risk[::-1]}, resamples=5)
+    table = decision_curve(outcome, risk, baselines={"trees": risk[::-1]}, n_resamples=5)
     assert list(table["model"].unique()) == ["GRU", "trees", "everybody", "nobody"]
     assert (table.query("model == 'nobody'")["net_benefit"] == 0).all()
-    prevalence = decision_curve(outcome, risk, thresholds=[outcome.mean()], resamples=5).set_index("model")
+    prevalence = decision_curve(outcome, risk, thresholds=[outcome.mean()], n_resamples=5).set_index("model")
     assert prevalence.loc["everybody", "net_benefit"] == pytest.approx(0)  # worth nothing where it is the prevalence
     wide = table.pivot(index="threshold", columns="model", values="net_benefit")
     assert (wide["GRU"] >= wide[["everybody", "nobody"]].max(axis=1) - 0.02).all()  # these risks are true
 
 
 def test_the_interval_holds_the_figure_and_is_the_same_again(stays):
-    first, again = (decision_curve(*stays, thresholds=[0.3], resamples=200) for _ in range(2))
+    first, again = (decision_curve(*stays, thresholds=[0.3], n_resamples=200) for _ in range(2))
     assert first.equals(again)
     own = first.iloc[0]
     assert own["low"] < own["net_benefit"] < own["high"]
@@ -50,5 +50,5 @@ def test_thresholds_of_no_meaning_are_refused(stays, thresholds):
 
 
 def test_a_rival_may_not_be_called_everybody(stays):
-    with pytest.raises(ArgumentError, match="Rename the rival"):
-        decision_curve(*stays, rivals={"everybody": stays[1]})
+    with pytest.raises(ArgumentError, match="Rename the baseline"):
+        decision_curve(*stays, baselines={"everybody": stays[1]})

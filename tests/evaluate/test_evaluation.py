@@ -18,7 +18,7 @@ from clinicalgru.evaluate.metrics import METRICS
 
 
 @pytest.fixture(scope="module")
-def ward():
+def cohort():
     """Outcome, good risks (their own truth), the same with noise, and patients with one to three stays."""
     random = np.random.default_rng(0)
     logit = random.normal(-1.5, 1.5, 900)
@@ -28,9 +28,11 @@ def ward():
 
 
 @pytest.fixture(scope="module")
-def judged(ward):
-    outcome, good, noisy, patients = ward
-    return evaluate(outcome, good, patients=patients, rivals={"noise": noisy, "itself": good}, resamples=300, seed=4)
+def judged(cohort):
+    outcome, good, noisy, patients = cohort
+    return evaluate(
+        outcome, good, patients=patients, baselines={"noise": noisy, "itself": good}, n_resamples=300, random_state=4
+    )
 
 
 def test_every_model_gets_every_metric_inside_its_interval(judged):
@@ -43,40 +45,40 @@ def test_every_model_gets_every_metric_inside_its_interval(judged):
     assert list(judged.curves) == ["GRU", "noise", "itself"]
 
 
-def test_counts_are_those_of_the_ward(judged, ward):
-    outcome, _, _, patients = ward
+def test_counts_are_those_of_the_ward(judged, cohort):
+    outcome, _, _, patients = cohort
     assert (judged.stays, judged.patients, judged.events) == (900, len(np.unique(patients)), outcome.sum())
     assert f"900 stays of {len(np.unique(patients))} patients, {outcome.sum()} with the event" in str(judged)
 
 
 def test_a_model_differs_from_itself_by_exactly_0(judged):
-    itself = judged.differences.query("rival == 'itself'")
+    itself = judged.differences.query("baseline == 'itself'")
     assert (itself[["estimate", "low", "high"]] == 0).all(axis=None)
     assert set(itself["verdict"]) == {"no clear difference", "no verdict: 1 is best", "no verdict: 0 is best"}
 
 
 def test_a_difference_is_the_model_minus_the_rival(judged):
     estimate = judged.metrics.pivot(index="metric", columns="model", values="estimate")
-    noise = judged.differences.query("rival == 'noise'").set_index("metric")
+    noise = judged.differences.query("baseline == 'noise'").set_index("metric")
     np.testing.assert_allclose(noise["estimate"], (estimate["GRU"] - estimate["noise"])[noise.index])
     assert ((noise["low"] < noise["estimate"]) & (noise["estimate"] < noise["high"])).all()
 
 
-def test_differences_are_paired_and_so_narrower_than_the_two_intervals_apart(judged, ward):
+def test_differences_are_paired_and_so_narrower_than_the_two_intervals_apart(judged, cohort):
     wide = judged.metrics.assign(width=judged.metrics.eval("high - low")).pivot(
         index="metric", columns="model", values="width"
     )
-    paired = judged.differences.query("rival == 'noise'").set_index("metric").eval("high - low")
+    paired = judged.differences.query("baseline == 'noise'").set_index("metric").eval("high - low")
     assert paired["auroc"] < np.hypot(wide["GRU"], wide["noise"])["auroc"]
 
 
-def test_the_loser_is_printed_as_plainly_as_the_winner(ward):
-    outcome, good, noisy, patients = ward
-    lost = evaluate(outcome, noisy, patients=patients, rivals={"trees": good}, resamples=200)
+def test_the_loser_is_printed_as_plainly_as_the_winner(cohort):
+    outcome, good, noisy, patients = cohort
+    lost = evaluate(outcome, noisy, patients=patients, baselines={"trees": good}, n_resamples=200)
     verdicts = lost.differences.set_index("metric")["verdict"]
     assert (verdicts[["auroc", "auprc", "brier", "log_loss"]] == "trees better").all()
     assert str(lost).count("trees better") == 4
-    won = evaluate(outcome, good, patients=patients, rivals={"trees": noisy}, resamples=200)
+    won = evaluate(outcome, good, patients=patients, baselines={"trees": noisy}, n_resamples=200)
     assert str(won).count("GRU better") == 4
 
 
@@ -97,18 +99,22 @@ def test_the_verdict_follows_the_interval_and_what_is_better_for_the_metric(metr
     assert verdict("GRU", "trees", metric=metric, low=low, high=high) == expected
 
 
-def test_the_same_seed_gives_the_same_numbers_and_the_input_is_left_alone(judged, ward):
-    outcome, good, noisy, patients = (column.copy() for column in ward)
-    again = evaluate(outcome, good, patients=patients, rivals={"noise": noisy, "itself": good}, resamples=300, seed=4)
+def test_the_same_seed_gives_the_same_numbers_and_the_input_is_left_alone(judged, cohort):
+    outcome, good, noisy, patients = (column.copy() for column in cohort)
+    again = evaluate(
+        outcome, good, patients=patients, baselines={"noise": noisy, "itself": good}, n_resamples=300, random_state=4
+    )
     pd.testing.assert_frame_equal(again.metrics, judged.metrics)
     pd.testing.assert_frame_equal(again.differences, judged.differences)
-    assert all((now == before).all() for now, before in zip((outcome, good, noisy, patients), ward, strict=True))
+    assert all((now == before).all() for now, before in zip((outcome, good, noisy, patients), cohort, strict=True))
 
 
-def test_names_of_patients_do_not_matter(judged, ward):
-    outcome, good, noisy, patients = ward
+def test_names_of_patients_do_not_matter(judged, cohort):
+    outcome, good, noisy, patients = cohort
     named = pd.Series([f"P{number}" for number in patients], index=range(7, 907))
-    again = evaluate(outcome, good, patients=named, rivals={"noise": noisy, "itself": good}, resamples=300, seed=4)
+    again = evaluate(
+        outcome, good, patients=named, baselines={"noise": noisy, "itself": good}, n_resamples=300, random_state=4
+    )
     pd.testing.assert_frame_equal(again.metrics, judged.metrics)
 
 
@@ -119,16 +125,16 @@ def test_the_text_shows_each_figure_with_its_interval(judged):
     assert all(about.label in str(judged) for about in METRICS.values())
 
 
-def test_markup_in_a_name_is_escaped_in_a_notebook(ward):
-    outcome, good, noisy, _ = ward
-    html = evaluate(outcome, good, rivals={"<script>": noisy}, name="<b>", resamples=20)._repr_html_()
+def test_markup_in_a_name_is_escaped_in_a_notebook(cohort):
+    outcome, good, noisy, _ = cohort
+    html = evaluate(outcome, good, baselines={"<script>": noisy}, name="<b>", n_resamples=20)._repr_html_()
     assert "<script>" not in html
     assert "<b>" not in html
     assert "&lt;script&gt;" in html
 
 
 def test_the_dictionary_is_json_and_unknown_numbers_are_null():
-    apart = evaluate([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], resamples=100)
+    apart = evaluate([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], n_resamples=100)
     read = json.loads(json.dumps(apart.to_dict(), allow_nan=False))
     slope = next(row for row in read["metrics"] if row["metric"] == "calibration_slope")
     assert slope == {"model": "GRU", "metric": "calibration_slope", "estimate": None, "low": None, "high": None}
@@ -137,14 +143,14 @@ def test_the_dictionary_is_json_and_unknown_numbers_are_null():
 
 
 def test_resamples_with_one_outcome_only_are_counted_and_left_out():
-    few = evaluate([0, 0, 0, 1, 0, 0, 1, 0], [0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7], resamples=2000)
+    few = evaluate([0, 0, 0, 1, 0, 0, 1, 0], [0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7], n_resamples=2000)
     assert few.dropped / 2000 == pytest.approx(0.75**8, abs=0.03)
     assert f"{few.dropped:,} of them left out" in str(few)
     assert np.isfinite(few.metrics.query("metric in ('auroc', 'brier')")[["low", "high"]]).all(axis=None)
 
 
 def test_no_usable_resample_leaves_intervals_unknown_not_wrong():
-    judged = (evaluate([0, 1], [0.2, 0.7], resamples=1, seed=seed) for seed in range(50))
+    judged = (evaluate([0, 1], [0.2, 0.7], n_resamples=1, random_state=random_state) for random_state in range(50))
     unlucky = next(evaluation for evaluation in judged if evaluation.dropped)
     assert unlucky.metrics[["low", "high"]].isna().all(axis=None)
     assert unlucky.metrics["estimate"].iloc[0] == 1
@@ -153,7 +159,7 @@ def test_no_usable_resample_leaves_intervals_unknown_not_wrong():
 def test_columns_of_pandas_of_any_kind_are_read():
     outcome = pd.Series([False, True, True, False], dtype="boolean")
     risk = pd.Series([0.1, 0.8, 0.4, 0.5], dtype="Float32")
-    auroc = evaluate(outcome, risk, resamples=10).metrics["estimate"].iloc[0]
+    auroc = evaluate(outcome, risk, n_resamples=10).metrics["estimate"].iloc[0]
     assert auroc == 0.75
 
 
@@ -173,10 +179,10 @@ def test_columns_of_pandas_of_any_kind_are_read():
         ({"risk": [0.1, np.nan, 0.2, 0.3]}, "1 of 4 stays with an unknown one"),
         ({"risk": [0.1, 1.5, -2, 0.3]}, "2 of 4 stays with a value outside. Pass probabilities, not logits"),
         ({"risk": np.full((4, 2), 0.5)}, r"shape \(4, 2\). Pass one column; for predict_proba"),
-        ({"rivals": {"trees": [0.1, 0.2]}}, "one risk of trees for each of 4 stays; got 2"),
-        ({"rivals": {"GRU": [0.1, 0.2, 0.3, 0.4]}}, "'GRU' twice"),
+        ({"baselines": {"trees": [0.1, 0.2]}}, "one risk of trees for each of 4 stays; got 2"),
+        ({"baselines": {"GRU": [0.1, 0.2, 0.3, 0.4]}}, "'GRU' twice"),
         ({"patients": ["a", "b"]}, "a patient for each of 4 stays"),
-        ({"resamples": 0}, "at least one resample; got 0"),
+        ({"n_resamples": 0}, "at least one resample; got 0"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_with_what_to_do(change, message):

@@ -10,16 +10,16 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.physionet2012 import event1, threshold_for_event1
 
 
-def stays(seed: int):
-    random = np.random.default_rng(seed)
+def stays(random_state: int):
+    random = np.random.default_rng(random_state)
     outcome = (random.random(120) < 0.2).astype(int)
     outcome[:2] = 0, 1
     return outcome, np.round(random.random(120) / 2 + outcome / 4, 2)
 
 
 def test_event1_is_the_smaller_of_recall_and_precision():
-    for seed in range(20):
-        outcome, risk = stays(seed)
+    for random_state in range(20):
+        outcome, risk = stays(random_state)
         flagged = risk >= 0.3
         expected = min(recall_score(outcome, flagged), precision_score(outcome, flagged))
         assert event1(outcome, flagged) == pytest.approx(expected)
@@ -30,8 +30,8 @@ def test_nobody_flagged_scores_0():
 
 
 def test_no_other_threshold_scores_higher_on_the_stays_it_was_chosen_on():
-    for seed in range(20):
-        outcome, risk = stays(seed)
+    for random_state in range(20):
+        outcome, risk = stays(random_state)
         scores = {threshold: event1(outcome, risk >= threshold) for threshold in np.unique(risk)}
         assert scores[threshold_for_event1(outcome, risk)] == max(scores.values())
 

@@ -11,8 +11,8 @@ import clinicalgru as cg
 from clinicalgru.evaluate.forecast import forecast_figures
 
 
-def drawn(seed=0, rows=400, stays=25):
-    chance = np.random.default_rng(seed)
+def drawn(random_state=0, rows=400, stays=25):
+    chance = np.random.default_rng(random_state)
     value, last = chance.normal(80, 10, rows), chance.normal(80, 10, rows)
     middle = (value + last) / 2 + chance.normal(0, 1, rows)
     return pd.DataFrame(
@@ -51,13 +51,15 @@ def by_loop(table, coverage):
 def test_figures_are_those_of_a_plain_loop(coverage):
     table = drawn()
     table.loc[table["variable"] == "steady", "last"] = 1.0
-    found = cg.evaluate_forecast(table, coverage=coverage, resamples=5, smallest=0).set_index("metric")["estimate"]
+    found = cg.evaluate_forecast(table, coverage=coverage, n_resamples=5, min_cell_size=0).set_index("metric")[
+        "estimate"
+    ]
     assert found.to_dict() == pytest.approx(by_loop(table, coverage))
 
 
 def test_a_stay_that_weighs_three_counts_as_three():
-    table = drawn(seed=1)
-    figures = forecast_figures(table, 25, smallest=0)
+    table = drawn(random_state=1)
+    figures = forecast_figures(table, 25, min_cell_size=0)
     weights = np.ones((1, 25))
     weights[0, 7] = 3
     often = pd.concat([table, *[table[table["stay"] == 7]] * 2])
@@ -65,20 +67,20 @@ def test_a_stay_that_weighs_three_counts_as_three():
 
 
 def test_the_last_value_is_as_good_as_itself_and_the_truth_is_perfect():
-    table = drawn(seed=2).dropna()
-    same = cg.evaluate_forecast(table.assign(median=table["last"]), resamples=20, smallest=0).set_index("metric")
+    table = drawn(random_state=2).dropna()
+    same = cg.evaluate_forecast(table.assign(median=table["last"]), n_resamples=20, min_cell_size=0).set_index("metric")
     assert same.loc["scaled_error", ["estimate", "low", "high"]].tolist() == pytest.approx([1, 1, 1])
-    perfect = cg.evaluate_forecast(table.assign(median=table["value"]), resamples=5, smallest=0)
+    perfect = cg.evaluate_forecast(table.assign(median=table["value"]), n_resamples=5, min_cell_size=0)
     assert perfect.set_index("metric").loc["scaled_error", "estimate"] == 0
 
 
 def test_a_variable_of_few_stays_is_not_told():
-    table = drawn(seed=3).dropna()
+    table = drawn(random_state=3).dropna()
     table = table[(table["variable"] != "ph") | (table["stay"] < 10)]
-    told = cg.evaluate_forecast(table, resamples=5)["metric"].tolist()
+    told = cg.evaluate_forecast(table, n_resamples=5)["metric"].tolist()
     assert "mean_absolute_error_heart_rate" in told
     assert "mean_absolute_error_ph" not in told
-    assert "mean_absolute_error_ph" in cg.evaluate_forecast(table, resamples=5, smallest=0)["metric"].tolist()
+    assert "mean_absolute_error_ph" in cg.evaluate_forecast(table, n_resamples=5, min_cell_size=0)["metric"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_a_variable_of_few_stays_is_not_told():
 )
 def test_what_cannot_be_judged_is_refused(table, message):
     with pytest.raises(cg.ClinicalGRUError, match=message):
-        cg.evaluate_forecast(table, resamples=5)
+        cg.evaluate_forecast(table, n_resamples=5)
 
 
 @pytest.mark.slow

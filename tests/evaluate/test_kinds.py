@@ -17,7 +17,7 @@ def figures(table):
 
 def test_several_classes_are_judged_as_by_scikit_learn():
     outcome, shares = CHANCE.integers(0, 3, 200), CHANCE.dirichlet(np.ones(3), 200)
-    ours = figures(cg.evaluate_multiclass(outcome, shares, classes=[0, 1, 2], resamples=20))
+    ours = figures(cg.evaluate_multiclass(outcome, shares, classes=[0, 1, 2], n_resamples=20))
     assert ours["accuracy"] == metrics.accuracy_score(outcome, shares.argmax(axis=1))
     assert ours["log_loss"] == pytest.approx(metrics.log_loss(outcome, shares))
     assert ours["auroc_mean"] == pytest.approx(metrics.roc_auc_score(outcome, shares, multi_class="ovr"))
@@ -27,7 +27,7 @@ def test_several_outcomes_are_judged_where_they_are_known():
     outcome, risk = CHANCE.integers(0, 2, (150, 2)).astype(float), CHANCE.random((150, 2))
     outcome[::3, 1] = np.nan
     known = ~np.isnan(outcome[:, 1])
-    ours = figures(cg.evaluate_multilabel(outcome, risk, labels=["a", "b"], resamples=20))
+    ours = figures(cg.evaluate_multilabel(outcome, risk, labels=["a", "b"], n_resamples=20))
     each = [metrics.roc_auc_score(outcome[:, 0], risk[:, 0]), metrics.roc_auc_score(outcome[known, 1], risk[known, 1])]
     assert ours["auroc_b"] == pytest.approx(each[1])
     assert ours["auroc_mean"] == pytest.approx(np.mean(each))
@@ -38,7 +38,7 @@ def test_a_number_is_judged_as_by_scikit_learn():
     outcome = CHANCE.normal(size=300)
     predicted = outcome + CHANCE.normal(size=300)
     interval = np.stack([predicted - 1, predicted + 1], axis=1)
-    ours = figures(cg.evaluate_regression(outcome, predicted, interval=interval, resamples=20))
+    ours = figures(cg.evaluate_regression(outcome, predicted, interval=interval, n_resamples=20))
     assert ours["mean_absolute_error"] == pytest.approx(metrics.mean_absolute_error(outcome, predicted))
     assert ours["root_mean_squared_error"] == pytest.approx(metrics.root_mean_squared_error(outcome, predicted))
     assert ours["r_squared"] == pytest.approx(metrics.r2_score(outcome, predicted))
@@ -47,7 +47,7 @@ def test_a_number_is_judged_as_by_scikit_learn():
 
 def test_patients_are_drawn_whole():
     """With all stays of one patient there is nothing to draw: the interval is the estimate."""
-    table = cg.evaluate_regression([1.0, 2, 3], [1.5, 2, 2], patients=["a"] * 3, resamples=20)
+    table = cg.evaluate_regression([1.0, 2, 3], [1.5, 2, 2], patients=["a"] * 3, n_resamples=20)
     assert (table["low"] == table["high"]).all()
 
 
@@ -60,7 +60,7 @@ def test_survival_ranks_and_scores_what_was_simulated():
     truth = np.exp(-rate[:, None] * hours / 100)
     blind = np.tile(truth.mean(axis=0), (400, 1))
     told, untold = (
-        figures(cg.evaluate_survival(outcome, curves, hours=hours, followed=outcome, resamples=3))
+        figures(cg.evaluate_survival(outcome, curves, hours=hours, followed=outcome, n_resamples=3))
         for curves in (truth, blind)
     )
     assert told["concordance"] > 0.6
@@ -79,7 +79,7 @@ def test_who_is_followed_beyond_the_training_stays_is_judged_up_to_there():
     curves = np.linspace(0.2, 0.9, 50)[:, None] ** np.array([1.0, 2.0])
     followed = np.column_stack([np.linspace(5, 50, 40), np.tile([1.0, 0.0], 20)])
     both = [
-        figures(cg.evaluate_survival(true, curves, hours=hours, followed=followed, resamples=1))
+        figures(cg.evaluate_survival(true, curves, hours=hours, followed=followed, n_resamples=1))
         for true in (outcome, later)
     ]
     assert both[0].notna().all()

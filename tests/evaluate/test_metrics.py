@@ -25,9 +25,9 @@ from clinicalgru.evaluate.metrics import (
 )
 
 
-def drawn(seed: int, *, stays: int = 200, decimals: int = 2):
+def drawn(random_state: int, *, stays: int = 200, decimals: int = 2):
     """Outcomes, risks rounded so that some tie, and three rows of weights, some of them 0."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(random_state)
     outcome = (random.random(stays) < 0.3).astype(float)
     outcome[:2] = 0, 1
     risk = np.clip(np.round(expit(random.normal(size=stays) + outcome - 1), decimals), 0.01, 0.99)
@@ -47,8 +47,8 @@ def drawn(seed: int, *, stays: int = 200, decimals: int = 2):
     ],
 )
 def test_agrees_with_scikit_learn_with_ties_and_weights(ours, theirs, decimals):
-    for seed in range(20):
-        outcome, risk, weights = drawn(seed, stays=10 + 20 * seed, decimals=decimals)
+    for random_state in range(20):
+        outcome, risk, weights = drawn(random_state, stays=10 + 20 * random_state, decimals=decimals)
         expected = [theirs(outcome, risk, sample_weight=row) for row in weights]
         np.testing.assert_allclose(ours(outcome, risk, weights), expected, rtol=1e-10)
 
@@ -59,8 +59,8 @@ def test_log_loss_agrees_with_scikit_learn_at_risks_of_0_and_1():
 
 
 def test_calibration_slope_agrees_with_logistic_regression_without_penalty():
-    for seed in range(10):
-        outcome, risk, weights = drawn(seed)
+    for random_state in range(10):
+        outcome, risk, weights = drawn(random_state)
         score = scipy_logit(risk)[:, None]
         fits = [LogisticRegression(C=np.inf, tol=1e-10).fit(score, outcome, sample_weight=row) for row in weights]
         expected = [fit.coef_[0, 0] for fit in fits]
@@ -73,8 +73,8 @@ def balance(intercept: float, outcome, risk, weights) -> float:
 
 
 def test_calibration_intercept_is_where_expected_events_meet_observed():
-    for seed in range(10):
-        outcome, risk, weights = drawn(seed)
+    for random_state in range(10):
+        outcome, risk, weights = drawn(random_state)
         expected = [brentq(balance, -50, 50, args=(outcome, risk, row), xtol=1e-12) for row in weights]
         np.testing.assert_allclose(calibration_intercept(outcome, risk, weights), expected, atol=1e-7)
 

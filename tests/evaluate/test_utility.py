@@ -27,8 +27,8 @@ def plain_loop(labels: np.ndarray, warned: np.ndarray) -> float:
     return total
 
 
-def records(seed: int, count: int = 60):
-    chance = np.random.default_rng(seed)
+def records(random_state: int, count: int = 60):
+    chance = np.random.default_rng(random_state)
     for _ in range(count):
         hours = int(chance.integers(5, 60))
         labels = np.zeros(hours, int)
@@ -37,20 +37,20 @@ def records(seed: int, count: int = 60):
         yield labels, chance.random(hours) < 0.3
 
 
-def flat(seed: int):
+def flat(random_state: int):
     rows, onset, alarm = [], [], []
-    for stay, (labels, warned) in enumerate(records(seed)):
+    for stay, (labels, warned) in enumerate(records(random_state)):
         onset.append(np.argmax(labels) + 6 if labels.any() else np.inf)
         rows.append(pd.DataFrame({"stay": stay, "hours": np.arange(len(labels), dtype=float)}))
         alarm.append(warned)
     return pd.concat(rows, ignore_index=True), np.array(onset, dtype=float), np.concatenate(alarm)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_utility_is_that_of_the_published_rules(seed):
-    rows, onset, alarm = flat(seed)
+@pytest.mark.parametrize("random_state", range(5))
+def test_utility_is_that_of_the_published_rules(random_state):
+    rows, onset, alarm = flat(random_state)
     observed = inaction = best = 0.0
-    for labels, warned in records(seed):
+    for labels, warned in records(random_state):
         observed += plain_loop(labels, warned)
         inaction += plain_loop(labels, np.zeros(len(labels), bool))
         ideal = np.zeros(len(labels), bool)
@@ -94,7 +94,7 @@ def test_alert_burden_and_lead_time_by_hand():
     """Stay 0: onset at hour 10, alarms at hours 1, 2 and 6. Stay 1: none, one alarm. Stay 2: none, no alarm."""
     hourly = pd.DataFrame({"stay": np.repeat([0, 1, 2], 12), "hours": np.tile(np.arange(12.0), 3), "risk": 0.0})
     hourly.loc[[1, 2, 6, 12 + 5], "risk"] = 0.9
-    table = cg.evaluate_early_warning(hourly, [10.0, np.inf, np.inf], threshold=0.5, resamples=5)
+    table = cg.evaluate_early_warning(hourly, [10.0, np.inf, np.inf], threshold=0.5, n_resamples=5)
     figures = table.set_index("metric")["estimate"]
     assert figures["warned"] == 1
     assert figures["falsely_warned"] == 0.5

@@ -36,7 +36,7 @@ def test_the_course_ends_at_the_risk_and_each_point_knows_only_what_came_before(
     assert why.course["hours"].iloc[-1] == 48
     hour = why.course["hours"].iloc[10]
     stay = test_stays[[2]]
-    cut = stay.without_facts(stay.hours <= hour)
+    cut = stay.filter_measurements(stay.hours <= hour)
     cut.end_hours[:] = hour
     assert why.course["risk"].iloc[10] == pytest.approx(fitted.predict_proba(cut)[0, 1], abs=1e-6)
 
@@ -60,7 +60,7 @@ def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_rand
         strongest = np.argsort(-contribution)[:count]
         at_random = [chance.choice(len(contribution), count, replace=False) for _ in range(5)]
         by_choice, *by_chance = (
-            fitted.predict_proba(stay.without_facts(~np.isin(np.arange(len(contribution)), gone)))[0, 1]
+            fitted.predict_proba(stay.filter_measurements(~np.isin(np.arange(len(contribution)), gone)))[0, 1]
             for gone in (strongest, *at_random)
         )
         wins += by_choice < np.mean(by_chance)
@@ -69,7 +69,7 @@ def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_rand
 
 def test_no_identifier_unless_asked_for(fitted, test_stays, why):
     assert why.stay_label == "stay"
-    assert cg.explain(fitted, test_stays[[2]], identify=True).stay_label == f"stay {test_stays.stay[2]}"
+    assert cg.explain(fitted, test_stays[[2]], show_id=True).stay_label == f"stay {test_stays.stay[2]}"
 
 
 def test_other_than_one_stay_is_refused(fitted, test_stays):

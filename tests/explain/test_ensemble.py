@@ -81,15 +81,15 @@ def test_many_stays_at_once_and_what_is_made_of_them(ensemble, test_stays):
     found = contributions(ensemble, test_stays[:12])
     np.testing.assert_allclose(1 / (1 + np.exp(-found.top)), ensemble.predict_proba(test_stays[:12])[:, 1], atol=1e-6)
     assert (np.abs(found.gap) <= 1e-3).all()
-    assert cg.importance(ensemble, test_stays[:12], resamples=20).stays == 12
-    assert cg.faithfulness(ensemble, test_stays[:12], randoms=1).table["deletion"].iloc[0] > 0
+    assert cg.importance(ensemble, test_stays[:12], n_resamples=20).stays == 12
+    assert cg.faithfulness(ensemble, test_stays[:12], n_random=1).table["deletion"].iloc[0] > 0
 
 
 @pytest.mark.slow
 def test_an_ensemble_of_early_warnings_is_explained_at_an_hour():
     case = case_of("early_warning")
     ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), members=2).fit(case.train, progress=False)
-    stay = case.test[[int(np.argmax(case.test.counts))]]
+    stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     hours, risk = np.unique(stay.hours), ensemble.predict_proba(stay)[:, 1]
     why = cg.explain(ensemble, stay, hours=hours[4])
     assert why.risk == pytest.approx(risk[4], abs=1e-6)
@@ -99,11 +99,11 @@ def test_an_ensemble_of_early_warnings_is_explained_at_an_hour():
 
 @pytest.mark.slow
 def test_networks_that_know_different_codes_each_keep_theirs(parts, test_stays):
-    coded = [cg.GRUClassifier(**SMALL, codes=True, code_stays=least) for least in (1, 40)]
+    coded = [cg.GRUClassifier(**SMALL, codes=True, min_code_stays=least) for least in (1, 40)]
     fitted = [one.fit(parts[0][:80], parts[1][:40], progress=False) for one in coded]
     ensemble = cg.GRUEnsemble(fitted[0], members=2)
     ensemble.members_, ensemble.calibrator_ = fitted, None
-    for name in ("task_", "variables_", "statics_", "trained_on_"):
+    for name in ("task_", "variables_", "static_variables_", "trained_on_"):
         setattr(ensemble, name, getattr(fitted[0], name))
     assert len(fitted[0].network_.shape.codes) > len(fitted[1].network_.shape.codes)
     stays = test_stays[np.flatnonzero(np.diff(test_stays.code_starts) > 3)]

@@ -19,7 +19,7 @@ from clinicalgru.explain.voices import voices
 @pytest.fixture(scope="module")
 def fitted(parts):
     """A model that learned for long enough to have something to explain."""
-    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=14, distillation=0.0, seed=0)
+    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=14, distillation=0.0, random_state=0)
     return model.fit(parts[0], parts[1], progress=False).calibrate(parts[2])
 
 
@@ -31,7 +31,7 @@ def stays(test_stays):
 @pytest.fixture(scope="module")
 def measured(fitted, stays):
     ours = contributions(fitted, stays).parts.sum(axis=0)
-    return cg.faithfulness(fitted, stays, orders={"the other way round": -ours}, randoms=3)
+    return cg.faithfulness(fitted, stays, orders={"the other way round": -ours}, n_random=3)
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_contributions_come_from_what_was_learned_not_from_the_shape_of_the_netw
 def test_the_result_is_shown_as_text_and_html_and_withholds_small_counts(measured, fitted, stays):
     assert "contributions" in str(measured)
     assert "Beats attention" in measured._repr_html_()
-    few = cg.faithfulness(fitted, replace(stays[:3], simulated=False), randoms=1)
+    few = cg.faithfulness(fitted, replace(stays[:3], simulated=False), n_random=1)
     assert few.stays is None
     assert "withheld" in str(few)
 
@@ -63,9 +63,9 @@ def test_the_result_is_shown_as_text_and_html_and_withholds_small_counts(measure
 def test_removal_is_deletion_as_if_never_measured(fitted, stays):
     scores = np.random.default_rng(0).random(len(stays.value))
     found = removal(voices(fitted), stays, scores=scores)
-    rank, counts = ranks(scores, stays), stays.counts[stays.stay_of_fact]
+    rank, counts = ranks(scores, stays), stays.n_measurements[stays.stay_of_measurement]
     risk = fitted.predict_proba(stays)[:, 1]
-    fall = [risk - fitted.predict_proba(stays.without_facts(rank >= np.ceil(p * counts)))[:, 1]
+    fall = [risk - fitted.predict_proba(stays.filter_measurements(rank >= np.ceil(p * counts)))[:, 1]
             for p in (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)]  # fmt: skip
     np.testing.assert_allclose(found.comprehensiveness, np.mean(fall, axis=0), atol=1e-6)
 
@@ -105,7 +105,7 @@ def test_scores_that_do_not_fit_are_refused(fitted, stays):
 def test_events_are_planted_in_simulated_stays_only(stays):
     planted, mask = plant(stays, variable="heart_rate", value=185.0)
     assert (planted.value[mask] == 185).all()
-    assert np.bincount(stays.stay_of_fact[mask]).max() == 1
+    assert np.bincount(stays.stay_of_measurement[mask]).max() == 1
     assert np.array_equal(planted.value[~mask], stays.value[~mask])
     with pytest.raises(cg.ClinicalGRUError, match="simulated stays"):
         plant(replace(stays, simulated=False), variable="heart_rate", value=185.0)
@@ -116,10 +116,10 @@ def test_on_real_patients_contributions_beat_random_on_19_of_20(real_data, task)
     folder = real_data / "physionet2012"
     events = cg.read_events(folder / "set-b.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-b.txt")
     stays = cg.select(events, task)
-    train, tune, test, _ = cg.split_patients(stays[stays.counts > 0], [0.4, 0.1, 0.02, 0.48], seed=0)
+    train, tune, test, _ = cg.split_patients(stays[stays.n_measurements > 0], [0.4, 0.1, 0.02, 0.48], random_state=0)
     small = {"hidden_size": 16, "readout_size": 32, "members": 4, "epochs": 4}
     model = cg.GRUClassifier(**small).fit(train, tune, progress=False)
-    found = cg.faithfulness(model, test, randoms=3)
+    found = cg.faithfulness(model, test, n_random=3)
     by = found.table.set_index("method").loc["contributions"]
     assert by["beats_random"] >= 0.95
     assert by["beats_attention"] >= 0.95
@@ -129,26 +129,26 @@ def test_on_real_patients_contributions_beat_random_on_19_of_20(real_data, task)
 
 @pytest.mark.slow
 def test_the_one_measurement_that_decides_is_found_early_or_late(task):
-    ward = cg.select(cg.read_events(cg.simulate(900, seed=5)), task)
-    sequences, decides = plant(ward, variable="heart_rate", value=185.0, seed=1)
-    train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], seed=0)
+    cohort = cg.select(cg.read_events(cg.simulate(900, random_state=5)), task)
+    sequences, decides = plant(cohort, variable="heart_rate", value=185.0, random_state=1)
+    train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], random_state=0)
     small = {"hidden_size": 16, "readout_size": 32, "members": 4, "epochs": 14}
     model = cg.GRUClassifier(**small).fit(train, tune, progress=False)
     where = {stay: i for i, stay in enumerate(sequences.stay)}
     mask = decides[ranges(sequences.starts, np.array([where[stay] for stay in test.stay]))[0]]
-    assert cg.faithfulness(model, test, drivers=mask, randoms=1).drivers >= 0.95
+    assert cg.faithfulness(model, test, drivers=mask, n_random=1).drivers >= 0.95
     size = np.abs(contributions(model, test).parts.sum(axis=0))
-    early = np.bincount(test.stay_of_fact[mask & (test.hours < 12)], minlength=len(test)) > 0
-    chosen = early[test.stay_of_fact]
+    early = np.bincount(test.stay_of_measurement[mask & (test.hours < 12)], minlength=len(test)) > 0
+    chosen = early[test.stay_of_measurement]
     assert early.sum() >= 5
     assert told_apart(size[chosen], mask[chosen], test[np.flatnonzero(early)]) >= 0.95
 
 
 @pytest.mark.slow
 def test_the_drivers_of_the_ward_are_found(task):
-    ward = cg.select(cg.read_events(cg.simulate(1200, seed=11, drivers={"lactate": 3.0})), task)
-    train, tune, test = cg.split_patients(ward, [0.65, 0.1, 0.25], seed=0)
+    cohort = cg.select(cg.read_events(cg.simulate(1200, random_state=11, drivers={"lactate": 3.0})), task)
+    train, tune, test = cg.split_patients(cohort, [0.65, 0.1, 0.25], random_state=0)
     small = {"hidden_size": 16, "readout_size": 32, "members": 4, "epochs": 12}
     model = cg.GRUClassifier(**small).fit(train, tune, progress=False)
     lactate = [variable.name for variable in test.variables].index("lactate")
-    assert cg.faithfulness(model, test[:60], drivers=test[:60].variable == lactate, randoms=1).drivers >= 0.95
+    assert cg.faithfulness(model, test[:60], drivers=test[:60].variable == lactate, n_random=1).drivers >= 0.95

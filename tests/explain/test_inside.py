@@ -92,7 +92,7 @@ def test_what_happened_to_few_similar_patients_is_not_published(fitted, test_sta
 @pytest.mark.slow
 def test_importance_is_the_mean_size_of_what_each_variable_did(fitted, test_stays):
     stays = test_stays[:12]
-    found = cg.importance(fitted, stays, resamples=200)
+    found = cg.importance(fitted, stays, n_resamples=200)
     each = [cg.explain(fitted, stays[[i]]).by_variable().set_index("variable")["contribution"] for i in range(12)]
     for row in found.table.head(5).itertuples():
         sizes = [abs(one.get(row.variable, 0.0)) for one in each]
@@ -106,10 +106,10 @@ def test_the_interval_of_importance_resamples_patients_not_stays(fitted, test_st
     """Each stay twice, as stays of one patient, tells no more than once."""
     once = replace(test_stays[:12], patient=np.arange(12))
     twice = once[np.repeat(np.arange(12), 2)]
-    alone, doubled = (cg.importance(fitted, stays, resamples=300).table for stays in (once, twice))
+    alone, doubled = (cg.importance(fitted, stays, n_resamples=300).table for stays in (once, twice))
     for name in ("mean", "low", "high"):
         np.testing.assert_allclose(doubled[name], alone[name], atol=2e-4)
-    apart = cg.importance(fitted, replace(twice, patient=np.arange(24)), resamples=300).table
+    apart = cg.importance(fitted, replace(twice, patient=np.arange(24)), n_resamples=300).table
     assert (apart["high"] - apart["low"]).sum() < 0.9 * (alone["high"] - alone["low"]).sum()
 
 

@@ -22,7 +22,7 @@ def log_odds(model, stay):
 @pytest.fixture(scope="module")
 def stay(test_stays):
     """One measurement, then four at once, then one."""
-    empty = test_stays[[0]].without_facts(np.zeros(test_stays.counts[0], bool))
+    empty = test_stays[[0]].filter_measurements(np.zeros(test_stays.n_measurements[0], bool))
     facts = [
         fact(8, 1.0, 80),
         *(fact(v, 6.5, x) for v, x in ((6, 9), (8, 130), (10, 6.0), (11, 55))),
@@ -39,11 +39,11 @@ def test_a_jump_is_divided_as_over_all_orders_of_arrival(fitted, stay):
     gain = np.zeros(len(arrived))
     for order in permutations(range(len(arrived))):
         there = prefix.hours < 6.5
-        before = log_odds(fitted, prefix.without_facts(there))
+        before = log_odds(fitted, prefix.filter_measurements(there))
         for player in order:
             there = there.copy()
             there[arrived[player]] = True
-            after = log_odds(fitted, prefix.without_facts(there))
+            after = log_odds(fitted, prefix.filter_measurements(there))
             gain[player] += after - before
             before = after
     jump = moved.moves[(moved.moves["hours"] == 6.5) & (moved.moves["variable"] != TIME)]
@@ -53,7 +53,7 @@ def test_a_jump_is_divided_as_over_all_orders_of_arrival(fitted, stay):
 
 def test_time_alone_moves_the_risk_by_what_no_measurement_explains(fitted, stay):
     waited = cg.movement(fitted, stay).moves.query("variable == @TIME")
-    known = stay.until(np.array([6.5])).without_facts(np.array([True, False, False, False, False]))
+    known = stay.until(np.array([6.5])).filter_measurements(np.array([True, False, False, False, False]))
     early = stay.until(np.array([1.0]))
     assert waited["hours"].tolist() == [6.5, 20.0, 48.0]
     assert waited["contribution"].iloc[0] == pytest.approx(log_odds(fitted, known) - log_odds(fitted, early), abs=1e-6)
@@ -64,13 +64,13 @@ def test_sampled_values_are_near_the_exact_ones_and_telescope_all_the_same(fitte
     stay = test_stays[[3]]
     exact = cg.movement(fitted, stay)
     monkeypatch.setattr(game, "EXACT", 2)
-    sampled = cg.movement(fitted, stay, permutations=60, seed=1)
+    sampled = cg.movement(fitted, stay, permutations=60, random_state=1)
     off = (sampled.moves["contribution"] - exact.moves["contribution"]).abs()
     error = sampled.moves["standard_error"]
     assert (error > 0).any()
     assert (off[error > 0] < 4 * error[error > 0] + 1e-4).mean() > 0.97
     assert abs(sampled.gap) < 1e-9
-    assert cg.movement(fitted, stay, permutations=60, seed=1).moves.equals(sampled.moves)
+    assert cg.movement(fitted, stay, permutations=60, random_state=1).moves.equals(sampled.moves)
 
 
 def test_points_between_two_hours_sum_to_the_change_of_the_risk(fitted, test_stays):

@@ -84,7 +84,7 @@ def test_only_what_was_measured_can_be_changed_or_deleted(what_if, pulse):
 
 
 def test_the_last_measurement_cannot_be_deleted(fitted, test_stays):
-    empty = test_stays[[0]].without_facts(np.zeros(test_stays.counts[0], bool))
+    empty = test_stays[[0]].filter_measurements(np.zeros(test_stays.n_measurements[0], bool))
     alone = cg.what_if(fitted, stays_of(empty, {0: [fact(8, 1.0, 80)]}))
     with pytest.raises(cg.ClinicalGRUError, match="another measurement left"):
         alone.delete(hours=1.0, variable="heart_rate")

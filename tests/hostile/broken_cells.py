@@ -136,7 +136,7 @@ def columns(chance: random.Random, text: bytes, i: int) -> dict:
     if form == 0:
         table, equal = table[chance.sample(list(table), len(table.columns))], True
     elif form == 1:
-        table, equal = table.assign(ward="CANARYW", note="a, b; c"), True
+        table, equal = table.assign(cohort="CANARYW", note="a, b; c"), True
     elif form == 2:
         table = table.drop(columns=chance.choice(needed))
     elif form == 3:

@@ -15,12 +15,12 @@ from hostile import broken_bytes, broken_cells
 from hostile.pieces import Variant, clean_table, text_of
 
 
-def variants(count: int, *, seed: int = 0) -> Iterator[Variant]:
+def variants(count: int, *, random_state: int = 0) -> Iterator[Variant]:
     """About `count` broken files, the same for the same seed; each kind in proportion, and at least once."""
     whole = sum(share for share, _ in KINDS.values())
     for kind, (share, make) in KINDS.items():
         for i in range(max(1, round(share * count / whole))):
-            chance = random.Random(f"{seed} {kind} {i}")
+            chance = random.Random(f"{random_state} {kind} {i}")
             made = make(chance, text_of(clean_table(value_last=chance.random() < 0.6)), i)
             yield Variant(kind, **made) if isinstance(made, dict) else Variant(kind, "extract.csv", made)
 

@@ -57,12 +57,12 @@ def canaries() -> set[str]:
     return {"CANARY", "2031-", *(value for value in values if len(value) > 5)}
 
 
-def export_variants(count: int, *, seed: int = 0) -> Iterator[Variant]:
+def export_variants(count: int, *, random_state: int = 0) -> Iterator[Variant]:
     """`count` broken files of the export, the same for the same seed."""
     clean = clean_export()
     for i in range(count):
         kind = list(KINDS)[i % len(KINDS)]
-        chance = random.Random(f"{seed} {kind} {i}")
+        chance = random.Random(f"{random_state} {kind} {i}")
         name = "Observation.ndjson" if chance.random() < 0.8 else chance.choice(list(clean))
         made = KINDS[kind](chance, clean[name], i // len(KINDS))
         content, equal, packed = made if isinstance(made, tuple) else (made, False, False)

@@ -81,7 +81,7 @@ def run_exports(variants: list[pieces.Variant], folder: Path) -> Counter:
 
 @pytest.mark.slow
 def test_no_kind_of_broken_table_is_read_wrongly(clean, tmp_path):
-    became = run_tables(list(mutator.variants(60, seed=1)), tmp_path, clean)
+    became = run_tables(list(mutator.variants(60, random_state=1)), tmp_path, clean)
     assert became["refused"] >= 20
     assert became["equal"] >= 8
     assert became["counted"] >= 5
@@ -89,7 +89,7 @@ def test_no_kind_of_broken_table_is_read_wrongly(clean, tmp_path):
 
 @pytest.mark.slow
 def test_no_kind_of_broken_export_is_read_wrongly(tmp_path):
-    became = run_exports(list(resources.export_variants(len(resources.KINDS), seed=1)), tmp_path)
+    became = run_exports(list(resources.export_variants(len(resources.KINDS), random_state=1)), tmp_path)
     assert became["refused"] >= 5
 
 
@@ -108,7 +108,7 @@ def test_none_of_two_thousand_broken_files_is_read_wrongly(clean, tmp_path, part
 @pytest.mark.slow
 def test_the_same_seed_makes_the_same_variants():
     assert list(mutator.variants(50)) == list(mutator.variants(50))
-    assert list(mutator.variants(50)) != list(mutator.variants(50, seed=1))
+    assert list(mutator.variants(50)) != list(mutator.variants(50, random_state=1))
 
 
 @pytest.mark.slow

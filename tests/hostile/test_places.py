@@ -70,11 +70,11 @@ def stored(rows: list[list[str]], form: str, folder: Path, chance: random.Random
     return folder / "labs.parquet", "labs.parquet", list(range(len(rows)))
 
 
-def right_places(seed: int, folder: Path) -> int:
+def right_places(random_state: int, folder: Path) -> int:
     """How many of the errors planted in one table are named at their row and column."""
-    chance = random.Random(seed)
+    chance = random.Random(random_state)
     rows, at = planted(chance, chance.randrange(20, 90))
-    data, name, places = stored(rows, FORMS[seed % 4], folder, chance)
+    data, name, places = stored(rows, FORMS[random_state % 4], folder, chance)
     findings = cg.read_events(data, max_rejected=1.0).ledger.findings
     said = dict(zip(findings["reason"], findings["where"], strict=True))
     right = {reason: f"{name}, row {places[i]}, column {WRONG[reason][0]}" for reason, i in at.items()}
@@ -82,34 +82,34 @@ def right_places(seed: int, folder: Path) -> int:
     return len(right)
 
 
-def right_row_of_a_broken_file(seed: int, folder: Path) -> int:
+def right_row_of_a_broken_file(random_state: int, folder: Path) -> int:
     """1 where a cell that breaks the file itself is named at its row."""
-    chance = random.Random(1000 + seed)
+    chance = random.Random(1000 + random_state)
     rows = rows_of(chance.randrange(20, 90))
     text, places = written(rows, chance)
     i = chance.randrange(len(rows))
     mark = f"{rows[i][3]},heart_rate,88".encode()
-    what = BROKEN[list(BROKEN)[seed % 3]]
+    what = BROKEN[list(BROKEN)[random_state % 3]]
     assert text.count(mark) == 1
     broken = text.replace(mark, mark[:-2] + what)
-    path = folder / ("labs.csv.gz" if seed % 2 else "labs.csv")
-    path.write_bytes(gzip.compress(broken) if seed % 2 else broken)
+    path = folder / ("labs.csv.gz" if random_state % 2 else "labs.csv")
+    path.write_bytes(gzip.compress(broken) if random_state % 2 else broken)
     with pytest.raises(cg.ClinicalGRUError) as refused:
         cg.read_events(path)
-    assert refused.value.where == f"{path.name}, row {places[i]}", list(BROKEN)[seed % 3]
+    assert refused.value.where == f"{path.name}, row {places[i]}", list(BROKEN)[random_state % 3]
     return 1
 
 
 @pytest.mark.slow
 def test_planted_errors_are_named_at_their_row_and_column(tmp_path):
-    assert sum(right_places(seed, tmp_path) for seed in range(8)) == 64
-    assert sum(right_row_of_a_broken_file(seed, tmp_path) for seed in range(12)) == 12
+    assert sum(right_places(random_state, tmp_path) for random_state in range(8)) == 64
+    assert sum(right_row_of_a_broken_file(random_state, tmp_path) for random_state in range(12)) == 12
 
 
 @pytest.mark.slow
 def test_500_of_500_planted_errors_are_named_at_their_row_and_column(tmp_path):
-    whole = sum(right_places(seed, tmp_path) for seed in range(100, 150))
-    assert whole + sum(right_row_of_a_broken_file(seed, tmp_path) for seed in range(100, 200)) == 500
+    whole = sum(right_places(random_state, tmp_path) for random_state in range(100, 150))
+    assert whole + sum(right_row_of_a_broken_file(random_state, tmp_path) for random_state in range(100, 200)) == 500
 
 
 def test_a_row_is_a_record_as_a_spreadsheet_shows_it(tmp_path):

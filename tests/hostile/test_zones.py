@@ -158,7 +158,7 @@ def test_an_offset_in_the_file_wins_over_the_declared_zone():
 
 @pytest.mark.slow
 def test_hours_since_the_start_have_no_zone_and_formats_may_be_our_own():
-    assert cg.read_events(rows(["0.5", "2"]), timezone="Europe/Berlin").dated is False
+    assert cg.read_events(rows(["0.5", "2"]), timezone="Europe/Berlin").has_dates is False
     events = cg.read_events(rows(["27.10.2024 12:00"]), timezone="Europe/Berlin", time_format="%d.%m.%Y %H:%M")
     assert str(events.to_frame()["time"][0]) == "2024-10-27 11:00:00"
 

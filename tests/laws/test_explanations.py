@@ -25,8 +25,8 @@ def total(why):
 
 def some(stays, count=6):
     """Some stays with measurements, of different lengths."""
-    stays = stays[np.flatnonzero(stays.counts > 3)]
-    return stays[np.argsort(stays.steps, kind="stable")[:: max(1, len(stays) // count)][:count]]
+    stays = stays[np.flatnonzero(stays.n_measurements > 3)]
+    return stays[np.argsort(stays.n_steps, kind="stable")[:: max(1, len(stays) // count)][:count]]
 
 
 @pytest.fixture(scope="module", params=OPTIONS)
@@ -56,7 +56,7 @@ def test_many_stays_at_once_are_explained_as_each_alone(model, test_stays):
 
 
 def test_moves_telescope_to_the_rise_from_nothing_measured_to_the_end(model, test_stays):
-    stay = test_stays[[int(np.argmin(np.where(test_stays.counts > 3, test_stays.counts, 10**6)))]]
+    stay = test_stays[[int(np.argmin(np.where(test_stays.n_measurements > 3, test_stays.n_measurements, 10**6)))]]
     moved = cg.movement(model, stay, permutations=4)
     rise = log_odds(model.predict_proba(stay)[0, 1]) - log_odds(moved.start)
     assert moved.moves["contribution"].sum() == pytest.approx(rise, abs=1e-4)

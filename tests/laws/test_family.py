@@ -22,8 +22,8 @@ def some(case):
 def by_stay(case, stays):
     """Predictions of each stay, as a list."""
     table = predicted(case.model, stays)
-    rows = len(table) // max(1, len(stays) if len(table) == len(stays) else int(stays.steps.sum()))
-    counts = np.ones(len(stays), int) if len(table) == len(stays) else stays.steps * rows
+    rows = len(table) // max(1, len(stays) if len(table) == len(stays) else int(stays.n_steps.sum()))
+    counts = np.ones(len(stays), int) if len(table) == len(stays) else stays.n_steps * rows
     return np.split(table, np.cumsum(counts)[:-1])
 
 
@@ -40,9 +40,9 @@ def test_1_a_patient_is_not_changed_by_the_neighbours_or_their_order(case):
 @pytest.mark.parametrize("kind", ["early_warning", "forecast"])
 def test_6_what_comes_after_a_step_changes_nothing_said_there(kind):
     case = asked(kind)
-    stays = case.test[[i for i in range(len(case.test)) if case.test.steps[i] > 4][:6]]
-    half = np.array([np.unique(stays[[i]].hours)[stays.steps[i] // 2] for i in range(len(stays))])
-    cut = stays.without_facts(stays.hours <= half[stays.stay_of_fact])
+    stays = case.test[[i for i in range(len(case.test)) if case.test.n_steps[i] > 4][:6]]
+    half = np.array([np.unique(stays[[i]].hours)[stays.n_steps[i] // 2] for i in range(len(stays))])
+    cut = stays.filter_measurements(stays.hours <= half[stays.stay_of_measurement])
     odd = stays_of(cut, {i: [fact(0, half[i] + 1, 1e6)] for i in range(len(stays))})
     for i, (whole, until, changed) in enumerate(
         zip(by_stay(case, stays), by_stay(case, cut), by_stay(case, odd), strict=True)
@@ -76,7 +76,7 @@ def test_10_every_stay_of_an_extract_has_its_row(case, tmp_path):
     table = cg.score(case.model, case.events, out=tmp_path / "scores.parquet")
     assert len(table) == len(case.events.stays)
     assert (table["status"] == "scored").sum() > 100
-    assert table.loc[table["status"] == "scored", case.model.score_names].notna().to_numpy().all() or (
+    assert table.loc[table["status"] == "scored", case.model.score_columns_].notna().to_numpy().all() or (
         case.kind == "forecast"  # of a stay of one step nothing was expected
     )
 
@@ -84,7 +84,7 @@ def test_10_every_stay_of_an_extract_has_its_row(case, tmp_path):
 @pytest.fixture(scope="module")
 def ensemble():
     events = ward_of_every_kind()
-    parts = cg.split_patients(cg.select(events, cg.Task.load("in_hospital_mortality_24h")), [0.7, 0.3], seed=0)
+    parts = cg.split_patients(cg.select(events, cg.Task.load("in_hospital_mortality_24h")), [0.7, 0.3], random_state=0)
     return parts, cg.GRUEnsemble(cg.GRUClassifier(**SMALL | {"epochs": 6}), members=3).fit(parts[0], progress=False)
 
 
@@ -119,14 +119,14 @@ def test_ensembles_and_hybrids_warn_by_the_hour_too(tmp_path):
     small = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), members=2)
     hybrid = cg.Hybrid(small).fit(case.train, progress=False)
     ensemble = hybrid.ensemble_
-    assert ensemble.out_of_fold_.shape == (case.train.steps.sum(), 2)
+    assert ensemble.out_of_fold_.shape == (case.train.n_steps.sum(), 2)
     risk = hybrid.predict_proba(case.test)
-    assert risk.shape == (case.test.steps.sum(), 2)
-    np.testing.assert_allclose(hybrid.predict_proba(case.test[[3]])[-1], risk[np.cumsum(case.test.steps)[3] - 1])
+    assert risk.shape == (case.test.n_steps.sum(), 2)
+    np.testing.assert_allclose(hybrid.predict_proba(case.test[[3]])[-1], risk[np.cumsum(case.test.n_steps)[3] - 1])
     assert set(hybrid.weights_) == {"GRU", "boosted trees"}
     loaded = cg.load(cg.save(ensemble, tmp_path / "bundle"))
     assert loaded.threshold_ == ensemble.threshold_
     np.testing.assert_array_equal(loaded.predict_hourly(case.test)["risk"], ensemble.predict_hourly(case.test)["risk"])
-    hours = cg.score(loaded, case.events, every_hour=True)
+    hours = cg.score(loaded, case.events, hourly=True)
     assert hours.groupby("stay_id")["prediction_hours"].apply(lambda each: (each.diff().dropna() == 1).all()).all()
     assert set(hours["stay_id"]) == set(case.events.stays["stay_id"])

@@ -25,10 +25,10 @@ OPTIONS = {
     "convolution of strides 1": {"convolution": (1,)},
     "multihead": {"attention": "multihead", "gate": "time"},
     "last state": {"attention": None, "recurrent_dropout": 0.3},
-    "delay": {"delay_hours": 6.0},
+    "delay": {"feedback_delay_hours": 6.0},
     "per variable": {"encoder": "per_variable", "cell": "lstm", "gate": "time"},
     "codes": {"codes": True},
-    "bidirectional codes": {"codes": True, "bidirectional": True, "convolution": (2,), "delay_hours": 4.0},
+    "bidirectional codes": {"codes": True, "bidirectional": True, "convolution": (2,), "feedback_delay_hours": 4.0},
 }
 
 
@@ -40,8 +40,8 @@ def model(request, parts):
 @pytest.fixture(scope="module")
 def few(test_stays):
     """Twelve stays, some of them cut short."""
-    stays = test_stays[np.argsort(test_stays.steps)[:12]]
-    return stays.without_facts((stays.stay_of_fact % 3 > 0) | (stays.hours < 9))
+    stays = test_stays[np.argsort(test_stays.n_steps)[:12]]
+    return stays.filter_measurements((stays.stay_of_measurement % 3 > 0) | (stays.hours < 9))
 
 
 def risk(model, stays):
@@ -98,7 +98,7 @@ def test_9_extreme_stays_have_finite_risks(model, few):
         2: [fact(0, 0.0, 80), fact(0, 1 / 3600, 90), fact(0, 50 * 8766.0, 85)],
         3: [fact(0, 10.0, 3e8)],
     }
-    stays = stays_of(few[:4].without_facts(np.zeros(few[:4].counts.sum(), bool)), odd)
+    stays = stays_of(few[:4].filter_measurements(np.zeros(few[:4].n_measurements.sum(), bool)), odd)
     assert np.isfinite(risk(model, stays)).all()
 
 
@@ -121,7 +121,7 @@ def test_14_the_same_seed_gives_the_same_bits(model, parts, few):
     np.testing.assert_array_equal(risk(again, few), risk(model, few))
 
 
-@pytest.mark.parametrize("options", [{"bidirectional": True, "cell": "no"}, {"delay_hours": -2.0}], ids=str)
+@pytest.mark.parametrize("options", [{"bidirectional": True, "cell": "no"}, {"feedback_delay_hours": -2.0}], ids=str)
 def test_impossible_combinations_are_refused_before_training(parts, options):
     with pytest.raises(cg.ClinicalGRUError, match="Expected"):
         cg.GRUClassifier(**TINY, **options).fit(parts[0], parts[1], progress=False)

@@ -10,13 +10,13 @@ import torch
 from helpers import fact, stays_of
 
 import clinicalgru as cg
-from clinicalgru.model.baselines.summary_baseline import RIVALS
+from clinicalgru.model.baselines.summary_baseline import BASELINES
 from clinicalgru.model.heads.classification import Binary
 from clinicalgru.model.network.layers import Decay
 from clinicalgru.model.training.inference import predict
 
 
-@pytest.fixture(scope="session", params=["GRU", *RIVALS])
+@pytest.fixture(scope="session", params=["GRU", *BASELINES])
 def estimator(request, fitted, parts):
     return fitted if request.param == "GRU" else cg.SummaryBaseline(request.param).fit(parts[0])
 
@@ -45,7 +45,7 @@ def test_1_the_size_of_the_batch_does_not_matter(fitted, test_stays, size):
 
 def test_2_a_batch_has_no_padding_and_attention_sums_to_one(fitted, test_stays):
     batch = fitted.network_.batch(test_stays)
-    assert len(batch.hours) == test_stays.steps.sum()
+    assert len(batch.hours) == test_stays.n_steps.sum()
     with torch.no_grad():
         weight = fitted.network_.logits(fitted.network_.scales(batch), batch)[1].weight
     _, valid = batch.grid()
@@ -54,7 +54,7 @@ def test_2_a_batch_has_no_padding_and_attention_sums_to_one(fitted, test_stays):
 
 
 def test_6_the_prediction_after_each_step_is_that_of_a_stay_which_ended_there(fitted, test_stays):
-    stays = test_stays[np.argsort(test_stays.steps)[:8]]
+    stays = test_stays[np.argsort(test_stays.n_steps)[:8]]
     same = {name: getattr(Binary(), name) for name in ("outputs", "mixed", "predict")}
     each = SimpleNamespace(**same, every_step=True)
     by_step = predict(fitted.network_, stays, head=each)
@@ -67,7 +67,7 @@ def test_7_measured_at_the_training_mean_is_not_the_same_as_not_measured(fitted,
     names = [variable.name for variable in test_stays.variables]
     lactate = names.index("lactate")
     mean = parts[0].value[parts[0].variable == lactate].mean()
-    without = test_stays.without_facts(test_stays.variable != lactate)
+    without = test_stays.filter_measurements(test_stays.variable != lactate)
     added = stays_of(without, {i: [fact(lactate, 40.0, mean)] for i in range(len(without))})
     assert (np.abs(risk(fitted, without) - risk(fitted, added)) > 1e-5).mean() > 0.9
 
@@ -92,7 +92,9 @@ def test_9_extreme_stays_have_finite_risks(estimator, test_stays):
         2: [fact(heart, 0.0, 80), fact(heart, 1 / 3600, 90), fact(heart, far, 85)],  # from seconds to 50 years
         3: [fact(heart, 10.0, 3e8)],  # absurd, had the intake let it through
     }
-    stays = stays_of(test_stays[[0, 1, 2, 3]].without_facts(np.zeros(test_stays[[0, 1, 2, 3]].counts.sum(), bool)), odd)
+    stays = stays_of(
+        test_stays[[0, 1, 2, 3]].filter_measurements(np.zeros(test_stays[[0, 1, 2, 3]].n_measurements.sum(), bool)), odd
+    )
     assert np.isfinite(risk(estimator, stays)).all()
 
 
@@ -101,16 +103,18 @@ def test_9_a_variable_training_never_saw_changes_nothing_but_through_being_measu
     train, tune, _, test = parts
     ph = [variable.name for variable in train.variables].index("ph")
     blind = cg.GRUClassifier(hidden_size=8, members=2, readout_size=8, epochs=1)
-    blind.fit(train.without_facts(train.variable != ph), tune.without_facts(tune.variable != ph), progress=False)
+    blind.fit(
+        train.filter_measurements(train.variable != ph), tune.filter_measurements(tune.variable != ph), progress=False
+    )
     with_low, with_high = (
-        stays_of(test.without_facts(test.variable != ph), {i: [fact(ph, 4.0, value)] for i in range(len(test))})
+        stays_of(test.filter_measurements(test.variable != ph), {i: [fact(ph, 4.0, value)] for i in range(len(test))})
         for value in (6.8, 7.6)
     )
     np.testing.assert_allclose(risk(blind, with_low), risk(blind, with_high), atol=1e-7)
 
 
 def test_9_a_stay_without_observation_gets_no_silent_number(fitted, test_stays):
-    empty = test_stays.without_facts(test_stays.stay_of_fact != 0)
+    empty = test_stays.filter_measurements(test_stays.stay_of_measurement != 0)
     with pytest.raises(cg.ClinicalGRUError, match="1 stays without any"):
         fitted.predict_proba(empty)
 
@@ -125,7 +129,7 @@ def test_12_predicting_leaves_every_number_of_the_model_as_it_was(fitted, test_s
 @pytest.mark.slow
 def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
     train, tune, _, _ = parts
-    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=1, seed=0)
+    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=1, random_state=0)
     model.fit(train, tune[: len(tune) // 2], progress=False)
     for scale in ("value", "summary", "static"):
         ours, theirs = getattr(model.network_.scales, scale).knots, getattr(fitted.network_.scales, scale).knots
@@ -156,7 +160,7 @@ def test_15_calibration_keeps_the_order(fitted, test_stays):
 
 def test_15_a_perfect_forecast_and_a_constant_one():
     outcome = np.array([0, 1, 0, 1, 1])
-    perfect = cg.evaluate(outcome, outcome, resamples=20).metrics.set_index("metric")["estimate"]
-    constant = cg.evaluate(outcome, np.full(5, 0.5), resamples=20).metrics.set_index("metric")["estimate"]
+    perfect = cg.evaluate(outcome, outcome, n_resamples=20).metrics.set_index("metric")["estimate"]
+    constant = cg.evaluate(outcome, np.full(5, 0.5), n_resamples=20).metrics.set_index("metric")["estimate"]
     assert perfect["brier"] == 0
     assert constant["auroc"] == 0.5

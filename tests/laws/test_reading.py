@@ -14,11 +14,11 @@ OTHER_UNIT = {"creatinine": "umol/L", "glucose": "mmol/L", "lactate": "mg/dL", "
 
 
 @pytest.fixture(scope="module")
-def tables(ward):
+def tables(cohort):
     """Measurements and stays of the first 60 stays."""
-    some = ward.stays["stay_id"].head(60)
-    rows = ward.measurements[ward.measurements["stay_id"].isin(some)]
-    return rows.reset_index(drop=True), ward.stays.head(60)
+    some = cohort.stays["stay_id"].head(60)
+    rows = cohort.measurements[cohort.measurements["stay_id"].isin(some)]
+    return rows.reset_index(drop=True), cohort.stays.head(60)
 
 
 def variable_unit(known, unit):
@@ -33,7 +33,7 @@ def scores(fitted, rows, stays):
 def test_3_shuffled_rows_give_equal_bits(tables, task):
     rows, stays = tables
     shuffled = rows.sample(frac=1, random_state=1)
-    ours, theirs = (cg.select(cg.read_events(r, stays=stays), task, every_stay=True) for r in (rows, shuffled))
+    ours, theirs = (cg.select(cg.read_events(r, stays=stays), task, include_ineligible=True) for r in (rows, shuffled))
     for field in fields(ours):
         left, right = getattr(ours, field.name), getattr(theirs, field.name)
         if isinstance(left, np.ndarray):
@@ -91,7 +91,7 @@ def test_6_a_result_known_exactly_at_the_prediction_is_seen_and_one_a_microsecon
         }
     )
     stays = pd.DataFrame({"patient_id": ["1"], "stay_id": ["1"], "start": [pd.Timestamp("2031-01-01")]})
-    sequences = cg.select(cg.read_events(rows, stays=stays), task, every_stay=True)
+    sequences = cg.select(cg.read_events(rows, stays=stays), task, include_ineligible=True)
     assert sequences.value.tolist() == [80.0]
     assert sequences.hours.tolist() == [48.0]
 

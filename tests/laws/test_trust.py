@@ -68,7 +68,7 @@ def test_16_contributions_sum_to_what_they_explain(fitted, test_stays):
         assert abs(why.completeness_gap) < 0.01
         parts = why.measurements[["by_value", "by_measured", "by_timing"]].sum(axis=1)
         np.testing.assert_allclose(parts, why.measurements["contribution"], atol=1e-12)
-        assert len(why.measurements) == test_stays.counts[i]
+        assert len(why.measurements) == test_stays.n_measurements[i]
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_17_a_broken_row_is_named_by_number_only(canaries, tmp_path):
     assert "CANARY" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_17_nothing_shown_or_saved_names_a_patient(canaries, fitted, ward, events, test_stays):
+def test_17_nothing_shown_or_saved_names_a_patient(canaries, fitted, cohort, events, test_stays):
     some = cg.read_events(canaries)
     shown = f"{some!r}{some.ledger}{some.ledger._repr_html_()}{some.ledger.findings}"
     assert "CANARY" not in shown
@@ -123,14 +123,14 @@ def test_17_nothing_shown_or_saved_names_a_patient(canaries, fitted, ward, event
     why = cg.explain(fitted, test_stays[[0]])
     for text in (saved, str(why), repr(events), repr(test_stays), json.dumps(dict(why.model))):
         assert not any(
-            name in text for name in ward.stays["patient_id"].head(50).tolist() + test_stays.stay[:50].tolist()
+            name in text for name in cohort.stays["patient_id"].head(50).tolist() + test_stays.stay[:50].tolist()
         )
 
 
 @pytest.mark.slow
 def test_18_where_lactate_decides_lactate_ranks_first(task):
-    ward = cg.simulate(1500, seed=11, drivers={"lactate": 3.0})
-    train, tune, test = cg.split_patients(cg.select(cg.read_events(ward), task), [0.7, 0.15, 0.15], seed=0)
+    cohort = cg.simulate(1500, random_state=11, drivers={"lactate": 3.0})
+    train, tune, test = cg.split_patients(cg.select(cg.read_events(cohort), task), [0.7, 0.15, 0.15], random_state=0)
     model = cg.GRUClassifier(hidden_size=32, readout_size=64, members=8, epochs=12).fit(train, tune, progress=False)
     measured = test[[i for i in range(len(test)) if "lactate" in set(test[[i]].to_frame()["variable"])]]
     ranks = pd.concat([cg.explain(model, measured[[i]]).by_variable() for i in range(30)])

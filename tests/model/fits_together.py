@@ -22,7 +22,7 @@ KINDS = {
     "survival": cg.GRUSurvival,
 }
 SIZES = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 3, "batch_size": 33, "distillation": 0.3}
-ALIKE = {"dropout": 0.0, "steps_asked": None}  # no chance that processes draw on their own
+ALIKE = {"dropout": 0.0, "max_steps_per_stay": None}  # no chance that processes draw on their own
 SLOW = {"learning_rate": 5e-4}  # AdamW makes as much of a gradient of nothing but rounding as of any other
 STOPS = {"learning_rate": 2e-2, "epochs": 8, "patience": 1}
 
@@ -33,7 +33,7 @@ def task(kind: str) -> cg.Task:
 
 def fitted(kind: str, *, checkpoint: Path | None = None, progress: bool = False, **how: float) -> object:
     """On 67 stays: the last batch has one stay, and so one process nothing to do."""
-    train, tune = cg.split_patients(cg.select(ward_of_every_kind(), task(kind)), [0.6, 0.4], seed=0)
+    train, tune = cg.split_patients(cg.select(ward_of_every_kind(), task(kind)), [0.6, 0.4], random_state=0)
     model = KINDS[kind](**SIZES | ALIKE | SLOW | how)
     return model.fit(train[:67], tune, progress=progress, checkpoint=checkpoint)
 

@@ -17,9 +17,9 @@ VITALS = ("heart_rate", "map", "respiratory_rate", "temperature", "spo2")
 def test_planted_sensor_faults_are_found():
     """A fault replaces a vital sign by one drawn anywhere between the 0.1 and 99.9 percent values of the ward, at least
     two standard deviations off what was there."""
-    events = cg.read_events(cg.simulate(500, seed=5))
-    stays = cg.select(events, cg.Task("next", "", (0.0, 48.0), kind="forecast"))
-    train, tune, test = cg.split_patients(stays, [0.6, 0.15, 0.25], seed=0)
+    events = cg.read_events(cg.simulate(500, random_state=5))
+    stays = cg.select(events, cg.Task("next", "", (0.0, 48.0), task_type="forecast"))
+    train, tune, test = cg.split_patients(stays, [0.6, 0.15, 0.25], random_state=0)
     model = cg.GRUForecaster(hidden_size=16, readout_size=32, members=2, epochs=4).fit(train, tune, progress=False)
     names = [variable.name for variable in test.variables]
     vital = np.isin(test.variable, [names.index(name) for name in VITALS if name in names])

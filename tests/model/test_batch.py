@@ -14,7 +14,7 @@ from clinicalgru.model.network.batch import Sample, collate
 def odd_stays(test_stays):
     """Stays of very unlike lengths: without facts, with one, with results known late, two values known at once."""
     few = test_stays[np.arange(6)]
-    empty = few.without_facts(np.isin(few.stay_of_fact, [0, 1, 2]))
+    empty = few.filter_measurements(np.isin(few.stay_of_measurement, [0, 1, 2]))
     return stays_of(empty, {1: [fact(3, 5.0, 1.0)], 2: [fact(0, 1.0, 80), fact(0, 7.5, 90), fact(2, 7.5, 36.5)]})
 
 
@@ -24,7 +24,7 @@ def test_every_row_says_what_a_loop_over_hours_says(odd_stays):
     assert len(rows) == len(batch.hours)
     for place, stay in enumerate(batch.order):
         one = odd_stays[[stay]]
-        measured = one.hours - one.delay
+        measured = one.hours - one.availability_lag
         hours = np.unique(one.hours)
         last: dict[int, tuple[float, float]] = {}
         for hour in hours:
@@ -46,7 +46,7 @@ def test_every_row_says_what_a_loop_over_hours_says(odd_stays):
 
 def test_sizes_and_last_rows_are_those_of_the_stays(odd_stays):
     batch = collate(odd_stays)
-    steps = odd_stays.steps[batch.order]
+    steps = odd_stays.n_steps[batch.order]
     assert batch.sizes == [int((steps > k).sum()) for k in range(steps.max())]
     for place, count in enumerate(steps):
         row = int(batch.point_row[place])
@@ -58,15 +58,15 @@ def test_sizes_and_last_rows_are_those_of_the_stays(odd_stays):
 
 
 def test_a_late_result_enters_when_it_was_known_and_its_gap_counts_from_when_it_was_drawn(test_stays):
-    none = test_stays[[0]].without_facts(np.zeros(test_stays[[0]].counts.sum(), bool))
+    none = test_stays[[0]].filter_measurements(np.zeros(test_stays[[0]].n_measurements.sum(), bool))
     stay = stays_of(none, {0: [fact(0, 0.0, 80), fact(1, 3.0, 2.0), fact(0, 5.0, 85)]})
-    stay.delay[1] = 2.5  # drawn at 0.5 h, known at 3 h
+    stay.availability_lag[1] = 2.5  # drawn at 0.5 h, known at 3 h
     batch = collate(stay)
     assert batch.gap_hours[:, 1].tolist() == [0.0, 3.0, 4.5]
 
 
 def test_a_batch_of_stays_without_facts_is_possible(test_stays):
-    batch = collate(test_stays[[0, 1]].without_facts(np.zeros(test_stays[[0, 1]].counts.sum(), bool)))
+    batch = collate(test_stays[[0, 1]].filter_measurements(np.zeros(test_stays[[0, 1]].n_measurements.sum(), bool)))
     assert batch.sizes == []
     assert batch.point_row.tolist() == [-1, -1]
 
@@ -84,7 +84,7 @@ def test_a_sample_asks_so_many_points_of_each_stay_and_says_the_same_of_them(odd
     every = collate(odd_stays, every_step=True)
     some = collate(odd_stays, every_step=True, sample=Sample(3, np.random.default_rng(0)))
     asked = np.bincount(some.point_stay, minlength=len(odd_stays))
-    assert asked.tolist() == np.minimum(odd_stays.steps[some.order], 3).tolist()
+    assert asked.tolist() == np.minimum(odd_stays.n_steps[some.order], 3).tolist()
     where = {int(row): i for i, row in enumerate(every.point_row)}
     same = [where[int(row)] for row in some.point_row]
     np.testing.assert_array_equal(some.summaries, every.summaries[same])
@@ -93,14 +93,14 @@ def test_a_sample_asks_so_many_points_of_each_stay_and_says_the_same_of_them(odd
 
 
 def test_a_sample_of_no_steps_is_refused_before_training(parts):
-    with pytest.raises(cg.ClinicalGRUError, match="steps_asked of 1 or more"):
-        cg.GRUClassifier(steps_asked=0).fit(parts[0], parts[1], progress=False)
+    with pytest.raises(cg.ClinicalGRUError, match="max_steps_per_stay of 1 or more"):
+        cg.GRUClassifier(max_steps_per_stay=0).fit(parts[0], parts[1], progress=False)
 
 
 @pytest.mark.slow
 def test_every_step_is_asked_as_often_as_any_other(odd_stays):
-    chance, longest = np.random.default_rng(0), int(odd_stays.steps.argmax())
-    one, steps = odd_stays[[longest]], int(odd_stays.steps[longest])
+    chance, longest = np.random.default_rng(0), int(odd_stays.n_steps.argmax())
+    one, steps = odd_stays[[longest]], int(odd_stays.n_steps[longest])
     asked = np.zeros(steps)
     for _ in range(600):
         asked[collate(one, every_step=True, sample=Sample(4, chance)).point_row.numpy()] += 1
@@ -110,7 +110,7 @@ def test_every_step_is_asked_as_often_as_any_other(odd_stays):
 
 def test_a_step_is_drawn_as_likely_as_what_follows_it_weighs(odd_stays):
     """Of one draw a stay, exactly so (Efraimidis and Spirakis 2006)."""
-    chance, longest = np.random.default_rng(0), int(odd_stays.steps.argmax())
+    chance, longest = np.random.default_rng(0), int(odd_stays.n_steps.argmax())
     one, weight = odd_stays[[longest]], np.arange(len(odd_stays.variables)) + 1.0
     whole = collate(one, every_step=True)
     follows = np.append(whole.observed[1:].numpy() @ weight, 0.0)
@@ -127,4 +127,4 @@ def test_steps_that_nothing_follows_are_drawn_where_there_are_no_others(odd_stay
     for count in (2, 1000):
         batch = collate(odd_stays, every_step=True, sample=Sample(count, chance, weight))
         drawn = np.bincount(batch.point_stay, minlength=len(odd_stays))
-        np.testing.assert_array_equal(drawn, np.minimum(odd_stays.steps[batch.order], count))
+        np.testing.assert_array_equal(drawn, np.minimum(odd_stays.n_steps[batch.order], count))

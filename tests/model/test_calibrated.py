@@ -63,15 +63,15 @@ def test_a_bundle_keeps_it_and_scores_with_it(case, calibrated, tmp_path):
     assert loaded.calibrator_ == calibrated.calibrator_
     np.testing.assert_array_equal(predicted(loaded, case.test), predicted(calibrated, case.test))
     table = cg.score(tmp_path / "bundle", case.events).set_index("stay_id").loc[case.test.stay]
-    np.testing.assert_allclose(table[loaded.score_names], calibrated.score_columns(case.test), rtol=1e-5)
+    np.testing.assert_allclose(table[loaded.score_columns_], calibrated.score_rows(case.test), rtol=1e-5)
     raw = cg.score(case.model, case.events).set_index("stay_id").loc[case.test.stay]
-    assert (raw[loaded.score_names].to_numpy() != table[loaded.score_names].to_numpy()).any()
+    assert (raw[loaded.score_columns_].to_numpy() != table[loaded.score_columns_].to_numpy()).any()
 
 
 def test_what_is_explained_is_the_calibrated_answer(case, calibrated):
-    stay = case.test[[int(np.argmax(case.test.counts))]]
+    stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     why = cg.explain(calibrated, stay)
-    said = calibrated.score_columns(stay)[0, 0 if case.kind == "multilabel" else -1]
+    said = calibrated.score_rows(stay)[0, 0 if case.kind == "multilabel" else -1]
     assert why.risk == pytest.approx(said, rel=1e-5)
     assert abs(why.completeness_gap) <= 1e-3
 

@@ -151,7 +151,7 @@ def test_gradients_through_a_delay_are_those_of_finite_differences():
 def test_the_delayed_row_is_the_last_at_or_before_so_many_hours_ago_for_irregular_hours():
     hours, rows = torch.tensor([0.0, 0.1, 0.3, 7.0, 7.2]), torch.tensor([[0, 1, 2, 3, 4, -1]])
     assert delayed_rows(hours, rows, rows >= 0, 0.2).tolist() == [-1, -1, 1, 2, 3]
-    with pytest.raises(ArgumentError, match="delay_hours above 0"):
+    with pytest.raises(ArgumentError, match="feedback_delay_hours above 0"):
         delayed_rows(hours, rows, rows >= 0, 0.0)
 
 

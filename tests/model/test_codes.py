@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 import clinicalgru as cg
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.network.batch import collate
-from clinicalgru.model.network.codes import known_codes, unseen_codes, vocabulary, with_anything
+from clinicalgru.model.network.codes import known_codes, unknown_codes, vocabulary, with_anything
 
 TINY = {"hidden_size": 8, "readout_size": 16, "members": 4, "epochs": 1, "distillation": 0.0}
 
@@ -23,7 +23,7 @@ def with_events(stays: Sequences, events: list[tuple[int, float, str]]) -> Seque
     names = tuple(sorted({code for *_, code in events}))
     return replace(
         stays,
-        vocabulary=names,
+        code_vocabulary=names,
         code_starts=np.searchsorted([stay for stay, *_ in events], np.arange(len(stays) + 1)),
         code_hours=np.array([hours for _, hours, _ in events], dtype=float),
         code=np.array([names.index(code) for *_, code in events], dtype=np.int32),
@@ -33,7 +33,7 @@ def with_events(stays: Sequences, events: list[tuple[int, float, str]]) -> Seque
 @pytest.fixture
 def three_stays(test_stays):
     """One stay with measurements and codes, one with codes alone, one with measurements alone."""
-    none = test_stays[[0, 1, 2]].without_facts(np.zeros(test_stays[[0, 1, 2]].counts.sum(), bool))
+    none = test_stays[[0, 1, 2]].filter_measurements(np.zeros(test_stays[[0, 1, 2]].n_measurements.sum(), bool))
     measured = stays_of(none, {0: [fact(0, 1.0, 80), fact(0, 4.0, 90)], 2: [fact(0, 2.0, 70)]})
     return with_events(measured, [(0, 0.5, "I10"), (0, 4.0, "N17"), (0, 4.0, "I10"), (1, 3.0, "N17"), (1, 9.0, "Z99")])
 
@@ -46,7 +46,9 @@ def test_steps_are_the_distinct_hours_of_measurements_and_codes_together(three_s
         assert batch.hours[batch.stay == place].tolist() == expected.tolist()
         at = (batch.stay == place)[batch.code_row]
         assert batch.hours[batch.code_row[at]].tolist() == one.code_hours.tolist()
-        assert [three_stays.vocabulary[code] for code in batch.code[at]] == [one.vocabulary[code] for code in one.code]
+        assert [three_stays.code_vocabulary[code] for code in batch.code[at]] == [
+            one.code_vocabulary[code] for code in one.code
+        ]
     assert int(batch.code_new.sum()) == 4  # the second I10 is not new
     assert (
         collate(three_stays).hours.tolist()
@@ -71,16 +73,16 @@ def test_predictions_after_each_step_are_made_where_something_was_measured(three
 def test_the_vocabulary_holds_codes_of_enough_training_stays_and_others_are_counted(three_stays):
     known = vocabulary(three_stays, at_least=2)
     assert known == ("N17",)
-    assert unseen_codes(three_stays, known).values.tolist() == [["I10", 2, 1], ["Z99", 1, 1]]
+    assert unknown_codes(three_stays, known).values.tolist() == [["I10", 2, 1], ["Z99", 1, 1]]
     kept = known_codes(three_stays, known)
-    assert (kept.vocabulary, kept.code.tolist(), kept.code_starts.tolist()) == (known, [0, 0], [0, 1, 2, 2])
+    assert (kept.code_vocabulary, kept.code.tolist(), kept.code_starts.tolist()) == (known, [0, 0], [0, 1, 2, 2])
     assert with_anything(three_stays, known).tolist() == [True, True, True]
     assert with_anything(three_stays, ("I10",)).tolist() == [True, False, True]
 
 
 def test_a_model_that_is_not_asked_to_look_at_codes_does_not(parts, test_stays):
     model = cg.GRUClassifier(**TINY).fit(parts[0], parts[1], progress=False)
-    bare = test_stays.without_coded(np.zeros(len(test_stays.code), bool))
+    bare = test_stays.filter_coded(np.zeros(len(test_stays.code), bool))
     np.testing.assert_array_equal(model.predict_proba(bare), model.predict_proba(test_stays))
 
 
@@ -91,24 +93,24 @@ def coded(parts):
 
 def test_an_unseen_code_changes_nothing_and_a_known_one_does(coded, test_stays):
     stays, known = test_stays[:10], coded.network_.shape.codes[0]
-    none = coded.predict_proba(stays.without_coded(np.zeros(len(stays.code), bool)))
+    none = coded.predict_proba(stays.filter_coded(np.zeros(len(stays.code), bool)))
     unseen, seen = (with_events(stays, [(i, 5.0, code) for i in range(10)]) for code in ("never seen", known))
     np.testing.assert_array_equal(coded.predict_proba(unseen), none)
     assert (np.abs(coded.predict_proba(seen) - none) > 1e-6).all()
 
 
 @pytest.mark.slow
-def test_a_code_after_the_prediction_changes_nothing(events, task, coded, ward):
-    later = ward.measurements.copy()
+def test_a_code_after_the_prediction_changes_nothing(events, task, coded, cohort):
+    later = cohort.measurements.copy()
     is_code = later["code"].notna() & (
         later["time"] > later.groupby("stay_id")["time"].transform("min") + np.timedelta64(60, "h")
     )
-    again = cg.select(cg.read_events(later[~is_code], stays=ward.stays, outcomes=ward.outcomes), task)
+    again = cg.select(cg.read_events(later[~is_code], stays=cohort.stays, outcomes=cohort.outcomes), task)
     np.testing.assert_array_equal(coded.predict_proba(again), coded.predict_proba(cg.select(events, task)))
 
 
 def test_a_stay_with_a_known_code_alone_is_scored_and_one_without_anything_is_not(coded, test_stays):
-    none = test_stays[[0, 1]].without_facts(np.zeros(test_stays[[0, 1]].counts.sum(), bool))
+    none = test_stays[[0, 1]].filter_measurements(np.zeros(test_stays[[0, 1]].n_measurements.sum(), bool))
     stays = with_events(none, [(0, 5.0, coded.network_.shape.codes[0])])
     assert np.isfinite(coded.predict_proba(stays[[0]])).all()
     with pytest.raises(cg.ClinicalGRUError, match="1 stays without any"):
@@ -117,15 +119,17 @@ def test_a_stay_with_a_known_code_alone_is_scored_and_one_without_anything_is_no
 
 @pytest.mark.slow
 def test_codes_alone_find_the_planted_code():
-    ward = cg.simulate(1000, seed=5, drivers={"lung_cancer": 3.0})
-    history = ward.measurements[ward.measurements["code"].notna()]
-    events = cg.read_events(history, stays=ward.stays, outcomes=ward.outcomes)
+    cohort = cg.simulate(1000, random_state=5, drivers={"lung_cancer": 3.0})
+    history = cohort.measurements[cohort.measurements["code"].notna()]
+    events = cg.read_events(history, stays=cohort.stays, outcomes=cohort.outcomes)
     stays = cg.select(events, cg.Task.load("in_hospital_mortality"), codes=True)
     assert len(stays.value) == 0
-    train, tune, test = cg.split_patients(stays, [0.6, 0.15, 0.25], seed=0)
+    train, tune, test = cg.split_patients(stays, [0.6, 0.15, 0.25], random_state=0)
     plan = {"epochs": 20, "learning_rate": 5e-3, "batch_size": 32, "dropout": 0.0}
     model = cg.GRUClassifier(**TINY | plan, codes=True).fit(train, tune, progress=False)
-    planted = np.isin(np.arange(len(test)), test.stay_of_code[test.code == test.vocabulary.index("diagnosis//C34.9")])
+    planted = np.isin(
+        np.arange(len(test)), test.stay_of_code[test.code == test.code_vocabulary.index("diagnosis//C34.9")]
+    )
     found = roc_auc_score(test.outcome, model.predict_proba(test)[:, 1])
     assert found > 0.95 * roc_auc_score(test.outcome, planted) > 0.7
 
@@ -134,14 +138,14 @@ def test_codes_alone_find_the_planted_code():
 def test_codes_of_the_mimic_demo_enter_through_meds(real_data):
     events = cg.read_events(real_data / "mimic-iv-demo-meds", source="meds", anchor="hospital")
     stays = cg.select(events, cg.Task.load("in_hospital_mortality"), codes=True)
-    train, tune = cg.split_patients(stays, [0.7, 0.3], seed=0)
+    train, tune = cg.split_patients(stays, [0.7, 0.3], random_state=0)
     model = cg.GRUClassifier(**TINY, codes=True).fit(train, tune, progress=False)
     known = model.network_.shape.codes
     assert len(known) > 100
-    assert set(known) <= set(stays.vocabulary)
-    unseen = model.unseen_codes(tune)
+    assert set(known) <= set(stays.code_vocabulary)
+    unseen = model.unknown_codes(tune)
     assert unseen["events"].sum() + len(known_codes(tune, known).code) == len(tune.code)
     with torch.no_grad():
         risk = model.predict_proba(tune)[:, 1]
     assert np.isfinite(risk).all()
-    assert not np.allclose(risk, model.predict_proba(tune.without_coded(tune.code_hours < 0))[:, 1])
+    assert not np.allclose(risk, model.predict_proba(tune.filter_coded(tune.code_hours < 0))[:, 1])

@@ -25,7 +25,7 @@ def sequences(like: Sequences, values: np.ndarray, hours: np.ndarray, outcome: n
     arrays = {
         "starts": np.arange(stays + 1) * steps,
         "hours": np.tile(hours, stays),
-        "delay": np.zeros(stays * steps, np.float32),
+        "availability_lag": np.zeros(stays * steps, np.float32),
         "variable": np.zeros(stays * steps, np.int16),
         "value": values.astype(np.float32).ravel(),
         "code_starts": np.zeros(stays + 1, np.int64),
@@ -34,15 +34,17 @@ def sequences(like: Sequences, values: np.ndarray, hours: np.ndarray, outcome: n
         "static": np.zeros((stays, 0), np.float32),
         "outcome": outcome.astype(float),
         "end_hours": np.full(stays, hours[-1]),
-        "predicted_at": np.zeros(stays, np.int64),
+        "index_time": np.zeros(stays, np.int64),
     }
-    return replace(like, variables=like.variables[:1], statics=(), vocabulary=(), patient=names, stay=names, **arrays)
+    return replace(
+        like, variables=like.variables[:1], static_variables=(), code_vocabulary=(), patient=names, stay=names, **arrays
+    )
 
 
-def rhythms(like: Sequences, stays: int, seed: int) -> Sequences:
+def rhythms(like: Sequences, stays: int, random_state: int) -> Sequences:
     """Single-lead traces: a spike at each beat, and noise. The rhythm goes from 60 to 120 a minute half-way (a
     tachycardia sets in), or the other way round: no summary of single samples tells them apart."""
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(random_state)
     faster = np.arange(stays) % 2
     t = np.arange(SAMPLES) / RATE
     beats = np.cumsum(np.where(t < 5, 1.0, 2.0) / RATE) + chance.uniform(0, 1, stays)[:, None]
@@ -51,9 +53,9 @@ def rhythms(like: Sequences, stays: int, seed: int) -> Sequences:
     return sequences(like, trace + 0.05 * chance.standard_normal(trace.shape), t / 3600, faster)
 
 
-def copies(like: Sequences, stays: int, seed: int, steps: int = 80) -> Sequences:
+def copies(like: Sequences, stays: int, random_state: int, steps: int = 80) -> Sequences:
     """Noise by the hour; the outcome is the sign of what was measured 60 hours before the end."""
-    values = np.random.default_rng(seed).standard_normal((stays, steps))
+    values = np.random.default_rng(random_state).standard_normal((stays, steps))
     return sequences(like, values, np.arange(steps, dtype=float), (values[:, steps - 61] > 0).astype(int))
 
 
@@ -90,7 +92,7 @@ def learned(train: Sequences, test: Sequences, *, seconds: float, rate: float, *
 def test_a_delay_copies_what_the_plain_gru_has_forgotten(test_stays):
     train, test = copies(test_stays, 600, 0), copies(test_stays, 300, 1)
     same = {"seconds": 15.0, "rate": 5e-3, "hidden_size": 16, "attention": None}
-    assert learned(train, test, **same, delay_hours=60.0)[0] > 0.95
+    assert learned(train, test, **same, feedback_delay_hours=60.0)[0] > 0.95
     assert learned(train, test, **same)[0] < 0.7
 
 

@@ -23,7 +23,7 @@ def sigmoid(x):
 
 @pytest.fixture(scope="module")
 def stays(test_stays):
-    return test_stays[np.argsort(test_stays.steps)[:5]]
+    return test_stays[np.argsort(test_stays.n_steps)[:5]]
 
 
 def shaped(stays, **options) -> Shape:
@@ -34,7 +34,7 @@ def encoded(stays, **options):
     """An untrained encoder in double precision, its inputs, batch and states."""
     torch.manual_seed(0)
     encoder = Encoder(shaped(stays, **options)).double().eval()
-    scales = Scales(len(stays.variables), static_levels(stays.statics))
+    scales = Scales(len(stays.variables), static_levels(stays.static_variables))
     scales.learn(stays)
     batch = collate(stays)
     inputs = replace(
@@ -138,10 +138,10 @@ def test_a_convolution_with_strides_is_that_of_torch_on_each_stay_alone(stays):
 
 
 def test_strides_leave_a_stay_without_steps_without_any(stays):
-    empty = stays.without_facts(stays.stay_of_fact == 0)
+    empty = stays.filter_measurements(stays.stay_of_measurement == 0)
     coarse, _ = strided(collate(empty), 4)
     assert coarse.point_row.tolist()[1:] == [-1] * 4
-    nothing, rows = strided(collate(stays.without_facts(np.zeros(len(stays.value), bool))), 2)
+    nothing, rows = strided(collate(stays.filter_measurements(np.zeros(len(stays.value), bool))), 2)
     assert nothing.sizes == []
     assert len(rows) == 0
 
@@ -152,8 +152,8 @@ def test_strides_leave_a_stay_without_steps_without_any(stays):
         ({"cell": "gruu"}, False, 'cell among "gru", "lstm", "rnn"; got "gruu"'),
         ({"cell": "lstm", "reset": "before"}, False, 'cell="gru" with reset="before"; got cell="lstm"'),
         ({"cell": "rnn", "gate": "time"}, False, "a cell with gates"),
-        ({"delay_hours": -1.0}, False, "delay_hours above 0, or None; got -1.0"),
-        ({"cell": "lstm", "delay_hours": 6.0}, False, 'reset="after" with delay_hours'),
+        ({"feedback_delay_hours": -1.0}, False, "feedback_delay_hours above 0, or None; got -1.0"),
+        ({"cell": "lstm", "feedback_delay_hours": 6.0}, False, 'reset="after" with feedback_delay_hours'),
         ({"layers": 0}, False, "layers of 1 or more"),
         ({"recurrent_dropout": 1.0}, False, "recurrent_dropout from 0 to below 1"),
         ({"convolution": (0,)}, False, "convolution as strides of 1 or more"),
@@ -170,12 +170,12 @@ def test_strides_leave_a_stay_without_steps_without_any(stays):
 )
 def test_what_does_not_go_together_is_refused_in_one_sentence(options, every_step, message):
     with pytest.raises(ArgumentError) as refused:
-        check_shape(Shape(**{"variables": 3, "statics": ()} | options), every_step=every_step)
+        check_shape(Shape(**{"variables": 3, "static_variables": ()} | options), every_step=every_step)
     assert message in str(refused.value)
     assert str(refused.value).count("\n") == 0
 
 
 def test_what_goes_together_is_taken():
     check_shape(Shape(3, (), bidirectional=True, convolution=(5, 2), attention=None), every_step=False)
-    check_shape(Shape(3, (), convolution=(1, 1), delay_hours=24.0, gate="time"), every_step=True)
+    check_shape(Shape(3, (), convolution=(1, 1), feedback_delay_hours=24.0, gate="time"), every_step=True)
     check_shape(Shape(0, (), codes=("I10",)), every_step=False)

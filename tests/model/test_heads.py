@@ -27,7 +27,7 @@ from clinicalgru.model.training.distributed import points, weighted
 
 
 def outcome_of(*values):
-    return SimpleNamespace(outcome=np.array(values, dtype=float), task=SimpleNamespace(horizons_hours=()))
+    return SimpleNamespace(outcome=np.array(values, dtype=float), task=SimpleNamespace(survival_horizons_hours=()))
 
 
 def test_two_classes_are_a_binary_outcome():
@@ -110,7 +110,9 @@ def test_steps_weigh_by_what_a_warning_is_worth_there():
 @pytest.mark.slow
 def test_weighed_steps_leave_risks_at_the_share_of_steps_with_a_warning_due():
     """Weighing lifts risks while training; afterwards they are set back, by what the shares say."""
-    stays = replace(asked("early_warning").train, task=replace(task_of("early_warning"), utility="physionet2019"))
+    stays = replace(
+        asked("early_warning").train, task=replace(task_of("early_warning"), utility_function="physionet2019")
+    )
     model = cg.GRUEarlyWarning(**SMALL | {"epochs": 8, "distillation": 0.0}).fit(stays, progress=False)
     labels = model.head_.step_labels(stays)
     mean = model.predict_proba(stays)[~np.isnan(labels), 1].mean()
@@ -202,7 +204,7 @@ def test_whole_days_with_many_ties_make_fewer_bins_and_none_that_is_empty():
 def test_what_comes_next_is_the_next_step_of_the_same_stay():
     """Three stays, looked up step by step in the dense view."""
     case = asked("forecast")
-    stays = case.test[np.argsort(case.test.steps)[-3:]]
+    stays = case.test[np.argsort(case.test.n_steps)[-3:]]
     network, head = case.model.network_, case.model.head_
     batch = network.batch(stays, every_step=True)
     target = head.target(stays, batch).numpy()
@@ -280,7 +282,7 @@ def test_a_forecaster_is_asked_before_what_is_seldom_measured(monkeypatch):
         return made
 
     monkeypatch.setattr(ClinicalGRU, "batch", watched)
-    model = cg.GRUForecaster(**SMALL | {"steps_asked": 1, "measurement_dropout": 0.0})
+    model = cg.GRUForecaster(**SMALL | {"max_steps_per_stay": 1, "measurement_dropout": 0.0})
     model.fit(case.train, case.test, progress=False)
     drawn, every = (torch.cat(found[sampled]).mean(dim=0).numpy() for sampled in (True, False))
     weight = np.array(model.head_.weight)
@@ -318,7 +320,7 @@ def test_joint_training_changes_the_weights_but_not_what_is_asked(parts):
     import pandas as pd
 
     train, tune, _, test = parts
-    table = pd.DataFrame({"count": train.counts.astype(float)}, index=train.stay)
+    table = pd.DataFrame({"count": train.n_measurements.astype(float)}, index=train.stay)
     alone = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
     joint = cg.GRUClassifier(**SMALL, forecast_weight=0.5).fit(train, tune, auxiliary=table, progress=False)
     assert joint.predict_proba(test).shape == (len(test), 2)
@@ -333,7 +335,9 @@ def test_joint_training_changes_the_weights_but_not_what_is_asked(parts):
 
 def test_a_network_left_alone_answers_as_before(parts):
     """What it was asked besides is gone; what it is asked now has not changed by a bit."""
-    shape = Shape(len(parts[0].variables), static_levels(parts[0].statics), outputs=3, forecasts=4, hidden_size=4)
+    shape = Shape(
+        len(parts[0].variables), static_levels(parts[0].static_variables), outputs=3, forecasts=4, hidden_size=4
+    )
     network = ClinicalGRU(shape).eval()
     network.scales.learn(parts[0])
     alone, batch = network.alone(1).eval(), network.batch(parts[3])
@@ -345,22 +349,34 @@ def test_a_network_left_alone_answers_as_before(parts):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "survival", "outcome": "dead"}, "outcome_time for survival"),
-        ({"kind": "early_warning", "outcome": "septic", "outcome_time": "onset"}, "horizon_hours; got none"),
-        ({"kind": "early_warning", "outcome": "septic", "horizon_hours": 6}, "outcome_time"),
-        ({"kind": "multilabel", "outcome": "dead"}, "two outcomes or more"),
-        ({"kind": "binary", "outcome": ("a", "b")}, "one outcome; got 2"),
-        ({"kind": "forecast", "outcome": "dead"}, "no outcome"),
-        ({"kind": "regression", "outcome": "days", "outcome_above": 3}, "no outcome_above"),
-        ({"kind": "binary", "outcome": "dead", "late_hours": 3}, "late_hours in early_warning only"),
-        ({"kind": "binary", "outcome": "dead", "outcome_time": "t", "horizon_hours": -6}, "a horizon above 0"),
-        ({"kind": "survival", "outcome": "d", "outcome_time": "t", "horizons_hours": (5, 2)}, "rising hours"),
-        ({"kind": "binary", "outcome": "dead", "utility": "physionet2019"}, "utility in early_warning only"),
+        ({"task_type": "survival", "outcome": "dead"}, "outcome_time for survival"),
+        ({"task_type": "early_warning", "outcome": "septic", "outcome_time": "onset"}, "horizon_hours; got none"),
+        ({"task_type": "early_warning", "outcome": "septic", "horizon_hours": 6}, "outcome_time"),
+        ({"task_type": "multilabel", "outcome": "dead"}, "two outcomes or more"),
+        ({"task_type": "binary", "outcome": ("a", "b")}, "one outcome; got 2"),
+        ({"task_type": "forecast", "outcome": "dead"}, "no outcome"),
+        ({"task_type": "regression", "outcome": "days", "outcome_threshold": 3}, "no outcome_threshold"),
+        ({"task_type": "binary", "outcome": "dead", "max_late_hours": 3}, "max_late_hours in early_warning only"),
+        ({"task_type": "binary", "outcome": "dead", "outcome_time": "t", "horizon_hours": -6}, "a horizon above 0"),
         (
-            {"kind": "early_warning", "outcome": "d", "outcome_time": "t", "horizon_hours": 6, "utility": "any"},
+            {"task_type": "survival", "outcome": "d", "outcome_time": "t", "survival_horizons_hours": (5, 2)},
+            "rising hours",
+        ),
+        (
+            {"task_type": "binary", "outcome": "dead", "utility_function": "physionet2019"},
+            "utility_function in early_warning only",
+        ),
+        (
+            {
+                "task_type": "early_warning",
+                "outcome": "d",
+                "outcome_time": "t",
+                "horizon_hours": 6,
+                "utility_function": "any",
+            },
             "physionet2019, or nothing",
         ),
-        ({"kind": "guess", "outcome": "dead"}, "a kind among"),
+        ({"task_type": "guess", "outcome": "dead"}, "a task_type among"),
     ],
 )
 def test_a_task_that_asks_for_the_impossible_is_refused(fields, message):
@@ -394,7 +410,7 @@ def test_the_flow_counts_who_cannot_be_asked():
     survival = dict(cg.select(events, task_of("survival", window_hours=(0.0, 60.0))).flow)
     assert survival["outcome had not happened already"] < survival["outcome recorded (dead)"]
     assert survival["followed beyond the prediction"] < survival["outcome had not happened already"]
-    warned = cg.select(events, task_of("early_warning", window_hours=(20.0, 48.0), late_hours=0.0))
+    warned = cg.select(events, task_of("early_warning", window_hours=(20.0, 48.0), max_late_hours=0.0))
     assert (warned.outcome > 20).all()
     labels = cg.select(events, task_of("multilabel"))
     assert labels.outcome.shape == (len(labels), 2)

@@ -1,4 +1,4 @@
-"""What was known before each measurement, forecasts of it, and the rivals of a forecast."""
+"""What was known before each measurement, forecasts of it, and the baselines of a forecast."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from family import asked
 
 import clinicalgru as cg
 from clinicalgru.model.baselines import forecast_baselines
-from clinicalgru.model.baselines.forecast_baselines import LastValue, NextTrees, measured
+from clinicalgru.model.baselines.forecast_baselines import BoostedTreesForecaster, LOCFForecaster, measured
 
 
 @pytest.fixture(scope="module")
-def ward():
+def cohort():
     """Training and test stays of the ward; two results of a variable become known at one step here and there."""
-    stays = cg.select(cg.read_events(cg.simulate(120, seed=5)), cg.Task("next", "", (0.0, 24.0), kind="forecast"))
-    return cg.split_patients(together(stays), [0.6, 0.4], seed=0)
+    stays = cg.select(
+        cg.read_events(cg.simulate(120, random_state=5)), cg.Task("next", "", (0.0, 24.0), task_type="forecast")
+    )
+    return cg.split_patients(together(stays), [0.6, 0.4], random_state=0)
 
 
 def together(stays):
     """Everything becomes known at even hours, with what else was measured since."""
     hours = 2 * np.ceil(stays.hours / 2)
-    return replace(stays, hours=hours, delay=(hours - stays.hours).astype(np.float32))
+    return replace(stays, hours=hours, availability_lag=(hours - stays.hours).astype(np.float32))
 
 
 @pytest.mark.slow
-def test_the_value_before_is_that_of_an_earlier_step(ward):
-    stays, found = ward[1], measured(ward[1])
+def test_the_value_before_is_that_of_an_earlier_step(cohort):
+    stays, found = cohort[1], measured(cohort[1])
     several = 0
     for stay in range(0, len(stays), 5):
         at = slice(*stays.starts[stay : stay + 2])
@@ -62,59 +64,67 @@ def test_what_was_expected_of_a_measurement_is_what_was_forecast_at_the_step_bef
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["gru", "last", "trees"])
-def test_nothing_that_came_with_a_measurement_or_after_it_was_known(kind, ward, monkeypatch):
+def test_nothing_that_came_with_a_measurement_or_after_it_was_known(kind, cohort, monkeypatch):
     monkeypatch.setattr(forecast_baselines, "FEWEST", 20)
     if kind == "gru":
         case = asked("forecast")
-        model, stays = case.model, case.test[case.test.steps > 6]
+        model, stays = case.model, case.test[case.test.n_steps > 6]
     else:
-        learn, stays = (part.with_variables(part.variables[-4:]) for part in ward)
-        model, stays = (LastValue() if kind == "last" else NextTrees()).fit(learn), stays[stays.steps > 6]
-    step = np.cumsum(stays.new_step) - 1
-    begins = np.cumsum(stays.steps) - stays.steps
-    late = step >= (begins + 5)[stays.stay_of_fact]
+        learn, stays = (part.with_variables(part.variables[-4:]) for part in cohort)
+        model, stays = (
+            (LOCFForecaster() if kind == "last" else BoostedTreesForecaster()).fit(learn),
+            stays[stays.n_steps > 6],
+        )
+    step = np.cumsum(stays.is_new_step) - 1
+    begins = np.cumsum(stays.n_steps) - stays.n_steps
+    late = step >= (begins + 5)[stays.stay_of_measurement]
     others = replace(stays, value=np.where(late, stays.value * 1.3, stays.value).astype(np.float32))
-    known = step <= (begins + 5)[stays.stay_of_fact]
+    known = step <= (begins + 5)[stays.stay_of_measurement]
     columns = ["median"] if kind == "trees" else ["median", "low", "high"]
     one, other = (model.expected(s)[columns].to_numpy() for s in (stays, others))
     np.testing.assert_array_equal(one[known], other[known])
     assert np.nanmax(np.abs(one[~known] - other[~known])) > 0
 
 
-def test_intervals_around_the_last_value_hold_what_they_say_in_the_stays_they_come_from(ward):
-    found = LastValue(coverage=0.8).fit(ward[0]).expected(ward[0]).dropna(subset="last")
+def test_intervals_around_the_last_value_hold_what_they_say_in_the_stays_they_come_from(cohort):
+    found = LOCFForecaster(coverage=0.8).fit(cohort[0]).expected(cohort[0]).dropna(subset="last")
     often = found[found.groupby("variable")["value"].transform("size") > 200]
     assert ((often["value"] >= often["low"]) & (often["value"] <= often["high"])).mean() >= 0.795
     assert ((often["value"] > often["low"]) & (often["value"] < often["high"])).mean() <= 0.805  # ties
     assert (found["median"] == found["last"]).all()
 
 
-def test_a_variable_that_never_came_twice_has_a_last_value_all_the_same(ward):
+def test_a_variable_that_never_came_twice_has_a_last_value_all_the_same(cohort):
     """Trained where each variable was measured once, judged on whole stays: no figure is unknown."""
-    once = ward[0].without_facts(~measured(ward[0])[["stay", "variable"]].duplicated().to_numpy())
-    found = LastValue().fit(once).expected(ward[1])
-    assert cg.evaluate_forecast(found, smallest=0, resamples=5).set_index("metric")["estimate"]["interval_score"] > 0
+    once = cohort[0].filter_measurements(~measured(cohort[0])[["stay", "variable"]].duplicated().to_numpy())
+    found = LOCFForecaster().fit(once).expected(cohort[1])
+    assert (
+        cg.evaluate_forecast(found, min_cell_size=0, n_resamples=5).set_index("metric")["estimate"]["interval_score"]
+        > 0
+    )
 
 
-def rates(stays=80, steps=40, seed=0):
+def rates(stays=80, steps=40, random_state=0):
     """A heart rate that falls back to 80 by half at each step, but for some noise."""
-    chance, rows = np.random.default_rng(seed), []
+    chance, rows = np.random.default_rng(random_state), []
     for stay in range(stays):
         value = chance.normal(80, 20)
         for step in range(steps):
             rows.append((f"{stay}", float(step), "heart_rate", round(value, 1)))
             value = 80 + (value - 80) / 2 + chance.normal(0, 10)
     table = pd.DataFrame(rows, columns=["patient_id", "time", "variable", "value"])
-    return cg.select(cg.read_events(table), cg.Task("next", "", (0.0, 48.0), kind="forecast"))
+    return cg.select(cg.read_events(table), cg.Task("next", "", (0.0, 48.0), task_type="forecast"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [NextTrees(), cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8)])
+@pytest.mark.parametrize(
+    "model", [BoostedTreesForecaster(), cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8)]
+)
 def test_what_falls_back_to_its_mean_is_foreseen_better_than_by_the_last_value(model):
     """The best there is errs by sqrt(2 / pi) times the noise, some .8 of it."""
-    learn, test = cg.split_patients(rates(), [0.7, 0.3], seed=0)
+    learn, test = cg.split_patients(rates(), [0.7, 0.3], random_state=0)
     fitted = model.fit(learn, progress=False) if isinstance(model, cg.GRUForecaster) else model.fit(learn)
-    found = cg.evaluate_forecast(fitted.expected(test), resamples=50, smallest=0).set_index("metric")
+    found = cg.evaluate_forecast(fitted.expected(test), n_resamples=50, min_cell_size=0).set_index("metric")
     best = np.sqrt(2 / np.pi) * 10
     assert found.loc["scaled_error", "high"] < 1
     assert found.loc["mean_absolute_error_heart_rate", "estimate"] < 1.15 * best
@@ -124,10 +134,10 @@ def test_what_falls_back_to_its_mean_is_foreseen_better_than_by_the_last_value(m
 @pytest.mark.slow
 def test_what_does_not_pay_in_the_tune_stays_is_not_said():
     """Learned from rates that fall back to their mean, and held against stays whose rates run away from it."""
-    learn, test = cg.split_patients(rates(), [0.7, 0.3], seed=0)
-    away = rates(stays=20, seed=1)
-    steps = np.concatenate([np.arange(count) for count in away.counts])
-    away = replace(away, value=(80 + np.where(away.stay_of_fact % 2, 1, -1) * steps).astype(np.float32))
+    learn, test = cg.split_patients(rates(), [0.7, 0.3], random_state=0)
+    away = rates(stays=20, random_state=1)
+    steps = np.concatenate([np.arange(count) for count in away.n_measurements])
+    away = replace(away, value=(80 + np.where(away.stay_of_measurement % 2, 1, -1) * steps).astype(np.float32))
     model = cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8).fit(learn, progress=False)
     said = model.expected(test).dropna(subset="last")
     assert (said["median"] - said["last"]).abs().mean() > 1
@@ -138,7 +148,7 @@ def test_what_does_not_pay_in_the_tune_stays_is_not_said():
 
 @pytest.mark.slow
 def test_a_value_beyond_all_that_training_saw_is_left_as_far_as_the_outermost_one():
-    learn, test = cg.split_patients(rates(), [0.7, 0.3], seed=0)
+    learn, test = cg.split_patients(rates(), [0.7, 0.3], random_state=0)
     model = cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=4).fit(learn, progress=False)
     highest = float(learn.value.max())
     at, above = (replace(test, value=np.full_like(test.value, highest + more)) for more in (0, 100))
@@ -151,7 +161,7 @@ def test_a_value_beyond_all_that_training_saw_is_left_as_far_as_the_outermost_on
 def test_a_forecaster_starts_from_the_last_value():
     stays = rates(stays=20)
     model = cg.GRUForecaster(hidden_size=8, readout_size=16)
-    network = model.fresh_network(stays).eval()
+    network = model.init_network(stays).eval()
     change, spread = model.head_.predict(model.head_.mixed(network(network.batch(stays, every_step=True)))).unbind(1)
     assert change.abs().max() == 0
     known, scale = measured(stays).dropna(subset="last"), model.head_.scale
@@ -168,7 +178,12 @@ def test_of_what_is_hardly_measured_again_the_last_value_is_expected():
     two = replace(stays, variables=(*stays.variables, ph))
     at = np.sort(np.concatenate([begins, begins + 9]))
     value = np.where(np.arange(2 * extra) % 2, 7.2, 7.4).astype(np.float32)
-    facts = {"hours": stays.hours[at], "delay": stays.delay[at], "variable": np.ones(2 * extra), "value": value}
+    facts = {
+        "hours": stays.hours[at],
+        "availability_lag": stays.availability_lag[at],
+        "variable": np.ones(2 * extra),
+        "value": value,
+    }
     together = {name: np.insert(getattr(two, name), at + 1, given) for name, given in facts.items()}
     two = replace(two, starts=stays.starts + 2 * np.arange(extra + 1), **together)
     model = cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8).fit(two, progress=False)

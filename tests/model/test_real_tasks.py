@@ -38,15 +38,15 @@ def test_survival_of_pbcseq_beats_the_curve_of_all(real_data):
     outcomes = pd.read_csv(path).groupby("id", as_index=False)[["futime", "status"]].first()
     outcomes["futime"] *= 24.0
     events = cg.read_events(path, source="wide", time_unit="days", columns=PBC, outcomes=outcomes)
-    task = cg.Task("death", "status", (0.0, YEAR), kind="survival", outcome_above=1, outcome_time="futime")
-    train, tune, test = cg.split_patients(cg.select(events, task), [0.55, 0.15, 0.3], seed=0)
+    task = cg.Task("death", "status", (0.0, YEAR), task_type="survival", outcome_threshold=1, outcome_time="futime")
+    train, tune, test = cg.split_patients(cg.select(events, task), [0.55, 0.15, 0.3], random_state=0)
     model = cg.GRUSurvival(**SMALL, epochs=40, patience=8).fit(train, tune, progress=False)
     hours = np.arange(1, 7) * YEAR
     curves = model.predict_survival(test, hours)
     assert (np.diff(curves, axis=1) <= 0).all()
     everyone = model.head_.start(train).expand(1, 1, -1)
     common = np.tile(model.head_.at(model.head_.predict(everyone).numpy(), hours), (len(test), 1))
-    where = {"hours": hours, "followed": train.outcome, "resamples": 2}
+    where = {"hours": hours, "followed": train.outcome, "n_resamples": 2}
     ours, theirs = (figures(cg.evaluate_survival(test.outcome, each, **where)) for each in (curves, common))
     assert ours["concordance"] > 0.7
     assert ours["integrated_brier"] < 0.9 * theirs["integrated_brier"]
@@ -57,13 +57,13 @@ def test_remaining_length_of_stay_of_yaib_is_told_with_an_interval(real_data):
     as one leaves but 40 stays on either side."""
     stays = yaib(real_data / "yaib-demo" / "los" / "mimic_demo", "days", kind="regression")
     held = []
-    for seed in range(4):
-        train, calibrate, test = cg.split_patients(stays, [0.4, 0.3, 0.3], seed=seed)
+    for random_state in range(4):
+        train, calibrate, test = cg.split_patients(stays, [0.4, 0.3, 0.3], random_state=random_state)
         model = cg.GRURegressor(**SMALL, epochs=15).fit(train, progress=False).calibrate(calibrate)
         middle, interval = model.predict_quantiles(test, (0.5,))[:, 0], model.predict_interval(test)
-        ours = figures(cg.evaluate_regression(test.outcome, middle, interval=interval, resamples=2))
+        ours = figures(cg.evaluate_regression(test.outcome, middle, interval=interval, n_resamples=2))
         same = np.full(len(test), np.median(train.outcome))
-        theirs = figures(cg.evaluate_regression(test.outcome, same, resamples=2))
+        theirs = figures(cg.evaluate_regression(test.outcome, same, n_resamples=2))
         assert ours["mean_absolute_error"] < 1.1 * theirs["mean_absolute_error"]
         held.append(ours["coverage"])
     assert 0.8 < np.mean(held) <= 1
@@ -81,11 +81,11 @@ def test_classes_of_kidney_function_are_told_apart_on_yaib(real_data):
         outcomes=thirds,
         columns={"patient_id": "stay_id"},
     )
-    stays = cg.select(events, cg.Task("kidney", "third", (0.0, 24.0), kind="multiclass"))
-    train, test = cg.split_patients(stays, [0.65, 0.35], seed=1)
+    stays = cg.select(events, cg.Task("kidney", "third", (0.0, 24.0), task_type="multiclass"))
+    train, test = cg.split_patients(stays, [0.65, 0.35], random_state=1)
     model = cg.GRUClassifier(**SMALL, epochs=20).fit(train, progress=False)
     table = cg.evaluate_multiclass(
-        test.outcome, model.predict_proba(test), classes=model.classes_.tolist(), patients=test.patient, resamples=2
+        test.outcome, model.predict_proba(test), classes=model.classes_.tolist(), patients=test.patient, n_resamples=2
     )
     assert figures(table)["auroc_mean"] > 0.7
 
@@ -101,11 +101,11 @@ def test_hourly_warnings_of_sepsis_are_worth_more_than_none(real_data, tmp_path)
     events = cg.read_events(folder, source="physionet2019")
     stays = cg.select(events, cg.Task.load("early_sepsis_2019"))
     assert len(stays) == 1200
-    train, tune, test = cg.split_patients(stays, [0.5, 0.2, 0.3], seed=0)
+    train, tune, test = cg.split_patients(stays, [0.5, 0.2, 0.3], random_state=0)
     model = cg.GRUEarlyWarning(hidden_size=16, readout_size=32, members=2, epochs=3, learning_rate=5e-3)
     model.fit(train, tune, progress=False).choose_threshold(tune)
     hourly = model.predict_hourly(test)
-    judged = figures(cg.evaluate_early_warning(hourly, test.outcome, threshold=model.threshold_, resamples=2))
+    judged = figures(cg.evaluate_early_warning(hourly, test.outcome, threshold=model.threshold_, n_resamples=2))
     assert judged["utility"] > 0.05
     assert cg.load(cg.save(model, tmp_path / "bundle")).threshold_ == model.threshold_
 
@@ -121,10 +121,12 @@ def test_phenotypes_of_the_mimic_demo_are_learned_side_by_side(real_data):
         outcomes[name] = outcomes["stay_id"].isin(having).astype(float)
     outcomes.loc[::5, "diabetes"] = np.nan  # as if nobody had looked
     events = cg.read_events(folder, source="mimic-iv", anchor="hospital", outcomes=outcomes)
-    stays = cg.select(events, cg.Task("phenotypes", tuple(groups), (0.0, 48.0), kind="multilabel"))
-    train, test = cg.split_patients(stays, [0.6, 0.4], seed=1)
+    stays = cg.select(events, cg.Task("phenotypes", tuple(groups), (0.0, 48.0), task_type="multilabel"))
+    train, test = cg.split_patients(stays, [0.6, 0.4], random_state=1)
     model = cg.GRUMultiLabel(**SMALL, epochs=12).fit(train, progress=False)
-    judged = figures(cg.evaluate_multilabel(test.outcome, model.predict_proba(test), labels=model.labels_, resamples=2))
+    judged = figures(
+        cg.evaluate_multilabel(test.outcome, model.predict_proba(test), labels=model.labels_, n_resamples=2)
+    )
     assert judged["auroc_kidney_failure"] > 0.6
     assert judged["auroc_mean"] > 0.55
 
@@ -137,8 +139,8 @@ def test_forecasts_of_physionet_2012_hold_what_their_intervals_say(real_data, tm
         members = [member for member in archive.getmembers() if member.name.endswith(".txt")][:600]
         archive.extractall(tmp_path, members, filter="data")
     events = cg.read_events(tmp_path / "set-a", source="physionet2012")
-    stays = cg.select(events, cg.Task("next", "", (0.0, 24.0), kind="forecast"))
-    train, tune, calibrate, test = cg.split_patients(stays, [0.5, 0.1, 0.2, 0.2], seed=0)
+    stays = cg.select(events, cg.Task("next", "", (0.0, 24.0), task_type="forecast"))
+    train, tune, calibrate, test = cg.split_patients(stays, [0.5, 0.1, 0.2, 0.2], random_state=0)
     model = cg.GRUForecaster(hidden_size=16, readout_size=32, members=2, epochs=3).fit(train, tune, progress=False)
     model.calibrate(calibrate, coverage=0.9)
     odd = model.anomaly_scores(test)
@@ -147,4 +149,4 @@ def test_forecasts_of_physionet_2012_hold_what_their_intervals_say(real_data, tm
     expected = model.expected(test).query("later")
     inside = (expected["value"] >= expected["low"]) & (expected["value"] <= expected["high"])
     assert 0.88 < inside.mean() < 0.92
-    assert figures(cg.evaluate_forecast(expected, resamples=2))["scaled_error"] < 1
+    assert figures(cg.evaluate_forecast(expected, n_resamples=2))["scaled_error"] < 1

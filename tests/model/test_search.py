@@ -33,13 +33,13 @@ def test_a_search_finds_the_arguments_that_learn(parts):
     """Of two rates one is far too small: the search must choose the other, and tell what it tried."""
     pytest.importorskip("optuna")
     space = {"learning_rate": [1e-7, 5e-3], "members": (1, 2)}
-    found = cg.tune(cg.GRUClassifier(**SMALL), *parts[:2], space=space, trials=5, seed=1)
+    found = cg.tune(cg.GRUClassifier(**SMALL), *parts[:2], space=space, trials=5, random_state=1)
     assert found.best.get_params()["learning_rate"] == 5e-3
     assert len(found.trials) == 5
     assert {"learning_rate", "members", "loss", "epochs", "pruned"} == set(found.trials.columns)
     assert found.loss == found.trials.loc[~found.trials["pruned"], "loss"].min()
     best = clone(found.best).fit(*parts[:2], progress=False)
-    assert min(entry["tune_loss"] for entry in best.history_) == pytest.approx(found.loss)
+    assert min(entry["val_loss"] for entry in best.history_) == pytest.approx(found.loss)
 
 
 def test_arguments_that_do_not_exist_are_refused(parts):
@@ -80,5 +80,5 @@ def test_the_last_good_weights_are_kept(parts, monkeypatch):
     assert len(stopped.history_) == 2
     assert np.isfinite(stopped.predict_proba(test)).all()
     assert mean_loss(stopped.network_, tune, head=stopped.head_) == pytest.approx(
-        min(entry["tune_loss"] for entry in stopped.history_), abs=1e-7
+        min(entry["val_loss"] for entry in stopped.history_), abs=1e-7
     )

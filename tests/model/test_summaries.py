@@ -37,14 +37,14 @@ def test_summaries_are_those_of_pandas(test_stays):
 
 
 def test_what_was_not_measured_is_missing_and_counts_zero(test_stays):
-    none = test_stays.without_facts(np.zeros(len(test_stays.value), bool))
+    none = test_stays.filter_measurements(np.zeros(len(test_stays.value), bool))
     table = summarise(none).reshape(len(none), -1, len(SUMMARIES))
     assert (table[:, :, 0] == 0).all()
     assert np.isnan(table[:, :, 1:]).all()
 
 
 def test_the_shares_of_each_summary_sum_to_one_in_each_cell(test_stays):
-    cell = test_stays.stay_of_fact * 100 + test_stays.variable
+    cell = test_stays.stay_of_measurement * 100 + test_stays.variable
     for weight, kind in shares(test_stays):
         assert kind in (0, 1, 2)
         sums = pd.Series(weight).groupby(cell).sum()

@@ -13,7 +13,7 @@ from family import asked
 import clinicalgru as cg
 from clinicalgru.evaluate.logistic import logit, sigmoid
 from clinicalgru.model.baselines import step_trees
-from clinicalgru.model.baselines.step_trees import StepTrees
+from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
 from clinicalgru.model.heads.classification import Binary
 from clinicalgru.model.heads.early_warning import EarlyWarning
@@ -25,7 +25,7 @@ from clinicalgru.model.training.folds import patient_folds
 
 @pytest.fixture(scope="module")
 def teacher(parts):
-    taught = Teacher.learn(parts[0], seed=0)
+    taught = Teacher.learn(parts[0], random_state=0)
     assert taught is not None
     return taught
 
@@ -62,7 +62,7 @@ def test_the_teacher_counts_by_its_part(parts, teacher, part):
 def test_there_is_no_teacher_where_an_outcome_is_too_rare(parts):
     stays = parts[0]
     few = stays[np.concatenate([np.flatnonzero(stays.outcome == 0), np.flatnonzero(stays.outcome == 1)[: RAREST - 1]])]
-    assert Teacher.learn(few, seed=0) is None
+    assert Teacher.learn(few, random_state=0) is None
 
 
 def test_a_part_outside_zero_to_one_is_refused(parts):
@@ -87,9 +87,9 @@ def test_trees_of_steps_learn_from_some_that_count(monkeypatch):
             rows.append((table, due))
             return self
 
-    monkeypatch.setattr(StepTrees, "classifier", lambda trees: Spy())
+    monkeypatch.setattr(EarlyWarningTrees, "classifier", lambda trees: Spy())
     monkeypatch.setattr(step_trees, "TOGETHER", 7)
-    trees = StepTrees().fit(stays)
+    trees = EarlyWarningTrees().fit(stays)
     labels, whole = EarlyWarning.learn(stays).step_labels(stays), np.concatenate(list(step_trees.tables_by_step(stays)))
     (table, due), counts = rows[0], ~np.isnan(labels)
     assert len(table) == len(due) == min(counts.sum(), step_trees.STEPS * len(stays)) < counts.sum()
@@ -113,12 +113,12 @@ def test_of_steps_that_weigh_alike_all_are_drawn_once():
 @pytest.mark.slow
 def test_risks_of_trees_of_weighed_steps_are_set_back_to_how_often_a_warning_is_due():
     stays = asked("early_warning").train
-    weighed = replace(stays, task=replace(stays.task, utility="physionet2019"))
+    weighed = replace(stays, task=replace(stays.task, utility_function="physionet2019"))
     labels = EarlyWarning.learn(stays).step_labels(stays)
     counts = ~np.isnan(labels)
     assert EarlyWarning.learn(weighed).lift > 0.2
     share = labels[counts].mean()
-    alike, back = (StepTrees().fit(one).predict_proba(stays)[counts, 1] for one in (stays, weighed))
+    alike, back = (EarlyWarningTrees().fit(one).predict_proba(stays)[counts, 1] for one in (stays, weighed))
     assert alike.mean() == pytest.approx(share, rel=0.1)
     lifted = sigmoid(logit(back) + EarlyWarning.learn(weighed).lift)
     assert lifted.mean() > 2 * share
@@ -134,7 +134,7 @@ def test_what_was_recent_is_counted_as_one_would_by_hand():
     rows = zip(batch.stay.tolist(), batch.point_hours.tolist(), found, strict=True)
     width, some = len(stays.variables), 0
     for stay, hour, row in rows:
-        facts = (ordered.stay_of_fact == stay) & (ordered.hours <= hour) & (ordered.hours > hour - 6 + 1e-6)
+        facts = (ordered.stay_of_measurement == stay) & (ordered.hours <= hour) & (ordered.hours > hour - 6 + 1e-6)
         for variable in range(width):
             values = ordered.value[facts & (ordered.variable == variable)].astype(float)
             assert row[variable] == len(values)
@@ -158,18 +158,18 @@ def test_the_table_of_a_stay_is_the_same_alone_and_among_others(monkeypatch):
 def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_of_the_stay(utility):
     """And as a network judges whose steps are weighed, before it is set back."""
     stays = asked("early_warning").train
-    stays = replace(stays, task=replace(stays.task, utility=utility))
-    teacher = Teacher.learn(stays, seed=0)
+    stays = replace(stays, task=replace(stays.task, utility_function=utility))
+    teacher = Teacher.learn(stays, random_state=0)
     assert teacher is not None
-    fold = patient_folds(stays.patient, np.isfinite(stays.outcome).astype(float), folds=FOLDS, seed=0)
+    fold = patient_folds(stays.patient, np.isfinite(stays.outcome).astype(float), folds=FOLDS, random_state=0)
     one = np.flatnonzero(fold == 0)[:12]
-    alone = StepTrees(seed=0).fit(stays[fold != 0]).predict_proba(stays[one])[:, 1]
+    alone = EarlyWarningTrees(random_state=0).fit(stays[fold != 0]).predict_proba(stays[one])[:, 1]
     alone = sigmoid(logit(alone) + EarlyWarning.learn(stays).lift)
     assert (EarlyWarning.learn(stays).lift > 0) == bool(utility)
     part = stays[one]
-    step_stay, hours = np.repeat(np.arange(len(part)), part.steps), part.hours[part.new_step]
+    step_stay, hours = np.repeat(np.arange(len(part)), part.n_steps), part.hours[part.is_new_step]
     expected = {(s, h): risk for s, h, risk in zip(step_stay.tolist(), hours.tolist(), alone, strict=True)}
-    fewer = part.without_facts(np.random.default_rng(0).random(len(part.value)) < 0.6)
+    fewer = part.filter_measurements(np.random.default_rng(0).random(len(part.value)) < 0.6)
     batch = collate(fewer, every_step=True)
     found = teacher.risks(fewer, batch)
     which = zip(batch.order[batch.point_stay].tolist(), batch.point_hours.tolist(), strict=True)

@@ -56,7 +56,7 @@ def test_ctrl_c_keeps_the_weights_of_the_best_epoch(parts, monkeypatch):
     monkeypatch.setattr(training, "_epoch", interrupted)
     with pytest.warns(UserWarning, match="Stopped by hand in epoch 3"):
         stopped = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
-    best = min(entry["tune_loss"] for entry in stopped.history_)
+    best = min(entry["val_loss"] for entry in stopped.history_)
     assert mean_loss(stopped.network_, tune, head=Binary()) == pytest.approx(best, abs=1e-7)
     assert np.isfinite(stopped.predict_proba(test)).all()
 
@@ -76,7 +76,7 @@ def test_a_checkpoint_of_another_plan_or_of_nothing_is_refused(parts, tmp_path):
     file = tmp_path / "checkpoint.safetensors"
     cg.GRUClassifier(**SMALL | {"epochs": 1}).fit(parts[0], parts[1], progress=False, checkpoint=file)
     with pytest.raises(cg.ClinicalGRUError, match="other epochs, seed"):
-        cg.GRUClassifier(**SMALL | {"seed": 5}).fit(parts[0], parts[1], progress=False, resume=file)
+        cg.GRUClassifier(**SMALL | {"random_state": 5}).fit(parts[0], parts[1], progress=False, resume=file)
     with pytest.raises(cg.ClinicalGRUError, match="no such file"):
         cg.GRUClassifier(**SMALL).fit(parts[0], parts[1], progress=False, resume=tmp_path / "none")
     file.write_bytes(b"not a checkpoint")
@@ -88,7 +88,7 @@ def test_a_checkpoint_of_another_plan_or_of_nothing_is_refused(parts, tmp_path):
 def test_training_stops_when_the_tune_stays_no_longer_gain(parts):
     model = cg.GRUClassifier(**SMALL | {"epochs": 40, "patience": 2, "learning_rate": 0.02})
     history = model.fit(parts[0], parts[1], progress=False).history_
-    best = int(np.argmin([entry["tune_loss"] for entry in history]))
+    best = int(np.argmin([entry["val_loss"] for entry in history]))
     assert len(history) == min(40, best + 1 + 2)
 
 
@@ -98,7 +98,7 @@ def test_without_tune_stays_some_patients_are_held_back(parts):
 
 
 def test_get_params_and_clone():
-    model = cg.GRUClassifier(hidden_size=7, seed=3)
+    model = cg.GRUClassifier(hidden_size=7, random_state=3)
     assert clone(model).get_params() == model.get_params()
     assert clone(model) is not model
 
@@ -125,7 +125,7 @@ def test_one_outcome_only_and_unknown_outcomes_are_refused(parts, events, task):
     train, tune = parts[:2]
     with pytest.raises(cg.ClinicalGRUError, match="both outcomes among the stays; got one"):
         cg.GRUClassifier(**SMALL).fit(train[train.outcome == 0], tune)
-    everyone = cg.select(events, task, every_stay=True)
+    everyone = cg.select(events, task, include_ineligible=True)
     with pytest.raises(cg.ClinicalGRUError, match="known outcomes in the stays; got 4 unknown"):
         cg.GRUClassifier(**SMALL).fit(everyone, tune)
 

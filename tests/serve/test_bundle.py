@@ -15,11 +15,11 @@ def bundle(fitted, tmp_path):
     return cg.save(fitted, tmp_path / "bundle")
 
 
-def test_a_bundle_says_what_it_is_and_where_it_comes_from(bundle, ward):
+def test_a_bundle_says_what_it_is_and_where_it_comes_from(bundle, cohort):
     assert sorted(file.name for file in bundle.iterdir()) == ["card.md", "manifest.json", "weights.safetensors"]
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert manifest["trained_on"]["simulated"] is True
-    assert manifest["trained_on"]["source"] == ward.description
+    assert manifest["trained_on"]["source"] == cohort.description
     heart = next(v for v in manifest["variables"] if v["name"] == "heart_rate")
     assert (heart["unit"], heart["plausible"]) == ("/min", [10, 300])
     for name, sha256 in manifest["sha256"].items():

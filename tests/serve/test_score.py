@@ -15,29 +15,29 @@ from clinicalgru.serve.score import ENDED, SCORES, UNMEASURED, write_scores
 
 
 @pytest.fixture(scope="module")
-def scores(fitted, ward):
-    return cg.score(fitted, ward.measurements, stays=ward.stays)
+def scores(fitted, cohort):
+    return cg.score(fitted, cohort.measurements, stays=cohort.stays)
 
 
 @pytest.mark.slow
-def test_each_status_has_its_reason(scores, ward):
-    ended = ward.stays["end"] < ward.stays["start"] + pd.Timedelta("48h")
+def test_each_status_has_its_reason(scores, cohort):
+    ended = cohort.stays["end"] < cohort.stays["start"] + pd.Timedelta("48h")
     assert (scores["reason"] == ENDED).sum() == ended.sum()
-    assert (scores["reason"] == UNMEASURED).sum() == ward.planted["stay without rows"]
+    assert (scores["reason"] == UNMEASURED).sum() == cohort.planted["stay without rows"]
     assert (scores["risk"].notna() == (scores["status"] == "scored")).all()
     assert set(scores["model_hash"]) == {scores["model_hash"][0]}
 
 
-def test_the_prediction_time_is_the_end_of_the_window(scores, ward):
-    start = ward.stays.set_index("stay_id")["start"]
+def test_the_prediction_time_is_the_end_of_the_window(scores, cohort):
+    start = cohort.stays.set_index("stay_id")["start"]
     expected = scores["stay_id"].map(start) + pd.Timedelta("48h")
     assert (scores["prediction_time"] == expected).all()
     assert set(scores["prediction_hours"]) == {48.0}
 
 
 @pytest.mark.slow
-def test_outcomes_change_no_score(fitted, ward, scores):
-    pd.testing.assert_frame_equal(cg.score(fitted, cg.read_events(ward)), scores)
+def test_outcomes_change_no_score(fitted, cohort, scores):
+    pd.testing.assert_frame_equal(cg.score(fitted, cg.read_events(cohort)), scores)
 
 
 def test_the_file_has_the_published_columns_and_replaces_the_one_before_as_a_whole(fitted, scores, tmp_path):
@@ -62,17 +62,17 @@ def test_a_file_in_the_place_of_the_folder_is_refused(fitted, scores, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_range_the_model_learned_with_is_enforced_again(fitted, ward, tmp_path):
+def test_the_range_the_model_learned_with_is_enforced_again(fitted, cohort, tmp_path):
     """A user's dictionary may add variables; it cannot change those of the model."""
     mine = tmp_path / "mine.yaml"
     mine.write_text("heart_rate: {label: HR, unit: /min, plausible: [0, 10], source: a mistake}\n")
-    plain = cg.score(fitted, ward.measurements, stays=ward.stays)
-    pd.testing.assert_frame_equal(cg.score(fitted, ward.measurements, stays=ward.stays, variables=mine), plain)
+    plain = cg.score(fitted, cohort.measurements, stays=cohort.stays)
+    pd.testing.assert_frame_equal(cg.score(fitted, cohort.measurements, stays=cohort.stays, variables=mine), plain)
 
 
 @pytest.mark.slow
 def test_the_hash_names_this_very_model(fitted, parts):
-    other = cg.GRUClassifier(**fitted.get_params() | {"seed": 1}).fit(parts[0], parts[1], progress=False)
+    other = cg.GRUClassifier(**fitted.get_params() | {"random_state": 1}).fit(parts[0], parts[1], progress=False)
     assert model_hash(other) != model_hash(fitted)
     assert model_hash(fitted) == model_hash(fitted)
 
@@ -85,10 +85,10 @@ def asked(fitted, **fields):
 
 
 @pytest.mark.slow
-def test_a_stay_that_the_task_does_not_ask_about_is_left_out_with_the_reason(fitted, ward, scores):
+def test_a_stay_that_the_task_does_not_ask_about_is_left_out_with_the_reason(fitted, cohort, scores):
     model = asked(fitted, include=[{"column": "age", "at_least": 65}], exclude=[{"column": "icu_type", "among": [2]}])
-    table = cg.score(model, ward.measurements, stays=ward.stays)
-    stays = ward.stays.set_index("stay_id").loc[table["stay_id"]]
+    table = cg.score(model, cohort.measurements, stays=cohort.stays)
+    stays = cohort.stays.set_index("stay_id").loc[table["stay_id"]]
     age, unit = stays["age"].to_numpy(dtype=float), stays["icu_type"].to_numpy(dtype=float, na_value=np.nan)
     steps = {"age recorded": ~np.isnan(age), "age at least 65": age >= 65,
              "icu_type recorded": ~np.isnan(unit), "not: icu_type among 2": unit != 2}  # fmt: skip
@@ -101,7 +101,7 @@ def test_a_stay_that_the_task_does_not_ask_about_is_left_out_with_the_reason(fit
     pd.testing.assert_frame_equal(table.loc[first == "", columns], scores.loc[first == "", columns])
 
 
-def test_scored_and_learned_from_are_the_same_stays(fitted, ward, events):
+def test_scored_and_learned_from_are_the_same_stays(fitted, cohort, events):
     """Whom the task leaves out of training, it leaves out of the round."""
     model = asked(fitted, include=[{"variable": "lactate", "at_least": 2}], anchor={"variable": "lactate", "above": 2})
     table = cg.score(model, events)
@@ -114,9 +114,9 @@ def test_scored_and_learned_from_are_the_same_stays(fitted, ward, events):
 
 
 @pytest.mark.slow
-def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, ward):
+def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, cohort):
     """Whether a neighbour's age is recorded must not decide whether there are scores at all."""
     model = asked(fitted, include=[{"column": "age", "at_least": 65}, {"variable": "lactate", "at_least": 1}])
-    table = cg.score(model, ward.measurements.query("variable != 'lactate'"), stays=ward.stays.drop(columns="age"))
+    table = cg.score(model, cohort.measurements.query("variable != 'lactate'"), stays=cohort.stays.drop(columns="age"))
     assert set(table["status"]) == {"left out"}
     assert set(table["reason"]) == {"the task asks for: age recorded"}

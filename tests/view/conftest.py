@@ -46,8 +46,8 @@ def make_variable(name: str, *, said: Said = str, static: bool = False) -> Varia
     label, unit, kind, reference = SERIES.get(name, (OTHERS.get(name), "1", "numeric", None))[:4]
     levels = {"2": said("cardiac surgery")} if name == "icu_type" else {}
     return Variable(
-        name=said(name), label=said(label), kind=kind, unit=said(unit), reference=reference,
-        static=static, levels=levels,
+        name=said(name), label=said(label), variable_type=kind, unit=said(unit), reference=reference,
+        static=static, categories=levels,
     )  # fmt: skip
 
 
@@ -97,9 +97,9 @@ def make_evaluation(said: Said = str) -> Evaluation:
     outcome = random.random(800) < 1 / (1 + np.exp(-truth))
     names, noise = ("GRU", "Boosted trees", "Logistic regression"), (0.7, 0.6, 1.5)
     risks = [1 / (1 + np.exp(-0.9 * (truth + spread * random.normal(size=800)))) for spread in noise]
-    rivals = {said(name): risk for name, risk in zip(names[1:], risks[1:], strict=True)}
+    baselines = {said(name): risk for name, risk in zip(names[1:], risks[1:], strict=True)}
     patients = np.arange(800) // 1.02
-    return evaluate(outcome, risks[0], patients=patients, rivals=rivals, name=said(names[0]), resamples=60)
+    return evaluate(outcome, risks[0], patients=patients, baselines=baselines, name=said(names[0]), n_resamples=60)
 
 
 def make_faithfulness(said: Said = str, *, stays: int | None = 400, beats: float = 0.985) -> Faithfulness:
@@ -122,7 +122,7 @@ def make_around(said: Said = str) -> dict[str, object]:
             (said("at least one measurement in 48 h"), 840),
             (said("outcome known"), 800),
         ),
-        "provenance": {said("data"): said("PhysioNet 2012, set a"), "seed": said("0"), "simulated": "yes"},
+        "provenance": {said("data"): said("PhysioNet 2012, set a"), "random_state": said("0"), "simulated": "yes"},
         "title": said("GRU against boosted trees"),
         "faithfulness": make_faithfulness(said),
     }

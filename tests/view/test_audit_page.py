@@ -13,10 +13,10 @@ from clinicalgru.disclosure import WITHHELD
 
 @pytest.fixture(scope="module")
 def faulty() -> cg.Audit:
-    ward = cg.simulate(60, seed=4)
-    stays = ward.stays.copy()
+    cohort = cg.simulate(60, random_state=4)
+    stays = cohort.stays.copy()
     stays.loc[:6, "end"] = stays.loc[:6, "start"] - pd.Timedelta(hours=1)
-    return cg.audit(cg.read_events(ward.measurements, stays=stays, outcomes=ward.outcomes))
+    return cg.audit(cg.read_events(cohort.measurements, stays=stays, outcomes=cohort.outcomes))
 
 
 @pytest.mark.slow
@@ -37,7 +37,7 @@ def test_few_patients_are_not_counted_on_the_page(faulty, tmp_path):
     row = text[text.index("End before start") :][:900]
     assert WITHHELD in row
     assert f">{finding.count}<" not in row
-    shown = cg.audit_page(real, tmp_path / "all.html", smallest_cell=0).read_text(encoding="utf-8")
+    shown = cg.audit_page(real, tmp_path / "all.html", min_cell_size=0).read_text(encoding="utf-8")
     assert f">{finding.count}<" in shown[shown.index("End before start") :][:900]
 
 

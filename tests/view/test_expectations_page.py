@@ -16,7 +16,7 @@ from clinicalgru.view.pages.forecast_page import oddest_first
 @pytest.fixture(scope="module")
 def found():
     case = asked("forecast")
-    return cg.expectations(case.model, case.test[[int(np.argmax(case.test.counts))]])
+    return cg.expectations(case.model, case.test[[int(np.argmax(case.test.n_measurements))]])
 
 
 def test_what_came_outside_is_counted_and_listed_oddest_first(found):
@@ -33,7 +33,7 @@ def test_what_came_outside_is_counted_and_listed_oddest_first(found):
 
 def test_a_wider_interval_leaves_fewer_outside():
     case = asked("forecast")
-    stay = case.test[[int(np.argmax(case.test.counts))]]
+    stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     counts = [len(cg.expectations(case.model, stay, coverage=part).outside) for part in (0.5, 0.9, 0.99)]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[2]
@@ -41,7 +41,7 @@ def test_a_wider_interval_leaves_fewer_outside():
 
 def test_what_is_expected_next_is_the_forecast_after_the_last_step(found):
     case = asked("forecast")
-    stay = case.test[[int(np.argmax(case.test.counts))]]
+    stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     last = case.model.predict(stay).groupby("variable").last()
     ahead = found.ahead.set_index("variable")
     for name in ("median", "low", "high"):
@@ -72,7 +72,7 @@ def test_of_a_very_long_stay_some_points_are_drawn_and_that_is_said(found):
 @pytest.mark.slow
 def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter(found, tmp_path):
     case = asked("forecast")
-    stay = case.test[[int(np.argmax(case.test.counts))]]
+    stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     hostile = "<script>alert(1)</script>"
     odd = oddest_first(found)[0]
     variables = tuple(replace(one, label=hostile) if one.name == odd else one for one in found.variables)
@@ -82,7 +82,7 @@ def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter
     assert str(stay.stay[0]) not in text.partition("<script>")[0]
     assert str(stay.patient[0]) not in text.partition("<script>")[0]
     assert "Outside of what was expected" in text
-    assert str(stay.stay[0]) in cg.expectations(case.model, stay, identify=True).stay_label
+    assert str(stay.stay[0]) in cg.expectations(case.model, stay, show_id=True).stay_label
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
 @pytest.mark.slow
 def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_path):
     case = asked("forecast")
-    stay = case.test[[int(np.argmax(case.test.counts))]]
+    stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     first = cg.expectations(case.model, stay.until(stay.hours[:1]))
     assert len(first.judged) == 0 < len(first.measurements)
     assert first.ahead["last"].notna().any()

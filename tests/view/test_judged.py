@@ -24,7 +24,7 @@ def stays():
 
 def test_a_decision_curve_has_a_line_for_each_model_and_the_two_that_need_none(stays):
     outcome, risk = stays
-    table = decision_curve(outcome, risk, rivals={"trees<b>": risk[::-1]}, resamples=2)
+    table = decision_curve(outcome, risk, baselines={"trees<b>": risk[::-1]}, n_resamples=2)
     drawn = plot_decision_curve(table)
     assert [t.name for t in drawn.data] == ["GRU", "trees&lt;b&gt;", "act on everybody", "act on nobody"]
     assert list(drawn.data[0].y) == table.query("model == 'GRU'")["net_benefit"].tolist()
@@ -35,7 +35,7 @@ def test_a_decision_curve_has_a_line_for_each_model_and_the_two_that_need_none(s
 def test_groups_stand_in_order_with_all_first_and_a_withheld_one_without_a_mark(stays):
     outcome, risk = stays
     labels = np.where(np.arange(200) < 5, "few", np.where(np.arange(200) % 2, "b", "a"))
-    table = subgroups(outcome, risk, labels, resamples=5)
+    table = subgroups(outcome, risk, labels, n_resamples=5)
     drawn = plot_subgroups(table, metric="brier")
     assert drawn.layout.yaxis.ticktext[0].startswith("all")
     assert drawn.data[0].marker.symbol[0] == "diamond"

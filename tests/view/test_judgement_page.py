@@ -23,7 +23,7 @@ def judged(stays=300, labels=("shock", HOSTILE)):
     models = {"GRU": risk, "boosted trees": np.full_like(risk, 0.5)}
     figures = {name: all_of(multilabel_metrics(true, said, labels=labels)) for name, said in models.items()}
     groups = {label: risk_groups(true[:, i], risk[:, i]) for i, label in enumerate(labels)}
-    return judge(figures, stays, kind="multilabel", resamples=50, groups=groups, facts={"Threshold": "none"})
+    return judge(figures, stays, kind="multilabel", n_resamples=50, groups=groups, facts={"Threshold": "none"})
 
 
 def test_the_page_says_who_is_better_and_by_how_much(tmp_path):
@@ -51,7 +51,7 @@ def test_a_number_is_drawn_in_its_unit(tmp_path):
     assert (groups["stays"] >= 11).all()
     np.testing.assert_allclose(groups["observed"], groups["predicted"], atol=5)
     figures = {"GRU": all_of(regression_metrics(predicted, predicted))}
-    judgement = judge(figures, 400, kind="regression", resamples=5, groups={"days": groups})
+    judgement = judge(figures, 400, kind="regression", n_resamples=5, groups={"days": groups})
     assert "Predicted days" in judgement_page(judgement, tmp_path / "page.html").read_text()
 
 
@@ -61,7 +61,7 @@ def test_few_stays_make_no_groups_and_no_counts(tmp_path):
     assert number_groups(outcome, risk) is None
     assert survival_groups(np.column_stack([np.arange(1.0, 11), outcome]), risk, hours=5.0) is None
     figures = {"GRU": all_of(regression_metrics(risk, risk))}
-    text = judgement_page(judge(figures, 10, kind="regression", resamples=5), tmp_path / "page.html").read_text()
+    text = judgement_page(judge(figures, 10, kind="regression", n_resamples=5), tmp_path / "page.html").read_text()
     assert "withheld stays" in text
     assert "10 stays" not in text
 
@@ -93,7 +93,9 @@ def test_differences_are_paired_and_a_verdict_needs_an_interval_without_0():
     true = CHANCE.normal(size=200)
     figures = {name: all_of(regression_metrics(true, true + by)) for name, by in (("GRU", 1.0), ("trees", 1.5))}
     row = (
-        judge(figures, 200, kind="regression", resamples=50).differences.set_index("metric").loc["mean_absolute_error"]
+        judge(figures, 200, kind="regression", n_resamples=50)
+        .differences.set_index("metric")
+        .loc["mean_absolute_error"]
     )
     assert (row["estimate"], row["low"], row["high"]) == pytest.approx((-0.5, -0.5, -0.5))
     assert row["verdict"] == "GRU better"

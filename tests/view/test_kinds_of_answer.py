@@ -10,7 +10,7 @@ import clinicalgru as cg
 
 
 def longest(case):
-    return case.test[[int(np.argmax(case.test.counts))]]
+    return case.test[[int(np.argmax(case.test.n_measurements))]]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_the_widget_says_by_which_hour_and_plays_with_that_risk(survival):
     assert view.changed
     assert view.explanation.about == "within 100 hours"
     assert "What if: the risk would" in view.top.value
-    assert view.explanation.risk == pytest.approx(model.score_columns(what_if.stay)[0, 0], abs=1e-6)
+    assert view.explanation.risk == pytest.approx(model.score_rows(what_if.stay)[0, 0], abs=1e-6)
     what_if.reset()
 
 

@@ -70,7 +70,9 @@ def test_the_headline_gives_every_model_with_its_interval_and_who_wins(evaluatio
     own = ranking.loc["GRU"]
     assert f"(AUROC {own.estimate:.3f}, 95 % interval {own.low:.3f} to {own.high:.3f})" in shown
     for row in evaluation.differences.query("metric == 'auroc'").itertuples():
-        assert re.search(rf"{row.rival}: AUROC {ranking.loc[row.rival, 'estimate']:.3f} .*?: {row.verdict}\.", shown)
+        assert re.search(
+            rf"{row.baseline}: AUROC {ranking.loc[row.baseline, 'estimate']:.3f} .*?: {row.verdict}\.", shown
+        )
 
 
 def test_a_rival_that_wins_is_named_the_winner(evaluation, tmp_path):

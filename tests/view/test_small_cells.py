@@ -17,11 +17,11 @@ from clinicalgru.view.pages.evaluation_page import evaluation_page
 from .conftest import make_faithfulness
 
 
-def judged(stays: int, events: int, seed: int = 0):
-    random = np.random.default_rng(seed)
+def judged(stays: int, events: int, random_state: int = 0):
+    random = np.random.default_rng(random_state)
     outcome = np.arange(stays) < events
     risk = 1 / (1 + np.exp(-random.normal(np.where(outcome, 0.5, -1.5), 1)))
-    return evaluate(outcome, risk, rivals={"trees": random.permutation(risk)}, resamples=20)
+    return evaluate(outcome, risk, baselines={"trees": random.permutation(risk)}, n_resamples=20)
 
 
 def around(flow, stays, without):
@@ -52,19 +52,23 @@ def traces(html: str) -> list[dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
-def test_no_count_and_no_difference_of_counts_is_small(tmp_path, seed):
-    random = np.random.default_rng(seed)
+@pytest.mark.parametrize("random_state", range(6))
+def test_no_count_and_no_difference_of_counts_is_small(tmp_path, random_state):
+    random = np.random.default_rng(random_state)
     stays, events = int(random.integers(200, 500)), int(random.integers(20, 60))
     steps = np.cumsum([stays, *random.choice([0, 2, 7, 10, 11, 30], 4)])[::-1]
     flow = [(f"step {'abcde'[i]}", int(n)) for i, n in enumerate(steps)]
-    page = evaluation_page(judged(stays, events, seed), tmp_path / "p.html", **around(flow, steps[0], 3 + seed * 4))
+    page = evaluation_page(
+        judged(stays, events, random_state), tmp_path / "p.html", **around(flow, steps[0], 3 + random_state * 4)
+    )
     shown = counts_on(page.read_text(encoding="utf-8"))
     assert stays in shown
     for count in shown:
         assert not 0 < count < 11
     whole = [count for count in shown if count >= stays]
-    within = [int(steps[0]) - (3 + seed * 4)] if 3 + seed * 4 in shown else []  # with a series, worked out
+    within = (
+        [int(steps[0]) - (3 + random_state * 4)] if 3 + random_state * 4 in shown else []
+    )  # with a series, worked out
     for one, other in itertools.combinations([*whole, *within], 2):
         assert not 0 < abs(one - other) < 11
 
@@ -114,7 +118,7 @@ def test_a_share_of_few_stays_is_a_bound_and_counts_a_few_apart_are_withheld(tmp
     hidden = faithful_words(tmp_path, make_faithfulness(stays=None))
     assert "withheld withheld" in hidden
     assert "98.5%" not in hidden
-    for asked in ({"smallest_cell": 0}, {"provenance": {"simulated": "yes"}}):
+    for asked in ({"min_cell_size": 0}, {"provenance": {"simulated": "yes"}}):
         assert "98.5%" in faithful_words(tmp_path, make_faithfulness(stays=395, beats=0.985), **asked)
 
 
@@ -129,7 +133,7 @@ def test_few_events_show_no_curve_no_count_and_no_share(tmp_path):
 @pytest.mark.slow
 def test_simulated_patients_and_those_who_ask_see_every_count(tmp_path):
     flow = [("stays in the extract", 403), ("adults", 400)]
-    for asked in ({"provenance": {"simulated": "yes"}}, {"smallest_cell": 0}):
+    for asked in ({"provenance": {"simulated": "yes"}}, {"min_cell_size": 0}):
         page = evaluation_page(judged(400, 9), tmp_path / "p.html", **around(flow, 403, 3), **asked)
         said = words(page.read_text(encoding="utf-8"))
         assert "↓ 3 left out" in said

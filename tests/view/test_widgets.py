@@ -13,7 +13,7 @@ import clinicalgru as cg
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.result import Explanation
-from clinicalgru.explain.what_if.counterfactual import Change
+from clinicalgru.explain.what_if.counterfactual import Counterfactual
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.text.narrative import largest_jump, story
 from clinicalgru.view.widgets.training_view import plot_training
@@ -89,7 +89,7 @@ class Player:
         shifts = [(self.said(name), *others) for name, *others in shifts]
         names = ["variable", "shift", "unit", "mean_before", "mean_after"]
         changed = 0.9 * target_risk if self.now.risk >= target_risk else self.now.risk
-        return Change(
+        return Counterfactual(
             found=changed < target_risk <= self.now.risk, target=target_risk, risk=self.now.risk, changed_risk=changed,
             size=1.6, shifts=pd.DataFrame(shifts, columns=names), measurements=pd.DataFrame(),
         )  # fmt: skip
@@ -382,7 +382,7 @@ def test_a_click_opens_the_stay_through_the_function_and_a_refusal_is_said():
 def test_a_cohort_names_nobody_unless_asked():
     scores = pd.DataFrame({"stay_id": ["0042", "0077"], "risk": [0.1, 0.7], "status": "scored", "reason": ""})
     assert "0042" not in str(cg.CohortView(scores).browser.rows)
-    assert "0042" in str(cg.CohortView(scores, identify=True).browser.rows)
+    assert "0042" in str(cg.CohortView(scores, show_id=True).browser.rows)
 
 
 def test_a_table_that_score_did_not_make_is_refused():
@@ -393,17 +393,17 @@ def test_a_table_that_score_did_not_make_is_refused():
 @pytest.mark.slow
 def test_training_is_drawn_epoch_by_epoch_and_starts_again(parts):
     view = cg.TrainingView()
-    model = cg.GRUClassifier(hidden_size=8, members=2, epochs=2, seed=0).fit(parts[0], parts[1], progress=view)
+    model = cg.GRUClassifier(hidden_size=8, members=2, epochs=2, random_state=0).fit(parts[0], parts[1], progress=view)
     assert view.history == model.history_
-    assert list(view.figure.data[1].y) == [entry["tune_loss"] for entry in model.history_]
+    assert list(view.figure.data[1].y) == [entry["val_loss"] for entry in model.history_]
     assert "Epoch 2" in view.state.value
-    view.epoch_done({"epoch": 1, "train_loss": 0.6, "tune_loss": 0.5}, best=1)
+    view.epoch_done({"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}, best=1)
     assert len(view.history) == 1
 
 
 def test_the_curves_of_a_loaded_model_are_drawn_from_its_history(fitted, tmp_path):
     view = cg.TrainingView(fitted.history_)
-    best = min(fitted.history_, key=lambda entry: entry["tune_loss"])
+    best = min(fitted.history_, key=lambda entry: entry["val_loss"])
     assert view.figure.data[2].x[0] == best["epoch"]
     assert "Loss by epoch" in view.save(tmp_path / "training.html").read_text(encoding="utf-8")
 
@@ -427,19 +427,19 @@ def test_the_data_view_shows_ledger_hours_and_values(events, parts, tmp_path):
 @pytest.mark.slow
 def test_small_cells_of_real_patients_say_no_more_than_that(three, events):
     real = cg.DataView(cg.read_events(three, max_rejected=0.5))
-    assert real.smallest == 11
+    assert real.min_cell_size == 11
     assert "withheld" in real._body.children[0].value
     real.part = "Measured by hour"
     said = set(np.ravel(real.figure.data[0].hovertext).tolist())
     assert not [one for one in said if re.search(r"\d+ stays", one) and "fewer than 11" not in one]
-    assert cg.DataView(events).smallest == 0
+    assert cg.DataView(events).min_cell_size == 0
 
 
 def test_figures_follow_the_theme_and_refuse_to_become_another():
-    shown = live(plot_training([{"epoch": 1, "train_loss": 0.6, "tune_loss": 0.5}]))
+    shown = live(plot_training([{"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}]))
     assert shown.layout.paper_bgcolor == "rgba(0, 0, 0, 0)"
     assert shown._config["showSendToCloud"] is False
-    refresh(shown, plot_training([{"epoch": 1, "train_loss": 0.6, "tune_loss": 0.4}]))
+    refresh(shown, plot_training([{"epoch": 1, "train_loss": 0.6, "val_loss": 0.4}]))
     assert shown.data[1].y == (0.4,)
 
 
@@ -489,7 +489,7 @@ def test_no_word_from_the_data_becomes_an_element_of_a_widget(payload, clean, tm
     assert not re.search(r"<(?!b>|/b>|br>)", str(texts))
     assert counted(player.explanation._repr_html_()) == counted(explained()._repr_html_())
     scores = pd.DataFrame({"stay_id": [said("1")], "risk": [0.5], "status": [said("scored")], "reason": [said("none")]})
-    cohort = cg.CohortView(scores, identify=True, courses=[[0.1, 0.5]])
+    cohort = cg.CohortView(scores, show_id=True, courses=[[0.1, 0.5]])
     plain = cg.CohortView(scores.assign(stay_id="1", status="scored", reason="none"), courses=[[0.1, 0.5]])
     assert counted(cohort.save(tmp_path / "a.html").read_text()) == counted(plain.save(tmp_path / "b.html").read_text())
     shown, calm = (

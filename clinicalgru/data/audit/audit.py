@@ -76,9 +76,9 @@ def audit(events: Events, *, by: str | None = None, now: datetime | None = None)
 
     >>> from clinicalgru.data.simulate.simulate import simulate
     >>> from clinicalgru.data.read_events import read_events
-    >>> ward = simulate(40)
-    >>> ends = ward.stays["start"] - pd.Timedelta(hours=1)
-    >>> found = audit(read_events(ward.measurements, stays=ward.stays.assign(end=ends)))
+    >>> cohort = simulate(40)
+    >>> ends = cohort.stays["start"] - pd.Timedelta(hours=1)
+    >>> found = audit(read_events(cohort.measurements, stays=cohort.stays.assign(end=ends)))
     >>> found.flagged[0].check.name
     'end before start'
     """
@@ -88,18 +88,20 @@ def audit(events: Events, *, by: str | None = None, now: datetime | None = None)
     names = [variable.name for variable in events.variables]
     with duckdb.connect() as sql:
         sql.execute("SET memory_limit = '1GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
-        sql.register("facts", _numbered(events.facts))
+        sql.register("facts", _numbered(events.measurements))
         sql.register("implausible", events.implausible)
         sql.register("stays", _stays(events, sites))
         sql.register("names", pa.table({"variable": range(len(names)), "name": pa.array(names, pa.string())}))
-        found = check_rows(sql, names, dated=events.dated, now=moment)
-        found += check_stays(sql, dated=events.dated, now=moment)
-        found += check_columns(sql, names, numeric=[variable.kind == "numeric" for variable in events.variables])
+        found = check_rows(sql, names, has_dates=events.has_dates, now=moment)
+        found += check_stays(sql, has_dates=events.has_dates, now=moment)
+        found += check_columns(
+            sql, names, numeric=[variable.variable_type == "numeric" for variable in events.variables]
+        )
         found += check_presence(sql, names, sites=by is not None)
-        found += check_clock(sql) if events.dated else []
+        found += check_clock(sql) if events.has_dates else []
         found += _units(sql, events, by)
     found += [*check_descriptors(events), *_from_ledger(events)]
-    return Audit(ordered(found), events.facts.num_rows, len(events.stays), events.source, events.simulated)
+    return Audit(ordered(found), events.measurements.num_rows, len(events.stays), events.source, events.simulated)
 
 
 def _numbered(facts: pa.Table) -> pa.Table:
@@ -135,7 +137,7 @@ def _from_ledger(events: Events) -> list[Finding]:
     found.append(_reason(OTHER, findings[others], ledger.rows_in))
     found.append(Finding(MERGED, "", ledger.merged, ledger.rows_in))
     counts: dict[str, int] = dict(events.counts()[["variable", "measurements"]].itertuples(index=False))
-    counts |= {variable.name: int(events.stays[variable.name].notna().sum()) for variable in events.statics}
+    counts |= {variable.name: int(events.stays[variable.name].notna().sum()) for variable in events.static_variables}
     for check, reason in ((IMPLAUSIBLE, "implausible"), (EMPTY, MISSING)):
         lines = findings[findings["reason"] == reason]
         each = [
@@ -160,4 +162,4 @@ def _units(sql: duckdb.DuckDBPyConnection, events: Events, by: str | None) -> li
         told = sql.execute(NEARER, [flag.variable, flag.site, own, other]).fetchall()
         count = max(round(flag.part * flag.values), 1)
         found.append(Finding(UNIT, flag.variable, count, flag.values, tuple(told[0][0] or ()), flag.proposal))
-    return found or [Finding(UNIT, "", 0, events.facts.num_rows)]
+    return found or [Finding(UNIT, "", 0, events.measurements.num_rows)]

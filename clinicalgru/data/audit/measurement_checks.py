@@ -30,7 +30,7 @@ class RowCheck:
     fault: str
     among: str = "true"
     each: bool = False
-    dated: bool = False  # asked only where times are dates
+    has_dates: bool = False  # asked only where times are dates
 
 
 def _temporal(name: str, says: str, *, severity: str = "error", share: float = 0.0, least: int = 1) -> Check:
@@ -54,25 +54,25 @@ ROW_CHECKS = (
     ),
     RowCheck(
         _temporal("measured before birth", "The age at the start puts the birth later."),
-        f"time < start - (age + 1) * 365.25 * {DAY}", "start IS NOT NULL AND age IS NOT NULL", dated=True,
+        f"time < start - (age + 1) * 365.25 * {DAY}", "start IS NOT NULL AND age IS NOT NULL", has_dates=True,
     ),
     RowCheck(
         _temporal("a year off", "Outside the stay, but inside it a year earlier or later: a slip of the year."),
         f"NOT time {INSIDE} AND (time + 365 * {DAY} {INSIDE} OR time + 366 * {DAY} {INSIDE} "
-        f"OR time - 365 * {DAY} {INSIDE} OR time - 366 * {DAY} {INSIDE})", OUTSIDE, dated=True,
+        f"OR time - 365 * {DAY} {INSIDE} OR time - 366 * {DAY} {INSIDE})", OUTSIDE, has_dates=True,
     ),
     RowCheck(
         _temporal("day and month swapped", "Outside the stay, but inside it once day and month change places."),
         f"NOT time {INSIDE} AND day(clock) <= 12 AND day(clock) <> month(clock) AND {SWAPPED} {INSIDE}", OUTSIDE,
-        dated=True,
+        has_dates=True,
     ),
     RowCheck(
         _temporal("in the future", "Later than today. Dates that were shifted to hide them may be so."),
-        "time > now", dated=True,
+        "time > now", has_dates=True,
     ),
     RowCheck(
         _temporal("default date", "A date that software writes where none is known, such as 1970-01-01."),
-        f"CAST(clock AS DATE) IN {DEFAULTS}", dated=True,
+        f"CAST(clock AS DATE) IN {DEFAULTS}", has_dates=True,
     ),
     RowCheck(_temporal("known before it was measured", "available_at lies before time."), "available < time"),
     RowCheck(
@@ -112,7 +112,7 @@ ROW_CHECKS = (
     RowCheck(
         _temporal("midnight heap", "At exactly 00:00: the time of day may be lost.", severity="warning", share=0.2,
                   least=10),
-        f"time % {DAY} = 0", each=True, dated=True,
+        f"time % {DAY} = 0", each=True, has_dates=True,
     ),
     RowCheck(
         Check("silence", "completeness", "note", 0.0, 5, "measurements",
@@ -143,9 +143,9 @@ GROUP BY f.variable ORDER BY f.variable
 """
 
 
-def check_rows(sql: duckdb.DuckDBPyConnection, names: list[str], *, dated: bool, now: int) -> list[Finding]:
+def check_rows(sql: duckdb.DuckDBPyConnection, names: list[str], *, has_dates: bool, now: int) -> list[Finding]:
     """The findings of all row checks. `facts` (with `row`) and `stays` are registered in `sql`."""
-    asked = [rule for rule in ROW_CHECKS if dated or not rule.dated]
+    asked = [rule for rule in ROW_CHECKS if has_dates or not rule.has_dates]
     parts = []
     for rule in asked:
         fault = rule.fault.replace(" now", f" {now}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from clinicalgru.disclosure import SMALLEST_CELL, is_small, said
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, is_small
 
 CATEGORIES = ("conformance", "completeness", "plausibility", "temporal plausibility")
 SEVERITIES = ("error", "warning", "note")
@@ -64,13 +64,13 @@ class Finding:
         """Whether it is more than the check lets pass."""
         return self.count >= self.check.least and self.share > self.check.share
 
-    def is_small(self, smallest_cell: int) -> bool:
-        """Whether its cases, or the others, are 1 to below `smallest_cell`: they are not told then, nor their rows."""
-        return is_small(self.count, smallest_cell) or is_small(self.among - self.count, smallest_cell)
+    def is_small(self, min_cell_size: int) -> bool:
+        """Whether its cases, or the others, are 1 to below `min_cell_size`: they are not told then, nor their rows."""
+        return is_small(self.count, min_cell_size) or is_small(self.among - self.count, min_cell_size)
 
-    def to_dict(self, *, smallest_cell: int = 0) -> dict[str, Any]:
+    def to_dict(self, *, min_cell_size: int = 0) -> dict[str, Any]:
         """The finding as plain values for JSON; None for a small cell."""
-        small = self.is_small(smallest_cell)
+        small = self.is_small(min_cell_size)
         count, share, examples = (None, None, []) if small else (self.count, self.share, list(self.examples))
         own = {"variable": self.variable, "flagged": self.flagged, "count": count, "among": self.among}
         more = {"found_share": share, "examples": examples, "detail": self.detail}
@@ -128,24 +128,24 @@ class Audit:
             lines.append((*about, f.flagged, f.count, f.among, f.share, f.check.share, f.check.of, _listed(f.examples)))
         return pd.DataFrame(lines, columns=COLUMNS)
 
-    def to_dict(self, *, smallest_cell: int = 0) -> dict[str, Any]:
-        """The audit as plain values for JSON; counts of 1 to below `smallest_cell` as None."""
-        made = [finding.to_dict(smallest_cell=smallest_cell) for finding in self.findings]
+    def to_dict(self, *, min_cell_size: int = 0) -> dict[str, Any]:
+        """The audit as plain values for JSON; counts of 1 to below `min_cell_size` as None."""
+        made = [finding.to_dict(min_cell_size=min_cell_size) for finding in self.findings]
         about = {"source": self.source, "simulated": self.simulated, "measurements": self.rows, "stays": self.stays}
         return about | {"checks": len(self.checks), "flagged": len(self.flagged), "findings": made}
 
     def __str__(self) -> str:
-        return self.as_text(smallest_cell=0)
+        return self.as_text(min_cell_size=0)
 
-    def as_text(self, *, smallest_cell: int = SMALLEST_CELL) -> str:
-        """The findings as text; counts of 1 to below `smallest_cell`, and their row numbers, are withheld."""
+    def as_text(self, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
+        """The findings as text; counts of 1 to below `min_cell_size`, and their row numbers, are withheld."""
         head = f"{self.source}: {self.rows:,} measurements of {self.stays:,} stays, {len(self.checks)} checks"
         lines = [head, f"{len(self.flagged)} findings" if self.flagged else "nothing found"]
         for finding in self.flagged:
             check = finding.check
             name = check.name + (f", {finding.variable}" if finding.variable else "")
-            small = finding.is_small(smallest_cell)
-            count = said(None if small else finding.count)
+            small = finding.is_small(min_cell_size)
+            count = format_count(None if small else finding.count)
             lines.append(f"{check.severity:<8} {name:<58}{count:>10} of {finding.among:,} {check.of}")
             rows = f" First: {', '.join(map(str, finding.examples))}." if finding.examples and not small else ""
             lines.append(f"         {check.says}{' ' + finding.detail if finding.detail else ''}{rows}")

@@ -20,7 +20,7 @@ class StayCheck:
     check: Check
     fault: str
     among: str = "true"
-    dated: bool = False
+    has_dates: bool = False
 
 
 def _stay(name: str, says: str, *, category: str = "temporal plausibility", severity: str = "error",
@@ -41,11 +41,11 @@ STAY_CHECKS = (
               "start = start_before", "start IS NOT NULL AND start_before IS NOT NULL"),
     StayCheck(_stay("admitted after death", "An earlier stay of the patient ended in death."),
               "coalesce(died_before, false)", "start IS NOT NULL"),
-    StayCheck(_stay("starts in the future", "Later than today."), "start > now", "start IS NOT NULL", dated=True),
+    StayCheck(_stay("starts in the future", "Later than today."), "start > now", "start IS NOT NULL", has_dates=True),
     StayCheck(_stay("starts on a default date", "A date that software writes where none is known."),
-              f"CAST(make_timestamp(start) AS DATE) IN {DEFAULTS}", "start IS NOT NULL", dated=True),
+              f"CAST(make_timestamp(start) AS DATE) IN {DEFAULTS}", "start IS NOT NULL", has_dates=True),
     StayCheck(_stay("starts at midnight", "At exactly 00:00: the time of day may be lost.", severity="warning",
-                    share=0.2, least=10), f"start % {DAY} = 0", "start IS NOT NULL", dated=True),
+                    share=0.2, least=10), f"start % {DAY} = 0", "start IS NOT NULL", has_dates=True),
     StayCheck(_stay("younger than before", "The age is over a year less than in an earlier stay of the patient."),
               "age < age_before - 1", "age IS NOT NULL AND age_before IS NOT NULL"),
     StayCheck(_stay("another sex than before", "The sex differs from that of an earlier stay of the patient.",
@@ -83,9 +83,9 @@ WINDOW w AS (PARTITION BY patient ORDER BY start NULLS LAST, stay),
 """
 
 
-def check_stays(sql: duckdb.DuckDBPyConnection, *, dated: bool, now: int) -> list[Finding]:
+def check_stays(sql: duckdb.DuckDBPyConnection, *, has_dates: bool, now: int) -> list[Finding]:
     """The findings of all stay checks."""
-    asked = [rule for rule in STAY_CHECKS if dated or not rule.dated]
+    asked = [rule for rule in STAY_CHECKS if has_dates or not rule.has_dates]
     parts = []
     for rule in asked:
         fault = rule.fault.replace(" now", f" {now}")
@@ -113,7 +113,7 @@ def check_descriptors(events: Events) -> list[Finding]:
     """Unknown descriptors and outcomes, outcomes that are all alike, identifiers that are nearly alike."""
     stays = events.stays
     found = [_alike(stays)]
-    found += _each(UNKNOWN, stays, [variable.name for variable in events.statics])
+    found += _each(UNKNOWN, stays, [variable.name for variable in events.static_variables])
     found += _each(OUTCOME_UNKNOWN, stays, list(events.outcomes))
     single = []
     for name in events.outcomes:

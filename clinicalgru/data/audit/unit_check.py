@@ -118,11 +118,11 @@ def check_units(events: Events, *, by: str | None = None) -> tuple[UnitFlag, ...
 
     >>> from clinicalgru.data.simulate.simulate import simulate
     >>> from clinicalgru.data.read_events import read_events
-    >>> ward = simulate(60)
-    >>> check_units(read_events(ward))
+    >>> cohort = simulate(60)
+    >>> check_units(read_events(cohort))
     ()
-    >>> undeclared = ward.measurements.assign(unit=ward.measurements["unit"].where(lambda unit: unit != "°F"))
-    >>> [flag.other for flag in check_units(read_events(undeclared, stays=ward.stays))]
+    >>> undeclared = cohort.measurements.assign(unit=cohort.measurements["unit"].where(lambda unit: unit != "°F"))
+    >>> [flag.other for flag in check_units(read_events(undeclared, stays=cohort.stays))]
     ['[degF]']
     """
     known = _variables(events)
@@ -157,7 +157,7 @@ def _variables(events: Events) -> dict[str, Variable]:
     shipped = Dictionary.load()
     rejected = pc.unique(events.implausible["variable"]).to_pylist()
     found = {name: shipped[name] for name in rejected if name in shipped}
-    found |= {variable.name: variable for variable in (*events.variables, *events.statics)}
+    found |= {variable.name: variable for variable in (*events.variables, *events.static_variables)}
     return {name: v for name, v in found.items() if name in typical() and v.unit == shipped[name].unit}
 
 
@@ -183,7 +183,7 @@ def _counts(events: Events, names: list[str], by: str | None) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.execute("SET memory_limit = '1GB'; SET enable_progress_bar = false; SET threads = 1")
         tables = {
-            "facts": events.facts,
+            "facts": events.measurements,
             "implausible": events.implausible,
             "descriptors": _descriptors(events, names),
             "sites": _sites(events, by),
@@ -203,7 +203,7 @@ def _counts(events: Events, names: list[str], by: str | None) -> pd.DataFrame:
 
 
 def _descriptors(events: Events, names: list[str]) -> pa.Table:
-    columns = [variable.name for variable in events.statics if variable.name in names]
+    columns = [variable.name for variable in events.static_variables if variable.name in names]
     long = events.stays[columns].melt(ignore_index=False, var_name="variable").dropna()
     return pa.table(
         {
@@ -224,7 +224,7 @@ def site_of(events: Events, by: str | None) -> pd.Series:
     if by not in events.stays:
         raise ArgumentError("a column of the stays", f"{by!r}", f"Choose among {', '.join(events.stays.columns)}.")
     column = events.stays[by]
-    labels = next((list(v.levels.values()) for v in events.statics if v.name == by), [])
+    labels = next((list(v.categories.values()) for v in events.static_variables if v.name == by), [])
     named = column.map(dict(enumerate(labels))) if labels else column.astype(str).where(column.notna())
     return named.fillna("unknown").astype(object)
 

@@ -30,7 +30,7 @@ class Dictionary(Mapping[str, Variable]):
             self._register(variable)
 
     def _register(self, variable: Variable) -> None:
-        for source, codes in variable.codes.items():
+        for source, codes in variable.source_codes.items():
             names = self._names.setdefault(source, {})
             for code in codes:
                 if names.setdefault(code, variable.name) != variable.name:

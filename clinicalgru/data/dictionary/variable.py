@@ -19,15 +19,15 @@ class Variable:
     """One entry of the data dictionary.
 
     name, label  "heart_rate", "Heart rate"
-    kind         numeric, ordinal, binary or code
+    variable_type         numeric, ordinal, binary or code
     unit         UCUM code of the unit in which values are kept; "1" where there is none
     also         other units and other spellings, each with its conversion into `unit`
     plausible    lowest and highest value that can be true, in `unit`
     reference    adult reference range, in `unit`
     static       a descriptor of the stay (age, sex, height), not a series
-    levels       what the values of a closed set mean: {"0": "female", "1": "male"}
+    categories       what the values of a closed set mean: {"0": "female", "1": "male"}
     words        other words for a value, in small letters: {"f": 0.0, "m": 1.0}
-    codes        source -> names there: {"physionet2012": ("HR",), "mimic-iv": ("220045",)}
+    source_codes        source -> names there: {"physionet2012": ("HR",), "mimic-iv": ("220045",)}
     source       where the figures come from
     unit_in      source -> the unit of a source that writes none and does not use `unit`
 
@@ -38,14 +38,14 @@ class Variable:
 
     name: str
     label: str
-    kind: str
+    variable_type: str
     unit: str
     also: Mapping[str, Conversion] = field(default_factory=dict)
     plausible: tuple[float, float] | None = None
     reference: tuple[float, float] | None = None
     static: bool = False
-    levels: Mapping[str, str] = field(default_factory=dict)
-    codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict)
+    source_codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     source: str = ""
     unit_in: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, float] = field(default_factory=dict)
@@ -86,14 +86,14 @@ class Variable:
         return {
             "name": self.name,
             "label": self.label,
-            "kind": self.kind,
+            "variable_type": self.variable_type,
             "unit": self.unit,
             "also": also,
             "plausible": None if self.plausible is None else list(self.plausible),
             "reference": None if self.reference is None else list(self.reference),
             "static": self.static,
-            "levels": dict(self.levels),
-            "codes": {source: list(names) for source, names in self.codes.items()},
+            "categories": dict(self.categories),
+            "source_codes": {source: list(names) for source, names in self.source_codes.items()},
             "source": self.source,
             "unit_in": dict(self.unit_in),
             "words": dict(self.words),

@@ -49,14 +49,14 @@ class _Entry(_Strict):
     """One variable as written in YAML."""
 
     label: str = ""
-    kind: Literal["numeric", "ordinal", "binary", "code"] = "numeric"
+    variable_type: Literal["numeric", "ordinal", "binary", "code"] = "numeric"
     unit: str
     also: dict[str, Annotated[_Conversion, BeforeValidator(_factor)]] = {}
     plausible: tuple[float, float] | None = None
     reference: tuple[float, float] | None = None
     static: bool = False
-    levels: dict[str, str] = {}
-    codes: dict[str, Annotated[tuple[str, ...], BeforeValidator(_listed)]] = {}
+    categories: dict[str, str] = {}
+    source_codes: dict[str, Annotated[tuple[str, ...], BeforeValidator(_listed)]] = {}
     source: str = ""
     unit_in: dict[str, str] = {}
     words: dict[str, float] = {}
@@ -70,12 +70,12 @@ class _Entry(_Strict):
         low, high = self.plausible or (-math.inf, math.inf)
         if self.reference and not low <= self.reference[0] <= self.reference[1] <= high:
             raise ValueError("reference", f"two limits in order, within {low:g} to {high:g}", str(list(self.reference)))
-        if self.levels and self.kind == "numeric":
-            raise ValueError("levels", "none where kind is numeric", f"{len(self.levels)}")
+        if self.categories and self.variable_type == "numeric":
+            raise ValueError("categories", "none where variable_type is numeric", f"{len(self.categories)}")
         if any(word != word.strip().casefold() for word in self.words):
             raise ValueError("words", "small letters", "capitals or blanks around a word")
-        if self.levels and not {f"{number:.12g}" for number in self.words.values()} <= set(self.levels):
-            raise ValueError("words", f"the levels {', '.join(self.levels)}", "another number")
+        if self.categories and not {f"{number:.12g}" for number in self.words.values()} <= set(self.categories):
+            raise ValueError("words", f"the categories {', '.join(self.categories)}", "another number")
         return self
 
 

@@ -103,7 +103,7 @@ class Intake:
         time_format: str | None = None,
         time_unit: str = "hours",
         missing: tuple[float, ...] = (),
-        placed_by_time: bool = False,
+        assign_by_time: bool = False,
         second: bool = False,
     ) -> None:
         """Take the rows of one part in.
@@ -113,7 +113,7 @@ class Intake:
         time_format     strptime format of times that are not ISO 8601
         time_unit       what times that are numbers count: seconds, minutes, hours or days
         missing         values that stand for "not measured"
-        placed_by_time  a row without a stay_id goes to the patient's stay that its time falls into (start to end, both
+        assign_by_time  a row without a stay_id goes to the patient's stay that its time falls into (start to end, both
                         included; of two, the one that started later); without this, a patient is one stay
         second          a value that a row of another part has too, of the same stay, variable and instant, is that same
                         measurement written twice: counted as `repeats another table`, not used
@@ -137,7 +137,7 @@ class Intake:
                 time_format=time_format,
                 time_unit=time_unit,
                 missing=missing,
-                placed_by_time=placed_by_time,
+                assign_by_time=assign_by_time,
                 second=second,
                 zoned=self.zoned,
             )

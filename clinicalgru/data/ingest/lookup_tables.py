@@ -37,6 +37,6 @@ def words_table(ordered: Sequence[Variable]) -> pa.Table:
 
 
 def _role(variable: Variable) -> str:
-    if variable.kind == "code" and not variable.static:
+    if variable.variable_type == "code" and not variable.static:
         return "code"
     return "static" if variable.static else "series"

@@ -32,7 +32,7 @@ def take_in(
     time_format: str | None,
     time_unit: str = "hours",
     missing: tuple[float, ...],
-    placed_by_time: bool = False,
+    assign_by_time: bool = False,
     second: bool = False,
     zoned: bool = False,
 ) -> str:
@@ -43,12 +43,12 @@ def take_in(
     time_format  strptime format of text times; None = ISO 8601, or a number of hours
     time_unit    what times that are numbers count, of TIME_UNITS
     missing      values that stand for "not measured" in this source, such as -1
-    placed_by_time  leave the stay of rows without stay_id open
+    assign_by_time  leave the stay of rows without stay_id open
     second       these rows may repeat what rows of another part say
     zoned        times without offset are local times of the declared zone (`clock.declare_zone`)
     """
     _check_identifiers(part, columns)
-    open_stay = placed_by_time and "stay_id" not in columns
+    open_stay = assign_by_time and "stay_id" not in columns
     cells = _cells(part, columns, time_format=time_format, time_unit=time_unit, open_stay=open_stay)
     return f"""
 INSERT INTO rows
@@ -58,7 +58,7 @@ SELECT {base} + c_file, c_row, CASE WHEN NOT again AND NOT damaged THEN patient 
     CASE WHEN role = 'code' THEN coalesce(code, words) END,
     CASE WHEN again THEN 'header repeated'
          WHEN damaged THEN 'stray quote or control character'
-         WHEN patient IS NULL{"" if placed_by_time else " OR stay IS NULL"} THEN 'no identifier'
+         WHEN patient IS NULL{"" if assign_by_time else " OR stay IS NULL"} THEN 'no identifier'
          WHEN name IS NULL THEN 'no variable'
          WHEN role = 'identifier' THEN NULL
          WHEN role = 'code' AND coalesce(code, words) IS NULL THEN {literal(MISSING)}

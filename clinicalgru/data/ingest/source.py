@@ -12,7 +12,7 @@ from clinicalgru.data.ingest.ingest import Intake
 
 
 @dataclass(frozen=True)
-class Request:
+class ReadOptions:
     """What a user asks of a source besides the data: the arguments of `read_events` of the same names."""
 
     stays: Any = None
@@ -28,7 +28,7 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Supplied:
+class SourceResult:
     """What a source knows besides its rows.
 
     stays     patient_id, stay_id, start, end (Int64 microseconds, NA = unknown), static descriptors (float, NaN =
@@ -49,4 +49,4 @@ class Supplied:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-Source = Callable[[Intake, Any, Request], Supplied]
+Source = Callable[[Intake, Any, ReadOptions], SourceResult]

@@ -15,7 +15,7 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import IMPLAUSIBLE
 from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.row_sql import time_sql, words_sql
-from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.tables import Part, open_parts, plain_errors, quoted
 from clinicalgru.data.ingest.time_sql import declare_zone, has_offset, is_dated
 from clinicalgru.errors import InputError
@@ -25,7 +25,7 @@ KEYS = ("patient_id", "stay_id")
 REJECTED = " (rejected)"  # ends the name of a column with the numbers that could not be used as a descriptor
 
 
-def read_tables(intake: Intake, request: Request) -> Supplied:
+def read_tables(intake: Intake, request: ReadOptions) -> SourceResult:
     """The stays and outcomes tables of a request, where it has them."""
     stays: pd.DataFrame | None = None
     notes: dict[str, int] = {}
@@ -36,7 +36,7 @@ def read_tables(intake: Intake, request: Request) -> Supplied:
     outcomes = None
     if request.outcomes is not None:
         outcomes = read_outcomes(request.outcomes, columns=request.columns, renamed={})
-    return Supplied(stays, outcomes, notes=notes)
+    return SourceResult(stays, outcomes, notes=notes)
 
 
 def read_stays(
@@ -49,13 +49,13 @@ def read_stays(
     """
     text = cells_as_text(data, columns, timezone=timezone)
     names = {**{name: name for name in dictionary}, **dictionary.names(source)}
-    statics = {
+    static_variables = {
         column: dictionary[names[column]] for column in text if column in names and dictionary[names[column]].static
     }
     table, notes = text[["patient_id", "stay_id"]].copy(), {}
     for column in TIMES:
         table[column] = text[column] if column in text else pd.Series(pd.NA, index=text.index, dtype="Int64")
-    for column, variable in statics.items():
+    for column, variable in static_variables.items():
         table[variable.name], lost = static_values(variable, text[column])
         if lost:
             notes[f"descriptors not used: {variable.name}"] = lost
@@ -127,8 +127,8 @@ def static_values(variable: Variable, text: pd.Series) -> tuple[pd.Series, int]:
     if variable.words:
         spoken = {word: f"{number:.12g}" for word, number in variable.words.items()}
         text = text.str.casefold().map(spoken).astype(object).where(lambda said: said.notna(), text)
-    if variable.levels:
-        level = {name: float(i) for i, name in enumerate(variable.levels)}
+    if variable.categories:
+        level = {name: float(i) for i, name in enumerate(variable.categories)}
         values = text.str.removesuffix(".0").map(level).astype(float)
     else:
         values = pd.to_numeric(text, errors="coerce").astype(float)

@@ -15,14 +15,14 @@ import pandas as pd
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.task.outcome_kinds import happened
 from clinicalgru.data.task.task import Task
-from clinicalgru.disclosure import SMALLEST_CELL, nested, said, suppress_flow
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow, suppress_nested
 from clinicalgru.errors import ArgumentError, VariableMismatch
-from clinicalgru.html import brief, table
+from clinicalgru.html import summary_html, table
 
-BY_STAY = ("patient", "stay", "static", "outcome", "end_hours", "predicted_at")
-BY_FACT = ("hours", "delay", "variable", "value")
-FACT_KINDS = {"hours": np.float64, "delay": np.float32, "variable": np.int16, "value": np.float32}
-CODE_KINDS = {"code_hours": np.float64, "code": np.int32}
+BY_STAY = ("patient", "stay", "static", "outcome", "end_hours", "index_time")
+BY_MEASUREMENT = ("hours", "availability_lag", "variable", "value")
+MEASUREMENT_DTYPES = {"hours": np.float64, "availability_lag": np.float32, "variable": np.int16, "value": np.float32}
+CODE_DTYPES = {"code_hours": np.float64, "code": np.int32}
 BLOCK = 4_000_000  # facts looked at together where all stays are gone through
 
 
@@ -33,7 +33,7 @@ class Sequences:
     patient, stay     (stay,) identifiers
     starts            (stay + 1,) the facts of stay i are starts[i] to starts[i + 1]
     hours             (fact,) when the value became known, hours since the anchor, ascending within a stay
-    delay             (fact,) hours between measurement and then
+    availability_lag             (fact,) hours between measurement and then
     variable          (fact,) position in `variables`
     value             (fact,) in the variable's own unit
     code_starts       (stay + 1,) likewise for coded events
@@ -41,19 +41,19 @@ class Sequences:
     static            (stay, static) descriptors; NaN = unknown; a category as its position among the levels
     outcome           (stay,) NaN = not recorded
     end_hours         (stay,) hours since the anchor at which the stay is looked at: the end of the task's window
-    predicted_at      (stay,) microseconds since 1970 of the prediction; 0 where the extract has no dates
+    index_time      (stay,) microseconds since 1970 of the prediction; 0 where the extract has no dates
     flow              how many stays were left after each step of the selection
     """
 
     variables: tuple[Variable, ...]
-    statics: tuple[Variable, ...]
-    vocabulary: tuple[str, ...]
+    static_variables: tuple[Variable, ...]
+    code_vocabulary: tuple[str, ...]
     task: Task
     patient: np.ndarray
     stay: np.ndarray
     starts: np.ndarray
     hours: np.ndarray
-    delay: np.ndarray
+    availability_lag: np.ndarray
     variable: np.ndarray
     value: np.ndarray
     code_starts: np.ndarray
@@ -62,8 +62,8 @@ class Sequences:
     static: np.ndarray
     outcome: np.ndarray
     end_hours: np.ndarray
-    predicted_at: np.ndarray
-    dated: bool
+    index_time: np.ndarray
+    has_dates: bool
     source: str
     simulated: bool = False
     flow: tuple[tuple[str, int], ...] = field(default=())
@@ -80,8 +80,8 @@ class Sequences:
         facts, starts = ranges(self.starts, index)
         codes, code_starts = ranges(self.code_starts, index)
         by_stay = {name: getattr(self, name)[index] for name in BY_STAY}
-        by_fact = {name: getattr(self, name)[facts] for name in BY_FACT}
-        by_code = {name: getattr(self, name)[codes] for name in CODE_KINDS}
+        by_fact = {name: getattr(self, name)[facts] for name in BY_MEASUREMENT}
+        by_code = {name: getattr(self, name)[codes] for name in CODE_DTYPES}
         if self._pages is not None:
             self._pages.touched(len(facts) * sum(array.itemsize for array in by_fact.values()))
         return replace(self, starts=starts, code_starts=code_starts, **by_stay, **by_fact, **by_code, _pages=None)
@@ -111,7 +111,7 @@ class Sequences:
         """Whether the measurements are on disk."""
         return self._pages is not None
 
-    def blocks(self) -> Iterator[Sequences]:
+    def chunks(self) -> Iterator[Sequences]:
         """The stays in turn, as many together as have some four million facts; nothing is copied."""
         cuts = np.searchsorted(self.starts[:-1], np.arange(BLOCK, len(self.hours), BLOCK))
         bounds = np.unique([0, *cuts.tolist(), len(self)])
@@ -128,43 +128,43 @@ class Sequences:
         facts = slice(self.starts[first], self.starts[end])
         codes = slice(self.code_starts[first], self.code_starts[end])
         by_stay = {name: getattr(self, name)[first:end] for name in BY_STAY}
-        by_fact = {name: getattr(self, name)[facts] for name in BY_FACT}
-        by_code = {name: getattr(self, name)[codes] for name in CODE_KINDS}
+        by_fact = {name: getattr(self, name)[facts] for name in BY_MEASUREMENT}
+        by_code = {name: getattr(self, name)[codes] for name in CODE_DTYPES}
         starts = self.starts[first : end + 1] - self.starts[first]
         code_starts = self.code_starts[first : end + 1] - self.code_starts[first]
         return replace(self, starts=starts, code_starts=code_starts, **by_stay, **by_fact, **by_code)
 
     @cached_property
-    def counts(self) -> np.ndarray:
+    def n_measurements(self) -> np.ndarray:
         """(stay,) measurements of each stay."""
         return np.diff(self.starts)
 
     @cached_property
-    def new_step(self) -> np.ndarray:
+    def is_new_step(self) -> np.ndarray:
         """(fact,) True where a fact is the first of a distinct hour of its stay."""
         first = np.ones(len(self.hours), dtype=bool)
         first[1:] = self.hours[1:] != self.hours[:-1]
-        first[self.starts[:-1][self.counts > 0]] = True
+        first[self.starts[:-1][self.n_measurements > 0]] = True
         return first
 
     @cached_property
-    def steps(self) -> np.ndarray:
+    def n_steps(self) -> np.ndarray:
         """(stay,) distinct hours of each stay."""
-        return np.concatenate([block._distinct_hours() for block in self.blocks()])
+        return np.concatenate([block._distinct_hours() for block in self.chunks()])
 
     def _distinct_hours(self) -> np.ndarray:
-        before = np.concatenate([[0], np.cumsum(self.new_step)])
+        before = np.concatenate([[0], np.cumsum(self.is_new_step)])
         return np.diff(before[self.starts])
 
     @property
-    def stay_of_fact(self) -> np.ndarray:
+    def stay_of_measurement(self) -> np.ndarray:
         """(fact,) position of the stay each fact belongs to."""
-        return np.repeat(np.arange(len(self)), self.counts)
+        return np.repeat(np.arange(len(self)), self.n_measurements)
 
-    def without_facts(self, keep: np.ndarray) -> Sequences:
+    def filter_measurements(self, keep: np.ndarray) -> Sequences:
         """The same stays with only the facts where `keep` (fact,) is True."""
         kept = np.concatenate([[0], np.cumsum(keep)])[self.starts]
-        by_fact = {name: getattr(self, name)[keep] for name in BY_FACT}
+        by_fact = {name: getattr(self, name)[keep] for name in BY_MEASUREMENT}
         return replace(self, starts=kept, **by_fact, _pages=None)
 
     @property
@@ -172,19 +172,19 @@ class Sequences:
         """(coded event,) position of the stay each coded event belongs to."""
         return np.repeat(np.arange(len(self)), np.diff(self.code_starts))
 
-    def without_coded(self, keep: np.ndarray) -> Sequences:
+    def filter_coded(self, keep: np.ndarray) -> Sequences:
         """The same stays with only the coded events where `keep` (coded event,) is True."""
         kept = np.concatenate([[0], np.cumsum(keep)])[self.code_starts]
-        return replace(self, code_starts=kept, **{name: getattr(self, name)[keep] for name in CODE_KINDS})
+        return replace(self, code_starts=kept, **{name: getattr(self, name)[keep] for name in CODE_DTYPES})
 
     def until(self, hours: np.ndarray) -> Sequences:
         """The one stay as it was known at each of these hours: (len(hours),) prefixes of it."""
         prefixes = self[np.zeros(len(hours), dtype=int)]
-        seen = prefixes.hours <= hours[prefixes.stay_of_fact]
+        seen = prefixes.hours <= hours[prefixes.stay_of_measurement]
         later = (np.asarray(hours) - prefixes.end_hours) * 3.6e9
-        at = prefixes.predicted_at + later.astype(np.int64) if self.dated else prefixes.predicted_at
-        prefixes = replace(prefixes, end_hours=np.asarray(hours, dtype=float), predicted_at=at).without_facts(seen)
-        return prefixes.without_coded(prefixes.code_hours <= prefixes.end_hours[prefixes.stay_of_code])
+        at = prefixes.index_time + later.astype(np.int64) if self.has_dates else prefixes.index_time
+        prefixes = replace(prefixes, end_hours=np.asarray(hours, dtype=float), index_time=at).filter_measurements(seen)
+        return prefixes.filter_coded(prefixes.code_hours <= prefixes.end_hours[prefixes.stay_of_code])
 
     def with_variables(self, variables: Sequence[Variable]) -> Sequences:
         """The same stays seen through these variables: others are left out, absent ones were never measured.
@@ -200,22 +200,23 @@ class Sequences:
                 raise VariableMismatch(f"{ours.name} in {other}", ours.unit, "Read the extract with the model's units.")
         number = np.array([position.get(variable.name, -1) for variable in self.variables], dtype=np.int16)
         renumbered = number[self.variable] if len(number) else self.variable
-        kept = replace(self, variables=tuple(variables), variable=renumbered).without_facts(renumbered >= 0)
+        kept = replace(self, variables=tuple(variables), variable=renumbered).filter_measurements(renumbered >= 0)
         return kept.sorted()
 
-    def with_statics(self, statics: Sequence[Variable]) -> Sequences:
+    def with_static_variables(self, static_variables: Sequence[Variable]) -> Sequences:
         """The same stays with these static descriptors, in this order; absent ones are unknown."""
-        have = {variable.name: i for i, variable in enumerate(self.statics)}
+        have = {variable.name: i for i, variable in enumerate(self.static_variables)}
         columns = [
-            self.static[:, have[s.name]] if s.name in have else np.full(len(self), np.nan, np.float32) for s in statics
+            self.static[:, have[s.name]] if s.name in have else np.full(len(self), np.nan, np.float32)
+            for s in static_variables
         ]
         static = np.stack(columns, axis=1) if columns else np.zeros((len(self), 0), np.float32)
-        return replace(self, statics=tuple(statics), static=static)
+        return replace(self, static_variables=tuple(static_variables), static=static)
 
     def sorted(self) -> Sequences:
         """Facts in canonical order: stay, hours, time of measurement, variable."""
-        order = np.lexsort((self.variable, -self.delay, self.hours, self.stay_of_fact))
-        return replace(self, **{name: getattr(self, name)[order] for name in BY_FACT})
+        order = np.lexsort((self.variable, -self.availability_lag, self.hours, self.stay_of_measurement))
+        return replace(self, **{name: getattr(self, name)[order] for name in BY_MEASUREMENT})
 
     def flow_table(self) -> pd.DataFrame:
         """The cohort flow: step, stays left after it, and how many it left out (exact: for the analyst).
@@ -235,12 +236,12 @@ class Sequences:
         units = np.array([variable.unit for variable in self.variables], dtype=object)
         return pd.DataFrame(
             {
-                "stay": self.stay_of_fact,
+                "stay": self.stay_of_measurement,
                 "hours": self.hours,
                 "variable": names[self.variable] if len(names) else [],
                 "value": self.value,
                 "unit": units[self.variable] if len(units) else [],
-                "measured_hours": self.hours - self.delay,
+                "measured_hours": self.hours - self.availability_lag,
             }
         )
 
@@ -249,31 +250,33 @@ class Sequences:
 
         Of two results of one variable that became known at once, the one measured last is shown.
         """
-        shape = len(self), int(self.steps.max(initial=0))
+        shape = len(self), int(self.n_steps.max(initial=0))
         values = np.full((*shape, len(self.variables)), np.nan, dtype=np.float32)
         hours = np.full(shape, np.nan)
-        stay = self.stay_of_fact
-        step = np.cumsum(self.new_step) - 1
-        step -= (np.cumsum(self.steps) - self.steps)[stay]
+        stay = self.stay_of_measurement
+        step = np.cumsum(self.is_new_step) - 1
+        step -= (np.cumsum(self.n_steps) - self.n_steps)[stay]
         hours[stay, step] = self.hours
         values[stay, step, self.variable] = self.value
         return values, hours
 
     def _repr_html_(self) -> str:
-        smallest = 0 if self.simulated else SMALLEST_CELL
+        min_cell_size = 0 if self.simulated else MIN_CELL_SIZE
         came = happened(self.outcome, self.task)
-        stays, events = nested([len(self), int(came.sum()) if came is not None else 0], smallest=smallest)
+        stays, events = suppress_nested(
+            [len(self), int(came.sum()) if came is not None else 0], min_cell_size=min_cell_size
+        )
         facts = {
             "task": self.task.title or self.task.name,
             "source": self.source,
-            "stays": said(stays),
-            "outcome": self.task.outcome_words + (f", {said(events)} with it" if came is not None else ""),
+            "stays": format_count(stays),
+            "outcome": self.task.outcome_words + (f", {format_count(events)} with it" if came is not None else ""),
             "measurements": f"{len(self.value):,} of {len(self.variables)} variables",
         }
-        steps = suppress_flow(self.flow, within=[stays] if stays is not None else [], smallest=smallest)
-        rows = [[step, said(left)] for step, left in steps]
+        steps = suppress_flow(self.flow, within=[stays] if stays is not None else [], min_cell_size=min_cell_size)
+        rows = [[step, format_count(left)] for step, left in steps]
         flow = [table("Who is left after each step", ("Step", "Stays"), rows)] if rows else []
-        return brief("Sequences", facts, *flow)
+        return summary_html("Sequences", facts, *flow)
 
     def __repr__(self) -> str:
         return f"Sequences({len(self):,} stays, {len(self.hours):,} measurements, {len(self.variables)} variables)"

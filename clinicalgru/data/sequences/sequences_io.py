@@ -17,23 +17,23 @@ import pyarrow.feather as feather
 
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.sequences.memmap import Pages, mapped_columns, on_disk, read_array
-from clinicalgru.data.sequences.sequences import BLOCK, BY_FACT, CODE_KINDS, FACT_KINDS, Sequences
+from clinicalgru.data.sequences.sequences import BLOCK, BY_MEASUREMENT, CODE_DTYPES, MEASUREMENT_DTYPES, Sequences
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, InputError
 
 FORMAT = "clinicalgru sequences 1"
 ABOUT = "sequences.json"
 NAMES = "identifiers.arrow"
-OF_STAYS = ("starts", "code_starts", "static", "outcome", "end_hours", "predicted_at")
+OF_STAYS = ("starts", "code_starts", "static", "outcome", "end_hours", "index_time")
 
 
 def save_sequences(sequences: Sequences, folder: str | Path, which: np.ndarray | None = None) -> Path:
     """Write the sequences, or the stays of them at the positions `which`, block by block; see `Sequences.save`."""
     index = np.arange(len(sequences)) if which is None else np.arange(len(sequences))[which]
     with new_folder(folder) as made:
-        with on_disk(made, FACT_KINDS) as facts, on_disk(made, CODE_KINDS) as codes:
+        with on_disk(made, MEASUREMENT_DTYPES) as facts, on_disk(made, CODE_DTYPES) as codes:
             for block in _blocks(sequences, index):
-                facts.add(**{name: getattr(block, name) for name in BY_FACT})
+                facts.add(**{name: getattr(block, name) for name in BY_MEASUREMENT})
                 codes.add(code_hours=block.code_hours, code=block.code)
         by_stay: dict[str, Any] = {name: getattr(sequences, name)[index] for name in ("patient", "stay", *OF_STAYS[2:])}
         starts: dict[str, Any] = {name: _starts(getattr(sequences, name), index) for name in ("starts", "code_starts")}
@@ -44,9 +44,9 @@ def save_sequences(sequences: Sequences, folder: str | Path, which: np.ndarray |
 def _blocks(sequences: Sequences, index: np.ndarray) -> Iterator[Sequences]:
     """The stays at these positions, a bounded number of facts at a time; none is held longer than its turn."""
     if np.array_equal(index, np.arange(len(sequences))):
-        yield from sequences.blocks()
+        yield from sequences.chunks()
         return
-    facts = np.cumsum(sequences.counts[index])
+    facts = np.cumsum(sequences.n_measurements[index])
     cuts = np.searchsorted(facts, np.arange(BLOCK, int(facts[-1]) if len(facts) else 0, BLOCK))
     for part in np.split(index, cuts):
         yield sequences[part]
@@ -65,10 +65,10 @@ def write_stays(folder: Path, stays: Sequences) -> None:
     about = {
         "format": FORMAT,
         "variables": [variable.to_dict() for variable in stays.variables],
-        "statics": [variable.to_dict() for variable in stays.statics],
-        "vocabulary": list(stays.vocabulary),
+        "static_variables": [variable.to_dict() for variable in stays.static_variables],
+        "code_vocabulary": list(stays.code_vocabulary),
         "task": stays.task.to_dict(),
-        "dated": stays.dated,
+        "has_dates": stays.has_dates,
         "source": stays.source,
         "simulated": stays.simulated,
         "flow": [[step, count] for step, count in stays.flow],
@@ -83,20 +83,20 @@ def open_sequences(folder: str | Path) -> Sequences:
     names = _identifiers(path / NAMES)
     of_stays = {name: read_array(path / f"{name}.npy") for name in OF_STAYS}
     _check_lengths(of_stays, len(names["stay"]))
-    facts, fact_maps = mapped_columns(path, FACT_KINDS, int(of_stays["starts"][-1]))
-    codes, code_maps = mapped_columns(path, CODE_KINDS, int(of_stays["code_starts"][-1]))
+    facts, fact_maps = mapped_columns(path, MEASUREMENT_DTYPES, int(of_stays["starts"][-1]))
+    codes, code_maps = mapped_columns(path, CODE_DTYPES, int(of_stays["code_starts"][-1]))
     try:
         described = {
             name: tuple(variable_from_dict(one, where=ABOUT) for one in about[name])
-            for name in ("variables", "statics")
+            for name in ("variables", "static_variables")
         }
-        plain = {name: about[name] for name in ("dated", "source", "simulated")}
-        vocabulary, task = tuple(about["vocabulary"]), Task.from_dict(about["task"], where=ABOUT)
+        plain = {name: about[name] for name in ("has_dates", "source", "simulated")}
+        vocabulary, task = tuple(about["code_vocabulary"]), Task.from_dict(about["task"], where=ABOUT)
         flow = tuple((str(step), int(stays)) for step, stays in about["flow"])
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(str(error) if isinstance(error, InputError) else "missing fields") from None
     arrays: dict[str, Any] = {**names, **of_stays, **facts, **codes, **described, **plain}
-    return Sequences(task=task, vocabulary=vocabulary, flow=flow, _pages=Pages(fact_maps + code_maps), **arrays)
+    return Sequences(task=task, code_vocabulary=vocabulary, flow=flow, _pages=Pages(fact_maps + code_maps), **arrays)
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ EPOCH = np.datetime64("2018-01-01", "us")
 
 
 @dataclass(frozen=True, eq=False)
-class Ward:
+class SimulatedCohort:
     """Simulated patients: what a hospital would export, and the truth it would not know.
 
     measurements  one row each: patient_id, stay_id, time, variable, value, unit, available_at, code (of a diagnosis or
@@ -69,11 +69,13 @@ class Ward:
         return f"Ward({self.description}; {len(self.measurements):,} rows)"
 
 
-def simulate(n_stays: int, seed: int = 0, *, hours: float = 48.0, drivers: Mapping[str, float] | None = None) -> Ward:
+def simulate(
+    n_stays: int, random_state: int = 0, *, hours: float = 48.0, drivers: Mapping[str, float] | None = None
+) -> SimulatedCohort:
     """Simulate a ward whose patients, measurements and deaths are drawn from known rules.
 
     n_stays  stays, at least 1; about one in eight is a readmission
-    seed     same seed, same ward
+    random_state     same seed, same ward
     hours    length of the record of each stay, shorter where the patient leaves earlier
     drivers  weight of each driver of death per standard deviation (names in DRIVERS); None: all of them, {}: chance
              alone. The constant is set so that about 12 % die
@@ -81,14 +83,14 @@ def simulate(n_stays: int, seed: int = 0, *, hours: float = 48.0, drivers: Mappi
     refuses  fewer than 1 stay, hours that are not positive, drivers that do not exist or
              whose weight is not finite (ArgumentError)
 
-    >>> ward = simulate(100, drivers={"lactate": 3.0})
-    >>> ward.description
+    >>> cohort = simulate(100, drivers={"lactate": 3.0})
+    >>> cohort.description
     'simulated ward, 100 stays, seed 0 (no real patients)'
-    >>> list(ward.truth.columns)
+    >>> list(cohort.truth.columns)
     ['stay_id', 'severity', 'logit', 'risk', 'lactate']
     """
     weights = _checked(n_stays, hours, dict(DRIVERS if drivers is None else drivers))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(random_state)
     cohort = admit(n_stays, rng)
     body = live(cohort, int(np.ceil(hours)), rng)
     diagnosed = diagnose(cohort, body, rng)
@@ -98,14 +100,14 @@ def simulate(n_stays: int, seed: int = 0, *, hours: float = 48.0, drivers: Mappi
     patient_id, stay_id = _identities(cohort, died, rng)
     identity = pd.DataFrame({"patient_id": patient_id, "stay_id": stay_id})
     outcomes = _outcomes(identity, died, rng)
-    return Ward(
+    return SimulatedCohort(
         measurements=_extract(chart, cohort, identity),
         stays=_descriptors(cohort, identity, rng),
         outcomes=outcomes,
         truth=pd.concat([identity["stay_id"], truth], axis=1),
         drivers=MappingProxyType(weights),
         planted=MappingProxyType({**chart.planted, "outcome unknown": int(outcomes["in_hospital_death"].isna().sum())}),
-        description=f"simulated ward, {n_stays:,} stays, seed {seed} (no real patients)",
+        description=f"simulated ward, {n_stays:,} stays, seed {random_state} (no real patients)",
     )
 
 

@@ -24,7 +24,7 @@ def stays_of(visits: pd.DataFrame, dictionary: Dictionary, *, where: str) -> tup
         raise InputError("each visit once", "a visit twice", "Keep one row a visit.", where=where)
     stays = visits[["patient_id", "stay_id", "start", "end"]].copy()
     years = (visits["start"] - visits["birth"]).astype("Float64") / (DAY * YEAR_DAYS)
-    code = {name: level for level, name in dictionary["sex"].levels.items()}
+    code = {name: level for level, name in dictionary["sex"].categories.items()}
     texts = {"age": years.astype("string"), "sex": visits["sex"].map(code).astype("string")}
     stays, notes = described(stays, dictionary, texts)
     return stays.reset_index(drop=True), notes

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.stays_table import cells_as_text, check_once, read_outcomes
 from clinicalgru.data.ingest.tables import Part, derived, open_parts, plain_errors
 from clinicalgru.data.sources.admissions import (
@@ -99,7 +99,7 @@ TABLES = (
 )
 
 
-def read(intake: Intake, data: Any, request: Request) -> Supplied:
+def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     """The events of ICU stays or admissions, with age, sex, type of unit, and the outcomes that the admissions tell.
 
     Outcomes: in_hospital_death, length_of_stay (days) and readmission_30d (see `_outcomes`), or those of `outcomes=`.
@@ -122,7 +122,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
     outcomes = _outcomes(chosen)
     if request.outcomes is not None:
         outcomes = read_outcomes(request.outcomes, columns=request.columns, renamed={})
-    return Supplied(stays, outcomes, unmapped_is_fault=False, notes=notes, labels=labels)
+    return SourceResult(stays, outcomes, unmapped_is_fault=False, notes=notes, labels=labels)
 
 
 def _find(folder: Path, table: str) -> Path | None:
@@ -223,7 +223,7 @@ def _add(intake: Intake, folder: Path, table: Table, anchor: str) -> None:
     _check_whole(part)
     rows = derived(intake.sql, part, table.select(anchor), tail=table.tail)
     with plain_errors(part.label):
-        intake.add(rows, {}, placed_by_time=True, second=table.second)
+        intake.add(rows, {}, assign_by_time=True, second=table.second)
 
 
 def _check_whole(part: Part) -> None:

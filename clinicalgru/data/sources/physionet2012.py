@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from clinicalgru.data.ingest.archive import StayFiles, read_stays
 from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.stays_table import read_outcomes
 from clinicalgru.data.ingest.tables import Part, column_types
 from clinicalgru.errors import InputError
@@ -35,7 +35,7 @@ LATER_DEATHS = (30, 90, 365)  # days since admission
 RELATION = "physionet2012"
 
 
-def read(intake: Intake, data: Any, request: Request) -> Supplied:
+def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     """A set as published; `outcomes` is its Outcomes file. Each record is one patient's one stay.
 
     Outcomes: in_hospital_death, length_of_stay and survival_days (days), death_30d, death_90d, death_365d (see
@@ -55,7 +55,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
         keys = {"stay_id": IDENTIFIER}
         outcomes = read_outcomes(request.outcomes, columns=keys, renamed=OUTCOMES, missing=NOT_MEASURED)
         outcomes = _with_later_deaths(outcomes)
-    return Supplied(outcomes=outcomes, at_start={"weight": "admission_weight"})
+    return SourceResult(outcomes=outcomes, at_start={"weight": "admission_weight"})
 
 
 def _with_later_deaths(outcomes: pd.DataFrame) -> pd.DataFrame:

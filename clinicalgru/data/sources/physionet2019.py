@@ -19,7 +19,7 @@ import pyarrow as pa
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest.archive import StayFiles, read_stays
 from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.tables import Part, column_types
 from clinicalgru.data.sources.wide import add_wide
 from clinicalgru.errors import InputError
@@ -28,7 +28,7 @@ CLOCK, LABEL = "ICULOS", "SepsisLabel"
 RELATION = "physionet2019"
 
 
-def read(intake: Intake, data: Any, request: Request) -> Supplied:
+def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     """A set as published; each file is one patient's one stay.
 
     Outcomes: sepsis (1 where any row's SepsisLabel is 1) and sepsis_onset_hours (ICULOS of the first such row, NaN
@@ -48,7 +48,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
     table = pd.concat(stays, ignore_index=True)
     names = ["sepsis", "sepsis_onset_hours"] if "sepsis" in table else []
     outcomes = table[["patient_id", "stay_id", *names]] if names else None
-    return Supplied(stays=table.drop(columns=names), outcomes=outcomes, notes=notes)
+    return SourceResult(stays=table.drop(columns=names), outcomes=outcomes, notes=notes)
 
 
 def _check_header(names: list[str]) -> None:

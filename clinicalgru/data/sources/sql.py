@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from clinicalgru.data.ingest.database import WHERE, fetch, is_address
 from clinicalgru.data.ingest.ingest import LONG, Intake
-from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
 from clinicalgru.data.ingest.tables import Part, column_types
 from clinicalgru.errors import ArgumentError, InputError
@@ -16,7 +16,7 @@ from clinicalgru.errors import ArgumentError, InputError
 BATCH = "sql_batch"
 
 
-def read(intake: Intake, data: Any, request: Request) -> Supplied:
+def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     """Rows of `request.query` at the address `data`, batch by batch; row 0 of a message is the query's first row."""
     if not is_address(data):
         fix = "Pass the address of a database: postgresql://user@host:5432/database or sqlite:///file.db."
@@ -34,7 +34,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
     return read_tables(intake, request)
 
 
-def _check_columns(batch: pa.RecordBatch, request: Request) -> None:
+def _check_columns(batch: pa.RecordBatch, request: ReadOptions) -> None:
     names = [name.lower() for name in batch.schema.names]
     twice = [name for name in batch.schema.names if names.count(name.lower()) > 1]
     if twice:

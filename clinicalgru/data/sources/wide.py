@@ -12,7 +12,7 @@ from typing import Any
 
 from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.row_sql import words_sql
-from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
 from clinicalgru.data.ingest.tables import Part, literal, open_parts, plain_errors, quoted
 from clinicalgru.data.ingest.time_sql import NUMERIC
@@ -22,7 +22,7 @@ KEYS = ("patient_id", "stay_id", "time", "available_at")
 FILE_STEP = 1 << 40  # more rows than a file has
 
 
-def read(intake: Intake, data: Any, request: Request) -> Supplied:
+def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     """Rows of a DataFrame, Arrow table, CSV, CSV.gz, Parquet or folder; stays and outcomes from their tables.
 
     A column is a variable where the dictionary, the source's names in it (yaib) or `columns` says so. All others are
@@ -36,7 +36,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
     return replace(supplied, notes={**supplied.notes, **notes})
 
 
-def add_wide(intake: Intake, part: Part, request: Request, *, leave: Collection[str] = ()) -> dict[str, int]:
+def add_wide(intake: Intake, part: Part, request: ReadOptions, *, leave: Collection[str] = ()) -> dict[str, int]:
     """Take the cells of one wide table in; the columns that were not used, with how many cells they hold.
 
     leave    columns that the caller reads by itself
@@ -56,7 +56,7 @@ def add_wide(intake: Intake, part: Part, request: Request, *, leave: Collection[
     return _unused(intake, part, part.types.keys() - names.keys() - {*keys.values(), *leave})
 
 
-def _names(intake: Intake, part: Part, request: Request, *, taken: Collection[str]) -> dict[str, str]:
+def _names(intake: Intake, part: Part, request: ReadOptions, *, taken: Collection[str]) -> dict[str, str]:
     """Column -> the variable's name, ours or the source's, for each column that is one."""
     columns, outcomes = request.columns, request.outcomes
     given = {theirs: ours for ours, theirs in columns.items()}

@@ -14,10 +14,10 @@ LIMITS = ("at_least", "at_most", "above", "below")
 
 
 @dataclass(frozen=True)
-class Limits:
+class Bounds:
     """Bounds on a number; all that are given hold together.
 
-    >>> str(Limits(at_least=18, below=90)), Limits(above=2.0).hold(np.array([2.0, 2.1])).tolist()
+    >>> str(Bounds(at_least=18, below=90)), Bounds(above=2.0).hold(np.array([2.0, 2.1])).tolist()
     ('at least 18, below 90', [False, True])
     """
 
@@ -46,7 +46,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Condition:
+class Criterion:
     """One condition that a stay must, or must not, meet; it becomes a step of the cohort flow.
 
     label     what the flow calls it
@@ -56,18 +56,18 @@ class Condition:
     limits    at_least, at_most, above, below
     among     the values, or the words of the levels, that are meant
 
-    >>> Condition.from_dict({"column": "age", "at_least": 18}, where="mine.yaml").label
+    >>> Criterion.from_dict({"column": "age", "at_least": 18}, where="mine.yaml").label
     'age at least 18'
     """
 
     label: str
     column: str = ""
     variable: str = ""
-    limits: Limits = field(default_factory=Limits)
+    limits: Bounds = field(default_factory=Bounds)
     among: tuple[Any, ...] = ()
 
     @classmethod
-    def from_dict(cls, content: Any, *, where: str) -> Condition:
+    def from_dict(cls, content: Any, *, where: str) -> Criterion:
         """The condition of a YAML entry. Refused: an unknown field, no or two subjects, nothing to hold."""
         allowed = ("label", "column", "variable", "among", *LIMITS)
         _check_fields(content, allowed, where)
@@ -95,18 +95,18 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Crossing:
+class ThresholdCrossing:
     """The first time that a value of a variable within the limits became known; without limits, any first value.
 
-    >>> str(Crossing("lactate", Limits(above=2.0)))
+    >>> str(ThresholdCrossing("lactate", Bounds(above=2.0)))
     'first lactate above 2'
     """
 
     variable: str
-    limits: Limits = field(default_factory=Limits)
+    limits: Bounds = field(default_factory=Bounds)
 
     @classmethod
-    def from_dict(cls, content: Any, *, where: str) -> Crossing:
+    def from_dict(cls, content: Any, *, where: str) -> ThresholdCrossing:
         """The anchor of a YAML entry such as {variable: lactate, above: 2}."""
         _check_fields(content, ("variable", *LIMITS), where)
         if "variable" not in content:
@@ -130,9 +130,9 @@ def _check_fields(content: Any, allowed: tuple[str, ...], where: str) -> None:
         raise TaskError(f"the fields {', '.join(allowed)}", ", ".join(unknown), "Correct the name.", where=where)
 
 
-def _limits(content: Mapping[str, Any], where: str) -> Limits:
+def _limits(content: Mapping[str, Any], where: str) -> Bounds:
     bounds = {name: content[name] for name in LIMITS if content.get(name) is not None}
     for name, bound in bounds.items():
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not np.isfinite(bound):
             raise TaskError("a number", type(bound).__name__, "Write at_least: 18.", where=f"{where}, {name}")
-    return Limits(**{name: float(bound) for name, bound in bounds.items()})
+    return Bounds(**{name: float(bound) for name, bound in bounds.items()})

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from clinicalgru.data.events import HOUR, Events, first_times
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.task.criteria import Condition, Crossing
+from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import TaskError
 
@@ -21,7 +21,7 @@ DERIVED = ("length_hours", "stay_number")  # columns that conditions may name be
 
 
 @dataclass(frozen=True, eq=False)
-class Clock:
+class StayTimes:
     """The moments of each stay, (stay,) microseconds: its start or first event, the task's anchor, its end.
 
     reached  False where the anchor never came; `anchor` is then the start, and nothing is seen from it
@@ -34,23 +34,23 @@ class Clock:
     end: np.ndarray
 
 
-def clock(events: Events, task: Task) -> Clock:
+def clock(events: Events, task: Task) -> StayTimes:
     """When each stay starts, when the task's anchor came, and when the stay ends."""
     origin, end = _origin(events), events.stays["end"]
     ends = end.astype("Float64").to_numpy(dtype=float, na_value=np.inf)
     if task.anchor == "start":
-        return Clock(origin, origin, np.ones(len(origin), dtype=bool), ends)
-    if isinstance(task.anchor, Crossing):
+        return StayTimes(origin, origin, np.ones(len(origin), dtype=bool), ends)
+    if isinstance(task.anchor, ThresholdCrossing):
         first = _first_crossing(events, task.anchor)
     else:
         first = end.astype("Int64").to_numpy(dtype=np.int64, na_value=NO_TIME)
     reached = first != NO_TIME
-    return Clock(origin, np.where(reached, first, origin), reached, ends)
+    return StayTimes(origin, np.where(reached, first, origin), reached, ends)
 
 
 def _origin(events: Events) -> np.ndarray:
     """(stay,) microseconds: the stay's start, or its first event where no start is recorded."""
-    if not events.dated:
+    if not events.has_dates:
         return np.zeros(len(events.stays), dtype=np.int64)  # hours count from the start already
     start = events.stays["start"]
     first = first_times(events)
@@ -59,7 +59,7 @@ def _origin(events: Events) -> np.ndarray:
 
 def check_names(events: Events, task: Task) -> None:
     """Refused: an anchor or a condition on a variable or column that the events do not have, with those they have."""
-    if isinstance(task.anchor, Crossing):
+    if isinstance(task.anchor, ThresholdCrossing):
         _check_variable(events, task.anchor.variable, where=f"task {task.name}, anchor")
     for where, condition, _ in _entries(task):
         if condition.variable:
@@ -69,7 +69,7 @@ def check_names(events: Events, task: Task) -> None:
             raise TaskError(f"a column among {', '.join(have)}", condition.column, fix, where=f"{where}, column")
 
 
-def _first_crossing(events: Events, crossing: Crossing) -> np.ndarray:
+def _first_crossing(events: Events, crossing: ThresholdCrossing) -> np.ndarray:
     """(stay,) microseconds at which the first such value became known; NO_TIME where none did."""
     number = _number(events, crossing.variable)
     first = np.full(len(events.stays), np.iinfo(np.int64).max)
@@ -87,7 +87,7 @@ def _check_variable(events: Events, name: str, *, where: str) -> None:
         raise TaskError(f"a variable among {', '.join(names) or 'none'}", name, fix, where=where)
 
 
-def asked(events: Events, task: Task, times: Clock, whole: Sequences) -> list[Step]:
+def asked(events: Events, task: Task, times: StayTimes, whole: Sequences) -> list[Step]:
     """Whom the task asks about: the anchor came, then its inclusions and exclusions in order.
 
     An unknown value is a step of its own and leaves the stay out; a column or variable that the events do not have is
@@ -104,10 +104,10 @@ def asked(events: Events, task: Task, times: Clock, whole: Sequences) -> list[St
     return steps
 
 
-def _entries(task: Task) -> Iterator[tuple[str, Condition, bool]]:
+def _entries(task: Task) -> Iterator[tuple[str, Criterion, bool]]:
     """Where it stands, the condition, and whether it is wanted."""
     for name, wanted in (("include", True), ("exclude", False)):
-        entries: tuple[Condition, ...] = getattr(task, name)
+        entries: tuple[Criterion, ...] = getattr(task, name)
         for number, condition in enumerate(entries, start=1):
             yield f"task {task.name}, {name} {number} ({condition.label})", condition, wanted
 
@@ -117,14 +117,14 @@ def _number(events: Events, name: str) -> int:
     return {variable.name: i for i, variable in enumerate(events.variables)}.get(name, -1)
 
 
-def _measured(events: Events, condition: Condition, whole: Sequences) -> tuple[np.ndarray, np.ndarray]:
+def _measured(events: Events, condition: Criterion, whole: Sequences) -> tuple[np.ndarray, np.ndarray]:
     number = _number(events, condition.variable)
-    blocks = [np.bincount(b.stay_of_fact[b.variable == number], minlength=len(b)) for b in whole.blocks()]
+    blocks = [np.bincount(b.stay_of_measurement[b.variable == number], minlength=len(b)) for b in whole.chunks()]
     counts = np.concatenate(blocks)
     return np.ones(len(whole), dtype=bool), condition.limits.hold(counts)
 
 
-def _described(events: Events, condition: Condition, where: str) -> tuple[np.ndarray, np.ndarray]:
+def _described(events: Events, condition: Criterion, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Where the column is known, and where the condition holds."""
     values = _column(events, condition.column)
     known = values.notna().to_numpy()
@@ -160,12 +160,12 @@ def _stay_number(stays: pd.DataFrame) -> pd.Series:
     return rank.where(several, 1.0).mask(unknown)
 
 
-def _meant(events: Events, condition: Condition, where: str) -> list[object]:
+def _meant(events: Events, condition: Criterion, where: str) -> list[object]:
     """The values of `among` as they stand in the column: a category is the position of its word or code."""
-    static = {variable.name: variable for variable in events.statics}.get(condition.column)
-    if static is None or not static.levels:
+    static = {variable.name: variable for variable in events.static_variables}.get(condition.column)
+    if static is None or not static.categories:
         return list(condition.among)
-    words = [(str(code), word) for code, word in static.levels.items()]
+    words = [(str(code), word) for code, word in static.categories.items()]
     unknown = [value for value in condition.among if not any(str(value) in pair for pair in words)]
     if unknown:
         have = ", ".join(f"{code} ({word})" for code, word in words)
@@ -174,7 +174,7 @@ def _meant(events: Events, condition: Condition, where: str) -> list[object]:
     return [float(position) for position, pair in enumerate(words) if wanted & set(pair)]
 
 
-def seen(available: np.ndarray, stay: np.ndarray, times: Clock, task: Task) -> tuple[np.ndarray, np.ndarray]:
+def seen(available: np.ndarray, stay: np.ndarray, times: StayTimes, task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Hours since the anchor of each event, and whether it became known within the window.
 
     What is asked after each step is asked until the stay ends.
@@ -185,7 +185,7 @@ def seen(available: np.ndarray, stay: np.ndarray, times: Clock, task: Task) -> t
     return since / HOUR, inside & (available <= times.end[stay]) if task.every_step else inside
 
 
-def looked_at(times: Clock, task: Task) -> np.ndarray:
+def looked_at(times: StayTimes, task: Task) -> np.ndarray:
     """(stay,) hours since the anchor at which each stay is looked at: the window's end, or an earlier end of the stay
     where the task asks after each step."""
     end = task.window_hours[1]
@@ -194,7 +194,7 @@ def looked_at(times: Clock, task: Task) -> np.ndarray:
     return np.clip((times.end - times.anchor) / HOUR, task.window_hours[0], end)
 
 
-def coded_seen(coded: pa.Table, times: Clock, task: Task) -> dict[str, np.ndarray]:
+def coded_seen(coded: pa.Table, times: StayTimes, task: Task) -> dict[str, np.ndarray]:
     """The coded events in the window, as arrays of `Sequences`."""
     stay = coded["stay"].to_numpy()
     hours, inside = seen(coded["available"].to_numpy(), stay, times, task)

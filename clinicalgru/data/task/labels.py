@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from clinicalgru.data.events import HOUR, Events
-from clinicalgru.data.task.eligibility import Clock, Step
+from clinicalgru.data.task.eligibility import StayTimes, Step
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import TaskError
 
 
-def outcomes(events: Events, task: Task, times: Clock) -> tuple[np.ndarray, list[Step]]:
+def outcomes(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step]]:
     """What happened to each stay, and the steps that leave out stays to which it happened too early; NaN = not known.
 
     binary          (stay,) 0 or 1
@@ -23,15 +23,15 @@ def outcomes(events: Events, task: Task, times: Clock) -> tuple[np.ndarray, list
     An outcome that happened at a time not recorded is unknown. One at the very prediction time has happened already.
     Refused: columns that the events do not have, an outcome that is neither 0 nor 1 where it has to be.
     """
-    if task.kind == "forecast":
+    if task.task_type == "forecast":
         return np.zeros(len(events.stays)), []
-    if task.kind in ("multiclass", "regression"):
+    if task.task_type in ("multiclass", "regression"):
         return _column(events, task.outcomes[0], task), []
     flags = np.stack([_flag(events, name, task) for name in task.outcomes], axis=1)
-    if task.kind == "multilabel":
+    if task.task_type == "multilabel":
         return _timed_each(flags, events, task, times)
     since = _since(events, task, times) if task.outcome_time else np.full(len(flags), np.nan)
-    return {"survival": _survival, "early_warning": _onset}.get(task.kind, _binary)(flags[:, 0], since, task)
+    return {"survival": _survival, "early_warning": _onset}.get(task.task_type, _binary)(flags[:, 0], since, task)
 
 
 def _binary(flag: np.ndarray, since: np.ndarray, task: Task) -> tuple[np.ndarray, list[Step]]:
@@ -56,10 +56,10 @@ def _onset(flag: np.ndarray, since: np.ndarray, task: Task) -> tuple[np.ndarray,
     low, high = task.window_hours
     onset = np.where(flag == 0, np.inf, np.where(np.isnan(flag), np.nan, since + high))
     step = "outcome had not happened before the window"
-    return onset, [(step, ~(onset + task.late_hours <= low))]
+    return onset, [(step, ~(onset + task.max_late_hours <= low))]
 
 
-def _timed_each(flags: np.ndarray, events: Events, task: Task, times: Clock) -> tuple[np.ndarray, list[Step]]:
+def _timed_each(flags: np.ndarray, events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step]]:
     """Several outcomes: where a time is asked for, it is the time of all of them."""
     if not task.outcome_time:
         return flags, []
@@ -83,11 +83,11 @@ def _last(task: Task) -> float:
 
 def _flag(events: Events, name: str, task: Task) -> np.ndarray:
     value = _column(events, name, task)
-    if task.outcome_above is not None:
-        return np.where(np.isnan(value), np.nan, (value > task.outcome_above).astype(float))
+    if task.outcome_threshold is not None:
+        return np.where(np.isnan(value), np.nan, (value > task.outcome_threshold).astype(float))
     other = int((~np.isnan(value) & (value != 0) & (value != 1)).sum())
     if other:
-        where, fix = f"task {task.name}, outcome", "Set outcome_above in the task."
+        where, fix = f"task {task.name}, outcome", "Set outcome_threshold in the task."
         raise TaskError(f"{name} of 0 or 1", f"{other:,} others", fix, where=where)
     return value
 
@@ -97,13 +97,13 @@ def _column(events: Events, name: str, task: Task) -> np.ndarray:
     return events.stays[name].to_numpy(dtype=float)
 
 
-def _since(events: Events, task: Task, times: Clock) -> np.ndarray:
+def _since(events: Events, task: Task, times: StayTimes) -> np.ndarray:
     """(stay,) hours from the prediction, at the window's end, to the outcome; NaN where its time is not recorded."""
-    happened = _happened(events, task, times) + task.outcome_shift_hours
+    happened = _happened(events, task, times) + task.label_shift_hours
     return happened - (times.anchor - times.origin) / HOUR - task.window_hours[1]
 
 
-def _happened(events: Events, task: Task, times: Clock) -> np.ndarray:
+def _happened(events: Events, task: Task, times: StayTimes) -> np.ndarray:
     """(stay,) hours since the stay's start at which the outcome came; NaN where not recorded."""
     if task.outcome_time == "end":
         return np.where(np.isinf(times.end), np.nan, times.end - times.origin) / HOUR

@@ -13,11 +13,11 @@ import numpy as np
 
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.sequences.memmap import InMemory, OnDisk
-from clinicalgru.data.sequences.sequences import FACT_KINDS, Sequences
+from clinicalgru.data.sequences.sequences import MEASUREMENT_DTYPES, Sequences
 from clinicalgru.data.sequences.sequences_io import open_sequences, save_sequences
 from clinicalgru.data.task.eligibility import (
     NO_TIME,
-    Clock,
+    StayTimes,
     Step,
     asked,
     check_names,
@@ -33,14 +33,19 @@ from clinicalgru.errors import ArgumentError, TaskError
 
 
 def select(
-    events: Events, task: Task, *, every_stay: bool = False, codes: bool = False, folder: str | Path | None = None
+    events: Events,
+    task: Task,
+    *,
+    include_ineligible: bool = False,
+    codes: bool = False,
+    folder: str | Path | None = None,
 ) -> Sequences:
     """What was known of each stay at the task's prediction time.
 
     A fact is seen when it became known (`available_at`, else `time`) within the window, both ends included. Left out,
     and counted in `flow`: stays in which the anchor never came, that do not meet the task's conditions, that ended
     before the prediction, whose outcome is not recorded or came too early, or with nothing measured in the window. With
-    `every_stay` (for scoring) all stays stay in, conditions and outcomes or not. With `folder`, the measurements are
+    `include_ineligible` (for scoring) all stays stay in, conditions and outcomes or not. With `folder`, the measurements are
     written there and stay there, memory-mapped, for cohorts larger than memory; `Sequences.open` finds them again. With
     `codes`, for a model that looks at coded events, a stay of which none but those is known is one to learn from too.
 
@@ -49,26 +54,26 @@ def select(
 
     >>> from clinicalgru.data.simulate.simulate import simulate
     >>> from clinicalgru.data.read_events import read_events
-    >>> ward = simulate(50, seed=0)
-    >>> events = read_events(ward.measurements, stays=ward.stays, outcomes=ward.outcomes)
+    >>> cohort = simulate(50, random_state=0)
+    >>> events = read_events(cohort.measurements, stays=cohort.stays, outcomes=cohort.outcomes)
     >>> sequences = select(events, Task.load("in_hospital_mortality"))
     >>> sequences.flow[0]
     ('stays in the extract', 50)
     """
-    if not every_stay:
+    if not include_ineligible:
         check_names(events, task)
     times = clock(events, task)
     outcome, early = unknown(len(events.stays), task), list[Step]()
-    if not every_stay or {*task.outcomes, task.outcome_time} <= {*events.outcomes, "end", ""}:
+    if not include_ineligible or {*task.outcomes, task.outcome_time} <= {*events.outcomes, "end", ""}:
         outcome, early = outcomes(events, task, times)
     with room_for(folder) as room:
         whole = _whole(events, task, times, outcome, room=room)
-        steps = [] if every_stay else _steps(events, task, times, whole, early, codes=codes)
+        steps = [] if include_ineligible else _steps(events, task, times, whole, early, codes=codes)
         return _eligible(whole, steps, folder=folder)
 
 
 def _steps(
-    events: Events, task: Task, times: Clock, whole: Sequences, early: Sequence[Step], *, codes: bool
+    events: Events, task: Task, times: StayTimes, whole: Sequences, early: Sequence[Step], *, codes: bool
 ) -> list[Step]:
     """What is asked of a stay, in order."""
     steps = asked(events, task, times, whole)
@@ -77,30 +82,30 @@ def _steps(
     if task.outcomes:
         steps += [(f"outcome recorded ({task.outcome_words})", recorded(whole.outcome, task)), *early]
     if codes:
-        something = (whole.counts > 0) | (np.diff(whole.code_starts) > 0)
+        something = (whole.n_measurements > 0) | (np.diff(whole.code_starts) > 0)
         return [*steps, ("something measured or coded in the window", something)]
-    return [*steps, ("something measured in the window", whole.counts > 0)]
+    return [*steps, ("something measured in the window", whole.n_measurements > 0)]
 
 
-def _whole(events: Events, task: Task, times: Clock, outcome: np.ndarray, *, room: Path | None) -> Sequences:
+def _whole(events: Events, task: Task, times: StayTimes, outcome: np.ndarray, *, room: Path | None) -> Sequences:
     """All stays, whoever they are, with what was seen of them."""
     stays = events.stays
-    static = [stays[variable.name].to_numpy(dtype=np.float32) for variable in events.statics]
+    static = [stays[variable.name].to_numpy(dtype=np.float32) for variable in events.static_variables]
     looked = looked_at(times, task)
-    predicted_at = np.where(times.reached, times.anchor + np.round(looked * HOUR).astype(np.int64), NO_TIME)
+    index_time = np.where(times.reached, times.anchor + np.round(looked * HOUR).astype(np.int64), NO_TIME)
     arrays: dict[str, Any] = _facts(events, times, task, room) | coded_seen(events.coded, times, task)
     return Sequences(
         variables=events.variables,
-        statics=events.statics,
-        vocabulary=events.vocabulary,
+        static_variables=events.static_variables,
+        code_vocabulary=events.code_vocabulary,
         task=task,
         patient=stays["patient_id"].to_numpy(dtype=object),
         stay=stays["stay_id"].to_numpy(dtype=object),
         static=np.stack(static, axis=1) if static else np.zeros((len(stays), 0), dtype=np.float32),
         outcome=outcome,
         end_hours=looked,
-        predicted_at=predicted_at if events.dated else np.zeros(len(stays), dtype=np.int64),
-        dated=events.dated,
+        index_time=index_time if events.has_dates else np.zeros(len(stays), dtype=np.int64),
+        has_dates=events.has_dates,
         source=events.source,
         simulated=events.simulated,
         **arrays,
@@ -112,18 +117,22 @@ def _after(task: Task) -> int:
     return round(task.window_hours[1] * HOUR)
 
 
-def _facts(events: Events, times: Clock, task: Task, room: Path | None) -> dict[str, Any]:
+def _facts(events: Events, times: StayTimes, task: Task, room: Path | None) -> dict[str, Any]:
     """The measurements in the window, chunk by chunk: memory follows what is kept, or it goes to the room on disk."""
-    kept = OnDisk(room, FACT_KINDS) if room is not None else InMemory(FACT_KINDS, events.facts.num_rows)
+    kept = (
+        OnDisk(room, MEASUREMENT_DTYPES)
+        if room is not None
+        else InMemory(MEASUREMENT_DTYPES, events.measurements.num_rows)
+    )
     counts = np.zeros(len(events.stays), dtype=np.int64)
     for batch in events.batches():
         stay, available = batch["stay"].to_numpy(), batch["available"].to_numpy()
         hours, inside = seen(available, stay, times, task)
         if not inside.any():
             continue
-        delay = ((available - batch["time"].to_numpy()) / HOUR).astype(np.float32)
+        lag = ((available - batch["time"].to_numpy()) / HOUR).astype(np.float32)
         variable, value = batch["variable"].to_numpy(), batch["value"].to_numpy().astype(np.float32)
-        kept.add(hours=hours[inside], delay=delay[inside], variable=variable[inside], value=value[inside])
+        kept.add(hours=hours[inside], availability_lag=lag[inside], variable=variable[inside], value=value[inside])
         first, last = int(stay[0]), int(stay[-1])  # stays ascend: only these occur
         counts[first : last + 1] += np.bincount(stay[inside] - first, minlength=last - first + 1)
     arrays, pages = kept.arrays()
@@ -164,7 +173,7 @@ def kept_in(sequences: Sequences, which: np.ndarray, folder: str | Path | None) 
 
 
 def split_patients(
-    sequences: Sequences, fractions: Sequence[float], *, seed: int = 0, folder: str | Path | None = None
+    sequences: Sequences, fractions: Sequence[float], *, random_state: int = 0, folder: str | Path | None = None
 ) -> tuple[Sequences, ...]:
     """Parts of the stays with each patient in one part only.
 
@@ -174,8 +183,8 @@ def split_patients(
 
     >>> from clinicalgru.data.simulate.simulate import simulate
     >>> from clinicalgru.data.read_events import read_events
-    >>> ward = simulate(40, seed=0)
-    >>> events = read_events(ward.measurements, stays=ward.stays, outcomes=ward.outcomes)
+    >>> cohort = simulate(40, random_state=0)
+    >>> events = read_events(cohort.measurements, stays=cohort.stays, outcomes=cohort.outcomes)
     >>> train, test = split_patients(select(events, Task.load("in_hospital_mortality")), [0.5, 0.5])
     >>> set(train.patient) & set(test.patient)
     set()
@@ -185,7 +194,7 @@ def split_patients(
     patients = np.unique(sequences.patient.astype(str))
     if len(patients) < len(fractions):
         raise ArgumentError(f"at least {len(fractions)} patients", f"{len(patients)}", "Use fewer parts.")
-    order = np.random.default_rng(seed).permutation(len(patients))
+    order = np.random.default_rng(random_state).permutation(len(patients))
     bounds = np.round(np.cumsum(fractions) * len(patients)).astype(int)
     part_of = np.empty(len(patients), dtype=int)
     part_of[order] = np.searchsorted(bounds, np.arange(len(patients)), side="right")

@@ -63,7 +63,7 @@ def copied(stays: Sequences, batch: Batch, which: np.ndarray) -> Copies:
         summaries=batch.summaries[copy],
     )
     made, event = _with_codes(replace(made, point_row=made.row_of(made.point_stay, steps - 1)), stays, batch, which)
-    of_fact = torch.repeat_interleave(made.point_stay, torch.from_numpy(stays.counts[which]))
+    of_fact = torch.repeat_interleave(made.point_stay, torch.from_numpy(stays.n_measurements[which]))
     return Copies(made, fact, row, event, of_fact)
 
 

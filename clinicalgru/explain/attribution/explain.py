@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.data.sequences.sequences import Sequences, ranges
-from clinicalgru.disclosure import said
+from clinicalgru.disclosure import format_count
 from clinicalgru.explain.attribution.batch_copies import at_the_end
 from clinicalgru.explain.attribution.integration_path import Lines
 from clinicalgru.explain.attribution.quadrature import Integrated, integrated, mean_of
@@ -29,7 +29,7 @@ def explain(
     output: Output = None,
     hours: float | None = None,
     tolerance: float = GAP,
-    identify: bool = False,
+    show_id: bool = False,
 ) -> Explanation:
     """Contribution of each measurement of one stay to its risk, split into value, being measured, and timing.
 
@@ -39,7 +39,7 @@ def explain(
     hours      explain the risk as it was at this hour since the anchor; None: at the end of the stay
     tolerance  the path is looked at in more places until the completeness gap is no larger: log-odds, or, of a
                regression, a part of the outcome's spread
-    identify   name the stay by its identifier
+    show_id   name the stay by its identifier
 
     Contributions sum to logit(risk) - logit(baseline), but for the printed gap. The path runs in the network's inputs:
     scores, observed, gaps, embedded summaries, descriptors, coded events. What a carried value, a gap or a summary did
@@ -59,8 +59,8 @@ def explain(
         each = [_explained(voice, stay, tolerance) for voice in asking]
     found, courses, asked = mean_of([one for one, _ in each]), [one for _, one in each], asking[0].asked
     return Explanation(
-        stay_label=f"stay {stay.stay[0]}" if identify else "stay",
-        variables=(*model.variables_, *model.statics_),
+        stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
+        variables=(*model.variables_, *model.static_variables_),
         risk=float(asked.risk(found.top[0])),
         baseline=float(asked.risk(found.bottom[0])),
         measurements=_measured_frame(stay, found.parts),
@@ -117,17 +117,17 @@ def provenance(model: Explained) -> dict[str, str]:
     outcomes = " or ".join(model.task_.outcomes)
     return ({"outcome": outcomes} if outcomes else {}) | {
         "task": model.task_.title or model.task_.name,
-        "trained_on": f"{trained['source']}, {said(trained['stays'])} stays, {said(trained['patients'])} patients",
+        "trained_on": f"{trained['source']}, {format_count(trained['stays'])} stays, {format_count(trained['patients'])} patients",
         "simulated": "yes" if trained["simulated"] else "no",
     }
 
 
 def _static_frame(stay: Sequences, contribution: np.ndarray) -> pd.DataFrame:
     values = [
-        float(list(variable.levels)[int(value)]) if variable.levels and not np.isnan(value) else float(value)
-        for variable, value in zip(stay.statics, stay.static[0], strict=True)
+        float(list(variable.categories)[int(value)]) if variable.categories and not np.isnan(value) else float(value)
+        for variable, value in zip(stay.static_variables, stay.static[0], strict=True)
     ]
-    names = [variable.name for variable in stay.statics]
+    names = [variable.name for variable in stay.static_variables]
     return pd.DataFrame({"name": names, "value": values, "contribution": contribution})
 
 
@@ -148,7 +148,7 @@ def _measured_frame(stay: Sequences, parts: np.ndarray) -> pd.DataFrame:
 
 
 def _coded_frame(stay: Sequences, contribution: np.ndarray) -> pd.DataFrame:
-    names = np.array(stay.vocabulary, dtype=object)[stay.code]
+    names = np.array(stay.code_vocabulary, dtype=object)[stay.code]
     return pd.DataFrame({"hours": stay.code_hours, "code": names, "contribution": contribution})
 
 
@@ -169,7 +169,7 @@ def _contributed(voice: Voice, stays: Sequences, tolerance: float) -> Integrated
     heard, coded = voice.heard(stays), np.zeros(len(stays.code))
     parts, static, known = np.zeros((3, len(stays.value))), np.zeros(stays.static.shape), np.zeros(len(heard.code))
     by_stay = np.zeros((4, len(stays)))
-    by_length = np.argsort(-stays.steps, kind="stable")
+    by_length = np.argsort(-stays.n_steps, kind="stable")
     for index in np.array_split(by_length, max(1, len(by_length) // TOGETHER)):
         lines = Lines(voice, heard[index])
         found, index = integrated(lines, tolerance=tolerance), index[lines.order]

@@ -146,7 +146,7 @@ class Lines:
         summarised = _by_parts(embedded.sum(dim=3).double(), ends.full.known[torch.from_numpy(stay)], self.parts)
         for kind, share in self._by_summary(summarised, copies.fact, copies.of_fact):
             parts[kind] += share
-        static, coded = _by_static(moved["static"], self.network.shape.statics), parts.new_zeros(0)
+        static, coded = _by_static(moved["static"], self.network.shape.static_variables), parts.new_zeros(0)
         if bag is not None:
             embedded = bag.table.detach()[copies.batch.code]
             coded = (slopes[BAG][copies.batch.code_row] * embedded).double().sum(dim=1)

@@ -154,7 +154,7 @@ def _summed(lines: Lines, blocks: list[Sampled], pieces: Pieces, stay: np.ndarra
     height, slope = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("height", "slope"))
     stays, done, weight = lines.stays, 0, np.zeros(len(height))
     np.add.at(weight, pieces.places, pieces.weighed(height, slope).weight)
-    parts, static = np.zeros((3, len(stays.value))), np.zeros((len(stays), len(stays.statics)))
+    parts, static = np.zeros((3, len(stays.value))), np.zeros((len(stays), len(stays.static_variables)))
     coded = np.zeros(len(stays.code))
     for block in blocks:
         places = slice(done, done + len(block.height))

@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 
 from clinicalgru.data.sequences.sequences import Sequences, ranges
-from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD, is_small, nested, said
+from clinicalgru.disclosure import MIN_CELL_SIZE, WITHHELD, format_count, is_small, suppress_nested
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
 from clinicalgru.explain.attribution.explain import contributed, contributions
 from clinicalgru.explain.faithfulness.perturbation import Removal, removal
 from clinicalgru.explain.voices import Explained, Voice, checked, first, voices
-from clinicalgru.html import brief, table
+from clinicalgru.html import summary_html, table
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.training.torch_settings import seeded, threads
 
@@ -53,7 +53,7 @@ class Faithfulness:
     def facts(self) -> dict[str, str]:
         """What there is to say besides the table, in words."""
         said_of = {
-            "stays": f"{said(self.stays)} of {said(self.patients)} patients",
+            "stays": f"{format_count(self.stays)} of {format_count(self.patients)} patients",
             "largest completeness gap": f"{self.largest_gap:.5f} log-odds",
             "rank correlation with random weights": f"{self.random_weights:+.3f}",
         }
@@ -63,12 +63,12 @@ class Faithfulness:
             said_of["planted drivers, AUROC"] = f"{self.drivers:.3f}"
         return said_of
 
-    def rows(self, *, smallest: int | None = None) -> list[list[str]]:
+    def rows(self, *, min_cell_size: int | None = None) -> list[list[str]]:
         """The table as text, one row per method.
 
-        smallest  a share is told as a bound where it, or what it leaves, is of fewer stays; None: as small cells are
+        min_cell_size  a share is told as a bound where it, or what it leaves, is of fewer stays; None: as small cells are
         """
-        least = smallest if smallest is not None else 0 if self.simulated else SMALLEST_CELL
+        least = min_cell_size if min_cell_size is not None else 0 if self.simulated else MIN_CELL_SIZE
         return [
             [
                 str(row["method"]),
@@ -97,7 +97,7 @@ class Faithfulness:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return brief("Faithfulness", self.facts(), table(TAKEN_AWAY, self.head(), self.rows()))
+        return summary_html("Faithfulness", self.facts(), table(TAKEN_AWAY, self.head(), self.rows()))
 
 
 def faithfulness(
@@ -107,8 +107,8 @@ def faithfulness(
     another: Explained | None = None,
     drivers: np.ndarray | None = None,
     orders: Mapping[str, np.ndarray] | None = None,
-    randoms: int = 5,
-    seed: int = 0,
+    n_random: int = 5,
+    random_state: int = 0,
 ) -> Faithfulness:
     """Delete and insert measurements in the order of their contributions, of attention, and at random.
 
@@ -117,7 +117,7 @@ def faithfulness(
     drivers    (fact,) True for the measurements that decide the outcome, where that is known (simulated): does the size
                of contributions tell them from the others of the same stay?
     orders     further scores (fact,) by name, the highest first
-    randoms    random orders, averaged
+    n_random    random orders, averaged
     returns    a `Faithfulness`
 
     Orders go from what raised the risk most to what lowered it most; attention, which has no sign, from what was looked
@@ -125,7 +125,7 @@ def faithfulness(
 
     Source: Petsiuk et al. 2018; DeYoung et al. 2020; Adebayo et al. 2018 (random weights).
 
-    >>> found = cg.faithfulness(model, test[:6], randoms=1)
+    >>> found = cg.faithfulness(model, test[:6], n_random=1)
     >>> found.table["method"].tolist(), found.largest_gap <= 1e-3
     (['contributions', 'attention', 'random order'], True)
     """
@@ -135,13 +135,15 @@ def faithfulness(
         found = contributed(asking, stays)
         ours = found.parts.sum(axis=0)
         results = _removed(asking, stays, {OURS: ours, ATTENTION: attended(asking, stays), **orders})
-        results[RANDOM] = _at_random(asking, stays, randoms=randoms, seed=seed)
-        untrained = contributed(_random_weights(asking, seed), stays).parts.sum(axis=0)
+        results[RANDOM] = _at_random(asking, stays, n_random=n_random, random_state=random_state)
+        untrained = contributed(_random_weights(asking, random_state), stays).parts.sum(axis=0)
         other = None if another is None else contributions(another, sequences).parts.sum(axis=0)
     patient = numbered_patients(stays.patient, len(stays))
-    counts = nested([len(stays), int(patient.max()) + 1], smallest=0 if stays.simulated else SMALLEST_CELL)
+    counts = suppress_nested(
+        [len(stays), int(patient.max()) + 1], min_cell_size=0 if stays.simulated else MIN_CELL_SIZE
+    )
     return Faithfulness(
-        table=_table(results, patient, seed),
+        table=_table(results, patient, random_state),
         stays=counts[0],
         patients=counts[1],
         largest_gap=float(np.abs(found.gap).max()),
@@ -167,11 +169,11 @@ def attended(asking: tuple[Voice, ...], stays: Sequences) -> np.ndarray:
 @torch.no_grad()
 def _attended(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
     found = np.empty(len(stays.value))
-    for index in np.array_split(np.argsort(-stays.steps, kind="stable"), max(1, len(stays) // 64)):
+    for index in np.array_split(np.argsort(-stays.n_steps, kind="stable"), max(1, len(stays) // 64)):
         part = stays[index]
         batch = network.batch(part)
         looked = network.logits(network.scales(batch), batch)[1]
-        row = torch.from_numpy(np.argsort(batch.order)[part.stay_of_fact])
+        row = torch.from_numpy(np.argsort(batch.order)[part.stay_of_measurement])
         step = (looked.hours[row] < torch.from_numpy(part.hours.astype(np.float32))[:, None]).sum(dim=1)
         found[ranges(stays.starts, index)[0]] = looked.weight[row, 0, step].numpy()
     return found
@@ -179,7 +181,7 @@ def _attended(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
 
 def rank_correlation(a: np.ndarray, b: np.ndarray, stays: Sequences) -> float:
     """Mean over the stays of Spearman's correlation of two scores of their measurements (two at least)."""
-    both = pd.DataFrame({"stay": stays.stay_of_fact, "a": a, "b": b})
+    both = pd.DataFrame({"stay": stays.stay_of_measurement, "a": a, "b": b})
     ranked = both.groupby("stay")[["a", "b"]].rank()
     ranked -= ranked.groupby(both["stay"]).transform("mean")
     products = pd.DataFrame({"ab": ranked["a"] * ranked["b"], "aa": ranked["a"] ** 2, "bb": ranked["b"] ** 2})
@@ -190,7 +192,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray, stays: Sequences) -> float:
 
 def told_apart(score: np.ndarray, drivers: np.ndarray, stays: Sequences) -> float:
     """Mean over the stays that have both of the AUROC with which the score tells drivers from other measurements."""
-    frame = pd.DataFrame({"stay": stays.stay_of_fact, "driver": np.asarray(drivers, dtype=bool)})
+    frame = pd.DataFrame({"stay": stays.stay_of_measurement, "driver": np.asarray(drivers, dtype=bool)})
     frame["rank"] = pd.Series(score).groupby(frame["stay"]).rank()
     positive = frame[frame["driver"]].groupby("stay")["rank"].agg(["sum", "count"])
     others = frame.groupby("stay").size().reindex(positive.index) - positive["count"]
@@ -198,7 +200,7 @@ def told_apart(score: np.ndarray, drivers: np.ndarray, stays: Sequences) -> floa
     return float((won / (positive["count"] * others.where(others > 0))).mean())
 
 
-def _share(share: float, stays: int | None, smallest: int) -> str:
+def _share(share: float, stays: int | None, min_cell_size: int) -> str:
     """A share of stays; a bound in whole percent where it could be counted out to a few of them.
 
     >>> _share(0.99, 400, 11), _share(0.99, 400, 0), _share(0.8, None, 11)
@@ -207,36 +209,40 @@ def _share(share: float, stays: int | None, smallest: int) -> str:
     if pd.isna(share):
         return ""
     if stays is None:
-        return WITHHELD if smallest else f"{share:.1%}"
-    few = (smallest - 1) / stays
-    if is_small(round(share * stays), smallest):
+        return WITHHELD if min_cell_size else f"{share:.1%}"
+    few = (min_cell_size - 1) / stays
+    if is_small(round(share * stays), min_cell_size):
         return f"under {math.ceil(100 * few) + 1}%"
-    return f"over {math.floor(100 * (1 - few))}%" if is_small(round((1 - share) * stays), smallest) else f"{share:.1%}"
+    return (
+        f"over {math.floor(100 * (1 - few))}%"
+        if is_small(round((1 - share) * stays), min_cell_size)
+        else f"{share:.1%}"
+    )
 
 
 def _removed(asking: tuple[Voice, ...], stays: Sequences, orders: Mapping[str, np.ndarray]) -> dict[str, Removal]:
     return {name: removal(asking, stays, scores=scores) for name, scores in orders.items()}
 
 
-def _at_random(asking: tuple[Voice, ...], stays: Sequences, *, randoms: int, seed: int) -> Removal:
-    chance = np.random.default_rng(seed)
-    orders = {str(number): chance.random(len(stays.value)) for number in range(randoms)}
+def _at_random(asking: tuple[Voice, ...], stays: Sequences, *, n_random: int, random_state: int) -> Removal:
+    chance = np.random.default_rng(random_state)
+    orders = {str(number): chance.random(len(stays.value)) for number in range(n_random)}
     each = _removed(asking, stays, orders).values()
     return Removal(**{name: np.mean([getattr(one, name) for one in each], axis=0) for name in COLUMNS})
 
 
-def _random_weights(asking: tuple[Voice, ...], seed: int) -> tuple[Voice, ...]:
+def _random_weights(asking: tuple[Voice, ...], random_state: int) -> tuple[Voice, ...]:
     """The voices with their learned scales and random weights."""
-    with seeded([seed, 1]):
+    with seeded([random_state, 1]):
         networks = [ClinicalGRU(voice.network.shape) for voice in asking]
     for network, voice in zip(networks, asking, strict=True):
         network.scales.load_state_dict(voice.network.scales.state_dict())
     return tuple(Voice(network.eval(), voice.asked) for network, voice in zip(networks, asking, strict=True))
 
 
-def _table(results: Mapping[str, Removal], patient: np.ndarray, seed: int) -> pd.DataFrame:
+def _table(results: Mapping[str, Removal], patient: np.ndarray, random_state: int) -> pd.DataFrame:
     deletion = np.stack([one.deletion for one in results.values()], axis=1)
-    blocks = patient_resamples(patient, resamples=500, seed=seed)
+    blocks = patient_resamples(patient, n_resamples=500, random_state=random_state)
     drawn = np.concatenate([weight @ deletion / weight.sum(axis=1)[:, None] for weight in blocks])
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     means = {name: [float(getattr(one, name).mean()) for one in results.values()] for name in COLUMNS}
@@ -244,9 +250,9 @@ def _table(results: Mapping[str, Removal], patient: np.ndarray, seed: int) -> pd
     return pd.DataFrame({"method": list(results), **means, "deletion_low": low, "deletion_high": high, **beats})
 
 
-def _beats(results: Mapping[str, Removal], rival: str) -> list[float]:
-    """Of each method, the share of stays on which deletion in its order moves the risk farther than the rival's."""
+def _beats(results: Mapping[str, Removal], baseline: str) -> list[float]:
+    """Of each method, the share of stays on which deletion in its order moves the risk farther than the baseline's."""
     return [
-        float("nan") if name == rival else float((one.deletion > results[rival].deletion).mean())
+        float("nan") if name == baseline else float((one.deletion > results[baseline].deletion).mean())
         for name, one in results.items()
     ]

@@ -43,12 +43,12 @@ def removal(asking: tuple[Voice, ...], stays: Sequences, *, scores: np.ndarray) 
 
     Source: Petsiuk et al. 2018 (deletion, insertion); DeYoung et al. 2020 (comprehensiveness, sufficiency).
     """
-    rank, counts = ranks(scores, stays), stays.counts[stays.stay_of_fact]
+    rank, counts = ranks(scores, stays), stays.n_measurements[stays.stay_of_measurement]
     asked, whole = asking[0].asked, numbers(asking, stays)
-    nothing = numbers(asking, stays.without_facts(np.zeros(len(rank), dtype=bool)))
+    nothing = numbers(asking, stays.filter_measurements(np.zeros(len(rank), dtype=bool)))
     first = [rank < np.ceil(part * counts) for part in PARTS]
-    deleted = np.stack([numbers(asking, stays.without_facts(~gone)) for gone in first])
-    alone = np.stack([numbers(asking, stays.without_facts(there)) for there in first])
+    deleted = np.stack([numbers(asking, stays.filter_measurements(~gone)) for gone in first])
+    alone = np.stack([numbers(asking, stays.filter_measurements(there)) for there in first])
     return Removal(
         deletion=(whole - deleted).mean(axis=0),
         insertion=(alone - nothing).mean(axis=0),
@@ -59,7 +59,7 @@ def removal(asking: tuple[Voice, ...], stays: Sequences, *, scores: np.ndarray) 
 
 def ranks(scores: np.ndarray, stays: Sequences) -> np.ndarray:
     """(fact,) 0 for the highest score of its stay, 1 for the next, ..."""
-    stay = stays.stay_of_fact
+    stay = stays.stay_of_measurement
     order = np.lexsort((-scores, stay))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order)) - stays.starts[:-1][stay]
@@ -68,7 +68,7 @@ def ranks(scores: np.ndarray, stays: Sequences) -> np.ndarray:
 
 @torch.no_grad()
 def _numbers(voice: Voice, stays: Sequences) -> np.ndarray:
-    network, order, parts = voice.network, np.argsort(-stays.steps, kind="stable"), []
+    network, order, parts = voice.network, np.argsort(-stays.n_steps, kind="stable"), []
     for index in np.array_split(order, max(1, len(order) // TOGETHER)):
         batch = network.batch(stays[index])
         found = voice.asked(network.logits(network.scales(batch), batch)[0]).numpy()

@@ -13,7 +13,7 @@ RISKS = 0.05, 0.9  # of a stay without the event, and with it
 
 
 def plant(
-    sequences: Sequences, *, variable: str, value: float, share: float = 0.4, seed: int = 0
+    sequences: Sequences, *, variable: str, value: float, share: float = 0.4, random_state: int = 0
 ) -> tuple[Sequences, np.ndarray]:
     """Stays in which one measurement at a random hour is set to a value, and which then alone decides the outcome.
 
@@ -34,15 +34,15 @@ def plant(
     names = [one.name for one in sequences.variables]
     if variable not in names:
         raise ArgumentError(f"a variable among {', '.join(names)}", repr(variable), "Choose one of them.")
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(random_state)
     facts = np.flatnonzero(sequences.variable == names.index(variable))
-    stay = sequences.stay_of_fact[facts]
+    stay = sequences.stay_of_measurement[facts]
     drawn = np.lexsort((chance.random(len(facts)), stay))  # of each stay, the first in a random order
     first = drawn[np.diff(stay[drawn], prepend=-1) > 0]
     chosen = facts[first][chance.random(len(first)) < share]
     planted = np.zeros(len(sequences.value), dtype=bool)
     planted[chosen] = True
-    has = np.bincount(sequences.stay_of_fact[chosen], minlength=len(sequences)) > 0
+    has = np.bincount(sequences.stay_of_measurement[chosen], minlength=len(sequences)) > 0
     outcome = (chance.random(len(sequences)) < np.where(has, RISKS[1], RISKS[0])).astype(float)
     changed = np.where(planted, np.float32(value), sequences.value)
     return replace(sequences, value=changed, outcome=outcome), planted

@@ -36,7 +36,7 @@ class Arrivals:
         self.full = network.scales(self.batch)
         self.arrived = self.batch.observed[self.batch.point_row].numpy() > 0
         prefixes = stay.until(self.hours)
-        waiting = network.batch(prefixes.without_facts(prefixes.hours < self.hours[prefixes.stay_of_fact]))
+        waiting = network.batch(prefixes.filter_measurements(prefixes.hours < self.hours[prefixes.stay_of_measurement]))
         without, back = network.scales(waiting), torch.from_numpy(np.argsort(waiting.order))
         names = [variable.name for variable in stay.variables]
         self.parts = torch.from_numpy(index_parts(names, network.shape.indices))
@@ -64,9 +64,9 @@ class Arrivals:
     def _apart(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:
         """Of coalitions, each as a stay of its own."""
         prefixes = self.stay.until(self.hours[step])
-        of = prefixes.stay_of_fact
+        of = prefixes.stay_of_measurement
         kept = (prefixes.hours < self.hours[step][of]) | there[of, prefixes.variable]
-        return numbers((self.voice,), prefixes.without_facts(kept))
+        return numbers((self.voice,), prefixes.filter_measurements(kept))
 
     def _together(self, step: np.ndarray, there: torch.Tensor) -> np.ndarray:
         """Of coalitions that stand sorted by step, the latest first."""

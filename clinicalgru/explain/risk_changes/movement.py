@@ -89,16 +89,16 @@ def movement(
     output: Output = None,
     hours: float | None = None,
     permutations: int = 24,
-    seed: int = 0,
-    identify: bool = False,
+    random_state: int = 0,
+    show_id: bool = False,
 ) -> Movement:
     """How the risk of one stay moved: each jump divided among the measurements that arrived then.
 
     stay          sequences of one stay: test[[0]]
     output, hours  which answer, looked at when: as of `explain`
     permutations  orders of arrival that are tried, each also backwards, where more than eight variables came at once
-    seed          of these orders
-    identify      name the stay by its identifier
+    random_state          of these orders
+    show_id      name the stay by its identifier
 
     The risk after each step knows only what came before. From one step to the next, time passes first (coded events,
     where a model looks at them, count to it) and then all that was measured arrives at once; a jump is divided by
@@ -115,10 +115,10 @@ def movement(
     stay, asking = looked_at(model, stay, hours=hours, name="movement"), voices(model, output)
     with threads(first(model).threads), torch.no_grad():
         arrivals, asked = Together([Arrivals(voice, stay) for voice in asking]), asking[0].asked
-        share, error = shapley(arrivals, permutations=permutations, chance=np.random.default_rng(seed))
+        share, error = shapley(arrivals, permutations=permutations, chance=np.random.default_rng(random_state))
     moves = pd.concat([_waited(stay, arrivals), _arrived(stay, arrivals, share, error)])
     return Movement(
-        stay_label=f"stay {stay.stay[0]}" if identify else "stay",
+        stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
         variables=model.variables_,
         start=float(asked.risk(arrivals.before[0])),
         risk=float(asked.risk(np.asarray(arrivals.end))),
@@ -150,7 +150,7 @@ def _waited(stay: Sequences, arrivals: Together) -> pd.DataFrame:
 
 def _arrived(stay: Sequences, arrivals: Together, share: np.ndarray, error: np.ndarray) -> pd.DataFrame:
     """One row a measurement; several of one variable that became known at once share alike."""
-    step = np.cumsum(stay.new_step) - 1
+    step = np.cumsum(stay.is_new_step) - 1
     together = np.zeros(share.shape)
     np.add.at(together, (step, stay.variable), 1)
     cell, together = (step, stay.variable), np.maximum(together, 1)

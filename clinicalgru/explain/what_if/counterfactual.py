@@ -21,7 +21,7 @@ GRID = 129
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
+class Counterfactual:
     """What would have to be different for the risk to cross a target.
 
     found        whether there is such a change
@@ -57,7 +57,7 @@ class Change:
 
 
 @torch.no_grad()
-def least_change(asking: tuple[Voice, ...], stay: Sequences, *, target_risk: float) -> Change:
+def least_change(asking: tuple[Voice, ...], stay: Sequences, *, target_risk: float) -> Counterfactual:
     """Greedy search over shifts of the measured variables; see `WhatIf.smallest_change`.
 
     First each variable alone, then all in turn: each round moves the variable whose step takes the risk farthest. What
@@ -112,7 +112,7 @@ class _Search:
                 return self._shrunk(shift)
         return np.asarray(shift)
 
-    def told(self, shift: np.ndarray) -> Change:
+    def told(self, shift: np.ndarray) -> Counterfactual:
         value = self._shifted(shift[None])[0]
         risk = float(self._risks(shift[None])[0])
         frame = self.stay.to_frame()[["hours", "variable", "unit"]].assign(before=self.stay.value, after=value)
@@ -122,7 +122,7 @@ class _Search:
         )
         names = {variable.name: shift[i] for i, variable in enumerate(self.stay.variables)}
         by.insert(0, "shift", [names[str(name)] for name in by.index])
-        return Change(
+        return Counterfactual(
             found=bool(self._over(np.array([risk]))[0]),
             target=self.target_risk,
             risk=float(self.base),
@@ -143,7 +143,7 @@ class _Search:
 
     def _risks(self, shifts: np.ndarray) -> np.ndarray:
         """(way,) the risk of the stay with each of these shifts (way, variable)."""
-        found = [self._risk(part) for part in _in_parts(shifts, max(1, 2**14 // int(self.stay.steps[0])))]
+        found = [self._risk(part) for part in _in_parts(shifts, max(1, 2**14 // int(self.stay.n_steps[0])))]
         return np.concatenate(found)
 
     def _risk(self, shifts: np.ndarray) -> np.ndarray:
@@ -178,10 +178,10 @@ def _scales(network: ClinicalGRU, stay: Sequences) -> tuple[np.ndarray, np.ndarr
 
 def _on_levels(value: np.ndarray, variable: Variable) -> np.ndarray:
     """Whole numbers of what is counted in them, and the nearest of its levels of what has levels."""
-    if variable.levels:
-        known = np.array(sorted(float(level) for level in variable.levels))
+    if variable.categories:
+        known = np.array(sorted(float(level) for level in variable.categories))
         value = known[np.abs(value[..., None] - known).argmin(axis=-1)]
-    elif variable.kind in ("ordinal", "binary"):
+    elif variable.variable_type in ("ordinal", "binary"):
         value = np.rint(value)
     return np.asarray(value.astype(np.float32))
 

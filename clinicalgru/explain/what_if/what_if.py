@@ -14,7 +14,7 @@ from clinicalgru.explain.attribution.explain import explain
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.targets import LOG_ODDS, Output
 from clinicalgru.explain.voices import Explained, first, looked_at, voices
-from clinicalgru.explain.what_if.counterfactual import Change, least_change
+from clinicalgru.explain.what_if.counterfactual import Counterfactual, least_change
 from clinicalgru.model.training.torch_settings import threads
 
 SAME = 1e-6  # hours; closer than that is the same hour
@@ -67,7 +67,7 @@ class WhatIf:
             self.stay,
             starts=self.stay.starts + np.array([0, 1]),
             hours=np.append(self.stay.hours, float(hours)),
-            delay=np.append(self.stay.delay, np.float32(0)),
+            availability_lag=np.append(self.stay.availability_lag, np.float32(0)),
             variable=np.append(self.stay.variable, np.int16(number)),
             value=np.append(self.stay.value, np.float32(self._plausible(number, value, unit))),
         )
@@ -80,18 +80,18 @@ class WhatIf:
         kept[self._made(hours, variable)] = False
         if not kept.any():
             raise ArgumentError("another measurement left", "the last one", "Without any there is no risk to explain.")
-        return self._now(self.stay.without_facts(kept))
+        return self._now(self.stay.filter_measurements(kept))
 
     def reset(self) -> Explanation:
         """The stay as it was, and its explanation."""
         self.stay, self.current = self._first, self.explanation
         return self.explanation
 
-    def smallest_change(self, target_risk: float) -> Change:
+    def smallest_change(self, target_risk: float) -> Counterfactual:
         """The smallest plausible change of the measured values, as they are now, with which the risk crosses a target.
 
         target_risk  probability; from above it the risk is to fall below it, from below to rise above it
-        returns      a `Change`, which says so when there is none. The stay stays as it is.
+        returns      a `Counterfactual`, which says so when there is none. The stay stays as it is.
 
         Changed are variables as a whole: all measurements of one move by the same part of their training spread, as
         far as values stay plausible and within what training saw. Refused: a target that is no probability.
@@ -136,8 +136,8 @@ class WhatIf:
         if not (np.isfinite(own) and low <= own <= high):
             got = "a value outside of it" if np.isfinite(own) else "no number"
             raise ArgumentError(f"{variable.name} from {low:g} to {high:g} {variable.unit}", got, "Give another value.")
-        if variable.levels and own not in {float(level) for level in variable.levels}:
-            raise ArgumentError(f"{variable.name} as one of {', '.join(variable.levels)}", "another", "Choose one.")
+        if variable.categories and own not in {float(level) for level in variable.categories}:
+            raise ArgumentError(f"{variable.name} as one of {', '.join(variable.categories)}", "another", "Choose one.")
         return own
 
 

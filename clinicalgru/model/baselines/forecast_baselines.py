@@ -1,4 +1,4 @@
-"""Each measurement and what was known before it; and the rivals of a forecast: the last value, and boosted trees."""
+"""Each measurement and what was known before it; and the baselines of a forecast: the last value, and boosted trees."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def measured(stays: Sequences) -> pd.DataFrame:
     earlier step of the stay, NaN where there was none; later: whether there was an earlier step
     """
     cells, order, _ = cell_facts(stays)
-    step = np.cumsum(stays.new_step) - 1
+    step = np.cumsum(stays.is_new_step) - 1
     places = np.arange(len(order))
     other_cell = np.diff(cells[order], prepend=-1) != 0
     other_step = other_cell | (np.diff(step[order], prepend=-1) != 0)
@@ -35,17 +35,17 @@ def measured(stays: Sequences) -> pd.DataFrame:
     last[order] = np.where(together > begin, stays.value[order][together - 1], np.nan)
     names = np.array([variable.name for variable in stays.variables], dtype=object)
     columns = {"hours": stays.hours, "variable": names[stays.variable], "value": stays.value.astype(np.float64)}
-    first = (np.cumsum(stays.steps) - stays.steps)[stays.stay_of_fact]
-    return pd.DataFrame({"stay": stays.stay_of_fact} | columns | {"last": last, "later": step > first})
+    first = (np.cumsum(stays.n_steps) - stays.n_steps)[stays.stay_of_measurement]
+    return pd.DataFrame({"stay": stays.stay_of_measurement} | columns | {"last": last, "later": step > first})
 
 
-class LastValue:
+class LOCFForecaster:
     """What was last measured, is measured again; where nothing was, the median. Intervals: changes of training stays;
     none where they show no change.
 
     coverage  of the intervals
 
-    >>> LastValue(coverage=0.8).coverage
+    >>> LOCFForecaster(coverage=0.8).coverage
     0.8
     """
 
@@ -68,23 +68,23 @@ class LastValue:
         return known.assign(median=middle, low=low, high=high)
 
 
-class NextTrees:
+class BoostedTreesForecaster:
     """Boosted trees, a set for each variable, that say how far its next value lies from the last one.
 
     They see what the trees of an early warning see at each step; see `tables_by_step`. They aim at the median.
 
-    >>> NextTrees(seed=1).seed
+    >>> BoostedTreesForecaster(random_state=1).random_state
     1
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self.seed = seed
+    def __init__(self, *, random_state: int = 0) -> None:
+        self.random_state = random_state
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the stays; of many, from some by chance."""
-        chance = np.random.default_rng(self.seed)
+        chance = np.random.default_rng(self.random_state)
         order = chance.permutation(len(stays))
-        stays = stays[np.sort(order[: max(1, np.searchsorted(np.cumsum(stays.steps[order]), STEPS))])]
+        stays = stays[np.sort(order[: max(1, np.searchsorted(np.cumsum(stays.n_steps[order]), STEPS))])]
         table = np.concatenate(list(tables_by_step(stays)))
         known, before = measured(stays), _step_before(stays)
         self.median_ = known.groupby("variable")["value"].median()
@@ -124,7 +124,7 @@ class NextTrees:
             min_samples_leaf=50,
             max_features=0.1,
             early_stopping=False,
-            random_state=self.seed,
+            random_state=self.random_state,
         )
 
 
@@ -135,4 +135,4 @@ def _start(known: pd.DataFrame, median: pd.Series) -> pd.Series:
 
 def _step_before(stays: Sequences) -> np.ndarray:
     """(fact,) the step before that of each measurement, stay after stay; of another stay at a stay's first step."""
-    return np.cumsum(stays.new_step) - 2
+    return np.cumsum(stays.is_new_step) - 2

@@ -1,4 +1,4 @@
-"""The rival of an early warning: boosted trees on the summaries of what was known after each step."""
+"""The baseline of an early warning: boosted trees on the summaries of what was known after each step."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ SAME_HOUR = 1e-6  # hours so near are one: what was measured just so many hours 
 STEPS = 8  # of each stay, on average, that trees learn from: neighbours say nearly the same, at a multiple of the time
 
 
-class StepTrees:
+class EarlyWarningTrees:
     """A classifier of steps on what was observed of the stay up to each, by variable, with descriptors and the hour.
 
-    seed  of the trees' sampling
+    random_state  of the trees' sampling
 
-    >>> StepTrees(seed=3).seed
+    >>> EarlyWarningTrees(random_state=3).random_state
     3
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self.seed = seed
+    def __init__(self, *, random_state: int = 0) -> None:
+        self.random_state = random_state
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the steps that count, of stays with an early-warning task."""
         head = EarlyWarning.learn(stays)
         weights = head.step_weights(stays)
         count = min(STEPS * len(stays), int((~np.isnan(weights)).sum()))
-        drawn = drawn_by_weight(np.abs(np.nan_to_num(weights)), count, np.random.default_rng(self.seed))
+        drawn = drawn_by_weight(np.abs(np.nan_to_num(weights)), count, np.random.default_rng(self.random_state))
         kept, first = [], 0
         for table in tables_by_step(stays):
             inside = drawn[slice(*np.searchsorted(drawn, [first, first + len(table)]))]
@@ -63,7 +63,7 @@ class StepTrees:
             l2_regularization=5.0,
             max_features=0.1,
             early_stopping=False,
-            random_state=self.seed,
+            random_state=self.random_state,
         )
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
@@ -101,7 +101,7 @@ def tables_by_step(stays: Sequences) -> Iterator[np.ndarray]:
         part = stays[np.arange(first, min(first + TOGETHER, len(stays)))]
         batch = collate(part, every_step=True, indices=indices)
         stay = batch.order[batch.point_stay.numpy()]
-        place = (np.cumsum(part.steps) - part.steps)[stay] + batch.point_number.numpy()
+        place = (np.cumsum(part.n_steps) - part.n_steps)[stay] + batch.point_number.numpy()
         hours = batch.point_hours.numpy()[:, None]
         lately = [recent_at(part[batch.order], batch, hours=back) for back in RECENT]
         columns = np.concatenate([batch.summaries.numpy(), *lately, part.static[stay], hours], axis=1)
@@ -124,7 +124,7 @@ def recent_at(stays: Sequences, batch: Batch, *, hours: float) -> np.ndarray:
     known = (earlier >= 0) & (row_stay[order][earlier] == row_stay)
     before = np.where(known[:, None], carried[order][earlier], len(stays.value))
     by_cell = pd.DataFrame({"value": stays.value.astype(np.float64)}).groupby(
-        stays.stay_of_fact * len(stays.variables) + stays.variable, sort=False
+        stays.stay_of_measurement * len(stays.variables) + stays.variable, sort=False
     )
     so_far = np.append(by_cell.cumcount().to_numpy() + 1, 0)
     total = np.append(by_cell["value"].cumsum().to_numpy(), 0.0)

@@ -1,4 +1,4 @@
-"""The rival: logistic regression and boosted trees on the per-variable summaries, on the same stays."""
+"""The baseline: logistic regression and boosted trees on the per-variable summaries, on the same stays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.model.features.clinical_indices import indices_of
 from clinicalgru.model.features.summaries import summarise
 
-RIVALS = ("logistic regression", "boosted trees")
+BASELINES = ("logistic regression", "boosted trees")
 TREES: Mapping[str, Any] = MappingProxyType(
     {
         "learning_rate": 0.03,
@@ -38,14 +38,14 @@ class SummaryBaseline:
     'boosted trees'
     """
 
-    def __init__(self, kind: str, *, seed: int = 0) -> None:
-        if kind not in RIVALS:
-            raise ArgumentError(f"a kind among {', '.join(RIVALS)}", f"{kind!r}", "Choose one of them.")
-        self.kind, self.seed = kind, seed
+    def __init__(self, kind: str, *, random_state: int = 0) -> None:
+        if kind not in BASELINES:
+            raise ArgumentError(f"a kind among {', '.join(BASELINES)}", f"{kind!r}", "Choose one of them.")
+        self.kind, self.random_state = kind, random_state
 
     def fit(self, stays: Sequences) -> SummaryBaseline:
         """Learn from the stays."""
-        self.classifier_ = _logistic_regression() if self.kind == RIVALS[0] else boosted_trees(self.seed)
+        self.classifier_ = _logistic_regression() if self.kind == BASELINES[0] else boosted_trees(self.random_state)
         table = features(stays)
         self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
         self.classifier_.fit(table[:, self.known_], stays.outcome.astype(int))
@@ -59,10 +59,10 @@ class SummaryBaseline:
 def features(stays: Sequences, *, indices: bool = True) -> np.ndarray:
     """(stay, feature) summaries, clinical indices, descriptors (categories as one column a level); NaN = not known."""
     columns = [summarise(stays, indices=indices_of(stays) if indices else ())]
-    for i, variable in enumerate(stays.statics):
+    for i, variable in enumerate(stays.static_variables):
         column = stays.static[:, i : i + 1]
-        levels = np.arange(len(variable.levels))
-        columns.append(np.where(np.isnan(column), np.nan, column == levels) if variable.levels else column)
+        levels = np.arange(len(variable.categories))
+        columns.append(np.where(np.isnan(column), np.nan, column == levels) if variable.categories else column)
     return np.concatenate(columns, axis=1, dtype=np.float32)
 
 
@@ -76,8 +76,8 @@ def _logistic_regression() -> Any:
     return make_pipeline(fill, StandardScaler(), LogisticRegression(C=0.003, max_iter=2000))
 
 
-def boosted_trees(seed: int) -> Any:
+def boosted_trees(random_state: int) -> Any:
     """A classifier of TREES."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(random_state=seed, **TREES)
+    return HistGradientBoostingClassifier(random_state=random_state, **TREES)

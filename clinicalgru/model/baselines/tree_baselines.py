@@ -8,26 +8,26 @@ from typing import Self
 import numpy as np
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.model.baselines.summary_baseline import RIVALS, TREES, SummaryBaseline, boosted_trees, features
+from clinicalgru.model.baselines.summary_baseline import BASELINES, TREES, SummaryBaseline, boosted_trees, features
 from clinicalgru.model.heads.survival import Survival
 
 
-class ClassTrees:
+class MulticlassTrees:
     """Which of several: the boosted trees of `SummaryBaseline`, in the order of these classes.
 
     classes  values of the outcome; one that the stays do not have is given no chance
 
-    >>> ClassTrees((0.0, 1.0, 2.0)).classes
+    >>> MulticlassTrees((0.0, 1.0, 2.0)).classes
     (0.0, 1.0, 2.0)
     """
 
-    def __init__(self, classes: tuple[float, ...], *, seed: int = 0) -> None:
-        self.classes, self.seed = classes, seed
+    def __init__(self, classes: tuple[float, ...], *, random_state: int = 0) -> None:
+        self.classes, self.random_state = classes, random_state
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the stays."""
         place = np.searchsorted(self.classes, stays.outcome).astype(float)
-        self.trees_ = SummaryBaseline(RIVALS[1], seed=self.seed).fit(replace(stays, outcome=place))
+        self.trees_ = SummaryBaseline(BASELINES[1], random_state=self.random_state).fit(replace(stays, outcome=place))
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
@@ -37,15 +37,15 @@ class ClassTrees:
         return share
 
 
-class LabelTrees:
+class MultilabelTrees:
     """Several outcomes, each by itself: trees for each, from the stays in which it is known.
 
-    >>> LabelTrees(seed=1).seed
+    >>> MultilabelTrees(random_state=1).random_state
     1
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self.seed = seed
+    def __init__(self, *, random_state: int = 0) -> None:
+        self.random_state = random_state
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the stays; an outcome of one value only is given that value's share."""
@@ -55,7 +55,9 @@ class LabelTrees:
             both = len(np.unique(column[known])) == 2
             share = float(column[known].mean()) if known.any() else 0.0
             part = replace(stays[np.flatnonzero(known)], outcome=column[known])
-            self.trees_.append(SummaryBaseline(RIVALS[1], seed=self.seed).fit(part) if both else share)
+            self.trees_.append(
+                SummaryBaseline(BASELINES[1], random_state=self.random_state).fit(part) if both else share
+            )
         return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
@@ -67,15 +69,15 @@ class LabelTrees:
         return np.stack(columns, axis=1)
 
 
-class NumberTrees:
+class MedianTrees:
     """How much: boosted trees that aim at the median.
 
-    >>> NumberTrees(seed=1).seed
+    >>> MedianTrees(random_state=1).random_state
     1
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self.seed = seed
+    def __init__(self, *, random_state: int = 0) -> None:
+        self.random_state = random_state
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the stays."""
@@ -83,7 +85,7 @@ class NumberTrees:
 
         table = features(stays)
         self.known_ = ~np.isnan(table).all(axis=0)
-        trees = HistGradientBoostingRegressor(loss="absolute_error", random_state=self.seed, **TREES)
+        trees = HistGradientBoostingRegressor(loss="absolute_error", random_state=self.random_state, **TREES)
         self.trees_ = trees.fit(table[:, self.known_], stays.outcome)
         return self
 
@@ -92,17 +94,17 @@ class NumberTrees:
         return np.asarray(self.trees_.predict(features(stays)[:, self.known_]))
 
 
-class HazardTrees:
+class DiscreteHazardTrees:
     """When: boosted trees of the hazard in each interval that a stay was followed through; the interval is a feature.
 
     Source: discrete-time survival as classification, Tutz and Schmid 2016; the intervals are those of the network.
 
-    >>> HazardTrees(seed=1).seed
+    >>> DiscreteHazardTrees(random_state=1).random_state
     1
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self.seed = seed
+    def __init__(self, *, random_state: int = 0) -> None:
+        self.random_state = random_state
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the stays."""
@@ -112,7 +114,7 @@ class HazardTrees:
         self.known_ = ~np.isnan(table).all(axis=0)
         stay, interval = np.nonzero(counts)
         rows = np.column_stack([table[stay][:, self.known_], interval])
-        self.trees_ = boosted_trees(self.seed).fit(rows, came[stay, interval].astype(int))
+        self.trees_ = boosted_trees(self.random_state).fit(rows, came[stay, interval].astype(int))
         return self
 
     def predict_survival(self, stays: Sequences, hours: np.ndarray) -> np.ndarray:

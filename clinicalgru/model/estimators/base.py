@@ -26,7 +26,7 @@ from clinicalgru.model.estimators.training_summary import fingerprint
 from clinicalgru.model.features.clinical_indices import indices_of
 from clinicalgru.model.heads.classification import Head
 from clinicalgru.model.heads.forecast import Forecast
-from clinicalgru.model.network.codes import CODE_STAYS, unseen_codes, vocabulary, with_anything
+from clinicalgru.model.network.codes import MIN_CODE_STAYS, unknown_codes, vocabulary, with_anything
 from clinicalgru.model.network.config import OPTIONS, Shape, check_shape
 from clinicalgru.model.network.network import ClinicalGRU, static_levels
 from clinicalgru.model.training.auxiliary_losses import Auxiliary, Beside
@@ -38,7 +38,7 @@ from clinicalgru.model.training.state import Plan
 from clinicalgru.model.training.torch_settings import seeded, threads
 from clinicalgru.model.training.training import train
 
-TUNE_PART = 0.15
+VALIDATION_FRACTION = 0.15
 
 
 class GRUEstimator(BaseEstimator):
@@ -51,7 +51,7 @@ class GRUEstimator(BaseEstimator):
     cell                 "gru", "lstm" or "rnn"
     reset                a GRU's reset gate: "after" the recurrent product (PyTorch) or "before" it (Cho et al. 2014)
     gate                 "time": the update gate of a GRU, or the forget gate of an LSTM, sees the gaps
-    delay_hours          the state so many hours ago comes back, weighted by a gate (Erichson et al. 2022)
+    feedback_delay_hours          the state so many hours ago comes back, weighted by a gate (Erichson et al. 2022)
     layers               recurrent layers, one upon the other
     bidirectional        each layer also reads the stay from its end
     layer_norm           each layer's states are normalised
@@ -63,9 +63,9 @@ class GRUEstimator(BaseEstimator):
                          those of data_schemas/indices.yaml that the variables allow; (): none
     codes                whether coded events (diagnoses, procedures, drugs) are looked at. Off unless asked for: codes
                          are often given after the fact and dated back, and would tell the outcome
-    code_stays           a code is known from so many training stays on; fewer would say too much of somebody
+    min_code_stays           a code is known from so many training stays on; fewer would say too much of somebody
     measurement_dropout  part of the measurements left out of each training stay, anew each epoch
-    steps_asked          of a task that asks after each step: so many steps of each stay, by chance, that an epoch asks
+    max_steps_per_stay          of a task that asks after each step: so many steps of each stay, by chance, that an epoch asks
                          at most, in a part of the time; None = all. Of a forecast the chance is higher before what is
                          seldom measured
     epochs, patience     at most so many passes; stop after so many without a better loss on the tune stays
@@ -75,10 +75,10 @@ class GRUEstimator(BaseEstimator):
                          Takes five fits of the trees; 0 = none
     forecast_weight      of a further loss while training: what is measured after each step; 0 = it is not asked
     auxiliary_weight     of the loss of the auxiliary outcomes that `fit` is given, if any
-    seed                 same seed, same data, same bits on CPU
+    random_state                 same seed, same data, same bits on CPU
     threads              torch threads while fitting and predicting; one is fastest for steps this small
 
-    Learned: network_, head_, variables_, statics_, task_, history_ (one entry an epoch), calibrator_ (after
+    Learned: network_, head_, variables_, static_variables_, task_, history_ (one entry an epoch), calibrator_ (after
     `calibrate`), trained_on_ (how many stays, patients and outcomes, from which source, simulated or not).
     """
 
@@ -95,7 +95,7 @@ class GRUEstimator(BaseEstimator):
         cell: str = "gru",
         reset: str = "after",
         gate: str | None = None,
-        delay_hours: float | None = None,
+        feedback_delay_hours: float | None = None,
         layers: int = 1,
         bidirectional: bool = False,
         layer_norm: bool = False,
@@ -105,9 +105,9 @@ class GRUEstimator(BaseEstimator):
         encoder: str = "values",
         indices: Sequence[str] | None = None,
         codes: bool = False,
-        code_stays: int = CODE_STAYS,
+        min_code_stays: int = MIN_CODE_STAYS,
         measurement_dropout: float = 0.15,
-        steps_asked: int | None = 8,
+        max_steps_per_stay: int | None = 8,
         epochs: int = 20,
         patience: int = 6,
         batch_size: int = 64,
@@ -116,7 +116,7 @@ class GRUEstimator(BaseEstimator):
         distillation: float = 0.7,
         forecast_weight: float = 0.0,
         auxiliary_weight: float = 0.6,
-        seed: int = 0,
+        random_state: int = 0,
         threads: int = 1,
     ) -> None:
         self.hidden_size = hidden_size
@@ -126,7 +126,7 @@ class GRUEstimator(BaseEstimator):
         self.cell = cell
         self.reset = reset
         self.gate = gate
-        self.delay_hours = delay_hours
+        self.feedback_delay_hours = feedback_delay_hours
         self.layers = layers
         self.bidirectional = bidirectional
         self.layer_norm = layer_norm
@@ -136,9 +136,9 @@ class GRUEstimator(BaseEstimator):
         self.encoder = encoder
         self.indices = indices
         self.codes = codes
-        self.code_stays = code_stays
+        self.min_code_stays = min_code_stays
         self.measurement_dropout = measurement_dropout
-        self.steps_asked = steps_asked
+        self.max_steps_per_stay = max_steps_per_stay
         self.epochs = epochs
         self.patience = patience
         self.batch_size = batch_size
@@ -147,7 +147,7 @@ class GRUEstimator(BaseEstimator):
         self.distillation = distillation
         self.forecast_weight = forecast_weight
         self.auxiliary_weight = auxiliary_weight
-        self.seed = seed
+        self.random_state = random_state
         self.threads = threads
 
     def fit(
@@ -172,15 +172,15 @@ class GRUEstimator(BaseEstimator):
         """
         self._check_arguments()
         if tune is None:
-            stays, tune = _held_back(stays, seed=self.seed)
+            stays, tune = _held_back(stays, random_state=self.random_state)
         head = self._learned_head(stays, tune)
-        self.variables_, self.statics_, self.task_ = stays.variables, stays.statics, stays.task
+        self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
         self.head_ = head
         self.calibrator_: Calibrator | None = None
         for name in self.numbers():  # they were those of other risks
             delattr(self, name)
         self.trained_on_ = fingerprint(stays)
-        with threads(self.threads), seeded([self.seed]):
+        with threads(self.threads), seeded([self.random_state]):
             further = None if auxiliary is None or auxiliary.columns.empty else Auxiliary.learn(auxiliary, stays)
             self.network_ = self._network(stays, further)
             forecast = Forecast(self.network_.scales.value) if self.forecast_weight else None
@@ -205,10 +205,10 @@ class GRUEstimator(BaseEstimator):
         return network.alone(self.head_.outputs)
 
     def _teacher(self, stays: Sequences, progress: bool | Watcher) -> Teacher | None:
-        if not self.distillation or stays.task.kind not in KINDS:
+        if not self.distillation or stays.task.task_type not in KINDS:
             return None
         announce("boosted trees, the network's teacher, learn first", shown=progress if leads() else False)
-        return Teacher.learn(stays, seed=self.seed)
+        return Teacher.learn(stays, random_state=self.random_state)
 
     def _repr_html_(self) -> str:
         return estimator_html(type(self).__name__, self.get_params(), vars(self))
@@ -230,15 +230,15 @@ class GRUEstimator(BaseEstimator):
 
     def _head(self, stays: Sequences) -> Head:
         """The head for the stays' task; refused where it is of another kind."""
-        if stays.task.kind not in self.HEADS:
+        if stays.task.task_type not in self.HEADS:
             kinds, fix = " or ".join(self.HEADS), "Use the estimator of that kind of task."
-            raise TrainingError(f"a task of the kind {kinds} for {type(self).__name__}", stays.task.kind, fix)
-        return self.HEADS[stays.task.kind].learn(stays)
+            raise TrainingError(f"a task of the kind {kinds} for {type(self).__name__}", stays.task.task_type, fix)
+        return self.HEADS[stays.task.task_type].learn(stays)
 
     def _predicted(self, stays: Sequences) -> Tensor:
         """(point, ...) what the head predicts. Refused: other variables or units, a stay without any measurement."""
         stays = self._checked(stays)
-        unmeasured = int((~self.sees(stays)).sum())
+        unmeasured = int((~self.has_observations(stays)).sum())
         if unmeasured:
             fix = "Leave them out: sequences[model.sees(sequences)]."
             raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
@@ -249,33 +249,33 @@ class GRUEstimator(BaseEstimator):
         """What was predicted, once `calibrate` was called as it corrects it."""
         return risk if self.calibrator_ is None else self.calibrator_.predict(risk)
 
-    def sees(self, stays: Sequences) -> np.ndarray:
+    def has_observations(self, stays: Sequences) -> np.ndarray:
         """(stay,) whether the fitted model sees anything of the stay: a measurement, or a coded event that it knows."""
         return with_anything(stays, self.network_.shape.codes)
 
-    def unseen_codes(self, stays: Sequences) -> pd.DataFrame:
+    def unknown_codes(self, stays: Sequences) -> pd.DataFrame:
         """The coded events of these stays that the fitted model does not see: code, events, stays; most first."""
-        return unseen_codes(stays, self.network_.shape.codes)
+        return unknown_codes(stays, self.network_.shape.codes)
 
     def _checked(self, stays: Sequences) -> Sequences:
         """The stays, if they are of the model's variables, units and descriptors."""
         if not hasattr(self, "variables_"):
             raise NotFittedError("Expected a fitted model; got one that is not. Call fit first.")
-        ours = [(v.name, v.unit) for v in (*self.variables_, *self.statics_)]
-        theirs = [(v.name, v.unit) for v in (*stays.variables, *stays.statics)]
+        ours = [(v.name, v.unit) for v in (*self.variables_, *self.static_variables_)]
+        theirs = [(v.name, v.unit) for v in (*stays.variables, *stays.static_variables)]
         if ours != theirs:
             missing = sorted({name for name, _ in ours} - {name for name, _ in theirs})
             came = f"{len(theirs)}; missing: {', '.join(missing) or 'none, but order, units or extra ones differ'}"
-            fix = "Use sequences.with_variables(model.variables_).with_statics(model.statics_)."
+            fix = "Use sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)."
             raise VariableMismatch(f"the model's {len(ours)} variables and descriptors", came, fix)
         return stays
 
     @property
-    def score_names(self) -> list[str]:
+    def score_columns_(self) -> list[str]:
         """The columns that `score` writes of each stay."""
         return ["risk"]
 
-    def score_columns(self, stays: Sequences) -> np.ndarray:
+    def score_rows(self, stays: Sequences) -> np.ndarray:
         """(stay, column) what `score` writes of each stay; each estimator says what."""
         raise NotImplementedError
 
@@ -284,8 +284,8 @@ class GRUEstimator(BaseEstimator):
         return {name: float(getattr(self, name)) for name in self.NUMBERS if name in vars(self)}
 
     def _check_arguments(self) -> None:
-        counts = ("epochs", "patience", "batch_size", "code_stays", "threads")
-        for name in counts if self.steps_asked is None else (*counts, "steps_asked"):
+        counts = ("epochs", "patience", "batch_size", "min_code_stays", "threads")
+        for name in counts if self.max_steps_per_stay is None else (*counts, "max_steps_per_stay"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} of 1 or more", f"{getattr(self, name)}", "Correct it.")
         for name in ("learning_rate", "weight_decay", "forecast_weight", "auxiliary_weight"):
@@ -295,7 +295,7 @@ class GRUEstimator(BaseEstimator):
             if not 0 <= getattr(self, name) < 1:
                 raise ArgumentError(f"{name} from 0 to below 1", f"{getattr(self, name)}", "Correct it.")
 
-    def fresh_network(self, stays: Sequences) -> ClinicalGRU:
+    def init_network(self, stays: Sequences) -> ClinicalGRU:
         """A network for these stays before any training; head_ is learned. For sweeps, which never call `fit`."""
         self._check_arguments()
         self.head_ = self._head(stays)
@@ -316,10 +316,10 @@ class GRUEstimator(BaseEstimator):
     def _shape(self, stays: Sequences, *, outputs: int) -> Shape:
         shape = Shape(
             variables=len(stays.variables),
-            statics=static_levels(stays.statics),
+            static_variables=static_levels(stays.static_variables),
             outputs=outputs,
             forecasts=2 * len(stays.variables) if self.forecast_weight else 0,
-            codes=vocabulary(stays, at_least=self.code_stays) if self.codes else (),
+            codes=vocabulary(stays, at_least=self.min_code_stays) if self.codes else (),
             indices=indices_of(stays) if self.indices is None else tuple(self.indices),
             **{name: getattr(self, name) for name in OPTIONS} | {"convolution": tuple(self.convolution)},
         )
@@ -331,9 +331,11 @@ class GRUEstimator(BaseEstimator):
         return Plan(**{name: getattr(self, name) for name in shared})
 
 
-def _held_back(stays: Sequences, *, seed: int) -> tuple[Sequences, ...]:
+def _held_back(stays: Sequences, *, random_state: int) -> tuple[Sequences, ...]:
     """Stays to learn from and to stop by; what is on disk stays on disk."""
     if not stays.mapped:
-        return split_patients(stays, [1 - TUNE_PART, TUNE_PART], seed=seed)
+        return split_patients(stays, [1 - VALIDATION_FRACTION, VALIDATION_FRACTION], random_state=random_state)
     with TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True) as folder:  # open maps outlive it
-        return split_patients(stays, [1 - TUNE_PART, TUNE_PART], seed=seed, folder=folder)
+        return split_patients(
+            stays, [1 - VALIDATION_FRACTION, VALIDATION_FRACTION], random_state=random_state, folder=folder
+        )

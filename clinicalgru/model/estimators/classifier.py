@@ -27,9 +27,9 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
     >>> from clinicalgru.data.read_events import read_events
     >>> from clinicalgru.data.task.select import select, split_patients
     >>> from clinicalgru.data.task.task import Task
-    >>> ward = simulate(300, seed=1)
-    >>> events = read_events(ward.measurements, stays=ward.stays, outcomes=ward.outcomes)
-    >>> train, test = split_patients(select(events, Task.load("in_hospital_mortality")), [0.7, 0.3], seed=0)
+    >>> cohort = simulate(300, random_state=1)
+    >>> events = read_events(cohort.measurements, stays=cohort.stays, outcomes=cohort.outcomes)
+    >>> train, test = split_patients(select(events, Task.load("in_hospital_mortality")), [0.7, 0.3], random_state=0)
     >>> model = GRUClassifier(hidden_size=8, members=2, epochs=2).fit(train, progress=False)
     >>> model.predict_proba(test).shape == (len(test), 2)
     True
@@ -61,7 +61,7 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         binary.
 
         Refused: other variables or units than the model's, a stay without any measurement (score gives such a stay a
-        status; `sequences[sequences.counts > 0]` leaves it out).
+        status; `sequences[sequences.n_measurements > 0]` leaves it out).
         """
         risk = self._calibrated(self._predicted(stays).numpy())
         return risk if risk.ndim > 1 else np.stack([1 - risk, risk], axis=1)
@@ -74,13 +74,13 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         return self.classes_[np.argmax(probability, axis=1)]
 
     @property
-    def score_names(self) -> list[str]:
+    def score_columns_(self) -> list[str]:
         """The columns that `score` writes of each stay: its risk, or one for each class."""
         return ["risk"] if isinstance(self.head_, Binary) else [f"risk_{value:g}" for value in self.head_.classes]
 
-    def score_columns(self, stays: Sequences) -> np.ndarray:
+    def score_rows(self, stays: Sequences) -> np.ndarray:
         """(stay, column) what `score` writes of each stay."""
-        return self.predict_proba(stays)[:, -len(self.score_names) :]
+        return self.predict_proba(stays)[:, -len(self.score_columns_) :]
 
 
 class GRUMultiLabel(ClassifierMixin, GRUEstimator):
@@ -121,11 +121,11 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
         return (self.predict_proba(stays) >= 0.5).astype(int)
 
     @property
-    def score_names(self) -> list[str]:
+    def score_columns_(self) -> list[str]:
         """The columns that `score` writes of each stay: a risk for each outcome."""
         return [f"risk_{label}" for label in self.labels_]
 
-    def score_columns(self, stays: Sequences) -> np.ndarray:
+    def score_rows(self, stays: Sequences) -> np.ndarray:
         """(stay, outcome) what `score` writes of each stay."""
         return self.predict_proba(stays)
 
@@ -179,11 +179,11 @@ class GRURegressor(RegressorMixin, GRUEstimator):
         return self.head_.quantiles(self._predicted(stays).numpy(), np.array([0.5 - self.reach_, 0.5 + self.reach_]))
 
     @property
-    def score_names(self) -> list[str]:
+    def score_columns_(self) -> list[str]:
         """The columns that `score` writes of each stay; low to high is the interval."""
         return ["mean", "low", "median", "high"]
 
-    def score_columns(self, stays: Sequences) -> np.ndarray:
+    def score_rows(self, stays: Sequences) -> np.ndarray:
         """(stay, column) what `score` writes of each stay."""
         probability = self._predicted(stays).numpy()
         quantiles = self.head_.quantiles(probability, np.array([0.5 - self.reach_, 0.5, 0.5 + self.reach_]))

@@ -87,9 +87,9 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
             raise ArgumentError("a threshold", "none", "Call choose_threshold(stays) with stays new to training.")
         return (self.predict_proba(stays)[:, 1] >= self.threshold_).astype(int)
 
-    def score_columns(self, stays: Sequences) -> np.ndarray:
+    def score_rows(self, stays: Sequences) -> np.ndarray:
         """(stay, 1) what `score` writes of each stay: the risk after its last step."""
-        return self.predict_proba(stays)[np.cumsum(stays.steps) - 1, 1:]
+        return self.predict_proba(stays)[np.cumsum(stays.n_steps) - 1, 1:]
 
 
 def hourly_threshold(stays: Sequences, risk: np.ndarray) -> float:
@@ -103,15 +103,15 @@ def hourly(stays: Sequences, risk: np.ndarray) -> pd.DataFrame:
 
     risk  (step,) after each step of each stay, stay after stay
     """
-    step_hours = stays.hours[stays.new_step]
-    begins = np.cumsum(stays.steps) - stays.steps
-    some = stays.steps > 0
+    step_hours = stays.hours[stays.is_new_step]
+    begins = np.cumsum(stays.n_steps) - stays.n_steps
+    some = stays.n_steps > 0
     first = np.full(len(stays), np.inf)
     first[some] = np.ceil(step_hours[begins[some]])
     count = np.where(some, np.maximum(np.floor(stays.end_hours) - first + 1, 0), 0).astype(np.int64)
     stay = np.repeat(np.arange(len(stays)), count)
     hours = first[stay] + np.arange(len(stay)) - np.repeat(np.cumsum(count) - count, count)
-    step_stay = np.repeat(np.arange(len(stays)), stays.steps)
+    step_stay = np.repeat(np.arange(len(stays)), stays.n_steps)
     all_stays, all_hours = np.concatenate([step_stay, stay]), np.concatenate([step_hours, hours])
     grid = np.concatenate([np.zeros(len(step_stay), bool), np.ones(len(stay), bool)])
     order = np.lexsort((grid, all_hours, all_stays))  # at equal hours the step comes first

@@ -32,7 +32,7 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
 
     estimator  a GRUClassifier or GRUEarlyWarning that says how each is trained; None: a GRUClassifier with its defaults
     members    how many networks, and folds
-    seed       of the folds; network k starts from the estimator's own seed + k
+    random_state       of the folds; network k starts from the estimator's own seed + k
 
     No stay is lost to calibration: each stay has a risk from the one network that did not learn from its patient, and
     on these the calibration is fitted. That network was stopped by its fold, which flatters a little: by the choice of
@@ -40,17 +40,17 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
 
     Learned: members_ (fitted estimators), fold_ ((stay,) of the training stays), out_of_fold_ ((stay, class), of an
     early warning (step, class); calibrated, for thresholds), threshold_ (of an early warning: where the utility of the
-    out-of-fold risks is highest), calibrator_, variables_, statics_, task_, trained_on_.
+    out-of-fold risks is highest), calibrator_, variables_, static_variables_, task_, trained_on_.
     Source: cross-fitting as in stacking, Wolpert 1992; mean of log-odds.
 
     >>> GRUEnsemble(members=3).members
     3
     """
 
-    def __init__(self, estimator: Member | None = None, *, members: int = 5, seed: int = 0) -> None:
+    def __init__(self, estimator: Member | None = None, *, members: int = 5, random_state: int = 0) -> None:
         self.estimator = estimator
         self.members = members
-        self.seed = seed
+        self.random_state = random_state
 
     def fit(self, stays: Sequences, *, auxiliary: pd.DataFrame | None = None, progress: bool | Watcher = True) -> Self:
         """Learn from the stays, fold by fold.
@@ -58,22 +58,22 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
         auxiliary  further outcomes; see `GRUClassifier.fit`
         Refused: fewer patients than members, whatever the estimator refuses.
         """
-        spread = stays.outcome if stays.task.kind != "early_warning" else np.isfinite(stays.outcome)
-        fold = self.fold_ = patient_folds(stays.patient, spread, folds=self.members, seed=self.seed)
+        spread = stays.outcome if stays.task.task_type != "early_warning" else np.isfinite(stays.outcome)
+        fold = self.fold_ = patient_folds(stays.patient, spread, folds=self.members, random_state=self.random_state)
         start = self.estimator if self.estimator is not None else GRUClassifier()
         self.members_, raw = list[Member](), None
         for number in range(self.members):
-            one: Member = clone(start).set_params(seed=start.seed + number)
+            one: Member = clone(start).set_params(random_state=start.random_state + number)
             held = stays[fold == number]
             self.members_.append(one.fit(stays[fold != number], held, auxiliary=auxiliary, progress=progress))
             risk, by_step = one.predict_proba(held), one.head_.every_step
-            points = int(stays.steps.sum()) if by_step else len(stays)
+            points = int(stays.n_steps.sum()) if by_step else len(stays)
             raw = np.empty((points, risk.shape[1])) if raw is None else raw
             which = np.flatnonzero(fold == number)
-            raw[points_of(stays.steps, which) if by_step else which] = risk
+            raw[points_of(stays.n_steps, which) if by_step else which] = risk
         assert raw is not None  # there are folds
         self.variables_: tuple[Variable, ...] = stays.variables
-        self.statics_: tuple[Variable, ...] = stays.statics
+        self.static_variables_: tuple[Variable, ...] = stays.static_variables
         self.task_: Task = stays.task
         self.trained_on_ = fingerprint(stays)
         head = self.members_[0].head_
@@ -96,29 +96,29 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
     def predict(self, stays: Sequences) -> np.ndarray:
         """(stay,) the likeliest class; of an early warning, (step,) 1 where the risk reaches threshold_."""
         probability = self.predict_proba(stays)
-        if self.task_.kind == "early_warning":
+        if self.task_.task_type == "early_warning":
             return (probability[:, 1] >= self.threshold_).astype(int)
         return self.classes_[np.argmax(probability, axis=1)]
 
     def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
         """Of an early warning: see `GRUEarlyWarning.predict_hourly`."""
-        if self.task_.kind != "early_warning":
-            raise ArgumentError("an ensemble of GRUEarlyWarning", self.task_.kind, "Use predict_proba.")
+        if self.task_.task_type != "early_warning":
+            raise ArgumentError("an ensemble of GRUEarlyWarning", self.task_.task_type, "Use predict_proba.")
         return hourly(stays, self.predict_proba(stays)[:, 1])
 
-    def sees(self, stays: Sequences) -> np.ndarray:
+    def has_observations(self, stays: Sequences) -> np.ndarray:
         """(stay,) whether all members see anything of the stay: a measurement, or a coded event that they know."""
-        return np.all([one.sees(stays) for one in self._fitted()], axis=0)
+        return np.all([one.has_observations(stays) for one in self._fitted()], axis=0)
 
     @property
-    def score_names(self) -> list[str]:
+    def score_columns_(self) -> list[str]:
         """The columns that `score` writes of each stay; see `GRUClassifier`."""
-        return self._fitted()[0].score_names
+        return self._fitted()[0].score_columns_
 
-    def score_columns(self, stays: Sequences) -> np.ndarray:
+    def score_rows(self, stays: Sequences) -> np.ndarray:
         """(stay, column) what `score` writes of each stay; of an early warning, the risk after its last step."""
-        columns = self.predict_proba(stays)[:, -len(self.score_names) :]
-        return columns[np.cumsum(stays.steps) - 1] if self.task_.kind == "early_warning" else columns
+        columns = self.predict_proba(stays)[:, -len(self.score_columns_) :]
+        return columns[np.cumsum(stays.n_steps) - 1] if self.task_.task_type == "early_warning" else columns
 
     @property
     def history_(self) -> list[dict[str, float]]:
@@ -132,7 +132,7 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
     @property
     def _several(self) -> np.ndarray | None:
         """The classes of a task that asks which of several."""
-        return self.classes_ if self.task_.kind == "multiclass" else None
+        return self.classes_ if self.task_.task_type == "multiclass" else None
 
     def _fitted(self) -> list[Member]:
         if not hasattr(self, "members_"):

@@ -37,7 +37,7 @@ class GRUForecaster(GRUEstimator):
     outermost one that it saw. The network starts from the last value carried forward; what it says of a variable also
     comes straight from that variable's own summaries, and counts as far as the tune stays show that it pays. While it
     learns, a variable weighs the inverse root of how often it was measured again, lest the frequent ones be all that it
-    learns, and steps are drawn the likelier, the more follows them (see `steps_asked`). Arguments and what is learned:
+    learns, and steps are drawn the likelier, the more follows them (see `max_steps_per_stay`). Arguments and what is learned:
     see `GRUEstimator`; also learned: widening_ (of the spread of each variable, by `calibrate`).
 
     >>> GRUForecaster(members=4).members
@@ -86,8 +86,8 @@ class GRUForecaster(GRUEstimator):
         columns = {
             name: self._values(middle + times * spread, number) + beyond for name, times in _times(_reach(coverage))
         }
-        stay = np.repeat(np.arange(len(stays)), stays.steps)
-        hours = stays.hours[stays.new_step]
+        stay = np.repeat(np.arange(len(stays)), stays.n_steps)
+        hours = stays.hours[stays.is_new_step]
         where = {"stay": np.repeat(stay, len(names)), "hours": np.repeat(hours, len(names))}
         return pd.DataFrame(where | {"variable": np.tile(names, steps)} | columns)
 
@@ -122,9 +122,9 @@ class GRUForecaster(GRUEstimator):
 
     def _of_each(self, stays: Sequences) -> tuple[np.ndarray, ...]:
         """(fact,) what `_scores` says of each measurement at the step before; NaN at a stay's first step."""
-        tables, step = self._scores(stays), np.cumsum(stays.new_step) - 1
+        tables, step = self._scores(stays), np.cumsum(stays.is_new_step) - 1
         first = np.zeros(len(tables[0]), dtype=bool)
-        first[(np.cumsum(stays.steps) - stays.steps)[stays.steps > 0]] = True
+        first[(np.cumsum(stays.n_steps) - stays.n_steps)[stays.n_steps > 0]] = True
         before = np.maximum(step - 1, 0)
         known = np.where(first[step], np.nan, 1.0)
         return tuple(table[before, stays.variable] * known for table in tables)
@@ -177,7 +177,7 @@ class GRUForecaster(GRUEstimator):
         """(step, variable) expected score after each step, stay after stay; its spread; and how far the value last seen
         lies beyond all that training saw, in its own unit, 0 where it does not."""
         stays = self._checked(stays)
-        network, head, steps = self.network_.eval(), self.head_, int(stays.steps.sum())
+        network, head, steps = self.network_.eval(), self.head_, int(stays.n_steps.sum())
         middle, spread, beyond = (np.zeros((steps, len(self.variables_))) for _ in range(3))
         low, high = head.scale.knots[:, 0], head.scale.knots[:, -1]
         with threads(self.threads):
@@ -198,13 +198,13 @@ class GRUForecaster(GRUEstimator):
         return values
 
     @property
-    def score_names(self) -> list[str]:
+    def score_columns_(self) -> list[str]:
         """The column that `score` writes of each stay."""
         return ["anomaly"]
 
-    def score_columns(self, stays: Sequences) -> np.ndarray:
+    def score_rows(self, stays: Sequences) -> np.ndarray:
         """(stay, 1) what `score` writes of each stay: how odd the oddest of its measurements is, in spreads."""
-        odd = pd.Series(self.anomaly_scores(stays)).groupby(stays.stay_of_fact).max()
+        odd = pd.Series(self.anomaly_scores(stays)).groupby(stays.stay_of_measurement).max()
         return odd.reindex(range(len(stays))).to_numpy()[:, None]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clinicalgru.disclosure import said
-from clinicalgru.html import brief, table
+from clinicalgru.disclosure import format_count
+from clinicalgru.html import summary_html, table
 
 
 def estimator_html(name: str, arguments: Mapping[str, Any], learned: Mapping[str, Any]) -> str:
@@ -16,12 +16,12 @@ def estimator_html(name: str, arguments: Mapping[str, Any], learned: Mapping[str
     arguments  as of `get_params`
     learned    its attributes, as of `vars`; those that end in an underscore are of fitting
 
-    >>> "not fitted" in estimator_html("GRUClassifier", {"seed": 0}, {})
+    >>> "not fitted" in estimator_html("GRUClassifier", {"random_state": 0}, {})
     True
     """
     rows = [[argument, str(value)] for argument, value in arguments.items()]
     facts = _learned(learned) if "trained_on_" in learned else {"state": "not fitted yet"}
-    return brief(name, facts, table("Arguments", ("Argument", "Value"), rows))
+    return summary_html(name, facts, table("Arguments", ("Argument", "Value"), rows))
 
 
 def calibrated(learned: Mapping[str, Any]) -> bool:
@@ -33,14 +33,14 @@ def calibrated(learned: Mapping[str, Any]) -> bool:
 def _learned(learned: Mapping[str, Any]) -> dict[str, str]:
     trained, task = learned["trained_on_"], learned["task_"]
     history = learned.get("history_") or []
-    best = min(history, key=lambda entry: entry["tune_loss"], default=None)
+    best = min(history, key=lambda entry: entry["val_loss"], default=None)
     facts = {
         "task": task.title or task.name,
         "source": str(trained["source"]) + (" (simulated)" if trained["simulated"] else ""),
-        "trained on": f"{said(trained['stays'])} stays of {said(trained['patients'])} patients",
-        "variables": f"{len(learned['variables_'])}, and {len(learned['statics_'])} descriptors",
+        "trained on": f"{format_count(trained['stays'])} stays of {format_count(trained['patients'])} patients",
+        "variables": f"{len(learned['variables_'])}, and {len(learned['static_variables_'])} descriptors",
         "calibrated": "yes" if calibrated(learned) else "no",
     }
     if best is not None:
-        facts["best epoch"] = f"{best['epoch']:.0f} of {len(history)}, loss on the tune stays {best['tune_loss']:.4f}"
+        facts["best epoch"] = f"{best['epoch']:.0f} of {len(history)}, loss on the tune stays {best['val_loss']:.4f}"
     return facts

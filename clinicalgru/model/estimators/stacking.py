@@ -1,4 +1,4 @@
-"""The GRU and its rivals as one: stacked on predictions of training stays that no part had learned from."""
+"""The GRU and its baselines as one: stacked on predictions of training stays that no part had learned from."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sklearn.exceptions import NotFittedError
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.logistic import logit
-from clinicalgru.model.baselines.step_trees import StepTrees
-from clinicalgru.model.baselines.summary_baseline import RIVALS, SummaryBaseline
+from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
+from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
 from clinicalgru.model.estimators.early_warning import hourly, hourly_threshold
 from clinicalgru.model.estimators.ensemble import GRUEnsemble, mean_in_logs
 from clinicalgru.model.estimators.training_summary import fingerprint
@@ -21,51 +21,51 @@ from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.training.folds import cross_fitted
 from clinicalgru.model.training.progress import Watcher
 
-Rival = SummaryBaseline | StepTrees
+Baseline = SummaryBaseline | EarlyWarningTrees
 
 
 class Hybrid(ClassifierMixin, BaseEstimator):
     """A GRU ensemble, boosted trees and logistic regression, weighed by a logistic regression on their log-odds.
 
     ensemble  a GRUEnsemble that says how the networks are trained; None: one with its defaults
-    rivals    the kinds of `SummaryBaseline` beside it; each has as many members as the ensemble, on the same folds. Of
+    baselines    the kinds of `SummaryBaseline` beside it; each has as many members as the ensemble, on the same folds. Of
               an early warning the boosted trees alone, on what was known after each step
 
     The weights, and with them the calibration, are fitted to risks of stays from the one member of each that did not
     learn from their patient. For tasks of kind "binary" and "early_warning".
 
-    Learned: ensemble_, rivals_ (kind: fitted members), stack_ (LogisticRegression), weights_ (of each part's log-odds),
+    Learned: ensemble_, baselines_ (kind: fitted members), stack_ (LogisticRegression), weights_ (of each part's log-odds),
     out_of_fold_ ((stay, 2) or (step, 2), for thresholds), threshold_ (of an early warning), task_, trained_on_.
     Source: stacking, Wolpert 1992.
 
-    >>> Hybrid(rivals=("boosted trees",)).rivals
+    >>> Hybrid(baselines=("boosted trees",)).baselines
     ('boosted trees',)
     """
 
-    def __init__(self, ensemble: GRUEnsemble | None = None, *, rivals: tuple[str, ...] = RIVALS) -> None:
+    def __init__(self, ensemble: GRUEnsemble | None = None, *, baselines: tuple[str, ...] = BASELINES) -> None:
         self.ensemble = ensemble
-        self.rivals = rivals
+        self.baselines = baselines
 
     def fit(self, stays: Sequences, *, auxiliary: pd.DataFrame | None = None, progress: bool | Watcher = True) -> Self:
         """Learn from the stays; see `GRUEnsemble.fit`."""
-        if stays.task.kind not in ("binary", "early_warning"):
+        if stays.task.task_type not in ("binary", "early_warning"):
             fix = "Use GRUEnsemble."
-            raise TrainingError("a task of the kind binary or early_warning for Hybrid", stays.task.kind, fix)
+            raise TrainingError("a task of the kind binary or early_warning for Hybrid", stays.task.task_type, fix)
         ensemble: GRUEnsemble = clone(self.ensemble) if self.ensemble is not None else GRUEnsemble()
         self.ensemble_ = ensemble.fit(stays, auxiliary=auxiliary, progress=progress)
-        self.rivals_, columns = dict[str, list[Rival]](), [logit(ensemble.out_of_fold_[:, 1])]
+        self.baselines_, columns = dict[str, list[Baseline]](), [logit(ensemble.out_of_fold_[:, 1])]
         self.task_, self.trained_on_ = stays.task, fingerprint(stays)
         by_step = stays.task.every_step
-        for kind in [kind for kind in self.rivals if not by_step or kind == RIVALS[1]]:
-            members = [_rival(kind, stays, seed=number) for number in range(ensemble.members)]
+        for kind in [kind for kind in self.baselines if not by_step or kind == BASELINES[1]]:
+            members = [_baseline(kind, stays, random_state=number) for number in range(ensemble.members)]
             risk = cross_fitted(members, stays, ensemble.fold_)
-            self.rivals_[kind] = members
+            self.baselines_[kind] = members
             columns.append(logit(risk))
         odds = np.stack(columns, axis=1)
         outcome = EarlyWarning.learn(stays).step_labels(stays) if by_step else stays.outcome
         known = ~np.isnan(outcome)
         self.stack_ = _stack().fit(odds[known], outcome[known].astype(int))
-        self.weights_ = dict(zip(("GRU", *self.rivals_), self.stack_.coef_[0].tolist(), strict=True))
+        self.weights_ = dict(zip(("GRU", *self.baselines_), self.stack_.coef_[0].tolist(), strict=True))
         self.out_of_fold_ = np.asarray(self.stack_.predict_proba(odds))
         if by_step:
             self.threshold_ = hourly_threshold(stays, self.out_of_fold_[:, 1])
@@ -81,7 +81,7 @@ class Hybrid(ClassifierMixin, BaseEstimator):
         if not hasattr(self, "stack_"):
             raise NotFittedError("Expected a fitted model; got one that is not. Call fit first.")
         risks = [self.ensemble_.predict_proba(stays)]
-        risks += [mean_in_logs([one.predict_proba(stays) for one in members]) for members in self.rivals_.values()]
+        risks += [mean_in_logs([one.predict_proba(stays) for one in members]) for members in self.baselines_.values()]
         return np.asarray(self.stack_.predict_proba(np.stack([logit(risk[:, 1]) for risk in risks], axis=1)))
 
     def predict(self, stays: Sequences) -> np.ndarray:
@@ -92,12 +92,16 @@ class Hybrid(ClassifierMixin, BaseEstimator):
     def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
         """Of an early warning: see `GRUEarlyWarning.predict_hourly`."""
         if not self.task_.every_step:
-            raise ArgumentError("a hybrid of early warnings", self.task_.kind, "Use predict_proba.")
+            raise ArgumentError("a hybrid of early warnings", self.task_.task_type, "Use predict_proba.")
         return hourly(stays, self.predict_proba(stays)[:, 1])
 
 
-def _rival(kind: str, stays: Sequences, *, seed: int) -> Rival:
-    return StepTrees(seed=seed) if stays.task.every_step else SummaryBaseline(kind, seed=seed)
+def _baseline(kind: str, stays: Sequences, *, random_state: int) -> Baseline:
+    return (
+        EarlyWarningTrees(random_state=random_state)
+        if stays.task.every_step
+        else SummaryBaseline(kind, random_state=random_state)
+    )
 
 
 def _stack() -> Any:

@@ -61,10 +61,10 @@ class GRUSurvival(GRUEstimator):
         return np.asarray(-np.trapezoid(survival, cuts, axis=1))
 
     @property
-    def score_names(self) -> list[str]:
+    def score_columns_(self) -> list[str]:
         """The columns that `score` writes of each stay: a risk for each horizon."""
         return [f"risk_{hours:g}h" for hours in self.head_.horizons]
 
-    def score_columns(self, stays: Sequences) -> np.ndarray:
+    def score_rows(self, stays: Sequences) -> np.ndarray:
         """(stay, horizon) what `score` writes of each stay."""
         return self.predict_risk(stays)

@@ -8,7 +8,7 @@ import numpy as np
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.outcome_kinds import happened
-from clinicalgru.disclosure import SMALLEST_CELL, nested
+from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
 
 
 def fingerprint(stays: Sequences) -> dict[str, Any]:
@@ -16,10 +16,12 @@ def fingerprint(stays: Sequences) -> dict[str, Any]:
 
     outcomes is None too where the task does not ask whether something comes.
     """
-    smallest = 0 if stays.simulated else SMALLEST_CELL
-    patients = nested([len(stays), len(np.unique(stays.patient.astype(str)))], smallest=smallest)[1]
+    min_cell_size = 0 if stays.simulated else MIN_CELL_SIZE
+    patients = suppress_nested([len(stays), len(np.unique(stays.patient.astype(str)))], min_cell_size=min_cell_size)[1]
     came = happened(stays.outcome, stays.task)
-    count, outcomes = nested([len(stays), int(came.sum()) if came is not None else 0], smallest=smallest)
+    count, outcomes = suppress_nested(
+        [len(stays), int(came.sum()) if came is not None else 0], min_cell_size=min_cell_size
+    )
     return {
         "source": stays.source,
         "simulated": stays.simulated,

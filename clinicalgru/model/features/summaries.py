@@ -1,4 +1,4 @@
-"""Per-variable summaries of what was observed: the whole view of the rival, and a part of the GRU's readout."""
+"""Per-variable summaries of what was observed: the whole view of the baseline, and a part of the GRU's readout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
 
     Source: Johnson et al., Comput Cardiol 2012;39:249-252, for summaries of the 2012 challenge.
     """
-    return np.concatenate([summaries_at_end(block, indices=indices) for block in sequences.blocks()])
+    return np.concatenate([summaries_at_end(block, indices=indices) for block in sequences.chunks()])
 
 
 @np.errstate(invalid="ignore")  # of an infinite value: training names its variable
@@ -31,7 +31,11 @@ def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray
     cells, order, first = cell_facts(sequences)
     if len(first):
         last = np.append(first[1:], len(order)) - 1
-        value, measured, begins = value[order], (sequences.hours - sequences.delay)[order], value[order][first]
+        value, measured, begins = (
+            value[order],
+            (sequences.hours - sequences.availability_lag)[order],
+            value[order][first],
+        )
         n = last - first + 1
         off = value - np.repeat(begins, n)
         sums = (np.add.reduceat(off, first), np.add.reduceat(off * off, first))
@@ -66,7 +70,7 @@ def _with_indices(found: np.ndarray, sequences: Sequences, indices: Names) -> np
 @np.errstate(invalid="ignore")
 def _running(sequences: Sequences) -> list[np.ndarray]:
     """(fact,) each summary of the variable's facts up to each one; of hours since, the hours they are counted from."""
-    value, measured = sequences.value.astype(np.float64), sequences.hours - sequences.delay
+    value, measured = sequences.value.astype(np.float64), sequences.hours - sequences.availability_lag
     cells, order, begin = cell_facts(sequences)
     first = np.empty(len(order), dtype=np.int64)
     first[order] = np.repeat(order[begin], np.diff(np.append(begin, len(order))))
@@ -102,7 +106,7 @@ def summary_names(sequences: Sequences) -> list[str]:
 
 def cell_facts(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which (stay, variable) cell each fact belongs to, the facts in order of cells, and where each cell begins."""
-    cells = sequences.stay_of_fact * len(sequences.variables) + sequences.variable
+    cells = sequences.stay_of_measurement * len(sequences.variables) + sequences.variable
     order = np.argsort(cells, kind="stable")
     ordered = cells[order]
     first = np.flatnonzero(np.diff(ordered, prepend=-1))

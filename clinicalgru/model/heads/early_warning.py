@@ -25,7 +25,7 @@ class EarlyWarning:
 
     gap_hours      an onset so soon after a step is too near to warn of: the step does not count
     horizon_hours  an onset within so many hours after the gap is warned of
-    late_hours     steps up to so many hours after the onset still count, as warnings that are due; later ones do not
+    max_late_hours     steps up to so many hours after the onset still count, as warnings that are due; later ones do not
     worth          what a warning gains or costs at a step of the training stays, on average, by the task's utility:
                    each step weighs by what it is there; 0 = all weigh alike
     lift           log-odds by which that lifts the share of steps at which a warning is due
@@ -41,7 +41,7 @@ class EarlyWarning:
 
     gap_hours: float
     horizon_hours: float
-    late_hours: float
+    max_late_hours: float
     worth: float = 0.0
     lift: float = 0.0
     outputs: ClassVar[int] = 1
@@ -50,8 +50,8 @@ class EarlyWarning:
     @classmethod
     def learn(cls, stays: Sequences) -> Self:
         task = stays.task
-        alike = cls(task.gap_hours, float(task.horizon_hours or 0.0), task.late_hours)
-        if not task.utility:
+        alike = cls(task.gap_hours, float(task.horizon_hours or 0.0), task.max_late_hours)
+        if not task.utility_function:
             return alike
         label, ahead = alike.step_labels(stays), _ahead(stays)
         counts = ~np.isnan(label)
@@ -86,7 +86,7 @@ class EarlyWarning:
         """(step,) hours until the onset, infinite for none -> 1, 0, or NaN where the step does not count."""
         far = ahead > self.gap_hours
         label = np.where(far & (ahead > self.gap_hours + self.horizon_hours), 0.0, 1.0)
-        late = (ahead <= 0) & (ahead > -self.late_hours)
+        late = (ahead <= 0) & (ahead > -self.max_late_hours)
         return np.where(far | late, label, np.nan)
 
     def weighed(self, ahead: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ class EarlyWarning:
 
 def _ahead(stays: Sequences) -> np.ndarray:
     """(step,) hours from each step of each stay to its onset, stay after stay; infinite for none."""
-    return np.asarray(np.repeat(stays.outcome, stays.steps) - stays.hours[stays.new_step])
+    return np.asarray(np.repeat(stays.outcome, stays.n_steps) - stays.hours[stays.is_new_step])
 
 
 def _worth(ahead: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class Forecast:
     The network says how far the median of the next score lies from the one last seen (0, the training median, where
     none was), and the logarithm of the spread, the mean distance from that median. Source: masked likelihood of next
     observations, De Brouwer et al. 2019 (GRU-ODE-Bayes). DIFF: Laplace, not normal: measurements jump, and of the last
-    value carried forward a median is the harder rival to beat.
+    value carried forward a median is the harder baseline to beat.
     """
 
     scale: QuantileScale
@@ -55,7 +55,7 @@ class Forecast:
         return cls(network.scales.value, widening=tuple(content["widening"]))
 
     def check(self, stays: Sequences, name: str) -> None:
-        if not (stays.steps > 1).any():
+        if not (stays.n_steps > 1).any():
             raise TrainingError(f"stays with two steps or more among the {name}", "none", "Take a longer window.")
 
     def start(self, stays: Sequences) -> Tensor | None:

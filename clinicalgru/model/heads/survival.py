@@ -51,7 +51,7 @@ class Survival:
             raise TrainingError("stays with the event among the stays", came, fix)
         cuts = np.unique(np.quantile(hours, np.linspace(0, 1, INTERVALS + 1)[1:]))
         quartiles = tuple(np.unique(np.quantile(hours, [0.25, 0.5, 0.75])).tolist())
-        return cls(tuple(cuts.tolist()), stays.task.horizons_hours or quartiles)
+        return cls(tuple(cuts.tolist()), stays.task.survival_horizons_hours or quartiles)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

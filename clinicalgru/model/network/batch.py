@@ -201,11 +201,11 @@ class _Rows(NamedTuple):
 
 
 def _rows(sequences: Sequences, *, codes: bool) -> _Rows:
-    stay_of_fact, facts = sequences.stay_of_fact, len(sequences.hours)
+    stay_of_measurement, facts = sequences.stay_of_measurement, len(sequences.hours)
     if not codes:
-        new, none = sequences.new_step, np.empty(0, dtype=np.int64)
-        return _Rows(sequences.steps, stay_of_fact[new], sequences.hours[new], np.cumsum(new) - 1, none, none)
-    stay = np.concatenate([stay_of_fact, sequences.stay_of_code])
+        new, none = sequences.is_new_step, np.empty(0, dtype=np.int64)
+        return _Rows(sequences.n_steps, stay_of_measurement[new], sequences.hours[new], np.cumsum(new) - 1, none, none)
+    stay = np.concatenate([stay_of_measurement, sequences.stay_of_code])
     hours = np.concatenate([sequences.hours, sequences.code_hours])
     order = np.lexsort((hours, stay))
     new = np.ones(len(order), dtype=bool)
@@ -264,7 +264,7 @@ def _gaps(
     sequences: Sequences, carried: np.ndarray, hours: np.ndarray, first: np.ndarray, stay: np.ndarray
 ) -> np.ndarray:
     """(row, variable) hours since the variable was measured, as known before this row; rows stand stay after stay."""
-    measured = np.append(sequences.hours - sequences.delay, np.nan)
+    measured = np.append(sequences.hours - sequences.availability_lag, np.nan)
     before = np.full_like(carried, len(measured) - 1)  # what the row before of the same stay had seen
     same = stay[1:] == stay[:-1]
     before[1:][same] = carried[:-1][same]

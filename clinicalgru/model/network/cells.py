@@ -159,22 +159,22 @@ def delay_scan(
     return torch.cat(states)[1:]
 
 
-def delayed_rows(hours: Tensor, rows: Tensor, valid: Tensor, delay_hours: float) -> Tensor:
+def delayed_rows(hours: Tensor, rows: Tensor, valid: Tensor, feedback_delay_hours: float) -> Tensor:
     """(row,) the last row of the same stay at or before so many hours ago; -1 = none.
 
     hours        (row,)       hours since the anchor, ascending in each stay
     rows, valid  (stay, step) the row of each step and whether there is one: `Batch.grid()`
-    delay_hours  above 0; hours that fall short of it by rounding alone count
+    feedback_delay_hours  above 0; hours that fall short of it by rounding alone count
 
     >>> rows = torch.tensor([[0, 1, 2]])
     >>> delayed_rows(torch.tensor([0.0, 1.0, 5.0]), rows, rows >= 0, 1.0)
     tensor([-1,  0,  1])
     """
-    if delay_hours <= 0:
-        raise ArgumentError("delay_hours above 0", f"{delay_hours}", "Give the hours to look back.")
+    if feedback_delay_hours <= 0:
+        raise ArgumentError("feedback_delay_hours above 0", f"{feedback_delay_hours}", "Give the hours to look back.")
     at = torch.cat([hours, hours.new_zeros(1)]).double()[rows].masked_fill(~valid, torch.inf)
     rounding = 1e-6 * at.abs()  # float32 holds seven digits
-    step = torch.searchsorted(at.contiguous(), (at - delay_hours + rounding).contiguous(), right=True) - 1
+    step = torch.searchsorted(at.contiguous(), (at - feedback_delay_hours + rounding).contiguous(), right=True) - 1
     found = torch.where(step >= 0, rows.gather(1, step.clamp_min(0)), -1)
     delayed = torch.full_like(hours, -1, dtype=torch.long)
     delayed[rows[valid]] = found[valid]

@@ -27,7 +27,7 @@ class Shape:
     """The sizes and options of a network.
 
     variables          series variables
-    statics            levels of each static descriptor; 0 = a number
+    static_variables            levels of each static descriptor; 0 = a number
     outputs            numbers that the head asks for at each point
     hidden_size        size of the recurrent state
     readout_size       size of the readout's hidden layers
@@ -36,7 +36,7 @@ class Shape:
     cell               "gru", "lstm" or "rnn"
     reset              where a GRU's reset gate stands: "after" the recurrent product (PyTorch) or "before" (Cho et al.)
     gate               "time": the update gate of a GRU, or the forget gate of an LSTM, sees the gaps
-    delay_hours        the state so many hours ago comes back, weighted by a gate; None: it does not
+    feedback_delay_hours        the state so many hours ago comes back, weighted by a gate; None: it does not
     layers             recurrent layers, one upon the other
     bidirectional      each layer also reads the stay from its end
     layer_norm         each layer's states are normalised
@@ -51,7 +51,7 @@ class Shape:
     """
 
     variables: int
-    statics: tuple[int, ...]
+    static_variables: tuple[int, ...]
     outputs: int = 1
     hidden_size: int = 64
     readout_size: int = 128
@@ -60,7 +60,7 @@ class Shape:
     cell: str = "gru"
     reset: str = "after"
     gate: str | None = None
-    delay_hours: float | None = None
+    feedback_delay_hours: float | None = None
     layers: int = 1
     bidirectional: bool = False
     layer_norm: bool = False
@@ -81,7 +81,7 @@ class Shape:
     def from_dict(cls, written: Mapping[str, Any]) -> Self:
         """The shape of a manifest; an option that an older one does not name has its default.
 
-        >>> shape = Shape(variables=3, statics=(0, 2), convolution=(2,))
+        >>> shape = Shape(variables=3, static_variables=(0, 2), convolution=(2,))
         >>> Shape.from_dict(shape.to_dict()) == shape
         True
         """
@@ -109,7 +109,7 @@ def check_shape(shape: Shape, *, every_step: bool) -> None:
 
     every_step  whether the head asks after each step of a stay
 
-    >>> check_shape(Shape(variables=1, statics=(), cell="lstm", reset="before"), every_step=False)
+    >>> check_shape(Shape(variables=1, static_variables=(), cell="lstm", reset="before"), every_step=False)
     Traceback (most recent call last):
     clinicalgru.errors.ArgumentError: Expected cell="gru" with reset="before"; got cell="lstm". Leave reset out.
     """
@@ -123,8 +123,10 @@ def check_shape(shape: Shape, *, every_step: bool) -> None:
     for name in SHARES:
         if not 0 <= getattr(shape, name) < 1:
             raise ArgumentError(f"{name} from 0 to below 1", f"{getattr(shape, name)}", "Correct it.")
-    if shape.delay_hours is not None and not 0 < shape.delay_hours < float("inf"):
-        raise ArgumentError("delay_hours above 0, or None", f"{shape.delay_hours}", "Give the hours to look back.")
+    if shape.feedback_delay_hours is not None and not 0 < shape.feedback_delay_hours < float("inf"):
+        raise ArgumentError(
+            "feedback_delay_hours above 0, or None", f"{shape.feedback_delay_hours}", "Give the hours to look back."
+        )
     if any(not isinstance(stride, int) or stride < 1 for stride in shape.convolution):
         raise ArgumentError("convolution as strides of 1 or more", f"{shape.convolution}", "Write convolution=(5, 5).")
     for wrong, expected, got, fix in _together(shape, every_step=every_step):
@@ -139,8 +141,13 @@ def _together(shape: Shape, *, every_step: bool) -> Iterator[tuple[bool, str, st
     yield shape.reset == "before" and shape.cell != "gru", 'cell="gru" with reset="before"', cell, "Leave reset out."
     yield shape.gate is not None and shape.cell == "rnn", 'a cell with gates for gate="time"', cell, "Leave gate out."
     not_plain = f"{cell}, reset={_shown(shape.reset)}"
-    fix = "Leave delay_hours out."
-    yield shape.delay_hours is not None and not plain, 'cell="gru" and reset="after" with delay_hours', not_plain, fix
+    fix = "Leave feedback_delay_hours out."
+    yield (
+        shape.feedback_delay_hours is not None and not plain,
+        'cell="gru" and reset="after" with feedback_delay_hours',
+        not_plain,
+        fix,
+    )
     heads = f"a state of a multiple of {HEADS} numbers for multi-head attention"
     yield shape.attention == "multihead" and size % HEADS > 0, heads, f"{size}", "Change hidden_size."
     fix = "Leave bidirectional out: a risk by the hour must not see what came later."
@@ -160,5 +167,5 @@ def _shown(choice: str | None) -> str:
 
 
 # from the stays and what is asked of them
-DERIVED = ("variables", "statics", "outputs", "codes", "indices", "forecasts", "by_variable")
+DERIVED = ("variables", "static_variables", "outputs", "codes", "indices", "forecasts", "by_variable")
 OPTIONS = tuple(field.name for field in fields(Shape) if field.name not in DERIVED)

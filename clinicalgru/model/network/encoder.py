@@ -129,7 +129,7 @@ class Recurrent(nn.Module):
     def __init__(self, shape: Shape, inputs: int, gaps: int) -> None:
         super().__init__()
         hidden = shape.hidden_size
-        self.shape, self.gates = shape, GATES[shape.cell] + (2 if shape.delay_hours is not None else 0)
+        self.shape, self.gates = shape, GATES[shape.cell] + (2 if shape.feedback_delay_hours is not None else 0)
         self.state_decay = Decay(gaps, hidden)
         self.project = nn.Linear(inputs, self.gates * hidden)
         self.recurrent = nn.Linear(hidden, self.gates * hidden)
@@ -153,8 +153,8 @@ class Recurrent(nn.Module):
 
     def _scan(self, drive: Tensor, decay: Tensor, batch: Batch, *, kept: Tensor | None) -> Tensor:
         shape, weight, bias, sizes = self.shape, self.recurrent.weight, self.recurrent.bias, batch.sizes
-        if shape.delay_hours is not None:
-            delayed = delayed_rows(batch.hours, *batch.grid(), shape.delay_hours)
+        if shape.feedback_delay_hours is not None:
+            delayed = delayed_rows(batch.hours, *batch.grid(), shape.feedback_delay_hours)
             return delay_scan(drive, decay, weight, bias, sizes=sizes, delayed=delayed, kept=kept)
         if (shape.cell, shape.reset) == ("gru", "after") and kept is None:
             return gru_scan(drive, decay, weight, bias, sizes)

@@ -32,7 +32,7 @@ class ClinicalGRU(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
-        self.scales = Scales(shape.variables, shape.statics, indices=shape.indices)
+        self.scales = Scales(shape.variables, shape.static_variables, indices=shape.indices)
         self.encoder = Encoder(shape)
         self.attention = attention(shape.attention, shape.width)
         self.embedding = NumberEmbedding(shape.features)
@@ -89,6 +89,6 @@ class ClinicalGRU(nn.Module):
         return said, attended(weight, steps)
 
 
-def static_levels(statics: tuple[Variable, ...]) -> tuple[int, ...]:
+def static_levels(static_variables: tuple[Variable, ...]) -> tuple[int, ...]:
     """Levels of each static descriptor; 0 for a number."""
-    return tuple(len(variable.levels) for variable in statics)
+    return tuple(len(variable.categories) for variable in static_variables)

@@ -40,21 +40,21 @@ class Inputs:
 class Scales(nn.Module):
     """How values, summaries and descriptors of the training stays are spread, and batches seen through that.
 
-    statics  levels of each static descriptor; 0 = a number
+    static_variables  levels of each static descriptor; 0 = a number
     indices  clinical indices beside the summaries
     """
 
-    def __init__(self, variables: int, statics: tuple[int, ...], *, indices: tuple[str, ...] = ()) -> None:
+    def __init__(self, variables: int, static_variables: tuple[int, ...], *, indices: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self.statics, self.indices = statics, indices
+        self.static_variables, self.indices = static_variables, indices
         self.value = QuantileScale(variables)
         self.summary = QuantileScale(variables * len(SUMMARIES) + len(indices))
-        self.static = QuantileScale(len(statics))
+        self.static = QuantileScale(len(static_variables))
 
     @property
     def columns(self) -> int:
         """Columns that the descriptors become."""
-        return sum(levels + 1 if levels else 2 for levels in self.statics)
+        return sum(levels + 1 if levels else 2 for levels in self.static_variables)
 
     def learn(self, sequences: Sequences) -> None:
         """Remember the spread of these stays.
@@ -84,7 +84,7 @@ class Scales(nn.Module):
     def _static(self, static: Tensor) -> Tensor:
         """(stay, static) -> (stay, column): known and score of a number, known and each level of a category."""
         scores, columns = self.static(static), [static.new_zeros(len(static), 0)]
-        for i, levels in enumerate(self.statics):
+        for i, levels in enumerate(self.static_variables):
             known = ~static[:, i].isnan()
             if levels:
                 level = nn.functional.one_hot(static[:, i].nan_to_num().long().clamp(0, levels - 1), levels)

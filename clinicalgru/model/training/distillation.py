@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.evaluate.logistic import logit, sigmoid
-from clinicalgru.model.baselines.step_trees import StepTrees
+from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.network.batch import Batch
@@ -45,22 +45,27 @@ class Teacher:
     at: np.ndarray | None = None
 
     @classmethod
-    def learn(cls, stays: Sequences, *, seed: int) -> Self | None:
+    def learn(cls, stays: Sequences, *, random_state: int) -> Self | None:
         """A teacher from these stays; none where the outcome, or stays without, are too rare, or of another kind."""
-        if stays.task.kind not in KINDS:
+        if stays.task.task_type not in KINDS:
             return None
         by_step = stays.task.every_step
         came = np.isfinite(stays.outcome) if by_step else stays.outcome == 1
         if min(came.sum(), (~came).sum()) < RAREST:
             return None
-        fold = patient_folds(stays.patient, came.astype(float), folds=FOLDS, seed=seed)
-        trees = [StepTrees(seed=seed) if by_step else SummaryBaseline("boosted trees", seed=seed) for _ in range(FOLDS)]
+        fold = patient_folds(stays.patient, came.astype(float), folds=FOLDS, random_state=random_state)
+        trees = [
+            EarlyWarningTrees(random_state=random_state)
+            if by_step
+            else SummaryBaseline("boosted trees", random_state=random_state)
+            for _ in range(FOLDS)
+        ]
         with threadpool_limits(1):  # several threads wait for each other where another process holds a core
             risk = cross_fitted(trees, stays, fold)
         if by_step:
             risk = sigmoid(logit(risk) + EarlyWarning.learn(stays).lift)  # as the network says it while it learns
-        steps = np.repeat(np.arange(len(stays)), stays.steps)
-        at = _place(steps, stays.hours[stays.new_step], stays) if by_step else None
+        steps = np.repeat(np.arange(len(stays)), stays.n_steps)
+        at = _place(steps, stays.hours[stays.is_new_step], stays) if by_step else None
         return cls(pd.Index(stays.stay.astype(str)), torch.from_numpy(risk).float(), at)
 
     def risks(self, stays: Sequences, batch: Batch) -> Tensor:

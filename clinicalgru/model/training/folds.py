@@ -29,22 +29,22 @@ def cross_fitted(learners: Sequence[Learner], stays: Sequences, fold: np.ndarray
     fold      (stay,) from `patient_folds`
     """
     by_step = stays.task.every_step
-    risk = np.empty(int(stays.steps.sum()) if by_step else len(stays))
+    risk = np.empty(int(stays.n_steps.sum()) if by_step else len(stays))
     for number, one in enumerate(learners):
         one.fit(stays[fold != number])
         held = np.flatnonzero(fold == number)
-        risk[points_of(stays.steps, held) if by_step else held] = one.predict_proba(stays[held])[:, 1]
+        risk[points_of(stays.n_steps, held) if by_step else held] = one.predict_proba(stays[held])[:, 1]
     return risk
 
 
-def patient_folds(patient: np.ndarray, outcome: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
+def patient_folds(patient: np.ndarray, outcome: np.ndarray, *, folds: int, random_state: int) -> np.ndarray:
     """(stay,) the fold of each stay, from 0: a patient is in one fold, and outcomes are spread evenly over them.
 
     patient  (stay,) identifiers
     outcome  (stay,) what to spread, any number; that of a patient is the highest of the stays
     Refused: fewer than two folds, fewer patients than folds.
 
-    >>> patient_folds(np.array(["a", "b", "a", "c"]), np.array([0.0, 0, 1, 0]), folds=2, seed=0).shape
+    >>> patient_folds(np.array(["a", "b", "a", "c"]), np.array([0.0, 0, 1, 0]), folds=2, random_state=0).shape
     (4,)
     """
     number, patients = pd.factorize(pd.Series(patient).astype(str), sort=True)
@@ -52,7 +52,7 @@ def patient_folds(patient: np.ndarray, outcome: np.ndarray, *, folds: int, seed:
         raise ArgumentError(f"from 2 folds to one for each of {len(patients)} patients", f"{folds}", "Correct it.")
     highest = np.full(len(patients), -np.inf)
     np.maximum.at(highest, number, np.nan_to_num(outcome, nan=-1.0))
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(random_state)
     order = np.lexsort((chance.permutation(len(patients)), highest))
     fold = np.empty(len(patients), dtype=np.int64)
     fold[order] = np.arange(len(patients)) % folds

@@ -34,7 +34,7 @@ def mean_loss(network: ClinicalGRU, stays: Sequences, *, head: Head) -> float:
 def predict(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: int = 256) -> Tensor:
     """(point, ...) prediction for each stay, in their order; or for each step of each stay, stay after stay."""
     network.eval()
-    points = int(stays.steps.sum()) if head.every_step else len(stays)
+    points = int(stays.n_steps.sum()) if head.every_step else len(stays)
     prediction: Tensor | None = None
     for _, batch, where in in_batches(network, stays, head=head, batch_size=batch_size):
         part = head.predict(head.mixed(network(batch)))
@@ -51,9 +51,9 @@ def in_batches(
     After each step attention needs a number for each two steps of a stay: where stays are long, fewer share a batch.
     """
     if head.every_step:
-        batch_size = max(1, min(batch_size, PAIRS // max(1, int(stays.steps.max(initial=0))) ** 2))
-    by_length = np.argsort(-stays.steps, kind="stable")
-    begins = torch.from_numpy(np.cumsum(stays.steps) - stays.steps)
+        batch_size = max(1, min(batch_size, PAIRS // max(1, int(stays.n_steps.max(initial=0))) ** 2))
+    by_length = np.argsort(-stays.n_steps, kind="stable")
+    begins = torch.from_numpy(np.cumsum(stays.n_steps) - stays.n_steps)
 
     def made(index: np.ndarray) -> tuple[Sequences, Batch, Tensor]:
         part = stays[index]

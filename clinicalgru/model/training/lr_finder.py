@@ -42,7 +42,7 @@ def find_learning_rate(
     low: float = 1e-5,
     high: float = 1.0,
     steps: int = 150,
-    seed: int = 0,
+    random_state: int = 0,
 ) -> RateSweep:
     """Train a fresh network with rates that rise from `low` to `high`, a batch each, and see where the loss turns.
 
@@ -57,8 +57,8 @@ def find_learning_rate(
             "0 < low < high, and 20 steps or more", f"{low:g}, {high:g} and {steps}", "Use the defaults."
         )
     one = clone(estimator)
-    with threads(one.threads), seeded([seed]):
-        losses = _losses(one, stays, np.geomspace(low, high, steps), np.random.default_rng(seed))
+    with threads(one.threads), seeded([random_state]):
+        losses = _losses(one, stays, np.geomspace(low, high, steps), np.random.default_rng(random_state))
     table = pd.DataFrame(losses, columns=["learning_rate", "loss", "smoothed"])
     lowest = int(np.argmin(table["smoothed"].to_numpy()))
     return RateSweep(table, float(table["learning_rate"].to_numpy()[lowest] / SAFE))
@@ -68,11 +68,11 @@ def _losses(
     one: GRUEstimator, stays: Sequences, rates: np.ndarray, chance: np.random.Generator
 ) -> list[tuple[float, float, float]]:
     """Rate, loss and running mean of each step, until the loss runs away."""
-    network, head = one.fresh_network(stays), one.head_
+    network, head = one.init_network(stays), one.head_
     optimizer = torch.optim.AdamW(network.parameters(), lr=float(rates[0]), foreach=False)
     passed, mean, batches = list[tuple[float, float, float]](), 0.0, list[np.ndarray]()
     for number, rate in enumerate(rates.tolist()):
-        batches = batches or bucketed(stays.steps, one.batch_size, chance)
+        batches = batches or bucketed(stays.n_steps, one.batch_size, chance)
         part = stays[batches.pop()]
         batch = network.batch(part, every_step=head.every_step)
         loss = head.loss(network(batch)[..., : head.outputs], head.target(part, batch))

@@ -38,7 +38,7 @@ def _inputs(network: ClinicalGRU, stays: Sequences, batch: Batch) -> str | None:
     if wrong.any():
         return stays.variables[int(wrong.nonzero()[0])].name
     static = batch.static.isinf().any(dim=0)
-    return stays.statics[int(static.nonzero()[0])].name if static.any() else None
+    return stays.static_variables[int(static.nonzero()[0])].name if static.any() else None
 
 
 def _gradients(network: ClinicalGRU, stays: Sequences) -> str | None:

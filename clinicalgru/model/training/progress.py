@@ -65,7 +65,7 @@ class Progress:
         """An epoch is done, with these losses; `best` is the best so far."""
         if self.watcher is not None:
             self.watcher.epoch_done(entry, best=best)
-        self.losses = f"train {entry['train_loss']:.4f} tune {entry['tune_loss']:.4f} best epoch {best}"
+        self.losses = f"train {entry['train_loss']:.4f} tune {entry['val_loss']:.4f} best epoch {best}"
         if self.shown and self.bar is None:
             epoch, passed = int(entry["epoch"]), time.monotonic() - self.began
             left = passed / epoch * (self.epochs - epoch)

@@ -21,7 +21,7 @@ class Plan:
     warm_up              part of all steps over which the learning rate rises
     measurement_dropout  part of the measurements left out of each training stay, anew each time it is seen
     averaging            part of the running mean of the weights that each step keeps; that mean is judged and kept
-    steps_asked          where each step is asked: at most so many of each stay an epoch, by chance; None = all.
+    max_steps_per_stay          where each step is asked: at most so many of each stay an epoch, by chance; None = all.
                          Of a forecast: the likelier, the more is measured next of what is seldom measured
     patience             epochs without a better loss on the tune stays before training stops
     """
@@ -35,9 +35,9 @@ class Plan:
     clip: float = 1.0
     averaging: float = 0.99
     measurement_dropout: float = 0.15
-    steps_asked: int | None = 8
+    max_steps_per_stay: int | None = 8
     patience: int = 6
-    seed: int = 0
+    random_state: int = 0
     forecast_weight: float = 0.0
     auxiliary_weight: float = 0.6
 
@@ -56,5 +56,5 @@ class Progressed:
     @property
     def best_epoch(self) -> int:
         """The epoch, from 1, with the lowest loss on the tune stays; 0 before any."""
-        losses = [entry["tune_loss"] for entry in self.history]
+        losses = [entry["val_loss"] for entry in self.history]
         return 1 + int(np.argmin(losses)) if losses else 0

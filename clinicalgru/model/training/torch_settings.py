@@ -10,10 +10,10 @@ import torch
 
 
 @contextmanager
-def seeded(seed: list[int]) -> Iterator[None]:
+def seeded(random_state: list[int]) -> Iterator[None]:
     """Torch's chance from this seed, the caller's left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        torch.manual_seed(int(np.random.SeedSequence(random_state).generate_state(1, np.uint64)[0] >> np.uint64(1)))
         yield
 
 

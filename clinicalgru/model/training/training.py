@@ -63,11 +63,11 @@ def train(
         try:
             while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.patience:
                 train_loss = _epoch(state, stays, head, beside=beside, plan=plan, bar=bar)
-                tune_loss = agreed(mean_loss(cast(ClinicalGRU, averaged.module), tune, head=head))
-                if not math.isfinite(tune_loss):
+                val_loss = agreed(mean_loss(cast(ClinicalGRU, averaged.module), tune, head=head))
+                if not math.isfinite(val_loss):
                     whole = network.batch(tune, every_step=head.every_step)
                     raise broken(network, tune, whole, epoch=state.epoch + 1)
-                state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "tune_loss": tune_loss})
+                state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "val_loss": val_loss})
                 state.epoch += 1
                 if state.best_epoch == state.epoch:
                     state.best = copy.deepcopy(averaged.module.state_dict())
@@ -85,19 +85,19 @@ def train(
 
 def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, plan: Plan, bar: Progress) -> float:
     """One pass over the training stays; all chance in it follows from the seed and the number of the epoch."""
-    chance = np.random.default_rng([plan.seed, state.epoch])
-    batches = bucketed(stays.steps, plan.batch_size, chance)
+    chance = np.random.default_rng([plan.random_state, state.epoch])
+    batches = bucketed(stays.n_steps, plan.batch_size, chance)
     state.network.train()
     total = 0.0
     rank, count = processes()
-    mine = [plan.seed, state.epoch, *([rank] if count > 1 else [])]
+    mine = [plan.random_state, state.epoch, *([rank] if count > 1 else [])]
     own = np.random.default_rng(mine) if count > 1 else chance
     weight = np.square(head.weight) if isinstance(head, Forecast) and head.weight else None
-    sample = Sample(plan.steps_asked, own, weight) if head.every_step and plan.steps_asked else None
+    sample = Sample(plan.max_steps_per_stay, own, weight) if head.every_step and plan.max_steps_per_stay else None
 
     def made(index: np.ndarray) -> _Made:
         part = stays[index]
-        part = part.without_facts(chance.random(len(part.value)) >= plan.measurement_dropout)
+        part = part.filter_measurements(chance.random(len(part.value)) >= plan.measurement_dropout)
         share = my_share(part)
         batch = state.network.batch(share, every_step=head.every_step, sample=sample)
         return _Made(part, share, batch, state.network.scales(batch))

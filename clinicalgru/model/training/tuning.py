@@ -55,7 +55,7 @@ def tune(
     space: Mapping[str, Range] = SPACE,
     trials: int = 20,
     seconds: float | None = None,
-    seed: int = 0,
+    random_state: int = 0,
 ) -> Tuned:
     """Try arguments that promise a low loss on the tune stays; stop those that fall behind.
 
@@ -79,7 +79,10 @@ def tune(
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        sampler, pruner = optuna.samplers.TPESampler(seed=seed), optuna.pruners.MedianPruner(n_warmup_steps=2)
+        sampler, pruner = (
+            optuna.samplers.TPESampler(seed=random_state),
+            optuna.pruners.MedianPruner(n_warmup_steps=2),
+        )
         study = optuna.create_study(sampler=sampler, pruner=pruner)
         study.optimize(lambda trial: _tried(trial, estimator, stays, tune, space), n_trials=trials, timeout=seconds)
     finally:
@@ -103,7 +106,7 @@ class _Pruner:
         """An epoch is done, with these losses."""
         import optuna
 
-        self.trial.report(entry["tune_loss"], int(entry["epoch"]))
+        self.trial.report(entry["val_loss"], int(entry["epoch"]))
         if self.trial.should_prune():
             raise optuna.TrialPruned
 
@@ -118,7 +121,7 @@ def _tried(
         one.fit(stays, tune, progress=_Pruner(trial))
     except BrokenLoss:
         raise optuna.TrialPruned from None
-    return min(entry["tune_loss"] for entry in one.history_)
+    return min(entry["val_loss"] for entry in one.history_)
 
 
 def _suggested(trial: optuna.Trial, name: str, given: Range) -> Any:

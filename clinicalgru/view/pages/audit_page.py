@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from clinicalgru.disclosure import SMALLEST_CELL, WITHHELD
-from clinicalgru.html import Html, table, tag
+from clinicalgru.disclosure import MIN_CELL_SIZE, WITHHELD
+from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import page, section, tiles, write
 from clinicalgru.view.text.format import sentence
 
@@ -39,7 +39,7 @@ def audit_page(
     *,
     provenance: Mapping[str, str] = NOTHING,
     title: str = "Audit",
-    smallest_cell: int = SMALLEST_CELL,
+    min_cell_size: int = MIN_CELL_SIZE,
 ) -> Path:
     """One offline HTML page of an audit: what was found, and all that was checked.
 
@@ -47,7 +47,7 @@ def audit_page(
     path        the file to write; its folders are made
     provenance  facts by name; data and the number of simulated patients are taken from the audit
     title       the heading
-    smallest_cell  counts of 1 to below this, or that leave so few, are withheld, with their row numbers; 0 shows all.
+    min_cell_size  counts of 1 to below this, or that leave so few, are withheld, with their row numbers; 0 shows all.
                 Simulated patients are nobody's: of them all is shown
     returns     the path
     refused     a path that is a folder (ArgumentError)
@@ -59,14 +59,14 @@ def audit_page(
     >>> audit_page(audit(read_events(simulate(40))), Path(mkdtemp()) / "audit.html").name
     'audit.html'
     """
-    smallest = 0 if audit.simulated else smallest_cell
+    min_cell_size = 0 if audit.simulated else min_cell_size
     about = {"data": audit.source, "simulated": "yes" if audit.simulated else "no"} | dict(provenance)
     lead = f"{audit.rows:,} measurements of {audit.stays:,} stays, {len(audit.checks)} checks"
-    parts = [_short(audit), *_found(audit.flagged, smallest), _checked(audit)]
+    parts = [_short(audit), *_found(audit.flagged, min_cell_size), _checked(audit)]
     return write(page(title, lead, *parts, provenance=about, limits=LIMITS), path)
 
 
-def _short(audit: Audit) -> Html:
+def _short(audit: Audit) -> Markup:
     counts = dict.fromkeys(SEVERITIES, 0)
     for finding in audit.flagged:
         counts[finding.check.severity] += 1
@@ -78,19 +78,19 @@ def _named(severity: str, count: int) -> tuple[str, str, str]:
     return name, f"{count}", meaning
 
 
-def _found(flagged: Sequence[Finding], smallest: int) -> list[Html]:
+def _found(flagged: Sequence[Finding], min_cell_size: int) -> list[Markup]:
     if not flagged:
         return [section("Findings", tag("p", "Every check passed."))]
     parts = []
     for severity, (name, meaning) in SEVERITIES.items():
-        rows = [_row(finding, smallest) for finding in flagged if finding.check.severity == severity]
+        rows = [_row(finding, min_cell_size) for finding in flagged if finding.check.severity == severity]
         if rows:
             parts.append(section(name, table(f"{name}: {meaning}", HEAD, rows, words=4)))
     return [*parts, tag("p", ROWS, attrs={"class": "quiet"})]
 
 
-def _row(finding: Finding, smallest: int) -> list[str]:
-    check, hidden = finding.check, finding.is_small(smallest)
+def _row(finding: Finding, min_cell_size: int) -> list[str]:
+    check, hidden = finding.check, finding.is_small(min_cell_size)
     said = " ".join(part for part in (check.says, finding.detail) if part)
     examples = WITHHELD if hidden else ", ".join(map(str, finding.examples))
     count = WITHHELD if hidden else f"{finding.count:,}"
@@ -103,7 +103,7 @@ def _limit(check: Check) -> str:
     return f"up to {check.share:.1%}" if check.share else f"fewer than {check.least}"
 
 
-def _checked(audit: Audit) -> Html:
+def _checked(audit: Audit) -> Markup:
     flagged = {finding.check for finding in audit.flagged}
     rows = [
         [

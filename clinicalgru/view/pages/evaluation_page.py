@@ -9,11 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from clinicalgru.disclosure import SMALLEST_CELL, nested, said, suppress_flow, suppress_ledger
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow, suppress_ledger, suppress_nested
 from clinicalgru.evaluate.metrics import METRICS
 from clinicalgru.evaluate.small_cells import coarse
 from clinicalgru.evaluate.table import differences_table, heading, metrics_table, note
-from clinicalgru.html import Html, table, tag
+from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.evaluation_plots import plot_calibration, plot_differences, plot_precision_recall, plot_roc
 from clinicalgru.view.text.format import fixed, interval, records, sentence
@@ -30,9 +30,7 @@ ALARMS = "Of the alarms, how many are true, for each share of events found. Up a
 CALIBRATED = (
     "On the diagonal, a predicted 30 % comes true in 30 of 100. Each mark is a group of stays, with a 95 % interval."
 )
-APART = (
-    "The model minus its rival on the same patients. Filled: the 95 % interval leaves out 0; open: no clear difference."
-)
+APART = "The model minus its baseline on the same patients. Filled: the 95 % interval leaves out 0; open: no clear difference."
 READING = (
     "Calibration slope below 1: the risks are too extreme; above 1: too timid. Calibration in the large below 0, or "
     "observed : expected below 1: the risks are too high."
@@ -67,7 +65,7 @@ def evaluation_page(
     faithfulness: Faithfulness | None = None,
     provenance: Mapping[str, str] = NOTHING,
     title: str = "Evaluation",
-    smallest_cell: int = SMALLEST_CELL,
+    min_cell_size: int = MIN_CELL_SIZE,
 ) -> Path:
     """One offline HTML page of an evaluation: words first, then curves, tables, data and limits.
 
@@ -76,32 +74,32 @@ def evaluation_page(
     ledger      what became of each row of the extract
     flow        steps of the cohort: (step, stays left)
     faithfulness  what `faithfulness(model, test)` returned, of the stays of this evaluation or some of them (with
-                measurements: test[test.counts > 0]; a few hundred are enough)
+                measurements: test[test.n_measurements > 0]; a few hundred are enough)
     provenance  facts by name: data, task, model hash, versions, seed, date; "simulated": "yes" puts a banner on top
     title       the heading
-    smallest_cell  counts of 1 to below this are withheld or joined, in words, tables and curves, and whatever would
+    min_cell_size  counts of 1 to below this are withheld or joined, in words, tables and curves, and whatever would
                 give them away; 0 shows all. Simulated patients are nobody's: of them all is shown
     returns     the path
     refused     a path that is a folder (ArgumentError)
 
     >>> from tempfile import mkdtemp
     >>> from clinicalgru.evaluate.evaluation import evaluate
-    >>> judged = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], resamples=50)
+    >>> judged = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=50)
     >>> evaluation_page(judged, Path(mkdtemp()) / "report.html", provenance={"data": "six stays"}).name
     'report.html'
     """
-    smallest = 0 if provenance.get("simulated") == "yes" else smallest_cell
-    beside = [count for count in nested([evaluation.stays], smallest=smallest) if count is not None]
-    steps = suppress_flow(flow, within=beside, smallest=smallest)
+    min_cell_size = 0 if provenance.get("simulated") == "yes" else min_cell_size
+    beside = [count for count in suppress_nested([evaluation.stays], min_cell_size=min_cell_size) if count is not None]
+    steps = suppress_flow(flow, within=beside, min_cell_size=min_cell_size)
     shown = [*beside, *(stays for _, stays in steps if stays is not None)]
-    parts = [_short(evaluation), _curves(evaluation, smallest), _metrics(evaluation), *_differences(evaluation)]
-    parts += [*cohort_section(steps), *([] if ledger is None else [ledger_section(ledger, shown, smallest)])]
-    parts += [] if faithfulness is None else [_faithful(faithfulness, [*beside, *shown], smallest)]
-    lead = f"{evaluation.name} on {heading(evaluation, smallest_cell=smallest)}"
+    parts = [_short(evaluation), _curves(evaluation, min_cell_size), _metrics(evaluation), *_differences(evaluation)]
+    parts += [*cohort_section(steps), *([] if ledger is None else [ledger_section(ledger, shown, min_cell_size)])]
+    parts += [] if faithfulness is None else [_faithful(faithfulness, [*beside, *shown], min_cell_size)]
+    lead = f"{evaluation.name} on {heading(evaluation, min_cell_size=min_cell_size)}"
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
 
-def _short(evaluation: Evaluation) -> Html:
+def _short(evaluation: Evaluation) -> Markup:
     own = evaluation.metrics.query("model == @evaluation.name and metric in @TILES")
     shown = [
         (METRICS[row.metric].label, fixed(row.estimate), f"95 %: {interval(row.low, row.high)}") for row in records(own)
@@ -118,44 +116,44 @@ def _sentences(evaluation: Evaluation) -> list[str]:
         f"(AUROC {fixed(own.estimate)}, 95 % interval {interval(own.low, own.high)})."
     ]
     for row in records(evaluation.differences.query("metric == 'auroc'")):
-        rival = ranking[row.rival]
+        baseline = ranking[row.baseline]
         apart = f"{fixed(row.estimate, signed=True)} ({interval(row.low, row.high, signed=True)})"
         said.append(
-            f"{row.rival}: AUROC {fixed(rival.estimate)} ({interval(rival.low, rival.high)}); "
+            f"{row.baseline}: AUROC {fixed(baseline.estimate)} ({interval(baseline.low, baseline.high)}); "
             f"difference {apart}: {row.verdict}."
         )
     return said
 
 
-def _curves(evaluation: Evaluation, smallest: int) -> Html:
+def _curves(evaluation: Evaluation, min_cell_size: int) -> Markup:
     joined = {
-        model: coarse(own, stays=evaluation.stays, events=evaluation.events, smallest=smallest)
+        model: coarse(own, stays=evaluation.stays, events=evaluation.events, min_cell_size=min_cell_size)
         for model, own in evaluation.curves.items()
     }
     apart = {model: own for model, own in joined.items() if own is not None}
     if len(apart) < len(joined):
         return section("Curves", tag("p", FEW))
-    if smallest > 1:
+    if min_cell_size > 1:
         evaluation = replace(evaluation, curves=apart)
-    said = [tag("p", JOINED.format(least=smallest), attrs={"class": "quiet"})] if smallest > 1 else []
+    said = [tag("p", JOINED.format(least=min_cell_size), attrs={"class": "quiet"})] if min_cell_size > 1 else []
     shown = [
         figure(plot_roc(evaluation), "Ranking (ROC)", RANKING),
         figure(plot_precision_recall(evaluation), "Precision and recall", ALARMS),
         figure(plot_calibration(evaluation), "Calibration", CALIBRATED),
     ]
     if not evaluation.differences.empty:
-        shown.append(figure(plot_differences(evaluation), "Differences from the rivals", APART))
+        shown.append(figure(plot_differences(evaluation), "Differences from the baselines", APART))
     return section("Curves", *said, tag("div", *shown, attrs={"class": "grid"}))
 
 
-def _metrics(evaluation: Evaluation) -> Html:
+def _metrics(evaluation: Evaluation) -> Markup:
     wide = metrics_table(evaluation)
     rows = [[str(metric), *cells] for metric, cells in zip(wide.index, wide.to_numpy().tolist(), strict=True)]
     shown = table(note(evaluation), ["Metric", *map(str, wide.columns)], rows)
     return section("All metrics", shown, tag("p", READING, attrs={"class": "quiet"}))
 
 
-def _differences(evaluation: Evaluation) -> list[Html]:
+def _differences(evaluation: Evaluation) -> list[Markup]:
     if evaluation.differences.empty:
         return []
     shown = differences_table(evaluation)[["verdict", "difference"]]
@@ -164,34 +162,34 @@ def _differences(evaluation: Evaluation) -> list[Html]:
     return [section("Paired differences", table(caption, ["Models, metric", "Verdict", "Difference"], rows, words=2))]
 
 
-def _faithful(found: Faithfulness, shown: Sequence[int], smallest: int) -> Html:
+def _faithful(found: Faithfulness, shown: Sequence[int], min_cell_size: int) -> Markup:
     """The table of taking measurements away; its counts are shown where they stay apart from those shown before."""
     counts = [count for count in (found.stays, found.patients) if count is not None]
-    kept = nested([*shown, *counts], smallest=smallest)[len(shown) :]
+    kept = suppress_nested([*shown, *counts], min_cell_size=min_cell_size)[len(shown) :]
     stays, patients = kept if len(kept) == 2 else (None, None)
     facts = replace(found, stays=stays, patients=patients).facts()
     listed = tag("ul", *(tag("li", f"{sentence(name)}: {fact}") for name, fact in facts.items()))
-    taken = table(FAITHFUL, found.head(), found.rows(smallest=smallest))
+    taken = table(FAITHFUL, found.head(), found.rows(min_cell_size=min_cell_size))
     return section("Are the explanations true to the model?", taken, listed, tag("p", TRUE, attrs={"class": "quiet"}))
 
 
-def cohort_section(flow: Sequence[tuple[str, int | None]]) -> list[Html]:
+def cohort_section(flow: Sequence[tuple[str, int | None]]) -> list[Markup]:
     """The steps; how many one left out is said where both counts are."""
     if not flow:
         return []
-    items: list[Html] = []
+    items: list[Markup] = []
     before = flow[0][1]
     for step, left in flow:
         if before is not None and left is not None and left != before:
             items.append(tag("li", f"↓ {before - left:,} left out", attrs={"class": "out"}))
-        items.append(tag("li", tag("span", step), tag("b", f"{said(left)} stays")))
+        items.append(tag("li", tag("span", step), tag("b", f"{format_count(left)} stays")))
         before = left
     return [section("Cohort", tag("ol", *items, attrs={"class": "flow"}))]
 
 
-def ledger_section(ledger: Ledger, shown: Sequence[int], smallest: int) -> Html:
+def ledger_section(ledger: Ledger, shown: Sequence[int], min_cell_size: int) -> Markup:
     entries = {str(what): int(count) for what, count in ledger.to_frame().itertuples(index=False)}
-    counts = suppress_ledger(entries, shown=shown, smallest=smallest)
-    rows = [[what, said(count)] for what, count in counts.items()]
+    counts = suppress_ledger(entries, shown=shown, min_cell_size=min_cell_size)
+    rows = [[what, format_count(count)] for what, count in counts.items()]
     caption = "What became of each row of the extract: rows in = used + descriptors + merged + rejected"
     return section("Intake ledger", table(caption, ["What", "Rows"], rows))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from clinicalgru.html import Html, table, tag
+from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.downsample import thinned
 from clinicalgru.view.plots.theme import BLUE, INK, QUIET, VERMILLION, styled
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clinicalgru.data.dictionary.variable import Variable
-    from clinicalgru.explain.forecast_explanation import Expectations
+    from clinicalgru.explain.forecast_explanation import ForecastExplanation
 
 FIRST = 8  # variables shown at once; the others are folded
 INSIDE = {"symbol": "circle", "color": BLUE, "size": 8}
@@ -42,7 +42,7 @@ READING = (
 
 
 def expectations_page(
-    expectations: Expectations,
+    expectations: ForecastExplanation,
     path: str | os.PathLike[str],
     *,
     title: str = "What was expected, and what came",
@@ -50,7 +50,7 @@ def expectations_page(
 ) -> Path:
     """One offline HTML page about one stay: each measurement against what was expected of it, and what is next.
 
-    expectations  an `Expectations`
+    expectations  an `ForecastExplanation`
     path          the file to write; its folders are made
     title         the heading
     top           how many odd measurements to list, the oddest first
@@ -67,10 +67,10 @@ def expectations_page(
     return write(page(title, lead, *parts, provenance=expectations.model, limits=LIMITS), path)
 
 
-def plot_expectations(expectations: Expectations, *, variables: Sequence[str] | None = None) -> go.Figure:
+def plot_expectations(expectations: ForecastExplanation, *, variables: Sequence[str] | None = None) -> go.Figure:
     """Each variable of one stay as it was measured, and as it was expected.
 
-    expectations  an `Expectations`
+    expectations  an `ForecastExplanation`
     variables     names of the variables to show, in order; None: the eight with the oddest measurement
     returns       a figure; circles came within what was expected, crosses outside of it. Of more than 1,000 points of a
                   variable, the lowest and highest of each stretch are drawn
@@ -91,19 +91,19 @@ def plot_expectations(expectations: Expectations, *, variables: Sequence[str] | 
     return drawn.update_xaxes(title_text="Hours since the anchor", showticklabels=True, row=rows, col=1)
 
 
-def oddest_first(expectations: Expectations) -> list[str]:
+def oddest_first(expectations: ForecastExplanation) -> list[str]:
     """Names of the measured variables, the one with the oddest measurement first."""
     odd = expectations.measurements.groupby("variable", sort=True)["anomaly"].max().fillna(0)
     return [str(name) for name in odd.sort_values(ascending=False, kind="stable").index]
 
 
-def _beyond(expectations: Expectations, times: float) -> float:
+def _beyond(expectations: ForecastExplanation, times: float) -> float:
     """An hour a little after the last."""
     first = min(0.0, float(expectations.measurements["hours"].min()))
     return first + times * max(expectations.hours - first, 1.0)
 
 
-def _series(drawn: go.Figure, expectations: Expectations, variable: Variable, row: int) -> None:
+def _series(drawn: go.Figure, expectations: ForecastExplanation, variable: Variable, row: int) -> None:
     every = expectations.measurements.query("variable == @variable.name").sort_values("hours")
     rows = thinned(every, "value")
     ahead = expectations.ahead.query("variable == @variable.name")
@@ -148,7 +148,7 @@ def _said(variable: Variable, row: Any) -> str:
     return said if row.median != row.median else f"{said}; expected {_range(variable, row)}"
 
 
-def _tiles(expectations: Expectations) -> list[tuple[str, str, str]]:
+def _tiles(expectations: ForecastExplanation) -> list[tuple[str, str, str]]:
     judged, outside = len(expectations.judged), expectations.outside
     named = {variable.name: variable for variable in expectations.variables}
     usual = f"of {judged:,}; {(1 - expectations.coverage) * judged:.0f} is usual"
@@ -160,7 +160,7 @@ def _tiles(expectations: Expectations) -> list[tuple[str, str, str]]:
     return shown
 
 
-def _course(expectations: Expectations) -> list[Html]:
+def _course(expectations: ForecastExplanation) -> list[Markup]:
     names, said = oddest_first(expectations), READING.format(f"{100 * expectations.coverage:g}")
     shown = [figure(plot_expectations(expectations), "Expected and measured", said)]
     if names[FIRST:]:
@@ -169,7 +169,7 @@ def _course(expectations: Expectations) -> list[Html]:
     return shown
 
 
-def _odd(expectations: Expectations, top: int) -> list[Html]:
+def _odd(expectations: ForecastExplanation, top: int) -> list[Markup]:
     rows = expectations.outside.head(top)
     if rows.empty:
         came = "Every measurement came as it was expected." if len(expectations.judged) else "Nothing was expected yet."
@@ -184,7 +184,7 @@ def _odd(expectations: Expectations, top: int) -> list[Html]:
     return [table(caption, ("Variable", "Hour", "Value", "Expected", "Spreads away"), cells)]
 
 
-def _next(expectations: Expectations) -> Html:
+def _next(expectations: ForecastExplanation) -> Markup:
     named = {variable.name: variable for variable in expectations.variables}
     cells = [
         [named[row.variable].label, value(named[row.variable], row.last), _range(named[row.variable], row)]

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.html import Html, join, tag
+from clinicalgru.html import Markup, join, tag
 from clinicalgru.view.text.format import sentence, spaced
 
 NOT_A_DEVICE = (
@@ -24,7 +24,7 @@ NOT_A_DEVICE = (
 SIMULATED = "No figure on this page says anything about real patients."
 
 
-def page(title: str, lead: str, *sections: Html, provenance: Mapping[str, str], limits: Sequence[str] = ()) -> Html:
+def page(title: str, lead: str, *sections: Markup, provenance: Mapping[str, str], limits: Sequence[str] = ()) -> Markup:
     """A whole page around its sections, with where it comes from and its limits at the end.
 
     title       the heading
@@ -32,44 +32,44 @@ def page(title: str, lead: str, *sections: Html, provenance: Mapping[str, str], 
     sections    what `section` returns, in order
     provenance  facts by name: data, task, model hash, versions, seed, date; "simulated": "yes" puts a banner on top
     limits      sentences added to those that hold for every page
-    returns     `Html` that loads nothing from elsewhere
+    returns     `Markup` that loads nothing from elsewhere
     """
     last = (_provenance(provenance), _limits(limits))
     header = tag("header", tag("h1", title), tag("p", lead, attrs={"class": "quiet"}))
     wrap = tag("div", header, tag("main", *sections, *last), attrs={"class": "wrap"})
     plotly, start = get_plotlyjs(), _beside("page.js")
-    scripts = (tag("script", Html(plotly)), tag("script", Html(start)))
+    scripts = (tag("script", Markup(plotly)), tag("script", Markup(start)))
     body = tag("body", _banner(provenance), wrap, _noscript(), *scripts)
-    return Html("<!doctype html>\n" + tag("html", _head(title, plotly, start), body, attrs={"lang": "en"}) + "\n")
+    return Markup("<!doctype html>\n" + tag("html", _head(title, plotly, start), body, attrs={"lang": "en"}) + "\n")
 
 
-def section(heading: str, *children: str) -> Html:
+def section(heading: str, *children: str) -> Markup:
     """A part of a page under its own heading."""
     return tag("section", tag("h2", heading), *children)
 
 
-def figure(drawn: go.Figure, title: str, said: str) -> Html:
+def figure(drawn: go.Figure, title: str, said: str) -> Markup:
     """A figure with its title and, in words, what it shows; the words are also what a screen reader says.
 
     drawn    a plotly figure with a height
     title    short
     said     one or two sentences
-    returns  `Html`; the figure is data, drawn by the page's own script
+    returns  `Markup`; the figure is data, drawn by the page's own script
     """
-    data = Html(drawn.to_json())  # plotly writes "<" as \u003c, so that no string in it can end the script element
+    data = Markup(drawn.to_json())  # plotly writes "<" as \u003c, so that no string in it can end the script element
     about = {"role": "img", "aria-label": f"{title}. {said}", "style": f"height:{drawn.layout.height}px"}
     place = tag("div", attrs={"class": "plot", **about})
     caption = tag("figcaption", tag("h3", title), tag("p", said))
     return tag("figure", caption, place, tag("script", data, attrs={"type": "application/json"}))
 
 
-def facts(pairs: Mapping[str, str]) -> Html:
+def facts(pairs: Mapping[str, str]) -> Markup:
     """Names and what they stand for, one pair to a line."""
     lines = (join(tag("dt", name), tag("dd", said)) for name, said in pairs.items())
     return tag("dl", *lines, attrs={"class": "facts"})
 
 
-def tiles(shown: Sequence[tuple[str, str, str]]) -> Html:
+def tiles(shown: Sequence[tuple[str, str, str]]) -> Markup:
     """A few large figures side by side: what it is, the figure, a word on it."""
     boxes = (
         tag("div", tag("dt", name), tag("dd", big, attrs={"class": "big"}), tag("dd", note, attrs={"class": "quiet"}))
@@ -78,7 +78,7 @@ def tiles(shown: Sequence[tuple[str, str, str]]) -> Html:
     return tag("dl", *boxes, attrs={"class": "tiles"})
 
 
-def write(html: Html, path: str | os.PathLike[str]) -> Path:
+def write(html: Markup, path: str | os.PathLike[str]) -> Path:
     """A page on disk, whole or not at all.
 
     html     what `page` returned
@@ -103,7 +103,7 @@ def _beside(name: str) -> str:
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
-def _head(title: str, *scripts: str) -> Html:
+def _head(title: str, *scripts: str) -> Markup:
     return tag(
         "head",
         tag("meta", attrs={"charset": "utf-8"}),
@@ -111,7 +111,7 @@ def _head(title: str, *scripts: str) -> Html:
         tag("meta", attrs={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         tag("meta", attrs={"name": "referrer", "content": "no-referrer"}),
         tag("title", title),
-        tag("style", Html(_beside("page.css"))),
+        tag("style", Markup(_beside("page.css"))),
     )
 
 
@@ -123,22 +123,22 @@ def _policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; script-src {allowed}; {own}"
 
 
-def _banner(provenance: Mapping[str, str]) -> Html:
+def _banner(provenance: Mapping[str, str]) -> Markup:
     if provenance.get("simulated") != "yes":
-        return Html("")
+        return Markup("")
     return tag("div", tag("strong", "Simulated patients. "), SIMULATED, attrs={"class": "banner", "role": "note"})
 
 
-def _noscript() -> Html:
+def _noscript() -> Markup:
     return tag("noscript", tag("p", "The figures need JavaScript; the tables say the same in numbers."))
 
 
-def _provenance(provenance: Mapping[str, str]) -> Html:
+def _provenance(provenance: Mapping[str, str]) -> Markup:
     named = {sentence(spaced(name)): said for name, said in provenance.items()}
     inner = facts(named) if named else tag("p", "Nothing was recorded.")
     return section("Where this comes from", tag("div", inner, attrs={"class": "card"}))
 
 
-def _limits(limits: Sequence[str]) -> Html:
+def _limits(limits: Sequence[str]) -> Markup:
     items = (tag("li", said) for said in (*NOT_A_DEVICE, *limits))
     return section("Limits", tag("div", tag("ul", *items), attrs={"class": "card"}))

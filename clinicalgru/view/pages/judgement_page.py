@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from clinicalgru.disclosure import SMALLEST_CELL, nested, suppress_flow
+from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_flow, suppress_nested
 from clinicalgru.evaluate.judgement import about, named
-from clinicalgru.html import Html, table, tag
+from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.evaluation_page import LIMITS, cohort_section, ledger_section
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.evaluation_plots import plot_groups, plot_number_groups
@@ -66,12 +66,12 @@ def judgement_page(
     flow: Sequence[tuple[str, int]] = (),
     provenance: Mapping[str, str] = NOTHING,
     title: str = "Evaluation",
-    smallest_cell: int = SMALLEST_CELL,
+    min_cell_size: int = MIN_CELL_SIZE,
 ) -> Path:
     """One offline HTML page of a judgement: words first, then calibration, tables, data and limits.
 
     judgement  a `Judgement`
-    path, ledger, flow, provenance, title, smallest_cell   as of `evaluation_page`
+    path, ledger, flow, provenance, title, min_cell_size   as of `evaluation_page`
     returns    the path
     Refused: a path that is a folder.
 
@@ -79,21 +79,21 @@ def judgement_page(
     >>> from clinicalgru.evaluate.judgement import judge
     >>> from clinicalgru.evaluate.multi_metrics import all_of, regression_metrics
     >>> figures = all_of(regression_metrics([1.0, 2, 3], [1.5, 2, 2]))
-    >>> judged = judge({"GRU": figures}, 3, kind="regression", resamples=50)
+    >>> judged = judge({"GRU": figures}, 3, kind="regression", n_resamples=50)
     >>> judgement_page(judged, Path(mkdtemp()) / "number.html").name
     'number.html'
     """
-    smallest = 0 if provenance.get("simulated") == "yes" else smallest_cell
-    beside = [count for count in nested([judgement.stays], smallest=smallest) if count is not None]
-    steps = suppress_flow(flow, within=beside, smallest=smallest)
+    min_cell_size = 0 if provenance.get("simulated") == "yes" else min_cell_size
+    beside = [count for count in suppress_nested([judgement.stays], min_cell_size=min_cell_size) if count is not None]
+    steps = suppress_flow(flow, within=beside, min_cell_size=min_cell_size)
     shown = [*beside, *(stays for _, stays in steps if stays is not None)]
     parts = [_short(judgement), *_calibration(judgement), _metrics(judgement), *_differences(judgement)]
-    parts += [*cohort_section(steps), *([] if ledger is None else [ledger_section(ledger, shown, smallest)])]
-    lead = f"{judgement.name} on {judgement.heading(smallest_cell=smallest)}"
+    parts += [*cohort_section(steps), *([] if ledger is None else [ledger_section(ledger, shown, min_cell_size)])]
+    lead = f"{judgement.name} on {judgement.heading(min_cell_size=min_cell_size)}"
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
 
-def _short(judgement: Judgement) -> Html:
+def _short(judgement: Judgement) -> Markup:
     own = judgement.metrics.query("model == @judgement.name")
     first = [FIRST[judgement.kind], *own["metric"]]
     order = [metric for place, metric in enumerate(first) if metric not in first[:place]]
@@ -107,7 +107,7 @@ def _short(judgement: Judgement) -> Html:
 
 
 def _sentences(judgement: Judgement) -> list[str]:
-    """The first metric of the model, of each rival, and what is between them."""
+    """The first metric of the model, of each baseline, and what is between them."""
     metric = FIRST[judgement.kind]
     ours = {row.model: row for row in records(judgement.metrics.query("metric == @metric"))}
     own, best = ours[judgement.name], about(metric)[2]
@@ -115,11 +115,11 @@ def _sentences(judgement: Judgement) -> list[str]:
     said = [f"{what}: {fixed(own.estimate)} (95 % interval {interval(own.low, own.high)}); {best} is better."]
     for row in records(judgement.differences.query("metric == @metric")):
         apart = f"{fixed(row.estimate, signed=True)} ({interval(row.low, row.high, signed=True)})"
-        said.append(f"{row.rival}: {fixed(ours[row.rival].estimate)}; difference {apart}: {row.verdict}.")
+        said.append(f"{row.baseline}: {fixed(ours[row.baseline].estimate)}; difference {apart}: {row.verdict}.")
     return [*said, *(f"{name}: {fact}." for name, fact in judgement.facts.items())]
 
 
-def _calibration(judgement: Judgement) -> list[Html]:
+def _calibration(judgement: Judgement) -> list[Markup]:
     """Predicted against observed, where groups stay apart."""
     if not judgement.groups:
         return []
@@ -130,14 +130,14 @@ def _calibration(judgement: Judgement) -> list[Html]:
     return [section("Calibration", figure(plot_groups(judgement.groups), "Predicted and observed", words))]
 
 
-def _metrics(judgement: Judgement) -> Html:
+def _metrics(judgement: Judgement) -> Markup:
     wide = judgement.metrics_table()
     rows = [[str(metric), *cells] for metric, cells in zip(wide.index, wide.to_numpy().tolist(), strict=True)]
     shown = table(judgement.note(), ["Metric", *map(str, wide.columns)], rows)
     return section("All metrics", shown, tag("p", READING[judgement.kind], attrs={"class": "quiet"}))
 
 
-def _differences(judgement: Judgement) -> list[Html]:
+def _differences(judgement: Judgement) -> list[Markup]:
     if judgement.differences.empty:
         return []
     shown = judgement.differences_table()[["verdict", "difference"]]

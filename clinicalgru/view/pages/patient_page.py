@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clinicalgru.html import Html, table, tag
+from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.evaluation_plots import attention, contributions, strongest, valued
 from clinicalgru.view.plots.timeline import HALF_LIFE, by_weight, has_band, known, last_hour, patient, told, whose
@@ -79,7 +79,7 @@ def _after(amount: float, label: str) -> str:
     return f"{hours(amount) if amount < 1000 else 'more than 1,000'} h ({label})"
 
 
-def _summary(explanation: Explanation) -> Html:
+def _summary(explanation: Explanation) -> Markup:
     answer, baseline = (told(explanation, one) for one in (explanation.risk, explanation.baseline))
     said = f"{asked_words(explanation)}: {answer} (baseline {baseline}: the same hours with nothing measured)."
     lead = tag("p", said, _drivers(explanation), attrs={"class": "lead"})
@@ -95,7 +95,7 @@ def _drivers(explanation: Explanation) -> str:
     return f" What moved it most: {'; '.join(said)}." if said else " Nothing was measured in these hours."
 
 
-def _course(explanation: Explanation) -> list[Html]:
+def _course(explanation: Explanation) -> list[Markup]:
     names = by_weight(explanation)
     said = timeline_words(explanation)
     shown = [figure(patient(explanation, variables=names[:FIRST]), "Risk and measurements over time", said)]
@@ -110,7 +110,7 @@ def _course(explanation: Explanation) -> list[Html]:
     return shown
 
 
-def _moved(explanation: Explanation, top: int) -> list[Html]:
+def _moved(explanation: Explanation, top: int) -> list[Markup]:
     if explanation.measurements.empty:
         return [tag("p", "Nothing was measured, so nothing but the descriptors moved the risk.")]
     return [
@@ -122,7 +122,7 @@ def _moved(explanation: Explanation, top: int) -> list[Html]:
     ]
 
 
-def _table(explanation: Explanation, top: int) -> Html:
+def _table(explanation: Explanation, top: int) -> Markup:
     variables = known(explanation)
     rows = []
     for one in records(strongest(explanation.measurements, top)):
@@ -135,7 +135,7 @@ def _table(explanation: Explanation, top: int) -> Html:
     return table(caption, head, rows)
 
 
-def _static(explanation: Explanation) -> list[Html]:
+def _static(explanation: Explanation) -> list[Markup]:
     variables = known(explanation)
     rows = []
     for one in records(explanation.static):

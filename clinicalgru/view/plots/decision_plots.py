@@ -18,7 +18,7 @@ def plot_decision_curve(table: pd.DataFrame) -> go.Figure:
     returns  a figure, one line per model; acting on everybody and on nobody in grey
 
     >>> from clinicalgru.evaluate.decision_curve import decision_curve
-    >>> len(plot_decision_curve(decision_curve([0, 1], [0.2, 0.7], resamples=2)).data)
+    >>> len(plot_decision_curve(decision_curve([0, 1], [0.2, 0.7], n_resamples=2)).data)
     3
     """
     figure = go.Figure()
@@ -45,7 +45,7 @@ def plot_subgroups(table: pd.DataFrame, *, metric: str = "auroc") -> go.Figure:
     returns  a figure; a group that is withheld, or has no figure, is named without a mark
 
     >>> from clinicalgru.evaluate.subgroups import subgroups
-    >>> table = subgroups([0, 1, 0, 1], [0.1, 0.9, 0.8, 0.2], list("aabb"), smallest_cell=0, resamples=5)
+    >>> table = subgroups([0, 1, 0, 1], [0.1, 0.9, 0.8, 0.2], list("aabb"), min_cell_size=0, n_resamples=5)
     >>> plot_subgroups(table).layout.xaxis.title.text
     'AUROC'
     """

@@ -106,22 +106,24 @@ def plot_number_groups(name: str, groups: pd.DataFrame) -> go.Figure:
 
 
 def plot_differences(evaluation: Evaluation) -> go.Figure:
-    """How far the model is from each rival in each metric where more or less is better.
+    """How far the model is from each baseline in each metric where more or less is better.
 
-    evaluation  an `Evaluation`; `differences` has rival, metric, estimate, low, high and verdict
-    returns     a figure, one interval per rival and metric; a filled marker where it leaves out 0
+    evaluation  an `Evaluation`; `differences` has baseline, metric, estimate, low, high and verdict
+    returns     a figure, one interval per baseline and metric; a filled marker where it leaves out 0
     """
     figure = go.Figure()
     ranked = [metric for metric, about in METRICS.items() if about.best in ("higher", "lower")]
-    rivals = list(evaluation.differences["rival"].unique())
-    for place, rival in enumerate(rivals, start=1):
-        of_rival = evaluation.differences.query("rival == @rival").set_index("metric").loc[ranked]
-        shift = 0.6 * (place / (len(rivals) + 1) - 0.5)
-        _intervals(figure, of_rival, [row + shift for row in range(len(ranked))], place, f"against {plain(rival)}")
+    baselines = list(evaluation.differences["baseline"].unique())
+    for place, baseline in enumerate(baselines, start=1):
+        of_baseline = evaluation.differences.query("baseline == @baseline").set_index("metric").loc[ranked]
+        shift = 0.6 * (place / (len(baselines) + 1) - 0.5)
+        _intervals(
+            figure, of_baseline, [row + shift for row in range(len(ranked))], place, f"against {plain(baseline)}"
+        )
     figure.add_vline(x=0, line={"color": QUIET, "width": 1})
     names = [f"{METRICS[metric].label}<br>{METRICS[metric].best} is better" for metric in ranked]
     figure.update_yaxes(tickvals=list(range(len(ranked))), ticktext=names, range=[len(ranked) - 0.5, -0.5])
-    figure.update_xaxes(title_text=f"{plain(evaluation.name)} minus rival")
+    figure.update_xaxes(title_text=f"{plain(evaluation.name)} minus baseline")
     return styled(figure, height=520).update_yaxes(showgrid=False, automargin=True, ticks="")
 
 

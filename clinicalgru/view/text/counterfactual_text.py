@@ -9,13 +9,13 @@ from clinicalgru.view.text.format import percent, records, value
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
-    from clinicalgru.explain.what_if.counterfactual import Change
+    from clinicalgru.explain.what_if.counterfactual import Counterfactual
 
 MOST = 5  # variables that are named
 CAUTION = "This is what would move the model, not what would help the patient."
 
 
-def crossing(change: Change, explanation: Explanation) -> list[str]:
+def crossing(change: Counterfactual, explanation: Explanation) -> list[str]:
     """What would have to be different for the risk to cross a threshold, in a few sentences of plain text.
 
     change       what `WhatIf.smallest_change` returned

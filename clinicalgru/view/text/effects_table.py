@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from clinicalgru.html import Html, tag
+from clinicalgru.html import Markup, tag
 from clinicalgru.view.plots.timeline import known
 from clinicalgru.view.text.format import fixed, hours, percent, records, value
 from clinicalgru.view.text.narrative import WITHIN_HOURS, points
@@ -40,7 +40,7 @@ def effects(explanation: Explanation, movement: Movement | None, *, hour: float)
     return table.sort_values("effect", key=abs, ascending=False, kind="stable", ignore_index=True)
 
 
-def effects_table(explanation: Explanation, shown: pd.DataFrame, *, hour: float, plain: bool = False) -> Html:
+def effects_table(explanation: Explanation, shown: pd.DataFrame, *, hour: float, plain: bool = False) -> Markup:
     """The strongest of them as a table with bars: to the right and ▲ raises, to the left and ▼ lowers.
 
     shown  what `effects` returned
@@ -62,7 +62,7 @@ def effects_table(explanation: Explanation, shown: pd.DataFrame, *, hour: float,
     return tag("div", table, attrs={"class": "scroll"})
 
 
-def _line(explanation: Explanation, row: object, hour: float, in_points: bool, largest: float, plain: bool) -> Html:
+def _line(explanation: Explanation, row: object, hour: float, in_points: bool, largest: float, plain: bool) -> Markup:
     name, effect = str(getattr(row, "variable", "")), float(getattr(row, "effect", 0.0))
     amount, at = float(getattr(row, "value", np.nan)), float(getattr(row, "hours", np.nan))
     variable = known(explanation).get(name)
@@ -78,7 +78,7 @@ def _line(explanation: Explanation, row: object, hour: float, in_points: bool, l
     return tag("tr", *cells, *([] if plain else [_bar(effect / largest)]))
 
 
-def _bar(part: float) -> Html:
+def _bar(part: float) -> Markup:
     """A bar from the middle, `part` of the half to the right or, below 0, to the left."""
     width = 50 * min(abs(part), 1.0)
     left = 50.0 if part > 0 else 50.0 - width

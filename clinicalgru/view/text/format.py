@@ -106,9 +106,9 @@ def value(variable: Variable, amount: float) -> str:
     """A value with its unit, or the word it stands for.
 
     >>> from types import SimpleNamespace
-    >>> value(SimpleNamespace(kind="numeric", unit="mmol/L", levels={}), 4.24)
+    >>> value(SimpleNamespace(variable_type="numeric", unit="mmol/L", categories={}), 4.24)
     '4.24 mmol/L'
-    >>> value(SimpleNamespace(kind="code", unit="1", levels={"2": "cardiac surgery"}), 2.0)
+    >>> value(SimpleNamespace(variable_type="code", unit="1", categories={"2": "cardiac surgery"}), 2.0)
     'cardiac surgery'
     """
     if math.isnan(amount):
@@ -119,7 +119,7 @@ def value(variable: Variable, amount: float) -> str:
 
 def levels(variable: Variable) -> Mapping[str, str]:
     """The words a variable's values stand for: its own levels, else no and yes for a binary one, else none."""
-    return variable.levels or ({"0": "no", "1": "yes"} if variable.kind == "binary" else {})
+    return variable.categories or ({"0": "no", "1": "yes"} if variable.variable_type == "binary" else {})
 
 
 def spaced(name: str) -> str:

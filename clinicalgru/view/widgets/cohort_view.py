@@ -14,7 +14,7 @@ import pandas as pd
 import traitlets
 
 from clinicalgru.errors import ArgumentError, ClinicalGRUError
-from clinicalgru.html import Html, tag
+from clinicalgru.html import Markup, tag
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.text.format import percent, sentence
 from clinicalgru.view.widgets.widget_base import beside, framed, said, words
@@ -49,7 +49,7 @@ class CohortView(ipywidgets.VBox):
     scores    what `score` returned: risk, status, reason, prediction_hours
     patient   position of the stay in `scores` -> a widget to show beneath, such as a PatientView
     courses   for each stay (or by position) its risk over time, drawn as a small line; None where there is none
-    identify  name stays by stay_id; otherwise by their position in `scores`
+    show_id  name stays by stay_id; otherwise by their position in `scores`
     Refused: a table without risk, status and reason, another number of courses.
 
     State: `shown` (positions, in order), `sort` ("Stay", "Risk", "Status"), `descending`, `status`, `risks` (lowest,
@@ -66,7 +66,7 @@ class CohortView(ipywidgets.VBox):
         *,
         patient: Callable[[int], ipywidgets.Widget] | None = None,
         courses: Sequence[Course | None] | Mapping[int, Course] | None = None,
-        identify: bool = False,
+        show_id: bool = False,
     ) -> None:
         super().__init__()
         missing = [name for name in NEEDED if name not in scores]
@@ -77,7 +77,7 @@ class CohortView(ipywidgets.VBox):
         self.patient = patient
         given = courses if isinstance(courses, Mapping) else dict(enumerate([] if courses is None else courses))
         self.points = {place: sparkline(course) for place, course in given.items() if course is not None}
-        named = "stay_id" in scores and identify
+        named = "stay_id" in scores and show_id
         label = scores["stay_id"].map(str) if named else pd.Series([f"{n + 1}" for n in range(len(scores))])
         self.table = scores.reset_index(drop=True)[list(NEEDED)].assign(stay=label.to_numpy())
         self._build()
@@ -170,7 +170,7 @@ class CohortView(ipywidgets.VBox):
         whole = html_page.section("Stays", tag("div", inner, attrs={"class": "scroll"}))
         return html_page.write(html_page.page("Scored stays", self._said(len(rows)), whole, provenance={}), path)
 
-    def _drawn(self, row: Mapping[str, Any]) -> list[Html]:
+    def _drawn(self, row: Mapping[str, Any]) -> list[Markup]:
         if not self.points:
             return []
         line = tag(

@@ -14,8 +14,8 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import Events
 from clinicalgru.data.profile import distribution, find, measured_by_hour
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.disclosure import SMALLEST_CELL, is_small, said, suppress_flow
-from clinicalgru.html import Html, table
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, is_small, suppress_flow
+from clinicalgru.html import Markup, table
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.plots.theme import BAND, BAND_EDGE, BLUE, QUIET, VERMILLION, styled
 from clinicalgru.view.text.format import labelled, number, percent, plain, records, value
@@ -28,22 +28,23 @@ BY_HOUR = "The darker, the more stays have a value that became known in that hou
 SPREAD = "Shaded: the adult reference range. Dashed: the plausible range; what lay outside was rejected when reading."
 
 
-def plot_measured(shown: pd.DataFrame, labels: dict[str, str], *, smallest: int = SMALLEST_CELL) -> go.Figure:
+def plot_measured(shown: pd.DataFrame, labels: dict[str, str], *, min_cell_size: int = MIN_CELL_SIZE) -> go.Figure:
     """A heat map of the share of stays with each variable measured in each hour, the most measured on top.
 
     shown     what `measured_by_hour` returned
     labels    a label for each variable name
-    smallest  cells of 1 to below this many stays, or that leave so few, say no more than that
+    min_cell_size  cells of 1 to below this many stays, or that leave so few, say no more than that
     """
     of, stays = (shown.pivot(index="variable", columns="hour", values=column) for column in ("of", "stays"))
     order = stays.sum(axis=1).sort_values(kind="stable").index
     of, stays = of.loc[order], stays.loc[order]
     share = [
-        [_share(n, m, smallest) for n, m in zip(*row, strict=True)] for row in zip(stays.values, of.values, strict=True)
+        [_share(n, m, min_cell_size) for n, m in zip(*row, strict=True)]
+        for row in zip(stays.values, of.values, strict=True)
     ]
     hover = [
         [
-            f"{plain(labels[name])}, hour {hour}: {_of(n, m, smallest)}"
+            f"{plain(labels[name])}, hour {hour}: {_of(n, m, min_cell_size)}"
             for hour, n, m in zip(stays.columns, *row, strict=True)
         ]
         for name, *row in zip(order, stays.values, of.values, strict=True)
@@ -59,22 +60,24 @@ def plot_measured(shown: pd.DataFrame, labels: dict[str, str], *, smallest: int 
     return drawn.update_xaxes(title_text="Hour since the start or anchor", showgrid=False)
 
 
-def _share(stays: int, of: int, smallest: int) -> float | None:
+def _share(stays: int, of: int, min_cell_size: int) -> float | None:
     """What is drawn: a small cell looks like the smallest that may be shown."""
     if of == 0:
         return None
-    if is_small(stays, smallest):
-        return min(1.0, smallest / of)
-    return max(0.0, 1 - smallest / of) if is_small(of - stays, smallest) else stays / of
+    if is_small(stays, min_cell_size):
+        return min(1.0, min_cell_size / of)
+    return max(0.0, 1 - min_cell_size / of) if is_small(of - stays, min_cell_size) else stays / of
 
 
-def _of(stays: int, of: int, smallest: int) -> str:
-    if of == 0 or is_small(of, smallest):
+def _of(stays: int, of: int, min_cell_size: int) -> str:
+    if of == 0 or is_small(of, min_cell_size):
         return "hardly any stay was there"
-    if is_small(stays, smallest):
-        return f"fewer than {smallest} stays"
+    if is_small(stays, min_cell_size):
+        return f"fewer than {min_cell_size} stays"
     return (
-        f"all but fewer than {smallest} stays" if is_small(of - stays, smallest) else f"{percent(stays / of)} of stays"
+        f"all but fewer than {min_cell_size} stays"
+        if is_small(of - stays, min_cell_size)
+        else f"{percent(stays / of)} of stays"
     )
 
 
@@ -126,7 +129,7 @@ class DataView(ipywidgets.VBox):
     def __init__(self, data: Events | Sequences, *, hours: int = 48) -> None:
         super().__init__()
         self.data, self.hours = data, hours
-        self.smallest = 0 if data.simulated else SMALLEST_CELL
+        self.min_cell_size = 0 if data.simulated else MIN_CELL_SIZE
         self.figure: Any = None
         names = [(variable.label, variable.name) for variable in data.variables]
         self._part = ipywidgets.ToggleButtons(options=[LEDGER, MISSING, VALUES], description="Show")
@@ -180,20 +183,22 @@ class DataView(ipywidgets.VBox):
     def _first(self) -> str:
         return LEDGER if isinstance(self.data, Events) else "Cohort"
 
-    def _counts(self) -> Html:
+    def _counts(self) -> Markup:
         if isinstance(self.data, Events):
-            return self.data.ledger.as_html(smallest_cell=self.smallest)
-        steps = suppress_flow(self.data.flow, smallest=self.smallest)
-        return table("Who is left after each step", ("Step", "Stays"), [[step, said(stays)] for step, stays in steps])
+            return self.data.ledger.as_html(min_cell_size=self.min_cell_size)
+        steps = suppress_flow(self.data.flow, min_cell_size=self.min_cell_size)
+        return table(
+            "Who is left after each step", ("Step", "Stays"), [[step, format_count(stays)] for step, stays in steps]
+        )
 
     def _measured(self) -> go.Figure:
         labels = {variable.name: variable.label for variable in self.data.variables}
-        return plot_measured(measured_by_hour(self.data, hours=self.hours), labels, smallest=self.smallest)
+        return plot_measured(measured_by_hour(self.data, hours=self.hours), labels, min_cell_size=self.min_cell_size)
 
     def _values(self, variable: Variable) -> go.Figure:
-        return plot_values(distribution(self.data, variable.name, smallest_cell=max(self.smallest, 1)), variable)
+        return plot_values(distribution(self.data, variable.name, min_cell_size=max(self.min_cell_size, 1)), variable)
 
-    def _ranges(self, variable: Variable) -> list[Html]:
+    def _ranges(self, variable: Variable) -> list[Markup]:
         between = " to ".join(value(variable, end) for end in variable.plausible or ()) or "not limited"
         usual = " to ".join(value(variable, end) for end in variable.reference or ()) or "none given"
         return [paragraph(f"Plausible: {between}. Reference range: {usual}. {SPREAD}", kind="cg-quiet")]

@@ -11,7 +11,7 @@ import ipywidgets
 import traitlets
 
 from clinicalgru.errors import ArgumentError, ClinicalGRUError
-from clinicalgru.html import Html, tag
+from clinicalgru.html import Markup, tag
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.pages.patient_page import LIMITS, timeline_words
 from clinicalgru.view.plots.timeline import a_risk, by_weight, first_hour, last_hour, patient, renew, told
@@ -177,7 +177,7 @@ class PatientView(ipywidgets.VBox):
         changed = f"would be {now}, not {was}" if now != was else f"would hardly change ({now})"
         return [f"What if: {'the risk' if a_risk(self.why) else 'it'} {changed}.", *lines[1:]]
 
-    def _effects(self, *, flat: bool = False) -> Html:
+    def _effects(self, *, flat: bool = False) -> Markup:
         shown = effects(self.explanation, None if self.changed else self.movement, hour=self.cursor)
         return effects_table(self.explanation, shown, hour=self.cursor, plain=flat)
 

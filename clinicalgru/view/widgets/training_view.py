@@ -18,17 +18,17 @@ from clinicalgru.view.widgets.widget_base import framed, live, refresh, said, wo
 Losses = Sequence[Mapping[str, float]]
 EVERY = 0.4  # seconds between two drawings while an epoch runs
 LINES = (("train_loss", "training stays", BLUE, "dash", "square"),
-         ("tune_loss", "tune stays", VERMILLION, "solid", "circle"))  # fmt: skip
+         ("val_loss", "tune stays", VERMILLION, "solid", "circle"))  # fmt: skip
 CAPTION = "Where the loss on the tune stays no longer falls, more training only learns the training stays by heart."
 
 
 def plot_training(history: Losses) -> go.Figure:
     """The losses of each epoch, with the epoch whose weights were kept.
 
-    history  one entry an epoch, as an estimator's `history_`: epoch, train_loss, tune_loss
+    history  one entry an epoch, as an estimator's `history_`: epoch, train_loss, val_loss
     returns  a figure
 
-    >>> len(plot_training([{"epoch": 1, "train_loss": 0.6, "tune_loss": 0.5}]).data)
+    >>> len(plot_training([{"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}]).data)
     3
     """
     drawn = go.Figure()
@@ -37,8 +37,8 @@ def plot_training(history: Losses) -> go.Figure:
         losses = [entry[column] for entry in history]
         style = {"line": {"color": colour, "dash": dash, "width": 2.4}, "marker": {"symbol": mark, "size": 8}}
         drawn.add_scatter(x=epochs, y=losses, mode="lines+markers", name=name, **style)
-    best = min(history, key=lambda entry: entry["tune_loss"], default=None)
-    at = ([best["epoch"]], [best["tune_loss"]]) if best else ([None], [None])
+    best = min(history, key=lambda entry: entry["val_loss"], default=None)
+    at = ([best["epoch"]], [best["val_loss"]]) if best else ([None], [None])
     ring = {"symbol": "circle-open", "size": 18, "color": INK, "line": {"width": 2.5}}
     drawn.add_scatter(x=at[0], y=at[1], mode="markers", name="kept", marker=ring)
     drawn.update_xaxes(title_text="Epoch", dtick=max(1, len(epochs) // 12)).update_yaxes(title_text="Loss")
@@ -53,7 +53,7 @@ class TrainingView(ipywidgets.VBox):
     State: `history` (one entry an epoch), `part` (of the epoch that runs), `loss` (of its last batch).
 
     >>> view = TrainingView()
-    >>> view.epoch_done({"epoch": 1, "train_loss": 0.6, "tune_loss": 0.5}, best=1)
+    >>> view.epoch_done({"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}, best=1)
     >>> len(view.history)
     1
     """
@@ -92,11 +92,11 @@ class TrainingView(ipywidgets.VBox):
         if not self.history:
             return "Training has not finished an epoch yet."
         last = self.history[-1]
-        best = min(self.history, key=lambda entry: entry["tune_loss"])
+        best = min(self.history, key=lambda entry: entry["val_loss"])
         return (
             f"Epoch {last['epoch']:.0f}: loss {fixed(last['train_loss'])} on the training stays, "
-            f"{fixed(last['tune_loss'])} on the tune stays. "
-            f"Kept: epoch {best['epoch']:.0f} ({fixed(best['tune_loss'])})."
+            f"{fixed(last['val_loss'])} on the tune stays. "
+            f"Kept: epoch {best['epoch']:.0f} ({fixed(best['val_loss'])})."
         )
 
     def _say(self) -> None:

@@ -18,7 +18,7 @@ from clinicalgru.view.widgets.widget_base import said, spoken, words
 if TYPE_CHECKING:
     from clinicalgru.data.dictionary.variable import Variable
     from clinicalgru.explain.result import Explanation
-    from clinicalgru.explain.what_if.counterfactual import Change
+    from clinicalgru.explain.what_if.counterfactual import Counterfactual
 
 NONE = "not measured"
 
@@ -35,7 +35,7 @@ class Player(Protocol):
 
     def delete(self, *, hours: float, variable: str) -> Explanation: ...
 
-    def smallest_change(self, target_risk: float) -> Change: ...
+    def smallest_change(self, target_risk: float) -> Counterfactual: ...
 
     def reset(self) -> Explanation: ...
 
@@ -179,7 +179,7 @@ class WhatIfPanel(ipywidgets.VBox):
 
     def _bound(self, variable: Variable, amount: float, seen: Sequence[float]) -> None:
         low, high = variable.plausible or (min([*seen, 0.0]), max([*seen, 1.0]))
-        whole = variable.kind in ("ordinal", "binary")
+        whole = variable.variable_type in ("ordinal", "binary")
         with self._slide.hold_trait_notifications():
             self._slide.min, self._slide.max = min(low, self._slide.max), high
             self._slide.min = low

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.html import Html, join, tag
+from clinicalgru.html import Markup, join, tag
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -24,12 +24,12 @@ def beside(name: str) -> str:
 def framed(box: ipywidgets.Box, *children: ipywidgets.Widget) -> None:
     """Fill a box with children in the look of all widgets."""
     box.add_class("clinicalgru")
-    box.children = (words(tag("style", Html(beside("widget.css")))), *children)
+    box.children = (words(tag("style", Markup(beside("widget.css")))), *children)
     box.layout.width = "100%"
 
 
 def words(*html: str, alive: bool = False) -> ipywidgets.HTML:
-    """Words and markup as a widget; text that is not `Html` is escaped.
+    """Words and markup as a widget; text that is not `Markup` is escaped.
 
     alive  a screen reader says changes
     """
@@ -40,7 +40,7 @@ def words(*html: str, alive: bool = False) -> ipywidgets.HTML:
     return shown
 
 
-def spoken(*html: str) -> Html:
+def spoken(*html: str) -> Markup:
     """Markup whose changes a screen reader says."""
     return tag("div", *html, attrs={"aria-live": "polite"})
 
@@ -75,7 +75,7 @@ def _renew(old: Any, new: Any) -> None:
         old.update(changed, overwrite=True)
 
 
-def tiles(shown: list[tuple[str, str, str]]) -> Html:
+def tiles(shown: list[tuple[str, str, str]]) -> Markup:
     """A few large figures side by side: what it is, the figure, a word on it."""
     boxes = (
         tag("div", tag("span", name), tag("span", big, attrs={"class": "big"}), tag("span", note))
@@ -84,6 +84,6 @@ def tiles(shown: list[tuple[str, str, str]]) -> Html:
     return tag("div", *boxes, attrs={"class": "cg-tiles"})
 
 
-def said(text: str, *, kind: str = "cg-said") -> Html:
+def said(text: str, *, kind: str = "cg-said") -> Markup:
     """A paragraph."""
     return tag("p", text, attrs={"class": kind})

@@ -77,7 +77,7 @@ def add_coded(intake: Intake, folder: Path) -> None:
                 intake.sql.execute(f"CREATE OR REPLACE TABLE fhir_coded AS {_rows(coded, file)}")
             check_kind(intake.sql, "fhir_coded", file, kind)
             part = Part(file.name, "fhir_coded", dict.fromkeys(COLUMNS, "VARCHAR"), first_row=1, files=(file.name,))
-            intake.add(part, {"refused": "refused"}, placed_by_time=True)
+            intake.add(part, {"refused": "refused"}, assign_by_time=True)
             intake.sql.execute("DROP TABLE fhir_coded")
 
 

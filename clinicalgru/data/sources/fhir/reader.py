@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.ndjson import check_kind, json_errors, resource_files, resources_sql
-from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.tables import Part, literal
 from clinicalgru.data.ledger import BOUND, OTHER_KIND, OUTSIDE, RETRACTED
 from clinicalgru.data.sources.fhir.coded_events import (
@@ -56,7 +56,7 @@ OBSERVATION = VALUE | {
 UCUM = "http://unitsofmeasure.org"
 
 
-def read(intake: Intake, data: Any, request: Request) -> Supplied:
+def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     """The folder of a bulk export; each Observation with a value, and each of its components, is a row.
 
     Stays are encounters: with anchor "hospital" (the default) inpatient and emergency ones, with "visit" all, with
@@ -83,7 +83,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
         _add(intake, file)
     add_coded(intake, folder)
     outcomes = _outcomes(visits, around=anchor == "icu").loc[visits["stay_id"].isin(chosen["stay_id"]).to_numpy()]
-    return Supplied(stays, outcomes.reset_index(drop=True), unmapped_is_fault=False, notes=notes | more)
+    return SourceResult(stays, outcomes.reset_index(drop=True), unmapped_is_fault=False, notes=notes | more)
 
 
 def _outcomes(visits: pd.DataFrame, *, around: bool) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def _add(intake: Intake, file: Path) -> None:
     check_kind(intake.sql, "fhir_rows", file, "Observation")
     names = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "refused"]
     part = Part(file.name, "fhir_rows", dict.fromkeys(names, "VARCHAR"), first_row=1, files=(file.name,))
-    intake.add(part, {"refused": "refused"}, placed_by_time=True)
+    intake.add(part, {"refused": "refused"}, assign_by_time=True)
     intake.sql.execute("DROP TABLE fhir_rows")
 
 

@@ -24,7 +24,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.stays_table import read_outcomes
 from clinicalgru.data.ingest.tables import Part, derived, open_parts, plain_errors
 from clinicalgru.data.sources.admissions import icd_sql
@@ -66,7 +66,7 @@ DISCHARGED = f"""
 {NAMED} ASOF LEFT JOIN meds_discharges d ON d.subject = r.subject_id AND d.time >= CAST(r.time AS TIMESTAMP)"""
 
 
-def read(intake: Intake, data: Any, request: Request) -> Supplied:
+def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     """The events of stays, with age, sex and type of unit, in-hospital death, length of stay, and each subject's split.
 
     The split of metadata/subject_splits.parquet stands in the column `split` of the stays. Deaths in hospital: a
@@ -96,7 +96,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
     elif anchor == "stay" and written.is_file():
         outcomes = read_outcomes(written, columns={}, renamed={})
     stays = with_split(stays, landmarks, folder).drop(columns=["careunit", "left"], errors="ignore")
-    return Supplied(stays, outcomes, unmapped_is_fault=False, notes=notes, labels=labels)
+    return SourceResult(stays, outcomes, unmapped_is_fault=False, notes=notes, labels=labels)
 
 
 def _open(intake: Intake, folder: Path) -> list[Part]:
@@ -111,7 +111,7 @@ def _open(intake: Intake, folder: Path) -> list[Part]:
     return parts
 
 
-def _check(request: Request) -> None:
+def _check(request: ReadOptions) -> None:
     if request.anchor not in (None, *BEGINS):
         raise ArgumentError("anchor icu, hospital or stay", repr(request.anchor), "Choose one of them.")
     for name in ("stays", "timezone"):
@@ -149,7 +149,7 @@ def _patient(part: Part) -> str:
     return "r.patient_id" if "patient_id" in part.types and "stay_id" in part.types else "r.subject_id"
 
 
-def _anchor(request: Request, landmarks: pd.DataFrame) -> str:
+def _anchor(request: ReadOptions, landmarks: pd.DataFrame) -> str:
     there = [anchor for anchor, code in BEGINS.items() if (landmarks["kind"] == code).any()]
     if request.anchor is None and there:
         return there[0]
@@ -199,4 +199,4 @@ def _add(intake: Intake, part: Part, *, own: bool) -> None:
     )
     for select, tail, second in groups:
         rows = derived(intake.sql, part, select, tail=tail)
-        intake.add(rows, {}, placed_by_time=True, second=second)
+        intake.add(rows, {}, assign_by_time=True, second=second)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from clinicalgru.data.dictionary.schemas import schema_folder
 from clinicalgru.data.dictionary.yaml_file import read_yaml
 from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import Request, Supplied
+from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.tables import Part, literal, plain_errors
 from clinicalgru.data.ledger import BOUND, OTHER_KIND, OUTSIDE
 from clinicalgru.data.sources.omop.stays import read_visits
@@ -29,7 +29,7 @@ EVENTS = {  # table -> stem of its columns, stem of its times, variable
 COLUMNS = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code", "refused"]
 
 
-def read(intake: Intake, data: Any, request: Request) -> Supplied:
+def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     """A CDM from a folder or .zip of CSV or Parquet, or from the address of a PostgreSQL database.
 
     A row goes to its visit (its visit detail with anchor "icu"); a row of another visit is outside every stay; a row of
@@ -54,7 +54,7 @@ def read(intake: Intake, data: Any, request: Request) -> Supplied:
             names = {"time": f"{clock}_datetime", "value": f"{stem}_concept_id", "stay_id": link}
             _add(intake, table, _events(table, stem, clock, variable, link), names)
     labels = _labels(intake, tables)
-    return Supplied(stays, outcomes, unmapped_is_fault=False, notes=notes | _below(intake, tables), labels=labels)
+    return SourceResult(stays, outcomes, unmapped_is_fault=False, notes=notes | _below(intake, tables), labels=labels)
 
 
 def _add(intake: Intake, table: Table, sql: str, names: Mapping[str, str]) -> None:
@@ -71,7 +71,7 @@ def _add(intake: Intake, table: Table, sql: str, names: Mapping[str, str]) -> No
         files=(label,),
         text=table.part.text,
     )
-    intake.add(part, names, placed_by_time=True)
+    intake.add(part, names, assign_by_time=True)
 
 
 def _values(table: Table, stem: str, link: str) -> str:

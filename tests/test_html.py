@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from clinicalgru.html import Html, join, table, tag
+from clinicalgru.html import Markup, join, table, tag
 
 
 def test_text_and_attributes_are_escaped_but_html_is_kept():
     inner = tag("b", "<i>")
     assert tag("p", "a & b", inner, attrs={"title": "\"'><"}) == (
-        '<p title="&quot;&#x27;&gt;&lt;">a &amp; b<b>&lt;i&gt;</b></p>'
+        '<p title="&#34;&#39;&gt;&lt;">a &amp; b<b>&lt;i&gt;</b></p>'
     )
 
 
 def test_html_pasted_into_other_text_is_escaped_again():
-    assert join(f"note: {Html('<b>x</b>')}") == "note: &lt;b&gt;x&lt;/b&gt;"
+    assert join(f"note: {Markup('<b>x</b>')}") == "note: &lt;b&gt;x&lt;/b&gt;"
 
 
 def test_a_table_names_its_columns_and_rows():

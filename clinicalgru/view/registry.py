@@ -1,0 +1,35 @@
+"""Which function draws or writes which result; `clinicalgru.display` looks them up here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clinicalgru.view.pages.audit_page import audit_page
+from clinicalgru.view.pages.evaluation_page import evaluation_page
+from clinicalgru.view.pages.forecast_page import expectations_page, plot_expectations
+from clinicalgru.view.pages.patient_page import patient_page
+from clinicalgru.view.plots.evaluation_plots import (
+    plot_calibration,
+    plot_differences,
+    plot_precision_recall,
+    plot_roc,
+)
+from clinicalgru.view.plots.gates_plot import plot_gates
+
+PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+    "Evaluation": {
+        "roc": plot_roc,
+        "precision_recall": plot_precision_recall,
+        "calibration": plot_calibration,
+        "differences": plot_differences,
+    },
+    "ForecastExplanation": {"timeline": plot_expectations},
+    "Gates": {"gates": plot_gates},
+}
+PAGES: Mapping[str, Callable[..., Any]] = {
+    "Audit": audit_page,
+    "Evaluation": evaluation_page,
+    "Explanation": patient_page,
+    "ForecastExplanation": expectations_page,
+}
