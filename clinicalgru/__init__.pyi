@@ -66,8 +66,8 @@ from .serve.bundle import save as save
 from .serve.score import score as score
 from .view.pages.audit_page import audit_page as audit_page
 from .view.pages.evaluation_page import evaluation_page as evaluation_page
-from .view.pages.forecast_page import expectations_page as expectations_page
-from .view.pages.forecast_page import plot_expectations as plot_expectations
+from .view.pages.forecast_page import forecast_page as forecast_page
+from .view.pages.forecast_page import plot_forecast as plot_forecast
 from .view.pages.judgement_page import judgement_page as judgement_page
 from .view.pages.patient_page import patient_page as patient_page
 from .view.plots.decision_plots import plot_decision_curve as plot_decision_curve

@@ -33,7 +33,7 @@ from clinicalgru.serve.bundle import model_hash, save
 from clinicalgru.serve.score import model_dictionary, score
 from clinicalgru.task_types import Learner, judge_kind
 from clinicalgru.view.pages.evaluation_page import evaluation_page
-from clinicalgru.view.pages.forecast_page import expectations_page
+from clinicalgru.view.pages.forecast_page import forecast_page
 from clinicalgru.view.pages.judgement_page import judgement_page
 from clinicalgru.view.pages.patient_page import patient_page
 
@@ -205,4 +205,4 @@ def told_of(
 
 def write_stay(told: Explanation | ForecastExplanation, path: Path) -> Path:
     """What is said of one stay, as a page."""
-    return expectations_page(told, path) if isinstance(told, ForecastExplanation) else patient_page(told, path)
+    return forecast_page(told, path) if isinstance(told, ForecastExplanation) else patient_page(told, path)

@@ -7,8 +7,9 @@ from typing import Any
 
 from clinicalgru.view.pages.audit_page import audit_page
 from clinicalgru.view.pages.evaluation_page import evaluation_page
-from clinicalgru.view.pages.forecast_page import expectations_page, plot_expectations
+from clinicalgru.view.pages.forecast_page import forecast_page, plot_forecast
 from clinicalgru.view.pages.patient_page import patient_page
+from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
 from clinicalgru.view.plots.evaluation_plots import (
     plot_calibration,
     plot_differences,
@@ -16,6 +17,7 @@ from clinicalgru.view.plots.evaluation_plots import (
     plot_roc,
 )
 from clinicalgru.view.plots.gates_plot import plot_gates
+from clinicalgru.view.plots.timeline import plot_patient
 
 PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "Evaluation": {
@@ -24,12 +26,17 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "calibration": plot_calibration,
         "differences": plot_differences,
     },
-    "ForecastExplanation": {"timeline": plot_expectations},
+    "Explanation": {
+        "timeline": plot_patient,
+        "contributions": plot_contributions,
+        "attention": plot_attention,
+    },
+    "ForecastExplanation": {"timeline": plot_forecast},
     "Gates": {"gates": plot_gates},
 }
 PAGES: Mapping[str, Callable[..., Any]] = {
     "Audit": audit_page,
     "Evaluation": evaluation_page,
     "Explanation": patient_page,
-    "ForecastExplanation": expectations_page,
+    "ForecastExplanation": forecast_page,
 }

@@ -10,7 +10,7 @@ from helpers import fact, stays_of
 import clinicalgru as cg
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.explain.attribution.explain import contributions
-from clinicalgru.view.pages.patient_page import timeline_words
+from clinicalgru.view.pages.patient_page import timeline_caption
 
 SMALL = {"hidden_size": 8, "readout_size": 16, "members": 3, "epochs": 4, "learning_rate": 1e-2, "distillation": 0.0}
 
@@ -49,7 +49,7 @@ def test_each_contribution_is_the_mean_of_those_of_the_networks_on_the_line_of_t
 def test_the_band_is_that_of_all_members_of_all_networks(ensemble, test_stays):
     why, moved = cg.explain(ensemble, test_stays[[2]]), cg.movement(ensemble, test_stays[[2]], permutations=4)
     assert (why.networks, why.members) == (3, 9)
-    assert "percentile of the 3 networks' 9 members" in timeline_words(why)
+    assert "percentile of the 3 networks' 9 members" in timeline_caption(why)
     for name in ("hours", "risk", "low", "high"):
         np.testing.assert_allclose(moved.course[name], why.course[name], atol=1e-6)
     assert (why.course["low"] < why.course["high"]).all()

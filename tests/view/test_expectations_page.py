@@ -10,7 +10,7 @@ from family import asked
 
 import clinicalgru as cg
 from clinicalgru import pipeline
-from clinicalgru.view.pages.forecast_page import oddest_first
+from clinicalgru.view.pages.forecast_page import variables_by_anomaly
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_what_is_expected_next_is_the_forecast_after_the_last_step(found):
 
 @pytest.mark.slow
 def test_the_figure_has_a_cross_for_each_that_came_outside(found):
-    drawn = cg.plot_expectations(found, variables=oddest_first(found))
+    drawn = cg.plot_forecast(found, variables=variables_by_anomaly(found))
     symbols = [
         one for trace in drawn.data for one in (trace.marker.symbol if isinstance(trace.marker.symbol, tuple) else [])
     ]
@@ -61,10 +61,10 @@ def test_the_figure_has_a_cross_for_each_that_came_outside(found):
 
 
 def test_of_a_very_long_stay_some_points_are_drawn_and_that_is_said(found):
-    name = oddest_first(found)[0]
+    name = variables_by_anomaly(found)[0]
     one = found.measurements[found.measurements["variable"] == name]
     many = one.iloc[np.arange(5000) % len(one)].assign(hours=np.arange(5000.0))
-    drawn = cg.plot_expectations(replace(found, measurements=many, hours=4999.0), variables=[name])
+    drawn = cg.plot_forecast(replace(found, measurements=many, hours=4999.0), variables=[name])
     assert max(len(trace.x) for trace in drawn.data) < 1100
     assert any("of 5,000 drawn" in note.text for note in drawn.layout.annotations)
 
@@ -74,9 +74,9 @@ def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter
     case = asked("forecast")
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     hostile = "<script>alert(1)</script>"
-    odd = oddest_first(found)[0]
+    odd = variables_by_anomaly(found)[0]
     variables = tuple(replace(one, label=hostile) if one.name == odd else one for one in found.variables)
-    text = cg.expectations_page(replace(found, variables=variables), tmp_path / "page.html").read_text()
+    text = cg.forecast_page(replace(found, variables=variables), tmp_path / "page.html").read_text()
     assert hostile not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert str(stay.stay[0]) not in text.partition("<script>")[0]
@@ -88,7 +88,7 @@ def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter
 @pytest.mark.slow
 def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
     calm = found.measurements.assign(low=-1e9, high=1e9)
-    text = cg.expectations_page(replace(found, measurements=calm), tmp_path / "page.html").read_text()
+    text = cg.forecast_page(replace(found, measurements=calm), tmp_path / "page.html").read_text()
     assert "Every measurement came as it was expected." in text
 
 
@@ -99,7 +99,7 @@ def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_pa
     first = cg.expectations(case.model, stay.until(stay.hours[:1]))
     assert len(first.judged) == 0 < len(first.measurements)
     assert first.ahead["last"].notna().any()
-    text = cg.expectations_page(first, tmp_path / "page.html").read_text()
+    text = cg.forecast_page(first, tmp_path / "page.html").read_text()
     assert "Nothing was expected yet." in text
     assert "0 of 0" in str(first)
     asked_then = cg.expectations(case.model, stay, hours=float(stay.hours[0]))

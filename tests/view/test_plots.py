@@ -7,9 +7,27 @@ from dataclasses import replace
 
 import pytest
 
+from clinicalgru.view.plots import contribution_plots
 from clinicalgru.view.plots import evaluation_plots as plots
+from clinicalgru.view.plots.timeline import plot_patient
 
 from .conftest import make_evaluation, make_explanation
+
+OF_AN_EVALUATION = (
+    plots.plot_roc,
+    plots.plot_precision_recall,
+    plots.plot_calibration,
+    plots.plot_differences,
+)
+OF_AN_EXPLANATION = (
+    contribution_plots.plot_attention,
+    contribution_plots.plot_contributions,
+    plot_patient,
+)
+FIGURES = (
+    *((draw, make_evaluation) for draw in OF_AN_EVALUATION),
+    *((draw, make_explanation) for draw in OF_AN_EXPLANATION),
+)
 
 
 def traces(figure) -> dict:
@@ -70,7 +88,7 @@ def test_an_evaluation_without_rivals_is_drawn(evaluation, draw):
 
 
 def test_contributions_show_the_strongest_first_and_their_three_parts(explanation):
-    figure = plots.contributions(explanation, top=5)
+    figure = contribution_plots.plot_contributions(explanation, top=5)
     rows = explanation.measurements
     rows = rows.loc[rows["contribution"].abs().sort_values(ascending=False).index[:5]]
     for name, column in (
@@ -79,27 +97,25 @@ def test_contributions_show_the_strongest_first_and_their_three_parts(explanatio
     ):  # fmt: skip
         assert list(traces(figure)[name].x) == rows[column].tolist()
     assert len({trace.marker.pattern.shape for trace in figure.data[:3]}) == 3
-    assert figure.layout.yaxis.ticktext[0] == plots.measured(explanation, next(rows.itertuples()))
+    assert figure.layout.yaxis.ticktext[0] == contribution_plots.label(explanation, next(rows.itertuples()))
     assert "log-odds" in figure.layout.xaxis.title.text
 
 
 def test_attention_shows_each_weight_at_its_hour(explanation):
-    bars = plots.attention(explanation).data[0]
+    bars = contribution_plots.plot_attention(explanation).data[0]
     assert list(bars.x) == explanation.attention["hours"].tolist()
     assert list(bars.y) == explanation.attention["weight"].tolist()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", plots.__all__)
-def test_plotly_is_given_no_tag_or_formula_from_the_data(name):
-    made = make_explanation if name in ("attention", "contributions", "patient") else make_evaluation
-    figure = json.loads(getattr(plots, name)(made(lambda word: f"{word}<a href='x'>$y$")).to_json())
+@pytest.mark.parametrize(("draw", "make"), FIGURES)
+def test_plotly_is_given_no_tag_or_formula_from_the_data(draw, make):
+    figure = json.loads(draw(make(lambda word: f"{word}<a href='x'>$y$")).to_json())
     assert "<a" not in json.dumps(figure)
     assert "$" not in json.dumps(figure)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", plots.__all__)
-def test_no_figure_offers_to_send_its_data_to_a_server(name):
-    made = make_explanation if name in ("attention", "contributions", "patient") else make_evaluation
-    assert getattr(plots, name)(made()).layout.modebar.remove == ("sendChartToCloud",)
+@pytest.mark.parametrize(("draw", "make"), FIGURES)
+def test_no_figure_offers_to_send_its_data_to_a_server(draw, make):
+    assert draw(make()).layout.modebar.remove == ("sendChartToCloud",)

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.view.pages.patient_page import timeline_words
-from clinicalgru.view.plots.downsample import thinned
-from clinicalgru.view.plots.timeline import by_weight, carried, patient, renew
-from clinicalgru.view.text.narrative import agreement
+from clinicalgru.view.pages.patient_page import timeline_caption
+from clinicalgru.view.plots.downsample import downsample
+from clinicalgru.view.plots.timeline import carried_forward, plot_patient, update_figure, variables_by_contribution
+from clinicalgru.view.text.narrative import member_spread
 
 COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]
 
@@ -31,7 +31,7 @@ def sparse() -> SimpleNamespace:
 
 
 def test_the_last_value_is_carried_on_and_fades_until_nothing_is_known(sparse):
-    x, y, strong = carried(sparse.measurements, first=0.0, end=60.0, half_life=2.0)
+    x, y, strong = carried_forward(sparse.measurements, first=0.0, end=60.0, half_life=2.0)
     assert min(x) > 1.0
     assert dict(zip(x, y, strict=True))[2.0] == 4.0
     by_hour = dict(zip(x, strong, strict=True))
@@ -41,15 +41,18 @@ def test_the_last_value_is_carried_on_and_fades_until_nothing_is_known(sparse):
 
 
 def test_carried_values_are_hollow_and_measured_ones_filled(sparse):
-    symbols = [t.marker.symbol for t in patient(sparse).data if t.yaxis == "y2"]
+    symbols = [t.marker.symbol for t in plot_patient(sparse).data if t.yaxis == "y2"]
     assert symbols[0] == "circle-open"
     assert not any("open" in symbol for symbol in symbols[1])
 
 
 def test_threshold_comparison_band_and_cursor_are_drawn_where_given(sparse):
-    plain, before = patient(sparse), SimpleNamespace(course=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.6]}))
+    plain, before = (
+        plot_patient(sparse),
+        SimpleNamespace(course=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.6]})),
+    )
     sparse.course = sparse.course.assign(low=0.05, high=0.4)
-    drawn = patient(sparse, threshold=0.25, before=before, cursor=7.0)
+    drawn = plot_patient(sparse, threshold=0.25, before=before, cursor=7.0)
     names = {t.name: t for t in drawn.data}
     assert list(names["as it was"].y) == [0.1, 0.6]
     band = names["range of the network's 16 members"]
@@ -61,13 +64,13 @@ def test_threshold_comparison_band_and_cursor_are_drawn_where_given(sparse):
 
 
 def test_markers_stand_only_where_something_was_measured_and_their_shape_tells_the_range(sparse):
-    points = [t for t in patient(sparse).data if t.yaxis == "y2" and t.mode == "markers"][1]
+    points = [t for t in plot_patient(sparse).data if t.yaxis == "y2" and t.mode == "markers"][1]
     assert list(points.x) == [1, 3, 20]
     assert list(points.marker.symbol) == ["triangle-up", "circle", "triangle-down"]
 
 
 def test_the_reference_range_is_shaded_and_always_in_view(sparse):
-    figure = patient(sparse)
+    figure = plot_patient(sparse)
     band = next(shape for shape in figure.layout.shapes if shape.yref == "y2")
     assert (band.y0, band.y1) == (0.5, 2.0)
     low, high = figure.layout.yaxis2.range
@@ -76,7 +79,7 @@ def test_the_reference_range_is_shaded_and_always_in_view(sparse):
 
 
 def test_the_label_has_the_unit_and_the_axis_is_in_hours(sparse):
-    figure = patient(sparse)
+    figure = plot_patient(sparse)
     assert "<b>Lactate (mmol/L)</b>" in [note.text for note in figure.layout.annotations]
     assert figure.layout.xaxis2.title.text == "Hours since the anchor"
     assert figure.layout.xaxis.matches == "x2"
@@ -85,12 +88,12 @@ def test_the_label_has_the_unit_and_the_axis_is_in_hours(sparse):
 def test_variables_come_in_the_order_of_what_they_moved(explanation):
     moved = explanation.measurements.assign(size=explanation.measurements["contribution"].abs())
     totals = moved.groupby("variable")["size"].sum()
-    assert by_weight(explanation) == totals.sort_values(ascending=False).index.tolist()
+    assert variables_by_contribution(explanation) == totals.sort_values(ascending=False).index.tolist()
 
 
 def test_a_stay_without_any_measurement_shows_its_risk(sparse):
     sparse.measurements = sparse.measurements.iloc[:0]
-    figure = patient(sparse)
+    figure = plot_patient(sparse)
     assert [list(t.y) for t in figure.data if t.name == "predicted risk"] == [[0.1, 0.3]]
 
 
@@ -102,47 +105,49 @@ def fading(figure):
 
 @pytest.mark.slow
 def test_a_carried_value_fades_as_the_network_carries_it_unless_told_otherwise(sparse):
-    six = fading(patient(sparse))
+    six = fading(plot_patient(sparse))
     sparse.half_life = {"lactate": 12.0}
-    assert fading(patient(sparse))[10.0] == pytest.approx(0.9 * 0.5 ** (7 / 12), abs=1e-3)
-    assert fading(patient(sparse, half_life={}))[10.0] == six[10.0] == pytest.approx(0.9 * 0.5 ** (7 / 6), abs=1e-3)
+    assert fading(plot_patient(sparse))[10.0] == pytest.approx(0.9 * 0.5 ** (7 / 12), abs=1e-3)
+    assert (
+        fading(plot_patient(sparse, half_life={}))[10.0] == six[10.0] == pytest.approx(0.9 * 0.5 ** (7 / 6), abs=1e-3)
+    )
     sparse.half_life = {"lactate": 0.0}
-    assert fading(patient(sparse)) == {}
+    assert fading(plot_patient(sparse)) == {}
 
 
 def test_the_words_under_the_picture_say_how_values_fade_and_what_the_band_is(sparse):
-    assert "half as strong after 6 hours, until" in timeline_words(sparse)
-    assert "members" not in timeline_words(sparse) + agreement(sparse)
+    assert "half as strong after 6 hours, until" in timeline_caption(sparse)
+    assert "members" not in timeline_caption(sparse) + member_spread(sparse)
     sparse.half_life = {"lactate": 12.5}
     sparse.course = sparse.course.assign(low=0.05, high=0.4)
-    assert "as the network lets it fade: half as strong after 12.5 hours" in timeline_words(sparse)
-    assert "5th to the 95th percentile of the network's 16 members" in timeline_words(sparse)
-    assert "16 members put it between 5.0 % and 40 %" in agreement(sparse)
-    assert "not a confidence interval" in agreement(sparse)
+    assert "as the network lets it fade: half as strong after 12.5 hours" in timeline_caption(sparse)
+    assert "5th to the 95th percentile of the network's 16 members" in timeline_caption(sparse)
+    assert "16 members put it between 5.0 % and 40 %" in member_spread(sparse)
+    assert "not a confidence interval" in member_spread(sparse)
 
 
 def test_the_band_follows_another_explanation(sparse):
     sparse.course = sparse.course.assign(low=0.05, high=0.4)
-    figure = patient(sparse)
+    figure = plot_patient(sparse)
     sparse.course = sparse.course.assign(low=0.1, high=0.6)
-    renew(figure, sparse, variables=["lactate"], half_life={})
+    update_figure(figure, sparse, variables=["lactate"], half_life={})
     assert list(figure.data[0].y) == [0.6, 0.6, 0.6, 0.1, 0.1, 0.1]
 
 
 def test_thinned_rows_keep_both_ends_and_the_extremes_of_each_stretch():
     values = np.random.default_rng(0).normal(size=10_000)
     rows = pd.DataFrame({"y": values})
-    few = thinned(rows, "y", most=400)
+    few = downsample(rows, "y", most=400)
     assert len(few) <= 402
     assert few.index.is_monotonic_increasing
     assert {0, 9_999, values.argmin(), values.argmax()} <= set(few.index)
     stretches = values.reshape(200, 50)
     assert set(stretches.min(axis=1)) | set(stretches.max(axis=1)) <= set(few["y"])
-    assert len(thinned(rows[:400], "y", most=400)) == 400
+    assert len(downsample(rows[:400], "y", most=400)) == 400
 
 
 def test_what_is_not_drawn_is_said_and_all_of_it_counts(sparse):
     hours = np.arange(3000) / 100
     sparse.measurements = pd.DataFrame({"hours": hours, "variable": "lactate", "value": hours % 3, "contribution": 1.0})
-    notes = [note.text for note in patient(sparse).layout.annotations]
+    notes = [note.text for note in plot_patient(sparse).layout.annotations]
     assert any(note.startswith("effect +3000.000 log-odds; 1,00") and "of 3,000 drawn" in note for note in notes)

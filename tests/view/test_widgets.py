@@ -15,9 +15,9 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.what_if.counterfactual import Counterfactual
 from clinicalgru.view.pages import html_page
-from clinicalgru.view.text.narrative import largest_jump, story
+from clinicalgru.view.text.narrative import largest_change, narrative
 from clinicalgru.view.widgets.training_view import plot_training
-from clinicalgru.view.widgets.widget_base import live, refresh
+from clinicalgru.view.widgets.widget_base import figure_widget, update_figure_widget
 
 from .test_pages import Elements
 
@@ -316,7 +316,7 @@ def test_the_same_picture_is_saved_with_the_changes_in_it(view, tmp_path):
 
 
 def test_the_story_tells_the_jump_the_old_and_the_missing():
-    told = " ".join(story(explained()))
+    told = " ".join(narrative(explained()))
     assert "Predicted risk of death: 30 %" in told
     assert "Not measured since: lactate for 9 h." in told
     assert "Never measured in these hours: INR." in told
@@ -324,8 +324,8 @@ def test_the_story_tells_the_jump_the_old_and_the_missing():
 
 def test_the_jump_is_the_largest_within_three_hours_and_not_the_first_one():
     course = pd.DataFrame({"hours": [0.0, 1, 2, 10, 20, 21], "risk": [0.1, 0.6, 0.61, 0.62, 0.3, 0.2]})
-    assert largest_jump(course) == (20.0, 21.0)
-    assert largest_jump(course.iloc[:1]) is None
+    assert largest_change(course) == (20.0, 21.0)
+    assert largest_change(course.iloc[:1]) is None
 
 
 def test_a_cohort_sorts_filters_and_pages():
@@ -436,10 +436,10 @@ def test_small_cells_of_real_patients_say_no_more_than_that(three, events):
 
 
 def test_figures_follow_the_theme_and_refuse_to_become_another():
-    shown = live(plot_training([{"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}]))
+    shown = figure_widget(plot_training([{"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}]))
     assert shown.layout.paper_bgcolor == "rgba(0, 0, 0, 0)"
     assert shown._config["showSendToCloud"] is False
-    refresh(shown, plot_training([{"epoch": 1, "train_loss": 0.6, "val_loss": 0.4}]))
+    update_figure_widget(shown, plot_training([{"epoch": 1, "train_loss": 0.6, "val_loss": 0.4}]))
     assert shown.data[1].y == (0.4,)
 
 

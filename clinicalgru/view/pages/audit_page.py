@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clinicalgru.disclosure import MIN_CELL_SIZE, WITHHELD
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import page, section, tiles, write
-from clinicalgru.view.text.format import sentence
+from clinicalgru.view.text.format import capitalize_first
 
 if TYPE_CHECKING:
     from clinicalgru.data.audit.result import Audit, Check, Finding
@@ -96,7 +96,17 @@ def _row(finding: Finding, min_cell_size: int) -> list[str]:
     count = WITHHELD if hidden else f"{finding.count:,}"
     share = WITHHELD if hidden else f"{finding.share:.2%}"
     among = f"{finding.among:,} {check.of}"
-    return [sentence(check.name), finding.variable, said, check.category, count, among, share, _limit(check), examples]
+    return [
+        capitalize_first(check.name),
+        finding.variable,
+        said,
+        check.category,
+        count,
+        among,
+        share,
+        _limit(check),
+        examples,
+    ]
 
 
 def _limit(check: Check) -> str:
@@ -107,7 +117,7 @@ def _checked(audit: Audit) -> Markup:
     flagged = {finding.check for finding in audit.flagged}
     rows = [
         [
-            sentence(check.name),
+            capitalize_first(check.name),
             check.category,
             check.severity,
             "found" if check in flagged else "in order",

@@ -16,7 +16,7 @@ from clinicalgru.evaluate.table import differences_table, heading, metrics_table
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.evaluation_plots import plot_calibration, plot_differences, plot_precision_recall, plot_roc
-from clinicalgru.view.text.format import fixed, interval, records, sentence
+from clinicalgru.view.text.format import capitalize_first, format_fixed, format_interval, iter_rows
 
 if TYPE_CHECKING:
     from clinicalgru.data.ledger import Ledger
@@ -102,24 +102,25 @@ def evaluation_page(
 def _short(evaluation: Evaluation) -> Markup:
     own = evaluation.metrics.query("model == @evaluation.name and metric in @TILES")
     shown = [
-        (METRICS[row.metric].label, fixed(row.estimate), f"95 %: {interval(row.low, row.high)}") for row in records(own)
+        (METRICS[row.metric].label, format_fixed(row.estimate), f"95 %: {format_interval(row.low, row.high)}")
+        for row in iter_rows(own)
     ]
     said = [tag("p", sentence, attrs={"class": "lead"}) for sentence in _sentences(evaluation)]
     return section("In short", tiles(shown), tag("div", *said, attrs={"class": "card"}))
 
 
 def _sentences(evaluation: Evaluation) -> list[str]:
-    ranking = {row.model: row for row in records(evaluation.metrics.query("metric == 'auroc'"))}
+    ranking = {row.model: row for row in iter_rows(evaluation.metrics.query("metric == 'auroc'"))}
     own = ranking[evaluation.name]
     said = [
         f"{evaluation.name} ranks a stay with the event above one without it {100 * own.estimate:.0f} times in 100 "
-        f"(AUROC {fixed(own.estimate)}, 95 % interval {interval(own.low, own.high)})."
+        f"(AUROC {format_fixed(own.estimate)}, 95 % interval {format_interval(own.low, own.high)})."
     ]
-    for row in records(evaluation.differences.query("metric == 'auroc'")):
+    for row in iter_rows(evaluation.differences.query("metric == 'auroc'")):
         baseline = ranking[row.baseline]
-        apart = f"{fixed(row.estimate, signed=True)} ({interval(row.low, row.high, signed=True)})"
+        apart = f"{format_fixed(row.estimate, signed=True)} ({format_interval(row.low, row.high, signed=True)})"
         said.append(
-            f"{row.baseline}: AUROC {fixed(baseline.estimate)} ({interval(baseline.low, baseline.high)}); "
+            f"{row.baseline}: AUROC {format_fixed(baseline.estimate)} ({format_interval(baseline.low, baseline.high)}); "
             f"difference {apart}: {row.verdict}."
         )
     return said
@@ -168,7 +169,7 @@ def _faithful(found: Faithfulness, shown: Sequence[int], min_cell_size: int) -> 
     kept = suppress_nested([*shown, *counts], min_cell_size=min_cell_size)[len(shown) :]
     stays, patients = kept if len(kept) == 2 else (None, None)
     facts = replace(found, stays=stays, patients=patients).facts()
-    listed = tag("ul", *(tag("li", f"{sentence(name)}: {fact}") for name, fact in facts.items()))
+    listed = tag("ul", *(tag("li", f"{capitalize_first(name)}: {fact}") for name, fact in facts.items()))
     taken = table(FAITHFUL, found.head(), found.rows(min_cell_size=min_cell_size))
     return section("Are the explanations true to the model?", taken, listed, tag("p", TRUE, attrs={"class": "quiet"}))
 

@@ -12,10 +12,18 @@ from plotly.subplots import make_subplots
 
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
-from clinicalgru.view.plots.downsample import thinned
-from clinicalgru.view.plots.theme import BLUE, INK, QUIET, VERMILLION, styled
+from clinicalgru.view.plots.downsample import downsample
+from clinicalgru.view.plots.theme import BLUE, GREY, INK, VERMILLION, apply_theme
 from clinicalgru.view.plots.timeline import GAP, ROW_HEIGHT
-from clinicalgru.view.text.format import hours, labelled, number, plain, records, sentence, value
+from clinicalgru.view.text.format import (
+    capitalize_first,
+    escape_plotly,
+    format_hours,
+    format_number,
+    format_value,
+    iter_rows,
+    label_with_unit,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +35,8 @@ FIRST = 8  # variables shown at once; the others are folded
 INSIDE = {"symbol": "circle", "color": BLUE, "size": 8}
 OUTSIDE = {"symbol": "x", "color": VERMILLION, "size": 10}
 NEXT = {"symbol": "diamond-open", "color": INK, "size": 10, "line": {"width": 2}}
-EXPECTED = {"symbol": "line-ew-open", "color": QUIET, "size": 7}
-ERROR = {"type": "data", "symmetric": False, "thickness": 1.4, "width": 0, "color": QUIET}
+EXPECTED = {"symbol": "line-ew-open", "color": GREY, "size": 7}
+ERROR = {"type": "data", "symmetric": False, "thickness": 1.4, "width": 0, "color": GREY}
 LIMITS = (
     "What is odd need not be wrong: patients change, and a model knows little of what is rare. What is expected need "
     "not be healthy.",
@@ -41,7 +49,7 @@ READING = (
 )
 
 
-def expectations_page(
+def forecast_page(
     expectations: ForecastExplanation,
     path: str | os.PathLike[str],
     *,
@@ -57,7 +65,7 @@ def expectations_page(
     returns       the path
     refused       a path that is a folder (ArgumentError)
     """
-    lead = f"{sentence(expectations.stay_label)}, {number(expectations.hours)} hours seen"
+    lead = f"{capitalize_first(expectations.stay_label)}, {format_number(expectations.hours)} hours seen"
     parts = [
         section("In short", tiles(_tiles(expectations))),
         section("Course", *_course(expectations)),
@@ -67,7 +75,7 @@ def expectations_page(
     return write(page(title, lead, *parts, provenance=expectations.model, limits=LIMITS), path)
 
 
-def plot_expectations(expectations: ForecastExplanation, *, variables: Sequence[str] | None = None) -> go.Figure:
+def plot_forecast(expectations: ForecastExplanation, *, variables: Sequence[str] | None = None) -> go.Figure:
     """Each variable of one stay as it was measured, and as it was expected.
 
     expectations  an `ForecastExplanation`
@@ -76,7 +84,7 @@ def plot_expectations(expectations: ForecastExplanation, *, variables: Sequence[
                   variable, the lowest and highest of each stretch are drawn
     """
     named = {variable.name: variable for variable in expectations.variables}
-    shown = [named[name] for name in (oddest_first(expectations)[:FIRST] if variables is None else variables)]
+    shown = [named[name] for name in (variables_by_anomaly(expectations)[:FIRST] if variables is None else variables)]
     rows = max(len(shown), 1)
     inner = ROW_HEIGHT * rows + GAP * (rows - 1)
     drawn = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=GAP / inner if rows > 1 else 0)
@@ -85,13 +93,13 @@ def plot_expectations(expectations: ForecastExplanation, *, variables: Sequence[
     for name, marker in (("as expected", INSIDE), ("outside", OUTSIDE), ("expected next", NEXT)):
         drawn.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, row=1, col=1)
     legend = {"yref": "container", "y": 1, "yanchor": "top"}  # above the name of the first variable
-    styled(drawn, height=inner + 130).update_layout(margin={"t": 64, "b": 60, "l": 76}, legend=legend)
+    apply_theme(drawn, height=inner + 130).update_layout(margin={"t": 64, "b": 60, "l": 76}, legend=legend)
     first = min([0.0, *expectations.measurements["hours"]])
     drawn.update_xaxes(range=[first, _beyond(expectations, 1.05)], showticklabels=False)
     return drawn.update_xaxes(title_text="Hours since the anchor", showticklabels=True, row=rows, col=1)
 
 
-def oddest_first(expectations: ForecastExplanation) -> list[str]:
+def variables_by_anomaly(expectations: ForecastExplanation) -> list[str]:
     """Names of the measured variables, the one with the oddest measurement first."""
     odd = expectations.measurements.groupby("variable", sort=True)["anomaly"].max().fillna(0)
     return [str(name) for name in odd.sort_values(ascending=False, kind="stable").index]
@@ -105,7 +113,7 @@ def _beyond(expectations: ForecastExplanation, times: float) -> float:
 
 def _series(drawn: go.Figure, expectations: ForecastExplanation, variable: Variable, row: int) -> None:
     every = expectations.measurements.query("variable == @variable.name").sort_values("hours")
-    rows = thinned(every, "value")
+    rows = downsample(every, "value")
     ahead = expectations.ahead.query("variable == @variable.name")
     place = {"row": row, "col": 1, "showlegend": False, "mode": "markers"}
     known = rows[rows["median"].notna()]
@@ -113,24 +121,24 @@ def _series(drawn: go.Figure, expectations: ForecastExplanation, variable: Varia
         x=known["hours"].tolist(), y=known["median"].tolist(), marker=EXPECTED, error_y=_error(known),
         hoverinfo="skip", **place,
     )  # fmt: skip
-    marks = [OUTSIDE if one.value < one.low or one.value > one.high else INSIDE for one in records(rows)]
+    marks = [OUTSIDE if one.value < one.low or one.value > one.high else INSIDE for one in iter_rows(rows)]
     drawn.add_scatter(
         x=rows["hours"].tolist(), y=rows["value"].tolist(), hoverinfo="text",
-        hovertext=[plain(_said(variable, one)) for one in records(rows)],
+        hovertext=[escape_plotly(_said(variable, one)) for one in iter_rows(rows)],
         marker={key: [mark[key] for mark in marks] for key in INSIDE}, **place,
     )  # fmt: skip
-    said = [f"next: {_range(variable, one)}" for one in records(ahead)]
+    said = [f"next: {_range(variable, one)}" for one in iter_rows(ahead)]
     drawn.add_scatter(
         x=[_beyond(expectations, 1.025)] * len(ahead), y=ahead["median"].tolist(), marker=NEXT, error_y=_error(ahead),
-        hovertext=[plain(one) for one in said], hoverinfo="text", **place,
+        hovertext=[escape_plotly(one) for one in said], hoverinfo="text", **place,
     )  # fmt: skip
     at = {"xref": "paper", "yref": "paper", "yanchor": "bottom", "showarrow": False}
     top = drawn.layout["yaxis" if row == 1 else f"yaxis{row}"].domain[1]
-    words = f"<b>{plain(labelled(variable))}</b>"
+    words = f"<b>{escape_plotly(label_with_unit(variable))}</b>"
     drawn.add_annotation(text=words, x=0, xanchor="left", y=top, font={"size": 14}, **at)
     if len(rows) < len(every):
         some = f"{len(rows):,} of {len(every):,} drawn"
-        drawn.add_annotation(text=some, x=1, xanchor="right", y=top, font={"size": 13, "color": QUIET}, **at)
+        drawn.add_annotation(text=some, x=1, xanchor="right", y=top, font={"size": 13, "color": GREY}, **at)
     drawn.update_yaxes(nticks=5, tickfont={"size": 12}, row=row, col=1)
 
 
@@ -140,11 +148,11 @@ def _error(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _range(variable: Variable, row: Any) -> str:
-    return f"{value(variable, row.median)} ({number(row.low)} to {number(row.high)})"
+    return f"{format_value(variable, row.median)} ({format_number(row.low)} to {format_number(row.high)})"
 
 
 def _said(variable: Variable, row: Any) -> str:
-    said = f"{value(variable, row.value)} at {hours(row.hours)} h"
+    said = f"{format_value(variable, row.value)} at {format_hours(row.hours)} h"
     return said if row.median != row.median else f"{said}; expected {_range(variable, row)}"
 
 
@@ -153,18 +161,18 @@ def _tiles(expectations: ForecastExplanation) -> list[tuple[str, str, str]]:
     named = {variable.name: variable for variable in expectations.variables}
     usual = f"of {judged:,}; {(1 - expectations.coverage) * judged:.0f} is usual"
     shown = [("Measurements outside of what was expected", f"{len(outside):,}", usual)]
-    for row in records(outside.head(1)):
+    for row in iter_rows(outside.head(1)):
         variable = named[row.variable]
-        note = f"at hour {hours(row.hours)}; expected {_range(variable, row)}"
-        shown.append((f"Oddest: {variable.label}", value(variable, row.value), note))
+        note = f"at hour {format_hours(row.hours)}; expected {_range(variable, row)}"
+        shown.append((f"Oddest: {variable.label}", format_value(variable, row.value), note))
     return shown
 
 
 def _course(expectations: ForecastExplanation) -> list[Markup]:
-    names, said = oddest_first(expectations), READING.format(f"{100 * expectations.coverage:g}")
-    shown = [figure(plot_expectations(expectations), "Expected and measured", said)]
+    names, said = variables_by_anomaly(expectations), READING.format(f"{100 * expectations.coverage:g}")
+    shown = [figure(plot_forecast(expectations), "Expected and measured", said)]
     if names[FIRST:]:
-        others = figure(plot_expectations(expectations, variables=names[FIRST:]), "Other variables", said)
+        others = figure(plot_forecast(expectations, variables=names[FIRST:]), "Other variables", said)
         shown.append(tag("details", tag("summary", f"{len(names) - FIRST} more variables"), others))
     return shown
 
@@ -176,9 +184,9 @@ def _odd(expectations: ForecastExplanation, top: int) -> list[Markup]:
         return [tag("p", came)]
     named = {variable.name: variable for variable in expectations.variables}
     cells = [
-        [named[row.variable].label, hours(row.hours), value(named[row.variable], row.value),
-         _range(named[row.variable], row), number(row.anomaly)]
-        for row in records(rows)
+        [named[row.variable].label, format_hours(row.hours), format_value(named[row.variable], row.value),
+         _range(named[row.variable], row), format_number(row.anomaly)]
+        for row in iter_rows(rows)
     ]  # fmt: skip
     caption = f"The {len(cells)} oddest, by how many spreads they lie from what was expected"
     return [table(caption, ("Variable", "Hour", "Value", "Expected", "Spreads away"), cells)]
@@ -187,8 +195,8 @@ def _odd(expectations: ForecastExplanation, top: int) -> list[Markup]:
 def _next(expectations: ForecastExplanation) -> Markup:
     named = {variable.name: variable for variable in expectations.variables}
     cells = [
-        [named[row.variable].label, value(named[row.variable], row.last), _range(named[row.variable], row)]
-        for row in records(expectations.ahead[expectations.ahead["last"].notna()])
+        [named[row.variable].label, format_value(named[row.variable], row.last), _range(named[row.variable], row)]
+        for row in iter_rows(expectations.ahead[expectations.ahead["last"].notna()])
     ]
-    caption = f"When it is next measured, as seen from hour {hours(expectations.hours)}"
+    caption = f"When it is next measured, as seen from hour {format_hours(expectations.hours)}"
     return table(caption, ("Variable", "Last", "Expected"), cells)

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.html import Markup, join, tag
-from clinicalgru.view.text.format import sentence, spaced
+from clinicalgru.view.text.format import capitalize_first, format_name
 
 NOT_A_DEVICE = (
     "This is not a medical device. It was made for research and must not decide the care of a patient.",
@@ -37,7 +37,7 @@ def page(title: str, lead: str, *sections: Markup, provenance: Mapping[str, str]
     last = (_provenance(provenance), _limits(limits))
     header = tag("header", tag("h1", title), tag("p", lead, attrs={"class": "quiet"}))
     wrap = tag("div", header, tag("main", *sections, *last), attrs={"class": "wrap"})
-    plotly, start = get_plotlyjs(), _beside("page.js")
+    plotly, start = get_plotlyjs(), _read_asset("page.js")
     scripts = (tag("script", Markup(plotly)), tag("script", Markup(start)))
     body = tag("body", _banner(provenance), wrap, _noscript(), *scripts)
     return Markup("<!doctype html>\n" + tag("html", _head(title, plotly, start), body, attrs={"lang": "en"}) + "\n")
@@ -63,7 +63,7 @@ def figure(drawn: go.Figure, title: str, said: str) -> Markup:
     return tag("figure", caption, place, tag("script", data, attrs={"type": "application/json"}))
 
 
-def facts(pairs: Mapping[str, str]) -> Markup:
+def definition_list(pairs: Mapping[str, str]) -> Markup:
     """Names and what they stand for, one pair to a line."""
     lines = (join(tag("dt", name), tag("dd", said)) for name, said in pairs.items())
     return tag("dl", *lines, attrs={"class": "facts"})
@@ -99,7 +99,7 @@ def write(html: Markup, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _beside(name: str) -> str:
+def _read_asset(name: str) -> str:
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
@@ -111,7 +111,7 @@ def _head(title: str, *scripts: str) -> Markup:
         tag("meta", attrs={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         tag("meta", attrs={"name": "referrer", "content": "no-referrer"}),
         tag("title", title),
-        tag("style", Markup(_beside("page.css"))),
+        tag("style", Markup(_read_asset("page.css"))),
     )
 
 
@@ -134,8 +134,8 @@ def _noscript() -> Markup:
 
 
 def _provenance(provenance: Mapping[str, str]) -> Markup:
-    named = {sentence(spaced(name)): said for name, said in provenance.items()}
-    inner = facts(named) if named else tag("p", "Nothing was recorded.")
+    named = {capitalize_first(format_name(name)): said for name, said in provenance.items()}
+    inner = definition_list(named) if named else tag("p", "Nothing was recorded.")
     return section("Where this comes from", tag("div", inner, attrs={"class": "card"}))
 
 

@@ -14,7 +14,7 @@ from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.evaluation_page import LIMITS, cohort_section, ledger_section
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.evaluation_plots import plot_groups, plot_number_groups
-from clinicalgru.view.text.format import fixed, interval, records, sentence
+from clinicalgru.view.text.format import capitalize_first, format_fixed, format_interval, iter_rows
 
 if TYPE_CHECKING:
     from clinicalgru.data.ledger import Ledger
@@ -99,8 +99,8 @@ def _short(judgement: Judgement) -> Markup:
     order = [metric for place, metric in enumerate(first) if metric not in first[:place]]
     rows = own.set_index("metric").loc[order[: TILES.get(judgement.kind, 4)]].reset_index()
     shown = [
-        (named(row.metric, best=False), fixed(row.estimate), f"95 %: {interval(row.low, row.high)}")
-        for row in records(rows)
+        (named(row.metric, best=False), format_fixed(row.estimate), f"95 %: {format_interval(row.low, row.high)}")
+        for row in iter_rows(rows)
     ]
     said = [tag("p", one, attrs={"class": "lead"}) for one in _sentences(judgement)]
     return section("In short", tiles(shown), tag("div", *said, attrs={"class": "card"}))
@@ -109,13 +109,15 @@ def _short(judgement: Judgement) -> Markup:
 def _sentences(judgement: Judgement) -> list[str]:
     """The first metric of the model, of each baseline, and what is between them."""
     metric = FIRST[judgement.kind]
-    ours = {row.model: row for row in records(judgement.metrics.query("metric == @metric"))}
+    ours = {row.model: row for row in iter_rows(judgement.metrics.query("metric == @metric"))}
     own, best = ours[judgement.name], about(metric)[2]
-    what = sentence(named(metric, best=False))
-    said = [f"{what}: {fixed(own.estimate)} (95 % interval {interval(own.low, own.high)}); {best} is better."]
-    for row in records(judgement.differences.query("metric == @metric")):
-        apart = f"{fixed(row.estimate, signed=True)} ({interval(row.low, row.high, signed=True)})"
-        said.append(f"{row.baseline}: {fixed(ours[row.baseline].estimate)}; difference {apart}: {row.verdict}.")
+    what = capitalize_first(named(metric, best=False))
+    said = [
+        f"{what}: {format_fixed(own.estimate)} (95 % interval {format_interval(own.low, own.high)}); {best} is better."
+    ]
+    for row in iter_rows(judgement.differences.query("metric == @metric")):
+        apart = f"{format_fixed(row.estimate, signed=True)} ({format_interval(row.low, row.high, signed=True)})"
+        said.append(f"{row.baseline}: {format_fixed(ours[row.baseline].estimate)}; difference {apart}: {row.verdict}.")
     return [*said, *(f"{name}: {fact}." for name, fact in judgement.facts.items())]
 
 

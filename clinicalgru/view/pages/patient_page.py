@@ -9,15 +9,32 @@ from typing import TYPE_CHECKING
 
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
-from clinicalgru.view.plots.evaluation_plots import attention, contributions, strongest, valued
-from clinicalgru.view.plots.timeline import HALF_LIFE, by_weight, has_band, known, last_hour, patient, told, whose
-from clinicalgru.view.text.format import fixed, hours, number, records, sentence, spaced, value
-from clinicalgru.view.text.narrative import agreement, asked_words, effects_in, first_figures
+from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions, top_contributions, value_label
+from clinicalgru.view.plots.timeline import (
+    HALF_LIFE,
+    band_label,
+    format_answer,
+    has_band,
+    last_hour,
+    plot_patient,
+    variables_by_contribution,
+    variables_by_name,
+)
+from clinicalgru.view.text.format import (
+    capitalize_first,
+    format_fixed,
+    format_hours,
+    format_name,
+    format_number,
+    format_value,
+    iter_rows,
+)
+from clinicalgru.view.text.narrative import effect_unit, headline, member_spread, target_text
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
 
-FIRST = 8  # variables shown at once; the others are folded
+N_EXPANDED = 8  # variables shown at once; the others are folded
 LIMITS = (
     "A contribution says what moved this model, not what harmed or helped the patient; acting on it need not change "
     "the outcome.",
@@ -33,7 +50,7 @@ SPLIT = (
     "Each bar is one measurement: what its value, the fact that it was measured, and its timing did, {}. "
     "The diamond marks their sum."
 )
-LOOKED = (
+ATTENTION = (
     "Where the model looked. Attention is not the explanation: a moment can be looked at and change nothing. What "
     "moved the risk is in the contributions."
 )
@@ -51,7 +68,7 @@ def patient_page(
     returns      the path
     refused      a path that is a folder (ArgumentError)
     """
-    lead = f"{sentence(explanation.stay_label)}, {number(last_hour(explanation))} hours seen"
+    lead = f"{capitalize_first(explanation.stay_label)}, {format_number(last_hour(explanation))} hours seen"
     seen = tag("div", section("Course", *_course(explanation)), *_static(explanation))
     moved = section("What moved the risk", *_moved(explanation, top))
     columns = tag("div", seen, moved, attrs={"class": "stay"})
@@ -59,52 +76,63 @@ def patient_page(
     return write(html, path)
 
 
-def timeline_words(explanation: Explanation, half_life: Mapping[str, float] | None = None) -> str:
+def timeline_caption(explanation: Explanation, half_life: Mapping[str, float] | None = None) -> str:
     """How to read the picture of a stay: its marks, how carried values fade, what its band is.
 
-    half_life  as of `patient`
+    half_life  as of `plot_patient`
     """
     life = explanation.half_life if half_life is None else half_life
-    named = sorted((life.get(name, HALF_LIFE), known(explanation)[name].label) for name in by_weight(explanation))
+    named = sorted(
+        (life.get(name, HALF_LIFE), variables_by_name(explanation)[name].label)
+        for name in variables_by_contribution(explanation)
+    )
     said = [TIMELINE]
     if named:
         (soonest, first), (latest, last) = named[0], named[-1]
-        some = f"{hours(soonest)} hours" if soonest == latest else f"{_after(soonest, first)} to {_after(latest, last)}"
+        some = (
+            f"{format_hours(soonest)} hours"
+            if soonest == latest
+            else f"{_after(soonest, first)} to {_after(latest, last)}"
+        )
         own = "as the network lets it fade: " if life and life == explanation.half_life else ""
         said.append(f"{FADES}, {own}half as strong after {some}, until nothing is known.")
-    return " ".join([*said, *([BAND.format(whose=whose(explanation))] if has_band(explanation) else [])])
+    return " ".join([*said, *([BAND.format(whose=band_label(explanation))] if has_band(explanation) else [])])
 
 
 def _after(amount: float, label: str) -> str:
-    return f"{hours(amount) if amount < 1000 else 'more than 1,000'} h ({label})"
+    return f"{format_hours(amount) if amount < 1000 else 'more than 1,000'} h ({label})"
 
 
 def _summary(explanation: Explanation) -> Markup:
-    answer, baseline = (told(explanation, one) for one in (explanation.risk, explanation.baseline))
-    said = f"{asked_words(explanation)}: {answer} (baseline {baseline}: the same hours with nothing measured)."
+    answer, baseline = (format_answer(explanation, one) for one in (explanation.risk, explanation.baseline))
+    said = f"{target_text(explanation)}: {answer} (baseline {baseline}: the same hours with nothing measured)."
     lead = tag("p", said, _drivers(explanation), attrs={"class": "lead"})
-    sure = [tag("p", one, attrs={"class": "lead"}) for one in [agreement(explanation)] if one]
-    return tag("section", tiles(first_figures(explanation)), lead, *sure)
+    sure = [tag("p", one, attrs={"class": "lead"}) for one in [member_spread(explanation)] if one]
+    return tag("section", tiles(headline(explanation)), lead, *sure)
 
 
 def _drivers(explanation: Explanation) -> str:
     said = [
-        f"{valued(explanation, row)} at hour {number(row.hours)} {'raised' if row.contribution > 0 else 'lowered'} it"
-        for row in records(strongest(explanation.measurements, 3))
+        f"{value_label(explanation, row)} at hour {format_number(row.hours)} {'raised' if row.contribution > 0 else 'lowered'} it"
+        for row in iter_rows(top_contributions(explanation.measurements, 3))
     ]
     return f" What moved it most: {'; '.join(said)}." if said else " Nothing was measured in these hours."
 
 
 def _course(explanation: Explanation) -> list[Markup]:
-    names = by_weight(explanation)
-    said = timeline_words(explanation)
-    shown = [figure(patient(explanation, variables=names[:FIRST]), "Risk and measurements over time", said)]
-    if names[FIRST:]:
-        others = figure(patient(explanation, variables=names[FIRST:]), "Other variables over time", said)
+    names = variables_by_contribution(explanation)
+    said = timeline_caption(explanation)
+    shown = [figure(plot_patient(explanation, variables=names[:N_EXPANDED]), "Risk and measurements over time", said)]
+    if names[N_EXPANDED:]:
+        others = figure(plot_patient(explanation, variables=names[N_EXPANDED:]), "Other variables over time", said)
         shown.append(
-            tag("details", tag("summary", f"{len(names) - FIRST} more variables, which moved the risk less"), others)
+            tag(
+                "details",
+                tag("summary", f"{len(names) - N_EXPANDED} more variables, which moved the risk less"),
+                others,
+            )
         )
-    absent = [one.label for name, one in known(explanation).items() if name not in names and not one.static]
+    absent = [one.label for name, one in variables_by_name(explanation).items() if name not in names and not one.static]
     if absent:
         shown.append(tag("p", f"Not measured in these hours: {', '.join(absent)}.", attrs={"class": "quiet"}))
     return shown
@@ -115,37 +143,43 @@ def _moved(explanation: Explanation, top: int) -> list[Markup]:
         return [tag("p", "Nothing was measured, so nothing but the descriptors moved the risk.")]
     return [
         figure(
-            contributions(explanation, top), "Measurements that moved it most", SPLIT.format(effects_in(explanation))
+            plot_contributions(explanation, top),
+            "Measurements that moved it most",
+            SPLIT.format(effect_unit(explanation)),
         ),
         _table(explanation, top),
-        figure(attention(explanation), "Attention", LOOKED),
+        figure(plot_attention(explanation), "Attention", ATTENTION),
     ]
 
 
 def _table(explanation: Explanation, top: int) -> Markup:
-    variables = known(explanation)
+    variables = variables_by_name(explanation)
     rows = []
-    for one in records(strongest(explanation.measurements, top)):
+    for one in iter_rows(top_contributions(explanation.measurements, top)):
         variable = variables.get(one.variable)
-        label, amount = (variable.label, value(variable, one.value)) if variable else (one.variable, number(one.value))
+        label, amount = (
+            (variable.label, format_value(variable, one.value))
+            if variable
+            else (one.variable, format_number(one.value))
+        )
         parts = (one.contribution, one.by_value, one.by_measured, one.by_timing)
-        rows.append([label, number(one.hours), amount, *(fixed(part, signed=True) for part in parts)])
+        rows.append([label, format_number(one.hours), amount, *(format_fixed(part, signed=True) for part in parts)])
     head = ("Variable", "Hour", "Value", "Effect", "by value", "by being measured", "by timing")
-    caption = f"The {len(rows)} strongest measurements; effects {effects_in(explanation)}, positive raises it"
+    caption = f"The {len(rows)} strongest measurements; effects {effect_unit(explanation)}, positive raises it"
     return table(caption, head, rows)
 
 
 def _static(explanation: Explanation) -> list[Markup]:
-    variables = known(explanation)
+    variables = variables_by_name(explanation)
     rows = []
-    for one in records(explanation.static):
+    for one in iter_rows(explanation.static):
         variable = variables.get(one.name)
-        label = variable.label if variable else sentence(spaced(one.name))
-        amount = value(variable, one.value) if variable else number(one.value)
-        rows.append([label, amount, fixed(one.contribution, signed=True)])
+        label = variable.label if variable else capitalize_first(format_name(one.name))
+        amount = format_value(variable, one.value) if variable else format_number(one.value)
+        rows.append([label, amount, format_fixed(one.contribution, signed=True)])
     if not rows:
         return []
     shown = table(
-        f"What was known of the stay; effects {effects_in(explanation)}", ("Descriptor", "Value", "Effect"), rows
+        f"What was known of the stay; effects {effect_unit(explanation)}", ("Descriptor", "Value", "Effect"), rows
     )
     return [section("Descriptors", shown)]

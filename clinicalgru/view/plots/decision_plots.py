@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from clinicalgru.evaluate.decision_curve import EVERYBODY, NOBODY
 from clinicalgru.evaluate.metrics import METRICS
-from clinicalgru.view.plots.theme import BLUE, DASHES, MODELS, QUIET, styled
-from clinicalgru.view.text.format import fixed, interval, percent, plain, records
+from clinicalgru.view.plots.theme import BLUE, DASHES, GREY, MODEL_COLOURS, apply_theme
+from clinicalgru.view.text.format import escape_plotly, format_fixed, format_interval, format_percent, iter_rows
 
 
 def plot_decision_curve(table: pd.DataFrame) -> go.Figure:
@@ -26,15 +26,22 @@ def plot_decision_curve(table: pd.DataFrame) -> go.Figure:
     for place, model in enumerate((*models, EVERYBODY, NOBODY)):
         rows = table[table["model"] == model]
         ours = model in models
-        line = {"color": MODELS[place % 6] if ours else QUIET, "width": 2.5 if ours else 1.3, "dash": DASHES[place % 6]}
-        name = plain(model) if ours else f"act on {model}"
-        said = [f"{name}, threshold {percent(row.threshold)}: {fixed(row.net_benefit)}" for row in records(rows)]
+        line = {
+            "color": MODEL_COLOURS[place % 6] if ours else GREY,
+            "width": 2.5 if ours else 1.3,
+            "dash": DASHES[place % 6],
+        }
+        name = escape_plotly(model) if ours else f"act on {model}"
+        said = [
+            f"{name}, threshold {format_percent(row.threshold)}: {format_fixed(row.net_benefit)}"
+            for row in iter_rows(rows)
+        ]
         x, y = rows["threshold"].tolist(), rows["net_benefit"].tolist()
         figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line, hovertext=said, hoverinfo="text")
     highest = max(table["net_benefit"].max(), 0.01)
     figure.update_yaxes(title_text="Net benefit for each stay", range=[-0.35 * highest, 1.1 * highest])
     figure.update_xaxes(title_text="Threshold: act at this risk or above", tickformat=".0%")
-    return styled(figure, height=460)
+    return apply_theme(figure, height=460)
 
 
 def plot_subgroups(table: pd.DataFrame, *, metric: str = "auroc") -> go.Figure:
@@ -54,9 +61,9 @@ def plot_subgroups(table: pd.DataFrame, *, metric: str = "auroc") -> go.Figure:
     figure = go.Figure()
     estimate = rows["estimate"]
     said = [
-        f"{plain(row.group)}: {fixed(row.estimate)} ({interval(row.low, row.high)})"
+        f"{escape_plotly(row.group)}: {format_fixed(row.estimate)} ({format_interval(row.low, row.high)})"
         + ("" if pd.isna(row.stays) else f", {row.stays:,} stays, {row.events:,} with the event")
-        for row in records(rows)
+        for row in iter_rows(rows)
     ]
     marks = ["diamond" if group == "all" else "circle" for group in rows["group"]]
     spread = {"array": (rows["high"] - estimate).tolist(), "arrayminus": (estimate - rows["low"]).tolist()}
@@ -65,11 +72,11 @@ def plot_subgroups(table: pd.DataFrame, *, metric: str = "auroc") -> go.Figure:
         showlegend=False, marker={"size": 11, "color": BLUE, "symbol": marks},
         error_x={"type": "data", "symmetric": False, "thickness": 1.6, "width": 4, **spread},
     )  # fmt: skip
-    figure.add_vline(x=whole, line={"color": QUIET, "width": 1.2, "dash": "dot"})
+    figure.add_vline(x=whole, line={"color": GREY, "width": 1.2, "dash": "dot"})
     names = [
-        plain(row.group) + ("<br>withheld" if pd.isna(row.stays) else f"<br>{row.stays:,} stays")
-        for row in records(rows)
+        escape_plotly(row.group) + ("<br>withheld" if pd.isna(row.stays) else f"<br>{row.stays:,} stays")
+        for row in iter_rows(rows)
     ]
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=names, range=[len(rows) - 0.5, -0.5])
     figure.update_xaxes(title_text=METRICS[metric].label)
-    return styled(figure, height=140 + 52 * len(rows)).update_yaxes(showgrid=False, automargin=True, ticks="")
+    return apply_theme(figure, height=140 + 52 * len(rows)).update_yaxes(showgrid=False, automargin=True, ticks="")

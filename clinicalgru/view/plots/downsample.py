@@ -9,10 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST = 1000  # points of one line or one variable that are drawn
+MAX_POINTS = 1000  # points of one line or one variable that are drawn
 
 
-def thinned(rows: pd.DataFrame, column: str, *, most: int = MOST) -> pd.DataFrame:
+def downsample(rows: pd.DataFrame, column: str, *, most: int = MAX_POINTS) -> pd.DataFrame:
     """Of many rows the lowest and the highest of each stretch, the first and the last; few rows as they are.
 
     rows     in the order in which they are drawn
@@ -20,7 +20,7 @@ def thinned(rows: pd.DataFrame, column: str, *, most: int = MOST) -> pd.DataFram
     most     rows that come back, about: never more than two above it
 
     >>> import pandas as pd
-    >>> thinned(pd.DataFrame({"y": [1, 5, 2, 2, 0, 2, 2, 2]}), "y", most=4)["y"].tolist()
+    >>> downsample(pd.DataFrame({"y": [1, 5, 2, 2, 0, 2, 2, 2]}), "y", most=4)["y"].tolist()
     [1, 5, 0, 2]
     """
     if len(rows) <= most:

@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.view.plots.theme import styled
-from clinicalgru.view.text.format import hours, percent
+from clinicalgru.view.plots.theme import apply_theme
+from clinicalgru.view.text.format import format_hours, format_percent
 
 if TYPE_CHECKING:
     from clinicalgru.explain.gates import Gates
@@ -36,7 +36,7 @@ def plot_gates(gates: Gates, *, show: str = "kept") -> go.Figure:
     frame = getattr(gates, show)
     units = np.argsort(frame.mean(axis=0).to_numpy(), kind="stable")
     table = frame.to_numpy()[:, units].T
-    said = [[f"unit {unit}, hour {hours(at)}: {percent(one)}" for at, one in zip(frame.index, row, strict=True)]
+    said = [[f"unit {unit}, hour {format_hours(at)}: {format_percent(one)}" for at, one in zip(frame.index, row, strict=True)]
             for unit, row in zip(units, table, strict=True)]  # fmt: skip
     drawn = go.Figure(
         go.Heatmap(
@@ -45,6 +45,6 @@ def plot_gates(gates: Gates, *, show: str = "kept") -> go.Figure:
             colorbar={"tickformat": ".0%"},
         )
     )  # fmt: skip
-    styled(drawn, height=180 + 14 * len(units)).update_layout(title={"text": SAID[show], "font": {"size": 15}})
+    apply_theme(drawn, height=180 + 14 * len(units)).update_layout(title={"text": SAID[show], "font": {"size": 15}})
     drawn.update_yaxes(title_text="Unit of the state", showticklabels=False, showgrid=False)
     return drawn.update_xaxes(title_text="Hours since the anchor", showgrid=False)

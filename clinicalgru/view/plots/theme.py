@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 # Okabe and Ito (2008): colours that colour-blind eyes tell apart. Colour is never the only sign: dash, marker and
 # pattern say the same.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-INK, QUIET, RULE, BAND = "#1b2733", "#51606f", "#dfe4ea", "rgba(0, 158, 115, 0.13)"
+INK, GREY, RULE, BAND = "#1b2733", "#51606f", "#dfe4ea", "rgba(0, 158, 115, 0.13)"
 BAND_EDGE = {"color": "rgba(0, 158, 115, 0.45)", "width": 1}
 PATTERN = {"fillmode": "overlay", "fgcolor": "white", "size": 7}
-MODELS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+MODEL_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
@@ -18,7 +18,7 @@ NO_UPLOAD = ["sendChartToCloud"]  # plotly.js 4 offers every chart a button that
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}
 
 
-def styled(figure: go.Figure, *, height: int) -> go.Figure:
+def apply_theme(figure: go.Figure, *, height: int) -> go.Figure:
     """The figure in the shared look: white ground, so that it reads the same on a light and a dark page.
 
     figure   changed in place
@@ -31,7 +31,7 @@ def styled(figure: go.Figure, *, height: int) -> go.Figure:
         legend={"font": {"size": 13}, **LEGEND_ABOVE}, hoverlabel={"font": {"size": 13}, "align": "left"},
         modebar={"remove": NO_UPLOAD},
     )  # fmt: skip
-    axis = {"gridcolor": RULE, "linecolor": QUIET, "zeroline": False, "ticks": "outside", "tickcolor": RULE}
+    axis = {"gridcolor": RULE, "linecolor": GREY, "zeroline": False, "ticks": "outside", "tickcolor": RULE}
     figure.update_xaxes(axis, title={"standoff": 10, "font": {"size": 14}}).update_yaxes(
         axis, title={"standoff": 10, "font": {"size": 14}}
     )

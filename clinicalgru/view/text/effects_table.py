@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.html import Markup, tag
-from clinicalgru.view.plots.timeline import known
-from clinicalgru.view.text.format import fixed, hours, percent, records, value
-from clinicalgru.view.text.narrative import WITHIN_HOURS, points
+from clinicalgru.view.plots.timeline import variables_by_name
+from clinicalgru.view.text.format import format_fixed, format_hours, format_percent, format_value, iter_rows
+from clinicalgru.view.text.narrative import CHANGE_HOURS, format_points
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
     from clinicalgru.explain.risk_changes.movement import Movement
 
-SHOWN = 8
+MAX_ROWS = 8
 
 
-def effects(explanation: Explanation, movement: Movement | None, *, hour: float) -> pd.DataFrame:
+def variable_effects(explanation: Explanation, movement: Movement | None, *, hour: float) -> pd.DataFrame:
     """What each variable had done to the risk by an hour, strongest first.
 
     explanation  an `Explanation`
@@ -34,7 +34,7 @@ def effects(explanation: Explanation, movement: Movement | None, *, hour: float)
     if movement is None:
         effect = rows.groupby("variable")["contribution"].sum()
     else:
-        effect = movement.between(hour - WITHIN_HOURS, hour).groupby("variable")["points"].sum()
+        effect = movement.between(hour - CHANGE_HOURS, hour).groupby("variable")["points"].sum()
     table = pd.DataFrame({"effect": effect}).join(last, how="left").rename_axis("variable").reset_index()
     table = table.assign(in_points=movement is not None)
     return table.sort_values("effect", key=abs, ascending=False, kind="stable", ignore_index=True)
@@ -43,19 +43,19 @@ def effects(explanation: Explanation, movement: Movement | None, *, hour: float)
 def effects_table(explanation: Explanation, shown: pd.DataFrame, *, hour: float, plain: bool = False) -> Markup:
     """The strongest of them as a table with bars: to the right and ▲ raises, to the left and ▼ lowers.
 
-    shown  what `effects` returned
+    shown  what `variable_effects` returned
     plain  without bars, as for print
     """
     if shown.empty:
-        return tag("p", f"Nothing was known by hour {hours(hour)}.", attrs={"class": "cg-quiet"})
+        return tag("p", f"Nothing was known by hour {format_hours(hour)}.", attrs={"class": "cg-quiet"})
     in_points = bool(shown["in_points"].iloc[0])
     course = explanation.course[explanation.course["hours"] <= hour]
-    now = f" ({percent(float(course['risk'].iloc[-1]))} then)" if len(course) else ""
-    what = f"What moved the risk in the {hours(WITHIN_HOURS)} hours up to hour {hours(hour)}{now}" if in_points else (
-        f"What was known by hour {hours(hour)}{now}, and its effect on the risk at the end (log-odds)"
+    now = f" ({format_percent(float(course['risk'].iloc[-1]))} then)" if len(course) else ""
+    what = f"What moved the risk in the {format_hours(CHANGE_HOURS)} hours up to hour {format_hours(hour)}{now}" if in_points else (
+        f"What was known by hour {format_hours(hour)}{now}, and its effect on the risk at the end (log-odds)"
     )  # fmt: skip
     largest = max(float(shown["effect"].abs().max()), 1e-9)
-    lines = [_line(explanation, row, hour, in_points, largest, plain) for row in records(shown.head(SHOWN))]
+    lines = [_line(explanation, row, hour, in_points, largest, plain) for row in iter_rows(shown.head(MAX_ROWS))]
     names = ("Variable, last value", "Effect", *(() if plain else ("",)))
     head = tag("thead", tag("tr", *(tag("th", name, attrs={"scope": "col"}) for name in names)))
     table = tag("table", tag("caption", what), head, tag("tbody", *lines), attrs={"style": "width:100%"})
@@ -65,12 +65,12 @@ def effects_table(explanation: Explanation, shown: pd.DataFrame, *, hour: float,
 def _line(explanation: Explanation, row: object, hour: float, in_points: bool, largest: float, plain: bool) -> Markup:
     name, effect = str(getattr(row, "variable", "")), float(getattr(row, "effect", 0.0))
     amount, at = float(getattr(row, "value", np.nan)), float(getattr(row, "hours", np.nan))
-    variable = known(explanation).get(name)
+    variable = variables_by_name(explanation).get(name)
     label = variable.label if variable else name
-    last = value(variable, amount) if variable and not np.isnan(amount) else "–"
-    ago = f", {hours(hour - at)} h ago" if not np.isnan(at) else ""
+    last = format_value(variable, amount) if variable and not np.isnan(amount) else "–"
+    ago = f", {format_hours(hour - at)} h ago" if not np.isnan(at) else ""
     way = "▲" if effect > 0 else "▼"
-    told = f"{way} {points(effect) if in_points else fixed(effect, signed=True)}"
+    told = f"{way} {format_points(effect) if in_points else format_fixed(effect, signed=True)}"
     cells = [
         tag("th", label, tag("small", last + ago), attrs={"scope": "row"}),
         tag("td", told, attrs={"class": "number"}),

@@ -16,8 +16,8 @@ import traitlets
 from clinicalgru.errors import ArgumentError, ClinicalGRUError
 from clinicalgru.html import Markup, tag
 from clinicalgru.view.pages import html_page
-from clinicalgru.view.text.format import percent, sentence
-from clinicalgru.view.widgets.widget_base import beside, framed, said, words
+from clinicalgru.view.text.format import capitalize_first, format_percent
+from clinicalgru.view.widgets.widget_base import html_widget, paragraph, read_asset, styled
 
 ALL = "all"
 PAGE = 20  # rows shown at once
@@ -28,7 +28,7 @@ NEEDED = ("risk", "status", "reason")
 class CohortTable(anywidget.AnyWidget):
     """The table in the browser: it shows this state, and sets `sorted_by`, `page` and `chosen`."""
 
-    _esm = beside("cohort.js")
+    _esm = read_asset("cohort.js")
     caption = traitlets.Unicode("Scored stays").tag(sync=True)
     columns: traitlets.List[str] = traitlets.List().tag(sync=True)
     sortable: traitlets.List[int] = traitlets.List().tag(sync=True)
@@ -84,14 +84,16 @@ class CohortView(ipywidgets.VBox):
 
     def _build(self) -> None:
         statuses = [ALL, *self.table["status"].unique()]
-        self._status = ipywidgets.Dropdown(options=[(sentence(one), one) for one in statuses], description="Status")
+        self._status = ipywidgets.Dropdown(
+            options=[(capitalize_first(one), one) for one in statuses], description="Status"
+        )
         self._risks = ipywidgets.FloatRangeSlider(
             value=(0.0, 100.0), min=0, max=100, step=1, description="Risk, %", readout_format=".0f"
         )
         columns = ["Stay", "Risk", "Status", "Reason", *(["Risk over time"] if self.points else [])]
         self.browser = CohortTable(columns=columns, sortable=[0, 1, 2], sparklines=bool(self.points))
         self.opened = ipywidgets.VBox()
-        framed(self, ipywidgets.HBox([self._status, self._risks]), self.browser, self.opened)
+        styled(self, ipywidgets.HBox([self._status, self._risks]), self.browser, self.opened)
         for control in (self._status, self._risks):
             control.observe(self._filter, names="value")
         self.browser.observe(self._sort, names="sorted_by")
@@ -182,7 +184,7 @@ class CohortView(ipywidgets.VBox):
     def _row(self, place: int) -> dict[str, Any]:
         row: dict[Any, Any] = self.table.loc[place].to_dict()
         stay, risk, status, reason = (row[name] for name in ("stay", "risk", "status", "reason"))
-        shown = percent(float(risk)) if pd.notna(risk) else "–"
+        shown = format_percent(float(risk)) if pd.notna(risk) else "–"
         cells = [str(stay), shown, str(status), str(reason)]
         return {
             "position": place,
@@ -222,7 +224,7 @@ class CohortView(ipywidgets.VBox):
         try:
             shown: ipywidgets.Widget = self.patient(self.chosen)
         except ClinicalGRUError as error:
-            shown = words(said(f"This stay cannot be opened. {error}", kind="cg-warn"), alive=True)
+            shown = html_widget(paragraph(f"This stay cannot be opened. {error}", kind="cg-warn"), alive=True)
         self.opened.children = (shown,)
 
 

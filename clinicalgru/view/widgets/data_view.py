@@ -17,10 +17,16 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, is_small, suppress_flow
 from clinicalgru.html import Markup, table
 from clinicalgru.view.pages import html_page
-from clinicalgru.view.plots.theme import BAND, BAND_EDGE, BLUE, QUIET, VERMILLION, styled
-from clinicalgru.view.text.format import labelled, number, percent, plain, records, value
-from clinicalgru.view.widgets.widget_base import framed, live, words
-from clinicalgru.view.widgets.widget_base import said as paragraph
+from clinicalgru.view.plots.theme import BAND, BAND_EDGE, BLUE, GREY, VERMILLION, apply_theme
+from clinicalgru.view.text.format import (
+    escape_plotly,
+    format_number,
+    format_percent,
+    format_value,
+    iter_rows,
+    label_with_unit,
+)
+from clinicalgru.view.widgets.widget_base import figure_widget, html_widget, paragraph, styled
 
 SHADES = [[0, "#ffffff"], [0.05, "#d5e6f3"], [1, "#00406b"]]
 LEDGER, MISSING, VALUES = "Ledger", "Measured by hour", "Values"
@@ -28,7 +34,9 @@ BY_HOUR = "The darker, the more stays have a value that became known in that hou
 SPREAD = "Shaded: the adult reference range. Dashed: the plausible range; what lay outside was rejected when reading."
 
 
-def plot_measured(shown: pd.DataFrame, labels: dict[str, str], *, min_cell_size: int = MIN_CELL_SIZE) -> go.Figure:
+def plot_measured_by_hour(
+    shown: pd.DataFrame, labels: dict[str, str], *, min_cell_size: int = MIN_CELL_SIZE
+) -> go.Figure:
     """A heat map of the share of stays with each variable measured in each hour, the most measured on top.
 
     shown     what `measured_by_hour` returned
@@ -44,19 +52,19 @@ def plot_measured(shown: pd.DataFrame, labels: dict[str, str], *, min_cell_size:
     ]
     hover = [
         [
-            f"{plain(labels[name])}, hour {hour}: {_of(n, m, min_cell_size)}"
+            f"{escape_plotly(labels[name])}, hour {hour}: {_of(n, m, min_cell_size)}"
             for hour, n, m in zip(stays.columns, *row, strict=True)
         ]
         for name, *row in zip(order, stays.values, of.values, strict=True)
     ]
     drawn = go.Figure(
         go.Heatmap(
-            z=share, x=[float(hour) for hour in stays.columns], y=[plain(labels[name]) for name in order],
+            z=share, x=[float(hour) for hour in stays.columns], y=[escape_plotly(labels[name]) for name in order],
             zmin=0, zmax=1, colorscale=SHADES, xgap=1, ygap=1, hovertext=hover, hoverinfo="text",
             colorbar={"tickformat": ".0%", "title": {"text": "of stays"}},
         )
     )  # fmt: skip
-    styled(drawn, height=150 + 24 * len(order)).update_yaxes(automargin=True, showgrid=False, ticks="")
+    apply_theme(drawn, height=150 + 24 * len(order)).update_yaxes(automargin=True, showgrid=False, ticks="")
     return drawn.update_xaxes(title_text="Hour since the start or anchor", showgrid=False)
 
 
@@ -77,11 +85,11 @@ def _of(stays: int, of: int, min_cell_size: int) -> str:
     return (
         f"all but fewer than {min_cell_size} stays"
         if is_small(of - stays, min_cell_size)
-        else f"{percent(stays / of)} of stays"
+        else f"{format_percent(stays / of)} of stays"
     )
 
 
-def plot_values(spread: pd.DataFrame, variable: Variable) -> go.Figure:
+def plot_histogram(spread: pd.DataFrame, variable: Variable) -> go.Figure:
     """How the values of a variable are spread, against its reference and plausible range.
 
     spread    what `distribution` returned
@@ -90,8 +98,8 @@ def plot_values(spread: pd.DataFrame, variable: Variable) -> go.Figure:
     width = spread["high"] - spread["low"]
     total = max(float(spread["measurements"].sum()), 1.0)
     hover = [
-        f"{number(row.low)} to {number(row.high)}: {percent(row.measurements / total)} of measurements"
-        for row in records(spread)
+        f"{format_number(row.low)} to {format_number(row.high)}: {format_percent(row.measurements / total)} of measurements"
+        for row in iter_rows(spread)
     ]
     drawn = go.Figure(
         go.Bar(
@@ -105,8 +113,8 @@ def plot_values(spread: pd.DataFrame, variable: Variable) -> go.Figure:
     for limit in variable.plausible or ():
         drawn.add_vline(x=limit, line={"color": VERMILLION, "width": 1.6, "dash": "dash"})
     drawn.update_yaxes(title_text="Density", showticklabels=False)
-    drawn.update_xaxes(title_text=plain(labelled(variable)), zerolinecolor=QUIET)
-    return styled(drawn, height=380)
+    drawn.update_xaxes(title_text=escape_plotly(label_with_unit(variable)), zerolinecolor=GREY)
+    return apply_theme(drawn, height=380)
 
 
 class DataView(ipywidgets.VBox):
@@ -135,7 +143,7 @@ class DataView(ipywidgets.VBox):
         self._part = ipywidgets.ToggleButtons(options=[LEDGER, MISSING, VALUES], description="Show")
         self._variable = ipywidgets.Dropdown(options=sorted(names), description="Variable")
         self._body = ipywidgets.VBox()
-        framed(self, self._part, self._body)
+        styled(self, self._part, self._body)
         for control in (self._part, self._variable):
             control.observe(self._draw, names="value")
         self._draw()
@@ -171,14 +179,14 @@ class DataView(ipywidgets.VBox):
 
     def _draw(self, *_: object) -> None:
         if self.part == LEDGER:
-            self.figure, self._body.children = None, (words(self._counts()),)
+            self.figure, self._body.children = None, (html_widget(self._counts()),)
         elif self.part == MISSING:
-            self.figure = live(self._measured())
-            self._body.children = (words(paragraph(BY_HOUR, kind="cg-quiet")), self.figure)
+            self.figure = figure_widget(self._measured())
+            self._body.children = (html_widget(paragraph(BY_HOUR, kind="cg-quiet")), self.figure)
         else:
             variable = find(self.data, self.variable)
-            self.figure = live(self._values(variable))
-            self._body.children = (self._variable, words(*self._ranges(variable)), self.figure)
+            self.figure = figure_widget(self._values(variable))
+            self._body.children = (self._variable, html_widget(*self._ranges(variable)), self.figure)
 
     def _first(self) -> str:
         return LEDGER if isinstance(self.data, Events) else "Cohort"
@@ -193,12 +201,16 @@ class DataView(ipywidgets.VBox):
 
     def _measured(self) -> go.Figure:
         labels = {variable.name: variable.label for variable in self.data.variables}
-        return plot_measured(measured_by_hour(self.data, hours=self.hours), labels, min_cell_size=self.min_cell_size)
+        return plot_measured_by_hour(
+            measured_by_hour(self.data, hours=self.hours), labels, min_cell_size=self.min_cell_size
+        )
 
     def _values(self, variable: Variable) -> go.Figure:
-        return plot_values(distribution(self.data, variable.name, min_cell_size=max(self.min_cell_size, 1)), variable)
+        return plot_histogram(
+            distribution(self.data, variable.name, min_cell_size=max(self.min_cell_size, 1)), variable
+        )
 
     def _ranges(self, variable: Variable) -> list[Markup]:
-        between = " to ".join(value(variable, end) for end in variable.plausible or ()) or "not limited"
-        usual = " to ".join(value(variable, end) for end in variable.reference or ()) or "none given"
+        between = " to ".join(format_value(variable, end) for end in variable.plausible or ()) or "not limited"
+        usual = " to ".join(format_value(variable, end) for end in variable.reference or ()) or "none given"
         return [paragraph(f"Plausible: {between}. Reference range: {usual}. {SPREAD}", kind="cg-quiet")]

@@ -13,13 +13,21 @@ import traitlets
 from clinicalgru.errors import ArgumentError, ClinicalGRUError
 from clinicalgru.html import Markup, tag
 from clinicalgru.view.pages import html_page
-from clinicalgru.view.pages.patient_page import LIMITS, timeline_words
-from clinicalgru.view.plots.timeline import a_risk, by_weight, first_hour, last_hour, patient, renew, told
-from clinicalgru.view.text.effects_table import effects, effects_table
-from clinicalgru.view.text.format import number, percent, sentence
-from clinicalgru.view.text.narrative import first_figures, story
-from clinicalgru.view.widgets.what_if_panel import Player, WhatIfPanel
-from clinicalgru.view.widgets.widget_base import framed, live, said, spoken, tiles, words
+from clinicalgru.view.pages.patient_page import LIMITS, timeline_caption
+from clinicalgru.view.plots.timeline import (
+    first_hour,
+    format_answer,
+    is_probability,
+    last_hour,
+    plot_patient,
+    update_figure,
+    variables_by_contribution,
+)
+from clinicalgru.view.text.effects_table import effects_table, variable_effects
+from clinicalgru.view.text.format import capitalize_first, format_number, format_percent
+from clinicalgru.view.text.narrative import headline, narrative
+from clinicalgru.view.widgets.what_if_panel import WhatIfModel, WhatIfPanel
+from clinicalgru.view.widgets.widget_base import aria_live, figure_widget, html_widget, paragraph, styled, tiles
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
@@ -47,7 +55,7 @@ class PatientView(ipywidgets.VBox):
         self,
         why: Explanation,
         *,
-        what_if: Player | None = None,
+        what_if: WhatIfModel | None = None,
         movement: Movement | None = None,
         threshold: float | None = None,
         half_life: Mapping[str, float] | None = None,
@@ -59,10 +67,10 @@ class PatientView(ipywidgets.VBox):
         self.why = self.explanation = why
         self.movement, self.threshold = movement, threshold
         self.half_life = why.half_life if half_life is None else half_life
-        self.strongest = self.variables = by_weight(why)[:top]
-        self.top = words(alive=True)
-        self.effects = words(alive=True)
-        self.notice = words(alive=True)
+        self.strongest = self.variables = variables_by_contribution(why)[:top]
+        self.top = html_widget(alive=True)
+        self.effects = html_widget(alive=True)
+        self.notice = html_widget(alive=True)
         self.place = ipywidgets.VBox()
         self.hours = _slider(why)
         self.panel: WhatIfPanel | None = None
@@ -71,7 +79,7 @@ class PatientView(ipywidgets.VBox):
         self._build()
 
     def _build(self) -> None:
-        controls = [words(said("Cursor", kind="cg-title")), self.hours, self.effects]
+        controls = [html_widget(paragraph("Cursor", kind="cg-title")), self.hours, self.effects]
         beside = [ipywidgets.VBox(controls)]
         if self.panel is not None:
             beside.append(self.panel)
@@ -82,7 +90,7 @@ class PatientView(ipywidgets.VBox):
         controls_box.add_class("cg-beside")
         columns = ipywidgets.Box([self.place, controls_box])
         columns.add_class("cg-columns")
-        framed(self, self.top, self.notice, columns)
+        styled(self, self.top, self.notice, columns)
         self.cursor = self.hours.value
         traitlets.link((self, "cursor"), (self.hours, "value"))
         self._redraw()
@@ -100,11 +108,11 @@ class PatientView(ipywidgets.VBox):
         with self.figure.batch_update():
             self.figure.layout.shapes[-1].x0 = self.cursor
             self.figure.layout.shapes[-1].x1 = self.cursor
-        self.effects.value = spoken(self._effects())
+        self.effects.value = aria_live(self._effects())
 
     def save(self, path: str | os.PathLike[str], *, title: str = "Why this risk") -> Path:
         """The same picture as one offline HTML page: words, course, and what moved the risk up to the cursor."""
-        reading = timeline_words(self.explanation, self.half_life)
+        reading = timeline_caption(self.explanation, self.half_life)
         drawn = html_page.figure(self._figure(), "Risk and measurements over time", reading)
         lines = [tag("p", one, attrs={"class": "lead"}) for one in self._told()]
         parts = [
@@ -112,7 +120,7 @@ class PatientView(ipywidgets.VBox):
             html_page.section("Course", drawn),
             html_page.section("What moved the risk", self._effects(flat=True)),
         ]
-        lead = f"{sentence(self.why.stay_label)}, {number(last_hour(self.why))} hours seen"
+        lead = f"{capitalize_first(self.why.stay_label)}, {format_number(last_hour(self.why))} hours seen"
         return html_page.write(html_page.page(title, lead, *parts, provenance=self.why.model, limits=LIMITS), path)
 
     def _play(self, change: Callable[[], Explanation]) -> None:
@@ -120,12 +128,12 @@ class PatientView(ipywidgets.VBox):
         try:
             found = change()
         except ClinicalGRUError as error:
-            self.notice.value = spoken(said(str(error), kind="cg-warn"))
+            self.notice.value = aria_live(paragraph(str(error), kind="cg-warn"))
             return
         self.notice.value = ""
         first = self.panel is not None and found is self.panel.player.explanation
         self.explanation = self.why if first else found  # an explanation made anew of the same stay says the same
-        renew(self.figure, self.explanation, variables=self.variables, half_life=self.half_life)
+        update_figure(self.figure, self.explanation, variables=self.variables, half_life=self.half_life)
         self._say()
 
     def _show(self, _: object) -> None:
@@ -136,7 +144,7 @@ class PatientView(ipywidgets.VBox):
             self._redraw()
 
     def _figure(self) -> Any:
-        return patient(
+        return plot_patient(
             self.explanation,
             variables=self.variables,
             half_life=self.half_life,
@@ -146,7 +154,7 @@ class PatientView(ipywidgets.VBox):
         )
 
     def _redraw(self) -> None:
-        self.figure = live(self._figure())
+        self.figure = figure_widget(self._figure())
         for trace in self.figure.data:
             trace.on_click(self._clicked)
         self.place.children = (self.figure,)
@@ -156,29 +164,29 @@ class PatientView(ipywidgets.VBox):
             self.cursor = float(found.xs[0])
 
     def _say(self) -> None:
-        self.top.value = spoken(tiles(self._tiles()), *(said(one) for one in self._told()))
-        self.effects.value = spoken(self._effects())
+        self.top.value = aria_live(tiles(self._tiles()), *(paragraph(one) for one in self._told()))
+        self.effects.value = aria_live(self._effects())
 
     def _tiles(self) -> list[tuple[str, str, str]]:
         now, why = self.explanation, self.why
-        shown = first_figures(now)
+        shown = headline(now)
         if self.changed:
-            shown[0] = ("What if", f"{told(why, why.risk)} → {told(now, now.risk)}", shown[0][2])
+            shown[0] = ("What if", f"{format_answer(why, why.risk)} → {format_answer(now, now.risk)}", shown[0][2])
         if self.threshold is not None:
             side = "above" if now.risk >= self.threshold else "below"
-            shown.insert(1, ("Alert threshold", percent(self.threshold), f"the risk is {side} it"))
+            shown.insert(1, ("Alert threshold", format_percent(self.threshold), f"the risk is {side} it"))
         return shown
 
     def _told(self) -> list[str]:
-        lines = story(self.explanation, None if self.changed else self.movement)
+        lines = narrative(self.explanation, None if self.changed else self.movement)
         if not self.changed:
             return lines
-        now, was = told(self.why, self.explanation.risk), told(self.why, self.why.risk)
+        now, was = format_answer(self.why, self.explanation.risk), format_answer(self.why, self.why.risk)
         changed = f"would be {now}, not {was}" if now != was else f"would hardly change ({now})"
-        return [f"What if: {'the risk' if a_risk(self.why) else 'it'} {changed}.", *lines[1:]]
+        return [f"What if: {'the risk' if is_probability(self.why) else 'it'} {changed}.", *lines[1:]]
 
     def _effects(self, *, flat: bool = False) -> Markup:
-        shown = effects(self.explanation, None if self.changed else self.movement, hour=self.cursor)
+        shown = variable_effects(self.explanation, None if self.changed else self.movement, hour=self.cursor)
         return effects_table(self.explanation, shown, hour=self.cursor, plain=flat)
 
 

@@ -11,9 +11,9 @@ import ipywidgets
 import plotly.graph_objects as go
 
 from clinicalgru.view.pages.html_page import figure, page, section, write
-from clinicalgru.view.plots.theme import BLUE, INK, VERMILLION, styled
-from clinicalgru.view.text.format import fixed
-from clinicalgru.view.widgets.widget_base import framed, live, refresh, said, words
+from clinicalgru.view.plots.theme import BLUE, INK, VERMILLION, apply_theme
+from clinicalgru.view.text.format import format_fixed
+from clinicalgru.view.widgets.widget_base import figure_widget, html_widget, paragraph, styled, update_figure_widget
 
 Losses = Sequence[Mapping[str, float]]
 EVERY = 0.4  # seconds between two drawings while an epoch runs
@@ -42,7 +42,7 @@ def plot_training(history: Losses) -> go.Figure:
     ring = {"symbol": "circle-open", "size": 18, "color": INK, "line": {"width": 2.5}}
     drawn.add_scatter(x=at[0], y=at[1], mode="markers", name="kept", marker=ring)
     drawn.update_xaxes(title_text="Epoch", dtick=max(1, len(epochs) // 12)).update_yaxes(title_text="Loss")
-    return styled(drawn, height=380)
+    return apply_theme(drawn, height=380)
 
 
 class TrainingView(ipywidgets.VBox):
@@ -62,9 +62,9 @@ class TrainingView(ipywidgets.VBox):
         super().__init__()
         self.history: list[dict[str, float]] = [dict(entry) for entry in history]
         self.part, self.loss, self._drawn = 0.0, float("nan"), 0.0
-        self.state = words(alive=True)
-        self.figure = live(plot_training(self.history))
-        framed(self, self.state, self.figure)
+        self.state = html_widget(alive=True)
+        self.figure = figure_widget(plot_training(self.history))
+        styled(self, self.state, self.figure)
         self._say()
 
     def step(self, part: float, loss: float) -> None:
@@ -80,7 +80,7 @@ class TrainingView(ipywidgets.VBox):
             self.history = []
         self.history.append(dict(entry))
         self.part = 0.0
-        refresh(self.figure, plot_training(self.history))
+        update_figure_widget(self.figure, plot_training(self.history))
         self._say()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -94,11 +94,11 @@ class TrainingView(ipywidgets.VBox):
         last = self.history[-1]
         best = min(self.history, key=lambda entry: entry["val_loss"])
         return (
-            f"Epoch {last['epoch']:.0f}: loss {fixed(last['train_loss'])} on the training stays, "
-            f"{fixed(last['val_loss'])} on the tune stays. "
-            f"Kept: epoch {best['epoch']:.0f} ({fixed(best['val_loss'])})."
+            f"Epoch {last['epoch']:.0f}: loss {format_fixed(last['train_loss'])} on the training stays, "
+            f"{format_fixed(last['val_loss'])} on the tune stays. "
+            f"Kept: epoch {best['epoch']:.0f} ({format_fixed(best['val_loss'])})."
         )
 
     def _say(self) -> None:
-        now = f" Now {self.part:.0%} into the next, loss {fixed(self.loss)}." if self.part > 0 else ""
-        self.state.value = said(self._words() + now)
+        now = f" Now {self.part:.0%} into the next, loss {format_fixed(self.loss)}." if self.part > 0 else ""
+        self.state.value = paragraph(self._words() + now)

@@ -11,19 +11,19 @@ import traitlets
 
 from clinicalgru.errors import ClinicalGRUError
 from clinicalgru.view.plots.timeline import last_hour
-from clinicalgru.view.text.counterfactual_text import crossing
-from clinicalgru.view.text.format import labelled, number, percent, value
-from clinicalgru.view.widgets.widget_base import said, spoken, words
+from clinicalgru.view.text.counterfactual_text import counterfactual_text
+from clinicalgru.view.text.format import format_number, format_percent, format_value, label_with_unit
+from clinicalgru.view.widgets.widget_base import aria_live, html_widget, paragraph
 
 if TYPE_CHECKING:
     from clinicalgru.data.dictionary.variable import Variable
     from clinicalgru.explain.result import Explanation
     from clinicalgru.explain.what_if.counterfactual import Counterfactual
 
-NONE = "not measured"
+NOT_MEASURED = "not measured"
 
 
-class Player(Protocol):
+class WhatIfModel(Protocol):
     """A stay to be played with, such as `what_if(model, stay)` returns."""
 
     explanation: Explanation
@@ -40,7 +40,7 @@ class Player(Protocol):
     def reset(self) -> Explanation: ...
 
 
-Taken = Callable[[Callable[[], "Explanation"]], None]
+ApplyChange = Callable[[Callable[[], "Explanation"]], None]
 
 
 class WhatIfPanel(ipywidgets.VBox):
@@ -52,12 +52,12 @@ class WhatIfPanel(ipywidgets.VBox):
 
     A measurement can be added at an hour where there is none, also of a variable that was never measured.
 
-    State: `variable` (name), `hour`, `value`, `new_hour`, `new_value`; all can be set. `told`: what the button said.
+    State: `variable` (name), `hour`, `format_value`, `new_hour`, `new_value`; all can be set. `told`: what the button said.
     """
 
     variable = traitlets.Unicode()
 
-    def __init__(self, player: Player, taken: Taken, *, threshold: float | None = None) -> None:
+    def __init__(self, player: WhatIfModel, taken: ApplyChange, *, threshold: float | None = None) -> None:
         super().__init__()
         self.player, self.taken, self.threshold = player, taken, threshold
         self._quiet, self._present = False, float("nan")
@@ -69,14 +69,14 @@ class WhatIfPanel(ipywidgets.VBox):
         self._type = ipywidgets.FloatText(description="or type")
         self._leave = ipywidgets.Button(description="Leave it out", tooltip="As if it had not been measured")
         self._reset = ipywidgets.Button(description="Reset", tooltip="The stay as it was")
-        self.range = words()
+        self.range = html_widget()
         self._new_hour = ipywidgets.FloatText(description="New at hour", value=last_hour(self.now), step=0.25)
         self._new_value = ipywidgets.FloatText(description="with value")
         self._add = ipywidgets.Button(description="Add it", tooltip="As if it had been measured at this hour too")
         self._cross = ipywidgets.Button(tooltip="Looks for it; changes nothing")
-        self.told = words(alive=True)
+        self.told = html_widget(alive=True)
         buttons = ipywidgets.HBox([self._leave, self._reset])
-        title = words(said("What if", kind="cg-title"))
+        title = html_widget(paragraph("What if", kind="cg-title"))
         played = (title, self._which, self._hour, self._slide, self._type, self.range, buttons)
         self.children = (*played, self._new_hour, self._new_value, self._add, *self._crossing())
         self._listen()
@@ -84,14 +84,14 @@ class WhatIfPanel(ipywidgets.VBox):
 
     def _named(self) -> list[tuple[str, str]]:
         measured = set(self.now.measurements["variable"])
-        named = [(labelled(one), one.name) for one in self._variables.values() if one.name in measured]
+        named = [(label_with_unit(one), one.name) for one in self._variables.values() if one.name in measured]
         never = [one for one in self._variables.values() if one.name not in measured]
-        return [*named, *((f"{labelled(one)}: {NONE} at first", one.name) for one in never)]
+        return [*named, *((f"{label_with_unit(one)}: {NOT_MEASURED} at first", one.name) for one in never)]
 
     def _crossing(self) -> tuple[ipywidgets.Widget, ...]:
         if self.threshold is None:
             return ()
-        self._cross.description = f"Smallest change across {percent(self.threshold)}"
+        self._cross.description = f"Smallest change across {format_percent(self.threshold)}"
         self._cross.layout.width = "auto"
         return self._cross, self.told
 
@@ -158,7 +158,7 @@ class WhatIfPanel(ipywidgets.VBox):
         named, kept = self._measured(), self._hour.value
         hours = [hour for _, hour in named]
         self._quiet = True
-        self._hour.options = named or [(NONE, None)]
+        self._hour.options = named or [(NOT_MEASURED, None)]
         self._hour.value = kept if kept in hours and not last else (hours[-1] if hours else None)
         self._quiet = False
         self._fill()
@@ -187,10 +187,10 @@ class WhatIfPanel(ipywidgets.VBox):
             self._slide.value = low if np.isnan(amount) else amount
         self._type.value = low if np.isnan(amount) else round(amount, 4)
         self._type.step = self._slide.step
-        text = f"Plausible: {value(variable, low)} to {value(variable, high)}."
+        text = f"Plausible: {format_value(variable, low)} to {format_value(variable, high)}."
         if variable.reference is not None:
-            text += f" Reference: {value(variable, variable.reference[0])} to {value(variable, variable.reference[1])}."
-        self.range.value = said(text, kind="cg-quiet")
+            text += f" Reference: {format_value(variable, variable.reference[0])} to {format_value(variable, variable.reference[1])}."
+        self.range.value = paragraph(text, kind="cg-quiet")
 
     def _slid(self, change: dict[str, Any]) -> None:
         snapped = abs(change["new"] - self._present) < 0.999 * self._slide.step  # a browser moves a slider to its steps
@@ -226,7 +226,7 @@ class WhatIfPanel(ipywidgets.VBox):
         variable = self._variables[self.variable]
         rows = self.now.measurements.query("variable == @variable.name").sort_values("hours")
         return [
-            (f"{number(hour)} h: {value(variable, amount)}", float(hour))
+            (f"{format_number(hour)} h: {format_value(variable, amount)}", float(hour))
             for hour, amount in zip(rows["hours"], rows["value"], strict=True)
         ]
 
@@ -251,9 +251,9 @@ class WhatIfPanel(ipywidgets.VBox):
         self._cross.disabled = True
         try:
             change = self.player.smallest_change(self.threshold)
-            self.told.value = spoken(*(said(one) for one in crossing(change, self.now)))
+            self.told.value = aria_live(*(paragraph(one) for one in counterfactual_text(change, self.now)))
         except ClinicalGRUError as error:
-            self.told.value = spoken(said(str(error), kind="cg-warn"))
+            self.told.value = aria_live(paragraph(str(error), kind="cg-warn"))
         finally:
             self._cross.disabled = False
 

@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 CLEAR = "rgba(0, 0, 0, 0)"
 
 
-def beside(name: str) -> str:
+def read_asset(name: str) -> str:
     """The text of a file of this folder."""
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
-def framed(box: ipywidgets.Box, *children: ipywidgets.Widget) -> None:
+def styled(box: ipywidgets.Box, *children: ipywidgets.Widget) -> None:
     """Fill a box with children in the look of all widgets."""
     box.add_class("clinicalgru")
-    box.children = (words(tag("style", Markup(beside("widget.css")))), *children)
+    box.children = (html_widget(tag("style", Markup(read_asset("widget.css")))), *children)
     box.layout.width = "100%"
 
 
-def words(*html: str, alive: bool = False) -> ipywidgets.HTML:
+def html_widget(*html: str, alive: bool = False) -> ipywidgets.HTML:
     """Words and markup as a widget; text that is not `Markup` is escaped.
 
     alive  a screen reader says changes
     """
     import ipywidgets
 
-    shown = ipywidgets.HTML(str(spoken(*html) if alive else join(*html)))
+    shown = ipywidgets.HTML(str(aria_live(*html) if alive else join(*html)))
     shown.layout.width = "100%"
     return shown
 
 
-def spoken(*html: str) -> Markup:
+def aria_live(*html: str) -> Markup:
     """Markup whose changes a screen reader says."""
     return tag("div", *html, attrs={"aria-live": "polite"})
 
 
-def live(figure: go.Figure) -> Any:
+def figure_widget(figure: go.Figure) -> Any:
     """The figure as a widget on the notebook's ground; ink, quiet text and grid follow its theme by style sheet."""
     shown = go.FigureWidget(figure)
     shown.update_layout(paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, autosize=True, width=None)
@@ -59,7 +59,7 @@ def live(figure: go.Figure) -> Any:
     return shown
 
 
-def refresh(shown: Any, figure: go.Figure) -> None:
+def update_figure_widget(shown: Any, figure: go.Figure) -> None:
     """Bring a figure widget to another figure of the same traces; what is equal is not sent again."""
     if len(shown.data) != len(figure.data):
         raise ArgumentError("a figure of the same traces", f"{len(figure.data)}", "Show it as a new figure.")
@@ -84,6 +84,6 @@ def tiles(shown: list[tuple[str, str, str]]) -> Markup:
     return tag("div", *boxes, attrs={"class": "cg-tiles"})
 
 
-def said(text: str, *, kind: str = "cg-said") -> Markup:
+def paragraph(text: str, *, kind: str = "cg-said") -> Markup:
     """A paragraph."""
     return tag("p", text, attrs={"class": kind})
