@@ -24,6 +24,7 @@ from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import ESTIMATORS, Model
 from clinicalgru.model.network.network import ClinicalGRU, Shape
+from clinicalgru.model.training.torch_settings import seeded
 from clinicalgru.serve.card import card
 from clinicalgru.serve.manifest import FORMAT, Manifest, versions
 
@@ -206,7 +207,8 @@ def _network(weights: dict[str, Tensor], manifest: Manifest, *, variables: int) 
     if shape.variables != variables:
         fix = "Save the model again."
         raise BundleError(f"{shape.variables} variables", f"{variables} in the manifest", fix, where=MANIFEST)
-    network = ClinicalGRU(shape)
+    with seeded([0]):  # what is drawn is replaced by the weights
+        network = ClinicalGRU(shape)
     try:
         network.load_state_dict(weights)
     except RuntimeError:

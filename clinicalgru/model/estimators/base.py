@@ -35,7 +35,7 @@ from clinicalgru.model.training.distributed import leads
 from clinicalgru.model.training.inference import predict
 from clinicalgru.model.training.progress import Watcher, announce
 from clinicalgru.model.training.state import Plan
-from clinicalgru.model.training.torch_settings import seeded, threads
+from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import train
 
 VALIDATION_FRACTION = 0.15
@@ -180,7 +180,7 @@ class GRUEstimator(BaseEstimator):
         for name in self.numbers():  # they were those of other risks
             delattr(self, name)
         self.trained_on_ = fingerprint(stays)
-        with threads(self.threads), seeded([self.random_state]):
+        with torch_defaults(), threads(self.threads), seeded([self.random_state]):
             further = None if auxiliary is None or auxiliary.columns.empty else Auxiliary.learn(auxiliary, stays)
             self.network_ = self._network(stays, further)
             forecast = Forecast(self.network_.scales.value) if self.forecast_weight else None

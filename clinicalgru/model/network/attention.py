@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from clinicalgru.model.network.batch import Batch, looked_up
 from clinicalgru.model.network.config import HEADS
+from clinicalgru.model.network.generator import linear
 
 Seen = tuple[Tensor, Tensor]
 
@@ -36,9 +37,9 @@ class Additive(nn.Module):
     def __init__(self, width: int, size: int = 32) -> None:
         super().__init__()
         self.width = width
-        self.inner = nn.Linear(width, size)
-        self.outer = nn.Linear(size, 1, bias=False)
-        self.rate = nn.Parameter(torch.tensor(-4.0))
+        self.inner = linear(width, size)
+        self.outer = linear(size, 1, bias=False)
+        self.rate = nn.Parameter(torch.tensor(-4.0, dtype=torch.float32))
 
     def forward(self, states: Tensor, batch: Batch) -> Seen:
         """Context (point, width), and weights (stay, point, step) as in `Attended`.
@@ -63,9 +64,9 @@ class MultiHead(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
-        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
-        self.out = nn.Linear(width, width)
-        self.rate = nn.Parameter(torch.linspace(-6.0, -2.0, HEADS))
+        self.query, self.key, self.value = (linear(width, width) for _ in range(3))
+        self.out = linear(width, width)
+        self.rate = nn.Parameter(torch.linspace(-6.0, -2.0, HEADS, dtype=torch.float32))
 
     def forward(self, states: Tensor, batch: Batch) -> Seen:
         """Context (point, width), and weights (stay, point, step), the mean of the heads, as in `Attended`."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clinicalgru.model.network.batch import Batch, looked_up
+from clinicalgru.model.network.generator import linear
 
 
 class Convolutions(nn.Module):
@@ -28,7 +29,7 @@ class Convolutions(nn.Module):
         self.kernels = [2 * stride + 1 for stride in strides]
         widths = [inputs, *[hidden] * (len(strides) - 1)]
         sizes = [kernel * width for kernel, width in zip(self.kernels, widths, strict=True)]
-        self.layers = nn.ModuleList(nn.Linear(size, hidden) for size in sizes)
+        self.layers = nn.ModuleList(linear(size, hidden) for size in sizes)
 
     def forward(self, inputs: Tensor, gap_hours: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Batch]:
         """inputs (row, inputs), gap_hours (row, variable) -> the same of the rows passed on, and a batch of these rows.

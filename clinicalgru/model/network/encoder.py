@@ -21,6 +21,7 @@ from clinicalgru.model.network.cells import (
 )
 from clinicalgru.model.network.config import Shape
 from clinicalgru.model.network.convolution import Convolutions
+from clinicalgru.model.network.generator import Dropout, dropout_mask, linear, orthogonal_
 from clinicalgru.model.network.layers import CodeBag, Decay, VariableEmbedding
 from clinicalgru.model.network.recurrence import gru_scan
 from clinicalgru.model.network.scaling import Inputs
@@ -54,8 +55,8 @@ class Encoder(nn.Module):
         below = [width, *[shape.width] * (shape.layers - 1)]
         self.onward = nn.ModuleList(Recurrent(shape, inputs, gaps) for inputs in below)
         self.backward = nn.ModuleList(Recurrent(shape, inputs, gaps) for inputs in below if shape.bidirectional)
-        self.norms = nn.ModuleList(nn.LayerNorm(shape.width) for _ in below if shape.layer_norm)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(shape.width, dtype=torch.float32) for _ in below if shape.layer_norm)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Batch]:
         """(row, width) state after each step, and the batch of these rows: a convolution with strides leaves fewer."""
@@ -131,10 +132,10 @@ class Recurrent(nn.Module):
         hidden = shape.hidden_size
         self.shape, self.gates = shape, GATES[shape.cell] + (2 if shape.feedback_delay_hours is not None else 0)
         self.state_decay = Decay(gaps, hidden)
-        self.project = nn.Linear(inputs, self.gates * hidden)
-        self.recurrent = nn.Linear(hidden, self.gates * hidden)
-        nn.init.orthogonal_(self.recurrent.weight)
-        self.time_gate = nn.Linear(gaps, hidden, bias=False) if shape.gate == "time" else None
+        self.project = linear(inputs, self.gates * hidden)
+        self.recurrent = linear(hidden, self.gates * hidden)
+        orthogonal_(self.recurrent.weight)
+        self.time_gate = linear(gaps, hidden, bias=False) if shape.gate == "time" else None
 
     def forward(self, inputs: Tensor, gap_hours: Tensor, batch: Batch) -> Tensor:
         """inputs (row, inputs), gap_hours (row, gap) -> (row, hidden) state after each step."""
@@ -146,10 +147,9 @@ class Recurrent(nn.Module):
 
     def _kept(self, like: Tensor, batch: Batch) -> Tensor | None:
         """(stay, hidden) one dropout mask for all steps of a stay; None where nothing is dropped."""
-        share = 1 - self.shape.recurrent_dropout
-        if not self.training or share == 1:
+        if not self.training or self.shape.recurrent_dropout == 0:
             return None
-        return like.new_empty(len(batch.order), self.shape.hidden_size).bernoulli_(share).div_(share)
+        return dropout_mask(like.new_empty(len(batch.order), self.shape.hidden_size), self.shape.recurrent_dropout)
 
     def _scan(self, drive: Tensor, decay: Tensor, batch: Batch, *, kept: Tensor | None) -> Tensor:
         shape, weight, bias, sizes = self.shape, self.recurrent.weight, self.recurrent.bias, batch.sizes

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from clinicalgru.model.features.clinical_indices import SUMMARIES
 from clinicalgru.model.network.batch import Batch
+from clinicalgru.model.network.generator import Dropout, linear, normal
 
 SMALLEST_DECAY = 80.0  # exp(-80): above float32's zero, so that a decay stays positive
 
@@ -32,8 +33,10 @@ class QuantileScale(nn.Module):
 
     def __init__(self, features: int, *, knots: int = 65) -> None:
         super().__init__()
-        self.register_buffer("knots", torch.zeros(features, knots))
-        self.register_buffer("scores", torch.zeros(features, knots))  # never learned: each value scores 0
+        self.register_buffer("knots", torch.zeros(features, knots, dtype=torch.float32))
+        self.register_buffer(
+            "scores", torch.zeros(features, knots, dtype=torch.float32)
+        )  # never learned: each value scores 0
         self.knots: Tensor
         self.scores: Tensor
 
@@ -92,8 +95,8 @@ class Decay(nn.Module):
         super().__init__()
         shape = (outputs,) if diagonal else (outputs, inputs)
         raw = math.log(math.expm1(start if diagonal else start / max(inputs, 1)))
-        self.raw = nn.Parameter(torch.full(shape, raw) + 0.1 * torch.randn(shape))
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.raw = nn.Parameter(torch.full(shape, raw, dtype=torch.float32) + 0.1 * normal(*shape))
+        self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
         self.diagonal = diagonal
 
     def forward(self, gap_hours: Tensor) -> Tensor:
@@ -112,12 +115,14 @@ class NumberEmbedding(nn.Module):
 
     def __init__(self, features: int, *, bins: int = 8, size: int = 4) -> None:
         super().__init__()
-        self.line = nn.Parameter(torch.randn(features, size) / math.sqrt(size))
-        self.bent = nn.Parameter(torch.randn(features, bins, size) / math.sqrt(size))
-        self.unknown = nn.Parameter(torch.zeros(features, size))
-        ranks = torch.linspace(0, 1, bins + 1)[1:-1]
+        self.line = nn.Parameter(normal(features, size) / math.sqrt(size))
+        self.bent = nn.Parameter(normal(features, bins, size) / math.sqrt(size))
+        self.unknown = nn.Parameter(torch.zeros(features, size, dtype=torch.float32))
+        ranks = torch.linspace(0, 1, bins + 1, dtype=torch.float32)[1:-1]
         edges = math.sqrt(2) * torch.erfinv(2 * ranks - 1)
-        self.register_buffer("edges", torch.cat([torch.tensor([-3.0]), edges, torch.tensor([3.0])]))
+        self.register_buffer(
+            "edges", nn.functional.pad(nn.functional.pad(edges, (1, 0), value=-3.0), (0, 1), value=3.0)
+        )
         self.edges: Tensor
 
     def forward(self, scores: Tensor, known: Tensor) -> Tensor:
@@ -143,7 +148,7 @@ class OwnSummaries(nn.Module):
 
     def __init__(self, variables: int, size: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(variables, len(SUMMARIES) * size, 2))
+        self.weight = nn.Parameter(torch.zeros(variables, len(SUMMARIES) * size, 2, dtype=torch.float32))
 
     def forward(self, embedded: Tensor) -> Tensor:
         """(point, feature x size), of which the summaries come first -> (point, 2 x variable): first one of each."""
@@ -162,7 +167,7 @@ class VariableEmbedding(nn.Module):
         super().__init__()
         self.width = variables * size
         self.value = NumberEmbedding(variables, size=size)
-        self.beside = nn.Parameter(torch.randn(3, variables, size) / math.sqrt(size))  # new, log gap, constant
+        self.beside = nn.Parameter(normal(3, variables, size) / math.sqrt(size))  # new, log gap, constant
 
     def forward(self, scores: Tensor, observed: Tensor, gap_hours: Tensor) -> Tensor:
         """scores, observed, gap_hours (row, variable) -> (row, variable x size)."""
@@ -181,7 +186,7 @@ class CodeBag(nn.Module):
     def __init__(self, codes: int, *, size: int = 32) -> None:
         super().__init__()
         self.width = size
-        self.table = nn.Parameter(torch.randn(codes, size) / math.sqrt(size))
+        self.table = nn.Parameter(normal(codes, size) / math.sqrt(size))
 
     def forward(self, batch: Batch) -> Tensor:
         """(row, size)."""
@@ -207,11 +212,11 @@ class Members(nn.Module):
 
     def __init__(self, inputs: int, *, hidden: int, members: int, outputs: int, dropout: float) -> None:
         super().__init__()
-        self.own = nn.Parameter(torch.randn(members, 1, inputs))
-        self.shared = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout))
-        self.second = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout))
-        self.last = nn.Parameter(torch.randn(members, hidden, outputs) / math.sqrt(hidden))
-        self.bias = nn.Parameter(torch.zeros(members, 1, outputs))
+        self.own = nn.Parameter(normal(members, 1, inputs))
+        self.shared = nn.Sequential(linear(inputs, hidden), nn.ReLU(), Dropout(dropout))
+        self.second = nn.Sequential(linear(hidden, hidden), nn.ReLU(), Dropout(dropout))
+        self.last = nn.Parameter(normal(members, hidden, outputs) / math.sqrt(hidden))
+        self.bias = nn.Parameter(torch.zeros(members, 1, outputs, dtype=torch.float32))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(point, inputs) -> (member, point, output)."""

@@ -14,6 +14,7 @@ from clinicalgru.model.network.batch import Batch, Sample, collate
 from clinicalgru.model.network.codes import known_codes
 from clinicalgru.model.network.config import Shape
 from clinicalgru.model.network.encoder import Encoder
+from clinicalgru.model.network.generator import Dropout, linear, use_generator
 from clinicalgru.model.network.layers import CodeBag, Members, NumberEmbedding, OwnSummaries
 from clinicalgru.model.network.scaling import Inputs, Scales
 
@@ -42,8 +43,8 @@ class ClinicalGRU(nn.Module):
         sizes = {"hidden": shape.readout_size, "members": shape.members, "outputs": shape.outputs}
         self.readout = Members(width, dropout=shape.dropout, **sizes)
         self.by_variable = OwnSummaries(shape.variables, self.embedding.line.shape[1]) if shape.by_variable else None
-        self.state_dropout = nn.Dropout(shape.dropout)
-        self.ahead = nn.Linear(shape.width, shape.forecasts) if shape.forecasts else None
+        self.state_dropout = Dropout(shape.dropout)
+        self.ahead = linear(shape.width, shape.forecasts) if shape.forecasts else None
 
     def batch(self, stays: Sequences, *, every_step: bool = False, sample: Sample | None = None) -> Batch:
         """These stays as this network looks at them: with the coded events it knows, or without any; see `collate`."""
@@ -53,7 +54,8 @@ class ClinicalGRU(nn.Module):
 
     def alone(self, outputs: int) -> ClinicalGRU:
         """The same network with its first outputs, and without what it was asked besides while it trained."""
-        network = ClinicalGRU(replace(self.shape, outputs=outputs, forecasts=0))
+        with use_generator(torch.Generator()):  # what is drawn is replaced below
+            network = ClinicalGRU(replace(self.shape, outputs=outputs, forecasts=0))
         kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith("ahead.")}
         kept |= {name: kept[name][..., :outputs] for name in ("readout.last", "readout.bias")}
         network.load_state_dict(kept)

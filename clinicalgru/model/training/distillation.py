@@ -60,7 +60,9 @@ class Teacher:
             else SummaryBaseline("boosted trees", random_state=random_state)
             for _ in range(FOLDS)
         ]
-        with threadpool_limits(1):  # several threads wait for each other where another process holds a core
+        with threadpool_limits(
+            1, user_api="openmp"
+        ):  # several threads wait for each other where another process holds a core
             risk = cross_fitted(trees, stays, fold)
         if by_step:
             risk = sigmoid(logit(risk) + EarlyWarning.learn(stays).lift)  # as the network says it while it learns

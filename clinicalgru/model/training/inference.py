@@ -14,11 +14,12 @@ from clinicalgru.model.heads.classification import Head
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.training.prefetch import one_ahead
+from clinicalgru.model.training.torch_settings import torch_defaults
 
 PAIRS = 2**25  # pairs of steps in a batch, at most, where each step attends to those before it
 
 
-@torch.no_grad()
+@torch_defaults(grad=False)
 def mean_loss(network: ClinicalGRU, stays: Sequences, *, head: Head) -> float:
     """Loss of what the members say together, over all points of these stays."""
     network.eval()
@@ -30,7 +31,7 @@ def mean_loss(network: ClinicalGRU, stays: Sequences, *, head: Head) -> float:
     return head.loss(mixed, target.to(mixed.dtype)).item()
 
 
-@torch.no_grad()
+@torch_defaults(grad=False)
 def predict(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: int = 256) -> Tensor:
     """(point, ...) prediction for each stay, in their order; or for each step of each stay, stay after stay."""
     network.eval()
@@ -40,7 +41,7 @@ def predict(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: i
         part = head.predict(head.mixed(network(batch)))
         prediction = part.new_empty(points, *part.shape[1:]) if prediction is None else prediction
         prediction[where] = part
-    return prediction if prediction is not None else torch.empty(0)
+    return prediction if prediction is not None else torch.empty(0, dtype=torch.float32)
 
 
 def in_batches(

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.training.torch_settings import seeded, threads
+from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import bucketed
 
 KEPT = 0.9  # part of the running mean of the losses that each step keeps
@@ -57,7 +57,7 @@ def find_learning_rate(
             "0 < low < high, and 20 steps or more", f"{low:g}, {high:g} and {steps}", "Use the defaults."
         )
     one = clone(estimator)
-    with threads(one.threads), seeded([random_state]):
+    with torch_defaults(), threads(one.threads), seeded([random_state]):
         losses = _losses(one, stays, np.geomspace(low, high, steps), np.random.default_rng(random_state))
     table = pd.DataFrame(losses, columns=["learning_rate", "loss", "smoothed"])
     lowest = int(np.argmin(table["smoothed"].to_numpy()))

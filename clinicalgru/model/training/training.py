@@ -29,11 +29,12 @@ from clinicalgru.model.training.nonfinite_loss import BrokenLoss, broken
 from clinicalgru.model.training.prefetch import one_ahead
 from clinicalgru.model.training.progress import Progress, Watcher
 from clinicalgru.model.training.state import Plan, Progressed
-from clinicalgru.model.training.torch_settings import seeded
+from clinicalgru.model.training.torch_settings import seeded, torch_defaults
 
 OWN_RATE = 3.0  # of what comes straight from a variable's own summaries, as a multiple of the learning rate
 
 
+@torch_defaults()
 def train(
     network: ClinicalGRU,
     stays: Sequences,
@@ -134,7 +135,7 @@ class _Made(NamedTuple):
 def _learn(network: ClinicalGRU, made: _Made, *, head: Head, beside: Beside) -> float:
     """The gradients of the mean loss of a batch, of which each process works out a share; and that loss."""
     if not len(made.stays):
-        return backward(network, torch.zeros(()), 0.0)
+        return backward(network, torch.zeros((), dtype=torch.float32), 0.0)
     loss = _loss(network, made, head=head, beside=beside)
     return backward(network, loss, points(head, head.target(made.stays, made.batch)) if processes()[1] > 1 else 1.0)
 

@@ -1,0 +1,102 @@
+"""Random numbers of the network: initial parameters and dropout masks, drawn from a generator of its own.
+
+The generator is set for a context with `use_generator`. Threads do not share it, so that fits in several threads, and
+whoever draws from torch's global generator meanwhile, do not disturb each other. Outside of such a context torch's
+global generator is used, as in any PyTorch module.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor, nn
+
+_generator: ContextVar[torch.Generator | None] = ContextVar("clinicalgru_generator", default=None)
+
+
+@contextmanager
+def use_generator(generator: torch.Generator) -> Iterator[None]:
+    """Draw initial parameters and dropout masks from this generator within the context.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        A generator on the CPU.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from clinicalgru.model.network.generator import normal, use_generator
+    >>> with use_generator(torch.Generator().manual_seed(0)):
+    ...     first = normal(2, 3)
+    >>> with use_generator(torch.Generator().manual_seed(0)):
+    ...     second = normal(2, 3)
+    >>> torch.equal(first, second)
+    True
+    """
+    token = _generator.set(generator)
+    try:
+        yield
+    finally:
+        _generator.reset(token)
+
+
+def normal(*shape: int) -> Tensor:
+    """Standard normal float32 numbers of this shape, from the generator of the context."""
+    return torch.randn(*shape, generator=_generator.get(), dtype=torch.float32)
+
+
+def linear(n_inputs: int, n_outputs: int, *, bias: bool = True) -> nn.Linear:
+    """A float32 `nn.Linear` with PyTorch's default initialisation, from the generator of the context.
+
+    Parameters
+    ----------
+    n_inputs, n_outputs : int
+        Sizes of the last axis before and after.
+    bias : bool
+        Whether a bias is added.
+    """
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs, bias=bias, dtype=torch.float32)
+    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=_generator.get())
+    if bias:
+        bound = 1 / math.sqrt(n_inputs) if n_inputs else 0.0
+        nn.init.uniform_(layer.bias, -bound, bound, generator=_generator.get())
+    return layer
+
+
+def orthogonal_(weight: Tensor) -> None:
+    """Fill a matrix with an orthogonal one, from the generator of the context (Saxe et al. 2014)."""
+    nn.init.orthogonal_(weight, generator=_generator.get())
+
+
+def dropout_mask(like: Tensor, dropout: float) -> Tensor:
+    """A tensor shaped as `like`: 0 with probability `dropout`, else 1 / (1 - dropout)."""
+    return torch.empty_like(like).bernoulli_(1 - dropout, generator=_generator.get()).div_(1 - dropout)
+
+
+class Dropout(nn.Module):
+    """Dropout whose masks come from the generator of the context; the bits are those of `nn.Dropout`.
+
+    Parameters
+    ----------
+    dropout : float
+        Probability that a number is set to 0 while training; in [0, 1).
+
+    References
+    ----------
+    Srivastava et al. 2014.
+    """
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The inputs, and while training times a dropout mask; any shape."""
+        if not self.training or self.dropout == 0 or inputs.numel() == 0:
+            return inputs
+        return inputs * dropout_mask(inputs, self.dropout)
