@@ -19,7 +19,8 @@ import torch
 from captum.attr import IntegratedGradients
 
 import clinicalgru as cg
-from clinicalgru.data.sequences.sequences import Sequences, ranges
+from clinicalgru.data.sequences.layout import concat_ranges
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.explain.attribution.batch_copies import copied
 from clinicalgru.explain.attribution.explain import contributions
 from clinicalgru.explain.attribution.integration_path import Lines
@@ -121,7 +122,7 @@ def planted(stays: int, random_state: int) -> None:
         train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], random_state=random_state)
         model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=14, random_state=random_state)
         model.fit(train, tune, progress=False)
-        mask = decides[ranges(sequences.starts, np.array([number[stay] for stay in test.stay]))[0]]
+        mask = decides[concat_ranges(sequences.starts, np.array([number[stay] for stay in test.stay]))[0]]
         size = np.abs(contributions(model, test).parts.sum(axis=0))
         early = np.bincount(test.stay_of_measurement[mask & (test.hours < 12)], minlength=len(test)) > 0
         of_early = early[test.stay_of_measurement]

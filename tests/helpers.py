@@ -32,3 +32,16 @@ def stays_of(sequences: Sequences, added: dict[int, list[Fact]]) -> Sequences:
         value=value[order].astype(np.float32),
         availability_lag=lag[order],
     )
+
+
+def to_dense(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Values (stay, step, variable) and hours (stay, step); NaN = not measured, or no such step."""
+    shape = len(sequences), int(sequences.n_steps.max(initial=0))
+    values = np.full((*shape, len(sequences.variables)), np.nan, dtype=np.float32)
+    hours = np.full(shape, np.nan)
+    stay = sequences.stay_of_measurement
+    step = np.cumsum(sequences.is_new_step) - 1
+    step -= (np.cumsum(sequences.n_steps) - sequences.n_steps)[stay]
+    hours[stay, step] = sequences.hours
+    values[stay, step, sequences.variable] = sequences.value
+    return values, hours

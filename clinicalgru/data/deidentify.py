@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.events import HOUR, Events
-from clinicalgru.data.sequences.sequences import ranges
+from clinicalgru.data.sequences.layout import concat_ranges
 from clinicalgru.errors import ArgumentError
 
 SHORTEST_KEY = 16  # bytes
@@ -118,7 +118,7 @@ def _reordered(table: pa.Table, order: np.ndarray) -> Iterable[pa.RecordBatch]:
     table = table.combine_chunks() if table.num_rows < CHUNK else table
     stay = table["stay"].to_numpy()
     starts = np.searchsorted(stay, np.arange(len(order) + 1))
-    rows, begins = ranges(starts, order)
+    rows, begins = concat_ranges(starts, order)
     renumbered = np.repeat(np.arange(len(order), dtype=np.int32), np.diff(begins))
     at = table.schema.get_field_index("stay")
     for first in range(0, len(rows), CHUNK):

@@ -57,7 +57,7 @@ class Events:
     simulated: bool = False
     implausible: pa.Table = field(default_factory=IMPLAUSIBLE.empty_table, repr=False)
     _disk: Any = field(default=None, repr=False)  # keeps the memory-mapped folder alive
-    _pages: Any = field(default=None, repr=False)  # of the mapped facts: gives memory back
+    _maps: Any = field(default=None, repr=False)  # of the mapped facts: gives memory back
 
     def __len__(self) -> int:
         return self.measurements.num_rows + self.coded.num_rows
@@ -66,8 +66,8 @@ class Events:
         """The facts, about a million at a time; memory that reading them took is given back between."""
         for batch in self.measurements.to_batches():
             yield batch
-            if self._pages is not None:
-                self._pages.touched(batch.nbytes)
+            if self._maps is not None:
+                self._maps.note_read(batch.nbytes)
 
     def to_frame(self) -> pd.DataFrame:
         """All measurements as a table for people: patient_id, stay_id, time, available_at, variable, value, unit."""

@@ -145,13 +145,13 @@ def _settle(intake: Intake, supplied: SourceResult, *, max_rejected: float, name
         stays, notes["outcomes of no stay of the extract"] = join_outcomes(stays, supplied.outcomes)
         outcomes = tuple(supplied.outcomes.columns.difference(["patient_id", "stay_id"], sort=False))
     with_series = _stays_with(facts, pc.invert(at_start))
-    intake.pages.release()
+    intake.maps.release()
     notes |= {"stays": len(stays), "stays without a series": len(stays) - with_series}
     ledger = intake.ledger(merged + repeated, notes=notes, labels=supplied.labels)
     _check_rejected(ledger, max_rejected)
     facts, variables = _only_used(facts, intake.ordered)
     static_variables = tuple(variable for variable in intake.ordered if variable.static and variable.name in stays)
-    alive: dict[str, Any] = {"_disk": intake.disk, "_pages": intake.pages}
+    alive: dict[str, Any] = {"_disk": intake.disk, "_maps": intake.maps}
     alive["implausible"] = pa.concat_tables([intake.implausible(), rejected])
     return Events(
         facts, coded, vocabulary, stays, variables, static_variables, outcomes, ledger, has_dates, name, **alive

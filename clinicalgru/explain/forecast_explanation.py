@@ -94,7 +94,7 @@ def expectations(
     if not isinstance(model, GRUForecaster):
         raise ArgumentError("a fitted GRUForecaster", type(model).__name__, "Use explain for a risk.")
     if len(stay) == 1 and hours is not None:
-        stay = stay.until(np.minimum(hours, stay.end_hours))
+        stay = stay.truncate_at(np.minimum(hours, stay.end_hours))
     if len(stay) != 1 or not len(stay.value):
         came = f"{len(stay)}, of {len(stay.value):,} measurements"
         raise ArgumentError("one stay with a measurement", came, "Write expectations(model, sequences[[i]]).")

@@ -101,7 +101,7 @@ def _after_each_step(network: ClinicalGRU, stay: Sequences, batch: Batch | None)
     if network.shape.causal:
         batch = network.batch(stay, every_step=True) if batch is None else batch
         return network.logits(network.scales(batch), batch)
-    batch = network.batch(stay.until(np.unique(stay.hours)))
+    batch = network.batch(stay.prefixes(np.unique(stay.hours)))
     logits = network.logits(network.scales(batch), batch)[0]
     return logits[:, torch.from_numpy(np.argsort(batch.order))], _at_end(network, stay)[1]
 

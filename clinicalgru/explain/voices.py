@@ -93,7 +93,7 @@ def looked_at(model: Explained, stay: Sequences, *, hours: float | None, name: s
         seen = stay.hours[stay.hours <= looked]
         if by_step and len(seen):
             looked = seen[-1]
-        stay = stay.until(np.array([looked]))
+        stay = stay.truncate_at(np.array([looked]))
     return checked(model, stay)
 
 

@@ -136,13 +136,6 @@ def test_who_never_reaches_the_anchor_stays_in_for_scoring_and_shows_nothing(eve
 
 
 @pytest.mark.slow
-def test_the_flow_table_says_how_many_each_step_left_out(events):
-    table = cg.select(events, task_of(include=[{"label": "adults", "column": "age", "at_least": 18}])).flow_table()
-    assert table["stays"].iloc[0] - table["left_out"].sum() == table["stays"].iloc[-1]
-    assert table.set_index("step").loc["adults"].tolist() == [2, 1]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import to_dense
 
 import clinicalgru as cg
 from clinicalgru.data.dictionary.schemas import schema_folder
@@ -56,7 +57,7 @@ def test_a_stay_that_ended_before_the_prediction_is_left_out(three):
 
 def test_dense_and_long_views_agree(by_hand):
     sequences = cg.select(by_hand, task_of(), include_ineligible=True)
-    values, hours = sequences.to_dense()
+    values, hours = to_dense(sequences)
     assert values.shape == (4, 4, len(sequences.variables))
     frame = sequences.to_frame()
     assert np.isfinite(values).sum() == len(frame)

@@ -24,7 +24,7 @@ def test_the_band_goes_from_the_5th_to_the_95th_percentile_of_the_members_calibr
     why = cg.explain(fitted, test_stays[[2]])
     assert why.members == fitted.members
     for row in (why.course.iloc[10], why.course.iloc[-1]):
-        risks = members_risks(fitted, test_stays[[2]].until(np.array([row["hours"]])))
+        risks = members_risks(fitted, test_stays[[2]].prefixes(np.array([row["hours"]])))
         assert [row["low"], row["high"]] == pytest.approx(np.percentile(risks, [5, 95]), abs=1e-6)
     assert (why.course["low"] < why.course["high"]).all()
 
@@ -41,7 +41,7 @@ def test_a_network_that_reads_backwards_has_the_band_of_each_prefix(parts, test_
     model = cg.GRUClassifier(**small).fit(parts[0][:60], parts[1], progress=False)
     model.calibrator_ = PlattCalibrator(slope=1.2, intercept=0.3)
     row = cg.explain(model, test_stays[[2]]).course.iloc[7]
-    risks = members_risks(model, test_stays[[2]].until(np.array([row["hours"]])))
+    risks = members_risks(model, test_stays[[2]].prefixes(np.array([row["hours"]])))
     assert [row["low"], row["high"]] == pytest.approx(np.percentile(risks, [5, 95]), abs=1e-6)
 
 

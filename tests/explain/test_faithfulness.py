@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.sequences.sequences import ranges
+from clinicalgru.data.sequences.layout import concat_ranges
 from clinicalgru.explain.attribution.explain import contributions
 from clinicalgru.explain.faithfulness.faithfulness import attended, rank_correlation, told_apart
 from clinicalgru.explain.faithfulness.perturbation import ranks, removal
@@ -135,7 +135,7 @@ def test_the_one_measurement_that_decides_is_found_early_or_late(task):
     small = {"hidden_size": 16, "readout_size": 32, "members": 4, "epochs": 14}
     model = cg.GRUClassifier(**small).fit(train, tune, progress=False)
     where = {stay: i for i, stay in enumerate(sequences.stay)}
-    mask = decides[ranges(sequences.starts, np.array([where[stay] for stay in test.stay]))[0]]
+    mask = decides[concat_ranges(sequences.starts, np.array([where[stay] for stay in test.stay]))[0]]
     assert cg.faithfulness(model, test, drivers=mask, n_random=1).drivers >= 0.95
     size = np.abs(contributions(model, test).parts.sum(axis=0))
     early = np.bincount(test.stay_of_measurement[mask & (test.hours < 12)], minlength=len(test)) > 0

@@ -34,7 +34,7 @@ def stay(test_stays):
 @pytest.mark.slow
 def test_a_jump_is_divided_as_over_all_orders_of_arrival(fitted, stay):
     moved = cg.movement(fitted, stay)
-    prefix = stay.until(np.array([6.5]))
+    prefix = stay.prefixes(np.array([6.5]))
     arrived = np.flatnonzero(prefix.hours == 6.5)
     gain = np.zeros(len(arrived))
     for order in permutations(range(len(arrived))):
@@ -53,8 +53,8 @@ def test_a_jump_is_divided_as_over_all_orders_of_arrival(fitted, stay):
 
 def test_time_alone_moves_the_risk_by_what_no_measurement_explains(fitted, stay):
     waited = cg.movement(fitted, stay).moves.query("variable == @TIME")
-    known = stay.until(np.array([6.5])).filter_measurements(np.array([True, False, False, False, False]))
-    early = stay.until(np.array([1.0]))
+    known = stay.prefixes(np.array([6.5])).filter_measurements(np.array([True, False, False, False, False]))
+    early = stay.prefixes(np.array([1.0]))
     assert waited["hours"].tolist() == [6.5, 20.0, 48.0]
     assert waited["contribution"].iloc[0] == pytest.approx(log_odds(fitted, known) - log_odds(fitted, early), abs=1e-6)
 

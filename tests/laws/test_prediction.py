@@ -58,7 +58,7 @@ def test_6_the_prediction_after_each_step_is_that_of_a_stay_which_ended_there(fi
     same = {name: getattr(Binary(), name) for name in ("outputs", "mixed", "predict")}
     each = SimpleNamespace(**same, every_step=True)
     by_step = predict(fitted.network_, stays, head=each)
-    ended = [stays[[i]].until(np.unique(stays[[i]].hours)) for i in range(len(stays))]
+    ended = [stays[[i]].prefixes(np.unique(stays[[i]].hours)) for i in range(len(stays))]
     prefixes = torch.cat([predict(fitted.network_, prefix, head=Binary()) for prefix in ended])
     torch.testing.assert_close(by_step, prefixes, atol=1e-6, rtol=0)
 

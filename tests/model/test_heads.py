@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from family import SMALL, TASKS, asked, task_of, ward_of_every_kind
+from helpers import to_dense
 from torch.nn import functional as F
 
 import clinicalgru as cg
@@ -208,7 +209,7 @@ def test_what_comes_next_is_the_next_step_of_the_same_stay():
     network, head = case.model.network_, case.model.head_
     batch = network.batch(stays, every_step=True)
     target = head.target(stays, batch).numpy()
-    values, _ = stays[batch.order].to_dense()
+    values, _ = to_dense(stays[batch.order])
     scale = network.scales.value
     for row in range(0, len(target), 7):
         stay, step = int(batch.point_stay[row]), int(batch.point_number[row])

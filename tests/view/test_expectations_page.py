@@ -96,7 +96,7 @@ def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
 def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_path):
     case = asked("forecast")
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
-    first = cg.expectations(case.model, stay.until(stay.hours[:1]))
+    first = cg.expectations(case.model, stay.prefixes(stay.hours[:1]))
     assert len(first.judged) == 0 < len(first.measurements)
     assert first.ahead["last"].notna().any()
     text = cg.forecast_page(first, tmp_path / "page.html").read_text()

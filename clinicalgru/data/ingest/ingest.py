@@ -30,7 +30,7 @@ from clinicalgru.data.ingest.row_sql import SWAPPED, take_in
 from clinicalgru.data.ingest.tables import Part, plain_errors
 from clinicalgru.data.ingest.time_sql import declare_zone
 from clinicalgru.data.ledger import MISSING, OUTSIDE, REPEATED, UNMAPPED, Ledger
-from clinicalgru.data.sequences.memmap import Pages, mapped_table
+from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_table
 from clinicalgru.errors import DictionaryError, InputError
 
 LONG = ("patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code")
@@ -55,7 +55,7 @@ class Intake:
         self.names_of: tuple[str, ...] = (source,)
         self.has_second = False
         self.units = checked_units(units or {}, dictionary)
-        self.pages = Pages([])  # of the facts, once they are written
+        self.maps = MemoryMaps([])  # of the facts, once they are written
         self.places = Places()
         self.sql = duckdb.connect(str(Path(self.disk.name) / "intake.duckdb"))
         # DuckDB's limit leaves out its result buffers and ours: a third is kept for them
@@ -253,7 +253,7 @@ class Intake:
             for batch, joined in merge_instants(self.sql.sql(ingest_sql.FACTS).to_arrow_reader(CHUNK)):
                 writer.write_batch(batch)
                 merged += joined
-        table, self.pages = mapped_table(path)
+        table, self.maps = mapped_table(path)
         return table, merged
 
     def coded(self) -> tuple[pa.Table, tuple[str, ...], int]:

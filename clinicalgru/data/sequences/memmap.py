@@ -1,8 +1,8 @@
-"""Columns of numbers on disk: written chunk by chunk as plain .npy files, read back memory-mapped.
+"""Numeric columns on disk: written in chunks as plain .npy files, read back memory-mapped.
 
-Pages of a mapped file count as memory of the process from when they are read until the system takes them back, which
-it does only when memory runs short. Here they are given back after every 128 MiB read: the process stays small, and
-what the system still has cached is read again at the speed of memory.
+Pages of a mapped file count as memory of the process from when they are read until the operating system reclaims them.
+Here they are released after every 128 MiB read, so the process stays small. Pages that the system still caches are read
+again at the speed of memory.
 """
 
 from __future__ import annotations
@@ -18,105 +18,159 @@ import pyarrow as pa
 
 from clinicalgru.errors import InputError
 
-RESIDENT = 128 * 2**20  # bytes read before pages are given back
+RESIDENT_BYTES = 128 * 2**20  # bytes read before pages are released
 
 
-class Pages:
-    """The maps behind mapped arrays; gives their pages back to the system."""
+class MemoryMaps:
+    """The memory maps behind mapped arrays; releases their pages.
+
+    Parameters
+    ----------
+    maps : sequence of mmap.mmap
+        The maps.
+    """
 
     def __init__(self, maps: Sequence[mmap.mmap]) -> None:
-        self.maps, self.read = list(maps), 0
+        self.maps, self.bytes_read = list(maps), 0
 
-    def touched(self, size: int) -> None:
-        """So many bytes more were read."""
-        self.read += size
-        if self.read > RESIDENT:
+    def note_read(self, size: int) -> None:
+        """Count `size` more bytes as read; release the pages where they are many."""
+        self.bytes_read += size
+        if self.bytes_read > RESIDENT_BYTES:
             self.release()
 
     def release(self) -> None:
-        """Give the pages back; the arrays stay as they are, and are read from the file again."""
-        self.read = 0
-        if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows, which trims them itself
-            for one in self.maps:
-                one.madvise(mmap.MADV_DONTNEED)
+        """Release the pages; the arrays stay valid, and are read from the file again."""
+        self.bytes_read = 0
+        if hasattr(mmap, "MADV_DONTNEED"):  # Windows has no madvise and trims pages itself
+            for mapped in self.maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
 
 
-class InMemory:
-    """Columns collected in memory: room for `most` rows is reserved, and what stays empty is given back."""
+class MemoryColumns:
+    """Columns collected in memory.
 
-    def __init__(self, kinds: Mapping[str, Any], most: int) -> None:
-        self.columns = {name: np.empty(most, dtype=kind) for name, kind in kinds.items()}
+    Parameters
+    ----------
+    dtypes : mapping of str to dtype
+        Column names and their types.
+    max_rows : int
+        Room to reserve; what stays empty is returned to the system.
+    """
+
+    def __init__(self, dtypes: Mapping[str, Any], max_rows: int) -> None:
+        self.columns = {name: np.empty(max_rows, dtype=dtype) for name, dtype in dtypes.items()}
         self.rows = 0
 
     def add(self, **columns: np.ndarray) -> None:
-        """Append rows: one array a column, of equal lengths."""
+        """Append rows: one array per column, of equal lengths."""
         rows = len(next(iter(columns.values())))
         for name, column in columns.items():
             self.columns[name][self.rows : self.rows + rows] = column
         self.rows += rows
 
     def arrays(self) -> tuple[dict[str, np.ndarray], None]:
-        """The columns, and nothing beyond their rows."""
+        """The columns, cut to their rows."""
         for column in self.columns.values():
             column.resize(self.rows, refcheck=False)  # in place: a copy would need the memory twice
         return self.columns, None
 
 
-class OnDisk:
-    """Columns appended to NAME.npy files of a folder; readable once closed."""
+class DiskColumns:
+    """Columns appended to NAME.npy files of a folder; readable once closed.
 
-    def __init__(self, folder: Path, kinds: Mapping[str, Any]) -> None:
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    dtypes : mapping of str to dtype
+        Column names and their types.
+    """
+
+    def __init__(self, folder: Path, dtypes: Mapping[str, Any]) -> None:
         self.folder, self.rows = folder, 0
-        self.kinds = {name: np.dtype(kind) for name, kind in kinds.items()}
-        self.files: dict[str, BinaryIO] = {name: (folder / f"{name}.npy").open("wb") for name in kinds}
+        self.dtypes = {name: np.dtype(dtype) for name, dtype in dtypes.items()}
+        self.files: dict[str, BinaryIO] = {name: (folder / f"{name}.npy").open("wb") for name in dtypes}
         self._write_headers()
 
     def _write_headers(self) -> None:
         for name, file in self.files.items():
-            file.seek(0)  # numpy leaves room in it for the number of rows to grow
-            header = {"descr": self.kinds[name].str, "fortran_order": False, "shape": (self.rows,)}
+            file.seek(0)  # numpy pads the header, so that the number of rows can grow
+            header = {"descr": self.dtypes[name].str, "fortran_order": False, "shape": (self.rows,)}
             np.lib.format.write_array_header_1_0(file, header)
 
     def add(self, **columns: np.ndarray) -> None:
-        """Append rows: one array a column, of equal lengths."""
+        """Append rows: one array per column, of equal lengths."""
         for name, column in columns.items():
-            np.ascontiguousarray(column, dtype=self.kinds[name]).tofile(self.files[name])
+            np.ascontiguousarray(column, dtype=self.dtypes[name]).tofile(self.files[name])
         self.rows += len(next(iter(columns.values())))
 
     def close(self) -> None:
-        """Write how many rows there are."""
+        """Write the number of rows into the headers, and close the files."""
         self._write_headers()
         for file in self.files.values():
             file.close()
 
-    def arrays(self) -> tuple[dict[str, np.ndarray], Pages]:
-        """The columns, memory-mapped, and their pages; nothing can be appended any more."""
+    def arrays(self) -> tuple[dict[str, np.ndarray], MemoryMaps]:
+        """The columns, memory-mapped, and their maps; nothing can be appended after that."""
         self.close()
-        columns, maps = mapped_columns(self.folder, self.kinds, self.rows)
-        return columns, Pages(maps)
+        columns, maps = mapped_columns(self.folder, self.dtypes, self.rows)
+        return columns, MemoryMaps(maps)
 
 
 @contextmanager
-def on_disk(folder: Path, kinds: Mapping[str, Any]) -> Iterator[OnDisk]:
-    """Columns that can be appended to within; their files are closed after, whatever happens."""
-    columns = OnDisk(folder, kinds)
+def open_columns(folder: Path, dtypes: Mapping[str, Any]) -> Iterator[DiskColumns]:
+    """Open columns for appending, and close their files at the end, whatever happens.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    dtypes : mapping of str to dtype
+        Column names and their types.
+
+    Yields
+    ------
+    DiskColumns
+        The columns.
+    """
+    columns = DiskColumns(folder, dtypes)
     try:
         yield columns
     finally:
         columns.close()
 
 
-def mapped_columns(folder: Path, kinds: Mapping[str, Any], rows: int) -> tuple[dict[str, np.ndarray], list[mmap.mmap]]:
-    """Columns of NAME.npy files, memory-mapped, and their maps.
+def mapped_columns(folder: Path, dtypes: Mapping[str, Any], rows: int) -> tuple[dict[str, np.ndarray], list[mmap.mmap]]:
+    """Memory-map columns of NAME.npy files.
 
-    Refused: a missing or damaged file, another kind of number, another number of rows.
+    Parameters
+    ----------
+    folder : Path
+        Folder of the files.
+    dtypes : mapping of str to dtype
+        Column names and the types they must have.
+    rows : int
+        Number of rows they must have.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        Read-only columns.
+    maps : list of mmap.mmap
+        Their memory maps.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, or has another type or number of rows.
     """
     arrays, maps = {}, []
-    for name, kind in kinds.items():
-        array = read_array(folder / f"{name}.npy", in_memory=rows == 0)  # nothing cannot be mapped
-        if array.dtype != kind or array.shape != (rows,):
-            came = f"{array.shape} of {array.dtype}"
-            raise InputError(f"({rows},) of {np.dtype(kind)}", came, "Save them again.", where=f"{name}.npy")
+    for name, dtype in dtypes.items():
+        array = read_array(folder / f"{name}.npy", in_memory=rows == 0)  # an empty file cannot be mapped
+        if array.dtype != dtype or array.shape != (rows,):
+            got = f"{array.shape} of {array.dtype}"
+            raise InputError(f"({rows},) of {np.dtype(dtype)}", got, "Save them again.", where=f"{name}.npy")
         if isinstance(array, np.memmap):
             maps.append(array._mmap)  # type: ignore[attr-defined]
         arrays[name] = array.view(np.ndarray)
@@ -124,16 +178,48 @@ def mapped_columns(folder: Path, kinds: Mapping[str, Any], rows: int) -> tuple[d
 
 
 def read_array(path: Path, *, in_memory: bool = True) -> np.ndarray:
-    """The array of a .npy file; refused where it is missing, cut off, or holds objects."""
+    """Read a .npy file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    in_memory : bool
+        Whether to read all of it; else it is memory-mapped.
+
+    Returns
+    -------
+    ndarray
+        The array.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or cut off, or holds objects.
+    """
     try:
         array: np.ndarray = np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        raise InputError("a .npy file of numbers", "none, or a damaged one", "Save again.", where=path.name) from None
+        got = "a damaged file" if path.is_file() else "no such file"
+        raise InputError("a .npy file of numbers", got, "Save the sequences again.", where=path.name) from None
     return array
 
 
-def mapped_table(path: Path) -> tuple[pa.Table, Pages]:
-    """An Arrow IPC file as a table on a map whose pages can be given back."""
+def mapped_table(path: Path) -> tuple[pa.Table, MemoryMaps]:
+    """Memory-map an Arrow IPC file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        Its table.
+    maps : MemoryMaps
+        The map behind it.
+    """
     with path.open("rb") as file:
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    return pa.ipc.open_file(pa.py_buffer(pages)).read_all(), Pages([pages])
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return pa.ipc.open_file(pa.py_buffer(mapped)).read_all(), MemoryMaps([mapped])

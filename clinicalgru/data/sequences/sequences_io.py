@@ -1,4 +1,4 @@
-"""Sequences in a folder: facts as memory-mapped columns, identifiers as Arrow text, the rest as readable JSON."""
+"""Sequences in a folder: measurements as memory-mapped columns, identifiers as Arrow text, the rest as JSON."""
 
 from __future__ import annotations
 
@@ -16,51 +16,64 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
-from clinicalgru.data.sequences.memmap import Pages, mapped_columns, on_disk, read_array
-from clinicalgru.data.sequences.sequences import BLOCK, BY_MEASUREMENT, CODE_DTYPES, MEASUREMENT_DTYPES, Sequences
+from clinicalgru.data.sequences.layout import CODE_DTYPES, MEASUREMENT_DTYPES
+from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_columns, open_columns, read_array
+from clinicalgru.data.sequences.ragged import RaggedStays
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, InputError
 
 FORMAT = "clinicalgru sequences 1"
 ABOUT = "sequences.json"
 NAMES = "identifiers.arrow"
-OF_STAYS = ("starts", "code_starts", "static", "outcome", "end_hours", "index_time")
+VARIABLE_FIELDS = ("variables", "static_variables")
+STAY_FILES = ("starts", "code_starts", "static", "outcome", "end_hours", "index_time")
 
 
-def save_sequences(sequences: Sequences, folder: str | Path, which: np.ndarray | None = None) -> Path:
-    """Write the sequences, or the stays of them at the positions `which`, block by block; see `Sequences.save`."""
-    index = np.arange(len(sequences)) if which is None else np.arange(len(sequences))[which]
-    with new_folder(folder) as made:
-        with on_disk(made, MEASUREMENT_DTYPES) as facts, on_disk(made, CODE_DTYPES) as codes:
-            for block in _blocks(sequences, index):
-                facts.add(**{name: getattr(block, name) for name in BY_MEASUREMENT})
-                codes.add(code_hours=block.code_hours, code=block.code)
-        by_stay: dict[str, Any] = {name: getattr(sequences, name)[index] for name in ("patient", "stay", *OF_STAYS[2:])}
-        starts: dict[str, Any] = {name: _starts(getattr(sequences, name), index) for name in ("starts", "code_starts")}
-        write_stays(made, replace(sequences, **by_stay, **starts))
+def write_sequences(sequences: RaggedStays, folder: str | Path, index: np.ndarray | None = None) -> Path:
+    """Write sequences, chunk by chunk, to a folder that `read_sequences` reads.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        The sequences.
+    folder : str or Path
+        A new or empty folder, or one with sequences, which are replaced.
+    index : ndarray of int, optional
+        Positions of the stays to write; all where None.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ArgumentError
+        If the folder holds something else.
+    """
+    index = np.arange(len(sequences)) if index is None else index
+    with new_folder(folder) as new:
+        with open_columns(new, MEASUREMENT_DTYPES) as measurements, open_columns(new, CODE_DTYPES) as codes:
+            for chunk in sequences.chunks(index):
+                measurements.add(**{name: getattr(chunk, name) for name in MEASUREMENT_DTYPES})
+                codes.add(code_hours=chunk.code_hours, code=chunk.code)
+        by_stay: dict[str, Any] = {
+            name: getattr(sequences, name)[index] for name in ("patient", "stay", *STAY_FILES[2:])
+        }
+        starts: dict[str, Any] = {name: _new_starts(getattr(sequences, name), index) for name in STAY_FILES[:2]}
+        _write_stays(new, replace(sequences, **by_stay, **starts))
     return Path(folder)
 
 
-def _blocks(sequences: Sequences, index: np.ndarray) -> Iterator[Sequences]:
-    """The stays at these positions, a bounded number of facts at a time; none is held longer than its turn."""
-    if np.array_equal(index, np.arange(len(sequences))):
-        yield from sequences.chunks()
-        return
-    facts = np.cumsum(sequences.n_measurements[index])
-    cuts = np.searchsorted(facts, np.arange(BLOCK, int(facts[-1]) if len(facts) else 0, BLOCK))
-    for part in np.split(index, cuts):
-        yield sequences[part]
-
-
-def _starts(starts: np.ndarray, index: np.ndarray) -> np.ndarray:
+def _new_starts(starts: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(starts[index + 1] - starts[index])])
 
 
-def write_stays(folder: Path, stays: Sequences) -> None:
-    """Everything but the facts and the coded events, whose columns are there already."""
+def _write_stays(folder: Path, stays: RaggedStays) -> None:
+    """Write everything but measurements and coded events."""
     names = pa.table({name: pa.array(getattr(stays, name), pa.string()) for name in ("patient", "stay")})
     feather.write_feather(names, str(folder / NAMES), compression="uncompressed")
-    for name in OF_STAYS:
+    for name in STAY_FILES:
         np.save(folder / f"{name}.npy", getattr(stays, name), allow_pickle=False)
     about = {
         "format": FORMAT,
@@ -76,41 +89,62 @@ def write_stays(folder: Path, stays: Sequences) -> None:
     (folder / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def open_sequences(folder: str | Path) -> Sequences:
-    """The sequences of a folder; see `Sequences.open`."""
+def read_sequences(folder: str | Path) -> dict[str, Any]:
+    """Read the fields of the sequences in a folder; measurements and coded events are memory-mapped.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A folder that `write_sequences` wrote.
+
+    Returns
+    -------
+    dict of str to object
+        The fields of `Sequences`.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged or cut off.
+    """
     path = Path(folder)
     about = _about(path)
     names = _identifiers(path / NAMES)
-    of_stays = {name: read_array(path / f"{name}.npy") for name in OF_STAYS}
-    _check_lengths(of_stays, len(names["stay"]))
-    facts, fact_maps = mapped_columns(path, MEASUREMENT_DTYPES, int(of_stays["starts"][-1]))
-    codes, code_maps = mapped_columns(path, CODE_DTYPES, int(of_stays["code_starts"][-1]))
+    by_stay = {name: read_array(path / f"{name}.npy") for name in STAY_FILES}
+    _check_lengths(by_stay, len(names["stay"]))
+    measurements, maps = mapped_columns(path, MEASUREMENT_DTYPES, int(by_stay["starts"][-1]))
+    codes, code_maps = mapped_columns(path, CODE_DTYPES, int(by_stay["code_starts"][-1]))
+    mapped = {"_maps": MemoryMaps(maps + code_maps)}
+    return names | by_stay | measurements | codes | _fields(about) | mapped
+
+
+def _fields(about: dict[str, Any]) -> dict[str, Any]:
+    """The fields that stand in the JSON file."""
     try:
-        described = {
-            name: tuple(variable_from_dict(one, where=ABOUT) for one in about[name])
-            for name in ("variables", "static_variables")
+        return {
+            **{name: about[name] for name in ("has_dates", "source", "simulated")},
+            **{name: tuple(variable_from_dict(v, where=ABOUT) for v in about[name]) for name in VARIABLE_FIELDS},
+            "code_vocabulary": tuple(about["code_vocabulary"]),
+            "task": Task.from_dict(about["task"], where=ABOUT),
+            "flow": tuple((str(step), int(stays)) for step, stays in about["flow"]),
         }
-        plain = {name: about[name] for name in ("has_dates", "source", "simulated")}
-        vocabulary, task = tuple(about["code_vocabulary"]), Task.from_dict(about["task"], where=ABOUT)
-        flow = tuple((str(step), int(stays)) for step, stays in about["flow"])
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(str(error) if isinstance(error, InputError) else "missing fields") from None
-    arrays: dict[str, Any] = {**names, **of_stays, **facts, **codes, **described, **plain}
-    return Sequences(task=task, code_vocabulary=vocabulary, flow=flow, _pages=Pages(fact_maps + code_maps), **arrays)
 
 
 def _about(path: Path) -> dict[str, Any]:
     try:
         about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise _damaged(f"none, or a damaged one, in {path.name}") from None
+        got = "a damaged file" if (path / ABOUT).is_file() else f"no such file in {path.name}"
+        raise _damaged(got) from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise _damaged("another format")
     return about
 
 
-def _damaged(came: str) -> InputError:
-    return InputError(f"a {ABOUT} as save() writes it", came, "Save the sequences again.", where=ABOUT)
+def _damaged(got: str) -> InputError:
+    return InputError(f"a {ABOUT} as save() writes it", got, "Save the sequences again.", where=ABOUT)
 
 
 def _identifiers(path: Path) -> dict[str, np.ndarray]:
@@ -118,11 +152,12 @@ def _identifiers(path: Path) -> dict[str, np.ndarray]:
         table = feather.read_table(str(path), memory_map=False)
         return {name: table[name].to_pandas().to_numpy(dtype=object) for name in ("patient", "stay")}
     except (OSError, pa.ArrowInvalid, KeyError):
-        raise InputError("a table of identifiers", "none, or a damaged one", "Save again.", where=path.name) from None
+        got = "a damaged file" if path.is_file() else "no such file"
+        raise InputError("a table of identifiers", got, "Save the sequences again.", where=path.name) from None
 
 
-def _check_lengths(of_stays: dict[str, np.ndarray], stays: int) -> None:
-    for name, array in of_stays.items():
+def _check_lengths(arrays: dict[str, np.ndarray], stays: int) -> None:
+    for name, array in arrays.items():
         expected = stays + 1 if name in ("starts", "code_starts") else stays
         ascending = name not in ("starts", "code_starts") or (array[0] == 0 and (np.diff(array) >= 0).all())
         if len(array) != expected or not ascending:
@@ -131,19 +166,32 @@ def _check_lengths(of_stays: dict[str, np.ndarray], stays: int) -> None:
 
 @contextmanager
 def new_folder(folder: str | Path) -> Iterator[Path]:
-    """A folder to write to that takes the given name once all went well; sequences there before stay whole till then.
+    """Open a temporary folder that takes the given name at the end; existing sequences stay whole until then.
 
-    Refused: a folder that holds something else.
+    Parameters
+    ----------
+    folder : str or Path
+        The folder to make or replace.
+
+    Yields
+    ------
+    Path
+        The temporary folder; it is removed where something fails.
+
+    Raises
+    ------
+    ArgumentError
+        If the folder holds something else.
     """
     path = Path(folder)
     if path.exists() and not (path / ABOUT).is_file() and (path.is_file() or any(path.iterdir())):
         raise ArgumentError("a new or empty folder", f"{path.name}, which holds other files", "Choose another folder.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    new = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
     try:
-        yield made
+        yield new
         if path.exists():
-            shutil.rmtree(path)  # maps of it that are still open keep their content
-        made.rename(path)
+            shutil.rmtree(path)  # open maps of it keep their content
+        new.rename(path)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)

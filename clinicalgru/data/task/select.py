@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from clinicalgru.data.events import HOUR, Events
-from clinicalgru.data.sequences.memmap import InMemory, OnDisk
-from clinicalgru.data.sequences.sequences import MEASUREMENT_DTYPES, Sequences
-from clinicalgru.data.sequences.sequences_io import open_sequences, save_sequences
+from clinicalgru.data.sequences.layout import MEASUREMENT_DTYPES
+from clinicalgru.data.sequences.memmap import DiskColumns, MemoryColumns
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.sequences.sequences_io import write_sequences
 from clinicalgru.data.task.eligibility import (
     NO_TIME,
     StayTimes,
@@ -120,9 +121,9 @@ def _after(task: Task) -> int:
 def _facts(events: Events, times: StayTimes, task: Task, room: Path | None) -> dict[str, Any]:
     """The measurements in the window, chunk by chunk: memory follows what is kept, or it goes to the room on disk."""
     kept = (
-        OnDisk(room, MEASUREMENT_DTYPES)
+        DiskColumns(room, MEASUREMENT_DTYPES)
         if room is not None
-        else InMemory(MEASUREMENT_DTYPES, events.measurements.num_rows)
+        else MemoryColumns(MEASUREMENT_DTYPES, events.measurements.num_rows)
     )
     counts = np.zeros(len(events.stays), dtype=np.int64)
     for batch in events.batches():
@@ -135,8 +136,8 @@ def _facts(events: Events, times: StayTimes, task: Task, room: Path | None) -> d
         kept.add(hours=hours[inside], availability_lag=lag[inside], variable=variable[inside], value=value[inside])
         first, last = int(stay[0]), int(stay[-1])  # stays ascend: only these occur
         counts[first : last + 1] += np.bincount(stay[inside] - first, minlength=last - first + 1)
-    arrays, pages = kept.arrays()
-    return {"starts": np.concatenate([[0], np.cumsum(counts)]), "_pages": pages, **arrays}
+    arrays, maps = kept.arrays()
+    return {"starts": np.concatenate([[0], np.cumsum(counts)]), "_maps": maps, **arrays}
 
 
 @contextmanager
@@ -169,7 +170,7 @@ def kept_in(sequences: Sequences, which: np.ndarray, folder: str | Path | None) 
     """The stays at these positions: in memory, or written to a folder and memory-mapped from there."""
     if folder is None:
         return sequences[which]
-    return open_sequences(save_sequences(sequences, folder, which))
+    return Sequences.open(write_sequences(sequences, folder, np.arange(len(sequences))[which]))
 
 
 def split_patients(

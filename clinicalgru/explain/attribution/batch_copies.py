@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clinicalgru.data.sequences.sequences import Sequences, ranges
+from clinicalgru.data.sequences.layout import concat_ranges
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.features.clinical_indices import SUMMARIES, with_indices
 from clinicalgru.model.network.batch import Batch
 
@@ -42,7 +43,7 @@ def copied(stays: Sequences, batch: Batch, which: np.ndarray) -> Copies:
     """
     copy, steps = torch.from_numpy(which), torch.bincount(batch.stay, minlength=len(stays))[which]
     sizes, stay, row = _rows(batch, copy, steps)
-    facts, starts = ranges(stays.starts, which)
+    facts, starts = concat_ranges(stays.starts, which)
     first = torch.from_numpy(starts[:-1] - stays.starts[which])[stay]
     fact, carried = torch.from_numpy(facts), batch.carried[row]
     made = replace(
@@ -79,7 +80,7 @@ def _with_codes(made: Batch, stays: Sequences, batch: Batch, which: np.ndarray) 
     """The copies with the coded events of their stays; and of which event each is a copy."""
     event, of_event = torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)
     if len(batch.code):
-        event = torch.from_numpy(ranges(stays.code_starts, which)[0])
+        event = torch.from_numpy(concat_ranges(stays.code_starts, which)[0])
         of_event = torch.repeat_interleave(made.point_stay, torch.from_numpy(np.diff(stays.code_starts)[which]))
     code_row = made.row_of(of_event, batch.step[batch.code_row[event]])
     return replace(made, code=batch.code[event], code_new=batch.code_new[event], code_row=code_row), event

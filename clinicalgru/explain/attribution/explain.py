@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from clinicalgru.data.sequences.sequences import Sequences, ranges
+from clinicalgru.data.sequences.layout import concat_ranges
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import format_count
 from clinicalgru.explain.attribution.batch_copies import at_the_end
 from clinicalgru.explain.attribution.integration_path import Lines
@@ -173,8 +174,8 @@ def _contributed(voice: Voice, stays: Sequences, tolerance: float) -> Integrated
     for index in np.array_split(by_length, max(1, len(by_length) // TOGETHER)):
         lines = Lines(voice, heard[index])
         found, index = integrated(lines, tolerance=tolerance), index[lines.order]
-        parts[:, ranges(heard.starts, index)[0]] = found.parts
-        known[ranges(heard.code_starts, index)[0]] = found.coded
+        parts[:, concat_ranges(heard.starts, index)[0]] = found.parts
+        known[concat_ranges(heard.code_starts, index)[0]] = found.coded
         static[index] = found.static
         by_stay[:, index] = found.bottom, found.top, found.gap, found.places
     coded[voice.knows(stays)] = known

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from clinicalgru.data.sequences.sequences import Sequences, ranges
+from clinicalgru.data.sequences.layout import concat_ranges
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE, WITHHELD, format_count, is_small, suppress_nested
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
@@ -175,7 +176,7 @@ def _attended(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
         looked = network.logits(network.scales(batch), batch)[1]
         row = torch.from_numpy(np.argsort(batch.order)[part.stay_of_measurement])
         step = (looked.hours[row] < torch.from_numpy(part.hours.astype(np.float32))[:, None]).sum(dim=1)
-        found[ranges(stays.starts, index)[0]] = looked.weight[row, 0, step].numpy()
+        found[concat_ranges(stays.starts, index)[0]] = looked.weight[row, 0, step].numpy()
     return found
 
 

@@ -35,7 +35,7 @@ class Arrivals:
         self.batch = network.batch(stay, every_step=True)
         self.full = network.scales(self.batch)
         self.arrived = self.batch.observed[self.batch.point_row].numpy() > 0
-        prefixes = stay.until(self.hours)
+        prefixes = stay.prefixes(self.hours)
         waiting = network.batch(prefixes.filter_measurements(prefixes.hours < self.hours[prefixes.stay_of_measurement]))
         without, back = network.scales(waiting), torch.from_numpy(np.argsort(waiting.order))
         names = [variable.name for variable in stay.variables]
@@ -63,7 +63,7 @@ class Arrivals:
 
     def _apart(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:
         """Of coalitions, each as a stay of its own."""
-        prefixes = self.stay.until(self.hours[step])
+        prefixes = self.stay.prefixes(self.hours[step])
         of = prefixes.stay_of_measurement
         kept = (prefixes.hours < self.hours[step][of]) | there[of, prefixes.variable]
         return numbers((self.voice,), prefixes.filter_measurements(kept))

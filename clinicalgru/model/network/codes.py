@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from clinicalgru.data.sequences.sequences import CODE_DTYPES, Sequences
+from clinicalgru.data.sequences.layout import CODE_DTYPES
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
 

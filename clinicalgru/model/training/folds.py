@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from clinicalgru.data.sequences.sequences import Sequences, ranges
+from clinicalgru.data.sequences.layout import concat_ranges
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 
 
@@ -65,4 +66,4 @@ def points_of(steps: np.ndarray, index: np.ndarray) -> np.ndarray:
     >>> points_of(np.array([2, 1, 3]), np.array([2, 0]))
     array([3, 4, 5, 0, 1])
     """
-    return ranges(np.concatenate([[0], np.cumsum(steps)]), index)[0]
+    return concat_ranges(np.concatenate([[0], np.cumsum(steps)]), index)[0]

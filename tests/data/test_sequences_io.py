@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.sequences import sequences as module
+from clinicalgru.data.sequences import ragged as module
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +68,7 @@ def test_without_tune_stays_a_cohort_on_disk_trains_to_the_same_bits(parts, on_d
 
 @pytest.mark.parametrize("include_ineligible", [True, False])
 def test_selecting_to_a_folder_is_selecting(events, task, tmp_path, include_ineligible, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", 5000)  # many blocks
-    monkeypatch.setattr("clinicalgru.data.sequences.sequences_io.BLOCK", 5000)
+    monkeypatch.setattr(module, "CHUNK_MEASUREMENTS", 5000)  # many blocks
     ours = cg.select(events, task, include_ineligible=include_ineligible)
     theirs = cg.select(events, task, include_ineligible=include_ineligible, folder=tmp_path / "cohort")
     assert_equal(ours, theirs)
@@ -91,7 +90,7 @@ def test_coded_events_are_saved_too(three, task, tmp_path):
 
 
 def test_blocks_go_through_all_stays_once_and_in_order(test_stays, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", 777)
+    monkeypatch.setattr(module, "CHUNK_MEASUREMENTS", 777)
     blocks = list(test_stays.chunks())
     assert len(blocks) > 3
     assert max(len(block.value) for block in blocks) <= 777 + test_stays.n_measurements.max()
@@ -105,7 +104,7 @@ def test_scoring_in_blocks_gives_the_risks_of_scoring_at_once(fitted, test_stays
     from clinicalgru.serve.score import score_sequences
 
     whole = score_sequences(fitted, test_stays)
-    monkeypatch.setattr(module, "BLOCK", 2000)
+    monkeypatch.setattr(module, "CHUNK_MEASUREMENTS", 2000)
     blocks = score_sequences(fitted, test_stays)
     np.testing.assert_allclose(blocks["risk"], whole["risk"], atol=1e-6)
     assert blocks.drop(columns="risk").equals(whole.drop(columns="risk"))
@@ -182,9 +181,8 @@ from pathlib import Path
 import numpy as np
 import clinicalgru as cg
 from clinicalgru.data.sequences import memmap
-from clinicalgru.data.sequences import sequences
-from clinicalgru.data.sequences import sequences_io
-memmap.RESIDENT, sequences.BLOCK, sequences_io.BLOCK = 16 * 2**20, 500_000, 500_000
+from clinicalgru.data.sequences import ragged
+memmap.RESIDENT_BYTES, ragged.CHUNK_MEASUREMENTS = 16 * 2**20, 500_000
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 folder = sys.argv[1]
