@@ -189,7 +189,7 @@ def _show_utility(said: dict[str, tuple[np.ndarray, np.ndarray]], judge: cg.Sequ
 
     said  (step,) risks and alarms
     """
-    label = EarlyWarning.learn(judge).step_labels(judge)
+    label = EarlyWarning.fit_targets(judge).step_labels(judge)
     counts = ~np.isnan(label)
     alarms = {name: alarm for name, (_, alarm) in said.items()}
     resampled = _resampled(alarms, judge)

@@ -16,8 +16,9 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.heads.classification import Binary, Head, MultiClass, MultiLabel
+from clinicalgru.model.heads.classification import Binary, MultiClass, MultiLabel
 from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.heads.head import Head
 from clinicalgru.model.heads.regression import Regression
 from clinicalgru.model.heads.survival import Survival
 
@@ -30,7 +31,7 @@ class Asked:
     """One number of what a head says at each point.
 
     head          whose answer it is
-    pick          (1, point, output) of `head.mixed` -> (point,) the number
+    pick          (1, point, output) of `head.aggregate_members` -> (point,) the number
     about         what of several it is: a label, a class, a horizon; empty where there is one answer only
     scale         what the number is in: log-odds, or the outcome's own unit
     spread        what counts as a difference of 1 in that scale
@@ -47,7 +48,7 @@ class Asked:
 
     def __call__(self, logits: Tensor) -> Tensor:
         """(member, point, output) -> (point,) float64."""
-        return self.slope * self.pick(self.head.mixed(logits)).double() + self.shift
+        return self.slope * self.pick(self.head.aggregate_members(logits)).double() + self.shift
 
     def each(self, logits: Tensor) -> Tensor:
         """(member, point, output) -> (member, point) float64: what each member says alone, calibrated as all are."""
@@ -71,9 +72,9 @@ def asked_of(model: GRUEstimator, output: Output = None) -> Asked:
         slope, shift = _line(calibrator, 0)
         return Asked(head, partial(_column, column=0), slope=slope, shift=shift)
     if isinstance(head, MultiLabel):
-        column = _place(output, head.labels, "label", default=0)
+        column = _place(output, head.label_names, "label", default=0)
         slope, shift = _line(calibrator, column)
-        return Asked(head, partial(_column, column=column), about=head.labels[column], slope=slope, shift=shift)
+        return Asked(head, partial(_column, column=column), about=head.label_names[column], slope=slope, shift=shift)
     if isinstance(head, MultiClass):
         column = _place(output, head.classes, "class", default=-1)
         sharp = calibrator.slope if isinstance(calibrator, TemperatureCalibrator) else 1.0

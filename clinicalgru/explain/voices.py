@@ -86,7 +86,7 @@ def looked_at(model: Explained, stay: Sequences, *, hours: float | None, name: s
         raise ArgumentError("one stay", f"{len(stay)}", f"Write {name}(model, sequences[[i]]).")
     if hours is not None and not np.isfinite(hours):
         raise ArgumentError("a finite hour", f"{hours}", "Give hours since the anchor.")
-    by_step = voices(model)[0].asked.head.every_step
+    by_step = voices(model)[0].asked.head.per_step
     stay = first(model)._checked(stay)
     if hours is not None or by_step:
         looked = stay.end_hours[0] if hours is None else min(float(hours), float(stay.end_hours[0]))

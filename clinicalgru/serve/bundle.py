@@ -83,7 +83,7 @@ def _one(
     model.calibrator_, model.history_ = None, history
     ours = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     model.network_ = _network(ours, manifest, variables=len(model.variables_))
-    model.head_ = estimator.HEADS[model.task_.task_type].restore(manifest.head, model.network_)
+    model.head_ = estimator.HEADS[model.task_.task_type].from_dict(manifest.head, model.network_)
     for name, number in manifest.numbers.items():
         setattr(model, name, number)
     return model

@@ -73,7 +73,9 @@ def test_6_the_prediction_after_each_step_is_that_of_a_stay_which_ended_there(mo
     if not network.shape.causal:
         pytest.skip("refused for a prediction after each step")
     stays = few[:4]
-    each = SimpleNamespace(outputs=1, mixed=Binary().mixed, predict=Binary().predict, every_step=True)
+    each = SimpleNamespace(
+        n_outputs=1, aggregate_members=Binary().aggregate_members, predict=Binary().predict, per_step=True
+    )
     ended = [stays[[i]].prefixes(np.unique(stays[[i]].hours)) for i in range(len(stays))]
     prefixes = torch.cat([predict(network, prefix, head=Binary()) for prefix in ended])
     torch.testing.assert_close(predict(network, stays, head=each), prefixes, atol=1e-6, rtol=0)

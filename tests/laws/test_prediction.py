@@ -55,8 +55,8 @@ def test_2_a_batch_has_no_padding_and_attention_sums_to_one(fitted, test_stays):
 
 def test_6_the_prediction_after_each_step_is_that_of_a_stay_which_ended_there(fitted, test_stays):
     stays = test_stays[np.argsort(test_stays.n_steps)[:8]]
-    same = {name: getattr(Binary(), name) for name in ("outputs", "mixed", "predict")}
-    each = SimpleNamespace(**same, every_step=True)
+    same = {name: getattr(Binary(), name) for name in ("n_outputs", "aggregate_members", "predict")}
+    each = SimpleNamespace(**same, per_step=True)
     by_step = predict(fitted.network_, stays, head=each)
     ended = [stays[[i]].prefixes(np.unique(stays[[i]].hours)) for i in range(len(stays))]
     prefixes = torch.cat([predict(fitted.network_, prefix, head=Binary()) for prefix in ended])

@@ -127,10 +127,10 @@ def test_what_is_fitted_again_is_calibrated_no_more(kind):
     model = copy.deepcopy(case.model).calibrate(case.train)
     if kind == "early_warning":
         model.choose_threshold(case.train)
-    assert model.numbers() or model.head_.widening
+    assert model.numbers() or model.head_.interval_scale
     again = model.set_params(epochs=1).fit(case.train, progress=False)
     fresh = type(model)(**again.get_params()).fit(case.train, progress=False)
     assert again.numbers() == fresh.numbers() == {}
-    assert getattr(again.head_, "widening", ()) == ()
+    assert getattr(again.head_, "interval_scale", ()) == ()
     assert again.calibrator_ is None
     np.testing.assert_array_equal(predicted(again, case.test), predicted(fresh, case.test))

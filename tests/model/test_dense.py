@@ -76,7 +76,7 @@ def learned(train: Sequences, test: Sequences, *, seconds: float, rate: float, *
         for number in chance.permutation(8):
             batch = batches[number]
             optimizer.zero_grad()
-            loss = Binary().loss(network(batch), Binary().target(train[int(number) :: 8], batch))
+            loss = Binary().loss(network(batch), Binary().labels(train[int(number) :: 8], batch))
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()

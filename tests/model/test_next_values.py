@@ -162,9 +162,11 @@ def test_a_forecaster_starts_from_the_last_value():
     stays = rates(stays=20)
     model = cg.GRUForecaster(hidden_size=8, readout_size=16)
     network = model.init_network(stays).eval()
-    change, spread = model.head_.predict(model.head_.mixed(network(network.batch(stays, every_step=True)))).unbind(1)
+    change, spread = model.head_.predict(
+        model.head_.aggregate_members(network(network.batch(stays, every_step=True)))
+    ).unbind(1)
     assert change.abs().max() == 0
-    known, scale = measured(stays).dropna(subset="last"), model.head_.scale
+    known, scale = measured(stays).dropna(subset="last"), model.head_.scaler
     value, last = (scale(torch.tensor(known[[name]].to_numpy(), dtype=torch.float32)) for name in ("value", "last"))
     assert spread.mean().item() == pytest.approx((value - last).abs().mean().item(), rel=1e-4)
 

@@ -44,8 +44,8 @@ def test_survival_of_pbcseq_beats_the_curve_of_all(real_data):
     hours = np.arange(1, 7) * YEAR
     curves = model.predict_survival(test, hours)
     assert (np.diff(curves, axis=1) <= 0).all()
-    everyone = model.head_.start(train).expand(1, 1, -1)
-    common = np.tile(model.head_.at(model.head_.predict(everyone).numpy(), hours), (len(test), 1))
+    everyone = model.head_.initial_bias(train).expand(1, 1, -1)
+    common = np.tile(model.head_.survival_at(model.head_.predict(everyone).numpy(), hours), (len(test), 1))
     where = {"hours": hours, "followed": train.outcome, "n_resamples": 2}
     ours, theirs = (figures(cg.evaluate_survival(test.outcome, each, **where)) for each in (curves, common))
     assert ours["concordance"] > 0.7

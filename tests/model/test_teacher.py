@@ -54,7 +54,7 @@ def test_the_teacher_counts_by_its_part(parts, teacher, part):
     stays = parts[0][np.arange(20)]
     batch = collate(stays)
     logits = torch.randn(3, 20, 1, generator=torch.Generator().manual_seed(0))
-    own = Binary().loss(logits, Binary().target(stays, batch))
+    own = Binary().loss(logits, Binary().labels(stays, batch))
     taught = Beside(teacher=teacher, distillation=part).taught(own, logits, stays, batch)
     torch.testing.assert_close(taught, (1 - part) * own + part * teacher.loss(logits, stays, batch))
 
@@ -90,7 +90,10 @@ def test_trees_of_steps_learn_from_some_that_count(monkeypatch):
     monkeypatch.setattr(EarlyWarningTrees, "classifier", lambda trees: Spy())
     monkeypatch.setattr(step_trees, "TOGETHER", 7)
     trees = EarlyWarningTrees().fit(stays)
-    labels, whole = EarlyWarning.learn(stays).step_labels(stays), np.concatenate(list(step_trees.tables_by_step(stays)))
+    labels, whole = (
+        EarlyWarning.fit_targets(stays).step_labels(stays),
+        np.concatenate(list(step_trees.tables_by_step(stays))),
+    )
     (table, due), counts = rows[0], ~np.isnan(labels)
     assert len(table) == len(due) == min(counts.sum(), step_trees.STEPS * len(stays)) < counts.sum()
     of_step = pd.DataFrame(whole[counts][:, trees.known_]).assign(due=labels[counts])
@@ -114,13 +117,13 @@ def test_of_steps_that_weigh_alike_all_are_drawn_once():
 def test_risks_of_trees_of_weighed_steps_are_set_back_to_how_often_a_warning_is_due():
     stays = asked("early_warning").train
     weighed = replace(stays, task=replace(stays.task, utility_function="physionet2019"))
-    labels = EarlyWarning.learn(stays).step_labels(stays)
+    labels = EarlyWarning.fit_targets(stays).step_labels(stays)
     counts = ~np.isnan(labels)
-    assert EarlyWarning.learn(weighed).lift > 0.2
+    assert EarlyWarning.fit_targets(weighed).log_odds_offset > 0.2
     share = labels[counts].mean()
     alike, back = (EarlyWarningTrees().fit(one).predict_proba(stays)[counts, 1] for one in (stays, weighed))
     assert alike.mean() == pytest.approx(share, rel=0.1)
-    lifted = sigmoid(logit(back) + EarlyWarning.learn(weighed).lift)
+    lifted = sigmoid(logit(back) + EarlyWarning.fit_targets(weighed).log_odds_offset)
     assert lifted.mean() > 2 * share
     assert 0.5 * share < back.mean() < 2 * share
 
@@ -164,8 +167,8 @@ def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_
     fold = patient_folds(stays.patient, np.isfinite(stays.outcome).astype(float), folds=FOLDS, random_state=0)
     one = np.flatnonzero(fold == 0)[:12]
     alone = EarlyWarningTrees(random_state=0).fit(stays[fold != 0]).predict_proba(stays[one])[:, 1]
-    alone = sigmoid(logit(alone) + EarlyWarning.learn(stays).lift)
-    assert (EarlyWarning.learn(stays).lift > 0) == bool(utility)
+    alone = sigmoid(logit(alone) + EarlyWarning.fit_targets(stays).log_odds_offset)
+    assert (EarlyWarning.fit_targets(stays).log_odds_offset > 0) == bool(utility)
     part = stays[one]
     step_stay, hours = np.repeat(np.arange(len(part)), part.n_steps), part.hours[part.is_new_step]
     expected = {(s, h): risk for s, h, risk in zip(step_stay.tolist(), hours.tolist(), alone, strict=True)}

@@ -34,7 +34,7 @@ class EarlyWarningTrees:
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the steps that count, of stays with an early-warning task."""
-        head = EarlyWarning.learn(stays)
+        head = EarlyWarning.fit_targets(stays)
         weights = head.step_weights(stays)
         count = min(STEPS * len(stays), int((~np.isnan(weights)).sum()))
         drawn = drawn_by_weight(np.abs(np.nan_to_num(weights)), count, np.random.default_rng(self.random_state))
@@ -45,7 +45,7 @@ class EarlyWarningTrees:
             first += len(table)
         table = np.concatenate(kept)
         self.known_ = ~np.isnan(table).all(axis=0)  # scikit-learn's trees fail on a column that is never known
-        self.lift_ = head.lift
+        self.lift_ = head.log_odds_offset
         self.classifier_ = self.classifier().fit(table[:, self.known_], (weights[drawn] > 0).astype(int))
         return self
 

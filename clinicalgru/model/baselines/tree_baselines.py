@@ -108,8 +108,8 @@ class DiscreteHazardTrees:
 
     def fit(self, stays: Sequences) -> Self:
         """Learn from the stays."""
-        self.head_ = Survival.learn(stays)
-        came, counts = self.head_.intervals(stays.outcome)
+        self.head_ = Survival.fit_targets(stays)
+        came, counts = self.head_.events_at_risk(stays.outcome)
         table = features(stays)
         self.known_ = ~np.isnan(table).all(axis=0)
         stay, interval = np.nonzero(counts)
@@ -122,4 +122,4 @@ class DiscreteHazardTrees:
         table, count = features(stays)[:, self.known_], len(self.head_.cuts)
         rows = np.column_stack([np.repeat(table, count, axis=0), np.tile(np.arange(count), len(table))])
         hazard = self.trees_.predict_proba(rows)[:, 1].reshape(-1, count)
-        return self.head_.at(np.cumprod(1 - hazard, axis=1), hours)
+        return self.head_.survival_at(np.cumprod(1 - hazard, axis=1), hours)

@@ -24,8 +24,8 @@ from clinicalgru.evaluate.calibrators import Calibrator
 from clinicalgru.model.estimators.repr_html import estimator_html
 from clinicalgru.model.estimators.training_summary import fingerprint
 from clinicalgru.model.features.clinical_indices import indices_of
-from clinicalgru.model.heads.classification import Head
 from clinicalgru.model.heads.forecast import Forecast
+from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import MIN_CODE_STAYS, unknown_codes, vocabulary, with_anything
 from clinicalgru.model.network.config import OPTIONS, Shape, check_shape
 from clinicalgru.model.network.network import ClinicalGRU, static_levels
@@ -202,7 +202,7 @@ class GRUEstimator(BaseEstimator):
 
     def _trained(self, network: ClinicalGRU, tune: Sequences) -> ClinicalGRU:
         """The network as it predicts, once it was trained and stopped by the tune stays."""
-        return network.alone(self.head_.outputs)
+        return network.alone(self.head_.n_outputs)
 
     def _teacher(self, stays: Sequences, progress: bool | Watcher) -> Teacher | None:
         if not self.distillation or stays.task.task_type not in KINDS:
@@ -222,7 +222,7 @@ class GRUEstimator(BaseEstimator):
             raise TrainingError("stays to learn from and tune stays", "none", "Split with split_patients.")
         head = self._head(stays)
         for part, name in ((stays, "stays"), (tune, "tune stays")):
-            head.check(part, name)
+            head.validate_targets(part, name)
         both = len(set(stays.patient) & set(tune.patient))
         if both:
             raise TrainingError("each patient in one part", f"{both} patients in both", "Use split_patients.")
@@ -233,7 +233,7 @@ class GRUEstimator(BaseEstimator):
         if stays.task.task_type not in self.HEADS:
             kinds, fix = " or ".join(self.HEADS), "Use the estimator of that kind of task."
             raise TrainingError(f"a task of the kind {kinds} for {type(self).__name__}", stays.task.task_type, fix)
-        return self.HEADS[stays.task.task_type].learn(stays)
+        return self.HEADS[stays.task.task_type].fit_targets(stays)
 
     def _predicted(self, stays: Sequences) -> Tensor:
         """(point, ...) what the head predicts. Refused: other variables or units, a stay without any measurement."""
@@ -299,15 +299,15 @@ class GRUEstimator(BaseEstimator):
         """A network for these stays before any training; head_ is learned. For sweeps, which never call `fit`."""
         self._check_arguments()
         self.head_ = self._head(stays)
-        self.head_.check(stays, "stays")
+        self.head_.validate_targets(stays, "stays")
         return self._network(stays, None).train()
 
     def _network(self, stays: Sequences, auxiliary: Auxiliary | None) -> ClinicalGRU:
         """The network before training: it knows how the stays are spread, and answers as the head starts."""
-        outputs = self.head_.outputs + (auxiliary.outputs if auxiliary is not None else 0)
+        outputs = self.head_.n_outputs + (auxiliary.outputs if auxiliary is not None else 0)
         network = ClinicalGRU(self._shape(stays, outputs=outputs))
         network.scales.learn(stays)
-        start = self.head_.start(stays)
+        start = self.head_.initial_bias(stays)
         if start is not None:
             with torch.no_grad():
                 network.readout.bias[..., : len(start)].add_(start)
@@ -323,7 +323,7 @@ class GRUEstimator(BaseEstimator):
             indices=indices_of(stays) if self.indices is None else tuple(self.indices),
             **{name: getattr(self, name) for name in OPTIONS} | {"convolution": tuple(self.convolution)},
         )
-        check_shape(shape, every_step=self.head_.every_step)
+        check_shape(shape, every_step=self.head_.per_step)
         return shape
 
     def _plan(self) -> Plan:

@@ -49,7 +49,7 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         Of a risk a line on its log-odds (Platt 1999), of several classes one temperature (Guo et al. 2017).
         """
         risk = self._predicted(stays).numpy()
-        self.head_.check(stays, "stays to calibrate on")
+        self.head_.validate_targets(stays, "stays to calibrate on")
         if isinstance(self.head_, MultiClass):
             self.calibrator_ = TemperatureCalibrator.fit(np.searchsorted(self.head_.classes, stays.outcome), risk)
         else:
@@ -98,14 +98,14 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
     @property
     def labels_(self) -> tuple[str, ...]:
         """Names of the outcomes, in the order of `predict_proba`."""
-        return self.head_.labels
+        return self.head_.label_names
 
     def calibrate(self, stays: Sequences) -> Self:
         """Fit a calibration of each outcome (Platt 1999, keeps the order) on stays that training has not seen.
 
         An outcome that these stays cannot calibrate, such as one that never came, stays as it is, with a warning.
         """
-        self.head_.check(stays, "stays to calibrate on")
+        self.head_.validate_targets(stays, "stays to calibrate on")
         self.calibrator_ = fitted = LabelCalibrator.fit(stays.outcome, self._predicted(stays).numpy())
         left = [label for label, part in zip(self.labels_, fitted.parts, strict=True) if part is None]
         if left:
@@ -168,7 +168,7 @@ class GRURegressor(RegressorMixin, GRUEstimator):
         """
         if not 0 < coverage < 1:
             raise ArgumentError("a coverage between 0 and 1", f"{coverage}", "Pass 0.9.")
-        self.head_.check(stays, "stays to calibrate on")
+        self.head_.validate_targets(stays, "stays to calibrate on")
         away = np.sort(np.abs(self.head_.below(self._predicted(stays).numpy(), stays.outcome) - 0.5))
         rank = int(np.ceil((len(away) + 1) * coverage))
         self.coverage_, self.reach_ = coverage, float(away[rank - 1]) if rank <= len(away) else 0.5

@@ -45,7 +45,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     def _trained(self, network: ClinicalGRU, tune: Sequences) -> ClinicalGRU:
         """Risks are set back to the share of steps at which a warning is due, by what weighing had lifted them."""
         alone = super()._trained(network, tune)
-        alone.readout.bias.sub_(self.head_.lift)
+        alone.readout.bias.sub_(self.head_.log_odds_offset)
         return alone
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
@@ -61,7 +61,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
 
         A threshold that was chosen before is forgotten: it was one of other risks.
         """
-        self.head_.check(stays, "stays to calibrate on")
+        self.head_.validate_targets(stays, "stays to calibrate on")
         labels = self.head_.step_labels(stays)
         counts = ~np.isnan(labels)
         self.calibrator_ = PlattCalibrator.fit(labels[counts], self._predicted(stays).numpy()[counts])

@@ -66,7 +66,7 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
             one: Member = clone(start).set_params(random_state=start.random_state + number)
             held = stays[fold == number]
             self.members_.append(one.fit(stays[fold != number], held, auxiliary=auxiliary, progress=progress))
-            risk, by_step = one.predict_proba(held), one.head_.every_step
+            risk, by_step = one.predict_proba(held), one.head_.per_step
             points = int(stays.n_steps.sum()) if by_step else len(stays)
             raw = np.empty((points, risk.shape[1])) if raw is None else raw
             which = np.flatnonzero(fold == number)

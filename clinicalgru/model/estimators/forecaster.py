@@ -15,7 +15,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.baselines.forecast_baselines import FEWEST, measured
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.heads.forecast import LIGHTEST, NARROWEST, Forecast, last_scores
+from clinicalgru.model.heads.forecast import MIN_LOG_SCALE, MIN_WEIGHT, Forecast, last_scores
 from clinicalgru.model.network.config import Shape
 from clinicalgru.model.network.layers import QuantileScale
 from clinicalgru.model.network.network import ClinicalGRU
@@ -50,7 +50,7 @@ class GRUForecaster(GRUEstimator):
     @property
     def widening_(self) -> dict[str, float]:
         """How much wider than the network says each variable's spread is taken; 1 before `calibrate`."""
-        known = self.head_.widening or (1.0,) * len(self.variables_)
+        known = self.head_.interval_scale or (1.0,) * len(self.variables_)
         return dict(zip([variable.name for variable in self.variables_], known, strict=True))
 
     def calibrate(self, stays: Sequences, *, coverage: float = 0.9) -> Self:
@@ -70,7 +70,7 @@ class GRUForecaster(GRUEstimator):
         whole = _conformal(odd[known], coverage)
         each = [odd[known & (stays.variable == number)] for number in range(len(now))]
         held = [_conformal(own, coverage) if len(own) >= FEWEST else whole for own in each]
-        self.head_ = replace(self.head_, widening=tuple(max(spreads / reach, LEAST_WIDENING) for spreads in held))
+        self.head_ = replace(self.head_, interval_scale=tuple(max(spreads / reach, LEAST_WIDENING) for spreads in held))
         return self
 
     def predict(self, stays: Sequences, *, coverage: float = 0.9) -> pd.DataFrame:
@@ -117,7 +117,7 @@ class GRUForecaster(GRUEstimator):
     @torch.no_grad()
     def _apart(self, stays: Sequences, middle: np.ndarray, spread: np.ndarray) -> np.ndarray:
         number = torch.from_numpy(stays.variable.astype(np.int64))
-        score = self.head_.scale.at(torch.from_numpy(stays.value), number).numpy()
+        score = self.head_.scaler.at(torch.from_numpy(stays.value), number).numpy()
         return np.asarray(np.abs(score - middle) / spread)
 
     def _of_each(self, stays: Sequences) -> tuple[np.ndarray, ...]:
@@ -137,7 +137,7 @@ class GRUForecaster(GRUEstimator):
         network = super()._network(stays, auxiliary)
         change, count = _changes(stays, network.scales.value), 2 * len(stays.variables)
         self.head_ = Forecast(network.scales.value, _weights(change["count"].to_numpy()))
-        spread = torch.tensor(change["mean"].fillna(1.0).to_numpy()).clamp_min(math.exp(NARROWEST))
+        spread = torch.tensor(change["mean"].fillna(1.0).to_numpy()).clamp_min(math.exp(MIN_LOG_SCALE))
         with torch.no_grad():
             network.readout.last[..., :count] = 0
             network.readout.bias[..., :count] = torch.cat([torch.zeros(count // 2), spread.log()])
@@ -167,7 +167,7 @@ class GRUForecaster(GRUEstimator):
     def _left(self, stays: Sequences) -> pd.DataFrame:
         """variable (position), came and change: how far measurements lay from their last score, and were said to."""
         known, number = measured(stays), stays.variable.astype(np.int64)
-        last, value = _scored(known, number, self.head_.scale)
+        last, value = _scored(known, number, self.head_.scaler)
         last = np.nan_to_num(last)
         columns = {"variable": number, "came": value - last, "change": self._of_each(stays)[0] - last}
         return pd.DataFrame(columns)[known["later"].to_numpy()]
@@ -179,19 +179,19 @@ class GRUForecaster(GRUEstimator):
         stays = self._checked(stays)
         network, head, steps = self.network_.eval(), self.head_, int(stays.n_steps.sum())
         middle, spread, beyond = (np.zeros((steps, len(self.variables_))) for _ in range(3))
-        low, high = head.scale.knots[:, 0], head.scale.knots[:, -1]
+        low, high = head.scaler.knots[:, 0], head.scaler.knots[:, -1]
         with threads(self.threads):
             for _, batch, where in in_batches(network, stays, head=head):
-                change, apart = head.predict(head.mixed(network(batch))).unbind(dim=1)
+                change, apart = head.predict(head.aggregate_members(network(batch))).unbind(dim=1)
                 last = torch.cat([batch.value, batch.value.new_full((1,), torch.nan)])[batch.carried[batch.point_row]]
-                middle[where] = (last_scores(head.scale, batch)[batch.point_row] + change).numpy()
+                middle[where] = (last_scores(head.scaler, batch)[batch.point_row] + change).numpy()
                 spread[where] = apart.numpy()
                 beyond[where] = (last - last.clamp(low, high)).nan_to_num().numpy()
         return middle, spread, beyond
 
     def _values(self, scores: np.ndarray, number: np.ndarray) -> np.ndarray:
         """(any,) normal scores, and the variable of each -> values in their own unit."""
-        knots, known = self.head_.scale.knots.numpy(), self.head_.scale.scores.numpy()
+        knots, known = self.head_.scaler.knots.numpy(), self.head_.scaler.scores.numpy()
         values = np.full(len(scores), np.nan)
         for i in range(len(knots)):
             values[number == i] = np.interp(scores[number == i], known[i], knots[i])
@@ -211,7 +211,7 @@ class GRUForecaster(GRUEstimator):
 def _weights(count: np.ndarray) -> tuple[float, ...]:
     """What each variable weighs: the inverse root of how often it was measured again; 0 of fewer than FEWEST times."""
     weight = np.where(count >= FEWEST, 1 / np.sqrt(np.maximum(count, 1)), 0.0)
-    return tuple((weight / max(weight.max(), LIGHTEST)).tolist())
+    return tuple((weight / max(weight.max(), MIN_WEIGHT)).tolist())
 
 
 def _changes(stays: Sequences, scale: QuantileScale) -> pd.DataFrame:

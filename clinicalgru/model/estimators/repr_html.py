@@ -26,7 +26,7 @@ def estimator_html(name: str, arguments: Mapping[str, Any], learned: Mapping[str
 
 def calibrated(learned: Mapping[str, Any]) -> bool:
     """Whether probabilities were corrected, or intervals widened, on stays that training did not see."""
-    widened = getattr(learned.get("head_"), "widening", ())
+    widened = getattr(learned.get("head_"), "interval_scale", ())
     return bool(widened) or any(learned.get(name) is not None for name in ("calibrator_", "reach_"))
 
 

@@ -62,7 +62,7 @@ class Hybrid(ClassifierMixin, BaseEstimator):
             self.baselines_[kind] = members
             columns.append(logit(risk))
         odds = np.stack(columns, axis=1)
-        outcome = EarlyWarning.learn(stays).step_labels(stays) if by_step else stays.outcome
+        outcome = EarlyWarning.fit_targets(stays).step_labels(stays) if by_step else stays.outcome
         known = ~np.isnan(outcome)
         self.stack_ = _stack().fit(odds[known], outcome[known].astype(int))
         self.weights_ = dict(zip(("GRU", *self.baselines_), self.stack_.coef_[0].tolist(), strict=True))

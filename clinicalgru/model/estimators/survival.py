@@ -35,17 +35,17 @@ class GRUSurvival(GRUEstimator):
         hours = np.asarray(hours, dtype=float)
         if hours.ndim != 1 or not (hours >= 0).all():
             raise ArgumentError("a list of hours of 0 or more", f"shape {hours.shape}", "Pass [720, 8760].")
-        return self._calibrated(self.head_.at(self._predicted(stays).numpy(), hours))
+        return self._calibrated(self.head_.survival_at(self._predicted(stays).numpy(), hours))
 
     def calibrate(self, stays: Sequences) -> Self:
         """Fit the calibration on stays that training has not seen; at each hour it keeps their order.
 
         A line on log(-log(survival)), see `SurvivalCalibrator`; censored stays count up to where they were followed.
         """
-        self.head_.check(stays, "stays to calibrate on")
+        self.head_.validate_targets(stays, "stays to calibrate on")
         hours, event = stays.outcome.T
         last = self.head_.cuts[-1]  # beyond it nothing is said, and nothing is learned
-        reached = self.head_.at_own(self._predicted(stays).numpy(), np.minimum(hours, last))
+        reached = self.head_.survival_at_own_time(self._predicted(stays).numpy(), np.minimum(hours, last))
         self.calibrator_ = SurvivalCalibrator.fit(event * (hours <= last), reached)
         return self
 

@@ -1,9 +1,10 @@
-"""Heads: what a network is asked at each point, the loss that teaches it, and the prediction it gives."""
+"""Heads for a binary outcome, for several classes, and for several labels."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol, Self
+from functools import partial
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -12,217 +13,316 @@ from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
+from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, TemperatureCalibrator
+from clinicalgru.model.heads.explanation_target import (
+    ExplanationTarget,
+    Target,
+    calibration_line,
+    class_log_odds,
+    output_column,
+    refuse_target,
+    target_index,
+)
+from clinicalgru.model.heads.head import Head, refuse_unknown
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 
 
-class Head(Protocol):
-    """A question; all functions are pure.
-
-    outputs     numbers that the network gives for each point
-    every_step  whether it is asked after each step of a stay, or once, at the end
-    """
-
-    @property
-    def outputs(self) -> int: ...
-
-    @property
-    def every_step(self) -> bool: ...
-
-    @classmethod
-    def learn(cls, stays: Sequences) -> Self:
-        """The head for these training stays: classes, intervals and the like are learned from them alone."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """What it learned, for a manifest."""
-
-    @classmethod
-    def restore(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
-        """The head that `to_dict` wrote, for its network."""
-
-    def check(self, stays: Sequences, name: str) -> None:
-        """Refused: outcomes that this head cannot learn from, or be stopped by; `name` says whose."""
-
-    def start(self, stays: Sequences) -> Tensor | None:
-        """(output,) what to answer before anything is learned of a stay; None: as the network happens to start."""
-
-    def target(self, stays: Sequences, batch: Batch) -> Tensor:
-        """What is true at each point of a batch of these stays; NaN = not known."""
-
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of all members, each on its own: members that learn together would stop being many."""
-
-    def mixed(self, logits: Tensor) -> Tensor:
-        """(member, point, output) -> (1, point, output): what the members say together, as one member would say it."""
-
-    def predict(self, mixed: Tensor) -> Tensor:
-        """(1, point, output) of `mixed` -> (point, ...) the prediction."""
-
-
 @dataclass(frozen=True)
-class Binary:
-    """Will it happen? One logit; log loss; the mean probability of the members.
+class Binary(Head):
+    """The risk of an outcome: one logit, log loss, and the mean probability of the members.
 
+    Examples
+    --------
+    >>> import torch
+    >>> from clinicalgru.model.heads.classification import Binary
     >>> Binary().loss(torch.zeros(4, 2, 1), torch.tensor([0.0, 1.0])).item()
     0.6931471824645996
     """
 
-    outputs: ClassVar[int] = 1
-    every_step: ClassVar[bool] = False
+    supports_distillation: ClassVar[bool] = True
+    calibrator_class = PlattCalibrator
+    classes: ClassVar[tuple[int, int]] = (0, 1)
+
+    @property
+    def n_outputs(self) -> int:
+        """One logit."""
+        return 1
 
     @classmethod
-    def learn(cls, stays: Sequences) -> Self:
+    def fit_targets(cls, stays: Sequences) -> Self:
+        """Nothing is learned from the stays."""
         return cls()
 
     def to_dict(self) -> dict[str, Any]:
+        """Nothing."""
         return {}
 
     @classmethod
-    def restore(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+    def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+        """The head; there is nothing to read."""
         return cls()
 
-    def check(self, stays: Sequences, name: str) -> None:
+    def validate_targets(self, stays: Sequences, name: str) -> None:
+        """Refuse unknown outcomes, and stays that all have the same one."""
         refuse_unknown(stays.outcome, name)
         if len(np.unique(stays.outcome)) < 2:
-            raise TrainingError(f"both outcomes among the {name}", "one", "Take more stays or split with another seed.")
+            fix = "Take more stays, or split with another random_state."
+            raise TrainingError(f"both outcomes among the {name}", "one value only", fix)
 
-    def start(self, stays: Sequences) -> Tensor | None:
-        return None
-
-    def target(self, stays: Sequences, batch: Batch) -> Tensor:
+    def labels(self, stays: Sequences, batch: Batch) -> Tensor:
+        """0 or 1 for each stay of the batch."""
         return torch.from_numpy(stays.outcome[batch.order]).float()
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(logits[..., 0], target.expand(logits.shape[:2]))
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean log loss over members and stays."""
+        return F.binary_cross_entropy_with_logits(logits[..., 0], labels.expand(logits.shape[:2]))
 
-    def mixed(self, logits: Tensor) -> Tensor:
-        return torch.logit(torch.sigmoid(logits.double()).mean(dim=0, keepdim=True))
+    def aggregate_members(self, logits: Tensor) -> Tensor:
+        """Log-odds of the mean probability of the members."""
+        return mean_probability_logits(logits)
 
-    def predict(self, mixed: Tensor) -> Tensor:
-        return torch.sigmoid(mixed[0, :, 0])
+    def predict(self, aggregated: Tensor) -> Tensor:
+        """The risk of each stay, of shape (stay,)."""
+        return torch.sigmoid(aggregated[0, :, 0])
+
+    def explanation_target(self, target: Target = None, calibrator: Calibrator | None = None) -> ExplanationTarget:
+        """The calibrated log-odds of the outcome."""
+        return binary_target(target, calibrator)
+
+    def estimand(self, outcome: str) -> str:
+        """The probability of the outcome."""
+        return f"the probability of `{outcome}`"
 
 
 @dataclass(frozen=True)
-class MultiClass:
-    """Which of several? A logit for each class; log loss; the mean probabilities of the members.
+class MultiClass(Head):
+    """The probability of each of several classes: a logit for each, log loss, mean probabilities of the members.
 
-    classes  the values of the outcome among the training stays, ascending
+    Parameters
+    ----------
+    classes : tuple of float
+        Values of the outcome among the training stays, ascending.
 
+    Examples
+    --------
+    >>> import torch
+    >>> from clinicalgru.model.heads.classification import MultiClass
     >>> round(MultiClass((0.0, 1.0, 2.0)).loss(torch.zeros(4, 2, 3), torch.tensor([0.0, 2.0])).item(), 4)
     1.0986
     """
 
     classes: tuple[float, ...]
-    every_step: ClassVar[bool] = False
+    calibrator_class = TemperatureCalibrator
+    default_output: ClassVar[int] = -1
 
     @property
-    def outputs(self) -> int:
+    def n_outputs(self) -> int:
+        """One logit for each class."""
         return len(self.classes)
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The classes, such as "class 2"."""
+        return tuple(f"class {value:g}" for value in self.classes)
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """A risk for each class."""
+        return tuple(f"risk_{value:g}" for value in self.classes)
+
+    @property
+    def targets(self) -> tuple[float, ...]:
+        """The classes."""
+        return self.classes
+
     @classmethod
-    def learn(cls, stays: Sequences) -> Self:
-        refuse_unknown(stays.outcome, "stays")
+    def fit_targets(cls, stays: Sequences) -> Self:
+        """The classes are the values of the training outcomes."""
+        refuse_unknown(stays.outcome, "training stays")
         return cls(tuple(np.unique(stays.outcome).tolist()))
 
     def to_dict(self) -> dict[str, Any]:
+        """The classes."""
         return asdict(self)
 
     @classmethod
-    def restore(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+    def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+        """The head that `to_dict` wrote."""
         return cls(tuple(content["classes"]))
 
-    def check(self, stays: Sequences, name: str) -> None:
+    def validate_targets(self, stays: Sequences, name: str) -> None:
+        """Refuse unknown outcomes, a single class, and classes that the training stays do not have."""
         refuse_unknown(stays.outcome, name)
         if len(self.classes) < 2:
-            raise TrainingError("several classes among the stays", "one", "Take more stays, or look at the outcome.")
+            fix = "Take more stays, or check the outcome."
+            raise TrainingError("two classes or more among the training stays", f"{len(self.classes)}", fix)
         new = int((~np.isin(stays.outcome, self.classes)).sum())
         if new:
-            fix = "Split with another seed, or merge rare classes."
+            fix = "Split with another random_state, or merge rare classes."
             raise TrainingError(f"{name} of the classes of the training stays", f"{new} of other classes", fix)
 
-    def start(self, stays: Sequences) -> Tensor | None:
-        return None
+    def labels(self, stays: Sequences, batch: Batch) -> Tensor:
+        """The position of its class, for each stay of the batch."""
+        return torch.from_numpy(self.calibration_labels(stays)[batch.order]).float()
 
-    def target(self, stays: Sequences, batch: Batch) -> Tensor:
-        return torch.from_numpy(np.searchsorted(self.classes, stays.outcome[batch.order])).float()
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean log loss over members and stays."""
+        return cross_entropy(logits, labels)
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        wanted = target.long().expand(logits.shape[:2])
-        return F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
+    def aggregate_members(self, logits: Tensor) -> Tensor:
+        """Logarithms of the mean class probabilities of the members."""
+        return mean_class_logits(logits)
 
-    def mixed(self, logits: Tensor) -> Tensor:
-        return torch.log_softmax(logits.double(), dim=2).exp().mean(dim=0, keepdim=True).clamp_min(1e-300).log()
+    def predict(self, aggregated: Tensor) -> Tensor:
+        """The probability of each class, of shape (stay, class)."""
+        return torch.softmax(aggregated[0], dim=1)
 
-    def predict(self, mixed: Tensor) -> Tensor:
-        return torch.softmax(mixed[0], dim=1)
+    def explanation_target(self, target: Target = None, calibrator: Calibrator | None = None) -> ExplanationTarget:
+        """The calibrated log-odds of one class against all others."""
+        column = target_index(target, self.classes, "class", default=self.default_output)
+        pick = partial(class_log_odds, column=column, calibrator=calibrator)
+        return ExplanationTarget(pick, name=self.output_names[column])
+
+    def calibration_labels(self, stays: Sequences) -> np.ndarray:
+        """The position of the class of each stay."""
+        return np.searchsorted(self.classes, stays.outcome)
+
+    def estimand(self, outcome: str) -> str:
+        """The probability of each class."""
+        return f"the probability of each class of `{outcome}`"
 
 
 @dataclass(frozen=True)
-class MultiLabel:
-    """Which of several, each by itself? A logit for each label; log loss over the known labels; mean probabilities.
+class MultiLabel(Head):
+    """The risk of each of several outcomes: a logit for each, log loss over the known ones, mean probabilities.
 
-    labels  names of the outcomes
+    Parameters
+    ----------
+    label_names : tuple of str
+        Names of the outcomes.
 
+    Examples
+    --------
+    >>> import torch
+    >>> from clinicalgru.model.heads.classification import MultiLabel
     >>> MultiLabel(("a", "b")).loss(torch.zeros(4, 1, 2), torch.tensor([[1.0, torch.nan]])).item()
     0.6931471824645996
     """
 
-    labels: tuple[str, ...]
-    every_step: ClassVar[bool] = False
+    label_names: tuple[str, ...]
+    calibrator_class = LabelCalibrator
 
     @property
-    def outputs(self) -> int:
-        return len(self.labels)
+    def n_outputs(self) -> int:
+        """One logit for each label."""
+        return len(self.label_names)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.label_names
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """A risk for each label."""
+        return tuple(f"risk_{label}" for label in self.label_names)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.label_names
 
     @classmethod
-    def learn(cls, stays: Sequences) -> Self:
+    def fit_targets(cls, stays: Sequences) -> Self:
+        """The labels are the outcomes of the task; refused where the stays have one value only of one of them."""
+        pairs = zip(stays.task.outcomes, stays.outcome.T, strict=True)
+        constant = [label for label, column in pairs if len(np.unique(column[~np.isnan(column)])) < 2]
+        if constant and not np.isnan(stays.outcome).all():
+            fix = "Take more stays, or leave such outcomes out of the task."
+            got = f"one of {', '.join(constant)}"
+            raise TrainingError("both values of each outcome among the training stays", got, fix)
         return cls(stays.task.outcomes)
 
     def to_dict(self) -> dict[str, Any]:
+        """The labels."""
         return asdict(self)
 
     @classmethod
-    def restore(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
-        return cls(tuple(content["labels"]))
+    def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+        """The head that `to_dict` wrote."""
+        return cls(tuple(content["label_names"]))
 
-    def check(self, stays: Sequences, name: str) -> None:
+    def validate_targets(self, stays: Sequences, name: str) -> None:
+        """Refuse stays without any known label."""
         if np.isnan(stays.outcome).all():
-            raise TrainingError(f"known outcomes in the {name}", "none", "Use select(events, task).")
-        alike = [
-            label
-            for label, column in zip(self.labels, stays.outcome.T, strict=True)
-            if len(np.unique(column[~np.isnan(column)])) < 2
-        ]
-        if alike and name == "stays":
-            fix = "Take more stays, or leave such outcomes out of the task."
-            raise TrainingError(f"both values of each outcome among the {name}", f"one of {', '.join(alike)}", fix)
+            raise TrainingError(f"known outcomes in the {name}", "all unknown", "Use select(events, task).")
 
-    def start(self, stays: Sequences) -> Tensor | None:
-        return None
-
-    def target(self, stays: Sequences, batch: Batch) -> Tensor:
+    def labels(self, stays: Sequences, batch: Batch) -> Tensor:
+        """0, 1 or NaN for each stay and label."""
         return torch.from_numpy(stays.outcome[batch.order]).float()
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        return masked_log_loss(logits, target.expand(logits.shape))
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean log loss over members and known labels."""
+        return masked_log_loss(logits, labels.expand(logits.shape))
 
-    def mixed(self, logits: Tensor) -> Tensor:
-        return Binary().mixed(logits)
+    def aggregate_members(self, logits: Tensor) -> Tensor:
+        """Log-odds of the mean probabilities of the members."""
+        return mean_probability_logits(logits)
 
-    def predict(self, mixed: Tensor) -> Tensor:
-        return torch.sigmoid(mixed[0])
+    def predict(self, aggregated: Tensor) -> Tensor:
+        """The risk of each label, of shape (stay, label)."""
+        return torch.sigmoid(aggregated[0])
+
+    def explanation_target(self, target: Target = None, calibrator: Calibrator | None = None) -> ExplanationTarget:
+        """The calibrated log-odds of one label."""
+        column = target_index(target, self.label_names, "label", default=self.default_output)
+        slope, shift = calibration_line(calibrator, column)
+        pick = partial(output_column, column=column)
+        return ExplanationTarget(pick, name=self.label_names[column], slope=slope, shift=shift)
+
+    def estimand(self, outcome: str) -> str:
+        """The probability of each label."""
+        return f"the probability of each of `{outcome}`"
 
 
-def masked_log_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean log loss where the target is known; 0 where it is nowhere known. Both of one shape."""
-    known = ~target.isnan()
-    losses = F.binary_cross_entropy_with_logits(logits, target.nan_to_num(), reduction="none")
+def binary_target(target: Target, calibrator: Calibrator | None) -> ExplanationTarget:
+    """The calibrated log-odds of the only risk; refused where a target is named."""
+    refuse_target(target)
+    slope, shift = calibration_line(calibrator)
+    return ExplanationTarget(partial(output_column, column=0), slope=slope, shift=shift)
+
+
+def mean_probability_logits(logits: Tensor) -> Tensor:
+    """Log-odds of the mean probability of the members, in float64: (member, prediction, output) to (1, ...)."""
+    return torch.logit(torch.sigmoid(logits.double()).mean(dim=0, keepdim=True))
+
+
+def mean_class_logits(logits: Tensor) -> Tensor:
+    """Logarithms of the mean class probabilities of the members, in float64: (member, prediction, class) to (1, ...)."""
+    return torch.log_softmax(logits.double(), dim=2).exp().mean(dim=0, keepdim=True).clamp_min(1e-300).log()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean log loss over members of the class at each position; logits (member, prediction, class)."""
+    positions = labels.long().expand(logits.shape[:2])
+    return F.cross_entropy(logits.flatten(0, 1), positions.flatten())
+
+
+def masked_log_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean log loss where the label is known.
+
+    Parameters
+    ----------
+    logits, labels : Tensor
+        Of one shape; a label is 0, 1 or NaN (unknown).
+
+    Returns
+    -------
+    Tensor, shape ()
+        0 where no label is known.
+    """
+    known = ~labels.isnan()
+    losses = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction="none")
     return (losses * known).sum() / known.sum().clamp_min(1)
-
-
-def refuse_unknown(outcome: np.ndarray, name: str) -> None:
-    """Refused: an outcome that is not known."""
-    unknown = int(np.isnan(outcome).sum())
-    if unknown:
-        fix = "Use select(events, task), which leaves them out and counts them."
-        raise TrainingError(f"known outcomes in the {name}", f"{unknown} unknown", fix)

@@ -1,4 +1,4 @@
-"""What will be measured next? The head that gives, after each step, a distribution of each variable's next value."""
+"""Head for forecasts: after each time step, a distribution of the next value of each variable."""
 
 from __future__ import annotations
 
@@ -6,122 +6,206 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
+from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch, looked_up
 from clinicalgru.model.network.layers import QuantileScale
 from clinicalgru.model.network.network import ClinicalGRU
 
-NARROWEST, WIDEST = -4.0, 2.0  # of the logarithm of the spread, in normal scores
-LIGHTEST = 1e-9  # weight of a batch in which nothing is measured next
+MIN_LOG_SCALE, MAX_LOG_SCALE = -4.0, 2.0  # of the logarithm of the Laplace scale, in normal scores
+MIN_WEIGHT = 1e-9  # total weight of a batch in which nothing is measured next
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
-    """What will the next step show? For each variable a Laplace distribution in normal scores; likelihood over what was
-    measured; members as a mixture.
+class Forecast(Head):
+    """The next value of each variable: a Laplace distribution in normal scores, with a likelihood over what is measured.
 
-    scale     of the network: from values to normal scores
-    weight    of each variable in the likelihood; (): all alike. One of weight 0 stays at its start
-    widening  of the spread of each variable, as it was calibrated; (): as the network says it
+    Parameters
+    ----------
+    scaler : QuantileScale
+        The scaler of the network from values to normal scores.
+    variable_weights : tuple of float
+        Weight of each variable in the likelihood; (): all 1. A variable of weight 0 keeps its initial forecast.
+    interval_scale : tuple of float
+        Factor on the Laplace scale of each variable, from calibration; (): all 1.
 
-    The network says how far the median of the next score lies from the one last seen (0, the training median, where
-    none was), and the logarithm of the spread, the mean distance from that median. Source: masked likelihood of next
-    observations, De Brouwer et al. 2019 (GRU-ODE-Bayes). DIFF: Laplace, not normal: measurements jump, and of the last
-    value carried forward a median is the harder baseline to beat.
+    Notes
+    -----
+    For each variable the network gives the distance of the median of the next score from the last score (0, the
+    training median, where there is none), and the logarithm of the Laplace scale, which is the mean absolute distance
+    from that median. Members are combined as a mixture.
+
+    Deviation from the paper: a Laplace instead of a normal distribution. Measurements change in jumps, and the median
+    is the better comparator for the last value carried forward.
+
+    References
+    ----------
+    De Brouwer et al. 2019, GRU-ODE-Bayes (masked likelihood of the next observations).
     """
 
-    scale: QuantileScale
-    weight: tuple[float, ...] = ()
-    widening: tuple[float, ...] = ()
-    every_step: ClassVar[bool] = True
+    scaler: QuantileScale
+    variable_weights: tuple[float, ...] = ()
+    interval_scale: tuple[float, ...] = ()
+    per_step: ClassVar[bool] = True
 
     @property
-    def outputs(self) -> int:
-        return 2 * len(self.scale.knots)
+    def n_outputs(self) -> int:
+        """Two numbers for each variable."""
+        return 2 * len(self.scaler.knots)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The anomaly score."""
+        return ("anomaly",)
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """The anomaly score of the most anomalous measurement."""
+        return ("anomaly",)
 
     @classmethod
-    def learn(cls, stays: Sequences) -> Self:
-        return cls(QuantileScale(len(stays.variables)))  # the network's own, once there is one, takes its place
+    def fit_targets(cls, stays: Sequences) -> Self:
+        """An unfitted scaler; that of the network takes its place."""
+        return cls(QuantileScale(len(stays.variables)))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"widening": list(self.widening)}
+        """The scale of the intervals."""
+        return {"interval_scale": list(self.interval_scale)}
 
     @classmethod
-    def restore(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
-        return cls(network.scales.value, widening=tuple(content["widening"]))
+    def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+        """The head that `to_dict` wrote, with the scaler of the network."""
+        return cls(network.scales.value, interval_scale=tuple(content["interval_scale"]))
 
-    def check(self, stays: Sequences, name: str) -> None:
+    def validate_targets(self, stays: Sequences, name: str) -> None:
+        """Refuse stays that all have one time step at most."""
         if not (stays.n_steps > 1).any():
-            raise TrainingError(f"stays with two steps or more among the {name}", "none", "Take a longer window.")
+            fix = "Take a longer window."
+            raise TrainingError(f"stays with two time steps or more among the {name}", "0 of them", fix)
 
-    def start(self, stays: Sequences) -> Tensor | None:
-        return None
+    def labels(self, stays: Sequences, batch: Batch) -> Tensor:
+        """Next and last score of each variable, at each prediction of the batch; see `row_labels`."""
+        return self.row_labels(batch)[batch.point_row]
 
-    def target(self, stays: Sequences, batch: Batch) -> Tensor:
-        """(point, 2, variable) as of `by_row`, at the points."""
-        return self.by_row(batch)[batch.point_row]
+    def row_labels(self, batch: Batch) -> Tensor:
+        """The score that each variable has at the next time step of the stay, and the last score before.
 
-    def by_row(self, batch: Batch) -> Tensor:
-        """(row, 2, variable) score measured at the next step of the stay, NaN where none was; and the last seen."""
-        return torch.stack([next_scores(self.scale, batch), last_scores(self.scale, batch)], dim=1)
+        Parameters
+        ----------
+        batch : Batch
+            Stays.
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Weighted mean negative log likelihood of what was measured next. logits (member, row, 2 variables)."""
-        change, spread = _split(logits)
-        came = (target[:, 0] - target[:, 1]).nan_to_num()
-        surprise = (came - change).abs() / spread + spread.log()
-        counts = self._counts(target)
-        return (surprise * counts).sum() / (len(logits) * counts.sum().clamp_min(LIGHTEST)) + math.log(2)
+        Returns
+        -------
+        Tensor, shape (row, 2, variable)
+            The next score is NaN where nothing is measured next. The last score is 0 where there is none.
+        """
+        return torch.stack([next_scores(self.scaler, batch), last_scores(self.scaler, batch)], dim=1)
 
-    def counted(self, target: Tensor) -> float:
-        """The weight of what was measured next, which the loss is a mean over."""
-        return float(self._counts(target).sum())
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Weighted mean negative log likelihood of what is measured next; logits (member, row, 2 x variable)."""
+        change, scale = _split(logits)
+        true_change = (labels[:, 0] - labels[:, 1]).nan_to_num()
+        losses = (true_change - change).abs() / scale + scale.log()
+        weights = self._label_weights(labels)
+        return (losses * weights).sum() / (len(logits) * weights.sum().clamp_min(MIN_WEIGHT)) + math.log(2)
 
-    def _counts(self, target: Tensor) -> Tensor:
-        """(row, variable) weight of each next score; 0 where none was measured."""
-        return ~target[:, 0].isnan() * target.new_tensor(self.weight or (1.0,))
+    def loss_denominator(self, labels: Tensor) -> float:
+        """The total weight of what is measured next."""
+        return float(self._label_weights(labels).sum())
 
-    def mixed(self, logits: Tensor) -> Tensor:
-        """The mixture as one distribution: the mean of the medians, and the mixture's mean distance from it."""
-        change, spread = _split(logits.double())
-        middle = change.mean(dim=0, keepdim=True)
-        apart = (change - middle).abs()
-        distance = (apart + spread * torch.exp(-apart / spread)).mean(dim=0, keepdim=True)
-        return torch.cat([middle, distance.log()], dim=2)
+    def _label_weights(self, labels: Tensor) -> Tensor:
+        """The weight of each next score, of shape (row, variable); 0 where nothing is measured next."""
+        return ~labels[:, 0].isnan() * labels.new_tensor(self.variable_weights or (1.0,))
 
-    def predict(self, mixed: Tensor) -> Tensor:
-        """(row, 2, variable) how far the median of the next score lies from the last one, and the spread."""
-        change, spread = _split(mixed[0])
-        widening = spread.new_tensor(self.widening or (1.0,))
-        return torch.stack([change, spread * widening], dim=1)
+    @property
+    def step_sampling_weights(self) -> np.ndarray | None:
+        """The square of the weight of each variable: steps before rare variables are sampled more often."""
+        return np.square(self.variable_weights) if self.variable_weights else None
+
+    def aggregate_members(self, logits: Tensor) -> Tensor:
+        """The mixture of the members as one Laplace: mean of the medians, and mean distance of the mixture from it."""
+        change, scale = _split(logits.double())
+        median = change.mean(dim=0, keepdim=True)
+        distance = (change - median).abs()
+        mean_distance = (distance + scale * torch.exp(-distance / scale)).mean(dim=0, keepdim=True)
+        return torch.cat([median, mean_distance.log()], dim=2)
+
+    def predict(self, aggregated: Tensor) -> Tensor:
+        """Change of the median from the last score, and Laplace scale: (row, 2, variable)."""
+        change, scale = _split(aggregated[0])
+        interval_scale = scale.new_tensor(self.interval_scale or (1.0,))
+        return torch.stack([change, scale * interval_scale], dim=1)
+
+    def estimand(self, outcome: str) -> str:
+        """The next measurements."""
+        return "the next value of each variable"
 
 
-def last_scores(scale: QuantileScale, batch: Batch) -> Tensor:
-    """(row, variable) score of the value last seen at each step; 0, the median, where there was none."""
-    return looked_up(scale.at(batch.value, batch.variable), batch.carried)
+def last_scores(scaler: QuantileScale, batch: Batch) -> Tensor:
+    """The score of the last value of each variable at each row; 0, the median, where there is none.
+
+    Parameters
+    ----------
+    scaler : QuantileScale
+        From values to normal scores.
+    batch : Batch
+        Stays.
+
+    Returns
+    -------
+    Tensor, shape (row, variable)
+    """
+    return looked_up(scaler.at(batch.value, batch.variable), batch.carried)
 
 
-def next_scores(scale: QuantileScale, batch: Batch) -> Tensor:
-    """(row, variable) score measured at the next step of the stay; NaN where nothing was, or there is no such step."""
-    measured = torch.where(batch.observed > 0, last_scores(scale, batch), torch.nan)
-    place, there = next_rows(batch)
-    return torch.where(there[:, None], measured[place], torch.nan)
+def next_scores(scaler: QuantileScale, batch: Batch) -> Tensor:
+    """The score of each variable at the next time step of the stay; NaN where nothing is measured, or there is none.
+
+    Parameters
+    ----------
+    scaler : QuantileScale
+        From values to normal scores.
+    batch : Batch
+        Stays.
+
+    Returns
+    -------
+    Tensor, shape (row, variable)
+    """
+    measured = torch.where(batch.observed > 0, last_scores(scaler, batch), torch.nan)
+    rows, exists = next_rows(batch)
+    return torch.where(exists[:, None], measured[rows], torch.nan)
 
 
 def next_rows(batch: Batch) -> tuple[Tensor, Tensor]:
-    """(row,) the row of the next step of the same stay, and whether there is one."""
+    """The row of the next time step of the same stay, and whether there is one.
+
+    Parameters
+    ----------
+    batch : Batch
+        Stays.
+
+    Returns
+    -------
+    rows : Tensor of int64, shape (row,)
+        The row itself where there is no next step.
+    exists : Tensor of bool, shape (row,)
+    """
     sizes = torch.tensor(batch.sizes, dtype=torch.long)
     later = torch.cat([sizes[1:], sizes.new_zeros(1)]) if len(sizes) else sizes
     rows = torch.arange(len(batch.hours))
     number = rows - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
-    there = number < torch.repeat_interleave(later, sizes)
-    return torch.where(there, rows + torch.repeat_interleave(sizes, sizes), rows), there
+    exists = number < torch.repeat_interleave(later, sizes)
+    return torch.where(exists, rows + torch.repeat_interleave(sizes, sizes), rows), exists
 
 
 def _split(logits: Tensor) -> tuple[Tensor, Tensor]:
-    change, spread = logits.chunk(2, dim=-1)
-    return change, spread.clamp(NARROWEST, WIDEST).exp()
+    """Change of the median, and Laplace scale, from the outputs of the network."""
+    change, log_scale = logits.chunk(2, dim=-1)
+    return change, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp()

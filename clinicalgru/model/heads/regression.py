@@ -1,9 +1,10 @@
-"""How much? The head that gives a whole distribution of a number, by bins."""
+"""Head for a number: a distribution over bins."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,22 +12,39 @@ from torch import Tensor
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
-from clinicalgru.model.heads.classification import MultiClass, refuse_unknown
+from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.model.heads.classification import cross_entropy, mean_class_logits
+from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target, mean_of_bins, refuse_target
+from clinicalgru.model.heads.head import Head, refuse_unknown
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 
-BINS = 20
+N_BINS = 20
 
 
 @dataclass(frozen=True)
-class Regression:
-    """How much? The probability of each bin of the outcome; log loss; the mean probabilities of the members.
+class Regression(Head):
+    """The distribution of a number over bins: log loss of the bin, and the mean probabilities of the members.
 
-    edges  (bin + 1,) ascending, at equal ranks of the training outcomes; equal edges are one
-    means  (bin,) mean training outcome of each bin
+    Parameters
+    ----------
+    edges : tuple of float
+        Edges of the bins, ascending, at equally spaced quantiles of the training outcomes. Equal edges are one.
+    means : tuple of float
+        Mean training outcome of each bin.
 
-    A few absurd outcomes move their own bin only. Source: regression by classification, Stewart et al. 2023.
+    Notes
+    -----
+    An extreme training outcome changes its own bin only.
 
+    References
+    ----------
+    Stewart et al. 2023, Regression as classification.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from clinicalgru.model.heads.regression import Regression
     >>> head = Regression((0.0, 1.0, 3.0), (0.5, 2.0))
     >>> head.loss(torch.zeros(4, 2, 2), torch.tensor([0.2, 9.0])).item()
     0.6931471824645996
@@ -34,82 +52,151 @@ class Regression:
 
     edges: tuple[float, ...]
     means: tuple[float, ...]
-    every_step: ClassVar[bool] = False
 
     @property
-    def outputs(self) -> int:
+    def n_outputs(self) -> int:
+        """One logit for each bin."""
         return len(self.means)
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The mean."""
+        return ("mean",)
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """Mean, median, and the ends of the interval."""
+        return ("mean", "low", "median", "high")
+
     @classmethod
-    def learn(cls, stays: Sequences) -> Self:
-        refuse_unknown(stays.outcome, "stays")
+    def fit_targets(cls, stays: Sequences) -> Self:
+        """The bins hold equally many training outcomes."""
+        refuse_unknown(stays.outcome, "training stays")
         if not np.isfinite(stays.outcome).all() or len(np.unique(stays.outcome)) < 2:
-            raise TrainingError("finite outcomes that differ among the stays", "others", "Look at the outcome.")
-        edges = np.unique(np.quantile(stays.outcome, np.linspace(0, 1, BINS + 1)))
-        which = _bin(edges, stays.outcome)
-        filled = np.bincount(which, minlength=len(edges) - 1) > 0
+            got = "infinite ones" if not np.isfinite(stays.outcome).all() else "one value only"
+            raise TrainingError("finite outcomes that differ among the training stays", got, "Check the outcome.")
+        edges = np.unique(np.quantile(stays.outcome, np.linspace(0, 1, N_BINS + 1)))
+        bins = _bin(edges, stays.outcome)
+        filled = np.bincount(bins, minlength=len(edges) - 1) > 0
         edges = np.concatenate([edges[:1], edges[1:][filled]])
-        which = _bin(edges, stays.outcome)
-        means = np.bincount(which, stays.outcome) / np.bincount(which)
+        bins = _bin(edges, stays.outcome)
+        means = np.bincount(bins, stays.outcome) / np.bincount(bins)
         return cls(tuple(edges.tolist()), tuple(means.tolist()))
 
     def to_dict(self) -> dict[str, Any]:
+        """Edges and means."""
         return asdict(self)
 
     @classmethod
-    def restore(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+    def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+        """The head that `to_dict` wrote."""
         return cls(tuple(content["edges"]), tuple(content["means"]))
 
-    def check(self, stays: Sequences, name: str) -> None:
+    def validate_targets(self, stays: Sequences, name: str) -> None:
+        """Refuse unknown outcomes."""
         refuse_unknown(stays.outcome, name)
 
-    def start(self, stays: Sequences) -> Tensor | None:
-        return None
-
-    def target(self, stays: Sequences, batch: Batch) -> Tensor:
+    def labels(self, stays: Sequences, batch: Batch) -> Tensor:
+        """The outcome of each stay of the batch."""
         return torch.from_numpy(stays.outcome[batch.order]).float()
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        inner = torch.tensor(self.edges[1:-1], dtype=target.dtype)
-        return MultiClass(self.means).loss(logits, torch.searchsorted(inner, target.contiguous()))
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean log loss of the bin over members and stays."""
+        inner = torch.tensor(self.edges[1:-1], dtype=labels.dtype)
+        return cross_entropy(logits, torch.searchsorted(inner, labels.contiguous()))
 
-    def mixed(self, logits: Tensor) -> Tensor:
-        return MultiClass(self.means).mixed(logits)
+    def aggregate_members(self, logits: Tensor) -> Tensor:
+        """Logarithms of the mean bin probabilities of the members."""
+        return mean_class_logits(logits)
 
-    def predict(self, mixed: Tensor) -> Tensor:
-        return MultiClass(self.means).predict(mixed)
+    def predict(self, aggregated: Tensor) -> Tensor:
+        """The probability of each bin, of shape (stay, bin)."""
+        return torch.softmax(aggregated[0], dim=1)
+
+    def explanation_target(self, target: Target = None, calibrator: Calibrator | None = None) -> ExplanationTarget:
+        """The mean, in the unit of the outcome."""
+        refuse_target(target)
+        return ExplanationTarget(
+            partial(mean_of_bins, means=self.means), unit="outcome", scale=float(np.std(self.means))
+        )
+
+    def estimand(self, outcome: str) -> str:
+        """The outcome and its interval."""
+        return f"`{outcome}`, with a prediction interval,"
 
     def mean(self, probability: np.ndarray) -> np.ndarray:
-        """(stay, bin) probabilities -> (stay,) mean."""
+        """The mean of each distribution.
+
+        Parameters
+        ----------
+        probability : ndarray, shape (stay, bin)
+            From `predict`.
+
+        Returns
+        -------
+        ndarray, shape (stay,)
+            In the unit of the outcome.
+        """
         return np.asarray(probability @ np.asarray(self.means))
 
     def quantiles(self, probability: np.ndarray, levels: np.ndarray) -> np.ndarray:
-        """(stay, bin) probabilities -> (stay, level) quantiles; outcomes are spread evenly within a bin.
+        """Quantiles of each distribution; the density is constant within a bin.
 
+        Parameters
+        ----------
+        probability : ndarray, shape (stay, bin)
+            From `predict`.
+        levels : ndarray, shape (level,)
+            Between 0 and 1.
+
+        Returns
+        -------
+        ndarray, shape (stay, level)
+            In the unit of the outcome.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clinicalgru.model.heads.regression import Regression
         >>> Regression((0.0, 1.0, 3.0), (0.5, 2.0)).quantiles(np.array([[0.5, 0.5]]), np.array([0.25, 0.75]))
         array([[0.5, 2. ]])
         """
         below = np.concatenate([np.zeros((len(probability), 1)), np.cumsum(probability, axis=1)], axis=1)
         below[:, -1] = 1.0
         edges = np.asarray(self.edges)
-        above = (below[:, None, :] < levels[None, :, None]).sum(axis=2).clip(1, len(edges) - 1)  # the edge above each
-        low, high = (np.take_along_axis(below, above - back, axis=1) for back in (1, 0))
-        part = (levels - low) / np.maximum(high - low, 1e-300)
-        return edges[above - 1] + np.clip(part, 0, 1) * (edges[above] - edges[above - 1])
+        upper = (below[:, None, :] < levels[None, :, None]).sum(axis=2).clip(1, len(edges) - 1)  # upper edge of the bin
+        low, high = (np.take_along_axis(below, upper - back, axis=1) for back in (1, 0))
+        fraction = (levels - low) / np.maximum(high - low, 1e-300)
+        return edges[upper - 1] + np.clip(fraction, 0, 1) * (edges[upper] - edges[upper - 1])
 
     def below(self, probability: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-        """(stay, bin) probabilities and (stay,) outcomes -> (stay,) the probability of less than the outcome.
+        """The probability of less than an outcome: the cumulative distribution function.
 
+        Parameters
+        ----------
+        probability : ndarray, shape (stay, bin)
+            From `predict`.
+        outcome : ndarray, shape (stay,)
+            In the unit of the outcome.
+
+        Returns
+        -------
+        ndarray, shape (stay,)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clinicalgru.model.heads.regression import Regression
         >>> Regression((0.0, 1.0, 3.0), (0.5, 2.0)).below(np.array([[0.5, 0.5]]), np.array([2.0]))
         array([0.75])
         """
         edges = np.asarray(self.edges)
-        which = _bin(edges, outcome)
-        part = np.clip((outcome - edges[which]) / np.maximum(edges[which + 1] - edges[which], 1e-300), 0, 1)
-        inside = probability[np.arange(len(outcome)), which]
-        return np.cumsum(probability, axis=1)[np.arange(len(outcome)), which] - inside * (1 - part)
+        bins = _bin(edges, outcome)
+        fraction = np.clip((outcome - edges[bins]) / np.maximum(edges[bins + 1] - edges[bins], 1e-300), 0, 1)
+        stay = np.arange(len(outcome))
+        return np.cumsum(probability, axis=1)[stay, bins] - probability[stay, bins] * (1 - fraction)
 
 
 def _bin(edges: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-    """(stay,) the bin of each outcome: above its lower edge, up to the upper; the outermost reach on."""
+    """The bin of each outcome: above its lower edge, up to the upper one; the outermost bins have no outer limit."""
     return np.searchsorted(edges[1:-1], outcome, side="left")

@@ -1,8 +1,9 @@
-"""When? The head that gives discrete hazards, with stays that were followed to different times."""
+"""Head for the time to an event: discrete hazards, with censored stays."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,23 +13,38 @@ from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
-from clinicalgru.model.heads.classification import refuse_unknown
+from clinicalgru.evaluate.calibrators import Calibrator, SurvivalCalibrator
+from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target, event_log_odds, target_horizon
+from clinicalgru.model.heads.head import Head, refuse_unknown
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 
-INTERVALS = 20
+N_INTERVALS = 20
 
 
 @dataclass(frozen=True)
-class Survival:
-    """When will it happen? A hazard for each interval after the prediction; likelihood with censoring; mean survival.
+class Survival(Head):
+    """The time to an event: a hazard for each interval, likelihood with censoring, mean survival of the members.
 
-    cuts      (interval,) hours after the prediction at which each interval ends, at equal ranks of the events'
-    horizons  hours after the prediction at which a risk is reported
+    Parameters
+    ----------
+    cuts : tuple of float
+        Hours after the prediction at which each interval ends, at equally spaced quantiles of the event times.
+    horizons : tuple of float
+        Hours after the prediction at which a risk is reported.
 
-    A stay counts in an interval that it was followed to the end of, or in which the event came.
-    Source: Gensheimer and Narasimhan 2019, nnet-survival; Kvamme and Borgan 2021, LogisticHazard.
+    Notes
+    -----
+    A stay counts in an interval if it was followed up to the end of it, or if the event occurred in it.
 
+    References
+    ----------
+    Gensheimer and Narasimhan 2019, nnet-survival. Kvamme and Borgan 2021, LogisticHazard.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from clinicalgru.model.heads.survival import Survival
     >>> head = Survival((24.0, 48.0), (48.0,))
     >>> head.loss(torch.zeros(1, 1, 2), torch.tensor([[30.0, 1.0]])).item()  # survived one interval, not the second
     1.3862943649291992
@@ -36,102 +52,193 @@ class Survival:
 
     cuts: tuple[float, ...]
     horizons: tuple[float, ...]
-    every_step: ClassVar[bool] = False
+    calibrator_class = SurvivalCalibrator
+    default_output: ClassVar[int] = -1
 
     @property
-    def outputs(self) -> int:
+    def n_outputs(self) -> int:
+        """One logit of the hazard for each interval."""
         return len(self.cuts)
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The horizons, such as "within 48 hours"."""
+        return tuple(_horizon_name(hours) for hours in self.horizons)
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """A risk for each horizon."""
+        return tuple(f"risk_{hours:g}h" for hours in self.horizons)
+
+    @property
+    def targets(self) -> tuple[float, ...]:
+        """The horizons; any other number of hours up to the last event of the training stays is accepted too."""
+        return self.horizons
+
     @classmethod
-    def learn(cls, stays: Sequences) -> Self:
-        refuse_unknown(stays.outcome, "stays")
+    def fit_targets(cls, stays: Sequences) -> Self:
+        """Intervals that hold equally many events; horizons of the task, or else the quartiles of the event times."""
+        refuse_unknown(stays.outcome, "training stays")
         hours = stays.outcome[stays.outcome[:, 1] == 1, 0]
         if len(hours) < 2:
-            came, fix = f"{len(hours)} with the event", "Take more stays, or a longer horizon."
-            raise TrainingError("stays with the event among the stays", came, fix)
-        cuts = np.unique(np.quantile(hours, np.linspace(0, 1, INTERVALS + 1)[1:]))
+            fix = "Take more stays, or a longer horizon."
+            raise TrainingError("two stays with the event or more among the training stays", f"{len(hours)}", fix)
+        cuts = np.unique(np.quantile(hours, np.linspace(0, 1, N_INTERVALS + 1)[1:]))
         quartiles = tuple(np.unique(np.quantile(hours, [0.25, 0.5, 0.75])).tolist())
         return cls(tuple(cuts.tolist()), stays.task.survival_horizons_hours or quartiles)
 
     def to_dict(self) -> dict[str, Any]:
+        """Cuts and horizons."""
         return asdict(self)
 
     @classmethod
-    def restore(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+    def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+        """The head that `to_dict` wrote."""
         return cls(tuple(content["cuts"]), tuple(content["horizons"]))
 
-    def check(self, stays: Sequences, name: str) -> None:
+    def validate_targets(self, stays: Sequences, name: str) -> None:
+        """Refuse unknown outcomes, times of 0 or less, and stays without any event."""
         refuse_unknown(stays.outcome, name)
         hours, event = stays.outcome.T
         if (hours <= 0).any():
             fix = "Use select(events, task), which leaves stays with an earlier outcome out and counts them."
-            raise TrainingError(f"hours above 0 in the {name}", f"{int((hours <= 0).sum())} others", fix)
+            raise TrainingError(f"hours above 0 in the {name}", f"{int((hours <= 0).sum())} of 0 or less", fix)
         if not (event == 1).any():
-            raise TrainingError(f"stays with the event among the {name}", "none", "Split with another seed.")
+            fix = "Split with another random_state."
+            raise TrainingError(f"stays with the event among the {name}", "0 of them", fix)
 
-    def start(self, stays: Sequences) -> Tensor | None:
-        came, counts = self._counts(torch.from_numpy(stays.outcome).float())
-        return torch.logit((came.sum(dim=0) + 0.5) / (counts.sum(dim=0) + 1))
+    def initial_bias(self, stays: Sequences) -> Tensor | None:
+        """The hazards of all stays together, as in a life table."""
+        events, at_risk = self._events_at_risk(torch.from_numpy(stays.outcome).float())
+        return torch.logit((events.sum(dim=0) + 0.5) / (at_risk.sum(dim=0) + 1))
 
-    def target(self, stays: Sequences, batch: Batch) -> Tensor:
+    def labels(self, stays: Sequences, batch: Batch) -> Tensor:
+        """Hours of follow-up and whether the event occurred, for each stay of the batch: (stay, 2)."""
         return torch.from_numpy(stays.outcome[batch.order]).float()
 
-    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        came, counts = self._counts(target)
-        losses = F.binary_cross_entropy_with_logits(logits, came.expand(logits.shape), reduction="none")
-        return (losses * counts).sum() / (logits.shape[0] * self.counted(target).clamp_min(1))
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean negative log likelihood over members and stays that count in any interval."""
+        events, at_risk = self._events_at_risk(labels)
+        losses = F.binary_cross_entropy_with_logits(logits, events.expand(logits.shape), reduction="none")
+        return (losses * at_risk).sum() / (logits.shape[0] * self._n_at_risk(labels).clamp_min(1))
 
-    def counted(self, target: Tensor) -> Tensor:
-        """How many stays count in any interval."""
-        return self._counts(target)[1].amax(dim=1).sum()
+    def loss_denominator(self, labels: Tensor) -> float:
+        """The number of stays that count in any interval."""
+        return float(self._n_at_risk(labels))
 
-    def intervals(self, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(stay, 2) outcomes -> (stay, interval) 1 where the event came; 1 where the interval counts."""
-        came, counts = self._counts(torch.from_numpy(outcome).float())
-        return came.numpy(), counts.numpy()
+    def _n_at_risk(self, labels: Tensor) -> Tensor:
+        return self._events_at_risk(labels)[1].amax(dim=1).sum()
 
-    def _counts(self, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(stay, interval) 1 where the event came; 1 where the interval counts."""
-        cuts = torch.tensor(self.cuts, dtype=target.dtype)
-        hours, event = target[:, :1], target[:, 1:]
-        before = torch.cat([cuts.new_zeros(1), cuts[:-1]])
-        came = event * (hours > before) * (hours <= cuts)
-        return came, came + (hours >= cuts) * (1 - came)
+    def events_at_risk(self, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whether the event occurred in each interval, and whether the interval counts.
 
-    def mixed(self, logits: Tensor) -> Tensor:
+        Parameters
+        ----------
+        outcome : ndarray, shape (stay, 2)
+            Hours of follow-up, and whether the event occurred.
+
+        Returns
+        -------
+        events, at_risk : ndarray, shape (stay, interval)
+            0 or 1.
+        """
+        events, at_risk = self._events_at_risk(torch.from_numpy(outcome).float())
+        return events.numpy(), at_risk.numpy()
+
+    def _events_at_risk(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        cuts = torch.tensor(self.cuts, dtype=labels.dtype)
+        hours, event = labels[:, :1], labels[:, 1:]
+        begins = torch.cat([cuts.new_zeros(1), cuts[:-1]])
+        events = event * (hours > begins) * (hours <= cuts)
+        return events, events + (hours >= cuts) * (1 - events)
+
+    def aggregate_members(self, logits: Tensor) -> Tensor:
+        """Logits of the hazards of the mean survival of the members."""
         survival = F.logsigmoid(-logits.double()).cumsum(dim=2).exp().mean(dim=0, keepdim=True)
         before = torch.cat([torch.ones_like(survival[..., :1]), survival[..., :-1]], dim=2)
         return torch.logit((1 - survival / before.clamp_min(1e-300)).clamp(1e-12, 1 - 1e-12))
 
-    def predict(self, mixed: Tensor) -> Tensor:
-        """(point, interval) probability that it has not happened by the end of each interval."""
-        return F.logsigmoid(-mixed[0]).cumsum(dim=1).exp()
+    def predict(self, aggregated: Tensor) -> Tensor:
+        """Survival at the end of each interval, of shape (stay, interval)."""
+        return F.logsigmoid(-aggregated[0]).cumsum(dim=1).exp()
 
-    def at(self, survival: np.ndarray, hours: np.ndarray) -> np.ndarray:
-        """(stay, interval) of `predict` -> (stay, hour) survival; the hazard is constant within an interval.
+    def explanation_target(self, target: Target = None, calibrator: Calibrator | None = None) -> ExplanationTarget:
+        """The calibrated log-odds of the event within a number of hours."""
+        hours = target_horizon(target, self.horizons, self.cuts[-1])
+        pick = partial(event_log_odds, cuts=self.cuts, hours=hours, calibrator=calibrator)
+        return ExplanationTarget(pick, name=_horizon_name(hours))
 
-        Beyond the last interval nothing is known: survival stays what it is there.
+    def fit_calibrator(self, stays: Sequences, prediction: np.ndarray) -> Calibrator:
+        """Fit a line on log(-log(survival)); censored stays count up to the end of their follow-up."""
+        self.validate_targets(stays, "stays to calibrate on")
+        hours, event = stays.outcome.T
+        last = self.cuts[-1]  # nothing is predicted beyond it
+        survival = self.survival_at_own_time(prediction, np.minimum(hours, last))
+        return SurvivalCalibrator.fit(event * (hours <= last), survival)
 
-        >>> Survival((24.0, 48.0), (48.0,)).at(np.array([[0.5, 0.25]]), np.array([0.0, 24.0, 36.0])).round(3)
+    def estimand(self, outcome: str) -> str:
+        """The probability of the event by each horizon."""
+        return f"the probability of `{outcome}` by each horizon"
+
+    def survival_at(self, survival: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """Survival at any hours; the hazard is constant within an interval.
+
+        Parameters
+        ----------
+        survival : ndarray, shape (stay, interval)
+            From `predict`.
+        hours : ndarray, shape (hour,)
+            Hours after the prediction.
+
+        Returns
+        -------
+        ndarray, shape (stay, hour)
+            Beyond the last interval survival is that at its end.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clinicalgru.model.heads.survival import Survival
+        >>> head = Survival((24.0, 48.0), (48.0,))
+        >>> head.survival_at(np.array([[0.5, 0.25]]), np.array([0.0, 24.0, 36.0])).round(3)
         array([[1.   , 0.5  , 0.354]])
         """
-        logs, above, part = self._between(survival, hours)
-        return np.asarray(np.exp(logs[:, above - 1] + part * (logs[:, above] - logs[:, above - 1])))
+        logs, upper, fraction = self._interpolation(survival, hours)
+        return np.asarray(np.exp(logs[:, upper - 1] + fraction * (logs[:, upper] - logs[:, upper - 1])))
 
-    def at_own(self, survival: np.ndarray, hours: np.ndarray) -> np.ndarray:
-        """(stay, interval) of `predict`, each stay at its own hour (stay,) -> (stay,) survival; as of `at`.
+    def survival_at_own_time(self, survival: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """Survival of each stay at an hour of its own.
 
+        Parameters
+        ----------
+        survival : ndarray, shape (stay, interval)
+            From `predict`.
+        hours : ndarray, shape (stay,)
+            Hours after the prediction.
+
+        Returns
+        -------
+        ndarray, shape (stay,)
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clinicalgru.model.heads.survival import Survival
         >>> head, survival = Survival((24.0, 48.0), (48.0,)), np.array([[0.5, 0.25], [0.5, 0.25]])
-        >>> head.at_own(survival, np.array([24.0, 36.0])).round(3)
+        >>> head.survival_at_own_time(survival, np.array([24.0, 36.0])).round(3)
         array([0.5  , 0.354])
         """
-        logs, above, part = self._between(survival, hours)
-        row = np.arange(len(logs))
-        return np.asarray(np.exp(logs[row, above - 1] + part * (logs[row, above] - logs[row, above - 1])))
+        logs, upper, fraction = self._interpolation(survival, hours)
+        stay = np.arange(len(logs))
+        return np.asarray(np.exp(logs[stay, upper - 1] + fraction * (logs[stay, upper] - logs[stay, upper - 1])))
 
-    def _between(self, survival: np.ndarray, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Logarithms from hour 0 on, the column at or above each hour, and how far it is from the one before."""
+    def _interpolation(self, survival: np.ndarray, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log survival from hour 0 on, the column at or above each hour, and the fraction of the way to it."""
         logs = np.log(np.maximum(np.concatenate([np.ones((len(survival), 1)), survival], axis=1), 1e-300))
         cuts = np.concatenate([[0.0], self.cuts])
-        above = np.searchsorted(cuts, hours, side="left").clip(1, len(cuts) - 1)
-        return logs, above, np.clip((hours - cuts[above - 1]) / (cuts[above] - cuts[above - 1]), 0, 1)
+        upper = np.searchsorted(cuts, hours, side="left").clip(1, len(cuts) - 1)
+        return logs, upper, np.clip((hours - cuts[upper - 1]) / (cuts[upper] - cuts[upper - 1]), 0, 1)
+
+
+def _horizon_name(hours: float) -> str:
+    return f"within {hours:g} hours"

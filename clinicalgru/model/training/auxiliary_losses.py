@@ -102,7 +102,7 @@ class Beside:
         if self.auxiliary is not None:
             loss = loss + self.auxiliary_weight * self.auxiliary.loss(logits, stays, batch)
         if self.forecast is not None and ahead is not None:
-            target = self.forecast.by_row(batch)
+            target = self.forecast.row_labels(batch)
             loss = loss + self.forecast_weight * self.forecast.loss(ahead[None], target)
         return loss
 

@@ -65,7 +65,9 @@ class Teacher:
         ):  # several threads wait for each other where another process holds a core
             risk = cross_fitted(trees, stays, fold)
         if by_step:
-            risk = sigmoid(logit(risk) + EarlyWarning.learn(stays).lift)  # as the network says it while it learns
+            risk = sigmoid(
+                logit(risk) + EarlyWarning.fit_targets(stays).log_odds_offset
+            )  # as the network says it while it learns
         steps = np.repeat(np.arange(len(stays)), stays.n_steps)
         at = _place(steps, stays.hours[stays.is_new_step], stays) if by_step else None
         return cls(pd.Index(stays.stay.astype(str)), torch.from_numpy(risk).float(), at)

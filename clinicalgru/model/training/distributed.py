@@ -17,9 +17,6 @@ from torch import Tensor, nn
 from torch import distributed as group
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.model.heads.classification import Head
-from clinicalgru.model.heads.forecast import Forecast
-from clinicalgru.model.heads.survival import Survival
 
 
 def processes() -> tuple[int, int]:
@@ -75,13 +72,6 @@ def backward(network: nn.Module, loss: Tensor, points: float) -> float:
         mine.backward()  # type: ignore[no-untyped-call]
     add_up(network)
     return summed(float(mine.item()))
-
-
-def points(head: Head, target: Tensor) -> float:
-    """How many answers the head's mean loss is over: those that are known."""
-    if isinstance(head, Survival | Forecast):
-        return float(head.counted(target))
-    return float((~target.isnan()).sum())
 
 
 def summed(number: float) -> float:

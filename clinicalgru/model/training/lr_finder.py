@@ -74,8 +74,8 @@ def _losses(
     for number, rate in enumerate(rates.tolist()):
         batches = batches or bucketed(stays.n_steps, one.batch_size, chance)
         part = stays[batches.pop()]
-        batch = network.batch(part, every_step=head.every_step)
-        loss = head.loss(network(batch)[..., : head.outputs], head.target(part, batch))
+        batch = network.batch(part, every_step=head.per_step)
+        loss = head.loss(network(batch)[..., : head.n_outputs], head.labels(part, batch))
         if not torch.isfinite(loss):
             break
         mean = KEPT * mean + (1 - KEPT) * loss.item()

@@ -16,14 +16,13 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.model.heads.classification import Head
-from clinicalgru.model.heads.forecast import Forecast
+from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch, Sample
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
 from clinicalgru.model.training.auxiliary_losses import ALONE, Beside
 from clinicalgru.model.training.checkpoint import load_checkpoint, save_checkpoint
-from clinicalgru.model.training.distributed import agreed, backward, leads, my_share, points, processes
+from clinicalgru.model.training.distributed import agreed, backward, leads, my_share, processes
 from clinicalgru.model.training.inference import mean_loss
 from clinicalgru.model.training.nonfinite_loss import BrokenLoss, broken
 from clinicalgru.model.training.prefetch import one_ahead
@@ -66,7 +65,7 @@ def train(
                 train_loss = _epoch(state, stays, head, beside=beside, plan=plan, bar=bar)
                 val_loss = agreed(mean_loss(cast(ClinicalGRU, averaged.module), tune, head=head))
                 if not math.isfinite(val_loss):
-                    whole = network.batch(tune, every_step=head.every_step)
+                    whole = network.batch(tune, every_step=head.per_step)
                     raise broken(network, tune, whole, epoch=state.epoch + 1)
                 state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "val_loss": val_loss})
                 state.epoch += 1
@@ -93,14 +92,14 @@ def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, p
     rank, count = processes()
     mine = [plan.random_state, state.epoch, *([rank] if count > 1 else [])]
     own = np.random.default_rng(mine) if count > 1 else chance
-    weight = np.square(head.weight) if isinstance(head, Forecast) and head.weight else None
-    sample = Sample(plan.max_steps_per_stay, own, weight) if head.every_step and plan.max_steps_per_stay else None
+    weight = head.step_sampling_weights
+    sample = Sample(plan.max_steps_per_stay, own, weight) if head.per_step and plan.max_steps_per_stay else None
 
     def made(index: np.ndarray) -> _Made:
         part = stays[index]
         part = part.filter_measurements(chance.random(len(part.value)) >= plan.measurement_dropout)
         share = my_share(part)
-        batch = state.network.batch(share, every_step=head.every_step, sample=sample)
+        batch = state.network.batch(share, every_step=head.per_step, sample=sample)
         return _Made(part, share, batch, state.network.scales(batch))
 
     with seeded(mine), closing(one_ahead(made, batches)) as ready:
@@ -110,7 +109,7 @@ def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, p
             state.optimizer.zero_grad()
             loss = _learn(state.network, one, head=head, beside=beside)
             if not (math.isfinite(loss) and _clipped(state.network, plan.clip)):
-                whole = state.network.batch(one.whole, every_step=head.every_step)
+                whole = state.network.batch(one.whole, every_step=head.per_step)
                 raise broken(state.network, one.whole, whole, epoch=state.epoch + 1)
             state.optimizer.step()
             state.averaged.update_parameters(state.network)
@@ -137,15 +136,17 @@ def _learn(network: ClinicalGRU, made: _Made, *, head: Head, beside: Beside) -> 
     if not len(made.stays):
         return backward(network, torch.zeros((), dtype=torch.float32), 0.0)
     loss = _loss(network, made, head=head, beside=beside)
-    return backward(network, loss, points(head, head.target(made.stays, made.batch)) if processes()[1] > 1 else 1.0)
+    return backward(
+        network, loss, head.loss_denominator(head.labels(made.stays, made.batch)) if processes()[1] > 1 else 1.0
+    )
 
 
 def _loss(network: ClinicalGRU, made: _Made, *, head: Head, beside: Beside) -> Tensor:
     _, stays, batch, inputs = made
     logits, ahead = network.with_forecast(inputs, batch)
-    said = logits[..., : head.outputs]
-    loss = beside.taught(head.loss(said, head.target(stays, batch)), said, stays, batch)
-    return loss + beside.loss(logits[..., head.outputs :], ahead, stays, batch)
+    said = logits[..., : head.n_outputs]
+    loss = beside.taught(head.loss(said, head.labels(stays, batch)), said, stays, batch)
+    return loss + beside.loss(logits[..., head.n_outputs :], ahead, stays, batch)
 
 
 def _clipped(network: ClinicalGRU, largest: float) -> bool:

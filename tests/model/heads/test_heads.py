@@ -24,7 +24,7 @@ from clinicalgru.model.heads.survival import Survival
 from clinicalgru.model.network.config import Shape
 from clinicalgru.model.network.network import ClinicalGRU, static_levels
 from clinicalgru.model.training.auxiliary_losses import Auxiliary
-from clinicalgru.model.training.distributed import points, weighted
+from clinicalgru.model.training.distributed import weighted
 
 
 def outcome_of(*values):
@@ -38,7 +38,10 @@ def test_two_classes_are_a_binary_outcome():
     head = MultiClass((0.0, 1.0))
     torch.testing.assert_close(head.loss(both, target), Binary().loss(logit, target))
     torch.testing.assert_close(
-        head.predict(head.mixed(both))[:, 1], Binary().predict(Binary().mixed(logit)), atol=1e-6, rtol=1e-6
+        head.predict(head.aggregate_members(both))[:, 1],
+        Binary().predict(Binary().aggregate_members(logit)),
+        atol=1e-6,
+        rtol=1e-6,
     )
 
 
@@ -67,15 +70,17 @@ def test_survival_likelihood_is_that_of_hazards_multiplied_out_by_hand():
     }
     for target, likelihood in by_hand.items():
         assert head.loss(logits, torch.tensor([target])).item() == pytest.approx(-np.log(likelihood), abs=1e-5), target
-    survival = head.predict(head.mixed(logits)).numpy()
+    survival = head.predict(head.aggregate_members(logits)).numpy()
     np.testing.assert_allclose(survival[0], np.cumprod(1 - hazard), atol=1e-6)
-    np.testing.assert_allclose(head.at(survival, np.array([0, 10, 30, 99.0]))[0], [1, 0.9, 0.432, 0.432], atol=1e-6)
+    np.testing.assert_allclose(
+        head.survival_at(survival, np.array([0, 10, 30, 99.0]))[0], [1, 0.9, 0.432, 0.432], atol=1e-6
+    )
 
 
 def test_the_mean_of_members_is_the_mean_of_their_survival_not_of_their_hazards():
     head, logits = Survival((1.0, 2.0), (1.0,)), torch.randn(4, 3, 2)
-    each = torch.stack([head.predict(head.mixed(logits[[i]])) for i in range(4)])
-    torch.testing.assert_close(head.predict(head.mixed(logits)), each.mean(dim=0))
+    each = torch.stack([head.predict(head.aggregate_members(logits[[i]])) for i in range(4)])
+    torch.testing.assert_close(head.predict(head.aggregate_members(logits)), each.mean(dim=0))
 
 
 def test_survival_starts_at_the_hazards_of_all_stays_together():
@@ -83,8 +88,8 @@ def test_survival_starts_at_the_hazards_of_all_stays_together():
     chance = np.random.default_rng(0)
     event, lost = chance.exponential(100, 20_000), chance.exponential(150, 20_000)
     stays = outcome_of(*np.column_stack([np.minimum(event, lost), event <= lost]))
-    head = Survival.learn(stays)
-    survival = head.predict(head.mixed(head.start(stays).expand(1, 1, -1)))[0].numpy()
+    head = Survival.fit_targets(stays)
+    survival = head.predict(head.aggregate_members(head.initial_bias(stays).expand(1, 1, -1)))[0].numpy()
     np.testing.assert_allclose(survival[:-1], np.exp(-np.array(head.cuts[:-1]) / 100), atol=0.03)
 
 
@@ -93,19 +98,19 @@ def test_labels_of_an_early_warning_by_hand():
     head = EarlyWarning(2.0, 6.0, 3.0)
     ahead = np.array([np.inf, 8.1, 8.0, 2.1, 2.0, 0.5, 0.0, -2.9, -3.0, -9.0])
     expected = [0, 0, 1, 1, np.nan, np.nan, 1, 1, np.nan, np.nan]
-    np.testing.assert_array_equal(head.labels(ahead), expected)
+    np.testing.assert_array_equal(head.labels_at(ahead), expected)
 
 
 def test_steps_weigh_by_what_a_warning_is_worth_there():
     """PhysioNet 2019, horizon 12, late 3: hours to the onset, and by hand what a warning gains or costs."""
     worth = {np.inf: -0.05, 20.0: -0.05, 9.0: 0.5, 6.0: 1.0, 1.5: 0.5 + 1.0, 0.0: 1 / 3 + 4 / 3}
     ahead, target = np.array(list(worth)), torch.tensor(list(worth.values()))
-    head = EarlyWarning(0.0, 12.0, 3.0, worth=0.5)
-    np.testing.assert_allclose(head.weighed(ahead), np.array(list(worth.values())) / 0.5, atol=1e-12)
+    head = EarlyWarning(0.0, 12.0, 3.0, mean_utility=0.5)
+    np.testing.assert_allclose(head.signed_weights_at(ahead), np.array(list(worth.values())) / 0.5, atol=1e-12)
     logits = torch.randn(2, len(worth), 1)
     each = F.binary_cross_entropy_with_logits(logits[..., 0], (target > 0).float().expand(2, -1), reduction="none")
     expected = (each * target.abs() / 0.5).mean()
-    torch.testing.assert_close(head.loss(logits, torch.from_numpy(head.weighed(ahead)).float()), expected)
+    torch.testing.assert_close(head.loss(logits, torch.from_numpy(head.signed_weights_at(ahead)).float()), expected)
 
 
 @pytest.mark.slow
@@ -117,15 +122,15 @@ def test_weighed_steps_leave_risks_at_the_share_of_steps_with_a_warning_due():
     model = cg.GRUEarlyWarning(**SMALL | {"epochs": 8, "distillation": 0.0}).fit(stays, progress=False)
     labels = model.head_.step_labels(stays)
     mean = model.predict_proba(stays)[~np.isnan(labels), 1].mean()
-    assert model.head_.lift > 0.5
+    assert model.head_.log_odds_offset > 0.5
     assert np.nanmean(labels) / 2 < mean < np.nanmean(labels) * 2
 
 
 def test_a_regression_gives_back_the_distribution_it_learned():
     chance = np.random.default_rng(1)
     outcome = chance.lognormal(1, 0.7, 5000)
-    head = Regression.learn(outcome_of(*outcome))
-    even = np.full((1, head.outputs), 1 / head.outputs)
+    head = Regression.fit_targets(outcome_of(*outcome))
+    even = np.full((1, head.n_outputs), 1 / head.n_outputs)
     assert head.mean(even)[0] == pytest.approx(outcome.mean(), rel=0.02)
     levels = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
     np.testing.assert_allclose(head.quantiles(even, levels)[0], np.quantile(outcome, levels), rtol=0.05)
@@ -146,7 +151,7 @@ def test_intervals_of_each_variable_hold_what_they_were_calibrated_for(sharper):
     """Split conformal by variable: whatever the network says of its own spreads, and whatever was learned before."""
     case = asked("forecast")
     model, names = copy(case.model), [variable.name for variable in case.train.variables]
-    model.head_ = replace(model.head_, widening=(1 / sharper,) * len(names))
+    model.head_ = replace(model.head_, interval_scale=(1 / sharper,) * len(names))
 
     def held(*, ends):
         judged = model.expected(case.train, coverage=0.8).dropna(subset="median")
@@ -190,13 +195,13 @@ def test_probability_below_and_quantiles_are_inverse():
 def test_an_absurd_outcome_moves_only_its_own_bin():
     plain = np.arange(1.0, 101.0)
     absurd = np.where(plain == 100, 1e9, plain)
-    one, other = (Regression.learn(outcome_of(*values)) for values in (plain, absurd))
+    one, other = (Regression.fit_targets(outcome_of(*values)) for values in (plain, absurd))
     assert one.means[:-1] == other.means[:-1]
 
 
 def test_whole_days_with_many_ties_make_fewer_bins_and_none_that_is_empty():
     days = np.repeat([1.0, 2.0, 3.0, 9.0], [500, 300, 100, 10])
-    head = Regression.learn(outcome_of(*days))
+    head = Regression.fit_targets(outcome_of(*days))
     assert all(np.isfinite(head.means))
     assert len(head.edges) == len(head.means) + 1
     assert sorted(set(np.round(head.means, 6))) == list(head.means)
@@ -208,7 +213,7 @@ def test_what_comes_next_is_the_next_step_of_the_same_stay():
     stays = case.test[np.argsort(case.test.n_steps)[-3:]]
     network, head = case.model.network_, case.model.head_
     batch = network.batch(stays, every_step=True)
-    target = head.target(stays, batch).numpy()
+    target = head.labels(stays, batch).numpy()
     values, _ = to_dense(stays[batch.order])
     scale = network.scales.value
     for row in range(0, len(target), 7):
@@ -238,7 +243,7 @@ def test_weights_make_all_variables_of_a_forecast_teach_alike_and_one_of_none_no
     loss = both.loss(logits, target)
     loss.backward()
     assert loss.item() == pytest.approx(np.mean(alone), abs=1e-6)
-    assert both.counted(target) == pytest.approx(2)
+    assert both.loss_denominator(target) == pytest.approx(2)
     assert (logits.grad[..., 2] == 0).all()
     assert (logits.grad[..., 0] != 0).any()
     assert torch.isfinite(both.loss(logits, torch.full_like(target, torch.nan)))
@@ -252,7 +257,9 @@ def test_the_shares_of_processes_make_up_the_whole_loss_of_a_forecast():
     head = Forecast(SimpleNamespace(knots=torch.zeros(3, 3)), (1.0, 0.3, 0.1))
     share, whole = [slice(0, 3), slice(3, 8)], head.loss(logits, target)
     parts = [
-        weighted(head.loss(logits[:, rows], target[rows]), points(head, target[rows]), points(head, target))
+        weighted(
+            head.loss(logits[:, rows], target[rows]), head.loss_denominator(target[rows]), head.loss_denominator(target)
+        )
         for rows in share
     ]
     assert sum(parts).item() == pytest.approx(whole.item(), abs=1e-6)
@@ -263,7 +270,7 @@ def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardl
     head = cg.GRUForecaster(**SMALL | {"epochs": 1}).fit(case.train, case.test, progress=False).head_
     again = measured(case.train)
     count = again["variable"][again["later"] & again["last"].notna()].value_counts()
-    weight = dict(zip([v.name for v in case.train.variables], head.weight, strict=True))
+    weight = dict(zip([v.name for v in case.train.variables], head.variable_weights, strict=True))
     taught = {name: weight[name] ** 2 * count[name] for name in weight if count.get(name, 0) >= FEWEST}
     assert 0 < len(taught) < len(weight)
     assert max(taught.values()) == pytest.approx(min(taught.values()))
@@ -286,7 +293,7 @@ def test_a_forecaster_is_asked_before_what_is_seldom_measured(monkeypatch):
     model = cg.GRUForecaster(**SMALL | {"max_steps_per_stay": 1, "measurement_dropout": 0.0})
     model.fit(case.train, case.test, progress=False)
     drawn, every = (torch.cat(found[sampled]).mean(dim=0).numpy() for sampled in (True, False))
-    weight = np.array(model.head_.weight)
+    weight = np.array(model.head_.variable_weights)
     seldom = weight == weight.max()
     assert drawn[seldom] > 2 * every[seldom]
 
@@ -294,7 +301,7 @@ def test_a_forecaster_is_asked_before_what_is_seldom_measured(monkeypatch):
 def test_members_of_a_forecast_are_as_far_from_their_middle_as_drawn_values_are():
     head = Forecast(SimpleNamespace(knots=torch.zeros(1, 3)))
     members = torch.tensor([[[0.4, np.log(0.5)]], [[-1.0, np.log(1.5)]]])
-    middle, spread = head.predict(head.mixed(members))[0, :, 0].tolist()
+    middle, spread = head.predict(head.aggregate_members(members))[0, :, 0].tolist()
     chance = np.random.default_rng(0)
     drawn = np.concatenate([chance.laplace(0.4, 0.5, 400_000), chance.laplace(-1.0, 1.5, 400_000)])
     assert middle == pytest.approx(-0.3)

@@ -1,0 +1,121 @@
+"""The number of a prediction that an explanation attributes: a log-odds where it is a risk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
+
+Target = str | float | None
+LOG_ODDS = "log-odds"
+
+
+@dataclass(frozen=True, eq=False)
+class ExplanationTarget:
+    """One number for each prediction, calibrated as the model is.
+
+    Parameters
+    ----------
+    pick : callable
+        From the output of `Head.aggregate_members`, of shape (1, prediction, output), to a number for each prediction.
+    name : str
+        Which of several it is: a label, a class or a horizon. Empty where there is one only.
+    unit : str
+        "log-odds", or "outcome" for a number in the unit of the outcome.
+    scale : float
+        What counts as a difference of 1, in that unit.
+    slope, shift : float
+        Line of the calibration on the log-odds.
+    """
+
+    pick: Callable[[Tensor], Tensor]
+    name: str = ""
+    unit: str = LOG_ODDS
+    scale: float = 1.0
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def __call__(self, aggregated: Tensor) -> Tensor:
+        """The number of each prediction.
+
+        Parameters
+        ----------
+        aggregated : Tensor, shape (1, prediction, output)
+            The output of `Head.aggregate_members`.
+
+        Returns
+        -------
+        Tensor of float64, shape (prediction,)
+        """
+        return self.slope * self.pick(aggregated).double() + self.shift
+
+
+def calibration_line(calibrator: Calibrator | None, column: int = 0) -> tuple[float, float]:
+    """Slope and intercept of the calibration of one risk, in log-odds; 1 and 0 without a calibrator."""
+    line = calibrator.parts[column] if isinstance(calibrator, LabelCalibrator) else calibrator
+    return (line.slope, line.intercept) if isinstance(line, PlattCalibrator) else (1.0, 0.0)
+
+
+def refuse_target(target: Target) -> None:
+    """Refuse to choose where there is only one target."""
+    if target is not None:
+        raise ArgumentError("no target for a model with one output", repr(target), "Leave target out.")
+
+
+def target_index(target: Target, known: Sequence[str] | Sequence[float], noun: str, *, default: int) -> int:
+    """The position of a target among those known; the default for None."""
+    if target is None:
+        return default % len(known)
+    if target not in known:
+        names = ", ".join(f"{name:g}" if isinstance(name, float) else name for name in known)
+        raise ArgumentError(f"a {noun} among {names}", repr(target), "Choose one of them as target.")
+    return list(known).index(target)  # type: ignore[arg-type]
+
+
+def target_horizon(target: Target, horizons: Sequence[float], last: float) -> float:
+    """Hours after the prediction; the longest horizon for None. At most the last hour that training saw."""
+    hours = max(horizons) if target is None else target
+    if not isinstance(hours, int | float | np.number) or not 0 < hours <= last:
+        got = repr(hours) if isinstance(hours, int | float | str) else describe(hours)
+        fix = "Give hours after the prediction as target."
+        raise ArgumentError(f"a horizon above 0 and up to {last:g} hours", got, fix)
+    return float(hours)
+
+
+def output_column(aggregated: Tensor, *, column: int) -> Tensor:
+    """One output of each prediction."""
+    return aggregated[0, :, column]
+
+
+def class_log_odds(aggregated: Tensor, *, column: int, calibrator: Calibrator | None) -> Tensor:
+    """Log-odds of one class against all others, after temperature scaling."""
+    slope = calibrator.slope if isinstance(calibrator, TemperatureCalibrator) else 1.0
+    log = torch.log_softmax(slope * torch.log_softmax(aggregated[0], dim=1), dim=1)
+    others = torch.cat([log[:, :column], log[:, column + 1 :]], dim=1)
+    return log[:, column] - torch.logsumexp(others, dim=1)
+
+
+def event_log_odds(aggregated: Tensor, *, cuts: Sequence[float], hours: float, calibrator: Calibrator | None) -> Tensor:
+    """Log-odds of the event by a number of hours after the prediction; the hazard is constant within an interval."""
+    logs = F.pad(F.logsigmoid(-aggregated[0]).cumsum(dim=1), (1, 0))
+    ends = np.concatenate([[0.0], cuts])
+    above = int(np.searchsorted(ends, hours, side="left").clip(1, len(cuts)))
+    fraction = float((hours - ends[above - 1]) / (ends[above] - ends[above - 1]))
+    log_survival = torch.lerp(logs[:, above - 1], logs[:, above], fraction)
+    if isinstance(calibrator, SurvivalCalibrator):
+        log_survival = -math.exp(calibrator.intercept) * (-log_survival) ** calibrator.slope
+    return torch.log(-torch.expm1(log_survival)) - log_survival
+
+
+def mean_of_bins(aggregated: Tensor, *, means: Sequence[float]) -> Tensor:
+    """The mean of a distribution over bins with these means."""
+    return torch.softmax(aggregated[0], dim=1) @ torch.tensor(means, dtype=aggregated.dtype)

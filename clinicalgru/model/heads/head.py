@@ -1,0 +1,312 @@
+"""Head: the interface of everything that depends on the type of a task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from torch import Tensor
+
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.errors import ArgumentError, TrainingError
+from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
+from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
+from clinicalgru.model.network.batch import Batch
+from clinicalgru.model.network.network import ClinicalGRU
+
+
+class Head(ABC):
+    """Labels, loss and predictions of one type of task.
+
+    A prediction is made for each stay at its end, or for each time step of a stay (`per_step`). What depends on the
+    type of a task is asked of its head, not by tests of `task.task_type`. Heads are frozen; all functions are pure.
+
+    Attributes
+    ----------
+    per_step : bool
+        Whether a prediction is made after each time step with measurements, or once, at the end of a stay.
+    supports_distillation : bool
+        Whether the head can be trained on soft labels, which are out-of-fold risks of boosted trees.
+    calibrator_class : type or None
+        The calibrator of the probabilities; None where there are none, or they are calibrated otherwise.
+    n_outputs : int
+        Numbers that the network gives for each prediction.
+    output_names : tuple of str
+        Names of what is predicted, for tables and figures: one for each class, label or horizon; else one.
+    score_columns : tuple of str
+        Columns that `clinicalgru.score` writes.
+    targets : tuple
+        What `explanation_target` accepts by name: classes, labels, horizons in hours. Empty where there is one only.
+    default_output : int
+        Position among `score_columns` of what is explained by default; -1 for the last.
+    """
+
+    per_step: ClassVar[bool] = False
+    supports_distillation: ClassVar[bool] = False
+    calibrator_class: ClassVar[
+        type[PlattCalibrator] | type[TemperatureCalibrator] | type[LabelCalibrator] | type[SurvivalCalibrator] | None
+    ] = None
+    default_output: ClassVar[int] = 0
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Numbers that the network gives for each prediction."""
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of what is predicted, for tables and figures."""
+        return ("risk",)
+
+    @property
+    def score_columns(self) -> tuple[str, ...]:
+        """Columns that `clinicalgru.score` writes."""
+        return ("risk",)
+
+    @property
+    def targets(self) -> tuple[str, ...] | tuple[float, ...]:
+        """What `explanation_target` accepts by name; empty where there is one target only."""
+        return ()
+
+    @classmethod
+    @abstractmethod
+    def fit_targets(cls, stays: Sequences) -> Self:
+        """Learn classes, bins, intervals and the like from training stays.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The training stays.
+
+        Returns
+        -------
+        Head
+
+        Raises
+        ------
+        TrainingError
+            If an outcome is unknown, or there is too little to learn from.
+        """
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """What was learned, as JSON types, for a manifest."""
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
+        """The head that `to_dict` wrote.
+
+        Parameters
+        ----------
+        content : dict
+            As `to_dict` gives it.
+        network : ClinicalGRU
+            The network that the head belongs to.
+        """
+
+    @abstractmethod
+    def validate_targets(self, stays: Sequences, name: str) -> None:
+        """Refuse outcomes that this head cannot be trained, stopped or calibrated with.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with outcomes.
+        name : str
+            What to call these stays in an error, such as "validation stays".
+
+        Raises
+        ------
+        TrainingError
+            If an outcome is unknown, or all are alike.
+        """
+
+    def initial_bias(self, stays: Sequences) -> Tensor | None:
+        """Outputs of the best constant prediction, to start training from.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The training stays.
+
+        Returns
+        -------
+        Tensor of float32, shape (output,), or None
+            None: training starts from the random initialisation.
+        """
+        return None
+
+    @abstractmethod
+    def labels(self, stays: Sequences, batch: Batch) -> Tensor:
+        """The true outcome of each prediction of a batch.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The stays that the batch was made from.
+        batch : Batch
+            The batch.
+
+        Returns
+        -------
+        Tensor of float32, shape (prediction, ...)
+            NaN where the outcome is unknown or does not count.
+        """
+
+    @abstractmethod
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss over members and known labels. Each member has its own loss, so that members stay diverse.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (member, prediction, output)
+            Outputs of the network.
+        labels : Tensor, shape (prediction, ...)
+            From `labels`.
+
+        Returns
+        -------
+        Tensor, shape ()
+            0 where no label is known.
+        """
+
+    def loss_denominator(self, labels: Tensor) -> float:
+        """The number, or total weight, of labels that `loss` is a mean over; labels of `labels`."""
+        return float((~labels.isnan()).sum())
+
+    @abstractmethod
+    def aggregate_members(self, logits: Tensor) -> Tensor:
+        """The prediction of all members together, in the form of one member's outputs.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (member, prediction, output)
+            Outputs of the network.
+
+        Returns
+        -------
+        Tensor of float64, shape (1, prediction, output)
+        """
+
+    @abstractmethod
+    def predict(self, aggregated: Tensor) -> Tensor:
+        """The prediction, before any calibration.
+
+        Parameters
+        ----------
+        aggregated : Tensor, shape (1, prediction, output)
+            From `aggregate_members`.
+
+        Returns
+        -------
+        Tensor, shape (prediction, ...)
+            Probabilities of classes, labels or bins, survival at the end of each interval, or a distribution.
+        """
+
+    def explanation_target(self, target: Target = None, calibrator: Calibrator | None = None) -> ExplanationTarget:
+        """The number that an explanation attributes to measurements: log-odds of a risk, or a mean.
+
+        Parameters
+        ----------
+        target : str, float or None
+            A label, a class, or a horizon in hours. None: the only one, the first label, the last class or the longest
+            horizon.
+        calibrator : Calibrator or None
+            The calibrator of the model.
+
+        Returns
+        -------
+        ExplanationTarget
+
+        Raises
+        ------
+        ArgumentError
+            If the head has no such target.
+        """
+        fix = "Use explain_forecast for a GRUForecaster."
+        raise ArgumentError("a model that predicts an outcome", type(self).__name__, fix)
+
+    def calibration_labels(self, stays: Sequences) -> np.ndarray:
+        """The true outcome of each prediction, stay after stay, as the calibrator reads it; NaN does not count.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with outcomes.
+
+        Returns
+        -------
+        ndarray, shape (prediction,) or (prediction, ...)
+        """
+        return stays.outcome
+
+    def fit_calibrator(self, stays: Sequences, prediction: np.ndarray) -> Calibrator:
+        """Fit the calibrator on predictions for stays that training has not seen.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with outcomes.
+        prediction : ndarray, shape (prediction, ...)
+            What `predict` gives for them, in their order.
+
+        Returns
+        -------
+        Calibrator
+
+        Raises
+        ------
+        TrainingError
+            If the outcomes cannot calibrate the head, or it has no probabilities.
+        """
+        if self.calibrator_class is None:
+            fix = "Use the method calibrate of the estimator."
+            raise TrainingError("a head whose probabilities can be calibrated", type(self).__name__, fix)
+        self.validate_targets(stays, "stays to calibrate on")
+        labels = self.calibration_labels(stays)
+        known = ~np.isnan(labels) if labels.ndim == 1 else slice(None)
+        return self.calibrator_class.fit(labels[known], prediction[known])
+
+    @property
+    def step_sampling_weights(self) -> np.ndarray | None:
+        """Weight of each variable when time steps are sampled for training; None: all steps are equally likely."""
+        return None
+
+    @staticmethod
+    def strata(stays: Sequences) -> np.ndarray:
+        """What is spread evenly over folds of the patients: a number for each stay."""
+        return stays.outcome
+
+    @abstractmethod
+    def estimand(self, outcome: str) -> str:
+        """What is estimated, as a phrase for a model card.
+
+        Parameters
+        ----------
+        outcome : str
+            The outcome in words.
+        """
+
+
+def refuse_unknown(outcome: np.ndarray, name: str) -> None:
+    """Refuse outcomes that are not known.
+
+    Parameters
+    ----------
+    outcome : ndarray
+        NaN where it is not known.
+    name : str
+        What to call the stays in the error.
+
+    Raises
+    ------
+    TrainingError
+        If there is one.
+    """
+    unknown = int(np.isnan(outcome).sum())
+    if unknown:
+        fix = "Use select(events, task), which leaves them out and counts them."
+        raise TrainingError(f"known outcomes in the {name}", f"{unknown} unknown", fix)
