@@ -120,7 +120,7 @@ def flagged(columns: list[pd.DataFrame], name: str) -> list[set[str]]:
         stays=pd.DataFrame({"site": [f"{number}" for number, _ in stays]}),
         implausible=pa.Table.from_arrays(arrays, schema=IMPLAUSIBLE),
     )
-    flags = check_units(events, by="site")
+    flags = check_units(events, site_column="site")
     return [{flag.other for flag in flags if flag.site == f"{number}"} for number in range(len(columns))]
 
 

@@ -1,5 +1,4 @@
 from .data.audit.audit import audit as audit
-from .data.audit.result import Audit as Audit
 from .data.audit.unit_check import check_units as check_units
 from .data.deidentify import pseudonymise as pseudonymise
 from .data.deidentify import shift_dates as shift_dates
@@ -64,7 +63,6 @@ from .model.training.tuning import tune as tune
 from .serve.bundle import load as load
 from .serve.bundle import save as save
 from .serve.score import score as score
-from .view.pages.audit_page import audit_page as audit_page
 from .view.pages.evaluation_page import evaluation_page as evaluation_page
 from .view.pages.forecast_page import forecast_page as forecast_page
 from .view.pages.forecast_page import plot_forecast as plot_forecast

@@ -120,7 +120,7 @@ def audit(
     stays: Stays = None,
     outcomes: Outcomes = None,
     variables: Variables = None,
-    by: Annotated[str | None, typer.Option(help="column of the stays that says their site")] = None,
+    site_column: Annotated[str | None, typer.Option(help="column of the stays with their site")] = None,
     page: Page = None,
     max_rejected: Rejected = 0.1,
     exact: Exact = False,
@@ -136,14 +136,12 @@ def audit(
     events = read_events(
         extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
     )
-    found = look(events, by=by)
+    found = look(events, site_column=site_column)
     least = _smallest(exact)
     shown = json.dumps(found.to_dict(min_cell_size=least), indent=1) if as_json else found.as_text(min_cell_size=least)
     typer.echo(shown)
     if page is not None:
-        from clinicalgru.view.pages.audit_page import audit_page
-
-        audit_page(found, page, min_cell_size=least)
+        found.to_html(page, min_cell_size=least)
 
 
 @app.command()

@@ -10,14 +10,15 @@ import pandas as pd
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress, suppress_ledger
 from clinicalgru.html import Markup, summary_html, table
 
-MISSING = "missing value"  # a row without a value is a measurement not made
+# Reasons that do not count against `max_rejected`: they are no error of the extract.
+MISSING = "missing value"  # a row without a value: nothing was measured
 OUTSIDE = "outside every stay"  # a row of a patient at a time that belongs to no stay
-UNMAPPED = "unmapped code"  # a code that no variable claims, in a source with far more codes than anybody maps
-RETRACTED = "entered in error or cancelled"  # a source that marks its own slips
-BOUND = "only a bound (< or >)"  # a value below or above what the device can tell is not that value
-OTHER_KIND = "category, text or range"  # a value that is no single number, where the source says so
-REPEATED = "repeats another table"  # the same value of the same variable and instant, written a second time elsewhere
-NO_FAULTS = (MISSING, OUTSIDE, UNMAPPED, REPEATED, RETRACTED, BOUND, OTHER_KIND)  # counted, but no fault of the extract
+UNMAPPED = "unmapped code"  # a code without a variable, in a source with far more codes than anybody maps
+RETRACTED = "retracted"  # marked by the source as entered in error or cancelled
+CENSORED = "censored value (< or >)"  # below or above the limit of detection
+NON_NUMERIC = "non-numeric"  # a category, text or range, where the source says so
+DUPLICATE = "duplicate"  # the same value of the same variable at the same time, in another table of the source
+NOT_COUNTED = (MISSING, OUTSIDE, UNMAPPED, DUPLICATE, RETRACTED, CENSORED, NON_NUMERIC)
 FINDINGS = ["reason", "variable", "series", "rows", "where"]
 
 
@@ -77,9 +78,9 @@ class Ledger:
         return self.rejected.get(MISSING, 0)
 
     @property
-    def faults(self) -> int:
-        """Rejected rows that are a fault of the extract: what the limit on rejected rows is held against."""
-        return sum(rows for reason, rows in self.rejected.items() if reason not in NO_FAULTS)
+    def n_counted_rejections(self) -> int:
+        """Rejected rows that count against `max_rejected`."""
+        return sum(rows for reason, rows in self.rejected.items() if reason not in NOT_COUNTED)
 
     @property
     def measurements(self) -> int:

@@ -20,9 +20,9 @@ from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.source import ReadOptions, Source, SourceResult
 from clinicalgru.data.ingest.stays_table import join_outcomes, static_values, take_rejected
 from clinicalgru.data.ingest.time_sql import TIME_UNITS
-from clinicalgru.data.ledger import NO_FAULTS, Ledger
+from clinicalgru.data.ledger import NOT_COUNTED, Ledger
 from clinicalgru.data.simulate.simulate import SimulatedCohort
-from clinicalgru.data.sources import long_and_sql, mimic_iv, physionet2012, physionet2019, sql, wide
+from clinicalgru.data.sources import long_and_sql, mimic_iv, physionet2012, physionet2019, wide
 from clinicalgru.data.sources.fhir import reader as fhir
 from clinicalgru.data.sources.meds import reader as meds
 from clinicalgru.data.sources.omop import reader as omop
@@ -30,13 +30,13 @@ from clinicalgru.errors import ArgumentError, InputError
 
 SOURCES: dict[str, Source] = {
     "fhir": fhir.read,
-    "long": long_and_sql.read,
+    "long": long_and_sql.read_long,
     "meds": meds.read,
     "mimic-iv": mimic_iv.read,
     "omop": omop.read,
     "physionet2012": physionet2012.read,
     "physionet2019": physionet2019.read,
-    "sql": sql.read,
+    "sql": long_and_sql.read_sql,
     "wide": wide.read,
     "yaib": wide.read,
 }
@@ -210,12 +210,12 @@ def _only_used(facts: pa.Table, ordered: tuple[Variable, ...]) -> tuple[pa.Table
 
 
 def _check_rejected(ledger: Ledger, max_rejected: float) -> None:
-    if ledger.faults > max_rejected * max(ledger.rows_in, 1):
-        worst = ledger.findings[~ledger.findings["reason"].isin(NO_FAULTS)].iloc[0]
+    if ledger.n_counted_rejections > max_rejected * max(ledger.rows_in, 1):
+        worst = ledger.findings[~ledger.findings["reason"].isin(NOT_COUNTED)].iloc[0]
         most = f"{worst['reason']} {worst['variable']} ({worst['rows']:,})"
         raise InputError(
             f"at most {max_rejected:.0%} of rows rejected",
-            f"{ledger.faults:,} of {ledger.rows_in:,}, most often: {most}",
+            f"{ledger.n_counted_rejections:,} of {ledger.rows_in:,}, most often: {most}",
             "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected.",
             where=f"first at {worst['where']}",
         )

@@ -10,7 +10,8 @@ import pytest
 from defects import DEFECTS, planted, schedule
 
 import clinicalgru as cg
-from clinicalgru.data.audit.result import CATEGORIES, SEVERITIES, Audit, Check, Finding
+from clinicalgru.data.audit.finding import CATEGORIES, SEVERITIES, Check, Finding
+from clinicalgru.data.audit.result import Audit
 from clinicalgru.errors import ArgumentError
 
 STAYS = 120
@@ -24,7 +25,7 @@ def wards() -> list[cg.SimulatedCohort]:
 def found(cohort: cg.SimulatedCohort, names: tuple[str, ...], random_state: int) -> set[str]:
     t = planted(cohort, names, random_state)
     events = cg.read_events(t.rows, stays=t.stays, outcomes=t.outcomes, max_rejected=1)
-    return {finding.check.name for finding in cg.audit(events, by="icu_type").flagged}
+    return {finding.check.name for finding in cg.audit(events, site_column="icu_type").flagged}
 
 
 def recall(wards: list[cg.SimulatedCohort], count: int) -> tuple[list[str], int]:
@@ -39,7 +40,7 @@ def recall(wards: list[cg.SimulatedCohort], count: int) -> tuple[list[str], int]
 
 @pytest.mark.slow
 def test_each_check_can_be_planted():
-    checks = {check.name for check in cg.audit(cg.read_events(cg.simulate(30)), by="icu_type").checks}
+    checks = {check.name for check in cg.audit(cg.read_events(cg.simulate(30)), site_column="icu_type").checks}
     assert checks - {"rejected: other"} == set(DEFECTS)
     assert len(checks) >= 30
 
@@ -62,7 +63,7 @@ def test_of_200_planted_defects_98_of_100_are_found(wards):
 def test_clean_wards_raise_hardly_any_false_alarm():
     alarms = checks = 0
     for random_state in range(100, 106):
-        audit = cg.audit(cg.read_events(cg.simulate(STAYS, random_state=random_state)), by="icu_type")
+        audit = cg.audit(cg.read_events(cg.simulate(STAYS, random_state=random_state)), site_column="icu_type")
         alarms += len({finding.check.name for finding in audit.flagged})
         checks += len(audit.checks)
     assert alarms <= 0.02 * checks
@@ -115,7 +116,7 @@ def test_the_table_holds_every_check_with_its_limit(wards):
     table = audit.to_frame()
     assert set(table["category"]) == set(CATEGORIES)
     assert set(table["severity"]) == set(SEVERITIES)
-    assert (table["flagged"] == (table["count"] > 0) & (table["share"] > table["limit"])).mean() > 0.9
+    assert (table["flagged"] == (table["count"] > 0) & (table["fraction"] > table["max_fraction"])).mean() > 0.9
     assert json.loads(json.dumps(audit.to_dict()))["checks"] == len(audit.checks)
 
 
@@ -131,20 +132,20 @@ def test_hours_since_the_start_are_audited_without_the_checks_of_dates():
 def test_events_without_rows_are_audited():
     rows = pd.DataFrame({"patient_id": ["1"], "time": [0.0], "variable": "heart_rate", "value": ["900"]})
     audit = cg.audit(cg.read_events(rows, max_rejected=1))
-    assert audit.rows == 0
+    assert audit.n_measurements == 0
 
 
 @pytest.mark.slow
 def test_an_unknown_site_column_is_refused(wards):
     with pytest.raises(ArgumentError, match="column of the stays"):
-        cg.audit(cg.read_events(wards[0]), by="hospital")
+        cg.audit(cg.read_events(wards[0]), site_column="hospital")
 
 
 @pytest.mark.slow
 def test_the_audit_changes_nothing(wards):
     events = cg.read_events(wards[0])
     before, stays = events.measurements.to_pandas(), events.stays.copy()
-    cg.audit(events, by="icu_type")
+    cg.audit(events, site_column="icu_type")
     pd.testing.assert_frame_equal(events.measurements.to_pandas(), before)
     pd.testing.assert_frame_equal(events.stays, stays)
 
@@ -171,12 +172,12 @@ def test_small_cells_of_findings_are_withheld_with_their_rows():
         Finding(check, "sbp", 395, 400, (5,)),
         Finding(check, "dbp", 40, 400, (6,)),
     )
-    audit = Audit((few, most, many), rows=9_000, stays=400, source="long: a.csv")
+    audit = Audit((few, most, many), n_measurements=9_000, n_stays=400, source="long: a.csv")
     text = audit.as_text()
     assert [("First: 7, 9" in text), ("First: 5" in text), ("First: 6" in text)] == [False, False, True]
     assert text.count("withheld") == 2
     told = audit.to_dict(min_cell_size=11)["findings"]
-    assert [(one["count"], one["found_share"], one["examples"]) for one in told] == [
+    assert [(one["count"], one["fraction"], one["examples"]) for one in told] == [
         (None, None, []),
         (None, None, []),
         (40, 0.1, [6]),

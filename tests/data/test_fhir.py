@@ -158,11 +158,11 @@ def tiny(folder: Path, observations: Iterable[dict[str, Any]], patient: dict[str
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"status": "entered-in-error"}, "entered in error or cancelled"),
-        ({"status": "cancelled"}, "entered in error or cancelled"),
-        ({"valueQuantity": quantity(80, "/min") | {"comparator": "<"}}, "only a bound (< or >)"),
-        ({"valueQuantity": None, "valueString": SECRET}, "category, text or range"),
-        ({"valueQuantity": None, "valueCodeableConcept": {"text": SECRET}}, "category, text or range"),
+        ({"status": "entered-in-error"}, "retracted"),
+        ({"status": "cancelled"}, "retracted"),
+        ({"valueQuantity": quantity(80, "/min") | {"comparator": "<"}}, "censored value (< or >)"),
+        ({"valueQuantity": None, "valueString": SECRET}, "non-numeric"),
+        ({"valueQuantity": None, "valueCodeableConcept": {"text": SECRET}}, "non-numeric"),
         ({"valueQuantity": None}, "missing value"),
         ({"encounter": {"reference": "Encounter/out"}}, "outside every stay"),
         ({"effectiveDateTime": "2031-05-09T10:00:00Z"}, "outside every stay"),
@@ -280,7 +280,7 @@ def test_diagnoses_procedures_and_drugs_are_coded_events_known_when_they_were_wr
     drug = {"status": "completed", "medicationCodeableConcept": coded("N02")}
     rows, _ = events_of(
         tmp_path,
-        Criterion=[
+        Condition=[
             {"code": coded("I21"), "onsetDateTime": begun},
             {"code": coded("J96"), "onsetDateTime": begun, "recordedDate": over},
         ],
@@ -312,10 +312,10 @@ def test_what_did_not_happen_is_counted_not_used(tmp_path):
     gone = {"code": coded("I21"), "verificationStatus": {"coding": [{"code": "refuted"}]}, "recordedDate": "2031-05-04"}
     elsewhere = drug | {"status": "completed", "encounter": {"reference": "Encounter/out"}}
     rows, events = events_of(
-        tmp_path, MedicationAdministration=[drug | {"status": "not-done"}, elsewhere], Criterion=[gone]
+        tmp_path, MedicationAdministration=[drug | {"status": "not-done"}, elsewhere], Condition=[gone]
     )
     assert rows == []
-    assert events.ledger.rejected == {"entered in error or cancelled": 2, "outside every stay": 1}
+    assert events.ledger.rejected == {"retracted": 2, "outside every stay": 1}
 
 
 def test_icu_stays_are_the_encounters_called_intensive_care_with_the_outcome_of_the_admission(tmp_path):

@@ -146,7 +146,7 @@ def test_more_rejected_rows_than_allowed_stop_the_load_and_rows_without_value_do
     bad.loc[[1, 2], "value"] = "x"
     with pytest.raises(cg.ClinicalGRUError, match=r"at most 10% of rows rejected; got 3 of 15"):
         cg.read_events(bad)
-    assert cg.read_events(bad, max_rejected=0.2).ledger.faults == 3
+    assert cg.read_events(bad, max_rejected=0.2).ledger.n_counted_rejections == 3
     bad.loc[3:, "value"] = ""
     assert cg.read_events(bad.drop(index=[1, 2])).ledger.missing == 12
 

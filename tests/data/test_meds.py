@@ -83,7 +83,7 @@ def test_codes_say_item_and_unit_and_a_charted_copy_is_counted(invented):
     assert table.loc["creatinine", "value"] == 1.3
     assert table.loc["heart_rate", "value"] == 88
     assert table.loc["fio2", "value"] == pytest.approx(0.4)  # without a unit, percent as in MIMIC-IV
-    assert events.ledger.rejected == {"outside every stay": 2, "implausible": 1, "repeats another table": 1}
+    assert events.ledger.rejected == {"outside every stay": 2, "implausible": 1, "duplicate": 1}
     assert events.stays["age"].tolist() == [50]
     assert events.stays["icu_type"].tolist() == [2]
     assert events.stays["in_hospital_death"].tolist() == [0]

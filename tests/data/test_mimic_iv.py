@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.sources.admissions import DAY, readmitted
+from clinicalgru.data.sources.hospital_stays import DAY, readmitted
 
 TABLES = {
     "hosp/patients": """subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod
@@ -120,9 +120,9 @@ def test_a_result_goes_to_its_admission_where_a_stay_is_an_admission(hospital):
 
 
 def test_a_charted_copy_of_a_result_is_counted_and_another_value_is_not_taken_for_a_copy(icu):
-    assert icu.ledger.rejected["repeats another table"] == 1
+    assert icu.ledger.rejected["duplicate"] == 1
     assert facts(icu, "creatinine")["value"].tolist() == [1.5, pytest.approx((1.7 + 1.9) / 2)]
-    copy = icu.ledger.findings.query("reason == 'repeats another table'").iloc[0]
+    copy = icu.ledger.findings.query("reason == 'duplicate'").iloc[0]
     assert copy["where"].startswith("chartevents.csv.gz, row 2,")
 
 
@@ -238,7 +238,7 @@ def test_the_demo_has_its_published_numbers(demo):
     assert demo.ledger.rows_in == 107_727 + 255_464 + 9_362 + 20_404 + 1_468 + 4_506
     assert demo.ledger.rejected == {
         "unmapped code": 175_993,
-        "repeats another table": 20_175,
+        "duplicate": 20_175,
         "outside every stay": 12_618,
         "missing value": 278,
         "implausible": 39,

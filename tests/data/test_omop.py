@@ -184,10 +184,10 @@ def tiny(folder: Path, rows: list[dict[str, str]], **more: list[dict[str, str]])
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"operator_concept_id": "4171756"}, "only a bound (< or >)"),
-        ({"operator_concept_id": "4171755"}, "only a bound (< or >)"),
-        ({"value_source_value": "< 70"}, "only a bound (< or >)"),
-        ({"value_as_number": "", "value_as_concept_id": "45877994"}, "category, text or range"),
+        ({"operator_concept_id": "4171756"}, "censored value (< or >)"),
+        ({"operator_concept_id": "4171755"}, "censored value (< or >)"),
+        ({"value_source_value": "< 70"}, "censored value (< or >)"),
+        ({"value_as_number": "", "value_as_concept_id": "45877994"}, "non-numeric"),
         ({"value_as_number": "", "value_source_value": ""}, "missing value"),
         ({"visit_occurrence_id": "11"}, "outside every stay"),
         ({"visit_occurrence_id": "", "measurement_datetime": "2031-06-01 10:00:00"}, "outside every stay"),
@@ -287,7 +287,7 @@ def test_messages_name_the_columns_of_the_cdm(tmp_path):
         cg.read_events(
             tiny(tmp_path, [ROW], visit_occurrence=[VISIT | {"visit_start_datetime": "soon"}]), source="omop"
         )
-    with pytest.raises(InputError, match="each visit once"):
+    with pytest.raises(InputError, match="unique visit identifiers"):
         cg.read_events(tiny(tmp_path, [ROW], visit_occurrence=[VISIT, VISIT]), source="omop")
     with pytest.raises(ArgumentError, match="an anchor of omop"):
         cg.read_events(folder, source="omop", anchor="ward")

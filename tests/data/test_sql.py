@@ -104,7 +104,7 @@ def test_numeric_keeps_its_digits_and_time_zones_their_instants(labs):
             "SELECT '1' AS patient_id, 1 AS time, 'ph' AS variable, 1 / (3 - g) AS value FROM generate_series(1, 5) g",
             "an error of the database",
         ),
-        ("SELECT time, time FROM labs", "each column once"),
+        ("SELECT time, time FROM labs", "unique column names"),
         ("SELECT 'x'::bytea AS patient_id, time, variable, value FROM labs", "CAST"),
         ("SELECT patient_id FROM labs", "a column time"),
         (" ", "query"),
@@ -147,5 +147,5 @@ def test_a_query_cannot_change_a_sqlite_file(sqlite, three):
 
 
 def test_a_file_is_no_address(tmp_path):
-    with pytest.raises(cg.ClinicalGRUError, match="an address"):
+    with pytest.raises(cg.ClinicalGRUError, match="address of a database; got a PosixPath"):
         cg.read_events(tmp_path / "labs.csv", source="sql", query=QUERY)

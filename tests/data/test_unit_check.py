@@ -34,7 +34,7 @@ def test_usual_values_agree_with_the_dictionary():
         assert low <= usual.quantiles[0] < usual.quantiles[-1] <= high, name
         for unit in usual.units:
             assert variable.conversion(unit) != variable.conversion(variable.unit), name
-        for density in (usual.density, usual.step_density, usual.spike_density):
+        for density in (usual.density, usual.ratio_density, usual.spike_density):
             assert density.min() >= 0, name
             assert density.sum() * 0.01 == pytest.approx(1), name
 
@@ -70,7 +70,7 @@ def test_digits_tell_a_unit_whose_values_are_usual_in_both():
     lower[:10] = np.round(lower[:10] / 2.8, 1) + 0.04
     flags = [cg.check_units(events_of(column, "bun", "mg/dL")) for column in (value, alike, lower)]
     assert [[flag.other for flag in found] for found in flags] == [[], [], ["mmol/L"]]
-    assert flags[2][0].part * 200 == pytest.approx(10, abs=3)
+    assert flags[2][0].fraction * 200 == pytest.approx(10, abs=3)
 
 
 def events_of(values: np.ndarray, name: str, unit: str) -> cg.Events:
@@ -85,7 +85,7 @@ def test_what_the_intake_rejected_is_evidence(cohort):
     (flag,) = cg.check_units(events)
     true = (cohort.measurements["unit"] == "°F").sum()
     assert (flag.variable, flag.other) == ("temperature", "[degF]")
-    assert flag.part * flag.values == pytest.approx(true, rel=0.5)
+    assert flag.fraction * flag.n_values == pytest.approx(true, rel=0.5)
     assert flag.conversion.apply(98.6) == pytest.approx(37)
     assert "[degF]" in flag.proposal
 
@@ -105,7 +105,7 @@ def test_a_site_is_named(cohort):
     )
     rows = cohort.measurements.copy()
     rows.loc[own, "value"] = rows.loc[own, "value"] * 1.8 + 32
-    flags = cg.check_units(cg.read_events(rows, stays=cohort.stays, max_rejected=1), by="icu_type")
+    flags = cg.check_units(cg.read_events(rows, stays=cohort.stays, max_rejected=1), site_column="icu_type")
     assert [(flag.variable, flag.site) for flag in flags] == [("temperature", "Cardiac Surgery Recovery Unit")]
 
 
@@ -128,7 +128,7 @@ def test_fewer_than_a_hundred_values_are_not_judged():
 
 def test_an_unknown_site_column_is_refused(events):
     with pytest.raises(ArgumentError, match="column of the stays"):
-        cg.check_units(events, by="hospital")
+        cg.check_units(events, site_column="hospital")
 
 
 @pytest.mark.slow

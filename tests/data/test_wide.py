@@ -164,7 +164,7 @@ def test_visits_over_years_are_the_cells_of_pbcseq(real_data):
     merged = kept.assign(id=kept["stay_id"].astype(int), day=kept["time"].dt.days).merge(
         cells.assign(variable=cells["variable"].map(names)), on=["id", "day", "variable"], validate="one_to_one"
     )
-    assert len(merged) == len(kept) == len(cells) - events.ledger.faults
+    assert len(merged) == len(kept) == len(cells) - events.ledger.n_counted_rejections
     np.testing.assert_array_equal(merged["value_x"], merged["value_y"])
     sex = raw.groupby("id")["sex"].first().map({"f": 0.0, "m": 1.0})
     np.testing.assert_array_equal(events.stays["sex"], sex.loc[events.stays["stay_id"].astype(int)])

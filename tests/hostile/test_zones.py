@@ -139,11 +139,11 @@ def test_elapsed_hours_are_exact_across_the_change_to_summer_time(typed):
 def test_local_times_that_name_no_instant_are_rejected_and_counted():
     table = rows(["2024-10-27 01:30", "2024-10-27 02:30", "2024-10-27 03:30", "2025-03-30 02:30", "2025-03-30 03:00"])
     ledger = cg.read_events(table, timezone="Europe/Berlin", max_rejected=1.0).ledger
-    assert ledger.rejected == {"local time does not exist": 1, "local time occurs twice": 1}
+    assert ledger.rejected == {"nonexistent local time": 1, "ambiguous local time": 1}
     assert sorted(ledger.findings["where"]) == ["DataFrame, row 1, column time", "DataFrame, row 3, column time"]
     table = rows(["2024-10-27 01:30"] * 2, available_at=["2024-10-27 02:30", "2024-10-27 03:30"])
     rejected = cg.read_events(table, timezone="Europe/Berlin", max_rejected=1.0).ledger.rejected
-    assert rejected == {"available_at occurs twice": 1}
+    assert rejected == {"ambiguous available_at": 1}
 
 
 def test_an_offset_in_the_file_wins_over_the_declared_zone():

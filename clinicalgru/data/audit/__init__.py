@@ -1,1 +1,1 @@
-"""Checks of an extract before it is used."""
+"""Data quality checks of an extract."""

@@ -1,8 +1,4 @@
-"""audit: everything that looks wrong in events, counted and pointed at; nothing is mended.
-
-The framework is that of Kahn et al. 2016, A harmonized data quality assessment terminology and framework, eGEMs
-4(1):1244: conformance, completeness, plausibility.
-"""
+"""The audit of an extract: counts everything that looks wrong and changes nothing."""
 
 from __future__ import annotations
 
@@ -15,101 +11,158 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clinicalgru.data.audit.measurement_checks import check_rows
-from clinicalgru.data.audit.result import EXAMPLES, Audit, Check, Finding, ordered
-from clinicalgru.data.audit.stay_checks import check_descriptors, check_stays
-from clinicalgru.data.audit.timestamp_checks import check_clock
+from clinicalgru.checks import check_instance
+from clinicalgru.data.audit.finding import MAX_EXAMPLES, Check, Finding, ordered
+from clinicalgru.data.audit.measurement_checks import check_measurements
+from clinicalgru.data.audit.result import Audit
+from clinicalgru.data.audit.stay_checks import check_static, check_stays
+from clinicalgru.data.audit.timestamp_checks import check_timestamps
 from clinicalgru.data.audit.typical_values import typical
-from clinicalgru.data.audit.unit_check import check_units, site_of
-from clinicalgru.data.audit.variable_checks import check_columns, check_presence
+from clinicalgru.data.audit.unit_check import check_units
+from clinicalgru.data.audit.unit_histograms import site_of
+from clinicalgru.data.audit.variable_checks import check_presence, check_values
 from clinicalgru.data.events import Events
-from clinicalgru.data.ledger import MISSING, NO_FAULTS
+from clinicalgru.data.ledger import MISSING, NOT_COUNTED
+from clinicalgru.errors import ArgumentError, describe
 
 DEATH = "in_hospital_death"
 
 
-def _rows(name: str, category: str, says: str, *, severity: str = "error", share: float = 0.0, least: int = 1) -> Check:
-    return Check(name, category, severity, share, least, "rows", says)
+def _rows(
+    name: str,
+    category: str,
+    message: str,
+    *,
+    severity: str = "error",
+    max_fraction: float = 0.0,
+    min_count: int = 1,
+) -> Check:
+    """A check of rows of the extract."""
+    return Check(name, category, severity, max_fraction, min_count, "rows", message)
 
 
 REJECTED: Mapping[str, Check] = MappingProxyType(
     {
-        reason: _rows(f"rejected: {reason}", "conformance", says)
-        for reason, says in {
-            "no identifier": "Rows that name no patient or stay.",
-            "no variable": "Rows that name no variable.",
+        reason: _rows(f"rejected: {reason}", "conformance", message)
+        for reason, message in {
+            "no identifier": "Rows without a patient or stay identifier.",
+            "no variable": "Rows without a variable.",
             "no time": "Rows without a time.",
-            "time not readable": "Rows whose time is none.",
-            "available_at not readable": "Rows whose available_at is no time.",
+            "time not readable": "Rows whose time cannot be parsed.",
+            "available_at not readable": "Rows whose available_at cannot be parsed.",
             "value is not a number": "Rows whose value is text.",
-            "unknown variable": "Names that the dictionary does not know.",
-            "unknown unit": "Units that the dictionary does not know.",
-            "stay not in the stays table": "Rows of stays that nobody announced.",
+            "unknown variable": "Names that the data dictionary does not contain.",
+            "unknown unit": "Units that the data dictionary does not contain.",
+            "stay not in the stays table": "Rows of stays that the stays table does not contain.",
         }.items()
     }
 )
 OTHER = _rows("rejected: other", "conformance", "Rows rejected for another reason.")
 IMPLAUSIBLE = _rows(
-    "implausible values", "plausibility", "Outside the plausible range.", severity="warning", share=0.02, least=3
+    "implausible values",
+    "plausibility",
+    "Values outside the plausible range.",
+    severity="warning",
+    max_fraction=0.02,
+    min_count=3,
 )
-EMPTY = _rows("empty values", "completeness", "Rows without a value.", severity="note", share=0.2, least=10)
-MERGED = _rows("several values at one instant", "conformance", "Repeated rows, or rows that contradict each other; "
-               "they were joined into their mean.", severity="warning", share=0.02, least=5)  # fmt: skip
-UNIT = Check("unit", "plausibility", "error", 0.0, 1, "measurements",
-             "Part of the values, or all, seem to be in another unit.")  # fmt: skip
-NEARER = f"""
-SELECT min(row, {EXAMPLES}) FROM facts JOIN names USING (variable) JOIN stays USING (stay)
+EMPTY = _rows(
+    "missing values", "completeness", "Rows without a value.", severity="note", max_fraction=0.2, min_count=10
+)
+MERGED = _rows(
+    "several values at one time",
+    "conformance",
+    "Repeated or contradictory rows; they were replaced by their mean.",
+    severity="warning",
+    max_fraction=0.02,
+    min_count=5,
+)
+UNIT = Check("unit", "plausibility", "error", 0.0, 1, "measurements", "Some or all values seem to be in another unit.")
+# The first rows of variable $1 (at site $2) that are closer to the median in the other unit, $4, than to its own, $3.
+CLOSER_TO_OTHER_UNIT = f"""
+SELECT min(row, {MAX_EXAMPLES}) FROM facts JOIN names USING (variable) JOIN stays USING (stay)
 WHERE name = $1 AND $2 IN ('', site) AND value > 0 AND abs(ln(value / $4)) < abs(ln(value / $3))
 """
 
 
-def audit(events: Events, *, by: str | None = None, now: datetime | None = None) -> Audit:
-    """Everything that looks wrong in events, by check: name, category, severity, threshold, count, example rows.
+def audit(events: Events, *, site_column: str | None = None, now: datetime | None = None) -> Audit:
+    """Check the quality of an extract: conformance, completeness, plausibility, units and times.
 
-    events  what `read_events` gave; they are not changed
-    by      a column of `events.stays` that says the site of each stay
-    now     the date after which times are in the future (UTC); None: today
-    returns an Audit; its examples are row numbers of `events.to_frame()` or `events.stays`, never identifiers or values
-    refuses a column that the stays do not have (ArgumentError)
+    Parameters
+    ----------
+    events : Events
+        What `read_events` returned; it is not changed.
+    site_column : str, optional
+        Column of `events.stays` with the site of each stay; adds the checks that compare sites.
+    now : datetime, optional
+        Time after which dates count as future (UTC where it has no time zone); the present where None.
 
-    Source: Kahn et al. 2016 (eGEMs 4(1):1244).
+    Returns
+    -------
+    Audit
+        All checks with their findings. Examples are row numbers of `events.to_frame()` or `events.stays`, never
+        identifiers or values.
 
-    >>> from clinicalgru.data.simulate.simulate import simulate
-    >>> from clinicalgru.data.read_events import read_events
+    Raises
+    ------
+    ArgumentError
+        If `events` is not an `Events`, the stays do not have `site_column`, or `now` is not a date.
+
+    References
+    ----------
+    Kahn et al. 2016, A harmonized data quality assessment terminology and framework, eGEMs 4(1):1244.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clinicalgru import audit, read_events, simulate
     >>> cohort = simulate(40)
     >>> ends = cohort.stays["start"] - pd.Timedelta(hours=1)
-    >>> found = audit(read_events(cohort.measurements, stays=cohort.stays.assign(end=ends)))
-    >>> found.flagged[0].check.name
+    >>> result = audit(read_events(cohort.measurements, stays=cohort.stays.assign(end=ends)))
+    >>> result.flagged[0].check.name
     'end before start'
     """
-    sites = site_of(events, by)
-    today = pd.Timestamp.now(tz="UTC") if now is None else pd.Timestamp(now)
-    moment = int(today.timestamp() * 1_000_000)
-    names = [variable.name for variable in events.variables]
+    check_instance("events", events, Events, fix="Pass what read_events returns.")
+    moment, names = _microseconds(now), [variable.name for variable in events.variables]
+    is_numeric = [variable.variable_type == "numeric" for variable in events.variables]
     with duckdb.connect() as sql:
-        sql.execute("SET memory_limit = '1GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
-        sql.register("facts", _numbered(events.measurements))
-        sql.register("implausible", events.implausible)
-        sql.register("stays", _stays(events, sites))
-        sql.register("names", pa.table({"variable": range(len(names)), "name": pa.array(names, pa.string())}))
-        found = check_rows(sql, names, has_dates=events.has_dates, now=moment)
-        found += check_stays(sql, has_dates=events.has_dates, now=moment)
-        found += check_columns(
-            sql, names, numeric=[variable.variable_type == "numeric" for variable in events.variables]
-        )
-        found += check_presence(sql, names, sites=by is not None)
-        found += check_clock(sql) if events.has_dates else []
-        found += _units(sql, events, by)
-    found += [*check_descriptors(events), *_from_ledger(events)]
-    return Audit(ordered(found), events.measurements.num_rows, len(events.stays), events.source, events.simulated)
+        _register(sql, events, site_of(events, site_column))
+        findings = check_measurements(sql, names, has_dates=events.has_dates, now=moment)
+        findings += check_stays(sql, has_dates=events.has_dates, now=moment)
+        findings += check_values(sql, names, is_numeric=is_numeric)
+        findings += check_presence(sql, names, by_site=site_column is not None)
+        findings += check_timestamps(sql) if events.has_dates else []
+        findings += _units(sql, events, site_column)
+    findings += [*check_static(events), *_from_ledger(events)]
+    return Audit(ordered(findings), events.measurements.num_rows, len(events.stays), events.source, events.simulated)
 
 
-def _numbered(facts: pa.Table) -> pa.Table:
-    return facts.append_column("row", pa.array(np.arange(facts.num_rows, dtype=np.int64)))
+def _microseconds(now: datetime | None) -> int:
+    """Microseconds since 1970 (UTC) of a date; of the present where None."""
+    if now is None:
+        return int(pd.Timestamp.now(tz="UTC").timestamp() * 1_000_000)
+    try:
+        date = pd.Timestamp(now)
+    except (TypeError, ValueError):
+        date = pd.NaT
+    if date is pd.NaT or isinstance(now, bool | int | float):
+        raise ArgumentError("now as a date", describe(now), "Pass a datetime.")
+    return int(date.timestamp() * 1_000_000)
+
+
+def _register(sql: duckdb.DuckDBPyConnection, events: Events, sites: pd.Series) -> None:
+    """The tables that the checks read: facts (with row numbers), implausible, stays, names."""
+    names = pa.array([variable.name for variable in events.variables], pa.string())
+    rows = pa.array(np.arange(events.measurements.num_rows, dtype=np.int64))
+    sql.execute("SET memory_limit = '1GB'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+    sql.register("facts", events.measurements.append_column("row", rows))
+    sql.register("implausible", events.implausible)
+    sql.register("stays", _stays(events, sites))
+    sql.register("names", pa.table({"variable": range(len(names)), "name": names}))
 
 
 def _stays(events: Events, sites: pd.Series) -> pa.Table:
-    """What the checks may know of a stay; a descriptor that the events do not have is unknown."""
+    """What the checks read of a stay; static covariates that the extract does not have are unknown."""
     stays = events.stays
     unknown = pd.Series(np.nan, index=stays.index)
     numbers = {name: stays.get(name, unknown) for name in ("age", "sex", "height", "admission_weight")}
@@ -128,38 +181,37 @@ def _stays(events: Events, sites: pd.Series) -> pa.Table:
 
 
 def _from_ledger(events: Events) -> list[Finding]:
-    """What the intake counted already."""
-    ledger, findings = events.ledger, events.ledger.findings
-    found = []
-    for reason, check in REJECTED.items():
-        found.append(_reason(check, findings[findings["reason"] == reason], ledger.rows_in))
-    others = ~findings["reason"].isin([*REJECTED, *NO_FAULTS, "implausible"])
-    found.append(_reason(OTHER, findings[others], ledger.rows_in))
+    """What was counted while reading: rejected, merged, implausible and missing rows."""
+    ledger, lines = events.ledger, events.ledger.findings
+    reasons = lines["reason"]
+    found = [_rejected(check, lines[reasons == reason], ledger.rows_in) for reason, check in REJECTED.items()]
+    found.append(_rejected(OTHER, lines[~reasons.isin([*REJECTED, *NOT_COUNTED, "implausible"])], ledger.rows_in))
     found.append(Finding(MERGED, "", ledger.merged, ledger.rows_in))
     counts: dict[str, int] = dict(events.counts()[["variable", "measurements"]].itertuples(index=False))
     counts |= {variable.name: int(events.stays[variable.name].notna().sum()) for variable in events.static_variables}
     for check, reason in ((IMPLAUSIBLE, "implausible"), (EMPTY, MISSING)):
-        lines = findings[findings["reason"] == reason]
-        each = [
+        by_variable = [
             Finding(check, name, rows, rows + int(counts.get(name, 0)), detail=f"First at {place}.")
-            for name, rows, place in lines[["variable", "rows", "where"]].itertuples(index=False)
+            for name, rows, place in lines.loc[reasons == reason, ["variable", "rows", "where"]].itertuples(index=False)
         ]
-        found += [one for one in each if one.flagged] or [Finding(check, "", 0, ledger.rows_in)]
+        flagged = [finding for finding in by_variable if finding.flagged]
+        found += flagged or [Finding(check, "", 0, ledger.rows_in)]
     return found
 
 
-def _reason(check: Check, lines: pd.DataFrame, rows: int) -> Finding:
+def _rejected(check: Check, lines: pd.DataFrame, n_rows: int) -> Finding:
+    """The lines of the ledger's findings with one reason as a finding."""
     where = f"First at {lines['where'].iloc[0]}." if len(lines) else ""
-    return Finding(check, "", int(lines["rows"].sum()), rows, detail=where)
+    return Finding(check, "", int(lines["rows"].sum()), n_rows, detail=where)
 
 
-def _units(sql: duckdb.DuckDBPyConnection, events: Events, by: str | None) -> list[Finding]:
-    """Columns that seem to be in another unit; the examples are rows nearer to what is usual there."""
+def _units(sql: duckdb.DuckDBPyConnection, events: Events, site_column: str | None) -> list[Finding]:
+    """Variables that seem to be in another unit, with rows that are closer to its median."""
     found = []
-    for flag in check_units(events, by=by):
-        own = typical()[flag.variable].centre
+    for flag in check_units(events, site_column=site_column):
+        own = typical()[flag.variable].median
         other = own / flag.conversion.factor - flag.conversion.offset
-        told = sql.execute(NEARER, [flag.variable, flag.site, own, other]).fetchall()
-        count = max(round(flag.part * flag.values), 1)
-        found.append(Finding(UNIT, flag.variable, count, flag.values, tuple(told[0][0] or ()), flag.proposal))
+        rows = sql.execute(CLOSER_TO_OTHER_UNIT, [flag.variable, flag.site, own, other]).fetchall()[0][0]
+        count = max(round(flag.fraction * flag.n_values), 1)
+        found.append(Finding(UNIT, flag.variable, count, flag.n_values, tuple(rows or ()), flag.proposal))
     return found or [Finding(UNIT, "", 0, events.measurements.num_rows)]

@@ -1,4 +1,4 @@
-"""Checks of whole variables: values that repeat, digits, pairs that contradict each other, absent variables."""
+"""Checks of whole variables: constant values, digit preference, contradictory pairs, absent variables."""
 
 from __future__ import annotations
 
@@ -6,72 +6,93 @@ from dataclasses import dataclass
 
 import duckdb
 
-from clinicalgru.data.audit.result import EXAMPLES, Check, Finding
+from clinicalgru.data.audit.finding import MAX_EXAMPLES, Check, Finding, flagged_or_total
 
-MEASURED = "measurements"
-CONSTANT = Check("one value", "plausibility", "warning", 0.95, 100, MEASURED, "Nearly all values are the same.")
-DIGITS = Check("digit preference", "plausibility", "note", 0.6, 60, MEASURED,
-               "Whole numbers that end in 0 or 5 far more often than one in five: rounded by eye.")  # fmt: skip
+CONSTANT = Check("constant value", "plausibility", "warning", 0.95, 100, "measurements",
+                 "Nearly all values are equal.")  # fmt: skip
+DIGITS = Check("digit preference", "plausibility", "note", 0.6, 60, "measurements",
+               "Far more than one in five whole numbers end in 0 or 5: values were rounded by hand.")  # fmt: skip
 SENTINEL = Check("sentinel value", "conformance", "warning", 0.5, 10, "rejected rows",
-                 "One value makes up most of the implausible ones: a code for something, such as 999.")  # fmt: skip
-SELDOM = Check("seldom measured", "completeness", "note", 0.0, 1, "stays", "Measured in fewer than one stay of 100.")
-STOPS = Check("not measured for a while", "completeness", "warning", 0.0, 1, "stays",
-              "Usual in most stays, but absent from a run of stays by date: a code may have changed.")  # fmt: skip
-AT_SITE = Check("absent at a site", "completeness", "warning", 0.0, 1, "stays",
-                "Usual at the other sites, and absent from one.")  # fmt: skip
-RUN, USUAL_SHARE = 30, 0.5
-VALUES = "CREATE TEMP TABLE tops AS SELECT variable, value, count(*) AS n FROM facts GROUP BY ALL"
-ONE_VALUE = """
-SELECT variable, sum(n)::BIGINT, max(n), arg_max(value, n) FROM tops GROUP BY variable ORDER BY variable
+                 "One value makes up most of the implausible ones: probably a code such as 999.")  # fmt: skip
+RARE = Check("rarely measured", "completeness", "note", 0.0, 1, "stays", "Measured in fewer than one stay in 100.")
+INTERRUPTED = Check("measurement interrupted", "completeness", "warning", 0.0, 1, "stays",
+                    "Measured in most stays, but absent from consecutive stays by date: a code may have "
+                    "changed.")  # fmt: skip
+ABSENT_AT_SITE = Check("absent at a site", "completeness", "warning", 0.0, 1, "stays",
+                       "Measured at the other sites, but absent from one.")  # fmt: skip
+BLOCK_SIZE = 30  # consecutive stays, and fewest stays of a site, in which absence is a finding
+USUAL_FRACTION = 0.5  # of the other stays that have the variable
+# How often each value of each variable occurs.
+VALUE_COUNTS = "CREATE TEMP TABLE value_counts AS SELECT variable, value, count(*) AS n FROM facts GROUP BY ALL"
+# The most frequent value of each variable.
+MOST_FREQUENT = """
+SELECT variable, sum(n)::BIGINT, max(n), arg_max(value, n) FROM value_counts GROUP BY variable ORDER BY variable
 """
+# Values that end in 0 or 5, of variables with whole numbers over a range of 20 or more.
 LAST_DIGITS = """
-SELECT variable, sum(n)::BIGINT, (sum(n) FILTER (value % 5 = 0))::BIGINT FROM tops GROUP BY variable
+SELECT variable, sum(n)::BIGINT, (sum(n) FILTER (value % 5 = 0))::BIGINT FROM value_counts GROUP BY variable
 HAVING sum(n) FILTER (value = round(value)) > 0.9 * sum(n)
     AND quantile_cont(value, 0.9) - quantile_cont(value, 0.1) >= 20
 ORDER BY variable
 """
-SENTINELS = """
+# The most frequent of the implausible values of each variable.
+MOST_FREQUENT_IMPLAUSIBLE = """
 SELECT variable, sum(n)::BIGINT, max(n)
 FROM (SELECT variable, value, count(*) AS n FROM implausible WHERE time IS NOT NULL GROUP BY ALL)
 GROUP BY variable ORDER BY variable
 """
-SOME_ROWS = "SELECT min(row, {examples}) FROM facts WHERE variable = {variable} AND {condition}"
+# The first rows of a variable on which a condition holds.
+FIRST_ROWS = "SELECT min(row, {examples}) FROM facts WHERE variable = {variable} AND {condition}"
+# Whether each stay with measurements has each variable; block: consecutive stays by date.
 PRESENCE = """
 CREATE TEMP TABLE presence AS
 SELECT v.variable, s.stay, s.site, s.block, p.stay IS NOT NULL AS present
-FROM (SELECT stay, site, (row_number() OVER (ORDER BY start, stay) - 1) // {run} AS block FROM stays
+FROM (SELECT stay, site, (row_number() OVER (ORDER BY start, stay) - 1) // {block_size} AS block FROM stays
       WHERE stay IN (SELECT stay FROM facts)) s
 CROSS JOIN (SELECT DISTINCT variable FROM facts) v
 LEFT JOIN (SELECT DISTINCT variable, stay FROM facts) p ON p.variable = v.variable AND p.stay = s.stay
 """
-RARE = "SELECT variable, count(*), count(*) FILTER (present) FROM presence GROUP BY variable ORDER BY variable"
-GROUPS = """
+# Stays, and stays with the variable.
+STAYS_WITH_VARIABLE = """
+SELECT variable, count(*), count(*) FILTER (present) FROM presence GROUP BY variable ORDER BY variable
+"""
+# The same in each group of stays (a site or a block), with the totals over all groups.
+STAYS_WITH_VARIABLE_BY_GROUP = """
 SELECT variable, {group}, count(*), count(*) FILTER (present), min(stay, {examples}),
     sum(count(*)) OVER (PARTITION BY variable)::BIGINT,
     sum(count(*) FILTER (present)) OVER (PARTITION BY variable)::BIGINT
 FROM presence GROUP BY variable, {group} ORDER BY variable, {group}
 """
+# Times of a stay at which all variables of a pair were measured, and those at which they contradict each other.
+PAIR_COUNTS = """
+SELECT count(*) FILTER ({known}), count(*) FILTER ({known} AND {condition}),
+    min(row, {examples}) FILTER ({known} AND {condition})
+FROM (SELECT min(row) AS row, {cells} FROM facts WHERE variable IN ({variables}) GROUP BY stay, time)
+"""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Variables that cannot stand to each other as `fault` says, when measured at one instant."""
+    """Variables (a, b, c in order) that contradict each other where the SQL condition holds at one time."""
 
     check: Check
     names: tuple[str, ...]
-    fault: str
+    condition: str
 
 
-def _pair(name: str, says: str, *, severity: str = "warning", share: float = 0.01) -> Check:
-    return Check(name, "plausibility", severity, share, 3, MEASURED, says)
+def _pair(name: str, message: str, *, max_fraction: float = 0.01) -> Check:
+    """A check of variables measured at the same time."""
+    return Check(name, "plausibility", "warning", max_fraction, 3, "measurements", message)
 
 
-DIASTOLIC = _pair("diastolic above systolic", "The diastolic pressure is not below the systolic one.", share=0.005)
+DIASTOLIC = _pair("diastolic above systolic", "Diastolic pressure is not below systolic.", max_fraction=0.005)
 MEAN = _pair(
-    "mean pressure outside", "The mean pressure lies outside diastolic and systolic, by over 2 mm[Hg].", share=0.03
+    "mean pressure out of range",
+    "Mean pressure is more than 2 mm[Hg] below diastolic or above systolic.",
+    max_fraction=0.03,
 )
-RATIO = _pair("hematocrit and hemoglobin", "Hematocrit is usually three times hemoglobin; here below 2 or above 4.5.")
-DIRECT = _pair("direct above total bilirubin", "A part above the whole.")
+RATIO = _pair("hematocrit-hemoglobin ratio", "Usually about 3; here below 2 or above 4.5.")
+DIRECT = _pair("direct above total bilirubin", "Direct bilirubin is part of total bilirubin, but is higher.")
 SUFFIXES = ("", "_invasive", "_noninvasive")
 PAIRS = (
     *(Pair(DIASTOLIC, (f"dbp{end}", f"sbp{end}"), "a >= b") for end in SUFFIXES),
@@ -81,78 +102,97 @@ PAIRS = (
 )
 
 
-def check_columns(sql: duckdb.DuckDBPyConnection, names: list[str], *, numeric: list[bool]) -> list[Finding]:
-    """Repeated values, digits, sentinels and pairs."""
-    sql.execute(VALUES)
-    constant = [
-        Finding(CONSTANT, names[v], most, n, _rows(sql, v, f"value = {value!r}") if most > 0.95 * n else ())
-        for v, n, most, value in sql.execute(ONE_VALUE).fetchall()
-        if numeric[v]
-    ]
-    digits = [
-        Finding(DIGITS, names[v], ending or 0, n, _rows(sql, v, "value % 5 = 0") if (ending or 0) > 0.6 * n else ())
-        for v, n, ending in sql.execute(LAST_DIGITS).fetchall()
-    ]
-    sentinels = [Finding(SENTINEL, name, most, n) for name, n, most in sql.execute(SENTINELS).fetchall()]
-    found = [*_only_flagged(CONSTANT, constant), *_only_flagged(DIGITS, digits), *_only_flagged(SENTINEL, sentinels)]
-    pairs: dict[Check, list[Finding]] = {}
+def check_values(sql: duckdb.DuckDBPyConnection, names: list[str], *, is_numeric: list[bool]) -> list[Finding]:
+    """Constant values, digit preference, sentinel values and contradictory pairs.
+
+    is_numeric: of each variable, whether it is a number (and not a category).
+    """
+    sql.execute(VALUE_COUNTS)
+    findings = [*_constant(sql, names, is_numeric), *_digits(sql, names)]
+    counts = sql.execute(MOST_FREQUENT_IMPLAUSIBLE).fetchall()
+    findings += flagged_or_total(SENTINEL, [Finding(SENTINEL, name, most, n) for name, n, most in counts])
+    by_check: dict[Check, list[Finding]] = {}
     for pair in PAIRS:
-        pairs.setdefault(pair.check, []).append(_judge_pair(sql, pair, names))
-    return found + [finding for check, each in pairs.items() for finding in _only_flagged(check, each)]
+        by_check.setdefault(pair.check, []).append(_check_pair(sql, pair, names))
+    return findings + [finding for check, pairs in by_check.items() for finding in flagged_or_total(check, pairs)]
 
 
-def _judge_pair(sql: duckdb.DuckDBPyConnection, pair: Pair, names: list[str]) -> Finding:
+def _constant(sql: duckdb.DuckDBPyConnection, names: list[str], is_numeric: list[bool]) -> list[Finding]:
+    """Numeric variables whose values are nearly all equal."""
+    findings = []
+    for v, n, most, value in sql.execute(MOST_FREQUENT).fetchall():
+        if is_numeric[v]:
+            is_constant = most > CONSTANT.max_fraction * n
+            rows = _first_rows(sql, v, f"value = {value!r}") if is_constant else ()
+            findings.append(Finding(CONSTANT, names[v], most, n, rows))
+    return flagged_or_total(CONSTANT, findings)
+
+
+def _digits(sql: duckdb.DuckDBPyConnection, names: list[str]) -> list[Finding]:
+    """Variables whose values end in 0 or 5 too often."""
+    findings = []
+    for v, n, in_fives in sql.execute(LAST_DIGITS).fetchall():
+        count = in_fives or 0
+        rows = _first_rows(sql, v, "value % 5 = 0") if count > DIGITS.max_fraction * n else ()
+        findings.append(Finding(DIGITS, names[v], count, n, rows))
+    return flagged_or_total(DIGITS, findings)
+
+
+def _first_rows(sql: duckdb.DuckDBPyConnection, variable: int, condition: str) -> tuple[int, ...]:
+    """The first rows of a variable on which an SQL condition holds."""
+    query = FIRST_ROWS.format(examples=MAX_EXAMPLES, variable=variable, condition=condition)
+    return tuple(sql.execute(query).fetchall()[0][0] or ())
+
+
+def _check_pair(sql: duckdb.DuckDBPyConnection, pair: Pair, names: list[str]) -> Finding:
+    """How often the variables of a pair contradict each other; nothing is checked where one is absent."""
     if not set(pair.names) <= set(names):
         return Finding(pair.check, pair.names[-1], 0, 0)
-    at = [names.index(name) for name in pair.names]
-    cells = [f"max(value) FILTER (variable = {v}) AS {letter}" for v, letter in zip(at, "abc", strict=False)]
-    known = " AND ".join(f"{letter} IS NOT NULL" for letter in "abc"[: len(at)])
-    told = sql.execute(
-        f"SELECT count(*) FILTER ({known}), count(*) FILTER ({known} AND {pair.fault}), min(row, {EXAMPLES}) FILTER "
-        f"({known} AND {pair.fault}) FROM (SELECT min(row) AS row, {', '.join(cells)} FROM facts WHERE variable IN "
-        f"({', '.join(map(str, at))}) GROUP BY stay, time)"
-    ).fetchall()[0]
-    return Finding(pair.check, pair.names[-1], told[1], told[0], tuple(told[2] or ()))
+    positions = [names.index(name) for name in pair.names]
+    letters = "abc"[: len(positions)]
+    query = PAIR_COUNTS.format(
+        cells=", ".join(
+            f"max(value) FILTER (variable = {v}) AS {letter}" for v, letter in zip(positions, letters, strict=True)
+        ),
+        known=" AND ".join(f"{letter} IS NOT NULL" for letter in letters),
+        condition=pair.condition,
+        variables=", ".join(map(str, positions)),
+        examples=MAX_EXAMPLES,
+    )
+    n_checked, count, rows = sql.execute(query).fetchall()[0]
+    return Finding(pair.check, pair.names[-1], count, n_checked, tuple(rows or ()))
 
 
-def check_presence(sql: duckdb.DuckDBPyConnection, names: list[str], *, sites: bool) -> list[Finding]:
-    """Variables that are seldom measured, absent for a while, or absent at a site."""
-    sql.execute(PRESENCE.format(run=RUN))
+def check_presence(sql: duckdb.DuckDBPyConnection, names: list[str], *, by_site: bool) -> list[Finding]:
+    """Variables that are rarely measured, interrupted for a time, or absent at a site."""
+    sql.execute(PRESENCE.format(block_size=BLOCK_SIZE))
     rare = [
-        Finding(SELDOM, names[v], have, n)
-        for v, n, have in sql.execute(RARE).fetchall()
-        if n >= 100 and have < 0.01 * n
+        Finding(RARE, names[v], n_present, n)
+        for v, n, n_present in sql.execute(STAYS_WITH_VARIABLE).fetchall()
+        if n >= 100 and n_present < 0.01 * n
     ]
-    found = _only_flagged(SELDOM, rare)
-    found += _only_flagged(STOPS, _absent(sql, STOPS, names, group="block"))
-    return found + (_only_flagged(AT_SITE, _absent(sql, AT_SITE, names, group="site")) if sites else [])
+    findings = flagged_or_total(RARE, rare)
+    findings += flagged_or_total(INTERRUPTED, _absent(sql, INTERRUPTED, names, group="block"))
+    return findings + (
+        flagged_or_total(ABSENT_AT_SITE, _absent(sql, ABSENT_AT_SITE, names, group="site")) if by_site else []
+    )
 
 
 def _absent(sql: duckdb.DuckDBPyConnection, check: Check, names: list[str], *, group: str) -> list[Finding]:
-    """Groups of stays in which a variable is absent that most of the other stays have; one finding a variable."""
-    found: dict[str, list[Finding]] = {}
-    for v, name, n, have, first, all_n, all_have in sql.execute(
-        GROUPS.format(group=group, examples=EXAMPLES)
-    ).fetchall():
-        if have == 0 and n >= RUN and all_n > n and all_have > USUAL_SHARE * (all_n - n):
-            word = f"Site: {name}." if group == "site" else ""
-            found.setdefault(names[v], []).append(Finding(check, names[v], n, all_n, tuple(first), word))
-    return [_together(each) for each in found.values()]
+    """Groups of stays without a variable that most of the other stays have; one finding per variable."""
+    by_variable: dict[str, list[Finding]] = {}
+    query = STAYS_WITH_VARIABLE_BY_GROUP.format(group=group, examples=MAX_EXAMPLES)
+    for v, name, n, n_present, first, total, total_present in sql.execute(query).fetchall():
+        if n_present == 0 and n >= BLOCK_SIZE and total > n and total_present > USUAL_FRACTION * (total - n):
+            detail = f"Site: {name}." if group == "site" else ""
+            by_variable.setdefault(names[v], []).append(Finding(check, names[v], n, total, tuple(first), detail))
+    return [_combined(findings) for findings in by_variable.values()]
 
 
-def _together(found: list[Finding]) -> Finding:
-    """The same finding in several groups as one."""
-    first = found[0]
-    rows = tuple(sorted(row for one in found for row in one.examples)[:EXAMPLES])
-    words = " ".join(one.detail for one in found if one.detail)
-    return Finding(first.check, first.variable, sum(one.count for one in found), first.among, rows, words)
-
-
-def _rows(sql: duckdb.DuckDBPyConnection, variable: int, condition: str) -> tuple[int, ...]:
-    told = sql.execute(SOME_ROWS.format(examples=EXAMPLES, variable=variable, condition=condition)).fetchall()
-    return tuple(told[0][0] or ())
-
-
-def _only_flagged(check: Check, found: list[Finding]) -> list[Finding]:
-    """The findings at fault, or one that says that none was."""
-    return [finding for finding in found if finding.flagged] or [Finding(check, "", 0, sum(f.among for f in found))]
+def _combined(findings: list[Finding]) -> Finding:
+    """The findings of one variable in several groups as one."""
+    first = findings[0]
+    rows = tuple(sorted(row for finding in findings for row in finding.examples)[:MAX_EXAMPLES])
+    detail = " ".join(finding.detail for finding in findings if finding.detail)
+    count = sum(finding.count for finding in findings)
+    return Finding(first.check, first.variable, count, first.n_checked, rows, detail)

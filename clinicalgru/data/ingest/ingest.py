@@ -29,7 +29,7 @@ from clinicalgru.data.ingest.row_locator import Places
 from clinicalgru.data.ingest.row_sql import SWAPPED, take_in
 from clinicalgru.data.ingest.tables import Part, plain_errors
 from clinicalgru.data.ingest.time_sql import declare_zone
-from clinicalgru.data.ledger import MISSING, OUTSIDE, REPEATED, UNMAPPED, Ledger
+from clinicalgru.data.ledger import DUPLICATE, MISSING, OUTSIDE, UNMAPPED, Ledger
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_table
 from clinicalgru.errors import DictionaryError, InputError
 
@@ -116,7 +116,7 @@ class Intake:
         assign_by_time  a row without a stay_id goes to the patient's stay that its time falls into (start to end, both
                         included; of two, the one that started later); without this, a patient is one stay
         second          a value that a row of another part has too, of the same stay, variable and instant, is that same
-                        measurement written twice: counted as `repeats another table`, not used
+                        measurement written twice: counted as `duplicate`, not used
         """
         folded = {name.casefold(): name for name in part.types}
         asked = {ours: columns.get(ours, ours) for ours in LONG}
@@ -236,7 +236,7 @@ class Intake:
         self.sql.execute("CREATE TABLE keys AS SELECT * FROM keys_frame")
         self.sql.execute(ingest_sql.PLACE)
         if self.has_second:
-            self.sql.execute(ingest_sql.REPEATS.format(repeated=REPEATED))
+            self.sql.execute(ingest_sql.REPEATS.format(repeated=DUPLICATE))
         unknown = "unknown variable" if unmapped_is_fault else UNMAPPED
         nameless = "'no identifier', 'no variable'"
         self.sql.execute(

@@ -56,7 +56,7 @@ SELECT {base} + c_file, c_row, CASE WHEN NOT again AND NOT damaged THEN patient 
     coalesce(available, time), dated,
     shifted, name, unit, coalesce(number, spoken[lower(words)]) AS value, {str(second).lower()},
     CASE WHEN role = 'code' THEN coalesce(code, words) END,
-    CASE WHEN again THEN 'header repeated'
+    CASE WHEN again THEN 'repeated header'
          WHEN damaged THEN 'stray quote or control character'
          WHEN patient IS NULL{"" if assign_by_time else " OR stay IS NULL"} THEN 'no identifier'
          WHEN name IS NULL THEN 'no variable'
@@ -70,7 +70,7 @@ SELECT {base} + c_file, c_row, CASE WHEN NOT again AND NOT damaged THEN patient 
          WHEN time IS NULL THEN 'time not readable'
          WHEN available_words IS NOT NULL AND available IS NULL THEN 'available_at not readable'
          WHEN available IS NOT NULL AND (available_dated <> dated OR available_shifted <> shifted)
-             THEN 'available_at of another kind than time'
+             THEN 'available_at in another format than time'
          WHEN role IS DISTINCT FROM 'code' AND value IS NULL AND refused IS NULL THEN 'value is not a number'
          ELSE refused END
 FROM ({_ZONED.format(cells=cells) if zoned else cells}) LEFT JOIN names USING (name)
@@ -86,10 +86,10 @@ SELECT * REPLACE (
     CASE WHEN available_dated AND NOT available_shifted THEN instants(available) END AS available_named
 FROM ({cells})"""
 _LOCAL_REASONS = """
-         WHEN named = 2 THEN 'local time occurs twice'
-         WHEN named = 0 THEN 'local time does not exist'
-         WHEN available_named = 2 THEN 'available_at occurs twice'
-         WHEN available_named = 0 THEN 'available_at does not exist'"""
+         WHEN named = 2 THEN 'ambiguous local time'
+         WHEN named = 0 THEN 'nonexistent local time'
+         WHEN available_named = 2 THEN 'ambiguous available_at'
+         WHEN available_named = 0 THEN 'nonexistent available_at'"""
 
 
 def _cells(part: Part, columns: Mapping[str, str], *, time_format: str | None, time_unit: str, open_stay: bool) -> str:

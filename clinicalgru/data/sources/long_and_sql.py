@@ -1,17 +1,59 @@
-"""The long form: one row a measurement, with patient_id, stay_id, time, variable, value, unit, available_at, code."""
+"""Sources "long" and "sql": one row per measurement, from tables or from the query of a database.
+
+Columns: patient_id, stay_id, time, variable, value, unit, available_at, code.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from clinicalgru.data.ingest.ingest import Intake
+import pyarrow as pa
+
+from clinicalgru.data.ingest.database import WHERE, fetch, is_address
+from clinicalgru.data.ingest.ingest import LONG, Intake
 from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
-from clinicalgru.data.ingest.tables import open_parts
+from clinicalgru.data.ingest.tables import Part, column_types, open_parts
+from clinicalgru.errors import ArgumentError, InputError, describe
+
+BATCH = "sql_batch"
 
 
-def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
-    """Rows of a DataFrame, Arrow table, CSV, CSV.gz, Parquet or folder; stays and outcomes from their tables."""
-    for part in open_parts(intake.sql, data, delimiter=request.delimiter):
-        intake.add(part, request.columns, time_format=request.time_format, time_unit=request.time_unit)
-    return read_tables(intake, request)
+def read_long(intake: Intake, data: Any, options: ReadOptions) -> SourceResult:
+    """Add the rows of a table or folder; stays and outcomes come from their tables."""
+    for part in open_parts(intake.sql, data, delimiter=options.delimiter):
+        intake.add(part, options.columns, time_format=options.time_format, time_unit=options.time_unit)
+    return read_tables(intake, options)
+
+
+def read_sql(intake: Intake, data: Any, options: ReadOptions) -> SourceResult:
+    """Add the rows of a query, batch by batch; row 0 of a message is the first row of the query."""
+    if not is_address(data):
+        fix = "Pass the address of a database: postgresql://user@host:5432/database or sqlite:///file.db."
+        raise ArgumentError("data as the address of a database", describe(data), fix)
+    if not options.query or not options.query.strip():
+        fix = "Pass query='SELECT patient_id, time, variable, value FROM ...'."
+        raise ArgumentError("query as a SELECT", describe(options.query), fix)
+    row = 0
+    for batch in fetch(data, options.query):
+        _check_columns(batch, options)
+        intake.sql.register(BATCH, pa.Table.from_batches([batch]))
+        part = Part(WHERE, BATCH, column_types(intake.sql, BATCH), first_row=row)
+        intake.add(part, options.columns, time_format=options.time_format, time_unit=options.time_unit)
+        intake.sql.unregister(BATCH)
+        row += batch.num_rows
+    return read_tables(intake, options)
+
+
+def _check_columns(batch: pa.RecordBatch, options: ReadOptions) -> None:
+    """Raise where a column occurs twice or is of a type without a meaning here."""
+    names = [name.lower() for name in batch.schema.names]
+    repeated = [name for name in batch.schema.names if names.count(name.lower()) > 1]
+    if repeated:
+        got = f"column {repeated[0]!r} twice"
+        raise InputError("unique column names", got, "Rename one of them in the query.", where=WHERE)
+    used = {options.columns.get(name, name) for name in LONG}
+    for field in batch.schema:
+        if field.name in used and (pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)):
+            fix, where = f"Write CAST({field.name} AS text) in the query.", f"{WHERE}, column {field.name}"
+            raise InputError("text, numbers or dates", f"a column of type {field.type}", fix, where=where)

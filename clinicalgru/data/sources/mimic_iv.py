@@ -4,7 +4,7 @@ A stay is an ICU stay (anchor "icu", the default) or a hospital admission (ancho
 stay_id or hadm_id that its table has, else by patient and time: laboratory results and an ICU stay share no key, and a
 hadm_id cannot tell which ICU stay it was. A laboratory result often stands in labevents and, copied by hand or machine,
 in chartevents: labevents counts, as it says when the result was known, and the copy (same stay, variable, instant and
-value) is counted as `repeats another table`. A storetime before the event (outputs are charted for the hour that ends)
+value) is counted as `duplicate`. A storetime before the event (outputs are charted for the hour that ends)
 makes a value known at the event, not before.
 
 Source: Johnson et al., MIMIC-IV, a freely accessible electronic health record dataset, Sci Data 2023;10:1.
@@ -24,14 +24,14 @@ from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.stays_table import cells_as_text, check_once, read_outcomes
 from clinicalgru.data.ingest.tables import Part, derived, open_parts, plain_errors
-from clinicalgru.data.sources.admissions import (
+from clinicalgru.data.sources.hospital_stays import (
     CAREUNITS,
     DAY,
     SEX,
     days_between,
-    described,
     icd_sql,
     readmitted,
+    with_static_variables,
     years,
 )
 from clinicalgru.errors import ArgumentError, InputError
@@ -244,7 +244,7 @@ def _stays(intake: Intake, chosen: pd.DataFrame) -> tuple[pd.DataFrame, dict[str
     if "first_careunit" in chosen:
         texts["icu_type"] = chosen["first_careunit"].map(CAREUNITS)
         texts["hospital_to_icu_hours"] = _words((chosen["start"] - admitted).astype("Float64") / HOUR)
-    return described(stays, intake.dictionary, texts)
+    return with_static_variables(stays, intake.dictionary, texts)
 
 
 def _words(numbers: pd.Series) -> pd.Series:

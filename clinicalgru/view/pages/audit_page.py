@@ -1,11 +1,10 @@
-"""What an audit found, as one offline page: the findings with their rows first, then everything that was checked."""
+"""The HTML page of an audit: the findings with their row numbers, then all checks."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, WITHHELD
@@ -14,22 +13,25 @@ from clinicalgru.view.pages.html_page import page, section, tiles, write
 from clinicalgru.view.text.format import capitalize_first
 
 if TYPE_CHECKING:
-    from clinicalgru.data.audit.result import Audit, Check, Finding
+    from clinicalgru.data.audit.finding import Check, Finding
+    from clinicalgru.data.audit.result import Audit
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
 SEVERITIES = {
     "error": ("Errors", "cannot be true"),
-    "warning": ("Warnings", "seldom true"),
+    "warning": ("Warnings", "rarely true"),
     "note": ("Notes", "worth knowing"),
 }
-HEAD = ("Finding", "Variable", "What it means", "Kind", "Cases", "Of", "Share", "Lets pass", "First row numbers")
+HEAD = (
+    *("Finding", "Variable", "Meaning", "Category", "Cases", "Checked", "Fraction", "Tolerated"),
+    "First row numbers",
+)
 ROWS = (
-    "Row numbers count from 0: of events.to_frame() where measurements are counted, of events.stays where stays are. "
-    "They change when the extract does."
+    "Row numbers count from 0: rows of events.to_frame() for measurements, of events.stays for stays. They change when "
+    "the extract changes."
 )
 LIMITS = (
-    "An audit finds what is looked for. Values that are wrong and look right are not found by any check.",
-    "Nothing was changed: whether a finding is an error is for those to say who know the source.",
+    "An audit finds only what its checks test. No check finds wrong values that look right.",
+    "Nothing was changed. Whether a finding is an error is for people who know the source to decide.",
 )
 
 
@@ -37,50 +39,70 @@ def audit_page(
     audit: Audit,
     path: str | os.PathLike[str],
     *,
-    provenance: Mapping[str, str] = NOTHING,
+    provenance: Mapping[str, str] | None = None,
     title: str = "Audit",
     min_cell_size: int = MIN_CELL_SIZE,
 ) -> Path:
-    """One offline HTML page of an audit: what was found, and all that was checked.
+    """Write an audit as one offline HTML page; `Audit.to_html` calls this function.
 
-    audit       an `Audit`
-    path        the file to write; its folders are made
-    provenance  facts by name; data and the number of simulated patients are taken from the audit
-    title       the heading
-    min_cell_size  counts of 1 to below this, or that leave so few, are withheld, with their row numbers; 0 shows all.
-                Simulated patients are nobody's: of them all is shown
-    returns     the path
-    refused     a path that is a folder (ArgumentError)
+    Parameters
+    ----------
+    audit : Audit
+        What `audit` returned.
+    path : str or path
+        File to write; its folder is created.
+    provenance : mapping of str to str, optional
+        Facts to list on the page; the source of the data and whether it is simulated are added.
+    title : str
+        Heading of the page.
+    min_cell_size : int
+        Counts of 1 to below this, and their row numbers, are suppressed; 0 shows all. Nothing is suppressed for
+        simulated patients.
 
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ArgumentError
+        If the path is a folder.
+
+    Examples
+    --------
+    >>> from pathlib import Path
     >>> from tempfile import mkdtemp
-    >>> from clinicalgru.data.audit.audit import audit
-    >>> from clinicalgru.data.simulate.simulate import simulate
-    >>> from clinicalgru.data.read_events import read_events
+    >>> from clinicalgru import audit, read_events, simulate
+    >>> from clinicalgru.view.pages.audit_page import audit_page
     >>> audit_page(audit(read_events(simulate(40))), Path(mkdtemp()) / "audit.html").name
     'audit.html'
     """
     min_cell_size = 0 if audit.simulated else min_cell_size
-    about = {"data": audit.source, "simulated": "yes" if audit.simulated else "no"} | dict(provenance)
-    lead = f"{audit.rows:,} measurements of {audit.stays:,} stays, {len(audit.checks)} checks"
-    parts = [_short(audit), *_found(audit.flagged, min_cell_size), _checked(audit)]
+    about = {"data": audit.source, "simulated": "yes" if audit.simulated else "no"} | dict(provenance or {})
+    lead = f"{audit.n_measurements:,} measurements of {audit.n_stays:,} stays, {len(audit.checks)} checks"
+    parts = [_summary(audit), *_findings(audit.flagged, min_cell_size), _checks(audit)]
     return write(page(title, lead, *parts, provenance=about, limits=LIMITS), path)
 
 
-def _short(audit: Audit) -> Markup:
+def _summary(audit: Audit) -> Markup:
+    """Number of findings of each severity."""
     counts = dict.fromkeys(SEVERITIES, 0)
     for finding in audit.flagged:
         counts[finding.check.severity] += 1
-    return section("In short", tiles([(*_named(severity, n),) for severity, n in counts.items()]))
+    return section("Summary", tiles([_tile(severity, count) for severity, count in counts.items()]))
 
 
-def _named(severity: str, count: int) -> tuple[str, str, str]:
+def _tile(severity: str, count: int) -> tuple[str, str, str]:
+    """Name, count and meaning of a severity."""
     name, meaning = SEVERITIES[severity]
     return name, f"{count}", meaning
 
 
-def _found(flagged: Sequence[Finding], min_cell_size: int) -> list[Markup]:
+def _findings(flagged: Sequence[Finding], min_cell_size: int) -> list[Markup]:
+    """One table of findings for each severity."""
     if not flagged:
-        return [section("Findings", tag("p", "Every check passed."))]
+        return [section("Findings", tag("p", "All checks passed."))]
     parts = []
     for severity, (name, meaning) in SEVERITIES.items():
         rows = [_row(finding, min_cell_size) for finding in flagged if finding.check.severity == severity]
@@ -90,41 +112,35 @@ def _found(flagged: Sequence[Finding], min_cell_size: int) -> list[Markup]:
 
 
 def _row(finding: Finding, min_cell_size: int) -> list[str]:
+    """The cells of a finding, in the order of `HEAD`."""
     check, hidden = finding.check, finding.is_small(min_cell_size)
-    said = " ".join(part for part in (check.says, finding.detail) if part)
+    meaning = " ".join(part for part in (check.message, finding.detail) if part)
     examples = WITHHELD if hidden else ", ".join(map(str, finding.examples))
     count = WITHHELD if hidden else f"{finding.count:,}"
-    share = WITHHELD if hidden else f"{finding.share:.2%}"
-    among = f"{finding.among:,} {check.of}"
-    return [
-        capitalize_first(check.name),
-        finding.variable,
-        said,
-        check.category,
-        count,
-        among,
-        share,
-        _limit(check),
-        examples,
-    ]
+    fraction = WITHHELD if hidden else f"{finding.fraction:.2%}"
+    checked = f"{finding.n_checked:,} {check.unit}"
+    name = capitalize_first(check.name)
+    return [name, finding.variable, meaning, check.category, count, checked, fraction, _tolerated(check), examples]
 
 
-def _limit(check: Check) -> str:
-    return f"up to {check.share:.1%}" if check.share else f"fewer than {check.least}"
+def _tolerated(check: Check) -> str:
+    """What a check tolerates, as text."""
+    return f"up to {check.max_fraction:.1%}" if check.max_fraction else f"fewer than {check.min_count}"
 
 
-def _checked(audit: Audit) -> Markup:
+def _checks(audit: Audit) -> Markup:
+    """The table of all checks."""
     flagged = {finding.check for finding in audit.flagged}
     rows = [
         [
             capitalize_first(check.name),
             check.category,
             check.severity,
-            "found" if check in flagged else "in order",
-            _limit(check),
+            "findings" if check in flagged else "passed",
+            _tolerated(check),
         ]
         for check in sorted(audit.checks, key=lambda check: (check.category, check.name))
     ]
-    head = ("Check", "Kind", "Severity", "Result", "Lets pass")
-    caption = "All checks, by the framework of Kahn et al. 2016 (eGEMs 4(1):1244)"
-    return section("What was checked", table(caption, head, rows, words=5))
+    head = ("Check", "Category", "Severity", "Result", "Tolerated")
+    caption = "All checks, after Kahn et al. 2016 (eGEMs 4(1):1244)"
+    return section("Checks", table(caption, head, rows, words=5))

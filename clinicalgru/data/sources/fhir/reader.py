@@ -17,7 +17,7 @@ from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.ndjson import check_kind, json_errors, resource_files, resources_sql
 from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.tables import Part, literal
-from clinicalgru.data.ledger import BOUND, OTHER_KIND, OUTSIDE, RETRACTED
+from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE, RETRACTED
 from clinicalgru.data.sources.fhir.coded_events import (
     CODE,
     PERIOD,
@@ -29,7 +29,7 @@ from clinicalgru.data.sources.fhir.coded_events import (
     patient,
     stay,
 )
-from clinicalgru.data.sources.hospital_stays import INTENSIVE_NAME, outcomes_of, stays_of, typed
+from clinicalgru.data.sources.hospital_stays import INTENSIVE_CARE_NAME, outcomes_of, stays_of, with_dtypes
 from clinicalgru.errors import ArgumentError, InputError
 
 INPATIENT = ("IMP", "ACUTE", "NONAC", "OBSENC")  # HL7 v3 ActCode: inpatient, acute, non-acute, observation
@@ -72,7 +72,7 @@ def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     files = {kind: resource_files(folder, kind) for kind in ("Patient", "Encounter", "Observation")}
     intake.use_names_of("loinc")
     visits, notes = _visits(intake, files["Patient"], files["Encounter"])
-    kinds = {"hospital": visits["admission"] | visits["emergency"], "icu": visits["intensive"]}
+    kinds = {"hospital": visits["is_admission"] | visits["emergency"], "icu": visits["intensive"]}
     chosen = visits[kinds.get(anchor, visits["took_place"])]
     if chosen.empty:
         raise InputError(f"encounters of the kind {anchor}", "none", "Try anchor='visit'.", where="Encounter")
@@ -120,8 +120,8 @@ SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay()} AS stay_id, {in
     CASE WHEN {quantity}.code IS NOT NULL AND {quantity}.system = '{UCUM}' THEN {quantity}.code
          ELSE coalesce({quantity}.unit, {quantity}.code) END AS unit,
     CASE WHEN status IN ('entered-in-error', 'cancelled') THEN {literal(RETRACTED)}
-         WHEN {value} IS NULL AND ({other}) THEN {literal(OTHER_KIND)}
-         WHEN {value} IS NOT NULL AND {quantity}.comparator IS NOT NULL THEN {literal(BOUND)}
+         WHEN {value} IS NULL AND ({other}) THEN {literal(NON_NUMERIC)}
+         WHEN {value} IS NOT NULL AND {quantity}.comparator IS NOT NULL THEN {literal(CENSORED)}
          WHEN {value} IS NOT NULL AND l.elsewhere THEN {literal(OUTSIDE)} END AS refused
 FROM (
     SELECT c_row, resourceType AS kind, status, issued, {moment} AS moment, {patient("subject.reference")} AS patient,
@@ -152,12 +152,12 @@ def _visits(intake: Intake, patients: list[Path], encounters: list[Path]) -> tup
     visits = table.merge(people, on="patient_id", how="left").assign(took_place=took_place.to_numpy())
     # the patient may die without a date: then only the disposition can tell where
     visits["deaths_known"] = ~(visits["dead"].fillna(False).astype(bool) & visits["death"].isna())
-    visits["admission"] = visits["class"].isin(INPATIENT) & visits["took_place"]
+    visits["is_admission"] = visits["class"].isin(INPATIENT) & visits["took_place"]
     visits["emergency"] = visits["class"].isin(EMERGENCY) & visits["took_place"]
     visits["intensive"] = visits["intensive"].fillna(False).astype(bool) & visits["took_place"]
     visits["record_end"] = visits["start"].max()  # of the whole export: FHIR does not say until when it follows whom
     notes = {"encounters planned, cancelled or entered in error": int((~took_place).sum())}
-    return typed(visits).query("took_place").reset_index(drop=True), notes
+    return with_dtypes(visits).query("took_place").reset_index(drop=True), notes
 
 
 _BIRTH = "CASE length(birthDate) WHEN 4 THEN birthDate || '-07-02' WHEN 7 THEN birthDate || '-15' ELSE birthDate END"
@@ -167,12 +167,12 @@ epoch_us(try_cast(deceasedDateTime AS TIMESTAMPTZ)) AS death,
 deceasedDateTime IS NOT NULL OR coalesce(deceasedBoolean = 'true', false) AS dead"""
 _ENCOUNTER_SQL = f"""
 id AS stay_id, status, {patient("subject.reference")} AS patient_id, {last("partOf.reference")} AS parent,
-regexp_matches(concat_ws(' ', type::VARCHAR, serviceType::VARCHAR, location::VARCHAR), '{INTENSIVE_NAME}', 'i')
+regexp_matches(concat_ws(' ', type::VARCHAR, serviceType::VARCHAR, location::VARCHAR), '{INTENSIVE_CARE_NAME}', 'i')
     AS intensive,
 coalesce(class->>'$.code', class->>'$[0].coding[0].code') AS class,
-coalesce(period, actualPeriod) AS p, coalesce(length(p['start']) = 10, false) AS start_whole,
-coalesce(length(p['end']) = 10, false) AS end_whole, epoch_us(try_cast(p['start'] AS TIMESTAMPTZ)) AS start,
-epoch_us(try_cast(CASE WHEN end_whole THEN p['end'] || 'T23:59:59.999999Z' ELSE p['end'] END AS TIMESTAMPTZ)) AS "end",
+coalesce(period, actualPeriod) AS p, coalesce(length(p['start']) = 10, false) AS start_is_date,
+coalesce(length(p['end']) = 10, false) AS end_is_date, epoch_us(try_cast(p['start'] AS TIMESTAMPTZ)) AS start,
+epoch_us(try_cast(CASE WHEN end_is_date THEN p['end'] || 'T23:59:59.999999Z' ELSE p['end'] END AS TIMESTAMPTZ)) AS "end",
 p['start'] IS NOT NULL AND start IS NULL OR p['end'] IS NOT NULL AND "end" IS NULL AS lost,
 coalesce(hospitalization, admission).dischargeDisposition.coding[1].code AS disposition,
 CASE WHEN disposition IS NOT NULL THEN CAST(disposition = '{DIED}' AS DOUBLE) END AS died_here"""

@@ -7,7 +7,7 @@ HOSPITAL_ADMISSION to HOSPITAL_DISCHARGE), or, in a dataset that `write_meds` wr
 Codes are read as NAME//unit or PREFIX//NAME//unit, NAME being ours, an itemid of MIMIC-IV, a LOINC code or an OMOP
 concept; UNK is no unit. DIAGNOSIS, PROCEDURE, MEDICATION, INFUSION_START and HCPCS are coded events. Billing codes
 (ICD, HCPCS) count as known at the next hospital discharge, as they are written then. Where charted copies of laboratory
-results stand beside them (MIMIC-IV), the copy is counted as `repeats another table`.
+results stand beside them (MIMIC-IV), the copy is counted as `duplicate`.
 
 Numbers of 32 bits are read as the shortest decimal that they stand for: 98.6, not 98.5999985.
 
@@ -27,7 +27,7 @@ from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.stays_table import read_outcomes
 from clinicalgru.data.ingest.tables import Part, derived, open_parts, plain_errors
-from clinicalgru.data.sources.admissions import icd_sql
+from clinicalgru.data.sources.hospital_stays import icd_sql
 from clinicalgru.data.sources.meds.stays import BEGINS, ENDS, outcomes_of, stays_of, with_split
 from clinicalgru.errors import ArgumentError, InputError
 

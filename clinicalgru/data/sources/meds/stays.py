@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.sources.admissions import CAREUNITS, SEX, as_dates, days_between, described
+from clinicalgru.data.sources.hospital_stays import CAREUNITS, SEX, as_dates, days_between, with_static_variables
 
 BEGINS = {"stay": "STAY_START", "icu": "ICU_ADMISSION", "hospital": "HOSPITAL_ADMISSION"}
 ENDS = {"stay": "STAY_END", "icu": "ICU_DISCHARGE", "hospital": "HOSPITAL_DISCHARGE"}
@@ -29,7 +29,7 @@ def stays_of(dictionary: Dictionary, landmarks: pd.DataFrame, anchor: str) -> tu
     }
     if anchor == "icu":
         texts["icu_type"] = stays["careunit"].map(CAREUNITS)
-    return described(stays, dictionary, texts)
+    return with_static_variables(stays, dictionary, texts)
 
 
 def _intervals(landmarks: pd.DataFrame, anchor: str) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from clinicalgru.data.dictionary.yaml_file import read_yaml
 from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.source import ReadOptions, SourceResult
 from clinicalgru.data.ingest.tables import Part, literal, plain_errors
-from clinicalgru.data.ledger import BOUND, OTHER_KIND, OUTSIDE
+from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE
 from clinicalgru.data.sources.omop.stays import read_visits
 from clinicalgru.data.sources.omop.tables import Table, open_tables
 
@@ -86,7 +86,7 @@ SELECT 0 AS c_file, c_row, patient AS patient_id, {_stay()} AS stay_id, time,
     {_known_at("time", "whole")} AS available_at, coalesce(n.name, concept, '0') AS variable,
     value, NULL::VARCHAR AS code,
     CASE WHEN unit IS NULL THEN unit_text ELSE coalesce(u.code, unit_text, 'unit concept ' || unit) END AS unit,
-    CASE WHEN value IS NULL AND other THEN {literal(OTHER_KIND)} WHEN value IS NOT NULL AND bound THEN {literal(BOUND)}
+    CASE WHEN value IS NULL AND other THEN {literal(NON_NUMERIC)} WHEN value IS NOT NULL AND bound THEN {literal(CENSORED)}
          WHEN value IS NOT NULL AND {_elsewhere()} THEN {literal(OUTSIDE)} END AS refused
 FROM (
     SELECT c_row, {table.identifier("person_id")} AS patient, {table.identifier(link)} AS visit,

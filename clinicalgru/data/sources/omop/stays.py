@@ -9,7 +9,13 @@ import pandas as pd
 from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.tables import plain_errors
 from clinicalgru.data.ingest.time_sql import has_offset
-from clinicalgru.data.sources.hospital_stays import INTENSIVE_NAME, days_of, outcomes_of, stays_of, typed
+from clinicalgru.data.sources.hospital_stays import (
+    INTENSIVE_CARE_NAME,
+    length_of_stay,
+    outcomes_of,
+    stays_of,
+    with_dtypes,
+)
 from clinicalgru.data.sources.omop.tables import Table
 from clinicalgru.errors import ArgumentError, InputError
 
@@ -38,8 +44,8 @@ def read_visits(
         raise ArgumentError(f"an anchor of omop: {', '.join(ANCHORS)}", f"{anchor!r}", "Choose one of them.")
     visits = _visits(intake, tables, "visit_occurrence", "visit")
     concept = visits["concept"].fillna("")
-    visits["admission"] = concept.isin(INPATIENT)
-    visits = typed(_with_persons(intake, tables, visits))
+    visits["is_admission"] = concept.isin(INPATIENT)
+    visits = with_dtypes(_with_persons(intake, tables, visits))
     if anchor == "icu":
         chosen, every, outcomes = _intensive(intake, tables, visits, timezone=timezone)
     else:
@@ -63,7 +69,7 @@ def _intensive(
         raise InputError("a table visit_detail", "none", "Pass it, or use anchor='hospital'.")
     details = _visits(intake, tables, "visit_detail", "visit_detail")
     details = details.merge(_care_sites(intake, tables), on="site", how="left")
-    named = details["site_name"].fillna("").str.contains(INTENSIVE_NAME, regex=True, case=False)
+    named = details["site_name"].fillna("").str.contains(INTENSIVE_CARE_NAME, regex=True, case=False)
     chosen = details[named | details["concept"].isin(INTENSIVE) | details["site_kind"].isin(INTENSIVE)]
     persons = visits.drop_duplicates("patient_id")[["patient_id", "birth", "sex"]]
     chosen = chosen.merge(persons, on="patient_id", how="left")
@@ -77,12 +83,12 @@ def _intensive(
     return (
         chosen.assign(**times),
         details,
-        outcomes.assign(length_of_stay=days_of(chosen.assign(**times), timezone=timezone)),
+        outcomes.assign(length_of_stay=length_of_stay(chosen.assign(**times), timezone=timezone)),
     )
 
 
 def _visits(intake: Intake, tables: Mapping[str, list[Table]], name: str, stem: str) -> pd.DataFrame:
-    """patient_id, stay_id, start, end (microseconds), start_whole, end_whole, concept, site, visit."""
+    """patient_id, stay_id, start, end (microseconds), start_is_date, end_is_date, concept, site, visit."""
     frames = [_one_file(intake, table, name, stem) for table in tables[name]]
     return pd.concat(frames, ignore_index=True)
 
@@ -94,8 +100,8 @@ def _one_file(intake: Intake, table: Table, name: str, stem: str) -> pd.DataFram
 SELECT c_row, {table.identifier("person_id")} AS patient_id, {table.identifier(name + "_id")} AS stay_id,
     {_instant(start, intake)} AS start, {_instant(last, intake)} AS "end",
     {start} IS NOT NULL AS has_start, {end} IS NOT NULL AS has_end, {last} AS ended,
-    {table.whole(stem + "_start")} AS start_whole,
-    {table.whole(stem + "_end")} AS end_whole, {table.identifier(stem + "_concept_id")} AS concept,
+    {table.whole(stem + "_start")} AS start_is_date,
+    {table.whole(stem + "_end")} AS end_is_date, {table.identifier(stem + "_concept_id")} AS concept,
     {table.identifier("care_site_id")} AS site, {table.identifier("visit_occurrence_id")} AS visit
 FROM {table.numbered()} ORDER BY c_row"""
     frame = _frame(intake, table, sql)
