@@ -141,12 +141,12 @@ def _microseconds(now: datetime | None) -> int:
     """Microseconds since 1970 (UTC) of a date; of the present where None."""
     if now is None:
         return int(pd.Timestamp.now(tz="UTC").timestamp() * 1_000_000)
+    if not isinstance(now, datetime | np.datetime64 | str):
+        raise ArgumentError("now as a date", describe(now), "Pass a datetime.")
     try:
         date = pd.Timestamp(now)
-    except (TypeError, ValueError):
-        date = pd.NaT
-    if date is pd.NaT or isinstance(now, bool | int | float):
-        raise ArgumentError("now as a date", describe(now), "Pass a datetime.")
+    except ValueError:
+        raise ArgumentError("now as a date", describe(now), "Pass a datetime.") from None
     return int(date.timestamp() * 1_000_000)
 
 
