@@ -46,17 +46,17 @@ DEFAULT = "default"
 ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         DEFAULT: {},
-        "gate of time": {"gate": "time"},
-        "encoder per variable": {"encoder": "per_variable"},
-        "one member": {"members": 1},
-        "sixteen members": {"members": 16},
+        "gate of time": {"network__gate": "time"},
+        "encoder per variable": {"network__encoder": "per_variable"},
+        "one member": {"network__ensemble_size": 1},
+        "sixteen members": {"network__ensemble_size": 16},
         "no further outcomes": {"auxiliary_weight": 0.0},
         "no teacher": {"distillation": 0.0},
-        "no attention": {"attention": None},
-        "multi-head attention": {"attention": "multihead"},
+        "no attention": {"network__attention": None},
+        "multi-head attention": {"network__attention": "multihead"},
         "no measurements left out": {"measurement_dropout": 0.0},
-        "no dropout": {"dropout": 0.0},
-        "half the hidden size": {"hidden_size": 32},
+        "no dropout": {"network__dropout": 0.0},
+        "half the hidden size": {"network__hidden_size": 32},
     }
 )
 
@@ -72,9 +72,9 @@ def out_of_fold(
     odds, seconds = np.zeros(len(stays)), []
     for random_state in range(seeds):
         for number in range(folds):
-            model = cg.GRUClassifier(**options, random_state=random_state)
+            model = cg.GRUClassifier(random_state=random_state).set_params(**options)
             timed = Timed()
-            model.fit(stays[fold != number], auxiliary=further, progress=timed)
+            model.fit(stays[fold != number], auxiliary=further, verbose=False, callbacks=(timed,))
             seconds += timed.seconds
             risk = model.predict_proba(stays[fold == number])[:, 1].clip(1e-6, 1 - 1e-6)
             odds[fold == number] += np.log(risk / (1 - risk)) / seeds
@@ -88,10 +88,10 @@ class Timed:
         self.seconds: list[float] = []
         self.last = 0.0
 
-    def step(self, part: float, loss: float) -> None:
+    def on_batch_end(self, fraction: float, loss: float) -> None:
         """Nothing to do."""
 
-    def epoch_done(self, entry: dict[str, float], *, best: int) -> None:
+    def on_epoch_end(self, entry: dict[str, float], *, best: int) -> None:
         """Seconds since the epoch before."""
         now = time.perf_counter()
         self.seconds += [now - self.last] if self.last else []
@@ -127,7 +127,7 @@ def main() -> None:
     events = cg.read_events(folder / "set-a.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-a.txt")
     task = cg.Task.load("in_hospital_mortality")
     stays, further = cg.select(events, task)[: asked.stays], events.further_outcomes(task)
-    shared = {} if asked.epochs is None else {"epochs": asked.epochs}
+    shared = {} if asked.epochs is None else {"max_epochs": asked.epochs}
     print(f"{len(stays):,} stays, {asked.folds} folds, {asked.seeds} seeds")
     print(
         f"{'':<26}{'AUROC':>8}{'AUPRC':>8}{'s/epoch':>9}   {'AUROC, minus default':<30}AUPRC, minus default", flush=True

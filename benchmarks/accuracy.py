@@ -90,12 +90,12 @@ def mortality(folder: Path, learn_on: str, judge_on: str) -> None:
     judge = judge[judge.n_measurements > 0]
     print(f"learned on {len(learn):,} stays, judged on {len(judge):,}", flush=True)
     risks, out = dict[str, np.ndarray](), dict[str, np.ndarray]()
-    hybrid, took = _timed(lambda: cg.Hybrid().fit(learn, auxiliary=further, progress=False))
+    hybrid, took = _timed(lambda: cg.Hybrid().fit(learn, auxiliary=further, verbose=False))
     ensemble = hybrid.ensemble_
     risks["hybrid"], out["hybrid"] = hybrid.predict_proba(judge)[:, 1], hybrid.out_of_fold_[:, 1]
     risks["ensemble of 5"], out["ensemble of 5"] = ensemble.predict_proba(judge)[:, 1], ensemble.out_of_fold_[:, 1]
     print(f"hybrid and ensemble fitted in {took:.0f} s; weights {hybrid.weights_}", flush=True)
-    single, took = _timed(lambda: cg.GRUClassifier().fit(learn, auxiliary=further, progress=False))
+    single, took = _timed(lambda: cg.GRUClassifier().fit(learn, auxiliary=further, verbose=False))
     risks["one GRU"] = _calibrated_alike(ensemble, single.predict_proba(judge)[:, 1])
     print(f"one GRU fitted in {took:.0f} s", flush=True)
     baselines = {kind: by_summaries(kind) for kind in ("logistic regression", "boosted trees")}
@@ -128,7 +128,7 @@ def forecast(folder: Path, learn_on: str, judge_on: str) -> None:
     task = cg.Task.load("next_measurements")
     learn, judge = (_set(folder, name, task)[0] for name in (learn_on, judge_on))
     judge = judge.with_variables(learn.variables).with_static_variables(learn.static_variables)
-    model, took = _timed(lambda: task_types.fit(learn, random_state=0, progress=False))
+    model, took = _timed(lambda: task_types.fit(learn, random_state=0, verbose=False))
     print(f"one GRU fitted on {len(learn):,} stays in {took:.0f} s", flush=True)
     print(task_types.judge_kind(model, judge[judge.n_measurements > 0], learn=learn, random_state=0))
 
@@ -152,8 +152,8 @@ def sepsis(folder: Path, learn_stays: int | None, networks: int) -> None:
     if learn_stays:
         learn = learn[np.arange(min(learn_stays, len(learn)))]
     print(f"learned on {len(learn):,} stays, judged on {len(judge):,}", flush=True)
-    ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(epochs=8), members=networks)
-    hybrid, took = _timed(lambda: cg.Hybrid(ensemble, baselines=(TREES,)).fit(learn, progress=False))
+    ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(max_epochs=8), n_members=networks)
+    hybrid, took = _timed(lambda: cg.Hybrid(ensemble, baselines=(TREES,)).fit(learn, verbose=False))
     print(f"{networks} networks and as many trees fitted in {took:.0f} s; weights {hybrid.weights_}", flush=True)
     ensemble, trees = hybrid.ensemble_, hybrid.rivals_[TREES]
     first = learn[ensemble.fold_ == 0]  # new to the first of each

@@ -60,7 +60,7 @@ def _captum(voice: Voice, stay: Sequences, steps: int) -> np.ndarray:
     summaries = len(stay.variables) * len(SUMMARIES)  # then the clinical indices: equal parts to what they are made of
     moved = by["summaries"] + by["known"]
     summarised = moved[:summaries].reshape(-1, len(SUMMARIES)).sum(axis=1)
-    parts = index_parts([variable.name for variable in stay.variables], voice.network.shape.indices)
+    parts = index_parts([variable.name for variable in stay.variables], voice.network.spec.clinical_indices)
     for index, part in zip(moved[summaries:], parts, strict=True):
         made = part[part >= 0] // len(SUMMARIES)
         np.add.at(summarised, made, index / len(made))
@@ -120,8 +120,12 @@ def planted(stays: int, random_state: int) -> None:
         sequences, decides = plant(cohort, variable=variable, value=value, random_state=random_state)
         number = {stay: i for i, stay in enumerate(sequences.stay)}
         train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], random_state=random_state)
-        model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=14, random_state=random_state)
-        model.fit(train, tune, progress=False)
+        model = cg.GRUClassifier(
+            network=cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4),
+            max_epochs=14,
+            random_state=random_state,
+        )
+        model.fit(train, validation=tune, verbose=False)
         mask = decides[concat_ranges(sequences.starts, np.array([number[stay] for stay in test.stay]))[0]]
         size = np.abs(contributions(model, test).parts.sum(axis=0))
         early = np.bincount(test.stay_of_measurement[mask & (test.hours < 12)], minlength=len(test)) > 0
@@ -146,7 +150,7 @@ def main() -> None:
     )
     train, tune, calibrate = cg.split_patients(parts.learn, PARTS, random_state=chosen.random_state)
     model, another = (
-        cg.GRUClassifier(random_state=random_state).fit(train, tune, progress=False).calibrate(calibrate)
+        cg.GRUClassifier(random_state=random_state).fit(train, validation=tune, verbose=False).calibrate(calibrate)
         for random_state in (chosen.random_state, chosen.random_state + 1)
     )
     measured = np.flatnonzero(parts.test.n_measurements > 0)

@@ -72,10 +72,15 @@ def looped(cell: str):
 def judged(cell: str, train: cg.Sequences, test: cg.Sequences, *, seeds: int, epochs: int, hours: float) -> Found:
     scores, seconds = [], []
     for random_state in range(seeds if cell != "gru, loop" else 1):  # the loop gives the same numbers, but for rounding
-        model = cg.GRUClassifier(cell=cell.split(",")[0], epochs=epochs, random_state=random_state, distillation=0.0)
+        model = cg.GRUClassifier(
+            network=cg.NetworkConfig(cell=cell.split(",")[0]),
+            max_epochs=epochs,
+            random_state=random_state,
+            distillation=0.0,
+        )
         with looped(cell):
             begin = time.perf_counter()
-            model.fit(train, progress=False)
+            model.fit(train, verbose=False)
             seconds.append((time.perf_counter() - begin) / len(model.history_))
         scores.append(roc_auc_score(test.outcome, model.predict_proba(test)[:, 1]))
     weights = sum(parameter.numel() for parameter in model.network_.encoder.onward.parameters())

@@ -65,13 +65,15 @@ def main() -> None:
         size = sum(file.stat().st_size for file in (Path(folder) / "ward").iterdir()) / 2**20
         print(f"{memory}, {size:,.0f} MiB on disk, load average {os.getloadavg()[0]:.1f}")
         print(f"{'':<10}{'memory s':>10}{'disk s':>10}{'CPU s':>10}{'CPU s':>10}{'ratio':>8}{'CPU':>8}")
-        model = GRUClassifier(epochs=1, random_state=0)
+        model = GRUClassifier(max_epochs=1, random_state=0)
 
         def epoch(way: str) -> np.ndarray:
-            fitted = GRUClassifier(epochs=1, random_state=0).fit(stays[way], once_tune(once), progress=False)
+            fitted = GRUClassifier(max_epochs=1, random_state=0).fit(
+                stays[way], validation=once_tune(once), verbose=False
+            )
             return np.concatenate([tensor.numpy().ravel() for tensor in fitted.network_.state_dict().values()])
 
-        model.fit(once, once_tune(once), progress=False)
+        model.fit(once, validation=once_tune(once), verbose=False)
         compare("epoch", {way: partial(epoch, way) for way in stays}, arguments.rounds)
         compare("scoring", {way: partial(scores, model, stays[way]) for way in stays}, arguments.rounds)
         print(f"mapped pages held at the end: {mapped_megabytes()} MiB, libraries included")

@@ -74,9 +74,9 @@ def our_epochs(stays: cg.Sequences, *, epochs: int, batch: int, **sizes: int) ->
     train, tune = cg.split_patients(stays, [0.98, 0.02], random_state=0)
     once, more = (
         _seconds(
-            lambda n=n: cg.GRUClassifier(batch_size=batch, epochs=n, patience=n, distillation=0.0, **sizes).fit(
-                train, tune, progress=False
-            )
+            lambda n=n: cg.GRUClassifier(
+                cg.NetworkConfig(**sizes), batch_size=batch, max_epochs=n, patience=n, distillation=0.0
+            ).fit(train, validation=tune, verbose=False)
         )
         for n in (1, 1 + epochs)
     )
@@ -119,7 +119,7 @@ def main() -> None:
     )
     stays = cg.select(events, cg.Task.load("in_hospital_mortality"))
     grid, epochs, hidden, batch = hourly(stays), arguments.epochs, arguments.hidden, arguments.batch
-    small = {"members": 1, "readout_size": 32}
+    small = {"ensemble_size": 1, "readout_size": 32}
     found = {"plain nn.GRU, hourly": plain_epochs(stays, epochs=epochs, hidden=hidden, batch=batch)}
     found["ours, hourly"] = our_epochs(grid, epochs=epochs, batch=batch, hidden_size=hidden)
     found["ours, hourly, small readout"] = our_epochs(grid, epochs=epochs, batch=batch, hidden_size=hidden, **small)

@@ -58,6 +58,7 @@ from .model.estimators.ensemble import GRUEnsemble as GRUEnsemble
 from .model.estimators.forecaster import GRUForecaster as GRUForecaster
 from .model.estimators.stacking import Hybrid as Hybrid
 from .model.estimators.survival import GRUSurvival as GRUSurvival
+from .model.network.config import NetworkConfig as NetworkConfig
 from .model.training.lr_finder import find_learning_rate as find_learning_rate
 from .model.training.tuning import tune as tune
 from .serve.bundle import load as load

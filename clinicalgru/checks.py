@@ -7,6 +7,8 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from clinicalgru.errors import ArgumentError, describe
 
 
@@ -124,6 +126,30 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     if not any(value is one or (type(value) is type(one) and value == one) for one in known):
         got = _quoted(value) if isinstance(value, str) else describe(value)
         raise ArgumentError(f"{name} among {', '.join(map(_quoted, known))}", got, "Choose one of them.")
+
+
+def to_python(value: Any) -> Any:
+    """Give a numpy scalar as a Python number, and a list or array as a tuple of such; all else as it is.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+
+    Returns
+    -------
+    object
+        The same value in Python's own types.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> to_python(np.int64(8)), to_python(np.arange(2)), to_python("gru")
+    (8, (0, 1), 'gru')
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(to_python, value)) if isinstance(value, list | tuple | np.ndarray) else value
 
 
 def _quoted(choice: Any) -> str:

@@ -95,10 +95,10 @@ def _read_set(folder: Path, name: str, say: Say) -> Events:
     raise InputError(f"set-{name} as .tar.gz, .zip or folder", "none of them", fix, where=folder.name)
 
 
-def fit(parts: Parts, *, random_state: int, progress: bool) -> Learner:
+def fit(parts: Parts, *, random_state: int, verbose: bool) -> Learner:
     """A model of the task's kind, trained, tuned and calibrated on three parts of the patients to learn from; while it
     trains, it is also asked what else is recorded of them."""
-    return task_types.fit(parts.learn, random_state=random_state, progress=progress, auxiliary=parts.further)
+    return task_types.fit(parts.learn, random_state=random_state, verbose=verbose, auxiliary=parts.further)
 
 
 def judge(model: Learner, parts: Parts, *, random_state: int) -> Judged:

@@ -84,7 +84,7 @@ def check_kind(task: Task) -> None:
         needed()
 
 
-def fit(learn: Sequences, *, random_state: int, progress: bool, auxiliary: pd.DataFrame | None = None) -> Learner:
+def fit(learn: Sequences, *, random_state: int, verbose: bool, auxiliary: pd.DataFrame | None = None) -> Learner:
     """A model for the stays' task, trained, tuned and calibrated on three parts of their patients.
 
     auxiliary  further outcomes that training stays teach; see `GRUClassifier.fit`
@@ -93,7 +93,7 @@ def fit(learn: Sequences, *, random_state: int, progress: bool, auxiliary: pd.Da
     check_kind(learn.task)
     train, tune, calibrate = split_patients(learn, LEARN_PARTS, random_state=random_state)
     model: Learner = LEARNERS[learn.task.task_type](random_state=random_state).fit(
-        train, tune, auxiliary=auxiliary, progress=progress
+        train, validation=tune, auxiliary=auxiliary, verbose=verbose
     )
     try:
         model.calibrate(calibrate)

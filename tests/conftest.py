@@ -69,8 +69,10 @@ def parts(events: cg.Events, task: cg.Task) -> tuple[cg.Sequences, ...]:
 def fitted(parts: tuple[cg.Sequences, ...]) -> cg.GRUClassifier:
     """A small calibrated model."""
     train, tune, calibrate, _ = parts
-    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=4, random_state=0)
-    return model.fit(train, tune, progress=False).calibrate(calibrate)
+    model = cg.GRUClassifier(
+        network=cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), max_epochs=4, random_state=0
+    )
+    return model.fit(train, validation=tune, verbose=False).calibrate(calibrate)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,11 @@ import pandas as pd
 
 import clinicalgru as cg
 
-SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 2, "distillation": 0.0}
+SMALL = {
+    "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2),
+    "max_epochs": 2,
+    "distillation": 0.0,
+}
 TASKS = {
     "multiclass": {"outcome": "third"},
     "multilabel": {"outcome": ("in_hospital_death", "shock")},
@@ -69,7 +73,7 @@ def asked(kind: str) -> Asked:
     """The fitted estimator of a kind of task."""
     events = ward_of_every_kind()
     train, test = cg.split_patients(cg.select(events, task_of(kind)), [0.7, 0.3], random_state=0)
-    model = ESTIMATORS[kind](**SMALL, random_state=1).fit(train, progress=False)
+    model = ESTIMATORS[kind](**SMALL, random_state=1).fit(train, verbose=False)
     return Asked(kind, train, test, model, events)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
+import clinicalgru as cg
 from clinicalgru.data.sequences.sequences import Sequences
 
 Fact = tuple[int, float, float]
@@ -45,3 +48,9 @@ def to_dense(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     hours[stay, step] = sequences.hours
     values[stay, step, sequences.variable] = sequences.value
     return values, hours
+
+
+def with_network(arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """The same arguments of an estimator, with other options of its network."""
+    network = clone(arguments.get("network", cg.NetworkConfig()))
+    return arguments | {"network": network.set_params(**options)}

@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def small(monkeypatch):
     """Training in a second: smaller networks of the same estimators."""
-    sizes = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 1}
+    sizes = {"network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2), "max_epochs": 1}
 
     def made(estimator):
         return lambda random_state: estimator(**sizes, random_state=random_state)
@@ -74,7 +74,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
     assert manifest["model"] == estimator
     by_numbers = {"regression": "reach_", "early_warning": "threshold_"}  # little is learned of onsets
     assert manifest["calibrator"] is not None or kind in by_numbers or min(manifest["head"]["interval_scale"]) > 0
-    assert kind not in by_numbers or by_numbers[kind] in manifest["numbers"]
+    assert kind not in by_numbers or by_numbers[kind] in manifest["extra_state"]
     for page in ("evaluation.html", "patient.html"):
         assert (out / page).stat().st_size > 100_000
     code, said, _ = run(capsys, "evaluate", out / "bundle", *given, "--json", "--page", out / "again.html")
@@ -168,10 +168,8 @@ def test_a_model_that_the_last_part_cannot_calibrate_is_kept_with_a_warning(monk
             return 1 - super()._predicted(stays)
 
     sizes = {
-        "hidden_size": 8,
-        "readout_size": 16,
-        "members": 2,
-        "epochs": 6,
+        "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2),
+        "max_epochs": 6,
         "distillation": 0.0,
         "learning_rate": 1e-2,
     }
@@ -180,7 +178,7 @@ def test_a_model_that_the_last_part_cannot_calibrate_is_kept_with_a_warning(monk
     )
     stays = cg.select(cg.read_events(cg.simulate(300, random_state=3)), cg.Task.load("in_hospital_mortality"))
     with pytest.warns(UserWarning, match="risks that rise with the outcome.*not calibrated"):
-        assert task_types.fit(stays, random_state=0, progress=False).calibrator_ is None
+        assert task_types.fit(stays, random_state=0, verbose=False).calibrator_ is None
 
 
 @pytest.mark.slow
@@ -193,7 +191,7 @@ def test_calibration_never_sees_the_stays_that_are_judged(folder, small):
     parts = pipeline.split_parts(events, task, random_state=1)
     test = replace(parts.test, outcome=parts.test.outcome[::-1].copy(), value=parts.test.value * 2)
     one, other = (
-        pipeline.fit(pipeline.Parts(parts.learn, judged, events), random_state=1, progress=False)
+        pipeline.fit(pipeline.Parts(parts.learn, judged, events), random_state=1, verbose=False)
         for judged in (parts.test, test)
     )
     assert one.calibrator_ == other.calibrator_

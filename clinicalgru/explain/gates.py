@@ -65,22 +65,22 @@ def gates(model: Explained, stay: Sequences, *, layer: int = 0) -> Gates:
     Source: Cho et al. 2014; Che et al. 2018, Eqs. 10-14.
 
     >>> inside = cg.gates(model, test[[0]])
-    >>> inside.kept.shape == (test.n_steps[0], model.hidden_size)
+    >>> inside.kept.shape == (test.n_steps[0], model.network_.spec.hidden_size)
     True
     """
     network = one_network(model, "gates")
-    stay, shape = looked_at(model, stay, hours=None, name="gates"), network.shape
-    plain = (shape.cell, shape.reset, shape.feedback_delay_hours) == ("gru", "after", None)
-    if not plain or any(stride > 1 for stride in shape.convolution):
-        got = f"cell {shape.cell}, reset {shape.reset}, feedback_delay_hours {shape.feedback_delay_hours}, strides {shape.convolution}"
+    stay, spec = looked_at(model, stay, hours=None, name="gates"), network.spec
+    plain = (spec.cell, spec.reset, spec.feedback_delay_hours) == ("gru", "after", None)
+    if not plain or any(stride > 1 for stride in spec.convolution):
+        got = f"cell {spec.cell}, reset {spec.reset}, feedback_delay_hours {spec.feedback_delay_hours}, strides {spec.convolution}"
         raise ArgumentError(
             "a GRU that resets after the product, no delay, no strides", got, "Gates are shown of such."
         )
-    if not 0 <= layer < shape.layers:
-        raise ArgumentError(f"a layer from 0 to {shape.layers - 1}", f"{layer}", "Choose one of them.")
+    if not 0 <= layer < spec.n_layers:
+        raise ArgumentError(f"a layer from 0 to {spec.n_layers - 1}", f"{layer}", "Choose one of them.")
     with threads(first(model).threads), torch.no_grad():
         found = _found(network, stay, layer)
-    hours = np.unique(np.concatenate([stay.hours, stay.code_hours])) if shape.codes else np.unique(stay.hours)
+    hours = np.unique(np.concatenate([stay.hours, stay.code_hours])) if spec.code_vocabulary else np.unique(stay.hours)
     index = pd.Index(hours, name="hours")
     return Gates(**{name: pd.DataFrame(tensor.numpy(), index=index) for name, tensor in found.items()})
 

@@ -98,7 +98,7 @@ def half_lives(networks: Collection[ClinicalGRU], names: Collection[str]) -> dic
 
 def _after_each_step(network: ClinicalGRU, stay: Sequences, batch: Batch | None) -> tuple[Tensor, Attended]:
     """(member, hour, output) logits after each distinct hour of measurements of one stay; what its end attends to."""
-    if network.shape.causal:
+    if network.spec.is_causal:
         batch = network.batch(stay, every_step=True) if batch is None else batch
         return network.logits(network.scales(batch), batch)
     batch = network.batch(stay.prefixes(np.unique(stay.hours)))
@@ -113,6 +113,6 @@ def _at_end(network: ClinicalGRU, stay: Sequences) -> tuple[Tensor, Attended]:
 
 def _attended(network: ClinicalGRU, stay: Sequences, looked: Attended) -> pd.DataFrame:
     weight = looked.weight[0, -1].numpy()
-    hours = np.unique(np.concatenate([stay.hours, stay.code_hours] if network.shape.codes else [stay.hours]))
+    hours = np.unique(np.concatenate([stay.hours, stay.code_hours] if network.spec.code_vocabulary else [stay.hours]))
     exact = len(hours) == len(weight)  # strides leave fewer
     return pd.DataFrame({"hours": hours if exact else looked.hours[0].numpy(), "weight": weight})

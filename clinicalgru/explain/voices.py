@@ -32,11 +32,11 @@ class Voice:
 
     def heard(self, stays: Sequences) -> Sequences:
         """The stays with those coded events alone that this network knows."""
-        return known_codes(stays, self.network.shape.codes)
+        return known_codes(stays, self.network.spec.code_vocabulary)
 
     def knows(self, stays: Sequences) -> np.ndarray:
         """(coded event,) whether this network knows it."""
-        known = set(self.network.shape.codes)
+        known = set(self.network.spec.code_vocabulary)
         return np.array([code in known for code in stays.code_vocabulary], dtype=bool)[stays.code]
 
 
@@ -108,4 +108,4 @@ def checked(model: Explained, stays: Sequences) -> Sequences:
     if unmeasured or not len(stays):
         fix = "Leave them out: sequences[sequences.n_measurements > 0]."
         raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
-    return known_codes(stays, tuple(sorted({code for network in networks for code in network.shape.codes})))
+    return known_codes(stays, tuple(sorted({code for network in networks for code in network.spec.code_vocabulary})))

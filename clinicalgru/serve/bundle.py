@@ -23,7 +23,9 @@ from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import ESTIMATORS, Model
-from clinicalgru.model.network.network import ClinicalGRU, Shape
+from clinicalgru.model.fit_state import draw_seed
+from clinicalgru.model.network.config import NetworkSpec
+from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.training.torch_settings import seeded
 from clinicalgru.serve.card import card
 from clinicalgru.serve.manifest import FORMAT, Manifest, versions
@@ -78,19 +80,19 @@ def _one(
 ) -> GRUEstimator:
     """An estimator with the weights that begin with the prefix."""
     estimator = _estimator(manifest)
-    model = estimator(**manifest.arguments)
+    model = estimator.from_arguments(manifest.arguments)
     _describe(model, manifest)
     model.calibrator_, model.history_ = None, history
     ours = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     model.network_ = _network(ours, manifest, variables=len(model.variables_))
     model.head_ = estimator.HEADS[model.task_.task_type].from_dict(manifest.head, model.network_)
-    for name, number in manifest.numbers.items():
+    for name, number in manifest.extra_state.items():
         setattr(model, name, number)
     return model
 
 
 def _ensemble(manifest: Manifest, weights: dict[str, Tensor]) -> GRUEnsemble:
-    count = (manifest.ensemble or {}).get("members", 0)
+    count = (manifest.ensemble or {}).get("n_members", 0)
     by_member = [[entry for entry in manifest.history if entry.get("member") == n] for n in range(count)]
     ones = [_one(manifest, weights, prefix=f"{n}.", history=by_member[n]) for n in range(count)]
     members = [one for one in ones if isinstance(one, GRUClassifier | GRUEarlyWarning)]
@@ -100,7 +102,7 @@ def _ensemble(manifest: Manifest, weights: dict[str, Tensor]) -> GRUEnsemble:
     model = GRUEnsemble(clone(members[0]), **(manifest.ensemble or {}))
     _describe(model, manifest)
     model.members_ = members
-    for name, number in manifest.numbers.items():
+    for name, number in manifest.extra_state.items():
         setattr(model, name, number)
     return model
 
@@ -150,17 +152,17 @@ def files(model: Model) -> dict[str, bytes]:
     manifest = Manifest(
         format=FORMAT,
         model=type(parts[0]).__name__,
-        arguments=parts[0].get_params(),
-        ensemble={"members": model.members, "random_state": model.random_state}
+        arguments=parts[0].arguments_dict(),
+        ensemble={"n_members": model.n_members, "random_state": draw_seed(model.random_state)}
         if isinstance(model, GRUEnsemble)
         else None,
-        shape=parts[0].network_.shape.to_dict(),
+        network_spec=parts[0].network_.spec.to_dict(),
         variables=[variable.to_dict() for variable in model.variables_],
         static_variables=[variable.to_dict() for variable in model.static_variables_],
         task=model.task_.to_dict(),
         calibrator=model.calibrator_.to_dict() if model.calibrator_ is not None else None,
         head=parts[0].head_.to_dict(),
-        numbers=model.numbers(),
+        extra_state=model.extra_state(),
         trained_on=model.trained_on_,
         history=model.history_,
         versions=versions(),
@@ -203,12 +205,12 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 
 def _network(weights: dict[str, Tensor], manifest: Manifest, *, variables: int) -> ClinicalGRU:
-    shape = Shape.from_dict(manifest.shape)
-    if shape.variables != variables:
+    spec = NetworkSpec.from_dict(manifest.network_spec)
+    if spec.variables != variables:
         fix = "Save the model again."
-        raise BundleError(f"{shape.variables} variables", f"{variables} in the manifest", fix, where=MANIFEST)
+        raise BundleError(f"{spec.variables} variables", f"{variables} in the manifest", fix, where=MANIFEST)
     with seeded([0]):  # what is drawn is replaced by the weights
-        network = ClinicalGRU(shape)
+        network = ClinicalGRU(spec)
     try:
         network.load_state_dict(weights)
     except RuntimeError:

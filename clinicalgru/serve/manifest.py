@@ -18,7 +18,7 @@ class Manifest(BaseModel):
     format: Literal["clinicalgru bundle 1"] = Field(description="Format and its version")
     model: str = Field(description="Estimator class")
     arguments: dict[str, Any] = Field(description="Arguments of the estimator")
-    shape: dict[str, Any] = Field(description="Sizes of the network")
+    network_spec: dict[str, Any] = Field(description="Sizes and options of the network")
     variables: list[dict[str, Any]] = Field(
         description="Series variables, in the order of the weights, with units and ranges"
     )
@@ -28,7 +28,7 @@ class Manifest(BaseModel):
         description="Numbers of the calibration, such as slope and intercept on the log-odds, or none"
     )
     head: dict[str, Any] = Field(default={}, description="What the head learned: classes, intervals")
-    numbers: dict[str, float] = Field(default={}, description="Further learned numbers, such as a threshold")
+    extra_state: dict[str, float] = Field(default={}, description="Further learned numbers, such as a threshold")
     ensemble: dict[str, int] | None = Field(default=None, description="Arguments of the ensemble, or none")
     trained_on: dict[str, Any] = Field(description="Training data in counts, its source, and whether it was simulated")
     history: list[dict[str, float]] = Field(description="Losses of each epoch")

@@ -35,7 +35,9 @@ def assert_equal(ours, theirs):
 
 
 def small(**others):
-    return cg.GRUClassifier(hidden_size=8, readout_size=8, members=2, epochs=1, random_state=1, **others)
+    return cg.GRUClassifier(
+        network=cg.NetworkConfig(hidden_size=8, readout_size=8, ensemble_size=2), max_epochs=1, random_state=1, **others
+    )
 
 
 def weights(model):
@@ -53,7 +55,7 @@ def test_what_was_saved_is_opened_to_the_bit_and_stays_on_disk(parts, on_disk):
 
 @pytest.mark.slow
 def test_sequences_on_disk_give_the_same_risks_and_train_to_the_same_bits(parts, on_disk):
-    ours, theirs = (small().fit(p[0], p[1], progress=False) for p in (parts, on_disk))
+    ours, theirs = (small().fit(p[0], validation=p[1], verbose=False) for p in (parts, on_disk))
     for (name, left), right in zip(weights(ours).items(), weights(theirs).values(), strict=True):
         np.testing.assert_array_equal(left, right, err_msg=name)
     np.testing.assert_array_equal(ours.predict_proba(parts[3]), theirs.predict_proba(on_disk[3]))
@@ -61,7 +63,7 @@ def test_sequences_on_disk_give_the_same_risks_and_train_to_the_same_bits(parts,
 
 @pytest.mark.slow
 def test_without_tune_stays_a_cohort_on_disk_trains_to_the_same_bits(parts, on_disk):
-    ours, theirs = (small().fit(p[0], progress=False) for p in (parts, on_disk))
+    ours, theirs = (small().fit(p[0], verbose=False) for p in (parts, on_disk))
     for left, right in zip(weights(ours).values(), weights(theirs).values(), strict=True):
         np.testing.assert_array_equal(left, right)
 

@@ -30,15 +30,20 @@ def test_the_band_goes_from_the_5th_to_the_95th_percentile_of_the_members_calibr
 
 
 def test_one_member_has_no_band(parts, test_stays):
-    small = {"hidden_size": 4, "readout_size": 4, "members": 1, "epochs": 1}
-    alone = cg.explain(cg.GRUClassifier(**small).fit(parts[0][:60], parts[1], progress=False), test_stays[[0]])
+    small = {"network": cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1), "max_epochs": 1}
+    alone = cg.explain(
+        cg.GRUClassifier(**small).fit(parts[0][:60], validation=parts[1], verbose=False), test_stays[[0]]
+    )
     assert alone.members == 1
     assert list(alone.course) == ["hours", "risk"]
 
 
 def test_a_network_that_reads_backwards_has_the_band_of_each_prefix(parts, test_stays):
-    small = {"hidden_size": 4, "readout_size": 4, "members": 3, "epochs": 1, "bidirectional": True}
-    model = cg.GRUClassifier(**small).fit(parts[0][:60], parts[1], progress=False)
+    small = {
+        "network": cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=3, bidirectional=True),
+        "max_epochs": 1,
+    }
+    model = cg.GRUClassifier(**small).fit(parts[0][:60], validation=parts[1], verbose=False)
     model.calibrator_ = PlattCalibrator(slope=1.2, intercept=0.3)
     row = cg.explain(model, test_stays[[2]]).course.iloc[7]
     risks = members_risks(model, test_stays[[2]].prefixes(np.array([row["hours"]])))

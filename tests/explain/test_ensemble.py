@@ -12,13 +12,18 @@ from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.explain.attribution.explain import contributions
 from clinicalgru.view.pages.patient_page import timeline_caption
 
-SMALL = {"hidden_size": 8, "readout_size": 16, "members": 3, "epochs": 4, "learning_rate": 1e-2, "distillation": 0.0}
+SMALL = {
+    "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=3),
+    "max_epochs": 4,
+    "learning_rate": 1e-2,
+    "distillation": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
 def ensemble(parts):
     """Three networks with a line of its own for their mean."""
-    ensemble = cg.GRUEnsemble(cg.GRUClassifier(**SMALL), members=3).fit(parts[0], progress=False)
+    ensemble = cg.GRUEnsemble(cg.GRUClassifier(**SMALL), n_members=3).fit(parts[0], verbose=False)
     ensemble.calibrator_ = PlattCalibrator(slope=1.3, intercept=-0.4)
     return ensemble
 
@@ -88,7 +93,7 @@ def test_many_stays_at_once_and_what_is_made_of_them(ensemble, test_stays):
 @pytest.mark.slow
 def test_an_ensemble_of_early_warnings_is_explained_at_an_hour():
     case = case_of("early_warning")
-    ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), members=2).fit(case.train, progress=False)
+    ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), n_members=2).fit(case.train, verbose=False)
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     hours, risk = np.unique(stay.hours), ensemble.predict_proba(stay)[:, 1]
     why = cg.explain(ensemble, stay, hours=hours[4])
@@ -99,13 +104,13 @@ def test_an_ensemble_of_early_warnings_is_explained_at_an_hour():
 
 @pytest.mark.slow
 def test_networks_that_know_different_codes_each_keep_theirs(parts, test_stays):
-    coded = [cg.GRUClassifier(**SMALL, codes=True, min_code_stays=least) for least in (1, 40)]
-    fitted = [one.fit(parts[0][:80], parts[1][:40], progress=False) for one in coded]
-    ensemble = cg.GRUEnsemble(fitted[0], members=2)
+    coded = [cg.GRUClassifier(**SMALL, use_codes=True, min_code_stays=least) for least in (1, 40)]
+    fitted = [one.fit(parts[0][:80], validation=parts[1][:40], verbose=False) for one in coded]
+    ensemble = cg.GRUEnsemble(fitted[0], n_members=2)
     ensemble.members_, ensemble.calibrator_ = fitted, None
     for name in ("task_", "variables_", "static_variables_", "trained_on_"):
         setattr(ensemble, name, getattr(fitted[0], name))
-    assert len(fitted[0].network_.shape.codes) > len(fitted[1].network_.shape.codes)
+    assert len(fitted[0].network_.spec.code_vocabulary) > len(fitted[1].network_.spec.code_vocabulary)
     stays = test_stays[np.flatnonzero(np.diff(test_stays.code_starts) > 3)]
     why = cg.explain(ensemble, stays[[0]])
     each = [cg.explain(one, stays[[0]]) for one in fitted]
@@ -125,7 +130,7 @@ def test_what_only_one_network_has_is_refused_of_an_ensemble(ensemble, test_stay
 @pytest.mark.slow
 def test_an_ensemble_for_several_classes_and_a_hybrid_say_what_to_explain_instead(ensemble, test_stays):
     case = case_of("multiclass")
-    several = cg.GRUEnsemble(cg.GRUClassifier(**SMALL), members=2).fit(case.train, progress=False)
+    several = cg.GRUEnsemble(cg.GRUClassifier(**SMALL), n_members=2).fit(case.train, verbose=False)
     with pytest.raises(cg.ClinicalGRUError, match=r"Explain its members one by one: model.members_\[0\]"):
         cg.explain(several, case.test[[0]])
     with pytest.raises(cg.ClinicalGRUError, match=r"got a Hybrid, which also asks trees. Explain .* model.ensemble_"):

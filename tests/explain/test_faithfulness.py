@@ -19,8 +19,13 @@ from clinicalgru.explain.voices import voices
 @pytest.fixture(scope="module")
 def fitted(parts):
     """A model that learned for long enough to have something to explain."""
-    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=14, distillation=0.0, random_state=0)
-    return model.fit(parts[0], parts[1], progress=False).calibrate(parts[2])
+    model = cg.GRUClassifier(
+        network=cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4),
+        max_epochs=14,
+        distillation=0.0,
+        random_state=0,
+    )
+    return model.fit(parts[0], validation=parts[1], verbose=False).calibrate(parts[2])
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +122,8 @@ def test_on_real_patients_contributions_beat_random_on_19_of_20(real_data, task)
     events = cg.read_events(folder / "set-b.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-b.txt")
     stays = cg.select(events, task)
     train, tune, test, _ = cg.split_patients(stays[stays.n_measurements > 0], [0.4, 0.1, 0.02, 0.48], random_state=0)
-    small = {"hidden_size": 16, "readout_size": 32, "members": 4, "epochs": 4}
-    model = cg.GRUClassifier(**small).fit(train, tune, progress=False)
+    small = {"network": cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), "max_epochs": 4}
+    model = cg.GRUClassifier(**small).fit(train, validation=tune, verbose=False)
     found = cg.faithfulness(model, test, n_random=3)
     by = found.table.set_index("method").loc["contributions"]
     assert by["beats_random"] >= 0.95
@@ -132,8 +137,8 @@ def test_the_one_measurement_that_decides_is_found_early_or_late(task):
     cohort = cg.select(cg.read_events(cg.simulate(900, random_state=5)), task)
     sequences, decides = plant(cohort, variable="heart_rate", value=185.0, random_state=1)
     train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], random_state=0)
-    small = {"hidden_size": 16, "readout_size": 32, "members": 4, "epochs": 14}
-    model = cg.GRUClassifier(**small).fit(train, tune, progress=False)
+    small = {"network": cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), "max_epochs": 14}
+    model = cg.GRUClassifier(**small).fit(train, validation=tune, verbose=False)
     where = {stay: i for i, stay in enumerate(sequences.stay)}
     mask = decides[concat_ranges(sequences.starts, np.array([where[stay] for stay in test.stay]))[0]]
     assert cg.faithfulness(model, test, drivers=mask, n_random=1).drivers >= 0.95
@@ -148,7 +153,7 @@ def test_the_one_measurement_that_decides_is_found_early_or_late(task):
 def test_the_drivers_of_the_ward_are_found(task):
     cohort = cg.select(cg.read_events(cg.simulate(1200, random_state=11, drivers={"lactate": 3.0})), task)
     train, tune, test = cg.split_patients(cohort, [0.65, 0.1, 0.25], random_state=0)
-    small = {"hidden_size": 16, "readout_size": 32, "members": 4, "epochs": 12}
-    model = cg.GRUClassifier(**small).fit(train, tune, progress=False)
+    small = {"network": cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), "max_epochs": 12}
+    model = cg.GRUClassifier(**small).fit(train, validation=tune, verbose=False)
     lactate = [variable.name for variable in test.variables].index("lactate")
     assert cg.faithfulness(model, test[:60], drivers=test[:60].variable == lactate, n_random=1).drivers >= 0.95

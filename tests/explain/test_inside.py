@@ -11,15 +11,15 @@ import torch
 import clinicalgru as cg
 
 
-@pytest.fixture(scope="module", params=[{}, {"gate": "time", "layers": 2, "codes": True}])
+@pytest.fixture(scope="module", params=[{}, {"network__gate": "time", "network__n_layers": 2, "use_codes": True}])
 def model(request, parts):
-    small = {"hidden_size": 8, "readout_size": 8, "members": 2, "epochs": 1}
-    return cg.GRUClassifier(**small, **request.param).fit(parts[0][:60], parts[1], progress=False)
+    small = {"network": cg.NetworkConfig(hidden_size=8, readout_size=8, ensemble_size=2), "max_epochs": 1}
+    return cg.GRUClassifier(**small).set_params(**request.param).fit(parts[0][:60], validation=parts[1], verbose=False)
 
 
 def test_gates_make_the_states_that_the_network_has(model, test_stays):
     """h = z h' + (1 - z) n with the candidate n between -1 and 1, and h' the state after the gap: for every unit."""
-    layer = model.network_.shape.layers - 1
+    layer = model.network_.spec.n_layers - 1
     found = cg.gates(model, test_stays[[1]], layer=layer)
     z, r, erased, h = (getattr(found, name).to_numpy() for name in ("update", "reset", "erased", "state"))
     faded = (1 - erased[1:]) * h[:-1]
@@ -55,8 +55,8 @@ def test_time_erases_more_over_longer_gaps(fitted, test_stays):
 
 
 def test_only_a_gru_has_these_gates(parts, fitted):
-    small = {"hidden_size": 4, "readout_size": 4, "members": 1, "epochs": 1}
-    lstm = cg.GRUClassifier(**small, cell="lstm").fit(parts[0][:60], parts[1], progress=False)
+    network = cg.NetworkConfig(cell="lstm", hidden_size=4, readout_size=4, ensemble_size=1)
+    lstm = cg.GRUClassifier(network=network, max_epochs=1).fit(parts[0][:60], validation=parts[1], verbose=False)
     with pytest.raises(cg.ClinicalGRUError, match="a GRU that resets after the product"):
         cg.gates(lstm, parts[3][[0]])
     with pytest.raises(cg.ClinicalGRUError, match="a layer from 0 to 0"):

@@ -28,9 +28,11 @@ def same_batch(ours, theirs):
 
 @pytest.mark.parametrize("codes", [False, True])
 def test_copies_are_the_batch_that_collating_the_copies_gives(parts, codes):
-    model = cg.GRUClassifier(hidden_size=4, members=1, readout_size=4, epochs=1, codes=codes)
-    model.fit(parts[0][:60], parts[1][:30], progress=False)
-    stays = known_codes(parts[3][:6], model.network_.shape.codes)
+    model = cg.GRUClassifier(
+        network=cg.NetworkConfig(hidden_size=4, ensemble_size=1, readout_size=4), max_epochs=1, use_codes=codes
+    )
+    model.fit(parts[0][:60], validation=parts[1][:30], verbose=False)
+    stays = known_codes(parts[3][:6], model.network_.spec.code_vocabulary)
     stays = stays[model.network_.batch(stays).order]
     which = np.array([0, 0, 1, 3, 3, 3, 5])
     ours, theirs = copied(stays, model.network_.batch(stays), which).batch, model.network_.batch(stays[which])
@@ -65,12 +67,18 @@ def test_the_network_is_left_as_it_was(fitted, test_stays):
     assert not any(module._forward_hooks for module in fitted.network_.modules())
 
 
-@pytest.mark.parametrize("options", [{}, {"codes": True}, {"indices": ("heart_rate last - map last", "lactate total")}])
+@pytest.mark.parametrize(
+    "options", [{}, {"use_codes": True}, {"network__clinical_indices": ("heart_rate last - map last", "lactate total")}]
+)
 def test_a_stay_at_its_end_is_the_batch_that_collating_it_gives(parts, options):
-    model = cg.GRUClassifier(hidden_size=4, members=1, readout_size=4, epochs=1, distillation=0.0, **options)
-    network = model.fit(parts[0][:60], parts[1][:30], progress=False).network_
-    stay = known_codes(parts[3][[2]], network.shape.codes)
-    ours = at_the_end(stay, network.batch(stay, every_step=True), indices=network.shape.indices)
+    model = cg.GRUClassifier(
+        network=cg.NetworkConfig(hidden_size=4, ensemble_size=1, readout_size=4),
+        max_epochs=1,
+        distillation=0.0,
+    ).set_params(**options)
+    network = model.fit(parts[0][:60], validation=parts[1][:30], verbose=False).network_
+    stay = known_codes(parts[3][[2]], network.spec.code_vocabulary)
+    ours = at_the_end(stay, network.batch(stay, every_step=True), indices=network.spec.clinical_indices)
     theirs = network.batch(stay)
     same_batch(ours, theirs)
 

@@ -7,6 +7,7 @@ import pytest
 from family import asked as case_of
 from family import predicted
 from laws.test_options import OPTIONS, TINY
+from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.explain.attribution.explain import contributions
@@ -31,7 +32,11 @@ def some(stays, count=6):
 
 @pytest.fixture(scope="module", params=OPTIONS)
 def model(request, parts):
-    return cg.GRUClassifier(**TINY, **OPTIONS[request.param]).fit(parts[0][:60], parts[1], progress=False)
+    return (
+        clone(cg.GRUClassifier(**TINY))
+        .set_params(**OPTIONS[request.param])
+        .fit(parts[0][:60], validation=parts[1], verbose=False)
+    )
 
 
 def test_16_contributions_sum_to_what_they_explain_whatever_the_network(model, test_stays):
@@ -43,7 +48,7 @@ def test_16_contributions_sum_to_what_they_explain_whatever_the_network(model, t
         assert why.risk == pytest.approx(model.predict_proba(stay)[0, 1], abs=1e-6)
         assert why.course["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
         assert why.attention["weight"].sum() == pytest.approx(1, abs=1e-5)
-        assert (len(why.codes) > 0) == bool(len(stay.code) and model.network_.shape.codes)
+        assert (len(why.codes) > 0) == bool(len(stay.code) and model.network_.spec.code_vocabulary)
 
 
 def test_many_stays_at_once_are_explained_as_each_alone(model, test_stays):

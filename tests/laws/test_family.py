@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from family import ESTIMATORS, SMALL, asked, predicted, ward_of_every_kind
 from helpers import fact, stays_of
+from sklearn.base import clone
 
 import clinicalgru as cg
 
@@ -68,7 +69,7 @@ def test_13_a_bundle_predicts_the_same_bits_and_says_which_estimator_it_holds(ca
 
 
 def test_14_the_same_seed_gives_the_same_bits(case):
-    again = type(case.model)(**case.model.get_params()).fit(case.train, progress=False)
+    again = clone(case.model).fit(case.train, verbose=False)
     np.testing.assert_array_equal(predicted(again, case.test), predicted(case.model, case.test))
 
 
@@ -85,7 +86,9 @@ def test_10_every_stay_of_an_extract_has_its_row(case, tmp_path):
 def ensemble():
     events = ward_of_every_kind()
     parts = cg.split_patients(cg.select(events, cg.Task.load("in_hospital_mortality_24h")), [0.7, 0.3], random_state=0)
-    return parts, cg.GRUEnsemble(cg.GRUClassifier(**SMALL | {"epochs": 6}), members=3).fit(parts[0], progress=False)
+    return parts, cg.GRUEnsemble(cg.GRUClassifier(**SMALL | {"max_epochs": 6}), n_members=3).fit(
+        parts[0], verbose=False
+    )
 
 
 @pytest.mark.slow
@@ -116,8 +119,8 @@ def test_each_out_of_fold_risk_is_of_the_one_member_that_did_not_know_the_patien
 @pytest.mark.slow
 def test_ensembles_and_hybrids_warn_by_the_hour_too(tmp_path):
     case = asked("early_warning")
-    small = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), members=2)
-    hybrid = cg.Hybrid(small).fit(case.train, progress=False)
+    small = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), n_members=2)
+    hybrid = cg.Hybrid(small).fit(case.train, verbose=False)
     ensemble = hybrid.ensemble_
     assert ensemble.out_of_fold_.shape == (case.train.n_steps.sum(), 2)
     risk = hybrid.predict_proba(case.test)

@@ -8,33 +8,47 @@ import numpy as np
 import pytest
 import torch
 from helpers import fact, stays_of
+from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.model.heads.classification import Binary
 from clinicalgru.model.network.layers import Decay
 from clinicalgru.model.training.inference import predict
 
-TINY = {"hidden_size": 8, "readout_size": 8, "members": 2, "epochs": 1, "distillation": 0.0}
+TINY = {
+    "network": cg.NetworkConfig(hidden_size=8, readout_size=8, ensemble_size=2),
+    "max_epochs": 1,
+    "distillation": 0.0,
+}
 OPTIONS = {
-    "before": {"reset": "before"},
-    "lstm": {"cell": "lstm"},
-    "rnn": {"cell": "rnn"},
-    "layers": {"layers": 2, "layer_norm": True, "recurrent_dropout": 0.2},
-    "bidirectional": {"bidirectional": True, "layers": 2},
-    "convolution": {"convolution": (2, 3)},
-    "convolution of strides 1": {"convolution": (1,)},
-    "multihead": {"attention": "multihead", "gate": "time"},
-    "last state": {"attention": None, "recurrent_dropout": 0.3},
-    "delay": {"feedback_delay_hours": 6.0},
-    "per variable": {"encoder": "per_variable", "cell": "lstm", "gate": "time"},
-    "codes": {"codes": True},
-    "bidirectional codes": {"codes": True, "bidirectional": True, "convolution": (2,), "feedback_delay_hours": 4.0},
+    "before": {"network__reset": "before"},
+    "lstm": {"network__cell": "lstm"},
+    "rnn": {"network__cell": "rnn"},
+    "layers": {"network__n_layers": 2, "network__layer_norm": True, "network__recurrent_dropout": 0.2},
+    "bidirectional": {"network__bidirectional": True, "network__n_layers": 2},
+    "convolution": {"network__convolution": (2, 3)},
+    "convolution of strides 1": {"network__convolution": (1,)},
+    "multihead": {"network__attention": "multihead", "network__gate": "time"},
+    "last state": {"network__attention": None, "network__recurrent_dropout": 0.3},
+    "delay": {"network__feedback_delay_hours": 6.0},
+    "per variable": {"network__encoder": "per_variable", "network__cell": "lstm", "network__gate": "time"},
+    "codes": {"use_codes": True},
+    "bidirectional codes": {
+        "use_codes": True,
+        "network__bidirectional": True,
+        "network__convolution": (2,),
+        "network__feedback_delay_hours": 4.0,
+    },
 }
 
 
 @pytest.fixture(scope="module", params=OPTIONS)
 def model(request, parts):
-    return cg.GRUClassifier(**TINY, **OPTIONS[request.param]).fit(parts[0][:60], parts[1], progress=False)
+    return (
+        clone(cg.GRUClassifier(**TINY))
+        .set_params(**OPTIONS[request.param])
+        .fit(parts[0][:60], validation=parts[1], verbose=False)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +78,13 @@ def test_2_attention_sums_to_one_over_the_hours_of_the_stay(model, few):
     torch.testing.assert_close(seen.weight.sum(dim=2), torch.ones(len(few), 1))
     assert bool((seen.weight[:, 0][seen.hours.isnan()] == 0).all())
     last = np.array([few[[i]].hours.max() for i in batch.order], dtype=np.float32)
-    if not network.shape.codes:
+    if not network.spec.code_vocabulary:
         np.testing.assert_array_equal(np.nanmax(seen.hours.numpy(), axis=1), last)
 
 
 def test_6_the_prediction_after_each_step_is_that_of_a_stay_which_ended_there(model, few):
     network = model.network_
-    if not network.shape.causal:
+    if not network.spec.is_causal:
         pytest.skip("refused for a prediction after each step")
     stays = few[:4]
     each = SimpleNamespace(
@@ -113,17 +127,19 @@ def test_12_predicting_leaves_every_number_of_the_model_as_it_was(model, few):
 
 def test_13_a_model_saved_and_loaded_gives_equal_risks(model, few, tmp_path):
     again = cg.load(cg.save(model, tmp_path / "bundle"))
-    assert again.network_.shape == model.network_.shape
+    assert again.network_.spec == model.network_.spec
     np.testing.assert_array_equal(risk(again, few), risk(model, few))
 
 
 def test_14_the_same_seed_gives_the_same_bits(model, parts, few):
     torch.rand(3)
-    again = cg.GRUClassifier(**model.get_params()).fit(parts[0][:60], parts[1], progress=False)
+    again = clone(model).fit(parts[0][:60], validation=parts[1], verbose=False)
     np.testing.assert_array_equal(risk(again, few), risk(model, few))
 
 
 @pytest.mark.parametrize("options", [{"bidirectional": True, "cell": "no"}, {"feedback_delay_hours": -2.0}], ids=str)
 def test_impossible_combinations_are_refused_before_training(parts, options):
     with pytest.raises(cg.ClinicalGRUError, match="Expected"):
-        cg.GRUClassifier(**TINY, **options).fit(parts[0], parts[1], progress=False)
+        cg.GRUClassifier(**TINY | {"network": cg.NetworkConfig(**options)}).fit(
+            parts[0], validation=parts[1], verbose=False
+        )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import fact, stays_of
+from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.model.baselines.summary_baseline import BASELINES
@@ -102,9 +103,11 @@ def test_9_extreme_stays_have_finite_risks(estimator, test_stays):
 def test_9_a_variable_training_never_saw_changes_nothing_but_through_being_measured(parts):
     train, tune, _, test = parts
     ph = [variable.name for variable in train.variables].index("ph")
-    blind = cg.GRUClassifier(hidden_size=8, members=2, readout_size=8, epochs=1)
+    blind = cg.GRUClassifier(network=cg.NetworkConfig(hidden_size=8, ensemble_size=2, readout_size=8), max_epochs=1)
     blind.fit(
-        train.filter_measurements(train.variable != ph), tune.filter_measurements(tune.variable != ph), progress=False
+        train.filter_measurements(train.variable != ph),
+        validation=tune.filter_measurements(tune.variable != ph),
+        verbose=False,
     )
     with_low, with_high = (
         stays_of(test.filter_measurements(test.variable != ph), {i: [fact(ph, 4.0, value)] for i in range(len(test))})
@@ -129,8 +132,10 @@ def test_12_predicting_leaves_every_number_of_the_model_as_it_was(fitted, test_s
 @pytest.mark.slow
 def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
     train, tune, _, _ = parts
-    model = cg.GRUClassifier(hidden_size=16, readout_size=32, members=4, epochs=1, random_state=0)
-    model.fit(train, tune[: len(tune) // 2], progress=False)
+    model = cg.GRUClassifier(
+        network=cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), max_epochs=1, random_state=0
+    )
+    model.fit(train, validation=tune[: len(tune) // 2], verbose=False)
     for scale in ("value", "summary", "static"):
         ours, theirs = getattr(model.network_.scales, scale).knots, getattr(fitted.network_.scales, scale).knots
         assert torch.equal(ours, theirs)
@@ -140,7 +145,7 @@ def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
 def test_14_the_same_seed_gives_the_same_bits(fitted, parts):
     train, tune, calibrate, test = parts
     torch.rand(7)  # whatever chance was used before
-    again = cg.GRUClassifier(**fitted.get_params()).fit(train, tune, progress=False).calibrate(calibrate)
+    again = clone(fitted).fit(train, validation=tune, verbose=False).calibrate(calibrate)
     np.testing.assert_array_equal(again.predict_proba(test), fitted.predict_proba(test))
 
 
@@ -149,7 +154,9 @@ def test_14_training_leaves_the_callers_chance_alone(parts):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    cg.GRUClassifier(hidden_size=4, members=1, readout_size=4, epochs=1).fit(parts[0], parts[1], progress=False)
+    cg.GRUClassifier(network=cg.NetworkConfig(hidden_size=4, ensemble_size=1, readout_size=4), max_epochs=1).fit(
+        parts[0], validation=parts[1], verbose=False
+    )
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -127,4 +127,4 @@ def test_11_no_patient_is_in_two_parts(parts):
 
 def test_11_fit_refuses_a_patient_in_both_parts(parts):
     with pytest.raises(cg.ClinicalGRUError, match="patients in both"):
-        cg.GRUClassifier(epochs=1).fit(parts[0], parts[0][: len(parts[0]) // 2], progress=False)
+        cg.GRUClassifier(max_epochs=1).fit(parts[0], validation=parts[0][: len(parts[0]) // 2], verbose=False)

@@ -131,7 +131,9 @@ def test_17_nothing_shown_or_saved_names_a_patient(canaries, fitted, cohort, eve
 def test_18_where_lactate_decides_lactate_ranks_first(task):
     cohort = cg.simulate(1500, random_state=11, drivers={"lactate": 3.0})
     train, tune, test = cg.split_patients(cg.select(cg.read_events(cohort), task), [0.7, 0.15, 0.15], random_state=0)
-    model = cg.GRUClassifier(hidden_size=32, readout_size=64, members=8, epochs=12).fit(train, tune, progress=False)
+    model = cg.GRUClassifier(
+        network=cg.NetworkConfig(hidden_size=32, readout_size=64, ensemble_size=8), max_epochs=12
+    ).fit(train, validation=tune, verbose=False)
     measured = test[[i for i in range(len(test)) if "lactate" in set(test[[i]].to_frame()["variable"])]]
     ranks = pd.concat([cg.explain(model, measured[[i]]).by_variable() for i in range(30)])
     strength = ranks.assign(size=ranks["contribution"].abs()).groupby("variable")["size"].mean()

@@ -21,21 +21,26 @@ KINDS = {
     "multilabel": cg.GRUMultiLabel,
     "survival": cg.GRUSurvival,
 }
-SIZES = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 3, "batch_size": 33, "distillation": 0.3}
-ALIKE = {"dropout": 0.0, "max_steps_per_stay": None}  # no chance that processes draw on their own
+SIZES = {
+    "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2, dropout=0.0),
+    "max_epochs": 3,
+    "batch_size": 33,
+    "distillation": 0.3,
+}
+ALIKE = {"max_steps_per_stay": None}  # no chance that processes draw on their own
 SLOW = {"learning_rate": 5e-4}  # AdamW makes as much of a gradient of nothing but rounding as of any other
-STOPS = {"learning_rate": 2e-2, "epochs": 8, "patience": 1}
+STOPS = {"learning_rate": 2e-2, "max_epochs": 8, "patience": 1}
 
 
 def task(kind: str) -> cg.Task:
     return cg.Task.load("in_hospital_mortality_24h") if kind == "binary" else task_of(kind)
 
 
-def fitted(kind: str, *, checkpoint: Path | None = None, progress: bool = False, **how: float) -> object:
+def fitted(kind: str, *, checkpoint: Path | None = None, verbose: bool = False, **how: float) -> object:
     """On 67 stays: the last batch has one stay, and so one process nothing to do."""
     train, tune = cg.split_patients(cg.select(ward_of_every_kind(), task(kind)), [0.6, 0.4], random_state=0)
     model = KINDS[kind](**SIZES | ALIKE | SLOW | how)
-    return model.fit(train[:67], tune, progress=progress, checkpoint=checkpoint)
+    return model.fit(train[:67], validation=tune, verbose=verbose, checkpoint_path=checkpoint)
 
 
 if __name__ == "__main__":
@@ -43,7 +48,7 @@ if __name__ == "__main__":
     distributed.init_process_group("gloo")
     out, rank = Path(sys.argv[1]), processes()[0]
     for kind in KINDS:
-        model = fitted(kind, checkpoint=out / f"{kind}-{rank}.checkpoint", progress=True)
+        model = fitted(kind, checkpoint=out / f"{kind}-{rank}.checkpoint", verbose=True)
         save_file(model.network_.state_dict(), out / f"{kind}-{rank}")
         (out / f"{kind}-{rank}.json").write_text(json.dumps(model.history_))
     (out / f"stops-{rank}.json").write_text(json.dumps(fitted("binary", **STOPS).history_))

@@ -20,7 +20,9 @@ def test_planted_sensor_faults_are_found():
     events = cg.read_events(cg.simulate(500, random_state=5))
     stays = cg.select(events, cg.Task("next", "", (0.0, 48.0), task_type="forecast"))
     train, tune, test = cg.split_patients(stays, [0.6, 0.15, 0.25], random_state=0)
-    model = cg.GRUForecaster(hidden_size=16, readout_size=32, members=2, epochs=4).fit(train, tune, progress=False)
+    model = cg.GRUForecaster(
+        network=cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=2), max_epochs=4
+    ).fit(train, validation=tune, verbose=False)
     names = [variable.name for variable in test.variables]
     vital = np.isin(test.variable, [names.index(name) for name in VITALS if name in names])
     chance, value = np.random.default_rng(0), test.value.copy()

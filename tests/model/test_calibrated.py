@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from family import asked as case_of
 from family import predicted
+from sklearn.base import clone
 from sklearn.metrics import log_loss
 
 import clinicalgru as cg
@@ -95,8 +96,8 @@ def test_an_outcome_that_cannot_be_calibrated_is_named_and_left_as_it_is():
 @pytest.mark.slow
 def test_an_ensemble_of_several_classes_is_calibrated_out_of_fold(tmp_path):
     case = case_of("multiclass")
-    small = cg.GRUClassifier(**case.model.get_params() | {"epochs": 1})
-    model = cg.GRUEnsemble(small, members=2).fit(case.train, progress=False)
+    small = clone(case.model).set_params(max_epochs=1)
+    model = cg.GRUEnsemble(small, n_members=2).fit(case.train, verbose=False)
     assert model.calibrator_.slope != 1
     loaded = cg.load(cg.save(model, tmp_path / "bundle"))
     np.testing.assert_array_equal(loaded.predict_proba(case.test), model.predict_proba(case.test))
@@ -127,10 +128,10 @@ def test_what_is_fitted_again_is_calibrated_no_more(kind):
     model = copy.deepcopy(case.model).calibrate(case.train)
     if kind == "early_warning":
         model.choose_threshold(case.train)
-    assert model.numbers() or model.head_.interval_scale
-    again = model.set_params(epochs=1).fit(case.train, progress=False)
-    fresh = type(model)(**again.get_params()).fit(case.train, progress=False)
-    assert again.numbers() == fresh.numbers() == {}
+    assert model.extra_state() or model.head_.interval_scale
+    again = model.set_params(max_epochs=1).fit(case.train, verbose=False)
+    fresh = clone(again).fit(case.train, verbose=False)
+    assert again.extra_state() == fresh.extra_state() == {}
     assert getattr(again.head_, "interval_scale", ()) == ()
     assert again.calibrator_ is None
     np.testing.assert_array_equal(predicted(again, case.test), predicted(fresh, case.test))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import fact, stays_of
+from helpers import fact, stays_of, with_network
 from sklearn.metrics import roc_auc_score
 
 import clinicalgru as cg
@@ -15,7 +15,11 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.network.batch import collate
 from clinicalgru.model.network.codes import known_codes, unknown_codes, vocabulary, with_anything
 
-TINY = {"hidden_size": 8, "readout_size": 16, "members": 4, "epochs": 1, "distillation": 0.0}
+TINY = {
+    "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=4),
+    "max_epochs": 1,
+    "distillation": 0.0,
+}
 
 
 def with_events(stays: Sequences, events: list[tuple[int, float, str]]) -> Sequences:
@@ -81,18 +85,18 @@ def test_the_vocabulary_holds_codes_of_enough_training_stays_and_others_are_coun
 
 
 def test_a_model_that_is_not_asked_to_look_at_codes_does_not(parts, test_stays):
-    model = cg.GRUClassifier(**TINY).fit(parts[0], parts[1], progress=False)
+    model = cg.GRUClassifier(**TINY).fit(parts[0], validation=parts[1], verbose=False)
     bare = test_stays.filter_coded(np.zeros(len(test_stays.code), bool))
     np.testing.assert_array_equal(model.predict_proba(bare), model.predict_proba(test_stays))
 
 
 @pytest.fixture(scope="module")
 def coded(parts):
-    return cg.GRUClassifier(**TINY, codes=True).fit(parts[0], parts[1], progress=False)
+    return cg.GRUClassifier(**TINY, use_codes=True).fit(parts[0], validation=parts[1], verbose=False)
 
 
 def test_an_unseen_code_changes_nothing_and_a_known_one_does(coded, test_stays):
-    stays, known = test_stays[:10], coded.network_.shape.codes[0]
+    stays, known = test_stays[:10], coded.network_.spec.code_vocabulary[0]
     none = coded.predict_proba(stays.filter_coded(np.zeros(len(stays.code), bool)))
     unseen, seen = (with_events(stays, [(i, 5.0, code) for i in range(10)]) for code in ("never seen", known))
     np.testing.assert_array_equal(coded.predict_proba(unseen), none)
@@ -111,7 +115,7 @@ def test_a_code_after_the_prediction_changes_nothing(events, task, coded, cohort
 
 def test_a_stay_with_a_known_code_alone_is_scored_and_one_without_anything_is_not(coded, test_stays):
     none = test_stays[[0, 1]].filter_measurements(np.zeros(test_stays[[0, 1]].n_measurements.sum(), bool))
-    stays = with_events(none, [(0, 5.0, coded.network_.shape.codes[0])])
+    stays = with_events(none, [(0, 5.0, coded.network_.spec.code_vocabulary[0])])
     assert np.isfinite(coded.predict_proba(stays[[0]])).all()
     with pytest.raises(cg.ClinicalGRUError, match="1 stays without any"):
         coded.predict_proba(stays)
@@ -125,8 +129,8 @@ def test_codes_alone_find_the_planted_code():
     stays = cg.select(events, cg.Task.load("in_hospital_mortality"), codes=True)
     assert len(stays.value) == 0
     train, tune, test = cg.split_patients(stays, [0.6, 0.15, 0.25], random_state=0)
-    plan = {"epochs": 20, "learning_rate": 5e-3, "batch_size": 32, "dropout": 0.0}
-    model = cg.GRUClassifier(**TINY | plan, codes=True).fit(train, tune, progress=False)
+    plan = with_network(TINY, dropout=0.0) | {"max_epochs": 20, "learning_rate": 5e-3, "batch_size": 32}
+    model = cg.GRUClassifier(**plan, use_codes=True).fit(train, validation=tune, verbose=False)
     planted = np.isin(
         np.arange(len(test)), test.stay_of_code[test.code == test.code_vocabulary.index("diagnosis//C34.9")]
     )
@@ -139,8 +143,8 @@ def test_codes_of_the_mimic_demo_enter_through_meds(real_data):
     events = cg.read_events(real_data / "mimic-iv-demo-meds", source="meds", anchor="hospital")
     stays = cg.select(events, cg.Task.load("in_hospital_mortality"), codes=True)
     train, tune = cg.split_patients(stays, [0.7, 0.3], random_state=0)
-    model = cg.GRUClassifier(**TINY, codes=True).fit(train, tune, progress=False)
-    known = model.network_.shape.codes
+    model = cg.GRUClassifier(**TINY, use_codes=True).fit(train, validation=tune, verbose=False)
+    known = model.network_.spec.code_vocabulary
     assert len(known) > 100
     assert set(known) <= set(stays.code_vocabulary)
     unseen = model.unknown_codes(tune)

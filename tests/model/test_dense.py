@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.heads.classification import Binary
-from clinicalgru.model.network.config import Shape
+from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.network import ClinicalGRU
 
 SAMPLES, RATE = 2500, 250  # ten seconds
@@ -63,7 +63,7 @@ def learned(train: Sequences, test: Sequences, *, seconds: float, rate: float, *
     """AUROC on the test stays after so many seconds of training, and how many epochs they allowed; readout of the
     sequence alone, since summaries have no part in these tasks."""
     torch.manual_seed(0)
-    network = ClinicalGRU(Shape(1, (), readout_size=16, members=1, dropout=0.0, **options))
+    network = ClinicalGRU(NetworkSpec(1, (), readout_size=16, ensemble_size=1, dropout=0.0, **options))
     network.scales.learn(train)
     optimizer, chance, begin, epochs = (
         torch.optim.Adam(network.parameters(), rate),
@@ -91,7 +91,7 @@ def learned(train: Sequences, test: Sequences, *, seconds: float, rate: float, *
 @pytest.mark.slow
 def test_a_delay_copies_what_the_plain_gru_has_forgotten(test_stays):
     train, test = copies(test_stays, 600, 0), copies(test_stays, 300, 1)
-    same = {"seconds": 15.0, "rate": 5e-3, "hidden_size": 16, "attention": None}
+    same = {"hidden_size": 16, "attention": None, "seconds": 15.0, "rate": 5e-3}
     assert learned(train, test, **same, feedback_delay_hours=60.0)[0] > 0.95
     assert learned(train, test, **same)[0] < 0.7
 
@@ -99,6 +99,6 @@ def test_a_delay_copies_what_the_plain_gru_has_forgotten(test_stays):
 @pytest.mark.slow
 def test_a_convolution_finds_the_rhythm_that_the_plain_gru_on_raw_samples_does_not(test_stays):
     train, test = rhythms(test_stays, 160, 0), rhythms(test_stays, 80, 1)
-    same = {"seconds": 8.0, "rate": 3e-3, "hidden_size": 16}
+    same = {"hidden_size": 16, "seconds": 8.0, "rate": 3e-3}
     assert learned(train, test, **same, convolution=(10, 5))[0] > 0.9
     assert learned(train, test, **same)[0] < 0.7

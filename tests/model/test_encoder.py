@@ -10,7 +10,7 @@ import torch
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.network.batch import collate
-from clinicalgru.model.network.config import Shape, check_shape
+from clinicalgru.model.network.config import NetworkSpec, check_spec
 from clinicalgru.model.network.convolution import Convolutions, strided
 from clinicalgru.model.network.encoder import Encoder
 from clinicalgru.model.network.network import static_levels
@@ -26,8 +26,8 @@ def stays(test_stays):
     return test_stays[np.argsort(test_stays.n_steps)[:5]]
 
 
-def shaped(stays, **options) -> Shape:
-    return Shape(len(stays.variables), (), hidden_size=4, **options)
+def shaped(stays, **options) -> NetworkSpec:
+    return NetworkSpec(len(stays.variables), (), hidden_size=4, **options)
 
 
 def encoded(stays, **options):
@@ -116,7 +116,7 @@ def test_one_dropout_mask_serves_all_steps_of_a_stay_and_none_is_drawn_when_pred
 
 
 def test_layer_norm_centres_each_state(stays):
-    states = encoded(stays, layers=2, layer_norm=True)[3][0]
+    states = encoded(stays, n_layers=2, layer_norm=True)[3][0]
     torch.testing.assert_close(states.mean(dim=1), torch.zeros(len(states), dtype=torch.float64), atol=1e-9, rtol=0)
 
 
@@ -152,10 +152,10 @@ def test_strides_leave_a_stay_without_steps_without_any(stays):
         ({"cell": "gruu"}, False, 'cell among "gru", "lstm", "rnn"; got "gruu"'),
         ({"cell": "lstm", "reset": "before"}, False, 'cell="gru" with reset="before"; got cell="lstm"'),
         ({"cell": "rnn", "gate": "time"}, False, "a cell with gates"),
-        ({"feedback_delay_hours": -1.0}, False, "feedback_delay_hours above 0, or None; got -1.0"),
+        ({"feedback_delay_hours": -1.0}, False, "feedback_delay_hours as a number above 0, or None; got -1.0"),
         ({"cell": "lstm", "feedback_delay_hours": 6.0}, False, 'reset="after" with feedback_delay_hours'),
-        ({"layers": 0}, False, "layers of 1 or more"),
-        ({"recurrent_dropout": 1.0}, False, "recurrent_dropout from 0 to below 1"),
+        ({"n_layers": 0}, False, "n_layers as a whole number of 1 or more"),
+        ({"recurrent_dropout": 1.0}, False, "recurrent_dropout as a number of 0 or more and below 1"),
         ({"convolution": (0,)}, False, "convolution as strides of 1 or more"),
         (
             {"attention": "multihead", "hidden_size": 6},
@@ -170,12 +170,12 @@ def test_strides_leave_a_stay_without_steps_without_any(stays):
 )
 def test_what_does_not_go_together_is_refused_in_one_sentence(options, every_step, message):
     with pytest.raises(ArgumentError) as refused:
-        check_shape(Shape(**{"variables": 3, "static_variables": ()} | options), every_step=every_step)
+        check_spec(NetworkSpec(**{"variables": 3, "static_variables": ()} | options), every_step=every_step)
     assert message in str(refused.value)
     assert str(refused.value).count("\n") == 0
 
 
 def test_what_goes_together_is_taken():
-    check_shape(Shape(3, (), bidirectional=True, convolution=(5, 2), attention=None), every_step=False)
-    check_shape(Shape(3, (), convolution=(1, 1), feedback_delay_hours=24.0, gate="time"), every_step=True)
-    check_shape(Shape(0, (), codes=("I10",)), every_step=False)
+    check_spec(NetworkSpec(3, (), bidirectional=True, convolution=(5, 2), attention=None), every_step=False)
+    check_spec(NetworkSpec(3, (), convolution=(1, 1), feedback_delay_hours=24.0, gate="time"), every_step=True)
+    check_spec(NetworkSpec(0, (), code_vocabulary=("I10",)), every_step=False)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import with_network
 
 import clinicalgru as cg
 from clinicalgru.data.dictionary.dictionary import Dictionary
@@ -87,16 +88,24 @@ def test_a_formula_that_cannot_be_read_is_refused(formula):
 
 def test_an_index_of_a_variable_that_is_not_there_is_refused_before_training(parts):
     with pytest.raises(cg.ClinicalGRUError, match="indices of the variables at hand"):
-        cg.GRUClassifier(indices=["weigth last"]).fit(parts[0], parts[1], progress=False)
+        cg.GRUClassifier(network=cg.NetworkConfig(clinical_indices=["weigth last"])).fit(
+            parts[0], validation=parts[1], verbose=False
+        )
 
 
 @pytest.mark.slow
 def test_a_network_can_do_without_and_remembers_which_it_learned_with(parts, tmp_path):
-    small = {"hidden_size": 4, "readout_size": 4, "members": 1, "epochs": 1, "distillation": 0.0}
-    without = cg.GRUClassifier(indices=(), **small).fit(parts[0], parts[1], progress=False)
-    assert without.network_.shape.indices == ()
-    model = cg.GRUClassifier(**small).fit(parts[0], parts[1], progress=False)
-    assert model.network_.shape.indices == known_indices([variable.name for variable in parts[0].variables])
+    small = {
+        "network": cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1),
+        "max_epochs": 1,
+        "distillation": 0.0,
+    }
+    without = cg.GRUClassifier(**with_network(small, clinical_indices=())).fit(
+        parts[0], validation=parts[1], verbose=False
+    )
+    assert without.network_.spec.clinical_indices == ()
+    model = cg.GRUClassifier(**small).fit(parts[0], validation=parts[1], verbose=False)
+    assert model.network_.spec.clinical_indices == known_indices([variable.name for variable in parts[0].variables])
     save(model, tmp_path / "bundle")
     loaded = load(tmp_path / "bundle")
     np.testing.assert_array_equal(loaded.predict_proba(parts[1]), model.predict_proba(parts[1]))

@@ -118,12 +118,16 @@ def rates(stays=80, steps=40, random_state=0):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "model", [BoostedTreesForecaster(), cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8)]
+    "model",
+    [
+        BoostedTreesForecaster(),
+        cg.GRUForecaster(network=cg.NetworkConfig(hidden_size=8, readout_size=16), max_epochs=8),
+    ],
 )
 def test_what_falls_back_to_its_mean_is_foreseen_better_than_by_the_last_value(model):
     """The best there is errs by sqrt(2 / pi) times the noise, some .8 of it."""
     learn, test = cg.split_patients(rates(), [0.7, 0.3], random_state=0)
-    fitted = model.fit(learn, progress=False) if isinstance(model, cg.GRUForecaster) else model.fit(learn)
+    fitted = model.fit(learn, verbose=False) if isinstance(model, cg.GRUForecaster) else model.fit(learn)
     found = cg.evaluate_forecast(fitted.expected(test), n_resamples=50, min_cell_size=0).set_index("metric")
     best = np.sqrt(2 / np.pi) * 10
     assert found.loc["scaled_error", "high"] < 1
@@ -138,7 +142,9 @@ def test_what_does_not_pay_in_the_tune_stays_is_not_said():
     away = rates(stays=20, random_state=1)
     steps = np.concatenate([np.arange(count) for count in away.n_measurements])
     away = replace(away, value=(80 + np.where(away.stay_of_measurement % 2, 1, -1) * steps).astype(np.float32))
-    model = cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8).fit(learn, progress=False)
+    model = cg.GRUForecaster(network=cg.NetworkConfig(hidden_size=8, readout_size=16), max_epochs=8).fit(
+        learn, verbose=False
+    )
     said = model.expected(test).dropna(subset="last")
     assert (said["median"] - said["last"]).abs().mean() > 1
     model.network_ = model._trained(model.network_, away)
@@ -149,7 +155,9 @@ def test_what_does_not_pay_in_the_tune_stays_is_not_said():
 @pytest.mark.slow
 def test_a_value_beyond_all_that_training_saw_is_left_as_far_as_the_outermost_one():
     learn, test = cg.split_patients(rates(), [0.7, 0.3], random_state=0)
-    model = cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=4).fit(learn, progress=False)
+    model = cg.GRUForecaster(network=cg.NetworkConfig(hidden_size=8, readout_size=16), max_epochs=4).fit(
+        learn, verbose=False
+    )
     highest = float(learn.value.max())
     at, above = (replace(test, value=np.full_like(test.value, highest + more)) for more in (0, 100))
     for answer in (model.expected, model.predict):
@@ -160,7 +168,7 @@ def test_a_value_beyond_all_that_training_saw_is_left_as_far_as_the_outermost_on
 
 def test_a_forecaster_starts_from_the_last_value():
     stays = rates(stays=20)
-    model = cg.GRUForecaster(hidden_size=8, readout_size=16)
+    model = cg.GRUForecaster(network=cg.NetworkConfig(hidden_size=8, readout_size=16))
     network = model.init_network(stays).eval()
     change, spread = model.head_.predict(
         model.head_.aggregate_members(network(network.batch(stays, every_step=True)))
@@ -188,7 +196,9 @@ def test_of_what_is_hardly_measured_again_the_last_value_is_expected():
     }
     together = {name: np.insert(getattr(two, name), at + 1, given) for name, given in facts.items()}
     two = replace(two, starts=stays.starts + 2 * np.arange(extra + 1), **together)
-    model = cg.GRUForecaster(hidden_size=8, readout_size=16, epochs=8).fit(two, progress=False)
+    model = cg.GRUForecaster(network=cg.NetworkConfig(hidden_size=8, readout_size=16), max_epochs=8).fit(
+        two, verbose=False
+    )
     found = model.expected(two).dropna(subset="last")
     rare = found[found["variable"] == "ph"]
     assert len(rare) == extra

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 YEAR = 8766.0
 PBC = {"patient_id": "id", "stay_id": "id", "time": "day", "bilirubin_total": "bili", "cholesterol": "chol"}
 PBC |= {"alkaline_phosphatase": "alk.phos", "platelets": "platelet"}
-SMALL = {"hidden_size": 16, "readout_size": 32, "members": 4, "batch_size": 32}
+SMALL = {"network": cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), "batch_size": 32}
 
 
 def figures(table: pd.DataFrame) -> pd.Series:
@@ -40,7 +40,7 @@ def test_survival_of_pbcseq_beats_the_curve_of_all(real_data):
     events = cg.read_events(path, source="wide", time_unit="days", columns=PBC, outcomes=outcomes)
     task = cg.Task("death", "status", (0.0, YEAR), task_type="survival", outcome_threshold=1, outcome_time="futime")
     train, tune, test = cg.split_patients(cg.select(events, task), [0.55, 0.15, 0.3], random_state=0)
-    model = cg.GRUSurvival(**SMALL, epochs=40, patience=8).fit(train, tune, progress=False)
+    model = cg.GRUSurvival(**SMALL, max_epochs=40, patience=8).fit(train, validation=tune, verbose=False)
     hours = np.arange(1, 7) * YEAR
     curves = model.predict_survival(test, hours)
     assert (np.diff(curves, axis=1) <= 0).all()
@@ -59,7 +59,7 @@ def test_remaining_length_of_stay_of_yaib_is_told_with_an_interval(real_data):
     held = []
     for random_state in range(4):
         train, calibrate, test = cg.split_patients(stays, [0.4, 0.3, 0.3], random_state=random_state)
-        model = cg.GRURegressor(**SMALL, epochs=15).fit(train, progress=False).calibrate(calibrate)
+        model = cg.GRURegressor(**SMALL, max_epochs=15).fit(train, verbose=False).calibrate(calibrate)
         middle, interval = model.predict_quantiles(test, (0.5,))[:, 0], model.predict_interval(test)
         ours = figures(cg.evaluate_regression(test.outcome, middle, interval=interval, n_resamples=2))
         same = np.full(len(test), np.median(train.outcome))
@@ -83,7 +83,7 @@ def test_classes_of_kidney_function_are_told_apart_on_yaib(real_data):
     )
     stays = cg.select(events, cg.Task("kidney", "third", (0.0, 24.0), task_type="multiclass"))
     train, test = cg.split_patients(stays, [0.65, 0.35], random_state=1)
-    model = cg.GRUClassifier(**SMALL, epochs=20).fit(train, progress=False)
+    model = cg.GRUClassifier(**SMALL, max_epochs=20).fit(train, verbose=False)
     table = cg.evaluate_multiclass(
         test.outcome, model.predict_proba(test), classes=model.classes_.tolist(), patients=test.patient, n_resamples=2
     )
@@ -102,8 +102,10 @@ def test_hourly_warnings_of_sepsis_are_worth_more_than_none(real_data, tmp_path)
     stays = cg.select(events, cg.Task.load("early_sepsis_2019"))
     assert len(stays) == 1200
     train, tune, test = cg.split_patients(stays, [0.5, 0.2, 0.3], random_state=0)
-    model = cg.GRUEarlyWarning(hidden_size=16, readout_size=32, members=2, epochs=3, learning_rate=5e-3)
-    model.fit(train, tune, progress=False).choose_threshold(tune)
+    model = cg.GRUEarlyWarning(
+        network=cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=2), max_epochs=3, learning_rate=5e-3
+    )
+    model.fit(train, validation=tune, verbose=False).choose_threshold(tune)
     hourly = model.predict_hourly(test)
     judged = figures(cg.evaluate_early_warning(hourly, test.outcome, threshold=model.threshold_, n_resamples=2))
     assert judged["utility"] > 0.05
@@ -123,7 +125,7 @@ def test_phenotypes_of_the_mimic_demo_are_learned_side_by_side(real_data):
     events = cg.read_events(folder, source="mimic-iv", anchor="hospital", outcomes=outcomes)
     stays = cg.select(events, cg.Task("phenotypes", tuple(groups), (0.0, 48.0), task_type="multilabel"))
     train, test = cg.split_patients(stays, [0.6, 0.4], random_state=1)
-    model = cg.GRUMultiLabel(**SMALL, epochs=12).fit(train, progress=False)
+    model = cg.GRUMultiLabel(**SMALL, max_epochs=12).fit(train, verbose=False)
     judged = figures(
         cg.evaluate_multilabel(test.outcome, model.predict_proba(test), labels=model.labels_, n_resamples=2)
     )
@@ -141,7 +143,9 @@ def test_forecasts_of_physionet_2012_hold_what_their_intervals_say(real_data, tm
     events = cg.read_events(tmp_path / "set-a", source="physionet2012")
     stays = cg.select(events, cg.Task("next", "", (0.0, 24.0), task_type="forecast"))
     train, tune, calibrate, test = cg.split_patients(stays, [0.5, 0.1, 0.2, 0.2], random_state=0)
-    model = cg.GRUForecaster(hidden_size=16, readout_size=32, members=2, epochs=3).fit(train, tune, progress=False)
+    model = cg.GRUForecaster(
+        network=cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=2), max_epochs=3
+    ).fit(train, validation=tune, verbose=False)
     model.calibrate(calibrate, coverage=0.9)
     odd = model.anomaly_scores(test)
     known = odd[~np.isnan(odd)]

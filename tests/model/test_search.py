@@ -13,18 +13,22 @@ from clinicalgru.model.training import training
 from clinicalgru.model.training.inference import mean_loss
 from clinicalgru.model.training.nonfinite_loss import BrokenLoss
 
-SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 3, "distillation": 0.0}
+SMALL = {
+    "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2),
+    "max_epochs": 3,
+    "distillation": 0.0,
+}
 
 
 @pytest.mark.slow
 def test_a_sweep_of_learning_rates_suggests_one_and_leaves_the_estimator_alone(parts):
     estimator = cg.GRUClassifier(**SMALL)
     before = dict(vars(estimator))
-    sweep = cg.find_learning_rate(estimator, parts[0], steps=40)
+    sweep = cg.find_learning_rate(estimator, parts[0], n_steps=40)
     assert vars(estimator) == before
     assert sweep.table["learning_rate"].is_monotonic_increasing
     assert 1e-5 / 10 <= sweep.suggestion < 0.1
-    again = cg.find_learning_rate(estimator, parts[0], steps=40)
+    again = cg.find_learning_rate(estimator, parts[0], n_steps=40)
     np.testing.assert_array_equal(again.table, sweep.table)
 
 
@@ -32,21 +36,21 @@ def test_a_sweep_of_learning_rates_suggests_one_and_leaves_the_estimator_alone(p
 def test_a_search_finds_the_arguments_that_learn(parts):
     """Of two rates one is far too small: the search must choose the other, and tell what it tried."""
     pytest.importorskip("optuna")
-    space = {"learning_rate": [1e-7, 5e-3], "members": (1, 2)}
-    found = cg.tune(cg.GRUClassifier(**SMALL), *parts[:2], space=space, trials=5, random_state=1)
-    assert found.best.get_params()["learning_rate"] == 5e-3
+    space = {"learning_rate": [1e-7, 5e-3], "network__ensemble_size": (1, 2)}
+    found = cg.tune(cg.GRUClassifier(**SMALL), *parts[:2], space=space, n_trials=5, random_state=1)
+    assert found.estimator.get_params()["learning_rate"] == 5e-3
     assert len(found.trials) == 5
-    assert {"learning_rate", "members", "loss", "epochs", "pruned"} == set(found.trials.columns)
-    assert found.loss == found.trials.loc[~found.trials["pruned"], "loss"].min()
-    best = clone(found.best).fit(*parts[:2], progress=False)
-    assert min(entry["val_loss"] for entry in best.history_) == pytest.approx(found.loss)
+    assert {"learning_rate", "network__ensemble_size", "val_loss", "n_epochs", "pruned"} == set(found.trials.columns)
+    assert -found.best_score_ == found.trials.loc[~found.trials["pruned"], "val_loss"].min()
+    best = clone(found.estimator).fit(parts[0], validation=parts[1], verbose=False)
+    assert min(entry["val_loss"] for entry in best.history_) == pytest.approx(-found.best_score_)
 
 
 def test_arguments_that_do_not_exist_are_refused(parts):
-    with pytest.raises(cg.ClinicalGRUError, match=r"arguments among .*; got \['depth'\]"):
+    with pytest.raises(cg.ClinicalGRUError, match=r"parameters among .*; got \['depth'\]"):
         cg.tune(cg.GRUClassifier(**SMALL), *parts[:2], space={"depth": (1, 2)})
     with pytest.raises(cg.ClinicalGRUError, match="0 < low < high"):
-        cg.find_learning_rate(cg.GRUClassifier(**SMALL), parts[0], low=-1.0)
+        cg.find_learning_rate(cg.GRUClassifier(**SMALL), parts[0], low=2.0)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
@@ -55,12 +59,12 @@ def test_a_value_that_is_no_number_stops_training_and_names_its_variable(parts, 
     name = train.variables[5].name
     broken = replace(train, value=np.where(train.variable == 5, wrong, train.value).astype(np.float32))
     with np.errstate(invalid="ignore"), pytest.raises(BrokenLoss, match=f"no number, from {name}, in epoch 1"):
-        cg.GRUClassifier(**SMALL).fit(broken, tune, progress=False)
+        cg.GRUClassifier(**SMALL).fit(broken, validation=tune, verbose=False)
 
 
 def test_steps_that_are_too_large_stop_training_and_say_so(parts):
     with pytest.raises(BrokenLoss, match="Lower learning_rate"):
-        cg.GRUClassifier(**SMALL | {"learning_rate": 1e30}).fit(*parts[:2], progress=False)
+        cg.GRUClassifier(**SMALL | {"learning_rate": 1e30}).fit(parts[0], validation=parts[1], verbose=False)
 
 
 @pytest.mark.slow
@@ -76,7 +80,7 @@ def test_the_last_good_weights_are_kept(parts, monkeypatch):
 
     monkeypatch.setattr(training, "_loss", breaks)
     with pytest.warns(UserWarning, match="Stopped in epoch 3"):
-        stopped = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
+        stopped = cg.GRUClassifier(**SMALL).fit(train, validation=tune, verbose=False)
     assert len(stopped.history_) == 2
     assert np.isfinite(stopped.predict_proba(test)).all()
     assert mean_loss(stopped.network_, tune, head=stopped.head_) == pytest.approx(

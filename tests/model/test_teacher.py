@@ -67,14 +67,18 @@ def test_there_is_no_teacher_where_an_outcome_is_too_rare(parts):
 
 def test_a_part_outside_zero_to_one_is_refused(parts):
     with pytest.raises(cg.ClinicalGRUError, match="distillation from 0 to below 1"):
-        cg.GRUClassifier(distillation=1.0).fit(parts[0], parts[1], progress=False)
+        cg.GRUClassifier(distillation=1.0).fit(parts[0], validation=parts[1], verbose=False)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("distillation", "shown", "lines"), [(0.5, True, 1), (0.5, False, 0), (0.0, True, 0)])
 def test_the_wait_for_the_teacher_is_announced(parts, capfd, distillation, shown, lines):
-    model = cg.GRUClassifier(hidden_size=4, readout_size=4, members=1, epochs=1, distillation=distillation)
-    model.fit(parts[0], parts[1], progress=shown)
+    model = cg.GRUClassifier(
+        network=cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1),
+        max_epochs=1,
+        distillation=distillation,
+    )
+    model.fit(parts[0], validation=parts[1], verbose=shown)
     assert capfd.readouterr().err.count("teacher, learn first") == lines
 
 

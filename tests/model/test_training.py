@@ -13,7 +13,12 @@ from clinicalgru.model.training import training
 from clinicalgru.model.training.inference import mean_loss
 from clinicalgru.model.training.training import bucketed
 
-SMALL = {"hidden_size": 8, "readout_size": 16, "members": 2, "epochs": 4, "patience": 9, "distillation": 0.0}
+SMALL = {
+    "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2),
+    "max_epochs": 4,
+    "patience": 9,
+    "distillation": 0.0,
+}
 
 
 def weights(model):
@@ -26,7 +31,7 @@ def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(
 ):
     train, tune, _, _ = parts
     arguments = SMALL | {"distillation": distillation}
-    whole = cg.GRUClassifier(**arguments).fit(train, tune, progress=False)
+    whole = cg.GRUClassifier(**arguments).fit(train, validation=tune, verbose=False)
     file = tmp_path / "run" / "checkpoint.safetensors"
     epoch = training._epoch
 
@@ -37,9 +42,9 @@ def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(
 
     monkeypatch.setattr(training, "_epoch", interrupted)
     with pytest.warns(UserWarning, match="Stopped by hand"):
-        cg.GRUClassifier(**arguments).fit(train, tune, progress=False, checkpoint=file)
+        cg.GRUClassifier(**arguments).fit(train, validation=tune, verbose=False, checkpoint_path=file)
     monkeypatch.setattr(training, "_epoch", epoch)
-    resumed = cg.GRUClassifier(**arguments).fit(train, tune, progress=False, resume=file)
+    resumed = cg.GRUClassifier(**arguments).fit(train, validation=tune, verbose=False, resume_from=file)
     assert resumed.history_ == whole.history_
     for name, tensor in weights(whole).items():
         np.testing.assert_array_equal(weights(resumed)[name], tensor, err_msg=name)
@@ -55,7 +60,7 @@ def test_ctrl_c_keeps_the_weights_of_the_best_epoch(parts, monkeypatch):
 
     monkeypatch.setattr(training, "_epoch", interrupted)
     with pytest.warns(UserWarning, match="Stopped by hand in epoch 3"):
-        stopped = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
+        stopped = cg.GRUClassifier(**SMALL).fit(train, validation=tune, verbose=False)
     best = min(entry["val_loss"] for entry in stopped.history_)
     assert mean_loss(stopped.network_, tune, head=Binary()) == pytest.approx(best, abs=1e-7)
     assert np.isfinite(stopped.predict_proba(test)).all()
@@ -68,38 +73,43 @@ def _interrupt():
 def test_ctrl_c_before_the_first_epoch_ends_is_not_swallowed(parts, monkeypatch):
     monkeypatch.setattr(training, "_epoch", lambda *_, **__: _interrupt())
     with pytest.raises(KeyboardInterrupt):
-        cg.GRUClassifier(**SMALL).fit(parts[0], parts[1], progress=False)
+        cg.GRUClassifier(**SMALL).fit(parts[0], validation=parts[1], verbose=False)
 
 
 @pytest.mark.slow
 def test_a_checkpoint_of_another_plan_or_of_nothing_is_refused(parts, tmp_path):
     file = tmp_path / "checkpoint.safetensors"
-    cg.GRUClassifier(**SMALL | {"epochs": 1}).fit(parts[0], parts[1], progress=False, checkpoint=file)
-    with pytest.raises(cg.ClinicalGRUError, match="other epochs, seed"):
-        cg.GRUClassifier(**SMALL | {"random_state": 5}).fit(parts[0], parts[1], progress=False, resume=file)
+    cg.GRUClassifier(**SMALL | {"max_epochs": 1}).fit(
+        parts[0], validation=parts[1], verbose=False, checkpoint_path=file
+    )
+    with pytest.raises(cg.ClinicalGRUError, match="other max_epochs, random_state"):
+        cg.GRUClassifier(**SMALL | {"random_state": 5}).fit(
+            parts[0], validation=parts[1], verbose=False, resume_from=file
+        )
     with pytest.raises(cg.ClinicalGRUError, match="no such file"):
-        cg.GRUClassifier(**SMALL).fit(parts[0], parts[1], progress=False, resume=tmp_path / "none")
+        cg.GRUClassifier(**SMALL).fit(parts[0], validation=parts[1], verbose=False, resume_from=tmp_path / "none")
     file.write_bytes(b"not a checkpoint")
     with pytest.raises(cg.ClinicalGRUError, match="damaged"):
-        cg.GRUClassifier(**SMALL).fit(parts[0], parts[1], progress=False, resume=file)
+        cg.GRUClassifier(**SMALL).fit(parts[0], validation=parts[1], verbose=False, resume_from=file)
 
 
 @pytest.mark.slow
 def test_training_stops_when_the_tune_stays_no_longer_gain(parts):
-    model = cg.GRUClassifier(**SMALL | {"epochs": 40, "patience": 2, "learning_rate": 0.02})
-    history = model.fit(parts[0], parts[1], progress=False).history_
+    model = cg.GRUClassifier(**SMALL | {"max_epochs": 40, "patience": 2, "learning_rate": 0.02})
+    history = model.fit(parts[0], validation=parts[1], verbose=False).history_
     best = int(np.argmin([entry["val_loss"] for entry in history]))
     assert len(history) == min(40, best + 1 + 2)
 
 
 def test_without_tune_stays_some_patients_are_held_back(parts):
-    model = cg.GRUClassifier(**SMALL | {"epochs": 1}).fit(parts[0], progress=False)
+    model = cg.GRUClassifier(**SMALL | {"max_epochs": 1}).fit(parts[0], verbose=False)
     assert model.trained_on_["patients"] == pytest.approx(0.85 * len(np.unique(parts[0].patient)), abs=1)
 
 
 def test_get_params_and_clone():
-    model = cg.GRUClassifier(hidden_size=7, random_state=3)
-    assert clone(model).get_params() == model.get_params()
+    model = cg.GRUClassifier(network=cg.NetworkConfig(hidden_size=7), random_state=3)
+    assert clone(model).network is not model.network
+    assert repr(clone(model)) == repr(model)
     assert clone(model) is not model
 
 
@@ -111,33 +121,33 @@ def test_predicting_before_fitting_is_refused(test_stays):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"epochs": 0}, "epochs of 1 or more"),
-        ({"dropout": 1.0}, "dropout from 0"),
-        ({"hidden_size": -1}, "hidden_size"),
+        ({"max_epochs": 0}, "max_epochs as a whole number of 1 or more"),
+        ({"network": cg.NetworkConfig(dropout=1.0)}, "dropout as a number of 0 or more and below 1"),
+        ({"network": cg.NetworkConfig(hidden_size=-1)}, "hidden_size"),
     ],
 )
 def test_sizes_out_of_range_are_refused(parts, arguments, message):
     with pytest.raises(cg.ClinicalGRUError, match=message):
-        cg.GRUClassifier(**arguments).fit(parts[0], parts[1])
+        cg.GRUClassifier(**arguments).fit(parts[0], validation=parts[1])
 
 
 def test_one_outcome_only_and_unknown_outcomes_are_refused(parts, events, task):
     train, tune = parts[:2]
     with pytest.raises(cg.ClinicalGRUError, match="both outcomes among the stays; got one"):
-        cg.GRUClassifier(**SMALL).fit(train[train.outcome == 0], tune)
+        cg.GRUClassifier(**SMALL).fit(train[train.outcome == 0], validation=tune)
     everyone = cg.select(events, task, include_ineligible=True)
     with pytest.raises(cg.ClinicalGRUError, match="known outcomes in the stays; got 4 unknown"):
-        cg.GRUClassifier(**SMALL).fit(everyone, tune)
+        cg.GRUClassifier(**SMALL).fit(everyone, validation=tune)
 
 
 @pytest.mark.slow
 def test_text_lines_show_progress_without_a_terminal_and_can_be_switched_off(parts, capfd):
-    cg.GRUClassifier(**SMALL | {"epochs": 2}).fit(parts[0], parts[1])
+    cg.GRUClassifier(**SMALL | {"max_epochs": 2}).fit(parts[0], validation=parts[1])
     shown = capfd.readouterr()
     assert shown.out == ""
     assert shown.err.count("epoch") >= 2
     assert "s left" in shown.err
-    cg.GRUClassifier(**SMALL | {"epochs": 2}).fit(parts[0], parts[1], progress=False)
+    cg.GRUClassifier(**SMALL | {"max_epochs": 2}).fit(parts[0], validation=parts[1], verbose=False)
     assert capfd.readouterr().err == ""
 
 

@@ -50,7 +50,10 @@ def test_a_folder_with_something_else_in_it_is_not_overwritten(fitted, tmp_path)
         (lambda m: m | {"format": "clinicalgru bundle 9"}, "got clinicalgru bundle 9"),
         (lambda m: m | {"extra": 1}, "manifest.json, extra"),
         (lambda m: {k: v for k, v in m.items() if k != "task"}, "manifest.json, task"),
-        (lambda m: m | {"shape": m["shape"] | {"hidden_size": 17}}, "weights of the manifest's shapes"),
+        (
+            lambda m: m | {"network_spec": m["network_spec"] | {"hidden_size": 17}},
+            "weights of the manifest's shapes",
+        ),
         (lambda m: [], "no format"),
     ],
 )

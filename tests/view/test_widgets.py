@@ -393,11 +393,13 @@ def test_a_table_that_score_did_not_make_is_refused():
 @pytest.mark.slow
 def test_training_is_drawn_epoch_by_epoch_and_starts_again(parts):
     view = cg.TrainingView()
-    model = cg.GRUClassifier(hidden_size=8, members=2, epochs=2, random_state=0).fit(parts[0], parts[1], progress=view)
+    model = cg.GRUClassifier(
+        network=cg.NetworkConfig(hidden_size=8, ensemble_size=2), max_epochs=2, random_state=0
+    ).fit(parts[0], validation=parts[1], verbose=False, callbacks=(view,))
     assert view.history == model.history_
     assert list(view.figure.data[1].y) == [entry["val_loss"] for entry in model.history_]
     assert "Epoch 2" in view.state.value
-    view.epoch_done({"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}, best=1)
+    view.on_epoch_end({"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}, best=1)
     assert len(view.history) == 1
 
 

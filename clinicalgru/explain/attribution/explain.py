@@ -156,9 +156,9 @@ def _coded_frame(stay: Sequences, contribution: np.ndarray) -> pd.DataFrame:
 def _explained(voice: Voice, stay: Sequences, tolerance: float) -> tuple[Integrated, Followed]:
     """Contributions and course of one stay as one network sees them; the stay is summarised once."""
     heard, steps, whole = voice.heard(stay), None, None
-    if voice.network.shape.causal:
+    if voice.network.spec.is_causal:
         steps = voice.network.batch(heard, every_step=True)
-        whole = at_the_end(heard, steps, indices=voice.network.shape.indices)
+        whole = at_the_end(heard, steps, indices=voice.network.spec.clinical_indices)
     lines = Lines(voice, heard, batch=whole)
     found = integrated(lines, tolerance=tolerance)
     coded = np.zeros(len(stay.code))

@@ -86,7 +86,7 @@ class Lines:
             self.ends = _ends(self.network, self.batch)
         self.owned = _owned(self.stays)
         names = [variable.name for variable in stays.variables]
-        self.parts = torch.from_numpy(index_parts(names, self.network.shape.indices))
+        self.parts = torch.from_numpy(index_parts(names, self.network.spec.clinical_indices))
         self.at_end: Tensor | None = None
 
     def at(self, stay: np.ndarray, place: np.ndarray) -> Sampled:
@@ -146,7 +146,7 @@ class Lines:
         summarised = _by_parts(embedded.sum(dim=3).double(), ends.full.known[torch.from_numpy(stay)], self.parts)
         for kind, share in self._by_summary(summarised, copies.fact, copies.of_fact):
             parts[kind] += share
-        static, coded = _by_static(moved["static"], self.network.shape.static_variables), parts.new_zeros(0)
+        static, coded = _by_static(moved["static"], self.network.spec.static_variables), parts.new_zeros(0)
         if bag is not None:
             embedded = bag.table.detach()[copies.batch.code]
             coded = (slopes[BAG][copies.batch.code_row] * embedded).double().sum(dim=1)
@@ -191,7 +191,7 @@ def _ends(network: ClinicalGRU, batch: Batch) -> Ends:
 def baseline(network: ClinicalGRU, batch: Batch, full: Inputs) -> Inputs:
     """The same hours with nothing measured and nothing known."""
     column = torch.arange(full.summaries.shape[1])
-    of_variables = column < network.shape.variables * len(SUMMARIES)  # then come the clinical indices: not known
+    of_variables = column < network.spec.variables * len(SUMMARIES)  # then come the clinical indices: not known
     counts = of_variables & (column % len(SUMMARIES) == SUMMARIES.index("count"))
     none = network.scales.summary(torch.where(counts, 0.0, torch.nan)[None].expand_as(full.summaries))
     first = batch.hours.new_full((len(batch.order),), torch.inf).scatter_reduce(0, batch.stay, batch.hours, "amin")

@@ -235,7 +235,7 @@ def _at_random(asking: tuple[Voice, ...], stays: Sequences, *, n_random: int, ra
 def _random_weights(asking: tuple[Voice, ...], random_state: int) -> tuple[Voice, ...]:
     """The voices with their learned scales and random weights."""
     with seeded([random_state, 1]):
-        networks = [ClinicalGRU(voice.network.shape) for voice in asking]
+        networks = [ClinicalGRU(voice.network.spec) for voice in asking]
     for network, voice in zip(networks, asking, strict=True):
         network.scales.load_state_dict(voice.network.scales.state_dict())
     return tuple(Voice(network.eval(), voice.asked) for network, voice in zip(networks, asking, strict=True))

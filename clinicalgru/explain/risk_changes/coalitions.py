@@ -39,7 +39,7 @@ class Arrivals:
         waiting = network.batch(prefixes.filter_measurements(prefixes.hours < self.hours[prefixes.stay_of_measurement]))
         without, back = network.scales(waiting), torch.from_numpy(np.argsort(waiting.order))
         names = [variable.name for variable in stay.variables]
-        self.parts = torch.from_numpy(index_parts(names, network.shape.indices))
+        self.parts = torch.from_numpy(index_parts(names, network.spec.clinical_indices))
         self.missing = replace(without, summaries=without.summaries[back], known=without.known[back])
         self.before = voice.asked(network.logits(without, waiting)[0])[back].numpy()
         self.followed = followed(voice, stay, batch=self.batch)
@@ -55,7 +55,9 @@ class Arrivals:
         rows = np.cumsum(step[order] + 1)
         found = np.empty(len(step))
         for part in np.split(order, np.flatnonzero(np.diff(rows // ROWS)) + 1) if len(step) else []:
-            if self.network.shape.codes or not self.network.shape.causal:  # rows are not the steps of measurements
+            if (
+                self.network.spec.code_vocabulary or not self.network.spec.is_causal
+            ):  # rows are not the steps of measurements
                 found[part] = self._apart(step[part], there[part])
             else:
                 found[part] = self._together(step[part], torch.from_numpy(there[part]))

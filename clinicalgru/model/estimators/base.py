@@ -1,273 +1,348 @@
-"""What all estimators share: arguments, fitting, and the checks before both."""
+"""GRUEstimator: arguments, fit and checks that all GRU estimators share."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.task.select import split_patients
 from clinicalgru.errors import ArgumentError, TrainingError, VariableMismatch
 from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.model.estimators.arguments import checked_arguments, written_arguments
 from clinicalgru.model.estimators.repr_html import estimator_html
 from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.estimators.validation_split import hold_back
 from clinicalgru.model.features.clinical_indices import indices_of
+from clinicalgru.model.fit_state import (
+    LearnedAttributes,
+    RandomState,
+    adopt,
+    blank_copy,
+    check_outcome,
+    check_stays,
+    draw_seed,
+    not_fitted,
+)
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import MIN_CODE_STAYS, unknown_codes, vocabulary, with_anything
-from clinicalgru.model.network.config import OPTIONS, Shape, check_shape
+from clinicalgru.model.network.config import OPTION_NAMES, NetworkConfig, NetworkSpec, check_spec
 from clinicalgru.model.network.network import ClinicalGRU, static_levels
 from clinicalgru.model.training.auxiliary_losses import Auxiliary, Beside
 from clinicalgru.model.training.distillation import KINDS, Teacher
 from clinicalgru.model.training.distributed import leads
 from clinicalgru.model.training.inference import predict
-from clinicalgru.model.training.progress import Watcher, announce
+from clinicalgru.model.training.progress import Callback, announce
 from clinicalgru.model.training.state import Plan
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import train
 
-VALIDATION_FRACTION = 0.15
 
+class GRUEstimator(LearnedAttributes, BaseEstimator):
+    """Base of the GRU estimators: a time-aware GRU with attention for irregular, incomplete sequences.
 
-class GRUEstimator(BaseEstimator):
-    """A time-aware GRU with attention for irregular, incomplete sequences; each estimator says what it is asked.
+    Parameters
+    ----------
+    network : NetworkConfig or None, default=None
+        Architecture. None: a `NetworkConfig` with its defaults. Its options are nested parameters, such as
+        `network__cell` in `set_params` and in a grid search.
+    max_epochs : int, default=20
+        Largest number of epochs.
+    patience : int, default=6
+        Number of epochs without a lower validation loss after which training stops.
+    batch_size : int, default=64
+        Number of stays in a batch.
+    learning_rate : float, default=2e-3
+        Highest learning rate of AdamW (Loshchilov and Hutter 2019), after a linear warm-up; cosine decay follows.
+    weight_decay : float, default=3e-4
+        Decoupled weight decay of AdamW; biases are not decayed.
+    measurement_dropout : float, default=0.15
+        Fraction of the measurements that each training stay loses at random, drawn anew in each epoch.
+    max_steps_per_stay : int or None, default=8
+        For tasks that predict after each time step: the loss of an epoch uses at most so many random time steps of
+        each stay. None: all. A forecast draws time steps more often before rarely measured variables.
+    distillation : float, default=0.7
+        Weight in [0, 1) of the distillation loss (Hinton et al. 2015). The soft labels are out-of-fold risks of
+        boosted trees, which takes five fits of the trees. 0 disables it. For binary outcomes and early warnings.
+    forecast_weight : float, default=0.0
+        Weight of an auxiliary loss: the forecast of the measurements after each time step.
+    auxiliary_weight : float, default=0.6
+        Weight of the loss of the auxiliary outcomes that `fit` is given, if any.
+    use_codes : bool, default=False
+        Whether coded events (diagnoses, procedures, drugs) are inputs. Codes are often assigned after the fact and
+        dated back, and would then reveal the outcome.
+    min_code_stays : int, default=10
+        Number of training stays from which on a code is known; rarer codes could identify a patient.
+    random_state : int, RandomState, Generator or None, default=0
+        Seed. The same seed and data give the same bits on a CPU. None: a new seed for each fit.
+    n_threads : int, default=1
+        Number of torch threads while fitting and predicting; one is fastest for time steps this small.
 
-    hidden_size          size of the GRU's state
-    readout_size         size of the readout's hidden layers
-    members              cheap members that share the readout; what they say together is the prediction
-    dropout              in the readout, on the sequence's part of it, and between layers
-    cell                 "gru", "lstm" or "rnn"
-    reset                a GRU's reset gate: "after" the recurrent product (PyTorch) or "before" it (Cho et al. 2014)
-    gate                 "time": the update gate of a GRU, or the forget gate of an LSTM, sees the gaps
-    feedback_delay_hours          the state so many hours ago comes back, weighted by a gate (Erichson et al. 2022)
-    layers               recurrent layers, one upon the other
-    bidirectional        each layer also reads the stay from its end
-    layer_norm           each layer's states are normalised
-    recurrent_dropout    part of the state that the recurrent products do not see, one mask for each stay
-    convolution          strides of causal convolutions over the steps, before the recurrence, such as (5, 5)
-    attention            "additive", "multihead" or None: the last state alone
-    encoder              "values", or "per_variable": each variable is embedded before any mixing
-    indices              clinical indices beside the summaries of the variables, such as "pao2 last / fio2 last"; None:
-                         those of data_schemas/indices.yaml that the variables allow; (): none
-    codes                whether coded events (diagnoses, procedures, drugs) are looked at. Off unless asked for: codes
-                         are often given after the fact and dated back, and would tell the outcome
-    min_code_stays           a code is known from so many training stays on; fewer would say too much of somebody
-    measurement_dropout  part of the measurements left out of each training stay, anew each epoch
-    max_steps_per_stay          of a task that asks after each step: so many steps of each stay, by chance, that an epoch asks
-                         at most, in a part of the time; None = all. Of a forecast the chance is higher before what is
-                         seldom measured
-    epochs, patience     at most so many passes; stop after so many without a better loss on the tune stays
-    batch_size, learning_rate, weight_decay   of AdamW
-    distillation         part of what the network of a binary outcome, or an early warning, learns from that is not the
-                         outcome, but the risk that boosted trees give the stay, or step, out of fold; see `Teacher`.
-                         Takes five fits of the trees; 0 = none
-    forecast_weight      of a further loss while training: what is measured after each step; 0 = it is not asked
-    auxiliary_weight     of the loss of the auxiliary outcomes that `fit` is given, if any
-    random_state                 same seed, same data, same bits on CPU
-    threads              torch threads while fitting and predicting; one is fastest for steps this small
-
-    Learned: network_, head_, variables_, static_variables_, task_, history_ (one entry an epoch), calibrator_ (after
-    `calibrate`), trained_on_ (how many stays, patients and outcomes, from which source, simulated or not).
+    Attributes
+    ----------
+    network_ : ClinicalGRU
+        The trained network.
+    head_ : Head
+        The output head, with what it learned of the training outcomes.
+    variables_, static_variables_ : tuple of Variable
+        Variables and static covariates of the training stays.
+    task_ : Task
+        Task of the training stays.
+    history_ : list of dict
+        One entry for each epoch: epoch, train_loss, val_loss.
+    calibrator_ : Calibrator or None
+        Calibration, after `calibrate`.
+    random_state_ : int
+        Seed that was used.
+    trained_on_ : dict
+        Source of the training data, whether it is simulated, and counts of stays, patients and outcomes.
     """
 
-    HEADS: ClassVar[Mapping[str, type[Head]]] = MappingProxyType({})  # by the kind of task
-    NUMBERS: ClassVar[tuple[str, ...]] = ()  # further learned numbers, such as a threshold; a bundle holds them
+    HEADS: ClassVar[Mapping[str, type[Head]]] = MappingProxyType({})  # by task type
+    EXTRA_STATE: ClassVar[tuple[str, ...]] = ()  # further learned numbers, such as a threshold; a bundle holds them
+    head_: Head
+    network_: ClinicalGRU
+    history_: list[dict[str, float]]
+    calibrator_: Calibrator | None
 
     def __init__(
         self,
+        network: NetworkConfig | None = None,
         *,
-        hidden_size: int = 64,
-        readout_size: int = 128,
-        members: int = 4,
-        dropout: float = 0.2,
-        cell: str = "gru",
-        reset: str = "after",
-        gate: str | None = None,
-        feedback_delay_hours: float | None = None,
-        layers: int = 1,
-        bidirectional: bool = False,
-        layer_norm: bool = False,
-        recurrent_dropout: float = 0.0,
-        convolution: Sequence[int] = (),
-        attention: str | None = "additive",
-        encoder: str = "values",
-        indices: Sequence[str] | None = None,
-        codes: bool = False,
-        min_code_stays: int = MIN_CODE_STAYS,
-        measurement_dropout: float = 0.15,
-        max_steps_per_stay: int | None = 8,
-        epochs: int = 20,
+        max_epochs: int = 20,
         patience: int = 6,
         batch_size: int = 64,
         learning_rate: float = 2e-3,
         weight_decay: float = 3e-4,
+        measurement_dropout: float = 0.15,
+        max_steps_per_stay: int | None = 8,
         distillation: float = 0.7,
         forecast_weight: float = 0.0,
         auxiliary_weight: float = 0.6,
-        random_state: int = 0,
-        threads: int = 1,
+        use_codes: bool = False,
+        min_code_stays: int = MIN_CODE_STAYS,
+        random_state: RandomState = 0,
+        n_threads: int = 1,
     ) -> None:
-        self.hidden_size = hidden_size
-        self.readout_size = readout_size
-        self.members = members
-        self.dropout = dropout
-        self.cell = cell
-        self.reset = reset
-        self.gate = gate
-        self.feedback_delay_hours = feedback_delay_hours
-        self.layers = layers
-        self.bidirectional = bidirectional
-        self.layer_norm = layer_norm
-        self.recurrent_dropout = recurrent_dropout
-        self.convolution = convolution
-        self.attention = attention
-        self.encoder = encoder
-        self.indices = indices
-        self.codes = codes
-        self.min_code_stays = min_code_stays
-        self.measurement_dropout = measurement_dropout
-        self.max_steps_per_stay = max_steps_per_stay
-        self.epochs = epochs
+        self.network = network
+        self.max_epochs = max_epochs
         self.patience = patience
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.measurement_dropout = measurement_dropout
+        self.max_steps_per_stay = max_steps_per_stay
         self.distillation = distillation
         self.forecast_weight = forecast_weight
         self.auxiliary_weight = auxiliary_weight
+        self.use_codes = use_codes
+        self.min_code_stays = min_code_stays
         self.random_state = random_state
-        self.threads = threads
+        self.n_threads = n_threads
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; those of the network as `network__cell`, also where `network` is None.
+
+        Parameters
+        ----------
+        **params
+            Value by name.
+
+        Returns
+        -------
+        GRUEstimator
+            The estimator itself.
+        """
+        nested = any(name.startswith("network__") for name in params)
+        if nested and params.get("network", self.network) is None:
+            params = params | {"network": NetworkConfig()}
+        super().set_params(**params)
+        return self
 
     def fit(
         self,
-        stays: Sequences,
-        tune: Sequences | None = None,
+        X: Sequences,
+        y: ArrayLike | None = None,
         *,
+        validation: Sequences | None = None,
+        groups: ArrayLike | None = None,
         auxiliary: pd.DataFrame | None = None,
-        progress: bool | Watcher = True,
-        checkpoint: str | Path | None = None,
-        resume: str | Path | None = None,
+        verbose: bool = True,
+        callbacks: Sequence[Callback] = (),
+        checkpoint_path: str | Path | None = None,
+        resume_from: str | Path | None = None,
     ) -> Self:
-        """Learn from the stays; stop when the tune stays no longer gain.
+        """Train on the stays; stop when the validation loss no longer falls.
 
-        tune        other patients' stays; None: 15 % of the patients of `stays` are held back for it
-        auxiliary   further outcomes that training stays teach the network, and no prediction needs: numbers, index
-                    stay_id, such as `Events.further_outcomes` gives; unknown where empty, or without a row
-        progress    show a bar (text lines without a terminal); or what is told instead, such as a TrainingView
-        checkpoint  file written after each epoch; `resume` goes on from it to the same bits
-        Refused: a task of another kind, outcomes that cannot be learned from, a patient in both parts, no tune stays,
-        sizes out of range.
+        Nothing is assigned until training has succeeded. An interruption (Ctrl-C, the stop button) after the first
+        epoch keeps the best weights so far, with a warning; an earlier one, or an error, leaves the estimator as it was.
+
+        Parameters
+        ----------
+        X : Sequences
+            Training stays; they hold the outcome.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        validation : Sequences or None
+            Stays of other patients for early stopping. None: 15 % of the patients of `X` are held back.
+        groups : array-like of shape (n_stays,) or None
+            Groups, such as hospitals, that are not divided when validation stays are held back.
+        auxiliary : DataFrame or None
+            Auxiliary outcomes of the training stays, for multi-task learning: numbers, with stay_id as index, such as
+            `Events.further_outcomes` gives. NaN, or no row: not known. Predictions do not need them.
+        verbose : bool
+            Whether to show a progress bar, or text lines without a terminal.
+        callbacks : sequence of Callback
+            Objects that are called after each batch and each epoch, such as a `TrainingView`.
+        checkpoint_path : path or None
+            File that is written after each epoch.
+        resume_from : path or None
+            Such a file: training continues from it and ends with the same bits as without the interruption.
+
+        Returns
+        -------
+        GRUEstimator
+            The estimator itself.
+
+        Raises
+        ------
+        ClinicalGRUError
+            For arguments that cannot be used, a task of another type, outcomes that cannot be learned from, a patient
+            in both training and validation stays.
         """
-        self._check_arguments()
-        if tune is None:
-            stays, tune = _held_back(stays, random_state=self.random_state)
-        head = self._learned_head(stays, tune)
+        check_outcome(y, check_stays("X", X))
+        learner = blank_copy(self)
+        learner.__dict__.update(checked_arguments(self))
+        learner.random_state_ = draw_seed(self.random_state)
+        if validation is None:
+            X, validation = hold_back(X, groups, random_state=learner.random_state_)
+        learner._learn(
+            X,
+            check_stays("validation", validation),
+            auxiliary=auxiliary,
+            verbose=verbose,
+            callbacks=callbacks,
+            checkpoint_path=Path(checkpoint_path) if checkpoint_path is not None else None,
+            resume_from=Path(resume_from) if resume_from is not None else None,
+        )
+        adopt(self, learner)
+        return self
+
+    def _learn(
+        self,
+        stays: Sequences,
+        validation: Sequences,
+        *,
+        auxiliary: pd.DataFrame | None,
+        verbose: bool,
+        callbacks: Sequence[Callback],
+        checkpoint_path: Path | None,
+        resume_from: Path | None,
+    ) -> None:
+        """Train this blank copy of an estimator."""
+        self.head_ = self._learned_head(stays, validation)
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
-        self.head_ = head
-        self.calibrator_: Calibrator | None = None
-        for name in self.numbers():  # they were those of other risks
-            delattr(self, name)
-        self.trained_on_ = fingerprint(stays)
-        with torch_defaults(), threads(self.threads), seeded([self.random_state]):
+        self.calibrator_, self.trained_on_ = None, fingerprint(stays)
+        with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
             further = None if auxiliary is None or auxiliary.columns.empty else Auxiliary.learn(auxiliary, stays)
-            self.network_ = self._network(stays, further)
-            forecast = Forecast(self.network_.scales.value) if self.forecast_weight else None
-            teacher = self._teacher(stays, progress)
+            network = self._network(stays, further)
+            forecast = Forecast(network.scales.value) if self.forecast_weight else None
+            teacher = self._teacher(stays, verbose)
             beside = Beside(further, self.auxiliary_weight, forecast, self.forecast_weight, teacher, self.distillation)
             self.history_ = train(
-                self.network_,
+                network,
                 stays,
-                self._checked(tune),
+                self._checked(validation),
                 head=self.head_,
                 plan=self._plan(),
                 beside=beside,
-                progress=progress,
-                checkpoint=Path(checkpoint) if checkpoint is not None else None,
-                resume=Path(resume) if resume is not None else None,
+                verbose=verbose,
+                callbacks=callbacks,
+                checkpoint_path=checkpoint_path,
+                resume_from=resume_from,
             )
-            self.network_ = self._trained(self.network_, tune)
-        return self
+            self.network_ = self._trained(network, validation)
 
-    def _trained(self, network: ClinicalGRU, tune: Sequences) -> ClinicalGRU:
-        """The network as it predicts, once it was trained and stopped by the tune stays."""
+    def _trained(self, network: ClinicalGRU, validation: Sequences) -> ClinicalGRU:
+        """Give the network as it predicts, once it was trained."""
         return network.alone(self.head_.n_outputs)
 
-    def _teacher(self, stays: Sequences, progress: bool | Watcher) -> Teacher | None:
+    def _teacher(self, stays: Sequences, verbose: bool) -> Teacher | None:
         if not self.distillation or stays.task.task_type not in KINDS:
             return None
-        announce("boosted trees, the network's teacher, learn first", shown=progress if leads() else False)
-        return Teacher.learn(stays, random_state=self.random_state)
+        announce("boosted trees are fitted for distillation", verbose=verbose and leads())
+        return Teacher.learn(stays, random_state=self.random_state_)
 
     def _repr_html_(self) -> str:
-        return estimator_html(type(self).__name__, self.get_params(), vars(self))
+        return estimator_html(self)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:  # scikit-learn's would show a diagram of one box
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
-    def _learned_head(self, stays: Sequences, tune: Sequences) -> Head:
-        """What these stays are asked, once both parts can be learned from."""
-        if not len(tune) or not len(stays):
-            raise TrainingError("stays to learn from and tune stays", "none", "Split with split_patients.")
+    def _learned_head(self, stays: Sequences, validation: Sequences) -> Head:
+        """Give the head, once both parts can be learned from."""
+        if not len(validation) or not len(stays):
+            got = f"{len(stays)} and {len(validation)}"
+            raise TrainingError("training stays and validation stays", got, "Split with split_patients.")
         head = self._head(stays)
-        for part, name in ((stays, "stays"), (tune, "tune stays")):
+        for part, name in ((stays, "stays"), (validation, "validation stays")):
             head.validate_targets(part, name)
-        both = len(set(stays.patient) & set(tune.patient))
+        both = len(set(stays.patient) & set(validation.patient))
         if both:
             raise TrainingError("each patient in one part", f"{both} patients in both", "Use split_patients.")
         return head
 
     def _head(self, stays: Sequences) -> Head:
-        """The head for the stays' task; refused where it is of another kind."""
+        """Give the head for the stays' task, or raise where the task is of another type."""
         if stays.task.task_type not in self.HEADS:
             kinds, fix = " or ".join(self.HEADS), "Use the estimator of that kind of task."
             raise TrainingError(f"a task of the kind {kinds} for {type(self).__name__}", stays.task.task_type, fix)
         return self.HEADS[stays.task.task_type].fit_targets(stays)
 
     def _predicted(self, stays: Sequences) -> Tensor:
-        """(point, ...) what the head predicts. Refused: other variables or units, a stay without any measurement."""
+        """Give what the head predicts, of shape (prediction time, ...)."""
         stays = self._checked(stays)
         unmeasured = int((~self.has_observations(stays)).sum())
         if unmeasured:
-            fix = "Leave them out: sequences[model.sees(sequences)]."
+            fix = "Leave them out: sequences[model.has_observations(sequences)]."
             raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
-        with threads(self.threads):
+        with threads(int(self.n_threads)):
             return predict(self.network_, stays, head=self.head_)
 
     def _calibrated(self, risk: np.ndarray) -> np.ndarray:
-        """What was predicted, once `calibrate` was called as it corrects it."""
+        """Give predictions as the calibration corrects them, if there is one."""
         return risk if self.calibrator_ is None else self.calibrator_.predict(risk)
 
     def has_observations(self, stays: Sequences) -> np.ndarray:
         """(stay,) whether the fitted model sees anything of the stay: a measurement, or a coded event that it knows."""
-        return with_anything(stays, self.network_.shape.codes)
+        return with_anything(stays, self.network_.spec.code_vocabulary)
 
     def unknown_codes(self, stays: Sequences) -> pd.DataFrame:
         """The coded events of these stays that the fitted model does not see: code, events, stays; most first."""
-        return unknown_codes(stays, self.network_.shape.codes)
+        return unknown_codes(stays, self.network_.spec.code_vocabulary)
 
     def _checked(self, stays: Sequences) -> Sequences:
-        """The stays, if they are of the model's variables, units and descriptors."""
-        if not hasattr(self, "variables_"):
-            raise NotFittedError("Expected a fitted model; got one that is not. Call fit first.")
+        """Give the stays, if their variables, units and static covariates are the model's."""
+        if "variables_" not in vars(self):
+            raise not_fitted()
+        check_stays("stays", stays)
         ours = [(v.name, v.unit) for v in (*self.variables_, *self.static_variables_)]
         theirs = [(v.name, v.unit) for v in (*stays.variables, *stays.static_variables)]
         if ours != theirs:
             missing = sorted({name for name, _ in ours} - {name for name, _ in theirs})
-            came = f"{len(theirs)}; missing: {', '.join(missing) or 'none, but order, units or extra ones differ'}"
+            got = f"{len(theirs)}; missing: {', '.join(missing) or 'none, but order, units or extra ones differ'}"
             fix = "Use sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)."
-            raise VariableMismatch(f"the model's {len(ours)} variables and descriptors", came, fix)
+            raise VariableMismatch(f"the model's {len(ours)} variables and descriptors", got, fix)
         return stays
 
     @property
@@ -279,33 +354,32 @@ class GRUEstimator(BaseEstimator):
         """(stay, column) what `score` writes of each stay; each estimator says what."""
         raise NotImplementedError
 
-    def numbers(self) -> dict[str, float]:
-        """Those of NUMBERS that were learned."""
-        return {name: float(getattr(self, name)) for name in self.NUMBERS if name in vars(self)}
+    def extra_state(self) -> dict[str, float]:
+        """Those of EXTRA_STATE that were learned."""
+        return {name: float(getattr(self, name)) for name in self.EXTRA_STATE if name in vars(self)}
 
-    def _check_arguments(self) -> None:
-        counts = ("epochs", "patience", "batch_size", "min_code_stays", "threads")
-        for name in counts if self.max_steps_per_stay is None else (*counts, "max_steps_per_stay"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"{name} of 1 or more", f"{getattr(self, name)}", "Correct it.")
-        for name in ("learning_rate", "weight_decay", "forecast_weight", "auxiliary_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ArgumentError(f"{name} of 0 or more", f"{getattr(self, name)}", "Correct it.")
-        for name in ("measurement_dropout", "distillation"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ArgumentError(f"{name} from 0 to below 1", f"{getattr(self, name)}", "Correct it.")
+    def arguments_dict(self) -> dict[str, Any]:
+        """Give the arguments as a manifest holds them: Python numbers and text, the network as a dict."""
+        return written_arguments(self)
 
-    def init_network(self, stays: Sequences) -> ClinicalGRU:
-        """A network for these stays before any training; head_ is learned. For sweeps, which never call `fit`."""
-        self._check_arguments()
-        self.head_ = self._head(stays)
-        self.head_.validate_targets(stays, "stays")
-        return self._network(stays, None).train()
+    @classmethod
+    def from_arguments(cls, arguments: Mapping[str, Any]) -> Self:
+        """Give an estimator with the arguments of a manifest."""
+        network = arguments.get("network")
+        return cls(**dict(arguments) | {"network": None if network is None else NetworkConfig(**network)})
+
+    def init_network(self, stays: Sequences) -> tuple[ClinicalGRU, Head]:
+        """Give an untrained network for these stays, and its head. For sweeps, which never call `fit`."""
+        blank = blank_copy(self)
+        blank.__dict__.update(checked_arguments(self))
+        blank.head_ = blank._head(stays)
+        blank.head_.validate_targets(stays, "stays")
+        return blank._network(stays, None).train(), blank.head_
 
     def _network(self, stays: Sequences, auxiliary: Auxiliary | None) -> ClinicalGRU:
-        """The network before training: it knows how the stays are spread, and answers as the head starts."""
+        """Give an untrained network with fitted scalers and the output bias set to the base rate."""
         outputs = self.head_.n_outputs + (auxiliary.outputs if auxiliary is not None else 0)
-        network = ClinicalGRU(self._shape(stays, outputs=outputs))
+        network = ClinicalGRU(self._spec(stays, outputs=outputs))
         network.scales.learn(stays)
         start = self.head_.initial_bias(stays)
         if start is not None:
@@ -313,29 +387,23 @@ class GRUEstimator(BaseEstimator):
                 network.readout.bias[..., : len(start)].add_(start)
         return network
 
-    def _shape(self, stays: Sequences, *, outputs: int) -> Shape:
-        shape = Shape(
+    def _spec(self, stays: Sequences, *, outputs: int) -> NetworkSpec:
+        config = self.network if self.network is not None else NetworkConfig()
+        options = {name: value for name, value in config.to_dict().items() if name in OPTION_NAMES}
+        options["clinical_indices"] = (
+            indices_of(stays) if config.clinical_indices is None else options["clinical_indices"]
+        )
+        spec = NetworkSpec(
             variables=len(stays.variables),
             static_variables=static_levels(stays.static_variables),
             outputs=outputs,
             forecasts=2 * len(stays.variables) if self.forecast_weight else 0,
-            codes=vocabulary(stays, at_least=self.min_code_stays) if self.codes else (),
-            indices=indices_of(stays) if self.indices is None else tuple(self.indices),
-            **{name: getattr(self, name) for name in OPTIONS} | {"convolution": tuple(self.convolution)},
+            code_vocabulary=vocabulary(stays, at_least=self.min_code_stays) if self.use_codes else (),
+            **options,
         )
-        check_shape(shape, every_step=self.head_.per_step)
-        return shape
+        check_spec(spec, every_step=self.head_.per_step)
+        return spec
 
     def _plan(self) -> Plan:
-        shared = {field.name for field in fields(Plan)} & set(self.get_params())
-        return Plan(**{name: getattr(self, name) for name in shared})
-
-
-def _held_back(stays: Sequences, *, random_state: int) -> tuple[Sequences, ...]:
-    """Stays to learn from and to stop by; what is on disk stays on disk."""
-    if not stays.mapped:
-        return split_patients(stays, [1 - VALIDATION_FRACTION, VALIDATION_FRACTION], random_state=random_state)
-    with TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True) as folder:  # open maps outlive it
-        return split_patients(
-            stays, [1 - VALIDATION_FRACTION, VALIDATION_FRACTION], random_state=random_state, folder=folder
-        )
+        shared = {field.name for field in fields(Plan)} & set(self.get_params(deep=False))
+        return Plan(**{name: getattr(self, name) for name in shared} | {"random_state": self.random_state_})

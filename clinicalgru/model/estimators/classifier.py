@@ -142,7 +142,7 @@ class GRURegressor(RegressorMixin, GRUEstimator):
     """
 
     HEADS = MappingProxyType({"regression": Regression})
-    NUMBERS = ("coverage_", "reach_")
+    EXTRA_STATE = ("coverage_", "reach_")
     head_: Regression
     coverage_: float = 0.9
     reach_: float = 0.45

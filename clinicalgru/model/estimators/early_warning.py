@@ -32,7 +32,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     """
 
     HEADS = MappingProxyType({"early_warning": EarlyWarning})
-    NUMBERS = ("threshold_",)
+    EXTRA_STATE = ("threshold_",)
     head_: EarlyWarning
     threshold_: float
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
@@ -20,9 +22,10 @@ from clinicalgru.evaluate.logistic import inside
 from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning, hourly, hourly_threshold
 from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.fit_state import check_outcome, check_stays, draw_seed
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.training.folds import patient_folds, points_of
-from clinicalgru.model.training.progress import Watcher
+from clinicalgru.model.training.progress import Callback
 
 Member = GRUClassifier | GRUEarlyWarning
 
@@ -31,7 +34,7 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
     """Several networks, each trained on all folds of the patients but one, by which it is stopped.
 
     estimator  a GRUClassifier or GRUEarlyWarning that says how each is trained; None: a GRUClassifier with its defaults
-    members    how many networks, and folds
+    n_members  how many networks, and folds
     random_state       of the folds; network k starts from the estimator's own seed + k
 
     No stay is lost to calibration: each stay has a risk from the one network that did not learn from its patient, and
@@ -47,25 +50,39 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
     3
     """
 
-    def __init__(self, estimator: Member | None = None, *, members: int = 5, random_state: int = 0) -> None:
+    def __init__(self, estimator: Member | None = None, *, n_members: int = 5, random_state: int = 0) -> None:
         self.estimator = estimator
-        self.members = members
+        self.n_members = n_members
         self.random_state = random_state
 
-    def fit(self, stays: Sequences, *, auxiliary: pd.DataFrame | None = None, progress: bool | Watcher = True) -> Self:
+    def fit(
+        self,
+        X: Sequences,
+        y: ArrayLike | None = None,
+        *,
+        auxiliary: pd.DataFrame | None = None,
+        verbose: bool = True,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
         """Learn from the stays, fold by fold.
 
         auxiliary  further outcomes; see `GRUClassifier.fit`
         Refused: fewer patients than members, whatever the estimator refuses.
         """
+        check_outcome(y, stays := check_stays("X", X))
         spread = stays.outcome if stays.task.task_type != "early_warning" else np.isfinite(stays.outcome)
-        fold = self.fold_ = patient_folds(stays.patient, spread, folds=self.members, random_state=self.random_state)
+        fold = self.fold_ = patient_folds(stays.patient, spread, folds=self.n_members, random_state=self.random_state)
         start = self.estimator if self.estimator is not None else GRUClassifier()
+        seed = draw_seed(start.random_state)
         self.members_, raw = list[Member](), None
-        for number in range(self.members):
-            one: Member = clone(start).set_params(random_state=start.random_state + number)
+        for number in range(self.n_members):
+            one: Member = clone(start).set_params(random_state=seed + number)
             held = stays[fold == number]
-            self.members_.append(one.fit(stays[fold != number], held, auxiliary=auxiliary, progress=progress))
+            self.members_.append(
+                one.fit(
+                    stays[fold != number], validation=held, auxiliary=auxiliary, verbose=verbose, callbacks=callbacks
+                )
+            )
             risk, by_step = one.predict_proba(held), one.head_.per_step
             points = int(stays.n_steps.sum()) if by_step else len(stays)
             raw = np.empty((points, risk.shape[1])) if raw is None else raw
@@ -125,7 +142,7 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
         """One entry for each epoch of each member."""
         return [{"member": n} | entry for n, one in enumerate(self._fitted()) for entry in one.history_]
 
-    def numbers(self) -> dict[str, float]:
+    def extra_state(self) -> dict[str, float]:
         """Further learned numbers: the threshold of an early warning."""
         return {"threshold_": self.threshold_} if hasattr(self, "threshold_") else {}
 

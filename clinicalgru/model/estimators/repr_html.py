@@ -1,31 +1,83 @@
-"""What a notebook shows of an estimator: its arguments, and what it learned from, in counts."""
+"""HTML summary of an estimator for notebooks: the arguments that differ from the defaults, and the training data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from sklearn.base import BaseEstimator
+
 from clinicalgru.disclosure import format_count
 from clinicalgru.html import summary_html, table
 
 
-def estimator_html(name: str, arguments: Mapping[str, Any], learned: Mapping[str, Any]) -> str:
-    """An estimator as a small table.
+def estimator_html(estimator: BaseEstimator) -> str:
+    """Give an estimator as a small table.
 
-    name       its class
-    arguments  as of `get_params`
-    learned    its attributes, as of `vars`; those that end in an underscore are of fitting
+    Parameters
+    ----------
+    estimator : GRUEstimator
+        Fitted or not.
 
-    >>> "not fitted" in estimator_html("GRUClassifier", {"random_state": 0}, {})
+    Returns
+    -------
+    Markup
+        Arguments that differ from the defaults, and counts of the training data.
+
+    Examples
+    --------
+    >>> from clinicalgru import GRUClassifier
+    >>> "not fitted" in estimator_html(GRUClassifier())
     True
     """
-    rows = [[argument, str(value)] for argument, value in arguments.items()]
+    changed = changed_arguments(estimator)
+    network = changed.pop("network", None)
+    if isinstance(network, BaseEstimator):
+        changed = {f"network__{name}": value for name, value in changed_arguments(network).items()} | changed
+    rows = [[argument, str(value)] for argument, value in changed.items()]
+    learned = vars(estimator)
     facts = _learned(learned) if "trained_on_" in learned else {"state": "not fitted yet"}
-    return summary_html(name, facts, table("Arguments", ("Argument", "Value"), rows))
+    title = "Arguments that differ from the defaults" if rows else "Arguments: the defaults"
+    return summary_html(type(estimator).__name__, facts, table(title, ("Argument", "Value"), rows))
+
+
+def changed_arguments(estimator: BaseEstimator) -> dict[str, Any]:
+    """Give the arguments of an estimator that differ from its defaults.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        The estimator.
+
+    Returns
+    -------
+    dict
+        Value by name.
+
+    Examples
+    --------
+    >>> from clinicalgru import NetworkConfig
+    >>> changed_arguments(NetworkConfig(cell="lstm"))
+    {'cell': 'lstm'}
+    """
+    defaults = type(estimator)().get_params(deep=False)
+    given = estimator.get_params(deep=False)
+    return {name: value for name, value in given.items() if repr(value) != repr(defaults[name])}
 
 
 def calibrated(learned: Mapping[str, Any]) -> bool:
-    """Whether probabilities were corrected, or intervals widened, on stays that training did not see."""
+    """Whether a model was calibrated on stays that training did not see.
+
+    Parameters
+    ----------
+    learned : mapping
+        Attributes of a model, as of `vars`.
+
+    Returns
+    -------
+    bool
+        True also where `calibrate` adjusted intervals.
+    """
     widened = getattr(learned.get("head_"), "interval_scale", ())
     return bool(widened) or any(learned.get(name) is not None for name in ("calibrator_", "reach_"))
 
@@ -38,9 +90,9 @@ def _learned(learned: Mapping[str, Any]) -> dict[str, str]:
         "task": task.title or task.name,
         "source": str(trained["source"]) + (" (simulated)" if trained["simulated"] else ""),
         "trained on": f"{format_count(trained['stays'])} stays of {format_count(trained['patients'])} patients",
-        "variables": f"{len(learned['variables_'])}, and {len(learned['static_variables_'])} descriptors",
+        "variables": f"{len(learned['variables_'])}, and {len(learned['static_variables_'])} static covariates",
         "calibrated": "yes" if calibrated(learned) else "no",
     }
     if best is not None:
-        facts["best epoch"] = f"{best['epoch']:.0f} of {len(history)}, loss on the tune stays {best['val_loss']:.4f}"
+        facts["best epoch"] = f"{best['epoch']:.0f} of {len(history)}, validation loss {best['val_loss']:.4f}"
     return facts

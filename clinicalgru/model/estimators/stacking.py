@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
@@ -17,9 +19,10 @@ from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBasel
 from clinicalgru.model.estimators.early_warning import hourly, hourly_threshold
 from clinicalgru.model.estimators.ensemble import GRUEnsemble, mean_in_logs
 from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.fit_state import check_outcome, check_stays
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.training.folds import cross_fitted
-from clinicalgru.model.training.progress import Watcher
+from clinicalgru.model.training.progress import Callback
 
 Baseline = SummaryBaseline | EarlyWarningTrees
 
@@ -46,18 +49,27 @@ class Hybrid(ClassifierMixin, BaseEstimator):
         self.ensemble = ensemble
         self.baselines = baselines
 
-    def fit(self, stays: Sequences, *, auxiliary: pd.DataFrame | None = None, progress: bool | Watcher = True) -> Self:
+    def fit(
+        self,
+        X: Sequences,
+        y: ArrayLike | None = None,
+        *,
+        auxiliary: pd.DataFrame | None = None,
+        verbose: bool = True,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
         """Learn from the stays; see `GRUEnsemble.fit`."""
+        check_outcome(y, stays := check_stays("X", X))
         if stays.task.task_type not in ("binary", "early_warning"):
             fix = "Use GRUEnsemble."
             raise TrainingError("a task of the kind binary or early_warning for Hybrid", stays.task.task_type, fix)
         ensemble: GRUEnsemble = clone(self.ensemble) if self.ensemble is not None else GRUEnsemble()
-        self.ensemble_ = ensemble.fit(stays, auxiliary=auxiliary, progress=progress)
+        self.ensemble_ = ensemble.fit(stays, auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
         self.baselines_, columns = dict[str, list[Baseline]](), [logit(ensemble.out_of_fold_[:, 1])]
         self.task_, self.trained_on_ = stays.task, fingerprint(stays)
         by_step = stays.task.every_step
         for kind in [kind for kind in self.baselines if not by_step or kind == BASELINES[1]]:
-            members = [_baseline(kind, stays, random_state=number) for number in range(ensemble.members)]
+            members = [_baseline(kind, stays, random_state=number) for number in range(ensemble.n_members)]
             risk = cross_fitted(members, stays, ensemble.fold_)
             self.baselines_[kind] = members
             columns.append(logit(risk))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clinicalgru.model.network.batch import Batch, looked_up
-from clinicalgru.model.network.config import HEADS
+from clinicalgru.model.network.config import N_ATTENTION_HEADS
 from clinicalgru.model.network.generator import linear
 
 Seen = tuple[Tensor, Tensor]
@@ -66,7 +66,7 @@ class MultiHead(nn.Module):
         self.width = width
         self.query, self.key, self.value = (linear(width, width) for _ in range(3))
         self.out = linear(width, width)
-        self.rate = nn.Parameter(torch.linspace(-6.0, -2.0, HEADS, dtype=torch.float32))
+        self.rate = nn.Parameter(torch.linspace(-6.0, -2.0, N_ATTENTION_HEADS, dtype=torch.float32))
 
     def forward(self, states: Tensor, batch: Batch) -> Seen:
         """Context (point, width), and weights (stay, point, step), the mean of the heads, as in `Attended`."""
@@ -76,7 +76,7 @@ class MultiHead(nn.Module):
             last = (seen[:, 0].sum(dim=1) - 1).clamp_min(0)
             asking = padded.gather(1, last[:, None, None].expand(-1, 1, padded.shape[2]))
         query, key, value = (
-            layer(part).unflatten(2, (HEADS, -1))
+            layer(part).unflatten(2, (N_ATTENTION_HEADS, -1))
             for layer, part in ((self.query, asking), (self.key, padded), (self.value, padded))
         )
         score = torch.einsum("sphd,skhd->shpk", query, key) / math.sqrt(query.shape[3])

@@ -42,7 +42,7 @@ def known_codes(stays: Sequences, codes: tuple[str, ...]) -> Sequences:
 def unknown_codes(stays: Sequences, codes: tuple[str, ...]) -> pd.DataFrame:
     """The coded events of these stays that a network of these codes does not see: code, events, stays; most first.
 
-    codes  the codes it knows: `model.network_.shape.codes`
+    codes  the codes it knows: `model.network_.spec.code_vocabulary`
     """
     unseen = _numbers(stays, codes)[stays.code] < 0
     names = np.array([*stays.code_vocabulary], dtype=object)[stays.code[unseen]]

@@ -1,13 +1,16 @@
-"""Shape: the sizes and options of a network, as they stand in a manifest; and which of them go together."""
+"""The options of a network: those a user sets (`NetworkConfig`), and all that decide its size (`NetworkSpec`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import prod
 from typing import Any, Self
 
-from clinicalgru.errors import ArgumentError
+from sklearn.base import BaseEstimator
+
+from clinicalgru.checks import check_choice, check_number, to_python
+from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.model.features.clinical_indices import SUMMARIES
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
@@ -17,37 +20,147 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "attention": ("additive", "multihead", None),
     "encoder": ("values", "per_variable"),
 }
-COUNTS = ("hidden_size", "readout_size", "members", "layers")
-SHARES = ("dropout", "recurrent_dropout")
-HEADS = 4  # of multi-head attention
+COUNTS = ("hidden_size", "readout_size", "ensemble_size", "n_layers")
+PROBABILITIES = ("dropout", "recurrent_dropout")
+FLAGS = ("bidirectional", "layer_norm")
+N_ATTENTION_HEADS = 4  # of multi-head attention
+
+
+class NetworkConfig(BaseEstimator):
+    """Architecture of the network of a GRU estimator: sizes, recurrent cell, attention, dropout.
+
+    Parameters
+    ----------
+    hidden_size : int, default=64
+        Size of the recurrent state.
+    readout_size : int, default=128
+        Size of the two hidden layers of the readout.
+    ensemble_size : int, default=4
+        Number of implicit ensemble members that share the readout (Gorishniy et al. 2024); their mean is the
+        prediction.
+    dropout : float, default=0.2
+        Dropout probability in the readout, on the recurrent state that enters it, and between recurrent layers.
+    cell : {"gru", "lstm", "rnn"}, default="gru"
+        Recurrent cell: GRU (Cho et al. 2014), LSTM (Hochreiter and Schmidhuber 1997) or Elman network.
+    reset : {"after", "before"}, default="after"
+        Where the reset gate of a GRU is applied: after the recurrent product (PyTorch) or before it (Cho et al. 2014).
+    gate : {None, "time"}, default=None
+        "time": the update gate of a GRU, or the forget gate of an LSTM, also receives the time gaps.
+    feedback_delay_hours : float or None, default=None
+        Hours of a delayed feedback of the state, weighted by a gate (Erichson et al. 2022). None: no feedback.
+    n_layers : int, default=1
+        Number of stacked recurrent layers.
+    bidirectional : bool, default=False
+        Whether each layer also reads the stay backwards. Not for predictions after each time step.
+    layer_norm : bool, default=False
+        Whether the states of each layer are normalised (Ba et al. 2016).
+    recurrent_dropout : float, default=0.0
+        Dropout probability of the recurrent state, with one mask per stay (Gal and Ghahramani 2016).
+    convolution : sequence of int, default=()
+        Strides of causal convolutions over the time steps before the recurrence, such as (5, 5).
+    attention : {"additive", "multihead", None}, default="additive"
+        Attention over the states (Bahdanau et al. 2015; Vaswani et al. 2017). None: the last state only.
+    encoder : {"values", "per_variable"}, default="values"
+        "per_variable": each variable has an embedding of its own before the recurrence (Gorishniy et al. 2022).
+    clinical_indices : sequence of str or None, default=None
+        Clinical indices among the inputs of the readout, such as "pao2 last / fio2 last". None: those of
+        data_schemas/indices.yaml whose variables are present. (): none.
+
+    Notes
+    -----
+    Options that do not go together are refused by `fit`.
+
+    References
+    ----------
+    Cho et al. 2014, Learning phrase representations using RNN encoder-decoder. Erichson et al. 2022, Gated recurrent
+    neural networks with weighted time-delay feedback. Gorishniy et al. 2022, On embeddings for numerical features;
+    2024, TabM.
+
+    Examples
+    --------
+    >>> from clinicalgru import GRUClassifier, NetworkConfig
+    >>> model = GRUClassifier(network=NetworkConfig(cell="lstm"))
+    >>> model.set_params(network__n_layers=2).network
+    NetworkConfig(cell='lstm', n_layers=2)
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int = 64,
+        readout_size: int = 128,
+        ensemble_size: int = 4,
+        dropout: float = 0.2,
+        cell: str = "gru",
+        reset: str = "after",
+        gate: str | None = None,
+        feedback_delay_hours: float | None = None,
+        n_layers: int = 1,
+        bidirectional: bool = False,
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        convolution: Sequence[int] = (),
+        attention: str | None = "additive",
+        encoder: str = "values",
+        clinical_indices: Sequence[str] | None = None,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.readout_size = readout_size
+        self.ensemble_size = ensemble_size
+        self.dropout = dropout
+        self.cell = cell
+        self.reset = reset
+        self.gate = gate
+        self.feedback_delay_hours = feedback_delay_hours
+        self.n_layers = n_layers
+        self.bidirectional = bidirectional
+        self.layer_norm = layer_norm
+        self.recurrent_dropout = recurrent_dropout
+        self.convolution = convolution
+        self.attention = attention
+        self.encoder = encoder
+        self.clinical_indices = clinical_indices
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the options as Python numbers, text and tuples.
+
+        Returns
+        -------
+        dict
+            One entry for each option.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> NetworkConfig(hidden_size=np.int64(8)).to_dict()["hidden_size"]
+        8
+        """
+        return {name: to_python(value) for name, value in self.get_params(deep=False).items()}
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The sizes and options of a network.
+class NetworkSpec:
+    """Everything that decides the sizes of a network: its options, and what follows from the training stays.
 
-    variables          series variables
-    static_variables            levels of each static descriptor; 0 = a number
-    outputs            numbers that the head asks for at each point
-    hidden_size        size of the recurrent state
-    readout_size       size of the readout's hidden layers
-    members            cheap members that share the readout
-    dropout            in the readout, on the sequence's part of it, and between layers
-    cell               "gru", "lstm" or "rnn"
-    reset              where a GRU's reset gate stands: "after" the recurrent product (PyTorch) or "before" (Cho et al.)
-    gate               "time": the update gate of a GRU, or the forget gate of an LSTM, sees the gaps
-    feedback_delay_hours        the state so many hours ago comes back, weighted by a gate; None: it does not
-    layers             recurrent layers, one upon the other
-    bidirectional      each layer also reads the stay from its end
-    layer_norm         each layer's states are normalised
-    recurrent_dropout  part of the state that the recurrent products do not see; one mask for each stay
-    convolution        strides of causal convolutions over the steps, before the recurrence; (): none
-    attention          "additive", "multihead" or None: the last state alone
-    encoder            "values": all variables enter the recurrence as they are; "per_variable": each is embedded first
-    codes              the coded events the network knows; (): none
-    indices            clinical indices in the readout, such as "pao2 last / fio2 last"; (): none
-    forecasts          numbers that a line from each state says, while training, of what is measured next
-    by_variable        the first outputs are two of each variable, which also come straight from its own summaries
+    Attributes
+    ----------
+    variables : int
+        Number of series variables.
+    static_variables : tuple of int
+        Number of categories of each static covariate; 0 for a number.
+    outputs : int
+        Number of outputs of the head at each prediction time.
+    hidden_size, readout_size, ensemble_size, dropout, cell, reset, gate, feedback_delay_hours, n_layers, bidirectional, \
+layer_norm, recurrent_dropout, convolution, attention, encoder
+        Options, see `NetworkConfig`.
+    code_vocabulary : tuple of str
+        Coded events that the network knows.
+    clinical_indices : tuple of str
+        Clinical indices among the inputs of the readout.
+    forecasts : int
+        Number of outputs of the auxiliary forecast of the next time step; 0 without it.
+    by_variable : bool
+        Whether the first outputs are two for each variable, with a shortcut from that variable's own summaries.
     """
 
     variables: int
@@ -55,117 +168,165 @@ class Shape:
     outputs: int = 1
     hidden_size: int = 64
     readout_size: int = 128
-    members: int = 4
+    ensemble_size: int = 4
     dropout: float = 0.2
     cell: str = "gru"
     reset: str = "after"
     gate: str | None = None
     feedback_delay_hours: float | None = None
-    layers: int = 1
+    n_layers: int = 1
     bidirectional: bool = False
     layer_norm: bool = False
     recurrent_dropout: float = 0.0
     convolution: tuple[int, ...] = ()
     attention: str | None = "additive"
     encoder: str = "values"
-    codes: tuple[str, ...] = ()
-    indices: tuple[str, ...] = ()
+    code_vocabulary: tuple[str, ...] = ()
+    clinical_indices: tuple[str, ...] = ()
     forecasts: int = 0
     by_variable: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in a manifest; `from_dict` reads it back."""
+        """Give the specification as a manifest holds it; `from_dict` reads it back.
+
+        Returns
+        -------
+        dict
+            One entry for each field; tuples as lists.
+        """
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, written: Mapping[str, Any]) -> Self:
-        """The shape of a manifest; an option that an older one does not name has its default.
+        """Read the specification of a manifest.
 
-        >>> shape = Shape(variables=3, static_variables=(0, 2), convolution=(2,))
-        >>> Shape.from_dict(shape.to_dict()) == shape
+        Parameters
+        ----------
+        written : mapping
+            What `to_dict` gave. A missing option has its default.
+
+        Returns
+        -------
+        NetworkSpec
+            The specification.
+
+        Examples
+        --------
+        >>> spec = NetworkSpec(variables=3, static_variables=(0, 2), convolution=(2,))
+        >>> NetworkSpec.from_dict(spec.to_dict()) == spec
         True
         """
         options: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in written.items()}
         return cls(**options)
 
     @property
-    def causal(self) -> bool:
-        """Whether the state after each step is that of a stay which ended there."""
+    def is_causal(self) -> bool:
+        """Whether the state after each time step equals that of a stay which ended there."""
         return not self.bidirectional and prod(self.convolution) == 1
 
     @property
     def features(self) -> int:
-        """Summaries of all variables, and the clinical indices."""
-        return self.variables * len(SUMMARIES) + len(self.indices)
+        """Number of summaries of all variables, plus the clinical indices."""
+        return self.variables * len(SUMMARIES) + len(self.clinical_indices)
 
     @property
     def width(self) -> int:
-        """Size of the state after each step: both directions' where there are two."""
+        """Size of the state after each time step: of both directions where there are two."""
         return self.hidden_size * (2 if self.bidirectional else 1)
 
 
-def check_shape(shape: Shape, *, every_step: bool) -> None:
-    """Refuse with ArgumentError, in one sentence, what cannot be or does not go together.
+def check_options(options: NetworkConfig | NetworkSpec) -> None:
+    """Raise unless each option of a network is of the right type and within its bounds.
 
-    every_step  whether the head asks after each step of a stay
+    Parameters
+    ----------
+    options : NetworkConfig or NetworkSpec
+        The options.
 
-    >>> check_shape(Shape(variables=1, static_variables=(), cell="lstm", reset="before"), every_step=False)
+    Raises
+    ------
+    ArgumentError
+        Where an option cannot be used.
+
+    Examples
+    --------
+    >>> check_options(NetworkConfig(hidden_size="64"))
+    Traceback (most recent call last):
+    clinicalgru.errors.ArgumentError: Expected hidden_size as a whole number of 1 or more; got text. Correct it.
+    """
+    for name, choices in CHOICES.items():
+        check_choice(name, to_python(getattr(options, name)), choices)
+    for name in COUNTS:
+        check_number(name, getattr(options, name), minimum=1, whole=True)
+    for name in PROBABILITIES:
+        check_number(name, getattr(options, name), minimum=0, maximum=1, open_maximum=True)
+    for name in FLAGS:
+        check_choice(name, to_python(getattr(options, name)), (True, False))
+    check_number("feedback_delay_hours", options.feedback_delay_hours, minimum=0, open_minimum=True, optional=True)
+    _check_list("convolution", options.convolution, int, "Write convolution=(5, 5).", "strides of 1 or more")
+    if options.clinical_indices is not None:
+        fix = 'Write clinical_indices=("pao2 last / fio2 last",).'
+        _check_list("clinical_indices", options.clinical_indices, str, fix, "a list of formulas, or None")
+
+
+def _check_list(name: str, given: Any, kind: type, fix: str, expected: str) -> None:
+    """Raise unless an option is a list or tuple of whole numbers above 0, or of texts."""
+    is_list = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    items = [to_python(one) for one in given] if is_list else []
+    good = all(type(one) is kind and (not isinstance(one, int) or one >= 1) for one in items)
+    if not is_list or not good:
+        raise ArgumentError(f"{name} as {expected}", f"{given}" if is_list else describe(given), fix)
+
+
+def check_spec(spec: NetworkSpec, *, every_step: bool) -> None:
+    """Raise unless the options of a network can be used, and used together.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The specification.
+    every_step : bool
+        Whether the head predicts after each time step of a stay.
+
+    Raises
+    ------
+    ArgumentError
+        Where an option, or a combination, cannot be used.
+
+    Examples
+    --------
+    >>> check_spec(NetworkSpec(variables=1, static_variables=(), cell="lstm", reset="before"), every_step=False)
     Traceback (most recent call last):
     clinicalgru.errors.ArgumentError: Expected cell="gru" with reset="before"; got cell="lstm". Leave reset out.
     """
-    for name, choices in CHOICES.items():
-        if getattr(shape, name) not in choices:
-            known = ", ".join(_shown(choice) for choice in choices)
-            raise ArgumentError(f"{name} among {known}", _shown(getattr(shape, name)), "Choose one of them.")
-    for name in COUNTS:
-        if getattr(shape, name) < 1:
-            raise ArgumentError(f"{name} of 1 or more", f"{getattr(shape, name)}", "Correct it.")
-    for name in SHARES:
-        if not 0 <= getattr(shape, name) < 1:
-            raise ArgumentError(f"{name} from 0 to below 1", f"{getattr(shape, name)}", "Correct it.")
-    if shape.feedback_delay_hours is not None and not 0 < shape.feedback_delay_hours < float("inf"):
-        raise ArgumentError(
-            "feedback_delay_hours above 0, or None", f"{shape.feedback_delay_hours}", "Give the hours to look back."
-        )
-    if any(not isinstance(stride, int) or stride < 1 for stride in shape.convolution):
-        raise ArgumentError("convolution as strides of 1 or more", f"{shape.convolution}", "Write convolution=(5, 5).")
-    for wrong, expected, got, fix in _together(shape, every_step=every_step):
+    check_options(spec)
+    for wrong, expected, got, fix in _compatibility(spec, every_step=every_step):
         if wrong:
             raise ArgumentError(expected, got, fix)
 
 
-def _together(shape: Shape, *, every_step: bool) -> Iterator[tuple[bool, str, str, str]]:
-    """Whether a combination is impossible; what was expected, what came, what to do."""
-    cell, plain = f"cell={_shown(shape.cell)}", shape.cell == "gru" and shape.reset == "after"
-    size = shape.width
-    yield shape.reset == "before" and shape.cell != "gru", 'cell="gru" with reset="before"', cell, "Leave reset out."
-    yield shape.gate is not None and shape.cell == "rnn", 'a cell with gates for gate="time"', cell, "Leave gate out."
-    not_plain = f"{cell}, reset={_shown(shape.reset)}"
-    fix = "Leave feedback_delay_hours out."
-    yield (
-        shape.feedback_delay_hours is not None and not plain,
-        'cell="gru" and reset="after" with feedback_delay_hours',
-        not_plain,
-        fix,
-    )
-    heads = f"a state of a multiple of {HEADS} numbers for multi-head attention"
-    yield shape.attention == "multihead" and size % HEADS > 0, heads, f"{size}", "Change hidden_size."
-    fix = "Leave bidirectional out: a risk by the hour must not see what came later."
-    yield shape.bidirectional and every_step, "one direction for a prediction after each step", "two", fix
-    fix = "Leave convolution out, or take strides of 1: a stride passes over steps that are to be predicted at."
-    strided = prod(shape.convolution) > 1 and every_step
-    yield strided, "strides of 1 for a prediction after each step", f"{shape.convolution}", fix
-    several = shape.forecasts > 0 and not shape.causal
-    fix = "Leave forecast_weight out, or bidirectional and strides."
-    yield several, "one direction and strides of 1 with forecast_weight", "others", fix
-    nothing = shape.variables == 0 and not shape.codes
-    yield nothing, "variables or coded events", "neither", "Pass codes=True, or read measurements."
+def _compatibility(spec: NetworkSpec, *, every_step: bool) -> Iterator[tuple[bool, str, str, str]]:
+    """Each rule: whether it is broken, what was expected, what was passed, what to do."""
+    cell, plain = f'cell="{spec.cell}"', spec.cell == "gru" and spec.reset == "after"
+    yield spec.reset == "before" and spec.cell != "gru", 'cell="gru" with reset="before"', cell, "Leave reset out."
+    yield spec.gate is not None and spec.cell == "rnn", 'a cell with gates for gate="time"', cell, "Leave gate out."
+    expected, got = 'cell="gru" and reset="after" with feedback_delay_hours', f'{cell}, reset="{spec.reset}"'
+    delayed = spec.feedback_delay_hours is not None
+    yield delayed and not plain, expected, got, "Leave feedback_delay_hours out."
+    expected = f"a state of a multiple of {N_ATTENTION_HEADS} numbers for multi-head attention"
+    uneven = spec.attention == "multihead" and spec.width % N_ATTENTION_HEADS > 0
+    yield uneven, expected, f"{spec.width}", "Change hidden_size."
+    fix = "Leave bidirectional out: a risk at an hour must not use later measurements."
+    yield spec.bidirectional and every_step, "one direction for a prediction after each step", "two", fix
+    fix = "Leave convolution out, or use strides of 1: longer strides skip time steps that need a prediction."
+    strided = prod(spec.convolution) > 1 and every_step
+    yield strided, "strides of 1 for a prediction after each step", f"{spec.convolution}", fix
+    expected, fix = "one direction and strides of 1 with forecast_weight", "Leave forecast_weight out, or the others."
+    got = f"bidirectional={spec.bidirectional}, convolution={spec.convolution}"
+    yield spec.forecasts > 0 and not spec.is_causal, expected, got, fix
+    nothing = spec.variables == 0 and not spec.code_vocabulary
+    yield nothing, "variables or coded events", "neither", "Pass use_codes=True, or read measurements."
 
 
-def _shown(choice: str | None) -> str:
-    return "None" if choice is None else f'"{choice}"'
-
-
-# from the stays and what is asked of them
-DERIVED = ("variables", "static_variables", "outputs", "codes", "indices", "forecasts", "by_variable")
-OPTIONS = tuple(field.name for field in fields(Shape) if field.name not in DERIVED)
+_DERIVED = ("variables", "static_variables", "outputs", "code_vocabulary", "forecasts", "by_variable")
+OPTION_NAMES = tuple(field.name for field in fields(NetworkSpec) if field.name not in _DERIVED)

@@ -19,7 +19,7 @@ from clinicalgru.model.network.cells import (
     rnn_step,
     scan,
 )
-from clinicalgru.model.network.config import Shape
+from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.convolution import Convolutions
 from clinicalgru.model.network.generator import Dropout, dropout_mask, linear, orthogonal_
 from clinicalgru.model.network.layers import CodeBag, Decay, VariableEmbedding
@@ -46,17 +46,17 @@ class Encoder(nn.Module):
     gates within it.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
-        self.steps = StepInputs(shape)
-        gaps, width = shape.variables + bool(shape.codes), self.steps.width
-        self.convolution = Convolutions(width, shape.hidden_size, shape.convolution) if shape.convolution else None
-        width = shape.hidden_size if shape.convolution else width
-        below = [width, *[shape.width] * (shape.layers - 1)]
-        self.onward = nn.ModuleList(Recurrent(shape, inputs, gaps) for inputs in below)
-        self.backward = nn.ModuleList(Recurrent(shape, inputs, gaps) for inputs in below if shape.bidirectional)
-        self.norms = nn.ModuleList(nn.LayerNorm(shape.width, dtype=torch.float32) for _ in below if shape.layer_norm)
-        self.dropout = Dropout(shape.dropout)
+        self.steps = StepInputs(spec)
+        gaps, width = spec.variables + bool(spec.code_vocabulary), self.steps.width
+        self.convolution = Convolutions(width, spec.hidden_size, spec.convolution) if spec.convolution else None
+        width = spec.hidden_size if spec.convolution else width
+        below = [width, *[spec.width] * (spec.n_layers - 1)]
+        self.onward = nn.ModuleList(Recurrent(spec, inputs, gaps) for inputs in below)
+        self.backward = nn.ModuleList(Recurrent(spec, inputs, gaps) for inputs in below if spec.bidirectional)
+        self.norms = nn.ModuleList(nn.LayerNorm(spec.width, dtype=torch.float32) for _ in below if spec.layer_norm)
+        self.dropout = Dropout(spec.dropout)
 
     def forward(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Batch]:
         """(row, width) state after each step, and the batch of these rows: a convolution with strides leaves fewer."""
@@ -101,12 +101,12 @@ class StepInputs(nn.Module):
     Source: Che et al. 2018, Eqs. 3-5.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
-        self.value_decay = Decay(shape.variables, shape.variables, diagonal=True)
-        self.embedding = VariableEmbedding(shape.variables) if shape.encoder == "per_variable" else None
-        self.bag = CodeBag(len(shape.codes)) if shape.codes else None
-        self.width = 2 * shape.variables if self.embedding is None else self.embedding.width
+        self.value_decay = Decay(spec.variables, spec.variables, diagonal=True)
+        self.embedding = VariableEmbedding(spec.variables) if spec.encoder == "per_variable" else None
+        self.bag = CodeBag(len(spec.code_vocabulary)) if spec.code_vocabulary else None
+        self.width = 2 * spec.variables if self.embedding is None else self.embedding.width
         self.width += self.bag.width if self.bag is not None else 0
 
     def forward(self, inputs: Inputs, batch: Batch) -> Tensor:
@@ -127,19 +127,19 @@ class Recurrent(nn.Module):
     With `gate="time"` the logarithm of the gaps enters the update gate of a GRU, the forget gate of an LSTM.
     """
 
-    def __init__(self, shape: Shape, inputs: int, gaps: int) -> None:
+    def __init__(self, spec: NetworkSpec, inputs: int, gaps: int) -> None:
         super().__init__()
-        hidden = shape.hidden_size
-        self.shape, self.gates = shape, GATES[shape.cell] + (2 if shape.feedback_delay_hours is not None else 0)
+        hidden = spec.hidden_size
+        self.spec, self.gates = spec, GATES[spec.cell] + (2 if spec.feedback_delay_hours is not None else 0)
         self.state_decay = Decay(gaps, hidden)
         self.project = linear(inputs, self.gates * hidden)
         self.recurrent = linear(hidden, self.gates * hidden)
         orthogonal_(self.recurrent.weight)
-        self.time_gate = linear(gaps, hidden, bias=False) if shape.gate == "time" else None
+        self.time_gate = linear(gaps, hidden, bias=False) if spec.gate == "time" else None
 
     def forward(self, inputs: Tensor, gap_hours: Tensor, batch: Batch) -> Tensor:
         """inputs (row, inputs), gap_hours (row, gap) -> (row, hidden) state after each step."""
-        drive, hidden = self.project(inputs), self.shape.hidden_size
+        drive, hidden = self.project(inputs), self.spec.hidden_size
         if self.time_gate is not None:  # z of a GRU and f of an LSTM both stand second
             by_gap = self.time_gate(torch.log1p(gap_hours))
             drive = drive + nn.functional.pad(by_gap, (hidden, (self.gates - 2) * hidden))
@@ -147,17 +147,17 @@ class Recurrent(nn.Module):
 
     def _kept(self, like: Tensor, batch: Batch) -> Tensor | None:
         """(stay, hidden) one dropout mask for all steps of a stay; None where nothing is dropped."""
-        if not self.training or self.shape.recurrent_dropout == 0:
+        if not self.training or self.spec.recurrent_dropout == 0:
             return None
-        return dropout_mask(like.new_empty(len(batch.order), self.shape.hidden_size), self.shape.recurrent_dropout)
+        return dropout_mask(like.new_empty(len(batch.order), self.spec.hidden_size), self.spec.recurrent_dropout)
 
     def _scan(self, drive: Tensor, decay: Tensor, batch: Batch, *, kept: Tensor | None) -> Tensor:
-        shape, weight, bias, sizes = self.shape, self.recurrent.weight, self.recurrent.bias, batch.sizes
-        if shape.feedback_delay_hours is not None:
-            delayed = delayed_rows(batch.hours, *batch.grid(), shape.feedback_delay_hours)
+        spec, weight, bias, sizes = self.spec, self.recurrent.weight, self.recurrent.bias, batch.sizes
+        if spec.feedback_delay_hours is not None:
+            delayed = delayed_rows(batch.hours, *batch.grid(), spec.feedback_delay_hours)
             return delay_scan(drive, decay, weight, bias, sizes=sizes, delayed=delayed, kept=kept)
-        if (shape.cell, shape.reset) == ("gru", "after") and kept is None:
+        if (spec.cell, spec.reset) == ("gru", "after") and kept is None:
             return gru_scan(drive, decay, weight, bias, sizes)
-        state = decay.new_zeros(max(sizes, default=0), MEMORIES[shape.cell] * shape.hidden_size)
-        cell = CELLS[shape.cell, shape.reset]
+        state = decay.new_zeros(max(sizes, default=0), MEMORIES[spec.cell] * spec.hidden_size)
+        cell = CELLS[spec.cell, spec.reset]
         return scan(cell, state, drive=drive, decay=decay, weight=weight, bias=bias, sizes=sizes, kept=kept)

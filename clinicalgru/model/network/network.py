@@ -12,7 +12,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.network.attention import Attended, attended, attention
 from clinicalgru.model.network.batch import Batch, Sample, collate
 from clinicalgru.model.network.codes import known_codes
-from clinicalgru.model.network.config import Shape
+from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.encoder import Encoder
 from clinicalgru.model.network.generator import Dropout, linear, use_generator
 from clinicalgru.model.network.layers import CodeBag, Members, NumberEmbedding, OwnSummaries
@@ -30,32 +30,32 @@ class ClinicalGRU(nn.Module):
     Source: Cho et al. 2014; Che et al. 2018; Gorishniy et al. 2022, 2024. DIFF: no statistic of a batch enters.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
-        self.shape = shape
-        self.scales = Scales(shape.variables, shape.static_variables, indices=shape.indices)
-        self.encoder = Encoder(shape)
-        self.attention = attention(shape.attention, shape.width)
-        self.embedding = NumberEmbedding(shape.features)
-        self.codes = CodeBag(len(shape.codes)) if shape.codes else None
-        width = self.attention.width + shape.width + self.scales.columns + shape.features * self.embedding.line.shape[1]
+        self.spec = spec
+        self.scales = Scales(spec.variables, spec.static_variables, indices=spec.clinical_indices)
+        self.encoder = Encoder(spec)
+        self.attention = attention(spec.attention, spec.width)
+        self.embedding = NumberEmbedding(spec.features)
+        self.codes = CodeBag(len(spec.code_vocabulary)) if spec.code_vocabulary else None
+        width = self.attention.width + spec.width + self.scales.columns + spec.features * self.embedding.line.shape[1]
         width += self.codes.width if self.codes is not None else 0
-        sizes = {"hidden": shape.readout_size, "members": shape.members, "outputs": shape.outputs}
-        self.readout = Members(width, dropout=shape.dropout, **sizes)
-        self.by_variable = OwnSummaries(shape.variables, self.embedding.line.shape[1]) if shape.by_variable else None
-        self.state_dropout = Dropout(shape.dropout)
-        self.ahead = linear(shape.width, shape.forecasts) if shape.forecasts else None
+        sizes = {"hidden": spec.readout_size, "members": spec.ensemble_size, "outputs": spec.outputs}
+        self.readout = Members(width, dropout=spec.dropout, **sizes)
+        self.by_variable = OwnSummaries(spec.variables, self.embedding.line.shape[1]) if spec.by_variable else None
+        self.state_dropout = Dropout(spec.dropout)
+        self.ahead = linear(spec.width, spec.forecasts) if spec.forecasts else None
 
     def batch(self, stays: Sequences, *, every_step: bool = False, sample: Sample | None = None) -> Batch:
         """These stays as this network looks at them: with the coded events it knows, or without any; see `collate`."""
-        known, shape = known_codes(stays, self.shape.codes), self.shape
-        codes = bool(shape.codes)
-        return collate(known, every_step=every_step, codes=codes, indices=shape.indices, sample=sample)
+        known, spec = known_codes(stays, self.spec.code_vocabulary), self.spec
+        codes = bool(spec.code_vocabulary)
+        return collate(known, every_step=every_step, codes=codes, indices=spec.clinical_indices, sample=sample)
 
     def alone(self, outputs: int) -> ClinicalGRU:
         """The same network with its first outputs, and without what it was asked besides while it trained."""
         with use_generator(torch.Generator()):  # what is drawn is replaced below
-            network = ClinicalGRU(replace(self.shape, outputs=outputs, forecasts=0))
+            network = ClinicalGRU(replace(self.spec, outputs=outputs, forecasts=0))
         kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith("ahead.")}
         kept |= {name: kept[name][..., :outputs] for name in ("readout.last", "readout.bias")}
         network.load_state_dict(kept)

@@ -42,7 +42,7 @@ def load_checkpoint(path: Path, state: Progressed, plan: Plan) -> None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError):
         raise TrainingError(
-            "a checkpoint", "no such file, or a damaged one", "Check resume=.", where=path.name
+            "a checkpoint", "no such file, or a damaged one", "Check resume_from=.", where=path.name
         ) from None
     was = json.loads(notes.get("plan", "{}"))
     other = [name for name, value in asdict(plan).items() if was.get(name) != value]

@@ -1,4 +1,4 @@
-"""Which learning rate? A sweep from small to large over a few hundred steps, which the estimator does not remember."""
+"""Learning rate range test (Smith 2017): the loss while the learning rate rises over a few hundred batches."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import clone
 
+from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import bucketed
 
-KEPT = 0.9  # part of the running mean of the losses that each step keeps
-WORSE = 4.0  # the sweep ends where the running mean has risen so many times as far as it had fallen
-SAFE = 10.0  # the suggestion lies so many times below the rate of the lowest loss
+SMOOTHING = 0.9  # weight of the past in the running mean of the losses
+DIVERGENCE_FACTOR = 4.0  # the sweep ends where the running mean has risen so many times as far as it had fallen
+SAFETY_FACTOR = 10.0  # the suggestion is the rate of the lowest loss divided by this
+MIN_STEPS = 20
 
 
 @dataclass(frozen=True, eq=False)
-class RateSweep:
-    """What a sweep of learning rates found.
+class LearningRateSweep:
+    """Result of a learning rate range test.
 
-    table       one row a step: learning_rate, loss (of its batch), smoothed (running mean, without its start's bias)
-    suggestion  a tenth of the rate at which the running mean was lowest
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each batch: learning_rate, loss, smoothed (bias-corrected running mean of the losses).
+    suggestion : float
+        A tenth of the learning rate at which the running mean was lowest.
     """
 
     table: pd.DataFrame
     suggestion: float
 
     def __repr__(self) -> str:
-        return f"RateSweep({len(self.table)} steps, suggestion {self.suggestion:.2g})"
+        return f"LearningRateSweep({len(self.table)} steps, suggestion {self.suggestion:.2g})"
 
 
 def find_learning_rate(
@@ -41,51 +46,87 @@ def find_learning_rate(
     *,
     low: float = 1e-5,
     high: float = 1.0,
-    steps: int = 150,
+    n_steps: int = 150,
     random_state: int = 0,
-) -> RateSweep:
-    """Train a fresh network with rates that rise from `low` to `high`, a batch each, and see where the loss turns.
+) -> LearningRateSweep:
+    """Train a new network while the learning rate rises, and suggest a rate from where the loss is lowest.
 
-    The estimator is left as it is. Recurrent networks are sensitive to the rate: start a search from here.
-    Refused: rates that do not rise above 0, fewer than 20 steps, stays that the estimator refuses.
-    Source: Smith 2017, the learning rate range test.
+    Parameters
+    ----------
+    estimator : GRUEstimator
+        Its arguments are used; it is not changed.
+    stays : Sequences
+        Training stays.
+    low, high : float
+        First and last learning rate; they rise geometrically.
+    n_steps : int
+        Number of batches, 20 or more.
+    random_state : int
+        Seed.
 
-    returns  a `RateSweep`
+    Returns
+    -------
+    LearningRateSweep
+        The losses, and a suggestion.
+
+    Raises
+    ------
+    ArgumentError
+        For rates that do not rise from above 0, or too few steps.
+    TrainingError
+        For stays that the estimator refuses.
+
+    References
+    ----------
+    Smith 2017, Cyclical learning rates for training neural networks: the range test.
+
+    Examples
+    --------
+    >>> from clinicalgru import GRUClassifier, Task, read_events, select, simulate
+    >>> stays = select(read_events(simulate(60, random_state=0)), Task.load("in_hospital_mortality"))
+    >>> find_learning_rate(GRUClassifier(), stays, n_steps=20).suggestion < 1
+    True
     """
-    if not 0 < low < high < np.inf or steps < 20:
-        raise ArgumentError(
-            "0 < low < high, and 20 steps or more", f"{low:g}, {high:g} and {steps}", "Use the defaults."
-        )
-    one = clone(estimator)
-    with torch_defaults(), threads(one.threads), seeded([random_state]):
-        losses = _losses(one, stays, np.geomspace(low, high, steps), np.random.default_rng(random_state))
+    check_instance("estimator", estimator, GRUEstimator, fix="Pass GRUClassifier(), or another GRU estimator.")
+    check_number("low", low, minimum=0, open_minimum=True)
+    check_number("high", high, minimum=0, open_minimum=True)
+    check_number("n_steps", n_steps, minimum=MIN_STEPS, whole=True)
+    if low >= high:
+        raise ArgumentError("0 < low < high", f"{low:g} and {high:g}", "Use the defaults.")
+    with torch_defaults(), threads(int(estimator.n_threads)), seeded([random_state]):
+        losses = _losses(estimator, stays, np.geomspace(low, high, n_steps), np.random.default_rng(random_state))
     table = pd.DataFrame(losses, columns=["learning_rate", "loss", "smoothed"])
     lowest = int(np.argmin(table["smoothed"].to_numpy()))
-    return RateSweep(table, float(table["learning_rate"].to_numpy()[lowest] / SAFE))
+    return LearningRateSweep(table, float(table["learning_rate"].to_numpy()[lowest] / SAFETY_FACTOR))
 
 
 def _losses(
-    one: GRUEstimator, stays: Sequences, rates: np.ndarray, chance: np.random.Generator
+    estimator: GRUEstimator, stays: Sequences, rates: np.ndarray, rng: np.random.Generator
 ) -> list[tuple[float, float, float]]:
-    """Rate, loss and running mean of each step, until the loss runs away."""
-    network, head = one.init_network(stays), one.head_
+    """Give rate, loss and running mean of each batch, until the loss diverges."""
+    network, head = estimator.init_network(stays)
     optimizer = torch.optim.AdamW(network.parameters(), lr=float(rates[0]), foreach=False)
-    passed, mean, batches = list[tuple[float, float, float]](), 0.0, list[np.ndarray]()
+    rows, mean, batches = list[tuple[float, float, float]](), 0.0, list[np.ndarray]()
     for number, rate in enumerate(rates.tolist()):
-        batches = batches or bucketed(stays.n_steps, one.batch_size, chance)
+        batches = batches or bucketed(stays.n_steps, int(estimator.batch_size), rng)
         part = stays[batches.pop()]
         batch = network.batch(part, every_step=head.per_step)
         loss = head.loss(network(batch)[..., : head.n_outputs], head.labels(part, batch))
         if not torch.isfinite(loss):
             break
-        mean = KEPT * mean + (1 - KEPT) * loss.item()
-        passed.append((rate, loss.item(), mean / (1 - KEPT ** (number + 1))))
-        first, least = passed[0][2], min(entry[2] for entry in passed)
-        if passed[-1][2] > least + WORSE * max(first - least, 0.1 * abs(first)):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss.item()
+        rows.append((rate, loss.item(), mean / (1 - SMOOTHING ** (number + 1))))
+        if _diverged(rows):
             break
         optimizer.param_groups[0]["lr"] = rate
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0, foreach=False)
         optimizer.step()
-    return passed
+    return rows
+
+
+def _diverged(rows: list[tuple[float, float, float]]) -> bool:
+    """Whether the running mean rose far above its lowest value."""
+    first, lowest, last = rows[0][2], min(row[2] for row in rows), rows[-1][2]
+    return last > lowest + DIVERGENCE_FACTOR * max(first - lowest, 0.1 * abs(first))

@@ -1,43 +1,78 @@
-"""Progress of training: a bar with time left and live losses on a terminal or in Jupyter, lines of text elsewhere."""
+"""Progress of training: a bar with live losses on a terminal or in Jupyter, lines of text elsewhere, and callbacks."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 
-class Watcher(Protocol):
-    """Is told how training goes, such as `TrainingView`."""
+@runtime_checkable
+class Callback(Protocol):
+    """What `fit` calls while it trains, such as a `TrainingView`."""
 
-    def step(self, part: float, loss: float) -> None:
-        """A batch is done: `part` of an epoch, with this loss."""
+    def on_batch_end(self, fraction: float, loss: float) -> None:
+        """Take note of a batch.
 
-    def epoch_done(self, entry: dict[str, float], *, best: int) -> None:
-        """An epoch is done, with these losses; `best` is the best so far."""
+        Parameters
+        ----------
+        fraction : float
+            Fraction of an epoch that the batch is.
+        loss : float
+            Its training loss.
+        """
+
+    def on_epoch_end(self, entry: dict[str, float], *, best: int) -> None:
+        """Take note of an epoch.
+
+        Parameters
+        ----------
+        entry : dict
+            epoch, train_loss and val_loss.
+        best : int
+            Epoch with the lowest validation loss so far, from 1.
+        """
 
 
-def announce(said: str, *, shown: bool | Watcher) -> None:
-    """A line on standard error about what comes before the first epoch and takes a while; a watcher is not told."""
-    if shown is True:
-        sys.stderr.write(f"{said}\n")
+def announce(message: str, *, verbose: bool) -> None:
+    """Write a line on standard error about what takes a while before the first epoch.
+
+    Parameters
+    ----------
+    message : str
+        The line.
+    verbose : bool
+        Whether to write it.
+    """
+    if verbose:
+        sys.stderr.write(f"{message}\n")
 
 
 class Progress:
-    """Shows epochs as they pass, on standard error, or tells a watcher; nothing at all when not `shown`."""
+    """Context manager that shows epochs on standard error, and calls the callbacks.
 
-    def __init__(self, epochs: int, *, shown: bool | Watcher) -> None:
-        self.watcher = None if isinstance(shown, bool) else shown
-        shown = shown is True
-        self.epochs, self.shown, self.began, self.losses = epochs, shown, time.monotonic(), ""
+    Parameters
+    ----------
+    max_epochs : int
+        Largest number of epochs.
+    verbose : bool
+        Whether to show anything.
+    callbacks : sequence of Callback
+        Called after each batch and each epoch.
+    """
+
+    def __init__(self, max_epochs: int, *, verbose: bool, callbacks: Sequence[Callback] = ()) -> None:
+        self.callbacks, self.max_epochs, self.verbose = tuple(callbacks), max_epochs, verbose
+        self.start, self.losses = time.monotonic(), ""
         console = Console(stderr=True)
         self.bar: Bar | None = None
-        if shown and (console.is_terminal or console.is_jupyter):
+        if verbose and (console.is_terminal or console.is_jupyter):
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             self.bar = Bar(*columns, TextColumn("{task.fields[losses]}"), console=console)
         self.task: TaskID | None = None
@@ -45,7 +80,7 @@ class Progress:
     def __enter__(self) -> Progress:
         if self.bar is not None:
             self.bar.start()
-            self.task = self.bar.add_task("training", total=self.epochs, losses="")
+            self.task = self.bar.add_task("training", total=self.max_epochs, losses="")
         return self
 
     def __exit__(
@@ -54,20 +89,20 @@ class Progress:
         if self.bar is not None:
             self.bar.stop()
 
-    def step(self, part: float, loss: float) -> None:
-        """A batch is done: `part` of an epoch, with this loss."""
-        if self.watcher is not None:
-            self.watcher.step(part, loss)
+    def on_batch_end(self, fraction: float, loss: float) -> None:
+        """Show a batch, and call the callbacks; see `Callback`."""
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, advance=part, losses=f"loss {loss:.3f} {self.losses}")
+            self.bar.update(self.task, advance=fraction, losses=f"loss {loss:.3f} {self.losses}")
+        for callback in self.callbacks:
+            callback.on_batch_end(fraction, loss)
 
-    def epoch_done(self, entry: dict[str, float], *, best: int) -> None:
-        """An epoch is done, with these losses; `best` is the best so far."""
-        if self.watcher is not None:
-            self.watcher.epoch_done(entry, best=best)
-        self.losses = f"train {entry['train_loss']:.4f} tune {entry['val_loss']:.4f} best epoch {best}"
-        if self.shown and self.bar is None:
-            epoch, passed = int(entry["epoch"]), time.monotonic() - self.began
-            left = passed / epoch * (self.epochs - epoch)
-            line = f"epoch {epoch}/{self.epochs} {self.losses}, {passed:.0f} s, at most {left:.0f} s left\n"
+    def on_epoch_end(self, entry: dict[str, float], *, best: int) -> None:
+        """Show an epoch, and call the callbacks; see `Callback`."""
+        self.losses = f"train {entry['train_loss']:.4f} validation {entry['val_loss']:.4f} best epoch {best}"
+        if self.verbose and self.bar is None:
+            epoch, passed = int(entry["epoch"]), time.monotonic() - self.start
+            left = passed / epoch * (self.max_epochs - epoch)
+            line = f"epoch {epoch}/{self.max_epochs} {self.losses}, {passed:.0f} s, at most {left:.0f} s left\n"
             sys.stderr.write(line)
+        for callback in self.callbacks:
+            callback.on_epoch_end(entry, best=best)

@@ -16,7 +16,7 @@ from clinicalgru.model.network.network import ClinicalGRU
 class Plan:
     """How to train: everything that decides the final bits, besides the data.
 
-    epochs               at most; patience ends it sooner
+    max_epochs           at most; patience ends it sooner
     embedding_rate       of the number embeddings, as a multiple of the learning rate
     warm_up              part of all steps over which the learning rate rises
     measurement_dropout  part of the measurements left out of each training stay, anew each time it is seen
@@ -26,7 +26,7 @@ class Plan:
     patience             epochs without a better loss on the tune stays before training stops
     """
 
-    epochs: int = 20
+    max_epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 2e-3
     embedding_rate: float = 10.0

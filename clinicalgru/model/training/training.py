@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
+from collections.abc import Sequence as SequenceABC
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from clinicalgru.model.training.distributed import agreed, backward, leads, my_s
 from clinicalgru.model.training.inference import mean_loss
 from clinicalgru.model.training.nonfinite_loss import BrokenLoss, broken
 from clinicalgru.model.training.prefetch import one_ahead
-from clinicalgru.model.training.progress import Progress, Watcher
+from clinicalgru.model.training.progress import Callback, Progress
 from clinicalgru.model.training.state import Plan, Progressed
 from clinicalgru.model.training.torch_settings import seeded, torch_defaults
 
@@ -42,26 +43,28 @@ def train(
     head: Head,
     plan: Plan,
     beside: Beside = ALONE,
-    progress: bool | Watcher = True,
-    checkpoint: Path | None = None,
-    resume: Path | None = None,
+    verbose: bool = True,
+    callbacks: SequenceABC[Callback] = (),
+    checkpoint_path: Path | None = None,
+    resume_from: Path | None = None,
 ) -> list[dict[str, float]]:
     """Train the network in place, leave it with the weights of the best epoch, and give back one entry an epoch.
 
-    checkpoint  file written after each epoch
-    beside      what else is asked while training
-    resume      such a file: training goes on from it to the same final bits as without the interruption
+    checkpoint_path  file written after each epoch
+    beside           what else is asked while training
+    resume_from      such a file: training goes on from it to the same final bits as without the interruption
     Ctrl-C ends training with the best weights so far, with a warning; so does a loss that is no number, which is
     refused in the first epoch. Refused: a checkpoint of another plan.
     """
     optimizer = torch.optim.AdamW(_groups(network, plan), lr=plan.learning_rate, fused=True)
     averaged = AveragedModel(network, avg_fn=partial(_running_mean, part=plan.averaging))
     state = Progressed(network, averaged, optimizer, copy.deepcopy(network.state_dict()))
-    if resume is not None:
-        load_checkpoint(resume, state, plan)
-    with Progress(plan.epochs, shown=progress if leads() else False) as bar:
+    if resume_from is not None:
+        load_checkpoint(resume_from, state, plan)
+    watched = callbacks if leads() else ()
+    with Progress(plan.max_epochs, verbose=verbose and leads(), callbacks=watched) as bar:
         try:
-            while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.patience:
+            while state.epoch < plan.max_epochs and state.epoch - state.best_epoch < plan.patience:
                 train_loss = _epoch(state, stays, head, beside=beside, plan=plan, bar=bar)
                 val_loss = agreed(mean_loss(cast(ClinicalGRU, averaged.module), tune, head=head))
                 if not math.isfinite(val_loss):
@@ -71,9 +74,9 @@ def train(
                 state.epoch += 1
                 if state.best_epoch == state.epoch:
                     state.best = copy.deepcopy(averaged.module.state_dict())
-                if checkpoint is not None and leads():
-                    save_checkpoint(checkpoint, state, plan)
-                bar.epoch_done(state.history[-1], best=state.best_epoch)
+                if checkpoint_path is not None and leads():
+                    save_checkpoint(checkpoint_path, state, plan)
+                bar.on_epoch_end(state.history[-1], best=state.best_epoch)
         except (KeyboardInterrupt, BrokenLoss) as stop:
             if not state.history:
                 raise
@@ -105,7 +108,7 @@ def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, p
     with seeded(mine), closing(one_ahead(made, batches)) as ready:
         for number, one in enumerate(ready):
             step = state.epoch * len(batches) + number
-            _set_rate(state.optimizer, plan, step / max(1, plan.epochs * len(batches)))
+            _set_rate(state.optimizer, plan, step / max(1, plan.max_epochs * len(batches)))
             state.optimizer.zero_grad()
             loss = _learn(state.network, one, head=head, beside=beside)
             if not (math.isfinite(loss) and _clipped(state.network, plan.clip)):
@@ -114,7 +117,7 @@ def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, p
             state.optimizer.step()
             state.averaged.update_parameters(state.network)
             total += loss * len(one.whole)
-            bar.step(1 / len(batches), loss)
+            bar.on_batch_end(1 / len(batches), loss)
     return total / len(stays)
 
 

@@ -1,7 +1,8 @@
-"""A search for good arguments over the tune stays, with Optuna (extra `tune`)."""
+"""Hyperparameter search over the validation loss, with Optuna (extra `tune`)."""
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from sklearn.base import clone
 
+from clinicalgru.checks import check_instance, check_number, to_python
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import ArgumentError, TrainingError
+from clinicalgru.errors import ArgumentError, MissingPackageError, TrainingError, describe
 from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.network.config import NetworkConfig
 from clinicalgru.model.training.nonfinite_loss import BrokenLoss
 
 if TYPE_CHECKING:
@@ -22,8 +25,8 @@ Range = tuple[float, float] | Sequence[Any]
 SPACE: Mapping[str, Range] = MappingProxyType(
     {
         "learning_rate": (5e-4, 1e-2),
-        "hidden_size": [32, 64, 128],
-        "dropout": (0.0, 0.5),
+        "network__hidden_size": [32, 64, 128],
+        "network__dropout": (0.0, 0.5),
         "measurement_dropout": (0.0, 0.4),
         "weight_decay": (1e-5, 1e-2),
     }
@@ -31,79 +34,141 @@ SPACE: Mapping[str, Range] = MappingProxyType(
 
 
 @dataclass(frozen=True, eq=False)
-class Tuned:
-    """What a search found.
+class SearchResult:
+    """Result of a hyperparameter search.
 
-    best    the estimator with the best arguments, not fitted
-    loss    of the tune stays, at its best epoch
-    trials  one row a trial: its arguments, loss, epochs, whether it was pruned; in the order they were tried
+    Attributes
+    ----------
+    estimator : GRUEstimator
+        The estimator with the best parameters, not fitted.
+    best_params_ : dict
+        The best parameters by name, for `set_params`.
+    best_score_ : float
+        Minus the lowest validation loss, so that higher is better. It was selected among many and is optimistic.
+    trials : DataFrame
+        One row for each trial, in order: its parameters, val_loss, n_epochs, pruned.
     """
 
-    best: GRUEstimator
-    loss: float
+    estimator: GRUEstimator
+    best_params_: dict[str, Any]
+    best_score_: float
     trials: pd.DataFrame
 
     def __repr__(self) -> str:
-        return f"Tuned(loss {self.loss:.4f} after {len(self.trials)} trials, {self.best!r})"
+        return f"SearchResult(best_score_={self.best_score_:.4f}, {len(self.trials)} trials, {self.best_params_})"
 
 
 def tune(
     estimator: GRUEstimator,
     stays: Sequences,
-    tune: Sequences,
+    validation: Sequences,
     *,
     space: Mapping[str, Range] = SPACE,
-    trials: int = 20,
-    seconds: float | None = None,
+    n_trials: int = 20,
+    timeout: float | None = None,
     random_state: int = 0,
-) -> Tuned:
-    """Try arguments that promise a low loss on the tune stays; stop those that fall behind.
+) -> SearchResult:
+    """Search for the parameters with the lowest validation loss; trials that fall behind are stopped early.
 
-    space    argument: (low, high) for a range, on a log scale where high is 10 times low or more, whole where both
-             are; or a list of choices
-    trials   how many; fewer where `seconds` end first
-    returns  a `Tuned`; fit its best on all stays to learn from. The loss it reports was chosen among many: judge on
-             other stays
+    Parameters
+    ----------
+    estimator : GRUEstimator
+        Any of the GRU estimators; it is not changed.
+    stays : Sequences
+        Training stays.
+    validation : Sequences
+        Validation stays, of other patients.
+    space : mapping
+        Parameter by name: (low, high) for a range, or a list of choices. A range is logarithmic where high is 10 times
+        low or more, and of whole numbers where both are. Parameters of the network are written `network__hidden_size`.
+    n_trials : int
+        Number of trials; fewer where `timeout` ends the search first.
+    timeout : float or None
+        Seconds after which no further trial starts.
+    random_state : int
+        Seed of the search.
 
-    Refused: arguments that the estimator does not have, whatever `fit` refuses, no Optuna.
-    Source: tree-structured Parzen estimator with median pruning, Akiba et al. 2019.
+    Returns
+    -------
+    SearchResult
+        Its `estimator` is not fitted yet. Evaluate it on other stays: the validation loss was minimised.
+
+    Raises
+    ------
+    ArgumentError
+        For parameters that the estimator does not have, or a space that cannot be searched.
+    MissingPackageError
+        Without Optuna.
+    TrainingError
+        If no trial had a finite loss, and for whatever `fit` refuses.
+
+    References
+    ----------
+    Tree-structured Parzen estimator with median pruning: Akiba et al. 2019, Optuna.
+
+    Examples
+    --------
+    >>> from clinicalgru import GRUClassifier, tune
+    >>> search = lambda train, validation: tune(GRUClassifier(), train, validation, n_trials=10)
     """
-    unknown = sorted(set(space) - set(estimator.get_params()))
-    if unknown or not space or trials < 1:
-        known = ", ".join(estimator.get_params())
-        raise ArgumentError(f"arguments among {known}", f"{unknown or 'none'}", "Correct space=, and ask for trials.")
-    try:
-        import optuna
-    except ImportError:
-        raise ArgumentError("the package optuna", "none", "pip install 'clinicalgru[tune]'.") from None
+    _check(estimator, space, n_trials, timeout)
+    optuna = _optuna()
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        sampler, pruner = (
-            optuna.samplers.TPESampler(seed=random_state),
-            optuna.pruners.MedianPruner(n_warmup_steps=2),
-        )
+        sampler, pruner = optuna.samplers.TPESampler(seed=random_state), optuna.pruners.MedianPruner(n_warmup_steps=2)
         study = optuna.create_study(sampler=sampler, pruner=pruner)
-        study.optimize(lambda trial: _tried(trial, estimator, stays, tune, space), n_trials=trials, timeout=seconds)
+        study.optimize(
+            lambda trial: _trial_loss(trial, estimator, stays, validation, space), n_trials=n_trials, timeout=timeout
+        )
     finally:
         optuna.logging.set_verbosity(before)
-    done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
-    if not done:
+    if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
         raise TrainingError("a trial with a finite loss", "none", "Lower the learning rates of space=.")
-    return Tuned(clone(estimator).set_params(**study.best_params), float(study.best_value), _table(study))
+    best = clone(estimator).set_params(**study.best_params)
+    return SearchResult(best, dict(study.best_params), -float(study.best_value), _table(study))
+
+
+def _check(estimator: Any, space: Any, n_trials: Any, timeout: Any) -> None:
+    check_instance("estimator", estimator, GRUEstimator, fix="Pass GRUClassifier(), or another GRU estimator.")
+    check_number("n_trials", n_trials, minimum=1, whole=True)
+    check_number("timeout", timeout, minimum=0, open_minimum=True, optional=True)
+    if not isinstance(space, Mapping) or not space:
+        fix = 'Write space={"learning_rate": (1e-4, 1e-2)}.'
+        raise ArgumentError("space as parameters to search", describe(space), fix)
+    network = [f"network__{name}" for name in NetworkConfig().get_params()]
+    known = [*estimator.get_params(deep=False), *network]
+    unknown = sorted(set(space) - set(known))
+    if unknown:
+        raise ArgumentError(f"parameters among {', '.join(known)}", f"{unknown}", "Correct space=.")
+    for name, given in space.items():
+        is_range = isinstance(given, tuple) and len(given) == 2
+        if is_range and all(isinstance(bound, numbers.Real) for bound in given) and given[0] <= given[1]:
+            continue
+        if isinstance(given, tuple | str) or not isinstance(given, Sequence) or not given:
+            fix = "Write (low, high) for a range, or a list of choices."
+            raise ArgumentError(f"a range or choices for {name}", f"{given}", fix)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise MissingPackageError("the package optuna", "no such package", "pip install 'clinicalgru[tune]'.") from None
+    return optuna
 
 
 class _Pruner:
-    """Tells a trial how it does after each epoch, and ends it where it falls behind."""
+    """Callback that reports the validation loss to a trial, and ends the trial where it falls behind."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         self.trial = trial
 
-    def step(self, part: float, loss: float) -> None:
-        """A batch is done."""
+    def on_batch_end(self, fraction: float, loss: float) -> None:
+        """Do nothing."""
 
-    def epoch_done(self, entry: dict[str, float], *, best: int) -> None:
-        """An epoch is done, with these losses."""
+    def on_epoch_end(self, entry: dict[str, float], *, best: int) -> None:
+        """Report the loss of an epoch."""
         import optuna
 
         self.trial.report(entry["val_loss"], int(entry["epoch"]))
@@ -111,23 +176,23 @@ class _Pruner:
             raise optuna.TrialPruned
 
 
-def _tried(
-    trial: optuna.Trial, estimator: GRUEstimator, stays: Sequences, tune: Sequences, space: Mapping[str, Range]
+def _trial_loss(
+    trial: optuna.Trial, estimator: GRUEstimator, stays: Sequences, validation: Sequences, space: Mapping[str, Range]
 ) -> float:
     import optuna
 
-    one = clone(estimator).set_params(**{name: _suggested(trial, name, given) for name, given in space.items()})
+    candidate = clone(estimator).set_params(**{name: _suggest(trial, name, given) for name, given in space.items()})
     try:
-        one.fit(stays, tune, progress=_Pruner(trial))
+        candidate.fit(stays, validation=validation, verbose=False, callbacks=(_Pruner(trial),))
     except BrokenLoss:
         raise optuna.TrialPruned from None
-    return min(entry["val_loss"] for entry in one.history_)
+    return min(entry["val_loss"] for entry in candidate.history_)
 
 
-def _suggested(trial: optuna.Trial, name: str, given: Range) -> Any:
+def _suggest(trial: optuna.Trial, name: str, given: Range) -> Any:
     if not isinstance(given, tuple):
-        return trial.suggest_categorical(name, list(given))
-    low, high = given
+        return trial.suggest_categorical(name, list(map(to_python, given)))
+    low, high = to_python(given)
     log = low > 0 and high >= 10 * low
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, log=log)
@@ -138,8 +203,8 @@ def _table(study: optuna.Study) -> pd.DataFrame:
     rows = [
         trial.params
         | {
-            "loss": min(trial.intermediate_values.values(), default=float("nan")),
-            "epochs": len(trial.intermediate_values),
+            "val_loss": min(trial.intermediate_values.values(), default=float("nan")),
+            "n_epochs": len(trial.intermediate_values),
             "pruned": trial.value is None,
         }
         for trial in study.trials

@@ -46,14 +46,14 @@ def plot_training(history: Losses) -> go.Figure:
 
 
 class TrainingView(ipywidgets.VBox):
-    """Curves of training, drawn while it runs: `model.fit(train, tune, progress=view)`.
+    """Curves of training, drawn while it runs: `model.fit(train, callbacks=(view,))`.
 
     history  what was seen so far: an estimator's `history_`
 
     State: `history` (one entry an epoch), `part` (of the epoch that runs), `loss` (of its last batch).
 
     >>> view = TrainingView()
-    >>> view.epoch_done({"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}, best=1)
+    >>> view.on_epoch_end({"epoch": 1, "train_loss": 0.6, "val_loss": 0.5}, best=1)
     >>> len(view.history)
     1
     """
@@ -67,14 +67,14 @@ class TrainingView(ipywidgets.VBox):
         styled(self, self.state, self.figure)
         self._say()
 
-    def step(self, part: float, loss: float) -> None:
-        """A batch is done: `part` of an epoch, with this loss."""
-        self.part, self.loss = self.part + part, loss
+    def on_batch_end(self, fraction: float, loss: float) -> None:
+        """A batch is done: `fraction` of an epoch, with this loss."""
+        self.part, self.loss = self.part + fraction, loss
         if time.monotonic() - self._drawn > EVERY:
             self._drawn = time.monotonic()
             self._say()
 
-    def epoch_done(self, entry: Mapping[str, float], *, best: int) -> None:
+    def on_epoch_end(self, entry: Mapping[str, float], *, best: int) -> None:
         """An epoch is done, with these losses; `best` is the best so far."""
         if entry["epoch"] == 1:  # a new training
             self.history = []

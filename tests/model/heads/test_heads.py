@@ -21,7 +21,7 @@ from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.heads.forecast import Forecast, next_rows
 from clinicalgru.model.heads.regression import Regression
 from clinicalgru.model.heads.survival import Survival
-from clinicalgru.model.network.config import Shape
+from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.network import ClinicalGRU, static_levels
 from clinicalgru.model.training.auxiliary_losses import Auxiliary
 from clinicalgru.model.training.distributed import weighted
@@ -119,7 +119,7 @@ def test_weighed_steps_leave_risks_at_the_share_of_steps_with_a_warning_due():
     stays = replace(
         asked("early_warning").train, task=replace(task_of("early_warning"), utility_function="physionet2019")
     )
-    model = cg.GRUEarlyWarning(**SMALL | {"epochs": 8, "distillation": 0.0}).fit(stays, progress=False)
+    model = cg.GRUEarlyWarning(**SMALL | {"max_epochs": 8, "distillation": 0.0}).fit(stays, verbose=False)
     labels = model.head_.step_labels(stays)
     mean = model.predict_proba(stays)[~np.isnan(labels), 1].mean()
     assert model.head_.log_odds_offset > 0.5
@@ -267,7 +267,7 @@ def test_the_shares_of_processes_make_up_the_whole_loss_of_a_forecast():
 
 def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardly_is_nothing():
     case = asked("forecast")
-    head = cg.GRUForecaster(**SMALL | {"epochs": 1}).fit(case.train, case.test, progress=False).head_
+    head = cg.GRUForecaster(**SMALL | {"max_epochs": 1}).fit(case.train, validation=case.test, verbose=False).head_
     again = measured(case.train)
     count = again["variable"][again["later"] & again["last"].notna()].value_counts()
     weight = dict(zip([v.name for v in case.train.variables], head.variable_weights, strict=True))
@@ -291,7 +291,7 @@ def test_a_forecaster_is_asked_before_what_is_seldom_measured(monkeypatch):
 
     monkeypatch.setattr(ClinicalGRU, "batch", watched)
     model = cg.GRUForecaster(**SMALL | {"max_steps_per_stay": 1, "measurement_dropout": 0.0})
-    model.fit(case.train, case.test, progress=False)
+    model.fit(case.train, validation=case.test, verbose=False)
     drawn, every = (torch.cat(found[sampled]).mean(dim=0).numpy() for sampled in (True, False))
     weight = np.array(model.head_.variable_weights)
     seldom = weight == weight.max()
@@ -329,27 +329,27 @@ def test_joint_training_changes_the_weights_but_not_what_is_asked(parts):
 
     train, tune, _, test = parts
     table = pd.DataFrame({"count": train.n_measurements.astype(float)}, index=train.stay)
-    alone = cg.GRUClassifier(**SMALL).fit(train, tune, progress=False)
-    joint = cg.GRUClassifier(**SMALL, forecast_weight=0.5).fit(train, tune, auxiliary=table, progress=False)
+    alone = cg.GRUClassifier(**SMALL).fit(train, validation=tune, verbose=False)
+    joint = cg.GRUClassifier(**SMALL, forecast_weight=0.5).fit(train, validation=tune, auxiliary=table, verbose=False)
     assert joint.predict_proba(test).shape == (len(test), 2)
     assert np.abs(joint.predict_proba(test) - alone.predict_proba(test)).max() > 1e-4
     assert [entry.shape for entry in joint.network_.state_dict().values()] == [
         entry.shape for entry in alone.network_.state_dict().values()
     ]
     assert abs(cg.explain(joint, test[:1]).completeness_gap) < 0.01
-    nothing = cg.GRUClassifier(**SMALL).fit(train, tune, auxiliary=table[[]], progress=False)
+    nothing = cg.GRUClassifier(**SMALL).fit(train, validation=tune, auxiliary=table[[]], verbose=False)
     np.testing.assert_array_equal(nothing.predict_proba(test), alone.predict_proba(test))
 
 
 def test_a_network_left_alone_answers_as_before(parts):
     """What it was asked besides is gone; what it is asked now has not changed by a bit."""
-    shape = Shape(
+    shape = NetworkSpec(
         len(parts[0].variables), static_levels(parts[0].static_variables), outputs=3, forecasts=4, hidden_size=4
     )
     network = ClinicalGRU(shape).eval()
     network.scales.learn(parts[0])
     alone, batch = network.alone(1).eval(), network.batch(parts[3])
-    assert (alone.shape.outputs, alone.shape.forecasts) == (1, 0)
+    assert (alone.spec.outputs, alone.spec.forecasts) == (1, 0)
     with torch.no_grad():
         assert torch.equal(alone(batch), network(batch)[..., :1])
 

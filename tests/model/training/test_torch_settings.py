@@ -9,17 +9,30 @@ from threading import Barrier, Event
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.model.network.generator import Dropout, linear, use_generator
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 
-SMALL = {"hidden_size": 8, "readout_size": 8, "members": 2, "epochs": 2, "distillation": 0.0}
+NETWORK = cg.NetworkConfig(hidden_size=8, readout_size=8, ensemble_size=2)
+SMALL = {"max_epochs": 2, "distillation": 0.0}
 OPTIONS = [
     {},
-    {"cell": "lstm", "recurrent_dropout": 0.2, "layers": 2, "layer_norm": True, "attention": "multihead"},
-    {"bidirectional": True, "convolution": (2,), "encoder": "per_variable", "forecast_weight": 0.0},
-    {"feedback_delay_hours": 2.0, "gate": "time", "forecast_weight": 0.3},
+    {
+        "network__cell": "lstm",
+        "network__recurrent_dropout": 0.2,
+        "network__n_layers": 2,
+        "network__layer_norm": True,
+        "network__attention": "multihead",
+    },
+    {
+        "network__bidirectional": True,
+        "network__convolution": (2,),
+        "network__encoder": "per_variable",
+        "forecast_weight": 0.0,
+    },
+    {"network__feedback_delay_hours": 2.0, "network__gate": "time", "forecast_weight": 0.3},
 ]
 
 
@@ -28,8 +41,12 @@ def few(parts):
     return parts[0][np.arange(60)], parts[1][np.arange(30)]
 
 
+def small(**options):
+    return clone(cg.GRUClassifier(NETWORK, **SMALL)).set_params(**options)
+
+
 def risk_after_fit(few, **options):
-    model = cg.GRUClassifier(**SMALL | options).fit(*few, progress=False)
+    model = small(**options).fit(few[0], validation=few[1], verbose=False)
     return model.predict_proba(few[1])[:, 1]
 
 
@@ -65,7 +82,7 @@ def test_a_setting_of_the_caller_does_not_change_a_bit_of_fit_and_predict(few, s
 
 @pytest.mark.slow
 def test_two_fits_in_two_threads_give_the_bits_of_each_alone_while_a_third_draws_from_the_global_generator(few):
-    alone = [risk_after_fit(few, random_state=seed, recurrent_dropout=0.1) for seed in (0, 1)]
+    alone = [risk_after_fit(few, random_state=seed, network__recurrent_dropout=0.1) for seed in (0, 1)]
     stop = Event()
 
     def draw():
@@ -74,7 +91,7 @@ def test_two_fits_in_two_threads_give_the_bits_of_each_alone_while_a_third_draws
 
     with ThreadPoolExecutor(3) as pool:
         drawing = pool.submit(draw)
-        fits = [pool.submit(risk_after_fit, few, random_state=seed, recurrent_dropout=0.1) for seed in (0, 1)]
+        fits = [pool.submit(risk_after_fit, few, random_state=seed, network__recurrent_dropout=0.1) for seed in (0, 1)]
         together = [fit.result() for fit in fits]
         stop.set()
         drawing.result()
@@ -84,7 +101,7 @@ def test_two_fits_in_two_threads_give_the_bits_of_each_alone_while_a_third_draws
 @pytest.mark.slow
 def test_fit_and_predict_leave_the_global_generators_and_the_number_of_threads_as_they_were(few, tmp_path):
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), torch.get_num_threads()
-    model = cg.GRUClassifier(**SMALL | {"epochs": 1, "threads": 2}).fit(*few, progress=False)
+    model = small(max_epochs=1, n_threads=2).fit(few[0], validation=few[1], verbose=False)
     cg.save(model, tmp_path / "bundle")
     cg.load(tmp_path / "bundle").predict_proba(few[1])
     assert torch.equal(torch.get_rng_state(), states[0])
@@ -94,7 +111,7 @@ def test_fit_and_predict_leave_the_global_generators_and_the_number_of_threads_a
 
 def test_parameters_and_buffers_are_float32_whatever_the_default_dtype(few):
     with default_dtype(torch.float64):
-        model = cg.GRUClassifier(**SMALL | {"epochs": 1, "encoder": "per_variable"}).fit(*few, progress=False)
+        model = small(max_epochs=1, network__encoder="per_variable").fit(few[0], validation=few[1], verbose=False)
     assert {tensor.dtype for tensor in model.network_.state_dict().values()} == {torch.float32}
 
 

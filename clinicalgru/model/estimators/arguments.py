@@ -1,0 +1,68 @@
+"""The arguments of an estimator: checked and as Python numbers for a fit, and as a manifest holds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from clinicalgru.checks import check_choice, check_instance, check_number, to_python
+from clinicalgru.model.fit_state import draw_seed
+from clinicalgru.model.network.config import NetworkConfig, check_options
+
+COUNTS = ("max_epochs", "patience", "batch_size", "min_code_stays", "n_threads")
+WEIGHTS = ("weight_decay", "forecast_weight", "auxiliary_weight")
+FRACTIONS = ("measurement_dropout", "distillation")
+
+
+def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
+    """Give the arguments of an estimator as Python numbers, after each was checked.
+
+    Parameters
+    ----------
+    estimator : GRUEstimator
+        The estimator.
+
+    Returns
+    -------
+    dict
+        Value by name; `network` is a `NetworkConfig`.
+
+    Raises
+    ------
+    ArgumentError
+        Where an argument is of the wrong type or out of its bounds.
+    """
+    given = estimator.get_params(deep=False)
+    for name in COUNTS:
+        check_number(name, given[name], minimum=1, whole=True)
+    check_number("max_steps_per_stay", given["max_steps_per_stay"], minimum=1, whole=True, optional=True)
+    check_number("learning_rate", given["learning_rate"], minimum=0, open_minimum=True)
+    for name in WEIGHTS:
+        check_number(name, given[name], minimum=0)
+    for name in FRACTIONS:
+        check_number(name, given[name], minimum=0, maximum=1, open_maximum=True)
+    check_choice("use_codes", to_python(given["use_codes"]), (True, False))
+    network = given["network"] if given["network"] is not None else NetworkConfig()
+    check_instance("network", network, NetworkConfig, fix="Pass NetworkConfig(hidden_size=64), or leave it out.")
+    check_options(network)
+    return {name: to_python(value) for name, value in given.items()} | {"network": NetworkConfig(**network.to_dict())}
+
+
+def written_arguments(estimator: Any) -> dict[str, Any]:
+    """Give the arguments of a fitted estimator as a manifest holds them; the seed is the one that was used.
+
+    Parameters
+    ----------
+    estimator : GRUEstimator
+        The estimator.
+
+    Returns
+    -------
+    dict
+        Numbers and text by name; `network` is a dict, or None.
+    """
+    written = {name: to_python(value) for name, value in estimator.get_params(deep=False).items()}
+    network = written["network"]
+    seed = vars(estimator).get("random_state_", written["random_state"])
+    return written | {"network": None if network is None else network.to_dict(), "random_state": draw_seed(seed)}

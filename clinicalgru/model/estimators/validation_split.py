@@ -1,0 +1,100 @@
+"""Validation stays held back from the training stays, for early stopping."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.task.select import kept_in, split_patients
+from clinicalgru.errors import ArgumentError
+
+VALIDATION_FRACTION = 0.15
+
+
+def hold_back(stays: Sequences, groups: ArrayLike | None, *, random_state: int) -> tuple[Sequences, Sequences]:
+    """Divide stays into training and validation stays, no patient and no group in both.
+
+    Parameters
+    ----------
+    stays : Sequences
+        All stays; those on disk stay on disk.
+    groups : array-like of shape (n_stays,) or None
+        Group of each stay, such as its hospital. None: patients alone.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    tuple of Sequences
+        Training and validation stays; 15 % of the patients, or of the groups, are in the latter.
+
+    Raises
+    ------
+    ArgumentError
+        If there are too few patients or groups.
+    """
+    if not stays.mapped:
+        return _divide(stays, groups, random_state, None)
+    with TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True) as folder:  # open maps outlive it
+        return _divide(stays, groups, random_state, Path(folder))
+
+
+def _divide(
+    stays: Sequences, groups: ArrayLike | None, random_state: int, folder: Path | None
+) -> tuple[Sequences, Sequences]:
+    """Split by patient, or by the smallest sets of stays that share no patient and no group."""
+    fractions = [1 - VALIDATION_FRACTION, VALIDATION_FRACTION]
+    if groups is None:
+        train, validation = split_patients(stays, fractions, random_state=random_state, folder=folder)
+        return train, validation
+    joined = joined_groups(stays.patient, groups)
+    if joined.max(initial=0) < 1:
+        fix = "Pass validation=, or leave groups out."
+        raise ArgumentError("two groups or more that share no patient", "one", fix)
+    bare = replace(stays.filter_measurements(np.zeros(len(stays.value), dtype=bool)), patient=joined.astype(str))
+    held = np.isin(joined.astype(str), split_patients(bare, fractions, random_state=random_state)[1].patient)
+    paths = (None, None) if folder is None else (folder / "train", folder / "validation")
+    return kept_in(stays, ~held, paths[0]), kept_in(stays, held, paths[1])
+
+
+def joined_groups(patient: np.ndarray, groups: ArrayLike) -> np.ndarray:
+    """Number the smallest sets of stays that share no patient and no group with other stays.
+
+    Parameters
+    ----------
+    patient : ndarray of shape (n_stays,)
+        Identifiers of patients.
+    groups : array-like of shape (n_stays,)
+        Groups.
+
+    Returns
+    -------
+    ndarray of int, shape (n_stays,)
+        Number of the set of each stay, from 0.
+
+    Raises
+    ------
+    ArgumentError
+        If `groups` is of another length.
+
+    Examples
+    --------
+    >>> joined_groups(np.array(["a", "b", "a", "c"]), ["x", "y", "y", "z"])
+    array([0, 0, 0, 1])
+    """
+    group = np.asarray(groups)
+    if group.shape != patient.shape:
+        raise ArgumentError(f"groups of shape {patient.shape}", f"shape {group.shape}", "Pass one group for each stay.")
+    people, hospitals = (pd.factorize(pd.Series(one).astype(str))[0] for one in (patient, group))
+    n_patients, n_groups = people.max(initial=-1) + 1, hospitals.max(initial=-1) + 1
+    edges = coo_array((np.ones(len(people)), (people, n_patients + hospitals)), shape=(n_patients + n_groups,) * 2)
+    label = connected_components(edges, directed=False)[1]
+    return np.asarray(pd.factorize(label[people])[0])
