@@ -78,7 +78,7 @@ def gates(model: Explained, stay: Sequences, *, layer: int = 0) -> Gates:
         )
     if not 0 <= layer < spec.n_layers:
         raise ArgumentError(f"a layer from 0 to {spec.n_layers - 1}", f"{layer}", "Choose one of them.")
-    with threads(first(model).threads), torch.no_grad():
+    with threads(first(model).n_threads), torch.no_grad():
         found = _found(network, stay, layer)
     hours = np.unique(np.concatenate([stay.hours, stay.code_hours])) if spec.code_vocabulary else np.unique(stay.hours)
     index = pd.Index(hours, name="hours")

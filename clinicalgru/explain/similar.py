@@ -74,7 +74,7 @@ def similar(model: Explained, stay: Sequences, cohort: Sequences, *, n: int = 5)
     others = np.flatnonzero(cohort.patient != stay.patient[0])
     if not 1 <= n <= len(others):
         raise ArgumentError(f"n from 1 to {len(others)}, the stays of other patients", f"{n}", "Choose fewer.")
-    with threads(first(model).threads):
+    with threads(first(model).n_threads):
         state, own = last_states(network, cohort), last_states(network, stay)[0]
     spread = state.std(axis=0)
     distance = np.linalg.norm((state[others] - own) / np.where(spread > 0, spread, 1), axis=1) / np.sqrt(len(spread))

@@ -93,7 +93,7 @@ def test_a_sample_asks_so_many_points_of_each_stay_and_says_the_same_of_them(odd
 
 
 def test_a_sample_of_no_steps_is_refused_before_training(parts):
-    with pytest.raises(cg.ClinicalGRUError, match="max_steps_per_stay of 1 or more"):
+    with pytest.raises(cg.ClinicalGRUError, match="max_steps_per_stay as a whole number of 1 or more"):
         cg.GRUClassifier(max_steps_per_stay=0).fit(parts[0], validation=parts[1], verbose=False)
 
 

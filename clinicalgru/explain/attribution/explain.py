@@ -56,7 +56,7 @@ def explain(
     True
     """
     stay, asking = looked_at(model, stay, hours=hours, name="explain"), voices(model, output)
-    with threads(first(model).threads):
+    with threads(first(model).n_threads):
         each = [_explained(voice, stay, tolerance) for voice in asking]
     found, courses, asked = mean_of([one for one, _ in each]), [one for _, one in each], asking[0].asked
     return Explanation(
@@ -90,7 +90,7 @@ def contributions(model: Explained, stays: Sequences, *, output: Output = None, 
     True
     """
     stays = checked(model, stays)
-    with threads(first(model).threads):
+    with threads(first(model).n_threads):
         return contributed(voices(model, output), stays, tolerance=tolerance)
 
 
@@ -108,7 +108,7 @@ def course(model: Explained, stay: Sequences, *, output: Output = None) -> pd.Da
     ['hours', 'risk', 'low', 'high']
     """
     stay, asking = looked_at(model, stay, hours=None, name="course"), voices(model, output)
-    with threads(first(model).threads):
+    with threads(first(model).n_threads):
         return course_of([followed(voice, stay) for voice in asking], asking[0].asked)
 
 

@@ -132,7 +132,7 @@ def faithfulness(
     """
     stays, orders, asking = checked(model, sequences), dict(orders or {}), voices(model)
     _check_scores(orders | ({} if drivers is None else {"drivers": drivers}), stays)
-    with threads(first(model).threads):
+    with threads(first(model).n_threads):
         found = contributed(asking, stays)
         ours = found.parts.sum(axis=0)
         results = _removed(asking, stays, {OURS: ours, ATTENTION: attended(asking, stays), **orders})

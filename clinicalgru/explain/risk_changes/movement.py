@@ -113,7 +113,7 @@ def movement(
     True
     """
     stay, asking = looked_at(model, stay, hours=hours, name="movement"), voices(model, output)
-    with threads(first(model).threads), torch.no_grad():
+    with threads(first(model).n_threads), torch.no_grad():
         arrivals, asked = Together([Arrivals(voice, stay) for voice in asking]), asking[0].asked
         share, error = shapley(arrivals, permutations=permutations, chance=np.random.default_rng(random_state))
     moves = pd.concat([_waited(stay, arrivals), _arrived(stay, arrivals, share, error)])

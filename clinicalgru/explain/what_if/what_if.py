@@ -105,7 +105,7 @@ class WhatIf:
         asking = voices(self._model, self._output)
         if asking[0].asked.scale != LOG_ODDS:
             raise ArgumentError("a model that gives a risk", "one that gives a number", "Try changes by hand.")
-        with threads(first(self._model).threads):
+        with threads(first(self._model).n_threads):
             return least_change(asking, self.stay, target_risk=target_risk)
 
     def _now(self, stay: Sequences) -> Explanation:

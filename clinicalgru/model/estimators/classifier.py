@@ -30,7 +30,7 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
     >>> cohort = simulate(300, random_state=1)
     >>> events = read_events(cohort.measurements, stays=cohort.stays, outcomes=cohort.outcomes)
     >>> train, test = split_patients(select(events, Task.load("in_hospital_mortality")), [0.7, 0.3], random_state=0)
-    >>> model = GRUClassifier(hidden_size=8, members=2, epochs=2).fit(train, progress=False)
+    >>> model = GRUClassifier(max_epochs=2, distillation=0.0).fit(train, verbose=False)
     >>> model.predict_proba(test).shape == (len(test), 2)
     True
     """
@@ -88,7 +88,7 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
 
     For tasks of kind "multilabel". Arguments and what is learned: see `GRUEstimator`.
 
-    >>> GRUMultiLabel(hidden_size=8).hidden_size
+    >>> GRUMultiLabel(max_epochs=8).max_epochs
     8
     """
 
@@ -137,7 +137,7 @@ class GRURegressor(RegressorMixin, GRUEstimator):
     reach_ of its intervals (by `calibrate`). The network gives a probability to each of 20 bins of the training
     outcomes; mean, median and intervals are those of that distribution, and reach no further than training saw.
 
-    >>> GRURegressor(hidden_size=8).hidden_size
+    >>> GRURegressor(max_epochs=8).max_epochs
     8
     """
 

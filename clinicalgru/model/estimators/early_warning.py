@@ -27,7 +27,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     share of steps at which a warning is due, and `calibrate` corrects the rest. Arguments and what is learned: see
     `GRUEstimator`; also learned: threshold_ (by `choose_threshold`).
 
-    >>> GRUEarlyWarning(members=4).members
+    >>> GRUEarlyWarning(max_epochs=4).max_epochs
     4
     """
 

@@ -46,7 +46,7 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
     out-of-fold risks is highest), calibrator_, variables_, static_variables_, task_, trained_on_.
     Source: cross-fitting as in stacking, Wolpert 1992; mean of log-odds.
 
-    >>> GRUEnsemble(members=3).members
+    >>> GRUEnsemble(n_members=3).n_members
     3
     """
 

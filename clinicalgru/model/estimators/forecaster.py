@@ -40,7 +40,7 @@ class GRUForecaster(GRUEstimator):
     learns, and steps are drawn the likelier, the more follows them (see `max_steps_per_stay`). Arguments and what is learned:
     see `GRUEstimator`; also learned: widening_ (of the spread of each variable, by `calibrate`).
 
-    >>> GRUForecaster(members=4).members
+    >>> GRUForecaster(max_epochs=4).max_epochs
     4
     """
 
@@ -180,7 +180,7 @@ class GRUForecaster(GRUEstimator):
         network, head, steps = self.network_.eval(), self.head_, int(stays.n_steps.sum())
         middle, spread, beyond = (np.zeros((steps, len(self.variables_))) for _ in range(3))
         low, high = head.scaler.knots[:, 0], head.scaler.knots[:, -1]
-        with threads(self.threads):
+        with threads(self.n_threads):
             for _, batch, where in in_batches(network, stays, head=head):
                 change, apart = head.predict(head.aggregate_members(network(batch))).unbind(dim=1)
                 last = torch.cat([batch.value, batch.value.new_full((1,), torch.nan)])[batch.carried[batch.point_row]]

@@ -20,7 +20,7 @@ class GRUSurvival(GRUEstimator):
     For tasks of kind "survival". The input varies over time up to the prediction; beyond the last event that training
     saw nothing is known, and survival stays what it is there. Arguments and what is learned: see `GRUEstimator`.
 
-    >>> GRUSurvival(hidden_size=8).hidden_size
+    >>> GRUSurvival(max_epochs=8).max_epochs
     8
     """
 
