@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from clinicalgru.checks import check_number
+from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import ArgumentError, ClinicalGRUError, describe
+from clinicalgru.errors import ArgumentError, ClinicalGRUError, VariableMismatch, describe
 
 Estimator = TypeVar("Estimator")
 RandomState = int | np.random.RandomState | np.random.Generator | None
@@ -127,6 +129,31 @@ def check_stays(name: str, value: Any) -> Sequences:
         fix = "Pass the sequences that select(events, task) gives."
         raise ArgumentError(f"{name} as Sequences", describe(value), fix)
     return value
+
+
+def check_variables(stays: Sequences, variables: Sequence[Variable], static_variables: Sequence[Variable]) -> None:
+    """Raise unless the stays have the variables, units and static covariates that a model was fitted on.
+
+    Parameters
+    ----------
+    stays : Sequences
+        The stays.
+    variables, static_variables : sequence of Variable
+        Those of the model.
+
+    Raises
+    ------
+    VariableMismatch
+        If names, units or order differ.
+    """
+    check_stays("stays", stays)
+    ours = [(variable.name, variable.unit) for variable in (*variables, *static_variables)]
+    theirs = [(variable.name, variable.unit) for variable in (*stays.variables, *stays.static_variables)]
+    if ours != theirs:
+        missing = sorted({name for name, _ in ours} - {name for name, _ in theirs})
+        got = f"{len(theirs)}; missing: {', '.join(missing) or 'none, but order, units or extra ones differ'}"
+        fix = "Use sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)."
+        raise VariableMismatch(f"the model's {len(ours)} variables and static covariates", got, fix)
 
 
 def check_outcome(y: Any, stays: Sequences) -> None:

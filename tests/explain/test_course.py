@@ -22,7 +22,7 @@ def members_risks(fitted, stay):
 
 def test_the_band_goes_from_the_5th_to_the_95th_percentile_of_the_members_calibrated_risks(fitted, test_stays):
     why = cg.explain(fitted, test_stays[[2]])
-    assert why.members == fitted.members
+    assert why.members == fitted.network_.spec.ensemble_size
     for row in (why.course.iloc[10], why.course.iloc[-1]):
         risks = members_risks(fitted, test_stays[[2]].prefixes(np.array([row["hours"]])))
         assert [row["low"], row["high"]] == pytest.approx(np.percentile(risks, [5, 95]), abs=1e-6)

@@ -169,12 +169,13 @@ def test_a_value_beyond_all_that_training_saw_is_left_as_far_as_the_outermost_on
 def test_a_forecaster_starts_from_the_last_value():
     stays = rates(stays=20)
     model = cg.GRUForecaster(network=cg.NetworkConfig(hidden_size=8, readout_size=16))
-    network = model.init_network(stays).eval()
-    change, spread = model.head_.predict(
-        model.head_.aggregate_members(network(network.batch(stays, every_step=True)))
+    network, head = model.init_network(stays)
+    network.eval()
+    change, spread = head.predict(
+        head.aggregate_members(network(network.batch(stays, every_step=True)))
     ).unbind(1)
     assert change.abs().max() == 0
-    known, scale = measured(stays).dropna(subset="last"), model.head_.scaler
+    known, scale = measured(stays).dropna(subset="last"), head.scaler
     value, last = (scale(torch.tensor(known[[name]].to_numpy(), dtype=torch.float32)) for name in ("value", "last"))
     assert spread.mean().item() == pytest.approx((value - last).abs().mean().item(), rel=1e-4)
 

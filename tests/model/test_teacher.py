@@ -66,7 +66,7 @@ def test_there_is_no_teacher_where_an_outcome_is_too_rare(parts):
 
 
 def test_a_part_outside_zero_to_one_is_refused(parts):
-    with pytest.raises(cg.ClinicalGRUError, match="distillation from 0 to below 1"):
+    with pytest.raises(cg.ClinicalGRUError, match="distillation as a number of 0 or more and below 1"):
         cg.GRUClassifier(distillation=1.0).fit(parts[0], validation=parts[1], verbose=False)
 
 

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import ArgumentError, TrainingError, VariableMismatch
+from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator
 from clinicalgru.model.estimators.arguments import checked_arguments, written_arguments
 from clinicalgru.model.estimators.repr_html import estimator_html
@@ -30,6 +30,7 @@ from clinicalgru.model.fit_state import (
     blank_copy,
     check_outcome,
     check_stays,
+    check_variables,
     draw_seed,
     not_fitted,
 )
@@ -335,14 +336,7 @@ class GRUEstimator(LearnedAttributes, BaseEstimator):
         """Give the stays, if their variables, units and static covariates are the model's."""
         if "variables_" not in vars(self):
             raise not_fitted()
-        check_stays("stays", stays)
-        ours = [(v.name, v.unit) for v in (*self.variables_, *self.static_variables_)]
-        theirs = [(v.name, v.unit) for v in (*stays.variables, *stays.static_variables)]
-        if ours != theirs:
-            missing = sorted({name for name, _ in ours} - {name for name, _ in theirs})
-            got = f"{len(theirs)}; missing: {', '.join(missing) or 'none, but order, units or extra ones differ'}"
-            fix = "Use sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)."
-            raise VariableMismatch(f"the model's {len(ours)} variables and descriptors", got, fix)
+        check_variables(stays, self.variables_, self.static_variables_)
         return stays
 
     @property
