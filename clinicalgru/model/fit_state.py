@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from clinicalgru.checks import check_number
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.sequences.sequences import Sequences, as_sequences
 from clinicalgru.errors import ArgumentError, ClinicalGRUError, VariableMismatch, describe
 
 Estimator = TypeVar("Estimator")
@@ -125,14 +125,11 @@ def check_stays(name: str, value: Any) -> Sequences:
     ArgumentError
         If `value` is no `Sequences`.
     """
-    if not isinstance(value, Sequences):
-        fix = "Pass the sequences that select(events, task) gives."
-        raise ArgumentError(f"{name} as Sequences", describe(value), fix)
-    return value
+    return as_sequences(name, value)
 
 
-def check_variables(stays: Sequences, variables: Sequence[Variable], static_variables: Sequence[Variable]) -> None:
-    """Raise unless the stays have the variables, units and static covariates that a model was fitted on.
+def check_variables(stays: Sequences, variables: Sequence[Variable], static_variables: Sequence[Variable]) -> Sequences:
+    """Give the stays back, or raise unless they have the variables, units and static covariates that a model was fitted on.
 
     Parameters
     ----------
@@ -141,12 +138,17 @@ def check_variables(stays: Sequences, variables: Sequence[Variable], static_vari
     variables, static_variables : sequence of Variable
         Those of the model.
 
+    Returns
+    -------
+    Sequences
+        The stays.
+
     Raises
     ------
     VariableMismatch
         If names, units or order differ.
     """
-    check_stays("stays", stays)
+    stays = check_stays("stays", stays)
     ours = [(variable.name, variable.unit) for variable in (*variables, *static_variables)]
     theirs = [(variable.name, variable.unit) for variable in (*stays.variables, *stays.static_variables)]
     if ours != theirs:
@@ -154,6 +156,7 @@ def check_variables(stays: Sequences, variables: Sequence[Variable], static_vari
         got = f"{len(theirs)}; missing: {', '.join(missing) or 'none, but order, units or extra ones differ'}"
         fix = "Use sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)."
         raise VariableMismatch(f"the model's {len(ours)} variables and static covariates", got, fix)
+    return stays
 
 
 def check_outcome(y: Any, stays: Sequences) -> None:

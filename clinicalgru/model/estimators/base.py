@@ -32,7 +32,6 @@ from clinicalgru.model.fit_state import (
     check_stays,
     check_variables,
     draw_seed,
-    not_fitted,
 )
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.heads.head import Head
@@ -293,8 +292,8 @@ class GRUEstimator(LearnedAttributes, BaseEstimator):
     def _learned_head(self, stays: Sequences, validation: Sequences) -> Head:
         """Give the head, once both parts can be learned from."""
         if not len(validation) or not len(stays):
-            got = f"{len(stays)} and {len(validation)}"
-            raise TrainingError("training stays and validation stays", got, "Split with split_patients.")
+            parts = "training stays and validation stays"
+            raise TrainingError(parts, f"{len(stays)} and {len(validation)}", "Split with split_patients.")
         head = self._head(stays)
         for part, name in ((stays, "stays"), (validation, "validation stays")):
             head.validate_targets(part, name)
@@ -334,10 +333,7 @@ class GRUEstimator(LearnedAttributes, BaseEstimator):
 
     def _checked(self, stays: Sequences) -> Sequences:
         """Give the stays, if their variables, units and static covariates are the model's."""
-        if "variables_" not in vars(self):
-            raise not_fitted()
-        check_variables(stays, self.variables_, self.static_variables_)
-        return stays
+        return check_variables(stays, self.variables_, self.static_variables_)
 
     @property
     def score_columns_(self) -> list[str]:
@@ -345,7 +341,7 @@ class GRUEstimator(LearnedAttributes, BaseEstimator):
         return ["risk"]
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, column) what `score` writes of each stay; each estimator says what."""
+        """Give what `score` writes of each stay, of shape (stay, column)."""
         raise NotImplementedError
 
     def extra_state(self) -> dict[str, float]:
@@ -384,9 +380,8 @@ class GRUEstimator(LearnedAttributes, BaseEstimator):
     def _spec(self, stays: Sequences, *, outputs: int) -> NetworkSpec:
         config = self.network if self.network is not None else NetworkConfig()
         options = {name: value for name, value in config.to_dict().items() if name in OPTION_NAMES}
-        options["clinical_indices"] = (
-            indices_of(stays) if config.clinical_indices is None else options["clinical_indices"]
-        )
+        if config.clinical_indices is None:
+            options["clinical_indices"] = indices_of(stays)
         spec = NetworkSpec(
             variables=len(stays.variables),
             static_variables=static_levels(stays.static_variables),
