@@ -24,9 +24,10 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.explain.attribution.batch_copies import copied
 from clinicalgru.explain.attribution.explain import contributions
 from clinicalgru.explain.attribution.integration_path import Lines
-from clinicalgru.explain.faithfulness.faithfulness import told_apart
+from clinicalgru.explain.faithfulness.faithfulness import driver_auroc
 from clinicalgru.explain.faithfulness.planted_truth import plant
 from clinicalgru.explain.voices import Voice, voices
+from clinicalgru.explain.what_if.what_if import WhatIf
 from clinicalgru.model.features.clinical_indices import SUMMARIES, index_parts
 from clinicalgru.model.network.scaling import Inputs
 from clinicalgru.pipeline import physionet2012_parts, simulated_parts
@@ -91,7 +92,7 @@ def timed(act: Callable[[Any], object], things: list[Any]) -> str:
     return f"median {wall:6.0f} ms, 95 % {wall95:6.0f} ms (processor {cpu:.0f}, {cpu95:.0f})"
 
 
-def changed(what_if: cg.WhatIf) -> object:
+def changed(what_if: WhatIf) -> object:
     """One change of a stay: risk and explanation anew."""
     first = what_if.explanation.measurements.iloc[0]
     return what_if.change(hours=first["hours"], variable=first["variable"], value=float(first["value"]))
@@ -108,7 +109,7 @@ def latencies(model: cg.GRUClassifier, stays: Sequences) -> None:
 
 def halved(model: cg.GRUClassifier, stay: Sequences) -> object:
     what_if = cg.what_if(model, stay)
-    return what_if.smallest_change(what_if.explanation.risk / 2)
+    return what_if.counterfactual(what_if.explanation.risk / 2)
 
 
 def planted(stays: int, random_state: int) -> None:
@@ -130,7 +131,10 @@ def planted(stays: int, random_state: int) -> None:
         size = np.abs(contributions(model, test).parts.sum(axis=0))
         early = np.bincount(test.stay_of_measurement[mask & (test.hours < 12)], minlength=len(test)) > 0
         of_early = early[test.stay_of_measurement]
-        found = told_apart(size, mask, test), told_apart(size[of_early], mask[of_early], test[np.flatnonzero(early)])
+        found = (
+            driver_auroc(size, mask, test),
+            driver_auroc(size[of_early], mask[of_early], test[np.flatnonzero(early)]),
+        )
         print(f"planted {variable}: AUROC {found[0]:.3f}; in the first 12 of 48 hours {found[1]:.3f}")
 
 
@@ -142,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of PhysioNet 2012, as published")
     parser.add_argument("--stays", type=int, default=300, help="how many are explained")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--random-state", type=int, default=0)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     parts = (
@@ -158,7 +162,7 @@ def main() -> None:
     stays = parts.test[np.sort(sample)]
     print(f"torch {torch.__version__}, one thread; {stays!r}; {np.median(stays.n_steps):.0f} steps (median)\n")
     orders = {"Captum integrated gradients": captum_scores(model, stays)}
-    print(cg.faithfulness(model, stays, another=another, orders=orders, random_state=chosen.random_state), "\n")
+    print(cg.faithfulness(model, stays, model_b=another, rankings=orders, random_state=chosen.random_state), "\n")
     latencies(model, stays[:40])
     planted(1200, chosen.random_state)
 

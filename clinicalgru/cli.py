@@ -221,10 +221,10 @@ def explain(
     source: Source = "long",
     stays: Stays = None,
     variables: Variables = None,
-    output: Annotated[
+    target: Annotated[
         str | None, typer.Option(help="which outcome, class, or hours ahead, where the bundle knows several")
     ] = None,
-    hours: Annotated[float | None, typer.Option(help="as it was known at this hour since the anchor")] = None,
+    at_hours: Annotated[float | None, typer.Option(help="as it was known at this hour since the anchor")] = None,
     time_unit: TimeUnit = "hours",
     column: Columns = None,
     max_rejected: Rejected = 0.1,
@@ -237,14 +237,14 @@ def explain(
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
-    asked = pipeline.asked_output(model, output)
+    asked = pipeline.parse_target(model, target)
     told: dict[str, Any] = {"source": source, "stays": stays, "variables": pipeline.model_dictionary(model, variables)}
     events = pipeline.read_events(extract, **told, **reading(time_unit, column, max_rejected))
     every = pipeline.select(events, model.task_, include_ineligible=True)
     chosen = every.with_variables(model.variables_).with_static_variables(model.static_variables_)[every.stay == stay]
     if len(chosen) != 1:
         raise InputError("one stay of that stay_id", f"{len(chosen)}", "Check --stay against the extract.")
-    why = pipeline.told_of(model, chosen, output=asked, hours=hours)
+    why = pipeline.told_of(model, chosen, target=asked, at_hours=at_hours)
     typer.echo(why)
     if page is not None:
         pipeline.write_stay(why, page)

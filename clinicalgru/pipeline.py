@@ -23,7 +23,7 @@ from clinicalgru.evaluate.evaluation import Evaluation, evaluate
 from clinicalgru.evaluate.judgement import Judgement
 from clinicalgru.explain.attribution.explain import explain, provenance
 from clinicalgru.explain.faithfulness.faithfulness import Faithfulness, faithfulness
-from clinicalgru.explain.forecast_explanation import ForecastExplanation, expectations
+from clinicalgru.explain.forecast_explanation import ForecastExplanation, explain_forecast
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.voices import voices
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
@@ -33,9 +33,7 @@ from clinicalgru.serve.bundle import model_hash, save
 from clinicalgru.serve.score import model_dictionary, score
 from clinicalgru.task_types import Learner, judge_kind
 from clinicalgru.view.pages.evaluation_page import evaluation_page
-from clinicalgru.view.pages.forecast_page import forecast_page
 from clinicalgru.view.pages.judgement_page import judgement_page
-from clinicalgru.view.pages.patient_page import patient_page
 
 Say = Callable[[str], None]
 Judged = Evaluation | Judgement  # of a risk; of any other kind of answer
@@ -123,23 +121,23 @@ def _evaluation(model: Any, test: Sequences, **how: Any) -> Evaluation:
     return evaluate(test.outcome, model.predict_proba(test)[:, 1], patients=test.patient, **how)
 
 
-def asked_output(model: Model, said: str | None) -> str | float | None:
+def parse_target(model: Model, said: str | None) -> str | float | None:
     """Which of a model's answers is meant: an outcome by its name, a class or hours ahead by their number.
 
     Refused: an answer that the model does not give, a model whose answers are not explained.
     """
     if isinstance(model, GRUForecaster):
         if said is not None:
-            raise ArgumentError("no --output with a forecast, which tells of all variables", "one", "Leave it out.")
+            raise ArgumentError("no --target with a forecast, which tells of all variables", "one", "Leave it out.")
         return None
-    output: str | float | None = said
+    target: str | float | None = said
     if said is not None and model.task_.task_type != "multilabel":
         try:
-            output = float(said)
+            target = float(said)
         except ValueError:
-            raise ArgumentError("--output as a number", "text", "Give a class, or hours ahead.") from None
-    voices(model, output)
-    return output
+            raise ArgumentError("--target as a number", "text", "Give a class, or hours ahead.") from None
+    voices(model, target)
+    return target
 
 
 def read_for(model: Model, extract: Any, **reading: Any) -> tuple[Events, Sequences]:
@@ -195,14 +193,14 @@ def write_all(model: Learner, evaluation: Judged, parts: Parts, out: Path) -> di
 
 
 def told_of(
-    model: Model, stay: Sequences, *, output: str | float | None = None, hours: float | None = None
+    model: Model, stay: Sequences, *, target: str | float | None = None, at_hours: float | None = None
 ) -> Explanation | ForecastExplanation:
     """What is to be said of one stay: why its risk is what it is, or what a forecast expected of it."""
     if isinstance(model, GRUForecaster):
-        return expectations(model, stay, hours=hours)
-    return explain(model, stay, output=output, hours=hours)
+        return explain_forecast(model, stay, at_hours=at_hours)
+    return explain(model, stay, target=target, at_hours=at_hours)
 
 
 def write_stay(told: Explanation | ForecastExplanation, path: Path) -> Path:
     """What is said of one stay, as a page."""
-    return forecast_page(told, path) if isinstance(told, ForecastExplanation) else patient_page(told, path)
+    return told.to_html(path)

@@ -84,7 +84,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
     assert metric in {row["metric"] for row in judged["metrics"]}
     assert (out / "again.html").exists()
     stay = pd.read_csv(folder / "stays.csv", dtype=str)["stay_id"][0]
-    asked = () if output is None else ("--output", output)
+    asked = () if output is None else ("--target", output)
     code, said, _ = run(
         capsys,
         "explain",

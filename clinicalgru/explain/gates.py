@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from clinicalgru import display
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.voices import Explained, first, looked_at, one_network
@@ -27,29 +28,51 @@ class Gates:
 
     update  near 1 keeps the old state, near 0 takes the new one
     reset   near 0 makes the new state without looking at the old one
-    erased  part of the state that the hours since the step before erased, 0 to 1
-    kept    part of the state after the step before that is still there: (1 - erased) * update
+    decayed  part of the state that the hours since the step before erased, 0 to 1
+    retained  part of the state after the step before that is still there: (1 - decayed) * update
     state   after each step, -1 to 1
-    summary hours, and the mean over the units of update, reset, erased and kept
+    summary hours, and the mean over the units of update, reset, decayed and retained
     """
 
     update: pd.DataFrame
     reset: pd.DataFrame
-    erased: pd.DataFrame
-    kept: pd.DataFrame
+    decayed: pd.DataFrame
+    retained: pd.DataFrame
     state: pd.DataFrame
 
     @property
     def summary(self) -> pd.DataFrame:
         """One row for each hour."""
-        frames = {name: getattr(self, name) for name in ("update", "reset", "erased", "kept")}
+        frames = {name: getattr(self, name) for name in ("update", "reset", "decayed", "retained")}
         return pd.DataFrame({name: frame.mean(axis=1) for name, frame in frames.items()}).reset_index()
+
+    def plot(self, name: str = "retained", **options: Any) -> Any:
+        """Draw the gates with Plotly.
+
+        Parameters
+        ----------
+        name : {"retained", "decayed", "update", "reset"}
+            Which gate to draw as a heat map of units by hours.
+        **options
+            Passed on to the function that draws it.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no figure of that name.
+        """
+        return display.plot(self, name, **options)
 
     def __str__(self) -> str:
         means = self.summary.drop(columns="hours").mean()
         return (
-            f"{len(self.state)} steps, {self.state.shape[1]} units; on average {means['kept']:.0%} of the state kept "
-            f"from step to step, {means['erased']:.0%} erased by time"
+            f"{len(self.state)} steps, {self.state.shape[1]} units; on average {means['retained']:.0%} of the state kept "
+            f"from step to step, {means['decayed']:.0%} decayed by time"
         )
 
 
@@ -65,7 +88,7 @@ def gates(model: Explained, stay: Sequences, *, layer: int = 0) -> Gates:
     Source: Cho et al. 2014; Che et al. 2018, Eqs. 10-14.
 
     >>> inside = cg.gates(model, test[[0]])
-    >>> inside.kept.shape == (test.n_steps[0], model.network_.spec.hidden_size)
+    >>> inside.retained.shape == (test.n_steps[0], model.network_.spec.hidden_size)
     True
     """
     network = one_network(model, "gates")
@@ -100,7 +123,7 @@ def _found(network: ClinicalGRU, stay: Sequences, layer: int) -> dict[str, Tenso
         by_gap = recurrent.time_gate(torch.log1p(gap_hours))
         drive = drive + torch.cat([torch.zeros_like(by_gap), by_gap, torch.zeros_like(by_gap)], dim=1)
     reset, update = torch.sigmoid(drive[:, : 2 * state.shape[1]]).chunk(2, dim=1)
-    return {"update": update, "reset": reset, "erased": 1 - kept, "kept": kept * update, "state": state}
+    return {"update": update, "reset": reset, "decayed": 1 - kept, "retained": kept * update, "state": state}
 
 
 @contextmanager

@@ -21,36 +21,39 @@ from clinicalgru.html import summary_html, table
 class Importance:
     """Mean absolute contribution of each variable and descriptor to the log-odds of a stay.
 
-    table      variable, mean, low, high (95 %), raises (mean contribution, signed), measured (share of the stays);
+    table      variable, mean_abs, low, high (95 %), mean_signed (mean contribution), fraction_measured (of the stays);
                strongest first
     variables  of the model
-    stays, patients, resamples, seed
-    largest_gap  the largest completeness gap of any stay, in log-odds
+    n_stays, n_patients, n_resamples, random_state
+    max_completeness_error  the largest completeness gap of any stay, in log-odds
     """
 
     table: pd.DataFrame
     variables: tuple[Variable, ...]
-    stays: int
-    patients: int
+    n_stays: int
+    n_patients: int
     n_resamples: int
     random_state: int
-    largest_gap: float
+    max_completeness_error: float
 
     def __str__(self) -> str:
-        lines = [f"mean absolute contribution to the log-odds of {self.stays:,} stays (95 % interval, by patient)"]
+        lines = [f"mean absolute contribution to the log-odds of {self.n_stays:,} stays (95 % interval, by patient)"]
         lines += [
-            f"  {row.variable:<28}{row.mean:7.3f} ({row.low:.3f}-{row.high:.3f})" for row in self.table.itertuples()
+            f"  {row.variable:<28}{row.mean_abs:7.3f} ({row.low:.3f}-{row.high:.3f})" for row in self.table.itertuples()
         ]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         label = {variable.name: variable.label for variable in self.variables}
         rows = [
-            [label[str(row.variable)], f"{row.mean:.3f} ({row.low:.3f}-{row.high:.3f})", f"{row.raises:+.3f}"]
+            [label[str(row.variable)], f"{row.mean_abs:.3f} ({row.low:.3f}-{row.high:.3f})", f"{row.mean_signed:+.3f}"]
             for row in self.table.itertuples()
         ]
         head = ("Variable", "Mean absolute contribution", "Mean contribution")
-        facts = {"stays": f"{self.stays:,}", "largest completeness gap": f"{self.largest_gap:.5f} log-odds"}
+        facts = {
+            "stays": f"{self.n_stays:,}",
+            "largest completeness gap": f"{self.max_completeness_error:.5f} log-odds",
+        }
         return summary_html("What matters to the model", facts, table("In log-odds", head, rows))
 
 
@@ -65,7 +68,7 @@ def importance(model: Explained, sequences: Sequences, *, n_resamples: int = 100
     than 11 patients unless simulated, other variables than the model's, a stay without measurements.
 
     >>> cg.importance(model, test[:12], n_resamples=50).table.columns.tolist()
-    ['variable', 'mean', 'low', 'high', 'raises', 'measured']
+    ['variable', 'mean_abs', 'low', 'high', 'mean_signed', 'fraction_measured']
     """
     patient = _enough_patients(sequences)
     found = contributions(model, sequences)
@@ -75,21 +78,21 @@ def importance(model: Explained, sequences: Sequences, *, n_resamples: int = 100
     shown = pd.DataFrame(
         {
             "variable": [variable.name for variable in (*model.variables_, *model.static_variables_)],
-            "mean": np.abs(by_stay).mean(axis=0),
+            "mean_abs": np.abs(by_stay).mean(axis=0),
             "low": low,
             "high": high,
-            "raises": by_stay.mean(axis=0),
-            "measured": known.mean(axis=0),
+            "mean_signed": by_stay.mean(axis=0),
+            "fraction_measured": known.mean(axis=0),
         }
     )
     return Importance(
-        table=shown.sort_values("mean", ascending=False, kind="stable", ignore_index=True),
+        table=shown.sort_values("mean_abs", ascending=False, kind="stable", ignore_index=True),
         variables=(*model.variables_, *model.static_variables_),
-        stays=len(sequences),
-        patients=int(patient.max()) + 1,
+        n_stays=len(sequences),
+        n_patients=int(patient.max()) + 1,
         n_resamples=n_resamples,
         random_state=random_state,
-        largest_gap=float(np.abs(found.gap).max()),
+        max_completeness_error=float(np.abs(found.gap).max()),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from clinicalgru.view.pages.audit_page import audit_page
@@ -32,7 +33,7 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "attention": plot_attention,
     },
     "ForecastExplanation": {"timeline": plot_forecast},
-    "Gates": {"gates": plot_gates},
+    "Gates": {name: partial(plot_gates, show=name) for name in ("retained", "decayed", "update", "reset")},
 }
 PAGES: Mapping[str, Callable[..., Any]] = {
     "Audit": audit_page,

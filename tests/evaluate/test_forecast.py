@@ -101,7 +101,7 @@ def test_what_cannot_be_judged_is_refused(table, message):
 def test_a_coverage_that_is_none_is_refused_by_all(coverage):
     case = asked("forecast")
     calls = (case.model.expected, case.model.predict, case.model.calibrate)
-    for call in (*calls, lambda stays, coverage: cg.expectations(case.model, stays[[0]], coverage=coverage)):
+    for call in (*calls, lambda stays, coverage: cg.explain_forecast(case.model, stays[[0]], coverage=coverage)):
         with pytest.raises(cg.ClinicalGRUError, match="a coverage between 0 and 1"):
             call(case.test, coverage=coverage)
     with pytest.raises(cg.ClinicalGRUError, match="a coverage between 0 and 1"):

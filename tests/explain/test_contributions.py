@@ -20,7 +20,7 @@ def test_the_baseline_is_the_risk_of_the_same_hours_with_nothing_measured_and_do
 
     stay = test_stays[[2]]
     other = replace(stay, value=stay.value * 0.9, static=np.full_like(stay.static, np.nan))
-    assert cg.explain(fitted, other).baseline == pytest.approx(why.baseline, abs=1e-6)
+    assert cg.explain(fitted, other).reference_risk == pytest.approx(why.reference_risk, abs=1e-6)
 
 
 def test_unknown_descriptors_contribute_nothing(fitted, test_stays):
@@ -32,13 +32,13 @@ def test_unknown_descriptors_contribute_nothing(fitted, test_stays):
 
 
 def test_the_course_ends_at_the_risk_and_each_point_knows_only_what_came_before(fitted, test_stays, why):
-    assert why.course["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
-    assert why.course["hours"].iloc[-1] == 48
-    hour = why.course["hours"].iloc[10]
+    assert why.risk_trajectory["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
+    assert why.risk_trajectory["hours"].iloc[-1] == 48
+    hour = why.risk_trajectory["hours"].iloc[10]
     stay = test_stays[[2]]
     cut = stay.filter_measurements(stay.hours <= hour)
     cut.end_hours[:] = hour
-    assert why.course["risk"].iloc[10] == pytest.approx(fitted.predict_proba(cut)[0, 1], abs=1e-6)
+    assert why.risk_trajectory["risk"].iloc[10] == pytest.approx(fitted.predict_proba(cut)[0, 1], abs=1e-6)
 
 
 def test_attention_sums_to_one_over_the_hours_of_the_stay(why, test_stays):

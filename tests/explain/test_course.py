@@ -22,11 +22,11 @@ def members_risks(fitted, stay):
 
 def test_the_band_goes_from_the_5th_to_the_95th_percentile_of_the_members_calibrated_risks(fitted, test_stays):
     why = cg.explain(fitted, test_stays[[2]])
-    assert why.members == fitted.network_.spec.ensemble_size
-    for row in (why.course.iloc[10], why.course.iloc[-1]):
+    assert why.n_heads == fitted.network_.spec.ensemble_size
+    for row in (why.risk_trajectory.iloc[10], why.risk_trajectory.iloc[-1]):
         risks = members_risks(fitted, test_stays[[2]].prefixes(np.array([row["hours"]])))
         assert [row["low"], row["high"]] == pytest.approx(np.percentile(risks, [5, 95]), abs=1e-6)
-    assert (why.course["low"] < why.course["high"]).all()
+    assert (why.risk_trajectory["low"] < why.risk_trajectory["high"]).all()
 
 
 def test_one_member_has_no_band(parts, test_stays):
@@ -34,8 +34,8 @@ def test_one_member_has_no_band(parts, test_stays):
     alone = cg.explain(
         cg.GRUClassifier(**small).fit(parts[0][:60], validation=parts[1], verbose=False), test_stays[[0]]
     )
-    assert alone.members == 1
-    assert list(alone.course) == ["hours", "risk"]
+    assert alone.n_heads == 1
+    assert list(alone.risk_trajectory) == ["hours", "risk"]
 
 
 def test_a_network_that_reads_backwards_has_the_band_of_each_prefix(parts, test_stays):
@@ -45,7 +45,7 @@ def test_a_network_that_reads_backwards_has_the_band_of_each_prefix(parts, test_
     }
     model = cg.GRUClassifier(**small).fit(parts[0][:60], validation=parts[1], verbose=False)
     model.calibrator_ = PlattCalibrator(slope=1.2, intercept=0.3)
-    row = cg.explain(model, test_stays[[2]]).course.iloc[7]
+    row = cg.explain(model, test_stays[[2]]).risk_trajectory.iloc[7]
     risks = members_risks(model, test_stays[[2]].prefixes(np.array([row["hours"]])))
     assert [row["low"], row["high"]] == pytest.approx(np.percentile(risks, [5, 95]), abs=1e-6)
 

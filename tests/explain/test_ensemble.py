@@ -38,7 +38,7 @@ def test_contributions_sum_to_the_ensembles_own_log_odds(ensemble, test_stays):
         why = cg.explain(ensemble, test_stays[[i]])
         assert why.risk == pytest.approx(ensemble.predict_proba(test_stays[[i]])[0, 1], abs=1e-6)
         total = sum(frame["contribution"].sum() for frame in (why.measurements, why.static))
-        assert log_odds(why.risk) - log_odds(why.baseline) == pytest.approx(total, abs=1e-3)
+        assert log_odds(why.risk) - log_odds(why.reference_risk) == pytest.approx(total, abs=1e-3)
         assert abs(why.completeness_gap) <= 1e-3
 
 
@@ -52,21 +52,21 @@ def test_each_contribution_is_the_mean_of_those_of_the_networks_on_the_line_of_t
 
 @pytest.mark.slow
 def test_the_band_is_that_of_all_members_of_all_networks(ensemble, test_stays):
-    why, moved = cg.explain(ensemble, test_stays[[2]]), cg.movement(ensemble, test_stays[[2]], permutations=4)
-    assert (why.networks, why.members) == (3, 9)
+    why, moved = cg.explain(ensemble, test_stays[[2]]), cg.movement(ensemble, test_stays[[2]], n_permutations=4)
+    assert (why.n_networks, why.n_heads) == (3, 9)
     assert "percentile of the 3 networks' 9 members" in timeline_caption(why)
     for name in ("hours", "risk", "low", "high"):
-        np.testing.assert_allclose(moved.course[name], why.course[name], atol=1e-6)
-    assert (why.course["low"] < why.course["high"]).all()
-    assert why.course["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
+        np.testing.assert_allclose(moved.risk_trajectory[name], why.risk_trajectory[name], atol=1e-6)
+    assert (why.risk_trajectory["low"] < why.risk_trajectory["high"]).all()
+    assert why.risk_trajectory["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
     assert why.attention["weight"].sum() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.slow
 def test_moves_of_an_ensemble_telescope_to_its_own_rise(ensemble, test_stays):
-    moved = cg.movement(ensemble, test_stays[[2]], permutations=4)
-    rise = log_odds(ensemble.predict_proba(test_stays[[2]])[0, 1]) - log_odds(moved.start)
-    assert moved.moves["contribution"].sum() == pytest.approx(rise, abs=1e-4)
+    moved = cg.movement(ensemble, test_stays[[2]], n_permutations=4)
+    rise = log_odds(ensemble.predict_proba(test_stays[[2]])[0, 1]) - log_odds(moved.start_risk)
+    assert moved.changes["contribution"].sum() == pytest.approx(rise, abs=1e-4)
 
 
 @pytest.mark.slow
@@ -77,8 +77,8 @@ def test_what_if_asks_the_ensemble(ensemble, test_stays):
     added = what_if.add(hours=30.25, variable="lactate", value=9.0)
     assert added.risk == pytest.approx(ensemble.predict_proba(by_hand)[0, 1], abs=1e-6)
     target = 0.9 * what_if.reset().risk
-    change = what_if.smallest_change(target)
-    assert change.found == (change.changed_risk < target)
+    change = what_if.counterfactual(target)
+    assert change.valid == (change.changed_risk < target)
 
 
 @pytest.mark.slow
@@ -86,7 +86,7 @@ def test_many_stays_at_once_and_what_is_made_of_them(ensemble, test_stays):
     found = contributions(ensemble, test_stays[:12])
     np.testing.assert_allclose(1 / (1 + np.exp(-found.top)), ensemble.predict_proba(test_stays[:12])[:, 1], atol=1e-6)
     assert (np.abs(found.gap) <= 1e-3).all()
-    assert cg.importance(ensemble, test_stays[:12], n_resamples=20).stays == 12
+    assert cg.importance(ensemble, test_stays[:12], n_resamples=20).n_stays == 12
     assert cg.faithfulness(ensemble, test_stays[:12], n_random=1).table["deletion"].iloc[0] > 0
 
 
@@ -96,10 +96,10 @@ def test_an_ensemble_of_early_warnings_is_explained_at_an_hour():
     ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), n_members=2).fit(case.train, verbose=False)
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     hours, risk = np.unique(stay.hours), ensemble.predict_proba(stay)[:, 1]
-    why = cg.explain(ensemble, stay, hours=hours[4])
+    why = cg.explain(ensemble, stay, at_hours=hours[4])
     assert why.risk == pytest.approx(risk[4], abs=1e-6)
     assert abs(why.completeness_gap) <= 1e-3
-    np.testing.assert_allclose(why.course["risk"], risk[:5], atol=1e-6)
+    np.testing.assert_allclose(why.risk_trajectory["risk"], risk[:5], atol=1e-6)
 
 
 @pytest.mark.slow
@@ -114,9 +114,9 @@ def test_networks_that_know_different_codes_each_keep_theirs(parts, test_stays):
     stays = test_stays[np.flatnonzero(np.diff(test_stays.code_starts) > 3)]
     why = cg.explain(ensemble, stays[[0]])
     each = [cg.explain(one, stays[[0]]) for one in fitted]
-    assert len(why.codes) == len(each[0].codes)
-    assert why.codes["contribution"].sum() == pytest.approx(
-        np.mean([one.codes["contribution"].sum() for one in each]), abs=1e-6
+    assert len(why.coded_events) == len(each[0].coded_events)
+    assert why.coded_events["contribution"].sum() == pytest.approx(
+        np.mean([one.coded_events["contribution"].sum() for one in each]), abs=1e-6
     )
     assert abs(why.completeness_gap) <= 1e-3
 

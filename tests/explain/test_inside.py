@@ -21,7 +21,7 @@ def test_gates_make_the_states_that_the_network_has(model, test_stays):
     """h = z h' + (1 - z) n with the candidate n between -1 and 1, and h' the state after the gap: for every unit."""
     layer = model.network_.spec.n_layers - 1
     found = cg.gates(model, test_stays[[1]], layer=layer)
-    z, r, erased, h = (getattr(found, name).to_numpy() for name in ("update", "reset", "erased", "state"))
+    z, r, erased, h = (getattr(found, name).to_numpy() for name in ("update", "reset", "decayed", "state"))
     faded = (1 - erased[1:]) * h[:-1]
     recurrent = model.network_.encoder.onward[layer].recurrent
     weight, bias = recurrent.weight.detach().numpy(), recurrent.bias.detach().numpy()
@@ -32,7 +32,7 @@ def test_gates_make_the_states_that_the_network_has(model, test_stays):
     given = _drive(model, test_stays[[1]], layer)[1:, 2 * units :]
     near = np.abs(candidate) < 0.999
     np.testing.assert_allclose(drive[near], given[near], atol=2e-3)
-    np.testing.assert_allclose(found.kept, (1 - erased) * z, atol=1e-6)
+    np.testing.assert_allclose(found.retained, (1 - erased) * z, atol=1e-6)
 
 
 def _drive(model, stay, layer):
@@ -50,8 +50,8 @@ def test_time_erases_more_over_longer_gaps(fitted, test_stays):
     stay = test_stays[[1]]
     last = stay.hours == stay.hours.max()
     later = replace(stay, hours=np.where(last, stay.hours + 200, stay.hours), end_hours=stay.end_hours + 300)
-    assert cg.gates(fitted, later).erased.iloc[-1].mean() > cg.gates(fitted, stay).erased.iloc[-1].mean()
-    assert cg.gates(fitted, stay).summary.columns.tolist() == ["hours", "update", "reset", "erased", "kept"]
+    assert cg.gates(fitted, later).decayed.iloc[-1].mean() > cg.gates(fitted, stay).decayed.iloc[-1].mean()
+    assert cg.gates(fitted, stay).summary.columns.tolist() == ["hours", "update", "reset", "decayed", "retained"]
 
 
 def test_only_a_gru_has_these_gates(parts, fitted):
@@ -66,7 +66,7 @@ def test_only_a_gru_has_these_gates(parts, fitted):
 def test_a_stay_of_the_same_measurements_is_the_most_similar_one(fitted, parts, test_stays):
     cohort = test_stays[np.arange(30)]
     stay = replace(cohort[[7]], patient=np.array(["somebody else"], dtype=object))
-    found = cg.similar(fitted, stay, cohort, n=3)
+    found = cg.similar(fitted, stay, cohort, n_neighbors=3)
     assert found.table["position"].iloc[0] == 7
     assert found.table["distance"].iloc[0] == pytest.approx(0, abs=1e-5)
     assert found.table["distance"].is_monotonic_increasing
@@ -74,19 +74,19 @@ def test_a_stay_of_the_same_measurements_is_the_most_similar_one(fitted, parts, 
 
 
 def test_a_patient_is_not_similar_to_himself(fitted, test_stays):
-    found = cg.similar(fitted, test_stays[[7]], test_stays, n=5)
+    found = cg.similar(fitted, test_stays[[7]], test_stays, n_neighbors=5)
     assert not set(test_stays.patient[found.table["position"]]) & {test_stays.patient[7]}
 
 
 @pytest.mark.parametrize("n", [4, 30])
 def test_what_happened_to_few_similar_patients_is_not_published(fitted, test_stays, n):
     real = replace(test_stays, simulated=False)
-    shown = cg.similar(fitted, real[[7]], real, n=n)
+    shown = cg.similar(fitted, real[[7]], real, n_neighbors=n)
     for text in (str(shown), repr(shown), shown._repr_html_()):
         assert "withheld" in text
         assert "position" not in text
     assert len(shown.table) == n  # the analyst has them
-    assert "withheld" not in str(cg.similar(fitted, test_stays[[7]], test_stays, n=n))
+    assert "withheld" not in str(cg.similar(fitted, test_stays[[7]], test_stays, n_neighbors=n))
 
 
 @pytest.mark.slow
@@ -96,10 +96,10 @@ def test_importance_is_the_mean_size_of_what_each_variable_did(fitted, test_stay
     each = [cg.explain(fitted, stays[[i]]).by_variable().set_index("variable")["contribution"] for i in range(12)]
     for row in found.table.head(5).itertuples():
         sizes = [abs(one.get(row.variable, 0.0)) for one in each]
-        assert row.mean == pytest.approx(np.mean(sizes), abs=2e-4)
-        assert row.low <= row.mean <= row.high
-    assert found.table["mean"].is_monotonic_decreasing
-    assert found.largest_gap <= 1e-3
+        assert row.mean_abs == pytest.approx(np.mean(sizes), abs=2e-4)
+        assert row.low <= row.mean_abs <= row.high
+    assert found.table["mean_abs"].is_monotonic_decreasing
+    assert found.max_completeness_error <= 1e-3
 
 
 def test_the_interval_of_importance_resamples_patients_not_stays(fitted, test_stays):
@@ -107,7 +107,7 @@ def test_the_interval_of_importance_resamples_patients_not_stays(fitted, test_st
     once = replace(test_stays[:12], patient=np.arange(12))
     twice = once[np.repeat(np.arange(12), 2)]
     alone, doubled = (cg.importance(fitted, stays, n_resamples=300).table for stays in (once, twice))
-    for name in ("mean", "low", "high"):
+    for name in ("mean_abs", "low", "high"):
         np.testing.assert_allclose(doubled[name], alone[name], atol=2e-4)
     apart = cg.importance(fitted, replace(twice, patient=np.arange(24)), n_resamples=300).table
     assert (apart["high"] - apart["low"]).sum() < 0.9 * (alone["high"] - alone["low"]).sum()

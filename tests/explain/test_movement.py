@@ -46,13 +46,13 @@ def test_a_jump_is_divided_as_over_all_orders_of_arrival(fitted, stay):
             after = log_odds(fitted, prefix.filter_measurements(there))
             gain[player] += after - before
             before = after
-    jump = moved.moves[(moved.moves["hours"] == 6.5) & (moved.moves["variable"] != TIME)]
+    jump = moved.changes[(moved.changes["hours"] == 6.5) & (moved.changes["variable"] != TIME)]
     np.testing.assert_allclose(jump["contribution"], gain / 24, atol=1e-5)
     assert (jump["standard_error"] == 0).all()
 
 
 def test_time_alone_moves_the_risk_by_what_no_measurement_explains(fitted, stay):
-    waited = cg.movement(fitted, stay).moves.query("variable == @TIME")
+    waited = cg.movement(fitted, stay).changes.query("variable == @TIME")
     known = stay.prefixes(np.array([6.5])).filter_measurements(np.array([True, False, False, False, False]))
     early = stay.prefixes(np.array([1.0]))
     assert waited["hours"].tolist() == [6.5, 20.0, 48.0]
@@ -64,26 +64,26 @@ def test_sampled_values_are_near_the_exact_ones_and_telescope_all_the_same(fitte
     stay = test_stays[[3]]
     exact = cg.movement(fitted, stay)
     monkeypatch.setattr(game, "EXACT", 2)
-    sampled = cg.movement(fitted, stay, permutations=60, random_state=1)
-    off = (sampled.moves["contribution"] - exact.moves["contribution"]).abs()
-    error = sampled.moves["standard_error"]
+    sampled = cg.movement(fitted, stay, n_permutations=60, random_state=1)
+    off = (sampled.changes["contribution"] - exact.changes["contribution"]).abs()
+    error = sampled.changes["standard_error"]
     assert (error > 0).any()
     assert (off[error > 0] < 4 * error[error > 0] + 1e-4).mean() > 0.97
-    assert abs(sampled.gap) < 1e-9
-    assert cg.movement(fitted, stay, permutations=60, random_state=1).moves.equals(sampled.moves)
+    assert abs(sampled.residual) < 1e-9
+    assert cg.movement(fitted, stay, n_permutations=60, random_state=1).changes.equals(sampled.changes)
 
 
 def test_points_between_two_hours_sum_to_the_change_of_the_risk(fitted, test_stays):
     moved = cg.movement(fitted, test_stays[[3]])
     shown = moved.between(10, 30)
-    assert shown["points"].sum() == pytest.approx(moved.at(30) - moved.at(10), abs=1e-9)
+    assert shown["risk_change"].sum() == pytest.approx(moved.risk_at(30) - moved.risk_at(10), abs=1e-9)
     assert shown["contribution"].abs().is_monotonic_decreasing
-    assert moved.at(-1) == moved.start
+    assert moved.risk_at(-1) == moved.start_risk
     assert "moves add up to within 0.000000" in str(moved)
 
 
 def test_two_results_of_one_variable_at_one_hour_share_alike(fitted, stay):
     twice = stays_of(stay, {0: [fact(10, 6.5, 6.0)]})
-    moves = cg.movement(fitted, twice).moves.query("hours == 6.5 and variable == 'lactate'")
+    moves = cg.movement(fitted, twice).changes.query("hours == 6.5 and variable == 'lactate'")
     assert moves["contribution"].nunique() == 1
     assert len(moves) == 2

@@ -62,7 +62,7 @@ def test_the_network_is_left_as_it_was(fitted, test_stays):
     before = fitted.predict_proba(test_stays[:5])
     cg.explain(fitted, test_stays[[0]])
     cg.gates(fitted, test_stays[[0]])
-    cg.similar(fitted, test_stays[[0]], test_stays, n=2)
+    cg.similar(fitted, test_stays[[0]], test_stays, n_neighbors=2)
     np.testing.assert_array_equal(fitted.predict_proba(test_stays[:5]), before)
     assert not any(module._forward_hooks for module in fitted.network_.modules())
 

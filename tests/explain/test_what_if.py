@@ -104,33 +104,33 @@ def risk_of(fitted, stay, change, part=1.0):
 @pytest.mark.parametrize("factor", [0.6, 1.5])
 def test_the_smallest_change_crosses_the_target_when_it_is_made(what_if, fitted, test_stays, factor):
     target = what_if.explanation.risk * factor
-    change = what_if.smallest_change(target)
-    assert change.found
+    change = what_if.counterfactual(target)
+    assert change.valid
     made = risk_of(fitted, test_stays[[2]], change)
     assert made == pytest.approx(change.changed_risk, abs=1e-6)
     assert (made < target) == (factor < 1)
-    assert change.size == pytest.approx(change.shifts["shift"].abs().sum())
+    assert change.distance == pytest.approx(change.shifts["shift"].abs().sum())
 
 
 @pytest.mark.slow
 def test_half_of_the_smallest_change_does_not_cross(what_if, fitted, test_stays):
     target = what_if.explanation.risk * 0.6
-    assert risk_of(fitted, test_stays[[2]], what_if.smallest_change(target), part=0.5) >= target
+    assert risk_of(fitted, test_stays[[2]], what_if.counterfactual(target), part=0.5) >= target
 
 
 @pytest.mark.slow
 def test_where_there_is_no_such_change_it_says_so(what_if):
-    change = what_if.smallest_change(1e-6)
-    assert not change.found
+    change = what_if.counterfactual(1e-6)
+    assert not change.valid
     assert change.changed_risk > 1e-6
     assert str(change).startswith("No plausible change of the measured values takes the risk from")
     with pytest.raises(cg.ClinicalGRUError, match="a target between 0 and 1"):
-        what_if.smallest_change(1.0)
+        what_if.counterfactual(1.0)
 
 
 @pytest.mark.slow
 def test_changed_values_are_plausible_and_whole_where_they_are_counted(what_if, fitted):
-    change = what_if.smallest_change(0.999)
+    change = what_if.counterfactual(0.999)
     plausible = {variable.name: variable.plausible for variable in fitted.variables_}
     for row in change.measurements.itertuples():
         low, high = plausible[row.variable]

@@ -21,7 +21,7 @@ def log_odds(risk):
 
 
 def total(why):
-    return sum(frame["contribution"].sum() for frame in (why.measurements, why.static, why.codes))
+    return sum(frame["contribution"].sum() for frame in (why.measurements, why.static, why.coded_events))
 
 
 def some(stays, count=6):
@@ -44,11 +44,13 @@ def test_16_contributions_sum_to_what_they_explain_whatever_the_network(model, t
         stay = some(test_stays, count=2)[[i]]
         why = cg.explain(model, stay)
         assert abs(why.completeness_gap) <= 1e-3
-        assert log_odds(why.risk) - log_odds(why.baseline) == pytest.approx(total(why) + why.completeness_gap, abs=1e-6)
+        assert log_odds(why.risk) - log_odds(why.reference_risk) == pytest.approx(
+            total(why) + why.completeness_gap, abs=1e-6
+        )
         assert why.risk == pytest.approx(model.predict_proba(stay)[0, 1], abs=1e-6)
-        assert why.course["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
+        assert why.risk_trajectory["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
         assert why.attention["weight"].sum() == pytest.approx(1, abs=1e-5)
-        assert (len(why.codes) > 0) == bool(len(stay.code) and model.network_.spec.code_vocabulary)
+        assert (len(why.coded_events) > 0) == bool(len(stay.code) and model.network_.spec.code_vocabulary)
 
 
 def test_many_stays_at_once_are_explained_as_each_alone(model, test_stays):
@@ -62,11 +64,13 @@ def test_many_stays_at_once_are_explained_as_each_alone(model, test_stays):
 
 def test_moves_telescope_to_the_rise_from_nothing_measured_to_the_end(model, test_stays):
     stay = test_stays[[int(np.argmin(np.where(test_stays.n_measurements > 3, test_stays.n_measurements, 10**6)))]]
-    moved = cg.movement(model, stay, permutations=4)
-    rise = log_odds(model.predict_proba(stay)[0, 1]) - log_odds(moved.start)
-    assert moved.moves["contribution"].sum() == pytest.approx(rise, abs=1e-4)
-    assert abs(moved.gap) < 1e-4
-    np.testing.assert_allclose(moved.course["risk"], cg.explain(model, stay).course["risk"], atol=1e-6)
+    moved = cg.movement(model, stay, n_permutations=4)
+    rise = log_odds(model.predict_proba(stay)[0, 1]) - log_odds(moved.start_risk)
+    assert moved.changes["contribution"].sum() == pytest.approx(rise, abs=1e-4)
+    assert abs(moved.residual) < 1e-4
+    np.testing.assert_allclose(
+        moved.risk_trajectory["risk"], cg.explain(model, stay).risk_trajectory["risk"], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,7 +80,9 @@ def test_16_contributions_sum_to_what_they_explain_whatever_is_asked(kind):
     for i in range(4):
         why = cg.explain(case.model, some(case.test)[[i]])
         assert abs(why.completeness_gap) <= 1e-3 * spread
-        rise = why.risk - why.baseline if kind == "regression" else log_odds(why.risk) - log_odds(why.baseline)
+        rise = (
+            why.risk - why.reference_risk if kind == "regression" else log_odds(why.risk) - log_odds(why.reference_risk)
+        )
         assert rise == pytest.approx(total(why) + why.completeness_gap, abs=1e-6 * max(1, spread))
 
 
@@ -95,7 +101,7 @@ def test_what_is_explained_is_what_the_model_says(kind, output, column):
     case = case_of(kind)
     stay = some(case.test)[[2]]
     said = case.model.predict(stay)[0] if column is None else np.asarray(predicted(case.model, stay))[0, column]
-    assert cg.explain(case.model, stay, output=output).risk == pytest.approx(said, rel=1e-5)
+    assert cg.explain(case.model, stay, target=output).risk == pytest.approx(said, rel=1e-5)
 
 
 def test_early_warning_is_explained_at_the_hour_that_is_asked_for():
@@ -103,20 +109,20 @@ def test_early_warning_is_explained_at_the_hour_that_is_asked_for():
     stay = some(case.test)[[3]]
     hours, risk = np.unique(stay.hours), case.model.predict_proba(stay)[:, 1]
     half = len(hours) // 2
-    why = cg.explain(case.model, stay, hours=(hours[half] + hours[half + 1]) / 2)
+    why = cg.explain(case.model, stay, at_hours=(hours[half] + hours[half + 1]) / 2)
     assert why.risk == pytest.approx(risk[half], abs=1e-6)
     assert why.measurements["hours"].max() == hours[half]
-    np.testing.assert_allclose(why.course["risk"], risk[: half + 1], atol=1e-6)
+    np.testing.assert_allclose(why.risk_trajectory["risk"], risk[: half + 1], atol=1e-6)
 
 
 def test_an_answer_that_the_model_does_not_give_is_refused(fitted, test_stays):
     with pytest.raises(cg.ClinicalGRUError, match="no output for a model with one answer"):
-        cg.explain(fitted, test_stays[[0]], output="shock")
+        cg.explain(fitted, test_stays[[0]], target="shock")
     case = case_of("survival")
     with pytest.raises(cg.ClinicalGRUError, match="a horizon above 0"):
-        cg.explain(case.model, case.test[[0]], output=1e9)
+        cg.explain(case.model, case.test[[0]], target=1e9)
     case = case_of("multilabel")
     with pytest.raises(cg.ClinicalGRUError, match="a label among"):
-        cg.explain(case.model, case.test[[0]], output="sepsis")
+        cg.explain(case.model, case.test[[0]], target="sepsis")
     with pytest.raises(cg.ClinicalGRUError, match="one answer to explain"):
         cg.explain(case_of("forecast").model, case.test[[0]])

@@ -62,7 +62,7 @@ def test_13_a_manifest_of_other_variables_is_refused(bundle, tmp_path):
 def test_16_contributions_sum_to_what_they_explain(fitted, test_stays):
     for i in range(8):
         why = cg.explain(fitted, test_stays[[i]])
-        difference = np.log(why.risk / (1 - why.risk)) - np.log(why.baseline / (1 - why.baseline))
+        difference = np.log(why.risk / (1 - why.risk)) - np.log(why.reference_risk / (1 - why.reference_risk))
         total = why.measurements["contribution"].sum() + why.static["contribution"].sum()
         assert abs(difference - total - why.completeness_gap) < 1e-4
         assert abs(why.completeness_gap) < 0.01
@@ -121,7 +121,7 @@ def test_17_nothing_shown_or_saved_names_a_patient(canaries, fitted, cohort, eve
     assert "CANARY" not in shown
     saved = b"".join(files(fitted).values()).decode("latin-1")
     why = cg.explain(fitted, test_stays[[0]])
-    for text in (saved, str(why), repr(events), repr(test_stays), json.dumps(dict(why.model))):
+    for text in (saved, str(why), repr(events), repr(test_stays), json.dumps(dict(why.provenance))):
         assert not any(
             name in text for name in cohort.stays["patient_id"].head(50).tolist() + test_stays.stay[:50].tolist()
         )

@@ -77,14 +77,14 @@ def make_explanation(said: Said = str) -> SimpleNamespace:
     static = [make_variable(name, said=said, static=True) for name in ("age", "icu_type")]
     described = [(said("age"), 74.0, 0.31), (said("icu_type"), 2.0, -0.22), (said("height"), np.nan, 0.0)]
     return SimpleNamespace(
-        stay_label=said("stay"), variables=(*series, *static), risk=float(course[-1]), baseline=0.081,
-        measurements=make_measurements(said), completeness_gap=0.0004, members=16, networks=1,
-        scale="log-odds", about="",
+        stay_label=said("stay"), variables=(*series, *static), risk=float(course[-1]), reference_risk=0.081,
+        measurements=make_measurements(said), completeness_gap=0.0004, n_heads=16, n_networks=1,
+        unit="log-odds", target_text="",
         half_life={said(name): 8.0 + place for place, name in enumerate(SERIES)},
         static=pd.DataFrame(described, columns=["name", "value", "contribution"]),
-        course=pd.DataFrame({"hours": hours, "risk": course, "low": 0.8 * course, "high": 1 - 0.9 * (1 - course)}),
+        risk_trajectory=pd.DataFrame({"hours": hours, "risk": course, "low": 0.8 * course, "high": 1 - 0.9 * (1 - course)}),
         attention=pd.DataFrame({"hours": hours, "weight": weight / weight.sum()}),
-        model={
+        provenance={
             said("trained_on"): said("ward"), "task": said("in_hospital_mortality"), "hash": said("sha256:3f2a"),
             "simulated": "yes",
         },
@@ -105,9 +105,9 @@ def make_evaluation(said: Said = str) -> Evaluation:
 def make_faithfulness(said: Said = str, *, stays: int | None = 400, beats: float = 0.985) -> Faithfulness:
     numbers = {"deletion": [1.44, 0.3, 0.2], "insertion": [1.2, 0.4, 0.2], "comprehensiveness": [0.11, 0.03, 0.02]}
     ends = {"deletion_low": [1.4, 0.2, 0.1], "deletion_high": [1.5, 0.4, 0.3], "sufficiency": [0.01, 0.05, 0.06]}
-    beaten = {"beats_random": [beats, 0.62, np.nan], "beats_attention": [0.9, np.nan, 0.38]}
+    beaten = {"win_rate_random": [beats, 0.62, np.nan], "win_rate_attention": [0.9, np.nan, 0.38]}
     table = pd.DataFrame({"method": [said(name) for name in METHODS], **numbers, **ends, **beaten})
-    return Faithfulness(table, stays, stays, largest_gap=0.0004, random_weights=0.031)
+    return Faithfulness(table, stays, stays, max_completeness_error=0.0004, random_weights_correlation=0.031)
 
 
 def make_around(said: Said = str) -> dict[str, object]:

@@ -16,11 +16,11 @@ from clinicalgru.view.pages.forecast_page import variables_by_anomaly
 @pytest.fixture(scope="module")
 def found():
     case = asked("forecast")
-    return cg.expectations(case.model, case.test[[int(np.argmax(case.test.n_measurements))]])
+    return cg.explain_forecast(case.model, case.test[[int(np.argmax(case.test.n_measurements))]])
 
 
 def test_what_came_outside_is_counted_and_listed_oddest_first(found):
-    rows, judged = found.outside, found.judged
+    rows, judged = found.outside_interval, found.predicted
     inside = (judged["value"] >= judged["low"]) & (judged["value"] <= judged["high"])
     assert 0 < len(rows) == (~inside).sum() < len(judged)
     assert rows["anomaly"].is_monotonic_decreasing
@@ -34,7 +34,7 @@ def test_what_came_outside_is_counted_and_listed_oddest_first(found):
 def test_a_wider_interval_leaves_fewer_outside():
     case = asked("forecast")
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
-    counts = [len(cg.expectations(case.model, stay, coverage=part).outside) for part in (0.5, 0.9, 0.99)]
+    counts = [len(cg.explain_forecast(case.model, stay, coverage=part).outside_interval) for part in (0.5, 0.9, 0.99)]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[2]
 
@@ -43,7 +43,7 @@ def test_what_is_expected_next_is_the_forecast_after_the_last_step(found):
     case = asked("forecast")
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     last = case.model.predict(stay).groupby("variable").last()
-    ahead = found.ahead.set_index("variable")
+    ahead = found.next_values.set_index("variable")
     for name in ("median", "low", "high"):
         assert ahead[name].to_dict() == last[name].to_dict()
     seen = found.measurements.groupby("variable")["value"].last()
@@ -52,11 +52,11 @@ def test_what_is_expected_next_is_the_forecast_after_the_last_step(found):
 
 @pytest.mark.slow
 def test_the_figure_has_a_cross_for_each_that_came_outside(found):
-    drawn = cg.plot_forecast(found, variables=variables_by_anomaly(found))
+    drawn = found.plot("timeline", variables=variables_by_anomaly(found))
     symbols = [
         one for trace in drawn.data for one in (trace.marker.symbol if isinstance(trace.marker.symbol, tuple) else [])
     ]
-    assert symbols.count("x") == len(found.outside)
+    assert symbols.count("x") == len(found.outside_interval)
     assert len(symbols) == len(found.measurements)
 
 
@@ -64,7 +64,7 @@ def test_of_a_very_long_stay_some_points_are_drawn_and_that_is_said(found):
     name = variables_by_anomaly(found)[0]
     one = found.measurements[found.measurements["variable"] == name]
     many = one.iloc[np.arange(5000) % len(one)].assign(hours=np.arange(5000.0))
-    drawn = cg.plot_forecast(replace(found, measurements=many, hours=4999.0), variables=[name])
+    drawn = replace(found, measurements=many, at_hours=4999.0).plot("timeline", variables=[name])
     assert max(len(trace.x) for trace in drawn.data) < 1100
     assert any("of 5,000 drawn" in note.text for note in drawn.layout.annotations)
 
@@ -76,19 +76,19 @@ def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter
     hostile = "<script>alert(1)</script>"
     odd = variables_by_anomaly(found)[0]
     variables = tuple(replace(one, label=hostile) if one.name == odd else one for one in found.variables)
-    text = cg.forecast_page(replace(found, variables=variables), tmp_path / "page.html").read_text()
+    text = replace(found, variables=variables).to_html(tmp_path / "page.html").read_text()
     assert hostile not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert str(stay.stay[0]) not in text.partition("<script>")[0]
     assert str(stay.patient[0]) not in text.partition("<script>")[0]
     assert "Outside of what was expected" in text
-    assert str(stay.stay[0]) in cg.expectations(case.model, stay, show_id=True).stay_label
+    assert str(stay.stay[0]) in cg.explain_forecast(case.model, stay, show_id=True).stay_label
 
 
 @pytest.mark.slow
 def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
     calm = found.measurements.assign(low=-1e9, high=1e9)
-    text = cg.forecast_page(replace(found, measurements=calm), tmp_path / "page.html").read_text()
+    text = replace(found, measurements=calm).to_html(tmp_path / "page.html").read_text()
     assert "Every measurement came as it was expected." in text
 
 
@@ -96,35 +96,35 @@ def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
 def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_path):
     case = asked("forecast")
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
-    first = cg.expectations(case.model, stay.prefixes(stay.hours[:1]))
-    assert len(first.judged) == 0 < len(first.measurements)
-    assert first.ahead["last"].notna().any()
-    text = cg.forecast_page(first, tmp_path / "page.html").read_text()
+    first = cg.explain_forecast(case.model, stay.prefixes(stay.hours[:1]))
+    assert len(first.predicted) == 0 < len(first.measurements)
+    assert first.next_values["last"].notna().any()
+    text = first.to_html(tmp_path / "page.html").read_text()
     assert "Nothing was expected yet." in text
     assert "0 of 0" in str(first)
-    asked_then = cg.expectations(case.model, stay, hours=float(stay.hours[0]))
+    asked_then = cg.explain_forecast(case.model, stay, at_hours=float(stay.hours[0]))
     assert str(asked_then) == str(first)
-    assert asked_then.ahead.equals(first.ahead)
+    assert asked_then.next_values.equals(first.next_values)
     with pytest.raises(cg.ClinicalGRUError, match="one stay with a measurement"):
-        cg.expectations(case.model, stay, hours=float(stay.hours[0]) - 1)
+        cg.explain_forecast(case.model, stay, at_hours=float(stay.hours[0]) - 1)
 
 
 def test_the_command_line_has_no_output_to_choose_of_a_forecast():
     model = asked("forecast").model
-    assert pipeline.asked_output(model, None) is None
+    assert pipeline.parse_target(model, None) is None
     for said in ("heart_rate", "24"):
-        with pytest.raises(cg.ClinicalGRUError, match="no --output with a forecast"):
-            pipeline.asked_output(model, said)
+        with pytest.raises(cg.ClinicalGRUError, match="no --target with a forecast"):
+            pipeline.parse_target(model, said)
 
 
 @pytest.mark.parametrize("which", [[0, 1], []])
 def test_other_than_one_stay_is_refused(which):
     case = asked("forecast")
     with pytest.raises(cg.ClinicalGRUError, match="one stay with a measurement"):
-        cg.expectations(case.model, case.test[which])
+        cg.explain_forecast(case.model, case.test[which])
 
 
 def test_a_model_of_a_risk_is_refused():
     case = asked("regression")
     with pytest.raises(cg.ClinicalGRUError, match="a fitted GRUForecaster; got GRURegressor"):
-        cg.expectations(case.model, case.test[[0]])
+        cg.explain_forecast(case.model, case.test[[0]])

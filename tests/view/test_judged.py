@@ -46,8 +46,8 @@ def test_groups_stand_in_order_with_all_first_and_a_withheld_one_without_a_mark(
 
 def test_gates_are_drawn_at_their_hours_units_in_the_order_of_their_means():
     frame = pd.DataFrame([[0.9, 0.1], [0.8, 0.3]], index=pd.Index([1.5, 7.0], name="hours"))
-    drawn = plot_gates(SimpleNamespace(kept=frame), show="kept").data[0]
+    drawn = plot_gates(SimpleNamespace(retained=frame), show="retained").data[0]
     assert list(drawn.x) == [1.5, 7.0]
     assert np.array(drawn.z).tolist() == [[0.1, 0.3], [0.9, 0.8]]
-    with pytest.raises(ArgumentError, match="one of kept"):
+    with pytest.raises(ArgumentError, match="one of retained"):
         plot_gates(SimpleNamespace(), show="luck")

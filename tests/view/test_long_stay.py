@@ -30,9 +30,9 @@ def long() -> Explanation:
     course = pd.DataFrame({"hours": hours, "risk": risk, "low": 0.8 * risk, "high": 1 - 0.8 * (1 - risk)})
     return Explanation(
         stay_label="stay", variables=tuple(Variable(name, name, "numeric", "mmol/L") for name in NAMES), risk=risk[-1],
-        baseline=0.1, measurements=rows, static=pd.DataFrame({"name": [], "value": [], "contribution": []}),
-        completeness_gap=0.0, course=course, attention=pd.DataFrame({"hours": [1.0], "weight": [1.0]}),
-        model={"outcome": "death", "simulated": "yes"}, members=16, networks=1,
+        reference_risk=0.1, measurements=rows, static=pd.DataFrame({"name": [], "value": [], "contribution": []}),
+        completeness_gap=0.0, risk_trajectory=course, attention=pd.DataFrame({"hours": [1.0], "weight": [1.0]}),
+        provenance={"outcome": "death", "simulated": "yes"}, n_heads=16, n_networks=1,
     )  # fmt: skip
 
 
@@ -67,8 +67,8 @@ def test_all_measurements_count_and_at_most_a_thousand_of_a_variable_are_drawn(v
 
 def test_the_highest_and_the_lowest_risk_are_drawn(view, long):
     drawn = next(trace for trace in view.figure.data if trace.name == "predicted risk")
-    assert max(drawn.y) == long.course["risk"].max()
-    assert min(drawn.y) == long.course["risk"].min()
+    assert max(drawn.y) == long.risk_trajectory["risk"].max()
+    assert min(drawn.y) == long.risk_trajectory["risk"].min()
 
 
 def test_a_move_of_the_cursor_sends_a_line_and_words_and_no_trace(view, sent):

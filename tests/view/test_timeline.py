@@ -24,9 +24,9 @@ def sparse() -> SimpleNamespace:
     measurements = pd.DataFrame([(h, "lactate", v, c, 0, 0, c) for h, v, c in rows], columns=COLUMNS)
     lactate = Variable("lactate", "Lactate", "numeric", "mmol/L", reference=(0.5, 2.0))
     return SimpleNamespace(
-        variables=(lactate,), measurements=measurements, baseline=0.1, half_life={}, members=16, networks=1,
-        scale="log-odds", about="",
-        course=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.3]}),
+        variables=(lactate,), measurements=measurements, reference_risk=0.1, half_life={}, n_heads=16, n_networks=1,
+        unit="log-odds", target_text="",
+        risk_trajectory=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.3]}),
     )  # fmt: skip
 
 
@@ -49,9 +49,9 @@ def test_carried_values_are_hollow_and_measured_ones_filled(sparse):
 def test_threshold_comparison_band_and_cursor_are_drawn_where_given(sparse):
     plain, before = (
         plot_patient(sparse),
-        SimpleNamespace(course=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.6]})),
+        SimpleNamespace(risk_trajectory=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.6]})),
     )
-    sparse.course = sparse.course.assign(low=0.05, high=0.4)
+    sparse.risk_trajectory = sparse.risk_trajectory.assign(low=0.05, high=0.4)
     drawn = plot_patient(sparse, threshold=0.25, before=before, cursor=7.0)
     names = {t.name: t for t in drawn.data}
     assert list(names["as it was"].y) == [0.1, 0.6]
@@ -119,7 +119,7 @@ def test_the_words_under_the_picture_say_how_values_fade_and_what_the_band_is(sp
     assert "half as strong after 6 hours, until" in timeline_caption(sparse)
     assert "members" not in timeline_caption(sparse) + member_spread(sparse)
     sparse.half_life = {"lactate": 12.5}
-    sparse.course = sparse.course.assign(low=0.05, high=0.4)
+    sparse.risk_trajectory = sparse.risk_trajectory.assign(low=0.05, high=0.4)
     assert "as the network lets it fade: half as strong after 12.5 hours" in timeline_caption(sparse)
     assert "5th to the 95th percentile of the network's 16 members" in timeline_caption(sparse)
     assert "16 members put it between 5.0 % and 40 %" in member_spread(sparse)
@@ -127,9 +127,9 @@ def test_the_words_under_the_picture_say_how_values_fade_and_what_the_band_is(sp
 
 
 def test_the_band_follows_another_explanation(sparse):
-    sparse.course = sparse.course.assign(low=0.05, high=0.4)
+    sparse.risk_trajectory = sparse.risk_trajectory.assign(low=0.05, high=0.4)
     figure = plot_patient(sparse)
-    sparse.course = sparse.course.assign(low=0.1, high=0.6)
+    sparse.risk_trajectory = sparse.risk_trajectory.assign(low=0.1, high=0.6)
     update_figure(figure, sparse, variables=["lactate"], half_life={})
     assert list(figure.data[0].y) == [0.6, 0.6, 0.6, 0.1, 0.1, 0.1]
 

@@ -48,10 +48,10 @@ def explained(*, lactate: float = 4.2, label: str = "stay", said=str) -> Explana
     course = pd.DataFrame({"hours": [1.0, 2, 15, 22, 24], "risk": [0.05, 0.08, 0.8 * risk, risk, risk]})
     variables = [replace(v, name=said(v.name), label=said(v.label), unit=said(v.unit)) for v in (LACTATE, GCS, INR)]
     return Explanation(
-        stay_label=said(label), variables=tuple(variables), risk=risk, baseline=0.06, measurements=table,
+        stay_label=said(label), variables=tuple(variables), risk=risk, reference_risk=0.06, measurements=table,
         static=pd.DataFrame({"name": [said("age")], "value": [70.0], "contribution": [0.1]}), completeness_gap=0.0004,
-        course=course, attention=pd.DataFrame({"hours": [1.0], "weight": [1.0]}),
-        model={"outcome": said("death"), "task": said("death"), "simulated": "yes"},
+        risk_trajectory=course, attention=pd.DataFrame({"hours": [1.0], "weight": [1.0]}),
+        provenance={"outcome": said("death"), "task": said("death"), "simulated": "yes"},
     )  # fmt: skip
 
 
@@ -84,14 +84,14 @@ class Player:
         self.now = replace(self.now, measurements=pd.concat([rows, row]).sort_values("hours"), risk=0.4)
         return self.now
 
-    def smallest_change(self, target_risk):
+    def counterfactual(self, target_risk):
         shifts = [("lactate", -1.2, "mmol/L", 3.0, 1.1), ("gcs", 0.4, "1", 11.0, 13.0)]
         shifts = [(self.said(name), *others) for name, *others in shifts]
         names = ["variable", "shift", "unit", "mean_before", "mean_after"]
         changed = 0.9 * target_risk if self.now.risk >= target_risk else self.now.risk
         return Counterfactual(
-            found=changed < target_risk <= self.now.risk, target=target_risk, risk=self.now.risk, changed_risk=changed,
-            size=1.6, shifts=pd.DataFrame(shifts, columns=names), measurements=pd.DataFrame(),
+            valid=changed < target_risk <= self.now.risk, target_risk=target_risk, risk=self.now.risk, changed_risk=changed,
+            distance=1.6, shifts=pd.DataFrame(shifts, columns=names), measurements=pd.DataFrame(),
         )  # fmt: skip
 
     def reset(self):
@@ -140,7 +140,7 @@ def test_a_typed_value_changes_risk_figure_and_words_and_reset_brings_all_back(v
     now = explained(lactate=12.0)
     assert view.changed
     assert view.explanation.risk == now.risk
-    assert list(drawn(view, "predicted risk").y) == now.course["risk"].tolist()
+    assert list(drawn(view, "predicted risk").y) == now.risk_trajectory["risk"].tolist()
     assert list(drawn(view, "as it was").y) == before
     assert f"{view.why.risk:.0%} → {now.risk:.0%}".replace("%", " %") in view.top.value
     points = view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 3]
@@ -263,7 +263,7 @@ def test_what_the_search_refuses_is_said_in_its_place_and_the_button_works_again
     def refuse(target_risk):
         raise ArgumentError("a model that gives a risk", "one that gives a number", "Try changes by hand.")
 
-    monkeypatch.setattr(view.panel.player, "smallest_change", refuse)
+    monkeypatch.setattr(view.panel.player, "counterfactual", refuse)
     view.panel._cross.click()
     assert "Expected a model that gives a risk" in view.panel.told.value
     assert not view.panel._cross.disabled
@@ -286,7 +286,7 @@ def test_a_real_stay_is_added_to_and_its_smallest_change_is_the_one_of_the_what_
     assert view.explanation is played.current is not played.explanation
     assert drawn(view, "range of the network's 4 members").y != band
     view.panel._cross.click()
-    assert played.smallest_change(view.panel.threshold).shifts["variable"].notna().all()
+    assert played.counterfactual(view.panel.threshold).shifts["variable"].notna().all()
     assert "risk from" in view.panel.told.value
 
 

@@ -27,22 +27,22 @@ def explain(
     model: Explained,
     stay: Sequences,
     *,
-    output: Output = None,
-    hours: float | None = None,
+    target: Output = None,
+    at_hours: float | None = None,
     tolerance: float = GAP,
     show_id: bool = False,
 ) -> Explanation:
     """Contribution of each measurement of one stay to its risk, split into value, being measured, and timing.
 
     stay       sequences of one stay: test[[0]]
-    output     which label, which class (its value), or which horizon (hours after the prediction), where a model gives
+    target     which label, which class (its value), or which horizon (hours after the prediction), where a model gives
                several; None: the first label, the last class, the longest horizon
-    hours      explain the risk as it was at this hour since the anchor; None: at the end of the stay
+    at_hours   explain the risk as it was at this hour since the anchor; None: at the end of the stay
     tolerance  the path is looked at in more places until the completeness gap is no larger: log-odds, or, of a
                regression, a part of the outcome's spread
     show_id   name the stay by its identifier
 
-    Contributions sum to logit(risk) - logit(baseline), but for the printed gap. The path runs in the network's inputs:
+    Contributions sum to logit(risk) - logit(reference_risk), but for the printed gap. The path runs in the network's inputs:
     scores, observed, gaps, embedded summaries, descriptors, coded events. What a carried value, a gap or a summary did
     is given back to the measurement it comes from. Refused: other than one stay, a stay without measurements, other
     variables than the model's, an output the model does not have.
@@ -50,12 +50,12 @@ def explain(
     Source: integrated gradients, Sundararajan et al. 2017.
 
     >>> why = cg.explain(model, test[[0]])  # of a fitted model, and a stay that it has not seen
-    >>> rise = np.log(why.risk / (1 - why.risk)) - np.log(why.baseline / (1 - why.baseline))
+    >>> rise = np.log(why.risk / (1 - why.risk)) - np.log(why.reference_risk / (1 - why.reference_risk))
     >>> total = why.measurements["contribution"].sum() + why.static["contribution"].sum()
     >>> bool(abs(rise - total) <= 1e-3)
     True
     """
-    stay, asking = looked_at(model, stay, hours=hours, name="explain"), voices(model, output)
+    stay, asking = looked_at(model, stay, hours=at_hours, name="explain"), voices(model, target)
     with threads(first(model).n_threads):
         each = [_explained(voice, stay, tolerance) for voice in asking]
     found, courses, asked = mean_of([one for one, _ in each]), [one for _, one in each], asking[0].asked
@@ -63,27 +63,27 @@ def explain(
         stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
         variables=(*model.variables_, *model.static_variables_),
         risk=float(asked.risk(found.top[0])),
-        baseline=float(asked.risk(found.bottom[0])),
+        reference_risk=float(asked.risk(found.bottom[0])),
         measurements=_measured_frame(stay, found.parts),
         static=_static_frame(stay, found.static[0]),
         completeness_gap=float(found.gap[0]),
-        course=course_of(courses, asked),
+        risk_trajectory=course_of(courses, asked),
         attention=attention_of(courses),
-        model=provenance(model),
-        codes=_coded_frame(stay, found.coded),
-        about=asked.about,
-        scale=asked.scale,
-        members=members_of(courses),
-        networks=len(asking),
+        provenance=provenance(model),
+        coded_events=_coded_frame(stay, found.coded),
+        target_text=asked.about,
+        unit=asked.scale,
+        n_networks=len(asking),
+        n_heads=members_of(courses),
         half_life=half_lives([voice.network for voice in asking], [one.name for one in stay.variables]),
     )
 
 
-def contributions(model: Explained, stays: Sequences, *, output: Output = None, tolerance: float = GAP) -> Integrated:
+def contributions(model: Explained, stays: Sequences, *, target: Output = None, tolerance: float = GAP) -> Integrated:
     """Contributions of all measurements of these stays, many stays at once, in their order.
 
     stays    (stay,)  each with measurements, of the model's variables; looked at at their ends
-    output, tolerance  as of `explain`
+    target, tolerance  as of `explain`
     returns  parts (3, fact) by value, by being measured, by timing; static (stay, static); coded (coded event,)
 
     >>> contributions(model, test[:3]).parts.shape == (3, len(test[:3].value))
@@ -91,7 +91,7 @@ def contributions(model: Explained, stays: Sequences, *, output: Output = None, 
     """
     stays = checked(model, stays)
     with threads(first(model).n_threads):
-        return contributed(voices(model, output), stays, tolerance=tolerance)
+        return contributed(voices(model, target), stays, tolerance=tolerance)
 
 
 def contributed(asking: tuple[Voice, ...], stays: Sequences, *, tolerance: float = GAP) -> Integrated:
@@ -99,15 +99,15 @@ def contributed(asking: tuple[Voice, ...], stays: Sequences, *, tolerance: float
     return mean_of([_contributed(voice, stays, tolerance) for voice in asking])
 
 
-def course(model: Explained, stay: Sequences, *, output: Output = None) -> pd.DataFrame:
+def risk_trajectory(model: Explained, stay: Sequences, *, target: Output = None) -> pd.DataFrame:
     """Risk of the stay from what was known up to each of its hours, the last at the prediction time.
 
     returns  hours, risk; of several members also low, high: the 5th and 95th percentile of their risks
 
-    >>> course(model, test[[0]]).columns.tolist()
+    >>> risk_trajectory(model, test[[0]]).columns.tolist()
     ['hours', 'risk', 'low', 'high']
     """
-    stay, asking = looked_at(model, stay, hours=None, name="course"), voices(model, output)
+    stay, asking = looked_at(model, stay, hours=None, name="risk_trajectory"), voices(model, target)
     with threads(first(model).n_threads):
         return course_of([followed(voice, stay) for voice in asking], asking[0].asked)
 

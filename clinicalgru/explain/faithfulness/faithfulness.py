@@ -32,39 +32,39 @@ class Faithfulness:
     """How true the explanations are to the model, and how they compare to other ways of ranking measurements.
 
     table           one row per method: method, deletion and insertion (log-odds) with deletion_low and deletion_high
-                    (95 %, by patient), comprehensiveness, sufficiency (risk), beats_random (share of stays on which
-                    deleting in its order moves the risk farther than in random orders), beats_attention
-    stays, patients how many; None where the count is small
-    largest_gap     largest completeness gap of any stay, in log-odds
-    random_weights  rank correlation of contributions with those of the same network with random weights
+                    (95 %, by patient), comprehensiveness, sufficiency (risk), win_rate_random (share of stays on which
+                    deleting in its order moves the risk farther than in random orders), win_rate_attention
+    n_stays, n_patients  None where the count is small
+    max_completeness_error     largest completeness gap of any stay, in log-odds
+    random_weights_correlation  rank correlation of contributions with those of the same network with random weights
     seed_stability  rank correlation with those of a model trained with another seed; None where none was given
-    drivers         how well contributions tell planted drivers from other measurements (AUROC); None where not given
+    driver_auroc    how well contributions tell planted drivers from other measurements (AUROC); None where not given
     simulated       whether the stays are: only then are small counts shown
     """
 
     table: pd.DataFrame
-    stays: int | None
-    patients: int | None
-    largest_gap: float
-    random_weights: float
+    n_stays: int | None
+    n_patients: int | None
+    max_completeness_error: float
+    random_weights_correlation: float
     seed_stability: float | None = None
-    drivers: float | None = None
+    driver_auroc: float | None = None
     simulated: bool = False
 
-    def facts(self) -> dict[str, str]:
+    def summary(self) -> dict[str, str]:
         """What there is to say besides the table, in words."""
         said_of = {
-            "stays": f"{format_count(self.stays)} of {format_count(self.patients)} patients",
-            "largest completeness gap": f"{self.largest_gap:.5f} log-odds",
-            "rank correlation with random weights": f"{self.random_weights:+.3f}",
+            "stays": f"{format_count(self.n_stays)} of {format_count(self.n_patients)} patients",
+            "largest completeness gap": f"{self.max_completeness_error:.5f} log-odds",
+            "rank correlation with random weights": f"{self.random_weights_correlation:+.3f}",
         }
         if self.seed_stability is not None:
             said_of["rank correlation with another seed"] = f"{self.seed_stability:+.3f}"
-        if self.drivers is not None:
-            said_of["planted drivers, AUROC"] = f"{self.drivers:.3f}"
+        if self.driver_auroc is not None:
+            said_of["planted drivers, AUROC"] = f"{self.driver_auroc:.3f}"
         return said_of
 
-    def rows(self, *, min_cell_size: int | None = None) -> list[list[str]]:
+    def table_rows(self, *, min_cell_size: int | None = None) -> list[list[str]]:
         """The table as text, one row per method.
 
         min_cell_size  a share is told as a bound where it, or what it leaves, is of fewer stays; None: as small cells are
@@ -75,12 +75,12 @@ class Faithfulness:
                 str(row["method"]),
                 f"{row['deletion']:+.3f} ({row['deletion_low']:+.3f} to {row['deletion_high']:+.3f})",
                 *(f"{row[name]:+.3f}" for name in ("insertion", "comprehensiveness", "sufficiency")),
-                *(_share(row[name], self.stays, least) for name in ("beats_random", "beats_attention")),
+                *(_share(row[name], self.n_stays, least) for name in ("win_rate_random", "win_rate_attention")),
             ]
             for row in self.table.to_dict("records")
         ]
 
-    def head(self) -> list[str]:
+    def column_names(self) -> list[str]:
         """A name for each column of `rows`."""
         return [
             "Order",
@@ -90,34 +90,34 @@ class Faithfulness:
         ]
 
     def __str__(self) -> str:
-        lines = [f"{name}: {fact}" for name, fact in self.facts().items()]
+        lines = [f"{name}: {fact}" for name, fact in self.summary().items()]
         names = ["", "deletion (95 %)", "insertion", "compreh.", "suffic.", "beats random", "beats attention"]
         widths = [34, 26, 11, 10, 9, 14, 17]
-        for name, *others in [names, *self.rows()]:
+        for name, *others in [names, *self.table_rows()]:
             lines.append(name.ljust(widths[0]) + "".join(map(str.rjust, others, widths[1:])))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return summary_html("Faithfulness", self.facts(), table(TAKEN_AWAY, self.head(), self.rows()))
+        return summary_html("Faithfulness", self.summary(), table(TAKEN_AWAY, self.column_names(), self.table_rows()))
 
 
 def faithfulness(
     model: Explained,
     sequences: Sequences,
     *,
-    another: Explained | None = None,
+    model_b: Explained | None = None,
     drivers: np.ndarray | None = None,
-    orders: Mapping[str, np.ndarray] | None = None,
+    rankings: Mapping[str, np.ndarray] | None = None,
     n_random: int = 5,
     random_state: int = 0,
 ) -> Faithfulness:
     """Delete and insert measurements in the order of their contributions, of attention, and at random.
 
     sequences  (stay,) each with measurements, of the model's variables; a few hundred are enough
-    another    the model trained with another seed: do both explain alike?
+    model_b    the model trained with another seed: do both explain alike?
     drivers    (fact,) True for the measurements that decide the outcome, where that is known (simulated): does the size
                of contributions tell them from the others of the same stay?
-    orders     further scores (fact,) by name, the highest first
+    rankings   further scores (fact,) by name, the highest first
     n_random    random orders, averaged
     returns    a `Faithfulness`
 
@@ -127,10 +127,10 @@ def faithfulness(
     Source: Petsiuk et al. 2018; DeYoung et al. 2020; Adebayo et al. 2018 (random weights).
 
     >>> found = cg.faithfulness(model, test[:6], n_random=1)
-    >>> found.table["method"].tolist(), found.largest_gap <= 1e-3
+    >>> found.table["method"].tolist(), found.max_completeness_error <= 1e-3
     (['contributions', 'attention', 'random order'], True)
     """
-    stays, orders, asking = checked(model, sequences), dict(orders or {}), voices(model)
+    stays, orders, asking = checked(model, sequences), dict(rankings or {}), voices(model)
     _check_scores(orders | ({} if drivers is None else {"drivers": drivers}), stays)
     with threads(first(model).n_threads):
         found = contributed(asking, stays)
@@ -138,19 +138,19 @@ def faithfulness(
         results = _removed(asking, stays, {OURS: ours, ATTENTION: attended(asking, stays), **orders})
         results[RANDOM] = _at_random(asking, stays, n_random=n_random, random_state=random_state)
         untrained = contributed(_random_weights(asking, random_state), stays).parts.sum(axis=0)
-        other = None if another is None else contributions(another, sequences).parts.sum(axis=0)
+        other = None if model_b is None else contributions(model_b, sequences).parts.sum(axis=0)
     patient = numbered_patients(stays.patient, len(stays))
     counts = suppress_nested(
         [len(stays), int(patient.max()) + 1], min_cell_size=0 if stays.simulated else MIN_CELL_SIZE
     )
     return Faithfulness(
         table=_table(results, patient, random_state),
-        stays=counts[0],
-        patients=counts[1],
-        largest_gap=float(np.abs(found.gap).max()),
-        random_weights=rank_correlation(ours, untrained, stays),
+        n_stays=counts[0],
+        n_patients=counts[1],
+        max_completeness_error=float(np.abs(found.gap).max()),
+        random_weights_correlation=rank_correlation(ours, untrained, stays),
         seed_stability=None if other is None else rank_correlation(ours, other, stays),
-        drivers=None if drivers is None else told_apart(np.abs(ours), drivers, stays),
+        driver_auroc=None if drivers is None else driver_auroc(np.abs(ours), drivers, stays),
         simulated=stays.simulated,
     )
 
@@ -191,7 +191,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray, stays: Sequences) -> float:
     return float((ab[some] / np.sqrt(aa * bb)[some]).mean()) if some.any() else float("nan")
 
 
-def told_apart(score: np.ndarray, drivers: np.ndarray, stays: Sequences) -> float:
+def driver_auroc(score: np.ndarray, drivers: np.ndarray, stays: Sequences) -> float:
     """Mean over the stays that have both of the AUROC with which the score tells drivers from other measurements."""
     frame = pd.DataFrame({"stay": stays.stay_of_measurement, "driver": np.asarray(drivers, dtype=bool)})
     frame["rank"] = pd.Series(score).groupby(frame["stay"]).rank()
@@ -247,11 +247,11 @@ def _table(results: Mapping[str, Removal], patient: np.ndarray, random_state: in
     drawn = np.concatenate([weight @ deletion / weight.sum(axis=1)[:, None] for weight in blocks])
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     means = {name: [float(getattr(one, name).mean()) for one in results.values()] for name in COLUMNS}
-    beats = {f"beats_{name.split()[0]}": _beats(results, name) for name in (RANDOM, ATTENTION)}
-    return pd.DataFrame({"method": list(results), **means, "deletion_low": low, "deletion_high": high, **beats})
+    win_rates = {f"win_rate_{name.split()[0]}": _win_rate(results, name) for name in (RANDOM, ATTENTION)}
+    return pd.DataFrame({"method": list(results), **means, "deletion_low": low, "deletion_high": high, **win_rates})
 
 
-def _beats(results: Mapping[str, Removal], baseline: str) -> list[float]:
+def _win_rate(results: Mapping[str, Removal], baseline: str) -> list[float]:
     """Of each method, the share of stays on which deletion in its order moves the risk farther than the baseline's."""
     return [
         float("nan") if name == baseline else float((one.deletion > results[baseline].deletion).mean())

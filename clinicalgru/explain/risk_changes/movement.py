@@ -26,57 +26,58 @@ class Movement:
 
     stay_label   what to call the stay; no identifier unless it was asked for
     variables    variables of the model
-    start, risk  probability with nothing measured (descriptors known), and at the prediction time
-    course       hours, risk after what arrived then, before (the risk just before: time has passed, nothing arrived);
+    start_risk   probability at the first hour with nothing measured; static covariates are known
+    risk         probability at the prediction time
+    risk_trajectory  hours, risk after what arrived then, before (the risk just before: time has passed, nothing arrived);
                  of several members also low and high, as of `Explanation`
-    moves        hours, variable ("time passing" where nothing arrived), value, contribution (log-odds), standard_error
+    changes      hours, variable ("time passing" where nothing arrived), value, contribution (log-odds), standard_error
                  (0 where exact; of the sampling where more than eight variables arrived at once)
-    gap          log-odds between start and risk that the moves do not add up to
-    about, scale, members, networks  as of `Explanation`
+    residual     log-odds between start and risk that the changes do not add up to
+    target_text, unit, n_networks, n_heads  as of `Explanation`
     """
 
     stay_label: str
     variables: tuple[Variable, ...]
-    start: float
+    start_risk: float
     risk: float
-    course: pd.DataFrame
-    moves: pd.DataFrame
-    gap: float
-    about: str = ""
-    scale: str = "log-odds"
-    members: int = 1
-    networks: int = 1
+    risk_trajectory: pd.DataFrame
+    changes: pd.DataFrame
+    residual: float
+    target_text: str = ""
+    unit: str = "log-odds"
+    n_networks: int = 1
+    n_heads: int = 1
 
     def between(self, first: float, last: float) -> pd.DataFrame:
         """Who moved the risk after one hour and up to another, strongest first.
 
         first, last  hours
-        returns      variable, hours, value, contribution (log-odds), points (the change of the risk, shared in
+        returns      variable, hours, value, contribution (log-odds), risk_change (the change of the risk, shared in
                      proportion to the contributions; they sum to it)
         """
-        moves = self.moves[(self.moves["hours"] > first) & (self.moves["hours"] <= last)]
-        before, after = self.at(first), self.at(last)
+        rows = self.changes[(self.changes["hours"] > first) & (self.changes["hours"] <= last)]
+        before, after = self.risk_at(first), self.risk_at(last)
         rate = 1.0
-        if self.scale == "log-odds":
+        if self.unit == "log-odds":
             rise = _log_odds(after) - _log_odds(before)
             rate = (after - before) / rise if abs(rise) > 1e-9 else after * (1 - after)
-        shown = moves[["variable", "hours", "value", "contribution"]].assign(points=rate * moves["contribution"])
+        shown = rows[["variable", "hours", "value", "contribution"]].assign(risk_change=rate * rows["contribution"])
         return shown.sort_values("contribution", key=abs, ascending=False, kind="stable", ignore_index=True)
 
-    def at(self, hours: float) -> float:
+    def risk_at(self, hours: float) -> float:
         """The risk as it was last known at this hour."""
-        seen = int((self.course["hours"] <= hours).sum())
-        return float(self.course["risk"].iloc[seen - 1]) if seen else self.start
+        seen = int((self.risk_trajectory["hours"] <= hours).sum())
+        return float(self.risk_trajectory["risk"].iloc[seen - 1]) if seen else self.start_risk
 
     def by_variable(self) -> pd.DataFrame:
         """Contributions summed over time by variable, time passing among them, strongest first."""
-        summed = self.moves[["variable", "contribution"]].groupby("variable", as_index=False).sum()
+        summed = self.changes[["variable", "contribution"]].groupby("variable", as_index=False).sum()
         return summed.sort_values("contribution", key=abs, ascending=False, kind="stable", ignore_index=True)
 
     def __str__(self) -> str:
         lines = [
-            f"{self.stay_label}: risk {self.start:.3f} with nothing measured, {self.risk:.3f} at the end "
-            f"(moves add up to within {abs(self.gap):.6f} in log-odds)"
+            f"{self.stay_label}: risk {self.start_risk:.3f} with nothing measured, {self.risk:.3f} at the end "
+            f"(moves add up to within {abs(self.residual):.6f} in log-odds)"
         ]
         lines += [f"  {row.variable:<28}{row.contribution:+8.3f}" for row in self.by_variable().head(10).itertuples()]
         return "\n".join(lines)
@@ -86,17 +87,17 @@ def movement(
     model: Explained,
     stay: Sequences,
     *,
-    output: Output = None,
-    hours: float | None = None,
-    permutations: int = 24,
+    target: Output = None,
+    at_hours: float | None = None,
+    n_permutations: int = 24,
     random_state: int = 0,
     show_id: bool = False,
 ) -> Movement:
     """How the risk of one stay moved: each jump divided among the measurements that arrived then.
 
     stay          sequences of one stay: test[[0]]
-    output, hours  which answer, looked at when: as of `explain`
-    permutations  orders of arrival that are tried, each also backwards, where more than eight variables came at once
+    target, at_hours  which answer, looked at when: as of `explain`
+    n_permutations  orders of arrival that are tried, each also backwards, where more than eight variables came at once
     random_state          of these orders
     show_id      name the stay by its identifier
 
@@ -108,27 +109,27 @@ def movement(
 
     Source: Shapley 1953; antithetic permutations, Mitchell et al. 2022.
 
-    >>> moved = cg.movement(model, test[[0]], permutations=4)
-    >>> abs(moved.gap) < 1e-6
+    >>> moved = cg.movement(model, test[[0]], n_permutations=4)
+    >>> abs(moved.residual) < 1e-6
     True
     """
-    stay, asking = looked_at(model, stay, hours=hours, name="movement"), voices(model, output)
+    stay, asking = looked_at(model, stay, hours=at_hours, name="movement"), voices(model, target)
     with threads(first(model).n_threads), torch.no_grad():
         arrivals, asked = Together([Arrivals(voice, stay) for voice in asking]), asking[0].asked
-        share, error = shapley(arrivals, permutations=permutations, chance=np.random.default_rng(random_state))
-    moves = pd.concat([_waited(stay, arrivals), _arrived(stay, arrivals, share, error)])
+        share, error = shapley(arrivals, n_permutations=n_permutations, chance=np.random.default_rng(random_state))
+    changes = pd.concat([_waited(stay, arrivals), _arrived(stay, arrivals, share, error)])
     return Movement(
         stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
         variables=model.variables_,
-        start=float(asked.risk(arrivals.before[0])),
+        start_risk=float(asked.risk(arrivals.before[0])),
         risk=float(asked.risk(np.asarray(arrivals.end))),
-        course=_course(arrivals, asked),
-        moves=moves.sort_values("hours", kind="stable", ignore_index=True),
-        gap=float(arrivals.end - arrivals.before[0] - moves["contribution"].sum()),
-        about=asked.about,
-        scale=asked.scale,
-        members=members_of([one.followed for one in arrivals.each]),
-        networks=len(asking),
+        risk_trajectory=_course(arrivals, asked),
+        changes=changes.sort_values("hours", kind="stable", ignore_index=True),
+        residual=float(arrivals.end - arrivals.before[0] - changes["contribution"].sum()),
+        target_text=asked.about,
+        unit=asked.scale,
+        n_networks=len(asking),
+        n_heads=members_of([one.followed for one in arrivals.each]),
     )
 
 

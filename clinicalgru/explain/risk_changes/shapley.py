@@ -21,7 +21,7 @@ class Game(Protocol):
         """(coalition,) of steps (coalition,) and who is there (coalition, variable), at least one."""
 
 
-def shapley(game: Game, *, permutations: int, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def shapley(game: Game, *, n_permutations: int, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """(step, variable) Shapley values, 0 where nothing arrived, and their standard errors.
 
     Values of a step sum to after - before, sampled or not.
@@ -35,7 +35,7 @@ def shapley(game: Game, *, permutations: int, chance: np.random.Generator) -> tu
         if count <= EXACT:
             value[cell] = _exact(game, steps, who)
         else:
-            value[cell], error[cell] = _sampled(game, steps, who, permutations=permutations, chance=chance)
+            value[cell], error[cell] = _sampled(game, steps, who, n_permutations=n_permutations, chance=chance)
     return value, error
 
 
@@ -54,11 +54,11 @@ def _exact(game: Game, steps: np.ndarray, who: np.ndarray) -> np.ndarray:
 
 
 def _sampled(
-    game: Game, steps: np.ndarray, who: np.ndarray, *, permutations: int, chance: np.random.Generator
+    game: Game, steps: np.ndarray, who: np.ndarray, *, n_permutations: int, chance: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(step, player) from random orders, each with its reverse; the error is that of the mean of such pairs."""
     count = who.shape[1]
-    pairs = max(2, permutations // 2)
+    pairs = max(2, n_permutations // 2)
     forth = chance.permuted(np.broadcast_to(np.arange(count), (len(steps), pairs, count)), axis=2)
     rank = np.argsort(np.concatenate([forth, forth[:, :, ::-1]], axis=1), axis=2)  # (step, order, player)
     there = rank[:, :, None, :] < np.arange(count + 1)[:, None]  # (step, order, how many have come, player)

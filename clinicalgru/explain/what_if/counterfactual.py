@@ -24,31 +24,31 @@ GRID = 129
 class Counterfactual:
     """What would have to be different for the risk to cross a target.
 
-    found        whether there is such a change
-    target, risk, changed_risk   probabilities: to be crossed, as it is, and after the change (if none was found, after
+    valid        whether the risk crosses the target after the change
+    target_risk, risk, changed_risk   probabilities: to be crossed, as it is, and after the change (if none was found, after
                                  the change that came nearest)
-    size         sum of the variables' shifts, in training spreads (normal scores)
+    distance     sum of the variables' shifts, in training spreads (normal scores)
     shifts       variable, shift (training spreads), unit, mean_before, mean_after
     measurements hours, variable, before, after: every value that differs
     """
 
-    found: bool
-    target: float
+    valid: bool
+    target_risk: float
     risk: float
     changed_risk: float
-    size: float
+    distance: float
     shifts: pd.DataFrame
     measurements: pd.DataFrame
 
     def __str__(self) -> str:
-        way = "below" if self.risk >= self.target else "above"
-        if not self.found:
+        way = "below" if self.risk >= self.target_risk else "above"
+        if not self.valid:
             return (
                 f"No plausible change of the measured values takes the risk from {self.risk:.3f} {way} "
-                f"{self.target:.3f}; the nearest found is {self.changed_risk:.3f}."
+                f"{self.target_risk:.3f}; the nearest found is {self.changed_risk:.3f}."
             )
-        moved = f"Risk {self.risk:.3f} to {self.changed_risk:.3f}, {way} {self.target:.3f}"
-        lines = [f"{moved}; {self.size:.2f} spreads in all"]
+        moved = f"Risk {self.risk:.3f} to {self.changed_risk:.3f}, {way} {self.target_risk:.3f}"
+        lines = [f"{moved}; {self.distance:.2f} spreads in all"]
         lines += [
             f"  {row.variable:<28}{row.shift:+6.2f}: mean {row.mean_before:.4g} to {row.mean_after:.4g} {row.unit}"
             for row in self.shifts.itertuples()
@@ -58,7 +58,7 @@ class Counterfactual:
 
 @torch.no_grad()
 def least_change(asking: tuple[Voice, ...], stay: Sequences, *, target_risk: float) -> Counterfactual:
-    """Greedy search over shifts of the measured variables; see `WhatIf.smallest_change`.
+    """Greedy search over shifts of the measured variables; see `WhatIf.counterfactual`.
 
     First each variable alone, then all in turn: each round moves the variable whose step takes the risk farthest. What
     is found is shrunk while the risk stays across, and each risk is that of the changed measurements themselves. Of an
@@ -123,11 +123,11 @@ class _Search:
         names = {variable.name: shift[i] for i, variable in enumerate(self.stay.variables)}
         by.insert(0, "shift", [names[str(name)] for name in by.index])
         return Counterfactual(
-            found=bool(self._over(np.array([risk]))[0]),
-            target=self.target_risk,
+            valid=bool(self._over(np.array([risk]))[0]),
+            target_risk=self.target_risk,
             risk=float(self.base),
             changed_risk=risk,
-            size=float(by["shift"].abs().sum()),
+            distance=float(by["shift"].abs().sum()),
             shifts=by.reset_index().sort_values("shift", key=abs, ascending=False, ignore_index=True),
             measurements=frame.drop(columns="unit"),
         )

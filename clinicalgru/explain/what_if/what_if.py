@@ -29,10 +29,12 @@ class WhatIf:
     modifiable   the variables whose measurements can be changed, added or deleted
     """
 
-    def __init__(self, model: Explained, stay: Sequences, *, output: Output = None, hours: float | None = None) -> None:
-        self._model, self._output = model, output
-        self._first = self.stay = looked_at(model, stay, hours=hours, name="what_if")
-        self.explanation = self.current = explain(model, self.stay, output=output)
+    def __init__(
+        self, model: Explained, stay: Sequences, *, target: Output = None, at_hours: float | None = None
+    ) -> None:
+        self._model, self._target = model, target
+        self._first = self.stay = looked_at(model, stay, hours=at_hours, name="what_if")
+        self.explanation = self.current = explain(model, self.stay, target=target)
         self.modifiable: list[Variable] = list(model.variables_)
 
     def change(self, *, hours: float, variable: str, value: float, unit: str | None = None) -> Explanation:
@@ -87,7 +89,7 @@ class WhatIf:
         self.stay, self.current = self._first, self.explanation
         return self.explanation
 
-    def smallest_change(self, target_risk: float) -> Counterfactual:
+    def counterfactual(self, target_risk: float) -> Counterfactual:
         """The smallest plausible change of the measured values, as they are now, with which the risk crosses a target.
 
         target_risk  probability; from above it the risk is to fall below it, from below to rise above it
@@ -96,20 +98,20 @@ class WhatIf:
         Changed are variables as a whole: all measurements of one move by the same part of their training spread, as
         far as values stay plausible and within what training saw. Refused: a target that is no probability.
 
-        >>> change = cg.what_if(model, test[[0]]).smallest_change(0.9)
-        >>> change.found == (change.changed_risk >= 0.9)
+        >>> change = cg.what_if(model, test[[0]]).counterfactual(0.9)
+        >>> change.valid == (change.changed_risk >= 0.9)
         True
         """
         if not 0 < target_risk < 1:
             raise ArgumentError("a target between 0 and 1", f"{target_risk:g}", "Give a probability, such as 0.2.")
-        asking = voices(self._model, self._output)
+        asking = voices(self._model, self._target)
         if asking[0].asked.scale != LOG_ODDS:
             raise ArgumentError("a model that gives a risk", "one that gives a number", "Try changes by hand.")
         with threads(first(self._model).n_threads):
             return least_change(asking, self.stay, target_risk=target_risk)
 
     def _now(self, stay: Sequences) -> Explanation:
-        self.current, self.stay = explain(self._model, stay, output=self._output), stay
+        self.current, self.stay = explain(self._model, stay, target=self._target), stay
         return self.current
 
     def _which(self, variable: str) -> int:
@@ -141,11 +143,11 @@ class WhatIf:
         return own
 
 
-def what_if(model: Explained, stay: Sequences, *, output: Output = None, hours: float | None = None) -> WhatIf:
+def what_if(model: Explained, stay: Sequences, *, target: Output = None, at_hours: float | None = None) -> WhatIf:
     """One stay to be played with: change, add or delete measurements, and see risk and explanation anew.
 
     stay     sequences of one stay: test[[0]]
-    output, hours  which answer, looked at when: as of `explain`
+    target, at_hours  which answer, looked at when: as of `explain`
     returns  a `WhatIf`
     Refused: other than one stay, a stay without measurements, other variables than the model's.
 
@@ -156,4 +158,4 @@ def what_if(model: Explained, stay: Sequences, *, output: Output = None, hours: 
     >>> what_if.reset() is what_if.explanation
     True
     """
-    return WhatIf(model, stay, output=output, hours=hours)
+    return WhatIf(model, stay, target=target, at_hours=at_hours)

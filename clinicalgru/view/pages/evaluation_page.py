@@ -165,12 +165,12 @@ def _differences(evaluation: Evaluation) -> list[Markup]:
 
 def _faithful(found: Faithfulness, shown: Sequence[int], min_cell_size: int) -> Markup:
     """The table of taking measurements away; its counts are shown where they stay apart from those shown before."""
-    counts = [count for count in (found.stays, found.patients) if count is not None]
+    counts = [count for count in (found.n_stays, found.n_patients) if count is not None]
     kept = suppress_nested([*shown, *counts], min_cell_size=min_cell_size)[len(shown) :]
     stays, patients = kept if len(kept) == 2 else (None, None)
-    facts = replace(found, stays=stays, patients=patients).facts()
+    facts = replace(found, n_stays=stays, n_patients=patients).summary()
     listed = tag("ul", *(tag("li", f"{capitalize_first(name)}: {fact}") for name, fact in facts.items()))
-    taken = table(FAITHFUL, found.head(), found.rows(min_cell_size=min_cell_size))
+    taken = table(FAITHFUL, found.column_names(), found.table_rows(min_cell_size=min_cell_size))
     return section("Are the explanations true to the model?", taken, listed, tag("p", TRUE, attrs={"class": "quiet"}))
 
 

@@ -65,14 +65,14 @@ def forecast_page(
     returns       the path
     refused       a path that is a folder (ArgumentError)
     """
-    lead = f"{capitalize_first(expectations.stay_label)}, {format_number(expectations.hours)} hours seen"
+    lead = f"{capitalize_first(expectations.stay_label)}, {format_number(expectations.at_hours)} hours seen"
     parts = [
         section("In short", tiles(_tiles(expectations))),
         section("Course", *_course(expectations)),
         section("Outside of what was expected", *_odd(expectations, top)),
         section("Next", _next(expectations)),
     ]
-    return write(page(title, lead, *parts, provenance=expectations.model, limits=LIMITS), path)
+    return write(page(title, lead, *parts, provenance=expectations.provenance, limits=LIMITS), path)
 
 
 def plot_forecast(expectations: ForecastExplanation, *, variables: Sequence[str] | None = None) -> go.Figure:
@@ -108,13 +108,13 @@ def variables_by_anomaly(expectations: ForecastExplanation) -> list[str]:
 def _beyond(expectations: ForecastExplanation, times: float) -> float:
     """An hour a little after the last."""
     first = min(0.0, float(expectations.measurements["hours"].min()))
-    return first + times * max(expectations.hours - first, 1.0)
+    return first + times * max(expectations.at_hours - first, 1.0)
 
 
 def _series(drawn: go.Figure, expectations: ForecastExplanation, variable: Variable, row: int) -> None:
     every = expectations.measurements.query("variable == @variable.name").sort_values("hours")
     rows = downsample(every, "value")
-    ahead = expectations.ahead.query("variable == @variable.name")
+    ahead = expectations.next_values.query("variable == @variable.name")
     place = {"row": row, "col": 1, "showlegend": False, "mode": "markers"}
     known = rows[rows["median"].notna()]
     drawn.add_scatter(
@@ -157,7 +157,7 @@ def _said(variable: Variable, row: Any) -> str:
 
 
 def _tiles(expectations: ForecastExplanation) -> list[tuple[str, str, str]]:
-    judged, outside = len(expectations.judged), expectations.outside
+    judged, outside = len(expectations.predicted), expectations.outside_interval
     named = {variable.name: variable for variable in expectations.variables}
     usual = f"of {judged:,}; {(1 - expectations.coverage) * judged:.0f} is usual"
     shown = [("Measurements outside of what was expected", f"{len(outside):,}", usual)]
@@ -178,9 +178,11 @@ def _course(expectations: ForecastExplanation) -> list[Markup]:
 
 
 def _odd(expectations: ForecastExplanation, top: int) -> list[Markup]:
-    rows = expectations.outside.head(top)
+    rows = expectations.outside_interval.head(top)
     if rows.empty:
-        came = "Every measurement came as it was expected." if len(expectations.judged) else "Nothing was expected yet."
+        came = (
+            "Every measurement came as it was expected." if len(expectations.predicted) else "Nothing was expected yet."
+        )
         return [tag("p", came)]
     named = {variable.name: variable for variable in expectations.variables}
     cells = [
@@ -196,7 +198,7 @@ def _next(expectations: ForecastExplanation) -> Markup:
     named = {variable.name: variable for variable in expectations.variables}
     cells = [
         [named[row.variable].label, format_value(named[row.variable], row.last), _range(named[row.variable], row)]
-        for row in iter_rows(expectations.ahead[expectations.ahead["last"].notna()])
+        for row in iter_rows(expectations.next_values[expectations.next_values["last"].notna()])
     ]
-    caption = f"When it is next measured, as seen from hour {format_hours(expectations.hours)}"
+    caption = f"When it is next measured, as seen from hour {format_hours(expectations.at_hours)}"
     return table(caption, ("Variable", "Last", "Expected"), cells)

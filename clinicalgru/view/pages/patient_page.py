@@ -72,7 +72,7 @@ def patient_page(
     seen = tag("div", section("Course", *_course(explanation)), *_static(explanation))
     moved = section("What moved the risk", *_moved(explanation, top))
     columns = tag("div", seen, moved, attrs={"class": "stay"})
-    html = page(title, lead, _summary(explanation), columns, provenance=explanation.model, limits=LIMITS)
+    html = page(title, lead, _summary(explanation), columns, provenance=explanation.provenance, limits=LIMITS)
     return write(html, path)
 
 
@@ -104,7 +104,7 @@ def _after(amount: float, label: str) -> str:
 
 
 def _summary(explanation: Explanation) -> Markup:
-    answer, baseline = (format_answer(explanation, one) for one in (explanation.risk, explanation.baseline))
+    answer, baseline = (format_answer(explanation, one) for one in (explanation.risk, explanation.reference_risk))
     said = f"{target_text(explanation)}: {answer} (baseline {baseline}: the same hours with nothing measured)."
     lead = tag("p", said, _drivers(explanation), attrs={"class": "lead"})
     sure = [tag("p", one, attrs={"class": "lead"}) for one in [member_spread(explanation)] if one]

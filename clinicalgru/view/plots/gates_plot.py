@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from clinicalgru.explain.gates import Gates
 
 SAID = {
-    "kept": "of the state kept from the step before",
-    "erased": "of the state erased by the hours since the step before",
+    "retained": "of the state kept from the step before",
+    "decayed": "of the state erased by the hours since the step before",
     "update": "update gate: near 1 keeps the old state",
     "reset": "reset gate: near 0 starts afresh",
 }
 SHADES = [[0, "#fdf3e3"], [0.5, "#6f9fc4"], [1, "#00406b"]]
 
 
-def plot_gates(gates: Gates, *, show: str = "kept") -> go.Figure:
+def plot_gates(gates: Gates, *, show: str = "retained") -> go.Figure:
     """What one gate did at each step: a row for each unit, steps at their real hours, dark near 1.
 
     gates    what `gates(model, stay)` returned
-    show     "kept", "erased", "update" or "reset"
+    show     "retained", "decayed", "update" or "reset"
     returns  a figure; units with a like mean stand together
     Refused: another name.
     """

@@ -102,7 +102,7 @@ def variables_by_name(explanation: Explanation) -> dict[str, Variable]:
 
 def is_probability(explanation: Explanation) -> bool:
     """Whether what is explained is a probability; a regression's is a number in the outcome's unit."""
-    return explanation.scale == "log-odds"
+    return explanation.unit == "log-odds"
 
 
 def format_answer(explanation: Explanation, answer: float) -> str:
@@ -123,12 +123,12 @@ def variables_by_contribution(explanation: Explanation) -> list[str]:
 
 def last_hour(explanation: Explanation) -> float:
     """The hour of the last measurement or risk; 1 where there is none."""
-    return max([*explanation.course["hours"], *explanation.measurements["hours"]], default=1.0)
+    return max([*explanation.risk_trajectory["hours"], *explanation.measurements["hours"]], default=1.0)
 
 
 def first_hour(explanation: Explanation) -> float:
     """The hour of the first measurement or risk; 0 where there is none."""
-    return min([*explanation.course["hours"], *explanation.measurements["hours"]], default=0.0)
+    return min([*explanation.risk_trajectory["hours"], *explanation.measurements["hours"]], default=0.0)
 
 
 def carried_forward(rows: pd.DataFrame, *, first: float, end: float, half_life: float) -> tuple[list[float], ...]:
@@ -178,18 +178,18 @@ def update_figure(
 
 def has_band(explanation: Explanation) -> bool:
     """Whether it is known how far the members disagree."""
-    return {"low", "high"} <= set(explanation.course)
+    return {"low", "high"} <= set(explanation.risk_trajectory)
 
 
 def band_label(explanation: Explanation) -> str:
     """Whose risks the band is made of, in words."""
-    of = "the network's" if explanation.networks == 1 else f"the {explanation.networks} networks'"
-    return f"{of} {explanation.members} members"
+    of = "the network's" if explanation.n_networks == 1 else f"the {explanation.n_networks} networks'"
+    return f"{of} {explanation.n_heads} members"
 
 
 def _band_data(explanation: Explanation) -> dict[str, Any]:
     """The outline of the band, in steps as the risk: along its upper edge, and back along its lower one."""
-    course = downsample(explanation.course, "risk")
+    course = downsample(explanation.risk_trajectory, "risk")
     hours = course["hours"].repeat(2).tolist()[1:]
     high, low = course["high"].repeat(2).tolist()[:-1], course["low"].repeat(2).tolist()[:-1]
     return {
@@ -200,7 +200,7 @@ def _band_data(explanation: Explanation) -> dict[str, Any]:
 
 
 def _risk_data(explanation: Explanation) -> dict[str, Any]:
-    course = downsample(explanation.course, "risk")
+    course = downsample(explanation.risk_trajectory, "risk")
     hours, risk = course["hours"].tolist(), course["risk"].tolist()
     said = [
         f"{format_answer(explanation, one)} after {format_number(hour)} h"
@@ -210,8 +210,8 @@ def _risk_data(explanation: Explanation) -> dict[str, Any]:
 
 
 def _baseline_data(explanation: Explanation) -> dict[str, Any]:
-    name = f"baseline {format_answer(explanation, explanation.baseline)}: nothing measured"
-    return {"x": [first_hour(explanation), last_hour(explanation)], "y": [explanation.baseline] * 2, "name": name}
+    name = f"baseline {format_answer(explanation, explanation.reference_risk)}: nothing measured"
+    return {"x": [first_hour(explanation), last_hour(explanation)], "y": [explanation.reference_risk] * 2, "name": name}
 
 
 def _risk(figure: go.Figure, explanation: Explanation, before: Explanation | None) -> None:
@@ -221,7 +221,7 @@ def _risk(figure: go.Figure, explanation: Explanation, before: Explanation | Non
             line={"width": 0}, hoverinfo="skip", row=1, col=1,
         )  # fmt: skip
     if before is not None:
-        course = downsample(before.course, "risk")
+        course = downsample(before.risk_trajectory, "risk")
         was = {"x": course["hours"].tolist(), "y": course["risk"].tolist()}
         line = {"color": GREY, "width": 1.8, "dash": "dot", "shape": "hv"}
         figure.add_scatter(**was, mode="lines", line=line, name="as it was", hoverinfo="skip", row=1, col=1)

@@ -18,12 +18,16 @@ CAUTION = "This is what would move the model, not what would help the patient."
 def counterfactual_text(change: Counterfactual, explanation: Explanation) -> list[str]:
     """What would have to be different for the risk to cross a threshold, in a few sentences of plain text.
 
-    change       what `WhatIf.smallest_change` returned
+    change       what `WhatIf.counterfactual` returned
     explanation  of the stay as it is
     """
-    side = "below" if change.risk >= change.target else "above"
-    now, then, target = format_percent(change.risk), format_percent(change.changed_risk), format_percent(change.target)
-    if not change.found:
+    side = "below" if change.risk >= change.target_risk else "above"
+    now, then, target = (
+        format_percent(change.risk),
+        format_percent(change.changed_risk),
+        format_percent(change.target_risk),
+    )
+    if not change.valid:
         told = f"No plausible change of what was measured takes the risk from {now} {side} {target}"
         return [f"{told}; the nearest that was found leaves it at {then}."]
     variables = variables_by_name(explanation)

@@ -34,7 +34,7 @@ def variable_effects(explanation: Explanation, movement: Movement | None, *, hou
     if movement is None:
         effect = rows.groupby("variable")["contribution"].sum()
     else:
-        effect = movement.between(hour - CHANGE_HOURS, hour).groupby("variable")["points"].sum()
+        effect = movement.between(hour - CHANGE_HOURS, hour).groupby("variable")["risk_change"].sum()
     table = pd.DataFrame({"effect": effect}).join(last, how="left").rename_axis("variable").reset_index()
     table = table.assign(in_points=movement is not None)
     return table.sort_values("effect", key=abs, ascending=False, kind="stable", ignore_index=True)
@@ -49,7 +49,7 @@ def effects_table(explanation: Explanation, shown: pd.DataFrame, *, hour: float,
     if shown.empty:
         return tag("p", f"Nothing was known by hour {format_hours(hour)}.", attrs={"class": "cg-quiet"})
     in_points = bool(shown["in_points"].iloc[0])
-    course = explanation.course[explanation.course["hours"] <= hour]
+    course = explanation.risk_trajectory[explanation.risk_trajectory["hours"] <= hour]
     now = f" ({format_percent(float(course['risk'].iloc[-1]))} then)" if len(course) else ""
     what = f"What moved the risk in the {format_hours(CHANGE_HOURS)} hours up to hour {format_hours(hour)}{now}" if in_points else (
         f"What was known by hour {format_hours(hour)}{now}, and its effect on the risk at the end (log-odds)"

@@ -42,7 +42,7 @@ def narrative(explanation: Explanation, movement: Movement | None = None) -> lis
                  measured then, with its part in the risk at the end
     returns      sentences as plain text
     """
-    course = (movement.course if movement is not None else explanation.course)[["hours", "risk"]]
+    course = (movement.risk_trajectory if movement is not None else explanation.risk_trajectory)[["hours", "risk"]]
     told = [_risk_sentence(explanation), member_spread(explanation)]
     found = largest_change(course)
     if found is not None:
@@ -93,7 +93,9 @@ def member_spread(explanation: Explanation) -> str:
     """How far the members agree on the risk at the end; empty where there is one member."""
     if not has_band(explanation):
         return ""
-    low, high = (format_answer(explanation, float(explanation.course[end].iloc[-1])) for end in ("low", "high"))
+    low, high = (
+        format_answer(explanation, float(explanation.risk_trajectory[end].iloc[-1])) for end in ("low", "high")
+    )
     return (
         f"{capitalize_first(band_label(explanation))} put it between {low} and {high} (5th to 95th percentile): how "
         "far they disagree, not a confidence interval."
@@ -112,8 +114,12 @@ def never_measured(explanation: Explanation) -> str:
 
 def outcome_text(explanation: Explanation) -> str:
     """What is expected, in words: "death, within 720 hours"."""
-    outcome = format_name(explanation.model.get("outcome", explanation.model.get("task", "the outcome")))
-    return f"{outcome}, {explanation.about}" if explanation.about and explanation.about != outcome else outcome
+    outcome = format_name(explanation.provenance.get("outcome", explanation.provenance.get("task", "the outcome")))
+    return (
+        f"{outcome}, {explanation.target_text}"
+        if explanation.target_text and explanation.target_text != outcome
+        else outcome
+    )
 
 
 def target_text(explanation: Explanation) -> str:
@@ -130,7 +136,7 @@ def headline(explanation: Explanation) -> list[tuple[str, str, str]]:
             format_answer(explanation, explanation.risk),
             outcome_text(explanation),
         ),
-        ("Baseline", format_answer(explanation, explanation.baseline), "the same hours with nothing measured"),
+        ("Baseline", format_answer(explanation, explanation.reference_risk), "the same hours with nothing measured"),
         ("Measurements", f"{len(rows):,}", f"of {rows['variable'].nunique()} variables"),
         (
             "Completeness gap",
@@ -148,7 +154,7 @@ def effect_unit(explanation: Explanation) -> str:
 def _risk_sentence(explanation: Explanation) -> str:
     return (
         f"{target_text(explanation)}: {format_answer(explanation, explanation.risk)}; "
-        f"with nothing measured it would be {format_answer(explanation, explanation.baseline)}."
+        f"with nothing measured it would be {format_answer(explanation, explanation.reference_risk)}."
     )
 
 
@@ -179,10 +185,10 @@ def _changes_in_points(
     explanation: Explanation, movement: Movement, first: float, last: float
 ) -> list[tuple[str, float]]:
     moved = movement.between(first, last)
-    together = moved.groupby("variable", sort=False).agg({"points": "sum", "value": "last"}).reset_index()
-    together = together.sort_values("points", key=abs, ascending=False)
+    together = moved.groupby("variable", sort=False).agg({"risk_change": "sum", "value": "last"}).reset_index()
+    together = together.sort_values("risk_change", key=abs, ascending=False)
     return [
-        (f"{_measurement_text(explanation, row)} ({format_points(row.points)})", float(row.points))
+        (f"{_measurement_text(explanation, row)} ({format_points(row.risk_change)})", float(row.risk_change))
         for row in iter_rows(together)
     ]
 

@@ -121,7 +121,7 @@ class PatientView(ipywidgets.VBox):
             html_page.section("What moved the risk", self._effects(flat=True)),
         ]
         lead = f"{capitalize_first(self.why.stay_label)}, {format_number(last_hour(self.why))} hours seen"
-        return html_page.write(html_page.page(title, lead, *parts, provenance=self.why.model, limits=LIMITS), path)
+        return html_page.write(html_page.page(title, lead, *parts, provenance=self.why.provenance, limits=LIMITS), path)
 
     def _play(self, change: Callable[[], Explanation]) -> None:
         """Take what the what-if gives; where it refuses, say why and leave everything as it is."""

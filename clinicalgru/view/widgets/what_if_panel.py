@@ -35,7 +35,7 @@ class WhatIfModel(Protocol):
 
     def delete(self, *, hours: float, variable: str) -> Explanation: ...
 
-    def smallest_change(self, target_risk: float) -> Counterfactual: ...
+    def counterfactual(self, target_risk: float) -> Counterfactual: ...
 
     def reset(self) -> Explanation: ...
 
@@ -250,7 +250,7 @@ class WhatIfPanel(ipywidgets.VBox):
             return
         self._cross.disabled = True
         try:
-            change = self.player.smallest_change(self.threshold)
+            change = self.player.counterfactual(self.threshold)
             self.told.value = aria_live(*(paragraph(one) for one in counterfactual_text(change, self.now)))
         except ClinicalGRUError as error:
             self.told.value = aria_live(paragraph(str(error), kind="cg-warn"))
