@@ -38,17 +38,18 @@ from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import MIN_CODE_STAYS, unknown_codes, vocabulary, with_anything
 from clinicalgru.model.network.config import OPTION_NAMES, NetworkConfig, NetworkSpec, check_spec
 from clinicalgru.model.network.network import ClinicalGRU, static_levels
+from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.training.auxiliary_losses import Auxiliary, Beside
 from clinicalgru.model.training.distillation import KINDS, Teacher
 from clinicalgru.model.training.distributed import leads
-from clinicalgru.model.training.inference import predict
+from clinicalgru.model.training.inference import mean_loss, predict
 from clinicalgru.model.training.progress import Callback, announce
 from clinicalgru.model.training.state import Plan
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import train
 
 
-class GRUEstimator(LearnedAttributes, BaseEstimator):
+class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
     """Base of the GRU estimators: a time-aware GRU with attention for irregular, incomplete sequences.
 
     Parameters
@@ -322,6 +323,25 @@ class GRUEstimator(LearnedAttributes, BaseEstimator):
     def _calibrated(self, risk: np.ndarray) -> np.ndarray:
         """Give predictions as the calibration corrects them, if there is one."""
         return risk if self.calibrator_ is None else self.calibrator_.predict(risk)
+
+    def score(self, X: Sequences, y: ArrayLike | None = None) -> float:
+        """Mean log-likelihood of the outcomes, before calibration; higher is better.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+
+        Returns
+        -------
+        float
+            Minus the mean loss of the head.
+        """
+        check_outcome(y, check_stays("X", X))
+        with torch_defaults(), threads(self.n_threads):
+            return -mean_loss(self.network_, self._checked(X), head=self.head_)
 
     def has_observations(self, stays: Sequences) -> np.ndarray:
         """(stay,) whether the fitted model sees anything of the stay: a measurement, or a coded event that it knows."""

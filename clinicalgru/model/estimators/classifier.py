@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
 
 from clinicalgru.data.sequences.sequences import Sequences
@@ -14,6 +15,7 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import LabelCalibrator, TemperatureCalibrator
 from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.fit_state import check_outcome, check_stays
 from clinicalgru.model.heads.classification import Binary, MultiClass, MultiLabel
 from clinicalgru.model.heads.regression import Regression
 
@@ -73,6 +75,26 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
             return (probability[:, 1] >= 0.5).astype(int)
         return self.classes_[np.argmax(probability, axis=1)]
 
+    def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy, as scikit-learn's classifiers define it.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : array-like of shape (n_stays,) or None
+            Weight of each stay.
+
+        Returns
+        -------
+        float
+            Fraction of stays whose likeliest class is the observed one.
+        """
+        check_outcome(y, check_stays("X", X))
+        return float(ClassifierMixin.score(self, X, X.outcome, sample_weight))
+
     @property
     def score_columns_(self) -> list[str]:
         """The columns that `score` writes of each stay: its risk, or one for each class."""
@@ -119,6 +141,29 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
     def predict(self, stays: Sequences) -> np.ndarray:
         """(stay, outcome) 1 where it is as likely as not."""
         return (self.predict_proba(stays) >= 0.5).astype(int)
+
+    def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy over all known labels.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : array-like of shape (n_stays,) or None
+            Weight of each stay.
+
+        Returns
+        -------
+        float
+            Fraction of known labels that are predicted right.
+        """
+        check_outcome(y, check_stays("X", X))
+        known = ~np.isnan(X.outcome)
+        weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+        right = (self.predict(X) == X.outcome)[known]
+        return float(np.average(right, weights=np.broadcast_to(weight[:, None], known.shape)[known]))
 
     @property
     def score_columns_(self) -> list[str]:
@@ -177,6 +222,26 @@ class GRURegressor(RegressorMixin, GRUEstimator):
     def predict_interval(self, stays: Sequences) -> np.ndarray:
         """(stay, 2) lowest and highest outcome of the interval: of the coverage of `calibrate`, 0.9 before it."""
         return self.head_.quantiles(self._predicted(stays).numpy(), np.array([0.5 - self.reach_, 0.5 + self.reach_]))
+
+    def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """R², as scikit-learn's regressors define it.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : array-like of shape (n_stays,) or None
+            Weight of each stay.
+
+        Returns
+        -------
+        float
+            1 is perfect, 0 as good as the mean outcome of `X`.
+        """
+        check_outcome(y, check_stays("X", X))
+        return float(RegressorMixin.score(self, X, X.outcome, sample_weight))
 
     @property
     def score_columns_(self) -> list[str]:

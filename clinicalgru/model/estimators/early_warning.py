@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 
 from clinicalgru.data.sequences.sequences import Sequences
@@ -39,7 +40,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     @property
     def classes_(self) -> np.ndarray:
         """(class,) 0 and 1."""
-        return np.array([0, 1])
+        return np.array([0, 1]) if self.head_ else np.zeros(0, int)
 
     @torch.no_grad()
     def _trained(self, network: ClinicalGRU, tune: Sequences) -> ClinicalGRU:
@@ -68,6 +69,25 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         if hasattr(self, "threshold_"):
             del self.threshold_
         return self
+
+    def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: None = None) -> float:
+        """Mean log-likelihood of the labels of the time steps, before calibration; higher is better.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : None
+            Not used: steps are weighted as in training.
+
+        Returns
+        -------
+        float
+            Minus the mean loss of the head. The accuracy of rare labels would say little.
+        """
+        return GRUEstimator.score(self, X, y)
 
     def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
         """One row for each stay and full hour, from the first with anything known to the stay's end, or the window's.
