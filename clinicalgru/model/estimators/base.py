@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from torch import Tensor
@@ -21,8 +20,8 @@ from clinicalgru.evaluate.calibrators import Calibrator
 from clinicalgru.model.estimators.arguments import checked_arguments, written_arguments
 from clinicalgru.model.estimators.repr_html import estimator_html
 from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.estimators.untrained_network import untrained_network
 from clinicalgru.model.estimators.validation_split import hold_back
-from clinicalgru.model.features.clinical_indices import indices_of
 from clinicalgru.model.fit_state import (
     LearnedAttributes,
     RandomState,
@@ -35,9 +34,9 @@ from clinicalgru.model.fit_state import (
 )
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.heads.head import Head
-from clinicalgru.model.network.codes import MIN_CODE_STAYS, unknown_codes, vocabulary, with_anything
-from clinicalgru.model.network.config import OPTION_NAMES, NetworkConfig, NetworkSpec, check_spec
-from clinicalgru.model.network.network import ClinicalGRU, static_levels
+from clinicalgru.model.network.codes import MIN_CODE_STAYS, unknown_codes, with_anything
+from clinicalgru.model.network.config import NetworkConfig
+from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.training.auxiliary_losses import Auxiliary, Beside
 from clinicalgru.model.training.distillation import KINDS, Teacher
@@ -111,6 +110,7 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
 
     HEADS: ClassVar[Mapping[str, type[Head]]] = MappingProxyType({})  # by task type
     EXTRA_STATE: ClassVar[tuple[str, ...]] = ()  # further learned numbers, such as a threshold; a bundle holds them
+    SPEC_OPTIONS: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # of the network, by the type of the task
     head_: Head
     network_: ClinicalGRU
     history_: list[dict[str, float]]
@@ -387,31 +387,7 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
         return blank._network(stays, None).train(), blank.head_
 
     def _network(self, stays: Sequences, auxiliary: Auxiliary | None) -> ClinicalGRU:
-        """Give an untrained network with fitted scalers and the output bias set to the base rate."""
-        outputs = self.head_.n_outputs + (auxiliary.outputs if auxiliary is not None else 0)
-        network = ClinicalGRU(self._spec(stays, outputs=outputs))
-        network.scales.learn(stays)
-        start = self.head_.initial_bias(stays)
-        if start is not None:
-            with torch.no_grad():
-                network.readout.bias[..., : len(start)].add_(start)
-        return network
-
-    def _spec(self, stays: Sequences, *, outputs: int) -> NetworkSpec:
-        config = self.network if self.network is not None else NetworkConfig()
-        options = {name: value for name, value in config.to_dict().items() if name in OPTION_NAMES}
-        if config.clinical_indices is None:
-            options["clinical_indices"] = indices_of(stays)
-        spec = NetworkSpec(
-            variables=len(stays.variables),
-            static_variables=static_levels(stays.static_variables),
-            outputs=outputs,
-            forecasts=2 * len(stays.variables) if self.forecast_weight else 0,
-            code_vocabulary=vocabulary(stays, at_least=self.min_code_stays) if self.use_codes else (),
-            **options,
-        )
-        check_spec(spec, every_step=self.head_.per_step)
-        return spec
+        return untrained_network(self, stays, auxiliary)
 
     def _plan(self) -> Plan:
         shared = {field.name for field in fields(Plan)} & set(self.get_params(deep=False))

@@ -16,7 +16,6 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.model.baselines.forecast_baselines import FEWEST, measured
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.heads.forecast import MIN_LOG_SCALE, MIN_WEIGHT, Forecast, last_scores
-from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.layers import QuantileScale
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.training.auxiliary_losses import Auxiliary
@@ -45,6 +44,7 @@ class GRUForecaster(GRUEstimator):
     """
 
     HEADS = MappingProxyType(dict.fromkeys(KINDS, Forecast))
+    SPEC_OPTIONS = MappingProxyType({"by_variable": True})
     head_: Forecast
 
     @property
@@ -142,9 +142,6 @@ class GRUForecaster(GRUEstimator):
             network.readout.last[..., :count] = 0
             network.readout.bias[..., :count] = torch.cat([torch.zeros(count // 2), spread.log()])
         return network
-
-    def _spec(self, stays: Sequences, *, outputs: int) -> NetworkSpec:
-        return replace(super()._spec(stays, outputs=outputs), by_variable=True)
 
     def _trained(self, network: ClinicalGRU, tune: Sequences) -> ClinicalGRU:
         """A network that leaves the last value of each variable as far as pays in the tune stays: all the way, or less.

@@ -1,0 +1,85 @@
+"""The network of an estimator before training: its specification, fitted scalers and first bias."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.model.features.clinical_indices import indices_of
+from clinicalgru.model.network.codes import vocabulary
+from clinicalgru.model.network.config import OPTION_NAMES, NetworkConfig, NetworkSpec, check_spec
+from clinicalgru.model.network.network import ClinicalGRU, static_levels
+from clinicalgru.model.training.auxiliary_losses import Auxiliary
+
+
+def untrained_network(estimator: Any, stays: Sequences, auxiliary: Auxiliary | None = None) -> ClinicalGRU:
+    """Give an untrained network with fitted scalers and the output bias set to the base rate.
+
+    Parameters
+    ----------
+    estimator : GRUEstimator
+        Its arguments and its head are used.
+    stays : Sequences
+        Training stays.
+    auxiliary : Auxiliary or None
+        Auxiliary outcomes, which need outputs of their own.
+
+    Returns
+    -------
+    ClinicalGRU
+        The network.
+
+    Raises
+    ------
+    ArgumentError
+        If options do not go together.
+    """
+    head = estimator.head_
+    outputs = head.n_outputs + (auxiliary.outputs if auxiliary is not None else 0)
+    network = ClinicalGRU(network_spec(estimator, stays, outputs=outputs))
+    network.scales.learn(stays)
+    start = head.initial_bias(stays)
+    if start is not None:
+        with torch.no_grad():
+            network.readout.bias[..., : len(start)].add_(start)
+    return network
+
+
+def network_spec(estimator: Any, stays: Sequences, *, outputs: int) -> NetworkSpec:
+    """Give the specification of an estimator's network for these stays.
+
+    Parameters
+    ----------
+    estimator : GRUEstimator
+        Its arguments and its head are used.
+    stays : Sequences
+        Training stays.
+    outputs : int
+        Number of outputs at each prediction time.
+
+    Returns
+    -------
+    NetworkSpec
+        The specification.
+
+    Raises
+    ------
+    ArgumentError
+        If options do not go together.
+    """
+    config = estimator.network if estimator.network is not None else NetworkConfig()
+    options = {name: value for name, value in config.to_dict().items() if name in OPTION_NAMES}
+    if config.clinical_indices is None:
+        options["clinical_indices"] = indices_of(stays)
+    spec = NetworkSpec(
+        variables=len(stays.variables),
+        static_variables=static_levels(stays.static_variables),
+        outputs=outputs,
+        forecasts=2 * len(stays.variables) if estimator.forecast_weight else 0,
+        code_vocabulary=vocabulary(stays, at_least=estimator.min_code_stays) if estimator.use_codes else (),
+        **options | estimator.SPEC_OPTIONS,
+    )
+    check_spec(spec, every_step=estimator.head_.per_step)
+    return spec
