@@ -21,12 +21,12 @@ from captum.attr import IntegratedGradients
 import clinicalgru as cg
 from clinicalgru.data.sequences.layout import concat_ranges
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.explain.attribution.batch_copies import copied
+from clinicalgru.explain.attribution.batch_copies import copy_stays
 from clinicalgru.explain.attribution.explain import contributions
-from clinicalgru.explain.attribution.integration_path import Lines
+from clinicalgru.explain.attribution.integration_path import IntegrationPaths
 from clinicalgru.explain.faithfulness.faithfulness import driver_auroc
 from clinicalgru.explain.faithfulness.planted_truth import plant
-from clinicalgru.explain.voices import Voice, voices
+from clinicalgru.explain.targets import MemberNetwork, member_networks
 from clinicalgru.explain.what_if.what_if import WhatIf
 from clinicalgru.model.features.clinical_indices import SUMMARIES, index_parts
 from clinicalgru.model.network.scaling import Inputs
@@ -39,20 +39,20 @@ PARTS = (0.75, 0.125, 0.125)
 def captum_scores(model: cg.GRUClassifier, stays: Sequences, *, steps: int = 32) -> np.ndarray:
     """(fact,) Captum's integrated gradients as its user would take them: each measurement gets what its own score and
     mask did, and an equal part of what its variable's summaries did."""
-    voice = voices(model)[0]
-    found = [_captum(voice, stays[[i]], steps) for i in range(len(stays))]
+    member = member_networks(model)[0]
+    found = [_captum(member, stays[[i]], steps) for i in range(len(stays))]
     return np.concatenate(found)
 
 
-def _captum(voice: Voice, stay: Sequences, steps: int) -> np.ndarray:
-    lines = Lines(voice, stay)
-    full, base = ([getattr(end, name)[None] for name in FIELDS] for end in (lines.ends.full, lines.ends.base))
+def _captum(member: MemberNetwork, stay: Sequences, steps: int) -> np.ndarray:
+    paths = IntegrationPaths(member, member.with_known_codes(stay))
+    full, base = ([getattr(end, name)[None] for name in FIELDS] for end in (paths.ends.full, paths.ends.reference))
     full, base = ([_alone(name, part) for name, part in zip(FIELDS, end, strict=True)] for end in (full, base))
 
     def forward(*parts: torch.Tensor) -> torch.Tensor:
-        batch = copied(lines.stays, lines.batch, np.zeros(len(parts[0]), dtype=int)).batch
+        batch = copy_stays(paths.stays, paths.batch, np.zeros(len(parts[0]), dtype=int)).batch
         flat = {name: _together(name, part) for name, part in zip(FIELDS, parts, strict=True)}
-        return voice.asked(voice.network.logits(Inputs(**flat), batch)[0])
+        return member.numbers(member.network.logits(Inputs(**flat), batch)[0])
 
     attributed = IntegratedGradients(forward).attribute(tuple(full), tuple(base), n_steps=steps)
     by = {name: part[0].detach().numpy() for name, part in zip(FIELDS, attributed, strict=True)}
@@ -61,7 +61,7 @@ def _captum(voice: Voice, stay: Sequences, steps: int) -> np.ndarray:
     summaries = len(stay.variables) * len(SUMMARIES)  # then the clinical indices: equal parts to what they are made of
     moved = by["summaries"] + by["known"]
     summarised = moved[:summaries].reshape(-1, len(SUMMARIES)).sum(axis=1)
-    parts = index_parts([variable.name for variable in stay.variables], voice.network.spec.clinical_indices)
+    parts = index_parts([variable.name for variable in stay.variables], member.network.spec.clinical_indices)
     for index, part in zip(moved[summaries:], parts, strict=True):
         made = part[part >= 0] // len(SUMMARIES)
         np.add.at(summarised, made, index / len(made))

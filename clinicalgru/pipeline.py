@@ -21,11 +21,13 @@ from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
 from clinicalgru.evaluate.judgement import Judgement
-from clinicalgru.explain.attribution.explain import explain, provenance
-from clinicalgru.explain.faithfulness.faithfulness import Faithfulness, faithfulness
+from clinicalgru.explain.attribution.explain import explain
+from clinicalgru.explain.faithfulness.faithfulness import faithfulness
+from clinicalgru.explain.faithfulness.result import Faithfulness
 from clinicalgru.explain.forecast_explanation import ForecastExplanation, explain_forecast
 from clinicalgru.explain.result import Explanation
-from clinicalgru.explain.voices import voices
+from clinicalgru.explain.prepared import provenance
+from clinicalgru.explain.targets import member_networks
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
 from clinicalgru.model.estimators.forecaster import GRUForecaster
 from clinicalgru.model.estimators.registry import Model
@@ -136,7 +138,7 @@ def parse_target(model: Model, said: str | None) -> str | float | None:
             target = float(said)
         except ValueError:
             raise ArgumentError("--target as a number", "text", "Give a class, or hours ahead.") from None
-    voices(model, target)
+    member_networks(model, target)
     return target
 
 

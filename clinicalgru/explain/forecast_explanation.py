@@ -1,4 +1,4 @@
-"""What a forecast expected of one stay: of each measurement before it came, and of each variable next."""
+"""Explanation of a forecast for one stay: each measurement against its prediction, and what is predicted next."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru import display
+from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import ArgumentError
-from clinicalgru.explain.attribution.explain import provenance
+from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.explain.prepared import provenance
 from clinicalgru.html import summary_html, table
 from clinicalgru.model.estimators.forecaster import GRUForecaster
 
@@ -23,16 +24,25 @@ TOP = 10  # measurements that are printed
 
 @dataclass(frozen=True, eq=False)
 class ForecastExplanation:
-    """Measurements of one stay beside what was expected of them. Holds results, never the model.
+    """Measurements of one stay with the prediction made for each. Holds results, never the model.
 
-    stay_label    what to call the stay; no identifier unless it was asked for
-    variables     of the model
-    measurements  hours, variable, value, median, low, high, anomaly: how many spreads the value lies from what was
-                  expected at the step before; NaN at the first step, where nothing was
-    next_values   variable, last (NaN = not measured), median, low, high: what each will show when it is next measured
-    at_hours      of the last step, from which that is expected
-    coverage      part of the measurements that low and high are made to hold
-    provenance    of the model: trained_on, task, simulated, ...
+    Attributes
+    ----------
+    stay_label : str
+        Label of the stay; holds its identifier only if that was requested.
+    variables : tuple of Variable
+        Series variables of the model.
+    measurements : DataFrame
+        hours, variable, value, and what was predicted at the time step before: median, low, high; anomaly, the distance
+        from the median in predicted scales. NaN at the first time step, for which nothing was predicted.
+    next_values : DataFrame
+        variable, last (NaN if not measured), and median, low, high of the value when it is next measured.
+    at_hours : float
+        Hour of the last time step, from which `next_values` are predicted.
+    coverage : float
+        Fraction of the measurements that lie between low and high if the model is calibrated.
+    provenance : mapping of str to str
+        Of the model: trained_on, task, simulated.
     """
 
     stay_label: str
@@ -45,12 +55,12 @@ class ForecastExplanation:
 
     @property
     def predicted(self) -> pd.DataFrame:
-        """The measurements of which something was expected."""
+        """The measurements for which there was a prediction."""
         return self.measurements[self.measurements["anomaly"].notna()]
 
     @property
     def outside_interval(self) -> pd.DataFrame:
-        """The measurements outside of their interval, the oddest first."""
+        """The measurements outside their interval, the highest anomaly first."""
         rows = self.predicted
         rows = rows[(rows["value"] < rows["low"]) | (rows["value"] > rows["high"])]
         return rows.sort_values("anomaly", ascending=False, kind="stable", ignore_index=True)
@@ -101,11 +111,11 @@ class ForecastExplanation:
 
     def __str__(self) -> str:
         head = (
-            f"{self.stay_label}: {len(self.outside_interval):,} of {len(self.predicted):,} measurements outside of "
+            f"{self.stay_label}: {len(self.outside_interval):,} of {len(self.predicted):,} measurements outside "
             f"their {100 * self.coverage:g} % interval"
         )
         rows = [
-            f"  {row.variable:<28}hour {row.hours:<8.4g}{row.value:<10.4g}expected {row.median:.4g} "
+            f"  {row.variable:<28}hour {row.hours:<8.4g}{row.value:<10.4g}predicted {row.median:.4g} "
             f"({row.low:.4g} to {row.high:.4g})"
             for row in self.outside_interval.head(TOP).itertuples()
         ]
@@ -117,11 +127,9 @@ class ForecastExplanation:
             [label[str(row.variable)], f"{row.hours:.4g}", f"{row.value:.4g}", f"{row.low:.4g} to {row.high:.4g}"]
             for row in self.outside_interval.head(TOP).itertuples()
         ]
-        facts = {
-            "outside of what was expected": f"{len(self.outside_interval):,} of {len(self.predicted):,} measurements"
-        }
-        shown = table("The oddest measurements", ("Variable", "Hour", "Value", "Expected"), rows)
-        return summary_html(f"Expectations: {self.stay_label}", facts, shown)
+        counts = f"{len(self.outside_interval):,} of {len(self.predicted):,} measurements"
+        strongest = table("Highest anomalies", ("Variable", "Hour", "Value", "Predicted"), rows)
+        return summary_html(f"Forecast: {self.stay_label}", {"outside the interval": counts}, strongest)
 
 
 def explain_forecast(
@@ -132,21 +140,54 @@ def explain_forecast(
     coverage: float = 0.9,
     show_id: bool = False,
 ) -> ForecastExplanation:
-    """What a forecast expected of each measurement of one stay at the step before it, and what it expects next.
+    """Compare each measurement of one stay with its prediction at the time step before, and predict the next values.
 
-    stay      sequences of one stay: test[[0]]
-    at_hours  as it was known at this hour since the anchor; None: at the end of the stay
-    coverage  part of the measurements that the intervals are to hold
-    show_id  name the stay by its identifier
-    Refused: another model, other than one stay, nothing measured by then, other variables than the model's.
+    Parameters
+    ----------
+    model : GRUForecaster
+        Fitted.
+    stay : Sequences
+        One stay with a measurement, such as ``sequences[[0]]``.
+    at_hours : float or None
+        Explain the stay as it was known at this hour since the index time. None: at its end.
+    coverage : float
+        Fraction of the measurements that the intervals are made to hold, between 0 and 1.
+    show_id : bool
+        Label the result with the identifier of the stay.
+
+    Returns
+    -------
+    ForecastExplanation
+
+    Raises
+    ------
+    ArgumentError
+        If the model is no `GRUForecaster`, or it is not one stay with a measurement by then.
+    VariableMismatch
+        If the variables of the stay are not those of the model.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> events = cg.read_events(cg.simulate(60, random_state=0))
+    >>> stays = cg.select(events, cg.Task.load("in_hospital_mortality"))
+    >>> network = cg.NetworkConfig(hidden_size=4, readout_size=4)
+    >>> model = cg.GRUForecaster(network, max_epochs=1).fit(stays, verbose=False)
+    >>> forecast = cg.explain_forecast(model, stays[[0]])
+    >>> forecast.next_values.columns.tolist()
+    ['variable', 'last', 'median', 'low', 'high']
     """
     if not isinstance(model, GRUForecaster):
-        raise ArgumentError("a fitted GRUForecaster", type(model).__name__, "Use explain for a risk.")
+        raise ArgumentError("a fitted GRUForecaster", describe(model), "Use explain for a risk.")
+    fix = "Write explain_forecast(model, sequences[[i]])."
+    check_instance("stay", stay, Sequences, fix=fix)
+    check_number("at_hours", at_hours, optional=True)
+    check_number("coverage", coverage, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
+    check_instance("show_id", show_id, bool, np.bool_)
     if len(stay) == 1 and at_hours is not None:
         stay = stay.truncate_at(np.minimum(at_hours, stay.end_hours))
     if len(stay) != 1 or not len(stay.value):
-        came = f"{len(stay)}, of {len(stay.value):,} measurements"
-        raise ArgumentError("one stay with a measurement", came, "Write explain_forecast(model, sequences[[i]]).")
+        raise ArgumentError("one stay with a measurement", f"{len(stay)} with {len(stay.value):,}", fix)
     known = model.expected(stay, coverage=coverage)
     ahead = model.predict(stay, coverage=coverage)
     ahead = ahead[ahead["hours"] == ahead["hours"].max()].copy()
@@ -158,6 +199,6 @@ def explain_forecast(
         measurements=known[columns],
         next_values=ahead[["variable", "last", *columns[3:6]]].reset_index(drop=True),
         at_hours=float(stay.hours[-1]),
-        coverage=coverage,
+        coverage=float(coverage),
         provenance=provenance(model),
     )

@@ -1,4 +1,4 @@
-"""Inside a GRU: what its gates kept and forgot at each step of a stay, and what elapsed time erased."""
+"""Gates of a GRU along one stay: what is retained of the state, and what elapsed time decays."""
 
 from __future__ import annotations
 
@@ -13,25 +13,34 @@ import torch
 from torch import Tensor
 
 from clinicalgru import display
+from clinicalgru.checks import check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
-from clinicalgru.explain.voices import Explained, first, looked_at, one_network
+from clinicalgru.explain.prepared import check_one_network, prepare_stay
+from clinicalgru.explain.targets import Explainable
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.encoder import Recurrent
 from clinicalgru.model.network.network import ClinicalGRU
-from clinicalgru.model.training.torch_settings import threads
+
+GATES = ("update", "reset", "decayed", "retained")
 
 
 @dataclass(frozen=True, eq=False)
 class Gates:
-    """The gates of one layer of a GRU along one stay; each frame has a row for each hour and a column for each unit.
+    """Gates of one layer of a GRU along one stay.
 
-    update  near 1 keeps the old state, near 0 takes the new one
-    reset   near 0 makes the new state without looking at the old one
-    decayed  part of the state that the hours since the step before erased, 0 to 1
-    retained  part of the state after the step before that is still there: (1 - decayed) * update
-    state   after each step, -1 to 1
-    summary hours, and the mean over the units of update, reset, decayed and retained
+    Attributes
+    ----------
+    update : DataFrame, shape (hour, unit)
+        Near 1 keeps the old state, near 0 takes the new one.
+    reset : DataFrame, shape (hour, unit)
+        Near 0 computes the new state without the old one.
+    decayed : DataFrame, shape (hour, unit)
+        Fraction of the state that was decayed by the hours since the time step before, from 0 to 1.
+    retained : DataFrame, shape (hour, unit)
+        Fraction of the state after the time step before that is still there: (1 - decayed) * update.
+    state : DataFrame, shape (hour, unit)
+        After each time step, from -1 to 1.
     """
 
     update: pd.DataFrame
@@ -42,9 +51,8 @@ class Gates:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row for each hour."""
-        frames = {name: getattr(self, name) for name in ("update", "reset", "decayed", "retained")}
-        return pd.DataFrame({name: frame.mean(axis=1) for name, frame in frames.items()}).reset_index()
+        """hours, and the mean over the units of update, reset, decayed and retained."""
+        return pd.DataFrame({name: getattr(self, name).mean(axis=1) for name in GATES}).reset_index()
 
     def plot(self, name: str = "retained", **options: Any) -> Any:
         """Draw the gates with Plotly.
@@ -71,71 +79,96 @@ class Gates:
     def __str__(self) -> str:
         means = self.summary.drop(columns="hours").mean()
         return (
-            f"{len(self.state)} steps, {self.state.shape[1]} units; on average {means['retained']:.0%} of the state kept "
-            f"from step to step, {means['decayed']:.0%} decayed by time"
+            f"{len(self.state)} steps, {self.state.shape[1]} units; on average {means['retained']:.0%} of the state "
+            f"retained from step to step, {means['decayed']:.0%} decayed by time"
         )
 
 
-def gates(model: Explained, stay: Sequences, *, layer: int = 0) -> Gates:
-    """Update and reset gates over the hours of one stay, what was kept, and what elapsed time erased.
+def gates(model: Explainable, stay: Sequences, *, layer: int = 0) -> Gates:
+    """Compute the update and reset gates over the hours of one stay, and the decay of the state by elapsed time.
 
-    stay   sequences of one stay: test[[0]]
-    layer  of the encoder, from 0
-    Refused: an ensemble, other than one stay, a stay without measurements, other variables than the model's, a cell
-    that is no GRU with its reset gate after the product and without delayed feedback, strides, a layer that does not
-    exist.
+    Parameters
+    ----------
+    model : GRU estimator
+        Fitted, of one network.
+    stay : Sequences
+        One stay with a measurement, such as ``sequences[[0]]``.
+    layer : int
+        Layer of the encoder, from 0.
 
-    Source: Cho et al. 2014; Che et al. 2018, Eqs. 10-14.
+    Returns
+    -------
+    Gates
 
-    >>> inside = cg.gates(model, test[[0]])
-    >>> inside.retained.shape == (test.n_steps[0], model.network_.spec.hidden_size)
+    Raises
+    ------
+    ArgumentError
+        If it is an ensemble, not one stay with a measurement, or there is no such layer. Also if the cell is not a GRU
+        with its reset gate after the product, or has delayed feedback or strided convolutions.
+    VariableMismatch
+        If the variables of the stay are not those of the model.
+
+    References
+    ----------
+    Cho et al. 2014; Che et al. 2018, Eqs. 10-14.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> events = cg.read_events(cg.simulate(60, random_state=0))
+    >>> stays = cg.select(events, cg.Task.load("in_hospital_mortality"))
+    >>> network = cg.NetworkConfig(hidden_size=4, readout_size=4)
+    >>> model = cg.GRUClassifier(network, max_epochs=1, distillation=0).fit(stays, verbose=False)
+    >>> cg.gates(model, stays[[0]]).retained.shape == (stays.n_steps[0], 4)
     True
     """
-    network = one_network(model, "gates")
-    stay, spec = looked_at(model, stay, hours=None, name="gates"), network.spec
-    plain = (spec.cell, spec.reset, spec.feedback_delay_hours) == ("gru", "after", None)
-    if not plain or any(stride > 1 for stride in spec.convolution):
-        got = f"cell {spec.cell}, reset {spec.reset}, feedback_delay_hours {spec.feedback_delay_hours}, strides {spec.convolution}"
-        raise ArgumentError(
-            "a GRU that resets after the product, no delay, no strides", got, "Gates are shown of such."
-        )
-    if not 0 <= layer < spec.n_layers:
-        raise ArgumentError(f"a layer from 0 to {spec.n_layers - 1}", f"{layer}", "Choose one of them.")
-    with threads(first(model).n_threads), torch.no_grad():
-        found = _found(network, stay, layer)
-    hours = np.unique(np.concatenate([stay.hours, stay.code_hours])) if spec.code_vocabulary else np.unique(stay.hours)
+    check_one_network(model, "gates")
+    prepared = prepare_stay(model, stay, caller="gates")
+    (member, own), *_ = prepared.by_network()
+    network, spec = member.network, member.network.spec
+    if (spec.cell, spec.reset, spec.feedback_delay_hours) != ("gru", "after", None) or max(
+        spec.convolution, default=1
+    ) > 1:
+        got = f"cell {spec.cell}, reset {spec.reset}, feedback_delay_hours {spec.feedback_delay_hours}, "
+        fix = "Train such a model to look at its gates."
+        expected = "a GRU that resets after the product, without delayed feedback and strides"
+        raise ArgumentError(expected, f"{got}convolution {spec.convolution}", fix)
+    check_number("layer", layer, minimum=0, maximum=spec.n_layers - 1, whole=True)
+    with prepared.computing():
+        values = _gate_values(network, own, int(layer))
+    hours = np.unique(np.concatenate([own.hours, own.code_hours]) if spec.code_vocabulary else own.hours)
     index = pd.Index(hours, name="hours")
-    return Gates(**{name: pd.DataFrame(tensor.numpy(), index=index) for name, tensor in found.items()})
+    return Gates(**{name: pd.DataFrame(tensor.numpy(), index=index) for name, tensor in values.items()})
 
 
-def _found(network: ClinicalGRU, stay: Sequences, layer: int) -> dict[str, Tensor]:
-    """Each gate (step, unit), from what the layer was given and the states it gave."""
+def _gate_values(network: ClinicalGRU, stay: Sequences, layer: int) -> dict[str, Tensor]:
+    """Each gate (step, unit), from the inputs of the layer and its states."""
     batch = network.batch(stay)
     recurrent = network.encoder.onward[layer]
     assert isinstance(recurrent, Recurrent)
-    with _overheard(recurrent) as heard:
+    with _recorded(recurrent) as recorded:
         network.logits(network.scales(batch), batch)
-    inputs, gap_hours, state = heard
-    kept = recurrent.state_decay(gap_hours)
-    before = kept * torch.cat([torch.zeros_like(state[:1]), state[:-1]])
-    drive = recurrent.project(inputs) + recurrent.recurrent(before)
+    inputs, gap_hours, state = recorded
+    decay = recurrent.state_decay(gap_hours)
+    before = decay * torch.cat([torch.zeros_like(state[:1]), state[:-1]])
+    projection = recurrent.project(inputs) + recurrent.recurrent(before)
     if recurrent.time_gate is not None:
         by_gap = recurrent.time_gate(torch.log1p(gap_hours))
-        drive = drive + torch.cat([torch.zeros_like(by_gap), by_gap, torch.zeros_like(by_gap)], dim=1)
-    reset, update = torch.sigmoid(drive[:, : 2 * state.shape[1]]).chunk(2, dim=1)
-    return {"update": update, "reset": reset, "decayed": 1 - kept, "retained": kept * update, "state": state}
+        projection = projection + torch.cat([torch.zeros_like(by_gap), by_gap, torch.zeros_like(by_gap)], dim=1)
+    reset, update = torch.sigmoid(projection[:, : 2 * state.shape[1]]).chunk(2, dim=1)
+    return {"update": update, "reset": reset, "decayed": 1 - decay, "retained": decay * update, "state": state}
 
 
 @contextmanager
-def _overheard(recurrent: Recurrent) -> Iterator[list[Tensor]]:
-    """What a layer is given and gives while the network runs: inputs, gaps, states."""
-    heard: list[Tensor] = []
+def _recorded(recurrent: Recurrent) -> Iterator[list[Tensor]]:
+    """Record the inputs, gaps and states of a layer while the network runs."""
+    recorded: list[Tensor] = []
 
-    def hear(_: Any, given: tuple[Tensor, Tensor, Batch], states: Tensor) -> None:
-        heard.extend((given[0], given[1], states))
+    def record(_: Any, arguments: tuple[Tensor, Tensor, Batch], states: Tensor) -> None:
+        recorded.extend((arguments[0], arguments[1], states))
 
-    handle = recurrent.register_forward_hook(hear)
+    handle = recurrent.register_forward_hook(record)
     try:
-        yield heard
+        yield recorded
     finally:
         handle.remove()

@@ -1,4 +1,4 @@
-"""Explanation: why one stay's risk is what it is. Holds results, never the model."""
+"""The explanation of one stay: contributions to its risk. Holds results, never the model."""
 
 from __future__ import annotations
 
@@ -16,27 +16,44 @@ from clinicalgru.html import summary_html, table
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Contributions of every measurement to the risk of one stay, in log-odds; of a regression, to the number itself.
+    """Contributions of every measurement of one stay to its risk, in log-odds; for a regression, to the number itself.
 
-    stay_label        what to call the stay; no identifier unless it was asked for
-    variables         variables and static descriptors of the model
-    risk              probability of the outcome
-    reference_risk    probability of the reference: a stay of the same hours with no measurement, no static covariate
-                      and no coded event
-    measurements      hours, variable, value (own unit), by_value, by_measured, by_timing, contribution
-    static            name, value (a category as its level), contribution
-    completeness_gap  logit(risk) - logit(reference_risk) - sum of all contributions
-    coded_events      hours, code, contribution: coded events that the model looks at
-    target_text       which output of several is explained: "class 2", "within 720 hours"; empty where there is one
-    unit              unit of the contributions: "log-odds", or "outcome" (then both risks are in its unit)
-    n_networks        number of networks; more than one for a GRUEnsemble
-    n_heads           number of heads of all networks (implicit ensemble members)
-    half_life         hours by variable after which the network carries a value half as strongly; never: infinite
-    risk_trajectory   hours, risk from what was known up to then; of several members also low, high: the 5th and 95th
-                      percentile of their risks, each calibrated as the model is. This is how far the members
-                      disagree, no confidence interval: what they all learned wrong is not in it
-    attention         hours, weight
-    provenance        of the model: trained_on, task, outcome, simulated, ...
+    Attributes
+    ----------
+    stay_label : str
+        Label of the stay; holds its identifier only if that was requested.
+    variables : tuple of Variable
+        Series variables and static covariates of the model.
+    risk : float
+        Probability of the outcome.
+    reference_risk : float
+        Probability for the reference: a stay of the same hours without measurements, static covariates and coded
+        events.
+    measurements : DataFrame
+        hours, variable, value (in the variable's unit), by_value, by_measured, by_timing, and their sum contribution.
+    static : DataFrame
+        name, value (of a category its level), contribution.
+    completeness_gap : float
+        logit(risk) - logit(reference_risk) - sum of all contributions.
+    risk_trajectory : DataFrame
+        hours, risk from what was known up to then. With several heads also low and high: the 5th and 95th percentile
+        of their calibrated risks. They show how far the heads disagree and are no confidence interval.
+    attention : DataFrame
+        hours, weight: attention of the end to each time step.
+    provenance : mapping of str to str
+        Of the model: trained_on, task, outcome, simulated.
+    coded_events : DataFrame
+        hours, code, contribution, for the codes that the model knows.
+    target_text : str
+        Which output of several is explained, such as "class 2" or "within 720 hours"; empty where there is one.
+    unit : str
+        Unit of the contributions: "log-odds", or "outcome" (then both risks are in the unit of the outcome).
+    n_networks : int
+        Number of networks; more than one for a `GRUEnsemble`.
+    n_heads : int
+        Number of heads of all networks (implicit ensemble members).
+    half_life : mapping of str to float
+        Hours by variable after which the network carries a value forward with half its strength.
     """
 
     stay_label: str
@@ -59,13 +76,18 @@ class Explanation:
     half_life: Mapping[str, float] = field(default_factory=dict)
 
     def by_variable(self) -> pd.DataFrame:
-        """Contributions summed over each variable's measurements, each descriptor and each code, strongest first."""
+        """Sum the contributions by series variable, static covariate and code.
+
+        Returns
+        -------
+        DataFrame
+            variable, contribution, strongest first.
+        """
         static = self.static.rename(columns={"name": "variable"})
-        codes = self.coded_events.rename(columns={"code": "variable"})
-        frames = [frame for frame in (self.measurements, static, codes) if len(frame)]
-        both = pd.concat([frame[["variable", "contribution"]] for frame in frames])
-        both = both.groupby("variable", as_index=False).sum()
-        return both.sort_values("contribution", key=abs, ascending=False, kind="stable", ignore_index=True)
+        coded = self.coded_events.rename(columns={"code": "variable"})
+        tables = [part[["variable", "contribution"]] for part in (self.measurements, static, coded) if len(part)]
+        summed = pd.concat(tables).groupby("variable", as_index=False).sum()
+        return summed.sort_values("contribution", key=abs, ascending=False, kind="stable", ignore_index=True)
 
     def plot(self, name: str = "timeline", **options: Any) -> Any:
         """Draw the explanation with Plotly.
@@ -80,7 +102,6 @@ class Explanation:
         Returns
         -------
         plotly.graph_objects.Figure
-            The figure.
 
         Raises
         ------
@@ -97,7 +118,7 @@ class Explanation:
         path : str or Path
             File to write; its folder is created.
         **options
-            Passed on to the function that writes the page, such as `title`.
+            Passed on to the function that writes the page: title, and top, the number of measurements listed.
 
         Returns
         -------
@@ -112,33 +133,33 @@ class Explanation:
         return display.to_html(self, path, **options)
 
     @property
-    def _name(self) -> str:
-        name = "risk" if self.unit == "log-odds" else "expected outcome"
-        return f"{name}, {self.target_text}" if self.target_text else name
+    def _quantity(self) -> str:
+        quantity = "risk" if self.unit == "log-odds" else "expected outcome"
+        return f"{quantity}, {self.target_text}" if self.target_text else quantity
 
     @property
-    def _gap(self) -> str:
-        return f"{round(self.completeness_gap, 5) + 0.0:+.5f}"
+    def _gap_text(self) -> str:
+        return f"{round(self.completeness_gap, 5) + 0.0:+.5f} in {self.unit}"
 
-    def _told(self, number: float) -> str:
-        return f"{number:.1%}" if self.unit == "log-odds" else f"{number:.4g}"
+    def _format(self, answer: float) -> str:
+        return f"{answer:.1%}" if self.unit == "log-odds" else f"{answer:.4g}"
 
     def _repr_html_(self) -> str:
-        facts = {
-            self._name: self._told(self.risk),
-            "with nothing measured": self._told(self.reference_risk),
-            "completeness gap": f"{self._gap} in {self.unit}",
+        lines = {
+            self._quantity: self._format(self.risk),
+            "with nothing measured": self._format(self.reference_risk),
+            "completeness gap": self._gap_text,
         }
         label = {variable.name: variable.label for variable in self.variables}
         strongest = self.by_variable().head(10).itertuples()
         rows = [[label.get(str(row.variable), str(row.variable)), f"{row.contribution:+.3f}"] for row in strongest]
-        shown = table(f"What moved it most, in {self.unit}", ("Variable", "Effect"), rows)
-        return summary_html(f"Explanation: {self.stay_label}", facts, shown)
+        effects = table(f"Strongest contributions, in {self.unit}", ("Variable", "Effect"), rows)
+        return summary_html(f"Explanation: {self.stay_label}", lines, effects)
 
     def __str__(self) -> str:
         lines = [
-            f"{self.stay_label}: {self._name} {self.risk:.3f}, with nothing measured {self.reference_risk:.3f} "
-            f"(completeness gap {self._gap} in {self.unit})"
+            f"{self.stay_label}: {self._quantity} {self.risk:.3f}, with nothing measured {self.reference_risk:.3f} "
+            f"(completeness gap {self._gap_text})"
         ]
         lines += [f"  {row.variable:<28}{row.contribution:+8.3f}" for row in self.by_variable().head(10).itertuples()]
         return "\n".join(lines)

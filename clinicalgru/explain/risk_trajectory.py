@@ -1,9 +1,9 @@
-"""The course of a risk: after each hour what was known up to then says, and how far members disagree."""
+"""Risk of one stay after each time step, from what was known up to then, and how far the heads disagree."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,106 +13,216 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.explain.targets import Asked
-from clinicalgru.explain.voices import Voice
+from clinicalgru.explain.prepared import prepare_stay
+from clinicalgru.explain.targets import Explainable, MemberNetwork, to_risk
+from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
 from clinicalgru.model.network.attention import Attended
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 
-LOW, HIGH = 5, 95  # percentiles of the members' risks
+LOW, HIGH = 5, 95  # percentiles of the heads' risks
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
-    """What one network says of one stay after each distinct hour of its measurements, and at its end.
+class Trajectory:
+    """Explained number of one stay after each time step and at its end, by one network.
 
-    hours   (step + 1,)
-    number  (step + 1,)
-    each    (member, step + 1)  what each member says alone
-    looked  hours, weight: what the end attends to
+    Attributes
+    ----------
+    hours : ndarray, shape (step + 1,)
+        Hours of the time steps with measurements, and of the prediction.
+    numbers : ndarray, shape (step + 1,)
+        In the unit of the target.
+    head_numbers : ndarray, shape (head, step + 1)
+        The same by each head alone.
+    attention : DataFrame
+        hours, weight: attention of the end to each time step.
     """
 
     hours: np.ndarray
-    number: np.ndarray
-    each: np.ndarray
-    looked: pd.DataFrame
+    numbers: np.ndarray
+    head_numbers: np.ndarray
+    attention: pd.DataFrame
+
+
+def risk_trajectory(model: Explainable, stay: Sequences, *, target: Target = None) -> pd.DataFrame:
+    """Compute the risk of one stay after each time step, from what was known up to then.
+
+    Parameters
+    ----------
+    model : GRU estimator or GRUEnsemble
+        Fitted.
+    stay : Sequences
+        One stay with a measurement.
+    target : str, float or None
+        See `clinicalgru.explain`.
+
+    Returns
+    -------
+    DataFrame
+        hours and risk, the last row at the prediction time. With several heads also low and high: the 5th and 95th
+        percentile of their risks.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not one stay with a measurement, or the model cannot be explained.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> from clinicalgru.explain.risk_trajectory import risk_trajectory
+    >>> events = cg.read_events(cg.simulate(60, random_state=0))
+    >>> stays = cg.select(events, cg.Task.load("in_hospital_mortality"))
+    >>> network = cg.NetworkConfig(hidden_size=4, readout_size=4)
+    >>> model = cg.GRUClassifier(network, max_epochs=1, distillation=0).fit(stays, verbose=False)
+    >>> risk_trajectory(model, stays[[0]]).columns.tolist()
+    ['hours', 'risk', 'low', 'high']
+    """
+    prepared = prepare_stay(model, stay, caller="risk_trajectory", target=target)
+    with prepared.computing():
+        trajectories = [trajectory_of(member, own) for member, own in prepared.by_network()]
+    return combine_trajectories(trajectories, prepared.target)
 
 
 @torch.no_grad()
-def followed(voice: Voice, stay: Sequences, *, batch: Batch | None = None, at_end: Tensor | None = None) -> Followed:
-    """One stay as one network follows it.
+def trajectory_of(
+    member: MemberNetwork, stay: Sequences, *, batch: Batch | None = None, end_logits: Tensor | None = None
+) -> Trajectory:
+    """Compute the trajectory of one stay by one network.
 
-    batch   the stay asked after each step, where it was made already
-    at_end  (member, 1, output) logits of the whole stay, where they are known already
+    A causal network gives it in one pass; a bidirectional or strided one is run on each prefix of the stay.
 
-    It is one causal pass; a network that also reads backwards, or in strides, is asked about each prefix.
+    Parameters
+    ----------
+    member : MemberNetwork
+        The network.
+    stay : Sequences
+        One stay, with the coded events that the network knows.
+    batch : Batch, optional
+        The stay with a prediction after each time step, if it was made already.
+    end_logits : Tensor of shape (head, 1, output), optional
+        Logits at the end of the stay, if they are known already.
+
+    Returns
+    -------
+    Trajectory
     """
-    network, stay = voice.network, voice.heard(stay)
-    after, looked = _after_each_step(network, stay, batch)
-    at_end = _at_end(network, stay)[0] if at_end is None else at_end
-    logits = torch.cat([after, at_end], dim=1)
+    network = member.network
+    step_logits, attended = _step_logits(network, stay, batch)
+    end_logits = _end_logits(network, stay)[0] if end_logits is None else end_logits
+    logits = torch.cat([step_logits, end_logits], dim=1)
     hours = np.append(np.unique(stay.hours), stay.end_hours[0])
-    number, each = voice.asked(logits).numpy(), voice.asked.each(logits).numpy()
-    return Followed(hours, number, each, _attended(network, stay, looked))
+    numbers, head_numbers = member.numbers(logits).numpy(), member.head_numbers(logits).numpy()
+    return Trajectory(hours, numbers, head_numbers, _attention_table(network, stay, attended))
 
 
-def course_of(found: list[Followed], asked: Asked) -> pd.DataFrame:
-    """How the risk of one stay moved up to its end, as its networks say together.
+def combine_trajectories(trajectories: Sequence[Trajectory], target: ExplanationTarget) -> pd.DataFrame:
+    """Combine the trajectories of all networks of a model into its risk.
 
-    returns  hours, risk and, of several members, low and high: the 5th and 95th percentile of the risks of all members
+    Parameters
+    ----------
+    trajectories : sequence of Trajectory
+        One per network.
+    target : ExplanationTarget
+        What is explained.
+
+    Returns
+    -------
+    DataFrame
+        hours, risk and, with several heads, low and high.
     """
-    course = pd.DataFrame({"hours": found[0].hours, "risk": asked.risk(np.mean([one.number for one in found], axis=0))})
-    each = np.concatenate([one.each for one in found])
-    if len(each) > 1:
-        low, high = np.percentile(asked.risk(each), [LOW, HIGH], axis=0)
-        course = course.assign(low=low, high=high)
-    return course.drop_duplicates("hours", keep="last", ignore_index=True)  # the end may be an hour of measurements
+    risk = to_risk(target, np.mean([trajectory.numbers for trajectory in trajectories], axis=0))
+    table = pd.DataFrame({"hours": trajectories[0].hours, "risk": risk})
+    head_numbers = np.concatenate([trajectory.head_numbers for trajectory in trajectories])
+    if len(head_numbers) > 1:
+        low, high = np.percentile(to_risk(target, head_numbers), [LOW, HIGH], axis=0)
+        table = table.assign(low=low, high=high)
+    return table.drop_duplicates("hours", keep="last", ignore_index=True)  # the end may be an hour of measurements
 
 
-def members_of(found: list[Followed]) -> int:
-    """How many members all the networks have."""
-    return sum(len(one.each) for one in found)
+def count_heads(trajectories: Sequence[Trajectory]) -> int:
+    """Count the heads of all networks.
+
+    Parameters
+    ----------
+    trajectories : sequence of Trajectory
+        One per network.
+
+    Returns
+    -------
+    int
+    """
+    return sum(len(trajectory.head_numbers) for trajectory in trajectories)
 
 
-def attention_of(found: list[Followed]) -> pd.DataFrame:
-    """hours, weight: what the end attends to, the mean of the networks."""
-    if len(found) == 1:
-        return found[0].looked
-    both = pd.concat([one.looked for one in found]).groupby("hours", as_index=False).sum()
-    return both.assign(weight=both["weight"] / len(found))
+def mean_attention(trajectories: Sequence[Trajectory]) -> pd.DataFrame:
+    """Average the attention of the end over the networks.
+
+    Parameters
+    ----------
+    trajectories : sequence of Trajectory
+        One per network.
+
+    Returns
+    -------
+    DataFrame
+        hours, weight.
+    """
+    if len(trajectories) == 1:
+        return trajectories[0].attention
+    tables = pd.concat([trajectory.attention for trajectory in trajectories])
+    summed = tables.groupby("hours", as_index=False).sum()
+    return summed.assign(weight=summed["weight"] / len(trajectories))
 
 
 @torch.no_grad()
 def half_lives(networks: Collection[ClinicalGRU], names: Collection[str]) -> dict[str, float]:
-    """Hours by variable after which a network carries a value half as strongly towards its training median.
+    """Compute the hours after which a network carries a value forward with half its strength.
 
-    names  of the variables
-    The decay is exp(-max(0, w d + b)) of the d hours since the value was measured: one half where w d + b = ln 2, at
-    once (0) where b alone is as much. Of several networks, their median.
-    Source: Che et al. 2018, Eq. 3.
+    Parameters
+    ----------
+    networks : collection of ClinicalGRU
+        Of several, the median counts.
+    names : collection of str
+        Names of the variables.
+
+    Returns
+    -------
+    dict of str to float
+        Hours by variable; 0 where a value is decayed to half at once.
+
+    Notes
+    -----
+    The decay over d hours is exp(-max(0, w d + b)). It is one half where w d + b = ln 2.
+
+    References
+    ----------
+    Che et al. 2018, Eq. 3.
     """
     decays = [network.encoder.steps.value_decay for network in networks]
     hours = [((math.log(2) - decay.bias) / F.softplus(decay.raw)).clamp_min(0).double().numpy() for decay in decays]
     return dict(zip(names, np.median(hours, axis=0).tolist(), strict=True))
 
 
-def _after_each_step(network: ClinicalGRU, stay: Sequences, batch: Batch | None) -> tuple[Tensor, Attended]:
-    """(member, hour, output) logits after each distinct hour of measurements of one stay; what its end attends to."""
+def _step_logits(network: ClinicalGRU, stay: Sequences, batch: Batch | None) -> tuple[Tensor, Attended]:
+    """Logits (head, step, output) after each time step with measurements, and the attention of the last."""
     if network.spec.is_causal:
         batch = network.batch(stay, every_step=True) if batch is None else batch
         return network.logits(network.scales(batch), batch)
     batch = network.batch(stay.prefixes(np.unique(stay.hours)))
     logits = network.logits(network.scales(batch), batch)[0]
-    return logits[:, torch.from_numpy(np.argsort(batch.order))], _at_end(network, stay)[1]
+    return logits[:, torch.from_numpy(np.argsort(batch.order))], _end_logits(network, stay)[1]
 
 
-def _at_end(network: ClinicalGRU, stay: Sequences) -> tuple[Tensor, Attended]:
+def _end_logits(network: ClinicalGRU, stay: Sequences) -> tuple[Tensor, Attended]:
+    """Logits (head, 1, output) at the end of the stay, and its attention."""
     batch = network.batch(stay)
     return network.logits(network.scales(batch), batch)
 
 
-def _attended(network: ClinicalGRU, stay: Sequences, looked: Attended) -> pd.DataFrame:
-    weight = looked.weight[0, -1].numpy()
+def _attention_table(network: ClinicalGRU, stay: Sequences, attended: Attended) -> pd.DataFrame:
+    weight = attended.weight[0, -1].numpy()
     hours = np.unique(np.concatenate([stay.hours, stay.code_hours] if network.spec.code_vocabulary else [stay.hours]))
     exact = len(hours) == len(weight)  # strides leave fewer
-    return pd.DataFrame({"hours": hours if exact else looked.hours[0].numpy(), "weight": weight})
+    return pd.DataFrame({"hours": hours if exact else attended.hours[0].numpy(), "weight": weight})

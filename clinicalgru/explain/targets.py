@@ -1,143 +1,188 @@
-"""What of a model's answer is explained: one number for each point, in log-odds where it is a risk."""
+"""Explanation targets and member networks: which number of a prediction is explained, and which networks give it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import torch
+from scipy.special import expit
 from torch import Tensor
-from torch.nn import functional as F
 
-from clinicalgru.errors import ArgumentError
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.calibration import PlattCalibrator
-from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.heads.classification import Binary, MultiClass, MultiLabel
-from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.model.estimators.stacking import Hybrid
+from clinicalgru.model.fit_state import not_fitted
+from clinicalgru.model.heads.explanation_target import LOG_ODDS, ExplanationTarget, Target, calibration_line
 from clinicalgru.model.heads.head import Head
-from clinicalgru.model.heads.regression import Regression
-from clinicalgru.model.heads.survival import Survival
+from clinicalgru.model.network.codes import known_codes
+from clinicalgru.model.network.network import ClinicalGRU
 
-Output = str | float | None
-LOG_ODDS = "log-odds"
+Explainable = GRUEstimator | GRUEnsemble
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """One number of what a head says at each point.
+class MemberNetwork:
+    """One network of a model with its explanation target.
 
-    head          whose answer it is
-    pick          (1, point, output) of `head.aggregate_members` -> (point,) the number
-    about         what of several it is: a label, a class, a horizon; empty where there is one answer only
-    scale         what the number is in: log-odds, or the outcome's own unit
-    spread        what counts as a difference of 1 in that scale
-    slope, shift  of the calibration, in log-odds
+    The number that is explained of a model is the mean of this number over its networks.
+
+    Attributes
+    ----------
+    network : ClinicalGRU
+        In evaluation mode.
+    head : Head
+        Aggregates the heads of the network.
+    target : ExplanationTarget
+        The number, calibrated as the model is; in an ensemble also by the calibrator of the ensemble.
     """
 
+    network: ClinicalGRU
     head: Head
-    pick: Callable[[Tensor], Tensor]
-    about: str = ""
-    scale: str = LOG_ODDS
-    spread: float = 1.0
-    slope: float = 1.0
-    shift: float = 0.0
+    target: ExplanationTarget
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        """(member, point, output) -> (point,) float64."""
-        return self.slope * self.pick(self.head.aggregate_members(logits)).double() + self.shift
+    def numbers(self, logits: Tensor) -> Tensor:
+        """Give the explained number of each prediction.
 
-    def each(self, logits: Tensor) -> Tensor:
-        """(member, point, output) -> (member, point) float64: what each member says alone, calibrated as all are."""
-        return self(logits.flatten(0, 1)[None]).reshape(logits.shape[:2])
+        Parameters
+        ----------
+        logits : Tensor, shape (head, prediction, output)
+            Output of the network.
 
-    def risk(self, number: np.ndarray) -> np.ndarray:
-        """The number as it is told: log-odds as a probability."""
-        return np.asarray(1 / (1 + np.exp(-number)) if self.scale == LOG_ODDS else number)
+        Returns
+        -------
+        Tensor of float64, shape (prediction,)
+        """
+        return self.target(self.head.aggregate_members(logits))
+
+    def head_numbers(self, logits: Tensor) -> Tensor:
+        """Give the number of each prediction by each head of the network alone, calibrated as their mean is.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (head, prediction, output)
+            Output of the network.
+
+        Returns
+        -------
+        Tensor of float64, shape (head, prediction)
+        """
+        return self.numbers(logits.flatten(0, 1)[None]).reshape(logits.shape[:2])
+
+    def with_known_codes(self, stays: Sequences) -> Sequences:
+        """Give the stays with only the coded events that this network knows.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The stays.
+
+        Returns
+        -------
+        Sequences
+        """
+        return known_codes(stays, self.network.spec.code_vocabulary)
+
+    def knows_event(self, stays: Sequences) -> np.ndarray:
+        """Tell for each coded event whether this network knows its code.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The stays.
+
+        Returns
+        -------
+        ndarray of bool, shape (coded event,)
+        """
+        known = set(self.network.spec.code_vocabulary)
+        return np.array([code in known for code in stays.code_vocabulary], dtype=bool)[stays.code]
 
 
-def asked_of(model: GRUEstimator, output: Output = None) -> Asked:
-    """What is explained of this model.
+def member_networks(model: Explainable, target: Target = None) -> tuple[MemberNetwork, ...]:
+    """Give the networks of a model with their explanation targets: one, or one per member of an ensemble.
 
-    output  which label, which class (its value), or which horizon (hours after the prediction); None: the only one, the
-            first label, the last class or the longest horizon
-    Refused: an output that the model does not have, a model that is asked for something else.
+    Parameters
+    ----------
+    model : GRU estimator or GRUEnsemble
+        Fitted.
+    target : str, float or None
+        A label, a class, or a horizon in hours. None: the only one, the first label, the last class or the longest
+        horizon.
+
+    Returns
+    -------
+    tuple of MemberNetwork
+
+    Raises
+    ------
+    ArgumentError
+        If the model has no such target, or cannot be explained.
+    NotFittedError
+        If the model is not fitted.
     """
-    head, calibrator = getattr(model, "head_", None), getattr(model, "calibrator_", None)
-    if isinstance(head, Binary | EarlyWarning):
-        _only(output)
-        slope, shift = _line(calibrator, 0)
-        return Asked(head, partial(_column, column=0), slope=slope, shift=shift)
-    if isinstance(head, MultiLabel):
-        column = _place(output, head.label_names, "label", default=0)
-        slope, shift = _line(calibrator, column)
-        return Asked(head, partial(_column, column=column), about=head.label_names[column], slope=slope, shift=shift)
-    if isinstance(head, MultiClass):
-        column = _place(output, head.classes, "class", default=-1)
-        sharp = calibrator.slope if isinstance(calibrator, TemperatureCalibrator) else 1.0
-        return Asked(head, partial(_class, column=column, sharp=sharp), about=f"class {head.classes[column]:g}")
-    if isinstance(head, Survival):
-        hours, line = _horizon(output, head), calibrator if isinstance(calibrator, SurvivalCalibrator) else None
-        return Asked(head, partial(_by_then, cuts=head.cuts, hours=hours, line=line), about=f"within {hours:g} hours")
-    if isinstance(head, Regression):
-        _only(output)
-        return Asked(head, partial(_mean, means=head.means), scale="outcome", spread=float(np.std(head.means)))
-    fix = "Explain a GRUClassifier, GRUMultiLabel, GRURegressor, GRUSurvival or GRUEarlyWarning."
-    raise ArgumentError("a fitted model with one answer to explain", type(model).__name__, fix)
+    if isinstance(model, Hybrid):
+        fix = "Explain its GRUEnsemble: model.ensemble_."
+        raise ArgumentError("a model whose risk comes from networks alone", "a Hybrid of networks and trees", fix)
+    if not isinstance(model, GRUEstimator | GRUEnsemble):
+        raise ArgumentError("a fitted GRU estimator or GRUEnsemble", describe(model), "Explain such a model.")
+    if not (target is None or isinstance(target, str | int | float | np.number)):
+        raise ArgumentError("target as text, a number or None", describe(target), "Name one label, class or horizon.")
+    if isinstance(model, GRUEstimator):
+        return (_member(model, target),)
+    if not hasattr(model, "members_"):
+        raise not_fitted()
+    if model.members_[0].head_.calibrator_class is not PlattCalibrator:
+        fix = "Explain its members one by one: model.members_[0]."
+        raise ArgumentError("an ensemble that predicts one risk", "an ensemble that predicts several classes", fix)
+    slope, shift = calibration_line(model.calibrator_)
+    members = [_member(estimator, target) for estimator in model.members_]
+    return tuple(replace(member, target=_on_line(member.target, slope, shift)) for member in members)
 
 
-def _line(calibrator: Calibrator | None, column: int) -> tuple[float, float]:
-    """Slope and intercept of the calibration of one risk, in log-odds."""
-    one = calibrator.parts[column] if isinstance(calibrator, LabelCalibrator) else calibrator
-    return (one.slope, one.intercept) if isinstance(one, PlattCalibrator) else (1.0, 0.0)
+def _member(model: GRUEstimator, target: Target) -> MemberNetwork:
+    if not hasattr(model, "network_"):
+        raise not_fitted()
+    head: Head = model.head_
+    explained = head.explanation_target(target, getattr(model, "calibrator_", None))
+    return MemberNetwork(model.network_.eval(), head, explained)
 
 
-def _only(output: Output) -> None:
-    if output is not None:
-        raise ArgumentError("no output for a model with one answer", repr(output), "Leave output out.")
+def _on_line(target: ExplanationTarget, slope: float, shift: float) -> ExplanationTarget:
+    """The same target after a further line on the log-odds."""
+    return replace(target, slope=slope * target.slope, shift=slope * target.shift + shift)
 
 
-def _place(output: Output, known: tuple[str, ...] | tuple[float, ...], what: str, *, default: int) -> int:
-    if output is None:
-        return default % len(known)
-    if output not in known:
-        raise ArgumentError(f"a {what} among {', '.join(map(str, known))}", repr(output), "Choose one of them.")
-    return list(known).index(output)  # type: ignore[arg-type]
+def first_estimator(model: Explainable) -> GRUEstimator:
+    """Give the model, or the first member of an ensemble: all members have the same variables and threads.
+
+    Parameters
+    ----------
+    model : GRU estimator or GRUEnsemble
+        Fitted.
+
+    Returns
+    -------
+    GRUEstimator
+    """
+    return model.members_[0] if isinstance(model, GRUEnsemble) else model
 
 
-def _horizon(output: Output, head: Survival) -> float:
-    hours = max(head.horizons) if output is None else output
-    if isinstance(hours, str) or not 0 < hours <= head.cuts[-1]:
-        fix = "Give hours after the prediction as output."
-        raise ArgumentError(f"a horizon above 0 and up to {head.cuts[-1]:g} hours", repr(hours), fix)
-    return float(hours)
+def to_risk(target: ExplanationTarget, number: Any) -> np.ndarray:
+    """Convert explained numbers to what a user reads: log-odds to a probability, others as they are.
 
+    Parameters
+    ----------
+    target : ExplanationTarget
+        What was explained.
+    number : array_like
+        Numbers in the unit of the target.
 
-def _column(mixed: Tensor, column: int) -> Tensor:
-    return mixed[0, :, column]
-
-
-def _class(mixed: Tensor, column: int, sharp: float) -> Tensor:
-    """Log-odds of one class; all logarithms times `sharp` before."""
-    log = torch.log_softmax(sharp * torch.log_softmax(mixed[0], dim=1), dim=1)
-    others = torch.cat([log[:, :column], log[:, column + 1 :]], dim=1)
-    return log[:, column] - torch.logsumexp(others, dim=1)
-
-
-def _by_then(mixed: Tensor, cuts: tuple[float, ...], hours: float, line: SurvivalCalibrator | None) -> Tensor:
-    """Log-odds that it happens by then; the hazard is constant within an interval, and calibrated as the line says."""
-    logs = F.pad(F.logsigmoid(-mixed[0]).cumsum(dim=1), (1, 0))
-    ends = np.concatenate([[0.0], cuts])
-    above = int(np.searchsorted(ends, hours, side="left").clip(1, len(cuts)))
-    part = float((hours - ends[above - 1]) / (ends[above] - ends[above - 1]))
-    survived = torch.lerp(logs[:, above - 1], logs[:, above], part)
-    if line is not None:
-        survived = -math.exp(line.intercept) * (-survived) ** line.slope
-    return torch.log(-torch.expm1(survived)) - survived
-
-
-def _mean(mixed: Tensor, means: tuple[float, ...]) -> Tensor:
-    return torch.softmax(mixed[0], dim=1) @ torch.tensor(means, dtype=mixed.dtype)
+    Returns
+    -------
+    ndarray
+    """
+    return np.asarray(expit(number) if target.unit == LOG_ODDS else number)

@@ -84,8 +84,10 @@ def test_what_if_asks_the_ensemble(ensemble, test_stays):
 @pytest.mark.slow
 def test_many_stays_at_once_and_what_is_made_of_them(ensemble, test_stays):
     found = contributions(ensemble, test_stays[:12])
-    np.testing.assert_allclose(1 / (1 + np.exp(-found.top)), ensemble.predict_proba(test_stays[:12])[:, 1], atol=1e-6)
-    assert (np.abs(found.gap) <= 1e-3).all()
+    np.testing.assert_allclose(
+        1 / (1 + np.exp(-found.number)), ensemble.predict_proba(test_stays[:12])[:, 1], atol=1e-6
+    )
+    assert (np.abs(found.residual) <= 1e-3).all()
     assert cg.importance(ensemble, test_stays[:12], n_resamples=20).n_stays == 12
     assert cg.faithfulness(ensemble, test_stays[:12], n_random=1).table["deletion"].iloc[0] > 0
 
@@ -123,7 +125,7 @@ def test_networks_that_know_different_codes_each_keep_theirs(parts, test_stays):
 
 @pytest.mark.parametrize("ask", [cg.gates, lambda model, stay: cg.similar(model, stay, stay)])
 def test_what_only_one_network_has_is_refused_of_an_ensemble(ensemble, test_stays, ask):
-    with pytest.raises(cg.ClinicalGRUError, match=r"a model of one network; got an ensemble of 3. Ask one of its"):
+    with pytest.raises(cg.ClinicalGRUError, match=r"a model of one network; got an ensemble of 3. Use one of its"):
         ask(ensemble, test_stays[[0]])
 
 
@@ -133,5 +135,5 @@ def test_an_ensemble_for_several_classes_and_a_hybrid_say_what_to_explain_instea
     several = cg.GRUEnsemble(cg.GRUClassifier(**SMALL), n_members=2).fit(case.train, verbose=False)
     with pytest.raises(cg.ClinicalGRUError, match=r"Explain its members one by one: model.members_\[0\]"):
         cg.explain(several, case.test[[0]])
-    with pytest.raises(cg.ClinicalGRUError, match=r"got a Hybrid, which also asks trees. Explain .* model.ensemble_"):
+    with pytest.raises(cg.ClinicalGRUError, match=r"got a Hybrid of networks and trees. Explain .* model.ensemble_"):
         cg.explain(cg.Hybrid(ensemble), test_stays[[0]])

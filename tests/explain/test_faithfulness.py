@@ -11,9 +11,9 @@ import clinicalgru as cg
 from clinicalgru.data.sequences.layout import concat_ranges
 from clinicalgru.explain.attribution.explain import contributions
 from clinicalgru.explain.faithfulness.faithfulness import attended, driver_auroc, rank_correlation
-from clinicalgru.explain.faithfulness.perturbation import ranks, removal
+from clinicalgru.explain.faithfulness.perturbation import perturbation_curves, rank_within_stay
 from clinicalgru.explain.faithfulness.planted_truth import plant
-from clinicalgru.explain.voices import voices
+from clinicalgru.explain.targets import member_networks
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def test_the_result_is_shown_as_text_and_html_and_withholds_small_counts(measure
 
 def test_removal_is_deletion_as_if_never_measured(fitted, stays):
     scores = np.random.default_rng(0).random(len(stays.value))
-    found = removal(voices(fitted), stays, scores=scores)
-    rank, counts = ranks(scores, stays), stays.n_measurements[stays.stay_of_measurement]
+    found = perturbation_curves(member_networks(fitted), stays, scores=scores)
+    rank, counts = rank_within_stay(scores, stays), stays.n_measurements[stays.stay_of_measurement]
     risk = fitted.predict_proba(stays)[:, 1]
     fall = [risk - fitted.predict_proba(stays.filter_measurements(rank >= np.ceil(p * counts)))[:, 1]
             for p in (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)]  # fmt: skip
@@ -77,7 +77,7 @@ def test_removal_is_deletion_as_if_never_measured(fitted, stays):
 
 def test_ranks_count_down_from_the_highest_score_of_each_stay(stays):
     scores = np.random.default_rng(0).random(len(stays.value))
-    rank = ranks(scores, stays)
+    rank = rank_within_stay(scores, stays)
     first = slice(stays.starts[3], stays.starts[4])
     assert rank[first].tolist() == (-scores[first]).argsort().argsort().tolist()
 
@@ -99,7 +99,7 @@ def test_rank_correlation_and_auroc_are_those_of_scikit_learn_and_pandas(stays):
 def test_attention_of_a_measurement_is_that_of_its_hour(fitted, stays):
     why = cg.explain(fitted, stays[[5]]).attention.set_index("hours")["weight"]
     first = slice(stays.starts[5], stays.starts[6])
-    np.testing.assert_allclose(attended(voices(fitted), stays)[first], why[stays.hours[first]], atol=1e-6)
+    np.testing.assert_allclose(attended(member_networks(fitted), stays)[first], why[stays.hours[first]], atol=1e-6)
 
 
 def test_scores_that_do_not_fit_are_refused(fitted, stays):
@@ -112,7 +112,7 @@ def test_events_are_planted_in_simulated_stays_only(stays):
     assert (planted.value[mask] == 185).all()
     assert np.bincount(stays.stay_of_measurement[mask]).max() == 1
     assert np.array_equal(planted.value[~mask], stays.value[~mask])
-    with pytest.raises(cg.ClinicalGRUError, match="simulated stays"):
+    with pytest.raises(cg.ClinicalGRUError, match="stays of a synthetic cohort"):
         plant(replace(stays, simulated=False), variable="heart_rate", value=185.0)
 
 

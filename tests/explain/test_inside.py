@@ -59,7 +59,7 @@ def test_only_a_gru_has_these_gates(parts, fitted):
     lstm = cg.GRUClassifier(network=network, max_epochs=1).fit(parts[0][:60], validation=parts[1], verbose=False)
     with pytest.raises(cg.ClinicalGRUError, match="a GRU that resets after the product"):
         cg.gates(lstm, parts[3][[0]])
-    with pytest.raises(cg.ClinicalGRUError, match="a layer from 0 to 0"):
+    with pytest.raises(cg.ClinicalGRUError, match="layer as a whole number of 0 or more and of 0 or less; got 1"):
         cg.gates(fitted, parts[3][[0]], layer=1)
 
 

@@ -63,7 +63,7 @@ def test_time_alone_moves_the_risk_by_what_no_measurement_explains(fitted, stay)
 def test_sampled_values_are_near_the_exact_ones_and_telescope_all_the_same(fitted, test_stays, monkeypatch):
     stay = test_stays[[3]]
     exact = cg.movement(fitted, stay)
-    monkeypatch.setattr(game, "EXACT", 2)
+    monkeypatch.setattr(game, "MAX_EXACT_PLAYERS", 2)
     sampled = cg.movement(fitted, stay, n_permutations=60, random_state=1)
     off = (sampled.changes["contribution"] - exact.changes["contribution"]).abs()
     error = sampled.changes["standard_error"]
@@ -79,7 +79,7 @@ def test_points_between_two_hours_sum_to_the_change_of_the_risk(fitted, test_sta
     assert shown["risk_change"].sum() == pytest.approx(moved.risk_at(30) - moved.risk_at(10), abs=1e-9)
     assert shown["contribution"].abs().is_monotonic_decreasing
     assert moved.risk_at(-1) == moved.start_risk
-    assert "moves add up to within 0.000000" in str(moved)
+    assert "changes add up to within 0.000000" in str(moved)
 
 
 def test_two_results_of_one_variable_at_one_hour_share_alike(fitted, stay):

@@ -61,8 +61,8 @@ def test_values_may_come_in_other_units_of_the_dictionary(what_if):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"variable": "lactate", "value": 1000}, "lactate from 0.1 to 40 mmol/L; got a value outside"),
-        ({"variable": "lactate", "value": float("nan")}, "got no number"),
+        ({"variable": "lactate", "value": 1000}, "lactate from 0.1 to 40 mmol/L; got a value outside this range"),
+        ({"variable": "lactate", "value": float("nan")}, "value as a number; got nan"),
         ({"variable": "lactat", "value": 2}, "Did you mean lactate"),
         ({"variable": "lactate", "value": 2, "hours": 60}, "an hour from 0 to 48; got 60"),
         ({"variable": "lactate", "value": 2, "hours": -1}, "an hour from 0 to 48; got -1"),
@@ -77,7 +77,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(what_if, change, said):
 
 
 def test_only_what_was_measured_can_be_changed_or_deleted(what_if, pulse):
-    with pytest.raises(cg.ClinicalGRUError, match="a measurement of heart_rate at this hour; got none"):
+    with pytest.raises(cg.ClinicalGRUError, match="a measurement of heart_rate at this hour; got an hour without one"):
         what_if.change(hours=pulse["hours"] + 0.01, variable="heart_rate", value=80)
     with pytest.raises(cg.ClinicalGRUError, match="an hour without heart_rate"):
         what_if.add(hours=pulse["hours"], variable="heart_rate", value=80)
@@ -86,7 +86,7 @@ def test_only_what_was_measured_can_be_changed_or_deleted(what_if, pulse):
 def test_the_last_measurement_cannot_be_deleted(fitted, test_stays):
     empty = test_stays[[0]].filter_measurements(np.zeros(test_stays.n_measurements[0], bool))
     alone = cg.what_if(fitted, stays_of(empty, {0: [fact(8, 1.0, 80)]}))
-    with pytest.raises(cg.ClinicalGRUError, match="another measurement left"):
+    with pytest.raises(cg.ClinicalGRUError, match="another measurement in the stay"):
         alone.delete(hours=1.0, variable="heart_rate")
 
 

@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.explain.attribution.explain import contributions
-from clinicalgru.explain.targets import asked_of
+from clinicalgru.explain.targets import member_networks
 
 KINDS = ("multiclass", "multilabel", "regression", "survival", "early_warning")
 
@@ -59,7 +59,7 @@ def test_many_stays_at_once_are_explained_as_each_alone(model, test_stays):
     alone = [contributions(model, stays[[i]]) for i in range(len(stays))]
     np.testing.assert_allclose(together.parts, np.concatenate([one.parts for one in alone], axis=1), atol=1e-3)
     np.testing.assert_allclose(together.coded, np.concatenate([one.coded for one in alone]), atol=1e-3)
-    np.testing.assert_allclose(together.top, np.concatenate([one.top for one in alone]), atol=1e-5)
+    np.testing.assert_allclose(together.number, np.concatenate([one.number for one in alone]), atol=1e-5)
 
 
 def test_moves_telescope_to_the_rise_from_nothing_measured_to_the_end(model, test_stays):
@@ -76,7 +76,7 @@ def test_moves_telescope_to_the_rise_from_nothing_measured_to_the_end(model, tes
 @pytest.mark.parametrize("kind", KINDS)
 def test_16_contributions_sum_to_what_they_explain_whatever_is_asked(kind):
     case = case_of(kind)
-    spread = asked_of(case.model).spread
+    spread = member_networks(case.model)[0].target.scale
     for i in range(4):
         why = cg.explain(case.model, some(case.test)[[i]])
         assert abs(why.completeness_gap) <= 1e-3 * spread
@@ -116,7 +116,7 @@ def test_early_warning_is_explained_at_the_hour_that_is_asked_for():
 
 
 def test_an_answer_that_the_model_does_not_give_is_refused(fitted, test_stays):
-    with pytest.raises(cg.ClinicalGRUError, match="no output for a model with one answer"):
+    with pytest.raises(cg.ClinicalGRUError, match="no target for a model with one output"):
         cg.explain(fitted, test_stays[[0]], target="shock")
     case = case_of("survival")
     with pytest.raises(cg.ClinicalGRUError, match="a horizon above 0"):
@@ -124,5 +124,5 @@ def test_an_answer_that_the_model_does_not_give_is_refused(fitted, test_stays):
     case = case_of("multilabel")
     with pytest.raises(cg.ClinicalGRUError, match="a label among"):
         cg.explain(case.model, case.test[[0]], target="sepsis")
-    with pytest.raises(cg.ClinicalGRUError, match="one answer to explain"):
+    with pytest.raises(cg.ClinicalGRUError, match="Use explain_forecast"):
         cg.explain(case_of("forecast").model, case.test[[0]])

@@ -11,7 +11,7 @@ import pytest
 
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
-from clinicalgru.explain.faithfulness.faithfulness import Faithfulness
+from clinicalgru.explain.faithfulness.result import Faithfulness
 
 METHODS = ("contributions", "attention", "random order")
 Said = Callable[[str], str]

@@ -24,9 +24,7 @@ def test_what_came_outside_is_counted_and_listed_oddest_first(found):
     inside = (judged["value"] >= judged["low"]) & (judged["value"] <= judged["high"])
     assert 0 < len(rows) == (~inside).sum() < len(judged)
     assert rows["anomaly"].is_monotonic_decreasing
-    assert (
-        str(found).splitlines()[0] == f"stay: {len(rows)} of {len(judged)} measurements outside of their 90 % interval"
-    )
+    assert str(found).splitlines()[0] == f"stay: {len(rows)} of {len(judged)} measurements outside their 90 % interval"
     assert str(rows["variable"][0]) in str(found).splitlines()[1]
     assert f"{len(rows):,} of {len(judged):,}" in found._repr_html_()
 
@@ -126,5 +124,5 @@ def test_other_than_one_stay_is_refused(which):
 
 def test_a_model_of_a_risk_is_refused():
     case = asked("regression")
-    with pytest.raises(cg.ClinicalGRUError, match="a fitted GRUForecaster; got GRURegressor"):
+    with pytest.raises(cg.ClinicalGRUError, match="a fitted GRUForecaster; got a GRURegressor"):
         cg.explain_forecast(case.model, case.test[[0]])

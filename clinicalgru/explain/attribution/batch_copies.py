@@ -1,4 +1,4 @@
-"""Copies of stays as one batch, made from their batch and not from their measurements: nothing is summarised again."""
+"""Repeated stays as one batch, made from the batch of the stays: nothing is summarised again."""
 
 from __future__ import annotations
 
@@ -15,42 +15,57 @@ from clinicalgru.model.network.batch import Batch
 
 
 @dataclass(frozen=True, eq=False)
-class Copies:
-    """Some stays of a batch, each as often as wanted, and where everything in them comes from.
+class BatchCopies:
+    """Some stays of a batch, each repeated, and the origin of every entry.
 
-    batch  as `network.batch(stays[which])` would give it
-    fact, row, event  (copy's entry,) the fact, row and coded event of the stays that it is a copy of
-    of_fact           (fact,) which copy; of a row and an event: batch.stay
+    Attributes
+    ----------
+    batch : Batch
+        Equal to ``network.batch(stays[which])``.
+    measurement, row, coded : Tensor of int, shape (entry,)
+        Which measurement, row and coded event of the stays each entry is a copy of.
+    measurement_copy : Tensor of int, shape (measurement,)
+        Which copy each measurement belongs to; for rows this is ``batch.stay``.
     """
 
     batch: Batch
-    fact: Tensor
+    measurement: Tensor
     row: Tensor
-    event: Tensor
-    of_fact: Tensor
+    coded: Tensor
+    measurement_copy: Tensor
 
     @property
-    def of_event(self) -> Tensor:
-        """(coded event,) which copy."""
+    def coded_copy(self) -> Tensor:
+        """Which copy each coded event belongs to, of shape (coded event,)."""
         return self.batch.stay[self.batch.code_row]
 
 
-def copied(stays: Sequences, batch: Batch, which: np.ndarray) -> Copies:
-    """The stays at these positions, asked at their ends.
+def copy_stays(stays: Sequences, batch: Batch, which: np.ndarray) -> BatchCopies:
+    """Repeat stays of a batch, each with a prediction at its end.
 
-    stays, batch  the stays as they stand in their batch, longest first
-    which         (copy,) ascending, so that longer stays still come first
+    Parameters
+    ----------
+    stays : Sequences
+        In the order of the batch, longest first.
+    batch : Batch
+        The batch of the stays.
+    which : ndarray of int, shape (copy,)
+        Positions of the stays, ascending, so that longer stays still come first.
+
+    Returns
+    -------
+    BatchCopies
     """
     copy, steps = torch.from_numpy(which), torch.bincount(batch.stay, minlength=len(stays))[which]
     sizes, stay, row = _rows(batch, copy, steps)
-    facts, starts = concat_ranges(stays.starts, which)
+    measurements, starts = concat_ranges(stays.starts, which)
     first = torch.from_numpy(starts[:-1] - stays.starts[which])[stay]
-    fact, carried = torch.from_numpy(facts), batch.carried[row]
-    made = replace(
+    measurement, carried = torch.from_numpy(measurements), batch.carried[row]
+    copies = replace(
         batch,
-        value=batch.value[fact],
-        variable=batch.variable[fact],
-        carried=torch.where(carried == len(batch.value), len(fact), carried + first[:, None]),
+        value=batch.value[measurement],
+        variable=batch.variable[measurement],
+        carried=torch.where(carried == len(batch.value), len(measurement), carried + first[:, None]),
         observed=batch.observed[row],
         gap_hours=batch.gap_hours[row],
         hours=batch.hours[row],
@@ -63,35 +78,34 @@ def copied(stays: Sequences, batch: Batch, which: np.ndarray) -> Copies:
         point_number=torch.zeros_like(copy),
         summaries=batch.summaries[copy],
     )
-    made, event = _with_codes(replace(made, point_row=made.row_of(made.point_stay, steps - 1)), stays, batch, which)
-    of_fact = torch.repeat_interleave(made.point_stay, torch.from_numpy(stays.n_measurements[which]))
-    return Copies(made, fact, row, event, of_fact)
+    copies = replace(copies, point_row=copies.row_of(copies.point_stay, steps - 1))
+    copies, coded = _with_coded(copies, stays, batch, which)
+    measurement_copy = torch.repeat_interleave(copies.point_stay, torch.from_numpy(stays.n_measurements[which]))
+    return BatchCopies(copies, measurement, row, coded, measurement_copy)
 
 
-def _rows(batch: Batch, copy: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How many copies run at each step; of each row, which copy it is of, and of which row of the stays."""
-    sizes = (steps[:, None] > torch.arange(int(steps.max()))).sum(dim=0)
-    step = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
-    stay = torch.arange(len(step)) - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
-    return sizes, stay, batch.row_of(copy[stay], step)
+def end_batch(stay: Sequences, batch: Batch, *, clinical_indices: tuple[str, ...]) -> Batch:
+    """Derive the batch of one stay with a prediction at its end from its batch with one after each time step.
 
+    Parameters
+    ----------
+    stay : Sequences
+        One stay.
+    batch : Batch
+        With a prediction after each time step.
+    clinical_indices : tuple of str
+        Those of the network.
 
-def _with_codes(made: Batch, stays: Sequences, batch: Batch, which: np.ndarray) -> tuple[Batch, Tensor]:
-    """The copies with the coded events of their stays; and of which event each is a copy."""
-    event, of_event = torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)
-    if len(batch.code):
-        event = torch.from_numpy(concat_ranges(stays.code_starts, which)[0])
-        of_event = torch.repeat_interleave(made.point_stay, torch.from_numpy(np.diff(stays.code_starts)[which]))
-    code_row = made.row_of(of_event, batch.step[batch.code_row[event]])
-    return replace(made, code=batch.code[event], code_new=batch.code_new[event], code_row=code_row), event
-
-
-def at_the_end(stay: Sequences, batch: Batch, *, indices: tuple[str, ...]) -> Batch:
-    """One stay asked at its end, from its batch asked after each step; as `network.batch(stay)` would give it."""
+    Returns
+    -------
+    Batch
+        Equal to ``network.batch(stay)``.
+    """
     waited = float(stay.end_hours[0] - batch.point_hours[-1])
     later = np.array([waited if name.startswith("hours_since") else 0.0 for name in SUMMARIES], dtype=np.float32)
-    of_variables = len(stay.variables) * len(SUMMARIES)
-    summaries = batch.summaries[-1:, :of_variables].numpy() + np.tile(later, len(stay.variables))
+    n_summaries = len(stay.variables) * len(SUMMARIES)
+    summaries = batch.summaries[-1:, :n_summaries].numpy() + np.tile(later, len(stay.variables))
+    names = [variable.name for variable in stay.variables]
     last = torch.tensor([len(batch.hours) - 1])
     return replace(
         batch,
@@ -99,6 +113,25 @@ def at_the_end(stay: Sequences, batch: Batch, *, indices: tuple[str, ...]) -> Ba
         point_stay=torch.zeros_like(last),
         point_hours=torch.from_numpy(stay.end_hours),
         point_number=torch.zeros_like(last),
-        summaries=torch.from_numpy(with_indices(summaries, [one.name for one in stay.variables], indices)),
+        summaries=torch.from_numpy(with_indices(summaries, names, clinical_indices)),
         every_step=False,
     )
+
+
+def _rows(batch: Batch, copy: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Number of copies that run at each step; for each row, its copy and the row of the stays that it repeats."""
+    sizes = (steps[:, None] > torch.arange(int(steps.max()))).sum(dim=0)
+    step = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    stay = torch.arange(len(step)) - torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes)
+    return sizes, stay, batch.row_of(copy[stay], step)
+
+
+def _with_coded(copies: Batch, stays: Sequences, batch: Batch, which: np.ndarray) -> tuple[Batch, Tensor]:
+    """The copies with the coded events of their stays; and which event each of these repeats."""
+    coded, coded_copy = torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)
+    if len(batch.code):
+        coded = torch.from_numpy(concat_ranges(stays.code_starts, which)[0])
+        counts = torch.from_numpy(np.diff(stays.code_starts)[which])
+        coded_copy = torch.repeat_interleave(copies.point_stay, counts)
+    code_row = copies.row_of(coded_copy, batch.step[batch.code_row[coded]])
+    return replace(copies, code=batch.code[coded], code_new=batch.code_new[coded], code_row=code_row), coded

@@ -1,57 +1,82 @@
-"""Integrals along the lines: Simpson's rule, refined where heights show that it is wrong."""
+"""Integrals along the paths: adaptive Simpson's rule, calibrated on the known change of the explained number."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from clinicalgru.explain.attribution.integration_path import Lines, Sampled
+from clinicalgru.explain.attribution.integration_path import IntegrationPaths, PathPoints
 
-INTERVALS, ROUNDS = 8, 40  # at first; and how often at most the worst are halved
+N_INTERVALS = 8  # of each path at first
+MAX_REFINEMENTS = 40  # rounds in which the worst intervals are halved
 SIMPSON = np.array([1, 4, 1]) / 6
-ROUGH = 10  # times the tolerance that Simpson's rule alone may be off
-ROWS = 2**15  # steps of all places looked at together
+SIMPSON_TOLERANCE = 10  # times the tolerance, for Simpson's rule without calibration
+MAX_ROWS = 2**15  # time steps of all points computed together
 
 
 @dataclass(frozen=True, eq=False)
-class Integrated:
-    """What each stay owes to each of its measurements and descriptors.
+class Attribution:
+    """Contributions of all measurements, static covariates and coded events of some stays.
 
-    parts   (3, fact)       value, measured, timing
-    static  (stay, static)
-    coded   (coded event,)
-    bottom, top  (stay,)    the number with nothing measured, and of the stay
-    gap     (stay,)         what the parts leave of their difference
-    places  (stay,)         how many places of each line were looked at
+    Attributes
+    ----------
+    parts : ndarray, shape (3, measurement)
+        By value, by having been measured, by timing; in the unit of the target.
+    static : ndarray, shape (stay, static covariate)
+        Contributions of static covariates.
+    coded : ndarray, shape (coded event,)
+        Contributions of coded events.
+    reference, number : ndarray, shape (stay,)
+        The explained number of the reference and of the stay.
+    residual : ndarray, shape (stay,)
+        number - reference - sum of the contributions: the completeness gap.
+    n_points : ndarray, shape (stay,)
+        Points of each path at which the network was evaluated.
     """
 
     parts: np.ndarray
     static: np.ndarray
     coded: np.ndarray
-    bottom: np.ndarray
-    top: np.ndarray
-    gap: np.ndarray
-    places: np.ndarray
+    reference: np.ndarray
+    number: np.ndarray
+    residual: np.ndarray
+    n_points: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class Weighed:
+class Rule:
     """A rule of integration for intervals.
 
-    weight  (piece, 3)  of its places; they sum to its width
-    rough   (piece,)    the rise that heights tell, less what slopes say by Simpson's rule
-    off     (piece,)    the same by these weights
+    Attributes
+    ----------
+    weight : ndarray, shape (interval, 3)
+        Of its three points; they sum to its width.
+    simpson_error : ndarray, shape (interval,)
+        Known change of the number minus Simpson's integral of the gradients.
+    error : ndarray, shape (interval,)
+        The same for these weights.
     """
 
     weight: np.ndarray
-    rough: np.ndarray
-    off: np.ndarray
+    simpson_error: np.ndarray
+    error: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
-    """Intervals of lines: stay, where each begins, its width, and which places are its left, middle and right one."""
+class Intervals:
+    """Intervals of paths.
+
+    Attributes
+    ----------
+    stay : ndarray of int, shape (interval,)
+        Which path.
+    begin, width : ndarray, shape (interval,)
+        Where it begins, and its width.
+    left, middle, right : ndarray of int, shape (interval,)
+        Which points are its left end, its middle and its right end.
+    """
 
     stay: np.ndarray
     begin: np.ndarray
@@ -60,116 +85,177 @@ class Pieces:
     middle: np.ndarray
     right: np.ndarray
 
-    def __getitem__(self, which: np.ndarray) -> Pieces:
-        return Pieces(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
+    def __getitem__(self, which: np.ndarray) -> Intervals:
+        return Intervals(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
-    def and_(self, other: Pieces) -> Pieces:
-        """These and the other ones."""
-        return Pieces(
+    def concatenate(self, other: Intervals) -> Intervals:
+        """Append other intervals.
+
+        Parameters
+        ----------
+        other : Intervals
+            What follows these.
+
+        Returns
+        -------
+        Intervals
+        """
+        return Intervals(
             *(np.concatenate([getattr(part, name) for part in (self, other)]) for name in self.__dataclass_fields__)
         )
 
     @property
-    def places(self) -> np.ndarray:
-        """(piece, 3) left, middle and right place."""
+    def points(self) -> np.ndarray:
+        """Left, middle and right point of each interval, of shape (interval, 3)."""
         return np.stack([self.left, self.middle, self.right], axis=1)
 
-    def weighed(self, height: np.ndarray, slope: np.ndarray) -> Weighed:
-        """Simpson's rule, calibrated on the rise that heights tell as far as no weight falls below 0."""
+    def rule(self, value: np.ndarray, gradient: np.ndarray) -> Rule:
+        """Calibrate Simpson's rule on the known change of the number, as far as no weight falls below 0.
+
+        Parameters
+        ----------
+        value, gradient : ndarray, shape (point,)
+            The number and its derivative at each point.
+
+        Returns
+        -------
+        Rule
+        """
         simpson = self.width[:, None] * SIMPSON
-        slopes = slope[self.places]
-        beside = slopes - (slopes @ SIMPSON)[:, None]
-        rough = height[self.right] - height[self.left] - (simpson * slopes).sum(axis=1)
-        spread, farthest = (simpson * beside**2).sum(axis=1), np.abs(beside).max(axis=1)
-        most = np.divide(1, farthest, out=np.zeros_like(farthest), where=farthest > 0)
-        tilt = np.divide(rough, spread, out=np.zeros_like(rough), where=spread > 0).clip(-most, most)
-        return Weighed(simpson * (1 + tilt[:, None] * beside), rough, rough - tilt * spread)
+        gradients = gradient[self.points]
+        centred = gradients - (gradients @ SIMPSON)[:, None]
+        simpson_error = value[self.right] - value[self.left] - (simpson * gradients).sum(axis=1)
+        variance, largest = (simpson * centred**2).sum(axis=1), np.abs(centred).max(axis=1)
+        limit = np.divide(1, largest, out=np.zeros_like(largest), where=largest > 0)
+        tilt = np.divide(simpson_error, variance, out=np.zeros_like(simpson_error), where=variance > 0)
+        tilt = tilt.clip(-limit, limit)
+        return Rule(simpson * (1 + tilt[:, None] * centred), simpson_error, simpson_error - tilt * variance)
 
 
-def integrated(lines: Lines, *, tolerance: float) -> Integrated:
-    """Integrated gradients along each line, refined until the completeness gap of each is within the tolerance.
+def integrate(paths: IntegrationPaths, *, tolerance: float) -> Attribution:
+    """Compute integrated gradients, refined until the completeness gap of each path is within the tolerance.
 
-    tolerance  as a part of what counts as a difference of 1, such as log-odds
-    returns    for the stays as they stand in `lines.stays`
+    Parameters
+    ----------
+    paths : IntegrationPaths
+        Of some stays.
+    tolerance : float
+        Largest completeness gap, as a fraction of the scale of the target.
 
-    Along a line the network is smooth but for its rectifiers. How much the number rises in an interval is known, and
-    the weights of Simpson's rule there are tilted until the slopes say the same: where one rectifier switches, that
-    makes the part of each measurement right, not their sum alone. So the gap tells little of how far a single part is
-    off: on 24 stays of PhysioNet 2012 set b, by .0005 at most on average, .15 % of all parts. Simpson's rule alone may
-    leave 10 times the tolerance; beyond that, and where no tilt helps, intervals are halved.
+    Returns
+    -------
+    Attribution
+        For the stays in the order of ``paths.stays``.
 
-    Source: Sundararajan et al. 2017; calibration on known totals, Deville and Sarndal 1992; adaptive Simpson, Lyness
-    1969. DIFF: the error of an interval is known.
+    Notes
+    -----
+    Along a path the network is smooth except where a ReLU switches. In intervals where one switches, Simpson's weights
+    are adjusted so that the integral equals the known change of the number. That makes the contribution of each
+    measurement right, not only their sum. Mean largest error of a single contribution on 24 stays of PhysioNet 2012
+    set b: .0005, that is 0.15 % of all contributions. Intervals are halved where Simpson's rule alone is off by more
+    than 10 times the tolerance, or where no adjustment suffices. Deviation from the papers: the error of an interval is
+    known, not estimated.
+
+    References
+    ----------
+    Integrated gradients: Sundararajan et al. 2017. Calibration on known totals: Deville and Sarndal 1992. Adaptive
+    Simpson's rule: Lyness 1969.
     """
-    pieces, stay, place = _first(len(lines.stays))
-    blocks = _sampled(lines, stay, place)
-    for _ in range(ROUNDS):
-        height, slope = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("height", "slope"))
-        worst = _worst(pieces, pieces.weighed(height, slope), len(lines.stays), tolerance * lines.asked.spread)
+    limit = tolerance * paths.member.target.scale
+    intervals, stay, position = _initial_intervals(len(paths.stays))
+    blocks = _evaluate(paths, stay, position)
+    for _ in range(MAX_REFINEMENTS):
+        value, gradient = _values_and_gradients(blocks)
+        worst = _needs_refinement(intervals, intervals.rule(value, gradient), len(paths.stays), limit)
         if not len(worst):
             break
-        halves, where = _halved(pieces[worst], len(height))
-        pieces = pieces[np.setdiff1d(np.arange(len(pieces.stay)), worst)].and_(halves)
-        blocks += _sampled(lines, np.repeat(pieces.stay[-len(worst) :], 2), where)
-        stay = np.concatenate([stay, np.repeat(pieces.stay[-len(worst) :], 2)])
-    return _summed(lines, blocks, pieces, stay)
+        halves, middles = _split(intervals[worst], len(value))
+        others = np.setdiff1d(np.arange(len(intervals.stay)), worst)
+        intervals = intervals[others].concatenate(halves)
+        of_middles = np.repeat(intervals.stay[-len(worst) :], 2)
+        blocks += _evaluate(paths, of_middles, middles)
+        stay = np.concatenate([stay, of_middles])
+    return _sum_up(paths, blocks, intervals, stay)
 
 
-def _first(stays: int) -> tuple[Pieces, np.ndarray, np.ndarray]:
-    """Equal intervals of all lines, and their places."""
-    grid = np.linspace(0, 1, 2 * INTERVALS + 1)
-    stay, number = np.repeat(np.arange(stays), INTERVALS), np.tile(np.arange(INTERVALS), stays)
+def mean_attribution(attributions: Sequence[Attribution]) -> Attribution:
+    """Average the attributions of several networks to the same stays; the points of all are counted.
+
+    Parameters
+    ----------
+    attributions : sequence of Attribution
+        One per network.
+
+    Returns
+    -------
+    Attribution
+    """
+    means = {
+        field.name: np.mean([getattr(attribution, field.name) for attribution in attributions], axis=0)
+        for field in fields(Attribution)
+    }
+    n_points = np.sum([attribution.n_points for attribution in attributions], axis=0)
+    return Attribution(**means | {"n_points": n_points})
+
+
+def _initial_intervals(n_stays: int) -> tuple[Intervals, np.ndarray, np.ndarray]:
+    """Equal intervals of all paths; the path and position of each of their points."""
+    grid = np.linspace(0, 1, 2 * N_INTERVALS + 1)
+    stay, number = np.repeat(np.arange(n_stays), N_INTERVALS), np.tile(np.arange(N_INTERVALS), n_stays)
     left = stay * len(grid) + 2 * number
-    pieces = Pieces(stay, grid[2 * number], np.full(len(stay), 1 / INTERVALS), left, left + 1, left + 2)
-    return pieces, np.repeat(np.arange(stays), len(grid)), np.tile(grid, stays)
+    width = np.full(len(stay), 1 / N_INTERVALS)
+    intervals = Intervals(stay, grid[2 * number], width, left, left + 1, left + 2)
+    return intervals, np.repeat(np.arange(n_stays), len(grid)), np.tile(grid, n_stays)
 
 
-def _worst(pieces: Pieces, weighed: Weighed, stays: int, tolerance: float) -> np.ndarray:
-    """Of lines whose gap is too large, the intervals that are at least half as wrong as the worst of them."""
-    wrong = np.stack([weighed.off, weighed.rough / ROUGH])
-    gap = np.stack([np.bincount(pieces.stay, one, minlength=stays) for one in wrong])
-    size, largest = np.abs(wrong).max(axis=0), np.zeros(stays)
-    np.maximum.at(largest, pieces.stay, size)
-    return np.flatnonzero((np.abs(gap).max(axis=0) > tolerance)[pieces.stay] & (size >= largest[pieces.stay] / 2))
+def _needs_refinement(intervals: Intervals, rule: Rule, n_stays: int, tolerance: float) -> np.ndarray:
+    """Of paths whose gap is too large, the intervals that are at least half as wrong as the worst of their path."""
+    errors = np.stack([rule.error, rule.simpson_error / SIMPSON_TOLERANCE])
+    gap = np.stack([np.bincount(intervals.stay, error, minlength=n_stays) for error in errors])
+    size, largest = np.abs(errors).max(axis=0), np.zeros(n_stays)
+    np.maximum.at(largest, intervals.stay, size)
+    refined = (np.abs(gap).max(axis=0) > tolerance)[intervals.stay]
+    return np.flatnonzero(refined & (size >= largest[intervals.stay] / 2))
 
 
-def _halved(pieces: Pieces, places: int) -> tuple[Pieces, np.ndarray]:
-    """Both halves of each interval, the left ones first, and their new middles, two for each."""
-    first = places + 2 * np.arange(len(pieces.stay))
-    half = pieces.width / 2
-    left = replace(pieces, width=half, middle=first, right=pieces.middle)
-    right = replace(pieces, begin=pieces.begin + half, width=half, left=pieces.middle, middle=first + 1)
-    where = np.stack([pieces.begin + half / 2, pieces.begin + 3 * half / 2], axis=1)
-    return left.and_(right), where.ravel()
+def _split(intervals: Intervals, n_points: int) -> tuple[Intervals, np.ndarray]:
+    """Both halves of each interval, the left ones first, and the positions of their middles, two for each."""
+    first = n_points + 2 * np.arange(len(intervals.stay))
+    half = intervals.width / 2
+    left = replace(intervals, width=half, middle=first, right=intervals.middle)
+    right = replace(intervals, begin=intervals.begin + half, width=half, left=intervals.middle, middle=first + 1)
+    middles = np.stack([intervals.begin + half / 2, intervals.begin + 3 * half / 2], axis=1)
+    return left.concatenate(right), middles.ravel()
 
 
-def _sampled(lines: Lines, stay: np.ndarray, place: np.ndarray) -> list[Sampled]:
-    """The places in turn, as many together as have some ten thousand steps."""
-    rows = np.cumsum(lines.steps[stay])
-    cuts = np.flatnonzero(np.diff(rows // ROWS)) + 1
-    return [lines.at(*both) for both in zip(np.split(stay, cuts), np.split(place, cuts), strict=True)]
+def _evaluate(paths: IntegrationPaths, stay: np.ndarray, position: np.ndarray) -> list[PathPoints]:
+    """The points in blocks of at most some ten thousand time steps."""
+    rows = np.cumsum(paths.n_steps[stay])
+    cuts = np.flatnonzero(np.diff(rows // MAX_ROWS)) + 1
+    return [paths.at(*block) for block in zip(np.split(stay, cuts), np.split(position, cuts), strict=True)]
 
 
-def _summed(lines: Lines, blocks: list[Sampled], pieces: Pieces, stay: np.ndarray) -> Integrated:
-    height, slope = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("height", "slope"))
-    stays, done, weight = lines.stays, 0, np.zeros(len(height))
-    np.add.at(weight, pieces.places, pieces.weighed(height, slope).weight)
+def _values_and_gradients(blocks: Sequence[PathPoints]) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([block.value for block in blocks]), np.concatenate([block.gradient for block in blocks])
+
+
+def _sum_up(
+    paths: IntegrationPaths, blocks: Sequence[PathPoints], intervals: Intervals, stay: np.ndarray
+) -> Attribution:
+    """The weighted sum over all points."""
+    value, gradient = _values_and_gradients(blocks)
+    stays, done, weight = paths.stays, 0, np.zeros(len(value))
+    np.add.at(weight, intervals.points, intervals.rule(value, gradient).weight)
     parts, static = np.zeros((3, len(stays.value))), np.zeros((len(stays), len(stays.static_variables)))
     coded = np.zeros(len(stays.code))
     for block in blocks:
-        places = slice(done, done + len(block.height))
-        by_fact, by_event = weight[places][block.of], weight[places][block.of_event]
-        parts += [np.bincount(block.fact, by_fact * part, minlength=parts.shape[1]) for part in block.parts]
-        np.add.at(static, stay[places], weight[places, None] * block.static)
-        np.add.at(coded, block.event, by_event * block.coded)
-        done += len(block.height)
-    ends = np.arange(len(stays)) * (2 * INTERVALS + 1)
-    bottom, top = height[ends], height[ends + 2 * INTERVALS]
-    gap = top - bottom - np.bincount(stay, weight * slope, minlength=len(stays))
-    return Integrated(parts, static, coded, bottom, top, gap, np.bincount(stay, minlength=len(stays)))
-
-
-def mean_of(found: list[Integrated]) -> Integrated:
-    """What several networks owe to the same stays, as their mean; `places` are those of all."""
-    means = {field.name: np.mean([getattr(one, field.name) for one in found], axis=0) for field in fields(Integrated)}
-    return Integrated(**means | {"places": np.sum([one.places for one in found], axis=0)})
+        points = slice(done, done + len(block.value))
+        of_measurement, of_coded = weight[points][block.measurement_point], weight[points][block.coded_point]
+        parts += [np.bincount(block.measurement, of_measurement * part, len(stays.value)) for part in block.parts]
+        np.add.at(static, stay[points], weight[points, None] * block.static)
+        np.add.at(coded, block.coded_event, of_coded * block.coded)
+        done += len(block.value)
+    first = np.arange(len(stays)) * (2 * N_INTERVALS + 1)
+    reference, number = value[first], value[first + 2 * N_INTERVALS]
+    residual = number - reference - np.bincount(stay, weight * gradient, minlength=len(stays))
+    return Attribution(parts, static, coded, reference, number, residual, np.bincount(stay, minlength=len(stays)))

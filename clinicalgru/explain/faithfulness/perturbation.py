@@ -1,27 +1,34 @@
-"""What the model says when measurements are taken away, or given one after the other, in some order."""
+"""Outputs of a model when measurements are deleted, or inserted one after the other, in some order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.explain.voices import Voice
+from clinicalgru.explain.targets import MemberNetwork, to_risk
 
-PARTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)  # of the measurements, the first ones of an order
-TOGETHER = 256  # stays
+FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)  # of the measurements, the first ones of an order
+BATCH_SIZE = 256  # stays
 
 
 @dataclass(frozen=True, eq=False)
-class Removal:
-    """How the answer for each stay moves when the first measurements of an order are deleted, or alone are there.
+class Perturbation:
+    """Change of the output for each stay when the first measurements of an order are deleted, or alone present.
 
-    deletion          (stay,) mean fall in log-odds when they are deleted
-    insertion         (stay,) mean rise in log-odds above nothing measured when they alone are there
-    comprehensiveness (stay,) mean fall of the risk when they are deleted
-    sufficiency       (stay,) mean fall of the risk when they alone are there; lower is better
+    Attributes
+    ----------
+    deletion : ndarray, shape (stay,)
+        Mean fall in log-odds when they are deleted.
+    insertion : ndarray, shape (stay,)
+        Mean rise in log-odds above nothing measured when they alone are present.
+    comprehensiveness : ndarray, shape (stay,)
+        Mean fall of the risk when they are deleted.
+    sufficiency : ndarray, shape (stay,)
+        Mean fall of the risk when they alone are present; lower is better.
     """
 
     deletion: np.ndarray
@@ -30,35 +37,78 @@ class Removal:
     sufficiency: np.ndarray
 
 
-def numbers(asking: tuple[Voice, ...], stays: Sequences) -> np.ndarray:
-    """(stay,) the number that is explained, also of stays without measurements."""
-    return np.asarray(np.mean([_numbers(voice, stays) for voice in asking], axis=0))
+def model_outputs(networks: Sequence[MemberNetwork], stays: Sequences) -> np.ndarray:
+    """Compute the explained number of each stay, also of stays without measurements.
 
+    Parameters
+    ----------
+    networks : sequence of MemberNetwork
+        The networks of a model.
+    stays : Sequences
+        The stays.
 
-def removal(asking: tuple[Voice, ...], stays: Sequences, *, scores: np.ndarray) -> Removal:
-    """Deletion and insertion of the measurements in the order of their scores, the highest first.
-
-    scores  (fact,)
-    A measurement that is deleted was never made: its mask is 0, and nothing carries or counts it.
-
-    Source: Petsiuk et al. 2018 (deletion, insertion); DeYoung et al. 2020 (comprehensiveness, sufficiency).
+    Returns
+    -------
+    ndarray, shape (stay,)
+        Mean over the networks, in the unit of the target.
     """
-    rank, counts = ranks(scores, stays), stays.n_measurements[stays.stay_of_measurement]
-    asked, whole = asking[0].asked, numbers(asking, stays)
-    nothing = numbers(asking, stays.filter_measurements(np.zeros(len(rank), dtype=bool)))
-    first = [rank < np.ceil(part * counts) for part in PARTS]
-    deleted = np.stack([numbers(asking, stays.filter_measurements(~gone)) for gone in first])
-    alone = np.stack([numbers(asking, stays.filter_measurements(there)) for there in first])
-    return Removal(
-        deletion=(whole - deleted).mean(axis=0),
-        insertion=(alone - nothing).mean(axis=0),
-        comprehensiveness=(asked.risk(whole) - asked.risk(deleted)).mean(axis=0),
-        sufficiency=(asked.risk(whole) - asked.risk(alone)).mean(axis=0),
+    return np.asarray(np.mean([_network_outputs(member, stays) for member in networks], axis=0))
+
+
+def perturbation_curves(networks: Sequence[MemberNetwork], stays: Sequences, *, scores: np.ndarray) -> Perturbation:
+    """Delete and insert the measurements of each stay in the order of their scores, the highest first.
+
+    Parameters
+    ----------
+    networks : sequence of MemberNetwork
+        The networks of a model.
+    stays : Sequences
+        The stays.
+    scores : ndarray, shape (measurement,)
+        Order of the measurements of each stay.
+
+    Returns
+    -------
+    Perturbation
+        Means over the fractions in `FRACTIONS`.
+
+    Notes
+    -----
+    A deleted measurement was never made: its mask is 0, and nothing carries it forward or counts it.
+
+    References
+    ----------
+    Deletion and insertion: Petsiuk et al. 2018. Comprehensiveness and sufficiency: DeYoung et al. 2020.
+    """
+    rank, counts = rank_within_stay(scores, stays), stays.n_measurements[stays.stay_of_measurement]
+    target, full = networks[0].target, model_outputs(networks, stays)
+    nothing = model_outputs(networks, stays.filter_measurements(np.zeros(len(rank), dtype=bool)))
+    first = [rank < np.ceil(fraction * counts) for fraction in FRACTIONS]
+    deleted = np.stack([model_outputs(networks, stays.filter_measurements(~chosen)) for chosen in first])
+    inserted = np.stack([model_outputs(networks, stays.filter_measurements(chosen)) for chosen in first])
+    return Perturbation(
+        deletion=(full - deleted).mean(axis=0),
+        insertion=(inserted - nothing).mean(axis=0),
+        comprehensiveness=(to_risk(target, full) - to_risk(target, deleted)).mean(axis=0),
+        sufficiency=(to_risk(target, full) - to_risk(target, inserted)).mean(axis=0),
     )
 
 
-def ranks(scores: np.ndarray, stays: Sequences) -> np.ndarray:
-    """(fact,) 0 for the highest score of its stay, 1 for the next, ..."""
+def rank_within_stay(scores: np.ndarray, stays: Sequences) -> np.ndarray:
+    """Rank the measurements of each stay by their scores.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (measurement,)
+        One score per measurement.
+    stays : Sequences
+        The stays.
+
+    Returns
+    -------
+    ndarray of int, shape (measurement,)
+        0 for the highest score of a stay, 1 for the next, and so on.
+    """
     stay = stays.stay_of_measurement
     order = np.lexsort((-scores, stay))
     rank = np.empty(len(order), dtype=np.int64)
@@ -67,10 +117,10 @@ def ranks(scores: np.ndarray, stays: Sequences) -> np.ndarray:
 
 
 @torch.no_grad()
-def _numbers(voice: Voice, stays: Sequences) -> np.ndarray:
-    network, order, parts = voice.network, np.argsort(-stays.n_steps, kind="stable"), []
-    for index in np.array_split(order, max(1, len(order) // TOGETHER)):
+def _network_outputs(member: MemberNetwork, stays: Sequences) -> np.ndarray:
+    network, order, outputs = member.network, np.argsort(-stays.n_steps, kind="stable"), []
+    for index in np.array_split(order, max(1, len(order) // BATCH_SIZE)):
         batch = network.batch(stays[index])
-        found = voice.asked(network.logits(network.scales(batch), batch)[0]).numpy()
-        parts.append(found[np.argsort(batch.order)])
-    return np.concatenate(parts)[np.argsort(order)]
+        numbers = member.numbers(network.logits(network.scales(batch), batch)[0]).numpy()
+        outputs.append(numbers[np.argsort(batch.order)])
+    return np.concatenate(outputs)[np.argsort(order)]

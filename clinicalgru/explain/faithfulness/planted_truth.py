@@ -1,4 +1,4 @@
-"""Planted events: outcomes that one measurement decides, so that it is known what an explanation has to name."""
+"""Outcomes that one measurement decides, so that the true explanation is known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from clinicalgru.checks import check_choice, check_instance, check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 
@@ -13,36 +14,64 @@ RISKS = 0.05, 0.9  # of a stay without the event, and with it
 
 
 def plant(
-    sequences: Sequences, *, variable: str, value: float, share: float = 0.4, random_state: int = 0
+    sequences: Sequences, *, variable: str, value: float, fraction: float = 0.4, random_state: int = 0
 ) -> tuple[Sequences, np.ndarray]:
-    """Stays in which one measurement at a random hour is set to a value, and which then alone decides the outcome.
+    """Set one measurement of some stays to a value, and let it alone decide the outcome.
 
-    sequences  simulated stays
-    variable, value  what the measurement is set to; far from what is usual
-    share      of the stays that get such an event
-    returns    the stays with new outcomes (0 or 1), and (fact,) True for the measurements that decide
-    Refused: stays of real patients, a variable that is not there.
+    Parameters
+    ----------
+    sequences : Sequences
+        Stays of a synthetic cohort.
+    variable : str
+        Name of the variable.
+    value : float
+        What the measurement is set to, in the variable's unit; far from its usual values.
+    fraction : float
+        Fraction of the stays that get such an event, of those in which the variable was measured.
+    random_state : int
+        Seed of the choice of stays, of their measurements and of the outcomes.
 
-    Source: planted ground truth as in Ismail et al. 2020, in the simulated ward.
+    Returns
+    -------
+    sequences : Sequences
+        The stays with new outcomes, 0 or 1.
+    decides : ndarray of bool, shape (measurement,)
+        Which measurements decide the outcome.
 
-    >>> stays, decides = plant(test, variable="heart_rate", value=185.0)
-    >>> bool((stays.value[decides] == 185).all())
+    Raises
+    ------
+    ArgumentError
+        If the stays are those of real patients, or have no such variable.
+
+    References
+    ----------
+    Planted ground truth: Ismail et al. 2020.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> from clinicalgru.explain.faithfulness.planted_truth import plant
+    >>> events = cg.read_events(cg.simulate(60, random_state=0))
+    >>> stays = cg.select(events, cg.Task.load("in_hospital_mortality"))
+    >>> planted, decides = plant(stays, variable="heart_rate", value=185.0)
+    >>> bool((planted.value[decides] == 185).all())
     True
     """
+    check_instance("sequences", sequences, Sequences)
     if not sequences.simulated:
-        raise ArgumentError("simulated stays", "stays of real patients", "Plant events in a simulated ward.")
-    names = [one.name for one in sequences.variables]
-    if variable not in names:
-        raise ArgumentError(f"a variable among {', '.join(names)}", repr(variable), "Choose one of them.")
-    chance = np.random.default_rng(random_state)
-    facts = np.flatnonzero(sequences.variable == names.index(variable))
-    stay = sequences.stay_of_measurement[facts]
-    drawn = np.lexsort((chance.random(len(facts)), stay))  # of each stay, the first in a random order
-    first = drawn[np.diff(stay[drawn], prepend=-1) > 0]
-    chosen = facts[first][chance.random(len(first)) < share]
-    planted = np.zeros(len(sequences.value), dtype=bool)
-    planted[chosen] = True
-    has = np.bincount(sequences.stay_of_measurement[chosen], minlength=len(sequences)) > 0
-    outcome = (chance.random(len(sequences)) < np.where(has, RISKS[1], RISKS[0])).astype(float)
-    changed = np.where(planted, np.float32(value), sequences.value)
-    return replace(sequences, value=changed, outcome=outcome), planted
+        raise ArgumentError("stays of a synthetic cohort", "stays of real patients", "Pass stays from simulate.")
+    names = [known.name for known in sequences.variables]
+    check_choice("variable", variable, names)
+    check_number("fraction", fraction, minimum=0, maximum=1)
+    rng = np.random.default_rng(random_state)
+    candidates = np.flatnonzero(sequences.variable == names.index(variable))
+    stay = sequences.stay_of_measurement[candidates]
+    shuffled = np.lexsort((rng.random(len(candidates)), stay))  # of each stay, the first in a random order
+    first = shuffled[np.diff(stay[shuffled], prepend=-1) > 0]
+    chosen = candidates[first][rng.random(len(first)) < fraction]
+    decides = np.zeros(len(sequences.value), dtype=bool)
+    decides[chosen] = True
+    has_event = np.bincount(sequences.stay_of_measurement[chosen], minlength=len(sequences)) > 0
+    outcome = (rng.random(len(sequences)) < np.where(has_event, RISKS[1], RISKS[0])).astype(float)
+    changed = np.where(decides, np.float32(value), sequences.value)
+    return replace(sequences, value=changed, outcome=outcome), decides

@@ -1,125 +1,180 @@
-"""What the model says where only some of the measurements that arrived at a step had arrived."""
+"""The cooperative games over arrivals: the output of a model when only some results of a time step had arrived."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.explain.faithfulness.perturbation import numbers
-from clinicalgru.explain.risk_trajectory import followed
-from clinicalgru.explain.voices import Voice
+from clinicalgru.explain.faithfulness.perturbation import model_outputs
+from clinicalgru.explain.risk_trajectory import trajectory_of
+from clinicalgru.explain.targets import MemberNetwork
 from clinicalgru.model.features.clinical_indices import SUMMARIES, index_parts
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.scaling import Inputs
 
-ROWS = 2**15  # steps of all coalitions looked at together
+MAX_ROWS = 2**15  # time steps of all coalitions computed together
 
 
-class Arrivals:
-    """The steps of one stay, as one network hears of them.
+class ArrivalGame:
+    """Games over the arrivals of each time step of one stay, with the outputs of one network as values.
 
-    hours     (step,)
-    arrived   (step, variable)  whether it was measured then
-    before    (step,)  the number when the hour has come and nothing of the step has arrived
-    followed  what the network says after each step, and at the end
-    after     (step,)  the number when all of a step has arrived
+    Parameters
+    ----------
+    member : MemberNetwork
+        The network and its target.
+    stay : Sequences
+        One stay, with the coded events that the network knows.
+
+    Attributes
+    ----------
+    hours : ndarray, shape (step,)
+        Hours of the time steps with measurements.
+    players : ndarray of bool, shape (step, variable)
+        Which variables were measured then.
+    value_before : ndarray, shape (step,)
+        The explained number at the hour of the step, before anything of it has arrived.
+    value_after : ndarray, shape (step,)
+        The number when all of the step has arrived.
+    trajectory : Trajectory
+        The number after each time step, and at the end.
     """
 
-    def __init__(self, voice: Voice, stay: Sequences) -> None:
-        self.voice, self.network, self.stay = voice, voice.network, voice.heard(stay)
-        network, stay = self.network, self.stay
+    def __init__(self, member: MemberNetwork, stay: Sequences) -> None:
+        self.member, self.network, self.stay = member, member.network, stay
+        network = self.network
         self.hours = np.unique(stay.hours)
         self.batch = network.batch(stay, every_step=True)
         self.full = network.scales(self.batch)
-        self.arrived = self.batch.observed[self.batch.point_row].numpy() > 0
+        self.players = self.batch.observed[self.batch.point_row].numpy() > 0
         prefixes = stay.prefixes(self.hours)
-        waiting = network.batch(prefixes.filter_measurements(prefixes.hours < self.hours[prefixes.stay_of_measurement]))
+        earlier = prefixes.filter_measurements(prefixes.hours < self.hours[prefixes.stay_of_measurement])
+        waiting = network.batch(earlier)
         without, back = network.scales(waiting), torch.from_numpy(np.argsort(waiting.order))
         names = [variable.name for variable in stay.variables]
-        self.parts = torch.from_numpy(index_parts(names, network.spec.clinical_indices))
+        self.index_parts = torch.from_numpy(index_parts(names, network.spec.clinical_indices))
         self.missing = replace(without, summaries=without.summaries[back], known=without.known[back])
-        self.before = voice.asked(network.logits(without, waiting)[0])[back].numpy()
-        self.followed = followed(voice, stay, batch=self.batch)
-        self.after = self.followed.number[:-1]
+        self.value_before = member.numbers(network.logits(without, waiting)[0])[back].numpy()
+        self.trajectory = trajectory_of(member, stay, batch=self.batch)
+        self.value_after = self.trajectory.numbers[:-1]
 
-    def numbers(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:
-        """(coalition,) the number after a step of which only some variables arrived.
+    def values(self, step: np.ndarray, coalition: np.ndarray) -> np.ndarray:
+        """Compute the number after a time step at which only some variables arrived.
 
-        step   (coalition,)
-        there  (coalition, variable)  which arrived; at least one
+        Parameters
+        ----------
+        step : ndarray of int, shape (coalition,)
+            The time step of each coalition.
+        coalition : ndarray of bool, shape (coalition, variable)
+            Which variables arrived; at least one.
+
+        Returns
+        -------
+        ndarray, shape (coalition,)
         """
         order = np.argsort(-step, kind="stable")
         rows = np.cumsum(step[order] + 1)
-        found = np.empty(len(step))
-        for part in np.split(order, np.flatnonzero(np.diff(rows // ROWS)) + 1) if len(step) else []:
-            if (
-                self.network.spec.code_vocabulary or not self.network.spec.is_causal
-            ):  # rows are not the steps of measurements
-                found[part] = self._apart(step[part], there[part])
+        value = np.empty(len(step))
+        spec = self.network.spec
+        for part in np.split(order, np.flatnonzero(np.diff(rows // MAX_ROWS)) + 1) if len(step) else []:
+            if spec.code_vocabulary or not spec.is_causal:  # rows are not the steps of measurements
+                value[part] = self._values_by_stay(step[part], coalition[part])
             else:
-                found[part] = self._together(step[part], torch.from_numpy(there[part]))
-        return found
+                value[part] = self._values_in_batch(step[part], torch.from_numpy(coalition[part]))
+        return value
 
-    def _apart(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:
+    def _values_by_stay(self, step: np.ndarray, coalition: np.ndarray) -> np.ndarray:
         """Of coalitions, each as a stay of its own."""
         prefixes = self.stay.prefixes(self.hours[step])
-        of = prefixes.stay_of_measurement
-        kept = (prefixes.hours < self.hours[step][of]) | there[of, prefixes.variable]
-        return numbers((self.voice,), prefixes.filter_measurements(kept))
+        prefix = prefixes.stay_of_measurement
+        arrived = (prefixes.hours < self.hours[step][prefix]) | coalition[prefix, prefixes.variable]
+        return model_outputs((self.member,), prefixes.filter_measurements(arrived))
 
-    def _together(self, step: np.ndarray, there: torch.Tensor) -> np.ndarray:
-        """Of coalitions that stand sorted by step, the latest first."""
-        at, copies = torch.from_numpy(step), torch.arange(len(step))
+    def _values_in_batch(self, step: np.ndarray, coalition: torch.Tensor) -> np.ndarray:
+        """Of coalitions sorted by step, the latest first, as copies of the rows of the stay."""
+        last_step = torch.from_numpy(step)
         sizes = np.searchsorted(-step, -np.arange(step[0] + 1), side="right").tolist()
+        batch = self._copies(last_step, coalition, sizes)
+        logits = self.network.logits(self._inputs(batch, last_step, coalition), batch)[0]
+        return np.asarray(self.member.numbers(logits).numpy())
+
+    def _copies(self, last_step: torch.Tensor, coalition: torch.Tensor, sizes: list[int]) -> Batch:
+        """The rows of the stay up to each coalition's step, of which only the coalition arrived."""
+        copies = torch.arange(len(last_step))
         row = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
         stay = torch.cat([copies[:size] for size in sizes])
-        last = row == at[stay]
-        here = torch.where(last[:, None], there[stay], self.batch.observed[row] > 0)
+        is_last = row == last_step[stay]
+        arrived = torch.where(is_last[:, None], coalition[stay], self.batch.observed[row] > 0)
         before = torch.where(row[:, None] > 0, self.batch.carried[(row - 1).clamp_min(0)], len(self.batch.value))
-        batch = replace(
+        return replace(
             self.batch,
-            carried=torch.where(here | ~last[:, None], self.batch.carried[row], before),
-            observed=here.float(),
+            carried=torch.where(arrived | ~is_last[:, None], self.batch.carried[row], before),
+            observed=arrived.float(),
             gap_hours=self.batch.gap_hours[row],
             hours=self.batch.hours[row],
             stay=stay,
             sizes=sizes,
-            static=self.batch.static.expand(len(step), -1),
+            static=self.batch.static.expand(len(last_step), -1),
             order=copies.numpy(),
-            point_row=torch.nonzero(last)[:, 0][torch.argsort(stay[last])],
+            point_row=torch.nonzero(is_last)[:, 0][torch.argsort(stay[is_last])],
             point_stay=copies,
-            point_hours=self.batch.point_hours[at],
+            point_hours=self.batch.point_hours[last_step],
             point_number=torch.zeros_like(copies),
             every_step=False,
         )
-        return np.asarray(self.voice.asked(self.network.logits(self._inputs(batch, at, there), batch)[0]).numpy())
 
-    def _inputs(self, batch: Batch, at: torch.Tensor, there: torch.Tensor) -> Inputs:
-        wide = there.repeat_interleave(len(SUMMARIES), dim=1)
-        wide = torch.cat([wide, (wide[:, self.parts.clamp_min(0)] | (self.parts < 0)).all(dim=2)], dim=1)
+    def _inputs(self, batch: Batch, last_step: torch.Tensor, coalition: torch.Tensor) -> Inputs:
+        """Inputs of the copies: summaries of variables that did not arrive are those of the step before."""
+        summary = coalition.repeat_interleave(len(SUMMARIES), dim=1)
+        index = (summary[:, self.index_parts.clamp_min(0)] | (self.index_parts < 0)).all(dim=2)
+        arrived = torch.cat([summary, index], dim=1)
         return replace(
             self.full,
             observed=batch.observed,
             gap_hours=batch.gap_hours,
-            summaries=torch.where(wide, self.full.summaries[at], self.missing.summaries[at]),
-            known=torch.where(wide, self.full.known[at], self.missing.known[at]),
-            static=self.full.static.expand(len(at), -1),
+            summaries=torch.where(arrived, self.full.summaries[last_step], self.missing.summaries[last_step]),
+            known=torch.where(arrived, self.full.known[last_step], self.missing.known[last_step]),
+            static=self.full.static.expand(len(last_step), -1),
         )
 
 
-class Together:
-    """The steps of one stay as several networks hear of them: each number is the mean of theirs."""
+class MeanGame:
+    """The mean of the games of several networks over the same stay.
 
-    def __init__(self, each: list[Arrivals]) -> None:
-        self.each, self.hours, self.arrived = each, each[0].hours, each[0].arrived
-        self.before, self.after = (
-            np.mean([getattr(one, name) for one in each], axis=0) for name in ("before", "after")
-        )
-        self.end = float(np.mean([one.followed.number[-1] for one in each]))
+    Parameters
+    ----------
+    games : sequence of ArrivalGame
+        One per network.
 
-    def numbers(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:
-        """(coalition,) as of `Arrivals`."""
-        return np.asarray(np.mean([one.numbers(step, there) for one in self.each], axis=0))
+    Attributes
+    ----------
+    hours, players, value_before, value_after
+        As of `ArrivalGame`.
+    end_value : float
+        The explained number at the end of the stay.
+    """
+
+    def __init__(self, games: Sequence[ArrivalGame]) -> None:
+        self.games, self.hours, self.players = games, games[0].hours, games[0].players
+        self.value_before = np.mean([game.value_before for game in games], axis=0)
+        self.value_after = np.mean([game.value_after for game in games], axis=0)
+        self.end_value = float(np.mean([game.trajectory.numbers[-1] for game in games]))
+
+    def values(self, step: np.ndarray, coalition: np.ndarray) -> np.ndarray:
+        """Compute the values of coalitions; see `ArrivalGame.values`.
+
+        Parameters
+        ----------
+        step : ndarray of int, shape (coalition,)
+            The time step of each coalition.
+        coalition : ndarray of bool, shape (coalition, variable)
+            Its members.
+
+        Returns
+        -------
+        ndarray, shape (coalition,)
+        """
+        return np.asarray(np.mean([game.values(step, coalition) for game in self.games], axis=0))

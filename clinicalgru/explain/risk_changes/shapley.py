@@ -1,4 +1,4 @@
-"""Shapley values of the variables that arrived at each step: exact for a few, sampled for many."""
+"""Shapley values of the variables that arrived at each time step: exact for a few, sampled for many."""
 
 from __future__ import annotations
 
@@ -7,73 +7,111 @@ from typing import Protocol
 
 import numpy as np
 
-EXACT = 8  # variables at once
+MAX_EXACT_PLAYERS = 8  # variables of one time step
 
 
 class Game(Protocol):
-    """Steps, at each of which some variables arrived, and the number for every coalition of them."""
+    """A cooperative game per time step, whose players are the variables that arrived at it.
 
-    arrived: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-
-    def numbers(self, step: np.ndarray, there: np.ndarray) -> np.ndarray:
-        """(coalition,) of steps (coalition,) and who is there (coalition, variable), at least one."""
-
-
-def shapley(game: Game, *, n_permutations: int, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(step, variable) Shapley values, 0 where nothing arrived, and their standard errors.
-
-    Values of a step sum to after - before, sampled or not.
+    Attributes
+    ----------
+    players : ndarray of bool, shape (step, variable)
+        Which variables arrived at each step.
+    value_before, value_after : ndarray, shape (step,)
+        The value of the empty coalition, and of all players.
     """
-    value, error = np.zeros(game.arrived.shape), np.zeros(game.arrived.shape)
-    players = game.arrived.sum(axis=1)
-    for count in np.unique(players[players > 0]):
-        steps = np.flatnonzero(players == count)
-        who = np.nonzero(game.arrived[steps])[1].reshape(len(steps), count)
-        cell = steps[:, None], who
-        if count <= EXACT:
-            value[cell] = _exact(game, steps, who)
+
+    players: np.ndarray
+    value_before: np.ndarray
+    value_after: np.ndarray
+
+    def values(self, step: np.ndarray, coalition: np.ndarray) -> np.ndarray:
+        """Compute the values of coalitions.
+
+        Parameters
+        ----------
+        step : ndarray of int, shape (coalition,)
+            The game of each coalition.
+        coalition : ndarray of bool, shape (coalition, variable)
+            Its members; at least one.
+
+        Returns
+        -------
+        ndarray, shape (coalition,)
+        """
+
+
+def shapley(game: Game, *, n_permutations: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the Shapley values of all players.
+
+    Parameters
+    ----------
+    game : Game
+        One game per time step.
+    n_permutations : int
+        Orders of arrival that are sampled, in antithetic pairs, where more than 8 variables arrived at once.
+    rng : numpy.random.Generator
+        Draws these orders.
+
+    Returns
+    -------
+    value : ndarray, shape (step, variable)
+        Shapley values; 0 where nothing arrived. Those of a step sum to value_after - value_before.
+    error : ndarray, shape (step, variable)
+        Standard errors; 0 where the values are exact.
+
+    References
+    ----------
+    Shapley 1953. Antithetic permutations: Mitchell et al. 2022.
+    """
+    value, error = np.zeros(game.players.shape), np.zeros(game.players.shape)
+    n_players = game.players.sum(axis=1)
+    for count in np.unique(n_players[n_players > 0]):
+        steps = np.flatnonzero(n_players == count)
+        players = np.nonzero(game.players[steps])[1].reshape(len(steps), count)
+        cell = steps[:, None], players
+        if count <= MAX_EXACT_PLAYERS:
+            value[cell] = _exact(game, steps, players)
         else:
-            value[cell], error[cell] = _sampled(game, steps, who, n_permutations=n_permutations, chance=chance)
+            value[cell], error[cell] = _sampled(game, steps, players, n_permutations=n_permutations, rng=rng)
     return value, error
 
 
-def _exact(game: Game, steps: np.ndarray, who: np.ndarray) -> np.ndarray:
+def _exact(game: Game, steps: np.ndarray, players: np.ndarray) -> np.ndarray:
     """(step, player) from all coalitions."""
-    count = who.shape[1]
-    there = (np.arange(2**count)[:, None] >> np.arange(count)) & 1 == 1  # (coalition, player)
-    number = _numbers(game, steps, who, np.broadcast_to(there, (len(steps), *there.shape)))
-    size = there.sum(axis=1)
-    value = np.empty(who.shape)
+    count = players.shape[1]
+    member = (np.arange(2**count)[:, None] >> np.arange(count)) & 1 == 1  # (coalition, player)
+    coalition_value = _values(game, steps, players, np.broadcast_to(member, (len(steps), *member.shape)))
+    size = member.sum(axis=1)
+    value = np.empty(players.shape)
     for player in range(count):
-        without = np.flatnonzero(~there[:, player])
+        without = np.flatnonzero(~member[:, player])
         weight = 1 / (count * np.array([comb(count - 1, k) for k in size[without]]))
-        value[:, player] = (number[:, without + 2**player] - number[:, without]) @ weight
+        value[:, player] = (coalition_value[:, without + 2**player] - coalition_value[:, without]) @ weight
     return value
 
 
 def _sampled(
-    game: Game, steps: np.ndarray, who: np.ndarray, *, n_permutations: int, chance: np.random.Generator
+    game: Game, steps: np.ndarray, players: np.ndarray, *, n_permutations: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """(step, player) from random orders, each with its reverse; the error is that of the mean of such pairs."""
-    count = who.shape[1]
-    pairs = max(2, n_permutations // 2)
-    forth = chance.permuted(np.broadcast_to(np.arange(count), (len(steps), pairs, count)), axis=2)
-    rank = np.argsort(np.concatenate([forth, forth[:, :, ::-1]], axis=1), axis=2)  # (step, order, player)
-    there = rank[:, :, None, :] < np.arange(count + 1)[:, None]  # (step, order, how many have come, player)
-    number = _numbers(game, steps, who, there.reshape(len(steps), -1, count)).reshape(there.shape[:3])
-    gain = np.take_along_axis(np.diff(number, axis=2), rank, axis=2)
-    paired = (gain[:, :pairs] + gain[:, pairs:]) / 2
-    return paired.mean(axis=1), paired.std(axis=1, ddof=1) / np.sqrt(pairs)
+    count = players.shape[1]
+    n_pairs = max(2, n_permutations // 2)
+    forward = rng.permuted(np.broadcast_to(np.arange(count), (len(steps), n_pairs, count)), axis=2)
+    rank = np.argsort(np.concatenate([forward, forward[:, :, ::-1]], axis=1), axis=2)  # (step, order, player)
+    member = rank[:, :, None, :] < np.arange(count + 1)[:, None]  # (step, order, number of arrivals, player)
+    coalition_value = _values(game, steps, players, member.reshape(len(steps), -1, count)).reshape(member.shape[:3])
+    gain = np.take_along_axis(np.diff(coalition_value, axis=2), rank, axis=2)
+    paired = (gain[:, :n_pairs] + gain[:, n_pairs:]) / 2
+    return paired.mean(axis=1), paired.std(axis=1, ddof=1) / np.sqrt(n_pairs)
 
 
-def _numbers(game: Game, steps: np.ndarray, who: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """(step, coalition) numbers; of nobody and of all they are known."""
-    size = there.sum(axis=2)
-    number = np.where(size == 0, game.before[steps][:, None], game.after[steps][:, None])
-    step, coalition = np.nonzero((size > 0) & (size < there.shape[2]))
-    wide = np.zeros((len(step), game.arrived.shape[1]), dtype=bool)
-    wide[np.arange(len(step))[:, None], who[step]] = there[step, coalition]
-    number[step, coalition] = game.numbers(steps[step], wide)
-    return number
+def _values(game: Game, steps: np.ndarray, players: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """(step, coalition) values; those of the empty coalition and of all players are known."""
+    size = member.sum(axis=2)
+    value = np.where(size == 0, game.value_before[steps][:, None], game.value_after[steps][:, None])
+    step, coalition = np.nonzero((size > 0) & (size < member.shape[2]))
+    variables = np.zeros((len(step), game.players.shape[1]), dtype=bool)
+    variables[np.arange(len(step))[:, None], players[step]] = member[step, coalition]
+    value[step, coalition] = game.values(steps[step], variables)
+    return value

@@ -11,25 +11,37 @@ import torch
 
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.explain.faithfulness.perturbation import numbers
-from clinicalgru.explain.voices import Voice
+from clinicalgru.explain.faithfulness.perturbation import model_outputs
+from clinicalgru.explain.prepared import PreparedStays
+from clinicalgru.explain.targets import to_risk
 from clinicalgru.model.network.network import ClinicalGRU
 
-STEP, FARTHEST = 0.25, 3.0  # training spreads: of the search, and of any one variable at most
-ROUNDS = 24
-GRID = 129
+STEP, MAX_SHIFT = 0.25, 3.0  # normal scores: step of the search, and largest shift of a variable
+MAX_STEPS = 24
+GRID_SIZE = 129
+LINE_POINTS = 32
+MIN_GAIN = 1e-6  # of the risk, for another step
+MAX_TIME_STEPS = 2**14  # of all candidates computed together
 
 
 @dataclass(frozen=True, eq=False)
 class Counterfactual:
     """What would have to be different for the risk to cross a target.
 
-    valid        whether the risk crosses the target after the change
-    target_risk, risk, changed_risk   probabilities: to be crossed, as it is, and after the change (if none was found, after
-                                 the change that came nearest)
-    distance     sum of the variables' shifts, in training spreads (normal scores)
-    shifts       variable, shift (training spreads), unit, mean_before, mean_after
-    measurements hours, variable, before, after: every value that differs
+    Attributes
+    ----------
+    valid : bool
+        Whether the risk crosses the target after the change.
+    target_risk, risk : float
+        The target, and the risk as it is.
+    changed_risk : float
+        The risk after the change; if the change is not valid, the nearest to the target that was found.
+    distance : float
+        Sum of the absolute shifts of the variables, in normal scores of the training values.
+    shifts : DataFrame
+        variable, shift (normal scores), unit, mean_before, mean_after; largest first.
+    measurements : DataFrame
+        hours, variable, before, after: every value that differs.
     """
 
     valid: bool
@@ -41,14 +53,14 @@ class Counterfactual:
     measurements: pd.DataFrame
 
     def __str__(self) -> str:
-        way = "below" if self.risk >= self.target_risk else "above"
+        side = "below" if self.risk >= self.target_risk else "above"
         if not self.valid:
             return (
-                f"No plausible change of the measured values takes the risk from {self.risk:.3f} {way} "
+                f"No plausible change of the measured values takes the risk from {self.risk:.3f} {side} "
                 f"{self.target_risk:.3f}; the nearest found is {self.changed_risk:.3f}."
             )
-        moved = f"Risk {self.risk:.3f} to {self.changed_risk:.3f}, {way} {self.target_risk:.3f}"
-        lines = [f"{moved}; {self.distance:.2f} spreads in all"]
+        change = f"Risk {self.risk:.3f} to {self.changed_risk:.3f}, {side} {self.target_risk:.3f}"
+        lines = [f"{change}; distance {self.distance:.2f} normal scores"]
         lines += [
             f"  {row.variable:<28}{row.shift:+6.2f}: mean {row.mean_before:.4g} to {row.mean_after:.4g} {row.unit}"
             for row in self.shifts.itertuples()
@@ -57,134 +69,147 @@ class Counterfactual:
 
 
 @torch.no_grad()
-def least_change(asking: tuple[Voice, ...], stay: Sequences, *, target_risk: float) -> Counterfactual:
-    """Greedy search over shifts of the measured variables; see `WhatIf.counterfactual`.
+def find_counterfactual(prepared: PreparedStays, *, target_risk: float) -> Counterfactual:
+    """Search greedily for the smallest shifts of the measured variables; see `WhatIf.counterfactual`.
 
-    First each variable alone, then all in turn: each round moves the variable whose step takes the risk farthest. What
-    is found is shrunk while the risk stays across, and each risk is that of the changed measurements themselves. Of an
-    ensemble, spreads are those that its first network saw.
+    Parameters
+    ----------
+    prepared : PreparedStays
+        One stay.
+    target_risk : float
+        Probability that the risk is to cross.
+
+    Returns
+    -------
+    Counterfactual
+
+    Notes
+    -----
+    Single variables are searched first, then all together: each step shifts the variable that changes the risk most.
+    The result is shortened while the risk stays across the target. Each risk is that of the changed measurements
+    themselves. For an ensemble, normal scores are those of its first network.
     """
-    search = _Search(asking, stay, target_risk=target_risk)
-    ways = [way for way in (search.alone(), search.together()) if way is not None]
-    return search.told(min(ways, key=lambda way: (not search.across(way), np.abs(way).sum())))
+    search = _Search(prepared, target_risk=target_risk)
+    shifts = [shift for shift in (search.single_variable(), search.greedy()) if shift is not None]
+    return search.to_result(min(shifts, key=lambda shift: (not search.crosses(shift), np.abs(shift).sum())))
 
 
 class _Search:
-    """Shifts (variable,) of the measured variables of one stay, in training spreads."""
+    """Search over shifts (variable,) of the measured variables of one stay, in normal scores."""
 
-    def __init__(self, asking: tuple[Voice, ...], stay: Sequences, *, target_risk: float) -> None:
-        self.asking, self.stay = asking, stay
+    def __init__(self, prepared: PreparedStays, *, target_risk: float) -> None:
+        self.prepared, self.stay = prepared, prepared.stays
         self.target_risk = target_risk
-        self.variables = np.unique(stay.variable)
-        self.none = np.zeros(len(stay.variables))
-        self.values, self.scores = _scales(asking[0].network, stay)
-        self.base = self._risks(self.none[None])[0]
-        self.way = 1.0 if self.base < target_risk else -1.0
+        self.variables = np.unique(self.stay.variable)
+        self.zero = np.zeros(len(self.stay.variables))
+        self.values, self.scores = _score_tables(prepared.networks[0].network, self.stay)
+        self.base_risk = self._risks(self.zero[None])[0]
+        self.direction = 1.0 if self.base_risk < target_risk else -1.0
 
-    def across(self, shift: np.ndarray) -> bool:
-        return bool(self._over(self._risks(shift[None]))[0])
+    def crosses(self, shift: np.ndarray) -> bool:
+        return bool(self._crossed(self._risks(shift[None]))[0])
 
-    def alone(self) -> np.ndarray | None:
-        """The smallest shift of a single variable that crosses."""
-        size = np.arange(STEP, FARTHEST + STEP / 2, STEP)
-        tried = np.zeros((len(self.variables), 2, len(size), len(self.none)))
+    def single_variable(self) -> np.ndarray | None:
+        """The smallest shift of a single variable that crosses the target."""
+        size = np.arange(STEP, MAX_SHIFT + STEP / 2, STEP)
+        candidates = np.zeros((len(self.variables), 2, len(size), len(self.zero)))
         for row, variable in enumerate(self.variables):
-            tried[row, :, :, variable] = np.stack([size, -size])
-        ways = tried.reshape(-1, len(self.none))
-        crossed = ways[self._over(self._risks(ways))]
+            candidates[row, :, :, variable] = np.stack([size, -size])
+        shifts = candidates.reshape(-1, len(self.zero))
+        crossed = shifts[self._crossed(self._risks(shifts))]
         if not len(crossed):
             return None
-        return self._shrunk(crossed[np.argmin(np.abs(crossed).sum(axis=1))])
+        return self._line_search(crossed[np.argmin(np.abs(crossed).sum(axis=1))])
 
-    def together(self) -> np.ndarray:
-        """Steps in the variables that take the risk farthest, until it crosses or none helps."""
-        shift, risk = self.none, self.base
-        for _ in range(ROUNDS):
-            steps = np.zeros((2 * len(self.variables), len(self.none)))
+    def greedy(self) -> np.ndarray:
+        """Steps in the variables that change the risk most, until it crosses the target or none helps."""
+        shift, risk = self.zero, self.base_risk
+        for _ in range(MAX_STEPS):
+            steps = np.zeros((2 * len(self.variables), len(self.zero)))
             steps[np.arange(len(steps)), np.tile(self.variables, 2)] = np.repeat([STEP, -STEP], len(self.variables))
-            tried = (shift + steps).clip(-FARTHEST, FARTHEST)
-            risks = self._risks(tried)
-            best = int(np.argmax(self.way * risks))
-            if self.way * (risks[best] - risk) <= 1e-6:
+            candidates = (shift + steps).clip(-MAX_SHIFT, MAX_SHIFT)
+            risks = self._risks(candidates)
+            best = int(np.argmax(self.direction * risks))
+            if self.direction * (risks[best] - risk) <= MIN_GAIN:
                 break
-            shift, risk = tried[best], risks[best]
-            if self._over(risks)[best]:
-                return self._shrunk(shift)
+            shift, risk = candidates[best], risks[best]
+            if self._crossed(risks)[best]:
+                return self._line_search(shift)
         return np.asarray(shift)
 
-    def told(self, shift: np.ndarray) -> Counterfactual:
+    def to_result(self, shift: np.ndarray) -> Counterfactual:
         value = self._shifted(shift[None])[0]
         risk = float(self._risks(shift[None])[0])
-        frame = self.stay.to_frame()[["hours", "variable", "unit"]].assign(before=self.stay.value, after=value)
-        frame = frame[frame["before"] != frame["after"]].reset_index(drop=True)
-        by = frame.groupby("variable", sort=False).agg(
+        table = self.stay.to_frame()[["hours", "variable", "unit"]].assign(before=self.stay.value, after=value)
+        table = table[table["before"] != table["after"]].reset_index(drop=True)
+        shifts = table.groupby("variable", sort=False).agg(
             unit=("unit", "first"), mean_before=("before", "mean"), mean_after=("after", "mean")
         )
-        names = {variable.name: shift[i] for i, variable in enumerate(self.stay.variables)}
-        by.insert(0, "shift", [names[str(name)] for name in by.index])
+        by_name = {variable.name: shift[i] for i, variable in enumerate(self.stay.variables)}
+        shifts.insert(0, "shift", [by_name[str(name)] for name in shifts.index])
         return Counterfactual(
-            valid=bool(self._over(np.array([risk]))[0]),
+            valid=bool(self._crossed(np.array([risk]))[0]),
             target_risk=self.target_risk,
-            risk=float(self.base),
+            risk=float(self.base_risk),
             changed_risk=risk,
-            distance=float(by["shift"].abs().sum()),
-            shifts=by.reset_index().sort_values("shift", key=abs, ascending=False, ignore_index=True),
-            measurements=frame.drop(columns="unit"),
+            distance=float(shifts["shift"].abs().sum()),
+            shifts=shifts.reset_index().sort_values("shift", key=abs, ascending=False, ignore_index=True),
+            measurements=table.drop(columns="unit"),
         )
 
-    def _over(self, risks: np.ndarray) -> np.ndarray:
-        return np.asarray(risks >= self.target_risk if self.way > 0 else risks < self.target_risk)
+    def _crossed(self, risks: np.ndarray) -> np.ndarray:
+        return np.asarray(risks >= self.target_risk if self.direction > 0 else risks < self.target_risk)
 
-    def _shrunk(self, shift: np.ndarray) -> np.ndarray:
-        """The shortest part of the shift that still crosses, on a fine grid."""
-        part = np.linspace(1 / 32, 1, 32)[:, None] * shift
-        over = np.flatnonzero(self._over(self._risks(part)))
-        return np.asarray(part[over[0]] if len(over) else shift)
+    def _line_search(self, shift: np.ndarray) -> np.ndarray:
+        """The shortest fraction of the shift that still crosses the target, on a fine grid."""
+        fractions = np.linspace(1 / LINE_POINTS, 1, LINE_POINTS)[:, None] * shift
+        crossed = np.flatnonzero(self._crossed(self._risks(fractions)))
+        return np.asarray(fractions[crossed[0]] if len(crossed) else shift)
 
     def _risks(self, shifts: np.ndarray) -> np.ndarray:
-        """(way,) the risk of the stay with each of these shifts (way, variable)."""
-        found = [self._risk(part) for part in _in_parts(shifts, max(1, 2**14 // int(self.stay.n_steps[0])))]
-        return np.concatenate(found)
+        """(candidate,) the risk of the stay with each of these shifts (candidate, variable)."""
+        size = max(1, MAX_TIME_STEPS // int(self.stay.n_steps[0]))
+        return np.concatenate([self._batch_risks(batch) for batch in _batches(shifts, size)])
 
-    def _risk(self, shifts: np.ndarray) -> np.ndarray:
+    def _batch_risks(self, shifts: np.ndarray) -> np.ndarray:
         copies = self.stay[np.zeros(len(shifts), dtype=int)]
         changed = replace(copies, value=self._shifted(shifts).ravel())
-        return self.asking[0].asked.risk(numbers(self.asking, changed))
+        return to_risk(self.prepared.target, model_outputs(self.prepared.networks, changed))
 
     def _shifted(self, shifts: np.ndarray) -> np.ndarray:
-        """(way, fact) the values with these shifts; where nothing is shifted, to the bit as they are."""
+        """(candidate, measurement) the values with these shifts; unchanged to the bit where nothing is shifted."""
         value = np.tile(self.stay.value, (len(shifts), 1))
         for variable in self.variables:
-            facts = np.flatnonzero(self.stay.variable == variable)
-            moved = np.flatnonzero(shifts[:, variable])
+            measurements = np.flatnonzero(self.stay.variable == variable)
+            candidates = np.flatnonzero(shifts[:, variable])
             grid, score = self.values[variable], self.scores[variable]
-            at = np.interp(self.stay.value[facts], grid, score)
-            new = np.interp(at + shifts[moved, variable][:, None], score, grid)
-            value[np.ix_(moved, facts)] = _on_levels(new, self.stay.variables[variable])
+            before = np.interp(self.stay.value[measurements], grid, score)
+            after = np.interp(before + shifts[candidates, variable][:, None], score, grid)
+            value[np.ix_(candidates, measurements)] = _rounded(after, self.stay.variables[variable])
         return value
 
 
-def _scales(network: ClinicalGRU, stay: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """(variable, place) values that training saw and that are plausible, ascending, and their scores."""
+def _score_tables(network: ClinicalGRU, stay: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """(variable, grid) values within the plausible range and that of the training stays, and their normal scores."""
     knots = network.scales.value.knots.double().numpy()
     bounds = [variable.plausible or (-np.inf, np.inf) for variable in stay.variables]
     low, high = (np.array([bound[end] for bound in bounds]) for end in (0, 1))
     first, last = knots[:, 0].clip(low, high), knots[:, -1].clip(low, high)
-    values = np.linspace(first, last, GRID, axis=1)
+    values = np.linspace(first, last, GRID_SIZE, axis=1)
     values = np.sort(np.concatenate([values, knots.clip(low[:, None], high[:, None])], axis=1), axis=1)
-    which = torch.arange(len(values))[:, None].expand(values.shape)
-    return values, network.scales.value.at(torch.from_numpy(values).float(), which).double().numpy()
+    variable = torch.arange(len(values))[:, None].expand(values.shape)
+    return values, network.scales.value.at(torch.from_numpy(values).float(), variable).double().numpy()
 
 
-def _on_levels(value: np.ndarray, variable: Variable) -> np.ndarray:
-    """Whole numbers of what is counted in them, and the nearest of its levels of what has levels."""
+def _rounded(value: np.ndarray, variable: Variable) -> np.ndarray:
+    """The nearest category of a variable with categories; whole numbers of an ordinal or binary one."""
     if variable.categories:
-        known = np.array(sorted(float(level) for level in variable.categories))
+        known = np.array(sorted(float(category) for category in variable.categories))
         value = known[np.abs(value[..., None] - known).argmin(axis=-1)]
     elif variable.variable_type in ("ordinal", "binary"):
         value = np.rint(value)
     return np.asarray(value.astype(np.float32))
 
 
-def _in_parts(array: np.ndarray, size: int) -> Iterator[np.ndarray]:
+def _batches(array: np.ndarray, size: int) -> Iterator[np.ndarray]:
     return (array[i : i + size] for i in range(0, len(array), size))

@@ -1,159 +1,284 @@
-"""What if: one stay with measurements changed, added or deleted, and its risk and explanation anew."""
+"""What-if analysis: one stay with measurements changed, added or deleted, and its explanation after each edit."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.dictionary.schemas import nearest
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import ArgumentError
-from clinicalgru.explain.attribution.explain import explain
+from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.explain.attribution.explain import explain_prepared
+from clinicalgru.explain.prepared import prepare_stay
 from clinicalgru.explain.result import Explanation
-from clinicalgru.explain.targets import LOG_ODDS, Output
-from clinicalgru.explain.voices import Explained, first, looked_at, voices
-from clinicalgru.explain.what_if.counterfactual import Counterfactual, least_change
-from clinicalgru.model.training.torch_settings import threads
+from clinicalgru.explain.targets import Explainable
+from clinicalgru.explain.what_if.counterfactual import Counterfactual, find_counterfactual
+from clinicalgru.model.heads.explanation_target import LOG_ODDS, Target
 
-SAME = 1e-6  # hours; closer than that is the same hour
+TOLERANCE = 1e-6  # hours; closer than that is the same hour
 
 
 class WhatIf:
-    """One stay to be played with; each change stands on those before it, until `reset`.
+    """One stay whose measurements can be edited; each edit adds to those before it, until `reset`.
 
-    explanation  of the stay as it was
-    current      of the stay as it is now
-    stay         the measurements as they are now
-    modifiable   the variables whose measurements can be changed, added or deleted
+    Parameters
+    ----------
+    model : GRU estimator or GRUEnsemble
+        Fitted.
+    stay : Sequences
+        One stay with a measurement.
+    target, at_hours
+        See `explain`.
+
+    Attributes
+    ----------
+    explanation : Explanation
+        Of the stay as it was.
+    current : Explanation
+        Of the stay as it is now.
+    stay : Sequences
+        The measurements as they are now.
+    modifiable : list of Variable
+        The variables whose measurements can be changed, added or deleted.
     """
 
     def __init__(
-        self, model: Explained, stay: Sequences, *, target: Output = None, at_hours: float | None = None
+        self, model: Explainable, stay: Sequences, *, target: Target = None, at_hours: float | None = None
     ) -> None:
-        self._model, self._target = model, target
-        self._first = self.stay = looked_at(model, stay, hours=at_hours, name="what_if")
-        self.explanation = self.current = explain(model, self.stay, target=target)
-        self.modifiable: list[Variable] = list(model.variables_)
+        self._prepared = prepare_stay(model, stay, caller="what_if", target=target, at_hours=at_hours)
+        self._first = self.stay = self._prepared.stays
+        self.explanation = self.current = explain_prepared(self._prepared)
+        self.modifiable: list[Variable] = list(self._prepared.variables)
 
     def change(self, *, hours: float, variable: str, value: float, unit: str | None = None) -> Explanation:
-        """The explanation with another value of a measurement that was made.
+        """Change the value of a measurement.
 
-        hours     when it became known, hours since the anchor
-        value     in `unit`; None: the variable's own unit
-        Refused: no such measurement, a value that is not plausible, a unit that is not the variable's.
+        Parameters
+        ----------
+        hours : float
+            Hour since the index time at which it became known.
+        variable : str
+            Name of the variable.
+        value : float
+            New value, in `unit`.
+        unit : str or None
+            None: the variable's own unit.
+
+        Returns
+        -------
+        Explanation
+            After the change.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such measurement, the value is not plausible, or the unit is not one of the variable's.
         """
-        number, fact = self._which(variable), self._made(hours, variable)
+        number, index = self._variable_number(variable), self._measurement(hours, variable)
         values = self.stay.value.copy()
-        values[fact] = self._plausible(number, value, unit)
-        return self._now(replace(self.stay, value=values))
+        values[index] = self._plausible_value(number, value, unit)
+        return self._apply(replace(self.stay, value=values))
 
     def add(self, *, hours: float, variable: str, value: float, unit: str | None = None) -> Explanation:
-        """The explanation with one more measurement.
+        """Add a measurement.
 
-        hours     when it is made and known, hours since the anchor
-        value     in `unit`; None: the variable's own unit
-        Refused: an hour outside of what the model looks at or where the variable was measured already, a value that is
-        not plausible, a unit that is not the variable's.
+        Parameters
+        ----------
+        hours : float
+            Hour since the index time at which it is made and becomes known.
+        variable : str
+            Name of the variable.
+        value : float
+            Value, in `unit`.
+        unit : str or None
+            None: the variable's own unit.
+
+        Returns
+        -------
+        Explanation
+            After the addition.
+
+        Raises
+        ------
+        ArgumentError
+            If the hour is outside the window or has such a measurement already, the value is not plausible, or the unit
+            is not one of the variable's.
         """
-        number = self._which(variable)
+        number = self._variable_number(variable)
+        check_number("hours", hours)
         first, last = min(0.0, *self.stay.hours), float(self.stay.end_hours[0])
         if not first <= hours <= last:
-            raise ArgumentError(
-                f"an hour from {first:g} to {last:g}", f"{hours:g}", "Choose an hour that is looked at."
-            )
-        if len(self._at(hours, number)):
+            raise ArgumentError(f"an hour from {first:g} to {last:g}", f"{hours:g}", "Choose an hour of the window.")
+        if len(self._measurements_at(hours, number)):
             raise ArgumentError(f"an hour without {variable}", "one where it was measured", "Use change or delete.")
-        more = replace(
+        longer = replace(
             self.stay,
             starts=self.stay.starts + np.array([0, 1]),
             hours=np.append(self.stay.hours, float(hours)),
             availability_lag=np.append(self.stay.availability_lag, np.float32(0)),
             variable=np.append(self.stay.variable, np.int16(number)),
-            value=np.append(self.stay.value, np.float32(self._plausible(number, value, unit))),
+            value=np.append(self.stay.value, np.float32(self._plausible_value(number, value, unit))),
         )
-        return self._now(more.sorted())
+        return self._apply(longer.sorted())
 
     def delete(self, *, hours: float, variable: str) -> Explanation:
-        """The explanation as if a measurement had not been made. Refused: no such measurement, or no other."""
-        self._which(variable)
-        kept = np.ones(len(self.stay.value), dtype=bool)
-        kept[self._made(hours, variable)] = False
-        if not kept.any():
-            raise ArgumentError("another measurement left", "the last one", "Without any there is no risk to explain.")
-        return self._now(self.stay.filter_measurements(kept))
+        """Delete a measurement, as if it had not been made.
+
+        Parameters
+        ----------
+        hours : float
+            Hour since the index time at which it became known.
+        variable : str
+            Name of the variable.
+
+        Returns
+        -------
+        Explanation
+            After the deletion.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such measurement, or no other.
+        """
+        retained = np.ones(len(self.stay.value), dtype=bool)
+        retained[self._measurement(hours, variable)] = False
+        if not retained.any():
+            fix = "A stay without measurements has no risk to explain."
+            raise ArgumentError("another measurement in the stay", "the last one", fix)
+        return self._apply(self.stay.filter_measurements(retained))
 
     def reset(self) -> Explanation:
-        """The stay as it was, and its explanation."""
+        """Undo all edits.
+
+        Returns
+        -------
+        Explanation
+            Of the stay as it was.
+        """
         self.stay, self.current = self._first, self.explanation
         return self.explanation
 
     def counterfactual(self, target_risk: float) -> Counterfactual:
-        """The smallest plausible change of the measured values, as they are now, with which the risk crosses a target.
+        """Find the smallest plausible change of the measured values, as they are now, that crosses a target risk.
 
-        target_risk  probability; from above it the risk is to fall below it, from below to rise above it
-        returns      a `Counterfactual`, which says so when there is none. The stay stays as it is.
+        Parameters
+        ----------
+        target_risk : float
+            Probability between 0 and 1. A risk at or above it is to fall below it; a risk below is to reach it.
 
-        Changed are variables as a whole: all measurements of one move by the same part of their training spread, as
-        far as values stay plausible and within what training saw. Refused: a target that is no probability.
+        Returns
+        -------
+        Counterfactual
+            Its `valid` is False if no such change was found. The stay itself is not changed.
 
-        >>> change = cg.what_if(model, test[[0]]).counterfactual(0.9)
+        Raises
+        ------
+        ArgumentError
+            If the target is no probability, or the model predicts a number.
+
+        Notes
+        -----
+        All measurements of a variable are shifted together, by the same amount in normal scores of the training values.
+        Values stay within their plausible range and the range of the training stays.
+
+        Examples
+        --------
+        >>> import clinicalgru as cg
+        >>> events = cg.read_events(cg.simulate(60, random_state=0))
+        >>> stays = cg.select(events, cg.Task.load("in_hospital_mortality"))
+        >>> network = cg.NetworkConfig(hidden_size=4, readout_size=4)
+        >>> model = cg.GRUClassifier(network, max_epochs=1, distillation=0).fit(stays, verbose=False)
+        >>> change = cg.what_if(model, stays[[0]], at_hours=6).counterfactual(0.9)
         >>> change.valid == (change.changed_risk >= 0.9)
         True
         """
-        if not 0 < target_risk < 1:
-            raise ArgumentError("a target between 0 and 1", f"{target_risk:g}", "Give a probability, such as 0.2.")
-        asking = voices(self._model, self._target)
-        if asking[0].asked.scale != LOG_ODDS:
-            raise ArgumentError("a model that gives a risk", "one that gives a number", "Try changes by hand.")
-        with threads(first(self._model).n_threads):
-            return least_change(asking, self.stay, target_risk=target_risk)
+        check_number("target_risk", target_risk, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
+        if self._prepared.target.unit != LOG_ODDS:
+            raise ArgumentError(
+                "a model that predicts a risk", "one that predicts a number", "Use change, add, delete."
+            )
+        with self._prepared.computing():
+            return find_counterfactual(replace(self._prepared, stays=self.stay), target_risk=float(target_risk))
 
-    def _now(self, stay: Sequences) -> Explanation:
-        self.current, self.stay = explain(self._model, stay, target=self._target), stay
+    def _apply(self, stay: Sequences) -> Explanation:
+        self.current, self.stay = explain_prepared(self._prepared.with_stay(stay)), stay
         return self.current
 
-    def _which(self, variable: str) -> int:
-        names = [one.name for one in self.modifiable]
+    def _variable_number(self, variable: str) -> int:
+        names = [known.name for known in self.modifiable]
         if variable not in names:
-            fix = f"{nearest(variable, names)}See modifiable."
-            raise ArgumentError(f"one of the model's {len(names)} variables", repr(variable), fix)
+            got = repr(variable) if isinstance(variable, str) else describe(variable)
+            fix = f"{nearest(variable, names) if isinstance(variable, str) else ''}See modifiable."
+            raise ArgumentError(f"one of the model's {len(names)} variables", got, fix)
         return names.index(variable)
 
-    def _at(self, hours: float, number: int) -> np.ndarray:
-        return np.flatnonzero((self.stay.variable == number) & (np.abs(self.stay.hours - hours) < SAME))
+    def _measurements_at(self, hours: float, number: int) -> np.ndarray:
+        return np.flatnonzero((self.stay.variable == number) & (np.abs(self.stay.hours - hours) < TOLERANCE))
 
-    def _made(self, hours: float, variable: str) -> np.ndarray:
-        found = self._at(hours, self._which(variable))
-        if not len(found):
+    def _measurement(self, hours: float, variable: str) -> np.ndarray:
+        number = self._variable_number(variable)
+        check_number("hours", hours)
+        index = self._measurements_at(hours, number)
+        if not len(index):
             fix = "Take an hour of explanation.measurements, or add."
-            raise ArgumentError(f"a measurement of {variable} at this hour", "none", fix)
-        return found
+            raise ArgumentError(f"a measurement of {variable} at this hour", "an hour without one", fix)
+        return index
 
-    def _plausible(self, number: int, value: float, unit: str | None) -> float:
+    def _plausible_value(self, number: int, value: Any, unit: str | None) -> float:
         variable = self.modifiable[number]
+        check_number("value", value)
+        check_instance("unit", unit, str, type(None))
         own = float(value if unit is None else variable.conversion(unit).apply(value))
         low, high = variable.plausible or (-np.inf, np.inf)
-        if not (np.isfinite(own) and low <= own <= high):
-            got = "a value outside of it" if np.isfinite(own) else "no number"
-            raise ArgumentError(f"{variable.name} from {low:g} to {high:g} {variable.unit}", got, "Give another value.")
-        if variable.categories and own not in {float(level) for level in variable.categories}:
-            raise ArgumentError(f"{variable.name} as one of {', '.join(variable.categories)}", "another", "Choose one.")
+        if not low <= own <= high:
+            plausible = f"{variable.name} from {low:g} to {high:g} {variable.unit}"
+            raise ArgumentError(plausible, "a value outside this range", "Give a plausible value.")
+        if variable.categories and own not in {float(category) for category in variable.categories}:
+            categories = ", ".join(variable.categories)
+            raise ArgumentError(f"{variable.name} as one of {categories}", "another number", "Choose one of them.")
         return own
 
 
-def what_if(model: Explained, stay: Sequences, *, target: Output = None, at_hours: float | None = None) -> WhatIf:
-    """One stay to be played with: change, add or delete measurements, and see risk and explanation anew.
+def what_if(model: Explainable, stay: Sequences, *, target: Target = None, at_hours: float | None = None) -> WhatIf:
+    """Open one stay for edits: change, add or delete measurements, and get its explanation after each.
 
-    stay     sequences of one stay: test[[0]]
-    target, at_hours  which answer, looked at when: as of `explain`
-    returns  a `WhatIf`
-    Refused: other than one stay, a stay without measurements, other variables than the model's.
+    Parameters
+    ----------
+    model : GRU estimator or GRUEnsemble
+        Fitted.
+    stay : Sequences
+        One stay with a measurement, such as ``sequences[[0]]``.
+    target : str, float or None
+        See `explain`.
+    at_hours : float or None
+        See `explain`.
 
-    >>> what_if = cg.what_if(model, test[[0]])
-    >>> changed = what_if.add(hours=30.25, variable="lactate", value=9.0)
-    >>> len(changed.measurements) - len(what_if.explanation.measurements)
+    Returns
+    -------
+    WhatIf
+
+    Raises
+    ------
+    ArgumentError
+        If it is not one stay with a measurement by then, the model has no such target, or it cannot be explained.
+    VariableMismatch
+        If the variables of the stay are not those of the model.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> events = cg.read_events(cg.simulate(60, random_state=0))
+    >>> stays = cg.select(events, cg.Task.load("in_hospital_mortality"))
+    >>> network = cg.NetworkConfig(hidden_size=4, readout_size=4)
+    >>> model = cg.GRUClassifier(network, max_epochs=1, distillation=0).fit(stays, verbose=False)
+    >>> what_if = cg.what_if(model, stays[[0]])
+    >>> edited = what_if.add(hours=30.25, variable="lactate", value=9.0)
+    >>> len(edited.measurements) - len(what_if.explanation.measurements)
     1
     >>> what_if.reset() is what_if.explanation
     True

@@ -21,7 +21,7 @@ from clinicalgru.view.text.format import capitalize_first, format_fixed, format_
 if TYPE_CHECKING:
     from clinicalgru.data.ledger import Ledger
     from clinicalgru.evaluate.evaluation import Evaluation
-    from clinicalgru.explain.faithfulness.faithfulness import Faithfulness
+    from clinicalgru.explain.faithfulness.result import Faithfulness
 
 TILES = ("auroc", "auprc", "brier", "calibration_slope")
 NOTHING: Mapping[str, str] = MappingProxyType({})
