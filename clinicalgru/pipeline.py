@@ -25,8 +25,8 @@ from clinicalgru.explain.attribution.explain import explain
 from clinicalgru.explain.faithfulness.faithfulness import faithfulness
 from clinicalgru.explain.faithfulness.result import Faithfulness
 from clinicalgru.explain.forecast_explanation import ForecastExplanation, explain_forecast
-from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.prepared import provenance
+from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.targets import member_networks
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
 from clinicalgru.model.estimators.forecaster import GRUForecaster
