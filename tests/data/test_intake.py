@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.ingest.merge_duplicates import merge_instants
+from clinicalgru.data.ingest.merge_duplicates import merge_duplicates
 
 
 def ledger_of(rows, **reading):
@@ -82,14 +82,14 @@ def test_identifiers_as_floating_point_are_refused(three):
 REFUSED = {
     "a missing column": (lambda t: t.drop(columns="time"), "Expected a column time; got columns patient_id, stay_id"),
     "a column twice": (lambda t: t.set_axis(["value", *t.columns[1:]], axis=1), "column value twice"),
-    "dates and hours mixed": (lambda t: t.assign(time=["3.5", *t["time"][1:]]), "row 0, column time.*one kind of time"),
+    "dates and hours mixed": (lambda t: t.assign(time=["3.5", *t["time"][1:]]), "row 0, column time.*one format of time"),
     "day numbers of a spreadsheet": (
         lambda t: t.assign(time=[str(47928.43 + i) for i in range(15)], available_at=""),
-        "hours since the stay's start; got numbers that all are years",
+        "hours since the start of the stay; got only numbers above 20,000",
     ),
     "some with offset": (
         lambda t: t.assign(time=[*t["time"][:14], "2031-03-01T06:00Z"]),
-        "with or without UTC offset; got both",
+        "with or without UTC offset; got times of both forms",
     ),
     "day-first dates": (lambda t: t.assign(time="01/02/2031 10:00"), "14 of 15, most often: time not readable"),
     "decimal commas": (
@@ -227,7 +227,7 @@ def test_the_stays_table_brings_start_and_descriptors_and_unknown_stays_are_coun
     )
     events = cg.read_events(three, stays=stays, max_rejected=0.5)
     assert events.ledger.rejected["stay not in the stays table"] == 4
-    assert events.ledger.notes["descriptors not used: age"] == 1
+    assert events.ledger.notes["static values not used: age"] == 1
     assert events.stays["age"].tolist()[0] == 61
     assert np.isnan(events.stays["age"].tolist()[1])
     hours = cg.select(events, cg.Task.load("in_hospital_mortality"), include_ineligible=True)[[0]].hours
@@ -288,7 +288,7 @@ def test_merging_gives_the_same_means_however_the_rows_are_cut():
     table = pa.Table.from_pandas(frame[["stay", "available", "time", "variable", "value"]], preserve_index=False)
     expected = frame.groupby(["stay", "available", "time", "variable"])["value"].mean()
     for size in (1, 7, 100, 5000):
-        made = list(merge_instants(table.to_batches(max_chunksize=size)))
+        made = list(merge_duplicates(table.to_batches(max_chunksize=size)))
         values = np.concatenate([batch["value"].to_numpy() for batch, _ in made])
         np.testing.assert_allclose(values, expected, rtol=1e-12)
         assert sum(merged for _, merged in made) == 2000 - len(expected)
@@ -305,10 +305,10 @@ def test_descriptors_that_change_within_a_stay_are_counted_and_the_ledger_balanc
     )
     events = cg.read_events(table)
     assert events.stays["age"].tolist() == [71, 60, 51]
-    assert events.ledger.notes["stays whose age changed (the last is used)"] == 2
+    assert events.ledger.notes["stays with several values of age (the last is used)"] == 2
     assert (events.ledger.rows_in, events.ledger.descriptors, events.ledger.used) == (9, 6, 3)
     stays = pd.DataFrame({"patient_id": ["1", "2", "3"], "age": [71, 61, None]})
     events = cg.read_events(table, stays=stays)
     assert events.stays["age"].tolist() == [71, 61, 51]
-    assert events.ledger.notes["stays whose age is another in the stays table (which is used)"] == 1
-    assert not [note for note in cg.read_events(table[table["patient_id"] == "2"]).ledger.notes if "changed" in note]
+    assert events.ledger.notes["stays with another age in the stays table (which is used)"] == 1
+    assert not [note for note in cg.read_events(table[table["patient_id"] == "2"]).ledger.notes if "several" in note]

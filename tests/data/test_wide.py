@@ -144,7 +144,7 @@ def test_words_for_sex_are_understood_in_a_stays_table_too():
     events = cg.read_events(rows, stays=stays)
     assert events.stays["sex"].tolist()[:2] == [0, 1]
     assert np.isnan(events.stays["sex"].iloc[2])
-    assert events.ledger.notes["descriptors not used: sex"] == 1
+    assert events.ledger.notes["static values not used: sex"] == 1
 
 
 @pytest.mark.slow

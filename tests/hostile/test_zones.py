@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.ingest.time_sql import declare_zone
+from clinicalgru.data.ingest.time_sql import declare_timezone
 
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime"})
 EPOCH = datetime(1970, 1, 1)
@@ -66,7 +66,7 @@ def microseconds(times: list[datetime]) -> list[int]:
 def same_rules(connection: duckdb.DuckDBPyConnection, zone: zoneinfo.ZoneInfo, instants: list[datetime]) -> bool:
     """Whether DuckDB's copy of the time zone database says the same of a zone as Python's: releases differ."""
     connection.register("t", pa.table({"u": pa.array(microseconds(instants), pa.int64())}))
-    shown = connection.execute("SELECT shown(u) - u AS offset FROM t").fetchnumpy()["offset"]
+    shown = connection.execute("SELECT local_time(u) - u AS offset FROM t").fetchnumpy()["offset"]
     connection.unregister("t")
     return shown.tolist() == [offset(zone, at) // timedelta(microseconds=1) for at in instants]
 
@@ -79,12 +79,12 @@ def check(names: list[str], *, first: int, last: int) -> tuple[int, list[str]]:
             zone = zoneinfo.ZoneInfo(name)
             local = locals_around(zone, first, last)
             named = [instants_of(zone, at) for at in local]
-            declare_zone(connection, name)
+            declare_timezone(connection, name)
             if not same_rules(connection, zone, [instant for each in named for instant in each]):
                 others.append(name)
                 continue
             connection.register("t", pa.table({"l": pa.array(microseconds(local), pa.int64())}))
-            got = connection.execute("SELECT instants(l) AS many, instant(l) AS at FROM t").df()
+            got = connection.execute("SELECT count_instants(l) AS many, to_instant(l) AS at FROM t").df()
             connection.unregister("t")
             assert got["many"].tolist() == [len(each) for each in named], name
             right = microseconds([each[0] if len(each) == 1 else EPOCH for each in named])

@@ -53,7 +53,7 @@ def read_stays(path: Path, ending: str, *, delimiter: str, check: Callable[[list
     Refused: an archive that cannot be read to its end, a link, a file with other columns than the first, a row with
     more or fewer fields, a file whose last line has no end (it may be cut off), two files of one name, no file at all.
     """
-    files = _each_once(_files(path, ending))
+    files = _deduplicated(_files(path, ending))
     header: list[str] | None = None
     while some := list(islice(files, AT_ONCE)):
         for name, lines in some:
@@ -66,7 +66,7 @@ def read_stays(path: Path, ending: str, *, delimiter: str, check: Callable[[list
                 fix = "Pass the files as published."
                 raise InputError(expected, "another first line", fix, where=f"{name}, row 1")
         assert header is not None
-        yield _below_each_other(some, header, delimiter)
+        yield _concatenate(some, header, delimiter)
     if header is None:
         raise InputError(
             f"files of stays (*{ending})", f"none in {path.name}", "Pass the archive or folder of the set."
@@ -80,7 +80,7 @@ def _check_header(check: Callable[[list[str]], None], came: list[str], name: str
         raise InputError(error.expected, error.got, error.fix, where=f"{name}, row 1") from None
 
 
-def _each_once(files: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, list[bytes]]]:
+def _deduplicated(files: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, list[bytes]]]:
     seen: set[str] = set()
     for name, content in files:
         record = PurePosixPath(name).stem
@@ -108,7 +108,7 @@ def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
         raise InputError("an existing archive or folder", f"no such path: {path.name}", "Check the path.")
 
 
-def _is_a_stay(name: str, ending: str) -> bool:
+def _is_stay_file(name: str, ending: str) -> bool:
     """Whether an archive's member is a stay's file; "._name" and __MACOSX are leftovers of a Mac's packer."""
     return name.endswith(ending) and "__MACOSX" not in name and not PurePosixPath(name).name.startswith(".")
 
@@ -117,7 +117,7 @@ def _zip_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in sorted(archive.infolist(), key=lambda member: member.filename):
-                if _is_a_stay(member.filename, ending) and not _too_large(member.file_size, member.filename):
+                if _is_stay_file(member.filename, ending) and not _too_large(member.file_size, member.filename):
                     yield member.filename, archive.read(member)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
         raise _damaged(path) from None
@@ -129,16 +129,16 @@ def _tar_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 if member.name.endswith(ending) and not (member.isfile() or member.isdir()):
                     raise InputError("plain files", "a link", "Restore the set as published.", where=path.name)
-                if member.isfile() and _is_a_stay(member.name, ending) and not _too_large(member.size, member.name):
+                if member.isfile() and _is_stay_file(member.name, ending) and not _too_large(member.size, member.name):
                     file = archive.extractfile(member)
                     assert file is not None
                     yield member.name, file.read()
-            _read_on(archive, path)
+            _verify_checksum(archive, path)
     except (tarfile.TarError, zlib.error, EOFError, OSError):
         raise _damaged(path) from None
 
 
-def _read_on(archive: tarfile.TarFile, path: Path) -> None:
+def _verify_checksum(archive: tarfile.TarFile, path: Path) -> None:
     """Unpack what follows the last member, which is nothing: so the checksum at the end of a .gz is compared."""
     rest, size = archive.fileobj, 0
     while rest is not None and (chunk := rest.read(1 << 20)):
@@ -158,7 +158,7 @@ def _too_large(size: int, name: str) -> bool:
     return False
 
 
-def _below_each_other(files: list[tuple[str, list[bytes]]], header: list[str], delimiter: str) -> StayFiles:
+def _concatenate(files: list[tuple[str, list[bytes]]], header: list[str], delimiter: str) -> StayFiles:
     kept = [[(row, line) for row, line in enumerate(lines[1:], start=2) if line.strip()] for _, lines in files]
     names = tuple(name for name, _ in files)
     text = b"\n".join([delimiter.join(header).encode(), *(line for rows in kept for _, line in rows)])

@@ -40,14 +40,14 @@ class TextTable:
 
     names        its columns; a column without a name is called "unnamed" and its number
     blank_lines  whether there are any, or lines that look so inside quotes
-    unfinished   whether the last line has no line end, so that its last field may be cut off
+    ends_mid_line   whether the last line has no line end, so that its last field may be cut off
     """
 
     path: Path
     delimiter: str
     names: tuple[str, ...]
     blank_lines: bool
-    unfinished: bool
+    ends_mid_line: bool
 
     def rows_of(self, records: set[int]) -> dict[int, int]:
         """The row that a spreadsheet shows for the n-th record below the header that is not blank (n from 2 on)."""
@@ -66,13 +66,13 @@ class TextTable:
 
     def check_finished(self) -> None:
         """Refuse a table whose last line may be cut off."""
-        if self.unfinished:
+        if self.ends_mid_line:
             last = self.last_record()
             where = f"{self.path.name}, row {self.rows_of({last})[last]}"
             fix = "If the last row is whole, add a line end; else fetch the file again."
             raise InputError("a line end after the last row", "none", fix, where=where)
 
-    def fault(self) -> InputError | None:
+    def first_malformed_row(self) -> InputError | None:
         """The first row that does not have the form of the header, if there is one."""
         row = 0
         try:
@@ -102,7 +102,7 @@ class TextTable:
         return InputError("a closing quote", "a quote that never closes", "Repair the quotes of this row.", where=where)
 
 
-def look_through(path: Path, *, delimiter: str | None = None) -> TextTable:
+def inspect_text(path: Path, *, delimiter: str | None = None) -> TextTable:
     """Read a text table once, without parsing it, and say what it is.
 
     delimiter  None: a comma (a tab in .tsv), or the one of ; tab | that divides a header without commas
@@ -111,14 +111,14 @@ def look_through(path: Path, *, delimiter: str | None = None) -> TextTable:
     NUL or a byte order mark further down; lines of more than 2 MB; no header, or one that looks like data; a column
     twice.
     """
-    with readable(path.name):
-        first, blank_lines, last = _scan(path)
+    with io_errors(path.name):
+        first, blank_lines, last = _scan_file(path)
     names, delimiter = _header(first, path.name, delimiter or ("\t" if ".tsv" in path.name.lower() else None))
-    return TextTable(path, delimiter, names, blank_lines, unfinished=last not in b'\n\r"')
+    return TextTable(path, delimiter, names, blank_lines, ends_mid_line=last not in b'\n\r"')
 
 
 @contextmanager
-def readable(name: str) -> Iterator[None]:
+def io_errors(name: str) -> Iterator[None]:
     """Errors of the file system and of unpacking as ours."""
     try:
         yield
@@ -134,7 +134,7 @@ def not_utf_8(where: str) -> InputError:
 def check_packed(path: Path) -> None:
     """Refuse a .gz that is damaged, cut off or unpacks beyond reason: DuckDB does not compare its checksum."""
     if path.suffix.lower() == ".gz":
-        with readable(path.name), _open(path) as file:
+        with io_errors(path.name), _open(path) as file:
             size, packed = 0, path.stat().st_size
             while chunk := file.read(CHUNK):
                 size += len(chunk)
@@ -151,7 +151,7 @@ def _open(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
-def _scan(path: Path) -> tuple[bytes, bool, bytes]:
+def _scan_file(path: Path) -> tuple[bytes, bool, bytes]:
     """The first line, whether there may be blank lines, and the last byte."""
     first, tail, size, blank = b"", b"", 0, False
     packed = path.stat().st_size
@@ -164,11 +164,11 @@ def _scan(path: Path) -> tuple[bytes, bool, bytes]:
             _check_ratio(size, packed, path.name)
             seam = tail + chunk
             blank = blank or any(pair in seam for pair in (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r"))
-            tail = _last_line(seam)
+            tail = _tail(seam)
     return first, blank, tail[-1:] or b"\n"
 
 
-def _last_line(seam: bytes) -> bytes:
+def _tail(seam: bytes) -> bytes:
     """What a finding at the border of two chunks needs: the last line, as long as lines may be."""
     start = max(seam.rfind(b"\n"), seam.rfind(b"\r")) - 2
     return seam[max(start, 0) :]
@@ -219,11 +219,11 @@ def check_once(names: tuple[str, ...], where: str) -> None:
     folded = [name.casefold() for name in names]
     twice = sorted({name for name in names if folded.count(name.casefold()) > 1})
     if twice:
-        got = f"column {listed(twice[:1])} twice"
+        got = f"column {format_names(twice[:1])} twice"
         raise InputError("each column once", got, "Rename or drop one.", where=where)
 
 
-def listed(names: list[str] | tuple[str, ...]) -> str:
+def format_names(names: list[str] | tuple[str, ...]) -> str:
     """Column names for a message, without those that may be cells of a table that lacks its header."""
     shown = [name for name in names if not LIKE_A_NUMBER.fullmatch(name) and not LIKE_A_DATE.fullmatch(name)]
     hidden = len(names) - len(shown)

@@ -1,33 +1,39 @@
-"""The intake's questions to its workspace, in SQL. `judged` is every row with the first reason against it, if any."""
+"""The SQL of the workspace's tables: rows, names, units, stays, and what is computed from them."""
 
 from __future__ import annotations
 
+# All rows of the extract with the first reason against each, if any.
 ROWS = """
 CREATE TABLE rows (
-    part INTEGER, row BIGINT, patient VARCHAR, stay VARCHAR, time BIGINT, available BIGINT, dated BOOLEAN,
-    shifted BOOLEAN, name VARCHAR, unit VARCHAR, value DOUBLE, second BOOLEAN, code VARCHAR,
+    part INTEGER, row BIGINT, patient VARCHAR, stay VARCHAR, time BIGINT, available BIGINT, is_date BOOLEAN,
+    has_offset BOOLEAN, name VARCHAR, unit VARCHAR, value DOUBLE, is_duplicate_source BOOLEAN, code VARCHAR,
     reason VARCHAR)
 """
-# Cells of wide tables without a value are counted, not listed: of ten cells, nine may be blank.
-BLANKS = "CREATE TABLE blanks (part INTEGER, row BIGINT, name VARCHAR, rows BIGINT)"
-TOTAL = "SELECT (SELECT count(*) FROM rows) + (SELECT coalesce(sum(rows), 0) FROM blanks)::BIGINT"
+# Cells without a value of wide tables: counted only, as nine of ten cells may be blank.
+BLANK_CELLS = "CREATE TABLE blank_cells (part INTEGER, row BIGINT, name VARCHAR, rows BIGINT)"
+# Rows and blank cells in all.
+TOTAL = "SELECT (SELECT count(*) FROM rows) + (SELECT coalesce(sum(rows), 0) FROM blank_cells)::BIGINT"
+# The names of the source with their variables, and the words that stand for a value.
 NAMES = """
 CREATE TABLE names AS
-SELECT n.*, CASE WHEN s.canonical IS NOT NULL THEN map(s.word, s.number) END AS spoken
-FROM names_frame n LEFT JOIN spoken_frame s USING (canonical)
+SELECT n.*, CASE WHEN l.canonical IS NOT NULL THEN map(l.word, l.number) END AS word_values
+FROM names_frame n LEFT JOIN levels_frame l USING (canonical)
 """
-ALIASES = """
+# The names of further sources, where the first has none.
+FURTHER_NAMES = """
 INSERT INTO names
-SELECT a.name, a.variable, a.role, a.canonical, any_value(n.spoken)
-FROM aliases_frame a LEFT JOIN names n USING (canonical)
+SELECT a.name, a.variable, a.role, a.canonical, any_value(n.word_values)
+FROM further_names_frame a LEFT JOIN names n USING (canonical)
 WHERE a.name NOT IN (SELECT name FROM names) GROUP BY ALL
 """
-UNFINISHED = """
+# Rejects a row that may be cut off.
+REJECT_ROW = """
 UPDATE rows SET reason = '{reason}', patient = NULL, time = NULL
 WHERE part = {part} AND row = {row}
 """
-# Names of two patients' rows, or of letters only, that are nobody's identifier; dates and numbers with a point never.
-SHOWN = """
+# Unknown names that are safe to report: in rows of several patients, or of letters only, and equal to no identifier;
+# never dates or decimal numbers.
+SAFE_NAMES = """
 SELECT u.name FROM unknown_frame u LEFT JOIN rows r USING (name)
 WHERE NOT regexp_full_match(u.name, '[+-]?\\d{0,3}([.,]\\d*)?([eE][+-]?\\d+)?|.*\\d[-/.:]\\d\\d.*[-/.:]\\d.*')
     AND NOT regexp_matches(u.name, '[\\x00-\\x1f\",;|]') AND length(u.name) <= 200
@@ -35,47 +41,57 @@ GROUP BY u.name
 HAVING (count(DISTINCT r.patient) > 1 AND count(DISTINCT r.stay) > 1 OR regexp_full_match(u.name, '[\\pL _]+'))
     AND u.name NOT IN (FROM (SELECT patient FROM rows UNION SELECT stay FROM rows) t(who) WHERE who IS NOT NULL)
 """
-FIRST_OF = "SELECT part, row FROM rows WHERE reason = '{reason}' ORDER BY part, row LIMIT 1"
-CLOCKS = """
-SELECT dated, count(*), min_by(part, (part, row)), min_by(row, (part, row)), min(time)
-FROM rows WHERE time IS NOT NULL GROUP BY dated ORDER BY 2
+# The first row with a reason.
+FIRST_WITH_REASON = "SELECT part, row FROM rows WHERE reason = '{reason}' ORDER BY part, row LIMIT 1"
+# Dates and numbers of hours: how many of each, where the first is, and the earliest; the rarer first.
+TIME_FORMATS = """
+SELECT is_date, count(*), min_by(part, (part, row)), min_by(row, (part, row)), min(time)
+FROM rows WHERE time IS NOT NULL GROUP BY is_date ORDER BY 2
 """
-OFFSETS = """
-SELECT count(DISTINCT shifted), min_by(part, (part, row)), min_by(row, (part, row)) FROM rows WHERE shifted IS NOT NULL
+# Whether there are times with and without UTC offset (2) or only one of them (1), and where the first is.
+UTC_OFFSETS = """
+SELECT count(DISTINCT has_offset), min_by(part, (part, row)), min_by(row, (part, row))
+FROM rows WHERE has_offset IS NOT NULL
 """
-PAIRS = """
+# The units with which each variable occurs.
+UNITS_SEEN = """
 SELECT DISTINCT n.variable, r.name, r.unit
 FROM rows r JOIN names n USING (name) WHERE r.reason IS NULL AND r.value IS NOT NULL
 """
-PLACE = """
-UPDATE rows SET stay = found.stay
+# Gives rows without a stay the patient's stay at their time; of several, the one that started last.
+ASSIGN_STAY = """
+UPDATE rows SET stay = assigned.stay
 FROM (
     SELECT r.rowid AS id, k.stay, k.ended, r.time
-    FROM rows r ASOF JOIN (FROM keys WHERE start IS NOT NULL) k ON r.patient = k.patient AND r.time >= k.start
+    FROM rows r ASOF JOIN (FROM stay_keys WHERE start IS NOT NULL) k ON r.patient = k.patient AND r.time >= k.start
     WHERE r.stay IS NULL AND r.reason IS NULL
-) found
-WHERE rows.rowid = found.id AND (found.ended IS NULL OR found.time <= found.ended)
+) assigned
+WHERE rows.rowid = assigned.id AND (assigned.ended IS NULL OR assigned.time <= assigned.ended)
 """
-# Values that went through another rounding (32 bits, a converted unit) are still the same value.
-REPEATS = """
-UPDATE rows SET reason = '{repeated}'
+# Rejects rows of a duplicate source whose value another table has at the same time; values that were rounded
+# differently (32 bits, a converted unit) are equal.
+REJECT_DUPLICATES = """
+UPDATE rows SET reason = '{duplicate}'
 FROM (
-    WITH made AS (
-        SELECT r.rowid AS id, r.patient, r.stay, n.variable, r.time, (r.value + u.shift) * u.factor AS value, r.second
+    WITH converted AS (
+        SELECT r.rowid AS id, r.patient, r.stay, n.variable, r.time, (r.value + u.shift) * u.factor AS value,
+            r.is_duplicate_source
         FROM rows r JOIN names n USING (name) JOIN units u ON u.name = r.name AND u.unit = coalesce(r.unit, '')
         WHERE r.reason IS NULL AND r.value IS NOT NULL AND r.time IS NOT NULL AND u.known AND n.role = 'series'
     )
-    SELECT DISTINCT s.id
-    FROM made s JOIN made f USING (patient, stay, variable, time)
-    WHERE s.second AND NOT f.second AND abs(s.value - f.value) <= 1e-6 * abs(f.value)
-) found
-WHERE rows.rowid = found.id
+    SELECT DISTINCT d.id
+    FROM converted d JOIN converted f USING (patient, stay, variable, time)
+    WHERE d.is_duplicate_source AND NOT f.is_duplicate_source AND abs(d.value - f.value) <= 1e-6 * abs(f.value)
+) duplicates
+WHERE rows.rowid = duplicates.id
 """
-JUDGED = """
-CREATE VIEW judged AS
+# Each row with its stay, variable, converted value, and the first reason against it.
+ROWS_WITH_REASON = """
+CREATE VIEW rows_with_reason AS
 SELECT r.part, r.row, k.position, r.time, r.available, n.variable, n.role, r.name, n.canonical, r.code, r.unit,
     (r.value + u.shift) * u.factor AS value, u.factor, u.shift,
-    CASE WHEN n.role IS NULL AND '{unknown}' = '{unmapped}' AND coalesce(r.reason, '') NOT IN ({nameless})
+    CASE WHEN n.role IS NULL AND '{unknown}' = '{unmapped}'
+              AND coalesce(r.reason, '') NOT IN ('no identifier', 'no variable')
          THEN '{unknown}'
          WHEN r.reason <> '{outside}' THEN r.reason
          WHEN n.role IS NULL THEN '{unknown}'
@@ -89,16 +105,17 @@ FROM rows r
 LEFT JOIN names n ON n.name = r.name
 LEFT JOIN ranges g ON g.variable = n.variable
 LEFT JOIN units u ON u.name = r.name AND u.unit = coalesce(r.unit, '')
-LEFT JOIN keys k ON k.patient = r.patient AND k.stay = r.stay
+LEFT JOIN stay_keys k ON k.patient = r.patient AND k.stay = r.stay
 """
-# All that the ledger asks of the rows, in one pass: judging them anew for each of its questions took most of its time.
-TALLY = """
-CREATE TABLE tally AS
-SELECT reason, role, canonical, name, variable, unit, factor <> 1 OR shift <> 0 AS changed, count(*) AS rows,
+# Rows by reason, name and unit in one pass; the queries of the ledger read this small table.
+COUNTS = """
+CREATE TABLE counts AS
+SELECT reason, role, canonical, name, variable, unit, factor <> 1 OR shift <> 0 AS is_converted, count(*) AS rows,
     min_by(part, (part, row)) FILTER (WHERE reason IS NOT NULL) AS part,
     min_by(row, (part, row)) FILTER (WHERE reason IS NOT NULL) AS row
-FROM judged GROUP BY ALL
+FROM rows_with_reason GROUP BY ALL
 """
+# Rejected rows by reason and variable, with the first of them.
 FINDINGS = """
 SELECT reason, variable, series, sum(rows)::BIGINT,
     min_by(part, (part, row)), min_by(row, (part, row)), min_by(name, (part, row))
@@ -106,36 +123,47 @@ FROM (
     SELECT reason, coalesce(canonical, name, '') AS variable, coalesce(role, '') = 'series' AS series,
         sum(rows) AS rows, min_by(part, (part, row)) AS part, min_by(row, (part, row)) AS row,
         coalesce(min_by(name, (part, row)), '') AS name
-    FROM tally WHERE reason IS NOT NULL GROUP BY 1, 2, 3
+    FROM counts WHERE reason IS NOT NULL GROUP BY 1, 2, 3
     UNION ALL
-    SELECT '{missing}', canonical, role = 'series', rows, part, row, name FROM blanks JOIN names USING (name)
+    SELECT '{missing}', canonical, role = 'series', rows, part, row, name FROM blank_cells JOIN names USING (name)
 ) GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2
 """
+# Rows converted from another unit.
 CONVERTED = """
-SELECT variable, unit, sum(rows)::BIGINT FROM tally WHERE reason IS NULL AND changed GROUP BY ALL ORDER BY ALL
+SELECT variable, unit, sum(rows)::BIGINT FROM counts WHERE reason IS NULL AND is_converted GROUP BY ALL ORDER BY ALL
 """
-FACTS = """
+# Measurements in canonical order.
+MEASUREMENTS = """
 SELECT position AS stay, available, time, variable::SMALLINT AS variable, value
-FROM judged WHERE reason IS NULL AND role = 'series' ORDER BY position, available, time, variable, value
+FROM rows_with_reason WHERE reason IS NULL AND role = 'series'
+ORDER BY position, available, time, variable, value
 """
-CODED = """
-SELECT DISTINCT position AS stay, available, time, w.id AS code
-FROM judged j JOIN words_frame w ON w.word = j.canonical || '//' || j.code
+# Coded events in canonical order, without repetition.
+CODED_EVENTS = """
+SELECT DISTINCT position AS stay, available, time, v.id AS code
+FROM rows_with_reason r JOIN vocabulary_frame v ON v.code = r.canonical || '//' || r.code
 WHERE reason IS NULL AND role = 'code' ORDER BY ALL
 """
+# The vocabulary of coded events, sorted.
+VOCABULARY = """
+SELECT DISTINCT canonical || '//' || code AS code FROM rows_with_reason
+WHERE reason IS NULL AND role = 'code' ORDER BY code
+"""
+# Coded events with repetitions.
+N_CODED_ROWS = "SELECT coalesce(sum(rows), 0)::BIGINT FROM counts WHERE reason IS NULL AND role = 'code'"
+# Values rejected as implausible.
 IMPLAUSIBLE = """
 SELECT position AS stay, time, canonical AS variable, value
-FROM judged WHERE reason = 'implausible' ORDER BY position, canonical, time, value
+FROM rows_with_reason WHERE reason = 'implausible' ORDER BY position, canonical, time, value
 """
-DESCRIPTORS = """
-SELECT position, variable, max_by(value, (time, value)) AS value, count(DISTINCT value) > 1 AS changed
-FROM judged WHERE reason IS NULL AND role = 'static' GROUP BY ALL ORDER BY ALL
+# The last value of each static variable, and whether there were several.
+STATIC_VALUES = """
+SELECT position, variable, max_by(value, (time, value)) AS value, count(DISTINCT value) > 1 AS has_several
+FROM rows_with_reason WHERE reason IS NULL AND role = 'static' GROUP BY ALL ORDER BY ALL
 """
-CODED_ROWS = "SELECT coalesce(sum(rows), 0)::BIGINT FROM tally WHERE reason IS NULL AND role = 'code'"
-WORDS = """
-SELECT DISTINCT canonical || '//' || code AS word FROM judged WHERE reason IS NULL AND role = 'code' ORDER BY word
+# Accepted rows by role.
+ACCEPTED = "SELECT coalesce(role, 'series'), sum(rows)::BIGINT FROM counts WHERE reason IS NULL GROUP BY 1"
+# The stays that occur in the rows.
+STAYS = """
+SELECT DISTINCT patient AS patient_id, stay AS stay_id FROM rows WHERE patient IS NOT NULL AND stay IS NOT NULL
 """
-USED = "SELECT coalesce(role, 'series'), sum(rows)::BIGINT FROM tally WHERE reason IS NULL GROUP BY 1"
-STAYS = (
-    "SELECT DISTINCT patient AS patient_id, stay AS stay_id FROM rows WHERE patient IS NOT NULL AND stay IS NOT NULL"
-)

@@ -1,4 +1,4 @@
-"""The data dictionary as tables that an intake joins its rows with: names, plausible ranges, words for values."""
+"""The data dictionary as lookup tables: names, plausible ranges, and words that stand for values."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ import pyarrow as pa
 from clinicalgru.data.dictionary.variable import Variable
 
 
-def names_table(known: Mapping[str, str], ordered: Sequence[Variable]) -> pa.Table:
-    """name, variable (position in `ordered`), role, canonical: what becomes of the rows of each name.
+def names_table(names: Mapping[str, str], variables: Sequence[Variable]) -> pa.Table:
+    """Table of name, variable (position in `variables`), role and canonical name.
 
-    known  {name in the source: variable name}
+    names: name in the source -> variable name.
     """
-    position = {variable.name: i for i, variable in enumerate(ordered)}
-    rows = [(alias, position[name], _role(ordered[position[name]]), name) for alias, name in known.items()]
-    names = pd.DataFrame(rows, columns=["name", "variable", "role", "canonical"])
-    return pa.Table.from_pandas(names, preserve_index=False)
+    position = {variable.name: i for i, variable in enumerate(variables)}
+    rows = [(alias, position[name], _role(variables[position[name]]), name) for alias, name in names.items()]
+    table = pd.DataFrame(rows, columns=["name", "variable", "role", "canonical"])
+    return pa.Table.from_pandas(table, preserve_index=False)
 
 
-def ranges_table(ordered: Sequence[Variable]) -> pa.Table:
-    """variable (position), low, high: what is plausible; without limits where the dictionary gives none."""
-    rows = [(i, *(variable.plausible or (-np.inf, np.inf))) for i, variable in enumerate(ordered)]
+def ranges_table(variables: Sequence[Variable]) -> pa.Table:
+    """Table of variable (position), low, high: plausible ranges, infinite where the dictionary gives none."""
+    rows = [(i, *(variable.plausible or (-np.inf, np.inf))) for i, variable in enumerate(variables)]
     return pa.Table.from_pandas(pd.DataFrame(rows, columns=["variable", "low", "high"]), preserve_index=False)
 
 
-def words_table(ordered: Sequence[Variable]) -> pa.Table:
-    """canonical, word, number: the words that stand for a value, of each variable that has some."""
-    words = [(v.name, list(v.words), list(v.words.values())) for v in ordered if v.words]
-    kinds = {"canonical": pa.string(), "word": pa.list_(pa.string()), "number": pa.list_(pa.float64())}
+def level_table(variables: Sequence[Variable]) -> pa.Table:
+    """Table of canonical name, words and their numbers, for variables with words that stand for values."""
+    words = [(v.name, list(v.words), list(v.words.values())) for v in variables if v.words]
+    dtypes = {"canonical": pa.string(), "word": pa.list_(pa.string()), "number": pa.list_(pa.float64())}
     columns = zip(*words, strict=True) if words else ([], [], [])
-    return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)})
+    return pa.table(
+        {name: pa.array(column, dtype) for (name, dtype), column in zip(dtypes.items(), columns, strict=True)}
+    )
 
 
 def _role(variable: Variable) -> str:
+    """What becomes of the rows of a variable: code, static or series."""
     if variable.variable_type == "code" and not variable.static:
         return "code"
     return "static" if variable.static else "series"

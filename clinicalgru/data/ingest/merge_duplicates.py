@@ -1,4 +1,4 @@
-"""Several values of one variable at one instant become their mean."""
+"""Merging of duplicates: several values of one variable at one time become their mean."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-FACTS = pa.schema(
+MEASUREMENTS = pa.schema(
     [
         ("stay", pa.int32()),
         ("available", pa.int64()),
@@ -16,40 +16,42 @@ FACTS = pa.schema(
         ("value", pa.float64()),
     ]
 )
-INSTANT = ("stay", "available", "time", "variable")
+KEY = ("stay", "available", "time", "variable")
 
 
-def merge_instants(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """Batches with one row for each (stay, available, time, variable), and how many rows were merged in each.
+def merge_duplicates(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """Batches with one row per (stay, available, time, variable), and how many rows were merged in each.
 
-    batches  sorted by (stay, available, time, variable, value): the mean is summed in that order, so that shuffled
-             extracts give equal bits
+    batches: sorted by (stay, available, time, variable, value). The mean is summed in this order, so that the order of
+    the rows in the extract does not change a bit of it.
     """
-    held: pa.RecordBatch | None = None
+    pending: pa.RecordBatch | None = None
     for batch in batches:
-        table = batch if held is None else pa.concat_batches([held, batch])
+        table = batch if pending is None else pa.concat_batches([pending, batch])
         starts = _starts(table)
         if len(starts) == 0:
             continue
         yield _means(table.slice(0, starts[-1]), starts[:-1])
-        held = table.slice(starts[-1])  # its instant may go on in the next batch
-    if held is not None:
-        yield _means(held, np.array([0]))
+        pending = table.slice(starts[-1])  # the next batch may continue its last key
+    if pending is not None:
+        yield _means(pending, np.array([0]))
 
 
 def _starts(batch: pa.RecordBatch) -> np.ndarray:
-    """Positions where a new instant begins."""
-    changed = np.zeros(max(batch.num_rows - 1, 0), dtype=bool)
-    for name in INSTANT:
+    """Positions where a new key begins."""
+    is_new = np.zeros(max(batch.num_rows - 1, 0), dtype=bool)
+    for name in KEY:
         column = batch.column(name).to_numpy()
-        changed |= column[1:] != column[:-1]
-    return np.concatenate([np.zeros(min(batch.num_rows, 1), dtype=np.int64), np.flatnonzero(changed) + 1])
+        is_new |= column[1:] != column[:-1]
+    return np.concatenate([np.zeros(min(batch.num_rows, 1), dtype=np.int64), np.flatnonzero(is_new) + 1])
 
 
 def _means(batch: pa.RecordBatch, starts: np.ndarray) -> tuple[pa.RecordBatch, int]:
+    """The mean of each key's values, and how many rows were merged."""
     if len(starts) == batch.num_rows:
-        return batch.cast(FACTS), 0
+        return batch.cast(MEASUREMENTS), 0
     rows = np.diff(np.append(starts, batch.num_rows))
     means = np.add.reduceat(batch.column("value").to_numpy(), starts) / rows
-    columns = [batch.column(name).take(pa.array(starts)) for name in INSTANT]
-    return pa.record_batch([*columns, pa.array(means)], names=FACTS.names).cast(FACTS), batch.num_rows - len(starts)
+    columns = [batch.column(name).take(pa.array(starts)) for name in KEY]
+    merged = pa.record_batch([*columns, pa.array(means)], names=MEASUREMENTS.names).cast(MEASUREMENTS)
+    return merged, batch.num_rows - len(starts)

@@ -1,4 +1,4 @@
-"""Where something was found: the file, the row as a text editor counts it, and the column as the file calls it."""
+"""The place of a row for messages: file, row as a text editor counts it, and column as the file calls it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from clinicalgru.data.ingest.csv_check import TextTable
 from clinicalgru.data.ingest.row_sql import SWAPPED
-from clinicalgru.data.ingest.tables import Part
+from clinicalgru.data.ingest.tables import TablePart
 
-COLUMN_OF = {  # the column that a reason speaks of, where it is not `value`
+COLUMN_OF = {  # the column that a reason is about, where it is not `value`
     "no identifier": "patient_id",
     "no variable": "variable",
     "no time": "time",
@@ -28,24 +28,24 @@ COLUMN_OF = {  # the column that a reason speaks of, where it is not `value`
 }
 
 
-class Places:
-    """The files of an intake, by number, as far as a message about one of their rows needs them."""
+class RowLocator:
+    """The files of an extract by number, with what messages about their rows need."""
 
     def __init__(self) -> None:
         self.files: list[str] = []
         self.headers: list[tuple[bool, Mapping[str, str]]] = []  # of each file: whether wide; our columns -> its own
-        self.texts: dict[int, TextTable] = {}  # by number of file: those whose rows have to be looked for
+        self.texts: dict[int, TextTable] = {}  # by number of file: those with blank lines
         self.located: dict[tuple[int, int], int] = {}
 
-    def add(self, part: Part, columns: Mapping[str, str]) -> int:
-        """The number of the part's first file, now that its files are known. columns: our name -> the part's."""
-        base = len(self.files)
+    def add(self, part: TablePart, columns: Mapping[str, str]) -> int:
+        """Add the files of a table and return the number of the first; columns: our name -> the table's."""
+        first = len(self.files)
         self.files += part.files or [part.label]
-        self.headers += [(part.wide, columns)] * (len(self.files) - base)
-        return base
+        self.headers += [(part.wide, columns)] * (len(self.files) - first)
+        return first
 
     def locate(self, records: Iterable[tuple[int, int]]) -> None:
-        """Find out which rows these records (file, number) are, where blank lines stand between."""
+        """Find the rows of records (file, number) in files with blank lines."""
         wanted: dict[int, set[int]] = {}
         for file, record in set(records):
             if file in self.texts:
@@ -54,7 +54,7 @@ class Places:
             self.located |= {(file, record): row for record, row in self.texts[file].rows_of(numbers).items()}
 
     def place(self, file: int, row: int, reason: str, *, name: str = "") -> str:
-        """File, row and column of a finding; in a wide table, a value's column is that of its variable."""
+        """File, row and column of a finding; in a wide table, the column is that of the variable `name`."""
         self.locate([(file, row)] if (file, row) not in self.located else [])
         row = self.located.get((file, row), row)
         wide, theirs = self.headers[file]

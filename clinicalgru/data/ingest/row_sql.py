@@ -1,144 +1,207 @@
-"""The SQL that turns the cells of one part into typed rows, each with the first reason against it, if any."""
+"""SQL that turns the cells of one table into typed rows, each with the first reason against it, if any."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from clinicalgru.data.ingest.tables import Part, literal, quoted
+from clinicalgru.data.ingest.tables import TablePart, literal, quoted
 from clinicalgru.data.ingest.time_sql import (
     NUMERIC,
-    has_offset,
+    day_month_swapped_sql,
+    has_offset_sql,
     hours_sql,
-    is_dated,
+    is_date_sql,
     number_sql,
-    swapped_sql,
     time_sql,
-    trimmed,
+    trim_sql,
 )
 from clinicalgru.data.ledger import MISSING
 from clinicalgru.errors import InputError
 
-NOT_MADE = "('', 'na', 'n/a', 'nan', 'null', 'none', '.', '<na>')"
+MISSING_WORDS = "('', 'na', 'n/a', 'nan', 'null', 'none', '.', '<na>')"
 TYPED = (*NUMERIC, "TIMESTAMP", "DATE", "INTERVAL")
-LONGEST_IDENTIFIER = 200  # letters
-SWAPPED = "day and month exchanged"  # stops the load: rows with days up to 12 cannot show it
+MAX_IDENTIFIER_LENGTH = 200
+SWAPPED = "day and month exchanged"  # stops the load: days up to 12 would be read wrongly without a sign
 
 
-def take_in(
-    part: Part,
-    base: int,
-    columns: Mapping[str, str],
-    *,
-    time_format: str | None,
-    time_unit: str = "hours",
-    missing: tuple[float, ...],
-    assign_by_time: bool = False,
-    second: bool = False,
-    zoned: bool = False,
-) -> str:
-    """INSERT of the rows of one part into `rows`.
+@dataclass(frozen=True)
+class RowFormat:
+    """How the cells of a table are read.
 
-    base         number of the part's first file
-    columns      our column name -> the part's column name, for those it has
-    time_format  strptime format of text times; None = ISO 8601, or a number of hours
-    time_unit    what times that are numbers count, of TIME_UNITS
-    missing      values that stand for "not measured" in this source, such as -1
-    assign_by_time  leave the stay of rows without stay_id open
-    second       these rows may repeat what rows of another part say
-    zoned        times without offset are local times of the declared zone (`clock.declare_zone`)
+    Attributes
+    ----------
+    time_format : str or None
+        strptime format of text times; None: ISO 8601, or a number.
+    time_unit : str
+        Unit of times that are numbers: one of `TIME_UNITS`.
+    missing_values : tuple of float
+        Numbers that mean "not measured" in this source, such as -1.
+    assign_by_time : bool
+        Whether a row without stay_id goes to the patient's stay at its time (start and end included; of two stays the
+        one that started later). Without this, each patient is one stay.
+    is_duplicate_source : bool
+        Whether values that also occur in another table of the source are counted as `duplicate` and not used.
     """
-    _check_identifiers(part, columns)
-    open_stay = assign_by_time and "stay_id" not in columns
-    cells = _cells(part, columns, time_format=time_format, time_unit=time_unit, open_stay=open_stay)
-    return f"""
+
+    time_format: str | None = None
+    time_unit: str = "hours"
+    missing_values: tuple[float, ...] = ()
+    assign_by_time: bool = False
+    is_duplicate_source: bool = False
+
+
+# INSERT of the cells of one table into `rows`, with the reason against each row.
+INSERT_ROWS = """
 INSERT INTO rows
-SELECT {base} + c_file, c_row, CASE WHEN NOT again AND NOT damaged THEN patient END, stay, time,
-    coalesce(available, time), dated,
-    shifted, name, unit, coalesce(number, spoken[lower(words)]) AS value, {str(second).lower()},
-    CASE WHEN role = 'code' THEN coalesce(code, words) END,
-    CASE WHEN again THEN 'repeated header'
-         WHEN damaged THEN 'stray quote or control character'
-         WHEN patient IS NULL{"" if assign_by_time else " OR stay IS NULL"} THEN 'no identifier'
+SELECT {first_file} + c_file, c_row, CASE WHEN NOT is_header AND NOT is_corrupt THEN patient END, stay, time,
+    coalesce(available, time), is_date, has_offset, name, unit,
+    coalesce(number, word_values[lower(value_text)]) AS value, {is_duplicate_source},
+    CASE WHEN role = 'code' THEN coalesce(code, value_text) END,
+    CASE WHEN is_header THEN 'repeated header'
+         WHEN is_corrupt THEN 'stray quote or control character'
+         WHEN {no_identifier} THEN 'no identifier'
          WHEN name IS NULL THEN 'no variable'
          WHEN role = 'identifier' THEN NULL
-         WHEN role = 'code' AND coalesce(code, words) IS NULL THEN {literal(MISSING)}
-         WHEN role IS DISTINCT FROM 'code' AND {_unmeasured("value", missing)}
-             THEN coalesce(refused, {literal(MISSING)})
-         WHEN time_words IS NULL THEN 'no time'
-         {_LOCAL_REASONS if zoned else ""}
-         WHEN time IS NULL AND exchanged THEN {literal(SWAPPED)}
+         WHEN role = 'code' AND coalesce(code, value_text) IS NULL THEN {missing}
+         WHEN role IS DISTINCT FROM 'code' AND {is_missing} THEN coalesce(source_reason, {missing})
+         WHEN time_text IS NULL THEN 'no time'
+         {local_time_reasons}
+         WHEN time IS NULL AND is_swapped THEN {swapped}
          WHEN time IS NULL THEN 'time not readable'
-         WHEN available_words IS NOT NULL AND available IS NULL THEN 'available_at not readable'
-         WHEN available IS NOT NULL AND (available_dated <> dated OR available_shifted <> shifted)
+         WHEN available_text IS NOT NULL AND available IS NULL THEN 'available_at not readable'
+         WHEN available IS NOT NULL AND (available_is_date <> is_date OR available_has_offset <> has_offset)
              THEN 'available_at in another format than time'
-         WHEN role IS DISTINCT FROM 'code' AND value IS NULL AND refused IS NULL THEN 'value is not a number'
-         ELSE refused END
-FROM ({_ZONED.format(cells=cells) if zoned else cells}) LEFT JOIN names USING (name)
+         WHEN role IS DISTINCT FROM 'code' AND value IS NULL AND source_reason IS NULL THEN 'value is not a number'
+         ELSE source_reason END
+FROM ({cells}) LEFT JOIN names USING (name)
 """
-
-
-_ZONED = """
+# The cells with local times as UTC, and how many UTC instants each local time names.
+CELLS_IN_UTC = """
 SELECT * REPLACE (
-        CASE WHEN dated AND NOT shifted THEN instant(time) ELSE time END AS time,
-        CASE WHEN available_dated AND NOT available_shifted THEN instant(available) ELSE available END AS available,
-        true AS shifted, true AS available_shifted),
-    CASE WHEN dated AND NOT shifted THEN instants(time) END AS named,
-    CASE WHEN available_dated AND NOT available_shifted THEN instants(available) END AS available_named
+        CASE WHEN is_date AND NOT has_offset THEN to_instant(time) ELSE time END AS time,
+        CASE WHEN available_is_date AND NOT available_has_offset THEN to_instant(available) ELSE available END
+            AS available,
+        true AS has_offset, true AS available_has_offset),
+    CASE WHEN is_date AND NOT has_offset THEN count_instants(time) END AS time_instants,
+    CASE WHEN available_is_date AND NOT available_has_offset THEN count_instants(available) END AS available_instants
 FROM ({cells})"""
-_LOCAL_REASONS = """
-         WHEN named = 2 THEN 'ambiguous local time'
-         WHEN named = 0 THEN 'nonexistent local time'
-         WHEN available_named = 2 THEN 'ambiguous available_at'
-         WHEN available_named = 0 THEN 'nonexistent available_at'"""
+LOCAL_TIME_REASONS = """
+         WHEN time_instants = 2 THEN 'ambiguous local time'
+         WHEN time_instants = 0 THEN 'nonexistent local time'
+         WHEN available_instants = 2 THEN 'ambiguous available_at'
+         WHEN available_instants = 0 THEN 'nonexistent available_at'"""
 
 
-def _cells(part: Part, columns: Mapping[str, str], *, time_format: str | None, time_unit: str, open_stay: bool) -> str:
-    """SELECT of the cells of each row as they read, under our names."""
-    types = {ours: _kind(ours, part.types[theirs]) for ours, theirs in columns.items()}
-    cells = ", ".join(f"{_cell(ours, theirs, types[ours], time_unit)} AS c_{ours}" for ours, theirs in columns.items())
-    place = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
-    absent = "".join(f", NULL::VARCHAR AS c_{name}" for name in ("unit", "code", "refused") if name not in columns)
+def insert_sql(
+    part: TablePart, first_file: int, columns: Mapping[str, str], row_format: RowFormat, *, has_timezone: bool
+) -> str:
+    """SQL that inserts the rows of a table into `rows`.
+
+    first_file: number of the table's first file.
+    columns: our column name -> the table's column name, for those it has.
+    has_timezone: whether times without an offset are local times (see `declare_timezone`).
+    """
+    _check_identifiers(part, columns)
+    cells = _cells(part, columns, row_format)
+    return INSERT_ROWS.format(
+        first_file=first_file,
+        is_duplicate_source=str(row_format.is_duplicate_source).lower(),
+        no_identifier=f"patient IS NULL{'' if row_format.assign_by_time else ' OR stay IS NULL'}",
+        missing=literal(MISSING),
+        is_missing=_is_missing("value", row_format.missing_values),
+        local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
+        swapped=literal(SWAPPED),
+        cells=CELLS_IN_UTC.format(cells=cells) if has_timezone else cells,
+    )
+
+
+# The cells of each row, parsed, under our names.
+PARSED_CELLS = """
+    SELECT c_file, c_row, {patient} AS patient, {stay} AS stay,
+        {time_text} AS time_text, {time} AS time, {is_date} AS is_date, {has_offset} AS has_offset,
+        {is_swapped} AS is_swapped,
+        {available_text} AS available_text, {available} AS available, {available_is_date} AS available_is_date,
+        {available_has_offset} AS available_has_offset,
+        {name} AS name, {unit} AS unit, {code} AS code, {value_text} AS value_text, c_source_reason AS source_reason,
+        {number} AS number, {is_header} AS is_header, {is_corrupt} AS is_corrupt
+    FROM (SELECT {cells} FROM {table})"""
+
+
+def _cells(part: TablePart, columns: Mapping[str, str], row_format: RowFormat) -> str:
+    """SQL of the parsed cells of each row."""
+    types = {ours: _dtype(ours, part.types[theirs]) for ours, theirs in columns.items()}
     stay_cell = "c_stay_id" if "stay_id" in columns else "c_patient_id"  # without stay_id, a patient is one stay
-    stay = label_sql(stay_cell)
-    late = "available_at" if "available_at" in columns else "time"
-    time, available = ("c_time", types["time"], time_format), (f"c_{late}", types[late], time_format)
-    names = [f"coalesce(c_{name} = {literal(columns[name])}, false)" for name in ("time", "value")]
-    is_text = part.text is not None and types["time"] == types["value"] == "VARCHAR"
-    return f"""
-    SELECT c_file, c_row, {label_sql("c_patient_id")} AS patient, {"NULL::VARCHAR" if open_stay else stay} AS stay,
-        {words_sql("c_time", types["time"])} AS time_words, {time_sql(*time)} AS time,
-        {is_dated(*time)} AS dated, {has_offset(*time)} AS shifted, {swapped_sql(*time)} AS exchanged,
-        {words_sql(f"c_{late}", types[late])} AS available_words, {time_sql(*available)} AS available,
-        {is_dated(*available)} AS available_dated, {has_offset(*available)} AS available_shifted,
-        {label_sql("c_variable")} AS name, {words_sql("c_unit")} AS unit,
-        {words_sql("c_code")} AS code, {words_sql("c_value", types["value"])} AS words, c_refused AS refused,
-        {number_sql("c_value", types["value"])} AS number,
-        {" AND ".join(names) if is_text else "false"} AS again,
-        {_damaged("c_patient_id", stay_cell) if part.text else "false"} AS damaged
-    FROM (SELECT {cells}, {place}{absent} FROM {part.sql})"""
+    is_open = row_format.assign_by_time and "stay_id" not in columns
+    available = "available_at" if "available_at" in columns else "time"
+    return PARSED_CELLS.format(
+        patient=name_sql("c_patient_id"),
+        stay="NULL::VARCHAR" if is_open else name_sql(stay_cell),
+        **_time_cells("", "time", types, row_format),
+        is_swapped=day_month_swapped_sql("c_time", types["time"], row_format.time_format),
+        **_time_cells("available_", available, types, row_format),
+        name=name_sql("c_variable"),
+        unit=text_sql("c_unit"),
+        code=text_sql("c_code"),
+        value_text=text_sql("c_value", types["value"]),
+        number=number_sql("c_value", types["value"]),
+        is_header=_is_header(part, columns, types),
+        is_corrupt=_is_corrupt("c_patient_id", stay_cell) if part.text else "false",
+        cells=_raw_cells(part, columns, types, row_format.time_unit),
+        table=part.sql,
+    )
 
 
-def _kind(ours: str, kind: str) -> str:
+def _time_cells(prefix: str, name: str, types: Mapping[str, str], row_format: RowFormat) -> dict[str, str]:
+    """SQL of a column of times, by name in `PARSED_CELLS`."""
+    cell = (f"c_{name}", types[name], row_format.time_format)
+    return {
+        f"{prefix}text" if prefix else "time_text": text_sql(f"c_{name}", types[name]),
+        "available" if prefix else "time": time_sql(*cell),
+        f"{prefix}is_date": is_date_sql(*cell),
+        f"{prefix}has_offset": has_offset_sql(*cell),
+    }
+
+
+def _raw_cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str], time_unit: str) -> str:
+    """SQL of the columns of a table as c_ and our name, with the place of each row; absent columns are NULL."""
+    cells = [f"{_cell(ours, theirs, types[ours], time_unit)} AS c_{ours}" for ours, theirs in columns.items()]
+    place = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
+    absent = [f"NULL::VARCHAR AS c_{name}" for name in ("unit", "code", "source_reason") if name not in columns]
+    return ", ".join([*cells, place, *absent])
+
+
+def _is_header(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str]) -> str:
+    """SQL of whether a row of a text file repeats the header."""
+    if part.text is None or not types["time"] == types["value"] == "VARCHAR":
+        return "false"
+    return " AND ".join(f"coalesce(c_{name} = {literal(columns[name])}, false)" for name in ("time", "value"))
+
+
+def _dtype(ours: str, dtype: str) -> str:
     """The type that a cell is read as: numbers and times as they are, all else as text."""
-    as_they_are = {"value": NUMERIC, "time": TYPED, "available_at": TYPED}.get(ours, ())
-    return kind if kind.startswith(as_they_are) or ours == "refused" else "VARCHAR"
+    unchanged = {"value": NUMERIC, "time": TYPED, "available_at": TYPED}.get(ours, ())
+    return dtype if dtype.startswith(unchanged) or ours == "source_reason" else "VARCHAR"
 
 
-def _cell(ours: str, theirs: str, kind: str, time_unit: str) -> str:
-    cell = trimmed(quoted(theirs)) if kind == "VARCHAR" and ours != "refused" else quoted(theirs)
-    return hours_sql(cell, kind, time_unit) if ours in ("time", "available_at") else cell
+def _cell(ours: str, theirs: str, dtype: str, time_unit: str) -> str:
+    """SQL of a cell: text trimmed, numbers of time in hours."""
+    cell = trim_sql(quoted(theirs)) if dtype == "VARCHAR" and ours != "source_reason" else quoted(theirs)
+    return hours_sql(cell, dtype, time_unit) if ours in ("time", "available_at") else cell
 
 
-def _damaged(*cells: str) -> str:
-    """Whether identifiers hold what a broken quote or a broken file leaves in them; it would make another patient."""
-    broken = literal(r"[\x00-\x1f\x7f\"]")
+def _is_corrupt(*cells: str) -> str:
+    """SQL of whether identifiers hold what a broken quote or file leaves in them; it would make another patient."""
+    pattern = literal(r"[\x00-\x1f\x7f\"]")
     return " OR ".join(
-        f"coalesce(regexp_matches({trimmed(cell)}, {broken}) OR length({trimmed(cell)}) > {LONGEST_IDENTIFIER}, false)"
+        f"coalesce(regexp_matches({trim_sql(cell)}, {pattern}) "
+        f"OR length({trim_sql(cell)}) > {MAX_IDENTIFIER_LENGTH}, false)"
         for cell in dict.fromkeys(cells)
     )
 
 
-def _check_identifiers(part: Part, columns: Mapping[str, str]) -> None:
+def _check_identifiers(part: TablePart, columns: Mapping[str, str]) -> None:
+    """Raise where identifiers are floating point."""
     for name in ("patient_id", "stay_id"):
         if name in columns and part.types[columns[name]] in ("FLOAT", "DOUBLE"):
             fix = f"Read it as text: .astype('Int64').astype(str), or dtype={{'{columns[name]}': str}} when reading."
@@ -146,21 +209,22 @@ def _check_identifiers(part: Part, columns: Mapping[str, str]) -> None:
             raise InputError(f"{columns[name]} as text or whole numbers", got, fix, where=part.label)
 
 
-def label_sql(cell: str) -> str:
-    """A name or identifier as trimmed text; NULL where blank ("NA" may well be sodium)."""
-    return f"nullif({trimmed(cell)}, '')"
+def name_sql(cell: str) -> str:
+    """SQL of a name or identifier as trimmed text; NULL where it is blank ("NA" may be sodium)."""
+    return f"nullif({trim_sql(cell)}, '')"
 
 
-def words_sql(cell: str, kind: str = "VARCHAR") -> str:
-    """A cell as trimmed text; NULL where it is blank or says that there is nothing."""
-    if kind in ("FLOAT", "DOUBLE"):
+def text_sql(cell: str, dtype: str = "VARCHAR") -> str:
+    """SQL of a cell as trimmed text; NULL where it is blank or a word for missing."""
+    if dtype in ("FLOAT", "DOUBLE"):
         return f"CASE WHEN NOT isnan({cell}) THEN CAST({cell} AS VARCHAR) END"
-    if kind.startswith(TYPED):
-        return f"CAST({cell} AS VARCHAR)"  # nothing around it, and written as text but once: that is slow
-    text = trimmed(cell)
-    return f"CASE WHEN lower({text}) IN {NOT_MADE} THEN NULL ELSE {text} END"
+    if dtype.startswith(TYPED):
+        return f"CAST({cell} AS VARCHAR)"  # has no white space around it, and casting twice is slow
+    text = trim_sql(cell)
+    return f"CASE WHEN lower({text}) IN {MISSING_WORDS} THEN NULL ELSE {text} END"
 
 
-def _unmeasured(name: str, missing: tuple[float, ...]) -> str:
-    marks = "".join(f" OR {name} = {mark}" for mark in missing)
-    return f"(words IS NULL{marks})"
+def _is_missing(name: str, missing_values: tuple[float, ...]) -> str:
+    """SQL of whether a row has no value."""
+    numbers = "".join(f" OR {name} = {number}" for number in missing_values)
+    return f"(value_text IS NULL{numbers})"

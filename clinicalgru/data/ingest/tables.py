@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clinicalgru.data.ingest.csv_check import TextTable, check_once, look_through, not_utf_8
+from clinicalgru.data.ingest.csv_check import TextTable, check_once, inspect_text, not_utf_8
 from clinicalgru.errors import InputError
 
 TEXT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
@@ -23,7 +23,7 @@ MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """One file or frame of an extract: what to call it in messages, the SQL that reads it, its columns and types."""
 
     label: str
@@ -46,7 +46,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def open_parts(connection: duckdb.DuckDBPyConnection, data: Any, *, delimiter: str | None = None) -> list[Part]:
+def open_parts(connection: duckdb.DuckDBPyConnection, data: Any, *, delimiter: str | None = None) -> list[TablePart]:
     """Each file of `data`, or the frame, as a part that can be read row by row.
 
     Refused: a missing file, a kind of file that is not a table, an empty folder, text that is not UTF-8.
@@ -91,26 +91,26 @@ def _is_mixed(column: pd.Series) -> bool:
     return pd.api.types.infer_dtype(column, skipna=True).startswith("mixed")
 
 
-def _frame(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> Part:
+def _frame(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> TablePart:
     check_once(tuple(table.column_names), "DataFrame")
     name = f"frame_{id(table)}"
     connection.register(name, table)
-    return Part("DataFrame", quoted(name), column_types(connection, quoted(name)), first_row=0)
+    return TablePart("DataFrame", quoted(name), column_types(connection, quoted(name)), first_row=0)
 
 
-def _file(connection: duckdb.DuckDBPyConnection, path: Path, delimiter: str | None) -> Part:
+def _file(connection: duckdb.DuckDBPyConnection, path: Path, delimiter: str | None) -> TablePart:
     if path.suffix.lower() == ".parquet":
         sql = _parquet(path)
-        with plain_errors(path.name):
-            return Part(path.name, sql, column_types(connection, sql), first_row=0)
-    text = look_through(path, delimiter=delimiter)
+        with duckdb_errors(path.name):
+            return TablePart(path.name, sql, column_types(connection, sql), first_row=0)
+    text = inspect_text(path, delimiter=delimiter)
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in text.names)
     sql = (
         f"read_csv({one_file(path)}, auto_detect=false, header=true, delim={literal(text.delimiter)}, quote='\"', "
         f"escape='\"', strict_mode=true, columns={{{columns}}})"
     )
-    with plain_errors(path.name, text):
-        return Part(path.name, sql, column_types(connection, sql), first_row=2, text=text)
+    with duckdb_errors(path.name, text):
+        return TablePart(path.name, sql, column_types(connection, sql), first_row=2, text=text)
 
 
 def one_file(path: Path) -> str:
@@ -145,7 +145,7 @@ def check_parquet(path: Path) -> pa.Schema:
     return schema
 
 
-def derived(connection: duckdb.DuckDBPyConnection, part: Part, select: str, *, tail: str = "") -> Part:
+def derived(connection: duckdb.DuckDBPyConnection, part: TablePart, select: str, *, tail: str = "") -> TablePart:
     """The rows of a file as other columns, still numbered as in the file.
 
     select  SQL of the new columns, over the file's row `r`
@@ -153,9 +153,9 @@ def derived(connection: duckdb.DuckDBPyConnection, part: Part, select: str, *, t
     """
     numbered = f"SELECT *, row_number() OVER () - 1 + {part.first_row} AS c_row FROM {part.sql}"
     sql = f"(SELECT 0 AS c_file, r.c_row, {select} FROM ({numbered}) r {tail})"
-    with plain_errors(part.label, part.text):
+    with duckdb_errors(part.label, part.text):
         types = column_types(connection, sql)
-    return Part(part.label, sql, types, part.first_row, files=(part.label,), text=part.text)
+    return TablePart(part.label, sql, types, part.first_row, files=(part.label,), text=part.text)
 
 
 def column_types(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
@@ -165,7 +165,7 @@ def column_types(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, s
 
 
 @contextmanager
-def plain_errors(label: str, text: TextTable | None = None) -> Iterator[None]:
+def duckdb_errors(label: str, text: TextTable | None = None) -> Iterator[None]:
     """DuckDB's errors as ours: its messages quote the offending row, so only what is wrong, and where, is kept."""
     try:
         yield
@@ -176,9 +176,9 @@ def plain_errors(label: str, text: TextTable | None = None) -> Iterator[None]:
 def _as_ours(message: str, label: str, text: TextTable | None) -> InputError:
     if "Out of Memory" in message or "could not allocate" in message:
         return InputError("enough memory", "more than allowed", "Raise memory_gb or free disk space.", where=label)
-    fault = text.fault() if text else None
-    if fault is not None:
-        return fault
+    first_malformed_row = text.first_malformed_row() if text else None
+    if first_malformed_row is not None:
+        return first_malformed_row
     line = re.search(r"CSV Error on Line: (\d+)", message)
     where = f"{label}, row {line[1]}" if line else label
     if "unicode" in message.lower():

@@ -53,7 +53,7 @@ def with_static_variables(
     for name, text in texts.items():
         stays[name], n_unusable = static_values(dictionary[name], text)
         if n_unusable:
-            notes[f"descriptors not used: {name}"] = n_unusable
+            notes[f"static values not used: {name}"] = n_unusable
     return stays, notes
 
 

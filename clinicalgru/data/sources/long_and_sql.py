@@ -10,23 +10,25 @@ from typing import Any
 import pyarrow as pa
 
 from clinicalgru.data.ingest.database import WHERE, fetch, is_address
-from clinicalgru.data.ingest.ingest import LONG, Intake
-from clinicalgru.data.ingest.source import ReadOptions, SourceResult
+from clinicalgru.data.ingest.read_options import ReadOptions
+from clinicalgru.data.ingest.row_sql import RowFormat
+from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
-from clinicalgru.data.ingest.tables import Part, column_types, open_parts
+from clinicalgru.data.ingest.tables import TablePart, column_types, open_parts
+from clinicalgru.data.ingest.workspace import COLUMNS, Workspace
 from clinicalgru.errors import ArgumentError, InputError, describe
 
 BATCH = "sql_batch"
 
 
-def read_long(intake: Intake, data: Any, options: ReadOptions) -> SourceResult:
+def read_long(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """Add the rows of a table or folder; stays and outcomes come from their tables."""
-    for part in open_parts(intake.sql, data, delimiter=options.delimiter):
-        intake.add(part, options.columns, time_format=options.time_format, time_unit=options.time_unit)
-    return read_tables(intake, options)
+    for part in open_parts(workspace.sql, data, delimiter=options.delimiter):
+        workspace.add_rows(part, options.columns, RowFormat(options.time_format, options.time_unit))
+    return read_tables(workspace, options)
 
 
-def read_sql(intake: Intake, data: Any, options: ReadOptions) -> SourceResult:
+def read_sql(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """Add the rows of a query, batch by batch; row 0 of a message is the first row of the query."""
     if not is_address(data):
         fix = "Pass the address of a database: postgresql://user@host:5432/database or sqlite:///file.db."
@@ -37,12 +39,12 @@ def read_sql(intake: Intake, data: Any, options: ReadOptions) -> SourceResult:
     row = 0
     for batch in fetch(data, options.query):
         _check_columns(batch, options)
-        intake.sql.register(BATCH, pa.Table.from_batches([batch]))
-        part = Part(WHERE, BATCH, column_types(intake.sql, BATCH), first_row=row)
-        intake.add(part, options.columns, time_format=options.time_format, time_unit=options.time_unit)
-        intake.sql.unregister(BATCH)
+        workspace.sql.register(BATCH, pa.Table.from_batches([batch]))
+        part = TablePart(WHERE, BATCH, column_types(workspace.sql, BATCH), first_row=row)
+        workspace.add_rows(part, options.columns, RowFormat(options.time_format, options.time_unit))
+        workspace.sql.unregister(BATCH)
         row += batch.num_rows
-    return read_tables(intake, options)
+    return read_tables(workspace, options)
 
 
 def _check_columns(batch: pa.RecordBatch, options: ReadOptions) -> None:
@@ -52,7 +54,7 @@ def _check_columns(batch: pa.RecordBatch, options: ReadOptions) -> None:
     if repeated:
         got = f"column {repeated[0]!r} twice"
         raise InputError("unique column names", got, "Rename one of them in the query.", where=WHERE)
-    used = {options.columns.get(name, name) for name in LONG}
+    used = {options.columns.get(name, name) for name in COLUMNS}
     for field in batch.schema:
         if field.name in used and (pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)):
             fix, where = f"Write CAST({field.name} AS text) in the query.", f"{WHERE}, column {field.name}"

@@ -20,10 +20,12 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
-from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import ReadOptions, SourceResult
+from clinicalgru.data.ingest.read_options import ReadOptions, as_path
+from clinicalgru.data.ingest.row_sql import RowFormat
+from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import cells_as_text, check_once, read_outcomes
-from clinicalgru.data.ingest.tables import Part, derived, open_parts, plain_errors
+from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, open_parts
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import (
     CAREUNITS,
     DAY,
@@ -58,7 +60,7 @@ class Table:
     unit: str = "NULL::VARCHAR"
     code: str = "NULL::VARCHAR"
     tail: str = ""
-    second: bool = False
+    is_duplicate_source: bool = False
 
     def select(self, anchor: str) -> str:
         """SQL of the intake's columns."""
@@ -70,9 +72,18 @@ class Table:
         )
 
 
-def _measured(path: str, stay: dict[str, str], value: str, *, second: bool = False) -> Table:
+def _measured(path: str, stay: dict[str, str], value: str, *, is_duplicate_source: bool = False) -> Table:
     needs = ("subject_id", "hadm_id", "itemid", "charttime", "storetime", value, "valueuom")
-    return Table(path, stay, needs, "r.charttime", "r.storetime", value=f"r.{value}", unit="r.valueuom", second=second)
+    return Table(
+        path,
+        stay,
+        needs,
+        "r.charttime",
+        "r.storetime",
+        value=f"r.{value}",
+        unit="r.valueuom",
+        is_duplicate_source=is_duplicate_source,
+    )
 
 
 def _item(path: str, variable: str) -> Table:
@@ -90,7 +101,7 @@ def _icd(path: str, variable: str, time: str) -> Table:
 
 TABLES = (
     _measured("hosp/labevents", BY_TIME, "valuenum"),
-    _measured("icu/chartevents", OWN_STAY, "valuenum", second=True),
+    _measured("icu/chartevents", OWN_STAY, "valuenum", is_duplicate_source=True),
     _measured("icu/outputevents", OWN_STAY, "value"),
     _item("icu/inputevents", "drug"),
     _item("icu/procedureevents", "procedure"),
@@ -99,30 +110,30 @@ TABLES = (
 )
 
 
-def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
+def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """The events of ICU stays or admissions, with age, sex, type of unit, and the outcomes that the admissions tell.
 
     Outcomes: in_hospital_death, length_of_stay (days) and readmission_30d (see `_outcomes`), or those of `outcomes=`.
     Refused: another anchor, a stays table (MIMIC-IV brings its own), a folder without patients and admissions.
     """
-    anchor = request.anchor or "icu"
+    anchor = options.anchor or "icu"
     if anchor not in OWN_STAY:
         raise ArgumentError("anchor icu or hospital", repr(anchor), "Choose one of them.")
     for name in ("stays", "timezone"):
-        if getattr(request, name) is not None:
+        if getattr(options, name) is not None:
             raise ArgumentError(f"no {name}=", "one", f"MIMIC-IV brings its own; leave {name}= out.")
-    folder = Path(data)
+    folder = as_path(data, "a folder with hosp/ and icu/")
     admissions = _admissions(folder)
     icu = _icu(folder, admissions) if anchor == "icu" or _find(folder, "icu/icustays") is not None else None
-    labels = _register(intake, folder, admissions, icu)
+    labels = _register(workspace, folder, admissions, icu)
     for table in TABLES:
-        _add(intake, folder, table, anchor)
+        _add(workspace, folder, table, anchor)
     chosen = icu if anchor == "icu" and icu is not None else admissions
-    stays, notes = _stays(intake, chosen)
+    stays, notes = _stays(workspace, chosen)
     outcomes = _outcomes(chosen)
-    if request.outcomes is not None:
-        outcomes = read_outcomes(request.outcomes, columns=request.columns, renamed={})
-    return SourceResult(stays, outcomes, unmapped_is_fault=False, notes=notes, labels=labels)
+    if options.outcomes is not None:
+        outcomes = read_outcomes(options.outcomes, columns=options.columns, renamed={})
+    return SourceResult(stays, outcomes, count_unmapped=False, notes=notes, labels=labels)
 
 
 def _find(folder: Path, table: str) -> Path | None:
@@ -185,7 +196,7 @@ def _icu(folder: Path, admissions: pd.DataFrame) -> pd.DataFrame:
     return table.merge(of_admission, left_on="hadm_id", right_on="hadm", how="left")
 
 
-def _register(intake: Intake, folder: Path, admissions: pd.DataFrame, icu: pd.DataFrame | None) -> dict[str, str]:
+def _register(workspace: Workspace, folder: Path, admissions: pd.DataFrame, icu: pd.DataFrame | None) -> dict[str, str]:
     """What the tables are joined with: discharge and last ICU stay of each admission; label of each item."""
     last = pd.Series(dtype=object)
     if icu is not None:
@@ -200,9 +211,9 @@ def _register(intake: Intake, folder: Path, admissions: pd.DataFrame, icu: pd.Da
     found = [path for name in ("icu/d_items", "hosp/d_labitems") if (path := _find(folder, name)) is not None]
     frames = [_labels(cells_as_text(path, {}, keys=("itemid",))) for path in found]
     items = pd.concat(frames).drop_duplicates("itemid") if frames else pd.DataFrame(columns=["itemid", "label"])
-    intake.sql.register("mimic_admissions", frame)
+    workspace.sql.register("mimic_admissions", frame)
     names = {name: pa.array(items[name], pa.string()) for name in ("itemid", "label")}
-    intake.sql.register("mimic_items", pa.table(names))
+    workspace.sql.register("mimic_items", pa.table(names))
     return dict(zip(items["itemid"], items["label"], strict=True))
 
 
@@ -214,19 +225,19 @@ def _labels(items: pd.DataFrame) -> pd.DataFrame:
     return items[["itemid", "label"]].dropna()
 
 
-def _add(intake: Intake, folder: Path, table: Table, anchor: str) -> None:
+def _add(workspace: Workspace, folder: Path, table: Table, anchor: str) -> None:
     path = _find(folder, table.path)
     if path is None:
         return
-    (part,) = open_parts(intake.sql, path)
+    (part,) = open_parts(workspace.sql, path)
     _check_columns(table.needs, list(part.types), part.label)
     _check_whole(part)
-    rows = derived(intake.sql, part, table.select(anchor), tail=table.tail)
-    with plain_errors(part.label):
-        intake.add(rows, {}, assign_by_time=True, second=table.second)
+    rows = derived(workspace.sql, part, table.select(anchor), tail=table.tail)
+    with duckdb_errors(part.label):
+        workspace.add_rows(rows, {}, RowFormat(assign_by_time=True, is_duplicate_source=table.is_duplicate_source))
 
 
-def _check_whole(part: Part) -> None:
+def _check_whole(part: TablePart) -> None:
     """Refuse identifiers that a tool has made floating point, before they are compared as text."""
     rounded = [name for name in ("hadm_id", "itemid") if part.types.get(name) in ("FLOAT", "DOUBLE")]
     if rounded:
@@ -234,7 +245,7 @@ def _check_whole(part: Part) -> None:
         raise InputError(f"{rounded[0]} as whole numbers or text", "floating point", fix, where=part.label)
 
 
-def _stays(intake: Intake, chosen: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+def _stays(workspace: Workspace, chosen: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Stays with age, sex, type of unit and hours from hospital to ICU admission."""
     stays = chosen[["patient_id", "stay_id", "start", "end"]].reset_index(drop=True)
     chosen = chosen.reset_index(drop=True)
@@ -244,7 +255,7 @@ def _stays(intake: Intake, chosen: pd.DataFrame) -> tuple[pd.DataFrame, dict[str
     if "first_careunit" in chosen:
         texts["icu_type"] = chosen["first_careunit"].map(CAREUNITS)
         texts["hospital_to_icu_hours"] = _words((chosen["start"] - admitted).astype("Float64") / HOUR)
-    return with_static_variables(stays, intake.dictionary, texts)
+    return with_static_variables(stays, workspace.dictionary, texts)
 
 
 def _words(numbers: pd.Series) -> pd.Series:

@@ -6,7 +6,6 @@ Source: Silva et al., Predicting in-hospital mortality of ICU patients, Comput C
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clinicalgru.data.ingest.archive import StayFiles, read_stays
-from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import ReadOptions, SourceResult
+from clinicalgru.data.ingest.read_options import ReadOptions, as_path
+from clinicalgru.data.ingest.row_sql import RowFormat
+from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_outcomes
-from clinicalgru.data.ingest.tables import Part, column_types
+from clinicalgru.data.ingest.tables import TablePart, column_types
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
 
 HEADER = ["Time", "Parameter", "Value"]
@@ -35,27 +36,28 @@ LATER_DEATHS = (30, 90, 365)  # days since admission
 RELATION = "physionet2012"
 
 
-def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
+def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """A set as published; `outcomes` is its Outcomes file. Each record is one patient's one stay.
 
     Outcomes: in_hospital_death, length_of_stay and survival_days (days), death_30d, death_90d, death_365d (see
     `_with_later_deaths`), saps_1 and sofa (of the first day).
     Refused besides: a file that holds another stay than its name says.
     """
-    intake.name_identifiers(IDENTIFIER)
-    for files in read_stays(Path(data), ".txt", delimiter=",", check=_check_header):
+    path = as_path(data, "the archive or folder of the set")
+    workspace.add_identifier_names(IDENTIFIER)
+    for files in read_stays(path, ".txt", delimiter=",", check=_check_header):
         _check_records(files)
         cells = {"variable": files.table["Parameter"], "value": files.table["Value"]}
-        intake.sql.register(RELATION, files.relation(time=_hours(files.table["Time"]), **cells))
-        part = Part(Path(data).name, RELATION, column_types(intake.sql, RELATION), first_row=2, files=files.names)
-        intake.add(part, {}, missing=NOT_MEASURED)
-        intake.sql.unregister(RELATION)
+        workspace.sql.register(RELATION, files.relation(time=_hours(files.table["Time"]), **cells))
+        part = TablePart(path.name, RELATION, column_types(workspace.sql, RELATION), first_row=2, files=files.names)
+        workspace.add_rows(part, {}, RowFormat(missing_values=NOT_MEASURED))
+        workspace.sql.unregister(RELATION)
     outcomes = None
-    if request.outcomes is not None:
+    if options.outcomes is not None:
         keys = {"stay_id": IDENTIFIER}
-        outcomes = read_outcomes(request.outcomes, columns=keys, renamed=OUTCOMES, missing=NOT_MEASURED)
+        outcomes = read_outcomes(options.outcomes, columns=keys, renamed=OUTCOMES, missing=NOT_MEASURED)
         outcomes = _with_later_deaths(outcomes)
-    return SourceResult(outcomes=outcomes, at_start={"weight": "admission_weight"})
+    return SourceResult(outcomes=outcomes, static_from_start={"weight": "admission_weight"})
 
 
 def _with_later_deaths(outcomes: pd.DataFrame) -> pd.DataFrame:

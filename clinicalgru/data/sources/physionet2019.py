@@ -9,7 +9,6 @@ Source: Reyna et al., Early prediction of sepsis from clinical data, Crit Care M
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest.archive import StayFiles, read_stays
-from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import ReadOptions, SourceResult
-from clinicalgru.data.ingest.tables import Part, column_types
+from clinicalgru.data.ingest.read_options import ReadOptions, as_path
+from clinicalgru.data.ingest.source import SourceResult
+from clinicalgru.data.ingest.tables import TablePart, column_types
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.wide import add_wide
 from clinicalgru.errors import InputError
 
@@ -28,7 +28,7 @@ CLOCK, LABEL = "ICULOS", "SepsisLabel"
 RELATION = "physionet2019"
 
 
-def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
+def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """A set as published; each file is one patient's one stay.
 
     Outcomes: sepsis (1 where any row's SepsisLabel is 1) and sepsis_onset_hours (ICULOS of the first such row, NaN
@@ -36,15 +36,15 @@ def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     Refused besides: an ICULOS that is no number, a SepsisLabel other than 0 and 1.
     """
     notes: dict[str, int] = {}
-    stays, label = [], Path(data).name
-    for files in read_stays(Path(data), ".psv", delimiter="|", check=_check_header):
+    stays, path = [], as_path(data, "the archive or folder of the set")
+    for files in read_stays(path, ".psv", delimiter="|", check=_check_header):
         stays.append(_stays(files))
         columns = {name: files.table[name] for name in files.table.column_names}
-        intake.sql.register(RELATION, files.relation(**columns))
-        part = Part(label, RELATION, column_types(intake.sql, RELATION), first_row=2, files=files.names)
-        for note, cells in add_wide(intake, part, replace(request, columns={"time": CLOCK}), leave=[LABEL]).items():
+        workspace.sql.register(RELATION, files.relation(**columns))
+        part = TablePart(path.name, RELATION, column_types(workspace.sql, RELATION), first_row=2, files=files.names)
+        for note, cells in add_wide(workspace, part, replace(options, columns={"time": CLOCK}), leave=[LABEL]).items():
             notes[note] = notes.get(note, 0) + cells
-        intake.sql.unregister(RELATION)
+        workspace.sql.unregister(RELATION)
     table = pd.concat(stays, ignore_index=True)
     names = ["sepsis", "sepsis_onset_hours"] if "sepsis" in table else []
     outcomes = table[["patient_id", "stay_id", *names]] if names else None

@@ -10,68 +10,71 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.row_sql import words_sql
-from clinicalgru.data.ingest.source import ReadOptions, SourceResult
+from clinicalgru.data.ingest.read_options import ReadOptions
+from clinicalgru.data.ingest.row_sql import RowFormat, text_sql
+from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
-from clinicalgru.data.ingest.tables import Part, literal, open_parts, plain_errors, quoted
+from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, literal, open_parts, quoted
 from clinicalgru.data.ingest.time_sql import NUMERIC
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
 
 KEYS = ("patient_id", "stay_id", "time", "available_at")
 FILE_STEP = 1 << 40  # more rows than a file has
 
 
-def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
+def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """Rows of a DataFrame, Arrow table, CSV, CSV.gz, Parquet or folder; stays and outcomes from their tables.
 
     A column is a variable where the dictionary, the source's names in it (yaib) or `columns` says so. All others are
     left out, and counted in the ledger's notes.
     """
     notes: dict[str, int] = {}
-    for part in open_parts(intake.sql, data, delimiter=request.delimiter):
-        for note, cells in add_wide(intake, part, request).items():
+    for part in open_parts(workspace.sql, data, delimiter=options.delimiter):
+        for note, cells in add_wide(workspace, part, options).items():
             notes[note] = notes.get(note, 0) + cells
-    supplied = read_tables(intake, request)
+    supplied = read_tables(workspace, options)
     return replace(supplied, notes={**supplied.notes, **notes})
 
 
-def add_wide(intake: Intake, part: Part, request: ReadOptions, *, leave: Collection[str] = ()) -> dict[str, int]:
+def add_wide(
+    workspace: Workspace, part: TablePart, options: ReadOptions, *, leave: Collection[str] = ()
+) -> dict[str, int]:
     """Take the cells of one wide table in; the columns that were not used, with how many cells they hold.
 
     leave    columns that the caller reads by itself
     Refused: a table without patient_id or time, or without any column that is a variable; a name in `columns` that no
     variable has, where no outcomes table is given that may have it.
     """
-    columns = request.columns
+    columns = options.columns
     keys = {ours: columns.get(ours, ours) for ours in KEYS if columns.get(ours, ours) in part.types}
-    names = _names(intake, part, request, taken={*keys.values(), *leave})
+    names = _names(workspace, part, options, taken={*keys.values(), *leave})
     _check(part, columns, keys, names)
     numbers = {column for column in names if part.types[column].startswith(NUMERIC)}
     for group in (numbers, names.keys() - numbers):
         if group:
             cells = {column: name for column, name in names.items() if column in group}
             unpivoted = _unpivoted(part, keys, cells, "DOUBLE" if group is numbers else "VARCHAR")
-            intake.add(unpivoted, columns, time_format=request.time_format, time_unit=request.time_unit)
-    return _unused(intake, part, part.types.keys() - names.keys() - {*keys.values(), *leave})
+            workspace.add_rows(unpivoted, columns, RowFormat(options.time_format, options.time_unit))
+    return _unused(workspace, part, part.types.keys() - names.keys() - {*keys.values(), *leave})
 
 
-def _names(intake: Intake, part: Part, request: ReadOptions, *, taken: Collection[str]) -> dict[str, str]:
+def _names(workspace: Workspace, part: TablePart, options: ReadOptions, *, taken: Collection[str]) -> dict[str, str]:
     """Column -> the variable's name, ours or the source's, for each column that is one."""
-    columns, outcomes = request.columns, request.outcomes
+    columns, outcomes = options.columns, options.outcomes
     given = {theirs: ours for ours, theirs in columns.items()}
-    known = {*intake.dictionary, *intake.dictionary.names(intake.source)}
+    known = {*workspace.dictionary, *workspace.dictionary.names(workspace.source)}
     names = {column: given.get(column, column) for column in part.types if column not in taken}
     for column in names.keys() & given.keys():
         if given[column] not in known and outcomes is None:  # else `columns` may speak of their table
-            intake.dictionary.find(given[column])  # refused: a name that no variable has
+            workspace.dictionary.find(given[column])  # refused: a name that no variable has
     # a name that `columns` gives to another column is no longer this one's
     return {
         column: name for column, name in names.items() if name in known and (column in given or name not in columns)
     }
 
 
-def _check(part: Part, columns: Mapping[str, str], keys: Mapping[str, str], names: Mapping[str, str]) -> None:
+def _check(part: TablePart, columns: Mapping[str, str], keys: Mapping[str, str], names: Mapping[str, str]) -> None:
     came = f"columns {', '.join(name for name in part.types if name not in ('c_file', 'c_row'))}"
     for needed in ("patient_id", "time"):
         if needed not in keys:
@@ -82,7 +85,7 @@ def _check(part: Part, columns: Mapping[str, str], keys: Mapping[str, str], name
         raise InputError("columns that are variables", came, fix, where=part.label)
 
 
-def _unpivoted(part: Part, keys: Mapping[str, str], cells: Mapping[str, str], kind: str) -> Part:
+def _unpivoted(part: TablePart, keys: Mapping[str, str], cells: Mapping[str, str], kind: str) -> TablePart:
     """The cells that hold something as long rows, and the count of those that do not."""
     at = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
     kept = ", ".join(dict.fromkeys(quoted(theirs) for theirs in keys.values()))
@@ -115,18 +118,18 @@ def _value(column: str, kind: str, common: str) -> str:
     """A cell as number or text; NULL where it is blank."""
     cell = quoted(column)
     if common == "VARCHAR":
-        return words_sql(cell)
+        return text_sql(cell)
     number = f"CAST({cell} AS DOUBLE)"
     return f"CASE WHEN NOT isnan({number}) THEN {number} END" if kind in ("FLOAT", "DOUBLE") else number
 
 
-def _unused(intake: Intake, part: Part, columns: Collection[str]) -> dict[str, int]:
+def _unused(workspace: Workspace, part: TablePart, columns: Collection[str]) -> dict[str, int]:
     """Columns that are no variable, and how many of their cells hold something."""
     left = sorted(set(columns) - {"c_file", "c_row"})
     if not left:
         return {}
-    counts = ", ".join(f"count({words_sql(quoted(column))})" for column in left)
-    with plain_errors(part.label):
-        row = intake.sql.execute(f"SELECT {counts} FROM {part.sql}").fetchone()
+    counts = ", ".join(f"count({text_sql(quoted(column))})" for column in left)
+    with duckdb_errors(part.label):
+        row = workspace.sql.execute(f"SELECT {counts} FROM {part.sql}").fetchone()
     assert row is not None
     return {f"column not used: {column}": int(cells) for column, cells in zip(left, row, strict=True)}

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.ndjson import check_kind, found_files, json_errors, resources_sql
-from clinicalgru.data.ingest.tables import Part, literal
+from clinicalgru.data.ingest.row_sql import RowFormat
+from clinicalgru.data.ingest.tables import TablePart, literal
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import OUTSIDE, RETRACTED
 
 CODE = "STRUCT(coding STRUCT(system VARCHAR, code VARCHAR)[])"
 REFERENCE, PERIOD = "STRUCT(reference VARCHAR)", 'STRUCT("start" VARCHAR, "end" VARCHAR)'
 ABOUT = {"resourceType": "VARCHAR", "subject": REFERENCE, "encounter": REFERENCE, "context": REFERENCE}
 NOT_SO = ("entered-in-error", "not-done", "cancelled", "refuted", "draft", "stopped-before-start")
-COLUMNS = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code", "refused"]
+COLUMNS = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code", "source_reason"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ KINDS = {
 }  # fmt: skip
 
 
-def add_coded(intake: Intake, folder: Path) -> None:
+def add_coded(workspace: Workspace, folder: Path) -> None:
     """Put the export's diagnoses, procedures and drugs into the intake; needs the table fhir_links.
 
     Drugs are those given; where the export has no administrations, those prescribed. What is marked as an error, not
@@ -74,11 +75,13 @@ def add_coded(intake: Intake, folder: Path) -> None:
             continue
         for file in found_files(folder, kind):
             with json_errors(file):
-                intake.sql.execute(f"CREATE OR REPLACE TABLE fhir_coded AS {_rows(coded, file)}")
-            check_kind(intake.sql, "fhir_coded", file, kind)
-            part = Part(file.name, "fhir_coded", dict.fromkeys(COLUMNS, "VARCHAR"), first_row=1, files=(file.name,))
-            intake.add(part, {"refused": "refused"}, assign_by_time=True)
-            intake.sql.execute("DROP TABLE fhir_coded")
+                workspace.sql.execute(f"CREATE OR REPLACE TABLE fhir_coded AS {_rows(coded, file)}")
+            check_kind(workspace.sql, "fhir_coded", file, kind)
+            part = TablePart(
+                file.name, "fhir_coded", dict.fromkeys(COLUMNS, "VARCHAR"), first_row=1, files=(file.name,)
+            )
+            workspace.add_rows(part, {"source_reason": "source_reason"}, RowFormat(assign_by_time=True))
+            workspace.sql.execute("DROP TABLE fhir_coded")
 
 
 def _rows(coded: Coded, file: Path) -> str:
@@ -89,7 +92,7 @@ SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay()} AS stay_id, {in
         AS available_at,
     {literal(coded.variable)} AS variable, NULL::VARCHAR AS value, NULL::VARCHAR AS unit, code,
     CASE WHEN said IN ({", ".join(map(literal, NOT_SO))}) THEN {literal(RETRACTED)}
-         WHEN code IS NOT NULL AND l.elsewhere THEN {literal(OUTSIDE)} END AS refused
+         WHEN code IS NOT NULL AND l.elsewhere THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
     SELECT c_row, resourceType AS kind, {coded.code} AS code, {coded.moment} AS moment, {coded.known} AS known,
         {coded.status} AS said, {patient("subject.reference")} AS patient,

@@ -13,10 +13,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from clinicalgru.data.ingest.ingest import Intake
 from clinicalgru.data.ingest.ndjson import check_kind, json_errors, resource_files, resources_sql
-from clinicalgru.data.ingest.source import ReadOptions, SourceResult
-from clinicalgru.data.ingest.tables import Part, literal
+from clinicalgru.data.ingest.read_options import ReadOptions, as_path
+from clinicalgru.data.ingest.row_sql import RowFormat
+from clinicalgru.data.ingest.source import SourceResult
+from clinicalgru.data.ingest.tables import TablePart, literal
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE, RETRACTED
 from clinicalgru.data.sources.fhir.coded_events import (
     CODE,
@@ -56,7 +58,7 @@ OBSERVATION = VALUE | {
 UCUM = "http://unitsofmeasure.org"
 
 
-def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
+def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """The folder of a bulk export; each Observation with a value, and each of its components, is a row.
 
     Stays are encounters: with anchor "hospital" (the default) inpatient and emergency ones, with "visit" all, with
@@ -66,24 +68,24 @@ def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     time. Of a date without a time, the value is known at the end of the day (UTC). Observations entered in error or
     cancelled, and values that are only a bound, are counted, not used. Coded events: see `fhir_events`.
     """
-    folder, anchor = Path(data), request.anchor or "hospital"
+    folder, anchor = as_path(data, "a folder of NDJSON files"), options.anchor or "hospital"
     if anchor not in ANCHORS:
         raise ArgumentError(f"an anchor of fhir: {', '.join(ANCHORS)}", f"{anchor!r}", "Choose one of them.")
     files = {kind: resource_files(folder, kind) for kind in ("Patient", "Encounter", "Observation")}
-    intake.use_names_of("loinc")
-    visits, notes = _visits(intake, files["Patient"], files["Encounter"])
+    workspace.add_name_sources("loinc")
+    visits, notes = _visits(workspace, files["Patient"], files["Encounter"])
     kinds = {"hospital": visits["is_admission"] | visits["emergency"], "icu": visits["intensive"]}
     chosen = visits[kinds.get(anchor, visits["took_place"])]
     if chosen.empty:
         raise InputError(f"encounters of the kind {anchor}", "none", "Try anchor='visit'.", where="Encounter")
     notes["encounters of another kind, not taken as stays"] = len(visits) - len(chosen)
-    _load_links(intake, visits, chosen)
-    stays, more = stays_of(chosen, intake.dictionary, where="Encounter")
+    _load_links(workspace, visits, chosen)
+    stays, more = stays_of(chosen, workspace.dictionary, where="Encounter")
     for file in files["Observation"]:
-        _add(intake, file)
-    add_coded(intake, folder)
+        _add(workspace, file)
+    add_coded(workspace, folder)
     outcomes = _outcomes(visits, around=anchor == "icu").loc[visits["stay_id"].isin(chosen["stay_id"]).to_numpy()]
-    return SourceResult(stays, outcomes.reset_index(drop=True), unmapped_is_fault=False, notes=notes | more)
+    return SourceResult(stays, outcomes.reset_index(drop=True), count_unmapped=False, notes=notes | more)
 
 
 def _outcomes(visits: pd.DataFrame, *, around: bool) -> pd.DataFrame:
@@ -96,18 +98,18 @@ def _outcomes(visits: pd.DataFrame, *, around: bool) -> pd.DataFrame:
     return outcomes.assign(**{name: taken[name] for name in ("in_hospital_death", "readmission_30d")})
 
 
-def _add(intake: Intake, file: Path) -> None:
+def _add(workspace: Workspace, file: Path) -> None:
     """One file's observations: judged here are status, comparator and kind of value, which only FHIR has."""
     with json_errors(file):
-        intake.sql.execute(f"CREATE OR REPLACE TABLE fhir_rows AS {_rows(intake, file)}")
-    check_kind(intake.sql, "fhir_rows", file, "Observation")
-    names = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "refused"]
-    part = Part(file.name, "fhir_rows", dict.fromkeys(names, "VARCHAR"), first_row=1, files=(file.name,))
-    intake.add(part, {"refused": "refused"}, assign_by_time=True)
-    intake.sql.execute("DROP TABLE fhir_rows")
+        workspace.sql.execute(f"CREATE OR REPLACE TABLE fhir_rows AS {_rows(workspace, file)}")
+    check_kind(workspace.sql, "fhir_rows", file, "Observation")
+    names = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "source_reason"]
+    part = TablePart(file.name, "fhir_rows", dict.fromkeys(names, "VARCHAR"), first_row=1, files=(file.name,))
+    workspace.add_rows(part, {"source_reason": "source_reason"}, RowFormat(assign_by_time=True))
+    workspace.sql.execute("DROP TABLE fhir_rows")
 
 
-def _rows(intake: Intake, file: Path) -> str:
+def _rows(workspace: Workspace, file: Path) -> str:
     moment = "coalesce(effectiveDateTime, effectiveInstant, effectivePeriod['end'], effectivePeriod.start)"
     own = f"{{{', '.join(f'{literal(name)}: {name}' for name in VALUE)}}}"
     has_value = " OR ".join(f"{name} IS NOT NULL" for name in VALUE if name != "code")
@@ -116,13 +118,13 @@ def _rows(intake: Intake, file: Path) -> str:
     return f"""
 SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay()} AS stay_id, {instant("moment")} AS time,
     coalesce(issued, CASE WHEN length(moment) = 10 THEN {end_of_day("moment")} END) AS available_at,
-    {_name(intake)} AS variable, {value} AS value,
+    {_name(workspace)} AS variable, {value} AS value,
     CASE WHEN {quantity}.code IS NOT NULL AND {quantity}.system = '{UCUM}' THEN {quantity}.code
          ELSE coalesce({quantity}.unit, {quantity}.code) END AS unit,
     CASE WHEN status IN ('entered-in-error', 'cancelled') THEN {literal(RETRACTED)}
          WHEN {value} IS NULL AND ({other}) THEN {literal(NON_NUMERIC)}
          WHEN {value} IS NOT NULL AND {quantity}.comparator IS NOT NULL THEN {literal(CENSORED)}
-         WHEN {value} IS NOT NULL AND l.elsewhere THEN {literal(OUTSIDE)} END AS refused
+         WHEN {value} IS NOT NULL AND l.elsewhere THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
     SELECT c_row, resourceType AS kind, status, issued, {moment} AS moment, {patient("subject.reference")} AS patient,
         {last("coalesce(encounter.reference, context.reference)")} AS visit,
@@ -132,22 +134,22 @@ FROM (
 ) LEFT JOIN fhir_links l USING (visit)"""
 
 
-def _name(intake: Intake) -> str:
+def _name(workspace: Workspace) -> str:
     """SQL of an item's name: the coding that the dictionary knows, else its LOINC code, else any code."""
-    known = sorted({**intake.dictionary.names("loinc"), **intake.dictionary.names("fhir")})
-    listed = "[" + ", ".join(literal(code) for code in known) + "]"
+    known = sorted({**workspace.dictionary.names("loinc"), **workspace.dictionary.names("fhir")})
+    format_names = "[" + ", ".join(literal(code) for code in known) + "]"
     codes = "list_transform(item.code.coding, lambda c: c.code)"
     loinc = "list_transform(list_filter(item.code.coding, lambda c: c.system = 'http://loinc.org'), lambda c: c.code)"
-    mapped = f"list_filter({codes}, lambda code: list_contains({listed}, code))"
+    mapped = f"list_filter({codes}, lambda code: list_contains({format_names}, code))"
     return f"coalesce({mapped}[1], {loinc}[1], {codes}[1], 'no code')"
 
 
-def _visits(intake: Intake, patients: list[Path], encounters: list[Path]) -> tuple[pd.DataFrame, dict[str, int]]:
+def _visits(workspace: Workspace, patients: list[Path], encounters: list[Path]) -> tuple[pd.DataFrame, dict[str, int]]:
     """Encounters that took place, as `visits.outcomes_of` wants them, and how many did not."""
-    people = pd.concat([_frame(intake, file, "Patient", PATIENT, _PATIENT_SQL) for file in patients])
+    people = pd.concat([_frame(workspace, file, "Patient", PATIENT, _PATIENT_SQL) for file in patients])
     if people["patient_id"].duplicated().any():
         raise InputError("each patient once", "a patient twice", "Keep one resource a patient.", where="Patient")
-    table = pd.concat([_frame(intake, file, "Encounter", ENCOUNTER, _ENCOUNTER_SQL) for file in encounters])
+    table = pd.concat([_frame(workspace, file, "Encounter", ENCOUNTER, _ENCOUNTER_SQL) for file in encounters])
     took_place = ~table["status"].isin(NO_VISIT)
     visits = table.merge(people, on="patient_id", how="left").assign(took_place=took_place.to_numpy())
     # the patient may die without a date: then only the disposition can tell where
@@ -178,13 +180,13 @@ coalesce(hospitalization, admission).dischargeDisposition.coding[1].code AS disp
 CASE WHEN disposition IS NOT NULL THEN CAST(disposition = '{DIED}' AS DOUBLE) END AS died_here"""
 
 
-def _frame(intake: Intake, file: Path, kind: str, columns: dict[str, str], sql: str) -> pd.DataFrame:
+def _frame(workspace: Workspace, file: Path, kind: str, columns: dict[str, str], sql: str) -> pd.DataFrame:
     """The resources of one small file; refused: another type, no id, a start or end that is no date."""
     with json_errors(file):
         select = f"SELECT c_row, resourceType AS kind, {sql} FROM {resources_sql(file, columns)} ORDER BY c_row"
-        intake.sql.execute(f"CREATE OR REPLACE TABLE fhir_small AS {select}")
-    check_kind(intake.sql, "fhir_small", file, kind)
-    frame = intake.sql.execute("SELECT * FROM fhir_small").df()
+        workspace.sql.execute(f"CREATE OR REPLACE TABLE fhir_small AS {select}")
+    check_kind(workspace.sql, "fhir_small", file, kind)
+    frame = workspace.sql.execute("SELECT * FROM fhir_small").df()
     identifier = "patient_id" if kind == "Patient" else "stay_id"
     for wrong, expected in ((frame[identifier].isna(), "an id"), (frame.get("lost", frame["c_row"] < 0), "dates")):
         if wrong.any():
@@ -194,15 +196,15 @@ def _frame(intake: Intake, file: Path, kind: str, columns: dict[str, str], sql: 
     return frame.drop(columns=["c_row", "kind", "p", "lost"], errors="ignore").astype(dict.fromkeys(times, "Int64"))
 
 
-def _load_links(intake: Intake, visits: pd.DataFrame, chosen: pd.DataFrame) -> None:
+def _load_links(workspace: Workspace, visits: pd.DataFrame, chosen: pd.DataFrame) -> None:
     """fhir_links (visit, stay, elsewhere, ended): each encounter, and the stay of its rows: itself, what it is part of,
     or none; then it is elsewhere, unless a stay is part of it; and when it ended."""
     own, parent, stays = visits["stay_id"].astype(object), visits["parent"].astype(object), set(chosen["stay_id"])
     of = own.where(own.isin(stays), parent.where(parent.isin(stays), None))
     links = pd.DataFrame({"visit": own, "stay": of, "ended": visits["end"].astype("Int64")})
     links["elsewhere"] = of.isna() & ~own.isin(set(chosen["parent"].dropna()))
-    intake.sql.register("links_frame", pa.Table.from_pandas(links, preserve_index=False))
-    intake.sql.execute("""
+    workspace.sql.register("links_frame", pa.Table.from_pandas(links, preserve_index=False))
+    workspace.sql.execute("""
 CREATE TABLE fhir_links AS
 SELECT visit::VARCHAR visit, stay::VARCHAR stay, elsewhere,
     strftime(make_timestamp(ended::BIGINT), '%Y-%m-%dT%H:%M:%S.%fZ') AS ended FROM links_frame""")

@@ -23,10 +23,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import ReadOptions, SourceResult
+from clinicalgru.data.ingest.read_options import ReadOptions, as_path
+from clinicalgru.data.ingest.row_sql import RowFormat
+from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_outcomes
-from clinicalgru.data.ingest.tables import Part, derived, open_parts, plain_errors
+from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, open_parts
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import icd_sql
 from clinicalgru.data.sources.meds.stays import BEGINS, ENDS, outcomes_of, stays_of, with_split
 from clinicalgru.errors import ArgumentError, InputError
@@ -66,7 +68,7 @@ DISCHARGED = f"""
 {NAMED} ASOF LEFT JOIN meds_discharges d ON d.subject = r.subject_id AND d.time >= CAST(r.time AS TIMESTAMP)"""
 
 
-def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
+def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """The events of stays, with age, sex and type of unit, in-hospital death, length of stay, and each subject's split.
 
     The split of metadata/subject_splits.parquet stands in the column `split` of the stays. Deaths in hospital: a
@@ -75,35 +77,35 @@ def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
 
     Refused: another anchor, an anchor that no code supports, a stays table, a folder without data/.
     """
-    _check(request)
-    folder = Path(data)
+    _check(options)
+    folder = as_path(data, "a folder with data/ and metadata/")
     if not (folder / "data").is_dir():
         fix = "Pass the folder that holds data/ and metadata/."
         raise InputError("a folder data", "none", fix, where=folder.name)
-    parts = _open(intake, folder)
-    landmarks = _landmarks(intake, parts)
-    anchor = _anchor(request, landmarks)
-    labels = _register(intake, folder, landmarks)
-    intake.use_names_of(*NAMES_OF)
-    intake.name_identifiers(STAY_RECORD)
+    parts = _open(workspace, folder)
+    landmarks = _landmarks(workspace, parts)
+    anchor = _anchor(options, landmarks)
+    labels = _register(workspace, folder, landmarks)
+    workspace.add_name_sources(*NAMES_OF)
+    workspace.add_identifier_names(STAY_RECORD)
     for part in parts:
-        _add(intake, part, own=anchor == "stay")
-    stays, notes = stays_of(intake.dictionary, landmarks, anchor)
+        _add(workspace, part, own=anchor == "stay")
+    stays, notes = stays_of(workspace.dictionary, landmarks, anchor)
     outcomes = outcomes_of(stays, landmarks, anchor) if anchor != "stay" else None
     written = folder / "outcomes.parquet"
-    if request.outcomes is not None:
-        outcomes = read_outcomes(request.outcomes, columns=request.columns, renamed={})
+    if options.outcomes is not None:
+        outcomes = read_outcomes(options.outcomes, columns=options.columns, renamed={})
     elif anchor == "stay" and written.is_file():
         outcomes = read_outcomes(written, columns={}, renamed={})
     stays = with_split(stays, landmarks, folder).drop(columns=["careunit", "left"], errors="ignore")
-    return SourceResult(stays, outcomes, unmapped_is_fault=False, notes=notes, labels=labels)
+    return SourceResult(stays, outcomes, count_unmapped=False, notes=notes, labels=labels)
 
 
-def _open(intake: Intake, folder: Path) -> list[Part]:
+def _open(workspace: Workspace, folder: Path) -> list[TablePart]:
     """Each shard, called by its path in the dataset, as several are called 0.parquet."""
     parts = []
     for path in sorted((folder / "data").rglob("*.parquet")):
-        (part,) = open_parts(intake.sql, path)
+        (part,) = open_parts(workspace.sql, path)
         _check_columns(part)
         parts.append(replace(part, label=str(path.relative_to(folder).as_posix())))
     if not parts:
@@ -111,22 +113,22 @@ def _open(intake: Intake, folder: Path) -> list[Part]:
     return parts
 
 
-def _check(request: ReadOptions) -> None:
-    if request.anchor not in (None, *BEGINS):
-        raise ArgumentError("anchor icu, hospital or stay", repr(request.anchor), "Choose one of them.")
+def _check(options: ReadOptions) -> None:
+    if options.anchor not in (None, *BEGINS):
+        raise ArgumentError("anchor icu, hospital or stay", repr(options.anchor), "Choose one of them.")
     for name in ("stays", "timezone"):
-        if getattr(request, name) is not None:
+        if getattr(options, name) is not None:
             raise ArgumentError(f"no {name}=", "one", f"MEDS brings its own; leave {name}= out.")
 
 
-def _check_columns(part: Part) -> None:
+def _check_columns(part: TablePart) -> None:
     missing = [name for name in ("subject_id", "time", "code") if name not in part.types]
     if missing:
         fix = "Write the dataset again with a MEDS tool."
         raise InputError(f"the columns {', '.join(missing)}", "a table without", fix, where=part.label)
 
 
-def _landmarks(intake: Intake, parts: list[Part]) -> pd.DataFrame:
+def _landmarks(workspace: Workspace, parts: list[TablePart]) -> pd.DataFrame:
     """subject, patient_id, time (microseconds), kind, detail and stay_id of the rows that say who and when."""
     selects = []
     for part in parts:
@@ -136,31 +138,31 @@ def _landmarks(intake: Intake, parts: list[Part]) -> pd.DataFrame:
             f"epoch_us(CAST(time AS TIMESTAMP)) AS time, "
             f"{PREFIX} AS kind, nullif({REST}, '') AS detail, {stay} AS stay_id FROM {part.sql} r WHERE {LANDMARK}"
         )
-    with plain_errors("data"):
-        table = intake.sql.sql(" UNION ALL ".join(selects)).df()
+    with duckdb_errors("data"):
+        table = workspace.sql.sql(" UNION ALL ".join(selects)).df()
     texts = dict.fromkeys(("subject", "patient_id", "kind", "detail", "stay_id"), object)
     return table.astype(texts | {"time": "Int64"}).sort_values(
         ["patient_id", "time", "kind", "stay_id"], ignore_index=True
     )
 
 
-def _patient(part: Part) -> str:
+def _patient(part: TablePart) -> str:
     """The patient's own identifier, which `write_meds` adds where it is no whole number."""
     return "r.patient_id" if "patient_id" in part.types and "stay_id" in part.types else "r.subject_id"
 
 
-def _anchor(request: ReadOptions, landmarks: pd.DataFrame) -> str:
+def _anchor(options: ReadOptions, landmarks: pd.DataFrame) -> str:
     there = [anchor for anchor, code in BEGINS.items() if (landmarks["kind"] == code).any()]
-    if request.anchor is None and there:
+    if options.anchor is None and there:
         return there[0]
-    if request.anchor in there:
-        return str(request.anchor)
-    wanted = BEGINS[request.anchor] if request.anchor else ", ".join(BEGINS.values())
+    if options.anchor in there:
+        return str(options.anchor)
+    wanted = BEGINS[options.anchor] if options.anchor else ", ".join(BEGINS.values())
     fix = f"Choose anchor= among {', '.join(there)}." if there else "Add the stays' codes to the dataset."
     raise InputError(f"codes {wanted}", "none", fix, where="data")
 
 
-def _register(intake: Intake, folder: Path, landmarks: pd.DataFrame) -> dict[str, str]:
+def _register(workspace: Workspace, folder: Path, landmarks: pd.DataFrame) -> dict[str, str]:
     """What the rows are joined with: the label of each code, and the hospital discharges."""
     gone = landmarks[(landmarks["kind"] == ENDS["hospital"]) & landmarks["time"].notna()]
     discharges = pa.table(
@@ -169,20 +171,20 @@ def _register(intake: Intake, folder: Path, landmarks: pd.DataFrame) -> dict[str
             "time": pa.array(gone["time"], pa.int64()).cast(pa.timestamp("us")),
         }
     )
-    intake.sql.register("meds_discharges", discharges)
+    workspace.sql.register("meds_discharges", discharges)
     path = folder / "metadata" / "codes.parquet"
     codes = pa.table({"code": pa.array([], pa.string()), "label": pa.array([], pa.string())})
     if path.is_file():
-        (part,) = open_parts(intake.sql, path)
+        (part,) = open_parts(workspace.sql, path)
         label = "any_value(nullif(trim(description), ''))" if "description" in part.types else "NULL::VARCHAR"
-        with plain_errors(path.name):
-            codes = intake.sql.sql(f"SELECT code, {label} AS label FROM {part.sql} GROUP BY code").to_arrow_table()
-    intake.sql.register("meds_labels", codes)
+        with duckdb_errors(path.name):
+            codes = workspace.sql.sql(f"SELECT code, {label} AS label FROM {part.sql} GROUP BY code").to_arrow_table()
+    workspace.sql.register("meds_labels", codes)
     labels = dict(zip(codes["code"].to_pylist(), codes["label"].to_pylist(), strict=True))
     return {code: label for code, label in labels.items() if label}
 
 
-def _add(intake: Intake, part: Part, *, own: bool) -> None:
+def _add(workspace: Workspace, part: TablePart, *, own: bool) -> None:
     """The rows of a file: those that say it first, the charted copies of laboratory results, the billing codes."""
     kind = part.types.get("numeric_value")
     number = "CAST(r.numeric_value AS VARCHAR)" if kind else "NULL::VARCHAR"
@@ -197,6 +199,6 @@ def _add(intake: Intake, part: Part, *, own: bool) -> None:
         (plain, f"{NAMED} WHERE {CHARTED}", True),
         (billed, f"{DISCHARGED} WHERE {BILLED}", False),
     )
-    for select, tail, second in groups:
-        rows = derived(intake.sql, part, select, tail=tail)
-        intake.add(rows, {}, assign_by_time=True, second=second)
+    for select, tail, is_duplicate_source in groups:
+        rows = derived(workspace.sql, part, select, tail=tail)
+        workspace.add_rows(rows, {}, RowFormat(assign_by_time=True, is_duplicate_source=is_duplicate_source))

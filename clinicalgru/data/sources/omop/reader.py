@@ -12,9 +12,11 @@ import pyarrow as pa
 
 from clinicalgru.data.dictionary.schemas import schema_folder
 from clinicalgru.data.dictionary.yaml_file import read_yaml
-from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.source import ReadOptions, SourceResult
-from clinicalgru.data.ingest.tables import Part, literal, plain_errors
+from clinicalgru.data.ingest.read_options import ReadOptions
+from clinicalgru.data.ingest.row_sql import RowFormat
+from clinicalgru.data.ingest.source import SourceResult
+from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, literal
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE
 from clinicalgru.data.sources.omop.stays import read_visits
 from clinicalgru.data.sources.omop.tables import Table, open_tables
@@ -26,10 +28,10 @@ EVENTS = {  # table -> stem of its columns, stem of its times, variable
     "drug_exposure": ("drug", "drug_exposure_start", "drug"),
     "procedure_occurrence": ("procedure", "procedure", "procedure"),
 }
-COLUMNS = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code", "refused"]
+COLUMNS = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code", "source_reason"]
 
 
-def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
+def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """A CDM from a folder or .zip of CSV or Parquet, or from the address of a PostgreSQL database.
 
     A row goes to its visit (its visit detail with anchor "icu"); a row of another visit is outside every stay; a row of
@@ -39,31 +41,33 @@ def read(intake: Intake, data: Any, request: ReadOptions) -> SourceResult:
     Where the extract has CONCEPT_ANCESTOR, a concept that the dictionary does not know is taken for the variable of the
     nearest concept above it that it knows, unless the nearest are of several; the ledger's notes say for how many rows.
     """
-    tables = open_tables(intake, data, delimiter=request.delimiter)
-    stays, outcomes, notes = read_visits(intake, tables, anchor=request.anchor or "hospital", timezone=request.timezone)
-    _load_names(intake, tables)
-    _load_units(intake, tables)
-    link = "visit_detail_id" if request.anchor == "icu" else "visit_occurrence_id"
+    tables = open_tables(workspace, data, delimiter=options.delimiter)
+    stays, outcomes, notes = read_visits(
+        workspace, tables, anchor=options.anchor or "hospital", timezone=options.timezone
+    )
+    _load_names(workspace, tables)
+    _load_units(workspace, tables)
+    link = "visit_detail_id" if options.anchor == "icu" else "visit_occurrence_id"
     for name, stem in VALUES.items():
         for table in tables.get(name, []):
             names = {"time": f"{stem}_datetime", "variable": f"{stem}_concept_id", "value": "value_as_number"}
             names |= {"unit": "unit_concept_id", "stay_id": link}
-            _add(intake, table, _values(table, stem, link), names)
+            _add(workspace, table, _values(table, stem, link), names)
     for name, (stem, clock, variable) in EVENTS.items():
         for table in tables.get(name, []):
             names = {"time": f"{clock}_datetime", "value": f"{stem}_concept_id", "stay_id": link}
-            _add(intake, table, _events(table, stem, clock, variable, link), names)
-    labels = _labels(intake, tables)
-    return SourceResult(stays, outcomes, unmapped_is_fault=False, notes=notes | _below(intake, tables), labels=labels)
+            _add(workspace, table, _events(table, stem, clock, variable, link), names)
+    labels = _labels(workspace, tables)
+    return SourceResult(stays, outcomes, count_unmapped=False, notes=notes | _below(workspace, tables), labels=labels)
 
 
-def _add(intake: Intake, table: Table, sql: str, names: Mapping[str, str]) -> None:
+def _add(workspace: Workspace, table: Table, sql: str, names: Mapping[str, str]) -> None:
     """Hands rows over under the names that their columns have in the CDM, so that messages name these."""
-    names = {"patient_id": "person_id", "refused": "refused", **names}
+    names = {"patient_id": "person_id", "source_reason": "source_reason", **names}
     renamed = ", ".join(f"{ours} AS {names.get(ours, ours)}" for ours in COLUMNS)
     types = {names.get(ours, ours): "VARCHAR" for ours in COLUMNS}
     label = table.part.label
-    part = Part(
+    part = TablePart(
         label,
         f"(SELECT c_file, c_row, {renamed} FROM ({sql}))",
         types,
@@ -71,7 +75,7 @@ def _add(intake: Intake, table: Table, sql: str, names: Mapping[str, str]) -> No
         files=(label,),
         text=table.part.text,
     )
-    intake.add(part, names, assign_by_time=True)
+    workspace.add_rows(part, names, RowFormat(assign_by_time=True))
 
 
 def _values(table: Table, stem: str, link: str) -> str:
@@ -87,7 +91,7 @@ SELECT 0 AS c_file, c_row, patient AS patient_id, {_stay()} AS stay_id, time,
     value, NULL::VARCHAR AS code,
     CASE WHEN unit IS NULL THEN unit_text ELSE coalesce(u.code, unit_text, 'unit concept ' || unit) END AS unit,
     CASE WHEN value IS NULL AND other THEN {literal(NON_NUMERIC)} WHEN value IS NOT NULL AND bound THEN {literal(CENSORED)}
-         WHEN value IS NOT NULL AND {_elsewhere()} THEN {literal(OUTSIDE)} END AS refused
+         WHEN value IS NOT NULL AND {_elsewhere()} THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
     SELECT c_row, {table.identifier("person_id")} AS patient, {table.identifier(link)} AS visit,
         {table.moment(stem)} AS time, {table.whole(stem)} AS whole, {concept} AS concept, {value} AS value,
@@ -106,7 +110,7 @@ def _events(table: Table, stem: str, clock: str, variable: str, link: str) -> st
     return f"""
 SELECT 0 AS c_file, c_row, patient AS patient_id, {_stay()} AS stay_id, time, {known} AS available_at,
     {literal(variable)} AS variable, NULL::VARCHAR AS value, code, NULL::VARCHAR AS unit,
-    CASE WHEN code IS NOT NULL AND {_elsewhere()} THEN {literal(OUTSIDE)} END AS refused
+    CASE WHEN code IS NOT NULL AND {_elsewhere()} THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
     SELECT c_row, {table.identifier("person_id")} AS patient, {table.identifier(link)} AS visit,
         {table.moment(clock)} AS time, {table.whole(clock)} AS whole, {code} AS code
@@ -128,27 +132,27 @@ def _known_at(time: str, whole: str) -> str:
     return f"CASE WHEN {whole} THEN {time} || ' 23:59:59.999999' END"
 
 
-def _load_names(intake: Intake, tables: Mapping[str, list[Table]]) -> None:
+def _load_names(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
     """Concepts whose LOINC code the dictionary knows, where it does not know the concept itself."""
-    known = intake.dictionary.names("loinc")
-    own = intake.dictionary.names("omop")
-    intake.sql.execute("CREATE TABLE cdm_names (concept VARCHAR, name VARCHAR)")
-    intake.sql.register("loinc_frame", pa.table({"code": list(known), "name": list(known.values())}))
-    intake.sql.register("own_frame", pa.table({"concept": list(own), "name": list(own.values())}))
+    known = workspace.dictionary.names("loinc")
+    own = workspace.dictionary.names("omop")
+    workspace.sql.execute("CREATE TABLE cdm_names (concept VARCHAR, name VARCHAR)")
+    workspace.sql.register("loinc_frame", pa.table({"code": list(known), "name": list(known.values())}))
+    workspace.sql.register("own_frame", pa.table({"concept": list(own), "name": list(own.values())}))
     for table in tables.get("concept", []):
-        with plain_errors(table.part.label):
-            intake.sql.execute(f"""
+        with duckdb_errors(table.part.label):
+            workspace.sql.execute(f"""
 INSERT INTO cdm_names
 SELECT concept, any_value(name) FROM (
     SELECT {table.identifier("concept_id")} AS concept, {table.text("concept_code")} AS code FROM {table.part.sql}
     WHERE {table.text("vocabulary_id")} = 'LOINC'
 ) JOIN loinc_frame USING (code) ANTI JOIN own_frame USING (concept) GROUP BY concept""")
 
-    intake.sql.execute("CREATE TABLE cdm_known AS FROM cdm_names UNION ALL SELECT concept, name FROM own_frame")
-    _load_descendants(intake, tables)
+    workspace.sql.execute("CREATE TABLE cdm_known AS FROM cdm_names UNION ALL SELECT concept, name FROM own_frame")
+    _load_descendants(workspace, tables)
 
 
-def _load_descendants(intake: Intake, tables: Mapping[str, list[Table]]) -> None:
+def _load_descendants(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
     """cdm_below (concept, name): unknown concepts, and the variable of the nearest known concept above each."""
     above = [
         f"SELECT {table.identifier('descendant_concept_id')} AS below, "
@@ -156,40 +160,40 @@ def _load_descendants(intake: Intake, tables: Mapping[str, list[Table]]) -> None
         f"try_cast({table.text('min_levels_of_separation')} AS INTEGER) AS levels FROM {table.part.sql}"
         for table in tables.get("concept_ancestor", [])
     ]
-    intake.sql.execute("CREATE TABLE cdm_below (concept VARCHAR, name VARCHAR)")
+    workspace.sql.execute("CREATE TABLE cdm_below (concept VARCHAR, name VARCHAR)")
     if above:
-        with plain_errors("concept_ancestor"):
-            intake.sql.execute(f"""
+        with duckdb_errors("concept_ancestor"):
+            workspace.sql.execute(f"""
 INSERT INTO cdm_below
 SELECT below, any_value(name) FROM (
     SELECT below, name FROM ({" UNION ALL ".join(above)}) JOIN cdm_known USING (concept)
     WHERE below NOT IN (SELECT concept FROM cdm_known)
     QUALIFY levels = min(levels) OVER (PARTITION BY below)
 ) GROUP BY below HAVING count(DISTINCT name) = 1""")
-    intake.sql.execute("INSERT INTO cdm_names FROM cdm_below")
+    workspace.sql.execute("INSERT INTO cdm_names FROM cdm_below")
 
 
-def _below(intake: Intake, tables: Mapping[str, list[Table]]) -> dict[str, int]:
+def _below(workspace: Workspace, tables: Mapping[str, list[Table]]) -> dict[str, int]:
     """How many rows went to a variable because their concept lies below one that is known."""
     notes: dict[str, int] = {}
     for name, stem in VALUES.items():
         for table in tables.get(name, []):
             concepts = f"SELECT {table.identifier(f'{stem}_concept_id')} AS concept FROM {table.part.sql}"
             sql = f"SELECT name, count(*) FROM ({concepts}) JOIN cdm_below USING (concept) GROUP BY 1 ORDER BY 1"
-            for variable, rows in intake.sql.execute(sql).fetchall():
+            for variable, rows in workspace.sql.execute(sql).fetchall():
                 note = f"rows of narrower concepts: {variable}"
                 notes[note] = notes.get(note, 0) + rows
     return notes
 
 
-def _load_units(intake: Intake, tables: Mapping[str, list[Table]]) -> None:
+def _load_units(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
     """UCUM code of each unit concept: from our own table, else from the extract's CONCEPT."""
     ours = {str(concept): code for concept, code in read_yaml(schema_folder() / "omop_units.yaml").items()}
-    intake.sql.register("unit_codes_frame", pa.table({"unit": list(ours), "code": list(ours.values())}))
-    intake.sql.execute("CREATE TABLE cdm_units AS SELECT * FROM unit_codes_frame")
+    workspace.sql.register("unit_codes_frame", pa.table({"unit": list(ours), "code": list(ours.values())}))
+    workspace.sql.execute("CREATE TABLE cdm_units AS SELECT * FROM unit_codes_frame")
     for table in tables.get("concept", []):
-        with plain_errors(table.part.label):
-            intake.sql.execute(f"""
+        with duckdb_errors(table.part.label):
+            workspace.sql.execute(f"""
 INSERT INTO cdm_units
 SELECT unit, any_value(code) FROM (
     SELECT {table.identifier("concept_id")} AS unit, {table.text("concept_code")} AS code FROM {table.part.sql}
@@ -197,12 +201,12 @@ SELECT unit, any_value(code) FROM (
 ) WHERE code IS NOT NULL AND unit NOT IN (SELECT unit FROM cdm_units) GROUP BY unit""")
 
 
-def _labels(intake: Intake, tables: Mapping[str, list[Table]]) -> dict[str, str]:
+def _labels(workspace: Workspace, tables: Mapping[str, list[Table]]) -> dict[str, str]:
     """What the extract's CONCEPT calls the concepts that occur."""
     labels: dict[str, str] = {}
     for table in tables.get("concept", []):
-        with plain_errors(table.part.label):
-            found = intake.sql.execute(f"""
+        with duckdb_errors(table.part.label):
+            found = workspace.sql.execute(f"""
 SELECT {table.identifier("concept_id")} AS concept, {table.text("concept_name")}
 FROM {table.part.sql} WHERE concept IN (SELECT name FROM rows UNION SELECT code FROM rows)""")
             labels.update(row for row in found.fetchall() if row[1])

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.tables import plain_errors
-from clinicalgru.data.ingest.time_sql import has_offset
+from clinicalgru.data.ingest.tables import duckdb_errors
+from clinicalgru.data.ingest.time_sql import has_offset_sql
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import (
     INTENSIVE_CARE_NAME,
     length_of_stay,
@@ -32,7 +32,7 @@ BIRTH = """coalesce({birth_datetime}, {year_of_birth} || '-' || lpad(coalesce({m
 
 
 def read_visits(
-    intake: Intake, tables: Mapping[str, list[Table]], *, anchor: str, timezone: str | None = None
+    workspace: Workspace, tables: Mapping[str, list[Table]], *, anchor: str, timezone: str | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
     """Stays, outcomes and notes; leaves cdm_links (visit, stay, ended): each visit known, its stay or NULL.
 
@@ -42,12 +42,12 @@ def read_visits(
     """
     if anchor not in ANCHORS:
         raise ArgumentError(f"an anchor of omop: {', '.join(ANCHORS)}", f"{anchor!r}", "Choose one of them.")
-    visits = _visits(intake, tables, "visit_occurrence", "visit")
+    visits = _visits(workspace, tables, "visit_occurrence", "visit")
     concept = visits["concept"].fillna("")
     visits["is_admission"] = concept.isin(INPATIENT)
-    visits = with_dtypes(_with_persons(intake, tables, visits))
+    visits = with_dtypes(_with_persons(workspace, tables, visits))
     if anchor == "icu":
-        chosen, every, outcomes = _intensive(intake, tables, visits, timezone=timezone)
+        chosen, every, outcomes = _intensive(workspace, tables, visits, timezone=timezone)
     else:
         kept = concept.isin(INPATIENT + EMERGENCY) if anchor == "hospital" else concept.notna()
         chosen, every = visits[kept.to_numpy()], visits
@@ -55,20 +55,20 @@ def read_visits(
     if chosen.empty:
         fix = "Choose another anchor: hospital, icu or visit."
         raise InputError(f"stays of the kind {anchor}", f"none among {len(every):,}", fix, where="visits")
-    _load_links(intake, every, chosen)
-    stays, notes = stays_of(chosen, intake.dictionary, where="visits")
+    _load_links(workspace, every, chosen)
+    stays, notes = stays_of(chosen, workspace.dictionary, where="visits")
     notes["visits of another kind, not taken as stays"] = len(every) - len(chosen)
     return stays, outcomes.reset_index(drop=True), notes
 
 
 def _intensive(
-    intake: Intake, tables: Mapping[str, list[Table]], visits: pd.DataFrame, *, timezone: str | None
+    workspace: Workspace, tables: Mapping[str, list[Table]], visits: pd.DataFrame, *, timezone: str | None
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Intensive care details, all details, and outcomes: of the visit around each, but for its length."""
     if "visit_detail" not in tables:
         raise InputError("a table visit_detail", "none", "Pass it, or use anchor='hospital'.")
-    details = _visits(intake, tables, "visit_detail", "visit_detail")
-    details = details.merge(_care_sites(intake, tables), on="site", how="left")
+    details = _visits(workspace, tables, "visit_detail", "visit_detail")
+    details = details.merge(_care_sites(workspace, tables), on="site", how="left")
     named = details["site_name"].fillna("").str.contains(INTENSIVE_CARE_NAME, regex=True, case=False)
     chosen = details[named | details["concept"].isin(INTENSIVE) | details["site_kind"].isin(INTENSIVE)]
     persons = visits.drop_duplicates("patient_id")[["patient_id", "birth", "sex"]]
@@ -87,24 +87,24 @@ def _intensive(
     )
 
 
-def _visits(intake: Intake, tables: Mapping[str, list[Table]], name: str, stem: str) -> pd.DataFrame:
+def _visits(workspace: Workspace, tables: Mapping[str, list[Table]], name: str, stem: str) -> pd.DataFrame:
     """patient_id, stay_id, start, end (microseconds), start_is_date, end_is_date, concept, site, visit."""
-    frames = [_one_file(intake, table, name, stem) for table in tables[name]]
+    frames = [_one_file(workspace, table, name, stem) for table in tables[name]]
     return pd.concat(frames, ignore_index=True)
 
 
-def _one_file(intake: Intake, table: Table, name: str, stem: str) -> pd.DataFrame:
+def _one_file(workspace: Workspace, table: Table, name: str, stem: str) -> pd.DataFrame:
     start, end = table.moment(f"{stem}_start"), table.moment(f"{stem}_end")
     last = _last(end, table.whole(stem + "_end"))
     sql = f"""
 SELECT c_row, {table.identifier("person_id")} AS patient_id, {table.identifier(name + "_id")} AS stay_id,
-    {_instant(start, intake)} AS start, {_instant(last, intake)} AS "end",
+    {_instant(start, workspace)} AS start, {_instant(last, workspace)} AS "end",
     {start} IS NOT NULL AS has_start, {end} IS NOT NULL AS has_end, {last} AS ended,
     {table.whole(stem + "_start")} AS start_is_date,
     {table.whole(stem + "_end")} AS end_is_date, {table.identifier(stem + "_concept_id")} AS concept,
     {table.identifier("care_site_id")} AS site, {table.identifier("visit_occurrence_id")} AS visit
 FROM {table.numbered()} ORDER BY c_row"""
-    frame = _frame(intake, table, sql)
+    frame = _frame(workspace, table, sql)
     for column in ("start", "end"):
         lost = frame[column].isna() & frame[f"has_{column}"]
         if lost.any():
@@ -117,17 +117,17 @@ FROM {table.numbered()} ORDER BY c_row"""
     return frame.astype({"start": "Int64", "end": "Int64", "concept": "string", "site": "string", "visit": "string"})
 
 
-def _frame(intake: Intake, table: Table, sql: str) -> pd.DataFrame:
-    with plain_errors(table.part.label):
-        return intake.sql.execute(sql).df()
+def _frame(workspace: Workspace, table: Table, sql: str) -> pd.DataFrame:
+    with duckdb_errors(table.part.label):
+        return workspace.sql.execute(sql).df()
 
 
-def _instant(text: str, intake: Intake) -> str:
+def _instant(text: str, workspace: Workspace) -> str:
     """SQL of a date as microseconds in UTC; without an offset it is a local time, where the zone is declared."""
     written = f"epoch_us(try_cast({text} AS TIMESTAMPTZ))"
     return (
-        f"CASE WHEN {has_offset(text, 'VARCHAR', None)} THEN {written} ELSE instant({written}) END"
-        if intake.zoned
+        f"CASE WHEN {has_offset_sql(text, 'VARCHAR', None)} THEN {written} ELSE to_instant({written}) END"
+        if workspace.has_timezone
         else written
     )
 
@@ -136,11 +136,11 @@ def _last(text: str, whole: str) -> str:
     return f"CASE WHEN {whole} THEN {text} || ' 23:59:59.999999' ELSE {text} END"
 
 
-def _with_persons(intake: Intake, tables: Mapping[str, list[Table]], visits: pd.DataFrame) -> pd.DataFrame:
+def _with_persons(workspace: Workspace, tables: Mapping[str, list[Table]], visits: pd.DataFrame) -> pd.DataFrame:
     """Visits with birth, sex, death and the end of the patient's record."""
-    persons = pd.concat([_persons(intake, table) for table in tables["person"]]).drop_duplicates("patient_id")
-    deaths = _latest(intake, tables, "death", "death", earliest=True).rename(columns={"instant": "death"})
-    ends = _latest(intake, tables, "observation_period", "observation_period_end", earliest=False)
+    persons = pd.concat([_persons(workspace, table) for table in tables["person"]]).drop_duplicates("patient_id")
+    deaths = _latest(workspace, tables, "death", "death", earliest=True).rename(columns={"instant": "death"})
+    ends = _latest(workspace, tables, "observation_period", "observation_period_end", earliest=False)
     ends = ends.rename(columns={"instant": "record_end"})
     whole = visits
     for frame in (persons, deaths, ends):
@@ -149,39 +149,43 @@ def _with_persons(intake: Intake, tables: Mapping[str, list[Table]], visits: pd.
     return whole.assign(died_here=float("nan"), deaths_known="death" in tables)
 
 
-def _persons(intake: Intake, table: Table) -> pd.DataFrame:
+def _persons(workspace: Workspace, table: Table) -> pd.DataFrame:
     names = ["birth_datetime", "year_of_birth", "month_of_birth", "day_of_birth"]
     birth = BIRTH.format(**{name: table.text(name) for name in names})
     sex = f"CASE {table.identifier('gender_concept_id')} WHEN '{FEMALE}' THEN 'female' WHEN '{MALE}' THEN 'male' END"
-    select = f"SELECT {table.identifier('person_id')} AS patient_id, {_instant(birth, intake)} AS birth, {sex} AS sex"
-    return _frame(intake, table, f"{select} FROM {table.part.sql}").astype({"birth": "Int64", "sex": "string"})
+    select = (
+        f"SELECT {table.identifier('person_id')} AS patient_id, {_instant(birth, workspace)} AS birth, {sex} AS sex"
+    )
+    return _frame(workspace, table, f"{select} FROM {table.part.sql}").astype({"birth": "Int64", "sex": "string"})
 
 
-def _latest(intake: Intake, tables: Mapping[str, list[Table]], name: str, stem: str, *, earliest: bool) -> pd.DataFrame:
+def _latest(
+    workspace: Workspace, tables: Mapping[str, list[Table]], name: str, stem: str, *, earliest: bool
+) -> pd.DataFrame:
     """patient_id and one instant each: the earliest or the latest."""
     frames = [pd.DataFrame({"patient_id": pd.Series(dtype=object), "instant": pd.Series(dtype="Int64")})]
     for table in tables.get(name, []):
-        instant = _instant(table.moment(stem) if earliest else _last(table.moment(stem), table.whole(stem)), intake)
+        instant = _instant(table.moment(stem) if earliest else _last(table.moment(stem), table.whole(stem)), workspace)
         sql = f"SELECT {table.identifier('person_id')} AS patient_id, {instant} AS instant FROM {table.part.sql}"
-        frames.append(_frame(intake, table, sql).astype({"instant": "Int64"}))
+        frames.append(_frame(workspace, table, sql).astype({"instant": "Int64"}))
     by_patient = pd.concat(frames).groupby("patient_id")["instant"]
     return (by_patient.min() if earliest else by_patient.max()).reset_index()
 
 
-def _care_sites(intake: Intake, tables: Mapping[str, list[Table]]) -> pd.DataFrame:
+def _care_sites(workspace: Workspace, tables: Mapping[str, list[Table]]) -> pd.DataFrame:
     frames = [pd.DataFrame(columns=["site", "site_name", "site_kind"], dtype="string")]
     for table in tables.get("care_site", []):
         sql = f"""
 SELECT {table.identifier("care_site_id")} AS site, {table.text("care_site_name")} AS site_name,
     {table.identifier("place_of_service_concept_id")} AS site_kind FROM {table.part.sql}"""
-        frames.append(_frame(intake, table, sql).astype("string"))
+        frames.append(_frame(workspace, table, sql).astype("string"))
     return pd.concat(frames).drop_duplicates("site")
 
 
-def _load_links(intake: Intake, every: pd.DataFrame, chosen: pd.DataFrame) -> None:
+def _load_links(workspace: Workspace, every: pd.DataFrame, chosen: pd.DataFrame) -> None:
     links = pd.DataFrame({"visit": every["stay_id"].astype(object), "ended": every["ended"].astype(object)})
     links["stay"] = links["visit"].where(links["visit"].isin(set(chosen["stay_id"])), None)
-    intake.sql.register("links_frame", links)
-    intake.sql.execute("""
+    workspace.sql.register("links_frame", links)
+    workspace.sql.execute("""
 CREATE TABLE cdm_links AS
 SELECT visit::VARCHAR visit, stay::VARCHAR stay, ended::VARCHAR ended FROM links_frame""")

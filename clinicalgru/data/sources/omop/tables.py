@@ -15,8 +15,9 @@ from typing import Any
 import pyarrow as pa
 
 from clinicalgru.data.ingest.database import fetch, is_address
-from clinicalgru.data.ingest.ingest import Intake
-from clinicalgru.data.ingest.tables import TABLE_FILES, Part, literal, one_file, open_parts, plain_errors, quoted
+from clinicalgru.data.ingest.read_options import as_path
+from clinicalgru.data.ingest.tables import TABLE_FILES, TablePart, duckdb_errors, literal, one_file, open_parts, quoted
+from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import ArgumentError, InputError
 
 TABLES = (
@@ -34,7 +35,7 @@ NUMBERS = ("value_as_number",)
 class Table:
     """One file or database table of a CDM."""
 
-    part: Part
+    part: TablePart
 
     def text(self, name: str) -> str:
         """SQL of a column as trimmed text, NULL where it is blank or the table has no such column."""
@@ -72,14 +73,18 @@ class Table:
         return {name.lower(): kind for name, kind in self.part.types.items()}
 
 
-def open_tables(intake: Intake, data: Any, *, delimiter: str | None) -> dict[str, list[Table]]:
+def open_tables(workspace: Workspace, data: Any, *, delimiter: str | None) -> dict[str, list[Table]]:
     """The tables of a CDM that readers know, each as its files; those that are not there are left out.
 
     data  a folder or .zip of CSV (.gz) and Parquet named after the tables, a folder of files for each table, or the
           address of a PostgreSQL database (tables are looked for along its search_path)
     Refused: no person, visit_occurrence or measurement table; a damaged archive.
     """
-    tables = _from_database(intake, data) if is_address(data) else _from_files(intake, Path(data), delimiter)
+    tables = (
+        _from_database(workspace, data)
+        if is_address(data)
+        else _from_files(workspace, as_path(data, "a folder or .zip of CDM tables"), delimiter)
+    )
     for needed in ("person", "visit_occurrence", "measurement"):
         if needed not in tables:
             came = f"tables {', '.join(tables) or 'of no known name'}"
@@ -87,15 +92,15 @@ def open_tables(intake: Intake, data: Any, *, delimiter: str | None) -> dict[str
     return tables
 
 
-def _from_files(intake: Intake, path: Path, delimiter: str | None) -> dict[str, list[Table]]:
+def _from_files(workspace: Workspace, path: Path, delimiter: str | None) -> dict[str, list[Table]]:
     if not path.exists():
         raise InputError("an existing folder or .zip", f"no such path: {path.name}", "Check the path.")
     if path.is_file():
-        path = _unpacked(path, Path(intake.disk.name) / "cdm")
+        path = _unpacked(path, Path(workspace.folder.name) / "cdm")
     tables: dict[str, list[Table]] = {}
     for name, file in _named(path):
         part = _athena(file) if name in VOCABULARY and _has_tabs(file) else None
-        parts = [part] if part else open_parts(intake.sql, file, delimiter=delimiter)
+        parts = [part] if part else open_parts(workspace.sql, file, delimiter=delimiter)
         tables.setdefault(name, []).extend(Table(each) for each in parts)
     return tables
 
@@ -133,45 +138,45 @@ def _has_tabs(file: Path) -> bool:
         return b"\t" in opened.readline(10_000)
 
 
-def _athena(file: Path) -> Part:
+def _athena(file: Path) -> TablePart:
     """A table of the vocabulary as OHDSI's Athena hands it out: tabs and no quoting, in a file called .csv."""
     names = file.open(encoding="utf-8-sig").readline(10_000).strip().split("\t")
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     options = "auto_detect=false, header=true, delim='\t', quote='', escape=''"
     sql = f"read_csv({one_file(file)}, {options}, columns={{{columns}}})"
-    return Part(file.name, sql, dict.fromkeys(names, "VARCHAR"), first_row=2)
+    return TablePart(file.name, sql, dict.fromkeys(names, "VARCHAR"), first_row=2)
 
 
-def _from_database(intake: Intake, address: str) -> dict[str, list[Table]]:
+def _from_database(workspace: Workspace, address: str) -> dict[str, list[Table]]:
     if not address.startswith(("postgresql://", "postgres://")) or find_spec("adbc_driver_postgresql") is None:
         fix = 'Install the driver: pip install "clinicalgru[sql]"; of other databases, export the tables to files.'
         raise ArgumentError("a PostgreSQL database, and its ADBC driver", "another, or none", fix)
-    listed = ", ".join(literal(name) for name in TABLES)
+    format_names = ", ".join(literal(name) for name in TABLES)
     query = (
         "SELECT table_name::text AS name, column_name::text AS field, data_type::text AS kind "
         "FROM information_schema.columns "
-        f"WHERE table_schema = ANY(current_schemas(false)) AND table_name IN ({listed}) ORDER BY ordinal_position"
+        f"WHERE table_schema = ANY(current_schemas(false)) AND table_name IN ({format_names}) ORDER BY ordinal_position"
     )
     rows = pa.Table.from_batches(list(fetch(address, query))).to_pylist()
     fields: dict[str, dict[str, str]] = {}
     for row in rows:
         fields.setdefault(row["name"], {})[row["field"]] = row["kind"]
-    return {name: [_fetched(intake, address, name, kinds)] for name, kinds in fields.items()}
+    return {name: [_fetched(workspace, address, name, kinds)] for name, kinds in fields.items()}
 
 
-def _fetched(intake: Intake, address: str, name: str, kinds: Mapping[str, str]) -> Table:
+def _fetched(workspace: Workspace, address: str, name: str, kinds: Mapping[str, str]) -> Table:
     """A database table as a DuckDB table on disk; row 0 is the first that the server sent."""
     columns = ", ".join(_plain(field, kind) for field, kind in kinds.items())
     batches = fetch(address, f"SELECT {columns} FROM {name}")
     first = next(batches)
     reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
-    intake.sql.register("cdm_rows", reader)
-    with plain_errors(name):
-        intake.sql.execute(f"CREATE TABLE cdm_{name} AS SELECT * FROM cdm_rows")
-    intake.sql.unregister("cdm_rows")
-    described = intake.sql.execute(f"DESCRIBE cdm_{name}").fetchall()
+    workspace.sql.register("cdm_rows", reader)
+    with duckdb_errors(name):
+        workspace.sql.execute(f"CREATE TABLE cdm_{name} AS SELECT * FROM cdm_rows")
+    workspace.sql.unregister("cdm_rows")
+    described = workspace.sql.execute(f"DESCRIBE cdm_{name}").fetchall()
     types = {row[0]: row[1] for row in described}
-    return Table(Part(f"table {name}", f"cdm_{name}", types, first_row=0))
+    return Table(TablePart(f"table {name}", f"cdm_{name}", types, first_row=0))
 
 
 def _plain(field: str, kind: str) -> str:

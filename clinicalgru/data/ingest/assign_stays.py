@@ -1,0 +1,48 @@
+"""Stays of an extract: their order, and the stay of each row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest.workspace import Workspace
+from clinicalgru.data.ledger import DUPLICATE, OUTSIDE, UNMAPPED
+
+
+def assign_stays(workspace: Workspace, stays: pd.DataFrame | None, *, count_unmapped: bool = True) -> pd.DataFrame:
+    """Return the stays in canonical order and give each row its stay and the reason against it.
+
+    stays: the stays of the source; None: those that occur in the rows.
+    count_unmapped: whether names unknown to the dictionary count against `max_rejected`.
+    """
+    stays = workspace.sql.execute(ingest_sql.STAYS).df() if stays is None else stays
+    stays = stays.astype({"patient_id": object, "stay_id": object})
+    stays = stays.sort_values(["patient_id", "stay_id"], ignore_index=True)
+    for name in ("start", "end"):
+        if name not in stays:
+            stays[name] = pd.Series(pd.NA, index=stays.index, dtype="Int64")
+    workspace.sql.register("stay_keys_frame", _keys(stays))
+    workspace.sql.execute("CREATE TABLE stay_keys AS SELECT * FROM stay_keys_frame")
+    workspace.sql.execute(ingest_sql.ASSIGN_STAY)
+    if workspace.has_duplicate_source:
+        workspace.sql.execute(ingest_sql.REJECT_DUPLICATES.format(duplicate=DUPLICATE))
+    unknown = "unknown variable" if count_unmapped else UNMAPPED
+    reasons = {"unknown": unknown, "outside": OUTSIDE, "unmapped": UNMAPPED}
+    workspace.sql.execute(ingest_sql.ROWS_WITH_REASON.format(**reasons))
+    workspace.sql.execute(ingest_sql.COUNTS)
+    return stays
+
+
+def _keys(stays: pd.DataFrame) -> pa.Table:
+    """Identifiers, position and times of each stay."""
+    return pa.table(
+        {
+            "patient": pa.array(stays["patient_id"], pa.string()),
+            "stay": pa.array(stays["stay_id"], pa.string()),
+            "position": pa.array(np.arange(len(stays), dtype=np.int32)),
+            "start": pa.array(stays["start"], pa.int64()),
+            "ended": pa.array(stays["end"], pa.int64()),
+        }
+    )

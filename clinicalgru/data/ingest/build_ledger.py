@@ -1,0 +1,83 @@
+"""The ledger of an ingest: what became of each row, with the place of the first row of each finding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest.unit_conversion import default_unit
+from clinicalgru.data.ingest.workspace import Workspace
+from clinicalgru.data.ledger import FINDINGS, MISSING, NOT_COUNTED, UNMAPPED, Ledger
+from clinicalgru.errors import InputError
+
+
+def build_ledger(
+    workspace: Workspace,
+    *,
+    n_merged: int,
+    units: Mapping[str, str],
+    notes: Mapping[str, int],
+    labels: Mapping[str, str],
+) -> Ledger:
+    """The ledger of all rows; units: variable -> unit where the extract writes none."""
+    accepted = dict(workspace.sql.execute(ingest_sql.ACCEPTED).fetchall())
+    total = workspace.sql.execute(ingest_sql.TOTAL).fetchone()
+    assert total is not None
+    n_static = accepted.get("static", 0) + accepted.get("identifier", 0)
+    return Ledger(
+        rows_in=total[0],
+        used=sum(accepted.values()) - n_static - n_merged,
+        descriptors=n_static,
+        merged=n_merged,
+        findings=_findings(workspace),
+        converted=_converted(workspace, units),
+        notes=notes,
+        labels=labels,
+    )
+
+
+def _findings(workspace: Workspace) -> pd.DataFrame:
+    """Rejected rows by reason and variable, with the place of the first; unsafe names are left blank."""
+    rows = workspace.sql.execute(ingest_sql.FINDINGS.format(missing=MISSING)).fetchall()
+    workspace.locator.locate((part, row) for *_, part, row, _ in rows)
+    unknown = {name for reason, name, *_ in rows if reason != UNMAPPED} - {*workspace.dictionary, ""}
+    unsafe = unknown - _safe_names(workspace, unknown)
+    findings = [
+        (reason, "" if name in unsafe else name, *counts, workspace.locator.place(part, row, reason, name=own))
+        for reason, name, *counts, part, row, own in rows
+    ]
+    return pd.DataFrame(findings, columns=FINDINGS)
+
+
+def _safe_names(workspace: Workspace, names: set[str]) -> set[str]:
+    """Unknown names that may be reported: in a misaligned row, a name may be an identifier, a date or a value."""
+    if not names:
+        return names
+    workspace.sql.register("unknown_frame", pa.table({"name": pa.array(sorted(names), pa.string())}))
+    return {name for (name,) in workspace.sql.execute(ingest_sql.SAFE_NAMES).fetchall()}
+
+
+def _converted(workspace: Workspace, units: Mapping[str, str]) -> dict[str, int]:
+    """Rows converted from another unit, by "variable: unit -> unit"."""
+    counts = {}
+    for position, unit, rows in workspace.sql.execute(ingest_sql.CONVERTED).fetchall():
+        variable = workspace.variables[position]
+        counts[f"{variable.name}: {unit or default_unit(workspace, variable, units)} -> {variable.unit}"] = rows
+    return counts
+
+
+def check_rejected(ledger: Ledger, max_rejected: float) -> None:
+    """Raise where more than this fraction of rows was rejected for reasons that count."""
+    n_rejected = ledger.n_counted_rejections
+    if n_rejected > max_rejected * max(ledger.rows_in, 1):
+        worst = ledger.findings[~ledger.findings["reason"].isin(NOT_COUNTED)].iloc[0]
+        most_frequent = f"{worst['reason']} {worst['variable']} ({worst['rows']:,})"
+        raise InputError(
+            f"at most {max_rejected:.0%} of rows rejected",
+            f"{n_rejected:,} of {ledger.rows_in:,}, most often: {most_frequent}",
+            "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected.",
+            where=f"first at {worst['where']}",
+        )

@@ -1,0 +1,108 @@
+"""The arguments of `read_events`, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.checks import check_choice, check_number
+from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.ingest.time_sql import TIME_UNITS
+from clinicalgru.errors import ArgumentError, describe
+
+TABLES = (str, os.PathLike, pd.DataFrame, pa.Table)
+TABLE_NAMES = "a path, DataFrame or Arrow table"
+
+
+@dataclass(frozen=True, eq=False)
+class ReadOptions:
+    """The arguments of `read_events` of the same names, checked; `dictionary` is made of `variables`.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is of another type or outside its bounds.
+    DictionaryError
+        If `units` names an unknown variable, or a unit that the variable does not have.
+    """
+
+    dictionary: Dictionary
+    stays: Any = None
+    outcomes: Any = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | None = None
+    time_unit: str = "hours"
+    units: Mapping[str, str] = field(default_factory=dict)
+    query: str | None = None
+    delimiter: str | None = None
+    anchor: str | None = None
+    timezone: str | None = None
+    max_rejected: float = 0.1
+    memory_gb: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("stays", "outcomes"):
+            check_table(name, getattr(self, name), optional=True)
+        for name in ("columns", "units"):
+            _check_names(name, getattr(self, name))
+        for name in ("time_format", "query", "delimiter", "anchor", "timezone"):
+            _check_text(name, getattr(self, name))
+        check_choice("time_unit", self.time_unit, TIME_UNITS)
+        check_number("max_rejected", self.max_rejected, minimum=0, maximum=1)
+        check_number("memory_gb", self.memory_gb, minimum=0, open_minimum=True)
+        for variable, unit in self.units.items():
+            self.dictionary.find(variable).conversion(unit)
+
+
+def check_table(name: str, value: Any, *, optional: bool = False) -> None:
+    """Raise ArgumentError unless a value is a table or the path of one."""
+    if not (isinstance(value, TABLES) or (optional and value is None)):
+        expected = f"{name} as {TABLE_NAMES}{', or None' if optional else ''}"
+        raise ArgumentError(expected, describe(value), "Pass a table, or the path of a file or folder.")
+
+
+def as_path(data: Any, expected: str) -> Path:
+    """The path of an extract; raises ArgumentError where it is a table. expected: what the path must be."""
+    if not isinstance(data, str | os.PathLike):
+        raise ArgumentError(f"data as the path of {expected}", describe(data), "Pass its path.")
+    return Path(data)
+
+
+def dictionary_of(variables: Any) -> Dictionary:
+    """The data dictionary: the shipped one, with the user's YAML files or dicts over it."""
+    if isinstance(variables, Dictionary):
+        return variables
+    extra = [] if variables is None else list(variables) if isinstance(variables, list | tuple) else [variables]
+    for each in extra:
+        if not isinstance(each, str | os.PathLike | Mapping):
+            fix = "Pass the path of a YAML file, a dict of it, a list of them, or a Dictionary."
+            raise ArgumentError("variables as a path, dict or Dictionary", describe(each), fix)
+    return Dictionary.load(*extra)
+
+
+def _check_names(name: str, value: Any) -> None:
+    """Raise unless a value is a mapping of text to text."""
+    fix = f"Pass a dict, such as {name}={{'creatinine': {'mg/dL' if name == 'units' else 'krea'!r}}}."
+    if not isinstance(value, Mapping):
+        raise ArgumentError(f"{name} as a dict", describe(value), fix)
+    for cell in _flat(value.items()):
+        if not isinstance(cell, str):
+            raise ArgumentError(f"{name} as a dict of text to text", f"{describe(cell)} in it", fix)
+
+
+def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
+    return [cell for pair in pairs for cell in pair]
+
+
+def _check_text(name: str, value: Any) -> None:
+    """Raise unless a value is text or None; a delimiter is one character."""
+    if value is not None and not isinstance(value, str):
+        raise ArgumentError(f"{name} as text or None", describe(value), "Pass text.")
+    if name == "delimiter" and value is not None and len(value) != 1:
+        raise ArgumentError("delimiter as one character", f"text of length {len(value)}", 'Pass one, such as ";".')

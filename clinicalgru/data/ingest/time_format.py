@@ -1,0 +1,51 @@
+"""Times of an extract: whether they are dates or hours, and whether they are written in one way."""
+
+from __future__ import annotations
+
+from clinicalgru.data.events import HOUR
+from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest.row_sql import SWAPPED
+from clinicalgru.data.ingest.workspace import Workspace
+from clinicalgru.errors import InputError
+
+MAX_FIRST_HOUR = 20_000  # day numbers of spreadsheets are 36,000 to 52,000 today
+
+
+def resolve_time_format(workspace: Workspace) -> bool:
+    """Return whether times are dates (True) or hours since the start of the stay (False).
+
+    Raises InputError where an extract has both, dates with and without UTC offset, dates with day and month exchanged,
+    or hours of which none is in the first two years of a stay.
+    """
+    _check_day_month_order(workspace)
+    formats = workspace.sql.execute(ingest_sql.TIME_FORMATS).fetchall()
+    if len(formats) == 2:
+        is_date, _, part, row, _ = formats[0]
+        got = "dates and numbers of hours; first " + ("date" if is_date else "number of hours") + " here"
+        fix = "Export all times as dates, or all as hours since the start of the stay."
+        raise InputError("one format of time", got, fix, where=workspace.locator.place(part, row, "no time"))
+    if formats and not formats[0][0] and formats[0][4] > MAX_FIRST_HOUR * HOUR:
+        fix = "Write dates instead of a spreadsheet's day numbers, or give the unit of the numbers with time_unit=."
+        where = workspace.locator.place(formats[0][2], formats[0][3], "no time")
+        raise InputError(
+            "hours since the start of the stay", f"only numbers above {MAX_FIRST_HOUR:,}", fix, where=where
+        )
+    _check_offsets(workspace)
+    return bool(formats[0][0]) if formats else False
+
+
+def _check_day_month_order(workspace: Workspace) -> None:
+    """Raise where dates are valid only with day and month exchanged: those with a day up to 12 were read wrongly."""
+    for part, row in workspace.sql.execute(ingest_sql.FIRST_WITH_REASON.format(reason=SWAPPED)).fetchall():
+        fix = "Export all dates as year-month-day, or name their format with time_format=."
+        where = workspace.locator.place(part, row, SWAPPED)
+        raise InputError("one order of day and month", "dates with both orders", fix, where=where)
+
+
+def _check_offsets(workspace: Workspace) -> None:
+    """Raise where only some dates have a UTC offset."""
+    n_kinds, part, row = workspace.sql.execute(ingest_sql.UTC_OFFSETS).fetchall()[0]
+    if n_kinds == 2:
+        fix = "Export all times with their UTC offset, or none."
+        where = workspace.locator.place(part, row, "no time")
+        raise InputError("times with or without UTC offset", "times of both forms", fix, where=where)

@@ -1,0 +1,159 @@
+"""The workspace of an ingest: a DuckDB database on disk that collects the rows of an extract."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+
+from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest.csv_check import UNFINISHED, TextTable, format_names
+from clinicalgru.data.ingest.lookup_tables import level_table, names_table, ranges_table
+from clinicalgru.data.ingest.row_locator import RowLocator
+from clinicalgru.data.ingest.row_sql import RowFormat, insert_sql
+from clinicalgru.data.ingest.tables import TablePart, duckdb_errors
+from clinicalgru.data.ingest.time_sql import declare_timezone
+from clinicalgru.errors import InputError
+
+COLUMNS = ("patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code")
+REQUIRED = ("patient_id", "time", "variable", "value")
+DEFAULT_FORMAT = RowFormat()
+
+
+class Workspace:
+    """Rows of an extract, in a DuckDB database on disk; sources add rows, `ingest` computes the result.
+
+    Parameters
+    ----------
+    dictionary : Dictionary
+        Data dictionary.
+    source : str
+        Name of the source in the dictionary's `source_codes`.
+    memory_gb : float
+        Memory limit of the whole read in GB; DuckDB gets two fifths of it.
+    timezone : str, optional
+        IANA time zone of times without an offset.
+
+    Attributes
+    ----------
+    sql : DuckDBPyConnection
+        Connection to the database.
+    folder : TemporaryDirectory
+        Folder of the database and of the result.
+    variables : tuple of Variable
+        The dictionary's variables by name; tables number them by their position here.
+    locator : RowLocator
+        The files of the extract, for messages.
+    name_sources : tuple of str
+        Sources whose names and default units apply, the first one first.
+    """
+
+    def __init__(
+        self, dictionary: Dictionary, *, source: str, memory_gb: float = 2.0, timezone: str | None = None
+    ) -> None:
+        self.dictionary, self.source = dictionary, source
+        self.name_sources: tuple[str, ...] = (source,)
+        self.variables: tuple[Variable, ...] = tuple(dictionary[name] for name in sorted(dictionary))
+        self.has_timezone = timezone is not None
+        self.has_duplicate_source = False
+        self.locator = RowLocator()
+        self.folder = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
+        self.sql = duckdb.connect(str(self._database))
+        # DuckDB's limit does not cover its result buffers, nor our own memory
+        limit = f"SET memory_limit = '{int(memory_gb * 400)}MB'"
+        self.sql.execute(f"{limit}; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        self.sql.execute(ingest_sql.ROWS)
+        self.sql.execute(ingest_sql.BLANK_CELLS)
+        declare_timezone(self.sql, timezone)
+        self._create_lookup_tables()
+
+    def _create_lookup_tables(self) -> None:
+        """Tables `names` and `ranges` from the dictionary."""
+        names = {name: name for name in self.dictionary} | self.dictionary.names(self.source)
+        self.sql.register("names_frame", names_table(names, self.variables))
+        self.sql.register("ranges_frame", ranges_table(self.variables))
+        self.sql.register("levels_frame", level_table(self.variables))
+        self.sql.execute(ingest_sql.NAMES)
+        self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
+
+    @property
+    def _database(self) -> Path:
+        return Path(self.folder.name) / "workspace.duckdb"
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sql.close()
+        self._database.unlink(missing_ok=True)
+
+    def add_name_sources(self, *sources: str) -> None:
+        """Use the names and default units of further sources too, where the own source has none."""
+        self.name_sources += sources
+        names = {alias: name for source in reversed(sources) for alias, name in self.dictionary.names(source).items()}
+        self.sql.register("further_names_frame", names_table(names, self.variables))
+        self.sql.execute(ingest_sql.FURTHER_NAMES)
+
+    def add_identifier_names(self, *names: str) -> None:
+        """Declare names whose rows only repeat an identifier of the stay."""
+        for name in names:
+            self.sql.execute("INSERT INTO names VALUES (?, -1, 'identifier', ?, NULL)", [name, name])
+
+    def add_rows(self, part: TablePart, columns: Mapping[str, str], row_format: RowFormat = DEFAULT_FORMAT) -> None:
+        """Add the rows of one table.
+
+        Parameters
+        ----------
+        part : TablePart
+            The table.
+        columns : mapping of str to str
+            Our column name -> the table's, where they differ. `source_reason`, read only where it is named here, holds
+            the source's own reason against a row, such as "retracted".
+        row_format : RowFormat
+            How the cells are read.
+
+        Raises
+        ------
+        InputError
+            If a required column is missing, identifiers are floating point, or the table cannot be read.
+        """
+        present = _present_columns(part, columns)
+        first_file = self.locator.add(part, columns)
+        with duckdb_errors(part.label, part.text):
+            self.sql.execute(insert_sql(part, first_file, present, row_format, has_timezone=self.has_timezone))
+            if part.text is not None:
+                self._record_text_findings(part.text, first_file)
+            if part.blanks:
+                blanks = f"SELECT {first_file} + c_file, c_row, variable, rows FROM ({part.blanks}) WHERE rows > 0"
+                self.sql.execute(f"INSERT INTO blank_cells {blanks}")
+        self.has_duplicate_source |= row_format.is_duplicate_source
+
+    def _record_text_findings(self, text: TextTable, file: int) -> None:
+        """Reject the last row of a text file where it may be cut off; remember files with blank lines."""
+        if text.ends_mid_line:
+            row = text.last_record()
+            self.sql.execute(ingest_sql.REJECT_ROW.format(part=file, row=row, reason=UNFINISHED))
+        if text.blank_lines:
+            self.locator.texts[file] = text
+
+
+def _present_columns(part: TablePart, columns: Mapping[str, str]) -> dict[str, str]:
+    """Our columns -> the table's, for those that it has; case of letters is ignored."""
+    folded = {name.casefold(): name for name in part.types}
+    names = {ours: columns.get(ours, ours).casefold() for ours in COLUMNS}
+    present = {ours: folded[theirs] for ours, theirs in names.items() if theirs in folded}
+    if "source_reason" in columns:
+        present["source_reason"] = columns["source_reason"]
+    for required in REQUIRED:
+        if required not in present:
+            fix = f"Name it with columns={{{required!r}: 'its name there'}}."
+            got = f"columns {format_names([name for name in part.types if not name.startswith('c_')])}"
+            raise InputError(f"a column {columns.get(required, required)}", got, fix, where=part.label)
+    return present
