@@ -150,7 +150,9 @@ def implausible_static(stays: pd.DataFrame, implausible: pd.DataFrame | None) ->
         return IMPLAUSIBLE.empty_table()
     position = pd.Series(range(len(stays)), index=pd.MultiIndex.from_frame(stays[[*KEYS]]))
     stay = position.loc[pd.MultiIndex.from_frame(implausible[[*KEYS]].astype(object))].to_numpy()
-    arrays = (stay, [None] * len(implausible), implausible["variable"], implausible["value"].astype(float))
+    order = np.lexsort((stay, pd.factorize(implausible["variable"])[0]))
+    variable, value = implausible["variable"].iloc[order], implausible["value"].astype(float).iloc[order]
+    arrays = (stay[order], [None] * len(order), variable, value)
     columns = [pa.array(array, field.type) for array, field in zip(arrays, IMPLAUSIBLE, strict=True)]
     return pa.Table.from_arrays(columns, schema=IMPLAUSIBLE)
 
