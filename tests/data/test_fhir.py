@@ -252,7 +252,7 @@ def test_a_file_cut_off_and_a_file_of_other_resources_are_refused(tmp_path):
     (tmp_path / "1.Observation.ndjson").unlink()
     packed = gzip.compress(json.dumps(BASE).encode() * 50)
     (tmp_path / "1.Observation.ndjson.gz").write_bytes(packed[:-20])
-    with pytest.raises(InputError, match="a damaged one"):
+    with pytest.raises(InputError, match="a truncated or corrupt file"):
         cg.read_events(tmp_path, source="fhir")
     (tmp_path / "1.Encounter.ndjson").unlink()
     with pytest.raises(InputError, match=r"Encounter\.ndjson"):

@@ -82,7 +82,10 @@ def test_identifiers_as_floating_point_are_refused(three):
 REFUSED = {
     "a missing column": (lambda t: t.drop(columns="time"), "Expected a column time; got columns patient_id, stay_id"),
     "a column twice": (lambda t: t.set_axis(["value", *t.columns[1:]], axis=1), "column value twice"),
-    "dates and hours mixed": (lambda t: t.assign(time=["3.5", *t["time"][1:]]), "row 0, column time.*one format of time"),
+    "dates and hours mixed": (
+        lambda t: t.assign(time=["3.5", *t["time"][1:]]),
+        "row 0, column time.*one format of time",
+    ),
     "day numbers of a spreadsheet": (
         lambda t: t.assign(time=[str(47928.43 + i) for i in range(15)], available_at=""),
         "hours since the start of the stay; got only numbers above 20,000",

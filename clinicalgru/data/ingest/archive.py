@@ -64,7 +64,7 @@ def read_stays(path: Path, ending: str, *, delimiter: str, check: Callable[[list
             if came != header:
                 expected = delimiter.join(header)
                 fix = "Pass the files as published."
-                raise InputError(expected, "another first line", fix, where=f"{name}, row 1")
+                raise InputError(expected, f"a first line of {len(came)} fields", fix, where=f"{name}, row 1")
         assert header is not None
         yield _concatenate(some, header, delimiter)
     if header is None:
@@ -85,10 +85,17 @@ def _deduplicated(files: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, lis
     for name, content in files:
         record = PurePosixPath(name).stem
         if not (record.isascii() and record.isprintable()):
-            raise InputError("plain names of files", "another", "Restore the names as published.", where="the archive")
+            raise InputError(
+                "file names of printable ASCII characters",
+                "a name with other characters",
+                "Restore the names as published.",
+                where="the archive",
+            )
         if content and content[-1:] not in b"\r\n":
             row, fix = len(content.splitlines()), "The file may be cut off: fetch the set again."
-            raise InputError("a line end after the last row", "none", fix, where=f"{name}, row {row}")
+            raise InputError(
+                "a line end after the last row", "a last row without line end", fix, where=f"{name}, row {row}"
+            )
         if record in seen:
             raise InputError("each stay once", "two files of one name", "Remove one.", where=name)
         seen.add(record)
@@ -195,5 +202,10 @@ def _broken_row(
     for name, rows in zip(names, kept, strict=True):
         for row, line in rows:
             if line.count(delimiter.encode()) != len(header) - 1 or not re.fullmatch(rb"[ -~]*", line):
-                return InputError(expected, "another form", "Repair the row.", where=f"{name}, row {row}")
+                return InputError(
+                    expected,
+                    f"{line.count(delimiter.encode()) + 1} fields or non-ASCII characters",
+                    "Repair the row.",
+                    where=f"{name}, row {row}",
+                )
     return InputError(expected, "text that cannot be parsed", "Fetch the set again.")

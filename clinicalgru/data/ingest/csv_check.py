@@ -70,7 +70,7 @@ class TextTable:
             last = self.last_record()
             where = f"{self.path.name}, row {self.rows_of({last})[last]}"
             fix = "If the last row is whole, add a line end; else fetch the file again."
-            raise InputError("a line end after the last row", "none", fix, where=where)
+            raise InputError("a line end after the last row", "a last row without line end", fix, where=where)
 
     def first_malformed_row(self) -> InputError | None:
         """The first row that does not have the form of the header, if there is one."""
@@ -98,7 +98,7 @@ class TextTable:
         where = f"{self.path.name}, row {row}"
         if "larger than" in message:
             fix = "Repair the row: a quote may never close."
-            return InputError(f"lines of at most {LONGEST_LINE:,} bytes", "a longer one", fix, where=where)
+            return InputError(f"lines of at most {LONGEST_LINE:,} bytes", "a longer line", fix, where=where)
         return InputError("a closing quote", "a quote that never closes", "Repair the quotes of this row.", where=where)
 
 
@@ -123,7 +123,7 @@ def io_errors(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, zlib.error):
-        raise InputError("a readable file", "a damaged one", "Fetch it again.", where=name) from None
+        raise InputError("a readable file", "a truncated or corrupt file", "Fetch it again.", where=name) from None
 
 
 def not_utf_8(where: str) -> InputError:
@@ -144,7 +144,7 @@ def check_packed(path: Path) -> None:
 def _check_ratio(size: int, packed: int, name: str) -> None:
     if size > SAFE_SIZE and size > LARGEST_RATIO * packed:
         fix = "This is no table; fetch it again."
-        raise InputError("a gzip that unpacks as tables do", "one far larger", fix, where=name)
+        raise InputError("a gzip that unpacks as tables do", f"{size:,} bytes from {packed:,}", fix, where=name)
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -186,7 +186,7 @@ def _check_chunk(chunk: bytes, tail: bytes, before: int, name: str) -> None:
         raise InputError("one file", "a byte order mark in the middle", fix, where=name)
     if len(tail) > LONGEST_LINE:
         fix = "Export it again: this is no line of a table."
-        raise InputError(f"lines of at most {LONGEST_LINE:,} bytes", "a longer one", fix, where=name)
+        raise InputError(f"lines of at most {LONGEST_LINE:,} bytes", "a longer line", fix, where=name)
 
 
 def _header(line: bytes, name: str, delimiter: str | None) -> tuple[tuple[str, ...], str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -90,8 +90,8 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _from_sqlalchemy(address: str, query: str) -> Iterator[pa.RecordBatch]:
     if find_spec("sqlalchemy") is None:
-        fix = 'Install it: pip install "clinicalgru[sql]".'
-        raise ArgumentError("SQLAlchemy, or ADBC for PostgreSQL", "neither installed", fix)
+        fix = 'Install the extra sql: pip install "clinicalgru[sql]".'
+        raise MissingPackageError("the package sqlalchemy, or adbc-driver-postgresql", "neither package", fix)
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
@@ -118,11 +118,17 @@ def _engine(address: str) -> Engine:
     url = make_url(address)
     if url.get_backend_name() == "sqlite" and not url.query and not Path(url.database or "").is_file():
         # SQLite would make an empty database of that name
-        raise InputError("an existing SQLite file", "none", "Check the path: sqlite:///folder/file.db.", where=WHERE)
+        raise InputError(
+            "an existing SQLite file",
+            "an address without a file",
+            "Check the path: sqlite:///folder/file.db.",
+            where=WHERE,
+        )
     try:
         return create_engine(url, poolclass=NullPool)
     except ModuleNotFoundError as error:
-        raise ArgumentError("a driver for this database", f"no package {error.name}", "Install it with pip.") from None
+        fix = f"Install it: pip install {error.name}; drivers of PostgreSQL come with the extra clinicalgru[sql]."
+        raise MissingPackageError(f"the driver {error.name}", "no such package", fix) from None
 
 
 def _column(cells: Sequence[Any]) -> pa.Array:

@@ -25,7 +25,7 @@ def resource_files(folder: Path, kind: str) -> list[Path]:
     """The files of one type of resource, by their names: Patient.ndjson, 1.Patient.ndjson.gz, Patient-000.ndjson."""
     found = found_files(folder, kind)
     if not found:
-        came = "none in the folder" if folder.is_dir() else f"no such folder: {folder.name}"
+        came = f"the folder {folder.name} without it" if folder.is_dir() else f"no such folder: {folder.name}"
         raise InputError(f"{kind}.ndjson", came, "Pass the folder of a bulk export: Patient, Encounter, Observation.")
     return found
 
@@ -50,7 +50,7 @@ def check_kind(connection: duckdb.DuckDBPyConnection, table: str, file: Path, ki
     other = f"SELECT min(c_row) FROM {table} WHERE kind IS DISTINCT FROM {literal(kind)}"
     row = connection.execute(other).fetchall()[0][0]
     if row is not None:
-        got = "another resource, or none"
+        got = "a resource of another type"
         raise InputError(f"resources of the type {kind} only", got, "Export it again.", where=f"{file.name}, row {row}")
 
 
@@ -70,10 +70,10 @@ def _as_ours(message: str, file: Path) -> InputError:
     try:
         line = _broken_line(file, int(odd[1]) if odd else None)
     except (OSError, EOFError, zlib.error):
-        return InputError("a whole file", "a damaged one", "Fetch it again.", where=file.name)
+        return InputError("a whole file", "a truncated or corrupt file", "Fetch it again.", where=file.name)
     where = f"{file.name}, line {line}" if line else file.name
     expected = "a field of the type that FHIR gives it" if odd else "one whole FHIR resource as JSON in UTF-8"
-    return InputError(expected, "something else", "Export it again, or repair this line.", where=where)
+    return InputError(expected, "a line that cannot be parsed", "Export it again, or repair this line.", where=where)
 
 
 def _broken_line(file: Path, record: int | None) -> int | None:

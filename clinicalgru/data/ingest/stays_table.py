@@ -138,7 +138,7 @@ def read_outcomes(
         if is_text.any():
             fix = "Code yes and no as 1 and 0, or leave the column out."
             where = f"outcomes, {text.index[is_text][0]}, column {column}"
-            raise InputError("a number, or blank where not recorded", "text", fix, where=where)
+            raise InputError("a number, or blank where not recorded", "text that is no number", fix, where=where)
         outcomes[renamed.get(column, column)] = number.astype(float).mask(number.isin(missing))
     check_once(outcomes, [name for name in KEYS if name in outcomes], "outcomes")
     return outcomes.reset_index(drop=True)
@@ -222,7 +222,7 @@ def cells_as_text(
             raise InputError(f"a column {key}", got, f"Name it with columns={{{key!r}: ...}}.")
         if table[key].isna().any():
             where = str(table.index[table[key].isna()][0])
-            raise InputError(f"a {key} in every row", "a blank one", "Complete or remove the row.", where=where)
+            raise InputError(f"a {key} in every row", "a blank cell", "Complete or remove the row.", where=where)
     return table
 
 

@@ -140,7 +140,9 @@ def check_parquet(path: Path) -> pa.Schema:
             for _ in file.iter_batches(batch_size=65_536, use_threads=False):
                 pass
     except (pa.ArrowException, OSError, UnicodeDecodeError):
-        raise InputError("a readable Parquet file", "a damaged one", "Export it again.", where=path.name) from None
+        raise InputError(
+            "a readable Parquet file", "a truncated or corrupt file", "Export it again.", where=path.name
+        ) from None
     check_once(tuple(schema.names), path.name)
     return schema
 

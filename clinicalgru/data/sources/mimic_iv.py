@@ -36,7 +36,7 @@ from clinicalgru.data.sources.hospital_stays import (
     with_static_variables,
     years,
 )
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import ArgumentError, InputError, describe
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
 OWN_STAY = {"icu": "r.stay_id", "hospital": "r.hadm_id"}  # of the ICU's tables, which have both
@@ -121,7 +121,8 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
         raise ArgumentError("anchor icu or hospital", repr(anchor), "Choose one of them.")
     for name in ("stays", "timezone"):
         if getattr(options, name) is not None:
-            raise ArgumentError(f"no {name}=", "one", f"MIMIC-IV brings its own; leave {name}= out.")
+            got = describe(getattr(options, name))
+            raise ArgumentError(f"{name}=None", got, f"MIMIC-IV brings its own; leave {name}= out.")
     folder = as_path(data, "a folder with hosp/ and icu/")
     admissions = _admissions(folder)
     icu = _icu(folder, admissions) if anchor == "icu" or _find(folder, "icu/icustays") is not None else None
@@ -156,7 +157,8 @@ def _check_columns(needs: tuple[str, ...], have: list[str], where: str) -> None:
     missing = [name for name in needs if name not in have]
     if missing:
         fix = "Pass the tables of MIMIC-IV 1.0 or later as published."
-        raise InputError(f"the columns {', '.join(missing)}", "a table without", fix, where=where)
+        got = f"a table of {len(have)} columns without them"
+        raise InputError(f"the columns {', '.join(missing)}", got, fix, where=where)
 
 
 def _admissions(folder: Path) -> pd.DataFrame:

@@ -72,7 +72,7 @@ def _with_later_deaths(outcomes: pd.DataFrame) -> pd.DataFrame:
 
 def _check_header(names: list[str]) -> None:
     if names != HEADER:
-        raise InputError(",".join(HEADER), "another first line", "Pass the files as published.")
+        raise InputError(",".join(HEADER), f"a first line of {len(names)} fields", "Pass the files as published.")
 
 
 def _hours(clock: pa.ChunkedArray) -> pa.Array:
@@ -90,4 +90,6 @@ def _check_records(files: StayFiles) -> None:
     other = pc.and_(pc.equal(files.table["Parameter"], IDENTIFIER), pc.not_equal(files.table["Value"], stay))
     if pc.any(other).as_py():
         name = files.names[files.file[pc.index(other, True).as_py()]]
-        raise InputError("the RecordID of the file's name", "another one", "Restore the file's name.", where=name)
+        raise InputError(
+            "the RecordID of the file's name", "a different RecordID", "Restore the file's name.", where=name
+        )

@@ -53,7 +53,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
 
 def _check_header(names: list[str]) -> None:
     if CLOCK not in names:
-        raise InputError(f"a column {CLOCK}", "none", "Pass the files as published.")
+        raise InputError(f"a column {CLOCK}", f"{len(names)} columns without it", "Pass the files as published.")
 
 
 def _stays(files: StayFiles) -> pd.DataFrame:
@@ -82,5 +82,5 @@ def _numbers(files: StayFiles, name: str, *, allowed: tuple[float, ...] | None =
         first = int(np.argmax(wrong))
         where = f"{files.names[files.file[first]]}, row {files.row[first]}, column {name}"
         expected = "a number of hours" if allowed is None else " or ".join(f"{number:g}" for number in allowed)
-        raise InputError(expected, "something else", "Repair the row, or fetch the set again.", where=where)
+        raise InputError(expected, "a blank or other value", "Repair the row, or fetch the set again.", where=where)
     return numbers

@@ -77,7 +77,12 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     kinds = {"hospital": visits["is_admission"] | visits["emergency"], "icu": visits["intensive"]}
     chosen = visits[kinds.get(anchor, visits["took_place"])]
     if chosen.empty:
-        raise InputError(f"encounters of the kind {anchor}", "none", "Try anchor='visit'.", where="Encounter")
+        raise InputError(
+            f"encounters of the kind {anchor}",
+            f"{len(visits):,} encounters of other kinds",
+            "Try anchor='visit'.",
+            where="Encounter",
+        )
     notes["encounters of another kind, not taken as stays"] = len(visits) - len(chosen)
     _load_links(workspace, visits, chosen)
     stays, more = stays_of(chosen, workspace.dictionary, where="Encounter")
@@ -191,7 +196,9 @@ def _frame(workspace: Workspace, file: Path, kind: str, columns: dict[str, str],
     for wrong, expected in ((frame[identifier].isna(), "an id"), (frame.get("lost", frame["c_row"] < 0), "dates")):
         if wrong.any():
             where = f"{file.name}, row {frame.loc[wrong, 'c_row'].iloc[0]}"
-            raise InputError(f"{expected} in every {kind}", "none that can be read", "Export it again.", where=where)
+            raise InputError(
+                f"{expected} in every {kind}", "a missing or unreadable one", "Export it again.", where=where
+            )
     times = [name for name in ("birth", "death", "start", "end") if name in frame]
     return frame.drop(columns=["c_row", "kind", "p", "lost"], errors="ignore").astype(dict.fromkeys(times, "Int64"))
 

@@ -31,7 +31,7 @@ from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, op
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import icd_sql
 from clinicalgru.data.sources.meds.stays import BEGINS, ENDS, outcomes_of, stays_of, with_split
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import ArgumentError, InputError, describe
 
 PERSON = ("GENDER", "MEDS_BIRTH", "MEDS_DEATH")
 STAY_RECORD = "record of the stay"
@@ -81,7 +81,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     folder = as_path(data, "a folder with data/ and metadata/")
     if not (folder / "data").is_dir():
         fix = "Pass the folder that holds data/ and metadata/."
-        raise InputError("a folder data", "none", fix, where=folder.name)
+        raise InputError("a folder data", f"the folder {folder.name} without it", fix, where=folder.name)
     parts = _open(workspace, folder)
     landmarks = _landmarks(workspace, parts)
     anchor = _anchor(options, landmarks)
@@ -109,7 +109,7 @@ def _open(workspace: Workspace, folder: Path) -> list[TablePart]:
         _check_columns(part)
         parts.append(replace(part, label=str(path.relative_to(folder).as_posix())))
     if not parts:
-        raise InputError("Parquet files in data", "none", "Pass a whole dataset.", where=folder.name)
+        raise InputError("Parquet files in data", "a folder without them", "Pass a whole dataset.", where=folder.name)
     return parts
 
 
@@ -118,14 +118,16 @@ def _check(options: ReadOptions) -> None:
         raise ArgumentError("anchor icu, hospital or stay", repr(options.anchor), "Choose one of them.")
     for name in ("stays", "timezone"):
         if getattr(options, name) is not None:
-            raise ArgumentError(f"no {name}=", "one", f"MEDS brings its own; leave {name}= out.")
+            got = describe(getattr(options, name))
+            raise ArgumentError(f"{name}=None", got, f"MEDS brings its own; leave {name}= out.")
 
 
 def _check_columns(part: TablePart) -> None:
     missing = [name for name in ("subject_id", "time", "code") if name not in part.types]
     if missing:
         fix = "Write the dataset again with a MEDS tool."
-        raise InputError(f"the columns {', '.join(missing)}", "a table without", fix, where=part.label)
+        got = f"columns {', '.join(name for name in part.types if not name.startswith('c_'))}"
+        raise InputError(f"the columns {', '.join(missing)}", got, fix, where=part.label)
 
 
 def _landmarks(workspace: Workspace, parts: list[TablePart]) -> pd.DataFrame:
@@ -159,7 +161,7 @@ def _anchor(options: ReadOptions, landmarks: pd.DataFrame) -> str:
         return str(options.anchor)
     wanted = BEGINS[options.anchor] if options.anchor else ", ".join(BEGINS.values())
     fix = f"Choose anchor= among {', '.join(there)}." if there else "Add the stays' codes to the dataset."
-    raise InputError(f"codes {wanted}", "none", fix, where="data")
+    raise InputError(f"codes {wanted}", f"{len(landmarks):,} rows of other codes", fix, where="data")
 
 
 def _register(workspace: Workspace, folder: Path, landmarks: pd.DataFrame) -> dict[str, str]:

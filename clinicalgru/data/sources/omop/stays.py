@@ -66,7 +66,7 @@ def _intensive(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Intensive care details, all details, and outcomes: of the visit around each, but for its length."""
     if "visit_detail" not in tables:
-        raise InputError("a table visit_detail", "none", "Pass it, or use anchor='hospital'.")
+        raise InputError("a table visit_detail", f"tables {', '.join(tables)}", "Pass it, or use anchor='hospital'.")
     details = _visits(workspace, tables, "visit_detail", "visit_detail")
     details = details.merge(_care_sites(workspace, tables), on="site", how="left")
     named = details["site_name"].fillna("").str.contains(INTENSIVE_CARE_NAME, regex=True, case=False)
@@ -109,11 +109,13 @@ FROM {table.numbered()} ORDER BY c_row"""
         lost = frame[column].isna() & frame[f"has_{column}"]
         if lost.any():
             where = f"{table.part.label}, row {frame.loc[lost, 'c_row'].iloc[0]}, column {stem}_{column}_datetime"
-            raise InputError("a date such as 2031-05-04 13:20", "something else", "Write ISO 8601 dates.", where=where)
+            raise InputError(
+                "a date such as 2031-05-04 13:20", "text that is no date", "Write ISO 8601 dates.", where=where
+            )
     for column in ("patient_id", "stay_id"):
         if frame[column].isna().any():
             where = f"{table.part.label}, row {frame.loc[frame[column].isna(), 'c_row'].iloc[0]}"
-            raise InputError(f"person_id and {name}_id", "a blank one", "Complete or remove the row.", where=where)
+            raise InputError(f"person_id and {name}_id", "a blank cell", "Complete or remove the row.", where=where)
     return frame.astype({"start": "Int64", "end": "Int64", "concept": "string", "site": "string", "visit": "string"})
 
 

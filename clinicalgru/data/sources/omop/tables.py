@@ -18,7 +18,7 @@ from clinicalgru.data.ingest.database import fetch, is_address
 from clinicalgru.data.ingest.read_options import as_path
 from clinicalgru.data.ingest.tables import TABLE_FILES, TablePart, duckdb_errors, literal, one_file, open_parts, quoted
 from clinicalgru.data.ingest.workspace import Workspace
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import ArgumentError, InputError, MissingPackageError
 
 TABLES = (
     *("person", "visit_occurrence", "visit_detail", "care_site", "death", "observation_period", "measurement"),
@@ -29,6 +29,7 @@ VOCABULARY = ("concept", "concept_ancestor")
 FILE = re.compile(rf"({'|'.join(TABLES)})([._-]?\d+)?({'|'.join(map(re.escape, TABLE_FILES))})", re.IGNORECASE)
 LARGEST_FILE = 200e9  # bytes of one table in an archive
 NUMBERS = ("value_as_number",)
+POSTGRESQL = ("postgresql://", "postgres://")
 
 
 @dataclass(frozen=True)
@@ -148,9 +149,8 @@ def _athena(file: Path) -> TablePart:
 
 
 def _from_database(workspace: Workspace, address: str) -> dict[str, list[Table]]:
-    if not address.startswith(("postgresql://", "postgres://")) or find_spec("adbc_driver_postgresql") is None:
-        fix = 'Install the driver: pip install "clinicalgru[sql]"; of other databases, export the tables to files.'
-        raise ArgumentError("a PostgreSQL database, and its ADBC driver", "another, or none", fix)
+    if not address.startswith(POSTGRESQL) or find_spec("adbc_driver_postgresql") is None:
+        raise _unsupported(address)
     format_names = ", ".join(literal(name) for name in TABLES)
     query = (
         "SELECT table_name::text AS name, column_name::text AS field, data_type::text AS kind "
@@ -162,6 +162,15 @@ def _from_database(workspace: Workspace, address: str) -> dict[str, list[Table]]
     for row in rows:
         fields.setdefault(row["name"], {})[row["field"]] = row["kind"]
     return {name: [_fetched(workspace, address, name, kinds)] for name, kinds in fields.items()}
+
+
+def _unsupported(address: str) -> ArgumentError | MissingPackageError:
+    """The error for another database, or for PostgreSQL without its driver."""
+    if address.startswith(POSTGRESQL):
+        fix = 'Install the extra sql: pip install "clinicalgru[sql]".'
+        return MissingPackageError("the package adbc-driver-postgresql", "no such package", fix)
+    scheme = address.partition(":")[0]
+    return ArgumentError("data as an address postgresql://...", f"{scheme}://...", "Export the tables to files.")
 
 
 def _fetched(workspace: Workspace, address: str, name: str, kinds: Mapping[str, str]) -> Table:
