@@ -43,10 +43,10 @@ from .explain.what_if.what_if import what_if as what_if
 from .model.baselines.summary_baseline import SummaryBaseline as SummaryBaseline
 from .model.estimators.classifier import GRUClassifier as GRUClassifier
 from .model.estimators.classifier import GRUMultiLabel as GRUMultiLabel
-from .model.estimators.classifier import GRURegressor as GRURegressor
 from .model.estimators.early_warning import GRUEarlyWarning as GRUEarlyWarning
 from .model.estimators.ensemble import GRUEnsemble as GRUEnsemble
 from .model.estimators.forecaster import GRUForecaster as GRUForecaster
+from .model.estimators.regressor import GRURegressor as GRURegressor
 from .model.estimators.stacking import Hybrid as Hybrid
 from .model.estimators.survival import GRUSurvival as GRUSurvival
 from .model.network.config import NetworkConfig as NetworkConfig

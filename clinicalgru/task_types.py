@@ -38,10 +38,11 @@ from clinicalgru.model.baselines.tree_baselines import (
     MulticlassTrees,
     MultilabelTrees,
 )
-from clinicalgru.model.estimators.classifier import GRUClassifier, GRUMultiLabel, GRURegressor
+from clinicalgru.model.estimators.classifier import GRUClassifier, GRUMultiLabel
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning, hourly, hourly_threshold
 from clinicalgru.model.estimators.forecaster import GRUForecaster
 from clinicalgru.model.estimators.registry import Model
+from clinicalgru.model.estimators.regressor import GRURegressor
 from clinicalgru.model.estimators.survival import GRUSurvival
 
 Learner = GRUClassifier | GRUMultiLabel | GRURegressor | GRUEarlyWarning | GRUSurvival | GRUForecaster

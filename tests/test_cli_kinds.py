@@ -72,7 +72,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
     assert "difference" in said
     manifest = json.loads((out / "bundle" / "manifest.json").read_text())
     assert manifest["model"] == estimator
-    by_numbers = {"regression": "reach_", "early_warning": "threshold_"}  # little is learned of onsets
+    by_numbers = {"regression": "half_width_", "early_warning": "threshold_"}  # little is learned of onsets
     assert manifest["calibrator"] is not None or kind in by_numbers or min(manifest["head"]["interval_scale"]) > 0
     assert kind not in by_numbers or by_numbers[kind] in manifest["extra_state"]
     for page in ("evaluation.html", "patient.html"):

@@ -88,7 +88,7 @@ def test_an_outcome_that_cannot_be_calibrated_is_named_and_left_as_it_is():
     case = case_of("multilabel")
     model = copy.deepcopy(case.model)
     without = case.test[case.test.outcome[:, 1] != 1]
-    with pytest.warns(UserWarning, match="Not calibrated, too little to learn it from: .*shock"):
+    with pytest.warns(UserWarning, match="Not calibrated, too few known outcomes of both kinds: .*shock"):
         model.calibrate(without)
     np.testing.assert_array_equal(model.predict_proba(without)[:, 1], case.model.predict_proba(without)[:, 1])
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
+from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator
@@ -42,7 +43,7 @@ from clinicalgru.model.training.auxiliary_losses import Auxiliary, Beside
 from clinicalgru.model.training.distillation import KINDS, Teacher
 from clinicalgru.model.training.distributed import leads
 from clinicalgru.model.training.inference import mean_loss, predict
-from clinicalgru.model.training.progress import Callback, announce
+from clinicalgru.model.training.progress import Callback, announce, check_callbacks
 from clinicalgru.model.training.state import Plan
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import train
@@ -222,6 +223,8 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
             in both training and validation stays.
         """
         check_outcome(y, check_stays("X", X))
+        check_instance("verbose", verbose, bool)
+        callbacks = check_callbacks(callbacks)
         learner = blank_copy(self)
         learner.__dict__.update(checked_arguments(self))
         learner.random_state_ = draw_seed(self.random_state)
@@ -345,11 +348,11 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
 
     def has_observations(self, stays: Sequences) -> np.ndarray:
         """(stay,) whether the fitted model sees anything of the stay: a measurement, or a coded event that it knows."""
-        return with_anything(stays, self.network_.spec.code_vocabulary)
+        return with_anything(check_stays("stays", stays), self.network_.spec.code_vocabulary)
 
     def unknown_codes(self, stays: Sequences) -> pd.DataFrame:
         """The coded events of these stays that the fitted model does not see: code, events, stays; most first."""
-        return unknown_codes(stays, self.network_.spec.code_vocabulary)
+        return unknown_codes(check_stays("stays", stays), self.network_.spec.code_vocabulary)
 
     def _checked(self, stays: Sequences) -> Sequences:
         """Give the stays, if their variables, units and static covariates are the model's."""

@@ -1,9 +1,9 @@
-"""GRUEarlyWarning: a risk after each step of a stay."""
+"""GRUEarlyWarning: the risk of an onset within a horizon, after each time step of a stay."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -13,23 +13,34 @@ from sklearn.base import ClassifierMixin
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.physionet2019 import best_threshold
 from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.fit_state import not_fitted
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.network.network import ClinicalGRU
 
 
 class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
-    """After each step of a stay: the risk that something begins within the task's horizon.
+    """Risk, after each time step of a stay, that something begins within the task's horizon.
 
-    For tasks of kind "early_warning". A risk uses what was known at its hour, and nothing later. Where the task names a
-    utility, steps teach as much as a warning is worth there (see `EarlyWarning`); risks are set back afterwards to the
-    share of steps at which a warning is due, and `calibrate` corrects the rest. Arguments and what is learned: see
-    `GRUEstimator`; also learned: threshold_ (by `choose_threshold`).
+    For tasks of type "early_warning". A risk uses what was known at its time, and nothing later. Parameters and further
+    attributes: see `GRUEstimator`.
 
-    >>> GRUEarlyWarning(max_epochs=4).max_epochs
-    4
+    Attributes
+    ----------
+    threshold_ : float
+        Risk from which `predict` gives a warning, after `choose_threshold`.
+
+    Notes
+    -----
+    If the task names a utility function, training steps are weighted by the utility of a warning there (see
+    `EarlyWarning`). A log-odds offset then undoes the change of the positive rate; `calibrate` corrects the rest.
+
+    Examples
+    --------
+    >>> from clinicalgru import GRUEarlyWarning
+    >>> GRUEarlyWarning(max_epochs=4)
+    GRUEarlyWarning(max_epochs=4)
     """
 
     HEADS = MappingProxyType({"early_warning": EarlyWarning})
@@ -40,35 +51,110 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     @property
     def classes_(self) -> np.ndarray:
         """(class,) 0 and 1."""
-        return np.array([0, 1]) if self.head_ else np.zeros(0, int)
+        if "head_" not in vars(self):
+            raise not_fitted("classes_")
+        return np.array([0, 1])
 
     @torch.no_grad()
-    def _trained(self, network: ClinicalGRU, tune: Sequences) -> ClinicalGRU:
-        """Risks are set back to the share of steps at which a warning is due, by what weighing had lifted them."""
-        alone = super()._trained(network, tune)
-        alone.readout.bias.sub_(self.head_.log_odds_offset)
-        return alone
+    def _trained(self, network: ClinicalGRU, validation: Sequences) -> ClinicalGRU:
+        """Undo the log-odds offset that weighting the steps has caused."""
+        trained = super()._trained(network, validation)
+        trained.readout.bias.sub_(self.head_.log_odds_offset)
+        return trained
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
-        """(step, 2) probability of no and of an onset ahead, after each step of each stay, stay after stay.
+        """Predict the probability of no onset and of an onset ahead, after each time step.
 
-        Refused: as of `GRUClassifier`.
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with the variables of the training stays, and at least one measurement each.
+
+        Returns
+        -------
+        ndarray, shape (step, 2)
+            Time steps of the first stay, then of the second, and so on.
         """
         risk = self._calibrated(self._predicted(stays).numpy())
         return np.stack([1 - risk, risk], axis=1)
 
     def calibrate(self, stays: Sequences) -> Self:
-        """Fit the calibration (Platt 1999, keeps the order) on the steps that count of stays new to training.
+        """Calibrate the risks (Platt 1999) on time steps of stays that training has not seen; rankings do not change.
 
-        A threshold that was chosen before is forgotten: it was one of other risks.
+        A threshold that was chosen before is forgotten, since it belonged to other risks.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays of other patients than the training stays.
+
+        Returns
+        -------
+        GRUEarlyWarning
+            The estimator itself.
         """
-        self.head_.validate_targets(stays, "stays to calibrate on")
-        labels = self.head_.step_labels(stays)
-        counts = ~np.isnan(labels)
-        self.calibrator_ = PlattCalibrator.fit(labels[counts], self._predicted(stays).numpy()[counts])
-        if hasattr(self, "threshold_"):
-            del self.threshold_
+        self.calibrator_ = self.head_.fit_calibrator(stays, self._predicted(stays).numpy())
+        self.__dict__.pop("threshold_", None)
         return self
+
+    def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
+        """Predict the risk at each full hour, from the first hour with a measurement to the end of the stay.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        DataFrame
+            stay (position), hours (since the index time), risk (after the last time step up to that hour).
+        """
+        return hourly(stays, self.predict_proba(stays)[:, 1])
+
+    def choose_threshold(self, stays: Sequences) -> Self:
+        """Set `threshold_` to the risk with the highest PhysioNet 2019 utility on stays that training has not seen.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays of other patients than the training stays.
+
+        Returns
+        -------
+        GRUEarlyWarning
+            The estimator itself.
+
+        References
+        ----------
+        Reyna et al. 2020, Early prediction of sepsis from clinical data.
+        """
+        self.threshold_ = hourly_threshold(stays, self.predict_proba(stays)[:, 1])
+        return self
+
+    def predict(self, stays: Sequences) -> np.ndarray:
+        """Predict a warning after each time step: 1 from `threshold_` on.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ndarray of int, shape (step,)
+            0 or 1.
+
+        Raises
+        ------
+        ArgumentError
+            If no threshold was chosen.
+        """
+        risk = self.predict_proba(stays)[:, 1]
+        if "threshold_" not in vars(self):
+            fix = "Call choose_threshold(stays) with stays that training has not seen."
+            raise ArgumentError("a model with a threshold", "one without threshold_", fix)
+        return (risk >= self.threshold_).astype(int)
 
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: None = None) -> float:
         """Mean log-likelihood of the labels of the time steps, before calibration; higher is better.
@@ -89,26 +175,13 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         """
         return GRUEstimator.score(self, X, y)
 
-    def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
-        """One row for each stay and full hour, from the first with anything known to the stay's end, or the window's.
-
-        returns  stay (position), hours (since the anchor), risk (after the last step up to that hour)
-        """
-        return hourly(stays, self.predict_proba(stays)[:, 1])
-
-    def choose_threshold(self, stays: Sequences) -> Self:
-        """Fix threshold_ where the PhysioNet 2019 utility of these stays, new to training, is highest."""
-        self.threshold_ = hourly_threshold(stays, self.predict_proba(stays)[:, 1])
-        return self
-
-    def predict(self, stays: Sequences) -> np.ndarray:
-        """(step,) 1 where the risk reaches threshold_. Refused: no threshold chosen."""
-        if not hasattr(self, "threshold_"):
-            raise ArgumentError("a threshold", "none", "Call choose_threshold(stays) with stays new to training.")
-        return (self.predict_proba(stays)[:, 1] >= self.threshold_).astype(int)
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, 1) what `score` writes of each stay: the risk after its last step."""
+        """(stay, 1) What `clinicalgru.score` writes of each stay: the risk after its last time step."""
         return self.predict_proba(stays)[np.cumsum(stays.n_steps) - 1, 1:]
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.estimators.classifier import GRUClassifier, GRUMultiLabel, GRURegressor
+from clinicalgru.model.estimators.classifier import GRUClassifier, GRUMultiLabel
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.forecaster import GRUForecaster
+from clinicalgru.model.estimators.regressor import GRURegressor
 from clinicalgru.model.estimators.survival import GRUSurvival
 
 Model = GRUEstimator | GRUEnsemble  # what can be saved, and scores an extract

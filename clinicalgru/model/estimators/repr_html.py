@@ -79,7 +79,7 @@ def calibrated(learned: Mapping[str, Any]) -> bool:
         True also where `calibrate` adjusted intervals.
     """
     widened = getattr(learned.get("head_"), "interval_scale", ())
-    return bool(widened) or any(learned.get(name) is not None for name in ("calibrator_", "reach_"))
+    return bool(widened) or any(learned.get(name) is not None for name in ("calibrator_", "half_width_"))
 
 
 def _learned(learned: Mapping[str, Any]) -> dict[str, str]:

@@ -3,68 +3,122 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.calibrators import SurvivalCalibrator
+from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.heads.survival import Survival
 
 
 class GRUSurvival(GRUEstimator):
-    """When it will happen: the probability that it has not by any hour after the prediction, with censored stays.
+    """Time to an event after the prediction time, in discrete intervals, with censored stays.
 
-    For tasks of kind "survival". The input varies over time up to the prediction; beyond the last event that training
-    saw nothing is known, and survival stays what it is there. Arguments and what is learned: see `GRUEstimator`.
+    For tasks of type "survival". Inputs vary over time up to the prediction time. Beyond the last training event the
+    survival stays constant. Parameters and attributes: see `GRUEstimator`.
 
-    >>> GRUSurvival(max_epochs=8).max_epochs
-    8
+    Examples
+    --------
+    >>> from clinicalgru import GRUSurvival
+    >>> GRUSurvival(max_epochs=8)
+    GRUSurvival(max_epochs=8)
     """
 
     HEADS = MappingProxyType({"survival": Survival})
     head_: Survival
 
-    def predict_survival(self, stays: Sequences, hours: np.ndarray) -> np.ndarray:
-        """(stay, hour) probability that it has not happened by each of these hours after the prediction.
+    def predict_survival(self, stays: Sequences, hours: ArrayLike) -> np.ndarray:
+        """Predict the probability that the event has not occurred by some hours after the prediction time.
 
-        Refused: hours below 0; otherwise as of `GRUClassifier`.
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with the variables of the training stays, and at least one measurement each.
+        hours : array-like of float, shape (hour,)
+            Hours of 0 or more.
+
+        Returns
+        -------
+        ndarray, shape (stay, hour)
+            Probabilities.
+
+        Raises
+        ------
+        ArgumentError
+            For negative hours, or something else than a list of hours.
         """
-        hours = np.asarray(hours, dtype=float)
-        if hours.ndim != 1 or not (hours >= 0).all():
-            raise ArgumentError("a list of hours of 0 or more", f"shape {hours.shape}", "Pass [720, 8760].")
-        return self._calibrated(self.head_.survival_at(self._predicted(stays).numpy(), hours))
+        fix = "Pass [720, 8760]."
+        try:
+            at = np.asarray(hours, dtype=float)
+        except (TypeError, ValueError):
+            raise ArgumentError("a list of hours of 0 or more", describe(hours), fix) from None
+        if at.ndim != 1 or not (at >= 0).all():
+            raise ArgumentError("a list of hours of 0 or more", f"shape {at.shape}", fix)
+        return self._calibrated(self.head_.survival_at(self._predicted(stays).numpy(), at))
 
     def calibrate(self, stays: Sequences) -> Self:
-        """Fit the calibration on stays that training has not seen; at each hour it keeps their order.
+        """Calibrate survival (a line on log(-log(survival))) on stays that training has not seen.
 
-        A line on log(-log(survival)), see `SurvivalCalibrator`; censored stays count up to where they were followed.
+        At each hour the ranking of the stays does not change. Censored stays count up to the end of their follow-up.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays of other patients than the training stays.
+
+        Returns
+        -------
+        GRUSurvival
+            The estimator itself.
         """
-        self.head_.validate_targets(stays, "stays to calibrate on")
-        hours, event = stays.outcome.T
-        last = self.head_.cuts[-1]  # beyond it nothing is said, and nothing is learned
-        reached = self.head_.survival_at_own_time(self._predicted(stays).numpy(), np.minimum(hours, last))
-        self.calibrator_ = SurvivalCalibrator.fit(event * (hours <= last), reached)
+        self.calibrator_ = self.head_.fit_calibrator(stays, self._predicted(stays).numpy())
         return self
 
     def predict_risk(self, stays: Sequences) -> np.ndarray:
-        """(stay, horizon) probability that it happens within each of the task's horizons (`head_.horizons`)."""
+        """Predict the probability of the event within each horizon of the task.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_survival`.
+
+        Returns
+        -------
+        ndarray, shape (stay, horizon)
+            In the order of `head_.horizons`.
+        """
         return 1 - self.predict_survival(stays, np.asarray(self.head_.horizons))
 
     def predict(self, stays: Sequences) -> np.ndarray:
-        """(stay,) a number that is higher where it is expected earlier: minus the mean hours without the event, up to
-        the last that training saw."""
+        """Predict a number that is higher where the event is expected earlier.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_survival`.
+
+        Returns
+        -------
+        ndarray, shape (stay,)
+            Minus the mean number of hours without the event, up to the last training event.
+        """
         cuts = np.concatenate([[0.0], self.head_.cuts])
         survival = self.predict_survival(stays, cuts)
         return np.asarray(-np.trapezoid(survival, cuts, axis=1))
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.two_d_labels = True
+        return tags
+
     @property
     def score_columns_(self) -> list[str]:
-        """The columns that `score` writes of each stay: a risk for each horizon."""
-        return [f"risk_{hours:g}h" for hours in self.head_.horizons]
+        """Columns that `clinicalgru.score` writes of each stay: a risk for each horizon."""
+        return list(self.head_.score_columns)
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, horizon) what `score` writes of each stay."""
+        """(stay, horizon) What `clinicalgru.score` writes of each stay."""
         return self.predict_risk(stays)

@@ -271,10 +271,10 @@ def check_options(options: NetworkConfig | NetworkSpec) -> None:
 
 def _check_list(name: str, given: Any, kind: type, fix: str, expected: str) -> None:
     """Raise unless an option is a list or tuple of whole numbers above 0, or of texts."""
-    is_list = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-    items = [to_python(one) for one in given] if is_list else []
-    good = all(type(one) is kind and (not isinstance(one, int) or one >= 1) for one in items)
-    if not is_list or not good:
+    items = to_python(given)
+    is_list = isinstance(items, tuple)
+    good = all(type(one) is kind and (not isinstance(one, int) or one >= 1) for one in items) if is_list else False
+    if not good:
         raise ArgumentError(f"{name} as {expected}", f"{given}" if is_list else describe(given), fix)
 
 

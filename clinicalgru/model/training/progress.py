@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from clinicalgru.errors import ArgumentError, describe
 
 
 @runtime_checkable
@@ -38,6 +40,30 @@ class Callback(Protocol):
         best : int
             Epoch with the lowest validation loss so far, from 1.
         """
+
+
+def check_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    """Give callbacks as a tuple, or raise where one lacks a method.
+
+    Parameters
+    ----------
+    callbacks : sequence of Callback
+        What was passed to `fit`.
+
+    Returns
+    -------
+    tuple of Callback
+        The same.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no list, or an entry is no callback.
+    """
+    if isinstance(callbacks, list | tuple) and all(isinstance(one, Callback) for one in callbacks):
+        return tuple(callbacks)
+    fix = "Pass callbacks=[TrainingView()]."
+    raise ArgumentError("callbacks as a list of objects with on_batch_end and on_epoch_end", describe(callbacks), fix)
 
 
 def announce(message: str, *, verbose: bool) -> None:

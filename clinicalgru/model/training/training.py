@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.errors import TrainingWarning
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch, Sample
 from clinicalgru.model.network.network import ClinicalGRU
@@ -81,7 +82,9 @@ def train(
             if not state.history:
                 raise
             why = f"{stop} Stopped" if isinstance(stop, BrokenLoss) else "Stopped by hand"
-            warnings.warn(f"{why} in epoch {state.epoch + 1}; epoch {state.best_epoch} is kept.", stacklevel=2)
+            warnings.warn(
+                f"{why} in epoch {state.epoch + 1}; epoch {state.best_epoch} is kept.", TrainingWarning, stacklevel=2
+            )
     network.load_state_dict(state.best)
     return state.history
 
