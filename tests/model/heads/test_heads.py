@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 import clinicalgru as cg
 from clinicalgru.model.baselines.forecast_baselines import measured
-from clinicalgru.model.estimators.forecaster import FEWEST, LEAST_WIDENING
+from clinicalgru.model.estimators.forecaster import FEWEST, MIN_INTERVAL_SCALE
 from clinicalgru.model.heads.classification import Binary, MultiClass, MultiLabel
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.heads.forecast import Forecast, next_rows
@@ -167,7 +167,7 @@ def test_intervals_of_each_variable_hold_what_they_were_calibrated_for(sharper):
     assert held(ends=True)["mean"].min() >= 0.8
     after = held(ends=False)
     assert (after["mean"] <= (0.8 * (after["size"] + 1) + 1) / after["size"]).all()
-    others = {model.widening_[name] for name in names if name not in before.index}
+    others = {model.interval_scale_[name] for name in names if name not in before.index}
     assert len(others) == 1  # of all together
 
 
@@ -180,7 +180,7 @@ def test_an_interval_of_what_never_changes_keeps_some_width():
     value[first] = np.median(value[first])
     flat = replace(case.train, value=value)
     name = case.train.variables[variable[first[0]]].name
-    assert model.calibrate(flat).widening_[name] >= LEAST_WIDENING
+    assert model.calibrate(flat).interval_scale_[name] >= MIN_INTERVAL_SCALE
     assert np.isfinite(model.anomaly_scores(case.test)[case.test.variable == variable[first[0]]]).any()
 
 
