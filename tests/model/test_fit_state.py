@@ -154,6 +154,14 @@ def test_what_is_no_sequences_is_refused_by_fit_and_by_predictions(few, once):
             call()
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"), [("auxiliary", [1]), ("verbose", "yes"), ("checkpoint_path", 5), ("resume_from", b"run")]
+)
+def test_arguments_of_fit_are_checked_before_training(few, argument, value):
+    with pytest.raises(ArgumentError, match=f"{argument} as "):
+        cg.GRUClassifier(**TINY).fit(few[0], validation=few[1], **{"verbose": False} | {argument: value})
+
+
 def test_callbacks_are_checked_before_training(few):
     with pytest.raises(ArgumentError, match="callbacks as a list of objects with on_batch_end and on_epoch_end"):
         cg.GRUClassifier(**TINY).fit(few[0], validation=few[1], verbose=False, callbacks=Interrupt())

@@ -222,8 +222,12 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
             For arguments that cannot be used, a task of another type, outcomes that cannot be learned from, a patient
             in both training and validation stays.
         """
-        check_outcome(y, check_stays("X", X))
+        X = check_stays("X", X)
+        check_outcome(y, X)
         check_instance("verbose", verbose, bool)
+        check_instance("auxiliary", auxiliary, pd.DataFrame, type(None), fix="Pass events.further_outcomes(task).")
+        for name, path in (("checkpoint_path", checkpoint_path), ("resume_from", resume_from)):
+            check_instance(name, path, str, Path, type(None), fix='Pass a path, such as "run.safetensors".')
         callbacks = check_callbacks(callbacks)
         learner = blank_copy(self)
         learner.__dict__.update(checked_arguments(self))
