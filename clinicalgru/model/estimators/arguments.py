@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -47,6 +48,30 @@ def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
     check_instance("network", network, NetworkConfig, fix="Pass NetworkConfig(hidden_size=64), or leave it out.")
     check_options(network)
     return {name: to_python(value) for name, value in given.items()} | {"network": NetworkConfig(**network.to_dict())}
+
+
+def checked_path(name: str, path: str | Path | None) -> Path | None:
+    """Give a path as a `Path`, or raise where it is no path.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    path : str, Path or None
+        What was passed.
+
+    Returns
+    -------
+    Path or None
+        The path.
+
+    Raises
+    ------
+    ArgumentError
+        If it is something else.
+    """
+    check_instance(name, path, str, Path, type(None), fix='Pass a path, such as "run.safetensors".')
+    return None if path is None else Path(path)
 
 
 def written_arguments(estimator: Any) -> dict[str, Any]:

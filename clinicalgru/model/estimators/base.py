@@ -18,7 +18,7 @@ from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator
-from clinicalgru.model.estimators.arguments import checked_arguments, written_arguments
+from clinicalgru.model.estimators.arguments import checked_arguments, checked_path, written_arguments
 from clinicalgru.model.estimators.repr_html import estimator_html
 from clinicalgru.model.estimators.training_summary import fingerprint
 from clinicalgru.model.estimators.untrained_network import untrained_network
@@ -226,8 +226,6 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
         check_outcome(y, X)
         check_instance("verbose", verbose, bool)
         check_instance("auxiliary", auxiliary, pd.DataFrame, type(None), fix="Pass events.further_outcomes(task).")
-        for name, path in (("checkpoint_path", checkpoint_path), ("resume_from", resume_from)):
-            check_instance(name, path, str, Path, type(None), fix='Pass a path, such as "run.safetensors".')
         callbacks = check_callbacks(callbacks)
         learner = blank_copy(self)
         learner.__dict__.update(checked_arguments(self))
@@ -240,8 +238,8 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
             auxiliary=auxiliary,
             verbose=verbose,
             callbacks=callbacks,
-            checkpoint_path=Path(checkpoint_path) if checkpoint_path is not None else None,
-            resume_from=Path(resume_from) if resume_from is not None else None,
+            checkpoint_path=checked_path("checkpoint_path", checkpoint_path),
+            resume_from=checked_path("resume_from", resume_from),
         )
         adopt(self, learner)
         return self
