@@ -10,64 +10,121 @@ NO_ATTRIBUTES: Mapping[str, str] = {}
 
 
 def tag(name: str, *children: str, attrs: Mapping[str, str] = NO_ATTRIBUTES) -> Markup:
-    """An element around its children.
+    """Build an HTML element.
 
-    name      the element: "p"
-    children  `Markup` is kept as it is, any other text is escaped
-    attrs     attributes; their values are escaped
-    returns   `Markup`
+    Parameters
+    ----------
+    name : str
+        Name of the element, such as "p".
+    *children : str
+        Content. `Markup` is kept as it is, any other text is escaped.
+    attrs : mapping of str to str, optional
+        Attributes; their values are escaped.
 
+    Returns
+    -------
+    Markup
+        The element.
+
+    Examples
+    --------
+    >>> from clinicalgru.html import tag
     >>> str(tag("p", "Lactate > 4 & ", tag("b", "rising"), attrs={"class": "lead"}))
     '<p class="lead">Lactate &gt; 4 &amp; <b>rising</b></p>'
     """
-    inside = join(*children)
-    written = "".join(f' {key}="{escape(value)}"' for key, value in attrs.items())
-    return Markup(f"<{name}{written}>" if name == "meta" else f"<{name}{written}>{inside}</{name}>")
+    content = join(*children)
+    attributes = "".join(f' {key}="{escape(value)}"' for key, value in attrs.items())
+    return Markup(f"<{name}{attributes}>" if name == "meta" else f"<{name}{attributes}>{content}</{name}>")
 
 
 def join(*children: str) -> Markup:
-    """Children one after the other, escaped unless they are `Markup`.
+    """Concatenate text and HTML; text that is not `Markup` is escaped.
 
+    Parameters
+    ----------
+    *children : str
+        Text and `Markup`, in order.
+
+    Returns
+    -------
+    Markup
+        The concatenation.
+
+    Examples
+    --------
+    >>> from clinicalgru.html import join, tag
     >>> str(join("a < b ", tag("i", "always")))
     'a &lt; b <i>always</i>'
     """
     return Markup("").join(children)
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> Markup:
-    """A table with a caption, column headers, and a header in front of each row.
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, n_text_columns: int = 1) -> Markup:
+    """Build an HTML table with a caption, column headers and row headers.
 
-    caption   what the table shows
-    head      one name per column
-    rows      cells as text, as many as there are columns
-    words     how many leading columns hold words; the others hold numbers and are set flush right
-    returns   `Markup`
+    Parameters
+    ----------
+    caption : str
+        What the table shows.
+    head : sequence of str
+        Name of each column.
+    rows : iterable of sequence of str
+        Cells, one for each column; the first cell of a row is its header.
+    n_text_columns : int, default 1
+        Number of leading columns that hold text. The others hold numbers and are aligned to the right.
+
+    Returns
+    -------
+    Markup
+        The table inside a region that scrolls sideways.
+
+    Examples
+    --------
+    >>> from clinicalgru.html import table
+    >>> html = table("Effects", ["Variable", "Effect"], [["Lactate", "+0.3"]])
+    >>> '<th scope="row">Lactate</th><td class="number">+0.3</td>' in html
+    True
     """
-    kinds = [NO_ATTRIBUTES if column < words else {"class": "number"} for column in range(len(head))]
-    heads = [tag("th", name, attrs={"scope": "col", **kind}) for name, kind in zip(head, kinds, strict=True)]
-    body = [_row(cells, kinds) for cells in rows]
+    styles = [NO_ATTRIBUTES if column < n_text_columns else {"class": "number"} for column in range(len(head))]
+    heads = [tag("th", name, attrs={"scope": "col", **style}) for name, style in zip(head, styles, strict=True)]
+    body = [_row(cells, styles) for cells in rows]
     inner = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *body))
     return tag("div", inner, attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption})
 
 
-def summary_html(title: str, facts: Mapping[str, str], *more: Markup, note: str = "") -> str:
-    """What a result shows of itself in a notebook: a title, facts by name, then tables.
+def summary_html(title: str, entries: Mapping[str, str], *tables: Markup, note: str = "") -> str:
+    """Build the summary that a result shows of itself in a notebook.
 
-    title  what it is
-    facts  name: what is said of it
-    more   `Markup`, as of `table`
-    note   one quiet sentence at the end
-    returns  HTML without style or script of its own
+    Parameters
+    ----------
+    title : str
+        Kind of the result.
+    entries : mapping of str to str
+        Text by name, shown as a table of two columns.
+    *tables : Markup
+        Further tables, as `table` returns them.
+    note : str, optional
+        One sentence in small print at the end.
 
-    >>> summary_html("Sequences", {"stays": "12"})
-    '<div><strong>Sequences</strong><table><tbody><tr><th scope="row">stays</th><td>12</td></tr></tbody></table></div>'
+    Returns
+    -------
+    str
+        HTML without style or script of its own.
+
+    Examples
+    --------
+    >>> from clinicalgru.html import summary_html
+    >>> html = summary_html("Sequences", {"stays": "12"})
+    >>> '<strong>Sequences</strong>' in html and '<th scope="row">stays</th><td>12</td>' in html
+    True
     """
-    lines = [_row((name, said), (NO_ATTRIBUTES, NO_ATTRIBUTES)) for name, said in facts.items()]
-    parts = [tag("table", tag("tbody", *lines))] if lines else []
-    last = [tag("p", tag("small", note))] if note else []
-    return str(tag("div", tag("strong", title), *parts, *more, *last))
+    lines = [_row(entry, (NO_ATTRIBUTES, NO_ATTRIBUTES)) for entry in entries.items()]
+    overview = [tag("table", tag("tbody", *lines))] if lines else []
+    notes = [tag("p", tag("small", note))] if note else []
+    return str(tag("div", tag("strong", title), *overview, *tables, *notes))
 
 
-def _row(cells: Sequence[str], kinds: Sequence[Mapping[str, str]]) -> Markup:
-    first = tag("th", cells[0], attrs={"scope": "row", **kinds[0]})
-    return tag("tr", first, *(tag("td", cell, attrs=kind) for cell, kind in zip(cells[1:], kinds[1:], strict=True)))
+def _row(cells: Sequence[str], styles: Sequence[Mapping[str, str]]) -> Markup:
+    """Build a row of a table: the first cell is its header."""
+    first = tag("th", cells[0], attrs={"scope": "row", **styles[0]})
+    return tag("tr", first, *(tag("td", cell, attrs=style) for cell, style in zip(cells[1:], styles[1:], strict=True)))

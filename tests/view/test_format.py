@@ -9,6 +9,7 @@ import pytest
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.view.text import format
+from clinicalgru.view.text.variable_text import format_value
 
 
 @pytest.mark.parametrize(
@@ -41,9 +42,9 @@ def test_a_signed_number_has_a_plus_and_0_of_a_value_that_is_not_0_is_not_writte
 
 def test_a_level_is_said_in_its_word_and_an_unknown_value_as_not_known():
     unit = Dictionary.load()["icu_type"]
-    assert format.format_value(unit, 1.0) == "Coronary Care Unit"
-    assert format.format_value(unit, math.nan) == "not known"
-    assert format.format_value(Variable("ventilated", "Ventilated", "binary", "1"), 1.0) == "yes"
+    assert format_value(unit, 1.0) == "Coronary Care Unit"
+    assert format_value(unit, math.nan) == "not known"
+    assert format_value(Variable("ventilated", "Ventilated", "binary", "1"), 1.0) == "yes"
 
 
 def test_plotly_would_read_no_tag_entity_or_formula_in_plain_text():

@@ -137,13 +137,13 @@ def test_the_band_follows_another_explanation(sparse):
 def test_thinned_rows_keep_both_ends_and_the_extremes_of_each_stretch():
     values = np.random.default_rng(0).normal(size=10_000)
     rows = pd.DataFrame({"y": values})
-    few = downsample(rows, "y", most=400)
+    few = downsample(rows, "y", max_points=400)
     assert len(few) <= 402
     assert few.index.is_monotonic_increasing
     assert {0, 9_999, values.argmin(), values.argmax()} <= set(few.index)
     stretches = values.reshape(200, 50)
     assert set(stretches.min(axis=1)) | set(stretches.max(axis=1)) <= set(few["y"])
-    assert len(downsample(rows[:400], "y", most=400)) == 400
+    assert len(downsample(rows[:400], "y", max_points=400)) == 400
 
 
 def test_what_is_not_drawn_is_said_and_all_of_it_counts(sparse):

@@ -333,19 +333,19 @@ def test_a_cohort_sorts_filters_and_pages():
         {"risk": [0.1, 0.7, np.nan, 0.4], "status": ["scored"] * 2 + ["not scored", "scored"], "reason": ""}
     )
     view = cg.CohortView(scores)
-    assert view.shown == [1, 3, 0, 2]
+    assert view.positions == [1, 3, 0, 2]
     view.descending = False
-    assert view.shown == [0, 3, 1, 2]
-    view.risks = (0.3, 1.0)
-    assert view.shown == [3, 1]
-    view.risks, view.status = (0.0, 1.0), "not scored"
-    assert view.shown == [2]
+    assert view.positions == [0, 3, 1, 2]
+    view.risk_range = (0.3, 1.0)
+    assert view.positions == [3, 1]
+    view.risk_range, view.status = (0.0, 1.0), "not scored"
+    assert view.positions == [2]
     view.status, view.sort = "all", "Stay"
-    assert view.shown == [0, 1, 2, 3]
+    assert view.positions == [0, 1, 2, 3]
     view.browser.sorted_by = {"column": 1, "times": 1}
-    assert (view.sort, view.shown) == ("Risk", [1, 3, 0, 2])
+    assert (view.sort, view.positions) == ("Risk", [1, 3, 0, 2])
     view.browser.sorted_by = {"column": 1, "times": 2}
-    assert view.shown == [0, 3, 1, 2]
+    assert view.positions == [0, 3, 1, 2]
 
 
 def test_a_large_cohort_sends_one_page_at_a_time():
@@ -355,7 +355,7 @@ def test_a_large_cohort_sends_one_page_at_a_time():
     view.browser.page = 2
     assert [row["position"] for row in view.browser.rows] == [4, 3, 2, 1, 0]
     assert view.browser.status == "Showing 41 to 45 of 45 stays; 45 in all"
-    view.risks = (0.9, 1.0)
+    view.risk_range = (0.9, 1.0)
     assert view.browser.page == 0
 
 
@@ -371,11 +371,11 @@ def test_a_click_opens_the_stay_through_the_function_and_a_refusal_is_said():
             raise ArgumentError("a stay with measurements", "none", "Choose another.")
         return ipywidgets.HTML("here")
 
-    view = cg.CohortView(scores, patient=patient)
-    view.browser.chosen = 1
+    view = cg.CohortView(scores, open_stay=patient)
+    view.browser.selected = 1
     assert asked == [1]
     assert view.opened.children[0].value == "here"
-    view.chosen = 0
+    view.selected = 0
     assert "cannot be opened" in view.opened.children[0].value
 
 
@@ -414,9 +414,9 @@ def test_the_curves_of_a_loaded_model_are_drawn_from_its_history(fitted, tmp_pat
 def test_the_data_view_shows_ledger_hours_and_values(events, parts, tmp_path):
     view = cg.DataView(events)
     assert "rows in" in view._body.children[0].value
-    view.part = "Measured by hour"
+    view.tab = "Measured by hour"
     assert len(view.figure.data[0].y) == len(events.variables)
-    view.part, view.variable = "Values", "lactate"
+    view.tab, view.variable = "Values", "lactate"
     assert view.figure.layout.shapes[0].x0 == 0.5
     assert "Plausible" in view._body.children[1].value
     assert "Measured by hour" in view.save(tmp_path / "data.html").read_text(encoding="utf-8")
@@ -431,7 +431,7 @@ def test_small_cells_of_real_patients_say_no_more_than_that(three, events):
     real = cg.DataView(cg.read_events(three, max_rejected=0.5))
     assert real.min_cell_size == 11
     assert "withheld" in real._body.children[0].value
-    real.part = "Measured by hour"
+    real.tab = "Measured by hour"
     said = set(np.ravel(real.figure.data[0].hovertext).tolist())
     assert not [one for one in said if re.search(r"\d+ stays", one) and "fewer than 11" not in one]
     assert cg.DataView(events).min_cell_size == 0
@@ -491,8 +491,8 @@ def test_no_word_from_the_data_becomes_an_element_of_a_widget(payload, clean, tm
     assert not re.search(r"<(?!b>|/b>|br>)", str(texts))
     assert counted(player.explanation._repr_html_()) == counted(explained()._repr_html_())
     scores = pd.DataFrame({"stay_id": [said("1")], "risk": [0.5], "status": [said("scored")], "reason": [said("none")]})
-    cohort = cg.CohortView(scores, show_id=True, courses=[[0.1, 0.5]])
-    plain = cg.CohortView(scores.assign(stay_id="1", status="scored", reason="none"), courses=[[0.1, 0.5]])
+    cohort = cg.CohortView(scores, show_id=True, trajectories=[[0.1, 0.5]])
+    plain = cg.CohortView(scores.assign(stay_id="1", status="scored", reason="none"), trajectories=[[0.1, 0.5]])
     assert counted(cohort.save(tmp_path / "a.html").read_text()) == counted(plain.save(tmp_path / "b.html").read_text())
     shown, calm = (
         view_.save(tmp_path / f"{n}.html").read_text()

@@ -107,7 +107,7 @@ def _findings(flagged: Sequence[Finding], min_cell_size: int) -> list[Markup]:
     for severity, (name, meaning) in SEVERITIES.items():
         rows = [_row(finding, min_cell_size) for finding in flagged if finding.check.severity == severity]
         if rows:
-            parts.append(section(name, table(f"{name}: {meaning}", HEAD, rows, words=4)))
+            parts.append(section(name, table(f"{name}: {meaning}", HEAD, rows, n_text_columns=4)))
     return [*parts, tag("p", ROWS, attrs={"class": "quiet"})]
 
 
@@ -143,4 +143,4 @@ def _checks(audit: Audit) -> Markup:
     ]
     head = ("Check", "Category", "Severity", "Result", "Tolerated")
     caption = "All checks, after Kahn et al. 2016 (eGEMs 4(1):1244)"
-    return section("Checks", table(caption, head, rows, words=5))
+    return section("Checks", table(caption, head, rows, n_text_columns=5))

@@ -15,15 +15,8 @@ from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.plots.theme import BLUE, GREY, INK, VERMILLION, apply_theme
 from clinicalgru.view.plots.timeline import GAP, ROW_HEIGHT
-from clinicalgru.view.text.format import (
-    capitalize_first,
-    escape_plotly,
-    format_hours,
-    format_number,
-    format_value,
-    iter_rows,
-    label_with_unit,
-)
+from clinicalgru.view.text.format import capitalize_first, escape_plotly, format_hours, format_number, iter_rows
+from clinicalgru.view.text.variable_text import format_value, label_with_unit
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,91 +1,169 @@
-"""One page that needs nothing but a browser: the frame around every report, and its writing to disk."""
+"""The frame of every HTML page: one file that needs nothing but a browser, and its writing to disk."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from clinicalgru.errors import ArgumentError
+from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.html import Markup, join, tag
+from clinicalgru.view.assets import read_asset
 from clinicalgru.view.text.format import capitalize_first, format_name
 
 NOT_A_DEVICE = (
     "This is not a medical device. It was made for research and must not decide the care of a patient.",
-    "A risk is a statement about patients like this one in the data named below, not about what will happen to "
+    "A risk is a statement about patients like this one in the data named below. It does not say what will happen to "
     "one of them.",
 )
 SIMULATED = "No figure on this page says anything about real patients."
 
 
 def page(title: str, lead: str, *sections: Markup, provenance: Mapping[str, str], limits: Sequence[str] = ()) -> Markup:
-    """A whole page around its sections, with where it comes from and its limits at the end.
+    """Build a whole HTML page that loads nothing from elsewhere.
 
-    title       the heading
-    lead        one sentence under it
-    sections    what `section` returns, in order
-    provenance  facts by name: data, task, model hash, versions, seed, date; "simulated": "yes" puts a banner on top
-    limits      sentences added to those that hold for every page
-    returns     `Markup` that loads nothing from elsewhere
+    Parameters
+    ----------
+    title : str
+        Heading.
+    lead : str
+        One sentence under the heading.
+    *sections : Markup
+        What `section` returns, in order.
+    provenance : mapping of str to str
+        Data, task, model hash, versions, random state, date, by name. "simulated": "yes" puts a banner on top.
+    limits : sequence of str, optional
+        Sentences added to the limits that hold for every page.
+
+    Returns
+    -------
+    Markup
+        The page, with its provenance and its limits at the end.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.pages.html_page import page, section
+    >>> html = page("Report", "In short", section("Results", "None yet."), provenance={"data": "12 stays"})
+    >>> html.startswith("<!doctype html>")
+    True
     """
-    last = (_provenance(provenance), _limits(limits))
+    footer = (_provenance(provenance), _limits(limits))
     header = tag("header", tag("h1", title), tag("p", lead, attrs={"class": "quiet"}))
-    wrap = tag("div", header, tag("main", *sections, *last), attrs={"class": "wrap"})
-    plotly, start = get_plotlyjs(), _read_asset("page.js")
+    wrap = tag("div", header, tag("main", *sections, *footer), attrs={"class": "wrap"})
+    plotly, start = get_plotlyjs(), read_asset("pages", "page.js")
     scripts = (tag("script", Markup(plotly)), tag("script", Markup(start)))
     body = tag("body", _banner(provenance), wrap, _noscript(), *scripts)
     return Markup("<!doctype html>\n" + tag("html", _head(title, plotly, start), body, attrs={"lang": "en"}) + "\n")
 
 
 def section(heading: str, *children: str) -> Markup:
-    """A part of a page under its own heading."""
+    """Build a section of a page.
+
+    Parameters
+    ----------
+    heading : str
+        Its heading.
+    *children : str
+        Its content; text that is not `Markup` is escaped.
+
+    Returns
+    -------
+    Markup
+        The section.
+    """
     return tag("section", tag("h2", heading), *children)
 
 
-def figure(drawn: go.Figure, title: str, said: str) -> Markup:
-    """A figure with its title and, in words, what it shows; the words are also what a screen reader says.
+def figure(drawing: go.Figure, title: str, caption: str) -> Markup:
+    """Build a figure with its title and a caption, which a screen reader reads aloud.
 
-    drawn    a plotly figure with a height
-    title    short
-    said     one or two sentences
-    returns  `Markup`; the figure is data, drawn by the page's own script
+    Parameters
+    ----------
+    drawing : plotly.graph_objects.Figure
+        A figure with a height.
+    title : str
+        Short title.
+    caption : str
+        One or two sentences that say what the figure shows.
+
+    Returns
+    -------
+    Markup
+        The figure as JSON, which the script of the page draws.
     """
-    data = Markup(drawn.to_json())  # plotly writes "<" as \u003c, so that no string in it can end the script element
-    about = {"role": "img", "aria-label": f"{title}. {said}", "style": f"height:{drawn.layout.height}px"}
-    place = tag("div", attrs={"class": "plot", **about})
-    caption = tag("figcaption", tag("h3", title), tag("p", said))
-    return tag("figure", caption, place, tag("script", data, attrs={"type": "application/json"}))
+    data = Markup(drawing.to_json())  # plotly writes "<" as \u003c, so that no string in it can end the script element
+    label = {"role": "img", "aria-label": f"{title}. {caption}", "style": f"height:{drawing.layout.height}px"}
+    place = tag("div", attrs={"class": "plot", **label})
+    text = tag("figcaption", tag("h3", title), tag("p", caption))
+    return tag("figure", text, place, tag("script", data, attrs={"type": "application/json"}))
 
 
-def definition_list(pairs: Mapping[str, str]) -> Markup:
-    """Names and what they stand for, one pair to a line."""
-    lines = (join(tag("dt", name), tag("dd", said)) for name, said in pairs.items())
+def definition_list(entries: Mapping[str, str]) -> Markup:
+    """Build a list of names and their meanings, one pair to a line.
+
+    Parameters
+    ----------
+    entries : mapping of str to str
+        Text by name.
+
+    Returns
+    -------
+    Markup
+        The list.
+    """
+    lines = (join(tag("dt", name), tag("dd", text)) for name, text in entries.items())
     return tag("dl", *lines, attrs={"class": "facts"})
 
 
-def tiles(shown: Sequence[tuple[str, str, str]]) -> Markup:
-    """A few large figures side by side: what it is, the figure, a word on it."""
+def tiles(entries: Iterable[tuple[str, str, str]], *, css_class: str = "tiles") -> Markup:
+    """Build a row of tiles, each with one large number.
+
+    Parameters
+    ----------
+    entries : iterable of (str, str, str)
+        Name, number and note of each tile.
+    css_class : str, default "tiles"
+        Class of the row in the style sheet.
+
+    Returns
+    -------
+    Markup
+        The tiles.
+    """
     boxes = (
-        tag("div", tag("dt", name), tag("dd", big, attrs={"class": "big"}), tag("dd", note, attrs={"class": "quiet"}))
-        for name, big, note in shown
+        tag("div", tag("dt", name), tag("dd", number, attrs={"class": "big"}), tag("dd", note, attrs={"class": "note"}))
+        for name, number, note in entries
     )
-    return tag("dl", *boxes, attrs={"class": "tiles"})
+    return tag("dl", *boxes, attrs={"class": css_class})
 
 
 def write(html: Markup, path: str | os.PathLike[str]) -> Path:
-    """A page on disk, whole or not at all.
+    """Write a page to disk, completely or not at all.
 
-    html     what `page` returned
-    path     the file; its folders are made
-    returns  the path
-    refused  a path that is a folder (ArgumentError)
+    Parameters
+    ----------
+    html : Markup
+        What `page` returned.
+    path : str or path
+        File to write; its folder is created.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ArgumentError
+        If `path` is a folder or no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError("the path of an HTML file", describe(path), 'Pass a path such as "report.html".')
     target = Path(path)
     if target.is_dir():
         raise ArgumentError("the path of an HTML file", "a folder", f"Add a file name: {target / 'report.html'}.")
@@ -99,11 +177,8 @@ def write(html: Markup, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _read_asset(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
-
-
 def _head(title: str, *scripts: str) -> Markup:
+    """Build the head of the page: title, style sheet and security policy."""
     return tag(
         "head",
         tag("meta", attrs={"charset": "utf-8"}),
@@ -111,34 +186,37 @@ def _head(title: str, *scripts: str) -> Markup:
         tag("meta", attrs={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         tag("meta", attrs={"name": "referrer", "content": "no-referrer"}),
         tag("title", title),
-        tag("style", Markup(_read_asset("page.css"))),
+        tag("style", Markup(read_asset("pages", "page.css"))),
     )
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Only the page's own two scripts may run, named by their hash; nothing may be fetched."""
-    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
-    own = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"  # plotly styles inline
-    return f"default-src 'none'; script-src {allowed}; {own}"
+    """Allow only the page's own scripts, named by their hash; nothing may be fetched."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    others = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"  # plotly's styles
+    return f"default-src 'none'; script-src {allowed}; {others}"
 
 
 def _banner(provenance: Mapping[str, str]) -> Markup:
+    """Build the banner of a page about simulated patients."""
     if provenance.get("simulated") != "yes":
         return Markup("")
     return tag("div", tag("strong", "Simulated patients. "), SIMULATED, attrs={"class": "banner", "role": "note"})
 
 
 def _noscript() -> Markup:
-    return tag("noscript", tag("p", "The figures need JavaScript; the tables say the same in numbers."))
+    return tag("noscript", tag("p", "The figures need JavaScript; the tables give the same numbers."))
 
 
 def _provenance(provenance: Mapping[str, str]) -> Markup:
-    named = {capitalize_first(format_name(name)): said for name, said in provenance.items()}
-    inner = definition_list(named) if named else tag("p", "Nothing was recorded.")
-    return section("Where this comes from", tag("div", inner, attrs={"class": "card"}))
+    """Build the section that says which data and which model a page is about."""
+    entries = {capitalize_first(format_name(name)): text for name, text in provenance.items()}
+    content = definition_list(entries) if entries else tag("p", "Nothing was recorded.")
+    return section("Provenance", tag("div", content, attrs={"class": "card"}))
 
 
 def _limits(limits: Sequence[str]) -> Markup:
-    items = (tag("li", said) for said in (*NOT_A_DEVICE, *limits))
+    """Build the section of limits: those of every page, then those of this one."""
+    items = (tag("li", sentence) for sentence in (*NOT_A_DEVICE, *limits))
     return section("Limits", tag("div", tag("ul", *items), attrs={"class": "card"}))

@@ -1,5 +1,5 @@
 "use strict";
-// Each figure is data beside its place; nothing that came with the data is ever run.
+// The element after each place holds the JSON of its figure; nothing that came with the data is ever run.
 const settings = {
   responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
   showSendToCloud: false, plotlyServerURL: "",

@@ -20,15 +20,8 @@ from clinicalgru.view.plots.timeline import (
     variables_by_contribution,
     variables_by_name,
 )
-from clinicalgru.view.text.format import (
-    capitalize_first,
-    format_fixed,
-    format_hours,
-    format_name,
-    format_number,
-    format_value,
-    iter_rows,
-)
+from clinicalgru.view.text.format import capitalize_first, format_fixed, format_hours, format_name, format_number, iter_rows
+from clinicalgru.view.text.variable_text import format_value
 from clinicalgru.view.text.narrative import effect_unit, headline, member_spread, target_text
 
 if TYPE_CHECKING:

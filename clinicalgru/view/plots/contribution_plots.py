@@ -8,86 +8,142 @@ import plotly.graph_objects as go
 
 from clinicalgru.view.plots.theme import BLUE, GREEN, GREY, INK, ORANGE, PATTERN, apply_theme
 from clinicalgru.view.plots.timeline import is_probability, variables_by_name
-from clinicalgru.view.text.format import escape_plotly, format_number, format_percent, format_value, iter_rows
+from clinicalgru.view.text.format import escape_plotly, format_number, format_percent, iter_rows
+from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from clinicalgru.explain.result import Explanation
 
-PARTS = (("by_value", "its value", BLUE, ""), ("by_measured", "being measured", ORANGE, "/"),
-         ("by_timing", "its timing", GREEN, "."))  # fmt: skip
+COMPONENTS = (("by_value", "its value", BLUE, ""), ("by_measured", "being measured", ORANGE, "/"),
+              ("by_timing", "its timing", GREEN, "."))  # fmt: skip
 
 
 def plot_contributions(explanation: Explanation, top: int = 12) -> go.Figure:
-    """The measurements that moved the risk most, each split into its value, being measured and its timing.
+    """Draw the measurements with the largest contributions as stacked bars.
 
-    explanation  an `Explanation`; `measurements` in log-odds
-    top          how many measurements to show
-    returns      a figure, one stacked bar per measurement, the strongest on top; the diamond marks the sum
+    Parameters
+    ----------
+    explanation : Explanation
+        Contributions in log-odds, or in the unit of a regression's outcome.
+    top : int, default 12
+        Number of measurements to draw.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One bar for each measurement, the largest contribution on top. A bar is split into what the value, the fact of
+        being measured and the timing contributed. A diamond marks the sum.
     """
     rows = top_contributions(explanation.measurements, top)
     names = [escape_plotly(label(explanation, row)) for row in iter_rows(rows)]
+    places = list(range(len(rows)))
     figure = go.Figure()
-    for column, part, colour, pattern in PARTS:
+    for column, component, colour, pattern in COMPONENTS:
         effects = rows[column].tolist()
-        said = [
-            f"{name}<br>{part}: {format_number(one, signed=True)}" for name, one in zip(names, effects, strict=True)
-        ]
+        hover = [f"{name}<br>{component}: {format_number(effect, signed=True)}"
+                 for name, effect in zip(names, effects, strict=True)]  # fmt: skip
         figure.add_bar(
-            x=effects, y=list(range(len(rows))), orientation="h", name=part, hovertext=said, hoverinfo="text",
+            x=effects, y=places, orientation="h", name=component, hovertext=hover, hoverinfo="text",
             marker={"color": colour, "pattern": PATTERN | {"shape": pattern}},
         )  # fmt: skip
     figure.add_scatter(
-        x=rows["contribution"].tolist(), y=list(range(len(rows))), mode="markers", name="sum", hoverinfo="skip",
+        x=rows["contribution"].tolist(), y=places, mode="markers", name="sum", hoverinfo="skip",
         marker={"symbol": "diamond", "size": 9, "color": INK, "line": {"color": "white", "width": 1}},
     )  # fmt: skip
     apply_theme(figure, height=150 + 34 * max(len(rows), 2)).update_layout(barmode="relative", bargap=0.35)
     figure.add_vline(x=0, line={"color": GREY, "width": 1})
     figure.update_yaxes(
-        tickvals=list(range(len(rows))), ticktext=names, autorange="reversed",
-        showgrid=False, automargin=True, ticks="",
-    )  # fmt: skip
-    what = "the risk (log-odds)" if is_probability(explanation) else "what is expected"
-    return figure.update_xaxes(title_text=f"Effect on {what}: left lowers, right raises", tickformat=".2~f")
+        tickvals=places, ticktext=names, autorange="reversed", showgrid=False, automargin=True, ticks=""
+    )
+    target = "the risk (log-odds)" if is_probability(explanation) else "the expected outcome"
+    return figure.update_xaxes(title_text=f"Effect on {target}: left lowers, right raises", tickformat=".2~f")
 
 
 def plot_attention(explanation: Explanation) -> go.Figure:
-    """Where the model looked: the share of its attention at each hour.
+    """Draw the attention weight of each hour with a measurement.
 
-    explanation  an `Explanation`; `attention` has hours and weight
-    returns      a figure, one bar per hour with a measurement
+    Parameters
+    ----------
+    explanation : Explanation
+        Its `attention` has hours and weight; the weights sum to 1.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One bar for each hour with a measurement.
     """
-    hours, weight = explanation.attention["hours"].tolist(), explanation.attention["weight"].tolist()
-    said = [
-        f"{format_number(hour)} h: {format_percent(share)} of the attention"
-        for hour, share in zip(hours, weight, strict=True)
-    ]
-    width = max(
-        (max(hours, default=0) - min(hours, default=0)) / 150, 0.05
-    )  # hours; wide enough to see and to point at
-    figure = go.Figure(go.Bar(x=hours, y=weight, width=width, marker={"color": BLUE}, hovertext=said, hoverinfo="text"))
-    apply_theme(figure, height=260).update_layout(margin={"t": 16})
-    figure.update_yaxes(title_text="Share of attention", tickformat=".0%", rangemode="tozero", nticks=4)
-    return figure.update_xaxes(title_text="Hours since the anchor")
+    hours, weights = explanation.attention["hours"].tolist(), explanation.attention["weight"].tolist()
+    hover = [f"{format_number(hour)} h: {format_percent(weight)} of the attention"
+             for hour, weight in zip(hours, weights, strict=True)]  # fmt: skip
+    width = max((max(hours, default=0) - min(hours, default=0)) / 150, 0.05)  # hours; wide enough to point at
+    bars = go.Bar(x=hours, y=weights, width=width, marker={"color": BLUE}, hovertext=hover, hoverinfo="text")
+    figure = apply_theme(go.Figure(bars), height=260).update_layout(margin={"t": 16})
+    figure.update_yaxes(title_text="Attention weight", tickformat=".0%", rangemode="tozero", nticks=4)
+    return figure.update_xaxes(title_text="Hours since the index time")
 
 
 def top_contributions(measurements: pd.DataFrame, top: int) -> pd.DataFrame:
-    """The measurements with the largest contribution either way, the largest first."""
+    """Select the measurements with the largest absolute contributions.
+
+    Parameters
+    ----------
+    measurements : DataFrame
+        `measurements` of an `Explanation`.
+    top : int
+        Number of rows to select.
+
+    Returns
+    -------
+    DataFrame
+        The largest absolute contribution first.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clinicalgru.view.plots.contribution_plots import top_contributions
+    >>> top_contributions(pd.DataFrame({"contribution": [0.1, -0.4, 0.2]}), 2)["contribution"].tolist()
+    [-0.4, 0.2]
+    """
     order = measurements["contribution"].abs().sort_values(ascending=False, kind="stable").index
     return measurements.loc[order[:top]]
 
 
 def label(explanation: Explanation, row: Any) -> str:
-    """A row of `measurements` in words: "Lactate 4.2 mmol/L, 31 h"."""
+    """Write a measurement with its hour: "Lactate 4.2 mmol/L, 31 h".
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the stay.
+    row : namedtuple
+        Row of its `measurements`.
+
+    Returns
+    -------
+    str
+        Label, value, unit and hour.
+    """
     return f"{value_label(explanation, row)}, {format_number(row.hours)} h"
 
 
 def value_label(explanation: Explanation, row: Any) -> str:
-    """The same without its hour; a variable not described goes by its name."""
+    """Write a measurement without its hour: "Lactate 4.2 mmol/L".
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the stay.
+    row : namedtuple
+        Row of its `measurements`.
+
+    Returns
+    -------
+    str
+        Label, value and unit; the name of the variable where the explanation does not describe it.
+    """
     variable = variables_by_name(explanation).get(row.variable)
-    return (
-        f"{variable.label} {format_value(variable, row.value)}"
-        if variable
-        else f"{row.variable} {format_number(row.value)}"
-    )
+    if variable is None:
+        return f"{row.variable} {format_number(row.value)}"
+    return f"{variable.label} {format_value(variable, row.value)}"

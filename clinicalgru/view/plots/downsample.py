@@ -1,4 +1,4 @@
-"""Fewer points to draw, so that a long stay stays quick to look at; what is computed is computed from all of them."""
+"""Reduce the points that are drawn, so that the figure of a long stay stays fast; numbers use all points."""
 
 from __future__ import annotations
 
@@ -9,23 +9,41 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_POINTS = 1000  # points of one line or one variable that are drawn
+MAX_POINTS = 1000  # drawn of one line or one variable
 
 
-def downsample(rows: pd.DataFrame, column: str, *, most: int = MAX_POINTS) -> pd.DataFrame:
-    """Of many rows the lowest and the highest of each stretch, the first and the last; few rows as they are.
+def downsample(rows: pd.DataFrame, column: str, *, max_points: int = MAX_POINTS) -> pd.DataFrame:
+    """Keep the minimum and maximum of each stretch of rows, and the first and last row (min-max decimation).
 
-    rows     in the order in which they are drawn
-    column   whose extremes are kept
-    most     rows that come back, about: never more than two above it
+    Parameters
+    ----------
+    rows : DataFrame
+        In the order in which they are drawn.
+    column : str
+        Column whose extremes are kept.
+    max_points : int, default 1000
+        Rows to return, at most two more; fewer rows are returned as they are.
 
+    Returns
+    -------
+    DataFrame
+        The kept rows in their order.
+
+    Notes
+    -----
+    `clinicalgru.evaluate.curves` reduces ROC and precision-recall curves by another rule, which keeps the area under
+    the curve. A series over time must keep its extremes instead.
+
+    Examples
+    --------
     >>> import pandas as pd
-    >>> downsample(pd.DataFrame({"y": [1, 5, 2, 2, 0, 2, 2, 2]}), "y", most=4)["y"].tolist()
+    >>> from clinicalgru.view.plots.downsample import downsample
+    >>> downsample(pd.DataFrame({"y": [1, 5, 2, 2, 0, 2, 2, 2]}), "y", max_points=4)["y"].tolist()
     [1, 5, 0, 2]
     """
-    if len(rows) <= most:
+    if len(rows) <= max_points:
         return rows
-    stretch = np.arange(len(rows)) * (most // 2) // len(rows)
+    stretch = np.arange(len(rows)) * (max_points // 2) // len(rows)
     order = np.lexsort((rows[column].to_numpy(), stretch))
     starts = np.flatnonzero(np.diff(stretch, prepend=-1))
     ends = np.append(starts[1:], len(rows)) - 1

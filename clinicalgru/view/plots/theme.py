@@ -1,13 +1,12 @@
-"""The look that every figure shares."""
+"""Colours, markers and layout that all figures share."""
 
 from __future__ import annotations
 
 import plotly.graph_objects as go
 
-# Okabe and Ito (2008): colours that colour-blind eyes tell apart. Colour is never the only sign: dash, marker and
-# pattern say the same.
+# Colour-blind safe palette (Okabe and Ito 2008). Colour is never the only sign: dash, marker or pattern differ too.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-INK, GREY, RULE, BAND = "#1b2733", "#51606f", "#dfe4ea", "rgba(0, 158, 115, 0.13)"
+INK, GREY, GRID, BAND = "#1b2733", "#51606f", "#dfe4ea", "rgba(0, 158, 115, 0.13)"
 BAND_EDGE = {"color": "rgba(0, 158, 115, 0.45)", "width": 1}
 PATTERN = {"fillmode": "overlay", "fgcolor": "white", "size": 7}
 MODEL_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
@@ -19,11 +18,26 @@ LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor"
 
 
 def apply_theme(figure: go.Figure, *, height: int) -> go.Figure:
-    """The figure in the shared look: white ground, so that it reads the same on a light and a dark page.
+    """Give a figure the shared theme: a white background, which reads the same on a light and a dark page.
 
-    figure   changed in place
-    height   in pixels; the width is that of the page
-    returns  the figure
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Changed in place.
+    height : int
+        Height in pixels; the width is that of the page.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The same figure.
+
+    Examples
+    --------
+    >>> import plotly.graph_objects as go
+    >>> from clinicalgru.view.plots.theme import apply_theme
+    >>> apply_theme(go.Figure(), height=300).layout.height
+    300
     """
     figure.update_layout(
         template="none", height=height, autosize=True, paper_bgcolor="white", plot_bgcolor="white",
@@ -31,7 +45,7 @@ def apply_theme(figure: go.Figure, *, height: int) -> go.Figure:
         legend={"font": {"size": 13}, **LEGEND_ABOVE}, hoverlabel={"font": {"size": 13}, "align": "left"},
         modebar={"remove": NO_UPLOAD},
     )  # fmt: skip
-    axis = {"gridcolor": RULE, "linecolor": GREY, "zeroline": False, "ticks": "outside", "tickcolor": RULE}
+    axis = {"gridcolor": GRID, "linecolor": GREY, "zeroline": False, "ticks": "outside", "tickcolor": GRID}
     figure.update_xaxes(axis, title={"standoff": 10, "font": {"size": 14}}).update_yaxes(
         axis, title={"standoff": 10, "font": {"size": 14}}
     )

@@ -12,16 +12,8 @@ from plotly.subplots import make_subplots
 
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.plots.theme import BAND, BAND_EDGE, BLUE, GREEN, GREY, INK, ORANGE, VERMILLION, apply_theme
-from clinicalgru.view.text.format import (
-    category_labels,
-    escape_plotly,
-    format_fixed,
-    format_number,
-    format_percent,
-    format_value,
-    iter_rows,
-    label_with_unit,
-)
+from clinicalgru.view.text.format import escape_plotly, format_fixed, format_number, format_percent, iter_rows
+from clinicalgru.view.text.variable_text import category_labels, format_value, label_with_unit
 
 if TYPE_CHECKING:
     import pandas as pd

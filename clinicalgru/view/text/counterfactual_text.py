@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clinicalgru.view.plots.timeline import variables_by_name
-from clinicalgru.view.text.format import format_percent, format_value, iter_rows
+from clinicalgru.view.text.format import format_percent, iter_rows
+from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation

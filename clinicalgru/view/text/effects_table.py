@@ -9,7 +9,8 @@ import pandas as pd
 
 from clinicalgru.html import Markup, tag
 from clinicalgru.view.plots.timeline import variables_by_name
-from clinicalgru.view.text.format import format_fixed, format_hours, format_percent, format_value, iter_rows
+from clinicalgru.view.text.format import format_fixed, format_hours, format_percent, iter_rows
+from clinicalgru.view.text.variable_text import format_value
 from clinicalgru.view.text.narrative import CHANGE_HOURS, format_points
 
 if TYPE_CHECKING:

@@ -1,32 +1,38 @@
-"""Numbers, units and values as a reader expects to see them."""
+"""Format numbers and names for people to read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clinicalgru.data.dictionary.variable import Variable
-
-UNITS = {
-    "1": "", "[pH]": "", "a": "years", "Cel": "°C", "mm[Hg]": "mmHg", "cm[H2O]": "cmH₂O", "10*9/L": "×10⁹/L",
-    "10*12/L": "×10¹²/L",
-}  # fmt: skip
-
 SMALLEST_SHOWN, LARGEST_SHOWN = 1e-6, 1e15
 
 
 def escape_plotly(text: str) -> str:
-    """Text that plotly shows letter by letter; it would read tags and links in it otherwise.
+    """Escape text for Plotly, which otherwise reads HTML tags and LaTeX in it.
 
+    Parameters
+    ----------
+    text : str
+        Text from the data, such as a label.
+
+    Returns
+    -------
+    str
+        Text that Plotly shows character by character.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.text.format import escape_plotly
     >>> escape_plotly("pH < 7 <a href='x'>here</a>")
     "pH &lt; 7 &lt;a href='x'&gt;here&lt;/a&gt;"
     """
-    return escape(text, quote=False).replace("$", "&#36;")  # between two $ a page with MathJax would read LaTeX
+    return escape(text, quote=False).replace("$", "&#36;")  # a page with MathJax reads LaTeX between two $
 
 
 def format_number(number: float, *, signed: bool = False) -> str:
@@ -72,91 +78,121 @@ def _decimals(number: float) -> int:
     return max(0, 2 - exponent)
 
 
-def format_hours(amount: float) -> str:
-    """Hours to a tenth.
+def format_hours(hours: float) -> str:
+    """Format a number of hours with at most one decimal.
 
+    Parameters
+    ----------
+    hours : float
+        Hours.
+
+    Returns
+    -------
+    str
+        The number without a unit.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.text.format import format_hours
     >>> format_hours(8.183), format_hours(14.0)
     ('8.2', '14')
     """
-    return f"{amount:.1f}".removesuffix(".0").replace("-", "−")
+    return f"{hours:.1f}".removesuffix(".0").replace("-", "−")
 
 
-def format_fixed(value: float, *, signed: bool = False) -> str:
-    """A number with three decimals, so that a column of them lines up.
+def format_fixed(number: float, *, signed: bool = False) -> str:
+    """Format a number with three decimals, so that the numbers of a column line up.
 
+    Parameters
+    ----------
+    number : float
+        Any number.
+    signed : bool, default False
+        Whether a positive number gets a plus sign.
+
+    Returns
+    -------
+    str
+        "–" for NaN; no minus sign where the number rounds to 0.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.text.format import format_fixed
     >>> format_fixed(0.86149), format_fixed(-0.0071), format_fixed(0.0021, signed=True), format_fixed(-0.0001)
     ('0.861', '−0.007', '+0.002', '0.000')
     """
-    rounded = round(value, 3) + 0.0  # no minus before nothing
-    return "–" if math.isnan(value) else format(rounded, "+.3f" if signed else ".3f").replace("-", "−")
+    rounded = round(number, 3) + 0.0  # -0.0 becomes 0.0
+    return "–" if math.isnan(number) else format(rounded, "+.3f" if signed else ".3f").replace("-", "−")
 
 
 def format_interval(low: float, high: float, *, signed: bool = False) -> str:
-    """Both ends of an interval.
+    """Format an interval by its two ends, each with three decimals.
 
+    Parameters
+    ----------
+    low, high : float
+        Ends of the interval.
+    signed : bool, default False
+        Whether a positive end gets a plus sign.
+
+    Returns
+    -------
+    str
+        The two ends with "to" between them.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.text.format import format_interval
     >>> format_interval(-0.0154, 0.001)
     '−0.015 to 0.001'
     """
     return f"{format_fixed(low, signed=signed)} to {format_fixed(high, signed=signed)}"
 
 
-def format_percent(risk: float) -> str:
-    """A probability in percent; never 0 % or 100 %, which no model can know.
+def format_percent(probability: float) -> str:
+    """Format a probability in percent, never as 0 % or 100 %.
 
+    Parameters
+    ----------
+    probability : float
+        From 0 to 1.
+
+    Returns
+    -------
+    str
+        One decimal below 9.95 % and from 99 % on; "< 0.1 %" and "> 99.9 %" at the ends; "–" for NaN.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.text.format import format_percent
     >>> format_percent(0.3149), format_percent(0.0149), format_percent(0.0002), format_percent(0.9999)
     ('31 %', '1.5 %', '< 0.1 %', '> 99.9 %')
     """
-    if math.isnan(risk):
+    if math.isnan(probability):
         return "–"
-    if risk < 0.001:
+    if probability < 0.001:
         return "< 0.1 %"
-    if risk > 0.999:
+    if probability > 0.999:
         return "> 99.9 %"
-    return f"{100 * risk:.0f} %" if 0.0995 <= risk < 0.99 else f"{100 * risk:.1f} %"
-
-
-def format_unit(code: str) -> str:
-    """A unit code as it is written at the bedside; empty where a value has no unit.
-
-    >>> format_unit("umol/L"), format_unit("Cel"), format_unit("1"), format_unit("/min")
-    ('µmol/L', '°C', '', '/min')
-    """
-    return UNITS.get(code, code.replace("ug/", "µg/").replace("umol/", "µmol/").replace("uU/", "µU/"))
-
-
-def label_with_unit(variable: Variable) -> str:
-    """A variable's label with its unit.
-
-    >>> from types import SimpleNamespace
-    >>> label_with_unit(SimpleNamespace(label="Heart rate", unit="/min"))
-    'Heart rate (/min)'
-    """
-    return f"{variable.label} ({format_unit(variable.unit)})" if format_unit(variable.unit) else variable.label
-
-
-def format_value(variable: Variable, amount: float) -> str:
-    """A value with its unit, or the word it stands for.
-
-    >>> from types import SimpleNamespace
-    >>> format_value(SimpleNamespace(variable_type="numeric", unit="mmol/L", categories={}), 4.24)
-    '4.24 mmol/L'
-    >>> format_value(SimpleNamespace(variable_type="code", unit="1", categories={"2": "cardiac surgery"}), 2.0)
-    'cardiac surgery'
-    """
-    if math.isnan(amount):
-        return "not known"
-    named = category_labels(variable).get(f"{amount:g}")
-    return named if named is not None else f"{format_number(amount)} {format_unit(variable.unit)}".strip()
-
-
-def category_labels(variable: Variable) -> Mapping[str, str]:
-    """The words a variable's values stand for: its own levels, else no and yes for a binary one, else none."""
-    return variable.categories or ({"0": "no", "1": "yes"} if variable.variable_type == "binary" else {})
+    return f"{100 * probability:.0f} %" if 0.0995 <= probability < 0.99 else f"{100 * probability:.1f} %"
 
 
 def format_name(name: str) -> str:
-    """A name in a program as words.
+    """Write an identifier as words.
 
+    Parameters
+    ----------
+    name : str
+        Identifier with underscores.
+
+    Returns
+    -------
+    str
+        The words with spaces between them.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.text.format import format_name
     >>> format_name("in_hospital_death")
     'in hospital death'
     """
@@ -164,8 +200,21 @@ def format_name(name: str) -> str:
 
 
 def capitalize_first(text: str) -> str:
-    """The text with a capital in front, the rest as it is.
+    """Capitalize the first letter and leave the others as they are.
 
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The text as the start of a sentence.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.text.format import capitalize_first
     >>> capitalize_first("model hash of GRU")
     'Model hash of GRU'
     """
@@ -173,5 +222,16 @@ def capitalize_first(text: str) -> str:
 
 
 def iter_rows(frame: pd.DataFrame) -> Iterator[Any]:
-    """The rows of a table, a column read as `row.column`."""
+    """Iterate over the rows of a table as named tuples without the index.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A table whose column names are identifiers.
+
+    Returns
+    -------
+    iterator of namedtuple
+        Each column is an attribute: `row.hours`.
+    """
     return iter(frame.itertuples(index=False))

@@ -15,15 +15,8 @@ from clinicalgru.view.plots.timeline import (
     last_hour,
     variables_by_name,
 )
-from clinicalgru.view.text.format import (
-    capitalize_first,
-    format_fixed,
-    format_hours,
-    format_name,
-    format_number,
-    format_value,
-    iter_rows,
-)
+from clinicalgru.view.text.format import capitalize_first, format_fixed, format_hours, format_name, format_number, iter_rows
+from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation

@@ -1,4 +1,4 @@
-// One table drawn from the state; every word from the data becomes text, never markup.
+// One table drawn from the state; text from the data becomes text, never markup.
 const SVG = "http://www.w3.org/2000/svg";
 
 function element(name, attributes = {}, ...children) {
@@ -38,17 +38,17 @@ function render({ model, el }) {
     return element("thead", {}, row);
   }
 
-  function line({ position, cells, points, said }) {
-    const chosen = model.get("chosen") === position;
-    const row = element("tr", { tabindex: "0", "data-position": String(position), "aria-selected": String(chosen) });
+  function line({ position, cells, points, label }) {
+    const selected = model.get("selected") === position;
+    const row = element("tr", { tabindex: "0", "data-position": String(position), "aria-selected": String(selected) });
     cells.forEach((cell, place) => row.append(element(place ? "td" : "th", place ? {} : { scope: "row" }, cell)));
-    if (model.get("sparklines")) row.append(element("td", {}, points ? sparkline(points, said) : "–"));
-    const open = () => change("chosen", position);
+    if (model.get("sparklines")) row.append(element("td", {}, points ? sparkline(points, label) : "–"));
+    const open = () => change("selected", position);
     row.addEventListener("click", open);
     row.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); }
-      const beside = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling }[event.key];
-      if (beside) { event.preventDefault(); event.stopPropagation(); beside.focus(); }
+      const neighbour = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling }[event.key];
+      if (neighbour) { event.preventDefault(); event.stopPropagation(); neighbour.focus(); }
     });
     return row;
   }
@@ -74,7 +74,7 @@ function render({ model, el }) {
     for (const [key, value] of Object.entries(focused)) el.querySelector(`[data-${key}="${CSS.escape(value)}"]`)?.focus();
   }
 
-  model.on("change:rows change:chosen change:page change:status", draw);
+  model.on("change:rows change:selected change:page change:status", draw);
   draw();
 }
 

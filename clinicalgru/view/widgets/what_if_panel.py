@@ -12,7 +12,8 @@ import traitlets
 from clinicalgru.errors import ClinicalGRUError
 from clinicalgru.view.plots.timeline import last_hour
 from clinicalgru.view.text.counterfactual_text import counterfactual_text
-from clinicalgru.view.text.format import format_number, format_percent, format_value, label_with_unit
+from clinicalgru.view.text.format import format_number, format_percent
+from clinicalgru.view.text.variable_text import format_value, label_with_unit
 from clinicalgru.view.widgets.widget_base import aria_live, html_widget, paragraph
 
 if TYPE_CHECKING:

@@ -1,89 +1,145 @@
-"""What all widgets share: their look, figures that follow the notebook's theme, and words that stay words."""
+"""What all widgets share: style sheet, text, and figures that follow the theme of the notebook."""
 
 from __future__ import annotations
 
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import plotly.graph_objects as go
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.html import Markup, join, tag
+from clinicalgru.view.assets import read_asset
+from clinicalgru.view.widgets.notebook_packages import ipywidgets
 
-if TYPE_CHECKING:
-    import ipywidgets
-
-CLEAR = "rgba(0, 0, 0, 0)"
-
-
-def read_asset(name: str) -> str:
-    """The text of a file of this folder."""
-    return (files(__package__) / name).read_text(encoding="utf-8")
+TRANSPARENT = "rgba(0, 0, 0, 0)"
 
 
 def styled(box: ipywidgets.Box, *children: ipywidgets.Widget) -> None:
-    """Fill a box with children in the look of all widgets."""
+    """Fill a box with children and the style sheet of all widgets.
+
+    Parameters
+    ----------
+    box : ipywidgets.Box
+        Changed in place.
+    *children : ipywidgets.Widget
+        Its content.
+    """
     box.add_class("clinicalgru")
-    box.children = (html_widget(tag("style", Markup(read_asset("widget.css")))), *children)
+    box.children = (html_widget(tag("style", Markup(read_asset("widgets", "widget.css")))), *children)
     box.layout.width = "100%"
 
 
-def html_widget(*html: str, alive: bool = False) -> ipywidgets.HTML:
-    """Words and markup as a widget; text that is not `Markup` is escaped.
+def html_widget(*children: str, live: bool = False) -> ipywidgets.HTML:
+    """Build a widget of text and HTML.
 
-    alive  a screen reader says changes
+    Parameters
+    ----------
+    *children : str
+        Content; text that is not `Markup` is escaped.
+    live : bool, default False
+        Whether a screen reader reads changes aloud.
+
+    Returns
+    -------
+    ipywidgets.HTML
+        The widget.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.widgets.widget_base import html_widget
+    >>> html_widget("pH < 7").value
+    'pH &lt; 7'
     """
-    import ipywidgets
-
-    shown = ipywidgets.HTML(str(aria_live(*html) if alive else join(*html)))
-    shown.layout.width = "100%"
-    return shown
+    widget = ipywidgets.HTML(str(aria_live(*children) if live else join(*children)))
+    widget.layout.width = "100%"
+    return widget
 
 
-def aria_live(*html: str) -> Markup:
-    """Markup whose changes a screen reader says."""
-    return tag("div", *html, attrs={"aria-live": "polite"})
+def aria_live(*children: str) -> Markup:
+    """Build a region whose changes a screen reader reads aloud.
+
+    Parameters
+    ----------
+    *children : str
+        Content; text that is not `Markup` is escaped.
+
+    Returns
+    -------
+    Markup
+        The region.
+    """
+    return tag("div", *children, attrs={"aria-live": "polite"})
+
+
+def paragraph(text: str, *, css_class: str = "cg-text") -> Markup:
+    """Build a paragraph.
+
+    Parameters
+    ----------
+    text : str
+        Its text.
+    css_class : {"cg-text", "cg-quiet", "cg-title", "cg-warn"}
+        Class of the paragraph in the style sheet of the widgets.
+
+    Returns
+    -------
+    Markup
+        The paragraph.
+    """
+    return tag("p", text, attrs={"class": css_class})
 
 
 def figure_widget(figure: go.Figure) -> Any:
-    """The figure as a widget on the notebook's ground; ink, quiet text and grid follow its theme by style sheet."""
-    shown = go.FigureWidget(figure)
-    shown.update_layout(paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, autosize=True, width=None)
-    shown._config = {
+    """Turn a figure into a widget on the background of the notebook; its neutral colours follow the theme.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Any figure.
+
+    Returns
+    -------
+    plotly.graph_objects.FigureWidget
+        The widget, without a mode bar and without a button that sends data to a server.
+    """
+    widget = go.FigureWidget(figure)
+    widget.update_layout(paper_bgcolor=TRANSPARENT, plot_bgcolor=TRANSPARENT, autosize=True, width=None)
+    widget._config = {
         "responsive": True,
         "displayModeBar": False,
         "displaylogo": False,
         "showSendToCloud": False,
         "plotlyServerURL": "",
     }
-    return shown
+    return widget
 
 
-def update_figure_widget(shown: Any, figure: go.Figure) -> None:
-    """Bring a figure widget to another figure of the same traces; what is equal is not sent again."""
-    if len(shown.data) != len(figure.data):
-        raise ArgumentError("a figure of the same traces", f"{len(figure.data)}", "Show it as a new figure.")
-    with shown.batch_update():
-        for old, new in zip(shown.data, figure.data, strict=True):
-            _renew(old, new)
+def update_figure_widget(widget: Any, figure: go.Figure) -> None:
+    """Bring a figure widget to another figure of the same traces; only what differs is sent to the browser.
+
+    Parameters
+    ----------
+    widget : plotly.graph_objects.FigureWidget
+        Changed in place.
+    figure : plotly.graph_objects.Figure
+        What it is to show.
+
+    Raises
+    ------
+    ArgumentError
+        If the two have different numbers of traces.
+    """
+    if len(widget.data) != len(figure.data):
+        fix = "Draw it as a new figure."
+        raise ArgumentError(f"a figure of {len(widget.data)} traces", f"{len(figure.data)} traces", fix)
+    with widget.batch_update():
+        for old, new in zip(widget.data, figure.data, strict=True):
+            _update_trace(old, new)
 
 
-def _renew(old: Any, new: Any) -> None:
+def _update_trace(old: Any, new: Any) -> None:
+    """Copy the properties of a trace that differ."""
     before, after = old.to_plotly_json(), new.to_plotly_json()
     changed = {key: value for key, value in after.items() if key not in ("uid", "type") and before.get(key) != value}
     if changed:
         old.update(changed, overwrite=True)
-
-
-def tiles(shown: list[tuple[str, str, str]]) -> Markup:
-    """A few large figures side by side: what it is, the figure, a word on it."""
-    boxes = (
-        tag("div", tag("span", name), tag("span", big, attrs={"class": "big"}), tag("span", note))
-        for name, big, note in shown
-    )
-    return tag("div", *boxes, attrs={"class": "cg-tiles"})
-
-
-def paragraph(text: str, *, kind: str = "cg-said") -> Markup:
-    """A paragraph."""
-    return tag("p", text, attrs={"class": kind})

@@ -1,0 +1,108 @@
+"""Units, values and categories of a variable as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from clinicalgru.view.text.format import format_number
+
+if TYPE_CHECKING:
+    from clinicalgru.data.dictionary.variable import Variable
+
+UNITS = {
+    "1": "", "[pH]": "", "a": "years", "Cel": "°C", "mm[Hg]": "mmHg", "cm[H2O]": "cmH₂O", "10*9/L": "×10⁹/L",
+    "10*12/L": "×10¹²/L",
+}  # fmt: skip
+
+
+def format_unit(code: str) -> str:
+    """Format a UCUM code as clinicians write the unit.
+
+    Parameters
+    ----------
+    code : str
+        UCUM code.
+
+    Returns
+    -------
+    str
+        Empty where a value has no unit.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.text.variable_text import format_unit
+    >>> format_unit("umol/L"), format_unit("Cel"), format_unit("1"), format_unit("/min")
+    ('µmol/L', '°C', '', '/min')
+    """
+    return UNITS.get(code, code.replace("ug/", "µg/").replace("umol/", "µmol/").replace("uU/", "µU/"))
+
+
+def label_with_unit(variable: Variable) -> str:
+    """Write the label of a variable with its unit in brackets.
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+
+    Returns
+    -------
+    str
+        The label alone where the variable has no unit.
+
+    Examples
+    --------
+    >>> from clinicalgru.data.dictionary.variable import Variable
+    >>> from clinicalgru.view.text.variable_text import label_with_unit
+    >>> label_with_unit(Variable("heart_rate", "Heart rate", "numeric", "/min"))
+    'Heart rate (/min)'
+    """
+    return f"{variable.label} ({format_unit(variable.unit)})" if format_unit(variable.unit) else variable.label
+
+
+def format_value(variable: Variable, value: float) -> str:
+    """Format a value of a variable with its unit, or as the label of its category.
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+    value : float
+        In the variable's own unit.
+
+    Returns
+    -------
+    str
+        "not known" for NaN.
+
+    Examples
+    --------
+    >>> from clinicalgru.data.dictionary.variable import Variable
+    >>> from clinicalgru.view.text.variable_text import format_value
+    >>> format_value(Variable("lactate", "Lactate", "numeric", "mmol/L"), 4.24)
+    '4.24 mmol/L'
+    >>> format_value(Variable("ventilated", "Mechanical ventilation", "binary", "1"), 1.0)
+    'yes'
+    """
+    if math.isnan(value):
+        return "not known"
+    category = category_labels(variable).get(f"{value:g}")
+    return category if category is not None else f"{format_number(value)} {format_unit(variable.unit)}".strip()
+
+
+def category_labels(variable: Variable) -> Mapping[str, str]:
+    """Return the label of each category of a variable.
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+
+    Returns
+    -------
+    mapping of str to str
+        Label by category. "no" and "yes" for a binary variable without categories; empty for a numeric one.
+    """
+    return variable.categories or ({"0": "no", "1": "yes"} if variable.variable_type == "binary" else {})
