@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from clinicalgru.explain.result import Explanation
 from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.patient_page import patient_page
 from clinicalgru.view.widgets.patient_view import PatientView
@@ -66,7 +67,8 @@ def pages(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
     dirty = evaluation_page(make_evaluation(said), folder / "e2.html", **make_around(said))
     stay, dirty_stay = (patient_page(make_explanation(s), folder / f"p{n}.html") for n, s in enumerate((str, said)))
     view, dirty_view = (
-        PatientView(make_explanation(s), threshold=0.2).save(folder / f"v{n}.html") for n, s in enumerate((str, said))
+        PatientView(Explanation(**vars(make_explanation(s))), threshold=0.2).save(folder / f"v{n}.html")
+        for n, s in enumerate((str, said))
     )
     return {"evaluation": (clean, dirty), "patient": (stay, dirty_stay), "view": (view, dirty_view)}
 
@@ -79,7 +81,7 @@ def test_a_page_is_drawn_without_errors_requests_or_sideways_scrolling(browser, 
     assert seen["asked"] == []
     assert not seen["wide"]
     assert {button[:5] for button in seen["buttons"]} == {"Downl", "Zoom", "Pan", "Zoom ", "Reset"}
-    assert "Hours since the anchor" in seen["shown"] or "Recall" in seen["shown"]
+    assert "Hours since the index time" in seen["shown"] or "Recall" in seen["shown"]
 
 
 @pytest.mark.parametrize("kind", ["evaluation", "patient", "view"])

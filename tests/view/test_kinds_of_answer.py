@@ -37,13 +37,13 @@ def warning():
 def test_the_widget_says_by_which_hour_and_plays_with_that_risk(survival):
     model, _, why, what_if, moved = survival
     view = cg.PatientView(why, what_if=what_if, movement=moved, threshold=0.3)
-    assert "dead, within 100 hours" in view.top.value
-    assert "Predicted risk of dead, within 100 hours" in view.top.value
+    assert "dead, within 100 hours" in view.summary.value
+    assert "Predicted risk of dead, within 100 hours" in view.summary.value
     view.panel.variable = "heart_rate"
     view.panel.value = 190.0
     assert view.changed
     assert view.explanation.target_text == "within 100 hours"
-    assert "What if: the risk would" in view.top.value
+    assert "What if: the risk would" in view.summary.value
     assert view.explanation.risk == pytest.approx(model.score_rows(what_if.stay)[0, 0], abs=1e-6)
     what_if.reset()
 
@@ -68,7 +68,7 @@ def test_another_horizon_is_another_answer(survival):
 def test_the_widget_of_an_early_warning_ends_at_the_hour_and_so_does_its_what_if(warning):
     model, stay, why, what_if, moved = warning
     view = cg.PatientView(why, what_if=what_if, movement=moved, threshold=0.3)
-    assert view.hours.max == pytest.approx(why.risk_trajectory["hours"].max())
+    assert view.slider.max == pytest.approx(why.risk_trajectory["hours"].max())
     assert why.risk_trajectory["hours"].max() <= 9.0 < stay.hours.max()
     assert what_if.explanation.risk == pytest.approx(why.risk, abs=1e-9)
     view.panel.variable = "heart_rate"
@@ -84,5 +84,5 @@ def test_the_widget_of_an_early_warning_ends_at_the_hour_and_so_does_its_what_if
 def test_the_page_of_an_early_warning_says_how_much_was_seen(warning, tmp_path):
     why = warning[2]
     page = why.to_html(tmp_path / "why.html").read_text()
-    assert f"{why.risk_trajectory['hours'].max():.3g} hours seen" in page
+    assert f"{why.risk_trajectory['hours'].max():.3g} hours observed" in page
     assert "Predicted risk of septic" in page

@@ -56,7 +56,7 @@ def sent(monkeypatch):
 
 @pytest.mark.slow
 def test_all_measurements_count_and_at_most_a_thousand_of_a_variable_are_drawn(view, long):
-    assert "10,000" in view.top.value
+    assert "10,000" in view.summary.value
     points = [len(trace.x) for trace in view.figure.data if trace.x is not None]
     assert max(points) <= 4 * 1002  # the band: up and down, two points a step
     assert sum(points) < 15_000

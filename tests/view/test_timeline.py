@@ -11,7 +11,8 @@ import pytest
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.view.pages.patient_page import timeline_caption
 from clinicalgru.view.plots.downsample import downsample
-from clinicalgru.view.plots.timeline import carried_forward, plot_patient, update_figure, variables_by_contribution
+from clinicalgru.view.plots.timeline import plot_patient, update_figure
+from clinicalgru.view.plots.timeline_data import carried_forward, variables_by_contribution
 from clinicalgru.view.text.narrative import member_spread
 
 COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]
@@ -81,7 +82,7 @@ def test_the_reference_range_is_shaded_and_always_in_view(sparse):
 def test_the_label_has_the_unit_and_the_axis_is_in_hours(sparse):
     figure = plot_patient(sparse)
     assert "<b>Lactate (mmol/L)</b>" in [note.text for note in figure.layout.annotations]
-    assert figure.layout.xaxis2.title.text == "Hours since the anchor"
+    assert figure.layout.xaxis2.title.text == "Hours since the index time"
     assert figure.layout.xaxis.matches == "x2"
 
 
@@ -120,7 +121,7 @@ def test_the_words_under_the_picture_say_how_values_fade_and_what_the_band_is(sp
     assert "members" not in timeline_caption(sparse) + member_spread(sparse)
     sparse.half_life = {"lactate": 12.5}
     sparse.risk_trajectory = sparse.risk_trajectory.assign(low=0.05, high=0.4)
-    assert "as the network lets it fade: half as strong after 12.5 hours" in timeline_caption(sparse)
+    assert "as the network decays it: half as strong after 12.5 hours" in timeline_caption(sparse)
     assert "5th to the 95th percentile of the network's 16 members" in timeline_caption(sparse)
     assert "16 members put it between 5.0 % and 40 %" in member_spread(sparse)
     assert "not a confidence interval" in member_spread(sparse)

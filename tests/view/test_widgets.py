@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.errors import ArgumentError
+from clinicalgru.errors import ArgumentError, MissingPackageError
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.what_if.counterfactual import Counterfactual
 from clinicalgru.view.pages import html_page
@@ -114,10 +116,10 @@ def test_the_cursor_starts_at_the_end_and_moves_line_and_effects(view):
     assert "GCS" in view.effects.value
     view.cursor = 3.0
     assert view.figure.layout.shapes[-1].x0 == view.figure.layout.shapes[-1].x1 == 3.0
-    assert view.hours.value == 3.0
+    assert view.slider.value == 3.0
     assert "by hour 3" in view.effects.value
     assert "1.5 mmol/L, 1 h ago" in view.effects.value
-    view.hours.value = 0.5
+    view.slider.value = 0.5
     assert view.cursor == 0.5
     assert "Nothing was known by hour 0.5" in view.effects.value
 
@@ -125,16 +127,16 @@ def test_the_cursor_starts_at_the_end_and_moves_line_and_effects(view):
 def test_the_panel_offers_what_was_measured_and_starts_at_its_last_value(view):
     view.panel.variable = "lactate"
     assert (view.panel.hour, view.panel.value) == (15.0, 4.2)
-    assert [name for _, name in view.panel._which.options] == ["lactate", "gcs"]
+    assert [name for _, name in view.panel._variable.options] == ["lactate", "gcs"]
     view.panel.hour = 2.0
     assert view.panel.value == 1.5
-    assert (view.panel._slide.min, view.panel._slide.max) == (0.1, 40.0)
+    assert (view.panel._slider.min, view.panel._slider.max) == (0.1, 40.0)
     assert "Reference: 0.5 mmol/L to 2 mmol/L" in view.panel.range.value
 
 
 @pytest.mark.slow
 def test_a_typed_value_changes_risk_figure_and_words_and_reset_brings_all_back(view):
-    before, words = list(drawn(view, "predicted risk").y), view.top.value
+    before, words = list(drawn(view, "predicted risk").y), view.summary.value
     view.panel.variable = "lactate"
     view.panel.value = 12.0
     now = explained(lactate=12.0)
@@ -142,15 +144,15 @@ def test_a_typed_value_changes_risk_figure_and_words_and_reset_brings_all_back(v
     assert view.explanation.risk == now.risk
     assert list(drawn(view, "predicted risk").y) == now.risk_trajectory["risk"].tolist()
     assert list(drawn(view, "as it was").y) == before
-    assert f"{view.why.risk:.0%} → {now.risk:.0%}".replace("%", " %") in view.top.value
+    assert f"{view.original.risk:.0%} → {now.risk:.0%}".replace("%", " %") in view.summary.value
     points = view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 3]
     assert (
         12.0 in points.y or 12.0 in view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 5].y
     )
-    assert view.panel._slide.value == 12.0
+    assert view.panel._slider.value == 12.0
     view.panel._reset.click()
     assert not view.changed
-    assert view.top.value == words
+    assert view.summary.value == words
     assert view.panel.value == 4.2
 
 
@@ -167,23 +169,23 @@ def test_reset_brings_back_the_explanation_that_was_given_even_where_the_what_if
 
 def test_the_slider_plays_too_once_for_each_value(view):
     view.panel.variable = "lactate"
-    view.panel.player.calls.clear()
-    view.panel._slide.value = 8.0
-    assert view.panel.player.calls == [(15.0, "lactate", 8.0)]
+    view.panel.model.calls.clear()
+    view.panel._slider.value = 8.0
+    assert view.panel.model.calls == [(15.0, "lactate", 8.0)]
     assert view.panel.value == 8.0
 
 
 def test_a_browser_that_moves_the_slider_to_its_next_step_changes_nothing(view):
     view.panel.variable = "lactate"
-    view.panel.player.calls.clear()
-    view.panel._slide.value = 4.2 + 0.9 * view.panel._slide.step
-    assert view.panel.player.calls == []
+    view.panel.model.calls.clear()
+    view.panel._slider.value = 4.2 + 0.9 * view.panel._slider.step
+    assert view.panel.model.calls == []
     assert not view.changed
 
 
 def test_a_measurement_left_out_is_gone_from_the_list_until_reset(view):
     view.panel.variable = "lactate"
-    view.panel._leave.click()
+    view.panel._delete.click()
     assert [hour for _, hour in view.panel._hour.options] == [2.0]
     assert view.explanation.risk == 0.1
     view.panel._reset.click()
@@ -230,49 +232,49 @@ def test_a_variable_that_was_never_measured_can_be_added():
     player = Player()
     player.modifiable = list(player.explanation.variables)
     view = cg.PatientView(player.explanation, what_if=player)
-    assert view.panel._which.options[-1] == ("INR: not measured at first", "inr")
+    assert view.panel._variable.options[-1] == ("INR: not measured at first", "inr")
     view.panel.variable = "inr"
     assert view.panel.hour is None
-    assert view.panel._leave.disabled
+    assert view.panel._delete.disabled
     view.panel.new_hour, view.panel.new_value = 5.0, 2.5
     view.panel._add.click()
     assert (view.panel.hour, view.panel.value) == (5.0, 2.5)
-    assert not view.panel._leave.disabled
+    assert not view.panel._delete.disabled
 
 
 def test_the_smallest_change_is_told_and_changes_nothing(view):
-    view.panel._cross.click()
-    assert view.panel._cross.description == "Smallest change across 25 %"
-    told = view.panel.told.value
+    view.panel._search.click()
+    assert view.panel._search.description == "Smallest change across 25 %"
+    told = view.panel.result.value
     assert "takes the risk from 30 % to 22 %, below 25 %" in told
     assert "Lactate from 3 mmol/L to 1.1 mmol/L; GCS from 11 to 13." in told
     assert "not what would help the patient" in told
     assert not view.changed
     view.panel.variable = "lactate"
     view.panel.value = 5.0
-    assert view.panel.told.value == ""
+    assert view.panel.result.value == ""
 
 
 def test_where_no_change_crosses_the_threshold_that_is_told(view):
     view.panel.threshold = 0.9
-    view.panel._cross.click()
-    assert "No plausible change of what was measured takes the risk from 30 % above 90 %" in view.panel.told.value
+    view.panel._search.click()
+    assert "No plausible change of what was measured takes the risk from 30 % above 90 %" in view.panel.result.value
 
 
 def test_what_the_search_refuses_is_said_in_its_place_and_the_button_works_again(view, monkeypatch):
     def refuse(target_risk):
         raise ArgumentError("a model that gives a risk", "one that gives a number", "Try changes by hand.")
 
-    monkeypatch.setattr(view.panel.player, "counterfactual", refuse)
-    view.panel._cross.click()
-    assert "Expected a model that gives a risk" in view.panel.told.value
-    assert not view.panel._cross.disabled
+    monkeypatch.setattr(view.panel.model, "counterfactual", refuse)
+    view.panel._search.click()
+    assert "Expected a model that gives a risk" in view.panel.result.value
+    assert not view.panel._search.disabled
 
 
 def test_without_a_threshold_there_is_nothing_to_cross():
     player = Player()
     panel = cg.PatientView(player.explanation, what_if=player).panel
-    assert panel._cross not in panel.children
+    assert panel._search not in panel.children
 
 
 @pytest.mark.slow
@@ -285,9 +287,9 @@ def test_a_real_stay_is_added_to_and_its_smallest_change_is_the_one_of_the_what_
     view.panel._add.click()
     assert view.explanation is played.current is not played.explanation
     assert drawn(view, "range of the network's 4 members").y != band
-    view.panel._cross.click()
+    view.panel._search.click()
     assert played.counterfactual(view.panel.threshold).shifts["variable"].notna().all()
-    assert "risk from" in view.panel.told.value
+    assert "risk from" in view.panel.result.value
 
 
 def test_a_variable_that_is_played_with_comes_into_the_picture():
@@ -301,7 +303,7 @@ def test_a_variable_that_is_played_with_comes_into_the_picture():
 
 def test_without_a_what_if_there_is_no_panel_and_a_threshold_out_of_range_is_refused():
     assert cg.PatientView(explained()).panel is None
-    with pytest.raises(ArgumentError, match="a threshold between 0 and 1"):
+    with pytest.raises(ArgumentError, match="threshold as a number above 0 and below 1"):
         cg.PatientView(explained(), threshold=25)
 
 
@@ -471,7 +473,7 @@ def counted(html: str):
 def clean():
     player = Player()
     view = cg.PatientView(player.explanation, what_if=player, threshold=0.25)
-    view.panel._cross.click()
+    view.panel._search.click()
     return counted(markup_of(view))
 
 
@@ -485,7 +487,7 @@ def test_no_word_from_the_data_becomes_an_element_of_a_widget(payload, clean, tm
     said = lambda word: f"{word}{payload}"  # noqa: E731
     player = Player(said)
     view = cg.PatientView(player.explanation, what_if=player, threshold=0.25)
-    view.panel._cross.click()
+    view.panel._search.click()
     assert counted(markup_of(view)) == clean
     texts = [view.figure.layout.to_plotly_json(), [trace.to_plotly_json() for trace in view.figure.data]]
     assert not re.search(r"<(?!b>|/b>|br>)", str(texts))
@@ -499,3 +501,27 @@ def test_no_word_from_the_data_becomes_an_element_of_a_widget(payload, clean, tm
         for n, view_ in enumerate((view, cg.PatientView(explained(), what_if=Player(), threshold=0.25)))
     )
     assert counted(shown) == counted(calm)
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda: cg.PatientView(5), "explanation as Explanation; got the number 5"),
+        (lambda: cg.PatientView(explained(), top=0), "top as a whole number of 1 or more; got 0"),
+        (lambda: cg.CohortView("x"), "scores as DataFrame; got text"),
+        (lambda: cg.CohortView(pd.DataFrame({"risk": [0.1], "status": "", "reason": ""}), open_stay=3), "a function"),
+        (lambda: cg.DataView(None), "data as Events or Sequences; got None"),
+        (lambda: cg.TrainingView(5), "history as a list of epoch, train_loss, val_loss; got the number 5"),
+    ],
+)
+def test_a_view_of_something_else_is_refused(build, expected):
+    with pytest.raises(ArgumentError, match=re.escape(expected)):
+        build()
+
+
+def test_without_ipywidgets_the_error_names_the_extra(monkeypatch):
+    name = "clinicalgru.view.widgets.notebook_packages"
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(MissingPackageError, match=re.escape('pip install "clinicalgru[notebook]"')):
+        importlib.import_module(name)

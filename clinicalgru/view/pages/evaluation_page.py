@@ -160,7 +160,11 @@ def _differences(evaluation: Evaluation) -> list[Markup]:
     shown = differences_table(evaluation)[["verdict", "difference"]]
     rows = [[str(pair), *cells] for pair, cells in zip(shown.index, shown.to_numpy().tolist(), strict=True)]
     caption = "On the same resamples of patients; a model is better where the interval leaves out 0"
-    return [section("Paired differences", table(caption, ["Models, metric", "Verdict", "Difference"], rows, n_text_columns=2))]
+    return [
+        section(
+            "Paired differences", table(caption, ["Models, metric", "Verdict", "Difference"], rows, n_text_columns=2)
+        )
+    ]
 
 
 def _faithful(found: Faithfulness, shown: Sequence[int], min_cell_size: int) -> Markup:

@@ -15,7 +15,8 @@ from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.plots.theme import BLUE, GREY, INK, VERMILLION, apply_theme
 from clinicalgru.view.plots.timeline import GAP, ROW_HEIGHT
-from clinicalgru.view.text.format import capitalize_first, escape_plotly, format_hours, format_number, iter_rows
+from clinicalgru.view.text.format import escape_plotly, format_hours, format_number, iter_rows
+from clinicalgru.view.text.headline import lead_text
 from clinicalgru.view.text.variable_text import format_value, label_with_unit
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def forecast_page(
     returns       the path
     refused       a path that is a folder (ArgumentError)
     """
-    lead = f"{capitalize_first(expectations.stay_label)}, {format_number(expectations.at_hours)} hours seen"
+    lead = lead_text(expectations.stay_label, expectations.at_hours)
     parts = [
         section("In short", tiles(_tiles(expectations))),
         section("Course", *_course(expectations)),
@@ -89,7 +90,7 @@ def plot_forecast(expectations: ForecastExplanation, *, variables: Sequence[str]
     apply_theme(drawn, height=inner + 130).update_layout(margin={"t": 64, "b": 60, "l": 76}, legend=legend)
     first = min([0.0, *expectations.measurements["hours"]])
     drawn.update_xaxes(range=[first, _beyond(expectations, 1.05)], showticklabels=False)
-    return drawn.update_xaxes(title_text="Hours since the anchor", showticklabels=True, row=rows, col=1)
+    return drawn.update_xaxes(title_text="Hours since the index time", showticklabels=True, row=rows, col=1)
 
 
 def variables_by_anomaly(expectations: ForecastExplanation) -> list[str]:

@@ -145,4 +145,8 @@ def _differences(judgement: Judgement) -> list[Markup]:
     shown = judgement.differences_table()[["verdict", "difference"]]
     rows = [[str(pair), *cells] for pair, cells in zip(shown.index, shown.to_numpy().tolist(), strict=True)]
     caption = "On the same resamples of patients; a model is better where the interval leaves out 0"
-    return [section("Paired differences", table(caption, ["Models, metric", "Verdict", "Difference"], rows, n_text_columns=2))]
+    return [
+        section(
+            "Paired differences", table(caption, ["Models, metric", "Verdict", "Difference"], rows, n_text_columns=2)
+        )
+    ]

@@ -1,4 +1,4 @@
-"""Why one stay's risk is what it is, as a page to keep, send or print."""
+"""HTML page that explains the risk of one stay, to keep, send or print."""
 
 from __future__ import annotations
 
@@ -10,169 +10,198 @@ from typing import TYPE_CHECKING
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions, top_contributions, value_label
-from clinicalgru.view.plots.timeline import (
+from clinicalgru.view.plots.timeline import plot_patient
+from clinicalgru.view.plots.timeline_data import (
     HALF_LIFE,
     band_label,
     format_answer,
     has_band,
     last_hour,
-    plot_patient,
     variables_by_contribution,
     variables_by_name,
 )
-from clinicalgru.view.text.format import capitalize_first, format_fixed, format_hours, format_name, format_number, iter_rows
+from clinicalgru.view.text.format import (
+    capitalize_first,
+    format_fixed,
+    format_hours,
+    format_name,
+    format_number,
+    iter_rows,
+)
+from clinicalgru.view.text.headline import effect_unit, headline, lead_text, target_text
+from clinicalgru.view.text.narrative import member_spread
 from clinicalgru.view.text.variable_text import format_value
-from clinicalgru.view.text.narrative import effect_unit, headline, member_spread, target_text
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
 
-N_EXPANDED = 8  # variables shown at once; the others are folded
+N_EXPANDED = 8  # variables drawn at once; the others are folded
 LIMITS = (
-    "A contribution says what moved this model, not what harmed or helped the patient; acting on it need not change "
-    "the outcome.",
-    "A measurement can raise the risk by having been made at all, because of whom it is made for.",
+    "A contribution says what moved this model. It does not say what harmed or helped the patient; acting on it need "
+    "not change the outcome.",
+    "The fact that a measurement was made can raise the risk by itself, because of the patients in whom it is made.",
 )
-TIMELINE = "Filled circles were measured within the adult reference range (shaded), triangles above or below it."
-FADES = "Hollow circles carry the last value on and fade"
+MARKERS = "Filled circles were measured within the adult reference range (shaded), triangles above or below it."
+CARRIED = "Hollow circles carry the last value forward and fade"
 BAND = (
-    "The grey band goes from the 5th to the 95th percentile of {whose}: how far they "
-    "disagree. It is not a confidence interval; what they all learned wrong is not in it."
+    "The grey band goes from the 5th to the 95th percentile of {members}: how far they disagree. It is not a "
+    "confidence interval: errors that all members share are not in it."
 )
-SPLIT = (
-    "Each bar is one measurement: what its value, the fact that it was measured, and its timing did, {}. "
+COMPONENTS = (
+    "Each bar is one measurement: the effects of its value, of the fact that it was measured, and of its timing, {}. "
     "The diamond marks their sum."
 )
 ATTENTION = (
-    "Where the model looked. Attention is not the explanation: a moment can be looked at and change nothing. What "
-    "moved the risk is in the contributions."
+    "Where the model attends. Attention is not the explanation: the model can attend to a moment without any effect on "
+    "the risk. The effects are in the contributions."
 )
 
 
 def patient_page(
-    explanation: Explanation, path: str | os.PathLike[str], *, title: str = "Why this risk", top: int = 12
+    explanation: Explanation,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "Explanation of the risk",
+    top: int = 12,
 ) -> Path:
-    """One offline HTML page about one stay: its risk over time, what was measured, and what moved the risk.
+    """Write an offline HTML page about one stay: risk over time, measurements, and their contributions.
 
-    explanation  an `Explanation`
-    path         the file to write; its folders are made
-    title        the heading
-    top          how many measurements to list, strongest first
-    returns      the path
-    refused      a path that is a folder (ArgumentError)
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the stay.
+    path : str or path
+        File to write; its folder is created.
+    title : str
+        Heading of the page.
+    top : int, default 12
+        Number of measurements to list.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ArgumentError
+        If `path` is a folder.
     """
-    lead = f"{capitalize_first(explanation.stay_label)}, {format_number(last_hour(explanation))} hours seen"
-    seen = tag("div", section("Course", *_course(explanation)), *_static(explanation))
-    moved = section("What moved the risk", *_moved(explanation, top))
-    columns = tag("div", seen, moved, attrs={"class": "stay"})
+    lead = lead_text(explanation.stay_label, last_hour(explanation))
+    course = tag("div", section("Course", *_course(explanation)), *_static(explanation))
+    columns = tag("div", course, section("Effects on the risk", *_effects(explanation, top)), attrs={"class": "stay"})
     html = page(title, lead, _summary(explanation), columns, provenance=explanation.provenance, limits=LIMITS)
     return write(html, path)
 
 
 def timeline_caption(explanation: Explanation, half_life: Mapping[str, float] | None = None) -> str:
-    """How to read the picture of a stay: its marks, how carried values fade, what its band is.
+    """Say how to read the timeline of a stay: its markers, how carried values fade, what the band is.
 
-    half_life  as of `plot_patient`
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the stay.
+    half_life : mapping of str to float, optional
+        As of `plot_patient`.
+
+    Returns
+    -------
+    str
+        Two or three sentences.
     """
-    life = explanation.half_life if half_life is None else half_life
-    named = sorted(
-        (life.get(name, HALF_LIFE), variables_by_name(explanation)[name].label)
-        for name in variables_by_contribution(explanation)
-    )
-    said = [TIMELINE]
-    if named:
-        (soonest, first), (latest, last) = named[0], named[-1]
-        some = (
-            f"{format_hours(soonest)} hours"
-            if soonest == latest
-            else f"{_after(soonest, first)} to {_after(latest, last)}"
-        )
-        own = "as the network lets it fade: " if life and life == explanation.half_life else ""
-        said.append(f"{FADES}, {own}half as strong after {some}, until nothing is known.")
-    return " ".join([*said, *([BAND.format(whose=band_label(explanation))] if has_band(explanation) else [])])
+    by_name = explanation.half_life if half_life is None else half_life
+    known = variables_by_name(explanation)
+    names = variables_by_contribution(explanation)
+    lives = sorted((by_name.get(name, HALF_LIFE), known[name].label) for name in names)
+    sentences = [MARKERS]
+    if lives:
+        (shortest, _), (longest, _) = lives[0], lives[-1]
+        hours = f"{format_hours(shortest)} hours"
+        if shortest != longest:
+            hours = " to ".join(_half_life_text(*end) for end in (lives[0], lives[-1]))
+        learned = "as the network decays it: " if by_name and by_name == explanation.half_life else ""
+        sentences.append(f"{CARRIED}, {learned}half as strong after {hours}, until nothing is known.")
+    if has_band(explanation):
+        sentences.append(BAND.format(members=band_label(explanation)))
+    return " ".join(sentences)
 
 
-def _after(amount: float, label: str) -> str:
-    return f"{format_hours(amount) if amount < 1000 else 'more than 1,000'} h ({label})"
+def _half_life_text(hours: float, label: str) -> str:
+    return f"{format_hours(hours) if hours < 1000 else 'more than 1,000'} h ({label})"
 
 
 def _summary(explanation: Explanation) -> Markup:
-    answer, baseline = (format_answer(explanation, one) for one in (explanation.risk, explanation.reference_risk))
-    said = f"{target_text(explanation)}: {answer} (baseline {baseline}: the same hours with nothing measured)."
-    lead = tag("p", said, _drivers(explanation), attrs={"class": "lead"})
-    sure = [tag("p", one, attrs={"class": "lead"}) for one in [member_spread(explanation)] if one]
-    return tag("section", tiles(headline(explanation)), lead, *sure)
+    """Build the headline numbers and the first sentences."""
+    answer, reference = (format_answer(explanation, one) for one in (explanation.risk, explanation.reference_risk))
+    text = f"{target_text(explanation)}: {answer} (reference {reference}: the same hours with nothing measured)."
+    lead = tag("p", text, _largest_effects(explanation), attrs={"class": "lead"})
+    spread = [tag("p", text, attrs={"class": "lead"}) for text in [member_spread(explanation)] if text]
+    return tag("section", tiles(headline(explanation)), lead, *spread)
 
 
-def _drivers(explanation: Explanation) -> str:
-    said = [
-        f"{value_label(explanation, row)} at hour {format_number(row.hours)} {'raised' if row.contribution > 0 else 'lowered'} it"
+def _largest_effects(explanation: Explanation) -> str:
+    """Name the three measurements with the largest contributions."""
+    effects = [
+        f"{value_label(explanation, row)} at hour {format_number(row.hours)} "
+        f"{'raised' if row.contribution > 0 else 'lowered'} it"
         for row in iter_rows(top_contributions(explanation.measurements, 3))
     ]
-    return f" What moved it most: {'; '.join(said)}." if said else " Nothing was measured in these hours."
+    return f" Largest effects: {'; '.join(effects)}." if effects else " Nothing was measured in these hours."
 
 
 def _course(explanation: Explanation) -> list[Markup]:
-    names = variables_by_contribution(explanation)
-    said = timeline_caption(explanation)
-    shown = [figure(plot_patient(explanation, variables=names[:N_EXPANDED]), "Risk and measurements over time", said)]
+    """Build the timeline; variables beyond the first eight are folded."""
+    names, caption = variables_by_contribution(explanation), timeline_caption(explanation)
+    first = plot_patient(explanation, variables=names[:N_EXPANDED])
+    parts = [figure(first, "Risk and measurements over time", caption)]
     if names[N_EXPANDED:]:
-        others = figure(plot_patient(explanation, variables=names[N_EXPANDED:]), "Other variables over time", said)
-        shown.append(
-            tag(
-                "details",
-                tag("summary", f"{len(names) - N_EXPANDED} more variables, which moved the risk less"),
-                others,
-            )
-        )
-    absent = [one.label for name, one in variables_by_name(explanation).items() if name not in names and not one.static]
+        others = figure(plot_patient(explanation, variables=names[N_EXPANDED:]), "Other variables over time", caption)
+        heading = tag("summary", f"{len(names) - N_EXPANDED} more variables, with smaller effects")
+        parts.append(tag("details", heading, others))
+    known = variables_by_name(explanation)
+    absent = [variable.label for name, variable in known.items() if name not in names and not variable.static]
     if absent:
-        shown.append(tag("p", f"Not measured in these hours: {', '.join(absent)}.", attrs={"class": "quiet"}))
-    return shown
+        parts.append(tag("p", f"Not measured in these hours: {', '.join(absent)}.", attrs={"class": "quiet"}))
+    return parts
 
 
-def _moved(explanation: Explanation, top: int) -> list[Markup]:
+def _effects(explanation: Explanation, top: int) -> list[Markup]:
+    """Build the figures and the table of contributions and attention."""
     if explanation.measurements.empty:
-        return [tag("p", "Nothing was measured, so nothing but the descriptors moved the risk.")]
+        return [tag("p", "Nothing was measured, so only the static covariates had an effect.")]
+    caption = COMPONENTS.format(effect_unit(explanation))
     return [
-        figure(
-            plot_contributions(explanation, top),
-            "Measurements that moved it most",
-            SPLIT.format(effect_unit(explanation)),
-        ),
+        figure(plot_contributions(explanation, top), "Measurements with the largest effects", caption),
         _table(explanation, top),
         figure(plot_attention(explanation), "Attention", ATTENTION),
     ]
 
 
 def _table(explanation: Explanation, top: int) -> Markup:
-    variables = variables_by_name(explanation)
-    rows = []
-    for one in iter_rows(top_contributions(explanation.measurements, top)):
-        variable = variables.get(one.variable)
-        label, amount = (
-            (variable.label, format_value(variable, one.value))
-            if variable
-            else (one.variable, format_number(one.value))
-        )
-        parts = (one.contribution, one.by_value, one.by_measured, one.by_timing)
-        rows.append([label, format_number(one.hours), amount, *(format_fixed(part, signed=True) for part in parts)])
+    """Build the table of the largest contributions with their three components."""
+    variables, rows = variables_by_name(explanation), []
+    for row in iter_rows(top_contributions(explanation.measurements, top)):
+        variable = variables.get(row.variable)
+        label = variable.label if variable else row.variable
+        value = format_value(variable, row.value) if variable else format_number(row.value)
+        effects = (row.contribution, row.by_value, row.by_measured, row.by_timing)
+        rows.append([label, format_number(row.hours), value, *(format_fixed(one, signed=True) for one in effects)])
     head = ("Variable", "Hour", "Value", "Effect", "by value", "by being measured", "by timing")
-    caption = f"The {len(rows)} strongest measurements; effects {effect_unit(explanation)}, positive raises it"
+    caption = (
+        f"The {len(rows)} measurements with the largest effects {effect_unit(explanation)}; positive raises the risk"
+    )
     return table(caption, head, rows)
 
 
 def _static(explanation: Explanation) -> list[Markup]:
-    variables = variables_by_name(explanation)
-    rows = []
-    for one in iter_rows(explanation.static):
-        variable = variables.get(one.name)
-        label = variable.label if variable else capitalize_first(format_name(one.name))
-        amount = format_value(variable, one.value) if variable else format_number(one.value)
-        rows.append([label, amount, format_fixed(one.contribution, signed=True)])
+    """Build the table of static covariates."""
+    variables, rows = variables_by_name(explanation), []
+    for row in iter_rows(explanation.static):
+        variable = variables.get(row.name)
+        label = variable.label if variable else capitalize_first(format_name(row.name))
+        value = format_value(variable, row.value) if variable else format_number(row.value)
+        rows.append([label, value, format_fixed(row.contribution, signed=True)])
     if not rows:
         return []
-    shown = table(
-        f"What was known of the stay; effects {effect_unit(explanation)}", ("Descriptor", "Value", "Effect"), rows
-    )
-    return [section("Descriptors", shown)]
+    caption = f"Static covariates of the stay; effects {effect_unit(explanation)}"
+    return [section("Static covariates", table(caption, ("Covariate", "Value", "Effect"), rows))]

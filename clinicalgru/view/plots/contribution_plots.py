@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from clinicalgru.view.plots.theme import BLUE, GREEN, GREY, INK, ORANGE, PATTERN, apply_theme
-from clinicalgru.view.plots.timeline import is_probability, variables_by_name
+from clinicalgru.view.plots.timeline_data import is_probability, variables_by_name
 from clinicalgru.view.text.format import escape_plotly, format_number, format_percent, iter_rows
 from clinicalgru.view.text.variable_text import format_value
 

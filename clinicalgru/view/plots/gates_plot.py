@@ -47,4 +47,4 @@ def plot_gates(gates: Gates, *, show: str = "retained") -> go.Figure:
     )  # fmt: skip
     apply_theme(drawn, height=180 + 14 * len(units)).update_layout(title={"text": SAID[show], "font": {"size": 15}})
     drawn.update_yaxes(title_text="Unit of the state", showticklabels=False, showgrid=False)
-    return drawn.update_xaxes(title_text="Hours since the anchor", showgrid=False)
+    return drawn.update_xaxes(title_text="Hours since the index time", showgrid=False)

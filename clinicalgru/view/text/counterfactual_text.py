@@ -1,10 +1,10 @@
-"""The smallest change with which a risk crosses a threshold, in plain words."""
+"""The smallest change with which a risk crosses a threshold, as text."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clinicalgru.view.plots.timeline import variables_by_name
+from clinicalgru.view.plots.timeline_data import variables_by_name
 from clinicalgru.view.text.format import format_percent, iter_rows
 from clinicalgru.view.text.variable_text import format_value
 
@@ -16,27 +16,33 @@ MAX_VARIABLES = 5  # variables that are named
 CAUTION = "This is what would move the model, not what would help the patient."
 
 
-def counterfactual_text(change: Counterfactual, explanation: Explanation) -> list[str]:
-    """What would have to be different for the risk to cross a threshold, in a few sentences of plain text.
+def counterfactual_text(counterfactual: Counterfactual, explanation: Explanation) -> list[str]:
+    """Describe the smallest change with which a risk crosses a threshold.
 
-    change       what `WhatIf.counterfactual` returned
-    explanation  of the stay as it is
+    Parameters
+    ----------
+    counterfactual : Counterfactual
+        What `WhatIf.counterfactual` returned.
+    explanation : Explanation
+        Explanation of the stay as it is.
+
+    Returns
+    -------
+    list of str
+        Sentences of plain text; the last says what the change does not mean.
     """
-    side = "below" if change.risk >= change.target_risk else "above"
-    now, then, target = (
-        format_percent(change.risk),
-        format_percent(change.changed_risk),
-        format_percent(change.target_risk),
-    )
-    if not change.valid:
-        told = f"No plausible change of what was measured takes the risk from {now} {side} {target}"
-        return [f"{told}; the nearest that was found leaves it at {then}."]
-    variables = variables_by_name(explanation)
-    moved = []
-    for row in iter_rows(change.shifts.head(MAX_VARIABLES)):
+    side = "below" if counterfactual.risk >= counterfactual.target_risk else "above"
+    risks = (counterfactual.risk, counterfactual.changed_risk, counterfactual.target_risk)
+    now, changed, target = (format_percent(risk) for risk in risks)
+    if not counterfactual.valid:
+        result = f"No plausible change of what was measured takes the risk from {now} {side} {target}"
+        return [f"{result}; the nearest that was found leaves it at {changed}."]
+    variables, shifts = variables_by_name(explanation), []
+    for row in iter_rows(counterfactual.shifts.head(MAX_VARIABLES)):
         variable = variables[row.variable]
         before, after = format_value(variable, row.mean_before), format_value(variable, row.mean_after)
-        moved.append(f"{variable.label} from {before} to {after}")
-    more = f"; and {len(change.shifts) - MAX_VARIABLES} more, less" if len(change.shifts) > MAX_VARIABLES else ""
-    told = f"The smallest change that was found takes the risk from {now} to {then}, {side} {target}"
-    return [f"{told}. Means of all measurements would go: {'; '.join(moved)}{more}.", CAUTION]
+        shifts.append(f"{variable.label} from {before} to {after}")
+    n_more = len(counterfactual.shifts) - MAX_VARIABLES
+    more = f"; and {n_more} more, by less" if n_more > 0 else ""
+    result = f"The smallest change that was found takes the risk from {now} to {changed}, {side} {target}"
+    return [f"{result}. Means of all measurements would go: {'; '.join(shifts)}{more}.", CAUTION]

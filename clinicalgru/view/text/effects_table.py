@@ -1,17 +1,18 @@
-"""What moved the risk up to an hour: a small table with bars, which says the same to those who do not see it."""
+"""Table of the effect of each variable on the risk up to an hour, with bars."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from clinicalgru.html import Markup, tag
-from clinicalgru.view.plots.timeline import variables_by_name
+from clinicalgru.view.plots.timeline_data import variables_by_name
 from clinicalgru.view.text.format import format_fixed, format_hours, format_percent, iter_rows
+from clinicalgru.view.text.headline import format_points
+from clinicalgru.view.text.narrative import CHANGE_HOURS
 from clinicalgru.view.text.variable_text import format_value
-from clinicalgru.view.text.narrative import CHANGE_HOURS, format_points
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
@@ -21,13 +22,23 @@ MAX_ROWS = 8
 
 
 def variable_effects(explanation: Explanation, movement: Movement | None, *, hour: float) -> pd.DataFrame:
-    """What each variable had done to the risk by an hour, strongest first.
+    """Compute the effect of each variable on the risk up to an hour.
 
-    explanation  an `Explanation`
-    movement     of the same stay; None: effects are those on the risk at the end, in log-odds
-    hour         hours since the anchor
-    returns      variable, effect, value and hours of its last measurement by then, in_points; with a movement, effects
-                 are the points by which the risk moved in the three hours up to then
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the stay.
+    movement : Movement or None
+        Changes of the risk of the same stay. With it, effects are the changes of the risk in the three hours up to
+        `hour`; without it, contributions to the risk at the end, in log-odds.
+    hour : float
+        Hours since the index time.
+
+    Returns
+    -------
+    DataFrame
+        variable, effect, value and hours of its last measurement by then, in_points; the largest absolute effect
+        first.
     """
     rows = explanation.measurements
     rows = rows[rows["hours"] <= hour].sort_values("hours", kind="stable")
@@ -41,47 +52,64 @@ def variable_effects(explanation: Explanation, movement: Movement | None, *, hou
     return table.sort_values("effect", key=abs, ascending=False, kind="stable", ignore_index=True)
 
 
-def effects_table(explanation: Explanation, shown: pd.DataFrame, *, hour: float, plain: bool = False) -> Markup:
-    """The strongest of them as a table with bars: to the right and ▲ raises, to the left and ▼ lowers.
+def effects_table(explanation: Explanation, effects: pd.DataFrame, *, hour: float, bars: bool = True) -> Markup:
+    """Build a table of the largest effects: ▲ and a bar to the right raise the risk, ▼ and a bar to the left lower it.
 
-    shown  what `variable_effects` returned
-    plain  without bars, as for print
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the stay.
+    effects : DataFrame
+        What `variable_effects` returned.
+    hour : float
+        Hours since the index time.
+    bars : bool, default True
+        Whether to draw bars; print needs none.
+
+    Returns
+    -------
+    Markup
+        The table.
     """
-    if shown.empty:
+    if effects.empty:
         return tag("p", f"Nothing was known by hour {format_hours(hour)}.", attrs={"class": "cg-quiet"})
-    in_points = bool(shown["in_points"].iloc[0])
-    course = explanation.risk_trajectory[explanation.risk_trajectory["hours"] <= hour]
-    now = f" ({format_percent(float(course['risk'].iloc[-1]))} then)" if len(course) else ""
-    what = f"What moved the risk in the {format_hours(CHANGE_HOURS)} hours up to hour {format_hours(hour)}{now}" if in_points else (
-        f"What was known by hour {format_hours(hour)}{now}, and its effect on the risk at the end (log-odds)"
-    )  # fmt: skip
-    largest = max(float(shown["effect"].abs().max()), 1e-9)
-    lines = [_line(explanation, row, hour, in_points, largest, plain) for row in iter_rows(shown.head(MAX_ROWS))]
-    names = ("Variable, last value", "Effect", *(() if plain else ("",)))
+    largest = max(float(effects["effect"].abs().max()), 1e-9)
+    lines = [_row(explanation, row, hour, largest, bars) for row in iter_rows(effects.head(MAX_ROWS))]
+    names = ("Variable, last value", "Effect", *(("",) if bars else ()))
     head = tag("thead", tag("tr", *(tag("th", name, attrs={"scope": "col"}) for name in names)))
-    table = tag("table", tag("caption", what), head, tag("tbody", *lines), attrs={"style": "width:100%"})
-    return tag("div", table, attrs={"class": "scroll"})
+    caption = tag("caption", _caption(explanation, hour, in_points=bool(effects["in_points"].iloc[0])))
+    return tag("div", tag("table", caption, head, tag("tbody", *lines), attrs={"style": "width:100%"}),
+               attrs={"class": "scroll"})  # fmt: skip
 
 
-def _line(explanation: Explanation, row: object, hour: float, in_points: bool, largest: float, plain: bool) -> Markup:
-    name, effect = str(getattr(row, "variable", "")), float(getattr(row, "effect", 0.0))
-    amount, at = float(getattr(row, "value", np.nan)), float(getattr(row, "hours", np.nan))
-    variable = variables_by_name(explanation).get(name)
-    label = variable.label if variable else name
-    last = format_value(variable, amount) if variable and not np.isnan(amount) else "–"
-    ago = f", {format_hours(hour - at)} h ago" if not np.isnan(at) else ""
-    way = "▲" if effect > 0 else "▼"
-    told = f"{way} {format_points(effect) if in_points else format_fixed(effect, signed=True)}"
+def _caption(explanation: Explanation, hour: float, *, in_points: bool) -> str:
+    """Say what the effects of the table are, with the risk at the hour."""
+    trajectory = explanation.risk_trajectory[explanation.risk_trajectory["hours"] <= hour]
+    risk = f" ({format_percent(float(trajectory['risk'].iloc[-1]))} then)" if len(trajectory) else ""
+    if in_points:
+        hours = f"{format_hours(CHANGE_HOURS)} hours up to hour {format_hours(hour)}"
+        return f"Changes of the risk in the {hours}{risk}"
+    return f"What was known by hour {format_hours(hour)}{risk}, and its effect on the risk at the end (log-odds)"
+
+
+def _row(explanation: Explanation, row: Any, hour: float, largest: float, bars: bool) -> Markup:
+    """Build the row of a variable: label, last value and its age, effect, bar."""
+    variable = variables_by_name(explanation).get(row.variable)
+    label = variable.label if variable else row.variable
+    value = format_value(variable, row.value) if variable and not np.isnan(row.value) else "–"
+    age = f", {format_hours(hour - row.hours)} h ago" if not np.isnan(row.hours) else ""
+    effect = format_points(row.effect) if row.in_points else format_fixed(row.effect, signed=True)
     cells = [
-        tag("th", label, tag("small", last + ago), attrs={"scope": "row"}),
-        tag("td", told, attrs={"class": "number"}),
+        tag("th", label, tag("small", value + age), attrs={"scope": "row"}),
+        tag("td", f"{'▲' if row.effect > 0 else '▼'} {effect}", attrs={"class": "number"}),
     ]
-    return tag("tr", *cells, *([] if plain else [_bar(effect / largest)]))
+    return tag("tr", *cells, *([_bar(row.effect / largest)] if bars else []))
 
 
-def _bar(part: float) -> Markup:
-    """A bar from the middle, `part` of the half to the right or, below 0, to the left."""
-    width = 50 * min(abs(part), 1.0)
-    left = 50.0 if part > 0 else 50.0 - width
-    shape = {"class": "cg-up" if part > 0 else "cg-down", "style": f"margin-left:{left:.1f}%;width:{width:.1f}%"}
-    return tag("td", tag("span", attrs=shape), attrs={"style": "width:26%", "aria-hidden": "true"})
+def _bar(fraction: float) -> Markup:
+    """Build a bar from the middle: `fraction` of the half to the right or, below 0, to the left."""
+    width = 50 * min(abs(fraction), 1.0)
+    left = 50.0 if fraction > 0 else 50.0 - width
+    css_class = "cg-up" if fraction > 0 else "cg-down"
+    bar = tag("span", attrs={"class": css_class, "style": f"margin-left:{left:.1f}%;width:{width:.1f}%"})
+    return tag("td", bar, attrs={"style": "width:26%", "aria-hidden": "true"})

@@ -1,4 +1,4 @@
-"""Why one stay's risk is what it is, to look at and to play with."""
+"""Widget that explains the risk of one stay: risk and measurements over time, effects, and a what-if panel."""
 
 from __future__ import annotations
 
@@ -7,53 +7,73 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-import traitlets
-
-from clinicalgru.errors import ArgumentError, ClinicalGRUError
+from clinicalgru.checks import check_instance, check_number
+from clinicalgru.errors import ClinicalGRUError
+from clinicalgru.explain.result import Explanation
 from clinicalgru.html import Markup, tag
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.pages.patient_page import LIMITS, timeline_caption
-from clinicalgru.view.plots.timeline import (
+from clinicalgru.view.plots.timeline import plot_patient, update_figure
+from clinicalgru.view.plots.timeline_data import (
     first_hour,
     format_answer,
     is_probability,
     last_hour,
-    plot_patient,
-    update_figure,
     variables_by_contribution,
 )
 from clinicalgru.view.text.effects_table import effects_table, variable_effects
-from clinicalgru.view.text.format import capitalize_first, format_number, format_percent
-from clinicalgru.view.text.narrative import headline, narrative
+from clinicalgru.view.text.format import format_percent
+from clinicalgru.view.text.headline import headline, lead_text
+from clinicalgru.view.text.narrative import narrative
+from clinicalgru.view.widgets.notebook_packages import ipywidgets, traitlets
 from clinicalgru.view.widgets.what_if_panel import WhatIfModel, WhatIfPanel
-from clinicalgru.view.widgets.widget_base import aria_live, figure_widget, html_widget, paragraph, styled, tiles
+from clinicalgru.view.widgets.widget_base import aria_live, figure_widget, html_widget, paragraph, styled
 
 if TYPE_CHECKING:
-    from clinicalgru.explain.result import Explanation
     from clinicalgru.explain.risk_changes.movement import Movement
 
 
 class PatientView(ipywidgets.VBox):
-    """The risk of one stay over time, the measurements under it, what moved it up to a cursor, and a what-if panel.
+    """Show the risk of one stay over time, its measurements, their effects up to a cursor, and a what-if panel.
 
-    why        an `Explanation`
-    what_if    what `what_if(model, stay)` returned; without it nothing can be changed
-    movement   what `movement(model, stay)` returned; with it effects are told in points of risk
-    threshold  a risk to draw a line at, as of an alert
-    half_life  hours by variable after which a carried value is drawn half as strong; None: as the network carries it,
-               6 where it does not say
-    top        how many variables to show
-    Refused: a threshold that is no probability.
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the stay.
+    what_if : WhatIf, optional
+        What `what_if(model, stay)` returned. Without it the stay cannot be changed.
+    movement : Movement, optional
+        What `movement(model, stay)` returned. With it effects are in percentage points of risk.
+    threshold : float, optional
+        A risk at which a line is drawn, such as the threshold of an alert.
+    half_life : mapping of str to float, optional
+        Hours, by variable, after which a carried value is drawn half as strong. Default: as the network decays it, or
+        6 where the explanation does not say.
+    top : int, default 6
+        Number of variables to show.
 
-    State: `cursor` (hours; can be set), `explanation` (the present one), `changed` (whether it is another than `why`).
+    Attributes
+    ----------
+    cursor : float
+        Hours since the index time; can be set.
+    explanation : Explanation
+        Explanation of the stay as it is shown.
+    original : Explanation
+        The explanation that was passed.
+    changed : bool
+        Whether the stay that is shown was changed.
+
+    Raises
+    ------
+    ArgumentError
+        If `explanation` is no Explanation, `threshold` is not between 0 and 1, or `top` is no whole number.
     """
 
     cursor = traitlets.Float()
 
     def __init__(
         self,
-        why: Explanation,
+        explanation: Explanation,
         *,
         what_if: WhatIfModel | None = None,
         movement: Movement | None = None,
@@ -61,137 +81,161 @@ class PatientView(ipywidgets.VBox):
         half_life: Mapping[str, float] | None = None,
         top: int = 6,
     ) -> None:
+        check_instance("explanation", explanation, Explanation, fix="Pass what explain returned.")
+        check_number("threshold", threshold, minimum=0, maximum=1, open_minimum=True, open_maximum=True, optional=True)
+        check_number("top", top, minimum=1, whole=True)
         super().__init__()
-        if threshold is not None and not 0 < threshold < 1:
-            raise ArgumentError("a threshold between 0 and 1", f"{threshold:g}", "Give a probability, such as 0.2.")
-        self.why = self.explanation = why
+        self.original = self.explanation = explanation
         self.movement, self.threshold = movement, threshold
-        self.half_life = why.half_life if half_life is None else half_life
-        self.strongest = self.variables = variables_by_contribution(why)[:top]
-        self.top = html_widget(alive=True)
-        self.effects = html_widget(alive=True)
-        self.notice = html_widget(alive=True)
-        self.place = ipywidgets.VBox()
-        self.hours = _slider(why)
-        self.panel: WhatIfPanel | None = None
-        if what_if is not None:
-            self.panel = WhatIfPanel(what_if, self._play, threshold=threshold)
+        self.half_life = explanation.half_life if half_life is None else half_life
+        self.top_variables = self.variables = variables_by_contribution(explanation)[:top]
+        self.summary, self.effects, self.notice = (html_widget(live=True) for _ in range(3))
+        self._figure_box = ipywidgets.VBox()
+        self.slider = _slider(explanation)
+        self.panel = None if what_if is None else WhatIfPanel(what_if, self._apply, threshold=threshold)
         self._build()
 
     def _build(self) -> None:
-        controls = [html_widget(paragraph("Cursor", kind="cg-title")), self.hours, self.effects]
-        beside = [ipywidgets.VBox(controls)]
+        """Arrange the figure and the controls, and connect them."""
+        controls = [html_widget(paragraph("Cursor", css_class="cg-title")), self.slider, self.effects]
+        panels = [ipywidgets.VBox(controls)]
         if self.panel is not None:
-            beside.append(self.panel)
-            self.panel.observe(self._show, names="variable")
-        for box in beside:
+            panels.append(self.panel)
+            self.panel.observe(self._on_variable_change, names="variable")
+        for box in panels:
             box.add_class("cg-panel")
-        controls_box = ipywidgets.Box(beside)
-        controls_box.add_class("cg-beside")
-        columns = ipywidgets.Box([self.place, controls_box])
+        side = ipywidgets.Box(panels)
+        side.add_class("cg-controls")
+        columns = ipywidgets.Box([self._figure_box, side])
         columns.add_class("cg-columns")
-        styled(self, self.top, self.notice, columns)
-        self.cursor = self.hours.value
-        traitlets.link((self, "cursor"), (self.hours, "value"))
+        styled(self, self.summary, self.notice, columns)
+        self.cursor = self.slider.value
+        traitlets.link((self, "cursor"), (self.slider, "value"))
         self._redraw()
-        self._say()
+        self._update_text()
 
     @property
     def changed(self) -> bool:
-        """Whether the explanation shown is another than the one given."""
-        return self.explanation is not self.why
+        """Whether the stay that is shown was changed."""
+        return self.explanation is not self.original
 
     @traitlets.observe("cursor")
-    def _move(self, _: object) -> None:
-        if not self.place.children:
+    def _on_cursor(self, _: object) -> None:
+        """Move the line of the cursor, and show the effects up to it."""
+        if not self._figure_box.children:
             return
         with self.figure.batch_update():
             self.figure.layout.shapes[-1].x0 = self.cursor
             self.figure.layout.shapes[-1].x1 = self.cursor
         self.effects.value = aria_live(self._effects())
 
-    def save(self, path: str | os.PathLike[str], *, title: str = "Why this risk") -> Path:
-        """The same picture as one offline HTML page: words, course, and what moved the risk up to the cursor."""
-        reading = timeline_caption(self.explanation, self.half_life)
-        drawn = html_page.figure(self._figure(), "Risk and measurements over time", reading)
-        lines = [tag("p", one, attrs={"class": "lead"}) for one in self._told()]
+    def save(self, path: str | os.PathLike[str], *, title: str = "Explanation of the risk") -> Path:
+        """Write what is shown as one offline HTML page.
+
+        Parameters
+        ----------
+        path : str or path
+            File to write; its folder is created.
+        title : str
+            Heading of the page.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        ArgumentError
+            If `path` is a folder.
+        """
+        caption = timeline_caption(self.explanation, self.half_life)
+        drawing = html_page.figure(self._plot(), "Risk and measurements over time", caption)
+        lines = [tag("p", sentence, attrs={"class": "lead"}) for sentence in self._sentences()]
         parts = [
             tag("section", html_page.tiles(self._tiles()), *lines),
-            html_page.section("Course", drawn),
-            html_page.section("What moved the risk", self._effects(flat=True)),
+            html_page.section("Course", drawing),
+            html_page.section("Effects on the risk", self._effects(bars=False)),
         ]
-        lead = f"{capitalize_first(self.why.stay_label)}, {format_number(last_hour(self.why))} hours seen"
-        return html_page.write(html_page.page(title, lead, *parts, provenance=self.why.provenance, limits=LIMITS), path)
+        provenance, lead = self.original.provenance, lead_text(self.original.stay_label, last_hour(self.original))
+        return html_page.write(html_page.page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
-    def _play(self, change: Callable[[], Explanation]) -> None:
-        """Take what the what-if gives; where it refuses, say why and leave everything as it is."""
+    def _apply(self, change: Callable[[], Explanation]) -> None:
+        """Show the changed stay; where the change is refused, show why and keep the stay."""
         try:
-            found = change()
+            explanation = change()
         except ClinicalGRUError as error:
-            self.notice.value = aria_live(paragraph(str(error), kind="cg-warn"))
+            self.notice.value = aria_live(paragraph(str(error), css_class="cg-warn"))
             return
         self.notice.value = ""
-        first = self.panel is not None and found is self.panel.player.explanation
-        self.explanation = self.why if first else found  # an explanation made anew of the same stay says the same
+        is_original = self.panel is not None and explanation is self.panel.model.explanation
+        self.explanation = self.original if is_original else explanation
         update_figure(self.figure, self.explanation, variables=self.variables, half_life=self.half_life)
-        self._say()
+        self._update_text()
 
-    def _show(self, _: object) -> None:
-        """Bring the variable that is played with into the picture."""
+    def _on_variable_change(self, _: object) -> None:
+        """Draw the variable that is chosen in the panel."""
         name = self.panel.variable if self.panel is not None else ""
         if name and name not in self.variables:
-            self.variables = [*self.strongest, name]
+            self.variables = [*self.top_variables, name]
             self._redraw()
 
-    def _figure(self) -> Any:
+    def _plot(self) -> Any:
         return plot_patient(
             self.explanation,
             variables=self.variables,
             half_life=self.half_life,
             threshold=self.threshold,
-            before=self.why if self.panel is not None else None,
+            before=self.original if self.panel is not None else None,
             cursor=self.cursor,
         )
 
     def _redraw(self) -> None:
-        self.figure = figure_widget(self._figure())
+        """Draw the figure anew; a click on a point moves the cursor."""
+        self.figure = figure_widget(self._plot())
         for trace in self.figure.data:
-            trace.on_click(self._clicked)
-        self.place.children = (self.figure,)
+            trace.on_click(self._on_click)
+        self._figure_box.children = (self.figure,)
 
-    def _clicked(self, _: object, found: Any, __: object) -> None:
-        if found.xs:
-            self.cursor = float(found.xs[0])
+    def _on_click(self, _: object, points: Any, __: object) -> None:
+        if points.xs:
+            self.cursor = float(points.xs[0])
 
-    def _say(self) -> None:
-        self.top.value = aria_live(tiles(self._tiles()), *(paragraph(one) for one in self._told()))
+    def _update_text(self) -> None:
+        tiles = html_page.tiles(self._tiles(), css_class="cg-tiles")
+        self.summary.value = aria_live(tiles, *(paragraph(sentence) for sentence in self._sentences()))
         self.effects.value = aria_live(self._effects())
 
     def _tiles(self) -> list[tuple[str, str, str]]:
-        now, why = self.explanation, self.why
-        shown = headline(now)
+        """List the headline numbers, with the change of the risk and the alert threshold."""
+        now, original = self.explanation, self.original
+        entries = headline(now)
         if self.changed:
-            shown[0] = ("What if", f"{format_answer(why, why.risk)} → {format_answer(now, now.risk)}", shown[0][2])
+            risks = f"{format_answer(original, original.risk)} → {format_answer(now, now.risk)}"
+            entries[0] = ("What if", risks, entries[0][2])
         if self.threshold is not None:
             side = "above" if now.risk >= self.threshold else "below"
-            shown.insert(1, ("Alert threshold", format_percent(self.threshold), f"the risk is {side} it"))
-        return shown
+            entries.insert(1, ("Alert threshold", format_percent(self.threshold), f"the risk is {side} it"))
+        return entries
 
-    def _told(self) -> list[str]:
-        lines = narrative(self.explanation, None if self.changed else self.movement)
+    def _sentences(self) -> list[str]:
+        """Write the narrative; of a changed stay first what changed."""
+        sentences = narrative(self.explanation, None if self.changed else self.movement)
         if not self.changed:
-            return lines
-        now, was = format_answer(self.why, self.explanation.risk), format_answer(self.why, self.why.risk)
-        changed = f"would be {now}, not {was}" if now != was else f"would hardly change ({now})"
-        return [f"What if: {'the risk' if is_probability(self.why) else 'it'} {changed}.", *lines[1:]]
+            return sentences
+        now, before = (format_answer(self.original, one.risk) for one in (self.explanation, self.original))
+        changed = f"would be {now}, not {before}" if now != before else f"would hardly change ({now})"
+        return [f"What if: {'the risk' if is_probability(self.original) else 'it'} {changed}.", *sentences[1:]]
 
-    def _effects(self, *, flat: bool = False) -> Markup:
-        shown = variable_effects(self.explanation, None if self.changed else self.movement, hour=self.cursor)
-        return effects_table(self.explanation, shown, hour=self.cursor, plain=flat)
+    def _effects(self, *, bars: bool = True) -> Markup:
+        """Build the table of effects up to the cursor."""
+        table = variable_effects(self.explanation, None if self.changed else self.movement, hour=self.cursor)
+        return effects_table(self.explanation, table, hour=self.cursor, bars=bars)
 
 
-def _slider(why: Explanation) -> ipywidgets.FloatSlider:
-    first, last = min(0.0, first_hour(why)), last_hour(why)
+def _slider(explanation: Explanation) -> ipywidgets.FloatSlider:
+    """Build the slider of the cursor: steps of 15 minutes, of an hour in a long stay."""
+    first, last = min(0.0, first_hour(explanation)), last_hour(explanation)
     step = 0.25 if last - first <= 100 else 1.0
     slider = ipywidgets.FloatSlider(
         value=last, min=first, max=last, step=step, description="Hour", readout_format=".2f", continuous_update=True

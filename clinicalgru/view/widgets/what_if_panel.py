@@ -1,114 +1,112 @@
-"""The panel to change, leave out or add a measurement with."""
+"""Panel to change, remove or add a measurement of a stay, and to search for a counterfactual."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-import ipywidgets
 import numpy as np
-import traitlets
 
 from clinicalgru.errors import ClinicalGRUError
-from clinicalgru.view.plots.timeline import last_hour
+from clinicalgru.view.plots.timeline_data import last_hour
 from clinicalgru.view.text.counterfactual_text import counterfactual_text
-from clinicalgru.view.text.format import format_number, format_percent
-from clinicalgru.view.text.variable_text import format_value, label_with_unit
+from clinicalgru.view.text.format import format_percent
+from clinicalgru.view.text.variable_text import format_value
+from clinicalgru.view.widgets.notebook_packages import ipywidgets, traitlets
+from clinicalgru.view.widgets.what_if_model import (
+    NOT_MEASURED,
+    WhatIfModel,
+    measurement_options,
+    slider_step,
+    variable_options,
+)
 from clinicalgru.view.widgets.widget_base import aria_live, html_widget, paragraph
 
 if TYPE_CHECKING:
     from clinicalgru.data.dictionary.variable import Variable
     from clinicalgru.explain.result import Explanation
-    from clinicalgru.explain.what_if.counterfactual import Counterfactual
-
-NOT_MEASURED = "not measured"
-
-
-class WhatIfModel(Protocol):
-    """A stay to be played with, such as `what_if(model, stay)` returns."""
-
-    explanation: Explanation
-    modifiable: list[Variable]
-
-    def change(self, *, hours: float, variable: str, value: float) -> Explanation: ...
-
-    def add(self, *, hours: float, variable: str, value: float) -> Explanation: ...
-
-    def delete(self, *, hours: float, variable: str) -> Explanation: ...
-
-    def counterfactual(self, target_risk: float) -> Counterfactual: ...
-
-    def reset(self) -> Explanation: ...
-
 
 ApplyChange = Callable[[Callable[[], "Explanation"]], None]
 
 
 class WhatIfPanel(ipywidgets.VBox):
-    """Choose a variable and one of its measurements; slide or type another value, leave it out, or start again.
+    """Choose a variable and one of its measurements; change its value, remove it, add another, or reset all.
 
-    player     what gives the new explanations
-    taken      is handed each change as a function to call
-    threshold  a risk; with it a button tells the smallest change with which the risk crosses it
+    Parameters
+    ----------
+    model : WhatIfModel
+        Computes the explanation of the changed stay.
+    apply_change : callable
+        Takes each change as a function to call.
+    threshold : float, optional
+        A risk. With it, a button searches for the smallest change with which the risk crosses the threshold.
 
-    A measurement can be added at an hour where there is none, also of a variable that was never measured.
-
-    State: `variable` (name), `hour`, `format_value`, `new_hour`, `new_value`; all can be set. `told`: what the button said.
+    Attributes
+    ----------
+    variable : str
+        Name of the variable; can be set.
+    hour, value : float
+        Hour and value of the chosen measurement; can be set. The hour is None where the variable has none.
+    new_hour, new_value : float
+        Hour and value of the measurement to add; can be set.
+    result : ipywidgets.HTML
+        The counterfactual that was found.
     """
 
     variable = traitlets.Unicode()
 
-    def __init__(self, player: WhatIfModel, taken: ApplyChange, *, threshold: float | None = None) -> None:
+    def __init__(self, model: WhatIfModel, apply_change: ApplyChange, *, threshold: float | None = None) -> None:
         super().__init__()
-        self.player, self.taken, self.threshold = player, taken, threshold
-        self._quiet, self._present = False, float("nan")
-        self.now = player.explanation
-        self._variables = {one.name: one for one in player.modifiable}
-        self._which = ipywidgets.Dropdown(description="Variable", options=self._named())
+        self.model, self.apply_change, self.threshold = model, apply_change, threshold
+        self._muted, self._current_value = False, float("nan")
+        self.explanation = model.explanation
+        self._variables = {variable.name: variable for variable in model.modifiable}
+        self._build()
+        self._listen()
+        self._on_variable_change()
+
+    def _build(self) -> None:
+        """Create the controls."""
+        options = variable_options(self._variables.values(), self.explanation)
+        self._variable = ipywidgets.Dropdown(description="Variable", options=options)
         self._hour = ipywidgets.Dropdown(description="Measured")
-        self._slide = ipywidgets.FloatSlider(description="Value", readout=False, continuous_update=True)
-        self._type = ipywidgets.FloatText(description="or type")
-        self._leave = ipywidgets.Button(description="Leave it out", tooltip="As if it had not been measured")
-        self._reset = ipywidgets.Button(description="Reset", tooltip="The stay as it was")
+        self._slider = ipywidgets.FloatSlider(description="Value", readout=False, continuous_update=True)
+        self._number = ipywidgets.FloatText(description="or type")
+        self._delete = ipywidgets.Button(description="Leave it out", tooltip="As if it had not been measured")
+        self._reset = ipywidgets.Button(description="Reset", tooltip="The original stay")
         self.range = html_widget()
-        self._new_hour = ipywidgets.FloatText(description="New at hour", value=last_hour(self.now), step=0.25)
+        self._new_hour = ipywidgets.FloatText(description="New at hour", value=last_hour(self.explanation), step=0.25)
         self._new_value = ipywidgets.FloatText(description="with value")
         self._add = ipywidgets.Button(description="Add it", tooltip="As if it had been measured at this hour too")
-        self._cross = ipywidgets.Button(tooltip="Looks for it; changes nothing")
-        self.told = html_widget(alive=True)
-        buttons = ipywidgets.HBox([self._leave, self._reset])
-        title = html_widget(paragraph("What if", kind="cg-title"))
-        played = (title, self._which, self._hour, self._slide, self._type, self.range, buttons)
-        self.children = (*played, self._new_hour, self._new_value, self._add, *self._crossing())
-        self._listen()
-        self._turn()
+        self._search = ipywidgets.Button(tooltip="Searches only; the stay is not changed")
+        self.result = html_widget(live=True)
+        title = html_widget(paragraph("What if", css_class="cg-title"))
+        buttons = ipywidgets.HBox([self._delete, self._reset])
+        existing = (self._variable, self._hour, self._slider, self._number, self.range, buttons)
+        self.children = (title, *existing, self._new_hour, self._new_value, self._add, *self._counterfactual_controls())
 
-    def _named(self) -> list[tuple[str, str]]:
-        measured = set(self.now.measurements["variable"])
-        named = [(label_with_unit(one), one.name) for one in self._variables.values() if one.name in measured]
-        never = [one for one in self._variables.values() if one.name not in measured]
-        return [*named, *((f"{label_with_unit(one)}: {NOT_MEASURED} at first", one.name) for one in never)]
-
-    def _crossing(self) -> tuple[ipywidgets.Widget, ...]:
+    def _counterfactual_controls(self) -> tuple[ipywidgets.Widget, ...]:
         if self.threshold is None:
             return ()
-        self._cross.description = f"Smallest change across {format_percent(self.threshold)}"
-        self._cross.layout.width = "auto"
-        return self._cross, self.told
+        self._search.description = f"Smallest change across {format_percent(self.threshold)}"
+        self._search.layout.width = "auto"
+        return self._search, self.result
 
     def _listen(self) -> None:
-        self._which.observe(self._turn, names="value")
-        self._hour.observe(self._fill, names="value")
-        self._slide.observe(self._slid, names="value")
-        self._type.observe(self._typed, names="value")
-        self._leave.on_click(self._left_out)
-        self._add.on_click(self._added)
-        self._cross.on_click(self._crossed)
-        self._reset.on_click(self._again)
+        """Connect the controls with their handlers."""
+        self._variable.observe(self._on_variable_change, names="value")
+        self._hour.observe(self._fill_values, names="value")
+        self._slider.observe(self._on_slide, names="value")
+        self._number.observe(self._on_type, names="value")
+        self._delete.on_click(self._on_delete)
+        self._add.on_click(self._on_add)
+        self._search.on_click(self._on_search)
+        self._reset.on_click(self._on_reset)
 
     @property
     def hour(self) -> float | None:
-        """The hour of the measurement that is chosen; None where the variable has none left."""
+        """The hour of the chosen measurement; None where the variable has none left."""
         return None if self._hour.value is None else float(self._hour.value)
 
     @hour.setter
@@ -117,16 +115,16 @@ class WhatIfPanel(ipywidgets.VBox):
 
     @property
     def value(self) -> float:
-        """The value of the measurement that is chosen, in the variable's own unit."""
-        return float(self._type.value)
+        """The value of the chosen measurement, in the variable's own unit."""
+        return float(self._number.value)
 
     @value.setter
-    def value(self, amount: float) -> None:
-        self._type.value = amount
+    def value(self, value: float) -> None:
+        self._number.value = value
 
     @property
     def new_hour(self) -> float:
-        """The hour at which a measurement would be added."""
+        """The hour of the measurement to add."""
         return float(self._new_hour.value)
 
     @new_hour.setter
@@ -135,146 +133,139 @@ class WhatIfPanel(ipywidgets.VBox):
 
     @property
     def new_value(self) -> float:
-        """The value that would be added, in the variable's own unit."""
+        """The value to add, in the variable's own unit."""
         return float(self._new_value.value)
 
     @new_value.setter
-    def new_value(self, amount: float) -> None:
-        self._new_value.value = amount
+    def new_value(self, value: float) -> None:
+        self._new_value.value = value
 
     @traitlets.observe("variable")
-    def _set(self, change: dict[str, Any]) -> None:
-        if self._which.value != change["new"]:
-            self._which.value = change["new"]
+    def _on_variable_set(self, change: dict[str, Any]) -> None:
+        if self._variable.value != change["new"]:
+            self._variable.value = change["new"]
 
-    def _turn(self, *_: object) -> None:
-        """Another variable: its measurements, the last one chosen."""
-        if self._which.value is None:
+    @contextmanager
+    def _mute(self) -> Iterator[None]:
+        """Set controls without calling their handlers."""
+        self._muted = True
+        try:
+            yield
+        finally:
+            self._muted = False
+
+    def _options(self) -> list[tuple[str, float]]:
+        return measurement_options(self._variables[self.variable], self.explanation)
+
+    def _on_variable_change(self, *_: object) -> None:
+        """List the measurements of another variable and choose the last one."""
+        if self._variable.value is None:
             return
-        self.variable = self._which.value
-        self._list(last=True)
-        self._new_value.value = self._type.value
+        self.variable = self._variable.value
+        self._list_measurements(last=True)
+        self._new_value.value = self._number.value
 
-    def _list(self, *, last: bool) -> None:
-        named, kept = self._measured(), self._hour.value
-        hours = [hour for _, hour in named]
-        self._quiet = True
-        self._hour.options = named or [(NOT_MEASURED, None)]
-        self._hour.value = kept if kept in hours and not last else (hours[-1] if hours else None)
-        self._quiet = False
-        self._fill()
+    def _list_measurements(self, *, last: bool) -> None:
+        """List the measurements of the variable; choose the last one, or keep the chosen one where it is left."""
+        options, chosen = self._options(), self._hour.value
+        hours = [hour for _, hour in options]
+        with self._mute():
+            self._hour.options = options or [(NOT_MEASURED, None)]
+            self._hour.value = chosen if chosen in hours and not last else (hours[-1] if hours else None)
+        self._fill_values()
 
-    def _fill(self, *_: object) -> None:
-        """The value of the measurement that is chosen, within the range that is plausible."""
-        if self._quiet:
+    def _fill_values(self, *_: object) -> None:
+        """Show the value of the chosen measurement."""
+        if self._muted:
             return
         variable = self._variables[self.variable]
-        rows = self.now.measurements.query("variable == @variable.name")
-        here = rows[np.isclose(rows["hours"], -np.inf if self.hour is None else self.hour)]["value"]
-        amount = float(here.iloc[-1]) if len(here) else np.nan
-        self._quiet, self._present = True, amount
-        self._bound(variable, amount, rows["value"].tolist())
-        for control in (self._slide, self._type, self._leave):
-            control.disabled = bool(np.isnan(amount))
-        self._quiet = False
+        rows = self.explanation.measurements.query("variable == @variable.name")
+        chosen = rows[np.isclose(rows["hours"], -np.inf if self.hour is None else self.hour)]["value"]
+        value = float(chosen.iloc[-1]) if len(chosen) else np.nan
+        with self._mute():
+            self._current_value = value
+            self._clamp(variable, value, rows["value"].tolist())
+            for control in (self._slider, self._number, self._delete):
+                control.disabled = bool(np.isnan(value))
 
-    def _bound(self, variable: Variable, amount: float, seen: Sequence[float]) -> None:
-        low, high = variable.plausible or (min([*seen, 0.0]), max([*seen, 1.0]))
+    def _clamp(self, variable: Variable, value: float, measured: Sequence[float]) -> None:
+        """Set the bounds of the slider to the plausible range, and its value."""
+        low, high = variable.plausible or (min([*measured, 0.0]), max([*measured, 1.0]))
         whole = variable.variable_type in ("ordinal", "binary")
-        with self._slide.hold_trait_notifications():
-            self._slide.min, self._slide.max = min(low, self._slide.max), high
-            self._slide.min = low
-            self._slide.step = 1.0 if whole else _fine((high - low) / 200)
-            self._slide.value = low if np.isnan(amount) else amount
-        self._type.value = low if np.isnan(amount) else round(amount, 4)
-        self._type.step = self._slide.step
+        with self._slider.hold_trait_notifications():
+            self._slider.min, self._slider.max = min(low, self._slider.max), high
+            self._slider.min = low
+            self._slider.step = 1.0 if whole else slider_step((high - low) / 200)
+            self._slider.value = low if np.isnan(value) else value
+        self._number.value = low if np.isnan(value) else round(value, 4)
+        self._number.step = self._slider.step
         text = f"Plausible: {format_value(variable, low)} to {format_value(variable, high)}."
         if variable.reference is not None:
-            text += f" Reference: {format_value(variable, variable.reference[0])} to {format_value(variable, variable.reference[1])}."
-        self.range.value = paragraph(text, kind="cg-quiet")
+            ends = " to ".join(format_value(variable, end) for end in variable.reference)
+            text += f" Reference: {ends}."
+        self.range.value = paragraph(text, css_class="cg-quiet")
 
-    def _slid(self, change: dict[str, Any]) -> None:
-        snapped = abs(change["new"] - self._present) < 0.999 * self._slide.step  # a browser moves a slider to its steps
-        if not self._quiet and not snapped:
-            self._quiet = True
-            self._type.value = round(change["new"], 4)
-            self._quiet = False
-            self._changed(float(change["new"]))
+    def _on_slide(self, change: dict[str, Any]) -> None:
+        moved = abs(change["new"] - self._current_value)
+        if self._muted or moved < 0.999 * self._slider.step:  # a browser moves a slider to its nearest step by itself
+            return
+        with self._mute():
+            self._number.value = round(change["new"], 4)
+        self._change_value(float(change["new"]))
 
-    def _typed(self, change: dict[str, Any]) -> None:
-        if not self._quiet:
-            self._quiet = True
-            self._slide.value = min(max(change["new"], self._slide.min), self._slide.max)
-            self._quiet = False
-            self._changed(float(change["new"]))
+    def _on_type(self, change: dict[str, Any]) -> None:
+        if self._muted:
+            return
+        with self._mute():
+            self._slider.value = min(max(change["new"], self._slider.min), self._slider.max)
+        self._change_value(float(change["new"]))
 
-    def _changed(self, amount: float) -> None:
-        if self.hour is not None:
-            hour, self._present = self.hour, amount
-            self._take(lambda: self.player.change(hours=hour, variable=self.variable, value=amount))
-            self._quiet = True
-            self._rename()
-            self._quiet = False
+    def _change_value(self, value: float) -> None:
+        """Change the chosen measurement, and rename it in the list by its new value."""
+        if self.hour is None:
+            return
+        hour, self._current_value = self.hour, value
+        self._apply(lambda: self.model.change(hours=hour, variable=self.variable, value=value))
+        with self._mute():
+            chosen = self._hour.value
+            self._hour.options = self._options()
+            self._hour.value = chosen
 
-    def _rename(self) -> None:
-        """Name the measurements by their present values, the chosen one still chosen."""
-        kept = self._hour.value
-        self._hour.options = self._measured()
-        self._hour.value = kept
-
-    def _measured(self) -> list[tuple[str, float]]:
-        """The measurements of the variable as they are now, by hour and value; and their hours."""
-        variable = self._variables[self.variable]
-        rows = self.now.measurements.query("variable == @variable.name").sort_values("hours")
-        return [
-            (f"{format_number(hour)} h: {format_value(variable, amount)}", float(hour))
-            for hour, amount in zip(rows["hours"], rows["value"], strict=True)
-        ]
-
-    def _left_out(self, _: object) -> None:
+    def _on_delete(self, _: object) -> None:
         if self.hour is not None:
             hour = self.hour
-            self._take(lambda: self.player.delete(hours=hour, variable=self.variable))
-            self._list(last=False)
+            self._apply(lambda: self.model.delete(hours=hour, variable=self.variable))
+            self._list_measurements(last=False)
 
-    def _added(self, _: object) -> None:
-        """Add the new measurement; where it was not refused, it is the one chosen."""
-        before, hour = self.now, self.new_hour
-        self._take(lambda: self.player.add(hours=hour, variable=self.variable, value=self.new_value))
-        if self.now is not before:
-            self._list(last=False)
-            self.hour = min((at for _, at in self._measured()), key=lambda at: abs(at - hour))
+    def _on_add(self, _: object) -> None:
+        """Add the new measurement, and choose it unless it was refused."""
+        before, hour = self.explanation, self.new_hour
+        self._apply(lambda: self.model.add(hours=hour, variable=self.variable, value=self.new_value))
+        if self.explanation is not before:
+            self._list_measurements(last=False)
+            self.hour = min((option for _, option in self._options()), key=lambda option: abs(option - hour))
 
-    def _crossed(self, _: object) -> None:
-        """Say the smallest change with which the risk crosses the threshold; the stay stays as it is."""
+    def _on_search(self, _: object) -> None:
+        """Show the smallest change with which the risk crosses the threshold; the stay is not changed."""
         if self.threshold is None:
             return
-        self._cross.disabled = True
+        self._search.disabled = True
         try:
-            change = self.player.counterfactual(self.threshold)
-            self.told.value = aria_live(*(paragraph(one) for one in counterfactual_text(change, self.now)))
+            sentences = counterfactual_text(self.model.counterfactual(self.threshold), self.explanation)
+            self.result.value = aria_live(*(paragraph(sentence) for sentence in sentences))
         except ClinicalGRUError as error:
-            self.told.value = aria_live(paragraph(str(error), kind="cg-warn"))
+            self.result.value = aria_live(paragraph(str(error), css_class="cg-warn"))
         finally:
-            self._cross.disabled = False
+            self._search.disabled = False
 
-    def _again(self, _: object) -> None:
-        self._take(self.player.reset)
-        self._list(last=False)
+    def _on_reset(self, _: object) -> None:
+        self._apply(self.model.reset)
+        self._list_measurements(last=False)
 
-    def _take(self, change: Callable[[], Explanation]) -> None:
-        self.taken(lambda: self._keep(change()))
+    def _apply(self, change: Callable[[], Explanation]) -> None:
+        self.apply_change(lambda: self._update_view(change()))
 
-    def _keep(self, explanation: Explanation) -> Explanation:
-        self.now, self.told.value = explanation, ""  # what was told is of the stay as it was
+    def _update_view(self, explanation: Explanation) -> Explanation:
+        """Store the explanation of the changed stay; the counterfactual of the stay before is cleared."""
+        self.explanation, self.result.value = explanation, ""
         return explanation
-
-
-def _fine(step: float) -> float:
-    """A step of 1, 2 or 5 times a power of ten, no larger than this.
-
-    >>> _fine(0.199), _fine(1.0)
-    (0.1, 1.0)
-    """
-    power = 10.0 ** np.floor(np.log10(step))
-    return float(max(power * part for part in (1.0, 2.0, 5.0) if power * part <= step * (1 + 1e-9)))
