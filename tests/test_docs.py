@@ -12,23 +12,26 @@ import pytest
 import clinicalgru
 
 ROOT = Path(clinicalgru.__file__).parent
-MODULES = sorted(
-    ".".join(("clinicalgru", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
-    for file in ROOT.rglob("*.py")
-)
+READS = ">>> events = cg.read_events("  # an example that reads a synthetic cohort takes a second
+
+
+def as_module(file: Path) -> object:
+    """The dotted name of a file; slow where its examples read a cohort."""
+    name = ".".join(("clinicalgru", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+    marks = [pytest.mark.slow] if READS in file.read_text(encoding="utf-8") else []
+    return pytest.param(name, marks=marks, id=name)
+
+
+MODULES = [as_module(file) for file in sorted(ROOT.rglob("*.py"))]
 README = ROOT.parent / "README.md"
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_docstring_examples_run(module, request):
+def test_docstring_examples_run(module):
     import numpy as np
     import torch
 
     known = {"np": np, "torch": torch}
-    if ".explain." in module:  # these explain a fitted model
-        names = {"model": "fitted", "parts": "parts", "test": "test_stays"}
-        known |= {name: request.getfixturevalue(fixture) for name, fixture in names.items()}
-        known |= {"cg": clinicalgru, "train": known["parts"][0]}
     tested = doctest.testmod(importlib.import_module(module), extraglobs=known)
     assert tested.failed == 0
 

@@ -63,14 +63,14 @@ def test_the_band_is_that_of_all_members_of_all_networks(ensemble, test_stays):
 
 
 @pytest.mark.slow
-def test_moves_of_an_ensemble_telescope_to_its_own_rise(ensemble, test_stays):
+def test_changes_of_an_ensemble_sum_to_its_own_rise(ensemble, test_stays):
     moved = cg.movement(ensemble, test_stays[[2]], n_permutations=4)
     rise = log_odds(ensemble.predict_proba(test_stays[[2]])[0, 1]) - log_odds(moved.start_risk)
     assert moved.changes["contribution"].sum() == pytest.approx(rise, abs=1e-4)
 
 
 @pytest.mark.slow
-def test_what_if_asks_the_ensemble(ensemble, test_stays):
+def test_what_if_explains_the_ensemble(ensemble, test_stays):
     what_if = cg.what_if(ensemble, test_stays[[2]])
     lactate = [variable.name for variable in test_stays.variables].index("lactate")
     by_hand = stays_of(test_stays[[2]], {0: [fact(lactate, 30.25, 9.0)]})

@@ -65,7 +65,7 @@ def test_the_result_is_shown_as_text_and_html_and_withholds_small_counts(measure
     assert "withheld" in str(few)
 
 
-def test_removal_is_deletion_as_if_never_measured(fitted, stays):
+def test_deletion_is_as_if_never_measured(fitted, stays):
     scores = np.random.default_rng(0).random(len(stays.value))
     found = perturbation_curves(member_networks(fitted), stays, scores=scores)
     rank, counts = rank_within_stay(scores, stays), stays.n_measurements[stays.stay_of_measurement]
@@ -85,8 +85,8 @@ def test_ranks_count_down_from_the_highest_score_of_each_stay(stays):
 def test_rank_correlation_and_auroc_are_those_of_scikit_learn_and_pandas(stays):
     from sklearn.metrics import roc_auc_score
 
-    chance = np.random.default_rng(0)
-    a, b, mask = chance.random(len(stays.value)), chance.random(len(stays.value)), chance.random(len(stays.value)) < 0.2
+    rng = np.random.default_rng(0)
+    a, b, mask = rng.random(len(stays.value)), rng.random(len(stays.value)), rng.random(len(stays.value)) < 0.2
     cut = [slice(*pair) for pair in zip(stays.starts[:-1], stays.starts[1:], strict=True)]
     import pandas as pd
 

@@ -102,7 +102,7 @@ def risk_of(fitted, stay, change, part=1.0):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.6, 1.5])
-def test_the_smallest_change_crosses_the_target_when_it_is_made(what_if, fitted, test_stays, factor):
+def test_the_counterfactual_crosses_the_target_when_it_is_made(what_if, fitted, test_stays, factor):
     target = what_if.explanation.risk * factor
     change = what_if.counterfactual(target)
     assert change.valid
@@ -113,7 +113,7 @@ def test_the_smallest_change_crosses_the_target_when_it_is_made(what_if, fitted,
 
 
 @pytest.mark.slow
-def test_half_of_the_smallest_change_does_not_cross(what_if, fitted, test_stays):
+def test_half_of_the_counterfactual_does_not_cross(what_if, fitted, test_stays):
     target = what_if.explanation.risk * 0.6
     assert risk_of(fitted, test_stays[[2]], what_if.counterfactual(target), part=0.5) >= target
 

@@ -62,7 +62,7 @@ def test_many_stays_at_once_are_explained_as_each_alone(model, test_stays):
     np.testing.assert_allclose(together.number, np.concatenate([one.number for one in alone]), atol=1e-5)
 
 
-def test_moves_telescope_to_the_rise_from_nothing_measured_to_the_end(model, test_stays):
+def test_changes_sum_to_the_rise_from_nothing_measured_to_the_end(model, test_stays):
     stay = test_stays[[int(np.argmin(np.where(test_stays.n_measurements > 3, test_stays.n_measurements, 10**6)))]]
     moved = cg.movement(model, stay, n_permutations=4)
     rise = log_odds(model.predict_proba(stay)[0, 1]) - log_odds(moved.start_risk)
@@ -74,7 +74,7 @@ def test_moves_telescope_to_the_rise_from_nothing_measured_to_the_end(model, tes
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_16_contributions_sum_to_what_they_explain_whatever_is_asked(kind):
+def test_16_contributions_sum_to_what_they_explain_for_every_type_of_task(kind):
     case = case_of(kind)
     spread = member_networks(case.model)[0].target.scale
     for i in range(4):
@@ -104,7 +104,7 @@ def test_what_is_explained_is_what_the_model_says(kind, output, column):
     assert cg.explain(case.model, stay, target=output).risk == pytest.approx(said, rel=1e-5)
 
 
-def test_early_warning_is_explained_at_the_hour_that_is_asked_for():
+def test_early_warning_is_explained_at_the_hour_of_at_hours():
     case = case_of("early_warning")
     stay = some(case.test)[[3]]
     hours, risk = np.unique(stay.hours), case.model.predict_proba(stay)[:, 1]
@@ -115,7 +115,7 @@ def test_early_warning_is_explained_at_the_hour_that_is_asked_for():
     np.testing.assert_allclose(why.risk_trajectory["risk"], risk[: half + 1], atol=1e-6)
 
 
-def test_an_answer_that_the_model_does_not_give_is_refused(fitted, test_stays):
+def test_a_target_that_the_model_does_not_have_is_refused(fitted, test_stays):
     with pytest.raises(cg.ClinicalGRUError, match="no target for a model with one output"):
         cg.explain(fitted, test_stays[[0]], target="shock")
     case = case_of("survival")

@@ -1,4 +1,4 @@
-"""Gates, similar stays, and what matters over a cohort."""
+"""Gates: they give the states of the network, and time decays more over longer gaps."""
 
 from __future__ import annotations
 
@@ -61,58 +61,3 @@ def test_only_a_gru_has_these_gates(parts, fitted):
         cg.gates(lstm, parts[3][[0]])
     with pytest.raises(cg.ClinicalGRUError, match="layer as a whole number of 0 or more and of 0 or less; got 1"):
         cg.gates(fitted, parts[3][[0]], layer=1)
-
-
-def test_a_stay_of_the_same_measurements_is_the_most_similar_one(fitted, parts, test_stays):
-    cohort = test_stays[np.arange(30)]
-    stay = replace(cohort[[7]], patient=np.array(["somebody else"], dtype=object))
-    found = cg.similar(fitted, stay, cohort, n_neighbors=3)
-    assert found.table["position"].iloc[0] == 7
-    assert found.table["distance"].iloc[0] == pytest.approx(0, abs=1e-5)
-    assert found.table["distance"].is_monotonic_increasing
-    assert found.table["outcome"].tolist() == cohort.outcome[found.table["position"]].tolist()
-
-
-def test_a_patient_is_not_similar_to_himself(fitted, test_stays):
-    found = cg.similar(fitted, test_stays[[7]], test_stays, n_neighbors=5)
-    assert not set(test_stays.patient[found.table["position"]]) & {test_stays.patient[7]}
-
-
-@pytest.mark.parametrize("n", [4, 30])
-def test_what_happened_to_few_similar_patients_is_not_published(fitted, test_stays, n):
-    real = replace(test_stays, simulated=False)
-    shown = cg.similar(fitted, real[[7]], real, n_neighbors=n)
-    for text in (str(shown), repr(shown), shown._repr_html_()):
-        assert "withheld" in text
-        assert "position" not in text
-    assert len(shown.table) == n  # the analyst has them
-    assert "withheld" not in str(cg.similar(fitted, test_stays[[7]], test_stays, n_neighbors=n))
-
-
-@pytest.mark.slow
-def test_importance_is_the_mean_size_of_what_each_variable_did(fitted, test_stays):
-    stays = test_stays[:12]
-    found = cg.importance(fitted, stays, n_resamples=200)
-    each = [cg.explain(fitted, stays[[i]]).by_variable().set_index("variable")["contribution"] for i in range(12)]
-    for row in found.table.head(5).itertuples():
-        sizes = [abs(one.get(row.variable, 0.0)) for one in each]
-        assert row.mean_abs == pytest.approx(np.mean(sizes), abs=2e-4)
-        assert row.low <= row.mean_abs <= row.high
-    assert found.table["mean_abs"].is_monotonic_decreasing
-    assert found.max_completeness_error <= 1e-3
-
-
-def test_the_interval_of_importance_resamples_patients_not_stays(fitted, test_stays):
-    """Each stay twice, as stays of one patient, tells no more than once."""
-    once = replace(test_stays[:12], patient=np.arange(12))
-    twice = once[np.repeat(np.arange(12), 2)]
-    alone, doubled = (cg.importance(fitted, stays, n_resamples=300).table for stays in (once, twice))
-    for name in ("mean_abs", "low", "high"):
-        np.testing.assert_allclose(doubled[name], alone[name], atol=2e-4)
-    apart = cg.importance(fitted, replace(twice, patient=np.arange(24)), n_resamples=300).table
-    assert (apart["high"] - apart["low"]).sum() < 0.9 * (alone["high"] - alone["low"]).sum()
-
-
-def test_importance_of_few_real_patients_is_refused(fitted, test_stays):
-    with pytest.raises(cg.ClinicalGRUError, match="stays of at least 11 patients; got fewer"):
-        cg.importance(fitted, replace(test_stays[:5], simulated=False))

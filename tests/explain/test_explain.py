@@ -13,9 +13,7 @@ def why(fitted, test_stays):
     return cg.explain(fitted, test_stays[[2]])
 
 
-def test_the_baseline_is_the_risk_of_the_same_hours_with_nothing_measured_and_does_not_depend_on_values(
-    fitted, test_stays, why
-):
+def test_the_reference_risk_is_that_of_the_same_hours_with_nothing_measured(fitted, test_stays, why):
     from dataclasses import replace
 
     stay = test_stays[[2]]
@@ -23,7 +21,7 @@ def test_the_baseline_is_the_risk_of_the_same_hours_with_nothing_measured_and_do
     assert cg.explain(fitted, other).reference_risk == pytest.approx(why.reference_risk, abs=1e-6)
 
 
-def test_unknown_descriptors_contribute_nothing(fitted, test_stays):
+def test_unknown_static_covariates_contribute_nothing(fitted, test_stays):
     from dataclasses import replace
 
     stay = test_stays[[2]]
@@ -31,7 +29,7 @@ def test_unknown_descriptors_contribute_nothing(fitted, test_stays):
     assert (unknown.static["contribution"] == 0).all()
 
 
-def test_the_course_ends_at_the_risk_and_each_point_knows_only_what_came_before(fitted, test_stays, why):
+def test_the_trajectory_ends_at_the_risk_and_each_point_depends_only_on_what_was_known(fitted, test_stays, why):
     assert why.risk_trajectory["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-6)
     assert why.risk_trajectory["hours"].iloc[-1] == 48
     hour = why.risk_trajectory["hours"].iloc[10]
@@ -58,7 +56,7 @@ def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_rand
         contribution = cg.explain(fitted, stay).measurements["contribution"].to_numpy()
         count = max(1, len(contribution) // 10)
         strongest = np.argsort(-contribution)[:count]
-        at_random = [chance.choice(len(contribution), count, replace=False) for _ in range(5)]
+        at_random = [rng.choice(len(contribution), count, replace=False) for _ in range(5)]
         by_choice, *by_chance = (
             fitted.predict_proba(stay.filter_measurements(~np.isin(np.arange(len(contribution)), gone)))[0, 1]
             for gone in (strongest, *at_random)
@@ -67,7 +65,7 @@ def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_rand
     assert wins >= 11
 
 
-def test_no_identifier_unless_asked_for(fitted, test_stays, why):
+def test_no_identifier_unless_requested(fitted, test_stays, why):
     assert why.stay_label == "stay"
     assert cg.explain(fitted, test_stays[[2]], show_id=True).stay_label == f"stay {test_stays.stay[2]}"
 
@@ -77,7 +75,7 @@ def test_other_than_one_stay_is_refused(fitted, test_stays):
         cg.explain(fitted, test_stays[[0, 1]])
 
 
-def test_what_moved_the_risk_by_variable_sums_to_the_same_total(why):
+def test_contributions_by_variable_sum_to_the_same_total(why):
     total = why.measurements["contribution"].sum() + why.static["contribution"].sum()
     assert why.by_variable()["contribution"].sum() == pytest.approx(total)
     assert why.by_variable()["contribution"].abs().is_monotonic_decreasing
