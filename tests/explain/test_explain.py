@@ -50,7 +50,7 @@ def test_a_calibrated_model_is_explained_on_its_calibrated_risk(fitted, test_sta
 
 @pytest.mark.slow
 def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_random(fitted, test_stays):
-    chance, wins = np.random.default_rng(0), 0
+    rng, wins = np.random.default_rng(0), 0
     for i in range(12):
         stay = test_stays[[i]]
         contribution = cg.explain(fitted, stay).measurements["contribution"].to_numpy()

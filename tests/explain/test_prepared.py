@@ -153,7 +153,7 @@ def test_a_baseline_and_an_unfitted_model_are_refused(test_stays, name):
     with pytest.raises(ClinicalGRUError, match="a fitted GRU estimator or GRUEnsemble; got a SummaryBaseline"):
         CALLS[name](cg.SummaryBaseline("boosted trees"), test_stays[[0]])
     for model in (cg.GRUClassifier(), cg.GRUEnsemble() if name != "gates" else cg.GRUClassifier()):
-        with pytest.raises(ClinicalGRUError, match="a fitted model; got one that is not fitted. Call fit first"):
+        with pytest.raises(ClinicalGRUError, match="got one that is not fitted"):
             CALLS[name](model, test_stays[[0]])
 
 
