@@ -67,6 +67,13 @@ def test_torch_and_plotly_stay_on_their_floors():
             assert not names & {"plotly", "ipywidgets"}, file
 
 
+def test_within_the_model_only_networks_heads_training_and_estimators_import_torch():
+    for file in FILES:
+        place = file.relative_to(ROOT).parts
+        if place[0] == "model" and place[1] not in ("network", "heads", "training", "estimators"):
+            assert "torch" not in {name.split(".")[0] for name in imported(file)}, file
+
+
 def run(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout + done.stderr

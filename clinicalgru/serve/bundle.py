@@ -6,23 +6,30 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors import torch as safetensors
+from safetensors import numpy as safetensors
 from sklearn.base import clone
-from torch import Tensor
 
+from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import BundleError
 from clinicalgru.evaluate.calibrators import restored
+from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix
+from clinicalgru.model.baselines.summary_baseline import BASELINES
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
-from clinicalgru.model.estimators.registry import ESTIMATORS, Model
+from clinicalgru.model.estimators.registry import BASELINE_CLASSES, ESTIMATORS, FittedModel
+from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
 from clinicalgru.model.fit_state import draw_seed
 from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.network import ClinicalGRU
@@ -33,17 +40,22 @@ from clinicalgru.serve.manifest import FORMAT, Manifest, versions
 WEIGHTS, MANIFEST, CARD = "weights.safetensors", "manifest.json", "card.md"
 
 
-def save(model: Model, path: str | Path) -> Path:
+def save(model: FittedModel, path: str | Path) -> Path:
     """Write a fitted model to a folder: weights.safetensors, manifest.json with the sha256 of each file, card.md.
 
     A bundle already there is replaced as a whole, never half. Refused: a folder that holds something else.
 
     returns  the folder
     """
+    check_instance("model", model, GRUEstimator, GRUEnsemble, Hybrid, BaselineEstimator, fix="Pass a fitted model.")
+    check_instance("path", path, str, Path)
     path = Path(path)
     if path.exists() and not (path / MANIFEST).is_file() and (path.is_file() or any(path.iterdir())):
         raise BundleError(
-            "a new folder or a bundle to replace", "something else", "Choose another path.", where=path.name
+            "a new folder or a bundle to replace",
+            "a path that holds something else",
+            "Choose another path.",
+            where=path.name,
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
@@ -57,44 +69,78 @@ def save(model: Model, path: str | Path) -> Path:
     return path
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path) -> FittedModel:
     """The model of a bundle, ready to predict.
 
     Refused, before anything is used: a missing or changed file, a manifest of another format, weights of other shapes.
     """
+    check_instance("path", path, str, Path)
     path = Path(path)
     manifest = read_manifest(path)
     for name in (WEIGHTS, CARD):
         _check_file(path / name, manifest.sha256.get(name, ""))
-    weights = _weights(path / WEIGHTS)
-    if manifest.ensemble is None:
-        model: Model = _one(manifest, weights, prefix="", history=manifest.history)
-    else:
-        model = _ensemble(manifest, weights)
+    arrays = _arrays(path / WEIGHTS)
+    if manifest.model in BASELINE_CLASSES:
+        return _baseline(BASELINE_CLASSES[manifest.model], manifest, arrays, arguments=manifest.arguments)
+    if manifest.hybrid is not None:
+        return _hybrid(manifest, arrays)
+    if manifest.ensemble is not None:
+        return _ensemble(manifest, arrays)
+    model = _one(manifest, arrays, history=manifest.history)
     model.calibrator_ = restored(model.task_.task_type, manifest.calibrator)
     return model
 
 
-def _one(
-    manifest: Manifest, weights: dict[str, Tensor], *, prefix: str, history: list[dict[str, float]]
-) -> GRUEstimator:
-    """An estimator with the weights that begin with the prefix."""
+def _baseline(
+    kind: type[BaselineEstimator], manifest: Manifest, arrays: Arrays, *, arguments: Mapping[str, Any]
+) -> BaselineEstimator:
+    try:
+        model = kind.from_arguments(arguments)
+        _describe(model, manifest)
+        model.restore_arrays(arrays)
+    except (TypeError, IndexError, KeyError):
+        expected, fix = f"the arguments and arrays of a {kind.__name__}", "Save the model again."
+        raise BundleError(expected, f"{len(arrays)} arrays that do not fit", fix, where=MANIFEST) from None
+    return model
+
+
+def _hybrid(manifest: Manifest, arrays: Arrays) -> Hybrid:
+    ensemble, methods = _ensemble(manifest, by_prefix("ensemble", arrays)), manifest.hybrid or []
+    model = Hybrid(clone(ensemble), baselines=tuple(methods))
+    _describe(model, manifest)
+    model.ensemble_, model.baselines_ = ensemble, {}
+    by_step = model.task_.every_step
+    for method in [method for method in methods if not by_step or method == BASELINES[1]]:
+        kind = BASELINE_CLASSES["EarlyWarningTrees" if by_step else "SummaryBaseline"]
+        members = []
+        for number in range(ensemble.n_members):
+            arguments = {"random_state": number} | ({} if by_step else {"method": method})
+            part = by_prefix(f"{method}.{number}", arrays)
+            members.append(_baseline(kind, manifest, part, arguments=arguments))
+        model.baselines_[method] = members  # type: ignore[assignment]
+    model.stack_ = restored_stack(array_of(arrays, "stack.coefficients"), array_of(arrays, "stack.intercept"))
+    if "threshold_" in manifest.extra_state:
+        model.threshold_ = manifest.extra_state["threshold_"]
+    return model
+
+
+def _one(manifest: Manifest, arrays: Arrays, *, history: list[dict[str, float]]) -> GRUEstimator:
+    """A GRU estimator with these weights."""
     estimator = _estimator(manifest)
     model = estimator.from_arguments(manifest.arguments)
     _describe(model, manifest)
     model.calibrator_, model.history_ = None, history
-    ours = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
-    model.network_ = _network(ours, manifest, variables=len(model.variables_))
+    model.network_ = _network(arrays, manifest, variables=len(model.variables_))
     model.head_ = estimator.HEADS[model.task_.task_type].from_dict(manifest.head, model.network_)
     for name, number in manifest.extra_state.items():
         setattr(model, name, number)
     return model
 
 
-def _ensemble(manifest: Manifest, weights: dict[str, Tensor]) -> GRUEnsemble:
+def _ensemble(manifest: Manifest, arrays: Arrays) -> GRUEnsemble:
     count = (manifest.ensemble or {}).get("n_members", 0)
     by_member = [[entry for entry in manifest.history if entry.get("member") == n] for n in range(count)]
-    ones = [_one(manifest, weights, prefix=f"{n}.", history=by_member[n]) for n in range(count)]
+    ones = [_one(manifest, by_prefix(f"{n}", arrays), history=by_member[n]) for n in range(count)]
     members = [one for one in ones if isinstance(one, GRUClassifier | GRUEarlyWarning)]
     if not members or len(members) < count:
         fix = "Save the model again."
@@ -102,12 +148,13 @@ def _ensemble(manifest: Manifest, weights: dict[str, Tensor]) -> GRUEnsemble:
     model = GRUEnsemble(clone(members[0]), **(manifest.ensemble or {}))
     _describe(model, manifest)
     model.members_ = members
+    model.calibrator_ = restored(model.task_.task_type, manifest.calibrator)
     for name, number in manifest.extra_state.items():
         setattr(model, name, number)
     return model
 
 
-def _describe(model: Model, manifest: Manifest) -> None:
+def _describe(model: FittedModel, manifest: Manifest) -> None:
     """What the model was fitted on."""
     model.variables_ = tuple(variable_from_dict(content, where=MANIFEST) for content in manifest.variables)
     model.static_variables_ = tuple(
@@ -124,11 +171,11 @@ def read_manifest(path: Path) -> Manifest:
     except (OSError, ValueError):
         fix = "Pass the folder that save() wrote."
         raise BundleError(
-            "a bundle with a manifest.json", "none, or a damaged one", fix, where=Path(path).name
+            "a bundle with a manifest.json", "no readable manifest.json", fix, where=Path(path).name
         ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        came = content.get("format") if isinstance(content, dict) else "no format"
-        raise BundleError(f"format {FORMAT}", f"{came}", "Save the model again with this version.", where=MANIFEST)
+        got = content.get("format") if isinstance(content, dict) else "no format"
+        raise BundleError(f"format {FORMAT}", f"{got}", "Save the model again with this version.", where=MANIFEST)
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
@@ -139,72 +186,103 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
 
 
-def files(model: Model) -> dict[str, bytes]:
+def files(model: FittedModel) -> dict[str, bytes]:
     """The content of each file of the model's bundle; equal models give equal bytes."""
-    together = isinstance(model, GRUEnsemble)
-    parts: list[GRUEstimator] = [*model.members_] if isinstance(model, GRUEnsemble) else [model]
-    weights = {
-        f"{number}.{name}" if together else name: tensor.contiguous()
-        for number, part in enumerate(parts)
-        for name, tensor in part.network_.state_dict().items()
-    }
-    content = {WEIGHTS: safetensors.save(weights), CARD: card(model).encode()}
+    content = {WEIGHTS: safetensors.save(_model_arrays(model)), CARD: card(model).encode()}
     manifest = Manifest(
         format=FORMAT,
-        model=type(parts[0]).__name__,
-        arguments=parts[0].arguments_dict(),
-        ensemble={"n_members": model.n_members, "random_state": draw_seed(model.random_state)}
-        if isinstance(model, GRUEnsemble)
-        else None,
-        network_spec=parts[0].network_.spec.to_dict(),
+        **_description(model),
         variables=[variable.to_dict() for variable in model.variables_],
         static_variables=[variable.to_dict() for variable in model.static_variables_],
         task=model.task_.to_dict(),
-        calibrator=model.calibrator_.to_dict() if model.calibrator_ is not None else None,
-        head=parts[0].head_.to_dict(),
-        extra_state=model.extra_state(),
         trained_on=model.trained_on_,
-        history=model.history_,
         versions=versions(),
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
     )
     return content | {MANIFEST: (manifest.model_dump_json(indent=1) + "\n").encode()}
 
 
-def model_hash(model: Model) -> str:
+def _model_arrays(model: FittedModel) -> dict[str, np.ndarray]:
+    """All that a model learned as arrays; of each part, with its name before them."""
+    if isinstance(model, Hybrid):
+        parts = {"ensemble": _model_arrays(model.ensemble_)}
+        parts |= {f"{m}.{n}": one.to_arrays() for m, ones in model.baselines_.items() for n, one in enumerate(ones)}
+        parts["stack"] = {"coefficients": model.stack_.coef_, "intercept": model.stack_.intercept_}
+    elif isinstance(model, GRUEnsemble):
+        parts = {f"{number}": _model_arrays(member) for number, member in enumerate(model.members_)}
+    elif isinstance(model, BaselineEstimator):
+        return {name: np.ascontiguousarray(array) for name, array in model.to_arrays().items()}
+    else:
+        return {name: tensor.contiguous().numpy() for name, tensor in model.network_.state_dict().items()}
+    return {
+        f"{part}.{name}": np.ascontiguousarray(array)
+        for part, arrays in parts.items()
+        for name, array in arrays.items()
+    }
+
+
+def _description(model: FittedModel) -> dict[str, Any]:
+    """The part of the manifest that depends on the class of the model."""
+    if isinstance(model, BaselineEstimator):
+        return {
+            "model": type(model).__name__,
+            "arguments": model.arguments_dict(),
+            "calibrator": None,
+            "history": [],
+        }
+    ensemble = model.ensemble_ if isinstance(model, Hybrid) else model
+    network = ensemble.members_[0] if isinstance(ensemble, GRUEnsemble) else ensemble
+    calibrator = ensemble.calibrator_
+    return {
+        "model": type(network).__name__,
+        "arguments": network.arguments_dict(),
+        "ensemble": {"n_members": ensemble.n_members, "random_state": draw_seed(ensemble.random_state)}
+        if isinstance(ensemble, GRUEnsemble)
+        else None,
+        "hybrid": list(model.baselines) if isinstance(model, Hybrid) else None,
+        "network_spec": network.network_.spec.to_dict(),
+        "calibrator": calibrator.to_dict() if calibrator is not None else None,
+        "head": network.head_.to_dict(),
+        "extra_state": model.extra_state(),
+        "history": model.history_,
+    }
+
+
+def model_hash(model: FittedModel) -> str:
     """16 hex digits that name this very model: of its manifest, which names the sha256 of its weights."""
     return hashlib.sha256(files(model)[MANIFEST]).hexdigest()[:16]
 
 
 def _check_file(path: Path, sha256: str) -> None:
     if not path.is_file():
-        raise BundleError(f"the file {path.name}", "none", "Copy the whole bundle again.", where=path.parent.name)
+        raise BundleError(
+            f"the file {path.name}", "a folder without it", "Copy the whole bundle again.", where=path.parent.name
+        )
     with path.open("rb") as file:
-        came = hashlib.file_digest(file, "sha256").hexdigest()
-    if came != sha256:
+        got = hashlib.file_digest(file, "sha256").hexdigest()
+    if got != sha256:
         fix = "The file was changed or damaged; copy the bundle again."
-        raise BundleError("the sha256 of the manifest", "another one", fix, where=path.name)
+        raise BundleError("the sha256 of the manifest", "another sha256", fix, where=path.name)
 
 
 def _estimator(manifest: Manifest) -> type[GRUEstimator]:
     """The class that made the bundle; refused where there is none of that name, or none for such a task."""
     estimator, kind = ESTIMATORS.get(manifest.model), str(manifest.task.get("task_type"))
     if estimator is None or kind not in estimator.HEADS:
-        came = f"{manifest.model} for a task of kind {kind}"
+        got = f"{manifest.model} for a task of kind {kind}"
         fix = "Save the model again with this version."
-        raise BundleError(f"a model among {', '.join(ESTIMATORS)}, and a task of its kind", came, fix, where=MANIFEST)
+        raise BundleError(f"a model among {', '.join(ESTIMATORS)}, and a task of its kind", got, fix, where=MANIFEST)
     return estimator
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
+def _arrays(path: Path) -> Arrays:
     try:
-        weights: dict[str, Tensor] = safetensors.load_file(path)
+        return safetensors.load_file(path)
     except SafetensorError:
         raise BundleError("weights", "a damaged file", "Copy the bundle again.", where=path.name) from None
-    return weights
 
 
-def _network(weights: dict[str, Tensor], manifest: Manifest, *, variables: int) -> ClinicalGRU:
+def _network(arrays: Arrays, manifest: Manifest, *, variables: int) -> ClinicalGRU:
     spec = NetworkSpec.from_dict(manifest.network_spec)
     if spec.variables != variables:
         fix = "Save the model again."
@@ -212,8 +290,8 @@ def _network(weights: dict[str, Tensor], manifest: Manifest, *, variables: int) 
     with seeded([0]):  # what is drawn is replaced by the weights
         network = ClinicalGRU(spec)
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     except RuntimeError:
         fix = "Save the model again."
-        raise BundleError("weights of the manifest's shapes", "others", fix, where=WEIGHTS) from None
+        raise BundleError("weights of the manifest's shapes", "other names or shapes", fix, where=WEIGHTS) from None
     return network.eval()

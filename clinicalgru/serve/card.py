@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from clinicalgru.disclosure import format_count
+from clinicalgru.model.baselines.base import BaselineEstimator
+from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
-from clinicalgru.model.estimators.registry import Model
+from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.repr_html import calibrated
+from clinicalgru.model.estimators.stacking import Hybrid
 
 YES_OR_NO = ("binary", "early_warning", "survival")
 ESTIMATES = {
@@ -16,25 +19,23 @@ ESTIMATES = {
     "multiclass": "the probability of each class of `{}`",
     "multilabel": "the probability of each of `{}`",
     "regression": "`{}`, with the interval it lies in,",
-    "early_warning": "after each step the probability that `{}` is about to begin,",
+    "early_warning": "after each time step the probability that `{}` is about to begin,",
     "survival": "the probability of `{}` by each horizon",
     "forecast": "what will be measured next{}",
 }
 SIMULATED = "**Trained on simulated patients. Not for use on real ones.**\n\n"
 
 
-def card(model: Model) -> str:
+def card(model: FittedModel) -> str:
     """The model card, in Markdown."""
     trained, task = model.trained_on_, model.task_
     low, high = task.window_hours
-    best = min(model.history_, key=lambda entry: entry["val_loss"])
     rows = "\n".join(
         f"| {v.label} | {v.unit} | {_range(v.plausible)} |" for v in (*model.variables_, *model.static_variables_)
     )
-    several = f", and {len(model.members_)} of them" if isinstance(model, GRUEnsemble) else ""
     return f"""# {task.title or task.name}
 
-{SIMULATED if trained["simulated"] else ""}A time-aware GRU with attention{several}, from clinicalgru. It estimates
+{SIMULATED if trained["simulated"] else ""}{_kind(model)}, from clinicalgru. It estimates
 {ESTIMATES[task.task_type].format(task.outcome_words)} from what became known
 between hour {low:g} and hour {high:g} after the {task.anchor_words}.
 
@@ -43,18 +44,41 @@ between hour {low:g} and hour {high:g} after the {task.anchor_words}.
 | source | {trained["source"]} |
 | stays, patients | {format_count(trained["stays"])}, {format_count(trained["patients"])} |
 {_outcomes(trained) if task.task_type in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
-| best epoch | {best["epoch"]:.0f} (loss on the tune stays {best["val_loss"]:.4f}) |
-| calibrated | {"yes, on stays that training did not see" if calibrated(vars(model)) else "no"} |
+{_best_epoch(model)}| calibrated | {"yes, on stays that training did not see" if _calibrated(model) else "no"} |
 
 ## Limits
-Not a medical device. Not validated outside of its source: judge it on your own patients before any use, and again over
-time. A risk is no cause: what moves it need not help the patient when changed.
+Not a medical device. Not validated outside its source: evaluate it on your own patients before any use, and again over
+time. Predictions are not causal: changing a variable that raises the risk need not help the patient.
 
 ## Variables
 | variable | unit | plausible |
 |---|---|---|
 {rows}
 """
+
+
+def _kind(model: FittedModel) -> str:
+    if isinstance(model, GRUEnsemble):
+        return f"An ensemble of {len(model.members_)} time-aware GRUs with attention"
+    if isinstance(model, Hybrid):
+        baselines = " and ".join(model.baselines_)
+        return f"Stacking of {len(model.ensemble_.members_)} time-aware GRUs with attention and {baselines}"
+    if isinstance(model, SummaryBaseline):
+        return f"A baseline: {model.method} on summaries of each variable"
+    if isinstance(model, BaselineEstimator):
+        return f"A baseline ({type(model).__name__})"
+    return "A time-aware GRU with attention"
+
+
+def _best_epoch(model: FittedModel) -> str:
+    if isinstance(model, BaselineEstimator):
+        return ""
+    best = min(model.history_, key=lambda entry: entry["val_loss"])
+    return f"| best epoch | {best['epoch']:.0f} (validation loss {best['val_loss']:.4f}) |\n"
+
+
+def _calibrated(model: FittedModel) -> bool:
+    return isinstance(model, Hybrid) or calibrated(vars(model))
 
 
 def _outcomes(trained: Mapping[str, Any]) -> str:

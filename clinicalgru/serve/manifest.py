@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,18 +11,20 @@ FORMAT: Literal["clinicalgru bundle 1"] = "clinicalgru bundle 1"
 
 
 class Manifest(BaseModel):
-    """What a bundle says of itself; its JSON Schema is data_schemas/manifest.schema.json."""
+    """Contents of manifest.json; its JSON Schema is data_schemas/manifest.schema.json."""
 
     model_config = ConfigDict(extra="forbid")
 
     format: Literal["clinicalgru bundle 1"] = Field(description="Format and its version")
     model: str = Field(description="Estimator class")
     arguments: dict[str, Any] = Field(description="Arguments of the estimator")
-    network_spec: dict[str, Any] = Field(description="Sizes and options of the network")
+    network_spec: dict[str, Any] = Field(
+        default={}, description="Sizes and options of the network; empty for a baseline"
+    )
     variables: list[dict[str, Any]] = Field(
         description="Series variables, in the order of the weights, with units and ranges"
     )
-    static_variables: list[dict[str, Any]] = Field(description="Static descriptors, likewise")
+    static_variables: list[dict[str, Any]] = Field(description="Static covariates, likewise")
     task: dict[str, Any] = Field(description="The question the model answers")
     calibrator: dict[str, float] | None = Field(
         description="Numbers of the calibration, such as slope and intercept on the log-odds, or none"
@@ -30,12 +32,15 @@ class Manifest(BaseModel):
     head: dict[str, Any] = Field(default={}, description="What the head learned: classes, intervals")
     extra_state: dict[str, float] = Field(default={}, description="Further learned numbers, such as a threshold")
     ensemble: dict[str, int] | None = Field(default=None, description="Arguments of the ensemble, or none")
+    hybrid: list[str] | None = Field(default=None, description="Methods of the baselines of a Hybrid, or none")
     trained_on: dict[str, Any] = Field(description="Training data in counts, its source, and whether it was simulated")
     history: list[dict[str, float]] = Field(description="Losses of each epoch")
     versions: dict[str, str] = Field(description="Versions of the packages that trained it")
-    sha256: dict[str, str] = Field(description="sha256 of each other file of the bundle")
+    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        description="sha256 of each other file of the bundle"
+    )
 
 
 def versions() -> dict[str, str]:
     """Versions of this package and of those that decide a model's bits."""
-    return {name: version(name) for name in ("clinicalgru", "torch", "numpy", "pandas")}
+    return {name: version(name) for name in ("clinicalgru", "torch", "numpy", "pandas", "scikit-learn")}

@@ -21,7 +21,8 @@ from clinicalgru.data.task.select import select
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
-from clinicalgru.model.estimators.registry import Model
+from clinicalgru.model.estimators.registry import FittedModel
+from clinicalgru.model.estimators.stacking import Hybrid
 from clinicalgru.serve.bundle import load, model_hash
 
 SCORES = pa.schema(
@@ -41,7 +42,7 @@ ENDED = "the stay ended before the prediction"
 
 
 def score(
-    model: Model | str | Path, data: Any, *, out: str | Path | None = None, hourly: bool = False, **reading: Any
+    model: FittedModel | str | Path, data: Any, *, out: str | Path | None = None, hourly: bool = False, **reading: Any
 ) -> pd.DataFrame:
     """Risk of every stay of an extract; outcomes are not needed.
 
@@ -77,7 +78,7 @@ def _left_out(steps: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
 
 
 def score_sequences(
-    model: Model,
+    model: FittedModel,
     sequences: Sequences,
     *,
     ends: np.ndarray | float = np.inf,
@@ -102,14 +103,14 @@ def score_sequences(
 
 
 def _score_block(
-    model: Model, sequences: Sequences, ends: np.ndarray, left_out: np.ndarray, *, name: str, hourly: bool
+    model: FittedModel, sequences: Sequences, ends: np.ndarray, left_out: np.ndarray, *, name: str, hourly: bool
 ) -> pd.DataFrame:
     stays = sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)
     causes = [left_out != "", ends < stays.end_hours, ~model.has_observations(stays)]
     reason = np.select(causes, [left_out, ENDED, UNMEASURED], "").astype(object)
     known = reason == ""
     which, hours = np.arange(len(stays)), stays.end_hours
-    if hourly and isinstance(model, GRUEarlyWarning | GRUEnsemble):
+    if hourly and isinstance(model, GRUEarlyWarning | GRUEnsemble | Hybrid):
         which, hours, columns = _by_hour(model, stays, known)
     else:
         columns = _by_stay(model, stays, known)
@@ -122,7 +123,7 @@ def _score_block(
     return pd.concat([table, columns], axis=1).assign(status=status[which], reason=reason[which], model_hash=name)
 
 
-def _by_stay(model: Model, stays: Sequences, known: np.ndarray) -> pd.DataFrame:
+def _by_stay(model: FittedModel, stays: Sequences, known: np.ndarray) -> pd.DataFrame:
     """One row for each stay, empty where the stay is not scored."""
     columns = np.full((len(stays), len(model.score_columns_)), np.nan)
     if known.any():
@@ -131,7 +132,7 @@ def _by_stay(model: Model, stays: Sequences, known: np.ndarray) -> pd.DataFrame:
 
 
 def _by_hour(
-    model: GRUEarlyWarning | GRUEnsemble, stays: Sequences, known: np.ndarray
+    model: GRUEarlyWarning | GRUEnsemble | Hybrid, stays: Sequences, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Stay, hour and risk of one row for each stay and hour, or of one for a stay that is not scored."""
     table = model.predict_hourly(stays[known]) if known.any() else pd.DataFrame({"stay": [], "hours": [], "risk": []})
@@ -164,7 +165,7 @@ def _schema(table: pd.DataFrame) -> pa.Schema:
     return pa.schema([(str(name), types.get(str(name), pa.float64())) for name in table.columns])
 
 
-def model_dictionary(model: Model, given: Any = None) -> Dictionary:
+def model_dictionary(model: FittedModel, given: Any = None) -> Dictionary:
     """The variables the model was fitted on, with its units and ranges, over the shipped and the given ones."""
     base = given if isinstance(given, Dictionary) else Dictionary.load(*([given] if given is not None else []))
     own = {variable.name: variable for variable in (*model.variables_, *model.static_variables_)}

@@ -15,6 +15,7 @@ from clinicalgru.evaluate.logistic import logit, sigmoid
 from clinicalgru.model.baselines import step_trees
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
+from clinicalgru.model.features import step_features
 from clinicalgru.model.heads.classification import Binary
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.network.batch import collate
@@ -92,28 +93,28 @@ def test_trees_of_steps_learn_from_some_that_count(monkeypatch):
             return self
 
     monkeypatch.setattr(EarlyWarningTrees, "classifier", lambda trees: Spy())
-    monkeypatch.setattr(step_trees, "TOGETHER", 7)
+    monkeypatch.setattr(step_features, "CHUNK_STAYS", 7)
     trees = EarlyWarningTrees().fit(stays)
     labels, whole = (
         EarlyWarning.fit_targets(stays).step_labels(stays),
-        np.concatenate(list(step_trees.tables_by_step(stays))),
+        np.concatenate(list(step_features.step_features(stays))),
     )
     (table, due), counts = rows[0], ~np.isnan(labels)
-    assert len(table) == len(due) == min(counts.sum(), step_trees.STEPS * len(stays)) < counts.sum()
-    of_step = pd.DataFrame(whole[counts][:, trees.known_]).assign(due=labels[counts])
+    assert len(table) == len(due) == min(counts.sum(), step_trees.STEPS_PER_STAY * len(stays)) < counts.sum()
+    of_step = pd.DataFrame(whole[counts][:, trees.classifier_.columns]).assign(due=labels[counts])
     drawn = pd.DataFrame(table).assign(due=due)
     assert len(drawn.merge(of_step.drop_duplicates(), how="left", indicator=True).query("_merge != 'both'")) == 0
 
 
 def test_steps_are_drawn_as_often_as_they_weigh():
     weight = np.random.default_rng(0).exponential(size=500) * (np.arange(500) % 3 > 0)
-    times = np.bincount(step_trees.drawn_by_weight(weight, 900, np.random.default_rng(1)), minlength=500)
+    times = np.bincount(step_trees.systematic_sample(weight, 900, np.random.default_rng(1)), minlength=500)
     assert times.sum() == 900
     assert (np.abs(times - weight * 900 / weight.sum()) < 1).all()
 
 
 def test_of_steps_that_weigh_alike_all_are_drawn_once():
-    drawn = step_trees.drawn_by_weight(np.full(1000, 0.1), 1000, np.random.default_rng(2))
+    drawn = step_trees.systematic_sample(np.full(1000, 0.1), 1000, np.random.default_rng(2))
     np.testing.assert_array_equal(drawn, np.arange(1000))
 
 
@@ -135,10 +136,11 @@ def test_risks_of_trees_of_weighed_steps_are_set_back_to_how_often_a_warning_is_
 @pytest.mark.slow
 def test_what_was_recent_is_counted_as_one_would_by_hand():
     stays = asked("early_warning").train[:15]
-    batch = collate(stays, every_step=True)
-    ordered = stays[batch.order]
-    found = step_trees.recent_at(ordered, batch, hours=6.0)
-    rows = zip(batch.stay.tolist(), batch.point_hours.tolist(), found, strict=True)
+    ordered, new = stays, stays.is_new_step
+    stay, hours = stays.stay_of_measurement[new], stays.hours[new]
+    latest = step_features.latest_measurements(stays, np.cumsum(new) - 1, stay)
+    found = step_features.recent_features(stays, latest, stay, hours, window_hours=6.0)
+    rows = zip(stay.tolist(), hours.tolist(), found, strict=True)
     width, some = len(stays.variables), 0
     for stay, hour, row in rows:
         facts = (ordered.stay_of_measurement == stay) & (ordered.hours <= hour) & (ordered.hours > hour - 6 + 1e-6)
@@ -153,10 +155,10 @@ def test_what_was_recent_is_counted_as_one_would_by_hand():
 
 def test_the_table_of_a_stay_is_the_same_alone_and_among_others(monkeypatch):
     """Rows go back from the order of a batch to that of the stays: each column of each step stands with its own."""
-    monkeypatch.setattr(step_trees, "TOGETHER", 7)
+    monkeypatch.setattr(step_features, "CHUNK_STAYS", 7)
     stays = asked("early_warning").train[:15]
-    together = np.concatenate(list(step_trees.tables_by_step(stays)))
-    alone = np.concatenate([table for one in range(len(stays)) for table in step_trees.tables_by_step(stays[[one]])])
+    together = np.concatenate(list(step_features.step_features(stays)))
+    alone = np.concatenate([table for one in range(len(stays)) for table in step_features.step_features(stays[[one]])])
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
 

@@ -1,115 +1,207 @@
-"""Each measurement and what was known before it; and the baselines of a forecast: the last value, and boosted trees."""
+"""Baselines of a forecast: the last observation carried forward, and boosted trees."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from clinicalgru.checks import check_number
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.model.baselines.step_trees import tables_by_step
+from clinicalgru.model.baselines.base import ANY_TASK, Arrays, BaselineEstimator, array_of, by_prefix, with_prefix
+from clinicalgru.model.baselines.boosted_trees import BoostedTrees
+from clinicalgru.model.features.step_features import step_features
 from clinicalgru.model.features.summaries import cell_facts
+from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 
-STEPS = 100_000  # that trees learn from, at most: those of as many stays as have so many
-MEASUREMENTS = 10_000  # of a variable, likewise
-FEWEST = (
-    100  # measurements of a variable that a forecast is learned from; of one with fewer, the last value is expected
-)
+STEPS = 100_000  # most training steps; stays are drawn until they have so many
+MEASUREMENTS = 10_000  # most training measurements of a variable
+FEWEST = 100  # a variable measured again fewer times in training is not forecast; its last value is carried forward
 
 
 def measured(stays: Sequences) -> pd.DataFrame:
-    """One row for each measurement, as the stays hold them.
+    """One row for each measurement, with the value before it.
 
-    stay (position), hours (when it became known), variable, value; last: the value of the variable last seen at an
-    earlier step of the stay, NaN where there was none; later: whether there was an earlier step
+    Parameters
+    ----------
+    stays : Sequences
+        Any stays.
+
+    Returns
+    -------
+    DataFrame
+        In the order of the stays' own measurements: stay (position), hours (when it became known), variable, value;
+        last (value of the variable at the latest earlier step with one, NaN where there is none), later (whether the
+        stay has an earlier step).
     """
     cells, order, _ = cell_facts(stays)
     step = np.cumsum(stays.is_new_step) - 1
     places = np.arange(len(order))
-    other_cell = np.diff(cells[order], prepend=-1) != 0
-    other_step = other_cell | (np.diff(step[order], prepend=-1) != 0)
-    together = np.maximum.accumulate(np.where(other_step, places, 0))  # the first of those that came at one step
-    begin = np.maximum.accumulate(np.where(other_cell, places, 0))
+    new_cell = np.diff(cells[order], prepend=-1) != 0
+    new_step = new_cell | (np.diff(step[order], prepend=-1) != 0)
+    step_start = np.maximum.accumulate(np.where(new_step, places, 0))  # first measurement of the cell at the same step
+    cell_start = np.maximum.accumulate(np.where(new_cell, places, 0))
     last = np.empty(len(order))
-    last[order] = np.where(together > begin, stays.value[order][together - 1], np.nan)
+    last[order] = np.where(step_start > cell_start, stays.value[order][step_start - 1], np.nan)
     names = np.array([variable.name for variable in stays.variables], dtype=object)
     columns = {"hours": stays.hours, "variable": names[stays.variable], "value": stays.value.astype(np.float64)}
     first = (np.cumsum(stays.n_steps) - stays.n_steps)[stays.stay_of_measurement]
     return pd.DataFrame({"stay": stays.stay_of_measurement} | columns | {"last": last, "later": step > first})
 
 
-class LOCFForecaster:
-    """What was last measured, is measured again; where nothing was, the median. Intervals: changes of training stays;
-    none where they show no change.
+class _ForecastBaseline(BaselineEstimator):
+    """What both forecasters share: they take any task, and score by the absolute error."""
 
-    coverage  of the intervals
+    TASK_TYPES = ANY_TASK
+    median_: pd.Series
 
+    def expected(self, X: Sequences) -> pd.DataFrame:
+        """The forecast of each measurement; see the subclasses."""
+        raise NotImplementedError
+
+    def predict(self, X: Sequences) -> np.ndarray:
+        """The forecast of each measurement from the step before it, of shape (measurement,); NaN at a first step."""
+        return self.expected(X)["median"].to_numpy()
+
+    def score(self, X: Sequences, y: ArrayLike | None = None) -> float:
+        """Minus the mean absolute error, in units of each variable's median absolute value; 0 is perfect."""
+        check_outcome(y, check_stays("X", X))
+        forecast = self.expected(X).dropna(subset="median")
+        scale = forecast["variable"].map(self.median_.abs()).replace(0.0, 1.0).fillna(1.0)
+        return float(-((forecast["value"] - forecast["median"]).abs() / scale).mean())
+
+    def _by_variable(self, numbers: pd.Series) -> np.ndarray:
+        """(variable,) numbers in the order of `variables_`; NaN where there is none."""
+        return np.asarray(numbers.reindex([variable.name for variable in self.variables_]), dtype=np.float64)
+
+    def _restored(self, arrays: Arrays, name: str) -> pd.Series:
+        return pd.Series(array_of(arrays, name), index=[variable.name for variable in self.variables_])
+
+
+class LOCFForecaster(_ForecastBaseline):
+    """Last observation carried forward; the training median where nothing was measured.
+
+    Parameters
+    ----------
+    coverage : float, default=0.9
+        Fraction of training changes that the interval around the last value holds.
+
+    Attributes
+    ----------
+    median_, low_, high_ : Series
+        Of each variable: the median value, and the ends of the interval of its changes.
+
+    Examples
+    --------
     >>> LOCFForecaster(coverage=0.8).coverage
     0.8
     """
 
+    low_: pd.Series
+    high_: pd.Series
+
     def __init__(self, *, coverage: float = 0.9) -> None:
         self.coverage = coverage
 
-    def fit(self, stays: Sequences) -> Self:
-        """Learn the medians, and how far values change from one measurement to the next."""
+    def _learn(self, stays: Sequences) -> None:
+        check_number("coverage", self.coverage, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
         known, ends = measured(stays), [(1 - self.coverage) / 2, (1 + self.coverage) / 2]
         change = (known["value"] - known["last"]).groupby(known["variable"])
         self.median_ = known.groupby("variable")["value"].median()
         self.low_, self.high_ = (change.quantile(end) for end in ends)
-        return self
 
-    def expected(self, stays: Sequences) -> pd.DataFrame:
-        """`measured`, with median, low and high of what was expected of each; NaN at the first step of a stay."""
-        known = measured(stays)
+    def expected(self, X: Sequences) -> pd.DataFrame:
+        """The forecast of each measurement from the step before it.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with the variables of the model.
+
+        Returns
+        -------
+        DataFrame
+            As of `measured`, with median, low and high; NaN at the first step of a stay.
+        """
+        known = measured(self._checked(X))
         middle = _start(known, self.median_).where(known["later"])
         low, high = (middle + known["variable"].map(end).fillna(0.0) for end in (self.low_, self.high_))
         return known.assign(median=middle, low=low, high=high)
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Medians and intervals in the order of `variables_`."""
+        return {name: self._by_variable(getattr(self, f"{name}_")) for name in ("median", "low", "high")}
 
-class BoostedTreesForecaster:
-    """Boosted trees, a set for each variable, that say how far its next value lies from the last one.
+    def restore_arrays(self, arrays: Arrays) -> None:
+        """Take over what `to_arrays` gave."""
+        self.median_, self.low_, self.high_ = (self._restored(arrays, name) for name in ("median", "low", "high"))
 
-    They see what the trees of an early warning see at each step; see `tables_by_step`. They aim at the median.
 
+class BoostedTreesForecaster(_ForecastBaseline):
+    """Boosted trees for each variable, which predict the median change from its last value.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of the sampling of stays and measurements, and of the trees.
+
+    Attributes
+    ----------
+    median_ : Series
+        Median value of each variable.
+    trees_ : dict of str to BoostedTrees
+        Trees by name of the variable; none for variables with too few measurements.
+
+    Examples
+    --------
     >>> BoostedTreesForecaster(random_state=1).random_state
     1
     """
 
-    def __init__(self, *, random_state: int = 0) -> None:
+    trees_: dict[str, BoostedTrees]
+
+    def __init__(self, *, random_state: RandomState = 0) -> None:
         self.random_state = random_state
 
-    def fit(self, stays: Sequences) -> Self:
-        """Learn from the stays; of many, from some by chance."""
-        chance = np.random.default_rng(self.random_state)
-        order = chance.permutation(len(stays))
+    def _learn(self, stays: Sequences) -> None:
+        rng = np.random.default_rng(self.random_state)
+        order = rng.permutation(len(stays))
         stays = stays[np.sort(order[: max(1, np.searchsorted(np.cumsum(stays.n_steps[order]), STEPS))])]
-        table = np.concatenate(list(tables_by_step(stays)))
+        table = np.concatenate(list(step_features(stays)))
         known, before = measured(stays), _step_before(stays)
-        self.median_ = known.groupby("variable")["value"].median()
-        target = known["value"] - _start(known, self.median_)
-        self.trees_: dict[str, tuple[np.ndarray, Any]] = {}
-        places = np.flatnonzero(known["later"])
-        for name, its in known[known["later"]].groupby("variable").indices.items():
-            rows = places[np.sort(chance.permutation(its)[:MEASUREMENTS])]
+        self.median_, self.trees_ = known.groupby("variable")["value"].median(), {}
+        target = (known["value"] - _start(known, self.median_)).to_numpy()
+        later = np.flatnonzero(known["later"])
+        for name, positions in known[known["later"]].groupby("variable").indices.items():
+            rows = later[np.sort(rng.permutation(positions)[:MEASUREMENTS])]
             if len(rows) >= FEWEST:
-                seen = table[before[rows]]
-                columns = np.flatnonzero(~np.isnan(seen).all(axis=0))  # scikit-learn's trees fail on others
-                self.trees_[str(name)] = columns, self._trees().fit(seen[:, columns], target.to_numpy()[rows])
-        return self
+                self.trees_[str(name)] = BoostedTrees.fit(self._trees(), table[before[rows]], target[rows])
 
-    def expected(self, stays: Sequences) -> pd.DataFrame:
-        """`measured`, with the median of what was expected of each; NaN at the first step of a stay."""
-        known, before = measured(stays), _step_before(stays)
+    def expected(self, X: Sequences) -> pd.DataFrame:
+        """The forecast of each measurement from the step before it.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with the variables of the model.
+
+        Returns
+        -------
+        DataFrame
+            As of `measured`, with the median; NaN at the first step of a stay.
+        """
+        stays = self._checked(X)
+        known, before, done = measured(stays), _step_before(stays), 0
         middle = _start(known, self.median_).where(known["later"]).to_numpy(copy=True)
-        places, of_variable, done = np.flatnonzero(known["later"]), known[known["later"]].groupby("variable").indices, 0
-        for table in tables_by_step(stays):
-            for name, (columns, trees) in self.trees_.items():
-                rows = places[of_variable.get(name, np.zeros(0, dtype=int))]
+        later, of_variable = np.flatnonzero(known["later"]), known[known["later"]].groupby("variable").indices
+        for table in step_features(stays):
+            for name, trees in self.trees_.items():
+                rows = later[of_variable.get(name, np.zeros(0, dtype=int))]
                 rows = rows[(before[rows] >= done) & (before[rows] < done + len(table))]
                 if len(rows):
-                    middle[rows] += trees.predict(table[before[rows] - done][:, columns])
+                    middle[rows] += trees.predict(table[before[rows] - done])
             done += len(table)
         return known.assign(median=middle)
 
@@ -127,6 +219,20 @@ class BoostedTreesForecaster:
             random_state=self.random_state,
         )
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Medians, and the arrays of the trees by position of the variable."""
+        arrays = {"median": self._by_variable(self.median_)}
+        for number, variable in enumerate(self.variables_):
+            if variable.name in self.trees_:
+                arrays |= with_prefix(f"variable_{number}", self.trees_[variable.name].to_arrays())
+        return arrays
+
+    def restore_arrays(self, arrays: Arrays) -> None:
+        """Take over what `to_arrays` gave."""
+        self.median_ = self._restored(arrays, "median")
+        parts = {v.name: by_prefix(f"variable_{number}", arrays) for number, v in enumerate(self.variables_)}
+        self.trees_ = {name: BoostedTrees.from_arrays(part) for name, part in parts.items() if part}
+
 
 def _start(known: pd.DataFrame, median: pd.Series) -> pd.Series:
     """The last value, or where nothing was measured the median."""
@@ -134,5 +240,5 @@ def _start(known: pd.DataFrame, median: pd.Series) -> pd.Series:
 
 
 def _step_before(stays: Sequences) -> np.ndarray:
-    """(fact,) the step before that of each measurement, stay after stay; of another stay at a stay's first step."""
+    """(measurement,) the step before that of each measurement, stay after stay; of another stay at a stay's first step."""
     return np.cumsum(stays.is_new_step) - 2

@@ -1,125 +1,383 @@
-"""Rivals of every kind of task: boosted trees on the very summaries of `SummaryBaseline`, asked the same question."""
+"""Boosted-tree baselines of the other task types, on the features of `SummaryBaseline`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Self
-
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin, RegressorMixin
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.model.baselines.summary_baseline import BASELINES, TREES, SummaryBaseline, boosted_trees, features
-from clinicalgru.model.heads.survival import Survival
+from clinicalgru.errors import TrainingError
+from clinicalgru.model.baselines.base import (
+    Arrays,
+    BaselineEstimator,
+    array_of,
+    by_prefix,
+    mean_log_likelihood,
+    with_prefix,
+)
+from clinicalgru.model.baselines.boosted_trees import BoostedTrees
+from clinicalgru.model.baselines.summary_baseline import TREES, boosted_trees, features
+from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
+from clinicalgru.model.targets.survival_intervals import SurvivalIntervals
+from clinicalgru.model.targets.warning_labels import refuse_unknown
 
 
-class MulticlassTrees:
-    """Which of several: the boosted trees of `SummaryBaseline`, in the order of these classes.
+class MulticlassTrees(ClassifierMixin, BaselineEstimator):
+    """Boosted trees for a multiclass task.
 
-    classes  values of the outcome; one that the stays do not have is given no chance
+    Parameters
+    ----------
+    classes : tuple of float or None, default=None
+        Values of the outcome, ascending. A class without training stays has probability 0. None: those of the
+        training stays.
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of the trees.
 
+    Examples
+    --------
     >>> MulticlassTrees((0.0, 1.0, 2.0)).classes
     (0.0, 1.0, 2.0)
     """
 
-    def __init__(self, classes: tuple[float, ...], *, random_state: int = 0) -> None:
-        self.classes, self.random_state = classes, random_state
+    TASK_TYPES = ("multiclass",)
+    trees_: BoostedTrees
+    classes_: np.ndarray
+    trained_classes_: np.ndarray
 
-    def fit(self, stays: Sequences) -> Self:
-        """Learn from the stays."""
-        place = np.searchsorted(self.classes, stays.outcome).astype(float)
-        self.trees_ = SummaryBaseline(BASELINES[1], random_state=self.random_state).fit(replace(stays, outcome=place))
-        return self
+    def __init__(self, classes: tuple[float, ...] | None = None, *, random_state: RandomState = 0) -> None:
+        self.classes = classes
+        self.random_state = random_state
 
-    def predict_proba(self, stays: Sequences) -> np.ndarray:
-        """(stay, class) probability of each class."""
-        share = np.zeros((len(stays), len(self.classes)))
-        share[:, self.trees_.classifier_.classes_] = self.trees_.predict_proba(stays)
-        return share
+    def _learn(self, stays: Sequences) -> None:
+        refuse_unknown(stays.outcome, "training stays")
+        self.classes_ = np.unique(stays.outcome) if self.classes is None else np.array(self.classes)
+        position = np.searchsorted(self.classes_, stays.outcome)
+        self.trained_classes_ = np.unique(position)
+        if len(self.trained_classes_) < 2:
+            fix = "Take more stays, or check the outcome."
+            raise TrainingError("several classes among the training stays", "one class only", fix)
+        self.trees_ = BoostedTrees.fit(boosted_trees(self.random_state), features(stays), position)
+
+    def predict_proba(self, X: Sequences) -> np.ndarray:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with the variables of the model.
+
+        Returns
+        -------
+        ndarray, shape (stay, class)
+            Probabilities in the order of `classes_`.
+        """
+        table = features(self._checked(X))
+        probability = np.zeros((len(X), len(self.classes_)))
+        probability[:, self.trained_classes_] = self.trees_.predict_proba(table)
+        return probability
+
+    def predict(self, X: Sequences) -> np.ndarray:
+        """The most likely class.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with the variables of the model.
+
+        Returns
+        -------
+        ndarray, shape (stay,)
+            Values of `classes_`.
+        """
+        return np.asarray(self.classes_[np.argmax(self.predict_proba(X), axis=1)])
+
+    def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy: 1 is perfect, 0 means that every class is wrong.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : array-like of shape (n_stays,) or None
+            Weight of each stay.
+
+        Returns
+        -------
+        float
+            Fraction of stays with the right class.
+        """
+        check_outcome(y, check_stays("X", X))
+        return float(ClassifierMixin.score(self, X, X.outcome, sample_weight))
+
+    @property
+    def score_columns_(self) -> list[str]:
+        """A column for each class."""
+        return [f"risk_{value:g}" for value in self.classes_.tolist()]
+
+    def score_rows(self, stays: Sequences) -> np.ndarray:
+        """Probabilities of each stay; see `predict_proba`."""
+        return self.predict_proba(stays)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The classes and the arrays of the trees."""
+        learned = {"classes": np.asarray(self.classes_, dtype=np.float64), "trained_classes": self.trained_classes_}
+        return learned | with_prefix("trees", self.trees_.to_arrays())
+
+    def restore_arrays(self, arrays: Arrays) -> None:
+        """Take over what `to_arrays` gave."""
+        self.classes_, self.trained_classes_ = array_of(arrays, "classes"), array_of(arrays, "trained_classes")
+        self.trees_ = BoostedTrees.from_arrays(by_prefix("trees", arrays))
 
 
-class MultilabelTrees:
-    """Several outcomes, each by itself: trees for each, from the stays in which it is known.
+class MultilabelTrees(ClassifierMixin, BaselineEstimator):
+    """Boosted trees for a multilabel task: one model for each outcome, on the stays in which it is known.
 
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of the trees.
+
+    Notes
+    -----
+    An outcome with one known value only is predicted by its frequency.
+
+    Examples
+    --------
     >>> MultilabelTrees(random_state=1).random_state
     1
     """
 
-    def __init__(self, *, random_state: int = 0) -> None:
+    TASK_TYPES = ("multilabel",)
+    trees_: list[BoostedTrees | float]
+
+    def __init__(self, *, random_state: RandomState = 0) -> None:
         self.random_state = random_state
 
-    def fit(self, stays: Sequences) -> Self:
-        """Learn from the stays; an outcome of one value only is given that value's share."""
-        self.trees_: list[SummaryBaseline | float] = []
-        for column in stays.outcome.T:
-            known = ~np.isnan(column)
-            both = len(np.unique(column[known])) == 2
-            share = float(column[known].mean()) if known.any() else 0.0
-            part = replace(stays[np.flatnonzero(known)], outcome=column[known])
-            self.trees_.append(
-                SummaryBaseline(BASELINES[1], random_state=self.random_state).fit(part) if both else share
-            )
-        return self
+    def _learn(self, stays: Sequences) -> None:
+        table = features(stays)
+        self.trees_ = [self._fit_label(table, column) for column in stays.outcome.T]
 
-    def predict_proba(self, stays: Sequences) -> np.ndarray:
-        """(stay, outcome) probability of each outcome."""
+    def _fit_label(self, table: np.ndarray, outcome: np.ndarray) -> BoostedTrees | float:
+        known = ~np.isnan(outcome)
+        if len(np.unique(outcome[known])) == 2:
+            return BoostedTrees.fit(boosted_trees(self.random_state), table[known], outcome[known].astype(int))
+        return float(outcome[known].mean()) if known.any() else 0.0
+
+    @property
+    def labels_(self) -> tuple[str, ...]:
+        """Names of the outcomes, in the order of `predict_proba`."""
+        return self.task_.outcomes
+
+    def predict_proba(self, X: Sequences) -> np.ndarray:
+        """Probability of each outcome.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with the variables of the model.
+
+        Returns
+        -------
+        ndarray, shape (stay, outcome)
+            Probabilities in the order of `labels_`.
+        """
+        table = features(self._checked(X))
         columns = [
-            np.full(len(stays), trees) if isinstance(trees, float) else trees.predict_proba(stays)[:, 1]
+            np.full(len(X), trees) if isinstance(trees, float) else trees.predict_proba(table)[:, 1]
             for trees in self.trees_
         ]
         return np.stack(columns, axis=1)
 
+    def predict(self, X: Sequences) -> np.ndarray:
+        """Whether each outcome has a probability of at least 0.5, of shape (stay, outcome)."""
+        return (self.predict_proba(X) >= 0.5).astype(int)
 
-class MedianTrees:
-    """How much: boosted trees that aim at the median.
+    def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Mean log-likelihood of the known outcomes, at most 0; higher is better."""
+        check_outcome(y, check_stays("X", X))
+        return mean_log_likelihood(X.outcome, self.predict_proba(X))
 
+    @property
+    def score_columns_(self) -> list[str]:
+        """A column for each outcome."""
+        return [f"risk_{label}" for label in self.labels_]
+
+    def score_rows(self, stays: Sequences) -> np.ndarray:
+        """Probabilities of each stay; see `predict_proba`."""
+        return self.predict_proba(stays)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the trees of each outcome, or its frequency."""
+        arrays: dict[str, np.ndarray] = {}
+        for number, trees in enumerate(self.trees_):
+            learned = {"frequency": np.array([trees])} if isinstance(trees, float) else trees.to_arrays()
+            arrays |= with_prefix(f"label_{number}", learned)
+        return arrays
+
+    def restore_arrays(self, arrays: Arrays) -> None:
+        """Take over what `to_arrays` gave."""
+        parts = [by_prefix(f"label_{number}", arrays) for number in range(len(self.labels_))]
+        self.trees_ = [
+            float(part["frequency"][0]) if "frequency" in part else BoostedTrees.from_arrays(part) for part in parts
+        ]
+
+
+class MedianTrees(RegressorMixin, BaselineEstimator):
+    """Boosted trees for a regression task, with the absolute error as loss, so that they predict the median.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of the trees.
+
+    Examples
+    --------
     >>> MedianTrees(random_state=1).random_state
     1
     """
 
-    def __init__(self, *, random_state: int = 0) -> None:
+    TASK_TYPES = ("regression",)
+    trees_: BoostedTrees
+
+    def __init__(self, *, random_state: RandomState = 0) -> None:
         self.random_state = random_state
 
-    def fit(self, stays: Sequences) -> Self:
-        """Learn from the stays."""
+    def _learn(self, stays: Sequences) -> None:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        table = features(stays)
-        self.known_ = ~np.isnan(table).all(axis=0)
+        refuse_unknown(stays.outcome, "training stays")
         trees = HistGradientBoostingRegressor(loss="absolute_error", random_state=self.random_state, **TREES)
-        self.trees_ = trees.fit(table[:, self.known_], stays.outcome)
-        return self
+        self.trees_ = BoostedTrees.fit(trees, features(stays), stays.outcome)
 
-    def predict(self, stays: Sequences) -> np.ndarray:
-        """(stay,) the outcome that is expected."""
-        return np.asarray(self.trees_.predict(features(stays)[:, self.known_]))
+    def predict(self, X: Sequences) -> np.ndarray:
+        """The predicted median of each stay.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with the variables of the model.
+
+        Returns
+        -------
+        ndarray, shape (stay,)
+            In the unit of the outcome.
+        """
+        return self.trees_.predict(features(self._checked(X)))
+
+    def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """R²: 1 is perfect, 0 is as good as the mean of these stays, below 0 is worse."""
+        check_outcome(y, check_stays("X", X))
+        return float(RegressorMixin.score(self, X, X.outcome, sample_weight))
+
+    @property
+    def score_columns_(self) -> list[str]:
+        """One column: the median."""
+        return ["median"]
+
+    def score_rows(self, stays: Sequences) -> np.ndarray:
+        """The median of each stay, of shape (stay, 1)."""
+        return self.predict(stays)[:, None]
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the trees."""
+        return with_prefix("trees", self.trees_.to_arrays())
+
+    def restore_arrays(self, arrays: Arrays) -> None:
+        """Take over what `to_arrays` gave."""
+        self.trees_ = BoostedTrees.from_arrays(by_prefix("trees", arrays))
 
 
-class DiscreteHazardTrees:
-    """When: boosted trees of the hazard in each interval that a stay was followed through; the interval is a feature.
+class DiscreteHazardTrees(BaselineEstimator):
+    """Boosted trees for a survival task: the hazard of each interval, with the interval as a feature.
 
-    Source: discrete-time survival as classification, Tutz and Schmid 2016; the intervals are those of the network.
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of the trees.
 
+    References
+    ----------
+    Tutz and Schmid 2016, Modeling Discrete Time-to-Event Data.
+
+    Examples
+    --------
     >>> DiscreteHazardTrees(random_state=1).random_state
     1
     """
 
-    def __init__(self, *, random_state: int = 0) -> None:
+    TASK_TYPES = ("survival",)
+    intervals_: SurvivalIntervals
+    trees_: BoostedTrees
+
+    def __init__(self, *, random_state: RandomState = 0) -> None:
         self.random_state = random_state
 
-    def fit(self, stays: Sequences) -> Self:
-        """Learn from the stays."""
-        self.head_ = Survival.fit_targets(stays)
-        came, counts = self.head_.events_at_risk(stays.outcome)
-        table = features(stays)
-        self.known_ = ~np.isnan(table).all(axis=0)
-        stay, interval = np.nonzero(counts)
-        rows = np.column_stack([table[stay][:, self.known_], interval])
-        self.trees_ = boosted_trees(self.random_state).fit(rows, came[stay, interval].astype(int))
-        return self
+    def _learn(self, stays: Sequences) -> None:
+        self.intervals_ = SurvivalIntervals.from_stays(stays)
+        self.intervals_.check_outcomes(stays, "training stays")
+        events, at_risk = self.intervals_.events_at_risk(stays.outcome)
+        stay, interval = np.nonzero(at_risk)
+        rows = np.column_stack([features(stays)[stay], interval])
+        self.trees_ = BoostedTrees.fit(boosted_trees(self.random_state), rows, events[stay, interval].astype(int))
 
-    def predict_survival(self, stays: Sequences, hours: np.ndarray) -> np.ndarray:
-        """(stay, hour) probability that it has not happened by each of these hours after the prediction."""
-        table, count = features(stays)[:, self.known_], len(self.head_.cuts)
+    def predict_survival(self, X: Sequences, hours: ArrayLike) -> np.ndarray:
+        """Probability of no event by some hours after the prediction.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with the variables of the model.
+        hours : array-like, shape (hour,)
+            Hours after the prediction.
+
+        Returns
+        -------
+        ndarray, shape (stay, hour)
+            Survival; constant beyond the last event of the training stays.
+        """
+        table, count = features(self._checked(X)), len(self.intervals_.cuts)
         rows = np.column_stack([np.repeat(table, count, axis=0), np.tile(np.arange(count), len(table))])
         hazard = self.trees_.predict_proba(rows)[:, 1].reshape(-1, count)
-        return self.head_.survival_at(np.cumprod(1 - hazard, axis=1), hours)
+        return self.intervals_.survival_at(np.cumprod(1 - hazard, axis=1), np.asarray(hours, dtype=float))
+
+    def predict_risk(self, X: Sequences) -> np.ndarray:
+        """Probability of the event within each horizon of the task, of shape (stay, horizon)."""
+        return 1 - self.predict_survival(X, self.intervals_.horizons)
+
+    def predict(self, X: Sequences) -> np.ndarray:
+        """Minus the mean hours without the event, up to the last training event, of shape (stay,)."""
+        cuts = np.concatenate([[0.0], self.intervals_.cuts])
+        survival = self.predict_survival(X, cuts)
+        return np.asarray(-((survival[:, 1:] + survival[:, :-1]) / 2 * np.diff(cuts)).sum(axis=1))
+
+    def score(self, X: Sequences, y: ArrayLike | None = None) -> float:
+        """Mean log-likelihood of the intervals in which stays are at risk, at most 0; higher is better."""
+        check_outcome(y, check_stays("X", X))
+        events, at_risk = self.intervals_.events_at_risk(X.outcome)
+        survival = self.predict_survival(X, self.intervals_.cuts)
+        previous = np.column_stack([np.ones(len(X)), survival[:, :-1]])
+        hazard = 1 - survival / np.maximum(previous, 1e-300)
+        return mean_log_likelihood(np.where(at_risk == 1, events, np.nan), hazard)
+
+    @property
+    def score_columns_(self) -> list[str]:
+        """A column for each horizon."""
+        return [f"risk_{hours:g}h" for hours in self.intervals_.horizons]
+
+    def score_rows(self, stays: Sequences) -> np.ndarray:
+        """Risks of each stay; see `predict_risk`."""
+        return self.predict_risk(stays)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Cuts, horizons and the arrays of the trees."""
+        learned = {"cuts": np.array(self.intervals_.cuts), "horizons": np.array(self.intervals_.horizons)}
+        return learned | with_prefix("trees", self.trees_.to_arrays())
+
+    def restore_arrays(self, arrays: Arrays) -> None:
+        """Take over what `to_arrays` gave."""
+        cuts, horizons = (tuple(array_of(arrays, name).tolist()) for name in ("cuts", "horizons"))
+        self.intervals_ = SurvivalIntervals(cuts, horizons)
+        self.trees_ = BoostedTrees.from_arrays(by_prefix("trees", arrays))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.exceptions import NotFittedError
 
+from clinicalgru.checks import check_number
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.task import Task
@@ -19,18 +19,27 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, TemperatureCalibrator
 from clinicalgru.evaluate.logistic import inside
+from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning, hourly, hourly_threshold
 from clinicalgru.model.estimators.training_summary import fingerprint
-from clinicalgru.model.fit_state import check_outcome, check_stays, draw_seed
+from clinicalgru.model.fit_state import (
+    LearnedAttributes,
+    adopt,
+    blank_copy,
+    check_outcome,
+    check_stays,
+    draw_seed,
+)
 from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.training.folds import patient_folds, points_of
 from clinicalgru.model.training.progress import Callback
 
 Member = GRUClassifier | GRUEarlyWarning
 
 
-class GRUEnsemble(ClassifierMixin, BaseEstimator):
+class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, BaseEstimator):
     """Several networks, each trained on all folds of the patients but one, by which it is stopped.
 
     estimator  a GRUClassifier or GRUEarlyWarning that says how each is trained; None: a GRUClassifier with its defaults
@@ -70,6 +79,17 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
         Refused: fewer patients than members, whatever the estimator refuses.
         """
         check_outcome(y, stays := check_stays("X", X))
+        check_number("n_members", self.n_members, minimum=2, whole=True)
+        learner = blank_copy(self)
+        learner._learn(stays, auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
+        adopt(self, learner)
+        return self
+
+    def _learn(
+        self, stays: Sequences, *, auxiliary: pd.DataFrame | None, verbose: bool, callbacks: Iterable[Callback]
+    ) -> None:
+        """Fit this blank copy."""
+        callbacks = tuple(callbacks)
         spread = stays.outcome if stays.task.task_type != "early_warning" else np.isfinite(stays.outcome)
         fold = self.fold_ = patient_folds(stays.patient, spread, folds=self.n_members, random_state=self.random_state)
         start = self.estimator if self.estimator is not None else GRUClassifier()
@@ -99,7 +119,6 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
         self.out_of_fold_ = self._calibrated(raw)
         if isinstance(head, EarlyWarning):
             self.threshold_ = hourly_threshold(stays, self.out_of_fold_[:, 1])
-        return self
 
     @property
     def classes_(self) -> np.ndarray:
@@ -137,6 +156,14 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
         columns = self.predict_proba(stays)[:, -len(self.score_columns_) :]
         return columns[np.cumsum(stays.n_steps) - 1] if self.task_.task_type == "early_warning" else columns
 
+    def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy; of an early warning, the mean log-likelihood of the labels of the steps."""
+        check_outcome(y, check_stays("X", X))
+        if self.task_.task_type == "early_warning":
+            labels = EarlyWarning.fit_targets(X).step_labels(X)
+            return mean_log_likelihood(labels, self.predict_proba(X)[:, 1])
+        return float(ClassifierMixin.score(self, X, X.outcome, sample_weight))
+
     @property
     def history_(self) -> list[dict[str, float]]:
         """One entry for each epoch of each member."""
@@ -144,7 +171,7 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
 
     def extra_state(self) -> dict[str, float]:
         """Further learned numbers: the threshold of an early warning."""
-        return {"threshold_": self.threshold_} if hasattr(self, "threshold_") else {}
+        return {"threshold_": self.threshold_} if "threshold_" in vars(self) else {}
 
     @property
     def _several(self) -> np.ndarray | None:
@@ -152,8 +179,6 @@ class GRUEnsemble(ClassifierMixin, BaseEstimator):
         return self.classes_ if self.task_.task_type == "multiclass" else None
 
     def _fitted(self) -> list[Member]:
-        if not hasattr(self, "members_"):
-            raise NotFittedError("Expected a fitted model; got one that is not. Call fit first.")
         return self.members_
 
     def _calibrated(self, raw: np.ndarray) -> np.ndarray:

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.exceptions import NotFittedError
 
+from clinicalgru.checks import check_choice, check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.logistic import logit
+from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
 from clinicalgru.model.estimators.early_warning import hourly, hourly_threshold
 from clinicalgru.model.estimators.ensemble import GRUEnsemble, mean_in_logs
 from clinicalgru.model.estimators.training_summary import fingerprint
-from clinicalgru.model.fit_state import check_outcome, check_stays
+from clinicalgru.model.fit_state import (
+    LearnedAttributes,
+    adopt,
+    blank_copy,
+    check_outcome,
+    check_stays,
+    check_variables,
+)
 from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.training.folds import cross_fitted
 from clinicalgru.model.training.progress import Callback
 
 Baseline = SummaryBaseline | EarlyWarningTrees
 
 
-class Hybrid(ClassifierMixin, BaseEstimator):
+class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, BaseEstimator):
     """A GRU ensemble, boosted trees and logistic regression, weighed by a logistic regression on their log-odds.
 
     ensemble  a GRUEnsemble that says how the networks are trained; None: one with its defaults
@@ -60,28 +69,79 @@ class Hybrid(ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Learn from the stays; see `GRUEnsemble.fit`."""
         check_outcome(y, stays := check_stays("X", X))
+        check_instance("ensemble", self.ensemble, GRUEnsemble, type(None), fix="Pass GRUEnsemble(), or leave it out.")
+        for method in self.baselines:
+            check_choice("baselines", method, BASELINES)
         if stays.task.task_type not in ("binary", "early_warning"):
             fix = "Use GRUEnsemble."
             raise TrainingError("a task of the kind binary or early_warning for Hybrid", stays.task.task_type, fix)
+        learner = blank_copy(self)
+        learner._learn(stays, auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
+        adopt(self, learner)
+        return self
+
+    def _learn(
+        self, stays: Sequences, *, auxiliary: pd.DataFrame | None, verbose: bool, callbacks: Iterable[Callback]
+    ) -> None:
+        """Fit this blank copy."""
         ensemble: GRUEnsemble = clone(self.ensemble) if self.ensemble is not None else GRUEnsemble()
-        self.ensemble_ = ensemble.fit(stays, auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
+        self.ensemble_ = ensemble.fit(stays, auxiliary=auxiliary, verbose=verbose, callbacks=tuple(callbacks))
         self.baselines_, columns = dict[str, list[Baseline]](), [logit(ensemble.out_of_fold_[:, 1])]
+        self.variables_, self.static_variables_ = stays.variables, stays.static_variables
         self.task_, self.trained_on_ = stays.task, fingerprint(stays)
         by_step = stays.task.every_step
-        for kind in [kind for kind in self.baselines if not by_step or kind == BASELINES[1]]:
-            members = [_baseline(kind, stays, random_state=number) for number in range(ensemble.n_members)]
-            risk = cross_fitted(members, stays, ensemble.fold_)
-            self.baselines_[kind] = members
-            columns.append(logit(risk))
+        for method in [method for method in self.baselines if not by_step or method == BASELINES[1]]:
+            members = [_baseline(method, stays, random_state=number) for number in range(ensemble.n_members)]
+            columns.append(logit(cross_fitted(members, stays, ensemble.fold_)))
+            self.baselines_[method] = members
         odds = np.stack(columns, axis=1)
         outcome = EarlyWarning.fit_targets(stays).step_labels(stays) if by_step else stays.outcome
         known = ~np.isnan(outcome)
         self.stack_ = _stack().fit(odds[known], outcome[known].astype(int))
-        self.weights_ = dict(zip(("GRU", *self.baselines_), self.stack_.coef_[0].tolist(), strict=True))
         self.out_of_fold_ = np.asarray(self.stack_.predict_proba(odds))
         if by_step:
             self.threshold_ = hourly_threshold(stays, self.out_of_fold_[:, 1])
-        return self
+
+    @property
+    def weights_(self) -> dict[str, float]:
+        """The weight of the log-odds of each part: "GRU", and the baselines by their methods."""
+        return dict(zip(("GRU", *self.baselines_), self.stack_.coef_[0].tolist(), strict=True))
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """One entry for each epoch of each network."""
+        return self.ensemble_.history_
+
+    @property
+    def calibrator_(self) -> None:
+        """None: the stacking weights are the calibration."""
+        return None
+
+    def extra_state(self) -> dict[str, float]:
+        """Further learned numbers: the threshold of an early warning."""
+        return {"threshold_": self.threshold_} if "threshold_" in vars(self) else {}
+
+    def has_observations(self, stays: Sequences) -> np.ndarray:
+        """Whether all parts have an input for the stay: a measurement, as the baselines see no coded events."""
+        return np.asarray(self.ensemble_.has_observations(stays) & (stays.n_measurements > 0))
+
+    @property
+    def score_columns_(self) -> list[str]:
+        """The column that `clinicalgru.score` writes."""
+        return ["risk"]
+
+    def score_rows(self, stays: Sequences) -> np.ndarray:
+        """The risk of each stay; of an early warning, that after its last step: (stay, 1)."""
+        risk = self.predict_proba(stays)[:, 1:]
+        return risk[np.cumsum(stays.n_steps) - 1] if self.task_.every_step else risk
+
+    def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Accuracy; of an early warning, the mean log-likelihood of the labels of the steps."""
+        check_outcome(y, check_stays("X", X))
+        if self.task_.every_step:
+            labels = EarlyWarning.fit_targets(X).step_labels(X)
+            return mean_log_likelihood(labels, self.predict_proba(X)[:, 1])
+        return float(ClassifierMixin.score(self, X, X.outcome, sample_weight))
 
     @property
     def classes_(self) -> np.ndarray:
@@ -90,8 +150,7 @@ class Hybrid(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(stay, 2), of an early warning (step, 2), probability of no and of the outcome."""
-        if not hasattr(self, "stack_"):
-            raise NotFittedError("Expected a fitted model; got one that is not. Call fit first.")
+        check_variables(check_stays("X", stays), self.variables_, self.static_variables_)
         risks = [self.ensemble_.predict_proba(stays)]
         risks += [mean_in_logs([one.predict_proba(stays) for one in members]) for members in self.baselines_.values()]
         return np.asarray(self.stack_.predict_proba(np.stack([logit(risk[:, 1]) for risk in risks], axis=1)))
@@ -120,3 +179,24 @@ def _stack() -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=1.0, max_iter=1000)
+
+
+def restored_stack(coefficients: np.ndarray, intercept: np.ndarray) -> Any:
+    """The stacking regression with these coefficients.
+
+    Parameters
+    ----------
+    coefficients : ndarray, shape (1, part)
+        Weight of the log-odds of each part.
+    intercept : ndarray, shape (1,)
+        Log-odds.
+
+    Returns
+    -------
+    LogisticRegression
+        As fitted.
+    """
+    stack = _stack()
+    stack.coef_, stack.intercept_, stack.classes_ = coefficients, intercept, np.array([0, 1])
+    stack.n_features_in_ = coefficients.shape[1]
+    return stack

@@ -24,9 +24,10 @@ from clinicalgru.model.heads.explanation_target import (
     refuse_target,
     target_index,
 )
-from clinicalgru.model.heads.head import Head, refuse_unknown
+from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.targets.warning_labels import refuse_unknown
 
 
 @dataclass(frozen=True)

@@ -289,24 +289,3 @@ class Head(ABC):
         outcome : str
             The outcome in words.
         """
-
-
-def refuse_unknown(outcome: np.ndarray, name: str) -> None:
-    """Refuse outcomes that are not known.
-
-    Parameters
-    ----------
-    outcome : ndarray
-        NaN where it is not known.
-    name : str
-        What to call the stays in the error.
-
-    Raises
-    ------
-    TrainingError
-        If there is one.
-    """
-    unknown = int(np.isnan(outcome).sum())
-    if unknown:
-        fix = "Use select(events, task), which leaves them out and counts them."
-        raise TrainingError(f"known outcomes in the {name}", f"{unknown} unknown", fix)

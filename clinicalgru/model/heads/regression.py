@@ -15,9 +15,10 @@ from clinicalgru.errors import TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator
 from clinicalgru.model.heads.classification import cross_entropy, mean_class_logits
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target, mean_of_bins, refuse_target
-from clinicalgru.model.heads.head import Head, refuse_unknown
+from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.targets.warning_labels import refuse_unknown
 
 N_BINS = 20
 

@@ -12,18 +12,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator, SurvivalCalibrator
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target, event_log_odds, target_horizon
-from clinicalgru.model.heads.head import Head, refuse_unknown
+from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
-
-N_INTERVALS = 20
+from clinicalgru.model.targets.survival_intervals import SurvivalIntervals
 
 
 @dataclass(frozen=True)
-class Survival(Head):
+class Survival(SurvivalIntervals, Head):
     """The time to an event: a hazard for each interval, likelihood with censoring, mean survival of the members.
 
     Parameters
@@ -50,8 +48,6 @@ class Survival(Head):
     1.3862943649291992
     """
 
-    cuts: tuple[float, ...]
-    horizons: tuple[float, ...]
     calibrator_class = SurvivalCalibrator
     default_output: ClassVar[int] = -1
 
@@ -78,14 +74,7 @@ class Survival(Head):
     @classmethod
     def fit_targets(cls, stays: Sequences) -> Self:
         """Intervals that hold equally many events; horizons of the task, or else the quartiles of the event times."""
-        refuse_unknown(stays.outcome, "training stays")
-        hours = stays.outcome[stays.outcome[:, 1] == 1, 0]
-        if len(hours) < 2:
-            fix = "Take more stays, or a longer horizon."
-            raise TrainingError("two stays with the event or more among the training stays", f"{len(hours)}", fix)
-        cuts = np.unique(np.quantile(hours, np.linspace(0, 1, N_INTERVALS + 1)[1:]))
-        quartiles = tuple(np.unique(np.quantile(hours, [0.25, 0.5, 0.75])).tolist())
-        return cls(tuple(cuts.tolist()), stays.task.survival_horizons_hours or quartiles)
+        return cls.from_stays(stays)
 
     def to_dict(self) -> dict[str, Any]:
         """Cuts and horizons."""
@@ -98,14 +87,7 @@ class Survival(Head):
 
     def validate_targets(self, stays: Sequences, name: str) -> None:
         """Refuse unknown outcomes, times of 0 or less, and stays without any event."""
-        refuse_unknown(stays.outcome, name)
-        hours, event = stays.outcome.T
-        if (hours <= 0).any():
-            fix = "Use select(events, task), which leaves stays with an earlier outcome out and counts them."
-            raise TrainingError(f"hours above 0 in the {name}", f"{int((hours <= 0).sum())} of 0 or less", fix)
-        if not (event == 1).any():
-            fix = "Split with another random_state."
-            raise TrainingError(f"stays with the event among the {name}", "0 of them", fix)
+        self.check_outcomes(stays, name)
 
     def initial_bias(self, stays: Sequences) -> Tensor | None:
         """The hazards of all stays together, as in a life table."""
@@ -129,28 +111,9 @@ class Survival(Head):
     def _n_at_risk(self, labels: Tensor) -> Tensor:
         return self._events_at_risk(labels)[1].amax(dim=1).sum()
 
-    def events_at_risk(self, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whether the event occurred in each interval, and whether the interval counts.
-
-        Parameters
-        ----------
-        outcome : ndarray, shape (stay, 2)
-            Hours of follow-up, and whether the event occurred.
-
-        Returns
-        -------
-        events, at_risk : ndarray, shape (stay, interval)
-            0 or 1.
-        """
-        events, at_risk = self._events_at_risk(torch.from_numpy(outcome).float())
-        return events.numpy(), at_risk.numpy()
-
     def _events_at_risk(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        cuts = torch.tensor(self.cuts, dtype=labels.dtype)
-        hours, event = labels[:, :1], labels[:, 1:]
-        begins = torch.cat([cuts.new_zeros(1), cuts[:-1]])
-        events = event * (hours > begins) * (hours <= cuts)
-        return events, events + (hours >= cuts) * (1 - events)
+        events, at_risk = self.events_at_risk(labels.numpy())
+        return torch.from_numpy(events), torch.from_numpy(at_risk)
 
     def aggregate_members(self, logits: Tensor) -> Tensor:
         """Logits of the hazards of the mean survival of the members."""
@@ -179,65 +142,6 @@ class Survival(Head):
     def estimand(self, outcome: str) -> str:
         """The probability of the event by each horizon."""
         return f"the probability of `{outcome}` by each horizon"
-
-    def survival_at(self, survival: np.ndarray, hours: np.ndarray) -> np.ndarray:
-        """Survival at any hours; the hazard is constant within an interval.
-
-        Parameters
-        ----------
-        survival : ndarray, shape (stay, interval)
-            From `predict`.
-        hours : ndarray, shape (hour,)
-            Hours after the prediction.
-
-        Returns
-        -------
-        ndarray, shape (stay, hour)
-            Beyond the last interval survival is that at its end.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from clinicalgru.model.heads.survival import Survival
-        >>> head = Survival((24.0, 48.0), (48.0,))
-        >>> head.survival_at(np.array([[0.5, 0.25]]), np.array([0.0, 24.0, 36.0])).round(3)
-        array([[1.   , 0.5  , 0.354]])
-        """
-        logs, upper, fraction = self._interpolation(survival, hours)
-        return np.asarray(np.exp(logs[:, upper - 1] + fraction * (logs[:, upper] - logs[:, upper - 1])))
-
-    def survival_at_own_time(self, survival: np.ndarray, hours: np.ndarray) -> np.ndarray:
-        """Survival of each stay at an hour of its own.
-
-        Parameters
-        ----------
-        survival : ndarray, shape (stay, interval)
-            From `predict`.
-        hours : ndarray, shape (stay,)
-            Hours after the prediction.
-
-        Returns
-        -------
-        ndarray, shape (stay,)
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from clinicalgru.model.heads.survival import Survival
-        >>> head, survival = Survival((24.0, 48.0), (48.0,)), np.array([[0.5, 0.25], [0.5, 0.25]])
-        >>> head.survival_at_own_time(survival, np.array([24.0, 36.0])).round(3)
-        array([0.5  , 0.354])
-        """
-        logs, upper, fraction = self._interpolation(survival, hours)
-        stay = np.arange(len(logs))
-        return np.asarray(np.exp(logs[stay, upper - 1] + fraction * (logs[stay, upper] - logs[stay, upper - 1])))
-
-    def _interpolation(self, survival: np.ndarray, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Log survival from hour 0 on, the column at or above each hour, and the fraction of the way to it."""
-        logs = np.log(np.maximum(np.concatenate([np.ones((len(survival), 1)), survival], axis=1), 1e-300))
-        cuts = np.concatenate([[0.0], self.cuts])
-        upper = np.searchsorted(cuts, hours, side="left").clip(1, len(cuts) - 1)
-        return logs, upper, np.clip((hours - cuts[upper - 1]) / (cuts[upper] - cuts[upper - 1]), 0, 1)
 
 
 def _horizon_name(hours: float) -> str:

@@ -1,0 +1,109 @@
+"""Features after each time step of a stay, for tree baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.model.features.clinical_indices import indices_of
+from clinicalgru.model.features.summaries import summaries_at
+
+CHUNK_STAYS = 1000  # stays whose features are computed together, to bound memory
+RECENT_HOURS = (6.0, 12.0)  # windows of the recent counts and means
+HOUR_TOLERANCE = 1e-6  # a measurement exactly as old as the window, up to this difference, is not recent
+
+
+def step_features(stays: Sequences) -> Iterator[np.ndarray]:
+    """Features after each time step, from what was known at that step.
+
+    Parameters
+    ----------
+    stays : Sequences
+        Any stays.
+
+    Yields
+    ------
+    ndarray of float32, shape (step, feature)
+        Summaries and clinical indices, counts and means of the last 6 and 12 hours, static covariates, and the hour;
+        NaN where unknown. One array for each `CHUNK_STAYS` stays, with the steps stay after stay.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> cohort = cg.simulate(20, random_state=0)
+    >>> stays = cg.select(cg.read_events(cohort), cg.Task.load("in_hospital_mortality"))
+    >>> sum(len(table) for table in step_features(stays)) == int(stays.n_steps.sum())
+    True
+    """
+    indices = indices_of(stays)
+    for first in range(0, len(stays), CHUNK_STAYS):
+        part = stays[np.arange(first, min(first + CHUNK_STAYS, len(stays)))]
+        new = part.is_new_step
+        stay, hours = part.stay_of_measurement[new], part.hours[new]
+        latest = latest_measurements(part, np.cumsum(new) - 1, stay)
+        recent = [recent_features(part, latest, stay, hours, window_hours=window) for window in RECENT_HOURS]
+        columns = [summaries_at(part, latest, hours, indices=indices), *recent, part.static[stay], hours[:, None]]
+        yield np.concatenate(columns, axis=1, dtype=np.float32)
+
+
+def latest_measurements(stays: Sequences, row: np.ndarray, stay: np.ndarray) -> np.ndarray:
+    """The latest measurement of each variable at each row.
+
+    Parameters
+    ----------
+    stays : Sequences
+        Any stays.
+    row : ndarray of int, shape (measurement,)
+        Row at which each measurement became known; rows stand stay after stay, in order of time.
+    stay : ndarray of int, shape (row,)
+        Stay of each row.
+
+    Returns
+    -------
+    ndarray of int, shape (row, variable)
+        Position of the measurement; `len(stays.value)` where there is none.
+    """
+    latest = np.full((len(stay), len(stays.variables)), -1, dtype=np.int64)
+    latest[row, stays.variable] = np.arange(len(stays.value))
+    if len(latest):
+        np.maximum.accumulate(latest, axis=0, out=latest)
+    latest[latest < stays.starts[stay][:, None]] = len(stays.value)  # a measurement of the stay before
+    return latest
+
+
+def recent_features(
+    stays: Sequences, latest: np.ndarray, stay: np.ndarray, hours: np.ndarray, *, window_hours: float
+) -> np.ndarray:
+    """Counts and means of the measurements that became known in the last hours.
+
+    Parameters
+    ----------
+    stays : Sequences
+        Any stays.
+    latest : ndarray of int, shape (row, variable)
+        As of `latest_measurements`.
+    stay, hours : ndarray, shape (row,)
+        Stay and hour of each row, ascending.
+    window_hours : float
+        Length of the window.
+
+    Returns
+    -------
+    ndarray of float32, shape (row, 2 x variable)
+        Counts of all variables, then means; a mean is NaN where the count is 0.
+    """
+    span = float(np.ptp(hours)) + window_hours + 1.0 if len(hours) else 1.0
+    clock = stay * span + hours - hours.min(initial=0.0)  # ascending over all rows
+    previous = np.searchsorted(clock, clock - window_hours + HOUR_TOLERANCE, side="right") - 1  # last row outside
+    same_stay = (previous >= 0) & (stay[previous] == stay)
+    before = np.where(same_stay[:, None], latest[previous], len(stays.value))
+    cell = stays.stay_of_measurement * len(stays.variables) + stays.variable
+    by_cell = pd.DataFrame({"value": stays.value.astype(np.float64)}).groupby(cell, sort=False)
+    counts = np.append(by_cell.cumcount().to_numpy() + 1, 0)
+    sums = np.append(by_cell["value"].cumsum().to_numpy(), 0.0)
+    count = counts[latest] - counts[before]
+    mean = (sums[latest] - sums[before]) / np.where(count > 0, count, np.nan)
+    return np.concatenate([count, mean], axis=1, dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Training targets that networks and tree baselines share; no torch."""
