@@ -7,7 +7,7 @@ into the other unit, rounded as laboratories write it; the check sees nothing el
 Shares of a half and of all are tried a quarter as often.
 
 The limit of the check was chosen on one half of the data, which --tuning shows: PhysioNet 2012 set a, every other stay
-of PhysioNet 2019 A and of the MIMIC-IV demo, a simulated ward. Without --tuning the other half is shown: set b, the
+of PhysioNet 2019 A and of the MIMIC-IV demo, a synthetic cohort. Without --tuning the other half is shown: set b, the
 other stays, another ward, and the eICU demo as YAIB prepared it. Usual values (data_schemas/typical.yaml) are
 aggregates of set a and of the whole of the two that are halved; set b and eICU had no part in them.
 
@@ -32,7 +32,7 @@ import pyarrow as pa
 import clinicalgru as cg
 from clinicalgru.data.audit.typical_values import typical
 from clinicalgru.data.audit.unit_check import check_units
-from clinicalgru.data.events import IMPLAUSIBLE
+from clinicalgru.data.events import IMPLAUSIBLE, Events
 
 SWAPS = {  # variable -> other unit, decimals there
     "temperature": ("[degF]", 1), "glucose": ("mmol/L", 1), "creatinine": ("umol/L", 0),
@@ -46,10 +46,10 @@ BOUND_TRIALS = 2000
 BIN = 0.02  # of the densities that `known_best` is told, in natural logarithms
 
 
-def sources(folder: Path | None, *, tuning: bool) -> Iterator[tuple[str, cg.Events, slice]]:
+def sources(folder: Path | None, *, tuning: bool) -> Iterator[tuple[str, Events, slice]]:
     """Name, events, and which stays (every one, or every other) are drawn from."""
     every, half = slice(None), slice(0 if tuning else 1, None, 2)
-    yield "simulated ward", cg.read_events(cg.simulate(1500, random_state=11 if tuning else 12)), every
+    yield "synthetic cohort", cg.read_events(cg.simulate(1500, random_state=11 if tuning else 12)), every
     if folder is None:
         return
     name = "a" if tuning else "b"
@@ -63,7 +63,7 @@ def sources(folder: Path | None, *, tuning: bool) -> Iterator[tuple[str, cg.Even
         yield "eICU demo (YAIB)", cg.read_events(eicu, source="yaib", columns={"patient_id": "stay_id"}), every
 
 
-def column(events: cg.Events, name: str, which: slice = slice(None)) -> pd.DataFrame:
+def column(events: Events, name: str, which: slice = slice(None)) -> pd.DataFrame:
     """stay, time, value of one variable, in order, of these stays."""
     if name in [variable.name for variable in events.static_variables]:
         known = events.stays[name].dropna()
@@ -101,7 +101,7 @@ def written_elsewhere(value: np.ndarray, name: str) -> np.ndarray:
 
 
 @cache
-def no_events() -> cg.Events:
+def no_events() -> Events:
     """Events without any."""
     row = pd.DataFrame({"patient_id": ["1"], "time": [0.0], "variable": ["heart_rate"], "value": [80.0]})
     events = cg.read_events(row)
@@ -164,7 +164,7 @@ def _cells(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return decimals, ((np.log(value) + 9) / BIN).astype(int)
 
 
-def lab(events: cg.Events, which: slice, *, trials: int, least: int, random_state: int = 0) -> pd.DataFrame:
+def lab(events: Events, which: slice, *, trials: int, least: int, random_state: int = 0) -> pd.DataFrame:
     """Rate of flags by swap and share of rows mixed, with its interval; share 0 is the rate of false alarms."""
     lines = []
     for name in SWAPS:

@@ -1,7 +1,8 @@
 """Figures and pages of results, by name.
 
 Results (`Evaluation`, `Explanation`, ...) stand below `view` and may not import it. Their methods `plot` and `to_html`
-come here, and only when one of them is called is `clinicalgru.view.registry` loaded, as pandas loads a plotting backend.
+call these functions. Only when one of them is called is `clinicalgru.view.registry` loaded, as pandas loads a plotting
+backend.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Errors and warnings of the package.
 
-Each error says what was expected, what came, and what to do. Messages may name files, rows, columns, counts, units and
-shapes; never a patient's identifier or value.
+Each error says what was expected, what was passed instead, and what to do. Messages may name files, rows, columns,
+counts, units and shapes; they never contain a patient's identifier or value.
 """
 
 from __future__ import annotations
@@ -11,13 +11,26 @@ from typing import Any
 
 
 class ClinicalGRUError(ValueError):
-    """What was expected, what came instead, and what to do about it.
+    """Base class of all errors of the package: what was expected, what was passed instead, and what to do.
 
-    expected  what would have been right
-    got       what came instead; counts, names, units and shapes, never a patient's identifier or value
-    fix       one sentence that says what to do
-    where     file, row, column, where there are any: "labs.csv, row 17, column value"
+    Parameters
+    ----------
+    expected : str
+        What would have been right.
+    got : str
+        What was passed instead: a type, shape, name, unit or count, as of `describe`; never a patient's data.
+    fix : str
+        One sentence that says what to do.
+    where : str
+        File, row and column, where there are any: "labs.csv, row 17, column value".
 
+    Attributes
+    ----------
+    code : str
+        Short name of the kind of error, for logs and tables.
+
+    Examples
+    --------
     >>> print(InputError("a column named time", "the columns patient_id, value", "Pass columns={'time': ...}."))
     Expected a column named time; got the columns patient_id, value. Pass columns={'time': ...}.
     """
@@ -29,54 +42,54 @@ class ClinicalGRUError(ValueError):
         super().__init__(f"{where + ': ' if where else ''}Expected {expected}; got {got}. {fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors survive pickling, so that a worker process can hand one back."""
+        """Pickle by the four texts, so that a worker process can return an error."""
         return _rebuild, (type(self), self.expected, self.got, self.fix, self.where)
 
 
 class InputError(ClinicalGRUError):
-    """A file, table, column or cell that cannot be read as what it claims to be."""
+    """A file, table, column or cell that cannot be read."""
 
     code = "input"
 
 
 class DictionaryError(ClinicalGRUError):
-    """A variable, unit or data dictionary that is not known or contradicts itself."""
+    """An unknown variable or unit, or a data dictionary that contradicts itself."""
 
     code = "dictionary"
 
 
 class TaskError(ClinicalGRUError):
-    """A task that cannot be asked of this data."""
+    """A task that contradicts itself, or that does not fit the data."""
 
     code = "task"
 
 
 class ArgumentError(ClinicalGRUError):
-    """An argument outside of what a function takes."""
+    """An argument of a wrong type, size or name."""
 
     code = "argument"
 
 
 class VariableMismatch(ClinicalGRUError):
-    """Sequences whose variables, units or static descriptors are not those the model was fitted on."""
+    """Sequences with other variables, units or static covariates than those of the fitted model."""
 
     code = "variables"
 
 
 class TrainingError(ClinicalGRUError):
-    """Training that cannot start or cannot go on."""
+    """Training that cannot start or cannot continue."""
 
     code = "training"
 
 
 class BundleError(ClinicalGRUError):
-    """A saved model that is incomplete, altered or made for something else."""
+    """A saved model that is incomplete, altered, or of another kind."""
 
     code = "bundle"
 
 
 class MissingPackageError(ClinicalGRUError, ImportError):
-    """An optional package that is not installed; the fix names the extra that brings it."""
+    """An optional package that is not installed; also an `ImportError`."""
 
     code = "package"
 
@@ -86,23 +99,19 @@ class ClinicalGRUWarning(UserWarning):
 
 
 class DataWarning(ClinicalGRUWarning):
-    """Something in the data that can be used, but should be looked at."""
+    """Data that can be used, but should be checked."""
 
 
 class TrainingWarning(ClinicalGRUWarning):
-    """Training that ended otherwise than planned."""
+    """Training that did not end as planned."""
 
 
 class CalibrationWarning(ClinicalGRUWarning):
-    """A model that could not be calibrated, or on too little."""
-
-
-def _rebuild(cls: type[ClinicalGRUError], expected: str, got: str, fix: str, where: str) -> ClinicalGRUError:
-    return cls(expected, got, fix, where=where)
+    """A model that could not be calibrated, or was calibrated on few stays."""
 
 
 def describe(value: Any) -> str:
-    """What a value is, for the `got` of an error: its type, with its shape or length; never its content.
+    """Describe a value for the `got` of an error: its type, with its shape or length, never its content.
 
     Parameters
     ----------
@@ -133,3 +142,7 @@ def describe(value: Any) -> str:
     if isinstance(shape, tuple):
         return f"{article} {name} of shape {tuple(int(size) for size in shape)}"
     return f"{article} {name} of length {len(value)}" if hasattr(value, "__len__") else f"{article} {name}"
+
+
+def _rebuild(cls: type[ClinicalGRUError], expected: str, got: str, fix: str, where: str) -> ClinicalGRUError:
+    return cls(expected, got, fix, where=where)

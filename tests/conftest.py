@@ -1,4 +1,4 @@
-"""What all tests share: a hand-written ward to check by eye, a small simulated ward, models fitted on it, real data."""
+"""What all tests share: a hand-written ward to check by eye, a small synthetic cohort, models fitted on it, real data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.data.events import Events
+from clinicalgru.data.simulate.simulate import SimulatedCohort
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +47,12 @@ def three() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def cohort() -> cg.SimulatedCohort:
+def cohort() -> SimulatedCohort:
     return cg.simulate(400, random_state=3)
 
 
 @pytest.fixture(scope="session")
-def events(cohort: cg.SimulatedCohort) -> cg.Events:
+def events(cohort: SimulatedCohort) -> Events:
     return cg.read_events(cohort)
 
 
@@ -60,7 +62,7 @@ def task() -> cg.Task:
 
 
 @pytest.fixture(scope="session")
-def parts(events: cg.Events, task: cg.Task) -> tuple[cg.Sequences, ...]:
+def parts(events: Events, task: cg.Task) -> tuple[cg.Sequences, ...]:
     """Train, tune, calibrate, test."""
     return cg.split_patients(cg.select(events, task), [0.5, 0.15, 0.15, 0.2], random_state=0)
 

@@ -1,4 +1,4 @@
-"""Defects to plant in a simulated ward, one for each check of the audit: what an extract gets wrong, on purpose."""
+"""Defects to plant in a synthetic cohort, one for each check of the audit: what an extract gets wrong, on purpose."""
 
 from __future__ import annotations
 
@@ -390,7 +390,7 @@ def schedule(wards: int) -> list[tuple[str, ...]]:
 
 
 def planted(cohort: object, names: tuple[str, ...], random_state: int) -> Tables:
-    """The tables of a simulated ward with these defects in them."""
+    """The tables of a synthetic cohort with these defects in them."""
     tables = [getattr(cohort, name).copy() for name in ("measurements", "stays", "outcomes")]
     t = Tables(*tables, np.random.default_rng(random_state))
     for name in names:

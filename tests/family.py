@@ -1,4 +1,4 @@
-"""One small fitted estimator of each kind, on the simulated ward with outcomes of every kind added to it."""
+"""One small fitted estimator of each kind, on the synthetic cohort with outcomes of every kind added to it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 import clinicalgru as cg
+from clinicalgru.data.events import Events
 
 SMALL = {
     "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2),
@@ -41,11 +42,11 @@ class Asked:
     train: cg.Sequences
     test: cg.Sequences
     model: object
-    events: cg.Events
+    events: Events
 
 
 @cache
-def ward_of_every_kind() -> cg.Events:
+def ward_of_every_kind() -> Events:
     """The ward, sicker stays with more of everything; a label unknown in a third, stays without an end."""
     cohort, chance = cg.simulate(160, random_state=11), np.random.default_rng(0)
     risk, stays = cohort.truth["risk"].to_numpy(), len(cohort.stays)

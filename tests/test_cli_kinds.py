@@ -130,7 +130,7 @@ def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
     assert found["cohort"]["stays in the extract"] == "40 stays"
     assert found["cohort"]["something measured in the window"] == "withheld"
     assert list(found["outcome"].values()).count("withheld") == 2
-    assert found["outcome"]["not asked about"] == "withheld"
+    assert found["outcome"]["not eligible"] == "withheld"
 
 
 @pytest.mark.parametrize(

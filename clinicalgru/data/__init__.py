@@ -1,1 +1,1 @@
-"""The record: variables, events, sources, tasks, sequences and the simulated ward."""
+"""The record: variables, events, sources, tasks, sequences and the synthetic cohort."""

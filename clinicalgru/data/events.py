@@ -1,4 +1,4 @@
-"""Events: the checked long table, its stays, and the ledger of how it came to be."""
+"""Events: the validated long table of an extract, its stays and its ledger."""
 
 from __future__ import annotations
 
@@ -25,23 +25,37 @@ IMPLAUSIBLE = pa.schema(
 
 @dataclass(frozen=True, eq=False)
 class Events:
-    """Validated measurements of stays, in canonical order (patient, stay, available_at, time, variable).
+    """An extract after ingestion: measurements, coded events and stays, with the ledger of all rows.
 
-    measurements       Arrow table, one row a measurement: stay (position in `stays`), available and time (microseconds),
-                variable (position in `variables`), value (in the variable's own unit); memory-mapped from disk
-    coded       Arrow table, one row a coded event (diagnosis, drug, ...): stay, available, time, code (position in
-                `vocabulary`)
-    code_vocabulary  the codes, as "variable//code"
-    stays       patient_id, stay_id, start, end (microseconds, may be missing), static descriptors, outcomes
-    variables   series variables that occur, sorted by name
-    static_variables     static descriptors that occur; categories as position among the variable's levels
-    outcomes    names of the outcome columns of `stays` (missing = not recorded)
-    ledger      rows in = used + merged + rejected, by reason
-    has_dates       True where times are dates; False where they are hours since the stay's start
-    source      where the data came from, in words
-    simulated   True where the patients are not real
-    implausible Arrow table of the rejected values outside the plausible range, for the audit only: stay, time (missing
-                for a descriptor of the stays table), variable (name), value
+    Attributes
+    ----------
+    measurements : pyarrow.Table
+        One row per measurement: stay (position in `stays`), available and time (microseconds), variable (position in
+        `variables`), value (in the unit of the variable). In canonical order: patient, stay, available, time, variable.
+        Memory-mapped from disk.
+    coded : pyarrow.Table
+        One row per coded event, such as a diagnosis or drug: stay, available, time, code (position in
+        `code_vocabulary`).
+    code_vocabulary : tuple of str
+        The codes, as "variable//code".
+    stays : DataFrame
+        patient_id, stay_id, start, end (microseconds, may be missing), static covariates, outcomes.
+    variables : tuple of Variable
+        Variables that are measured, by name.
+    static_variables : tuple of Variable
+        Static covariates that occur; a category is stored as its position among the categories.
+    outcomes : tuple of str
+        Outcome columns of `stays`; missing = unknown.
+    ledger : Ledger
+        Rows in = used + merged + rejected, by reason.
+    has_dates : bool
+        Whether times are dates; else they are hours since the start of the stay.
+    source : str
+        Where the data came from.
+    simulated : bool
+        Whether the patients are synthetic.
+    implausible : pyarrow.Table
+        Rejected values outside the plausible range, for the audit: stay, time, variable (name), value.
     """
 
     measurements: pa.Table
@@ -56,21 +70,33 @@ class Events:
     source: str
     simulated: bool = False
     implausible: pa.Table = field(default_factory=IMPLAUSIBLE.empty_table, repr=False)
-    _disk: Any = field(default=None, repr=False)  # keeps the memory-mapped folder alive
-    _maps: Any = field(default=None, repr=False)  # of the mapped facts: gives memory back
+    _disk: Any = field(default=None, repr=False)  # keeps the memory-mapped folder
+    _maps: Any = field(default=None, repr=False)  # the memory maps of the measurements
 
     def __len__(self) -> int:
         return self.measurements.num_rows + self.coded.num_rows
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The facts, about a million at a time; memory that reading them took is given back between."""
+        """The measurements, about a million at a time; their memory is released in between.
+
+        Yields
+        ------
+        pyarrow.RecordBatch
+            Rows of `measurements`.
+        """
         for batch in self.measurements.to_batches():
             yield batch
             if self._maps is not None:
                 self._maps.note_read(batch.nbytes)
 
     def to_frame(self) -> pd.DataFrame:
-        """All measurements as a table for people: patient_id, stay_id, time, available_at, variable, value, unit."""
+        """The measurements as a table.
+
+        Returns
+        -------
+        DataFrame
+            patient_id, stay_id, time, available_at, variable, value, unit.
+        """
         stay = self.measurements["stay"].to_numpy()
         names = np.array([variable.name for variable in self.variables], dtype=object)
         units = np.array([variable.unit for variable in self.variables], dtype=object)
@@ -79,8 +105,8 @@ class Events:
             {
                 "patient_id": self.stays["patient_id"].to_numpy()[stay],
                 "stay_id": self.stays["stay_id"].to_numpy()[stay],
-                "time": self._clock(self.measurements["time"].to_numpy()),
-                "available_at": self._clock(self.measurements["available"].to_numpy()),
+                "time": self._as_times(self.measurements["time"].to_numpy()),
+                "available_at": self._as_times(self.measurements["available"].to_numpy()),
                 "variable": names[variable] if len(names) else [],
                 "value": self.measurements["value"].to_numpy(),
                 "unit": units[variable] if len(units) else [],
@@ -88,7 +114,13 @@ class Events:
         )
 
     def counts(self) -> pd.DataFrame:
-        """Measurements and stays of each variable."""
+        """Count the measurements and stays of each variable.
+
+        Returns
+        -------
+        DataFrame
+            variable, measurements, stays.
+        """
         table = (
             self.measurements.group_by("variable")
             .aggregate([("value", "count"), ("stay", "count_distinct")])
@@ -98,32 +130,42 @@ class Events:
         return table.set_axis(["variable", "measurements", "stays"], axis=1).sort_values("variable", ignore_index=True)
 
     def further_outcomes(self, task: Task) -> pd.DataFrame:
-        """What is recorded of the stays besides what a task asks: numbers by stay_id, for `fit(..., auxiliary=)`.
+        """Outcomes that the task does not predict, as auxiliary targets for `fit(..., auxiliary=)`.
 
-        No columns where nothing else is recorded, or where patients share a stay_id.
+        Parameters
+        ----------
+        task : Task
+            The task.
 
+        Returns
+        -------
+        DataFrame
+            Numbers by stay_id; no columns where there are no other outcomes, or where patients share a stay_id.
+
+        Examples
+        --------
         >>> from clinicalgru import Task, read_events, simulate
         >>> events = read_events(simulate(50, random_state=0))
         >>> "in_hospital_death" in events.further_outcomes(Task.load("in_hospital_mortality"))
         False
         """
-        asked, table = {*task.outcomes, task.outcome_time}, self.stays.set_index("stay_id")
-        return table[[name for name in self.outcomes if name not in asked and table.index.is_unique]]
+        used, table = {*task.outcomes, task.outcome_time}, self.stays.set_index("stay_id")
+        return table[[name for name in self.outcomes if name not in used and table.index.is_unique]]
 
-    def _clock(self, microseconds: np.ndarray) -> np.ndarray:
+    def _as_times(self, microseconds: np.ndarray) -> np.ndarray:
         return microseconds.view("datetime64[us]") if self.has_dates else microseconds.view("timedelta64[us]")
 
     def _repr_html_(self) -> str:
         min_cell_size = 0 if self.simulated else MIN_CELL_SIZE
-        facts = {
+        summary = {
             "source": self.source,
             "stays": format_count(*suppress_nested([len(self.stays)], min_cell_size=min_cell_size)),
             "measurements": f"{self.measurements.num_rows:,} of {len(self.variables)} variables",
             "coded events": f"{self.coded.num_rows:,} of {len(self.code_vocabulary)} codes",
-            "descriptors": ", ".join(variable.label for variable in self.static_variables) or "none",
+            "static covariates": ", ".join(variable.label for variable in self.static_variables) or "none",
             "outcomes": ", ".join(self.outcomes) or "none",
         }
-        return summary_html("Events", facts, self.ledger.as_html(min_cell_size=min_cell_size))
+        return summary_html("Events", summary, self.ledger.as_html(min_cell_size=min_cell_size))
 
     def __repr__(self) -> str:
         return (
@@ -132,11 +174,22 @@ class Events:
 
 
 def first_times(events: Events) -> np.ndarray:
-    """(stay,) microseconds of the earliest event of each stay; 0 for a stay without any."""
+    """Time of the first event of each stay.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+
+    Returns
+    -------
+    ndarray of int, shape (stay,)
+        Microseconds; 0 for a stay without events.
+    """
     first = np.full(len(events.stays), np.iinfo(np.int64).max)
     for batch in chain(events.coded.to_batches(), events.batches()):
         stay = batch["stay"].to_numpy()
-        begins = np.flatnonzero(np.diff(stay, prepend=-1))  # events stand stay after stay
+        begins = np.flatnonzero(np.diff(stay, prepend=-1))  # events are sorted by stay
         if len(begins):
             earliest = np.minimum.reduceat(batch["time"].to_numpy(), begins)
             first[stay[begins]] = np.minimum(first[stay[begins]], earliest)

@@ -1,4 +1,4 @@
-"""The ledger every load ends in: rows in = used + merged + rejected, by reason, exactly."""
+"""The ledger of an extract: every row is used, merged or rejected, by reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clinicalgru.html import Markup, summary_html, table
 # Reasons that do not count against `max_rejected`: they are no error of the extract.
 MISSING = "missing value"  # a row without a value: nothing was measured
 OUTSIDE = "outside every stay"  # a row of a patient at a time that belongs to no stay
-UNMAPPED = "unmapped code"  # a code without a variable, in a source with far more codes than anybody maps
+UNMAPPED = "unmapped code"  # a code without a variable, in a source with many more codes than are mapped
 RETRACTED = "retracted"  # marked by the source as entered in error or cancelled
 CENSORED = "censored value (< or >)"  # below or above the limit of detection
 NON_NUMERIC = "non-numeric"  # a category, text or range, where the source says so
@@ -23,26 +23,49 @@ FINDINGS = ["reason", "variable", "series", "rows", "where"]
 
 
 def no_findings() -> pd.DataFrame:
-    """An empty table of rejected rows."""
+    """An empty table of rejected rows.
+
+    Returns
+    -------
+    DataFrame
+        Without rows.
+    """
     return pd.DataFrame({name: pd.Series(dtype=object) for name in FINDINGS})
 
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """What became of each row of an extract.
+    """What happened to each row of an extract.
 
-    rows_in      data rows read
-    used         rows kept as a measurement or a coded event
-    descriptors  rows kept as a descriptor of the stay (age, sex, ...) or that only repeat its identifier
-    merged       further values of one variable at one instant, joined into a mean with the one that is counted as used
-    findings     rejected rows: reason, variable ("" where the row names none), series (False for a descriptor),
-                 rows, where (file, row and column of the first)
-    converted    rows converted from another unit, by "variable: unit -> unit"
-    notes        other counts worth knowing, by name
-    labels       what the source says that its codes mean, by code
+    Parameters
+    ----------
+    rows_in : int
+        Data rows read.
+    used : int
+        Rows used as a measurement or a coded event.
+    descriptors : int
+        Rows used as a static covariate of the stay, or that only repeat its identifier.
+    merged : int
+        Further values of one variable at one time; the mean of all is counted as used.
+    findings : DataFrame
+        Rejected rows: reason, variable ("" where the row names none), series (False for a static covariate), rows,
+        where (file, row and column of the first).
+    converted : mapping of str to int
+        Rows converted from another unit, by "variable: unit -> unit".
+    notes : mapping of str to int
+        Other counts, by name.
+    labels : mapping of str to str
+        Meaning of codes in the source, by code.
 
-    >>> ledger = Ledger(rows_in=5, used=3, descriptors=1, merged=1)
-    >>> ledger.rejected
+    Raises
+    ------
+    AssertionError
+        If the counts do not add up to `rows_in`.
+
+    Examples
+    --------
+    >>> from clinicalgru.data.ledger import Ledger
+    >>> Ledger(rows_in=5, used=3, descriptors=1, merged=1).rejected
     {}
     >>> Ledger(rows_in=5, used=3, descriptors=0, merged=1)
     Traceback (most recent call last):
@@ -84,12 +107,18 @@ class Ledger:
 
     @property
     def measurements(self) -> int:
-        """Rows that hold a value of a series variable, whether kept, merged or outside the plausible range."""
+        """Rows with a value of a variable, whether used, merged or outside the plausible range."""
         implausible = self.findings.query("reason == 'implausible' and series")["rows"].sum()
         return self.used + self.merged + int(implausible)
 
     def to_frame(self) -> pd.DataFrame:
-        """The ledger as a table of `what` and `rows`."""
+        """The ledger as a table.
+
+        Returns
+        -------
+        DataFrame
+            what, rows.
+        """
         lines = [("rows in", self.rows_in), ("used", self.used), ("descriptors", self.descriptors)]
         lines.append(("merged", self.merged))
         lines += [(f"rejected: {reason}", rows) for reason, rows in self.rejected.items()]
@@ -98,12 +127,34 @@ class Ledger:
         return pd.DataFrame(lines, columns=["what", "rows"])
 
     def withheld(self, *, min_cell_size: int = MIN_CELL_SIZE) -> dict[str, int | None]:
-        """The lines of `to_frame` by name; None: a count of 1 to below `min_cell_size`, or what would give one away."""
+        """The lines of `to_frame`, with small cells suppressed.
+
+        Parameters
+        ----------
+        min_cell_size : int
+            Smallest count that may be shown.
+
+        Returns
+        -------
+        dict of str to int or None
+            Rows by name; None = suppressed.
+        """
         entries = {str(what): int(rows) for what, rows in self.to_frame().itertuples(index=False)}
         return suppress_ledger(entries, min_cell_size=min_cell_size)
 
     def as_text(self, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
-        """The ledger as lines of text, small counts withheld, with the place of the first row of each finding."""
+        """The ledger as text, with the place of the first row of each finding.
+
+        Parameters
+        ----------
+        min_cell_size : int
+            Smallest count that may be shown.
+
+        Returns
+        -------
+        str
+            Lines.
+        """
         counts = self.withheld(min_cell_size=min_cell_size)
         lines = [f"{what:<52}{format_count(rows):>14}" for what, rows in counts.items()]
         for reason, group in self.findings.groupby("reason", sort=False):
@@ -121,12 +172,23 @@ class Ledger:
         return self.as_text(min_cell_size=0)
 
     def as_html(self, *, min_cell_size: int = MIN_CELL_SIZE) -> Markup:
-        """The ledger as a table; counts of 1 to below `min_cell_size`, and what would give them away, are withheld."""
+        """The ledger as an HTML table.
+
+        Parameters
+        ----------
+        min_cell_size : int
+            Smallest count that may be shown.
+
+        Returns
+        -------
+        Markup
+            The table.
+        """
         counts = self.withheld(min_cell_size=min_cell_size)
         return table(
-            "What became of each row", ("What", "Rows"), [[what, format_count(rows)] for what, rows in counts.items()]
+            "Rows of the extract", ("What", "Rows"), [[what, format_count(rows)] for what, rows in counts.items()]
         )
 
     def _repr_html_(self) -> str:
-        note = "Counts of 1 to 10, and what would give them away, are withheld here; print(ledger) shows all."
+        note = "Counts of 1 to 10, and counts that reveal them, are suppressed here; print(ledger) shows all."
         return summary_html("Ledger", {}, self.as_html(), note=note)

@@ -1,4 +1,4 @@
-"""Writing MEDS, the Medical Event Data Standard, so that other tools can read what was checked here.
+"""Write an extract as MEDS, the Medical Event Data Standard, for other tools.
 
 Source: https://github.com/Medical-Event-Data-Standard/meds, schema 0.4.
 """
@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clinicalgru.checks import check_instance
 from clinicalgru.data.events import Events, first_times
 from clinicalgru.errors import ArgumentError, InputError
 
@@ -25,9 +26,10 @@ ROWS = """
 SELECT s.subject_id, rows.time, c.code, rows.numeric_value, s.stay_id, rows.available_at, s.patient_id, s.split
 FROM (
     SELECT stay, make_timestamp(time) AS time, variable AS number, value::FLOAT AS numeric_value,
-        make_timestamp(available) AS available_at, 'series' AS kind FROM facts
+        make_timestamp(available) AS available_at, 'series' AS kind FROM measurements
     UNION ALL SELECT stay, make_timestamp(time), code, NULL, make_timestamp(available), 'coded' FROM coded
-    UNION ALL SELECT stay, make_timestamp(time), variable, value::FLOAT, make_timestamp(time), 'static' FROM described
+    UNION ALL SELECT stay, make_timestamp(time), variable, value::FLOAT, make_timestamp(time), 'static'
+        FROM static_covariates
     UNION ALL SELECT stay, make_timestamp(time), number, NULL, make_timestamp(time), 'landmark' FROM landmarks
 ) rows JOIN codes c USING (kind, number) JOIN stays s ON s.position = rows.stay
 """
@@ -41,32 +43,54 @@ COPY (
 
 
 def write_meds(events: Events, folder: str | Path) -> Path:
-    """Write events as a MEDS dataset; `read_events(folder, source="meds")` gives the same stays and facts back.
+    """Write events as a MEDS dataset; `read_events(folder, source="meds")` reads the same stays and measurements.
 
-    events   a measurement becomes "variable//unit" with its value as a 32-bit number, a coded event "variable//code", a
-             descriptor a measurement at the start of its stay; STAY_START and STAY_END say when a stay was. Columns
-             beyond the standard: stay_id, available_at, and patient_id where identifiers are no whole numbers (subjects
-             are then numbered). A column `split` of the stays decides the shard. Outcomes, which are no events, stand
-             beside in outcomes.parquet. Times in hours count from 1970.
-    folder   a new or empty folder
-    returns  the folder
+    Parameters
+    ----------
+    events : Events
+        The extract. A measurement becomes the code "variable//unit" with its value as a 32-bit number, a coded event
+        "variable//code", a static covariate a measurement at the start of its stay. A column `split` of the stays
+        decides the shard.
+    folder : str or Path
+        A new or empty folder.
 
-    Refused: a folder that holds something, a patient in two splits.
+    Returns
+    -------
+    Path
+        The folder.
 
-    Source: MEDS schema 0.4.
+    Raises
+    ------
+    ArgumentError
+        If an argument has another type, or the folder holds files.
+    InputError
+        If a patient is in two splits, or some stays have no split.
 
+    Notes
+    -----
+    Columns beyond the standard: stay_id, available_at, and patient_id where identifiers are not whole numbers
+    (subjects are then numbered). STAY_START and STAY_END are the ends of a stay. Outcomes are no events and stand in
+    outcomes.parquet. Times in hours count from 1970.
+
+    References
+    ----------
+    MEDS schema 0.4, https://github.com/Medical-Event-Data-Standard/meds.
+
+    Examples
+    --------
     >>> import tempfile
-    >>> from clinicalgru.data.simulate.simulate import simulate
-    >>> from clinicalgru.data.read_events import read_events
+    >>> from clinicalgru import read_events, simulate, write_meds
     >>> events = read_events(simulate(20, random_state=0))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     again = read_events(write_meds(events, folder), source="meds")
     >>> len(again) == len(events)
     True
     """
+    check_instance("events", events, Events, fix="Pass what read_events returns.")
+    check_instance("folder", folder, str, Path)
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise ArgumentError("a new or empty folder", "one that holds files", "Choose another folder.")
+        raise ArgumentError("a new or empty folder", "a folder that holds files", "Choose another folder.")
     stays = _stays(events)
     codes = _codes(events)
     named = not (stays["patient_id"] == stays["subject_id"].astype(str)).all()
@@ -95,43 +119,47 @@ def _stays(events: Events) -> pd.DataFrame:
     stays["subject_id"] = stays["patient_id"].astype("int64") if whole else numbered
     stays["split"] = events.stays["split"].to_numpy() if "split" in events.stays else None
     if (stays.groupby("patient_id")["split"].nunique() > 1).any():
-        raise InputError("each patient in one split", "a patient in two", "Correct the column split.", where="stays")
+        raise InputError(
+            "each patient in one split", "a patient in two splits", "Correct the column split.", where="stays"
+        )
     if stays["split"].notna().any() and stays["split"].isna().any():
-        raise InputError("a split for each stay", "stays without", "Complete the column split.", where="stays")
+        raise InputError("a split for each stay", "stays without a split", "Complete the column split.", where="stays")
     return stays
 
 
 def _codes(events: Events) -> pd.DataFrame:
-    """kind, number and MEDS code of everything that may occur, with description and parents."""
+    """Kind, number and MEDS code of everything that may occur, with description and parents."""
     loinc = [
         [f"LOINC//{code}" for code in v.source_codes.get("loinc", ())]
         for v in (*events.variables, *events.static_variables)
     ]
-    described = [
+    descriptions = [
         (v.label, parents) for v, parents in zip((*events.variables, *events.static_variables), loinc, strict=True)
     ]
     rows: list[tuple[str, int, str, str | None, list[str]]]
-    rows = [("series", i, f"{v.name}//{v.unit}", *described[i]) for i, v in enumerate(events.variables)]
-    after = len(events.variables)
-    rows += [("static", i, f"{v.name}//{v.unit}", *described[after + i]) for i, v in enumerate(events.static_variables)]
-    rows += [("coded", i, word, None, []) for i, word in enumerate(events.code_vocabulary)]
+    rows = [("series", i, f"{v.name}//{v.unit}", *descriptions[i]) for i, v in enumerate(events.variables)]
+    offset = len(events.variables)
+    rows += [
+        ("static", i, f"{v.name}//{v.unit}", *descriptions[offset + i]) for i, v in enumerate(events.static_variables)
+    ]
+    rows += [("coded", i, code, None, []) for i, code in enumerate(events.code_vocabulary)]
     rows += [("landmark", 0, "STAY_START", "Start of the stay", []), ("landmark", 1, "STAY_END", "End of the stay", [])]
     return pd.DataFrame(rows, columns=["kind", "number", "code", "description", "parent_codes"])
 
 
 def _register(sql: duckdb.DuckDBPyConnection, events: Events, stays: pd.DataFrame, codes: pd.DataFrame) -> None:
-    sql.register("facts", events.measurements)
+    sql.register("measurements", events.measurements)
     sql.register("coded", events.coded)
     text = {name: pa.array(stays[name], pa.string()) for name in ("patient_id", "stay_id", "split")}
     numbers = {name: pa.array(stays[name], pa.int64()) for name in ("position", "subject_id")}
     sql.register("stays", pa.table({**text, **numbers}))
     sql.register("codes", pa.Table.from_pandas(codes[["kind", "number", "code"]], preserve_index=False))
-    sql.register("described", _described(events))
+    sql.register("static_covariates", _static_covariates(events))
     sql.register("landmarks", _landmarks(events))
 
 
-def _described(events: Events) -> pa.Table:
-    """stay, time, variable (position among the statics) and value of each known descriptor, levels as written."""
+def _static_covariates(events: Events) -> pa.Table:
+    """stay, time, variable (position among the static covariates) and value of each known static covariate."""
     start = _starts(events)
     when = np.where(start.isna(), first_times(events), start.fillna(0).to_numpy(dtype=np.int64))
     tables = []
@@ -139,11 +167,13 @@ def _described(events: Events) -> pa.Table:
         value = events.stays[variable.name].to_numpy(dtype=float)
         stay = np.flatnonzero(~np.isnan(value))
         if variable.categories:
-            value = np.append([float(level) for level in variable.categories], 0.0)[np.nan_to_num(value).astype(int)]
+            value = np.append([float(category) for category in variable.categories], 0.0)[
+                np.nan_to_num(value).astype(int)
+            ]
         columns = {"stay": stay, "time": when[stay], "variable": np.full(len(stay), number), "value": value[stay]}
         tables.append(pa.table(columns))
-    kinds = [("stay", pa.int64()), ("time", pa.int64()), ("variable", pa.int64()), ("value", pa.float64())]
-    return pa.concat_tables(tables) if tables else pa.schema(kinds).empty_table()
+    fields = [("stay", pa.int64()), ("time", pa.int64()), ("variable", pa.int64()), ("value", pa.float64())]
+    return pa.concat_tables(tables) if tables else pa.schema(fields).empty_table()
 
 
 def _starts(events: Events) -> pd.Series:
@@ -153,7 +183,7 @@ def _starts(events: Events) -> pd.Series:
 
 
 def _landmarks(events: Events) -> pa.Table:
-    """Start of each stay, without a time where that is unknown, and end where known."""
+    """Start of each stay, without a time where it is unknown, and end where it is known."""
     stay = np.arange(len(events.stays))
     start, end = _starts(events), events.stays["end"].astype("Int64")
     ended = end.notna().to_numpy()

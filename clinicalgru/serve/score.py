@@ -16,7 +16,7 @@ from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.read_events import read_events
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.task.eligibility import asked, clock
+from clinicalgru.data.task.eligibility import eligibility_steps, stay_times
 from clinicalgru.data.task.select import select
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
@@ -61,8 +61,11 @@ def score(
     fitted = load(model) if isinstance(model, str | Path) else model
     dictionary = model_dictionary(fitted, reading.get("variables"))
     events = data if isinstance(data, Events) else read_events(data, **reading | {"variables": dictionary})
-    times, sequences = clock(events, fitted.task_), select(events, fitted.task_, include_ineligible=True)
-    ends, left_out = (times.end - times.anchor) / HOUR, _left_out(asked(events, fitted.task_, times, sequences))
+    times, sequences = stay_times(events, fitted.task_), select(events, fitted.task_, include_ineligible=True)
+    ends, left_out = (
+        (times.end - times.anchor) / HOUR,
+        _left_out(eligibility_steps(events, fitted.task_, times, sequences)),
+    )
     table = score_sequences(fitted, sequences, ends=ends, left_out=left_out, hourly=hourly)
     if out is not None:
         write_scores(table, out)

@@ -1,4 +1,4 @@
-"""A simulated ward written as a FHIR bulk export and read back; broken lines; what FHIR says of a value besides it."""
+"""A synthetic cohort written as a FHIR bulk export and read back; broken lines; what FHIR says of a value besides it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.events import Events
 from clinicalgru.errors import InputError
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
@@ -80,14 +81,14 @@ def as_observations(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def truth() -> cg.Events:
+def truth() -> Events:
     cohort = cg.simulate(12, random_state=5)
     rows = cohort.measurements[~cohort.measurements["variable"].isin(["drug", "diagnosis"])]
     return cg.read_events(rows, stays=cohort.stays, outcomes=cohort.outcomes)
 
 
 @pytest.fixture(scope="module")
-def export(truth: cg.Events, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def export(truth: Events, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     stays = truth.stays.assign(**{name: pd.to_datetime(truth.stays[name], unit="us") for name in ("start", "end")})
     people = stays.drop_duplicates("patient_id")
@@ -262,7 +263,7 @@ def test_a_file_cut_off_and_a_file_of_other_resources_are_refused(tmp_path):
 A = {"subject": {"reference": "Patient/a"}, "encounter": {"reference": "Encounter/in"}}
 
 
-def events_of(folder: Path, **files: list[dict[str, Any]]) -> tuple[list[tuple[str, str, str]], cg.Events]:
+def events_of(folder: Path, **files: list[dict[str, Any]]) -> tuple[list[tuple[str, str, str]], Events]:
     """Word, time and time known of each coded event of an export with these resources besides one heart rate."""
     tiny(folder, [BASE | {"valueQuantity": quantity(70, "/min")}])
     for kind, resources in files.items():

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.data.events import Events
 
 INSTANT = ["patient_id", "start", "variable", "time"]
 
@@ -48,7 +49,7 @@ def invented(tmp_path: Path) -> Path:
     return dataset(tmp_path / "invented", rows)
 
 
-def compared(events: cg.Events, variables: set[str]) -> pd.DataFrame:
+def compared(events: Events, variables: set[str]) -> pd.DataFrame:
     """Facts with start and end of their stay."""
     stays = events.stays[["patient_id", "stay_id", "start", "end"]]
     has_dates = stays.assign(
@@ -58,7 +59,7 @@ def compared(events: cg.Events, variables: set[str]) -> pd.DataFrame:
     return table[table["variable"].isin(variables)]
 
 
-def assert_same(left: cg.Events, right: cg.Events) -> None:
+def assert_same(left: Events, right: Events) -> None:
     """The same stays and facts, values as 32-bit numbers."""
     for name in ("stay", "time", "available", "variable"):
         np.testing.assert_array_equal(left.measurements[name].to_numpy(), right.measurements[name].to_numpy())
@@ -183,7 +184,7 @@ def test_written_data_is_valid_meds(events, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def both(real_data: Path) -> tuple[cg.Events, cg.Events]:
+def both(real_data: Path) -> tuple[Events, Events]:
     mimic = cg.read_events(real_data / "mimic-iv-demo", source="mimic-iv")
     return mimic, cg.read_events(real_data / "mimic-iv-demo-meds", source="meds")
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.data.events import Events
 from clinicalgru.data.sources.hospital_stays import DAY, readmitted
 
 TABLES = {
@@ -80,21 +81,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def icu(folder: Path) -> cg.Events:
+def icu(folder: Path) -> Events:
     return cg.read_events(folder, source="mimic-iv")
 
 
 @pytest.fixture(scope="module")
-def hospital(folder: Path) -> cg.Events:
+def hospital(folder: Path) -> Events:
     return cg.read_events(folder, source="mimic-iv", anchor="hospital")
 
 
-def facts(events: cg.Events, variable: str) -> pd.DataFrame:
+def facts(events: Events, variable: str) -> pd.DataFrame:
     table = events.to_frame()
     return table[table["variable"] == variable].reset_index(drop=True)
 
 
-def codes(events: cg.Events) -> pd.DataFrame:
+def codes(events: Events) -> pd.DataFrame:
     table = events.coded.to_pandas()
     table["stay_id"] = events.stays["stay_id"].to_numpy()[table["stay"]]
     table["word"] = np.array(events.code_vocabulary)[table["code"]]
@@ -227,7 +228,7 @@ def test_what_is_refused_names_file_and_fix_but_no_patient(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def demo(real_data: Path) -> cg.Events:
+def demo(real_data: Path) -> Events:
     return cg.read_events(real_data / "mimic-iv-demo", source="mimic-iv", anchor="hospital")
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.events import Events
 from clinicalgru.errors import ArgumentError, InputError
 
 DAY = 86_400_000_000
@@ -27,7 +28,7 @@ def synthea(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 @pytest.fixture(scope="module")
-def events(real_data: Path) -> cg.Events:
+def events(real_data: Path) -> Events:
     return cg.read_events(next((real_data / "omop-synthea").glob("*.zip")), source="omop", anchor="visit")
 
 
@@ -86,11 +87,11 @@ def test_diagnoses_are_known_when_their_visit_ends(synthea, events):
     assert set(kind) == {"diagnosis", "drug", "procedure"}
 
 
-def as_tables(events: cg.Events) -> tuple[Any, ...]:
+def as_tables(events: Events) -> tuple[Any, ...]:
     return events.to_frame(), events.stays, events.coded.to_pandas(), events.code_vocabulary, events.ledger.rejected
 
 
-def assert_same(ours: cg.Events, theirs: cg.Events) -> None:
+def assert_same(ours: Events, theirs: Events) -> None:
     for left, right in zip(as_tables(ours), as_tables(theirs), strict=True):
         if isinstance(left, pd.DataFrame):
             pd.testing.assert_frame_equal(left, right)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.profile import distribution, measured_by_hour
+from clinicalgru.data.events import Events
+from clinicalgru.data.profile import histogram, measured_by_hour
 from clinicalgru.errors import ArgumentError
 
 
@@ -41,13 +42,13 @@ def test_a_stay_in_two_batches_counts_once(three):
     cut = Cut()
     for name in ("variables", "stays", "measurements", "coded", "has_dates"):
         setattr(cut, name, getattr(events, name))
-    cut.__class__ = type("CutEvents", (cg.Events,), {"batches": Cut.batches, "__init__": lambda self: None})
+    cut.__class__ = type("CutEvents", (Events,), {"batches": Cut.batches, "__init__": lambda self: None})
     assert measured_by_hour(cut, hours=6).equals(whole)
 
 
 def test_no_bin_holds_few_and_none_is_lost(events):
-    every = distribution(events, "lactate", min_cell_size=0)
-    joined = distribution(events, "lactate")
+    every = histogram(events, "lactate", min_cell_size=0)
+    joined = histogram(events, "lactate")
     assert (joined["measurements"] >= 11).all()
     assert (
         joined["measurements"].sum()
@@ -59,7 +60,7 @@ def test_no_bin_holds_few_and_none_is_lost(events):
 
 
 def test_scores_have_a_bin_of_their_own(events):
-    bins = distribution(events, "gcs", min_cell_size=0)
+    bins = histogram(events, "gcs", min_cell_size=0)
     values = events.to_frame().query("variable == 'gcs'")["value"]
     whole = values[values == 15].count()
     assert bins.query("low <= 15 < high")["measurements"].item() == whole
@@ -67,6 +68,6 @@ def test_scores_have_a_bin_of_their_own(events):
 
 def test_what_the_data_do_not_have_is_refused(events):
     with pytest.raises(ArgumentError, match="a variable among"):
-        distribution(events, "luck")
-    with pytest.raises(ArgumentError, match="at least 1 hour"):
+        histogram(events, "luck")
+    with pytest.raises(ArgumentError, match="hours as a whole number of 1 or more"):
         measured_by_hour(events, hours=0)

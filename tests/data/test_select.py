@@ -94,6 +94,75 @@ def test_splits_are_by_patient_and_repeatable(test_stays):
         cg.split_patients(test_stays, [0.5, 0.6])
 
 
+def test_fractions_are_of_patients_to_the_nearest_patient(test_stays):
+    n_patients = len(set(test_stays.patient))
+    for part, fraction in zip(cg.split_patients(test_stays, (0.5, 0.3, 0.2)), (0.5, 0.3, 0.2), strict=True):
+        assert abs(len(set(part.patient)) - fraction * n_patients) <= 1
+
+
+def test_a_split_without_a_seed_differs_each_time(test_stays):
+    stays = [cg.split_patients(test_stays, [0.5, 0.5], random_state=None)[0].stay.tolist() for _ in range(3)]
+    assert stays[0] != stays[1] or stays[1] != stays[2]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda stays: cg.split_patients(5, [0.5, 0.5]), "Expected sequences as Sequences; got the number 5"),
+        (lambda stays: cg.split_patients(stays, 0.5), "fractions as a list of numbers; got the number 0.5"),
+        (lambda stays: cg.split_patients(stays, "ab"), "fractions as a list of numbers; got text"),
+        (lambda stays: cg.split_patients(stays, ["a", "b"]), "Expected fractions as a number .* got text"),
+        (lambda stays: cg.split_patients(stays, []), "sum to 1"),
+        (lambda stays: cg.split_patients(stays, [1.5, -0.5]), "Expected fractions as a number above 0"),
+        (lambda stays: cg.split_patients(stays, [0.5, 0.5], random_state="a"), "random_state as a whole number"),
+        (lambda stays: cg.split_patients(stays, [0.5, 0.5], folder=5), "folder as str or Path"),
+        (lambda stays: cg.split_patients(stays[[0]], [0.5, 0.5]), "at least 2 patients"),
+        (
+            lambda stays: cg.select("x", stays.task),
+            "Expected events as Events; got text. Pass what read_events returns",
+        ),
+        (lambda stays: cg.select(stays, stays.task), "Expected events as Events; got a Sequences of shape"),
+        (lambda stays: cg.Task.load(5), "Expected task as str or Path; got the number 5"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused_by_name(test_stays, call, message):
+    with pytest.raises(cg.ClinicalGRUError, match=message):
+        call(test_stays)
+
+
+def test_a_task_is_needed_to_select(by_hand):
+    with pytest.raises(cg.ClinicalGRUError, match="Expected task as Task; got text"):
+        cg.select(by_hand, "in_hospital_mortality")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"include": ["x"]}, "task t, include: Expected a list of Criterion; got text"),
+        ({"exclude": "x"}, "task t, exclude: Expected a list of Criterion; got text"),
+        ({"name": 5}, "task, name: Expected name as text; got the number 5"),
+        ({"outcome": 5}, "outcome: Expected the name of an outcome, or several; got the number 5"),
+        ({"window_hours": 48}, "window_hours: Expected two hours as numbers; got the number 48"),
+        ({"window_hours": (0, "b")}, "two hours as numbers; got a tuple of length 2"),
+        ({"window_hours": (0, np.inf)}, "two hours as numbers"),
+        ({"gap_hours": "3"}, "gap_hours as a number; got text"),
+        ({"gap_hours": None}, "gap_hours as a number; got None"),
+        ({"horizon_hours": True}, "horizon_hours as a number; got True"),
+        ({"survival_horizons_hours": ("a",)}, "survival_horizons_hours: Expected hours as numbers"),
+        ({"task_type": 3}, "a task_type among binary"),
+    ],
+)
+def test_a_field_of_a_wrong_type_is_refused_by_name(fields, message):
+    with pytest.raises(cg.ClinicalGRUError, match=message):
+        cg.Task(**{"name": "t", "outcome": "died", "window_hours": (0, 48)} | fields)
+
+
+def test_numbers_of_numpy_and_lists_are_stored_as_plain_values():
+    task = cg.Task("t", "died", [np.int64(0), np.float32(48)], outcome_time="end", horizon_hours=np.int32(24))
+    assert task == cg.Task("t", "died", (0.0, 48.0), outcome_time="end", horizon_hours=24.0)
+    assert [type(hours) for hours in (*task.window_hours, task.horizon_hours, task.gap_hours)] == [float] * 4
+
+
 def test_an_outcome_the_events_do_not_have_is_refused(events):
     with pytest.raises(cg.ClinicalGRUError, match="the outcome died; got outcomes: in_hospital_death"):
         cg.select(events, task_of())

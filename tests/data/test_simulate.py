@@ -1,4 +1,4 @@
-"""The simulated ward: known truth, believable charts, and slips that are counted."""
+"""The synthetic cohort: known truth, plausible records, and data errors that are counted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.simulate.observation import ABROAD, PANELS
-from clinicalgru.data.simulate.physiology import SIGNALS
+from clinicalgru.data.simulate.observation import OTHER_SITES, PANELS
+from clinicalgru.data.simulate.signals import SIGNALS
 from clinicalgru.data.simulate.simulate import DRIVERS, SimulatedCohort, simulate
 from clinicalgru.errors import ArgumentError
 
@@ -43,7 +43,7 @@ def outcome(cohort: SimulatedCohort) -> pd.Series:
     return cohort.outcomes.set_index("stay_id")["in_hospital_death"]
 
 
-def test_the_same_seed_gives_the_same_ward_and_another_seed_another() -> None:
+def test_the_same_seed_gives_the_same_cohort_and_another_seed_another() -> None:
     one, same, other = simulate(60, random_state=4), simulate(60, random_state=4), simulate(60, random_state=5)
     for name in ("measurements", "stays", "outcomes", "truth"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(same, name))
@@ -125,9 +125,9 @@ def test_empty_and_double_values_silent_stays_and_unknown_outcomes_are_counted(
     assert outcome(cohort).isna().sum() == cohort.planted["outcome unknown"] == 20
 
 
-@pytest.mark.parametrize("name", sorted(ABROAD))
+@pytest.mark.parametrize("name", sorted(OTHER_SITES))
 def test_both_sites_find_the_same_in_the_same_patients(name: str, numbers: pd.DataFrame) -> None:
-    site, variable = ABROAD[name], Dictionary.load()[name]
+    site, variable = OTHER_SITES[name], Dictionary.load()[name]
     home = variable.conversion(SIGNALS[name].unit).apply(37.0)
     assert variable.conversion(site.unit).apply(37.0 * site.factor + site.offset) == pytest.approx(home, rel=1e-3)
     medians = numbers[numbers["variable"] == name].groupby("unit")["own"].median()
@@ -183,16 +183,16 @@ def test_codes_stand_in_their_own_column_and_chronic_ones_return_with_the_patien
     assert (entered["stay_id"].isin(diabetic).groupby(entered["patient_id"]).nunique() == 1).all()
 
 
-def test_a_written_ward_says_that_it_is_simulated_and_reads_back_equal(tmp_path: Path) -> None:
+def test_a_written_cohort_says_that_it_is_synthetic_and_reads_back_equal(tmp_path: Path) -> None:
     cohort = simulate(30, random_state=7)
-    folder = cohort.write(tmp_path / "ward")
+    folder = cohort.write(tmp_path / "cohort")
     assert sorted(file.name for file in folder.iterdir()) == [
         "README.txt",
         "measurements.parquet",
         "outcomes.parquet",
         "stays.parquet",
     ]
-    assert (folder / "README.txt").read_text() == "SIMULATED: simulated ward, 30 stays, seed 7 (no real patients)\n"
+    assert (folder / "README.txt").read_text() == "SYNTHETIC: synthetic cohort, 30 stays, seed 7 (no real patients)\n"
     for name in ("measurements", "stays", "outcomes"):
         pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{name}.parquet"), getattr(cohort, name))
     assert cohort.stays["patient_id"].str.len().eq(8).all()
@@ -207,14 +207,14 @@ def test_one_stay_and_any_length_of_record_will_do(hours: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        ({"n_stays": 0}, "Expected n_stays of at least 1; got 0"),
-        ({"n_stays": 5, "hours": 0}, "Expected hours above 0; got 0"),
+        ({"n_stays": 0}, "Expected n_stays as a whole number of 1 or more; got 0"),
+        ({"n_stays": 5, "hours": 0}, "Expected hours as a number above 0; got 0"),
         ({"n_stays": 5, "drivers": {"lactat": 1.0}}, "got lactat. Choose from these names"),
         ({"n_stays": 5, "drivers": {"age": float("nan")}}, "Expected finite weights"),
     ],
 )
-def test_what_cannot_be_simulated_is_refused_with_a_reason(arguments: dict[str, object], told: str) -> None:
-    with pytest.raises(ArgumentError, match=told):
+def test_what_cannot_be_simulated_is_refused_with_a_reason(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
         simulate(**arguments)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.data.events import Events
 from clinicalgru.data.ingest import database
 
 QUERY = "SELECT * FROM labs"
@@ -42,7 +43,7 @@ def labs(three, postgres) -> str:
     return postgres
 
 
-def same(events: cg.Events, three: pd.DataFrame) -> None:
+def same(events: Events, three: pd.DataFrame) -> None:
     expected = cg.read_events(three)
     pd.testing.assert_frame_equal(events.to_frame(), expected.to_frame())
     assert events.ledger.rejected == expected.ledger.rejected

@@ -90,6 +90,6 @@ def test_converted_rows_are_counted_and_other_units_refused():
 
 @pytest.mark.slow
 def test_the_library_is_loaded_only_when_a_unit_asks_for_it():
-    code = "import sys, clinicalgru as cg; cg.read_events(cg.simulate(2, seed=0)); print('pint' in sys.modules)"
+    code = "import sys, clinicalgru as cg; cg.read_events(cg.simulate(2, random_state=0)); print('pint' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,6 +11,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.audit.typical_values import typical
+from clinicalgru.data.events import Events
 from clinicalgru.errors import ArgumentError
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "units.py"
@@ -73,7 +74,7 @@ def test_digits_tell_a_unit_whose_values_are_usual_in_both():
     assert flags[2][0].fraction * 200 == pytest.approx(10, abs=3)
 
 
-def events_of(values: np.ndarray, name: str, unit: str) -> cg.Events:
+def events_of(values: np.ndarray, name: str, unit: str) -> Events:
     rows = {"patient_id": [f"{i}" for i in range(len(values))], "time": 0.0, "variable": name, "value": values}
     return cg.read_events(pd.DataFrame(rows | {"unit": unit}), max_rejected=1)
 

@@ -17,7 +17,7 @@ import yaml
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.schemas import schema_folder
 from clinicalgru.data.dictionary.units import Conversion
-from clinicalgru.data.dictionary.variable import KINDS, Variable
+from clinicalgru.data.dictionary.variable import VARIABLE_TYPES, Variable
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.errors import DictionaryError
 
@@ -128,7 +128,7 @@ def test_upper_and_lower_case_are_kept_where_they_decide() -> None:
     concentration = Variable("x", "X", "numeric", "g/L", also={"G/L": Conversion(1000.0)})
     assert concentration.conversion("g/L").factor == 1
     assert concentration.conversion("G/L").factor == 1000
-    with pytest.raises(DictionaryError, match="which may mean several"):
+    with pytest.raises(DictionaryError, match="which may be one of several units"):
         concentration.conversion("G/l")
 
 
@@ -167,7 +167,7 @@ def test_a_source_that_writes_no_unit_is_read_in_its_own(
 def test_every_reference_lies_within_plausible_and_every_kind_is_known(dictionary: Dictionary) -> None:
     for variable in dictionary.values():
         low, high = variable.plausible or (0, 0)
-        assert variable.variable_type in KINDS
+        assert variable.variable_type in VARIABLE_TYPES
         assert variable.variable_type == "code" or low < high, variable.name
         assert variable.reference is None or low <= variable.reference[0] <= variable.reference[1] <= high, (
             variable.name

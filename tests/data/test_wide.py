@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.data.events import Events
 
 WIDE = pd.DataFrame(
     {
@@ -30,7 +31,7 @@ PBC = {
 }
 
 
-def values(events: cg.Events) -> list[tuple]:
+def values(events: Events) -> list[tuple]:
     table = events.to_frame()
     hours = table["time"].dt.total_seconds() / 3600
     return list(zip(table["stay_id"], hours, table["variable"], table["value"].round(3), strict=True))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 import clinicalgru as cg
+from clinicalgru.data.events import Events
 
 SECONDS = 10
 
@@ -22,7 +23,7 @@ def told_by(caught: list[warnings.WarningMessage], records: list[logging.LogReco
     return "\n".join([*(str(warning.message) for warning in caught), *(form.format(record) for record in records)])
 
 
-def read(path: Path, **reading: object) -> tuple[cg.Events | None, cg.ClinicalGRUError | None, str]:
+def read(path: Path, **reading: object) -> tuple[Events | None, cg.ClinicalGRUError | None, str]:
     """What a file reads as, or why not, and all that was said about it."""
     begin = time.perf_counter()
     events, error, said = None, None, ""
@@ -43,7 +44,7 @@ def facts(frame: pd.DataFrame) -> Counter:
     return Counter(frame.round({"value": 9}).astype(str).itertuples(index=False, name=None))
 
 
-def judge(clean: pd.DataFrame, rows: int, events: cg.Events, *, shorter: bool) -> str:
+def judge(clean: pd.DataFrame, rows: int, events: Events, *, shorter: bool) -> str:
     """`equal` or `counted`; anything else breaks the law."""
     frame, ledger = events.to_frame(), events.ledger
     if len(frame) == len(clean) and facts(frame) == facts(clean):

@@ -13,6 +13,7 @@ from hostile import mutator, pieces, resources
 from hostile.law import judge, read
 
 import clinicalgru as cg
+from clinicalgru.data.events import Events
 from clinicalgru.data.ingest.csv_check import UNFINISHED
 
 PARTS = 6
@@ -20,11 +21,11 @@ TABLES, EXPORTS = 1_880, 150
 
 
 @pytest.fixture(scope="module")
-def clean() -> cg.Events:
+def clean() -> Events:
     return cg.read_events(pieces.clean_table())
 
 
-def outcome(variant: pieces.Variant, path: Path, clean: cg.Events, *, hidden: set[str], source: str = "long") -> str:
+def outcome(variant: pieces.Variant, path: Path, clean: Events, *, hidden: set[str], source: str = "long") -> str:
     """What became of a broken file, read by itself or with its folder: equal, counted, shorter or refused."""
     events, error, said = read(path, source=source, max_rejected=1.0)
     assert not [canary for canary in hidden if canary in said], "a message quotes the file"
@@ -45,7 +46,7 @@ def told(variant: pieces.Variant, broken: AssertionError) -> AssertionError:
     return AssertionError(f"{variant.kind}, {variant.name!r}, {variant.content[:60]!r}...: {broken}")
 
 
-def run_tables(variants: list[pieces.Variant], folder: Path, clean: cg.Events) -> Counter:
+def run_tables(variants: list[pieces.Variant], folder: Path, clean: Events) -> Counter:
     became: Counter = Counter()
     hidden = pieces.canaries(pieces.clean_table())
     for variant in variants:

@@ -1,4 +1,4 @@
-"""Sensor faults planted on the simulated ward are what a forecast finds odd."""
+"""Sensor faults planted on the synthetic cohort are what a forecast finds odd."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_scored_and_learned_from_are_the_same_stays(fitted, cohort, events):
     learned = cg.select(events, model.task_)
     outcome = events.stays["in_hospital_death"].notna().to_numpy()
     assert set(table.loc[(table["status"] == "scored") & outcome, "stay_id"]) == set(learned.stay)
-    never = table["reason"] == "the task asks for: anchor came (first lactate above 2)"
+    never = table["reason"] == "the task asks for: index time reached (first lactate above 2)"
     assert never.any()
     assert table.loc[never, "prediction_time"].isna().all()
 

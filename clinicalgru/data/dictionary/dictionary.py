@@ -1,4 +1,4 @@
-"""The data dictionary: what each variable is, in which unit it is kept, which values can be true, who calls it what."""
+"""The data dictionary: variables with units, plausible ranges and their names in each source."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.schemas import nearest, schema_folder
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.dictionary.yaml_file import read_variables
@@ -14,8 +15,21 @@ from clinicalgru.errors import DictionaryError
 
 
 class Dictionary(Mapping[str, Variable]):
-    """Variables by name; the shipped dictionary with yours over it.
+    """Variables by name: the shipped dictionary, and your own variables.
 
+    Parameters
+    ----------
+    variables : iterable of Variable
+        The variables.
+
+    Raises
+    ------
+    DictionaryError
+        If a source uses one code for two variables.
+
+    Examples
+    --------
+    >>> from clinicalgru import Dictionary
     >>> dictionary = Dictionary.load({"cardiac_index": {"unit": "L/min/m2", "plausible": [0.5, 12]}})
     >>> dictionary["cardiac_index"].label
     'Cardiac index'
@@ -38,18 +52,40 @@ class Dictionary(Mapping[str, Variable]):
                         f"each name of {source} in one variable only",
                         f"{code!r} in {names[code]} and in {variable.name}",
                         f"Remove it from one of them, or override {names[code]} by its name.",
-                        where=f"{variable.name}, codes",
+                        where=f"{variable.name}, source_codes",
                     )
 
     @classmethod
     def load(cls, *extra: Path | str | Mapping[str, Any]) -> Dictionary:
-        """The shipped dictionary, with the variables of each YAML file or dict added or put in place of its own.
+        """Load the shipped dictionary, and add or replace variables.
 
-        extra    YAML files or dicts, {name: {unit: ..., plausible: ..., also: ..., codes: ...}}, in the form of
-                 data_schemas/variables.yaml; a variable that exists is replaced whole
-        Refused: unknown fields, duplicate names, impossible ranges or factors, one code for two variables; the error
-        names file, variable, field and fix.
+        Parameters
+        ----------
+        *extra : Path, str or dict
+            YAML files or dicts in the form of data_schemas/variables.yaml: {name: {unit: ..., plausible: ..., also:
+            ..., source_codes: ...}}. A variable that exists is replaced completely.
+
+        Returns
+        -------
+        Dictionary
+            The dictionary.
+
+        Raises
+        ------
+        ArgumentError
+            If an entry of `extra` has another type.
+        DictionaryError
+            If there are unknown fields, duplicate names, impossible ranges or factors, or one code for two variables.
+            The message names file, variable, field and fix.
+
+        Examples
+        --------
+        >>> from clinicalgru import Dictionary
+        >>> Dictionary.load()["heart_rate"].unit
+        '/min'
         """
+        for more in extra:
+            check_instance("extra", more, Path, str, Mapping, fix="Pass a YAML file or a dict of variables.")
         if not extra:
             return _shipped()
         variables = dict(_shipped())
@@ -70,22 +106,52 @@ class Dictionary(Mapping[str, Variable]):
         return f"Dictionary({len(self)} variables)"
 
     def names(self, source: str) -> dict[str, str]:
-        """{name in the source: variable name}; empty for a source the dictionary does not know."""
+        """Names that a source uses.
+
+        Parameters
+        ----------
+        source : str
+            The source, such as "mimic-iv".
+
+        Returns
+        -------
+        dict of str to str
+            Variable by name in the source; empty for an unknown source.
+        """
         return dict(self._names.get(source, {}))
 
     def find(self, name: str, source: str | None = None) -> Variable:
-        """The variable called `name`, here or in a source.
+        """Find a variable by its own name, or by its name in a source.
 
-        Refused: an unknown name, with the nearest known one.
+        Parameters
+        ----------
+        name : str
+            The name.
+        source : str, optional
+            The source; the name is the variable's own where None.
 
+        Returns
+        -------
+        Variable
+            The variable.
+
+        Raises
+        ------
+        DictionaryError
+            If the name is unknown; the message suggests the nearest.
+
+        Examples
+        --------
+        >>> from clinicalgru import Dictionary
         >>> Dictionary.load().find("220045", "mimic-iv").label
         'Heart rate'
         """
+        check_instance("name", name, str)
         known = {own: own for own in self} if source is None else self.names(source)
         if name in known:
             return self[known[name]]
         place = "the data dictionary" if source is None else source
-        fix = f"{nearest(name, known)}Else add it to your own dictionary."
+        fix = f"{nearest(name, known)}Or add it to your own dictionary."
         raise DictionaryError(f"one of the {len(known)} names of {place}", repr(name), fix)
 
 

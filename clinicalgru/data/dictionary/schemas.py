@@ -1,4 +1,4 @@
-"""The folder of shipped YAML files, and suggestions for names that are not in them."""
+"""The folder of shipped YAML files, and suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,20 @@ from clinicalgru.errors import DictionaryError
 
 
 def schema_folder() -> Path:
-    """The folder of dictionary, schemas and tasks: inside the package when installed, beside it in a checkout.
+    """Find the folder of the dictionary, schemas and tasks: in the package when installed, next to it in a checkout.
 
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    DictionaryError
+        If the package is incomplete.
+
+    Examples
+    --------
     >>> (schema_folder() / "variables.yaml").exists()
     True
     """
@@ -19,15 +31,29 @@ def schema_folder() -> Path:
     for folder in (package / "data_schemas", package.parent / "data_schemas"):
         if (folder / "variables.yaml").is_file():
             return folder
-    raise DictionaryError("the folder data_schemas", "none in the package or beside it", "Install the package again.")
+    raise DictionaryError("the folder data_schemas", "no such folder in the package", "Install the package again.")
 
 
 def nearest(text: str, known: Iterable[str]) -> str:
-    """A sentence that suggests the most similar known name; empty where none is similar.
+    """Suggest the most similar known name.
 
+    Parameters
+    ----------
+    text : str
+        An unknown name.
+    known : iterable of str
+        Known names.
+
+    Returns
+    -------
+    str
+        A sentence; empty where no name is similar.
+
+    Examples
+    --------
     >>> nearest("heart_rat", ["heart_rate", "height"])
     'Did you mean heart_rate? '
     """
     folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(text.casefold(), folded, n=1)
-    return f"Did you mean {folded[near[0]]}? " if near else ""
+    matches = difflib.get_close_matches(text.casefold(), folded, n=1)
+    return f"Did you mean {folded[matches[0]]}? " if matches else ""

@@ -8,8 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Conversion:
-    """From another unit into a variable's own: (value + offset) * factor.
+    """A linear conversion into the unit of a variable: (value + offset) * factor.
 
+    Parameters
+    ----------
+    factor : float
+        Factor.
+    offset : float
+        Offset, in the other unit.
+
+    Examples
+    --------
     >>> round(Conversion(5 / 9, offset=-32).apply(98.6), 6)
     37.0
     """
@@ -18,5 +27,16 @@ class Conversion:
     offset: float = 0.0
 
     def apply(self, value: Any) -> Any:
-        """A number or array in the other unit as one in the variable's own unit."""
+        """Convert values.
+
+        Parameters
+        ----------
+        value : float or ndarray
+            Values in the other unit.
+
+        Returns
+        -------
+        float or ndarray
+            Values in the unit of the variable.
+        """
         return (value + self.offset) * self.factor

@@ -1,4 +1,4 @@
-"""The codes of an extract that no variable claims, most frequent first, with what they may be."""
+"""Codes of an extract without a variable, most frequent first, with suggestions."""
 
 from __future__ import annotations
 
@@ -7,35 +7,55 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import UNMAPPED
 
 REASONS = (UNMAPPED, "unknown variable")
-ALIKE = 0.5  # share of common words above which a variable is suggested
+MIN_SIMILARITY = 0.5  # Jaccard index of words above which a variable is suggested
 
 
 def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFrame:
-    """The names in the extract that the dictionary does not know.
+    """List the codes of an extract that the dictionary does not map.
 
-    events      as read
-    dictionary  to suggest from; the shipped one where None
-    returns     code, label (what the source says that it means, "" where it does not), rows, suggestion: the variable
-                whose words the label shares most, "" where none shares more than half. A person decides; to map a code,
-                add it under `codes` of the variable in your own dictionary
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    dictionary : Dictionary, optional
+        Dictionary for suggestions; the shipped one where None.
 
-    >>> from clinicalgru.data.read_events import read_events
+    Returns
+    -------
+    DataFrame
+        code, label (its meaning in the source, "" where the source gives none), rows, suggestion (the variable whose
+        words are most similar to the label, "" where fewer than half of the words are shared). Check a suggestion
+        before you use it. To map a code, add it under `source_codes` of the variable in your own dictionary.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument has another type.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clinicalgru import read_events, unmapped
     >>> rows = pd.DataFrame({"patient_id": ["1"] * 3, "time": [0, 1, 2], "value": [80, 81, 5],
     ...                      "variable": ["heart_rate", "rate heart", "shoe size"]})
     >>> unmapped(read_events(rows, max_rejected=1))["suggestion"].tolist()
     ['heart_rate', '']
     """
+    check_instance("events", events, Events, fix="Pass what read_events returns.")
+    if dictionary is not None:
+        check_instance("dictionary", dictionary, Dictionary)
     findings = events.ledger.findings
-    found = findings[findings["reason"].isin(REASONS) & (findings["variable"] != "")]
-    labels = [events.ledger.labels.get(code, "") for code in found["variable"]]
+    rejected = findings[findings["reason"].isin(REASONS) & (findings["variable"] != "")]
+    labels = [events.ledger.labels.get(code, "") for code in rejected["variable"]]
     known = _words_of(Dictionary.load() if dictionary is None else dictionary)
-    suggestions = [_suggest(label or code, known) for code, label in zip(found["variable"], labels, strict=True)]
-    columns = {"code": found["variable"], "label": labels, "rows": found["rows"], "suggestion": suggestions}
+    suggestions = [_suggest(label or code, known) for code, label in zip(rejected["variable"], labels, strict=True)]
+    columns = {"code": rejected["variable"], "label": labels, "rows": rejected["rows"], "suggestion": suggestions}
     table = pd.DataFrame(columns).astype({"rows": "int64"})
     return table.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
 
@@ -51,6 +71,6 @@ def _words_of(dictionary: Dictionary) -> dict[frozenset[str], str]:
 
 
 def _suggest(text: str, known: Mapping[frozenset[str], str]) -> str:
-    have = _words(text)
-    share, name = max((len(have & words) / max(len(have | words), 1), name) for words, name in known.items())
-    return name if share > ALIKE else ""
+    given = _words(text)
+    similarity, name = max((len(given & words) / max(len(given | words), 1), name) for words, name in known.items())
+    return name if similarity > MIN_SIMILARITY else ""

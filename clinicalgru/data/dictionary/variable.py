@@ -1,4 +1,4 @@
-"""One variable of the data dictionary."""
+"""A variable of the data dictionary."""
 
 from __future__ import annotations
 
@@ -6,32 +6,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.schemas import nearest
 from clinicalgru.data.dictionary.ucum import ucum_conversion
 from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.errors import DictionaryError
 
-KINDS = ("numeric", "ordinal", "binary", "code")
+VARIABLE_TYPES = ("numeric", "ordinal", "binary", "code")
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One entry of the data dictionary.
+    """One variable of the data dictionary.
 
-    name, label  "heart_rate", "Heart rate"
-    variable_type         numeric, ordinal, binary or code
-    unit         UCUM code of the unit in which values are kept; "1" where there is none
-    also         other units and other spellings, each with its conversion into `unit`
-    plausible    lowest and highest value that can be true, in `unit`
-    reference    adult reference range, in `unit`
-    static       a descriptor of the stay (age, sex, height), not a series
-    categories       what the values of a closed set mean: {"0": "female", "1": "male"}
-    words        other words for a value, in small letters: {"f": 0.0, "m": 1.0}
-    source_codes        source -> names there: {"physionet2012": ("HR",), "mimic-iv": ("220045",)}
-    source       where the figures come from
-    unit_in      source -> the unit of a source that writes none and does not use `unit`
+    Parameters
+    ----------
+    name : str
+        Short name: "heart_rate".
+    label : str
+        Name in words: "Heart rate".
+    variable_type : str
+        numeric, ordinal, binary or code.
+    unit : str
+        UCUM code of the unit of stored values; "1" where there is none.
+    also : mapping of str to Conversion
+        Other units and other spellings, with their conversion into `unit`.
+    plausible : tuple of float, optional
+        Lowest and highest value that is physiologically possible, in `unit`.
+    reference : tuple of float, optional
+        Adult reference range, in `unit`.
+    static : bool
+        Whether it is a static covariate of the stay (age, sex, height).
+    categories : mapping of str to str
+        Meaning of the values of a closed set: {"0": "female", "1": "male"}.
+    source_codes : mapping of str to tuple of str
+        Names in each source: {"physionet2012": ("HR",), "mimic-iv": ("220045",)}.
+    source : str
+        Where the figures come from.
+    unit_in : mapping of str to str
+        Unit of a source that records none and does not use `unit`.
+    words : mapping of str to float
+        Words for values, in lower case: {"f": 0.0, "m": 1.0}.
 
-    >>> from clinicalgru.data.dictionary.dictionary import Dictionary
+    Examples
+    --------
+    >>> from clinicalgru import Dictionary
     >>> Dictionary.load()["glucose"].conversion("mmol/L").apply(5.0)
     90.078
     """
@@ -51,38 +70,59 @@ class Variable:
     words: Mapping[str, float] = field(default_factory=dict)
 
     def conversion(self, unit: str) -> Conversion:
-        """The way from `unit`, as an extract spells it, into the variable's own unit.
+        """Find the conversion from a unit, as an extract spells it, into the unit of the variable.
 
-        Upper and lower case may differ where only one unit is meant. A unit that the dictionary does not spell out is
-        read as UCUM where it has the same dimension. Refused: a unit that is not known, with the known ones and the
-        nearest.
+        Parameters
+        ----------
+        unit : str
+            Upper and lower case may differ where only one unit is possible. A unit that the dictionary does not list
+            is read as UCUM where it has the same dimension.
 
-        >>> from clinicalgru.data.dictionary.dictionary import Dictionary
+        Returns
+        -------
+        Conversion
+            The conversion.
+
+        Raises
+        ------
+        DictionaryError
+            If the unit is unknown; the message lists the known units and the nearest one.
+
+        Examples
+        --------
+        >>> from clinicalgru import Dictionary
         >>> Dictionary.load()["creatinine"].conversion("MG/DL")
         Conversion(factor=1.0, offset=0.0)
         """
+        check_instance("unit", unit, str)
         known = {**self.also, self.unit: Conversion(1.0)}
         text = unit.strip()
         if text in known:
             return known[text]
-        meant = {found for spelling, found in known.items() if spelling.casefold() == text.casefold()}
-        if len(meant) == 1:
-            return meant.pop()
-        if not meant and (way := ucum_conversion(text, self.unit)) is not None:
-            return way
-        raise self._unknown_unit(text, known, ambiguous=bool(meant))
+        matches = {conversion for spelling, conversion in known.items() if spelling.casefold() == text.casefold()}
+        if len(matches) == 1:
+            return matches.pop()
+        if not matches and (conversion := ucum_conversion(text, self.unit)) is not None:
+            return conversion
+        raise self._unknown_unit(text, known, ambiguous=bool(matches))
 
     def _unknown_unit(self, text: str, known: Mapping[str, Conversion], *, ambiguous: bool) -> DictionaryError:
         got = repr(text) if any(letter.isalpha() or letter in "%°" for letter in text) else "text that names no unit"
         if ambiguous:
             fix = "Write upper and lower case as in the dictionary."
-            return DictionaryError(f"one unit of {self.name}", f"{got}, which may mean several", fix)
-        fix = f"{nearest(text, known)}Else add it under `also` of {self.name} in your own dictionary."
+            return DictionaryError(f"one unit of {self.name}", f"{got}, which may be one of several units", fix)
+        fix = f"{nearest(text, known)}Or add it under `also` of {self.name} in your own dictionary."
         return DictionaryError(f"a unit of {self.name}: {', '.join(known)}", got, fix)
 
     def to_dict(self) -> dict[str, Any]:
-        """The variable as plain values for JSON; `from_dict` gives an equal one back."""
-        also = {unit: {"factor": way.factor, "offset": way.offset} for unit, way in self.also.items()}
+        """The variable as plain values, for JSON.
+
+        Returns
+        -------
+        dict of str to object
+            Fields; `variable_from_dict` makes an equal variable from them.
+        """
+        also = {unit: {"factor": other.factor, "offset": other.offset} for unit, other in self.also.items()}
         return {
             "name": self.name,
             "label": self.label,

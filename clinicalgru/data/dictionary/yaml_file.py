@@ -1,4 +1,4 @@
-"""Reads and checks a data dictionary in YAML: what may stand in variables.yaml and in your own."""
+"""Read and check a data dictionary in YAML: data_schemas/variables.yaml, or your own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 from clinicalgru.data.dictionary.schemas import nearest, schema_folder
 from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.errors import DictionaryError
+from clinicalgru.errors import DictionaryError, describe
 
 Spellings = Mapping[str, tuple[str, ...]]
 
@@ -64,18 +64,20 @@ class _Entry(_Strict):
     @model_validator(mode="after")
     def _check(self) -> _Entry:
         if not self.unit.strip():
-            raise ValueError("unit", 'a UCUM code, "1" where there is none', "an empty one")
+            raise ValueError("unit", 'a UCUM code, "1" where there is none', "an empty text")
         if self.plausible and not self.plausible[0] < self.plausible[1]:
             raise ValueError("plausible", "the lower limit, then a higher one", str(list(self.plausible)))
         low, high = self.plausible or (-math.inf, math.inf)
         if self.reference and not low <= self.reference[0] <= self.reference[1] <= high:
             raise ValueError("reference", f"two limits in order, within {low:g} to {high:g}", str(list(self.reference)))
         if self.categories and self.variable_type == "numeric":
-            raise ValueError("categories", "none where variable_type is numeric", f"{len(self.categories)}")
+            raise ValueError(
+                "categories", "no categories where variable_type is numeric", f"{len(self.categories)} categories"
+            )
         if any(word != word.strip().casefold() for word in self.words):
-            raise ValueError("words", "small letters", "capitals or blanks around a word")
+            raise ValueError("words", "small letters", "capitals, or blanks around a word")
         if self.categories and not {f"{number:.12g}" for number in self.words.values()} <= set(self.categories):
-            raise ValueError("words", f"the categories {', '.join(self.categories)}", "another number")
+            raise ValueError("words", f"the categories {', '.join(self.categories)}", "a number that is no category")
         return self
 
 
@@ -95,10 +97,25 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file, safely loaded.
+    """Load a YAML file safely.
 
-    Refused: a missing file, text that is no YAML, a key that stands twice in one mapping.
+    Parameters
+    ----------
+    path : Path
+        The file.
 
+    Returns
+    -------
+    object
+        Its content.
+
+    Raises
+    ------
+    DictionaryError
+        If the file is missing or not YAML, or a key occurs twice in one mapping.
+
+    Examples
+    --------
     >>> read_yaml(schema_folder() / "units.yaml")["kg"]
     ['kgs', 'kilogram', 'kilograms']
     """
@@ -106,31 +123,65 @@ def read_yaml(path: Path) -> Any:
         with path.open(encoding="utf-8") as file:
             return yaml.load(file, _Loader)
     except OSError:
-        raise DictionaryError("a readable YAML file", f"none at {path}", "Check the path.") from None
+        raise DictionaryError("a readable YAML file", f"no such file as {path}", "Check the path.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path.name}, line {mark.line + 1}" if mark else path.name
         fix = 'Look for a tab, a missing colon or unquoted "%", "[" or "{".'
-        raise DictionaryError("YAML", getattr(error, "problem", None) or "other text", fix, where=where) from None
+        raise DictionaryError(
+            "YAML", getattr(error, "problem", None) or "text in another encoding", fix, where=where
+        ) from None
 
 
 def read_variables(data: Path | str | Mapping[str, Any]) -> dict[str, Variable]:
-    """The variables of a YAML file or of a dict of the same form.
+    """Read variables.
 
-    data     {name: {unit: ..., plausible: [low, high], ...}}
-    Refused: whatever contradicts itself; the error names file, variable, field and fix.
+    Parameters
+    ----------
+    data : Path, str or mapping
+        A YAML file, or a mapping {name: {unit: ..., plausible: [low, high], ...}}.
+
+    Returns
+    -------
+    dict of str to Variable
+        Variables by name.
+
+    Raises
+    ------
+    DictionaryError
+        If an entry contradicts itself; the message names file, variable, field and fix.
     """
     if isinstance(data, Mapping):
-        return variables_from(data, "the dict given", spellings=_spellings())
+        return variables_from(data, "the given dict", spellings=_spellings())
     path = Path(data)
     return variables_from(read_yaml(path), path.name, spellings=_spellings())
 
 
 def variables_from(content: Any, where: str, *, spellings: Spellings) -> dict[str, Variable]:
-    """Checked variables by name, each with all spellings of its units."""
+    """Check variables, and give each one all spellings of its units.
+
+    Parameters
+    ----------
+    content : mapping
+        Entries by name.
+    where : str
+        The file, for errors.
+    spellings : mapping of str to tuple of str
+        Other spellings of units.
+
+    Returns
+    -------
+    dict of str to Variable
+        Variables by name.
+
+    Raises
+    ------
+    DictionaryError
+        If an entry contradicts itself.
+    """
     if not isinstance(content, Mapping):
         fix = "Write `name:` and its fields below."
-        raise DictionaryError("variables by name", type(content).__name__, fix, where=where)
+        raise DictionaryError("variables by name", describe(content), fix, where=where)
     return {name: _variable(name, entry, where, spellings) for name, entry in content.items()}
 
 
@@ -142,7 +193,7 @@ def _variable(name: Any, data: Any, where: str, spellings: Spellings) -> Variabl
         entry = _Entry.model_validate(data)
     except ValidationError as error:
         raise _first_problem(error, f"{where}, {name}") from None
-    also = {unit: Conversion(way.factor, way.offset) for unit, way in entry.also.items()}
+    also = {unit: Conversion(other.factor, other.offset) for unit, other in entry.also.items()}
     fields = dict(entry) | {"label": entry.label or name.replace("_", " ").capitalize()}
     variable = Variable(name=name, **fields | {"also": _with_spellings(entry.unit, also, spellings)})
     _check_unit_in(variable, f"{where}, {name}, unit_in")
@@ -154,25 +205,25 @@ def _first_problem(error: ValidationError, where: str) -> DictionaryError:
     parts = [str(part) for part in problem["loc"]]
     if problem["type"] == "value_error":
         field, expected, got = problem["ctx"]["error"].args
-        return DictionaryError(expected, got, f"Mend {field}.", where=", ".join([where, *parts, field]))
+        return DictionaryError(expected, got, f"Correct {field}.", where=", ".join([where, *parts, field]))
     place = ", ".join([where, *parts])
     if problem["type"] == "extra_forbidden":
         fix = f"{nearest(parts[-1], _Entry.model_fields)}Known fields: {', '.join(_Entry.model_fields)}."
         return DictionaryError("a known field", repr(parts[-1]), fix, where=place)
     if problem["type"] == "missing":
-        return DictionaryError(f"the field {parts[-1]}", "none", f"Add `{parts[-1]}:`.", where=place)
+        return DictionaryError(f"the field {parts[-1]}", "an entry without it", f"Add `{parts[-1]}:`.", where=place)
     mapping = problem["type"] in ("model_type", "dict_type")
     expected = "fields with their values" if mapping else problem["msg"].removeprefix("Input should be ")
     return DictionaryError(expected, f"{problem['input']!r:.60}", "See data_schemas/variables.yaml.", where=place)
 
 
 def _with_spellings(unit: str, also: Mapping[str, Conversion], spellings: Spellings) -> dict[str, Conversion]:
-    """Every spelling of every unit with its conversion; what the entry itself says comes first."""
+    """Every spelling of every unit with its conversion; the entry itself has priority."""
     spelled = dict(also)
-    for known, way in {unit: Conversion(1.0), **also}.items():
+    for known, conversion in {unit: Conversion(1.0), **also}.items():
         for spelling in spellings.get(known, ()):
             if spelling != unit:
-                spelled.setdefault(spelling, way)
+                spelled.setdefault(spelling, conversion)
     return spelled
 
 
@@ -190,13 +241,28 @@ def _spellings() -> Spellings:
 
 
 def variable_from_dict(data: Mapping[str, Any], *, where: str = "manifest") -> Variable:
-    """The variable that `to_dict` wrote.
+    """Make a variable from the fields that `Variable.to_dict` wrote.
 
-    data     as in a manifest
-    where    what to name in an error
-    Refused: whatever a data dictionary would not accept.
+    Parameters
+    ----------
+    data : mapping
+        Fields.
+    where : str
+        What to name in an error.
 
-    >>> from clinicalgru.data.dictionary.dictionary import Dictionary
+    Returns
+    -------
+    Variable
+        The variable.
+
+    Raises
+    ------
+    DictionaryError
+        If a data dictionary would not accept it.
+
+    Examples
+    --------
+    >>> from clinicalgru import Dictionary
     >>> age = Dictionary.load()["age"]
     >>> variable_from_dict(age.to_dict()) == age
     True

@@ -13,7 +13,7 @@ from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.columns import Column, PositionIndexer, check_exchangeable
 from clinicalgru.data.sequences.ragged import RaggedStays
 from clinicalgru.data.sequences.sequences_io import read_sequences, write_sequences
-from clinicalgru.data.task.outcome_kinds import happened
+from clinicalgru.data.task.outcome_kinds import occurred
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow, suppress_nested
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.html import summary_html, table
@@ -260,20 +260,20 @@ class Sequences(RaggedStays):
 
     def _repr_html_(self) -> str:
         min_cell_size = 0 if self.simulated else MIN_CELL_SIZE
-        came = happened(self.outcome, self.task)
+        event = occurred(self.outcome, self.task)
         stays, events = suppress_nested(
-            [len(self), int(came.sum()) if came is not None else 0], min_cell_size=min_cell_size
+            [len(self), int(event.sum()) if event is not None else 0], min_cell_size=min_cell_size
         )
         facts = {
             "task": self.task.title or self.task.name,
             "source": self.source,
             "stays": format_count(stays),
-            "outcome": self.task.outcome_words + (f", {format_count(events)} with it" if came is not None else ""),
+            "outcome": self.task.outcome_words + (f", {format_count(events)} with it" if event is not None else ""),
             "measurements": f"{len(self.value):,} of {len(self.variables)} variables",
         }
         steps = suppress_flow(self.flow, within=[stays] if stays is not None else [], min_cell_size=min_cell_size)
         rows = [[step, format_count(left)] for step, left in steps]
-        flow = [table("Who is left after each step", ("Step", "Stays"), rows)] if rows else []
+        flow = [table("Stays left after each step", ("Step", "Stays"), rows)] if rows else []
         return summary_html("Sequences", facts, *flow)
 
     def __repr__(self) -> str:

@@ -1,7 +1,8 @@
-"""What the simulated ward writes down: when it measures, in which unit, what it codes, and the slips it makes.
+"""The observation process of the synthetic cohort: measurement times, units, codes and data errors.
 
-Charting is informative: the sicker a patient, the more often. Rounds follow the clock, laboratory draws are a Poisson
-process with a morning peak, some values are never ordered, and a laboratory result is known only when it is issued.
+Measurement is informative: the sicker a patient, the more often. Scheduled measurements follow the clock, laboratory
+samples are a Poisson process with a morning peak, some variables are never measured, and a laboratory result is known
+only when it is issued.
 """
 
 from __future__ import annotations
@@ -11,32 +12,42 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from clinicalgru.data.simulate.physiology import (
-    SIGNALS,
     TREATMENTS,
-    Body,
     Cohort,
     Flags,
     Floats,
     Integers,
-    sigmoid,
+    Physiology,
     weighted,
 )
+from clinicalgru.data.simulate.signals import SIGNALS
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Signals measured together, `rate` times an hour in a usual patient, more by exp(driven_by . states).
+    """Signals that are measured together.
 
-    planned  at most once an hour, near the full hour; otherwise a Poisson process, busiest at the morning draw
-    issued   hours from measurement to result: shortest, longest
+    Attributes
+    ----------
+    signals : tuple of str
+        Names of signals.
+    rate : float
+        Measurements per hour in a usual patient; multiplied by exp(driven_by . states).
+    driven_by : mapping of str to float
+        Loadings of the log rate on the states.
+    scheduled : bool
+        At most once an hour, near the full hour; else a Poisson process with a peak at the morning sample.
+    issued : tuple of float
+        Hours from measurement to result: shortest, longest.
     """
 
     signals: tuple[str, ...]
     rate: float
     driven_by: Mapping[str, float]
-    planned: bool = False
+    scheduled: bool = False
     issued: tuple[float, float] = (0.0, 0.0)
 
 
@@ -46,9 +57,9 @@ PANELS: tuple[Panel, ...] = (
         ("heart_rate", "respiratory_rate", "spo2", *PRESSURES, "temperature", "gcs"),
         0.6,
         {"circulation": 0.15, "lung": 0.1, "brain": 0.05},
-        planned=True,
+        scheduled=True,
     ),
-    Panel(("urine_output",), 0.35, {"kidney": 0.15, "circulation": 0.15}, planned=True),
+    Panel(("urine_output",), 0.35, {"kidney": 0.15, "circulation": 0.15}, scheduled=True),
     Panel(("ph", "paco2", "pao2", "fio2", "lactate"), 0.07, {"lung": 0.4, "circulation": 0.35}, issued=(0.3, 0.8)),
     Panel(
         ("creatinine", "bun", "sodium", "potassium", "bicarbonate", "glucose", "bilirubin_total"),
@@ -61,8 +72,8 @@ PANELS: tuple[Panel, ...] = (
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """The unit of another site: charted = value * factor + offset, rounded to `digits`."""
+class SiteUnit:
+    """The unit of another site: recorded = value * factor + offset, rounded to `digits`."""
 
     unit: str
     factor: float
@@ -70,24 +81,24 @@ class Elsewhere:
     offset: float = 0.0
 
 
-SECOND_LABORATORY: Mapping[str, Elsewhere] = {
-    "creatinine": Elsewhere("umol/L", 88.42, 0),
-    "bun": Elsewhere("mmol/L", 1 / 2.8014, 1),  # as urea
-    "lactate": Elsewhere("mg/dL", 9.008, 1),
-    "glucose": Elsewhere("mmol/L", 1 / 18.016, 1),
-    "bilirubin_total": Elsewhere("umol/L", 17.104, 0),
-    "hemoglobin": Elsewhere("g/L", 10, 0),
+SECOND_LABORATORY: Mapping[str, SiteUnit] = {
+    "creatinine": SiteUnit("umol/L", 88.42, 0),
+    "bun": SiteUnit("mmol/L", 1 / 2.8014, 1),  # as urea
+    "lactate": SiteUnit("mg/dL", 9.008, 1),
+    "glucose": SiteUnit("mmol/L", 1 / 18.016, 1),
+    "bilirubin_total": SiteUnit("umol/L", 17.104, 0),
+    "hemoglobin": SiteUnit("g/L", 10, 0),
 }
-FAHRENHEIT_WARD: Mapping[str, Elsewhere] = {"temperature": Elsewhere("°F", 1.8, 1, offset=32)}
+FAHRENHEIT_UNIT: Mapping[str, SiteUnit] = {"temperature": SiteUnit("°F", 1.8, 1, offset=32)}
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """An ICD-10 code, present with probability sigmoid(base + loadings . states at admission)."""
+    """An ICD-10 code, present with probability expit(base + loadings . states at admission)."""
 
     base: float
     loadings: Mapping[str, float]
-    chronic: bool = False  # the same luck in all stays of a patient
+    chronic: bool = False  # the same draws in all stays of a patient
 
 
 DIAGNOSES: Mapping[str, Diagnosis] = {
@@ -109,96 +120,138 @@ DIAGNOSES: Mapping[str, Diagnosis] = {
 DRUGS: tuple[str, ...] = tuple(code for treatment in TREATMENTS.values() for code in treatment.codes)
 CODES = (*DIAGNOSES, *DRUGS)
 VARIABLES = (*SIGNALS, "diagnosis", "drug")
-ABROAD = {**SECOND_LABORATORY, **FAHRENHEIT_WARD}
-UNITS = tuple(signal.unit for signal in SIGNALS.values()) + tuple(site.unit for site in ABROAD.values())
+OTHER_SITES = {**SECOND_LABORATORY, **FAHRENHEIT_UNIT}
+UNITS = tuple(signal.unit for signal in SIGNALS.values()) + tuple(site.unit for site in OTHER_SITES.values())
 IMPLAUSIBLE: Mapping[str, float] = {"heart_rate": 999, "respiratory_rate": 7000, "temperature": 0, "ph": 735}
 
 
 @dataclass(frozen=True)
-class Chart:
-    """Rows as written down, and how many slips of each kind are among them.
+class ObservedRecord:
+    """The recorded rows, and the data errors among them.
 
-    rows     stay (position), minute and issued (minutes since the stay's start), variable, unit and code (positions in
-             VARIABLES, UNITS and CODES, -1 for none), value
-    planted  rows by kind of slip
+    Attributes
+    ----------
+    rows : DataFrame
+        stay (position), minute and issued (minutes since the start of the stay), variable, unit and code (positions in
+        VARIABLES, UNITS and CODES, -1 = none), value.
+    planted : mapping of str to int
+        Rows by type of data error.
     """
 
     rows: pd.DataFrame
     planted: Mapping[str, int]
 
 
-def diagnose(cohort: Cohort, body: Body, rng: np.random.Generator) -> Flags:
-    """(stay, diagnosis) True where the stay carries the code."""
-    luck = rng.random((len(cohort.patient), len(DIAGNOSES)))
+def diagnose(cohort: Cohort, physiology: Physiology, rng: np.random.Generator) -> Flags:
+    """Draw the diagnoses of count stay.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        The stays.
+    physiology : Physiology
+        Their physiology.
+    rng : numpy.random.Generator
+        Random numbers.
+
+    Returns
+    -------
+    ndarray of bool, shape (stay, diagnosis)
+        Whether the stay has the code.
+    """
+    draws = rng.random((len(cohort.patient), len(DIAGNOSES)))
     chronic = [diagnosis.chronic for diagnosis in DIAGNOSES.values()]
-    luck[:, chronic] = luck[np.searchsorted(cohort.patient, cohort.patient)][:, chronic]
-    admitted = {name: state[:, :1] for name, state in body.states.items()}
+    draws[:, chronic] = draws[np.searchsorted(cohort.patient, cohort.patient)][:, chronic]
+    admitted = {name: state[:, :1] for name, state in physiology.states.items()}
     logits = [diagnosis.base + weighted(admitted, diagnosis.loadings) for diagnosis in DIAGNOSES.values()]
-    return luck < sigmoid(np.hstack(logits))
+    return draws < expit(np.hstack(logits))
 
 
-def write_down(cohort: Cohort, body: Body, diagnosed: Flags, *, hours: float, rng: np.random.Generator) -> Chart:
-    """Chart measurements, diagnoses and drugs of the first `hours` hours, and plant a few slips."""
+def observe(
+    cohort: Cohort, physiology: Physiology, diagnosed: Flags, *, hours: float, rng: np.random.Generator
+) -> ObservedRecord:
+    """Record measurements, diagnoses and drugs, and plant a few data errors.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        The stays.
+    physiology : Physiology
+        Their physiology.
+    diagnosed : ndarray of bool, shape (stay, diagnosis)
+        Their diagnoses.
+    hours : float
+        Hours since the start of the stay that are recorded.
+    rng : numpy.random.Generator
+        Random numbers.
+
+    Returns
+    -------
+    ObservedRecord
+        The record.
+    """
     stays = len(cohort.patient)
-    leaves = np.minimum(cohort.stayed * 60, int(hours * 60))
-    parts = [*_measurements(cohort, body, rng), _diagnoses(diagnosed, rng), *_drugs(body, rng)]
-    rows = pd.concat(parts, ignore_index=True)
-    silent = rng.permutation(stays) < stays // 400  # admitted, but nothing was ever charted
+    end_minute = np.minimum(cohort.length_hours * 60, int(hours * 60))
+    tables = [*_measurements(cohort, physiology, rng), _diagnoses(diagnosed, rng), *_drugs(physiology, rng)]
+    rows = pd.concat(tables, ignore_index=True)
+    silent = rng.permutation(stays) < stays // 400  # admitted, but nothing was ever recorded
     stay = rows["stay"].to_numpy()
-    rows = rows[(rows["minute"].to_numpy() < leaves[stay]) & ~silent[stay]]
-    rows, planted = _with_slips(rows, max(1, stays // 20), rng)
+    rows = rows[(rows["minute"].to_numpy() < end_minute[stay]) & ~silent[stay]]
+    rows, planted = _with_errors(rows, max(1, stays // 20), rng)
     order = np.lexsort((rows["variable"], rows["minute"], rows["stay"]))
-    return Chart(rows.iloc[order].reset_index(drop=True), {**planted, "stay without rows": int(silent.sum())})
+    return ObservedRecord(rows.iloc[order].reset_index(drop=True), {**planted, "stay without rows": int(silent.sum())})
 
 
-def _measurements(cohort: Cohort, body: Body, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
-    """One table per signal; the signals of a panel share its rounds, its delay and part of its noise."""
-    ordered, away = _habits(cohort, rng)
+def _measurements(cohort: Cohort, physiology: Physiology, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+    """One table per signal; the signals of a panel share its measurement times, its delay and part of its noise."""
+    ordered, elsewhere = _practice(cohort, rng)
     for panel in PANELS:
-        stay, minute = _rounds(panel, cohort, body, rng)
+        stay, minute = _measurement_times(panel, cohort, physiology, rng)
         issued = minute + _delay(panel, len(stay), rng)
         common = rng.normal(size=len(stay))
         for name in panel.signals:
-            here = ordered[name][stay] & (rng.random(len(stay)) < SIGNALS[name].kept)
+            here = ordered[name][stay] & (rng.random(len(stay)) < SIGNALS[name].in_panel)
             seen, when = stay[here], minute[here]
-            shown = _shown(name, body, stay=seen, minute=when, common=common[here], rng=rng)
-            value, unit = _in_units(name, shown, away[name][seen])
+            measured = _measured_values(name, physiology, stay=seen, minute=when, common=common[here], rng=rng)
+            value, unit = _in_units(name, measured, elsewhere[name][seen])
             yield _rows(seen, when, issued=issued[here], variable=name, value=value, unit=unit)
 
 
-def _habits(cohort: Cohort, rng: np.random.Generator) -> tuple[dict[str, Flags], dict[str, Flags]]:
-    """(stay,) by signal: whether it is ever measured, likelier in the sick; and whether in the other site's unit."""
+def _practice(cohort: Cohort, rng: np.random.Generator) -> tuple[dict[str, Flags], dict[str, Flags]]:
+    """(stay,) by signal: whether it is ever measured, and whether in the unit of the other site."""
     stays = len(cohort.patient)
     ease = np.exp(-cohort.severity)
-    ordered = {name: rng.random(stays) < signal.ordered**ease for name, signal in SIGNALS.items()}
-    second_laboratory, fahrenheit_ward = rng.random(stays) < 0.3, rng.random(stays) < 0.12
-    away = dict.fromkeys(SIGNALS, np.zeros(stays, dtype=np.bool_))
-    away |= dict.fromkeys(SECOND_LABORATORY, second_laboratory) | dict.fromkeys(FAHRENHEIT_WARD, fahrenheit_ward)
-    return ordered, away
+    ordered = {name: rng.random(stays) < signal.ever_measured**ease for name, signal in SIGNALS.items()}
+    second_laboratory, fahrenheit_unit = rng.random(stays) < 0.3, rng.random(stays) < 0.12
+    elsewhere = dict.fromkeys(SIGNALS, np.zeros(stays, dtype=np.bool_))
+    elsewhere |= dict.fromkeys(SECOND_LABORATORY, second_laboratory) | dict.fromkeys(FAHRENHEIT_UNIT, fahrenheit_unit)
+    return ordered, elsewhere
 
 
 def _delay(panel: Panel, rounds: int, rng: np.random.Generator) -> Integers:
-    """(round,) minutes until the result is known."""
+    """(measurement,) minutes until the result is known."""
     shortest, longest = panel.issued
     return np.ceil(60 * (shortest + (longest - shortest) * rng.beta(1.5, 3, rounds))).astype(np.int64)
 
 
-def _shown(
-    name: str, body: Body, *, stay: Integers, minute: Integers, common: Floats, rng: np.random.Generator
+def _measured_values(
+    name: str, physiology: Physiology, *, stay: Integers, minute: Integers, common: Floats, rng: np.random.Generator
 ) -> Floats:
-    """What the device or laboratory finds: the path between two hours of the grid, with noise."""
-    signal, level = SIGNALS[name], body.levels[name]
-    hour, share = minute // 60, minute % 60 / 60
-    path = (1 - share) * level[stay, hour] + share * level[stay, hour + 1]
-    noise = signal.together * common + np.sqrt(1 - signal.together**2) * rng.normal(size=len(stay))
-    return signal.value(path + signal.noise * noise)
+    """Measured values: the level interpolated between two hours of the grid, with noise."""
+    signal, level = SIGNALS[name], physiology.levels[name]
+    hour, fraction = minute // 60, minute % 60 / 60
+    path = (1 - fraction) * level[stay, hour] + fraction * level[stay, hour + 1]
+    noise = signal.shared_noise * common + np.sqrt(1 - signal.shared_noise**2) * rng.normal(size=len(stay))
+    return signal.value(path + signal.noise_sd * noise)
 
 
-def _rounds(panel: Panel, cohort: Cohort, body: Body, rng: np.random.Generator) -> tuple[Integers, Integers]:
-    """Stay (position) and minute since its start of each time the panel is measured, no two alike."""
-    clock = (cohort.start[:, None] // 60 + np.arange(body.present.shape[1] - 1)) % 24
-    rate = panel.rate * np.exp(weighted(body.states, panel.driven_by))[:, :-1] * np.where(clock < 6, 0.75, 1.0)
-    if panel.planned:
+def _measurement_times(
+    panel: Panel, cohort: Cohort, physiology: Physiology, rng: np.random.Generator
+) -> tuple[Integers, Integers]:
+    """Stay (position) and minute since its start of count measurement of the panel, all distinct."""
+    clock = (cohort.start[:, None] // 60 + np.arange(physiology.present.shape[1] - 1)) % 24
+    rate = panel.rate * np.exp(weighted(physiology.states, panel.driven_by))[:, :-1] * np.where(clock < 6, 0.75, 1.0)
+    if panel.scheduled:
         stay, hour = np.nonzero(rng.random(rate.shape) < np.minimum(rate, 0.97))
         full_hour = -cohort.start[stay] % 60  # minutes from the start to the next full hour of the clock
         minute = hour * 60 + full_hour + np.minimum(rng.geometric(0.25, len(stay)) - 1, 59)
@@ -210,15 +263,15 @@ def _rounds(panel: Panel, cohort: Cohort, body: Body, rng: np.random.Generator) 
     return stay[inside], minute[inside]
 
 
-def _in_units(name: str, value: Floats, away: Flags) -> tuple[Floats, Integers]:
-    """Values as charted, rounded, and the position of their units; `away` marks rows of the other site."""
+def _in_units(name: str, value: Floats, elsewhere: Flags) -> tuple[Floats, Integers]:
+    """Values as recorded, rounded, and the position of their units; `elsewhere` marks rows of the other site."""
     home = np.round(value, SIGNALS[name].digits)
     unit = np.full(len(value), list(SIGNALS).index(name))
-    if name not in ABROAD:
+    if name not in OTHER_SITES:
         return home, unit
-    site = ABROAD[name]
+    site = OTHER_SITES[name]
     there = np.round(value * site.factor + site.offset, site.digits)
-    return np.where(away, there, home), np.where(away, len(SIGNALS) + list(ABROAD).index(name), unit)
+    return np.where(elsewhere, there, home), np.where(elsewhere, len(SIGNALS) + list(OTHER_SITES).index(name), unit)
 
 
 def _diagnoses(diagnosed: Flags, rng: np.random.Generator) -> pd.DataFrame:
@@ -228,14 +281,14 @@ def _diagnoses(diagnosed: Flags, rng: np.random.Generator) -> pd.DataFrame:
     return _rows(stay, minute, issued=minute, variable="diagnosis", code=code)
 
 
-def _drugs(body: Body, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+def _drugs(physiology: Physiology, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
     """Each treatment when it starts and every `repeat_hours` while it runs."""
     for name, treatment in TREATMENTS.items():
-        since = body.given[name]
+        since = physiology.hours_on_drug[name]
         stay, hour = np.nonzero((since >= 0) & (since % treatment.repeat_hours == 0))
         minute = hour * 60 + rng.integers(0, 60, len(stay))
-        habit = rng.integers(0, len(treatment.codes), len(since))
-        code = len(DIAGNOSES) + DRUGS.index(treatment.codes[0]) + habit[stay]
+        choice = rng.integers(0, len(treatment.codes), len(since))
+        code = len(DIAGNOSES) + DRUGS.index(treatment.codes[0]) + choice[stay]
         yield _rows(stay, minute, issued=minute, variable="drug", code=code)
 
 
@@ -253,16 +306,16 @@ def _rows(
     return pd.DataFrame({**columns, "value": value, "unit": unit, "code": code})
 
 
-def _with_slips(rows: pd.DataFrame, each: int, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Rows with `each` impossible values, `each` empty ones and `each` second values at one instant."""
+def _with_errors(rows: pd.DataFrame, count: int, rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Plant `count` impossible values, `count` empty ones and `count` second values at one time."""
     rows = rows.reset_index(drop=True)
     names = np.array(VARIABLES)[rows["variable"]]
-    picked = rng.permutation(np.flatnonzero(np.isin(names, list(IMPLAUSIBLE))))[: 3 * each]
-    wrong, empty, twice = picked[:each], picked[each : 2 * each], picked[2 * each :]
+    picked = rng.permutation(np.flatnonzero(np.isin(names, list(IMPLAUSIBLE))))[: 3 * count]
+    wrong, empty, repeated = picked[:count], picked[count : 2 * count], picked[2 * count :]
     value = rows["value"].to_numpy().copy()
     value[wrong] = [IMPLAUSIBLE[name] for name in names[wrong]]
     value[empty] = np.nan
     rows = rows.assign(value=value)
-    second = rows.iloc[twice].assign(value=np.round(value[twice] * 1.01, 2))
-    planted = {"implausible value": len(wrong), "empty value": len(empty), "second value at one instant": len(twice)}
+    second = rows.iloc[repeated].assign(value=np.round(value[repeated] * 1.01, 2))
+    planted = {"implausible value": len(wrong), "empty value": len(empty), "second value at one instant": len(repeated)}
     return pd.concat([rows, second], ignore_index=True), planted

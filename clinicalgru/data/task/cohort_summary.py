@@ -1,4 +1,4 @@
-"""What an extract and a task come to, in counts that may be shown: who is asked about, and what happened to them."""
+"""Counts of an extract and of the cohort of a task, with small cells suppressed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,29 @@ import pandas as pd
 
 from clinicalgru.data.events import Events
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.task.outcome_kinds import happened
+from clinicalgru.data.task.outcome_kinds import occurred
 from clinicalgru.data.task.select import select
 from clinicalgru.data.task.task import Task
 from clinicalgru.disclosure import format_count, is_small, suppress, suppress_flow, suppress_nested
 
-Counts = dict[str, int | None]  # None = withheld
+Counts = dict[str, int | None]  # None = suppressed
 
 
 def counted(events: Events, *, min_cell_size: int) -> list[dict[str, Any]]:
-    """Measurements and stays of each variable; None = withheld."""
+    """Count measurements and stays of each variable.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    min_cell_size : int
+        Smallest count that may be shown.
+
+    Returns
+    -------
+    list of dict
+        variable, measurements, stays; None = suppressed.
+    """
     table = events.counts().set_index("variable")
     measurements = withheld(table["measurements"], min_cell_size=min_cell_size)
     stays = {
@@ -29,27 +42,58 @@ def counted(events: Events, *, min_cell_size: int) -> list[dict[str, Any]]:
 
 
 def withheld(counts: pd.Series, *, min_cell_size: int) -> Counts:
-    """Counts of groups apart from each other by name; None = withheld."""
+    """Suppress small counts of disjoint groups.
+
+    Parameters
+    ----------
+    counts : Series
+        Counts by name.
+    min_cell_size : int
+        Smallest count that may be shown.
+
+    Returns
+    -------
+    dict of str to int or None
+        Counts by name; None = suppressed.
+    """
     shown = pd.Series(suppress(counts, min_cell_size=min_cell_size))[: len(counts)]  # a total at the end
     return {str(name): None if pd.isna(count) else int(count) for name, count in shown.items()}
 
 
 def cohort(events: Events, task: Task, *, min_cell_size: int) -> dict[str, dict[str, str]]:
-    """Whom a task asks about, step by step, and what happened to them, in words; how many stays there are is known.
+    """Describe the cohort of a task: stays left after each step, and their outcomes.
 
-    Refused: what `select` refuses.
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    task : Task
+        The task.
+    min_cell_size : int
+        Smallest count that may be shown.
 
-    >>> from clinicalgru.data.simulate.simulate import simulate
-    >>> from clinicalgru.data.read_events import read_events
-    >>> found = cohort(read_events(simulate(60)), Task.load("in_hospital_mortality"), min_cell_size=0)
-    >>> list(found["outcome"])
-    ['in_hospital_death', 'not in_hospital_death', 'not asked about']
+    Returns
+    -------
+    dict of str to dict
+        "cohort": words by step; "outcome": words by group.
+
+    Raises
+    ------
+    TaskError
+        As `select`.
+
+    Examples
+    --------
+    >>> from clinicalgru import Task, read_events, simulate
+    >>> summary = cohort(read_events(simulate(60)), Task.load("in_hospital_mortality"), min_cell_size=0)
+    >>> list(summary["outcome"])
+    ['in_hospital_death', 'not in_hospital_death', 'not eligible']
     """
     stays = select(events, task)
     steps = suppress_flow(stays.flow, within=[len(events.stays)], min_cell_size=min_cell_size)
-    shown: dict[str, dict[str, str]] = {"cohort": {step: _stays(count) for step, count in steps}}
-    found = _outcome(stays, len(events.stays), min_cell_size)
-    return shown | ({"outcome": found} if found else {})
+    summary: dict[str, dict[str, str]] = {"cohort": {step: _stays(count) for step, count in steps}}
+    outcome = _outcome(stays, len(events.stays), min_cell_size)
+    return summary | ({"outcome": outcome} if outcome else {})
 
 
 def _stays(count: int | None) -> str:
@@ -57,7 +101,7 @@ def _stays(count: int | None) -> str:
 
 
 def _outcome(stays: Sequences, extract: int, min_cell_size: int) -> dict[str, str]:
-    """What happened; the groups and those not asked about make up the extract."""
+    """Counts by outcome; together with the stays that are not eligible they make up the extract."""
     task, outcome = stays.task, stays.outcome
     if task.task_type == "regression":
         return _number(task.outcome_words, outcome, min_cell_size)
@@ -70,22 +114,22 @@ def _outcome(stays: Sequences, extract: int, min_cell_size: int) -> dict[str, st
         counts = pd.Series(outcome).value_counts().sort_index()
         counts.index = pd.Index([f"{task.outcome_words} {value:g}" for value in counts.index])
     else:
-        came = happened(outcome, task)
-        if came is None:
+        event = occurred(outcome, task)
+        if event is None:
             return {}
         names = [task.outcome_words, f"not {task.outcome_words}"]
-        counts = pd.Series([int(came.sum()), int((~came).sum())], index=names)
-    counts["not asked about"] = extract - len(stays)
+        counts = pd.Series([int(event.sum()), int((~event).sum())], index=names)
+    counts["not eligible"] = extract - len(stays)
     return {name: _stays(count) for name, count in withheld(counts, min_cell_size=min_cell_size).items()}
 
 
-def _label(known: np.ndarray, around: list[int], min_cell_size: int) -> str:
-    """Of one of several outcomes: how often it came, of the stays in which that is known, within those around."""
-    of, came = suppress_nested([*around, len(known), int(known.sum())], min_cell_size=min_cell_size)[2:]
-    return f"{format_count(came)} of {_stays(of)}"
+def _label(known: np.ndarray, supersets: list[int], min_cell_size: int) -> str:
+    """One of several outcomes: how often it occurred in the stays in which it is known."""
+    of, events = suppress_nested([*supersets, len(known), int(known.sum())], min_cell_size=min_cell_size)[2:]
+    return f"{format_count(events)} of {_stays(of)}"
 
 
 def _number(name: str, outcome: np.ndarray, min_cell_size: int) -> dict[str, str]:
     if is_small(len(outcome), min_cell_size):
         return {name: format_count(None)}
-    return {name: f"mean {outcome.mean():.3g}, spread {outcome.std():.3g}"}
+    return {name: f"mean {outcome.mean():.3g}, SD {outcome.std():.3g}"}

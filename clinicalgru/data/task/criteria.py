@@ -1,4 +1,4 @@
-"""Who a task asks about and from which moment it counts, as data: conditions and anchors out of a YAML file."""
+"""Eligibility criteria and index times of a task, as data out of a YAML file."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from clinicalgru.errors import TaskError
+from clinicalgru.errors import TaskError, describe
 
 LIMITS = ("at_least", "at_most", "above", "below")
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds on a number; all that are given hold together.
+    """Bounds on a number; all that are given must hold.
 
-    >>> str(Bounds(at_least=18, below=90)), Bounds(above=2.0).hold(np.array([2.0, 2.1])).tolist()
+    Parameters
+    ----------
+    at_least, at_most : float, optional
+        Bounds that belong to the range.
+    above, below : float, optional
+        Bounds that do not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> str(Bounds(at_least=18, below=90)), Bounds(above=2.0).contain(np.array([2.0, 2.1])).tolist()
     ('at least 18, below 90', [False, True])
     """
 
@@ -26,8 +36,19 @@ class Bounds:
     above: float | None = None
     below: float | None = None
 
-    def hold(self, values: np.ndarray) -> np.ndarray:
-        """True where a value lies within; an unknown value (NaN) never does where there is a bound."""
+    def contain(self, values: np.ndarray) -> np.ndarray:
+        """Whether values lie within the bounds.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n,)
+            Numbers; NaN = unknown.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            False for an unknown value, unless there is no bound.
+        """
         inside = np.ones(len(values), dtype=bool)
         for bound, compare in zip(self._bounds(), (np.greater_equal, np.less_equal, np.greater, np.less), strict=True):
             if bound is not None:
@@ -35,7 +56,13 @@ class Bounds:
         return inside
 
     def to_dict(self) -> dict[str, float]:
-        """The bounds that are given, by name."""
+        """The bounds that are given.
+
+        Returns
+        -------
+        dict of str to float
+            Bounds by name.
+        """
         return {name: bound for name, bound in zip(LIMITS, self._bounds(), strict=True) if bound is not None}
 
     def __str__(self) -> str:
@@ -47,15 +74,24 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One condition that a stay must, or must not, meet; it becomes a step of the cohort flow.
+    """One inclusion or exclusion criterion; it becomes a step of the cohort flow.
 
-    label     what the flow calls it
-    column    a descriptor or outcome of the stay, `length_hours` (start to end) or `stay_number` (1 = the patient's
-              first stay in the extract); or
-    variable  a series variable: the limits then hold for the number of its measurements in the window
-    limits    at_least, at_most, above, below
-    among     the values, or the words of the levels, that are meant
+    Parameters
+    ----------
+    label : str
+        Name of the step in the cohort flow.
+    column : str
+        Static covariate or outcome of the stay, `length_hours` (start to end) or `stay_number` (1 = the patient's first
+        stay in the extract). Give either `column` or `variable`.
+    variable : str
+        Variable; the limits then apply to the number of its measurements in the window.
+    limits : Bounds
+        Bounds on the column or the number.
+    among : tuple
+        Accepted values of the column, or the words of accepted categories.
 
+    Examples
+    --------
     >>> Criterion.from_dict({"column": "age", "at_least": 18}, where="mine.yaml").label
     'age at least 18'
     """
@@ -68,18 +104,39 @@ class Criterion:
 
     @classmethod
     def from_dict(cls, content: Any, *, where: str) -> Criterion:
-        """The condition of a YAML entry. Refused: an unknown field, no or two subjects, nothing to hold."""
+        """Make a criterion from an entry of a YAML file.
+
+        Parameters
+        ----------
+        content : dict
+            The entry.
+        where : str
+            What to name in an error.
+
+        Returns
+        -------
+        Criterion
+            The criterion.
+
+        Raises
+        ------
+        TaskError
+            If a field is unknown, if both or none of column and variable are named, or if there is no condition.
+        """
         allowed = ("label", "column", "variable", "among", *LIMITS)
         _check_fields(content, allowed, where)
         if ("column" in content) == ("variable" in content):
-            fix = "Name the one that the condition is about."
-            raise TaskError("either column or variable", "both" if "column" in content else "neither", fix, where=where)
+            fix = "Name one of them."
+            raise TaskError(
+                "either column or variable", "both" if "column" in content else "neither of them", fix, where=where
+            )
         limits, among = _limits(content, where), content.get("among")
         if among is not None and (not isinstance(among, list) or "variable" in content):
-            raise TaskError("among: [a, b] of a column", "something else", "Write a list.", where=f"{where}, among")
+            got = "among of a variable" if "variable" in content else describe(among)
+            raise TaskError("among: [a, b] of a column", got, "Write a list.", where=f"{where}, among")
         if not limits.to_dict() and not among:
             fix = f"Add one of {', '.join(LIMITS)}, or among."
-            raise TaskError("something that must hold", "no limit", fix, where=where)
+            raise TaskError("a condition", "an entry without limits", fix, where=where)
         column, variable = str(content.get("column", "")), str(content.get("variable", ""))
         words = " ".join(
             [column or f"measurements of {variable}", *(["among", ", ".join(map(str, among))] if among else [])]
@@ -88,7 +145,13 @@ class Criterion:
         return cls(label, column, variable, limits, tuple(among or ()))
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry, as it stands in a YAML file or a manifest."""
+        """The criterion as it stands in a YAML file or a manifest.
+
+        Returns
+        -------
+        dict of str to object
+            Plain values; `from_dict` makes an equal criterion from them.
+        """
         subject = {"column": self.column} if self.column else {"variable": self.variable}
         among = {"among": list(self.among)} if self.among else {}
         return {"label": self.label} | subject | self.limits.to_dict() | among
@@ -96,8 +159,17 @@ class Criterion:
 
 @dataclass(frozen=True)
 class ThresholdCrossing:
-    """The first time that a value of a variable within the limits became known; without limits, any first value.
+    """An index time: the first time that a value of a variable within limits became known.
 
+    Parameters
+    ----------
+    variable : str
+        The variable.
+    limits : Bounds
+        Limits on the value; without limits, the first value of any size counts.
+
+    Examples
+    --------
     >>> str(ThresholdCrossing("lactate", Bounds(above=2.0)))
     'first lactate above 2'
     """
@@ -107,7 +179,25 @@ class ThresholdCrossing:
 
     @classmethod
     def from_dict(cls, content: Any, *, where: str) -> ThresholdCrossing:
-        """The anchor of a YAML entry such as {variable: lactate, above: 2}."""
+        """Make an index time from an entry such as {variable: lactate, above: 2}.
+
+        Parameters
+        ----------
+        content : dict
+            The entry.
+        where : str
+            What to name in an error.
+
+        Returns
+        -------
+        ThresholdCrossing
+            The index time.
+
+        Raises
+        ------
+        TaskError
+            If a field is unknown or `variable` is missing.
+        """
         _check_fields(content, ("variable", *LIMITS), where)
         if "variable" not in content:
             fix = "Write anchor: {variable: lactate, above: 2}."
@@ -115,7 +205,13 @@ class ThresholdCrossing:
         return cls(str(content["variable"]), _limits(content, where))
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry, as it stands in a YAML file or a manifest."""
+        """The index time as it stands in a YAML file or a manifest.
+
+        Returns
+        -------
+        dict of str to object
+            Plain values; `from_dict` makes an equal index time from them.
+        """
         return {"variable": self.variable} | self.limits.to_dict()
 
     def __str__(self) -> str:
@@ -124,7 +220,7 @@ class ThresholdCrossing:
 
 def _check_fields(content: Any, allowed: tuple[str, ...], where: str) -> None:
     if not isinstance(content, Mapping):
-        raise TaskError(f"the fields {', '.join(allowed)}", type(content).__name__, "Write {name: value}.", where=where)
+        raise TaskError(f"the fields {', '.join(allowed)}", describe(content), "Write {name: value}.", where=where)
     unknown = [str(name) for name in content if name not in allowed]
     if unknown:
         raise TaskError(f"the fields {', '.join(allowed)}", ", ".join(unknown), "Correct the name.", where=where)
@@ -134,5 +230,5 @@ def _limits(content: Mapping[str, Any], where: str) -> Bounds:
     bounds = {name: content[name] for name in LIMITS if content.get(name) is not None}
     for name, bound in bounds.items():
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not np.isfinite(bound):
-            raise TaskError("a number", type(bound).__name__, "Write at_least: 18.", where=f"{where}, {name}")
+            raise TaskError("a number", describe(bound), "Write at_least: 18.", where=f"{where}, {name}")
     return Bounds(**{name: float(bound) for name, bound in bounds.items()})

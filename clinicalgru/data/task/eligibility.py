@@ -1,4 +1,4 @@
-"""A task held against events: the moment it counts from, the stays it asks about, and what was known of them."""
+"""The stays that are eligible for a task, their index times, and what was known of them in the window."""
 
 from __future__ import annotations
 
@@ -15,17 +15,25 @@ from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import TaskError
 
-Step = tuple[str, np.ndarray]  # a step of the cohort flow, and the stays it holds for
-NO_TIME = np.iinfo(np.int64).min  # what numpy takes as "not a time"
-DERIVED = ("length_hours", "stay_number")  # columns that conditions may name besides those of `stays`
+Step = tuple[str, np.ndarray]  # a step of the cohort flow, and whether each stay passes it
+NO_TIME = np.iinfo(np.int64).min  # numpy's "not a time"
+DERIVED = ("length_hours", "stay_number")  # columns that criteria may name besides those of `stays`
 
 
 @dataclass(frozen=True, eq=False)
 class StayTimes:
-    """The moments of each stay, (stay,) microseconds: its start or first event, the task's anchor, its end.
+    """The times of each stay, in microseconds.
 
-    reached  False where the anchor never came; `anchor` is then the start, and nothing is seen from it
-    end      float; infinite where not recorded
+    Attributes
+    ----------
+    origin : ndarray of int, shape (stay,)
+        Start of the stay, or its first event.
+    anchor : ndarray of int, shape (stay,)
+        Index time of the task; the start where it did not occur.
+    reached : ndarray of bool, shape (stay,)
+        Whether the index time occurred; nothing is observed of the other stays.
+    end : ndarray of float, shape (stay,)
+        End of the stay; infinite where unknown.
     """
 
     origin: np.ndarray
@@ -34,8 +42,21 @@ class StayTimes:
     end: np.ndarray
 
 
-def clock(events: Events, task: Task) -> StayTimes:
-    """When each stay starts, when the task's anchor came, and when the stay ends."""
+def stay_times(events: Events, task: Task) -> StayTimes:
+    """Compute when each stay starts and ends, and its index time.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    task : Task
+        The task.
+
+    Returns
+    -------
+    StayTimes
+        The times.
+    """
     origin, end = _origin(events), events.stays["end"]
     ends = end.astype("Float64").to_numpy(dtype=float, na_value=np.inf)
     if task.anchor == "start":
@@ -49,7 +70,7 @@ def clock(events: Events, task: Task) -> StayTimes:
 
 
 def _origin(events: Events) -> np.ndarray:
-    """(stay,) microseconds: the stay's start, or its first event where no start is recorded."""
+    """(stay,) microseconds: the start of the stay, or its first event where no start is known."""
     if not events.has_dates:
         return np.zeros(len(events.stays), dtype=np.int64)  # hours count from the start already
     start = events.stays["start"]
@@ -58,84 +79,113 @@ def _origin(events: Events) -> np.ndarray:
 
 
 def check_names(events: Events, task: Task) -> None:
-    """Refused: an anchor or a condition on a variable or column that the events do not have, with those they have."""
+    """Raise where the task names a variable or column that the events do not have.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    task : Task
+        The task.
+
+    Raises
+    ------
+    TaskError
+        With the names that there are.
+    """
     if isinstance(task.anchor, ThresholdCrossing):
         _check_variable(events, task.anchor.variable, where=f"task {task.name}, anchor")
-    for where, condition, _ in _entries(task):
-        if condition.variable:
-            _check_variable(events, condition.variable, where=f"{where}, variable")
-        elif condition.column not in (have := [*_columns(events), *DERIVED]):
-            fix = "Name one of them, or leave the condition out."
-            raise TaskError(f"a column among {', '.join(have)}", condition.column, fix, where=f"{where}, column")
+    for where, criterion, _ in _criteria(task):
+        if criterion.variable:
+            _check_variable(events, criterion.variable, where=f"{where}, variable")
+        elif criterion.column not in (have := [*_columns(events), *DERIVED]):
+            fix = "Name one of them, or remove the criterion."
+            raise TaskError(f"a column among {', '.join(have)}", criterion.column, fix, where=f"{where}, column")
 
 
 def _first_crossing(events: Events, crossing: ThresholdCrossing) -> np.ndarray:
-    """(stay,) microseconds at which the first such value became known; NO_TIME where none did."""
-    number = _number(events, crossing.variable)
+    """(stay,) microseconds at which the first such value became known; NO_TIME where there is none."""
+    number = _variable_position(events, crossing.variable)
     first = np.full(len(events.stays), np.iinfo(np.int64).max)
     for batch in events.batches():
-        ours = batch["variable"].to_numpy() == number
-        ours[ours] = crossing.limits.hold(batch["value"].to_numpy()[ours])
-        np.minimum.at(first, batch["stay"].to_numpy()[ours], batch["available"].to_numpy()[ours])
+        crossed = batch["variable"].to_numpy() == number
+        crossed[crossed] = crossing.limits.contain(batch["value"].to_numpy()[crossed])
+        np.minimum.at(first, batch["stay"].to_numpy()[crossed], batch["available"].to_numpy()[crossed])
     return np.where(first == np.iinfo(np.int64).max, NO_TIME, first)
 
 
 def _check_variable(events: Events, name: str, *, where: str) -> None:
     names = [variable.name for variable in events.variables]
     if name not in names:
-        fix = "Name one of them, or leave the condition out."
+        fix = "Name one of them, or remove the criterion."
         raise TaskError(f"a variable among {', '.join(names) or 'none'}", name, fix, where=where)
 
 
-def asked(events: Events, task: Task, times: StayTimes, whole: Sequences) -> list[Step]:
-    """Whom the task asks about: the anchor came, then its inclusions and exclusions in order.
+def eligibility_steps(events: Events, task: Task, times: StayTimes, whole: Sequences) -> list[Step]:
+    """The steps of the cohort flow that the task defines: index time, then criteria in order.
 
-    An unknown value is a step of its own and leaves the stay out; a column or variable that the events do not have is
-    unknown, or never measured, for all (`check_names` refuses it).
+    An unknown value is a step of its own and excludes the stay. A column that the events do not have is unknown for all
+    stays, and a variable never measured; `check_names` refuses both.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    task : Task
+        The task.
+    times : StayTimes
+        Times of its stays.
+    whole : Sequences
+        All stays.
+
+    Returns
+    -------
+    list of (str, ndarray of bool)
+        Name of the step, and whether each stay passes it.
     """
-    steps = [(f"anchor came ({task.anchor_words})", times.reached)] if task.anchor != "start" else []
-    for where, condition, wanted in _entries(task):
-        known, holds = (
-            _measured(events, condition, whole) if condition.variable else _described(events, condition, where)
+    steps = [(f"index time reached ({task.anchor_words})", times.reached)] if task.anchor != "start" else []
+    for where, criterion, required in _criteria(task):
+        known, met = (
+            _count_meets(events, criterion, whole) if criterion.variable else _column_meets(events, criterion, where)
         )
         if not known.all():
-            steps.append((f"{condition.column} recorded", known))
-        steps.append((condition.label, holds) if wanted else (f"not: {condition.label}", ~(holds & known)))
+            steps.append((f"{criterion.column} recorded", known))
+        steps.append((criterion.label, met) if required else (f"not: {criterion.label}", ~(met & known)))
     return steps
 
 
-def _entries(task: Task) -> Iterator[tuple[str, Criterion, bool]]:
-    """Where it stands, the condition, and whether it is wanted."""
-    for name, wanted in (("include", True), ("exclude", False)):
+def _criteria(task: Task) -> Iterator[tuple[str, Criterion, bool]]:
+    """Where a criterion stands, the criterion, and whether it must be met."""
+    for name, required in (("include", True), ("exclude", False)):
         entries: tuple[Criterion, ...] = getattr(task, name)
-        for number, condition in enumerate(entries, start=1):
-            yield f"task {task.name}, {name} {number} ({condition.label})", condition, wanted
+        for number, criterion in enumerate(entries, start=1):
+            yield f"task {task.name}, {name} {number} ({criterion.label})", criterion, required
 
 
-def _number(events: Events, name: str) -> int:
-    """Position of a variable among those of the events, -1 where they have none of it."""
+def _variable_position(events: Events, name: str) -> int:
+    """Position of a variable among those of the events, -1 where it is not measured."""
     return {variable.name: i for i, variable in enumerate(events.variables)}.get(name, -1)
 
 
-def _measured(events: Events, condition: Criterion, whole: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    number = _number(events, condition.variable)
-    blocks = [np.bincount(b.stay_of_measurement[b.variable == number], minlength=len(b)) for b in whole.chunks()]
-    counts = np.concatenate(blocks)
-    return np.ones(len(whole), dtype=bool), condition.limits.hold(counts)
+def _count_meets(events: Events, criterion: Criterion, whole: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    number = _variable_position(events, criterion.variable)
+    chunks = [np.bincount(c.stay_of_measurement[c.variable == number], minlength=len(c)) for c in whole.chunks()]
+    counts = np.concatenate(chunks)
+    return np.ones(len(whole), dtype=bool), criterion.limits.contain(counts)
 
 
-def _described(events: Events, condition: Criterion, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Where the column is known, and where the condition holds."""
-    values = _column(events, condition.column)
+def _column_meets(events: Events, criterion: Criterion, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the column is known, and whether the criterion is met."""
+    values = _column(events, criterion.column)
     known = values.notna().to_numpy()
-    if not condition.among and not pd.api.types.is_numeric_dtype(values):
+    if not criterion.among and not pd.api.types.is_numeric_dtype(values):
         raise TaskError("a column of numbers", "text", "Use among: [...].", where=f"{where}, column")
-    holds = known.copy()
-    if condition.limits.to_dict():
-        holds &= condition.limits.hold(values.to_numpy(dtype=float, na_value=np.nan))
-    if condition.among:
-        holds &= values.isin(_meant(events, condition, where)).to_numpy()
-    return known, holds
+    met = known.copy()
+    if criterion.limits.to_dict():
+        met &= criterion.limits.contain(values.to_numpy(dtype=float, na_value=np.nan))
+    if criterion.among:
+        met &= values.isin(_criterion_values(events, criterion, where)).to_numpy()
+    return known, met
 
 
 def _columns(events: Events) -> list[str]:
@@ -152,7 +202,7 @@ def _column(events: Events, name: str) -> pd.Series:
 
 
 def _stay_number(stays: pd.DataFrame) -> pd.Series:
-    """1 for a patient's first stay by start; unknown where a patient has several and one has no start."""
+    """1 = a patient's first stay by start; unknown where a patient has several stays and one has no start."""
     by_patient = stays.groupby("patient_id", sort=False)["start"]
     rank = by_patient.rank(method="first").astype(float)
     several = by_patient.transform("size") > 1
@@ -160,24 +210,42 @@ def _stay_number(stays: pd.DataFrame) -> pd.Series:
     return rank.where(several, 1.0).mask(unknown)
 
 
-def _meant(events: Events, condition: Criterion, where: str) -> list[object]:
-    """The values of `among` as they stand in the column: a category is the position of its word or code."""
-    static = {variable.name: variable for variable in events.static_variables}.get(condition.column)
+def _criterion_values(events: Events, criterion: Criterion, where: str) -> list[object]:
+    """The values of `among` as the column met them: a category is its position."""
+    static = {variable.name: variable for variable in events.static_variables}.get(criterion.column)
     if static is None or not static.categories:
-        return list(condition.among)
+        return list(criterion.among)
     words = [(str(code), word) for code, word in static.categories.items()]
-    unknown = [value for value in condition.among if not any(str(value) in pair for pair in words)]
+    unknown = [value for value in criterion.among if not any(str(value) in pair for pair in words)]
     if unknown:
         have = ", ".join(f"{code} ({word})" for code, word in words)
-        raise TaskError(f"levels among {have}", str(unknown[0]), "Correct it.", where=f"{where}, among")
-    wanted = {str(value) for value in condition.among}
-    return [float(position) for position, pair in enumerate(words) if wanted & set(pair)]
+        raise TaskError(f"categories among {have}", str(unknown[0]), "Correct it.", where=f"{where}, among")
+    accepted = {str(value) for value in criterion.among}
+    return [float(position) for position, pair in enumerate(words) if accepted & set(pair)]
 
 
-def seen(available: np.ndarray, stay: np.ndarray, times: StayTimes, task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Hours since the anchor of each event, and whether it became known within the window.
+def observed_in_window(
+    available: np.ndarray, stay: np.ndarray, times: StayTimes, task: Task
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hours since the index time at which events became known, and whether that is within the window.
 
-    What is asked after each step is asked until the stay ends.
+    Parameters
+    ----------
+    available : ndarray of int, shape (event,)
+        Microseconds at which an event became known.
+    stay : ndarray of int, shape (event,)
+        Position of its stay.
+    times : StayTimes
+        Times of the stays.
+    task : Task
+        The task; with a prediction after each time step, the window ends with the stay.
+
+    Returns
+    -------
+    hours : ndarray of float, shape (event,)
+        Hours since the index time.
+    inside : ndarray of bool, shape (event,)
+        Whether the event became known within the window, both ends included.
     """
     since = available - times.anchor[stay]
     low, high = (round(hours * HOUR) for hours in task.window_hours)
@@ -185,18 +253,46 @@ def seen(available: np.ndarray, stay: np.ndarray, times: StayTimes, task: Task) 
     return since / HOUR, inside & (available <= times.end[stay]) if task.every_step else inside
 
 
-def looked_at(times: StayTimes, task: Task) -> np.ndarray:
-    """(stay,) hours since the anchor at which each stay is looked at: the window's end, or an earlier end of the stay
-    where the task asks after each step."""
+def prediction_hours(times: StayTimes, task: Task) -> np.ndarray:
+    """Prediction time of each stay.
+
+    Parameters
+    ----------
+    times : StayTimes
+        Times of the stays.
+    task : Task
+        The task.
+
+    Returns
+    -------
+    ndarray of float, shape (stay,)
+        Hours since the index time: the end of the window, or an earlier end of the stay where the task predicts after
+        each time step.
+    """
     end = task.window_hours[1]
     if not task.every_step:
         return np.full(len(times.anchor), end)
     return np.clip((times.end - times.anchor) / HOUR, task.window_hours[0], end)
 
 
-def coded_seen(coded: pa.Table, times: StayTimes, task: Task) -> dict[str, np.ndarray]:
-    """The coded events in the window, as arrays of `Sequences`."""
+def coded_in_window(coded: pa.Table, times: StayTimes, task: Task) -> dict[str, np.ndarray]:
+    """The coded events in the window.
+
+    Parameters
+    ----------
+    coded : pyarrow.Table
+        Coded events of the extract.
+    times : StayTimes
+        Times of the stays.
+    task : Task
+        The task.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Arrays of `Sequences`.
+    """
     stay = coded["stay"].to_numpy()
-    hours, inside = seen(coded["available"].to_numpy(), stay, times, task)
+    hours, inside = observed_in_window(coded["available"].to_numpy(), stay, times, task)
     starts = np.searchsorted(stay[inside], np.arange(len(times.anchor) + 1))
     return {"code_starts": starts, "code_hours": hours[inside], "code": coded["code"].to_numpy()[inside]}

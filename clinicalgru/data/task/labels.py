@@ -1,4 +1,4 @@
-"""What happened to each stay, as a task asks for it."""
+"""The outcome of each stay, in the form that a task needs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,34 @@ from clinicalgru.errors import TaskError
 
 
 def outcomes(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step]]:
-    """What happened to each stay, and the steps that leave out stays to which it happened too early; NaN = not known.
+    """The outcome of each stay, and the steps that exclude stays in which it occurred too early.
 
-    binary          (stay,) 0 or 1
-    multiclass, regression   (stay,) the column as recorded
-    multilabel      (stay, outcome) 0 or 1
-    early_warning   (stay,) hours from the anchor to the onset; infinite where there was none
-    survival        (stay, 2) hours from the prediction to the outcome, or to the end of follow-up; 1 where it happened
-    forecast        (stay,) 0: what is measured is the outcome
+    An outcome that occurred at an unknown time is unknown. One at the very prediction time has already occurred, and one
+    at the very end of the gap is within the gap.
 
-    An outcome that happened at a time not recorded is unknown. One at the very prediction time has happened already.
-    Refused: columns that the events do not have, an outcome that is neither 0 nor 1 where it has to be.
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    task : Task
+        The task.
+    times : StayTimes
+        Times of its stays.
+
+    Returns
+    -------
+    outcome : ndarray of float
+        NaN = unknown. binary: shape (stay,), 0 or 1. multiclass, regression: shape (stay,), the column. multilabel:
+        shape (stay, outcome), 0 or 1. early_warning: shape (stay,), hours from the index time to the onset, infinite
+        without one. survival: shape (stay, 2), hours from the prediction time to the outcome or to the end of
+        follow-up, and 1 where it occurred. forecast: shape (stay,), 0.
+    steps : list of (str, ndarray of bool)
+        Steps of the cohort flow, and whether each stay passes them.
+
+    Raises
+    ------
+    TaskError
+        If the events lack a column, or an outcome that must be 0 or 1 is neither.
     """
     if task.task_type == "forecast":
         return np.zeros(len(events.stays)), []
@@ -29,55 +46,55 @@ def outcomes(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, 
         return _column(events, task.outcomes[0], task), []
     flags = np.stack([_flag(events, name, task) for name in task.outcomes], axis=1)
     if task.task_type == "multilabel":
-        return _timed_each(flags, events, task, times)
-    since = _since(events, task, times) if task.outcome_time else np.full(len(flags), np.nan)
+        return _multilabel(flags, events, task, times)
+    since = _hours_to_event(events, task, times) if task.outcome_time else np.full(len(flags), np.nan)
     return {"survival": _survival, "early_warning": _onset}.get(task.task_type, _binary)(flags[:, 0], since, task)
 
 
 def _binary(flag: np.ndarray, since: np.ndarray, task: Task) -> tuple[np.ndarray, list[Step]]:
-    """since  (stay,) hours from the prediction to the outcome"""
+    """Binary outcome; `since` is (stay,) hours from the prediction time to the event."""
     if not task.outcome_time:
         return flag, []
-    happened = flag == 1
-    outcome = np.where(happened & (since > _last(task)), 0.0, flag)
-    outcome[happened & np.isnan(since)] = np.nan
-    return outcome, _early(happened, since, task)
+    event = flag == 1
+    outcome = np.where(event & (since > _last_counted_hour(task)), 0.0, flag)
+    outcome[event & np.isnan(since)] = np.nan
+    return outcome, _too_early(event, since, task)
 
 
 def _survival(flag: np.ndarray, since: np.ndarray, task: Task) -> tuple[np.ndarray, list[Step]]:
-    """Source: follow-up ends at the horizon for all (administrative censoring)."""
-    last = _last(task)
+    """Time and event; follow-up ends at the horizon for all stays (administrative censoring)."""
+    last = _last_counted_hour(task)
     event = np.where(since > last, np.where(np.isnan(flag), np.nan, 0.0), flag)
     followed = ("followed beyond the prediction", ~((since <= 0) & (flag == 0)))
-    return np.stack([np.minimum(since, last), event], axis=1), [*_early(flag == 1, since, task), followed]
+    return np.stack([np.minimum(since, last), event], axis=1), [*_too_early(flag == 1, since, task), followed]
 
 
 def _onset(flag: np.ndarray, since: np.ndarray, task: Task) -> tuple[np.ndarray, list[Step]]:
     low, high = task.window_hours
     onset = np.where(flag == 0, np.inf, np.where(np.isnan(flag), np.nan, since + high))
-    step = "outcome had not happened before the window"
+    step = "outcome not yet occurred before the window"
     return onset, [(step, ~(onset + task.max_late_hours <= low))]
 
 
-def _timed_each(flags: np.ndarray, events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step]]:
-    """Several outcomes: where a time is asked for, it is the time of all of them."""
+def _multilabel(flags: np.ndarray, events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step]]:
+    """Several outcomes, which share one time column where the task has one."""
     if not task.outcome_time:
         return flags, []
-    since = _since(events, task, times)
+    since = _hours_to_event(events, task, times)
     columns, early = zip(*(_binary(flag, since, task) for flag in flags.T), strict=True)
     return np.stack(columns, axis=1), [step for steps in early for step in steps]
 
 
-def _early(happened: np.ndarray, since: np.ndarray, task: Task) -> list[Step]:
-    early = [("outcome had not happened already", ~(happened & (since <= 0)))]
+def _too_early(event: np.ndarray, since: np.ndarray, task: Task) -> list[Step]:
+    early = [("outcome not yet occurred", ~(event & (since <= 0)))]
     if task.gap_hours > 0:
-        in_gap = happened & (since > 0) & (since <= task.gap_hours)
+        in_gap = event & (since > 0) & (since <= task.gap_hours)
         early.append((f"outcome not within the gap of {task.gap_hours:g} hours", ~in_gap))
     return early
 
 
-def _last(task: Task) -> float:
-    """Hours after the prediction within which an outcome counts."""
+def _last_counted_hour(task: Task) -> float:
+    """Hours after the prediction time within which an outcome counts."""
     return task.gap_hours + (np.inf if task.horizon_hours is None else task.horizon_hours)
 
 
@@ -88,7 +105,7 @@ def _flag(events: Events, name: str, task: Task) -> np.ndarray:
     other = int((~np.isnan(value) & (value != 0) & (value != 1)).sum())
     if other:
         where, fix = f"task {task.name}, outcome", "Set outcome_threshold in the task."
-        raise TaskError(f"{name} of 0 or 1", f"{other:,} others", fix, where=where)
+        raise TaskError(f"{name} of 0 or 1", f"{other:,} other values", fix, where=where)
     return value
 
 
@@ -97,14 +114,14 @@ def _column(events: Events, name: str, task: Task) -> np.ndarray:
     return events.stays[name].to_numpy(dtype=float)
 
 
-def _since(events: Events, task: Task, times: StayTimes) -> np.ndarray:
-    """(stay,) hours from the prediction, at the window's end, to the outcome; NaN where its time is not recorded."""
-    happened = _happened(events, task, times) + task.label_shift_hours
-    return happened - (times.anchor - times.origin) / HOUR - task.window_hours[1]
+def _hours_to_event(events: Events, task: Task, times: StayTimes) -> np.ndarray:
+    """(stay,) hours from the prediction time to the outcome; NaN where its time is unknown."""
+    event_hours = _event_hours(events, task, times) + task.label_shift_hours
+    return event_hours - (times.anchor - times.origin) / HOUR - task.window_hours[1]
 
 
-def _happened(events: Events, task: Task, times: StayTimes) -> np.ndarray:
-    """(stay,) hours since the stay's start at which the outcome came; NaN where not recorded."""
+def _event_hours(events: Events, task: Task, times: StayTimes) -> np.ndarray:
+    """(stay,) hours since the start of the stay at which the outcome occurred; NaN where unknown."""
     if task.outcome_time == "end":
         return np.where(np.isinf(times.end), np.nan, times.end - times.origin) / HOUR
     check_outcome(task.outcome_time, events.outcomes, where=f"task {task.name}, outcome_time")
@@ -112,7 +129,22 @@ def _happened(events: Events, task: Task, times: StayTimes) -> np.ndarray:
 
 
 def check_outcome(name: str, have: tuple[str, ...], *, where: str) -> None:
-    """Refused: an outcome that the events do not have, with those they have."""
+    """Raise unless the events have an outcome of that name.
+
+    Parameters
+    ----------
+    name : str
+        The outcome.
+    have : tuple of str
+        The outcomes that there are.
+    where : str
+        Task and field, for the error.
+
+    Raises
+    ------
+    TaskError
+        With the outcomes that there are.
+    """
     if name not in have:
-        came, fix = f"outcomes: {', '.join(have) or 'none'}", "Pass outcomes= to read_events, or correct the task."
-        raise TaskError(f"the outcome {name}", came, fix, where=where)
+        got, fix = f"outcomes: {', '.join(have) or 'no outcome'}", "Pass outcomes= to read_events, or correct the task."
+        raise TaskError(f"the outcome {name}", got, fix, where=where)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.task.outcome_kinds import happened
+from clinicalgru.data.task.outcome_kinds import occurred
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
 
 
@@ -18,7 +18,7 @@ def fingerprint(stays: Sequences) -> dict[str, Any]:
     """
     min_cell_size = 0 if stays.simulated else MIN_CELL_SIZE
     patients = suppress_nested([len(stays), len(np.unique(stays.patient.astype(str)))], min_cell_size=min_cell_size)[1]
-    came = happened(stays.outcome, stays.task)
+    came = occurred(stays.outcome, stays.task)
     count, outcomes = suppress_nested(
         [len(stays), int(came.sum()) if came is not None else 0], min_cell_size=min_cell_size
     )

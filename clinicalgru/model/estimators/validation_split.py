@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.task.select import kept_in, split_patients
+from clinicalgru.data.task.select import split_patients, take_stays
 from clinicalgru.errors import ArgumentError
 
 VALIDATION_FRACTION = 0.15
@@ -62,7 +62,7 @@ def _divide(
     bare = replace(stays.filter_measurements(np.zeros(len(stays.value), dtype=bool)), patient=joined.astype(str))
     held = np.isin(joined.astype(str), split_patients(bare, fractions, random_state=random_state)[1].patient)
     paths = (None, None) if folder is None else (folder / "train", folder / "validation")
-    return kept_in(stays, ~held, paths[0]), kept_in(stays, held, paths[1])
+    return take_stays(stays, ~held, paths[0]), take_stays(stays, held, paths[1])
 
 
 def joined_groups(patient: np.ndarray, groups: ArrayLike) -> np.ndarray:

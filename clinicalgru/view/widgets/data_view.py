@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from clinicalgru.checks import check_choice, check_instance, check_number
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import Events
-from clinicalgru.data.profile import distribution, find, measured_by_hour
+from clinicalgru.data.profile import find, histogram, measured_by_hour
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow
 from clinicalgru.html import Markup, table
@@ -154,7 +154,7 @@ class DataView(ipywidgets.VBox):
 
     def _plot_values(self, variable: Variable) -> go.Figure:
         return plot_histogram(
-            distribution(self.data, variable.name, min_cell_size=max(self.min_cell_size, 1)), variable
+            histogram(self.data, variable.name, min_cell_size=max(self.min_cell_size, 1)), variable
         )
 
 

@@ -358,7 +358,10 @@ def test_a_network_left_alone_answers_as_before(parts):
     ("fields", "message"),
     [
         ({"task_type": "survival", "outcome": "dead"}, "outcome_time for survival"),
-        ({"task_type": "early_warning", "outcome": "septic", "outcome_time": "onset"}, "horizon_hours; got none"),
+        (
+            {"task_type": "early_warning", "outcome": "septic", "outcome_time": "onset"},
+            "got a task without horizon_hours",
+        ),
         ({"task_type": "early_warning", "outcome": "septic", "horizon_hours": 6}, "outcome_time"),
         ({"task_type": "multilabel", "outcome": "dead"}, "two outcomes or more"),
         ({"task_type": "binary", "outcome": ("a", "b")}, "one outcome; got 2"),
@@ -416,8 +419,8 @@ def test_an_empty_tune_part_and_a_class_of_one_part_only_are_refused():
 def test_the_flow_counts_who_cannot_be_asked():
     events = ward_of_every_kind()
     survival = dict(cg.select(events, task_of("survival", window_hours=(0.0, 60.0))).flow)
-    assert survival["outcome had not happened already"] < survival["outcome recorded (dead)"]
-    assert survival["followed beyond the prediction"] < survival["outcome had not happened already"]
+    assert survival["outcome not yet occurred"] < survival["outcome recorded (dead)"]
+    assert survival["followed beyond the prediction"] < survival["outcome not yet occurred"]
     warned = cg.select(events, task_of("early_warning", window_hours=(20.0, 48.0), max_late_hours=0.0))
     assert (warned.outcome > 20).all()
     labels = cg.select(events, task_of("multilabel"))

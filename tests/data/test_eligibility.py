@@ -91,8 +91,17 @@ def test_an_outcome_in_time_counts_within_the_horizon_only_and_leaves_out_who_ha
         ("something measured in the window", 2),
     )
     late = cg.select(events, task_of(outcome_time="sepsis_hours", window_hours=[0, 3], horizon_hours=24))
-    assert late.flow[-2:] == (("outcome had not happened already", 2), ("something measured in the window", 2))
+    assert late.flow[-2:] == (("outcome not yet occurred", 2), ("something measured in the window", 2))
     assert late.stay.tolist() == ["1", "4"]  # at hour 3 exactly is already
+
+
+def test_an_event_exactly_at_the_end_of_the_gap_is_within_it_and_one_at_the_end_of_the_horizon_counts(events):
+    timed = {"outcome_time": "sepsis_hours", "window_hours": [0, 2]}  # stay 1: 8 hours after the prediction, stay 2: 1
+    for gap, excluded in {0.999: [], 1.0: ["2"], 7.999: ["2"], 8.0: ["1", "2"]}.items():
+        chosen = cg.select(events, task_of(**timed, gap_hours=gap, horizon_hours=24))
+        assert chosen.stay.tolist() == [stay for stay in ["1", "2", "4"] if stay not in excluded]
+    for horizon, outcome in {7.999: [0, 1, 0], 8.0: [1, 1, 0]}.items():
+        assert cg.select(events, task_of(**timed, horizon_hours=horizon)).outcome.tolist() == outcome
 
 
 @pytest.mark.slow
@@ -110,7 +119,7 @@ def test_a_number_above_a_bound_is_an_outcome_and_an_unknown_number_is_unknown(e
 @pytest.mark.slow
 def test_an_anchor_is_the_first_time_a_value_became_known(events):
     anchored = cg.select(events, task_of(anchor={"variable": "lactate", "above": 2}, window_hours=[-2, 1]))
-    assert anchored.flow[:2] == (("stays in the extract", 4), ("anchor came (first lactate above 2)", 1))
+    assert anchored.flow[:2] == (("stays in the extract", 4), ("index time reached (first lactate above 2)", 1))
     # drawn at 02:00, known at 03:00: hours count from 03:00
     assert anchored.to_frame().query("variable == 'lactate'")["hours"].tolist() == [0.0]
     assert anchored.to_frame()["hours"].tolist() == [-2.0, -1.0, 0.0]
@@ -120,7 +129,7 @@ def test_an_anchor_is_the_first_time_a_value_became_known(events):
 @pytest.mark.slow
 def test_an_anchor_at_the_end_looks_back_and_leaves_out_who_has_none(events):
     back = cg.select(events, task_of(anchor="end", window_hours=[-72, 0]))
-    assert back.flow[1] == ("anchor came (end of the stay)", 3)
+    assert back.flow[1] == ("index time reached (end of the stay)", 3)
     assert back.stay.tolist() == ["1", "3"]  # nothing of stay 2 in its last three days
     assert back.hours.max() <= 0
 
@@ -148,13 +157,13 @@ def test_who_never_reaches_the_anchor_stays_in_for_scoring_and_shows_nothing(eve
             {"include": [{"variable": "pulse", "at_least": 1}]},
             "variable: Expected a variable among creatinine",
         ),
-        ({"include": [{"column": "icu_type", "among": ["ward"]}]}, r"among: Expected levels among 1 \(Coronary"),
+        ({"include": [{"column": "icu_type", "among": ["ward"]}]}, r"among: Expected categories among 1 \(Coronary"),
         ({"anchor": {"variable": "pulse"}}, "task t, anchor: Expected a variable among"),
         ({"outcome_time": "onset", "horizon_hours": 3}, "task t, outcome_time: Expected the outcome onset"),
-        ({"outcome": "days"}, "task t, outcome: Expected days of 0 or 1; got 2 others"),
+        ({"outcome": "days"}, "task t, outcome: Expected days of 0 or 1; got 2 other values"),
         (
             {"include": [{"label": "none", "column": "age", "above": 120}]},
-            "task t: .* one stay .* none: 0",
+            "task t: .* one eligible stay; .* none: 0",
         ),
     ],
 )
@@ -166,15 +175,15 @@ def test_what_the_events_do_not_have_is_refused_by_task_and_field(events, fields
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"include": [{"at_least": 3}]}, "t.yaml, include 1: Expected either column or variable; got neither"),
+        ({"include": [{"at_least": 3}]}, "t.yaml, include 1: Expected either column or variable; got neither of them"),
         ({"include": [{"column": "age", "variable": "lactate"}]}, "got both"),
-        ({"include": [{"column": "age"}]}, "something that must hold"),
+        ({"include": [{"column": "age"}]}, "Expected a condition; got an entry without limits"),
         ({"exclude": [{"column": "age", "atleast": 3}]}, "t.yaml, exclude 1: .* got atleast"),
-        ({"exclude": [{"column": "age", "at_least": "x"}]}, "t.yaml, exclude 1, at_least: Expected a number; got str"),
+        ({"exclude": [{"column": "age", "at_least": "x"}]}, "t.yaml, exclude 1, at_least: Expected a number; got text"),
         ({"exclude": {"column": "age"}}, "t.yaml, exclude: Expected a list of conditions"),
         ({"anchor": "admission"}, "task t, anchor: Expected anchor: start, end"),
         ({"anchor": {"above": 2}}, "t.yaml, anchor: Expected anchor: start, end, or a variable"),
-        ({"horizon_hours": 24}, "task t, outcome_time: Expected outcome_time, which gap and horizon"),
+        ({"horizon_hours": 24}, "task t, outcome_time: Expected outcome_time, which gap and horizon are"),
         ({"horizon_hours": 0, "outcome_time": "end"}, "a horizon above 0 hours"),
     ],
 )
