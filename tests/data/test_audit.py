@@ -12,23 +12,24 @@ from defects import DEFECTS, planted, schedule
 import clinicalgru as cg
 from clinicalgru.data.audit.finding import CATEGORIES, SEVERITIES, Check, Finding
 from clinicalgru.data.audit.result import Audit
+from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.errors import ArgumentError
 
 STAYS = 120
 
 
 @pytest.fixture(scope="module")
-def wards() -> list[cg.SimulatedCohort]:
+def wards() -> list[SimulatedCohort]:
     return [cg.simulate(STAYS, random_state=random_state) for random_state in range(4)]
 
 
-def found(cohort: cg.SimulatedCohort, names: tuple[str, ...], random_state: int) -> set[str]:
+def found(cohort: SimulatedCohort, names: tuple[str, ...], random_state: int) -> set[str]:
     t = planted(cohort, names, random_state)
     events = cg.read_events(t.rows, stays=t.stays, outcomes=t.outcomes, max_rejected=1)
     return {finding.check.name for finding in cg.audit(events, site_column="icu_type").flagged}
 
 
-def recall(wards: list[cg.SimulatedCohort], count: int) -> tuple[list[str], int]:
+def recall(wards: list[SimulatedCohort], count: int) -> tuple[list[str], int]:
     """What was missed, and how many were planted."""
     missed, total = [], 0
     for i, names in enumerate(schedule(count)):
