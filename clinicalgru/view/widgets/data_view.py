@@ -153,9 +153,7 @@ class DataView(ipywidgets.VBox):
         return plot_measured_by_hour(counts, labels, min_cell_size=self.min_cell_size)
 
     def _plot_values(self, variable: Variable) -> go.Figure:
-        return plot_histogram(
-            histogram(self.data, variable.name, min_cell_size=max(self.min_cell_size, 1)), variable
-        )
+        return plot_histogram(histogram(self.data, variable.name, min_cell_size=max(self.min_cell_size, 1)), variable)
 
 
 def _ranges(variable: Variable) -> Markup:
