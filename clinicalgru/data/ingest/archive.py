@@ -18,8 +18,8 @@ import pyarrow.csv as pacsv
 
 from clinicalgru.errors import InputError
 
-LARGEST_FILE = 10_000_000  # bytes; a real stay has about 10,000
-AT_ONCE = 2_000  # files
+MAX_FILE_SIZE = 10_000_000  # bytes; a real stay has about 10,000
+FILES_PER_BATCH = 2_000  # files
 NOT_A_NUMBER = ["", "NaN"]  # all other words are judged by the intake
 
 
@@ -46,7 +46,9 @@ class StayFiles:
         return pa.table({**place, "patient_id": self.records.take(pa.array(self.file)), **more})
 
 
-def read_stays(path: Path, ending: str, *, delimiter: str, check: Callable[[list[str]], None]) -> Iterator[StayFiles]:
+def read_stay_files(
+    path: Path, ending: str, *, delimiter: str, check: Callable[[list[str]], None]
+) -> Iterator[StayFiles]:
     """The files with this ending in a folder, .zip or .tar(.gz), up to 2,000 at a time; nothing is unpacked to disk.
 
     check    refuses column names that are not those of the format
@@ -55,16 +57,16 @@ def read_stays(path: Path, ending: str, *, delimiter: str, check: Callable[[list
     """
     files = _deduplicated(_files(path, ending))
     header: list[str] | None = None
-    while some := list(islice(files, AT_ONCE)):
+    while some := list(islice(files, FILES_PER_BATCH)):
         for name, lines in some:
-            came = lines[0].decode("ascii", "replace").strip().split(delimiter) if lines else []
+            names = lines[0].decode("ascii", "replace").strip().split(delimiter) if lines else []
             if header is None:
-                _check_header(check, came, name)
-                header = came
-            if came != header:
+                _check_header(check, names, name)
+                header = names
+            if names != header:
                 expected = delimiter.join(header)
                 fix = "Pass the files as published."
-                raise InputError(expected, f"a first line of {len(came)} fields", fix, where=f"{name}, row 1")
+                raise InputError(expected, f"a first line of {len(names)} fields", fix, where=f"{name}, row 1")
         assert header is not None
         yield _concatenate(some, header, delimiter)
     if header is None:
@@ -73,9 +75,9 @@ def read_stays(path: Path, ending: str, *, delimiter: str, check: Callable[[list
         )
 
 
-def _check_header(check: Callable[[list[str]], None], came: list[str], name: str) -> None:
+def _check_header(check: Callable[[list[str]], None], names: list[str], name: str) -> None:
     try:
-        check(came)
+        check(names)
     except InputError as error:
         raise InputError(error.expected, error.got, error.fix, where=f"{name}, row 1") from None
 
@@ -105,7 +107,7 @@ def _deduplicated(files: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, lis
 def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
         for file in sorted(path.rglob(f"*{ending}")):
-            if not _too_large(file.stat().st_size, file.name):
+            if not _is_too_large(file.stat().st_size, file.name):
                 yield file.name, file.read_bytes()
     elif zipfile.is_zipfile(path):
         yield from _zip_files(path, ending)
@@ -124,10 +126,10 @@ def _zip_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in sorted(archive.infolist(), key=lambda member: member.filename):
-                if _is_stay_file(member.filename, ending) and not _too_large(member.file_size, member.filename):
+                if _is_stay_file(member.filename, ending) and not _is_too_large(member.file_size, member.filename):
                     yield member.filename, archive.read(member)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
-        raise _damaged(path) from None
+        raise _corrupt_archive(path) from None
 
 
 def _tar_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
@@ -136,13 +138,17 @@ def _tar_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 if member.name.endswith(ending) and not (member.isfile() or member.isdir()):
                     raise InputError("plain files", "a link", "Restore the set as published.", where=path.name)
-                if member.isfile() and _is_stay_file(member.name, ending) and not _too_large(member.size, member.name):
+                if (
+                    member.isfile()
+                    and _is_stay_file(member.name, ending)
+                    and not _is_too_large(member.size, member.name)
+                ):
                     file = archive.extractfile(member)
                     assert file is not None
                     yield member.name, file.read()
             _verify_checksum(archive, path)
     except (tarfile.TarError, zlib.error, EOFError, OSError):
-        raise _damaged(path) from None
+        raise _corrupt_archive(path) from None
 
 
 def _verify_checksum(archive: tarfile.TarFile, path: Path) -> None:
@@ -150,18 +156,18 @@ def _verify_checksum(archive: tarfile.TarFile, path: Path) -> None:
     rest, size = archive.fileobj, 0
     while rest is not None and (chunk := rest.read(1 << 20)):
         size += len(chunk)
-        if size > LARGEST_FILE or chunk.strip(b"\0"):
-            raise _damaged(path)
+        if size > MAX_FILE_SIZE or chunk.strip(b"\0"):
+            raise _corrupt_archive(path)
 
 
-def _damaged(path: Path) -> InputError:
+def _corrupt_archive(path: Path) -> InputError:
     return InputError("a whole .tar.gz or .zip", "a damaged archive", "Fetch it again.", where=path.name)
 
 
-def _too_large(size: int, name: str) -> bool:
-    if size > LARGEST_FILE:
+def _is_too_large(size: int, name: str) -> bool:
+    if size > MAX_FILE_SIZE:
         fix = "This is not a stay of the challenge; remove it."
-        raise InputError(f"at most {LARGEST_FILE:,} bytes", f"{size:,}", fix, where=PurePosixPath(name).name)
+        raise InputError(f"at most {MAX_FILE_SIZE:,} bytes", f"{size:,}", fix, where=PurePosixPath(name).name)
     return False
 
 

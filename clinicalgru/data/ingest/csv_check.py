@@ -103,13 +103,12 @@ class TextTable:
 
 
 def inspect_text(path: Path, *, delimiter: str | None = None) -> TextTable:
-    """Read a text table once, without parsing it, and say what it is.
+    """Read a text table once, without parsing it, and return its header and peculiarities.
 
-    delimiter  None: a comma (a tab in .tsv), or the one of ; tab | that divides a header without commas
-
-    Refused: a gzip that is damaged, cut off or unpacks beyond reason; text whose first line is not UTF-8, or that holds
-    NUL or a byte order mark further down; lines of more than 2 MB; no header, or one that looks like data; a column
-    twice.
+    delimiter: None: a comma (a tab in .tsv), or the one of ; tab | that splits a header without commas.
+    Raises InputError for a gzip that is corrupt, cut off or unpacks to an implausible size; text whose first line is
+    not UTF-8, or that holds NUL or a byte order mark further down; lines of more than 2 MB; no header, or one that looks
+    like data; a column twice.
     """
     with io_errors(path.name):
         first, blank_lines, last = _scan_file(path)

@@ -111,10 +111,11 @@ TABLES = (
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """The events of ICU stays or admissions, with age, sex, type of unit, and the outcomes that the admissions tell.
+    """Add the events of ICU stays or admissions, with age, sex, type of unit and outcomes.
 
-    Outcomes: in_hospital_death, length_of_stay (days) and readmission_30d (see `_outcomes`), or those of `outcomes=`.
-    Refused: another anchor, a stays table (MIMIC-IV brings its own), a folder without patients and admissions.
+    Outcomes are in_hospital_death, length_of_stay (days) and readmission_30d (see `_outcomes`), or those of `outcomes=`.
+    Raises ArgumentError for another anchor or a stays table (MIMIC-IV brings its own), InputError for a folder without
+    patients and admissions.
     """
     anchor = options.anchor or "icu"
     if anchor not in OWN_STAY:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clinicalgru.data.ingest.archive import StayFiles, read_stays
+from clinicalgru.data.ingest.archive import StayFiles, read_stay_files
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
@@ -37,15 +37,15 @@ RELATION = "physionet2012"
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """A set as published; `outcomes` is its Outcomes file. Each record is one patient's one stay.
+    """Add a set as published; `outcomes` is its Outcomes file. Each record is the one stay of one patient.
 
     Outcomes: in_hospital_death, length_of_stay and survival_days (days), death_30d, death_90d, death_365d (see
-    `_with_later_deaths`), saps_1 and sofa (of the first day).
-    Refused besides: a file that holds another stay than its name says.
+    `_with_later_deaths`), saps_1 and sofa (of the first day). Raises InputError where a file holds another record than
+    its name says.
     """
     path = as_path(data, "the archive or folder of the set")
     workspace.add_identifier_names(IDENTIFIER)
-    for files in read_stays(path, ".txt", delimiter=",", check=_check_header):
+    for files in read_stay_files(path, ".txt", delimiter=",", check=_check_header):
         _check_records(files)
         cells = {"variable": files.table["Parameter"], "value": files.table["Value"]}
         workspace.sql.register(RELATION, files.relation(time=_hours(files.table["Time"]), **cells))

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
-from clinicalgru.data.ingest.archive import StayFiles, read_stays
+from clinicalgru.data.ingest.archive import StayFiles, read_stay_files
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.tables import TablePart, column_types
@@ -29,15 +29,15 @@ RELATION = "physionet2019"
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """A set as published; each file is one patient's one stay.
+    """Add a set as published; each file is the one stay of one patient.
 
-    Outcomes: sepsis (1 where any row's SepsisLabel is 1) and sepsis_onset_hours (ICULOS of the first such row, NaN
-    without sepsis). The labels were moved to 6 hours before the onset by the publisher. SepsisLabel is no variable.
-    Refused besides: an ICULOS that is no number, a SepsisLabel other than 0 and 1.
+    Outcomes: sepsis (1 where any SepsisLabel is 1) and sepsis_onset_hours (ICULOS of the first such row, NaN without
+    sepsis). The publisher moved the labels to 6 hours before the onset. SepsisLabel is no variable. Raises InputError
+    for an ICULOS that is no number, or a SepsisLabel other than 0 and 1.
     """
     notes: dict[str, int] = {}
     stays, path = [], as_path(data, "the archive or folder of the set")
-    for files in read_stays(path, ".psv", delimiter="|", check=_check_header):
+    for files in read_stay_files(path, ".psv", delimiter="|", check=_check_header):
         stays.append(_stays(files))
         columns = {name: files.table[name] for name in files.table.column_names}
         workspace.sql.register(RELATION, files.relation(**columns))

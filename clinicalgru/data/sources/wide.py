@@ -24,10 +24,10 @@ FILE_STEP = 1 << 40  # more rows than a file has
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """Rows of a DataFrame, Arrow table, CSV, CSV.gz, Parquet or folder; stays and outcomes from their tables.
+    """Add the cells of tables with one column per variable; stays and outcomes come from their tables.
 
-    A column is a variable where the dictionary, the source's names in it (yaib) or `columns` says so. All others are
-    left out, and counted in the ledger's notes.
+    A column is a variable where the dictionary, the source's names in it (yaib) or `columns` contains its name. Other
+    columns are not used, and counted in the ledger's notes.
     """
     notes: dict[str, int] = {}
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter):
@@ -40,11 +40,11 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
 def add_wide(
     workspace: Workspace, part: TablePart, options: ReadOptions, *, leave: Collection[str] = ()
 ) -> dict[str, int]:
-    """Take the cells of one wide table in; the columns that were not used, with how many cells they hold.
+    """Add the cells of one wide table and return the unused columns, with how many cells they hold.
 
-    leave    columns that the caller reads by itself
-    Refused: a table without patient_id or time, or without any column that is a variable; a name in `columns` that no
-    variable has, where no outcomes table is given that may have it.
+    leave: columns that the caller reads itself.
+    Raises InputError for a table without patient_id, time or any variable, DictionaryError for a name in `columns` that
+    no variable has (unless an outcomes table is given that may have it).
     """
     columns = options.columns
     keys = {ours: columns.get(ours, ours) for ours in KEYS if columns.get(ours, ours) in part.types}

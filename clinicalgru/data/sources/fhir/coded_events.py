@@ -14,12 +14,12 @@ from clinicalgru.data.ledger import OUTSIDE, RETRACTED
 CODE = "STRUCT(coding STRUCT(system VARCHAR, code VARCHAR)[])"
 REFERENCE, PERIOD = "STRUCT(reference VARCHAR)", 'STRUCT("start" VARCHAR, "end" VARCHAR)'
 ABOUT = {"resourceType": "VARCHAR", "subject": REFERENCE, "encounter": REFERENCE, "context": REFERENCE}
-NOT_SO = ("entered-in-error", "not-done", "cancelled", "refuted", "draft", "stopped-before-start")
+RETRACTED_STATUS = ("entered-in-error", "not-done", "cancelled", "refuted", "draft", "stopped-before-start")
 COLUMNS = ["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code", "source_reason"]
 
 
 @dataclass(frozen=True)
-class Coded:
+class CodedResource:
     """How a type of resource says what happened and when.
 
     variable  of the dictionary
@@ -41,26 +41,26 @@ class Coded:
 
 DRUG = "coalesce(medicationCodeableConcept.coding, medication.concept.coding)[1].code"
 DRUGS = {"status": "VARCHAR", "medicationCodeableConcept": CODE, "medication": f"STRUCT(concept {CODE})"}
-KINDS = {
-    "Condition": Coded(
+RESOURCES = {
+    "Condition": CodedResource(
         "diagnosis", "code.coding[1].code", "coalesce(onsetDateTime, onsetPeriod.start, recordedDate)",
         known="recordedDate", status="verificationStatus.coding[1].code",
         fields={"code": CODE, "onsetDateTime": "VARCHAR", "onsetPeriod": PERIOD, "recordedDate": "VARCHAR",
                 "verificationStatus": CODE},
     ),
-    "Procedure": Coded(
+    "Procedure": CodedResource(
         "procedure", "code.coding[1].code",
         "coalesce(performedDateTime, occurrenceDateTime, performedPeriod.start, occurrencePeriod.start)",
         known="coalesce(performedPeriod['end'], occurrencePeriod['end'])",
         fields={"status": "VARCHAR", "code": CODE, "performedDateTime": "VARCHAR", "occurrenceDateTime": "VARCHAR",
                 "performedPeriod": PERIOD, "occurrencePeriod": PERIOD},
     ),
-    "MedicationAdministration": Coded(
+    "MedicationAdministration": CodedResource(
         "drug", DRUG, "coalesce(effectiveDateTime, occurenceDateTime, effectivePeriod.start, occurencePeriod.start)",
         fields=DRUGS | {"effectiveDateTime": "VARCHAR", "occurenceDateTime": "VARCHAR",  # so spelt in R5
                         "effectivePeriod": PERIOD, "occurencePeriod": PERIOD},
     ),
-    "MedicationRequest": Coded("drug", DRUG, "authoredOn", fields=DRUGS | {"authoredOn": "VARCHAR"}),
+    "MedicationRequest": CodedResource("drug", DRUG, "authoredOn", fields=DRUGS | {"authoredOn": "VARCHAR"}),
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def add_coded(workspace: Workspace, folder: Path) -> None:
     Drugs are those given; where the export has no administrations, those prescribed. What is marked as an error, not
     done, refuted or a draft is counted, not used.
     """
-    for kind, coded in KINDS.items():
+    for kind, coded in RESOURCES.items():
         if kind == "MedicationRequest" and found_files(folder, "MedicationAdministration"):
             continue
         for file in found_files(folder, kind):
@@ -84,45 +84,45 @@ def add_coded(workspace: Workspace, folder: Path) -> None:
             workspace.sql.execute("DROP TABLE fhir_coded")
 
 
-def _rows(coded: Coded, file: Path) -> str:
+def _rows(coded: CodedResource, file: Path) -> str:
     ended = "l.ended" if coded.variable == "diagnosis" else "NULL"
     return f"""
-SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay()} AS stay_id, {instant("moment")} AS time,
-    coalesce({end_of_day("known")}, {ended}, CASE WHEN length(moment) = 10 THEN {end_of_day("moment")} END)
+SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay_sql()} AS stay_id, {instant_sql("moment")} AS time,
+    coalesce({end_of_day_sql("known")}, {ended}, CASE WHEN length(moment) = 10 THEN {end_of_day_sql("moment")} END)
         AS available_at,
     {literal(coded.variable)} AS variable, NULL::VARCHAR AS value, NULL::VARCHAR AS unit, code,
-    CASE WHEN said IN ({", ".join(map(literal, NOT_SO))}) THEN {literal(RETRACTED)}
-         WHEN code IS NOT NULL AND l.elsewhere THEN {literal(OUTSIDE)} END AS source_reason
+    CASE WHEN status_code IN ({", ".join(map(literal, RETRACTED_STATUS))}) THEN {literal(RETRACTED)}
+         WHEN code IS NOT NULL AND l.is_outside THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
     SELECT c_row, resourceType AS kind, {coded.code} AS code, {coded.moment} AS moment, {coded.known} AS known,
-        {coded.status} AS said, {patient("subject.reference")} AS patient,
-        {last("coalesce(encounter.reference, context.reference)")} AS visit
+        {coded.status} AS status_code, {patient_sql("subject.reference")} AS patient,
+        {reference_id_sql("coalesce(encounter.reference, context.reference)")} AS visit
     FROM {resources_sql(file, ABOUT | coded.fields)}
 ) LEFT JOIN fhir_links l USING (visit)"""
 
 
-def stay() -> str:
+def stay_sql() -> str:
     """SQL of a row's stay; an encounter that the export does not know keeps its name, and is counted as such."""
     return "CASE WHEN l.visit IS NULL THEN visit ELSE l.stay END"
 
 
-def instant(moment: str) -> str:
+def instant_sql(moment: str) -> str:
     """SQL of an instant in full; a date is its first moment, a month or year is left unreadable."""
     return f"""CASE length({moment}) WHEN 10 THEN {moment} || 'T00:00:00Z' WHEN 4 THEN {moment} || '-00-00T00:00Z'
     WHEN 7 THEN {moment} || '-00T00:00Z' ELSE {moment} END"""
 
 
-def end_of_day(moment: str) -> str:
+def end_of_day_sql(moment: str) -> str:
     """SQL of the instant until which a moment is surely past: of a date, its end."""
     return f"CASE WHEN length({moment}) = 10 THEN {moment} || 'T23:59:59.999999Z' ELSE {moment} END"
 
 
-def last(reference: str) -> str:
+def reference_id_sql(reference: str) -> str:
     """SQL of the identifier in a reference: Encounter/12, https://.../Encounter/12/_history/1, urn:uuid:..."""
     return f"nullif(regexp_extract({reference}, '([A-Za-z0-9.-]+)(/_history/[^/]*)?$', 1), '')"
 
 
-def patient(reference: str) -> str:
+def patient_sql(reference: str) -> str:
     """SQL of the patient in a reference; NULL where the subject is a group, device or place."""
     is_patient = f"({reference} LIKE '%Patient/%' OR {reference} LIKE 'urn:uuid:%')"
-    return f"CASE WHEN {is_patient} THEN {last(reference)} END"
+    return f"CASE WHEN {is_patient} THEN {reference_id_sql(reference)} END"

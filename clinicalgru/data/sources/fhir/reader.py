@@ -25,11 +25,11 @@ from clinicalgru.data.sources.fhir.coded_events import (
     PERIOD,
     REFERENCE,
     add_coded,
-    end_of_day,
-    instant,
-    last,
-    patient,
-    stay,
+    end_of_day_sql,
+    instant_sql,
+    patient_sql,
+    reference_id_sql,
+    stay_sql,
 )
 from clinicalgru.data.sources.hospital_stays import INTENSIVE_CARE_NAME, outcomes_of, stays_of, with_dtypes
 from clinicalgru.errors import ArgumentError, InputError
@@ -37,11 +37,15 @@ from clinicalgru.errors import ArgumentError, InputError
 INPATIENT = ("IMP", "ACUTE", "NONAC", "OBSENC")  # HL7 v3 ActCode: inpatient, acute, non-acute, observation
 EMERGENCY = ("EMER",)
 ANCHORS = ("hospital", "visit", "icu")
-NO_VISIT = ("entered-in-error", "cancelled", "planned")
+NOT_TAKEN_PLACE = ("entered-in-error", "cancelled", "planned")
 DIED = "exp"  # discharge disposition: expired
 QUANTITY = 'STRUCT("value" VARCHAR, comparator VARCHAR, unit VARCHAR, system VARCHAR, code VARCHAR)'
-OTHERS = "valueCodeableConcept valueString valueBoolean valueRange valueRatio valueSampledData valueTime valueDateTime"
-VALUE = {"code": CODE, "valueQuantity": QUANTITY, "valueInteger": "VARCHAR"} | dict.fromkeys(OTHERS.split(), "JSON")
+OTHER_VALUES = (
+    "valueCodeableConcept valueString valueBoolean valueRange valueRatio valueSampledData valueTime valueDateTime"
+)
+VALUE = {"code": CODE, "valueQuantity": QUANTITY, "valueInteger": "VARCHAR"} | dict.fromkeys(
+    OTHER_VALUES.split(), "JSON"
+)
 COMPONENT = f"STRUCT({', '.join(f'{name} {kind}' for name, kind in VALUE.items())})[]"
 LEAVING = f"STRUCT(dischargeDisposition {CODE})"
 PATIENT = dict.fromkeys(["resourceType", "id", "gender", "birthDate", "deceasedDateTime", "deceasedBoolean"], "VARCHAR")
@@ -59,14 +63,14 @@ UCUM = "http://unitsofmeasure.org"
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """The folder of a bulk export; each Observation with a value, and each of its components, is a row.
+    """Add the observations and coded events of a bulk export; each Observation value and component is a row.
 
-    Stays are encounters: with anchor "hospital" (the default) inpatient and emergency ones, with "visit" all, with
-    "icu" those whose type, service or location is called intensive care; their outcomes are those of the encounter that
-    they are part of. A row goes to its encounter, or to the stay that its encounter is part of; a row of another
-    encounter is outside every stay; a row without one, or of the encounter around an ICU stay, goes by patient and
-    time. Of a date without a time, the value is known at the end of the day (UTC). Observations entered in error or
-    cancelled, and values that are only a bound, are counted, not used. Coded events: see `fhir_events`.
+    Stays are encounters: inpatient and emergency ones (anchor "hospital", the default), all (anchor "visit"), or those
+    whose type, service or location names intensive care (anchor "icu"); the outcomes of the latter are those of the
+    encounter that they are part of. A row goes to its encounter, or to the stay that its encounter is part of; rows of
+    other encounters are outside every stay. Rows without an encounter, or of the encounter around an ICU stay, are
+    assigned by patient and time. The value of a date without a time is available at the end of the day (UTC).
+    Retracted and censored values are counted, but not used.
     """
     folder, anchor = as_path(data, "a folder of NDJSON files"), options.anchor or "hospital"
     if anchor not in ANCHORS:
@@ -84,7 +88,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
             where="Encounter",
         )
     notes["encounters of another kind, not taken as stays"] = len(visits) - len(chosen)
-    _load_links(workspace, visits, chosen)
+    stay_links(workspace, visits, chosen)
     stays, more = stays_of(chosen, workspace.dictionary, where="Encounter")
     for file in files["Observation"]:
         _add(workspace, file)
@@ -119,20 +123,20 @@ def _rows(workspace: Workspace, file: Path) -> str:
     own = f"{{{', '.join(f'{literal(name)}: {name}' for name in VALUE)}}}"
     has_value = " OR ".join(f"{name} IS NOT NULL" for name in VALUE if name != "code")
     value, quantity = 'coalesce(item.valueQuantity."value", item.valueInteger)', "item.valueQuantity"
-    other = " OR ".join(f"item.{name} IS NOT NULL" for name in OTHERS.split())
+    other = " OR ".join(f"item.{name} IS NOT NULL" for name in OTHER_VALUES.split())
     return f"""
-SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay()} AS stay_id, {instant("moment")} AS time,
-    coalesce(issued, CASE WHEN length(moment) = 10 THEN {end_of_day("moment")} END) AS available_at,
+SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay_sql()} AS stay_id, {instant_sql("moment")} AS time,
+    coalesce(issued, CASE WHEN length(moment) = 10 THEN {end_of_day_sql("moment")} END) AS available_at,
     {_name(workspace)} AS variable, {value} AS value,
     CASE WHEN {quantity}.code IS NOT NULL AND {quantity}.system = '{UCUM}' THEN {quantity}.code
          ELSE coalesce({quantity}.unit, {quantity}.code) END AS unit,
     CASE WHEN status IN ('entered-in-error', 'cancelled') THEN {literal(RETRACTED)}
          WHEN {value} IS NULL AND ({other}) THEN {literal(NON_NUMERIC)}
          WHEN {value} IS NOT NULL AND {quantity}.comparator IS NOT NULL THEN {literal(CENSORED)}
-         WHEN {value} IS NOT NULL AND l.elsewhere THEN {literal(OUTSIDE)} END AS source_reason
+         WHEN {value} IS NOT NULL AND l.is_outside THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
-    SELECT c_row, resourceType AS kind, status, issued, {moment} AS moment, {patient("subject.reference")} AS patient,
-        {last("coalesce(encounter.reference, context.reference)")} AS visit,
+    SELECT c_row, resourceType AS kind, status, issued, {moment} AS moment, {patient_sql("subject.reference")} AS patient,
+        {reference_id_sql("coalesce(encounter.reference, context.reference)")} AS visit,
         unnest(list_concat(CASE WHEN {has_value} OR len(coalesce(component, [])) = 0 THEN [{own}] ELSE [] END,
             component)) AS item
     FROM {resources_sql(file, OBSERVATION)}
@@ -155,7 +159,7 @@ def _visits(workspace: Workspace, patients: list[Path], encounters: list[Path]) 
     if people["patient_id"].duplicated().any():
         raise InputError("each patient once", "a patient twice", "Keep one resource a patient.", where="Patient")
     table = pd.concat([_frame(workspace, file, "Encounter", ENCOUNTER, _ENCOUNTER_SQL) for file in encounters])
-    took_place = ~table["status"].isin(NO_VISIT)
+    took_place = ~table["status"].isin(NOT_TAKEN_PLACE)
     visits = table.merge(people, on="patient_id", how="left").assign(took_place=took_place.to_numpy())
     # the patient may die without a date: then only the disposition can tell where
     visits["deaths_known"] = ~(visits["dead"].fillna(False).astype(bool) & visits["death"].isna())
@@ -173,7 +177,7 @@ id AS patient_id, gender AS sex, epoch_us(try_cast({_BIRTH} AS TIMESTAMPTZ)) AS 
 epoch_us(try_cast(deceasedDateTime AS TIMESTAMPTZ)) AS death,
 deceasedDateTime IS NOT NULL OR coalesce(deceasedBoolean = 'true', false) AS dead"""
 _ENCOUNTER_SQL = f"""
-id AS stay_id, status, {patient("subject.reference")} AS patient_id, {last("partOf.reference")} AS parent,
+id AS stay_id, status, {patient_sql("subject.reference")} AS patient_id, {reference_id_sql("partOf.reference")} AS parent,
 regexp_matches(concat_ws(' ', type::VARCHAR, serviceType::VARCHAR, location::VARCHAR), '{INTENSIVE_CARE_NAME}', 'i')
     AS intensive,
 coalesce(class->>'$.code', class->>'$[0].coding[0].code') AS class,
@@ -203,15 +207,15 @@ def _frame(workspace: Workspace, file: Path, kind: str, columns: dict[str, str],
     return frame.drop(columns=["c_row", "kind", "p", "lost"], errors="ignore").astype(dict.fromkeys(times, "Int64"))
 
 
-def _load_links(workspace: Workspace, visits: pd.DataFrame, chosen: pd.DataFrame) -> None:
-    """fhir_links (visit, stay, elsewhere, ended): each encounter, and the stay of its rows: itself, what it is part of,
-    or none; then it is elsewhere, unless a stay is part of it; and when it ended."""
+def stay_links(workspace: Workspace, visits: pd.DataFrame, chosen: pd.DataFrame) -> None:
+    """fhir_links (visit, stay, is_outside, ended): each encounter, and the stay of its rows: itself, what it is part of,
+    or none; then it is outside, unless a stay is part of it; and when it ended."""
     own, parent, stays = visits["stay_id"].astype(object), visits["parent"].astype(object), set(chosen["stay_id"])
     of = own.where(own.isin(stays), parent.where(parent.isin(stays), None))
     links = pd.DataFrame({"visit": own, "stay": of, "ended": visits["end"].astype("Int64")})
-    links["elsewhere"] = of.isna() & ~own.isin(set(chosen["parent"].dropna()))
+    links["is_outside"] = of.isna() & ~own.isin(set(chosen["parent"].dropna()))
     workspace.sql.register("links_frame", pa.Table.from_pandas(links, preserve_index=False))
     workspace.sql.execute("""
 CREATE TABLE fhir_links AS
-SELECT visit::VARCHAR visit, stay::VARCHAR stay, elsewhere,
+SELECT visit::VARCHAR visit, stay::VARCHAR stay, is_outside,
     strftime(make_timestamp(ended::BIGINT), '%Y-%m-%dT%H:%M:%S.%fZ') AS ended FROM links_frame""")

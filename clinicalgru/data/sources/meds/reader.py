@@ -69,13 +69,14 @@ DISCHARGED = f"""
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """The events of stays, with age, sex and type of unit, in-hospital death, length of stay, and each subject's split.
+    """Add the events of stays, with age, sex, type of unit, outcomes, and each subject's split.
 
-    The split of metadata/subject_splits.parquet stands in the column `split` of the stays. Deaths in hospital: a
+    The split of metadata/subject_splits.parquet becomes the column `split` of the stays. A death in hospital is a
     HOSPITAL_DISCHARGE//DIED; in a dataset without any, a MEDS_DEATH within the hospital stay. Readmission is not
-    derived: nothing in MEDS tells until when a subject was followed.
+    derived: MEDS does not record the end of follow-up.
 
-    Refused: another anchor, an anchor that no code supports, a stays table, a folder without data/.
+    Raises ArgumentError for another anchor or a stays table, InputError for an anchor whose codes do not occur or a
+    folder without data/.
     """
     _check(options)
     folder = as_path(data, "a folder with data/ and metadata/")

@@ -32,21 +32,21 @@ COLUMNS = ["patient_id", "stay_id", "time", "available_at", "variable", "value",
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """A CDM from a folder or .zip of CSV or Parquet, or from the address of a PostgreSQL database.
+    """Add the events of a CDM from a folder or .zip of CSV or Parquet, or from a PostgreSQL database.
 
-    A row goes to its visit (its visit detail with anchor "icu"); a row of another visit is outside every stay; a row of
-    no visit goes by patient and time. Of a day without a time of day, values are known at its end, and diagnoses at the
-    end of their visit at the earliest. A value with an operator other than = is counted as a bound, not used.
+    A row goes to its visit (its visit detail with anchor "icu"). Rows of other visits are outside every stay; rows
+    without a visit are assigned by patient and time. Where only a date is recorded, values are available at its end,
+    diagnoses not before the end of their visit. Values with an operator other than = are censored and not used.
 
-    Where the extract has CONCEPT_ANCESTOR, a concept that the dictionary does not know is taken for the variable of the
-    nearest concept above it that it knows, unless the nearest are of several; the ledger's notes say for how many rows.
+    Where the extract has CONCEPT_ANCESTOR, a concept unknown to the dictionary counts as the variable of its nearest
+    known ancestor, unless the nearest ones have several variables; the ledger's notes say for how many rows.
     """
     tables = open_tables(workspace, data, delimiter=options.delimiter)
     stays, outcomes, notes = read_visits(
         workspace, tables, anchor=options.anchor or "hospital", timezone=options.timezone
     )
-    _load_names(workspace, tables)
-    _load_units(workspace, tables)
+    _create_names(workspace, tables)
+    _create_units(workspace, tables)
     link = "visit_detail_id" if options.anchor == "icu" else "visit_occurrence_id"
     for name, stem in VALUES.items():
         for table in tables.get(name, []):
@@ -57,12 +57,14 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
         for table in tables.get(name, []):
             names = {"time": f"{clock}_datetime", "value": f"{stem}_concept_id", "stay_id": link}
             _add(workspace, table, _events(table, stem, clock, variable, link), names)
-    labels = _labels(workspace, tables)
-    return SourceResult(stays, outcomes, count_unmapped=False, notes=notes | _below(workspace, tables), labels=labels)
+    labels = _concept_names(workspace, tables)
+    return SourceResult(
+        stays, outcomes, count_unmapped=False, notes=notes | _descendant_rows(workspace, tables), labels=labels
+    )
 
 
 def _add(workspace: Workspace, table: Table, sql: str, names: Mapping[str, str]) -> None:
-    """Hands rows over under the names that their columns have in the CDM, so that messages name these."""
+    """Add rows under the column names of the CDM, so that messages name these."""
     names = {"patient_id": "person_id", "source_reason": "source_reason", **names}
     renamed = ", ".join(f"{ours} AS {names.get(ours, ours)}" for ours in COLUMNS)
     types = {names.get(ours, ours): "VARCHAR" for ours in COLUMNS}
@@ -79,61 +81,61 @@ def _add(workspace: Workspace, table: Table, sql: str, names: Mapping[str, str])
 
 
 def _values(table: Table, stem: str, link: str) -> str:
-    """Rows of measurement or observation, with the reader's own reason against them, if any."""
-    value, written = table.text("value_as_number"), table.text("value_source_value")
-    operator = f"coalesce({table.identifier('operator_concept_id')}, '{EQUAL}')"
+    """SQL of the rows of measurement or observation, with the source's reason against them, if any."""
+    value, written = table.text_sql("value_as_number"), table.text_sql("value_source_value")
+    operator = f"coalesce({table.identifier_sql('operator_concept_id')}, '{EQUAL}')"
     bound = f"({operator} <> '{EQUAL}' OR coalesce(regexp_matches({written}, '^[<>≤≥]'), false))"
-    other = f"({table.text('value_as_string')} IS NOT NULL OR {table.identifier('value_as_concept_id')} IS NOT NULL)"
-    concept, unit = table.identifier(f"{stem}_concept_id"), table.identifier("unit_concept_id")
+    other = f"({table.text_sql('value_as_string')} IS NOT NULL OR {table.identifier_sql('value_as_concept_id')} IS NOT NULL)"
+    concept, unit = table.identifier_sql(f"{stem}_concept_id"), table.identifier_sql("unit_concept_id")
     return f"""
-SELECT 0 AS c_file, c_row, patient AS patient_id, {_stay()} AS stay_id, time,
-    {_known_at("time", "whole")} AS available_at, coalesce(n.name, concept, '0') AS variable,
+SELECT 0 AS c_file, c_row, patient AS patient_id, {_stay_sql()} AS stay_id, time,
+    {_available_sql("time", "is_date")} AS available_at, coalesce(n.name, concept, '0') AS variable,
     value, NULL::VARCHAR AS code,
     CASE WHEN unit IS NULL THEN unit_text ELSE coalesce(u.code, unit_text, 'unit concept ' || unit) END AS unit,
     CASE WHEN value IS NULL AND other THEN {literal(NON_NUMERIC)} WHEN value IS NOT NULL AND bound THEN {literal(CENSORED)}
-         WHEN value IS NOT NULL AND {_elsewhere()} THEN {literal(OUTSIDE)} END AS source_reason
+         WHEN value IS NOT NULL AND {_moved_stay()} THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
-    SELECT c_row, {table.identifier("person_id")} AS patient, {table.identifier(link)} AS visit,
-        {table.moment(stem)} AS time, {table.whole(stem)} AS whole, {concept} AS concept, {value} AS value,
-        {unit} AS unit, {table.text("unit_source_value")} AS unit_text, {bound} AS bound, {other} AS other
-    FROM {table.numbered()}
+    SELECT c_row, {table.identifier_sql("person_id")} AS patient, {table.identifier_sql(link)} AS visit,
+        {table.datetime_sql(stem)} AS time, {table.date_only_sql(stem)} AS is_date, {concept} AS concept, {value} AS value,
+        {unit} AS unit, {table.text_sql("unit_source_value")} AS unit_text, {bound} AS bound, {other} AS other
+    FROM {table.numbered_sql()}
 ) LEFT JOIN cdm_links l USING (visit) LEFT JOIN cdm_names n USING (concept) LEFT JOIN cdm_units u USING (unit)"""
 
 
 def _events(table: Table, stem: str, clock: str, variable: str, link: str) -> str:
-    """Rows of a table of coded events; where OMOP has no concept for one, its code in the source."""
-    code = f"coalesce({table.identifier(stem + '_concept_id')}, {table.text(stem + '_source_value')})"
-    known = _known_at("time", "whole")
+    """SQL of the rows of a table of coded events; an event without a concept keeps its code in the source."""
+    code = f"coalesce({table.identifier_sql(stem + '_concept_id')}, {table.text_sql(stem + '_source_value')})"
+    known = _available_sql("time", "is_date")
     if variable == "diagnosis":  # what a visit was billed for is settled when it ends, whatever its date says
         later = "try_cast(l.ended AS TIMESTAMP) > try_cast(time AS TIMESTAMP)"
         known = f"CASE WHEN {later} THEN l.ended ELSE coalesce({known}, time) END"
     return f"""
-SELECT 0 AS c_file, c_row, patient AS patient_id, {_stay()} AS stay_id, time, {known} AS available_at,
+SELECT 0 AS c_file, c_row, patient AS patient_id, {_stay_sql()} AS stay_id, time, {known} AS available_at,
     {literal(variable)} AS variable, NULL::VARCHAR AS value, code, NULL::VARCHAR AS unit,
-    CASE WHEN code IS NOT NULL AND {_elsewhere()} THEN {literal(OUTSIDE)} END AS source_reason
+    CASE WHEN code IS NOT NULL AND {_moved_stay()} THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
-    SELECT c_row, {table.identifier("person_id")} AS patient, {table.identifier(link)} AS visit,
-        {table.moment(clock)} AS time, {table.whole(clock)} AS whole, {code} AS code
-    FROM {table.numbered()}
+    SELECT c_row, {table.identifier_sql("person_id")} AS patient, {table.identifier_sql(link)} AS visit,
+        {table.datetime_sql(clock)} AS time, {table.date_only_sql(clock)} AS is_date, {code} AS code
+    FROM {table.numbered_sql()}
 ) LEFT JOIN cdm_links l USING (visit)"""
 
 
-def _stay() -> str:
-    """The row's stay; a visit that no table knows keeps its number, and is counted as not in the stays table."""
+def _stay_sql() -> str:
+    """SQL of the row's stay; an unknown visit keeps its number and is counted as not in the stays table."""
     return "CASE WHEN l.visit IS NULL THEN visit ELSE l.stay END"
 
 
-def _elsewhere() -> str:
+def _moved_stay() -> str:
     return "(l.visit IS NOT NULL AND l.stay IS NULL)"
 
 
-def _known_at(time: str, whole: str) -> str:
-    """The end of the day, of which only the date is known; else NULL, which is the time itself."""
-    return f"CASE WHEN {whole} THEN {time} || ' 23:59:59.999999' END"
+def _available_sql(time: str, is_date: str) -> str:
+    """SQL of available_at: the end of the day where only a date is recorded, else NULL (equal to the time)."""
+    return f"CASE WHEN {is_date} THEN {time} || ' 23:59:59.999999' END"
 
 
-def _load_names(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
-    """Concepts whose LOINC code the dictionary knows, where it does not know the concept itself."""
+def _create_names(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
+    """Tables cdm_names and cdm_known: variables of concepts, directly or by their LOINC code."""
     known = workspace.dictionary.names("loinc")
     own = workspace.dictionary.names("omop")
     workspace.sql.execute("CREATE TABLE cdm_names (concept VARCHAR, name VARCHAR)")
@@ -144,50 +146,50 @@ def _load_names(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None
             workspace.sql.execute(f"""
 INSERT INTO cdm_names
 SELECT concept, any_value(name) FROM (
-    SELECT {table.identifier("concept_id")} AS concept, {table.text("concept_code")} AS code FROM {table.part.sql}
-    WHERE {table.text("vocabulary_id")} = 'LOINC'
+    SELECT {table.identifier_sql("concept_id")} AS concept, {table.text_sql("concept_code")} AS code FROM {table.part.sql}
+    WHERE {table.text_sql("vocabulary_id")} = 'LOINC'
 ) JOIN loinc_frame USING (code) ANTI JOIN own_frame USING (concept) GROUP BY concept""")
 
     workspace.sql.execute("CREATE TABLE cdm_known AS FROM cdm_names UNION ALL SELECT concept, name FROM own_frame")
-    _load_descendants(workspace, tables)
+    _create_descendants(workspace, tables)
 
 
-def _load_descendants(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
-    """cdm_below (concept, name): unknown concepts, and the variable of the nearest known concept above each."""
+def _create_descendants(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
+    """Table cdm_descendants (concept, name): unknown concepts with the variable of their nearest known ancestor."""
     above = [
-        f"SELECT {table.identifier('descendant_concept_id')} AS below, "
-        f"{table.identifier('ancestor_concept_id')} AS concept, "
-        f"try_cast({table.text('min_levels_of_separation')} AS INTEGER) AS levels FROM {table.part.sql}"
+        f"SELECT {table.identifier_sql('descendant_concept_id')} AS descendant, "
+        f"{table.identifier_sql('ancestor_concept_id')} AS concept, "
+        f"try_cast({table.text_sql('min_levels_of_separation')} AS INTEGER) AS levels FROM {table.part.sql}"
         for table in tables.get("concept_ancestor", [])
     ]
-    workspace.sql.execute("CREATE TABLE cdm_below (concept VARCHAR, name VARCHAR)")
+    workspace.sql.execute("CREATE TABLE cdm_descendants (concept VARCHAR, name VARCHAR)")
     if above:
         with duckdb_errors("concept_ancestor"):
             workspace.sql.execute(f"""
-INSERT INTO cdm_below
-SELECT below, any_value(name) FROM (
-    SELECT below, name FROM ({" UNION ALL ".join(above)}) JOIN cdm_known USING (concept)
-    WHERE below NOT IN (SELECT concept FROM cdm_known)
-    QUALIFY levels = min(levels) OVER (PARTITION BY below)
-) GROUP BY below HAVING count(DISTINCT name) = 1""")
-    workspace.sql.execute("INSERT INTO cdm_names FROM cdm_below")
+INSERT INTO cdm_descendants
+SELECT descendant, any_value(name) FROM (
+    SELECT descendant, name FROM ({" UNION ALL ".join(above)}) JOIN cdm_known USING (concept)
+    WHERE descendant NOT IN (SELECT concept FROM cdm_known)
+    QUALIFY levels = min(levels) OVER (PARTITION BY descendant)
+) GROUP BY descendant HAVING count(DISTINCT name) = 1""")
+    workspace.sql.execute("INSERT INTO cdm_names FROM cdm_descendants")
 
 
-def _below(workspace: Workspace, tables: Mapping[str, list[Table]]) -> dict[str, int]:
-    """How many rows went to a variable because their concept lies below one that is known."""
+def _descendant_rows(workspace: Workspace, tables: Mapping[str, list[Table]]) -> dict[str, int]:
+    """Rows whose concept is a descendant of a known one, by variable."""
     notes: dict[str, int] = {}
     for name, stem in VALUES.items():
         for table in tables.get(name, []):
-            concepts = f"SELECT {table.identifier(f'{stem}_concept_id')} AS concept FROM {table.part.sql}"
-            sql = f"SELECT name, count(*) FROM ({concepts}) JOIN cdm_below USING (concept) GROUP BY 1 ORDER BY 1"
+            concepts = f"SELECT {table.identifier_sql(f'{stem}_concept_id')} AS concept FROM {table.part.sql}"
+            sql = f"SELECT name, count(*) FROM ({concepts}) JOIN cdm_descendants USING (concept) GROUP BY 1 ORDER BY 1"
             for variable, rows in workspace.sql.execute(sql).fetchall():
                 note = f"rows of narrower concepts: {variable}"
                 notes[note] = notes.get(note, 0) + rows
     return notes
 
 
-def _load_units(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
-    """UCUM code of each unit concept: from our own table, else from the extract's CONCEPT."""
+def _create_units(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
+    """Table cdm_units: UCUM code of each unit concept, from omop_units.yaml, else from the extract's CONCEPT."""
     ours = {str(concept): code for concept, code in read_yaml(schema_folder() / "omop_units.yaml").items()}
     workspace.sql.register("unit_codes_frame", pa.table({"unit": list(ours), "code": list(ours.values())}))
     workspace.sql.execute("CREATE TABLE cdm_units AS SELECT * FROM unit_codes_frame")
@@ -196,18 +198,18 @@ def _load_units(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None
             workspace.sql.execute(f"""
 INSERT INTO cdm_units
 SELECT unit, any_value(code) FROM (
-    SELECT {table.identifier("concept_id")} AS unit, {table.text("concept_code")} AS code FROM {table.part.sql}
-    WHERE {table.text("vocabulary_id")} = 'UCUM'
+    SELECT {table.identifier_sql("concept_id")} AS unit, {table.text_sql("concept_code")} AS code FROM {table.part.sql}
+    WHERE {table.text_sql("vocabulary_id")} = 'UCUM'
 ) WHERE code IS NOT NULL AND unit NOT IN (SELECT unit FROM cdm_units) GROUP BY unit""")
 
 
-def _labels(workspace: Workspace, tables: Mapping[str, list[Table]]) -> dict[str, str]:
-    """What the extract's CONCEPT calls the concepts that occur."""
+def _concept_names(workspace: Workspace, tables: Mapping[str, list[Table]]) -> dict[str, str]:
+    """Names of the concepts that occur, from the extract's CONCEPT."""
     labels: dict[str, str] = {}
     for table in tables.get("concept", []):
         with duckdb_errors(table.part.label):
             found = workspace.sql.execute(f"""
-SELECT {table.identifier("concept_id")} AS concept, {table.text("concept_name")}
+SELECT {table.identifier_sql("concept_id")} AS concept, {table.text_sql("concept_name")}
 FROM {table.part.sql} WHERE concept IN (SELECT name FROM rows UNION SELECT code FROM rows)""")
             labels.update(row for row in found.fetchall() if row[1])
     return labels

@@ -1,4 +1,4 @@
-"""The stays of an OMOP CDM, who the patients are, and what became of them."""
+"""Stays, patients and outcomes of an OMOP CDM."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_visits(
     visits["is_admission"] = concept.isin(INPATIENT)
     visits = with_dtypes(_with_persons(workspace, tables, visits))
     if anchor == "icu":
-        chosen, every, outcomes = _intensive(workspace, tables, visits, timezone=timezone)
+        chosen, every, outcomes = _intensive_care(workspace, tables, visits, timezone=timezone)
     else:
         kept = concept.isin(INPATIENT + EMERGENCY) if anchor == "hospital" else concept.notna()
         chosen, every = visits[kept.to_numpy()], visits
@@ -55,13 +55,13 @@ def read_visits(
     if chosen.empty:
         fix = "Choose another anchor: hospital, icu or visit."
         raise InputError(f"stays of the kind {anchor}", f"none among {len(every):,}", fix, where="visits")
-    _load_links(workspace, every, chosen)
+    _create_links(workspace, every, chosen)
     stays, notes = stays_of(chosen, workspace.dictionary, where="visits")
     notes["visits of another kind, not taken as stays"] = len(every) - len(chosen)
     return stays, outcomes.reset_index(drop=True), notes
 
 
-def _intensive(
+def _intensive_care(
     workspace: Workspace, tables: Mapping[str, list[Table]], visits: pd.DataFrame, *, timezone: str | None
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Intensive care details, all details, and outcomes: of the visit around each, but for its length."""
@@ -94,16 +94,16 @@ def _visits(workspace: Workspace, tables: Mapping[str, list[Table]], name: str, 
 
 
 def _one_file(workspace: Workspace, table: Table, name: str, stem: str) -> pd.DataFrame:
-    start, end = table.moment(f"{stem}_start"), table.moment(f"{stem}_end")
-    last = _last(end, table.whole(stem + "_end"))
+    start, end = table.datetime_sql(f"{stem}_start"), table.datetime_sql(f"{stem}_end")
+    last = _end_of_day_sql(end, table.date_only_sql(stem + "_end"))
     sql = f"""
-SELECT c_row, {table.identifier("person_id")} AS patient_id, {table.identifier(name + "_id")} AS stay_id,
-    {_instant(start, workspace)} AS start, {_instant(last, workspace)} AS "end",
+SELECT c_row, {table.identifier_sql("person_id")} AS patient_id, {table.identifier_sql(name + "_id")} AS stay_id,
+    {_instant_sql(start, workspace)} AS start, {_instant_sql(last, workspace)} AS "end",
     {start} IS NOT NULL AS has_start, {end} IS NOT NULL AS has_end, {last} AS ended,
-    {table.whole(stem + "_start")} AS start_is_date,
-    {table.whole(stem + "_end")} AS end_is_date, {table.identifier(stem + "_concept_id")} AS concept,
-    {table.identifier("care_site_id")} AS site, {table.identifier("visit_occurrence_id")} AS visit
-FROM {table.numbered()} ORDER BY c_row"""
+    {table.date_only_sql(stem + "_start")} AS start_is_date,
+    {table.date_only_sql(stem + "_end")} AS end_is_date, {table.identifier_sql(stem + "_concept_id")} AS concept,
+    {table.identifier_sql("care_site_id")} AS site, {table.identifier_sql("visit_occurrence_id")} AS visit
+FROM {table.numbered_sql()} ORDER BY c_row"""
     frame = _frame(workspace, table, sql)
     for column in ("start", "end"):
         lost = frame[column].isna() & frame[f"has_{column}"]
@@ -124,7 +124,7 @@ def _frame(workspace: Workspace, table: Table, sql: str) -> pd.DataFrame:
         return workspace.sql.execute(sql).df()
 
 
-def _instant(text: str, workspace: Workspace) -> str:
+def _instant_sql(text: str, workspace: Workspace) -> str:
     """SQL of a date as microseconds in UTC; without an offset it is a local time, where the zone is declared."""
     written = f"epoch_us(try_cast({text} AS TIMESTAMPTZ))"
     return (
@@ -134,8 +134,9 @@ def _instant(text: str, workspace: Workspace) -> str:
     )
 
 
-def _last(text: str, whole: str) -> str:
-    return f"CASE WHEN {whole} THEN {text} || ' 23:59:59.999999' ELSE {text} END"
+def _end_of_day_sql(text: str, is_date: str) -> str:
+    """SQL of a time as text; of a date, its last moment."""
+    return f"CASE WHEN {is_date} THEN {text} || ' 23:59:59.999999' ELSE {text} END"
 
 
 def _with_persons(workspace: Workspace, tables: Mapping[str, list[Table]], visits: pd.DataFrame) -> pd.DataFrame:
@@ -144,20 +145,20 @@ def _with_persons(workspace: Workspace, tables: Mapping[str, list[Table]], visit
     deaths = _latest(workspace, tables, "death", "death", earliest=True).rename(columns={"instant": "death"})
     ends = _latest(workspace, tables, "observation_period", "observation_period_end", earliest=False)
     ends = ends.rename(columns={"instant": "record_end"})
-    whole = visits
+    joined = visits
     for frame in (persons, deaths, ends):
-        whole = whole.merge(frame, on="patient_id", how="left")
-    whole["record_end"] = whole["record_end"].fillna(visits["start"].max())  # then the extract's own end
-    return whole.assign(died_here=float("nan"), deaths_known="death" in tables)
+        joined = joined.merge(frame, on="patient_id", how="left")
+    joined["record_end"] = joined["record_end"].fillna(visits["start"].max())  # then the extract's own end
+    return joined.assign(died_here=float("nan"), deaths_known="death" in tables)
 
 
 def _persons(workspace: Workspace, table: Table) -> pd.DataFrame:
     names = ["birth_datetime", "year_of_birth", "month_of_birth", "day_of_birth"]
-    birth = BIRTH.format(**{name: table.text(name) for name in names})
-    sex = f"CASE {table.identifier('gender_concept_id')} WHEN '{FEMALE}' THEN 'female' WHEN '{MALE}' THEN 'male' END"
-    select = (
-        f"SELECT {table.identifier('person_id')} AS patient_id, {_instant(birth, workspace)} AS birth, {sex} AS sex"
+    birth = BIRTH.format(**{name: table.text_sql(name) for name in names})
+    sex = (
+        f"CASE {table.identifier_sql('gender_concept_id')} WHEN '{FEMALE}' THEN 'female' WHEN '{MALE}' THEN 'male' END"
     )
+    select = f"SELECT {table.identifier_sql('person_id')} AS patient_id, {_instant_sql(birth, workspace)} AS birth, {sex} AS sex"
     return _frame(workspace, table, f"{select} FROM {table.part.sql}").astype({"birth": "Int64", "sex": "string"})
 
 
@@ -167,8 +168,13 @@ def _latest(
     """patient_id and one instant each: the earliest or the latest."""
     frames = [pd.DataFrame({"patient_id": pd.Series(dtype=object), "instant": pd.Series(dtype="Int64")})]
     for table in tables.get(name, []):
-        instant = _instant(table.moment(stem) if earliest else _last(table.moment(stem), table.whole(stem)), workspace)
-        sql = f"SELECT {table.identifier('person_id')} AS patient_id, {instant} AS instant FROM {table.part.sql}"
+        instant = _instant_sql(
+            table.datetime_sql(stem)
+            if earliest
+            else _end_of_day_sql(table.datetime_sql(stem), table.date_only_sql(stem)),
+            workspace,
+        )
+        sql = f"SELECT {table.identifier_sql('person_id')} AS patient_id, {instant} AS instant FROM {table.part.sql}"
         frames.append(_frame(workspace, table, sql).astype({"instant": "Int64"}))
     by_patient = pd.concat(frames).groupby("patient_id")["instant"]
     return (by_patient.min() if earliest else by_patient.max()).reset_index()
@@ -178,13 +184,13 @@ def _care_sites(workspace: Workspace, tables: Mapping[str, list[Table]]) -> pd.D
     frames = [pd.DataFrame(columns=["site", "site_name", "site_kind"], dtype="string")]
     for table in tables.get("care_site", []):
         sql = f"""
-SELECT {table.identifier("care_site_id")} AS site, {table.text("care_site_name")} AS site_name,
-    {table.identifier("place_of_service_concept_id")} AS site_kind FROM {table.part.sql}"""
+SELECT {table.identifier_sql("care_site_id")} AS site, {table.text_sql("care_site_name")} AS site_name,
+    {table.identifier_sql("place_of_service_concept_id")} AS site_kind FROM {table.part.sql}"""
         frames.append(_frame(workspace, table, sql).astype("string"))
     return pd.concat(frames).drop_duplicates("site")
 
 
-def _load_links(workspace: Workspace, every: pd.DataFrame, chosen: pd.DataFrame) -> None:
+def _create_links(workspace: Workspace, every: pd.DataFrame, chosen: pd.DataFrame) -> None:
     links = pd.DataFrame({"visit": every["stay_id"].astype(object), "ended": every["ended"].astype(object)})
     links["stay"] = links["visit"].where(links["visit"].isin(set(chosen["stay_id"])), None)
     workspace.sql.register("links_frame", links)

@@ -38,30 +38,30 @@ class Table:
 
     part: TablePart
 
-    def text(self, name: str) -> str:
+    def text_sql(self, name: str) -> str:
         """SQL of a column as trimmed text, NULL where it is blank or the table has no such column."""
         kind = self._types.get(name)
         if kind is None:
             return "NULL::VARCHAR"
         return f"nullif(trim(CAST({quoted(self._names[name])} AS VARCHAR)), '')"
 
-    def identifier(self, name: str) -> str:
+    def identifier_sql(self, name: str) -> str:
         """SQL of an identifier as text, NULL for 0; `33.0`, which pandas makes of 33 beside blanks, is 33."""
         if self._types.get(name) in ("FLOAT", "DOUBLE"):
             cell = quoted(self._names[name])
             whole = f"CASE WHEN abs({cell}) < 9e15 AND {cell} = floor({cell}) THEN CAST({cell} AS BIGINT) END"
             return f"nullif(coalesce(CAST({whole} AS VARCHAR), CAST({cell} AS VARCHAR)), '0')"
-        return f"nullif(regexp_replace({self.text(name)}, '\\.0+$', ''), '0')"
+        return f"nullif(regexp_replace({self.text_sql(name)}, '\\.0+$', ''), '0')"
 
-    def moment(self, stem: str) -> str:
+    def datetime_sql(self, stem: str) -> str:
         """SQL of `stem`_datetime, or `stem`_date where that is blank, as text."""
-        return f"coalesce({self.text(stem + '_datetime')}, {self.text(stem + '_date')})"
+        return f"coalesce({self.text_sql(stem + '_datetime')}, {self.text_sql(stem + '_date')})"
 
-    def whole(self, stem: str) -> str:
+    def date_only_sql(self, stem: str) -> str:
         """SQL of whether only the date is known."""
-        return f"({self.text(stem + '_datetime')} IS NULL AND length({self.text(stem + '_date')}) = 10)"
+        return f"({self.text_sql(stem + '_datetime')} IS NULL AND length({self.text_sql(stem + '_date')}) = 10)"
 
-    def numbered(self) -> str:
+    def numbered_sql(self) -> str:
         """SQL of its rows with c_row, their numbers."""
         return f"(SELECT *, row_number() OVER () - 1 + {self.part.first_row} AS c_row FROM {self.part.sql})"
 
@@ -97,16 +97,16 @@ def _from_files(workspace: Workspace, path: Path, delimiter: str | None) -> dict
     if not path.exists():
         raise InputError("an existing folder or .zip", f"no such path: {path.name}", "Check the path.")
     if path.is_file():
-        path = _unpacked(path, Path(workspace.folder.name) / "cdm")
+        path = _extracted(path, Path(workspace.folder.name) / "cdm")
     tables: dict[str, list[Table]] = {}
-    for name, file in _named(path):
+    for name, file in _table_files(path):
         part = _athena(file) if name in VOCABULARY and _has_tabs(file) else None
         parts = [part] if part else open_parts(workspace.sql, file, delimiter=delimiter)
         tables.setdefault(name, []).extend(Table(each) for each in parts)
     return tables
 
 
-def _named(folder: Path) -> Iterator[tuple[str, Path]]:
+def _table_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Table and file, in order of their names; a folder of a table's name holds files of that table."""
     for file in sorted(folder.rglob("*")):
         own = FILE.fullmatch(file.name)
@@ -115,7 +115,7 @@ def _named(folder: Path) -> Iterator[tuple[str, Path]]:
             yield name, file
 
 
-def _unpacked(archive: Path, folder: Path) -> Path:
+def _extracted(archive: Path, folder: Path) -> Path:
     """The CDM's tables out of a .zip, each under its plain name."""
     folder.mkdir()
     try:
@@ -175,7 +175,7 @@ def _unsupported(address: str) -> ArgumentError | MissingPackageError:
 
 def _fetched(workspace: Workspace, address: str, name: str, kinds: Mapping[str, str]) -> Table:
     """A database table as a DuckDB table on disk; row 0 is the first that the server sent."""
-    columns = ", ".join(_plain(field, kind) for field, kind in kinds.items())
+    columns = ", ".join(_arrow_column(field, kind) for field, kind in kinds.items())
     batches = fetch(address, f"SELECT {columns} FROM {name}")
     first = next(batches)
     reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
@@ -188,8 +188,8 @@ def _fetched(workspace: Workspace, address: str, name: str, kinds: Mapping[str, 
     return Table(TablePart(f"table {name}", f"cdm_{name}", types, first_row=0))
 
 
-def _plain(field: str, kind: str) -> str:
+def _arrow_column(field: str, kind: str) -> str:
     """A column in a type that Arrow knows: `numeric` would come as text."""
     if kind == "numeric":
-        return f"{quoted(field)}::{'float8' if field in NUMBERS else 'text'} AS {quoted(field)}"
+        return f"{quoted(field)}::{'float8' if field in NUMBERS else 'text_sql'} AS {quoted(field)}"
     return quoted(field)
