@@ -68,7 +68,7 @@ def out_of_fold(
 
     further  what else is recorded of the stays
     """
-    fold = patient_folds(stays.patient, stays.outcome, folds=folds, random_state=0)
+    fold = patient_folds(stays.patient, stays.outcome, n_folds=folds, random_state=0)
     odds, seconds = np.zeros(len(stays)), []
     for random_state in range(seeds):
         for number in range(folds):

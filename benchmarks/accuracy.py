@@ -40,7 +40,7 @@ from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import features
 from clinicalgru.model.estimators.ensemble import mean_in_logs
 from clinicalgru.model.heads.early_warning import EarlyWarning
-from clinicalgru.model.training.folds import cross_fitted, patient_folds, points_of
+from clinicalgru.model.training.folds import cross_fit, patient_folds, step_positions
 
 Learned = tuple[np.ndarray, np.ndarray | None]  # risks of the judged stays, and out of fold of the learned ones
 FOLDS, TREES = 5, "boosted trees"
@@ -58,7 +58,7 @@ def lightgbm(*, random_state: int = 0) -> Any:
 def by_light_trees(learn: cg.Sequences, judge: cg.Sequences) -> Learned:
     table, outcome = features(learn, indices=False), learn.outcome.astype(int)
     risk = lightgbm().fit(table, outcome).predict_proba(features(judge, indices=False))[:, 1]
-    fold, out = patient_folds(learn.patient, learn.outcome, folds=FOLDS, random_state=0), np.empty(len(learn))
+    fold, out = patient_folds(learn.patient, learn.outcome, n_folds=FOLDS, random_state=0), np.empty(len(learn))
     for number in range(FOLDS):
         rest = fold != number
         out[~rest] = lightgbm().fit(table[rest], outcome[rest]).predict_proba(table[~rest])[:, 1]
@@ -74,8 +74,8 @@ class LightSteps(EarlyWarningTrees):
 
 def by_summaries(kind: str) -> Callable[[cg.Sequences, cg.Sequences], Learned]:
     def learned(learn: cg.Sequences, judge: cg.Sequences) -> Learned:
-        fold = patient_folds(learn.patient, learn.outcome, folds=FOLDS, random_state=0)
-        out = cross_fitted([cg.SummaryBaseline(kind) for _ in range(FOLDS)], learn, fold)
+        fold = patient_folds(learn.patient, learn.outcome, n_folds=FOLDS, random_state=0)
+        out = cross_fit([cg.SummaryBaseline(kind) for _ in range(FOLDS)], learn, fold)
         return cg.SummaryBaseline(kind).fit(learn).predict_proba(judge)[:, 1], out
 
     return learned
@@ -175,7 +175,7 @@ def _out_of_fold(trees: list[Any], stays: cg.Sequences, fold: np.ndarray) -> np.
     risk = np.empty((int(stays.n_steps.sum()), 2))
     for number, one in enumerate(trees):
         held = np.flatnonzero(fold == number)
-        risk[points_of(stays.n_steps, held)] = one.predict_proba(stays[held])
+        risk[step_positions(stays.n_steps, held)] = one.predict_proba(stays[held])
     return risk
 
 
@@ -213,7 +213,7 @@ def _resampled(alarms: dict[str, np.ndarray], stays: cg.Sequences, *, n_resample
     found = []
     for _ in range(n_resamples):
         drawn = chance.integers(0, len(stays), len(stays))
-        index = points_of(stays.n_steps, drawn)
+        index = step_positions(stays.n_steps, drawn)
         again = {
             "onset_hours": stays.outcome[drawn],
             "stay": np.repeat(np.arange(len(drawn)), stays.n_steps[drawn]),

@@ -54,10 +54,10 @@ def looped(cell: str):
     """The GRU without its hand-written backward pass, where that is asked for."""
     fast = encoder.gru_scan
     if cell == "gru, loop":
-        encoder.gru_scan = lambda drive, decay, weight, bias, sizes: scan(
+        encoder.gru_scan = lambda input_projection, decay, weight, bias, sizes: scan(
             gru_step,
             decay.new_zeros(max(sizes, default=0), decay.shape[1]),
-            drive=drive,
+            input_projection=input_projection,
             decay=decay,
             weight=weight,
             bias=bias,

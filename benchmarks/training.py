@@ -24,7 +24,7 @@ from pypots_grud import HOURS, Standard, available, grud, quiet
 from torch import nn
 
 import clinicalgru as cg
-from clinicalgru.model.network.batch import collate
+from clinicalgru.model.network.collate import collate
 
 
 class Plain(nn.Module):

@@ -143,11 +143,11 @@ def gates(model: Explainable, stay: Sequences, *, layer: int = 0) -> Gates:
 
 def _gate_values(network: ClinicalGRU, stay: Sequences, layer: int) -> dict[str, Tensor]:
     """Each gate (step, unit), from the inputs of the layer and its states."""
-    batch = network.batch(stay)
-    recurrent = network.encoder.onward[layer]
+    batch = network.make_batch(stay)
+    recurrent = network.encoder.forward_layers[layer]
     assert isinstance(recurrent, Recurrent)
     with _recorded(recurrent) as recorded:
-        network.logits(network.scales(batch), batch)
+        network.logits(network.scaler(batch), batch)
     inputs, gap_hours, state = recorded
     decay = recurrent.state_decay(gap_hours)
     before = decay * torch.cat([torch.zeros_like(state[:1]), state[:-1]])

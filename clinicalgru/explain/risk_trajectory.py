@@ -16,7 +16,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.explain.prepared import prepare_stay
 from clinicalgru.explain.targets import Explainable, MemberNetwork, to_risk
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
-from clinicalgru.model.network.attention import Attended
+from clinicalgru.model.network.attention import AttentionWeights
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 
@@ -205,23 +205,23 @@ def half_lives(networks: Collection[ClinicalGRU], names: Collection[str]) -> dic
     return dict(zip(names, np.median(hours, axis=0).tolist(), strict=True))
 
 
-def _step_logits(network: ClinicalGRU, stay: Sequences, batch: Batch | None) -> tuple[Tensor, Attended]:
+def _step_logits(network: ClinicalGRU, stay: Sequences, batch: Batch | None) -> tuple[Tensor, AttentionWeights]:
     """Logits (head, step, output) after each time step with measurements, and the attention of the last."""
     if network.spec.is_causal:
-        batch = network.batch(stay, every_step=True) if batch is None else batch
-        return network.logits(network.scales(batch), batch)
-    batch = network.batch(stay.prefixes(np.unique(stay.hours)))
-    logits = network.logits(network.scales(batch), batch)[0]
+        batch = network.make_batch(stay, per_step=True) if batch is None else batch
+        return network.logits(network.scaler(batch), batch)
+    batch = network.make_batch(stay.prefixes(np.unique(stay.hours)))
+    logits = network.logits(network.scaler(batch), batch)[0]
     return logits[:, torch.from_numpy(np.argsort(batch.order))], _end_logits(network, stay)[1]
 
 
-def _end_logits(network: ClinicalGRU, stay: Sequences) -> tuple[Tensor, Attended]:
+def _end_logits(network: ClinicalGRU, stay: Sequences) -> tuple[Tensor, AttentionWeights]:
     """Logits (head, 1, output) at the end of the stay, and its attention."""
-    batch = network.batch(stay)
-    return network.logits(network.scales(batch), batch)
+    batch = network.make_batch(stay)
+    return network.logits(network.scaler(batch), batch)
 
 
-def _attention_table(network: ClinicalGRU, stay: Sequences, attended: Attended) -> pd.DataFrame:
+def _attention_table(network: ClinicalGRU, stay: Sequences, attended: AttentionWeights) -> pd.DataFrame:
     weight = attended.weight[0, -1].numpy()
     hours = np.unique(np.concatenate([stay.hours, stay.code_hours] if network.spec.code_vocabulary else [stay.hours]))
     exact = len(hours) == len(weight)  # strides leave fewer

@@ -156,9 +156,9 @@ def last_states(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
     order, states = np.argsort(-stays.n_steps, kind="stable"), []
     try:
         for index in np.array_split(order, max(1, len(order) // BATCH_SIZE)):
-            batch = network.batch(stays[index])
-            network.logits(network.scales(batch), batch)
-            states.append(network.encoder.at_points(*outputs.pop()).numpy()[np.argsort(batch.order)])
+            batch = network.make_batch(stays[index])
+            network.logits(network.scaler(batch), batch)
+            states.append(network.encoder.states_at(*outputs.pop()).numpy()[np.argsort(batch.order)])
     finally:
         handle.remove()
     return np.concatenate(states)[np.argsort(order)]

@@ -168,10 +168,10 @@ def test_a_damaged_folder_is_refused_and_the_file_named(test_stays, tmp_path, ca
 def test_a_scale_is_learned_from_a_part_of_many_stays_alone(test_stays, monkeypatch):
     from clinicalgru.model.network import scaling
 
-    everything = scaling._enough(test_stays)
+    everything = scaling._thin_out(test_stays)
     assert everything is test_stays
-    monkeypatch.setattr(scaling, "SCALE_FACTS", len(test_stays.value) // 4)
-    some = scaling._enough(test_stays)
+    monkeypatch.setattr(scaling, "MAX_MEASUREMENTS", len(test_stays.value) // 4)
+    some = scaling._thin_out(test_stays)
     assert len(test_stays) / 5 < len(some) <= len(test_stays) / 4
     assert some.stay[0] == test_stays.stay[0]
     assert some.stay[-1] == test_stays.stay[-1]

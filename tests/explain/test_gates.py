@@ -23,7 +23,7 @@ def test_gates_make_the_states_that_the_network_has(model, test_stays):
     found = cg.gates(model, test_stays[[1]], layer=layer)
     z, r, erased, h = (getattr(found, name).to_numpy() for name in ("update", "reset", "decayed", "state"))
     faded = (1 - erased[1:]) * h[:-1]
-    recurrent = model.network_.encoder.onward[layer].recurrent
+    recurrent = model.network_.encoder.forward_layers[layer].recurrent
     weight, bias = recurrent.weight.detach().numpy(), recurrent.bias.detach().numpy()
     candidate = (h[1:] - z[1:] * faded) / (1 - z[1:])
     assert (np.abs(candidate) <= 1 + 1e-4).all()
@@ -37,11 +37,11 @@ def test_gates_make_the_states_that_the_network_has(model, test_stays):
 
 def _drive(model, stay, layer):
     heard = []
-    module = model.network_.encoder.onward[layer].project
+    module = model.network_.encoder.forward_layers[layer].project
     handle = module.register_forward_hook(lambda _, given, out: heard.append(out))
     with torch.no_grad():
-        batch = model.network_.batch(stay)
-        model.network_.logits(model.network_.scales(batch), batch)
+        batch = model.network_.make_batch(stay)
+        model.network_.logits(model.network_.scaler(batch), batch)
     handle.remove()
     return heard[0].numpy()
 

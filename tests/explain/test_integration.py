@@ -33,9 +33,12 @@ def test_copies_are_the_batch_that_collating_the_copies_gives(parts, codes):
     )
     model.fit(parts[0][:60], validation=parts[1][:30], verbose=False)
     stays = known_codes(parts[3][:6], model.network_.spec.code_vocabulary)
-    stays = stays[model.network_.batch(stays).order]
+    stays = stays[model.network_.make_batch(stays).order]
     which = np.array([0, 0, 1, 3, 3, 3, 5])
-    ours, theirs = copy_stays(stays, model.network_.batch(stays), which).batch, model.network_.batch(stays[which])
+    ours, theirs = (
+        copy_stays(stays, model.network_.make_batch(stays), which).batch,
+        model.network_.make_batch(stays[which]),
+    )
     same_batch(ours, theirs)
 
 
@@ -78,8 +81,8 @@ def test_a_stay_at_its_end_is_the_batch_that_collating_it_gives(parts, options):
     ).set_params(**options)
     network = model.fit(parts[0][:60], validation=parts[1][:30], verbose=False).network_
     stay = known_codes(parts[3][[2]], network.spec.code_vocabulary)
-    ours = end_batch(stay, network.batch(stay, every_step=True), clinical_indices=network.spec.clinical_indices)
-    theirs = network.batch(stay)
+    ours = end_batch(stay, network.make_batch(stay, per_step=True), clinical_indices=network.spec.clinical_indices)
+    theirs = network.make_batch(stay)
     same_batch(ours, theirs)
 
 

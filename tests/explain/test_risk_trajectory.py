@@ -16,7 +16,7 @@ def members_risks(fitted, stay):
     """(member,) each member's risk of the stay, calibrated by hand."""
     network = fitted.network_.eval()
     with torch.no_grad():
-        logit = network(network.batch(stay))[:, 0, 0].double().numpy()
+        logit = network(network.make_batch(stay))[:, 0, 0].double().numpy()
     return 1 / (1 + np.exp(-(fitted.calibrator_.slope * logit + fitted.calibrator_.intercept)))
 
 

@@ -72,9 +72,9 @@ def test_1_neighbours_order_and_size_of_the_batch_do_not_matter(model, few):
 
 def test_2_attention_sums_to_one_over_the_hours_of_the_stay(model, few):
     network = model.network_.eval()
-    batch = network.batch(few)
+    batch = network.make_batch(few)
     with torch.no_grad():
-        seen = network.logits(network.scales(batch), batch)[1]
+        seen = network.logits(network.scaler(batch), batch)[1]
     torch.testing.assert_close(seen.weight.sum(dim=2), torch.ones(len(few), 1))
     assert bool((seen.weight[:, 0][seen.hours.isnan()] == 0).all())
     last = np.array([few[[i]].hours.max() for i in batch.order], dtype=np.float32)

@@ -45,11 +45,11 @@ def test_1_the_size_of_the_batch_does_not_matter(fitted, test_stays, size):
 
 
 def test_2_a_batch_has_no_padding_and_attention_sums_to_one(fitted, test_stays):
-    batch = fitted.network_.batch(test_stays)
+    batch = fitted.network_.make_batch(test_stays)
     assert len(batch.hours) == test_stays.n_steps.sum()
     with torch.no_grad():
-        weight = fitted.network_.logits(fitted.network_.scales(batch), batch)[1].weight
-    _, valid = batch.grid()
+        weight = fitted.network_.logits(fitted.network_.scaler(batch), batch)[1].weight
+    _, valid = batch.padded_index()
     assert bool((weight[:, 0] > 0).eq(valid).all())
     torch.testing.assert_close(weight.sum(dim=2), torch.ones(len(test_stays), 1))
 

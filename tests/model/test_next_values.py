@@ -171,7 +171,7 @@ def test_a_forecaster_starts_from_the_last_value():
     model = cg.GRUForecaster(network=cg.NetworkConfig(hidden_size=8, readout_size=16))
     network, head = model.init_network(stays)
     network.eval()
-    change, spread = head.predict(head.aggregate_members(network(network.batch(stays, every_step=True)))).unbind(1)
+    change, spread = head.predict(head.aggregate_members(network(network.make_batch(stays, per_step=True)))).unbind(1)
     assert change.abs().max() == 0
     known, scale = measured(stays).dropna(subset="last"), head.scaler
     value, last = (scale(torch.tensor(known[[name]].to_numpy(), dtype=torch.float32)) for name in ("value", "last"))

@@ -11,7 +11,7 @@ from sklearn.base import clone
 import clinicalgru as cg
 from clinicalgru.model.training import training
 from clinicalgru.model.training.inference import mean_loss
-from clinicalgru.model.training.nonfinite_loss import BrokenLoss
+from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss
 
 SMALL = {
     "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2),
@@ -58,12 +58,15 @@ def test_a_value_that_is_no_number_stops_training_and_names_its_variable(parts, 
     train, tune = parts[:2]
     name = train.variables[5].name
     broken = replace(train, value=np.where(train.variable == 5, wrong, train.value).astype(np.float32))
-    with np.errstate(invalid="ignore"), pytest.raises(BrokenLoss, match=f"no number, from {name}, in epoch 1"):
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(NonFiniteLoss, match=f"an infinite loss, or NaN, from {name}, in epoch 1"),
+    ):
         cg.GRUClassifier(**SMALL).fit(broken, validation=tune, verbose=False)
 
 
 def test_steps_that_are_too_large_stop_training_and_say_so(parts):
-    with pytest.raises(BrokenLoss, match="Lower learning_rate"):
+    with pytest.raises(NonFiniteLoss, match="Lower learning_rate"):
         cg.GRUClassifier(**SMALL | {"learning_rate": 1e30}).fit(parts[0], validation=parts[1], verbose=False)
 
 

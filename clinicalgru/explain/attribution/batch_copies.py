@@ -21,7 +21,7 @@ class BatchCopies:
     Attributes
     ----------
     batch : Batch
-        Equal to ``network.batch(stays[which])``.
+        Equal to ``network.make_batch(stays[which])``.
     measurement, row, coded : Tensor of int, shape (entry,)
         Which measurement, row and coded event of the stays each entry is a copy of.
     measurement_copy : Tensor of int, shape (measurement,)
@@ -60,14 +60,14 @@ def copy_stays(stays: Sequences, batch: Batch, which: np.ndarray) -> BatchCopies
     sizes, stay, row = _rows(batch, copy, steps)
     measurements, starts = concat_ranges(stays.starts, which)
     first = torch.from_numpy(starts[:-1] - stays.starts[which])[stay]
-    measurement, carried = torch.from_numpy(measurements), batch.carried[row]
+    measurement, carried = torch.from_numpy(measurements), batch.locf_index[row]
     copies = replace(
         batch,
         value=batch.value[measurement],
         variable=batch.variable[measurement],
-        carried=torch.where(carried == len(batch.value), len(measurement), carried + first[:, None]),
-        observed=batch.observed[row],
-        gap_hours=batch.gap_hours[row],
+        locf_index=torch.where(carried == len(batch.value), len(measurement), carried + first[:, None]),
+        mask=batch.mask[row],
+        delta_hours=batch.delta_hours[row],
         hours=batch.hours[row],
         stay=stay,
         sizes=sizes.tolist(),
@@ -99,7 +99,7 @@ def end_batch(stay: Sequences, batch: Batch, *, clinical_indices: tuple[str, ...
     Returns
     -------
     Batch
-        Equal to ``network.batch(stay)``.
+        Equal to ``network.make_batch(stay)``.
     """
     waited = float(stay.end_hours[0] - batch.point_hours[-1])
     later = np.array([waited if name.startswith("hours_since") else 0.0 for name in SUMMARIES], dtype=np.float32)
@@ -114,7 +114,7 @@ def end_batch(stay: Sequences, batch: Batch, *, clinical_indices: tuple[str, ...
         point_hours=torch.from_numpy(stay.end_hours),
         point_number=torch.zeros_like(last),
         summaries=torch.from_numpy(with_indices(summaries, names, clinical_indices)),
-        every_step=False,
+        per_step=False,
     )
 
 
@@ -134,4 +134,4 @@ def _with_coded(copies: Batch, stays: Sequences, batch: Batch, which: np.ndarray
         counts = torch.from_numpy(np.diff(stays.code_starts)[which])
         coded_copy = torch.repeat_interleave(copies.point_stay, counts)
     code_row = copies.row_of(coded_copy, batch.step[batch.code_row[coded]])
-    return replace(copies, code=batch.code[coded], code_new=batch.code_new[coded], code_row=code_row), coded
+    return replace(copies, code=batch.code[coded], code_is_new=batch.code_is_new[coded], code_row=code_row), coded

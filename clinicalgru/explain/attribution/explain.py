@@ -211,7 +211,7 @@ def _explain_member(
     """Attribution and trajectory of one stay by one network; the stay is summarised once."""
     network, step_batch, batch = member.network, None, None
     if network.spec.is_causal:
-        step_batch = network.batch(own, every_step=True)
+        step_batch = network.make_batch(own, per_step=True)
         batch = end_batch(own, step_batch, clinical_indices=network.spec.clinical_indices)
     paths = IntegrationPaths(member, own, batch=batch)
     attribution = integrate(paths, tolerance=tolerance)

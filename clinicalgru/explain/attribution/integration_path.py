@@ -21,8 +21,8 @@ from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
 
 VALUE, MEASURED, TIMING = range(3)
-CODE_NEW = "code_new"  # weight of each coded event in the bag of codes of the whole stay
-STEP_CODES = "encoder.steps.bag"  # module that sums the embedded codes of a time step
+CODE_NEW = "code_is_new"  # weight of each coded event in the bag of codes of the whole stay
+STEP_CODES = "encoder.steps.codes"  # module that sums the embedded codes of a time step
 SUMMARY_OWNER_SHARE = 0.2  # fraction of a summary's attribution that goes to the measurements that determine it
 
 
@@ -90,9 +90,9 @@ class IntegrationPaths:
 
     def __init__(self, member: MemberNetwork, stays: Sequences, *, batch: Batch | None = None) -> None:
         self.member, self.network = member, member.network
-        self.order = self.network.batch(stays).order if len(stays) > 1 else np.zeros(1, dtype=np.int64)
+        self.order = self.network.make_batch(stays).order if len(stays) > 1 else np.zeros(1, dtype=np.int64)
         self.stays = stays[self.order] if len(stays) > 1 else stays
-        self.batch = self.network.batch(self.stays) if batch is None else batch
+        self.batch = self.network.make_batch(self.stays) if batch is None else batch
         self.n_steps = np.bincount(self.batch.stay.numpy(), minlength=len(stays))
         with torch.no_grad():
             self.ends = path_ends(self.network, self.batch)
@@ -120,7 +120,7 @@ class IntegrationPaths:
         inputs, overrides = self._inputs_at(copies, stay[order], position[order])
         leaves = {field.name: getattr(inputs, field.name).requires_grad_() for field in fields(Inputs)}
         leaves |= {name: tensor.requires_grad_() for name, tensor in overrides.items()}
-        batch = replace(copies.batch, code_new=overrides.pop(CODE_NEW))
+        batch = replace(copies.batch, code_is_new=overrides.pop(CODE_NEW))
         with override_outputs(self.network, overrides):
             logits = self.network.logits(inputs, batch)[0]
         value, at_end = self.member.numbers(logits), position[order] == 1
@@ -136,8 +136,8 @@ class IntegrationPaths:
     def _entries(self, copies: BatchCopies, stay: np.ndarray) -> dict[str, tuple[Tensor, Tensor]]:
         """For each input of the copies: the entry of the stays that each entry repeats, and its point."""
         row, by_stay = (copies.row, copies.batch.stay), (torch.from_numpy(stay), torch.arange(len(stay)))
-        by_row = {"score": (copies.measurement, copies.measurement_copy), "observed": row, "gap_hours": row}
-        return by_row | dict.fromkeys(("summaries", "known", "static"), by_stay)
+        by_row = {"score": (copies.measurement, copies.measurement_copy), "mask": row, "delta_hours": row}
+        return by_row | dict.fromkeys(("summaries", "summary_mask", "static"), by_stay)
 
     def _inputs_at(
         self, copies: BatchCopies, stay: np.ndarray, position: np.ndarray
@@ -148,9 +148,9 @@ class IntegrationPaths:
             reference, full = getattr(self.ends.reference, name)[entry], getattr(self.ends.full, name)[entry]
             inputs[name] = torch.lerp(reference, full, fraction[point].reshape(-1, *[1] * (reference.ndim - 1)))
         unknown, _, known = self.ends.embedded[:, torch.from_numpy(stay)]
-        new = copies.batch.code_new * fraction[copies.coded_copy]
+        new = copies.batch.code_is_new * fraction[copies.coded_copy]
         overrides = {"embedding": torch.lerp(unknown, known, fraction[:, None]), CODE_NEW: new}
-        bag = self.network.encoder.steps.bag
+        bag = self.network.encoder.steps.codes
         if bag is not None:
             overrides[STEP_CODES] = bag(copies.batch).detach() * fraction[copies.batch.stay, None]
         return Inputs(**inputs), overrides
@@ -164,8 +164,8 @@ class IntegrationPaths:
         }
         parts = _sequence_parts(changes, copies.batch)
         levels = ends.embedded[:, torch.from_numpy(stay)]
-        embedded = (levels.diff(dim=0) * gradients["embedding"]).unflatten(2, (ends.full.known.shape[1], -1))
-        known = ends.full.known[torch.from_numpy(stay)]
+        embedded = (levels.diff(dim=0) * gradients["embedding"]).unflatten(2, (ends.full.summary_mask.shape[1], -1))
+        known = ends.full.summary_mask[torch.from_numpy(stay)]
         summaries = _split_indices(embedded.sum(dim=3).double(), known, self.index_parts)
         for part, share in self._summary_parts(summaries, copies.measurement, copies.measurement_copy):
             parts[part] += share
@@ -178,12 +178,12 @@ class IntegrationPaths:
 
     def _coded_parts(self, gradients: dict[str, Tensor], copies: BatchCopies, parts: Tensor) -> Tensor:
         """Share of each coded event: in its time step, and in the bag of codes of the whole stay."""
-        bag = self.network.encoder.steps.bag
+        bag = self.network.encoder.steps.codes
         if bag is None:
             return parts.new_zeros(0)
         embedded = bag.table.detach()[copies.batch.code]
         coded = (gradients[STEP_CODES][copies.batch.code_row] * embedded).double().sum(dim=1)
-        return coded + gradients[CODE_NEW].double() * copies.batch.code_new
+        return coded + gradients[CODE_NEW].double() * copies.batch.code_is_new
 
     def _summary_parts(self, changes: Tensor, measurement: Tensor, point: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Shares of the measurements in changes (2, point, summary): by being known, and by value."""
@@ -248,11 +248,11 @@ def _sequence_parts(changes: dict[str, Tensor], copies: Batch) -> Tensor:
     count = len(copies.value)
     parts = torch.zeros(3, count + 1, dtype=torch.float64)  # the last: cells of variables never measured
     parts[VALUE, :count] += changes["score"]
-    parts[MEASURED].index_add_(0, copies.carried.flatten(), changes["observed"].double().flatten())
+    parts[MEASURED].index_add_(0, copies.locf_index.flatten(), changes["mask"].double().flatten())
     sizes = torch.tensor([0, *copies.sizes[:-1]])
-    before = copies.carried[(torch.arange(len(copies.hours)) - sizes[copies.step]).clamp_min(0)]
+    before = copies.locf_index[(torch.arange(len(copies.hours)) - sizes[copies.step]).clamp_min(0)]
     before = torch.where(copies.step[:, None] > 0, before, count)  # the measurement that each gap counts from
-    parts[TIMING].index_add_(0, before.flatten(), changes["gap_hours"].double().flatten())
+    parts[TIMING].index_add_(0, before.flatten(), changes["delta_hours"].double().flatten())
     return parts[:, :count]
 
 

@@ -50,14 +50,14 @@ def reference_inputs(network: ClinicalGRU, batch: Batch, full: Inputs) -> Inputs
     of_variables = column < network.spec.variables * len(SUMMARIES)  # the clinical indices follow: not known
     counts = of_variables & (column % len(SUMMARIES) == SUMMARIES.index("count"))
     empty = full.summaries.new_full((len(column),), torch.nan).masked_fill(counts, 0.0)
-    none = network.scales.summary(empty[None].expand_as(full.summaries))
+    none = network.scaler.summary(empty[None].expand_as(full.summaries))
     first = batch.hours.new_full((len(batch.order),), torch.inf).scatter_reduce(0, batch.stay, batch.hours, "amin")
     return Inputs(
         score=torch.zeros_like(full.score),
-        observed=torch.zeros_like(full.observed),
-        gap_hours=(batch.hours - first[batch.stay])[:, None].expand_as(full.gap_hours),
+        mask=torch.zeros_like(full.mask),
+        delta_hours=(batch.hours - first[batch.stay])[:, None].expand_as(full.delta_hours),
         summaries=none.nan_to_num(),
-        known=(~none.isnan()).to(full.known.dtype),
+        summary_mask=(~none.isnan()).to(full.summary_mask.dtype),
         static=torch.zeros_like(full.static),
     )
 
@@ -76,7 +76,11 @@ def path_ends(network: ClinicalGRU, batch: Batch) -> PathEnds:
     -------
     PathEnds
     """
-    full = network.scales(batch)
+    full = network.scaler(batch)
     reference = reference_inputs(network, batch, full)
-    levels = ((reference.summaries, reference.known), (reference.summaries, full.known), (full.summaries, full.known))
+    levels = (
+        (reference.summaries, reference.summary_mask),
+        (reference.summaries, full.summary_mask),
+        (full.summaries, full.summary_mask),
+    )
     return PathEnds(full, reference, torch.stack([network.embedding(*level) for level in levels]))

@@ -204,8 +204,8 @@ def _attended(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
     weight = np.empty(len(stays.value))
     for index in np.array_split(np.argsort(-stays.n_steps, kind="stable"), max(1, len(stays) // BATCH_SIZE)):
         part = stays[index]
-        batch = network.batch(part)
-        attention = network.logits(network.scales(batch), batch)[1]
+        batch = network.make_batch(part)
+        attention = network.logits(network.scaler(batch), batch)[1]
         row = torch.from_numpy(np.argsort(batch.order)[part.stay_of_measurement])
         step = (attention.hours[row] < torch.from_numpy(part.hours.astype(np.float32))[:, None]).sum(dim=1)
         weight[concat_ranges(stays.starts, index)[0]] = attention.weight[row, 0, step].numpy()
@@ -225,7 +225,7 @@ def _random_weights(networks: Sequence[MemberNetwork], random_state: int) -> tup
     with seeded([random_state, 1]):
         untrained = [ClinicalGRU(member.network.spec) for member in networks]
     for network, member in zip(untrained, networks, strict=True):
-        network.scales.load_state_dict(member.network.scales.state_dict())
+        network.scaler.load_state_dict(member.network.scaler.state_dict())
     pairs = zip(untrained, networks, strict=True)
     return tuple(replace(member, network=network.eval()) for network, member in pairs)
 

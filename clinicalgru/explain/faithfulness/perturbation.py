@@ -120,7 +120,7 @@ def rank_within_stay(scores: np.ndarray, stays: Sequences) -> np.ndarray:
 def _network_outputs(member: MemberNetwork, stays: Sequences) -> np.ndarray:
     network, order, outputs = member.network, np.argsort(-stays.n_steps, kind="stable"), []
     for index in np.array_split(order, max(1, len(order) // BATCH_SIZE)):
-        batch = network.batch(stays[index])
-        numbers = member.numbers(network.logits(network.scales(batch), batch)[0]).numpy()
+        batch = network.make_batch(stays[index])
+        numbers = member.numbers(network.logits(network.scaler(batch), batch)[0]).numpy()
         outputs.append(numbers[np.argsort(batch.order)])
     return np.concatenate(outputs)[np.argsort(order)]

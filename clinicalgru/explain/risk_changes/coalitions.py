@@ -47,16 +47,16 @@ class ArrivalGame:
         self.member, self.network, self.stay = member, member.network, stay
         network = self.network
         self.hours = np.unique(stay.hours)
-        self.batch = network.batch(stay, every_step=True)
-        self.full = network.scales(self.batch)
-        self.players = self.batch.observed[self.batch.point_row].numpy() > 0
+        self.batch = network.make_batch(stay, per_step=True)
+        self.full = network.scaler(self.batch)
+        self.players = self.batch.mask[self.batch.point_row].numpy() > 0
         prefixes = stay.prefixes(self.hours)
         earlier = prefixes.filter_measurements(prefixes.hours < self.hours[prefixes.stay_of_measurement])
-        waiting = network.batch(earlier)
-        without, back = network.scales(waiting), torch.from_numpy(np.argsort(waiting.order))
+        waiting = network.make_batch(earlier)
+        without, back = network.scaler(waiting), torch.from_numpy(np.argsort(waiting.order))
         names = [variable.name for variable in stay.variables]
         self.index_parts = torch.from_numpy(index_parts(names, network.spec.clinical_indices))
-        self.missing = replace(without, summaries=without.summaries[back], known=without.known[back])
+        self.missing = replace(without, summaries=without.summaries[back], summary_mask=without.summary_mask[back])
         self.value_before = member.numbers(network.logits(without, waiting)[0])[back].numpy()
         self.trajectory = trajectory_of(member, stay, batch=self.batch)
         self.value_after = self.trajectory.numbers[:-1]
@@ -107,13 +107,13 @@ class ArrivalGame:
         row = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
         stay = torch.cat([copies[:size] for size in sizes])
         is_last = row == last_step[stay]
-        arrived = torch.where(is_last[:, None], coalition[stay], self.batch.observed[row] > 0)
-        before = torch.where(row[:, None] > 0, self.batch.carried[(row - 1).clamp_min(0)], len(self.batch.value))
+        arrived = torch.where(is_last[:, None], coalition[stay], self.batch.mask[row] > 0)
+        before = torch.where(row[:, None] > 0, self.batch.locf_index[(row - 1).clamp_min(0)], len(self.batch.value))
         return replace(
             self.batch,
-            carried=torch.where(arrived | ~is_last[:, None], self.batch.carried[row], before),
-            observed=arrived.float(),
-            gap_hours=self.batch.gap_hours[row],
+            locf_index=torch.where(arrived | ~is_last[:, None], self.batch.locf_index[row], before),
+            mask=arrived.float(),
+            delta_hours=self.batch.delta_hours[row],
             hours=self.batch.hours[row],
             stay=stay,
             sizes=sizes,
@@ -123,7 +123,7 @@ class ArrivalGame:
             point_stay=copies,
             point_hours=self.batch.point_hours[last_step],
             point_number=torch.zeros_like(copies),
-            every_step=False,
+            per_step=False,
         )
 
     def _inputs(self, batch: Batch, last_step: torch.Tensor, coalition: torch.Tensor) -> Inputs:
@@ -133,10 +133,10 @@ class ArrivalGame:
         arrived = torch.cat([summary, index], dim=1)
         return replace(
             self.full,
-            observed=batch.observed,
-            gap_hours=batch.gap_hours,
+            mask=batch.mask,
+            delta_hours=batch.delta_hours,
             summaries=torch.where(arrived, self.full.summaries[last_step], self.missing.summaries[last_step]),
-            known=torch.where(arrived, self.full.known[last_step], self.missing.known[last_step]),
+            summary_mask=torch.where(arrived, self.full.summary_mask[last_step], self.missing.summary_mask[last_step]),
             static=self.full.static.expand(len(last_step), -1),
         )
 

@@ -191,14 +191,14 @@ class _Search:
 
 def _score_tables(network: ClinicalGRU, stay: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """(variable, grid) values within the plausible range and that of the training stays, and their normal scores."""
-    knots = network.scales.value.knots.double().numpy()
+    knots = network.scaler.value.knots.double().numpy()
     bounds = [variable.plausible or (-np.inf, np.inf) for variable in stay.variables]
     low, high = (np.array([bound[end] for bound in bounds]) for end in (0, 1))
     first, last = knots[:, 0].clip(low, high), knots[:, -1].clip(low, high)
     values = np.linspace(first, last, GRID_SIZE, axis=1)
     values = np.sort(np.concatenate([values, knots.clip(low[:, None], high[:, None])], axis=1), axis=1)
     variable = torch.arange(len(values))[:, None].expand(values.shape)
-    return values, network.scales.value.at(torch.from_numpy(values).float(), variable).double().numpy()
+    return values, network.scaler.value.at(torch.from_numpy(values).float(), variable).double().numpy()
 
 
 def _rounded(value: np.ndarray, variable: Variable) -> np.ndarray:

@@ -35,16 +35,16 @@ from clinicalgru.model.fit_state import (
 )
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.heads.head import Head
-from clinicalgru.model.network.codes import MIN_CODE_STAYS, unknown_codes, with_anything
+from clinicalgru.model.network.codes import MIN_CODE_STAYS, has_observations, unknown_codes
 from clinicalgru.model.network.config import NetworkConfig
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
-from clinicalgru.model.training.auxiliary_losses import Auxiliary, Beside
-from clinicalgru.model.training.distillation import KINDS, Teacher
-from clinicalgru.model.training.distributed import leads
+from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses, AuxiliaryTargets
+from clinicalgru.model.training.distillation import Teacher
+from clinicalgru.model.training.distributed import is_main_process
 from clinicalgru.model.training.inference import mean_loss, predict
 from clinicalgru.model.training.progress import Callback, announce, check_callbacks
-from clinicalgru.model.training.state import Plan
+from clinicalgru.model.training.state import TrainingConfig
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import train
 
@@ -260,18 +260,20 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
         self.calibrator_, self.trained_on_ = None, fingerprint(stays)
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
-            further = None if auxiliary is None or auxiliary.columns.empty else Auxiliary.learn(auxiliary, stays)
+            further = None if auxiliary is None or auxiliary.columns.empty else AuxiliaryTargets.fit(auxiliary, stays)
             network = self._network(stays, further)
-            forecast = Forecast(network.scales.value) if self.forecast_weight else None
+            forecast = Forecast(network.scaler.value) if self.forecast_weight else None
             teacher = self._teacher(stays, verbose)
-            beside = Beside(further, self.auxiliary_weight, forecast, self.forecast_weight, teacher, self.distillation)
+            losses = AuxiliaryLosses(
+                further, self.auxiliary_weight, forecast, self.forecast_weight, teacher, self.distillation
+            )
             self.history_ = train(
                 network,
                 stays,
                 self._checked(validation),
                 head=self.head_,
-                plan=self._plan(),
-                beside=beside,
+                config=self._training_config(),
+                auxiliary=losses,
                 verbose=verbose,
                 callbacks=callbacks,
                 checkpoint_path=checkpoint_path,
@@ -281,13 +283,13 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
 
     def _trained(self, network: ClinicalGRU, validation: Sequences) -> ClinicalGRU:
         """Give the network as it predicts, once it was trained."""
-        return network.alone(self.head_.n_outputs)
+        return network.without_auxiliary(self.head_.n_outputs)
 
     def _teacher(self, stays: Sequences, verbose: bool) -> Teacher | None:
-        if not self.distillation or stays.task.task_type not in KINDS:
+        if not self.distillation or not self.head_.supports_distillation:
             return None
-        announce("boosted trees are fitted for distillation", verbose=verbose and leads())
-        return Teacher.learn(stays, random_state=self.random_state_)
+        announce("boosted trees are fitted for distillation", verbose=verbose and is_main_process())
+        return Teacher.fit(stays, self.head_, random_state=self.random_state_)
 
     def _repr_html_(self) -> str:
         return estimator_html(self)
@@ -350,7 +352,7 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
 
     def has_observations(self, stays: Sequences) -> np.ndarray:
         """(stay,) whether the fitted model sees anything of the stay: a measurement, or a coded event that it knows."""
-        return with_anything(check_stays("stays", stays), self.network_.spec.code_vocabulary)
+        return has_observations(check_stays("stays", stays), self.network_.spec.code_vocabulary)
 
     def unknown_codes(self, stays: Sequences) -> pd.DataFrame:
         """The coded events of these stays that the fitted model does not see: code, events, stays; most first."""
@@ -391,9 +393,9 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
         blank.head_.validate_targets(stays, "stays")
         return blank._network(stays, None).train(), blank.head_
 
-    def _network(self, stays: Sequences, auxiliary: Auxiliary | None) -> ClinicalGRU:
+    def _network(self, stays: Sequences, auxiliary: AuxiliaryTargets | None) -> ClinicalGRU:
         return untrained_network(self, stays, auxiliary)
 
-    def _plan(self) -> Plan:
-        shared = {field.name for field in fields(Plan)} & set(self.get_params(deep=False))
-        return Plan(**{name: getattr(self, name) for name in shared} | {"random_state": self.random_state_})
+    def _training_config(self) -> TrainingConfig:
+        shared = {field.name for field in fields(TrainingConfig)} & set(self.get_params(deep=False))
+        return TrainingConfig(**{name: getattr(self, name) for name in shared} | {"random_state": self.random_state_})

@@ -33,7 +33,7 @@ from clinicalgru.model.fit_state import (
 )
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
-from clinicalgru.model.training.folds import patient_folds, points_of
+from clinicalgru.model.training.folds import patient_folds, step_positions
 from clinicalgru.model.training.progress import Callback
 
 Member = GRUClassifier | GRUEarlyWarning
@@ -91,7 +91,7 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Base
         """Fit this blank copy."""
         callbacks = tuple(callbacks)
         spread = stays.outcome if stays.task.task_type != "early_warning" else np.isfinite(stays.outcome)
-        fold = self.fold_ = patient_folds(stays.patient, spread, folds=self.n_members, random_state=self.random_state)
+        fold = self.fold_ = patient_folds(stays.patient, spread, n_folds=self.n_members, random_state=self.random_state)
         start = self.estimator if self.estimator is not None else GRUClassifier()
         seed = draw_seed(start.random_state)
         self.members_, raw = list[Member](), None
@@ -107,7 +107,7 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Base
             points = int(stays.n_steps.sum()) if by_step else len(stays)
             raw = np.empty((points, risk.shape[1])) if raw is None else raw
             which = np.flatnonzero(fold == number)
-            raw[points_of(stays.n_steps, which) if by_step else which] = risk
+            raw[step_positions(stays.n_steps, which) if by_step else which] = risk
         assert raw is not None  # there are folds
         self.variables_: tuple[Variable, ...] = stays.variables
         self.static_variables_: tuple[Variable, ...] = stays.static_variables

@@ -17,10 +17,10 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.model.baselines.forecast_baselines import FEWEST, measured
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.heads.forecast import MIN_LOG_SCALE, MIN_WEIGHT, Forecast, last_scores
-from clinicalgru.model.network.layers import QuantileScale
+from clinicalgru.model.network.layers import QuantileScaler
 from clinicalgru.model.network.network import ClinicalGRU
-from clinicalgru.model.training.auxiliary_losses import Auxiliary
-from clinicalgru.model.training.inference import in_batches
+from clinicalgru.model.training.auxiliary_losses import AuxiliaryTargets
+from clinicalgru.model.training.inference import iterate_batches
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
 
 TASK_TYPES = ("forecast", "binary", "multiclass", "multilabel", "regression", "survival", "early_warning")
@@ -207,14 +207,14 @@ class GRUForecaster(GRUEstimator):
         known = np.where(first[step], np.nan, 1.0)
         return tuple(table[before, stays.variable] * known for table in tables)
 
-    def _network(self, stays: Sequences, auxiliary: Auxiliary | None) -> ClinicalGRU:
+    def _network(self, stays: Sequences, auxiliary: AuxiliaryTargets | None) -> ClinicalGRU:
         """Give an untrained network that predicts the last value, and the mean absolute change as its scale.
 
         It keeps this prediction for variables with fewer than FEWEST repeated measurements.
         """
         network = super()._network(stays, auxiliary)
-        change, n_variables = _changes(stays, network.scales.value), len(stays.variables)
-        self.head_ = Forecast(network.scales.value, _weights(change["count"].to_numpy()))
+        change, n_variables = _changes(stays, network.scaler.value), len(stays.variables)
+        self.head_ = Forecast(network.scaler.value, _weights(change["count"].to_numpy()))
         scale = torch.tensor(change["mean"].fillna(1.0).to_numpy()).clamp_min(math.exp(MIN_LOG_SCALE))
         with torch.no_grad():
             network.readout.last[..., : 2 * n_variables] = 0
@@ -263,10 +263,10 @@ class GRUForecaster(GRUEstimator):
         median, scale, excess = (np.zeros((steps, len(self.variables_))) for _ in range(3))
         low, high = head.scaler.knots[:, 0], head.scaler.knots[:, -1]
         with threads(int(self.n_threads)):
-            for _, batch, where in in_batches(network, stays, head=head):
+            for _, batch, where in iterate_batches(network, stays, head=head):
                 change, width = head.predict(head.aggregate_members(network(batch))).unbind(dim=1)
                 padded = torch.cat([batch.value, batch.value.new_full((1,), torch.nan)])
-                last = padded[batch.carried[batch.point_row]]
+                last = padded[batch.locf_index[batch.point_row]]
                 median[where] = (last_scores(head.scaler, batch)[batch.point_row] + change).numpy()
                 scale[where] = width.numpy()
                 excess[where] = (last - last.clamp(low, high)).nan_to_num().numpy()
@@ -297,7 +297,7 @@ def _weights(count: np.ndarray) -> tuple[float, ...]:
     return tuple((weight / max(weight.max(), MIN_WEIGHT)).tolist())
 
 
-def _changes(stays: Sequences, scaler: QuantileScale) -> pd.DataFrame:
+def _changes(stays: Sequences, scaler: QuantileScaler) -> pd.DataFrame:
     """Give mean and count of absolute changes between measurements, in normal scores, by position of the variable."""
     last, value = _normal_scores(measured(stays), stays.variable.astype(np.int64), scaler)
     change = pd.Series(np.abs(value - last)).groupby(stays.variable).agg(["mean", "count"])
@@ -305,7 +305,7 @@ def _changes(stays: Sequences, scaler: QuantileScale) -> pd.DataFrame:
 
 
 @torch.no_grad()
-def _normal_scores(known: pd.DataFrame, number: np.ndarray, scaler: QuantileScale) -> tuple[np.ndarray, np.ndarray]:
+def _normal_scores(known: pd.DataFrame, number: np.ndarray, scaler: QuantileScaler) -> tuple[np.ndarray, np.ndarray]:
     """Give normal scores of the last value before each measurement (NaN: none), and of the measurement."""
     variable = torch.from_numpy(number)
     last, value = (scaler.at(torch.tensor(known[name].to_numpy()), variable).numpy() for name in ("last", "value"))

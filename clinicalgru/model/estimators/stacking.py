@@ -30,7 +30,7 @@ from clinicalgru.model.fit_state import (
 )
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
-from clinicalgru.model.training.folds import cross_fitted
+from clinicalgru.model.training.folds import cross_fit
 from clinicalgru.model.training.progress import Callback
 
 Baseline = SummaryBaseline | EarlyWarningTrees
@@ -92,7 +92,7 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, BaseEstim
         by_step = stays.task.every_step
         for method in [method for method in self.baselines if not by_step or method == BASELINES[1]]:
             members = [_baseline(method, stays, random_state=number) for number in range(ensemble.n_members)]
-            columns.append(logit(cross_fitted(members, stays, ensemble.fold_)))
+            columns.append(logit(cross_fit(members, stays, ensemble.fold_)))
             self.baselines_[method] = members
         odds = np.stack(columns, axis=1)
         outcome = EarlyWarning.fit_targets(stays).step_labels(stays) if by_step else stays.outcome

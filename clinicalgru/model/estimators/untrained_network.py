@@ -8,13 +8,13 @@ import torch
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.features.clinical_indices import indices_of
-from clinicalgru.model.network.codes import vocabulary
+from clinicalgru.model.network.codes import fit_code_vocabulary
 from clinicalgru.model.network.config import OPTION_NAMES, NetworkConfig, NetworkSpec, check_spec
-from clinicalgru.model.network.network import ClinicalGRU, static_levels
-from clinicalgru.model.training.auxiliary_losses import Auxiliary
+from clinicalgru.model.network.network import ClinicalGRU, n_categories
+from clinicalgru.model.training.auxiliary_losses import AuxiliaryTargets
 
 
-def untrained_network(estimator: Any, stays: Sequences, auxiliary: Auxiliary | None = None) -> ClinicalGRU:
+def untrained_network(estimator: Any, stays: Sequences, auxiliary: AuxiliaryTargets | None = None) -> ClinicalGRU:
     """Give an untrained network with fitted scalers and the output bias set to the base rate.
 
     Parameters
@@ -23,7 +23,7 @@ def untrained_network(estimator: Any, stays: Sequences, auxiliary: Auxiliary | N
         Its arguments and its head are used.
     stays : Sequences
         Training stays.
-    auxiliary : Auxiliary or None
+    auxiliary : AuxiliaryTargets or None
         Auxiliary outcomes, which need outputs of their own.
 
     Returns
@@ -37,9 +37,9 @@ def untrained_network(estimator: Any, stays: Sequences, auxiliary: Auxiliary | N
         If options do not go together.
     """
     head = estimator.head_
-    outputs = head.n_outputs + (auxiliary.outputs if auxiliary is not None else 0)
+    outputs = head.n_outputs + (auxiliary.n_outputs if auxiliary is not None else 0)
     network = ClinicalGRU(network_spec(estimator, stays, outputs=outputs))
-    network.scales.learn(stays)
+    network.scaler.fit(stays)
     start = head.initial_bias(stays)
     if start is not None:
         with torch.no_grad():
@@ -75,10 +75,10 @@ def network_spec(estimator: Any, stays: Sequences, *, outputs: int) -> NetworkSp
         options["clinical_indices"] = indices_of(stays)
     spec = NetworkSpec(
         variables=len(stays.variables),
-        static_variables=static_levels(stays.static_variables),
+        static_variables=n_categories(stays.static_variables),
         outputs=outputs,
         forecasts=2 * len(stays.variables) if estimator.forecast_weight else 0,
-        code_vocabulary=vocabulary(stays, at_least=estimator.min_code_stays) if estimator.use_codes else (),
+        code_vocabulary=fit_code_vocabulary(stays, min_stays=estimator.min_code_stays) if estimator.use_codes else (),
         **options | estimator.SPEC_OPTIONS,
     )
     check_spec(spec, every_step=estimator.head_.per_step)

@@ -13,8 +13,8 @@ from torch import Tensor
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.model.heads.head import Head
-from clinicalgru.model.network.batch import Batch, looked_up
-from clinicalgru.model.network.layers import QuantileScale
+from clinicalgru.model.network.batch import Batch, gather_padded
+from clinicalgru.model.network.layers import QuantileScaler
 from clinicalgru.model.network.network import ClinicalGRU
 
 MIN_LOG_SCALE, MAX_LOG_SCALE = -4.0, 2.0  # of the logarithm of the Laplace scale, in normal scores
@@ -27,7 +27,7 @@ class Forecast(Head):
 
     Parameters
     ----------
-    scaler : QuantileScale
+    scaler : QuantileScaler
         The scaler of the network from values to normal scores.
     variable_weights : tuple of float
         Weight of each variable in the likelihood; (): all 1. A variable of weight 0 keeps its initial forecast.
@@ -38,7 +38,7 @@ class Forecast(Head):
     -----
     For each variable the network gives the distance of the median of the next score from the last score (0, the
     training median, where there is none), and the logarithm of the Laplace scale, which is the mean absolute distance
-    from that median. Members are combined as a mixture.
+    from that median. BatchEnsembleMLP are combined as a mixture.
 
     Deviation from the paper: a Laplace instead of a normal distribution. Measurements change in jumps, and the median
     is the better comparator for the last value carried forward.
@@ -48,7 +48,7 @@ class Forecast(Head):
     De Brouwer et al. 2019, GRU-ODE-Bayes (masked likelihood of the next observations).
     """
 
-    scaler: QuantileScale
+    scaler: QuantileScaler
     variable_weights: tuple[float, ...] = ()
     interval_scale: tuple[float, ...] = ()
     per_step: ClassVar[bool] = True
@@ -71,7 +71,7 @@ class Forecast(Head):
     @classmethod
     def fit_targets(cls, stays: Sequences) -> Self:
         """An unfitted scaler; that of the network takes its place."""
-        return cls(QuantileScale(len(stays.variables)))
+        return cls(QuantileScaler(len(stays.variables)))
 
     def to_dict(self) -> dict[str, Any]:
         """The scale of the intervals."""
@@ -80,7 +80,7 @@ class Forecast(Head):
     @classmethod
     def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
         """The head that `to_dict` wrote, with the scaler of the network."""
-        return cls(network.scales.value, interval_scale=tuple(content["interval_scale"]))
+        return cls(network.scaler.value, interval_scale=tuple(content["interval_scale"]))
 
     def validate_targets(self, stays: Sequences, name: str) -> None:
         """Refuse stays that all have one time step at most."""
@@ -147,12 +147,12 @@ class Forecast(Head):
         return "the next value of each variable"
 
 
-def last_scores(scaler: QuantileScale, batch: Batch) -> Tensor:
+def last_scores(scaler: QuantileScaler, batch: Batch) -> Tensor:
     """The score of the last value of each variable at each row; 0, the median, where there is none.
 
     Parameters
     ----------
-    scaler : QuantileScale
+    scaler : QuantileScaler
         From values to normal scores.
     batch : Batch
         Stays.
@@ -161,15 +161,15 @@ def last_scores(scaler: QuantileScale, batch: Batch) -> Tensor:
     -------
     Tensor, shape (row, variable)
     """
-    return looked_up(scaler.at(batch.value, batch.variable), batch.carried)
+    return gather_padded(scaler.at(batch.value, batch.variable), batch.locf_index)
 
 
-def next_scores(scaler: QuantileScale, batch: Batch) -> Tensor:
+def next_scores(scaler: QuantileScaler, batch: Batch) -> Tensor:
     """The score of each variable at the next time step of the stay; NaN where nothing is measured, or there is none.
 
     Parameters
     ----------
-    scaler : QuantileScale
+    scaler : QuantileScaler
         From values to normal scores.
     batch : Batch
         Stays.
@@ -178,7 +178,7 @@ def next_scores(scaler: QuantileScale, batch: Batch) -> Tensor:
     -------
     Tensor, shape (row, variable)
     """
-    measured = torch.where(batch.observed > 0, last_scores(scaler, batch), torch.nan)
+    measured = torch.where(batch.mask > 0, last_scores(scaler, batch), torch.nan)
     rows, exists = next_rows(batch)
     return torch.where(exists[:, None], measured[rows], torch.nan)
 

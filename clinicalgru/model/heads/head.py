@@ -41,6 +41,8 @@ class Head(ABC):
         What `explanation_target` accepts by name: classes, labels, horizons in hours. Empty where there is one only.
     default_output : int
         Position among `score_columns` of what is explained by default; -1 for the last.
+    log_odds_offset : float
+        What weighting adds to the log-odds of the network while it is trained; subtracted afterwards.
     """
 
     per_step: ClassVar[bool] = False
@@ -49,6 +51,7 @@ class Head(ABC):
         type[PlattCalibrator] | type[TemperatureCalibrator] | type[LabelCalibrator] | type[SurvivalCalibrator] | None
     ] = None
     default_output: ClassVar[int] = 0
+    log_odds_offset: float = 0.0
 
     @property
     @abstractmethod

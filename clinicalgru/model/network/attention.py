@@ -1,4 +1,4 @@
-"""Attention: how each point looks back at the steps of its stay, knowing how long ago each was."""
+"""Attention of each prediction over the time steps of its stay, with a preference for recent hours."""
 
 from __future__ import annotations
 
@@ -9,29 +9,48 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clinicalgru.model.network.batch import Batch, looked_up
+from clinicalgru.model.network.batch import Batch, gather_padded
 from clinicalgru.model.network.config import N_ATTENTION_HEADS
 from clinicalgru.model.network.generator import linear
 
-Seen = tuple[Tensor, Tensor]
+ContextAndWeights = tuple[Tensor, Tensor]
+MASKED_SCORE = -1e30
 
 
-class Attended(NamedTuple):
-    """How each point attends to the steps of its stay.
+class AttentionWeights(NamedTuple):
+    """Attention weights with the hours of the time steps.
 
-    weight  (stay, point, step)  sum to 1 up to the point, 0 after it; 0 in a stay without steps
-    hours   (stay, step)         hours since the anchor of each step; NaN where there is none
+    Attributes
+    ----------
+    weight : Tensor, shape (stay, point, step)
+        Weights of a prediction sum to 1 over the time steps up to it, and are 0 after it. All are 0 in a stay without
+        time steps.
+    hours : Tensor, shape (stay, step)
+        Hours since the index time; NaN where there is no time step.
     """
 
     weight: Tensor
     hours: Tensor
 
 
-class Additive(nn.Module):
-    """Additive attention of each point over the steps of its stay up to it, with a learned preference for recent hours.
+class AdditiveAttention(nn.Module):
+    """Additive attention over the states up to each prediction.
 
-    Source: Bahdanau et al. 2015. DIFF: hours before the end, times a learned rate at or above zero, are subtracted from
-    the score, so that attention knows real time.
+    Parameters
+    ----------
+    width : int
+        Size of a state.
+    size : int
+        Size of the hidden layer.
+
+    Notes
+    -----
+    Deviation from the paper: hours before the prediction, times a learned rate of at least 0, are subtracted from the
+    score. A softmax does not change when a constant is added to all scores, so that hours may be counted from any time.
+
+    References
+    ----------
+    Bahdanau et al. 2015.
     """
 
     def __init__(self, width: int, size: int = 32) -> None:
@@ -41,24 +60,46 @@ class Additive(nn.Module):
         self.outer = linear(size, 1, bias=False)
         self.rate = nn.Parameter(torch.tensor(-4.0, dtype=torch.float32))
 
-    def forward(self, states: Tensor, batch: Batch) -> Seen:
-        """Context (point, width), and weights (stay, point, step) as in `Attended`.
+    def forward(self, states: Tensor, batch: Batch) -> ContextAndWeights:
+        """Context of each prediction.
 
-        states (row, width). A stay without steps has weights and context of 0. What is common to all steps of a stay
-        leaves no trace in its weights, so that the hours may be counted from any moment: from the point, or the end.
+        Parameters
+        ----------
+        states : Tensor, shape (row, width)
+            States of the encoder.
+        batch : Batch
+            The batch of these rows.
+
+        Returns
+        -------
+        context : Tensor, shape (point, width)
+            0 in a stay without time steps.
+        weight : Tensor, shape (stay, point, step)
+            As of `AttentionWeights`.
         """
-        padded, hours, seen = _laid_out(states, batch)
+        padded, hours, visible = _padded_states(states, batch)
         score = self.outer(torch.tanh(self.inner(padded))).squeeze(2) + F.softplus(self.rate) * (hours - hours[:, :1])
-        weight = torch.softmax(score[:, None, :].masked_fill(~seen, -1e30), dim=2) * seen
+        weight = torch.softmax(score[:, None, :].masked_fill(~visible, MASKED_SCORE), dim=2) * visible
         context = torch.bmm(weight, padded)
-        return context[batch.point_stay, _place(batch)], weight
+        return context[batch.point_stay, _point_index(batch)], weight
 
 
-class MultiHead(nn.Module):
-    """Scaled dot-product attention of the state at each point to those up to it; each head forgets at its own rate.
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product attention of the state at each prediction to the states up to it.
 
-    Source: Vaswani et al. 2017. DIFF: hours before the point, times a learned rate of the head at or above zero, are
+    Parameters
+    ----------
+    width : int
+        Size of a state, a multiple of 4 heads.
+
+    Notes
+    -----
+    Deviation from the paper: hours before the prediction, times a learned rate of each head of at least 0, are
     subtracted from the score.
+
+    References
+    ----------
+    Vaswani et al. 2017.
     """
 
     def __init__(self, width: int) -> None:
@@ -68,63 +109,90 @@ class MultiHead(nn.Module):
         self.out = linear(width, width)
         self.rate = nn.Parameter(torch.linspace(-6.0, -2.0, N_ATTENTION_HEADS, dtype=torch.float32))
 
-    def forward(self, states: Tensor, batch: Batch) -> Seen:
-        """Context (point, width), and weights (stay, point, step), the mean of the heads, as in `Attended`."""
-        padded, hours, seen = _laid_out(states, batch)
-        asking = padded
-        if not batch.every_step:
-            last = (seen[:, 0].sum(dim=1) - 1).clamp_min(0)
-            asking = padded.gather(1, last[:, None, None].expand(-1, 1, padded.shape[2]))
+    def forward(self, states: Tensor, batch: Batch) -> ContextAndWeights:
+        """Context of each prediction, and the mean weights of the heads; as of `AdditiveAttention.forward`."""
+        padded, hours, visible = _padded_states(states, batch)
+        queried = padded
+        if not batch.per_step:
+            last = (visible[:, 0].sum(dim=1) - 1).clamp_min(0)
+            queried = padded.gather(1, last[:, None, None].expand(-1, 1, padded.shape[2]))
         query, key, value = (
             layer(part).unflatten(2, (N_ATTENTION_HEADS, -1))
-            for layer, part in ((self.query, asking), (self.key, padded), (self.value, padded))
+            for layer, part in ((self.query, queried), (self.key, padded), (self.value, padded))
         )
         score = torch.einsum("sphd,skhd->shpk", query, key) / math.sqrt(query.shape[3])
         score = score + (F.softplus(self.rate)[:, None] * (hours - hours[:, :1])[:, None])[:, :, None]
-        weight = torch.softmax(score.masked_fill(~seen[:, None], -1e30), dim=3) * seen[:, None]
+        weight = torch.softmax(score.masked_fill(~visible[:, None], MASKED_SCORE), dim=3) * visible[:, None]
         context = torch.einsum("shpk,skhd->sphd", weight, value).flatten(2)
-        some = seen.any(dim=2)[:, :, None]
-        return (self.out(context) * some)[batch.point_stay, _place(batch)], weight.mean(dim=1)
+        has_steps = visible.any(dim=2)[:, :, None]
+        return (self.out(context) * has_steps)[batch.point_stay, _point_index(batch)], weight.mean(dim=1)
 
 
-class LastOnly(nn.Module):
-    """No attention: the readout sees the state at the point and no other; the whole weight lies on it."""
+class NoAttention(nn.Module):
+    """No attention: the readout sees the state at the prediction only, which has all the weight."""
 
     width = 0
 
-    def forward(self, states: Tensor, batch: Batch) -> Seen:
-        """Context (point, 0), and weights (stay, point, step) as in `Attended`."""
-        _, _, seen = _laid_out(states, batch)
-        later = torch.cat([seen[:, :, 1:], torch.zeros_like(seen[:, :, :1])], dim=2)
-        return states.new_zeros(len(batch.point_stay), 0), (seen & ~later).to(states.dtype)
+    def forward(self, states: Tensor, batch: Batch) -> ContextAndWeights:
+        """An empty context, of shape (point, 0), and weights as of `AttentionWeights`."""
+        _, _, visible = _padded_states(states, batch)
+        later = torch.cat([visible[:, :, 1:], torch.zeros_like(visible[:, :, :1])], dim=2)
+        return states.new_zeros(len(batch.point_stay), 0), (visible & ~later).to(states.dtype)
 
 
-ATTENTION: dict[str | None, type[Additive] | type[MultiHead]] = {"additive": Additive, "multihead": MultiHead}
+ATTENTION: dict[str | None, type[AdditiveAttention] | type[MultiHeadAttention]] = {
+    "additive": AdditiveAttention,
+    "multihead": MultiHeadAttention,
+}
 
 
-def attention(kind: str | None, width: int) -> Additive | MultiHead | LastOnly:
-    """The attention of this name over states of this width; None: the last state alone."""
-    return LastOnly() if kind is None else ATTENTION[kind](width)
+def attention(name: str | None, width: int) -> AdditiveAttention | MultiHeadAttention | NoAttention:
+    """An attention layer.
+
+    Parameters
+    ----------
+    name : {"additive", "multihead", None}
+        Which one.
+    width : int
+        Size of a state.
+
+    Returns
+    -------
+    nn.Module
+    """
+    return NoAttention() if name is None else ATTENTION[name](width)
 
 
-def attended(weight: Tensor, batch: Batch) -> Attended:
-    """The weights with the hours of their steps."""
-    rows, valid = batch.grid()
-    hours = looked_up(batch.hours, rows)
-    return Attended(weight, hours.masked_fill(~valid, torch.nan))
+def attention_weights(weight: Tensor, batch: Batch) -> AttentionWeights:
+    """Attention weights with the hours of the time steps.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (stay, point, step)
+        From an attention layer.
+    batch : Batch
+        The batch that it was given.
+
+    Returns
+    -------
+    AttentionWeights
+    """
+    rows, valid = batch.padded_index()
+    hours = gather_padded(batch.hours, rows)
+    return AttentionWeights(weight, hours.masked_fill(~valid, torch.nan))
 
 
-def _laid_out(states: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """States (stay, step, width) and hours (stay, step), 0 where there is no step; which steps a point may see
-    (stay, point, step)."""
-    rows, valid = batch.grid()
-    padded, hours = looked_up(states, rows), looked_up(batch.hours, rows)
-    seen = valid[:, None, :]
-    if batch.every_step:
-        seen = seen & valid.new_ones(valid.shape[1], valid.shape[1]).tril() & valid[:, :, None]
-    return padded, hours, seen
+def _padded_states(states: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """States (stay, step, width) and hours (stay, step) with 0 as padding, and the time steps that each prediction may
+    see (stay, point, step)."""
+    rows, valid = batch.padded_index()
+    padded, hours = gather_padded(states, rows), gather_padded(batch.hours, rows)
+    visible = valid[:, None, :]
+    if batch.per_step:
+        visible = visible & valid.new_ones(valid.shape[1], valid.shape[1]).tril() & valid[:, :, None]
+    return padded, hours, visible
 
 
-def _place(batch: Batch) -> Tensor:
-    """(point,) which of the points of its stay's weights each is: the step, or the only one."""
-    return batch.step[batch.point_row] if batch.every_step else torch.zeros_like(batch.point_stay)
+def _point_index(batch: Batch) -> Tensor:
+    """Position of each prediction on the second axis of the weights: its time step, or 0 for the only one."""
+    return batch.step[batch.point_row] if batch.per_step else torch.zeros_like(batch.point_stay)

@@ -1,4 +1,4 @@
-"""The encoder: from the steps of each stay to states of a recurrence that knows real time."""
+"""The encoder: from the time steps of each stay to the states of a recurrence with decay over time gaps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from clinicalgru.model.network.batch import Batch, looked_up
+from clinicalgru.model.network.batch import Batch, gather_padded
 from clinicalgru.model.network.cells import (
     GATES,
     Cell,
-    delay_scan,
     delayed_rows,
+    feedback_scan,
     gru_before_step,
     gru_step,
     lstm_step,
@@ -21,8 +21,8 @@ from clinicalgru.model.network.cells import (
 )
 from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.convolution import Convolutions
-from clinicalgru.model.network.generator import Dropout, dropout_mask, linear, orthogonal_
-from clinicalgru.model.network.layers import CodeBag, Decay, VariableEmbedding
+from clinicalgru.model.network.generator import Dropout, linear, orthogonal_, random_dropout_mask
+from clinicalgru.model.network.layers import CodeEmbedding, Decay, VariableEmbedding
 from clinicalgru.model.network.recurrence import gru_scan
 from clinicalgru.model.network.scaling import Inputs
 
@@ -36,95 +36,152 @@ MEMORIES = {"gru": 1, "lstm": 2, "rnn": 1}
 
 
 class Encoder(nn.Module):
-    """State after each step: a recurrence whose inputs and state fade over the real gaps.
+    """Recurrent encoder whose inputs and state decay over the time gaps (GRU-D).
 
-    Each step of a stay takes what `StepInputs` makes of it, through convolutions where there are any, into one or more
-    layers of `Recurrent`.
+    Each time step is embedded by `StepEmbedding`, optionally convolved, and passed through the layers of `Recurrent`.
 
-    Source: Cho et al. 2014; Che et al. 2018, Eqs. 3-6 and 10-14. DIFF: scores are ranks among the training values;
-    decay weights are non-negative; `layer_norm` (Ba et al. 2016) normalises the states that a layer passes on, not the
-    gates within it.
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Sizes and options of the network.
+
+    Notes
+    -----
+    Deviation from the paper: inputs are normal scores of the training values, and decay weights are not negative.
+    `layer_norm` normalises the states that a layer passes on, not its gates.
+
+    References
+    ----------
+    Cho et al. 2014. Che et al. 2018, Eqs. 3-6 and 10-14. Ba et al. 2016, layer normalisation.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
-        self.steps = StepInputs(spec)
+        self.steps = StepEmbedding(spec)
         gaps, width = spec.variables + bool(spec.code_vocabulary), self.steps.width
         self.convolution = Convolutions(width, spec.hidden_size, spec.convolution) if spec.convolution else None
         width = spec.hidden_size if spec.convolution else width
         below = [width, *[spec.width] * (spec.n_layers - 1)]
-        self.onward = nn.ModuleList(Recurrent(spec, inputs, gaps) for inputs in below)
-        self.backward = nn.ModuleList(Recurrent(spec, inputs, gaps) for inputs in below if spec.bidirectional)
+        self.forward_layers = nn.ModuleList(Recurrent(spec, inputs, gaps) for inputs in below)
+        self.backward_layers = nn.ModuleList(Recurrent(spec, inputs, gaps) for inputs in below if spec.bidirectional)
         self.norms = nn.ModuleList(nn.LayerNorm(spec.width, dtype=torch.float32) for _ in below if spec.layer_norm)
         self.dropout = Dropout(spec.dropout)
 
     def forward(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Batch]:
-        """(row, width) state after each step, and the batch of these rows: a convolution with strides leaves fewer."""
-        gap_hours = inputs.gap_hours
-        if self.steps.bag is not None:
-            gap_hours = torch.cat([gap_hours, batch.since[:, None]], dim=1)
+        """Encode a batch.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            The batch in normal scores.
+        batch : Batch
+            The batch.
+
+        Returns
+        -------
+        states : Tensor, shape (row, width)
+            State after each time step.
+        batch : Batch
+            The batch of these rows; a convolution with strides leaves fewer.
+        """
+        delta_hours = inputs.delta_hours
+        if self.steps.codes is not None:
+            delta_hours = torch.cat([delta_hours, batch.step_interval_hours[:, None]], dim=1)
         states = self.steps(inputs, batch)
         if self.convolution is not None:
-            states, gap_hours, batch = self.convolution(states, gap_hours, batch)
-        for number, onward in enumerate(self.onward):
+            states, delta_hours, batch = self.convolution(states, delta_hours, batch)
+        for number, layer in enumerate(self.forward_layers):
             below = states if number == 0 else self.dropout(states)
-            states = onward(below, gap_hours, batch)
-            if self.backward:
-                states = torch.cat([states, self._from_the_end(number, below, batch, gap_hours.shape[1])], dim=1)
+            states = layer(below, delta_hours, batch)
+            if self.backward_layers:
+                states = torch.cat([states, self._backward_layer(number, below, batch, delta_hours.shape[1])], dim=1)
             if self.norms:
                 states = self.norms[number](states)
         return states, batch
 
-    def _from_the_end(self, number: int, below: Tensor, batch: Batch, gaps: int) -> Tensor:
-        """(row, hidden) state after each step of a layer that reads each stay from its end; the clock runs back."""
-        mirror = batch.mirror()
-        mirrored = replace(batch, hours=-batch.hours[mirror])
-        gap_hours = mirrored.since[:, None].expand(-1, gaps).to(below.dtype)
-        states = self.backward[number](below[mirror], gap_hours, mirrored)
-        return states[mirror]
+    def _backward_layer(self, number: int, below: Tensor, batch: Batch, gaps: int) -> Tensor:
+        """States of a layer that reads each stay from its end, of shape (row, hidden); hours are reversed."""
+        rows = batch.reversed_rows()
+        reversed_batch = replace(batch, hours=-batch.hours[rows])
+        delta_hours = reversed_batch.step_interval_hours[:, None].expand(-1, gaps).to(below.dtype)
+        states = self.backward_layers[number](below[rows], delta_hours, reversed_batch)
+        return states[rows]
 
-    def at_points(self, states: Tensor, batch: Batch) -> Tensor:
-        """(point, width) the state at each point; what was read from the end is complete at the first step."""
-        here = looked_up(states, batch.point_row)  # a stay without steps has a state of 0
-        if not self.backward:
+    def states_at(self, states: Tensor, batch: Batch) -> Tensor:
+        """The state at each prediction.
+
+        Parameters
+        ----------
+        states : Tensor, shape (row, width)
+            From `forward`.
+        batch : Batch
+            The batch of these rows, from `forward`.
+
+        Returns
+        -------
+        Tensor, shape (point, width)
+            0 in a stay without time steps. The backward state is that at the first time step, which has read the whole
+            stay.
+        """
+        here = gather_padded(states, batch.point_row)
+        if not self.backward_layers:
             return here
-        onward, first = here.chunk(2, dim=1)[0], torch.where(batch.point_row < 0, -1, batch.point_stay)
-        return torch.cat([onward, looked_up(states, first).chunk(2, dim=1)[1]], dim=1)
+        forward_states, first = here.chunk(2, dim=1)[0], torch.where(batch.point_row < 0, -1, batch.point_stay)
+        return torch.cat([forward_states, gather_padded(states, first).chunk(2, dim=1)[1]], dim=1)
 
 
-class StepInputs(nn.Module):
-    """What enters at each step: the values, last seen and faded; which are new; and the step's coded events.
+class StepEmbedding(nn.Module):
+    """Inputs of the recurrence at each time step: decayed values, masks, and coded events.
 
-    A value enters as x = s (m + (1 - m) g_x), where s is the score last seen, m whether it is new, and
-    g_x = exp(-max(0, w d + b)) its decay over the d hours since, towards the training median (score 0).
+    A value enters as x = s (m + (1 - m) g), where s is the score carried forward, m its mask, and
+    g = exp(-max(0, w d + b)) its decay over d hours towards the training median (score 0).
 
-    Source: Che et al. 2018, Eqs. 3-5.
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Sizes and options of the network.
+
+    References
+    ----------
+    Che et al. 2018, Eqs. 3-5.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.value_decay = Decay(spec.variables, spec.variables, diagonal=True)
         self.embedding = VariableEmbedding(spec.variables) if spec.encoder == "per_variable" else None
-        self.bag = CodeBag(len(spec.code_vocabulary)) if spec.code_vocabulary else None
+        self.codes = CodeEmbedding(len(spec.code_vocabulary)) if spec.code_vocabulary else None
         self.width = 2 * spec.variables if self.embedding is None else self.embedding.width
-        self.width += self.bag.width if self.bag is not None else 0
+        self.width += self.codes.width if self.codes is not None else 0
 
     def forward(self, inputs: Inputs, batch: Batch) -> Tensor:
-        """(row, width)."""
-        score = looked_up(inputs.score, batch.carried)
-        faded = score * (inputs.observed + (1 - inputs.observed) * self.value_decay(inputs.gap_hours))
-        parts = [faded, inputs.observed]
+        """Embedded time steps of a batch, of shape (row, width)."""
+        score = gather_padded(inputs.score, batch.locf_index)
+        decayed = score * (inputs.mask + (1 - inputs.mask) * self.value_decay(inputs.delta_hours))
+        parts = [decayed, inputs.mask]
         if self.embedding is not None:
-            parts = [self.embedding(faded, inputs.observed, inputs.gap_hours)]
-        if self.bag is not None:
-            parts.append(self.bag(batch))
+            parts = [self.embedding(decayed, inputs.mask, inputs.delta_hours)]
+        if self.codes is not None:
+            parts.append(self.codes(batch))
         return torch.cat(parts, dim=1)
 
 
 class Recurrent(nn.Module):
-    """One layer in one direction: its state fades by g_h = exp(-max(0, W d + b)) before each step of its cell.
+    """One recurrent layer in one direction; its state decays by exp(-max(0, W d + b)) before each time step.
 
-    With `gate="time"` the logarithm of the gaps enters the update gate of a GRU, the forget gate of an LSTM.
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Sizes and options. With `gate="time"` the logarithm of the time gaps enters the update gate of a GRU, or the
+        forget gate of an LSTM.
+    inputs : int
+        Number of inputs of a row.
+    gaps : int
+        Number of time gaps of a row.
+
+    References
+    ----------
+    Che et al. 2018, Eqs. 4 and 10. Gal and Ghahramani 2016, variational recurrent dropout.
     """
 
     def __init__(self, spec: NetworkSpec, inputs: int, gaps: int) -> None:
@@ -137,27 +194,57 @@ class Recurrent(nn.Module):
         orthogonal_(self.recurrent.weight)
         self.time_gate = linear(gaps, hidden, bias=False) if spec.gate == "time" else None
 
-    def forward(self, inputs: Tensor, gap_hours: Tensor, batch: Batch) -> Tensor:
-        """inputs (row, inputs), gap_hours (row, gap) -> (row, hidden) state after each step."""
-        drive, hidden = self.project(inputs), self.spec.hidden_size
-        if self.time_gate is not None:  # z of a GRU and f of an LSTM both stand second
-            by_gap = self.time_gate(torch.log1p(gap_hours))
-            drive = drive + nn.functional.pad(by_gap, (hidden, (self.gates - 2) * hidden))
-        return self._scan(drive, self.state_decay(gap_hours), batch, kept=self._kept(drive, batch))
+    def forward(self, inputs: Tensor, delta_hours: Tensor, batch: Batch) -> Tensor:
+        """States after each time step.
 
-    def _kept(self, like: Tensor, batch: Batch) -> Tensor | None:
-        """(stay, hidden) one dropout mask for all steps of a stay; None where nothing is dropped."""
+        Parameters
+        ----------
+        inputs : Tensor, shape (row, inputs)
+            Embedded time steps, or states of the layer below.
+        delta_hours : Tensor, shape (row, gap)
+            Time gaps.
+        batch : Batch
+            The batch of these rows.
+
+        Returns
+        -------
+        Tensor, shape (row, hidden)
+        """
+        input_projection, hidden = self.project(inputs), self.spec.hidden_size
+        if self.time_gate is not None:  # z of a GRU and f of an LSTM are both second
+            gate_input = self.time_gate(torch.log1p(delta_hours))
+            input_projection = input_projection + nn.functional.pad(gate_input, (hidden, (self.gates - 2) * hidden))
+        return self._scan(
+            input_projection,
+            self.state_decay(delta_hours),
+            batch,
+            dropout_mask=self._dropout_mask(input_projection, batch),
+        )
+
+    def _dropout_mask(self, like: Tensor, batch: Batch) -> Tensor | None:
+        """One dropout mask for all time steps of a stay, of shape (stay, hidden); None where nothing is dropped."""
         if not self.training or self.spec.recurrent_dropout == 0:
             return None
-        return dropout_mask(like.new_empty(len(batch.order), self.spec.hidden_size), self.spec.recurrent_dropout)
+        return random_dropout_mask(like.new_empty(len(batch.order), self.spec.hidden_size), self.spec.recurrent_dropout)
 
-    def _scan(self, drive: Tensor, decay: Tensor, batch: Batch, *, kept: Tensor | None) -> Tensor:
+    def _scan(self, input_projection: Tensor, decay: Tensor, batch: Batch, *, dropout_mask: Tensor | None) -> Tensor:
         spec, weight, bias, sizes = self.spec, self.recurrent.weight, self.recurrent.bias, batch.sizes
         if spec.feedback_delay_hours is not None:
-            delayed = delayed_rows(batch.hours, *batch.grid(), spec.feedback_delay_hours)
-            return delay_scan(drive, decay, weight, bias, sizes=sizes, delayed=delayed, kept=kept)
-        if (spec.cell, spec.reset) == ("gru", "after") and kept is None:
-            return gru_scan(drive, decay, weight, bias, sizes)
+            delayed = delayed_rows(batch.hours, *batch.padded_index(), spec.feedback_delay_hours)
+            return feedback_scan(
+                input_projection, decay, weight, bias, sizes=sizes, delayed=delayed, dropout_mask=dropout_mask
+            )
+        if (spec.cell, spec.reset) == ("gru", "after") and dropout_mask is None:
+            return gru_scan(input_projection, decay, weight, bias, sizes)
         state = decay.new_zeros(max(sizes, default=0), MEMORIES[spec.cell] * spec.hidden_size)
         cell = CELLS[spec.cell, spec.reset]
-        return scan(cell, state, drive=drive, decay=decay, weight=weight, bias=bias, sizes=sizes, kept=kept)
+        return scan(
+            cell,
+            state,
+            input_projection=input_projection,
+            decay=decay,
+            weight=weight,
+            bias=bias,
+            sizes=sizes,
+            dropout_mask=dropout_mask,
+        )

@@ -73,7 +73,7 @@ def orthogonal_(weight: Tensor) -> None:
     nn.init.orthogonal_(weight, generator=_generator.get())
 
 
-def dropout_mask(like: Tensor, dropout: float) -> Tensor:
+def random_dropout_mask(like: Tensor, dropout: float) -> Tensor:
     """A tensor shaped as `like`: 0 with probability `dropout`, else 1 / (1 - dropout)."""
     return torch.empty_like(like).bernoulli_(1 - dropout, generator=_generator.get()).div_(1 - dropout)
 
@@ -99,4 +99,4 @@ class Dropout(nn.Module):
         """The inputs, and while training times a dropout mask; any shape."""
         if not self.training or self.dropout == 0 or inputs.numel() == 0:
             return inputs
-        return inputs * dropout_mask(inputs, self.dropout)
+        return inputs * random_dropout_mask(inputs, self.dropout)

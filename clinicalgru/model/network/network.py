@@ -1,4 +1,4 @@
-"""The network: a time-aware GRU with input and hidden decay, attention, static descriptors and a summary readout."""
+"""The network: a time-aware GRU with decay, attention, static covariates, and a readout of summaries."""
 
 from __future__ import annotations
 
@@ -9,88 +9,151 @@ from torch import Tensor, nn
 
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.model.network.attention import Attended, attended, attention
-from clinicalgru.model.network.batch import Batch, Sample, collate
+from clinicalgru.model.network.attention import AttentionWeights, attention, attention_weights
+from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.codes import known_codes
+from clinicalgru.model.network.collate import StepSampling, collate
 from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.encoder import Encoder
 from clinicalgru.model.network.generator import Dropout, linear, use_generator
-from clinicalgru.model.network.layers import CodeBag, Members, NumberEmbedding, OwnSummaries
-from clinicalgru.model.network.scaling import Inputs, Scales
+from clinicalgru.model.network.layers import BatchEnsembleMLP, CodeEmbedding, NumberEmbedding, PerVariableLinear
+from clinicalgru.model.network.scaling import Inputs, InputScaler
 
 
 class ClinicalGRU(nn.Module):
-    """What a head needs to know of each point (the end of a stay, or each of its steps), from what was measured, when,
-    and what was not.
+    """Network of all GRU estimators: encoder, attention, embedded summaries, and an implicit ensemble as readout.
 
-    The states of the encoder up to the point, through attention with a preference for recent hours; the state at the
-    point; the static descriptors; the embedded per-variable summaries, and the codes, up to the point go into a readout
-    of many members. Nothing that follows a point can change what is read there.
+    The readout of a prediction sees the context from attention and the state of the encoder at that time, the static
+    covariates, the embedded summaries of each variable, and the coded events. Nothing after a prediction time can
+    change the prediction, unless the encoder is bidirectional.
 
-    Source: Cho et al. 2014; Che et al. 2018; Gorishniy et al. 2022, 2024. DIFF: no statistic of a batch enters.
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Sizes and options of the network.
+
+    Notes
+    -----
+    Deviation from the papers: no statistic of a batch is used, so that a prediction does not depend on other stays.
+
+    References
+    ----------
+    Cho et al. 2014. Che et al. 2018. Gorishniy et al. 2022, embeddings of numbers; 2024, TabM.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.scales = Scales(spec.variables, spec.static_variables, indices=spec.clinical_indices)
+        self.scaler = InputScaler(spec.variables, spec.static_variables, indices=spec.clinical_indices)
         self.encoder = Encoder(spec)
         self.attention = attention(spec.attention, spec.width)
         self.embedding = NumberEmbedding(spec.features)
-        self.codes = CodeBag(len(spec.code_vocabulary)) if spec.code_vocabulary else None
-        width = self.attention.width + spec.width + self.scales.columns + spec.features * self.embedding.line.shape[1]
+        self.codes = CodeEmbedding(len(spec.code_vocabulary)) if spec.code_vocabulary else None
+        width = self.attention.width + spec.width + self.scaler.static_width
+        width += spec.features * self.embedding.line.shape[1]
         width += self.codes.width if self.codes is not None else 0
         sizes = {"hidden": spec.readout_size, "members": spec.ensemble_size, "outputs": spec.outputs}
-        self.readout = Members(width, dropout=spec.dropout, **sizes)
-        self.by_variable = OwnSummaries(spec.variables, self.embedding.line.shape[1]) if spec.by_variable else None
+        self.readout = BatchEnsembleMLP(width, dropout=spec.dropout, **sizes)
+        self.by_variable = PerVariableLinear(spec.variables, self.embedding.line.shape[1]) if spec.by_variable else None
         self.state_dropout = Dropout(spec.dropout)
-        self.ahead = linear(spec.width, spec.forecasts) if spec.forecasts else None
+        self.forecast = linear(spec.width, spec.forecasts) if spec.forecasts else None
 
-    def batch(self, stays: Sequences, *, every_step: bool = False, sample: Sample | None = None) -> Batch:
-        """These stays as this network looks at them: with the coded events it knows, or without any; see `collate`."""
+    def make_batch(self, stays: Sequences, *, per_step: bool = False, sample: StepSampling | None = None) -> Batch:
+        """Make a batch of stays, with the coded events of the vocabulary only.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The stays.
+        per_step : bool
+            Whether a prediction is made after each time step with measurements; else at the end of each stay.
+        sample : StepSampling or None
+            A random sample of the predictions; None: all of them.
+
+        Returns
+        -------
+        Batch
+        """
         known, spec = known_codes(stays, self.spec.code_vocabulary), self.spec
         codes = bool(spec.code_vocabulary)
-        return collate(known, every_step=every_step, codes=codes, indices=spec.clinical_indices, sample=sample)
+        return collate(known, per_step=per_step, codes=codes, indices=spec.clinical_indices, sample=sample)
 
-    def alone(self, outputs: int) -> ClinicalGRU:
-        """The same network with its first outputs, and without what it was asked besides while it trained."""
-        with use_generator(torch.Generator()):  # what is drawn is replaced below
+    def without_auxiliary(self, outputs: int) -> ClinicalGRU:
+        """A copy with the first outputs only, and without the forecast: the network as it predicts.
+
+        Parameters
+        ----------
+        outputs : int
+            Number of outputs to keep.
+
+        Returns
+        -------
+        ClinicalGRU
+        """
+        with use_generator(torch.Generator()):  # random weights, replaced below
             network = ClinicalGRU(replace(self.spec, outputs=outputs, forecasts=0))
-        kept = {name: weight for name, weight in self.state_dict().items() if not name.startswith("ahead.")}
-        kept |= {name: kept[name][..., :outputs] for name in ("readout.last", "readout.bias")}
-        network.load_state_dict(kept)
+        weights = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("forecast.")}
+        weights |= {name: weights[name][..., :outputs] for name in ("readout.last", "readout.bias")}
+        network.load_state_dict(weights)
         return network
 
     def forward(self, batch: Batch) -> Tensor:
-        """(member, point, output)."""
-        return self.logits(self.scales(batch), batch)[0]
+        """Outputs of all members for a batch, of shape (member, point, output)."""
+        return self.logits(self.scaler(batch), batch)[0]
 
-    def logits(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Attended]:
-        """(member, point, output), and how each point attends to the steps of its stay."""
+    def logits(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, AttentionWeights]:
+        """Outputs and attention weights.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            The batch in normal scores.
+        batch : Batch
+            The batch.
+
+        Returns
+        -------
+        logits : Tensor, shape (member, point, output)
+        attention : AttentionWeights
+        """
         states, steps = self.encoder(inputs, batch)
-        return self._read(states, steps, inputs, batch)
+        return self._readout(states, steps, inputs, batch)
 
-    def with_forecast(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """(member, point, output), and (row, forecast) of what is measured after each step, if it was shaped for it."""
+    def forward_with_forecast(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Outputs, and the auxiliary forecast after each time step.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            The batch in normal scores.
+        batch : Batch
+            The batch.
+
+        Returns
+        -------
+        logits : Tensor, shape (member, point, output)
+        forecast : Tensor, shape (row, 2 x variable), or None
+            None if the network has no forecast.
+        """
         states, steps = self.encoder(inputs, batch)
-        ahead = self.ahead(states) if self.ahead is not None else None
-        return self._read(states, steps, inputs, batch)[0], ahead
+        forecast = self.forecast(states) if self.forecast is not None else None
+        return self._readout(states, steps, inputs, batch)[0], forecast
 
-    def _read(self, states: Tensor, steps: Batch, inputs: Inputs, batch: Batch) -> tuple[Tensor, Attended]:
-        """What `logits` gives, from the states (row, width) of the encoder at these steps."""
+    def _readout(self, states: Tensor, steps: Batch, inputs: Inputs, batch: Batch) -> tuple[Tensor, AttentionWeights]:
+        """Outputs and attention weights, from the states of the encoder and the batch of their rows."""
         context, weight = self.attention(states, steps)
-        sequence = self.state_dropout(torch.cat([context, self.encoder.at_points(states, steps)], dim=1))
-        embedded = self.embedding(inputs.summaries, inputs.known)
+        sequence = self.state_dropout(torch.cat([context, self.encoder.states_at(states, steps)], dim=1))
+        embedded = self.embedding(inputs.summaries, inputs.summary_mask)
         parts = [sequence, inputs.static[batch.point_stay], embedded]
         if self.codes is not None:
-            parts.append(self.codes.so_far(batch))
-        said = self.readout(torch.cat(parts, dim=1))
+            parts.append(self.codes.cumulative(batch))
+        logits = self.readout(torch.cat(parts, dim=1))
         if self.by_variable is not None:
-            own = self.by_variable(embedded)
-            said = said + nn.functional.pad(own, (0, said.shape[2] - own.shape[1]))
-        return said, attended(weight, steps)
+            shortcut = self.by_variable(embedded)
+            logits = logits + nn.functional.pad(shortcut, (0, logits.shape[2] - shortcut.shape[1]))
+        return logits, attention_weights(weight, steps)
 
 
-def static_levels(static_variables: tuple[Variable, ...]) -> tuple[int, ...]:
-    """Levels of each static descriptor; 0 for a number."""
+def n_categories(static_variables: tuple[Variable, ...]) -> tuple[int, ...]:
+    """Number of categories of each static covariate; 0 for a number."""
     return tuple(len(variable.categories) for variable in static_variables)

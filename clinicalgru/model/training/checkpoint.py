@@ -15,26 +15,26 @@ from safetensors.torch import save_file
 from clinicalgru.errors import TrainingError
 
 if TYPE_CHECKING:
-    from clinicalgru.model.training.state import Plan, Progressed
+    from clinicalgru.model.training.state import TrainingConfig, TrainingState
 
 
-def save_checkpoint(path: Path, state: Progressed, plan: Plan) -> None:
-    """Write where training stands; the file before stays whole until the new one is."""
+def save_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) -> None:
+    """Write the state of training; the file before stays whole until the new one is complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {f"now.{name}": value for name, value in state.network.state_dict().items()}
     tensors |= {f"averaged.{name}": value for name, value in state.averaged.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in state.best.items()}
+    tensors |= {f"best.{name}": value for name, value in state.best_weights.items()}
     for number, moments in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    notes = {"plan": json.dumps(asdict(plan)), "epoch": str(state.epoch), "history": json.dumps(state.history)}
+    notes = {"config": json.dumps(asdict(config)), "epoch": str(state.epoch), "history": json.dumps(state.history)}
     partial = path.with_suffix(".partial")
     save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, partial, metadata=notes)
     os.replace(partial, path)
 
 
-def load_checkpoint(path: Path, state: Progressed, plan: Plan) -> None:
-    """Set training to where it stood. Refused: a missing or damaged file, another plan, another network."""
+def load_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) -> None:
+    """Restore the state of training. Refused: a missing or damaged file, other settings, another network."""
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -44,18 +44,22 @@ def load_checkpoint(path: Path, state: Progressed, plan: Plan) -> None:
         raise TrainingError(
             "a checkpoint", "no such file, or a damaged one", "Check resume_from=.", where=path.name
         ) from None
-    was = json.loads(notes.get("plan", "{}"))
-    other = [name for name, value in asdict(plan).items() if was.get(name) != value]
+    was = json.loads(notes.get("config", "{}"))
+    other = [name for name, value in asdict(config).items() if was.get(name) != value]
     if other:
         fix = "Resume with the arguments that training began with."
-        raise TrainingError("a checkpoint of the same plan", f"other {', '.join(other)}", fix, where=path.name)
+        raise TrainingError("a checkpoint of the same settings", f"other {', '.join(other)}", fix, where=path.name)
     try:
         state.network.load_state_dict(_part(tensors, "now."))
         state.averaged.load_state_dict(_part(tensors, "averaged."))
     except RuntimeError:
         fix = "Resume with the same training stays and sizes."
         raise TrainingError("a checkpoint of this network", "one of other shapes", fix, where=path.name) from None
-    state.best, state.epoch, state.history = _part(tensors, "best."), int(notes["epoch"]), json.loads(notes["history"])
+    state.best_weights, state.epoch, state.history = (
+        _part(tensors, "best."),
+        int(notes["epoch"]),
+        json.loads(notes["history"]),
+    )
     moments: dict[int, dict[str, Any]] = {}
     for name, tensor in _part(tensors, "optimizer.").items():
         number, moment = name.split(".", 1)

@@ -1,4 +1,4 @@
-"""A teacher: boosted trees whose risks of training stays, new to them, tell the network more than an outcome can."""
+"""Knowledge distillation: out-of-fold risks of boosted trees as soft labels of the network."""
 
 from __future__ import annotations
 
@@ -16,75 +16,126 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.evaluate.logistic import logit, sigmoid
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
-from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
-from clinicalgru.model.training.folds import cross_fitted, patient_folds
+from clinicalgru.model.training.folds import cross_fit, patient_folds
 
-FOLDS = 5
-RAREST = 20  # outcomes and stays without, at least: from fewer, trees learn nothing worth passing on
-KINDS = ("binary", "early_warning")  # of tasks
+N_FOLDS = 5
+MIN_EVENTS = 20  # stays with the event, and stays without it; from fewer, boosted trees learn too little
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """What boosted trees on the summaries think of each training stay, or step, learned from other patients' stays.
+    """Soft labels of the training stays: risks from boosted trees that were trained on the stays of other patients.
 
-    An outcome is yes or no; a risk also says how near it was. Learning from both, the network overfits later. No tune,
-    calibration or test stay is involved, and no prediction needs the trees.
+    An outcome is 0 or 1; a risk also says how close it was. With soft labels the network overfits later. Validation,
+    calibration and test stays are not used, and predictions do not need the trees.
 
-    stays  stay_id of each training stay
-    risk   (stay,) out-of-fold risk; or (step,) after each step of each stay, stay after stay
-    at     (step,) where it is of steps: position of the stay and hour, as one ascending number; else None
+    Parameters
+    ----------
+    stay_id : pandas.Index
+        Identifier of each training stay.
+    risk : Tensor of float32, shape (stay,) or (step,)
+        Out-of-fold risk of each stay, or after each time step of each stay, stay after stay.
+    step_key : ndarray, shape (step,), or None
+        Of risks after time steps: stay and hour as one ascending number.
 
-    Source: distillation, Hinton et al. 2015. DIFF: the teacher is another kind of model, and its risks are out of fold:
-    those of stays it had learned from would only repeat the outcome.
+    Notes
+    -----
+    Deviation from the paper: the teacher is another type of model, and its risks are out of fold. Risks of stays that
+    it was trained on would only repeat the outcome.
+
+    References
+    ----------
+    Hinton et al. 2015, Distilling the knowledge in a neural network.
     """
 
-    stays: pd.Index
+    stay_id: pd.Index
     risk: Tensor
-    at: np.ndarray | None = None
+    step_key: np.ndarray | None = None
 
     @classmethod
-    def learn(cls, stays: Sequences, *, random_state: int) -> Self | None:
-        """A teacher from these stays; none where the outcome, or stays without, are too rare, or of another kind."""
-        if stays.task.task_type not in KINDS:
-            return None
-        by_step = stays.task.every_step
-        came = np.isfinite(stays.outcome) if by_step else stays.outcome == 1
-        if min(came.sum(), (~came).sum()) < RAREST:
-            return None
-        fold = patient_folds(stays.patient, came.astype(float), folds=FOLDS, random_state=random_state)
-        trees = [
-            EarlyWarningTrees(random_state=random_state)
-            if by_step
-            else SummaryBaseline("boosted trees", random_state=random_state)
-            for _ in range(FOLDS)
-        ]
-        with threadpool_limits(
-            1, user_api="openmp"
-        ):  # several threads wait for each other where another process holds a core
-            risk = cross_fitted(trees, stays, fold)
-        if by_step:
-            risk = sigmoid(
-                logit(risk) + EarlyWarning.fit_targets(stays).log_odds_offset
-            )  # as the network says it while it learns
-        steps = np.repeat(np.arange(len(stays)), stays.n_steps)
-        at = _place(steps, stays.hours[stays.is_new_step], stays) if by_step else None
-        return cls(pd.Index(stays.stay.astype(str)), torch.from_numpy(risk).float(), at)
+    def fit(cls, stays: Sequences, head: Head, *, random_state: int) -> Self | None:
+        """Cross-fit boosted trees on training stays.
 
-    def risks(self, stays: Sequences, batch: Batch) -> Tensor:
-        """(point,) what the teacher thinks of each point of a batch of these stays."""
-        place = self.stays.get_indexer(pd.Index(stays.stay[batch.order].astype(str)))[batch.point_stay.numpy()]
-        if self.at is not None:
-            place = np.searchsorted(self.at, _place(place, batch.point_hours.numpy(), stays))
-        return self.risk[torch.from_numpy(place)]
+        Parameters
+        ----------
+        stays : Sequences
+            The training stays.
+        head : Head
+            The head of the network that is trained.
+        random_state : int
+            Seed of the folds and the trees.
+
+        Returns
+        -------
+        Teacher or None
+            None where the head does not support distillation, or fewer than 20 stays have the event or do not have it.
+        """
+        if not head.supports_distillation:
+            return None
+        event = head.strata(stays) == 1
+        if min(event.sum(), (~event).sum()) < MIN_EVENTS:
+            return None
+        fold = patient_folds(stays.patient, event.astype(float), n_folds=N_FOLDS, random_state=random_state)
+        trees = [_trees(head, random_state=random_state) for _ in range(N_FOLDS)]
+        with threadpool_limits(1, user_api="openmp"):  # several threads are slow where another process uses a core
+            risk = cross_fit(trees, stays, fold)
+        step_key = None
+        if head.per_step:
+            risk = sigmoid(logit(risk) + head.log_odds_offset)  # as the network predicts while it is trained
+            step_stay = np.repeat(np.arange(len(stays)), stays.n_steps)
+            step_key = _step_key(step_stay, stays.hours[stays.is_new_step], stays)
+        return cls(pd.Index(stays.stay.astype(str)), torch.from_numpy(risk).float(), step_key)
+
+    def soft_labels(self, stays: Sequences, batch: Batch) -> Tensor:
+        """The risk of each prediction of a batch.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Training stays that the batch was made from.
+        batch : Batch
+            The batch.
+
+        Returns
+        -------
+        Tensor of float32, shape (point,)
+        """
+        stay = self.stay_id.get_indexer(pd.Index(stays.stay[batch.order].astype(str)))[batch.point_stay.numpy()]
+        if self.step_key is None:
+            return self.risk[torch.from_numpy(stay)]
+        position = np.searchsorted(self.step_key, _step_key(stay, batch.point_hours.numpy(), stays))
+        return self.risk[torch.from_numpy(position)]
 
     def loss(self, logits: Tensor, stays: Sequences, batch: Batch) -> Tensor:
-        """Mean log loss of every member against the teacher's risk. logits (member, point, 1)."""
-        return F.binary_cross_entropy_with_logits(logits[..., 0], self.risks(stays, batch).expand(logits.shape[:2]))
+        """Mean log loss of all members against the soft labels.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (member, point, 1)
+            Outputs of the network.
+        stays : Sequences
+            Training stays that the batch was made from.
+        batch : Batch
+            The batch.
+
+        Returns
+        -------
+        Tensor, shape ()
+        """
+        labels = self.soft_labels(stays, batch).expand(logits.shape[:2])
+        return F.binary_cross_entropy_with_logits(logits[..., 0], labels)
 
 
-def _place(stay: np.ndarray, hours: np.ndarray, stays: Sequences) -> np.ndarray:
-    """One number of position and hour, ascending over steps that stand stay after stay."""
+def _trees(head: Head, *, random_state: int) -> EarlyWarningTrees | SummaryBaseline:
+    """Boosted trees that predict what the head predicts."""
+    if head.per_step:
+        return EarlyWarningTrees(random_state=random_state)
+    return SummaryBaseline("boosted trees", random_state=random_state)
+
+
+def _step_key(stay: np.ndarray, hours: np.ndarray, stays: Sequences) -> np.ndarray:
+    """Stay and hour as one number, ascending over the time steps of all stays."""
     first, last = stays.task.window_hours
     return np.asarray(stay * (last - first + 1.0) + (hours - first))

@@ -1,103 +1,141 @@
-"""Several processes that learn as one: each takes a share of every batch, and their gradients are added up.
+"""Data-parallel training: each process takes a shard of every batch, and gradients are all_reduce_sum over processes.
 
-Start a program that calls `torch.distributed.init_process_group` and then `fit` under torchrun: each process is given
-the same stays and arguments, and ends with the weights that one process would have with the whole batch. With one
-process nothing changes. The first one alone shows progress and writes checkpoints.
+Start a program that calls `torch.distributed.init_process_group` and then `fit` under torchrun. All processes have the
+same stays and arguments, and end with the weights that one process would have with whole batches. With one process
+nothing changes. Only the main process shows progress and writes checkpoints.
 
-What is chance is drawn alike where it can be: the order of the stays, and which measurements are left out. Dropout, and
-which steps of an early warning or a forecast are asked, are drawn by each process for its own stays; with them the
-weights are as good, but not the same. So it is, by a little, with auxiliary outcomes and forecasts, whose losses are
-means over what is known: a process's part counts as its stays do in the main loss.
+Results differ slightly from training in one process where each process draws its own random numbers (dropout, sampled
+time steps), and with auxiliary outcomes or forecasts, whose losses are means over known labels of each process.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch import distributed as group
+from torch import Tensor, distributed, nn
 
 from clinicalgru.data.sequences.sequences import Sequences
 
 
-def processes() -> tuple[int, int]:
-    """Which process this is, from 0, and how many there are.
+def rank_and_world_size() -> tuple[int, int]:
+    """The number of this process, from 0, and the number of processes.
 
-    >>> processes()
+    Examples
+    --------
+    >>> from clinicalgru.model.training.distributed import rank_and_world_size
+    >>> rank_and_world_size()
     (0, 1)
     """
-    if group.is_available() and group.is_initialized():
-        return group.get_rank(), group.get_world_size()
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
-def leads() -> bool:
-    """Whether this is the one process that shows progress and writes files.
+def is_main_process() -> bool:
+    """Whether this is the process that shows progress and writes files.
 
-    >>> leads()
+    Examples
+    --------
+    >>> from clinicalgru.model.training.distributed import is_main_process
+    >>> is_main_process()
     True
     """
-    return processes()[0] == 0
+    return rank_and_world_size()[0] == 0
 
 
-def my_share(stays: Sequences) -> Sequences:
-    """The stays of a batch that are this process's to learn from: every n-th; all of them where there is one process.
+def rank_shard(stays: Sequences) -> Sequences:
+    """The stays of a batch that this process is trained on: every n-th, or all where there is one process.
 
-    Chance that concerns single measurements is to be drawn before, for the whole batch, alike in all processes.
+    Parameters
+    ----------
+    stays : Sequences
+        A batch, the same in all processes. Measurement dropout has to be drawn before.
+
+    Returns
+    -------
+    Sequences
     """
-    rank, count = processes()
-    return stays[rank::count] if count > 1 else stays
+    rank, world_size = rank_and_world_size()
+    return stays[rank::world_size] if world_size > 1 else stays
 
 
-def weighted(loss: Tensor, mine: float, all_of_them: float) -> Tensor:
-    """The part of the mean loss over a whole batch that the mean loss over so many of its stays (or points) makes up.
+def shard_loss(loss: Tensor, denominator: float, total: float) -> Tensor:
+    """The contribution of a shard to the mean loss of the whole batch.
 
-    >>> weighted(torch.tensor(2.0), 1, 4).item()
+    Parameters
+    ----------
+    loss : Tensor, shape ()
+        Mean loss of the shard.
+    denominator : float
+        What that loss is a mean over: `Head.loss_denominator`.
+    total : float
+        Sum of the denominators of all shards.
+
+    Returns
+    -------
+    Tensor, shape ()
+
+    Examples
+    --------
+    >>> import torch
+    >>> from clinicalgru.model.training.distributed import shard_loss
+    >>> shard_loss(torch.tensor(2.0), 1, 4).item()
     0.5
     """
-    return loss * (mine / all_of_them)
+    return loss * (denominator / total)
 
 
-def backward(network: nn.Module, loss: Tensor, points: float) -> float:
-    """The gradients of the mean loss over a whole batch, and that loss; the same in all processes.
+def backward(network: nn.Module, loss: Tensor, denominator: float) -> float:
+    """Compute the gradients of the mean loss of the whole batch, the same in all processes.
 
-    loss    mean over this process's share; without a gradient where the share is empty
-    points  what it is a mean over
+    Parameters
+    ----------
+    network : nn.Module
+        The network.
+    loss : Tensor, shape ()
+        Mean loss of the shard of this process; without a gradient where the shard is empty.
+    denominator : float
+        What that loss is a mean over: `Head.loss_denominator`.
+
+    Returns
+    -------
+    float
+        The mean loss of the whole batch.
     """
-    if processes()[1] == 1:
+    if rank_and_world_size()[1] == 1:
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.item())
-    everybody = summed(points)
-    mine = weighted(loss, points, everybody) if everybody else loss
-    if mine.requires_grad:
-        mine.backward()  # type: ignore[no-untyped-call]
-    add_up(network)
-    return summed(float(mine.item()))
+    total = all_reduce_sum(denominator)
+    contribution = shard_loss(loss, denominator, total) if total else loss
+    if contribution.requires_grad:
+        contribution.backward()  # type: ignore[no-untyped-call]
+    all_reduce_gradients(network)
+    return all_reduce_sum(float(contribution.item()))
 
 
-def summed(number: float) -> float:
-    """The sum of a number over the processes."""
-    if processes()[1] == 1:
+def all_reduce_sum(number: float) -> float:
+    """The sum of a number over all processes."""
+    if rank_and_world_size()[1] == 1:
         return number
     total = torch.tensor([number], dtype=torch.float64)
-    group.all_reduce(total)
+    distributed.all_reduce(total)
     return float(total)
 
 
-def agreed(number: float) -> float:
-    """The first process's number, so that all decide alike."""
-    if processes()[1] == 1:
+def broadcast(number: float) -> float:
+    """The number of the main process, so that all processes decide alike."""
+    if rank_and_world_size()[1] == 1:
         return number
-    told = torch.tensor([number], dtype=torch.float64)
-    group.broadcast(told, src=0)
-    return float(told)
+    shared = torch.tensor([number], dtype=torch.float64)
+    distributed.broadcast(shared, src=0)
+    return float(shared)
 
 
-def add_up(network: nn.Module) -> None:
-    """Replace each gradient by its sum over the processes; one that a process does not have counts as 0."""
-    if processes()[1] == 1:
+def all_reduce_gradients(network: nn.Module) -> None:
+    """Replace each gradient by its sum over all processes; a missing gradient counts as 0."""
+    if rank_and_world_size()[1] == 1:
         return
-    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    flat = torch.cat([p.grad.flatten() if p.grad is not None else torch.zeros_like(p).flatten() for p in learned])
-    group.all_reduce(flat)
-    for parameter, gradient in zip(learned, flat.split([p.numel() for p in learned]), strict=True):
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    flat = torch.cat([p.grad.flatten() if p.grad is not None else torch.zeros_like(p).flatten() for p in parameters])
+    distributed.all_reduce(flat)
+    for parameter, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
         parameter.grad = gradient.view_as(parameter).clone()

@@ -1,4 +1,4 @@
-"""Prediction: what a network says of stays, batch by batch, and how far that is from what happened."""
+"""Inference: predictions of a network batch by batch, and their loss."""
 
 from __future__ import annotations
 
@@ -13,53 +13,103 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
-from clinicalgru.model.training.prefetch import one_ahead
+from clinicalgru.model.training.prefetch import prefetch
 from clinicalgru.model.training.torch_settings import torch_defaults
 
-PAIRS = 2**25  # pairs of steps in a batch, at most, where each step attends to those before it
+MAX_STEP_PAIRS = 2**25  # of a batch, where each time step attends to those before it
 
 
 @torch_defaults(grad=False)
 def mean_loss(network: ClinicalGRU, stays: Sequences, *, head: Head) -> float:
-    """Loss of what the members say together, over all points of these stays."""
+    """The loss of the mean prediction of the members, over all predictions of these stays.
+
+    Parameters
+    ----------
+    network : ClinicalGRU
+        The network.
+    stays : Sequences
+        Stays with outcomes.
+    head : Head
+        The head of the network.
+
+    Returns
+    -------
+    float
+    """
     network.eval()
-    parts = [
-        (head.aggregate_members(network(batch)[..., : head.n_outputs]), head.labels(part, batch))
-        for part, batch, _ in in_batches(network, stays, head=head)
-    ]
-    mixed, target = (torch.cat(tensors, dim=dim) for tensors, dim in zip(zip(*parts, strict=True), (1, 0), strict=True))
-    return head.loss(mixed, target.to(mixed.dtype)).item()
+    aggregated, labels = list[Tensor](), list[Tensor]()
+    for part, batch, _ in iterate_batches(network, stays, head=head):
+        aggregated.append(head.aggregate_members(network(batch)[..., : head.n_outputs]))
+        labels.append(head.labels(part, batch))
+    all_aggregated = torch.cat(aggregated, dim=1)
+    return head.loss(all_aggregated, torch.cat(labels).to(all_aggregated.dtype)).item()
 
 
 @torch_defaults(grad=False)
 def predict(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: int = 256) -> Tensor:
-    """(point, ...) prediction for each stay, in their order; or for each step of each stay, stay after stay."""
+    """The prediction of each stay in their order, or of each time step, stay after stay.
+
+    Parameters
+    ----------
+    network : ClinicalGRU
+        The network.
+    stays : Sequences
+        The stays.
+    head : Head
+        The head of the network.
+    batch_size : int
+        Largest number of stays of a batch.
+
+    Returns
+    -------
+    Tensor, shape (point, ...)
+        What `Head.predict` gives.
+    """
     network.eval()
-    points = int(stays.n_steps.sum()) if head.per_step else len(stays)
+    n_points = int(stays.n_steps.sum()) if head.per_step else len(stays)
     prediction: Tensor | None = None
-    for _, batch, where in in_batches(network, stays, head=head, batch_size=batch_size):
+    for _, batch, positions in iterate_batches(network, stays, head=head, batch_size=batch_size):
         part = head.predict(head.aggregate_members(network(batch)))
-        prediction = part.new_empty(points, *part.shape[1:]) if prediction is None else prediction
-        prediction[where] = part
+        prediction = part.new_empty(n_points, *part.shape[1:]) if prediction is None else prediction
+        prediction[positions] = part
     return prediction if prediction is not None else torch.empty(0, dtype=torch.float32)
 
 
-def in_batches(
+def iterate_batches(
     network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: int = 256
 ) -> Iterator[tuple[Sequences, Batch, Tensor]]:
-    """All stays, those of like length together: the stays of a batch, the batch, and the place of each of its points.
+    """Batches of stays of similar length.
 
-    After each step attention needs a number for each two steps of a stay: where stays are long, fewer share a batch.
+    Parameters
+    ----------
+    network : ClinicalGRU
+        The network.
+    stays : Sequences
+        The stays.
+    head : Head
+        The head of the network.
+    batch_size : int
+        Largest number of stays of a batch. With predictions after each time step, batches of long stays are smaller,
+        since attention needs a number for each pair of time steps.
+
+    Yields
+    ------
+    stays : Sequences
+        The stays of the batch.
+    batch : Batch
+        The batch.
+    positions : Tensor of int64, shape (point,)
+        Position of each prediction among those of all stays.
     """
     if head.per_step:
-        batch_size = max(1, min(batch_size, PAIRS // max(1, int(stays.n_steps.max(initial=0))) ** 2))
+        batch_size = max(1, min(batch_size, MAX_STEP_PAIRS // max(1, int(stays.n_steps.max(initial=0))) ** 2))
     by_length = np.argsort(-stays.n_steps, kind="stable")
     begins = torch.from_numpy(np.cumsum(stays.n_steps) - stays.n_steps)
 
-    def made(index: np.ndarray) -> tuple[Sequences, Batch, Tensor]:
+    def prepare(index: np.ndarray) -> tuple[Sequences, Batch, Tensor]:
         part = stays[index]
-        batch = network.batch(part, every_step=head.per_step)
+        batch = network.make_batch(part, per_step=head.per_step)
         stay = torch.from_numpy(index[batch.order])[batch.point_stay]
         return part, batch, begins[stay] + batch.point_number if head.per_step else stay
 
-    yield from one_ahead(made, np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size))))
+    yield from prefetch(prepare, np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size))))

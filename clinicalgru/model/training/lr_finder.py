@@ -13,7 +13,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
-from clinicalgru.model.training.training import bucketed
+from clinicalgru.model.training.training import bucket_by_length
 
 SMOOTHING = 0.9  # weight of the past in the running mean of the losses
 DIVERGENCE_FACTOR = 4.0  # the sweep ends where the running mean has risen so many times as far as it had fallen
@@ -108,9 +108,9 @@ def _losses(
     optimizer = torch.optim.AdamW(network.parameters(), lr=float(rates[0]), foreach=False)
     rows, mean, batches = list[tuple[float, float, float]](), 0.0, list[np.ndarray]()
     for number, rate in enumerate(rates.tolist()):
-        batches = batches or bucketed(stays.n_steps, int(estimator.batch_size), rng)
+        batches = batches or bucket_by_length(stays.n_steps, int(estimator.batch_size), rng)
         part = stays[batches.pop()]
-        batch = network.batch(part, every_step=head.per_step)
+        batch = network.make_batch(part, per_step=head.per_step)
         loss = head.loss(network(batch)[..., : head.n_outputs], head.labels(part, batch))
         if not torch.isfinite(loss):
             break

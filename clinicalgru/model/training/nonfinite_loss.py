@@ -1,4 +1,4 @@
-"""A loss that is no number: which variable brought it, or that the learning rate did."""
+"""A loss that is not finite: the error that names the variable, or the learning rate, that it comes from."""
 
 from __future__ import annotations
 
@@ -10,39 +10,58 @@ from clinicalgru.errors import TrainingError
 from clinicalgru.model.features.clinical_indices import SUMMARIES
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.training.torch_settings import torch_defaults
 
-RATE = "Lower learning_rate: all inputs are finite, so that it is the steps that are too large."
-
-
-class BrokenLoss(TrainingError):
-    """Training met a loss, or a gradient, that is no number."""
+LOWER_RATE = "Lower learning_rate: all inputs are finite, so that the steps of the optimiser are too large."
 
 
-def broken(network: ClinicalGRU, stays: Sequences, batch: Batch, *, epoch: int) -> BrokenLoss:
-    """The error to raise for a batch of these stays: it names the first variable or descriptor whose inputs are not
-    finite, or else whose gradient alone is not; or the learning rate."""
-    found = _inputs(network, stays, batch) or _gradients(network, stays)
-    fix = RATE if found is None else f"Look at the values of {found}, or leave it out with with_variables."
-    came = "one that is no number" + (f", from {found}" if found is not None else "")
-    return BrokenLoss("a finite loss", f"{came}, in epoch {epoch}", fix)
+class NonFiniteLoss(TrainingError):
+    """A loss or a gradient of training is infinite or not a number."""
 
 
-@torch.no_grad()
-def _inputs(network: ClinicalGRU, stays: Sequences, batch: Batch) -> str | None:
-    inputs = network.scales(batch)
-    wrong = torch.zeros(len(stays.variables), dtype=torch.bool)
-    wrong[batch.variable[~inputs.score.isfinite() | ~batch.value.isfinite()]] = True
+def nonfinite_loss(network: ClinicalGRU, stays: Sequences, batch: Batch, *, epoch: int) -> NonFiniteLoss:
+    """The error for a batch whose loss or gradient is not finite.
+
+    Parameters
+    ----------
+    network : ClinicalGRU
+        The network.
+    stays : Sequences
+        The stays of the batch.
+    batch : Batch
+        The batch.
+    epoch : int
+        Number of the epoch, from 1.
+
+    Returns
+    -------
+    NonFiniteLoss
+        It names the first variable or static covariate with inputs that are not finite; else the one whose gradient
+        alone is not finite; else the learning rate.
+    """
+    name = _nonfinite_input(network, stays, batch) or _nonfinite_gradient(network, stays)
+    fix = LOWER_RATE if name is None else f"Check the values of {name}, or leave it out with with_variables."
+    origin = f", from {name}" if name is not None else ""
+    return NonFiniteLoss("a finite loss", f"an infinite loss, or NaN{origin}, in epoch {epoch}", fix)
+
+
+@torch_defaults(grad=False)
+def _nonfinite_input(network: ClinicalGRU, stays: Sequences, batch: Batch) -> str | None:
+    """The first variable or static covariate whose inputs are not finite."""
+    inputs = network.scaler(batch)
+    nonfinite = torch.zeros(len(stays.variables), dtype=torch.bool)
+    nonfinite[batch.variable[~inputs.score.isfinite() | ~batch.value.isfinite()]] = True
     if len(stays.variables):
-        wrong |= ~inputs.gap_hours.isfinite().all(dim=0)
-        wrong |= ~_by_variable(inputs.summaries.isfinite().all(dim=0), stays).all(dim=1)
-    if wrong.any():
-        return stays.variables[int(wrong.nonzero()[0])].name
+        nonfinite |= ~inputs.delta_hours.isfinite().all(dim=0)
+        nonfinite |= ~_by_variable(inputs.summaries.isfinite().all(dim=0), stays).all(dim=1)
+    if nonfinite.any():
+        return stays.variables[int(nonfinite.nonzero()[0])].name
     static = batch.static.isinf().any(dim=0)
     return stays.static_variables[int(static.nonzero()[0])].name if static.any() else None
 
 
-def _gradients(network: ClinicalGRU, stays: Sequences) -> str | None:
-    """The first variable whose own number embedding has a gradient that is not finite, where others have not."""
+def _nonfinite_gradient(network: ClinicalGRU, stays: Sequences) -> str | None:
+    """The first variable whose number embedding has a gradient that is not finite, unless all have."""
     rows: list[Tensor] = [
         ~weight.grad.flatten(1).isfinite().all(dim=1)
         for weight in network.embedding.parameters()
@@ -50,10 +69,10 @@ def _gradients(network: ClinicalGRU, stays: Sequences) -> str | None:
     ]
     if not rows or not len(stays.variables):
         return None
-    wrong = _by_variable(torch.stack(rows).any(dim=0), stays).any(dim=1)
-    return stays.variables[int(wrong.nonzero()[0])].name if wrong.any() and not wrong.all() else None
+    nonfinite = _by_variable(torch.stack(rows).any(dim=0), stays).any(dim=1)
+    return stays.variables[int(nonfinite.nonzero()[0])].name if nonfinite.any() and not nonfinite.all() else None
 
 
 def _by_variable(feature: Tensor, stays: Sequences) -> Tensor:
-    """(variable, summary) of the summaries; of the clinical indices, whose parts are among them, nothing."""
+    """The summaries as (variable, summary), without the clinical indices, which are made of them."""
     return feature[: len(stays.variables) * len(SUMMARIES)].reshape(-1, len(SUMMARIES))

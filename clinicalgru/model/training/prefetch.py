@@ -1,4 +1,4 @@
-"""Work done beside: what the next step needs is made in a thread while this one learns."""
+"""Prefetch: the next batch is prepared in a background thread."""
 
 from __future__ import annotations
 
@@ -8,23 +8,39 @@ from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Prepared = TypeVar("Prepared")
 
 
-def one_ahead(make: Callable[[Item], Made], items: Iterable[Item]) -> Generator[Made, None, None]:
-    """make(item) of each, one after the other and in order; the next one in a thread beside while one is used.
+def prefetch(prepare: Callable[[Item], Prepared], items: Iterable[Item]) -> Generator[Prepared, None, None]:
+    """Apply a function to each item in order; the next item is prepared in a thread while one is used.
 
-    NumPy and torch let go of Python's lock while they work, so that a second core takes part of the time. What `make`
-    raises comes when its turn has come.
+    Parameters
+    ----------
+    prepare : callable
+        Called with one item after the other, never twice at the same time.
+    items : iterable
+        The items.
 
-    >>> list(one_ahead(str, [1, 2]))
+    Yields
+    ------
+    object
+        What `prepare` returns. An exception is raised when its item is due.
+
+    Notes
+    -----
+    NumPy and torch release the global interpreter lock, so that a second core does a part of the work.
+
+    Examples
+    --------
+    >>> from clinicalgru.model.training.prefetch import prefetch
+    >>> list(prefetch(str, [1, 2]))
     ['1', '2']
     """
-    with ThreadPoolExecutor(1) as beside:
-        waiting = iter(items)
-        ready = [make(item) for item in islice(waiting, 1)]
-        for item in waiting:
-            coming = beside.submit(make, item)
+    with ThreadPoolExecutor(1) as executor:
+        remaining = iter(items)
+        ready = [prepare(item) for item in islice(remaining, 1)]
+        for item in remaining:
+            future = executor.submit(prepare, item)
             yield ready.pop()
-            ready.append(coming.result())
+            ready.append(future.result())
         yield from ready

@@ -1,4 +1,4 @@
-"""How to train, and where training stands."""
+"""The settings of training, and its state after each epoch."""
 
 from __future__ import annotations
 
@@ -13,27 +13,47 @@ from clinicalgru.model.network.network import ClinicalGRU
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How to train: everything that decides the final bits, besides the data.
+class TrainingConfig:
+    """All settings that, with the data, decide the final weights.
 
-    max_epochs           at most; patience ends it sooner
-    embedding_rate       of the number embeddings, as a multiple of the learning rate
-    warm_up              part of all steps over which the learning rate rises
-    measurement_dropout  part of the measurements left out of each training stay, anew each time it is seen
-    averaging            part of the running mean of the weights that each step keeps; that mean is judged and kept
-    max_steps_per_stay          where each step is asked: at most so many of each stay an epoch, by chance; None = all.
-                         Of a forecast: the likelier, the more is measured next of what is seldom measured
-    patience             epochs without a better loss on the tune stays before training stops
+    Parameters
+    ----------
+    max_epochs : int
+        Largest number of epochs.
+    batch_size : int
+        Stays in a batch.
+    learning_rate : float
+        Of AdamW, after the warm-up.
+    embedding_lr_factor : float
+        Learning rate of the embeddings of numbers, relative to the others.
+    weight_decay : float
+        Of AdamW; see `optimizer.make_optimizer` for the parameters that decay.
+    warmup_fraction : float
+        Fraction of all steps over which the learning rate rises.
+    max_grad_norm : float
+        Largest norm of the gradients.
+    ema_decay : float
+        Decay of the exponential moving average of the weights. The average is validated and kept.
+    measurement_dropout : float
+        Fraction of the measurements left out of each training stay, drawn anew in each epoch.
+    max_steps_per_stay : int or None
+        With predictions after each time step: largest number of them per stay and epoch, drawn at random. None: all.
+    patience : int
+        Epochs without a lower validation loss before training stops.
+    random_state : int
+        Seed of all random numbers.
+    forecast_weight, auxiliary_weight : float
+        Weights of the auxiliary losses.
     """
 
     max_epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 2e-3
-    embedding_rate: float = 10.0
+    embedding_lr_factor: float = 10.0
     weight_decay: float = 3e-4
-    warm_up: float = 0.05
-    clip: float = 1.0
-    averaging: float = 0.99
+    warmup_fraction: float = 0.05
+    max_grad_norm: float = 1.0
+    ema_decay: float = 0.99
     measurement_dropout: float = 0.15
     max_steps_per_stay: int | None = 8
     patience: int = 6
@@ -43,18 +63,34 @@ class Plan:
 
 
 @dataclass
-class Progressed:
-    """Where training stands after an epoch; with the plan and the data, all that decides how it goes on."""
+class TrainingState:
+    """The state of training after an epoch; with the settings and the data it decides how training continues.
+
+    Attributes
+    ----------
+    network : ClinicalGRU
+        The network that is trained.
+    averaged : AveragedModel
+        The exponential moving average of its weights.
+    optimizer : torch.optim.Optimizer
+        The optimiser with its moments.
+    best_weights : dict of str to Tensor
+        Averaged weights of the epoch with the lowest validation loss.
+    epoch : int
+        Number of epochs that are done.
+    history : list of dict
+        Epoch, train_loss and val_loss of each.
+    """
 
     network: ClinicalGRU
     averaged: AveragedModel
     optimizer: torch.optim.Optimizer
-    best: dict[str, Tensor]
+    best_weights: dict[str, Tensor]
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def best_epoch(self) -> int:
-        """The epoch, from 1, with the lowest loss on the tune stays; 0 before any."""
+        """The epoch, from 1, with the lowest validation loss; 0 before the first has ended."""
         losses = [entry["val_loss"] for entry in self.history]
         return 1 + int(np.argmin(losses)) if losses else 0

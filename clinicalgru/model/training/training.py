@@ -1,10 +1,11 @@
-"""Training, in sight: AdamW, warm-up and decay, clipping, early stopping on the tune stays, checkpoints and resume."""
+"""The training loop: AdamW, averaged weights, early stopping on the validation set, checkpoints."""
 
 from __future__ import annotations
 
 import copy
 import math
 import warnings
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceABC
 from contextlib import closing
 from functools import partial
@@ -19,198 +20,235 @@ from torch.optim.swa_utils import AveragedModel
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingWarning
 from clinicalgru.model.heads.head import Head
-from clinicalgru.model.network.batch import Batch, Sample
+from clinicalgru.model.network.batch import Batch
+from clinicalgru.model.network.collate import StepSampling
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
-from clinicalgru.model.training.auxiliary_losses import ALONE, Beside
+from clinicalgru.model.training.auxiliary_losses import NO_AUXILIARY, AuxiliaryLosses
 from clinicalgru.model.training.checkpoint import load_checkpoint, save_checkpoint
-from clinicalgru.model.training.distributed import agreed, backward, leads, my_share, processes
+from clinicalgru.model.training.distributed import backward, broadcast, is_main_process, rank_and_world_size, rank_shard
 from clinicalgru.model.training.inference import mean_loss
-from clinicalgru.model.training.nonfinite_loss import BrokenLoss, broken
-from clinicalgru.model.training.prefetch import one_ahead
+from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss, nonfinite_loss
+from clinicalgru.model.training.optimizer import clip_gradients, ema_update, make_optimizer, set_learning_rate
+from clinicalgru.model.training.prefetch import prefetch
 from clinicalgru.model.training.progress import Callback, Progress
-from clinicalgru.model.training.state import Plan, Progressed
+from clinicalgru.model.training.state import TrainingConfig, TrainingState
 from clinicalgru.model.training.torch_settings import seeded, torch_defaults
-
-OWN_RATE = 3.0  # of what comes straight from a variable's own summaries, as a multiple of the learning rate
 
 
 @torch_defaults()
 def train(
     network: ClinicalGRU,
     stays: Sequences,
-    tune: Sequences,
+    validation: Sequences,
     *,
     head: Head,
-    plan: Plan,
-    beside: Beside = ALONE,
+    config: TrainingConfig,
+    auxiliary: AuxiliaryLosses = NO_AUXILIARY,
     verbose: bool = True,
     callbacks: SequenceABC[Callback] = (),
     checkpoint_path: Path | None = None,
     resume_from: Path | None = None,
 ) -> list[dict[str, float]]:
-    """Train the network in place, leave it with the weights of the best epoch, and give back one entry an epoch.
+    """Train a network in place; it ends with the averaged weights of the best epoch.
 
-    checkpoint_path  file written after each epoch
-    beside           what else is asked while training
-    resume_from      such a file: training goes on from it to the same final bits as without the interruption
-    Ctrl-C ends training with the best weights so far, with a warning; so does a loss that is no number, which is
-    refused in the first epoch. Refused: a checkpoint of another plan.
+    Parameters
+    ----------
+    network : ClinicalGRU
+        The network, with a fitted scaler.
+    stays, validation : Sequences
+        Training set and validation set.
+    head : Head
+        The head of the network.
+    config : TrainingConfig
+        All settings.
+    auxiliary : AuxiliaryLosses
+        Further losses.
+    verbose : bool
+        Whether to show progress.
+    callbacks : sequence of Callback
+        Called after each batch and epoch.
+    checkpoint_path : Path or None
+        File that is written after each epoch.
+    resume_from : Path or None
+        Such a file, from which training continues to the same bits as without the interruption.
+
+    Returns
+    -------
+    list of dict
+        Epoch, train_loss and val_loss of each epoch.
+
+    Raises
+    ------
+    NonFiniteLoss
+        If a loss or gradient of the first epoch is not finite.
+    TrainingError
+        If the checkpoint is missing, damaged, or has other settings.
+    KeyboardInterrupt
+        If training is interrupted in the first epoch.
+
+    Warns
+    -----
+    TrainingWarning
+        If training ends in a later epoch by Ctrl-C or a loss that is not finite. The best weights are kept.
     """
-    optimizer = torch.optim.AdamW(_groups(network, plan), lr=plan.learning_rate, fused=True)
-    averaged = AveragedModel(network, avg_fn=partial(_running_mean, part=plan.averaging))
-    state = Progressed(network, averaged, optimizer, copy.deepcopy(network.state_dict()))
+    averaged = AveragedModel(network, avg_fn=partial(ema_update, decay=config.ema_decay))
+    state = TrainingState(network, averaged, make_optimizer(network, config), copy.deepcopy(network.state_dict()))
     if resume_from is not None:
-        load_checkpoint(resume_from, state, plan)
-    watched = callbacks if leads() else ()
-    with Progress(plan.max_epochs, verbose=verbose and leads(), callbacks=watched) as bar:
+        load_checkpoint(resume_from, state, config)
+    main = is_main_process()
+    with Progress(config.max_epochs, verbose=verbose and main, callbacks=callbacks if main else ()) as progress:
         try:
-            while state.epoch < plan.max_epochs and state.epoch - state.best_epoch < plan.patience:
-                train_loss = _epoch(state, stays, head, beside=beside, plan=plan, bar=bar)
-                val_loss = agreed(mean_loss(cast(ClinicalGRU, averaged.module), tune, head=head))
-                if not math.isfinite(val_loss):
-                    whole = network.batch(tune, every_step=head.per_step)
-                    raise broken(network, tune, whole, epoch=state.epoch + 1)
-                state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "val_loss": val_loss})
-                state.epoch += 1
-                if state.best_epoch == state.epoch:
-                    state.best = copy.deepcopy(averaged.module.state_dict())
-                if checkpoint_path is not None and leads():
-                    save_checkpoint(checkpoint_path, state, plan)
-                bar.on_epoch_end(state.history[-1], best=state.best_epoch)
-        except (KeyboardInterrupt, BrokenLoss) as stop:
+            while state.epoch < config.max_epochs and state.epoch - state.best_epoch < config.patience:
+                train_loss = _epoch(state, stays, head, auxiliary=auxiliary, config=config, progress=progress)
+                _validate(state, train_loss, validation, head=head)
+                if checkpoint_path is not None and main:
+                    save_checkpoint(checkpoint_path, state, config)
+                progress.on_epoch_end(state.history[-1], best=state.best_epoch)
+        except (KeyboardInterrupt, NonFiniteLoss) as stop:
             if not state.history:
                 raise
-            why = f"{stop} Stopped" if isinstance(stop, BrokenLoss) else "Stopped by hand"
+            why = f"{stop} Stopped" if isinstance(stop, NonFiniteLoss) else "Stopped by hand"
             warnings.warn(
                 f"{why} in epoch {state.epoch + 1}; epoch {state.best_epoch} is kept.", TrainingWarning, stacklevel=2
             )
-    network.load_state_dict(state.best)
+    network.load_state_dict(state.best_weights)
     return state.history
 
 
-def _epoch(state: Progressed, stays: Sequences, head: Head, *, beside: Beside, plan: Plan, bar: Progress) -> float:
-    """One pass over the training stays; all chance in it follows from the seed and the number of the epoch."""
-    chance = np.random.default_rng([plan.random_state, state.epoch])
-    batches = bucketed(stays.n_steps, plan.batch_size, chance)
-    state.network.train()
-    total = 0.0
-    rank, count = processes()
-    mine = [plan.random_state, state.epoch, *([rank] if count > 1 else [])]
-    own = np.random.default_rng(mine) if count > 1 else chance
-    weight = head.step_sampling_weights
-    sample = Sample(plan.max_steps_per_stay, own, weight) if head.per_step and plan.max_steps_per_stay else None
-
-    def made(index: np.ndarray) -> _Made:
-        part = stays[index]
-        part = part.filter_measurements(chance.random(len(part.value)) >= plan.measurement_dropout)
-        share = my_share(part)
-        batch = state.network.batch(share, every_step=head.per_step, sample=sample)
-        return _Made(part, share, batch, state.network.scales(batch))
-
-    with seeded(mine), closing(one_ahead(made, batches)) as ready:
-        for number, one in enumerate(ready):
-            step = state.epoch * len(batches) + number
-            _set_rate(state.optimizer, plan, step / max(1, plan.max_epochs * len(batches)))
-            state.optimizer.zero_grad()
-            loss = _learn(state.network, one, head=head, beside=beside)
-            if not (math.isfinite(loss) and _clipped(state.network, plan.clip)):
-                whole = state.network.batch(one.whole, every_step=head.per_step)
-                raise broken(state.network, one.whole, whole, epoch=state.epoch + 1)
-            state.optimizer.step()
-            state.averaged.update_parameters(state.network)
-            total += loss * len(one.whole)
-            bar.on_batch_end(1 / len(batches), loss)
-    return total / len(stays)
+def _validate(state: TrainingState, train_loss: float, validation: Sequences, *, head: Head) -> None:
+    """Append the losses of an epoch to the history, and keep its averaged weights if they are the best."""
+    averaged = cast(ClinicalGRU, state.averaged.module)
+    val_loss = broadcast(mean_loss(averaged, validation, head=head))
+    if not math.isfinite(val_loss):
+        batch = state.network.make_batch(validation, per_step=head.per_step)
+        raise nonfinite_loss(state.network, validation, batch, epoch=state.epoch + 1)
+    state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "val_loss": val_loss})
+    state.epoch += 1
+    if state.best_epoch == state.epoch:
+        state.best_weights = copy.deepcopy(averaged.state_dict())
 
 
-class _Made(NamedTuple):
-    """What a step learns from, made before it: none of it depends on a weight that is learned.
+class PreparedBatch(NamedTuple):
+    """A batch of one step, which does not depend on learned weights and is prepared in advance."""
 
-    whole   the stays of all processes
-    stays   those that this process learns from
-    """
-
-    whole: Sequences
-    stays: Sequences
+    all_stays: Sequences  # of all processes
+    stays: Sequences  # of this process
     batch: Batch
     inputs: Inputs
 
 
-def _learn(network: ClinicalGRU, made: _Made, *, head: Head, beside: Beside) -> float:
-    """The gradients of the mean loss of a batch, of which each process works out a share; and that loss."""
-    if not len(made.stays):
+def _epoch(
+    state: TrainingState,
+    stays: Sequences,
+    head: Head,
+    *,
+    auxiliary: AuxiliaryLosses,
+    config: TrainingConfig,
+    progress: Progress,
+) -> float:
+    """Train on all stays once; random numbers depend on the seed and the number of the epoch only."""
+    rng = np.random.default_rng([config.random_state, state.epoch])
+    batches = bucket_by_length(stays.n_steps, config.batch_size, rng)
+    rank, world_size = rank_and_world_size()
+    seed = [config.random_state, state.epoch, *([rank] if world_size > 1 else [])]
+    rank_rng = np.random.default_rng(seed) if world_size > 1 else rng
+    prepare = _preparation(state.network, stays, head, config=config, rng=rng, rank_rng=rank_rng)
+    state.network.train()
+    total = 0.0
+    with seeded(seed), closing(prefetch(prepare, batches)) as prepared:
+        for number, one in enumerate(prepared):
+            step = state.epoch * len(batches) + number
+            set_learning_rate(state.optimizer, config, step / max(1, config.max_epochs * len(batches)))
+            loss = _optimizer_step(state, one, head=head, auxiliary=auxiliary, config=config)
+            total += loss * len(one.all_stays)
+            progress.on_batch_end(1 / len(batches), loss)
+    return total / len(stays)
+
+
+def _preparation(
+    network: ClinicalGRU,
+    stays: Sequences,
+    head: Head,
+    *,
+    config: TrainingConfig,
+    rng: np.random.Generator,
+    rank_rng: np.random.Generator,
+) -> Callable[[np.ndarray], PreparedBatch]:
+    """A function that prepares the batch of some stays: measurement dropout, shard, sampled steps, normal scores."""
+    sample = None
+    if head.per_step and config.max_steps_per_stay:
+        sample = StepSampling(config.max_steps_per_stay, rank_rng, head.step_sampling_weights)
+
+    def prepare(index: np.ndarray) -> PreparedBatch:
+        all_stays = stays[index]
+        retained = rng.random(len(all_stays.value)) >= config.measurement_dropout
+        all_stays = all_stays.filter_measurements(retained)
+        shard = rank_shard(all_stays)
+        batch = network.make_batch(shard, per_step=head.per_step, sample=sample)
+        return PreparedBatch(all_stays, shard, batch, network.scaler(batch))
+
+    return prepare
+
+
+def _optimizer_step(
+    state: TrainingState, prepared: PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses, config: TrainingConfig
+) -> float:
+    """Update the weights with one batch, and give its mean loss over all processes."""
+    state.optimizer.zero_grad()
+    loss = _backward_step(state.network, prepared, head=head, auxiliary=auxiliary)
+    if not (math.isfinite(loss) and clip_gradients(state.network, config.max_grad_norm)):
+        batch = state.network.make_batch(prepared.all_stays, per_step=head.per_step)
+        raise nonfinite_loss(state.network, prepared.all_stays, batch, epoch=state.epoch + 1)
+    state.optimizer.step()
+    state.averaged.update_parameters(state.network)
+    return loss
+
+
+def _backward_step(network: ClinicalGRU, prepared: PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses) -> float:
+    """Compute the gradients of the mean loss of a batch over all processes, and give that loss."""
+    if not len(prepared.stays):
         return backward(network, torch.zeros((), dtype=torch.float32), 0.0)
-    loss = _loss(network, made, head=head, beside=beside)
-    return backward(
-        network, loss, head.loss_denominator(head.labels(made.stays, made.batch)) if processes()[1] > 1 else 1.0
-    )
+    loss = _loss(network, prepared, head=head, auxiliary=auxiliary)
+    if rank_and_world_size()[1] == 1:
+        return backward(network, loss, 1.0)
+    return backward(network, loss, head.loss_denominator(head.labels(prepared.stays, prepared.batch)))
 
 
-def _loss(network: ClinicalGRU, made: _Made, *, head: Head, beside: Beside) -> Tensor:
-    _, stays, batch, inputs = made
-    logits, ahead = network.with_forecast(inputs, batch)
-    said = logits[..., : head.n_outputs]
-    loss = beside.taught(head.loss(said, head.labels(stays, batch)), said, stays, batch)
-    return loss + beside.loss(logits[..., head.n_outputs :], ahead, stays, batch)
+def _loss(network: ClinicalGRU, prepared: PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses) -> Tensor:
+    """The loss of the head and the auxiliary losses."""
+    _, stays, batch, inputs = prepared
+    logits, forecast = network.forward_with_forecast(inputs, batch)
+    head_logits, auxiliary_logits = logits[..., : head.n_outputs], logits[..., head.n_outputs :]
+    loss = auxiliary.distilled(head.loss(head_logits, head.labels(stays, batch)), head_logits, stays, batch)
+    return loss + auxiliary.loss(auxiliary_logits, forecast, stays, batch)
 
 
-def _clipped(network: ClinicalGRU, largest: float) -> bool:
-    """Whether the gradients are finite; they are clipped then."""
-    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients, foreach=False)
-    if not torch.isfinite(norm):
-        return False
-    torch.nn.utils.clip_grads_with_norm_(network.parameters(), largest, norm, foreach=False)
-    return True
+def bucket_by_length(n_steps: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Batches of stays of similar length, in random order.
 
+    Parameters
+    ----------
+    n_steps : ndarray of int, shape (stay,)
+        Time steps of each stay.
+    batch_size : int
+        Stays of a batch.
+    rng : numpy.random.Generator
+        Where random numbers come from.
 
-def _running_mean(mean: Tensor, now: Tensor, steps: Tensor, *, part: float) -> Tensor:
-    """The running mean after one more step; it forgets faster at first, lest it remember where training began."""
-    count = int(steps)
-    return torch.lerp(now, mean, min(part, (1 + count) / (10 + count)))
+    Returns
+    -------
+    list of ndarray
+        Positions of the stays of each batch.
 
-
-def bucketed(steps: np.ndarray, batch_size: int, chance: np.random.Generator) -> list[np.ndarray]:
-    """Batches of stays of like length, in random order: shuffled, sorted within pools of 16 batches, cut."""
-    order = chance.permutation(len(steps))
-    pool = 16 * batch_size
-    pools = [order[i : i + pool] for i in range(0, len(order), pool)]
-    batches = [
-        by_length[i : i + batch_size]
-        for part in pools
-        for by_length in [part[np.argsort(-steps[part], kind="stable")]]
-        for i in range(0, len(part), batch_size)
-    ]
-    return [batches[i] for i in chance.permutation(len(batches))]
-
-
-def _groups(network: ClinicalGRU, plan: Plan) -> list[dict[str, object]]:
-    """What each variable has of its own learns faster, and matrices alone decay.
-
-    Each number of an embedding is touched by one feature only; at the common rate they would hardly bend before the
-    readout overfits. In cross-validation inside PhysioNet 2012 set a, ten times the rate gave +.006 AUROC.
+    Notes
+    -----
+    Stays are shuffled, sorted by length within pools of 16 batches, and divided into batches.
     """
-    fast = {"embedding": plan.embedding_rate, "by_variable": OWN_RATE}
-    groups = [
-        {"params": list(part.parameters()), "weight_decay": plan.weight_decay, "rate": rate}
-        for name, rate in fast.items()
-        for part in [getattr(network, name)]
-        if part is not None
-    ]
-    others = [weight for name, weight in network.named_parameters() if name.partition(".")[0] not in fast]
-    matrices = [weight for weight in others if weight.ndim >= 2]
-    single = [weight for weight in others if weight.ndim < 2]
-    return [
-        *groups,
-        {"params": matrices, "weight_decay": plan.weight_decay, "rate": 1.0},
-        {"params": single, "weight_decay": 0.0, "rate": 1.0},
-    ]
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, plan: Plan, done: float) -> None:
-    """Learning rate after this part of all steps: a linear rise, then half a cosine down to a hundredth."""
-    rise = min(1.0, done / plan.warm_up) if plan.warm_up else 1.0
-    fall = 0.505 + 0.495 * math.cos(math.pi * max(0.0, done - plan.warm_up) / (1 - plan.warm_up))
-    for group in optimizer.param_groups:
-        group["lr"] = group["rate"] * plan.learning_rate * rise * fall
+    order = rng.permutation(len(n_steps))
+    batches = list[np.ndarray]()
+    for start in range(0, len(order), 16 * batch_size):
+        pool = order[start : start + 16 * batch_size]
+        by_length = pool[np.argsort(-n_steps[pool], kind="stable")]
+        batches += [by_length[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    return [batches[i] for i in rng.permutation(len(batches))]

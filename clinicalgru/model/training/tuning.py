@@ -16,7 +16,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, MissingPackageError, TrainingError, describe
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.network.config import NetworkConfig
-from clinicalgru.model.training.nonfinite_loss import BrokenLoss
+from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss
 
 if TYPE_CHECKING:
     import optuna
@@ -184,7 +184,7 @@ def _trial_loss(
     candidate = clone(estimator).set_params(**{name: _suggest(trial, name, given) for name, given in space.items()})
     try:
         candidate.fit(stays, validation=validation, verbose=False, callbacks=(_Pruner(trial),))
-    except BrokenLoss:
+    except NonFiniteLoss:
         raise optuna.TrialPruned from None
     return min(entry["val_loss"] for entry in candidate.history_)
 

@@ -22,9 +22,9 @@ from clinicalgru.model.heads.forecast import Forecast, next_rows
 from clinicalgru.model.heads.regression import Regression
 from clinicalgru.model.heads.survival import Survival
 from clinicalgru.model.network.config import NetworkSpec
-from clinicalgru.model.network.network import ClinicalGRU, static_levels
-from clinicalgru.model.training.auxiliary_losses import Auxiliary
-from clinicalgru.model.training.distributed import weighted
+from clinicalgru.model.network.network import ClinicalGRU, n_categories
+from clinicalgru.model.training.auxiliary_losses import AuxiliaryTargets
+from clinicalgru.model.training.distributed import shard_loss
 
 
 def outcome_of(*values):
@@ -99,6 +99,18 @@ def test_labels_of_an_early_warning_by_hand():
     ahead = np.array([np.inf, 8.1, 8.0, 2.1, 2.0, 0.5, 0.0, -2.9, -3.0, -9.0])
     expected = [0, 0, 1, 1, np.nan, np.nan, 1, 1, np.nan, np.nan]
     np.testing.assert_array_equal(head.labels_at(ahead), expected)
+
+
+@pytest.mark.parametrize("gap_hours", [0.0, 2.0])
+def test_an_onset_exactly_at_the_end_of_the_gap_does_not_count_and_one_just_after_it_is_due(gap_hours):
+    head = EarlyWarning(gap_hours, 6.0, 0.0)
+    hours = gap_hours + np.array([0.0, 1e-9, 6.0, 6.0 + 1e-9])
+    np.testing.assert_array_equal(head.labels_at(hours), [np.nan, 1, 1, 0])
+    np.testing.assert_array_equal(head.signed_weights_at(hours), [np.nan, 1, 1, -1])
+
+
+def test_an_onset_at_the_very_step_is_due_where_late_warnings_count():
+    np.testing.assert_array_equal(EarlyWarning(0.0, 6.0, 3.0).labels_at(np.array([0.0, -2.9, -3.0])), [1, 1, np.nan])
 
 
 def test_steps_weigh_by_what_a_warning_is_worth_there():
@@ -212,10 +224,10 @@ def test_what_comes_next_is_the_next_step_of_the_same_stay():
     case = asked("forecast")
     stays = case.test[np.argsort(case.test.n_steps)[-3:]]
     network, head = case.model.network_, case.model.head_
-    batch = network.batch(stays, every_step=True)
+    batch = network.make_batch(stays, per_step=True)
     target = head.labels(stays, batch).numpy()
     values, _ = to_dense(stays[batch.order])
-    scale = network.scales.value
+    scale = network.scaler.value
     for row in range(0, len(target), 7):
         stay, step = int(batch.point_stay[row]), int(batch.point_number[row])
         ahead = values[stay, step + 1] if step + 1 < values.shape[1] else np.full(values.shape[2], np.nan)
@@ -257,7 +269,7 @@ def test_the_shares_of_processes_make_up_the_whole_loss_of_a_forecast():
     head = Forecast(SimpleNamespace(knots=torch.zeros(3, 3)), (1.0, 0.3, 0.1))
     share, whole = [slice(0, 3), slice(3, 8)], head.loss(logits, target)
     parts = [
-        weighted(
+        shard_loss(
             head.loss(logits[:, rows], target[rows]), head.loss_denominator(target[rows]), head.loss_denominator(target)
         )
         for rows in share
@@ -280,16 +292,16 @@ def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardl
 def test_a_forecaster_is_asked_before_what_is_seldom_measured(monkeypatch):
     """One step of each stay an epoch: far more often one before a seldom variable than by plain chance."""
     case, found = asked("forecast"), {True: [], False: []}
-    batch = ClinicalGRU.batch
+    make_batch = ClinicalGRU.make_batch
 
-    def watched(network, stays, *, every_step=False, sample=None):
-        made = batch(network, stays, every_step=every_step, sample=sample)
+    def watched(network, stays, *, per_step=False, sample=None):
+        made = make_batch(network, stays, per_step=per_step, sample=sample)
         place, there = next_rows(made)
-        follows = (made.observed[place] * there[:, None])[made.point_row]
+        follows = (made.mask[place] * there[:, None])[made.point_row]
         found[sample is not None].append(follows)
         return made
 
-    monkeypatch.setattr(ClinicalGRU, "batch", watched)
+    monkeypatch.setattr(ClinicalGRU, "make_batch", watched)
     model = cg.GRUForecaster(**SMALL | {"max_steps_per_stay": 1, "measurement_dropout": 0.0})
     model.fit(case.train, validation=case.test, verbose=False)
     drawn, every = (torch.cat(found[sampled]).mean(dim=0).numpy() for sampled in (True, False))
@@ -314,12 +326,14 @@ def test_auxiliary_outcomes_are_found_by_stay_and_unknown_where_they_have_no_row
     case = asked("regression")
     stays = case.train[:20]
     table = pd.DataFrame({"two": np.arange(10) % 2.0, "number": np.arange(10.0)}, index=stays.stay[:10])
-    auxiliary = Auxiliary.learn(table, stays)
-    assert auxiliary.two.tolist() == [True, False]
-    unknown = case.model.network_.batch(stays[10:])
+    auxiliary = AuxiliaryTargets.fit(table, stays)
+    assert auxiliary.is_binary.tolist() == [True, False]
+    unknown = case.model.network_.make_batch(stays[10:])
     assert auxiliary.loss(torch.randn(2, 10, 2), stays[10:], unknown).item() == 0
-    known = case.model.network_.batch(stays[:10])
-    right = torch.stack([torch.where(auxiliary.scores[:, 0] > 0, 20.0, -20.0), auxiliary.scores[:, 1]], dim=1)
+    known = case.model.network_.make_batch(stays[:10])
+    right = torch.stack(
+        [torch.where(auxiliary.normal_scores[:, 0] > 0, 20.0, -20.0), auxiliary.normal_scores[:, 1]], dim=1
+    )
     assert auxiliary.loss(right[known.order][None], stays[:10], known).item() < 1e-6
 
 
@@ -344,11 +358,11 @@ def test_joint_training_changes_the_weights_but_not_what_is_asked(parts):
 def test_a_network_left_alone_answers_as_before(parts):
     """What it was asked besides is gone; what it is asked now has not changed by a bit."""
     shape = NetworkSpec(
-        len(parts[0].variables), static_levels(parts[0].static_variables), outputs=3, forecasts=4, hidden_size=4
+        len(parts[0].variables), n_categories(parts[0].static_variables), outputs=3, forecasts=4, hidden_size=4
     )
     network = ClinicalGRU(shape).eval()
-    network.scales.learn(parts[0])
-    alone, batch = network.alone(1).eval(), network.batch(parts[3])
+    network.scaler.fit(parts[0])
+    alone, batch = network.without_auxiliary(1).eval(), network.make_batch(parts[3])
     assert (alone.spec.outputs, alone.spec.forecasts) == (1, 0)
     with torch.no_grad():
         assert torch.equal(alone(batch), network(batch)[..., :1])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from model.fits_together import KINDS, STOPS, fitted
+from model.training.fits_together import KINDS, STOPS, fitted
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_a_fit_of_two_processes_is_the_fit_of_one(together, kind):
 def test_processes_stop_in_the_same_epoch(together):
     losses = [json.loads((together[0] / f"stops-{rank}.json").read_text()) for rank in range(2)]
     assert losses[0] == losses[1]
-    assert len(losses[0]) < STOPS["epochs"]
+    assert len(losses[0]) < STOPS["max_epochs"]
 
 
 def test_only_the_first_process_writes_and_shows(together):

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.model.network.batch import collate
+from clinicalgru.model.network.collate import collate
 from clinicalgru.model.network.config import NetworkSpec, check_spec
 from clinicalgru.model.network.convolution import Convolutions, strided
 from clinicalgru.model.network.encoder import Encoder
-from clinicalgru.model.network.network import static_levels
-from clinicalgru.model.network.scaling import Scales
+from clinicalgru.model.network.network import n_categories
+from clinicalgru.model.network.scaling import InputScaler
 
 
 def sigmoid(x):
@@ -34,34 +34,32 @@ def encoded(stays, **options):
     """An untrained encoder in double precision, its inputs, batch and states."""
     torch.manual_seed(0)
     encoder = Encoder(shaped(stays, **options)).double().eval()
-    scales = Scales(len(stays.variables), static_levels(stays.static_variables))
-    scales.learn(stays)
+    scales = InputScaler(len(stays.variables), n_categories(stays.static_variables))
+    scales.fit(stays)
     batch = collate(stays)
-    inputs = replace(
-        scales(batch), **{n: getattr(scales(batch), n).double() for n in ("score", "observed", "gap_hours")}
-    )
+    inputs = replace(scales(batch), **{n: getattr(scales(batch), n).double() for n in ("score", "mask", "delta_hours")})
     return encoder, inputs, batch, encoder(inputs, batch)
 
 
 def test_states_are_those_of_gru_d(stays):
-    """Che et al. 2018, Eqs. 3-6 and 10-14, one stay, one step, one equation at a time. DIFF: W_gamma = softplus(raw);
+    """Che et al. 2018, Eqs. 3-6 and 10-14, one stay, one step, one equation at a time. Deviation from the paper: W_gamma = softplus(raw);
     their z is 1 - z here, as in Cho et al. 2014; the training mean is the median, whose score is 0."""
     encoder, inputs, batch, (states, _) = encoded(stays, reset="before")
-    layer, value_decay = encoder.onward[0], encoder.steps.value_decay
+    layer, value_decay = encoder.forward_layers[0], encoder.steps.value_decay
     p = {name: tensor.detach().numpy() for name, tensor in layer.named_parameters()}
     wx, bx = np.log1p(np.exp(value_decay.raw.detach().numpy())), value_decay.bias.detach().numpy()
     wh, bh = np.log1p(np.exp(p["state_decay.raw"])), p["state_decay.bias"]
     wr, wz, w = np.split(p["project.weight"], 3)  # [W, V] of the paper side by side, for values and for masks
     ur, uz, u = np.split(p["recurrent.weight"], 3)
     br, bz, b = np.split(p["project.bias"] + p["recurrent.bias"], 3)
-    score, observed = inputs.score.numpy(), inputs.observed.numpy()
+    score, observed = inputs.score.numpy(), inputs.mask.numpy()
     for stay in range(len(stays)):
         h = np.zeros(4)
         last = np.zeros(len(stays.variables))  # x_last; before any measurement the mean
         for row in np.flatnonzero(batch.stay.numpy() == stay):
-            m, delta = observed[row], inputs.gap_hours[row].numpy()
+            m, delta = observed[row], inputs.delta_hours[row].numpy()
             for variable in np.flatnonzero(m):
-                last[variable] = score[batch.carried[row, variable]]
+                last[variable] = score[batch.locf_index[row, variable]]
             gamma_x = np.exp(-np.maximum(0, wx * delta + bx))  # Eq. 3, diagonal
             x = m * last + (1 - m) * (gamma_x * last + (1 - gamma_x) * 0)  # Eq. 5
             gamma_h = np.exp(-np.maximum(0, wh @ delta + bh))  # Eq. 3
@@ -75,19 +73,19 @@ def test_states_are_those_of_gru_d(stays):
 
 def test_the_update_gate_sees_the_gap(stays):
     encoder, inputs, batch, (before, _) = encoded(stays, gate="time")
-    layer = encoder.onward[0]
+    layer = encoder.forward_layers[0]
     layer.time_gate.weight.data.fill_(100.0)  # a long gap: the update gate keeps the old state, which starts from 0
-    kept, _ = encoder(replace(inputs, gap_hours=inputs.gap_hours + 1), batch)
+    kept, _ = encoder(replace(inputs, delta_hours=inputs.delta_hours + 1), batch)
     assert float(before.detach().abs().mean()) > 0.01
     assert float(kept.detach().abs().max()) < 1e-6
 
 
 def test_a_bidirectional_state_at_the_point_has_read_the_whole_stay_from_both_ends(stays):
     encoder, inputs, batch, (states, steps) = encoded(stays, bidirectional=True)
-    at = encoder.at_points(states, steps)
+    at = encoder.states_at(states, steps)
     assert at.shape == (len(stays), 8)
     shifted = replace(inputs, score=inputs.score + 1)
-    moved = encoder.at_points(*encoder(shifted, batch))
+    moved = encoder.states_at(*encoder(shifted, batch))
     assert bool(((at - moved).abs() > 1e-9).all())
     first = states[batch.point_stay]
     torch.testing.assert_close(at[:, 4:], first[:, 4:])
@@ -96,11 +94,13 @@ def test_a_bidirectional_state_at_the_point_has_read_the_whole_stay_from_both_en
 
 def test_what_is_read_from_the_end_is_what_is_read_from_the_start_of_the_mirrored_stay(stays):
     encoder, inputs, batch, (states, _) = encoded(stays, bidirectional=True)
-    mirror = batch.mirror()
+    mirror = batch.reversed_rows()
     assert torch.equal(mirror[mirror], torch.arange(len(mirror)))
     below, gaps = encoder.steps(inputs, batch), len(stays.variables)
     backward = replace(batch, hours=-batch.hours[mirror])
-    read = encoder.backward[0](below[mirror], backward.since[:, None].expand(-1, gaps).double(), backward)
+    read = encoder.backward_layers[0](
+        below[mirror], backward.step_interval_hours[:, None].expand(-1, gaps).double(), backward
+    )
     torch.testing.assert_close(states[:, 4:], read[mirror])
 
 
@@ -109,7 +109,7 @@ def test_one_dropout_mask_serves_all_steps_of_a_stay_and_none_is_drawn_when_pred
     plain = encoded(stays)[3][0]
     torch.testing.assert_close(calm, plain)
     encoder.train()
-    mask = encoder.onward[0]._kept(calm, batch)
+    mask = encoder.forward_layers[0]._dropout_mask(calm, batch)
     assert mask.shape == (len(stays), 4)
     assert set(mask.unique().tolist()) == {0.0, 2.0}
     assert not torch.allclose(encoder(inputs, batch)[0], plain)
@@ -134,7 +134,7 @@ def test_a_convolution_with_strides_is_that_of_torch_on_each_stay_alone(stays):
         torch.testing.assert_close(ours[coarse.stay == stay], theirs, atol=1e-5, rtol=1e-5)
         assert torch.equal(coarse.hours[coarse.stay == stay], batch.hours[batch.stay == stay].flip(0)[::3].flip(0))
     assert torch.equal(coarse.hours[coarse.point_row], batch.hours[batch.point_row])
-    assert bool((gaps == coarse.since[:, None]).all())
+    assert bool((gaps == coarse.step_interval_hours[:, None]).all())
 
 
 def test_strides_leave_a_stay_without_steps_without_any(stays):

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import distributed
 
 import clinicalgru as cg
-from clinicalgru.model.training.distributed import processes
+from clinicalgru.model.training.distributed import rank_and_world_size
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from family import task_of, ward_of_every_kind
 
 KINDS = {
@@ -46,7 +46,7 @@ def fitted(kind: str, *, checkpoint: Path | None = None, verbose: bool = False, 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     distributed.init_process_group("gloo")
-    out, rank = Path(sys.argv[1]), processes()[0]
+    out, rank = Path(sys.argv[1]), rank_and_world_size()[0]
     for kind in KINDS:
         model = fitted(kind, checkpoint=out / f"{kind}-{rank}.checkpoint", verbose=True)
         save_file(model.network_.state_dict(), out / f"{kind}-{rank}")

@@ -12,8 +12,8 @@ from sklearn.metrics import roc_auc_score
 
 import clinicalgru as cg
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.model.network.batch import collate
-from clinicalgru.model.network.codes import known_codes, unknown_codes, vocabulary, with_anything
+from clinicalgru.model.network.codes import fit_code_vocabulary, has_observations, known_codes, unknown_codes
+from clinicalgru.model.network.collate import collate
 
 TINY = {
     "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=4),
@@ -53,7 +53,7 @@ def test_steps_are_the_distinct_hours_of_measurements_and_codes_together(three_s
         assert [three_stays.code_vocabulary[code] for code in batch.code[at]] == [
             one.code_vocabulary[code] for code in one.code
         ]
-    assert int(batch.code_new.sum()) == 4  # the second I10 is not new
+    assert int(batch.code_is_new.sum()) == 4  # the second I10 is not new
     assert (
         collate(three_stays).hours.tolist()
         == collate(replace(three_stays, code_hours=three_stays.code_hours + 7)).hours.tolist()
@@ -61,7 +61,7 @@ def test_steps_are_the_distinct_hours_of_measurements_and_codes_together(three_s
 
 
 def test_predictions_after_each_step_are_made_where_something_was_measured(three_stays):
-    batch = collate(three_stays, every_step=True, codes=True)
+    batch = collate(three_stays, per_step=True, codes=True)
     assert sorted(zip(batch.order[batch.point_stay], batch.point_hours.tolist(), strict=True)) == [
         (0, 1.0),
         (0, 4.0),
@@ -75,13 +75,13 @@ def test_predictions_after_each_step_are_made_where_something_was_measured(three
 
 
 def test_the_vocabulary_holds_codes_of_enough_training_stays_and_others_are_counted(three_stays):
-    known = vocabulary(three_stays, at_least=2)
+    known = fit_code_vocabulary(three_stays, min_stays=2)
     assert known == ("N17",)
     assert unknown_codes(three_stays, known).values.tolist() == [["I10", 2, 1], ["Z99", 1, 1]]
     kept = known_codes(three_stays, known)
     assert (kept.code_vocabulary, kept.code.tolist(), kept.code_starts.tolist()) == (known, [0, 0], [0, 1, 2, 2])
-    assert with_anything(three_stays, known).tolist() == [True, True, True]
-    assert with_anything(three_stays, ("I10",)).tolist() == [True, False, True]
+    assert has_observations(three_stays, known).tolist() == [True, True, True]
+    assert has_observations(three_stays, ("I10",)).tolist() == [True, False, True]
 
 
 def test_a_model_that_is_not_asked_to_look_at_codes_does_not(parts, test_stays):

@@ -22,11 +22,11 @@ def _blocks(request, monkeypatch):
 
 
 def problem(lengths: list[int], hidden: int = 5, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], list[int]]:
-    """Random drive, decay, weight and bias that ask for gradients, and the sizes."""
+    """Random input_projection, decay, weight and bias that ask for gradients, and the sizes."""
     draw, sizes = torch.Generator().manual_seed(0), packed_rows(lengths)
     shapes = (sum(sizes), 3 * hidden), (sum(sizes), hidden), (3 * hidden, hidden), (3 * hidden,)
-    drive, decay, weight, bias = (torch.randn(shape, generator=draw, dtype=dtype) for shape in shapes)
-    return [x.requires_grad_() for x in (drive, torch.sigmoid(decay), weight, bias)], sizes
+    input_projection, decay, weight, bias = (torch.randn(shape, generator=draw, dtype=dtype) for shape in shapes)
+    return [x.requires_grad_() for x in (input_projection, torch.sigmoid(decay), weight, bias)], sizes
 
 
 def with_gradients(scan, inputs: list[Tensor], sizes: list[int]) -> list[Tensor]:
@@ -50,8 +50,14 @@ def test_without_decay_states_and_gradients_are_those_of_torch():
     gru, hidden = nn.GRU(3, 8), 8
     packed = pack_padded_sequence(torch.randn(max(RAGGED), len(RAGGED), 3), RAGGED)
     theirs = gru(packed)[0].data
-    drive = nn.functional.linear(packed.data, gru.weight_ih_l0, gru.bias_ih_l0)
-    ours = gru_scan(drive, torch.ones(len(drive), hidden), gru.weight_hh_l0, gru.bias_hh_l0, packed_rows(RAGGED))
+    input_projection = nn.functional.linear(packed.data, gru.weight_ih_l0, gru.bias_ih_l0)
+    ours = gru_scan(
+        input_projection,
+        torch.ones(len(input_projection), hidden),
+        gru.weight_hh_l0,
+        gru.bias_hh_l0,
+        packed_rows(RAGGED),
+    )
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
     seen = torch.randn_like(ours)
     for mine, other in zip(*(torch.autograd.grad(h, [*gru.parameters()], seen) for h in (ours, theirs)), strict=True):
@@ -60,14 +66,14 @@ def test_without_decay_states_and_gradients_are_those_of_torch():
 
 def test_states_follow_the_published_equations():
     inputs, sizes = problem(RAGGED, dtype=torch.float64)
-    drive, decay, weight, bias = (x.detach().numpy() for x in inputs)
+    input_projection, decay, weight, bias = (x.detach().numpy() for x in inputs)
     states = gru_scan(*inputs, sizes).detach().numpy()
     starts = np.cumsum([0, *sizes])
     for stay, length in enumerate(RAGGED):
         h = np.zeros(5)
         for row in starts[:length] + stay:
             h = decay[row] * h
-            a, u = drive[row].reshape(3, 5), (weight @ h + bias).reshape(3, 5)
+            a, u = input_projection[row].reshape(3, 5), (weight @ h + bias).reshape(3, 5)
             r, z = 1 / (1 + np.exp(-(a[:2] + u[:2])))
             h = z * h + (1 - z) * np.tanh(a[2] + r * u[2])
             np.testing.assert_allclose(states[row], h, atol=1e-12)
@@ -108,19 +114,21 @@ def test_inputs_of_any_layout_give_the_same_states_and_gradients():
     strided = [x.detach().t().contiguous().t().requires_grad_() for x in inputs]
     for a, b in zip(*(with_gradients(gru_scan, x, sizes) for x in (inputs, strided)), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
-    drive, decay, *parameters = inputs
+    input_projection, decay, *parameters = inputs
     one, ones = torch.ones(1, 1).expand(decay.shape), torch.ones_like(decay)
-    assert torch.equal(gru_scan(drive, one, *parameters, sizes), gru_scan(drive, ones, *parameters, sizes))
+    assert torch.equal(
+        gru_scan(input_projection, one, *parameters, sizes), gru_scan(input_projection, ones, *parameters, sizes)
+    )
 
 
 @pytest.mark.parametrize("kept", [0.0, 1e-30, 1e-40])
 def test_a_vanishing_decay_forgets_and_stays_finite(kept):
-    (drive, decay, weight, bias), sizes = problem([60, 60])
+    (input_projection, decay, weight, bias), sizes = problem([60, 60])
     decay = torch.full_like(decay, kept).requires_grad_()
-    states, *gradients = with_gradients(gru_scan, [drive, decay, weight, bias], sizes)
+    states, *gradients = with_gradients(gru_scan, [input_projection, decay, weight, bias], sizes)
     assert all(torch.isfinite(x).all() for x in (states, *gradients))
     shuffled = torch.randperm(60).repeat_interleave(2) * 2 + torch.tensor([0, 1]).repeat(60)
-    torch.testing.assert_close(gru_scan(drive[shuffled], decay, weight, bias, sizes), states[shuffled])
+    torch.testing.assert_close(gru_scan(input_projection[shuffled], decay, weight, bias, sizes), states[shuffled])
 
 
 class Allocations(TorchDispatchMode):
@@ -148,9 +156,9 @@ def test_without_gradients_only_the_states_grow_with_the_steps():
 
 
 def test_no_steps_give_no_states():
-    drive, decay = torch.zeros(0, 6), torch.ones(0, 2, requires_grad=True)
+    input_projection, decay = torch.zeros(0, 6), torch.ones(0, 2, requires_grad=True)
     for scan in (gru_scan, gru_scan_plain):
-        assert scan(drive, decay, torch.zeros(6, 2), torch.zeros(6), []).shape == (0, 2)
+        assert scan(input_projection, decay, torch.zeros(6, 2), torch.zeros(6), []).shape == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -168,11 +176,11 @@ def test_sizes_that_do_not_fit_are_refused(rows, sizes, said):
             scan(torch.zeros(rows, 6), torch.ones(rows, 2), torch.zeros(6, 2), torch.zeros(6), sizes)
 
 
-@pytest.mark.parametrize("wrong", range(4), ids=["drive", "decay", "weight", "bias"])
+@pytest.mark.parametrize("wrong", range(4), ids=["input_projection", "decay", "weight", "bias"])
 def test_a_shape_that_does_not_fit_is_refused(wrong):
     inputs = [torch.zeros(3, 6), torch.ones(3, 2), torch.zeros(6, 2), torch.zeros(6)]
     inputs[wrong] = torch.zeros(*inputs[wrong].shape[:-1], inputs[wrong].shape[-1] + 1)
-    with pytest.raises(ArgumentError, match="drive, decay, weight and bias of shapes"):
+    with pytest.raises(ArgumentError, match="input_projection, decay, weight and bias of shapes"):
         gru_scan(*inputs, [2, 1])
 
 

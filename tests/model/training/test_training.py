@@ -11,7 +11,7 @@ import clinicalgru as cg
 from clinicalgru.model.heads.classification import Binary
 from clinicalgru.model.training import training
 from clinicalgru.model.training.inference import mean_loss
-from clinicalgru.model.training.training import bucketed
+from clinicalgru.model.training.training import bucket_by_length
 
 SMALL = {
     "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2),
@@ -153,7 +153,7 @@ def test_text_lines_show_progress_without_a_terminal_and_can_be_switched_off(par
 
 def test_every_stay_is_in_one_batch_and_lengths_are_alike():
     steps = np.random.default_rng(0).integers(1, 200, 1000)
-    batches = bucketed(steps, 64, np.random.default_rng(1))
+    batches = bucket_by_length(steps, 64, np.random.default_rng(1))
     assert sorted(np.concatenate(batches)) == list(range(1000))
     spread = np.mean([np.ptp(steps[batch]) for batch in batches])
     assert spread < 0.25 * np.ptp(steps)

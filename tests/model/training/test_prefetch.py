@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from clinicalgru.model.training.prefetch import one_ahead
+from clinicalgru.model.training.prefetch import prefetch
 
 
 def test_the_next_one_is_made_while_one_is_used_and_no_other():
@@ -19,7 +19,7 @@ def test_the_next_one_is_made_while_one_is_used_and_no_other():
             second.set()
         return item
 
-    with closing(one_ahead(make, [1, 2, 3, 4])) as ready:
+    with closing(prefetch(make, [1, 2, 3, 4])) as ready:
         assert next(ready) == 1
         assert second.wait(timeout=60)  # without a second call
         assert made == [1, 2]
@@ -28,7 +28,7 @@ def test_the_next_one_is_made_while_one_is_used_and_no_other():
 
 
 def test_what_cannot_be_made_is_told_when_its_turn_has_come():
-    ready = one_ahead(lambda item: 6 // item, [1, 2, 0, 3])
+    ready = prefetch(lambda item: 6 // item, [1, 2, 0, 3])
     assert [next(ready), next(ready)] == [6, 3]
     with pytest.raises(ZeroDivisionError):
         next(ready)
@@ -37,6 +37,6 @@ def test_what_cannot_be_made_is_told_when_its_turn_has_come():
 @pytest.mark.parametrize("items", [[], [1]])
 def test_one_alone_needs_no_thread(items):
     before = threading.active_count()
-    with closing(one_ahead(lambda item: threading.current_thread(), items)) as ready:
+    with closing(prefetch(lambda item: threading.current_thread(), items)) as ready:
         assert all(made is threading.main_thread() for made in ready)
     assert threading.active_count() == before

@@ -64,14 +64,14 @@ def learned(train: Sequences, test: Sequences, *, seconds: float, rate: float, *
     sequence alone, since summaries have no part in these tasks."""
     torch.manual_seed(0)
     network = ClinicalGRU(NetworkSpec(1, (), readout_size=16, ensemble_size=1, dropout=0.0, **options))
-    network.scales.learn(train)
+    network.scaler.fit(train)
     optimizer, chance, begin, epochs = (
         torch.optim.Adam(network.parameters(), rate),
         np.random.default_rng(0),
         time.process_time(),
         0,
     )
-    batches = [network.batch(train[i::8]) for i in range(8)]
+    batches = [network.make_batch(train[i::8]) for i in range(8)]
     while time.process_time() - begin < seconds:
         for number in chance.permutation(8):
             batch = batches[number]
@@ -83,7 +83,7 @@ def learned(train: Sequences, test: Sequences, *, seconds: float, rate: float, *
             if time.process_time() - begin > seconds:
                 break
         epochs += 1
-    batch = network.eval().batch(test)
+    batch = network.eval().make_batch(test)
     with torch.no_grad():
         return roc_auc_score(test.outcome[batch.order], network(batch)[0, :, 0]), epochs
 

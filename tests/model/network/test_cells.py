@@ -10,8 +10,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.network.cells import (
-    delay_scan,
     delayed_rows,
+    feedback_scan,
     gru_before_step,
     gru_step,
     lstm_step,
@@ -26,9 +26,9 @@ STARTS = np.cumsum([0, *packed_rows(LENGTHS)])
 
 
 def problem(gates: int, dtype: torch.dtype = torch.float64) -> dict:
-    """Random drive, decay, weight and bias that ask for gradients, and the sizes."""
+    """Random input_projection, decay, weight and bias that ask for gradients, and the sizes."""
     draw, sizes = torch.Generator().manual_seed(0), packed_rows(LENGTHS)
-    shapes = {"drive": (sum(sizes), gates * HIDDEN), "decay": (sum(sizes), HIDDEN)}
+    shapes = {"input_projection": (sum(sizes), gates * HIDDEN), "decay": (sum(sizes), HIDDEN)}
     shapes |= {"weight": (gates * HIDDEN, HIDDEN), "bias": (gates * HIDDEN,)}
     drawn = {name: torch.randn(shape, generator=draw, dtype=dtype) for name, shape in shapes.items()}
     drawn["decay"] = torch.sigmoid(drawn["decay"])
@@ -50,7 +50,7 @@ def by_hand(step, memories: int = 1, **given) -> np.ndarray:
     for stay, length in enumerate(LENGTHS):
         memory = np.zeros(memories * HIDDEN)
         for row in STARTS[:length] + stay:
-            memory = step(given["drive"][row], np.tile(given["decay"][row], memories) * memory, given)
+            memory = step(given["input_projection"][row], np.tile(given["decay"][row], memories) * memory, given)
             states[row] = memory[:HIDDEN]
     return states
 
@@ -94,8 +94,12 @@ def test_without_decay_states_and_gradients_are_those_of_torch(cell, module, gat
     torch.manual_seed(0)
     theirs_of = module(3, HIDDEN)
     packed = pack_padded_sequence(torch.randn(max(LENGTHS), len(LENGTHS), 3), LENGTHS)
-    drive = nn.functional.linear(packed.data, theirs_of.weight_ih_l0, theirs_of.bias_ih_l0)
-    given = {"drive": drive, "decay": torch.ones(len(drive), HIDDEN), "sizes": packed_rows(LENGTHS)}
+    input_projection = nn.functional.linear(packed.data, theirs_of.weight_ih_l0, theirs_of.bias_ih_l0)
+    given = {
+        "input_projection": input_projection,
+        "decay": torch.ones(len(input_projection), HIDDEN),
+        "sizes": packed_rows(LENGTHS),
+    }
     given |= {"weight": theirs_of.weight_hh_l0, "bias": theirs_of.bias_hh_l0}
     ours, theirs = scan(cell, start(memories, torch.float32), **given), theirs_of(packed)[0].data
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
@@ -111,11 +115,11 @@ def test_the_loop_over_the_gru_is_the_fast_recurrence():
 
 
 def test_what_a_mask_hides_the_products_do_not_see_at_any_step_and_the_memory_stays():
-    given, kept = problem(3), torch.ones(len(LENGTHS), HIDDEN, dtype=torch.float64)
-    kept[:, 2] = 0
+    given, dropout_mask = problem(3), torch.ones(len(LENGTHS), HIDDEN, dtype=torch.float64)
+    dropout_mask[:, 2] = 0
     weight = given["weight"].detach().clone()
     weight[:, 2] = 0
-    ours = scan(gru_step, start(), **given, kept=kept)
+    ours = scan(gru_step, start(), **given, dropout_mask=dropout_mask)
     torch.testing.assert_close(ours, scan(gru_step, start(), **given | {"weight": weight}), atol=1e-12, rtol=0)
 
 
@@ -126,15 +130,17 @@ def test_the_delayed_state_comes_back_as_in_the_equations_of_erichson():
     for stay, length in enumerate(LENGTHS):
         rows[stay, :length] = torch.from_numpy(STARTS[:length] + stay)
     delayed = delayed_rows(hours, rows, rows >= 0, 3.0)
-    ours = delay_scan(**given, delayed=delayed).detach().numpy()
-    drive, decay, weight, bias = (given[name].detach().numpy() for name in ("drive", "decay", "weight", "bias"))
+    ours = feedback_scan(**given, delayed=delayed).detach().numpy()
+    input_projection, decay, weight, bias = (
+        given[name].detach().numpy() for name in ("input_projection", "decay", "weight", "bias")
+    )
     for stay, length in enumerate(LENGTHS):
         states = [np.zeros(HIDDEN)]
         for step, row in enumerate(STARTS[:length] + stay):
             h, before = decay[row] * states[-1], states[max(0, step + 1 - 2)]  # 3 hours are 2 steps
             wr, wz, wn, wa, wd = np.split(weight, 5)
             br, bz, bn, ba, bd = np.split(bias, 5)
-            ar, az, an, aa, ad = np.split(drive[row], 5)
+            ar, az, an, aa, ad = np.split(input_projection[row], 5)
             r, z, a = sigmoid(ar + wr @ h + br), sigmoid(az + wz @ h + bz), sigmoid(aa + wa @ h + ba)
             candidate = np.tanh(an + r * (wn @ h + bn)) + a * np.tanh(ad + wd @ before + bd)
             states.append(z * h + (1 - z) * candidate)
@@ -143,9 +149,9 @@ def test_the_delayed_state_comes_back_as_in_the_equations_of_erichson():
 
 def test_gradients_through_a_delay_are_those_of_finite_differences():
     given = problem(5) | {"sizes": [2, 2, 1]}
-    short = [given["drive"][:5].detach(), given["decay"][:5].detach(), given["weight"], given["bias"]]
+    short = [given["input_projection"][:5].detach(), given["decay"][:5].detach(), given["weight"], given["bias"]]
     delayed = torch.tensor([-1, -1, -1, -1, 0])
-    assert torch.autograd.gradcheck(lambda *x: delay_scan(*x, sizes=[2, 2, 1], delayed=delayed), short)
+    assert torch.autograd.gradcheck(lambda *x: feedback_scan(*x, sizes=[2, 2, 1], delayed=delayed), short)
 
 
 def test_the_delayed_row_is_the_last_at_or_before_so_many_hours_ago_for_irregular_hours():
@@ -157,5 +163,9 @@ def test_the_delayed_row_is_the_last_at_or_before_so_many_hours_ago_for_irregula
 
 @pytest.mark.parametrize(("cell", "memories", "gates"), [(gru_before_step, 1, 3), (lstm_step, 2, 4), (rnn_step, 1, 1)])
 def test_no_steps_give_no_states(cell, memories, gates):
-    given = {"drive": torch.zeros(0, gates * 2), "decay": torch.ones(0, 2), "weight": torch.zeros(gates * 2, 2)}
+    given = {
+        "input_projection": torch.zeros(0, gates * 2),
+        "decay": torch.ones(0, 2),
+        "weight": torch.zeros(gates * 2, 2),
+    }
     assert scan(cell, torch.zeros(0, memories * 2), **given, bias=torch.zeros(gates * 2), sizes=[]).shape == (0, 2)

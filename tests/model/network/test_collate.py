@@ -7,7 +7,7 @@ import pytest
 from helpers import fact, stays_of
 
 import clinicalgru as cg
-from clinicalgru.model.network.batch import Sample, collate
+from clinicalgru.model.network.collate import StepSampling, collate
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def test_every_row_says_what_a_loop_over_hours_says(odd_stays):
             for i in now:
                 last[int(one.variable[i])] = (float(one.value[i]), float(measured[i]))
             for v in range(len(one.variables)):
-                assert bool(batch.observed[row, v]) == (v in one.variable[now])
-                carried = int(batch.carried[row, v])
+                assert bool(batch.mask[row, v]) == (v in one.variable[now])
+                carried = int(batch.locf_index[row, v])
                 if v in last:
                     assert float(batch.value[carried]) == pytest.approx(last[v][0])
                 else:
                     assert carried == len(batch.value)
                 since = hour - before[v][1] if v in before else hour - hours[0]
-                assert float(batch.gap_hours[row, v]) == pytest.approx(since, abs=1e-4)
+                assert float(batch.delta_hours[row, v]) == pytest.approx(since, abs=1e-4)
 
 
 def test_sizes_and_last_rows_are_those_of_the_stays(odd_stays):
@@ -62,7 +62,7 @@ def test_a_late_result_enters_when_it_was_known_and_its_gap_counts_from_when_it_
     stay = stays_of(none, {0: [fact(0, 0.0, 80), fact(1, 3.0, 2.0), fact(0, 5.0, 85)]})
     stay.availability_lag[1] = 2.5  # drawn at 0.5 h, known at 3 h
     batch = collate(stay)
-    assert batch.gap_hours[:, 1].tolist() == [0.0, 3.0, 4.5]
+    assert batch.delta_hours[:, 1].tolist() == [0.0, 3.0, 4.5]
 
 
 def test_a_batch_of_stays_without_facts_is_possible(test_stays):
@@ -74,15 +74,15 @@ def test_a_batch_of_stays_without_facts_is_possible(test_stays):
 def test_a_batch_of_no_stays_is_possible(test_stays):
     """The share of a process for which the last batch has none."""
     for every_step in (False, True):
-        batch = collate(test_stays[:0], every_step=every_step, indices=("sbp last - dbp last",))
-        whole = collate(test_stays[:2], every_step=every_step, indices=("sbp last - dbp last",))
+        batch = collate(test_stays[:0], per_step=every_step, indices=("sbp last - dbp last",))
+        whole = collate(test_stays[:2], per_step=every_step, indices=("sbp last - dbp last",))
         assert len(batch.point_stay) == 0
         assert batch.summaries.shape == (0, whole.summaries.shape[1])
 
 
 def test_a_sample_asks_so_many_points_of_each_stay_and_says_the_same_of_them(odd_stays):
-    every = collate(odd_stays, every_step=True)
-    some = collate(odd_stays, every_step=True, sample=Sample(3, np.random.default_rng(0)))
+    every = collate(odd_stays, per_step=True)
+    some = collate(odd_stays, per_step=True, sample=StepSampling(3, np.random.default_rng(0)))
     asked = np.bincount(some.point_stay, minlength=len(odd_stays))
     assert asked.tolist() == np.minimum(odd_stays.n_steps[some.order], 3).tolist()
     where = {int(row): i for i, row in enumerate(every.point_row)}
@@ -103,7 +103,7 @@ def test_every_step_is_asked_as_often_as_any_other(odd_stays):
     one, steps = odd_stays[[longest]], int(odd_stays.n_steps[longest])
     asked = np.zeros(steps)
     for _ in range(600):
-        asked[collate(one, every_step=True, sample=Sample(4, chance)).point_row.numpy()] += 1
+        asked[collate(one, per_step=True, sample=StepSampling(4, chance)).point_row.numpy()] += 1
     expected = 600 * 4 / steps
     assert np.abs(asked - expected).max() < 5 * np.sqrt(expected)
 
@@ -112,11 +112,11 @@ def test_a_step_is_drawn_as_likely_as_what_follows_it_weighs(odd_stays):
     """Of one draw a stay, exactly so (Efraimidis and Spirakis 2006)."""
     chance, longest = np.random.default_rng(0), int(odd_stays.n_steps.argmax())
     one, weight = odd_stays[[longest]], np.arange(len(odd_stays.variables)) + 1.0
-    whole = collate(one, every_step=True)
-    follows = np.append(whole.observed[1:].numpy() @ weight, 0.0)
+    whole = collate(one, per_step=True)
+    follows = np.append(whole.mask[1:].numpy() @ weight, 0.0)
     drawn, times = np.zeros(len(follows)), 3000
     for _ in range(times):
-        drawn[collate(one, every_step=True, sample=Sample(1, chance, weight)).point_row.numpy()] += 1
+        drawn[collate(one, per_step=True, sample=StepSampling(1, chance, weight)).point_row.numpy()] += 1
     expected = times * follows / follows.sum()
     assert drawn[-1] == 0  # nothing follows the last step
     assert np.abs(drawn - expected).max() < 5 * np.sqrt(expected.max())
@@ -125,6 +125,6 @@ def test_a_step_is_drawn_as_likely_as_what_follows_it_weighs(odd_stays):
 def test_steps_that_nothing_follows_are_drawn_where_there_are_no_others(odd_stays):
     weight, chance = np.zeros(len(odd_stays.variables)), np.random.default_rng(0)
     for count in (2, 1000):
-        batch = collate(odd_stays, every_step=True, sample=Sample(count, chance, weight))
+        batch = collate(odd_stays, per_step=True, sample=StepSampling(count, chance, weight))
         drawn = np.bincount(batch.point_stay, minlength=len(odd_stays))
         np.testing.assert_array_equal(drawn, np.minimum(odd_stays.n_steps[batch.order], count))

@@ -16,17 +16,17 @@ from clinicalgru.model.baselines import step_trees
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
 from clinicalgru.model.features import step_features
-from clinicalgru.model.heads.classification import Binary
+from clinicalgru.model.heads.classification import Binary, MultiClass
 from clinicalgru.model.heads.early_warning import EarlyWarning
-from clinicalgru.model.network.batch import collate
-from clinicalgru.model.training.auxiliary_losses import Beside
-from clinicalgru.model.training.distillation import FOLDS, RAREST, Teacher
+from clinicalgru.model.network.collate import collate
+from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses
+from clinicalgru.model.training.distillation import MIN_EVENTS, N_FOLDS, Teacher
 from clinicalgru.model.training.folds import patient_folds
 
 
 @pytest.fixture(scope="module")
 def teacher(parts):
-    taught = Teacher.learn(parts[0], random_state=0)
+    taught = Teacher.fit(parts[0], Binary(), random_state=0)
     assert taught is not None
     return taught
 
@@ -43,7 +43,7 @@ def test_the_teacher_has_not_learned_from_the_stays_it_judges(parts, teacher):
 def test_a_loss_is_least_where_the_network_says_what_the_teacher_says(parts, teacher):
     stays = parts[0][np.arange(20)]
     batch = collate(stays)
-    risk = teacher.risk[torch.from_numpy(teacher.stays.get_indexer(stays.stay[batch.order].astype(str)))]
+    risk = teacher.risk[torch.from_numpy(teacher.stay_id.get_indexer(stays.stay[batch.order].astype(str)))]
     same = torch.logit(risk)[None, :, None]
     least = teacher.loss(same, stays, batch)
     for step in (-0.5, 0.5):
@@ -56,14 +56,22 @@ def test_the_teacher_counts_by_its_part(parts, teacher, part):
     batch = collate(stays)
     logits = torch.randn(3, 20, 1, generator=torch.Generator().manual_seed(0))
     own = Binary().loss(logits, Binary().labels(stays, batch))
-    taught = Beside(teacher=teacher, distillation=part).taught(own, logits, stays, batch)
+    taught = AuxiliaryLosses(teacher=teacher, distillation=part).distilled(own, logits, stays, batch)
     torch.testing.assert_close(taught, (1 - part) * own + part * teacher.loss(logits, stays, batch))
 
 
-def test_there_is_no_teacher_where_an_outcome_is_too_rare(parts):
+@pytest.mark.parametrize("n_rare", [19, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rare", [0, 1])
+def test_twenty_stays_with_and_without_the_event_are_enough_for_distillation_and_nineteen_are_not(parts, n_rare, rare):
     stays = parts[0]
-    few = stays[np.concatenate([np.flatnonzero(stays.outcome == 0), np.flatnonzero(stays.outcome == 1)[: RAREST - 1]])]
-    assert Teacher.learn(few, random_state=0) is None
+    many, few = np.flatnonzero(stays.outcome != rare), np.flatnonzero(stays.outcome == rare)[:n_rare]
+    assert (len(few), MIN_EVENTS) == (n_rare, 20)
+    teacher = Teacher.fit(stays[np.concatenate([many[:40], few])], Binary(), random_state=0)
+    assert (teacher is not None) == (n_rare == 20)
+
+
+def test_a_head_without_distillation_has_no_teacher(parts):
+    assert Teacher.fit(parts[0], MultiClass((0.0, 1.0)), random_state=0) is None
 
 
 def test_a_part_outside_zero_to_one_is_refused(parts):
@@ -80,7 +88,7 @@ def test_the_wait_for_the_teacher_is_announced(parts, capfd, distillation, shown
         distillation=distillation,
     )
     model.fit(parts[0], validation=parts[1], verbose=shown)
-    assert capfd.readouterr().err.count("teacher, learn first") == lines
+    assert capfd.readouterr().err.count("boosted trees are fitted") == lines
 
 
 @pytest.mark.slow
@@ -168,9 +176,9 @@ def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_
     """And as a network judges whose steps are weighed, before it is set back."""
     stays = asked("early_warning").train
     stays = replace(stays, task=replace(stays.task, utility_function=utility))
-    teacher = Teacher.learn(stays, random_state=0)
+    teacher = Teacher.fit(stays, EarlyWarning.fit_targets(stays), random_state=0)
     assert teacher is not None
-    fold = patient_folds(stays.patient, np.isfinite(stays.outcome).astype(float), folds=FOLDS, random_state=0)
+    fold = patient_folds(stays.patient, np.isfinite(stays.outcome).astype(float), n_folds=N_FOLDS, random_state=0)
     one = np.flatnonzero(fold == 0)[:12]
     alone = EarlyWarningTrees(random_state=0).fit(stays[fold != 0]).predict_proba(stays[one])[:, 1]
     alone = sigmoid(logit(alone) + EarlyWarning.fit_targets(stays).log_odds_offset)
@@ -179,7 +187,7 @@ def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_
     step_stay, hours = np.repeat(np.arange(len(part)), part.n_steps), part.hours[part.is_new_step]
     expected = {(s, h): risk for s, h, risk in zip(step_stay.tolist(), hours.tolist(), alone, strict=True)}
     fewer = part.filter_measurements(np.random.default_rng(0).random(len(part.value)) < 0.6)
-    batch = collate(fewer, every_step=True)
-    found = teacher.risks(fewer, batch)
+    batch = collate(fewer, per_step=True)
+    found = teacher.soft_labels(fewer, batch)
     which = zip(batch.order[batch.point_stay].tolist(), batch.point_hours.tolist(), strict=True)
     np.testing.assert_allclose(found, [expected[point] for point in which], rtol=1e-5)
