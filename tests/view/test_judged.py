@@ -49,5 +49,5 @@ def test_gates_are_drawn_at_their_hours_units_in_the_order_of_their_means():
     drawn = plot_gates(SimpleNamespace(retained=frame), show="retained").data[0]
     assert list(drawn.x) == [1.5, 7.0]
     assert np.array(drawn.z).tolist() == [[0.1, 0.3], [0.9, 0.8]]
-    with pytest.raises(ArgumentError, match="one of retained"):
+    with pytest.raises(ArgumentError, match='show among "retained"'):
         plot_gates(SimpleNamespace(), show="luck")

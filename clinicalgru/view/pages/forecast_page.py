@@ -1,4 +1,4 @@
-"""What a forecast expected of one stay, as a page: what came otherwise, and what should come next."""
+"""HTML page of a forecast for one stay: measurements outside their prediction interval, and the next values."""
 
 from __future__ import annotations
 
@@ -25,90 +25,127 @@ if TYPE_CHECKING:
     from clinicalgru.data.dictionary.variable import Variable
     from clinicalgru.explain.forecast_explanation import ForecastExplanation
 
-FIRST = 8  # variables shown at once; the others are folded
+N_EXPANDED = 8  # variables drawn at once; the others are folded
 INSIDE = {"symbol": "circle", "color": BLUE, "size": 8}
 OUTSIDE = {"symbol": "x", "color": VERMILLION, "size": 10}
 NEXT = {"symbol": "diamond-open", "color": INK, "size": 10, "line": {"width": 2}}
 EXPECTED = {"symbol": "line-ew-open", "color": GREY, "size": 7}
 ERROR = {"type": "data", "symmetric": False, "thickness": 1.4, "width": 0, "color": GREY}
 LIMITS = (
-    "What is odd need not be wrong: patients change, and a model knows little of what is rare. What is expected need "
-    "not be healthy.",
-    "The intervals hold for stays like those the model was calibrated on, measurement by measurement, not for all "
-    "measurements of a stay together.",
+    "An unexpected measurement need not be wrong: patients change, and a model knows little of what is rare. An "
+    "expected measurement need not be healthy.",
+    "The intervals hold for stays like those the model was calibrated on. They hold for single measurements, not for "
+    "all measurements of a stay together.",
 )
 READING = (
-    "Each upright line is what was expected of a measurement before it came: the middle {} %, a dash at the median. "
-    "Crosses came outside of it. The hollow diamond at the right is what is expected when it is next measured."
+    "Each upright line is the {} % prediction interval of a measurement, predicted one time step before, with a dash "
+    "at the median. Crosses are measurements outside it. The hollow diamond at the right is the prediction for the next "
+    "measurement."
 )
 
 
 def forecast_page(
-    expectations: ForecastExplanation,
+    forecast: ForecastExplanation,
     path: str | os.PathLike[str],
     *,
-    title: str = "What was expected, and what came",
+    title: str = "Forecast and measurements",
     top: int = 12,
 ) -> Path:
-    """One offline HTML page about one stay: each measurement against what was expected of it, and what is next.
+    """Write an offline HTML page about one stay: measurements with their prediction intervals, and the next values.
 
-    expectations  an `ForecastExplanation`
-    path          the file to write; its folders are made
-    title         the heading
-    top           how many odd measurements to list, the oddest first
-    returns       the path
-    refused       a path that is a folder (ArgumentError)
+    Parameters
+    ----------
+    forecast : ForecastExplanation
+        What `explain_forecast` returned.
+    path : str or path
+        File to write; its folder is created.
+    title : str
+        Heading of the page.
+    top : int, default 12
+        Number of unexpected measurements to list, the most unexpected first.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ArgumentError
+        If `path` is a folder.
     """
-    lead = lead_text(expectations.stay_label, expectations.at_hours)
+    lead = lead_text(forecast.stay_label, forecast.at_hours)
     parts = [
-        section("In short", tiles(_tiles(expectations))),
-        section("Course", *_course(expectations)),
-        section("Outside of what was expected", *_odd(expectations, top)),
-        section("Next", _next(expectations)),
+        section("Summary", tiles(_tiles(forecast))),
+        section("Course", *_course(forecast)),
+        section("Outside the prediction interval", *_outside(forecast, top)),
+        section("Next measurements", _next(forecast)),
     ]
-    return write(page(title, lead, *parts, provenance=expectations.provenance, limits=LIMITS), path)
+    return write(page(title, lead, *parts, provenance=forecast.provenance, limits=LIMITS), path)
 
 
-def plot_forecast(expectations: ForecastExplanation, *, variables: Sequence[str] | None = None) -> go.Figure:
-    """Each variable of one stay as it was measured, and as it was expected.
+def plot_forecast(forecast: ForecastExplanation, *, variables: Sequence[str] | None = None) -> go.Figure:
+    """Draw the measurements of one stay with their prediction intervals.
 
-    expectations  an `ForecastExplanation`
-    variables     names of the variables to show, in order; None: the eight with the oddest measurement
-    returns       a figure; circles came within what was expected, crosses outside of it. Of more than 1,000 points of a
-                  variable, the lowest and highest of each stretch are drawn
+    Parameters
+    ----------
+    forecast : ForecastExplanation
+        What `explain_forecast` returned.
+    variables : sequence of str, optional
+        Names of the variables to draw, in order. Default: the eight with the most unexpected measurement.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Circles lie inside the interval, crosses outside it. Of more than 1,000 points of a variable, the minimum and
+        maximum of each stretch are drawn.
     """
-    named = {variable.name: variable for variable in expectations.variables}
-    shown = [named[name] for name in (variables_by_anomaly(expectations)[:FIRST] if variables is None else variables)]
-    rows = max(len(shown), 1)
+    variables_by_name = {variable.name: variable for variable in forecast.variables}
+    parts = [
+        variables_by_name[name]
+        for name in (variables_by_anomaly(forecast)[:N_EXPANDED] if variables is None else variables)
+    ]
+    rows = max(len(parts), 1)
     inner = ROW_HEIGHT * rows + GAP * (rows - 1)
     drawn = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=GAP / inner if rows > 1 else 0)
-    for row, variable in enumerate(shown, start=1):
-        _series(drawn, expectations, variable, row)
-    for name, marker in (("as expected", INSIDE), ("outside", OUTSIDE), ("expected next", NEXT)):
+    for row, variable in enumerate(parts, start=1):
+        _series(drawn, forecast, variable, row)
+    for name, marker in (("inside the interval", INSIDE), ("outside the interval", OUTSIDE), ("next", NEXT)):
         drawn.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, row=1, col=1)
     legend = {"yref": "container", "y": 1, "yanchor": "top"}  # above the name of the first variable
     apply_theme(drawn, height=inner + 130).update_layout(margin={"t": 64, "b": 60, "l": 76}, legend=legend)
-    first = min([0.0, *expectations.measurements["hours"]])
-    drawn.update_xaxes(range=[first, _beyond(expectations, 1.05)], showticklabels=False)
+    first = min([0.0, *forecast.measurements["hours"]])
+    drawn.update_xaxes(range=[first, _beyond(forecast, 1.05)], showticklabels=False)
     return drawn.update_xaxes(title_text="Hours since the index time", showticklabels=True, row=rows, col=1)
 
 
-def variables_by_anomaly(expectations: ForecastExplanation) -> list[str]:
-    """Names of the measured variables, the one with the oddest measurement first."""
-    odd = expectations.measurements.groupby("variable", sort=True)["anomaly"].max().fillna(0)
+def variables_by_anomaly(forecast: ForecastExplanation) -> list[str]:
+    """List the measured variables by their most unexpected measurement.
+
+    Parameters
+    ----------
+    forecast : ForecastExplanation
+        What `explain_forecast` returned.
+
+    Returns
+    -------
+    list of str
+        Names, the most unexpected first.
+    """
+    odd = forecast.measurements.groupby("variable", sort=True)["anomaly"].max().fillna(0)
     return [str(name) for name in odd.sort_values(ascending=False, kind="stable").index]
 
 
-def _beyond(expectations: ForecastExplanation, times: float) -> float:
-    """An hour a little after the last."""
-    first = min(0.0, float(expectations.measurements["hours"].min()))
-    return first + times * max(expectations.at_hours - first, 1.0)
+def _beyond(forecast: ForecastExplanation, times: float) -> float:
+    """Return an hour a little after the last."""
+    first = min(0.0, float(forecast.measurements["hours"].min()))
+    return first + times * max(forecast.at_hours - first, 1.0)
 
 
-def _series(drawn: go.Figure, expectations: ForecastExplanation, variable: Variable, row: int) -> None:
-    every = expectations.measurements.query("variable == @variable.name").sort_values("hours")
+def _series(drawn: go.Figure, forecast: ForecastExplanation, variable: Variable, row: int) -> None:
+    every = forecast.measurements.query("variable == @variable.name").sort_values("hours")
     rows = downsample(every, "value")
-    ahead = expectations.next_values.query("variable == @variable.name")
+    ahead = forecast.next_values.query("variable == @variable.name")
     place = {"row": row, "col": 1, "showlegend": False, "mode": "markers"}
     known = rows[rows["median"].notna()]
     drawn.add_scatter(
@@ -118,13 +155,13 @@ def _series(drawn: go.Figure, expectations: ForecastExplanation, variable: Varia
     marks = [OUTSIDE if one.value < one.low or one.value > one.high else INSIDE for one in iter_rows(rows)]
     drawn.add_scatter(
         x=rows["hours"].tolist(), y=rows["value"].tolist(), hoverinfo="text",
-        hovertext=[escape_plotly(_said(variable, one)) for one in iter_rows(rows)],
+        hovertext=[escape_plotly(_hover(variable, one)) for one in iter_rows(rows)],
         marker={key: [mark[key] for mark in marks] for key in INSIDE}, **place,
     )  # fmt: skip
-    said = [f"next: {_range(variable, one)}" for one in iter_rows(ahead)]
+    text = [f"next: {_range(variable, one)}" for one in iter_rows(ahead)]
     drawn.add_scatter(
-        x=[_beyond(expectations, 1.025)] * len(ahead), y=ahead["median"].tolist(), marker=NEXT, error_y=_error(ahead),
-        hovertext=[escape_plotly(one) for one in said], hoverinfo="text", **place,
+        x=[_beyond(forecast, 1.025)] * len(ahead), y=ahead["median"].tolist(), marker=NEXT, error_y=_error(ahead),
+        hovertext=[escape_plotly(one) for one in text], hoverinfo="text", **place,
     )  # fmt: skip
     at = {"xref": "paper", "yref": "paper", "yanchor": "bottom", "showarrow": False}
     top = drawn.layout["yaxis" if row == 1 else f"yaxis{row}"].domain[1]
@@ -145,54 +182,62 @@ def _range(variable: Variable, row: Any) -> str:
     return f"{format_value(variable, row.median)} ({format_number(row.low)} to {format_number(row.high)})"
 
 
-def _said(variable: Variable, row: Any) -> str:
-    said = f"{format_value(variable, row.value)} at {format_hours(row.hours)} h"
-    return said if row.median != row.median else f"{said}; expected {_range(variable, row)}"
+def _hover(variable: Variable, row: Any) -> str:
+    text = f"{format_value(variable, row.value)} at {format_hours(row.hours)} h"
+    return text if row.median != row.median else f"{text}; expected {_range(variable, row)}"
 
 
-def _tiles(expectations: ForecastExplanation) -> list[tuple[str, str, str]]:
-    judged, outside = len(expectations.predicted), expectations.outside_interval
-    named = {variable.name: variable for variable in expectations.variables}
-    usual = f"of {judged:,}; {(1 - expectations.coverage) * judged:.0f} is usual"
-    shown = [("Measurements outside of what was expected", f"{len(outside):,}", usual)]
+def _tiles(forecast: ForecastExplanation) -> list[tuple[str, str, str]]:
+    n_predicted, outside = len(forecast.predicted), forecast.outside_interval
+    variables_by_name = {variable.name: variable for variable in forecast.variables}
+    usual = f"of {n_predicted:,}; {(1 - forecast.coverage) * n_predicted:.0f} expected by chance"
+    parts = [("Measurements outside the interval", f"{len(outside):,}", usual)]
     for row in iter_rows(outside.head(1)):
-        variable = named[row.variable]
+        variable = variables_by_name[row.variable]
         note = f"at hour {format_hours(row.hours)}; expected {_range(variable, row)}"
-        shown.append((f"Oddest: {variable.label}", format_value(variable, row.value), note))
-    return shown
+        parts.append((f"Most unexpected: {variable.label}", format_value(variable, row.value), note))
+    return parts
 
 
-def _course(expectations: ForecastExplanation) -> list[Markup]:
-    names, said = variables_by_anomaly(expectations), READING.format(f"{100 * expectations.coverage:g}")
-    shown = [figure(plot_forecast(expectations), "Expected and measured", said)]
-    if names[FIRST:]:
-        others = figure(plot_forecast(expectations, variables=names[FIRST:]), "Other variables", said)
-        shown.append(tag("details", tag("summary", f"{len(names) - FIRST} more variables"), others))
-    return shown
+def _course(forecast: ForecastExplanation) -> list[Markup]:
+    names, text = variables_by_anomaly(forecast), READING.format(f"{100 * forecast.coverage:g}")
+    parts = [figure(plot_forecast(forecast), "Expected and measured", text)]
+    if names[N_EXPANDED:]:
+        others = figure(plot_forecast(forecast, variables=names[N_EXPANDED:]), "Other variables", text)
+        parts.append(tag("details", tag("summary", f"{len(names) - N_EXPANDED} more variables"), others))
+    return parts
 
 
-def _odd(expectations: ForecastExplanation, top: int) -> list[Markup]:
-    rows = expectations.outside_interval.head(top)
+def _outside(forecast: ForecastExplanation, top: int) -> list[Markup]:
+    rows = forecast.outside_interval.head(top)
     if rows.empty:
-        came = (
-            "Every measurement came as it was expected." if len(expectations.predicted) else "Nothing was expected yet."
+        text = (
+            "All measurements lie inside their prediction interval."
+            if len(forecast.predicted)
+            else "No measurement has a prediction yet."
         )
-        return [tag("p", came)]
-    named = {variable.name: variable for variable in expectations.variables}
+        return [tag("p", text)]
+    variables_by_name = {variable.name: variable for variable in forecast.variables}
     cells = [
-        [named[row.variable].label, format_hours(row.hours), format_value(named[row.variable], row.value),
-         _range(named[row.variable], row), format_number(row.anomaly)]
+        [variables_by_name[row.variable].label, format_hours(row.hours), format_value(variables_by_name[row.variable], row.value),
+         _range(variables_by_name[row.variable], row), format_number(row.anomaly)]
         for row in iter_rows(rows)
     ]  # fmt: skip
-    caption = f"The {len(cells)} oddest, by how many spreads they lie from what was expected"
-    return [table(caption, ("Variable", "Hour", "Value", "Expected", "Spreads away"), cells)]
+    caption = (
+        f"The {len(cells)} most unexpected measurements, by their distance from the median in scales of the forecast"
+    )
+    return [table(caption, ("Variable", "Hour", "Value", "Expected", "Distance"), cells)]
 
 
-def _next(expectations: ForecastExplanation) -> Markup:
-    named = {variable.name: variable for variable in expectations.variables}
+def _next(forecast: ForecastExplanation) -> Markup:
+    variables_by_name = {variable.name: variable for variable in forecast.variables}
     cells = [
-        [named[row.variable].label, format_value(named[row.variable], row.last), _range(named[row.variable], row)]
-        for row in iter_rows(expectations.next_values[expectations.next_values["last"].notna()])
+        [
+            variables_by_name[row.variable].label,
+            format_value(variables_by_name[row.variable], row.last),
+            _range(variables_by_name[row.variable], row),
+        ]
+        for row in iter_rows(forecast.next_values[forecast.next_values["last"].notna()])
     ]
-    caption = f"When it is next measured, as seen from hour {format_hours(expectations.at_hours)}"
-    return table(caption, ("Variable", "Last", "Expected"), cells)
+    caption = f"Prediction of the next measurement from hour {format_hours(forecast.at_hours)}"
+    return table(caption, ("Variable", "Last", "Predicted"), cells)

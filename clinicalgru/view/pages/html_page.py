@@ -18,7 +18,7 @@ from clinicalgru.view.text.format import capitalize_first, format_name
 
 NOT_A_DEVICE = (
     "This is not a medical device. It was made for research and must not decide the care of a patient.",
-    "A risk is a statement about patients like this one in the data named below. It does not say what will happen to "
+    "A risk is a statement about patients like this one in the data named on this page. It does not say what will happen to "
     "one of them.",
 )
 SIMULATED = "No figure on this page says anything about real patients."
@@ -58,7 +58,8 @@ def page(title: str, lead: str, *sections: Markup, provenance: Mapping[str, str]
     plotly, start = get_plotlyjs(), read_asset("pages", "page.js")
     scripts = (tag("script", Markup(plotly)), tag("script", Markup(start)))
     body = tag("body", _banner(provenance), wrap, _noscript(), *scripts)
-    return Markup("<!doctype html>\n" + tag("html", _head(title, plotly, start), body, attrs={"lang": "en"}) + "\n")
+    html = tag("html", _head(title, plotly, start), body, attrs={"lang": "en"})
+    return Markup("<!doctype html>\n{}\n").format(html)
 
 
 def section(heading: str, *children: str) -> Markup:

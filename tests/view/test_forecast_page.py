@@ -79,7 +79,7 @@ def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert str(stay.stay[0]) not in text.partition("<script>")[0]
     assert str(stay.patient[0]) not in text.partition("<script>")[0]
-    assert "Outside of what was expected" in text
+    assert "Outside the prediction interval" in text
     assert str(stay.stay[0]) in cg.explain_forecast(case.model, stay, show_id=True).stay_label
 
 
@@ -87,7 +87,7 @@ def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter
 def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
     calm = found.measurements.assign(low=-1e9, high=1e9)
     text = replace(found, measurements=calm).to_html(tmp_path / "page.html").read_text()
-    assert "Every measurement came as it was expected." in text
+    assert "All measurements lie inside their prediction interval." in text
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_pa
     assert len(first.predicted) == 0 < len(first.measurements)
     assert first.next_values["last"].notna().any()
     text = first.to_html(tmp_path / "page.html").read_text()
-    assert "Nothing was expected yet." in text
+    assert "No measurement has a prediction yet." in text
     assert "0 of 0" in str(first)
     asked_then = cg.explain_forecast(case.model, stay, at_hours=float(stay.hours[0]))
     assert str(asked_then) == str(first)

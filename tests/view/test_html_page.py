@@ -71,6 +71,10 @@ def test_a_figure_says_in_words_what_it_shows(html):
     assert ("html", {"lang": "en"}) in Page(html).elements
 
 
+def test_a_page_starts_with_its_document_type(html):
+    assert html.startswith("<!doctype html>\n<html")
+
+
 def test_every_page_says_that_it_is_no_medical_device(html):
     assert "This is not a medical device." in html
 
