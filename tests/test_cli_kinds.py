@@ -64,7 +64,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
         pytest.importorskip("sksurv")
     out, given = folder / "out" / kind, files(folder, outcomes=kind != "forecast")
     code, said, err = run(
-        capsys, "train", *given, "--task", folder / f"{kind}.yaml", "--out", out, "--quiet", "--seed", 1
+        capsys, "train", *given, "--task", folder / f"{kind}.yaml", "--out", out, "--quiet", "--random-state", 1
     )
     assert code == 0, err
     assert "boosted trees" in said
