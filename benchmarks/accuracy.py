@@ -33,9 +33,10 @@ from pypots_grud import available, by_grud
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import clinicalgru as cg
-from clinicalgru import task_types
+from clinicalgru import pipeline
 from clinicalgru.evaluate.physionet2012 import event1, threshold_for_event1
 from clinicalgru.evaluate.physionet2019 import best_threshold, normalised_utility
+from clinicalgru.model.baselines.comparison import fit_baselines
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import features
 from clinicalgru.model.estimators.ensemble import mean_in_logs
@@ -128,9 +129,10 @@ def forecast(folder: Path, learn_on: str, judge_on: str) -> None:
     task = cg.Task.load("next_measurements")
     learn, judge = (_set(folder, name, task)[0] for name in (learn_on, judge_on))
     judge = judge.with_variables(learn.variables).with_static_variables(learn.static_variables)
-    model, took = _timed(lambda: task_types.fit(learn, random_state=0, verbose=False))
+    model, took = _timed(lambda: pipeline.fit(learn, random_state=0))
     print(f"one GRU fitted on {len(learn):,} stays in {took:.0f} s", flush=True)
-    print(task_types.judge_kind(model, judge[judge.n_measurements > 0], learn=learn, random_state=0))
+    baselines = fit_baselines(learn, random_state=0)
+    print(cg.evaluate(model, judge[judge.n_measurements > 0], baselines=baselines, train=learn))
 
 
 def _set(folder: Path, name: str, task: cg.Task | None = None) -> tuple[cg.Sequences, pd.DataFrame]:

@@ -30,7 +30,7 @@ from clinicalgru.explain.targets import MemberNetwork, member_networks
 from clinicalgru.explain.what_if.what_if import WhatIf
 from clinicalgru.model.features.clinical_indices import SUMMARIES, index_parts
 from clinicalgru.model.network.scaling import Inputs
-from clinicalgru.pipeline import physionet2012_parts, simulated_parts
+from clinicalgru.parts import physionet2012_parts, simulated_parts
 
 FIELDS = ("score", "observed", "gap_hours", "summaries", "known", "static")
 PARTS = (0.75, 0.125, 0.125)
@@ -152,7 +152,7 @@ def main() -> None:
     parts = (
         physionet2012_parts(chosen.data, untold) if chosen.data else simulated_parts(1200, chosen.random_state, untold)
     )
-    train, tune, calibrate = cg.split_patients(parts.learn, PARTS, random_state=chosen.random_state)
+    train, tune, calibrate = cg.split_patients(parts.development, PARTS, random_state=chosen.random_state)
     model, another = (
         cg.GRUClassifier(random_state=random_state).fit(train, validation=tune, verbose=False).calibrate(calibrate)
         for random_state in (chosen.random_state, chosen.random_state + 1)

@@ -1,4 +1,4 @@
-"""The command line: each command is a few calls of the library; exit 0, or 2 with one clear message on bad input."""
+"""The command line: each command is a few calls of the library. Exit code 0, or 2 with one message on bad input."""
 
 from __future__ import annotations
 
@@ -43,32 +43,33 @@ app = typer.Typer(
 
 @app.command()
 def demo(
-    source: Annotated[str, typer.Option(help="simulated, or physionet2012 (with --data)")] = "simulated",
+    source: Annotated[str, typer.Option(help="simulated, or physionet2012 with --data")] = "simulated",
     data: Annotated[Path | None, typer.Option(help="folder with set-a, set-b and their Outcomes files")] = None,
     out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")] = Path("out/demo"),
     stays: Annotated[int, typer.Option(help="simulated stays", min=200)] = 2500,
     random_state: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """The whole line: read, train, judge against boosted trees, explain one patient, score a cohort.
+    """Run the whole line: read, train, evaluate against baselines, explain one stay, score the cohort.
 
     Example: clinicalgru demo --source physionet2012 --data physionet2012 --out out/p12
     """
     from clinicalgru import pipeline
+    from clinicalgru.parts import physionet2012_parts, simulated_parts
 
     if source == "simulated":
-        parts = pipeline.simulated_parts(stays, random_state, typer.echo)
+        parts = simulated_parts(stays, random_state, typer.echo)
     elif source == "physionet2012" and data is not None:
-        parts = pipeline.physionet2012_parts(data, typer.echo)
+        parts = physionet2012_parts(data, typer.echo)
     else:
-        came = f"--source {source}" + ("" if data is not None else " without --data")
-        raise InputError("--source simulated, or physionet2012 with --data", came, "Pass both.")
+        got = f"--source {source}" + ("" if data is not None else " without --data")
+        raise InputError("--source simulated, or physionet2012 with --data", got, "Pass both.")
     began = time.monotonic()
-    model = pipeline.fit(parts, random_state=random_state, verbose=not quiet)
+    model = pipeline.fit(parts.development, random_state=random_state, verbose=not quiet, auxiliary=parts.auxiliary)
     typer.echo(f"\ntrained in {time.monotonic() - began:.0f} s, {len(model.history_)} epochs\n")
-    evaluation = pipeline.judge(model, parts, random_state=random_state)
+    evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
     typer.echo(evaluation)
-    _list(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
+    print_paths(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 
 @app.command()
@@ -78,16 +79,14 @@ def check(
     stays: Stays = None,
     outcomes: Outcomes = None,
     variables: Variables = None,
-    task: Annotated[
-        str | None, typer.Option(help="a task, to see whom it asks about and what happened to them")
-    ] = None,
+    task: Annotated[str | None, typer.Option(help="a task, to count its cohort and outcomes")] = None,
     time_unit: TimeUnit = "hours",
     column: Columns = None,
     max_rejected: Rejected = 0.1,
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read an extract and print its ledger: rows in = used + merged + rejected, by reason. Small counts are withheld.
+    """Read an extract and print what became of each of its rows. Small counts are suppressed.
 
     Example: clinicalgru check labs.csv.gz --stays stays.csv --outcomes outcomes.csv --task in_hospital_mortality
     """
@@ -95,22 +94,22 @@ def check(
     from clinicalgru.data.task.cohort_summary import cohort, counted
     from clinicalgru.data.task.task import Task
 
-    asked = Task.load(task) if task is not None else None
-    told: dict[str, Any] = {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}
-    events = read_events(extract, **told, **reading(time_unit, column, max_rejected))
-    least = _smallest(exact)
+    named_task = Task.load(task) if task is not None else None
+    tables: dict[str, Any] = {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}
+    events = read_events(extract, **tables, **reading(time_unit, column, max_rejected))
+    least = _min_cell_size(exact)
     counts = counted(events, min_cell_size=least)
-    found = cohort(events, asked, min_cell_size=least) if asked is not None else {}
+    cohort_counts = cohort(events, named_task, min_cell_size=least) if named_task is not None else {}
     if as_json:
         ledger = events.ledger.withheld(min_cell_size=least)
-        typer.echo(json.dumps({"ledger": ledger, "variables": counts} | found, indent=1))
+        typer.echo(json.dumps({"ledger": ledger, "variables": counts} | cohort_counts, indent=1))
     else:
         typer.echo(events.ledger.as_text(min_cell_size=least))
         typer.echo(f"\n{'variable':<40}{'measurements':>14}{'stays':>12}")
         for row in counts:
             typer.echo(f"{row['variable']:<40}{format_count(row['measurements']):>14}{format_count(row['stays']):>12}")
-        for title, lines in found.items():
-            typer.echo("\n".join(["", title, *(f"{name:<54}{told:>20}" for name, told in lines.items())]))
+        for title, lines in cohort_counts.items():
+            typer.echo("\n".join(["", title, *(f"{name:<54}{count:>20}" for name, count in lines.items())]))
 
 
 @app.command()
@@ -126,22 +125,24 @@ def audit(
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
-    """What looks wrong in an extract: conformance, completeness, plausibility, units, times; nothing is changed.
+    """Check the quality of an extract: conformance, completeness, plausibility, units, times. Nothing is changed.
 
     Example: clinicalgru audit labs.csv.gz --stays stays.csv --page audit.html
     """
-    from clinicalgru.data.audit.audit import audit as look
+    from clinicalgru.data.audit.audit import audit as run_audit
     from clinicalgru.data.read_events import read_events
 
     events = read_events(
         extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
     )
-    found = look(events, site_column=site_column)
-    least = _smallest(exact)
-    shown = json.dumps(found.to_dict(min_cell_size=least), indent=1) if as_json else found.as_text(min_cell_size=least)
+    result = run_audit(events, site_column=site_column)
+    least = _min_cell_size(exact)
+    shown = (
+        json.dumps(result.to_dict(min_cell_size=least), indent=1) if as_json else result.as_text(min_cell_size=least)
+    )
     typer.echo(shown)
     if page is not None:
-        found.to_html(page, min_cell_size=least)
+        result.to_html(page, min_cell_size=least)
 
 
 @app.command()
@@ -160,25 +161,28 @@ def train(
     exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train on three quarters of the patients, judge on the others next to boosted trees, save bundle and pages.
+    """Train on three quarters of the patients, evaluate on the others next to baselines, save bundle and pages.
 
-    The task's kind decides what learns and how it is judged: binary, multiclass, multilabel, regression, early_warning,
-    survival, forecast. Source physionet2019 brings its own outcomes; forecasts need none.
+    The type of the task decides estimator and metrics: binary, multiclass, multilabel, regression, early_warning,
+    survival, forecast. Source physionet2019 contains its outcomes; forecasts need none.
 
     Example: clinicalgru train labs.csv.gz --stays stays.csv --outcomes outcomes.csv --out out/mine
     """
     from clinicalgru import pipeline
+    from clinicalgru.data.read_events import read_events
+    from clinicalgru.data.task.task import Task
+    from clinicalgru.parts import describe_extract, split_parts
 
-    asked = pipeline.Task.load(task)
-    pipeline.task_types.check_kind(asked)
-    told = with_outcomes(source, stays, outcomes, variables, task=asked)
-    events = pipeline.read_events(extract, **told, **reading(time_unit, column, max_rejected))
-    typer.echo(pipeline.told(events, min_cell_size=_smallest(exact)))
-    parts = pipeline.split_parts(events, asked, random_state)
-    model = pipeline.fit(parts, random_state=random_state, verbose=not quiet)
-    evaluation = pipeline.judge(model, parts, random_state=random_state)
+    named_task = Task.load(task)
+    pipeline.check_evaluation_packages(named_task.task_type)
+    tables = with_outcomes(source, stays, outcomes, variables, task=named_task)
+    events = read_events(extract, **tables, **reading(time_unit, column, max_rejected))
+    typer.echo(describe_extract(events, min_cell_size=_min_cell_size(exact)))
+    parts = split_parts(events, named_task, random_state)
+    model = pipeline.fit(parts.development, random_state=random_state, verbose=not quiet, auxiliary=parts.auxiliary)
+    evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
     typer.echo(evaluation)
-    _list(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
+    print_paths(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 
 @app.command()
@@ -195,7 +199,7 @@ def evaluate(
     max_rejected: Rejected = 0.1,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a bundle on an extract with outcomes, such as the patients of another hospital.
+    """Evaluate a bundle on an extract with outcomes, such as the patients of another hospital.
 
     Example: clinicalgru evaluate out/mine/bundle other.csv.gz --outcomes other-outcomes.csv --page other.html
     """
@@ -203,10 +207,10 @@ def evaluate(
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
-    pipeline.task_types.check_kind(model.task_)
-    told = with_outcomes(source, stays, outcomes, variables, task=model.task_)
-    events, sequences = pipeline.read_for(model, extract, **told, **reading(time_unit, column, max_rejected))
-    evaluation = pipeline.judge_alone(model, sequences)
+    pipeline.check_evaluation_packages(model.task_.task_type)
+    tables = with_outcomes(source, stays, outcomes, variables, task=model.task_)
+    events, sequences = pipeline.read_for(model, extract, **tables, **reading(time_unit, column, max_rejected))
+    evaluation = pipeline.evaluate(model, sequences)
     typer.echo(json.dumps(evaluation.to_dict()) if as_json else evaluation)
     if page is not None:
         pipeline.write_evaluation(model, evaluation, sequences, events, page)
@@ -222,32 +226,40 @@ def explain(
     stays: Stays = None,
     variables: Variables = None,
     target: Annotated[
-        str | None, typer.Option(help="which outcome, class, or hours ahead, where the bundle knows several")
+        str | None, typer.Option(help="label, class or hours ahead to explain, where the bundle predicts several")
     ] = None,
-    at_hours: Annotated[float | None, typer.Option(help="as it was known at this hour since the anchor")] = None,
+    at_hours: Annotated[
+        float | None, typer.Option(help="explain the prediction at this hour since the index time")
+    ] = None,
     time_unit: TimeUnit = "hours",
     column: Columns = None,
     max_rejected: Rejected = 0.1,
 ) -> None:
-    """Why one stay's risk is what it is: what each measurement contributed. Of a forecast: what was expected, and came.
+    """Explain one stay: what each measurement contributed to the risk. For a forecast: expected and observed values.
 
     Example: clinicalgru explain out/mine/bundle labs.csv.gz --stay 30012 --page why.html
     """
     from clinicalgru import pipeline
+    from clinicalgru.data.read_events import read_events
+    from clinicalgru.data.task.select import select
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
-    asked = pipeline.parse_target(model, target)
-    told: dict[str, Any] = {"source": source, "stays": stays, "variables": pipeline.model_dictionary(model, variables)}
-    events = pipeline.read_events(extract, **told, **reading(time_unit, column, max_rejected))
-    every = pipeline.select(events, model.task_, include_ineligible=True)
+    explained = pipeline.parse_target(model, target)
+    tables: dict[str, Any] = {
+        "source": source,
+        "stays": stays,
+        "variables": pipeline.model_dictionary(model, variables),
+    }
+    events = read_events(extract, **tables, **reading(time_unit, column, max_rejected))
+    every = select(events, model.task_, include_ineligible=True)
     chosen = every.with_variables(model.variables_).with_static_variables(model.static_variables_)[every.stay == stay]
     if len(chosen) != 1:
-        raise InputError("one stay of that stay_id", f"{len(chosen)}", "Check --stay against the extract.")
-    why = pipeline.told_of(model, chosen, target=asked, at_hours=at_hours)
-    typer.echo(why)
+        raise InputError("one stay of that stay_id", f"{len(chosen)} stays", "Check --stay against the extract.")
+    explanation = pipeline.explain_stay(model, chosen, target=explained, at_hours=at_hours)
+    typer.echo(explanation)
     if page is not None:
-        pipeline.write_stay(why, page)
+        pipeline.write_explanation(explanation, page)
 
 
 @app.command()
@@ -261,36 +273,57 @@ def score(
     time_unit: TimeUnit = "hours",
     column: Columns = None,
     max_rejected: Rejected = 0.1,
-    hourly: Annotated[bool, typer.Option(help="of an early warning: one row for each stay and hour")] = False,
+    hourly: Annotated[bool, typer.Option(help="one row for each stay and hour, for an early warning")] = False,
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
-    """Risk of every stay of an extract, one row each, as Parquet; outcomes are not needed.
+    """Write the risk of every stay of an extract as Parquet, one row each. Outcomes are not needed.
 
     Example: clinicalgru score out/mine/bundle tonight.parquet --out scores
     """
     from clinicalgru.data.task.cohort_summary import withheld
     from clinicalgru.serve import score as scoring
 
-    told: dict[str, Any] = {"source": source, "stays": stays, "variables": variables}
-    table = scoring.score(bundle, extract, out=out, hourly=hourly, **told, **reading(time_unit, column, max_rejected))
-    counts = withheld(table["status"].value_counts(), min_cell_size=_smallest(exact))
+    tables: dict[str, Any] = {"source": source, "stays": stays, "variables": variables}
+    table = scoring.score(bundle, extract, out=out, hourly=hourly, **tables, **reading(time_unit, column, max_rejected))
+    counts = withheld(table["status"].value_counts(), min_cell_size=_min_cell_size(exact))
     lines = [f"{status:<12}{format_count(count):>9}" for status, count in counts.items()]
     typer.echo(json.dumps(counts) if as_json else "\n".join(lines))
 
 
-def _smallest(exact: bool) -> int:
+def _min_cell_size(exact: bool) -> int:
+    """Smallest count that is shown."""
     return 0 if exact else MIN_CELL_SIZE
 
 
-def _list(paths: dict[str, Path], *, simulated: bool) -> None:
+def print_paths(paths: dict[str, Path], *, simulated: bool) -> None:
+    """Print the files written.
+
+    Parameters
+    ----------
+    paths : dict of Path
+        Files by name.
+    simulated : bool
+        Whether the patients are synthetic.
+    """
     typer.echo("\nSIMULATED PATIENTS, not real ones" if simulated else "")
     for name, path in paths.items():
         typer.echo(f"{name:<18}{path}")
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run a command; what is wrong with the input is one message on standard error, with exit code 2."""
+    """Run a command; bad input gives one message on standard error and exit code 2.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Arguments. None: those of the process.
+
+    Returns
+    -------
+    None
+        The process exits.
+    """
     try:
         app(arguments, standalone_mode=True)
     except ClinicalGRUError as error:

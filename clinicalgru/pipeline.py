@@ -1,26 +1,20 @@
-"""The whole line, from an extract to scored stays, as the command line runs it; and an example of how the parts fit."""
+"""The whole line from an extract to scored stays, as the command line runs it; an example of how the parts fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from clinicalgru import task_types
 from clinicalgru.data.events import Events
 from clinicalgru.data.read_events import read_events
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.simulate.simulate import simulate
 from clinicalgru.data.task.select import select, split_patients
-from clinicalgru.data.task.task import Task
-from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
-from clinicalgru.evaluate.judgement import Judgement
 from clinicalgru.explain.attribution.explain import explain
 from clinicalgru.explain.faithfulness.faithfulness import faithfulness
 from clinicalgru.explain.faithfulness.result import Faithfulness
@@ -28,181 +22,264 @@ from clinicalgru.explain.forecast_explanation import ForecastExplanation, explai
 from clinicalgru.explain.prepared import provenance
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.targets import member_networks
-from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
+from clinicalgru.model.baselines.comparison import TRAINING_FRACTIONS, fit_baselines
 from clinicalgru.model.estimators.forecaster import GRUForecaster
-from clinicalgru.model.estimators.registry import Model
+from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
+from clinicalgru.model.evaluation_inputs import check_evaluation_packages
+from clinicalgru.parts import Parts
 from clinicalgru.serve.bundle import model_hash, save
 from clinicalgru.serve.score import model_dictionary, score
-from clinicalgru.task_types import Learner, judge_kind
-from clinicalgru.view.pages.evaluation_page import evaluation_page
-from clinicalgru.view.pages.judgement_page import judgement_page
 
-Say = Callable[[str], None]
-Judged = Evaluation | Judgement  # of a risk; of any other kind of answer
-FAITHFUL_STAYS = 60  # of the test part: some eight seconds
+FAITHFULNESS_STAYS = 60  # of the test stays: some eight seconds
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """What a run learns from and what it is judged on, no patient in both; and the extract of the test stays.
+def fit(
+    development: Sequences, *, random_state: int, verbose: bool = False, auxiliary: pd.DataFrame | None = None
+) -> Any:
+    """Train, validate and calibrate a GRU estimator for the task of the stays on three parts of their patients.
 
-    further  what else is recorded of the stays to learn from, by stay_id; see `Events.further_outcomes`
+    Parameters
+    ----------
+    development : Sequences
+        Stays with known outcomes.
+    random_state : int
+        Seed of split and training.
+    verbose : bool
+        Whether to show progress.
+    auxiliary : DataFrame, optional
+        Auxiliary targets by stay_id; see `GRUClassifier.fit`.
+
+    Returns
+    -------
+    GRUEstimator
+        The fitted estimator of that type of task; an early warning with its threshold.
+
+    Warns
+    -----
+    CalibrationWarning
+        If the calibration part cannot calibrate the model, such as one without an event; the model is kept as it is.
     """
-
-    learn: Sequences
-    test: Sequences
-    judged: Events
-    further: pd.DataFrame | None = None
-
-
-def told(events: Events, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
-    """What was read, in words; counts of 1 to below `min_cell_size` are withheld, but of simulated patients."""
-    min_cell_size = 0 if events.simulated else min_cell_size
-    stays = format_count(*suppress_nested([len(events.stays)], min_cell_size=min_cell_size))
-    head = f"{len(events):,} events of {stays} stays, {len(events.variables)} variables, {events.source}"
-    return f"{head}\n{events.ledger.as_text(min_cell_size=min_cell_size)}"
+    check_evaluation_packages(development.task.task_type)
+    train, validation, calibration = split_patients(development, TRAINING_FRACTIONS, random_state=random_state)
+    model: Any = BY_TASK_TYPE[development.task.task_type](random_state=random_state)
+    model.fit(train, validation=validation, auxiliary=auxiliary, verbose=verbose)
+    try:
+        model.calibrate(calibration)
+    except (ArgumentError, TrainingError) as error:
+        warnings.warn(f"{error} The model is not calibrated.", CalibrationWarning, stacklevel=2)
+    return model.choose_threshold(calibration) if hasattr(model, "choose_threshold") else model
 
 
-def simulated_parts(stays: int, random_state: int, say: Say) -> Parts:
-    """A simulated ward, read as any extract; a quarter of its patients are kept to be judged on."""
-    events = read_events(simulate(stays, random_state=random_state))
-    say(told(events))
-    return split_parts(events, Task.load("in_hospital_mortality"), random_state)
+def evaluate_with_baselines(model: Model, parts: Parts, *, random_state: int) -> Evaluation:
+    """Evaluate a model on the test stays, next to baselines fitted on all development stays.
+
+    Parameters
+    ----------
+    model : GRUEstimator
+        Fitted on the development stays.
+    parts : Parts
+        Development and test stays.
+    random_state : int
+        Seed of baselines and resamples; that of `fit`, so that thresholds are chosen on the same patients.
+
+    Returns
+    -------
+    Evaluation
+        With paired differences.
+    """
+    baselines = fit_baselines(parts.development, random_state=random_state)
+    return evaluate(model, parts.test, baselines=baselines, train=parts.development, random_state=random_state)
 
 
-def split_parts(events: Events, task: Task, random_state: int, *, test: float = 0.25) -> Parts:
-    """One extract, in two parts by patient."""
-    learn, judged = split_patients(select(events, task), [1 - test, test], random_state=random_state)
-    return Parts(learn, judged, events, events.further_outcomes(task))
+def parse_target(model: Model, text: str | None) -> str | float | None:
+    """Return the explanation target that a command line names.
 
+    Parameters
+    ----------
+    model : Model
+        Model to explain.
+    text : str or None
+        A label, or a class or hours ahead as a number.
 
-def physionet2012_parts(folder: Path, say: Say) -> Parts:
-    """Set a to learn from, set b to be judged on, as published."""
-    task = Task.load("in_hospital_mortality")
-    learn, judged = (_read_set(folder, name, say) for name in "ab")
-    sequences = select(learn, task)
-    test = select(judged, task).with_variables(sequences.variables).with_static_variables(sequences.static_variables)
-    return Parts(sequences, test, judged, learn.further_outcomes(task))
+    Returns
+    -------
+    str, float or None
+        The target as `explain` takes it.
 
-
-def _read_set(folder: Path, name: str, say: Say) -> Events:
-    for data in (folder / f"set-{name}.tar.gz", folder / f"set-{name}.zip", folder / f"set-{name}"):
-        if data.exists():
-            events = read_events(data, source="physionet2012", outcomes=folder / f"Outcomes-{name}.txt")
-            say(told(events))
-            return events
-    fix = "Fetch the sets from PhysioNet and pass their folder with --data."
-    raise InputError(f"set-{name} as .tar.gz, .zip or folder", "none of them", fix, where=folder.name)
-
-
-def fit(parts: Parts, *, random_state: int, verbose: bool) -> Learner:
-    """A model of the task's kind, trained, tuned and calibrated on three parts of the patients to learn from; while it
-    trains, it is also asked what else is recorded of them."""
-    return task_types.fit(parts.learn, random_state=random_state, verbose=verbose, auxiliary=parts.further)
-
-
-def judge(model: Learner, parts: Parts, *, random_state: int) -> Judged:
-    """The model on the test stays, next to baselines that learned from all the stays the model learned from."""
-    if model.task_.task_type != "binary":
-        return judge_kind(model, parts.test, learn=parts.learn, random_state=random_state)
-    baselines = {
-        kind: SummaryBaseline(kind, random_state=random_state).fit(parts.learn).predict_proba(parts.test)[:, 1]
-        for kind in BASELINES
-    }
-    return _evaluation(model, parts.test, random_state=random_state, baselines=baselines)
-
-
-def judge_alone(model: Model, test: Sequences) -> Judged:
-    """A model of a bundle on stays of any extract: what it learned from is not there, nor baselines."""
-    if model.task_.task_type != "binary":
-        return judge_kind(model, test, learn=None, random_state=0)
-    return _evaluation(model, test, random_state=0)
-
-
-def _evaluation(model: Any, test: Sequences, **how: Any) -> Evaluation:
-    return evaluate(test.outcome, model.predict_proba(test)[:, 1], patients=test.patient, **how)
-
-
-def parse_target(model: Model, said: str | None) -> str | float | None:
-    """Which of a model's answers is meant: an outcome by its name, a class or hours ahead by their number.
-
-    Refused: an answer that the model does not give, a model whose answers are not explained.
+    Raises
+    ------
+    ArgumentError
+        If the model has no such target, or its predictions are not explained.
     """
     if isinstance(model, GRUForecaster):
-        if said is not None:
-            raise ArgumentError("no --target with a forecast, which tells of all variables", "one", "Leave it out.")
+        if text is not None:
+            fix = "Leave it out: a forecast is explained for all variables."
+            raise ArgumentError("no --target with a forecast", f"--target {text}", fix)
         return None
-    target: str | float | None = said
-    if said is not None and model.task_.task_type != "multilabel":
+    target: str | float | None = text
+    if text is not None and not hasattr(model, "labels_"):
         try:
-            target = float(said)
+            target = float(text)
         except ValueError:
             raise ArgumentError("--target as a number", "text", "Give a class, or hours ahead.") from None
     member_networks(model, target)
     return target
 
 
-def read_for(model: Model, extract: Any, **reading: Any) -> tuple[Events, Sequences]:
-    """An extract with outcomes, read with the model's dictionary and seen through its task and variables."""
-    events = read_events(extract, **reading | {"variables": model_dictionary(model, reading.get("variables"))})
-    sequences = (
-        select(events, model.task_).with_variables(model.variables_).with_static_variables(model.static_variables_)
-    )
-    return events, sequences[model.has_observations(sequences)]
+def read_for(model: Model, extract: Any, **options: Any) -> tuple[Events, Sequences]:
+    """Read an extract with outcomes for a fitted model.
+
+    Parameters
+    ----------
+    model : Model
+        Its dictionary, task and variables are used.
+    extract : path or DataFrame
+        As for `read_events`.
+    **options
+        Passed on to `read_events`.
+
+    Returns
+    -------
+    events : Events
+        The extract.
+    stays : Sequences
+        Stays with observations that the model uses.
+    """
+    events = read_events(extract, **options | {"variables": model_dictionary(model, options.get("variables"))})
+    selected = select(events, model.task_)
+    stays = selected.with_variables(model.variables_).with_static_variables(model.static_variables_)
+    return events, stays[model.has_observations(stays)]
 
 
-def faithful(model: Learner, test: Sequences, *, random_state: int = 0) -> Faithfulness:
-    """How true the explanations are to the model, on some of the test stays."""
+def evaluate_faithfulness(model: Model, test: Sequences, *, random_state: int = 0) -> Faithfulness:
+    """Test how faithful explanations are to the model, on some test stays.
+
+    Parameters
+    ----------
+    model : Model
+        Model with one risk for each stay.
+    test : Sequences
+        Test stays.
+    random_state : int
+        Seed of the choice of stays and of random orders.
+
+    Returns
+    -------
+    Faithfulness
+        Of 60 stays.
+    """
     measured = np.flatnonzero(test.n_measurements > 0)
-    some = np.random.default_rng(random_state).permutation(measured)[:FAITHFUL_STAYS]
-    return faithfulness(model, test[np.sort(some)], random_state=random_state)
+    chosen = np.random.default_rng(random_state).permutation(measured)[:FAITHFULNESS_STAYS]
+    return faithfulness(model, test[np.sort(chosen)], random_state=random_state)
 
 
 def write_evaluation(
     model: Model,
-    evaluation: Judged,
+    evaluation: Evaluation,
     test: Sequences,
-    judged: Events,
+    events: Events,
     path: Path,
     *,
-    explained: Faithfulness | None = None,
+    faithfulness: Faithfulness | None = None,
 ) -> Path:
-    """The evaluation as one offline page.
+    """Write an evaluation as one offline page.
 
-    explained  how true explanations are to a model of one risk a stay, where that was measured
+    Parameters
+    ----------
+    model : Model
+        The model.
+    evaluation : Evaluation
+        Its evaluation.
+    test : Sequences
+        The stays.
+    events : Events
+        Their extract.
+    path : Path
+        File to write.
+    faithfulness : Faithfulness, optional
+        Of its explanations.
+
+    Returns
+    -------
+    Path
+        The file.
     """
-    origin = provenance(model) | {"model_hash": model_hash(model), "tested_on": judged.source}
-    about: dict[str, Any] = {"ledger": judged.ledger, "flow": test.flow, "provenance": origin}
-    if isinstance(evaluation, Judgement):
-        return judgement_page(evaluation, path, **about)
-    return evaluation_page(evaluation, path, faithfulness=explained, **about)
+    origin = provenance(model) | {"model_hash": model_hash(model), "tested_on": events.source}
+    about: dict[str, Any] = {"ledger": events.ledger, "flow": test.flow, "provenance": origin}
+    return evaluation.to_html(path, faithfulness=faithfulness, **about)
 
 
-def write_all(model: Learner, evaluation: Judged, parts: Parts, out: Path) -> dict[str, Path]:
-    """Evaluation page, page of the stay with the highest answer, bundle and scores of the judged extract, by name."""
+def write_all(model: Any, evaluation: Evaluation, parts: Parts, out: Path) -> dict[str, Path]:
+    """Write the evaluation page, the page of the stay with the highest prediction, the bundle and the scores.
+
+    Parameters
+    ----------
+    model : GRUEstimator
+        The model.
+    evaluation : Evaluation
+        Its evaluation on the test stays.
+    parts : Parts
+        The stays.
+    out : Path
+        Folder.
+
+    Returns
+    -------
+    dict of Path
+        Files by name.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    answer = task_types.EXPLAINED.get(model.task_.task_type, 0)  # the one that `explain` explains unless it is asked
-    highest = int(np.nanargmax(model.score_rows(parts.test)[:, answer]))
-    score(model, parts.judged, out=out / "scores.parquet")
-    explained = faithful(model, parts.test) if isinstance(evaluation, Evaluation) else None
-    judged, page = (evaluation, parts.test, parts.judged), out / "evaluation.html"
+    highest = int(np.nanargmax(model.score_rows(parts.test)[:, model.head_.default_output]))
+    score(model, parts.test_events, out=out / "scores.parquet")
+    faithful = evaluate_faithfulness(model, parts.test) if evaluation.curves else None
+    shown, page = (evaluation, parts.test, parts.test_events), out / "evaluation.html"
     return {
-        "evaluation page": write_evaluation(model, *judged, page, explained=explained),
-        "patient page": write_stay(told_of(model, parts.test[[highest]]), out / "patient.html"),
+        "evaluation page": write_evaluation(model, *shown, page, faithfulness=faithful),
+        "patient page": write_explanation(explain_stay(model, parts.test[[highest]]), out / "patient.html"),
         "bundle": save(model, out / "bundle"),
         "scores": out / "scores.parquet",
     }
 
 
-def told_of(
+def explain_stay(
     model: Model, stay: Sequences, *, target: str | float | None = None, at_hours: float | None = None
 ) -> Explanation | ForecastExplanation:
-    """What is to be said of one stay: why its risk is what it is, or what a forecast expected of it."""
+    """Explain the prediction of one stay.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    stay : Sequences
+        One stay.
+    target : str or float, optional
+        Label, class or horizon to explain.
+    at_hours : float, optional
+        Explain the prediction at this hour since the index time.
+
+    Returns
+    -------
+    Explanation or ForecastExplanation
+        The latter for a forecast.
+    """
     if isinstance(model, GRUForecaster):
         return explain_forecast(model, stay, at_hours=at_hours)
     return explain(model, stay, target=target, at_hours=at_hours)
 
 
-def write_stay(told: Explanation | ForecastExplanation, path: Path) -> Path:
-    """What is said of one stay, as a page."""
-    return told.to_html(path)
+def write_explanation(explanation: Explanation | ForecastExplanation, path: Path) -> Path:
+    """Write an explanation as one offline page.
+
+    Parameters
+    ----------
+    explanation : Explanation or ForecastExplanation
+        Of one stay.
+    path : Path
+        File to write.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    return explanation.to_html(path)

@@ -6,10 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.evaluate.evaluation import evaluate_predictions
+from clinicalgru.evaluate.predictions import TaskPredictions
 
 Fact = tuple[int, float, float]
 
@@ -54,3 +57,9 @@ def with_network(arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
     """The same arguments of an estimator, with other options of its network."""
     network = clone(arguments.get("network", cg.NetworkConfig()))
     return arguments | {"network": network.set_params(**options)}
+
+
+def metrics_of(predictions: TaskPredictions, *, n_resamples: int = 5, patients: object = None) -> pd.DataFrame:
+    """The metrics of one model by name: estimate, low, high."""
+    evaluation = evaluate_predictions({"model": predictions}, n_resamples=n_resamples, patients=patients)
+    return evaluation.metrics.set_index("metric")

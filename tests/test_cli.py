@@ -11,7 +11,7 @@ import pytest
 import clinicalgru as cg
 from clinicalgru import cli
 
-COMMANDS = ("demo", "check", "train", "evaluate", "explain", "score")
+COMMANDS = ("demo", "check", "audit", "train", "evaluate", "explain", "score")
 
 
 def run(capsys, *arguments):
@@ -82,7 +82,7 @@ def test_the_command_line_scores_as_python_does(capsys, extract, bundle, tmp_pat
 
 
 @pytest.mark.slow
-def test_evaluate_judges_a_bundle_and_writes_a_page(capsys, extract, bundle, tmp_path):
+def test_evaluate_takes_a_bundle_and_writes_a_page(capsys, extract, bundle, tmp_path):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     outcomes = ("--outcomes", extract / "outcomes.parquet")
     code, out, _ = run(capsys, "evaluate", bundle, *files, *outcomes, "--page", tmp_path / "e.html", "--json")
@@ -137,7 +137,7 @@ def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(c
         assert (tmp_path / "out" / name).exists()
     for page in ("evaluation.html", "patient.html"):
         assert "Simulated patients" in (tmp_path / "out" / page).read_text()
-    assert "Are the explanations true to the model?" in (tmp_path / "out" / "evaluation.html").read_text()
+    assert "Are the explanations faithful to the model?" in (tmp_path / "out" / "evaluation.html").read_text()
     assert json.loads((tmp_path / "out" / "bundle" / "manifest.json").read_text())["trained_on"]["simulated"] is True
     assert "boosted trees" in out
 

@@ -1,4 +1,4 @@
-"""The command line with a task of every kind: what learns, how it is judged, what is written, what is refused."""
+"""The command line with a task of every kind: what learns, how it is evaluated, what is written, what is refused."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from family import TASKS, ward_of_every_kind
 from test_cli import run
 
 import clinicalgru as cg
-from clinicalgru import pipeline, task_types
+from clinicalgru import pipeline
 from clinicalgru.data.task.cohort_summary import cohort
+from clinicalgru.parts import Parts, split_parts
 
 KINDS = {
     "multiclass": ("GRUClassifier", "accuracy", None),
@@ -48,7 +49,8 @@ def small(monkeypatch):
     def made(estimator):
         return lambda random_state: estimator(**sizes, random_state=random_state)
 
-    monkeypatch.setattr(task_types, "LEARNERS", {kind: made(one) for kind, one in task_types.LEARNERS.items()})
+    by_type = {kind: made(estimator) for kind, estimator in pipeline.BY_TASK_TYPE.items()}
+    monkeypatch.setattr(pipeline, "BY_TASK_TYPE", by_type)
 
 
 def files(folder, *, outcomes=True):
@@ -80,7 +82,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
     code, said, _ = run(capsys, "evaluate", out / "bundle", *given, "--json", "--page", out / "again.html")
     assert code == 0
     judged = json.loads(said)
-    assert judged["kind"] == kind
+    assert judged["task_type"] == kind
     assert metric in {row["metric"] for row in judged["metrics"]}
     assert (out / "again.html").exists()
     stay = pd.read_csv(folder / "stays.csv", dtype=str)["stay_id"][0]
@@ -138,7 +140,7 @@ def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
     [
         (("train", "none.csv", "--task", "nothing", "--outcomes", "o.csv", "--out", "x"), "a task among"),
         (("train", "none.csv", "--task", "next_measurement", "--out", "x"), "Did you mean next_measurements?"),
-        (("train", "none.csv", "--out", "x"), "--outcomes beside an extract of source long"),
+        (("train", "none.csv", "--out", "x"), "--outcomes with an extract of source long"),
         (("check", "none.csv", "--column", "patient_id"), "--column ours=theirs"),
     ],
 )
@@ -151,7 +153,7 @@ def test_what_a_command_cannot_do_is_refused_before_anything_is_read(capsys, fol
     assert "none.csv" not in err
 
 
-def test_survival_is_refused_at_once_where_its_judge_is_not_installed(capsys, folder, monkeypatch):
+def test_survival_is_refused_at_once_where_scikit_survival_is_not_installed(capsys, folder, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sksurv", None)
     code, _, err = run(
         capsys, "train", "none.csv", "--task", folder / "survival.yaml", "--outcomes", "o.csv", "--out", "x"
@@ -174,11 +176,11 @@ def test_a_model_that_the_last_part_cannot_calibrate_is_kept_with_a_warning(monk
         "learning_rate": 1e-2,
     }
     monkeypatch.setattr(
-        task_types, "LEARNERS", {"binary": lambda random_state: Backwards(**sizes, random_state=random_state)}
+        pipeline, "BY_TASK_TYPE", {"binary": lambda random_state: Backwards(**sizes, random_state=random_state)}
     )
     stays = cg.select(cg.read_events(cg.simulate(300, random_state=3)), cg.Task.load("in_hospital_mortality"))
     with pytest.warns(UserWarning, match="risks that rise with the outcome.*not calibrated"):
-        assert task_types.fit(stays, random_state=0, verbose=False).calibrator_ is None
+        assert pipeline.fit(stays, random_state=0).calibrator_ is None
 
 
 @pytest.mark.slow
@@ -188,12 +190,11 @@ def test_calibration_never_sees_the_stays_that_are_judged(folder, small):
 
     events = ward_of_every_kind()
     task = cg.Task.load(folder / "multiclass.yaml")
-    parts = pipeline.split_parts(events, task, random_state=1)
+    parts = split_parts(events, task, random_state=1)
     test = replace(parts.test, outcome=parts.test.outcome[::-1].copy(), value=parts.test.value * 2)
     one, other = (
-        pipeline.fit(pipeline.Parts(parts.learn, judged, events), random_state=1, verbose=False)
-        for judged in (parts.test, test)
+        pipeline.fit(Parts(parts.development, held, events).development, random_state=1) for held in (parts.test, test)
     )
     assert one.calibrator_ == other.calibrator_
-    seen = task_types.split_patients(parts.learn, task_types.LEARN_PARTS, random_state=1)
+    seen = cg.split_patients(parts.development, pipeline.TRAINING_FRACTIONS, random_state=1)
     assert not set(np.concatenate([part.patient for part in seen])) & set(parts.test.patient)

@@ -1,4 +1,4 @@
-"""Do the risks mean what they say, and a logistic correction where they do not."""
+"""Calibration of one risk: groups of predicted against observed, and Platt scaling."""
 
 from __future__ import annotations
 
@@ -9,23 +9,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.logistic import fit_logistic, logit, sigmoid
-from clinicalgru.evaluate.validation import Array, checked_outcome, checked_risk
-
-Z = 1.959963984540054  # 97.5 % point of the normal distribution
+from clinicalgru.evaluate.logistic import fit_logistic, logit
+from clinicalgru.evaluate.validation import Array, validate_outcome, validate_risk
 
 
 @dataclass(frozen=True)
 class PlattCalibrator:
-    """A straight line on the log odds that makes risks mean what they say: sigmoid(intercept + slope * logit(risk)).
+    """Platt scaling: a line on the log-odds, expit(intercept + slope * logit(risk)).
 
-    slope      above 0, so that the order of the stays is kept
-    intercept  log odds
+    Attributes
+    ----------
+    slope : float
+        Above 0, so that the order of the stays is preserved.
+    intercept : float
+        In log-odds.
 
-    Source: Platt 1999. DIFF: fitted to logit(risk) in place of a margin.
+    Notes
+    -----
+    Deviation from the paper: fitted to logit(risk) instead of the margin of a classifier.
 
+    References
+    ----------
+    Platt 1999, "Probabilistic outputs for support vector machines".
+
+    Examples
+    --------
     >>> PlattCalibrator(slope=1.0, intercept=0.0).predict([0.25])
     array([0.25])
     """
@@ -40,47 +51,88 @@ class PlattCalibrator:
 
     @classmethod
     def fit(cls, outcome: ArrayLike, risk: ArrayLike) -> PlattCalibrator:
-        """Fit on stays that neither trained the model nor will judge it.
+        """Fit on stays used neither for training nor for evaluation.
 
-        outcome  (stay,)  0 or 1, both present
-        risk     (stay,)  between 0 and 1
+        Targets are (n1 + 1) / (n1 + 2) for events and 1 / (n0 + 2) for the others, as in Platt 1999, so that the fit
+        stays finite where risks separate the two.
 
-        Events aim at (n1 + 1) / (n1 + 2) and the others at 1 / (n0 + 2), as in Platt 1999, so that the fit stays finite
-        even where risks separate the two. Refused: one risk for all stays, and risks that run against the outcome.
+        Parameters
+        ----------
+        outcome : array-like, shape (n_stays,)
+            0 or 1, both present.
+        risk : array-like, shape (n_stays,)
+            Between 0 and 1.
 
-        >>> PlattCalibrator.fit([0, 0, 1, 0, 1, 1], [0.4, 0.45, 0.48, 0.52, 0.55, 0.6]).slope > 1  # risks too timid
+        Returns
+        -------
+        PlattCalibrator
+            The fitted line.
+
+        Raises
+        ------
+        ArgumentError
+            If all risks are equal, or if higher risks go with fewer events.
+
+        Examples
+        --------
+        >>> PlattCalibrator.fit([0, 0, 1, 0, 1, 1], [0.4, 0.45, 0.48, 0.52, 0.55, 0.6]).slope > 1
         True
         """
-        outcome = checked_outcome(outcome)
-        score = logit(checked_risk(risk, stays=len(outcome)))
-        centre, spread = score.mean(), np.ptp(score)
-        if spread == 0:
+        outcome = validate_outcome(outcome)
+        score = logit(validate_risk(risk, stays=len(outcome)))
+        center, width = score.mean(), np.ptp(score)
+        if width == 0:
             raise ArgumentError(
-                "risks that differ", "one risk for all stays", "Look at the model: it tells nothing apart."
+                "risks that differ", "one risk for all stays", "Check the model: it does not discriminate."
             )
-        features = np.stack([np.ones_like(score), (score - centre) / spread])
+        features = np.stack([np.ones_like(score), (score - center) / width])
         level, slope = fit_logistic(_smoothed(outcome), features, np.ones((1, len(score))))[0]
         if not slope > 0:
             fix = "Higher risks went with fewer events: look for swapped classes or a model that learned nothing."
-            raise ArgumentError("risks that rise with the outcome", f"a slope of {slope / spread:.3g}", fix)
-        return cls(slope=float(slope / spread), intercept=float(level - slope * centre / spread))
+            raise ArgumentError("risks that rise with the outcome", f"a slope of {slope / width:.3g}", fix)
+        return cls(slope=float(slope / width), intercept=float(level - slope * center / width))
 
     def predict(self, risk: ArrayLike) -> Array:
-        """Calibrated risks, in the same order from low to high.
+        """Calibrate risks; their order does not change.
 
-        risk     (stay,)  between 0 and 1
-        returns  (stay,)
+        Parameters
+        ----------
+        risk : array-like, shape (n_stays,)
+            Between 0 and 1.
+
+        Returns
+        -------
+        ndarray, shape (n_stays,)
+            Calibrated risks.
         """
-        return sigmoid(self.intercept + self.slope * logit(checked_risk(risk)))
+        return np.asarray(expit(self.intercept + self.slope * logit(validate_risk(risk))))
 
     def to_dict(self) -> dict[str, float]:
-        """Slope and intercept by name, for a manifest."""
+        """Return slope and intercept by name, for a manifest.
+
+        Returns
+        -------
+        dict of float
+            The numbers.
+        """
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float]) -> PlattCalibrator:
-        """The calibrator that `to_dict` wrote.
+        """Restore the calibrator that `to_dict` described.
 
+        Parameters
+        ----------
+        values : mapping of float
+            Slope and intercept.
+
+        Returns
+        -------
+        PlattCalibrator
+            The calibrator.
+
+        Examples
+        --------
         >>> PlattCalibrator.from_dict({"slope": 1.2, "intercept": -0.1})
         PlattCalibrator(slope=1.2, intercept=-0.1)
         """
@@ -88,41 +140,99 @@ class PlattCalibrator:
 
 
 def calibration_groups(outcome: Array, risk: Array, *, groups: int = 10) -> pd.DataFrame:
-    """Predicted against observed in tenths of the risk; stays of equal risk are never parted.
+    """Tabulate predicted against observed in quantile groups of the risk.
 
-    outcome  (stay,)  0 or 1
-    risk     (stay,)  between 0 and 1
-    returns  one row per group: predicted (mean risk), observed (share with the event), low, high (95 % Wilson interval,
-             which takes stays as independent), stays. Fewer groups where ties leave fewer.
+    Stays of equal risk are never split, so that ties can give fewer groups.
 
+    Parameters
+    ----------
+    outcome : ndarray, shape (n_stays,)
+        0 or 1.
+    risk : ndarray, shape (n_stays,)
+        Between 0 and 1.
+    groups : int
+        Number of groups at most.
+
+    Returns
+    -------
+    DataFrame
+        One row per group: predicted (mean risk), observed (event rate), low, high (95 % Wilson interval, which takes
+        stays as independent), stays.
+
+    Examples
+    --------
+    >>> import numpy as np
     >>> calibration_groups(np.array([0.0, 1.0, 1.0]), np.array([0.1, 0.7, 0.9]), groups=2).round(2)
        predicted  observed   low  high  stays
     0        0.4       0.5  0.09  0.91      2
     1        0.9       1.0  0.21  1.00      1
     """
-    edges = np.unique(np.quantile(risk, np.arange(1, groups) / groups))
-    group = np.unique(np.searchsorted(edges, risk, side="left"), return_inverse=True)[1]
+    group = quantile_groups(risk, groups)
     stays = np.bincount(group)
-    return grouped(np.bincount(group, weights=risk) / stays, np.bincount(group, weights=outcome), stays)
+    return group_table(np.bincount(group, weights=risk) / stays, np.bincount(group, weights=outcome), stays)
 
 
-def grouped(predicted: NDArray[Any], events: NDArray[Any], stays: NDArray[Any]) -> pd.DataFrame:
-    """The table of `calibration_groups`, from the mean risk, the stays with the event and the stays of each group."""
-    stays = stays.astype(np.int64)
-    observed = events / stays
-    low, high = _wilson(observed, stays)
-    return pd.DataFrame({"predicted": predicted, "observed": observed, "low": low, "high": high, "stays": stays})
+def quantile_groups(predicted: Array, groups: int) -> NDArray[np.int64]:
+    """Assign each stay to a quantile group of its prediction; equal predictions stay together.
+
+    Parameters
+    ----------
+    predicted : ndarray, shape (n_stays,)
+        Predictions.
+    groups : int
+        Number of groups at most.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_stays,)
+        Number of the group, from the lowest predictions up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> quantile_groups(np.array([0.1, 0.9, 0.2, 0.8]), 2)
+    array([0, 1, 0, 1])
+    """
+    edges = np.unique(np.quantile(predicted, np.arange(1, groups) / groups))
+    return np.unique(np.searchsorted(edges, predicted, side="left"), return_inverse=True)[1].astype(np.int64)
 
 
-def _wilson(share: Array, stays: NDArray[np.int64]) -> tuple[Array, Array]:
-    """Source: Wilson 1927."""
-    centre = share + Z**2 / (2 * stays)
-    half = Z * np.sqrt(share * (1 - share) / stays + Z**2 / (4 * stays**2))
-    scale = 1 + Z**2 / stays
-    return np.clip((centre - half) / scale, 0, 1), np.clip((centre + half) / scale, 0, 1)
+def group_table(predicted: NDArray[Any], events: NDArray[Any], stays: NDArray[Any]) -> pd.DataFrame:
+    """Tabulate groups as `calibration_groups` does, from their counts.
+
+    Parameters
+    ----------
+    predicted : ndarray, shape (n_groups,)
+        Mean risk.
+    events, stays : ndarray, shape (n_groups,)
+        Stays with the event, and all stays.
+
+    Returns
+    -------
+    DataFrame
+        predicted, observed, low, high, stays.
+
+    References
+    ----------
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> group_table(np.array([0.2]), np.array([1]), np.array([4])).round(2).to_dict("records")
+    [{'predicted': 0.2, 'observed': 0.25, 'low': 0.05, 'high': 0.7, 'stays': 4}]
+    """
+    from scipy.stats import binomtest
+
+    events, stays = np.rint(events).astype(np.int64), stays.astype(np.int64)
+    tests = [binomtest(int(event), int(n)) for event, n in zip(events, stays, strict=True)]
+    intervals = [test.proportion_ci(confidence_level=0.95, method="wilson") for test in tests]
+    low, high = (np.array([getattr(interval, end) for interval in intervals]) for end in ("low", "high"))
+    return pd.DataFrame({"predicted": predicted, "observed": events / stays, "low": low, "high": high, "stays": stays})
 
 
 def _smoothed(outcome: Array) -> Array:
+    """Targets of Platt 1999."""
     events = outcome.sum()
     others = len(outcome) - events
     return np.where(outcome == 1, (events + 1) / (events + 2), 1 / (others + 2))

@@ -1,4 +1,4 @@
-"""Predicted against observed in groups of like predictions, for answers that are no single risk."""
+"""Calibration groups for the other types of task: labels, classes, numbers and survival; small groups suppressed."""
 
 from __future__ import annotations
 
@@ -7,33 +7,67 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clinicalgru.disclosure import MIN_CELL_SIZE
-from clinicalgru.evaluate.calibration import Z, calibration_groups
-from clinicalgru.evaluate.small_cells import joined
+from clinicalgru.evaluate.calibration import calibration_groups, quantile_groups
+from clinicalgru.evaluate.small_cells import merge_groups
 from clinicalgru.evaluate.validation import Array
 
-GROUPS = 10
+MAX_GROUPS = 10
+Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
-def risk_groups(outcome: Array, risk: Array, *, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame | None:
-    """Of one outcome or class: tenths of the risk, joined until none holds 1 to 10 stays with it or without.
+def label_groups(outcome: Array, risk: Array, *, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame | None:
+    """Tabulate predicted against observed for one label or class, small groups merged.
 
-    outcome  (stay,)  0, 1, or NaN = not known
-    risk     (stay,)
-    returns  predicted, observed, low, high, stays; None where no group stays apart
+    Parameters
+    ----------
+    outcome : ndarray, shape (n_stays,)
+        0, 1, or NaN where it is not known.
+    risk : ndarray, shape (n_stays,)
+        Between 0 and 1.
+    min_cell_size : int
+        Groups are merged until each has none or at least so many stays with the label, and without it.
+
+    Returns
+    -------
+    DataFrame or None
+        predicted, observed, low, high, stays; None where only one group remains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> label_groups(np.tile([0.0, 1.0], 50), np.linspace(0, 1, 100))["stays"].tolist()
+    [30, 30, 40]
     """
     known = ~np.isnan(outcome)
     if not known.any():
         return None
-    table = joined(calibration_groups(outcome[known], risk[known], groups=GROUPS), min_cell_size)
+    table = merge_groups(calibration_groups(outcome[known], risk[known], groups=MAX_GROUPS), min_cell_size)
     return table if len(table) > 1 else None
 
 
 def number_groups(outcome: Array, predicted: Array, *, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame | None:
-    """Of a number: tenths of what was predicted, with the mean of what came, and its 95 % interval.
+    """Tabulate predicted against observed means for a number.
 
-    returns  predicted, observed, low, high, stays; None where the groups would be of fewer than `min_cell_size` stays
+    Parameters
+    ----------
+    outcome, predicted : ndarray, shape (n_stays,)
+        In the unit of the outcome.
+    min_cell_size : int
+        Smallest group that may be shown.
+
+    Returns
+    -------
+    DataFrame or None
+        predicted, observed (mean outcome), low, high (95 % interval of the mean), stays; None where groups would be too
+        small.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> number_groups(np.arange(44.0), np.arange(44.0))["observed"].tolist()
+    [10.5, 32.5]
     """
-    group, stays = _groups(predicted, min_cell_size)
+    group, stays = _large_groups(predicted, min_cell_size)
     if len(stays) < 2:
         return None
     mean = np.bincount(group, outcome) / stays
@@ -45,48 +79,85 @@ def number_groups(outcome: Array, predicted: Array, *, min_cell_size: int = MIN_
 def survival_groups(
     outcome: Array, risk: Array, *, hours: float, min_cell_size: int = MIN_CELL_SIZE
 ) -> pd.DataFrame | None:
-    """Of a time: the risk by an hour against one minus Kaplan and Meier's survival in groups of like risk.
+    """Tabulate the predicted risk by an hour against one minus the Kaplan-Meier survival of groups of similar risk.
 
-    outcome  (stay, 2)  hours to the event or to the end of follow-up, and 1 where the event came
-    risk     (stay,)    that the event comes by `hours`
-    returns  predicted, observed, low, high (Greenwood), stays; None where the groups would hold fewer than `min_cell_size`
-             stays with the event by then
+    Parameters
+    ----------
+    outcome : ndarray, shape (n_stays, 2)
+        Hours to the event or to the end of follow-up, and 1 where the event occurred.
+    risk : ndarray, shape (n_stays,)
+        Probability of the event by `hours`.
+    hours : float
+        Horizon in hours.
+    min_cell_size : int
+        Smallest number of stays with the event by then that a group may have.
+
+    Returns
+    -------
+    DataFrame or None
+        predicted, observed, low, high (Greenwood), stays; None where groups would be too small.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> outcome = np.column_stack([np.arange(1.0, 101), np.ones(100)])
+    >>> survival_groups(outcome, np.linspace(1, 0, 100), hours=70.0)["observed"].round(2).tolist()
+    [0.4, 1.0]
     """
-    came = int(((outcome[:, 1] == 1) & (outcome[:, 0] <= hours)).sum())
-    group, stays = _groups(risk, max(min_cell_size, 1), most=max(1, came // max(1, 2 * min_cell_size)))
-    by_then = np.bincount(group, (outcome[:, 1] == 1) & (outcome[:, 0] <= hours), len(stays))
+    occurred = (outcome[:, 1] == 1) & (outcome[:, 0] <= hours)
+    most = max(1, int(occurred.sum()) // max(1, 2 * min_cell_size))
+    group, stays = _large_groups(risk, max(min_cell_size, 1), most=most)
+    by_then = np.bincount(group, occurred, len(stays))
     if len(stays) < 2 or (by_then < min_cell_size).any():
         return None
-    rows = np.array([kaplan_meier(outcome[group == one], hours) for one in range(len(stays))])
+    rows = np.array([kaplan_meier(outcome[group == number], hours) for number in range(len(stays))])
     low, high = (np.clip(1 - rows[:, 0] + sign * Z * rows[:, 1], 0, 1) for sign in (-1, 1))
     columns = {"predicted": np.bincount(group, risk) / stays, "observed": 1 - rows[:, 0], "low": low, "high": high}
     return pd.DataFrame(columns | {"stays": stays})
 
 
 def kaplan_meier(outcome: Array, hours: float) -> tuple[float, float]:
-    """Survival to an hour, and its standard error (Greenwood 1926).
+    """Compute the Kaplan-Meier survival at an hour and its standard error.
 
-    outcome  (stay, 2)  hours to the event or to the end of follow-up, and 1 where the event came
+    Parameters
+    ----------
+    outcome : ndarray, shape (n_stays, 2)
+        Hours to the event or to the end of follow-up, and 1 where the event occurred.
+    hours : float
+        Time in hours.
 
+    Returns
+    -------
+    survival, standard_error : float
+        The error by Greenwood's formula.
+
+    References
+    ----------
+    Kaplan and Meier 1958; Greenwood 1926.
+
+    Examples
+    --------
+    >>> import numpy as np
     >>> round(kaplan_meier(np.array([[1.0, 1], [2.0, 0], [3.0, 1]]), 1.0)[0], 3)
     0.667
     """
     times, place = np.unique(outcome[:, 0], return_inverse=True)
-    left, died = np.bincount(place), np.bincount(place, outcome[:, 1] == 1)
+    left, events = np.bincount(place), np.bincount(place, outcome[:, 1] == 1)
     at_risk = len(outcome) - np.cumsum(left) + left
     within = times <= hours
-    died, at_risk = died[within], at_risk[within]
-    survival = np.prod(1 - died / at_risk)
-    spread = np.sum(died / (at_risk * np.maximum(at_risk - died, 1)))
-    return float(survival), float(survival * np.sqrt(spread))
+    events, at_risk = events[within], at_risk[within]
+    survival = np.prod(1 - events / at_risk)
+    variance = np.sum(events / (at_risk * np.maximum(at_risk - events, 1)))
+    return float(survival), float(survival * np.sqrt(variance))
 
 
-def _groups(predicted: Array, min_cell_size: int, *, most: int = GROUPS) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(stay,) the group of each stay, and (group,) how many stays; equal predictions stay together."""
-    count = int(np.clip(len(predicted) // max(1, 2 * min_cell_size), 1, min(GROUPS, most)))
-    edges = np.unique(np.quantile(predicted, np.arange(1, count) / count))
-    group = np.unique(np.searchsorted(edges, predicted, side="left"), return_inverse=True)[1]
-    stays = np.bincount(group)
-    if (stays < min_cell_size).any():  # ties made one small
+def _large_groups(
+    predicted: Array, min_cell_size: int, *, most: int = MAX_GROUPS
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Group of each stay, and stays of each group; one group where ties would make another too small."""
+    count = int(np.clip(len(predicted) // max(1, 2 * min_cell_size), 1, min(MAX_GROUPS, most)))
+    group = quantile_groups(predicted, count)
+    stays = np.bincount(group).astype(np.int64)
+    if (stays < min_cell_size).any():
         return np.zeros(len(predicted), dtype=np.int64), np.array([len(predicted)])
-    return group.astype(np.int64), stays.astype(np.int64)
+    return group, stays

@@ -1,4 +1,4 @@
-"""Calibration of answers that are no single risk: several classes, several outcomes, survival. No order is changed."""
+"""Calibration for the other types of task: temperature scaling, Platt scaling by label, survival. All are monotone."""
 
 from __future__ import annotations
 
@@ -14,29 +14,36 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.validation import Array
 
-SMALLEST = 1e-300  # a probability of 0 has no logarithm
-TINY = 1e-9  # a cumulative hazard of 0, of an event at once, has no logarithm either
-FARTHEST = 3.0  # log of the largest and smallest slope, and size of the largest intercept, that is looked at
+MIN_PROBABILITY = 1e-300  # a probability of 0 has no logarithm
+MIN_HAZARD = 1e-9  # nor has the cumulative hazard 0 of an event at time 0
+MAX_LOG_SLOPE = 3.0  # bound of the search for the log of a slope, and for an intercept
 
 
 class Calibrator(Protocol):
-    """What makes probabilities mean what they say; learned from stays that neither trained nor judge the model."""
+    """A monotone correction of probabilities, fitted on stays used neither for training nor for evaluation."""
 
     def predict(self, risk: ArrayLike) -> Array:
-        """The calibrated answers, of the shape of those given."""
+        """Calibrate predictions; the shape does not change."""
 
     def to_dict(self) -> dict[str, float]:
-        """Its numbers by name, for a manifest."""
+        """Return its numbers by name, for a manifest."""
 
 
 @dataclass(frozen=True)
 class TemperatureCalibrator:
-    """One slope on the logarithms of all classes: softmax(slope * log(probability)).
+    """Temperature scaling: softmax(slope * log(probability)).
 
-    slope  above 0, so that the classes of a stay keep their order; 1 / temperature
+    Attributes
+    ----------
+    slope : float
+        Above 0, so that the order of a stay's classes is preserved; 1 / temperature.
 
-    Source: temperature scaling, Guo et al. 2017.
+    References
+    ----------
+    Guo et al. 2017, "On calibration of modern neural networks".
 
+    Examples
+    --------
     >>> TemperatureCalibrator(slope=2.0).predict([[0.5, 0.25, 0.25]]).round(3)
     array([[0.667, 0.167, 0.167]])
     """
@@ -44,16 +51,27 @@ class TemperatureCalibrator:
     slope: float
 
     def __post_init__(self) -> None:
-        _refuse_slope(self.slope)
+        _check_slope(self.slope)
 
     @classmethod
     def fit(cls, outcome: ArrayLike, risk: ArrayLike) -> TemperatureCalibrator:
-        """The slope of the lowest log loss on these stays.
+        """Fit the slope with the lowest log loss.
 
-        outcome  (stay,)        position of the true class
-        risk     (stay, class)  probabilities
+        Parameters
+        ----------
+        outcome : array-like of int, shape (n_stays,)
+            Position of the true class.
+        risk : array-like, shape (n_stays, n_classes)
+            Probabilities.
 
-        >>> TemperatureCalibrator.fit([0, 1, 1], [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]).slope < 1  # too sure of itself
+        Returns
+        -------
+        TemperatureCalibrator
+            With slope 1 where no other one is better.
+
+        Examples
+        --------
+        >>> TemperatureCalibrator.fit([0, 1, 1], [[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]]).slope < 1  # over-confident
         True
         """
         from scipy.optimize import minimize_scalar
@@ -61,32 +79,65 @@ class TemperatureCalibrator:
         true, logs = np.asarray(outcome, dtype=np.int64), _logs(risk)
 
         def loss(log_slope: float) -> float:
-            shares = _softmax(np.exp(log_slope) * logs)
-            return float(-np.log(shares[np.arange(len(true)), true].clip(SMALLEST)).mean())
+            probability = _softmax(np.exp(log_slope) * logs)
+            return float(-np.log(probability[np.arange(len(true)), true].clip(MIN_PROBABILITY)).mean())
 
-        best = minimize_scalar(loss, bounds=(-FARTHEST, FARTHEST), method="bounded").x
+        best = minimize_scalar(loss, bounds=(-MAX_LOG_SLOPE, MAX_LOG_SLOPE), method="bounded").x
         return cls(float(np.exp(best)) if loss(best) < loss(0.0) else 1.0)
 
     def predict(self, risk: ArrayLike) -> Array:
-        """(stay, class) calibrated probabilities."""
+        """Calibrate class probabilities.
+
+        Parameters
+        ----------
+        risk : array-like, shape (n_stays, n_classes)
+            Probabilities.
+
+        Returns
+        -------
+        ndarray, shape (n_stays, n_classes)
+            Calibrated probabilities.
+        """
         return _softmax(self.slope * _logs(risk))
 
     def to_dict(self) -> dict[str, float]:
-        """The slope by name."""
+        """Return the slope by name.
+
+        Returns
+        -------
+        dict of float
+            The number.
+        """
         return {"slope": self.slope}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float]) -> TemperatureCalibrator:
-        """The calibrator that `to_dict` wrote."""
+        """Restore the calibrator that `to_dict` described.
+
+        Parameters
+        ----------
+        values : mapping of float
+            The slope.
+
+        Returns
+        -------
+        TemperatureCalibrator
+            The calibrator.
+        """
         return cls(float(values["slope"]))
 
 
 @dataclass(frozen=True)
 class LabelCalibrator:
-    """A line on the log-odds for each of several outcomes, each as of `PlattCalibrator`.
+    """Platt scaling of each of several labels.
 
-    parts  (outcome,) None where these stays could not say, and the risks stay what they are
+    Attributes
+    ----------
+    parts : tuple of PlattCalibrator or None
+        One for each label; None where it could not be fitted, and risks stay as they are.
 
+    Examples
+    --------
     >>> LabelCalibrator((PlattCalibrator(1.0, 0.0), None)).predict([[0.25, 0.4]])
     array([[0.25, 0.4 ]])
     """
@@ -95,31 +146,67 @@ class LabelCalibrator:
 
     @classmethod
     def fit(cls, outcome: ArrayLike, risk: ArrayLike) -> LabelCalibrator:
-        """Fit each outcome on the stays in which it is known.
+        """Fit each label on the stays in which it is known.
 
-        outcome, risk  (stay, outcome)  0, 1 or NaN = not known; between 0 and 1
+        Parameters
+        ----------
+        outcome : array-like, shape (n_stays, n_labels)
+            0, 1, or NaN where it is not known.
+        risk : array-like, shape (n_stays, n_labels)
+            Between 0 and 1.
+
+        Returns
+        -------
+        LabelCalibrator
+            One part for each label.
         """
         columns = zip(np.asarray(outcome, dtype=float).T, np.asarray(risk, dtype=float).T, strict=True)
-        return cls(tuple(_line(true, said) for true, said in columns))
+        return cls(tuple(_fit_line(true, predicted) for true, predicted in columns))
 
     def predict(self, risk: ArrayLike) -> Array:
-        """(stay, outcome) calibrated risks; of each outcome in the same order from low to high."""
-        columns = np.asarray(risk, dtype=float).T
-        calibrated = [
-            said if part is None else part.predict(said) for part, said in zip(self.parts, columns, strict=True)
-        ]
-        return np.stack(calibrated, axis=1)
+        """Calibrate risks; the order of the stays does not change for any label.
+
+        Parameters
+        ----------
+        risk : array-like, shape (n_stays, n_labels)
+            Between 0 and 1.
+
+        Returns
+        -------
+        ndarray, shape (n_stays, n_labels)
+            Calibrated risks.
+        """
+        columns = zip(self.parts, np.asarray(risk, dtype=float).T, strict=True)
+        return np.stack([column if part is None else part.predict(column) for part, column in columns], axis=1)
 
     def to_dict(self) -> dict[str, float]:
-        """Slope and intercept of each outcome that has them, by its position."""
+        """Return slope and intercept of each fitted label by its position.
+
+        Returns
+        -------
+        dict of float
+            The numbers.
+        """
         known = [(place, part) for place, part in enumerate(self.parts) if part is not None]
         named = {f"{name}_{place}": number for place, part in known for name, number in part.to_dict().items()}
         return named | {"outcomes": float(len(self.parts))}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float]) -> LabelCalibrator:
-        """The calibrator that `to_dict` wrote.
+        """Restore the calibrator that `to_dict` described.
 
+        Parameters
+        ----------
+        values : mapping of float
+            Slopes and intercepts by position, and the number of outcomes.
+
+        Returns
+        -------
+        LabelCalibrator
+            The calibrator.
+
+        Examples
+        --------
         >>> LabelCalibrator.from_dict({"outcomes": 2.0, "slope_1": 1.5, "intercept_1": 0.0}).parts[0] is None
         True
         """
@@ -138,12 +225,25 @@ class LabelCalibrator:
 class SurvivalCalibrator:
     """A line on log(-log(survival)), the same for all hours: exp(-exp(intercept) * (-log(survival)) ** slope).
 
-    slope      above 0: at each hour the stays keep their order, and survival falls with the hours as before
-    intercept  above 0: the event comes sooner than was said
+    Attributes
+    ----------
+    slope : float
+        Above 0, so that the order of the stays at each hour is preserved, and survival still falls with time.
+    intercept : float
+        Above 0 where events occur sooner than predicted.
 
-    Fitted by the likelihood of the cumulative hazards that the stays reached, which are those of an exponential
-    distribution where survival means what it says (Cox and Snell 1968), and are taken as those of a Weibull one.
+    Notes
+    -----
+    Cumulative hazards at the end of follow-up are exponentially distributed where survival is calibrated (Cox-Snell
+    residuals). The line is fitted by maximum likelihood as if they were Weibull distributed.
 
+    References
+    ----------
+    Cox and Snell 1968, "A general definition of residuals".
+
+    Examples
+    --------
+    >>> import numpy as np
     >>> SurvivalCalibrator(slope=1.0, intercept=float(np.log(2))).predict([0.5])  # twice the hazard
     array([0.25])
     """
@@ -152,44 +252,85 @@ class SurvivalCalibrator:
     intercept: float
 
     def __post_init__(self) -> None:
-        _refuse_slope(self.slope)
+        _check_slope(self.slope)
 
     @classmethod
     def fit(cls, outcome: ArrayLike, risk: ArrayLike) -> SurvivalCalibrator:
-        """The likeliest line; a stay without the event counts up to where it was followed.
+        """Fit the line by maximum likelihood; a censored stay counts up to the end of its follow-up.
 
-        outcome  (stay,)  1 where the event came
-        risk     (stay,)  survival to the event, or to the end of follow-up
+        Parameters
+        ----------
+        outcome : array-like, shape (n_stays,)
+            1 where the event occurred.
+        risk : array-like, shape (n_stays,)
+            Survival at the event, or at the end of follow-up.
 
-        Refused: no stay with the event.
+        Returns
+        -------
+        SurvivalCalibrator
+            The fitted line.
+
+        Raises
+        ------
+        ArgumentError
+            If no stay has the event.
         """
         from scipy.optimize import minimize
 
-        event, logs = np.asarray(outcome, dtype=float) == 1, np.log((-_logs(risk)).clip(TINY))
+        event, logs = np.asarray(outcome, dtype=float) == 1, np.log((-_logs(risk)).clip(MIN_HAZARD))
         if not event.any():
-            raise ArgumentError("stays with the event to calibrate on", "none", "Split with another seed.")
+            got = f"0 events in {len(event):,} stays"
+            raise ArgumentError("stays with the event to calibrate on", got, "Split with another seed.")
 
         def loss(line: Array) -> float:
             intercept, slope = line[0], np.exp(line[1])
-            reached = np.exp(intercept + slope * logs)
-            return float((reached.sum() - (intercept + line[1] + (slope - 1) * logs[event]).sum()) / len(logs))
+            hazard = np.exp(intercept + slope * logs)
+            return float((hazard.sum() - (intercept + line[1] + (slope - 1) * logs[event]).sum()) / len(logs))
 
         start = np.zeros(2)
-        best = minimize(loss, start, method="L-BFGS-B", bounds=[(-FARTHEST, FARTHEST)] * 2).x
+        best = minimize(loss, start, method="L-BFGS-B", bounds=[(-MAX_LOG_SLOPE, MAX_LOG_SLOPE)] * 2).x
         best = best if loss(best) < loss(start) else start
         return cls(slope=float(np.exp(best[1])), intercept=float(best[0]))
 
     def predict(self, risk: ArrayLike) -> Array:
-        """Calibrated survival, of any shape."""
+        """Calibrate survival probabilities.
+
+        Parameters
+        ----------
+        risk : array-like
+            Survival, of any shape.
+
+        Returns
+        -------
+        ndarray
+            Calibrated survival, of the same shape.
+        """
         return np.asarray(np.exp(-np.exp(self.intercept) * (-_logs(risk)) ** self.slope))
 
     def to_dict(self) -> dict[str, float]:
-        """Slope and intercept by name."""
+        """Return slope and intercept by name.
+
+        Returns
+        -------
+        dict of float
+            The numbers.
+        """
         return {"slope": self.slope, "intercept": self.intercept}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float]) -> SurvivalCalibrator:
-        """The calibrator that `to_dict` wrote."""
+        """Restore the calibrator that `to_dict` described.
+
+        Parameters
+        ----------
+        values : mapping of float
+            Slope and intercept.
+
+        Returns
+        -------
+        SurvivalCalibrator
+            The calibrator.
+        """
         return cls(float(values["slope"]), float(values["intercept"]))
 
 
@@ -201,36 +342,50 @@ CALIBRATORS: Mapping[str, Any] = MappingProxyType(
         "multilabel": LabelCalibrator,
         "survival": SurvivalCalibrator,
     }
-)  # by kind of task
+)  # by type of task
 
 
-def restored(kind: str, values: Mapping[str, float] | None) -> Calibrator | None:
-    """The calibrator of a manifest for a task of this kind; None where it holds none.
+def from_manifest(task_type: str, values: Mapping[str, float] | None) -> Calibrator | None:
+    """Restore the calibrator of a manifest.
 
-    >>> restored("multiclass", {"slope": 0.8})
+    Parameters
+    ----------
+    task_type : str
+        Type of the task.
+    values : mapping of float or None
+        What `to_dict` returned; None where the model is not calibrated.
+
+    Returns
+    -------
+    Calibrator or None
+        The calibrator of that type of task.
+
+    Examples
+    --------
+    >>> from_manifest("multiclass", {"slope": 0.8})
     TemperatureCalibrator(slope=0.8)
     """
-    return None if values is None else CALIBRATORS[kind].from_dict(values)
+    return None if values is None else CALIBRATORS[task_type].from_dict(values)
 
 
-def _line(true: Array, said: Array) -> PlattCalibrator | None:
-    """Of one outcome; None where one value only is known, the risks are all alike, or run against it."""
+def _fit_line(true: Array, risk: Array) -> PlattCalibrator | None:
+    """Platt scaling of one label; None where one value only is known, all risks are equal, or they run against it."""
     known = ~np.isnan(true)
     try:
-        return PlattCalibrator.fit(true[known], said[known])
+        return PlattCalibrator.fit(true[known], risk[known])
     except ArgumentError:
         return None
 
 
 def _logs(probability: ArrayLike) -> Array:
-    return np.asarray(np.log(np.asarray(probability, dtype=float).clip(SMALLEST, 1.0)))
+    return np.asarray(np.log(np.asarray(probability, dtype=float).clip(MIN_PROBABILITY, 1.0)))
 
 
 def _softmax(logits: Array) -> Array:
-    share = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(share / share.sum(axis=1, keepdims=True))
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _refuse_slope(slope: float) -> None:
+def _check_slope(slope: float) -> None:
     if not 0 < slope < np.inf:
         raise ArgumentError("a finite slope above 0", f"{slope:.3g}", "Fit the calibrator on stays.")

@@ -1,105 +1,119 @@
-"""How good hourly warnings are: their utility, how many there are, and how long before the onset they come."""
+"""Metrics of hourly early warnings: utility, alert burden and lead time."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.multi_metrics import Weighted, with_intervals
+from clinicalgru.checks import check_instance
+from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate.bootstrap import WeightedMetric, combine
 from clinicalgru.evaluate.physionet2019 import EARLY, LATE, hourly_utility
+from clinicalgru.evaluate.predictions import TaskPredictions
 from clinicalgru.evaluate.validation import Array
 
 
-def evaluate_early_warning(
-    hourly: pd.DataFrame,
-    onset_hours: ArrayLike,
-    *,
-    threshold: float,
-    patients: Any = None,
-    n_resamples: int = 1000,
-    random_state: int = 0,
-) -> pd.DataFrame:
-    """Utility, alert burden and lead time of warnings at a threshold: metric, estimate, low, high.
+def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, threshold: float) -> TaskPredictions:
+    """Prepare hourly risks, alerting at a threshold.
 
-    hourly       stay (position), hours, risk: one row for each stay and hour, as `predict_hourly` gives
-    onset_hours  (stay,)  hour of the onset, infinite where there is none
-    threshold    fixed on other stays
+    ``utility`` is the normalised utility of the PhysioNet/CinC Challenge 2019: 0 without alerts, 1 for the best alerts.
+    ``event_sensitivity`` is the fraction of events with an alert in the 12 hours before them.
+    ``false_alert_rate`` is the fraction of stays without an event that ever had an alert.
+    ``alerts_per_day`` counts runs of hours at or above the threshold, per 24 hours of a stay before its event.
+    ``alerts_per_event`` counts such runs per caught event (number needed to alert).
+    ``lead_hours`` is the mean time from the first alert within the 12 hours before an event to the event.
 
-    utility                of the PhysioNet/CinC Challenge 2019, normalised
-    warned                 share of the stays with an onset that were warned in the 12 hours before it
-    falsely_warned         share of the stays without an onset that were ever warned
-    alarms_per_day         runs of hours at or above the threshold, for each 24 hours of a stay up to its onset
-    alarms_per_warned      such runs for each stay that was warned in time
-    lead_hours             mean hours between the first warning within the 12 hours before an onset and the onset
+    Parameters
+    ----------
+    hourly : DataFrame
+        stay (position), hours, risk; one row for each stay and hour, as `GRUEarlyWarning.predict_hourly` returns.
+    onset_hours : array-like, shape (n_stays,)
+        Hour of the event, infinite where there is none.
+    threshold : float
+        Risk from which on to alert; chosen on other stays.
 
-    Refused: no stay with an onset, other stays than the onsets' own.
+    Returns
+    -------
+    TaskPredictions
+        With the threshold as a note.
+
+    Raises
+    ------
+    ArgumentError
+        If no stay has an event, or the stays differ from those of the onsets.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clinicalgru.evaluate.evaluation import evaluate_predictions
+    >>> hourly = pd.DataFrame({"stay": [0, 0, 1], "hours": [3.0, 4.0, 3.0], "risk": [0.2, 0.9, 0.1]})
+    >>> predictions = early_warning_predictions(hourly, [10.0, float("inf")], threshold=0.5)
+    >>> metrics = evaluate_predictions({"model": predictions}, n_resamples=5).metrics.set_index("metric")
+    >>> metrics.loc[["event_sensitivity", "false_alert_rate", "lead_hours"], "estimate"].tolist()
+    [1.0, 0.0, 6.0]
     """
-    metrics = early_warning_metrics(hourly, onset_hours, threshold=threshold)
-    stays = len(np.asarray(onset_hours))
-    return with_intervals(metrics, stays, patients=patients, n_resamples=n_resamples, random_state=random_state)
-
-
-def early_warning_metrics(hourly: pd.DataFrame, onset_hours: ArrayLike, *, threshold: float) -> dict[str, Weighted]:
-    """The metrics of `evaluate_early_warning` by name."""
+    check_instance("hourly", hourly, pd.DataFrame)
     onset = np.asarray(onset_hours, dtype=float)
     stay, hours = hourly["stay"].to_numpy(), hourly["hours"].to_numpy(dtype=float)
     if np.isnan(onset).any() or not np.isfinite(onset).any() or (len(stay) and stay.max() >= len(onset)):
-        raise ArgumentError("known onsets of these stays, some finite", "others", "Pass sequences.outcome.")
-    alarm = hourly["risk"].to_numpy() >= threshold
-    since = hours - onset[stay]
-    return _metrics(_by_stay(stay, hours, alarm, since, len(onset)), onset)
+        got = f"{int(np.isfinite(onset).sum())} events and {int(np.isnan(onset).sum())} unknown in {describe(onset)}"
+        raise ArgumentError("known onsets of these stays, some finite", got, "Pass sequences.outcome.")
+    alert = hourly["risk"].to_numpy() >= threshold
+    sums = _sums_by_stay(stay, hours, alert, hours - onset[stay], len(onset))
+    return TaskPredictions(
+        task_type="early_warning",
+        n_stays=len(onset),
+        metrics=combine(_ratios(sums, np.isfinite(onset).astype(float))),
+        notes={"Threshold": f"alerts from a risk of {threshold:.3g}, chosen for the highest utility on other stays"},
+    )
 
 
-def _by_stay(
-    stay: NDArray[np.int64], hours: Array, alarm: NDArray[np.bool_], since: Array, stays: int
+def _sums_by_stay(
+    stay: NDArray[np.int64], hours: Array, alert: NDArray[np.bool_], since_onset: Array, stays: int
 ) -> dict[str, Array]:
-    """(stay,) sums of what the metrics are ratios of."""
-    warned, missed = hourly_utility(since)
-    gain = warned - missed
-    due = alarm & (since >= EARLY) & (since < 0)
-    before = since < 0
-    begins = alarm & before & ~_hour_before(stay, hours, alarm)
+    """Sums of each stay, of which the metrics are ratios."""
+    with_alert, without_alert = hourly_utility(since_onset)
+    gain = with_alert - without_alert
+    timely = alert & (since_onset >= EARLY) & (since_onset < 0)
+    before = since_onset < 0
+    starts = alert & before & ~_alert_hour_before(stay, hours, alert)
     first = np.full(stays, np.inf)
-    np.minimum.at(first, stay[due], since[due])
-    ever = np.bincount(stay[alarm], minlength=stays) > 0
+    np.minimum.at(first, stay[timely], since_onset[timely])
     return {
-        "gain": np.bincount(stay, gain * alarm, stays),
-        "best": np.bincount(stay, gain * ((since >= EARLY) & (since <= LATE)), stays),
-        "in_time": np.isfinite(first).astype(float),
+        "gain": np.bincount(stay, gain * alert, stays),
+        "best": np.bincount(stay, gain * ((since_onset >= EARLY) & (since_onset <= LATE)), stays),
+        "caught": np.isfinite(first).astype(float),
         "lead": np.where(np.isfinite(first), -first, 0.0),
-        "ever": ever.astype(float),
-        "alarms": np.bincount(stay[begins], minlength=stays).astype(float),
+        "ever": (np.bincount(stay[alert], minlength=stays) > 0).astype(float),
+        "alerts": np.bincount(stay[starts], minlength=stays).astype(float),
         "days": np.bincount(stay[before], minlength=stays) / 24,
     }
 
 
-def _hour_before(stay: NDArray[np.int64], hours: Array, alarm: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(row,) whether there was an alarm the hour before; rows stand stay after stay, hours ascending."""
+def _alert_hour_before(stay: NDArray[np.int64], hours: Array, alert: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether there was an alert the hour before; rows are sorted by stay and hour."""
     same = (np.diff(stay, prepend=-1) == 0) & (np.diff(hours, prepend=-np.inf) <= 1)
-    return same & np.concatenate([[False], alarm[:-1]])
+    return same & np.concatenate([[False], alert[:-1]])
 
 
-def _metrics(sums: dict[str, Array], onset: Array) -> dict[str, Weighted]:
-    with_onset = np.isfinite(onset).astype(float)
+def _ratios(sums: dict[str, Array], has_event: Array) -> dict[str, WeightedMetric]:
+    """The metrics by name."""
     return {
-        "utility": _share(sums["gain"], sums["best"]),
-        "warned": _share(sums["in_time"], with_onset),
-        "falsely_warned": _share(sums["ever"] * (1 - with_onset), 1 - with_onset),
-        "alarms_per_day": _share(sums["alarms"], sums["days"]),
-        "alarms_per_warned": _share(sums["alarms"], sums["in_time"]),
-        "lead_hours": _share(sums["lead"], sums["in_time"]),
+        "utility": _ratio(sums["gain"], sums["best"]),
+        "event_sensitivity": _ratio(sums["caught"], has_event),
+        "false_alert_rate": _ratio(sums["ever"] * (1 - has_event), 1 - has_event),
+        "alerts_per_day": _ratio(sums["alerts"], sums["days"]),
+        "alerts_per_event": _ratio(sums["alerts"], sums["caught"]),
+        "lead_hours": _ratio(sums["lead"], sums["caught"]),
     }
 
 
-def _share(top: Array, bottom: Array) -> Weighted:
-    """Weighted sum of one by that of another; NaN where that is 0."""
+def _ratio(numerator: Array, denominator: Array) -> WeightedMetric:
+    """Quotient of two weighted sums; NaN where the second is 0."""
 
-    def figures(weights: Array) -> Array:
-        total = weights @ bottom
-        return np.divide(weights @ top, total, out=np.full(len(weights), np.nan), where=total > 0)
+    def ratio(weights: Array) -> Array:
+        total = weights @ denominator
+        return np.divide(weights @ numerator, total, out=np.full(len(weights), np.nan), where=total > 0)
 
-    return figures
+    return ratio

@@ -1,194 +1,368 @@
-"""The judgement: every metric with its interval, and the paired differences from the baselines, whoever wins."""
+"""One result for every type of task: metrics with intervals, and paired differences from baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
-from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate import table
-from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples, percentile_interval
-from clinicalgru.evaluate.curves import Curves, curves
-from clinicalgru.evaluate.metrics import METRICS
-from clinicalgru.evaluate.validation import Array, checked_outcome, checked_risk
+from clinicalgru.checks import check_instance, check_number
+from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate import evaluation_text
+from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients, percentile_interval
+from clinicalgru.evaluate.curves import Curves
+from clinicalgru.evaluate.metric_descriptions import compare_text, describe_metric
+from clinicalgru.evaluate.predictions import TaskPredictions, risk_predictions
+from clinicalgru.evaluate.validation import Array, check_aligned
 
-Figures = dict[str, dict[str, Array]]  # model, metric: (resample,)
+NO_BASELINES: Mapping[str, Any] = MappingProxyType({})
+COUNTS = ("name", "task_type", "stays", "patients", "events", "n_resamples", "dropped", "random_state")
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How good a model's risks are, with 95 % intervals, next to its baselines on the same stays.
+    """Performance of a model on a set of stays, with 95 % intervals, next to baselines on the same stays.
 
-    metrics      model, metric, estimate, low, high; the model first, then its baselines
-    differences  baseline, metric, estimate, low, high (model minus baseline, on the same resamples), verdict
-    curves       of each model: ROC, precision and recall, calibration
-    n_resamples    drawn; of these `dropped` held one outcome class only and count in no interval
+    Attributes
+    ----------
+    name : str
+        Name of the model.
+    task_type : str
+        "binary", "multiclass", "multilabel", "regression", "early_warning", "survival" or "forecast".
+    stays, patients : int
+        Number of stays and of their patients.
+    events : int or None
+        Stays with the event, for a binary task.
+    metrics : DataFrame
+        model, metric, estimate, low, high; the model first, then its baselines.
+    differences : DataFrame
+        baseline, metric, estimate, low, high (model minus baseline, on the same resamples), verdict.
+    curves : mapping of str to Curves
+        ROC, precision and recall, and calibration of each model, for a binary task.
+    calibration : mapping of str to DataFrame
+        Predicted against observed of the model by label, class or horizon, for the other types of task.
+    is_probability : bool
+        Whether `calibration` is of probabilities, not of a number in its own unit.
+    notes : mapping of str to str
+        What else a reader has to know, such as the threshold.
+    n_resamples : int
+        Bootstrap resamples drawn.
+    dropped : int
+        Resamples that count in no interval, since they held one outcome class only.
+    random_state : int
+        Seed of the resamples.
     """
 
     name: str
+    task_type: str
     stays: int
     patients: int
-    events: int
+    events: int | None
     metrics: pd.DataFrame
     differences: pd.DataFrame
-    curves: Mapping[str, Curves]
     n_resamples: int
     dropped: int
     random_state: int
+    curves: Mapping[str, Curves] = field(default_factory=dict)
+    calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    is_probability: bool = True
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        differences = [] if self.differences.empty else [table.differences_table(self).to_string()]
-        parts = [table.heading(self), table.metrics_table(self).to_string(), *differences, table.note(self)]
-        return "\n\n".join(parts)
+        return evaluation_text.as_text(self)
 
     def _repr_html_(self) -> str:
-        return table.as_html(self)
+        return evaluation_text.as_html(self)
+
+    def plot(self, figure: str = "calibration", **options: Any) -> Any:
+        """Draw one figure of the evaluation.
+
+        Parameters
+        ----------
+        figure : str
+            "calibration" or "differences"; for a binary task also "roc" or "precision_recall".
+        **options
+            Passed on to the function that draws the figure.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no figure of that name, or this evaluation has nothing to draw in it.
+
+        Examples
+        --------
+        >>> evaluation = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=20)
+        >>> len(evaluation.plot("roc").data)
+        2
+        """
+        from clinicalgru.display import plot
+
+        return plot(self, figure, **options)
+
+    def to_html(self, path: str | Path, **options: Any) -> Path:
+        """Write the evaluation as one offline HTML page.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; its folder is created.
+        **options
+            ``ledger``, ``flow``, ``faithfulness``, ``provenance``, ``title`` and ``min_cell_size`` of
+            `clinicalgru.view.pages.evaluation_page.evaluation_page`.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Examples
+        --------
+        >>> from tempfile import mkdtemp
+        >>> evaluation = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=20)
+        >>> evaluation.to_html(f"{mkdtemp()}/report.html", provenance={"data": "six stays"}).name
+        'report.html'
+        """
+        from clinicalgru.display import to_html
+
+        return to_html(self, path, **options)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as what JSON can hold; an unknown number is None."""
-        return {
-            "name": self.name,
-            "stays": self.stays,
-            "patients": self.patients,
-            "events": self.events,
-            "n_resamples": self.n_resamples,
-            "dropped": self.dropped,
-            "random_state": self.random_state,
-            "metrics": _plain(self.metrics).to_dict("records"),
-            "differences": _plain(self.differences).to_dict("records"),
-            "curves": {
-                model: {curve: _plain(frame).to_dict("list") for curve, frame in vars(of_model).items()}
-                for model, of_model in self.curves.items()
-            },
+        """Return everything as JSON can hold it.
+
+        Returns
+        -------
+        dict
+            Numbers, text and lists; an unknown number is None.
+
+        Examples
+        --------
+        >>> evaluate([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9], n_resamples=20).to_dict()["events"]
+        2
+        """
+        curves = {
+            model: {curve: _columns(table) for curve, table in vars(of_model).items()}
+            for model, of_model in self.curves.items()
+        }
+        return {name: getattr(self, name) for name in COUNTS} | {
+            "metrics": _rows(self.metrics),
+            "differences": _rows(self.differences),
+            "curves": curves,
+            "calibration": {name: _columns(table) for name, table in self.calibration.items()},
+            "notes": dict(self.notes),
         }
 
 
 def evaluate(
-    outcome: ArrayLike,
-    risk: ArrayLike,
+    outcome: Any,
+    risk: Any,
+    /,
     *,
+    baselines: Mapping[str, Any] | None = None,
     patients: Any = None,
-    baselines: Mapping[str, ArrayLike] | None = None,
+    train: Any = None,
     name: str = "GRU",
-    n_resamples: int = 1000,
+    n_resamples: int | None = None,
     random_state: int = 0,
 ) -> Evaluation:
-    """Judge risks against what happened, with 95 % percentile intervals from a bootstrap over patients.
+    """Evaluate a fitted model on stays, or anybody's risks against outcomes, with 95 % bootstrap intervals.
 
-    outcome    (stay,)  0 or 1, both present
-    risk       (stay,)  between 0 and 1, in the same order
-    patients   (stay,)  who each stay belongs to; None takes every stay for another patient
-    baselines     name: (stay,), risks of other models for the same stays; compared on the same resamples
-    n_resamples  how many times the patients are drawn
-    random_state       the same seed gives the same intervals
-    returns    an `Evaluation`; print it
+    ``evaluate(model, stays)`` works for every type of task. ``evaluate(outcome, risk)`` takes arrays of a binary
+    outcome and of risks from any source.
 
-    Refused: unknown or impossible outcomes and risks, other lengths, one outcome class only, a baseline of the same name.
-    Source: paired percentile bootstrap, Efron and Tibshirani 1993; clusters drawn whole, Field and Welsh 2007.
+    Parameters
+    ----------
+    outcome : fitted estimator, or array-like of shape (n_stays,)
+        A GRU estimator, ensemble, hybrid or baseline; or outcomes, 0 or 1, both present.
+    risk : Sequences, or array-like of shape (n_stays,)
+        Stays with known outcomes for a model; risks between 0 and 1 for outcomes.
+    baselines : mapping of str to fitted estimator or array-like, optional
+        Models, or for a binary task their risks, by name; compared on the same resamples.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay. None: those of the stays; for arrays, each stay is another patient.
+    train : Sequences, optional
+        Training stays of a survival model, whose follow-up gives the censoring weights. None: those of the stays.
+    name : str
+        Name of the model in tables and figures.
+    n_resamples : int, optional
+        Number of bootstrap resamples of the patients. None: 1,000, or fewer where metrics are expensive.
+    random_state : int
+        Seed; the same seed gives the same intervals.
 
-    >>> judged = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=200)
-    >>> judged.metrics.query("metric == 'auroc'")["estimate"].round(3).tolist()
+    Returns
+    -------
+    Evaluation
+        Print it, or use its methods `plot`, `to_html` and `to_dict`.
+
+    Raises
+    ------
+    ArgumentError
+        If outcomes or risks are unknown or impossible, lengths differ, pandas indexes differ, one class only is
+        present, or a baseline has the name of the model.
+
+    Notes
+    -----
+    Patients are resampled with all their stays (cluster bootstrap); differences are paired.
+
+    References
+    ----------
+    Efron and Tibshirani 1993, "An Introduction to the Bootstrap"; Field and Welsh 2007, "Bootstrapping clustered data".
+
+    Examples
+    --------
+    >>> evaluation = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=200)
+    >>> evaluation.metrics.query("metric == 'auroc'")["estimate"].round(3).tolist()
     [0.889]
     """
-    outcome = checked_outcome(outcome)
-    risks = _checked_risks(risk, baselines or {}, name=name, stays=len(outcome))
-    if n_resamples < 1:
-        raise ArgumentError("at least one resample", f"{n_resamples}", "Use 1,000 or more for an interval to report.")
-    patient = numbered_patients(patients, len(outcome))
-    estimates = _figures(outcome, risks, np.ones((1, len(outcome))))
-    replicates, dropped = _replicates(outcome, risks, patient, n_resamples=n_resamples, random_state=random_state)
+    check_instance("name", name, str)
+    check_number("random_state", random_state, minimum=0, whole=True)
+    if n_resamples is not None:
+        check_number("n_resamples", n_resamples, minimum=1, whole=True)
+    baselines = _checked_baselines(baselines, name)
+    if hasattr(outcome, "_evaluation_inputs"):
+        models = _model_predictions(outcome, risk, baselines, name=name, train=train)
+        patients = risk.patient if patients is None else patients
+    else:
+        models = _array_predictions(outcome, risk, baselines, name=name)
+        check_aligned(outcome=outcome, risk=risk, patients=patients)
+    return evaluate_predictions(models, patients=patients, n_resamples=n_resamples, random_state=random_state)
+
+
+def evaluate_predictions(
+    models: Mapping[str, TaskPredictions],
+    *,
+    patients: Any = None,
+    n_resamples: int | None = None,
+    random_state: int = 0,
+) -> Evaluation:
+    """Evaluate predictions of any type of task from any source.
+
+    Parameters
+    ----------
+    models : mapping of str to TaskPredictions
+        By name; the model first, then its baselines, all for the same stays.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay. None: each stay is another patient.
+    n_resamples : int, optional
+        Number of bootstrap resamples. None: as many as the predictions of the model say.
+    random_state : int
+        Seed of the resamples.
+
+    Returns
+    -------
+    Evaluation
+        Of the first model.
+
+    Examples
+    --------
+    >>> from clinicalgru.evaluate.multi_metrics import regression_predictions
+    >>> good, bad = (regression_predictions([1.0, 2, 3], [1.0, 2, last]) for last in (3, 1))
+    >>> evaluate_predictions({"ours": good, "theirs": bad}, n_resamples=50).differences["verdict"][0]
+    'no clear difference'
+    """
+    first, *_ = models
+    model = models[first]
+    patient = numbered_patients(patients, model.n_stays)
+    n_resamples = model.n_resamples if n_resamples is None else int(n_resamples)
+    estimates, replicates, dropped = bootstrap_metrics(
+        {name: predictions.metrics for name, predictions in models.items()},
+        patient,
+        n_resamples=n_resamples,
+        random_state=int(random_state),
+        is_usable=model.is_usable,
+    )
+    tables = [
+        interval_table(values, replicates[name]).assign(model=name)[["model", "metric", "estimate", "low", "high"]]
+        for name, values in estimates.items()
+    ]
     return Evaluation(
-        name=name,
-        stays=len(outcome),
+        name=first,
+        task_type=model.task_type,
+        stays=model.n_stays,
         patients=int(patient.max()) + 1,
-        events=int(outcome.sum()),
-        metrics=_metrics(estimates, replicates),
-        differences=_differences(estimates, replicates, name=name),
-        curves=MappingProxyType({model: curves(outcome, of_model) for model, of_model in risks.items()}),
+        events=model.events,
+        metrics=pd.concat(tables, ignore_index=True),
+        differences=_differences(estimates, replicates),
         n_resamples=n_resamples,
         dropped=dropped,
-        random_state=random_state,
+        random_state=int(random_state),
+        curves=MappingProxyType({name: of.curves for name, of in models.items() if of.curves is not None}),
+        calibration=MappingProxyType(dict(model.calibration)),
+        is_probability=model.is_probability,
+        notes=MappingProxyType(dict(model.notes)),
     )
 
 
-def verdict(name: str, baseline: str, *, metric: str, low: float, high: float) -> str:
-    """Who does better, as far as the interval of the paired difference (name minus baseline) tells.
-
-    >>> verdict("GRU", "trees", metric="brier", low=0.001, high=0.004)  # a lower Brier score is better
-    'trees better'
-    """
-    best = METRICS[metric].best
-    if best not in ("higher", "lower"):
-        return f"no verdict: {best} is best"
-    if np.isnan(low) or np.isnan(high):
-        return "not estimable"
-    if low <= 0 <= high:
-        return "no clear difference"
-    return f"{name if (low > 0) == (best == 'higher') else baseline} better"
-
-
-def _checked_risks(risk: ArrayLike, baselines: Mapping[str, ArrayLike], *, name: str, stays: int) -> dict[str, Array]:
+def _checked_baselines(baselines: Any, name: str) -> Mapping[str, Any]:
+    """Baselines by name; none of them has the name of the model."""
+    if baselines is None:
+        return NO_BASELINES
+    check_instance("baselines", baselines, Mapping, fix="Pass {name: risks or fitted model}.")
     if name in baselines:
-        raise ArgumentError(
-            "a name of its own for each model", f"{name!r} twice", "Rename the baseline, or pass name=..."
-        )
-    checked = {name: checked_risk(risk, stays=stays)}
-    return checked | {
-        baseline: checked_risk(of, stays=stays, name=f"risk of {baseline}") for baseline, of in baselines.items()
-    }
+        raise ArgumentError("a unique name for each model", f"{name!r} twice", "Rename the baseline, or pass name=...")
+    return baselines
 
 
-def _figures(outcome: Array, risks: Mapping[str, Array], weights: Array) -> Figures:
-    return {
-        model: {metric: METRICS[metric].function(outcome, risk, weights) for metric in METRICS}
-        for model, risk in risks.items()
-    }
+def _model_predictions(
+    model: Any, stays: Any, baselines: Mapping[str, Any], *, name: str, train: Any
+) -> dict[str, TaskPredictions]:
+    """Predictions of a model and its baselines; each answers for its type of task."""
+    own: TaskPredictions = model._evaluation_inputs(stays, train=train)
+    models = {name: own}
+    for label, baseline in baselines.items():
+        if hasattr(baseline, "_evaluation_inputs"):
+            models[label] = baseline._evaluation_inputs(stays, train=train, settings=own.settings)
+        elif own.task_type == "binary":
+            models[label] = risk_predictions(stays.outcome, baseline, name=f"risk of {label}")
+        else:
+            raise ArgumentError("a fitted model as baseline", describe(baseline), "Pass {name: fitted model}.")
+    return models
 
 
-def _replicates(
-    outcome: Array, risks: Mapping[str, Array], patient: NDArray[np.int64], *, n_resamples: int, random_state: int
-) -> tuple[Figures, int]:
-    """Figures of every resample that holds both outcomes, and how many did not."""
-    blocks, kept = [], 0
-    for weights in patient_resamples(patient, n_resamples=n_resamples, random_state=random_state):
-        events = weights @ outcome
-        both = (events > 0) & (events < weights.sum(axis=1))
-        kept += int(both.sum())
-        blocks.append(_figures(outcome, risks, weights[both]))
-    joined = {
-        model: {metric: np.concatenate([block[model][metric] for block in blocks]) for metric in METRICS}
-        for model in risks
-    }
-    return joined, n_resamples - kept
+def _array_predictions(
+    outcome: Any, risk: Any, baselines: Mapping[str, Any], *, name: str
+) -> dict[str, TaskPredictions]:
+    """Predictions given as arrays."""
+    if hasattr(outcome, "fit") or hasattr(outcome, "predict_proba"):
+        fix = "Pass a clinicalgru model and its stays, or evaluate(outcome, risk)."
+        raise ArgumentError("a clinicalgru model or an array of outcomes", describe(outcome), fix)
+    models = {name: risk_predictions(outcome, risk)}
+    for label, baseline in baselines.items():
+        models[label] = risk_predictions(outcome, baseline, name=f"risk of {label}")
+        check_aligned(outcome=outcome, **{f"baselines[{label!r}]": baseline})
+    return models
 
 
-def _metrics(estimates: Figures, replicates: Figures) -> pd.DataFrame:
-    rows = [
-        (model, metric, float(of_model[metric][0]), *percentile_interval(replicates[model][metric]))
-        for model, of_model in estimates.items()
-        for metric in METRICS
-    ]
-    return pd.DataFrame(rows, columns=["model", "metric", "estimate", "low", "high"])
-
-
-def _differences(estimates: Figures, replicates: Figures, *, name: str) -> pd.DataFrame:
+def _differences(
+    estimates: Mapping[str, Mapping[str, float]], replicates: Mapping[str, Mapping[str, Array]]
+) -> pd.DataFrame:
+    """Paired differences of the first model from the others, in the metrics that have a direction."""
+    (name, own), *baselines = estimates.items()
     rows = []
-    for baseline in list(estimates)[1:]:
-        for metric in METRICS:
-            estimate = float(estimates[name][metric][0] - estimates[baseline][metric][0])
+    for baseline, values in baselines:
+        for metric in (metric for metric in own if metric in values and describe_metric(metric)[0].direction):
             low, high = percentile_interval(replicates[name][metric] - replicates[baseline][metric])
-            rows.append(
-                (baseline, metric, estimate, low, high, verdict(name, baseline, metric=metric, low=low, high=high))
-            )
+            verdict = compare_text(metric, name=name, baseline=baseline, low=low, high=high)
+            rows.append((baseline, metric, own[metric] - values[metric], low, high, verdict))
     return pd.DataFrame(rows, columns=["baseline", "metric", "estimate", "low", "high", "verdict"])
 
 
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+def _without_nan(table: pd.DataFrame) -> pd.DataFrame:
     """With None for NaN, which JSON does not know."""
-    return frame.astype(object).where(frame.notna(), None)
+    return table.astype(object).where(table.notna(), None)
+
+
+def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return _without_nan(table).to_dict("records")
+
+
+def _columns(table: pd.DataFrame) -> dict[Any, list[Any]]:
+    return _without_nan(table).to_dict("list")

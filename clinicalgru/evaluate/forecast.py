@@ -1,114 +1,150 @@
-"""How good forecasts of measurements are: against the last value carried forward, in each variable's own unit."""
+"""Metrics of forecasts of measurements: errors relative to the last value carried forward, and in each unit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from clinicalgru.checks import check_instance, check_number
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.multi_metrics import Figures, tabled
+from clinicalgru.evaluate.bootstrap import MetricSet
+from clinicalgru.evaluate.predictions import TaskPredictions
 from clinicalgru.evaluate.validation import Array
 
 COLUMNS = ("stay", "variable", "value", "last", "median")
+NOTES: Mapping[str, str] = {
+    "Measurements": "those of variables that were measured before in the stay, each forecast from the step before it",
+    "Error and interval score": "relative to the error of the last value carried forward, mean of the variables",
+}
 
 
-def evaluate_forecast(
+def forecast_predictions(
     expected: pd.DataFrame,
     *,
+    n_stays: int | None = None,
     coverage: float = 0.9,
-    patients: Any = None,
-    n_resamples: int = 1000,
-    random_state: int = 0,
     min_cell_size: int = MIN_CELL_SIZE,
-) -> pd.DataFrame:
-    """Errors of forecasts of single measurements: metric, estimate, low, high.
+) -> TaskPredictions:
+    """Prepare forecasts of single measurements.
 
-    expected  one row for each measurement, as `GRUForecaster.expected` gives it: stay (position), variable, value, last
-              (the value before), median, and, where there are intervals, low and high
-    coverage  that the intervals aim at
-    patients  (stay,) who each stay belongs to; None takes every stay for another patient
-    min_cell_size  stays in which a variable has to be judged, lest it tell of few
-    returns   scaled_error     mean absolute error as a part of that of the last value carried forward (Hyndman and
-                               Koehler 2006), mean of the variables: below 1 is better than the last value
-              interval_score   width, and 2 / (1 - coverage) times what lies outside (Gneiting and Raftery 2007),
-                               likewise scaled; coverage: of all measurements judged
-              mean_absolute_error_<variable>   in its own unit; coverage_<variable>
+    ``scaled_error`` is the mean absolute error divided by that of the last value carried forward, mean of the
+    variables: below 1 is better than the last value. ``interval_score`` is the width of the interval, plus
+    2 / (1 - coverage) times the distance of a value outside, scaled likewise. ``coverage`` is over all measurements.
+    ``mean_absolute_error_<variable>`` is in the variable's unit; ``coverage_<variable>`` is over its measurements.
 
-    Judged are measurements of variables that were measured before in the stay, at an earlier step.
-    Refused: other columns, no such measurement.
+    Parameters
+    ----------
+    expected : DataFrame
+        One row for each measurement, as `GRUForecaster.expected` returns: stay (position), variable, value, last (value
+        before), median, and low and high where there are intervals.
+    n_stays : int, optional
+        Number of stays; None: up to the last one in the table.
+    coverage : float
+        Nominal coverage of the intervals, between 0 and 1.
+    min_cell_size : int
+        Variables that were measured in fewer stays are left out.
 
+    Returns
+    -------
+    TaskPredictions
+        Of measurements with an earlier value in the stay.
+
+    Raises
+    ------
+    ArgumentError
+        If columns are missing, or no such measurement is left.
+
+    References
+    ----------
+    Hyndman and Koehler 2006 (scaled error); Gneiting and Raftery 2007 (interval score).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clinicalgru.evaluate.evaluation import evaluate_predictions
     >>> known = {"stay": [0, 0, 1], "variable": "heart_rate", "value": [80.0, 90, 70], "last": [70.0, 80, 90]}
-    >>> table = pd.DataFrame(known | {"median": [75.0, 85, 80]})
-    >>> evaluate_forecast(table, min_cell_size=0, n_resamples=5)["estimate"].round(3).tolist()
+    >>> expected = pd.DataFrame(known | {"median": [75.0, 85, 80]})
+    >>> predictions = forecast_predictions(expected, min_cell_size=0)
+    >>> evaluate_predictions({"model": predictions}, n_resamples=5).metrics["estimate"].round(3).tolist()
     [0.5, 6.667]
     """
-    _check(expected)
-    stays = len(patients) if patients is not None else int(expected["stay"].max()) + 1
-    figures = forecast_figures(expected, stays, coverage=coverage, min_cell_size=min_cell_size)
-    return tabled(figures, stays, patients=patients, n_resamples=n_resamples, random_state=random_state)
+    check_instance("expected", expected, pd.DataFrame, fix="Pass what expected(stays) returned.")
+    check_number("coverage", coverage, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
+    missing = [name for name in COLUMNS if name not in expected]
+    if missing:
+        fix = "Pass what expected(stays) returned."
+        raise ArgumentError(f"columns {', '.join(COLUMNS)}", f"no {', '.join(missing)}", fix)
+    stays = int(expected["stay"].max()) + 1 if n_stays is None else n_stays
+    rows = _comparable(expected, min_cell_size)
+    return TaskPredictions(
+        task_type="forecast",
+        n_stays=stays,
+        metrics=_metrics(rows, stays, coverage),
+        notes=NOTES,
+        n_resamples=200,
+    )
 
 
-def forecast_figures(
-    expected: pd.DataFrame, stays: int, *, coverage: float = 0.9, min_cell_size: int = MIN_CELL_SIZE
-) -> Figures:
-    """The metrics of `evaluate_forecast` by name, computed together."""
-    _check(expected)
-    if not 0 < coverage < 1:
-        raise ArgumentError("a coverage between 0 and 1", f"{coverage}", "Write coverage=0.9.")
-    judged = expected[expected["last"].notna() & expected["median"].notna()]
-    enough = judged.groupby("variable")["stay"].nunique() >= max(min_cell_size, 1)
-    judged = judged[judged["variable"].map(enough).astype(bool)]
-    if judged.empty:
+def _comparable(expected: pd.DataFrame, min_cell_size: int) -> pd.DataFrame:
+    """Measurements with a forecast and an earlier value, of variables in enough stays."""
+    rows = expected[expected["last"].notna() & expected["median"].notna()]
+    enough = rows.groupby("variable")["stay"].nunique() >= max(min_cell_size, 1)
+    rows = rows[rows["variable"].map(enough).astype(bool)]
+    if rows.empty:
+        got = f"0 of {len(expected):,} measurements in enough stays"
         fix = "Take a longer window, or more stays."
-        raise ArgumentError("measurements of variables that were measured before", "none, or in few stays", fix)
-    names = sorted(judged["variable"].unique())
-    cell = (judged["stay"].to_numpy() * len(names), pd.Index(names).get_indexer(judged["variable"]))
+        raise ArgumentError("measurements of variables that were measured before", got, fix)
+    return rows
 
-    def sums(number: Any) -> Array:
-        """(stay, variable)"""
-        total = np.bincount(sum(cell), np.asarray(number, dtype=float), minlength=stays * len(names))
+
+def _metrics(rows: pd.DataFrame, stays: int, coverage: float) -> MetricSet:
+    """All metrics from sums by stay and variable."""
+    names = sorted(rows["variable"].unique())
+    cell = rows["stay"].to_numpy() * len(names) + pd.Index(names).get_indexer(rows["variable"])
+
+    def sums(values: Any) -> Array:
+        total = np.bincount(cell, np.asarray(values, dtype=float), minlength=stays * len(names))
         return np.asarray(total.reshape(stays, len(names)), dtype=float)
 
-    value = judged["value"]
-    count, error = sums(np.ones(len(judged))), sums((value - judged["median"]).abs())
-    naive = sums((value - judged["last"]).abs())
-    inside, score = None, None
-    if {"low", "high"} <= {*judged}:
-        outside = (judged["low"] - value).clip(lower=0) + (value - judged["high"]).clip(lower=0)
-        inside = sums(outside == 0)
-        score = sums(judged["high"] - judged["low"] + 2 / (1 - coverage) * outside)
+    count, error = sums(np.ones(len(rows))), sums((rows["value"] - rows["median"]).abs())
+    last_error = sums((rows["value"] - rows["last"]).abs())
+    has_intervals = {"low", "high"} <= {*rows}
+    inside, score = map(sums, _intervals(rows, coverage)) if has_intervals else (None, None)
 
-    def figures(weights: Array) -> dict[str, Array]:
-        found = {"scaled_error": _scaled(weights @ error, weights @ naive)}
+    def metrics(weights: Array) -> dict[str, Array]:
+        scaled = weights @ last_error
+        values = {"scaled_error": _mean_ratio(weights @ error, scaled)}
         if inside is not None and score is not None:
-            found["interval_score"] = _scaled(weights @ score, weights @ naive)
-            found["coverage"] = (weights @ inside).sum(axis=1) / (weights @ count).sum(axis=1)
-        each = {"mean_absolute_error": error} | ({} if inside is None else {"coverage": inside})
-        return found | {
+            values["interval_score"] = _mean_ratio(weights @ score, scaled)
+            values["coverage"] = (weights @ inside).sum(axis=1) / (weights @ count).sum(axis=1)
+        by_variable = {"mean_absolute_error": error} | ({} if inside is None else {"coverage": inside})
+        return values | {
             f"{metric}_{name}": column
-            for metric, total in each.items()
+            for metric, total in by_variable.items()
             for name, column in zip(names, _ratio(weights @ total, weights @ count).T, strict=True)
         }
 
-    return figures
+    return metrics
 
 
-def _check(expected: pd.DataFrame) -> None:
-    missing = [name for name in COLUMNS if name not in expected]
-    if missing:
-        fix = "Pass what expected(stays) gave back."
-        raise ArgumentError(f"columns {', '.join(COLUMNS)}", f"no {', '.join(missing)}", fix)
+def _intervals(rows: pd.DataFrame, coverage: float) -> tuple[pd.Series, pd.Series]:
+    """Whether each value lies in its interval, and its interval score."""
+    value = rows["value"]
+    outside = (rows["low"] - value).clip(lower=0) + (value - rows["high"]).clip(lower=0)
+    return outside == 0, rows["high"] - rows["low"] + 2 / (1 - coverage) * outside
 
 
 def _ratio(part: Array, whole: Array) -> Array:
+    """Quotient; NaN where the divisor is 0."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
-def _scaled(part: Array, whole: Array) -> Array:
-    """(resample,) mean of the ratios of all variables; one whose value never changes has none."""
+def _mean_ratio(part: Array, whole: Array) -> Array:
+    """Mean over the variables of the ratio; a variable whose value never changes has none."""
     ratio = _ratio(part, whole)
     known = ~np.isnan(ratio)
     return np.where(known.any(axis=1), np.nansum(ratio, axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)

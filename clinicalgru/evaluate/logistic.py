@@ -3,56 +3,92 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
+from scipy.special import expit
 
 from clinicalgru.evaluate.validation import Array
 
-SMALLEST = float(np.finfo(np.float64).eps)  # a risk of exactly 0 or 1 has no logit; the limit scikit-learn uses
-MOST_STEPS = 100
-CLOSE_ENOUGH = 1e-4  # Newton doubles the digits: a last step this small leaves an error of about 1e-8
+EPSILON = float(np.finfo(np.float64).eps)  # a risk of exactly 0 or 1 has no logit; the limit scikit-learn uses
+MAX_ITERATIONS = 100
+TOLERANCE = 1e-4  # Newton doubles the digits: a last step this small leaves an error of about 1e-8
 RIDGE = 1e-14  # per unit of weight; keeps a saturated curvature invertible and does not move the solution
 
 
-def inside(risk: Array) -> Array:
-    """Risks kept off 0 and 1 by 2.2e-16, so that their logarithms are finite.
+def clip_probability(risk: Array) -> Array:
+    """Clip risks to at least 2.2e-16 from 0 and 1, so that their logarithms are finite.
 
-    >>> float(inside(np.array([0.0]))[0])
+    Parameters
+    ----------
+    risk : ndarray
+        Probabilities.
+
+    Returns
+    -------
+    ndarray
+        Of the same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(clip_probability(np.array([0.0]))[0])
     2.220446049250313e-16
     """
-    return np.clip(risk, SMALLEST, 1 - SMALLEST)
+    return np.clip(risk, EPSILON, 1 - EPSILON)
 
 
 def logit(risk: Array) -> Array:
-    """Log odds of a risk; finite, as risks of exactly 0 or 1 are moved inside by 2.2e-16.
+    """Return the log-odds of risks; finite, since risks of 0 and 1 are clipped by 2.2e-16.
 
+    Parameters
+    ----------
+    risk : ndarray
+        Probabilities.
+
+    Returns
+    -------
+    ndarray
+        Log-odds, of the same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
     >>> logit(np.array([0.5, 0.75])).round(4)
     array([0.    , 1.0986])
     """
-    return np.log(inside(risk)) - np.log1p(-inside(risk))
-
-
-def sigmoid(score: Array) -> Array:
-    """The risk whose log odds are `score`.
-
-    >>> sigmoid(np.array([-1000.0, 0.0]))
-    array([0. , 0.5])
-    """
-    with np.errstate(over="ignore"):  # exp overflows to inf, and 1 / inf is the right answer
-        return 1 / (1 + np.exp(-score))
+    return np.asarray(special.logit(clip_probability(risk)))
 
 
 def fit_logistic(outcome: Array, features: Array, weights: Array, *, offset: Array | float = 0.0) -> Array:
-    """Coefficients of the logistic regression of outcome on features, one fit for each row of weights.
+    """Fit a logistic regression of the outcome on the features for each row of weights.
 
-    outcome   (stay,)            between 0 and 1; fractions are allowed (smoothed targets)
-    features  (feature, stay)    include a row of ones for an intercept
-    weights   (resample, stay)   not negative
-    offset    (stay,)            added to the linear predictor with its coefficient fixed to 1
-    returns   (resample, feature)  NaN where 100 steps were not enough; the caller sees to it that a solution exists
+    Parameters
+    ----------
+    outcome : ndarray, shape (n_stays,)
+        Between 0 and 1; fractions are allowed (smoothed targets).
+    features : ndarray, shape (n_features, n_stays)
+        Include a row of ones for an intercept.
+    weights : ndarray, shape (n_resamples, n_stays)
+        Not negative.
+    offset : ndarray of shape (n_stays,) or float
+        Added to the linear predictor with its coefficient fixed to 1.
 
-    Every fit starts from the fit to all replicates together. Newton's method with steps of length
-    log(1 + b) / b, b a bound on the change of the linear predictor, which converges from anywhere.
-    Source: Sun and Tran-Dinh 2019, "Generalized self-concordant functions".
+    Returns
+    -------
+    ndarray, shape (n_resamples, n_features)
+        Coefficients; NaN where 100 iterations were not enough. The caller ensures that a solution exists.
 
+    Notes
+    -----
+    Each fit starts from the fit to the mean weights. Newton's method with steps damped by log(1 + b) / b, where b
+    bounds the change of the linear predictor; it converges from any start.
+
+    References
+    ----------
+    Sun and Tran-Dinh 2019, "Generalized self-concordant functions: a recipe for Newton-type methods".
+
+    Examples
+    --------
+    >>> import numpy as np
     >>> fit_logistic(np.array([0.0, 1.0, 1.0, 1.0]), np.ones((1, 4)), np.ones((1, 4))).round(4)  # log(3 / 1)
     array([[1.0986]])
     """
@@ -62,13 +98,14 @@ def fit_logistic(outcome: Array, features: Array, weights: Array, *, offset: Arr
 
 
 def _newton(outcome: Array, features: Array, weights: Array, *, offset: Array | float, start: Array) -> Array:
+    """Coefficients for each row of weights; rows that have converged are left out of further iterations."""
     coefficients = np.tile(start, (len(weights), 1))
     moving = np.arange(len(weights))
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_ITERATIONS):
         step = _newton_step(outcome, features, weights, predictor=coefficients[moving] @ features + offset)
-        reach = np.abs(step) @ np.abs(features).max(axis=1)
-        coefficients[moving] += step * (np.log1p(reach) / np.maximum(reach, SMALLEST))[:, None]
-        far = reach > CLOSE_ENOUGH
+        bound = np.abs(step) @ np.abs(features).max(axis=1)
+        coefficients[moving] += step * (np.log1p(bound) / np.maximum(bound, EPSILON))[:, None]
+        far = bound > TOLERANCE
         if not far.all():
             moving, weights = moving[far], weights[far]
         if not moving.size:
@@ -78,8 +115,9 @@ def _newton(outcome: Array, features: Array, weights: Array, *, offset: Array | 
 
 
 def _newton_step(outcome: Array, features: Array, weights: Array, *, predictor: Array) -> Array:
+    """The Newton step of each row of weights."""
     size = len(features)
-    risk = sigmoid(predictor)
+    risk = expit(predictor)
     gradient = (weights * (outcome - risk)) @ features.T
     products = (features[:, None] * features[None]).reshape(size * size, -1)
     curvature = ((weights * risk * (1 - risk)) @ products.T).reshape(-1, size, size)

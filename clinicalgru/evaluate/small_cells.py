@@ -1,4 +1,4 @@
-"""Curves that no patient can be read off: points and groups that lie 1 to 10 stays apart are joined."""
+"""Suppression of small cells in curves and calibration groups: points and groups that are 1 to 10 stays apart merge."""
 
 from __future__ import annotations
 
@@ -6,82 +6,122 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small, suppress_nested
-from clinicalgru.evaluate.calibration import grouped
+from clinicalgru.evaluate.calibration import group_table
 from clinicalgru.evaluate.curves import Curves
 from clinicalgru.evaluate.validation import Array
 
 
-def coarse(curves: Curves, *, stays: int, events: int, min_cell_size: int = MIN_CELL_SIZE) -> Curves | None:
-    """The curves of one model, joined so that between any two points or groups lie no or at least `min_cell_size` stays with
-    the event, and likewise without it.
+def suppress_curves(curves: Curves, *, stays: int, events: int, min_cell_size: int = MIN_CELL_SIZE) -> Curves | None:
+    """Coarsen the curves of one model until no two points differ by few stays.
 
-    stays, events  of all stays the curves are of
-    returns        None where all stays with, or without, the event are too few
+    Between any two points or groups lie none or at least `min_cell_size` stays with the event, and likewise without it.
 
-    The area under the coarser lines is a little smaller than the AUROC, which is computed on all stays.
+    Parameters
+    ----------
+    curves : Curves
+        Curves of all stays.
+    stays, events : int
+        All stays, and those with the event.
+    min_cell_size : int
+        Smallest count that may be shown; 0 shows all.
 
+    Returns
+    -------
+    Curves or None
+        Coarser curves; None where all stays with, or without, the event are too few.
+
+    Notes
+    -----
+    The area under the coarser ROC curve is slightly smaller than the AUROC, which is computed from all stays.
+
+    Examples
+    --------
+    >>> import numpy as np
     >>> from clinicalgru.evaluate.curves import curves
     >>> outcome, risk = np.tile([0.0, 1.0], 30), np.linspace(0, 1, 60)
-    >>> coarse(curves(outcome, risk), stays=60, events=30).calibration["stays"].tolist()
+    >>> suppress_curves(curves(outcome, risk), stays=60, events=30).calibration["stays"].tolist()
     [24, 36]
     """
     if None in suppress_nested([stays, events], min_cell_size=min_cell_size):
         return None
-    groups = _joined(curves.calibration, min_cell_size)  # predicted, events, stays
+    groups = _merged(curves.calibration, min_cell_size)
     cuts = np.cumsum(groups[["stays", "events"]].to_numpy()[::-1], axis=0)  # from the highest risk down
-    forced = np.column_stack([cuts[:, 0] - cuts[:, 1], cuts[:, 1]])
+    required = np.column_stack([cuts[:, 0] - cuts[:, 1], cuts[:, 1]])
     rates = curves.roc[["false_positive_rate", "true_positive_rate"]].to_numpy()
     path = np.round(rates * [stays - events, events]).astype(int)
-    kept = _chain(path, forced, min_cell_size)
-    alarms, recall = kept[:, 0] / (stays - events), kept[:, 1] / events
-    precision = kept[1:, 1] / kept[1:].sum(axis=1)
+    points = _spaced_points(path, required, min_cell_size)
+    false_positive_rate, recall = points[:, 0] / (stays - events), points[:, 1] / events
+    precision = points[1:, 1] / points[1:].sum(axis=1)
     return Curves(
-        roc=pd.DataFrame({"false_positive_rate": alarms, "true_positive_rate": recall}),
+        roc=pd.DataFrame({"false_positive_rate": false_positive_rate, "true_positive_rate": recall}),
         precision_recall=pd.DataFrame({"recall": recall, "precision": np.append(precision[:1], precision)}),
-        calibration=grouped(*(groups[name].to_numpy() for name in ("predicted", "events", "stays"))),
+        calibration=group_table(*(groups[name].to_numpy() for name in ("predicted", "events", "stays"))),
     )
 
 
-def joined(groups: pd.DataFrame, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame:
-    """Neighbouring groups of `calibration_groups` joined until none holds few stays with or without the event."""
-    apart = _joined(groups, min_cell_size)
-    return grouped(*(apart[name].to_numpy() for name in ("predicted", "events", "stays")))
+def merge_groups(groups: pd.DataFrame, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame:
+    """Merge neighbouring calibration groups until none holds few stays with, or without, the event.
+
+    Parameters
+    ----------
+    groups : DataFrame
+        predicted, observed and stays, as from `calibration_groups`.
+    min_cell_size : int
+        Smallest count that may be shown.
+
+    Returns
+    -------
+    DataFrame
+        predicted, observed, low, high, stays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clinicalgru.evaluate.calibration import calibration_groups
+    >>> groups = calibration_groups(np.tile([0.0, 1.0], 30), np.linspace(0, 1, 60))
+    >>> merge_groups(groups)["stays"].tolist()
+    [24, 36]
+    """
+    merged = _merged(groups, min_cell_size)
+    return group_table(*(merged[name].to_numpy() for name in ("predicted", "events", "stays")))
 
 
-def _joined(groups: pd.DataFrame, min_cell_size: int) -> pd.DataFrame:
-    """Neighbouring groups joined until none holds few stays with or without the event: predicted, events, stays."""
-    joined: list[list[float]] = []
+def _merged(groups: pd.DataFrame, min_cell_size: int) -> pd.DataFrame:
+    """Merged neighbours as predicted, events, stays."""
+    merged: list[list[float]] = []
     for predicted, observed, stays in groups[["predicted", "observed", "stays"]].to_numpy(dtype=float).tolist():
         group = [predicted, float(np.round(observed * stays)), stays]
-        if joined and _few(joined[-1][1:], min_cell_size):
-            _join(joined[-1], group)
+        if merged and _has_small_cell(merged[-1], min_cell_size):
+            _add(merged[-1], group)
         else:
-            joined.append(group)
-    while len(joined) > 1 and _few(joined[-1][1:], min_cell_size):
-        last = joined.pop()
-        _join(joined[-1], last)
-    return pd.DataFrame(joined, columns=["predicted", "events", "stays"])
+            merged.append(group)
+    while len(merged) > 1 and _has_small_cell(merged[-1], min_cell_size):
+        last = merged.pop()
+        _add(merged[-1], last)
+    return pd.DataFrame(merged, columns=["predicted", "events", "stays"])
 
 
-def _few(counts: list[float], min_cell_size: int) -> bool:
-    events, stays = counts
+def _has_small_cell(group: list[float], min_cell_size: int) -> bool:
+    """Whether few stays of a group have the event, or few have not."""
+    _, events, stays = group
     return is_small(events, min_cell_size) or is_small(stays - events, min_cell_size)
 
 
-def _join(group: list[float], other: list[float]) -> None:
+def _add(group: list[float], other: list[float]) -> None:
+    """Merge another group into a group."""
     stays = group[2] + other[2]
     group[0] = (group[0] * group[2] + other[0] * other[2]) / stays
     group[1], group[2] = group[1] + other[1], stays
 
 
-def _chain(path: Array, forced: Array, min_cell_size: int) -> Array:
-    """The points of a path of (others, events) that lie far enough apart, the forced ones and (0, 0) among them."""
-    kept, end = [np.zeros(2, dtype=int)], 0
-    for point in sorted({tuple(point) for point in [*path.tolist(), *forced.astype(int).tolist()]}):
-        here = np.array(point)
-        while end < len(forced) - 1 and (here > forced[end]).any():
+def _spaced_points(path: Array, required: Array, min_cell_size: int) -> Array:
+    """Points of a path of (others, events) that are far enough apart, with the required ones and (0, 0) among them."""
+    points, end = [np.zeros(2, dtype=int)], 0
+    for candidate in sorted({tuple(point) for point in [*path.tolist(), *required.astype(int).tolist()]}):
+        point = np.array(candidate)
+        while end < len(required) - 1 and (point > required[end]).any():
             end += 1
-        apart = [*(here - kept[-1]), *(forced[end] - here)]
-        if (here != kept[-1]).any() and min(apart) >= 0 and not any(is_small(step, min_cell_size) for step in apart):
-            kept.append(here)
-    return np.array(kept)
+        gaps = [*(point - points[-1]), *(required[end] - point)]
+        if (point != points[-1]).any() and min(gaps) >= 0 and not any(is_small(gap, min_cell_size) for gap in gaps):
+            points.append(point)
+    return np.array(points)

@@ -1,21 +1,71 @@
-"""Subgroups: the same judgement in each group of stays, with intervals, and small groups withheld."""
+"""Performance in groups of stays, with intervals; small groups suppressed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from clinicalgru.checks import check_choice, check_number
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress
-from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples, percentile_interval
-from clinicalgru.evaluate.metrics import METRICS
-from clinicalgru.evaluate.validation import Array, checked_outcome, checked_risk
+from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients
+from clinicalgru.evaluate.metrics import RISK_METRICS
+from clinicalgru.evaluate.validation import Array, check_aligned, validate_outcome, validate_risk
 
-UNKNOWN = "not known"
+ALL, UNKNOWN = "all", "unknown"
+
+
+@dataclass(frozen=True, eq=False)
+class Subgroups:
+    """Performance in groups of stays.
+
+    Attributes
+    ----------
+    table : DataFrame
+        group, stays, events, metric, estimate, low, high; the group "all" first. NA is suppressed, or undefined such as
+        an AUROC in a group without events.
+    """
+
+    table: pd.DataFrame
+
+    def __str__(self) -> str:
+        return self.table.round(3).to_string(index=False)
+
+    def _repr_html_(self) -> str:
+        return str(self.table.round(3).to_html(index=False, escape=True, border=0))
+
+    def plot(self, metric: str = "auroc") -> Any:
+        """Draw one metric in each group with its 95 % interval.
+
+        Parameters
+        ----------
+        metric : str
+            One of the metrics of the table.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            One mark per group; the dotted line is the value of all stays.
+
+        Raises
+        ------
+        ArgumentError
+            If the table has no such metric.
+
+        Examples
+        --------
+        >>> groups = subgroups([0, 1, 0, 1], [0.1, 0.9, 0.8, 0.2], list("aabb"), min_cell_size=0, n_resamples=5)
+        >>> groups.plot("brier").layout.xaxis.title.text
+        'Brier score'
+        """
+        from clinicalgru.display import plot
+
+        return plot(self, "forest", metric=metric)
 
 
 def subgroups(
@@ -28,80 +78,99 @@ def subgroups(
     min_cell_size: int = MIN_CELL_SIZE,
     n_resamples: int = 500,
     random_state: int = 0,
-) -> pd.DataFrame:
-    """How good the risks are in each group of stays.
+) -> Subgroups:
+    """Evaluate risks in each group of stays.
 
-    outcome, risk  (stay,)  as for `evaluate`
-    groups         (stay,)  a label for each stay; missing ones make the group "not known"; categories keep their order
-    patients       (stay,)  who each stay belongs to; None takes every stay for another patient
-    metrics        names of METRICS
-    min_cell_size  groups with 1 to below this many stays with, or without, the event are withheld, and so is what would
-                   give their counts away; 0 shows all
-    n_resamples      how many times the patients of a group are drawn for the 95 % intervals
-    returns        group, stays, events, metric, estimate, low, high; NA = withheld, or undefined as in a group without
-                   events. The first group holds all stays
+    Parameters
+    ----------
+    outcome, risk : array-like, shape (n_stays,)
+        As for `evaluate`.
+    groups : array-like, shape (n_stays,)
+        Label of each stay; missing ones form the group "unknown". Categories keep their order.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay. None: each stay is another patient.
+    metrics : sequence of str
+        Names among auroc, auprc, brier, log_loss, calibration_slope, calibration_intercept, observed_expected.
+    min_cell_size : int
+        Groups with 1 to below this many stays with, or without, the event are suppressed, with what would reveal their
+        counts; 0 shows all.
+    n_resamples : int
+        Number of bootstrap resamples of the patients of a group for the 95 % intervals.
+    random_state : int
+        Seed of the resamples.
 
-    Refused: what `evaluate` refuses, another number of labels, an unknown metric.
+    Returns
+    -------
+    Subgroups
+        One row per group and metric.
 
-    >>> table = subgroups([0, 1, 0, 1], [0.1, 0.9, 0.8, 0.2], ["a", "a", "b", "b"], metrics=["auroc"],
-    ...                   min_cell_size=0, n_resamples=10)
-    >>> table[["group", "estimate"]].to_dict("list")
+    Raises
+    ------
+    ArgumentError
+        As for `evaluate`; also if the number of labels differs or a metric is unknown.
+
+    Examples
+    --------
+    >>> groups = subgroups([0, 1, 0, 1], [0.1, 0.9, 0.8, 0.2], ["a", "a", "b", "b"], metrics=["auroc"],
+    ...                    min_cell_size=0, n_resamples=10)
+    >>> groups.table[["group", "estimate"]].to_dict("list")
     {'group': ['all', 'a', 'b'], 'estimate': [0.75, 1.0, 0.0]}
     """
-    outcome = checked_outcome(outcome)
-    risk = checked_risk(risk, stays=len(outcome))
-    label = _labels(groups, stays=len(outcome))
-    unknown = sorted(set(metrics) - set(METRICS))
-    if unknown:
-        raise ArgumentError(f"metrics among {', '.join(METRICS)}", ", ".join(unknown), "Choose from these names.")
-    patient = numbered_patients(patients, len(outcome))
-    counts = _counts(outcome, label, min_cell_size)
+    check_number("min_cell_size", min_cell_size, minimum=0, whole=True)
+    check_number("random_state", random_state, minimum=0, whole=True)
+    for metric in metrics:
+        check_choice("metrics", metric, RISK_METRICS)
+    true = validate_outcome(outcome)
+    checked = validate_risk(risk, stays=len(true))
+    label = _labels(groups, stays=len(true))
+    patient = numbered_patients(patients, len(true))
+    check_aligned(outcome=outcome, risk=risk, groups=groups, patients=patients)
+    draws = {"n_resamples": n_resamples, "random_state": random_state}
     tables = []
-    for group, (stays, events) in counts.items():
-        inside = np.ones(len(label), dtype=bool) if group == "all" else (label == group).to_numpy()
-        own = pd.DataFrame({"metric": list(metrics), "estimate": np.nan, "low": np.nan, "high": np.nan})
-        if events is not None or not min_cell_size:
-            drawn = pd.factorize(patient[inside])[0]
-            own = _judged(
-                outcome[inside], risk[inside], drawn, metrics, n_resamples=n_resamples, random_state=random_state
-            )
-        tables.append(own.assign(group=group, stays=stays, events=events))
+    for group, (stays, events) in _counts(true, label, min_cell_size).items():
+        inside = np.ones(len(label), dtype=bool) if group == ALL else (label == group).to_numpy()
+        if events is None and min_cell_size:
+            values = pd.DataFrame({"metric": list(metrics), "estimate": np.nan, "low": np.nan, "high": np.nan})
+        else:
+            values = _metrics(true[inside], checked[inside], patient[inside], metrics, **draws)
+        tables.append(values.assign(group=group, stays=stays, events=events))
     table = pd.concat(tables, ignore_index=True).astype({"stays": "Int64", "events": "Int64"})
-    return table[["group", "stays", "events", "metric", "estimate", "low", "high"]]
+    return Subgroups(table[["group", "stays", "events", "metric", "estimate", "low", "high"]])
 
 
 def _labels(groups: Any, *, stays: int) -> pd.Series:
+    """Labels as text, in the order of categories where there are any."""
+    if not hasattr(groups, "__len__") or isinstance(groups, str | pd.DataFrame):
+        raise ArgumentError("groups as one column", describe(groups), "Pass one label for every stay.")
     if len(groups) != stays:
         raise ArgumentError(f"a group for each of {stays:,} stays", f"{len(groups):,}", "Pass one for every stay.")
     label = pd.Series(groups).reset_index(drop=True)
     named = label.astype(object).where(label.notna(), UNKNOWN).map(str)
     if not isinstance(label.dtype, pd.CategoricalDtype):
         return named
-    order = [str(one) for one in label.cat.categories if str(one) in set(named)]
+    order = [str(category) for category in label.cat.categories if str(category) in set(named)]
     return named.astype(pd.CategoricalDtype([*order, *({UNKNOWN} & set(named) - set(order))], ordered=True))
 
 
 def _counts(outcome: Array, label: pd.Series, min_cell_size: int) -> dict[str, tuple[int | None, int | None]]:
-    """Stays and events of all and of each group; None where withheld."""
+    """Stays and events of all stays and of each group; None where suppressed."""
     table = pd.crosstab(label, outcome).reindex(columns=[0.0, 1.0], fill_value=0).set_axis(["others", "events"], axis=1)
-    shown = pd.concat([table.sum().to_frame("all").T, table]) if len(table) > 1 else table.rename(lambda _: "all")
+    shown = pd.concat([table.sum().to_frame(ALL).T, table]) if len(table) > 1 else table.rename(lambda _: ALL)
     if min_cell_size:
-        kept = pd.DataFrame(suppress(table, min_cell_size=min_cell_size, total="all"))
-        shown = kept.loc[["all", *table.index]] if len(table) > 1 else kept.rename(lambda _: "all")
-    whole: dict[str, tuple[int | None, int | None]] = {}
+        suppressed = pd.DataFrame(suppress(table, min_cell_size=min_cell_size, total=ALL))
+        shown = suppressed.loc[[ALL, *table.index]] if len(table) > 1 else suppressed.rename(lambda _: ALL)
+    counts: dict[str, tuple[int | None, int | None]] = {}
     for group, row in shown[["others", "events"]].to_dict("index").items():
         known = not any(pd.isna(count) for count in row.values())
-        whole[str(group)] = (int(sum(row.values())), int(row["events"])) if known else (None, None)
-    return whole
+        counts[str(group)] = (int(sum(row.values())), int(row["events"])) if known else (None, None)
+    return counts
 
 
-def _judged(
+def _metrics(
     outcome: Array, risk: Array, patient: Any, metrics: Sequence[str], *, n_resamples: int, random_state: int
 ) -> pd.DataFrame:
-    once, rows = np.ones((1, len(outcome))), []
-    for metric in metrics:
-        function = METRICS[metric].function
-        draws = patient_resamples(patient, n_resamples=n_resamples, random_state=random_state)
-        replicates = np.concatenate([function(outcome, risk, weights) for weights in draws])
-        rows.append((metric, float(function(outcome, risk, once)[0]), *percentile_interval(replicates)))
-    return pd.DataFrame(rows, columns=["metric", "estimate", "low", "high"])
+    """Metrics of one group with their intervals."""
+    of_group = {"risk": lambda weights: {name: RISK_METRICS[name](outcome, risk, weights) for name in metrics}}
+    numbers = pd.factorize(patient)[0]
+    estimates, replicates, _ = bootstrap_metrics(of_group, numbers, n_resamples=n_resamples, random_state=random_state)
+    return interval_table(estimates["risk"], replicates["risk"])

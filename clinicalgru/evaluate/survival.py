@@ -1,106 +1,196 @@
-"""How good survival predictions are, with stays that were followed to different times (extra `survival`)."""
+"""Metrics of survival curves with censored stays (extra ``survival``)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
-from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.multi_metrics import Figures, tabled
+from clinicalgru.disclosure import MIN_CELL_SIZE
+from clinicalgru.errors import ArgumentError, MissingPackageError
+from clinicalgru.evaluate.calibration_groups import survival_groups
+from clinicalgru.evaluate.predictions import TaskPredictions, shown_groups
 from clinicalgru.evaluate.validation import Array
 
+PAIRS_BUDGET = 50_000_000  # pairs of stays that concordance compares, over all resamples
+NOTES: Mapping[str, str] = {
+    "Censoring": "stays are weighted for different lengths of follow-up; censoring is taken as uninformative",
+    "Observed risk": "one minus the Kaplan-Meier survival of the group",
+}
 
-def evaluate_survival(
+
+def survival_predictions(
     outcome: ArrayLike,
     survival: ArrayLike,
     *,
     hours: ArrayLike,
-    followed: ArrayLike,
-    patients: Any = None,
-    n_resamples: int = 200,
-    random_state: int = 0,
-) -> pd.DataFrame:
-    """Concordance, integrated Brier score, and Brier score at each time: metric, estimate, low, high.
+    train_outcome: ArrayLike,
+    min_cell_size: int = MIN_CELL_SIZE,
+) -> TaskPredictions:
+    """Prepare survival curves of stays that were followed to different times.
 
-    outcome   (stay, 2)     hours to the event or to the end of follow-up, and 1 where the event came
-    survival  (stay, hour)  probability that the event has not come by each of `hours`
-    hours     (hour,)       ascending, two or more, within the follow-up of these stays
-    followed  (any, 2)      likewise of the training stays: from them the chance to be followed so long is estimated
-    returns   concordance   weighted for censoring (Uno et al. 2011) up to the last of the hours, of minus the area
-                            under the survival: 0.5 is chance
-              integrated_brier, brier_<hours>h   (Graf et al. 1999): 0 is perfect
+    ``concordance`` is weighted for censoring up to the last of the hours, by the area under each survival curve: 0.5 is
+    chance, 1 perfect. ``integrated_brier`` and ``brier_<hours>h`` are 0 for a perfect model, 0.25 for a constant 0.5.
 
-    Censored stays are taken as like the others: where death and transplant compete, and one ends the follow-up for the
-    other, that is not so, and the risks are those in a world without the other.
-    Refused: other shapes, hours beyond the follow-up, no scikit-survival.
+    Parameters
+    ----------
+    outcome : array-like, shape (n_stays, 2)
+        Hours to the event or to the end of follow-up, and 1 where the event occurred.
+    survival : array-like, shape (n_stays, n_hours)
+        Probability that the event has not occurred by each of `hours`.
+    hours : array-like, shape (n_hours,)
+        Ascending, two or more, within the follow-up of these stays.
+    train_outcome : array-like, shape (n_train, 2)
+        Outcomes of the training stays, which give the censoring distribution.
+    min_cell_size : int
+        Smallest count that calibration groups may show.
+
+    Returns
+    -------
+    TaskPredictions
+        With calibration groups at each hour.
+
+    Raises
+    ------
+    ArgumentError
+        If the shapes differ, or hours lie beyond the follow-up.
+    MissingPackageError
+        If scikit-survival is not installed.
+
+    Notes
+    -----
+    Censoring is taken as uninformative. Where death and transplant compete, and one ends the follow-up of the other, it
+    is not, and risks are those in a world without the other event.
+
+    References
+    ----------
+    Uno et al. 2011 (concordance); Graf et al. 1999 (Brier score).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> outcome = np.column_stack([np.arange(1.0, 41.0), np.tile([1.0, 0.0], 20)])
+    >>> curve = np.linspace(0.2, 0.9, 40)[:, None] ** np.array([1.0, 2.0])
+    >>> predictions = survival_predictions(outcome, curve, hours=[10.0, 20.0], train_outcome=outcome)
+    >>> list(predictions.metrics(np.ones((1, 40))))
+    ['concordance', 'integrated_brier', 'brier_10h', 'brier_20h']
     """
-    figures = survival_figures(outcome, survival, hours=hours, followed=followed)
-    return tabled(
-        figures, len(np.asarray(outcome)), patients=patients, n_resamples=n_resamples, random_state=random_state
+    sksurv = require_sksurv()
+    times = np.asarray(hours, dtype=float)
+    test, train = (np.asarray(table, dtype=float) for table in (outcome, train_outcome))
+    curves = np.asarray(survival, dtype=float)
+    _check(test, train, curves, times)
+    observed = _censor_at(test, train[:, 0].max())
+    reference, names = _table(train), ["concordance", "integrated_brier", *[f"brier_{time:g}h" for time in times]]
+
+    def metrics(weights: Array) -> Mapping[str, Array]:
+        rows = np.array([_of_resample(sksurv, reference, observed, curves, times, row) for row in weights])
+        return dict(zip(names, rows.reshape(-1, len(names)).T, strict=True))
+
+    groups = {
+        f"within {hour:g} hours": survival_groups(test, 1 - curve, hours=hour, min_cell_size=min_cell_size)
+        for hour, curve in zip(times, curves.T, strict=True)
+    }
+    return TaskPredictions(
+        task_type="survival",
+        n_stays=len(test),
+        metrics=metrics,
+        calibration=shown_groups(groups),
+        notes=NOTES,
+        n_resamples=int(np.clip(PAIRS_BUDGET // len(test) ** 2, 20, 200)),
+        settings={"hours": times},
     )
 
 
-def survival_figures(outcome: ArrayLike, survival: ArrayLike, *, hours: ArrayLike, followed: ArrayLike) -> Figures:
-    """The metrics of `evaluate_survival` by name, computed together."""
-    measures = needed()
-    times = np.asarray(hours, dtype=float)
-    seen, known = (np.asarray(table, dtype=float) for table in (outcome, followed))
-    curves = np.asarray(survival, dtype=float)
-    if seen.ndim != 2 or seen.shape[1] != 2 or curves.shape != (len(seen), len(times)) or len(times) < 2:
-        came = f"{seen.shape} and {curves.shape} for {len(times)} hours"
-        raise ArgumentError(
-            "outcomes (stay, 2) and survival (stay, hour)", came, "Pass predict_survival(stays, hours)."
-        )
-    latest = min(seen[:, 0].max(), known[:, 0].max())
-    if (np.diff(times) <= 0).any() or times[0] < seen[:, 0].min() or times[-1] >= latest:
-        fix = f"Choose ascending hours from {seen[:, 0].min():g} to below {latest:g}."
-        raise ArgumentError("hours within the follow-up", f"{times[0]:g} to {times[-1]:g}", fix)
-    seen = _until(seen, known[:, 0].max())
-    train, names = _table(known), ["concordance", "integrated_brier", *[f"brier_{time:g}h" for time in times]]
+def horizons_within_follow_up(horizons: ArrayLike, outcome: Array, train_outcome: Array) -> Array:
+    """Select the horizons at which survival can be evaluated.
 
-    def figures(weights: Array) -> dict[str, Array]:
-        rows = np.array([_resampled(measures, train, seen, curves, times, row) for row in weights])
-        return dict(zip(names, rows.T, strict=True))
+    Parameters
+    ----------
+    horizons : array-like
+        Horizons of the task in hours.
+    outcome, train_outcome : ndarray, shape (n, 2)
+        Outcomes of the stays to evaluate on, and of the training stays.
 
-    return figures
+    Returns
+    -------
+    ndarray
+        Horizons within the follow-up of both; where fewer than two are, the quartiles of the event times that are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> outcome = np.column_stack([np.arange(1.0, 41.0), np.ones(40)])
+    >>> horizons_within_follow_up((10.0, 20.0, 500.0), outcome, outcome)
+    array([10., 20.])
+    """
+    first, last = outcome[:, 0].min(), min(outcome[:, 0].max(), train_outcome[:, 0].max())
+    events = outcome[outcome[:, 1] == 1, 0]
+    quartiles = np.unique(np.quantile(events, [0.25, 0.5, 0.75])) if len(events) else np.zeros(0)
+    own, others = (
+        np.array([hour for hour in np.asarray(hours, dtype=float) if first <= hour < last])
+        for hours in (horizons, quartiles)
+    )
+    return own if len(own) > 1 else others
 
 
-def _until(seen: Array, end: float) -> Array:
-    """Outcomes as they stood when the training stays' follow-up ended: of chances to be followed later none knows."""
-    hours, event = seen.T
-    return np.column_stack([np.minimum(hours, end), np.where(hours < end, event, 0.0)])
+def require_sksurv() -> Any:
+    """Return the metrics of scikit-survival.
 
+    Returns
+    -------
+    module
+        `sksurv.metrics`.
 
-def needed() -> Any:
-    """The metrics of scikit-survival. Refused: it is not installed."""
+    Raises
+    ------
+    MissingPackageError
+        If scikit-survival is not installed.
+    """
     try:
         from sksurv import metrics
     except ImportError:
-        raise ArgumentError("the package scikit-survival", "none", "pip install 'clinicalgru[survival]'.") from None
+        fix = "Install it: pip install 'clinicalgru[survival]'."
+        raise MissingPackageError("the package scikit-survival", "no such package", fix) from None
     return metrics
 
 
+def _check(test: Array, train: Array, curves: Array, times: Array) -> None:
+    """Raise unless shapes fit and hours lie within the follow-up."""
+    if test.ndim != 2 or test.shape[1] != 2 or curves.shape != (len(test), len(times)) or len(times) < 2:
+        got = f"{test.shape} and {curves.shape} for {len(times)} hours"
+        fix = "Pass predict_survival(stays, hours)."
+        raise ArgumentError("outcomes (n_stays, 2) and survival (n_stays, n_hours)", got, fix)
+    latest = min(test[:, 0].max(), train[:, 0].max())
+    if (np.diff(times) <= 0).any() or times[0] < test[:, 0].min() or times[-1] >= latest:
+        fix = f"Choose ascending hours from {test[:, 0].min():g} to below {latest:g}."
+        raise ArgumentError("hours within the follow-up", f"{times[0]:g} to {times[-1]:g}", fix)
+
+
+def _censor_at(outcome: Array, end: float) -> Array:
+    """Outcomes as they stood when the follow-up of the training stays ended; later ones have no censoring weight."""
+    hours, event = outcome.T
+    return np.column_stack([np.minimum(hours, end), np.where(hours < end, event, 0.0)])
+
+
 def _table(outcome: Array) -> Any:
+    """Outcomes as scikit-survival takes them."""
     from sksurv.util import Surv
 
     return Surv.from_arrays(event=outcome[:, 1] == 1, time=outcome[:, 0])
 
 
-def _resampled(measures: Any, train: Any, seen: Array, curves: Array, times: Array, weights: Array) -> list[float]:
-    index = np.repeat(np.arange(len(seen)), weights.astype(int))
-    inside = seen[index, 0].min() <= times[0] and times[-1] < seen[index, 0].max()
-    if not inside or not (seen[index, 1] == 1).any():
+def _of_resample(sksurv: Any, train: Any, outcome: Array, curves: Array, times: Array, weights: Array) -> list[float]:
+    """Metrics of one resample; NaN where it has no event or its follow-up does not reach the hours."""
+    index = np.repeat(np.arange(len(outcome)), weights.astype(int))
+    inside = outcome[index, 0].min() <= times[0] and times[-1] < outcome[index, 0].max()
+    if not inside or not (outcome[index, 1] == 1).any():
         return [float("nan")] * (2 + len(times))
-    return _figures(measures, train, seen[index], curves[index], times)
-
-
-def _figures(measures: Any, train: Any, seen: Array, curves: Array, times: Array) -> list[float]:
-    table = _table(seen)
+    test, curves = _table(outcome[index]), curves[index]
     expected = -np.trapezoid(curves, times, axis=1)
-    concordance = measures.concordance_index_ipcw(train, table, expected, tau=times[-1])[0]
-    brier = measures.brier_score(train, table, curves, times)[1]
+    concordance = sksurv.concordance_index_ipcw(train, test, expected, tau=times[-1])[0]
+    brier = sksurv.brier_score(train, test, curves, times)[1]
     integrated = np.trapezoid(brier, times) / (times[-1] - times[0])
     return [float(concordance), float(integrated), *brier.tolist()]

@@ -21,7 +21,7 @@ from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import BundleError
-from clinicalgru.evaluate.calibrators import restored
+from clinicalgru.evaluate.calibrators import from_manifest
 from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix
 from clinicalgru.model.baselines.summary_baseline import BASELINES
 from clinicalgru.model.estimators.base import GRUEstimator
@@ -87,7 +87,7 @@ def load(path: str | Path) -> FittedModel:
     if manifest.ensemble is not None:
         return _ensemble(manifest, arrays)
     model = _one(manifest, arrays, history=manifest.history)
-    model.calibrator_ = restored(model.task_.task_type, manifest.calibrator)
+    model.calibrator_ = from_manifest(model.task_.task_type, manifest.calibrator)
     return model
 
 
@@ -148,7 +148,7 @@ def _ensemble(manifest: Manifest, arrays: Arrays) -> GRUEnsemble:
     model = GRUEnsemble(clone(members[0]), **(manifest.ensemble or {}))
     _describe(model, manifest)
     model.members_ = members
-    model.calibrator_ = restored(model.task_.task_type, manifest.calibrator)
+    model.calibrator_ = from_manifest(model.task_.task_type, manifest.calibrator)
     for name, number in manifest.extra_state.items():
         setattr(model, name, number)
     return model

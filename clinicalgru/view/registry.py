@@ -11,6 +11,7 @@ from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.forecast_page import forecast_page, plot_forecast
 from clinicalgru.view.pages.patient_page import patient_page
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
+from clinicalgru.view.plots.decision_plots import plot_decision_curve, plot_subgroups
 from clinicalgru.view.plots.evaluation_plots import (
     plot_calibration,
     plot_differences,
@@ -21,6 +22,7 @@ from clinicalgru.view.plots.gates_plot import plot_gates
 from clinicalgru.view.plots.timeline import plot_patient
 
 PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+    "DecisionCurve": {"net_benefit": plot_decision_curve},
     "Evaluation": {
         "roc": plot_roc,
         "precision_recall": plot_precision_recall,
@@ -34,6 +36,7 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     },
     "ForecastExplanation": {"timeline": plot_forecast},
     "Gates": {name: partial(plot_gates, show=name) for name in ("retained", "decayed", "update", "reset")},
+    "Subgroups": {"forest": plot_subgroups},
 }
 PAGES: Mapping[str, Callable[..., Any]] = {
     "Audit": audit_page,

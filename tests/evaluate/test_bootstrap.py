@@ -39,7 +39,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_others():
 
 
 def test_blocks_stay_small_however_many_stays_there_are(monkeypatch):
-    monkeypatch.setattr(bootstrap, "BLOCK", 100)
+    monkeypatch.setattr(bootstrap, "BLOCK_SIZE", 100)
     blocks = list(patient_resamples(np.arange(30), n_resamples=10, random_state=0))
     assert [len(block) for block in blocks] == [3, 3, 3, 1]
     assert len(next(patient_resamples(np.arange(1000), n_resamples=2, random_state=0))) == 1
@@ -72,9 +72,9 @@ def test_the_interval_holds_the_true_auroc_about_95_times_in_100():
 
 def test_stays_of_one_patient_are_not_taken_for_independent_evidence():
     outcome, risk = two_normals(np.random.default_rng(2), stays=150)
-    fourfold = {"outcome": outcome.repeat(4), "risk": risk.repeat(4)}
+    fourfold = outcome.repeat(4), risk.repeat(4)
     width = {
-        patients is None: evaluate(**fourfold, patients=patients, n_resamples=500).metrics.eval("high - low").to_numpy()
+        patients is None: evaluate(*fourfold, patients=patients, n_resamples=500).metrics.eval("high - low").to_numpy()
         for patients in (None, np.arange(150).repeat(4))
     }
     assert (width[False] > 1.5 * width[True]).all()  # twice as wide, up to chance

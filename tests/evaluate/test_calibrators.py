@@ -14,7 +14,7 @@ from clinicalgru.evaluate.calibrators import (
     LabelCalibrator,
     SurvivalCalibrator,
     TemperatureCalibrator,
-    restored,
+    from_manifest,
 )
 
 CUTS = np.array([10.0, 20.0, 40.0, 80.0])
@@ -102,8 +102,8 @@ def test_survival_is_certain_at_the_start_whatever_the_line():
     ],
 )
 def test_a_calibrator_comes_back_from_json_as_it_was(kind, calibrator):
-    assert restored(kind, json.loads(json.dumps(calibrator.to_dict()))) == calibrator
-    assert restored(kind, None) is None
+    assert from_manifest(kind, json.loads(json.dumps(calibrator.to_dict()))) == calibrator
+    assert from_manifest(kind, None) is None
 
 
 def test_a_slope_that_would_turn_stays_around_is_refused():

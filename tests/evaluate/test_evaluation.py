@@ -1,4 +1,4 @@
-"""The whole judgement: what it says, whom it names the better, and what it refuses to judge."""
+"""The evaluation: what it contains, which model it names better, and what it refuses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import clinicalgru.errors
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.evaluation import evaluate, verdict
-from clinicalgru.evaluate.metrics import METRICS
+from clinicalgru.evaluate.decision_curve import decision_curve
+from clinicalgru.evaluate.evaluation import evaluate
+from clinicalgru.evaluate.metric_descriptions import METRICS, compare_text
+from clinicalgru.evaluate.metrics import RISK_METRICS
+from clinicalgru.evaluate.subgroups import subgroups
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +42,14 @@ def judged(cohort):
 def test_every_model_gets_every_metric_inside_its_interval(judged):
     assert list(judged.metrics.columns) == ["model", "metric", "estimate", "low", "high"]
     assert list(zip(judged.metrics["model"], judged.metrics["metric"], strict=True)) == [
-        (model, metric) for model in ("GRU", "noise", "itself") for metric in METRICS
+        (model, metric) for model in ("GRU", "noise", "itself") for metric in RISK_METRICS
     ]
     assert (judged.metrics["low"] < judged.metrics["estimate"]).all()
     assert (judged.metrics["estimate"] < judged.metrics["high"]).all()
     assert list(judged.curves) == ["GRU", "noise", "itself"]
 
 
-def test_counts_are_those_of_the_ward(judged, cohort):
+def test_counts_are_those_of_the_cohort(judged, cohort):
     outcome, _, _, patients = cohort
     assert (judged.stays, judged.patients, judged.events) == (900, len(np.unique(patients)), outcome.sum())
     assert f"900 stays of {len(np.unique(patients))} patients, {outcome.sum()} with the event" in str(judged)
@@ -57,7 +61,7 @@ def test_a_model_differs_from_itself_by_exactly_0(judged):
     assert set(itself["verdict"]) == {"no clear difference", "no verdict: 1 is best", "no verdict: 0 is best"}
 
 
-def test_a_difference_is_the_model_minus_the_rival(judged):
+def test_a_difference_is_the_model_minus_the_baseline(judged):
     estimate = judged.metrics.pivot(index="metric", columns="model", values="estimate")
     noise = judged.differences.query("baseline == 'noise'").set_index("metric")
     np.testing.assert_allclose(noise["estimate"], (estimate["GRU"] - estimate["noise"])[noise.index])
@@ -96,7 +100,7 @@ def test_the_loser_is_printed_as_plainly_as_the_winner(cohort):
     ],
 )
 def test_the_verdict_follows_the_interval_and_what_is_better_for_the_metric(metric, low, high, expected):
-    assert verdict("GRU", "trees", metric=metric, low=low, high=high) == expected
+    assert compare_text(metric, name="GRU", baseline="trees", low=low, high=high) == expected
 
 
 def test_the_same_seed_gives_the_same_numbers_and_the_input_is_left_alone(judged, cohort):
@@ -120,9 +124,9 @@ def test_names_of_patients_do_not_matter(judged, cohort):
 
 def test_the_text_shows_each_figure_with_its_interval(judged):
     row = judged.metrics.query("model == 'noise' and metric == 'auroc'").iloc[0]
-    assert f"{row['estimate']:.3f} ({row['low']:.3f}-{row['high']:.3f})" in str(judged)
-    assert "95 % interval, 300 resamples of patients; seed 4" in str(judged)
-    assert all(about.label in str(judged) for about in METRICS.values())
+    assert f"{row['estimate']:.3f} ({row['low']:.3f} to {row['high']:.3f})" in str(judged)
+    assert "95 % interval, 300 resamples of patients; random_state 4" in str(judged)
+    assert all(METRICS[metric].label in str(judged) for metric in RISK_METRICS)
 
 
 def test_markup_in_a_name_is_escaped_in_a_notebook(cohort):
@@ -145,7 +149,7 @@ def test_the_dictionary_is_json_and_unknown_numbers_are_null():
 def test_resamples_with_one_outcome_only_are_counted_and_left_out():
     few = evaluate([0, 0, 0, 1, 0, 0, 1, 0], [0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7], n_resamples=2000)
     assert few.dropped / 2000 == pytest.approx(0.75**8, abs=0.03)
-    assert f"{few.dropped:,} of them left out" in str(few)
+    assert f"{few.dropped:,} of them dropped" in str(few)
     assert np.isfinite(few.metrics.query("metric in ('auroc', 'brier')")[["low", "high"]]).all(axis=None)
 
 
@@ -182,13 +186,15 @@ def test_columns_of_pandas_of_any_kind_are_read():
         ({"baselines": {"trees": [0.1, 0.2]}}, "one risk of trees for each of 4 stays; got 2"),
         ({"baselines": {"GRU": [0.1, 0.2, 0.3, 0.4]}}, "'GRU' twice"),
         ({"patients": ["a", "b"]}, "a patient for each of 4 stays"),
-        ({"n_resamples": 0}, "at least one resample; got 0"),
+        ({"n_resamples": 0}, "n_resamples as a whole number of 1 or more; got 0"),
     ],
 )
-def test_what_cannot_be_judged_is_refused_with_what_to_do(change, message):
+def test_what_cannot_be_evaluated_is_refused_with_a_fix(change, message):
     sound = {"outcome": [0, 1, 0, 1], "risk": [0.1, 0.6, 0.4, 0.3]}
+    arguments = sound | change
+    outcome, risk = arguments.pop("outcome"), arguments.pop("risk")
     with pytest.raises(ArgumentError, match=message):
-        evaluate(**(sound | change))
+        evaluate(outcome, risk, **arguments)
 
 
 def test_a_refused_value_is_not_quoted():
@@ -199,8 +205,67 @@ def test_a_refused_value_is_not_quoted():
 
 
 @pytest.mark.slow
-def test_importing_the_judge_loads_neither_scikit_learn_nor_scipy_nor_torch():
-    loaded = "[m for m in ('sklearn', 'scipy', 'torch') if m in sys.modules]"
+def test_importing_evaluate_loads_neither_scikit_learn_nor_torch():
+    loaded = "[m for m in ('sklearn', 'scipy.stats', 'torch') if m in sys.modules]"
     code = f"import sys, clinicalgru.evaluate.evaluation; print({loaded})"
     root = Path(clinicalgru.errors.__file__).parents[1]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout == "[]\n"
+
+
+INDEX = [7, 3, 9, 5]
+OUTCOME = pd.Series([0, 1, 0, 1], index=INDEX)
+RISK = pd.Series([0.1, 0.6, 0.4, 0.3], index=INDEX)
+
+
+def test_equal_indexes_in_the_same_order_pass_and_so_do_arrays():
+    for risk in (RISK, RISK.to_numpy(), RISK.tolist()):
+        assert evaluate(OUTCOME, risk, patients=pd.Series(list("abcd"), index=INDEX), n_resamples=5).stays == 4
+
+
+@pytest.mark.parametrize("other", [RISK.sort_index(), RISK.reset_index(drop=True)], ids=["permuted", "renumbered"])
+def test_pandas_objects_with_different_indexes_are_refused(other):
+    """Positions would pair the outcome of one stay with the risk of another, in silence."""
+    calls = [
+        lambda: evaluate(OUTCOME, other, n_resamples=5),
+        lambda: evaluate(OUTCOME, RISK, baselines={"trees": other}, n_resamples=5),
+        lambda: evaluate(OUTCOME, RISK, patients=other, n_resamples=5),
+        lambda: decision_curve(OUTCOME, other, n_resamples=5),
+        lambda: decision_curve(OUTCOME, RISK, baselines={"trees": other}, n_resamples=5),
+        lambda: subgroups(OUTCOME, other, list("aabb"), n_resamples=5),
+        lambda: subgroups(OUTCOME, RISK, other, n_resamples=5),
+    ]
+    for call in calls:
+        with pytest.raises(ArgumentError, match="with the index of outcome"):
+            call()
+
+
+def test_a_permuted_index_is_named_with_what_to_do():
+    with pytest.raises(ArgumentError, match=r"another order\. Align them: risk = risk\.loc\[outcome\.index\]"):
+        evaluate(OUTCOME, RISK.sort_index())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((LogisticRegression(), [[1.0]]), {}, "a clinicalgru model or an array of outcomes"),
+        ((None, [0.1]), {}, r"outcome of shape \(n_stays,\); got None"),
+        (([0, 1], [0.1, 0.2]), {"baselines": [0.1, 0.2]}, "baselines as Mapping; got a list of length 2"),
+        (([0, 1], [0.1, 0.2]), {"n_resamples": 2.5}, "n_resamples as a whole number"),
+        (([0, 1], [0.1, 0.2]), {"random_state": "a"}, "random_state as a whole number"),
+        (([0, 1], [0.1, 0.2]), {"name": 5}, "name as str; got the number 5"),
+        (([0, 1], [0.1, 0.2]), {"patients": 5}, "patients as one column; got the number 5"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_refused_by_name(arguments, options, message):
+    with pytest.raises(ArgumentError, match=message):
+        evaluate(*arguments, **options)
+
+
+def test_every_metric_says_what_0_and_a_half_and_1_mean():
+    for name, about in METRICS.items():
+        assert about.at_zero, name
+        assert about.at_half, name
+        assert about.at_one, name
+        assert about.direction in ("higher", "lower", "0", "1", "")
+    assert set(RISK_METRICS) <= set(METRICS)
+    assert METRICS["r_squared"].label == "R²"

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from family import asked
+from helpers import metrics_of
 
 import clinicalgru as cg
-from clinicalgru.evaluate.forecast import forecast_figures
+from clinicalgru.evaluate.forecast import forecast_predictions
 
 
 def drawn(random_state=0, rows=400, stays=25):
@@ -51,49 +52,47 @@ def by_loop(table, coverage):
 def test_figures_are_those_of_a_plain_loop(coverage):
     table = drawn()
     table.loc[table["variable"] == "steady", "last"] = 1.0
-    found = cg.evaluate_forecast(table, coverage=coverage, n_resamples=5, min_cell_size=0).set_index("metric")[
-        "estimate"
-    ]
+    found = metrics_of(forecast_predictions(table, coverage=coverage, min_cell_size=0))["estimate"]
     assert found.to_dict() == pytest.approx(by_loop(table, coverage))
 
 
 def test_a_stay_that_weighs_three_counts_as_three():
     table = drawn(random_state=1)
-    figures = forecast_figures(table, 25, min_cell_size=0)
+    metrics = forecast_predictions(table, n_stays=25, min_cell_size=0).metrics
     weights = np.ones((1, 25))
     weights[0, 7] = 3
     often = pd.concat([table, *[table[table["stay"] == 7]] * 2])
-    assert {name: one[0] for name, one in figures(weights).items()} == pytest.approx(by_loop(often, 0.9))
+    assert {name: one[0] for name, one in metrics(weights).items()} == pytest.approx(by_loop(often, 0.9))
 
 
 def test_the_last_value_is_as_good_as_itself_and_the_truth_is_perfect():
     table = drawn(random_state=2).dropna()
-    same = cg.evaluate_forecast(table.assign(median=table["last"]), n_resamples=20, min_cell_size=0).set_index("metric")
+    same = metrics_of(forecast_predictions(table.assign(median=table["last"]), min_cell_size=0), n_resamples=20)
     assert same.loc["scaled_error", ["estimate", "low", "high"]].tolist() == pytest.approx([1, 1, 1])
-    perfect = cg.evaluate_forecast(table.assign(median=table["value"]), n_resamples=5, min_cell_size=0)
-    assert perfect.set_index("metric").loc["scaled_error", "estimate"] == 0
+    perfect = metrics_of(forecast_predictions(table.assign(median=table["value"]), min_cell_size=0))
+    assert perfect.loc["scaled_error", "estimate"] == 0
 
 
 def test_a_variable_of_few_stays_is_not_told():
     table = drawn(random_state=3).dropna()
     table = table[(table["variable"] != "ph") | (table["stay"] < 10)]
-    told = cg.evaluate_forecast(table, n_resamples=5)["metric"].tolist()
-    assert "mean_absolute_error_heart_rate" in told
-    assert "mean_absolute_error_ph" not in told
-    assert "mean_absolute_error_ph" in cg.evaluate_forecast(table, n_resamples=5, min_cell_size=0)["metric"].tolist()
+    shown = metrics_of(forecast_predictions(table)).index
+    assert "mean_absolute_error_heart_rate" in shown
+    assert "mean_absolute_error_ph" not in shown
+    assert "mean_absolute_error_ph" in metrics_of(forecast_predictions(table, min_cell_size=0)).index
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
         (drawn().drop(columns="last"), "no last"),
-        (drawn().assign(last=np.nan), "none, or in few stays"),
+        (drawn().assign(last=np.nan), "0 of 400 measurements in enough stays"),
         (pd.DataFrame(), "no stay, variable, value, last, median"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(table, message):
     with pytest.raises(cg.ClinicalGRUError, match=message):
-        cg.evaluate_forecast(table, n_resamples=5)
+        forecast_predictions(table)
 
 
 @pytest.mark.slow
@@ -104,5 +103,5 @@ def test_a_coverage_that_is_none_is_refused_by_all(coverage):
     for call in (*calls, lambda stays, coverage: cg.explain_forecast(case.model, stays[[0]], coverage=coverage)):
         with pytest.raises(cg.ClinicalGRUError, match="a coverage between 0 and 1"):
             call(case.test, coverage=coverage)
-    with pytest.raises(cg.ClinicalGRUError, match="a coverage between 0 and 1"):
-        cg.evaluate_forecast(drawn(), coverage=coverage)
+    with pytest.raises(cg.ClinicalGRUError, match="coverage as a number above 0 and below 1"):
+        forecast_predictions(drawn(), coverage=coverage)

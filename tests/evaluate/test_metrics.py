@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from clinicalgru.evaluate.metrics import (
-    METRICS,
+    RISK_METRICS,
     auprc,
     auroc,
     brier,
@@ -85,21 +85,21 @@ def test_observed_to_expected_is_the_ratio_of_weighted_sums():
     np.testing.assert_allclose(observed_expected(outcome, risk, weights), expected)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", RISK_METRICS)
 def test_a_weight_of_three_is_the_stay_three_times(metric):
     outcome, risk, _ = drawn(1)
     times = np.random.default_rng(1).integers(1, 4, len(outcome))
-    weighted = METRICS[metric].function(outcome, risk, times[None].astype(float))
-    repeated = METRICS[metric].function(outcome.repeat(times), risk.repeat(times), np.ones((1, times.sum())))
+    weighted = RISK_METRICS[metric](outcome, risk, times[None].astype(float))
+    repeated = RISK_METRICS[metric](outcome.repeat(times), risk.repeat(times), np.ones((1, times.sum())))
     np.testing.assert_allclose(weighted, repeated, rtol=1e-7)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", RISK_METRICS)
 def test_resamples_judged_together_are_those_judged_one_by_one(metric):
     outcome, risk, _ = drawn(2)
     weights = np.random.default_rng(2).integers(0, 3, (50, len(outcome))).astype(float)
-    alone = [METRICS[metric].function(outcome, risk, row[None])[0] for row in weights]
-    np.testing.assert_allclose(METRICS[metric].function(outcome, risk, weights), alone, rtol=1e-7)
+    alone = [RISK_METRICS[metric](outcome, risk, row[None])[0] for row in weights]
+    np.testing.assert_allclose(RISK_METRICS[metric](outcome, risk, weights), alone, rtol=1e-7)
 
 
 def test_a_perfect_forecast_has_brier_0_and_a_constant_one_auroc_one_half():

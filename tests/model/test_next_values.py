@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from family import asked
+from helpers import metrics_of
 
 import clinicalgru as cg
+from clinicalgru.evaluate.forecast import forecast_predictions
 from clinicalgru.model.baselines import forecast_baselines
 from clinicalgru.model.baselines.forecast_baselines import BoostedTreesForecaster, LOCFForecaster, measured
 
@@ -98,10 +100,7 @@ def test_a_variable_that_never_came_twice_has_a_last_value_all_the_same(cohort):
     """Trained where each variable was measured once, judged on whole stays: no figure is unknown."""
     once = cohort[0].filter_measurements(~measured(cohort[0])[["stay", "variable"]].duplicated().to_numpy())
     found = LOCFForecaster().fit(once).expected(cohort[1])
-    assert (
-        cg.evaluate_forecast(found, min_cell_size=0, n_resamples=5).set_index("metric")["estimate"]["interval_score"]
-        > 0
-    )
+    assert metrics_of(forecast_predictions(found, min_cell_size=0))["estimate"]["interval_score"] > 0
 
 
 def rates(stays=80, steps=40, random_state=0):
@@ -128,7 +127,7 @@ def test_what_falls_back_to_its_mean_is_foreseen_better_than_by_the_last_value(m
     """The best there is errs by sqrt(2 / pi) times the noise, some .8 of it."""
     learn, test = cg.split_patients(rates(), [0.7, 0.3], random_state=0)
     fitted = model.fit(learn, verbose=False) if isinstance(model, cg.GRUForecaster) else model.fit(learn)
-    found = cg.evaluate_forecast(fitted.expected(test), n_resamples=50, min_cell_size=0).set_index("metric")
+    found = metrics_of(forecast_predictions(fitted.expected(test), min_cell_size=0), n_resamples=50)
     best = np.sqrt(2 / np.pi) * 10
     assert found.loc["scaled_error", "high"] < 1
     assert found.loc["mean_absolute_error_heart_rate", "estimate"] < 1.15 * best

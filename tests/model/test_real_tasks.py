@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import metrics_of
 
 import clinicalgru as cg
+from clinicalgru.evaluate.early_warning import early_warning_predictions
+from clinicalgru.evaluate.forecast import forecast_predictions
+from clinicalgru.evaluate.multi_metrics import (
+    multiclass_predictions,
+    multilabel_predictions,
+    regression_predictions,
+)
+from clinicalgru.evaluate.predictions import TaskPredictions
+from clinicalgru.evaluate.survival import survival_predictions
 
 pytestmark = pytest.mark.slow
 YEAR = 8766.0
@@ -15,8 +25,8 @@ PBC |= {"alkaline_phosphatase": "alk.phos", "platelets": "platelet"}
 SMALL = {"network": cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), "batch_size": 32}
 
 
-def figures(table: pd.DataFrame) -> pd.Series:
-    return table.set_index("metric")["estimate"]
+def figures(predictions: TaskPredictions) -> pd.Series:
+    return metrics_of(predictions, n_resamples=2)["estimate"]
 
 
 def yaib(folder, task, **fields):
@@ -46,8 +56,8 @@ def test_survival_of_pbcseq_beats_the_curve_of_all(real_data):
     assert (np.diff(curves, axis=1) <= 0).all()
     everyone = model.head_.initial_bias(train).expand(1, 1, -1)
     common = np.tile(model.head_.survival_at(model.head_.predict(everyone).numpy(), hours), (len(test), 1))
-    where = {"hours": hours, "followed": train.outcome, "n_resamples": 2}
-    ours, theirs = (figures(cg.evaluate_survival(test.outcome, each, **where)) for each in (curves, common))
+    where = {"hours": hours, "train_outcome": train.outcome}
+    ours, theirs = (figures(survival_predictions(test.outcome, each, **where)) for each in (curves, common))
     assert ours["concordance"] > 0.7
     assert ours["integrated_brier"] < 0.9 * theirs["integrated_brier"]
 
@@ -61,9 +71,9 @@ def test_remaining_length_of_stay_of_yaib_is_told_with_an_interval(real_data):
         train, calibrate, test = cg.split_patients(stays, [0.4, 0.3, 0.3], random_state=random_state)
         model = cg.GRURegressor(**SMALL, max_epochs=15).fit(train, verbose=False).calibrate(calibrate)
         middle, interval = model.predict_quantiles(test, (0.5,))[:, 0], model.predict_interval(test)
-        ours = figures(cg.evaluate_regression(test.outcome, middle, interval=interval, n_resamples=2))
+        ours = figures(regression_predictions(test.outcome, middle, interval=interval))
         same = np.full(len(test), np.median(train.outcome))
-        theirs = figures(cg.evaluate_regression(test.outcome, same, n_resamples=2))
+        theirs = figures(regression_predictions(test.outcome, same))
         assert ours["mean_absolute_error"] < 1.1 * theirs["mean_absolute_error"]
         held.append(ours["coverage"])
     assert 0.8 < np.mean(held) <= 1
@@ -84,9 +94,7 @@ def test_classes_of_kidney_function_are_told_apart_on_yaib(real_data):
     stays = cg.select(events, cg.Task("kidney", "third", (0.0, 24.0), task_type="multiclass"))
     train, test = cg.split_patients(stays, [0.65, 0.35], random_state=1)
     model = cg.GRUClassifier(**SMALL, max_epochs=20).fit(train, verbose=False)
-    table = cg.evaluate_multiclass(
-        test.outcome, model.predict_proba(test), classes=model.classes_.tolist(), patients=test.patient, n_resamples=2
-    )
+    table = multiclass_predictions(test.outcome, model.predict_proba(test), classes=model.classes_.tolist())
     assert figures(table)["auroc_mean"] > 0.7
 
 
@@ -107,7 +115,7 @@ def test_hourly_warnings_of_sepsis_are_worth_more_than_none(real_data, tmp_path)
     )
     model.fit(train, validation=tune, verbose=False).choose_threshold(tune)
     hourly = model.predict_hourly(test)
-    judged = figures(cg.evaluate_early_warning(hourly, test.outcome, threshold=model.threshold_, n_resamples=2))
+    judged = figures(early_warning_predictions(hourly, test.outcome, threshold=model.threshold_))
     assert judged["utility"] > 0.05
     assert cg.load(cg.save(model, tmp_path / "bundle")).threshold_ == model.threshold_
 
@@ -126,9 +134,7 @@ def test_phenotypes_of_the_mimic_demo_are_learned_side_by_side(real_data):
     stays = cg.select(events, cg.Task("phenotypes", tuple(groups), (0.0, 48.0), task_type="multilabel"))
     train, test = cg.split_patients(stays, [0.6, 0.4], random_state=1)
     model = cg.GRUMultiLabel(**SMALL, max_epochs=12).fit(train, verbose=False)
-    judged = figures(
-        cg.evaluate_multilabel(test.outcome, model.predict_proba(test), labels=model.labels_, n_resamples=2)
-    )
+    judged = figures(multilabel_predictions(test.outcome, model.predict_proba(test), labels=model.labels_))
     assert judged["auroc_kidney_failure"] > 0.6
     assert judged["auroc_mean"] > 0.55
 
@@ -153,4 +159,4 @@ def test_forecasts_of_physionet_2012_hold_what_their_intervals_say(real_data, tm
     expected = model.expected(test).query("later")
     inside = (expected["value"] >= expected["low"]) & (expected["value"] <= expected["high"])
     assert 0.88 < inside.mean() < 0.92
-    assert figures(cg.evaluate_forecast(expected, n_resamples=2))["scaled_error"] < 1
+    assert figures(forecast_predictions(expected))["scaled_error"] < 1

@@ -68,14 +68,14 @@ def test_the_headline_gives_every_model_with_its_interval_and_who_wins(evaluatio
     shown = text(evaluation_page(evaluation, tmp_path / "page.html"))
     ranking = evaluation.metrics.query("metric == 'auroc'").set_index("model")
     own = ranking.loc["GRU"]
-    assert f"(AUROC {own.estimate:.3f}, 95 % interval {own.low:.3f} to {own.high:.3f})" in shown
+    assert f"GRU: AUROC {own.estimate:.3f} (95 % interval {own.low:.3f} to {own.high:.3f}); higher is better." in shown
     for row in evaluation.differences.query("metric == 'auroc'").itertuples():
         assert re.search(
             rf"{row.baseline}: AUROC {ranking.loc[row.baseline, 'estimate']:.3f} .*?: {row.verdict}\.", shown
         )
 
 
-def test_a_rival_that_wins_is_named_the_winner(evaluation, tmp_path):
+def test_a_baseline_that_wins_is_named_the_winner(evaluation, tmp_path):
     lost = evaluation.differences.assign(verdict="Boosted trees better")
     shown = text(evaluation_page(replace(evaluation, differences=lost), tmp_path / "page.html"))
     assert re.search(r"Boosted trees: AUROC [^;]*; difference [^:]*: Boosted trees better\.", shown)
@@ -87,7 +87,7 @@ def test_the_cohort_flow_says_how_many_each_step_left_out(evaluation, tmp_path):
     assert "rejected: implausible 400" in shown
 
 
-def test_an_evaluation_alone_needs_no_rivals_ledger_flow_or_provenance(evaluation, tmp_path):
+def test_an_evaluation_alone_needs_no_baselines_ledger_flow_or_provenance(evaluation, tmp_path):
     own = evaluation.metrics.query("model == 'GRU'")
     alone = replace(
         evaluation, metrics=own, differences=evaluation.differences.iloc[:0], curves={"GRU": evaluation.curves["GRU"]}

@@ -96,7 +96,7 @@ def test_no_two_points_of_a_curve_lie_a_few_patients_apart(tmp_path, stays, even
 def faithful_words(tmp_path, found, **asked):
     page = evaluation_page(judged(400, 60), tmp_path / "p.html", faithfulness=found, **asked)
     said = words(page.read_text(encoding="utf-8"))
-    return said[said.index("Are the explanations true to the model?") :]
+    return said[said.index("Are the explanations faithful to the model?") :]
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_the_faithfulness_table_stands_on_the_page_with_what_is_said_of_it(tmp_p
     assert "Stays: 400 of 400 patients" in said
     assert "Rank correlation with random weights: +0.031" in said
     plain = evaluation_page(judged(400, 60), tmp_path / "p.html").read_text(encoding="utf-8")
-    assert "Are the explanations true" not in plain
+    assert "Are the explanations faithful" not in plain
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, BundleError, TrainingError
 from clinicalgru.model.estimators.repr_html import estimator_html
 from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.fit_state import (
     LearnedAttributes,
     adopt,
@@ -29,7 +30,7 @@ ANY_TASK = ("forecast", "binary", "multiclass", "multilabel", "regression", "sur
 Arrays = Mapping[str, np.ndarray]
 
 
-class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
+class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
     """Base of the baselines. None of them needs torch.
 
     Attributes

@@ -55,6 +55,7 @@ class _ForecastBaseline(BaselineEstimator):
     """What both forecasters share: they take any task, and score by the absolute error."""
 
     TASK_TYPES = ANY_TASK
+    evaluated_as = "forecast"
     median_: pd.Series
 
     def expected(self, X: Sequences) -> pd.DataFrame:

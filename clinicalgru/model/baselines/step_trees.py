@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import expit
 from sklearn.base import ClassifierMixin
@@ -23,6 +24,7 @@ from clinicalgru.model.baselines.base import (
     with_prefix,
 )
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
+from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.features.step_features import step_features
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 from clinicalgru.model.targets.warning_labels import WarningLabels
@@ -115,6 +117,37 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
         risk = np.concatenate([classifier.predict_proba(table)[:, 1] for table in step_features(self._checked(X))])
         risk = expit(logit(risk) - self.labels_.log_odds_offset)
         return np.stack([1 - risk, risk], axis=1)
+
+    def choose_threshold(self, X: Sequences) -> EarlyWarningTrees:
+        """Set ``threshold_`` to the risk with the highest PhysioNet 2019 utility.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays that training has not seen.
+
+        Returns
+        -------
+        EarlyWarningTrees
+            The estimator itself.
+        """
+        self.threshold_ = best_hourly_threshold(X, self.predict_proba(X)[:, 1])
+        return self
+
+    def predict_hourly(self, X: Sequences) -> pd.DataFrame:
+        """Predict the risk at each full hour; see `GRUEarlyWarning.predict_hourly`.
+
+        Parameters
+        ----------
+        X : Sequences
+            The stays.
+
+        Returns
+        -------
+        DataFrame
+            stay (position), hours, risk.
+        """
+        return hourly_predictions(X, self.predict_proba(X)[:, 1])
 
     def predict(self, X: Sequences) -> np.ndarray:
         """1 where the risk after a step is at least 0.5, of shape (step,)."""

@@ -23,6 +23,7 @@ from clinicalgru.model.estimators.repr_html import estimator_html
 from clinicalgru.model.estimators.training_summary import fingerprint
 from clinicalgru.model.estimators.untrained_network import untrained_network
 from clinicalgru.model.estimators.validation_split import hold_back
+from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.fit_state import (
     LearnedAttributes,
     RandomState,
@@ -49,7 +50,7 @@ from clinicalgru.model.training.torch_settings import seeded, threads, torch_def
 from clinicalgru.model.training.training import train
 
 
-class GRUEstimator(LearnedAttributes, ScikitLearnInterface, BaseEstimator):
+class GRUEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
     """Base of the GRU estimators: a time-aware GRU with attention for irregular, incomplete sequences.
 
     Parameters

@@ -13,8 +13,8 @@ from sklearn.base import ClassifierMixin
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.physionet2019 import best_threshold
 from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import not_fitted
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.network.network import ClinicalGRU
@@ -110,7 +110,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         DataFrame
             stay (position), hours (since the index time), risk (after the last time step up to that hour).
         """
-        return hourly(stays, self.predict_proba(stays)[:, 1])
+        return hourly_predictions(stays, self.predict_proba(stays)[:, 1])
 
     def choose_threshold(self, stays: Sequences) -> Self:
         """Set `threshold_` to the risk with the highest PhysioNet 2019 utility on stays that training has not seen.
@@ -129,7 +129,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         ----------
         Reyna et al. 2020, Early prediction of sepsis from clinical data.
         """
-        self.threshold_ = hourly_threshold(stays, self.predict_proba(stays)[:, 1])
+        self.threshold_ = best_hourly_threshold(stays, self.predict_proba(stays)[:, 1])
         return self
 
     def predict(self, stays: Sequences) -> np.ndarray:
@@ -183,30 +183,3 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     def score_rows(self, stays: Sequences) -> np.ndarray:
         """(stay, 1) What `clinicalgru.score` writes of each stay: the risk after its last time step."""
         return self.predict_proba(stays)[np.cumsum(stays.n_steps) - 1, 1:]
-
-
-def hourly_threshold(stays: Sequences, risk: np.ndarray) -> float:
-    """The threshold of the highest utility. risk (step,) after each step of each stay, stay after stay."""
-    table = hourly(stays, risk)
-    return best_threshold(table["risk"], onset_hours=stays.outcome, stay=table["stay"], hours=table["hours"])
-
-
-def hourly(stays: Sequences, risk: np.ndarray) -> pd.DataFrame:
-    """Risks after each step, as they stand at each full hour: stay, hours, risk; see `GRUEarlyWarning.predict_hourly`.
-
-    risk  (step,) after each step of each stay, stay after stay
-    """
-    step_hours = stays.hours[stays.is_new_step]
-    begins = np.cumsum(stays.n_steps) - stays.n_steps
-    some = stays.n_steps > 0
-    first = np.full(len(stays), np.inf)
-    first[some] = np.ceil(step_hours[begins[some]])
-    count = np.where(some, np.maximum(np.floor(stays.end_hours) - first + 1, 0), 0).astype(np.int64)
-    stay = np.repeat(np.arange(len(stays)), count)
-    hours = first[stay] + np.arange(len(stay)) - np.repeat(np.cumsum(count) - count, count)
-    step_stay = np.repeat(np.arange(len(stays)), stays.n_steps)
-    all_stays, all_hours = np.concatenate([step_stay, stay]), np.concatenate([step_hours, hours])
-    grid = np.concatenate([np.zeros(len(step_stay), bool), np.ones(len(stay), bool)])
-    order = np.lexsort((grid, all_hours, all_stays))  # at equal hours the step comes first
-    last = np.cumsum(~grid[order]) - 1  # steps stand stay after stay, so their number is their position
-    return pd.DataFrame({"stay": stay, "hours": hours, "risk": risk[last[grid[order]]]})

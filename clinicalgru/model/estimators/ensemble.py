@@ -18,11 +18,13 @@ from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, TemperatureCalibrator
-from clinicalgru.evaluate.logistic import inside
+from clinicalgru.evaluate.logistic import clip_probability
 from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.estimators.classifier import GRUClassifier
-from clinicalgru.model.estimators.early_warning import GRUEarlyWarning, hourly, hourly_threshold
+from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.evaluation_inputs import EvaluationMixin
+from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import (
     LearnedAttributes,
     adopt,
@@ -39,7 +41,7 @@ from clinicalgru.model.training.progress import Callback
 Member = GRUClassifier | GRUEarlyWarning
 
 
-class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, BaseEstimator):
+class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
     """Several networks, each trained on all folds of the patients but one, by which it is stopped.
 
     estimator  a GRUClassifier or GRUEarlyWarning that says how each is trained; None: a GRUClassifier with its defaults
@@ -118,7 +120,7 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Base
         self.calibrator_: Calibrator | None = _calibrator(outcome, raw, classes=self._several)
         self.out_of_fold_ = self._calibrated(raw)
         if isinstance(head, EarlyWarning):
-            self.threshold_ = hourly_threshold(stays, self.out_of_fold_[:, 1])
+            self.threshold_ = best_hourly_threshold(stays, self.out_of_fold_[:, 1])
 
     @property
     def classes_(self) -> np.ndarray:
@@ -140,7 +142,7 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Base
         """Of an early warning: see `GRUEarlyWarning.predict_hourly`."""
         if self.task_.task_type != "early_warning":
             raise ArgumentError("an ensemble of GRUEarlyWarning", self.task_.task_type, "Use predict_proba.")
-        return hourly(stays, self.predict_proba(stays)[:, 1])
+        return hourly_predictions(stays, self.predict_proba(stays)[:, 1])
 
     def has_observations(self, stays: Sequences) -> np.ndarray:
         """(stay,) whether all members see anything of the stay: a measurement, or a coded event that they know."""
@@ -214,6 +216,6 @@ def mean_in_logs(risks: list[np.ndarray]) -> np.ndarray:
     """
     if not risks:
         raise ArgumentError("at least one model", "none", "Fit first.")
-    mean = np.mean([np.log(inside(np.asarray(risk, dtype=np.float64))) for risk in risks], axis=0)
+    mean = np.mean([np.log(clip_probability(np.asarray(risk, dtype=np.float64))) for risk in risks], axis=0)
     share = np.exp(mean - mean.max(axis=-1, keepdims=True))
     return np.asarray(share / share.sum(axis=-1, keepdims=True))

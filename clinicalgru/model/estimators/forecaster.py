@@ -58,6 +58,7 @@ class GRUForecaster(GRUEstimator):
     GRUForecaster(max_epochs=4)
     """
 
+    evaluated_as = "forecast"
     HEADS = MappingProxyType(dict.fromkeys(TASK_TYPES, Forecast))
     SPEC_OPTIONS = MappingProxyType({"by_variable": True})
     head_: Forecast

@@ -49,3 +49,15 @@ BASELINE_CLASSES: Mapping[str, type[BaselineEstimator]] = MappingProxyType(
         )
     }
 )
+
+BY_TASK_TYPE: Mapping[str, type[GRUEstimator]] = MappingProxyType(
+    {
+        "binary": GRUClassifier,
+        "multiclass": GRUClassifier,
+        "multilabel": GRUMultiLabel,
+        "regression": GRURegressor,
+        "early_warning": GRUEarlyWarning,
+        "survival": GRUSurvival,
+        "forecast": GRUForecaster,
+    }
+)  # which estimator learns a type of task

@@ -17,9 +17,10 @@ from clinicalgru.evaluate.logistic import logit
 from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
-from clinicalgru.model.estimators.early_warning import hourly, hourly_threshold
 from clinicalgru.model.estimators.ensemble import GRUEnsemble, mean_in_logs
 from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.evaluation_inputs import EvaluationMixin
+from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import (
     LearnedAttributes,
     adopt,
@@ -36,7 +37,7 @@ from clinicalgru.model.training.progress import Callback
 Baseline = SummaryBaseline | EarlyWarningTrees
 
 
-class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, BaseEstimator):
+class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
     """A GRU ensemble, boosted trees and logistic regression, weighed by a logistic regression on their log-odds.
 
     ensemble  a GRUEnsemble that says how the networks are trained; None: one with its defaults
@@ -100,7 +101,7 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, BaseEstim
         self.stack_ = _stack().fit(odds[known], outcome[known].astype(int))
         self.out_of_fold_ = np.asarray(self.stack_.predict_proba(odds))
         if by_step:
-            self.threshold_ = hourly_threshold(stays, self.out_of_fold_[:, 1])
+            self.threshold_ = best_hourly_threshold(stays, self.out_of_fold_[:, 1])
 
     @property
     def weights_(self) -> dict[str, float]:
@@ -164,7 +165,7 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, BaseEstim
         """Of an early warning: see `GRUEarlyWarning.predict_hourly`."""
         if not self.task_.every_step:
             raise ArgumentError("a hybrid of early warnings", self.task_.task_type, "Use predict_proba.")
-        return hourly(stays, self.predict_proba(stays)[:, 1])
+        return hourly_predictions(stays, self.predict_proba(stays)[:, 1])
 
 
 def _baseline(kind: str, stays: Sequences, *, random_state: int) -> Baseline:

@@ -8,12 +8,13 @@ from typing import Self
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.evaluate.logistic import logit, sigmoid
+from clinicalgru.evaluate.logistic import logit
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
 from clinicalgru.model.heads.head import Head
@@ -83,7 +84,7 @@ class Teacher:
             risk = cross_fit(trees, stays, fold)
         step_key = None
         if head.per_step:
-            risk = sigmoid(logit(risk) + head.log_odds_offset)  # as the network predicts while it is trained
+            risk = expit(logit(risk) + head.log_odds_offset)  # as the network predicts while it is trained
             step_stay = np.repeat(np.arange(len(stays)), stays.n_steps)
             step_key = _step_key(step_stay, stays.hours[stays.is_new_step], stays)
         return cls(pd.Index(stays.stay.astype(str)), torch.from_numpy(risk).float(), step_key)

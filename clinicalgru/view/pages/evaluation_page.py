@@ -1,4 +1,4 @@
-"""How good a model is, said in words and shown in figures, whoever wins."""
+"""One offline HTML page of an evaluation, for every type of task."""
 
 from __future__ import annotations
 
@@ -10,48 +10,50 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow, suppress_ledger, suppress_nested
-from clinicalgru.evaluate.metrics import METRICS
-from clinicalgru.evaluate.small_cells import coarse
-from clinicalgru.evaluate.table import differences_table, heading, metrics_table, note
+from clinicalgru.evaluate.evaluation_text import differences_table, heading, metrics_table, note
+from clinicalgru.evaluate.metric_descriptions import HEADLINES, describe_metric, metric_label
+from clinicalgru.evaluate.small_cells import suppress_curves
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.evaluation_plots import plot_calibration, plot_differences, plot_precision_recall, plot_roc
 from clinicalgru.view.text.format import capitalize_first, format_fixed, format_interval, iter_rows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clinicalgru.data.ledger import Ledger
     from clinicalgru.evaluate.evaluation import Evaluation
     from clinicalgru.explain.faithfulness.result import Faithfulness
 
-TILES = ("auroc", "auprc", "brier", "calibration_slope")
-NOTHING: Mapping[str, str] = MappingProxyType({})
-RANKING = "Events found against false alarms, over all thresholds. Up and to the left is better."
-ALARMS = "Of the alarms, how many are true, for each share of events found. Up and to the right is better."
-CALIBRATED = (
-    "On the diagonal, a predicted 30 % comes true in 30 of 100. Each mark is a group of stays, with a 95 % interval."
+NO_PROVENANCE: Mapping[str, str] = MappingProxyType({})
+ROC = "True positives against false positives at all thresholds. Up and to the left is better."
+PRECISION_RECALL = "Fraction of alerts that are true, for each fraction of events found. Up and to the right is better."
+CALIBRATION = (
+    "On the dotted line, predictions equal what was observed. Each mark is a group of stays with similar predictions, "
+    "with its 95 % interval."
 )
-APART = "The model minus its baseline on the same patients. Filled: the 95 % interval leaves out 0; open: no clear difference."
-READING = (
-    "Calibration slope below 1: the risks are too extreme; above 1: too timid. Calibration in the large below 0, or "
-    "observed : expected below 1: the risks are too high."
+DIFFERENCES = (
+    "Model minus baseline on the same resamples of patients. Filled: the 95 % interval excludes 0; open: no clear "
+    "difference."
 )
-FEW = "Withheld: so few stays with, or without, the event that a curve would show single patients."
-JOINED = (
-    "Points and groups that lie fewer than {least} stays apart are joined, so that nobody can be read off; the "
-    "metrics rest on all stays."
+SUPPRESSED = "Suppressed: with so few stays with, or without, the event a curve would show single patients."
+MERGED = (
+    "Points and groups fewer than {least} stays apart are merged, so that no patient can be identified. The metrics "
+    "use all stays."
 )
-FAITHFUL = (
-    "Measurements taken away in the order of each method: ↑ higher is better, ↓ lower is better. Deletion (with its "
+PERTURBATION = (
+    "Measurements removed in the order of each method: ↑ higher is better, ↓ lower is better. Deletion (with its "
     "95 % interval) and insertion are in log-odds, the next two in risk"
 )
-TRUE = (
-    "Deleting what an explanation names should move the risk farther than deleting as much at random. Beats random, "
-    "attention: the share of stays on which it does. A network with random weights should be explained otherwise: its "
-    "rank correlation should be near 0. True to the model is not true to the patient."
+FAITHFULNESS = (
+    "Deleting the measurements that an explanation names should change the risk more than deleting as many at random. "
+    "Beats random, attention: the fraction of stays where it does. A network with random weights should be explained "
+    "differently: its rank correlation should be near 0. Faithful to the model does not mean true of the patient."
 )
 LIMITS = (
-    "The figures hold for the data named above. Another hospital, year or way of charting can change them.",
-    "Intervals come from drawing patients again; the chance of training again, and other sites, are not in them.",
+    "The results hold for the data named above. They can differ in another hospital, in another year, or with other "
+    "charting.",
+    "Intervals come from resampling patients. They do not include the variation between trainings or between sites.",
     "No clear difference is not the same as equal: the interval says how large a difference could be.",
 )
 
@@ -63,123 +65,180 @@ def evaluation_page(
     ledger: Ledger | None = None,
     flow: Sequence[tuple[str, int]] = (),
     faithfulness: Faithfulness | None = None,
-    provenance: Mapping[str, str] = NOTHING,
+    provenance: Mapping[str, str] = NO_PROVENANCE,
     title: str = "Evaluation",
     min_cell_size: int = MIN_CELL_SIZE,
 ) -> Path:
-    """One offline HTML page of an evaluation: words first, then curves, tables, data and limits.
+    """Write one offline HTML page of an evaluation: summary, curves, tables, data and limits.
 
-    evaluation  an `Evaluation`
-    path        the file to write; its folders are made
-    ledger      what became of each row of the extract
-    flow        steps of the cohort: (step, stays left)
-    faithfulness  what `faithfulness(model, test)` returned, of the stays of this evaluation or some of them (with
-                measurements: test[test.n_measurements > 0]; a few hundred are enough)
-    provenance  facts by name: data, task, model hash, versions, seed, date; "simulated": "yes" puts a banner on top
-    title       the heading
-    min_cell_size  counts of 1 to below this are withheld or joined, in words, tables and curves, and whatever would
-                give them away; 0 shows all. Simulated patients are nobody's: of them all is shown
-    returns     the path
-    refused     a path that is a folder (ArgumentError)
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any type of task.
+    path : str or Path
+        File to write; its folder is created.
+    ledger : Ledger, optional
+        What became of each row of the extract.
+    flow : sequence of (str, int)
+        Steps of the cohort: name, stays left.
+    faithfulness : Faithfulness, optional
+        Result of ``faithfulness(model, stays)`` for these stays or some of them; a few hundred are enough.
+    provenance : mapping of str to str
+        Data, task, model hash, versions, seed, date; ``"simulated": "yes"`` puts a banner on top.
+    title : str
+        Heading of the page.
+    min_cell_size : int
+        Counts of 1 to below this are suppressed or merged in text, tables and curves, with what would reveal them. 0
+        shows all; synthetic patients are always shown.
 
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ArgumentError
+        If the path is a folder.
+
+    Examples
+    --------
+    >>> from pathlib import Path
     >>> from tempfile import mkdtemp
     >>> from clinicalgru.evaluate.evaluation import evaluate
-    >>> judged = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=50)
-    >>> evaluation_page(judged, Path(mkdtemp()) / "report.html", provenance={"data": "six stays"}).name
+    >>> evaluation = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=50)
+    >>> evaluation_page(evaluation, Path(mkdtemp()) / "report.html", provenance={"data": "six stays"}).name
     'report.html'
     """
     min_cell_size = 0 if provenance.get("simulated") == "yes" else min_cell_size
-    beside = [count for count in suppress_nested([evaluation.stays], min_cell_size=min_cell_size) if count is not None]
-    steps = suppress_flow(flow, within=beside, min_cell_size=min_cell_size)
-    shown = [*beside, *(stays for _, stays in steps if stays is not None)]
-    parts = [_short(evaluation), _curves(evaluation, min_cell_size), _metrics(evaluation), *_differences(evaluation)]
+    known = [count for count in suppress_nested([evaluation.stays], min_cell_size=min_cell_size) if count is not None]
+    steps = suppress_flow(flow, within=known, min_cell_size=min_cell_size)
+    shown = [*known, *(stays for _, stays in steps if stays is not None)]
+    parts = [_summary(evaluation), *_figures(evaluation, min_cell_size)]
+    parts += [_metrics(evaluation), *_differences(evaluation)]
     parts += [*cohort_section(steps), *([] if ledger is None else [ledger_section(ledger, shown, min_cell_size)])]
-    parts += [] if faithfulness is None else [_faithful(faithfulness, [*beside, *shown], min_cell_size)]
+    parts += [] if faithfulness is None else [_faithfulness(faithfulness, [*known, *shown], min_cell_size)]
+    parts += [_metric_meanings(evaluation)]
     lead = f"{evaluation.name} on {heading(evaluation, min_cell_size=min_cell_size)}"
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
 
-def _short(evaluation: Evaluation) -> Markup:
-    own = evaluation.metrics.query("model == @evaluation.name and metric in @TILES")
+def _summary(evaluation: Evaluation) -> Markup:
+    """The headline metrics, and the primary one in sentences."""
+    own = evaluation.metrics.query("model == @evaluation.name").set_index("metric", drop=False)
+    rows = own.loc[[metric for metric in HEADLINES[evaluation.task_type] if metric in own.index]]
     shown = [
-        (METRICS[row.metric].label, format_fixed(row.estimate), f"95 %: {format_interval(row.low, row.high)}")
-        for row in iter_rows(own)
-    ]
-    said = [tag("p", sentence, attrs={"class": "lead"}) for sentence in _sentences(evaluation)]
-    return section("In short", tiles(shown), tag("div", *said, attrs={"class": "card"}))
-
-
-def _sentences(evaluation: Evaluation) -> list[str]:
-    ranking = {row.model: row for row in iter_rows(evaluation.metrics.query("metric == 'auroc'"))}
-    own = ranking[evaluation.name]
-    said = [
-        f"{evaluation.name} ranks a stay with the event above one without it {100 * own.estimate:.0f} times in 100 "
-        f"(AUROC {format_fixed(own.estimate)}, 95 % interval {format_interval(own.low, own.high)})."
-    ]
-    for row in iter_rows(evaluation.differences.query("metric == 'auroc'")):
-        baseline = ranking[row.baseline]
-        apart = f"{format_fixed(row.estimate, signed=True)} ({format_interval(row.low, row.high, signed=True)})"
-        said.append(
-            f"{row.baseline}: AUROC {format_fixed(baseline.estimate)} ({format_interval(baseline.low, baseline.high)}); "
-            f"difference {apart}: {row.verdict}."
+        (
+            metric_label(row.metric, direction=False),
+            format_fixed(row.estimate),
+            f"95 %: {format_interval(row.low, row.high)}",
         )
-    return said
+        for row in iter_rows(rows)
+    ]
+    sentences = [tag("p", text, attrs={"class": "lead"}) for text in _sentences(evaluation, rows.iloc[0])]
+    notes = [tag("p", f"{name}: {text}.") for name, text in evaluation.notes.items()]
+    return section("In short", tiles(shown), tag("div", *sentences, *notes, attrs={"class": "card"}))
 
 
-def _curves(evaluation: Evaluation, min_cell_size: int) -> Markup:
-    joined = {
-        model: coarse(own, stays=evaluation.stays, events=evaluation.events, min_cell_size=min_cell_size)
-        for model, own in evaluation.curves.items()
+def _sentences(evaluation: Evaluation, primary: pd.Series) -> list[str]:
+    """The primary metric of the model, and of each baseline with the paired difference."""
+    metric, label = primary["metric"], metric_label(primary["metric"], direction=False)
+    description = describe_metric(metric)[0]
+    values = {row.model: row for row in iter_rows(evaluation.metrics.query("metric == @metric"))}
+    between = format_interval(primary["low"], primary["high"])
+    sentences = [
+        f"{evaluation.name}: {label} {format_fixed(primary['estimate'])} (95 % interval {between}); "
+        f"{description.direction_text}."
+    ]
+    for row in iter_rows(evaluation.differences.query("metric == @metric")):
+        baseline = values[row.baseline]
+        difference = f"{format_fixed(row.estimate, signed=True)} ({format_interval(row.low, row.high, signed=True)})"
+        sentences.append(
+            f"{row.baseline}: {label} {format_fixed(baseline.estimate)} "
+            f"({format_interval(baseline.low, baseline.high)}); difference {difference}: {row.verdict}."
+        )
+    return sentences
+
+
+def _figures(evaluation: Evaluation, min_cell_size: int) -> list[Markup]:
+    """Curves of a binary task, calibration of the others."""
+    if not evaluation.curves:
+        if not evaluation.calibration:
+            return []
+        return [section("Calibration", figure(plot_calibration(evaluation), "Predicted and observed", CALIBRATION))]
+    counts = {"stays": evaluation.stays, "events": evaluation.events or 0}
+    curves = {
+        model: suppress_curves(of_model, **counts, min_cell_size=min_cell_size)
+        for model, of_model in evaluation.curves.items()
     }
-    apart = {model: own for model, own in joined.items() if own is not None}
-    if len(apart) < len(joined):
-        return section("Curves", tag("p", FEW))
-    if min_cell_size > 1:
-        evaluation = replace(evaluation, curves=apart)
-    said = [tag("p", JOINED.format(least=min_cell_size), attrs={"class": "quiet"})] if min_cell_size > 1 else []
-    shown = [
-        figure(plot_roc(evaluation), "Ranking (ROC)", RANKING),
-        figure(plot_precision_recall(evaluation), "Precision and recall", ALARMS),
-        figure(plot_calibration(evaluation), "Calibration", CALIBRATED),
+    shown = {model: of_model for model, of_model in curves.items() if of_model is not None}
+    if len(shown) < len(curves):
+        return [section("Curves", tag("p", SUPPRESSED))]
+    merged = [tag("p", MERGED.format(least=min_cell_size), attrs={"class": "quiet"})] if min_cell_size > 1 else []
+    evaluation = replace(evaluation, curves=shown) if min_cell_size > 1 else evaluation
+    figures = [
+        figure(plot_roc(evaluation), "Ranking (ROC)", ROC),
+        figure(plot_precision_recall(evaluation), "Precision and recall", PRECISION_RECALL),
+        figure(plot_calibration(evaluation), "Calibration", CALIBRATION),
     ]
     if not evaluation.differences.empty:
-        shown.append(figure(plot_differences(evaluation), "Differences from the baselines", APART))
-    return section("Curves", *said, tag("div", *shown, attrs={"class": "grid"}))
+        figures.append(figure(plot_differences(evaluation), "Differences from the baselines", DIFFERENCES))
+    return [section("Curves", *merged, tag("div", *figures, attrs={"class": "grid"}))]
 
 
 def _metrics(evaluation: Evaluation) -> Markup:
+    """All metrics of all models."""
     wide = metrics_table(evaluation)
     rows = [[str(metric), *cells] for metric, cells in zip(wide.index, wide.to_numpy().tolist(), strict=True)]
-    shown = table(note(evaluation), ["Metric", *map(str, wide.columns)], rows)
-    return section("All metrics", shown, tag("p", READING, attrs={"class": "quiet"}))
+    return section("All metrics", table(note(evaluation), ["Metric", *map(str, wide.columns)], rows))
+
+
+def _metric_meanings(evaluation: Evaluation) -> Markup:
+    """What 0, 0.5 and 1 mean for each metric shown."""
+    descriptions = {describe_metric(metric)[0]: None for metric in evaluation.metrics["metric"]}
+    rows = [[one.label, one.direction_text or "neither", one.at_zero, one.at_half, one.at_one] for one in descriptions]
+    columns = ["Metric", "Better", "0 means", "0.5 means", "1 means"]
+    return section(
+        "How to read the metrics", table("Meaning of the values 0, 0.5 and 1", columns, rows, n_text_columns=5)
+    )
 
 
 def _differences(evaluation: Evaluation) -> list[Markup]:
+    """Paired differences from all baselines."""
     if evaluation.differences.empty:
         return []
     shown = differences_table(evaluation)[["verdict", "difference"]]
     rows = [[str(pair), *cells] for pair, cells in zip(shown.index, shown.to_numpy().tolist(), strict=True)]
-    caption = "On the same resamples of patients; a model is better where the interval leaves out 0"
-    return [
-        section(
-            "Paired differences", table(caption, ["Models, metric", "Verdict", "Difference"], rows, n_text_columns=2)
-        )
-    ]
+    caption = "On the same resamples of patients; a model is better where the interval excludes 0"
+    columns = ["Models, metric", "Verdict", "Difference"]
+    return [section("Paired differences", table(caption, columns, rows, n_text_columns=2))]
 
 
-def _faithful(found: Faithfulness, shown: Sequence[int], min_cell_size: int) -> Markup:
-    """The table of taking measurements away; its counts are shown where they stay apart from those shown before."""
-    counts = [count for count in (found.n_stays, found.n_patients) if count is not None]
+def _faithfulness(result: Faithfulness, shown: Sequence[int], min_cell_size: int) -> Markup:
+    """The perturbation tests; counts are shown where they do not reveal one, given those shown before."""
+    counts = [count for count in (result.n_stays, result.n_patients) if count is not None]
     kept = suppress_nested([*shown, *counts], min_cell_size=min_cell_size)[len(shown) :]
     stays, patients = kept if len(kept) == 2 else (None, None)
-    facts = replace(found, n_stays=stays, n_patients=patients).summary()
-    listed = tag("ul", *(tag("li", f"{capitalize_first(name)}: {fact}") for name, fact in facts.items()))
-    taken = table(FAITHFUL, found.column_names(), found.table_rows(min_cell_size=min_cell_size))
-    return section("Are the explanations true to the model?", taken, listed, tag("p", TRUE, attrs={"class": "quiet"}))
+    facts = replace(result, n_stays=stays, n_patients=patients).summary()
+    items = tag("ul", *(tag("li", f"{capitalize_first(name)}: {fact}") for name, fact in facts.items()))
+    methods = table(PERTURBATION, result.column_names(), result.table_rows(min_cell_size=min_cell_size))
+    quiet = tag("p", FAITHFULNESS, attrs={"class": "quiet"})
+    return section("Are the explanations faithful to the model?", methods, items, quiet)
 
 
 def cohort_section(flow: Sequence[tuple[str, int | None]]) -> list[Markup]:
-    """The steps; how many one left out is said where both counts are."""
+    """Return the section on the cohort flow.
+
+    Parameters
+    ----------
+    flow : sequence of (str, int or None)
+        Steps and stays left; None where suppressed.
+
+    Returns
+    -------
+    list of Markup
+        One section; none without steps. How many a step excluded is shown where both counts are.
+    """
     if not flow:
         return []
     items: list[Markup] = []
@@ -193,8 +252,24 @@ def cohort_section(flow: Sequence[tuple[str, int | None]]) -> list[Markup]:
 
 
 def ledger_section(ledger: Ledger, shown: Sequence[int], min_cell_size: int) -> Markup:
+    """Return the section on the intake ledger.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        What became of each row of the extract.
+    shown : sequence of int
+        Counts of stays shown elsewhere on the page.
+    min_cell_size : int
+        Smallest count that may be shown.
+
+    Returns
+    -------
+    Markup
+        The section.
+    """
     entries = {str(what): int(count) for what, count in ledger.to_frame().itertuples(index=False)}
     counts = suppress_ledger(entries, shown=shown, min_cell_size=min_cell_size)
     rows = [[what, format_count(count)] for what, count in counts.items()]
-    caption = "What became of each row of the extract: rows in = used + descriptors + merged + rejected"
+    caption = "What became of each row of the extract"
     return section("Intake ledger", table(caption, ["What", "Rows"], rows))

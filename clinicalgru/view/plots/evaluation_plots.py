@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from clinicalgru.evaluate.metrics import METRICS
-from clinicalgru.view.plots.theme import (
-    DASHES,
-    GREY,
-    MARKERS,
-    MODEL_COLOURS,
-    apply_theme,
-)
+from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.metric_descriptions import describe_metric, metric_label
+from clinicalgru.view.plots.theme import DASHES, GREY, MARKERS, MODEL_COLOURS, apply_theme
 from clinicalgru.view.text.format import (
     escape_plotly,
     format_fixed,
@@ -31,147 +26,250 @@ if TYPE_CHECKING:
 
 
 def plot_roc(evaluation: Evaluation) -> go.Figure:
-    """How well each model ranks stays: true positives found against false alarms, over all thresholds.
+    """Draw the ROC curve of each model: true positive rate against false positive rate, over all thresholds.
 
-    evaluation  an `Evaluation`; `curves[model].roc` has false_positive_rate and true_positive_rate
-    returns     a figure, one line per model
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of a binary task.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One line per model.
+
+    Raises
+    ------
+    ArgumentError
+        If the evaluation has no curves.
+
+    Examples
+    --------
+    >>> from clinicalgru.evaluate.evaluation import evaluate
+    >>> len(plot_roc(evaluate([0, 1, 0, 1], [0.1, 0.6, 0.7, 0.9], n_resamples=5)).data)
+    2
     """
+    _need_curves(evaluation)
     figure = go.Figure()
-    _reference(figure, [0, 1], [0, 1], "by chance")
+    _reference(figure, [0, 1], [0, 1], "chance")
     for place, (model, curves) in enumerate(evaluation.curves.items()):
-        table = curves.roc
-        _curve(
-            figure, table["false_positive_rate"], table["true_positive_rate"], place, _named(evaluation, model, "auroc")
-        )
+        name = _with_estimate(evaluation, model, "auroc")
+        _curve(figure, curves.roc["false_positive_rate"], curves.roc["true_positive_rate"], place, name)
     return _square(figure, "False positive rate (1 − specificity)", "True positive rate (sensitivity)")
 
 
 def plot_precision_recall(evaluation: Evaluation) -> go.Figure:
-    """How many alarms are true, for each share of events found.
+    """Draw precision against recall of each model.
 
-    evaluation  an `Evaluation`; `curves[model].precision_recall` has recall and precision
-    returns     a figure, one line of steps per model, and the share of stays with the event
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of a binary task.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One step line per model, as the average precision counts it; the dotted line is the event rate.
+
+    Raises
+    ------
+    ArgumentError
+        If the evaluation has no curves.
+
+    Examples
+    --------
+    >>> from clinicalgru.evaluate.evaluation import evaluate
+    >>> len(plot_precision_recall(evaluate([0, 1, 0, 1], [0.1, 0.6, 0.7, 0.9], n_resamples=5)).data)
+    2
     """
+    _need_curves(evaluation)
     figure = go.Figure()
-    prevalence = evaluation.events / evaluation.stays
-    _reference(figure, [0, 1], [prevalence, prevalence], f"by chance, {format_percent(prevalence)}")
+    event_rate = (evaluation.events or 0) / evaluation.stays
+    _reference(figure, [0, 1], [event_rate, event_rate], f"chance, {format_percent(event_rate)}")
     for place, (model, curves) in enumerate(evaluation.curves.items()):
-        table = curves.precision_recall
-        _curve(
-            figure, table["recall"], table["precision"], place, _named(evaluation, model, "auprc"), shape="vh"
-        )  # as the area counts it
-    return _square(figure, "Recall (share of events found)", "Precision (share of alarms that are true)")
+        table, name = curves.precision_recall, _with_estimate(evaluation, model, "auprc")
+        _curve(figure, table["recall"], table["precision"], place, name, shape="vh")
+    return _square(figure, "Recall (fraction of events found)", "Precision (fraction of alerts that are true)")
 
 
 def plot_calibration(evaluation: Evaluation) -> go.Figure:
-    """Whether a risk of 30 % comes true in 30 of 100.
+    """Draw predicted against observed, with 95 % intervals.
 
-    evaluation  an `Evaluation`; `curves[model].calibration` has predicted, observed, low, high and stays
-    returns     a figure: observed against predicted with 95 % intervals, one line per model
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of a binary, multiclass, multilabel, regression or survival task.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One line per model of a binary task; else per class, label or horizon of the model.
+
+    Raises
+    ------
+    ArgumentError
+        If the evaluation has no calibration groups.
+
+    Examples
+    --------
+    >>> from clinicalgru.evaluate.evaluation import evaluate
+    >>> len(plot_calibration(evaluate([0, 1, 0, 1], [0.1, 0.6, 0.7, 0.9], n_resamples=5)).data)
+    2
     """
-    return plot_groups({model: curves.calibration for model, curves in evaluation.curves.items()})
+    if evaluation.curves:
+        return plot_risk_groups({model: curves.calibration for model, curves in evaluation.curves.items()})
+    if not evaluation.calibration:
+        fix = "Small groups are suppressed; early warnings and forecasts have none."
+        raise ArgumentError("an evaluation with calibration groups", f"a {evaluation.task_type} evaluation", fix)
+    if evaluation.is_probability:
+        return plot_risk_groups(evaluation.calibration)
+    [(name, groups)] = evaluation.calibration.items()
+    return plot_number_groups(name, groups)
 
 
-def plot_groups(groups: Mapping[str, pd.DataFrame]) -> go.Figure:
-    """Predicted against observed risks, a line for each name.
+def plot_risk_groups(groups: Mapping[str, pd.DataFrame]) -> go.Figure:
+    """Draw predicted against observed risks.
 
-    groups   by name: predicted, observed, low, high and stays
-    returns  a figure
+    Parameters
+    ----------
+    groups : mapping of str to DataFrame
+        By name: predicted, observed, low, high and stays.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One line per name.
     """
     figure = go.Figure()
     _reference(figure, [0, 1], [0, 1], "perfect")
     for place, (name, table) in enumerate(groups.items()):
-        _calibrated(figure, table, place, escape_plotly(name))
-    most = max(table[["predicted", "high"]].to_numpy().max() for table in groups.values())
-    ends = [-0.02 * most, min(1.04 * most, 1.02)]
+        _groups(figure, table, place, escape_plotly(name))
+    largest = max(table[["predicted", "high"]].to_numpy().max() for table in groups.values())
+    ends = [-0.02 * largest, min(1.04 * largest, 1.02)]
     figure.update_xaxes(title_text="Predicted risk", tickformat=".0%", range=ends)
-    figure.update_yaxes(title_text="Observed share with the event", tickformat=".0%", range=ends)
+    figure.update_yaxes(title_text="Observed event rate", tickformat=".0%", range=ends)
     return apply_theme(figure, height=520)
 
 
 def plot_number_groups(name: str, groups: pd.DataFrame) -> go.Figure:
-    """Predicted against observed numbers, in the outcome's own unit.
+    """Draw predicted against observed numbers, in the unit of the outcome.
 
-    groups   predicted, observed, low, high and stays
-    returns  a figure
+    Parameters
+    ----------
+    name : str
+        What is predicted.
+    groups : DataFrame
+        predicted, observed, low, high and stays.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One line.
     """
     figure, ends = go.Figure(), [float(groups["predicted"].min()), float(groups[["predicted", "high"]].max().max())]
     _reference(figure, ends, ends, "perfect")
-    _calibrated(figure, groups, 0, escape_plotly(name), told=format_number)
+    _groups(figure, groups, 0, escape_plotly(name), style=format_number)
     figure.update_xaxes(title_text=f"Predicted {escape_plotly(name)}")
     figure.update_yaxes(title_text=f"Observed {escape_plotly(name)}, mean of the group")
     return apply_theme(figure, height=520)
 
 
 def plot_differences(evaluation: Evaluation) -> go.Figure:
-    """How far the model is from each baseline in each metric where more or less is better.
+    """Draw the paired difference of the model from each baseline, for metrics where higher or lower is better.
 
-    evaluation  an `Evaluation`; `differences` has baseline, metric, estimate, low, high and verdict
-    returns     a figure, one interval per baseline and metric; a filled marker where it leaves out 0
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any type of task.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One interval per baseline and metric; the marker is filled where it excludes 0.
+
+    Examples
+    --------
+    >>> from clinicalgru.evaluate.evaluation import evaluate
+    >>> baselines = {"trees": [0.3, 0.4, 0.6, 0.5]}
+    >>> len(plot_differences(evaluate([0, 1, 0, 1], [0.1, 0.6, 0.7, 0.9], baselines=baselines, n_resamples=5)).data)
+    1
     """
-    figure = go.Figure()
-    ranked = [metric for metric, about in METRICS.items() if about.best in ("higher", "lower")]
-    baselines = list(evaluation.differences["baseline"].unique())
+    figure, differences = go.Figure(), evaluation.differences
+    known = evaluation.metrics["metric"].unique()
+    metrics = [metric for metric in known if describe_metric(metric)[0].direction in ("higher", "lower")]
+    baselines = list(differences["baseline"].unique())
     for place, baseline in enumerate(baselines, start=1):
-        of_baseline = evaluation.differences.query("baseline == @baseline").set_index("metric").loc[ranked]
+        rows = differences[differences["baseline"] == baseline].set_index("metric").reindex(metrics)
         shift = 0.6 * (place / (len(baselines) + 1) - 0.5)
-        _intervals(
-            figure,
-            of_baseline,
-            [row + shift for row in range(len(ranked))],
-            place,
-            f"against {escape_plotly(baseline)}",
-        )
+        name = f"against {escape_plotly(baseline)}"
+        _intervals(figure, rows, [row + shift for row in range(len(metrics))], place, name)
     figure.add_vline(x=0, line={"color": GREY, "width": 1})
-    names = [f"{METRICS[metric].label}<br>{METRICS[metric].best} is better" for metric in ranked]
-    figure.update_yaxes(tickvals=list(range(len(ranked))), ticktext=names, range=[len(ranked) - 0.5, -0.5])
+    names = [
+        f"{escape_plotly(metric_label(metric, direction=False))}<br>{describe_metric(metric)[0].direction_text}"
+        for metric in metrics
+    ]
+    figure.update_yaxes(tickvals=list(range(len(metrics))), ticktext=names, range=[len(metrics) - 0.5, -0.5])
     figure.update_xaxes(title_text=f"{escape_plotly(evaluation.name)} minus baseline")
-    return apply_theme(figure, height=520).update_yaxes(showgrid=False, automargin=True, ticks="")
+    height = 160 + 90 * len(metrics)
+    return apply_theme(figure, height=height).update_yaxes(showgrid=False, automargin=True, ticks="")
 
 
-def _named(evaluation: Evaluation, model: str, metric: str) -> str:
+def _need_curves(evaluation: Evaluation) -> None:
+    """Raise where an evaluation has no curves."""
+    if not evaluation.curves:
+        fix = 'Draw "calibration" or "differences".'
+        raise ArgumentError("an evaluation of a binary task", f"a {evaluation.task_type} evaluation", fix)
+
+
+def _with_estimate(evaluation: Evaluation, model: str, metric: str) -> str:
+    """Name of a model with its estimate of a metric."""
     rows = evaluation.metrics.query("model == @model and metric == @metric")
     return escape_plotly(model) + "".join(f" {format_fixed(estimate)}" for estimate in rows["estimate"])
 
 
 def _reference(figure: go.Figure, x: list[float], y: list[float], name: str) -> None:
+    """A dotted grey line."""
     line = {"color": GREY, "width": 1, "dash": "dot"}
     figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line, hoverinfo="skip")
 
 
 def _curve(figure: go.Figure, x: pd.Series, y: pd.Series, place: int, name: str, shape: str = "linear") -> None:
+    """The line of one model."""
     line = {"color": MODEL_COLOURS[place % 6], "width": 2.5, "dash": DASHES[place % 6], "shape": shape}
     figure.add_scatter(x=x.tolist(), y=y.tolist(), mode="lines", name=name, line=line)
 
 
-def _calibrated(
-    figure: go.Figure, groups: pd.DataFrame, place: int, name: str, *, told: Callable[[float], str] = format_percent
+def _groups(
+    figure: go.Figure, groups: pd.DataFrame, place: int, name: str, *, style: Callable[[float], str] = format_percent
 ) -> None:
+    """The calibration groups of one model, class, label or horizon."""
     predicted, observed = groups["predicted"], groups["observed"]
-    spread = {"array": (groups["high"] - observed).tolist(), "arrayminus": (observed - groups["low"]).tolist()}
-    said = [
-        f"{name}: predicted {told(row.predicted)}, observed {told(row.observed)} of {row.stays:,} stays"
+    ends = {"array": (groups["high"] - observed).tolist(), "arrayminus": (observed - groups["low"]).tolist()}
+    texts = [
+        f"{name}: predicted {style(row.predicted)}, observed {style(row.observed)} of {row.stays:,} stays"
         for row in iter_rows(groups)
     ]
     figure.add_scatter(
-        x=predicted.tolist(), y=observed.tolist(), mode="lines+markers", name=name, hovertext=said, hoverinfo="text",
+        x=predicted.tolist(), y=observed.tolist(), mode="lines+markers", name=name, hovertext=texts, hoverinfo="text",
         line={"color": MODEL_COLOURS[place % 6], "width": 1.5, "dash": DASHES[place % 6]},
         marker={"size": 9, "symbol": MARKERS[place % 6]},
-        error_y={"type": "data", "symmetric": False, "thickness": 1.2, "width": 3, **spread},
+        error_y={"type": "data", "symmetric": False, "thickness": 1.2, "width": 3, **ends},
     )  # fmt: skip
 
 
-def _intervals(figure: go.Figure, rows: pd.DataFrame, at: list[float], place: int, name: str) -> None:
+def _intervals(figure: go.Figure, rows: pd.DataFrame, heights: list[float], place: int, name: str) -> None:
+    """Estimates of one baseline with their intervals."""
     estimate, colour, shape = rows["estimate"], MODEL_COLOURS[place % 6], MARKERS[place % 6]
     clear = (rows["low"] > 0) | (rows["high"] < 0)
-    said = [
-        f"{name}: {format_fixed(row.estimate, signed=True)} ({format_interval(row.low, row.high, signed=True)}), {escape_plotly(row.verdict)}"
+    texts = [
+        f"{name}: {format_fixed(row.estimate, signed=True)} ({format_interval(row.low, row.high, signed=True)}), "
+        f"{escape_plotly(str(row.verdict))}"
         for row in iter_rows(rows)
     ]
-    spread = {"array": (rows["high"] - estimate).tolist(), "arrayminus": (estimate - rows["low"]).tolist()}
+    ends = {"array": (rows["high"] - estimate).tolist(), "arrayminus": (estimate - rows["low"]).tolist()}
     figure.add_scatter(
-        x=estimate.tolist(), y=at, mode="markers", name=name, hovertext=said, hoverinfo="text",
-        error_x={"type": "data", "symmetric": False, "thickness": 1.6, "width": 4, **spread},
+        x=estimate.tolist(), y=heights, mode="markers", name=name, hovertext=texts, hoverinfo="text",
+        error_x={"type": "data", "symmetric": False, "thickness": 1.6, "width": 4, **ends},
         marker={
             "size": 11, "color": colour, "line": {"color": colour, "width": 2},
             "symbol": [shape if filled else f"{shape}-open" for filled in clear],
@@ -180,5 +278,6 @@ def _intervals(figure: go.Figure, rows: pd.DataFrame, at: list[float], place: in
 
 
 def _square(figure: go.Figure, x: str, y: str) -> go.Figure:
+    """Both axes from 0 to 1."""
     figure.update_xaxes(title_text=x, range=[0, 1], constrain="domain").update_yaxes(title_text=y, range=[0, 1.005])
     return apply_theme(figure, height=520)

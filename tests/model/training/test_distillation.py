@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from family import asked
+from scipy.special import expit
 
 import clinicalgru as cg
-from clinicalgru.evaluate.logistic import logit, sigmoid
+from clinicalgru.evaluate.logistic import logit
 from clinicalgru.model.baselines import step_trees
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
@@ -136,7 +137,7 @@ def test_risks_of_trees_of_weighed_steps_are_set_back_to_how_often_a_warning_is_
     share = labels[counts].mean()
     alike, back = (EarlyWarningTrees().fit(one).predict_proba(stays)[counts, 1] for one in (stays, weighed))
     assert alike.mean() == pytest.approx(share, rel=0.1)
-    lifted = sigmoid(logit(back) + EarlyWarning.fit_targets(weighed).log_odds_offset)
+    lifted = expit(logit(back) + EarlyWarning.fit_targets(weighed).log_odds_offset)
     assert lifted.mean() > 2 * share
     assert 0.5 * share < back.mean() < 2 * share
 
@@ -181,7 +182,7 @@ def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_
     fold = patient_folds(stays.patient, np.isfinite(stays.outcome).astype(float), n_folds=N_FOLDS, random_state=0)
     one = np.flatnonzero(fold == 0)[:12]
     alone = EarlyWarningTrees(random_state=0).fit(stays[fold != 0]).predict_proba(stays[one])[:, 1]
-    alone = sigmoid(logit(alone) + EarlyWarning.fit_targets(stays).log_odds_offset)
+    alone = expit(logit(alone) + EarlyWarning.fit_targets(stays).log_odds_offset)
     assert (EarlyWarning.fit_targets(stays).log_odds_offset > 0) == bool(utility)
     part = stays[one]
     step_stay, hours = np.repeat(np.arange(len(part)), part.n_steps), part.hours[part.is_new_step]

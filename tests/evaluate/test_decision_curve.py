@@ -16,28 +16,28 @@ def stays():
     return (random.random(300) < risk).astype(int), risk
 
 
-def test_net_benefit_is_what_counting_alarms_one_by_one_gives(stays):
+def test_net_benefit_is_what_counting_alerts_one_by_one_gives(stays):
     outcome, risk = stays
-    table = decision_curve(outcome, risk, thresholds=[0.1, 0.35, 0.8], n_resamples=5).query("model == 'GRU'")
+    table = decision_curve(outcome, risk, thresholds=[0.1, 0.35, 0.8], n_resamples=5).table.query("model == 'GRU'")
     for row in table.itertuples():
         true = sum(1 for y, p in zip(outcome, risk, strict=True) if p >= row.threshold and y == 1)
         false = sum(1 for y, p in zip(outcome, risk, strict=True) if p >= row.threshold and y == 0)
         assert row.net_benefit == pytest.approx((true - false * row.threshold / (1 - row.threshold)) / 300)
 
 
-def test_acting_on_everybody_and_on_nobody_frame_every_model(stays):
+def test_treating_all_and_treating_none_frame_every_model(stays):
     outcome, risk = stays
-    table = decision_curve(outcome, risk, baselines={"trees": risk[::-1]}, n_resamples=5)
-    assert list(table["model"].unique()) == ["GRU", "trees", "everybody", "nobody"]
-    assert (table.query("model == 'nobody'")["net_benefit"] == 0).all()
-    prevalence = decision_curve(outcome, risk, thresholds=[outcome.mean()], n_resamples=5).set_index("model")
-    assert prevalence.loc["everybody", "net_benefit"] == pytest.approx(0)  # worth nothing where it is the prevalence
+    table = decision_curve(outcome, risk, baselines={"trees": risk[::-1]}, n_resamples=5).table
+    assert list(table["model"].unique()) == ["GRU", "trees", "treat all", "treat none"]
+    assert (table.query("model == 'treat none'")["net_benefit"] == 0).all()
+    prevalence = decision_curve(outcome, risk, thresholds=[outcome.mean()], n_resamples=5).table.set_index("model")
+    assert prevalence.loc["treat all", "net_benefit"] == pytest.approx(0)  # worth nothing where it is the prevalence
     wide = table.pivot(index="threshold", columns="model", values="net_benefit")
-    assert (wide["GRU"] >= wide[["everybody", "nobody"]].max(axis=1) - 0.02).all()  # these risks are true
+    assert (wide["GRU"] >= wide[["treat all", "treat none"]].max(axis=1) - 0.02).all()  # these risks are true
 
 
 def test_the_interval_holds_the_figure_and_is_the_same_again(stays):
-    first, again = (decision_curve(*stays, thresholds=[0.3], n_resamples=200) for _ in range(2))
+    first, again = (decision_curve(*stays, thresholds=[0.3], n_resamples=200).table for _ in range(2))
     assert first.equals(again)
     own = first.iloc[0]
     assert own["low"] < own["net_benefit"] < own["high"]
@@ -49,6 +49,6 @@ def test_thresholds_of_no_meaning_are_refused(stays, thresholds):
         decision_curve(*stays, thresholds=thresholds)
 
 
-def test_a_rival_may_not_be_called_everybody(stays):
+def test_a_baseline_may_not_be_called_treat_all(stays):
     with pytest.raises(ArgumentError, match="Rename the baseline"):
-        decision_curve(*stays, baselines={"everybody": stays[1]})
+        decision_curve(*stays, baselines={"treat all": stays[1]})

@@ -4,41 +4,44 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import metrics_of
 from sklearn import metrics
 
 import clinicalgru as cg
+from clinicalgru.evaluate.multi_metrics import (
+    multiclass_predictions,
+    multilabel_predictions,
+    regression_predictions,
+)
+from clinicalgru.evaluate.survival import survival_predictions
 
 CHANCE = np.random.default_rng(0)
 
 
-def figures(table):
-    return table.set_index("metric")["estimate"]
-
-
-def test_several_classes_are_judged_as_by_scikit_learn():
+def test_several_classes_are_evaluated_as_by_scikit_learn():
     outcome, shares = CHANCE.integers(0, 3, 200), CHANCE.dirichlet(np.ones(3), 200)
-    ours = figures(cg.evaluate_multiclass(outcome, shares, classes=[0, 1, 2], n_resamples=20))
+    ours = metrics_of(multiclass_predictions(outcome, shares, classes=[0, 1, 2]))["estimate"]
     assert ours["accuracy"] == metrics.accuracy_score(outcome, shares.argmax(axis=1))
     assert ours["log_loss"] == pytest.approx(metrics.log_loss(outcome, shares))
     assert ours["auroc_mean"] == pytest.approx(metrics.roc_auc_score(outcome, shares, multi_class="ovr"))
 
 
-def test_several_outcomes_are_judged_where_they_are_known():
+def test_several_outcomes_are_evaluated_where_they_are_known():
     outcome, risk = CHANCE.integers(0, 2, (150, 2)).astype(float), CHANCE.random((150, 2))
     outcome[::3, 1] = np.nan
     known = ~np.isnan(outcome[:, 1])
-    ours = figures(cg.evaluate_multilabel(outcome, risk, labels=["a", "b"], n_resamples=20))
+    ours = metrics_of(multilabel_predictions(outcome, risk, labels=["a", "b"]))["estimate"]
     each = [metrics.roc_auc_score(outcome[:, 0], risk[:, 0]), metrics.roc_auc_score(outcome[known, 1], risk[known, 1])]
     assert ours["auroc_b"] == pytest.approx(each[1])
     assert ours["auroc_mean"] == pytest.approx(np.mean(each))
     assert ours["auprc_b"] == pytest.approx(metrics.average_precision_score(outcome[known, 1], risk[known, 1]))
 
 
-def test_a_number_is_judged_as_by_scikit_learn():
+def test_a_number_is_evaluated_as_by_scikit_learn():
     outcome = CHANCE.normal(size=300)
     predicted = outcome + CHANCE.normal(size=300)
     interval = np.stack([predicted - 1, predicted + 1], axis=1)
-    ours = figures(cg.evaluate_regression(outcome, predicted, interval=interval, n_resamples=20))
+    ours = metrics_of(regression_predictions(outcome, predicted, interval=interval))["estimate"]
     assert ours["mean_absolute_error"] == pytest.approx(metrics.mean_absolute_error(outcome, predicted))
     assert ours["root_mean_squared_error"] == pytest.approx(metrics.root_mean_squared_error(outcome, predicted))
     assert ours["r_squared"] == pytest.approx(metrics.r2_score(outcome, predicted))
@@ -47,7 +50,7 @@ def test_a_number_is_judged_as_by_scikit_learn():
 
 def test_patients_are_drawn_whole():
     """With all stays of one patient there is nothing to draw: the interval is the estimate."""
-    table = cg.evaluate_regression([1.0, 2, 3], [1.5, 2, 2], patients=["a"] * 3, n_resamples=20)
+    table = metrics_of(regression_predictions([1.0, 2, 3], [1.5, 2, 2]), patients=["a"] * 3)
     assert (table["low"] == table["high"]).all()
 
 
@@ -60,17 +63,17 @@ def test_survival_ranks_and_scores_what_was_simulated():
     truth = np.exp(-rate[:, None] * hours / 100)
     blind = np.tile(truth.mean(axis=0), (400, 1))
     told, untold = (
-        figures(cg.evaluate_survival(outcome, curves, hours=hours, followed=outcome, n_resamples=3))
+        metrics_of(survival_predictions(outcome, curves, hours=hours, train_outcome=outcome), n_resamples=3)["estimate"]
         for curves in (truth, blind)
     )
     assert told["concordance"] > 0.6
     assert untold["concordance"] == pytest.approx(0.5)
     assert told["integrated_brier"] < untold["integrated_brier"]
     with pytest.raises(cg.ClinicalGRUError, match="hours within the follow-up"):
-        cg.evaluate_survival(outcome, truth, hours=hours * 100, followed=outcome)
+        survival_predictions(outcome, truth, hours=hours * 100, train_outcome=outcome)
 
 
-def test_who_is_followed_beyond_the_training_stays_is_judged_up_to_there():
+def test_who_is_followed_beyond_the_training_stays_is_evaluated_up_to_there():
     """scikit-survival has no chance of being followed so long, and would stop; what comes later changes nothing."""
     pytest.importorskip("sksurv")
     outcome = np.column_stack([np.arange(10.0, 60.0), np.tile([1.0, 0.0], 25)])
@@ -79,7 +82,7 @@ def test_who_is_followed_beyond_the_training_stays_is_judged_up_to_there():
     curves = np.linspace(0.2, 0.9, 50)[:, None] ** np.array([1.0, 2.0])
     followed = np.column_stack([np.linspace(5, 50, 40), np.tile([1.0, 0.0], 20)])
     both = [
-        figures(cg.evaluate_survival(true, curves, hours=hours, followed=followed, n_resamples=1))
+        metrics_of(survival_predictions(true, curves, hours=hours, train_outcome=followed), n_resamples=1)["estimate"]
         for true in (outcome, later)
     ]
     assert both[0].notna().all()
@@ -88,6 +91,6 @@ def test_who_is_followed_beyond_the_training_stays_is_judged_up_to_there():
 
 def test_predictions_of_another_shape_are_refused():
     with pytest.raises(cg.ClinicalGRUError, match="finite predictions of shape"):
-        cg.evaluate_multiclass([0, 1], np.ones((2, 3)), classes=[0, 1])
+        multiclass_predictions([0, 1], np.ones((2, 3)), classes=[0, 1])
     with pytest.raises(cg.ClinicalGRUError, match="outcomes among the classes"):
-        cg.evaluate_multiclass([0, 5], np.ones((2, 2)) / 2, classes=[0, 1])
+        multiclass_predictions([0, 5], np.ones((2, 2)) / 2, classes=[0, 1])

@@ -11,7 +11,6 @@ import pytest
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.decision_curve import decision_curve
 from clinicalgru.evaluate.subgroups import subgroups
-from clinicalgru.view.plots.decision_plots import plot_decision_curve, plot_subgroups
 from clinicalgru.view.plots.gates_plot import plot_gates
 
 
@@ -24,10 +23,10 @@ def stays():
 
 def test_a_decision_curve_has_a_line_for_each_model_and_the_two_that_need_none(stays):
     outcome, risk = stays
-    table = decision_curve(outcome, risk, baselines={"trees<b>": risk[::-1]}, n_resamples=2)
-    drawn = plot_decision_curve(table)
-    assert [t.name for t in drawn.data] == ["GRU", "trees&lt;b&gt;", "act on everybody", "act on nobody"]
-    assert list(drawn.data[0].y) == table.query("model == 'GRU'")["net_benefit"].tolist()
+    curve = decision_curve(outcome, risk, baselines={"trees<b>": risk[::-1]}, n_resamples=2)
+    drawn = curve.plot()
+    assert [t.name for t in drawn.data] == ["GRU", "trees&lt;b&gt;", "treat all", "treat none"]
+    assert list(drawn.data[0].y) == curve.table.query("model == 'GRU'")["net_benefit"].tolist()
     assert len({t.line.dash for t in drawn.data}) == 4  # not by colour alone
 
 
@@ -35,8 +34,7 @@ def test_a_decision_curve_has_a_line_for_each_model_and_the_two_that_need_none(s
 def test_groups_stand_in_order_with_all_first_and_a_withheld_one_without_a_mark(stays):
     outcome, risk = stays
     labels = np.where(np.arange(200) < 5, "few", np.where(np.arange(200) % 2, "b", "a"))
-    table = subgroups(outcome, risk, labels, n_resamples=5)
-    drawn = plot_subgroups(table, metric="brier")
+    drawn = subgroups(outcome, risk, labels, n_resamples=5).plot("brier")
     assert drawn.layout.yaxis.ticktext[0].startswith("all")
     assert drawn.data[0].marker.symbol[0] == "diamond"
     place = [text.split("<br>")[0] for text in drawn.layout.yaxis.ticktext].index("few")

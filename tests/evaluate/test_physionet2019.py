@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import metrics_of
 
 import clinicalgru as cg
-from clinicalgru.evaluate.physionet2019 import hourly_utility
+from clinicalgru.evaluate.early_warning import early_warning_predictions
+from clinicalgru.evaluate.physionet2019 import best_threshold, hourly_utility, normalised_utility
 
 
 def plain_loop(labels: np.ndarray, warned: np.ndarray) -> float:
@@ -58,7 +60,7 @@ def test_utility_is_that_of_the_published_rules(random_state):
             first = int(np.argmax(labels)) + 6
             ideal[max(0, first - 12) : min(first + 3 + 1, len(labels))] = True
         best += plain_loop(labels, ideal)
-    ours = cg.normalised_utility(alarm, onset_hours=onset, stay=rows["stay"], hours=rows["hours"])
+    ours = normalised_utility(alarm, onset_hours=onset, stay=rows["stay"], hours=rows["hours"])
     assert ours == pytest.approx((observed - inaction) / (best - inaction), abs=1e-12)
 
 
@@ -73,8 +75,8 @@ def test_no_alarm_is_worth_nothing_and_the_best_is_worth_one():
     rows, onset, _ = flat(0)
     since = rows["hours"] - onset[rows["stay"]]
     where = {"onset_hours": onset, "stay": rows["stay"], "hours": rows["hours"]}
-    assert cg.normalised_utility(np.zeros(len(rows), bool), **where) == 0
-    assert cg.normalised_utility((since >= -12) & (since <= 3), **where) == pytest.approx(1)
+    assert normalised_utility(np.zeros(len(rows), bool), **where) == 0
+    assert normalised_utility((since >= -12) & (since <= 3), **where) == pytest.approx(1)
 
 
 def test_the_best_threshold_is_the_best_of_all_thresholds():
@@ -82,25 +84,24 @@ def test_the_best_threshold_is_the_best_of_all_thresholds():
     where = {"onset_hours": onset, "stay": rows["stay"], "hours": rows["hours"]}
     near = np.exp(-np.abs(rows["hours"] - np.where(np.isinf(onset), 99, onset)[rows["stay"]]) / 10)
     risk = np.round(0.7 * near + 0.3 * np.random.default_rng(0).random(len(rows)), 2)  # with ties
-    utilities = {level: cg.normalised_utility(risk >= level, **where) for level in np.unique(risk)}
-    chosen = cg.best_threshold(risk, **where)
+    utilities = {level: normalised_utility(risk >= level, **where) for level in np.unique(risk)}
+    chosen = best_threshold(risk, **where)
     assert utilities[chosen] == max(utilities.values())
-    assert cg.best_threshold(
-        -near, onset_hours=np.full(len(onset), np.inf), stay=rows["stay"], hours=rows["hours"]
-    ) == (np.inf)
+    assert best_threshold(-near, onset_hours=np.full(len(onset), np.inf), stay=rows["stay"], hours=rows["hours"]) == (
+        np.inf
+    )
 
 
 def test_alert_burden_and_lead_time_by_hand():
     """Stay 0: onset at hour 10, alarms at hours 1, 2 and 6. Stay 1: none, one alarm. Stay 2: none, no alarm."""
     hourly = pd.DataFrame({"stay": np.repeat([0, 1, 2], 12), "hours": np.tile(np.arange(12.0), 3), "risk": 0.0})
     hourly.loc[[1, 2, 6, 12 + 5], "risk"] = 0.9
-    table = cg.evaluate_early_warning(hourly, [10.0, np.inf, np.inf], threshold=0.5, n_resamples=5)
-    figures = table.set_index("metric")["estimate"]
-    assert figures["warned"] == 1
-    assert figures["falsely_warned"] == 0.5
+    figures = metrics_of(early_warning_predictions(hourly, [10.0, np.inf, np.inf], threshold=0.5))["estimate"]
+    assert figures["event_sensitivity"] == 1
+    assert figures["false_alert_rate"] == 0.5
     assert figures["lead_hours"] == 9
-    assert figures["alarms_per_day"] == pytest.approx(3 / ((10 + 12 + 12) / 24))
-    assert figures["alarms_per_warned"] == 3
+    assert figures["alerts_per_day"] == pytest.approx(3 / ((10 + 12 + 12) / 24))
+    assert figures["alerts_per_event"] == 3
     gain = sum(w - m for w, m in zip(*hourly_utility(np.array([-9.0, -8, -4])), strict=True)) - 0.05
     best = sum(w - m for w, m in zip(*hourly_utility(np.arange(12.0) - 10), strict=True))
     assert figures["utility"] == pytest.approx(gain / best)
@@ -109,6 +110,6 @@ def test_alert_burden_and_lead_time_by_hand():
 def test_unknown_onsets_and_none_at_all_are_refused():
     where = {"stay": [0], "hours": [1.0]}
     with pytest.raises(cg.ClinicalGRUError, match="1 unknown onsets"):
-        cg.normalised_utility([True], onset_hours=[np.nan], **where)
+        normalised_utility([True], onset_hours=[np.nan], **where)
     with pytest.raises(cg.ClinicalGRUError, match="at least one stay with an onset"):
-        cg.normalised_utility([True], onset_hours=[np.inf], **where)
+        normalised_utility([True], onset_hours=[np.inf], **where)

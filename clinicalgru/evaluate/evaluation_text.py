@@ -1,0 +1,145 @@
+"""An evaluation as text, and as HTML tables for a notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
+from clinicalgru.evaluate.metric_descriptions import metric_label
+from clinicalgru.html import join, table, tag
+
+
+def heading(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
+    """Return the counts of stays, patients and events; small counts, and what reveals one, are suppressed.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+    min_cell_size : int
+        Smallest count that may be shown; 0 shows all.
+
+    Returns
+    -------
+    str
+        Such as "900 stays of 400 patients, 120 with the event (13.3 %)".
+    """
+    stays, patients = suppress_nested([evaluation.stays, evaluation.patients], min_cell_size=min_cell_size)
+    text = f"{format_count(stays)} stays" + ("" if patients is None else f" of {patients:,} patients")
+    if evaluation.events is None:
+        return text
+    events = suppress_nested([evaluation.stays, evaluation.events], min_cell_size=min_cell_size)[1]
+    rate = "" if stays is None or events is None else f" ({100 * events / stays:.1f} %)"
+    return f"{text}, {format_count(events)} with the event{rate}"
+
+
+def note(evaluation: Any) -> str:
+    """Return how the intervals were computed, and what else a reader has to know.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+
+    Returns
+    -------
+    str
+        Some sentences.
+    """
+    dropped = f", {evaluation.dropped:,} of them dropped: one outcome only" if evaluation.dropped else ""
+    drawn = f"In brackets: 95 % interval, {evaluation.n_resamples:,} resamples of patients{dropped}"
+    notes = (f"{name}: {text}." for name, text in evaluation.notes.items())
+    return " ".join([f"{drawn}; random_state {evaluation.random_state}.", *notes])
+
+
+def metrics_table(evaluation: Any) -> pd.DataFrame:
+    """Return one row per metric and one column per model, as text: "0.861 (0.842 to 0.879)".
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+
+    Returns
+    -------
+    DataFrame
+        Text.
+    """
+    metrics = evaluation.metrics.assign(cell=_cells(evaluation.metrics, ".3f"))
+    wide = metrics.pivot(index="metric", columns="model", values="cell")
+    wide = wide.loc[metrics["metric"].unique(), metrics["model"].unique()]
+    return wide.rename(index=metric_label).rename_axis(index=None, columns=None).fillna("-")
+
+
+def differences_table(evaluation: Any) -> pd.DataFrame:
+    """Return one row per baseline and metric, as text: model minus baseline, and which is better.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+
+    Returns
+    -------
+    DataFrame
+        Columns difference and verdict.
+    """
+    differences = evaluation.differences
+    pairs = zip(differences["baseline"], differences["metric"], strict=True)
+    rows = [f"{evaluation.name} - {baseline}, {metric_label(metric, direction=False)}" for baseline, metric in pairs]
+    cells = {"difference": _cells(differences, "+.4f"), "verdict": differences["verdict"].to_list()}
+    return pd.DataFrame(cells, index=rows)
+
+
+def as_text(evaluation: Any) -> str:
+    """Return heading, tables and note as plain text.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+
+    Returns
+    -------
+    str
+        Lines.
+    """
+    tables = (shown.to_string() for shown in _tables(evaluation))
+    return "\n\n".join([heading(evaluation), *tables, note(evaluation)])
+
+
+def as_html(evaluation: Any) -> str:
+    """Return heading, tables and note as HTML, every name escaped.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+
+    Returns
+    -------
+    str
+        HTML without style or script.
+    """
+    tables = [
+        table("", ["", *map(str, shown.columns)], [[str(name), *row] for name, *row in shown.itertuples()])
+        for shown in _tables(evaluation)
+    ]
+    return str(join(tag("p", heading(evaluation)), *tables, tag("p", note(evaluation))))
+
+
+def _tables(evaluation: Any) -> list[pd.DataFrame]:
+    """Metrics, and differences where there are baselines."""
+    differences = [] if evaluation.differences.empty else [differences_table(evaluation)]
+    return [metrics_table(evaluation), *differences]
+
+
+def _cells(rows: pd.DataFrame, style: str) -> list[str]:
+    """Estimate with its interval."""
+    return [
+        "-" if np.isnan(estimate) else f"{estimate:{style}} ({low:{style}} to {high:{style}})"
+        for estimate, low, high in rows[["estimate", "low", "high"]].itertuples(index=False)
+    ]

@@ -1,0 +1,130 @@
+"""What one model contributes to an evaluation, whatever the type of task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from clinicalgru.evaluate.bootstrap import MetricSet
+from clinicalgru.evaluate.curves import Curves, curves
+from clinicalgru.evaluate.metrics import RISK_METRICS
+from clinicalgru.evaluate.validation import Array, validate_outcome, validate_risk
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class TaskPredictions:
+    """Predictions of one model for stays with known outcomes, ready to be evaluated.
+
+    Made by `risk_predictions`, `multiclass_predictions`, `multilabel_predictions`, `regression_predictions`,
+    `early_warning_predictions`, `survival_predictions` and `forecast_predictions`.
+
+    Attributes
+    ----------
+    task_type : str
+        Type of the task, such as "binary".
+    n_stays : int
+        Number of stays.
+    metrics : MetricSet
+        Function from weights (n_resamples, n_stays) to the values of each metric.
+    events : int or None
+        Stays with the event, for a binary task.
+    curves : Curves or None
+        ROC, precision and recall, and calibration, for a binary task.
+    calibration : mapping of str to DataFrame
+        Predicted against observed by label, class or horizon: predicted, observed, low, high, stays.
+    is_probability : bool
+        Whether `calibration` is of probabilities, not of a number in its own unit.
+    notes : mapping of str to str
+        What else a reader has to know, such as the threshold.
+    n_resamples : int
+        Number of resamples that is affordable.
+    is_usable : callable or None
+        From weights to whether a resample counts.
+    settings : mapping
+        What baselines must share, such as the hours of a survival curve.
+    """
+
+    task_type: str
+    n_stays: int
+    metrics: MetricSet
+    events: int | None = None
+    curves: Curves | None = None
+    calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    is_probability: bool = True
+    notes: Mapping[str, str] = field(default_factory=dict)
+    n_resamples: int = 1000
+    is_usable: Callable[[Array], NDArray[np.bool_]] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def risk_predictions(outcome: ArrayLike, risk: ArrayLike, *, name: str = "risk") -> TaskPredictions:
+    """Prepare the risks of a binary outcome.
+
+    Parameters
+    ----------
+    outcome : array-like, shape (n_stays,)
+        0 or 1, both present.
+    risk : array-like, shape (n_stays,)
+        Between 0 and 1.
+    name : str
+        Name of the risk, for error messages.
+
+    Returns
+    -------
+    TaskPredictions
+        With curves.
+
+    Raises
+    ------
+    ArgumentError
+        If outcomes or risks are unknown or impossible, lengths differ, or one class only is present.
+
+    Examples
+    --------
+    >>> risk_predictions([0, 1, 1], [0.2, 0.6, 0.4]).events
+    2
+    """
+    true = validate_outcome(outcome)
+    checked = validate_risk(risk, stays=len(true), name=name)
+
+    def both_classes(weights: Array) -> NDArray[np.bool_]:
+        events = weights @ true
+        return np.asarray((events > 0) & (events < weights.sum(axis=1)))
+
+    return TaskPredictions(
+        task_type="binary",
+        n_stays=len(true),
+        metrics=lambda weights: {name: metric(true, checked, weights) for name, metric in RISK_METRICS.items()},
+        events=int(true.sum()),
+        curves=curves(true, checked),
+        is_usable=both_classes,
+    )
+
+
+def shown_groups(groups: Mapping[str, pd.DataFrame | None]) -> dict[str, pd.DataFrame]:
+    """Leave out calibration groups that were suppressed.
+
+    Parameters
+    ----------
+    groups : mapping of str to DataFrame or None
+        By label, class or horizon.
+
+    Returns
+    -------
+    dict of DataFrame
+        Those that may be shown.
+
+    Examples
+    --------
+    >>> shown_groups({"death": None})
+    {}
+    """
+    return {name: table for name, table in groups.items() if table is not None}

@@ -1,0 +1,155 @@
+"""What a fitted model of any type of task hands to `clinicalgru.evaluate`: its predictions with their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.disclosure import MIN_CELL_SIZE
+from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate.early_warning import early_warning_predictions
+from clinicalgru.evaluate.forecast import forecast_predictions
+from clinicalgru.evaluate.multi_metrics import multiclass_predictions, multilabel_predictions, regression_predictions
+from clinicalgru.evaluate.predictions import EMPTY, TaskPredictions, risk_predictions
+from clinicalgru.evaluate.survival import horizons_within_follow_up, require_sksurv, survival_predictions
+
+Settings = Mapping[str, Any]
+
+
+class EvaluationMixin:
+    """Lets `clinicalgru.evaluate` evaluate a fitted model through its public predict methods.
+
+    Estimators, ensembles and baselines inherit it. A model that predicts something else than its task asks for sets
+    `evaluated_as` to that type of task.
+    """
+
+    evaluated_as: ClassVar[str | None] = None
+
+    def _evaluation_inputs(self, stays: Any, *, train: Any = None, settings: Settings = EMPTY) -> TaskPredictions:
+        """Predictions for stays; `settings` are those of the model that a baseline is compared with."""
+        if not isinstance(stays, Sequences):
+            raise ArgumentError("stays as Sequences", describe(stays), "Pass what select returned.")
+        if not (train is None or isinstance(train, Sequences)):
+            raise ArgumentError("train as Sequences or None", describe(train), "Pass the training stays.")
+        task_type = self.evaluated_as or stays.task.task_type
+        return PREDICTIONS[task_type](self, stays, train, settings)
+
+
+def check_evaluation_packages(task_type: str) -> None:
+    """Raise if a package that the evaluation of a type of task needs is not installed.
+
+    Parameters
+    ----------
+    task_type : str
+        Type of the task.
+
+    Raises
+    ------
+    MissingPackageError
+        If scikit-survival is missing for a survival task.
+    """
+    if task_type in REQUIRED_PACKAGES:
+        REQUIRED_PACKAGES[task_type]()
+
+
+def min_cell_size_for(stays: Sequences) -> int:
+    """Return the smallest count that may be shown of stays; any count of synthetic patients may.
+
+    Parameters
+    ----------
+    stays : Sequences
+        The stays.
+
+    Returns
+    -------
+    int
+        0 or `MIN_CELL_SIZE`.
+    """
+    return 0 if stays.simulated else MIN_CELL_SIZE
+
+
+def _binary(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
+    """Risk of the outcome."""
+    return risk_predictions(stays.outcome, model.predict_proba(stays)[:, 1])
+
+
+def _multiclass(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
+    """Probability of each class, in the order of the first model; 0 for a class that a baseline does not know."""
+    own = [int(value) if value == int(value) else float(value) for value in np.asarray(model.classes_).tolist()]
+    classes, probability = settings.get("classes", tuple(own)), model.predict_proba(stays)
+    if own != list(classes):
+        zeros = np.zeros(len(stays))
+        probability = np.stack([probability[:, own.index(c)] if c in own else zeros for c in classes], axis=1)
+    return multiclass_predictions(stays.outcome, probability, classes=classes, min_cell_size=min_cell_size_for(stays))
+
+
+def _multilabel(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
+    """Risk of each label."""
+    return multilabel_predictions(
+        stays.outcome, model.predict_proba(stays), labels=stays.task.outcomes, min_cell_size=min_cell_size_for(stays)
+    )
+
+
+def _regression(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
+    """Median with its interval; a baseline without intervals predicts a number."""
+    named: dict[str, Any] = {"outcome_name": stays.task.outcome_words, "min_cell_size": min_cell_size_for(stays)}
+    if not hasattr(model, "predict_interval"):
+        return regression_predictions(stays.outcome, model.predict(stays), **named)
+    notes = {
+        "Interval": f"nominal coverage {100 * model.coverage_:g} %",
+        "Errors": "those of the median, in the unit of the outcome",
+    }
+    return regression_predictions(
+        stays.outcome,
+        model.predict_quantiles(stays, (0.5,))[:, 0],
+        interval=model.predict_interval(stays),
+        mean=model.predict(stays),
+        notes=notes,
+        **named,
+    )
+
+
+def _early_warning(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
+    """Hourly risks at the threshold that the model has chosen."""
+    if not hasattr(model, "threshold_"):
+        fix = "Call model.choose_threshold(stays) with stays used neither for training nor for evaluation."
+        raise ArgumentError("a model with a threshold", f"{describe(model)} without threshold_", fix)
+    return early_warning_predictions(model.predict_hourly(stays), stays.outcome, threshold=model.threshold_)
+
+
+def _survival(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
+    """Survival at the horizons of the first model."""
+    train_outcome = stays.outcome if train is None else train.outcome
+    hours = settings.get("hours")
+    if hours is None:
+        hours = horizons_within_follow_up(model.head_.horizons, stays.outcome, train_outcome)
+    return survival_predictions(
+        stays.outcome,
+        model.predict_survival(stays, hours),
+        hours=hours,
+        train_outcome=train_outcome,
+        min_cell_size=min_cell_size_for(stays),
+    )
+
+
+def _forecast(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
+    """Forecast of each measurement from the step before it."""
+    return forecast_predictions(model.expected(stays), n_stays=len(stays), min_cell_size=min_cell_size_for(stays))
+
+
+REQUIRED_PACKAGES: Mapping[str, Callable[[], Any]] = MappingProxyType({"survival": require_sksurv})
+PREDICTIONS: Mapping[str, Callable[[Any, Sequences, Sequences | None, Settings], TaskPredictions]] = MappingProxyType(
+    {
+        "binary": _binary,
+        "multiclass": _multiclass,
+        "multilabel": _multilabel,
+        "regression": _regression,
+        "early_warning": _early_warning,
+        "survival": _survival,
+        "forecast": _forecast,
+    }
+)

@@ -1,0 +1,147 @@
+"""Development and test stays of an extract, without a common patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from clinicalgru.data.events import Events
+from clinicalgru.data.read_events import read_events
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.simulate.simulate import simulate
+from clinicalgru.data.task.select import select, split_patients
+from clinicalgru.data.task.task import Task
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
+from clinicalgru.errors import InputError
+
+Report = Callable[[str], None]
+TEST_FRACTION = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Stays for development and for testing, without a common patient.
+
+    Attributes
+    ----------
+    development : Sequences
+        Stays for training, validation and calibration.
+    test : Sequences
+        Stays for evaluation.
+    test_events : Events
+        Extract of the test stays.
+    auxiliary : DataFrame, optional
+        Auxiliary targets by stay_id, as from `Events.further_outcomes`.
+    """
+
+    development: Sequences
+    test: Sequences
+    test_events: Events
+    auxiliary: pd.DataFrame | None = None
+
+
+def describe_extract(events: Events, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
+    """Return what was read, and the ledger, as text.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    min_cell_size : int
+        Counts of 1 to below this are suppressed, except of synthetic patients.
+
+    Returns
+    -------
+    str
+        Lines.
+    """
+    min_cell_size = 0 if events.simulated else min_cell_size
+    stays = format_count(*suppress_nested([len(events.stays)], min_cell_size=min_cell_size))
+    head = f"{len(events):,} events of {stays} stays, {len(events.variables)} variables, {events.source}"
+    return f"{head}\n{events.ledger.as_text(min_cell_size=min_cell_size)}"
+
+
+def simulated_parts(stays: int, random_state: int, report: Report) -> Parts:
+    """Simulate a synthetic cohort, read it as any extract, and split it.
+
+    Parameters
+    ----------
+    stays : int
+        Number of stays.
+    random_state : int
+        Seed of simulation and split.
+    report : callable
+        Receives text about the extract.
+
+    Returns
+    -------
+    Parts
+        A quarter of the patients for testing.
+    """
+    events = read_events(simulate(stays, random_state=random_state))
+    report(describe_extract(events))
+    return split_parts(events, Task.load("in_hospital_mortality"), random_state)
+
+
+def split_parts(events: Events, task: Task, random_state: int, *, test: float = TEST_FRACTION) -> Parts:
+    """Split one extract by patient.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    task : Task
+        The task.
+    random_state : int
+        Seed of the split.
+    test : float
+        Fraction of the patients for testing.
+
+    Returns
+    -------
+    Parts
+        Development and test stays.
+    """
+    development, held = split_patients(select(events, task), [1 - test, test], random_state=random_state)
+    return Parts(development, held, events, events.further_outcomes(task))
+
+
+def physionet2012_parts(folder: Path, report: Report) -> Parts:
+    """Read PhysioNet 2012: set a for development, set b for testing, as published.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with set-a, set-b and their Outcomes files.
+    report : callable
+        Receives text about each set.
+
+    Returns
+    -------
+    Parts
+        Development and test stays.
+
+    Raises
+    ------
+    InputError
+        If a set is missing.
+    """
+    task = Task.load("in_hospital_mortality")
+    set_a, set_b = (_read_set(folder, name, report) for name in "ab")
+    sequences = select(set_a, task)
+    test = select(set_b, task).with_variables(sequences.variables).with_static_variables(sequences.static_variables)
+    return Parts(sequences, test, set_b, set_a.further_outcomes(task))
+
+
+def _read_set(folder: Path, name: str, report: Report) -> Events:
+    """One set of PhysioNet 2012, packed or not."""
+    for data in (folder / f"set-{name}.tar.gz", folder / f"set-{name}.zip", folder / f"set-{name}"):
+        if data.exists():
+            events = read_events(data, source="physionet2012", outcomes=folder / f"Outcomes-{name}.txt")
+            report(describe_extract(events))
+            return events
+    fix = "Download the sets from PhysioNet and pass their folder with --data."
+    raise InputError(f"set-{name} as .tar.gz, .zip or folder", "no such path", fix, where=folder.name)

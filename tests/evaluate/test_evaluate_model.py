@@ -1,0 +1,57 @@
+"""`evaluate(model, stays)`: one result for every type of task."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from family import TASKS, asked
+
+import clinicalgru as cg
+from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.evaluation import Evaluation
+from clinicalgru.evaluate.metric_descriptions import HEADLINES
+from clinicalgru.model.baselines.comparison import fit_baselines
+from clinicalgru.model.evaluation_inputs import PREDICTIONS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task_type", TASKS)
+def test_a_model_of_any_type_is_evaluated_next_to_its_baselines(task_type, tmp_path):
+    if task_type == "survival":
+        pytest.importorskip("sksurv")
+    case = asked(task_type)
+    if task_type == "early_warning":
+        case.model.choose_threshold(case.test)
+    baselines = fit_baselines(case.train)
+    evaluation = cg.evaluate(case.model, case.test, baselines=baselines, train=case.train, n_resamples=5)
+    assert isinstance(evaluation, Evaluation)
+    assert (evaluation.task_type, evaluation.stays) == (task_type, len(case.test))
+    assert list(evaluation.metrics["model"].unique()) == ["GRU", *baselines]
+    assert set(HEADLINES[task_type]) <= set(evaluation.metrics["metric"])
+    assert "boosted trees" in set(evaluation.differences["baseline"])
+    assert evaluation.plot("differences").layout.height > 0
+    text = evaluation.to_html(tmp_path / "e.html", provenance={"simulated": "yes"}).read_text(encoding="utf-8")
+    assert "How to read the metrics" in text
+
+
+def test_a_fitted_classifier_gives_what_its_risks_give(fitted, test_stays):
+    ours = cg.evaluate(fitted, test_stays, n_resamples=20)
+    risk = fitted.predict_proba(test_stays)[:, 1]
+    arrays = cg.evaluate(test_stays.outcome, risk, patients=test_stays.patient, n_resamples=20)
+    pd.testing.assert_frame_equal(ours.metrics, arrays.metrics)
+    alike = cg.evaluate(fitted, test_stays, baselines={"itself": risk}, n_resamples=20)
+    assert (alike.differences["estimate"] == 0).all()
+
+
+def test_what_is_not_stays_or_not_a_baseline_is_refused(fitted, test_stays):
+    with pytest.raises(ArgumentError, match="stays as Sequences; got a DataFrame"):
+        cg.evaluate(fitted, pd.DataFrame({"a": [1]}))
+    with pytest.raises(ArgumentError, match="train as Sequences or None; got the number 5"):
+        cg.evaluate(fitted, test_stays, train=5)
+    with pytest.raises(ArgumentError, match="a figure among"):
+        cg.evaluate(fitted, test_stays, n_resamples=2).plot("luck")
+
+
+def test_an_early_warning_without_a_threshold_says_how_to_choose_one(test_stays):
+    with pytest.raises(ArgumentError, match="choose_threshold"):
+        PREDICTIONS["early_warning"](cg.GRUEarlyWarning(), test_stays, None, {})
