@@ -59,8 +59,6 @@ def test_a_file_imports_only_from_the_floors_below(file):
     assert ours <= MAY_IMPORT[floor(file)]
 
 
-
-
 def module(file: Path) -> str:
     return ".".join(file.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
 
