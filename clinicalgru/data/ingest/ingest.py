@@ -84,9 +84,7 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     maps.release()
     notes = {**result.notes, **static_notes, **outcome_notes}
     notes |= {"stays": len(stays), "stays without a series": without_series}
-    n_merged += n_repeated
-    ledger = build_ledger(workspace, n_merged=n_merged, units=options.units, notes=notes, labels=result.labels)
-    check_rejected(ledger, options.max_rejected)
+    ledger = _ledger(workspace, result, options, n_merged=n_merged + n_repeated, notes=notes)
     facts, variables = _renumbered(facts, workspace.variables)
     return IngestResult(
         measurements=facts,
@@ -101,6 +99,15 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
         implausible=pa.concat_tables([implausible_values(workspace), rejected_static]),
         maps=maps,
     )
+
+
+def _ledger(
+    workspace: Workspace, result: SourceResult, options: ReadOptions, *, n_merged: int, notes: Mapping[str, int]
+) -> Ledger:
+    """The ledger; raises where too many rows were rejected."""
+    ledger = build_ledger(workspace, n_merged=n_merged, units=options.units, notes=notes, labels=result.labels)
+    check_rejected(ledger, options.max_rejected)
+    return ledger
 
 
 def _with_outcomes(
