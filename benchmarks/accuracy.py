@@ -39,7 +39,7 @@ from clinicalgru.evaluate.physionet2019 import best_threshold, normalised_utilit
 from clinicalgru.model.baselines.comparison import fit_baselines
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import features
-from clinicalgru.model.estimators.ensemble import mean_in_logs
+from clinicalgru.model.estimators.ensemble import mean_log_probabilities
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.training.folds import cross_fit, patient_folds, step_positions
 
@@ -163,7 +163,7 @@ def sepsis(folder: Path, learn_stays: int | None, networks: int) -> None:
     if importlib.util.find_spec("lightgbm"):
         alone["LightGBM, one fit"] = LightSteps().fit(learn[ensemble.fold_ != 0])
     said = {name: (one.predict_proba(judge), _limit(first, one.predict_proba(first))) for name, one in alone.items()}
-    several = mean_in_logs([one.predict_proba(judge) for one in trees])
+    several = mean_log_probabilities([one.predict_proba(judge) for one in trees])
     said |= {
         f"boosted trees, {networks} fits": (several, _limit(learn, _out_of_fold(trees, learn, ensemble.fold_))),
         f"ensemble of {networks}": (ensemble.predict_proba(judge), _limit(learn, ensemble.out_of_fold_)),

@@ -1,4 +1,4 @@
-"""A bundle: a fitted model as a folder of weights, manifest and card. No pickle anywhere."""
+"""Bundles: a fitted model as a folder of arrays, manifest and model card, without pickle."""
 
 from __future__ import annotations
 
@@ -41,11 +41,24 @@ WEIGHTS, MANIFEST, CARD = "weights.safetensors", "manifest.json", "card.md"
 
 
 def save(model: FittedModel, path: str | Path) -> Path:
-    """Write a fitted model to a folder: weights.safetensors, manifest.json with the sha256 of each file, card.md.
+    """Save a fitted model as a folder: weights.safetensors, manifest.json with the sha256 of each file, card.md.
 
-    A bundle already there is replaced as a whole, never half. Refused: a folder that holds something else.
+    Parameters
+    ----------
+    model : estimator
+        Any fitted estimator of the package: GRU estimators, ensembles, hybrids and baselines.
+    path : str or Path
+        The folder. A bundle in its place is replaced as a whole.
 
-    returns  the folder
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    BundleError
+        If the path holds something else than a bundle.
     """
     check_instance("model", model, GRUEstimator, GRUEnsemble, Hybrid, BaselineEstimator, fix="Pass a fitted model.")
     check_instance("path", path, str, Path)
@@ -70,9 +83,22 @@ def save(model: FittedModel, path: str | Path) -> Path:
 
 
 def load(path: str | Path) -> FittedModel:
-    """The model of a bundle, ready to predict.
+    """Load a model from a bundle; its predictions equal those of the saved model to the last bit.
 
-    Refused, before anything is used: a missing or changed file, a manifest of another format, weights of other shapes.
+    Parameters
+    ----------
+    path : str or Path
+        The folder that `save` wrote.
+
+    Returns
+    -------
+    estimator
+        The fitted model.
+
+    Raises
+    ------
+    BundleError
+        If a file is missing or was changed, the manifest has another format, or the arrays do not fit it.
     """
     check_instance("path", path, str, Path)
     path = Path(path)

@@ -44,19 +44,33 @@ ENDED = "the stay ended before the prediction"
 def score(
     model: FittedModel | str | Path, data: Any, *, out: str | Path | None = None, hourly: bool = False, **reading: Any
 ) -> pd.DataFrame:
-    """Risk of every stay of an extract; outcomes are not needed.
+    """Predict every stay of an extract; outcomes are not needed.
 
-    model    a fitted model, or the folder of a bundle
-    data     an extract, or Events; read with the model's own variables, units and plausible ranges
-    out      a folder (gets scores.parquet) or a .parquet file; written whole or not at all
-    hourly  of an early warning: one row for each hour of each stay, from the first with anything known
-    reading  further arguments of `read_events`: source, stays, columns, ...
+    Parameters
+    ----------
+    model : estimator, str or Path
+        A fitted model, or the folder of a bundle.
+    data : object
+        An extract, or Events; read with the variables, units and plausible ranges of the model.
+    out : str, Path or None
+        A folder, which gets scores.parquet, or a .parquet file. Written as a whole or not at all.
+    hourly : bool
+        Of an early warning: one row for each hour of each stay, from the first with a measurement.
+    **reading
+        Arguments of `read_events`: source, stays, columns, ...
 
-    returns  one row for each stay, ordered by patient and stay: patient_id, stay_id, prediction_time (no value where
-             the extract has no dates), prediction_hours since the anchor, risk, status ("scored", "not scored", or
-             "left out": the task does not ask about such a stay), reason, model_hash. In place of the risk stand what
-             the model predicts: risk_<outcome>, risk_<class>, risk_<hours>h, or mean, median, low and high
-    Refused: hourly of a model that is not asked after each step.
+    Returns
+    -------
+    DataFrame
+        One row for each stay, ordered by patient and stay: patient_id, stay_id, prediction_time (missing if the
+        extract has no dates), prediction_hours since the index time, risk, status ("scored", "not scored", or
+        "left out" if the stay is not eligible), reason, model_hash. Other task types have other columns in place of
+        risk: risk_<outcome>, risk_<class>, risk_<hours>h, or mean, median, low and high.
+
+    Raises
+    ------
+    ArgumentError
+        If `hourly` is set for a model that does not predict each time step, or the model has no scores.
     """
     fitted = load(model) if isinstance(model, str | Path) else model
     dictionary = model_dictionary(fitted, reading.get("variables"))
@@ -94,8 +108,9 @@ def score_sequences(
     left_out  (stay,) why the task does not ask about the stay; "" where it does
     """
     ends, left_out = (np.broadcast_to(given, len(sequences)) for given in (ends, left_out))
-    if hourly and model.task_.task_type != "early_warning":
-        raise ArgumentError("hourly of an early warning only", model.task_.task_type, "Leave hourly out.")
+    if hourly and (model.task_.task_type != "early_warning" or not hasattr(model, "predict_hourly")):
+        got = f"a {type(model).__name__} for a task of type {model.task_.task_type}"
+        raise ArgumentError("an early-warning model of networks for hourly scores", got, "Leave hourly out.")
     tables, done = [], 0
     name = model_hash(model)
     for block in sequences.chunks():  # of few stays there is but one

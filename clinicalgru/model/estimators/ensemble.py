@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
-from clinicalgru.checks import check_number
+from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.task import Task
@@ -42,21 +42,44 @@ Member = GRUClassifier | GRUEarlyWarning
 
 
 class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
-    """Several networks, each trained on all folds of the patients but one, by which it is stopped.
+    """Cross-fitted ensemble: one network for each fold of the patients, calibrated on out-of-fold predictions.
 
-    estimator  a GRUClassifier or GRUEarlyWarning that says how each is trained; None: a GRUClassifier with its defaults
-    n_members  how many networks, and folds
-    random_state       of the folds; network k starts from the estimator's own seed + k
+    For binary, multiclass and early-warning tasks.
 
-    No stay is lost to calibration: each stay has a risk from the one network that did not learn from its patient, and
-    on these the calibration is fitted. That network was stopped by its fold, which flatters a little: by the choice of
-    one epoch. The calibration of the parts is a little too sharp for their mean.
+    Parameters
+    ----------
+    estimator : GRUClassifier, GRUEarlyWarning or None, default=None
+        How each network is trained. None: a `GRUClassifier` with its defaults.
+    n_members : int, default=5
+        Number of networks, and of folds; 2 or more.
+    random_state : int, default=0
+        Seed of the folds. Network k has the seed of `estimator` plus k.
 
-    Learned: members_ (fitted estimators), fold_ ((stay,) of the training stays), out_of_fold_ ((stay, class), of an
-    early warning (step, class); calibrated, for thresholds), threshold_ (of an early warning: where the utility of the
-    out-of-fold risks is highest), calibrator_, variables_, static_variables_, task_, trained_on_.
-    Source: cross-fitting as in stacking, Wolpert 1992; mean of log-odds.
+    Attributes
+    ----------
+    members_ : list of GRUClassifier or GRUEarlyWarning
+        The fitted networks. Each was trained on all folds but one, which served as its validation set.
+    fold_ : ndarray of int, shape (stay,)
+        Fold of each training stay.
+    out_of_fold_ : ndarray, shape (stay, class) or (step, 2)
+        Calibrated predictions for the training stays, each by the network that did not see the patient.
+    calibrator_ : Calibrator or None
+        Fitted on the out-of-fold predictions; None if they could not be calibrated.
+    threshold_ : float
+        Of an early warning: the threshold with the highest utility of the out-of-fold risks.
 
+    Notes
+    -----
+    Early stopping used the same fold, so out-of-fold scores are slightly optimistic. The members' calibration is
+    slightly over-confident for their mean. The prediction is the mean of the members' log-odds.
+
+    References
+    ----------
+    Wolpert 1992, stacked generalization (cross-fitting).
+
+    Examples
+    --------
+    >>> from clinicalgru import GRUEnsemble
     >>> GRUEnsemble(n_members=3).n_members
     3
     """
@@ -75,12 +98,34 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Eval
         verbose: bool = True,
         callbacks: Sequence[Callback] = (),
     ) -> Self:
-        """Learn from the stays, fold by fold.
+        """Train one network for each fold, then calibrate. Nothing is assigned until that has succeeded.
 
-        auxiliary  further outcomes; see `GRUClassifier.fit`
-        Refused: fewer patients than members, whatever the estimator refuses.
+        Parameters
+        ----------
+        X : Sequences
+            Training stays; they hold the outcome.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        auxiliary : DataFrame or None
+            Auxiliary outcomes, as of `GRUClassifier.fit`.
+        verbose : bool
+            Whether to show a progress bar for each network.
+        callbacks : sequence of Callback
+            As of `GRUClassifier.fit`.
+
+        Returns
+        -------
+        GRUEnsemble
+            The estimator itself.
+
+        Raises
+        ------
+        ClinicalGRUError
+            For fewer patients than members, another estimator, or outcomes that cannot be learned from.
         """
         check_outcome(y, stays := check_stays("X", X))
+        fix = "Pass GRUClassifier() or GRUEarlyWarning(): ensembles of other estimators are not implemented."
+        check_instance("estimator", self.estimator, GRUClassifier, GRUEarlyWarning, type(None), fix=fix)
         check_number("n_members", self.n_members, minimum=2, whole=True)
         learner = blank_copy(self)
         learner._learn(stays, auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
@@ -129,7 +174,7 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Eval
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """(stay, class), of an early warning (step, class), calibrated: the mean of the members' log-odds."""
-        return self._calibrated(mean_in_logs([one.predict_proba(stays) for one in self._fitted()]))
+        return self._calibrated(mean_log_probabilities([one.predict_proba(stays) for one in self._fitted()]))
 
     def predict(self, stays: Sequences) -> np.ndarray:
         """(stay,) the likeliest class; of an early warning, (step,) 1 where the risk reaches threshold_."""
@@ -208,14 +253,32 @@ def _calibrator(outcome: np.ndarray, risk: np.ndarray, *, classes: np.ndarray | 
         return None
 
 
-def mean_in_logs(risks: list[np.ndarray]) -> np.ndarray:
-    """(..., class) probabilities of several models as one: of two classes, the mean of their log-odds.
+def mean_log_probabilities(risks: list[np.ndarray]) -> np.ndarray:
+    """Average the class probabilities of several models by their logarithms; of two classes, by their log-odds.
 
-    >>> mean_in_logs([np.array([[0.2, 0.8]]), np.array([[0.8, 0.2]])]).round(6)
+    Parameters
+    ----------
+    risks : list of ndarray, shape (..., class)
+        Probabilities of each model.
+
+    Returns
+    -------
+    ndarray, shape (..., class)
+        Normalised geometric means.
+
+    Raises
+    ------
+    ArgumentError
+        If the list is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean_log_probabilities([np.array([[0.2, 0.8]]), np.array([[0.8, 0.2]])]).round(6)
     array([[0.5, 0.5]])
     """
     if not risks:
-        raise ArgumentError("at least one model", "none", "Fit first.")
+        raise ArgumentError("the predictions of at least one model", "an empty list", "Call fit first.")
     mean = np.mean([np.log(clip_probability(np.asarray(risk, dtype=np.float64))) for risk in risks], axis=0)
     share = np.exp(mean - mean.max(axis=-1, keepdims=True))
     return np.asarray(share / share.sum(axis=-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""The GRU and its baselines as one: stacked on predictions of training stays that no part had learned from."""
+"""Hybrid: stacking of GRU networks and baselines on out-of-fold predictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from clinicalgru.evaluate.logistic import logit
 from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
-from clinicalgru.model.estimators.ensemble import GRUEnsemble, mean_in_logs
+from clinicalgru.model.estimators.ensemble import GRUEnsemble, mean_log_probabilities
 from clinicalgru.model.estimators.training_summary import fingerprint
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
@@ -38,19 +38,38 @@ Baseline = SummaryBaseline | EarlyWarningTrees
 
 
 class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
-    """A GRU ensemble, boosted trees and logistic regression, weighed by a logistic regression on their log-odds.
+    """Stacking of a GRU ensemble and baselines by a logistic regression on their log-odds.
 
-    ensemble  a GRUEnsemble that says how the networks are trained; None: one with its defaults
-    baselines    the kinds of `SummaryBaseline` beside it; each has as many members as the ensemble, on the same folds. Of
-              an early warning the boosted trees alone, on what was known after each step
+    For binary and early-warning tasks.
 
-    The weights, and with them the calibration, are fitted to risks of stays from the one member of each that did not
-    learn from their patient. For tasks of kind "binary" and "early_warning".
+    Parameters
+    ----------
+    ensemble : GRUEnsemble or None, default=None
+        How the networks are trained. None: a `GRUEnsemble` with its defaults.
+    baselines : tuple of str, default=("logistic regression", "boosted trees")
+        Methods of `SummaryBaseline`. Each has one member for each fold of the ensemble. An early warning uses boosted
+        trees only, on the features after each time step.
 
-    Learned: ensemble_, baselines_ (kind: fitted members), stack_ (LogisticRegression), weights_ (of each part's log-odds),
-    out_of_fold_ ((stay, 2) or (step, 2), for thresholds), threshold_ (of an early warning), task_, trained_on_.
-    Source: stacking, Wolpert 1992.
+    Attributes
+    ----------
+    ensemble_ : GRUEnsemble
+        The fitted ensemble.
+    baselines_ : dict of str to list
+        Fitted members of each baseline, by method.
+    stack_ : LogisticRegression
+        Weights of the parts, fitted on out-of-fold predictions, which also calibrates.
+    out_of_fold_ : ndarray, shape (stay, 2) or (step, 2)
+        Out-of-fold risks of the training stays.
+    threshold_ : float
+        Of an early warning: the threshold with the highest utility of the out-of-fold risks.
 
+    References
+    ----------
+    Wolpert 1992, stacked generalization.
+
+    Examples
+    --------
+    >>> from clinicalgru import Hybrid
     >>> Hybrid(baselines=("boosted trees",)).baselines
     ('boosted trees',)
     """
@@ -153,7 +172,10 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Evaluatio
         """(stay, 2), of an early warning (step, 2), probability of no and of the outcome."""
         check_variables(check_stays("X", stays), self.variables_, self.static_variables_)
         risks = [self.ensemble_.predict_proba(stays)]
-        risks += [mean_in_logs([one.predict_proba(stays) for one in members]) for members in self.baselines_.values()]
+        risks += [
+            mean_log_probabilities([one.predict_proba(stays) for one in members])
+            for members in self.baselines_.values()
+        ]
         return np.asarray(self.stack_.predict_proba(np.stack([logit(risk[:, 1]) for risk in risks], axis=1)))
 
     def predict(self, stays: Sequences) -> np.ndarray:
