@@ -1,1 +1,1 @@
-"""The why: where a risk came from and how it moved."""
+"""Explanations: contributions to a risk, its changes over time, what-if analysis and tests of faithfulness."""
