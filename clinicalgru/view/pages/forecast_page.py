@@ -39,8 +39,8 @@ LIMITS = (
 )
 READING = (
     "Each upright line is the {} % prediction interval of a measurement, predicted one time step before, with a dash "
-    "at the median. Crosses are measurements outside it. The hollow diamond at the right is the prediction for the next "
-    "measurement."
+    "at the median. Crosses are measurements outside it. The hollow diamond at the right is the prediction for the "
+    "next measurement."
 )
 
 
@@ -100,15 +100,14 @@ def plot_forecast(forecast: ForecastExplanation, *, variables: Sequence[str] | N
         Circles lie inside the interval, crosses outside it. Of more than 1,000 points of a variable, the minimum and
         maximum of each stretch are drawn.
     """
-    variables_by_name = {variable.name: variable for variable in forecast.variables}
-    parts = [
-        variables_by_name[name]
-        for name in (variables_by_anomaly(forecast)[:N_EXPANDED] if variables is None else variables)
+    known = {variable.name: variable for variable in forecast.variables}
+    drawn_variables = [
+        known[name] for name in (variables_by_anomaly(forecast)[:N_EXPANDED] if variables is None else variables)
     ]
-    rows = max(len(parts), 1)
+    rows = max(len(drawn_variables), 1)
     inner = ROW_HEIGHT * rows + GAP * (rows - 1)
     drawn = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=GAP / inner if rows > 1 else 0)
-    for row, variable in enumerate(parts, start=1):
+    for row, variable in enumerate(drawn_variables, start=1):
         _series(drawn, forecast, variable, row)
     for name, marker in (("inside the interval", INSIDE), ("outside the interval", OUTSIDE), ("next", NEXT)):
         drawn.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, row=1, col=1)
@@ -189,11 +188,11 @@ def _hover(variable: Variable, row: Any) -> str:
 
 def _tiles(forecast: ForecastExplanation) -> list[tuple[str, str, str]]:
     n_predicted, outside = len(forecast.predicted), forecast.outside_interval
-    variables_by_name = {variable.name: variable for variable in forecast.variables}
+    variables = {variable.name: variable for variable in forecast.variables}
     usual = f"of {n_predicted:,}; {(1 - forecast.coverage) * n_predicted:.0f} expected by chance"
     parts = [("Measurements outside the interval", f"{len(outside):,}", usual)]
     for row in iter_rows(outside.head(1)):
-        variable = variables_by_name[row.variable]
+        variable = variables[row.variable]
         note = f"at hour {format_hours(row.hours)}; expected {_range(variable, row)}"
         parts.append((f"Most unexpected: {variable.label}", format_value(variable, row.value), note))
     return parts
@@ -217,10 +216,10 @@ def _outside(forecast: ForecastExplanation, top: int) -> list[Markup]:
             else "No measurement has a prediction yet."
         )
         return [tag("p", text)]
-    variables_by_name = {variable.name: variable for variable in forecast.variables}
+    variables = {variable.name: variable for variable in forecast.variables}
     cells = [
-        [variables_by_name[row.variable].label, format_hours(row.hours), format_value(variables_by_name[row.variable], row.value),
-         _range(variables_by_name[row.variable], row), format_number(row.anomaly)]
+        [variables[row.variable].label, format_hours(row.hours), format_value(variables[row.variable], row.value),
+         _range(variables[row.variable], row), format_number(row.anomaly)]
         for row in iter_rows(rows)
     ]  # fmt: skip
     caption = (
@@ -230,12 +229,12 @@ def _outside(forecast: ForecastExplanation, top: int) -> list[Markup]:
 
 
 def _next(forecast: ForecastExplanation) -> Markup:
-    variables_by_name = {variable.name: variable for variable in forecast.variables}
+    variables = {variable.name: variable for variable in forecast.variables}
     cells = [
         [
-            variables_by_name[row.variable].label,
-            format_value(variables_by_name[row.variable], row.last),
-            _range(variables_by_name[row.variable], row),
+            variables[row.variable].label,
+            format_value(variables[row.variable], row.last),
+            _range(variables[row.variable], row),
         ]
         for row in iter_rows(forecast.next_values[forecast.next_values["last"].notna()])
     ]

@@ -18,8 +18,8 @@ from clinicalgru.view.text.format import capitalize_first, format_name
 
 NOT_A_DEVICE = (
     "This is not a medical device. It was made for research and must not decide the care of a patient.",
-    "A risk is a statement about patients like this one in the data named on this page. It does not say what will happen to "
-    "one of them.",
+    "A risk is a statement about patients like this one in the data named on this page. It does not say what will "
+    "happen to one of them.",
 )
 SIMULATED = "No figure on this page says anything about real patients."
 
