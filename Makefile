@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH_FLAGS ?=
 
-.PHONY: demo lab dashboard test quick lab-tests lint clean
+.PHONY: demo lab dashboard test quick lowest lab-tests lint clean
 
 demo: .venv/installed
 	$(BIN)/clinicalgru demo --out out/demo
@@ -22,6 +22,10 @@ test: .venv/installed
 quick: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not slow and not lab"
 
+# the quick suite at the lowest versions that pyproject.toml allows
+lowest: .venv-lowest/installed
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest -n 2 --dist worksteal -m "not slow and not lab"
+
 lab-tests: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m lab
 
@@ -31,7 +35,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv out
+	rm -rf .venv .venv-lowest out
 
 # torch comes first and on its own, so that no other package's wish brings another build of it
 .venv/installed: pyproject.toml constraints.txt
@@ -39,4 +43,10 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,notebook,sql,ucum,survival,tune]"
+	touch $@
+
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints-lowest.txt torch
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e ".[test,notebook,sql,ucum,survival,tune]"
 	touch $@
