@@ -39,7 +39,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_types_schemas_styles_and_no_data(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("py.typed", "__init__.pyi", "data_schemas/variables.yaml", "view/pages/page.css", "view/widgets/widget.css"):
+    for name in (
+        "py.typed",
+        "__init__.pyi",
+        "data_schemas/variables.yaml",
+        "view/pages/page.css",
+        "view/widgets/widget.css",
+    ):
         assert f"clinicalgru/{name}" in names
     assert not [name for name in names if name.startswith(("tests/", "notebooks/"))]
 
@@ -56,7 +62,7 @@ def test_a_users_script_is_type_checked_against_the_wheel(wheel, tmp_path):
     checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     said = checked.stdout
     for name in ("Sequences", "GRUClassifier", "Evaluation", "Explanation"):
-        assert f".{name}\"" in said, said
+        assert f'.{name}"' in said, said
     errors = [line for line in said.splitlines() if ": error:" in line]
     assert len(errors) == 1, said
     assert 'Argument "max_epochs" to "GRUClassifier" has incompatible type "str"' in errors[0]
