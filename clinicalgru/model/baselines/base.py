@@ -13,7 +13,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, BundleError, TrainingError
 from clinicalgru.model.estimators.repr_html import estimator_html
-from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.estimators.training_summary import training_summary
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.fit_state import (
     LearnedAttributes,
@@ -79,7 +79,7 @@ class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin
         if hasattr(self, "random_state"):
             learner.__dict__["random_state"] = draw_seed(self.random_state)
         learner.variables_, learner.static_variables_, learner.task_ = X.variables, X.static_variables, X.task
-        learner.trained_on_ = fingerprint(X)
+        learner.trained_on_ = training_summary(X)
         learner._learn(X)
         adopt(self, learner)
         return self

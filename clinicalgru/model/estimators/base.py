@@ -8,49 +8,40 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
-from torch import Tensor
 
 from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import ArgumentError, TrainingError
-from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.errors import TrainingError
 from clinicalgru.model.estimators.arguments import checked_arguments, checked_path, written_arguments
-from clinicalgru.model.estimators.repr_html import estimator_html
-from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.estimators.fitted_model import FittedModel
+from clinicalgru.model.estimators.training_summary import training_summary
 from clinicalgru.model.estimators.untrained_network import untrained_network
 from clinicalgru.model.estimators.validation_split import hold_back
-from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.fit_state import (
-    LearnedAttributes,
     RandomState,
     adopt,
     blank_copy,
     check_outcome,
     check_stays,
-    check_variables,
     draw_seed,
 )
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.heads.head import Head
-from clinicalgru.model.network.codes import MIN_CODE_STAYS, has_observations, unknown_codes
+from clinicalgru.model.network.codes import MIN_CODE_STAYS
 from clinicalgru.model.network.config import NetworkConfig
 from clinicalgru.model.network.network import ClinicalGRU
-from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses, AuxiliaryTargets
 from clinicalgru.model.training.distillation import Teacher
 from clinicalgru.model.training.distributed import is_main_process
-from clinicalgru.model.training.inference import mean_loss, predict
 from clinicalgru.model.training.progress import Callback, announce, check_callbacks
 from clinicalgru.model.training.state import TrainingConfig
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import train
 
 
-class GRUEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
+class GRUEstimator(FittedModel):
     """Base of the GRU estimators: a time-aware GRU with attention for irregular, incomplete sequences.
 
     Parameters
@@ -111,12 +102,7 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Bas
     """
 
     HEADS: ClassVar[Mapping[str, type[Head]]] = MappingProxyType({})  # by task type
-    EXTRA_STATE: ClassVar[tuple[str, ...]] = ()  # further learned numbers, such as a threshold; a bundle holds them
     SPEC_OPTIONS: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # of the network, by the type of the task
-    head_: Head
-    network_: ClinicalGRU
-    history_: list[dict[str, float]]
-    calibrator_: Calibrator | None
 
     def __init__(
         self,
@@ -259,7 +245,7 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Bas
         """Train this blank copy of an estimator."""
         self.head_ = self._learned_head(stays, validation)
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
-        self.calibrator_, self.trained_on_ = None, fingerprint(stays)
+        self.calibrator_, self.trained_on_ = None, training_summary(stays)
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
             further = None if auxiliary is None or auxiliary.columns.empty else AuxiliaryTargets.fit(auxiliary, stays)
             network = self._network(stays, further)
@@ -292,12 +278,6 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Bas
         announce("boosted trees are fitted for distillation", verbose=verbose and is_main_process())
         return Teacher.fit(stays, self.head_, random_state=self.random_state_)
 
-    def _repr_html_(self) -> str:
-        return estimator_html(self)
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:  # scikit-learn's would show a diagram of one box
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
-
     def _learned_head(self, stays: Sequences, validation: Sequences) -> Head:
         """Give the head, once both parts can be learned from."""
         if not len(validation) or not len(stays):
@@ -317,64 +297,6 @@ class GRUEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Bas
             kinds, fix = " or ".join(self.HEADS), "Use the estimator of that kind of task."
             raise TrainingError(f"a task of the kind {kinds} for {type(self).__name__}", stays.task.task_type, fix)
         return self.HEADS[stays.task.task_type].fit_targets(stays)
-
-    def _predicted(self, stays: Sequences) -> Tensor:
-        """Give what the head predicts, of shape (prediction time, ...)."""
-        stays = self._checked(stays)
-        unmeasured = int((~self.has_observations(stays)).sum())
-        if unmeasured:
-            fix = "Leave them out: sequences[model.has_observations(sequences)]."
-            raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
-        with threads(int(self.n_threads)):
-            return predict(self.network_, stays, head=self.head_)
-
-    def _calibrated(self, risk: np.ndarray) -> np.ndarray:
-        """Give predictions as the calibration corrects them, if there is one."""
-        return risk if self.calibrator_ is None else self.calibrator_.predict(risk)
-
-    def score(self, X: Sequences, y: ArrayLike | None = None) -> float:
-        """Mean log-likelihood of the outcomes, before calibration; higher is better.
-
-        Parameters
-        ----------
-        X : Sequences
-            Stays with outcomes.
-        y : array-like or None
-            Outcome as scikit-learn passes it; it must equal that of `X`.
-
-        Returns
-        -------
-        float
-            Minus the mean loss of the head.
-        """
-        check_outcome(y, check_stays("X", X))
-        with torch_defaults(), threads(self.n_threads):
-            return -mean_loss(self.network_, self._checked(X), head=self.head_)
-
-    def has_observations(self, stays: Sequences) -> np.ndarray:
-        """(stay,) whether the fitted model sees anything of the stay: a measurement, or a coded event that it knows."""
-        return has_observations(check_stays("stays", stays), self.network_.spec.code_vocabulary)
-
-    def unknown_codes(self, stays: Sequences) -> pd.DataFrame:
-        """The coded events of these stays that the fitted model does not see: code, events, stays; most first."""
-        return unknown_codes(check_stays("stays", stays), self.network_.spec.code_vocabulary)
-
-    def _checked(self, stays: Sequences) -> Sequences:
-        """Give the stays, if their variables, units and static covariates are the model's."""
-        return check_variables(stays, self.variables_, self.static_variables_)
-
-    @property
-    def score_columns_(self) -> list[str]:
-        """The columns that `score` writes of each stay."""
-        return ["risk"]
-
-    def score_rows(self, stays: Sequences) -> np.ndarray:
-        """Give what `score` writes of each stay, of shape (stay, column)."""
-        raise NotImplementedError
-
-    def extra_state(self) -> dict[str, float]:
-        """Those of EXTRA_STATE that were learned."""
-        return {name: float(getattr(self, name)) for name in self.EXTRA_STATE if name in vars(self)}
 
     def arguments_dict(self) -> dict[str, Any]:
         """Give the arguments as a manifest holds them: Python numbers and text, the network as a dict."""

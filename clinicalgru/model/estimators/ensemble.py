@@ -22,7 +22,7 @@ from clinicalgru.evaluate.logistic import clip_probability
 from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
-from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.estimators.training_summary import training_summary
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import (
@@ -159,7 +159,7 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Eval
         self.variables_: tuple[Variable, ...] = stays.variables
         self.static_variables_: tuple[Variable, ...] = stays.static_variables
         self.task_: Task = stays.task
-        self.trained_on_ = fingerprint(stays)
+        self.trained_on_ = training_summary(stays)
         head = self.members_[0].head_
         outcome = head.step_labels(stays) if isinstance(head, EarlyWarning) else stays.outcome
         self.calibrator_: Calibrator | None = _calibrator(outcome, raw, classes=self._several)

@@ -18,7 +18,7 @@ from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
 from clinicalgru.model.estimators.ensemble import GRUEnsemble, mean_log_probabilities
-from clinicalgru.model.estimators.training_summary import fingerprint
+from clinicalgru.model.estimators.training_summary import training_summary
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import (
@@ -108,7 +108,7 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Evaluatio
         self.ensemble_ = ensemble.fit(stays, auxiliary=auxiliary, verbose=verbose, callbacks=tuple(callbacks))
         self.baselines_, columns = dict[str, list[Baseline]](), [logit(ensemble.out_of_fold_[:, 1])]
         self.variables_, self.static_variables_ = stays.variables, stays.static_variables
-        self.task_, self.trained_on_ = stays.task, fingerprint(stays)
+        self.task_, self.trained_on_ = stays.task, training_summary(stays)
         by_step = stays.task.every_step
         for method in [method for method in self.baselines if not by_step or method == BASELINES[1]]:
             members = [_baseline(method, stays, random_state=number) for number in range(ensemble.n_members)]

@@ -1,4 +1,4 @@
-"""From which data a model was trained, in counts."""
+"""Counts of the training data of a model, for its manifest and card."""
 
 from __future__ import annotations
 
@@ -11,22 +11,31 @@ from clinicalgru.data.task.outcome_kinds import occurred
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
 
 
-def fingerprint(stays: Sequences) -> dict[str, Any]:
-    """From which data a model was trained, in counts only; a small one of real patients is None: it is written.
+def training_summary(stays: Sequences) -> dict[str, Any]:
+    """Give the source and the counts of training data.
 
-    outcomes is None too where the task does not ask whether something comes.
+    Parameters
+    ----------
+    stays : Sequences
+        Training stays.
+
+    Returns
+    -------
+    dict
+        source, simulated, stays, patients, outcomes, measurements. Small counts of real patients are None (suppressed),
+        since a bundle holds them. outcomes is None too where the task does not ask whether something occurs.
     """
     min_cell_size = 0 if stays.simulated else MIN_CELL_SIZE
     patients = suppress_nested([len(stays), len(np.unique(stays.patient.astype(str)))], min_cell_size=min_cell_size)[1]
-    came = occurred(stays.outcome, stays.task)
+    has_event = occurred(stays.outcome, stays.task)
     count, outcomes = suppress_nested(
-        [len(stays), int(came.sum()) if came is not None else 0], min_cell_size=min_cell_size
+        [len(stays), int(has_event.sum()) if has_event is not None else 0], min_cell_size=min_cell_size
     )
     return {
         "source": stays.source,
         "simulated": stays.simulated,
         "stays": count,
         "patients": patients,
-        "outcomes": outcomes if came is not None else None,
+        "outcomes": outcomes if has_event is not None else None,
         "measurements": len(stays.value),
     }

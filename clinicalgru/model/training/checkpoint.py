@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 
 def save_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) -> None:
-    """Write the state of training; the file before stays whole until the new one is complete."""
+    """Write the state of training. An earlier file stays complete until the new one is.
+
+    Parameters
+    ----------
+    path : Path
+        File; its folder is made if needed.
+    state : TrainingState
+        State after an epoch.
+    config : TrainingConfig
+        Settings of the training.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {f"now.{name}": value for name, value in state.network.state_dict().items()}
@@ -34,7 +44,22 @@ def save_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) ->
 
 
 def load_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) -> None:
-    """Restore the state of training. Refused: a missing or damaged file, other settings, another network."""
+    """Restore the state of training.
+
+    Parameters
+    ----------
+    path : Path
+        File that `save_checkpoint` wrote.
+    state : TrainingState
+        It is set to the state in the file.
+    config : TrainingConfig
+        Settings; they must equal those of the file.
+
+    Raises
+    ------
+    TrainingError
+        If the file is missing or damaged, or of other settings or another network.
+    """
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:

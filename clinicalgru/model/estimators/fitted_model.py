@@ -1,0 +1,126 @@
+"""What all fitted GRU estimators can do: check stays, predict, score, show themselves."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.model.estimators.repr_html import estimator_html
+from clinicalgru.model.evaluation_inputs import EvaluationMixin
+from clinicalgru.model.fit_state import (
+    LearnedAttributes,
+    check_outcome,
+    check_stays,
+    check_variables,
+)
+from clinicalgru.model.heads.head import Head
+from clinicalgru.model.network.codes import has_observations, unknown_codes
+from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
+from clinicalgru.model.training.inference import mean_loss, predict
+from clinicalgru.model.training.torch_settings import threads, torch_defaults
+
+
+class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
+    """Base of the GRU estimators: what they do once they are fitted. `GRUEstimator` adds arguments and `fit`."""
+
+    EXTRA_STATE: ClassVar[tuple[str, ...]] = ()  # further learned numbers, such as a threshold; a bundle holds them
+    head_: Head
+    network_: ClinicalGRU
+    history_: list[dict[str, float]]
+    calibrator_: Calibrator | None
+    n_threads: int
+
+    def _repr_html_(self) -> str:
+        return estimator_html(self)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:  # scikit-learn's would show a diagram of one box
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _predicted(self, stays: Sequences) -> Tensor:
+        """Give what the head predicts, of shape (prediction time, ...)."""
+        stays = self._checked(stays)
+        unmeasured = int((~self.has_observations(stays)).sum())
+        if unmeasured:
+            fix = "Leave them out: sequences[model.has_observations(sequences)]."
+            raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
+        with threads(int(self.n_threads)):
+            return predict(self.network_, stays, head=self.head_)
+
+    def _calibrated(self, risk: np.ndarray) -> np.ndarray:
+        """Give predictions as the calibration corrects them, if there is one."""
+        return risk if self.calibrator_ is None else self.calibrator_.predict(risk)
+
+    def score(self, X: Sequences, y: ArrayLike | None = None) -> float:
+        """Mean log-likelihood of the outcomes, before calibration; higher is better.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+
+        Returns
+        -------
+        float
+            Minus the mean loss of the head.
+        """
+        check_outcome(y, check_stays("X", X))
+        with torch_defaults(), threads(int(self.n_threads)):
+            return -mean_loss(self.network_, self._checked(X), head=self.head_)
+
+    def has_observations(self, stays: Sequences) -> np.ndarray:
+        """Give whether the model sees anything of each stay: a measurement, or a coded event that it knows.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays.
+
+        Returns
+        -------
+        ndarray of bool, shape (stay,)
+            False: the stay cannot be predicted.
+        """
+        return has_observations(check_stays("stays", stays), self.network_.spec.code_vocabulary)
+
+    def unknown_codes(self, stays: Sequences) -> pd.DataFrame:
+        """Give the coded events that the model does not know.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with coded events.
+
+        Returns
+        -------
+        DataFrame
+            code, events, stays; most frequent first.
+        """
+        return unknown_codes(check_stays("stays", stays), self.network_.spec.code_vocabulary)
+
+    def _checked(self, stays: Sequences) -> Sequences:
+        """Give the stays, if their variables, units and static covariates are the model's."""
+        return check_variables(stays, self.variables_, self.static_variables_)
+
+    @property
+    def score_columns_(self) -> list[str]:
+        """Columns that `clinicalgru.score` writes of each stay."""
+        return ["risk"]
+
+    def score_rows(self, stays: Sequences) -> np.ndarray:
+        """Give what `clinicalgru.score` writes of each stay, of shape (stay, column)."""
+        raise NotImplementedError
+
+    def extra_state(self) -> dict[str, float]:
+        """Give those numbers of EXTRA_STATE that were learned, by name."""
+        return {name: float(getattr(self, name)) for name in self.EXTRA_STATE if name in vars(self)}
