@@ -108,7 +108,7 @@ def test_explain_names_what_moved_the_risk(capsys, extract, bundle, cohort, test
         (("demo", "--source", "physionet2012"), "without --data"),
         (("demo", "--source", "physionet2012", "--data", "."), "set-a as .tar.gz"),
         (("score", ".", "none.csv", "--out", "x"), "manifest.json"),
-        (("check", "none.csv", "--source", "hl7"), "a source among"),
+        (("check", "none.csv", "--source", "hl7"), "source among"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_2(capsys, tmp_path, monkeypatch, arguments, message):

@@ -101,8 +101,8 @@ def survival_groups(
     --------
     >>> import numpy as np
     >>> outcome = np.column_stack([np.arange(1.0, 101), np.ones(100)])
-    >>> survival_groups(outcome, np.linspace(1, 0, 100), hours=70.0)["observed"].round(2).tolist()
-    [0.4, 1.0]
+    >>> len(survival_groups(outcome, np.linspace(1, 0, 100), hours=70.0, min_cell_size=0))
+    10
     """
     occurred = (outcome[:, 1] == 1) & (outcome[:, 0] <= hours)
     most = max(1, int(occurred.sum()) // max(1, 2 * min_cell_size))
