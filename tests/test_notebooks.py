@@ -18,7 +18,7 @@ nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed (ex
 FOLDER = Path(clinicalgru.__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SWITCH = ("PHYSIONET_2012 = None", "PHYSIONET_2019 = None")
-LIBRARIES = {"clinicalgru", "numpy", "pandas", "pathlib", "sklearn.base", "tempfile"}
+LIBRARIES = {"clinicalgru", "clinicalgru.data.profile", "numpy", "pandas", "pathlib", "sklearn.base", "tempfile"}
 ASK_WHO = """
 import json
 named = [frame for frame in globals().values() if type(frame).__name__ == "Events"]
