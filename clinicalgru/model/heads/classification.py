@@ -289,24 +289,73 @@ class MultiLabel(Head):
 
 
 def binary_target(target: Target, calibrator: Calibrator | None) -> ExplanationTarget:
-    """The calibrated log-odds of the only risk; refused where a target is named."""
+    """The calibrated log-odds of the only risk.
+
+    Parameters
+    ----------
+    target : str, float or None
+        None: a model with one risk has no other target.
+    calibrator : Calibrator or None
+        The calibrator of the model.
+
+    Returns
+    -------
+    ExplanationTarget
+
+    Raises
+    ------
+    ArgumentError
+        If a target is named.
+    """
     refuse_target(target)
     slope, shift = calibration_line(calibrator)
     return ExplanationTarget(partial(output_column, column=0), slope=slope, shift=shift)
 
 
 def mean_probability_logits(logits: Tensor) -> Tensor:
-    """Log-odds of the mean probability of the members, in float64: (member, prediction, output) to (1, ...)."""
+    """Log-odds of the mean probability of the members, in float64.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (member, prediction, output)
+        Outputs of the network.
+
+    Returns
+    -------
+    Tensor of float64, shape (1, prediction, output)
+    """
     return torch.logit(torch.sigmoid(logits.double()).mean(dim=0, keepdim=True))
 
 
 def mean_class_logits(logits: Tensor) -> Tensor:
-    """Logarithms of the mean class probabilities of the members, in float64: (member, prediction, class) to (1, ...)."""
+    """Logarithms of the mean class probabilities of the members, in float64.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (member, prediction, class)
+        Outputs of the network.
+
+    Returns
+    -------
+    Tensor of float64, shape (1, prediction, class)
+    """
     return torch.log_softmax(logits.double(), dim=2).exp().mean(dim=0, keepdim=True).clamp_min(1e-300).log()
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean log loss over members of the class at each position; logits (member, prediction, class)."""
+    """Mean log loss of the true class, over members and predictions.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (member, prediction, class)
+        Outputs of the network.
+    labels : Tensor, shape (prediction,)
+        Position of the true class, from 0.
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
     positions = labels.long().expand(logits.shape[:2])
     return F.cross_entropy(logits.flatten(0, 1), positions.flatten())
 

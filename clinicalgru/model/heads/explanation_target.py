@@ -60,19 +60,65 @@ class ExplanationTarget:
 
 
 def calibration_line(calibrator: Calibrator | None, column: int = 0) -> tuple[float, float]:
-    """Slope and intercept of the calibration of one risk, in log-odds; 1 and 0 without a calibrator."""
+    """Slope and intercept of the calibration of one risk, on the log-odds.
+
+    Parameters
+    ----------
+    calibrator : Calibrator or None
+        The calibrator of the model.
+    column : int
+        Position of the label, if each label has a calibration of its own.
+
+    Returns
+    -------
+    slope, intercept : float
+        1 and 0 without a calibrator, or with one that is no line on the log-odds.
+    """
     line = calibrator.parts[column] if isinstance(calibrator, LabelCalibrator) else calibrator
     return (line.slope, line.intercept) if isinstance(line, PlattCalibrator) else (1.0, 0.0)
 
 
 def refuse_target(target: Target) -> None:
-    """Refuse to choose where there is only one target."""
+    """Refuse to choose where there is only one target.
+
+    Parameters
+    ----------
+    target : str, float or None
+        What was asked for.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not None.
+    """
     if target is not None:
         raise ArgumentError("no target for a model with one output", repr(target), "Leave target out.")
 
 
 def target_index(target: Target, known: Sequence[str] | Sequence[float], noun: str, *, default: int) -> int:
-    """The position of a target among those known; the default for None."""
+    """The position of a target among those known.
+
+    Parameters
+    ----------
+    target : str, float or None
+        What was asked for.
+    known : sequence of str or of float
+        All targets of the model.
+    noun : str
+        What a target is called in an error, such as "class".
+    default : int
+        The position for None; -1 for the last.
+
+    Returns
+    -------
+    int
+        From 0.
+
+    Raises
+    ------
+    ArgumentError
+        If the target is not known.
+    """
     if target is None:
         return default % len(known)
     if target not in known:
@@ -82,7 +128,27 @@ def target_index(target: Target, known: Sequence[str] | Sequence[float], noun: s
 
 
 def target_horizon(target: Target, horizons: Sequence[float], last: float) -> float:
-    """Hours after the prediction; the longest horizon for None. At most the last hour that training saw."""
+    """The horizon that a target names.
+
+    Parameters
+    ----------
+    target : str, float or None
+        Hours after the prediction; None: the longest horizon.
+    horizons : sequence of float
+        Horizons of the model, in hours.
+    last : float
+        The last hour that training saw.
+
+    Returns
+    -------
+    float
+        Hours after the prediction.
+
+    Raises
+    ------
+    ArgumentError
+        If the target is no number above 0 and up to the last hour.
+    """
     hours = max(horizons) if target is None else target
     if not isinstance(hours, int | float | np.number) or not 0 < hours <= last:
         got = repr(hours) if isinstance(hours, int | float | str) else describe(hours)
@@ -92,12 +158,38 @@ def target_horizon(target: Target, horizons: Sequence[float], last: float) -> fl
 
 
 def output_column(aggregated: Tensor, *, column: int) -> Tensor:
-    """One output of each prediction."""
+    """One output of each prediction.
+
+    Parameters
+    ----------
+    aggregated : Tensor, shape (1, prediction, output)
+        From `Head.aggregate_members`.
+    column : int
+        Position of the output.
+
+    Returns
+    -------
+    Tensor, shape (prediction,)
+    """
     return aggregated[0, :, column]
 
 
 def class_log_odds(aggregated: Tensor, *, column: int, calibrator: Calibrator | None) -> Tensor:
-    """Log-odds of one class against all others, after temperature scaling."""
+    """Log-odds of one class against all others, after temperature scaling.
+
+    Parameters
+    ----------
+    aggregated : Tensor, shape (1, prediction, class)
+        From `Head.aggregate_members`.
+    column : int
+        Position of the class.
+    calibrator : Calibrator or None
+        The calibrator of the model; None: no scaling.
+
+    Returns
+    -------
+    Tensor, shape (prediction,)
+    """
     slope = calibrator.slope if isinstance(calibrator, TemperatureCalibrator) else 1.0
     log = torch.log_softmax(slope * torch.log_softmax(aggregated[0], dim=1), dim=1)
     others = torch.cat([log[:, :column], log[:, column + 1 :]], dim=1)
@@ -105,7 +197,23 @@ def class_log_odds(aggregated: Tensor, *, column: int, calibrator: Calibrator | 
 
 
 def event_log_odds(aggregated: Tensor, *, cuts: Sequence[float], hours: float, calibrator: Calibrator | None) -> Tensor:
-    """Log-odds of the event by a number of hours after the prediction; the hazard is constant within an interval."""
+    """Log-odds of the event by a number of hours after the prediction.
+
+    Parameters
+    ----------
+    aggregated : Tensor, shape (1, prediction, interval)
+        From `Head.aggregate_members`.
+    cuts : sequence of float
+        Hours after the prediction at which each interval ends, ascending. The hazard is constant within an interval.
+    hours : float
+        Hours after the prediction, above 0 and up to the last cut.
+    calibrator : Calibrator or None
+        The calibrator of the model.
+
+    Returns
+    -------
+    Tensor, shape (prediction,)
+    """
     logs = F.pad(F.logsigmoid(-aggregated[0]).cumsum(dim=1), (1, 0))
     ends = np.concatenate([[0.0], cuts])
     above = int(np.searchsorted(ends, hours, side="left").clip(1, len(cuts)))
@@ -117,5 +225,17 @@ def event_log_odds(aggregated: Tensor, *, cuts: Sequence[float], hours: float, c
 
 
 def mean_of_bins(aggregated: Tensor, *, means: Sequence[float]) -> Tensor:
-    """The mean of a distribution over bins with these means."""
+    """The mean of a distribution over bins.
+
+    Parameters
+    ----------
+    aggregated : Tensor, shape (1, prediction, bin)
+        From `Head.aggregate_members`.
+    means : sequence of float, one for each bin
+        Mean of each bin, in the unit of the outcome.
+
+    Returns
+    -------
+    Tensor, shape (prediction,)
+    """
     return torch.softmax(aggregated[0], dim=1) @ torch.tensor(means, dtype=aggregated.dtype)

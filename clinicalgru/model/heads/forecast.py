@@ -38,7 +38,7 @@ class Forecast(Head):
     -----
     For each variable the network gives the distance of the median of the next score from the last score (0, the
     training median, where there is none), and the logarithm of the Laplace scale, which is the mean absolute distance
-    from that median. BatchEnsembleMLP are combined as a mixture.
+    from that median. Members are combined as a mixture.
 
     Deviation from the paper: a Laplace instead of a normal distribution. Measurements change in jumps, and the median
     is the better comparator for the last value carried forward.

@@ -95,7 +95,13 @@ class Head(ABC):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """What was learned, as JSON types, for a manifest."""
+        """What was learned, as JSON types, for a manifest.
+
+        Returns
+        -------
+        dict
+            Empty where nothing is learned.
+        """
 
     @classmethod
     @abstractmethod
@@ -108,6 +114,10 @@ class Head(ABC):
             As `to_dict` gives it.
         network : ClinicalGRU
             The network that the head belongs to.
+
+        Returns
+        -------
+        Head
         """
 
     @abstractmethod
@@ -161,7 +171,9 @@ class Head(ABC):
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean loss over members and known labels. Each member has its own loss, so that members stay diverse.
+        """Mean loss over members and known labels.
+
+        Each member has its own loss, so that members stay diverse.
 
         Parameters
         ----------
@@ -177,7 +189,17 @@ class Head(ABC):
         """
 
     def loss_denominator(self, labels: Tensor) -> float:
-        """The number, or total weight, of labels that `loss` is a mean over; labels of `labels`."""
+        """The number, or total weight, of labels that `loss` is a mean over.
+
+        Parameters
+        ----------
+        labels : Tensor, shape (prediction, ...)
+            From `labels`.
+
+        Returns
+        -------
+        float
+        """
         return float((~labels.isnan()).sum())
 
     @abstractmethod
@@ -280,7 +302,18 @@ class Head(ABC):
 
     @staticmethod
     def strata(stays: Sequences) -> np.ndarray:
-        """What is spread evenly over folds of the patients: a number for each stay."""
+        """What is spread evenly over folds of the patients.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with outcomes.
+
+        Returns
+        -------
+        ndarray, shape (stay,)
+            A number for each stay.
+        """
         return stays.outcome
 
     @abstractmethod
@@ -291,4 +324,8 @@ class Head(ABC):
         ----------
         outcome : str
             The outcome in words.
+
+        Returns
+        -------
+        str
         """

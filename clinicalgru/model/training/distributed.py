@@ -1,4 +1,4 @@
-"""Data-parallel training: each process takes a shard of every batch, and gradients are all_reduce_sum over processes.
+"""Data-parallel training: each process takes a shard of every batch, and gradients are summed over processes.
 
 Start a program that calls `torch.distributed.init_process_group` and then `fit` under torchrun. All processes have the
 same stays and arguments, and end with the weights that one process would have with whole batches. With one process
@@ -17,7 +17,14 @@ from clinicalgru.data.sequences.sequences import Sequences
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """The number of this process, from 0, and the number of processes.
+    """The number of this process and the number of processes.
+
+    Returns
+    -------
+    rank : int
+        Number of this process, from 0.
+    world_size : int
+        Number of processes; 1 without `torch.distributed`.
 
     Examples
     --------
@@ -32,6 +39,10 @@ def rank_and_world_size() -> tuple[int, int]:
 
 def is_main_process() -> bool:
     """Whether this is the process that shows progress and writes files.
+
+    Returns
+    -------
+    bool
 
     Examples
     --------
@@ -113,7 +124,18 @@ def backward(network: nn.Module, loss: Tensor, denominator: float) -> float:
 
 
 def all_reduce_sum(number: float) -> float:
-    """The sum of a number over all processes."""
+    """The sum of a number over all processes.
+
+    Parameters
+    ----------
+    number : float
+        The number of this process.
+
+    Returns
+    -------
+    float
+        The same in all processes.
+    """
     if rank_and_world_size()[1] == 1:
         return number
     total = torch.tensor([number], dtype=torch.float64)
@@ -122,7 +144,18 @@ def all_reduce_sum(number: float) -> float:
 
 
 def broadcast(number: float) -> float:
-    """The number of the main process, so that all processes decide alike."""
+    """The number of the main process, so that all processes decide alike.
+
+    Parameters
+    ----------
+    number : float
+        The number of this process; only that of the main process counts.
+
+    Returns
+    -------
+    float
+        The same in all processes.
+    """
     if rank_and_world_size()[1] == 1:
         return number
     shared = torch.tensor([number], dtype=torch.float64)
@@ -131,7 +164,13 @@ def broadcast(number: float) -> float:
 
 
 def all_reduce_gradients(network: nn.Module) -> None:
-    """Replace each gradient by its sum over all processes; a missing gradient counts as 0."""
+    """Replace each gradient by its sum over all processes.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network, after the backward pass; a missing gradient counts as 0.
+    """
     if rank_and_world_size()[1] == 1:
         return
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]

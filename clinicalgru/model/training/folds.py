@@ -16,7 +16,7 @@ from clinicalgru.errors import ArgumentError
 MAX_STRATA = 10  # an outcome of more values is divided at quantiles
 
 
-class Classifier(Protocol):
+class _Classifier(Protocol):
     """A model with `fit` and `predict_proba`."""
 
     def fit(self, stays: Sequences) -> Any:
@@ -26,12 +26,12 @@ class Classifier(Protocol):
         """Probabilities of no and of the outcome, of shape (stay, 2) or (step, 2)."""
 
 
-def cross_fit(models: Sequence[Classifier], stays: Sequences, fold: np.ndarray) -> np.ndarray:
+def cross_fit(models: Sequence[_Classifier], stays: Sequences, fold: np.ndarray) -> np.ndarray:
     """Fit a model for each fold on all other folds, and predict each fold with its model.
 
     Parameters
     ----------
-    models : sequence of Classifier
+    models : sequence of models with `fit` and `predict_proba`
         One for each fold; fitted here.
     stays : Sequences
         Stays with outcomes.

@@ -16,7 +16,13 @@ LOWER_RATE = "Lower learning_rate: all inputs are finite, so that the steps of t
 
 
 class NonFiniteLoss(TrainingError):
-    """A loss or a gradient of training is infinite or not a number."""
+    """A loss or a gradient of training is infinite or not a number.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        As of `ClinicalGRUError`.
+    """
 
 
 def nonfinite_loss(network: ClinicalGRU, stays: Sequences, batch: Batch, *, epoch: int) -> NonFiniteLoss:

@@ -17,7 +17,13 @@ from clinicalgru.errors import ArgumentError, describe
 
 @runtime_checkable
 class Callback(Protocol):
-    """What `fit` calls while it trains, such as a `TrainingView`."""
+    """What `fit` calls while it trains, such as a `TrainingView`.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        Those of the class that has these methods; the protocol itself is not instantiated.
+    """
 
     def on_batch_end(self, fraction: float, loss: float) -> None:
         """Take note of a batch.
@@ -116,14 +122,30 @@ class Progress:
             self.bar.stop()
 
     def on_batch_end(self, fraction: float, loss: float) -> None:
-        """Show a batch, and call the callbacks; see `Callback`."""
+        """Show a batch, and call the callbacks.
+
+        Parameters
+        ----------
+        fraction : float
+            Fraction of an epoch that the batch is.
+        loss : float
+            Its training loss.
+        """
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, advance=fraction, losses=f"loss {loss:.3f} {self.losses}")
         for callback in self.callbacks:
             callback.on_batch_end(fraction, loss)
 
     def on_epoch_end(self, entry: dict[str, float], *, best: int) -> None:
-        """Show an epoch, and call the callbacks; see `Callback`."""
+        """Show an epoch, and call the callbacks.
+
+        Parameters
+        ----------
+        entry : dict
+            epoch, train_loss and val_loss.
+        best : int
+            Epoch with the lowest validation loss so far, from 1.
+        """
         self.losses = f"train {entry['train_loss']:.4f} validation {entry['val_loss']:.4f} best epoch {best}"
         if self.verbose and self.bar is None:
             epoch, passed = int(entry["epoch"]), time.monotonic() - self.start

@@ -19,12 +19,16 @@ _nested: ContextVar[bool] = ContextVar("clinicalgru_threads", default=False)
 
 @contextmanager
 def seeded(random_state: Sequence[int]) -> Iterator[None]:
-    """Draw initial parameters and dropout masks from a generator with this seed; torch's global one is not used.
+    """Draw initial parameters and dropout masks from a generator with this seed, and not from torch's global one.
 
     Parameters
     ----------
     random_state : sequence of int
         Whole numbers of 0 or more, such as the seed of an estimator and the number of the epoch.
+
+    Yields
+    ------
+    None
     """
     seed = int(np.random.SeedSequence(random_state).generate_state(1, np.uint64)[0] >> np.uint64(1))
     with use_generator(torch.Generator().manual_seed(seed)):
@@ -41,6 +45,10 @@ def torch_defaults(*, grad: bool = True) -> Iterator[None]:
     ----------
     grad : bool
         Whether operations are recorded for gradients.
+
+    Yields
+    ------
+    None
 
     Notes
     -----
@@ -72,6 +80,10 @@ def threads(n_threads: int) -> Iterator[None]:
     ----------
     n_threads : int
         At least 1. Small steps on several threads wait for each other, so that 1 is often fastest.
+
+    Yields
+    ------
+    None
 
     Notes
     -----

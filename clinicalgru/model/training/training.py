@@ -129,7 +129,7 @@ def _validate(state: TrainingState, train_loss: float, validation: Sequences, *,
         state.best_weights = copy.deepcopy(averaged.state_dict())
 
 
-class PreparedBatch(NamedTuple):
+class _PreparedBatch(NamedTuple):
     """A batch of one step, which does not depend on learned weights and is prepared in advance."""
 
     all_stays: Sequences  # of all processes
@@ -174,25 +174,25 @@ def _preparation(
     config: TrainingConfig,
     rng: np.random.Generator,
     rank_rng: np.random.Generator,
-) -> Callable[[np.ndarray], PreparedBatch]:
+) -> Callable[[np.ndarray], _PreparedBatch]:
     """A function that prepares the batch of some stays: measurement dropout, shard, sampled steps, normal scores."""
     sample = None
     if head.per_step and config.max_steps_per_stay:
         sample = StepSampling(config.max_steps_per_stay, rank_rng, head.step_sampling_weights)
 
-    def prepare(index: np.ndarray) -> PreparedBatch:
+    def prepare(index: np.ndarray) -> _PreparedBatch:
         all_stays = stays[index]
         retained = rng.random(len(all_stays.value)) >= config.measurement_dropout
         all_stays = all_stays.filter_measurements(retained)
         shard = rank_shard(all_stays)
         batch = network.make_batch(shard, per_step=head.per_step, sample=sample)
-        return PreparedBatch(all_stays, shard, batch, network.scaler(batch))
+        return _PreparedBatch(all_stays, shard, batch, network.scaler(batch))
 
     return prepare
 
 
 def _optimizer_step(
-    state: TrainingState, prepared: PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses, config: TrainingConfig
+    state: TrainingState, prepared: _PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses, config: TrainingConfig
 ) -> float:
     """Update the weights with one batch, and give its mean loss over all processes."""
     state.optimizer.zero_grad()
@@ -205,7 +205,7 @@ def _optimizer_step(
     return loss
 
 
-def _backward_step(network: ClinicalGRU, prepared: PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses) -> float:
+def _backward_step(network: ClinicalGRU, prepared: _PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses) -> float:
     """Compute the gradients of the mean loss of a batch over all processes, and give that loss."""
     if not len(prepared.stays):
         return backward(network, torch.zeros((), dtype=torch.float32), 0.0)
@@ -215,7 +215,7 @@ def _backward_step(network: ClinicalGRU, prepared: PreparedBatch, *, head: Head,
     return backward(network, loss, head.loss_denominator(head.labels(prepared.stays, prepared.batch)))
 
 
-def _loss(network: ClinicalGRU, prepared: PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses) -> Tensor:
+def _loss(network: ClinicalGRU, prepared: _PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses) -> Tensor:
     """The loss of the head and the auxiliary losses."""
     _, stays, batch, inputs = prepared
     logits, forecast = network.forward_with_forecast(inputs, batch)
