@@ -18,7 +18,27 @@ CHUNK_ROWS = 1_000_000
 
 
 def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, int]:
-    """Sorted measurements, memory-mapped, and how many rows were merged with another of the same time."""
+    """Write the accepted measurements to disk in canonical order, and map them into memory.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with stays and units resolved.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        stay, available and time (microseconds), variable, value (in the unit of the variable); memory-mapped.
+    maps : MemoryMaps
+        The memory maps of the table.
+    n_merged : int
+        How many rows were merged with another of the same time.
+
+    Raises
+    ------
+    InputError
+        If memory or disk do not suffice.
+    """
     path, n_merged = Path(workspace.folder.name) / "facts.arrow", 0
     with (
         duckdb_errors("the extract"),
@@ -33,7 +53,22 @@ def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, int]:
 
 
 def coded_events(workspace: Workspace) -> tuple[pa.Table, tuple[str, ...], int]:
-    """Sorted coded events, their vocabulary, and how many exact repetitions were merged."""
+    """Compute the accepted coded events in canonical order, without exact repetitions.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with stays resolved.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        stay, available and time (microseconds), code (position in the vocabulary).
+    vocabulary : tuple of str
+        The codes, as "variable//code".
+    n_repeated : int
+        How many exact repetitions were merged.
+    """
     total = workspace.sql.execute(ingest_sql.N_CODED_ROWS).fetchone()
     assert total is not None
     vocabulary = tuple(code for (code,) in workspace.sql.execute(ingest_sql.VOCABULARY).fetchall())
@@ -44,10 +79,32 @@ def coded_events(workspace: Workspace) -> tuple[pa.Table, tuple[str, ...], int]:
 
 
 def implausible_values(workspace: Workspace) -> pa.Table:
-    """Values rejected as implausible: stay, time, variable, value (in the variable's own unit)."""
+    """Values of rows that were rejected as implausible.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with stays and units resolved.
+
+    Returns
+    -------
+    pyarrow.Table
+        stay, time (microseconds), variable (name), value (in the unit of the variable).
+    """
     return workspace.sql.sql(ingest_sql.IMPLAUSIBLE).to_arrow_table().cast(IMPLAUSIBLE)
 
 
 def static_rows(workspace: Workspace) -> pd.DataFrame:
-    """Static values that occurred as rows: position, variable, value (the last by time), has_several."""
+    """Static values that occurred as rows; of several, the last by time.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with stays and units resolved.
+
+    Returns
+    -------
+    DataFrame
+        position (of the stay), variable (position), value, has_several (whether there were different values).
+    """
     return workspace.sql.execute(ingest_sql.STATIC_VALUES).df()

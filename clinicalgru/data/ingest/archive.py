@@ -27,11 +27,18 @@ NOT_A_NUMBER = ["", "NaN"]  # all other words are judged by the intake
 class StayFiles:
     """The rows of some files of one form below each other.
 
-    names    file names
-    records  file names without folder and ending: whom each file is about
-    file     (row,) position in `names`
-    row      (row,) line in its file; the header is row 1
-    table    their columns
+    Attributes
+    ----------
+    names : tuple of str
+        File names.
+    records : pyarrow.Array
+        File names without folder and ending: whom each file is about.
+    file : ndarray of shape (row,)
+        Position in `names`.
+    row : ndarray of shape (row,)
+        Line in its file; the header is row 1.
+    table : pyarrow.Table
+        Their columns.
     """
 
     names: tuple[str, ...]
@@ -41,7 +48,18 @@ class StayFiles:
     table: pa.Table
 
     def relation(self, **more: pa.Array | pa.ChunkedArray) -> pa.Table:
-        """c_file, c_row, patient_id (the file's name), and the columns given."""
+        """Build a table of the place and patient of each row, and of the columns given.
+
+        Parameters
+        ----------
+        **more : pyarrow.Array or pyarrow.ChunkedArray
+            Further columns by name, one cell per row.
+
+        Returns
+        -------
+        pyarrow.Table
+            c_file, c_row, patient_id (the file's name), and the columns given.
+        """
         place = {"c_file": pa.array(self.file.astype(np.int32)), "c_row": pa.array(self.row)}
         return pa.table({**place, "patient_id": self.records.take(pa.array(self.file)), **more})
 
@@ -49,11 +67,30 @@ class StayFiles:
 def read_stay_files(
     path: Path, ending: str, *, delimiter: str, check: Callable[[list[str]], None]
 ) -> Iterator[StayFiles]:
-    """The files with this ending in a folder, .zip or .tar(.gz), up to 2,000 at a time; nothing is unpacked to disk.
+    """Read the files with this ending from a folder or archive; nothing is unpacked to disk.
 
-    check    refuses column names that are not those of the format
-    Refused: an archive that cannot be read to its end, a link, a file with other columns than the first, a row with
-    more or fewer fields, a file whose last line has no end (it may be cut off), two files of one name, no file at all.
+    Parameters
+    ----------
+    path : Path
+        A folder, .zip or .tar(.gz).
+    ending : str
+        How the names of the files end.
+    delimiter : str
+        Delimiter of the fields.
+    check : callable
+        Takes the column names; raises InputError where they are not those of the format.
+
+    Yields
+    ------
+    StayFiles
+        The rows of up to 2,000 files at a time.
+
+    Raises
+    ------
+    InputError
+        If an archive cannot be read to its end or holds a link; a file is too large, has other columns than the first,
+        or a last line without end (it may be cut off); a row has more or fewer fields; two files have one name, or
+        a name that is not ASCII; or there is no path or file at all.
     """
     files = _deduplicated(_files(path, ending))
     header: list[str] | None = None

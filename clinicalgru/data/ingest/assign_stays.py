@@ -12,10 +12,21 @@ from clinicalgru.data.ledger import DUPLICATE, OUTSIDE, UNMAPPED
 
 
 def assign_stays(workspace: Workspace, stays: pd.DataFrame | None, *, count_unmapped: bool = True) -> pd.DataFrame:
-    """Return the stays in canonical order and give each row its stay and the reason against it.
+    """Put the stays in canonical order, and give each row its stay and the reason against it.
 
-    stays: the stays of the source; None: those that occur in the rows.
-    count_unmapped: whether names unknown to the dictionary count against `max_rejected`.
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with all rows and with units resolved.
+    stays : DataFrame or None
+        The stays of the source; None: those that occur in the rows.
+    count_unmapped : bool
+        Whether names unknown to the dictionary count against `max_rejected`.
+
+    Returns
+    -------
+    DataFrame
+        The stays, sorted by patient_id and stay_id, with start and end (microseconds, NA = unknown).
     """
     stays = workspace.sql.execute(ingest_sql.STAYS).df() if stays is None else stays
     stays = stays.astype({"patient_id": object, "stay_id": object})

@@ -22,7 +22,26 @@ def build_ledger(
     notes: Mapping[str, int],
     labels: Mapping[str, str],
 ) -> Ledger:
-    """The ledger of all rows; units: variable -> unit where the extract writes none."""
+    """Build the ledger of all rows.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with a stay or a reason for each row.
+    n_merged : int
+        How many rows were merged with another.
+    units : mapping of str to str
+        Variable -> unit of its values where the extract writes none.
+    notes : mapping of str to int
+        Other counts, by name.
+    labels : mapping of str to str
+        Code -> its meaning according to the source.
+
+    Returns
+    -------
+    Ledger
+        What happened to each row.
+    """
     accepted = dict(workspace.sql.execute(ingest_sql.ACCEPTED).fetchall())
     total = workspace.sql.execute(ingest_sql.TOTAL).fetchone()
     assert total is not None
@@ -70,7 +89,20 @@ def _converted(workspace: Workspace, units: Mapping[str, str]) -> dict[str, int]
 
 
 def check_rejected(ledger: Ledger, max_rejected: float) -> None:
-    """Raise where more than this fraction of rows was rejected for reasons that count."""
+    """Raise where more than this fraction of rows was rejected for reasons that count.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        The ledger of the extract.
+    max_rejected : float
+        Largest fraction of rows that may be rejected, 0 to 1.
+
+    Raises
+    ------
+    InputError
+        If more rows were rejected.
+    """
     n_rejected = ledger.n_counted_rejections
     if n_rejected > max_rejected * max(ledger.rows_in, 1):
         worst = ledger.findings[~ledger.findings["reason"].isin(NOT_COUNTED)].iloc[0]

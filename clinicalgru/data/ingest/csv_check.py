@@ -38,9 +38,18 @@ LIKE_A_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?|")
 class TextTable:
     """A text table that has been looked through once.
 
-    names        its columns; a column without a name is called "unnamed" and its number
-    blank_lines  whether there are any, or lines that look so inside quotes
-    ends_mid_line   whether the last line has no line end, so that its last field may be cut off
+    Attributes
+    ----------
+    path : Path
+        The file.
+    delimiter : str
+        Delimiter of its fields, one character.
+    names : tuple of str
+        Its columns; a column without a name is called "unnamed" and its number.
+    blank_lines : bool
+        Whether there are any, or lines that look so inside quotes.
+    ends_mid_line : bool
+        Whether the last line has no line end, so that its last field may be cut off.
     """
 
     path: Path
@@ -50,7 +59,18 @@ class TextTable:
     ends_mid_line: bool
 
     def rows_of(self, records: set[int]) -> dict[int, int]:
-        """The row that a spreadsheet shows for the n-th record below the header that is not blank (n from 2 on)."""
+        """Find the rows that a spreadsheet shows for some records.
+
+        Parameters
+        ----------
+        records : set of int
+            Numbers of records, from 2 on: blank lines do not count, and the header is 1.
+
+        Returns
+        -------
+        dict of int to int
+            Record -> row.
+        """
         rows, record, last = {}, 0, max(records, default=0)
         for row, cells in enumerate(_records(self.path, self.delimiter), start=1):
             record += bool(cells)
@@ -61,11 +81,23 @@ class TextTable:
         return rows
 
     def last_record(self) -> int:
-        """The number of the last record that is not blank; the header is 1."""
+        """Count the records that are not blank.
+
+        Returns
+        -------
+        int
+            The number of the last record; the header is 1.
+        """
         return sum(bool(cells) for cells in _records(self.path, self.delimiter))
 
     def check_finished(self) -> None:
-        """Refuse a table whose last line may be cut off."""
+        """Refuse a table whose last line may be cut off.
+
+        Raises
+        ------
+        InputError
+            If the last line has no line end.
+        """
         if self.ends_mid_line:
             last = self.last_record()
             where = f"{self.path.name}, row {self.rows_of({last})[last]}"
@@ -73,7 +105,13 @@ class TextTable:
             raise InputError("a line end after the last row", "a last row without line end", fix, where=where)
 
     def first_malformed_row(self) -> InputError | None:
-        """The first row that does not have the form of the header, if there is one."""
+        """Find the first row that does not have the form of the header.
+
+        Returns
+        -------
+        InputError or None
+            The error that names the row, to be raised; None where there is none.
+        """
         row = 0
         try:
             for row, cells in enumerate(_records(self.path, self.delimiter), start=1):
@@ -103,12 +141,26 @@ class TextTable:
 
 
 def inspect_text(path: Path, *, delimiter: str | None = None) -> TextTable:
-    """Read a text table once, without parsing it, and return its header and peculiarities.
+    """Read a text table once, without parsing it, and find its header and peculiarities.
 
-    delimiter: None: a comma (a tab in .tsv), or the one of ; tab | that splits a header without commas.
-    Raises InputError for a gzip that is corrupt, cut off or unpacks to an implausible size; text whose first line is
-    not UTF-8, or that holds NUL or a byte order mark further down; lines of more than 2 MB; no header, or one that looks
-    like data; a column twice.
+    Parameters
+    ----------
+    path : Path
+        The file: text, or text in a .gz.
+    delimiter : str, optional
+        One character. None: a comma (a tab in .tsv), or the one of ; tab | that splits a header without commas.
+
+    Returns
+    -------
+    TextTable
+        The table.
+
+    Raises
+    ------
+    InputError
+        If a gzip is corrupt, cut off or unpacks to an implausible size; the first line is not UTF-8; there is NUL, or a
+        byte order mark further down; a line has more than 2 MB; there is no header, or one that looks like data; or a
+        column occurs twice.
     """
     with io_errors(path.name):
         first, blank_lines, last = _scan_file(path)
@@ -118,7 +170,23 @@ def inspect_text(path: Path, *, delimiter: str | None = None) -> TextTable:
 
 @contextmanager
 def io_errors(name: str) -> Iterator[None]:
-    """Errors of the file system and of unpacking as ours."""
+    """Raise errors of the file system and of unpacking as ours.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, for the message.
+
+    Yields
+    ------
+    None
+        Nothing; the block reads the file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
     try:
         yield
     except (OSError, EOFError, zlib.error):
@@ -126,12 +194,34 @@ def io_errors(name: str) -> Iterator[None]:
 
 
 def not_utf_8(where: str) -> InputError:
-    """Text in an encoding that is not ours."""
+    """Build the error about text in another encoding than UTF-8.
+
+    Parameters
+    ----------
+    where : str
+        File and row, for the message.
+
+    Returns
+    -------
+    InputError
+        The error, to be raised.
+    """
     return InputError("UTF-8 text", "another encoding", "Save it as UTF-8.", where=where)
 
 
 def check_packed(path: Path) -> None:
-    """Refuse a .gz that is damaged, cut off or unpacks beyond reason: DuckDB does not compare its checksum."""
+    """Refuse a .gz that is damaged, cut off or unpacks beyond reason: DuckDB does not compare its checksum.
+
+    Parameters
+    ----------
+    path : Path
+        The file; one that is no .gz is not read.
+
+    Raises
+    ------
+    InputError
+        If it is such a file.
+    """
     if path.suffix.lower() == ".gz":
         with io_errors(path.name), _open(path) as file:
             size, packed = 0, path.stat().st_size
@@ -214,7 +304,20 @@ def _header(line: bytes, name: str, delimiter: str | None) -> tuple[tuple[str, .
 
 
 def check_once(names: tuple[str, ...], where: str) -> None:
-    """Refuse a table that has a column twice; upper and lower case do not make a difference."""
+    """Refuse a table that has a column twice; upper and lower case do not make a difference.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the columns.
+    where : str
+        Name of the table, for the message.
+
+    Raises
+    ------
+    InputError
+        If a name occurs twice.
+    """
     folded = [name.casefold() for name in names]
     twice = sorted({name for name in names if folded.count(name.casefold()) > 1})
     if twice:
@@ -223,7 +326,18 @@ def check_once(names: tuple[str, ...], where: str) -> None:
 
 
 def format_names(names: list[str] | tuple[str, ...]) -> str:
-    """Column names for a message, without those that may be cells of a table that lacks its header."""
+    """Format column names for a message, without those that may be cells of a table that lacks its header.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the columns.
+
+    Returns
+    -------
+    str
+        The names, separated by commas, and how many look like data.
+    """
     shown = [name for name in names if not LIKE_A_NUMBER.fullmatch(name) and not LIKE_A_DATE.fullmatch(name)]
     hidden = len(names) - len(shown)
     return ", ".join([*shown, *([f"{hidden} that look like data"] if hidden else [])])

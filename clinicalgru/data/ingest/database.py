@@ -45,6 +45,18 @@ OTHER = ("an error of the database or the query", "Try address and query in a cl
 def is_address(data: Any) -> bool:
     """Whether `data` is the address of a database.
 
+    Parameters
+    ----------
+    data : object
+        What was passed to `read_events`.
+
+    Returns
+    -------
+    bool
+        True for text that begins as a URL does.
+
+    Examples
+    --------
     >>> is_address("postgresql://reader@127.0.0.1:5432/hospital"), is_address("labs.csv")
     (True, False)
     """
@@ -52,11 +64,26 @@ def is_address(data: Any) -> bool:
 
 
 def fetch(address: str, query: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a query in batches, at least one; PostgreSQL's `numeric` comes as text, so that no digit is lost.
+    """Read the rows of a query; PostgreSQL's `numeric` comes as text, so that no digit is lost.
 
-    address  postgresql://user@host:port/database, or what SQLAlchemy takes, such as sqlite:///extract.db
-    query    one SELECT
-    Refused: a driver that is not installed; a login, query or value that the database refuses.
+    Parameters
+    ----------
+    address : str
+        postgresql://user@host:port/database, or what SQLAlchemy takes, such as sqlite:///extract.db.
+    query : str
+        One SELECT.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
+        Rows in batches, at least one batch.
+
+    Raises
+    ------
+    MissingPackageError
+        If a driver is not installed.
+    InputError
+        If the database refuses the login, the query or a value.
     """
     if address.startswith(("postgresql://", "postgres://")) and find_spec("adbc_driver_postgresql"):
         yield from _from_postgresql(address, query)

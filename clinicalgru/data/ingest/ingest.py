@@ -34,7 +34,33 @@ from clinicalgru.data.sequences.memmap import MemoryMaps
 
 @dataclass(frozen=True, eq=False)
 class IngestResult:
-    """The fields of `Events` that an ingest computes, under the same names, and the maps of its measurements."""
+    """The fields of `Events` that an ingest computes, under the same names, and the maps of its measurements.
+
+    Attributes
+    ----------
+    measurements : pyarrow.Table
+        stay, available and time (microseconds), variable, value; in canonical order, memory-mapped.
+    coded : pyarrow.Table
+        stay, available and time (microseconds), code.
+    code_vocabulary : tuple of str
+        The codes, as "variable//code".
+    stays : DataFrame
+        patient_id, stay_id, start, end (microseconds, may be missing), static covariates, outcomes.
+    variables : tuple of Variable
+        Variables that are measured, by name.
+    static_variables : tuple of Variable
+        Static covariates that occur.
+    outcomes : tuple of str
+        Outcome columns of `stays`.
+    ledger : Ledger
+        What happened to each row.
+    has_dates : bool
+        Whether times are dates; else they are hours since the start of the stay.
+    implausible : pyarrow.Table
+        Rejected values outside the plausible range: stay, time, variable (name), value.
+    maps : MemoryMaps
+        The memory maps of `measurements`.
+    """
 
     measurements: pa.Table
     coded: pa.Table

@@ -12,9 +12,19 @@ from clinicalgru.data.dictionary.variable import Variable
 
 
 def names_table(names: Mapping[str, str], variables: Sequence[Variable]) -> pa.Table:
-    """Table of name, variable (position in `variables`), role and canonical name.
+    """Build the table of names.
 
-    names: name in the source -> variable name.
+    Parameters
+    ----------
+    names : mapping of str to str
+        Name in the source -> variable name.
+    variables : sequence of Variable
+        The variables that positions refer to.
+
+    Returns
+    -------
+    pyarrow.Table
+        name, variable (position in `variables`), role ("code", "static" or "series"), canonical (name of the variable).
     """
     position = {variable.name: i for i, variable in enumerate(variables)}
     rows = [(alias, position[name], _role(variables[position[name]]), name) for alias, name in names.items()]
@@ -23,13 +33,35 @@ def names_table(names: Mapping[str, str], variables: Sequence[Variable]) -> pa.T
 
 
 def ranges_table(variables: Sequence[Variable]) -> pa.Table:
-    """Table of variable (position), low, high: plausible ranges, infinite where the dictionary gives none."""
+    """Build the table of plausible ranges.
+
+    Parameters
+    ----------
+    variables : sequence of Variable
+        The variables.
+
+    Returns
+    -------
+    pyarrow.Table
+        variable (position), low, high (in its unit; infinite where the dictionary gives none).
+    """
     rows = [(i, *(variable.plausible or (-np.inf, np.inf))) for i, variable in enumerate(variables)]
     return pa.Table.from_pandas(pd.DataFrame(rows, columns=["variable", "low", "high"]), preserve_index=False)
 
 
 def level_table(variables: Sequence[Variable]) -> pa.Table:
-    """Table of canonical name, words and their numbers, for variables with words that stand for values."""
+    """Build the table of words that stand for values.
+
+    Parameters
+    ----------
+    variables : sequence of Variable
+        The variables; those without such words are left out.
+
+    Returns
+    -------
+    pyarrow.Table
+        canonical (name of the variable), word and number (lists of equal length).
+    """
     words = [(v.name, list(v.words), list(v.words.values())) for v in variables if v.words]
     dtypes = {"canonical": pa.string(), "word": pa.list_(pa.string()), "number": pa.list_(pa.float64())}
     columns = zip(*words, strict=True) if words else ([], [], [])

@@ -20,10 +20,24 @@ KEY = ("stay", "available", "time", "variable")
 
 
 def merge_duplicates(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """Batches with one row per (stay, available, time, variable), and how many rows were merged in each.
+    """Merge several values of one variable at one time into their mean.
 
-    batches: sorted by (stay, available, time, variable, value). The mean is summed in this order, so that the order of
-    the rows in the extract does not change a bit of it.
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        Measurements, sorted by stay, available, time, variable, value.
+
+    Yields
+    ------
+    batch : pyarrow.RecordBatch
+        One row per (stay, available, time, variable).
+    n_merged : int
+        How many rows were merged in this batch.
+
+    Notes
+    -----
+    The mean is summed in the order of the batches, so that the order of the rows in the extract does not change a bit
+    of it.
     """
     pending: pa.RecordBatch | None = None
     for batch in batches:
