@@ -1,6 +1,8 @@
 """Write an extract as MEDS, the Medical Event Data Standard, for other tools.
 
-Source: https://github.com/Medical-Event-Data-Standard/meds, schema 0.4.
+References
+----------
+https://github.com/Medical-Event-Data-Standard/meds, schema 0.4.
 """
 
 from __future__ import annotations

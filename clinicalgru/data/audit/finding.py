@@ -121,7 +121,18 @@ class Finding:
 
 
 def ordered(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Flagged findings first, then by severity, category, name and fraction."""
+    """Sort findings: flagged ones first, then by severity, category, name and fraction.
+
+    Parameters
+    ----------
+    findings : list of Finding
+        Findings in any order.
+
+    Returns
+    -------
+    tuple of Finding
+        The same findings, sorted.
+    """
 
     def key(finding: Finding) -> tuple[Any, ...]:
         check = finding.check
@@ -132,9 +143,21 @@ def ordered(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def flagged_or_total(check: Check, findings: list[Finding], n_checked: int | None = None) -> list[Finding]:
-    """The flagged findings of a check, or one finding without cases where it passed.
+    """Return the flagged findings of a check, or one finding without cases where it passed.
 
-    n_checked: cases checked in all; the sum over the findings where None.
+    Parameters
+    ----------
+    check : Check
+        The check.
+    findings : list of Finding
+        Its findings, such as one per variable.
+    n_checked : int, optional
+        Cases checked in all; the sum over the findings where None.
+
+    Returns
+    -------
+    list of Finding
+        At least one finding.
     """
     total = sum(finding.n_checked for finding in findings) if n_checked is None else n_checked
     return [finding for finding in findings if finding.flagged] or [Finding(check, "", 0, total)]

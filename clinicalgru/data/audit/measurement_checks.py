@@ -24,13 +24,20 @@ WITHIN_STAY = f"BETWEEN start - {HOUR} AND ended + {HOUR}"
 
 @dataclass(frozen=True)
 class RowCheck:
-    """A check with its SQL conditions.
+    """A check of measurements with its SQL conditions.
 
-    check: the check.
-    condition: true for rows that are a case.
-    applies: true for rows that are checked.
-    per_variable: whether each variable has a finding of its own.
-    needs_dates: whether the check applies only where times are dates.
+    Attributes
+    ----------
+    check : Check
+        The check.
+    condition : str
+        SQL that is true for rows that are a case.
+    applies : str
+        SQL that is true for rows that are checked.
+    per_variable : bool
+        Whether each variable has a finding of its own.
+    needs_dates : bool
+        Whether the check applies only where times are dates.
     """
 
     check: Check
@@ -156,7 +163,24 @@ GROUP BY f.variable ORDER BY f.variable
 
 
 def check_measurements(sql: duckdb.DuckDBPyConnection, names: list[str], *, has_dates: bool, now: int) -> list[Finding]:
-    """The findings of all row checks; tables `facts` (with `row`) and `stays` are registered in `sql`."""
+    """Return the findings of all row checks.
+
+    Parameters
+    ----------
+    sql : DuckDBPyConnection
+        Connection in which the tables `facts` (with `row`) and `stays` are registered.
+    names : list of str
+        Names of the variables, in the order of their positions.
+    has_dates : bool
+        Whether times are dates; else the checks that need dates are left out.
+    now : int
+        The present, in microseconds since 1970.
+
+    Returns
+    -------
+    list of Finding
+        One or more per check.
+    """
     rules = [rule for rule in ROW_CHECKS if has_dates or not rule.needs_dates]
     aggregates = [part for rule in rules for part in count_sql(rule.condition, rule.applies, example="row", now=now)]
     sql.execute(USUAL)
@@ -168,7 +192,24 @@ def check_measurements(sql: duckdb.DuckDBPyConnection, names: list[str], *, has_
 
 
 def count_sql(condition: str, applies: str, *, example: str, now: int) -> list[str]:
-    """Three SQL aggregates of a check: rows checked, cases, and the first values of `example` among the cases."""
+    """Return SQL aggregates of a check: rows checked, cases, and first values of a column among the cases.
+
+    Parameters
+    ----------
+    condition : str
+        SQL that is true for rows that are a case; ` now` stands for the present.
+    applies : str
+        SQL that is true for rows that are checked.
+    example : str
+        Column whose smallest values are listed.
+    now : int
+        The present, in microseconds since 1970.
+
+    Returns
+    -------
+    list of str
+        Three SQL expressions.
+    """
     cases = f"FILTER (({applies}) AND ({condition.replace(' now', f' {now}')}))"
     return [f"count(*) FILTER ({applies})", f"count(*) {cases}", f"min({example}, {MAX_EXAMPLES}) {cases}"]
 

@@ -15,7 +15,19 @@ from clinicalgru.data.events import Events
 
 @dataclass(frozen=True)
 class StayCheck:
-    """A check with its SQL conditions: which stays are a case, which are checked, and whether it needs dates."""
+    """A check of stays with its SQL conditions.
+
+    Attributes
+    ----------
+    check : Check
+        The check.
+    condition : str
+        SQL that is true for stays that are a case.
+    applies : str
+        SQL that is true for stays that are checked.
+    needs_dates : bool
+        Whether the check applies only where times are dates.
+    """
 
     check: Check
     condition: str
@@ -93,7 +105,22 @@ WINDOW w AS (PARTITION BY patient ORDER BY start NULLS LAST, stay),
 
 
 def check_stays(sql: duckdb.DuckDBPyConnection, *, has_dates: bool, now: int) -> list[Finding]:
-    """The findings of all stay checks; tables `facts` and `stays` are registered in `sql`."""
+    """Return the findings of all stay checks.
+
+    Parameters
+    ----------
+    sql : DuckDBPyConnection
+        Connection in which the tables `facts` and `stays` are registered.
+    has_dates : bool
+        Whether times are dates; else the checks that need dates are left out.
+    now : int
+        The present, in microseconds since 1970.
+
+    Returns
+    -------
+    list of Finding
+        One per check.
+    """
     rules = [rule for rule in STAY_CHECKS if has_dates or not rule.needs_dates]
     aggregates = [part for rule in rules for part in count_sql(rule.condition, rule.applies, example="stay", now=now)]
     sql.execute(STAYS_IN_ORDER)
@@ -115,7 +142,18 @@ MIN_OUTCOMES = 30  # below this number of known outcomes, equal ones are no find
 
 
 def check_static(events: Events) -> list[Finding]:
-    """Missing static covariates and outcomes, constant outcomes, similar identifiers."""
+    """Find missing static covariates and outcomes, constant outcomes and similar identifiers.
+
+    Parameters
+    ----------
+    events : Events
+        What `read_events` returned.
+
+    Returns
+    -------
+    list of Finding
+        One or more per check.
+    """
     stays = events.stays
     findings = [_similar_identifiers(stays)]
     findings += _missing(STATIC_MISSING, stays, [variable.name for variable in events.static_variables])

@@ -49,7 +49,18 @@ HOURS_AFFECTED = {"Europe": ((1, 2), (2,)), "North America": ((2,), (1,))}  # ho
 
 
 def check_timestamps(sql: duckdb.DuckDBPyConnection) -> list[Finding]:
-    """The findings of all timestamp checks, where times are dates; the table `facts` is registered in `sql`."""
+    """Return the findings of all timestamp checks; for times that are dates.
+
+    Parameters
+    ----------
+    sql : DuckDBPyConnection
+        Connection in which the table `facts` is registered.
+
+    Returns
+    -------
+    list of Finding
+        One per check.
+    """
     rows = dict(sql.execute(ROWS_BY_HOUR).fetchall())
     total = sum(rows.values())
     unused = 24 - len(rows) if total >= 24 * MIN_ROWS else 0

@@ -61,7 +61,26 @@ FROM points GROUP BY ALL
 def histograms_by_site(
     events: Events, names: list[str], site_column: str | None
 ) -> Iterator[tuple[str, str, Histograms]]:
-    """Site, variable and histograms; site "" is all sites together."""
+    """Yield the histograms of each variable at each site.
+
+    Parameters
+    ----------
+    events : Events
+        What `read_events` returned.
+    names : list of str
+        Names of the variables to count.
+    site_column : str or None
+        Column of `events.stays`; None: all stays are of one site.
+
+    Yields
+    ------
+    site : str
+        The site; "" is all sites together.
+    variable : str
+        Name of the variable.
+    histograms : Histograms
+        Its histograms.
+    """
     counts = _bin_counts(events, names, site_column)
     if site_column is not None:
         total = counts.groupby(["variable", "histogram", "decimals", "bin"], as_index=False)["rows"].sum()

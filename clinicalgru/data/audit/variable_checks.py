@@ -73,7 +73,17 @@ FROM (SELECT min(row) AS row, {cells} FROM facts WHERE variable IN ({variables})
 
 @dataclass(frozen=True)
 class Pair:
-    """Variables (a, b, c in order) that contradict each other where the SQL condition holds at one time."""
+    """Variables that contradict each other where a condition holds at one time.
+
+    Attributes
+    ----------
+    check : Check
+        The check.
+    names : tuple of str
+        Names of the variables, called a, b and c in this order in the condition.
+    condition : str
+        SQL that is true where they contradict each other.
+    """
 
     check: Check
     names: tuple[str, ...]
@@ -103,9 +113,21 @@ PAIRS = (
 
 
 def check_values(sql: duckdb.DuckDBPyConnection, names: list[str], *, is_numeric: list[bool]) -> list[Finding]:
-    """Constant values, digit preference, sentinel values and contradictory pairs.
+    """Find constant values, digit preference, sentinel values and contradictory pairs.
 
-    is_numeric: of each variable, whether it is a number (and not a category).
+    Parameters
+    ----------
+    sql : DuckDBPyConnection
+        Connection in which the tables `facts` and `implausible` are registered.
+    names : list of str
+        Names of the variables, in the order of their positions.
+    is_numeric : list of bool
+        Of each variable, whether it is a number (and not a category).
+
+    Returns
+    -------
+    list of Finding
+        One or more per check.
     """
     sql.execute(VALUE_COUNTS)
     findings = [*_constant(sql, names, is_numeric), *_digits(sql, names)]
@@ -164,7 +186,22 @@ def _check_pair(sql: duckdb.DuckDBPyConnection, pair: Pair, names: list[str]) ->
 
 
 def check_presence(sql: duckdb.DuckDBPyConnection, names: list[str], *, by_site: bool) -> list[Finding]:
-    """Variables that are rarely measured, interrupted for a time, or absent at a site."""
+    """Find variables that are rarely measured, interrupted for a time, or absent at a site.
+
+    Parameters
+    ----------
+    sql : DuckDBPyConnection
+        Connection in which the tables `facts` and `stays` are registered.
+    names : list of str
+        Names of the variables, in the order of their positions.
+    by_site : bool
+        Whether to look for variables that are absent at a site.
+
+    Returns
+    -------
+    list of Finding
+        One or more per check.
+    """
     sql.execute(PRESENCE.format(block_size=BLOCK_SIZE))
     rare = [
         Finding(RARE, names[v], n_present, n)

@@ -1,7 +1,10 @@
 """Units that the dictionary does not list, through the UCUM grammar (ucumvert on pint; extra `ucum`).
 
-Only conversions that need no chemistry are made: same dimension, same quantity. Source: the Unified Code for Units of
-Measure, https://ucum.org/ucum.
+Only conversions that need no chemistry are made: same dimension, same quantity.
+
+References
+----------
+The Unified Code for Units of Measure, https://ucum.org/ucum.
 """
 
 from __future__ import annotations

@@ -34,12 +34,36 @@ class SeriesColumn:
     index: Any = None
 
     def reorder(self, rows: np.ndarray) -> SeriesColumn:
-        """The measurements of the stays at these positions, in that order."""
+        """Return the measurements of the stays at these positions, in that order.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Positions of the stays.
+
+        Returns
+        -------
+        SeriesColumn
+            A copy.
+        """
         picked, starts = concat_ranges(self.starts, rows)
         return SeriesColumn(starts, {name: array[picked] for name, array in self.arrays.items()})
 
     def assign_to(self, stays: Any, position: int) -> dict[str, np.ndarray]:
-        """The arrays of the sequences in which these measurements replace those of a variable."""
+        """Return the arrays of the sequences in which these measurements replace those of a variable.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The sequences.
+        position : int
+            Position of the variable in `stays.variables`.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The measurement arrays and `starts`.
+        """
         others = stays.variable != position
         stay = np.concatenate(
             [stays.stay_of_measurement[others], np.repeat(np.arange(len(stays)), np.diff(self.starts))]
@@ -68,11 +92,35 @@ class StaticColumn:
     index: Any = None
 
     def reorder(self, rows: np.ndarray) -> StaticColumn:
-        """The values of the stays at these positions, in that order."""
+        """Return the values of the stays at these positions, in that order.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Positions of the stays.
+
+        Returns
+        -------
+        StaticColumn
+            A copy.
+        """
         return StaticColumn(self.values[rows])
 
     def assign_to(self, stays: Any, position: int) -> dict[str, np.ndarray]:
-        """The arrays of the sequences in which these values replace those of a static covariate."""
+        """Return the arrays of the sequences in which these values replace those of a static covariate.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The sequences.
+        position : int
+            Position of the covariate in `stays.columns`.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The array `static`.
+        """
         static = stays.static.copy()
         static[:, position - len(stays.variables)] = self.values
         return {"static": static}
@@ -82,7 +130,20 @@ Column = SeriesColumn | StaticColumn
 
 
 def read_column(stays: Any, position: int) -> Column:
-    """A column of sequences: a variable, or a static covariate where `position` is beyond the variables."""
+    """Return a column of sequences: a variable, or a static covariate where the position is beyond the variables.
+
+    Parameters
+    ----------
+    stays : Sequences
+        The sequences.
+    position : int
+        Position in `stays.columns`.
+
+    Returns
+    -------
+    SeriesColumn or StaticColumn
+        The column.
+    """
     if position >= len(stays.variables):
         return StaticColumn(stays.static[:, position - len(stays.variables)])
     rows = stays.variable == position
@@ -91,14 +152,33 @@ def read_column(stays: Any, position: int) -> Column:
 
 
 def check_exchangeable(stays: Any) -> None:
-    """Raise where stays are predicted at different hours: values would be seen from after a stay's own prediction."""
+    """Check that all stays are predicted at the same hour.
+
+    Otherwise an exchanged column would hold values from after a stay's own prediction.
+
+    Parameters
+    ----------
+    stays : Sequences
+        The sequences.
+
+    Raises
+    ------
+    ArgumentError
+        If the stays have several prediction times.
+    """
     if len(stays) and np.ptp(stays.end_hours) != 0:
         fix = "Use clinicalgru.importance, or a task with one prediction per stay."
         raise ArgumentError("stays with one prediction time, to exchange columns between them", "several", fix)
 
 
 class PositionIndexer:
-    """`iloc` and `loc` of sequences: stays by position or mask, or a column with its stays in another order."""
+    """Read stays by position or mask, or a column with its stays in another order: `iloc` and `loc`.
+
+    Parameters
+    ----------
+    stays : Sequences
+        The sequences.
+    """
 
     def __init__(self, stays: Any) -> None:
         self.stays = stays

@@ -34,7 +34,13 @@ class MemoryMaps:
         self.maps, self.bytes_read = list(maps), 0
 
     def note_read(self, size: int) -> None:
-        """Count `size` more bytes as read; release the pages where they are many."""
+        """Count more bytes as read; release the pages where they are many.
+
+        Parameters
+        ----------
+        size : int
+            Bytes read.
+        """
         self.bytes_read += size
         if self.bytes_read > RESIDENT_BYTES:
             self.release()
@@ -63,14 +69,28 @@ class MemoryColumns:
         self.rows = 0
 
     def add(self, **columns: np.ndarray) -> None:
-        """Append rows: one array per column, of equal lengths."""
+        """Append rows to all columns.
+
+        Parameters
+        ----------
+        **columns : ndarray
+            One array per column, of equal lengths.
+        """
         rows = len(next(iter(columns.values())))
         for name, column in columns.items():
             self.columns[name][self.rows : self.rows + rows] = column
         self.rows += rows
 
     def arrays(self) -> tuple[dict[str, np.ndarray], None]:
-        """The columns, cut to their rows."""
+        """Return the columns, cut to their rows.
+
+        Returns
+        -------
+        columns : dict of str to ndarray
+            The columns.
+        maps : None
+            They have no memory maps.
+        """
         for column in self.columns.values():
             column.resize(self.rows, refcheck=False)  # in place: a copy would need the memory twice
         return self.columns, None
@@ -100,7 +120,13 @@ class DiskColumns:
             np.lib.format.write_array_header_1_0(file, header)
 
     def add(self, **columns: np.ndarray) -> None:
-        """Append rows: one array per column, of equal lengths."""
+        """Append rows to all columns.
+
+        Parameters
+        ----------
+        **columns : ndarray
+            One array per column, of equal lengths.
+        """
         for name, column in columns.items():
             np.ascontiguousarray(column, dtype=self.dtypes[name]).tofile(self.files[name])
         self.rows += len(next(iter(columns.values())))
@@ -112,7 +138,15 @@ class DiskColumns:
             file.close()
 
     def arrays(self) -> tuple[dict[str, np.ndarray], MemoryMaps]:
-        """The columns, memory-mapped, and their maps; nothing can be appended after that."""
+        """Return the columns, memory-mapped; nothing can be appended after that.
+
+        Returns
+        -------
+        columns : dict of str to ndarray
+            Read-only columns.
+        maps : MemoryMaps
+            Their memory maps.
+        """
         self.close()
         columns, maps = mapped_columns(self.folder, self.dtypes, self.rows)
         return columns, MemoryMaps(maps)

@@ -21,7 +21,29 @@ CHUNK_MEASUREMENTS = 4_000_000  # measurements per chunk where all stays are vis
 
 @dataclass(frozen=True, eq=False)
 class RaggedStays:
-    """The arrays of `Sequences`, whose documentation lists them."""
+    """The arrays of sequences, and how they are sliced, visited and filtered.
+
+    `Sequences` says what each array means.
+
+    Attributes
+    ----------
+    variables, static_variables : tuple of Variable
+    code_vocabulary : tuple of str
+    task : Task
+    patient, stay : ndarray of str, shape (stay,)
+    starts, code_starts : ndarray of int, shape (stay + 1,)
+    hours, availability_lag, value : ndarray of float, shape (measurement,)
+    variable : ndarray of int, shape (measurement,)
+    code_hours : ndarray of float, shape (coded event,)
+    code : ndarray of int, shape (coded event,)
+    static : ndarray of float, shape (stay, static covariate)
+    outcome : ndarray of float, shape (stay,) or (stay, column)
+    end_hours : ndarray of float, shape (stay,)
+    index_time : ndarray of int, shape (stay,)
+    has_dates, simulated : bool
+    source : str
+    flow : tuple of (str, int)
+    """
 
     variables: tuple[Variable, ...]
     static_variables: tuple[Variable, ...]
@@ -256,6 +278,12 @@ class RaggedStays:
         return replace(self, static_variables=tuple(static_variables), static=static)
 
     def sorted(self) -> Self:
-        """The stays with measurements in canonical order: stay, hours, time of measurement, variable."""
+        """Return the stays with measurements in canonical order: stay, hours, time of measurement, variable.
+
+        Returns
+        -------
+        Sequences
+            The stays, with the measurements of each reordered.
+        """
         order = np.lexsort((self.variable, -self.availability_lag, self.hours, self.stay_of_measurement))
         return replace(self, **{name: getattr(self, name)[order] for name in MEASUREMENT_DTYPES})

@@ -72,6 +72,22 @@ class Sequences(RaggedStays):
         Whether the patients are synthetic.
     flow : tuple of (str, int)
         Stays left after each step of the selection.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> extract = cg.simulate(40, random_state=0)
+    >>> sequences = cg.select(cg.read_events(extract), cg.Task.load("in_hospital_mortality"))
+    >>> len(sequences), len(sequences[:5]), len(sequences[[3, 1]])
+    (38, 5, 2)
+    >>> died = sequences[sequences.outcome == 1]
+    >>> died.outcome.tolist()
+    [1.0, 1.0]
+    >>> sequences[:1].to_frame().columns.tolist()
+    ['stay', 'hours', 'variable', 'value', 'unit', 'measured_hours']
+    >>> early = sequences.truncate_at(24)
+    >>> len(early), bool(early.hours.max() <= 24)
+    (38, True)
     """
 
     @property
@@ -283,8 +299,27 @@ class Sequences(RaggedStays):
 class AssignableSequences(Sequences):
     """Sequences whose columns can be replaced; everything else is as in `Sequences`.
 
-    `copy()` and `take()` return them, since scikit-learn's `permutation_importance` assigns the permuted column to a
-    copy. Arrays are never changed in place, so the sequences that were copied stay as they are.
+    `copy()` and `take()` return them, since scikit-learn's `permutation_importance` assigns the permuted column
+    to a copy. Arrays are never changed in place, so the sequences that were copied stay as they are.
+
+    Attributes
+    ----------
+    variables, static_variables : tuple of Variable
+    code_vocabulary : tuple of str
+    task : Task
+    patient, stay : ndarray of str, shape (stay,)
+    starts, code_starts : ndarray of int, shape (stay + 1,)
+    hours, availability_lag, value : ndarray of float, shape (measurement,)
+    variable : ndarray of int, shape (measurement,)
+    code_hours : ndarray of float, shape (coded event,)
+    code : ndarray of int, shape (coded event,)
+    static : ndarray of float, shape (stay, static covariate)
+    outcome : ndarray of float, shape (stay,) or (stay, column)
+    end_hours : ndarray of float, shape (stay,)
+    index_time : ndarray of int, shape (stay,)
+    has_dates, simulated : bool
+    source : str
+    flow : tuple of (str, int)
     """
 
     def __setitem__(self, name: str, column: Column) -> None:

@@ -73,7 +73,19 @@ PANELS: tuple[Panel, ...] = (
 
 @dataclass(frozen=True)
 class SiteUnit:
-    """The unit of another site: recorded = value * factor + offset, rounded to `digits`."""
+    """The unit of another site: recorded = value * factor + offset, rounded.
+
+    Attributes
+    ----------
+    unit : str
+        The unit recorded there.
+    factor : float
+        Recorded units per unit of the dictionary.
+    digits : int
+        Decimals recorded.
+    offset : float
+        Added after the factor.
+    """
 
     unit: str
     factor: float
@@ -94,7 +106,17 @@ FAHRENHEIT_UNIT: Mapping[str, SiteUnit] = {"temperature": SiteUnit("°F", 1.8, 1
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """An ICD-10 code, present with probability expit(base + loadings . states at admission)."""
+    """An ICD-10 code, present with probability expit(base + loadings . states at admission).
+
+    Attributes
+    ----------
+    base : float
+        Log-odds where all states are 0.
+    loadings : mapping of str to float
+        Change of the log-odds per unit of each state.
+    chronic : bool
+        Whether the draws are the same in all stays of a patient.
+    """
 
     base: float
     loadings: Mapping[str, float]

@@ -81,12 +81,36 @@ def as_dates(microseconds: pd.Series) -> pd.Series:
 
 
 def years(microseconds: pd.Series) -> pd.Series:
-    """The calendar year of times in microseconds; NaN where unknown."""
+    """Return the calendar year of times.
+
+    Parameters
+    ----------
+    microseconds : Series of int
+        Times, in microseconds since 1970; NA where unknown.
+
+    Returns
+    -------
+    Series of float
+        Years; NaN where unknown.
+    """
     return as_dates(microseconds).dt.year
 
 
 def days_between(start: pd.Series, end: pd.Series) -> pd.Series:
-    """Days from start to end (microseconds); NaN where one is unknown."""
+    """Return the days from start to end.
+
+    Parameters
+    ----------
+    start : Series of int
+        Starts, in microseconds since 1970; NA where unknown.
+    end : Series of int
+        Ends, in microseconds since 1970; NA where unknown.
+
+    Returns
+    -------
+    Series of float
+        Days; NaN where one is unknown.
+    """
     return ((end.astype("Int64") - start.astype("Int64")).astype("Float64") / DAY).astype(float)
 
 
@@ -160,7 +184,20 @@ def outcomes_of(visits: pd.DataFrame, *, timezone: str | None = None) -> pd.Data
 
 
 def length_of_stay(visits: pd.DataFrame, *, timezone: str | None = None) -> pd.Series:
-    """Days from start to end; whole days where start or end is a date; NaN where the end is before the start."""
+    """Return the days from start to end; whole days where one of them is a date.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        start, end (microseconds), start_is_date and end_is_date, as for `outcomes_of`.
+    timezone : str, optional
+        Time zone in which days begin and end; UTC where None.
+
+    Returns
+    -------
+    Series of float
+        Days; NaN where one is unknown or the end is before the start.
+    """
     start, end = visits["start"].astype("Float64"), visits["end"].astype("Float64")
     is_date = visits["start_is_date"] | visits["end_is_date"]
     whole_days = _calendar_day(visits["end"], timezone) - _calendar_day(visits["start"], timezone)
@@ -246,13 +283,39 @@ def _days_to_next_admission(admissions: pd.DataFrame) -> pd.Series:
 
 
 def with_dtypes(visits: pd.DataFrame) -> pd.DataFrame:
-    """Visits with the dtypes that the functions of this file need: text, whole microseconds, flags."""
+    """Return visits with the dtypes that the functions of this file need: text, whole microseconds, flags.
+
+    Parameters
+    ----------
+    visits : DataFrame
+        Visits with the columns of `outcomes_of`.
+
+    Returns
+    -------
+    DataFrame
+        A copy.
+    """
     dtypes = dict.fromkeys(TEXT, "string") | dict.fromkeys(TIME, "Int64") | dict.fromkeys(FLAGS, bool)
     return visits.astype(dtypes | {"died_here": "Float64"})
 
 
 def icd_sql(version: str, code: str, *, procedure: bool) -> str:
-    """SQL of an ICD code with its point, such as ICD10:A41.9, from SQL of its version and of the code without point."""
+    """Return SQL of an ICD code with its point, such as ICD10:A41.9.
+
+    Parameters
+    ----------
+    version : str
+        SQL of the version of the ICD, as text: 9 or 10.
+    code : str
+        SQL of the code without its point.
+    procedure : bool
+        Whether it is the code of a procedure.
+
+    Returns
+    -------
+    str
+        SQL expression.
+    """
     if procedure:
         position = f"CASE WHEN {version} = '9' THEN 2 ELSE 7 END"
     else:

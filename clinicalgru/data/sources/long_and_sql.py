@@ -22,14 +22,56 @@ BATCH = "sql_batch"
 
 
 def read_long(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """Add the rows of a table or folder; stays and outcomes come from their tables."""
+    """Add the rows of a table or folder; stays and outcomes come from their tables.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : DataFrame, str or Path
+        Table, or path of a file or folder, with one row per measurement.
+    options : ReadOptions
+        The arguments of `read_events`.
+
+    Returns
+    -------
+    SourceResult
+        Stays and outcomes of their tables.
+
+    Raises
+    ------
+    InputError
+        If a table lacks a column or cannot be read.
+    """
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter):
         workspace.add_rows(part, options.columns, RowFormat(options.time_format, options.time_unit))
     return read_tables(workspace, options)
 
 
 def read_sql(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """Add the rows of a query, batch by batch; row 0 of a message is the first row of the query."""
+    """Add the rows of a query, batch by batch; row 0 of a message is the first row of the query.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : str
+        Address of a database.
+    options : ReadOptions
+        The arguments of `read_events`.
+
+    Returns
+    -------
+    SourceResult
+        Stays and outcomes of their tables.
+
+    Raises
+    ------
+    ArgumentError
+        If `data` is no address or `query` is empty.
+    InputError
+        If a column occurs twice or is binary.
+    """
     if not is_address(data):
         fix = "Pass the address of a database: postgresql://user@host:5432/database or sqlite:///file.db."
         raise ArgumentError("data as the address of a database", describe(data), fix)

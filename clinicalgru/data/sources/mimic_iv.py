@@ -7,7 +7,9 @@ in chartevents: labevents counts, as it says when the result was known, and the 
 value) is counted as `duplicate`. A storetime before the event (outputs are charted for the hour that ends)
 makes a value known at the event, not before.
 
-Source: Johnson et al., MIMIC-IV, a freely accessible electronic health record dataset, Sci Data 2023;10:1.
+References
+----------
+Johnson et al., MIMIC-IV, a freely accessible electronic health record dataset, Sci Data 2023;10:1.
 """
 
 from __future__ import annotations
@@ -48,7 +50,27 @@ ITEM = "LEFT JOIN mimic_items i ON i.itemid = CAST(r.itemid AS VARCHAR)"
 
 @dataclass(frozen=True)
 class Table:
-    """One table of events: where it is, the stay of a row by anchor, and SQL of its time, value and meaning."""
+    """One table of events: where it is, and SQL of the stay, time, value and meaning of a row.
+
+    Attributes
+    ----------
+    path : str
+        Path in the folder, without its ending.
+    stay : dict of str to str
+        SQL of the stay, by anchor.
+    needs : tuple of str
+        Columns that the table must have.
+    time : str
+        SQL of the time of the event.
+    stored : str
+        SQL of when it was stored.
+    variable, value, unit, code : str
+        SQL of these.
+    tail : str
+        SQL of the tables it is joined with.
+    is_duplicate_source : bool
+        Whether its rows may be copies of rows of another table.
+    """
 
     path: str
     stay: dict[str, str]
@@ -63,7 +85,18 @@ class Table:
     is_duplicate_source: bool = False
 
     def select(self, anchor: str) -> str:
-        """SQL of the intake's columns."""
+        """Return SQL of the intake's columns.
+
+        Parameters
+        ----------
+        anchor : str
+            "icu" or "hospital".
+
+        Returns
+        -------
+        str
+            SQL of the columns, separated by commas.
+        """
         known = f"CASE WHEN {self.stored} > {self.time} THEN {self.stored} ELSE {self.time} END"
         return (
             f"r.subject_id AS patient_id, {self.stay[anchor]} AS stay_id, {self.time} AS time, "
@@ -113,9 +146,29 @@ TABLES = (
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """Add the events of ICU stays or admissions, with age, sex, type of unit and outcomes.
 
-    Outcomes are in_hospital_death, length_of_stay (days) and readmission_30d (see `_outcomes`), or those of `outcomes=`.
-    Raises ArgumentError for another anchor or a stays table (MIMIC-IV brings its own), InputError for a folder without
-    patients and admissions.
+    Outcomes are in_hospital_death, length_of_stay (days) and readmission_30d (see `_outcomes`), or those of
+    `outcomes=`.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : str or Path
+        Folder that holds hosp/ and icu/.
+    options : ReadOptions
+        The arguments of `read_events`.
+
+    Returns
+    -------
+    SourceResult
+        Stays, outcomes, notes and labels of items.
+
+    Raises
+    ------
+    ArgumentError
+        If the anchor is another one, or a stays table or time zone is given: MIMIC-IV brings its own.
+    InputError
+        If the folder has no patients and admissions.
     """
     anchor = options.anchor or "icu"
     if anchor not in OWN_STAY:

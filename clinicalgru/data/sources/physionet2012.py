@@ -1,6 +1,8 @@
 """PhysioNet/CinC Challenge 2012: a folder, .tar.gz or .zip of one text file a stay, with lines Time,Parameter,Value.
 
-Source: Silva et al., Predicting in-hospital mortality of ICU patients, Comput Cardiol 2012;39:245-248.
+References
+----------
+Silva et al., Predicting in-hospital mortality of ICU patients, Comput Cardiol 2012;39:245-248.
 """
 
 from __future__ import annotations
@@ -37,11 +39,31 @@ RELATION = "physionet2012"
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """Add a set as published; `outcomes` is its Outcomes file. Each record is the one stay of one patient.
+    """Add a set as published; each record is the one stay of one patient.
 
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : str or Path
+        Archive or folder of the set.
+    options : ReadOptions
+        The arguments of `read_events`.
+
+    Returns
+    -------
+    SourceResult
+        Outcomes, where `options.outcomes` is the Outcomes file of the set.
+
+    Raises
+    ------
+    InputError
+        If a file holds another record than its name says.
+
+    Notes
+    -----
     Outcomes: in_hospital_death, length_of_stay and survival_days (days), death_30d, death_90d, death_365d (see
-    `_with_later_deaths`), saps_1 and sofa (of the first day). Raises InputError where a file holds another record than
-    its name says.
+    `_with_later_deaths`), saps_1 and sofa (of the first day).
     """
     path = as_path(data, "the archive or folder of the set")
     workspace.add_identifier_names(IDENTIFIER)

@@ -3,7 +3,9 @@
 Time is ICULOS, the hours since admission to the ICU, as published: the first row of most stays is hour 1, hour 0 is the
 admission. A stay ends with its last row.
 
-Source: Reyna et al., Early prediction of sepsis from clinical data, Crit Care Med 2020;48(2):210-217.
+References
+----------
+Reyna et al., Early prediction of sepsis from clinical data, Crit Care Med 2020;48(2):210-217.
 """
 
 from __future__ import annotations
@@ -31,9 +33,29 @@ RELATION = "physionet2019"
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """Add a set as published; each file is the one stay of one patient.
 
-    Outcomes: sepsis (1 where any SepsisLabel is 1) and sepsis_onset_hours (ICULOS of the first such row, NaN without
-    sepsis). The publisher moved the labels to 6 hours before the onset. SepsisLabel is no variable. Raises InputError
-    for an ICULOS that is no number, or a SepsisLabel other than 0 and 1.
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : str or Path
+        Archive or folder of the set.
+    options : ReadOptions
+        The arguments of `read_events`.
+
+    Returns
+    -------
+    SourceResult
+        Stays, outcomes where the set has labels, and notes.
+
+    Raises
+    ------
+    InputError
+        If an ICULOS is no number, or a SepsisLabel is neither 0 nor 1.
+
+    Notes
+    -----
+    Outcomes: sepsis (1 where any SepsisLabel is 1) and sepsis_onset_hours (ICULOS of the first such row, NaN
+    without sepsis). The publisher moved the labels to 6 hours before the onset. SepsisLabel is no variable.
     """
     notes: dict[str, int] = {}
     stays, path = [], as_path(data, "the archive or folder of the set")

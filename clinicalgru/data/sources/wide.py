@@ -26,8 +26,31 @@ FILE_STEP = 1 << 40  # more rows than a file has
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """Add the cells of tables with one column per variable; stays and outcomes come from their tables.
 
-    A column is a variable where the dictionary, the source's names in it (yaib) or `columns` contains its name. Other
-    columns are not used, and counted in the ledger's notes.
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : DataFrame, str or Path
+        Table, or path of a file or folder, with one row per time of a stay.
+    options : ReadOptions
+        The arguments of `read_events`.
+
+    Returns
+    -------
+    SourceResult
+        Stays, outcomes and notes.
+
+    Raises
+    ------
+    InputError
+        If a table has no patient_id, no time or no variable.
+    DictionaryError
+        If `columns` has a name that no variable has.
+
+    Notes
+    -----
+    A column is a variable where the dictionary, the source's names in it (yaib) or `columns` contains its name.
+    Other columns are not used, and counted in the ledger's notes.
     """
     notes: dict[str, int] = {}
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter):
@@ -40,11 +63,30 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
 def add_wide(
     workspace: Workspace, part: TablePart, options: ReadOptions, *, leave: Collection[str] = ()
 ) -> dict[str, int]:
-    """Add the cells of one wide table and return the unused columns, with how many cells they hold.
+    """Add the cells of one wide table.
 
-    leave: columns that the caller reads itself.
-    Raises InputError for a table without patient_id, time or any variable, DictionaryError for a name in `columns` that
-    no variable has (unless an outcomes table is given that may have it).
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    part : TablePart
+        The table.
+    options : ReadOptions
+        The arguments of `read_events`.
+    leave : collection of str
+        Columns that the caller reads itself.
+
+    Returns
+    -------
+    dict of str to int
+        A note for each unused column, with how many of its cells hold something.
+
+    Raises
+    ------
+    InputError
+        If the table has no patient_id, no time or no variable.
+    DictionaryError
+        If `columns` has a name that no variable has, unless an outcomes table is given that may have it.
     """
     columns = options.columns
     keys = {ours: columns.get(ours, ours) for ours in KEYS if columns.get(ours, ours) in part.types}

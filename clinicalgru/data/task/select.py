@@ -167,7 +167,18 @@ def _measurements(events: Events, times: StayTimes, task: Task, scratch: Path | 
 
 @contextmanager
 def scratch_folder(folder: str | Path | None) -> Iterator[Path | None]:
-    """A temporary folder next to the given one; None where none is given."""
+    """Make a temporary folder next to the given one, and remove it at the end.
+
+    Parameters
+    ----------
+    folder : str, Path or None
+        The folder whose parent holds the temporary one; the parent is created.
+
+    Yields
+    ------
+    Path or None
+        The temporary folder; None where no folder is given.
+    """
     if folder is None:
         yield None
         return

@@ -22,13 +22,21 @@ COLUMNS = ["patient_id", "stay_id", "time", "available_at", "variable", "value",
 class CodedResource:
     """How a type of resource says what happened and when.
 
-    variable  of the dictionary
-    fields    what is parsed of it besides subject and encounter, with DuckDB's types
-    code      SQL of the code
-    moment    SQL of when it happened
-    known     SQL of when that was written down, where the resource says so; else it is taken to be known when it
-              happened, and a diagnosis when its encounter ended
-    status    SQL of what says that it is not so
+    Attributes
+    ----------
+    variable : str
+        Variable of the dictionary.
+    code : str
+        SQL of the code.
+    moment : str
+        SQL of when it happened.
+    known : str
+        SQL of when that was written down, where the resource says so; else it is taken to be known when it
+        happened, and a diagnosis when its encounter ended.
+    status : str
+        SQL of what says that it is not so.
+    fields : dict of str to str
+        What is parsed of it besides subject and encounter, with DuckDB's types.
     """
 
     variable: str
@@ -67,8 +75,20 @@ RESOURCES = {
 def add_coded(workspace: Workspace, folder: Path) -> None:
     """Put the export's diagnoses, procedures and drugs into the intake; needs the table fhir_links.
 
-    Drugs are those given; where the export has no administrations, those prescribed. What is marked as an error, not
-    done, refuted or a draft is counted, not used.
+    Drugs are those given; where the export has no administrations, those prescribed. What is marked as an error,
+    not done, refuted or a draft is counted, not used.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    folder : Path
+        Folder of the NDJSON files.
+
+    Raises
+    ------
+    InputError
+        If a file is not NDJSON of the resource that its name says.
     """
     for kind, coded in RESOURCES.items():
         if kind == "MedicationRequest" and found_files(folder, "MedicationAdministration"):
@@ -102,27 +122,81 @@ FROM (
 
 
 def stay_sql() -> str:
-    """SQL of a row's stay; an encounter that the export does not know keeps its name, and is counted as such."""
+    """Return SQL of a row's stay.
+
+    An encounter that the export does not know keeps its name, and is counted as such.
+
+    Returns
+    -------
+    str
+        SQL expression.
+    """
     return "CASE WHEN l.visit IS NULL THEN visit ELSE l.stay END"
 
 
 def instant_sql(moment: str) -> str:
-    """SQL of an instant in full; a date is its first moment, a month or year is left unreadable."""
+    """Return SQL of an instant in full; a date is its first moment, a month or year is left unreadable.
+
+    Parameters
+    ----------
+    moment : str
+        SQL of a FHIR date, dateTime or instant.
+
+    Returns
+    -------
+    str
+        SQL expression.
+    """
     return f"""CASE length({moment}) WHEN 10 THEN {moment} || 'T00:00:00Z' WHEN 4 THEN {moment} || '-00-00T00:00Z'
     WHEN 7 THEN {moment} || '-00T00:00Z' ELSE {moment} END"""
 
 
 def end_of_day_sql(moment: str) -> str:
-    """SQL of the instant until which a moment is surely past: of a date, its end."""
+    """Return SQL of the instant until which a moment is surely past: of a date, its end.
+
+    Parameters
+    ----------
+    moment : str
+        SQL of a FHIR date, dateTime or instant.
+
+    Returns
+    -------
+    str
+        SQL expression.
+    """
     return f"CASE WHEN length({moment}) = 10 THEN {moment} || 'T23:59:59.999999Z' ELSE {moment} END"
 
 
 def reference_id_sql(reference: str) -> str:
-    """SQL of the identifier in a reference: Encounter/12, https://.../Encounter/12/_history/1, urn:uuid:..."""
+    """Return SQL of the identifier in a reference.
+
+    References look like Encounter/12, https://.../Encounter/12/_history/1 or urn:uuid:...
+
+    Parameters
+    ----------
+    reference : str
+        SQL of the reference.
+
+    Returns
+    -------
+    str
+        SQL expression.
+    """
     return f"nullif(regexp_extract({reference}, '([A-Za-z0-9.-]+)(/_history/[^/]*)?$', 1), '')"
 
 
 def patient_sql(reference: str) -> str:
-    """SQL of the patient in a reference; NULL where the subject is a group, device or place."""
+    """Return SQL of the patient in a reference; NULL where the subject is a group, device or place.
+
+    Parameters
+    ----------
+    reference : str
+        SQL of the reference.
+
+    Returns
+    -------
+    str
+        SQL expression.
+    """
     is_patient = f"({reference} LIKE '%Patient/%' OR {reference} LIKE 'urn:uuid:%')"
     return f"CASE WHEN {is_patient} THEN {reference_id_sql(reference)} END"

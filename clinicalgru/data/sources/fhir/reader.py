@@ -2,7 +2,9 @@
 
 Patient, Encounter and Observation; Condition, Procedure, MedicationAdministration and MedicationRequest where they are.
 
-Source: HL7 FHIR R4, https://hl7.org/fhir/R4; Bulk Data Access, https://hl7.org/fhir/uv/bulkdata
+References
+----------
+HL7 FHIR R4, https://hl7.org/fhir/R4; Bulk Data Access, https://hl7.org/fhir/uv/bulkdata
 """
 
 from __future__ import annotations
@@ -65,12 +67,35 @@ UCUM = "http://unitsofmeasure.org"
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """Add the observations and coded events of a bulk export; each Observation value and component is a row.
 
-    Stays are encounters: inpatient and emergency ones (anchor "hospital", the default), all (anchor "visit"), or those
-    whose type, service or location names intensive care (anchor "icu"); the outcomes of the latter are those of the
-    encounter that they are part of. A row goes to its encounter, or to the stay that its encounter is part of; rows of
-    other encounters are outside every stay. Rows without an encounter, or of the encounter around an ICU stay, are
-    assigned by patient and time. The value of a date without a time is available at the end of the day (UTC).
-    Retracted and censored values are counted, but not used.
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : str or Path
+        Folder of the NDJSON files.
+    options : ReadOptions
+        The arguments of `read_events`.
+
+    Returns
+    -------
+    SourceResult
+        Stays, outcomes and notes.
+
+    Raises
+    ------
+    ArgumentError
+        If the anchor is another one, or `data` is no path.
+    InputError
+        If no encounter is of the kind asked for, or a file is missing or damaged.
+
+    Notes
+    -----
+    Stays are encounters: inpatient and emergency ones (anchor "hospital", the default), all (anchor "visit"), or
+    those whose type, service or location names intensive care (anchor "icu"); the outcomes of the latter are
+    those of the encounter that they are part of. A row goes to its encounter, or to the stay that its encounter
+    is part of; rows of other encounters are outside every stay. Rows without an encounter, or of the encounter
+    around an ICU stay, are assigned by patient and time. The value of a date without a time is available at the
+    end of the day (UTC). Retracted and censored values are counted, but not used.
     """
     folder, anchor = as_path(data, "a folder of NDJSON files"), options.anchor or "hospital"
     if anchor not in ANCHORS:
@@ -208,8 +233,20 @@ def _frame(workspace: Workspace, file: Path, kind: str, columns: dict[str, str],
 
 
 def stay_links(workspace: Workspace, visits: pd.DataFrame, chosen: pd.DataFrame) -> None:
-    """fhir_links (visit, stay, is_outside, ended): each encounter, and the stay of its rows: itself, what it is part of,
-    or none; then it is outside, unless a stay is part of it; and when it ended."""
+    """Create the table fhir_links: each encounter, the stay of its rows, and when it ended.
+
+    Columns: visit, stay, is_outside, ended. The stay is the encounter itself, the one it is part of, or none.
+    Without a stay, the encounter is outside, unless a stay is part of it.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    visits : DataFrame
+        All encounters: stay_id, parent (the encounter it is part of), end (microseconds).
+    chosen : DataFrame
+        Those that are stays.
+    """
     own, parent, stays = visits["stay_id"].astype(object), visits["parent"].astype(object), set(chosen["stay_id"])
     of = own.where(own.isin(stays), parent.where(parent.isin(stays), None))
     links = pd.DataFrame({"visit": own, "stay": of, "ended": visits["end"].astype("Int64")})

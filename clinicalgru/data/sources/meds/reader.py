@@ -11,7 +11,9 @@ results stand beside them (MIMIC-IV), the copy is counted as `duplicate`.
 
 Numbers of 32 bits are read as the shortest decimal that they stand for: 98.6, not 98.5999985.
 
-Source: https://github.com/Medical-Event-Data-Standard/meds, schema 0.4.
+References
+----------
+https://github.com/Medical-Event-Data-Standard/meds, schema 0.4.
 """
 
 from __future__ import annotations
@@ -71,12 +73,32 @@ DISCHARGED = f"""
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """Add the events of stays, with age, sex, type of unit, outcomes, and each subject's split.
 
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : str or Path
+        Folder that holds data/ and metadata/.
+    options : ReadOptions
+        The arguments of `read_events`.
+
+    Returns
+    -------
+    SourceResult
+        Stays, outcomes, notes and labels of codes.
+
+    Raises
+    ------
+    ArgumentError
+        If the anchor is another one, or a stays table is given.
+    InputError
+        If the codes of the anchor do not occur, or the folder has no data/.
+
+    Notes
+    -----
     The split of metadata/subject_splits.parquet becomes the column `split` of the stays. A death in hospital is a
     HOSPITAL_DISCHARGE//DIED; in a dataset without any, a MEDS_DEATH within the hospital stay. Readmission is not
     derived: MEDS does not record the end of follow-up.
-
-    Raises ArgumentError for another anchor or a stays table, InputError for an anchor whose codes do not occur or a
-    folder without data/.
     """
     _check(options)
     folder = as_path(data, "a folder with data/ and metadata/")

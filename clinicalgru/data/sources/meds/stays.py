@@ -14,7 +14,25 @@ ENDS = {"stay": "STAY_END", "icu": "ICU_DISCHARGE", "hospital": "HOSPITAL_DISCHA
 
 
 def stays_of(dictionary: Dictionary, landmarks: pd.DataFrame, anchor: str) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Stays from first to last code, with age, sex and type of unit."""
+    """Return stays from first to last code, with age, sex and type of unit.
+
+    Parameters
+    ----------
+    dictionary : Dictionary
+        Data dictionary with the variables.
+    landmarks : DataFrame
+        Codes of admission, discharge and person: patient_id, stay_id, subject, kind, time (microseconds),
+        detail.
+    anchor : str
+        "stay", "icu" or "hospital".
+
+    Returns
+    -------
+    stays : DataFrame
+        One row per stay.
+    notes : dict of str to int
+        How many values could not be used.
+    """
     if anchor == "stay":
         return _own_stays(landmarks), {}
     stays = _intervals(landmarks, anchor)
@@ -69,7 +87,23 @@ def _own_stays(landmarks: pd.DataFrame) -> pd.DataFrame:
 
 
 def outcomes_of(stays: pd.DataFrame, landmarks: pd.DataFrame, anchor: str) -> pd.DataFrame:
-    """in_hospital_death and length_of_stay (days)."""
+    """Return in_hospital_death and length_of_stay (days) of each stay.
+
+    Parameters
+    ----------
+    stays : DataFrame
+        What `stays_of` returned.
+    landmarks : DataFrame
+        Codes of admission, discharge and person: patient_id, stay_id, subject, kind, time (microseconds),
+        detail.
+    anchor : str
+        "stay", "icu" or "hospital".
+
+    Returns
+    -------
+    DataFrame
+        patient_id, stay_id and the outcomes; NaN where unknown.
+    """
     hospital = stays if anchor == "hospital" else _intervals(landmarks, "hospital")
     deaths = landmarks[landmarks["kind"] == "MEDS_DEATH"].drop_duplicates("patient_id").set_index("patient_id")["time"]
     dead = hospital["patient_id"].map(deaths).astype("Int64")
@@ -102,7 +136,23 @@ def _of_icu(stays: pd.DataFrame, hospital: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_split(stays: pd.DataFrame, landmarks: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Stays with the split of their subject, where the dataset has splits."""
+    """Return stays with the split of their subject, where the dataset has splits.
+
+    Parameters
+    ----------
+    stays : DataFrame
+        What `stays_of` returned.
+    landmarks : DataFrame
+        Codes of admission, discharge and person: patient_id, stay_id, subject, kind, time (microseconds),
+        detail.
+    folder : Path
+        Folder of the dataset.
+
+    Returns
+    -------
+    DataFrame
+        The stays, with a column `split` where the dataset has splits.
+    """
     path = folder / "metadata" / "subject_splits.parquet"
     if not path.is_file():
         return stays

@@ -1,6 +1,8 @@
 """OMOP CDM 5.4: measurements, observations and coded events of visits or ICU visit details.
 
-Source: OHDSI, OMOP Common Data Model 5.4, https://ohdsi.github.io/CommonDataModel/cdm54.html
+References
+----------
+OHDSI, OMOP Common Data Model 5.4, https://ohdsi.github.io/CommonDataModel/cdm54.html
 """
 
 from __future__ import annotations
@@ -34,12 +36,35 @@ COLUMNS = ["patient_id", "stay_id", "time", "available_at", "variable", "value",
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """Add the events of a CDM from a folder or .zip of CSV or Parquet, or from a PostgreSQL database.
 
-    A row goes to its visit (its visit detail with anchor "icu"). Rows of other visits are outside every stay; rows
-    without a visit are assigned by patient and time. Where only a date is recorded, values are available at its end,
-    diagnoses not before the end of their visit. Values with an operator other than = are censored and not used.
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : str or Path
+        Folder or .zip, or address of the database.
+    options : ReadOptions
+        The arguments of `read_events`.
 
-    Where the extract has CONCEPT_ANCESTOR, a concept unknown to the dictionary counts as the variable of its nearest
-    known ancestor, unless the nearest ones have several variables; the ledger's notes say for how many rows.
+    Returns
+    -------
+    SourceResult
+        Stays, outcomes and notes.
+
+    Raises
+    ------
+    ArgumentError
+        If the anchor is another one.
+    InputError
+        If a needed table is missing or damaged, or no stay is of the kind asked for.
+
+    Notes
+    -----
+    A row goes to its visit (its visit detail with anchor "icu"). Rows of other visits are outside every stay;
+    rows without a visit are assigned by patient and time. Where only a date is recorded, values are available at
+    its end, diagnoses not before the end of their visit. Values with an operator other than = are censored and
+    not used. Where the extract has CONCEPT_ANCESTOR, a concept unknown to the dictionary counts as the variable
+    of its nearest known ancestor, unless the nearest ones have several variables; the ledger's notes say for how
+    many rows.
     """
     tables = open_tables(workspace, data, delimiter=options.delimiter)
     stays, outcomes, notes = read_visits(

@@ -34,11 +34,37 @@ BIRTH = """coalesce({birth_datetime}, {year_of_birth} || '-' || lpad(coalesce({m
 def read_visits(
     workspace: Workspace, tables: Mapping[str, list[Table]], *, anchor: str, timezone: str | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    """Stays, outcomes and notes; leaves cdm_links (visit, stay, ended): each visit known, its stay or NULL.
+    """Read stays and outcomes, and create the table cdm_links.
 
-    anchor  "hospital": inpatient and emergency visits; "visit": every visit; "icu": visit details that the concept, or
-            the name or kind of the care site, calls intensive care
-    Refused: another anchor; no stay of the kind asked for; a start or end that is no date.
+    cdm_links has the columns visit, stay and ended: each visit known, its stay or NULL, and its end.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    tables : mapping of str to list of Table
+        What `open_tables` returned.
+    anchor : str
+        "hospital": inpatient and emergency visits; "visit": every visit; "icu": visit details that the concept,
+        or the name or kind of the care site, calls intensive care.
+    timezone : str, optional
+        Time zone in which days begin and end; UTC where None.
+
+    Returns
+    -------
+    stays : DataFrame
+        One row per stay.
+    outcomes : DataFrame
+        One row per stay.
+    notes : dict of str to int
+        How many visits and values were not used.
+
+    Raises
+    ------
+    ArgumentError
+        If the anchor is another one.
+    InputError
+        If no stay is of the kind asked for, a start or end is no date, or an identifier is blank.
     """
     if anchor not in ANCHORS:
         raise ArgumentError(f"an anchor of omop: {', '.join(ANCHORS)}", f"{anchor!r}", "Choose one of them.")

@@ -34,19 +34,49 @@ POSTGRESQL = ("postgresql://", "postgres://")
 
 @dataclass(frozen=True)
 class Table:
-    """One file or database table of a CDM."""
+    """One file or database table of a CDM.
+
+    Attributes
+    ----------
+    part : TablePart
+        The file or table as a DuckDB relation.
+    """
 
     part: TablePart
 
     def text_sql(self, name: str) -> str:
-        """SQL of a column as trimmed text, NULL where it is blank or the table has no such column."""
+        """Return SQL of a column as trimmed text, NULL where it is blank or the table has no such column.
+
+        Parameters
+        ----------
+        name : str
+            Name of the column, in lower case.
+
+        Returns
+        -------
+        str
+            SQL expression.
+        """
         kind = self._types.get(name)
         if kind is None:
             return "NULL::VARCHAR"
         return f"nullif(trim(CAST({quoted(self._names[name])} AS VARCHAR)), '')"
 
     def identifier_sql(self, name: str) -> str:
-        """SQL of an identifier as text, NULL for 0; `33.0`, which pandas makes of 33 beside blanks, is 33."""
+        """Return SQL of an identifier as text, NULL for 0.
+
+        `33.0`, which pandas makes of 33 beside blanks, is 33.
+
+        Parameters
+        ----------
+        name : str
+            Name of the column, in lower case.
+
+        Returns
+        -------
+        str
+            SQL expression.
+        """
         if self._types.get(name) in ("FLOAT", "DOUBLE"):
             cell = quoted(self._names[name])
             whole = f"CASE WHEN abs({cell}) < 9e15 AND {cell} = floor({cell}) THEN CAST({cell} AS BIGINT) END"
@@ -54,15 +84,43 @@ class Table:
         return f"nullif(regexp_replace({self.text_sql(name)}, '\\.0+$', ''), '0')"
 
     def datetime_sql(self, stem: str) -> str:
-        """SQL of `stem`_datetime, or `stem`_date where that is blank, as text."""
+        """Return SQL of `stem`_datetime, or `stem`_date where that is blank, as text.
+
+        Parameters
+        ----------
+        stem : str
+            Name of the column without _datetime or _date.
+
+        Returns
+        -------
+        str
+            SQL expression.
+        """
         return f"coalesce({self.text_sql(stem + '_datetime')}, {self.text_sql(stem + '_date')})"
 
     def date_only_sql(self, stem: str) -> str:
-        """SQL of whether only the date is known."""
+        """Return SQL of whether only the date is known.
+
+        Parameters
+        ----------
+        stem : str
+            Name of the column without _datetime or _date.
+
+        Returns
+        -------
+        str
+            SQL expression.
+        """
         return f"({self.text_sql(stem + '_datetime')} IS NULL AND length({self.text_sql(stem + '_date')}) = 10)"
 
     def numbered_sql(self) -> str:
-        """SQL of its rows with c_row, their numbers."""
+        """Return SQL of its rows with c_row, their numbers.
+
+        Returns
+        -------
+        str
+            SQL of a relation.
+        """
         return f"(SELECT *, row_number() OVER () - 1 + {self.part.first_row} AS c_row FROM {self.part.sql})"
 
     @property
@@ -75,11 +133,31 @@ class Table:
 
 
 def open_tables(workspace: Workspace, data: Any, *, delimiter: str | None) -> dict[str, list[Table]]:
-    """The tables of a CDM that readers know, each as its files; those that are not there are left out.
+    """Open the tables of a CDM that readers know, each as its files; absent ones are left out.
 
-    data  a folder or .zip of CSV (.gz) and Parquet named after the tables, a folder of files for each table, or the
-          address of a PostgreSQL database (tables are looked for along its search_path)
-    Refused: no person, visit_occurrence or measurement table; a damaged archive.
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : str or Path
+        Folder or .zip of CSV (.gz) and Parquet named after the tables, a folder of files for each table, or the
+        address of a PostgreSQL database (tables are looked for along its search_path).
+    delimiter : str or None
+        Delimiter of CSV files; found in each file where None.
+
+    Returns
+    -------
+    dict of str to list of Table
+        The files of each table, by its name.
+
+    Raises
+    ------
+    ArgumentError
+        If `data` is neither a path nor the address of a PostgreSQL database.
+    InputError
+        If there is no person, visit_occurrence or measurement table, or an archive is damaged.
+    MissingPackageError
+        If `data` is such an address and the extra `sql` is not installed.
     """
     tables = (
         _from_database(workspace, data)
