@@ -59,6 +59,18 @@ def save(model: FittedModel, path: str | Path) -> Path:
     ------
     BundleError
         If the path holds something else than a bundle.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import clinicalgru as cg
+    >>> stays = cg.select(cg.read_events(cg.simulate(60)), cg.Task.load("in_hospital_mortality"))
+    >>> model = cg.SummaryBaseline("logistic regression").fit(stays)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = cg.save(model, Path(folder) / "bundle")
+    ...     sorted(file.name for file in path.iterdir())
+    ['card.md', 'manifest.json', 'weights.safetensors']
     """
     check_instance("model", model, GRUEstimator, GRUEnsemble, Hybrid, BaselineEstimator, fix="Pass a fitted model.")
     check_instance("path", path, str, Path)
@@ -99,6 +111,17 @@ def load(path: str | Path) -> FittedModel:
     ------
     BundleError
         If a file is missing or was changed, the manifest has another format, or the arrays do not fit it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import clinicalgru as cg
+    >>> stays = cg.select(cg.read_events(cg.simulate(60)), cg.Task.load("in_hospital_mortality"))
+    >>> model = cg.SummaryBaseline("logistic regression").fit(stays)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     loaded = cg.load(cg.save(model, f"{folder}/bundle"))
+    >>> bool((loaded.predict_proba(stays) == model.predict_proba(stays)).all())
+    True
     """
     check_instance("path", path, str, Path)
     path = Path(path)
@@ -191,7 +214,23 @@ def _describe(model: FittedModel, manifest: Manifest) -> None:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The checked manifest of a bundle."""
+    """Read and check the manifest of a bundle.
+
+    Parameters
+    ----------
+    path : Path
+        The folder that `save` wrote.
+
+    Returns
+    -------
+    Manifest
+        The manifest.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be read, or has another format.
+    """
     try:
         content = json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -213,7 +252,18 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def files(model: FittedModel) -> dict[str, bytes]:
-    """The content of each file of the model's bundle; equal models give equal bytes."""
+    """Give the content of each file of the model's bundle; equal models give equal bytes.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+
+    Returns
+    -------
+    dict of str to bytes
+        Content by file name.
+    """
     content = {WEIGHTS: safetensors.save(_model_arrays(model)), CARD: card(model).encode()}
     manifest = Manifest(
         format=FORMAT,
@@ -275,7 +325,18 @@ def _description(model: FittedModel) -> dict[str, Any]:
 
 
 def model_hash(model: FittedModel) -> str:
-    """16 hex digits that name this very model: of its manifest, which names the sha256 of its weights."""
+    """Give the hash that identifies a fitted model: that of its manifest, which holds the sha256 of its weights.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+
+    Returns
+    -------
+    str
+        16 hex digits.
+    """
     return hashlib.sha256(files(model)[MANIFEST]).hexdigest()[:16]
 
 

@@ -27,7 +27,18 @@ SIMULATED = "**Trained on simulated patients. Not for use on real ones.**\n\n"
 
 
 def card(model: FittedModel) -> str:
-    """The model card, in Markdown."""
+    """Write the model card of a fitted model.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+
+    Returns
+    -------
+    str
+        The card, in Markdown.
+    """
     trained, task = model.trained_on_, model.task_
     low, high = task.window_hours
     rows = "\n".join(

@@ -11,7 +11,43 @@ FORMAT: Literal["clinicalgru bundle 1"] = "clinicalgru bundle 1"
 
 
 class Manifest(BaseModel):
-    """Contents of manifest.json; its JSON Schema is data_schemas/manifest.schema.json."""
+    """Contents of manifest.json; its JSON Schema is data_schemas/manifest.schema.json.
+
+    Parameters
+    ----------
+    format : str
+        Format and its version.
+    model : str
+        Estimator class.
+    arguments : dict
+        Arguments of the estimator.
+    network_spec : dict
+        Sizes and options of the network; empty for a baseline.
+    variables : list of dict
+        Series variables, in the order of the weights, with units and ranges.
+    static_variables : list of dict
+        Static covariates, likewise.
+    task : dict
+        The question the model answers.
+    calibrator : dict or None
+        Numbers of the calibration, such as slope and intercept on the log-odds.
+    head : dict
+        What the head learned: classes, intervals.
+    extra_state : dict of str to float
+        Further learned numbers, such as a threshold.
+    ensemble : dict of str to int or None
+        Arguments of the ensemble.
+    hybrid : list of str or None
+        Methods of the baselines of a Hybrid.
+    trained_on : dict
+        Training data in counts, its source, and whether it was simulated.
+    history : list of dict
+        Losses of each epoch.
+    versions : dict of str to str
+        Versions of the packages that trained it.
+    sha256 : dict of str to str
+        sha256 of each other file of the bundle.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,5 +78,11 @@ class Manifest(BaseModel):
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package and of those that decide a model's bits."""
+    """Give the versions of this package and of those that decide a model's bits.
+
+    Returns
+    -------
+    dict of str to str
+        Version by package.
+    """
     return {name: version(name) for name in ("clinicalgru", "torch", "numpy", "pandas", "scikit-learn")}

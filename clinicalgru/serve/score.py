@@ -71,6 +71,17 @@ def score(
     ------
     ArgumentError
         If `hourly` is set for a model that does not predict each time step, or the model has no scores.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import clinicalgru as cg
+    >>> events = cg.read_events(cg.simulate(60))
+    >>> model = cg.SummaryBaseline("logistic regression").fit(cg.select(events, cg.Task.load("in_hospital_mortality")))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = cg.score(cg.save(model, f"{folder}/bundle"), events)
+    >>> list(table)[3:6], len(table)
+    (['prediction_hours', 'risk', 'status'], 60)
     """
     fitted = load(model) if isinstance(model, str | Path) else model
     dictionary = model_dictionary(fitted, reading.get("variables"))
@@ -102,10 +113,30 @@ def score_sequences(
     left_out: np.ndarray | str = "",
     hourly: bool = False,
 ) -> pd.DataFrame:
-    """The same for sequences of any variables.
+    """Predict every stay of sequences, which may hold any variables; see `score`.
 
-    ends      (stay,) hours since the anchor at which the stay ended; infinite where not known
-    left_out  (stay,) why the task does not ask about the stay; "" where it does
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+    sequences : Sequences
+        Stays; outcomes are not needed.
+    ends : ndarray, shape (stay,), or float
+        Hours since the index time at which the stay ended; infinite where not known.
+    left_out : ndarray of str, shape (stay,), or str
+        Why the task does not ask about the stay; "" where it does.
+    hourly : bool
+        Of an early warning: one row for each hour of each stay.
+
+    Returns
+    -------
+    DataFrame
+        As `score` gives it.
+
+    Raises
+    ------
+    ArgumentError
+        If `hourly` is set for a model that does not predict each time step, or the model has no scores.
     """
     ends, left_out = (np.broadcast_to(given, len(sequences)) for given in (ends, left_out))
     if hourly and (model.task_.task_type != "early_warning" or not hasattr(model, "predict_hourly")):
@@ -164,7 +195,25 @@ def _by_hour(
 
 
 def write_scores(table: pd.DataFrame, out: str | Path) -> Path:
-    """Write a score table to a folder or .parquet file; the file before stays whole until the new one is."""
+    """Write a score table to a folder or .parquet file; the file before stays whole until the new one is.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `score` gives it.
+    out : str or Path
+        A folder, which gets scores.parquet, or a .parquet file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ArgumentError
+        If `out` is a file of another kind.
+    """
     path = Path(out)
     if path.suffix != ".parquet":
         if path.is_file():
@@ -184,7 +233,20 @@ def _schema(table: pd.DataFrame) -> pa.Schema:
 
 
 def model_dictionary(model: FittedModel, given: Any = None) -> Dictionary:
-    """The variables the model was fitted on, with its units and ranges, over the shipped and the given ones."""
+    """Give the variables that a model was fitted on, with its units and ranges, over the shipped and the given ones.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+    given : Dictionary, path or None
+        Further variables.
+
+    Returns
+    -------
+    Dictionary
+        All variables; those of the model replace others of the same name.
+    """
     base = given if isinstance(given, Dictionary) else Dictionary.load(*([given] if given is not None else []))
     own = {variable.name: variable for variable in (*model.variables_, *model.static_variables_)}
     return Dictionary((dict(base) | own).values())

@@ -241,5 +241,5 @@ def _start(known: pd.DataFrame, median: pd.Series) -> pd.Series:
 
 
 def _step_before(stays: Sequences) -> np.ndarray:
-    """(measurement,) the step before that of each measurement, stay after stay; of another stay at a stay's first step."""
+    """(measurement,) the step before that of each measurement; at a stay's first step it belongs to another stay."""
     return np.cumsum(stays.is_new_step) - 2

@@ -150,11 +150,37 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
         return hourly_predictions(X, self.predict_proba(X)[:, 1])
 
     def predict(self, X: Sequences) -> np.ndarray:
-        """1 where the risk after a step is at least 0.5, of shape (step,)."""
+        """Whether the risk after each time step is at least 0.5.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with the variables of the model.
+
+        Returns
+        -------
+        ndarray of int, shape (step,)
+            0 or 1, stay after stay.
+        """
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(int)
 
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log-likelihood of the labels of the steps, at most 0; higher is better."""
+        """Mean log-likelihood of the labels of the time steps; higher is better.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : array-like or None
+            Accepted for scikit-learn and not used.
+
+        Returns
+        -------
+        float
+            At most 0, which is perfect.
+        """
         check_outcome(y, check_stays("X", X))
         return mean_log_likelihood(self.labels_.step_labels(X), self.predict_proba(X)[:, 1])
 

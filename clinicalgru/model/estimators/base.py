@@ -15,7 +15,7 @@ from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.model.estimators.arguments import checked_arguments, checked_path, written_arguments
-from clinicalgru.model.estimators.fitted_model import FittedModel
+from clinicalgru.model.estimators.fitted_model import FittedModel, with_parameters
 from clinicalgru.model.estimators.training_summary import training_summary
 from clinicalgru.model.estimators.untrained_network import untrained_network
 from clinicalgru.model.estimators.validation_split import hold_back
@@ -104,6 +104,12 @@ class GRUEstimator(FittedModel):
     HEADS: ClassVar[Mapping[str, type[Head]]] = MappingProxyType({})  # by task type
     SPEC_OPTIONS: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # of the network, by the type of the task
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Show the parameters in the docstring of a subclass that has the same ones and lists none."""
+        super().__init_subclass__(**kwargs)
+        if cls.__init__ is GRUEstimator.__init__ and vars(cls).get("__doc__") and GRUEstimator.__doc__:
+            cls.__doc__ = with_parameters(str(cls.__doc__), GRUEstimator.__doc__)
+
     def __init__(
         self,
         network: NetworkConfig | None = None,
@@ -174,7 +180,8 @@ class GRUEstimator(FittedModel):
         """Train on the stays; stop when the validation loss no longer falls.
 
         Nothing is assigned until training has succeeded. An interruption (Ctrl-C, the stop button) after the first
-        epoch keeps the best weights so far, with a warning; an earlier one, or an error, leaves the estimator as it was.
+        epoch keeps the best weights so far, with a warning; an earlier one, or an error, leaves the estimator
+        unchanged.
 
         Parameters
         ----------
@@ -299,17 +306,50 @@ class GRUEstimator(FittedModel):
         return self.HEADS[stays.task.task_type].fit_targets(stays)
 
     def arguments_dict(self) -> dict[str, Any]:
-        """Give the arguments as a manifest holds them: Python numbers and text, the network as a dict."""
+        """Give the arguments as a manifest holds them.
+
+        Returns
+        -------
+        dict
+            Python numbers and text by name; the network is a dict, or None.
+        """
         return written_arguments(self)
 
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, Any]) -> Self:
-        """Give an estimator with the arguments of a manifest."""
+        """Give an unfitted estimator with the arguments of a manifest.
+
+        Parameters
+        ----------
+        arguments : mapping
+            As `arguments_dict` gives them.
+
+        Returns
+        -------
+        GRUEstimator
+            The estimator.
+        """
         network = arguments.get("network")
         return cls(**dict(arguments) | {"network": None if network is None else NetworkConfig(**network)})
 
     def init_network(self, stays: Sequences) -> tuple[ClinicalGRU, Head]:
-        """Give an untrained network for these stays, and its head. For sweeps, which never call `fit`."""
+        """Give an untrained network for these stays, and its head. For sweeps, which never call `fit`.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Training stays; they hold the outcome.
+
+        Returns
+        -------
+        tuple of ClinicalGRU and Head
+            The network, in training mode, and the head.
+
+        Raises
+        ------
+        ClinicalGRUError
+            For arguments that cannot be used, a task of another type, or outcomes that cannot be learned from.
+        """
         blank = blank_copy(self)
         blank.__dict__.update(checked_arguments(self))
         blank.head_ = blank._head(stays)

@@ -133,7 +133,18 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         return list(self.head_.score_columns)
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, column) What `clinicalgru.score` writes of each stay."""
+        """Give the risk of each stay, or the probability of each class, as `clinicalgru.score` writes it.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ndarray, shape (stay, column)
+            One column for each of `score_columns_`.
+        """
         return self.predict_proba(stays)[:, -len(self.score_columns_) :]
 
 
@@ -247,5 +258,16 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
         return list(self.head_.score_columns)
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, outcome) What `clinicalgru.score` writes of each stay."""
+        """Give the probability of each outcome, as `clinicalgru.score` writes it.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ndarray, shape (stay, outcome)
+            In the order of `labels_`.
+        """
         return self.predict_proba(stays)

@@ -181,5 +181,16 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         return tags
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, 1) What `clinicalgru.score` writes of each stay: the risk after its last time step."""
+        """Give the risk after the last time step of each stay, as `clinicalgru.score` writes it.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ndarray, shape (stay, 1)
+            Risks.
+        """
         return self.predict_proba(stays)[np.cumsum(stays.n_steps) - 1, 1:]

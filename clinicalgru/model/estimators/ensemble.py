@@ -173,24 +173,73 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Eval
         return self._fitted()[0].classes_
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
-        """(stay, class), of an early warning (step, class), calibrated: the mean of the members' log-odds."""
+        """Predict the probability of each class, calibrated: the mean of the members' log-odds.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with the variables of the training stays, and at least one measurement each.
+
+        Returns
+        -------
+        ndarray, shape (stay, class) or (step, 2)
+            In the order of `classes_`; of an early warning, one row for each time step.
+        """
         return self._calibrated(mean_log_probabilities([one.predict_proba(stays) for one in self._fitted()]))
 
     def predict(self, stays: Sequences) -> np.ndarray:
-        """(stay,) the likeliest class; of an early warning, (step,) 1 where the risk reaches threshold_."""
+        """Predict the most probable class; of an early warning, 1 where the risk reaches `threshold_`.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ndarray, shape (stay,) or (step,)
+            Values of `classes_`; of an early warning, one for each time step.
+        """
         probability = self.predict_proba(stays)
         if self.task_.task_type == "early_warning":
             return (probability[:, 1] >= self.threshold_).astype(int)
         return self.classes_[np.argmax(probability, axis=1)]
 
     def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
-        """Of an early warning: see `GRUEarlyWarning.predict_hourly`."""
+        """Predict the risk at each full hour, of an early warning; see `GRUEarlyWarning.predict_hourly`.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        DataFrame
+            stay (position), hours (since the index time), risk.
+
+        Raises
+        ------
+        ArgumentError
+            For a task of another type.
+        """
         if self.task_.task_type != "early_warning":
             raise ArgumentError("an ensemble of GRUEarlyWarning", self.task_.task_type, "Use predict_proba.")
         return hourly_predictions(stays, self.predict_proba(stays)[:, 1])
 
     def has_observations(self, stays: Sequences) -> np.ndarray:
-        """(stay,) whether all members see anything of the stay: a measurement, or a coded event that they know."""
+        """Give whether all members see anything of each stay: a measurement, or a coded event that they know.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays.
+
+        Returns
+        -------
+        ndarray of bool, shape (stay,)
+            False: the stay cannot be predicted.
+        """
         return np.all([one.has_observations(stays) for one in self._fitted()], axis=0)
 
     @property
@@ -199,12 +248,38 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Eval
         return self._fitted()[0].score_columns_
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, column) what `score` writes of each stay; of an early warning, the risk after its last step."""
+        """Give what `clinicalgru.score` writes of each stay; of an early warning, the risk after its last time step.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ndarray, shape (stay, column)
+            One column for each of `score_columns_`.
+        """
         columns = self.predict_proba(stays)[:, -len(self.score_columns_) :]
         return columns[np.cumsum(stays.n_steps) - 1] if self.task_.task_type == "early_warning" else columns
 
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy; of an early warning, the mean log-likelihood of the labels of the steps."""
+        """Accuracy; of an early warning, the mean log-likelihood of the labels of the time steps.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : array-like of shape (n_stays,) or None
+            Weight of each stay; not used for an early warning.
+
+        Returns
+        -------
+        float
+            Fraction of stays with the right class, or a log-likelihood of at most 0; higher is better.
+        """
         check_outcome(y, check_stays("X", X))
         if self.task_.task_type == "early_warning":
             labels = EarlyWarning.fit_targets(X).step_labels(X)
@@ -217,7 +292,13 @@ class GRUEnsemble(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Eval
         return [{"member": n} | entry for n, one in enumerate(self._fitted()) for entry in one.history_]
 
     def extra_state(self) -> dict[str, float]:
-        """Further learned numbers: the threshold of an early warning."""
+        """Give further learned numbers: the threshold of an early warning.
+
+        Returns
+        -------
+        dict of str to float
+            Number by name; empty for other tasks.
+        """
         return {"threshold_": self.threshold_} if "threshold_" in vars(self) else {}
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from inspect import cleandoc
 from typing import ClassVar
 
 import numpy as np
@@ -27,6 +29,8 @@ from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.training.inference import mean_loss, predict
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
+
+SECTION = re.compile(r"^[A-Z][A-Za-z ]*\n-{3,}$", re.MULTILINE)  # the header of a section of a docstring
 
 
 class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
@@ -118,9 +122,63 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
         return ["risk"]
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """Give what `clinicalgru.score` writes of each stay, of shape (stay, column)."""
+        """Give what `clinicalgru.score` writes of each stay.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with the variables of the training stays, and at least one measurement each.
+
+        Returns
+        -------
+        ndarray, shape (stay, column)
+            One column for each of `score_columns_`.
+        """
         raise NotImplementedError
 
     def extra_state(self) -> dict[str, float]:
-        """Give those numbers of EXTRA_STATE that were learned, by name."""
+        """Give those numbers of `EXTRA_STATE` that were learned.
+
+        Returns
+        -------
+        dict of str to float
+            Number by name.
+        """
         return {name: float(getattr(self, name)) for name in self.EXTRA_STATE if name in vars(self)}
+
+
+def with_parameters(docstring: str, base: str) -> str:
+    """Insert the Parameters section of a base class's docstring into one that has none, before its first section.
+
+    Parameters
+    ----------
+    docstring : str
+        Docstring of a subclass.
+    base : str
+        Docstring of the base class, in numpydoc form.
+
+    Returns
+    -------
+    str
+        The docstring, without indentation.
+
+    Examples
+    --------
+    >>> header = "Parameters" + chr(10) + "-" * 10
+    >>> print(with_parameters("A subclass.", f"A base.{chr(10) * 2}{header}{chr(10)}size : int"))
+    A subclass.
+    <BLANKLINE>
+    Parameters
+    ----------
+    size : int
+    """
+    own, shared = cleandoc(docstring), cleandoc(base)
+    headers = list(SECTION.finditer(shared))
+    ends = [header.start() for header in headers[1:]] + [len(shared)]
+    sections = [shared[header.start() : end].strip() for header, end in zip(headers, ends, strict=True)]
+    parameters = [section for section in sections if section.startswith("Parameters\n")]
+    first = SECTION.search(own)
+    if not parameters or "\nParameters\n---" in own:
+        return own
+    at = first.start() if first else len(own)
+    return "\n\n".join(part for part in (own[:at].strip(), parameters[0], own[at:].strip()) if part)

@@ -287,7 +287,18 @@ class GRUForecaster(GRUEstimator):
         return list(self.head_.score_columns)
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, 1) What `clinicalgru.score` writes of each stay: the highest anomaly score of its measurements."""
+        """Give the highest anomaly score of the measurements of each stay, as `clinicalgru.score` writes it.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray, shape (stay, 1)
+            Anomaly scores, in units of the Laplace scale.
+        """
         highest = pd.Series(self.anomaly_scores(stays)).groupby(stays.stay_of_measurement).max()
         return highest.reindex(range(len(stays))).to_numpy()[:, None]
 

@@ -167,7 +167,18 @@ class GRURegressor(RegressorMixin, GRUEstimator):
         return list(self.head_.score_columns)
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, column) What `clinicalgru.score` writes of each stay."""
+        """Give mean, median and interval of each stay, as `clinicalgru.score` writes them.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray, shape (stay, 4)
+            Mean, low, median and high, in the unit of the outcome.
+        """
         probability = self._predicted(stays).numpy()
         levels = np.array([0.5 - self.half_width_, 0.5, 0.5 + self.half_width_])
         return np.column_stack([self.head_.mean(probability), self.head_.quantiles(probability, levels)])

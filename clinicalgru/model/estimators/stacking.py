@@ -87,7 +87,31 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Evaluatio
         verbose: bool = True,
         callbacks: Sequence[Callback] = (),
     ) -> Self:
-        """Learn from the stays; see `GRUEnsemble.fit`."""
+        """Train the ensemble and the baselines, then fit their weights. Nothing is assigned until that has succeeded.
+
+        Parameters
+        ----------
+        X : Sequences
+            Training stays; they hold the outcome.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        auxiliary : DataFrame or None
+            Auxiliary outcomes for the networks, as of `GRUClassifier.fit`.
+        verbose : bool
+            Whether to show a progress bar for each network.
+        callbacks : sequence of Callback
+            As of `GRUClassifier.fit`.
+
+        Returns
+        -------
+        Hybrid
+            The estimator itself.
+
+        Raises
+        ------
+        ClinicalGRUError
+            For arguments that cannot be used, a task of another type, or outcomes that cannot be learned from.
+        """
         check_outcome(y, stays := check_stays("X", X))
         check_instance("ensemble", self.ensemble, GRUEnsemble, type(None), fix="Pass GRUEnsemble(), or leave it out.")
         for method in self.baselines:
@@ -138,11 +162,28 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Evaluatio
         return None
 
     def extra_state(self) -> dict[str, float]:
-        """Further learned numbers: the threshold of an early warning."""
+        """Give further learned numbers: the threshold of an early warning.
+
+        Returns
+        -------
+        dict of str to float
+            Number by name; empty for a binary task.
+        """
         return {"threshold_": self.threshold_} if "threshold_" in vars(self) else {}
 
     def has_observations(self, stays: Sequences) -> np.ndarray:
-        """Whether all parts have an input for the stay: a measurement, as the baselines see no coded events."""
+        """Give whether all parts have an input for each stay: a measurement, as the baselines see no coded events.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays.
+
+        Returns
+        -------
+        ndarray of bool, shape (stay,)
+            False: the stay cannot be predicted.
+        """
         return np.asarray(self.ensemble_.has_observations(stays) & (stays.n_measurements > 0))
 
     @property
@@ -151,12 +192,38 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Evaluatio
         return ["risk"]
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """The risk of each stay; of an early warning, that after its last step: (stay, 1)."""
+        """Give the risk of each stay that `clinicalgru.score` writes; of an early warning, the one after its last step.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ndarray, shape (stay, 1)
+            Risks.
+        """
         risk = self.predict_proba(stays)[:, 1:]
         return risk[np.cumsum(stays.n_steps) - 1] if self.task_.every_step else risk
 
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy; of an early warning, the mean log-likelihood of the labels of the steps."""
+        """Accuracy; of an early warning, the mean log-likelihood of the labels of the time steps.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : array-like of shape (n_stays,) or None
+            Weight of each stay; not used for an early warning.
+
+        Returns
+        -------
+        float
+            Fraction of stays with the right class, or a log-likelihood of at most 0; higher is better.
+        """
         check_outcome(y, check_stays("X", X))
         if self.task_.every_step:
             labels = EarlyWarning.fit_targets(X).step_labels(X)
@@ -169,7 +236,23 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Evaluatio
         return np.array([0, 1])
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
-        """(stay, 2), of an early warning (step, 2), probability of no and of the outcome."""
+        """Predict the probability of no outcome and of the outcome.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with the variables of the training stays, and at least one measurement each.
+
+        Returns
+        -------
+        ndarray, shape (stay, 2) or (step, 2)
+            Probabilities; of an early warning, one row for each time step.
+
+        Raises
+        ------
+        VariableMismatch
+            If variables, units or static covariates differ from the training stays.
+        """
         check_variables(check_stays("X", stays), self.variables_, self.static_variables_)
         risks = [self.ensemble_.predict_proba(stays)]
         risks += [
@@ -179,12 +262,39 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Evaluatio
         return np.asarray(self.stack_.predict_proba(np.stack([logit(risk[:, 1]) for risk in risks], axis=1)))
 
     def predict(self, stays: Sequences) -> np.ndarray:
-        """(stay,) 1 where the outcome is as likely as not; of an early warning, (step,) from threshold_ on."""
+        """Predict 1 from a risk of 0.5 on; of an early warning, from `threshold_` on.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        ndarray of int, shape (stay,) or (step,)
+            0 or 1; of an early warning, one for each time step.
+        """
         least = self.threshold_ if hasattr(self, "threshold_") else 0.5
         return (self.predict_proba(stays)[:, 1] >= least).astype(int)
 
     def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
-        """Of an early warning: see `GRUEarlyWarning.predict_hourly`."""
+        """Predict the risk at each full hour, of an early warning; see `GRUEarlyWarning.predict_hourly`.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_proba`.
+
+        Returns
+        -------
+        DataFrame
+            stay (position), hours (since the index time), risk.
+
+        Raises
+        ------
+        ArgumentError
+            For a task of another type.
+        """
         if not self.task_.every_step:
             raise ArgumentError("a hybrid of early warnings", self.task_.task_type, "Use predict_proba.")
         return hourly_predictions(stays, self.predict_proba(stays)[:, 1])

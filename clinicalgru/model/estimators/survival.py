@@ -120,5 +120,16 @@ class GRUSurvival(GRUEstimator):
         return list(self.head_.score_columns)
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """(stay, horizon) What `clinicalgru.score` writes of each stay."""
+        """Give the risk within each horizon of each stay, as `clinicalgru.score` writes it.
+
+        Parameters
+        ----------
+        stays : Sequences
+            As for `predict_survival`.
+
+        Returns
+        -------
+        ndarray, shape (stay, horizon)
+            Probabilities, in the order of `head_.horizons`.
+        """
         return self.predict_risk(stays)

@@ -20,14 +20,30 @@ SIGNS = {" / ": np.divide, " - ": np.subtract, " or lower ": np.fmin}
 
 
 class Operand(NamedTuple):
-    """A summary of a variable; or its total."""
+    """One operand of a formula: a summary of a variable, or its total.
+
+    Parameters
+    ----------
+    variable : str
+        Name of the variable.
+    summary : str
+        One of `SUMMARIES`, or "total".
+    """
 
     variable: str
     summary: str
 
 
 class Index(NamedTuple):
-    """A formula, read: one operand alone, or two and what joins them."""
+    """A formula that was read: one operand alone, or two and the sign that joins them.
+
+    Parameters
+    ----------
+    operands : tuple of Operand
+        One or two operands.
+    sign : str
+        One of `SIGNS`, or "" for one operand alone.
+    """
 
     operands: tuple[Operand, ...]
     sign: str
@@ -35,8 +51,25 @@ class Index(NamedTuple):
 
 @cache
 def index_of(formula: str) -> Index:
-    """The formula, read. Refused: a summary or a sign that is not known.
+    """Read a formula.
 
+    Parameters
+    ----------
+    formula : str
+        Such as "pao2 last / fio2 last".
+
+    Returns
+    -------
+    Index
+        Its operands and its sign.
+
+    Raises
+    ------
+    ArgumentError
+        For a summary or a sign that is not known.
+
+    Examples
+    --------
     >>> index_of("pao2 last / fio2 last").operands[0]
     Operand(variable='pao2', summary='last')
     """
@@ -51,8 +84,20 @@ def index_of(formula: str) -> Index:
 
 
 def known_indices(variables: Sequence[str]) -> tuple[str, ...]:
-    """The formulas of data_schemas/indices.yaml that these variables allow.
+    """Give the formulas of data_schemas/indices.yaml that these variables allow.
 
+    Parameters
+    ----------
+    variables : sequence of str
+        Names of variables.
+
+    Returns
+    -------
+    tuple of str
+        Formulas, in the order of the file.
+
+    Examples
+    --------
     >>> known_indices(["ast", "alt", "ph"])
     ('ast max / alt max',)
     """
@@ -60,7 +105,18 @@ def known_indices(variables: Sequence[str]) -> tuple[str, ...]:
 
 
 def indices_of(stays: Sequences) -> tuple[str, ...]:
-    """The shipped formulas that the variables of these stays allow."""
+    """Give the shipped formulas that the variables of these stays allow.
+
+    Parameters
+    ----------
+    stays : Sequences
+        Any stays.
+
+    Returns
+    -------
+    tuple of str
+        Formulas, as `known_indices` gives them.
+    """
     return known_indices([variable.name for variable in stays.variables])
 
 
@@ -71,17 +127,53 @@ def _shipped() -> tuple[str, ...]:
 
 
 def with_indices(summaries: np.ndarray, variables: Sequence[str], indices: Sequence[str]) -> np.ndarray:
-    """(point, variable x summary + index) float32: each index beside the summaries that it is made of; NaN = not known.
+    """Append clinical indices to the summaries that they are computed from.
 
-    summaries  (point, variable x summary)
+    Parameters
+    ----------
+    summaries : ndarray, shape (point, variable x summary)
+        As `summarise` gives them; NaN where not known.
+    variables : sequence of str
+        Names of the variables.
+    indices : sequence of str
+        Formulas.
+
+    Returns
+    -------
+    ndarray of float32, shape (point, variable x summary + index)
+        Summaries, then one column for each index; NaN where not known. Without indices, `summaries` itself.
+
+    Raises
+    ------
+    ArgumentError
+        If a formula cannot be read, or names a variable that is not among `variables`.
     """
     made = [_value(summaries, _columns(tuple(variables), formula), index_of(formula)) for formula in indices]
     return np.concatenate([summaries, *made], axis=1, dtype=np.float32) if made else summaries
 
 
 def index_parts(variables: Sequence[str], indices: Sequence[str]) -> np.ndarray:
-    """(index, part) columns of the summaries that each index is made of; -1 where it has fewer parts than others.
+    """Give the columns of the summaries that each index is computed from.
 
+    Parameters
+    ----------
+    variables : sequence of str
+        Names of the variables.
+    indices : sequence of str
+        Formulas.
+
+    Returns
+    -------
+    ndarray of int64, shape (index, part)
+        Positions of columns; -1 where an index has fewer parts than others.
+
+    Raises
+    ------
+    ArgumentError
+        If a formula cannot be read, or names a variable that is not among `variables`.
+
+    Examples
+    --------
     >>> index_parts(["ast", "alt"], ["ast max / alt max"])
     array([[ 4, 14]])
     """

@@ -12,19 +12,48 @@ from clinicalgru.model.features.clinical_indices import SUMMARIES, with_indices
 
 
 def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
-    """(stay, variable x summary + index) float32; NaN = not measured, except counts, which are 0.
+    """Summarise the measurements of each variable up to the prediction time, for each stay.
 
-    Counts are log(1 + n); hours count back from the prediction time; trend is last minus first; values are in the
-    variable's own unit. Order: all summaries of the first variable, then of the second, ...; then the clinical indices.
+    Parameters
+    ----------
+    sequences : Sequences
+        Any stays.
+    indices : sequence of str
+        Formulas of clinical indices.
 
-    Source: Johnson et al., Comput Cardiol 2012;39:249-252, for summaries of the 2012 challenge.
+    Returns
+    -------
+    ndarray of float32, shape (stay, variable x summary + index)
+        All summaries of the first variable, then of the second, and so on; then the clinical indices. Values are in the
+        unit of the variable; NaN where not measured, except counts, which are 0.
+
+    Notes
+    -----
+    Counts are log(1 + n); hours count back from the prediction time; the trend is the last value minus the first.
+
+    References
+    ----------
+    Johnson et al., Comput Cardiol 2012;39:249-252, for summaries of the 2012 challenge.
     """
     return np.concatenate([summaries_at_end(block, indices=indices) for block in sequences.chunks()])
 
 
 @np.errstate(invalid="ignore")  # of an infinite value: training names its variable
 def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
-    """(stay, variable x summary + index) as `summarise` gives it, all stays at once."""
+    """Summarise the measurements of each variable as `summarise` does, all stays at once.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        Stays that fit into memory.
+    indices : sequence of str
+        Formulas of clinical indices.
+
+    Returns
+    -------
+    ndarray of float32, shape (stay, variable x summary + index)
+        In the order of `summarise`.
+    """
     variables, value = len(sequences.variables), sequences.value.astype(np.float64)
     found = np.full((len(sequences) * variables, len(SUMMARIES)), np.nan)
     found[:, 0] = 0
@@ -48,10 +77,23 @@ def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray
 
 
 def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, indices: Names = ()) -> np.ndarray:
-    """(point, variable x summary + index) float32 of what was known at each point.
+    """Summarise what was known at each of several points in time.
 
-    last    (point, variable)  the fact last seen at the point, `len(sequences.value)` = none
-    looked  (point,)           hours since the anchor of the point
+    Parameters
+    ----------
+    sequences : Sequences
+        Any stays.
+    last : ndarray of int, shape (point, variable)
+        Position of the latest measurement at the point; `len(sequences.value)` where there is none.
+    looked : ndarray, shape (point,)
+        Time of the point, in hours since the index time.
+    indices : sequence of str
+        Formulas of clinical indices.
+
+    Returns
+    -------
+    ndarray of float32, shape (point, variable x summary + index)
+        In the order of `summarise`.
     """
     columns = [np.append(column, np.nan)[last] for column in _running(sequences)]
     columns[0] = np.nan_to_num(columns[0])
@@ -100,12 +142,38 @@ def _columns(
 
 
 def summary_names(sequences: Sequences) -> list[str]:
-    """The column names of `summarise`: "heart_rate mean", ..."""
+    """Give the names of the summaries, such as "heart_rate mean".
+
+    Parameters
+    ----------
+    sequences : Sequences
+        Any stays.
+
+    Returns
+    -------
+    list of str
+        One name for each column of `summarise` without indices.
+    """
     return [f"{variable.name} {summary}" for variable in sequences.variables for summary in SUMMARIES]
 
 
 def cell_facts(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which (stay, variable) cell each fact belongs to, the facts in order of cells, and where each cell begins."""
+    """Group the measurements into cells, one for each stay and variable.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        Any stays.
+
+    Returns
+    -------
+    cells : ndarray of int, shape (measurement,)
+        Cell of each measurement: stay x number of variables + variable.
+    order : ndarray of int, shape (measurement,)
+        Positions of the measurements in the order of cells, and within a cell in order of time.
+    first : ndarray of int, shape (cell,)
+        Position in `order` at which each cell that has measurements begins.
+    """
     cells = sequences.stay_of_measurement * len(sequences.variables) + sequences.variable
     order = np.argsort(cells, kind="stable")
     ordered = cells[order]
@@ -114,10 +182,23 @@ def cell_facts(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def shares(sequences: Sequences) -> list[tuple[np.ndarray, int]]:
-    """For each summary, how facts share what it contributed: (fact,) weights that sum to 1 in each cell, and a kind.
+    """Divide what each summary contributed among the measurements of its cell; explanations use it.
 
+    Parameters
+    ----------
+    sequences : Sequences
+        Any stays.
+
+    Returns
+    -------
+    list of tuple of ndarray and int
+        For each summary the weights of the measurements, of shape (measurement,), which sum to 1 in each cell, and the
+        kind of what is contributed: 0 value, 1 being measured, 2 timing.
+
+    Notes
+    -----
     A minimum belongs to the lowest value, a mean to all alike, a spread to each by its squared deviation, a trend half
-    to the first and half to the last. Used by explanations. Kinds: 0 value, 1 being measured, 2 timing.
+    to the first and half to the last.
     """
     _, order, first = cell_facts(sequences)
     n = np.diff(np.append(first, len(order)))
