@@ -23,7 +23,7 @@ MIN_WEIGHT = 1e-9  # total weight of a batch in which nothing is measured next
 
 @dataclass(frozen=True, eq=False)
 class Forecast(Head):
-    """The next value of each variable: a Laplace distribution in normal scores, with a likelihood over what is measured.
+    """The next value of each variable: a Laplace distribution in normal scores, with a likelihood of what is measured.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ MASKED_SCORE = -1e30
 class AttentionWeights(NamedTuple):
     """Attention weights with the hours of the time steps.
 
-    Attributes
+    Parameters
     ----------
     weight : Tensor, shape (stay, point, step)
         Weights of a prediction sum to 1 over the time steps up to it, and are 0 after it. All are 0 in a stay without
@@ -110,7 +110,22 @@ class MultiHeadAttention(nn.Module):
         self.rate = nn.Parameter(torch.linspace(-6.0, -2.0, N_ATTENTION_HEADS, dtype=torch.float32))
 
     def forward(self, states: Tensor, batch: Batch) -> ContextAndWeights:
-        """Context of each prediction, and the mean weights of the heads; as of `AdditiveAttention.forward`."""
+        """Context of each prediction, and the mean weights of the heads.
+
+        Parameters
+        ----------
+        states : Tensor, shape (row, width)
+            States of the encoder.
+        batch : Batch
+            The batch of these rows.
+
+        Returns
+        -------
+        context : Tensor, shape (point, width)
+            0 in a stay without time steps.
+        weight : Tensor, shape (stay, point, step)
+            As of `AttentionWeights`.
+        """
         padded, hours, visible = _padded_states(states, batch)
         queried = padded
         if not batch.per_step:
@@ -128,13 +143,27 @@ class MultiHeadAttention(nn.Module):
         return (self.out(context) * has_steps)[batch.point_stay, _point_index(batch)], weight.mean(dim=1)
 
 
-class NoAttention(nn.Module):
+class _NoAttention(nn.Module):
     """No attention: the readout sees the state at the prediction only, which has all the weight."""
 
     width = 0
 
     def forward(self, states: Tensor, batch: Batch) -> ContextAndWeights:
-        """An empty context, of shape (point, 0), and weights as of `AttentionWeights`."""
+        """An empty context, and all the weight on the last time step up to each prediction.
+
+        Parameters
+        ----------
+        states : Tensor, shape (row, width)
+            States of the encoder.
+        batch : Batch
+            The batch of these rows.
+
+        Returns
+        -------
+        context : Tensor, shape (point, 0)
+        weight : Tensor, shape (stay, point, step)
+            As of `AttentionWeights`.
+        """
         _, _, visible = _padded_states(states, batch)
         later = torch.cat([visible[:, :, 1:], torch.zeros_like(visible[:, :, :1])], dim=2)
         return states.new_zeros(len(batch.point_stay), 0), (visible & ~later).to(states.dtype)
@@ -146,7 +175,7 @@ ATTENTION: dict[str | None, type[AdditiveAttention] | type[MultiHeadAttention]] 
 }
 
 
-def attention(name: str | None, width: int) -> AdditiveAttention | MultiHeadAttention | NoAttention:
+def attention(name: str | None, width: int) -> AdditiveAttention | MultiHeadAttention | _NoAttention:
     """An attention layer.
 
     Parameters
@@ -160,7 +189,7 @@ def attention(name: str | None, width: int) -> AdditiveAttention | MultiHeadAtte
     -------
     nn.Module
     """
-    return NoAttention() if name is None else ATTENTION[name](width)
+    return _NoAttention() if name is None else ATTENTION[name](width)
 
 
 def attention_weights(weight: Tensor, batch: Batch) -> AttentionWeights:

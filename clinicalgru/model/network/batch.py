@@ -11,7 +11,9 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Stays sorted by their number of time steps, longest first. A row is one time step of one stay.
+    """Stays sorted by their number of time steps, longest first.
+
+    A row is one time step of one stay.
 
     Attributes
     ----------
@@ -110,7 +112,12 @@ class Batch:
         return (sizes.cumsum(0) - sizes)[step] + stay
 
     def reversed_rows(self) -> Tensor:
-        """The row that is as far from the end of its stay as each row is from the start, of shape (row,)."""
+        """The row that is as far from the end of its stay as each row is from the start.
+
+        Returns
+        -------
+        Tensor of int64, shape (row,)
+        """
         n_steps = torch.bincount(self.stay, minlength=len(self.order))
         return self.row_of(self.stay, n_steps[self.stay] - 1 - self.step)
 

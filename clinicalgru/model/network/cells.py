@@ -90,7 +90,7 @@ def gru_step(
 def gru_before_step(
     input_projection: Tensor, decayed_state: Tensor, recurrent_input: Tensor, weight: Tensor, bias: Tensor
 ) -> Tensor:
-    """One time step of the GRU as published: the reset gate stands before the product, n = tanh(x_n + W_n (r h') + b_n).
+    """One time step of the GRU as published: the reset gate is before the product, n = tanh(x_n + W_n (r h') + b_n).
 
     Parameters
     ----------

@@ -155,7 +155,19 @@ class StepEmbedding(nn.Module):
         self.width += self.codes.width if self.codes is not None else 0
 
     def forward(self, inputs: Inputs, batch: Batch) -> Tensor:
-        """Embedded time steps of a batch, of shape (row, width)."""
+        """Embedded time steps of a batch.
+
+        Parameters
+        ----------
+        inputs : Inputs
+            The batch in normal scores.
+        batch : Batch
+            The batch.
+
+        Returns
+        -------
+        Tensor, shape (row, width)
+        """
         score = gather_padded(inputs.score, batch.locf_index)
         decayed = score * (inputs.mask + (1 - inputs.mask) * self.value_decay(inputs.delta_hours))
         parts = [decayed, inputs.mask]

@@ -27,6 +27,10 @@ def use_generator(generator: torch.Generator) -> Iterator[None]:
     generator : torch.Generator
         A generator on the CPU.
 
+    Yields
+    ------
+    None
+
     Examples
     --------
     >>> import torch
@@ -46,7 +50,17 @@ def use_generator(generator: torch.Generator) -> Iterator[None]:
 
 
 def normal(*shape: int) -> Tensor:
-    """Standard normal float32 numbers of this shape, from the generator of the context."""
+    """Standard normal numbers, from the generator of the context.
+
+    Parameters
+    ----------
+    *shape : int
+        Length of each axis.
+
+    Returns
+    -------
+    Tensor of float32, of this shape
+    """
     return torch.randn(*shape, generator=_generator.get(), dtype=torch.float32)
 
 
@@ -59,6 +73,10 @@ def linear(n_inputs: int, n_outputs: int, *, bias: bool = True) -> nn.Linear:
         Sizes of the last axis before and after.
     bias : bool
         Whether a bias is added.
+
+    Returns
+    -------
+    nn.Linear
     """
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs, bias=bias, dtype=torch.float32)
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=_generator.get())
@@ -69,12 +87,35 @@ def linear(n_inputs: int, n_outputs: int, *, bias: bool = True) -> nn.Linear:
 
 
 def orthogonal_(weight: Tensor) -> None:
-    """Fill a matrix with an orthogonal one, from the generator of the context (Saxe et al. 2014)."""
+    """Fill a matrix with an orthogonal one, from the generator of the context.
+
+    Parameters
+    ----------
+    weight : Tensor of two axes or more
+        Changed in place. Its rows or its columns, whichever are fewer, become orthonormal.
+
+    References
+    ----------
+    Saxe et al. 2014.
+    """
     nn.init.orthogonal_(weight, generator=_generator.get())
 
 
 def random_dropout_mask(like: Tensor, dropout: float) -> Tensor:
-    """A tensor shaped as `like`: 0 with probability `dropout`, else 1 / (1 - dropout)."""
+    """A random dropout mask, from the generator of the context.
+
+    Parameters
+    ----------
+    like : Tensor, any shape
+        Gives the shape and type of the mask.
+    dropout : float
+        Probability of a 0, in [0, 1).
+
+    Returns
+    -------
+    Tensor, of that shape
+        0 with this probability, else 1 / (1 - dropout).
+    """
     return torch.empty_like(like).bernoulli_(1 - dropout, generator=_generator.get()).div_(1 - dropout)
 
 
@@ -96,7 +137,17 @@ class Dropout(nn.Module):
         self.dropout = dropout
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The inputs, and while training times a dropout mask; any shape."""
+        """The inputs, while training times a dropout mask.
+
+        Parameters
+        ----------
+        inputs : Tensor, any shape
+            The numbers.
+
+        Returns
+        -------
+        Tensor, of that shape
+        """
         if not self.training or self.dropout == 0 or inputs.numel() == 0:
             return inputs
         return inputs * random_dropout_mask(inputs, self.dropout)

@@ -21,10 +21,8 @@ class QuantileScaler(nn.Module):
 
     Parameters
     ----------
-    features : int
-        Number of features.
-    knots : int
-        Number of quantiles that are kept of each feature.
+    features, knots : int
+        Number of features, and of quantiles that are kept of each.
 
     Attributes
     ----------
@@ -76,7 +74,16 @@ class QuantileScaler(nn.Module):
         self.scores[feature] = math.sqrt(2) * torch.erfinv(torch.from_numpy(2 * middle - 1))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Scores of a table of values, of shape (stay, feature); NaN stays NaN."""
+        """Scores of a table of values.
+
+        Parameters
+        ----------
+        values : Tensor, shape (stay, feature)
+
+        Returns
+        -------
+        Tensor of float32, shape (stay, feature); NaN stays NaN
+        """
         columns = values.t().double().contiguous()
         first = self.knots.shape[1] * torch.arange(len(columns), device=values.device)[:, None]
         return self._interpolate(columns, torch.searchsorted(self.knots.double(), columns), first).t()
@@ -155,7 +162,16 @@ class Decay(nn.Module):
         self.diagonal = diagonal
 
     def forward(self, delta_hours: Tensor) -> Tensor:
-        """Decays of shape (row, outputs) over gaps in hours of shape (row, inputs)."""
+        """Decays over time gaps.
+
+        Parameters
+        ----------
+        delta_hours : Tensor, shape (row, inputs), in hours
+
+        Returns
+        -------
+        Tensor, shape (row, outputs)
+        """
         weight, bias = -F.softplus(self.raw), -self.bias
         exponent = torch.addcmul(bias, delta_hours, weight) if self.diagonal else F.linear(delta_hours, weight, bias)
         return torch.exp(F.hardtanh(exponent, -MAX_DECAY_EXPONENT, 0.0))
@@ -166,12 +182,8 @@ class NumberEmbedding(nn.Module):
 
     Parameters
     ----------
-    features : int
-        Number of features.
-    bins : int
-        Pieces of the piecewise linear function.
-    size : int
-        Length of an embedding.
+    features, bins, size : int
+        Number of features, pieces of the piecewise linear function, and length of an embedding.
 
     Notes
     -----
@@ -198,10 +210,8 @@ class NumberEmbedding(nn.Module):
 
         Parameters
         ----------
-        scores : Tensor, shape (stay, feature)
-            Normal scores.
-        mask : Tensor, shape (stay, feature)
-            1 where the number is known, 0 where it is not.
+        scores, mask : Tensor, shape (stay, feature)
+            Normal scores, and 1 where the number is known, 0 where it is not.
 
         Returns
         -------
@@ -220,10 +230,8 @@ class PerVariableLinear(nn.Module):
 
     Parameters
     ----------
-    variables : int
-        Number of variables.
-    size : int
-        Length of the embedding of a summary.
+    variables, size : int
+        Number of variables, and length of the embedding of a summary.
 
     Notes
     -----
@@ -266,10 +274,8 @@ class VariableEmbedding(nn.Module):
 
     Parameters
     ----------
-    variables : int
-        Number of variables.
-    size : int
-        Length of an embedding.
+    variables, size : int
+        Number of variables, and length of an embedding.
 
     Notes
     -----
@@ -287,7 +293,16 @@ class VariableEmbedding(nn.Module):
         self.covariates = nn.Parameter(normal(3, variables, size) / math.sqrt(size))  # mask, log gap, constant
 
     def forward(self, scores: Tensor, mask: Tensor, delta_hours: Tensor) -> Tensor:
-        """Embeddings of shape (row, variable x size); all arguments of shape (row, variable)."""
+        """Embeddings of the variables at each row, from their scores, masks and time gaps in hours.
+
+        Parameters
+        ----------
+        scores, mask, delta_hours : Tensor, shape (row, variable)
+
+        Returns
+        -------
+        Tensor, shape (row, variable x size)
+        """
         by_mask, by_gap, constant = self.covariates
         covariates = mask[..., None] * by_mask + torch.log1p(delta_hours)[..., None] * by_gap + constant
         return F.relu(self.value(scores, torch.ones_like(scores)) + covariates.flatten(1))
@@ -298,10 +313,8 @@ class CodeEmbedding(nn.Module):
 
     Parameters
     ----------
-    codes : int
-        Size of the code vocabulary.
-    size : int
-        Length of an embedding.
+    codes, size : int
+        Size of the code vocabulary, and length of an embedding.
 
     Examples
     --------
@@ -316,11 +329,29 @@ class CodeEmbedding(nn.Module):
         self.table = nn.Parameter(normal(codes, size) / math.sqrt(size))
 
     def forward(self, batch: Batch) -> Tensor:
-        """The sum over the coded events of each row, of shape (row, size)."""
+        """The sum over the coded events of each row.
+
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        Tensor, shape (row, size)
+        """
         return self.table.new_zeros(len(batch.hours), self.width).index_add(0, batch.code_row, self.table[batch.code])
 
     def cumulative(self, batch: Batch) -> Tensor:
-        """The sum over the distinct codes of a stay up to each prediction, of shape (point, size)."""
+        """The sum over the distinct codes of a stay up to each prediction.
+
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        Tensor, shape (point, size)
+        """
         new = batch.code_is_new[:, None] * self.table[batch.code]
         rows, valid = batch.padded_index()
         by_row = self.table.new_zeros(len(batch.hours) + 1, self.width).index_add(0, batch.code_row, new)
@@ -331,14 +362,12 @@ class CodeEmbedding(nn.Module):
 
 
 class BatchEnsembleMLP(nn.Module):
-    """An implicit ensemble of multilayer perceptrons: members scale the inputs, share two layers, and differ in the last.
+    """An implicit ensemble of perceptrons: members scale the inputs, share two layers, and differ in the last.
 
     Parameters
     ----------
-    inputs, hidden, outputs : int
-        Sizes of the layers.
-    members : int
-        Number of members.
+    inputs, hidden, members, outputs : int
+        Sizes of the input and hidden layers, number of members, and number of outputs of each.
     dropout : float
         Dropout probability after each hidden layer.
 
@@ -356,6 +385,15 @@ class BatchEnsembleMLP(nn.Module):
         self.bias = nn.Parameter(torch.zeros(members, 1, outputs, dtype=torch.float32))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs of all members, of shape (member, point, output), for inputs of shape (point, inputs)."""
+        """Outputs of all members.
+
+        Parameters
+        ----------
+        inputs : Tensor, shape (point, inputs)
+
+        Returns
+        -------
+        Tensor, shape (member, point, output)
+        """
         hidden = self.second(self.first(inputs * self.input_scale))
         return torch.baddbmm(self.bias, hidden, self.last)

@@ -98,7 +98,17 @@ class ClinicalGRU(nn.Module):
         return network
 
     def forward(self, batch: Batch) -> Tensor:
-        """Outputs of all members for a batch, of shape (member, point, output)."""
+        """Outputs of all members for a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+            The batch.
+
+        Returns
+        -------
+        Tensor, shape (member, point, output)
+        """
         return self.logits(self.scaler(batch), batch)[0]
 
     def logits(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, AttentionWeights]:
@@ -155,5 +165,16 @@ class ClinicalGRU(nn.Module):
 
 
 def n_categories(static_variables: tuple[Variable, ...]) -> tuple[int, ...]:
-    """Number of categories of each static covariate; 0 for a number."""
+    """Number of categories of each static covariate.
+
+    Parameters
+    ----------
+    static_variables : tuple of Variable
+        The static covariates.
+
+    Returns
+    -------
+    tuple of int
+        0 for a covariate that is a number.
+    """
     return tuple(len(variable.categories) for variable in static_variables)

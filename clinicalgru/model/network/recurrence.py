@@ -77,7 +77,7 @@ def gru_scan(input_projection: Tensor, decay: Tensor, weight: Tensor, bias: Tens
     if not sizes:
         return decay
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (input_projection, decay, weight, bias)):
-        return GRUScan.apply(input_projection, decay, weight, bias, sizes)
+        return _GRUScan.apply(input_projection, decay, weight, bias, sizes)
     return _forward(input_projection, decay, weight, bias, sizes, save_gates=False).states
 
 
@@ -156,7 +156,7 @@ def packed_rows(lengths: Sequence[int]) -> list[int]:
     return (len(lengths) - ended[:-1]).tolist()
 
 
-class SavedForBackward(NamedTuple):
+class _SavedForBackward(NamedTuple):
     """Tensors of the forward pass that the backward pass needs."""
 
     decay: Tensor  # (row, hidden)
@@ -166,7 +166,7 @@ class SavedForBackward(NamedTuple):
     candidate: Tensor  # (row, hidden)
 
 
-class Gradients(NamedTuple):
+class _Gradients(NamedTuple):
     """The gradient of each tensor argument of `gru_scan`, of its shape."""
 
     input_projection: Tensor
@@ -175,7 +175,7 @@ class Gradients(NamedTuple):
     bias: Tensor
 
 
-class StepBlock(NamedTuple):
+class _StepBlock(NamedTuple):
     """Consecutive time steps: their rows, their sizes, and the rows of the step before (none before the first)."""
 
     rows: slice
@@ -183,7 +183,7 @@ class StepBlock(NamedTuple):
     earlier: slice
 
 
-class GRUScan(torch.autograd.Function):
+class _GRUScan(torch.autograd.Function):
     """`_forward` and `_backward` as one autograd function."""
 
     @staticmethod
@@ -198,12 +198,12 @@ class GRUScan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        return (*_backward(grad, SavedForBackward(*ctx.saved_tensors), ctx.sizes), None)
+        return (*_backward(grad, _SavedForBackward(*ctx.saved_tensors), ctx.sizes), None)
 
 
 def _forward(
     input_projection: Tensor, decay: Tensor, weight: Tensor, bias: Tensor, sizes: list[int], *, save_gates: bool
-) -> SavedForBackward:
+) -> _SavedForBackward:
     """States of all rows; gates and candidates of all rows if saved, else of the current time step only."""
     hidden = decay.shape[1]
     two, minus_one = decay.new_tensor(2.0), decay.new_tensor(-1.0)
@@ -228,12 +228,12 @@ def _forward(
         n.mul_(two).sigmoid_()  # tanh(x) = 2 sigmoid(2x) - 1, in half the time of tanh
         torch.add(minus_one, n, alpha=2, out=n)
         torch.lerp(n, h, z, out=after)
-    return SavedForBackward(decay, weight, states, gates, candidate)
+    return _SavedForBackward(decay, weight, states, gates, candidate)
 
 
-def _backward(grad: Tensor, saved: SavedForBackward, sizes: list[int]) -> Gradients:
+def _backward(grad: Tensor, saved: _SavedForBackward, sizes: list[int]) -> _Gradients:
     """All gradients, block by block from the last to the first."""
-    grads = Gradients(
+    grads = _Gradients(
         input_projection=torch.empty_like(saved.gates),
         decay=saved.decay.new_empty(saved.decay.shape),
         weight=torch.zeros_like(saved.weight),
@@ -246,9 +246,9 @@ def _backward(grad: Tensor, saved: SavedForBackward, sizes: list[int]) -> Gradie
 
 
 def _backward_block(
-    block: StepBlock, saved: SavedForBackward, grads: Gradients, *, grad: Tensor, carry: Tensor
+    block: _StepBlock, saved: _SavedForBackward, grads: _Gradients, *, grad: Tensor, carry: Tensor
 ) -> None:
-    """Fill in the gradients of one block; carry is the gradient of its last states, then of those of the block before."""
+    """Fill in the gradients of one block; carry is the gradient of its last states, then of the block before."""
     rows, sizes, weight = block.rows, block.sizes, saved.weight
     decay, gates, factors = saved.decay[rows], saved.gates[rows], grads.input_projection[rows]
     start = saved.states[block.earlier] if rows.start else torch.zeros_like(carry)
@@ -292,14 +292,14 @@ def _gate_derivatives(decayed: Tensor, gates: Tensor, candidate: Tensor, *, out:
     return derivative
 
 
-def _step_blocks(sizes: list[int], hidden: int) -> list[StepBlock]:
+def _step_blocks(sizes: list[int], hidden: int) -> list[_StepBlock]:
     """The time steps in order, divided into blocks of about BLOCK_NUMBERS numbers."""
     blocks, first, begin, end = [], 0, 0, 0
     for step, size in enumerate(sizes, start=1):
         end += size
         if (end - begin) * hidden >= BLOCK_NUMBERS or step == len(sizes):
             earlier = slice(begin - (sizes[first - 1] if first else 0), begin)
-            blocks.append(StepBlock(slice(begin, end), sizes[first:step], earlier))
+            blocks.append(_StepBlock(slice(begin, end), sizes[first:step], earlier))
             first, begin = step, end
     return blocks
 

@@ -19,7 +19,9 @@ MAX_STAYS, MAX_MEASUREMENTS = 50_000, 10_000_000  # that the 65 quantiles of a s
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """A batch in normal scores. Explanations attribute to these fields.
+    """A batch in normal scores.
+
+    Explanations attribute to these fields.
 
     Attributes
     ----------
@@ -88,7 +90,17 @@ class InputScaler(nn.Module):
             self.static.fit(static, column[~np.isnan(column)])
 
     def forward(self, batch: Batch) -> Inputs:
-        """A batch in normal scores."""
+        """A batch in normal scores.
+
+        Parameters
+        ----------
+        batch : Batch
+            The batch, in the units of the measurements.
+
+        Returns
+        -------
+        Inputs
+        """
         summaries = self.summary(batch.summaries)
         return Inputs(
             score=self.value.at(batch.value, batch.variable),

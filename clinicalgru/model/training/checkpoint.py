@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def save_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) -> None:
-    """Write the state of training. An earlier file stays complete until the new one is.
+    """Write the state of training.
+
+    An earlier file stays complete until the new one is.
 
     Parameters
     ----------
