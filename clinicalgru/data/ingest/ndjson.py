@@ -22,7 +22,25 @@ AT_LINE = re.compile(r"JSON transform error .* in line (\d+)")
 
 
 def resource_files(folder: Path, kind: str) -> list[Path]:
-    """The files of one type of resource, by their names: Patient.ndjson, 1.Patient.ndjson.gz, Patient-000.ndjson."""
+    """Find the files of one type of resource by their names, of which there must be one.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of a bulk export.
+    kind : str
+        Type of resource, such as "Patient".
+
+    Returns
+    -------
+    list of Path
+        Files such as Patient.ndjson, 1.Patient.ndjson.gz or Patient-000.ndjson, sorted.
+
+    Raises
+    ------
+    InputError
+        If there is no folder, or no such file in it.
+    """
     found = found_files(folder, kind)
     if not found:
         came = f"the folder {folder.name} without it" if folder.is_dir() else f"no such folder: {folder.name}"
@@ -31,14 +49,45 @@ def resource_files(folder: Path, kind: str) -> list[Path]:
 
 
 def found_files(folder: Path, kind: str) -> list[Path]:
-    """The same, or none."""
+    """Find the files of one type of resource by their names, if there are any.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of a bulk export.
+    kind : str
+        Type of resource, such as "Patient".
+
+    Returns
+    -------
+    list of Path
+        The files, sorted; empty where there is none.
+    """
     named = re.compile(rf"(?<![A-Za-z]){kind}(?![A-Za-z])")
     files = sorted(folder.rglob("*")) if folder.is_dir() else []
     return [file for file in files if file.name.lower().endswith(SUFFIXES) and named.search(file.name)]
 
 
 def resources_sql(file: Path, columns: dict[str, str]) -> str:
-    """SQL of a file's resources with c_row, their numbers (blank lines do not count); only these fields are parsed."""
+    """Write SQL of the resources of a file; only the fields that are asked for are parsed.
+
+    Parameters
+    ----------
+    file : Path
+        The NDJSON file, or a .gz of it.
+    columns : dict of str to str
+        Field -> DuckDB type that it is read as.
+
+    Returns
+    -------
+    str
+        A subquery of these fields and c_row, the number of the resource; blank lines do not count.
+
+    Raises
+    ------
+    InputError
+        If a .gz is damaged or cut off.
+    """
     check_packed(file)
     fields = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
     options = f"format='newline_delimited', auto_detect=false, maximum_object_size={LARGEST}, columns={{{fields}}}"
@@ -46,7 +95,24 @@ def resources_sql(file: Path, columns: dict[str, str]) -> str:
 
 
 def check_kind(connection: duckdb.DuckDBPyConnection, table: str, file: Path, kind: str) -> None:
-    """Refuses a file that holds other resources too (columns c_row and kind of `table`)."""
+    """Refuse a file that holds other resources too.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Connection that has the table.
+    table : str
+        Table of the file's resources, with columns c_row and kind.
+    file : Path
+        The file, for the message.
+    kind : str
+        Type of resource that it must hold.
+
+    Raises
+    ------
+    InputError
+        If a resource is of another type.
+    """
     other = f"SELECT min(c_row) FROM {table} WHERE kind IS DISTINCT FROM {literal(kind)}"
     row = connection.execute(other).fetchall()[0][0]
     if row is not None:
@@ -56,7 +122,23 @@ def check_kind(connection: duckdb.DuckDBPyConnection, table: str, file: Path, ki
 
 @contextmanager
 def json_errors(file: Path) -> Iterator[None]:
-    """DuckDB's errors, which quote the line, as ours, which name it."""
+    """Raise DuckDB's errors, which quote the line, as ours, which name it.
+
+    Parameters
+    ----------
+    file : Path
+        The file that is read.
+
+    Yields
+    ------
+    None
+        Nothing; the block reads the file.
+
+    Raises
+    ------
+    InputError
+        If memory does not suffice, or the file is truncated or has a line that cannot be parsed.
+    """
     try:
         yield
     except (duckdb.InvalidInputException, duckdb.IOException, duckdb.OutOfMemoryException) as error:

@@ -24,6 +24,35 @@ TABLE_NAMES = "a path, DataFrame or Arrow table"
 class ReadOptions:
     """The arguments of `read_events` of the same names, checked; `dictionary` is made of `variables`.
 
+    Attributes
+    ----------
+    dictionary : Dictionary
+        Data dictionary.
+    stays : path, DataFrame or Arrow table, optional
+        Table of stays.
+    outcomes : path, DataFrame or Arrow table, optional
+        Table of outcomes.
+    columns : mapping of str to str
+        Our column name -> the name in the tables, where they differ.
+    time_format : str, optional
+        strptime format of times; None: ISO 8601, or numbers.
+    time_unit : str
+        Unit of times that are numbers: one of `TIME_UNITS`.
+    units : mapping of str to str
+        Variable -> unit of its values where the extract writes none.
+    query : str, optional
+        One SELECT, for a database.
+    delimiter : str, optional
+        Delimiter of text tables, one character; None: found from the header.
+    anchor : str, optional
+        What a stay is, in sources with several kinds.
+    timezone : str, optional
+        IANA time zone of times without an offset.
+    max_rejected : float
+        Largest fraction of rows that may be rejected, 0 to 1.
+    memory_gb : float
+        Memory limit in GB, above 0.
+
     Raises
     ------
     ArgumentError
@@ -61,21 +90,72 @@ class ReadOptions:
 
 
 def check_table(name: str, value: Any, *, optional: bool = False) -> None:
-    """Raise ArgumentError unless a value is a table or the path of one."""
+    """Raise unless a value is a table or the path of one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    value : object
+        What was passed.
+    optional : bool
+        Whether None is accepted too.
+
+    Raises
+    ------
+    ArgumentError
+        If `value` is of another type.
+    """
     if not (isinstance(value, TABLES) or (optional and value is None)):
         expected = f"{name} as {TABLE_NAMES}{', or None' if optional else ''}"
         raise ArgumentError(expected, describe(value), "Pass a table, or the path of a file or folder.")
 
 
 def as_path(data: Any, expected: str) -> Path:
-    """The path of an extract; raises ArgumentError where it is a table. expected: what the path must be."""
+    """Take the argument `data` as the path of an extract.
+
+    Parameters
+    ----------
+    data : object
+        What was passed.
+    expected : str
+        What the path must be, for the message.
+
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    ArgumentError
+        If `data` is no path, such as a table.
+    """
     if not isinstance(data, str | os.PathLike):
         raise ArgumentError(f"data as the path of {expected}", describe(data), "Pass its path.")
     return Path(data)
 
 
 def dictionary_of(variables: Any) -> Dictionary:
-    """The data dictionary: the shipped one, with the user's YAML files or dicts over it."""
+    """Load the data dictionary: the shipped one, with the user's YAML files or dicts over it.
+
+    Parameters
+    ----------
+    variables : path, mapping, Dictionary, list of paths and mappings, or None
+        The user's own variables. A `Dictionary` is used as it is.
+
+    Returns
+    -------
+    Dictionary
+        The data dictionary.
+
+    Raises
+    ------
+    ArgumentError
+        If `variables` is of another type.
+    DictionaryError
+        If a file cannot be read, or the dictionary contradicts itself.
+    """
     if isinstance(variables, Dictionary):
         return variables
     extra = [] if variables is None else list(variables) if isinstance(variables, list | tuple) else [variables]

@@ -38,14 +38,33 @@ class RowLocator:
         self.located: dict[tuple[int, int], int] = {}
 
     def add(self, part: TablePart, columns: Mapping[str, str]) -> int:
-        """Add the files of a table and return the number of the first; columns: our name -> the table's."""
+        """Add the files of a table.
+
+        Parameters
+        ----------
+        part : TablePart
+            The table.
+        columns : mapping of str to str
+            Our column name -> the table's.
+
+        Returns
+        -------
+        int
+            The number of its first file.
+        """
         first = len(self.files)
         self.files += part.files or [part.label]
         self.headers += [(part.wide, columns)] * (len(self.files) - first)
         return first
 
     def locate(self, records: Iterable[tuple[int, int]]) -> None:
-        """Find the rows of records (file, number) in files with blank lines."""
+        """Find the rows of some records in files with blank lines, and keep them for `place`.
+
+        Parameters
+        ----------
+        records : iterable of (int, int)
+            Number of the file and number of the record in it.
+        """
         wanted: dict[int, set[int]] = {}
         for file, record in set(records):
             if file in self.texts:
@@ -54,7 +73,24 @@ class RowLocator:
             self.located |= {(file, record): row for record, row in self.texts[file].rows_of(numbers).items()}
 
     def place(self, file: int, row: int, reason: str, *, name: str = "") -> str:
-        """File, row and column of a finding; in a wide table, the column is that of the variable `name`."""
+        """Describe where a finding is: file, row and column.
+
+        Parameters
+        ----------
+        file : int
+            Number of the file.
+        row : int
+            Number of the record in it.
+        reason : str
+            The reason against the row, which tells the column.
+        name : str
+            Name of the variable, which is the column in a wide table.
+
+        Returns
+        -------
+        str
+            Such as "labs.csv, row 7, column value".
+        """
         self.locate([(file, row)] if (file, row) not in self.located else [])
         row = self.located.get((file, row), row)
         wide, theirs = self.headers[file]

@@ -96,11 +96,30 @@ LOCAL_TIME_REASONS = """
 def insert_sql(
     part: TablePart, first_file: int, columns: Mapping[str, str], row_format: RowFormat, *, has_timezone: bool
 ) -> str:
-    """SQL that inserts the rows of a table into `rows`.
+    """Write SQL that inserts the rows of a table into `rows`.
 
-    first_file: number of the table's first file.
-    columns: our column name -> the table's column name, for those it has.
-    has_timezone: whether times without an offset are local times (see `declare_timezone`).
+    Parameters
+    ----------
+    part : TablePart
+        The table.
+    first_file : int
+        Number of its first file.
+    columns : mapping of str to str
+        Our column name -> the table's, for those it has.
+    row_format : RowFormat
+        How the cells are read.
+    has_timezone : bool
+        Whether times without an offset are local times (see `declare_timezone`).
+
+    Returns
+    -------
+    str
+        One INSERT.
+
+    Raises
+    ------
+    InputError
+        If identifiers are floating point.
     """
     _check_identifiers(part, columns)
     cells = _cells(part, columns, row_format)
@@ -210,12 +229,36 @@ def _check_identifiers(part: TablePart, columns: Mapping[str, str]) -> None:
 
 
 def name_sql(cell: str) -> str:
-    """SQL of a name or identifier as trimmed text; NULL where it is blank ("NA" may be sodium)."""
+    """Write SQL of a name or identifier as trimmed text.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell.
+
+    Returns
+    -------
+    str
+        SQL of the text; NULL where it is blank ("NA" may be sodium).
+    """
     return f"nullif({trim_sql(cell)}, '')"
 
 
 def text_sql(cell: str, dtype: str = "VARCHAR") -> str:
-    """SQL of a cell as trimmed text; NULL where it is blank or a word for missing."""
+    """Write SQL of a cell as trimmed text.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell.
+    dtype : str
+        DuckDB type of the cell.
+
+    Returns
+    -------
+    str
+        SQL of the text; NULL where it is blank, NaN or a word for missing.
+    """
     if dtype in ("FLOAT", "DOUBLE"):
         return f"CASE WHEN NOT isnan({cell}) THEN CAST({cell} AS VARCHAR) END"
     if dtype.startswith(TYPED):

@@ -15,7 +15,22 @@ from clinicalgru.data.ingest.workspace import Workspace
 
 
 def is_static_at_start(facts: pa.Table, variables: Sequence[Variable], names: Mapping[str, str]) -> pa.ChunkedArray:
-    """True where a measurement at hour 0 is also a static value; names: series variable -> static variable."""
+    """Mark the measurements at hour 0 that are also static values.
+
+    Parameters
+    ----------
+    facts : pyarrow.Table
+        Measurements: time (microseconds), variable (position in `variables`).
+    variables : sequence of Variable
+        The variables.
+    names : mapping of str to str
+        Series variable -> static variable.
+
+    Returns
+    -------
+    pyarrow.ChunkedArray of bool
+        True for such a measurement.
+    """
     positions = pa.array([i for i, variable in enumerate(variables) if variable.name in names], pa.int16())
     return pc.and_(pc.equal(facts["time"], 0), pc.is_in(facts["variable"], positions))
 
@@ -23,9 +38,28 @@ def is_static_at_start(facts: pa.Table, variables: Sequence[Variable], names: Ma
 def add_static_rows(
     workspace: Workspace, stays: pd.DataFrame, at_start: pa.Table, names: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Stays with the static values that occurred as rows, and in how many stays these contradict each other.
+    """Add the static values that occurred as rows to the stays.
 
-    at_start: measurements at hour 0 that are also static values.
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with stays and units resolved.
+    stays : DataFrame
+        The stays in canonical order; gets a column for each static variable.
+    at_start : pyarrow.Table
+        Measurements at hour 0 that are also static values.
+    names : mapping of str to str
+        Series variable -> static variable.
+
+    Returns
+    -------
+    stays : DataFrame
+        The stays.
+    notes : dict of str to int
+        In how many stays the values contradict each other.
+
+    Notes
+    -----
     Of several values the last by time is used. Values of the stays table take precedence over rows.
     """
     rows = pd.concat([static_rows(workspace), _rows_at_start(workspace, at_start, names)], ignore_index=True)

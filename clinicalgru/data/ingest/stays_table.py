@@ -26,7 +26,25 @@ KEYS = ("patient_id", "stay_id")
 
 
 def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
-    """The stays and outcomes tables of `read_events`, where they are given."""
+    """Read the stays and outcomes tables of `read_events`, where they are given.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace: its dictionary and source name the static variables.
+    options : ReadOptions
+        The arguments of `read_events`.
+
+    Returns
+    -------
+    SourceResult
+        Stays, outcomes, rejected static values and their counts.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read, or contradicts itself.
+    """
     stays: pd.DataFrame | None = None
     implausible: pd.DataFrame | None = None
     notes: dict[str, int] = {}
@@ -95,7 +113,22 @@ def read_stays(
 
 
 def check_once(table: pd.DataFrame, keys: list[str], name: str) -> None:
-    """Raise where a key occurs twice in a table whose index holds the places of its rows."""
+    """Raise where a key occurs twice in a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table; its index holds the places of its rows.
+    keys : list of str
+        Columns that together must differ.
+    name : str
+        Name of the table, for the message.
+
+    Raises
+    ------
+    InputError
+        If two rows have the same key.
+    """
     is_repeated = table.duplicated(keys)
     if is_repeated.any():
         where = f"{name}, {table.index[is_repeated][0]}"
@@ -145,7 +178,20 @@ def read_outcomes(
 
 
 def implausible_static(stays: pd.DataFrame, implausible: pd.DataFrame | None) -> pa.Table:
-    """Rejected static values of a stays table with the positions of their stays: stay, time (NULL), variable, value."""
+    """Give the rejected static values of a stays table the positions of their stays.
+
+    Parameters
+    ----------
+    stays : DataFrame
+        The stays in canonical order: patient_id, stay_id.
+    implausible : DataFrame or None
+        patient_id, stay_id, variable, value.
+
+    Returns
+    -------
+    pyarrow.Table
+        stay (position), time (NULL), variable (name), value.
+    """
     if implausible is None or implausible.empty:
         return IMPLAUSIBLE.empty_table()
     position = pd.Series(range(len(stays)), index=pd.MultiIndex.from_frame(stays[[*KEYS]]))
@@ -158,7 +204,27 @@ def implausible_static(stays: pd.DataFrame, implausible: pd.DataFrame | None) ->
 
 
 def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Stays with their outcomes, and how many outcomes belong to no stay of the extract."""
+    """Join the stays with their outcomes.
+
+    Parameters
+    ----------
+    stays : DataFrame
+        The stays: patient_id, stay_id.
+    outcomes : DataFrame
+        stay_id, patient_id where given, one column per outcome.
+
+    Returns
+    -------
+    joined : DataFrame
+        The stays with columns of outcomes; NaN where a stay has none.
+    n_unmatched : int
+        How many rows of outcomes belong to no stay of the extract.
+
+    Raises
+    ------
+    InputError
+        If the outcomes lack patient_id, and several patients share a stay_id.
+    """
     keys = [name for name in KEYS if name in outcomes]
     if keys == ["stay_id"] and stays["stay_id"].duplicated().any():
         got = "stay_id only, which several patients share"
@@ -169,7 +235,22 @@ def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataF
 
 
 def static_values(variable: Variable, text: pd.Series) -> tuple[pd.Series, int]:
-    """Values of a static variable (categories as positions), and how many had to become NaN."""
+    """Convert text to the values of a static variable.
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+    text : Series of str
+        Its cells; NA where blank.
+
+    Returns
+    -------
+    values : Series of float
+        Positions of categories, or numbers within the plausible range; NaN where blank or unusable.
+    n_unusable : int
+        How many cells with text became NaN.
+    """
     if variable.words:
         numbers = {word: f"{number:.12g}" for word, number in variable.words.items()}
         text = text.str.casefold().map(numbers).astype(object).where(lambda mapped: mapped.notna(), text)

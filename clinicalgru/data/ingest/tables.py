@@ -24,7 +24,27 @@ MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 
 @dataclass(frozen=True)
 class TablePart:
-    """One file or frame of an extract: what to call it in messages, the SQL that reads it, its columns and types."""
+    """One file or frame of an extract: what to call it in messages, the SQL that reads it, its columns and types.
+
+    Attributes
+    ----------
+    label : str
+        What messages call it.
+    sql : str
+        SQL of the relation, to stand after FROM.
+    types : dict of str to str
+        Name of each column -> its DuckDB type.
+    first_row : int
+        Number of its first data row: 2 in a file with a header, as a spreadsheet shows it.
+    files : tuple of str
+        Names of the files in it, where the relation has columns c_file and c_row.
+    wide : bool
+        Whether each row is a cell of a wide table: messages name the variable's column.
+    blanks : str
+        SQL of cells without a value that are counted only: c_file, c_row (the first), variable, rows.
+    text : TextTable or None
+        What is known of a text table.
+    """
 
     label: str
     sql: str
@@ -37,19 +57,58 @@ class TablePart:
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
+    """Write a name as an SQL identifier.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Returns
+    -------
+    str
+        The name in double quotes.
+    """
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text as an SQL literal."""
+    """Write a text as an SQL literal.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    str
+        The text in single quotes.
+    """
     return "'" + text.replace("'", "''") + "'"
 
 
 def open_parts(connection: duckdb.DuckDBPyConnection, data: Any, *, delimiter: str | None = None) -> list[TablePart]:
-    """Each file of `data`, or the frame, as a part that can be read row by row.
+    """Open each file of `data`, or the frame, as a part that can be read row by row.
 
-    Refused: a missing file, a kind of file that is not a table, an empty folder, text that is not UTF-8.
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Connection that will read the parts.
+    data : path, DataFrame or Arrow table
+        The table, a file, or a folder of files.
+    delimiter : str, optional
+        Delimiter of text tables, one character; None: found from the header.
+
+    Returns
+    -------
+    list of TablePart
+        The parts, sorted by file name.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, is no table or cannot be read; a folder is empty; or text is not UTF-8.
     """
     if isinstance(data, pd.DataFrame):
         return [_frame(connection, _arrow(data))]
@@ -59,7 +118,23 @@ def open_parts(connection: duckdb.DuckDBPyConnection, data: Any, *, delimiter: s
 
 
 def table_files(path: Path) -> list[Path]:
-    """The table files at a path: itself, or those of the folder, sorted by name."""
+    """Find the table files at a path: itself, or those of the folder.
+
+    Parameters
+    ----------
+    path : Path
+        A file or folder.
+
+    Returns
+    -------
+    list of Path
+        The files, sorted by name.
+
+    Raises
+    ------
+    InputError
+        If the path does not exist or is not UTF-8, is no table, or is a folder without tables.
+    """
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -114,7 +189,18 @@ def _file(connection: duckdb.DuckDBPyConnection, path: Path, delimiter: str | No
 
 
 def one_file(path: Path) -> str:
-    """A path as an SQL literal that names this file only: DuckDB takes * ? [ for patterns."""
+    """Write a path as an SQL literal that names this file only: DuckDB takes * ? [ for patterns.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        The literal.
+    """
     return literal(re.sub(r"([\[*?])", r"[\1]", str(path)))
 
 
@@ -130,8 +216,25 @@ def _parquet(path: Path) -> str:
 
 
 def check_parquet(path: Path) -> pa.Schema:
-    """The columns of a Parquet file. Refused: one that is damaged, as far as its page checksums show; a column twice.
+    """Read a Parquet file once, and refuse one that is damaged or has a column twice.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    pyarrow.Schema
+        Its columns.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, as far as its page checksums show, or has a column twice.
+
+    Notes
+    -----
     DuckDB reads pages without comparing their checksums; where the writer stored none, a flipped bit may stay unseen.
     """
     try:
@@ -148,10 +251,28 @@ def check_parquet(path: Path) -> pa.Schema:
 
 
 def derived(connection: duckdb.DuckDBPyConnection, part: TablePart, select: str, *, tail: str = "") -> TablePart:
-    """The rows of a file as other columns, still numbered as in the file.
+    """Write the rows of a file as other columns, still numbered as in the file.
 
-    select  SQL of the new columns, over the file's row `r`
-    tail    joins and conditions
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Connection that can read the file.
+    part : TablePart
+        The file.
+    select : str
+        SQL of the new columns, over the file's row `r`.
+    tail : str
+        SQL of joins and conditions.
+
+    Returns
+    -------
+    TablePart
+        The rows, with c_file and c_row.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
     """
     numbered = f"SELECT *, row_number() OVER () - 1 + {part.first_row} AS c_row FROM {part.sql}"
     sql = f"(SELECT 0 AS c_file, r.c_row, {select} FROM ({numbered}) r {tail})"
@@ -161,14 +282,45 @@ def derived(connection: duckdb.DuckDBPyConnection, part: TablePart, select: str,
 
 
 def column_types(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
-    """Names and DuckDB types of a relation's columns."""
+    """Find the columns of a relation.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Connection that can read it.
+    sql : str
+        SQL of the relation, to stand after FROM.
+
+    Returns
+    -------
+    dict of str to str
+        Name of each column -> its DuckDB type.
+    """
     relation = connection.sql(f"SELECT * FROM {sql} LIMIT 0")
     return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
 
 
 @contextmanager
 def duckdb_errors(label: str, text: TextTable | None = None) -> Iterator[None]:
-    """DuckDB's errors as ours: its messages quote the offending row, so only what is wrong, and where, is kept."""
+    """Raise DuckDB's errors as ours: its messages quote the offending row, so only what is wrong, and where, is kept.
+
+    Parameters
+    ----------
+    label : str
+        What messages call the table.
+    text : TextTable, optional
+        The text table that is read; a malformed row is looked for in it.
+
+    Yields
+    ------
+    None
+        Nothing; the block reads the table.
+
+    Raises
+    ------
+    InputError
+        If DuckDB raises.
+    """
     try:
         yield
     except (duckdb.Error, UnicodeDecodeError) as error:

@@ -12,10 +12,23 @@ MAX_FIRST_HOUR = 20_000  # day numbers of spreadsheets are 36,000 to 52,000 toda
 
 
 def resolve_time_format(workspace: Workspace) -> bool:
-    """Return whether times are dates (True) or hours since the start of the stay (False).
+    """Decide whether times are dates or hours since the start of the stay.
 
-    Raises InputError where an extract has both, dates with and without UTC offset, dates with day and month exchanged,
-    or hours of which none is in the first two years of a stay.
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with all rows of the source.
+
+    Returns
+    -------
+    bool
+        True for dates, False for hours.
+
+    Raises
+    ------
+    InputError
+        If an extract has both, dates with and without UTC offset, dates with day and month exchanged, or hours of which
+        none is in the first two years of a stay.
     """
     _check_day_month_order(workspace)
     formats = workspace.sql.execute(ingest_sql.TIME_FORMATS).fetchall()

@@ -26,7 +26,18 @@ NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUB
 
 
 def trim_sql(cell: str) -> str:
-    """SQL of a cell as text without surrounding white space, including invisible characters."""
+    """Write SQL of a cell as text without surrounding white space, including invisible characters.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell.
+
+    Returns
+    -------
+    str
+        SQL of the text.
+    """
     if cell.startswith(TRIMMED):
         return cell
     text = f"CAST({cell} AS VARCHAR)"
@@ -35,7 +46,20 @@ def trim_sql(cell: str) -> str:
 
 
 def number_sql(cell: str, dtype: str) -> str:
-    """SQL of a cell as a finite number; NULL where it is none ("1,5", "<5", "1_000", "inf")."""
+    """Write SQL of a cell as a finite number.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell.
+    dtype : str
+        DuckDB type of the cell.
+
+    Returns
+    -------
+    str
+        SQL of the number; NULL where it is none ("1,5", "<5", "1_000", "inf").
+    """
     if dtype.startswith(NUMERIC):
         cast = f"try_cast({cell} AS DOUBLE)"
         return f"CASE WHEN isfinite({cast}) THEN {cast} END"
@@ -45,7 +69,22 @@ def number_sql(cell: str, dtype: str) -> str:
 
 
 def hours_sql(cell: str, dtype: str, time_unit: str) -> str:
-    """SQL of a time as it is, or in hours where it is a number of another unit."""
+    """Write SQL of a time as it is, or in hours where it is a number of another unit.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell.
+    dtype : str
+        DuckDB type of the cell.
+    time_unit : str
+        Unit of numbers: one of `TIME_UNITS`.
+
+    Returns
+    -------
+    str
+        SQL of the time.
+    """
     scale = TIME_UNITS[time_unit]
     if not scale or dtype.startswith(("TIMESTAMP", "DATE", "INTERVAL")):
         return cell
@@ -55,7 +94,23 @@ def hours_sql(cell: str, dtype: str, time_unit: str) -> str:
 
 
 def time_sql(cell: str, dtype: str, time_format: str | None) -> str:
-    """SQL of a time in microseconds: since 1970 (UTC) for a date, since the start of the stay for a number of hours."""
+    """Write SQL of a time in microseconds.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell: a date, or hours.
+    dtype : str
+        DuckDB type of the cell.
+    time_format : str or None
+        strptime format of text; None: ISO 8601, or a number of hours.
+
+    Returns
+    -------
+    str
+        SQL of microseconds: since 1970 (UTC) for a date, since the start of the stay for a number of hours; NULL where
+        the cell is neither.
+    """
     if dtype.startswith(("TIMESTAMP", "DATE")):
         return f"epoch_us(CAST({cell} AS TIMESTAMP{'TZ' if 'TIME ZONE' in dtype else ''}))"
     if dtype == "INTERVAL":
@@ -71,7 +126,22 @@ def time_sql(cell: str, dtype: str, time_format: str | None) -> str:
 
 
 def day_month_swapped_sql(cell: str, dtype: str, time_format: str | None) -> str:
-    """SQL of whether a cell is a date only with day and month exchanged: the column mixes two orders."""
+    """Write SQL of whether a cell is a date only with day and month exchanged: the column mixes two orders.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell.
+    dtype : str
+        DuckDB type of the cell.
+    time_format : str or None
+        strptime format of text; None: ISO 8601, or a number of hours.
+
+    Returns
+    -------
+    str
+        SQL of a truth value.
+    """
     if dtype != "VARCHAR" or (time_format is not None and not ("%d" in time_format and "%m" in time_format)):
         return "false"
     if time_format is None:
@@ -81,14 +151,44 @@ def day_month_swapped_sql(cell: str, dtype: str, time_format: str | None) -> str
 
 
 def is_date_sql(cell: str, dtype: str, time_format: str | None) -> str:
-    """SQL of whether a time is a date and not a number of hours."""
+    """Write SQL of whether a time is a date and not a number of hours.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell.
+    dtype : str
+        DuckDB type of the cell.
+    time_format : str or None
+        strptime format of text; None: ISO 8601, or a number of hours.
+
+    Returns
+    -------
+    str
+        SQL of a truth value.
+    """
     if dtype.startswith(("TIMESTAMP", "DATE")) or time_format is not None:
         return "true"
     return "false" if dtype.startswith((*NUMERIC, "INTERVAL")) else f"contains(ltrim({trim_sql(cell)}, '-'), '-')"
 
 
 def has_offset_sql(cell: str, dtype: str, time_format: str | None) -> str:
-    """SQL of whether a date has a UTC offset."""
+    """Write SQL of whether a date has a UTC offset.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell.
+    dtype : str
+        DuckDB type of the cell.
+    time_format : str or None
+        strptime format of text; None: ISO 8601, or a number of hours.
+
+    Returns
+    -------
+    str
+        SQL of a truth value.
+    """
     if dtype.startswith("TIMESTAMP"):
         return "true" if "TIME ZONE" in dtype else "false"
     if time_format is not None:
@@ -114,8 +214,22 @@ CREATE OR REPLACE MACRO to_instant(l) AS CASE WHEN utc_near(l, -1) = utc_near(l,
 def declare_timezone(connection: duckdb.DuckDBPyConnection, timezone: str | None) -> None:
     """Define the macros `count_instants(local)` and `to_instant(local)` for a time zone; without one, only set UTC.
 
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Connection that gets the macros.
+    timezone : str or None
+        IANA time zone, such as "Europe/Berlin".
+
+    Raises
+    ------
+    ArgumentError
+        If the time zone is unknown.
+
+    Notes
+    -----
     Around a change of the clock there are two candidates, by the offset a day before and by the offset a day after; a
-    local time names those that lead back to it. Raises ArgumentError where the time zone is unknown.
+    local time names those that lead back to it.
     """
     connection.execute("SET TimeZone = 'UTC'")
     if timezone is None:

@@ -16,7 +16,12 @@ from clinicalgru.errors import DictionaryError
 def resolve_units(workspace: Workspace, units: Mapping[str, str]) -> None:
     """Create the table `units`: factor and offset of each name and unit that occurs.
 
-    units: variable -> unit of its values where the extract writes none.
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with all rows of the source.
+    units : mapping of str to str
+        Variable -> unit of its values where the extract writes none.
     """
     rows = [
         (name, unit or "", *_conversion(workspace, workspace.variables[position], unit, units))
@@ -40,7 +45,22 @@ def _conversion(
 
 
 def default_unit(workspace: Workspace, variable: Variable, units: Mapping[str, str]) -> str:
-    """The unit where none is written: the user's, else the source's, else the dictionary's."""
+    """Find the unit of a variable where none is written: the user's, else the source's, else the dictionary's.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, which knows the sources.
+    variable : Variable
+        The variable.
+    units : mapping of str to str
+        Variable -> the user's unit.
+
+    Returns
+    -------
+    str
+        The unit.
+    """
     if variable.name in units:
         return units[variable.name]
     own = (variable.unit_in[source] for source in workspace.name_sources if source in variable.unit_in)

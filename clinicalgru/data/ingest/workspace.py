@@ -95,14 +95,26 @@ class Workspace:
         self._database.unlink(missing_ok=True)
 
     def add_name_sources(self, *sources: str) -> None:
-        """Use the names and default units of further sources too, where the own source has none."""
+        """Use the names and default units of further sources too, where the own source has none.
+
+        Parameters
+        ----------
+        *sources : str
+            Names of sources in the dictionary's `source_codes`, the first one first.
+        """
         self.name_sources += sources
         names = {alias: name for source in reversed(sources) for alias, name in self.dictionary.names(source).items()}
         self.sql.register("further_names_frame", names_table(names, self.variables))
         self.sql.execute(ingest_sql.FURTHER_NAMES)
 
     def add_identifier_names(self, *names: str) -> None:
-        """Declare names whose rows only repeat an identifier of the stay."""
+        """Declare names whose rows only repeat an identifier of the stay.
+
+        Parameters
+        ----------
+        *names : str
+            The names, as the source writes them.
+        """
         for name in names:
             self.sql.execute("INSERT INTO names VALUES (?, -1, 'identifier', ?, NULL)", [name, name])
 
