@@ -1,7 +1,7 @@
 """How faithful explanations are, against Captum, attention and random orders, and how long they take.
 
     python benchmarks/explanations.py --data physionet2012     # set a to learn from, set b to be explained
-    python benchmarks/explanations.py                          # a simulated ward
+    python benchmarks/explanations.py                          # a synthetic cohort
 
 Needs Captum (in the extra `test`). One thread.
 """

@@ -2,8 +2,8 @@
 
     python benchmarks/spool.py [--stays 2000] [--repeat 5] [--rounds 3]
 
-A simulated ward, each stay `repeat` times; one copy in memory, one saved and opened (memory-mapped). Both must give the
-same bits. A ratio of 1 is the speed of memory, 0.9 a tenth slower. Seconds of CPU are given beside seconds, for
+A synthetic cohort, each stay `repeat` times; one copy in memory, one saved and opened (memory-mapped). Both must give
+the same bits. A ratio of 1 is the speed of memory, 0.9 a tenth slower. Seconds of CPU are given beside seconds, for
 machines on which others work too.
 """
 

@@ -53,6 +53,20 @@ def demo(
     """Run the whole line: read, train, evaluate against baselines, explain one stay, score the cohort.
 
     Example: clinicalgru demo --source physionet2012 --data physionet2012 --out out/p12
+    \f
+    Parameters
+    ----------
+    source, data : str, Path or None
+        What to read: synthetic patients, or a folder of the PhysioNet 2012 challenge.
+    out : Path
+        Folder for pages, bundle and scores.
+    stays, random_state, quiet : int, int, bool
+        Number of synthetic stays, the seed, and whether the progress bar is hidden.
+
+    Raises
+    ------
+    InputError
+        If the source is unknown, or physionet2012 without `data`.
     """
     from clinicalgru import pipeline
     from clinicalgru.parts import physionet2012_parts, simulated_parts
@@ -89,6 +103,13 @@ def check(
     """Read an extract and print what became of each of its rows. Small counts are suppressed.
 
     Example: clinicalgru check labs.csv.gz --stays stays.csv --outcomes outcomes.csv --task in_hospital_mortality
+    \f
+    Parameters
+    ----------
+    extract, source, stays, outcomes, variables, task, time_unit, column, max_rejected : optional but extract
+        How the extract is read; see `clinicalgru.data.read_events.read_events`. `task` names a task to count.
+    exact, as_json : bool
+        Whether counts of 1 to 10 are shown too; whether JSON is printed.
     """
     from clinicalgru.data.read_events import read_events
     from clinicalgru.data.task.cohort_summary import cohort, counted
@@ -128,6 +149,13 @@ def audit(
     """Check the quality of an extract: conformance, completeness, plausibility, units, times. Nothing is changed.
 
     Example: clinicalgru audit labs.csv.gz --stays stays.csv --page audit.html
+    \f
+    Parameters
+    ----------
+    extract, source, stays, outcomes, variables, site_column, page, max_rejected : optional but extract
+        How the extract is read; see `clinicalgru.data.read_events.read_events`. `page` is a page to write.
+    exact, as_json : bool
+        Whether counts of 1 to 10 are shown too; whether JSON is printed.
     """
     from clinicalgru.data.audit.audit import audit as run_audit
     from clinicalgru.data.read_events import read_events
@@ -167,6 +195,15 @@ def train(
     survival, forecast. Source physionet2019 contains its outcomes; forecasts need none.
 
     Example: clinicalgru train labs.csv.gz --stays stays.csv --outcomes outcomes.csv --out out/mine
+    \f
+    Parameters
+    ----------
+    extract, out : Path
+        The extract, and the folder for pages, bundle and scores.
+    outcomes, source, stays, variables, task, time_unit, column, max_rejected : optional
+        How the extract is read; see `clinicalgru.data.read_events.read_events`. `task` is learned.
+    random_state, exact, quiet : int, bool, bool
+        The seed, whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
     """
     from clinicalgru import pipeline
     from clinicalgru.data.read_events import read_events
@@ -202,6 +239,13 @@ def evaluate(
     """Evaluate a bundle on an extract with outcomes, such as the patients of another hospital.
 
     Example: clinicalgru evaluate out/mine/bundle other.csv.gz --outcomes other-outcomes.csv --page other.html
+    \f
+    Parameters
+    ----------
+    bundle, extract : Path
+        Folder of the bundle, and the extract.
+    outcomes, page, source, stays, variables, time_unit, column, max_rejected, as_json : optional
+        How the extract is read; see `clinicalgru.data.read_events.read_events`. `page` is a page to write.
     """
     from clinicalgru import pipeline
     from clinicalgru.serve.bundle import load
@@ -238,6 +282,20 @@ def explain(
     """Explain one stay: what each measurement contributed to the risk. For a forecast: expected and observed values.
 
     Example: clinicalgru explain out/mine/bundle labs.csv.gz --stay 30012 --page why.html
+    \f
+    Parameters
+    ----------
+    bundle, extract, stay : Path, Path, str
+        Folder of the bundle, the extract, and the stay_id of the stay.
+    page, source, stays, variables, target, at_hours : optional
+        A page to write, the source and its tables, what is explained, and the hour since the index time.
+    time_unit, column, max_rejected : optional
+        How the extract is read; see `clinicalgru.data.read_events.read_events`.
+
+    Raises
+    ------
+    InputError
+        If the extract does not contain exactly one such stay.
     """
     from clinicalgru import pipeline
     from clinicalgru.data.read_events import read_events
@@ -280,6 +338,13 @@ def score(
     """Write the risk of every stay of an extract as Parquet, one row each. Outcomes are not needed.
 
     Example: clinicalgru score out/mine/bundle tonight.parquet --out scores
+    \f
+    Parameters
+    ----------
+    bundle, extract, out : Path
+        Folder of the bundle, the extract, and the file or folder to write.
+    source, stays, variables, time_unit, column, max_rejected, hourly, exact, as_json : optional
+        How the extract is read; see `clinicalgru.data.read_events.read_events`. `hourly` writes a row for each hour.
     """
     from clinicalgru.data.task.cohort_summary import withheld
     from clinicalgru.serve import score as scoring
@@ -312,17 +377,12 @@ def print_paths(paths: dict[str, Path], *, simulated: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run a command; bad input gives one message on standard error and exit code 2.
+    """Run a command and end the process; bad input gives one message on standard error and exit code 2.
 
     Parameters
     ----------
     arguments : list of str, optional
         Arguments. None: those of the process.
-
-    Returns
-    -------
-    None
-        The process exits.
     """
     try:
         app(arguments, standalone_mode=True)

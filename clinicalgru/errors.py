@@ -47,49 +47,97 @@ class ClinicalGRUError(ValueError):
 
 
 class InputError(ClinicalGRUError):
-    """A file, table, column or cell that cannot be read."""
+    """A file, table, column or cell that cannot be read.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
 
     code = "input"
 
 
 class DictionaryError(ClinicalGRUError):
-    """An unknown variable or unit, or a data dictionary that contradicts itself."""
+    """An unknown variable or unit, or a data dictionary that contradicts itself.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
 
     code = "dictionary"
 
 
 class TaskError(ClinicalGRUError):
-    """A task that contradicts itself, or that does not fit the data."""
+    """A task that contradicts itself, or that does not fit the data.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
 
     code = "task"
 
 
 class ArgumentError(ClinicalGRUError):
-    """An argument of a wrong type, size or name."""
+    """An argument of a wrong type, size or name.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
 
     code = "argument"
 
 
 class VariableMismatch(ClinicalGRUError):
-    """Sequences with other variables, units or static covariates than those of the fitted model."""
+    """Sequences with other variables, units or static covariates than those of the fitted model.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
 
     code = "variables"
 
 
 class TrainingError(ClinicalGRUError):
-    """Training that cannot start or cannot continue."""
+    """Training that cannot start or cannot continue.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
 
     code = "training"
 
 
 class BundleError(ClinicalGRUError):
-    """A saved model that is incomplete, altered, or of another kind."""
+    """A saved model that is incomplete, altered, or of another kind.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
 
     code = "bundle"
 
 
 class MissingPackageError(ClinicalGRUError, ImportError):
-    """An optional package that is not installed; also an `ImportError`."""
+    """An optional package that is not installed; also an `ImportError`.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
 
     code = "package"
 

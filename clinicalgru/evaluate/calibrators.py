@@ -20,10 +20,22 @@ MAX_LOG_SLOPE = 3.0  # bound of the search for the log of a slope, and for an in
 
 
 class Calibrator(Protocol):
-    """A monotone correction of probabilities, fitted on stays used neither for training nor for evaluation."""
+    """A monotone correction of probabilities, fitted on stays used neither for training nor for evaluation.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        Not used: a protocol has no instances of its own.
+    """
 
     def predict(self, risk: ArrayLike) -> Array:
-        """Calibrate predictions; the shape does not change."""
+        """Calibrate predictions; the shape does not change.
+
+        Parameters
+        ----------
+        risk : array-like of float
+            Probabilities, from 0 to 1.
+        """
 
     def to_dict(self) -> dict[str, float]:
         """Return its numbers by name, for a manifest."""
@@ -106,7 +118,6 @@ class TemperatureCalibrator:
         Returns
         -------
         dict of float
-            The number.
         """
         return {"slope": self.slope}
 
@@ -122,7 +133,6 @@ class TemperatureCalibrator:
         Returns
         -------
         TemperatureCalibrator
-            The calibrator.
         """
         return cls(float(values["slope"]))
 
@@ -185,7 +195,6 @@ class LabelCalibrator:
         Returns
         -------
         dict of float
-            The numbers.
         """
         known = [(place, part) for place, part in enumerate(self.parts) if part is not None]
         named = {f"{name}_{place}": number for place, part in known for name, number in part.to_dict().items()}
@@ -203,7 +212,6 @@ class LabelCalibrator:
         Returns
         -------
         LabelCalibrator
-            The calibrator.
 
         Examples
         --------
@@ -313,7 +321,6 @@ class SurvivalCalibrator:
         Returns
         -------
         dict of float
-            The numbers.
         """
         return {"slope": self.slope, "intercept": self.intercept}
 
@@ -329,7 +336,6 @@ class SurvivalCalibrator:
         Returns
         -------
         SurvivalCalibrator
-            The calibrator.
         """
         return cls(float(values["slope"]), float(values["intercept"]))
 

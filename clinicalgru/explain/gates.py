@@ -51,7 +51,7 @@ class Gates:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """hours, and the mean over the units of update, reset, decayed and retained."""
+        """Mean over the units of update, reset, decayed and retained, from 0 to 1, by hours since the index time."""
         return pd.DataFrame({name: getattr(self, name).mean(axis=1) for name in GATES}).reset_index()
 
     def plot(self, name: str = "retained", **options: Any) -> Any:

@@ -83,6 +83,11 @@ class PreparedStays:
         ----------
         grad : bool
             Whether operations are recorded for gradients.
+
+        Yields
+        ------
+        None
+            Within the context the settings of torch are those of the model.
         """
         with torch_defaults(grad=grad), threads(self.n_threads):
             yield

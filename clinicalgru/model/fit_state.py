@@ -20,7 +20,13 @@ MAX_SEED = 2**31 - 1
 
 
 class NotFitted(ClinicalGRUError, NotFittedError):
-    """An attribute or a prediction of an estimator that was not fitted; also scikit-learn's `NotFittedError`."""
+    """An attribute or a prediction of an estimator that was not fitted; also scikit-learn's `NotFittedError`.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
 
     code = "not_fitted"
 
@@ -72,7 +78,7 @@ def learned_attributes(estimator: Any) -> dict[str, Any]:
 
 
 def blank_copy(estimator: Estimator) -> Estimator:
-    """Give a shallow copy without anything learned; `fit` trains it, so that a failed fit leaves the original as it was.
+    """Give a shallow copy without anything learned; `fit` trains it, so a failed fit leaves the original as it was.
 
     Parameters
     ----------
@@ -129,7 +135,7 @@ def check_stays(name: str, value: Any) -> Sequences:
 
 
 def check_variables(stays: Sequences, variables: Sequence[Variable], static_variables: Sequence[Variable]) -> Sequences:
-    """Give the stays back, or raise unless they have the variables, units and static covariates that a model was fitted on.
+    """Give the stays back, or raise unless their variables, units and static covariates are those of a fitted model.
 
     Parameters
     ----------

@@ -207,6 +207,11 @@ def override_outputs(network: ClinicalGRU, outputs: dict[str, Tensor]) -> Iterat
         The network.
     outputs : dict of str to Tensor
         Output by name of the module, whatever its input.
+
+    Yields
+    ------
+    None
+        Within the context the outputs are replaced.
     """
     handles = [
         network.get_submodule(name).register_forward_hook(lambda *_, output=output: output)

@@ -13,6 +13,11 @@ MAX_EXACT_PLAYERS = 8  # variables of one time step
 class Game(Protocol):
     """A cooperative game per time step, whose players are the variables that arrived at it.
 
+    Parameters
+    ----------
+    *args, **kwargs
+        Not used: a protocol has no instances of its own.
+
     Attributes
     ----------
     players : ndarray of bool, shape (step, variable)

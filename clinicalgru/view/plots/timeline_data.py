@@ -210,7 +210,18 @@ def output_name(explanation: Explanation) -> str:
 
 
 def band_data(explanation: Explanation) -> dict[str, Any]:
-    """Compute the outline of the band, in steps: along its upper edge, and back along its lower one."""
+    """Compute the outline of the band, in steps: along its upper edge, and back along its lower one.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    dict
+        x (hours since the index time), y and name of the trace.
+    """
     rows = downsample(explanation.risk_trajectory, "risk")
     hours = rows["hours"].repeat(2).tolist()[1:]
     high, low = rows["high"].repeat(2).tolist()[:-1], rows["low"].repeat(2).tolist()[:-1]
@@ -218,7 +229,18 @@ def band_data(explanation: Explanation) -> dict[str, Any]:
 
 
 def output_data(explanation: Explanation) -> dict[str, Any]:
-    """Compute the line of the model's output over time."""
+    """Compute the line of the model's output over time.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    dict
+        x (hours since the index time), y and hovertext of the trace.
+    """
     rows = downsample(explanation.risk_trajectory, "risk")
     hours, outputs = rows["hours"].tolist(), rows["risk"].tolist()
     hover = [f"{format_answer(explanation, output)} after {format_number(hour)} h"
@@ -227,21 +249,62 @@ def output_data(explanation: Explanation) -> dict[str, Any]:
 
 
 def reference_data(explanation: Explanation) -> dict[str, Any]:
-    """Compute the level line of the reference risk."""
+    """Compute the level line of the reference risk.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    dict
+        x (hours since the index time), y and name of the trace.
+    """
     name = f"reference {format_answer(explanation, explanation.reference_risk)}: nothing measured"
     hours = [first_hour(explanation), last_hour(explanation)]
     return {"x": hours, "y": [explanation.reference_risk] * 2, "name": name}
 
 
 def carried_data(explanation: Explanation, rows: pd.DataFrame, half_life: float) -> dict[str, Any]:
-    """Compute the hollow circles of values that are carried forward."""
+    """Compute the hollow circles of values that are carried forward.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+    rows : DataFrame
+        hours, value of the measurements of one variable, hours ascending.
+    half_life : float
+        Hours after which a value is drawn half as strong.
+
+    Returns
+    -------
+    dict
+        x (hours since the index time), y and marker of the trace.
+    """
     first, end = first_hour(explanation), last_hour(explanation)
     x, y, opacity = carried_forward(rows, first=first, end=end, half_life=max(half_life, MIN_HALF_LIFE))
     return {"x": x, "y": y, "marker": CARRIED | {"opacity": opacity, "line": {"width": 1.4}}}
 
 
 def points_data(explanation: Explanation, rows: pd.DataFrame, variable: Variable) -> dict[str, Any]:
-    """Compute the filled markers of measurements: circles within the reference range, triangles outside it."""
+    """Compute the filled markers of measurements: circles within the reference range, triangles outside it.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+    rows : DataFrame
+        hours, value and contribution of the measurements of one variable, hours ascending.
+    variable : Variable
+        The variable.
+
+    Returns
+    -------
+    dict
+        x (hours since the index time), y, hovertext and marker of the trace.
+    """
     rows = downsample(rows, "value")
     markers = [_marker(variable, value) for value in rows["value"]]
     unit = effect_unit_suffix(explanation)
@@ -256,19 +319,56 @@ def points_data(explanation: Explanation, rows: pd.DataFrame, variable: Variable
 
 
 def effect_text(explanation: Explanation, rows: pd.DataFrame) -> str:
-    """Write the summed contribution of a variable, and how many of its measurements are drawn."""
+    """Write the summed contribution of a variable, and how many of its measurements are drawn.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+    rows : DataFrame
+        hours, value and contribution of the measurements of one variable, hours ascending.
+
+    Returns
+    -------
+    str
+        Such as "effect +0.12 log-odds".
+    """
     n_drawn = len(downsample(rows, "value"))
     drawn = f"; {n_drawn:,} of {len(rows):,} drawn" if n_drawn < len(rows) else ""
     return f"effect {format_fixed(rows['contribution'].sum(), signed=True)}{effect_unit_suffix(explanation)}{drawn}"
 
 
 def effect_unit_suffix(explanation: Explanation) -> str:
-    """Return the unit of a contribution with a space before it; nothing for a regression."""
+    """Return the unit of a contribution with a space before it; nothing for a regression.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    str
+        The suffix.
+    """
     return " log-odds" if is_probability(explanation) else ""
 
 
 def value_range(variable: Variable, values: pd.Series) -> list[float] | None:
-    """Compute the range of an axis that shows the reference range and all values."""
+    """Compute the range of an axis that shows the reference range and all values.
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+    values : Series of float
+        Its measured values, in its unit.
+
+    Returns
+    -------
+    list of float or None
+        Lower and upper end; None where there is neither a reference range nor a value.
+    """
     ends = [*(variable.reference or ()), *([values.min(), values.max()] if len(values) else [])]
     if not ends:
         return None

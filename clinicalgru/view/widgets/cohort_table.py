@@ -18,8 +18,15 @@ WIDTH, HEIGHT = 100, 24  # of a sparkline, in its own coordinates
 class CohortTable(anywidget.AnyWidget):
     """Table in the browser: it shows this state, and sets `sorted_by`, `page` and `selected`.
 
+    Parameters
+    ----------
+    *args, **kwargs
+        Initial values of the attributes, by keyword, and options of `anywidget.AnyWidget`.
+
     Attributes
     ----------
+    caption : str
+        Caption of the table.
     columns : list of str
         Names of the columns.
     sortable : list of int

@@ -67,6 +67,18 @@ class PatientView(ipywidgets.VBox):
     ------
     ArgumentError
         If `explanation` is no Explanation, `threshold` is not between 0 and 1, or `top` is no whole number.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> events = cg.read_events(cg.simulate(60, random_state=0))
+    >>> stays = cg.select(events, cg.Task.load("in_hospital_mortality"))
+    >>> network = cg.NetworkConfig(hidden_size=4, readout_size=4)
+    >>> model = cg.GRUClassifier(network, max_epochs=1, distillation=0).fit(stays, verbose=False)
+    >>> view = cg.PatientView(cg.explain(model, stays[[0]]), top=3)
+    >>> view.cursor = 12.0
+    >>> len(view.variables), view.changed
+    (3, False)
     """
 
     cursor = traitlets.Float()

@@ -21,6 +21,11 @@ NOT_MEASURED = "not measured"
 class WhatIfModel(Protocol):
     """A stay whose measurements can be changed, as `what_if(model, stay)` returns it.
 
+    Parameters
+    ----------
+    *args, **kwargs
+        Not used: a protocol has no instances of its own.
+
     Attributes
     ----------
     explanation : Explanation
@@ -33,19 +38,79 @@ class WhatIfModel(Protocol):
     modifiable: list[Variable]
 
     def change(self, *, hours: float, variable: str, value: float) -> Explanation:
-        """Change the value of a measurement."""
+        """Change the value of a measurement.
+
+        Parameters
+        ----------
+        hours : float
+            Hour since the index time at which it became known.
+        variable : str
+            Name of the variable.
+        value : float
+            New value, in the unit of the variable.
+
+        Returns
+        -------
+        Explanation
+            After the change.
+        """
 
     def add(self, *, hours: float, variable: str, value: float) -> Explanation:
-        """Add a measurement."""
+        """Add a measurement.
+
+        Parameters
+        ----------
+        hours : float
+            Hour since the index time at which it is made and becomes known.
+        variable : str
+            Name of the variable.
+        value : float
+            Value, in the unit of the variable.
+
+        Returns
+        -------
+        Explanation
+            After the addition.
+        """
 
     def delete(self, *, hours: float, variable: str) -> Explanation:
-        """Remove a measurement."""
+        """Remove a measurement.
+
+        Parameters
+        ----------
+        hours : float
+            Hour since the index time at which it became known.
+        variable : str
+            Name of the variable.
+
+        Returns
+        -------
+        Explanation
+            After the removal.
+        """
 
     def counterfactual(self, target_risk: float) -> Counterfactual:
-        """Search the smallest change with which the risk crosses a threshold."""
+        """Search the smallest change with which the risk crosses a threshold.
+
+        Parameters
+        ----------
+        target_risk : float
+            Probability between 0 and 1.
+
+        Returns
+        -------
+        Counterfactual
+            What was found; the stay itself is not changed.
+        """
 
     def reset(self) -> Explanation:
-        """Return to the original stay."""
+        """Return to the original stay.
+
+        Returns
+        -------
+        Explanation
+            Explanation of the original stay.
+        """
 
 
 def variable_options(variables: Iterable[Variable], explanation: Explanation) -> list[tuple[str, str]]:
