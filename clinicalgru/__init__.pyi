@@ -13,6 +13,7 @@ from .data.task.select import split_patients as split_patients
 from .data.task.task import Task as Task
 from .data.write_meds import write_meds as write_meds
 from .errors import ClinicalGRUError as ClinicalGRUError
+from .errors import ClinicalGRUWarning as ClinicalGRUWarning
 from .evaluate.decision_curve import decision_curve as decision_curve
 from .evaluate.evaluation import evaluate as evaluate
 from .evaluate.subgroups import subgroups as subgroups
@@ -34,7 +35,6 @@ from .model.estimators.regressor import GRURegressor as GRURegressor
 from .model.estimators.stacking import Hybrid as Hybrid
 from .model.estimators.survival import GRUSurvival as GRUSurvival
 from .model.network.config import NetworkConfig as NetworkConfig
-from .model.training.lr_finder import find_learning_rate as find_learning_rate
 from .model.training.tuning import tune as tune
 from .serve.bundle import load as load
 from .serve.bundle import save as save
@@ -43,4 +43,3 @@ from .view.widgets.cohort_view import CohortView as CohortView
 from .view.widgets.data_view import DataView as DataView
 from .view.widgets.patient_view import PatientView as PatientView
 from .view.widgets.training_view import TrainingView as TrainingView
-from .view.widgets.training_view import plot_training as plot_training

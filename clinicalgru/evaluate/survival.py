@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.integrate import trapezoid
 
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError, MissingPackageError
@@ -189,8 +190,8 @@ def _of_resample(sksurv: Any, train: Any, outcome: Array, curves: Array, times: 
     if not inside or not (outcome[index, 1] == 1).any():
         return [float("nan")] * (2 + len(times))
     test, curves = _table(outcome[index]), curves[index]
-    expected = -np.trapezoid(curves, times, axis=1)
+    expected = -trapezoid(curves, times, axis=1)
     concordance = sksurv.concordance_index_ipcw(train, test, expected, tau=times[-1])[0]
     brier = sksurv.brier_score(train, test, curves, times)[1]
-    integrated = np.trapezoid(brier, times) / (times[-1] - times[0])
+    integrated = trapezoid(brier, times) / (times[-1] - times[0])
     return [float(concordance), float(integrated), *brier.tolist()]

@@ -11,6 +11,7 @@ from sklearn.base import clone
 import clinicalgru as cg
 from clinicalgru.model.training import training
 from clinicalgru.model.training.inference import mean_loss
+from clinicalgru.model.training.lr_finder import find_learning_rate
 from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss
 
 SMALL = {
@@ -24,11 +25,11 @@ SMALL = {
 def test_a_sweep_of_learning_rates_suggests_one_and_leaves_the_estimator_alone(parts):
     estimator = cg.GRUClassifier(**SMALL)
     before = dict(vars(estimator))
-    sweep = cg.find_learning_rate(estimator, parts[0], n_steps=40)
+    sweep = find_learning_rate(estimator, parts[0], n_steps=40)
     assert vars(estimator) == before
     assert sweep.table["learning_rate"].is_monotonic_increasing
     assert 1e-5 / 10 <= sweep.suggestion < 0.1
-    again = cg.find_learning_rate(estimator, parts[0], n_steps=40)
+    again = find_learning_rate(estimator, parts[0], n_steps=40)
     np.testing.assert_array_equal(again.table, sweep.table)
 
 
@@ -50,7 +51,7 @@ def test_arguments_that_do_not_exist_are_refused(parts):
     with pytest.raises(cg.ClinicalGRUError, match=r"parameters among .*; got \['depth'\]"):
         cg.tune(cg.GRUClassifier(**SMALL), *parts[:2], space={"depth": (1, 2)})
     with pytest.raises(cg.ClinicalGRUError, match="0 < low < high"):
-        cg.find_learning_rate(cg.GRUClassifier(**SMALL), parts[0], low=2.0)
+        find_learning_rate(cg.GRUClassifier(**SMALL), parts[0], low=2.0)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])

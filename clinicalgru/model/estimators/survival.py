@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.integrate import trapezoid
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
@@ -107,7 +108,7 @@ class GRUSurvival(GRUEstimator):
         """
         cuts = np.concatenate([[0.0], self.head_.cuts])
         survival = self.predict_survival(stays, cuts)
-        return np.asarray(-np.trapezoid(survival, cuts, axis=1))
+        return np.asarray(-trapezoid(survival, cuts, axis=1))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
