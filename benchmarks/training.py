@@ -129,7 +129,8 @@ def main() -> None:
         found["PyPOTS GRU-D, hourly"] = pypots_epochs(stays, epochs=epochs, hidden=hidden, batch=batch)
     base = found["plain nn.GRU, hourly"]
     print(
-        f"{len(stays):,} stays; {grid.n_steps.mean():.0f} hourly steps a stay, {stays.n_steps.mean():.0f} irregular ones"
+        f"{len(stays):,} stays; {grid.n_steps.mean():.0f} hourly steps a stay, "
+        f"{stays.n_steps.mean():.0f} irregular ones"
     )
     for name, seconds in found.items():
         print(f"{name:<30}{seconds:>7.2f} s an epoch{seconds / base:>7.2f} x plain nn.GRU")

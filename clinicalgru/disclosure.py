@@ -246,8 +246,8 @@ def suppress_ledger(
     Parameters
     ----------
     entries : mapping of str to int
-        The lines of `Ledger.to_frame`: "rows in"; used, descriptors, merged and rejected, which sum to it; converted, each a
-        part of used; then notes, which count stays.
+        The lines of `Ledger.to_frame`: "rows in"; used, descriptors, merged and rejected, which sum to it; converted,
+        each a part of used; then notes, which count stays.
     shown : sequence of int
         Counts of stays that are shown next to the ledger; no note, and no complement of one, comes close to them.
     min_cell_size : int

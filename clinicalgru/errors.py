@@ -143,7 +143,14 @@ class MissingPackageError(ClinicalGRUError, ImportError):
 
 
 class ClinicalGRUWarning(UserWarning):
-    """Base class of all warnings of the package."""
+    """Base class of all warnings of the package.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ClinicalGRUWarning)  # in a pipeline: stop instead of going on
+    """
 
 
 class DataWarning(ClinicalGRUWarning):

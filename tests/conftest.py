@@ -1,4 +1,4 @@
-"""What all tests share: a hand-written ward to check by eye, a small synthetic cohort, models fitted on it, real data."""
+"""What all tests share: a hand-written cohort, a small synthetic one, models fitted on it, real data."""
 
 from __future__ import annotations
 

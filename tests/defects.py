@@ -371,7 +371,8 @@ STRUCTURE = (
 TIMES = (
     "measured before the stay", "measured after the stay", "measured after death", "measured before birth",
     "wrong year", "day and month swapped", "in the future", "default date", "available before measured",
-    "time zone of available_at", "available over 30 days later", "time zone of one variable", "repeated within a minute",
+    "time zone of available_at", "available over 30 days later",
+    "time zone of one variable", "repeated within a minute",
     "midnight heaping", "long gap", "unused hour of day", "12-hour clock",
 )  # fmt: skip
 STAYS = (

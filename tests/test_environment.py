@@ -57,7 +57,7 @@ def test_the_version_stands_once_more_only_where_it_is_equal():
 
 
 def without_open_ends(schema):
-    """A JSON schema without `additionalProperties: true`, which pydantic writes from 2.11 on and which changes nothing."""
+    """A JSON schema without `additionalProperties: true`, which pydantic writes from 2.11 on."""
     if isinstance(schema, dict):
         return {
             key: without_open_ends(value)

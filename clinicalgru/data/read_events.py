@@ -126,7 +126,7 @@ def read_events(
     "physionet2019"   Archive or folder of PhysioNet/CinC Challenge 2019.
     "mimic-iv"        Folder with hosp/ and icu/; anchor "icu" (default) or "hospital".
     "meds"            Folder with data/ and metadata/; anchor "stay", "icu" or "hospital" (first that occurs).
-    "omop"            Folder or .zip of CDM tables, or address of a PostgreSQL database; anchor "hospital", "icu", "visit".
+    "omop"            Folder or .zip of CDM tables, or a PostgreSQL address; anchor "hospital", "icu", "visit".
     "fhir"            Folder of a bulk export as NDJSON; anchor "hospital" (default), "icu" or "visit".
     ================  ==================================================================================================
 

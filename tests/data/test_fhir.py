@@ -1,4 +1,4 @@
-"""A synthetic cohort written as a FHIR bulk export and read back; broken lines; what FHIR says of a value besides it."""
+"""A synthetic cohort written as a FHIR bulk export and read back; broken lines; what FHIR adds to a value."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_a_coverage_that_is_none_is_refused_by_all(coverage):
     case = asked("forecast")
     calls = (case.model.expected, case.model.predict, case.model.calibrate)
     for call in (*calls, lambda stays, coverage: cg.explain_forecast(case.model, stays[[0]], coverage=coverage)):
-        with pytest.raises(cg.ClinicalGRUError, match="a coverage between 0 and 1"):
+        with pytest.raises(cg.ClinicalGRUError, match="coverage as a number above 0 and below 1"):
             call(case.test, coverage=coverage)
     with pytest.raises(cg.ClinicalGRUError, match="coverage as a number above 0 and below 1"):
         forecast_predictions(drawn(), coverage=coverage)

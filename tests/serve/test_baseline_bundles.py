@@ -12,14 +12,10 @@ from family import asked, task_of, ward_of_every_kind
 
 import clinicalgru as cg
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
+from clinicalgru.model.baselines.discrete_hazard_trees import DiscreteHazardTrees
 from clinicalgru.model.baselines.forecast_baselines import BoostedTreesForecaster, LOCFForecaster
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
-from clinicalgru.model.baselines.tree_baselines import (
-    DiscreteHazardTrees,
-    MedianTrees,
-    MulticlassTrees,
-    MultilabelTrees,
-)
+from clinicalgru.model.baselines.tree_baselines import MedianTrees, MulticlassTrees, MultilabelTrees
 from clinicalgru.serve.bundle import files
 
 CASES = {

@@ -82,7 +82,8 @@ def make_explanation(said: Said = str) -> SimpleNamespace:
         unit="log-odds", target_text="",
         half_life={said(name): 8.0 + place for place, name in enumerate(SERIES)},
         static=pd.DataFrame(described, columns=["name", "value", "contribution"]),
-        risk_trajectory=pd.DataFrame({"hours": hours, "risk": course, "low": 0.8 * course, "high": 1 - 0.9 * (1 - course)}),
+        risk_trajectory=pd.DataFrame({"hours": hours, "risk": course, "low": 0.8 * course,
+                                      "high": 1 - 0.9 * (1 - course)}),
         attention=pd.DataFrame({"hours": hours, "weight": weight / weight.sum()}),
         provenance={
             said("trained_on"): said("ward"), "task": said("in_hospital_mortality"), "hash": said("sha256:3f2a"),

@@ -92,7 +92,8 @@ class Player:
         names = ["variable", "shift", "unit", "mean_before", "mean_after"]
         changed = 0.9 * target_risk if self.now.risk >= target_risk else self.now.risk
         return Counterfactual(
-            valid=changed < target_risk <= self.now.risk, target_risk=target_risk, risk=self.now.risk, changed_risk=changed,
+            valid=changed < target_risk <= self.now.risk, target_risk=target_risk, risk=self.now.risk,
+            changed_risk=changed,
             distance=1.6, shifts=pd.DataFrame(shifts, columns=names), measurements=pd.DataFrame(),
         )  # fmt: skip
 

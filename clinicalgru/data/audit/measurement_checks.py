@@ -62,7 +62,8 @@ ROW_CHECKS = (
         f"time < start - {HOUR}", "start IS NOT NULL",
     ),
     RowCheck(
-        _temporal("measured after the stay", "Over an hour after the end.", severity="warning", max_fraction=0.01, min_count=3),
+        _temporal("measured after the stay", "Over an hour after the end.",
+                  severity="warning", max_fraction=0.01, min_count=3),
         f"time > ended + {HOUR}", "ended IS NOT NULL",
     ),
     RowCheck(
@@ -80,7 +81,8 @@ ROW_CHECKS = (
     ),
     RowCheck(
         _temporal("day and month swapped", "Outside the stay, but within it with day and month exchanged."),
-        f"NOT time {WITHIN_STAY} AND day(clock) <= 12 AND day(clock) <> month(clock) AND {DAY_MONTH_SWAPPED} {WITHIN_STAY}", HAS_BOUNDS,
+        f"NOT time {WITHIN_STAY} AND day(clock) <= 12 AND day(clock) <> month(clock) AND "
+        f"{DAY_MONTH_SWAPPED} {WITHIN_STAY}", HAS_BOUNDS,
         needs_dates=True,
     ),
     RowCheck(
@@ -102,7 +104,8 @@ ROW_CHECKS = (
         f"available > time + 30 * {DAY}",
     ),
     RowCheck(
-        _temporal("time zone of one variable", "Up to 14 hours before the start of the stay: probably another time zone.",
+        _temporal("time zone of one variable",
+                  "Up to 14 hours before the start of the stay: probably another time zone.",
                   severity="warning", max_fraction=0.12, min_count=5),
         f"time < start AND time >= start - 14 * {HOUR}", "start IS NOT NULL", per_variable=True,
     ),
@@ -120,14 +123,16 @@ ROW_CHECKS = (
         "repeats < 0.3", per_variable=True,
     ),
     RowCheck(
-        _temporal("repeated within a minute", "The same value of the same variable within a minute.", severity="warning",
+        _temporal("repeated within a minute", "The same value of the same variable within a minute.",
+                  severity="warning",
                   max_fraction=0.02, min_count=5),
         "value = previous AND time > previous_time AND time - previous_time <= 60000000",
         "previous IS NOT NULL AND repeats < 0.9",
         per_variable=True,
     ),
     RowCheck(
-        _temporal("midnight heaping", "At exactly 00:00: the time of day may be lost.", severity="warning", max_fraction=0.2,
+        _temporal("midnight heaping", "At exactly 00:00: the time of day may be lost.",
+                  severity="warning", max_fraction=0.2,
                   min_count=10),
         f"time % {DAY} = 0", per_variable=True, needs_dates=True,
     ),

@@ -77,14 +77,16 @@ STAY_CHECKS = (
                     category="plausibility", severity="warning"),
               f"{BMI} NOT BETWEEN 10 AND 90", "admission_weight IS NOT NULL AND height IS NOT NULL"),
     StayCheck(_stay("pediatric stays", "Younger than 18 years; plausible ranges are those of adults.",
-                    category="plausibility", severity="note", max_fraction=0.05, min_count=5), "age < 18", "age IS NOT NULL"),
+                    category="plausibility", severity="note", max_fraction=0.05, min_count=5),
+              "age < 18", "age IS NOT NULL"),
     StayCheck(_stay("nothing measured", "The stay has no measurements.", category="completeness",
                     severity="warning", max_fraction=0.05, min_count=2), "n IS NULL"),
     StayCheck(_stay("no start", "No start, although other stays have one.", category="completeness",
                     severity="warning", max_fraction=0.01), "start IS NULL", "any_start"),
     StayCheck(_stay("no end", "No end, although other stays have one.", category="completeness",
                     severity="warning", max_fraction=0.05), "ended IS NULL", "any_end"),
-    StayCheck(_stay("identical record in two patients", "All measurements, ten or more, equal those of a stay of another "
+    StayCheck(_stay("identical record in two patients", "All measurements, ten or more, "
+                    "equal those of a stay of another "
                     "patient.", category="plausibility"), "n >= 10 AND twins > 1", "n >= 10"),
 )  # fmt: skip
 # Each stay with what earlier stays of the patient had, its number of measurements, and the patients with equal records.

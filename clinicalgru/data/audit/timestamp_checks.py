@@ -24,14 +24,16 @@ DST_START = _clock(
 )
 DST_END = _clock(
     "daylight saving end",
-    "Twice as many rows in the hour repeated in autumn: times are local and this hour is ambiguous; pass timezone= when "
+    "Twice as many rows in the hour repeated in autumn: times are local and this hour is ambiguous; pass "
+    "timezone= when "
     "reading.",
     severity="note",
 )
 MIN_ROWS = 30  # mean rows per hour from which on an empty or doubled hour is not due to chance
 # Rows in each hour of the day.
 ROWS_BY_HOUR = "SELECT hour(make_timestamp(time)), count(*) FROM facts GROUP BY 1 ORDER BY 1"
-# Rows in each hour of the nights in which daylight saving starts or ends: the last Sunday of March and October (Europe),
+# Rows in each hour of the nights in which daylight saving starts or ends: the last Sunday of March and
+# October (Europe),
 # the second of March and the first of November (North America).
 ROWS_ON_CHANGE_NIGHTS = """
 WITH nights AS (

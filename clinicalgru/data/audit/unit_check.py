@@ -64,7 +64,8 @@ class UnitFlag:
         offset = f"(value {sign} {abs(self.conversion.offset):g})" if self.conversion.offset else "value"
         formula = f"{offset} * {self.conversion.factor:.6g}"
         return (
-            f"{self.variable}{place}: about {self.fraction:.0%} of {self.n_values:,} values seem to be in {self.other}, "
+            f"{self.variable}{place}: about {self.fraction:.0%} of {self.n_values:,} values "
+            f"seem to be in {self.other}, "
             f"not {self.unit}. Check with the source; if so, give the unit of these rows ({self.unit} = {formula})."
         )
 

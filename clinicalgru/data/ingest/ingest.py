@@ -1,10 +1,10 @@
 """Ingest: the rows of a source become checked measurements and a ledger, out of core, in DuckDB.
 
-Rules. An error of a whole file (a missing column, another encoding, a malformed row) stops the load. An error of one row
-(no identifier, unreadable time, a value that is no number, an unknown variable or unit, a value outside the plausible
-range) rejects that row; it is counted by reason with the place of the first. More than `max_rejected` of such rows stop
-the load. A row without a value is a measurement not made: it is counted, but no error. The order of rows does not
-matter.
+Rules. An error of a whole file (a missing column, another encoding, a malformed row) stops the load. An error of one
+row (no identifier, unreadable time, a value that is no number, an unknown variable or unit, a value outside the
+plausible range) rejects that row; it is counted by reason with the place of the first. More than `max_rejected` of
+such rows stop the load. A row without a value is a measurement not made: it is counted, but no error. The order of
+rows does not matter.
 """
 
 from __future__ import annotations

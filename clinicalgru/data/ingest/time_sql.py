@@ -196,8 +196,9 @@ def has_offset_sql(cell: str, dtype: str, time_format: str | None) -> str:
     return f"regexp_full_match({trim_sql(cell)}, '{OFFSET}')" if dtype == "VARCHAR" else "false"
 
 
-# Macros over microseconds. local_time(u): the local time at a UTC instant. utc_near(l, days): the UTC instant of a local
-# time by the offset that holds so many days later. count_instants(l): how many UTC instants a local time names (0, 1, 2).
+# Macros over microseconds. local_time(u): the local time at a UTC instant. utc_near(l, days): the UTC instant of a
+# local time by the offset that holds so many days later. count_instants(l): how many UTC instants a local time
+# names (0, 1, 2).
 # to_instant(l): that instant where it is one.
 LOCAL_TIME_MACROS = """
 CREATE OR REPLACE MACRO local_time(u) AS epoch_us(timezone({zone}, make_timestamp(u)::TIMESTAMPTZ));

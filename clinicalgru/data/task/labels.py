@@ -13,7 +13,8 @@ from clinicalgru.errors import TaskError
 def outcomes(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step]]:
     """The outcome of each stay, and the steps that exclude stays in which it occurred too early.
 
-    An outcome that occurred at an unknown time is unknown. One at the very prediction time has already occurred, and one
+    An outcome that occurred at an unknown time is unknown. One at the very prediction time has already occurred, and
+    one
     at the very end of the gap is within the gap.
 
     Parameters

@@ -227,5 +227,5 @@ def _arrival_effects(stay: Sequences, value: np.ndarray, error: np.ndarray) -> p
     cell, count = (step, stay.variable), np.zeros(value.shape)
     np.add.at(count, cell, 1)
     count = np.maximum(count, 1)
-    measured = stay.to_frame()[["hours", "variable", "value"]]
+    measured = stay.to_frame()[["hours", "variable", "value"]].astype({"value": float})
     return measured.assign(contribution=(value / count)[cell], standard_error=(error / count)[cell])

@@ -11,15 +11,11 @@ from threadpoolctl import threadpool_limits
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.select import split_patients
+from clinicalgru.model.baselines.discrete_hazard_trees import DiscreteHazardTrees
 from clinicalgru.model.baselines.forecast_baselines import BoostedTreesForecaster, LOCFForecaster
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
-from clinicalgru.model.baselines.tree_baselines import (
-    DiscreteHazardTrees,
-    MedianTrees,
-    MulticlassTrees,
-    MultilabelTrees,
-)
+from clinicalgru.model.baselines.tree_baselines import MedianTrees, MulticlassTrees, MultilabelTrees
 
 TREES, LAST_VALUE = BASELINES[1], "last value"
 TRAINING_FRACTIONS = (0.75, 0.125, 0.125)  # training, validation and calibration of the model that is compared

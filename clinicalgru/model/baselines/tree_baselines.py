@@ -19,7 +19,6 @@ from clinicalgru.model.baselines.base import (
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
 from clinicalgru.model.baselines.summary_baseline import TREES, boosted_trees, features
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
-from clinicalgru.model.targets.survival_intervals import SurvivalIntervals
 from clinicalgru.model.targets.warning_labels import refuse_unknown
 
 
@@ -192,11 +191,37 @@ class MultilabelTrees(ClassifierMixin, BaselineEstimator):
         return np.stack(columns, axis=1)
 
     def predict(self, X: Sequences) -> np.ndarray:
-        """Whether each outcome has a probability of at least 0.5, of shape (stay, outcome)."""
+        """Whether each outcome has a probability of at least 0.5.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with the variables of the model.
+
+        Returns
+        -------
+        ndarray of int, shape (stay, outcome)
+            0 or 1, in the order of `labels_`.
+        """
         return (self.predict_proba(X) >= 0.5).astype(int)
 
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log-likelihood of the known outcomes, at most 0; higher is better."""
+        """Mean log-likelihood of the known outcomes; higher is better.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : array-like or None
+            Accepted for scikit-learn and not used.
+
+        Returns
+        -------
+        float
+            At most 0, which is perfect.
+        """
         check_outcome(y, check_stays("X", X))
         return mean_log_likelihood(X.outcome, self.predict_proba(X))
 
@@ -268,7 +293,22 @@ class MedianTrees(RegressorMixin, BaselineEstimator):
         return self.trees_.predict(features(self._checked(X)))
 
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """R²: 1 is perfect, 0 is as good as the mean of these stays, below 0 is worse."""
+        """R², as scikit-learn's regressors define it.
+
+        Parameters
+        ----------
+        X : Sequences
+            Stays with outcomes.
+        y : array-like or None
+            Outcome as scikit-learn passes it; it must equal that of `X`.
+        sample_weight : array-like of shape (n_stays,) or None
+            Weight of each stay.
+
+        Returns
+        -------
+        float
+            1 is perfect, 0 is as good as the mean of these stays, below 0 is worse.
+        """
         check_outcome(y, check_stays("X", X))
         return float(RegressorMixin.score(self, X, X.outcome, sample_weight))
 
@@ -287,97 +327,4 @@ class MedianTrees(RegressorMixin, BaselineEstimator):
 
     def restore_arrays(self, arrays: Arrays) -> None:
         """Take over what `to_arrays` gave."""
-        self.trees_ = BoostedTrees.from_arrays(by_prefix("trees", arrays))
-
-
-class DiscreteHazardTrees(BaselineEstimator):
-    """Boosted trees for a survival task: the hazard of each interval, with the interval as a feature.
-
-    Parameters
-    ----------
-    random_state : int, RandomState, Generator or None, default=0
-        Seed of the trees.
-
-    References
-    ----------
-    Tutz and Schmid 2016, Modeling Discrete Time-to-Event Data.
-
-    Examples
-    --------
-    >>> DiscreteHazardTrees(random_state=1).random_state
-    1
-    """
-
-    TASK_TYPES = ("survival",)
-    intervals_: SurvivalIntervals
-    trees_: BoostedTrees
-
-    def __init__(self, *, random_state: RandomState = 0) -> None:
-        self.random_state = random_state
-
-    def _learn(self, stays: Sequences) -> None:
-        self.intervals_ = SurvivalIntervals.from_stays(stays)
-        self.intervals_.check_outcomes(stays, "training stays")
-        events, at_risk = self.intervals_.events_at_risk(stays.outcome)
-        stay, interval = np.nonzero(at_risk)
-        rows = np.column_stack([features(stays)[stay], interval])
-        self.trees_ = BoostedTrees.fit(boosted_trees(self.random_state), rows, events[stay, interval].astype(int))
-
-    def predict_survival(self, X: Sequences, hours: ArrayLike) -> np.ndarray:
-        """Probability of no event by some hours after the prediction.
-
-        Parameters
-        ----------
-        X : Sequences
-            Stays with the variables of the model.
-        hours : array-like, shape (hour,)
-            Hours after the prediction.
-
-        Returns
-        -------
-        ndarray, shape (stay, hour)
-            Survival; constant beyond the last event of the training stays.
-        """
-        table, count = features(self._checked(X)), len(self.intervals_.cuts)
-        rows = np.column_stack([np.repeat(table, count, axis=0), np.tile(np.arange(count), len(table))])
-        hazard = self.trees_.predict_proba(rows)[:, 1].reshape(-1, count)
-        return self.intervals_.survival_at(np.cumprod(1 - hazard, axis=1), np.asarray(hours, dtype=float))
-
-    def predict_risk(self, X: Sequences) -> np.ndarray:
-        """Probability of the event within each horizon of the task, of shape (stay, horizon)."""
-        return 1 - self.predict_survival(X, self.intervals_.horizons)
-
-    def predict(self, X: Sequences) -> np.ndarray:
-        """Minus the mean hours without the event, up to the last training event, of shape (stay,)."""
-        cuts = np.concatenate([[0.0], self.intervals_.cuts])
-        survival = self.predict_survival(X, cuts)
-        return np.asarray(-((survival[:, 1:] + survival[:, :-1]) / 2 * np.diff(cuts)).sum(axis=1))
-
-    def score(self, X: Sequences, y: ArrayLike | None = None) -> float:
-        """Mean log-likelihood of the intervals in which stays are at risk, at most 0; higher is better."""
-        check_outcome(y, check_stays("X", X))
-        events, at_risk = self.intervals_.events_at_risk(X.outcome)
-        survival = self.predict_survival(X, self.intervals_.cuts)
-        previous = np.column_stack([np.ones(len(X)), survival[:, :-1]])
-        hazard = 1 - survival / np.maximum(previous, 1e-300)
-        return mean_log_likelihood(np.where(at_risk == 1, events, np.nan), hazard)
-
-    @property
-    def score_columns_(self) -> list[str]:
-        """A column for each horizon."""
-        return [f"risk_{hours:g}h" for hours in self.intervals_.horizons]
-
-    def score_rows(self, stays: Sequences) -> np.ndarray:
-        """Risks of each stay; see `predict_risk`."""
-        return self.predict_risk(stays)
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Cuts, horizons and the arrays of the trees."""
-        learned = {"cuts": np.array(self.intervals_.cuts), "horizons": np.array(self.intervals_.horizons)}
-        return learned | with_prefix("trees", self.trees_.to_arrays())
-
-    def restore_arrays(self, arrays: Arrays) -> None:
-        """Take over what `to_arrays` gave."""
-        cuts, horizons = (tuple(array_of(arrays, name).tolist()) for name in ("cuts", "horizons"))
-        self.intervals_ = SurvivalIntervals(cuts, horizons)
         self.trees_ = BoostedTrees.from_arrays(by_prefix("trees", arrays))

@@ -6,15 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from clinicalgru.model.baselines.base import BaselineEstimator
+from clinicalgru.model.baselines.discrete_hazard_trees import DiscreteHazardTrees
 from clinicalgru.model.baselines.forecast_baselines import BoostedTreesForecaster, LOCFForecaster
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
-from clinicalgru.model.baselines.tree_baselines import (
-    DiscreteHazardTrees,
-    MedianTrees,
-    MulticlassTrees,
-    MultilabelTrees,
-)
+from clinicalgru.model.baselines.tree_baselines import MedianTrees, MulticlassTrees, MultilabelTrees
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.classifier import GRUClassifier, GRUMultiLabel
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning

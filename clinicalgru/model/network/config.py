@@ -150,8 +150,8 @@ class NetworkSpec:
         Number of categories of each static covariate; 0 for a number.
     outputs : int
         Number of outputs of the head at each prediction time.
-    hidden_size, readout_size, ensemble_size, dropout, cell, reset, gate, feedback_delay_hours, n_layers, bidirectional, \
-layer_norm, recurrent_dropout, convolution, attention, encoder
+    hidden_size, readout_size, ensemble_size, dropout, cell, reset, gate, feedback_delay_hours, n_layers, \
+bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder
         Options, see `NetworkConfig`.
     code_vocabulary : tuple of str
         Coded events that the network knows.

@@ -326,7 +326,7 @@ def _validate(input_projection: Tensor, decay: Tensor, weight: Tensor, bias: Ten
         raise ArgumentError(
             "input_projection, decay, weight and bias of shapes " + ", ".join(map(str, fitting)),
             ", ".join(map(str, shapes)),
-            "The sizes add up to the rows; the last axis of weight is hidden; input_projection and bias have three gates.",
+            "The sizes add up to the rows; the last axis of weight is hidden; projection and bias have three gates.",
         )
     if _increases(sizes) or any(size < 1 for size in sizes):
         raise ArgumentError(

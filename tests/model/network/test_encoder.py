@@ -42,7 +42,9 @@ def encoded(stays, **options):
 
 
 def test_states_are_those_of_gru_d(stays):
-    """Che et al. 2018, Eqs. 3-6 and 10-14, one stay, one step, one equation at a time. Deviation from the paper: W_gamma = softplus(raw);
+    """Che et al. 2018, Eqs. 3-6 and 10-14, one stay, one step, one equation at a time.
+
+    Deviation from the paper: W_gamma = softplus(raw);
     their z is 1 - z here, as in Cho et al. 2014; the training mean is the median, whose score is 0."""
     encoder, inputs, batch, (states, _) = encoded(stays, reset="before")
     layer, value_decay = encoder.forward_layers[0], encoder.steps.value_decay

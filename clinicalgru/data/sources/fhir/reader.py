@@ -160,7 +160,8 @@ SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay_sql()} AS stay_id,
          WHEN {value} IS NOT NULL AND {quantity}.comparator IS NOT NULL THEN {literal(CENSORED)}
          WHEN {value} IS NOT NULL AND l.is_outside THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
-    SELECT c_row, resourceType AS kind, status, issued, {moment} AS moment, {patient_sql("subject.reference")} AS patient,
+    SELECT c_row, resourceType AS kind, status, issued, {moment} AS moment,
+        {patient_sql("subject.reference")} AS patient,
         {reference_id_sql("coalesce(encounter.reference, context.reference)")} AS visit,
         unnest(list_concat(CASE WHEN {has_value} OR len(coalesce(component, [])) = 0 THEN [{own}] ELSE [] END,
             component)) AS item
@@ -202,13 +203,15 @@ id AS patient_id, gender AS sex, epoch_us(try_cast({_BIRTH} AS TIMESTAMPTZ)) AS 
 epoch_us(try_cast(deceasedDateTime AS TIMESTAMPTZ)) AS death,
 deceasedDateTime IS NOT NULL OR coalesce(deceasedBoolean = 'true', false) AS dead"""
 _ENCOUNTER_SQL = f"""
-id AS stay_id, status, {patient_sql("subject.reference")} AS patient_id, {reference_id_sql("partOf.reference")} AS parent,
+id AS stay_id, status, {patient_sql("subject.reference")} AS patient_id,
+{reference_id_sql("partOf.reference")} AS parent,
 regexp_matches(concat_ws(' ', type::VARCHAR, serviceType::VARCHAR, location::VARCHAR), '{INTENSIVE_CARE_NAME}', 'i')
     AS intensive,
 coalesce(class->>'$.code', class->>'$[0].coding[0].code') AS class,
 coalesce(period, actualPeriod) AS p, coalesce(length(p['start']) = 10, false) AS start_is_date,
 coalesce(length(p['end']) = 10, false) AS end_is_date, epoch_us(try_cast(p['start'] AS TIMESTAMPTZ)) AS start,
-epoch_us(try_cast(CASE WHEN end_is_date THEN p['end'] || 'T23:59:59.999999Z' ELSE p['end'] END AS TIMESTAMPTZ)) AS "end",
+epoch_us(try_cast(
+    CASE WHEN end_is_date THEN p['end'] || 'T23:59:59.999999Z' ELSE p['end'] END AS TIMESTAMPTZ)) AS "end",
 p['start'] IS NOT NULL AND start IS NULL OR p['end'] IS NOT NULL AND "end" IS NULL AS lost,
 coalesce(hospitalization, admission).dischargeDisposition.coding[1].code AS disposition,
 CASE WHEN disposition IS NOT NULL THEN CAST(disposition = '{DIED}' AS DOUBLE) END AS died_here"""

@@ -110,18 +110,21 @@ def _values(table: Table, stem: str, link: str) -> str:
     value, written = table.text_sql("value_as_number"), table.text_sql("value_source_value")
     operator = f"coalesce({table.identifier_sql('operator_concept_id')}, '{EQUAL}')"
     bound = f"({operator} <> '{EQUAL}' OR coalesce(regexp_matches({written}, '^[<>≤≥]'), false))"
-    other = f"({table.text_sql('value_as_string')} IS NOT NULL OR {table.identifier_sql('value_as_concept_id')} IS NOT NULL)"
+    text, answer = table.text_sql("value_as_string"), table.identifier_sql("value_as_concept_id")
+    other = f"({text} IS NOT NULL OR {answer} IS NOT NULL)"
     concept, unit = table.identifier_sql(f"{stem}_concept_id"), table.identifier_sql("unit_concept_id")
     return f"""
 SELECT 0 AS c_file, c_row, patient AS patient_id, {_stay_sql()} AS stay_id, time,
     {_available_sql("time", "is_date")} AS available_at, coalesce(n.name, concept, '0') AS variable,
     value, NULL::VARCHAR AS code,
     CASE WHEN unit IS NULL THEN unit_text ELSE coalesce(u.code, unit_text, 'unit concept ' || unit) END AS unit,
-    CASE WHEN value IS NULL AND other THEN {literal(NON_NUMERIC)} WHEN value IS NOT NULL AND bound THEN {literal(CENSORED)}
+    CASE WHEN value IS NULL AND other THEN {literal(NON_NUMERIC)}
+        WHEN value IS NOT NULL AND bound THEN {literal(CENSORED)}
          WHEN value IS NOT NULL AND {_moved_stay()} THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
     SELECT c_row, {table.identifier_sql("person_id")} AS patient, {table.identifier_sql(link)} AS visit,
-        {table.datetime_sql(stem)} AS time, {table.date_only_sql(stem)} AS is_date, {concept} AS concept, {value} AS value,
+        {table.datetime_sql(stem)} AS time, {table.date_only_sql(stem)} AS is_date,
+        {concept} AS concept, {value} AS value,
         {unit} AS unit, {table.text_sql("unit_source_value")} AS unit_text, {bound} AS bound, {other} AS other
     FROM {table.numbered_sql()}
 ) LEFT JOIN cdm_links l USING (visit) LEFT JOIN cdm_names n USING (concept) LEFT JOIN cdm_units u USING (unit)"""
@@ -171,7 +174,8 @@ def _create_names(workspace: Workspace, tables: Mapping[str, list[Table]]) -> No
             workspace.sql.execute(f"""
 INSERT INTO cdm_names
 SELECT concept, any_value(name) FROM (
-    SELECT {table.identifier_sql("concept_id")} AS concept, {table.text_sql("concept_code")} AS code FROM {table.part.sql}
+    SELECT {table.identifier_sql("concept_id")} AS concept,
+        {table.text_sql("concept_code")} AS code FROM {table.part.sql}
     WHERE {table.text_sql("vocabulary_id")} = 'LOINC'
 ) JOIN loinc_frame USING (code) ANTI JOIN own_frame USING (concept) GROUP BY concept""")
 

@@ -184,7 +184,8 @@ def _persons(workspace: Workspace, table: Table) -> pd.DataFrame:
     sex = (
         f"CASE {table.identifier_sql('gender_concept_id')} WHEN '{FEMALE}' THEN 'female' WHEN '{MALE}' THEN 'male' END"
     )
-    select = f"SELECT {table.identifier_sql('person_id')} AS patient_id, {_instant_sql(birth, workspace)} AS birth, {sex} AS sex"
+    patient, born = table.identifier_sql("person_id"), _instant_sql(birth, workspace)
+    select = f"SELECT {patient} AS patient_id, {born} AS birth, {sex} AS sex"
     return _frame(workspace, table, f"{select} FROM {table.part.sql}").astype({"birth": "Int64", "sex": "string"})
 
 
