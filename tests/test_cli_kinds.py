@@ -99,7 +99,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
         out / "w.html",
     )
     assert code == 0
-    assert ("outside of their 90 % interval" if kind == "forecast" else "completeness gap") in said
+    assert ("outside their 90 % interval" if kind == "forecast" else "completeness gap") in said
     assert (out / "w.html").stat().st_size > 100_000
     assert output is None or output in said
     assert stay not in said

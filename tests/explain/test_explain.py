@@ -51,7 +51,7 @@ def test_a_calibrated_model_is_explained_on_its_calibrated_risk(fitted, test_sta
 @pytest.mark.slow
 def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_random(fitted, test_stays):
     rng, wins = np.random.default_rng(0), 0
-    for i in range(12):
+    for i in range(40):
         stay = test_stays[[i]]
         contribution = cg.explain(fitted, stay).measurements["contribution"].to_numpy()
         count = max(1, len(contribution) // 10)
@@ -62,7 +62,7 @@ def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_rand
             for gone in (strongest, *at_random)
         )
         wins += by_choice < np.mean(by_chance)
-    assert wins >= 11
+    assert wins >= 35  # 20 by chance
 
 
 def test_no_identifier_unless_requested(fitted, test_stays, why):

@@ -124,7 +124,7 @@ def test_where_there_is_no_such_change_it_says_so(what_if):
     assert not change.valid
     assert change.changed_risk > 1e-6
     assert str(change).startswith("No plausible change of the measured values takes the risk from")
-    with pytest.raises(cg.ClinicalGRUError, match="a target between 0 and 1"):
+    with pytest.raises(cg.ClinicalGRUError, match="target_risk as a number above 0 and below 1"):
         what_if.counterfactual(1.0)
 
 

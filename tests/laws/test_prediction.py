@@ -137,7 +137,7 @@ def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
     )
     model.fit(train, validation=tune[: len(tune) // 2], verbose=False)
     for scale in ("value", "summary", "static"):
-        ours, theirs = getattr(model.network_.scales, scale).knots, getattr(fitted.network_.scales, scale).knots
+        ours, theirs = getattr(model.network_.scaler, scale).knots, getattr(fitted.network_.scaler, scale).knots
         assert torch.equal(ours, theirs)
 
 

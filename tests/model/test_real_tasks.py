@@ -65,7 +65,7 @@ def test_survival_of_pbcseq_beats_the_curve_of_all(real_data):
 def test_remaining_length_of_stay_of_yaib_is_told_with_an_interval(real_data):
     """A hundred stays: calibrated on some, the interval of 90 % must hold what it says on others; four ways to split,
     as one leaves but 40 stays on either side."""
-    stays = yaib(real_data / "yaib-demo" / "los" / "mimic_demo", "days", kind="regression")
+    stays = yaib(real_data / "yaib-demo" / "los" / "mimic_demo", "days", task_type="regression")
     held = []
     for random_state in range(4):
         train, calibrate, test = cg.split_patients(stays, [0.4, 0.3, 0.3], random_state=random_state)

@@ -269,5 +269,5 @@ def _fetched(workspace: Workspace, address: str, name: str, kinds: Mapping[str, 
 def _arrow_column(field: str, kind: str) -> str:
     """A column in a type that Arrow knows: `numeric` would come as text."""
     if kind == "numeric":
-        return f"{quoted(field)}::{'float8' if field in NUMBERS else 'text_sql'} AS {quoted(field)}"
+        return f"{quoted(field)}::{'float8' if field in NUMBERS else 'text'} AS {quoted(field)}"
     return quoted(field)
