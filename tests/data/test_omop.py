@@ -149,7 +149,7 @@ def test_postgresql_gives_the_same_as_the_files(synthea, events, postgres):
     assert_same(cg.read_events(postgres + schema, source="omop", anchor="visit"), events)
     with pytest.raises(InputError, match="a table person"):
         cg.read_events(postgres, source="omop")
-    with pytest.raises(ArgumentError, match="ADBC"):
+    with pytest.raises(ArgumentError, match="postgresql://"):
         cg.read_events("mysql://127.0.0.1/cdm", source="omop")
 
 
