@@ -122,7 +122,7 @@ def check(
     counts = counted(events, min_cell_size=least)
     cohort_counts = cohort(events, named_task, min_cell_size=least) if named_task is not None else {}
     if as_json:
-        ledger = events.ledger.withheld(min_cell_size=least)
+        ledger = events.ledger.suppressed(min_cell_size=least)
         typer.echo(json.dumps({"ledger": ledger, "variables": counts} | cohort_counts, indent=1))
     else:
         typer.echo(events.ledger.as_text(min_cell_size=least))
@@ -346,12 +346,12 @@ def score(
     source, stays, variables, time_unit, column, max_rejected, hourly, exact, as_json : optional
         How the extract is read; see `clinicalgru.data.read_events.read_events`. `hourly` writes a row for each hour.
     """
-    from clinicalgru.data.task.cohort_summary import withheld
+    from clinicalgru.data.task.cohort_summary import suppressed
     from clinicalgru.serve import score as scoring
 
     tables: dict[str, Any] = {"source": source, "stays": stays, "variables": variables}
     table = scoring.score(bundle, extract, out=out, hourly=hourly, **tables, **reading(time_unit, column, max_rejected))
-    counts = withheld(table["status"].value_counts(), min_cell_size=_min_cell_size(exact))
+    counts = suppressed(table["status"].value_counts(), min_cell_size=_min_cell_size(exact))
     lines = [f"{status:<12}{format_count(count):>9}" for status, count in counts.items()]
     typer.echo(json.dumps(counts) if as_json else "\n".join(lines))
 

@@ -16,7 +16,7 @@ from clinicalgru.checks import check_instance
 from clinicalgru.errors import ArgumentError
 
 MIN_CELL_SIZE = 11
-WITHHELD = "withheld"
+SUPPRESSED = "suppressed"
 BALANCE = ("used", "descriptors", "merged")  # with the rejected rows they sum to the rows in
 
 
@@ -59,9 +59,9 @@ def format_count(count: float | None) -> str:
     Examples
     --------
     >>> format_count(3997), format_count(None)
-    ('3,997', 'withheld')
+    ('3,997', 'suppressed')
     """
-    return WITHHELD if count is None or pd.isna(count) else f"{count:,.0f}"
+    return SUPPRESSED if count is None or pd.isna(count) else f"{count:,.0f}"
 
 
 def suppress_nested(counts: Sequence[int], *, min_cell_size: int = MIN_CELL_SIZE) -> tuple[int | None, ...]:

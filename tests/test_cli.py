@@ -63,7 +63,7 @@ def test_small_counts_are_withheld_unless_asked_for(capsys, tmp_path):
     assert [row["measurements"] for row in shown["variables"]] == [None, None, 40]
     assert shown["ledger"]["rejected: implausible"] is shown["ledger"]["used"] is None
     text = run(capsys, "check", tmp_path / "a.csv")[1]
-    assert "implausible heart_rate: withheld, first at a.csv, row 83" in text
+    assert "implausible heart_rate: suppressed, first at a.csv, row 83" in text
     assert not re.search(r"\b(3|38|1|81)\b(?!0)", text.replace("row 83", ""))
     exact = json.loads(run(capsys, "check", tmp_path / "a.csv", "--json", "--exact")[1])
     assert [row["stays"] for row in exact["variables"]] == [38, 3, 40]

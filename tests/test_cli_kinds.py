@@ -130,9 +130,9 @@ def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
     events = cg.read_events(rows, outcomes=outcomes)
     found = cohort(events, cg.Task("death", "died", (0.0, 24.0)), min_cell_size=11)
     assert found["cohort"]["stays in the extract"] == "40 stays"
-    assert found["cohort"]["something measured in the window"] == "withheld"
-    assert list(found["outcome"].values()).count("withheld") == 2
-    assert found["outcome"]["not eligible"] == "withheld"
+    assert found["cohort"]["something measured in the window"] == "suppressed"
+    assert list(found["outcome"].values()).count("suppressed") == 2
+    assert found["outcome"]["not eligible"] == "suppressed"
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_no_sum_or_difference_of_a_table_gives_a_small_cell_away():
 
 
 def solvable(kept):
-    """True where linear algebra alone finds a withheld cell: it stands in no way of moving withheld cells about."""
+    """True where linear algebra alone finds a suppressed cell: it stands in no way of moving suppressed cells about."""
     rows, columns = kept.shape
     cell = np.arange(kept.size).reshape(kept.shape)
     sums = np.zeros((rows + columns, kept.size))
@@ -98,7 +98,7 @@ def test_what_is_not_small_nor_gives_away_is_shown():
     assert suppress(pd.DataFrame({"a": [20, 12], "b": [11, 0]})).loc["total"].tolist() == [32, 11, 43]
     assert flow_of([4000, 3900, 3900, 0], 11) == (4000, 3900, 3900, 0)
     assert suppress_nested([100, 90, 89]) == (100, None, 89)
-    assert format_count(None) == "withheld"
+    assert format_count(None) == "suppressed"
 
 
 def test_what_is_no_count_is_refused():

@@ -50,9 +50,9 @@ def test_words_from_the_data_stay_words(events, parts, task, fitted):
 @pytest.mark.slow
 def test_small_counts_of_real_patients_are_withheld_and_of_simulated_ones_shown(three, events):
     real = cg.read_events(three, max_rejected=0.5)
-    assert "withheld" in real._repr_html_()
+    assert "suppressed" in real._repr_html_()
     assert not re.search(r">[1-9]</td>|>10</td>", real.ledger._repr_html_())
-    assert "withheld" not in events._repr_html_()
+    assert "suppressed" not in events._repr_html_()
 
 
 def test_an_estimator_says_what_it_learned_from(fitted):

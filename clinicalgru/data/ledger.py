@@ -126,7 +126,7 @@ class Ledger:
         lines += list(self.notes.items())
         return pd.DataFrame(lines, columns=["what", "rows"])
 
-    def withheld(self, *, min_cell_size: int = MIN_CELL_SIZE) -> dict[str, int | None]:
+    def suppressed(self, *, min_cell_size: int = MIN_CELL_SIZE) -> dict[str, int | None]:
         """The lines of `to_frame`, with small cells suppressed.
 
         Parameters
@@ -155,7 +155,7 @@ class Ledger:
         str
             Lines.
         """
-        counts = self.withheld(min_cell_size=min_cell_size)
+        counts = self.suppressed(min_cell_size=min_cell_size)
         lines = [f"{what:<52}{format_count(rows):>14}" for what, rows in counts.items()]
         for reason, group in self.findings.groupby("reason", sort=False):
             if reason == MISSING:
@@ -184,7 +184,7 @@ class Ledger:
         Markup
             The table.
         """
-        counts = self.withheld(min_cell_size=min_cell_size)
+        counts = self.suppressed(min_cell_size=min_cell_size)
         return table(
             "Rows of the extract", ("What", "Rows"), [[what, format_count(rows)] for what, rows in counts.items()]
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.disclosure import MIN_CELL_SIZE, WITHHELD, format_count, suppress_nested
+from clinicalgru.disclosure import MIN_CELL_SIZE, SUPPRESSED, format_count, suppress_nested
 from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.prepared import check_one_network, prepare_stay, prepare_stays
 from clinicalgru.explain.targets import Explainable
@@ -50,7 +50,7 @@ class Similar:
         known = self.table["outcome"].dropna()
         min_cell_size = 0 if self.simulated else MIN_CELL_SIZE
         n_known, n_events = suppress_nested([len(known), int((known > 0).sum())], min_cell_size=min_cell_size)
-        return WITHHELD if n_known is None else f"{format_count(n_events)} of {format_count(n_known)}"
+        return SUPPRESSED if n_known is None else f"{format_count(n_events)} of {format_count(n_known)}"
 
     def __str__(self) -> str:
         return "; ".join(f"{name}: {text}" for name, text in self._summary().items())

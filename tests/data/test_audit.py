@@ -176,11 +176,11 @@ def test_small_cells_of_findings_are_withheld_with_their_rows():
     audit = Audit((few, most, many), n_measurements=9_000, n_stays=400, source="long: a.csv")
     text = audit.as_text()
     assert [("First: 7, 9" in text), ("First: 5" in text), ("First: 6" in text)] == [False, False, True]
-    assert text.count("withheld") == 2
+    assert text.count("suppressed") == 2
     told = audit.to_dict(min_cell_size=11)["findings"]
     assert [(one["count"], one["fraction"], one["examples"]) for one in told] == [
         (None, None, []),
         (None, None, []),
         (40, 0.1, [6]),
     ]
-    assert "withheld" not in str(audit)
+    assert "suppressed" not in str(audit)

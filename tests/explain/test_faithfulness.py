@@ -62,7 +62,7 @@ def test_the_result_is_shown_as_text_and_html_and_withholds_small_counts(measure
     assert "Beats attention" in measured._repr_html_()
     few = cg.faithfulness(fitted, replace(stays[:3], simulated=False), n_random=1)
     assert few.n_stays is None
-    assert "withheld" in str(few)
+    assert "suppressed" in str(few)
 
 
 def test_deletion_is_as_if_never_measured(fitted, stays):

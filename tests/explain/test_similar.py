@@ -30,10 +30,10 @@ def test_what_happened_to_few_similar_patients_is_not_published(fitted, test_sta
     real = replace(test_stays, simulated=False)
     shown = cg.similar(fitted, real[[7]], real, n_neighbors=n)
     for text in (str(shown), repr(shown), shown._repr_html_()):
-        assert "withheld" in text
+        assert "suppressed" in text
         assert "position" not in text
     assert len(shown.table) == n  # the analyst has them
-    assert "withheld" not in str(cg.similar(fitted, test_stays[[7]], test_stays, n_neighbors=n))
+    assert "suppressed" not in str(cg.similar(fitted, test_stays[[7]], test_stays, n_neighbors=n))
 
 
 def test_neighbours_at_the_same_distance_come_in_the_order_of_the_cohort(fitted, test_stays):

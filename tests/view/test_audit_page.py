@@ -9,7 +9,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.audit.result import Audit
-from clinicalgru.disclosure import WITHHELD
+from clinicalgru.disclosure import SUPPRESSED
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_few_patients_are_not_counted_on_the_page(faulty, tmp_path):
     assert 0 < finding.count < 11
     text = real.to_html(tmp_path / "audit.html").read_text(encoding="utf-8")
     row = text[text.index("End before start") :][:900]
-    assert WITHHELD in row
+    assert SUPPRESSED in row
     assert f">{finding.count}<" not in row
     shown = real.to_html(tmp_path / "all.html", min_cell_size=0).read_text(encoding="utf-8")
     assert f">{finding.count}<" in shown[shown.index("End before start") :][:900]

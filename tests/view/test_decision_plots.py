@@ -38,7 +38,7 @@ def test_groups_stand_in_order_with_all_first_and_a_withheld_one_without_a_mark(
     assert drawn.layout.yaxis.ticktext[0].startswith("all")
     assert drawn.data[0].marker.symbol[0] == "diamond"
     place = [text.split("<br>")[0] for text in drawn.layout.yaxis.ticktext].index("few")
-    assert "withheld" in drawn.layout.yaxis.ticktext[place]
+    assert "suppressed" in drawn.layout.yaxis.ticktext[place]
     assert np.isnan(drawn.data[0].x[place])
 
 

@@ -114,9 +114,9 @@ def test_a_share_of_few_stays_is_a_bound_and_counts_a_few_apart_are_withheld(tmp
     said = faithful_words(tmp_path, make_faithfulness(beats=394 / 400))
     assert "over 97%" in said
     assert "98.5%" not in said
-    assert "Stays: withheld of withheld patients" in faithful_words(tmp_path, make_faithfulness(stays=395))
+    assert "Stays: suppressed of suppressed patients" in faithful_words(tmp_path, make_faithfulness(stays=395))
     hidden = faithful_words(tmp_path, make_faithfulness(stays=None))
-    assert "withheld withheld" in hidden
+    assert "suppressed suppressed" in hidden
     assert "98.5%" not in hidden
     for asked in ({"min_cell_size": 0}, {"provenance": {"simulated": "yes"}}):
         assert "98.5%" in faithful_words(tmp_path, make_faithfulness(stays=395, beats=0.985), **asked)
@@ -125,7 +125,7 @@ def test_a_share_of_few_stays_is_a_bound_and_counts_a_few_apart_are_withheld(tmp
 def test_few_events_show_no_curve_no_count_and_no_share(tmp_path):
     page = evaluation_page(judged(400, 9), tmp_path / "p.html").read_text(encoding="utf-8")
     said = words(page)
-    assert "400 stays of 400 patients, withheld with the event" in said
+    assert "400 stays of 400 patients, suppressed with the event" in said
     assert "2.2 %" not in said
     assert [t for t in traces(page) if t.get("mode") == "lines+markers"] == []
 
@@ -141,4 +141,4 @@ def test_simulated_patients_and_those_who_ask_see_every_count(tmp_path):
         assert "stays without a series 3" in said
     hidden = words(evaluation_page(judged(400, 9), tmp_path / "p.html", **around(flow, 403, 3)).read_text())
     assert "403" not in hidden
-    assert "stays in the extract withheld stays adults 400 stays" in hidden
+    assert "stays in the extract suppressed stays adults 400 stays" in hidden

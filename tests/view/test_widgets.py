@@ -433,7 +433,7 @@ def test_the_data_view_shows_ledger_hours_and_values(events, parts, tmp_path):
 def test_small_cells_of_real_patients_say_no_more_than_that(three, events):
     real = cg.DataView(cg.read_events(three, max_rejected=0.5))
     assert real.min_cell_size == 11
-    assert "withheld" in real._body.children[0].value
+    assert "suppressed" in real._body.children[0].value
     real.tab = "Measured by hour"
     said = set(np.ravel(real.figure.data[0].hovertext).tolist())
     assert not [one for one in said if re.search(r"\d+ stays", one) and "fewer than 11" not in one]

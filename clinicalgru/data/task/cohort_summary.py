@@ -33,7 +33,7 @@ def counted(events: Events, *, min_cell_size: int) -> list[dict[str, Any]]:
         variable, measurements, stays; None = suppressed.
     """
     table = events.counts().set_index("variable")
-    measurements = withheld(table["measurements"], min_cell_size=min_cell_size)
+    measurements = suppressed(table["measurements"], min_cell_size=min_cell_size)
     stays = {
         name: suppress_nested([len(events.stays), count], min_cell_size=min_cell_size)[1]
         for name, count in table["stays"].items()
@@ -41,7 +41,7 @@ def counted(events: Events, *, min_cell_size: int) -> list[dict[str, Any]]:
     return [{"variable": name, "measurements": measurements[name], "stays": stays[name]} for name in measurements]
 
 
-def withheld(counts: pd.Series, *, min_cell_size: int) -> Counts:
+def suppressed(counts: pd.Series, *, min_cell_size: int) -> Counts:
     """Suppress small counts of disjoint groups.
 
     Parameters
@@ -120,7 +120,7 @@ def _outcome(stays: Sequences, extract: int, min_cell_size: int) -> dict[str, st
         names = [task.outcome_words, f"not {task.outcome_words}"]
         counts = pd.Series([int(event.sum()), int((~event).sum())], index=names)
     counts["not eligible"] = extract - len(stays)
-    return {name: _stays(count) for name, count in withheld(counts, min_cell_size=min_cell_size).items()}
+    return {name: _stays(count) for name, count in suppressed(counts, min_cell_size=min_cell_size).items()}
 
 
 def _label(known: np.ndarray, supersets: list[int], min_cell_size: int) -> str:

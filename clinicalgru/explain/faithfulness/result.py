@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from clinicalgru.disclosure import MIN_CELL_SIZE, WITHHELD, format_count, is_small
+from clinicalgru.disclosure import MIN_CELL_SIZE, SUPPRESSED, format_count, is_small
 from clinicalgru.html import summary_html, table
 
 COLUMNS = {"deletion": "↑", "insertion": "↑", "comprehensiveness": "↑", "sufficiency": "↓"}  # better direction
@@ -116,12 +116,12 @@ def _fraction_text(fraction: float, n_stays: int | None, min_cell_size: int) -> 
     """A fraction of stays; a bound in whole percent where it would give away the count of a few of them.
 
     >>> _fraction_text(0.99, 400, 11), _fraction_text(0.99, 400, 0), _fraction_text(0.8, None, 11)
-    ('over 97%', '99.0%', 'withheld')
+    ('over 97%', '99.0%', 'suppressed')
     """
     if pd.isna(fraction):
         return ""
     if n_stays is None:
-        return WITHHELD if min_cell_size else f"{fraction:.1%}"
+        return SUPPRESSED if min_cell_size else f"{fraction:.1%}"
     few = (min_cell_size - 1) / n_stays
     if is_small(round(fraction * n_stays), min_cell_size):
         return f"under {math.ceil(100 * few) + 1}%"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clinicalgru.disclosure import MIN_CELL_SIZE, WITHHELD
+from clinicalgru.disclosure import MIN_CELL_SIZE, SUPPRESSED
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import page, section, tiles, write
 from clinicalgru.view.text.format import capitalize_first
@@ -115,9 +115,9 @@ def _row(finding: Finding, min_cell_size: int) -> list[str]:
     """The cells of a finding, in the order of `HEAD`."""
     check, hidden = finding.check, finding.is_small(min_cell_size)
     meaning = " ".join(part for part in (check.message, finding.detail) if part)
-    examples = WITHHELD if hidden else ", ".join(map(str, finding.examples))
-    count = WITHHELD if hidden else f"{finding.count:,}"
-    fraction = WITHHELD if hidden else f"{finding.fraction:.2%}"
+    examples = SUPPRESSED if hidden else ", ".join(map(str, finding.examples))
+    count = SUPPRESSED if hidden else f"{finding.count:,}"
+    fraction = SUPPRESSED if hidden else f"{finding.fraction:.2%}"
     checked = f"{finding.n_checked:,} {check.unit}"
     name = capitalize_first(check.name)
     return [name, finding.variable, meaning, check.category, count, checked, fraction, _tolerated(check), examples]

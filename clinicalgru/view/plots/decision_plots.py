@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from clinicalgru.checks import check_choice
-from clinicalgru.disclosure import WITHHELD
+from clinicalgru.disclosure import SUPPRESSED
 from clinicalgru.evaluate.decision_curve import TREAT_ALL, TREAT_NONE
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.evaluate.subgroups import ALL
@@ -97,7 +97,7 @@ def plot_subgroups(groups: Subgroups, *, metric: str = "auroc") -> go.Figure:
     overall = float(rows.loc[rows["group"] == ALL, "estimate"].iloc[0])
     figure.add_vline(x=overall, line={"color": GREY, "width": 1.2, "dash": "dot"})
     names = [
-        escape_plotly(row.group) + (f"<br>{WITHHELD}" if pd.isna(row.stays) else f"<br>{row.stays:,} stays")
+        escape_plotly(row.group) + (f"<br>{SUPPRESSED}" if pd.isna(row.stays) else f"<br>{row.stays:,} stays")
         for row in iter_rows(rows)
     ]
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=names, range=[len(rows) - 0.5, -0.5])

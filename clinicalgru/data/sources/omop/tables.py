@@ -166,8 +166,8 @@ def open_tables(workspace: Workspace, data: Any, *, delimiter: str | None) -> di
     )
     for needed in ("person", "visit_occurrence", "measurement"):
         if needed not in tables:
-            came = f"tables {', '.join(tables) or 'of no known name'}"
-            raise InputError(f"a table {needed}", came, "Pass all tables of the CDM, named as in the CDM.")
+            got = f"tables {', '.join(tables) or 'of no known name'}"
+            raise InputError(f"a table {needed}", got, "Pass all tables of the CDM, named as in the CDM.")
     return tables
 
 
