@@ -17,7 +17,7 @@ import yaml
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.schemas import schema_folder
 from clinicalgru.data.dictionary.units import Conversion
-from clinicalgru.data.dictionary.variable import VARIABLE_TYPES, Variable
+from clinicalgru.data.dictionary.variable import MERGES, VARIABLE_TYPES, Variable
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.errors import DictionaryError
 
@@ -227,6 +227,14 @@ def test_an_override_replaces_the_variable_whole_and_the_last_one_wins() -> None
     assert "Glucose" not in weaned.names("physionet2012")
 
 
+def test_values_of_one_instant_combine_by_what_the_variable_is(dictionary: Dictionary) -> None:
+    ways = {"heart_rate": "mean", "urine_output": "sum", "gcs_motor": "min", "mechanical_ventilation": "max"}
+    assert {name: dictionary[name].merge for name in ways} == ways
+    for variable in dictionary.values():
+        assert variable.merge in MERGES
+        assert variable.variable_type == "numeric" or variable.merge in ("last", "min", "max"), variable.name
+
+
 def test_a_name_written_twice_in_one_file_is_refused(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("cvp:\n  unit: '1'\ncvp:\n  unit: kPa\n")
@@ -257,6 +265,8 @@ def test_one_code_for_two_variables_is_refused() -> None:
             {"unit": "1", "variable_type": "binary", "categories": {"1": "yes"}, "words": {"y": 2}},
             r"cvp, words: .*the categories 1",
         ),
+        ({"unit": "1", "merge": "median"}, r"cvp, merge: Expected .*'mean'"),
+        ({"unit": "1", "variable_type": "binary", "merge": "mean"}, r"cvp, merge: .*one of the values; got mean"),
         ({"unit": "1", "unit_in": {"mimic-iv": "kPa"}}, r"cvp, unit_in, mimic-iv: .*'kPa'"),
         (3, "cvp: Expected fields with their values; got 3"),
     ],

@@ -13,6 +13,7 @@ from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.errors import DictionaryError
 
 VARIABLE_TYPES = ("numeric", "ordinal", "binary", "code")
+MERGES = ("mean", "sum", "last", "min", "max")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class Variable:
         Unit of a source that records none and does not use `unit`.
     words : mapping of str to float
         Words for values, in lower case: {"f": 0.0, "m": 1.0}.
+    merge : str
+        How different values of one instant combine: mean, sum (volumes), last, min or max (the worst of a score).
+        Exact repeats count once.
 
     Examples
     --------
@@ -68,6 +72,7 @@ class Variable:
     source: str = ""
     unit_in: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, float] = field(default_factory=dict)
+    merge: str = "mean"
 
     def conversion(self, unit: str) -> Conversion:
         """Find the conversion from a unit, as an extract spells it, into the unit of the variable.
@@ -137,4 +142,5 @@ class Variable:
             "source": self.source,
             "unit_in": dict(self.unit_in),
             "words": dict(self.words),
+            "merge": self.merge,
         }

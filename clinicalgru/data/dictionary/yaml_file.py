@@ -18,6 +18,7 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.errors import DictionaryError, describe
 
 Spellings = Mapping[str, tuple[str, ...]]
+DEFAULT_MERGE = {"numeric": "mean", "ordinal": "last", "binary": "max", "code": "last"}
 
 
 def _listed(value: Any) -> Any:
@@ -60,6 +61,7 @@ class _Entry(_Strict):
     source: str = ""
     unit_in: dict[str, str] = {}
     words: dict[str, float] = {}
+    merge: Literal["", "mean", "sum", "last", "min", "max"] = ""  # "": by the type of the variable
 
     @model_validator(mode="after")
     def _check(self) -> _Entry:
@@ -78,6 +80,8 @@ class _Entry(_Strict):
             raise ValueError("words", "small letters", "capitals, or blanks around a word")
         if self.categories and not {f"{number:.12g}" for number in self.words.values()} <= set(self.categories):
             raise ValueError("words", f"the categories {', '.join(self.categories)}", "a number that is no category")
+        if self.merge in ("mean", "sum") and (self.categories or self.variable_type != "numeric"):
+            raise ValueError("merge", "last, min or max, whose result is one of the values", self.merge)
         return self
 
 
@@ -194,7 +198,10 @@ def _variable(name: Any, data: Any, where: str, spellings: Spellings) -> Variabl
     except ValidationError as error:
         raise _first_problem(error, f"{where}, {name}") from None
     also = {unit: Conversion(other.factor, other.offset) for unit, other in entry.also.items()}
-    fields = dict(entry) | {"label": entry.label or name.replace("_", " ").capitalize()}
+    fields = dict(entry) | {
+        "label": entry.label or name.replace("_", " ").capitalize(),
+        "merge": entry.merge or DEFAULT_MERGE[entry.variable_type],
+    }
     variable = Variable(name=name, **fields | {"also": _with_spellings(entry.unit, also, spellings)})
     _check_unit_in(variable, f"{where}, {name}, unit_in")
     return variable
