@@ -16,9 +16,10 @@ from clinicalgru.data.ingest.read_options import ReadOptions, check_table, dicti
 from clinicalgru.data.ingest.source import Source
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.simulate.simulate import SimulatedCohort
-from clinicalgru.data.sources import long_and_sql, mimic_iv, physionet2012, physionet2019, wide
+from clinicalgru.data.sources import long_and_sql, physionet2012, physionet2019, wide
 from clinicalgru.data.sources.fhir import reader as fhir
 from clinicalgru.data.sources.meds import reader as meds
+from clinicalgru.data.sources.mimic_iv import reader as mimic_iv
 from clinicalgru.data.sources.omop import reader as omop
 
 SOURCES: dict[str, Source] = {

@@ -227,6 +227,68 @@ def test_what_is_refused_names_file_and_fix_but_no_patient(tmp_path):
         cg.read_events(tmp_path, source="mimic-iv")
 
 
+def without(folder: Path, name: str, *columns: str) -> None:
+    """Take columns out of a table."""
+    path = (folder / name).with_suffix(".csv.gz")
+    frame = pd.read_csv(path, dtype=str).drop(columns=list(columns))
+    frame.to_csv(path, index=False)
+
+
+OPTIONAL = {
+    "hosp/patients": ["dod", "anchor_year_group", "gender"],
+    "hosp/admissions": ["hospital_expire_flag"],
+    "icu/icustays": ["first_careunit"],
+    "hosp/labevents": ["valueuom", "hadm_id"],
+    "icu/chartevents": ["hadm_id"],
+}
+
+
+@pytest.mark.slow
+def test_without_optional_columns_only_what_follows_from_them_is_unknown(tmp_path, folder):
+    write(tmp_path)
+    for table, columns in OPTIONAL.items():
+        without(tmp_path, table, *columns)
+    events, whole = (cg.read_events(each, source="mimic-iv", max_rejected=1) for each in (tmp_path, folder))
+    for table, columns in OPTIONAL.items():
+        for column in columns:
+            assert events.ledger.notes[f"rows of {table} without a column {column}"] == TABLES[table].count("\n")
+    unknown = ["sex", "icu_type", "in_hospital_death", "readmission_30d"]
+    pd.testing.assert_frame_equal(*(each.stays.drop(columns=unknown, errors="ignore") for each in (events, whole)))
+    assert all(name not in events.stays or events.stays[name].isna().all() for name in unknown)
+    assert events.measurements.equals(whole.measurements)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("hosp/procedures_icd", "chartdate"),
+        ("hosp/diagnoses_icd", "icd_version"),
+        ("hosp/labevents", "storetime"),
+        ("icu/icustays", "stay_id"),
+        ("hosp/admissions", "hadm_id"),
+        ("hosp/patients", "subject_id"),
+    ],
+)
+def test_without_a_needed_column_the_message_names_file_and_column(tmp_path, table, column):
+    without(write(tmp_path), table, column)
+    with pytest.raises(cg.ClinicalGRUError, match=rf"{Path(table).name}.csv.gz: Expected the columns {column}"):
+        cg.read_events(tmp_path, source="mimic-iv")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["int64", "Int32", "float64"])
+def test_icd_codes_as_numbers_are_read_and_their_lost_zeros_noted(tmp_path, dtype):
+    path = write(tmp_path) / "hosp/diagnoses_icd.csv.gz"
+    path.unlink()
+    rows = pd.DataFrame({"subject_id": 1, "hadm_id": 11, "icd_code": [42, 4019, 8, 25000], "icd_version": 9})
+    rows.astype({"icd_code": dtype}).to_parquet(path.parent / "diagnoses_icd.parquet", index=False)
+    events = cg.read_events(tmp_path, source="mimic-iv", max_rejected=1)
+    found = [word for word in events.code_vocabulary if word.startswith("diagnosis")]
+    assert found == ["diagnosis//ICD9:" + code for code in ("008", "042", "250.00", "401.9")]
+    assert events.ledger.notes["codes of hosp/diagnoses_icd as numbers, whose leading zeros are lost"] == 4
+
+
 @pytest.fixture(scope="module")
 def demo(real_data: Path) -> Events:
     return cg.read_events(real_data / "mimic-iv-demo", source="mimic-iv", anchor="hospital")

@@ -7,6 +7,9 @@ in chartevents: labevents counts, as it says when the result was known, and the 
 value) is counted as `duplicate`. A storetime before the event (outputs are charted for the hour that ends)
 makes a value known at the event, not before.
 
+A table without an optional column is read without it, and the ledger's notes say so; a needed column is named. Codes of
+the ICD as whole numbers (Parquet) have lost leading zeros: they are filled up to three digits and counted in the notes.
+
 References
 ----------
 Johnson et al., MIMIC-IV, a freely accessible electronic health record dataset, Sci Data 2023;10:1.
@@ -14,10 +17,10 @@ Johnson et al., MIMIC-IV, a freely accessible electronic health record dataset, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 
@@ -26,121 +29,21 @@ from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import cells_as_text, check_once, read_outcomes
-from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, open_parts
+from clinicalgru.data.ingest.tables import derived, duckdb_errors, open_parts
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import (
     CAREUNITS,
     DAY,
     SEX,
     days_between,
-    icd_sql,
     readmitted,
     with_static_variables,
     years,
 )
+from clinicalgru.data.sources.mimic_iv.event_tables import OWN_STAY, TABLES, Table, check_columns, usable_part
 from clinicalgru.errors import ArgumentError, InputError, describe
 
 ENDINGS = (".csv.gz", ".csv", ".parquet")
-OWN_STAY = {"icu": "r.stay_id", "hospital": "r.hadm_id"}  # of the ICU's tables, which have both
-BY_TIME = {"icu": "NULL::VARCHAR", "hospital": "r.hadm_id"}
-OF_ADMISSION = {"icu": "a.last_icu", "hospital": "r.hadm_id"}
-ADMISSION = "LEFT JOIN mimic_admissions a ON a.hadm = CAST(r.hadm_id AS VARCHAR)"
-ITEM = "LEFT JOIN mimic_items i ON i.itemid = CAST(r.itemid AS VARCHAR)"
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of events: where it is, and SQL of the stay, time, value and meaning of a row.
-
-    Attributes
-    ----------
-    path : str
-        Path in the folder, without its ending.
-    stay : dict of str to str
-        SQL of the stay, by anchor.
-    needs : tuple of str
-        Columns that the table must have.
-    time : str
-        SQL of the time of the event.
-    stored : str
-        SQL of when it was stored.
-    variable, value, unit, code : str
-        SQL of these.
-    tail : str
-        SQL of the tables it is joined with.
-    is_duplicate_source : bool
-        Whether its rows may be copies of rows of another table.
-    """
-
-    path: str
-    stay: dict[str, str]
-    needs: tuple[str, ...]
-    time: str
-    stored: str
-    variable: str = "r.itemid"
-    value: str = "NULL::VARCHAR"
-    unit: str = "NULL::VARCHAR"
-    code: str = "NULL::VARCHAR"
-    tail: str = ""
-    is_duplicate_source: bool = False
-
-    def select(self, anchor: str) -> str:
-        """Return SQL of the intake's columns.
-
-        Parameters
-        ----------
-        anchor : str
-            "icu" or "hospital".
-
-        Returns
-        -------
-        str
-            SQL of the columns, separated by commas.
-        """
-        known = f"CASE WHEN {self.stored} > {self.time} THEN {self.stored} ELSE {self.time} END"
-        return (
-            f"r.subject_id AS patient_id, {self.stay[anchor]} AS stay_id, {self.time} AS time, "
-            f"{known} AS available_at, {self.variable} AS variable, "
-            f"{self.value} AS value, {self.unit} AS unit, {self.code} AS code"
-        )
-
-
-def _measured(path: str, stay: dict[str, str], value: str, *, is_duplicate_source: bool = False) -> Table:
-    needs = ("subject_id", "hadm_id", "itemid", "charttime", "storetime", value, "valueuom")
-    return Table(
-        path,
-        stay,
-        needs,
-        "r.charttime",
-        "r.storetime",
-        value=f"r.{value}",
-        unit="r.valueuom",
-        is_duplicate_source=is_duplicate_source,
-    )
-
-
-def _item(path: str, variable: str) -> Table:
-    needs = ("subject_id", "hadm_id", "stay_id", "itemid", "starttime", "storetime")
-    code = "coalesce(i.label, CAST(r.itemid AS VARCHAR))"
-    return Table(path, OWN_STAY, needs, "r.starttime", "r.storetime", variable=f"'{variable}'", code=code, tail=ITEM)
-
-
-def _icd(path: str, variable: str, time: str) -> Table:
-    """Codes for billing: written after the discharge, so known at the discharge only."""
-    code = icd_sql("trim(CAST(r.icd_version AS VARCHAR))", "trim(r.icd_code)", procedure=variable == "procedure")
-    needs = ("subject_id", "hadm_id", "icd_code", "icd_version")
-    return Table(path, OF_ADMISSION, needs, time, "a.discharge", variable=f"'{variable}'", code=code, tail=ADMISSION)
-
-
-TABLES = (
-    _measured("hosp/labevents", BY_TIME, "valuenum"),
-    _measured("icu/chartevents", OWN_STAY, "valuenum", is_duplicate_source=True),
-    _measured("icu/outputevents", OWN_STAY, "value"),
-    _item("icu/inputevents", "drug"),
-    _item("icu/procedureevents", "procedure"),
-    _icd("hosp/diagnoses_icd", "diagnosis", "a.discharge"),
-    _icd("hosp/procedures_icd", "procedure", "CAST(r.chartdate AS TIMESTAMP)"),
-)
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
@@ -178,50 +81,70 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
             got = describe(getattr(options, name))
             raise ArgumentError(f"{name}=None", got, f"MIMIC-IV brings its own; leave {name}= out.")
     folder = as_path(data, "a folder with hosp/ and icu/")
-    admissions = _admissions(folder)
-    icu = _icu(folder, admissions) if anchor == "icu" or _find(folder, "icu/icustays") is not None else None
+    absent: dict[str, int] = {}
+    admissions = _admissions(folder, absent)
+    icu = _icu(folder, admissions, absent) if anchor == "icu" or _find(folder, "icu/icustays") is not None else None
     labels = _register(workspace, folder, admissions, icu)
+    remarks: dict[str, int] = dict(absent)
     for table in TABLES:
-        _add(workspace, folder, table, anchor)
+        remarks |= _add(workspace, folder, table, anchor)
     chosen = icu if anchor == "icu" and icu is not None else admissions
     stays, notes = _stays(workspace, chosen)
     outcomes = _outcomes(chosen)
     if options.outcomes is not None:
         outcomes = read_outcomes(options.outcomes, columns=options.columns, renamed={})
-    return SourceResult(stays, outcomes, count_unmapped=False, notes=notes, labels=labels)
+    return SourceResult(stays, outcomes, count_unmapped=False, notes=notes | remarks, labels=labels)
 
 
 def _find(folder: Path, table: str) -> Path | None:
     return next((path for path in (folder / (table + ending) for ending in ENDINGS) if path.is_file()), None)
 
 
-def _table(folder: Path, table: str, *, needs: tuple[str, ...], columns: dict[str, str], key: str) -> pd.DataFrame:
-    """A small table as text, checked; its index says where a row stands."""
+def _table(
+    folder: Path,
+    table: str,
+    absent: dict[str, int],
+    *,
+    needs: tuple[str, ...],
+    optional: tuple[str, ...],
+    columns: dict[str, str],
+    key: str,
+) -> pd.DataFrame:
+    """A small table as text, checked; its index says where a row stands. Optional columns it lacks are noted."""
     path = _find(folder, table)
     if path is None:
         fix = "Pass the folder that holds hosp/ and icu/ as published."
         raise InputError(f"{table} ({', '.join(ENDINGS)})", "no such file", fix, where=folder.name)
+    with duckdb.connect() as connection:
+        (part,) = open_parts(connection, path)
+    check_columns(tuple(columns.get(name, name) for name in (key, *needs)), list(part.types), path.name)
     text = cells_as_text(path, columns, keys=(key,))
-    _check_columns(needs, text.columns.tolist(), path.name)
     check_once(text, [key], path.name)
-    return text
+    missing = [name for name in optional if name not in text]
+    absent |= {f"rows of {table} without a column {name}": len(text) for name in missing}
+    return text.assign(**dict.fromkeys(missing, pd.Series(pd.NA, index=text.index, dtype=object)))
 
 
-def _check_columns(needs: tuple[str, ...], have: list[str], where: str) -> None:
-    missing = [name for name in needs if name not in have]
-    if missing:
-        fix = "Pass the tables of MIMIC-IV 1.0 or later as published."
-        got = f"a table of {len(have)} columns without them"
-        raise InputError(f"the columns {', '.join(missing)}", got, fix, where=where)
-
-
-def _admissions(folder: Path) -> pd.DataFrame:
+def _admissions(folder: Path, absent: dict[str, int]) -> pd.DataFrame:
     """Admissions with their patient; hadm = stay_id; start and end in microseconds."""
-    needs = ("patient_id", "gender", "anchor_age", "anchor_year", "anchor_year_group", "dod")
-    patients = _table(folder, "hosp/patients", needs=needs, columns={"patient_id": "subject_id"}, key="patient_id")
-    columns = {"patient_id": "subject_id", "stay_id": "hadm_id", "start": "admittime", "end": "dischtime"}
-    needed = ("patient_id", "start", "end", "hospital_expire_flag")
-    table = _table(folder, "hosp/admissions", needs=needed, columns=columns, key="stay_id")
+    patients = _table(
+        folder,
+        "hosp/patients",
+        absent,
+        needs=(),
+        optional=("gender", "anchor_age", "anchor_year", "anchor_year_group", "dod"),
+        columns={"patient_id": "subject_id"},
+        key="patient_id",
+    )
+    table = _table(
+        folder,
+        "hosp/admissions",
+        absent,
+        needs=("patient_id", "start", "end"),
+        optional=("hospital_expire_flag",),
+        columns={"patient_id": "subject_id", "stay_id": "hadm_id", "start": "admittime", "end": "dischtime"},
+        key="stay_id",
+    )
     table = table.merge(patients, on="patient_id", how="left")
     table["hadm"] = table["stay_id"]
     table["died"] = pd.to_numeric(table["hospital_expire_flag"], errors="coerce").astype(float)
@@ -244,10 +167,16 @@ def _followed(table: pd.DataFrame, days: float = 30) -> pd.Series:
     return (years(table["end"] + int(days * DAY)) + shift[1]) <= reached - 1
 
 
-def _icu(folder: Path, admissions: pd.DataFrame) -> pd.DataFrame:
-    columns = {"patient_id": "subject_id", "stay_id": "stay_id", "start": "intime", "end": "outtime"}
-    needs = ("patient_id", "start", "end", "hadm_id", "first_careunit")
-    table = _table(folder, "icu/icustays", needs=needs, columns=columns, key="stay_id")
+def _icu(folder: Path, admissions: pd.DataFrame, absent: dict[str, int]) -> pd.DataFrame:
+    table = _table(
+        folder,
+        "icu/icustays",
+        absent,
+        needs=("patient_id", "start", "end", "hadm_id"),
+        optional=("first_careunit",),
+        columns={"patient_id": "subject_id", "start": "intime", "end": "outtime"},
+        key="stay_id",
+    )
     of_admission = admissions.drop(columns=["patient_id", "stay_id", "end"]).rename(columns={"start": "admitted"})
     return table.merge(of_admission, left_on="hadm_id", right_on="hadm", how="left")
 
@@ -281,24 +210,21 @@ def _labels(items: pd.DataFrame) -> pd.DataFrame:
     return items[["itemid", "label"]].dropna()
 
 
-def _add(workspace: Workspace, folder: Path, table: Table, anchor: str) -> None:
+def _add(workspace: Workspace, folder: Path, table: Table, anchor: str) -> dict[str, int]:
+    """The rows of a table; what the ledger should say of its columns."""
     path = _find(folder, table.path)
     if path is None:
-        return
-    (part,) = open_parts(workspace.sql, path)
-    _check_columns(table.needs, list(part.types), part.label)
-    _check_whole(part)
+        return {}
+    (opened,) = open_parts(workspace.sql, path)
+    part, remarks = usable_part(opened, table)
     rows = derived(workspace.sql, part, table.select(anchor), tail=table.tail)
     with duckdb_errors(part.label):
         workspace.add_rows(rows, {}, RowFormat(assign_by_time=True, is_duplicate_source=table.is_duplicate_source))
-
-
-def _check_whole(part: TablePart) -> None:
-    """Refuse identifiers that a tool has made floating point, before they are compared as text."""
-    rounded = [name for name in ("hadm_id", "itemid") if part.types.get(name) in ("FLOAT", "DOUBLE")]
-    if rounded:
-        fix = "Write it as whole numbers or text."
-        raise InputError(f"{rounded[0]} as whole numbers or text", "floating point", fix, where=part.label)
+        counts = {
+            remark: workspace.sql.execute(f"SELECT count(*) FROM {part.sql} WHERE {condition}").fetchall()[0][0]
+            for remark, condition in remarks.items()
+        }
+    return {remark: rows for remark, rows in counts.items() if rows}
 
 
 def _stays(workspace: Workspace, chosen: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
