@@ -247,7 +247,7 @@ def suppress_ledger(
     ----------
     entries : mapping of str to int
         The lines of `Ledger.to_frame`: "rows in"; used, descriptors, merged and rejected, which sum to it; converted,
-        each a part of used; then notes, which count stays.
+        each a part of used; merged by how, the parts of merged; then notes, which count stays.
     shown : sequence of int
         Counts of stays that are shown next to the ledger; no note, and no complement of one, comes close to them.
     min_cell_size : int
@@ -271,8 +271,12 @@ def suppress_ledger(
     result |= {name: None if pd.isna(parts[name]) else int(parts[name]) for name in rows}
     if len(rows) > 1 and pd.isna(parts["total"]):
         result["rows in"] = None
+    merged = [name for name in entries if name.startswith("merged: ")]  # the parts of merged reveal it, or another part
+    if result.get("merged") is None or any(is_small(entries[name], min_cell_size) for name in merged):
+        result |= dict.fromkeys(merged)
     stays = entries.get("stays", 0)
-    for name in [name for name in entries if name not in (*rows, "rows in") and not name.startswith("converted: ")]:
+    counted = (*rows, *merged, "rows in")
+    for name in [name for name in entries if name not in counted and not name.startswith("converted: ")]:
         others = [0, *shown, *([] if name == "stays" else [stays])]
         differences = [abs(count - other) for count in (entries[name], stays - entries[name]) for other in others]
         small = entries[name] > 0 and any(is_small(count, min_cell_size) for count in differences)

@@ -121,3 +121,12 @@ def test_a_ledger_still_balances_where_it_is_shown_and_a_complement_is_no_way_ro
     assert suppress_ledger(entries, shown=[397])["stays"] is None
     assert suppress_ledger(entries | {"stays without a series": 0}, shown=[397])["stays without a series"] == 0
     assert suppress_ledger(entries, min_cell_size=0) == entries
+
+
+def test_the_parts_of_merged_do_not_reveal_each_other():
+    entries = {"rows in": 100, "used": 60, "merged": 40, "merged: exact repeats": 37, "merged: mean": 3}
+    assert suppress_ledger(entries) == {
+        "rows in": 100, "used": 60, "merged": 40, "merged: exact repeats": None, "merged: mean": None
+    }  # fmt: skip
+    single = {"rows in": 100, "used": 60, "merged": 37, "rejected: no time": 3, "merged: exact repeats": 37}
+    assert suppress_ledger(single)["merged"] is suppress_ledger(single)["merged: exact repeats"] is None

@@ -46,7 +46,8 @@ class Ledger:
     descriptors : int
         Rows used as a static covariate of the stay, or that only repeat its identifier.
     merged : int
-        Further values of one variable at one time; the mean of all is counted as used.
+        Further values of one variable at one instant: repeats, and values that its `merge` (mean, sum, ...) took into
+        the one that is counted as used.
     findings : DataFrame
         Rejected rows: reason, variable ("" where the row names none), series (False for a static covariate), rows,
         where (file, row and column of the first).

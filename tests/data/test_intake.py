@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.ingest.merge_duplicates import merge_duplicates
 
 
 def ledger_of(rows, **reading):
@@ -271,30 +270,6 @@ def test_a_user_adds_a_variable_in_yaml(three, tmp_path):
     own.write_text("procalcitonin: {label: Procalcitonin, unit: ug/L, plausible: [0, 1000], source: ours}\n")
     rows = pd.concat([three, three.head(1).assign(variable="procalcitonin", value="2.5", unit="ng/mL")])
     assert cg.read_events(rows.assign(unit=rows["unit"].replace("ng/mL", "ug/L")), variables=own).ledger.used == 13
-
-
-@pytest.mark.slow
-def test_merging_gives_the_same_means_however_the_rows_are_cut():
-    import pyarrow as pa
-
-    chance = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {
-            "stay": chance.integers(0, 5, 2000),
-            "available": chance.integers(0, 9, 2000),
-            "variable": chance.integers(0, 4, 2000),
-            "value": chance.normal(size=2000),
-        }
-    )
-    frame["time"] = frame["available"]
-    frame = frame.sort_values(["stay", "available", "time", "variable", "value"], ignore_index=True)
-    table = pa.Table.from_pandas(frame[["stay", "available", "time", "variable", "value"]], preserve_index=False)
-    expected = frame.groupby(["stay", "available", "time", "variable"])["value"].mean()
-    for size in (1, 7, 100, 5000):
-        made = list(merge_duplicates(table.to_batches(max_chunksize=size)))
-        values = np.concatenate([batch["value"].to_numpy() for batch, _ in made])
-        np.testing.assert_allclose(values, expected, rtol=1e-12)
-        assert sum(merged for _, merged in made) == 2000 - len(expected)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +16,10 @@ from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_table
 
 CHUNK_ROWS = 1_000_000
+PART_STEP = 1 << 40  # more rows than a file has
 
 
-def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, int]:
+def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, int]]:
     """Write the accepted measurements to disk in canonical order, and map them into memory.
 
     Parameters
@@ -31,25 +33,37 @@ def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, int]:
         stay, available and time (microseconds), variable, value (in the unit of the variable); memory-mapped.
     maps : MemoryMaps
         The memory maps of the table.
-    n_merged : int
-        How many rows were merged with another of the same time.
+    n_merged : dict of str to int
+        How many rows were merged with another of the same instant: exact repeats, or by how their values were merged.
 
     Raises
     ------
     InputError
         If memory or disk do not suffice.
     """
-    path, n_merged = Path(workspace.folder.name) / "facts.arrow", 0
+    path, n_merged = Path(workspace.folder.name) / "facts.arrow", Counter[str]()
+    query = ingest_sql.MEASUREMENTS.format(place=_place_sql(workspace))
     with (
         duckdb_errors("the extract"),
         pa.OSFile(str(path), "wb") as file,
         pa.ipc.new_file(file, MEASUREMENTS) as writer,
     ):
-        reader = workspace.sql.sql(ingest_sql.MEASUREMENTS).to_arrow_reader(CHUNK_ROWS)
-        for batch, merged in merge_duplicates(reader):
+        reader = workspace.sql.sql(query).to_arrow_reader(CHUNK_ROWS)
+        for batch, merged in merge_duplicates(reader, [variable.merge for variable in workspace.variables]):
             writer.write_batch(batch)
-            n_merged += merged
-    return *mapped_table(path), n_merged
+            n_merged.update(merged)
+    return *mapped_table(path), dict(n_merged)
+
+
+def _place_sql(workspace: Workspace) -> str:
+    """SQL of the place in the extract, a key to sort by, where some variable needs its last value."""
+    last = ", ".join(str(i) for i, variable in enumerate(workspace.variables) if variable.merge == "last") or "-1"
+    with duckdb_errors("the extract"):
+        differing = workspace.sql.execute(ingest_sql.DIFFERING_VALUES.format(variables=last)).fetchall()
+    if not differing:
+        return ""
+    variables = ", ".join(str(variable) for (variable,) in differing)
+    return f"CASE WHEN variable IN ({variables}) THEN part * {PART_STEP} + row ELSE 0 END, "
 
 
 def coded_events(workspace: Workspace) -> tuple[pa.Table, tuple[str, ...], int]:

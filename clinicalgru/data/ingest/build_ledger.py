@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import pyarrow as pa
 
+from clinicalgru.data.dictionary.variable import MERGES
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.unit_conversion import default_unit
 from clinicalgru.data.ingest.workspace import Workspace
@@ -17,7 +18,7 @@ from clinicalgru.errors import InputError
 def build_ledger(
     workspace: Workspace,
     *,
-    n_merged: int,
+    n_merged: Mapping[str, int],
     units: Mapping[str, str],
     notes: Mapping[str, int],
     labels: Mapping[str, str],
@@ -28,8 +29,8 @@ def build_ledger(
     ----------
     workspace : Workspace
         The workspace, with a stay or a reason for each row.
-    n_merged : int
-        How many rows were merged with another.
+    n_merged : mapping of str to int
+        How many rows were merged with another: "exact repeats", or by how different values were merged.
     units : mapping of str to str
         Variable -> unit of its values where the extract writes none.
     notes : mapping of str to int
@@ -46,16 +47,23 @@ def build_ledger(
     total = workspace.sql.execute(ingest_sql.TOTAL).fetchone()
     assert total is not None
     n_static = accepted.get("static", 0) + accepted.get("identifier", 0)
+    merged = sum(n_merged.values())
     return Ledger(
         rows_in=total[0],
-        used=sum(accepted.values()) - n_static - n_merged,
+        used=sum(accepted.values()) - n_static - merged,
         descriptors=n_static,
-        merged=n_merged,
+        merged=merged,
         findings=_findings(workspace),
         converted=_converted(workspace, units),
-        notes=notes,
+        notes={**_merge_notes(n_merged), **notes},
         labels=labels,
     )
+
+
+def _merge_notes(n_merged: Mapping[str, int]) -> dict[str, int]:
+    """Rows merged with another, by how."""
+    names = {merge: f"different values of one instant ({merge})" for merge in MERGES}
+    return {f"merged: {names.get(how, how)}": rows for how, rows in n_merged.items() if rows}
 
 
 def _findings(workspace: Workspace) -> pd.DataFrame:

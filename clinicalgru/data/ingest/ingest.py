@@ -110,7 +110,8 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     maps.release()
     notes = {**result.notes, **static_notes, **outcome_notes}
     notes |= {"stays": len(stays), "stays without a series": without_series}
-    ledger = _ledger(workspace, result, options, n_merged=n_merged + n_repeated, notes=notes)
+    n_merged["exact repeats"] = n_merged.get("exact repeats", 0) + n_repeated
+    ledger = _ledger(workspace, result, options, n_merged=n_merged, notes=notes)
     facts, variables = _renumbered(facts, workspace.variables)
     return IngestResult(
         measurements=facts,
@@ -128,7 +129,12 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
 
 
 def _ledger(
-    workspace: Workspace, result: SourceResult, options: ReadOptions, *, n_merged: int, notes: Mapping[str, int]
+    workspace: Workspace,
+    result: SourceResult,
+    options: ReadOptions,
+    *,
+    n_merged: Mapping[str, int],
+    notes: Mapping[str, int],
 ) -> Ledger:
     """The ledger; raises where too many rows were rejected."""
     ledger = build_ledger(workspace, n_merged=n_merged, units=options.units, notes=notes, labels=result.labels)

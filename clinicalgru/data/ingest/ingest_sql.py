@@ -132,11 +132,19 @@ FROM (
 CONVERTED = """
 SELECT variable, unit, sum(rows)::BIGINT FROM counts WHERE reason IS NULL AND is_converted GROUP BY ALL ORDER BY ALL
 """
-# Measurements in canonical order.
+# Measurements in canonical order; of one instant, by their place in the extract where that decides, else by value.
 MEASUREMENTS = """
 SELECT position AS stay, available, time, variable::SMALLINT AS variable, value
 FROM rows_with_reason WHERE reason IS NULL AND role = 'series'
-ORDER BY position, available, time, variable, value
+ORDER BY position, available, time, variable, {place}value
+"""
+# Variables, out of some, that have different values at one instant.
+DIFFERING_VALUES = """
+SELECT DISTINCT variable FROM (
+    SELECT variable FROM rows_with_reason
+    WHERE reason IS NULL AND role = 'series' AND variable IN ({variables})
+    GROUP BY position, available, time, variable HAVING min(value) <> max(value)
+) ORDER BY 1
 """
 # Coded events in canonical order, without repetition.
 CODED_EVENTS = """

@@ -1,11 +1,13 @@
-"""Merging of duplicates: several values of one variable at one time become their mean."""
+"""Merging of duplicates: several values of one variable at one instant become one, as the dictionary says how."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+
+from clinicalgru.data.dictionary.variable import MERGES
 
 MEASUREMENTS = pa.schema(
     [
@@ -19,53 +21,82 @@ MEASUREMENTS = pa.schema(
 KEY = ("stay", "available", "time", "variable")
 
 
-def merge_duplicates(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
-    """Merge several values of one variable at one time into their mean.
+def merge_duplicates(
+    batches: Iterable[pa.RecordBatch], merges: Sequence[str]
+) -> Iterator[tuple[pa.RecordBatch, dict[str, int]]]:
+    """Merge several values of one variable at one instant into one.
 
     Parameters
     ----------
     batches : iterable of pyarrow.RecordBatch
-        Measurements, sorted by stay, available, time, variable, value.
+        Measurements, sorted by stay, available, time, variable; then by value, or where the variable's merge is "last",
+        by their order in the extract.
+    merges : sequence of str
+        How each variable merges: one of `MERGES`, by its position in the column `variable`.
 
     Yields
     ------
     batch : pyarrow.RecordBatch
         One row per (stay, available, time, variable).
-    n_merged : int
-        How many rows were merged in this batch.
+    n_merged : dict of str to int
+        How many rows were merged away in this batch: "exact repeats", or how different values were merged.
 
     Notes
     -----
-    The mean is summed in the order of the batches, so that the order of the rows in the extract does not change a bit
-    of it.
+    Exact repeats of a value count once, so that a row stored twice changes neither a mean nor a sum. Sums are taken in
+    the order of the values, so that the order of the rows in the extract does not change a bit of them.
     """
+    codes = np.array([MERGES.index(merge) for merge in merges], dtype=np.int8)
     pending: pa.RecordBatch | None = None
     for batch in batches:
         table = batch if pending is None else pa.concat_batches([pending, batch])
-        starts = _starts(table)
+        starts = np.flatnonzero(_is_new_key(table))
         if len(starts) == 0:
             continue
-        yield _means(table.slice(0, starts[-1]), starts[:-1])
+        yield _merged(table.slice(0, starts[-1]), codes)
         pending = table.slice(starts[-1])  # the next batch may continue its last key
     if pending is not None:
-        yield _means(pending, np.array([0]))
+        yield _merged(pending, codes)
 
 
-def _starts(batch: pa.RecordBatch) -> np.ndarray:
-    """Positions where a new key begins."""
-    is_new = np.zeros(max(batch.num_rows - 1, 0), dtype=bool)
+def _is_new_key(batch: pa.RecordBatch) -> np.ndarray:
+    """Whether a key begins, for each row."""
+    is_new = np.ones(batch.num_rows, dtype=bool)
+    is_new[1:] = False
     for name in KEY:
         column = batch.column(name).to_numpy()
-        is_new |= column[1:] != column[:-1]
-    return np.concatenate([np.zeros(min(batch.num_rows, 1), dtype=np.int64), np.flatnonzero(is_new) + 1])
+        is_new[1:] |= column[1:] != column[:-1]
+    return is_new
 
 
-def _means(batch: pa.RecordBatch, starts: np.ndarray) -> tuple[pa.RecordBatch, int]:
-    """The mean of each key's values, and how many rows were merged."""
+def _merged(batch: pa.RecordBatch, codes: np.ndarray) -> tuple[pa.RecordBatch, dict[str, int]]:
+    """One row for each key, and how many rows were merged away."""
+    is_new = _is_new_key(batch)
+    starts = np.flatnonzero(is_new)
     if len(starts) == batch.num_rows:
-        return batch.cast(MEASUREMENTS), 0
-    rows = np.diff(np.append(starts, batch.num_rows))
-    means = np.add.reduceat(batch.column("value").to_numpy(), starts) / rows
+        return batch.select(MEASUREMENTS.names).cast(MEASUREMENTS), {}
+    value = batch.column("value").to_numpy()
+    is_distinct = is_new.copy()
+    is_distinct[1:] |= value[1:] != value[:-1]
+    distinct, first = value[is_distinct], np.flatnonzero(is_new[is_distinct])
+    how = codes[batch.column("variable").to_numpy()[starts]]
     columns = [batch.column(name).take(pa.array(starts)) for name in KEY]
-    merged = pa.record_batch([*columns, pa.array(means)], names=MEASUREMENTS.names).cast(MEASUREMENTS)
-    return merged, batch.num_rows - len(starts)
+    merged = pa.record_batch([*columns, pa.array(_one_value(distinct, first, how))], names=MEASUREMENTS.names)
+    return merged.cast(MEASUREMENTS), _counts(batch.num_rows, np.diff(np.append(first, len(distinct))), how)
+
+
+def _one_value(values: np.ndarray, first: np.ndarray, how: np.ndarray) -> np.ndarray:
+    """The value of each key, of which the distinct values begin at `first`."""
+    n_values = np.diff(np.append(first, len(values)))
+    last = first + n_values - 1
+    total = np.add.reduceat(values, first)
+    ways = {"mean": total / n_values, "sum": total, "last": values[last], "min": values[first], "max": values[last]}
+    return np.choose(how, [ways[merge] for merge in MERGES])  # min and max: values of a key are sorted
+
+
+def _counts(n_rows: int, n_values: np.ndarray, how: np.ndarray) -> dict[str, int]:
+    """Rows merged away: exact repeats, and different values by how they were merged."""
+    counts = {"exact repeats": n_rows - int(n_values.sum())}
+    further = np.bincount(how, weights=n_values - 1, minlength=len(MERGES))
+    counts |= dict(zip(MERGES, further.astype(int).tolist(), strict=True))
+    return {name: count for name, count in counts.items() if count}
