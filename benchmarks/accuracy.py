@@ -34,12 +34,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import clinicalgru as cg
 from clinicalgru import pipeline
+from clinicalgru.evaluate.logistic import mean_log_probabilities
 from clinicalgru.evaluate.physionet2012 import event1, threshold_for_event1
 from clinicalgru.evaluate.physionet2019 import best_threshold, normalised_utility
 from clinicalgru.model.baselines.comparison import fit_baselines
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import features
-from clinicalgru.model.estimators.ensemble import mean_log_probabilities
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.training.folds import cross_fit, patient_folds, step_positions
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import special
 from scipy.special import expit
 
+from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.validation import Array
 
 EPSILON = float(np.finfo(np.float64).eps)  # a risk of exactly 0 or 1 has no logit; the limit scikit-learn uses
@@ -56,6 +59,41 @@ def logit(risk: Array) -> Array:
     array([0.    , 1.0986])
     """
     return np.asarray(special.logit(clip_probability(risk)))
+
+
+def mean_log_probabilities(risks: Sequence[Array]) -> Array:
+    """Average the class probabilities of several models by their logarithms; of two classes, by their log-odds.
+
+    Parameters
+    ----------
+    risks : sequence of ndarray, shape (..., class)
+        Probabilities of each model.
+
+    Returns
+    -------
+    ndarray, shape (..., class)
+        Normalised geometric means.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
+
+    References
+    ----------
+    Logarithmic opinion pool: Genest and Zidek 1986.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean_log_probabilities([np.array([[0.2, 0.8]]), np.array([[0.8, 0.2]])]).round(6)
+    array([[0.5, 0.5]])
+    """
+    if not risks:
+        raise ArgumentError("the predictions of at least one model", "an empty list", "Call fit first.")
+    mean = np.mean([np.log(clip_probability(np.asarray(risk, dtype=np.float64))) for risk in risks], axis=0)
+    odds = np.exp(mean - mean.max(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
 
 
 def fit_logistic(outcome: Array, features: Array, weights: Array, *, offset: Array | float = 0.0) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,31 +40,6 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
     def classes_(self) -> np.ndarray:
         """(class,) Values of the outcome, in the order of `predict_proba`."""
         return np.array([0, 1]) if isinstance(self.head_, Binary) else np.array(self.head_.classes)
-
-    def calibrate(self, stays: Sequences) -> Self:
-        """Calibrate the probabilities on stays that training has not seen; their ranking does not change.
-
-        Parameters
-        ----------
-        stays : Sequences
-            Stays with known outcomes, of other patients than the training stays.
-
-        Returns
-        -------
-        GRUClassifier
-            The estimator itself.
-
-        Raises
-        ------
-        ClinicalGRUError
-            If an outcome is unknown, or all are alike.
-
-        References
-        ----------
-        Platt 1999 (binary): a line on the log-odds. Guo et al. 2017 (several classes): one temperature.
-        """
-        self.calibrator_ = self.head_.fit_calibrator(stays, self._predicted(stays).numpy())
-        return self
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """Predict the probability of each class.
@@ -108,43 +83,12 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         return self.classes_[np.argmax(probability, axis=1)]
 
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy, as scikit-learn's classifiers define it.
-
-        Parameters
-        ----------
-        X : Sequences
-            Stays with outcomes.
-        y : array-like or None
-            Outcome as scikit-learn passes it; it must equal that of `X`.
-        sample_weight : array-like of shape (n_stays,) or None
-            Weight of each stay.
-
-        Returns
-        -------
-        float
-            Fraction of stays whose likeliest class is the observed one.
-        """
+        """Accuracy, as scikit-learn's classifiers define it; stays may be weighted."""
         check_outcome(y, check_stays("X", X))
         return float(ClassifierMixin.score(self, X, X.outcome, sample_weight))
 
-    @property
-    def score_columns_(self) -> list[str]:
-        """Columns that `clinicalgru.score` writes of each stay: its risk, or one for each class."""
-        return list(self.head_.score_columns)
-
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """Give the risk of each stay, or the probability of each class, as `clinicalgru.score` writes it.
-
-        Parameters
-        ----------
-        stays : Sequences
-            As for `predict_proba`.
-
-        Returns
-        -------
-        ndarray, shape (stay, column)
-            One column for each of `score_columns_`.
-        """
+        """Give the risk of each stay, or the probability of each class."""
         return self.predict_proba(stays)[:, -len(self.score_columns_) :]
 
 
@@ -168,30 +112,14 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
         """Names of the outcomes, in the order of `predict_proba`."""
         return self.head_.label_names
 
-    def calibrate(self, stays: Sequences) -> Self:
-        """Calibrate each outcome (Platt 1999) on stays that training has not seen; rankings do not change.
-
-        An outcome that these stays cannot calibrate, such as one that never occurred, is left as it is, with a
-        `CalibrationWarning`.
-
-        Parameters
-        ----------
-        stays : Sequences
-            Stays of other patients than the training stays.
-
-        Returns
-        -------
-        GRUMultiLabel
-            The estimator itself.
-        """
-        fitted = self.head_.fit_calibrator(stays, self._predicted(stays).numpy())
-        self.calibrator_ = fitted
-        parts = fitted.parts if isinstance(fitted, LabelCalibrator) else ()
+    def _calibrate_on(self, scores: tuple[np.ndarray, ...]) -> None:
+        """Calibrate each label; one that these stays cannot calibrate is left as it is, with a warning."""
+        super()._calibrate_on(scores)
+        parts = self.calibrator_.parts if isinstance(self.calibrator_, LabelCalibrator) else ()
         left = [label for label, part in zip(self.labels_, parts, strict=True) if part is None]
         if left:
             message = f"Not calibrated, too few known outcomes of both kinds: {', '.join(left)}."
-            warnings.warn(message, CalibrationWarning, stacklevel=2)
-        return self
+            warnings.warn(message, CalibrationWarning, stacklevel=3)
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """Predict the probability of each outcome.
@@ -224,22 +152,7 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
         return (self.predict_proba(stays) >= 0.5).astype(int)
 
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy over all known labels.
-
-        Parameters
-        ----------
-        X : Sequences
-            Stays with outcomes.
-        y : array-like or None
-            Outcome as scikit-learn passes it; it must equal that of `X`.
-        sample_weight : array-like of shape (n_stays,) or None
-            Weight of each stay.
-
-        Returns
-        -------
-        float
-            Fraction of known labels that are predicted right.
-        """
+        """Accuracy over all known labels; stays may be weighted."""
         check_outcome(y, check_stays("X", X))
         known = ~np.isnan(X.outcome)
         weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
@@ -252,22 +165,6 @@ class GRUMultiLabel(ClassifierMixin, GRUEstimator):
         tags.classifier_tags.multi_label, tags.classifier_tags.multi_class = True, False
         return tags
 
-    @property
-    def score_columns_(self) -> list[str]:
-        """Columns that `clinicalgru.score` writes of each stay: a risk for each outcome."""
-        return list(self.head_.score_columns)
-
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """Give the probability of each outcome, as `clinicalgru.score` writes it.
-
-        Parameters
-        ----------
-        stays : Sequences
-            As for `predict_proba`.
-
-        Returns
-        -------
-        ndarray, shape (stay, outcome)
-            In the order of `labels_`.
-        """
+        """Give the probability of each outcome, in the order of `labels_`."""
         return self.predict_proba(stays)

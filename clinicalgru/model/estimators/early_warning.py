@@ -45,6 +45,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
 
     HEADS = MappingProxyType({"early_warning": EarlyWarning})
     EXTRA_STATE = ("threshold_",)
+    calibration_unit = "step"
     head_: EarlyWarning
     threshold_: float
 
@@ -78,24 +79,10 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         risk = self._calibrated(self._predicted(stays).numpy())
         return np.stack([1 - risk, risk], axis=1)
 
-    def calibrate(self, stays: Sequences) -> Self:
-        """Calibrate the risks (Platt 1999) on time steps of stays that training has not seen; rankings do not change.
-
-        A threshold that was chosen before is forgotten, since it belonged to other risks.
-
-        Parameters
-        ----------
-        stays : Sequences
-            Stays of other patients than the training stays.
-
-        Returns
-        -------
-        GRUEarlyWarning
-            The estimator itself.
-        """
-        self.calibrator_ = self.head_.fit_calibrator(stays, self._predicted(stays).numpy())
+    def _calibrate_on(self, scores: tuple[np.ndarray, ...]) -> None:
+        """Calibrate; a threshold that was chosen before belonged to other risks and is forgotten."""
+        super()._calibrate_on(scores)
         self.__dict__.pop("threshold_", None)
-        return self
 
     def predict_hourly(self, stays: Sequences) -> pd.DataFrame:
         """Predict the risk at each full hour, from the first hour with a measurement to the end of the stay.
@@ -159,19 +146,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: None = None) -> float:
         """Mean log-likelihood of the labels of the time steps, before calibration; higher is better.
 
-        Parameters
-        ----------
-        X : Sequences
-            Stays with outcomes.
-        y : array-like or None
-            Outcome as scikit-learn passes it; it must equal that of `X`.
-        sample_weight : None
-            Not used: steps are weighted as in training.
-
-        Returns
-        -------
-        float
-            Minus the mean loss of the head. The accuracy of rare labels would say little.
+        Steps are weighted as in training; `sample_weight` is not used. The accuracy of rare labels would say little.
         """
         return GRUEstimator.score(self, X, y)
 
@@ -181,16 +156,5 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         return tags
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """Give the risk after the last time step of each stay, as `clinicalgru.score` writes it.
-
-        Parameters
-        ----------
-        stays : Sequences
-            As for `predict_proba`.
-
-        Returns
-        -------
-        ndarray, shape (stay, 1)
-            Risks.
-        """
+        """Give the risk after the last time step of each stay."""
         return self.predict_proba(stays)[np.cumsum(stays.n_steps) - 1, 1:]

@@ -18,7 +18,7 @@ from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, TemperatureCalibrator
-from clinicalgru.evaluate.logistic import clip_probability
+from clinicalgru.evaluate.logistic import mean_log_probabilities
 from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
@@ -332,34 +332,3 @@ def _calibrator(outcome: np.ndarray, risk: np.ndarray, *, classes: np.ndarray | 
     except ArgumentError as error:
         warnings.warn(f"{error} The ensemble is not calibrated.", stacklevel=3)
         return None
-
-
-def mean_log_probabilities(risks: list[np.ndarray]) -> np.ndarray:
-    """Average the class probabilities of several models by their logarithms; of two classes, by their log-odds.
-
-    Parameters
-    ----------
-    risks : list of ndarray, shape (..., class)
-        Probabilities of each model.
-
-    Returns
-    -------
-    ndarray, shape (..., class)
-        Normalised geometric means.
-
-    Raises
-    ------
-    ArgumentError
-        If the list is empty.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mean_log_probabilities([np.array([[0.2, 0.8]]), np.array([[0.8, 0.2]])]).round(6)
-    array([[0.5, 0.5]])
-    """
-    if not risks:
-        raise ArgumentError("the predictions of at least one model", "an empty list", "Call fit first.")
-    mean = np.mean([np.log(clip_probability(np.asarray(risk, dtype=np.float64))) for risk in risks], axis=0)
-    share = np.exp(mean - mean.max(axis=-1, keepdims=True))
-    return np.asarray(share / share.sum(axis=-1, keepdims=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from inspect import cleandoc
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
     """Base of the GRU estimators: what they do once they are fitted. `GRUEstimator` adds arguments and `fit`."""
 
     EXTRA_STATE: ClassVar[tuple[str, ...]] = ()  # further learned numbers, such as a threshold; a bundle holds them
+    calibration_unit: ClassVar[str] = "stay"  # or "step" or "measurement"
     head_: Head
     network_: ClinicalGRU
     history_: list[dict[str, float]]
@@ -116,10 +117,46 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
         """Give the stays, if their variables, units and static covariates are the model's."""
         return check_variables(stays, self.variables_, self.static_variables_)
 
+    def calibrate(self, stays: Sequences) -> Self:
+        """Calibrate on stays that training has not seen; the ranking of the stays does not change.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with known outcomes, of other patients than the training stays.
+
+        Returns
+        -------
+        FittedModel
+            The estimator itself.
+
+        Raises
+        ------
+        ClinicalGRUError
+            If an outcome is unknown, or all are alike.
+
+        References
+        ----------
+        A line on the log-odds of each risk: Platt 1999. Several classes, one temperature: Guo et al. 2017. Survival, a
+        line on log(-log(survival)): Cox and Snell 1968.
+        """
+        self._calibrate_on(self._calibration_scores(stays))
+        return self
+
+    def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        """Give arrays that calibration is fitted on, a row for each `calibration_unit`; of several models, joined."""
+        prediction = self._predicted(stays).numpy()
+        self.head_.validate_targets(stays, "stays to calibrate on")
+        return self.head_.calibration_pairs(stays, prediction)
+
+    def _calibrate_on(self, scores: tuple[np.ndarray, ...]) -> None:
+        """Fit the calibration on arrays of `_calibration_scores`."""
+        self.calibrator_ = self.head_.calibrator_from(*scores)
+
     @property
     def score_columns_(self) -> list[str]:
         """Columns that `clinicalgru.score` writes of each stay."""
-        return ["risk"]
+        return list(self.head_.score_columns)
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
         """Give what `clinicalgru.score` writes of each stay.

@@ -16,7 +16,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.baselines.forecast_baselines import FEWEST, measured
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.heads.forecast import MIN_LOG_SCALE, MIN_WEIGHT, Forecast, last_scores
+from clinicalgru.model.heads.forecast import MIN_LOG_SCALE, MIN_WEIGHT, Forecast
 from clinicalgru.model.network.layers import QuantileScaler
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryTargets
@@ -61,6 +61,7 @@ class GRUForecaster(GRUEstimator):
     evaluated_as = "forecast"
     HEADS = MappingProxyType(dict.fromkeys(TASK_TYPES, Forecast))
     SPEC_OPTIONS = MappingProxyType({"by_variable": True})
+    calibration_unit = "measurement"
     head_: Forecast
 
     @property
@@ -98,18 +99,27 @@ class GRUForecaster(GRUEstimator):
         ----------
         Split conformal prediction by category: Vovk et al. 2005.
         """
-        quantile, now = _laplace_quantile(coverage), np.array([*self.interval_scale_.values()])
-        unscaled = self.anomaly_scores(stays) * now[stays.variable]
-        known = ~np.isnan(unscaled)
+        _laplace_quantile(coverage)
+        self._calibrate_on(self._calibration_scores(stays), coverage=coverage)
+        return self
+
+    def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        """Give distance and variable of each measurement, the distance in scales without calibration; NaN: unknown."""
+        number = stays.variable.astype(np.int64)
+        return self.anomaly_scores(stays) * np.array([*self.interval_scale_.values()])[number], number
+
+    def _calibrate_on(self, scores: tuple[np.ndarray, ...], coverage: float = 0.9) -> None:
+        """Scale the intervals of each variable."""
+        quantile, (distance, variable) = _laplace_quantile(coverage), scores
+        known = ~np.isnan(distance)
         if not known.any():
             fix = "Use a task with a longer window."
-            raise ArgumentError("stays of two time steps or more", f"{len(stays)} stays with at most one", fix)
-        overall = _conformal(unscaled[known], coverage)
-        by_variable = [unscaled[known & (stays.variable == number)] for number in range(len(now))]
+            raise ArgumentError("stays of two time steps or more", "stays with at most one", fix)
+        overall = _conformal(distance[known], coverage)
+        by_variable = [distance[known & (variable == number)] for number in range(len(self.variables_))]
         widths = [_conformal(own, coverage) if len(own) >= FEWEST else overall for own in by_variable]
         scale = tuple(max(width / quantile, MIN_INTERVAL_SCALE) for width in widths)
         self.head_ = replace(self.head_, interval_scale=scale)
-        return self
 
     def predict(self, stays: Sequences, *, coverage: float = 0.9) -> pd.DataFrame:
         """Forecast each variable at the time step after each time step of each stay.
@@ -259,19 +269,26 @@ class GRUForecaster(GRUEstimator):
 
         The excess is how far the last value lies beyond the range of the training values, in its own unit; else 0.
         """
+        change, scale, last = self._outputs(stays)
+        number = torch.arange(last.shape[1]).expand(last.shape)
+        score = self.head_.scaler.at(last.contiguous(), number.contiguous()).nan_to_num()
+        low, high = self.head_.scaler.knots[:, 0], self.head_.scaler.knots[:, -1]
+        excess = (last - last.clamp(low, high)).nan_to_num()
+        return (score + change).numpy(), scale.numpy(), excess.double().numpy()
+
+    @torch_defaults(grad=False)
+    def _outputs(self, stays: Sequences) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Give change since the last value and its scale, in normal scores, and the last value (NaN: none)."""
         stays = self._checked(stays)
-        network, head, steps = self.network_.eval(), self.head_, int(stays.n_steps.sum())
-        median, scale, excess = (np.zeros((steps, len(self.variables_))) for _ in range(3))
-        low, high = head.scaler.knots[:, 0], head.scaler.knots[:, -1]
+        network, head, shape = self.network_.eval(), self.head_, (int(stays.n_steps.sum()), len(self.variables_))
+        change, scale = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
+        last = torch.zeros(shape, dtype=torch.float32)
         with threads(int(self.n_threads)):
             for _, batch, where in iterate_batches(network, stays, head=head):
-                change, width = head.predict(head.aggregate_members(network(batch))).unbind(dim=1)
+                change[where], scale[where] = head.predict(head.aggregate_members(network(batch))).unbind(dim=1)
                 padded = torch.cat([batch.value, batch.value.new_full((1,), torch.nan)])
-                last = padded[batch.locf_index[batch.point_row]]
-                median[where] = (last_scores(head.scaler, batch)[batch.point_row] + change).numpy()
-                scale[where] = width.numpy()
-                excess[where] = (last - last.clamp(low, high)).nan_to_num().numpy()
-        return median, scale, excess
+                last[where] = padded[batch.locf_index[batch.point_row]]
+        return change, scale, last
 
     def _values(self, scores: np.ndarray, number: np.ndarray) -> np.ndarray:
         """Give normal scores of variables, by position, as values in their units."""
@@ -281,24 +298,8 @@ class GRUForecaster(GRUEstimator):
             values[number == i] = np.interp(scores[number == i], known[i], knots[i])
         return values
 
-    @property
-    def score_columns_(self) -> list[str]:
-        """Column that `clinicalgru.score` writes of each stay."""
-        return list(self.head_.score_columns)
-
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """Give the highest anomaly score of the measurements of each stay, as `clinicalgru.score` writes it.
-
-        Parameters
-        ----------
-        stays : Sequences
-            As for `predict`.
-
-        Returns
-        -------
-        ndarray, shape (stay, 1)
-            Anomaly scores, in units of the Laplace scale.
-        """
+        """Give the highest anomaly score of the measurements of each stay, in units of the Laplace scale."""
         highest = pd.Series(self.anomaly_scores(stays)).groupby(stays.stay_of_measurement).max()
         return highest.reindex(range(len(stays))).to_numpy()[:, None]
 

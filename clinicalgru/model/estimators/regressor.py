@@ -119,12 +119,20 @@ class GRURegressor(RegressorMixin, GRUEstimator):
         (Chernozhukov et al. 2021, Distributional conformal prediction).
         """
         check_number("coverage", coverage, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
+        self._calibrate_on(self._calibration_scores(stays), coverage=float(coverage))
+        return self
+
+    def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        """Give the probability between the outcome and the median of each stay."""
         predicted = self._predicted(stays).numpy()
         self.head_.validate_targets(stays, "stays to calibrate on")
-        distance = np.sort(np.abs(self.head_.below(predicted, stays.outcome) - 0.5))
+        return (np.abs(self.head_.below(predicted, stays.outcome) - 0.5),)
+
+    def _calibrate_on(self, scores: tuple[np.ndarray, ...], coverage: float = DEFAULT_COVERAGE) -> None:
+        """Set the half-width of the interval."""
+        distance = np.sort(scores[0])
         rank = int(np.ceil((len(distance) + 1) * coverage))
-        self.coverage_, self.half_width_ = float(coverage), float([*distance, 0.5][min(rank - 1, len(distance))])
-        return self
+        self.coverage_, self.half_width_ = coverage, float([*distance, 0.5][min(rank - 1, len(distance))])
 
     def predict_interval(self, stays: Sequences) -> np.ndarray:
         """Predict the interval of coverage `coverage_`.
@@ -142,29 +150,9 @@ class GRURegressor(RegressorMixin, GRUEstimator):
         return self.score_rows(stays)[:, [1, 3]]
 
     def score(self, X: Sequences, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """R², as scikit-learn's regressors define it.
-
-        Parameters
-        ----------
-        X : Sequences
-            Stays with outcomes.
-        y : array-like or None
-            Outcome as scikit-learn passes it; it must equal that of `X`.
-        sample_weight : array-like of shape (n_stays,) or None
-            Weight of each stay.
-
-        Returns
-        -------
-        float
-            1 is perfect, 0 as good as the mean outcome of `X`.
-        """
+        """R², as scikit-learn's regressors define it; stays may be weighted. 1 is perfect, 0 as good as the mean."""
         check_outcome(y, check_stays("X", X))
         return float(RegressorMixin.score(self, X, X.outcome, sample_weight))
-
-    @property
-    def score_columns_(self) -> list[str]:
-        """Columns that `clinicalgru.score` writes of each stay; low to high is the interval."""
-        return list(self.head_.score_columns)
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
         """Give mean, median and interval of each stay, as `clinicalgru.score` writes them.

@@ -13,11 +13,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from clinicalgru.checks import check_choice, check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
-from clinicalgru.evaluate.logistic import logit
+from clinicalgru.evaluate.logistic import logit, mean_log_probabilities
 from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
-from clinicalgru.model.estimators.ensemble import GRUEnsemble, mean_log_probabilities
+from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.training_summary import training_summary
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -60,24 +60,6 @@ class GRUSurvival(GRUEstimator):
             raise ArgumentError("a list of hours of 0 or more", f"shape {at.shape}", fix)
         return self._calibrated(self.head_.survival_at(self._predicted(stays).numpy(), at))
 
-    def calibrate(self, stays: Sequences) -> Self:
-        """Calibrate survival (a line on log(-log(survival))) on stays that training has not seen.
-
-        At each hour the ranking of the stays does not change. Censored stays count up to the end of their follow-up.
-
-        Parameters
-        ----------
-        stays : Sequences
-            Stays of other patients than the training stays.
-
-        Returns
-        -------
-        GRUSurvival
-            The estimator itself.
-        """
-        self.calibrator_ = self.head_.fit_calibrator(stays, self._predicted(stays).numpy())
-        return self
-
     def predict_risk(self, stays: Sequences) -> np.ndarray:
         """Predict the probability of the event within each horizon of the task.
 
@@ -115,22 +97,6 @@ class GRUSurvival(GRUEstimator):
         tags.target_tags.two_d_labels = True
         return tags
 
-    @property
-    def score_columns_(self) -> list[str]:
-        """Columns that `clinicalgru.score` writes of each stay: a risk for each horizon."""
-        return list(self.head_.score_columns)
-
     def score_rows(self, stays: Sequences) -> np.ndarray:
-        """Give the risk within each horizon of each stay, as `clinicalgru.score` writes it.
-
-        Parameters
-        ----------
-        stays : Sequences
-            As for `predict_survival`.
-
-        Returns
-        -------
-        ndarray, shape (stay, horizon)
-            Probabilities, in the order of `head_.horizons`.
-        """
+        """Give the risk within each horizon of each stay."""
         return self.predict_risk(stays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -15,6 +16,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, TemperatureCalibrator
+from clinicalgru.evaluate.logistic import mean_log_probabilities
 from clinicalgru.model.heads.explanation_target import (
     ExplanationTarget,
     Target,
@@ -190,6 +192,10 @@ class MultiClass(Head):
         """The position of the class of each stay."""
         return np.searchsorted(self.classes, stays.outcome)
 
+    def pool(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
+        """The normalised geometric mean of the class probabilities."""
+        return mean_log_probabilities(predictions)
+
     def estimand(self, outcome: str) -> str:
         """The probability of each class."""
         return f"the probability of each class of `{outcome}`"
@@ -282,6 +288,13 @@ class MultiLabel(Head):
         slope, shift = calibration_line(calibrator, column)
         pick = partial(output_column, column=column)
         return ExplanationTarget(pick, name=self.label_names[column], slope=slope, shift=shift)
+
+    @staticmethod
+    def strata(stays: Sequences) -> np.ndarray:
+        """A number for each combination of labels that occurred; the rarest label decides the order."""
+        occurred = (stays.outcome == 1).astype(float)
+        rarity = np.argsort(np.argsort(-occurred.sum(axis=0), kind="stable"))
+        return occurred @ 2.0**rarity
 
     def estimand(self, outcome: str) -> str:
         """The probability of each label."""

@@ -142,6 +142,11 @@ class Forecast(Head):
         interval_scale = scale.new_tensor(self.interval_scale or (1.0,))
         return torch.stack([change, scale * interval_scale], dim=1)
 
+    @staticmethod
+    def strata(stays: Sequences) -> np.ndarray:
+        """All alike: the outcome of the task is not used."""
+        return np.zeros(len(stays))
+
     def estimand(self, outcome: str) -> str:
         """The next measurements."""
         return "the next value of each variable"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
+from clinicalgru.evaluate.logistic import mean_log_probabilities
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
@@ -287,13 +289,82 @@ class Head(ABC):
         TrainingError
             If the outcomes cannot calibrate the head, or it has no probabilities.
         """
+        self.validate_targets(stays, "stays to calibrate on")
+        return self.calibrator_from(*self.calibration_pairs(stays, prediction))
+
+    def calibration_pairs(self, stays: Sequences, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the calibrator is fitted on: labels and predictions. Those of several networks may be joined.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with outcomes.
+        prediction : ndarray, shape (prediction, ...)
+            What `predict` gives for them, in their order.
+
+        Returns
+        -------
+        labels : ndarray, shape (prediction, ...)
+            As the calibrator reads them; NaN does not count.
+        risk : ndarray, shape (prediction, ...)
+            Probabilities of the labels.
+        """
+        return self.calibration_labels(stays), prediction
+
+    def calibrator_from(self, labels: np.ndarray, risk: np.ndarray) -> Calibrator:
+        """Fit the calibrator on pairs of `calibration_pairs`.
+
+        Parameters
+        ----------
+        labels : ndarray, shape (prediction, ...)
+            Labels; NaN does not count.
+        risk : ndarray, shape (prediction, ...)
+            Probabilities of the labels.
+
+        Returns
+        -------
+        Calibrator
+
+        Raises
+        ------
+        TrainingError
+            If the head has no probabilities.
+        """
         if self.calibrator_class is None:
             fix = "Use the method calibrate of the estimator."
             raise TrainingError("a head whose probabilities can be calibrated", type(self).__name__, fix)
-        self.validate_targets(stays, "stays to calibrate on")
-        labels = self.calibration_labels(stays)
         known = ~np.isnan(labels) if labels.ndim == 1 else slice(None)
-        return self.calibrator_class.fit(labels[known], prediction[known])
+        return self.calibrator_class.fit(labels[known], risk[known])
+
+    @classmethod
+    def pooled(cls, heads: Sequence[Self]) -> Self:
+        """The head of several networks together; `pool` gives its predictions.
+
+        Parameters
+        ----------
+        heads : sequence of Head
+            One for each network, of one class.
+
+        Returns
+        -------
+        Head
+            The first head, where all predict the same classes or labels.
+        """
+        return heads[0]
+
+    def pool(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
+        """The prediction of several networks together: here the mean of the log-odds of each risk.
+
+        Parameters
+        ----------
+        predictions : sequence of ndarray, shape (prediction, ...)
+            What `predict` of each head gives.
+
+        Returns
+        -------
+        ndarray, shape (prediction, ...)
+        """
+        return mean_log_probabilities([np.stack([1 - risk, risk], axis=-1) for risk in predictions])[..., 1]
 
     @property
     def step_sampling_weights(self) -> np.ndarray | None:

@@ -131,13 +131,16 @@ class Survival(SurvivalIntervals, Head):
         pick = partial(event_log_odds, cuts=self.cuts, hours=hours, calibrator=calibrator)
         return ExplanationTarget(pick, name=_horizon_name(hours))
 
-    def fit_calibrator(self, stays: Sequences, prediction: np.ndarray) -> Calibrator:
-        """Fit a line on log(-log(survival)); censored stays count up to the end of their follow-up."""
-        self.validate_targets(stays, "stays to calibrate on")
+    def calibration_pairs(self, stays: Sequences, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whether each stay has the event, and its survival then; censored stays count to the end of follow-up."""
         hours, event = stays.outcome.T
         last = self.cuts[-1]  # nothing is predicted beyond it
-        survival = self.survival_at_own_time(prediction, np.minimum(hours, last))
-        return SurvivalCalibrator.fit(event * (hours <= last), survival)
+        return event * (hours <= last), self.survival_at_own_time(prediction, np.minimum(hours, last))
+
+    @staticmethod
+    def strata(stays: Sequences) -> np.ndarray:
+        """Whether the event occurred."""
+        return stays.outcome[:, 1]
 
     def estimand(self, outcome: str) -> str:
         """The probability of the event by each horizon."""
