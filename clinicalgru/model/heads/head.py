@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,13 +12,13 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
-from clinicalgru.evaluate.logistic import mean_log_probabilities
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
+from clinicalgru.model.heads.pooling import Pooling
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 
 
-class Head(ABC):
+class Head(Pooling, ABC):
     """Labels, loss and predictions of one type of task.
 
     A prediction is made for each stay at its end, or for each time step of a stay (`per_step`). What depends on the
@@ -335,36 +334,6 @@ class Head(ABC):
             raise TrainingError("a head whose probabilities can be calibrated", type(self).__name__, fix)
         known = ~np.isnan(labels) if labels.ndim == 1 else slice(None)
         return self.calibrator_class.fit(labels[known], risk[known])
-
-    @classmethod
-    def pooled(cls, heads: Sequence[Self]) -> Self:
-        """The head of several networks together; `pool` gives its predictions.
-
-        Parameters
-        ----------
-        heads : sequence of Head
-            One for each network, of one class.
-
-        Returns
-        -------
-        Head
-            The first head, where all predict the same classes or labels.
-        """
-        return heads[0]
-
-    def pool(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
-        """The prediction of several networks together: here the mean of the log-odds of each risk.
-
-        Parameters
-        ----------
-        predictions : sequence of ndarray, shape (prediction, ...)
-            What `predict` of each head gives.
-
-        Returns
-        -------
-        ndarray, shape (prediction, ...)
-        """
-        return mean_log_probabilities([np.stack([1 - risk, risk], axis=-1) for risk in predictions])[..., 1]
 
     @property
     def step_sampling_weights(self) -> np.ndarray | None:
