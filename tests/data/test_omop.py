@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import clinicalgru as cg
@@ -219,6 +220,111 @@ def test_a_date_without_a_time_is_known_at_the_end_of_the_day(tmp_path):
     frame = cg.read_events(tiny(tmp_path, [ROW | {"measurement_datetime": ""}]), source="omop").to_frame()
     assert frame["time"].tolist() == [pd.Timestamp("2031-05-04")]
     assert frame["available_at"].tolist() == [pd.Timestamp("2031-05-04T23:59:59.999999")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("more", "known"),
+    [
+        ({"measurement_datetime": "2031-05-04 00:00:00"}, "2031-05-04 23:59:59.999999"),
+        ({"measurement_datetime": "2031-05-04T00:00:00.000"}, "2031-05-04 23:59:59.999999"),
+        ({"measurement_datetime": "2031-05-04 00:00"}, "2031-05-04 23:59:59.999999"),
+        ({"measurement_datetime": "2031-05-04"}, "2031-05-04 23:59:59.999999"),
+        ({"measurement_datetime": "2031-05-04 00:00:01"}, "2031-05-04 00:00:01"),
+        ({"measurement_datetime": "2031-05-05 00:00:00"}, "2031-05-05 00:00:00"),  # of another day: a time of day
+    ],
+)
+def test_midnight_of_the_day_of_a_row_is_a_date(tmp_path, more, known):
+    rows = [ROW | more, ROW | {"measurement_datetime": "2031-05-05 15:00:00", "measurement_date": "2031-05-05"}]
+    frame = cg.read_events(tiny(tmp_path, rows), source="omop").to_frame()
+    assert frame.sort_values("time")["available_at"].tolist()[0] == pd.Timestamp(known)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("other", "known"), [("00:00:00", "23:59:59.999999"), ("07:00:00", "00:00:00")])
+def test_without_a_date_a_column_of_midnights_holds_dates(tmp_path, other, known):
+    rows = [ROW | {"measurement_datetime": moment} for moment in ("2031-05-04 00:00:00", f"2031-05-05 {other}")]
+    rows = [{name: cell for name, cell in row.items() if name != "measurement_date"} for row in rows]
+    frame = cg.read_events(tiny(tmp_path, rows), source="omop").to_frame()
+    assert frame.sort_values("time")["available_at"].tolist()[0] == pd.Timestamp(f"2031-05-04 {known}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["", "2031-05-06 00:00:00", "2031-05-06"])
+def test_a_visit_that_ends_on_a_date_ends_with_that_day(tmp_path, end):
+    visit = VISIT | {"visit_end_datetime": end, "visit_start_datetime": "2031-05-04 00:00:00"}
+    stays = cg.read_events(tiny(tmp_path, [ROW], visit_occurrence=[visit]), source="omop").stays
+    assert pd.to_datetime(stays["end"], unit="us").tolist() == [pd.Timestamp("2031-05-06 23:59:59.999999")]
+    assert stays["length_of_stay"].tolist() == [2.0]
+
+
+LONG = ("-8863258302371826543", "9223372036854775807", "9007199254740993")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["csv", "int64", "decimal"])
+def test_identifiers_below_zero_and_beyond_53_bits_stay_exact(tmp_path, form):
+    """Numbers one apart beyond 2^53 are one number in floating point."""
+    people = [*LONG, "9007199254740992"]
+    tables = {
+        "person": [PERSON | {"person_id": who} for who in people],
+        "visit_occurrence": [VISIT | {"person_id": who, "visit_occurrence_id": who} for who in people],
+        "measurement": [ROW | {"person_id": who, "visit_occurrence_id": who} for who in people],
+    }
+    for name, rows in tables.items():
+        frame = pd.DataFrame(rows)
+        keys = [key for key in ("person_id", "visit_occurrence_id") if key in frame]
+        if form == "csv":
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+            continue
+        dtype = "int64" if form == "int64" else pd.ArrowDtype(pa.decimal128(38, 0))
+        frame.astype(dict.fromkeys(keys, dtype)).to_parquet(tmp_path / f"{name}.parquet", index=False)
+    events = cg.read_events(tmp_path, source="omop")
+    assert sorted(events.stays["patient_id"]) == sorted(events.stays["stay_id"]) == sorted(people)
+    assert sorted(events.to_frame()["patient_id"]) == sorted(people)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_identifiers_that_floating_point_rounded_are_refused(tmp_path, form):
+    folder = tiny(tmp_path, [ROW])
+    frame = pd.DataFrame([PERSON]).assign(person_id=[float(LONG[1])])
+    (folder / "person.csv").unlink()
+    frame.to_csv(folder / "person.csv", index=False) if form == "csv" else frame.to_parquet(folder / "person.parquet")
+    with pytest.raises(InputError, match=r"person.*row \d: Expected person_id in full"):
+        cg.read_events(folder, source="omop")
+
+
+@pytest.mark.slow
+def test_units_come_from_the_vocabulary_or_the_source_value(tmp_path):
+    """Temperatures of 98.6 degrees Fahrenheit, said in four ways."""
+    said = [("2000000001", ""), ("2000000002", ""), ("0", "degF"), ("2000000003", "degF")]
+    rows = [
+        ROW | {"measurement_concept_id": "3020891", "value_as_number": "98.6", "unit_concept_id": unit}
+        | {"unit_source_value": text, "measurement_datetime": f"2031-05-04 1{hour}:00:00"}
+        for hour, (unit, text) in enumerate(said)
+    ]  # fmt: skip
+    unit = {"concept_id": "2000000001", "concept_name": "degree Fahrenheit", "domain_id": "Unit"}
+    unit |= {"vocabulary_id": "UCUM", "concept_code": "[degF]"}
+    own = unit | {
+        "concept_id": "2000000002",
+        "vocabulary_id": "House units",
+        "concept_code": "17",
+        "concept_name": "degF",
+    }
+    folder = tiny(tmp_path, rows)
+    pd.DataFrame([unit, own]).to_csv(folder / "2b_concept.csv", index=False)
+    frame = cg.read_events(folder, source="omop").to_frame()
+    np.testing.assert_allclose(frame["value"], [37.0] * 4)
+
+
+@pytest.mark.slow
+def test_of_synthea_every_day_is_known_at_its_end_only(synthea, events):
+    """Every datetime of the extract is at midnight."""
+    frame = events.to_frame()
+    assert (frame["available_at"] - frame["time"] == pd.Timedelta("1D") - pd.Timedelta("1us")).all()
+    ends = pd.to_datetime(events.stays["end"].astype("int64"), unit="us")
+    assert (ends.dt.time.astype(str) == "23:59:59.999999").all()
 
 
 @pytest.mark.slow

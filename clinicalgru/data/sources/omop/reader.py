@@ -21,7 +21,7 @@ from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, literal
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE
 from clinicalgru.data.sources.omop.stays import read_visits
-from clinicalgru.data.sources.omop.tables import Table, open_tables
+from clinicalgru.data.sources.omop.tables import Table, end_of_day_sql, open_tables
 
 EQUAL = "4172703"  # the operator =; any other (<, <=, >=, >) makes a value a bound
 VALUES = {"measurement": "measurement", "observation": "observation"}  # table -> stem of its columns
@@ -61,10 +61,12 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     -----
     A row goes to its visit (its visit detail with anchor "icu"). Rows of other visits are outside every stay;
     rows without a visit are assigned by patient and time. Where only a date is recorded, values are available at
-    its end, diagnoses not before the end of their visit. Values with an operator other than = are censored and
-    not used. Where the extract has CONCEPT_ANCESTOR, a concept unknown to the dictionary counts as the variable
-    of its nearest known ancestor, unless the nearest ones have several variables; the ledger's notes say for how
-    many rows.
+    its end, diagnoses not before the end of their visit, and a visit ends with its last day. A datetime at 00:00:00 is
+    such a date where it equals the row's date, or where its column holds midnights only. Units are those of the unit
+    concept, through CONCEPT where the extract has it, else unit_source_value. Values with an operator other than =
+    are censored and not used. Where the extract has CONCEPT_ANCESTOR, a concept unknown to the dictionary counts as
+    the variable of its nearest known ancestor, unless the nearest ones have several variables. The ledger's notes say
+    for how many rows.
     """
     tables = open_tables(workspace, data, delimiter=options.delimiter)
     stays, outcomes, notes = read_visits(
@@ -159,7 +161,7 @@ def _moved_stay() -> str:
 
 def _available_sql(time: str, is_date: str) -> str:
     """SQL of available_at: the end of the day where only a date is recorded, else NULL (equal to the time)."""
-    return f"CASE WHEN {is_date} THEN {time} || ' 23:59:59.999999' END"
+    return f"CASE WHEN {is_date} THEN {end_of_day_sql(time)} END"
 
 
 def _create_names(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
@@ -218,7 +220,10 @@ def _descendant_rows(workspace: Workspace, tables: Mapping[str, list[Table]]) ->
 
 
 def _create_units(workspace: Workspace, tables: Mapping[str, list[Table]]) -> None:
-    """Table cdm_units: UCUM code of each unit concept, from omop_units.yaml, else from the extract's CONCEPT."""
+    """Table cdm_units: UCUM code of each unit concept, from omop_units.yaml, else from the extract's CONCEPT.
+
+    A unit of another vocabulary, such as a hospital's own, counts as its code says, or its name where that is a number.
+    """
     ours = {str(concept): code for concept, code in read_yaml(schema_folder() / "omop_units.yaml").items()}
     workspace.sql.register("unit_codes_frame", pa.table({"unit": list(ours), "code": list(ours.values())}))
     workspace.sql.execute("CREATE TABLE cdm_units AS SELECT * FROM unit_codes_frame")
@@ -227,8 +232,11 @@ def _create_units(workspace: Workspace, tables: Mapping[str, list[Table]]) -> No
             workspace.sql.execute(f"""
 INSERT INTO cdm_units
 SELECT unit, any_value(code) FROM (
-    SELECT {table.identifier_sql("concept_id")} AS unit, {table.text_sql("concept_code")} AS code FROM {table.part.sql}
-    WHERE {table.text_sql("vocabulary_id")} = 'UCUM'
+    SELECT {table.identifier_sql("concept_id")} AS unit,
+        if({table.text_sql("vocabulary_id")} <> 'UCUM' AND regexp_full_match({table.text_sql("concept_code")}, '\\d+'),
+            {table.text_sql("concept_name")}, {table.text_sql("concept_code")}) AS code
+    FROM {table.part.sql}
+    WHERE {table.text_sql("vocabulary_id")} = 'UCUM' OR {table.text_sql("domain_id")} = 'Unit'
 ) WHERE code IS NOT NULL AND unit NOT IN (SELECT unit FROM cdm_units) GROUP BY unit""")
 
 

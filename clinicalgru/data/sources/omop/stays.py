@@ -16,7 +16,7 @@ from clinicalgru.data.sources.hospital_stays import (
     stays_of,
     with_dtypes,
 )
-from clinicalgru.data.sources.omop.tables import Table
+from clinicalgru.data.sources.omop.tables import Table, end_of_day_sql
 from clinicalgru.errors import ArgumentError, InputError
 
 # visit concepts of OHDSI: Inpatient Visit, Emergency Room and Inpatient Visit, Inpatient Hospital, Intensive Care,
@@ -126,7 +126,7 @@ def _one_file(workspace: Workspace, table: Table, name: str, stem: str) -> pd.Da
 SELECT c_row, {table.identifier_sql("person_id")} AS patient_id, {table.identifier_sql(name + "_id")} AS stay_id,
     {_instant_sql(start, workspace)} AS start, {_instant_sql(last, workspace)} AS "end",
     {start} IS NOT NULL AS has_start, {end} IS NOT NULL AS has_end, {last} AS ended,
-    {table.date_only_sql(stem + "_start")} AS start_is_date,
+    {table.date_only_sql(stem + "_start", by_row=False)} AS start_is_date,
     {table.date_only_sql(stem + "_end")} AS end_is_date, {table.identifier_sql(stem + "_concept_id")} AS concept,
     {table.identifier_sql("care_site_id")} AS site, {table.identifier_sql("visit_occurrence_id")} AS visit
 FROM {table.numbered_sql()} ORDER BY c_row"""
@@ -162,7 +162,7 @@ def _instant_sql(text: str, workspace: Workspace) -> str:
 
 def _end_of_day_sql(text: str, is_date: str) -> str:
     """SQL of a time as text; of a date, its last moment."""
-    return f"CASE WHEN {is_date} THEN {text} || ' 23:59:59.999999' ELSE {text} END"
+    return f"CASE WHEN {is_date} THEN {end_of_day_sql(text)} ELSE {text} END"
 
 
 def _with_persons(workspace: Workspace, tables: Mapping[str, list[Table]], visits: pd.DataFrame) -> pd.DataFrame:

@@ -26,10 +26,34 @@ TABLES = (
     "concept_ancestor",
 )
 VOCABULARY = ("concept", "concept_ancestor")
-FILE = re.compile(rf"({'|'.join(TABLES)})([._-]?\d+)?({'|'.join(map(re.escape, TABLE_FILES))})", re.IGNORECASE)
+# MIMIC-IV in the OMOP CDM calls its own concepts 2b_concept.csv
+FILE = re.compile(
+    rf"(?:\d+[a-z]?_)?({'|'.join(TABLES)})([._-]?\d+)?({'|'.join(map(re.escape, TABLE_FILES))})", re.IGNORECASE
+)
+IDENTIFIERS = ("person_id", "visit_occurrence_id", "visit_detail_id")
+ROUNDED = r"-?\d(\.\d+)?[eE]\+?\d+"  # 1.5e+18
+EXACT = {"FLOAT": 2**24, "DOUBLE": 2**53}  # whole numbers up to these are exact
 LARGEST_FILE = 200e9  # bytes of one table in an archive
 NUMBERS = ("value_as_number",)
+MIDNIGHT = r"\d{4}-\d{2}-\d{2}([ T]00:00(:00(\.0+)?)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?"  # a date, or 00:00 of it
 POSTGRESQL = ("postgresql://", "postgres://")
+
+
+def end_of_day_sql(moment: str) -> str:
+    """Return SQL of the last moment of the day of a date, or of 00:00 of it, as text; an offset is kept.
+
+    Parameters
+    ----------
+    moment : str
+        SQL of the text.
+
+    Returns
+    -------
+    str
+        SQL expression.
+    """
+    offset = f"regexp_extract(substr({moment}, 11), '(Z|[+-]\\d{{2}}(:?\\d{{2}})?)$')"
+    return f"left({moment}, 10) || ' 23:59:59.999999' || {offset}"
 
 
 @dataclass(frozen=True)
@@ -57,15 +81,15 @@ class Table:
         str
             SQL expression.
         """
-        kind = self._types.get(name)
+        kind = self.types.get(name)
         if kind is None:
             return "NULL::VARCHAR"
-        return f"nullif(trim(CAST({quoted(self._names[name])} AS VARCHAR)), '')"
+        return f"nullif(trim(CAST({quoted(self.names[name])} AS VARCHAR)), '')"
 
     def identifier_sql(self, name: str) -> str:
-        """Return SQL of an identifier as text, NULL for 0.
+        """Return SQL of an identifier as text, NULL for 0; it may be negative, and beyond 2^53.
 
-        `33.0`, which pandas makes of 33 beside blanks, is 33.
+        `33.0`, which pandas makes of 33 beside blanks, is 33. `check_identifiers` refuses what floating point rounds.
 
         Parameters
         ----------
@@ -77,8 +101,8 @@ class Table:
         str
             SQL expression.
         """
-        if self._types.get(name) in ("FLOAT", "DOUBLE"):
-            cell = quoted(self._names[name])
+        if self.types.get(name) in ("FLOAT", "DOUBLE"):
+            cell = quoted(self.names[name])
             whole = f"CASE WHEN abs({cell}) < 9e15 AND {cell} = floor({cell}) THEN CAST({cell} AS BIGINT) END"
             return f"nullif(coalesce(CAST({whole} AS VARCHAR), CAST({cell} AS VARCHAR)), '0')"
         return f"nullif(regexp_replace({self.text_sql(name)}, '\\.0+$', ''), '0')"
@@ -98,20 +122,32 @@ class Table:
         """
         return f"coalesce({self.text_sql(stem + '_datetime')}, {self.text_sql(stem + '_date')})"
 
-    def date_only_sql(self, stem: str) -> str:
+    def date_only_sql(self, stem: str, *, by_row: bool = True) -> str:
         """Return SQL of whether only the date is known.
+
+        That is so where the datetime is blank. It is also so at a midnight that equals the row's date, or, without
+        such a column, where the column holds midnights only: a CDM writes 00:00:00 where the time of day is unknown.
 
         Parameters
         ----------
         stem : str
             Name of the column without _datetime or _date.
+        by_row : bool
+            Whether a midnight that equals the row's date suffices. Otherwise the whole column must be midnights.
 
         Returns
         -------
         str
             SQL expression.
         """
-        return f"({self.text_sql(stem + '_datetime')} IS NULL AND length({self.text_sql(stem + '_date')}) = 10)"
+        moment, date = self.text_sql(stem + "_datetime"), self.text_sql(stem + "_date")
+        is_midnight = f"regexp_full_match({moment}, '{MIDNIGHT}')"
+        if by_row and f"{stem}_date" in self.types:
+            is_alone = f"left({moment}, 10) = left({date}, 10)"
+        else:  # reads the table once more
+            is_alone = f"(SELECT coalesce(bool_and({is_midnight}), false) FROM {self.part.sql})"
+        is_date = f"{is_midnight} AND {is_alone}"
+        return f"coalesce(if({moment} IS NULL, regexp_full_match({date}, '{MIDNIGHT}'), {is_date}), false)"
 
     def numbered_sql(self) -> str:
         """Return SQL of its rows with c_row, their numbers.
@@ -124,11 +160,13 @@ class Table:
         return f"(SELECT *, row_number() OVER () - 1 + {self.part.first_row} AS c_row FROM {self.part.sql})"
 
     @property
-    def _names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
+        """Name of each column in lower case -> as written."""
         return {name.lower(): name for name in self.part.types}
 
     @property
-    def _types(self) -> dict[str, str]:
+    def types(self) -> dict[str, str]:
+        """Name of each column in lower case -> its DuckDB type."""
         return {name.lower(): kind for name, kind in self.part.types.items()}
 
 
@@ -168,7 +206,25 @@ def open_tables(workspace: Workspace, data: Any, *, delimiter: str | None) -> di
         if needed not in tables:
             got = f"tables {', '.join(tables) or 'of no known name'}"
             raise InputError(f"a table {needed}", got, "Pass all tables of the CDM, named as in the CDM.")
+    for table in (table for name in tables if name not in VOCABULARY for table in tables[name]):
+        _check_identifiers(workspace, table)
     return tables
+
+
+def _check_identifiers(workspace: Workspace, table: Table) -> None:
+    """Refuse identifiers that floating point has rounded: two patients may have become one."""
+    for name in IDENTIFIERS:
+        limit, cell = EXACT.get(table.types.get(name, "")), table.text_sql(name)
+        if limit is None and (name not in table.types or table.part.label.lower()[:5] not in ("perso", "visit")):
+            continue  # text; only the tables that name the persons and visits are read once more
+        is_rounded = f"abs({quoted(table.names[name])}) > {limit}" if limit else f"{cell} SIMILAR TO '{ROUNDED}'"
+        with duckdb_errors(table.part.label):
+            query = f"SELECT min(c_row) FROM {table.numbered_sql()} WHERE {is_rounded}"
+            row = workspace.sql.execute(query).fetchall()[0][0]
+        if row is not None:
+            fix = "Write it as text, or as whole numbers of 64 bits."
+            got, where = "floating point, which rounds long identifiers", f"{table.part.label}, row {row}"
+            raise InputError(f"{name} in full", got, fix, where=where)
 
 
 def _from_files(workspace: Workspace, path: Path, delimiter: str | None) -> dict[str, list[Table]]:
