@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Extract = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet, a folder of them, or an archive of the source")]
 Bundle = Annotated[Path, typer.Argument(help="folder of a bundle")]
 Source = Annotated[
-    str, typer.Option(help="long, wide, yaib, physionet2012, physionet2019, mimic-iv, meds, omop, fhir, sql")
+    str, typer.Option(help="long, wide, yaib, physionet2012, physionet2019, mimic-iv, eicu, meds, omop, fhir, sql")
 ]
 Stays = Annotated[Path | None, typer.Option(help="table of stays: start, end, static covariates")]
 Outcomes = Annotated[Path | None, typer.Option(help="table of outcomes by stay_id")]

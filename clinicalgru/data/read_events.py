@@ -17,12 +17,14 @@ from clinicalgru.data.ingest.source import Source
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.data.sources import long_and_sql, physionet2012, physionet2019, wide
+from clinicalgru.data.sources.eicu import reader as eicu
 from clinicalgru.data.sources.fhir import reader as fhir
 from clinicalgru.data.sources.meds import reader as meds
 from clinicalgru.data.sources.mimic_iv import reader as mimic_iv
 from clinicalgru.data.sources.omop import reader as omop
 
 SOURCES: dict[str, Source] = {
+    "eicu": eicu.read,
     "fhir": fhir.read,
     "long": long_and_sql.read_long,
     "meds": meds.read,
@@ -62,11 +64,11 @@ def read_events(
         The extract: a table, a CSV, CSV.gz or Parquet file, a folder of them, an archive, or the address of a database
         (see the table in the notes). A simulated cohort brings its stays and outcomes.
     source : str
-        Format of the extract: "long", "wide", "yaib", "sql", "physionet2012", "physionet2019", "mimic-iv", "meds",
-        "omop" or "fhir" (see the table in the notes).
+        Format of the extract: "long", "wide", "yaib", "sql", "physionet2012", "physionet2019", "mimic-iv", "eicu",
+        "meds", "omop" or "fhir" (see the table in the notes).
     stays : str, path, DataFrame or Arrow table, optional
         Table of patient_id, stay_id, start, end and static variables. Without it, a stay starts with its first
-        measurement. Not for "mimic-iv", "meds", "omop" and "fhir", which bring their own.
+        measurement. Not for "mimic-iv", "eicu", "meds", "omop" and "fhir", which bring their own.
     outcomes : str, path, DataFrame or Arrow table, optional
         Table of stay_id and outcomes; blank means not recorded, and stays unknown.
     variables : path, dict, Dictionary or list of them, optional
@@ -126,6 +128,7 @@ def read_events(
     "physionet2012"   Archive or folder of PhysioNet/CinC Challenge 2012; `outcomes` is its Outcomes file.
     "physionet2019"   Archive or folder of PhysioNet/CinC Challenge 2019.
     "mimic-iv"        Folder with hosp/ and icu/; anchor "icu" (default) or "hospital".
+    "eicu"            Folder or archive of the tables of eICU-CRD 2.0; a stay is a unit stay.
     "meds"            Folder with data/ and metadata/; anchor "stay", "icu" or "hospital" (first that occurs).
     "omop"            Folder or .zip of CDM tables, or a PostgreSQL address; anchor "hospital", "icu", "visit".
     "fhir"            Folder of a bulk export as NDJSON; anchor "hospital" (default), "icu" or "visit".
@@ -139,6 +142,7 @@ def read_events(
     ----------
     - MEDS: https://github.com/Medical-Event-Data-Standard/meds, schema 0.4.
     - MIMIC-IV: Johnson et al. 2023, Sci Data 10:1.
+    - eICU-CRD: Pollard et al. 2018, Sci Data 5:180178.
     - OMOP CDM 5.4: https://ohdsi.github.io/CommonDataModel.
     - HL7 FHIR R4: https://hl7.org/fhir/R4.
     - PhysioNet/CinC Challenge 2012: Silva et al. 2012, Comput Cardiol 39:245-248.

@@ -96,8 +96,8 @@ def add_wide(
     for group in (numbers, names.keys() - numbers):
         if group:
             cells = {column: name for column, name in names.items() if column in group}
-            unpivoted = _unpivoted(part, keys, cells, "DOUBLE" if group is numbers else "VARCHAR")
-            workspace.add_rows(unpivoted, columns, RowFormat(options.time_format, options.time_unit))
+            rows = unpivoted(part, keys, cells, "DOUBLE" if group is numbers else "VARCHAR")
+            workspace.add_rows(rows, columns, RowFormat(options.time_format, options.time_unit))
     return _unused(workspace, part, part.types.keys() - names.keys() - {*keys.values(), *leave})
 
 
@@ -127,8 +127,25 @@ def _check(part: TablePart, columns: Mapping[str, str], keys: Mapping[str, str],
         raise InputError("columns that are variables", came, fix, where=part.label)
 
 
-def _unpivoted(part: TablePart, keys: Mapping[str, str], cells: Mapping[str, str], kind: str) -> TablePart:
-    """The cells that hold something as long rows, and the count of those that do not."""
+def unpivoted(part: TablePart, keys: Mapping[str, str], cells: Mapping[str, str], kind: str) -> TablePart:
+    """Write the cells of a wide table that hold something as long rows, and the count of those that do not.
+
+    Parameters
+    ----------
+    part : TablePart
+        The table.
+    keys : mapping of str to str
+        Our name -> the table's, of the columns that each long row keeps.
+    cells : mapping of str to str
+        Column -> the name of its variable.
+    kind : str
+        DuckDB type of the values: DOUBLE or VARCHAR.
+
+    Returns
+    -------
+    TablePart
+        The long rows.
+    """
     at = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
     kept = ", ".join(dict.fromkeys(quoted(theirs) for theirs in keys.values()))
     values = ", ".join(

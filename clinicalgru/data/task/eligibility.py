@@ -197,16 +197,17 @@ def _column(events: Events, name: str) -> pd.Series:
     if name == "length_hours":
         return (stays["end"] - stays["start"]).astype("Float64") / HOUR
     if name == "stay_number":
-        return _stay_number(stays)
+        return _stay_number(stays, has_dates=events.has_dates)
     return stays[name] if name in _columns(events) else pd.Series(np.nan, index=stays.index)
 
 
-def _stay_number(stays: pd.DataFrame) -> pd.Series:
-    """1 = a patient's first stay by start; unknown where a patient has several stays and one has no start."""
+def _stay_number(stays: pd.DataFrame, *, has_dates: bool) -> pd.Series:
+    """1 = a patient's first stay by start; unknown where a patient has several stays and one has no date of start."""
     by_patient = stays.groupby("patient_id", sort=False)["start"]
     rank = by_patient.rank(method="first").astype(float)
     several = by_patient.transform("size") > 1
-    unknown = stays["start"].isna().groupby(stays["patient_id"], sort=False).transform("any") & several
+    no_start = stays["start"].isna() | (not has_dates)
+    unknown = no_start.groupby(stays["patient_id"], sort=False).transform("any") & several
     return rank.where(several, 1.0).mask(unknown)
 
 

@@ -1,0 +1,231 @@
+"""Rows of a publisher's tables of events, with the stay of each, in the form that the ingest reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from clinicalgru.data.ingest.row_sql import RowFormat, text_sql
+from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, literal, quoted
+from clinicalgru.data.ingest.time_sql import NUMERIC, number_sql
+from clinicalgru.data.ingest.workspace import Workspace
+from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE
+from clinicalgru.data.sources.named_tables import columns_by_name, with_columns
+from clinicalgru.data.sources.wide import unpivoted
+
+KEYS = ("patient_id", "stay_id", "time", "available_at", "source_reason")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How the rows of a source find their stay.
+
+    Attributes
+    ----------
+    key : str
+        Column of each table that places a row.
+    patient : str
+        SQL of the patient of a row `r`.
+    stay : str
+        SQL of its stay.
+    tail : str
+        SQL of the tables it is joined with; {instant} stands for the time of the row.
+    is_outside : str
+        SQL of whether a row is outside every stay; {instant} as above.
+    instant : callable
+        From SQL of a time and its DuckDB type to SQL that orders times.
+    row_format : RowFormat
+        How the cells are read.
+    """
+
+    key: str
+    patient: str
+    stay: str
+    tail: str
+    is_outside: str
+    instant: Callable[[str, str], str]
+    row_format: RowFormat
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """A table with one value in each row.
+
+    Attributes
+    ----------
+    name : str
+        Name of the table.
+    times : tuple of str
+        Columns of the time of the event; the first that is filled counts.
+    known : str
+        Column of when it was known; "" where there is none.
+    variable : str
+        SQL of the name of the variable in a row `r`.
+    value : str
+        SQL of the value.
+    needs : tuple of str
+        Further columns that the table must have.
+    optional : tuple of str
+        Columns that it may lack.
+    unit : str
+        SQL of the unit.
+    code : str
+        SQL of the code of a coded event.
+    text : str
+        SQL of the result as text, which may say that the value is a bound.
+    tail : str
+        SQL of further tables it is joined with.
+    is_duplicate_source : bool
+        Whether its rows may be copies of rows of another table.
+    """
+
+    name: str
+    times: tuple[str, ...]
+    known: str
+    variable: str
+    value: str
+    needs: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    unit: str = "NULL::VARCHAR"
+    code: str = "NULL::VARCHAR"
+    text: str = ""
+    tail: str = ""
+    is_duplicate_source: bool = False
+
+
+# The variable's own spelling in the dictionary and the words that stand for its values.
+NAMES = "LEFT JOIN source_names n ON n.folded = lower(trim({variable})) LEFT JOIN names w ON w.name = n.name"
+# A result that is a bound, or text that is neither a number nor a word of the variable.
+REASON = """
+CASE WHEN {is_outside} THEN {outside}
+     WHEN {bound} THEN {censored}
+     WHEN {text} IS NOT NULL AND {number} IS NULL
+          AND NOT coalesce(list_contains(map_keys(w.word_values), lower({text})), false) THEN {non_numeric} END"""
+
+
+def add_events(workspace: Workspace, part: TablePart, table: EventTable, placement: Placement) -> None:
+    """Add the rows of a table with one value in each.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress, with source_names (see `register_names`).
+    part : TablePart
+        The file.
+    table : EventTable
+        What is read of it.
+    placement : Placement
+        How its rows find their stay.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, an identifier is floating point, or the file cannot be read.
+    """
+    optional = [*table.optional, *table.times[1:], *([table.known] if table.known else [])]
+    part = with_columns(part, (placement.key, table.times[0], *table.needs), optional, identifiers=(placement.key,))
+    time, available, instant = _times(part, table.times, table.known, placement)
+    text = text_sql(f"({table.value})")
+    shown = text_sql(f"({table.text})") if table.text else text
+    is_outside = placement.is_outside.format(instant=instant)
+    reason = REASON.format(
+        is_outside=is_outside,
+        bound=f"coalesce(regexp_matches({shown}, '^[<>≤≥]'), false)",
+        text=text,
+        number=number_sql(f"({table.value})", "VARCHAR"),
+        outside=literal(OUTSIDE),
+        censored=literal(CENSORED),
+        non_numeric=literal(NON_NUMERIC),
+    )
+    if table.code != EventTable.code:
+        reason = f"CASE WHEN {is_outside} THEN {literal(OUTSIDE)} END"
+    select = (
+        f"{placement.patient} AS patient_id, {placement.stay} AS stay_id, {time} AS time, {available} AS available_at, "
+        f"coalesce(n.name, {table.variable}) AS variable, {table.value} AS value, {table.unit} AS unit, "
+        f"{table.code} AS code, {reason} AS source_reason"
+    )
+    tail = " ".join([placement.tail.format(instant=instant), table.tail, NAMES.format(variable=table.variable)])
+    with duckdb_errors(part.label, part.text):
+        workspace.add_rows(
+            derived(workspace.sql, part, select, tail=tail),
+            {"source_reason": "source_reason"},
+            replace(placement.row_format, is_duplicate_source=table.is_duplicate_source),
+        )
+
+
+def add_cells(
+    workspace: Workspace,
+    part: TablePart,
+    cells: Mapping[str, str],
+    placement: Placement,
+    *,
+    time: str,
+    computed: Mapping[str, str] | None = None,
+    needs: tuple[str, ...] = (),
+    optional: tuple[str, ...] = (),
+) -> None:
+    """Add the cells of a table with one column per variable.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress.
+    part : TablePart
+        The file.
+    cells : mapping of str to str
+        Column -> variable; columns that the file lacks are left out.
+    placement : Placement
+        How its rows find their stay.
+    time : str
+        Column of the time.
+    computed : mapping of str to str, optional
+        Variable -> SQL of its value as a number, over a row `r`.
+    needs, optional : tuple of str
+        Further columns for `computed`.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, an identifier is floating point, or the file cannot be read.
+    """
+    have = columns_by_name(part)
+    cells = {column: variable for column, variable in cells.items() if column in have}
+    part = with_columns(part, (placement.key, time, *needs, *cells), optional, identifiers=(placement.key,))
+    instant = placement.instant(f"r.{quoted(time)}", part.types[time])
+    reason = f"CASE WHEN {placement.is_outside.format(instant=instant)} THEN {literal(OUTSIDE)} END"
+    select = ", ".join(
+        [
+            f"{placement.patient} AS patient_id, {placement.stay} AS stay_id, r.{quoted(time)} AS time",
+            f"{reason} AS source_reason",
+            *(f"r.{quoted(column)}" for column in cells),
+            *(f"CAST({sql} AS DOUBLE) AS {quoted(name)}" for name, sql in (computed or {}).items()),
+        ]
+    )
+    rows = derived(workspace.sql, part, select, tail=placement.tail.format(instant=instant))
+    named = {**cells, **{name: name for name in computed or {}}}
+    numbers = {column for column in named if rows.types[column].startswith(NUMERIC)}
+    keys = {name: name for name in KEYS if name in rows.types}
+    for group, dtype in ((numbers, "DOUBLE"), (named.keys() - numbers, "VARCHAR")):
+        chosen = {column: name for column, name in named.items() if column in group}
+        if chosen:
+            with duckdb_errors(part.label, part.text):
+                workspace.add_rows(
+                    unpivoted(rows, keys, chosen, dtype), {"source_reason": "source_reason"}, placement.row_format
+                )
+
+
+def _times(part: TablePart, times: tuple[str, ...], known: str, placement: Placement) -> tuple[str, str, str]:
+    """SQL of the time, of when the row was known (not before its time), and of the time as something ordered."""
+    columns = [*times, *([known] if known else [])]
+    types = {part.types[name] for name in columns}
+    dtype = types.pop() if len(types) == 1 else "VARCHAR"
+    cells = {name: f"r.{quoted(name)}" for name in columns}
+    if types:
+        cells = {name: f"CAST({cell} AS VARCHAR)" for name, cell in cells.items()}
+    blank = {name: f"nullif(trim({cell}), '')" if dtype == "VARCHAR" else cell for name, cell in cells.items()}
+    time = f"coalesce({', '.join(blank[name] for name in times)})" if len(times) > 1 else blank[times[0]]
+    instant = placement.instant(time, dtype)
+    if not known:
+        return time, time, instant
+    later = f"{placement.instant(blank[known], dtype)} > {instant}"
+    return time, f"CASE WHEN {later} THEN {blank[known]} ELSE {time} END", instant
