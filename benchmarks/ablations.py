@@ -126,7 +126,7 @@ def main() -> None:
     folder = asked.data
     events = cg.read_events(folder / "set-a.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-a.txt")
     task = cg.Task.load("in_hospital_mortality")
-    stays, further = cg.select(events, task)[: asked.stays], events.further_outcomes(task)
+    stays, further = cg.select(events, task)[: asked.stays], events.auxiliary_targets(task)
     shared = {} if asked.epochs is None else {"max_epochs": asked.epochs}
     print(f"{len(stays):,} stays, {asked.folds} folds, {asked.seeds} seeds")
     print(

@@ -140,7 +140,7 @@ def _set(folder: Path, name: str, task: cg.Task | None = None) -> tuple[cg.Seque
     extract = folder / f"set-{name}.tar.gz"
     events = cg.read_events(extract, source="physionet2012", outcomes=folder / f"Outcomes-{name}.txt")
     task = task or cg.Task.load("in_hospital_mortality")
-    return cg.select(events, task), events.further_outcomes(task)
+    return cg.select(events, task), events.auxiliary_targets(task)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -34,7 +34,7 @@ class Parts:
     test_events : Events
         Extract of the test stays.
     auxiliary : DataFrame, optional
-        Auxiliary targets by stay_id, as from `Events.further_outcomes`.
+        Auxiliary targets by stay_id, as from `Events.auxiliary_targets`.
     """
 
     development: Sequences
@@ -106,7 +106,7 @@ def split_parts(events: Events, task: Task, random_state: int, *, test: float = 
         Development and test stays.
     """
     development, held = split_patients(select(events, task), [1 - test, test], random_state=random_state)
-    return Parts(development, held, events, events.further_outcomes(task))
+    return Parts(development, held, events, events.auxiliary_targets(task))
 
 
 def physionet2012_parts(folder: Path, report: Report) -> Parts:
@@ -133,7 +133,7 @@ def physionet2012_parts(folder: Path, report: Report) -> Parts:
     set_a, set_b = (_read_set(folder, name, report) for name in "ab")
     sequences = select(set_a, task)
     test = select(set_b, task).with_variables(sequences.variables).with_static_variables(sequences.static_variables)
-    return Parts(sequences, test, set_b, set_a.further_outcomes(task))
+    return Parts(sequences, test, set_b, set_a.auxiliary_targets(task))
 
 
 def _read_set(folder: Path, name: str, report: Report) -> Events:

@@ -46,6 +46,8 @@ class Events:
         Static covariates that occur; a category is stored as its position among the categories.
     outcomes : tuple of str
         Outcome columns of `stays`; missing = unknown.
+    named_outcomes : tuple of str
+        Those that the source or the argument `outcomes_columns` names as such: only they can be auxiliary targets.
     ledger : Ledger
         Rows in = used + merged + rejected, by reason.
     has_dates : bool
@@ -69,6 +71,7 @@ class Events:
     has_dates: bool
     source: str
     simulated: bool = False
+    named_outcomes: tuple[str, ...] = ()
     implausible: pa.Table = field(default_factory=IMPLAUSIBLE.empty_table, repr=False)
     _disk: Any = field(default=None, repr=False)  # keeps the memory-mapped folder
     _maps: Any = field(default=None, repr=False)  # the memory maps of the measurements
@@ -129,8 +132,8 @@ class Events:
         table.insert(0, "name", [self.variables[i].name for i in table.pop("variable")])
         return table.set_axis(["variable", "measurements", "stays"], axis=1).sort_values("variable", ignore_index=True)
 
-    def further_outcomes(self, task: Task) -> pd.DataFrame:
-        """Outcomes that the task does not predict, as auxiliary targets for `fit(..., auxiliary=)`.
+    def auxiliary_targets(self, task: Task) -> pd.DataFrame:
+        """Named outcomes that the task does not predict, as auxiliary targets for `fit(..., auxiliary=)`.
 
         Parameters
         ----------
@@ -146,11 +149,11 @@ class Events:
         --------
         >>> from clinicalgru import Task, read_events, simulate
         >>> events = read_events(simulate(50, random_state=0))
-        >>> "in_hospital_death" in events.further_outcomes(Task.load("in_hospital_mortality"))
+        >>> "in_hospital_death" in events.auxiliary_targets(Task.load("in_hospital_mortality"))
         False
         """
         used, table = {*task.outcomes, task.outcome_time}, self.stays.set_index("stay_id")
-        return table[[name for name in self.outcomes if name not in used and table.index.is_unique]]
+        return table[[name for name in self.named_outcomes if name not in used and table.index.is_unique]]
 
     def _as_times(self, microseconds: np.ndarray) -> np.ndarray:
         return microseconds.view("datetime64[us]") if self.has_dates else microseconds.view("timedelta64[us]")

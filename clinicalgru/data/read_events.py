@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from clinicalgru.checks import check_choice
 from clinicalgru.data.events import Events
 from clinicalgru.data.ingest.database import is_address
 from clinicalgru.data.ingest.ingest import IngestResult, ingest
-from clinicalgru.data.ingest.read_options import ReadOptions, check_table, dictionary_of
+from clinicalgru.data.ingest.missing_values import MissingValues
+from clinicalgru.data.ingest.read_options import ReadOptions, check_table, dictionary_of, outcome_names
 from clinicalgru.data.ingest.source import Source
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.simulate.simulate import SimulatedCohort
@@ -45,7 +46,9 @@ def read_events(
     stays: Any = None,
     outcomes: Any = None,
     variables: Any = None,
-    columns: Mapping[str, str] | None = None,
+    columns: Mapping[str, str | Mapping[str, str]] | None = None,
+    outcomes_columns: Iterable[str] | None = None,
+    missing: Any = None,
     time_format: str | None = None,
     time_unit: str = "hours",
     units: Mapping[str, str] | None = None,
@@ -74,13 +77,21 @@ def read_events(
     variables : path, dict, Dictionary or list of them, optional
         Your own data dictionary over the shipped one: a YAML file, a dict of it, or a `Dictionary`.
     columns : mapping of str to str, optional
-        Our column name -> the name in your tables, where they differ.
+        Our column name -> the name in your tables, where they differ; letter case makes no difference. A name that
+        should hold for one table only: `{"stays": {"start": "admitted"}}`, with "data", "stays" or "outcomes".
+    outcomes_columns : iterable of str, optional
+        Columns of `outcomes` that are outcomes. Only these can be auxiliary targets. None: a task may use every column
+        of numbers, of yes and no (true and false), or of dates; columns of text and static variables are noted.
+    missing : number, str, list of them, or mapping of str to such, optional
+        Values that mean "not measured" in every table, such as [999, "not done"]; by variable: {"glucose": [999]}.
     time_format : str, optional
-        strptime format of times that are not ISO 8601, such as "%d/%m/%Y %H:%M".
+        strptime format of times that are not ISO 8601, such as "%d/%m/%Y %H:%M", in every table.
     time_unit : str
-        Unit of times that are numbers: "seconds", "minutes", "hours" or "days" since the start of the stay.
+        Unit of times that are numbers: "seconds", "minutes", "hours" or "days" since the start of the stay. It holds
+        for rows, starts and ends; times among the outcomes are hours, unless `units` says otherwise.
     units : mapping of str to str, optional
-        Variable -> unit of its values where the extract writes none, such as {"glucose": "mmol/L"}.
+        Variable -> unit of its values where the extract writes none, such as {"glucose": "mmol/L", "weight": "lb"}; it
+        holds for static variables too. Column of `outcomes` -> unit of its times, such as {"death_after": "days"}.
     query : str, optional
         For source "sql": one SELECT that returns the long columns.
     delimiter : str, optional
@@ -166,12 +177,15 @@ def read_events(
     cohort = data if isinstance(data, SimulatedCohort) else None
     if cohort is not None:
         data, stays, outcomes = cohort.measurements, cohort.stays, cohort.outcomes
+        outcomes_columns = outcomes.columns.drop(["patient_id", "stay_id"], errors="ignore")
     check_table("data", data)
     options = ReadOptions(
         dictionary=dictionary_of(variables),
         stays=stays,
         outcomes=outcomes,
         columns={} if columns is None else columns,
+        outcomes_columns=outcome_names(outcomes_columns),
+        missing=MissingValues.from_argument(missing),
         time_format=time_format,
         time_unit=time_unit,
         units={} if units is None else units,
@@ -189,7 +203,11 @@ def read_events(
 def _read(data: Any, source: str, options: ReadOptions) -> Events:
     """Let the source add its rows, ingest them, and wrap the result."""
     with Workspace(
-        options.dictionary, source=source, memory_gb=options.memory_gb, timezone=options.timezone
+        options.dictionary,
+        source=source,
+        memory_gb=options.memory_gb,
+        timezone=options.timezone,
+        missing=options.missing,
     ) as workspace:
         described = SOURCES[source](workspace, data, options)
         result = ingest(workspace, described, options)

@@ -260,7 +260,7 @@ def test_unknown_outcome_stays_unknown_and_is_counted(three):
 
 
 def test_an_outcome_that_is_text_is_refused_with_its_row(three):
-    outcomes = pd.DataFrame({"stay_id": ["1", "2"], "in_hospital_death": ["0", "yes"]})
+    outcomes = pd.DataFrame({"stay_id": ["1", "2"], "in_hospital_death": ["0", "perhaps"]})
     with pytest.raises(cg.ClinicalGRUError, match="outcomes, DataFrame, row 1, column in_hospital_death"):
         cg.read_events(three, outcomes=outcomes)
 

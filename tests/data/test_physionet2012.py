@@ -139,7 +139,7 @@ def test_later_deaths_follow_from_the_day_of_death_and_are_unknown_without_it_in
     deaths = events.stays.set_index("stay_id")[["death_30d", "death_90d", "death_365d"]]
     assert deaths.loc[["1", "3", "4"]].to_numpy().tolist() == [[0, 0, 0], [1, 1, 1], [0, 0, 1]]
     assert deaths.loc["2"].isna().all()
-    further = events.further_outcomes(cg.Task.load("in_hospital_mortality"))
+    further = events.auxiliary_targets(cg.Task.load("in_hospital_mortality"))
     assert list(further) == ["survival_days", "death_30d", "death_90d", "death_365d"]
 
 

@@ -21,10 +21,12 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest.accepted_rows import coded_events, implausible_values, measurements
 from clinicalgru.data.ingest.assign_stays import assign_stays
 from clinicalgru.data.ingest.build_ledger import build_ledger, check_rejected
+from clinicalgru.data.ingest.outcomes_table import join_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.source import SourceResult
+from clinicalgru.data.ingest.static_values import implausible_static
 from clinicalgru.data.ingest.static_variables import add_static_rows, is_static_at_start
-from clinicalgru.data.ingest.stays_table import implausible_static, join_outcomes
+from clinicalgru.data.ingest.stay_dates import first_times, stay_notes, without_sentinel_dates
 from clinicalgru.data.ingest.time_format import resolve_time_format
 from clinicalgru.data.ingest.unit_conversion import resolve_units
 from clinicalgru.data.ingest.workspace import Workspace
@@ -52,6 +54,8 @@ class IngestResult:
         Static covariates that occur.
     outcomes : tuple of str
         Outcome columns of `stays`.
+    named_outcomes : tuple of str
+        Those that the source or the user names as such.
     ledger : Ledger
         What happened to each row.
     has_dates : bool
@@ -69,6 +73,7 @@ class IngestResult:
     variables: tuple[Variable, ...]
     static_variables: tuple[Variable, ...]
     outcomes: tuple[str, ...]
+    named_outcomes: tuple[str, ...]
     ledger: Ledger
     has_dates: bool
     implausible: pa.Table
@@ -97,7 +102,8 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     InputError
         If times are not of one format, or too many rows were rejected.
     """
-    has_dates = resolve_time_format(workspace)
+    has_dates = resolve_time_format(workspace, result.clocks)
+    result, date_notes = without_sentinel_dates(workspace, result, has_dates=has_dates)
     resolve_units(workspace, options.units)
     stays = assign_stays(workspace, result.stays, count_unmapped=result.count_unmapped)
     rejected_static = implausible_static(stays, result.implausible)
@@ -105,10 +111,12 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     coded, code_vocabulary, n_repeated = coded_events(workspace)
     at_start = is_static_at_start(facts, workspace.variables, result.static_from_start)
     stays, static_notes = add_static_rows(workspace, stays, facts.filter(at_start), result.static_from_start)
-    stays, outcomes, outcome_notes = _with_outcomes(stays, result.outcomes)
+    first = first_times(facts, len(stays))
+    stays, outcomes, outcome_notes = _with_outcomes(stays, result.outcomes, first)
     without_series = len(stays) - _n_stays(facts, pc.invert(at_start))
     maps.release()
-    notes = {**result.notes, **static_notes, **outcome_notes}
+    notes = {**result.notes, **date_notes, **stay_notes(stays, first, has_dates=has_dates)}
+    notes |= {**static_notes, **outcome_notes}
     notes |= {"stays": len(stays), "stays without a series": without_series}
     n_merged["exact repeats"] = n_merged.get("exact repeats", 0) + n_repeated
     ledger = _ledger(workspace, result, options, n_merged=n_merged, notes=notes)
@@ -121,6 +129,7 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
         variables=variables,
         static_variables=tuple(v for v in workspace.variables if v.static and v.name in stays),
         outcomes=outcomes,
+        named_outcomes=outcomes if result.named_outcomes is None else result.named_outcomes,
         ledger=ledger,
         has_dates=has_dates,
         implausible=pa.concat_tables([implausible_values(workspace), rejected_static]),
@@ -143,14 +152,13 @@ def _ledger(
 
 
 def _with_outcomes(
-    stays: pd.DataFrame, outcomes: pd.DataFrame | None
+    stays: pd.DataFrame, outcomes: pd.DataFrame | None, first: pd.Series
 ) -> tuple[pd.DataFrame, tuple[str, ...], Mapping[str, int]]:
     """Stays with their outcomes, the names of the outcomes, and how many belong to no stay."""
     if outcomes is None:
         return stays, (), {}
-    stays, n_unmatched = join_outcomes(stays, outcomes)
-    names = tuple(outcomes.columns.difference(["patient_id", "stay_id"], sort=False))
-    return stays, names, {"outcomes of no stay of the extract": n_unmatched}
+    stays, notes = join_outcomes(stays, outcomes, first)
+    return stays, tuple(outcomes.columns.difference(["patient_id", "stay_id"], sort=False)), notes
 
 
 def _n_stays(facts: pa.Table, is_selected: pa.ChunkedArray) -> int:

@@ -53,6 +53,8 @@ UTC_OFFSETS = """
 SELECT count(DISTINCT has_offset), min_by(part, (part, row)), min_by(row, (part, row))
 FROM rows WHERE has_offset IS NOT NULL
 """
+# Whether dates have a UTC offset, where all have or none has.
+HAS_OFFSET = "SELECT any_value(has_offset) FROM rows WHERE has_offset IS NOT NULL AND is_date"
 # The units with which each variable occurs.
 UNITS_SEEN = """
 SELECT DISTINCT n.variable, r.name, r.unit

@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from clinicalgru.checks import check_choice, check_number
 from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.ingest.time_sql import TIME_UNITS
+from clinicalgru.data.ingest.column_names import check_columns_argument
+from clinicalgru.data.ingest.missing_values import MissingValues
+from clinicalgru.data.ingest.time_sql import TIME_UNITS, TimeFormat
 from clinicalgru.errors import ArgumentError, describe
 
 TABLES = (str, os.PathLike, pd.DataFrame, pa.Table)
@@ -32,14 +34,19 @@ class ReadOptions:
         Table of stays.
     outcomes : path, DataFrame or Arrow table, optional
         Table of outcomes.
-    columns : mapping of str to str
-        Our column name -> the name in the tables, where they differ.
+    columns : mapping of str to str, or of str to such a mapping
+        Our column name -> the name in the tables, where they differ; or name of a table ("data", "stays", "outcomes")
+        -> such a mapping.
     time_format : str, optional
         strptime format of times; None: ISO 8601, or numbers.
     time_unit : str
         Unit of times that are numbers: one of `TIME_UNITS`.
     units : mapping of str to str
-        Variable -> unit of its values where the extract writes none.
+        Variable -> unit of its values where the extract writes none; column of `outcomes` -> unit of its times.
+    missing : MissingValues
+        Values that mean "not measured"; `read_events` takes a list or a dict.
+    outcomes_columns : tuple of str, optional
+        Columns of `outcomes` that are outcomes; None: those that hold numbers, yes and no, or dates.
     query : str, optional
         One SELECT, for a database.
     delimiter : str, optional
@@ -64,10 +71,12 @@ class ReadOptions:
     dictionary: Dictionary
     stays: Any = None
     outcomes: Any = None
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
     time_format: str | None = None
     time_unit: str = "hours"
     units: Mapping[str, str] = field(default_factory=dict)
+    missing: MissingValues = field(default_factory=MissingValues)
+    outcomes_columns: tuple[str, ...] | None = None
     query: str | None = None
     delimiter: str | None = None
     anchor: str | None = None
@@ -78,15 +87,21 @@ class ReadOptions:
     def __post_init__(self) -> None:
         for name in ("stays", "outcomes"):
             check_table(name, getattr(self, name), optional=True)
-        for name in ("columns", "units"):
-            _check_names(name, getattr(self, name))
+        check_columns_argument(self.columns)
+        _check_names("units", self.units)
         for name in ("time_format", "query", "delimiter", "anchor", "timezone"):
             _check_text(name, getattr(self, name))
         check_choice("time_unit", self.time_unit, TIME_UNITS)
         check_number("max_rejected", self.max_rejected, minimum=0, maximum=1)
         check_number("memory_gb", self.memory_gb, minimum=0, open_minimum=True)
         for variable, unit in self.units.items():
-            self.dictionary.find(variable).conversion(unit)
+            if variable in self.dictionary or unit not in TIME_UNITS:  # else the times of an outcome
+                self.dictionary.find(variable).conversion(unit)
+
+    @property
+    def times(self) -> TimeFormat:
+        """How times are read, in every table."""
+        return TimeFormat(self.time_format, self.time_unit, self.timezone)
 
 
 def check_table(name: str, value: Any, *, optional: bool = False) -> None:
@@ -168,7 +183,7 @@ def dictionary_of(variables: Any) -> Dictionary:
 
 def _check_names(name: str, value: Any) -> None:
     """Raise unless a value is a mapping of text to text."""
-    fix = f"Pass a dict, such as {name}={{'creatinine': {'mg/dL' if name == 'units' else 'krea'!r}}}."
+    fix = f"Pass a dict, such as {name}={{'creatinine': 'mg/dL'}}."
     if not isinstance(value, Mapping):
         raise ArgumentError(f"{name} as a dict", describe(value), fix)
     for cell in _flat(value.items()):
@@ -178,6 +193,35 @@ def _check_names(name: str, value: Any) -> None:
 
 def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
     return [cell for pair in pairs for cell in pair]
+
+
+def outcome_names(outcomes_columns: Any) -> tuple[str, ...] | None:
+    """Check the argument `outcomes_columns` of `read_events`.
+
+    Parameters
+    ----------
+    outcomes_columns : str, iterable of str, or None
+        What was passed.
+
+    Returns
+    -------
+    tuple of str or None
+        The names.
+
+    Raises
+    ------
+    ArgumentError
+        If it is of another type or empty.
+    """
+    if outcomes_columns is None:
+        return None
+    fix = "Pass a list such as outcomes_columns=['in_hospital_death']."
+    names = [outcomes_columns] if isinstance(outcomes_columns, str) else outcomes_columns
+    if not isinstance(names, Iterable) or isinstance(names, Mapping) or not (texts := tuple(names)):
+        raise ArgumentError("outcomes_columns as a list of columns", describe(outcomes_columns), fix)
+    if not all(isinstance(name, str) for name in texts):
+        raise ArgumentError("outcomes_columns as a list of text", "another type in it", fix)
+    return texts
 
 
 def _check_text(name: str, value: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clinicalgru.data.ingest.column_names import check_identifier_types
+from clinicalgru.data.ingest.missing_values import MissingValues, as_number
 from clinicalgru.data.ingest.tables import TablePart, literal, quoted
 from clinicalgru.data.ingest.time_sql import (
     NUMERIC,
@@ -17,7 +19,6 @@ from clinicalgru.data.ingest.time_sql import (
     trim_sql,
 )
 from clinicalgru.data.ledger import MISSING
-from clinicalgru.errors import InputError
 
 MISSING_WORDS = "('', 'na', 'n/a', 'nan', 'null', 'none', '.', '<na>')"
 TYPED = (*NUMERIC, "TIMESTAMP", "DATE", "INTERVAL")
@@ -94,7 +95,13 @@ LOCAL_TIME_REASONS = """
 
 
 def insert_sql(
-    part: TablePart, first_file: int, columns: Mapping[str, str], row_format: RowFormat, *, has_timezone: bool
+    part: TablePart,
+    first_file: int,
+    columns: Mapping[str, str],
+    row_format: RowFormat,
+    *,
+    has_timezone: bool,
+    missing: MissingValues,
 ) -> str:
     """Write SQL that inserts the rows of a table into `rows`.
 
@@ -110,6 +117,8 @@ def insert_sql(
         How the cells are read.
     has_timezone : bool
         Whether times without an offset are local times (see `declare_timezone`).
+    missing : MissingValues
+        Values that mean "not measured".
 
     Returns
     -------
@@ -121,14 +130,14 @@ def insert_sql(
     InputError
         If identifiers are floating point.
     """
-    _check_identifiers(part, columns)
+    check_identifier_types(part.types, columns, part.label)
     cells = _cells(part, columns, row_format)
     return INSERT_ROWS.format(
         first_file=first_file,
         is_duplicate_source=str(row_format.is_duplicate_source).lower(),
         no_identifier=f"patient IS NULL{'' if row_format.assign_by_time else ' OR stay IS NULL'}",
         missing=literal(MISSING),
-        is_missing=_is_missing("value", row_format.missing_values),
+        is_missing=_is_missing(row_format.missing_values, missing),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
         swapped=literal(SWAPPED),
         cells=CELLS_IN_UTC.format(cells=cells) if has_timezone else cells,
@@ -219,15 +228,6 @@ def _is_corrupt(*cells: str) -> str:
     )
 
 
-def _check_identifiers(part: TablePart, columns: Mapping[str, str]) -> None:
-    """Raise where identifiers are floating point."""
-    for name in ("patient_id", "stay_id"):
-        if name in columns and part.types[columns[name]] in ("FLOAT", "DOUBLE"):
-            fix = f"Read it as text: .astype('Int64').astype(str), or dtype={{'{columns[name]}': str}} when reading."
-            got = "floating point, which rounds long identifiers"
-            raise InputError(f"{columns[name]} as text or whole numbers", got, fix, where=part.label)
-
-
 def name_sql(cell: str) -> str:
     """Write SQL of a name or identifier as trimmed text.
 
@@ -267,7 +267,18 @@ def text_sql(cell: str, dtype: str = "VARCHAR") -> str:
     return f"CASE WHEN lower({text}) IN {MISSING_WORDS} THEN NULL ELSE {text} END"
 
 
-def _is_missing(name: str, missing_values: tuple[float, ...]) -> str:
-    """SQL of whether a row has no value."""
-    numbers = "".join(f" OR {name} = {number}" for number in missing_values)
-    return f"(value_text IS NULL{numbers})"
+def _is_missing(missing_values: tuple[float, ...], missing: MissingValues) -> str:
+    """SQL of whether a row has no value: a blank, the source's number for it, or one that the user names."""
+    tests = ["value_text IS NULL", *(f"value = {number}" for number in missing_values)]
+    tests += [_equals(text) for text in missing.everywhere]
+    for name, texts in missing.by_name.items():
+        own = " OR ".join(map(_equals, texts)) or "false"
+        tests.append(f"((canonical = {literal(name)} OR name = {literal(name)}) AND ({own}))")
+    return f"({' OR '.join(tests)})"
+
+
+def _equals(text: str) -> str:
+    """SQL of whether a cell holds a number, or a word in any letter case."""
+    number = as_number(text)
+    is_number = "" if number is None else f" OR number = {number!r}"
+    return f"coalesce(lower(value_text) = {literal(text.lower())}{is_number}, false)"

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest.accepted_rows import static_rows
-from clinicalgru.data.ingest.stays_table import static_values
+from clinicalgru.data.ingest.static_values import static_values
 from clinicalgru.data.ingest.workspace import Workspace
 
 

@@ -1,28 +1,34 @@
-"""The stays table and the outcomes table that may accompany an extract."""
+"""The stays table that may accompany an extract: starts, ends and static variables of its stays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection
+from dataclasses import replace
 
-import duckdb
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.data.events import IMPLAUSIBLE
+from clinicalgru.data.ingest.column_names import (
+    DATA,
+    OUTCOMES,
+    STAYS,
+    check_columns_used,
+    check_one_table_each,
+    columns_of,
+    normalize,
+)
+from clinicalgru.data.ingest.outcomes_table import OutcomesTable, read_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions
-from clinicalgru.data.ingest.row_sql import text_sql
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, open_parts, quoted
-from clinicalgru.data.ingest.time_sql import declare_timezone, has_offset_sql, is_date_sql, time_sql
-from clinicalgru.data.ingest.workspace import Workspace
+from clinicalgru.data.ingest.static_values import as_numbers, static_values
+from clinicalgru.data.ingest.table_cells import TIMES, Clock, TableCells, check_once, read_cells
+from clinicalgru.data.ingest.unit_conversion import default_unit
+from clinicalgru.data.ingest.workspace import COLUMNS, Workspace
 from clinicalgru.errors import InputError
 
-TIMES = ("start", "end")
 KEYS = ("patient_id", "stay_id")
+STATIC_OF = {"weight": "admission_weight"}  # a stays table has one value, that of the admission
+MAX_FIRST_HOUR = 20_000  # day numbers of spreadsheets are 36,000 to 52,000 today
 
 
 def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
@@ -38,318 +44,97 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
     Returns
     -------
     SourceResult
-        Stays, outcomes, rejected static values and their counts.
+        Stays, outcomes, rejected static values, their counts, and the kind of their times.
 
     Raises
     ------
     InputError
-        If a table cannot be read, or contradicts itself.
+        If a table cannot be read, contradicts itself, or lacks a column that `columns` names.
     """
-    stays: pd.DataFrame | None = None
-    implausible: pd.DataFrame | None = None
-    notes: dict[str, int] = {}
+    tables = {DATA: list(workspace.columns_seen)}
+    result, outcomes = SourceResult(), None
     if options.stays is not None:
-        stays, implausible, notes = read_stays(
+        cells = read_cells(
             options.stays,
-            workspace.dictionary,
-            source=workspace.source,
-            columns=options.columns,
-            timezone=options.timezone,
+            columns_of(options.columns, STAYS),
+            name=STAYS,
+            times=options.times,
+            delimiter=options.delimiter,
         )
-    outcomes = None
+        tables[STAYS] = list(cells.written.values())
+        result = _stays(workspace, cells, options)
     if options.outcomes is not None:
-        outcomes = read_outcomes(options.outcomes, columns=options.columns, renamed={})
-    return SourceResult(stays, outcomes, implausible, notes=notes)
+        outcomes = read_outcomes(options, workspace.dictionary, static=_static_columns(workspace, options))
+        tables[OUTCOMES] = outcomes.columns
+    check_columns_used(options.columns, tables)
+    check_one_table_each(options.columns, _meanings(workspace, tables, outcomes))
+    return result if outcomes is None else result.with_outcomes(outcomes)
 
 
-def read_stays(
-    data: Any, dictionary: Dictionary, *, source: str, columns: Mapping[str, str], timezone: str | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    """Read a stays table.
+def _meanings(workspace: Workspace, tables: Collection[str], outcomes: OutcomesTable | None) -> dict[str, set[str]]:
+    """Our names of the columns that are read from each table."""
+    known = set(workspace.dictionary)
+    wide = known if workspace.is_wide else set()
+    meanings = {DATA: {*COLUMNS, *wide}, STAYS: {*TIMES, *known} if STAYS in tables else set()}
+    return meanings | ({OUTCOMES: set(map(str, outcomes.frame))} if outcomes is not None else {})
 
-    Parameters
-    ----------
-    data : path, DataFrame or Arrow table
-        Columns patient_id, stay_id (optional), start, end (optional, dates), and static variables of the dictionary.
-    dictionary : Dictionary
-        Data dictionary.
-    source : str
-        Source whose names of variables are used.
-    columns : mapping of str to str
-        Our column name -> the table's, where they differ.
-    timezone : str, optional
-        Time zone of starts and ends without an offset.
 
-    Returns
-    -------
-    stays : DataFrame
-        patient_id, stay_id, start, end (microseconds), static variables.
-    implausible : DataFrame
-        Rejected static values: patient_id, stay_id, variable, value.
-    notes : dict of str to int
-        How many static values were not used.
+def _static_columns(workspace: Workspace, options: ReadOptions) -> dict[str, str]:
+    """Column in lower case -> the static variable that it is, in our names and those of the source."""
+    names = {**{name: name for name in workspace.dictionary}, **workspace.dictionary.names(workspace.source)}
+    names = {column: STATIC_OF.get(name, name) for column, name in names.items()}
+    static = {column: name for column, name in names.items() if workspace.dictionary[name].static}
+    exact = {normalize(column): name for column, name in static.items() if column not in workspace.dictionary}
+    return exact | {normalize(column): name for column, name in static.items() if column in workspace.dictionary}
 
-    Raises
-    ------
-    InputError
-        If a stay occurs twice or has no identifier, or a start or end is no date.
-    """
-    text = cells_as_text(data, columns, timezone=timezone)
-    names = {**{name: name for name in dictionary}, **dictionary.names(source)}
-    static = {column: dictionary[names[column]] for column in text if column in names}
+
+def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> SourceResult:
+    """The stays of the table, with their static variables."""
+    text, names = cells.frame, _static_columns(workspace, options)
     stays, notes, implausible = text[[*KEYS]].copy(), {}, []
     for column in TIMES:
         stays[column] = text[column] if column in text else pd.Series(pd.NA, index=text.index, dtype="Int64")
-    for column, variable in static.items():
-        if variable.static:
-            stays[variable.name], n_unusable = static_values(variable, text[column])
-            if n_unusable:
-                notes[f"static values not used: {variable.name}"] = n_unusable
-                value = pd.to_numeric(text[column], errors="coerce").where(stays[variable.name].isna())
-                implausible.append(stays[[*KEYS]].assign(variable=variable.name, value=value).dropna(subset="value"))
-    check_once(stays, list(KEYS), "stays")
-    rejected = pd.concat(implausible) if implausible else pd.DataFrame(columns=[*KEYS, "variable", "value"])
-    return stays.reset_index(drop=True), rejected.reset_index(drop=True), notes
-
-
-def check_once(table: pd.DataFrame, keys: list[str], name: str) -> None:
-    """Raise where a key occurs twice in a table.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The table; its index holds the places of its rows.
-    keys : list of str
-        Columns that together must differ.
-    name : str
-        Name of the table, for the message.
-
-    Raises
-    ------
-    InputError
-        If two rows have the same key.
-    """
-    is_repeated = table.duplicated(keys)
-    if is_repeated.any():
-        where = f"{name}, {table.index[is_repeated][0]}"
-        raise InputError("each stay once", "a stay twice", "Keep one row per stay.", where=where)
-
-
-def read_outcomes(
-    data: Any, *, columns: Mapping[str, str], renamed: Mapping[str, str], missing: tuple[float, ...] = ()
-) -> pd.DataFrame:
-    """Read an outcomes table: stay_id, patient_id where given, one numeric column per outcome.
-
-    Parameters
-    ----------
-    data : path, DataFrame or Arrow table
-        The table; blank = not recorded.
-    columns : mapping of str to str
-        Our column name -> the table's, where they differ.
-    renamed : mapping of str to str
-        The table's outcome -> our name; where it is not empty, other columns are left out.
-    missing : tuple of float
-        Numbers that mean "not recorded".
-
-    Returns
-    -------
-    DataFrame
-        NaN = not recorded.
-
-    Raises
-    ------
-    InputError
-        If an outcome is text, or a stay occurs twice or has no identifier.
-    """
-    text = cells_as_text(data, columns, keys=("stay_id",))
-    outcomes = text[[name for name in KEYS if name in text]].copy()
     for column in text.columns.difference([*KEYS, *TIMES], sort=False):
-        if renamed and column not in renamed:
+        cell = text[column].mask(options.missing.is_missing(text[column], column, names.get(normalize(column), column)))
+        if normalize(column) not in names:
+            notes[f"column not used: {cells.written.get(column, column)} (stays)"] = int(cell.notna().sum())
             continue
-        number = pd.to_numeric(text[column], errors="coerce")
-        is_text = number.isna() & text[column].notna()
-        if is_text.any():
-            fix = "Code yes and no as 1 and 0, or leave the column out."
-            where = f"outcomes, {text.index[is_text][0]}, column {column}"
-            raise InputError("a number, or blank where not recorded", "text that is no number", fix, where=where)
-        outcomes[renamed.get(column, column)] = number.astype(float).mask(number.isin(missing))
-    check_once(outcomes, [name for name in KEYS if name in outcomes], "outcomes")
-    return outcomes.reset_index(drop=True)
+        variable = workspace.dictionary[names[normalize(column)]]
+        if variable.name in stays:
+            where = f"{STAYS}, column {cells.written[column]}"
+            raise InputError(f"one column of {variable.name}", "several", "Drop one of them.", where=where)
+        conversion = None if variable.categories else variable.conversion(_unit(workspace, variable, options))
+        stays[variable.name], n_unusable = static_values(variable, cell, conversion)
+        if n_unusable:
+            notes[f"static values not used: {variable.name}"] = n_unusable
+            value = as_numbers(variable, cell, conversion).where(stays[variable.name].isna())
+            implausible.append(stays[[*KEYS]].assign(variable=variable.name, value=value).dropna(subset="value"))
+    check_once(stays, list(KEYS), STAYS)
+    _check_hours(stays, cells.clock)
+    rejected = pd.concat(implausible) if implausible else pd.DataFrame(columns=[*KEYS, "variable", "value"])
+    clocks = () if cells.clock is None else (replace(cells.clock, where=f"{STAYS}, {cells.clock.where}"),)
+    return SourceResult(
+        stays.reset_index(drop=True), implausible=rejected.reset_index(drop=True), notes=notes, clocks=clocks
+    )
 
 
-def implausible_static(stays: pd.DataFrame, implausible: pd.DataFrame | None) -> pa.Table:
-    """Give the rejected static values of a stays table the positions of their stays.
-
-    Parameters
-    ----------
-    stays : DataFrame
-        The stays in canonical order: patient_id, stay_id.
-    implausible : DataFrame or None
-        patient_id, stay_id, variable, value.
-
-    Returns
-    -------
-    pyarrow.Table
-        stay (position), time (NULL), variable (name), value.
-    """
-    if implausible is None or implausible.empty:
-        return IMPLAUSIBLE.empty_table()
-    position = pd.Series(range(len(stays)), index=pd.MultiIndex.from_frame(stays[[*KEYS]]))
-    stay = position.loc[pd.MultiIndex.from_frame(implausible[[*KEYS]].astype(object))].to_numpy()
-    order = np.lexsort((stay, pd.factorize(implausible["variable"])[0]))
-    variable, value = implausible["variable"].iloc[order], implausible["value"].astype(float).iloc[order]
-    arrays = (stay[order], [None] * len(order), variable, value)
-    columns = [pa.array(array, field.type) for array, field in zip(arrays, IMPLAUSIBLE, strict=True)]
-    return pa.Table.from_arrays(columns, schema=IMPLAUSIBLE)
+def _unit(workspace: Workspace, variable: Variable, options: ReadOptions) -> str:
+    """The unit of a column of a static variable, under its own name or that of the series."""
+    series = {static: name for name, static in STATIC_OF.items()}.get(variable.name, variable.name)
+    own = default_unit(workspace, variable, options.units)
+    return options.units.get(series, own) if variable.name not in options.units else own
 
 
-def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Join the stays with their outcomes.
-
-    Parameters
-    ----------
-    stays : DataFrame
-        The stays: patient_id, stay_id.
-    outcomes : DataFrame
-        stay_id, patient_id where given, one column per outcome.
-
-    Returns
-    -------
-    joined : DataFrame
-        The stays with columns of outcomes; NaN where a stay has none.
-    n_unmatched : int
-        How many rows of outcomes belong to no stay of the extract.
-
-    Raises
-    ------
-    InputError
-        If the outcomes lack patient_id, and several patients share a stay_id.
-    """
-    keys = [name for name in KEYS if name in outcomes]
-    if keys == ["stay_id"] and stays["stay_id"].duplicated().any():
-        got = "stay_id only, which several patients share"
-        raise InputError("patient_id in the outcomes", got, "Add patient_id.", where="outcomes")
-    joined = stays.merge(outcomes, on=keys, how="left", indicator=True)
-    n_matched = joined.pop("_merge").eq("both").sum()
-    return joined, len(outcomes) - int(n_matched)
-
-
-def static_values(variable: Variable, text: pd.Series) -> tuple[pd.Series, int]:
-    """Convert text to the values of a static variable.
-
-    Parameters
-    ----------
-    variable : Variable
-        The variable.
-    text : Series of str
-        Its cells; NA where blank.
-
-    Returns
-    -------
-    values : Series of float
-        Positions of categories, or numbers within the plausible range; NaN where blank or unusable.
-    n_unusable : int
-        How many cells with text became NaN.
-    """
-    if variable.words:
-        numbers = {word: f"{number:.12g}" for word, number in variable.words.items()}
-        text = text.str.casefold().map(numbers).astype(object).where(lambda mapped: mapped.notna(), text)
-    if variable.categories:
-        category = {name: float(i) for i, name in enumerate(variable.categories)}
-        values = text.str.removesuffix(".0").map(category).astype(float)
-    else:
-        values = pd.to_numeric(text, errors="coerce").astype(float)
-        low, high = variable.plausible or (-np.inf, np.inf)
-        values = values.where(values.between(low, high))
-    return values, int((values.isna() & text.notna()).sum())
-
-
-def cells_as_text(
-    data: Any, columns: Mapping[str, str], keys: tuple[str, ...] = KEYS, *, timezone: str | None = None
-) -> pd.DataFrame:
-    """All cells as trimmed text (NA where blank), start and end as microseconds; the index holds places of rows.
-
-    Parameters
-    ----------
-    data : path, DataFrame or Arrow table
-        The table.
-    columns : mapping of str to str
-        Our column name -> the table's, where they differ.
-    keys : tuple of str
-        Columns that every row must fill.
-    timezone : str, optional
-        Starts and ends without an offset are local times there.
-
-    Returns
-    -------
-    DataFrame
-        The cells.
-
-    Raises
-    ------
-    InputError
-        If a key is missing or blank, or a local time is ambiguous, nonexistent or no date.
-    """
-    with duckdb.connect() as connection:
-        declare_timezone(connection, timezone)
-        has_timezone = timezone is not None
-        frames = [_read(connection, part, columns, has_timezone=has_timezone) for part in open_parts(connection, data)]
-    table = pd.concat(frames)
-    if "stay_id" not in table and "patient_id" in table and "stay_id" in keys:
-        table["stay_id"] = table["patient_id"]
-    for key in keys:
-        if key not in table:
-            got = f"columns {', '.join(map(str, table))}"
-            raise InputError(f"a column {key}", got, f"Name it with columns={{{key!r}: ...}}.")
-        if table[key].isna().any():
-            where = str(table.index[table[key].isna()][0])
-            raise InputError(f"a {key} in every row", "a blank cell", "Complete or remove the row.", where=where)
-    return table
-
-
-def _instant(cell: str, dtype: str, has_timezone: bool) -> str:
-    """SQL of a start or end in microseconds."""
-    written = time_sql(cell, dtype, None)
-    is_local = f"{is_date_sql(cell, dtype, None)} AND NOT {has_offset_sql(cell, dtype, None)}"
-    return f"CASE WHEN {is_local} THEN to_instant({written}) ELSE {written} END" if has_timezone else written
-
-
-def _read(
-    connection: duckdb.DuckDBPyConnection, part: TablePart, columns: Mapping[str, str], *, has_timezone: bool
-) -> pd.DataFrame:
-    """The cells of one file."""
-    ours = {theirs: ours for ours, theirs in columns.items()}
-    cells = []
-    for theirs, dtype in part.types.items():
-        name = ours.get(theirs, theirs)
-        sql = _instant(quoted(theirs), dtype, has_timezone) if name in TIMES else text_sql(quoted(theirs))
-        cells.append(f"{sql} AS {quoted(name)}")
-        if name in TIMES:
-            cells.append(f"{text_sql(quoted(theirs))} AS {quoted('written ' + name)}")
-    with duckdb_errors(part.label, part.text):
-        table = connection.sql(f"SELECT {', '.join(cells)} FROM {part.sql}").df()
-    table.index = [f"{part.label}, row {row}" for row in _row_numbers(part, len(table))]
-    for name in TIMES:
-        if name in table:
-            _check_dates(table, name)
-            table[name] = table[name].astype("Int64")
-    return table
-
-
-def _row_numbers(part: TablePart, n_rows: int) -> Iterable[int]:
-    """The numbers of a file's rows as an editor shows them; raises where the last row may be cut off."""
-    rows: Iterable[int] = range(part.first_row, part.first_row + n_rows)
-    if part.text is not None:
-        rows = part.text.rows_of(set(rows)).values() if part.text.blank_lines else rows
-        part.text.check_finished()
-    return rows
-
-
-def _check_dates(table: pd.DataFrame, name: str) -> None:
-    """Raise where a start or end is filled but could not be read; drops the column as written."""
-    is_unreadable = table[name].isna() & table.pop(f"written {name}").notna()
-    if is_unreadable.any():
-        where = f"{table.index[is_unreadable][0]}, column {name}"
+def _check_hours(stays: pd.DataFrame, clock: Clock | None) -> None:
+    """Raise where numbers are far too late for times since the start of a stay."""
+    if clock is None or clock.is_date:
+        return
+    first = stays["start"].min()
+    if not pd.isna(first) and first > MAX_FIRST_HOUR * 3_600_000_000:
+        fix = "Write dates instead of a spreadsheet's day numbers, or give the unit of the numbers with time_unit=."
         raise InputError(
-            "a date such as 2031-05-04 13:20", "text that is no date", "Write ISO 8601 dates.", where=where
+            "hours since the start of the stay",
+            f"only numbers above {MAX_FIRST_HOUR:,}",
+            fix,
+            where=f"{STAYS}, {clock.where}",
         )

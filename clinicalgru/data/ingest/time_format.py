@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.row_sql import SWAPPED
+from clinicalgru.data.ingest.table_cells import Clock
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
 
 MAX_FIRST_HOUR = 20_000  # day numbers of spreadsheets are 36,000 to 52,000 today
 
 
-def resolve_time_format(workspace: Workspace) -> bool:
+def resolve_time_format(workspace: Workspace, clocks: Sequence[Clock] = ()) -> bool:
     """Decide whether times are dates or hours since the start of the stay.
 
     Parameters
     ----------
     workspace : Workspace
         The workspace, with all rows of the source.
+    clocks : sequence of Clock
+        The kinds of the times of the tables beside the rows; all must be that of the rows.
 
     Returns
     -------
@@ -44,7 +49,25 @@ def resolve_time_format(workspace: Workspace) -> bool:
             "hours since the start of the stay", f"only numbers above {MAX_FIRST_HOUR:,}", fix, where=where
         )
     _check_offsets(workspace)
-    return bool(formats[0][0]) if formats else False
+    if formats:
+        has_offset = workspace.sql.execute(ingest_sql.HAS_OFFSET).fetchone()
+        where = workspace.locator.place(formats[0][2], formats[0][3], "no time")
+        is_date = bool(formats[0][0])
+        rows = Clock(is_date, is_date and bool(has_offset and has_offset[0]), where)
+        _check_clocks([rows, *clocks])
+    return bool(formats[0][0]) if formats else any(clock.is_date for clock in clocks)
+
+
+def _check_clocks(clocks: Sequence[Clock]) -> None:
+    """Raise where a table's times are of another kind than the first's."""
+    first = clocks[0]
+    for clock in clocks[1:]:
+        if (clock.is_date, clock.has_offset) != (first.is_date, first.has_offset):
+            fix = (
+                "Write the times of all tables in one way: numbers, or dates with or without offset, or pass timezone=."
+            )
+            got = f"{clock.words}, while the rows have {first.words}"
+            raise InputError("one kind of time in all tables", got, fix, where=clock.where)
 
 
 def _check_day_month_order(workspace: Workspace) -> None:

@@ -8,6 +8,7 @@ are rejected and counted.
 from __future__ import annotations
 
 import zoneinfo
+from dataclasses import dataclass
 
 import duckdb
 
@@ -23,6 +24,25 @@ OFFSET = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}[^ Z+-]* ?(Z|[+-]\d{2}(:?\d{2})?)"
 DAY_MONTH_SWAPPED = r"\d{4}-(1[3-9]|2\d|3[01])-(0[1-9]|1[0-2])([ T].*)?"  # valid only as year, day, month
 MAX_HOURS = 150 * 8766  # longer than a human life: no number of hours since the start of a stay
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
+
+
+@dataclass(frozen=True)
+class TimeFormat:
+    """How the times of a table are read; the arguments of `read_events` of the same names.
+
+    Attributes
+    ----------
+    time_format : str or None
+        strptime format of text; None: ISO 8601, or a number.
+    time_unit : str
+        Unit of times that are numbers.
+    timezone : str or None
+        IANA time zone of times without an offset.
+    """
+
+    time_format: str | None = None
+    time_unit: str = "hours"
+    timezone: str | None = None
 
 
 def trim_sql(cell: str) -> str:

@@ -12,8 +12,10 @@ import duckdb
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest.column_names import normalize
 from clinicalgru.data.ingest.csv_check import UNFINISHED, TextTable, format_names
 from clinicalgru.data.ingest.lookup_tables import level_table, names_table, ranges_table
+from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_locator import RowLocator
 from clinicalgru.data.ingest.row_sql import RowFormat, insert_sql
 from clinicalgru.data.ingest.tables import TablePart, duckdb_errors
@@ -38,6 +40,8 @@ class Workspace:
         Memory limit of the whole read in GB; DuckDB gets two fifths of it.
     timezone : str, optional
         IANA time zone of times without an offset.
+    missing : MissingValues, optional
+        Values that mean "not measured".
 
     Attributes
     ----------
@@ -49,14 +53,27 @@ class Workspace:
         The dictionary's variables by name; tables number them by their position here.
     locator : RowLocator
         The files of the extract, for messages.
+    columns_seen : dict of str to None
+        The columns of the tables of rows, for messages about the argument `columns`.
+    is_wide : bool
+        Whether variables are columns of these tables.
     name_sources : tuple of str
         Sources whose names and default units apply, the first one first.
     """
 
     def __init__(
-        self, dictionary: Dictionary, *, source: str, memory_gb: float = 2.0, timezone: str | None = None
+        self,
+        dictionary: Dictionary,
+        *,
+        source: str,
+        memory_gb: float = 2.0,
+        timezone: str | None = None,
+        missing: MissingValues | None = None,
     ) -> None:
         self.dictionary, self.source = dictionary, source
+        self.missing = missing or MissingValues()
+        self.columns_seen: dict[str, None] = {}
+        self.is_wide = False
         self.name_sources: tuple[str, ...] = (source,)
         self.variables: tuple[Variable, ...] = tuple(dictionary[name] for name in sorted(dictionary))
         self.has_timezone = timezone is not None
@@ -139,13 +156,16 @@ class Workspace:
         present = _present_columns(part, columns)
         first_file = self.locator.add(part, columns)
         with duckdb_errors(part.label, part.text):
-            self.sql.execute(insert_sql(part, first_file, present, row_format, has_timezone=self.has_timezone))
+            self.sql.execute(self._insert_sql(part, first_file, present, row_format))
             if part.text is not None:
                 self._record_text_findings(part.text, first_file)
             if part.blanks:
                 blanks = f"SELECT {first_file} + c_file, c_row, variable, rows FROM ({part.blanks}) WHERE rows > 0"
                 self.sql.execute(f"INSERT INTO blank_cells {blanks}")
         self.has_duplicate_source |= row_format.is_duplicate_source
+
+    def _insert_sql(self, part: TablePart, first_file: int, columns: Mapping[str, str], row_format: RowFormat) -> str:
+        return insert_sql(part, first_file, columns, row_format, has_timezone=self.has_timezone, missing=self.missing)
 
     def _record_text_findings(self, text: TextTable, file: int) -> None:
         """Reject the last row of a text file where it may be cut off; remember files with blank lines."""
@@ -157,9 +177,9 @@ class Workspace:
 
 
 def _present_columns(part: TablePart, columns: Mapping[str, str]) -> dict[str, str]:
-    """Our columns -> the table's, for those that it has; case of letters is ignored."""
-    folded = {name.casefold(): name for name in part.types}
-    names = {ours: columns.get(ours, ours).casefold() for ours in COLUMNS}
+    """Our columns -> the table's, for those that it has; letter case and blanks around names are ignored."""
+    folded = {normalize(name): name for name in part.types}
+    names = {ours: normalize(columns.get(ours, ours)) for ours in COLUMNS}
     present = {ours: folded[theirs] for ours, theirs in names.items() if theirs in folded}
     if "source_reason" in columns:
         present["source_reason"] = columns["source_reason"]

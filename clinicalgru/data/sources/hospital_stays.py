@@ -9,7 +9,7 @@ import pandas as pd
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR
-from clinicalgru.data.ingest.stays_table import static_values
+from clinicalgru.data.ingest.static_values import static_values
 from clinicalgru.errors import InputError
 
 DAY = 24 * HOUR

@@ -5,10 +5,12 @@ Columns: patient_id, stay_id, time, variable, value, unit, available_at, code.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
+from clinicalgru.data.ingest.column_names import DATA, columns_of
 from clinicalgru.data.ingest.database import WHERE, fetch, is_address
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.row_sql import RowFormat
@@ -43,8 +45,10 @@ def read_long(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRe
     InputError
         If a table lacks a column or cannot be read.
     """
+    columns = columns_of(options.columns, DATA)
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter):
-        workspace.add_rows(part, options.columns, RowFormat(options.time_format, options.time_unit))
+        workspace.columns_seen |= dict.fromkeys(part.types)
+        workspace.add_rows(part, columns, RowFormat(options.time_format, options.time_unit))
     return read_tables(workspace, options)
 
 
@@ -78,25 +82,26 @@ def read_sql(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRes
     if not options.query or not options.query.strip():
         fix = "Pass query='SELECT patient_id, time, variable, value FROM ...'."
         raise ArgumentError("query as a SELECT", describe(options.query), fix)
-    row = 0
+    row, columns = 0, columns_of(options.columns, DATA)
     for batch in fetch(data, options.query):
-        _check_columns(batch, options)
+        _check_columns(batch, columns)
+        workspace.columns_seen |= dict.fromkeys(batch.schema.names)
         workspace.sql.register(BATCH, pa.Table.from_batches([batch]))
         part = TablePart(WHERE, BATCH, column_types(workspace.sql, BATCH), first_row=row)
-        workspace.add_rows(part, options.columns, RowFormat(options.time_format, options.time_unit))
+        workspace.add_rows(part, columns, RowFormat(options.time_format, options.time_unit))
         workspace.sql.unregister(BATCH)
         row += batch.num_rows
     return read_tables(workspace, options)
 
 
-def _check_columns(batch: pa.RecordBatch, options: ReadOptions) -> None:
+def _check_columns(batch: pa.RecordBatch, columns: Mapping[str, str]) -> None:
     """Raise where a column occurs twice or is of a type without a meaning here."""
     names = [name.lower() for name in batch.schema.names]
     repeated = [name for name in batch.schema.names if names.count(name.lower()) > 1]
     if repeated:
         got = f"column {repeated[0]!r} twice"
         raise InputError("unique column names", got, "Rename one of them in the query.", where=WHERE)
-    used = {options.columns.get(name, name) for name in COLUMNS}
+    used = {columns.get(name, name) for name in COLUMNS}
     for field in batch.schema:
         if field.name in used and (pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)):
             fix, where = f"Write CAST({field.name} AS text) in the query.", f"{WHERE}, column {field.name}"

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clinicalgru.data.ingest.archive import StayFiles, read_stay_files
+from clinicalgru.data.ingest.outcomes_table import read_published_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.stays_table import read_outcomes
 from clinicalgru.data.ingest.tables import TablePart, column_types
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
@@ -77,7 +77,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     outcomes = None
     if options.outcomes is not None:
         keys = {"stay_id": IDENTIFIER}
-        outcomes = read_outcomes(options.outcomes, columns=keys, renamed=OUTCOMES, missing=NOT_MEASURED)
+        outcomes = read_published_outcomes(options.outcomes, keys=keys, renamed=OUTCOMES, missing=NOT_MEASURED)
         outcomes = _with_later_deaths(outcomes)
     return SourceResult(outcomes=outcomes, static_from_start={"weight": "admission_weight"})
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from clinicalgru.data.ingest.column_names import DATA, columns_of, normalize
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.row_sql import RowFormat, text_sql
 from clinicalgru.data.ingest.source import SourceResult
@@ -53,6 +54,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     Other columns are not used, and counted in the ledger's notes.
     """
     notes: dict[str, int] = {}
+    workspace.is_wide = True
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter):
         for note, cells in add_wide(workspace, part, options).items():
             notes[note] = notes.get(note, 0) + cells
@@ -88,8 +90,10 @@ def add_wide(
     DictionaryError
         If `columns` has a name that no variable has, unless an outcomes table is given that may have it.
     """
-    columns = options.columns
-    keys = {ours: columns.get(ours, ours) for ours in KEYS if columns.get(ours, ours) in part.types}
+    columns = columns_of(options.columns, DATA)
+    workspace.columns_seen |= dict.fromkeys(part.types)
+    folded = {normalize(name): name for name in part.types}
+    keys = {ours: folded[name] for ours in KEYS if (name := normalize(columns.get(ours, ours))) in folded}
     names = _names(workspace, part, options, taken={*keys.values(), *leave})
     _check(part, columns, keys, names)
     numbers = {column for column in names if part.types[column].startswith(NUMERIC)}
@@ -103,10 +107,11 @@ def add_wide(
 
 def _names(workspace: Workspace, part: TablePart, options: ReadOptions, *, taken: Collection[str]) -> dict[str, str]:
     """Column -> the variable's name, ours or the source's, for each column that is one."""
-    columns, outcomes = options.columns, options.outcomes
-    given = {theirs: ours for ours, theirs in columns.items()}
+    columns, outcomes = columns_of(options.columns, DATA), options.outcomes
+    folded = {normalize(name): name for name in part.types}
+    given = {folded[theirs]: ours for ours, name in columns.items() if (theirs := normalize(name)) in folded}
     known = {*workspace.dictionary, *workspace.dictionary.names(workspace.source)}
-    names = {column: given.get(column, column) for column in part.types if column not in taken}
+    names = {column: given.get(column, _own(column, known)) for column in part.types if column not in taken}
     for column in names.keys() & given.keys():
         if given[column] not in known and outcomes is None:  # else `columns` may speak of their table
             workspace.dictionary.find(given[column])  # refused: a name that no variable has
@@ -114,6 +119,11 @@ def _names(workspace: Workspace, part: TablePart, options: ReadOptions, *, taken
     return {
         column: name for column, name in names.items() if name in known and (column in given or name not in columns)
     }
+
+
+def _own(column: str, known: set[str]) -> str:
+    """The variable that a column bears the name of, in any letter case; else the name as it is."""
+    return column if column in known or normalize(column) not in known else normalize(column)
 
 
 def _check(part: TablePart, columns: Mapping[str, str], keys: Mapping[str, str], names: Mapping[str, str]) -> None:

@@ -72,7 +72,7 @@ def stay_times(events: Events, task: Task) -> StayTimes:
 def _origin(events: Events) -> np.ndarray:
     """(stay,) microseconds: the start of the stay, or its first event where no start is known."""
     if not events.has_dates:
-        return np.zeros(len(events.stays), dtype=np.int64)  # hours count from the start already
+        return events.stays["start"].astype("Int64").fillna(0).to_numpy(dtype=np.int64)  # hours count from 0, or start
     start = events.stays["start"]
     first = first_times(events)
     return np.where(start.isna(), first, start.fillna(0).to_numpy(dtype=np.int64))

@@ -195,7 +195,7 @@ class GRUEstimator(FittedModel):
             Groups, such as hospitals, that are not divided when validation stays are held back.
         auxiliary : DataFrame or None
             Auxiliary outcomes of the training stays, for multi-task learning: numbers, with stay_id as index, such as
-            `Events.further_outcomes` gives. NaN, or no row: not known. Predictions do not need them.
+            `Events.auxiliary_targets` gives. NaN, or no row: not known. Predictions do not need them.
         verbose : bool
             Whether to show a progress bar, or text lines without a terminal.
         callbacks : sequence of Callback
@@ -219,7 +219,7 @@ class GRUEstimator(FittedModel):
         X = check_stays("X", X)
         check_outcome(y, X)
         check_instance("verbose", verbose, bool)
-        check_instance("auxiliary", auxiliary, pd.DataFrame, type(None), fix="Pass events.further_outcomes(task).")
+        check_instance("auxiliary", auxiliary, pd.DataFrame, type(None), fix="Pass events.auxiliary_targets(task).")
         callbacks = check_callbacks(callbacks)
         learner = blank_copy(self)
         learner.__dict__.update(checked_arguments(self))

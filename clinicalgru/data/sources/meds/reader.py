@@ -25,10 +25,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from clinicalgru.data.ingest.outcomes_table import read_outcomes, read_published_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.stays_table import read_outcomes
 from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, open_parts
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import icd_sql
@@ -116,12 +116,11 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     stays, notes = stays_of(workspace.dictionary, landmarks, anchor)
     outcomes = outcomes_of(stays, landmarks, anchor) if anchor != "stay" else None
     written = folder / "outcomes.parquet"
-    if options.outcomes is not None:
-        outcomes = read_outcomes(options.outcomes, columns=options.columns, renamed={})
-    elif anchor == "stay" and written.is_file():
-        outcomes = read_outcomes(written, columns={}, renamed={})
+    if anchor == "stay" and written.is_file():
+        outcomes = read_published_outcomes(written, keys={}, renamed={})
     stays = with_split(stays, landmarks, folder).drop(columns=["careunit", "left"], errors="ignore")
-    return SourceResult(stays, outcomes, count_unmapped=False, notes=notes, labels=labels)
+    result = SourceResult(stays, outcomes, count_unmapped=False, notes=notes, labels=labels)
+    return result if options.outcomes is None else result.with_outcomes(read_outcomes(options, workspace.dictionary))
 
 
 def _open(workspace: Workspace, folder: Path) -> list[TablePart]:

@@ -25,10 +25,11 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
+from clinicalgru.data.ingest.outcomes_table import read_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.stays_table import cells_as_text, check_once, read_outcomes
+from clinicalgru.data.ingest.table_cells import cells_as_text, check_once
 from clinicalgru.data.ingest.tables import derived, duckdb_errors, open_parts
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import (
@@ -90,10 +91,8 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
         remarks |= _add(workspace, folder, table, anchor)
     chosen = icu if anchor == "icu" and icu is not None else admissions
     stays, notes = _stays(workspace, chosen)
-    outcomes = _outcomes(chosen)
-    if options.outcomes is not None:
-        outcomes = read_outcomes(options.outcomes, columns=options.columns, renamed={})
-    return SourceResult(stays, outcomes, count_unmapped=False, notes=notes | remarks, labels=labels)
+    result = SourceResult(stays, _outcomes(chosen), count_unmapped=False, notes=notes | remarks, labels=labels)
+    return result if options.outcomes is None else result.with_outcomes(read_outcomes(options, workspace.dictionary))
 
 
 def _find(folder: Path, table: str) -> Path | None:

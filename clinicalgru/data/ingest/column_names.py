@@ -1,0 +1,197 @@
+"""Columns of tables under our names: the mapping `columns=` of `read_events`, and identifiers that can be trusted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from clinicalgru.checks import check_instance
+from clinicalgru.data.ingest.csv_check import INVISIBLE, format_names
+from clinicalgru.errors import ArgumentError, InputError, describe
+
+DATA, STAYS, OUTCOMES = "data", "stays", "outcomes"
+TABLE_ARGUMENTS = (DATA, STAYS, OUTCOMES)
+IDENTIFIERS = ("patient_id", "stay_id")
+FLOATING_POINT = re.compile(r"FLOAT|DOUBLE|DECIMAL\(\d+, ?[1-9]\d*\)")
+
+
+def normalize(name: str) -> str:
+    """Return a column name as it is compared: without surrounding white space, in one letter case.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Returns
+    -------
+    str
+        The name for comparisons.
+
+    Examples
+    --------
+    >>> from clinicalgru.data.ingest.column_names import normalize
+    >>> normalize(" Stay_ID ")
+    'stay_id'
+    """
+    return name.strip(INVISIBLE).casefold()
+
+
+def check_columns_argument(columns: Any) -> None:
+    """Raise unless the argument `columns` maps our names to a table's, or names of tables to such mappings.
+
+    Parameters
+    ----------
+    columns : object
+        What was passed.
+
+    Raises
+    ------
+    ArgumentError
+        If it has another form.
+    """
+    fix = "Pass a dict, such as columns={'time': 'charttime'} or columns={'stays': {'start': 'admitted'}}."
+    check_instance("columns", columns, Mapping, fix=fix)
+    for ours, theirs in columns.items():
+        check_instance("names in columns", ours, str, fix=fix)
+        if isinstance(theirs, Mapping):
+            if ours not in TABLE_ARGUMENTS:
+                got = "another name with a dict"
+                raise ArgumentError(f"columns of the tables {', '.join(TABLE_ARGUMENTS)}", got, fix)
+            pairs = [cell for pair in theirs.items() for cell in pair]
+        else:
+            pairs = [theirs]
+        for cell in pairs:
+            if not isinstance(cell, str):
+                raise ArgumentError("columns as a dict of text to text", f"{describe(cell)} in it", fix)
+
+
+def columns_of(columns: Mapping[str, Any], table: str) -> dict[str, str]:
+    """Return the part of the argument `columns` that speaks of one table.
+
+    Parameters
+    ----------
+    columns : mapping
+        The argument: our name -> the table's name, or the name of a table -> such a mapping.
+    table : str
+        "data", "stays" or "outcomes".
+
+    Returns
+    -------
+    dict of str to str
+        Our name -> the table's.
+
+    Examples
+    --------
+    >>> from clinicalgru.data.ingest.column_names import columns_of
+    >>> columns_of({"stay_id": "visit", "stays": {"start": "admitted"}}, "stays")
+    {'stay_id': 'visit', 'start': 'admitted'}
+    """
+    of_all = {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, str)}
+    return of_all | dict(columns.get(table, {}))
+
+
+def match_columns(have: Iterable[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Find our name of each column of a table.
+
+    Parameters
+    ----------
+    have : iterable of str
+        The columns of the table.
+    columns : mapping of str to str
+        Our name -> the table's, where they differ.
+
+    Returns
+    -------
+    dict of str to str
+        The table's column -> our name: the one that `columns` gives, else the column's own. Identifiers, times and
+        the names in `columns` are found in any letter case and with blanks around them.
+
+    Notes
+    -----
+    A name that `columns` gives to another column of the table is no longer the one of the column that bears it.
+
+    Examples
+    --------
+    >>> from clinicalgru.data.ingest.column_names import match_columns
+    >>> match_columns(["Visit", "AGE"], {"stay_id": "visit"})
+    {'Visit': 'stay_id', 'AGE': 'AGE'}
+    """
+    folded = {normalize(name): name for name in have}
+    given = {folded[normalize(theirs)]: ours for ours, theirs in columns.items() if normalize(theirs) in folded}
+    taken = {normalize(ours) for ours in given.values()}
+    own = {theirs: theirs for theirs in folded.values() if theirs not in given and normalize(theirs) not in taken}
+    return {theirs: (given | own)[theirs] for theirs in folded.values() if theirs in given or theirs in own}
+
+
+def check_identifier_types(types: Mapping[str, str], names: Mapping[str, str], where: str) -> None:
+    """Raise where identifiers are floating point, which rounds them and writes "11.0" for 11.
+
+    Parameters
+    ----------
+    types : mapping of str to str
+        Column -> its DuckDB type.
+    names : mapping of str to str
+        Our name -> the table's column.
+    where : str
+        Name of the table, for the message.
+
+    Raises
+    ------
+    InputError
+        If `patient_id` or `stay_id` is such a column.
+    """
+    for name in IDENTIFIERS:
+        if name in names and FLOATING_POINT.fullmatch(types[names[name]]):
+            fix = f"Read it as text: .astype('Int64').astype(str), or dtype={{'{names[name]}': str}} when reading."
+            got = "floating point, which rounds long identifiers"
+            raise InputError(f"{names[name]} as text or whole numbers", got, fix, where=where)
+
+
+def check_columns_used(columns: Mapping[str, Any], tables: Mapping[str, Iterable[str]]) -> None:
+    """Raise where a name in `columns` is a column of no table.
+
+    Parameters
+    ----------
+    columns : mapping
+        The argument `columns`.
+    tables : mapping of str to iterable of str
+        Each table that was given, as "data", "stays" or "outcomes" -> its columns.
+
+    Raises
+    ------
+    InputError
+        If a table lacks a column that is named for it; the message lists the columns that there are.
+    """
+    have = {table: {normalize(name) for name in names} for table, names in tables.items()}
+    for ours, theirs in columns.items():
+        entries = theirs if isinstance(theirs, Mapping) else {ours: theirs}
+        among = [ours] if isinstance(theirs, Mapping) else list(have)
+        for name, column in entries.items():
+            if not any(normalize(column) in have.get(table, ()) for table in among):
+                shown = "; ".join(f"{table}: {format_names(list(tables[table]))}" for table in among if table in tables)
+                fix = "Correct the name in columns=, or leave it out."
+                raise InputError(f"a column {column} for {name}", f"columns {shown or 'of no such table'}", fix)
+
+
+def check_one_table_each(columns: Mapping[str, Any], meanings: Mapping[str, Iterable[str]]) -> None:
+    """Raise where a name in `columns` that names no table has a meaning in two of them.
+
+    Parameters
+    ----------
+    columns : mapping
+        The argument `columns`. Identifiers may be named for all tables at once.
+    meanings : mapping of str to iterable of str
+        Each table, as "data", "stays" or "outcomes" -> our names of the columns that are read from it.
+
+    Raises
+    ------
+    InputError
+        If a name fits two tables.
+    """
+    for ours, theirs in columns.items():
+        fits = [table for table, names in meanings.items() if ours in names]
+        if isinstance(theirs, str) and ours not in IDENTIFIERS and len(fits) > 1:
+            fix = f"Name the table: columns={{{fits[0]!r}: {{{ours!r}: {theirs!r}}}}}."
+            raise InputError(f"one table with a column {theirs}", f"one in {' and in '.join(fits)}", fix)

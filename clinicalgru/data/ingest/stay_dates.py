@@ -1,0 +1,127 @@
+"""Dates that are no dates, and stays whose times contradict each other or their rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.ingest.source import SourceResult
+from clinicalgru.data.ingest.table_cells import DAY, TIMES
+from clinicalgru.data.ingest.workspace import Workspace
+
+YEAR = 365.25 * DAY
+OLDEST = pd.Timestamp("1901-01-01").value // 1000  # before it: 0001-01-01, 1753-01-01, 1899-12-30, 1900-01-01
+NEWEST = pd.Timestamp("2250-01-01").value // 1000  # de-identified dates reach 2200; 2999 and 9999 stand for "open"
+EPOCH = 0  # 1970-01-01, where a time was filled with 0
+FAR = int(10 * YEAR)  # a sentinel is this far from the middle of the extract
+SENTINEL = "sentinel date (such as 1900-01-01)"
+IS_SENTINEL = f"is_date AND ({{column}} < {OLDEST} OR {{column}} > {NEWEST} OR {{column}} = {EPOCH})"
+MIDDLE = "SELECT quantile_disc(time, 0.5)::BIGINT FROM rows WHERE is_date AND time IS NOT NULL"
+REJECT = """
+UPDATE rows SET reason = '{reason}' WHERE reason IS NULL AND ({time} AND abs(time - {middle}) > {far}
+    OR {available} AND abs(available - {middle}) > {far})
+"""
+
+
+def without_sentinel_dates(
+    workspace: Workspace, result: SourceResult, *, has_dates: bool
+) -> tuple[SourceResult, dict[str, int]]:
+    """Reject rows at dates that stand for "unknown", and take such starts and ends of stays as unknown.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with all rows of the source.
+    result : SourceResult
+        What the source knows besides its rows.
+    has_dates : bool
+        Whether times are dates.
+
+    Returns
+    -------
+    result : SourceResult
+        With such starts and ends missing.
+    notes : dict of str to int
+        How many they are.
+
+    Notes
+    -----
+    A sentinel is a date before 1901 or after 2249, or the first instant of 1970, that is more than ten years away from
+    the middle of all rows.
+    """
+    if not has_dates:
+        return result, {}
+    time, available = (IS_SENTINEL.format(column=column) for column in ("time", "available"))
+    has_some = workspace.sql.execute(f"SELECT count(*) > 0 FROM rows WHERE {time} OR {available}").fetchone()
+    of_stays = [] if result.stays is None else [result.stays[name] for name in TIMES if name in result.stays]
+    if not (has_some and has_some[0]) and not any(_is_sentinel(times).any() for times in of_stays):
+        return result, {}
+    found = workspace.sql.execute(MIDDLE).fetchone()
+    middle = 0 if found is None or found[0] is None else int(found[0])
+    workspace.sql.execute(REJECT.format(reason=SENTINEL, time=time, available=available, middle=middle, far=FAR))
+    if result.stays is None:
+        return result, {}
+    stays, notes = result.stays.copy(), {}
+    for name in TIMES:
+        if name in stays:
+            is_sentinel = _is_sentinel(stays[name]) & ((stays[name].astype("Int64") - middle).abs() > FAR).fillna(False)
+            stays[name] = stays[name].astype("Int64").mask(is_sentinel)
+            notes[f"{name}s of stays that are a {SENTINEL}, taken as unknown"] = int(is_sentinel.sum())
+    return replace(result, stays=stays), {name: count for name, count in notes.items() if count}
+
+
+def _is_sentinel(times: pd.Series) -> pd.Series:
+    times = times.astype("Int64")
+    return ((times < OLDEST) | (times > NEWEST) | (times == EPOCH)).fillna(False).astype(bool)
+
+
+def first_times(facts: pa.Table, n_stays: int) -> pd.Series:
+    """Find the time of the first measurement of each stay.
+
+    Parameters
+    ----------
+    facts : pyarrow.Table
+        Measurements, sorted by stay: stay, time.
+    n_stays : int
+        Number of stays.
+
+    Returns
+    -------
+    Series of Int64
+        Microseconds; NA for a stay without measurements.
+    """
+    first = np.full(n_stays, np.iinfo(np.int64).max)
+    for batch in facts.to_batches():
+        stay = batch["stay"].to_numpy()
+        begins = np.flatnonzero(np.diff(stay, prepend=-1))
+        if len(begins):
+            earliest = np.minimum.reduceat(batch["time"].to_numpy(), begins)
+            first[stay[begins]] = np.minimum(first[stay[begins]], earliest)
+    return pd.Series(first, dtype="Int64").mask(first == np.iinfo(np.int64).max)
+
+
+def stay_notes(stays: pd.DataFrame, first: pd.Series, *, has_dates: bool) -> dict[str, int]:
+    """Count stays whose times contradict each other or their rows.
+
+    Parameters
+    ----------
+    stays : DataFrame
+        The stays: start, end.
+    first : Series of Int64
+        Time of the first measurement of each stay.
+    has_dates : bool
+        Whether times are dates.
+
+    Returns
+    -------
+    dict of str to int
+        Counts above 0, by name.
+    """
+    start, end = stays["start"].astype("Int64"), stays["end"].astype("Int64")
+    counts = {"stays that end before they start": (end < start).fillna(False).sum()}
+    if has_dates:
+        counts["stays that begin more than a year before their first row"] = (first - start > YEAR).fillna(False).sum()
+    return {name: int(count) for name, count in counts.items() if count}

@@ -1,0 +1,335 @@
+"""The cells of the tables beside the rows (stays, outcomes, descriptors), read by the rules that hold for the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.events import HOUR
+from clinicalgru.data.ingest.column_names import IDENTIFIERS, check_identifier_types, match_columns, normalize
+from clinicalgru.data.ingest.csv_check import format_names
+from clinicalgru.data.ingest.row_sql import name_sql, text_sql
+from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, open_parts, quoted
+from clinicalgru.data.ingest.time_sql import (
+    TimeFormat,
+    day_month_swapped_sql,
+    declare_timezone,
+    has_offset_sql,
+    hours_sql,
+    is_date_sql,
+    time_sql,
+)
+from clinicalgru.errors import InputError
+
+TIMES = ("start", "end")
+DAY = 24 * HOUR
+DATE_ONLY = r"\d{4}-\d{2}-\d{2}"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The kind of the times of a table.
+
+    Attributes
+    ----------
+    is_date : bool
+        Whether they are dates; else numbers since the start of the stay.
+    has_offset : bool
+        Whether dates have a UTC offset.
+    where : str
+        Place of a cell of this kind.
+    """
+
+    is_date: bool
+    has_offset: bool
+    where: str = ""
+
+    @property
+    def words(self) -> str:
+        """The kind in words, for messages."""
+        if not self.is_date:
+            return "numbers"
+        return "dates with UTC offset" if self.has_offset else "dates without UTC offset"
+
+
+@dataclass(frozen=True, eq=False)
+class TableCells:
+    """A table as text under our names.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        One column per column of the table: trimmed text, NA where blank. Times are Int64 microseconds: since 1970 for
+        dates, else since the start of the stay. The index holds the places of the rows, for messages.
+    clock : Clock or None
+        The kind of its times; None where it has none.
+    written : mapping of str to str
+        Our name -> the table's own.
+    """
+
+    frame: pd.DataFrame
+    clock: Clock | None = None
+    written: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_cells(
+    data: Any,
+    columns: Mapping[str, str],
+    *,
+    name: str,
+    keys: tuple[str, ...] = IDENTIFIERS,
+    times: TimeFormat | None = None,
+    delimiter: str | None = None,
+) -> TableCells:
+    """Read all cells of a table.
+
+    Parameters
+    ----------
+    data : path, DataFrame or Arrow table
+        The table, or a folder of such tables.
+    columns : mapping of str to str
+        Our column name -> the table's, where they differ.
+    name : str
+        What messages call the table, such as "stays".
+    keys : tuple of str
+        Columns that every row must fill. Without `stay_id`, a patient is one stay.
+    times : TimeFormat, optional
+        How `start` and `end` are read; None: as ISO 8601 dates or hours.
+    delimiter : str, optional
+        Delimiter of a text table; found from the header where None.
+
+    Returns
+    -------
+    TableCells
+        The cells.
+
+    Raises
+    ------
+    InputError
+        If a key is missing, blank or floating point; or a time is unreadable, ambiguous, nonexistent, or of another
+        kind than the others.
+
+    Notes
+    -----
+    An end that is a date without a time of day is the end of that day; a start is its beginning.
+    """
+    times = times or TimeFormat()
+    with duckdb.connect() as connection:
+        declare_timezone(connection, times.timezone)
+        parts = open_parts(connection, data, delimiter=delimiter)
+        read = [_read(connection, part, columns, name, times) for part in parts]
+    frame = pd.concat([table for table, _ in read])
+    clocks = {(clock.is_date, clock.has_offset): clock for _, found in reversed(read) for clock in reversed(found)}
+    if len(clocks) > 1:
+        one, other = clocks.values()
+        fix = "Write all times as dates, all with or all without offset, or all as numbers of one unit."
+        raise InputError("one kind of time", f"{one.words} and {other.words}", fix, where=f"{name}, {other.where}")
+    _check_keys(frame, keys, name)
+    written = {ours: theirs for part in parts for theirs, ours in _our_names(part, columns).items()}
+    return TableCells(frame, next(iter(clocks.values()), None), written)
+
+
+def read_dates(cells: pd.Series, times: TimeFormat) -> tuple[pd.Series, Clock] | None:
+    """Read a column as dates, where all of its cells are such.
+
+    Parameters
+    ----------
+    cells : Series of str
+        The cells as text, NA where blank; the index holds the places of the rows.
+    times : TimeFormat
+        How they are read.
+
+    Returns
+    -------
+    instants : Series of Int64
+        Microseconds since 1970. A date without a time of day is the end of that day.
+    clock : Clock
+        Whether the dates have an offset.
+    None
+        Instead of both, where a cell is no date or all are blank.
+
+    Raises
+    ------
+    InputError
+        If dates are of both kinds, or a local time names no instant or two.
+    """
+    with duckdb.connect() as connection:
+        declare_timezone(connection, times.timezone)
+        connection.register("cells", pa.table({"cell": pa.array(cells, pa.string(), from_pandas=True)}))
+        part = TablePart("", "cells", {"cell": "VARCHAR"}, first_row=0)
+        found = _time_frame(connection, part, "cell", times)
+    found.index = cells.index
+    filled = found[cells.notna().to_numpy()]
+    if filled.empty or filled["time"].isna().any() or not filled["is_date"].all():
+        return None
+    _check_times(found, "", "")
+    instants, clocks = _instants(found, ends_of_days=True)
+    if len(clocks) > 1:
+        fix = "Write all of them with their UTC offset, or none."
+        raise InputError("one kind of time", f"{clocks[0].words} and {clocks[1].words}", fix, where=clocks[1].where)
+    return instants, clocks[0]
+
+
+def cells_as_text(data: Any, columns: Mapping[str, str], keys: tuple[str, ...] = IDENTIFIERS) -> pd.DataFrame:
+    """Read a table of a publisher, such as a table of codes, as text.
+
+    Parameters
+    ----------
+    data : path, DataFrame or Arrow table
+        The table.
+    columns : mapping of str to str
+        Our column name -> the table's, where they differ.
+    keys : tuple of str
+        Columns that every row must fill.
+
+    Returns
+    -------
+    DataFrame
+        As `TableCells.frame`.
+    """
+    return read_cells(data, columns, name="table", keys=keys).frame
+
+
+def check_once(table: pd.DataFrame, keys: list[str], name: str) -> None:
+    """Raise where a key occurs twice in a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table; its index holds the places of its rows.
+    keys : list of str
+        Columns that together must differ.
+    name : str
+        Name of the table, for the message.
+
+    Raises
+    ------
+    InputError
+        If two rows have the same key.
+    """
+    is_repeated = table.duplicated(keys)
+    if is_repeated.any():
+        where = f"{name}, {table.index[is_repeated][0]}"
+        raise InputError("each stay once", "a stay twice", "Keep one row per stay.", where=where)
+
+
+def _our_names(part: TablePart, columns: Mapping[str, str]) -> dict[str, str]:
+    """The part's columns -> our names; identifiers and times in any letter case."""
+    own = {normalize(name): name for name in (*IDENTIFIERS, *TIMES)}
+    return {theirs: own.get(normalize(ours), ours) for theirs, ours in match_columns(part.types, columns).items()}
+
+
+def _check_keys(table: pd.DataFrame, keys: tuple[str, ...], name: str) -> None:
+    if "stay_id" not in table and "patient_id" in table and "stay_id" in keys:
+        table["stay_id"] = table["patient_id"]
+    for key in keys:
+        if key not in table:
+            got = f"columns {format_names(list(map(str, table)))}"
+            raise InputError(f"a column {key}", got, f"Name it with columns={{{key!r}: ...}}.", where=name)
+        if table[key].isna().any():
+            where = f"{name}, {table.index[table[key].isna()][0]}"
+            raise InputError(f"a {key} in every row", "a blank cell", "Complete or remove the row.", where=where)
+
+
+# A time as microseconds, whether it is a date, has an offset, is a date without a time of day, is written with day and
+# month exchanged, and what is written; a local time becomes UTC.
+TIME_CELLS = """
+{time} AS "time", {is_date} AS is_date, {has_offset} AS has_offset, {is_day} AS is_day, {is_swapped} AS is_swapped,
+{written} AS written"""
+LOCAL_TIME = """
+SELECT * REPLACE (CASE WHEN is_date AND NOT has_offset THEN to_instant("time") ELSE "time" END AS "time",
+    is_date AS has_offset),
+    CASE WHEN is_date AND NOT has_offset THEN count_instants("time") END AS instants
+FROM ({select})"""
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, part: TablePart, columns: Mapping[str, str], name: str, times: TimeFormat
+) -> tuple[pd.DataFrame, list[Clock]]:
+    """The cells of one file, and the kinds of time in it."""
+    ours = _our_names(part, columns)
+    check_identifier_types(part.types, {name: theirs for theirs, name in ours.items()}, f"{name}, {part.label}")
+    cells = ", ".join(
+        f"{_cell_sql(our_name, theirs, part.types[theirs])} AS {quoted(our_name)}" for theirs, our_name in ours.items()
+    )
+    with duckdb_errors(part.label, part.text):
+        table = connection.sql(f"SELECT {cells} FROM {part.sql}").df()
+        read = {
+            our_name: _time_frame(connection, part, theirs, times)
+            for theirs, our_name in ours.items()
+            if our_name in TIMES
+        }
+    table.index = [f"{part.label}, row {row}" for row in _row_numbers(part, len(table))]
+    clocks: list[Clock] = []
+    for our_name, found in read.items():
+        found.index = table.index
+        _check_times(found, f"{name}, ", f", column {our_name}")
+        table[our_name], kinds = _instants(found, ends_of_days=our_name == "end")
+        clocks += [replace(kind, where=f"{kind.where}, column {our_name}") for kind in kinds]
+    return table, clocks
+
+
+def _cell_sql(our_name: str, theirs: str, dtype: str) -> str:
+    return name_sql(quoted(theirs)) if our_name in IDENTIFIERS else text_sql(quoted(theirs), dtype)
+
+
+def _time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: str, times: TimeFormat) -> pd.DataFrame:
+    """The times of a column, with what is known of each cell."""
+    dtype = part.types[column]
+    cell = hours_sql(quoted(column), dtype, times.time_unit)
+    written = text_sql(quoted(column), dtype)
+    is_day = "true" if dtype == "DATE" else f"coalesce(regexp_full_match({written}, '{DATE_ONLY}'), false)"
+    if times.time_format is not None and dtype == "VARCHAR":
+        is_day = "false" if any(code in times.time_format for code in ("%H", "%I", "%X", "%c")) else "true"
+    select = "SELECT " + TIME_CELLS.format(
+        time=time_sql(cell, dtype, times.time_format),
+        is_date=is_date_sql(cell, dtype, times.time_format),
+        has_offset=has_offset_sql(cell, dtype, times.time_format),
+        is_day=is_day,
+        is_swapped=day_month_swapped_sql(cell, dtype, times.time_format),
+        written=written,
+    )
+    select += f" FROM {part.sql}"
+    return connection.sql(LOCAL_TIME.format(select=select) if times.timezone is not None else select).df()
+
+
+def _instants(found: pd.DataFrame, *, ends_of_days: bool) -> tuple[pd.Series, list[Clock]]:
+    """Microseconds of a column of times, and the kinds of time in it."""
+    filled = found[found["time"].notna()].reset_index(names="where").drop_duplicates(["is_date", "has_offset"])
+    clocks = [Clock(bool(kind.is_date), bool(kind.has_offset), str(kind.where)) for kind in filled.itertuples()]
+    instants = found["time"].astype("Int64")
+    is_day = found["is_day"].fillna(False).astype(bool) & found["is_date"].fillna(False).astype(bool)
+    return instants + is_day.astype("int64") * DAY if ends_of_days else instants, clocks
+
+
+def _check_times(cells: pd.DataFrame, before: str, after: str) -> None:
+    """Raise where a time is filled but could not be read, or is no single instant."""
+    if "instants" in cells:
+        for count, kind in ((0, "nonexistent"), (2, "ambiguous")):
+            if (cells["instants"] == count).any():
+                where = f"{before}{cells.index[cells['instants'] == count][0]}{after}"
+                fix = "Write it with its UTC offset."
+                raise InputError(
+                    "a local time that names one instant", f"a date of {kind} local time", fix, where=where
+                )
+    is_unreadable = cells["time"].isna() & cells["written"].notna()
+    if is_unreadable.any():
+        first = cells.index[is_unreadable][0]
+        is_swapped = bool(cells.loc[is_unreadable, "is_swapped"].iloc[0])
+        got = "a date with day and month exchanged" if is_swapped else "text that is no date"
+        fix = "Write ISO 8601 dates, or name their format with time_format=."
+        raise InputError("a date such as 2031-05-04 13:20", got, fix, where=f"{before}{first}{after}")
+
+
+def _row_numbers(part: TablePart, n_rows: int) -> Iterable[int]:
+    """The numbers of a file's rows as an editor shows them; raises where the last row may be cut off."""
+    rows: Iterable[int] = range(part.first_row, part.first_row + n_rows)
+    if part.text is not None:
+        rows = part.text.rows_of(set(rows)).values() if part.text.blank_lines else rows
+        part.text.check_finished()
+    return rows

@@ -1,0 +1,287 @@
+"""The stays and outcomes tables go by the rules of the rows: names, identifiers, units, clocks, missing values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.errors import ArgumentError, InputError
+
+HOURS = 3_600_000_000
+
+
+def rows(times=("2031-01-01 08:00", "2031-01-01 09:00", "2031-01-01 10:00"), **more):
+    table = {
+        "patient_id": ["1"] * len(times) + ["2"] * len(times),
+        "stay_id": ["11"] * len(times) + ["12"] * len(times),
+        "time": [*times] * 2,
+        "variable": "heart_rate",
+        "value": np.arange(80.0, 80.0 + 2 * len(times)),
+    }
+    return pd.DataFrame(table | more)
+
+
+def stays(**columns):
+    return pd.DataFrame({"patient_id": ["1", "2"], "stay_id": ["11", "12"]} | columns)
+
+
+def outcomes(**columns):
+    return pd.DataFrame({"stay_id": ["11", "12"]} | columns)
+
+
+def seen(events, hours=24.0):
+    """(hours, value) of what a model sees of the first stay."""
+    task = cg.Task("t", "death", (0.0, hours))
+    frame = cg.select(events, task, include_ineligible=True)[[0]].to_frame()
+    return list(zip(frame["hours"].round(6), frame["value"], strict=True))
+
+
+def hours_of(events, name):
+    return (events.stays[name].astype("Float64") / HOURS).tolist()
+
+
+# names of columns
+
+
+def test_names_of_columns_differ_in_letter_case_and_blanks_and_unused_ones_are_counted(tmp_path):
+    table = stays(**{"Start": "2031-01-01 06:00", " AGE ": [70, 80], "Ward": ["A", None]})
+    table.to_csv(tmp_path / "stays.csv", index=False)
+    for given in (table, tmp_path / "stays.csv"):
+        events = cg.read_events(rows(), stays=given)
+        assert seen(events)[0] == (2.0, 80.0)
+        assert events.stays["age"].tolist() == [70, 80]
+        assert events.ledger.notes["column not used: Ward (stays)"] == 1
+
+
+def test_a_mapping_may_name_its_table_and_one_that_fits_two_is_refused():
+    table = stays(admitted="2031-01-01 06:00", years=[70, 80]).rename(columns={"patient_id": "MRN"})
+    data = rows().rename(columns={"patient_id": "mrn", "time": "charted"})
+    names = {"patient_id": "MRN", "time": "charted", "stays": {"start": "admitted", "age": "years"}}
+    events = cg.read_events(data, stays=table, columns=names)
+    assert seen(events)[0] == (2.0, 80.0)
+    assert events.stays["age"].tolist() == [70, 80]
+    wide = pd.DataFrame({"patient_id": ["1", "2"], "stay_id": ["11", "12"], "time": 0.0, "years": 60, "heart_rate": 80})
+    with pytest.raises(cg.ClinicalGRUError, match="one table with a column years"):
+        cg.read_events(wide, source="wide", stays=stays(years=[70, 80]), columns={"age": "years"})
+
+
+@pytest.mark.parametrize(
+    "names", [{"start": "admited"}, {"stays": {"start": "admited"}}, {"outcomes": {"death": "died"}}]
+)
+def test_a_mapping_of_a_column_that_no_table_has_is_refused(names):
+    with pytest.raises(cg.ClinicalGRUError, match="Correct the name in columns="):
+        cg.read_events(rows(), stays=stays(admitted="2031-01-01 06:00"), columns=names)
+
+
+@pytest.mark.parametrize("names", [{"ward": {"start": "x"}}, {"stays": {"start": 3}}, {3: "x"}, ["start"]])
+def test_a_mapping_of_another_form_is_refused(names):
+    with pytest.raises(ArgumentError, match="columns"):
+        cg.read_events(rows(), columns=names)
+
+
+# identifiers
+
+
+@pytest.mark.parametrize("name", ["stays", "outcomes"])
+def test_floating_point_identifiers_are_refused_in_every_table(name):
+    table = pd.DataFrame({"patient_id": ["1", "2"], "stay_id": [11.0, 12.0], "death": [0, 1]})
+    with pytest.raises(InputError, match=r"floating point.*astype\('Int64'\)"):
+        cg.read_events(rows(), **{name: table})
+
+
+def test_outcomes_of_other_stays_only_are_refused():
+    with pytest.raises(InputError, match="outcomes of stays of the extract"):
+        cg.read_events(rows(), outcomes=pd.DataFrame({"stay_id": ["11.0", "12.0"], "death": [0, 1]}))
+
+
+# times
+
+
+CLOCKS = {
+    "hours": ({"time_unit": "hours"}, [0.0, 1.5, 30.0], [0.0, 0.0], [30.0, 20.0]),
+    "minutes": ({"time_unit": "minutes"}, [0, 90, 1800], [0, 0], [1800, 1200]),
+    "days": ({"time_unit": "days"}, [0, 1.5 / 24, 1.25], [0, 0], [1.25, 20 / 24]),
+    "from an hour on": ({}, [100.0, 101.5, 130.0], [100.0, 100.0], [130.0, 120.0]),
+    "dates": (
+        {},
+        ["2031-01-01 06:00", "2031-01-01 07:30", "2031-01-02 12:00"],
+        ["2031-01-01 06:00"] * 2,
+        ["2031-01-02 12:00", "2031-01-02 02:00"],
+    ),
+    "another zone": (
+        {},
+        ["2031-01-01 06:00+00:00", "2031-01-01 07:30+00:00", "2031-01-02 12:00+00:00"],
+        ["2031-01-01 08:00+02:00"] * 2,
+        ["2031-01-02 14:00+02:00", "2031-01-01 21:00-05:00"],
+    ),
+    "a zone that is named": (
+        {"timezone": "Europe/Berlin"},
+        ["2031-01-01 06:00", "2031-01-01 07:30", "2031-01-02 12:00"],
+        ["2031-01-01 05:00Z"] * 2,
+        ["2031-01-02 12:00", "2031-01-02 02:00"],
+    ),
+    "a format": (
+        {"time_format": "%d/%m/%Y %H:%M"},
+        ["01/01/2031 06:00", "01/01/2031 07:30", "02/01/2031 12:00"],
+        ["01/01/2031 06:00"] * 2,
+        ["02/01/2031 12:00", "02/01/2031 02:00"],
+    ),
+}
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_stays_in_any_clock_of_the_rows_give_the_same_cohort_and_labels(clock):
+    options, times, start, end = CLOCKS[clock]
+    table, labels = stays(start=start, end=end), outcomes(death=[0, 1])
+    events = cg.read_events(rows(times), stays=table, outcomes=labels, **options)
+    sequences = cg.select(events, cg.Task("t", "death", (0.0, 24.0)), include_ineligible=True)
+    assert seen(events) == [(0.0, 80.0), (1.5, 81.0)]
+    assert sequences.outcome.tolist() == [0, 1]
+    kept = cg.select(events, cg.Task("t", "death", (0.0, 24.0)))
+    assert kept.stay.tolist() == ["11"]  # the other has left after 20 hours
+    for horizon, died in ((15.0, 1), (10.0, 0)):  # 14 hours after the prediction
+        task = cg.Task("t", "death", (0.0, 6.0), outcome_time="end", horizon_hours=horizon)
+        assert cg.select(events, task).outcome.tolist() == [0, died]
+
+
+@pytest.mark.parametrize("start", ["47000", "5", "0", "1e3", 0, 5.5])
+def test_numbers_as_starts_of_dated_rows_are_refused(start):
+    with pytest.raises(InputError, match="stays, DataFrame, row 0, column start: Expected"):
+        cg.read_events(rows(), stays=stays(start=start))
+
+
+@pytest.mark.parametrize(
+    ("times", "start"),
+    [
+        (("2031-01-01 08:00",), "2031-01-01 08:00+01:00"),
+        (("2031-01-01 08:00Z",), "2031-01-01 08:00"),
+        ((0.0,), "2031-01-01 08:00"),
+    ],
+)
+def test_two_clocks_in_two_tables_are_refused(times, start):
+    with pytest.raises(InputError, match="one kind of time in all tables"):
+        cg.read_events(rows(times), stays=stays(start=start))
+
+
+def test_day_numbers_of_a_spreadsheet_are_no_hours():
+    with pytest.raises(InputError, match="hours since the start of the stay"):
+        cg.read_events(rows((0.0, 1.0)), stays=stays(start=[47_000, 47_001]))
+
+
+def test_an_end_without_a_time_of_day_is_the_end_of_that_day():
+    events = cg.read_events(rows(), stays=stays(start="2031-01-01", end=["2031-01-02", "2031-01-02 00:00"]))
+    assert [end - start for start, end in zip(hours_of(events, "start"), hours_of(events, "end"), strict=True)] == [
+        48,
+        24,
+    ]
+
+
+@pytest.mark.parametrize("sentinel", ["1900-01-01", "1970-01-01", "0001-01-01", "9999-12-31 23:59"])
+def test_sentinel_dates_are_unknown_and_counted_in_rows_and_stays(sentinel):
+    events = cg.read_events(rows(), stays=stays(start=["2031-01-01 07:00", sentinel]))
+    assert events.stays["start"].isna().tolist() == [False, True]
+    assert [count for note, count in events.ledger.notes.items() if note.startswith("starts of stays")] == [1]
+    table = rows()
+    table.loc[1, "time"] = sentinel
+    events = cg.read_events(table, max_rejected=0.5)
+    assert events.ledger.used == 5
+    assert list(events.ledger.rejected) == ["sentinel date (such as 1900-01-01)"]
+    assert seen(events) == [(0.0, 80.0), (2.0, 82.0)]
+
+
+def test_an_extract_that_was_shifted_to_1970_has_no_sentinels():
+    table = rows(("1970-01-01 00:00", "1970-01-01 01:00"))
+    assert cg.read_events(table).ledger.used == 4
+
+
+def test_stays_that_contradict_themselves_are_counted():
+    table = stays(start=["2031-01-01 07:00", "2028-01-01 07:00"], end=["2031-01-01 06:00", ""])
+    notes = cg.read_events(rows(), stays=table).ledger.notes
+    assert notes["stays that end before they start"] == 1
+    assert notes["stays that begin more than a year before their first row"] == 1
+
+
+# units, missing values
+
+
+def test_units_hold_for_descriptors():
+    table = stays(weight=[180, 2000], height=[70, 72])
+    events = cg.read_events(rows(), stays=table, units={"weight": "lb", "height": "in"})
+    assert events.stays["admission_weight"].round(1).tolist()[0] == 81.6
+    assert events.stays["height"].round(1).tolist() == [177.8, 182.9]
+    assert events.ledger.notes["static values not used: admission_weight"] == 1
+
+
+def test_values_that_mean_missing_hold_in_every_table_and_by_variable():
+    data = rows(value=[80, 999, 82, -1, 84, 85])
+    table = stays(age=[999, 50])
+    events = cg.read_events(data, stays=table, missing=[999, -1], outcomes=outcomes(death=[1, -1]))
+    assert events.ledger.missing == 2
+    assert events.stays["age"].isna().tolist() == [True, False]
+    assert events.stays["death"].isna().tolist() == [False, True]
+    text = rows(value=["80", "not done", "82", "83", "84", "85"])
+    assert cg.read_events(text, missing="Not Done").ledger.missing == 1
+    by_name = cg.read_events(rows(value=[60, 61, 62, 63, 64, 65]), missing={"heart_rate": 61, "glucose": 62})
+    assert by_name.ledger.missing == 1
+    assert seen(by_name)[1][1] == 62
+
+
+@pytest.mark.parametrize("missing", [[None], {"glucose": [object()]}, {3: 4}, [True]])
+def test_values_that_mean_missing_are_numbers_or_words(missing):
+    with pytest.raises(ArgumentError, match="missing"):
+        cg.read_events(rows(), missing=missing)
+
+
+# outcomes
+
+
+@pytest.mark.parametrize(
+    "died", [[True, False], ["True", "FALSE"], ["yes", "No"], ["y", "n"], pd.array([True, False], dtype="boolean")]
+)
+def test_true_and_false_are_outcomes(died, tmp_path):
+    table = outcomes(death=died)
+    table.to_csv(tmp_path / "outcomes.csv", index=False)
+    for given in (table, tmp_path / "outcomes.csv"):
+        assert cg.read_events(rows(), outcomes=given).stays["death"].tolist() == [1.0, 0.0]
+
+
+def test_only_named_outcomes_are_auxiliary_targets_and_text_is_noted():
+    table = outcomes(death=[0, 1], sofa=[4, 7], ward=["A", "B"], **{"Unnamed: 0": [0, 1]})
+    task = cg.Task("t", "death", (0.0, 24.0))
+    events = cg.read_events(rows(), outcomes=table)
+    assert events.outcomes == ("death", "sofa", "Unnamed: 0")
+    assert events.ledger.notes["column not used: ward (outcomes)"] == 2
+    assert events.auxiliary_targets(task).empty
+    named = cg.read_events(rows(), outcomes=table, outcomes_columns=["death", "SOFA"])
+    assert named.outcomes == ("death", "sofa")
+    assert list(named.auxiliary_targets(task)) == ["sofa"]
+    assert named.ledger.notes["column not used: Unnamed: 0 (outcomes)"] == 2
+    with pytest.raises(InputError, match="the columns saps"):
+        cg.read_events(rows(), outcomes=table, outcomes_columns=["death", "saps"])
+    with pytest.raises(InputError, match="text that is no number"):
+        cg.read_events(rows(), outcomes=table, outcomes_columns=["death", "ward"])
+
+
+def test_one_cohort_table_gives_its_descriptors_once():
+    cohort = stays(age=[70.0, 80.0], height=[170.0, 180.0], death=[0, 1])
+    events = cg.read_events(rows(), stays=cohort, outcomes=cohort)
+    assert [variable.name for variable in events.static_variables] == ["age", "height"]
+    assert events.outcomes == ("death",)
+    assert events.ledger.notes["column not used: age (outcomes)"] == 2
+
+
+def test_dates_among_outcomes_become_hours_since_the_start():
+    labels = outcomes(death=[1, 0], death_time=["2031-01-02 06:00", ""], discharged=["2031-01-02", "2031-01-03"])
+    events = cg.read_events(rows(), stays=stays(start="2031-01-01 06:00"), outcomes=labels)
+    assert events.stays["death_time"].tolist()[0] == 24.0
+    assert np.isnan(events.stays["death_time"].tolist()[1])
+    assert events.stays["discharged"].tolist() == [42.0, 66.0]  # the ends of these days
+    without = cg.read_events(rows(), outcomes=labels)
+    assert without.stays["death_time"].tolist()[0] == 22.0  # from the first row on
+    with pytest.raises(InputError, match="one kind of time in all tables"):
+        cg.read_events(rows((0.0, 1.0)), outcomes=labels)
+
+
+def test_times_of_outcomes_may_have_a_unit():
+    events = cg.read_events(rows(), outcomes=outcomes(death=[1, 0], after=[2, 3]), units={"after": "days"})
+    assert events.stays["after"].tolist() == [48.0, 72.0]
