@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from clinicalgru.checks import check_instance
 from clinicalgru.data.ingest.csv_check import INVISIBLE, format_names
 from clinicalgru.errors import ArgumentError, InputError, describe
 
@@ -52,9 +51,11 @@ def check_columns_argument(columns: Any) -> None:
         If it has another form.
     """
     fix = "Pass a dict, such as columns={'time': 'charttime'} or columns={'stays': {'start': 'admitted'}}."
-    check_instance("columns", columns, Mapping, fix=fix)
+    if not isinstance(columns, Mapping):
+        raise ArgumentError("columns as a dict", describe(columns), fix)
     for ours, theirs in columns.items():
-        check_instance("names in columns", ours, str, fix=fix)
+        if not isinstance(ours, str):
+            raise ArgumentError("columns as a dict of text to text", f"{describe(ours)} in it", fix)
         if isinstance(theirs, Mapping):
             if ours not in TABLE_ARGUMENTS:
                 got = "another name with a dict"
