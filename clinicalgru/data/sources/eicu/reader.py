@@ -15,10 +15,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from clinicalgru.data.ingest.outcomes_table import read_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.stays_table import read_outcomes
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.eicu.lab_units import INTERFACE_UNIT, register_lab_units
 from clinicalgru.data.sources.eicu.stays import read_stays, with_apache
@@ -145,9 +145,8 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     register_names(workspace)
     notes |= register_lab_units(workspace, tables.files.get("lab", []))
     _add(workspace, tables)
-    if options.outcomes is not None:
-        outcomes = read_outcomes(options.outcomes, columns=options.columns, renamed={})
-    return SourceResult(stays, outcomes, count_unmapped=False, notes=notes | tables.notes(TABLES[1:]))
+    result = SourceResult(stays, outcomes, count_unmapped=False, notes=notes | tables.notes(TABLES[1:]))
+    return result if options.outcomes is None else result.with_outcomes(read_outcomes(options, workspace.dictionary))
 
 
 def _add(workspace: Workspace, tables: NamedTables) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.ingest.stays_table import check_once
+from clinicalgru.data.ingest.table_cells import check_once
 from clinicalgru.data.ingest.tables import TablePart
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.ages import years_of_age
