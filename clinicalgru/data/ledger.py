@@ -19,6 +19,11 @@ CENSORED = "censored value (< or >)"  # below or above the limit of detection
 NON_NUMERIC = "non-numeric"  # a category, text or range, where the source says so
 DUPLICATE = "duplicate"  # the same value of the same variable at the same time, in another table of the source
 NOT_COUNTED = (MISSING, OUTSIDE, UNMAPPED, DUPLICATE, RETRACTED, CENSORED, NON_NUMERIC)
+# Notes about when accepted rows were known.
+TOO_EARLY = "available_at before time (known at the time)"
+EARLY_BY_HOURS = "available_at before time by whole hours"
+NO_TIME_OF_DAY = "without a time of day (known at the end of the day)"
+TIME_NOTES = (TOO_EARLY, EARLY_BY_HOURS, NO_TIME_OF_DAY)
 FINDINGS = ["reason", "variable", "series", "rows", "where"]
 
 

@@ -22,7 +22,7 @@ from clinicalgru.data.audit.unit_check import check_units
 from clinicalgru.data.audit.unit_histograms import site_of
 from clinicalgru.data.audit.variable_checks import check_presence, check_values
 from clinicalgru.data.events import Events
-from clinicalgru.data.ledger import MISSING, NOT_COUNTED
+from clinicalgru.data.ledger import EARLY_BY_HOURS, MISSING, NOT_COUNTED, TOO_EARLY
 from clinicalgru.errors import ArgumentError, describe
 
 DEATH = "in_hospital_death"
@@ -72,10 +72,23 @@ EMPTY = _rows(
 MERGED = _rows(
     "several values at one time",
     "conformance",
-    "Repeated or contradictory rows; they were replaced by their mean.",
+    "Repeated or contradictory rows; each instant became one value.",
     severity="warning",
     max_fraction=0.02,
     min_count=5,
+)
+AVAILABLE: Mapping[str, Check] = MappingProxyType(
+    {
+        TOO_EARLY: _rows(
+            "available before measured", "temporal plausibility", "available_at is before time, which was used instead."
+        ),
+        EARLY_BY_HOURS: _rows(
+            "time zone of available_at",
+            "temporal plausibility",
+            "available_at is before time by whole hours: probably two time zones.",
+            severity="warning",
+        ),
+    }
 )
 UNIT = Check("unit", "plausibility", "error", 0.0, 1, "measurements", "Some or all values seem to be in another unit.")
 # The first rows of variable $1 (at site $2) that are closer to the median in the other unit, $4, than to its own, $3.
@@ -187,6 +200,7 @@ def _from_ledger(events: Events) -> list[Finding]:
     found = [_rejected(check, lines[reasons == reason], ledger.rows_in) for reason, check in REJECTED.items()]
     found.append(_rejected(OTHER, lines[~reasons.isin([*REJECTED, *NOT_COUNTED, "implausible"])], ledger.rows_in))
     found.append(Finding(MERGED, "", ledger.merged, ledger.rows_in))
+    found += [Finding(check, "", ledger.notes.get(note, 0), ledger.rows_in) for note, check in AVAILABLE.items()]
     counts: dict[str, int] = dict(events.counts()[["variable", "measurements"]].itertuples(index=False))
     counts |= {variable.name: int(events.stays[variable.name].notna().sum()) for variable in events.static_variables}
     for check, reason in ((IMPLAUSIBLE, "implausible"), (EMPTY, MISSING)):

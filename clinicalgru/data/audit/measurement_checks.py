@@ -93,12 +93,6 @@ ROW_CHECKS = (
         _temporal("default date", "A date that software writes where none is known, such as 1970-01-01."),
         f"CAST(clock AS DATE) IN {DEFAULT_DATES}", needs_dates=True,
     ),
-    RowCheck(_temporal("available before measured", "available_at is before time."), "available < time"),
-    RowCheck(
-        _temporal("time zone of available_at", "available_at is before time by whole hours: probably two time "
-                  "zones.", severity="warning"),
-        f"available < time AND (time - available) % {HOUR} = 0 AND time - available <= 14 * {HOUR}",
-    ),
     RowCheck(
         _temporal("available over 30 days later", "available_at is more than 30 days after time.", severity="warning"),
         f"available > time + 30 * {DAY}",

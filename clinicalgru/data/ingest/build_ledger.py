@@ -11,7 +11,7 @@ from clinicalgru.data.dictionary.variable import MERGES
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.unit_conversion import default_unit
 from clinicalgru.data.ingest.workspace import Workspace
-from clinicalgru.data.ledger import FINDINGS, MISSING, NOT_COUNTED, UNMAPPED, Ledger
+from clinicalgru.data.ledger import FINDINGS, MISSING, NOT_COUNTED, TIME_NOTES, UNMAPPED, Ledger
 from clinicalgru.errors import InputError
 
 
@@ -55,7 +55,7 @@ def build_ledger(
         merged=merged,
         findings=_findings(workspace),
         converted=_converted(workspace, units),
-        notes={**_merge_notes(n_merged), **notes},
+        notes={**_merge_notes(n_merged), **_time_notes(workspace), **notes},
         labels=labels,
     )
 
@@ -64,6 +64,12 @@ def _merge_notes(n_merged: Mapping[str, int]) -> dict[str, int]:
     """Rows merged with another, by how."""
     names = {merge: f"different values of one instant ({merge})" for merge in MERGES}
     return {f"merged: {names.get(how, how)}": rows for how, rows in n_merged.items() if rows}
+
+
+def _time_notes(workspace: Workspace) -> dict[str, int]:
+    """Rows of which the time at which they were known is not as the extract says, or not said."""
+    counts = workspace.sql.execute(ingest_sql.TIME_NOTES).fetchall()[0]
+    return {note: rows for note, rows in zip(TIME_NOTES, counts, strict=True) if rows}
 
 
 def _findings(workspace: Workspace) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest.accepted_rows import coded_events, implausible_values, measurements
 from clinicalgru.data.ingest.assign_stays import assign_stays
 from clinicalgru.data.ingest.build_ledger import build_ledger, check_rejected
+from clinicalgru.data.ingest.date_columns import resolve_date_columns
 from clinicalgru.data.ingest.outcomes_table import join_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.source import SourceResult
@@ -104,6 +105,7 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     """
     has_dates = resolve_time_format(workspace, result.clocks)
     result, date_notes = without_sentinel_dates(workspace, result, has_dates=has_dates)
+    midnight_notes = resolve_date_columns(workspace) if has_dates else {}
     resolve_units(workspace, options.units)
     stays = assign_stays(workspace, result.stays, count_unmapped=result.count_unmapped)
     rejected_static = implausible_static(stays, result.implausible)
@@ -115,7 +117,7 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     stays, outcomes, outcome_notes = _with_outcomes(stays, result.outcomes, first)
     without_series = len(stays) - _n_stays(facts, pc.invert(at_start))
     maps.release()
-    notes = {**result.notes, **date_notes, **stay_notes(stays, first, has_dates=has_dates)}
+    notes = {**midnight_notes, **result.notes, **date_notes, **stay_notes(stays, first, has_dates=has_dates)}
     notes |= {**static_notes, **outcome_notes}
     notes |= {"stays": len(stays), "stays without a series": without_series}
     n_merged["exact repeats"] = n_merged.get("exact repeats", 0) + n_repeated

@@ -6,8 +6,8 @@ from __future__ import annotations
 ROWS = """
 CREATE TABLE rows (
     part INTEGER, row BIGINT, patient VARCHAR, stay VARCHAR, time BIGINT, available BIGINT, is_date BOOLEAN,
-    has_offset BOOLEAN, name VARCHAR, unit VARCHAR, value DOUBLE, is_duplicate_source BOOLEAN, code VARCHAR,
-    reason VARCHAR)
+    has_offset BOOLEAN, time_of_day UTINYINT, available_of_day UTINYINT, name VARCHAR, unit VARCHAR, value DOUBLE,
+    is_duplicate_source BOOLEAN, code VARCHAR, reason VARCHAR)
 """
 # Cells without a value of wide tables: counted only, as nine of ten cells may be blank.
 BLANK_CELLS = "CREATE TABLE blank_cells (part INTEGER, row BIGINT, name VARCHAR, rows BIGINT)"
@@ -55,6 +55,13 @@ FROM rows WHERE has_offset IS NOT NULL
 """
 # Whether dates have a UTC offset, where all have or none has.
 HAS_OFFSET = "SELECT any_value(has_offset) FROM rows WHERE has_offset IS NOT NULL AND is_date"
+# Of each file: how many times are not at midnight, how many are, and the first and last.
+TIMES_OF_DAY = """
+SELECT part, count(*) FILTER ({kind}_of_day = 0), count(*) FILTER ({kind}_of_day = 1), min({kind}), max({kind})
+FROM rows WHERE reason IS NULL AND {kind} IS NOT NULL AND {kind}_of_day IS NOT NULL GROUP BY part ORDER BY part
+"""
+# Takes midnights for dates.
+TAKE_FOR_DATES = "UPDATE rows SET {kind}_of_day = 2 WHERE {kind}_of_day = 1 AND part IN ({parts})"
 # The units with which each variable occurs.
 UNITS_SEEN = """
 SELECT DISTINCT n.variable, r.name, r.unit
@@ -87,10 +94,15 @@ FROM (
 ) duplicates
 WHERE rows.rowid = duplicates.id
 """
-# Each row with its stay, variable, converted value, and the first reason against it.
+# Each row with its stay, variable, converted value, when it was known, and the first reason against it. It was known
+# when the extract says so, but not before its time, nor before the end of its day where it has no time of day.
 ROWS_WITH_REASON = """
 CREATE VIEW rows_with_reason AS
-SELECT r.part, r.row, k.position, r.time, r.available, n.variable, n.role, r.name, n.canonical, r.code, r.unit,
+SELECT r.part, r.row, k.position, r.time,
+    CASE WHEN r.known > r.time THEN r.known WHEN r.time_of_day = 2 THEN end_of_day(r.time) ELSE r.time END AS available,
+    r.time - r.known AS too_early,
+    CASE WHEN r.known > r.time THEN r.available_of_day = 2 OR r.time_of_day = 2 AND r.known = end_of_day(r.time)
+         ELSE r.time_of_day = 2 END AS is_day, n.variable, n.role, r.name, n.canonical, r.code, r.unit,
     (r.value + u.shift) * u.factor AS value, u.factor, u.shift,
     CASE WHEN n.role IS NULL AND '{unknown}' = '{unmapped}'
               AND coalesce(r.reason, '') NOT IN ('no identifier', 'no variable')
@@ -103,7 +115,7 @@ SELECT r.part, r.row, k.position, r.time, r.available, n.variable, n.role, r.nam
          WHEN n.role IN ('code', 'identifier') THEN NULL
          WHEN NOT u.known THEN 'unknown unit'
          WHEN (r.value + u.shift) * u.factor NOT BETWEEN g.low AND g.high THEN 'implausible' END AS reason
-FROM rows r
+FROM (SELECT *, CASE WHEN available_of_day = 2 THEN end_of_day(available) ELSE available END AS known FROM rows) r
 LEFT JOIN names n ON n.name = r.name
 LEFT JOIN ranges g ON g.variable = n.variable
 LEFT JOIN units u ON u.name = r.name AND u.unit = coalesce(r.unit, '')
@@ -114,8 +126,16 @@ COUNTS = """
 CREATE TABLE counts AS
 SELECT reason, role, canonical, name, variable, unit, factor <> 1 OR shift <> 0 AS is_converted, count(*) AS rows,
     min_by(part, (part, row)) FILTER (WHERE reason IS NOT NULL) AS part,
-    min_by(row, (part, row)) FILTER (WHERE reason IS NOT NULL) AS row
+    min_by(row, (part, row)) FILTER (WHERE reason IS NOT NULL) AS row,
+    count(*) FILTER (too_early > 0) AS too_early,
+    count(*) FILTER (too_early BETWEEN 1 AND 14 * 3600000000 AND too_early % 3600000000 = 0) AS early_by_hours,
+    count(*) FILTER (is_day) AS days
 FROM rows_with_reason GROUP BY ALL
+"""
+# Accepted rows that were available before they were measured, of these by whole hours; rows without a time of day.
+TIME_NOTES = """
+SELECT sum(too_early)::BIGINT, sum(early_by_hours)::BIGINT, sum(days)::BIGINT FROM counts
+WHERE reason IS NULL AND role IN ('series', 'code')
 """
 # Rejected rows by reason and variable, with the first of them.
 FINDINGS = """

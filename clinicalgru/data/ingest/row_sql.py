@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from clinicalgru.data.ingest.column_names import check_identifier_types
 from clinicalgru.data.ingest.missing_values import MissingValues, as_number
 from clinicalgru.data.ingest.tables import TablePart, literal, quoted
+from clinicalgru.data.ingest.time_of_day_sql import time_of_day_sql
 from clinicalgru.data.ingest.time_sql import (
     NUMERIC,
     day_month_swapped_sql,
@@ -56,7 +57,7 @@ class RowFormat:
 INSERT_ROWS = """
 INSERT INTO rows
 SELECT {first_file} + c_file, c_row, CASE WHEN NOT is_header AND NOT is_corrupt THEN patient END, stay, time,
-    coalesce(available, time), is_date, has_offset, name, unit,
+    available, is_date, has_offset, time_of_day, available_of_day, name, unit,
     coalesce(number, word_values[lower(value_text)]) AS value, {is_duplicate_source},
     CASE WHEN role = 'code' THEN coalesce(code, value_text) END,
     CASE WHEN is_header THEN 'repeated header'
@@ -80,12 +81,14 @@ FROM ({cells}) LEFT JOIN names USING (name)
 # The cells with local times as UTC, and how many UTC instants each local time names.
 CELLS_IN_UTC = """
 SELECT * REPLACE (
-        CASE WHEN is_date AND NOT has_offset THEN to_instant(time) ELSE time END AS time,
-        CASE WHEN available_is_date AND NOT available_has_offset THEN to_instant(available) ELSE available END
-            AS available,
+        CASE WHEN NOT is_date OR has_offset THEN time
+             WHEN time_of_day = 2 THEN start_of_day(time) ELSE to_instant(time) END AS time,
+        CASE WHEN NOT available_is_date OR available_has_offset THEN available
+             WHEN available_of_day = 2 THEN start_of_day(available) ELSE to_instant(available) END AS available,
         true AS has_offset, true AS available_has_offset),
-    CASE WHEN is_date AND NOT has_offset THEN count_instants(time) END AS time_instants,
-    CASE WHEN available_is_date AND NOT available_has_offset THEN count_instants(available) END AS available_instants
+    CASE WHEN is_date AND NOT has_offset AND time_of_day <> 2 THEN count_instants(time) END AS time_instants,
+    CASE WHEN available_is_date AND NOT available_has_offset AND available_of_day <> 2
+         THEN count_instants(available) END AS available_instants
 FROM ({cells})"""
 LOCAL_TIME_REASONS = """
          WHEN time_instants = 2 THEN 'ambiguous local time'
@@ -151,6 +154,7 @@ PARSED_CELLS = """
         {is_swapped} AS is_swapped,
         {available_text} AS available_text, {available} AS available, {available_is_date} AS available_is_date,
         {available_has_offset} AS available_has_offset,
+        {time_of_day} AS time_of_day, {available_of_day} AS available_of_day,
         {name} AS name, {unit} AS unit, {code} AS code, {value_text} AS value_text, c_source_reason AS source_reason,
         {number} AS number, {is_header} AS is_header, {is_corrupt} AS is_corrupt
     FROM (SELECT {cells} FROM {table})"""
@@ -161,13 +165,12 @@ def _cells(part: TablePart, columns: Mapping[str, str], row_format: RowFormat) -
     types = {ours: _dtype(ours, part.types[theirs]) for ours, theirs in columns.items()}
     stay_cell = "c_stay_id" if "stay_id" in columns else "c_patient_id"  # without stay_id, a patient is one stay
     is_open = row_format.assign_by_time and "stay_id" not in columns
-    available = "available_at" if "available_at" in columns else "time"
     return PARSED_CELLS.format(
         patient=name_sql("c_patient_id"),
         stay="NULL::VARCHAR" if is_open else name_sql(stay_cell),
         **_time_cells("", "time", types, row_format),
         is_swapped=day_month_swapped_sql("c_time", types["time"], row_format.time_format),
-        **_time_cells("available_", available, types, row_format),
+        **(_time_cells("available_", "available_at", types, row_format) if "available_at" in types else NOT_AVAILABLE),
         name=name_sql("c_variable"),
         unit=text_sql("c_unit"),
         code=text_sql("c_code"),
@@ -180,14 +183,26 @@ def _cells(part: TablePart, columns: Mapping[str, str], row_format: RowFormat) -
     )
 
 
+# Without available_at, a value is known when it is measured.
+NOT_AVAILABLE = {
+    "available_text": "NULL",
+    "available": "NULL::BIGINT",
+    "available_is_date": "NULL::BOOLEAN",
+    "available_has_offset": "NULL::BOOLEAN",
+    "available_of_day": "NULL::UTINYINT",
+}
+
+
 def _time_cells(prefix: str, name: str, types: Mapping[str, str], row_format: RowFormat) -> dict[str, str]:
     """SQL of a column of times, by name in `PARSED_CELLS`."""
     cell = (f"c_{name}", types[name], row_format.time_format)
+    time, is_date = time_sql(*cell), is_date_sql(*cell)
     return {
         f"{prefix}text" if prefix else "time_text": text_sql(f"c_{name}", types[name]),
-        "available" if prefix else "time": time_sql(*cell),
-        f"{prefix}is_date": is_date_sql(*cell),
+        "available" if prefix else "time": time,
+        f"{prefix}is_date": is_date,
         f"{prefix}has_offset": has_offset_sql(*cell),
+        f"{prefix or 'time_'}of_day": time_of_day_sql(*cell, time=time, is_date=is_date),
     }
 
 

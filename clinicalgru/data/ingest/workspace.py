@@ -19,6 +19,7 @@ from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_locator import RowLocator
 from clinicalgru.data.ingest.row_sql import RowFormat, insert_sql
 from clinicalgru.data.ingest.tables import TablePart, duckdb_errors
+from clinicalgru.data.ingest.time_of_day_sql import declare_days
 from clinicalgru.data.ingest.time_sql import declare_timezone
 from clinicalgru.errors import InputError
 
@@ -87,6 +88,7 @@ class Workspace:
         self.sql.execute(ingest_sql.ROWS)
         self.sql.execute(ingest_sql.BLANK_CELLS)
         declare_timezone(self.sql, timezone)
+        declare_days(self.sql, has_timezone=self.has_timezone)
         self._create_lookup_tables()
 
     def _create_lookup_tables(self) -> None:
