@@ -8,6 +8,7 @@ from typing import Any
 
 from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.schemas import nearest
+from clinicalgru.data.dictionary.spelling import count_conversion, tidy
 from clinicalgru.data.dictionary.ucum import ucum_conversion
 from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.errors import DictionaryError
@@ -80,8 +81,9 @@ class Variable:
         Parameters
         ----------
         unit : str
-            Upper and lower case may differ where only one unit is possible. A unit that the dictionary does not list
-            is read as UCUM where it has the same dimension.
+            Upper and lower case, blanks, brackets, micro signs and powers of ten may differ where only one unit is
+            possible. Counts of cells are read in every spelling (K/mcL, 10^3/µL, thou/cumm). A unit that the
+            dictionary does not list is read as UCUM where it has the same dimension.
 
         Returns
         -------
@@ -104,12 +106,18 @@ class Variable:
         text = unit.strip()
         if text in known:
             return known[text]
-        matches = {conversion for spelling, conversion in known.items() if spelling.casefold() == text.casefold()}
-        if len(matches) == 1:
-            return matches.pop()
-        if not matches and (conversion := ucum_conversion(text, self.unit)) is not None:
-            return conversion
-        raise self._unknown_unit(text, known, ambiguous=bool(matches))
+        for form in (str.casefold, _folded):
+            matches = {conversion for spelling, conversion in known.items() if form(spelling) == form(text)}
+            if len(matches) == 1:
+                return matches.pop()
+            if matches:
+                raise self._unknown_unit(text, known, ambiguous=True)
+        if (count := count_conversion(text, self.unit)) is not None:
+            return count
+        for ucum in dict.fromkeys([text, text if "(" in text else tidy(text)]):  # brackets of UCUM have a meaning
+            if (conversion := ucum_conversion(ucum, self.unit)) is not None:
+                return conversion
+        raise self._unknown_unit(text, known, ambiguous=False)
 
     def _unknown_unit(self, text: str, known: Mapping[str, Conversion], *, ambiguous: bool) -> DictionaryError:
         got = repr(text) if any(letter.isalpha() or letter in "%°" for letter in text) else "text that names no unit"
@@ -144,3 +152,7 @@ class Variable:
             "words": dict(self.words),
             "merge": self.merge,
         }
+
+
+def _folded(unit: str) -> str:
+    return tidy(unit).casefold()
