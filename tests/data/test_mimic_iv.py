@@ -30,9 +30,9 @@ TABLES = {
 1,,50912,2151-01-03 06:00:00,2151-01-03 05:00:00,1.7,mg/dL
 1,11,50912,2151-01-01 06:00:00,2151-01-01 08:00:00,1.1,mg/dL
 1,11,50912,2151-01-04 06:00:00,2151-01-04 08:00:00,,mg/dL
-2,21,51491,2161-03-02 06:00:00,2161-03-02 08:00:00,5,units""",
+2,21,51519,2161-03-02 06:00:00,2161-03-02 08:00:00,5,units""",
     "hosp/d_labitems": """itemid,label,fluid,category
-51491,pH,Urine,Hematology""",
+51519,Yeast,Urine,Hematology""",
     "icu/d_items": """itemid,label,linksto
 225792,Invasive Ventilation,procedureevents
 221906,Norepinephrine,inputevents""",
@@ -197,7 +197,7 @@ def test_readmission_of_each_kind_of_follow_up():
 
 def test_unmapped_codes_are_listed_with_their_labels(icu):
     listed = cg.unmapped(icu)
-    assert listed.to_dict("records") == [{"code": "51491", "label": "pH, Urine", "rows": 1, "suggestion": ""}]
+    assert listed.to_dict("records") == [{"code": "51519", "label": "Yeast, Urine", "rows": 1, "suggestion": ""}]
 
 
 @pytest.mark.slow

@@ -19,13 +19,14 @@ RULES = (  # applied in this order
         "u",
     ),
     (re.compile(r"\b(?:cu\.?\s?mm|c\.?mm|mm\s?cu|mm\^?3)\b", re.IGNORECASE), "uL"),  # a cubic millimetre
-    (re.compile(r"[\s()]+"), ""),
+    (re.compile(r"\.(?=\s)|[\s()]+"), ""),
     (re.compile(r"[.,;:]+$"), ""),
 )
+SUPERSCRIPT = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
 WORDS = {"k": 3, "th": 3, "ths": 3, "thou": 3, "thousand": 3, "thousands": 3, "1000": 3, "x1000": 3}
 WORDS |= {"m": 6, "mi": 6, "mil": 6, "mill": 6, "million": 6, "millions": 6, "": 0}
 VOLUMES = {"/l": 0, "/ml": 3, "/ul": 6, "/nl": 9}
-COUNT = re.compile(r"(?:10\*([0-9]{1,2})|([a-z]*|x?1000))(?:#|\{?cells?\}?)?(/?[a-z]+)?")
+COUNT = re.compile(r"(?:10\*([0-9]{1,2})|([a-z]*?|x?1000))(?:#|\{?cells?\}?)?(/?[a-z]+)?")
 CONCENTRATION = re.compile(r"10\*([0-9]+)/L")
 ROMAN = "m"  # a million in red cells; in white cells also the Roman thousand
 
@@ -51,6 +52,7 @@ def tidy(unit: str) -> str:
     ['ug/dL', '10*3/uL', 'K/uL', 'mmHg', '°C', '10*3/uL']
     """
     text = html.unescape(unit).replace("º", "°").replace("×", "x").replace("·", ".")
+    text = SUPERSCRIPT.sub(r"^\g<0>", text)
     text = unicodedata.normalize("NFKC", text).replace("μ", "u").strip()
     for pattern, other in RULES:
         text = pattern.sub(other, text)
@@ -88,9 +90,9 @@ def count_conversion(unit: str, own: str) -> Conversion | None:
     power, word, volume = given.groups()
     exponent = int(target[1])
     scale = WORDS.get(word or "") if power is None else int(power)
-    if scale is None or (word == ROMAN and exponent < 12):
+    if scale is None or (word == ROMAN and exponent < 12) or (power is None and not (volume or "").startswith("/")):
         return None
     if volume is None:
-        return Conversion(1.0) if power is not None and scale in (exponent, exponent - 6) else None
+        return Conversion(1.0) if scale in (exponent, exponent - 6) else None
     per = VOLUMES.get(f"/{volume.lstrip('/')}")
     return None if per is None else Conversion(float(f"1e{scale + per - exponent}"))

@@ -120,8 +120,8 @@ def read_yaml(path: Path) -> Any:
 
     Examples
     --------
-    >>> read_yaml(schema_folder() / "units.yaml")["kg"]
-    ['kgs', 'kilogram', 'kilograms']
+    >>> read_yaml(schema_folder() / "units.yaml")["h"]
+    ['hr', 'hrs', 'hour', 'hours']
     """
     try:
         with path.open(encoding="utf-8") as file:
