@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,10 @@ from clinicalgru.evaluate.calibrators import from_manifest
 from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix
 from clinicalgru.model.baselines.summary_baseline import BASELINES
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.estimators.classifier import GRUClassifier
-from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import BASELINE_CLASSES, ESTIMATORS, FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
-from clinicalgru.model.fit_state import draw_seed
+from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.training.torch_settings import seeded
@@ -187,19 +186,23 @@ def _one(manifest: Manifest, arrays: Arrays, *, history: list[dict[str, float]])
 
 
 def _ensemble(manifest: Manifest, arrays: Arrays) -> GRUEnsemble:
-    count = (manifest.ensemble or {}).get("n_members", 0)
-    by_member = [[entry for entry in manifest.history if entry.get("member") == n] for n in range(count)]
-    ones = [_one(manifest, by_prefix(f"{n}", arrays), history=by_member[n]) for n in range(count)]
-    members = [one for one in ones if isinstance(one, GRUClassifier | GRUEarlyWarning)]
-    if not members or len(members) < count:
+    count, parts = (manifest.ensemble or {}).get("n_members", 0), manifest.members or []
+    if not count or len(parts) != count:
         fix = "Save the model again."
-        raise BundleError("an ensemble of GRUClassifier or GRUEarlyWarning", manifest.model, fix, where=MANIFEST)
-    model = GRUEnsemble(clone(members[0]), **(manifest.ensemble or {}))
+        raise BundleError("one entry for each member of the ensemble", f"{len(parts)}", fix, where=MANIFEST)
+    of_member = [manifest.model_copy(update=dict(part) | {"extra_state": {}}) for part in parts]
+    histories = [[entry for entry in manifest.history if entry.get("member") == n] for n in range(count)]
+    members = [_one(of_member[n], by_prefix(f"{n}", arrays), history=histories[n]) for n in range(count)]
+    arguments = manifest.ensemble or {}
+    model = GRUEnsemble(clone(members[0]), **arguments)
     _describe(model, manifest)
-    model.members_ = members
+    model.members_, model.random_state_ = members, arguments.get("random_state", 0)
     model.calibrator_ = from_manifest(model.task_.task_type, manifest.calibrator)
     for name, number in manifest.extra_state.items():
         setattr(model, name, number)
+    model.head_ = type(members[0].head_).pooled([one.head_ for one in members])
+    if isinstance(model.head_, Forecast):
+        model.head_ = replace(model.head_, interval_scale=tuple(manifest.head["interval_scale"]))
     return model
 
 
@@ -312,16 +315,22 @@ def _description(model: FittedModel) -> dict[str, Any]:
     return {
         "model": type(network).__name__,
         "arguments": network.arguments_dict(),
-        "ensemble": {"n_members": ensemble.n_members, "random_state": draw_seed(ensemble.random_state)}
+        "ensemble": {"n_members": ensemble.n_members, "random_state": ensemble.random_state_}
         if isinstance(ensemble, GRUEnsemble)
         else None,
+        "members": [_member(one) for one in ensemble.members_] if isinstance(ensemble, GRUEnsemble) else None,
         "hybrid": list(model.baselines) if isinstance(model, Hybrid) else None,
         "network_spec": network.network_.spec.to_dict(),
         "calibrator": calibrator.to_dict() if calibrator is not None else None,
-        "head": network.head_.to_dict(),
+        "head": ensemble.head_.to_dict(),
         "extra_state": model.extra_state(),
         "history": model.history_,
     }
+
+
+def _member(member: GRUEstimator) -> dict[str, Any]:
+    """What may differ between the members of an ensemble, but for weights and history."""
+    return {"network_spec": member.network_.spec.to_dict(), "head": member.head_.to_dict()}
 
 
 def model_hash(model: FittedModel) -> str:

@@ -10,6 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field
 FORMAT: Literal["clinicalgru bundle 1"] = "clinicalgru bundle 1"
 
 
+class ManifestMember(BaseModel):
+    """What may differ between the members of an ensemble, but for weights and history.
+
+    Parameters
+    ----------
+    network_spec : dict
+        Sizes and options of the network, such as the codes it knows.
+    head : dict
+        What the head learned: classes, intervals.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    network_spec: dict[str, Any] = Field(description="Sizes and options of the network, such as the codes it knows")
+    head: dict[str, Any] = Field(description="What the head learned: classes, intervals")
+
+
 class Manifest(BaseModel):
     """Contents of manifest.json; its JSON Schema is data_schemas/manifest.schema.json.
 
@@ -37,6 +54,8 @@ class Manifest(BaseModel):
         Further learned numbers, such as a threshold.
     ensemble : dict of str to int or None
         Arguments of the ensemble.
+    members : list of ManifestMember or None
+        Of an ensemble: network_spec and head of each member, which may differ.
     hybrid : list of str or None
         Methods of the baselines of a Hybrid.
     trained_on : dict
@@ -68,6 +87,9 @@ class Manifest(BaseModel):
     head: dict[str, Any] = Field(default={}, description="What the head learned: classes, intervals")
     extra_state: dict[str, float] = Field(default={}, description="Further learned numbers, such as a threshold")
     ensemble: dict[str, int] | None = Field(default=None, description="Arguments of the ensemble, or none")
+    members: list[ManifestMember] | None = Field(
+        default=None, description="Of an ensemble: network_spec and head of each member, which may differ, or none"
+    )
     hybrid: list[str] | None = Field(default=None, description="Methods of the baselines of a Hybrid, or none")
     trained_on: dict[str, Any] = Field(description="Training data in counts, its source, and whether it was simulated")
     history: list[dict[str, float]] = Field(description="Losses of each epoch")

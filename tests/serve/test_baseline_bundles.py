@@ -164,11 +164,6 @@ print("torch" in sys.modules)
     assert done.stdout.strip() == "False"
 
 
-def test_an_ensemble_of_an_estimator_without_class_probabilities_is_refused_before_training(parts):
-    with pytest.raises(cg.ClinicalGRUError, match="estimator as GRUClassifier or GRUEarlyWarning"):
-        cg.GRUEnsemble(cg.GRURegressor(), n_members=2).fit(parts[0], verbose=False)
-
-
 def test_what_is_no_model_is_not_saved(tmp_path):
     with pytest.raises(cg.ClinicalGRUError, match="model as"):
         cg.save({"a": 1}, tmp_path / "bundle")

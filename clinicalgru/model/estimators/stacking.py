@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import ClassifierMixin, clone
 
 from clinicalgru.checks import check_choice, check_instance
 from clinicalgru.data.sequences.sequences import Sequences
@@ -17,27 +17,19 @@ from clinicalgru.evaluate.logistic import logit, mean_log_probabilities
 from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
+from clinicalgru.model.estimators.cross_fitted import CrossFittedModel
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.training_summary import training_summary
-from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
-from clinicalgru.model.fit_state import (
-    LearnedAttributes,
-    adopt,
-    blank_copy,
-    check_outcome,
-    check_stays,
-    check_variables,
-)
+from clinicalgru.model.fit_state import check_outcome, check_stays, check_variables
 from clinicalgru.model.heads.early_warning import EarlyWarning
-from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.training.folds import cross_fit
 from clinicalgru.model.training.progress import Callback
 
 Baseline = SummaryBaseline | EarlyWarningTrees
 
 
-class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
+class Hybrid(ClassifierMixin, CrossFittedModel):
     """Stacking of a GRU ensemble and baselines by a logistic regression on their log-odds.
 
     For binary and early-warning tasks.
@@ -78,58 +70,20 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Evaluatio
         self.ensemble = ensemble
         self.baselines = baselines
 
-    def fit(
-        self,
-        X: Sequences,
-        y: ArrayLike | None = None,
-        *,
-        auxiliary: pd.DataFrame | None = None,
-        verbose: bool = True,
-        callbacks: Sequence[Callback] = (),
-    ) -> Self:
-        """Train the ensemble and the baselines, then fit their weights. Nothing is assigned until that has succeeded.
-
-        Parameters
-        ----------
-        X : Sequences
-            Training stays; they hold the outcome.
-        y : array-like or None
-            Outcome as scikit-learn passes it; it must equal that of `X`.
-        auxiliary : DataFrame or None
-            Auxiliary outcomes for the networks, as of `GRUClassifier.fit`.
-        verbose : bool
-            Whether to show a progress bar for each network.
-        callbacks : sequence of Callback
-            As of `GRUClassifier.fit`.
-
-        Returns
-        -------
-        Hybrid
-            The estimator itself.
-
-        Raises
-        ------
-        ClinicalGRUError
-            For arguments that cannot be used, a task of another type, or outcomes that cannot be learned from.
-        """
-        check_outcome(y, stays := check_stays("X", X))
+    def _check_arguments(self, stays: Sequences) -> None:
         check_instance("ensemble", self.ensemble, GRUEnsemble, type(None), fix="Pass GRUEnsemble(), or leave it out.")
         for method in self.baselines:
             check_choice("baselines", method, BASELINES)
         if stays.task.task_type not in ("binary", "early_warning"):
             fix = "Use GRUEnsemble."
             raise TrainingError("a task of the kind binary or early_warning for Hybrid", stays.task.task_type, fix)
-        learner = blank_copy(self)
-        learner._learn(stays, auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
-        adopt(self, learner)
-        return self
 
     def _learn(
-        self, stays: Sequences, *, auxiliary: pd.DataFrame | None, verbose: bool, callbacks: Iterable[Callback]
+        self, stays: Sequences, *, auxiliary: pd.DataFrame | None, verbose: bool, callbacks: Sequence[Callback]
     ) -> None:
         """Fit this blank copy."""
         ensemble: GRUEnsemble = clone(self.ensemble) if self.ensemble is not None else GRUEnsemble()
-        self.ensemble_ = ensemble.fit(stays, auxiliary=auxiliary, verbose=verbose, callbacks=tuple(callbacks))
+        self.ensemble_ = ensemble.fit(stays, auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
         self.baselines_, columns = dict[str, list[Baseline]](), [logit(ensemble.out_of_fold_[:, 1])]
         self.variables_, self.static_variables_ = stays.variables, stays.static_variables
         self.task_, self.trained_on_ = stays.task, training_summary(stays)
@@ -160,16 +114,6 @@ class Hybrid(ClassifierMixin, LearnedAttributes, ScikitLearnInterface, Evaluatio
     def calibrator_(self) -> None:
         """None: the stacking weights are the calibration."""
         return None
-
-    def extra_state(self) -> dict[str, float]:
-        """Give further learned numbers: the threshold of an early warning.
-
-        Returns
-        -------
-        dict of str to float
-            Number by name; empty for a binary task.
-        """
-        return {"threshold_": self.threshold_} if "threshold_" in vars(self) else {}
 
     def has_observations(self, stays: Sequences) -> np.ndarray:
         """Give whether all parts have an input for each stay: a measurement, as the baselines see no coded events.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -130,10 +131,7 @@ class Forecast(Head):
 
     def aggregate_members(self, logits: Tensor) -> Tensor:
         """The mixture of the members as one Laplace: mean of the medians, and mean distance of the mixture from it."""
-        change, scale = _split(logits.double())
-        median = change.mean(dim=0, keepdim=True)
-        distance = (change - median).abs()
-        mean_distance = (distance + scale * torch.exp(-distance / scale)).mean(dim=0, keepdim=True)
+        median, mean_distance = _mixture(*_split(logits.double()))
         return torch.cat([median, mean_distance.log()], dim=2)
 
     def predict(self, aggregated: Tensor) -> Tensor:
@@ -141,6 +139,18 @@ class Forecast(Head):
         change, scale = _split(aggregated[0])
         interval_scale = scale.new_tensor(self.interval_scale or (1.0,))
         return torch.stack([change, scale * interval_scale], dim=1)
+
+    @classmethod
+    def pooled(cls, heads: Sequence[Any]) -> Forecast:
+        """A head with the scaler of all networks together, without calibration."""
+        return cls(pooled_scaler([head.scaler for head in heads]))
+
+    def pool(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
+        """The mixture of the networks as one Laplace; the normal scores of all networks are taken for the same."""
+        change, scale = torch.from_numpy(np.stack(predictions)).unbind(dim=2)
+        median, mean_distance = _mixture(change, scale)
+        interval_scale = scale.new_tensor(self.interval_scale or (1.0,))
+        return torch.stack([median[0], mean_distance[0] * interval_scale], dim=1).numpy()
 
     @staticmethod
     def strata(stays: Sequences) -> np.ndarray:
@@ -150,6 +160,34 @@ class Forecast(Head):
     def estimand(self, outcome: str) -> str:
         """The next measurements."""
         return "the next value of each variable"
+
+
+def pooled_scaler(scalers: Sequence[QuantileScaler]) -> QuantileScaler:
+    """The scaler of several networks together: quantiles of their quantiles.
+
+    Parameters
+    ----------
+    scalers : sequence of QuantileScaler
+        Of the same variables; one without training values of a variable does not count for it.
+
+    Returns
+    -------
+    QuantileScaler
+        That of each network, if all are equal.
+    """
+    knots = torch.stack([scaler.knots for scaler in scalers]).numpy()
+    pooled = QuantileScaler(knots.shape[1], knots=knots.shape[2])
+    for variable in range(knots.shape[1]):
+        learned = knots[(knots[:, variable] != 0).any(axis=1), variable]
+        pooled.fit(variable, learned.ravel())
+    return pooled
+
+
+def _mixture(change: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of the medians, and mean distance of the mixture from it: the scale of a Laplace around it."""
+    median = change.mean(dim=0, keepdim=True)
+    distance = (change - median).abs()
+    return median, (distance + scale * torch.exp(-distance / scale)).mean(dim=0, keepdim=True)
 
 
 def last_scores(scaler: QuantileScaler, batch: Batch) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Pooling:
     """
 
     @classmethod
-    def pooled(cls, heads: Sequence[Self]) -> Self:
+    def pooled(cls, heads: Sequence[Any]) -> Any:
         """The head of several networks together; `pool` gives its predictions.
 
         Parameters
@@ -42,7 +42,7 @@ class Pooling:
         return heads[0]
 
     def pool(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
-        """The prediction of several networks together: here the mean of the log-odds of each risk.
+        """The prediction of several networks together: of risks the mean log-odds.
 
         Parameters
         ----------
@@ -52,5 +52,6 @@ class Pooling:
         Returns
         -------
         ndarray, shape (prediction, ...)
+            As the head that `pooled` gives reads them.
         """
         return mean_log_probabilities([np.stack([1 - risk, risk], axis=-1) for risk in predictions])[..., 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Self
@@ -121,6 +122,11 @@ class Regression(Head):
             partial(mean_of_bins, means=self.means), unit="outcome", scale=float(np.std(self.means))
         )
 
+    @classmethod
+    def pooled(cls, heads: Sequence[Any]) -> Regression:
+        """The mixture of the distributions of several networks."""
+        return PooledRegression.of(heads)
+
     def estimand(self, outcome: str) -> str:
         """The outcome and its interval."""
         return f"`{outcome}`, with a prediction interval,"
@@ -196,6 +202,80 @@ class Regression(Head):
         fraction = np.clip((outcome - edges[bins]) / np.maximum(edges[bins + 1] - edges[bins], 1e-300), 0, 1)
         stay = np.arange(len(outcome))
         return np.cumsum(probability, axis=1)[stay, bins] - probability[stay, bins] * (1 - fraction)
+
+
+@dataclass(frozen=True)
+class PooledRegression(Regression):
+    """The mixture of the distributions of several networks, each over its own bins, with equal weights.
+
+    A prediction holds the probabilities of all bins of all networks.
+
+    Parameters
+    ----------
+    edges : tuple of float
+        All edges of the networks, ascending.
+    means : tuple of float
+        Means of the bins of one network after the other.
+    heads : tuple of Regression
+        One for each network.
+
+    References
+    ----------
+    Lakshminarayanan et al. 2017, deep ensembles (uniformly weighted mixture).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clinicalgru.model.heads.regression import PooledRegression, Regression
+    >>> head = PooledRegression.of([Regression((0.0, 1.0), (0.5,)), Regression((1.0, 3.0), (2.0,))])
+    >>> both = head.pool([np.array([[1.0]]), np.array([[1.0]])])
+    >>> head.mean(both), head.quantiles(both, np.array([0.25, 0.75]))
+    (array([1.25]), array([[0.5, 2. ]]))
+    """
+
+    heads: tuple[Regression, ...] = ()
+
+    @classmethod
+    def of(cls, heads: Sequence[Regression]) -> Self:
+        """The mixture of the distributions of these heads.
+
+        Parameters
+        ----------
+        heads : sequence of Regression
+            One for each network.
+
+        Returns
+        -------
+        PooledRegression
+        """
+        edges = np.unique(np.concatenate([head.edges for head in heads]))
+        return cls(tuple(edges.tolist()), tuple(mean for head in heads for mean in head.means), tuple(heads))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nothing: it is made from the heads of the networks."""
+        return {}
+
+    def pool(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
+        """The probabilities of all bins of all networks, side by side."""
+        return np.concatenate(predictions, axis=1) / len(predictions)
+
+    def quantiles(self, probability: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """Quantiles of each mixture; see `Regression.quantiles`."""
+        return super().quantiles(self._between_edges(probability), levels)
+
+    def below(self, probability: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+        """The probability of less than an outcome; see `Regression.below`."""
+        return super().below(self._between_edges(probability), outcome)
+
+    def _between_edges(self, probability: np.ndarray) -> np.ndarray:
+        """The probability between all edges: within a bin of a network it is spread evenly."""
+        sizes = np.cumsum([len(head.means) for head in self.heads])[:-1]
+        below = np.zeros((len(probability), len(self.edges)))
+        for head, part in zip(self.heads, np.split(probability, sizes, axis=1), strict=True):
+            corners = np.eye(len(head.edges))
+            weights = np.stack([np.interp(self.edges, head.edges, corner) for corner in corners])
+            below += np.concatenate([np.zeros((len(part), 1)), np.cumsum(part, axis=1)], axis=1) @ weights
+        return np.diff(below, axis=1).clip(0)
 
 
 def _bin(edges: np.ndarray, outcome: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -142,9 +143,85 @@ class Survival(SurvivalIntervals, Head):
         """Whether the event occurred."""
         return stays.outcome[:, 1]
 
+    @classmethod
+    def pooled(cls, heads: Sequence[Any]) -> Survival:
+        """The mean survival of several networks."""
+        return PooledSurvival.of(heads)
+
     def estimand(self, outcome: str) -> str:
         """The probability of the event by each horizon."""
         return f"the probability of `{outcome}` by each horizon"
+
+
+@dataclass(frozen=True)
+class PooledSurvival(Survival):
+    """The mean survival of several networks, each with intervals of its own.
+
+    A prediction holds the survival at the end of all intervals of all networks.
+
+    Parameters
+    ----------
+    cuts : tuple of float
+        All ends of intervals of the networks, in hours after the prediction, ascending.
+    horizons : tuple of float
+        Hours after the prediction at which a risk is reported.
+    heads : tuple of Survival
+        One for each network.
+
+    References
+    ----------
+    Lakshminarayanan et al. 2017, deep ensembles (uniformly weighted mixture).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clinicalgru.model.heads.survival import PooledSurvival, Survival
+    >>> head = PooledSurvival.of([Survival((24.0, 48.0), (48.0,)), Survival((48.0,), (48.0,))])
+    >>> head.survival_at(head.pool([np.array([[0.5, 0.25]]), np.array([[0.75]])]), np.array([0.0, 48.0]))
+    array([[1. , 0.5]])
+    """
+
+    heads: tuple[Survival, ...] = ()
+
+    @classmethod
+    def of(cls, heads: Sequence[Survival]) -> Self:
+        """The mean survival of these heads.
+
+        Parameters
+        ----------
+        heads : sequence of Survival
+            One for each network.
+
+        Returns
+        -------
+        PooledSurvival
+            Its horizons are those of the task, or the medians of those that the networks have learned.
+        """
+        cuts = np.unique(np.concatenate([head.cuts for head in heads]))
+        horizons = [np.quantile(head.horizons, np.linspace(0, 1, len(heads[0].horizons))) for head in heads]
+        same = len({head.horizons for head in heads}) == 1
+        middle = heads[0].horizons if same else tuple(np.median(horizons, axis=0).tolist())
+        return cls(tuple(cuts.tolist()), middle, tuple(heads))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nothing: it is made from the heads of the networks."""
+        return {}
+
+    def pool(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
+        """The survival at the end of all intervals of all networks, side by side."""
+        return np.concatenate(predictions, axis=1)
+
+    def survival_at(self, survival: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """Mean survival at some hours; see `SurvivalIntervals.survival_at`."""
+        return np.mean([head.survival_at(part, hours) for head, part in self._parts(survival)], axis=0)
+
+    def survival_at_own_time(self, survival: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """Mean survival of each stay at its own hour; see `SurvivalIntervals.survival_at_own_time`."""
+        return np.mean([head.survival_at_own_time(part, hours) for head, part in self._parts(survival)], axis=0)
+
+    def _parts(self, survival: np.ndarray) -> Iterator[tuple[Survival, np.ndarray]]:
+        sizes = np.cumsum([len(head.cuts) for head in self.heads])[:-1]
+        return zip(self.heads, np.split(survival, sizes, axis=1), strict=True)
 
 
 def _horizon_name(hours: float) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
+from clinicalgru.evaluate.logistic import clip_probability
 from clinicalgru.model.targets.warning_labels import refuse_unknown
 
 N_INTERVALS = 20
@@ -148,6 +149,34 @@ class SurvivalIntervals:
         logs, above, fraction = self._between(survival, hours)
         row = np.arange(len(logs))
         return np.asarray(np.exp(logs[row, above - 1] + fraction * (logs[row, above] - logs[row, above - 1])))
+
+    def mean_log_likelihood(self, survival: np.ndarray, outcome: np.ndarray) -> float:
+        """Mean log-likelihood of the stays that count in any interval.
+
+        Parameters
+        ----------
+        survival : ndarray, shape (stay, interval)
+            Probability of no event by the end of each interval.
+        outcome : ndarray, shape (stay, 2)
+            Hours of follow-up, and 1 if the event ended it.
+
+        Returns
+        -------
+        float
+            At most 0; higher is better.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> intervals = SurvivalIntervals((24.0, 48.0), (48.0,))
+        >>> round(intervals.mean_log_likelihood(np.array([[0.5, 0.25]]), np.array([[30.0, 1.0]])), 3)  # log(1 / 4)
+        -1.386
+        """
+        event, counted = self.events_at_risk(outcome)
+        before = np.concatenate([np.ones((len(survival), 1)), survival[:, :-1]], axis=1)
+        hazard = clip_probability(1 - survival / np.maximum(before, 1e-300))
+        likelihood = event * np.log(hazard) + (counted - event) * np.log1p(-hazard)
+        return float(likelihood.sum() / max(1, counted.max(axis=1).sum()))
 
     def _between(self, survival: np.ndarray, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log survival from hour 0 on, the column at or above each hour, and the fraction of the way to it."""
