@@ -338,3 +338,183 @@ def test_icu_stays_are_the_encounters_called_intensive_care_with_the_outcome_of_
     assert events.stays[["in_hospital_death", "length_of_stay"]].to_numpy().tolist() == [[1.0, 0.5]]
     assert events.to_frame()["time"].tolist() == [pd.Timestamp("2031-05-05 09:00")]
     assert events.ledger.rejected == {"outside every stay": 1}
+
+
+VITAL = [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}]
+ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+
+
+def synthea(folder: Path, names: str = "{}.000.ndjson") -> Path:
+    """An inpatient encounter, an ambulatory one and what was measured, in the structure that Synthea writes."""
+    who, stay = "0bee1bc6-1a91-bcd5-7bc0-02fadc5217d6", "0bee1bc6-1a91-bcd5-bc7d-41fe0b996688"
+    about = {
+        "resourceType": "Encounter", "status": "finished",
+        "subject": {"reference": f"Patient/{who}", "display": SECRET},
+        "type": [{"coding": [{"system": "http://snomed.info/sct", "code": "185347001"}], "text": "Encounter"}],
+        "location": [{"location": {"reference": "Location?identifier=https://github.com/synthetichealth/synthea|3b23",
+                                   "display": "NEWMAN REGIONAL HEALTH"}}],
+    }  # fmt: skip
+    times = {"start": "2022-04-01T12:46:59-03:00", "end": "2022-04-03T13:01:59-03:00"}
+    visits = [about | {"id": stay, "class": {"system": ACT, "code": "IMP"}, "period": times}]
+    visits.append(about | {"id": "walk-in", "class": {"system": ACT, "code": "AMB"}, "period": times})
+    row = {
+        "resourceType": "Observation", "status": "final", "category": VITAL,
+        "subject": {"reference": f"Patient/{who}"}, "encounter": {"reference": f"Encounter/{stay}"},
+        "effectiveDateTime": "2022-04-01T12:46:59-03:00", "issued": "2022-04-01T12:46:59.829-03:00",
+    }  # fmt: skip
+
+    def code(number: str) -> dict[str, Any]:
+        return {"coding": [{"system": LOINC, "code": number, "display": "Some test"}], "text": "Some test"}
+
+    parts = [{"code": code(number), "valueQuantity": quantity(value, "mm[Hg]")} for number, value in
+             (("8462-4", 87), ("8480-6", 116))]  # fmt: skip
+    absent = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": "unknown"}]}
+    rows = [
+        row | {"code": code("85354-9"), "component": parts},
+        row | {"code": code("8867-4"), "valueQuantity": quantity(81, "/min")},
+        row | {"code": code("2160-0"), "valueQuantity": quantity(1.2, "mg/dL"), "issued": "2022-04-01T18:00:00-03:00"},
+        row | {"code": code("2339-0"), "valueQuantity": quantity(70, "mg/dL") | {"comparator": "<"}},
+        row | {"code": code("9279-1"), "dataAbsentReason": absent},
+        row | {"code": code("8867-4"), "status": "entered-in-error", "valueQuantity": quantity(200, "/min")},
+        row | {"code": code("72166-2"), "valueCodeableConcept": {"text": "Never smoker"}},
+    ]
+    condition = {
+        "resourceType": "Condition", "code": {"coding": [{"system": "http://snomed.info/sct", "code": "91302008"}]},
+        "subject": row["subject"], "encounter": row["encounter"],
+    }  # fmt: skip
+    conditions = [condition | {"recordedDate": "2022-04-02T08:00:00-03:00"}, condition | {"onsetDateTime": "2022"}]
+    conditions.append({name: cell for name, cell in condition.items() if name != "encounter"})  # nothing dates it
+    drug = {"resourceType": "MedicationRequest", "status": "active", "authoredOn": "2022-04-01T13:00:00-03:00"}
+    drug |= {
+        "subject": row["subject"],
+        "encounter": row["encounter"],
+        "medicationReference": {"reference": "Medication/m1"},
+    }
+    kinds = {
+        "Patient": [{"resourceType": "Patient", "id": who, "gender": "female", "birthDate": "1970-05-21"}],
+        "Encounter": visits, "Observation": rows, "Condition": conditions, "MedicationRequest": [drug],
+        "Medication": [{"resourceType": "Medication", "id": "m1", "code": {"coding": [{"code": "313782"}]}}],
+    }  # fmt: skip
+    for kind, resources in kinds.items():
+        write(folder, names.format(kind), resources)
+    write(folder, "log.ndjson", [{"exportId": "export-100", "eventId": "kickoff"}])
+    write(folder, "._Patient.000.ndjson", [{"not": "a resource"}])
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", ["{}.000.ndjson", "1_{}.ndjson", "Other{}.ndjson.gz", "export-of-{}.jsonl"])
+def test_an_export_as_synthea_writes_it_under_any_name(tmp_path, names):
+    events = cg.read_events(synthea(tmp_path, names), source="fhir", max_rejected=0)
+    values = events.to_frame().set_index("variable")
+    assert values["value"].to_dict() == {"creatinine": 1.2, "dbp": 87, "heart_rate": 81, "sbp": 116}
+    assert values.loc["creatinine", "available_at"] == pd.Timestamp("2022-04-01 21:00")
+    assert values.loc["heart_rate", "available_at"] == pd.Timestamp("2022-04-01 15:46:59.829")
+    assert events.ledger.rejected == {
+        "missing value": 2, "censored value (< or >)": 1, "retracted": 1, "unmapped code": 1
+    }  # fmt: skip
+    notes = events.ledger.notes
+    assert notes["diagnoses without a date, taken at the end of their encounter"] == 1
+    assert notes["diagnoses without a date or an ended encounter, not used"] == 1
+    assert notes["files without FHIR resources, or hidden, not read"] == 2
+    rows = events.coded.to_pandas()
+    words = {
+        f"{events.code_vocabulary[row.code]} {pd.Timestamp(row.available, unit='us')}" for row in rows.itertuples()
+    }
+    assert words == {
+        "diagnosis//91302008 2022-04-02 11:00:00", "diagnosis//91302008 2022-04-03 16:01:59",
+        "drug//313782 2022-04-01 16:00:00",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_date_is_a_day_of_the_place_of_its_encounter(tmp_path):
+    """At UTC-3 a day ends three hours after that of UTC; with a time zone declared, as that says."""
+    folder = synthea(tmp_path)
+    path = folder / "Observation.000.ndjson"
+    path.write_text(path.read_text().replace("2022-04-01T12:46:59-03:00", "2022-04-01").replace('"issued"', '"sent"'))
+    for zone, end in ((None, "2022-04-02 02:59:59.999999"), ("America/Denver", "2022-04-02 05:59:59.999999")):
+        frame = cg.read_events(folder, source="fhir", timezone=zone).to_frame()
+        assert set(frame["available_at"].astype(str)) == {end}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("system", "value"), [("mimic-d-items", 0.7), ("mimic-d-labitems", 0.7), ("mimic-d-icd", None), ("local", None)]
+)
+def test_item_numbers_of_mimic_iv_count_in_their_own_code_systems(tmp_path, system, value):
+    coding = {"coding": [{"system": f"http://mimic.mit.edu/fhir/mimic/CodeSystem/{system}", "code": "223835"}]}
+    row = BASE | {"code": coding, "valueQuantity": {"value": 70}}
+    frame = cg.read_events(tiny(tmp_path, [row]), source="fhir").to_frame()  # fio2, in percent where no unit is written
+    assert frame["value"].tolist() == ([] if value is None else [pytest.approx(value)])
+
+
+@pytest.fixture(scope="module")
+def mimic(real_data: Path) -> dict[str, list[dict[str, Any]]]:
+    """The resources of MIMIC-IV on FHIR by type, read with json."""
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted((real_data / "mimic-iv-fhir-demo").rglob("*.ndjson.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                resource = json.loads(line)
+                by_type.setdefault(resource["resourceType"], []).append(resource)
+    return by_type
+
+
+@pytest.fixture(scope="module")
+def demo(real_data: Path) -> Events:
+    return cg.read_events(real_data / "mimic-iv-fhir-demo", source="fhir")
+
+
+@pytest.mark.slow
+def test_mimic_iv_on_fhir_is_read_whole(mimic, demo):
+    taken = ["Condition", "Procedure", "MedicationAdministration"]
+    panels = sum(len(row.get("component", [])) - 1 for row in mimic["Observation"] if row.get("component"))
+    assert demo.ledger.rows_in == sum(len(mimic[kind]) for kind in taken) + len(mimic["Observation"]) + panels
+    notes = demo.ledger.notes
+    assert notes["diagnoses without a date, taken at the end of their encounter"] == len(mimic["Condition"]) == 5051
+    assert notes["prescriptions not read, as drugs given are recorded"] == len(mimic["MedicationRequest"])
+    assert set(demo.ledger.rejected) == {"unmapped code", "outside every stay", "missing value", "implausible"}
+
+
+@pytest.mark.slow
+def test_vital_signs_and_urine_of_mimic_iv_on_fhir_are_those_of_the_files(mimic, demo):
+    """Ambulances bring vital signs of the emergency department: they belong to the admission that it is part of."""
+    codes = {"8867-4": "heart_rate", "9279-1": "respiratory_rate", "8480-6": "sbp", "8462-4": "dbp"}
+    urine = set(Dictionary.load()["urine_output"].source_codes["mimic-iv"])
+    rows = []
+    for resource in mimic["Observation"]:
+        for item in resource.get("component", [resource]):
+            code = item["code"]["coding"][0]["code"]
+            name = codes.get(code) or ("urine_output" if code in urine else None)
+            if name and "valueQuantity" in item:
+                who = resource["subject"]["reference"].split("/")[1]
+                rows.append((who, resource["effectiveDateTime"], name, float(item["valueQuantity"]["value"])))
+    table = pd.DataFrame(rows, columns=["patient_id", "time", "variable", "value"])
+    low, high = (table["variable"].map(lambda name, i=i: Dictionary.load()[name].plausible[i]) for i in (0, 1))
+    table = table[table["value"].between(low, high)].assign(time=pd.to_datetime(table["time"], utc=True))
+    keys = ["patient_id", "variable", "time"]
+    expected = table.groupby(keys)["value"].agg(["min", "max", "sum"])
+    ours = demo.to_frame()
+    ours = ours[ours["variable"].isin(table["variable"])].assign(time=lambda frame: frame["time"].dt.tz_localize("UTC"))
+    found = ours.set_index(keys)["value"]
+    assert len(found) > 0.98 * len(expected)  # a few lie outside every stay
+    both = expected.loc[found.index.drop_duplicates()]
+    assert (found.groupby(level=keys).max() <= both["sum"].sort_index() + 1e-6).all()
+    assert (found.groupby(level=keys).min() >= both["min"].sort_index() - 1e-6).all()
+
+
+@pytest.mark.slow
+def test_stays_of_mimic_iv_on_fhir_are_those_of_mimic_iv(real_data, demo):
+    """Admissions and ICU stays of the same 100 patients; emergency visits without admission stand beside them.
+
+    FHIR's times have offsets: across a change of the clock a stay is an hour longer or shorter than in MIMIC-IV.
+    """
+    assert len(demo.stays) == 275 + 50
+    assert demo.stays["in_hospital_death"].sum() == 15
+    theirs = cg.read_events(real_data / "mimic-iv-demo", source="mimic-iv").stays
+    ours = cg.read_events(real_data / "mimic-iv-fhir-demo", source="fhir", anchor="icu").stays
+    assert len(ours) == len(theirs) == 140
+    for name in ("in_hospital_death", "length_of_stay", "icu_type", "sex"):
+        left, right = (np.sort(table[name].to_numpy(float)) for table in (ours, theirs))
+        np.testing.assert_allclose(left, right, err_msg=name, atol=1 / 24 + 1e-9)

@@ -21,51 +21,65 @@ LARGEST = 32 << 20  # bytes of one resource
 AT_LINE = re.compile(r"JSON transform error .* in line (\d+)")
 
 
-def resource_files(folder: Path, kind: str) -> list[Path]:
-    """Find the files of one type of resource by their names, of which there must be one.
+def export_files(folder: Path, needed: tuple[str, ...]) -> tuple[dict[str, list[Path]], int]:
+    """Find the NDJSON files of a bulk export, each by the resourceType of its first resource, whatever its name.
 
     Parameters
     ----------
     folder : Path
         Folder of a bulk export.
-    kind : str
-        Type of resource, such as "Patient".
+    needed : tuple of str
+        Types of resource that there must be, such as "Patient".
 
     Returns
     -------
-    list of Path
-        Files such as Patient.ndjson, 1.Patient.ndjson.gz or Patient-000.ndjson, sorted.
+    files : dict of str to list of Path
+        The files of each type, sorted: Patient.000.ndjson, 1_Patient.ndjson or MimicPatient.ndjson.gz.
+    n_other : int
+        How many NDJSON files were left out: hidden, empty, or without FHIR resources, such as a log.
 
     Raises
     ------
     InputError
-        If there is no folder, or no such file in it.
+        If there is no folder, a type is missing, or a file does not begin with JSON.
     """
-    found = found_files(folder, kind)
-    if not found:
-        came = f"the folder {folder.name} without it" if folder.is_dir() else f"no such folder: {folder.name}"
-        raise InputError(f"{kind}.ndjson", came, "Pass the folder of a bulk export: Patient, Encounter, Observation.")
-    return found
+    found = sorted(folder.rglob("*")) if folder.is_dir() else []
+    found = [file for file in found if file.name.lower().endswith(SUFFIXES) and file.is_file()]
+    shown = [file for file in found if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    files: dict[str, list[Path]] = {}
+    for file in shown:
+        kind = _first_type(file)
+        if kind is not None:
+            files.setdefault(kind, []).append(file)
+    for kind in needed:
+        if kind not in files:
+            got = f"the folder {folder.name} without it" if folder.is_dir() else f"no such folder: {folder.name}"
+            fix = "Pass the folder of a bulk export: Patient, Encounter, Observation."
+            raise InputError(f"{kind}.ndjson, or NDJSON of the type {kind} under another name", got, fix)
+    return files, len(found) - sum(map(len, files.values()))
 
 
-def found_files(folder: Path, kind: str) -> list[Path]:
-    """Find the files of one type of resource by their names, if there are any.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of a bulk export.
-    kind : str
-        Type of resource, such as "Patient".
-
-    Returns
-    -------
-    list of Path
-        The files, sorted; empty where there is none.
-    """
-    named = re.compile(rf"(?<![A-Za-z]){kind}(?![A-Za-z])")
-    files = sorted(folder.rglob("*")) if folder.is_dir() else []
-    return [file for file in files if file.name.lower().endswith(SUFFIXES) and named.search(file.name)]
+def _first_type(file: Path) -> str | None:
+    """The resourceType of a file's first resource; None where it has none."""
+    opener = gzip.open if file.suffix.lower() == ".gz" else open
+    try:
+        with opener(file, "rb") as lines:
+            first = next((line for line in iter(lambda: lines.readline(LARGEST + 1), b"") if line.strip()), None)
+    except (OSError, EOFError, zlib.error):
+        named = re.search(r"(?<![A-Za-z])[A-Z][A-Za-z]+", file.name)  # its type by its name: reported when it is read
+        return named[0] if named else None
+    if first is None:
+        return None
+    try:
+        resource = json.loads(first)
+    except (ValueError, RecursionError):  # a resource that is broken, if it names its type: it is reported when read
+        typed = re.search(rb'"resourceType"\s*:\s*"([A-Za-z]+)"', first)
+        resource = {"resourceType": typed[1].decode()} if typed else None
+    if not isinstance(resource, dict):
+        fix = "Take it out of the folder, export it again, or repair this line."
+        raise InputError("one FHIR resource as JSON in each line", "a line that cannot be parsed", fix, where=file.name)
+    kind = resource.get("resourceType")
+    return kind if isinstance(kind, str) else None
 
 
 def resources_sql(file: Path, columns: dict[str, str]) -> str:
