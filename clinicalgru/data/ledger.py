@@ -112,6 +112,11 @@ class Ledger:
         return sum(rows for reason, rows in self.rejected.items() if reason not in NOT_COUNTED)
 
     @property
+    def usable(self) -> int:
+        """Rows that could have been used: all but those whose rejection does not count against `max_rejected`."""
+        return self.rows_in - sum(rows for reason, rows in self.rejected.items() if reason in NOT_COUNTED)
+
+    @property
     def measurements(self) -> int:
         """Rows with a value of a variable, whether used, merged or outside the plausible range."""
         implausible = self.findings.query("reason == 'implausible' and series")["rows"].sum()

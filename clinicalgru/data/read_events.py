@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,13 @@ from clinicalgru.data.events import Events
 from clinicalgru.data.ingest.database import is_address
 from clinicalgru.data.ingest.ingest import IngestResult, ingest
 from clinicalgru.data.ingest.missing_values import MissingValues
-from clinicalgru.data.ingest.read_options import ReadOptions, check_table, dictionary_of, outcome_names
+from clinicalgru.data.ingest.read_options import (
+    ReadOptions,
+    allowed_variables,
+    check_table,
+    dictionary_of,
+    outcome_names,
+)
 from clinicalgru.data.ingest.source import Source
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.simulate.simulate import SimulatedCohort
@@ -57,6 +63,7 @@ def read_events(
     anchor: str | None = None,
     timezone: str | None = None,
     max_rejected: float = 0.1,
+    allow: str | Collection[str] = (),
     memory_gb: float = 2.0,
 ) -> Events:
     """Read an extract into checked events; every rejected, merged or converted row is counted in the ledger.
@@ -102,8 +109,13 @@ def read_events(
         IANA time zone, such as "Europe/Berlin": times without an offset are local times there and become UTC. Ambiguous
         and nonexistent local times are rejected and counted. None: times are used as written.
     max_rejected : float
-        Largest fraction of rows that may be rejected, 0 to 1. Rows without a value, outside every stay, of an unmapped
-        code, duplicate, retracted, censored or non-numeric do not count.
+        Largest fraction of rows that may be rejected, 0 to 1, of those that could have been used: rows without a value,
+        outside every stay, of an unmapped code, duplicate, retracted, censored or non-numeric are not among them. A
+        variable that loses half of its values, and at least 10, stops the load too; where `max_rejected` is above half,
+        that fraction counts. 1: nothing stops the load.
+    allow : str or collection of str
+        Variables that may lose any number of values, or "all": they count in neither limit. The ledger says what they
+        lost.
     memory_gb : float
         Memory limit in GB; larger extracts go through disk, in the folder of temporary files. DuckDB gets two fifths
         of it, as its own limit does not cover its file readers, allocator caches and results. The rest is for Python
@@ -121,7 +133,7 @@ def read_events(
         If an argument is of another type, out of bounds, or unknown.
     InputError
         If a file cannot be read, a column is missing, times are of two formats, or more than `max_rejected` of the rows
-        were rejected. The message names file, row, column and what to do.
+        were rejected, or half of a variable's. The message names file, row, column and what to do.
     DictionaryError
         If a variable or unit is unknown.
     MissingPackageError
@@ -183,8 +195,9 @@ def read_events(
         data, stays, outcomes = cohort.measurements, cohort.stays, cohort.outcomes
         outcomes_columns = outcomes.columns.drop(["patient_id", "stay_id"], errors="ignore")
     check_table("data", data)
+    dictionary = dictionary_of(variables)
     options = ReadOptions(
-        dictionary=dictionary_of(variables),
+        dictionary=dictionary,
         stays=stays,
         outcomes=outcomes,
         columns={} if columns is None else columns,
@@ -198,6 +211,7 @@ def read_events(
         anchor=anchor,
         timezone=timezone,
         max_rejected=max_rejected,
+        allow=allowed_variables(allow, dictionary),
         memory_gb=memory_gb,
     )
     events = _read(data, source, options)

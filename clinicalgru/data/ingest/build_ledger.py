@@ -11,8 +11,7 @@ from clinicalgru.data.dictionary.variable import MERGES
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.unit_conversion import default_unit
 from clinicalgru.data.ingest.workspace import Workspace
-from clinicalgru.data.ledger import FINDINGS, MISSING, NOT_COUNTED, TIME_NOTES, UNMAPPED, Ledger
-from clinicalgru.errors import InputError
+from clinicalgru.data.ledger import FINDINGS, MISSING, TIME_NOTES, UNMAPPED, Ledger
 
 
 def build_ledger(
@@ -100,30 +99,3 @@ def _converted(workspace: Workspace, units: Mapping[str, str]) -> dict[str, int]
         variable = workspace.variables[position]
         counts[f"{variable.name}: {unit or default_unit(workspace, variable, units)} -> {variable.unit}"] = rows
     return counts
-
-
-def check_rejected(ledger: Ledger, max_rejected: float) -> None:
-    """Raise where more than this fraction of rows was rejected for reasons that count.
-
-    Parameters
-    ----------
-    ledger : Ledger
-        The ledger of the extract.
-    max_rejected : float
-        Largest fraction of rows that may be rejected, 0 to 1.
-
-    Raises
-    ------
-    InputError
-        If more rows were rejected.
-    """
-    n_rejected = ledger.n_counted_rejections
-    if n_rejected > max_rejected * max(ledger.rows_in, 1):
-        worst = ledger.findings[~ledger.findings["reason"].isin(NOT_COUNTED)].iloc[0]
-        most_frequent = f"{worst['reason']} {worst['variable']} ({worst['rows']:,})"
-        raise InputError(
-            f"at most {max_rejected:.0%} of rows rejected",
-            f"{n_rejected:,} of {ledger.rows_in:,}, most often: {most_frequent}",
-            "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected.",
-            where=f"first at {worst['where']}",
-        )

@@ -3,14 +3,14 @@
 Rules. An error of a whole file (a missing column, another encoding, a malformed row) stops the load. An error of one
 row (no identifier, unreadable time, a value that is no number, an unknown variable or unit, a value outside the
 plausible range) rejects that row; it is counted by reason with the place of the first. More than `max_rejected` of
-such rows stop the load. A row without a value is a measurement not made: it is counted, but no error. The order of
-rows does not matter.
+such rows stop the load, and so does a variable that loses half of its values. A row without a value is a measurement
+not made: it is counted, but no error. The order of rows does not matter, but for scores of which the last counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,11 @@ import pyarrow.compute as pc
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest.accepted_rows import coded_events, implausible_values, measurements
 from clinicalgru.data.ingest.assign_stays import assign_stays
-from clinicalgru.data.ingest.build_ledger import build_ledger, check_rejected
+from clinicalgru.data.ingest.build_ledger import build_ledger
 from clinicalgru.data.ingest.date_columns import resolve_date_columns
 from clinicalgru.data.ingest.outcomes_table import join_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions
+from clinicalgru.data.ingest.rejected_rows import check_rejected
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.static_values import implausible_static
 from clinicalgru.data.ingest.static_variables import add_static_rows, is_static_at_start
@@ -149,8 +150,8 @@ def _ledger(
 ) -> Ledger:
     """The ledger; raises where too many rows were rejected."""
     ledger = build_ledger(workspace, n_merged=n_merged, units=options.units, notes=notes, labels=result.labels)
-    check_rejected(ledger, options.max_rejected)
-    return ledger
+    lost = check_rejected(workspace, ledger, max_rejected=options.max_rejected, allow=options.allow)
+    return replace(ledger, notes={**ledger.notes, **lost})
 
 
 def _with_outcomes(

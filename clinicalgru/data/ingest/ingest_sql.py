@@ -191,6 +191,17 @@ STATIC_VALUES = """
 SELECT position, variable, max_by(value, (time, value)) AS value, count(DISTINCT value) > 1 AS has_several
 FROM rows_with_reason WHERE reason IS NULL AND role = 'static' GROUP BY ALL ORDER BY ALL
 """
+# Of each variable: used values, and values rejected for reasons other than some.
+VALUES_BY_VARIABLE = """
+SELECT canonical, coalesce(sum(rows) FILTER (reason IS NULL), 0)::BIGINT,
+    coalesce(sum(rows) FILTER (NOT list_contains($1, reason)), 0)::BIGINT AS rejected
+FROM counts WHERE canonical IS NOT NULL AND role <> 'identifier' GROUP BY 1 ORDER BY rejected DESC, 1
+"""
+# Quantiles of a variable's values, as written, that were rejected for some reasons.
+REJECTED_QUANTILES = """
+SELECT quantile_cont(value / factor - shift, [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95])
+FROM rows_with_reason WHERE canonical = $1 AND list_contains($2, reason)
+"""
 # Accepted rows by role.
 ACCEPTED = "SELECT coalesce(role, 'series'), sum(rows)::BIGINT FROM counts WHERE reason IS NULL GROUP BY 1"
 # The stays that occur in the rows.

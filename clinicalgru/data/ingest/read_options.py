@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class ReadOptions:
         IANA time zone of times without an offset.
     max_rejected : float
         Largest fraction of rows that may be rejected, 0 to 1.
+    allow : frozenset of str
+        Variables that may lose any number of their values.
     memory_gb : float
         Memory limit in GB, above 0.
 
@@ -82,6 +84,7 @@ class ReadOptions:
     anchor: str | None = None
     timezone: str | None = None
     max_rejected: float = 0.1
+    allow: frozenset[str] = frozenset()
     memory_gb: float = 2.0
 
     def __post_init__(self) -> None:
@@ -179,6 +182,35 @@ def dictionary_of(variables: Any) -> Dictionary:
             fix = "Pass the path of a YAML file, a dict of it, a list of them, or a Dictionary."
             raise ArgumentError("variables as a path, dict or Dictionary", describe(each), fix)
     return Dictionary.load(*extra)
+
+
+def allowed_variables(allow: Any, dictionary: Dictionary) -> frozenset[str]:
+    """Check the argument `allow` of `read_events`.
+
+    Parameters
+    ----------
+    allow : str or collection of str
+        What was passed: names of variables, or "all".
+    dictionary : Dictionary
+        Data dictionary.
+
+    Returns
+    -------
+    frozenset of str
+        The variables.
+
+    Raises
+    ------
+    ArgumentError
+        If it is of another type.
+    DictionaryError
+        If a variable is unknown.
+    """
+    names = [allow] if isinstance(allow, str) else allow
+    if not isinstance(names, Collection) or isinstance(names, Mapping) or not all(isinstance(n, str) for n in names):
+        fix = "Pass a list such as allow=['platelets'], or allow='all'."
+        raise ArgumentError("allow as a list of variables", describe(allow), fix)
+    return frozenset(dictionary) if "all" in names else frozenset(dictionary.find(name).name for name in names)
 
 
 def _check_names(name: str, value: Any) -> None:

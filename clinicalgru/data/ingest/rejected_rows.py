@@ -1,0 +1,142 @@
+"""Limits on rejected rows: of all rows that could have been used, and of each variable."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from clinicalgru.data.dictionary.units import Conversion
+from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest.workspace import Workspace
+from clinicalgru.data.ledger import NOT_COUNTED, Ledger
+from clinicalgru.errors import InputError
+
+MAX_LOST = 0.5  # of the values of a variable
+MIN_LOST = 10  # rejected values from which on a variable may stop the load
+MIN_FIT = 0.8  # of the rejected values must be plausible in a unit that is proposed
+MAX_NAMED = 5  # variables in a message
+REASONS_OF_UNITS = ("implausible", "unknown unit")
+
+
+def check_rejected(
+    workspace: Workspace, ledger: Ledger, *, max_rejected: float, allow: Collection[str]
+) -> dict[str, int]:
+    """Raise where too many rows were rejected, of all or of a variable, for reasons that count.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The workspace, with a stay or a reason for each row.
+    ledger : Ledger
+        The ledger of the extract.
+    max_rejected : float
+        Largest fraction of rows that may be rejected, 0 to 1. With 1, nothing stops the load.
+    allow : collection of str
+        Variables that may lose any number of values; they count in neither limit.
+
+    Returns
+    -------
+    dict of str to int
+        Values lost by note, of variables that went on only because they are allowed.
+
+    Raises
+    ------
+    InputError
+        If more rows were rejected, or a variable lost half of its values (more where `max_rejected` is above half), and
+        at least `MIN_LOST`.
+
+    Notes
+    -----
+    Both limits count over the rows that could have been used: empty cells, and what else is in `NOT_COUNTED`, are not
+    among them.
+    """
+    table, limit = _values_by_variable(workspace), max(MAX_LOST, max_rejected)
+    is_lost = table["rejected"] >= np.maximum(MIN_LOST, limit * (table["rejected"] + table["used"]))
+    is_allowed = table.index.isin(list(allow))
+    if max_rejected < 1:
+        if (is_lost & ~is_allowed).any():
+            raise _variables_lost(workspace, ledger, table[is_lost & ~is_allowed], limit)
+        _check_all(ledger, max_rejected, allow)
+    lost = table.loc[is_lost & is_allowed, "rejected"]
+    return {f"values lost, as allowed: {name}": int(rows) for name, rows in lost.items()}
+
+
+def _check_all(ledger: Ledger, max_rejected: float, allow: Collection[str]) -> None:
+    """Raise where more than a fraction of the rows that could have been used was rejected."""
+    findings = ledger.findings[~ledger.findings["reason"].isin(NOT_COUNTED)]
+    is_allowed = findings["variable"].isin(list(allow))
+    n_rejected = int(findings.loc[~is_allowed, "rows"].sum())
+    n_usable = ledger.usable - int(findings.loc[is_allowed, "rows"].sum())
+    if n_rejected > max_rejected * max(n_usable, 1):
+        worst = findings[~is_allowed].iloc[0]
+        most_frequent = f"{worst['reason']} {worst['variable']} ({worst['rows']:,})"
+        raise InputError(
+            f"at most {max_rejected:.0%} of rows rejected",
+            f"{n_rejected:,} of {n_usable:,}, most often: {most_frequent}",
+            "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected.",
+            where=f"first at {worst['where']}",
+        )
+
+
+def _values_by_variable(workspace: Workspace) -> pd.DataFrame:
+    """Used and rejected values of each variable, most rejected first."""
+    rows = workspace.sql.execute(ingest_sql.VALUES_BY_VARIABLE, [list(NOT_COUNTED)]).fetchall()
+    return pd.DataFrame(rows, columns=["variable", "used", "rejected"]).set_index("variable").astype(int)
+
+
+def _variables_lost(workspace: Workspace, ledger: Ledger, lost: pd.DataFrame, limit: float) -> InputError:
+    """The error that names the variables, why their values were rejected, and the units that would fit."""
+    findings = ledger.findings[~ledger.findings["reason"].isin(NOT_COUNTED)]
+    fits = {name: _fitting_unit(workspace, workspace.dictionary[name]) for name in lost.index}
+    named, units, spellings = [], {}, []
+    for name, used, rejected in lost.head(MAX_NAMED).itertuples():
+        reasons = findings[findings["variable"] == name].groupby("reason", sort=False)["rows"].sum()
+        counts = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.items())
+        if fits[name] and "implausible" in reasons:
+            units[name] = fits[name]
+        if "unknown unit" in reasons:
+            spellings.append(name)
+        fit = f"; the values fit {fits[name]}" if fits[name] else ""
+        named.append(f"{name} {rejected:,} of {used + rejected:,} ({counts}{fit})")
+    more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
+    return InputError(
+        f"less than {limit:.0%} of the values of each variable rejected",
+        f"{'; '.join(named)}{more}",
+        _fix(lost.index, units, spellings),
+        where=f"first at {findings.loc[findings['variable'] == lost.index[0], 'where'].iloc[0]}",
+    )
+
+
+def _fix(names: pd.Index, units: Mapping[str, str], spellings: Sequence[str]) -> str:
+    """What to do about variables that were lost."""
+    unit = f"Where no unit is written, name it: units={units}. " if units else ""
+    also = (
+        f"Add the unit under `also` of {', '.join(spellings)} in your own YAML (variables=). " if spellings else ""
+    )
+    return f"{unit}{also or 'Else repair the values. '}To go on without them, pass allow={[*names]}."
+
+
+def _fitting_unit(workspace: Workspace, variable: Variable) -> str:
+    """The unit in which most of a variable's rejected values are plausible, and closest to usual ones; "" for none."""
+    query = ingest_sql.REJECTED_QUANTILES
+    ((quantiles,),) = workspace.sql.execute(query, [variable.name, list(REASONS_OF_UNITS)]).fetchall()
+    if quantiles is None or variable.plausible is None:
+        return ""
+    low, high = variable.plausible
+    center = _center(variable.reference or variable.plausible)
+    candidates = []
+    for unit, conversion in {variable.unit: Conversion(1.0), **variable.also}.items():
+        values = conversion.apply(np.array(quantiles, dtype=float))
+        fit = np.mean((values >= low) & (values <= high))
+        if fit >= MIN_FIT:
+            candidates.append((abs(np.log(max(np.median(values), 1e-9) / center)), unit))
+    return min(candidates, key=lambda each: each[0])[1] if candidates else ""
+
+
+def _center(bounds: tuple[float, float]) -> float:
+    """The middle of a range, on the scale of logarithms where it has one."""
+    low, high = bounds
+    return max(float(np.sqrt(low * high)) if low > 0 else (low + high) / 2, 1e-9)
