@@ -73,8 +73,11 @@ def shift_dates(events: Events, *, key: bytes | str, days: int = 365) -> Events:
     disk = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
     shifted = (_shifted(batch, shift) for batch in events.measurements.to_batches())
     measurements = _write_table(shifted, events.measurements.schema, disk)
-    coded = pa.Table.from_batches((_shifted(batch, shift) for batch in events.coded.to_batches()), events.coded.schema)
-    return replace(events, measurements=measurements, coded=coded, stays=stays, _disk=disk)
+    small = {
+        name: pa.Table.from_batches((_shifted(batch, shift) for batch in table.to_batches()), table.schema)
+        for name, table in _small_tables(events).items()
+    }
+    return replace(events, measurements=measurements, stays=stays, _disk=disk, **small)
 
 
 def pseudonymise(events: Events, *, key: bytes | str) -> Events:
@@ -118,10 +121,17 @@ def pseudonymise(events: Events, *, key: bytes | str) -> Events:
     order = stays.sort_values(["patient_id", "stay_id"]).index.to_numpy()
     disk = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
     measurements = _write_table(_reordered(events.measurements, order), events.measurements.schema, disk)
-    coded = pa.Table.from_batches(_reordered(events.coded, order), events.coded.schema)
-    return replace(
-        events, measurements=measurements, coded=coded, stays=stays.loc[order].reset_index(drop=True), _disk=disk
-    )
+    small = {
+        name: pa.Table.from_batches(_reordered(table, order), table.schema)
+        for name, table in _small_tables(events).items()
+    }
+    stays = stays.loc[order].reset_index(drop=True)
+    return replace(events, measurements=measurements, stays=stays, _disk=disk, **small)
+
+
+def _small_tables(events: Events) -> dict[str, pa.Table]:
+    """The tables of rows by stay that are in memory."""
+    return {name: getattr(events, name) for name in ("coded", "static_observations")}
 
 
 def _digests(names: Iterable[str], key: bytes | str, purpose: str) -> list[bytes]:

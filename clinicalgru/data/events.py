@@ -21,6 +21,15 @@ HOUR = 3_600_000_000  # microseconds
 IMPLAUSIBLE = pa.schema(
     [("stay", pa.int32()), ("time", pa.int64()), ("variable", pa.string()), ("value", pa.float64())]
 )
+STATIC_OBSERVATIONS = pa.schema(
+    [
+        ("stay", pa.int32()),
+        ("available", pa.int64()),
+        ("time", pa.int64()),
+        ("variable", pa.int16()),
+        ("value", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +48,8 @@ class Events:
     code_vocabulary : tuple of str
         The codes, as "variable//code".
     stays : DataFrame
-        patient_id, stay_id, start, end (microseconds, may be missing), static covariates, outcomes.
+        patient_id, stay_id, start, end (microseconds, may be missing), static covariates, outcomes. A static covariate
+        has the last value of the whole stay here; what was known when stands in `static_observations`.
     variables : tuple of Variable
         Variables that are measured, by name.
     static_variables : tuple of Variable
@@ -58,6 +68,10 @@ class Events:
         Whether the patients are synthetic.
     implausible : pyarrow.Table
         Rejected values outside the plausible range, for the audit: stay, time, variable (name), value.
+    static_observations : pyarrow.Table
+        Values of static covariates that occurred as rows, where they changed what was known: stay, available, time,
+        variable (position in `static_variables`), value; in this order. A covariate of a stay without an entry was
+        known from the start, or is unknown.
     """
 
     measurements: pa.Table
@@ -73,6 +87,7 @@ class Events:
     simulated: bool = False
     named_outcomes: tuple[str, ...] = ()
     implausible: pa.Table = field(default_factory=IMPLAUSIBLE.empty_table, repr=False)
+    static_observations: pa.Table = field(default_factory=STATIC_OBSERVATIONS.empty_table, repr=False)
     _disk: Any = field(default=None, repr=False)  # keeps the memory-mapped folder
     _maps: Any = field(default=None, repr=False)  # the memory maps of the measurements
 

@@ -11,7 +11,7 @@ from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.task.eligibility import stay_times
+from clinicalgru.data.task.stay_times import stay_times
 from clinicalgru.data.task.task import Task
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError

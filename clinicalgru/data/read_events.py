@@ -161,8 +161,9 @@ def read_events(
     time of day is known at the end of its day. So is a midnight, where a column holds midnights of several days only.
     Several values of a variable at one instant become one, as `Variable.merge` says. The ledger's notes count all this.
 
-    A static variable (age, sex, ...) has one value per stay: the last of several, and the stays table's before those of
-    rows. The ledger's notes say how many stays had several. The rules of rejection are in
+    A static variable (age, sex, ...) of a row is known from when the row is known; a
+    prediction uses the last value known by then. A value of the stays table is known from the start of the stay, and
+    takes precedence over rows. The ledger's notes say how many stays had several values. The rules of rejection are in
     `clinicalgru.data.ingest.ingest`.
 
     References

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clinicalgru.checks import check_instance
-from clinicalgru.data.events import Events, first_times
+from clinicalgru.data.events import STATIC_OBSERVATIONS, Events, first_times
 from clinicalgru.errors import ArgumentError, InputError
 
 MEDS_VERSION = "0.4.1"
@@ -30,7 +30,7 @@ FROM (
     SELECT stay, make_timestamp(time) AS time, variable AS number, value::FLOAT AS numeric_value,
         make_timestamp(available) AS available_at, 'series' AS kind FROM measurements
     UNION ALL SELECT stay, make_timestamp(time), code, NULL, make_timestamp(available), 'coded' FROM coded
-    UNION ALL SELECT stay, make_timestamp(time), variable, value::FLOAT, make_timestamp(time), 'static'
+    UNION ALL SELECT stay, make_timestamp(time), variable, value::FLOAT, make_timestamp(available), 'static'
         FROM static_covariates
     UNION ALL SELECT stay, make_timestamp(time), number, NULL, make_timestamp(time), 'landmark' FROM landmarks
 ) rows JOIN codes c USING (kind, number) JOIN stays s ON s.position = rows.stay
@@ -51,8 +51,8 @@ def write_meds(events: Events, folder: str | Path) -> Path:
     ----------
     events : Events
         The extract. A measurement becomes the code "variable//unit" with its value as a 32-bit number, a coded event
-        "variable//code", a static covariate a measurement at the start of its stay. A column `split` of the stays
-        decides the shard.
+        "variable//code", a static covariate a measurement at its own time, or at the start of its stay. A column
+        `split` of the stays decides the shard.
     folder : str or Path
         A new or empty folder.
 
@@ -161,21 +161,23 @@ def _register(sql: duckdb.DuckDBPyConnection, events: Events, stays: pd.DataFram
 
 
 def _static_covariates(events: Events) -> pa.Table:
-    """stay, time, variable (position among the static covariates) and value of each known static covariate."""
+    """stay, time, available, variable (position among the static covariates) and value of each static covariate."""
     start = _starts(events)
     when = np.where(start.isna(), first_times(events), start.fillna(0).to_numpy(dtype=np.int64))
-    tables = []
+    tables = [STATIC_OBSERVATIONS.empty_table().to_pandas()]
+    observed = events.static_observations.to_pandas()
     for number, variable in enumerate(events.static_variables):
-        value = events.stays[variable.name].to_numpy(dtype=float)
-        stay = np.flatnonzero(~np.isnan(value))
+        rows = observed[observed["variable"] == number]
+        known = events.stays[variable.name].notna().to_numpy(copy=True)
+        known[rows["stay"]] = False  # these were known from their own times on
+        stay, value = np.flatnonzero(known), events.stays[variable.name].to_numpy(dtype=float)[known]
+        start_rows = {"stay": stay, "available": when[stay], "time": when[stay], "variable": number, "value": value}
+        rows = pd.concat([rows, pd.DataFrame(start_rows)])
         if variable.categories:
-            value = np.append([float(category) for category in variable.categories], 0.0)[
-                np.nan_to_num(value).astype(int)
-            ]
-        columns = {"stay": stay, "time": when[stay], "variable": np.full(len(stay), number), "value": value[stay]}
-        tables.append(pa.table(columns))
-    fields = [("stay", pa.int64()), ("time", pa.int64()), ("variable", pa.int64()), ("value", pa.float64())]
-    return pa.concat_tables(tables) if tables else pa.schema(fields).empty_table()
+            codes = np.array([float(category) for category in variable.categories])
+            rows["value"] = codes[rows["value"].to_numpy(dtype=int)]
+        tables.append(rows)
+    return pa.Table.from_pandas(pd.concat(tables), STATIC_OBSERVATIONS, preserve_index=False)
 
 
 def _starts(events: Events) -> pd.Series:

@@ -16,8 +16,9 @@ from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.read_events import read_events
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.task.eligibility import eligibility_steps, stay_times
+from clinicalgru.data.task.eligibility import eligibility_steps
 from clinicalgru.data.task.select import select
+from clinicalgru.data.task.stay_times import stay_times
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.ensemble import GRUEnsemble

@@ -109,7 +109,7 @@ def implausible_values(workspace: Workspace) -> pa.Table:
 
 
 def static_rows(workspace: Workspace) -> pd.DataFrame:
-    """Static values that occurred as rows; of several, the last by time.
+    """Static values that occurred as rows, without exact repetitions.
 
     Parameters
     ----------
@@ -119,6 +119,6 @@ def static_rows(workspace: Workspace) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        position (of the stay), variable (position), value, has_several (whether there were different values).
+        stay (position), variable (position), available and time (microseconds), value.
     """
     return workspace.sql.execute(ingest_sql.STATIC_VALUES).df()

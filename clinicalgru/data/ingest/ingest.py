@@ -27,7 +27,7 @@ from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.rejected_rows import check_rejected
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.static_values import implausible_static
-from clinicalgru.data.ingest.static_variables import add_static_rows, is_static_at_start
+from clinicalgru.data.ingest.static_variables import add_static_rows, is_static_at_start, observations_table
 from clinicalgru.data.ingest.stay_dates import first_times, stay_notes, without_sentinel_dates
 from clinicalgru.data.ingest.time_format import resolve_time_format
 from clinicalgru.data.ingest.unit_conversion import resolve_units
@@ -64,6 +64,8 @@ class IngestResult:
         Whether times are dates; else they are hours since the start of the stay.
     implausible : pyarrow.Table
         Rejected values outside the plausible range: stay, time, variable (name), value.
+    static_observations : pyarrow.Table
+        Values of static covariates that occurred as rows: stay, available, time, variable, value.
     maps : MemoryMaps
         The memory maps of `measurements`.
     """
@@ -79,6 +81,7 @@ class IngestResult:
     ledger: Ledger
     has_dates: bool
     implausible: pa.Table
+    static_observations: pa.Table
     maps: MemoryMaps
 
 
@@ -113,7 +116,9 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     facts, maps, n_merged = measurements(workspace)
     coded, code_vocabulary, n_repeated = coded_events(workspace)
     at_start = is_static_at_start(facts, workspace.variables, result.static_from_start)
-    stays, static_notes = add_static_rows(workspace, stays, facts.filter(at_start), result.static_from_start)
+    at_start_rows = facts.filter(at_start)
+    stays, observed, static_notes = add_static_rows(workspace, stays, at_start_rows, result.static_from_start)
+    static_variables = tuple(variable for variable in workspace.variables if variable.static and variable.name in stays)
     first = first_times(facts, len(stays))
     stays, outcomes, outcome_notes = _with_outcomes(stays, result.outcomes, first)
     without_series = len(stays) - _n_stays(facts, pc.invert(at_start))
@@ -130,12 +135,13 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
         code_vocabulary=code_vocabulary,
         stays=stays,
         variables=variables,
-        static_variables=tuple(v for v in workspace.variables if v.static and v.name in stays),
+        static_variables=static_variables,
         outcomes=outcomes,
         named_outcomes=outcomes if result.named_outcomes is None else result.named_outcomes,
         ledger=ledger,
         has_dates=has_dates,
         implausible=pa.concat_tables([implausible_values(workspace), rejected_static]),
+        static_observations=observations_table(observed, static_variables),
         maps=maps,
     )
 

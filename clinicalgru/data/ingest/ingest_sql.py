@@ -186,10 +186,10 @@ IMPLAUSIBLE = """
 SELECT position AS stay, time, canonical AS variable, value
 FROM rows_with_reason WHERE reason = 'implausible' ORDER BY position, canonical, time, value
 """
-# The last value of each static variable, and whether there were several.
+# The values of static variables, without repetition.
 STATIC_VALUES = """
-SELECT position, variable, max_by(value, (time, value)) AS value, count(DISTINCT value) > 1 AS has_several
-FROM rows_with_reason WHERE reason IS NULL AND role = 'static' GROUP BY ALL ORDER BY ALL
+SELECT DISTINCT position AS stay, variable, available, time, value
+FROM rows_with_reason WHERE reason IS NULL AND role = 'static' ORDER BY ALL
 """
 # Of each variable: used values, and values rejected for reasons other than some.
 VALUES_BY_VARIABLE = """

@@ -119,11 +119,12 @@ class StaticColumn:
         Returns
         -------
         dict of str to ndarray
-            The array `static`.
+            The array `static`, and the static observations of the other covariates: the values count as known
+            throughout.
         """
-        static = stays.static.copy()
-        static[:, position - len(stays.variables)] = self.values
-        return {"static": static}
+        static, column = stays.static.copy(), position - len(stays.variables)
+        static[:, column] = self.values
+        return {"static": static} | stays._filtered("static_starts", stays.static_column != column)
 
 
 Column = SeriesColumn | StaticColumn

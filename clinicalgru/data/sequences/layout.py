@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 STAY_FIELDS = ("patient", "stay", "static", "outcome", "end_hours", "index_time")  # one row per stay
 MEASUREMENT_DTYPES = {"hours": np.float64, "availability_lag": np.float32, "variable": np.int16, "value": np.float32}
 CODE_DTYPES = {"code_hours": np.float64, "code": np.int32}
+STATIC_DTYPES = {"static_hours": np.float64, "static_column": np.int16, "static_value": np.float32}
+RAGGED: dict[str, dict[str, Any]] = {  # where the entries of each stay start, and the arrays of entries
+    "starts": MEASUREMENT_DTYPES,
+    "code_starts": CODE_DTYPES,
+    "static_starts": STATIC_DTYPES,
+}
 
 
 def concat_ranges(starts: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,9 +10,10 @@ from types import EllipsisType
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.data.sequences.layout import CODE_DTYPES, MEASUREMENT_DTYPES, STAY_FIELDS, concat_ranges
+from clinicalgru.data.sequences.layout import MEASUREMENT_DTYPES, RAGGED, STAY_FIELDS, concat_ranges
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, VariableMismatch, describe
 
@@ -37,6 +38,9 @@ class RaggedStays:
     code_hours : ndarray of float, shape (coded event,)
     code : ndarray of int, shape (coded event,)
     static : ndarray of float, shape (stay, static covariate)
+    static_starts : ndarray of int, shape (stay + 1,)
+    static_hours, static_value : ndarray of float, shape (static observation,)
+    static_column : ndarray of int, shape (static observation,)
     outcome : ndarray of float, shape (stay,) or (stay, column)
     end_hours : ndarray of float, shape (stay,)
     index_time : ndarray of int, shape (stay,)
@@ -67,7 +71,15 @@ class RaggedStays:
     source: str
     simulated: bool = False
     flow: tuple[tuple[str, int], ...] = field(default=())
+    static_starts: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    static_hours: np.ndarray = field(default_factory=lambda: np.empty(0))
+    static_column: np.ndarray = field(default_factory=lambda: np.empty(0, np.int16))
+    static_value: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
     _maps: Any = field(default=None, repr=False)  # the memory maps of the measurements, where they are on disk
+
+    def __post_init__(self) -> None:
+        if not len(self.static_hours):
+            object.__setattr__(self, "static_starts", np.zeros(len(self.stay) + 1, np.int64))
 
     def __len__(self) -> int:
         return len(self.stay)
@@ -91,14 +103,13 @@ class RaggedStays:
             If `key` is a single number or no positions, or is out of range.
         """
         index = self._positions(key)
-        rows, starts = concat_ranges(self.starts, index)
-        codes, code_starts = concat_ranges(self.code_starts, index)
-        by_stay = {name: getattr(self, name)[index] for name in STAY_FIELDS}
-        measurements = {name: getattr(self, name)[rows] for name in MEASUREMENT_DTYPES}
-        coded = {name: getattr(self, name)[codes] for name in CODE_DTYPES}
+        arrays = {name: getattr(self, name)[index] for name in STAY_FIELDS}
+        for starts, dtypes in RAGGED.items():
+            rows, arrays[starts] = concat_ranges(getattr(self, starts), index)
+            arrays |= {name: getattr(self, name)[rows] for name in dtypes}
         if self._maps is not None:
-            self._maps.note_read(len(rows) * sum(array.itemsize for array in measurements.values()))
-        return replace(self, starts=starts, code_starts=code_starts, **by_stay, **measurements, **coded, _maps=None)
+            self._maps.note_read(sum(arrays[name].nbytes for name in MEASUREMENT_DTYPES))
+        return replace(self, **arrays, _maps=None)
 
     def _positions(self, key: Any) -> np.ndarray:
         if isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], EllipsisType):
@@ -153,14 +164,12 @@ class RaggedStays:
 
     def _slice(self, first: int, end: int) -> Self:
         """The stays from one position to before another, as views."""
-        rows = slice(self.starts[first], self.starts[end])
-        codes = slice(self.code_starts[first], self.code_starts[end])
-        by_stay = {name: getattr(self, name)[first:end] for name in STAY_FIELDS}
-        measurements = {name: getattr(self, name)[rows] for name in MEASUREMENT_DTYPES}
-        coded = {name: getattr(self, name)[codes] for name in CODE_DTYPES}
-        starts = self.starts[first : end + 1] - self.starts[first]
-        code_starts = self.code_starts[first : end + 1] - self.code_starts[first]
-        return replace(self, starts=starts, code_starts=code_starts, **by_stay, **measurements, **coded)
+        arrays = {name: getattr(self, name)[first:end] for name in STAY_FIELDS}
+        for name, dtypes in RAGGED.items():
+            starts = getattr(self, name)[first : end + 1]
+            arrays[name] = starts - starts[0]
+            arrays |= {entry: getattr(self, entry)[starts[0] : starts[-1]] for entry in dtypes}
+        return replace(self, **arrays)
 
     @cached_property
     def n_measurements(self) -> np.ndarray:
@@ -207,10 +216,7 @@ class RaggedStays:
         Sequences
             The stays, also those that are left without measurements.
         """
-        starts = np.concatenate([[0], np.cumsum(mask)])[self.starts]
-        return replace(
-            self, starts=starts, _maps=None, **{name: getattr(self, name)[mask] for name in MEASUREMENT_DTYPES}
-        )
+        return replace(self, _maps=None, **self._filtered("starts", mask))
 
     def filter_coded(self, mask: np.ndarray) -> Self:
         """The same stays with only some of their coded events.
@@ -225,8 +231,46 @@ class RaggedStays:
         Sequences
             The stays, also those that are left without coded events.
         """
-        starts = np.concatenate([[0], np.cumsum(mask)])[self.code_starts]
-        return replace(self, code_starts=starts, **{name: getattr(self, name)[mask] for name in CODE_DTYPES})
+        return replace(self, **self._filtered("code_starts", mask))
+
+    def _filtered(self, starts: str, mask: np.ndarray) -> dict[str, Any]:
+        """Some of the entries of `RAGGED`, and where those of each stay start."""
+        arrays = {name: getattr(self, name)[mask] for name in RAGGED[starts]}
+        return arrays | {starts: np.concatenate([[0], np.cumsum(mask)])[getattr(self, starts)]}
+
+    def static_at(self, stay: np.ndarray, hours: np.ndarray) -> np.ndarray:
+        """The static covariates as they were known at some hours.
+
+        Parameters
+        ----------
+        stay : ndarray of int, shape (query,)
+            Positions of stays.
+        hours : ndarray of float, shape (query,)
+            Hours since the index time.
+
+        Returns
+        -------
+        ndarray of float32, shape (query, static covariate)
+            The last value known by then; NaN where none was.
+        """
+        static = self.static[stay]
+        if not len(self.static_hours):
+            return static
+        of_stay = np.repeat(np.arange(len(self)), np.diff(self.static_starts))
+        changes = np.zeros(self.static.shape, dtype=bool)
+        changes[of_stay, self.static_column] = True
+        query, column = np.nonzero(changes[stay])
+        static[query, column] = np.nan
+        queries = {"hours": hours[query], "pair": stay[query] * len(self.static_variables) + column}
+        known = {"hours": self.static_hours, "pair": of_stay * len(self.static_variables) + self.static_column}
+        found = pd.merge_asof(
+            pd.DataFrame(queries | {"query": query, "column": column}).sort_values("hours"),
+            pd.DataFrame(known | {"value": self.static_value}).sort_values("hours"),
+            on="hours",
+            by="pair",
+        )
+        static[found["query"], found["column"]] = found["value"]
+        return static
 
     def with_variables(self, variables: Sequence[Variable]) -> Self:
         """The same stays with these variables; others are removed, absent ones count as never measured.
@@ -275,7 +319,15 @@ class RaggedStays:
         unknown = np.full(len(self), np.nan, np.float32)
         columns = [self.static[:, position[v.name]] if v.name in position else unknown for v in static_variables]
         static = np.stack(columns, axis=1) if columns else np.zeros((len(self), 0), np.float32)
-        return replace(self, static_variables=tuple(static_variables), static=static)
+        number = {v.name: i for i, v in enumerate(static_variables)}
+        numbers = np.array([number.get(v.name, -1) for v in self.static_variables], dtype=np.int16)
+        renumbered = replace(self, static_variables=tuple(static_variables), static=static)
+        if not len(self.static_hours):
+            return renumbered
+        column = numbers[self.static_column]
+        return replace(
+            renumbered, **(self._filtered("static_starts", column >= 0) | {"static_column": column[column >= 0]})
+        )
 
     def sorted(self) -> Self:
         """Return the stays with measurements in canonical order: stay, hours, time of measurement, variable.

@@ -57,7 +57,17 @@ class Sequences(RaggedStays):
     code : ndarray of int, shape (coded event,)
         Position in `code_vocabulary`.
     static : ndarray of float, shape (stay, static covariate)
-        Static covariates; NaN = unknown; a category as its position among the categories.
+        Static covariates, the last value known at the prediction time; NaN = unknown; a category as its position among
+        the categories.
+    static_starts : ndarray of int, shape (stay + 1,)
+        The static observations of stay i are `static_starts[i]` to `static_starts[i + 1] - 1`.
+    static_hours : ndarray of float, shape (static observation,)
+        When a value of a static covariate became known, in hours since the index time. Covariates that did not change
+        after the start of the window have no entry.
+    static_column : ndarray of int, shape (static observation,)
+        Position in `static_variables`.
+    static_value : ndarray of float, shape (static observation,)
+        The value.
     outcome : ndarray of float, shape (stay,) or (stay, column)
         Outcome of the task; NaN = unknown.
     end_hours : ndarray of float, shape (stay,)
@@ -213,7 +223,8 @@ class Sequences(RaggedStays):
         Returns
         -------
         Sequences
-            The stays with the prediction time moved, and without what became known later.
+            The stays with the prediction time moved, and without what became known later: measurements, coded events
+            and values of static covariates.
 
         Raises
         ------
@@ -227,7 +238,11 @@ class Sequences(RaggedStays):
         end_hours = np.minimum(cut, self.end_hours)
         moved = ((end_hours - self.end_hours) * MICROSECONDS).astype(np.int64)
         index_time = self.index_time + moved if self.has_dates else self.index_time
-        cut_stays = replace(self, end_hours=end_hours, index_time=index_time)
+        is_earlier = (end_hours < self.end_hours)[:, None]
+        static = np.where(is_earlier, self.static_at(self.index, end_hours), self.static)
+        known = self.static_hours <= np.repeat(end_hours, np.diff(self.static_starts))
+        arrays = self._filtered("static_starts", known) | {"static": static}
+        cut_stays = replace(self, end_hours=end_hours, index_time=index_time, **arrays)
         cut_stays = cut_stays.filter_measurements(self.hours <= end_hours[self.stay_of_measurement])
         return cut_stays.filter_coded(self.code_hours <= end_hours[self.stay_of_code])
 
@@ -314,6 +329,9 @@ class AssignableSequences(Sequences):
     code_hours : ndarray of float, shape (coded event,)
     code : ndarray of int, shape (coded event,)
     static : ndarray of float, shape (stay, static covariate)
+    static_starts : ndarray of int, shape (stay + 1,)
+    static_hours, static_value : ndarray of float, shape (static observation,)
+    static_column : ndarray of int, shape (static observation,)
     outcome : ndarray of float, shape (stay,) or (stay, column)
     end_hours : ndarray of float, shape (stay,)
     index_time : ndarray of int, shape (stay,)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import mmap
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,17 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
-from clinicalgru.data.sequences.layout import CODE_DTYPES, MEASUREMENT_DTYPES
+from clinicalgru.data.sequences.layout import RAGGED, STAY_FIELDS
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_columns, open_columns, read_array
 from clinicalgru.data.sequences.ragged import RaggedStays
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, InputError
 
-FORMAT = "clinicalgru sequences 1"
+FORMAT = "clinicalgru sequences 2"
 ABOUT = "sequences.json"
 NAMES = "identifiers.arrow"
 VARIABLE_FIELDS = ("variables", "static_variables")
-STAY_FILES = ("starts", "code_starts", "static", "outcome", "end_hours", "index_time")
+STAY_FILES = (*RAGGED, "static", "outcome", "end_hours", "index_time")
 
 
 def write_sequences(sequences: RaggedStays, folder: str | Path, index: np.ndarray | None = None) -> Path:
@@ -53,15 +53,14 @@ def write_sequences(sequences: RaggedStays, folder: str | Path, index: np.ndarra
     """
     index = np.arange(len(sequences)) if index is None else index
     with new_folder(folder) as new:
-        with open_columns(new, MEASUREMENT_DTYPES) as measurements, open_columns(new, CODE_DTYPES) as codes:
+        with ExitStack() as files:
+            columns = [files.enter_context(open_columns(new, dtypes)) for dtypes in RAGGED.values()]
             for chunk in sequences.chunks(index):
-                measurements.add(**{name: getattr(chunk, name) for name in MEASUREMENT_DTYPES})
-                codes.add(code_hours=chunk.code_hours, code=chunk.code)
-        by_stay: dict[str, Any] = {
-            name: getattr(sequences, name)[index] for name in ("patient", "stay", *STAY_FILES[2:])
-        }
-        starts: dict[str, Any] = {name: _new_starts(getattr(sequences, name), index) for name in STAY_FILES[:2]}
-        _write_stays(new, replace(sequences, **by_stay, **starts))
+                for entries in columns:
+                    entries.add(**{name: getattr(chunk, name) for name in entries.dtypes})
+        by_stay: dict[str, Any] = {name: getattr(sequences, name)[index] for name in STAY_FIELDS}
+        starts: dict[str, Any] = {name: _new_starts(getattr(sequences, name), index) for name in RAGGED}
+        _write_stays(new, by_stay | starts, sequences)
     return Path(folder)
 
 
@@ -69,12 +68,12 @@ def _new_starts(starts: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(starts[index + 1] - starts[index])])
 
 
-def _write_stays(folder: Path, stays: RaggedStays) -> None:
-    """Write everything but measurements and coded events."""
-    names = pa.table({name: pa.array(getattr(stays, name), pa.string()) for name in ("patient", "stay")})
+def _write_stays(folder: Path, arrays: Mapping[str, np.ndarray], stays: RaggedStays) -> None:
+    """Write everything but the entries of stays."""
+    names = pa.table({name: pa.array(arrays[name], pa.string()) for name in ("patient", "stay")})
     feather.write_feather(names, str(folder / NAMES), compression="uncompressed")
     for name in STAY_FILES:
-        np.save(folder / f"{name}.npy", getattr(stays, name), allow_pickle=False)
+        np.save(folder / f"{name}.npy", arrays[name], allow_pickle=False)
     about = {
         "format": FORMAT,
         "variables": [variable.to_dict() for variable in stays.variables],
@@ -90,7 +89,7 @@ def _write_stays(folder: Path, stays: RaggedStays) -> None:
 
 
 def read_sequences(folder: str | Path) -> dict[str, Any]:
-    """Read the fields of the sequences in a folder; measurements and coded events are memory-mapped.
+    """Read the fields of the sequences in a folder; the entries of stays are memory-mapped.
 
     Parameters
     ----------
@@ -112,10 +111,13 @@ def read_sequences(folder: str | Path) -> dict[str, Any]:
     names = _identifiers(path / NAMES)
     by_stay = {name: read_array(path / f"{name}.npy") for name in STAY_FILES}
     _check_lengths(by_stay, len(names["stay"]))
-    measurements, maps = mapped_columns(path, MEASUREMENT_DTYPES, int(by_stay["starts"][-1]))
-    codes, code_maps = mapped_columns(path, CODE_DTYPES, int(by_stay["code_starts"][-1]))
-    mapped = {"_maps": MemoryMaps(maps + code_maps)}
-    return names | by_stay | measurements | codes | _fields(about) | mapped
+    entries: dict[str, Any] = {}
+    maps: list[mmap.mmap] = []
+    for starts, dtypes in RAGGED.items():
+        arrays, own_maps = mapped_columns(path, dtypes, int(by_stay[starts][-1]))
+        entries |= arrays
+        maps += own_maps
+    return names | by_stay | entries | _fields(about) | {"_maps": MemoryMaps(maps)}
 
 
 def _fields(about: dict[str, Any]) -> dict[str, Any]:
@@ -158,8 +160,8 @@ def _identifiers(path: Path) -> dict[str, np.ndarray]:
 
 def _check_lengths(arrays: dict[str, np.ndarray], stays: int) -> None:
     for name, array in arrays.items():
-        expected = stays + 1 if name in ("starts", "code_starts") else stays
-        ascending = name not in ("starts", "code_starts") or (array[0] == 0 and (np.diff(array) >= 0).all())
+        expected = stays + 1 if name in RAGGED else stays
+        ascending = name not in RAGGED or (array[0] == 0 and (np.diff(array) >= 0).all())
         if len(array) != expected or not ascending:
             raise InputError(f"{expected:,} rows", f"{len(array):,}", "Save the sequences again.", where=f"{name}.npy")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from clinicalgru.data.events import HOUR, Events
-from clinicalgru.data.task.eligibility import StayTimes, Step
+from clinicalgru.data.task.eligibility import Step
+from clinicalgru.data.task.stay_times import StayTimes
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import TaskError
 

@@ -17,20 +17,12 @@ from clinicalgru.data.sequences.layout import MEASUREMENT_DTYPES
 from clinicalgru.data.sequences.memmap import DiskColumns, MemoryColumns
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.sequences.sequences_io import write_sequences
-from clinicalgru.data.task.eligibility import (
-    NO_TIME,
-    StayTimes,
-    Step,
-    check_names,
-    coded_in_window,
-    eligibility_steps,
-    observed_in_window,
-    prediction_hours,
-    stay_times,
-)
+from clinicalgru.data.task.eligibility import Step, check_names, eligibility_steps
 from clinicalgru.data.task.labels import outcomes
 from clinicalgru.data.task.outcome_kinds import all_unknown, is_known
+from clinicalgru.data.task.stay_times import NO_TIME, StayTimes, stay_times
 from clinicalgru.data.task.task import Task
+from clinicalgru.data.task.window import coded_in_window, observed_in_window, prediction_hours, static_in_window
 from clinicalgru.errors import ArgumentError, TaskError, describe
 
 
@@ -45,6 +37,8 @@ def select(
     """Select the stays of a task, with what was known of them at its prediction time.
 
     A measurement is included when it became known (`available_at`, else `time`) within the window, both ends included.
+    A static covariate has the last value that became known by the prediction time, else it is unknown; criteria see the
+    same value.
     Excluded, and counted in `flow`: stays that do not reach the index time, do not meet the criteria, ended before the
     prediction time, have an unknown or too early outcome, or have no measurement in the window.
 
@@ -115,11 +109,10 @@ def _steps(
 def _all_stays(events: Events, task: Task, times: StayTimes, outcome: np.ndarray, *, scratch: Path | None) -> Sequences:
     """All stays, eligible or not, with what was known of them in the window."""
     stays = events.stays
-    static = [stays[variable.name].to_numpy(dtype=np.float32) for variable in events.static_variables]
     end_hours = prediction_hours(times, task)
     index_time = np.where(times.reached, times.anchor + np.round(end_hours * HOUR).astype(np.int64), NO_TIME)
     arrays: dict[str, Any] = _measurements(events, times, task, scratch)
-    arrays |= coded_in_window(events.coded, times, task)
+    arrays |= coded_in_window(events.coded, times, task) | static_in_window(events, times, task)
     return Sequences(
         variables=events.variables,
         static_variables=events.static_variables,
@@ -127,7 +120,6 @@ def _all_stays(events: Events, task: Task, times: StayTimes, outcome: np.ndarray
         task=task,
         patient=stays["patient_id"].to_numpy(dtype=object),
         stay=stays["stay_id"].to_numpy(dtype=object),
-        static=np.stack(static, axis=1) if static else np.zeros((len(stays), 0), dtype=np.float32),
         outcome=outcome,
         end_hours=end_hours,
         index_time=index_time if events.has_dates else np.zeros(len(stays), dtype=np.int64),

@@ -114,6 +114,7 @@ def end_batch(stay: Sequences, batch: Batch, *, clinical_indices: tuple[str, ...
         point_hours=torch.from_numpy(stay.end_hours),
         point_number=torch.zeros_like(last),
         summaries=torch.from_numpy(with_indices(summaries, names, clinical_indices)),
+        static=torch.from_numpy(stay.static),
         per_step=False,
     )
 

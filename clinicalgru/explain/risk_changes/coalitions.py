@@ -117,7 +117,7 @@ class ArrivalGame:
             hours=self.batch.hours[row],
             stay=stay,
             sizes=sizes,
-            static=self.batch.static.expand(len(last_step), -1),
+            static=self.batch.static[last_step],
             order=copies.numpy(),
             point_row=torch.nonzero(is_last)[:, 0][torch.argsort(stay[is_last])],
             point_stay=copies,
@@ -137,7 +137,7 @@ class ArrivalGame:
             delta_hours=batch.delta_hours,
             summaries=torch.where(arrived, self.full.summaries[last_step], self.missing.summaries[last_step]),
             summary_mask=torch.where(arrived, self.full.summary_mask[last_step], self.missing.summary_mask[last_step]),
-            static=self.full.static.expand(len(last_step), -1),
+            static=self.full.static[last_step],
         )
 
 

@@ -32,7 +32,7 @@ class Movement:
     variables : tuple of Variable
         Series variables of the model.
     start_risk : float
-        Risk at the first time step with nothing measured; static covariates are known.
+        Risk at the first time step with nothing measured; static covariates are as known then.
     risk : float
         Risk at the prediction time.
     risk_trajectory : DataFrame

@@ -45,7 +45,12 @@ def step_features(stays: Sequences) -> Iterator[np.ndarray]:
         stay, hours = part.stay_of_measurement[new], part.hours[new]
         latest = latest_measurements(part, np.cumsum(new) - 1, stay)
         recent = [recent_features(part, latest, stay, hours, window_hours=window) for window in RECENT_HOURS]
-        columns = [summaries_at(part, latest, hours, indices=indices), *recent, part.static[stay], hours[:, None]]
+        columns = [
+            summaries_at(part, latest, hours, indices=indices),
+            *recent,
+            part.static_at(stay, hours),
+            hours[:, None],
+        ]
         yield np.concatenate(columns, axis=1, dtype=np.float32)
 
 

@@ -33,8 +33,6 @@ class Batch:
         The stay of the batch, from 0.
     sizes : list of int
         Number of stays that have each time step, as `PackedSequence.batch_sizes`; they add up to the rows.
-    static : Tensor of float32, shape (stay, static)
-        Static covariates; NaN for unknown.
     order : ndarray of int, shape (stay,)
         Position of each stay in the sequences that the batch was made from.
     point_row : Tensor of int64, shape (point,)
@@ -47,6 +45,8 @@ class Batch:
         Number of the prediction among those of its stay, from 0.
     summaries : Tensor of float32, shape (point, variable x summary + index)
         Summaries of what is known at each prediction, and clinical indices; NaN where there is none.
+    static : Tensor of float32, shape (point, static)
+        Static covariates as they are known at each prediction; NaN for unknown.
     per_step : bool
         Whether predictions are made after each row with measurements; else at the end of each stay.
     code : Tensor of int64, shape (coded event,)
@@ -70,13 +70,13 @@ class Batch:
     hours: Tensor
     stay: Tensor
     sizes: list[int]
-    static: Tensor
     order: np.ndarray
     point_row: Tensor
     point_stay: Tensor
     point_hours: Tensor
     point_number: Tensor
     summaries: Tensor
+    static: Tensor
     per_step: bool
     code: Tensor
     code_row: Tensor

@@ -98,7 +98,6 @@ def collate(
         sizes=sizes,
         order=order,
         per_step=per_step,
-        static=torch.from_numpy(sequences.static),
         **_row_tensors(sequences, steps, measured=measured, locf=locf, by_time=by_time),
         **_point_tensors(sequences, points, locf=locf[by_time], per_step=per_step, indices=indices),
         **_code_tensors(steps, packed_row),
@@ -205,14 +204,17 @@ def _point_tensors(
     """The fields of prediction times."""
     if per_step:
         summaries = summaries_at(sequences, locf[points.row], points.hours, indices=indices)
+        static = sequences.static_at(points.stay, points.hours)
     else:
         summaries = summaries_at_end(sequences, indices=indices)[points.stay]
+        static = sequences.static[points.stay]
     return {
         "point_row": torch.from_numpy(points.row),
         "point_stay": torch.from_numpy(points.stay),
         "point_hours": torch.from_numpy(points.hours),
         "point_number": torch.from_numpy(_rank_in_stay(points.stay)),
         "summaries": torch.from_numpy(summaries),
+        "static": torch.from_numpy(static),
     }
 
 

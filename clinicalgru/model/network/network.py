@@ -154,7 +154,7 @@ class ClinicalGRU(nn.Module):
         context, weight = self.attention(states, steps)
         sequence = self.state_dropout(torch.cat([context, self.encoder.states_at(states, steps)], dim=1))
         embedded = self.embedding(inputs.summaries, inputs.summary_mask)
-        parts = [sequence, inputs.static[batch.point_stay], embedded]
+        parts = [sequence, inputs.static, embedded]
         if self.codes is not None:
             parts.append(self.codes.cumulative(batch))
         logits = self.readout(torch.cat(parts, dim=1))

@@ -35,7 +35,7 @@ class Inputs:
         Scores of the summaries, 0 where there is none.
     summary_mask : Tensor, shape (point, feature)
         1 where there is a summary.
-    static : Tensor, shape (stay, column)
+    static : Tensor, shape (point, column)
         Static covariates as scores or one-hot categories, 0 where unknown, each after a column that is 1 where it is
         known.
     """
