@@ -6,7 +6,12 @@ counts, units and shapes; they never contain a patient's identifier or value.
 
 from __future__ import annotations
 
+import errno
 import numbers
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -197,6 +202,109 @@ def describe(value: Any) -> str:
     if isinstance(shape, tuple):
         return f"{article} {name} of shape {tuple(int(size) for size in shape)}"
     return f"{article} {name} of length {len(value)}" if hasattr(value, "__len__") else f"{article} {name}"
+
+
+# What the system says -> what was expected, what came, what to do.
+SYSTEM_ERRORS = {
+    (errno.ENOENT,): ("an existing file or folder", "no such path", "Check the path."),
+    (errno.EACCES, errno.EPERM): (
+        "permission to use this path",
+        "permission denied",
+        "Change the rights of the file or folder, or choose another one.",
+    ),
+    (errno.EROFS,): ("a place that can be written to", "a read-only disk", "Choose another folder."),
+    (errno.EISDIR,): ("a file", "a folder of that name", "Pass the path of a file."),
+    (errno.ENOTDIR, errno.EEXIST): ("a folder", "a file of that name", "Choose another path."),
+    (errno.ENOTEMPTY,): ("an empty folder", "a folder with files in it", "Choose another folder."),
+    (errno.ENAMETOOLONG,): ("a name that the disk can hold", "a longer name", "Choose a shorter name."),
+    (errno.ELOOP,): ("links that lead to a file", "links in a circle", "Remove the links."),
+    (errno.EMFILE, errno.ENFILE): ("fewer open files", "more than allowed", "Raise the limit (ulimit -n)."),
+    (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)): (
+        "enough free disk space",
+        "a full disk, or a limit on the size of files",
+        "Free disk space; temporary files go to the folder that TMPDIR names.",
+    ),
+    (errno.ETXTBSY, errno.EBUSY): ("a file of its own", "one in use by another program", "Close it there."),
+}
+
+
+def system_error(error: OSError, name: str) -> InputError:
+    """Build the error that says what the operating system refused.
+
+    Parameters
+    ----------
+    error : OSError
+        The system's error.
+    name : str
+        Name of the file or folder, for the message.
+
+    Returns
+    -------
+    InputError
+        The error, to be raised.
+
+    Examples
+    --------
+    >>> print(system_error(PermissionError(13, "Permission denied"), "labs.csv"))
+    labs.csv: Expected permission to use this path; got permission denied. Change the rights of the file or folder, or \
+choose another one.
+    """
+    number = error.errno if error.errno is not None else system_error_number(str(error))
+    for numbers_, (expected, got, fix) in SYSTEM_ERRORS.items():
+        if number in numbers_:
+            return InputError(expected, got, fix, where=name)
+    got = os.strerror(number).lower() if number is not None else "an error of the system"
+    return InputError("a file or folder that can be read or written", got, "Check the disk, and try again.", where=name)
+
+
+def system_error_number(message: str) -> int | None:
+    """Find the number of the system's error that the message of another library quotes.
+
+    Parameters
+    ----------
+    message : str
+        The message.
+
+    Returns
+    -------
+    int or None
+        The number, by itself or by its text; None where there is none that is known.
+
+    Examples
+    --------
+    >>> system_error_number("IO Error: Could not write: No space left on device")
+    28
+    """
+    written = re.search(r"errno:? (\d+)", message, re.IGNORECASE)
+    if written:
+        return int(written[1])
+    known = (number for numbers_ in SYSTEM_ERRORS for number in numbers_)
+    return next((number for number in known if os.strerror(number).lower() in message.lower()), None)
+
+
+@contextmanager
+def system_errors(name: str) -> Iterator[None]:
+    """Raise errors of the operating system as ours: no permission, no such folder, a full disk.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file or folder, for the message.
+
+    Yields
+    ------
+    None
+        Nothing; the block reads or writes.
+
+    Raises
+    ------
+    InputError
+        If the system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise system_error(error, name) from None
 
 
 def _rebuild(cls: type[ClinicalGRUError], expected: str, got: str, fix: str, where: str) -> ClinicalGRUError:

@@ -29,6 +29,7 @@ from clinicalgru.data.sources.fhir import reader as fhir
 from clinicalgru.data.sources.meds import reader as meds
 from clinicalgru.data.sources.mimic_iv import reader as mimic_iv
 from clinicalgru.data.sources.omop import reader as omop
+from clinicalgru.errors import system_errors
 
 SOURCES: dict[str, Source] = {
     "eicu": eicu.read,
@@ -70,9 +71,10 @@ def read_events(
 
     Parameters
     ----------
-    data : str, path, DataFrame, Arrow table or SimulatedCohort
-        The extract: a table, a CSV, CSV.gz or Parquet file, a folder of them, an archive, or the address of a database
-        (see the table in the notes). A simulated cohort brings its stays and outcomes.
+    data : str, path, list of paths, DataFrame, Arrow table, object with `__arrow_c_stream__`, or SimulatedCohort
+        The extract: a table (of pandas, Arrow, polars or DuckDB), a text or Parquet file, a folder or list of them, an
+        archive, or the address of a database (see the table in the notes). Text may be compressed by gzip, bzip2, xz or
+        zstd. A simulated cohort brings its stays and outcomes.
     source : str
         Format of the extract: "long", "wide", "yaib", "sql", "physionet2012", "physionet2019", "mimic-iv", "eicu",
         "meds", "omop" or "fhir" (see the table in the notes).
@@ -221,13 +223,16 @@ def read_events(
 
 def _read(data: Any, source: str, options: ReadOptions) -> Events:
     """Let the source add its rows, ingest them, and wrap the result."""
-    with Workspace(
-        options.dictionary,
-        source=source,
-        memory_gb=options.memory_gb,
-        timezone=options.timezone,
-        missing=options.missing,
-    ) as workspace:
+    with (
+        system_errors("temporary files"),
+        Workspace(
+            options.dictionary,
+            source=source,
+            memory_gb=options.memory_gb,
+            timezone=options.timezone,
+            missing=options.missing,
+        ) as workspace,
+    ):
         described = SOURCES[source](workspace, data, options)
         result = ingest(workspace, described, options)
     columns = {field.name: getattr(result, field.name) for field in fields(IngestResult) if field.name != "maps"}
@@ -238,4 +243,6 @@ def _name(data: Any, source: str) -> str:
     """The source and file name for messages; of an address only its scheme, as the rest may hold a password."""
     if is_address(data):
         return f"{source}: {data.partition(':')[0]}"
+    if isinstance(data, list | tuple):
+        return f"{source}: {len(data)} paths"
     return f"{source}: {Path(data).name}" if isinstance(data, str | os.PathLike) else f"{source}: table in memory"

@@ -11,15 +11,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from clinicalgru.errors import InputError
+from clinicalgru.data.ingest.compression import check_ratio, io_errors, open_plain
+from clinicalgru.data.ingest.table_files import folder_files
+from clinicalgru.errors import InputError, system_error
 
-MAX_FILE_SIZE = 10_000_000  # bytes; a real stay has about 10,000
+MAX_FILE_SIZE = 2_000_000  # bytes; a real stay has about 10,000
+MAX_MEMBERS = 1_000_000  # of an archive; the sets have 40,000
 FILES_PER_BATCH = 2_000  # files
+BYTES_PER_BATCH = 32 << 20
 NOT_A_NUMBER = ["", "NaN"]  # all other words are judged by the intake
 
 
@@ -94,7 +99,7 @@ def read_stay_files(
     """
     files = _deduplicated(_files(path, ending))
     header: list[str] | None = None
-    while some := list(islice(files, FILES_PER_BATCH)):
+    while some := _batch(files):
         for name, lines in some:
             names = lines[0].decode("ascii", "replace").strip().split(delimiter) if lines else []
             if header is None:
@@ -110,6 +115,17 @@ def read_stay_files(
         raise InputError(
             f"files of stays (*{ending})", f"none in {path.name}", "Pass the archive or folder of the set."
         )
+
+
+def _batch(files: Iterator[tuple[str, list[bytes]]]) -> list[tuple[str, list[bytes]]]:
+    """The next files, no more than a batch may hold."""
+    some, size = [], 0
+    for name, lines in islice(files, FILES_PER_BATCH):
+        some.append((name, lines))
+        size += sum(map(len, lines)) + len(lines)
+        if size > BYTES_PER_BATCH:
+            break
+    return some
 
 
 def _check_header(check: Callable[[list[str]], None], names: list[str], name: str) -> None:
@@ -143,9 +159,10 @@ def _deduplicated(files: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, lis
 
 def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
-        for file in sorted(path.rglob(f"*{ending}")):
+        for file in (file for file in folder_files(path).files if file.name.endswith(ending)):
             if not _is_too_large(file.stat().st_size, file.name):
-                yield file.name, file.read_bytes()
+                with io_errors(file.name):
+                    yield file.name, file.read_bytes()
     elif zipfile.is_zipfile(path):
         yield from _zip_files(path, ending)
     elif path.exists():
@@ -159,20 +176,52 @@ def _is_stay_file(name: str, ending: str) -> bool:
     return name.endswith(ending) and "__MACOSX" not in name and not PurePosixPath(name).name.startswith(".")
 
 
+def check_zip(archive: zipfile.ZipFile, packed: int, name: str) -> None:
+    """Refuse a .zip that unpacks to far more than tables do, or has more members than any set, before it is unpacked.
+
+    Parameters
+    ----------
+    archive : ZipFile
+        The archive.
+    packed : int
+        Bytes of its file: members that overlap each other have small sizes of their own.
+    name : str
+        Name of its file, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is such an archive.
+    """
+    members = archive.infolist()
+    _check_members(len(members), name)
+    check_ratio(sum(member.file_size for member in members), packed, name)
+
+
+def _check_members(n_members: int, name: str) -> None:
+    if n_members > MAX_MEMBERS:
+        fix = "This is no set of tables; fetch it again."
+        raise InputError(f"at most {MAX_MEMBERS:,} files in an archive", "more", fix, where=name)
+
+
 def _zip_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
+            check_zip(archive, path.stat().st_size, path.name)
             for member in sorted(archive.infolist(), key=lambda member: member.filename):
                 if _is_stay_file(member.filename, ending) and not _is_too_large(member.file_size, member.filename):
                     yield member.filename, archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
-        raise _corrupt_archive(path) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise _corrupt_archive(path, error) from None
 
 
 def _tar_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
+    """The members one after the other, as a stream: what is unpacked is counted as it comes."""
+    stream = open_plain(path)
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for n_members, member in enumerate(archive, start=1):
+                _check_members(n_members, path.name)
                 if member.name.endswith(ending) and not (member.isfile() or member.isdir()):
                     raise InputError("plain files", "a link", "Restore the set as published.", where=path.name)
                 if (
@@ -183,21 +232,23 @@ def _tar_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
                     file = archive.extractfile(member)
                     assert file is not None
                     yield member.name, file.read()
-            _verify_checksum(archive, path)
-    except (tarfile.TarError, zlib.error, EOFError, OSError):
-        raise _corrupt_archive(path) from None
+            _verify_checksum(stream, path)
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        raise _corrupt_archive(path, error) from None
 
 
-def _verify_checksum(archive: tarfile.TarFile, path: Path) -> None:
+def _verify_checksum(rest: IO[bytes], path: Path) -> None:
     """Unpack what follows the last member, which is nothing: so the checksum at the end of a .gz is compared."""
-    rest, size = archive.fileobj, 0
-    while rest is not None and (chunk := rest.read(1 << 20)):
+    size = 0
+    while chunk := rest.read(1 << 20):
         size += len(chunk)
         if size > MAX_FILE_SIZE or chunk.strip(b"\0"):
             raise _corrupt_archive(path)
 
 
-def _corrupt_archive(path: Path) -> InputError:
+def _corrupt_archive(path: Path, error: Exception | None = None) -> InputError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return system_error(error, path.name)
     return InputError("a whole .tar.gz or .zip", "a damaged archive", "Fetch it again.", where=path.name)
 
 

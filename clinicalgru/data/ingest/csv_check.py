@@ -11,26 +11,28 @@ a closing quote. A file cut off exactly between two rows is a valid shorter file
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 import re
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from clinicalgru.errors import InputError
+from clinicalgru.data.ingest.compression import format_of, io_errors, open_plain, plain_chunks
+from clinicalgru.errors import InputError, system_errors
 
-CHUNK = 1 << 20  # bytes
 LONGEST_LINE = 2_000_000  # bytes; DuckDB's own limit is 2 MiB
-LARGEST_RATIO = 100  # a table packs 5 to 30 times smaller
-SAFE_SIZE = 64 << 20  # bytes that may come out of any gzip
+UNREAD_BY_DUCKDB = ("bzip2", "xz", "zstd")
 MARK = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 INVISIBLE = " \t\n\r\u00a0\u2007\u202f\u200b\u200e\u200f\u2060\ufeff"
 UNFINISHED = "last line without line end"
 LIKE_A_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,3}:\d\d.*")
+KNOWN_NAMES = re.compile(  # no cell of any table is called so: where one of them occurs, the first row is a header
+    r"patient(_?id)?|stay(_?id)?|patient_?unit_?stay_?id|person_id|visit_occurrence_id|encounter_id|hospitalization_id|"
+    r"subject(_?id)?|hadm_?id|icustay_?id|mrn|pid|time|available_at|variable|value(num|uom)?|units?|code|item_?id|"
+    r"(chart|store|start|end|in|out)time|timestamp|date(time)?|stay_(start|end)|in_hospital_death"
+)
 LIKE_A_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?|")
 
 
@@ -50,6 +52,10 @@ class TextTable:
         Whether there are any, or lines that look so inside quotes.
     ends_mid_line : bool
         Whether the last line has no line end, so that its last field may be cut off.
+    plain : Path
+        The file that DuckDB reads: this one, or what it was unpacked to.
+    compression : str
+        How that file is compressed, in DuckDB's words.
     """
 
     path: Path
@@ -57,6 +63,8 @@ class TextTable:
     names: tuple[str, ...]
     blank_lines: bool
     ends_mid_line: bool
+    plain: Path
+    compression: str
 
     def rows_of(self, records: set[int]) -> dict[int, int]:
         """Find the rows that a spreadsheet shows for some records.
@@ -140,15 +148,17 @@ class TextTable:
         return InputError("a closing quote", "a quote that never closes", "Repair the quotes of this row.", where=where)
 
 
-def inspect_text(path: Path, *, delimiter: str | None = None) -> TextTable:
+def inspect_text(path: Path, *, delimiter: str | None = None, make_folder: Callable[[], Path]) -> TextTable:
     """Read a text table once, without parsing it, and find its header and peculiarities.
 
     Parameters
     ----------
     path : Path
-        The file: text, or text in a .gz.
+        The file: text, plain or compressed.
     delimiter : str, optional
         One character. None: a comma (a tab in .tsv), or the one of ; tab | that splits a header without commas.
+    make_folder : callable
+        Makes a folder for text that DuckDB cannot unpack itself.
 
     Returns
     -------
@@ -158,39 +168,20 @@ def inspect_text(path: Path, *, delimiter: str | None = None) -> TextTable:
     Raises
     ------
     InputError
-        If a gzip is corrupt, cut off or unpacks to an implausible size; the first line is not UTF-8; there is NUL, or a
-        byte order mark further down; a line has more than 2 MB; there is no header, or one that looks like data; or a
-        column occurs twice.
+        If a compressed file is damaged, cut off or unpacks to an implausible size; the first line is not UTF-8; there
+        is NUL, or a byte order mark further down; a line has more than 2 MB; there is no header, or one that looks like
+        data; or a column occurs twice.
     """
-    with io_errors(path.name):
-        first, blank_lines, last = _scan_file(path)
+    codec, plain = format_of(path), path
+    if codec in UNREAD_BY_DUCKDB:
+        plain = make_folder() / "unpacked.csv"
+        with system_errors("temporary files"), plain.open("xb") as copy:
+            first, blank_lines, last = _scan_file(path, copy)
+    else:
+        first, blank_lines, last = _scan_file(path, None)
     names, delimiter = _header(first, path.name, delimiter or ("\t" if ".tsv" in path.name.lower() else None))
-    return TextTable(path, delimiter, names, blank_lines, ends_mid_line=last not in b'\n\r"')
-
-
-@contextmanager
-def io_errors(name: str) -> Iterator[None]:
-    """Raise errors of the file system and of unpacking as ours.
-
-    Parameters
-    ----------
-    name : str
-        Name of the file, for the message.
-
-    Yields
-    ------
-    None
-        Nothing; the block reads the file.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read.
-    """
-    try:
-        yield
-    except (OSError, EOFError, zlib.error):
-        raise InputError("a readable file", "a truncated or corrupt file", "Fetch it again.", where=name) from None
+    form = "none" if plain is not path else codec
+    return TextTable(path, delimiter, names, blank_lines, last not in b'\n\r"', plain, form)
 
 
 def not_utf_8(where: str) -> InputError:
@@ -209,51 +200,19 @@ def not_utf_8(where: str) -> InputError:
     return InputError("UTF-8 text", "another encoding", "Save it as UTF-8.", where=where)
 
 
-def check_packed(path: Path) -> None:
-    """Refuse a .gz that is damaged, cut off or unpacks beyond reason: DuckDB does not compare its checksum.
-
-    Parameters
-    ----------
-    path : Path
-        The file; one that is no .gz is not read.
-
-    Raises
-    ------
-    InputError
-        If it is such a file.
-    """
-    if path.suffix.lower() == ".gz":
-        with io_errors(path.name), _open(path) as file:
-            size, packed = 0, path.stat().st_size
-            while chunk := file.read(CHUNK):
-                size += len(chunk)
-                _check_ratio(size, packed, path.name)
-
-
-def _check_ratio(size: int, packed: int, name: str) -> None:
-    if size > SAFE_SIZE and size > LARGEST_RATIO * packed:
-        fix = "This is no table; fetch it again."
-        raise InputError("a gzip that unpacks as tables do", f"{size:,} bytes from {packed:,}", fix, where=name)
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _scan_file(path: Path) -> tuple[bytes, bool, bytes]:
-    """The first line, whether there may be blank lines, and the last byte."""
+def _scan_file(path: Path, copy: IO[bytes] | None) -> tuple[bytes, bool, bytes]:
+    """The first line, whether there may be blank lines, and the last byte; `copy` gets what was unpacked."""
     first, tail, size, blank = b"", b"", 0, False
-    packed = path.stat().st_size
-    with _open(path) as file:
-        while chunk := file.read(CHUNK):
-            _check_chunk(chunk, tail, size, path.name)
-            if not first:
-                first = re.split(rb"[\r\n]", chunk, maxsplit=1)[0]
-            size += len(chunk)
-            _check_ratio(size, packed, path.name)
-            seam = tail + chunk
-            blank = blank or any(pair in seam for pair in (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r"))
-            tail = _tail(seam)
+    for chunk in plain_chunks(path):
+        _check_chunk(chunk, tail, size, path.name)
+        if copy is not None:
+            copy.write(chunk)
+        if not first:
+            first = re.split(rb"[\r\n]", chunk, maxsplit=1)[0]
+        size += len(chunk)
+        seam = tail + chunk
+        blank = blank or any(pair in seam for pair in (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r"))
+        tail = _tail(seam)
     return first, blank, tail[-1:] or b"\n"
 
 
@@ -321,23 +280,28 @@ def check_once(names: tuple[str, ...], where: str) -> None:
     folded = [name.casefold() for name in names]
     twice = sorted({name for name in names if folded.count(name.casefold()) > 1})
     if twice:
-        got = f"column {format_names(twice[:1])} twice"
+        shown = format_names(twice[:1], names)
+        got = f"column {shown} twice" if shown == twice[0] else f"a column twice: {shown}"
         raise InputError("each column once", got, "Rename or drop one.", where=where)
 
 
-def format_names(names: list[str] | tuple[str, ...]) -> str:
+def format_names(names: Sequence[str], header: Sequence[str] | None = None) -> str:
     """Format column names for a message, without those that may be cells of a table that lacks its header.
 
     Parameters
     ----------
     names : sequence of str
         Names of the columns.
+    header : sequence of str, optional
+        All names of the table; None: `names` are all. Where none of them is known to be a name, none is shown.
 
     Returns
     -------
     str
-        The names, separated by commas, and how many look like data.
+        The names, separated by commas, and how many are not shown.
     """
+    if not any(KNOWN_NAMES.fullmatch(name.casefold()) for name in (names if header is None else header)):
+        return f"{len(names)} that may be data of a table without header"
     shown = [name for name in names if not LIKE_A_NUMBER.fullmatch(name) and not LIKE_A_DATE.fullmatch(name)]
     hidden = len(names) - len(shown)
     return ", ".join([*shown, *([f"{hidden} that look like data"] if hidden else [])])
@@ -347,8 +311,8 @@ def _records(path: Path, delimiter: str) -> Iterator[list[str]]:
     """Records of the file, [] for a blank line; bytes that are not UTF-8 come as lone surrogates."""
     limit = csv.field_size_limit(LONGEST_LINE)
     try:
-        mode = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
-        with gzip.open(path, "rt", **mode) if path.suffix.lower() == ".gz" else path.open("r", **mode) as file:  # type: ignore[call-overload]
+        plain = open_plain(path)
+        with io_errors(path.name), io.TextIOWrapper(plain, "utf-8-sig", "surrogateescape", newline="") as file:
             yield from csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
     finally:
         csv.field_size_limit(limit)

@@ -123,7 +123,13 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     stays, outcomes, outcome_notes = _with_outcomes(stays, result.outcomes, first)
     without_series = len(stays) - _n_stays(facts, pc.invert(at_start))
     maps.release()
-    notes = {**midnight_notes, **result.notes, **date_notes, **stay_notes(stays, first, has_dates=has_dates)}
+    notes = {
+        **workspace.notes,
+        **midnight_notes,
+        **result.notes,
+        **date_notes,
+        **stay_notes(stays, first, has_dates=has_dates),
+    }
     notes |= {**static_notes, **outcome_notes}
     notes |= {"stays": len(stays), "stays without a series": without_series}
     n_merged["exact repeats"] = n_merged.get("exact repeats", 0) + n_repeated

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
-from clinicalgru.data.ingest.csv_check import check_packed
-from clinicalgru.data.ingest.tables import literal, one_file
+from clinicalgru.data.ingest.compression import check_packed, format_of, open_plain
+from clinicalgru.data.ingest.table_files import FolderFiles, folder_files, one_file
+from clinicalgru.data.ingest.tables import ANY_FILE, literal
 from clinicalgru.errors import InputError
 
-SUFFIXES = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
+SUFFIXES = tuple(f"{kind}{packed}" for kind in (".ndjson", ".jsonl") for packed in ("", ".gz", ".zst"))
+OPTIONS = (
+    "format='newline_delimited', auto_detect=false, records=true, ignore_errors=false, "
+    f"convert_strings_to_integers=false, {ANY_FILE}"
+)
 LARGEST = 32 << 20  # bytes of one resource
+PACKED_JSON = re.compile(r"\.(nd)?jsonl?\.\w+$", re.IGNORECASE)
 AT_LINE = re.compile(r"JSON transform error .* in line (\d+)")
 
 
@@ -41,11 +45,14 @@ def export_files(folder: Path, needed: tuple[str, ...]) -> tuple[dict[str, list[
     Raises
     ------
     InputError
-        If there is no folder, a type is missing, or a file does not begin with JSON.
+        If there is no folder, a type is missing, or a file does not begin with JSON or is packed in another way.
     """
-    found = sorted(folder.rglob("*")) if folder.is_dir() else []
-    found = [file for file in found if file.name.lower().endswith(SUFFIXES) and file.is_file()]
-    shown = [file for file in found if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    inside = folder_files(folder) if folder.is_dir() else FolderFiles()
+    shown = [file for file in inside.files if file.name.lower().endswith(SUFFIXES)]
+    for file in inside.files:
+        if not file.name.lower().endswith(SUFFIXES) and PACKED_JSON.search(file.name):
+            fix = "Unpack it, or export it again."
+            raise InputError("NDJSON, plain or as .gz or .zst", "another form of it", fix, where=file.name)
     files: dict[str, list[Path]] = {}
     for file in shown:
         kind = _first_type(file)
@@ -56,16 +63,15 @@ def export_files(folder: Path, needed: tuple[str, ...]) -> tuple[dict[str, list[
             got = f"the folder {folder.name} without it" if folder.is_dir() else f"no such folder: {folder.name}"
             fix = "Pass the folder of a bulk export: Patient, Encounter, Observation."
             raise InputError(f"{kind}.ndjson, or NDJSON of the type {kind} under another name", got, fix)
-    return files, len(found) - sum(map(len, files.values()))
+    return files, len(shown) + sum(inside.notes.values()) - sum(map(len, files.values()))
 
 
 def _first_type(file: Path) -> str | None:
     """The resourceType of a file's first resource; None where it has none."""
-    opener = gzip.open if file.suffix.lower() == ".gz" else open
     try:
-        with opener(file, "rb") as lines:
+        with open_plain(file) as lines:
             first = next((line for line in iter(lambda: lines.readline(LARGEST + 1), b"") if line.strip()), None)
-    except (OSError, EOFError, zlib.error):
+    except InputError:
         named = re.search(r"(?<![A-Za-z])[A-Z][A-Za-z]+", file.name)  # its type by its name: reported when it is read
         return named[0] if named else None
     if first is None:
@@ -88,7 +94,7 @@ def resources_sql(file: Path, columns: dict[str, str]) -> str:
     Parameters
     ----------
     file : Path
-        The NDJSON file, or a .gz of it.
+        The NDJSON file, plain or compressed by gzip or zstd.
     columns : dict of str to str
         Field -> DuckDB type that it is read as.
 
@@ -100,11 +106,14 @@ def resources_sql(file: Path, columns: dict[str, str]) -> str:
     Raises
     ------
     InputError
-        If a .gz is damaged or cut off.
+        If a compressed file is damaged or cut off, or is compressed in another way.
     """
+    codec = format_of(file)
+    if codec not in ("none", "gzip", "zstd"):
+        raise InputError("NDJSON, plain or as .gz or .zst", f"a {codec} file", "Unpack it.", where=file.name)
     check_packed(file)
     fields = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
-    options = f"format='newline_delimited', auto_detect=false, maximum_object_size={LARGEST}, columns={{{fields}}}"
+    options = f"{OPTIONS}, maximum_object_size={LARGEST}, compression={literal(codec)}, columns={{{fields}}}"
     return f"(SELECT *, row_number() OVER () AS c_row FROM read_json({one_file(file)}, {options}))"
 
 
@@ -165,8 +174,8 @@ def _as_ours(message: str, file: Path) -> InputError:
     odd = AT_LINE.search(message)
     try:
         line = _broken_line(file, int(odd[1]) if odd else None)
-    except (OSError, EOFError, zlib.error):
-        return InputError("a whole file", "a truncated or corrupt file", "Fetch it again.", where=file.name)
+    except InputError as damaged:
+        return damaged
     where = f"{file.name}, line {line}" if line else file.name
     expected = "a field of the type that FHIR gives it" if odd else "one whole FHIR resource as JSON in UTF-8"
     return InputError(expected, "a line that cannot be parsed", "Export it again, or repair this line.", where=where)
@@ -177,9 +186,8 @@ def _broken_line(file: Path, record: int | None) -> int | None:
 
     Only files that could not be read come here: DuckDB counts lines otherwise than an editor does.
     """
-    opener = gzip.open if file.suffix == ".gz" else open
     records = 0
-    with opener(file, "rb") as lines:
+    with open_plain(file) as lines:
         for number, line in enumerate(iter(lambda: lines.readline(LARGEST + 1), b""), start=1):
             records += bool(line.strip())
             if (record is None and not _is_object(line)) or (record is not None and records == record):

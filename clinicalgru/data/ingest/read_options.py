@@ -13,13 +13,14 @@ import pyarrow as pa
 
 from clinicalgru.checks import check_choice, check_number
 from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.ingest.arrow_tables import is_arrow
 from clinicalgru.data.ingest.column_names import check_columns_argument
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.time_sql import TIME_UNITS, TimeFormat
 from clinicalgru.errors import ArgumentError, describe
 
 TABLES = (str, os.PathLike, pd.DataFrame, pa.Table)
-TABLE_NAMES = "a path, DataFrame or Arrow table"
+TABLE_NAMES = "a path, list of paths, DataFrame or Arrow table"
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +125,16 @@ def check_table(name: str, value: Any, *, optional: bool = False) -> None:
     ArgumentError
         If `value` is of another type.
     """
-    if not (isinstance(value, TABLES) or (optional and value is None)):
+    if not (_is_table(value) or (optional and value is None)):
         expected = f"{name} as {TABLE_NAMES}{', or None' if optional else ''}"
         raise ArgumentError(expected, describe(value), "Pass a table, or the path of a file or folder.")
+
+
+def _is_table(value: Any) -> bool:
+    """Whether a value is a path, several of them, or a table of any library that speaks Arrow."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(path, str | os.PathLike) for path in value)
+    return isinstance(value, TABLES) or is_arrow(value)
 
 
 def as_path(data: Any, expected: str) -> Path:

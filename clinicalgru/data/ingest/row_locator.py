@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from clinicalgru.data.ingest.csv_check import TextTable
-from clinicalgru.data.ingest.row_sql import SWAPPED
+from clinicalgru.data.ingest.row_sql import OTHER_HEADER, SWAPPED
 from clinicalgru.data.ingest.tables import TablePart
 
 COLUMN_OF = {  # the column that a reason is about, where it is not `value`
@@ -21,6 +21,7 @@ COLUMN_OF = {  # the column that a reason is about, where it is not `value`
     "nonexistent available_at": "available_at",
     "available_at in another format than time": "available_at",
     "repeated header": "patient_id",
+    OTHER_HEADER: "time",
     "stray quote or control character": "patient_id",
     "unknown variable": "variable",
     "unknown unit": "unit",

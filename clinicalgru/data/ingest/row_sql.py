@@ -24,6 +24,7 @@ from clinicalgru.data.ledger import MISSING
 MISSING_WORDS = "('', 'na', 'n/a', 'nan', 'null', 'none', '.', '<na>')"
 TYPED = (*NUMERIC, "TIMESTAMP", "DATE", "INTERVAL")
 MAX_IDENTIFIER_LENGTH = 200
+OTHER_HEADER = "another header within the file"  # stops the load: the columns of the rows below it have another order
 SWAPPED = "day and month exchanged"  # stops the load: days up to 12 would be read wrongly without a sign
 
 
@@ -56,11 +57,13 @@ class RowFormat:
 # INSERT of the cells of one table into `rows`, with the reason against each row.
 INSERT_ROWS = """
 INSERT INTO rows
-SELECT {first_file} + c_file, c_row, CASE WHEN NOT is_header AND NOT is_corrupt THEN patient END, stay, time,
+SELECT {first_file} + c_file, c_row,
+    CASE WHEN NOT is_header AND NOT is_other_header AND NOT is_corrupt THEN patient END, stay, time,
     available, is_date, has_offset, time_of_day, available_of_day, name, unit,
     coalesce(number, word_values[lower(value_text)]) AS value, {is_duplicate_source},
     CASE WHEN role = 'code' THEN coalesce(code, value_text) END,
     CASE WHEN is_header THEN 'repeated header'
+         WHEN is_other_header THEN {other_header}
          WHEN is_corrupt THEN 'stray quote or control character'
          WHEN {no_identifier} THEN 'no identifier'
          WHEN name IS NULL THEN 'no variable'
@@ -143,6 +146,7 @@ def insert_sql(
         is_missing=_is_missing(row_format.missing_values, missing),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
         swapped=literal(SWAPPED),
+        other_header=literal(OTHER_HEADER),
         cells=CELLS_IN_UTC.format(cells=cells) if has_timezone else cells,
     )
 
@@ -156,7 +160,7 @@ PARSED_CELLS = """
         {available_has_offset} AS available_has_offset,
         {time_of_day} AS time_of_day, {available_of_day} AS available_of_day,
         {name} AS name, {unit} AS unit, {code} AS code, {value_text} AS value_text, c_source_reason AS source_reason,
-        {number} AS number, {is_header} AS is_header, {is_corrupt} AS is_corrupt
+        {number} AS number, {is_header} AS is_header, {is_other_header} AS is_other_header, {is_corrupt} AS is_corrupt
     FROM (SELECT {cells} FROM {table})"""
 
 
@@ -165,6 +169,7 @@ def _cells(part: TablePart, columns: Mapping[str, str], row_format: RowFormat) -
     types = {ours: _dtype(ours, part.types[theirs]) for ours, theirs in columns.items()}
     stay_cell = "c_stay_id" if "stay_id" in columns else "c_patient_id"  # without stay_id, a patient is one stay
     is_open = row_format.assign_by_time and "stay_id" not in columns
+    is_header, is_other_header = _headers(part, columns)
     return PARSED_CELLS.format(
         patient=name_sql("c_patient_id"),
         stay="NULL::VARCHAR" if is_open else name_sql(stay_cell),
@@ -176,7 +181,8 @@ def _cells(part: TablePart, columns: Mapping[str, str], row_format: RowFormat) -
         code=text_sql("c_code"),
         value_text=text_sql("c_value", types["value"]),
         number=number_sql("c_value", types["value"]),
-        is_header=_is_header(part, columns, types),
+        is_header=is_header,
+        is_other_header=is_other_header,
         is_corrupt=_is_corrupt("c_patient_id", stay_cell) if part.text else "false",
         cells=_raw_cells(part, columns, types, row_format.time_unit),
         table=part.sql,
@@ -214,11 +220,15 @@ def _raw_cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, 
     return ", ".join([*cells, place, *absent])
 
 
-def _is_header(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str]) -> str:
-    """SQL of whether a row of a text file repeats the header."""
-    if part.text is None or not types["time"] == types["value"] == "VARCHAR":
-        return "false"
-    return " AND ".join(f"coalesce(c_{name} = {literal(columns[name])}, false)" for name in ("time", "value"))
+def _headers(part: TablePart, columns: Mapping[str, str]) -> tuple[str, str]:
+    """SQL of whether a row of a text file repeats its header, and of whether it is a header of other columns."""
+    own = {} if part.text is None else {o: t for o, t in columns.items() if t in part.text.names}
+    if part.text is None or "time" not in own:
+        return "false", "false"
+    same = " AND ".join(f"coalesce(c_{ours} = {literal(theirs)}, false)" for ours, theirs in own.items())
+    names = {name.casefold() for name in (*part.text.names, *own)}
+    is_name = f"coalesce(lower(c_time) IN ({', '.join(map(literal, sorted(names)))}), false)"
+    return same, f"{is_name} AND NOT ({same})"
 
 
 def _dtype(ours: str, dtype: str) -> str:

@@ -1,11 +1,15 @@
-"""Tables from anywhere (DataFrame, Arrow, CSV, CSV.gz, Parquet, a folder of them) as numbered DuckDB relations."""
+"""Tables from anywhere (frames, Arrow streams, CSV, Parquet, a folder or list of them) as numbered DuckDB relations.
+
+Every option of DuckDB's readers that changes what is read is named here: with its defaults, the name of a folder such
+as patient_id=0099 would overwrite a column.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,26 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clinicalgru.data.ingest.csv_check import TextTable, check_once, inspect_text, not_utf_8
-from clinicalgru.errors import InputError
+from clinicalgru.data.ingest.arrow_tables import LABEL, arrow_table, is_arrow, temporary_folder
+from clinicalgru.data.ingest.compression import format_of
+from clinicalgru.data.ingest.csv_check import LONGEST_LINE, TextTable, check_once, format_names, inspect_text, not_utf_8
+from clinicalgru.data.ingest.table_files import PARQUET_FILES, find_tables, one_file
+from clinicalgru.data.ingest.time_sql import has_zone
+from clinicalgru.errors import InputError, system_error, system_error_number
 
-TEXT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
-TABLE_FILES = (*TEXT_FILES, ".parquet")
+ANY_FILE = (  # of all readers of DuckDB
+    "filename=false, hive_partitioning=false, hive_types_autocast=false, union_by_name=false, file_row_number=false, "
+    "allow_empty=true"
+)
+ANY_TEXT = (
+    f"auto_detect=false, header=true, strict_mode=true, all_varchar=true, nullstr='', "
+    f"allow_quoted_nulls=true, null_padding=false, ignore_errors=false, store_rejects=false, normalize_names=false, "
+    f"skip=0, comment='', encoding='utf-8', max_line_size={LONGEST_LINE}, parallel=true, {ANY_FILE}"
+)
+QUOTED = f"quote='\"', escape='\"', {ANY_TEXT}"
+UNQUOTED = f"quote='', escape='', {ANY_TEXT}"
+PARQUET_OPTIONS = f"binary_as_string=true, utf8_validation='strict', int96_as='timestamp', {ANY_FILE}"
+MISSING_COLUMN = re.compile(r'does not have a column named "(\w+)"|Referenced column "(\w+)" not found')
 MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 
 
@@ -88,17 +107,25 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def open_parts(connection: duckdb.DuckDBPyConnection, data: Any, *, delimiter: str | None = None) -> list[TablePart]:
+def open_parts(
+    connection: duckdb.DuckDBPyConnection,
+    data: Any,
+    *,
+    delimiter: str | None = None,
+    notes: dict[str, int] | None = None,
+) -> list[TablePart]:
     """Open each file of `data`, or the frame, as a part that can be read row by row.
 
     Parameters
     ----------
     connection : DuckDBPyConnection
         Connection that will read the parts.
-    data : path, DataFrame or Arrow table
+    data : path, list of paths, DataFrame, Arrow table, or object with `__arrow_c_stream__`
         The table, a file, or a folder of files.
     delimiter : str, optional
         Delimiter of text tables, one character; None: found from the header.
+    notes : dict of str to int, optional
+        Gets a note for the ledger about each file of a folder that is not read, such as a hidden one.
 
     Returns
     -------
@@ -108,100 +135,74 @@ def open_parts(connection: duckdb.DuckDBPyConnection, data: Any, *, delimiter: s
     Raises
     ------
     InputError
-        If a file is missing, is no table or cannot be read; a folder is empty; or text is not UTF-8.
+        If a file is missing, is no table or cannot be read; a folder is empty, or has files that may be tables and
+        cannot be read; files differ in their columns; or text is not UTF-8.
     """
-    if isinstance(data, pd.DataFrame):
-        return [_frame(connection, _arrow(data))]
-    if isinstance(data, pa.Table):
-        return [_frame(connection, data)]
-    return [_file(connection, path, delimiter) for path in table_files(Path(data))]
+    if isinstance(data, pd.DataFrame) or is_arrow(data):
+        return [_frame(connection, arrow_table(data, connection))]
+    found = find_tables([Path(path) for path in (data if isinstance(data, list | tuple) else [data])])
+    parts = [_file(connection, path, delimiter) for path in found.files]
+    for part in parts:
+        if part.text and part.text.plain != part.text.path:
+            found.note("unpacked to be read", part.label)
+    if notes is not None:
+        notes.update(found.notes)
+    for part in parts[1:]:
+        _check_alike(parts[0], part)
+    return parts
 
 
-def table_files(path: Path) -> list[Path]:
-    """Find the table files at a path: itself, or those of the folder.
-
-    Parameters
-    ----------
-    path : Path
-        A file or folder.
-
-    Returns
-    -------
-    list of Path
-        The files, sorted by name.
-
-    Raises
-    ------
-    InputError
-        If the path does not exist or is not UTF-8, is no table, or is a folder without tables.
-    """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise InputError("a path in UTF-8", "another encoding", "Rename the file or folder.", where="data") from None
-    if not path.exists():
-        raise InputError("an existing file or folder", f"no such path: {path.name}", "Check the path.")
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.name.lower().endswith(TABLE_FILES))
-    if not files or not all(file.name.lower().endswith(TABLE_FILES) for file in files):
-        raise InputError(
-            f"tables ({', '.join(TABLE_FILES)})", f"{path.name}", "Pass a table, or name its format with source=."
-        )
-    return files
-
-
-def _arrow(frame: pd.DataFrame) -> pa.Table:
-    check_once(tuple(map(str, frame.columns)), "DataFrame")
-    try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        mixed = [str(name) for name in frame.columns if _is_mixed(frame[name])]
-        raise InputError(
-            "one type in each column", f"mixed types in {', '.join(mixed)}", "Use .astype(str).", where="DataFrame"
-        ) from None
-
-
-def _is_mixed(column: pd.Series) -> bool:
-    return pd.api.types.infer_dtype(column, skipna=True).startswith("mixed")
+def _check_alike(first: TablePart, other: TablePart) -> None:
+    """Refuse two files of one extract that differ in their columns; their order and letter case may differ."""
+    expected = {name.casefold(): name for name in first.types}
+    got = {name.casefold(): name for name in other.types}
+    missing, spare = [expected[n] for n in expected.keys() - got], [got[n] for n in got.keys() - expected]
+    if missing or spare:
+        parts = [("without", sorted(missing), first), ("with also", sorted(spare), other)]
+        differ = " and ".join(f"{word} {format_names(n, list(of.types))}" for word, n, of in parts if n)
+        fix = "Export all files with the same columns, or read them apart."
+        raise InputError(f"the columns of {first.label} in each file", f"a file {differ}", fix, where=other.label)
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> TablePart:
-    check_once(tuple(table.column_names), "DataFrame")
     name = f"frame_{id(table)}"
-    connection.register(name, table)
-    return TablePart("DataFrame", quoted(name), column_types(connection, quoted(name)), first_row=0)
+    with duckdb_errors(LABEL):
+        connection.register(name, table)
+        return _with_usual_times(connection, TablePart(LABEL, quoted(name), {}, first_row=0))
 
 
 def _file(connection: duckdb.DuckDBPyConnection, path: Path, delimiter: str | None) -> TablePart:
-    if path.suffix.lower() == ".parquet":
+    if format_of(path) == "parquet":
         sql = _parquet(path)
         with duckdb_errors(path.name):
-            return TablePart(path.name, sql, column_types(connection, sql), first_row=0)
-    text = inspect_text(path, delimiter=delimiter)
+            return _with_usual_times(connection, TablePart(path.name, sql, {}, first_row=0))
+    if path.name.lower().endswith(PARQUET_FILES):
+        fix = "Export it again."
+        raise InputError("a readable Parquet file", "a truncated or corrupt file", fix, where=path.name)
+    text = inspect_text(path, delimiter=delimiter, make_folder=lambda: temporary_folder(connection))
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in text.names)
     sql = (
-        f"read_csv({one_file(path)}, auto_detect=false, header=true, delim={literal(text.delimiter)}, quote='\"', "
-        f"escape='\"', strict_mode=true, columns={{{columns}}})"
+        f"read_csv({one_file(text.plain)}, {QUOTED}, delim={literal(text.delimiter)}, columns={{{columns}}}, "
+        f"compression={literal(text.compression)})"
     )
     with duckdb_errors(path.name, text):
         return TablePart(path.name, sql, column_types(connection, sql), first_row=2, text=text)
 
 
-def one_file(path: Path) -> str:
-    """Write a path as an SQL literal that names this file only: DuckDB takes * ? [ for patterns.
+def _with_usual_times(connection: duckdb.DuckDBPyConnection, part: TablePart) -> TablePart:
+    """The part with its types, where times of any precision are microseconds, with their time zone or without.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    str
-        The literal.
+    DuckDB gives times in nanoseconds with a time zone a type of its own, which few of its functions take.
     """
-    return literal(re.sub(r"([\[*?])", r"[\1]", str(path)))
+    usual = {
+        name: "TIMESTAMP WITH TIME ZONE" if has_zone(dtype) else "TIMESTAMP"
+        for name, dtype in column_types(connection, part.sql).items()
+        if dtype.startswith("TIMESTAMP") and dtype not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
+    }
+    if usual:
+        casts = ", ".join(f"CAST({quoted(name)} AS {dtype}) AS {quoted(name)}" for name, dtype in usual.items())
+        part = replace(part, sql=f"(SELECT * REPLACE ({casts}) FROM {part.sql})")
+    return replace(part, types=column_types(connection, part.sql))
 
 
 def _parquet(path: Path) -> str:
@@ -211,7 +212,7 @@ def _parquet(path: Path) -> str:
         for field in check_parquet(path)
         if pa.types.is_duration(field.type) and (name := quoted(field.name))
     ]
-    file = f"read_parquet({one_file(path)})"
+    file = f"read_parquet({one_file(path)}, {PARQUET_OPTIONS})"
     return f"(SELECT * REPLACE ({', '.join(durations)}) FROM {file})" if durations else file
 
 
@@ -323,6 +324,8 @@ def duckdb_errors(label: str, text: TextTable | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except OSError as error:
+        raise system_error(error, label) from None
     except (duckdb.Error, UnicodeDecodeError) as error:
         raise _as_ours(str(error), label, text) from None
 
@@ -330,6 +333,11 @@ def duckdb_errors(label: str, text: TextTable | None = None) -> Iterator[None]:
 def _as_ours(message: str, label: str, text: TextTable | None) -> InputError:
     if "Out of Memory" in message or "could not allocate" in message:
         return InputError("enough memory", "more than allowed", "Raise memory_gb or free disk space.", where=label)
+    if (number := system_error_number(message)) is not None:
+        return system_error(OSError(number, ""), label)
+    if column := MISSING_COLUMN.search(message):
+        got = "a table without it"
+        return InputError(f"a column {column[1] or column[2]}", got, "Export the table with this column.", where=label)
     first_malformed_row = text.first_malformed_row() if text else None
     if first_malformed_row is not None:
         return first_malformed_row

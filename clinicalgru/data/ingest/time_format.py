@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest import ingest_sql
-from clinicalgru.data.ingest.row_sql import SWAPPED
+from clinicalgru.data.ingest.row_sql import OTHER_HEADER, SWAPPED
 from clinicalgru.data.ingest.table_cells import Clock
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
@@ -32,9 +32,10 @@ def resolve_time_format(workspace: Workspace, clocks: Sequence[Clock] = ()) -> b
     Raises
     ------
     InputError
-        If an extract has both, dates with and without UTC offset, dates with day and month exchanged, or hours of which
-        none is in the first two years of a stay.
+        If a file has two different headers; or an extract has both, dates with and without UTC offset, dates with day
+        and month exchanged, or hours of which none is in the first two years of a stay.
     """
+    _check_headers(workspace)
     _check_day_month_order(workspace)
     formats = workspace.sql.execute(ingest_sql.TIME_FORMATS).fetchall()
     if len(formats) == 2:
@@ -68,6 +69,14 @@ def _check_clocks(clocks: Sequence[Clock]) -> None:
             )
             got = f"{clock.words}, while the rows have {first.words}"
             raise InputError("one kind of time in all tables", got, fix, where=clock.where)
+
+
+def _check_headers(workspace: Workspace) -> None:
+    """Raise where a file has a second header of other columns: the rows below it mean something else."""
+    for part, row in workspace.sql.execute(ingest_sql.FIRST_WITH_REASON.format(reason=OTHER_HEADER)).fetchall():
+        fix = "Files may have been joined: pass them as a folder instead."
+        where = workspace.locator.place(part, row, OTHER_HEADER)
+        raise InputError("one header, or the same again", "a header of other columns", fix, where=where)
 
 
 def _check_day_month_order(workspace: Workspace) -> None:

@@ -45,6 +45,22 @@ class TimeFormat:
     timezone: str | None = None
 
 
+def has_zone(dtype: str) -> bool:
+    """Tell whether a DuckDB type of times has a time zone.
+
+    Parameters
+    ----------
+    dtype : str
+        Name of the type.
+
+    Returns
+    -------
+    bool
+        True for TIMESTAMP WITH TIME ZONE and TIMESTAMPTZ_NS.
+    """
+    return dtype.startswith("TIMESTAMP") and ("TZ" in dtype or "TIME ZONE" in dtype)
+
+
 def trim_sql(cell: str) -> str:
     """Write SQL of a cell as text without surrounding white space, including invisible characters.
 
@@ -132,7 +148,7 @@ def time_sql(cell: str, dtype: str, time_format: str | None) -> str:
         the cell is neither.
     """
     if dtype.startswith(("TIMESTAMP", "DATE")):
-        return f"epoch_us(CAST({cell} AS TIMESTAMP{'TZ' if 'TIME ZONE' in dtype else ''}))"
+        return f"epoch_us(CAST({cell} AS TIMESTAMP{'TZ' if has_zone(dtype) else ''}))"
     if dtype == "INTERVAL":
         return f"CAST(round(epoch({cell}) * 1e6) AS BIGINT)"
     number, text = number_sql(cell, dtype), trim_sql(cell)
@@ -210,7 +226,7 @@ def has_offset_sql(cell: str, dtype: str, time_format: str | None) -> str:
         SQL of a truth value.
     """
     if dtype.startswith("TIMESTAMP"):
-        return "true" if "TIME ZONE" in dtype else "false"
+        return "true" if has_zone(dtype) else "false"
     if time_format is not None:
         return "true" if "%z" in time_format or "%Z" in time_format else "false"
     return f"regexp_full_match({trim_sql(cell)}, '{OFFSET}')" if dtype == "VARCHAR" else "false"

@@ -58,6 +58,8 @@ class Workspace:
         The columns of the tables of rows, for messages about the argument `columns`.
     is_wide : bool
         Whether variables are columns of these tables.
+    notes : dict of str to int
+        Counts for the ledger's notes, such as files that were not read.
     name_sources : tuple of str
         Sources whose names and default units apply, the first one first.
     """
@@ -77,6 +79,7 @@ class Workspace:
         self.is_wide = False
         self.name_sources: tuple[str, ...] = (source,)
         self.variables: tuple[Variable, ...] = tuple(dictionary[name] for name in sorted(dictionary))
+        self.notes: dict[str, int] = {}
         self.has_timezone = timezone is not None
         self.has_duplicate_source = False
         self.locator = RowLocator()

@@ -46,7 +46,7 @@ def read_long(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRe
         If a table lacks a column or cannot be read.
     """
     columns = columns_of(options.columns, DATA)
-    for part in open_parts(workspace.sql, data, delimiter=options.delimiter):
+    for part in open_parts(workspace.sql, data, delimiter=options.delimiter, notes=workspace.notes):
         workspace.columns_seen |= dict.fromkeys(part.types)
         workspace.add_rows(part, columns, RowFormat(options.time_format, options.time_unit))
     return read_tables(workspace, options)

@@ -6,7 +6,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,16 +14,18 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from clinicalgru.data.ingest.archive import check_zip
+from clinicalgru.data.ingest.compression import open_plain
 from clinicalgru.data.ingest.csv_check import format_names
 from clinicalgru.data.ingest.read_options import as_path
 from clinicalgru.data.ingest.row_sql import text_sql
-from clinicalgru.data.ingest.tables import TABLE_FILES, TablePart, duckdb_errors, open_parts, quoted
+from clinicalgru.data.ingest.table_files import TABLE_FILES, folder_files
+from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, open_parts, quoted
 from clinicalgru.data.ingest.time_sql import has_offset_sql, is_date_sql, time_sql
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
 
 LARGEST_FILE = 200e9  # bytes of one table in an archive
-HIDDEN = (".", "~$", "__MACOSX")
 ROUNDED = ("FLOAT", "DOUBLE")
 
 
@@ -120,7 +122,9 @@ def open_named_tables(
     found: dict[str, list[Path]] = {}
     own_names: dict[str, Path] = {}
     unused = []
-    for file in _table_files(folder):
+    inside = folder_files(folder)
+    workspace.notes.update(inside.notes)
+    for file in (file for file in inside.files if file.name.lower().endswith(TABLE_FILES)):
         name, of_file = _table_name(file.relative_to(folder), names, prefix)
         if name:
             found.setdefault(name, []).append(file)
@@ -136,14 +140,6 @@ def open_named_tables(
         if name in found
     }
     return NamedTables(parts, tuple(unused), path.name)
-
-
-def _table_files(folder: Path) -> Iterator[Path]:
-    """The table files below a folder, sorted; hidden files and folders are left out."""
-    for file in sorted(folder.rglob("*")):
-        is_hidden = any(part.startswith(HIDDEN) for part in file.relative_to(folder).parts)
-        if file.name.lower().endswith(TABLE_FILES) and file.is_file() and not is_hidden:
-            yield file
 
 
 def _table_name(file: Path, names: Collection[str], prefix: str) -> tuple[str, str]:
@@ -163,12 +159,14 @@ def _extracted(archive: Path, folder: Path) -> Path:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as zipped:
+                check_zip(zipped, archive.stat().st_size, archive.name)
                 chosen = [each for each in zipped.infolist() if _is_wanted(each.filename, each.file_size)]
                 zipped.extractall(folder, chosen)
         else:
-            with tarfile.open(archive) as tarred:
-                members = [each for each in tarred if each.isfile() and _is_wanted(each.name, each.size)]
-                tarred.extractall(folder, members, filter="data")
+            with tarfile.open(fileobj=open_plain(archive), mode="r|") as tarred:
+                for member in tarred:
+                    if member.isfile() and _is_wanted(member.name, member.size):
+                        tarred.extract(member, folder, filter="data")
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
         fix = "Pass the folder, or fetch the archive again."
         raise InputError(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from clinicalgru.data.ingest.column_names import DATA, columns_of, normalize
+from clinicalgru.data.ingest.csv_check import format_names
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.row_sql import RowFormat, text_sql
 from clinicalgru.data.ingest.source import SourceResult
@@ -55,7 +56,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     """
     notes: dict[str, int] = {}
     workspace.is_wide = True
-    for part in open_parts(workspace.sql, data, delimiter=options.delimiter):
+    for part in open_parts(workspace.sql, data, delimiter=options.delimiter, notes=workspace.notes):
         for note, cells in add_wide(workspace, part, options).items():
             notes[note] = notes.get(note, 0) + cells
     supplied = read_tables(workspace, options)
@@ -127,7 +128,7 @@ def _own(column: str, known: set[str]) -> str:
 
 
 def _check(part: TablePart, columns: Mapping[str, str], keys: Mapping[str, str], names: Mapping[str, str]) -> None:
-    came = f"columns {', '.join(name for name in part.types if name not in ('c_file', 'c_row'))}"
+    came = f"columns {format_names([name for name in part.types if name not in ('c_file', 'c_row')])}"
     for needed in ("patient_id", "time"):
         if needed not in keys:
             fix = f"Name it with columns={{{needed!r}: 'its name there'}}."

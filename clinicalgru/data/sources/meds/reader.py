@@ -29,6 +29,7 @@ from clinicalgru.data.ingest.outcomes_table import read_outcomes, read_published
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
+from clinicalgru.data.ingest.table_files import folder_files
 from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, open_parts
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import icd_sql
@@ -126,7 +127,9 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
 def _open(workspace: Workspace, folder: Path) -> list[TablePart]:
     """Each shard, called by its path in the dataset, as several are called 0.parquet."""
     parts = []
-    for path in sorted((folder / "data").rglob("*.parquet")):
+    found = folder_files(folder / "data")
+    workspace.notes.update(found.notes)
+    for path in (file for file in found.files if file.suffix == ".parquet"):
         (part,) = open_parts(workspace.sql, path)
         _check_columns(part)
         parts.append(replace(part, label=str(path.relative_to(folder).as_posix())))

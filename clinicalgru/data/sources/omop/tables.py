@@ -14,9 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from clinicalgru.data.ingest.archive import check_zip
 from clinicalgru.data.ingest.database import fetch, is_address
 from clinicalgru.data.ingest.read_options import as_path
-from clinicalgru.data.ingest.tables import TABLE_FILES, TablePart, duckdb_errors, literal, one_file, open_parts, quoted
+from clinicalgru.data.ingest.table_files import TABLE_FILES, folder_files, one_file
+from clinicalgru.data.ingest.tables import UNQUOTED, TablePart, duckdb_errors, literal, open_parts, quoted
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import ArgumentError, InputError, MissingPackageError
 
@@ -242,7 +244,7 @@ def _from_files(workspace: Workspace, path: Path, delimiter: str | None) -> dict
 
 def _table_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Table and file, in order of their names; a folder of a table's name holds files of that table."""
-    for file in sorted(folder.rglob("*")):
+    for file in folder_files(folder).files:
         own = FILE.fullmatch(file.name)
         name = own[1].lower() if own else file.parent.name.lower()
         if name in TABLES and file.is_file() and file.name.lower().endswith(TABLE_FILES):
@@ -254,6 +256,7 @@ def _extracted(archive: Path, folder: Path) -> Path:
     folder.mkdir()
     try:
         with zipfile.ZipFile(archive) as members:
+            check_zip(members, archive.stat().st_size, archive.name)
             for member in members.infolist():
                 name = PurePosixPath(member.filename).name
                 if FILE.fullmatch(name) and member.file_size < LARGEST_FILE:
@@ -277,8 +280,7 @@ def _athena(file: Path) -> TablePart:
     """A table of the vocabulary as OHDSI's Athena hands it out: tabs and no quoting, in a file called .csv."""
     names = file.open(encoding="utf-8-sig").readline(10_000).strip().split("\t")
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
-    options = "auto_detect=false, header=true, delim='\t', quote='', escape=''"
-    sql = f"read_csv({one_file(file)}, {options}, columns={{{columns}}})"
+    sql = f"read_csv({one_file(file)}, {UNQUOTED}, delim='\t', columns={{{columns}}}, compression='none')"
     return TablePart(file.name, sql, dict.fromkeys(names, "VARCHAR"), first_row=2)
 
 
