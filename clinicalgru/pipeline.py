@@ -23,7 +23,6 @@ from clinicalgru.explain.prepared import provenance
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.targets import member_networks
 from clinicalgru.model.baselines.comparison import TRAINING_FRACTIONS, fit_baselines
-from clinicalgru.model.estimators.forecaster import GRUForecaster
 from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.parts import Parts
@@ -111,7 +110,7 @@ def parse_target(model: Model, text: str | None) -> str | float | None:
     ArgumentError
         If the model has no such target, or its predictions are not explained.
     """
-    if isinstance(model, GRUForecaster):
+    if model.evaluated_as == "forecast":
         if text is not None:
             fix = "Leave it out: a forecast is explained for all variables."
             raise ArgumentError("no --target with a forecast", f"--target {text}", fix)
@@ -262,7 +261,7 @@ def explain_stay(
     Explanation or ForecastExplanation
         The latter for a forecast.
     """
-    if isinstance(model, GRUForecaster):
+    if model.evaluated_as == "forecast":
         return explain_forecast(model, stay, at_hours=at_hours)
     return explain(model, stay, target=target, at_hours=at_hours)
 

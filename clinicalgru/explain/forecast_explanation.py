@@ -17,6 +17,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.explain.prepared import provenance
 from clinicalgru.html import summary_html, table
+from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.forecaster import GRUForecaster
 
 TOP = 10  # measurements that are printed
@@ -133,7 +134,7 @@ class ForecastExplanation:
 
 
 def explain_forecast(
-    model: GRUForecaster,
+    model: GRUForecaster | GRUEnsemble,
     stay: Sequences,
     *,
     at_hours: float | None = None,
@@ -144,7 +145,7 @@ def explain_forecast(
 
     Parameters
     ----------
-    model : GRUForecaster
+    model : GRUForecaster, or GRUEnsemble of them
         Fitted.
     stay : Sequences
         One stay with a measurement, such as ``sequences[[0]]``.
@@ -162,7 +163,7 @@ def explain_forecast(
     Raises
     ------
     ArgumentError
-        If the model is no `GRUForecaster`, or it is not one stay with a measurement by then.
+        If the model makes no forecasts, or it is not one stay with a measurement by then.
     VariableMismatch
         If the variables of the stay are not those of the model.
 
@@ -177,7 +178,7 @@ def explain_forecast(
     >>> forecast.next_values.columns.tolist()
     ['variable', 'last', 'median', 'low', 'high']
     """
-    if not isinstance(model, GRUForecaster):
+    if not isinstance(model, GRUForecaster | GRUEnsemble) or model.evaluated_as != "forecast":
         raise ArgumentError("a fitted GRUForecaster", describe(model), "Use explain for a risk.")
     fix = "Write explain_forecast(model, sequences[[i]])."
     check_instance("stay", stay, Sequences, fix=fix)

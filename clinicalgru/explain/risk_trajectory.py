@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.explain.prepared import prepare_stay
-from clinicalgru.explain.targets import Explainable, MemberNetwork, to_risk
+from clinicalgru.explain.targets import Explainable, MemberNetwork, pool_networks, to_risk
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
 from clinicalgru.model.network.attention import AttentionWeights
 from clinicalgru.model.network.batch import Batch
@@ -25,22 +25,22 @@ LOW, HIGH = 5, 95  # percentiles of the heads' risks
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """Explained number of one stay after each time step and at its end, by one network.
+    """Explanation terms of one stay after each time step and at its end, by one network.
 
     Attributes
     ----------
     hours : ndarray, shape (step + 1,)
         Hours of the time steps with measurements, and of the prediction.
-    numbers : ndarray, shape (step + 1,)
-        In the unit of the target.
+    terms : ndarray, shape (step + 1, ...)
+        What the network contributes to the explained number; see `pool_networks`.
     head_numbers : ndarray, shape (head, step + 1)
-        The same by each head alone.
+        The number by each head alone, in the unit of the target.
     attention : DataFrame
         hours, weight: attention of the end to each time step.
     """
 
     hours: np.ndarray
-    numbers: np.ndarray
+    terms: np.ndarray
     head_numbers: np.ndarray
     attention: pd.DataFrame
 
@@ -113,8 +113,8 @@ def trajectory_of(
     end_logits = _end_logits(network, stay)[0] if end_logits is None else end_logits
     logits = torch.cat([step_logits, end_logits], dim=1)
     hours = np.append(np.unique(stay.hours), stay.end_hours[0])
-    numbers, head_numbers = member.numbers(logits).numpy(), member.head_numbers(logits).numpy()
-    return Trajectory(hours, numbers, head_numbers, _attention_table(network, stay, attended))
+    terms, head_numbers = member.terms(logits).numpy(), member.head_numbers(logits).numpy()
+    return Trajectory(hours, terms, head_numbers, _attention_table(network, stay, attended))
 
 
 def combine_trajectories(trajectories: Sequence[Trajectory], target: ExplanationTarget) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def combine_trajectories(trajectories: Sequence[Trajectory], target: Explanation
     DataFrame
         hours, risk and, with several heads, low and high.
     """
-    risk = to_risk(target, np.mean([trajectory.numbers for trajectory in trajectories], axis=0))
+    risk = to_risk(target, pool_networks(target, [trajectory.terms for trajectory in trajectories]))
     table = pd.DataFrame({"hours": trajectories[0].hours, "risk": risk})
     head_numbers = np.concatenate([trajectory.head_numbers for trajectory in trajectories])
     if len(head_numbers) > 1:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.special import expit
 from torch import Tensor
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
-from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.stacking import Hybrid
 from clinicalgru.model.fit_state import not_fitted
-from clinicalgru.model.heads.explanation_target import LOG_ODDS, ExplanationTarget, Target, calibration_line
+from clinicalgru.model.heads.explanation_target import LOG_ODDS, ExplanationTarget, Target
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import known_codes
 from clinicalgru.model.network.network import ClinicalGRU
@@ -28,7 +29,8 @@ Explainable = GRUEstimator | GRUEnsemble
 class MemberNetwork:
     """One network of a model with its explanation target.
 
-    The number that is explained of a model is the mean of this number over its networks.
+    The number that is explained of a model is the mean over its networks, or what the `pool` of the target makes of
+    them.
 
     Attributes
     ----------
@@ -45,7 +47,7 @@ class MemberNetwork:
     target: ExplanationTarget
 
     def numbers(self, logits: Tensor) -> Tensor:
-        """Give the explained number of each prediction.
+        """Give the explained number of each prediction by this network alone.
 
         Parameters
         ----------
@@ -57,6 +59,20 @@ class MemberNetwork:
         Tensor of float64, shape (prediction,)
         """
         return self.target(self.head.aggregate_members(logits))
+
+    def terms(self, logits: Tensor) -> Tensor:
+        """Give what the network contributes to the explained number of the model; see `pool_networks`.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (head, prediction, output)
+            Output of the network.
+
+        Returns
+        -------
+        Tensor of float64, shape (prediction, ...)
+        """
+        return self.target.terms(self.head.aggregate_members(logits))
 
     def head_numbers(self, logits: Tensor) -> Tensor:
         """Give the number of each prediction by each head of the network alone, calibrated as their mean is.
@@ -135,12 +151,29 @@ def member_networks(model: Explainable, target: Target = None) -> tuple[MemberNe
         return (_member(model, target),)
     if not hasattr(model, "members_"):
         raise not_fitted()
-    if model.members_[0].head_.calibrator_class is not PlattCalibrator:
-        fix = "Explain its members one by one: model.members_[0]."
-        raise ArgumentError("an ensemble that predicts one risk", "an ensemble that predicts several classes", fix)
-    slope, shift = calibration_line(model.calibrator_)
-    members = [_member(estimator, target) for estimator in model.members_]
-    return tuple(replace(member, target=_on_line(member.target, slope, shift)) for member in members)
+    pooled = model._pooled().head_
+    targets = pooled.member_targets([one.head_ for one in model.members_], target, model.calibrator_)
+    pairs = zip(model.members_, targets, strict=True)
+    return tuple(MemberNetwork(one.network_.eval(), one.head_, explained) for one, explained in pairs)
+
+
+def pool_networks(target: ExplanationTarget, terms: Sequence[np.ndarray]) -> np.ndarray:
+    """Combine what the networks of a model contribute into its explained numbers.
+
+    Parameters
+    ----------
+    target : ExplanationTarget
+        That of any of the networks.
+    terms : sequence of ndarray, shape (prediction, ...)
+        From `MemberNetwork.terms` of each network.
+
+    Returns
+    -------
+    ndarray, shape (prediction,)
+    """
+    if target.pool is None:
+        return np.asarray(np.mean(terms, axis=0))
+    return target.combine(torch.from_numpy(np.stack(terms))).numpy()
 
 
 def _member(model: GRUEstimator, target: Target) -> MemberNetwork:
@@ -149,11 +182,6 @@ def _member(model: GRUEstimator, target: Target) -> MemberNetwork:
     head: Head = model.head_
     explained = head.explanation_target(target, getattr(model, "calibrator_", None))
     return MemberNetwork(model.network_.eval(), head, explained)
-
-
-def _on_line(target: ExplanationTarget, slope: float, shift: float) -> ExplanationTarget:
-    """The same target after a further line on the log-odds."""
-    return replace(target, slope=slope * target.slope, shift=slope * target.shift + shift)
 
 
 def first_estimator(model: Explainable) -> GRUEstimator:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from family import asked as case_of
 from helpers import fact, stays_of
+from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.evaluate.calibration import PlattCalibrator
@@ -129,11 +130,70 @@ def test_what_only_one_network_has_is_refused_of_an_ensemble(ensemble, test_stay
         ask(ensemble, test_stays[[0]])
 
 
+@pytest.fixture(scope="module", params=["multiclass", "multilabel", "regression", "survival"])
+def other(request):
+    """An ensemble of another kind, and its test stays."""
+    case = case_of(request.param)
+    small = clone(case.model).set_params(max_epochs=1)
+    return cg.GRUEnsemble(small, n_members=2).fit(case.train, verbose=False), case.test
+
+
+def predicted(model, stay):
+    """The number that is explained by default: the last class or horizon, the first label, the mean."""
+    column = -1 if model.task_.task_type in ("multiclass", "survival") else 0
+    return model.score_rows(stay)[0, column]
+
+
+def test_an_ensemble_of_every_kind_is_explained_on_what_it_predicts_itself(other):
+    model, test = other
+    stay = test[[int(np.argmax(test.n_measurements))]]
+    why = cg.explain(model, stay)
+    assert why.n_networks == 2
+    assert why.risk == pytest.approx(predicted(model, stay), abs=1e-5)
+    assert why.risk_trajectory["risk"].iloc[-1] == pytest.approx(why.risk, abs=1e-5)
+    ends = why.risk, why.reference_risk
+    number, reference = (log_odds(end) if why.unit == "log-odds" else end for end in ends)
+    total = sum(frame["contribution"].sum() for frame in (why.measurements, why.static))
+    scale = 1.0 if why.unit == "log-odds" else np.std(model.members_[0].head_.means)
+    assert number - reference == pytest.approx(total, abs=2e-3 * scale)
+    moved = cg.movement(model, stay, n_permutations=2)
+    assert abs(moved.residual) < 1e-5 * scale
+    assert moved.risk == pytest.approx(why.risk, abs=1e-5)
+
+
+def test_equal_networks_are_explained_as_one_of_them(other):
+    one, test = other[0].members_[0], other[1]
+    ensemble = cg.GRUEnsemble(clone(one), n_members=2)
+    ensemble.members_, ensemble.calibrator_ = [one, one], None
+    for name in ("task_", "variables_", "static_variables_", "trained_on_"):
+        setattr(ensemble, name, getattr(one, name))
+    together, alone = (cg.explain(model, test[[1]]) for model in (ensemble, one))
+    np.testing.assert_allclose(together.measurements["contribution"], alone.measurements["contribution"], atol=1e-4)
+
+
+def test_many_stays_are_explained_as_each_of_them(other):
+    model, test = other
+    stays = test[:5]
+    found = contributions(model, stays)
+    each = [cg.explain(model, stays[[i]]) for i in range(len(stays))]
+    sums = np.bincount(stays.stay_of_measurement, found.parts.sum(axis=0))
+    alone = [why.measurements["contribution"].sum() for why in each]
+    np.testing.assert_allclose(sums, alone, atol=5e-3 * model.members_[0].head_.explanation_target().scale)
+
+
+def test_an_ensemble_of_forecasts_is_explained_by_explain_forecast():
+    case = case_of("forecast")
+    model = cg.GRUEnsemble(clone(case.model).set_params(max_epochs=1), n_members=2).fit(case.train, verbose=False)
+    stay = case.test[[int(np.argmax(case.test.n_measurements))]]
+    why = cg.explain_forecast(model, stay)
+    assert len(why.measurements) == stay.n_measurements[0]
+    with pytest.raises(cg.ClinicalGRUError, match="Use explain_forecast"):
+        cg.explain(model, stay)
+    with pytest.raises(cg.ClinicalGRUError, match="a fitted GRUForecaster"):
+        cg.explain_forecast(cg.GRUEnsemble(), stay)
+
+
 @pytest.mark.slow
-def test_an_ensemble_for_several_classes_and_a_hybrid_say_what_to_explain_instead(ensemble, test_stays):
-    case = case_of("multiclass")
-    several = cg.GRUEnsemble(cg.GRUClassifier(**SMALL), n_members=2).fit(case.train, verbose=False)
-    with pytest.raises(cg.ClinicalGRUError, match=r"Explain its members one by one: model.members_\[0\]"):
-        cg.explain(several, case.test[[0]])
+def test_a_hybrid_says_what_to_explain_instead(ensemble, test_stays):
     with pytest.raises(cg.ClinicalGRUError, match=r"got a Hybrid of networks and trees. Explain .* model.ensemble_"):
         cg.explain(cg.Hybrid(ensemble), test_stays[[0]])

@@ -108,7 +108,7 @@ def test_each_out_of_fold_risk_is_of_the_one_member_that_did_not_know_the_patien
     assert model.out_of_fold_.shape == (len(train), 2)
     known = [set(one.trained_on_) and one for one in model.members_]
     raw = np.stack([one.predict_proba(train)[:, 1] for one in known])
-    own = model.calibrator_.predict(raw)
+    own = model.calibrator_.predict(raw.ravel()).reshape(raw.shape)
     hits = np.isclose(own, model.out_of_fold_[:, 1], atol=1e-9)
     assert (hits.sum(axis=0) == 1).all()
     assert (hits.sum(axis=1) > 0).all()

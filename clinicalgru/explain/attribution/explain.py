@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from clinicalgru.data.sequences.layout import concat_ranges
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.explain.attribution.batch_copies import end_batch
 from clinicalgru.explain.attribution.integration_path import IntegrationPaths
+from clinicalgru.explain.attribution.joint_paths import JointPaths, origins
 from clinicalgru.explain.attribution.quadrature import Attribution, integrate, mean_attribution
 from clinicalgru.explain.prepared import PreparedStays, prepare_stay, prepare_stays
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.risk_trajectory import (
-    Trajectory,
     combine_trajectories,
     count_heads,
     half_lives,
@@ -25,6 +25,7 @@ from clinicalgru.explain.risk_trajectory import (
 )
 from clinicalgru.explain.targets import Explainable, MemberNetwork, to_risk
 from clinicalgru.model.heads.explanation_target import Target
+from clinicalgru.model.network.batch import Batch
 
 TOLERANCE = 1e-3  # log-odds that contributions may leave unexplained
 BATCH_SIZE = 64  # stays
@@ -119,11 +120,15 @@ def explain_prepared(prepared: PreparedStays, *, tolerance: float = TOLERANCE, s
     """
     stay, target = prepared.stays, prepared.target
     with prepared.computing(grad=True):
-        explained = [_explain_member(member, own, stay, tolerance) for member, own in prepared.by_network()]
+        pairs = prepared.by_network()
+        paths, batches = zip(*(_paths_of_stay(member, own) for member, own in pairs), strict=True)
+        attribution = _attribute(paths, stay, tolerance)
+        trajectories = [
+            trajectory_of(member, own, batch=batch, end_logits=path.end_logits)
+            for (member, own), path, batch in zip(pairs, paths, batches, strict=True)
+        ]
         networks = [member.network for member in prepared.networks]
         half_life = half_lives(networks, [variable.name for variable in stay.variables])
-    attribution = mean_attribution([attribution for attribution, _ in explained])
-    trajectories = [trajectory for _, trajectory in explained]
     return Explanation(
         stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
         variables=(*prepared.variables, *prepared.static_variables),
@@ -199,43 +204,44 @@ def attribute_members(prepared: PreparedStays, *, tolerance: float = TOLERANCE) 
     -------
     Attribution
     """
+    stays, pairs = prepared.stays, prepared.by_network()
+    parts, static, coded = np.zeros((3, len(stays.value))), np.zeros(stays.static.shape), np.zeros(len(stays.code))
+    by_stay, by_length = np.zeros((4, len(stays))), np.argsort(-stays.n_steps, kind="stable")
     with prepared.computing(grad=True):
-        return mean_attribution(
-            [_attribute(member, own, prepared.stays, tolerance) for member, own in prepared.by_network()]
-        )
+        for index in np.array_split(by_length, max(1, len(by_length) // BATCH_SIZE)):  # stays of like length together
+            paths = [IntegrationPaths(member, own[index]) for member, own in pairs]
+            found = _attribute(paths, stays[index], tolerance)
+            parts[:, concat_ranges(stays.starts, index)[0]] = found.parts
+            coded[concat_ranges(stays.code_starts, index)[0]] = found.coded
+            static[index] = found.static
+            by_stay[:, index] = found.reference, found.number, found.residual, found.n_points
+    return Attribution(parts, static, coded, *by_stay)
 
 
-def _explain_member(
-    member: MemberNetwork, own: Sequences, stay: Sequences, tolerance: float
-) -> tuple[Attribution, Trajectory]:
-    """Attribution and trajectory of one stay by one network; the stay is summarised once."""
+def _paths_of_stay(member: MemberNetwork, own: Sequences) -> tuple[IntegrationPaths, Batch | None]:
+    """Paths of one stay, and its batch with a prediction after each time step, which is summarised once for both."""
     network, step_batch, batch = member.network, None, None
     if network.spec.is_causal:
         step_batch = network.make_batch(own, per_step=True)
         batch = end_batch(own, step_batch, clinical_indices=network.spec.clinical_indices)
-    paths = IntegrationPaths(member, own, batch=batch)
-    attribution = integrate(paths, tolerance=tolerance)
-    coded = np.zeros(len(stay.code))
-    coded[member.knows_event(stay)] = attribution.coded
-    trajectory = trajectory_of(member, own, batch=step_batch, end_logits=paths.end_logits)
-    return replace(attribution, coded=coded), trajectory
+    return IntegrationPaths(member, own, batch=batch), step_batch
 
 
-def _attribute(member: MemberNetwork, own: Sequences, stays: Sequences, tolerance: float) -> Attribution:
-    """Attribution of many stays by one network, stays of like length together."""
-    coded, own_coded = np.zeros(len(stays.code)), np.zeros(len(own.code))
-    parts, static = np.zeros((3, len(stays.value))), np.zeros(stays.static.shape)
-    by_stay = np.zeros((4, len(stays)))
-    by_length = np.argsort(-stays.n_steps, kind="stable")
-    for batch in np.array_split(by_length, max(1, len(by_length) // BATCH_SIZE)):
-        paths = IntegrationPaths(member, own[batch])
-        attribution, index = integrate(paths, tolerance=tolerance), batch[paths.order]
-        parts[:, concat_ranges(own.starts, index)[0]] = attribution.parts
-        own_coded[concat_ranges(own.code_starts, index)[0]] = attribution.coded
-        static[index] = attribution.static
-        by_stay[:, index] = attribution.reference, attribution.number, attribution.residual, attribution.n_points
-    coded[member.knows_event(stays)] = own_coded
-    return Attribution(parts, static, coded, *by_stay)
+def _attribute(paths: Sequence[IntegrationPaths], stays: Sequences, tolerance: float) -> Attribution:
+    """Attribution of stays by all networks together, in the order of the stays."""
+    if len(paths) > 1 and paths[0].member.target.pool is not None:
+        return integrate(JointPaths(paths, stays), tolerance=tolerance)
+    return mean_attribution([_in_order(integrate(path, tolerance=tolerance), path, stays) for path in paths])
+
+
+def _in_order(attribution: Attribution, path: IntegrationPaths, stays: Sequences) -> Attribution:
+    """The attribution by one network in the order of the stays; coded events that it does not know get 0."""
+    measurement, coded_event = origins(path, stays)
+    parts, coded = np.zeros((3, len(stays.value))), np.zeros(len(stays.code))
+    parts[:, measurement], coded[coded_event] = attribution.parts, attribution.coded
+    back = np.argsort(path.order)
+    by_stay = ("reference", "number", "residual", "n_points")
+    return Attribution(parts, attribution.static[back], coded, *(getattr(attribution, name)[back] for name in by_stay))
 
 
 def _static_table(stay: Sequences, contribution: np.ndarray) -> pd.DataFrame:

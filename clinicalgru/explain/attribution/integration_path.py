@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
@@ -59,6 +59,31 @@ class PathPoints:
     coded_point: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class ForwardPass:
+    """Outputs of a network at points on the paths, sorted by their stay.
+
+    Attributes
+    ----------
+    logits : Tensor, shape (head, point, output)
+        Output of the network.
+    leaves : dict of str to Tensor
+        Inputs that are interpolated.
+    copies : BatchCopies
+        The copies of the stays.
+    stay : ndarray of int, shape (point,)
+        The path of each point.
+    order : ndarray of int, shape (point,)
+        Positions of the points as they were requested.
+    """
+
+    logits: Tensor
+    leaves: dict[str, Tensor]
+    copies: BatchCopies
+    stay: np.ndarray
+    order: np.ndarray
+
+
 class IntegrationPaths:
     """Integration paths of some stays, as one network sees them.
 
@@ -75,8 +100,8 @@ class IntegrationPaths:
     ----------
     order : ndarray of int, shape (stay,)
         Positions of the stays; here they are sorted by their number of steps, longest first.
-    stays : Sequences
-        The stays in this order.
+    unsorted, stays : Sequences
+        The stays as they were given, and in this order.
     n_steps : ndarray of int, shape (stay,)
         Number of rows of each stay.
     end_logits : Tensor of shape (head, 1, output) or None
@@ -91,7 +116,7 @@ class IntegrationPaths:
     def __init__(self, member: MemberNetwork, stays: Sequences, *, batch: Batch | None = None) -> None:
         self.member, self.network = member, member.network
         self.order = self.network.make_batch(stays).order if len(stays) > 1 else np.zeros(1, dtype=np.int64)
-        self.stays = stays[self.order] if len(stays) > 1 else stays
+        self.unsorted, self.stays = stays, stays[self.order] if len(stays) > 1 else stays
         self.batch = self.network.make_batch(self.stays) if batch is None else batch
         self.n_steps = np.bincount(self.batch.stay.numpy(), minlength=len(stays))
         with torch.no_grad():
@@ -115,6 +140,23 @@ class IntegrationPaths:
         -------
         PathPoints
         """
+        forward = self.forward(stay, position)
+        number = self.member.numbers(forward.logits)
+        found = torch.autograd.grad(number.sum(), list(forward.leaves.values()), allow_unused=True)
+        return self.points(forward, found, number.detach().numpy())
+
+    def forward(self, stay: np.ndarray, position: np.ndarray) -> ForwardPass:
+        """Compute the outputs of the network at points on the paths.
+
+        Parameters
+        ----------
+        stay, position
+            As of `at`.
+
+        Returns
+        -------
+        ForwardPass
+        """
         order = np.argsort(stay, kind="stable")
         copies = copy_stays(self.stays, self.batch, stay[order])
         inputs, overrides = self._inputs_at(copies, stay[order], position[order])
@@ -123,15 +165,33 @@ class IntegrationPaths:
         batch = replace(copies.batch, code_is_new=overrides.pop(CODE_NEW))
         with override_outputs(self.network, overrides):
             logits = self.network.logits(inputs, batch)[0]
-        value, at_end = self.member.numbers(logits), position[order] == 1
+        at_end = position[order] == 1
         if len(self.stays) == 1 and at_end.any():
             self.end_logits = logits.detach()[:, torch.from_numpy(at_end)]
-        found = torch.autograd.grad(value.sum(), list(leaves.values()), allow_unused=True)
-        gradients = {
+        return ForwardPass(logits, leaves, copies, stay[order], order)
+
+    def points(self, forward: ForwardPass, gradients: Sequence[Tensor | None], value: np.ndarray) -> PathPoints:
+        """Redistribute gradients of the explained number to the measurements.
+
+        Parameters
+        ----------
+        forward : ForwardPass
+            From `forward`.
+        gradients : sequence of Tensor or None
+            Gradient of the sum of the numbers in each leaf.
+        value : ndarray, shape (point,)
+            The numbers, in the order of the forward pass.
+
+        Returns
+        -------
+        PathPoints
+            In the order in which the points were requested.
+        """
+        by_leaf = {
             name: torch.zeros_like(leaf) if gradient is None else gradient
-            for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
+            for (name, leaf), gradient in zip(forward.leaves.items(), gradients, strict=True)
         }
-        return _unsort(self._attribute(gradients, copies, stay[order]), value.detach().numpy(), order)
+        return _unsort(self._attribute(by_leaf, forward.copies, forward.stay), value, forward.order)
 
     def _entries(self, copies: BatchCopies, stay: np.ndarray) -> dict[str, tuple[Tensor, Tensor]]:
         """For each input of the copies: the entry of the stays that each entry repeats, and its point."""

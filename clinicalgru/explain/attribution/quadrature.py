@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from clinicalgru.explain.attribution.integration_path import IntegrationPaths, PathPoints
+from clinicalgru.explain.attribution.joint_paths import JointPaths
 
 N_INTERVALS = 8  # of each path at first
 MAX_REFINEMENTS = 40  # rounds in which the worst intervals are halved
@@ -132,12 +133,12 @@ class Intervals:
         return Rule(simpson * (1 + tilt[:, None] * centred), simpson_error, simpson_error - tilt * variance)
 
 
-def integrate(paths: IntegrationPaths, *, tolerance: float) -> Attribution:
+def integrate(paths: IntegrationPaths | JointPaths, *, tolerance: float) -> Attribution:
     """Compute integrated gradients, refined until the completeness gap of each path is within the tolerance.
 
     Parameters
     ----------
-    paths : IntegrationPaths
+    paths : IntegrationPaths or JointPaths
         Of some stays.
     tolerance : float
         Largest completeness gap, as a fraction of the scale of the target.
@@ -228,7 +229,7 @@ def _split(intervals: Intervals, n_points: int) -> tuple[Intervals, np.ndarray]:
     return left.concatenate(right), middles.ravel()
 
 
-def _evaluate(paths: IntegrationPaths, stay: np.ndarray, position: np.ndarray) -> list[PathPoints]:
+def _evaluate(paths: IntegrationPaths | JointPaths, stay: np.ndarray, position: np.ndarray) -> list[PathPoints]:
     """The points in blocks of at most some ten thousand time steps."""
     rows = np.cumsum(paths.n_steps[stay])
     cuts = np.flatnonzero(np.diff(rows // MAX_ROWS)) + 1
@@ -240,7 +241,7 @@ def _values_and_gradients(blocks: Sequence[PathPoints]) -> tuple[np.ndarray, np.
 
 
 def _sum_up(
-    paths: IntegrationPaths, blocks: Sequence[PathPoints], intervals: Intervals, stay: np.ndarray
+    paths: IntegrationPaths | JointPaths, blocks: Sequence[PathPoints], intervals: Intervals, stay: np.ndarray
 ) -> Attribution:
     """The weighted sum over all points."""
     value, gradient = _values_and_gradients(blocks)

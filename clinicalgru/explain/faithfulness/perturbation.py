@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.explain.targets import MemberNetwork, to_risk
+from clinicalgru.explain.targets import MemberNetwork, pool_networks, to_risk
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)  # of the measurements, the first ones of an order
 BATCH_SIZE = 256  # stays
@@ -50,9 +50,9 @@ def model_outputs(networks: Sequence[MemberNetwork], stays: Sequences) -> np.nda
     Returns
     -------
     ndarray, shape (stay,)
-        Mean over the networks, in the unit of the target.
+        Of all networks together, in the unit of the target.
     """
-    return np.asarray(np.mean([_network_outputs(member, stays) for member in networks], axis=0))
+    return pool_networks(networks[0].target, [network_terms(member, stays) for member in networks])
 
 
 def perturbation_curves(networks: Sequence[MemberNetwork], stays: Sequences, *, scores: np.ndarray) -> Perturbation:
@@ -117,10 +117,23 @@ def rank_within_stay(scores: np.ndarray, stays: Sequences) -> np.ndarray:
 
 
 @torch.no_grad()
-def _network_outputs(member: MemberNetwork, stays: Sequences) -> np.ndarray:
+def network_terms(member: MemberNetwork, stays: Sequences) -> np.ndarray:
+    """Compute what one network contributes to the explained number of each stay; see `pool_networks`.
+
+    Parameters
+    ----------
+    member : MemberNetwork
+        The network.
+    stays : Sequences
+        The stays.
+
+    Returns
+    -------
+    ndarray, shape (stay, ...)
+    """
     network, order, outputs = member.network, np.argsort(-stays.n_steps, kind="stable"), []
     for index in np.array_split(order, max(1, len(order) // BATCH_SIZE)):
         batch = network.make_batch(stays[index])
-        numbers = member.numbers(network.logits(network.scaler(batch), batch)[0]).numpy()
-        outputs.append(numbers[np.argsort(batch.order)])
+        terms = member.terms(network.logits(network.scaler(batch), batch)[0]).numpy()
+        outputs.append(terms[np.argsort(batch.order)])
     return np.concatenate(outputs)[np.argsort(order)]

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.explain.faithfulness.perturbation import model_outputs
+from clinicalgru.explain.faithfulness.perturbation import network_terms
 from clinicalgru.explain.risk_trajectory import trajectory_of
-from clinicalgru.explain.targets import MemberNetwork
+from clinicalgru.explain.targets import MemberNetwork, pool_networks
 from clinicalgru.model.features.clinical_indices import SUMMARIES, index_parts
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.scaling import Inputs
@@ -35,12 +35,12 @@ class ArrivalGame:
         Hours of the time steps with measurements.
     players : ndarray of bool, shape (step, variable)
         Which variables were measured then.
-    value_before : ndarray, shape (step,)
-        The explained number at the hour of the step, before anything of it has arrived.
-    value_after : ndarray, shape (step,)
-        The number when all of the step has arrived.
+    value_before : ndarray, shape (step, ...)
+        The terms of the explained number, see `pool_networks`, at the hour of the step, before any of it has arrived.
+    value_after : ndarray, shape (step, ...)
+        The terms when all of the step has arrived.
     trajectory : Trajectory
-        The number after each time step, and at the end.
+        The terms after each time step, and at the end.
     """
 
     def __init__(self, member: MemberNetwork, stay: Sequences) -> None:
@@ -57,12 +57,12 @@ class ArrivalGame:
         names = [variable.name for variable in stay.variables]
         self.index_parts = torch.from_numpy(index_parts(names, network.spec.clinical_indices))
         self.missing = replace(without, summaries=without.summaries[back], summary_mask=without.summary_mask[back])
-        self.value_before = member.numbers(network.logits(without, waiting)[0])[back].numpy()
+        self.value_before = member.terms(network.logits(without, waiting)[0])[back].numpy()
         self.trajectory = trajectory_of(member, stay, batch=self.batch)
-        self.value_after = self.trajectory.numbers[:-1]
+        self.value_after = self.trajectory.terms[:-1]
 
     def values(self, step: np.ndarray, coalition: np.ndarray) -> np.ndarray:
-        """Compute the number after a time step at which only some variables arrived.
+        """Compute the terms after a time step at which only some variables arrived.
 
         Parameters
         ----------
@@ -73,11 +73,11 @@ class ArrivalGame:
 
         Returns
         -------
-        ndarray, shape (coalition,)
+        ndarray, shape (coalition, ...)
         """
         order = np.argsort(-step, kind="stable")
         rows = np.cumsum(step[order] + 1)
-        value = np.empty(len(step))
+        value = np.empty((len(step), *self.value_after.shape[1:]))
         spec = self.network.spec
         for part in np.split(order, np.flatnonzero(np.diff(rows // MAX_ROWS)) + 1) if len(step) else []:
             if spec.code_vocabulary or not spec.is_causal:  # rows are not the steps of measurements
@@ -91,7 +91,7 @@ class ArrivalGame:
         prefixes = self.stay.prefixes(self.hours[step])
         prefix = prefixes.stay_of_measurement
         arrived = (prefixes.hours < self.hours[step][prefix]) | coalition[prefix, prefixes.variable]
-        return model_outputs((self.member,), prefixes.filter_measurements(arrived))
+        return network_terms(self.member, prefixes.filter_measurements(arrived))
 
     def _values_in_batch(self, step: np.ndarray, coalition: torch.Tensor) -> np.ndarray:
         """Of coalitions sorted by step, the latest first, as copies of the rows of the stay."""
@@ -99,7 +99,7 @@ class ArrivalGame:
         sizes = np.searchsorted(-step, -np.arange(step[0] + 1), side="right").tolist()
         batch = self._copies(last_step, coalition, sizes)
         logits = self.network.logits(self._inputs(batch, last_step, coalition), batch)[0]
-        return np.asarray(self.member.numbers(logits).numpy())
+        return np.asarray(self.member.terms(logits).numpy())
 
     def _copies(self, last_step: torch.Tensor, coalition: torch.Tensor, sizes: list[int]) -> Batch:
         """The rows of the stay up to each coalition's step, of which only the coalition arrived."""
@@ -142,7 +142,7 @@ class ArrivalGame:
 
 
 class MeanGame:
-    """The mean of the games of several networks over the same stay.
+    """The games of several networks over the same stay together, with the explained number of the model as value.
 
     Parameters
     ----------
@@ -159,9 +159,9 @@ class MeanGame:
 
     def __init__(self, games: Sequence[ArrivalGame]) -> None:
         self.games, self.hours, self.players = games, games[0].hours, games[0].players
-        self.value_before = np.mean([game.value_before for game in games], axis=0)
-        self.value_after = np.mean([game.value_after for game in games], axis=0)
-        self.end_value = float(np.mean([game.trajectory.numbers[-1] for game in games]))
+        self.value_before = self._pooled([game.value_before for game in games])
+        self.value_after = self._pooled([game.value_after for game in games])
+        self.end_value = float(self._pooled([game.trajectory.terms[-1:] for game in games])[0])
 
     def values(self, step: np.ndarray, coalition: np.ndarray) -> np.ndarray:
         """Compute the values of coalitions; see `ArrivalGame.values`.
@@ -177,4 +177,7 @@ class MeanGame:
         -------
         ndarray, shape (coalition,)
         """
-        return np.asarray(np.mean([game.values(step, coalition) for game in self.games], axis=0))
+        return self._pooled([game.values(step, coalition) for game in self.games])
+
+    def _pooled(self, terms: Sequence[np.ndarray]) -> np.ndarray:
+        return pool_networks(self.games[0].member.target, terms)

@@ -22,6 +22,7 @@ from clinicalgru.model.heads.explanation_target import (
     Target,
     calibration_line,
     class_log_odds,
+    class_logs,
     output_column,
     refuse_target,
     target_index,
@@ -185,8 +186,8 @@ class MultiClass(Head):
     def explanation_target(self, target: Target = None, calibrator: Calibrator | None = None) -> ExplanationTarget:
         """The calibrated log-odds of one class against all others."""
         column = target_index(target, self.classes, "class", default=self.default_output)
-        pick = partial(class_log_odds, column=column, calibrator=calibrator)
-        return ExplanationTarget(pick, name=self.output_names[column])
+        pool = partial(class_log_odds, column=column, calibrator=calibrator)
+        return ExplanationTarget(class_logs, pool, name=self.output_names[column])
 
     def calibration_labels(self, stays: Sequences) -> np.ndarray:
         """The position of the class of each stay."""

@@ -26,7 +26,11 @@ class ExplanationTarget:
     Parameters
     ----------
     pick : callable
-        From the output of `Head.aggregate_members`, of shape (1, prediction, output), to a number for each prediction.
+        From the output of `Head.aggregate_members`, of shape (1, prediction, output), to a number for each prediction,
+        or to several, which `pool` needs.
+    pool : callable or None
+        From what `pick` gives of each network, of shape (network, prediction, ...), to the number of all networks
+        together. None: the mean.
     name : str
         Which of several it is: a label, a class or a horizon. Empty where there is one only.
     unit : str
@@ -38,6 +42,7 @@ class ExplanationTarget:
     """
 
     pick: Callable[[Tensor], Tensor]
+    pool: Callable[[Tensor], Tensor] | None = None
     name: str = ""
     unit: str = LOG_ODDS
     scale: float = 1.0
@@ -56,7 +61,36 @@ class ExplanationTarget:
         -------
         Tensor of float64, shape (prediction,)
         """
-        return self.slope * self.pick(aggregated).double() + self.shift
+        return self.combine(self.terms(aggregated)[None])
+
+    def terms(self, aggregated: Tensor) -> Tensor:
+        """What one network contributes to the number of all networks together.
+
+        Parameters
+        ----------
+        aggregated : Tensor, shape (1, prediction, output)
+            The output of `Head.aggregate_members`.
+
+        Returns
+        -------
+        Tensor of float64, shape (prediction, ...)
+        """
+        picked = self.pick(aggregated).double()
+        return picked if self.pool is not None else self.slope * picked + self.shift
+
+    def combine(self, terms: Tensor) -> Tensor:
+        """The number of all networks together.
+
+        Parameters
+        ----------
+        terms : Tensor, shape (network, prediction, ...)
+            From `terms`.
+
+        Returns
+        -------
+        Tensor of float64, shape (prediction,)
+        """
+        return terms.mean(dim=0) if self.pool is None else self.slope * self.pool(terms) + self.shift
 
 
 def calibration_line(calibrator: Calibrator | None, column: int = 0) -> tuple[float, float]:
@@ -174,13 +208,28 @@ def output_column(aggregated: Tensor, *, column: int) -> Tensor:
     return aggregated[0, :, column]
 
 
-def class_log_odds(aggregated: Tensor, *, column: int, calibrator: Calibrator | None) -> Tensor:
-    """Log-odds of one class against all others, after temperature scaling.
+def class_logs(aggregated: Tensor) -> Tensor:
+    """Logarithms of the probabilities of all classes.
 
     Parameters
     ----------
     aggregated : Tensor, shape (1, prediction, class)
         From `Head.aggregate_members`.
+
+    Returns
+    -------
+    Tensor, shape (prediction, class)
+    """
+    return torch.log_softmax(aggregated[0], dim=1)
+
+
+def class_log_odds(logs: Tensor, *, column: int, calibrator: Calibrator | None) -> Tensor:
+    """Log-odds of one class against all others, after temperature scaling.
+
+    Parameters
+    ----------
+    logs : Tensor, shape (network, prediction, class)
+        From `class_logs` of each network; their mean counts.
     column : int
         Position of the class.
     calibrator : Calibrator or None
@@ -191,13 +240,13 @@ def class_log_odds(aggregated: Tensor, *, column: int, calibrator: Calibrator | 
     Tensor, shape (prediction,)
     """
     slope = calibrator.slope if isinstance(calibrator, TemperatureCalibrator) else 1.0
-    log = torch.log_softmax(slope * torch.log_softmax(aggregated[0], dim=1), dim=1)
+    log = torch.log_softmax(slope * logs.mean(dim=0), dim=1)
     others = torch.cat([log[:, :column], log[:, column + 1 :]], dim=1)
     return log[:, column] - torch.logsumexp(others, dim=1)
 
 
-def event_log_odds(aggregated: Tensor, *, cuts: Sequence[float], hours: float, calibrator: Calibrator | None) -> Tensor:
-    """Log-odds of the event by a number of hours after the prediction.
+def event_log_survival(aggregated: Tensor, *, cuts: Sequence[float], hours: float) -> Tensor:
+    """Logarithm of the probability of no event by a number of hours after the prediction.
 
     Parameters
     ----------
@@ -206,9 +255,7 @@ def event_log_odds(aggregated: Tensor, *, cuts: Sequence[float], hours: float, c
     cuts : sequence of float
         Hours after the prediction at which each interval ends, ascending. The hazard is constant within an interval.
     hours : float
-        Hours after the prediction, above 0 and up to the last cut.
-    calibrator : Calibrator or None
-        The calibrator of the model.
+        Hours after the prediction, above 0. Beyond the last cut survival stays constant.
 
     Returns
     -------
@@ -216,9 +263,27 @@ def event_log_odds(aggregated: Tensor, *, cuts: Sequence[float], hours: float, c
     """
     logs = F.pad(F.logsigmoid(-aggregated[0]).cumsum(dim=1), (1, 0))
     ends = np.concatenate([[0.0], cuts])
+    hours = min(hours, float(ends[-1]))
     above = int(np.searchsorted(ends, hours, side="left").clip(1, len(cuts)))
     fraction = float((hours - ends[above - 1]) / (ends[above] - ends[above - 1]))
-    log_survival = torch.lerp(logs[:, above - 1], logs[:, above], fraction)
+    return torch.lerp(logs[:, above - 1], logs[:, above], fraction)
+
+
+def event_log_odds(logs: Tensor, *, calibrator: Calibrator | None) -> Tensor:
+    """Log-odds of the event, from the mean survival of several networks.
+
+    Parameters
+    ----------
+    logs : Tensor, shape (network, prediction)
+        From `event_log_survival` of each network.
+    calibrator : Calibrator or None
+        The calibrator of the model.
+
+    Returns
+    -------
+    Tensor, shape (prediction,)
+    """
+    log_survival = torch.logsumexp(logs, dim=0) - math.log(len(logs))
     if isinstance(calibrator, SurvivalCalibrator):
         log_survival = -math.exp(calibrator.intercept) * (-log_survival) ** calibrator.slope
     return torch.log(-torch.expm1(log_survival)) - log_survival

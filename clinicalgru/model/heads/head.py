@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -254,6 +255,25 @@ class Head(Pooling, ABC):
         """
         fix = "Use explain_forecast for a GRUForecaster."
         raise ArgumentError("a model that predicts an outcome", type(self).__name__, fix)
+
+    def member_targets(
+        self, heads: Sequence[Any], target: Target = None, calibrator: Calibrator | None = None
+    ) -> list[ExplanationTarget]:
+        """The explanation target of each of several networks, of which this is the pooled head.
+
+        Parameters
+        ----------
+        heads : sequence of Head
+            The heads of the networks.
+        target, calibrator
+            As of `explanation_target`; the calibrator is that of the networks together.
+
+        Returns
+        -------
+        list of ExplanationTarget
+            One for each network, with the same `pool`.
+        """
+        return [head.explanation_target(target, calibrator) for head in heads]
 
     def calibration_labels(self, stays: Sequences) -> np.ndarray:
         """The true outcome of each prediction, stay after stay, as the calibrator reads it; NaN does not count.

@@ -14,7 +14,13 @@ from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.evaluate.calibrators import Calibrator, SurvivalCalibrator
-from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target, event_log_odds, target_horizon
+from clinicalgru.model.heads.explanation_target import (
+    ExplanationTarget,
+    Target,
+    event_log_odds,
+    event_log_survival,
+    target_horizon,
+)
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
@@ -128,9 +134,16 @@ class Survival(SurvivalIntervals, Head):
 
     def explanation_target(self, target: Target = None, calibrator: Calibrator | None = None) -> ExplanationTarget:
         """The calibrated log-odds of the event within a number of hours."""
+        return self.member_targets([self], target, calibrator)[0]
+
+    def member_targets(
+        self, heads: Sequence[Any], target: Target = None, calibrator: Calibrator | None = None
+    ) -> list[ExplanationTarget]:
+        """The calibrated log-odds of the event within a number of hours, from the mean survival of the networks."""
         hours = target_horizon(target, self.horizons, self.cuts[-1])
-        pick = partial(event_log_odds, cuts=self.cuts, hours=hours, calibrator=calibrator)
-        return ExplanationTarget(pick, name=_horizon_name(hours))
+        pool = partial(event_log_odds, calibrator=calibrator)
+        picks = [partial(event_log_survival, cuts=head.cuts, hours=hours) for head in heads]
+        return [ExplanationTarget(pick, pool, name=_horizon_name(hours)) for pick in picks]
 
     def calibration_pairs(self, stays: Sequences, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Whether each stay has the event, and its survival then; censored stays count to the end of follow-up."""
