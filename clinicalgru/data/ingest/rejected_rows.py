@@ -113,9 +113,7 @@ def _variables_lost(workspace: Workspace, ledger: Ledger, lost: pd.DataFrame, li
 def _fix(names: pd.Index, units: Mapping[str, str], spellings: Sequence[str]) -> str:
     """What to do about variables that were lost."""
     unit = f"Where no unit is written, name it: units={units}. " if units else ""
-    also = (
-        f"Add the unit under `also` of {', '.join(spellings)} in your own YAML (variables=). " if spellings else ""
-    )
+    also = f"Add the unit under `also` of {', '.join(spellings)} in your own YAML (variables=). " if spellings else ""
     return f"{unit}{also or 'Else repair the values. '}To go on without them, pass allow={[*names]}."
 
 
