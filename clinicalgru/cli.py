@@ -11,23 +11,17 @@ from typing import Annotated, Any
 import typer
 
 from clinicalgru.cli_options import (
+    AcceptDifferences,
     AsJson,
     Bundle,
-    Columns,
     Exact,
     Extract,
-    Outcomes,
     Page,
     Quiet,
-    Rejected,
     Seed,
-    Source,
-    Stays,
     TaskName,
-    TimeUnit,
-    Variables,
-    reading,
-    with_outcomes,
+    check_outcomes,
+    reading_command,
 )
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count
 from clinicalgru.errors import ClinicalGRUError, InputError
@@ -86,17 +80,11 @@ def demo(
     print_paths(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 
-@app.command()
+@reading_command(app)
 def check(
+    reading: dict[str, Any],
     extract: Extract,
-    source: Source = "long",
-    stays: Stays = None,
-    outcomes: Outcomes = None,
-    variables: Variables = None,
     task: Annotated[str | None, typer.Option(help="a task, to count its cohort and outcomes")] = None,
-    time_unit: TimeUnit = "hours",
-    column: Columns = None,
-    max_rejected: Rejected = 0.1,
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
@@ -106,8 +94,10 @@ def check(
     \f
     Parameters
     ----------
-    extract, source, stays, outcomes, variables, task, time_unit, column, max_rejected : optional but extract
-        How the extract is read; see `clinicalgru.data.read_events.read_events`. `task` names a task to count.
+    reading : dict
+        How the extract is read: arguments of `clinicalgru.data.read_events.read_events`.
+    extract, task : str, str or None
+        The extract, and a task to count.
     exact, as_json : bool
         Whether counts of 1 to 10 are shown too; whether JSON is printed.
     """
@@ -116,8 +106,7 @@ def check(
     from clinicalgru.data.task.task import Task
 
     named_task = Task.load(task) if task is not None else None
-    tables: dict[str, Any] = {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}
-    events = read_events(extract, **tables, **reading(time_unit, column, max_rejected))
+    events = read_events(extract, **reading)
     least = _min_cell_size(exact)
     counts = counted(events, min_cell_size=least)
     cohort_counts = cohort(events, named_task, min_cell_size=least) if named_task is not None else {}
@@ -133,16 +122,12 @@ def check(
             typer.echo("\n".join(["", title, *(f"{name:<54}{count:>20}" for name, count in lines.items())]))
 
 
-@app.command()
+@reading_command(app)
 def audit(
+    reading: dict[str, Any],
     extract: Extract,
-    source: Source = "long",
-    stays: Stays = None,
-    outcomes: Outcomes = None,
-    variables: Variables = None,
     site_column: Annotated[str | None, typer.Option(help="column of the stays with their site")] = None,
     page: Page = None,
-    max_rejected: Rejected = 0.1,
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
@@ -152,17 +137,17 @@ def audit(
     \f
     Parameters
     ----------
-    extract, source, stays, outcomes, variables, site_column, page, max_rejected : optional but extract
-        How the extract is read; see `clinicalgru.data.read_events.read_events`. `page` is a page to write.
+    reading : dict
+        How the extract is read: arguments of `clinicalgru.data.read_events.read_events`.
+    extract, site_column, page : str, str or None, Path or None
+        The extract, the column of the stays with their site, and a page to write.
     exact, as_json : bool
         Whether counts of 1 to 10 are shown too; whether JSON is printed.
     """
     from clinicalgru.data.audit.audit import audit as run_audit
     from clinicalgru.data.read_events import read_events
 
-    events = read_events(
-        extract, source=source, stays=stays, outcomes=outcomes, variables=variables, max_rejected=max_rejected
-    )
+    events = read_events(extract, **reading)
     result = run_audit(events, site_column=site_column)
     least = _min_cell_size(exact)
     shown = (
@@ -173,18 +158,12 @@ def audit(
         result.to_html(page, min_cell_size=least)
 
 
-@app.command()
+@reading_command(app)
 def train(
+    reading: dict[str, Any],
     extract: Extract,
     out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")],
-    outcomes: Outcomes = None,
-    source: Source = "long",
-    stays: Stays = None,
-    variables: Variables = None,
     task: TaskName = "in_hospital_mortality",
-    time_unit: TimeUnit = "hours",
-    column: Columns = None,
-    max_rejected: Rejected = 0.1,
     random_state: Seed = 0,
     exact: Exact = False,
     quiet: Quiet = False,
@@ -198,10 +177,10 @@ def train(
     \f
     Parameters
     ----------
-    extract, out : Path
-        The extract, and the folder for pages, bundle and scores.
-    outcomes, source, stays, variables, task, time_unit, column, max_rejected : optional
-        How the extract is read; see `clinicalgru.data.read_events.read_events`. `task` is learned.
+    reading : dict
+        How the extract is read: arguments of `clinicalgru.data.read_events.read_events`.
+    extract, out, task : str, Path, str
+        The extract, the folder for pages, bundle and scores, and the task that is learned.
     random_state, exact, quiet : int, bool, bool
         The seed, whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
     """
@@ -212,8 +191,8 @@ def train(
 
     named_task = Task.load(task)
     pipeline.check_evaluation_packages(named_task.task_type)
-    tables = with_outcomes(source, stays, outcomes, variables, task=named_task)
-    events = read_events(extract, **tables, **reading(time_unit, column, max_rejected))
+    check_outcomes(reading, named_task)
+    events = read_events(extract, **reading)
     typer.echo(describe_extract(events, min_cell_size=_min_cell_size(exact)))
     parts = split_parts(events, named_task, random_state)
     model = pipeline.fit(parts.development, random_state=random_state, verbose=not quiet, auxiliary=parts.auxiliary)
@@ -222,18 +201,13 @@ def train(
     print_paths(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 
-@app.command()
+@reading_command(app)
 def evaluate(
+    reading: dict[str, Any],
     bundle: Bundle,
     extract: Extract,
-    outcomes: Outcomes = None,
     page: Page = None,
-    source: Source = "long",
-    stays: Stays = None,
-    variables: Variables = None,
-    time_unit: TimeUnit = "hours",
-    column: Columns = None,
-    max_rejected: Rejected = 0.1,
+    accept_differences: AcceptDifferences = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a bundle on an extract with outcomes, such as the patients of another hospital.
@@ -242,42 +216,41 @@ def evaluate(
     \f
     Parameters
     ----------
-    bundle, extract : Path
-        Folder of the bundle, and the extract.
-    outcomes, page, source, stays, variables, time_unit, column, max_rejected, as_json : optional
-        How the extract is read; see `clinicalgru.data.read_events.read_events`. `page` is a page to write.
+    reading : dict
+        How the extract is read, where it differs from the training extract of the bundle.
+    bundle, extract, page : Path, str, Path or None
+        Folder of the bundle, the extract, and a page to write.
+    accept_differences, as_json : bool
+        Whether tables of training may be absent; whether JSON is printed.
     """
     from clinicalgru import pipeline
+    from clinicalgru.data.reading import arguments_like
     from clinicalgru.serve.bundle import load
 
     model = load(bundle)
     pipeline.check_evaluation_packages(model.task_.task_type)
-    tables = with_outcomes(source, stays, outcomes, variables, task=model.task_)
-    events, sequences = pipeline.read_for(model, extract, **tables, **reading(time_unit, column, max_rejected))
+    check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
+    events, sequences = pipeline.read_for(model, extract, accept_differences=accept_differences, **reading)
     evaluation = pipeline.evaluate(model, sequences)
     typer.echo(json.dumps(evaluation.to_dict()) if as_json else evaluation)
     if page is not None:
         pipeline.write_evaluation(model, evaluation, sequences, events, page)
 
 
-@app.command()
+@reading_command(app, without=("outcomes", "outcomes_columns"))
 def explain(
+    reading: dict[str, Any],
     bundle: Bundle,
     extract: Extract,
     stay: Annotated[str, typer.Option(help="stay_id of the stay to explain")],
     page: Page = None,
-    source: Source = "long",
-    stays: Stays = None,
-    variables: Variables = None,
     target: Annotated[
         str | None, typer.Option(help="label, class or hours ahead to explain, where the bundle predicts several")
     ] = None,
     at_hours: Annotated[
         float | None, typer.Option(help="explain the prediction at this hour since the index time")
     ] = None,
-    time_unit: TimeUnit = "hours",
-    column: Columns = None,
-    max_rejected: Rejected = 0.1,
+    accept_differences: AcceptDifferences = False,
 ) -> None:
     """Explain one stay: what each measurement contributed to the risk. For a forecast: expected and observed values.
 
@@ -285,12 +258,12 @@ def explain(
     \f
     Parameters
     ----------
-    bundle, extract, stay : Path, Path, str
+    reading : dict
+        How the extract is read, where it differs from the training extract of the bundle.
+    bundle, extract, stay : Path, str, str
         Folder of the bundle, the extract, and the stay_id of the stay.
-    page, source, stays, variables, target, at_hours : optional
-        A page to write, the source and its tables, what is explained, and the hour since the index time.
-    time_unit, column, max_rejected : optional
-        How the extract is read; see `clinicalgru.data.read_events.read_events`.
+    page, target, at_hours, accept_differences : optional
+        A page to write, what is explained, the hour since the index time, and whether tables of training may be absent.
 
     Raises
     ------
@@ -298,18 +271,13 @@ def explain(
         If the extract does not contain exactly one such stay.
     """
     from clinicalgru import pipeline
-    from clinicalgru.data.read_events import read_events
     from clinicalgru.data.task.select import select
     from clinicalgru.serve.bundle import load
+    from clinicalgru.serve.score import read_like_training
 
     model = load(bundle)
     explained = pipeline.parse_target(model, target)
-    tables: dict[str, Any] = {
-        "source": source,
-        "stays": stays,
-        "variables": pipeline.model_dictionary(model, variables),
-    }
-    events = read_events(extract, **tables, **reading(time_unit, column, max_rejected))
+    events = read_like_training(model, extract, accept_differences=accept_differences, **reading)
     every = select(events, model.task_, include_ineligible=True)
     chosen = every.with_variables(model.variables_).with_static_variables(model.static_variables_)[every.stay == stay]
     if len(chosen) != 1:
@@ -320,37 +288,36 @@ def explain(
         pipeline.write_explanation(explanation, page)
 
 
-@app.command()
+@reading_command(app, without=("outcomes", "outcomes_columns"))
 def score(
+    reading: dict[str, Any],
     bundle: Bundle,
     extract: Extract,
     out: Annotated[Path, typer.Option(help="folder (gets scores.parquet) or .parquet file")],
-    source: Source = "long",
-    stays: Stays = None,
-    variables: Variables = None,
-    time_unit: TimeUnit = "hours",
-    column: Columns = None,
-    max_rejected: Rejected = 0.1,
     hourly: Annotated[bool, typer.Option(help="one row for each stay and hour, for an early warning")] = False,
+    accept_differences: AcceptDifferences = False,
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the risk of every stay of an extract as Parquet, one row each. Outcomes are not needed.
 
-    Example: clinicalgru score out/mine/bundle tonight.parquet --out scores
+    The extract is read as the training extract was; options say what differs.
+
+    Example: clinicalgru score out/mine/bundle tonight.parquet --stays tonight-stays.csv --out scores
     \f
     Parameters
     ----------
-    bundle, extract, out : Path
+    reading : dict
+        How the extract is read, where it differs from the training extract of the bundle.
+    bundle, extract, out : Path, str, Path
         Folder of the bundle, the extract, and the file or folder to write.
-    source, stays, variables, time_unit, column, max_rejected, hourly, exact, as_json : optional
-        How the extract is read; see `clinicalgru.data.read_events.read_events`. `hourly` writes a row for each hour.
+    hourly, accept_differences, exact, as_json : bool
+        A row for each hour; whether tables of training may be absent; counts of 1 to 10; JSON.
     """
     from clinicalgru.data.task.cohort_summary import suppressed
     from clinicalgru.serve import score as scoring
 
-    tables: dict[str, Any] = {"source": source, "stays": stays, "variables": variables}
-    table = scoring.score(bundle, extract, out=out, hourly=hourly, **tables, **reading(time_unit, column, max_rejected))
+    table = scoring.score(bundle, extract, out=out, hourly=hourly, accept_differences=accept_differences, **reading)
     counts = suppressed(table["status"].value_counts(), min_cell_size=_min_cell_size(exact))
     lines = [f"{status:<12}{format_count(count):>9}" for status, count in counts.items()]
     typer.echo(json.dumps(counts) if as_json else "\n".join(lines))

@@ -1,9 +1,11 @@
-"""Options that several commands share, and how they are passed on to `read_events`."""
+"""Options that several commands share, and how those of `read_events` reach it."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -12,83 +14,187 @@ from clinicalgru.errors import InputError
 if TYPE_CHECKING:
     from clinicalgru.data.task.task import Task
 
-Extract = Annotated[Path, typer.Argument(help="CSV, CSV.gz, Parquet, a folder of them, or an archive of the source")]
+Extract = Annotated[
+    str, typer.Argument(help="CSV, Parquet, a folder of them, an archive of the source, or the address of a database")
+]
 Bundle = Annotated[Path, typer.Argument(help="folder of a bundle")]
-Source = Annotated[
-    str, typer.Option(help="long, wide, yaib, physionet2012, physionet2019, mimic-iv, eicu, meds, omop, fhir, sql")
-]
-Stays = Annotated[Path | None, typer.Option(help="table of stays: start, end, static covariates")]
-Outcomes = Annotated[Path | None, typer.Option(help="table of outcomes by stay_id")]
-Variables = Annotated[Path | None, typer.Option(help="your own variables.yaml, merged over the shipped one")]
 TaskName = Annotated[str, typer.Option(help="name of a shipped task, or a YAML file")]
-TimeUnit = Annotated[str, typer.Option(help="unit of numeric times: seconds, minutes, hours or days")]
-Columns = Annotated[
-    list[str] | None, typer.Option("--column", help="ours=theirs where column names differ; repeatable")
-]
-Rejected = Annotated[float, typer.Option(help="largest fraction of rows that may be rejected")]
 Seed = Annotated[int, typer.Option(help="seed; the same seed gives the same results")]
 Page = Annotated[Path | None, typer.Option(help="write one offline HTML page here")]
 Exact = Annotated[bool, typer.Option("--exact", help="show counts of 1 to 10 too, which can identify patients")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="hide the progress bar")]
+AcceptDifferences = Annotated[
+    bool, typer.Option("--accept-differences", help="go on without ends of stays or static variables that training had")
+]
+
+OUTCOMES_NEEDED = ("long", "wide", "yaib", "sql", "physionet2012")  # sources that contain none
+PAIRS = "ours=theirs; repeatable"
 
 
-def reading(time_unit: str, column: list[str] | None, max_rejected: float) -> dict[str, Any]:
-    """Return options of `read_events`.
+def _text(help_text: str, *names: str) -> Any:
+    return Annotated[str | None, typer.Option(*names, help=help_text)]
+
+
+def _texts(help_text: str, *names: str) -> Any:
+    return Annotated[list[str] | None, typer.Option(*names, help=help_text)]
+
+
+def _number(help_text: str) -> Any:
+    return Annotated[float | None, typer.Option(help=help_text)]
+
+
+READING_OPTIONS: dict[str, Any] = {
+    "reading": _text("YAML file with any of the options below, as read_events takes them"),
+    "source": _text(
+        "long (default), wide, yaib, sql, physionet2012, physionet2019, mimic-iv, eicu, clif, meds, omop or fhir"
+    ),
+    "stays": _text("table of stays: start, end, static covariates"),
+    "outcomes": _text("table of outcomes by stay_id"),
+    "variables": _text("your own variables.yaml, merged over the shipped one"),
+    "columns": _texts(f"{PAIRS}; or table:ours=theirs, with data, stays or outcomes as table", "--columns", "--column"),
+    "outcomes_columns": _texts("column of outcomes that is an outcome; repeatable", "--outcomes-columns"),
+    "missing": _texts('value that means "not measured", or variable=value; repeatable'),
+    "time_unit": _text("unit of numeric times: seconds, minutes, hours (default) or days"),
+    "time_format": _text("strptime format of times that are not ISO 8601"),
+    "timezone": _text("IANA time zone of times without an offset"),
+    "units": _texts("variable=unit, where the extract writes none; repeatable"),
+    "delimiter": _text("delimiter of text tables"),
+    "anchor": _text("what a stay is: icu, hospital, visit or stay"),
+    "query": _text("one SELECT that returns the long columns, for source sql"),
+    "max_rejected": _number("largest fraction of rows that may be rejected (default 0.1)"),
+    "memory_gb": _number("memory limit in GB (default 2)"),
+}
+
+
+def reading_command(app: typer.Typer, *, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Any]:
+    """Register a command whose argument `reading` becomes the options of `read_events`.
 
     Parameters
     ----------
-    time_unit : str
-        Unit of numeric times.
-    column : list of str or None
-        Pairs such as "patient_id=id".
-    max_rejected : float
-        Largest fraction of rejected rows.
+    app : Typer
+        The application.
+    without : tuple of str
+        Options that the command does not have.
+
+    Returns
+    -------
+    callable
+        Decorator; it returns the function as it is.
+    """
+
+    def register(command: Callable[..., None]) -> Callable[..., None]:
+        options = {name: kind for name, kind in READING_OPTIONS.items() if name not in without}
+        hints = get_type_hints(command, include_extras=True)
+        own = [p for name, p in inspect.signature(command).parameters.items() if name != "reading"]
+        parameters = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in own]
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in options.items()
+        ]
+
+        def run(**given: Any) -> None:
+            reading = parse_reading({name: given.pop(name) for name in options})
+            command(**given, reading=reading)
+
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        app.command(name=command.__name__)(run)
+        return command
+
+    return register
+
+
+def parse_reading(given: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments of `read_events` from options: those of the YAML file, and over them the options themselves.
+
+    Parameters
+    ----------
+    given : dict of str to object
+        Values of `READING_OPTIONS`; None where an option was not given.
 
     Returns
     -------
     dict
-        Keyword arguments.
+        Arguments of `read_events`.
 
     Raises
     ------
     InputError
-        If a pair has another form.
+        If an option has another form, or the YAML file cannot be read.
+
+    Examples
+    --------
+    >>> from clinicalgru.cli_options import parse_reading
+    >>> parse_reading({"columns": ["patient_id=MRN", "stays:start=admitted"], "missing": ["glucose=999"]})
+    {'columns': {'patient_id': 'MRN', 'stays': {'start': 'admitted'}}, 'missing': {'glucose': ['999']}}
     """
-    pairs = [pair.partition("=") for pair in column or []]
+    given = {name: value for name, value in given.items() if value is not None and value != []}
+    path = given.pop("reading", None)
+    if "columns" in given:
+        given["columns"] = _columns(given["columns"])
+    if "units" in given:
+        given["units"] = dict(_pairs("--units", given["units"], "glucose=mmol/L"))
+    if "missing" in given:
+        given["missing"] = _missing(given["missing"])
+    if path is None:
+        return given
+    from clinicalgru.data.reading import load_reading
+
+    return load_reading(path) | given
+
+
+def _pairs(option: str, texts: list[str], example: str) -> list[tuple[str, str]]:
+    """Pairs on both sides of the first =."""
+    pairs = [text.partition("=") for text in texts]
     malformed = sum(not (ours and theirs) for ours, _, theirs in pairs)
     if malformed:
-        got = f"{malformed} of {len(pairs)} --column without a name on both sides of ="
-        raise InputError("--column ours=theirs", got, "Write --column patient_id=id.")
-    columns = {ours: theirs for ours, _, theirs in pairs}
-    return {"time_unit": time_unit, "columns": columns or None, "max_rejected": max_rejected}
+        got = f"{malformed} of {len(pairs)} {option} without a name on both sides of ="
+        raise InputError(f"{option} ours=theirs", got, f"Write {option} {example}.")
+    return [(ours, theirs) for ours, _, theirs in pairs]
 
 
-def with_outcomes(
-    source: str, stays: Path | None, outcomes: Path | None, variables: Path | None, *, task: Task
-) -> dict[str, Any]:
-    """Return the tables to read where outcomes are needed.
+def _columns(texts: list[str]) -> dict[str, Any]:
+    """Columns of all tables, and of a table that is named before a colon."""
+    columns: dict[str, Any] = {}
+    for ours, theirs in _pairs("--columns", texts, "patient_id=id"):
+        table, colon, name = ours.partition(":")
+        if colon:
+            columns.setdefault(table, {})[name] = theirs
+        else:
+            columns[ours] = theirs
+    return columns
+
+
+def _missing(texts: list[str]) -> list[str] | dict[str, list[str]]:
+    """Values of all variables, or of those that are named before =."""
+    by_name: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if (not equals and by_name) or (equals and len(by_name) == 0 and text is not texts[0]):
+            fix = "Write --missing 999, or --missing glucose=999, not both."
+            raise InputError("--missing of one form", "values with and without a variable", fix)
+        if equals:
+            by_name.setdefault(name, []).append(value)
+    return by_name or texts
+
+
+def check_outcomes(reading: dict[str, Any], task: Task) -> None:
+    """Raise where a task needs outcomes that neither an outcomes table nor the source gives; nothing is read yet.
 
     Parameters
     ----------
-    source : str
-        Source of the extract.
-    stays, outcomes, variables : Path or None
-        Further tables.
+    reading : dict
+        Arguments of `read_events`.
     task : Task
         The task.
 
-    Returns
-    -------
-    dict
-        Keyword arguments of `read_events`.
-
     Raises
     ------
     InputError
-        If outcomes are missing and the source contains none; before anything is read.
+        If outcomes are missing.
     """
-    needed = bool(task.outcome) and source in ("long", "wide", "yaib", "sql", "physionet2012")
-    if outcomes is None and needed:
+    source = reading.get("source", "long")
+    if reading.get("outcomes") is None and task.outcome and source in OUTCOMES_NEEDED:
         raise InputError(f"--outcomes with an extract of source {source}", "no --outcomes", "Pass a table by stay_id.")
-    return {"source": source, "stays": stays, "outcomes": outcomes, "variables": variables}

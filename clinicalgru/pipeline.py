@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.data.events import Events
-from clinicalgru.data.read_events import read_events
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.select import select, split_patients
 from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError
@@ -27,7 +26,7 @@ from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.parts import Parts
 from clinicalgru.serve.bundle import model_hash, save
-from clinicalgru.serve.score import model_dictionary, score
+from clinicalgru.serve.score import read_like_training, score
 
 FAITHFULNESS_STAYS = 60  # of the test stays: some eight seconds
 
@@ -135,7 +134,7 @@ def read_for(model: Model, extract: Any, **options: Any) -> tuple[Events, Sequen
     extract : path or DataFrame
         As for `read_events`.
     **options
-        Passed on to `read_events`.
+        Passed on to `read_like_training`.
 
     Returns
     -------
@@ -144,7 +143,7 @@ def read_for(model: Model, extract: Any, **options: Any) -> tuple[Events, Sequen
     stays : Sequences
         Stays with observations that the model uses.
     """
-    events = read_events(extract, **options | {"variables": model_dictionary(model, options.get("variables"))})
+    events = read_like_training(model, extract, **options)
     selected = select(events, model.task_)
     stays = selected.with_variables(model.variables_).with_static_variables(model.static_variables_)
     return events, stays[model.has_observations(stays)]

@@ -141,7 +141,7 @@ def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
         (("train", "none.csv", "--task", "nothing", "--outcomes", "o.csv", "--out", "x"), "a task among"),
         (("train", "none.csv", "--task", "next_measurement", "--out", "x"), "Did you mean next_measurements?"),
         (("train", "none.csv", "--out", "x"), "--outcomes with an extract of source long"),
-        (("check", "none.csv", "--column", "patient_id"), "--column ours=theirs"),
+        (("check", "none.csv", "--column", "patient_id"), "--columns ours=theirs"),
     ],
 )
 def test_what_a_command_cannot_do_is_refused_before_anything_is_read(capsys, folder, monkeypatch, arguments, message):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -66,6 +66,8 @@ class Events:
         Where the data came from.
     simulated : bool
         Whether the patients are synthetic.
+    reading : mapping
+        How the extract was read: arguments of `read_events`, and which tables, ends and static variables it had.
     implausible : pyarrow.Table
         Rejected values outside the plausible range, for the audit: stay, time, variable (name), value.
     static_observations : pyarrow.Table
@@ -85,6 +87,7 @@ class Events:
     has_dates: bool
     source: str
     simulated: bool = False
+    reading: Mapping[str, Any] = field(default_factory=dict)
     named_outcomes: tuple[str, ...] = ()
     implausible: pa.Table = field(default_factory=IMPLAUSIBLE.empty_table, repr=False)
     static_observations: pa.Table = field(default_factory=STATIC_OBSERVATIONS.empty_table, repr=False)

@@ -22,6 +22,7 @@ from clinicalgru.data.ingest.read_options import (
 )
 from clinicalgru.data.ingest.source import Source
 from clinicalgru.data.ingest.workspace import Workspace
+from clinicalgru.data.reading import recorded
 from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.data.sources import long_and_sql, physionet2012, physionet2019, wide
 from clinicalgru.data.sources.eicu import reader as eicu
@@ -234,9 +235,11 @@ def _read(data: Any, source: str, options: ReadOptions) -> Events:
         ) as workspace,
     ):
         described = SOURCES[source](workspace, data, options)
+        reading = recorded(options, source, workspace.columns_seen)
         result = ingest(workspace, described, options)
     columns = {field.name: getattr(result, field.name) for field in fields(IngestResult) if field.name != "maps"}
-    return Events(**columns, source=_name(data, source), _disk=workspace.folder, _maps=result.maps)
+    reading["static_variables"] = [variable.name for variable in result.static_variables]
+    return Events(**columns, source=_name(data, source), reading=reading, _disk=workspace.folder, _maps=result.maps)
 
 
 def _name(data: Any, source: str) -> str:

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.read_events import read_events
+from clinicalgru.data.reading import arguments_like, check_same_tables
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.data.task.eligibility import eligibility_steps
 from clinicalgru.data.task.select import select
 from clinicalgru.data.task.stay_times import stay_times
@@ -43,7 +45,13 @@ ENDED = "the stay ended before the prediction"
 
 
 def score(
-    model: FittedModel | str | Path, data: Any, *, out: str | Path | None = None, hourly: bool = False, **reading: Any
+    model: FittedModel | str | Path,
+    data: Any,
+    *,
+    out: str | Path | None = None,
+    hourly: bool = False,
+    accept_differences: bool = False,
+    **reading: Any,
 ) -> pd.DataFrame:
     """Predict every stay of an extract; outcomes are not needed.
 
@@ -57,8 +65,10 @@ def score(
         A folder, which gets scores.parquet, or a .parquet file. Written as a whole or not at all.
     hourly : bool
         Of an early warning: one row for each hour of each stay, from the first with a measurement.
+    accept_differences : bool
+        Whether an extract is scored that has no ends of stays, or no static variables, where training had them.
     **reading
-        Arguments of `read_events`: source, stays, columns, ...
+        Arguments of `read_events` where they differ from those that read the training extract.
 
     Returns
     -------
@@ -72,6 +82,8 @@ def score(
     ------
     ArgumentError
         If `hourly` is set for a model that does not predict each time step, or the model has no scores.
+    InputError
+        If the extract cannot be read, or lacks ends of stays or static variables that training had.
 
     Examples
     --------
@@ -85,8 +97,7 @@ def score(
     (['prediction_hours', 'risk', 'status'], 60)
     """
     fitted = load(model) if isinstance(model, str | Path) else model
-    dictionary = model_dictionary(fitted, reading.get("variables"))
-    events = data if isinstance(data, Events) else read_events(data, **reading | {"variables": dictionary})
+    events = read_like_training(fitted, data, accept_differences=accept_differences, **reading)
     times, sequences = stay_times(events, fitted.task_), select(events, fitted.task_, include_ineligible=True)
     ends, left_out = (
         (times.end - times.anchor) / HOUR,
@@ -96,6 +107,43 @@ def score(
     if out is not None:
         write_scores(table, out)
     return table
+
+
+def read_like_training(model: FittedModel, data: Any, *, accept_differences: bool = False, **reading: Any) -> Events:
+    """Read an extract with the arguments that read the training extract of a model, and with its dictionary.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+    data : object
+        An extract; Events are taken as they are.
+    accept_differences : bool
+        Whether the extract may lack ends of stays, or static variables, that training had.
+    **reading
+        Arguments of `read_events` that go before those of training.
+
+    Returns
+    -------
+    Events
+        The extract.
+
+    Raises
+    ------
+    InputError
+        If the extract cannot be read, or lacks what training had.
+    """
+    record = model.trained_on_.get("reading", {})
+    if isinstance(data, Events):
+        events = data
+    elif isinstance(data, SimulatedCohort):
+        events = read_events(data, variables=model_dictionary(model))
+    else:
+        given = reading | {"variables": model_dictionary(model, reading.get("variables"))}
+        events = read_events(data, **arguments_like(record, given))
+    if not accept_differences:
+        check_same_tables(record, events)
+    return events
 
 
 def _left_out(steps: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:

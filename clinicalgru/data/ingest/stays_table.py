@@ -51,7 +51,6 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
     InputError
         If a table cannot be read, contradicts itself, or lacks a column that `columns` names.
     """
-    tables = {DATA: list(workspace.columns_seen)}
     result, outcomes = SourceResult(), None
     if options.stays is not None:
         cells = read_cells(
@@ -61,13 +60,13 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
             times=options.times,
             delimiter=options.delimiter,
         )
-        tables[STAYS] = list(cells.written.values())
+        workspace.note_columns(STAYS, cells.written.values())
         result = _stays(workspace, cells, options)
     if options.outcomes is not None:
         outcomes = read_outcomes(options, workspace.dictionary, static=_static_columns(workspace, options))
-        tables[OUTCOMES] = outcomes.columns
-    check_columns_used(options.columns, tables)
-    check_one_table_each(options.columns, _meanings(workspace, tables, outcomes))
+        workspace.note_columns(OUTCOMES, outcomes.columns)
+    check_columns_used(options.columns, workspace.columns_seen)
+    check_one_table_each(options.columns, _meanings(workspace, workspace.columns_seen, outcomes))
     return result if outcomes is None else result.with_outcomes(outcomes)
 
 

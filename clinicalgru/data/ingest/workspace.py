@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -54,8 +54,8 @@ class Workspace:
         The dictionary's variables by name; tables number them by their position here.
     locator : RowLocator
         The files of the extract, for messages.
-    columns_seen : dict of str to None
-        The columns of the tables of rows, for messages about the argument `columns`.
+    columns_seen : dict of str to list of str
+        Each table that was read, as "data", "stays" or "outcomes" -> its columns.
     is_wide : bool
         Whether variables are columns of these tables.
     notes : dict of str to int
@@ -75,7 +75,7 @@ class Workspace:
     ) -> None:
         self.dictionary, self.source = dictionary, source
         self.missing = missing or MissingValues()
-        self.columns_seen: dict[str, None] = {}
+        self.columns_seen: dict[str, list[str]] = {}
         self.is_wide = False
         self.name_sources: tuple[str, ...] = (source,)
         self.variables: tuple[Variable, ...] = tuple(dictionary[name] for name in sorted(dictionary))
@@ -168,6 +168,18 @@ class Workspace:
                 blanks = f"SELECT {first_file} + c_file, c_row, variable, rows FROM ({part.blanks}) WHERE rows > 0"
                 self.sql.execute(f"INSERT INTO blank_cells {blanks}")
         self.has_duplicate_source |= row_format.is_duplicate_source
+
+    def note_columns(self, table: str, columns: Iterable[str]) -> None:
+        """Remember the columns of a table, for messages about the argument `columns` and for the record of the read.
+
+        Parameters
+        ----------
+        table : str
+            "data", "stays" or "outcomes".
+        columns : iterable of str
+            Columns of one of its files.
+        """
+        self.columns_seen[table] = list(dict.fromkeys([*self.columns_seen.get(table, []), *columns]))
 
     def _insert_sql(self, part: TablePart, first_file: int, columns: Mapping[str, str], row_format: RowFormat) -> str:
         return insert_sql(part, first_file, columns, row_format, has_timezone=self.has_timezone, missing=self.missing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -46,6 +46,7 @@ class RaggedStays:
     index_time : ndarray of int, shape (stay,)
     has_dates, simulated : bool
     source : str
+    reading : mapping
     flow : tuple of (str, int)
     """
 
@@ -70,6 +71,7 @@ class RaggedStays:
     has_dates: bool
     source: str
     simulated: bool = False
+    reading: Mapping[str, Any] = field(default_factory=dict)
     flow: tuple[tuple[str, int], ...] = field(default=())
     static_starts: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
     static_hours: np.ndarray = field(default_factory=lambda: np.empty(0))

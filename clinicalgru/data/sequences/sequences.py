@@ -80,6 +80,8 @@ class Sequences(RaggedStays):
         Where the data came from.
     simulated : bool
         Whether the patients are synthetic.
+    reading : mapping
+        How the extract was read; see `Events.reading`.
     flow : tuple of (str, int)
         Stays left after each step of the selection.
 

@@ -83,6 +83,7 @@ def _write_stays(folder: Path, arrays: Mapping[str, np.ndarray], stays: RaggedSt
         "has_dates": stays.has_dates,
         "source": stays.source,
         "simulated": stays.simulated,
+        "reading": dict(stays.reading),
         "flow": [[step, count] for step, count in stays.flow],
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -124,7 +125,7 @@ def _fields(about: dict[str, Any]) -> dict[str, Any]:
     """The fields that stand in the JSON file."""
     try:
         return {
-            **{name: about[name] for name in ("has_dates", "source", "simulated")},
+            **{name: about[name] for name in ("has_dates", "source", "simulated", "reading")},
             **{name: tuple(variable_from_dict(v, where=ABOUT) for v in about[name]) for name in VARIABLE_FIELDS},
             "code_vocabulary": tuple(about["code_vocabulary"]),
             "task": Task.from_dict(about["task"], where=ABOUT),

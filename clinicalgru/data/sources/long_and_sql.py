@@ -47,7 +47,7 @@ def read_long(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRe
     """
     columns = columns_of(options.columns, DATA)
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter, notes=workspace.notes):
-        workspace.columns_seen |= dict.fromkeys(part.types)
+        workspace.note_columns(DATA, part.types)
         workspace.add_rows(part, columns, RowFormat(options.time_format, options.time_unit))
     return read_tables(workspace, options)
 
@@ -85,7 +85,7 @@ def read_sql(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRes
     row, columns = 0, columns_of(options.columns, DATA)
     for batch in fetch(data, options.query):
         _check_columns(batch, columns)
-        workspace.columns_seen |= dict.fromkeys(batch.schema.names)
+        workspace.note_columns(DATA, batch.schema.names)
         workspace.sql.register(BATCH, pa.Table.from_batches([batch]))
         part = TablePart(WHERE, BATCH, column_types(workspace.sql, BATCH), first_row=row)
         workspace.add_rows(part, columns, RowFormat(options.time_format, options.time_unit))

@@ -92,7 +92,7 @@ def add_wide(
         If `columns` has a name that no variable has, unless an outcomes table is given that may have it.
     """
     columns = columns_of(options.columns, DATA)
-    workspace.columns_seen |= dict.fromkeys(part.types)
+    workspace.note_columns(DATA, part.types)
     folded = {normalize(name): name for name in part.types}
     keys = {ours: folded[name] for ours in KEYS if (name := normalize(columns.get(ours, ours))) in folded}
     names = _names(workspace, part, options, taken={*keys.values(), *leave})

@@ -126,6 +126,7 @@ def _all_stays(events: Events, task: Task, times: StayTimes, outcome: np.ndarray
         has_dates=events.has_dates,
         source=events.source,
         simulated=events.simulated,
+        reading=events.reading,
         **arrays,
     )
 

@@ -22,8 +22,9 @@ def training_summary(stays: Sequences) -> dict[str, Any]:
     Returns
     -------
     dict
-        source, simulated, stays, patients, outcomes, measurements. Small counts of real patients are None (suppressed),
-        since a bundle holds them. outcomes is None too where the task does not ask whether something occurs.
+        source, simulated, stays, patients, outcomes, measurements, and reading: how the extract was read. Small counts
+        of real patients are None (suppressed), since a bundle holds them. outcomes is None too where the task does not
+        ask whether something occurs.
     """
     min_cell_size = 0 if stays.simulated else MIN_CELL_SIZE
     patients = suppress_nested([len(stays), len(np.unique(stays.patient.astype(str)))], min_cell_size=min_cell_size)[1]
@@ -38,4 +39,5 @@ def training_summary(stays: Sequences) -> dict[str, Any]:
         "patients": patients,
         "outcomes": outcomes if has_event is not None else None,
         "measurements": len(stays.value),
+        "reading": dict(stays.reading),
     }
