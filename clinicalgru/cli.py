@@ -212,7 +212,7 @@ def evaluate(
 ) -> None:
     """Evaluate a bundle on an extract with outcomes, such as the patients of another hospital.
 
-    Example: clinicalgru evaluate out/mine/bundle other.csv.gz --outcomes other-outcomes.csv --page other.html
+    Example: clinicalgru evaluate out/mine/bundle other.csv.gz --stays stays.csv --outcomes outcomes.csv --page a.html
     \f
     Parameters
     ----------
@@ -254,7 +254,7 @@ def explain(
 ) -> None:
     """Explain one stay: what each measurement contributed to the risk. For a forecast: expected and observed values.
 
-    Example: clinicalgru explain out/mine/bundle labs.csv.gz --stay 30012 --page why.html
+    Example: clinicalgru explain out/mine/bundle labs.csv.gz --stays stays.csv --stay 30012 --page why.html
     \f
     Parameters
     ----------
