@@ -339,6 +339,7 @@ class AssignableSequences(Sequences):
     index_time : ndarray of int, shape (stay,)
     has_dates, simulated : bool
     source : str
+    reading : mapping
     flow : tuple of (str, int)
     """
 
