@@ -9,6 +9,7 @@ from typing import Any
 from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.schemas import nearest
 from clinicalgru.data.dictionary.spelling import count_conversion, tidy
+from clinicalgru.data.dictionary.top_code import TopCode
 from clinicalgru.data.dictionary.ucum import ucum_conversion
 from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.errors import DictionaryError
@@ -52,6 +53,8 @@ class Variable:
     merge : str
         How different values of one instant combine: mean, sum (volumes), last, min or max (the worst of a score).
         Exact repeats count once.
+    top_coded : TopCode, optional
+        How values above a limit are written as one group ("> 89"), and what that is taken as.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Variable:
     unit_in: Mapping[str, str] = field(default_factory=dict)
     words: Mapping[str, float] = field(default_factory=dict)
     merge: str = "mean"
+    top_coded: TopCode | None = None
 
     def conversion(self, unit: str) -> Conversion:
         """Find the conversion from a unit, as an extract spells it, into the unit of the variable.
@@ -135,6 +139,7 @@ class Variable:
         dict of str to object
             Fields; `variable_from_dict` makes an equal variable from them.
         """
+        top = self.top_coded
         also = {unit: {"factor": other.factor, "offset": other.offset} for unit, other in self.also.items()}
         return {
             "name": self.name,
@@ -151,6 +156,7 @@ class Variable:
             "unit_in": dict(self.unit_in),
             "words": dict(self.words),
             "merge": self.merge,
+            "top_coded": None if top is None else {"value": top.value, "codes": list(top.codes)},
         }
 
 

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from clinicalgru.data.dictionary.schemas import nearest, schema_folder
+from clinicalgru.data.dictionary.top_code import TopCode
 from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.errors import DictionaryError, describe
@@ -46,6 +47,11 @@ class _Conversion(_Strict):
         return self
 
 
+class _TopCode(_Strict):
+    value: float
+    codes: tuple[float, float]
+
+
 class _Entry(_Strict):
     """One variable as written in YAML."""
 
@@ -62,6 +68,7 @@ class _Entry(_Strict):
     unit_in: dict[str, str] = {}
     words: dict[str, float] = {}
     merge: Literal["", "mean", "sum", "last", "min", "max"] = ""  # "": by the type of the variable
+    top_coded: _TopCode | None = None
 
     @model_validator(mode="after")
     def _check(self) -> _Entry:
@@ -80,6 +87,8 @@ class _Entry(_Strict):
             raise ValueError("words", "small letters", "capitals, or blanks around a word")
         if self.categories and not {f"{number:.12g}" for number in self.words.values()} <= set(self.categories):
             raise ValueError("words", f"the categories {', '.join(self.categories)}", "a number that is no category")
+        if self.top_coded and not low <= self.top_coded.value <= high < self.top_coded.codes[0]:
+            raise ValueError("top_coded", "a plausible value, and codes above the plausible range", "others")
         if self.merge in ("mean", "sum") and (self.categories or self.variable_type != "numeric"):
             raise ValueError("merge", "last, min or max, whose result is one of the values", self.merge)
         return self
@@ -201,6 +210,7 @@ def _variable(name: Any, data: Any, where: str, spellings: Spellings) -> Variabl
     fields = dict(entry) | {
         "label": entry.label or name.replace("_", " ").capitalize(),
         "merge": entry.merge or DEFAULT_MERGE[entry.variable_type],
+        "top_coded": None if entry.top_coded is None else TopCode(entry.top_coded.value, entry.top_coded.codes),
     }
     variable = Variable(name=name, **fields | {"also": _with_spellings(entry.unit, also, spellings)})
     _check_unit_in(variable, f"{where}, {name}, unit_in")

@@ -119,6 +119,7 @@ def static_rows(workspace: Workspace) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        stay (position), variable (position), available and time (microseconds), value.
+        stay (position), variable (position), available and time (microseconds), value, is_top_coded (whether it was
+        given as a group, such as "> 89").
     """
     return workspace.sql.execute(ingest_sql.STATIC_VALUES).df()

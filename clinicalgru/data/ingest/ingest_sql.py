@@ -103,7 +103,9 @@ SELECT r.part, r.row, k.position, r.time,
     r.time - r.known AS too_early,
     CASE WHEN r.known > r.time THEN r.available_of_day = 2 OR r.time_of_day = 2 AND r.known = end_of_day(r.time)
          ELSE r.time_of_day = 2 END AS is_day, n.variable, n.role, r.name, n.canonical, r.code, r.unit,
-    (r.value + u.shift) * u.factor AS value, u.factor, u.shift,
+    n.role = 'static' AND g.top IS NOT NULL AND (r.value >= 1e300
+        OR u.factor = 1 AND u.shift = 0 AND r.value BETWEEN g.top_low AND g.top_high) AS is_top_coded,
+    CASE WHEN is_top_coded THEN g.top ELSE (r.value + u.shift) * u.factor END AS value, u.factor, u.shift,
     CASE WHEN n.role IS NULL AND '{unknown}' = '{unmapped}'
               AND coalesce(r.reason, '') NOT IN ('no identifier', 'no variable')
          THEN '{unknown}'
@@ -114,6 +116,7 @@ SELECT r.part, r.row, k.position, r.time,
          WHEN k.position IS NULL THEN 'stay not in the stays table'
          WHEN n.role IN ('code', 'identifier') THEN NULL
          WHEN NOT u.known THEN 'unknown unit'
+         WHEN is_top_coded THEN NULL
          WHEN (r.value + u.shift) * u.factor NOT BETWEEN g.low AND g.high THEN 'implausible' END AS reason
 FROM (SELECT *, CASE WHEN available_of_day = 2 THEN end_of_day(available) ELSE available END AS known FROM rows) r
 LEFT JOIN names n ON n.name = r.name
@@ -188,7 +191,7 @@ FROM rows_with_reason WHERE reason = 'implausible' ORDER BY position, canonical,
 """
 # The values of static variables, without repetition.
 STATIC_VALUES = """
-SELECT DISTINCT position AS stay, variable, available, time, value
+SELECT DISTINCT position AS stay, variable, available, time, value, coalesce(is_top_coded, false) AS is_top_coded
 FROM rows_with_reason WHERE reason IS NULL AND role = 'static' ORDER BY ALL
 """
 # Of each variable: used values, and values rejected for reasons other than some.

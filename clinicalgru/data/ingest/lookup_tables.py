@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from clinicalgru.data.dictionary.variable import Variable
 
+TOP = 1e300  # stands for a top-coded word until its unit is known; in ingest_sql too
+
 
 def names_table(names: Mapping[str, str], variables: Sequence[Variable]) -> pa.Table:
     """Build the table of names.
@@ -43,10 +45,17 @@ def ranges_table(variables: Sequence[Variable]) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        variable (position), low, high (in its unit; infinite where the dictionary gives none).
+        variable (position), low, high (in its unit; infinite where the dictionary gives none); top_low, top_high, top
+        (codes of a top-coded value, and what it is taken as; NULL where there is none).
     """
-    rows = [(i, *(variable.plausible or (-np.inf, np.inf))) for i, variable in enumerate(variables)]
-    return pa.Table.from_pandas(pd.DataFrame(rows, columns=["variable", "low", "high"]), preserve_index=False)
+    rows = [
+        (i, *(variable.plausible or (-np.inf, np.inf)), *((*top.codes, top.value) if top else (None,) * 3))
+        for i, variable in enumerate(variables)
+        for top in (variable.top_coded,)
+    ]
+    columns = ["variable", "low", "high", "top_low", "top_high", "top"]
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[1:], float))
+    return pa.Table.from_pandas(table, preserve_index=False)
 
 
 def level_table(variables: Sequence[Variable]) -> pa.Table:
@@ -62,7 +71,10 @@ def level_table(variables: Sequence[Variable]) -> pa.Table:
     pyarrow.Table
         canonical (name of the variable), word and number (lists of equal length).
     """
-    words = [(v.name, list(v.words), list(v.words.values())) for v in variables if v.words]
+    meaning = {
+        v.name: dict(v.words) | dict.fromkeys(v.top_coded.words() if v.top_coded else (), TOP) for v in variables
+    }
+    words = [(name, list(numbers), list(numbers.values())) for name, numbers in meaning.items() if numbers]
     dtypes = {"canonical": pa.string(), "word": pa.list_(pa.string()), "number": pa.list_(pa.float64())}
     columns = zip(*words, strict=True) if words else ([], [], [])
     return pa.table(

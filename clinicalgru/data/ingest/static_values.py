@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from clinicalgru.data.dictionary.top_code import TopCode
 from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import IMPLAUSIBLE
@@ -61,7 +62,39 @@ def as_numbers(variable: Variable, text: pd.Series, conversion: Conversion | Non
         NaN where the cell is no number.
     """
     numbers = pd.to_numeric(_with_words(variable, text), errors="coerce").astype(float)
-    return numbers if conversion is None else conversion.apply(numbers)
+    converted = numbers if conversion is None else conversion.apply(numbers)
+    top = variable.top_coded
+    return converted if top is None else converted.mask(_is_top_coded(top, text, conversion), top.value)
+
+
+def top_coded_notes(variable: Variable, text: pd.Series, conversion: Conversion | None = None) -> dict[str, int]:
+    """Count the cells that give a value above a limit as one group ("> 89").
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+    text : Series of str
+        Its cells; NA where blank.
+    conversion : Conversion, optional
+        From the unit of the cells; numbers that stand for the group do so in the variable's own unit only.
+
+    Returns
+    -------
+    dict of str to int
+        A note for the ledger; empty where there are none.
+    """
+    top = variable.top_coded
+    count = 0 if top is None else int(_is_top_coded(top, text, conversion).sum())
+    return {top.note(variable.name): count} if top is not None and count else {}
+
+
+def _is_top_coded(top: TopCode, text: pd.Series, conversion: Conversion | None) -> pd.Series:
+    """Mark cells of the group, by their words, or by their numbers where these are in the variable's own unit."""
+    is_word = text.str.casefold().isin(top.words())
+    if conversion not in (None, Conversion(1.0)):
+        return is_word
+    return is_word | pd.to_numeric(text, errors="coerce").between(*top.codes)
 
 
 def _with_words(variable: Variable, text: pd.Series) -> pd.Series:

@@ -72,6 +72,8 @@ def add_static_rows(
     observations = [pd.DataFrame(columns=["stay", "available", "time", "variable", "value"])]
     for position in sorted(set(rows["variable"].astype(int))):
         variable, group = workspace.variables[position], rows[rows["variable"] == position]
+        if variable.top_coded:
+            notes[f"{variable.top_coded.note(variable.name)}, in rows"] = int(group["is_top_coded"].sum())
         values, n_unusable = _static_values(variable, group["value"])
         group = group.assign(value=values, variable=variable.name).dropna(subset="value")
         several = group.groupby("stay")["value"].nunique() > 1
@@ -133,4 +135,4 @@ def _rows_at_start(workspace: Workspace, at_start: pa.Table, names: Mapping[str,
     positions = {variable.name: i for i, variable in enumerate(workspace.variables)}
     static = {positions[series]: positions[name] for series, name in names.items() if series in positions}
     rows = at_start.to_pandas()
-    return rows.assign(variable=rows["variable"].map(static).astype("int64"))
+    return rows.assign(variable=rows["variable"].map(static).astype("int64"), is_top_coded=False)

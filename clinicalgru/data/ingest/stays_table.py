@@ -20,7 +20,7 @@ from clinicalgru.data.ingest.column_names import (
 from clinicalgru.data.ingest.outcomes_table import OutcomesTable, read_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.static_values import as_numbers, static_values
+from clinicalgru.data.ingest.static_values import as_numbers, static_values, top_coded_notes
 from clinicalgru.data.ingest.table_cells import TIMES, Clock, TableCells, check_once, read_cells
 from clinicalgru.data.ingest.unit_conversion import default_unit
 from clinicalgru.data.ingest.workspace import COLUMNS, Workspace
@@ -104,6 +104,7 @@ def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> Sou
             raise InputError(f"one column of {variable.name}", "several", "Drop one of them.", where=where)
         conversion = None if variable.categories else variable.conversion(_unit(workspace, variable, options))
         stays[variable.name], n_unusable = static_values(variable, cell, conversion)
+        notes |= top_coded_notes(variable, cell, conversion)
         if n_unusable:
             notes[f"static values not used: {variable.name}"] = n_unusable
             value = as_numbers(variable, cell, conversion).where(stays[variable.name].isna())

@@ -9,7 +9,7 @@ import pandas as pd
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR
-from clinicalgru.data.ingest.static_values import static_values
+from clinicalgru.data.ingest.static_values import static_values, top_coded_notes
 from clinicalgru.errors import InputError
 
 DAY = 24 * HOUR
@@ -52,6 +52,7 @@ def with_static_variables(
     notes = {}
     for name, text in texts.items():
         stays[name], n_unusable = static_values(dictionary[name], text)
+        notes |= top_coded_notes(dictionary[name], text)
         if n_unusable:
             notes[f"static values not used: {name}"] = n_unusable
     return stays, notes
