@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-WORDS = ("> {n}", ">{n}", ">= {n}", ">={n}", "≥ {n}", "≥{n}", "{n}+", "{n} +", "over {n}", "above {n}")
+WORDS: tuple[str, ...] = ("> {n}", ">{n}", ">= {n}", ">={n}", "≥ {n}", "≥{n}", "{n}+", "{n} +", "over {n}", "above {n}")
 WORDS += ("{n} or older", "{n} and older", "{n} or over", "{n} and over", "{n} or above", "{n} and above")
 
 

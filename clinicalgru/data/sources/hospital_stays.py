@@ -49,7 +49,7 @@ def with_static_variables(
     notes : dict of str to int
         How many values of each variable could not be used.
     """
-    notes = {}
+    notes: dict[str, int] = {}
     for name, text in texts.items():
         stays[name], n_unusable = static_values(dictionary[name], text)
         notes |= top_coded_notes(dictionary[name], text)
