@@ -14,7 +14,7 @@ STAYS = pd.DataFrame(
         "patient_id": ["007", "012", "012", "100"],
         "stay_id": list("1234"),
         "start": ["2031-01-01 08:00", "2031-02-01", "2031-06-01", "2031-03-01"],
-        "end": ["2031-01-03 08:00", "2031-02-11", "2031-06-02", ""],
+        "end": ["2031-01-03 08:00", "2031-02-11", "2031-06-01 23:00", "2031-03-20"],
         "age": ["70", "17", "18", ""],
         "icu_type": ["3", "1", "4", "3"],
     }
@@ -58,7 +58,7 @@ def test_conditions_become_steps_and_an_unknown_value_is_a_step_of_its_own(event
 @pytest.mark.parametrize(
     ("condition", "kept"),
     [
-        ({"column": "length_hours", "at_least": 48}, ["1", "2"]),
+        ({"column": "length_hours", "at_least": 48}, ["1", "2", "4"]),
         ({"column": "length_hours", "below": 48}, ["3"]),
         ({"column": "stay_number", "at_most": 1}, ["1", "2", "4"]),
         ({"column": "icu_type", "among": ["Medical ICU", 1]}, ["1", "2", "4"]),
@@ -129,8 +129,8 @@ def test_an_anchor_is_the_first_time_a_value_became_known(events):
 @pytest.mark.slow
 def test_an_anchor_at_the_end_looks_back_and_leaves_out_who_has_none(events):
     back = cg.select(events, task_of(anchor="end", window_hours=[-72, 0]))
-    assert back.flow[1] == ("index time reached (end of the stay)", 3)
-    assert back.stay.tolist() == ["1", "3"]  # nothing of stay 2 in its last three days
+    assert back.flow[1] == ("index time reached (end of the stay)", 4)
+    assert back.stay.tolist() == ["1", "3"]  # nothing of stays 2 and 4 in their last three days
     assert back.hours.max() <= 0
 
 

@@ -33,7 +33,7 @@ def test_the_flow_counts_who_was_left_out_at_each_step(by_hand):
     flow = cg.select(by_hand, task_of(window_hours=[1.0, 48])).flow
     assert flow == (
         ("stays in the extract", 4),
-        ("still in the stay at the prediction", 4),
+        ("still in the stay at the prediction (no end is recorded)", 4),
         ("outcome recorded (died)", 3),
         ("something measured in the window", 3),
     )
@@ -51,8 +51,53 @@ def test_a_stay_that_ended_before_the_prediction_is_left_out(three):
     )
     outcomes = pd.DataFrame({"stay_id": list("1234"), "died": 0})
     events = cg.read_events(three, stays=stays, outcomes=outcomes)
-    assert dict(cg.select(events, task_of(window_hours=[0, 9000])).flow)["still in the stay at the prediction"] == 1
-    assert dict(cg.select(events, task_of(window_hours=[0, 20])).flow)["still in the stay at the prediction"] == 4
+    unknown = "leaves out stays for what is unknown of them: end of the stay recorded: not so for 1 stays"
+    for hours, left in ((3000, 2), (20, 3)):
+        with pytest.warns(UserWarning, match=unknown):
+            flow = cg.select(events, task_of(window_hours=[0, hours])).flow
+        assert flow[1:3] == (("end of the stay recorded", 3), ("still in the stay at the prediction", left))
+
+
+DAY = pd.Timedelta(days=1)
+
+
+def departures(task, **columns):
+    """The flow of five stays: one patient dies on day 1, one leaves then and returns on day 2, one leaves on day 3."""
+    start = pd.Timestamp("2031-01-01 08:00")
+    stays = pd.DataFrame(
+        {"patient_id": list("abbcd"), "stay_id": list("12345"), "start": start, "end": start + 9 * DAY}
+    )
+    stays.loc[[0, 1], "end"] = start + DAY
+    stays.loc[2, ["start", "end"]] = [start + 2 * DAY, start + 12 * DAY]
+    stays.loc[3, "end"] = start + 3 * DAY
+    rows = stays[["patient_id", "stay_id"]].assign(time=stays["start"], variable="heart_rate", value=80)
+    outcomes = pd.DataFrame({"stay_id": list("12345"), "in_hospital_death": [1, 0, 0, 0, 0]} | columns)
+    fields = {"name": "t", "outcome": "in_hospital_death"} | task
+    return cg.select(cg.read_events(rows, stays=stays, outcomes=outcomes), cg.Task.from_dict(fields)).flow[1:-2]
+
+
+def test_deaths_readmissions_and_discharges_before_the_prediction_are_steps():
+    assert departures({"window_hours": [0, 48]}) == (
+        ("no death before the prediction", 4),
+        ("no readmission before the prediction", 3),
+        ("still in the stay at the prediction", 3),
+    )
+    assert departures({"window_hours": [0, 47]}) == (
+        ("no death before the prediction", 4),
+        ("still in the stay at the prediction", 3),
+    )
+
+
+def test_deaths_readmissions_and_discharges_within_the_gap_are_steps():
+    late = {"outcome": "late", "outcome_time": "hours", "window_hours": [0, 6]}
+    outcomes = {"late": 0, "hours": [None] * 5}
+    assert departures(late | {"gap_hours": 0}, **outcomes)[:1] == (("still in the stay at the prediction", 5),)
+    assert departures(late | {"gap_hours": 66}, **outcomes)[:4] == (
+        ("still in the stay at the prediction", 5),
+        ("no death within the gap of 66 hours", 4),
+        ("no readmission within the gap of 66 hours", 3),
+        ("no discharge within the gap of 66 hours", 2),
+    )
 
 
 def test_dense_and_long_views_agree(by_hand):

@@ -10,12 +10,12 @@ import pandas as pd
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
+from clinicalgru.data.task.departures import RECORDED, Step
 from clinicalgru.data.task.stay_times import StayTimes, variable_position
 from clinicalgru.data.task.task import Task
 from clinicalgru.data.task.window import known_static
 from clinicalgru.errors import TaskError
 
-Step = tuple[str, np.ndarray]  # a step of the cohort flow, and whether each stay passes it
 DERIVED = ("length_hours", "stay_number")  # columns that criteria may name besides those of `stays`
 
 
@@ -80,7 +80,7 @@ def eligibility_steps(events: Events, task: Task, times: StayTimes, whole: Seque
         else:
             known, met = _column_meets(events, criterion, where, _column(events, task, times, criterion.column))
         if not known.all():
-            steps.append((f"{criterion.column} recorded", known))
+            steps.append((f"{criterion.column}{RECORDED}", known))
         steps.append((criterion.label, met) if required else (f"not: {criterion.label}", ~(met & known)))
     return steps
 

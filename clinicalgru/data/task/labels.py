@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from clinicalgru.data.events import HOUR, Events
-from clinicalgru.data.task.eligibility import Step
+from clinicalgru.data.task.departures import RECORDED, Step
+from clinicalgru.data.task.outcome_kinds import is_known
 from clinicalgru.data.task.stay_times import StayTimes
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import TaskError
 
 
 def outcomes(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step]]:
-    """The outcome of each stay, and the steps that exclude stays in which it occurred too early.
+    """The outcome of each stay, and the steps that exclude stays in which it is unknown or occurred too early.
 
     An outcome that occurred at an unknown time is unknown. One at the very prediction time has already occurred, and
-    one
-    at the very end of the gap is within the gap.
+    one at the very end of the gap is within the gap.
 
     Parameters
     ----------
@@ -44,13 +44,25 @@ def outcomes(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, 
     """
     if task.task_type == "forecast":
         return np.zeros(len(events.stays)), []
+    outcome, timed, early = _outcome(events, task, times)
+    return outcome, [*timed, (f"outcome recorded ({task.outcome_words})", is_known(outcome, task)), *early]
+
+
+def _outcome(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step], list[Step]]:
+    """The outcome, the step that excludes outcomes at an unknown time, and those that exclude early ones."""
     if task.task_type in ("multiclass", "regression"):
-        return _column(events, task.outcomes[0], task), []
+        return _column(events, task.outcomes[0], task), [], []
     flags = np.stack([_flag(events, name, task) for name in task.outcomes], axis=1)
     if task.task_type == "multilabel":
-        return _multilabel(flags, events, task, times)
+        outcome, early = _multilabel(flags, events, task, times)
+        return outcome, [], early
     since = _hours_to_event(events, task, times) if task.outcome_time else np.full(len(flags), np.nan)
-    return {"survival": _survival, "early_warning": _onset}.get(task.task_type, _binary)(flags[:, 0], since, task)
+    outcome, early = {"survival": _survival, "early_warning": _onset}.get(task.task_type, _binary)(
+        flags[:, 0], since, task
+    )
+    unknown = np.isnan(since) & (flags[:, 0] == 1)
+    is_timed = bool(task.outcome_time) and unknown.any()
+    return outcome, [(f"time of the outcome{RECORDED}", ~unknown)] if is_timed else [], early
 
 
 def _binary(flag: np.ndarray, since: np.ndarray, task: Task) -> tuple[np.ndarray, list[Step]]:

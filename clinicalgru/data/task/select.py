@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,9 +18,10 @@ from clinicalgru.data.sequences.layout import MEASUREMENT_DTYPES
 from clinicalgru.data.sequences.memmap import DiskColumns, MemoryColumns
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.sequences.sequences_io import write_sequences
-from clinicalgru.data.task.eligibility import Step, check_names, eligibility_steps
+from clinicalgru.data.task.departures import RECORDED, Step, departure_steps
+from clinicalgru.data.task.eligibility import check_names, eligibility_steps
 from clinicalgru.data.task.labels import outcomes
-from clinicalgru.data.task.outcome_kinds import all_unknown, is_known
+from clinicalgru.data.task.outcome_kinds import all_unknown
 from clinicalgru.data.task.stay_times import NO_TIME, StayTimes, stay_times
 from clinicalgru.data.task.task import Task
 from clinicalgru.data.task.window import coded_in_window, observed_in_window, prediction_hours, static_in_window
@@ -40,7 +42,9 @@ def select(
     A static covariate has the last value that became known by the prediction time, else it is unknown; criteria see the
     same value.
     Excluded, and counted in `flow`: stays that do not reach the index time, do not meet the criteria, ended before the
-    prediction time, have an unknown or too early outcome, or have no measurement in the window.
+    prediction time or within the gap, have an unknown or too early outcome, or have no measurement in the window.
+    Deaths, readmissions and discharges are steps of their own. So is each unknown that a condition asks about, such as
+    an end of the stay that is not recorded; a warning counts these.
 
     Parameters
     ----------
@@ -97,9 +101,8 @@ def _steps(
     """The steps of the cohort flow, in order."""
     steps = eligibility_steps(events, task, times, whole)
     if not task.every_step:
-        steps.append(("still in the stay at the prediction", times.end >= times.anchor + _prediction_offset(task)))
-    if task.outcomes:
-        steps += [(f"outcome recorded ({task.outcome_words})", is_known(whole.outcome, task)), *early]
+        steps += departure_steps(events, task, times)
+    steps += early
     if codes:
         something = (whole.n_measurements > 0) | (np.diff(whole.code_starts) > 0)
         return [*steps, ("something measured or coded in the window", something)]
@@ -129,11 +132,6 @@ def _all_stays(events: Events, task: Task, times: StayTimes, outcome: np.ndarray
         reading=events.reading,
         **arrays,
     )
-
-
-def _prediction_offset(task: Task) -> int:
-    """Microseconds from the index time to the prediction time."""
-    return round(task.window_hours[1] * HOUR)
 
 
 def _measurements(events: Events, times: StayTimes, task: Task, scratch: Path | None) -> dict[str, Any]:
@@ -185,9 +183,15 @@ def _filter_eligible(whole: Sequences, steps: Sequence[Step], *, folder: str | P
     if not steps:
         return whole if folder is None else take_stays(whole, np.ones(len(whole), dtype=bool), folder)
     eligible, flow = np.ones(len(whole), dtype=bool), [("stays in the extract", len(whole))]
+    unknown = []
     for step, passed in steps:
+        if step.endswith(RECORDED):
+            unknown.append(f"{step}: not so for {int((eligible & ~passed).sum()):,} stays")
         eligible &= passed
         flow.append((step, int(eligible.sum())))
+    if unknown:
+        message = f"Task {whole.task.name} leaves out stays for what is unknown of them: {'; '.join(unknown)}."
+        warnings.warn(message, stacklevel=3)
     if not eligible.any():
         counts = "; ".join(f"{step}: {stays}" for step, stays in flow)
         fix = "Check the task's conditions and window, and the outcomes."
