@@ -18,6 +18,7 @@ from clinicalgru.data.ingest.read_options import (
     allowed_variables,
     check_table,
     dictionary_of,
+    event_codes_of,
     outcome_names,
 )
 from clinicalgru.data.ingest.source import Source
@@ -63,6 +64,7 @@ def read_events(
     query: str | None = None,
     delimiter: str | None = None,
     anchor: str | None = None,
+    event_codes: Mapping[str, str | Iterable[str]] | None = None,
     timezone: str | None = None,
     max_rejected: float = 0.1,
     allow: str | Collection[str] = (),
@@ -108,6 +110,10 @@ def read_events(
         Delimiter of text tables, one character; found from the header where None.
     anchor : str, optional
         What a stay is, in sources with several kinds: "icu", "hospital", "visit" or "stay".
+    event_codes : dict, optional
+        For source "meds": the dataset's codes of "admission", "discharge" and "death", such as {"death": ["EXITUS"]}.
+        A code stands for itself and what continues it after a slash; * stands for any text. Without it, those of common
+        ETLs. They begin and end the stays of `anchor` ("hospital" where None).
     timezone : str, optional
         IANA time zone, such as "Europe/Berlin": times without an offset are local times there and become UTC. Ambiguous
         and nonexistent local times are rejected and counted. None: times are used as written.
@@ -155,7 +161,8 @@ def read_events(
     "physionet2019"   Archive or folder of PhysioNet/CinC Challenge 2019.
     "mimic-iv"        Folder with hosp/ and icu/; anchor "icu" (default) or "hospital".
     "eicu"            Folder or archive of the tables of eICU-CRD 2.0; a stay is a unit stay.
-    "meds"            Folder with data/ and metadata/; anchor "stay", "icu" or "hospital" (first that occurs).
+    "meds"            Folder with data/ and metadata/; anchor "stay", "icu", "hospital" or "visit" (first that occurs);
+                      `outcomes` may be a label file of ACES.
     "omop"            Folder or .zip of CDM tables, or a PostgreSQL address; anchor "hospital", "icu", "visit".
     "fhir"            Folder of a bulk export as NDJSON; anchor "hospital" (default), "icu" or "visit".
     ================  ==================================================================================================
@@ -213,6 +220,7 @@ def read_events(
         query=query,
         delimiter=delimiter,
         anchor=anchor,
+        event_codes=event_codes_of(event_codes),
         timezone=timezone,
         max_rejected=max_rejected,
         allow=allowed_variables(allow, dictionary),

@@ -20,6 +20,7 @@ from clinicalgru.data.ingest.time_sql import TIME_UNITS, TimeFormat
 from clinicalgru.errors import ArgumentError, describe
 
 TABLES = (str, os.PathLike, pd.DataFrame, pa.Table)
+EVENTS = ("admission", "discharge", "death")
 TABLE_NAMES = "a path, list of paths, DataFrame or Arrow table"
 
 
@@ -54,6 +55,8 @@ class ReadOptions:
         Delimiter of text tables, one character; None: found from the header.
     anchor : str, optional
         What a stay is, in sources with several kinds.
+    event_codes : mapping of str to tuple of str
+        "admission", "discharge" and "death" -> the codes that mean them, in sources whose codes differ by dataset.
     timezone : str, optional
         IANA time zone of times without an offset.
     max_rejected : float
@@ -83,6 +86,7 @@ class ReadOptions:
     query: str | None = None
     delimiter: str | None = None
     anchor: str | None = None
+    event_codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     timezone: str | None = None
     max_rejected: float = 0.1
     allow: frozenset[str] = frozenset()
@@ -219,6 +223,43 @@ def allowed_variables(allow: Any, dictionary: Dictionary) -> frozenset[str]:
         fix = "Pass a list such as allow=['platelets'], or allow='all'."
         raise ArgumentError("allow as a list of variables", describe(allow), fix)
     return frozenset(dictionary) if "all" in names else frozenset(dictionary.find(name).name for name in names)
+
+
+def event_codes_of(event_codes: Any) -> dict[str, tuple[str, ...]]:
+    """Take the argument `event_codes`.
+
+    Parameters
+    ----------
+    event_codes : mapping of str to str or iterable of str, or None
+        "admission", "discharge" and "death" -> codes.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        The codes of each.
+
+    Raises
+    ------
+    ArgumentError
+        If it is of another type, or names another event.
+
+    Examples
+    --------
+    >>> from clinicalgru.data.ingest.read_options import event_codes_of
+    >>> event_codes_of({"death": "MEDS_DEATH"})
+    {'death': ('MEDS_DEATH',)}
+    """
+    fix = "Pass a dict such as {'admission': ['Visit/IP'], 'discharge': ['Visit/IP//end'], 'death': ['MEDS_DEATH']}."
+    if not isinstance(event_codes, Mapping | None):
+        raise ArgumentError("event_codes as a dict, or None", describe(event_codes), fix)
+    codes: dict[str, tuple[str, ...]] = {}
+    for name, given in (event_codes or {}).items():
+        if name not in EVENTS:
+            raise ArgumentError(f"event_codes of {', '.join(EVENTS)}", repr(name), fix)
+        codes[name] = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else ()
+        if not codes[name] or not all(isinstance(code, str) and code for code in codes[name]):
+            raise ArgumentError(f"event_codes[{name!r}] as codes", describe(given), fix)
+    return codes
 
 
 def _check_names(name: str, value: Any) -> None:

@@ -1,11 +1,14 @@
 """MEDS (Medical Event Data Standard): a folder with data/**/*.parquet and metadata/.
 
 A stay is an ICU stay (anchor "icu": ICU_ADMISSION to ICU_DISCHARGE), a hospital admission (anchor "hospital":
-HOSPITAL_ADMISSION to HOSPITAL_DISCHARGE), or, in a dataset that `write_meds` wrote, the stay it was written from
-(anchor "stay"). Without anchor=, the first of stay, icu and hospital that occurs. Rows are placed by patient and time.
+HOSPITAL_ADMISSION to HOSPITAL_DISCHARGE, or Visit/IP of the ETLs from OMOP), a visit (anchor "visit"), or, in a dataset
+that `write_meds` wrote, the stay it was written from (anchor "stay"). Without anchor=, the first of stay, icu, hospital
+and visit that occurs. Other codes are named by event_codes=. An admission with a column `end` ends there. Rows are
+placed by patient and time.
 
 Codes are read as NAME//unit or PREFIX//NAME//unit, NAME being ours, an itemid of MIMIC-IV, a LOINC code or an OMOP
-concept; UNK is no unit. DIAGNOSIS, PROCEDURE, MEDICATION, INFUSION_START and HCPCS are coded events. Billing codes
+concept; UNK is no unit. The ETLs from OMOP write VOCABULARY/code, read as VOCABULARY//code, and the unit in a column
+`unit`. DIAGNOSIS, PROCEDURE, MEDICATION, INFUSION_START and HCPCS are coded events. Billing codes
 (ICD, HCPCS) count as known at the next hospital discharge, as they are written then. Where charted copies of laboratory
 results stand beside them (MIMIC-IV), the copy is counted as `duplicate`.
 
@@ -32,43 +35,13 @@ from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.table_files import folder_files
 from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, open_parts
 from clinicalgru.data.ingest.workspace import Workspace
-from clinicalgru.data.sources.hospital_stays import icd_sql
-from clinicalgru.data.sources.meds.stays import BEGINS, ENDS, outcomes_of, stays_of, with_split
+from clinicalgru.data.sources.meds.code_table import NAMES_OF, create_code_table, end_of_day_sql
+from clinicalgru.data.sources.meds.event_codes import BEGINS, ENDS, event_patterns
+from clinicalgru.data.sources.meds.labels import is_label_table, read_labels
+from clinicalgru.data.sources.meds.stays import outcomes_of, stays_of, with_split
 from clinicalgru.errors import ArgumentError, InputError, describe
 
-PERSON = ("GENDER", "MEDS_BIRTH", "MEDS_DEATH")
 STAY_RECORD = "record of the stay"
-FIRST_CHARTED = 220_000  # itemids of MIMIC-IV: laboratory below, bedside chart from here on
-NAMES_OF = ("mimic-iv", "loinc", "omop")
-
-PREFIX, SECOND, THIRD = (f"split_part(r.code, '//', {i})" for i in (1, 2, 3))
-REST = f"substr(r.code, length({PREFIX}) + 3)"
-LANDMARK = f"{PREFIX} IN ({', '.join(repr(code) for code in (*PERSON, *BEGINS.values(), *ENDS.values()))})"
-BILLED = f"({PREFIX} = 'HCPCS' OR {PREFIX} IN ('DIAGNOSIS', 'PROCEDURE') AND {SECOND} = 'ICD')"
-CHARTED = f"({PREFIX} = 'LAB' AND coalesce(try_cast({SECOND} AS INTEGER), 0) >= {FIRST_CHARTED})"
-VARIABLE = f"""
-CASE WHEN {LANDMARK} THEN '{STAY_RECORD}'
-     WHEN {PREFIX} = 'DIAGNOSIS' THEN 'diagnosis'
-     WHEN {PREFIX} = 'HCPCS' OR {PREFIX} = 'PROCEDURE' AND {SECOND} IN ('START', 'ICD') THEN 'procedure'
-     WHEN {PREFIX} IN ('INFUSION_START', 'MEDICATION') THEN 'drug'
-     WHEN first.name IS NOT NULL THEN first.name
-     WHEN second.name IS NOT NULL THEN second.name
-     ELSE r.code END"""
-UNIT = f"nullif(CASE WHEN first.name IS NOT NULL THEN {REST} ELSE {THIRD} END, 'UNK')"
-CODE = f"""
-CASE WHEN {PREFIX} = 'DIAGNOSIS' AND {SECOND} = 'ICD' THEN {{diagnosis}}
-     WHEN {PREFIX} = 'PROCEDURE' AND {SECOND} = 'ICD' THEN {{procedure}}
-     WHEN {PREFIX} = 'PROCEDURE' AND {SECOND} = 'START' THEN coalesce(m.label, {THIRD})
-     WHEN {PREFIX} = 'INFUSION_START' THEN coalesce(m.label, {SECOND})
-     WHEN {PREFIX} IN ('DIAGNOSIS', 'HCPCS', 'MEDICATION') OR first.role = 'code' THEN {REST} END""".format(
-    diagnosis=icd_sql(THIRD, "split_part(r.code, '//', 4)", procedure=False),
-    procedure=icd_sql(THIRD, "split_part(r.code, '//', 4)", procedure=True),
-)
-NAMED = f"""
-LEFT JOIN names first ON first.name = {PREFIX} LEFT JOIN names second ON second.name = {SECOND}
-LEFT JOIN meds_labels m ON m.code = r.code"""
-DISCHARGED = f"""
-{NAMED} ASOF LEFT JOIN meds_discharges d ON d.subject = r.subject_id AND d.time >= CAST(r.time AS TIMESTAMP)"""
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
@@ -98,8 +71,10 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     Notes
     -----
     The split of metadata/subject_splits.parquet becomes the column `split` of the stays. A death in hospital is a
-    HOSPITAL_DISCHARGE//DIED; in a dataset without any, a MEDS_DEATH within the hospital stay. Readmission is not
-    derived: MEDS does not record the end of follow-up.
+    HOSPITAL_DISCHARGE//DIED; in a dataset without any, a MEDS_DEATH within the hospital stay. Where all times of codes
+    with one first part are at midnight, they are dates: known at the end of the day, and ends of stays end with it.
+    `outcomes` may be a label file of ACES: a label belongs to the stay that its prediction time lies in.
+    Readmission is not derived: MEDS does not record the end of follow-up.
     """
     _check(options)
     folder = as_path(data, "a folder with data/ and metadata/")
@@ -107,21 +82,28 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
         fix = "Pass the folder that holds data/ and metadata/."
         raise InputError("a folder data", f"the folder {folder.name} without it", fix, where=folder.name)
     parts = _open(workspace, folder)
-    landmarks = _landmarks(workspace, parts)
-    anchor = _anchor(options, landmarks)
-    labels = _register(workspace, folder, landmarks)
     workspace.add_name_sources(*NAMES_OF)
     workspace.add_identifier_names(STAY_RECORD)
-    for part in parts:
-        _add(workspace, part, own=anchor == "stay")
+    labels = _code_labels(workspace, folder)
+    wanted = options.anchor or ("hospital" if options.event_codes else None)
+    create_code_table(workspace, parts, event_patterns(options.event_codes, wanted or "hospital"), STAY_RECORD)
+    landmarks = _landmarks(workspace, parts)
+    anchor = _anchor(wanted, landmarks)
+    _register_discharges(workspace, landmarks)
+    n_days = sum(_add(workspace, part, own=anchor == "stay") for part in parts)
     stays, notes = stays_of(workspace.dictionary, landmarks, anchor)
+    notes |= {"rows with a date only, known at the end of the day": n_days} if n_days else {}
     outcomes = outcomes_of(stays, landmarks, anchor) if anchor != "stay" else None
     written = folder / "outcomes.parquet"
     if anchor == "stay" and written.is_file():
         outcomes = read_published_outcomes(written, keys={}, renamed={})
     stays = with_split(stays, landmarks, folder).drop(columns=["careunit", "left"], errors="ignore")
     result = SourceResult(stays, outcomes, count_unmapped=False, notes=notes, labels=labels)
-    return result if options.outcomes is None else result.with_outcomes(read_outcomes(options, workspace.dictionary))
+    if options.outcomes is None:
+        return result
+    if is_label_table(workspace.sql, options.outcomes):
+        return read_labels(workspace.sql, options.outcomes, result, landmarks)
+    return result.with_outcomes(read_outcomes(options, workspace.dictionary))
 
 
 def _open(workspace: Workspace, folder: Path) -> list[TablePart]:
@@ -131,6 +113,9 @@ def _open(workspace: Workspace, folder: Path) -> list[TablePart]:
     workspace.notes.update(found.notes)
     for path in (file for file in found.files if file.suffix == ".parquet"):
         (part,) = open_parts(workspace.sql, path)
+        if "subject_id" not in part.types and "patient_id" in part.types:  # schema 0.3 before 0.3.3
+            sql = f"(SELECT *, patient_id AS subject_id FROM {part.sql})"
+            part = replace(part, sql=sql, types=part.types | {"subject_id": part.types["patient_id"]})
         _check_columns(part)
         parts.append(replace(part, label=str(path.relative_to(folder).as_posix())))
     if not parts:
@@ -140,7 +125,7 @@ def _open(workspace: Workspace, folder: Path) -> list[TablePart]:
 
 def _check(options: ReadOptions) -> None:
     if options.anchor not in (None, *BEGINS):
-        raise ArgumentError("anchor icu, hospital or stay", repr(options.anchor), "Choose one of them.")
+        raise ArgumentError("anchor icu, hospital, visit or stay", repr(options.anchor), "Choose one of them.")
     for name in ("stays", "timezone"):
         if getattr(options, name) is not None:
             got = describe(getattr(options, name))
@@ -156,19 +141,27 @@ def _check_columns(part: TablePart) -> None:
 
 
 def _landmarks(workspace: Workspace, parts: list[TablePart]) -> pd.DataFrame:
-    """subject, patient_id, time (microseconds), kind, detail and stay_id of the rows that say who and when."""
+    """subject, patient_id, time (microseconds), kind, detail, stay_id, ended, is_date of rows that say who and when."""
     selects = []
+    ends = ", ".join(
+        repr(code) for anchor, code in ENDS.items() if anchor != "stay"
+    )  # those are as `write_meds` had them
+    moment = "CAST(r.time AS TIMESTAMP)"
     for part in parts:
-        stay = "CAST(stay_id AS VARCHAR)" if "stay_id" in part.types else "NULL::VARCHAR"
+        stay = "CAST(r.stay_id AS VARCHAR)" if "stay_id" in part.types else "NULL::VARCHAR"
+        ended = 'try_cast(r."end" AS TIMESTAMP)' if "end" in part.types else "NULL::TIMESTAMP"
+        is_day = f"m.is_date AND {ended} = date_trunc('day', {ended})"
         selects.append(
-            f"SELECT CAST(subject_id AS VARCHAR) AS subject, CAST({_patient(part)} AS VARCHAR) AS patient_id, "
-            f"epoch_us(CAST(time AS TIMESTAMP)) AS time, "
-            f"{PREFIX} AS kind, nullif({REST}, '') AS detail, {stay} AS stay_id FROM {part.sql} r WHERE {LANDMARK}"
+            f"SELECT CAST(r.subject_id AS VARCHAR) AS subject, CAST({_patient(part)} AS VARCHAR) AS patient_id, "
+            f"epoch_us(if(m.is_date AND m.kind IN ({ends}), {end_of_day_sql(moment)}, {moment})) AS time, "
+            f"epoch_us(if({is_day}, {end_of_day_sql(ended)}, {ended})) AS ended, "
+            f"m.kind, m.detail, m.is_date, {stay} AS stay_id "
+            f"FROM {part.sql} r JOIN meds_codes m ON m.code = r.code WHERE m.kind IS NOT NULL"
         )
     with duckdb_errors("data"):
         table = workspace.sql.sql(" UNION ALL ".join(selects)).df()
     texts = dict.fromkeys(("subject", "patient_id", "kind", "detail", "stay_id"), object)
-    return table.astype(texts | {"time": "Int64"}).sort_values(
+    return table.astype(texts | {"time": "Int64", "ended": "Int64"}).sort_values(
         ["patient_id", "time", "kind", "stay_id"], ignore_index=True
     )
 
@@ -178,27 +171,34 @@ def _patient(part: TablePart) -> str:
     return "r.patient_id" if "patient_id" in part.types and "stay_id" in part.types else "r.subject_id"
 
 
-def _anchor(options: ReadOptions, landmarks: pd.DataFrame) -> str:
+def _anchor(wanted: str | None, landmarks: pd.DataFrame) -> str:
     there = [anchor for anchor, code in BEGINS.items() if (landmarks["kind"] == code).any()]
-    if options.anchor is None and there:
+    if wanted is None and there:
         return there[0]
-    if options.anchor in there:
-        return str(options.anchor)
-    wanted = BEGINS[options.anchor] if options.anchor else ", ".join(BEGINS.values())
-    fix = f"Choose anchor= among {', '.join(there)}." if there else "Add the stays' codes to the dataset."
-    raise InputError(f"codes {wanted}", f"{len(landmarks):,} rows of other codes", fix, where="data")
+    if wanted in there or (wanted == "visit" and "hospital" in there):
+        return str(wanted)
+    expected = BEGINS[wanted] if wanted else ", ".join(BEGINS.values())
+    fix = f"Choose anchor= among {', '.join(there)}, or" if there else "Add the stays' codes to the dataset, or"
+    fix += " name the dataset's codes: event_codes={'admission': [...], 'discharge': [...], 'death': [...]}."
+    raise InputError(f"codes {expected}", f"{len(landmarks):,} rows of other codes", fix, where="data")
 
 
-def _register(workspace: Workspace, folder: Path, landmarks: pd.DataFrame) -> dict[str, str]:
-    """What the rows are joined with: the label of each code, and the hospital discharges."""
-    gone = landmarks[(landmarks["kind"] == ENDS["hospital"]) & landmarks["time"].notna()]
+def _register_discharges(workspace: Workspace, landmarks: pd.DataFrame) -> None:
+    """Table meds_discharges: when each subject left a hospital."""
+    gone = landmarks[(landmarks["kind"] == ENDS["hospital"]) & landmarks["time"].notna()][["subject", "time"]]
+    own = landmarks[(landmarks["kind"] == BEGINS["hospital"]) & landmarks["ended"].notna()][["subject", "ended"]]
+    gone = pd.concat([gone, own.rename(columns={"ended": "time"})])
     discharges = pa.table(
         {
-            "subject": pa.array(gone["subject"].astype("int64"), pa.int64()),
+            "subject": pa.array(gone["subject"], pa.string()),
             "time": pa.array(gone["time"], pa.int64()).cast(pa.timestamp("us")),
         }
     )
     workspace.sql.register("meds_discharges", discharges)
+
+
+def _code_labels(workspace: Workspace, folder: Path) -> dict[str, str]:
+    """The label of each code, also as the table meds_labels."""
     path = folder / "metadata" / "codes.parquet"
     codes = pa.table({"code": pa.array([], pa.string()), "label": pa.array([], pa.string())})
     if path.is_file():
@@ -211,21 +211,34 @@ def _register(workspace: Workspace, folder: Path, landmarks: pd.DataFrame) -> di
     return {code: label for code, label in labels.items() if label}
 
 
-def _add(workspace: Workspace, part: TablePart, *, own: bool) -> None:
-    """The rows of a file: those that say it first, the charted copies of laboratory results, the billing codes."""
-    kind = part.types.get("numeric_value")
-    number = "CAST(r.numeric_value AS VARCHAR)" if kind else "NULL::VARCHAR"
-    known = "r.available_at" if own and "available_at" in part.types else "r.time"
+def _add(workspace: Workspace, part: TablePart, *, own: bool) -> int:
+    """The rows of a file: those that say it first, the charted copies of laboratory results, the billing codes.
+
+    Returns how many have a date only.
+    """
+    number = "CAST(r.numeric_value AS VARCHAR)" if "numeric_value" in part.types else "NULL::VARCHAR"
+    written = (
+        "nullif(regexp_replace(trim(CAST(r.unit AS VARCHAR)), '\\.0+$', ''), '0')" if "unit" in part.types else "NULL"
+    )
+    day = end_of_day_sql("CAST(r.time AS TIMESTAMP)")
+    known = "r.available_at" if own and "available_at" in part.types else f"if(m.is_date, {day}, r.time)"
     columns = (
         f"{_patient(part)} AS patient_id, {'r.stay_id' if own else 'NULL::VARCHAR'} AS stay_id, r.time, "
-        f"{VARIABLE} AS variable, {number} AS value, {UNIT} AS unit, {CODE} AS code"
+        f"m.variable, {number} AS value, coalesce(m.unit, u.code, {written}) AS unit, m.word AS code"
     )
-    plain, billed = f"{columns}, {known} AS available_at", f"{columns}, coalesce(d.time, r.time) AS available_at"
+    joined = f"LEFT JOIN meds_codes m ON m.code = r.code LEFT JOIN meds_units u ON u.unit = {written}"
+    discharged = """ASOF LEFT JOIN meds_discharges d
+        ON d.subject = CAST(r.subject_id AS VARCHAR) AND d.time >= CAST(r.time AS TIMESTAMP)"""
+    plain, billed = f"{columns}, {known} AS available_at", f"{columns}, coalesce(d.time, {known}) AS available_at"
     groups = (
-        (plain, f"{NAMED} WHERE NOT {CHARTED} AND NOT {BILLED}", False),
-        (plain, f"{NAMED} WHERE {CHARTED}", True),
-        (billed, f"{DISCHARGED} WHERE {BILLED}", False),
+        (plain, f"{joined} WHERE m.is_charted IS NOT TRUE AND m.is_billed IS NOT TRUE", False),
+        (plain, f"{joined} WHERE m.is_charted", True),
+        (billed, f"{joined} {discharged} WHERE m.is_billed", False),
     )
     for select, tail, is_duplicate_source in groups:
         rows = derived(workspace.sql, part, select, tail=tail)
         workspace.add_rows(rows, {}, RowFormat(assign_by_time=True, is_duplicate_source=is_duplicate_source))
+    if own:
+        return 0
+    query = f"SELECT count(*) FROM {part.sql} r JOIN meds_codes m ON m.code = r.code WHERE m.is_date AND m.kind IS NULL"
+    return int(workspace.sql.execute(query).fetchall()[0][0])

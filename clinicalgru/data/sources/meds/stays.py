@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.sources.hospital_stays import CAREUNITS, SEX, as_dates, days_between, with_static_variables
+from clinicalgru.data.sources.hospital_stays import CAREUNITS, DAY, as_dates, days_between, with_static_variables
+from clinicalgru.data.sources.meds.event_codes import BEGINS, ENDS
 
-BEGINS = {"stay": "STAY_START", "icu": "ICU_ADMISSION", "hospital": "HOSPITAL_ADMISSION"}
-ENDS = {"stay": "STAY_END", "icu": "ICU_DISCHARGE", "hospital": "HOSPITAL_DISCHARGE"}
+DIED = r"(?i)(?:^|//?)(?:DIED|DEAD|DEATH|DECEASED|EXPIRED|EXP)(?:$|//?)"  # in the code of a discharge
+SEX = {"f": "0", "female": "0", "8532": "0", "m": "1", "male": "1", "8507": "1"}
 
 
 def stays_of(dictionary: Dictionary, landmarks: pd.DataFrame, anchor: str) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -22,9 +23,9 @@ def stays_of(dictionary: Dictionary, landmarks: pd.DataFrame, anchor: str) -> tu
         Data dictionary with the variables.
     landmarks : DataFrame
         Codes of admission, discharge and person: patient_id, stay_id, subject, kind, time (microseconds),
-        detail.
+        detail, is_date (whether times of this kind are days).
     anchor : str
-        "stay", "icu" or "hospital".
+        "stay", "icu", "hospital" or "visit".
 
     Returns
     -------
@@ -35,7 +36,7 @@ def stays_of(dictionary: Dictionary, landmarks: pd.DataFrame, anchor: str) -> tu
     """
     if anchor == "stay":
         return _own_stays(landmarks), {}
-    stays = _intervals(landmarks, anchor)
+    stays = intervals(landmarks, anchor)
     birth = landmarks[landmarks["kind"] == "MEDS_BIRTH"].drop_duplicates("patient_id").set_index("patient_id")["time"]
     sex = landmarks[landmarks["kind"] == "GENDER"].drop_duplicates("patient_id").set_index("patient_id")["detail"]
     born, began = as_dates(stays["patient_id"].map(birth)), as_dates(stays["start"])
@@ -43,21 +44,36 @@ def stays_of(dictionary: Dictionary, landmarks: pd.DataFrame, anchor: str) -> tu
     age = (began.dt.year - born.dt.year - before).astype("Float64")
     texts = {
         "age": age.astype("string").astype(object),
-        "sex": stays["patient_id"].map(sex).map(SEX),
+        "sex": stays["patient_id"].map(sex).astype("string").str.casefold().map(SEX),
     }
     if anchor == "icu":
         texts["icu_type"] = stays["careunit"].map(CAREUNITS)
     return with_static_variables(stays, dictionary, texts)
 
 
-def _intervals(landmarks: pd.DataFrame, anchor: str) -> pd.DataFrame:
-    """Each admission with the subject's next discharge, if that comes before the next admission.
+def intervals(landmarks: pd.DataFrame, anchor: str) -> pd.DataFrame:
+    """Return each admission with its end: its own, else the subject's next discharge before the next admission.
 
-    stay_id = subject-number, in the order of time.
+    Parameters
+    ----------
+    landmarks : DataFrame
+        Codes of admission, discharge and person, as for `stays_of`, and: ended (microseconds, of an admission that
+        says when it ends).
+    anchor : str
+        "icu", "hospital" or "visit"; every admission to hospital is a visit.
+
+    Returns
+    -------
+    DataFrame
+        patient_id, stay_id (subject-number, in the order of time), start, end, careunit, and left (detail of the
+        discharge).
     """
-    begins = landmarks[(landmarks["kind"] == BEGINS[anchor]) & landmarks["time"].notna()]
-    ends = landmarks[(landmarks["kind"] == ENDS[anchor]) & landmarks["time"].notna()]
-    stays = begins[["patient_id", "time", "detail"]].rename(columns={"time": "start", "detail": "careunit"})
+    anchors = ("visit", "hospital") if anchor == "visit" else (anchor,)
+    has_time = landmarks["time"].notna()
+    begins = landmarks[landmarks["kind"].isin([BEGINS[name] for name in anchors]) & has_time]
+    ends = landmarks[landmarks["kind"].isin([ENDS[name] for name in anchors]) & has_time]
+    stays = begins[["patient_id", "time", "ended", "detail"]].rename(columns={"time": "start", "detail": "careunit"})
+    stays = stays.drop_duplicates(["patient_id", "start", "ended", "careunit"])
     stays = stays.reset_index(drop=True).astype({"start": "int64"})
     ends = ends[["patient_id", "time", "detail"]].rename(columns={"time": "end"}).astype({"end": "int64"})
     found = pd.merge_asof(
@@ -73,6 +89,9 @@ def _intervals(landmarks: pd.DataFrame, anchor: str) -> pd.DataFrame:
     following = stays.groupby("patient_id")["start"].shift(-1)
     other = (stays["end"] > following).fillna(False).astype(bool)
     stays["end"], stays["left"] = stays["end"].mask(other), stays["left"].mask(other)
+    own = stays.pop("ended").astype("Int64")
+    stays["left"] = stays["left"].where(own.isna() | (stays["end"] == own).fillna(False).astype(bool), None)
+    stays["end"] = own.fillna(stays["end"])
     number = (stays.groupby("patient_id").cumcount() + 1).astype(str)
     stays["stay_id"] = stays["patient_id"] + "-" + number
     return stays
@@ -95,20 +114,23 @@ def outcomes_of(stays: pd.DataFrame, landmarks: pd.DataFrame, anchor: str) -> pd
         What `stays_of` returned.
     landmarks : DataFrame
         Codes of admission, discharge and person: patient_id, stay_id, subject, kind, time (microseconds),
-        detail.
+        detail, is_date (whether times of this kind are days).
     anchor : str
-        "stay", "icu" or "hospital".
+        "stay", "icu", "hospital" or "visit".
 
     Returns
     -------
     DataFrame
         patient_id, stay_id and the outcomes; NaN where unknown.
     """
-    hospital = stays if anchor == "hospital" else _intervals(landmarks, "hospital")
-    deaths = landmarks[landmarks["kind"] == "MEDS_DEATH"].drop_duplicates("patient_id").set_index("patient_id")["time"]
-    dead = hospital["patient_id"].map(deaths).astype("Int64")
-    within = ((dead >= hospital["start"]) & (dead <= hospital["end"])).fillna(False)
-    died = hospital["left"] == "DIED"
+    hospital = stays if anchor in ("hospital", "visit") else intervals(landmarks, "hospital")
+    deaths = landmarks[(landmarks["kind"] == "MEDS_DEATH") & landmarks["time"].notna()]
+    deaths = deaths.drop_duplicates("patient_id").set_index("patient_id")
+    dead = hospital["patient_id"].map(deaths["time"]).astype("Int64")
+    by_day = hospital["patient_id"].isin(deaths.index[deaths["is_date"].astype(bool)])  # died on a day of the stay
+    first = hospital["start"].astype("Int64").where(~by_day, hospital["start"] // DAY * DAY)
+    within = ((dead >= first) & (dead <= hospital["end"])).fillna(False).astype(bool)
+    died = hospital["left"].astype("string").str.contains(DIED).fillna(False).astype(bool)
     hospital = hospital.assign(died=(died if died.any() else within).astype(float).where(hospital["end"].notna()))
     if anchor == "icu":
         hospital = _of_icu(stays, hospital)
@@ -144,7 +166,7 @@ def with_split(stays: pd.DataFrame, landmarks: pd.DataFrame, folder: Path) -> pd
         What `stays_of` returned.
     landmarks : DataFrame
         Codes of admission, discharge and person: patient_id, stay_id, subject, kind, time (microseconds),
-        detail.
+        detail, is_date (whether times of this kind are days).
     folder : Path
         Folder of the dataset.
 

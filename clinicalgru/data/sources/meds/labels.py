@@ -1,0 +1,123 @@
+"""Label files of MEDS, as ACES writes them: subject_id, prediction_time and a value, as outcomes of stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from clinicalgru.data.events import HOUR
+from clinicalgru.data.ingest.source import SourceResult
+from clinicalgru.data.ingest.tables import duckdb_errors, open_parts
+from clinicalgru.errors import InputError
+
+VALUES = ("boolean_value", "integer_value", "float_value", "categorical_value")
+SUBJECTS = ("subject_id", "patient_id")
+
+
+def is_label_table(connection: duckdb.DuckDBPyConnection, data: Any) -> bool:
+    """Return whether a table is one of labels: it has a column prediction_time.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Connection that can read it.
+    data : path, DataFrame or Arrow table
+        The table, or a folder of its shards.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    return all("prediction_time" in part.types for part in open_parts(connection, data))
+
+
+def read_labels(
+    connection: duckdb.DuckDBPyConnection, data: Any, result: SourceResult, landmarks: pd.DataFrame
+) -> SourceResult:
+    """Give each label to the stay that its prediction time lies in.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Connection that can read the table.
+    data : path, DataFrame or Arrow table
+        The label table, or a folder of its shards.
+    result : SourceResult
+        The stays of the dataset.
+    landmarks : DataFrame
+        subject and patient_id of each person.
+
+    Returns
+    -------
+    SourceResult
+        With the labels as outcomes, under their published names, and prediction_hours in the stays: the prediction
+        time in hours since the start of the stay.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a categorical label is no number, or a stay has several labels.
+
+    Notes
+    -----
+    Of several stays around a prediction time, the label is that of the one that started last. A label holds for its
+    prediction time: the task's window must end there, which criteria on prediction_hours ensure.
+    """
+    frames = []
+    for part in open_parts(connection, data):
+        subject = next((name for name in SUBJECTS if name in part.types), None)
+        values = [name for name in VALUES if name in part.types]
+        if subject is None or not values:
+            fix = "Pass labels in the schema of MEDS."
+            got = f"columns {', '.join(part.types)}"
+            raise InputError(f"subject_id and one of {', '.join(VALUES)}", got, fix, where=part.label)
+        cells = ", ".join(
+            f"CAST({name} AS {'VARCHAR' if name == VALUES[3] else 'DOUBLE'}) AS {name}" for name in values
+        )
+        when = "epoch_us(CAST(prediction_time AS TIMESTAMP)) AS time"
+        with duckdb_errors(part.label):
+            query = f"SELECT CAST({subject} AS VARCHAR) AS subject, {when}, {cells} FROM {part.sql}"
+            frames.append(connection.sql(query).df())
+    labels = pd.concat(frames, ignore_index=True)
+    values = [name for name in VALUES if name in labels and labels[name].notna().any()]
+    if "categorical_value" in values:
+        number = pd.to_numeric(labels["categorical_value"], errors="coerce")
+        if (number.isna() & labels["categorical_value"].notna()).any():
+            fix = "Code the classes as 0, 1, 2, ..."
+            raise InputError(
+                "categories as numbers", "text that is no number", fix, where="outcomes, categorical_value"
+            )
+        labels["categorical_value"] = number
+    return _joined(labels, values, result, landmarks)
+
+
+def _joined(labels: pd.DataFrame, values: list[str], result: SourceResult, landmarks: pd.DataFrame) -> SourceResult:
+    assert result.stays is not None
+    people = landmarks.drop_duplicates("subject").set_index("subject")["patient_id"]
+    labels = labels.assign(patient_id=labels["subject"].map(people), row=range(len(labels)))
+    timed = labels.dropna(subset=["patient_id", "time"]).astype({"time": "int64", "patient_id": object})
+    stays = result.stays[["patient_id", "stay_id", "start", "end"]].dropna(subset="start")
+    stays = stays.astype({"start": "int64", "patient_id": object}).sort_values("start")
+    found = pd.merge_asof(timed.sort_values("time"), stays, left_on="time", right_on="start", by="patient_id")
+    inside = found["stay_id"].notna() & ((found["end"] >= found["time"]) | found["end"].isna()).fillna(False).astype(
+        bool
+    )
+    found = found[inside].drop_duplicates(["patient_id", "stay_id", "time", *values])
+    if found.duplicated(["patient_id", "stay_id"]).any():
+        row = found.loc[found.duplicated(["patient_id", "stay_id"]), "row"].iloc[0]
+        got = "several labels in one stay"
+        fix = "Choose the anchor= that the labels were made for, or keep one prediction time of each stay."
+        raise InputError("one label in each stay", got, fix, where=f"outcomes, row {row}")
+    hours = found.assign(prediction_hours=(found["time"] - found["start"]) / HOUR)
+    keys = ["patient_id", "stay_id"]
+    return replace(
+        result,
+        stays=result.stays.merge(hours[[*keys, "prediction_hours"]], on=keys, how="left"),
+        outcomes=found[[*keys, *values]].reset_index(drop=True),
+        named_outcomes=tuple(values),
+        notes={**result.notes, "labels whose prediction time lies in no stay": int(len(labels) - inside.sum())},
+    )
