@@ -26,6 +26,9 @@ UNREAD_BY_DUCKDB = ("bzip2", "xz", "zstd")
 MARK = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 INVISIBLE = " \t\n\r\u00a0\u2007\u202f\u200b\u200e\u200f\u2060\ufeff"
+CLASSES = bytes(  # of a byte: c control, d delimiter or line end, a space, x all else
+    ord("d" if chr(i) in ",;|\r\n" else "c" if i < 32 or i == 127 else " " if i == 32 else "x") for i in range(256)
+)
 UNFINISHED = "last line without line end"
 LIKE_A_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,3}:\d\d.*")
 KNOWN_NAMES = re.compile(  # no cell of any table is called so: where one of them occurs, the first row is a header
@@ -56,6 +59,8 @@ class TextTable:
         The file that DuckDB reads: this one, or what it was unpacked to.
     compression : str
         How that file is compressed, in DuckDB's words.
+    is_plain : bool
+        Whether it is ASCII without quotes and control characters, and no cell has white space around it.
     """
 
     path: Path
@@ -65,6 +70,7 @@ class TextTable:
     ends_mid_line: bool
     plain: Path
     compression: str
+    is_plain: bool = False
 
     def rows_of(self, records: set[int]) -> dict[int, int]:
         """Find the rows that a spreadsheet shows for some records.
@@ -176,12 +182,14 @@ def inspect_text(path: Path, *, delimiter: str | None = None, make_folder: Calla
     if codec in UNREAD_BY_DUCKDB:
         plain = make_folder() / "unpacked.csv"
         with system_errors("temporary files"), plain.open("xb") as copy:
-            first, blank_lines, last = _scan_file(path, copy)
+            first, blank_lines, last, is_plain = _scan_file(path, copy)
     else:
-        first, blank_lines, last = _scan_file(path, None)
+        first, blank_lines, last, is_plain = _scan_file(path, None)
     names, delimiter = _header(first, path.name, delimiter or ("\t" if ".tsv" in path.name.lower() else None))
     form = "none" if plain is not path else codec
-    return TextTable(path, delimiter, names, blank_lines, last not in b'\n\r"', plain, form)
+    return TextTable(
+        path, delimiter, names, blank_lines, last not in b'\n\r"', plain, form, is_plain and delimiter in ",;|"
+    )
 
 
 def not_utf_8(where: str) -> InputError:
@@ -200,9 +208,12 @@ def not_utf_8(where: str) -> InputError:
     return InputError("UTF-8 text", "another encoding", "Save it as UTF-8.", where=where)
 
 
-def _scan_file(path: Path, copy: IO[bytes] | None) -> tuple[bytes, bool, bytes]:
-    """The first line, whether there may be blank lines, and the last byte; `copy` gets what was unpacked."""
-    first, tail, size, blank = b"", b"", 0, False
+def _scan_file(path: Path, copy: IO[bytes] | None) -> tuple[bytes, bool, bytes, bool]:
+    """The first line, whether there may be blank lines, the last byte, and whether the text is plain.
+
+    `copy` gets what was unpacked.
+    """
+    first, tail, size, blank, is_plain = b"", b"", 0, False, True
     for chunk in plain_chunks(path):
         _check_chunk(chunk, tail, size, path.name)
         if copy is not None:
@@ -212,8 +223,21 @@ def _scan_file(path: Path, copy: IO[bytes] | None) -> tuple[bytes, bool, bytes]:
         size += len(chunk)
         seam = tail + chunk
         blank = blank or any(pair in seam for pair in (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r"))
+        is_plain = is_plain and _is_plain(tail[-1:] + chunk)
         tail = _tail(seam)
-    return first, blank, tail[-1:] or b"\n"
+    last = tail[-1:] or b"\n"
+    return first, blank, last, is_plain and last != b" "
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether a text is printable ASCII without quotes, and each space stands between two other characters.
+
+    A line end counts as one character, as a delimiter does; a tab is none here.
+    """
+    if not text.isascii() or b'"' in text:
+        return False
+    classes = text.translate(CLASSES)
+    return b"c" not in classes and b" d" not in classes and b"d " not in classes
 
 
 def _tail(seam: bytes) -> bytes:

@@ -72,7 +72,7 @@ SELECT {first_file} + c_file, c_row,
          WHEN role IS DISTINCT FROM 'code' AND {is_missing} THEN coalesce(source_reason, {missing})
          WHEN time_text IS NULL THEN 'no time'
          {local_time_reasons}
-         WHEN time IS NULL AND is_swapped THEN {swapped}
+         WHEN time IS NULL AND {is_swapped} THEN {swapped}
          WHEN time IS NULL THEN 'time not readable'
          WHEN available_text IS NOT NULL AND available IS NULL THEN 'available_at not readable'
          WHEN available IS NOT NULL AND (available_is_date <> is_date OR available_has_offset <> has_offset)
@@ -145,6 +145,9 @@ def insert_sql(
         missing=literal(MISSING),
         is_missing=_is_missing(row_format.missing_values, missing),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
+        is_swapped=day_month_swapped_sql(
+            "time_text", _dtype("time", part.types[columns["time"]]), row_format.time_format
+        ),
         swapped=literal(SWAPPED),
         other_header=literal(OTHER_HEADER),
         cells=CELLS_IN_UTC.format(cells=cells) if has_timezone else cells,
@@ -155,7 +158,6 @@ def insert_sql(
 PARSED_CELLS = """
     SELECT c_file, c_row, {patient} AS patient, {stay} AS stay,
         {time_text} AS time_text, {time} AS time, {is_date} AS is_date, {has_offset} AS has_offset,
-        {is_swapped} AS is_swapped,
         {available_text} AS available_text, {available} AS available, {available_is_date} AS available_is_date,
         {available_has_offset} AS available_has_offset,
         {time_of_day} AS time_of_day, {available_of_day} AS available_of_day,
@@ -174,7 +176,6 @@ def _cells(part: TablePart, columns: Mapping[str, str], row_format: RowFormat) -
         patient=name_sql("c_patient_id"),
         stay="NULL::VARCHAR" if is_open else name_sql(stay_cell),
         **_time_cells("", "time", types, row_format),
-        is_swapped=day_month_swapped_sql("c_time", types["time"], row_format.time_format),
         **(_time_cells("available_", "available_at", types, row_format) if "available_at" in types else NOT_AVAILABLE),
         name=name_sql("c_variable"),
         unit=text_sql("c_unit"),
@@ -183,7 +184,7 @@ def _cells(part: TablePart, columns: Mapping[str, str], row_format: RowFormat) -
         number=number_sql("c_value", types["value"]),
         is_header=is_header,
         is_other_header=is_other_header,
-        is_corrupt=_is_corrupt("c_patient_id", stay_cell) if part.text else "false",
+        is_corrupt=_is_corrupt("c_patient_id", stay_cell, is_plain=_is_plain(part)) if part.text else "false",
         cells=_raw_cells(part, columns, types, row_format.time_unit),
         table=part.sql,
     )
@@ -214,7 +215,10 @@ def _time_cells(prefix: str, name: str, types: Mapping[str, str], row_format: Ro
 
 def _raw_cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str], time_unit: str) -> str:
     """SQL of the columns of a table as c_ and our name, with the place of each row; absent columns are NULL."""
-    cells = [f"{_cell(ours, theirs, types[ours], time_unit)} AS c_{ours}" for ours, theirs in columns.items()]
+    cells = [
+        f"{_cell(ours, theirs, types[ours], time_unit, is_plain=_is_plain(part))} AS c_{ours}"
+        for ours, theirs in columns.items()
+    ]
     place = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
     absent = [f"NULL::VARCHAR AS c_{name}" for name in ("unit", "code", "source_reason") if name not in columns]
     return ", ".join([*cells, place, *absent])
@@ -237,18 +241,24 @@ def _dtype(ours: str, dtype: str) -> str:
     return dtype if dtype.startswith(unchanged) or ours == "source_reason" else "VARCHAR"
 
 
-def _cell(ours: str, theirs: str, dtype: str, time_unit: str) -> str:
+def _is_plain(part: TablePart) -> bool:
+    """Whether the cells are those of a text file that has nothing to be trimmed."""
+    return part.text is not None and part.text.is_plain and not part.files
+
+
+def _cell(ours: str, theirs: str, dtype: str, time_unit: str, *, is_plain: bool) -> str:
     """SQL of a cell: text trimmed, numbers of time in hours."""
-    cell = trim_sql(quoted(theirs)) if dtype == "VARCHAR" and ours != "source_reason" else quoted(theirs)
+    is_text = dtype == "VARCHAR" and ours != "source_reason" and not is_plain
+    cell = trim_sql(quoted(theirs)) if is_text else quoted(theirs)
     return hours_sql(cell, dtype, time_unit) if ours in ("time", "available_at") else cell
 
 
-def _is_corrupt(*cells: str) -> str:
+def _is_corrupt(*cells: str, is_plain: bool) -> str:
     """SQL of whether identifiers hold what a broken quote or file leaves in them; it would make another patient."""
     pattern = literal(r"[\x00-\x1f\x7f\"]")
     return " OR ".join(
-        f"coalesce(regexp_matches({trim_sql(cell)}, {pattern}) "
-        f"OR length({trim_sql(cell)}) > {MAX_IDENTIFIER_LENGTH}, false)"
+        f"coalesce({'' if is_plain else f'regexp_matches({trim_sql(cell)}, {pattern}) OR '}"
+        f"length({trim_sql(cell)}) > {MAX_IDENTIFIER_LENGTH}, false)"
         for cell in dict.fromkeys(cells)
     )
 

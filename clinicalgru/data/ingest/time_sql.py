@@ -20,6 +20,11 @@ DAY = "86400000000"
 TRIMMED = "c_"  # prefix of the columns that `row_sql` has trimmed already
 TIME_UNITS = {"seconds": "/ 3600", "minutes": "/ 60", "hours": "", "days": "* 24"}  # to hours
 DATE = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?( ?(Z|[+-](0\d|1[0-4])(:?\d{2})?))?"  # offsets end at +14
+# The usual form of a date and time, without an offset: what has it and can be cast has digits elsewhere.
+USUAL = (
+    "({text} LIKE '____-__-__ __:__:__' AND strlen({text}) = 19 AND ord({text}) BETWEEN 48 AND 57 "
+    "AND ord({text}[-1]) BETWEEN 48 AND 57 AND {text} NOT LIKE '% % %' AND NOT contains({text}, 'T'))"
+)
 OFFSET = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}[^ Z+-]* ?(Z|[+-]\d{2}(:?\d{2})?)"
 DAY_MONTH_SWAPPED = r"\d{4}-(1[3-9]|2\d|3[01])-(0[1-9]|1[0-2])([ T].*)?"  # valid only as year, day, month
 MAX_HOURS = 150 * 8766  # longer than a human life: no number of hours since the start of a stay
@@ -77,7 +82,7 @@ def trim_sql(cell: str) -> str:
     if cell.startswith(TRIMMED):
         return cell
     text = f"CAST({cell} AS VARCHAR)"
-    is_trimmed = f"left({text}, 1) BETWEEN '!' AND '~' AND right({text}, 1) BETWEEN '!' AND '~'"  # six times faster
+    is_trimmed = f"ord({text}) BETWEEN 33 AND 126 AND ord({text}[-1]) BETWEEN 33 AND 126"  # twelve times faster
     return f"CASE WHEN {is_trimmed} THEN {text} ELSE trim({text}, '{INVISIBLE}') END"
 
 
@@ -157,7 +162,11 @@ def time_sql(cell: str, dtype: str, time_format: str | None) -> str:
         return hours
     if time_format is not None:
         return f"epoch_us(try_strptime({text}, {_literal(time_format)}))"
-    date = f"CASE WHEN regexp_full_match({text}, '{DATE}') THEN epoch_us(try_cast({text} AS TIMESTAMPTZ)) END"
+    usual = USUAL.format(text=text)  # a cast without time zones is four times faster, and the test twice
+    date = (
+        f"CASE WHEN {usual} THEN epoch_us(try_cast({text} AS TIMESTAMP)) "
+        f"WHEN regexp_full_match({text}, '{DATE}') THEN epoch_us(try_cast({text} AS TIMESTAMPTZ)) END"
+    )
     return f"coalesce({date}, {hours})"
 
 
@@ -205,7 +214,10 @@ def is_date_sql(cell: str, dtype: str, time_format: str | None) -> str:
     """
     if dtype.startswith(("TIMESTAMP", "DATE")) or time_format is not None:
         return "true"
-    return "false" if dtype.startswith((*NUMERIC, "INTERVAL")) else f"contains(ltrim({trim_sql(cell)}, '-'), '-')"
+    if dtype.startswith((*NUMERIC, "INTERVAL")):
+        return "false"
+    text = trim_sql(cell)
+    return f"contains(CASE WHEN ord({text}) BETWEEN 48 AND 57 THEN {text} ELSE ltrim({text}, '-') END, '-')"
 
 
 def has_offset_sql(cell: str, dtype: str, time_format: str | None) -> str:
@@ -229,7 +241,10 @@ def has_offset_sql(cell: str, dtype: str, time_format: str | None) -> str:
         return "true" if has_zone(dtype) else "false"
     if time_format is not None:
         return "true" if "%z" in time_format or "%Z" in time_format else "false"
-    return f"regexp_full_match({trim_sql(cell)}, '{OFFSET}')" if dtype == "VARCHAR" else "false"
+    if dtype != "VARCHAR":
+        return "false"
+    text = trim_sql(cell)
+    return f"CASE WHEN {USUAL.format(text=text)} THEN false ELSE regexp_full_match({text}, '{OFFSET}') END"
 
 
 # Macros over microseconds. local_time(u): the local time at a UTC instant. utc_near(l, days): the UTC instant of a

@@ -88,6 +88,7 @@ class Workspace:
         # DuckDB's limit does not cover its result buffers, nor our own memory
         limit = f"SET memory_limit = '{int(memory_gb * 400)}MB'"
         self.sql.execute(f"{limit}; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        self.sql.execute("PRAGMA disable_checkpoint_on_shutdown")  # the database is removed when it is closed
         self.sql.execute(ingest_sql.ROWS)
         self.sql.execute(ingest_sql.BLANK_CELLS)
         declare_timezone(self.sql, timezone)
