@@ -26,6 +26,7 @@ from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.reading import recorded
 from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.data.sources import long_and_sql, physionet2012, physionet2019, wide
+from clinicalgru.data.sources.clif import reader as clif
 from clinicalgru.data.sources.eicu import reader as eicu
 from clinicalgru.data.sources.fhir import reader as fhir
 from clinicalgru.data.sources.meds import reader as meds
@@ -34,6 +35,7 @@ from clinicalgru.data.sources.omop import reader as omop
 from clinicalgru.errors import system_errors
 
 SOURCES: dict[str, Source] = {
+    "clif": clif.read,
     "eicu": eicu.read,
     "fhir": fhir.read,
     "long": long_and_sql.read_long,
@@ -80,10 +82,11 @@ def read_events(
         zstd. A simulated cohort brings its stays and outcomes.
     source : str
         Format of the extract: "long", "wide", "yaib", "sql", "physionet2012", "physionet2019", "mimic-iv", "eicu",
-        "meds", "omop" or "fhir" (see the table in the notes).
+        "clif", "meds", "omop" or "fhir" (see the table in the notes).
     stays : str, path, DataFrame or Arrow table, optional
         Table of patient_id, stay_id, start, end and static variables. Without it, a stay starts with its first
-        measurement. Not for "mimic-iv", "eicu", "meds", "omop" and "fhir", which bring their own.
+        measurement. Not for "mimic-iv", "eicu", "clif", "meds", "omop" and "fhir", which bring their
+        own.
     outcomes : str, path, DataFrame or Arrow table, optional
         Table of stay_id and outcomes; blank means not recorded, and stays unknown.
     variables : path, dict, Dictionary or list of them, optional
@@ -161,6 +164,7 @@ def read_events(
     "physionet2019"   Archive or folder of PhysioNet/CinC Challenge 2019.
     "mimic-iv"        Folder with hosp/ and icu/; anchor "icu" (default) or "hospital".
     "eicu"            Folder or archive of the tables of eICU-CRD 2.0; a stay is a unit stay.
+    "clif"            Folder or archive of the tables of CLIF 2.x or 3.0; anchor "icu" (default) or "hospital".
     "meds"            Folder with data/ and metadata/; anchor "stay", "icu", "hospital" or "visit" (first that occurs);
                       `outcomes` may be a label file of ACES.
     "omop"            Folder or .zip of CDM tables, or a PostgreSQL address; anchor "hospital", "icu", "visit".
@@ -181,6 +185,7 @@ def read_events(
     - MEDS: https://github.com/Medical-Event-Data-Standard/meds, schema 0.4.
     - MIMIC-IV: Johnson et al. 2023, Sci Data 10:1.
     - eICU-CRD: Pollard et al. 2018, Sci Data 5:180178.
+    - CLIF: Rojas et al. 2025, Intensive Care Med 51:556-569; https://clif-icu.com.
     - OMOP CDM 5.4: https://ohdsi.github.io/CommonDataModel.
     - HL7 FHIR R4: https://hl7.org/fhir/R4.
     - PhysioNet/CinC Challenge 2012: Silva et al. 2012, Comput Cardiol 39:245-248.

@@ -205,7 +205,7 @@ def test_stays_descriptors_and_outcomes(events):
     assert stays["height"].fillna(-1).tolist() == [160, -1, 180, -1]
     assert stays["hospital_to_icu_hours"].tolist()[:3] == [2, pytest.approx(5000 / 60), 0]
     assert stays["icu_type"].fillna(-1).tolist() == [2, 3, -1, 0]  # positions of Medical, Surgical, unknown, Coronary
-    assert events.ledger.notes["ages above 89 (taken as 90)"] == 2
+    assert events.ledger.notes["age above 89, given as a group (taken as 90)"] == 2
 
 
 def test_a_blank_status_is_unknown(events):

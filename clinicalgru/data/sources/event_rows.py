@@ -10,7 +10,7 @@ from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, li
 from clinicalgru.data.ingest.time_sql import NUMERIC, number_sql
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE
-from clinicalgru.data.sources.named_tables import columns_by_name, with_columns
+from clinicalgru.data.sources.named_columns import columns_by_name, with_columns
 from clinicalgru.data.sources.wide import unpivoted
 
 KEYS = ("patient_id", "stay_id", "time", "available_at", "source_reason")
@@ -27,9 +27,9 @@ class Placement:
     patient : str
         SQL of the patient of a row `r`.
     stay : str
-        SQL of its stay.
+        SQL of its stay; {instant} stands for the time of the row.
     tail : str
-        SQL of the tables it is joined with; {instant} stands for the time of the row.
+        SQL of the tables it is joined with; {instant} as above.
     is_outside : str
         SQL of whether a row is outside every stay; {instant} as above.
     instant : callable
@@ -56,7 +56,7 @@ class EventTable:
     name : str
         Name of the table.
     times : tuple of str
-        Columns of the time of the event; the first that is filled counts.
+        Columns of the time of the event; of those that the table has, the first that is filled counts.
     known : str
         Column of when it was known; "" where there is none.
     variable : str
@@ -64,7 +64,7 @@ class EventTable:
     value : str
         SQL of the value.
     needs : tuple of str
-        Further columns that the table must have.
+        Columns that the table must have besides the one that places a row.
     optional : tuple of str
         Columns that it may lack.
     unit : str
@@ -122,9 +122,16 @@ def add_events(workspace: Workspace, part: TablePart, table: EventTable, placeme
     InputError
         If a column is missing, an identifier is floating point, or the file cannot be read.
     """
-    optional = [*table.optional, *table.times[1:], *([table.known] if table.known else [])]
-    part = with_columns(part, (placement.key, table.times[0], *table.needs), optional, identifiers=(placement.key,))
-    time, available, instant = _times(part, table.times, table.known, placement)
+    have = columns_by_name(part)
+    times = tuple(name for name in table.times if name in have)
+    known = table.known if table.known in have else ""
+    part = with_columns(
+        part,
+        (placement.key, *table.needs),
+        [*times, *table.optional, table.known or placement.key],
+        identifiers=(placement.key,),
+    )
+    time, available, instant = _times(part, times, known, placement)
     text = text_sql(f"({table.value})")
     shown = text_sql(f"({table.text})") if table.text else text
     is_outside = placement.is_outside.format(instant=instant)
@@ -140,7 +147,8 @@ def add_events(workspace: Workspace, part: TablePart, table: EventTable, placeme
     if table.code != EventTable.code:
         reason = f"CASE WHEN {is_outside} THEN {literal(OUTSIDE)} END"
     select = (
-        f"{placement.patient} AS patient_id, {placement.stay} AS stay_id, {time} AS time, {available} AS available_at, "
+        f"{placement.patient} AS patient_id, {placement.stay.format(instant=instant)} AS stay_id, {time} AS time, "
+        f"{available} AS available_at, "
         f"coalesce(n.name, {table.variable}) AS variable, {table.value} AS value, {table.unit} AS unit, "
         f"{table.code} AS code, {reason} AS source_reason"
     )
@@ -195,7 +203,8 @@ def add_cells(
     reason = f"CASE WHEN {placement.is_outside.format(instant=instant)} THEN {literal(OUTSIDE)} END"
     select = ", ".join(
         [
-            f"{placement.patient} AS patient_id, {placement.stay} AS stay_id, r.{quoted(time)} AS time",
+            f"{placement.patient} AS patient_id, {placement.stay.format(instant=instant)} AS stay_id",
+            f"r.{quoted(time)} AS time",
             f"{reason} AS source_reason",
             *(f"r.{quoted(column)}" for column in cells),
             *(f"CAST({sql} AS DOUBLE) AS {quoted(name)}" for name, sql in (computed or {}).items()),
@@ -215,7 +224,7 @@ def add_cells(
 
 
 def _times(part: TablePart, times: tuple[str, ...], known: str, placement: Placement) -> tuple[str, str, str]:
-    """SQL of the time, of when the row was known (not before its time), and of the time as something ordered."""
+    """SQL of the time, of when the row was known as written, and of the time as something ordered."""
     columns = [*times, *([known] if known else [])]
     types = {part.types[name] for name in columns}
     dtype = types.pop() if len(types) == 1 else "VARCHAR"
@@ -225,7 +234,4 @@ def _times(part: TablePart, times: tuple[str, ...], known: str, placement: Place
     blank = {name: f"nullif(trim({cell}), '')" if dtype == "VARCHAR" else cell for name, cell in cells.items()}
     time = f"coalesce({', '.join(blank[name] for name in times)})" if len(times) > 1 else blank[times[0]]
     instant = placement.instant(time, dtype)
-    if not known:
-        return time, time, instant
-    later = f"{placement.instant(blank[known], dtype)} > {instant}"
-    return time, f"CASE WHEN {later} THEN {blank[known]} ELSE {time} END", instant
+    return time, blank[known] if known else time, instant

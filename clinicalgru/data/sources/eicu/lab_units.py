@@ -11,7 +11,7 @@ from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest.tables import TablePart, duckdb_errors
 from clinicalgru.data.ingest.workspace import Workspace
-from clinicalgru.data.sources.named_tables import with_columns
+from clinicalgru.data.sources.named_columns import with_columns
 from clinicalgru.errors import DictionaryError
 
 COLUMNS = ("labname", "labmeasurenamesystem", "labmeasurenameinterface")

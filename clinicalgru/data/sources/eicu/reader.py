@@ -23,12 +23,8 @@ from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.eicu.lab_units import INTERFACE_UNIT, register_lab_units
 from clinicalgru.data.sources.eicu.stays import read_stays, with_apache
 from clinicalgru.data.sources.event_rows import EventTable, Placement, add_cells, add_events
-from clinicalgru.data.sources.named_tables import (
-    NamedTables,
-    mapped_columns,
-    open_named_tables,
-    register_names,
-)
+from clinicalgru.data.sources.named_columns import mapped_columns, register_names
+from clinicalgru.data.sources.named_tables import NamedTables, open_named_tables
 from clinicalgru.errors import ArgumentError, InputError, describe
 
 KEY = "patientunitstayid"
@@ -56,7 +52,7 @@ EVENTS = (
         known="labresultrevisedoffset",
         variable="r.labname",
         value="r.labresult",
-        needs=("labname", "labresult"),
+        needs=("labresultoffset", "labname", "labresult"),
         optional=("labresulttext", "labmeasurenamesystem", "labmeasurenameinterface"),
         unit=LAB_UNIT,
         text="coalesce(CAST(r.labresult AS VARCHAR), r.labresulttext)",
@@ -68,7 +64,12 @@ EVENTS = (
         known="nursingchartentryoffset",
         variable=CHARTED,
         value="r.nursingchartvalue",
-        needs=("nursingchartcelltypevallabel", "nursingchartcelltypevalname", "nursingchartvalue"),
+        needs=(
+            "nursingchartoffset",
+            "nursingchartcelltypevallabel",
+            "nursingchartcelltypevalname",
+            "nursingchartvalue",
+        ),
         unit=CHARTED_UNIT,
         is_duplicate_source=True,
     ),
@@ -80,7 +81,7 @@ EVENTS = (
         value=f"""CASE WHEN {VENTILATOR} THEN CASE lower(trim(r.respchartvalue))
             WHEN 'start' THEN '1' WHEN 'continued' THEN '1' WHEN 'off' THEN '0' WHEN 'suspended' THEN '0' END
             ELSE rtrim(CAST(r.respchartvalue AS VARCHAR), '% ') END""",
-        needs=("respchartvaluelabel", "respchartvalue"),
+        needs=("respchartoffset", "respchartvaluelabel", "respchartvalue"),
         is_duplicate_source=True,
     ),
     EventTable(
@@ -89,7 +90,7 @@ EVENTS = (
         known="intakeoutputentryoffset",
         variable="r.celllabel",
         value="r.cellvaluenumeric",
-        needs=("celllabel", "cellvaluenumeric"),
+        needs=("intakeoutputoffset", "celllabel", "cellvaluenumeric"),
     ),
 )
 WIDE = ("vitalPeriodic", "vitalAperiodic")
@@ -144,17 +145,20 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     workspace.sql.register("eicu_stays", frame)
     register_names(workspace)
     notes |= register_lab_units(workspace, tables.files.get("lab", []))
-    _add(workspace, tables)
+    notes |= _add(workspace, tables)
     result = SourceResult(stays, outcomes, count_unmapped=False, notes=notes | tables.notes(TABLES[1:]))
     return result if options.outcomes is None else result.with_outcomes(read_outcomes(options, workspace.dictionary))
 
 
-def _add(workspace: Workspace, tables: NamedTables) -> None:
-    """Add the rows and cells of all tables of events."""
+def _add(workspace: Workspace, tables: NamedTables) -> dict[str, int]:
+    """Add the rows and cells of all tables of events; a note for each column that is no variable."""
+    notes: dict[str, int] = {}
     for table in EVENTS:
         for part in tables.files.get(table.name, []):
             add_events(workspace, part, table, PLACEMENT)
     for name in WIDE:
         for part in tables.files.get(name, []):
-            cells = mapped_columns(workspace, part, leave=WIDE_KEYS)
+            cells, unused = mapped_columns(workspace, part, leave=WIDE_KEYS)
+            notes |= {f"column not used: {column} of {part.label}": 1 for column in unused}
             add_cells(workspace, part, cells, PLACEMENT, time=WIDE_TIME)
+    return notes

@@ -10,9 +10,8 @@ from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.ingest.table_cells import check_once
 from clinicalgru.data.ingest.tables import TablePart
 from clinicalgru.data.ingest.workspace import Workspace
-from clinicalgru.data.sources.ages import years_of_age
 from clinicalgru.data.sources.hospital_stays import with_static_variables
-from clinicalgru.data.sources.named_tables import columns_by_name, read_table, with_columns
+from clinicalgru.data.sources.named_columns import columns_by_name, read_table, with_columns
 
 MINUTE = 60 * 1_000_000  # microseconds
 DAY_MINUTES = 24 * 60
@@ -106,14 +105,13 @@ def _with_descriptors(
     stays: pd.DataFrame, table: pd.DataFrame, dictionary: Dictionary
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Stays with their static covariates and the hospital as site; a height or weight of 0 is not recorded."""
-    age, n_above_89 = years_of_age(table["age"])
     admitted = pd.to_numeric(table["hospitaladmitoffset"], errors="coerce").astype("Float64")
     measured = {
         ours: table[theirs].mask(pd.to_numeric(table[theirs], errors="coerce") == 0)
         for ours, theirs in (("height", "admissionheight"), ("admission_weight", "admissionweight"))
     }
     texts = {
-        "age": age,
+        "age": table["age"],
         "sex": table["gender"].str.lower().map(SEX),
         **measured,
         "icu_type": table["unittype"].str.lower().map(UNIT_TYPES),
@@ -122,7 +120,7 @@ def _with_descriptors(
     texts = {name: text.astype(object).where(text.notna(), None) for name, text in texts.items()}
     stays, notes = with_static_variables(stays, dictionary, texts)
     stays["site"] = table["hospitalid"].astype(object)
-    return stays, notes | ({"ages above 89 (taken as 90)": n_above_89} if n_above_89 else {})
+    return stays, notes
 
 
 def with_apache(
