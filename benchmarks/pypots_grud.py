@@ -4,7 +4,7 @@
 
 Hourly means on 48 hours, standardised by the stays learned from, as its own examples are; hidden size 64, all else its
 defaults, but that it stops by a seventh of the patients after 5 epochs without gain (its own 100 epochs overfit). It is
-told nothing of age, sex or other descriptors but what is a series: it has no place for them.
+given no static covariates (age, sex): it has no place for them.
 
 PyPOTS 1.5 needs transformers below 4.58 and much else that GRU-D does not use; install it in an environment of its own,
 or beside the project: `pip install --no-deps --target beside pypots tsdb pygrinder benchpots ai4ts ...`, then

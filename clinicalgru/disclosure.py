@@ -17,7 +17,7 @@ from clinicalgru.errors import ArgumentError
 
 MIN_CELL_SIZE = 11
 SUPPRESSED = "suppressed"
-BALANCE = ("used", "descriptors", "merged")  # with the rejected rows they sum to the rows in
+BALANCE = ("used", "static values", "merged")  # with the rejected rows they sum to the rows in
 
 
 def is_small(count: float, min_cell_size: int = MIN_CELL_SIZE) -> bool:
@@ -246,7 +246,7 @@ def suppress_ledger(
     Parameters
     ----------
     entries : mapping of str to int
-        The lines of `Ledger.to_frame`: "rows in"; used, descriptors, merged and rejected, which sum to it; converted,
+        The lines of `Ledger.to_frame`: "rows in"; used, static values, merged and rejected, which sum to it; converted,
         each a part of used; merged by how, the parts of merged; then notes, which count stays.
     shown : sequence of int
         Counts of stays that are shown next to the ledger; no note, and no complement of one, comes close to them.

@@ -204,7 +204,7 @@ def describe(value: Any) -> str:
     return f"{article} {name} of length {len(value)}" if hasattr(value, "__len__") else f"{article} {name}"
 
 
-# What the system says -> what was expected, what came, what to do.
+# Error number of the system -> what was expected, what was found, what to do.
 SYSTEM_ERRORS = {
     (errno.ENOENT,): ("an existing file or folder", "no such path", "Check the path."),
     (errno.EACCES, errno.EPERM): (

@@ -35,7 +35,7 @@ ESTIMATORS = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class FittedCase:
     """A kind of task, its stays in two parts, and a small estimator fitted on the first."""
 
     kind: str
@@ -46,7 +46,7 @@ class Asked:
 
 
 @cache
-def ward_of_every_kind() -> Events:
+def cohort_of_all_tasks() -> Events:
     """The ward, sicker stays with more of everything; a label unknown in a third, stays without an end."""
     cohort, chance = cg.simulate(160, random_state=11), np.random.default_rng(0)
     risk, stays = cohort.truth["risk"].to_numpy(), len(cohort.stays)
@@ -70,12 +70,12 @@ def task_of(kind: str, **other: object) -> cg.Task:
 
 
 @cache
-def asked(kind: str) -> Asked:
+def fitted_case(kind: str) -> FittedCase:
     """The fitted estimator of a kind of task."""
-    events = ward_of_every_kind()
+    events = cohort_of_all_tasks()
     train, test = cg.split_patients(cg.select(events, task_of(kind)), [0.7, 0.3], random_state=0)
     model = ESTIMATORS[kind](**SMALL, random_state=1).fit(train, verbose=False)
-    return Asked(kind, train, test, model, events)
+    return FittedCase(kind, train, test, model, events)
 
 
 def predicted(model: object, stays: cg.Sequences) -> np.ndarray:

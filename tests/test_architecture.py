@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "serve": {"errors", "checks", "display", "disclosure", "html", "data", "model", "evaluate"},
     "view": {"errors", "checks", "display", "disclosure", "html", "data", "evaluate", "explain"},
     "parts": {"errors", "disclosure", "data"},
-    "cli_options": {"errors", "checks"},
+    "cli_options": {"errors", "checks", "data"},
 }
 MAY_IMPORT["pipeline"] = {*MAY_IMPORT} - {"cli_options"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}

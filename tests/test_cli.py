@@ -46,7 +46,7 @@ def test_check_prints_a_ledger_that_balances(capsys, extract):
     ledger = json.loads(out)["ledger"]
     assert code == 0
     rejected = sum(rows for what, rows in ledger.items() if what.startswith("rejected"))
-    assert ledger["rows in"] == ledger["used"] + ledger["descriptors"] + ledger["merged"] + rejected
+    assert ledger["rows in"] == ledger["used"] + ledger["static values"] + ledger["merged"] + rejected
     assert "rows in" in run(capsys, *arguments)[1]
 
 

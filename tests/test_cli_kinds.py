@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from family import TASKS, ward_of_every_kind
+from family import TASKS, cohort_of_all_tasks
 from test_cli import run
 
 import clinicalgru as cg
@@ -29,7 +29,7 @@ KINDS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The ward of every kind as a user would have it: tables, and a task of each kind."""
-    out, events = tmp_path_factory.mktemp("kinds"), ward_of_every_kind()
+    out, events = tmp_path_factory.mktemp("kinds"), cohort_of_all_tasks()
     cohort = cg.simulate(160, random_state=11)
     cohort.measurements.to_parquet(out / "labs.parquet", index=False)
     cohort.stays.assign(end=pd.NaT).to_csv(out / "stays.csv", index=False)
@@ -188,7 +188,7 @@ def test_calibration_never_sees_the_stays_that_are_judged(folder, small):
     """Whatever happened to the test stays, and whatever was measured of them, the calibration is the same."""
     from dataclasses import replace
 
-    events = ward_of_every_kind()
+    events = cohort_of_all_tasks()
     task = cg.Task.load(folder / "multiclass.yaml")
     parts = split_parts(events, task, random_state=1)
     test = replace(parts.test, outcome=parts.test.outcome[::-1].copy(), value=parts.test.value * 2)

@@ -48,7 +48,7 @@ class Ledger:
         Data rows read.
     used : int
         Rows used as a measurement or a coded event.
-    descriptors : int
+    static_values : int
         Rows used as a static covariate of the stay, or that only repeat its identifier.
     merged : int
         Further values of one variable at one instant: repeats, and values that its `merge` (mean, sum, ...) took into
@@ -71,16 +71,16 @@ class Ledger:
     Examples
     --------
     >>> from clinicalgru.data.ledger import Ledger
-    >>> Ledger(rows_in=5, used=3, descriptors=1, merged=1).rejected
+    >>> Ledger(rows_in=5, used=3, static_values=1, merged=1).rejected
     {}
-    >>> Ledger(rows_in=5, used=3, descriptors=0, merged=1)
+    >>> Ledger(rows_in=5, used=3, static_values=0, merged=1)
     Traceback (most recent call last):
     AssertionError: the ledger does not balance: 5 rows in, 4 accounted for
     """
 
     rows_in: int
     used: int
-    descriptors: int
+    static_values: int
     merged: int
     findings: pd.DataFrame = field(default_factory=no_findings)
     converted: Mapping[str, int] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Ledger:
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        accounted = self.used + self.descriptors + self.merged + sum(self.rejected.values())
+        accounted = self.used + self.static_values + self.merged + sum(self.rejected.values())
         assert accounted == self.rows_in, (
             f"the ledger does not balance: {self.rows_in} rows in, {accounted} accounted for"
         )
@@ -130,7 +130,7 @@ class Ledger:
         DataFrame
             what, rows.
         """
-        lines = [("rows in", self.rows_in), ("used", self.used), ("descriptors", self.descriptors)]
+        lines = [("rows in", self.rows_in), ("used", self.used), ("static values", self.static_values)]
         lines.append(("merged", self.merged))
         lines += [(f"rejected: {reason}", rows) for reason, rows in self.rejected.items()]
         lines += [(f"converted: {units}", rows) for units, rows in self.converted.items()]

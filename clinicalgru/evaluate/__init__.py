@@ -1,1 +1,1 @@
-"""The judge: arrays in, numbers with intervals out; knows no model."""
+"""Evaluation: arrays in, metrics with confidence intervals out; independent of models."""

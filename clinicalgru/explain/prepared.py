@@ -163,7 +163,7 @@ def prepare_stays(model: Explainable, stays: Sequences, *, target: Target = None
 
 
 def check_one_network(model: Explainable, caller: str) -> None:
-    """Refuse an ensemble where a single network is looked into.
+    """Refuse an ensemble where a single network is inspected.
 
     Parameters
     ----------

@@ -193,7 +193,7 @@ def values(events: Events, variable: str) -> dict[tuple[str, float], float]:
     return dict(zip(zip(table["stay_id"], minutes, strict=True), table["value"].round(6), strict=True))
 
 
-def test_stays_descriptors_and_outcomes(events):
+def test_stays_static_covariates_and_outcomes(events):
     stays = events.stays.set_index("stay_id")
     assert stays["patient_id"].to_dict() == {"11": "002-1", "12": "002-1", "21": "003-7", "31": "004-9"}
     assert (stays["end"] / (HOUR / 60)).tolist()[:3] == [3000, 600, 2000]

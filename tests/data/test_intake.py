@@ -217,7 +217,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(three, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_stays_table_brings_start_and_descriptors_and_unknown_stays_are_counted(three):
+def test_the_stays_table_brings_start_and_static_covariates_and_unknown_stays_are_counted(three):
     stays = pd.DataFrame(
         {
             "patient_id": ["007", "012"],
@@ -273,7 +273,7 @@ def test_a_user_adds_a_variable_in_yaml(three, tmp_path):
 
 
 @pytest.mark.slow
-def test_descriptors_that_change_within_a_stay_are_counted_and_the_ledger_balances():
+def test_static_covariates_that_change_within_a_stay_are_counted_and_the_ledger_balances():
     def rows(stay, *ages):
         return [(stay, hour, "age", age) for hour, age in enumerate(ages)] + [(stay, 9, "heart_rate", 80)]
 
@@ -284,7 +284,7 @@ def test_descriptors_that_change_within_a_stay_are_counted_and_the_ledger_balanc
     events = cg.read_events(table)
     assert events.stays["age"].tolist() == [71, 60, 51]
     assert events.ledger.notes["stays with several values of age (the last is used)"] == 2
-    assert (events.ledger.rows_in, events.ledger.descriptors, events.ledger.used) == (9, 6, 3)
+    assert (events.ledger.rows_in, events.ledger.static_values, events.ledger.used) == (9, 6, 3)
     stays = pd.DataFrame({"patient_id": ["1", "2", "3"], "age": [71, 61, None]})
     events = cg.read_events(table, stays=stays)
     assert events.stays["age"].tolist() == [71, 61, 51]

@@ -161,7 +161,7 @@ def test_drugs_and_procedures_carry_their_label_or_their_itemid(icu):
     assert pd.to_datetime(late["available"], unit="us").astype(str).tolist() == ["2161-03-04 07:30:00"]
 
 
-def test_descriptors_and_outcomes_follow_from_the_admission(icu, hospital):
+def test_static_covariates_and_outcomes_follow_from_the_admission(icu, hospital):
     stays = icu.stays.set_index("stay_id")
     assert stays["age"].to_dict() == {"111": 61, "112": 61, "211": 92}
     assert stays["sex"].to_dict() == {"111": 0, "112": 0, "211": 1}

@@ -51,7 +51,7 @@ def test_the_published_figures_follow_from_the_ledger(published):
     assert events.stays["in_hospital_death"].sum() == deaths
     assert len(events.variables) == 37
     assert (
-        ledger.descriptors
+        ledger.static_values
         + sum(ledger.findings.query("not series")["rows"])
         + ledger.measurements
         + (ledger.findings.query("series and reason == 'missing value'")["rows"].sum())
@@ -105,7 +105,7 @@ def test_a_stay_is_read_as_one_would_by_hand(tmp_path, form):
     events = cg.read_events(write(tmp_path, form, files_of(STAY)), source="physionet2012", max_rejected=0.5)
     ledger = events.ledger
     assert ledger.rows_in == 26
-    assert ledger.descriptors == 8  # RecordID, Age, Gender, ICUType of two stays
+    assert ledger.static_values == 8  # RecordID, Age, Gender, ICUType of two stays
     assert ledger.merged == 2
     assert ledger.rejected == {"missing value": 2, "implausible": 2, "no variable": 2, "time not readable": 2}
     one = events.to_frame().head(4)

@@ -47,7 +47,7 @@ def test_a_load_goes_on_with_allow_and_the_ledger_says_so(allow):
     extract = pd.concat([in_micromoles(300), rows("heart_rate", np.full(100, 80.0))], ignore_index=True)
     ledger = cg.read_events(extract, allow=allow).ledger
     assert ledger.notes["values lost, as allowed: creatinine"] == ledger.rejected["implausible"] == 300
-    assert ledger.used + ledger.merged + ledger.descriptors + sum(ledger.rejected.values()) == ledger.rows_in == 400
+    assert ledger.used + ledger.merged + ledger.static_values + sum(ledger.rejected.values()) == ledger.rows_in == 400
 
 
 def test_allow_is_of_the_variables_it_names():

@@ -204,7 +204,7 @@ def test_stays_that_contradict_themselves_are_counted():
 # units, missing values
 
 
-def test_units_hold_for_descriptors():
+def test_units_hold_for_static_covariates():
     table = stays(weight=[180, 2000], height=[70, 72])
     events = cg.read_events(rows(), stays=table, units={"weight": "lb", "height": "in"})
     assert events.stays["admission_weight"].round(1).tolist()[0] == 81.6
@@ -262,7 +262,7 @@ def test_only_named_outcomes_are_auxiliary_targets_and_text_is_noted():
         cg.read_events(rows(), outcomes=table, outcomes_columns=["death", "ward"])
 
 
-def test_one_cohort_table_gives_its_descriptors_once():
+def test_one_cohort_table_gives_its_static_covariates_once():
     cohort = stays(age=[70.0, 80.0], height=[170.0, 180.0], death=[0, 1])
     events = cg.read_events(rows(), stays=cohort, outcomes=cohort)
     assert [variable.name for variable in events.static_variables] == ["age", "height"]

@@ -48,7 +48,7 @@ def test_a_wide_table_is_read_as_one_would_by_hand():
     ]
     assert events.stays["sex"].tolist() == [0, 1]
     ledger = events.ledger
-    assert (ledger.rows_in, ledger.used, ledger.descriptors) == (9, 4, 3)
+    assert (ledger.rows_in, ledger.used, ledger.static_values) == (9, 4, 3)
     assert ledger.rejected == {"missing value": 2}
     assert ledger.converted == {"glucose: mmol/L -> mg/dL": 2}
     assert ledger.notes["column not used: ward"] == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from family import TASKS, asked
+from family import TASKS, fitted_case
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
@@ -19,7 +19,7 @@ from clinicalgru.model.evaluation_inputs import PREDICTIONS
 def test_a_model_of_any_type_is_evaluated_next_to_its_baselines(task_type, tmp_path):
     if task_type == "survival":
         pytest.importorskip("sksurv")
-    case = asked(task_type)
+    case = fitted_case(task_type)
     if task_type == "early_warning":
         case.model.choose_threshold(case.test)
     baselines = fit_baselines(case.train)

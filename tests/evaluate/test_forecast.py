@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from family import asked
+from family import fitted_case
 from helpers import metrics_of
 
 import clinicalgru as cg
@@ -98,7 +98,7 @@ def test_what_cannot_be_judged_is_refused(table, message):
 @pytest.mark.slow
 @pytest.mark.parametrize("coverage", [0.0, 1.0, 90])
 def test_a_coverage_that_is_none_is_refused_by_all(coverage):
-    case = asked("forecast")
+    case = fitted_case("forecast")
     calls = (case.model.expected, case.model.predict, case.model.calibrate)
     for call in (*calls, lambda stays, coverage: cg.explain_forecast(case.model, stays[[0]], coverage=coverage)):
         with pytest.raises(cg.ClinicalGRUError, match="coverage as a number above 0 and below 1"):

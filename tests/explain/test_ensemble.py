@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from family import asked as case_of
+from family import fitted_case
 from helpers import fact, stays_of
 from sklearn.base import clone
 
@@ -95,7 +95,7 @@ def test_many_stays_at_once_and_what_is_made_of_them(ensemble, test_stays):
 
 @pytest.mark.slow
 def test_an_ensemble_of_early_warnings_is_explained_at_an_hour():
-    case = case_of("early_warning")
+    case = fitted_case("early_warning")
     ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), n_members=2).fit(case.train, verbose=False)
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     hours, risk = np.unique(stay.hours), ensemble.predict_proba(stay)[:, 1]
@@ -133,7 +133,7 @@ def test_what_only_one_network_has_is_refused_of_an_ensemble(ensemble, test_stay
 @pytest.fixture(scope="module", params=["multiclass", "multilabel", "regression", "survival"])
 def other(request):
     """An ensemble of another kind, and its test stays."""
-    case = case_of(request.param)
+    case = fitted_case(request.param)
     small = clone(case.model).set_params(max_epochs=1)
     return cg.GRUEnsemble(small, n_members=2).fit(case.train, verbose=False), case.test
 
@@ -182,7 +182,7 @@ def test_many_stays_are_explained_as_each_of_them(other):
 
 
 def test_an_ensemble_of_forecasts_is_explained_by_explain_forecast():
-    case = case_of("forecast")
+    case = fitted_case("forecast")
     model = cg.GRUEnsemble(clone(case.model).set_params(max_epochs=1), n_members=2).fit(case.train, verbose=False)
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     why = cg.explain_forecast(model, stay)

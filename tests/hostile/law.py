@@ -51,7 +51,7 @@ def judge(clean: pd.DataFrame, rows: int, events: Events, *, shorter: bool) -> s
         return "equal"
     invented = facts(frame) - facts(clean)
     assert not invented, f"{sum(invented.values())} facts that the clean file does not hold"
-    assert ledger.used + ledger.merged + ledger.descriptors + sum(ledger.rejected.values()) == ledger.rows_in
+    assert ledger.used + ledger.merged + ledger.static_values + sum(ledger.rejected.values()) == ledger.rows_in
     lost = len(clean) - len(frame)
     if shorter:
         return "counted" if ledger.rejected else "shorter"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from family import asked as case_of
-from family import predicted
+from family import fitted_case, predicted
 from laws.test_options import OPTIONS, TINY
 from sklearn.base import clone
 
@@ -75,7 +74,7 @@ def test_changes_sum_to_the_rise_from_nothing_measured_to_the_end(model, test_st
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_16_contributions_sum_to_what_they_explain_for_every_type_of_task(kind):
-    case = case_of(kind)
+    case = fitted_case(kind)
     spread = member_networks(case.model)[0].target.scale
     for i in range(4):
         why = cg.explain(case.model, some(case.test)[[i]])
@@ -98,14 +97,14 @@ def test_16_contributions_sum_to_what_they_explain_for_every_type_of_task(kind):
     ],
 )
 def test_what_is_explained_is_what_the_model_says(kind, output, column):
-    case = case_of(kind)
+    case = fitted_case(kind)
     stay = some(case.test)[[2]]
     said = case.model.predict(stay)[0] if column is None else np.asarray(predicted(case.model, stay))[0, column]
     assert cg.explain(case.model, stay, target=output).risk == pytest.approx(said, rel=1e-5)
 
 
 def test_early_warning_is_explained_at_the_hour_of_at_hours():
-    case = case_of("early_warning")
+    case = fitted_case("early_warning")
     stay = some(case.test)[[3]]
     hours, risk = np.unique(stay.hours), case.model.predict_proba(stay)[:, 1]
     half = len(hours) // 2
@@ -118,11 +117,11 @@ def test_early_warning_is_explained_at_the_hour_of_at_hours():
 def test_a_target_that_the_model_does_not_have_is_refused(fitted, test_stays):
     with pytest.raises(cg.ClinicalGRUError, match="no target for a model with one output"):
         cg.explain(fitted, test_stays[[0]], target="shock")
-    case = case_of("survival")
+    case = fitted_case("survival")
     with pytest.raises(cg.ClinicalGRUError, match="a horizon above 0"):
         cg.explain(case.model, case.test[[0]], target=1e9)
-    case = case_of("multilabel")
+    case = fitted_case("multilabel")
     with pytest.raises(cg.ClinicalGRUError, match="a label among"):
         cg.explain(case.model, case.test[[0]], target="sepsis")
     with pytest.raises(cg.ClinicalGRUError, match="Use explain_forecast"):
-        cg.explain(case_of("forecast").model, case.test[[0]])
+        cg.explain(fitted_case("forecast").model, case.test[[0]])

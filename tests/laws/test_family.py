@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from family import ESTIMATORS, SMALL, asked, predicted, ward_of_every_kind
+from family import ESTIMATORS, SMALL, cohort_of_all_tasks, fitted_case, predicted
 from helpers import fact, stays_of
 from sklearn.base import clone
 
@@ -13,7 +13,7 @@ import clinicalgru as cg
 
 @pytest.fixture(scope="module", params=list(ESTIMATORS))
 def case(request):
-    return asked(request.param)
+    return fitted_case(request.param)
 
 
 def some(case):
@@ -40,7 +40,7 @@ def test_1_a_patient_is_not_changed_by_the_neighbours_or_their_order(case):
 
 @pytest.mark.parametrize("kind", ["early_warning", "forecast"])
 def test_6_what_comes_after_a_step_changes_nothing_said_there(kind):
-    case = asked(kind)
+    case = fitted_case(kind)
     stays = case.test[[i for i in range(len(case.test)) if case.test.n_steps[i] > 4][:6]]
     half = np.array([np.unique(stays[[i]].hours)[stays.n_steps[i] // 2] for i in range(len(stays))])
     cut = stays.filter_measurements(stays.hours <= half[stays.stay_of_measurement])
@@ -84,7 +84,7 @@ def test_10_every_stay_of_an_extract_has_its_row(case, tmp_path):
 
 @pytest.fixture(scope="module")
 def ensemble():
-    events = ward_of_every_kind()
+    events = cohort_of_all_tasks()
     parts = cg.split_patients(cg.select(events, cg.Task.load("in_hospital_mortality_24h")), [0.7, 0.3], random_state=0)
     return parts, cg.GRUEnsemble(cg.GRUClassifier(**SMALL | {"max_epochs": 6}), n_members=3).fit(
         parts[0], verbose=False
@@ -99,7 +99,7 @@ def test_an_ensemble_keeps_the_laws_too(ensemble, tmp_path):
     np.testing.assert_allclose(alone, together[:8], atol=1e-6)
     loaded = cg.load(cg.save(model, tmp_path / "ensemble"))
     np.testing.assert_array_equal(loaded.predict_proba(test), together)
-    table = cg.score(loaded, ward_of_every_kind())
+    table = cg.score(loaded, cohort_of_all_tasks())
     assert (table["status"] == "scored").any()
 
 
@@ -118,7 +118,7 @@ def test_each_out_of_fold_risk_is_of_the_one_member_that_did_not_know_the_patien
 
 @pytest.mark.slow
 def test_ensembles_and_hybrids_warn_by_the_hour_too(tmp_path):
-    case = asked("early_warning")
+    case = fitted_case("early_warning")
     small = cg.GRUEnsemble(cg.GRUEarlyWarning(**SMALL), n_members=2)
     hybrid = cg.Hybrid(small).fit(case.train, verbose=False)
     ensemble = hybrid.ensemble_

@@ -6,8 +6,7 @@ import copy
 
 import numpy as np
 import pytest
-from family import asked as case_of
-from family import predicted
+from family import fitted_case, predicted
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
@@ -18,7 +17,7 @@ KINDS = ("multiclass", "multilabel", "survival", "early_warning")
 
 @pytest.fixture(scope="module", params=KINDS)
 def case(request):
-    return case_of(request.param)
+    return fitted_case(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +77,14 @@ def test_what_is_explained_is_the_calibrated_answer(case, calibrated):
 
 
 def test_a_new_calibration_forgets_the_threshold_of_other_risks():
-    case = case_of("early_warning")
+    case = fitted_case("early_warning")
     model = copy.deepcopy(case.model).choose_threshold(case.test)
     with pytest.raises(cg.ClinicalGRUError, match="a threshold"):
         model.calibrate(case.test).predict(case.test)
 
 
 def test_an_outcome_that_cannot_be_calibrated_is_named_and_left_as_it_is():
-    case = case_of("multilabel")
+    case = fitted_case("multilabel")
     model = copy.deepcopy(case.model)
     without = case.test[case.test.outcome[:, 1] != 1]
     with pytest.warns(UserWarning, match="Not calibrated, too few known outcomes of both kinds: .*shock"):
@@ -95,7 +94,7 @@ def test_an_outcome_that_cannot_be_calibrated_is_named_and_left_as_it_is():
 
 @pytest.mark.slow
 def test_an_ensemble_of_several_classes_is_calibrated_out_of_fold(tmp_path):
-    case = case_of("multiclass")
+    case = fitted_case("multiclass")
     small = clone(case.model).set_params(max_epochs=1)
     model = cg.GRUEnsemble(small, n_members=2).fit(case.train, verbose=False)
     assert model.calibrator_.slope != 1
@@ -109,7 +108,7 @@ def test_an_ensemble_of_several_classes_is_calibrated_out_of_fold(tmp_path):
 def test_a_notebook_a_card_and_a_bundle_say_whether_it_was_done(kind, tmp_path):
     from clinicalgru.serve.card import card
 
-    case, yes, no = case_of(kind), "<td>yes</td>", "| calibrated | no |"
+    case, yes, no = fitted_case(kind), "<td>yes</td>", "| calibrated | no |"
     model = copy.deepcopy(case.model)
     assert yes not in model._repr_html_()
     assert no in card(model)
@@ -124,7 +123,7 @@ def test_a_notebook_a_card_and_a_bundle_say_whether_it_was_done(kind, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["forecast", "regression", "early_warning"])
 def test_what_is_fitted_again_is_calibrated_no_more(kind):
-    case = case_of(kind)
+    case = fitted_case(kind)
     model = copy.deepcopy(case.model).calibrate(case.train)
     if kind == "early_warning":
         model.choose_threshold(case.train)

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pandas as pd
 import pytest
-from family import ESTIMATORS, SMALL, asked, task_of, ward_of_every_kind
+from family import ESTIMATORS, SMALL, cohort_of_all_tasks, fitted_case, task_of
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -36,7 +36,7 @@ def predictions(model, stays):
 
 
 def parts(kind):
-    stays = cg.select(ward_of_every_kind(), task_of(kind))
+    stays = cg.select(cohort_of_all_tasks(), task_of(kind))
     return cg.split_patients(stays, [0.7, 0.3], random_state=0)
 
 
@@ -50,10 +50,10 @@ def case(request):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_equal_members_predict_what_each_of_them_predicts(kind):
-    one = asked(kind).model
+    one = fitted_case(kind).model
     ensemble = cg.GRUEnsemble(clone(one), n_members=3)
     ensemble.members_ = [one] * 3
-    stays = asked(kind).test[:10]
+    stays = fitted_case(kind).test[:10]
     for pooled, alone in zip(predictions(ensemble, stays), predictions(one, stays), strict=True):
         np.testing.assert_allclose(pooled, alone, rtol=1e-6, atol=1e-9)
     if kind not in ("early_warning", "forecast"):  # these are scored without the weights of training
@@ -157,7 +157,7 @@ def test_a_bundle_of_an_ensemble_predicts_the_same_bits(case, tmp_path):
     again = cg.save(loaded, tmp_path / "again")
     assert (again / "manifest.json").read_bytes() == (tmp_path / "bundle" / "manifest.json").read_bytes()
     assert f"An ensemble of 2 {'time-aware'}" in (again / "card.md").read_text()
-    table = cg.score(loaded, ward_of_every_kind())
+    table = cg.score(loaded, cohort_of_all_tasks())
     scored = table[table["status"] == "scored"]
     assert len(scored) > 100
     assert scored[loaded.score_columns_].notna().to_numpy().all() or kind == "forecast"
@@ -211,7 +211,7 @@ def test_an_estimator_of_another_kind_of_task_is_refused_before_training():
 
 
 def test_a_coverage_is_refused_of_what_is_no_forecast():
-    case = asked("regression")
+    case = fitted_case("regression")
     ensemble = cg.GRUEnsemble(clone(case.model))
     ensemble.members_ = [case.model] * 2
     with pytest.raises(cg.ClinicalGRUError, match="no coverage for a model that does not forecast"):

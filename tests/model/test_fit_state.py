@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from family import ESTIMATORS, asked
+from family import ESTIMATORS, fitted_case
 from helpers import with_network
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -81,7 +81,7 @@ def test_an_interruption_after_the_first_epoch_keeps_the_best_weights_of_this_fi
 
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))
 def test_a_refit_that_fails_leaves_every_estimator_as_it_was(name):
-    case = asked(name)
+    case = fitted_case(name)
     model, before = case.model, dict(vars(case.model))
     with pytest.raises(cg.ClinicalGRUError):
         model.fit(case.train, validation=case.train, verbose=False)  # a patient in both parts

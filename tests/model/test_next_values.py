@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from family import asked
+from family import fitted_case
 from helpers import metrics_of
 
 import clinicalgru as cg
@@ -50,7 +50,7 @@ def test_the_value_before_is_that_of_an_earlier_step(cohort):
 
 
 def test_what_was_expected_of_a_measurement_is_what_was_forecast_at_the_step_before():
-    case = asked("forecast")
+    case = fitted_case("forecast")
     ahead, found = case.model.predict(case.test), case.model.expected(case.test)
     steps = ahead.drop_duplicates(["stay", "hours"])[["stay", "hours"]]
     steps["next"] = steps.groupby("stay")["hours"].shift(-1)
@@ -69,7 +69,7 @@ def test_what_was_expected_of_a_measurement_is_what_was_forecast_at_the_step_bef
 def test_nothing_that_came_with_a_measurement_or_after_it_was_known(kind, cohort, monkeypatch):
     monkeypatch.setattr(forecast_baselines, "FEWEST", 20)
     if kind == "gru":
-        case = asked("forecast")
+        case = fitted_case("forecast")
         model, stays = case.model, case.test[case.test.n_steps > 6]
     else:
         learn, stays = (part.with_variables(part.variables[-4:]) for part in cohort)

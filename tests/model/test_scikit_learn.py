@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from family import ESTIMATORS, asked
+from family import ESTIMATORS, fitted_case
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
@@ -99,13 +99,13 @@ def test_an_estimator_that_is_not_fitted_says_so(name):
             getattr(model, attribute)
     assert not hasattr(model, "network_")
     with pytest.raises(NotFittedError):
-        model.score_rows(asked(name).test)
+        model.score_rows(fitted_case(name).test)
     assert pickle.loads(pickle.dumps(model)).get_params() == model.get_params()
 
 
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))
 def test_a_fitted_estimator_has_features_tags_and_a_score(name):
-    case = asked(name)
+    case = fitted_case(name)
     names = [variable.name for variable in (*case.train.variables, *case.train.static_variables)]
     assert case.model.feature_names_in_.tolist() == names
     assert case.model.n_features_in_ == len(names) == case.train.shape[1]
@@ -118,7 +118,7 @@ def test_a_fitted_estimator_has_features_tags_and_a_score(name):
 
 
 def test_the_score_is_the_accuracy_and_takes_the_outcome_that_the_stays_hold(stays):
-    case = asked("multiclass")
+    case = fitted_case("multiclass")
     accuracy = (case.model.predict(case.test) == case.test.outcome).mean()
     assert case.model.score(case.test) == case.model.score(case.test, case.test.outcome) == accuracy
     with pytest.raises(cg.ClinicalGRUError, match="y equal to the outcome"):
@@ -127,7 +127,7 @@ def test_the_score_is_the_accuracy_and_takes_the_outcome_that_the_stays_hold(sta
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "survival"])
 def test_y_must_be_the_outcome_that_the_stays_hold(kind):
-    case = asked(kind)
+    case = fitted_case(kind)
     model = clone(case.model)
     with pytest.raises(cg.ClinicalGRUError, match="y equal to the outcome"):
         model.fit(case.train, np.zeros_like(case.train.outcome), verbose=False)

@@ -19,12 +19,12 @@ def test_summaries_are_those_of_pandas(test_stays):
     expected = {
         "count": np.log1p(value.size()),
         "mean": value.mean(),
-        "spread": value.std(ddof=0),
+        "std": value.std(ddof=0),
         "min": value.min(),
         "max": value.max(),
         "first": value.first(),
         "last": value.last(),
-        "trend": value.last() - value.first(),
+        "change": value.last() - value.first(),
         "hours_since_first": end - measured.first(),
         "hours_since_last": end - measured.last(),
     }

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from family import asked, task_of, ward_of_every_kind
+from family import cohort_of_all_tasks, fitted_case, task_of
 
 import clinicalgru as cg
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
@@ -37,7 +37,7 @@ QUICK = ("logistic regression", "last value", "regression")
 )
 def case(request):
     task_type, make = CASES[request.param]
-    events = ward_of_every_kind()
+    events = cohort_of_all_tasks()
     task = cg.Task.load("in_hospital_mortality_24h") if task_type == "binary" else task_of(task_type)
     train, test = cg.split_patients(cg.select(events, task), [0.7, 0.3], random_state=0)
     return make().fit(train), train, test, events
@@ -141,7 +141,7 @@ def test_a_hybrid_is_saved_and_loaded_to_the_same_bits(task_type, tmp_path, part
     if task_type == "binary":
         train, test, estimator = parts[0], parts[3], cg.GRUClassifier(network, **small)
     else:
-        case = asked("early_warning")
+        case = fitted_case("early_warning")
         train, test, estimator = case.train, case.test, cg.GRUEarlyWarning(network, **small)
     model = cg.Hybrid(cg.GRUEnsemble(estimator, n_members=2)).fit(train, verbose=False)
     loaded = cg.load(cg.save(model, tmp_path / "bundle"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from family import asked
+from family import fitted_case
 
 import clinicalgru as cg
 from clinicalgru import pipeline
@@ -15,7 +15,7 @@ from clinicalgru.view.pages.forecast_page import variables_by_anomaly
 
 @pytest.fixture(scope="module")
 def found():
-    case = asked("forecast")
+    case = fitted_case("forecast")
     return cg.explain_forecast(case.model, case.test[[int(np.argmax(case.test.n_measurements))]])
 
 
@@ -30,7 +30,7 @@ def test_what_came_outside_is_counted_and_listed_oddest_first(found):
 
 
 def test_a_wider_interval_leaves_fewer_outside():
-    case = asked("forecast")
+    case = fitted_case("forecast")
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     counts = [len(cg.explain_forecast(case.model, stay, coverage=part).outside_interval) for part in (0.5, 0.9, 0.99)]
     assert counts == sorted(counts, reverse=True)
@@ -38,7 +38,7 @@ def test_a_wider_interval_leaves_fewer_outside():
 
 
 def test_what_is_expected_next_is_the_forecast_after_the_last_step(found):
-    case = asked("forecast")
+    case = fitted_case("forecast")
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     last = case.model.predict(stay).groupby("variable").last()
     ahead = found.next_values.set_index("variable")
@@ -69,7 +69,7 @@ def test_of_a_very_long_stay_some_points_are_drawn_and_that_is_said(found):
 
 @pytest.mark.slow
 def test_the_page_holds_no_identifier_and_shows_a_hostile_label_letter_by_letter(found, tmp_path):
-    case = asked("forecast")
+    case = fitted_case("forecast")
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     hostile = "<script>alert(1)</script>"
     odd = variables_by_anomaly(found)[0]
@@ -92,7 +92,7 @@ def test_a_stay_that_came_as_expected_has_a_page_too(found, tmp_path):
 
 @pytest.mark.slow
 def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_path):
-    case = asked("forecast")
+    case = fitted_case("forecast")
     stay = case.test[[int(np.argmax(case.test.n_measurements))]]
     first = cg.explain_forecast(case.model, stay.prefixes(stay.hours[:1]))
     assert len(first.predicted) == 0 < len(first.measurements)
@@ -108,7 +108,7 @@ def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_pa
 
 
 def test_the_command_line_has_no_output_to_choose_of_a_forecast():
-    model = asked("forecast").model
+    model = fitted_case("forecast").model
     assert pipeline.parse_target(model, None) is None
     for said in ("heart_rate", "24"):
         with pytest.raises(cg.ClinicalGRUError, match="no --target with a forecast"):
@@ -117,12 +117,12 @@ def test_the_command_line_has_no_output_to_choose_of_a_forecast():
 
 @pytest.mark.parametrize("which", [[0, 1], []])
 def test_other_than_one_stay_is_refused(which):
-    case = asked("forecast")
+    case = fitted_case("forecast")
     with pytest.raises(cg.ClinicalGRUError, match="one stay with a measurement"):
         cg.explain_forecast(case.model, case.test[which])
 
 
 def test_a_model_of_a_risk_is_refused():
-    case = asked("regression")
+    case = fitted_case("regression")
     with pytest.raises(cg.ClinicalGRUError, match="a fitted GRUForecaster; got a GRURegressor"):
         cg.explain_forecast(case.model, case.test[[0]])

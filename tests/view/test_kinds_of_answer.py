@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from family import asked as case_of
+from family import fitted_case
 
 import clinicalgru as cg
 
@@ -16,7 +16,7 @@ def longest(case):
 @pytest.fixture(scope="module")
 def survival():
     """By hour 100: explanation, what-if, movement."""
-    case = case_of("survival")
+    case = fitted_case("survival")
     stay = longest(case)
     asked = {"target": 100.0}
     moved = cg.movement(case.model, stay, **asked, n_permutations=4)
@@ -26,7 +26,7 @@ def survival():
 @pytest.fixture(scope="module")
 def warning():
     """At hour 9: explanation, what-if, movement."""
-    case = case_of("early_warning")
+    case = fitted_case("early_warning")
     stay = longest(case)
     moved = cg.movement(case.model, stay, at_hours=9.0, n_permutations=4)
     what_if = cg.what_if(case.model, stay, at_hours=9.0)

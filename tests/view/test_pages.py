@@ -119,12 +119,12 @@ def test_the_table_gives_each_strong_measurement_with_its_split(explanation, tmp
     assert f"{top['hours']:.3g} {top['value']:.3g} mmol/L {parts.replace('-', '−')}" in shown
 
 
-def test_a_stay_without_any_measurement_or_descriptor_has_a_page(explanation, tmp_path):
+def test_a_stay_without_any_measurement_or_static_covariate_has_a_page(explanation, tmp_path):
     for table in ("measurements", "static", "attention"):
         setattr(explanation, table, getattr(explanation, table).iloc[:0])
     shown = text(patient_page(explanation, tmp_path / "page.html"))
     assert "Nothing was measured in these hours." in shown
-    assert "Descriptors" not in shown
+    assert "Static covariates" not in shown
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ MAX_FILE_SIZE = 2_000_000  # bytes; a real stay has about 10,000
 MAX_MEMBERS = 1_000_000  # of an archive; the sets have 40,000
 FILES_PER_BATCH = 2_000  # files
 BYTES_PER_BATCH = 32 << 20
-NOT_A_NUMBER = ["", "NaN"]  # all other words are judged by the intake
+NOT_A_NUMBER = ["", "NaN"]  # all other words are checked during ingest
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +276,7 @@ def _concatenate(files: list[tuple[str, list[bytes]]], header: list[str], delimi
 
 
 def _parse(text: bytes, header: list[str], delimiter: str) -> pa.Table | None:
-    """Columns as numbers where all of them are numbers or NaN, else as text for the intake to judge; None = broken."""
+    """Columns as numbers where all of them are numbers or NaN, else as text that ingest checks; None = broken."""
     form = pacsv.ParseOptions(delimiter=delimiter, quote_char=False)
     for kind, words in ((pa.float64(), NOT_A_NUMBER), (pa.string(), [])):
         cells = pacsv.ConvertOptions(

@@ -50,7 +50,7 @@ def build_ledger(
     return Ledger(
         rows_in=total[0],
         used=sum(accepted.values()) - n_static - merged,
-        descriptors=n_static,
+        static_values=n_static,
         merged=merged,
         findings=_findings(workspace),
         converted=_converted(workspace, units),

@@ -1,4 +1,4 @@
-"""Text tables looked at before they are parsed: whether the file is whole and text, its header, and its records.
+"""Text tables are checked before they are parsed: whether the file is whole and text, its header, and its records.
 
 Row numbers. A row is a record, counted as a spreadsheet shows it: the header is row 1; a blank line is a row; a quoted
 field that runs over several lines is one row.
@@ -41,7 +41,7 @@ LIKE_A_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?|")
 
 @dataclass(frozen=True)
 class TextTable:
-    """A text table that has been looked through once.
+    """A text table that was scanned once.
 
     Attributes
     ----------

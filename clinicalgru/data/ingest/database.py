@@ -1,6 +1,6 @@
 """Rows of a database in Arrow batches: PostgreSQL through ADBC, SQLite and others through SQLAlchemy.
 
-Nothing is written: PostgreSQL and SQLite are asked to only read, and no transaction is committed. What a database says
+Nothing is written: PostgreSQL and SQLite are opened read-only, and no transaction is committed. What a database says
 of an error may quote rows, users and passwords, so that only the kind of error is passed on.
 """
 
@@ -26,11 +26,11 @@ NO_CONNECTION = (
     "no connection, or a login that is refused",
     "Check the server, and user, password (percent-encoded), host, port and database of the address.",
 )
-STATES = {  # how an SQLSTATE begins -> what came, what to do
+STATES = {  # how an SQLSTATE begins -> what was found, what to do
     "08": NO_CONNECTION,
     "28": NO_CONNECTION,
     "3D": NO_CONNECTION,
-    "22": ("a value that the query cannot convert", "Convert less in the query: text is judged row by row here."),
+    "22": ("a value that the query cannot convert", "Convert less in the query: text is checked row by row here."),
     "25006": ("a query that writes", "Pass a SELECT: data are only ever read."),
     "42501": ("a table that this user may not read", "Ask for the right to read it."),
     "42703": ("a column that does not exist", "Check the names of columns in the query."),
@@ -170,5 +170,5 @@ def _column(cells: Sequence[Any]) -> pa.Array:
 
 
 def _refused(state: str) -> InputError:
-    came, fix = next((STATES[state[:n]] for n in (5, 2) if state[:n] in STATES), OTHER)
-    return InputError("an address and a query that give rows", came, fix, where=WHERE)
+    got, fix = next((STATES[state[:n]] for n in (5, 2) if state[:n] in STATES), OTHER)
+    return InputError("an address and a query that give rows", got, fix, where=WHERE)

@@ -89,7 +89,7 @@ def _first_type(file: Path) -> str | None:
 
 
 def resources_sql(file: Path, columns: dict[str, str]) -> str:
-    """Write SQL of the resources of a file; only the fields that are asked for are parsed.
+    """Write SQL of the resources of a file; only the requested fields are parsed.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ class RowLocator:
         row : int
             Number of the record in it.
         reason : str
-            The reason against the row, which tells the column.
+            The reason of rejection, which names the column.
         name : str
             Name of the variable, which is the column in a wide table.
 

@@ -29,7 +29,7 @@ class SourceResult:
     named_outcomes : tuple of str or None
         Outcomes that the user named, which may serve as auxiliary targets; None: all of them, as the source knows them.
     clocks : tuple of Clock
-        The kinds of the times of the tables beside the rows.
+        The kinds of times in the further tables (stays, outcomes).
     implausible : DataFrame or None
         Static values of the stays table that were rejected: patient_id, stay_id, variable, value.
     static_from_start : mapping of str to str

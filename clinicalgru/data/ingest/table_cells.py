@@ -1,4 +1,4 @@
-"""The cells of the tables beside the rows (stays, outcomes, descriptors), read by the rules that hold for the rows."""
+"""The cells of the further tables (stays, outcomes, static covariates), read by the rules that hold for the rows."""
 
 from __future__ import annotations
 

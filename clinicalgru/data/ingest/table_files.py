@@ -141,7 +141,7 @@ def find_tables(paths: Sequence[Path]) -> FolderFiles:
     ------
     InputError
         If a path does not exist or is not UTF-8, is no table, occurs twice, or is a folder without tables; or a folder
-        holds a file beside its tables that may be a table and cannot be read.
+        also holds a file that may be a table and cannot be read.
     """
     found = FolderFiles()
     for path in paths:
@@ -181,7 +181,7 @@ def _tables_of(path: Path, inner: FolderFiles) -> list[Path]:
         name = file.relative_to(path).as_posix() if file != path else file.name
         if not DOCUMENTS.fullmatch(file.name):
             fix = "Export it as a table, move it elsewhere, or pass the list of the files to read."
-            raise InputError(f"tables only ({SHOWN_ENDINGS})", f"{name} beside them", fix, where=path.name)
+            raise InputError(f"tables only ({SHOWN_ENDINGS})", f"{name} next to them", fix, where=path.name)
         inner.note("document, not read", name)
     return tables
 

@@ -206,7 +206,7 @@ def _with_usual_times(connection: duckdb.DuckDBPyConnection, part: TablePart) ->
 
 
 def _parquet(path: Path) -> str:
-    """SQL of a Parquet file; DuckDB reads a duration as a bare count of its unit, so that it is told the unit."""
+    """SQL of a Parquet file; DuckDB reads a duration as a bare count, so the unit is given."""
     durations = [
         f"to_microseconds(CAST({name} * {MICROSECONDS[field.type.unit]} AS BIGINT)) AS {name}"
         for field in check_parquet(path)
@@ -310,7 +310,7 @@ def duckdb_errors(label: str, text: TextTable | None = None) -> Iterator[None]:
     label : str
         What messages call the table.
     text : TextTable, optional
-        The text table that is read; a malformed row is looked for in it.
+        The text table that is read; a malformed row is searched in it.
 
     Yields
     ------

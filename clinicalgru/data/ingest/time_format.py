@@ -22,7 +22,7 @@ def resolve_time_format(workspace: Workspace, clocks: Sequence[Clock] = ()) -> b
     workspace : Workspace
         The workspace, with all rows of the source.
     clocks : sequence of Clock
-        The kinds of the times of the tables beside the rows; all must be that of the rows.
+        The kinds of times in the further tables (stays, outcomes); all must be that of the rows.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Dates without a time of day: SQL that tells them from instants, and when their day begins and ends.
+"""Dates without a time of day: SQL that distinguishes them from instants, and when their day begins and ends.
 
 What was measured on a date was known at the end of that day at the latest, and perhaps not before: a value is available
 at its last microsecond. Its time stays the beginning of the day. A column in which every instant is midnight, on more

@@ -32,7 +32,7 @@ class NamedTables:
     files : dict of str to list of TablePart
         The files of each table that occurs, by its name.
     unused : tuple of str
-        Names of the files that are tables, but none of those asked for.
+        Names of the files that are tables, but none of the expected ones.
     where : str
         Name of the folder or archive, for messages.
     """

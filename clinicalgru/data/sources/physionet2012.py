@@ -27,7 +27,7 @@ HEADER = ["Time", "Parameter", "Value"]
 IDENTIFIER = "RecordID"
 CLOCK = re.compile(r"\d{2,3}:[0-5]\d")
 NOT_MEASURED = (-1.0,)
-OUTCOMES = {  # theirs -> ours; the scores of the first day stand among the outcomes, and are never looked at as inputs
+OUTCOMES = {  # theirs -> ours; the scores of the first day are outcomes, never inputs
     "In-hospital_death": "in_hospital_death",
     "Length_of_stay": "length_of_stay",
     "Survival": "survival_days",

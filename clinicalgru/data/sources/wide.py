@@ -1,7 +1,7 @@
 """The wide form: one row for each time of a stay, one column for each variable.
 
-What the ledger counts here are cells: rows x columns that are variables or descriptors. A blank cell is a measurement
-not made. A finding names the row and the variable's own column.
+The ledger counts cells here: rows x columns that are variables or static covariates. A blank cell is a measurement not
+made. A finding names the row and the variable's own column.
 """
 
 from __future__ import annotations
@@ -128,14 +128,14 @@ def _own(column: str, known: set[str]) -> str:
 
 
 def _check(part: TablePart, columns: Mapping[str, str], keys: Mapping[str, str], names: Mapping[str, str]) -> None:
-    came = f"columns {format_names([name for name in part.types if name not in ('c_file', 'c_row')])}"
+    got = f"columns {format_names([name for name in part.types if name not in ('c_file', 'c_row')])}"
     for needed in ("patient_id", "time"):
         if needed not in keys:
             fix = f"Name it with columns={{{needed!r}: 'its name there'}}."
-            raise InputError(f"a column {columns.get(needed, needed)}", came, fix, where=part.label)
+            raise InputError(f"a column {columns.get(needed, needed)}", got, fix, where=part.label)
     if not names:
         fix = "Name them as in the dictionary, or with columns={'heart_rate': 'its name there'}."
-        raise InputError("columns that are variables", came, fix, where=part.label)
+        raise InputError("columns that are variables", got, fix, where=part.label)
 
 
 def unpivoted(part: TablePart, keys: Mapping[str, str], cells: Mapping[str, str], kind: str) -> TablePart:

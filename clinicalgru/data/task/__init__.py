@@ -1,1 +1,1 @@
-"""Who is asked about, when, and with which label."""
+"""Tasks: eligible stays, index time, prediction time and label."""

@@ -13,7 +13,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.baselines.base import ANY_TASK, Arrays, BaselineEstimator, array_of, by_prefix, with_prefix
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
 from clinicalgru.model.features.step_features import step_features
-from clinicalgru.model.features.summaries import cell_facts
+from clinicalgru.model.features.summaries import cells_in_order
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 
 STEPS = 100_000  # most training steps; stays are drawn until they have so many
@@ -36,7 +36,7 @@ def measured(stays: Sequences) -> pd.DataFrame:
         last (value of the variable at the latest earlier step with one, NaN where there is none), later (whether the
         stay has an earlier step).
     """
-    cells, order, _ = cell_facts(stays)
+    cells, order, _ = cells_in_order(stays)
     step = np.cumsum(stays.is_new_step) - 1
     places = np.arange(len(order))
     new_cell = np.diff(cells[order], prepend=-1) != 0

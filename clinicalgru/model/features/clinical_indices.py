@@ -14,7 +14,7 @@ from clinicalgru.data.dictionary.yaml_file import read_yaml
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 
-SUMMARIES = ("count", "mean", "spread", "min", "max", "first", "last", "trend", "hours_since_first", "hours_since_last")
+SUMMARIES = ("count", "mean", "std", "min", "max", "first", "last", "change", "hours_since_first", "hours_since_last")
 TOTAL = "total"
 SIGNS = {" / ": np.divide, " - ": np.subtract, " or lower ": np.fmin}
 

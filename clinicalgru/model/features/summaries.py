@@ -29,7 +29,7 @@ def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
 
     Notes
     -----
-    Counts are log(1 + n); hours count back from the prediction time; the trend is the last value minus the first.
+    Counts are log(1 + n); hours count back from the prediction time; `change` is the last value minus the first.
 
     References
     ----------
@@ -55,9 +55,9 @@ def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray
         In the order of `summarise`.
     """
     variables, value = len(sequences.variables), sequences.value.astype(np.float64)
-    found = np.full((len(sequences) * variables, len(SUMMARIES)), np.nan)
-    found[:, 0] = 0
-    cells, order, first = cell_facts(sequences)
+    summaries = np.full((len(sequences) * variables, len(SUMMARIES)), np.nan)
+    summaries[:, 0] = 0
+    cells, order, first = cells_in_order(sequences)
     if len(first):
         last = np.append(first[1:], len(order)) - 1
         value, measured, begins = (
@@ -72,11 +72,11 @@ def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray
         hours = np.repeat(sequences.end_hours, variables)[cells[order][first]]
         columns = _columns(n, begins, value[last], sums=sums, range_=range_)
         columns += [hours - measured[first], hours - measured[last]]
-        found[cells[order][first]] = np.stack(columns, axis=1)
-    return _with_indices(found.reshape(len(sequences), variables * len(SUMMARIES)), sequences, indices)
+        summaries[cells[order][first]] = np.stack(columns, axis=1)
+    return _with_indices(summaries.reshape(len(sequences), variables * len(SUMMARIES)), sequences, indices)
 
 
-def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, indices: Names = ()) -> np.ndarray:
+def summaries_at(sequences: Sequences, last: np.ndarray, hours: np.ndarray, *, indices: Names = ()) -> np.ndarray:
     """Summarise what was known at each of several points in time.
 
     Parameters
@@ -85,7 +85,7 @@ def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, 
         Any stays.
     last : ndarray of int, shape (point, variable)
         Position of the latest measurement at the point; `len(sequences.value)` where there is none.
-    looked : ndarray, shape (point,)
+    hours : ndarray, shape (point,)
         Time of the point, in hours since the index time.
     indices : sequence of str
         Formulas of clinical indices.
@@ -97,23 +97,22 @@ def summaries_at(sequences: Sequences, last: np.ndarray, looked: np.ndarray, *, 
     """
     columns = [np.append(column, np.nan)[last] for column in _running(sequences)]
     columns[0] = np.nan_to_num(columns[0])
-    hours = np.asarray(looked)[:, None]
-    columns[-2:] = [hours - measured for measured in columns[-2:]]
-    found = np.stack(columns, axis=2, dtype=np.float32, casting="same_kind")
-    return _with_indices(found.reshape(len(last), found.shape[1] * found.shape[2]), sequences, indices)
+    columns[-2:] = [np.asarray(hours)[:, None] - measured for measured in columns[-2:]]
+    summaries = np.stack(columns, axis=2, dtype=np.float32, casting="same_kind")
+    return _with_indices(summaries.reshape(len(last), summaries.shape[1] * summaries.shape[2]), sequences, indices)
 
 
-def _with_indices(found: np.ndarray, sequences: Sequences, indices: Names) -> np.ndarray:
+def _with_indices(summaries: np.ndarray, sequences: Sequences, indices: Names) -> np.ndarray:
     return with_indices(
-        found.astype(np.float32, copy=False), [variable.name for variable in sequences.variables], indices
+        summaries.astype(np.float32, copy=False), [variable.name for variable in sequences.variables], indices
     )
 
 
 @np.errstate(invalid="ignore")
 def _running(sequences: Sequences) -> list[np.ndarray]:
-    """(fact,) each summary of the variable's facts up to each one; of hours since, the hours they are counted from."""
+    """Summaries of the variable up to each measurement; for hours since, the hours they are counted from."""
     value, measured = sequences.value.astype(np.float64), sequences.hours - sequences.availability_lag
-    cells, order, begin = cell_facts(sequences)
+    cells, order, begin = cells_in_order(sequences)
     first = np.empty(len(order), dtype=np.int64)
     first[order] = np.repeat(order[begin], np.diff(np.append(begin, len(order))))
     off = value - value[first]
@@ -137,8 +136,8 @@ def _columns(
     sums  of deviations from the first value, and of their squares: no digits are lost, whatever the size of the value
     """
     mean = sums[0] / n
-    spread = np.sqrt(np.maximum(sums[1] / n - mean * mean, 0))
-    return [np.log1p(n), first + mean, spread, *range_, first, last, last - first]
+    std = np.sqrt(np.maximum(sums[1] / n - mean * mean, 0))
+    return [np.log1p(n), first + mean, std, *range_, first, last, last - first]
 
 
 def summary_names(sequences: Sequences) -> list[str]:
@@ -157,7 +156,7 @@ def summary_names(sequences: Sequences) -> list[str]:
     return [f"{variable.name} {summary}" for variable in sequences.variables for summary in SUMMARIES]
 
 
-def cell_facts(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cells_in_order(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Group the measurements into cells, one for each stay and variable.
 
     Parameters
@@ -193,14 +192,14 @@ def shares(sequences: Sequences) -> list[tuple[np.ndarray, int]]:
     -------
     list of tuple of ndarray and int
         For each summary the weights of the measurements, of shape (measurement,), which sum to 1 in each cell, and the
-        kind of what is contributed: 0 value, 1 being measured, 2 timing.
+        type of contribution: 0 value, 1 being measured, 2 timing.
 
     Notes
     -----
-    A minimum belongs to the lowest value, a mean to all alike, a spread to each by its squared deviation, a trend half
-    to the first and half to the last.
+    A minimum belongs to the lowest value, a mean to all alike, a standard deviation to each by its squared deviation,
+    a change half to the first and half to the last.
     """
-    _, order, first = cell_facts(sequences)
+    _, order, first = cells_in_order(sequences)
     n = np.diff(np.append(first, len(order)))
     last = first + n - 1
     value = sequences.value[order].astype(np.float64)
@@ -218,8 +217,8 @@ def shares(sequences: Sequences) -> list[tuple[np.ndarray, int]]:
     return [(weight[back], kind) for weight, kind in zip(weights, kinds, strict=True)]
 
 
-def _at(position: np.ndarray, facts: int) -> np.ndarray:
-    weight = np.zeros(facts)
+def _at(position: np.ndarray, size: int) -> np.ndarray:
+    weight = np.zeros(size)
     weight[position] = 1
     return weight
 

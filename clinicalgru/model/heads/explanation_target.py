@@ -118,7 +118,7 @@ def refuse_target(target: Target) -> None:
     Parameters
     ----------
     target : str, float or None
-        What was asked for.
+        The explanation target.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def target_index(target: Target, known: Sequence[str] | Sequence[float], noun: s
     Parameters
     ----------
     target : str, float or None
-        What was asked for.
+        The explanation target.
     known : sequence of str or of float
         All targets of the model.
     noun : str

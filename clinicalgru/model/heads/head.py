@@ -23,7 +23,7 @@ class Head(Pooling, ABC):
     """Labels, loss and predictions of one type of task.
 
     A prediction is made for each stay at its end, or for each time step of a stay (`per_step`). What depends on the
-    type of a task is asked of its head, not by tests of `task.task_type`. Heads are frozen; all functions are pure.
+    type of a task is answered by its head, not by tests of `task.task_type`. Heads are frozen; all functions are pure.
 
     Attributes
     ----------

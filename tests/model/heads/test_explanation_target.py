@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from family import asked
+from family import fitted_case
 
 import clinicalgru as cg
 from clinicalgru.evaluate.calibration import PlattCalibrator
@@ -113,7 +113,7 @@ def test_each_named_target_has_a_name_for_tables(kind):
 def test_a_head_fits_the_calibrator_of_its_estimator(kind):
     from copy import copy
 
-    case = asked(kind)
+    case = fitted_case(kind)
     model = copy(case.model).calibrate(case.test)
     calibrator = model.head_.fit_calibrator(case.test, case.model._predicted(case.test).numpy())
     assert calibrator.to_dict() == model.calibrator_.to_dict()

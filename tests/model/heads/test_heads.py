@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from family import SMALL, TASKS, asked, task_of, ward_of_every_kind
+from family import SMALL, TASKS, cohort_of_all_tasks, fitted_case, task_of
 from helpers import to_dense
 from torch.nn import functional as F
 
@@ -129,7 +129,7 @@ def test_steps_weigh_by_what_a_warning_is_worth_there():
 def test_weighed_steps_leave_risks_at_the_share_of_steps_with_a_warning_due():
     """Weighing lifts risks while training; afterwards they are set back, by what the shares say."""
     stays = replace(
-        asked("early_warning").train, task=replace(task_of("early_warning"), utility_function="physionet2019")
+        fitted_case("early_warning").train, task=replace(task_of("early_warning"), utility_function="physionet2019")
     )
     model = cg.GRUEarlyWarning(**SMALL | {"max_epochs": 8, "distillation": 0.0}).fit(stays, verbose=False)
     labels = model.head_.step_labels(stays)
@@ -150,7 +150,7 @@ def test_a_regression_gives_back_the_distribution_it_learned():
 
 def test_a_regression_interval_holds_what_it_was_calibrated_for():
     """Whatever the network has learned, outcomes of like stays lie in it as often as said (split conformal)."""
-    case = asked("regression")
+    case = fitted_case("regression")
     model = copy(case.model).calibrate(case.train, coverage=0.8)
     low, high = model.predict_interval(case.train).T
     inside = np.mean((case.train.outcome >= low) & (case.train.outcome <= high))
@@ -161,7 +161,7 @@ def test_a_regression_interval_holds_what_it_was_calibrated_for():
 @pytest.mark.parametrize("sharper", [1.0, 4.0])
 def test_intervals_of_each_variable_hold_what_they_were_calibrated_for(sharper):
     """Split conformal by variable: whatever the network says of its own spreads, and whatever was learned before."""
-    case = asked("forecast")
+    case = fitted_case("forecast")
     model, names = copy(case.model), [variable.name for variable in case.train.variables]
     model.head_ = replace(model.head_, interval_scale=(1 / sharper,) * len(names))
 
@@ -185,7 +185,7 @@ def test_intervals_of_each_variable_hold_what_they_were_calibrated_for(sharper):
 
 def test_an_interval_of_what_never_changes_keeps_some_width():
     """Else its first change would be infinitely odd."""
-    case = asked("forecast")
+    case = fitted_case("forecast")
     model, variable = copy(case.model), case.train.variable
     first = np.flatnonzero(variable == np.bincount(variable).argmax())
     value = case.train.value.copy()
@@ -221,7 +221,7 @@ def test_whole_days_with_many_ties_make_fewer_bins_and_none_that_is_empty():
 
 def test_what_comes_next_is_the_next_step_of_the_same_stay():
     """Three stays, looked up step by step in the dense view."""
-    case = asked("forecast")
+    case = fitted_case("forecast")
     stays = case.test[np.argsort(case.test.n_steps)[-3:]]
     network, head = case.model.network_, case.model.head_
     batch = network.make_batch(stays, per_step=True)
@@ -278,7 +278,7 @@ def test_the_shares_of_processes_make_up_the_whole_loss_of_a_forecast():
 
 
 def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardly_is_nothing():
-    case = asked("forecast")
+    case = fitted_case("forecast")
     head = cg.GRUForecaster(**SMALL | {"max_epochs": 1}).fit(case.train, validation=case.test, verbose=False).head_
     again = measured(case.train)
     count = again["variable"][again["later"] & again["last"].notna()].value_counts()
@@ -291,7 +291,7 @@ def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardl
 
 def test_a_forecaster_is_asked_before_what_is_seldom_measured(monkeypatch):
     """One step of each stay an epoch: far more often one before a seldom variable than by plain chance."""
-    case, found = asked("forecast"), {True: [], False: []}
+    case, found = fitted_case("forecast"), {True: [], False: []}
     make_batch = ClinicalGRU.make_batch
 
     def watched(network, stays, *, per_step=False, sample=None):
@@ -323,7 +323,7 @@ def test_members_of_a_forecast_are_as_far_from_their_middle_as_drawn_values_are(
 def test_auxiliary_outcomes_are_found_by_stay_and_unknown_where_they_have_no_row():
     import pandas as pd
 
-    case = asked("regression")
+    case = fitted_case("regression")
     stays = case.train[:20]
     table = pd.DataFrame({"two": np.arange(10) % 2.0, "number": np.arange(10.0)}, index=stays.stay[:10])
     auxiliary = AuxiliaryTargets.fit(table, stays)
@@ -416,13 +416,13 @@ def test_tasks_of_every_kind_come_back_from_their_fields():
 
 
 def test_an_estimator_of_another_kind_is_refused_before_training():
-    case = asked("regression")
+    case = fitted_case("regression")
     with pytest.raises(cg.ClinicalGRUError, match="kind binary or multiclass for GRUClassifier; got regression"):
         cg.GRUClassifier().fit(case.train)
 
 
 def test_an_empty_tune_part_and_a_class_of_one_part_only_are_refused():
-    case = asked("multiclass")
+    case = fitted_case("multiclass")
     with pytest.raises(cg.ClinicalGRUError, match=r"validation stays; got \d+ and 0"):
         cg.GRUClassifier(**SMALL).fit(case.train, validation=case.test[:0])
     rare = case.train[case.train.outcome < 2]
@@ -431,7 +431,7 @@ def test_an_empty_tune_part_and_a_class_of_one_part_only_are_refused():
 
 
 def test_the_flow_counts_who_cannot_be_asked():
-    events = ward_of_every_kind()
+    events = cohort_of_all_tasks()
     survival = dict(cg.select(events, task_of("survival", window_hours=(0.0, 60.0))).flow)
     assert survival["outcome not yet occurred"] < survival["outcome recorded (dead)"]
     assert survival["followed beyond the prediction"] < survival["outcome not yet occurred"]

@@ -14,7 +14,7 @@ import clinicalgru as cg
 from clinicalgru.model.training.distributed import rank_and_world_size
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from family import task_of, ward_of_every_kind
+from family import cohort_of_all_tasks, task_of
 
 KINDS = {
     "binary": cg.GRUClassifier,
@@ -38,7 +38,7 @@ def task(kind: str) -> cg.Task:
 
 def fitted(kind: str, *, checkpoint: Path | None = None, verbose: bool = False, **how: float) -> object:
     """On 67 stays: the last batch has one stay, and so one process nothing to do."""
-    train, tune = cg.split_patients(cg.select(ward_of_every_kind(), task(kind)), [0.6, 0.4], random_state=0)
+    train, tune = cg.split_patients(cg.select(cohort_of_all_tasks(), task(kind)), [0.6, 0.4], random_state=0)
     model = KINDS[kind](**SIZES | ALIKE | SLOW | how)
     return model.fit(train[:67], validation=tune, verbose=verbose, checkpoint_path=checkpoint)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from family import asked
+from family import fitted_case
 from scipy.special import expit
 
 import clinicalgru as cg
@@ -94,7 +94,7 @@ def test_the_wait_for_the_teacher_is_announced(parts, capfd, distillation, shown
 
 @pytest.mark.slow
 def test_trees_of_steps_learn_from_some_that_count(monkeypatch):
-    stays, rows = asked("early_warning").train, []
+    stays, rows = fitted_case("early_warning").train, []
 
     class Spy:
         def fit(self, table, due):
@@ -129,7 +129,7 @@ def test_of_steps_that_weigh_alike_all_are_drawn_once():
 
 @pytest.mark.slow
 def test_risks_of_trees_of_weighed_steps_are_set_back_to_how_often_a_warning_is_due():
-    stays = asked("early_warning").train
+    stays = fitted_case("early_warning").train
     weighed = replace(stays, task=replace(stays.task, utility_function="physionet2019"))
     labels = EarlyWarning.fit_targets(stays).step_labels(stays)
     counts = ~np.isnan(labels)
@@ -144,7 +144,7 @@ def test_risks_of_trees_of_weighed_steps_are_set_back_to_how_often_a_warning_is_
 
 @pytest.mark.slow
 def test_what_was_recent_is_counted_as_one_would_by_hand():
-    stays = asked("early_warning").train[:15]
+    stays = fitted_case("early_warning").train[:15]
     ordered, new = stays, stays.is_new_step
     stay, hours = stays.stay_of_measurement[new], stays.hours[new]
     latest = step_features.latest_measurements(stays, np.cumsum(new) - 1, stay)
@@ -165,7 +165,7 @@ def test_what_was_recent_is_counted_as_one_would_by_hand():
 def test_the_table_of_a_stay_is_the_same_alone_and_among_others(monkeypatch):
     """Rows go back from the order of a batch to that of the stays: each column of each step stands with its own."""
     monkeypatch.setattr(step_features, "CHUNK_STAYS", 7)
-    stays = asked("early_warning").train[:15]
+    stays = fitted_case("early_warning").train[:15]
     together = np.concatenate(list(step_features.step_features(stays)))
     alone = np.concatenate([table for one in range(len(stays)) for table in step_features.step_features(stays[[one]])])
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
@@ -175,7 +175,7 @@ def test_the_table_of_a_stay_is_the_same_alone_and_among_others(monkeypatch):
 @pytest.mark.parametrize("utility", ["", "physionet2019"])
 def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_of_the_stay(utility):
     """And as a network judges whose steps are weighed, before it is set back."""
-    stays = asked("early_warning").train
+    stays = fitted_case("early_warning").train
     stays = replace(stays, task=replace(stays.task, utility_function=utility))
     teacher = Teacher.fit(stays, EarlyWarning.fit_targets(stays), random_state=0)
     assert teacher is not None

@@ -101,7 +101,7 @@ TABLES = ("patient", *(table.name for table in EVENTS), *WIDE, APACHE)
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """Add the events of unit stays, with descriptors, site and outcomes.
+    """Add the events of unit stays, with static covariates, site and outcomes.
 
     Parameters
     ----------

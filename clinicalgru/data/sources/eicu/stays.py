@@ -80,7 +80,7 @@ def read_stays(workspace: Workspace, parts: Sequence[TablePart]) -> tuple[pd.Dat
             "end": (end * MINUTE).round().astype("Int64"),
         }
     )
-    stays, static_notes = _with_descriptors(stays, table, workspace.dictionary)
+    stays, static_notes = _with_static_covariates(stays, table, workspace.dictionary)
     in_unit, in_hospital = (table[f"{place}dischargestatus"].str.lower().map(STATUS) for place in ("unit", "hospital"))
     outcomes = stays[["patient_id", "stay_id"]].assign(
         in_hospital_death=in_hospital.fillna(in_unit.where(in_unit == 1)).astype(float),
@@ -101,7 +101,7 @@ def _minutes(text: pd.Series) -> tuple[pd.Series, dict[str, int]]:
     return end.mask(is_wrong.astype(bool)), {note: count for note, count in notes.items() if count}
 
 
-def _with_descriptors(
+def _with_static_covariates(
     stays: pd.DataFrame, table: pd.DataFrame, dictionary: Dictionary
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Stays with their static covariates and the hospital as site; a height or weight of 0 is not recorded."""

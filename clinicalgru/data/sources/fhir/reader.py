@@ -79,7 +79,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     ArgumentError
         If the anchor is another one, or `data` is no path.
     InputError
-        If no encounter is of the kind asked for, or a file is missing or damaged.
+        If no encounter is of the requested kind, or a file is missing or damaged.
 
     Notes
     -----
@@ -133,7 +133,7 @@ def _outcomes(visits: pd.DataFrame, *, around: bool) -> pd.DataFrame:
 
 
 def _add(workspace: Workspace, file: Path) -> None:
-    """One file's observations: judged here are status, comparator and kind of value, which only FHIR has."""
+    """One file's observations: checked here are status, comparator and kind of value, which only FHIR has."""
     with json_errors(file):
         workspace.sql.execute(f"CREATE OR REPLACE TABLE fhir_rows AS {_rows(workspace, file)}")
     check_kind(workspace.sql, "fhir_rows", file, "Observation")

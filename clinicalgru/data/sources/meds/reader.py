@@ -10,7 +10,7 @@ Codes are read as NAME//unit or PREFIX//NAME//unit, NAME being ours, an itemid o
 concept; UNK is no unit. The ETLs from OMOP write VOCABULARY/code, read as VOCABULARY//code, and the unit in a column
 `unit`. DIAGNOSIS, PROCEDURE, MEDICATION, INFUSION_START and HCPCS are coded events. Billing codes
 (ICD, HCPCS) count as known at the next hospital discharge, as they are written then. Where charted copies of laboratory
-results stand beside them (MIMIC-IV), the copy is counted as `duplicate`.
+results are recorded too (MIMIC-IV), the copy is counted as `duplicate`.
 
 Numbers of 32 bits are read as the shortest decimal that they stand for: 98.6, not 98.5999985.
 

@@ -172,7 +172,7 @@ def usable_part(part: TablePart, table: Table) -> tuple[TablePart, dict[str, str
     Notes
     -----
     Codes of the ICD as whole numbers have lost their leading zeros. They are filled up to three digits, the fewest that
-    a code has; a longer code that began with a zero cannot be told from another, which the ledger says.
+    a code has; a longer code that began with a zero cannot be distinguished from another, which the ledger says.
     """
     check_columns(table.needs, list(part.types), part.label)
     names = {name.casefold(): name for name in part.types}

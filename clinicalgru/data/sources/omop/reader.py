@@ -55,7 +55,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     ArgumentError
         If the anchor is another one.
     InputError
-        If a needed table is missing or damaged, or no stay is of the kind asked for.
+        If a needed table is missing or damaged, or no stay is of the requested kind.
 
     Notes
     -----

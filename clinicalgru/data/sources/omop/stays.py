@@ -64,7 +64,7 @@ def read_visits(
     ArgumentError
         If the anchor is another one.
     InputError
-        If no stay is of the kind asked for, a start or end is no date, or an identifier is blank.
+        If no stay is of the requested kind, a start or end is no date, or an identifier is blank.
     """
     if anchor not in ANCHORS:
         raise ArgumentError(f"an anchor of omop: {', '.join(ANCHORS)}", f"{anchor!r}", "Choose one of them.")

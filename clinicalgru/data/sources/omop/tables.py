@@ -91,7 +91,7 @@ class Table:
     def identifier_sql(self, name: str) -> str:
         """Return SQL of an identifier as text, NULL for 0; it may be negative, and beyond 2^53.
 
-        `33.0`, which pandas makes of 33 beside blanks, is 33. `check_identifiers` refuses what floating point rounds.
+        `33.0`, which pandas makes of 33 next to blanks, is 33. `check_identifiers` refuses what floating point rounds.
 
         Parameters
         ----------
@@ -181,7 +181,7 @@ def open_tables(workspace: Workspace, data: Any, *, delimiter: str | None) -> di
         The read in progress; rows are added to it.
     data : str or Path
         Folder or .zip of CSV (.gz) and Parquet named after the tables, a folder of files for each table, or the
-        address of a PostgreSQL database (tables are looked for along its search_path).
+        address of a PostgreSQL database (tables are searched along its search_path).
     delimiter : str or None
         Delimiter of CSV files; found in each file where None.
 
