@@ -11,11 +11,11 @@ from clinicalgru.data.ingest import database
 from clinicalgru.errors import ArgumentError, MissingPackageError
 
 WRONG = {
-    "data as a number": ({"data": 5}, "data as a path, list of paths, DataFrame or Arrow table; got the number 5"),
-    "data as a list": ({"data": [1, 2]}, "data as a path, list of paths, DataFrame or Arrow table; got a list of length 2"),
+    "data as a number": ({"data": 5}, "data as a path, list of paths, DataFrame .*; got the number 5"),
+    "data as a list": ({"data": [1, 2]}, "data as a path, list of paths, DataFrame .*; got a list of length 2"),
     "an unknown source": ({"source": "epic"}, 'source among .*"long".*; got "epic"'),
     "a source as a number": ({"source": 3}, "source among .*; got the number 3"),
-    "stays as a number": ({"stays": 5}, "stays as a path, list of paths, DataFrame or Arrow table, or None; got the number 5"),
+    "stays as a number": ({"stays": 5}, "stays as a path, list of paths, .* or None; got the number 5"),
     "outcomes as a list": ({"outcomes": []}, "outcomes as a path.*; got a list of length 0"),
     "variables as a number": ({"variables": 5}, "variables as a path, dict or Dictionary; got the number 5"),
     "columns as a list": ({"columns": ["time"]}, "columns as a dict; got a list of length 1"),
