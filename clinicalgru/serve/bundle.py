@@ -21,7 +21,7 @@ from sklearn.base import clone
 from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.task.task import Task
-from clinicalgru.errors import BundleError
+from clinicalgru.errors import BundleError, system_errors
 from clinicalgru.evaluate.calibrators import from_manifest
 from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix
 from clinicalgru.model.baselines.summary_baseline import BASELINES
@@ -58,6 +58,8 @@ def save(model: FittedModel, path: str | Path) -> Path:
     ------
     BundleError
         If the path holds something else than a bundle.
+    InputError
+        If the system refuses to write, as without permission or on a full disk.
 
     Examples
     --------
@@ -74,22 +76,24 @@ def save(model: FittedModel, path: str | Path) -> Path:
     check_instance("model", model, GRUEstimator, GRUEnsemble, Hybrid, BaselineEstimator, fix="Pass a fitted model.")
     check_instance("path", path, str, Path)
     path = Path(path)
-    if path.exists() and not (path / MANIFEST).is_file() and (path.is_file() or any(path.iterdir())):
-        raise BundleError(
-            "a new folder or a bundle to replace",
-            "a path that holds something else",
-            "Choose another path.",
-            where=path.name,
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        made = Path(folder) / "new"
-        made.mkdir()
-        for name, content in files(model).items():
-            (made / name).write_bytes(content)
-        if path.exists():
-            os.replace(path, Path(folder) / "old")
-        os.replace(made, path)
+    contents = files(model)
+    with system_errors(path.name):
+        if path.exists() and not (path / MANIFEST).is_file() and (path.is_file() or any(path.iterdir())):
+            raise BundleError(
+                "a new folder or a bundle to replace",
+                "a path that holds something else",
+                "Choose another path.",
+                where=path.name,
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:50]}-") as folder:
+            made = Path(folder) / "new"
+            made.mkdir()
+            for name, content in contents.items():
+                (made / name).write_bytes(content)
+            if path.exists():
+                os.replace(path, Path(folder) / "old")
+            os.replace(made, path)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.data.task.eligibility import eligibility_steps
 from clinicalgru.data.task.select import select
 from clinicalgru.data.task.stay_times import stay_times
-from clinicalgru.errors import ArgumentError
+from clinicalgru.errors import ArgumentError, system_errors
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
@@ -261,17 +262,25 @@ def write_scores(table: pd.DataFrame, out: str | Path) -> Path:
     Raises
     ------
     ArgumentError
-        If `out` is a file of another kind.
+        If `out` is a file of another kind, such as .csv.
+    InputError
+        If the system refuses to write, as without permission or on a full disk.
     """
-    path = Path(out)
-    if path.suffix != ".parquet":
-        if path.is_file():
-            raise ArgumentError("a folder or a .parquet file", f"the file {path.name}", "Choose another out=.")
-        path = path / "scores.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), partial)
-    os.replace(partial, path)
+    path, fix = Path(out), "Choose another out=."
+    with system_errors(path.name):
+        if path.suffix != ".parquet" and path.suffix[1:].isalpha() and not path.is_dir():
+            raise ArgumentError("a folder or a .parquet file", f"a name that ends with {path.suffix}", fix)
+        if path.suffix != ".parquet":
+            if path.is_file():
+                raise ArgumentError("a folder or a .parquet file", f"the file {path.name}", fix)
+            path = path / "scores.parquet"
+        if path.is_dir():
+            raise ArgumentError("a folder or a .parquet file", f"the folder {path.name}", fix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem[:50]}-") as folder:
+            partial = Path(folder) / "scores.parquet"
+            pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), partial)
+            os.replace(partial, path)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ import pytest
 from sklearn.base import clone
 
 import clinicalgru as cg
+from clinicalgru.html import Markup
 from clinicalgru.serve.bundle import model_hash
-from clinicalgru.serve.score import ENDED, SCORES, UNMEASURED, write_scores
+from clinicalgru.serve.score import ENDED, SCORES, UNMEASURED, score_sequences, write_scores
+from clinicalgru.view.pages.html_page import write
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +124,33 @@ def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, cohort):
     table = cg.score(model, cohort.measurements.query("variable != 'lactate'"), stays=cohort.stays.drop(columns="age"))
     assert set(table["status"]) == {"left out"}
     assert set(table["reason"]) == {"the task asks for: age recorded"}
+
+
+@pytest.mark.parametrize("kind", ["scores", "bundle", "page"])
+@pytest.mark.parametrize("place", ["under a file", "a long name", "no such device"])
+def test_what_the_system_refuses_to_write_is_one_clear_error(fitted, parts, tmp_path, kind, place):
+    (tmp_path / "file").write_text("")
+    path = {
+        "under a file": tmp_path / "file" / "out",
+        "a long name": tmp_path / ("a" * 300),
+        "no such device": "/proc/x",
+    }
+    target = Path(path[place])
+    with pytest.raises(cg.ClinicalGRUError):
+        if kind == "scores":
+            write_scores(score_sequences(fitted, parts[-1][[0]]), target)
+        elif kind == "bundle":
+            cg.save(fitted, target)
+        else:
+            write(Markup("<p>"), target)
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_scores_are_written_as_parquet_only(fitted, parts, tmp_path):
+    table = score_sequences(fitted, parts[-1][[0]])
+    with pytest.raises(cg.ClinicalGRUError, match="a folder or a .parquet file"):
+        write_scores(table, tmp_path / "tonight.csv")
+    (tmp_path / "x.parquet").mkdir()
+    with pytest.raises(cg.ClinicalGRUError, match="the folder x.parquet"):
+        write_scores(table, tmp_path / "x.parquet")
+    assert write_scores(table, tmp_path / "run-2031.01").name == "scores.parquet"

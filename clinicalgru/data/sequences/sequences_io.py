@@ -20,7 +20,7 @@ from clinicalgru.data.sequences.layout import RAGGED, STAY_FIELDS
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_columns, open_columns, read_array
 from clinicalgru.data.sequences.ragged import RaggedStays
 from clinicalgru.data.task.task import Task
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import ArgumentError, InputError, system_errors
 
 FORMAT = "clinicalgru sequences 2"
 ABOUT = "sequences.json"
@@ -187,9 +187,11 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         If the folder holds something else.
     """
     path = Path(folder)
-    if path.exists() and not (path / ABOUT).is_file() and (path.is_file() or any(path.iterdir())):
-        raise ArgumentError("a new or empty folder", f"{path.name}, which holds other files", "Choose another folder.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with system_errors(path.name):
+        if path.exists() and not (path / ABOUT).is_file() and (path.is_file() or any(path.iterdir())):
+            got = f"{path.name}, which holds other files"
+            raise ArgumentError("a new or empty folder", got, "Choose another folder.")
+        path.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
     try:
         yield new

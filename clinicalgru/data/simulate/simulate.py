@@ -33,7 +33,7 @@ from clinicalgru.data.simulate.physiology import (
     admit,
     simulate_physiology,
 )
-from clinicalgru.errors import ArgumentError
+from clinicalgru.errors import ArgumentError, system_errors
 
 DRIVERS: Mapping[str, float] = MappingProxyType(
     {
@@ -102,10 +102,11 @@ class SimulatedCohort:
         """
         check_instance("folder", folder, str, Path)
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("measurements", "stays", "outcomes"):
-            getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
-        (folder / "README.txt").write_text(f"SYNTHETIC: {self.description}\n", encoding="utf-8")
+        with system_errors(folder.name):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("measurements", "stays", "outcomes"):
+                getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
+            (folder / "README.txt").write_text(f"SYNTHETIC: {self.description}\n", encoding="utf-8")
         return folder
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ from clinicalgru.data.task.outcome_kinds import all_unknown
 from clinicalgru.data.task.stay_times import NO_TIME, StayTimes, stay_times
 from clinicalgru.data.task.task import Task
 from clinicalgru.data.task.window import coded_in_window, observed_in_window, prediction_hours, static_in_window
-from clinicalgru.errors import ArgumentError, TaskError, describe
+from clinicalgru.errors import ArgumentError, TaskError, describe, system_errors
 
 
 def select(
@@ -173,7 +173,8 @@ def scratch_folder(folder: str | Path | None) -> Iterator[Path | None]:
     if folder is None:
         yield None
         return
-    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    with system_errors(Path(folder).name):
+        Path(folder).parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=Path(folder).parent, prefix=f".{Path(folder).name}-") as scratch:
         yield Path(scratch)
 

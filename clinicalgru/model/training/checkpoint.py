@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from clinicalgru.errors import TrainingError
+from clinicalgru.errors import TrainingError, system_errors
 
 if TYPE_CHECKING:
     from clinicalgru.model.training.state import TrainingConfig, TrainingState
@@ -33,7 +33,6 @@ def save_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) ->
         Settings of the training.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {f"now.{name}": value for name, value in state.network.state_dict().items()}
     tensors |= {f"averaged.{name}": value for name, value in state.averaged.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in state.best_weights.items()}
@@ -41,8 +40,10 @@ def save_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) ->
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in moments.items()}
     notes = {"config": json.dumps(asdict(config)), "epoch": str(state.epoch), "history": json.dumps(state.history)}
     partial = path.with_suffix(".partial")
-    save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, partial, metadata=notes)
-    os.replace(partial, path)
+    with system_errors(path.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, partial, metadata=notes)
+        os.replace(partial, path)
 
 
 def load_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) -> None:

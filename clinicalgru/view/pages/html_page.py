@@ -11,7 +11,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.errors import ArgumentError, describe, system_errors
 from clinicalgru.html import Markup, join, tag
 from clinicalgru.view.assets import read_asset
 from clinicalgru.view.text.format import capitalize_first, format_name
@@ -162,19 +162,22 @@ def write(html: Markup, path: str | os.PathLike[str]) -> Path:
     ------
     ArgumentError
         If `path` is a folder or no path.
+    InputError
+        If the system refuses to write, as without permission or on a full disk.
     """
     if not isinstance(path, str | os.PathLike):
         raise ArgumentError("the path of an HTML file", describe(path), 'Pass a path such as "report.html".')
     target = Path(path)
-    if target.is_dir():
-        raise ArgumentError("the path of an HTML file", "a folder", f"Add a file name: {target / 'report.html'}.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        draft.write_text(html, encoding="utf-8", newline="\n")
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
+    with system_errors(target.name):
+        if target.is_dir():
+            raise ArgumentError("the path of an HTML file", "a folder", f"Add a file name: {target / 'report.html'}.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            draft.write_text(html, encoding="utf-8", newline="\n")
+            os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
     return target
 
 
