@@ -130,27 +130,23 @@ def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, cohort):
 @pytest.mark.parametrize("place", ["under a file", "a long name", "no such device"])
 def test_what_the_system_refuses_to_write_is_one_clear_error(fitted, parts, tmp_path, kind, place):
     (tmp_path / "file").write_text("")
-    path = {
-        "under a file": tmp_path / "file" / "out",
-        "a long name": tmp_path / ("a" * 300),
-        "no such device": "/proc/x",
+    places = {"under a file": tmp_path / "file" / "out", "a long name": tmp_path / ("a" * 300)}
+    target, table = Path(places.get(place, "/proc/x")), score_sequences(fitted, parts[-1][[0]])
+    writers = {
+        "scores": lambda: write_scores(table, target),
+        "bundle": lambda: cg.save(fitted, target),
+        "page": lambda: write(Markup("<p>"), target),
     }
-    target = Path(path[place])
     with pytest.raises(cg.ClinicalGRUError):
-        if kind == "scores":
-            write_scores(score_sequences(fitted, parts[-1][[0]]), target)
-        elif kind == "bundle":
-            cg.save(fitted, target)
-        else:
-            write(Markup("<p>"), target)
+        writers[kind]()
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_scores_are_written_as_parquet_only(fitted, parts, tmp_path):
     table = score_sequences(fitted, parts[-1][[0]])
-    with pytest.raises(cg.ClinicalGRUError, match="a folder or a .parquet file"):
+    with pytest.raises(cg.ClinicalGRUError, match=r"a folder or a \.parquet file"):
         write_scores(table, tmp_path / "tonight.csv")
     (tmp_path / "x.parquet").mkdir()
-    with pytest.raises(cg.ClinicalGRUError, match="the folder x.parquet"):
+    with pytest.raises(cg.ClinicalGRUError, match=r"the folder x\.parquet"):
         write_scores(table, tmp_path / "x.parquet")
     assert write_scores(table, tmp_path / "run-2031.01").name == "scores.parquet"
