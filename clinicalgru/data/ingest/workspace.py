@@ -201,9 +201,11 @@ def _present_columns(part: TablePart, columns: Mapping[str, str]) -> dict[str, s
     present = {ours: folded[theirs] for ours, theirs in names.items() if theirs in folded}
     if "source_reason" in columns:
         present["source_reason"] = columns["source_reason"]
-    for required in REQUIRED:
-        if required not in present:
-            fix = f"Name it with columns={{{required!r}: 'its name there'}}."
-            got = f"columns {format_names([name for name in part.types if not name.startswith('c_')])}"
-            raise InputError(f"a column {columns.get(required, required)}", got, fix, where=part.label)
+    absent = [required for required in REQUIRED if required not in present]
+    if absent:
+        names = ", ".join(f"{name!r}: 'its name there'" for name in absent)
+        fix = f"Name {'it' if len(absent) == 1 else 'them'} with columns={{{names}}}; --column {absent[0]}=NAME in a shell."
+        got = f"columns {format_names([name for name in part.types if not name.startswith('c_')])}"
+        expected = ", ".join(columns.get(name, name) for name in absent)
+        raise InputError(f"{'a column' if len(absent) == 1 else 'columns'} {expected}", got, fix, where=part.label)
     return present

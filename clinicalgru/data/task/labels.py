@@ -161,4 +161,6 @@ def check_outcome(name: str, have: tuple[str, ...], *, where: str) -> None:
     """
     if name not in have:
         got, fix = f"outcomes: {', '.join(have) or 'no outcome'}", "Pass outcomes= to read_events, or correct the task."
+        if have:
+            fix = f"Name the column with columns={{{name!r}: {have[0]!r}}} in read_events, or correct the task."
         raise TaskError(f"the outcome {name}", got, fix, where=where)
