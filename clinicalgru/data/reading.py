@@ -10,7 +10,7 @@ import yaml
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import Events
-from clinicalgru.data.ingest.column_names import OUTCOMES, STAYS, columns_of, match_columns, normalize
+from clinicalgru.data.ingest.column_names import OUTCOMES, STAYS, OptionalColumns, columns_of, match_columns, normalize
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.errors import InputError
 
@@ -67,7 +67,9 @@ def _those_of(columns: Mapping[str, str], have: Any) -> dict[str, str]:
     return {ours: theirs for ours, theirs in columns.items() if normalize(theirs) in folded}
 
 
-def arguments_like(record: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_like(
+    record: Mapping[str, Any], given: Mapping[str, Any], *, accept_differences: bool = False
+) -> dict[str, Any]:
     """Return the arguments that read a new extract as an earlier one was read.
 
     Parameters
@@ -76,6 +78,8 @@ def arguments_like(record: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
         How the earlier extract was read, as `Events.reading` holds it.
     given : mapping
         Arguments of `read_events` that are given for the new one; they go before those of the record.
+    accept_differences : bool
+        Whether the tables may lack columns that the record names.
 
     Returns
     -------
@@ -94,7 +98,8 @@ def arguments_like(record: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
     arguments |= given
     if "columns" in record and "columns" not in given:
         absent = {table for table in (STAYS, OUTCOMES) if given.get(table) is None}
-        arguments["columns"] = {table: names for table, names in record["columns"].items() if table not in absent}
+        kind = OptionalColumns if accept_differences else dict
+        arguments["columns"] = {table: kind(names) for table, names in record["columns"].items() if table not in absent}
     if given.get(OUTCOMES) is None:
         arguments.pop("outcomes_columns", None)
         if "units" in record and "units" not in given:

@@ -141,7 +141,7 @@ def read_like_training(model: FittedModel, data: Any, *, accept_differences: boo
         events = read_events(data, variables=model_dictionary(model))
     else:
         given = reading | {"variables": model_dictionary(model, reading.get("variables"))}
-        events = read_events(data, **arguments_like(record, given))
+        events = read_events(data, **arguments_like(record, given, accept_differences=accept_differences))
     if not accept_differences:
         check_same_tables(record, events)
     return events

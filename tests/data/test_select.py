@@ -9,6 +9,7 @@ from helpers import to_dense
 
 import clinicalgru as cg
 from clinicalgru.data.dictionary.schemas import schema_folder
+from clinicalgru.errors import DataWarning
 
 
 @pytest.fixture
@@ -51,9 +52,9 @@ def test_a_stay_that_ended_before_the_prediction_is_left_out(three):
     )
     outcomes = pd.DataFrame({"stay_id": list("1234"), "died": 0})
     events = cg.read_events(three, stays=stays, outcomes=outcomes)
-    unknown = "leaves out stays for what is unknown of them: end of the stay recorded: not so for 1 stays"
+    excluded = r"excludes stays: end of the stay not recorded \(1 stay\)"
     for hours, left in ((3000, 2), (20, 3)):
-        with pytest.warns(UserWarning, match=unknown):
+        with pytest.warns(DataWarning, match=excluded):
             flow = cg.select(events, task_of(window_hours=[0, hours])).flow
         assert flow[1:3] == (("end of the stay recorded", 3), ("still in the stay at the prediction", left))
 

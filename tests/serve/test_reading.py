@@ -77,8 +77,9 @@ def test_an_extract_without_the_tables_of_training_is_refused_unless_accepted(mo
     names = {"patient_id": "MRN", "time": "min", "age": "years"}
     with pytest.raises(InputError, match="ends of stays, as in training"):
         cg.score(model, rows, stays=without, columns=names)
-    bare = cg.score(model, rows, accept_differences=True)
-    assert (bare["status"] == "scored").sum() == len(stays)
+    for tables in ({}, {"stays": without}):
+        bare = cg.score(model, rows, **tables, accept_differences=True)
+        assert (bare["status"] == "scored").sum() == len(stays)
 
 
 def test_patients_who_are_all_still_there_are_scored(model, ward):

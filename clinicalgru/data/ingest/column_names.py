@@ -150,6 +150,10 @@ def check_identifier_types(types: Mapping[str, str], names: Mapping[str, str], w
             raise InputError(f"{names[name]} as text or whole numbers", got, fix, where=where)
 
 
+class OptionalColumns(dict[str, str]):
+    """Our names -> the names of columns that a table may lack."""
+
+
 def check_columns_used(columns: Mapping[str, Any], tables: Mapping[str, Iterable[str]]) -> None:
     """Raise where a name in `columns` is a column of no table.
 
@@ -167,6 +171,8 @@ def check_columns_used(columns: Mapping[str, Any], tables: Mapping[str, Iterable
     """
     have = {table: {normalize(name) for name in names} for table, names in tables.items()}
     for ours, theirs in columns.items():
+        if isinstance(theirs, OptionalColumns):
+            continue
         entries = theirs if isinstance(theirs, Mapping) else {ours: theirs}
         among = [ours] if isinstance(theirs, Mapping) else list(have)
         for name, column in entries.items():

@@ -203,9 +203,10 @@ def _present_columns(part: TablePart, columns: Mapping[str, str]) -> dict[str, s
         present["source_reason"] = columns["source_reason"]
     absent = [required for required in REQUIRED if required not in present]
     if absent:
-        names = ", ".join(f"{name!r}: 'its name there'" for name in absent)
-        fix = f"Name {'it' if len(absent) == 1 else 'them'} with columns={{{names}}}; --column {absent[0]}=NAME in a shell."
+        noun, pronoun = ("a column", "it") if len(absent) == 1 else ("columns", "them")
+        entries = ", ".join(f"{name!r}: 'its name there'" for name in absent)
+        fix = f"Name {pronoun} with columns={{{entries}}}; in a shell: --column {absent[0]}=NAME."
         got = f"columns {format_names([name for name in part.types if not name.startswith('c_')])}"
         expected = ", ".join(columns.get(name, name) for name in absent)
-        raise InputError(f"{'a column' if len(absent) == 1 else 'columns'} {expected}", got, fix, where=part.label)
+        raise InputError(f"{noun} {expected}", got, fix, where=part.label)
     return present

@@ -25,7 +25,7 @@ from clinicalgru.data.task.outcome_kinds import all_unknown
 from clinicalgru.data.task.stay_times import NO_TIME, StayTimes, stay_times
 from clinicalgru.data.task.task import Task
 from clinicalgru.data.task.window import coded_in_window, observed_in_window, prediction_hours, static_in_window
-from clinicalgru.errors import ArgumentError, TaskError, describe, system_errors
+from clinicalgru.errors import ArgumentError, DataWarning, TaskError, describe, system_errors
 
 
 def select(
@@ -187,12 +187,13 @@ def _filter_eligible(whole: Sequences, steps: Sequence[Step], *, folder: str | P
     unknown = []
     for step, passed in steps:
         if step.endswith(RECORDED):
-            unknown.append(f"{step}: not so for {int((eligible & ~passed).sum()):,} stays")
+            n_excluded = int((eligible & ~passed).sum())
+            noun = "stay" if n_excluded == 1 else "stays"
+            unknown.append(f"{step.removesuffix(RECORDED)} not recorded ({n_excluded:,} {noun})")
         eligible &= passed
         flow.append((step, int(eligible.sum())))
     if unknown:
-        message = f"Task {whole.task.name} leaves out stays for what is unknown of them: {'; '.join(unknown)}."
-        warnings.warn(message, stacklevel=3)
+        warnings.warn(f"Task {whole.task.name} excludes stays: {'; '.join(unknown)}.", DataWarning, stacklevel=3)
     if not eligible.any():
         counts = "; ".join(f"{step}: {stays}" for step, stays in flow)
         fix = "Check the task's conditions and window, and the outcomes."
