@@ -3,7 +3,7 @@
     python benchmarks/ablations.py --data physionet2012 [--folds 2] [--seeds 1] [--stays 2000] [--only no-teacher]
 
 Death in hospital from the first 48 hours. Each row is fitted on the other folds, stopped by 15 % of their patients, and
-judged on the fold it had not seen; the differences from the default are paired, on the same resamples of patients.
+evaluated on its held-out fold; the differences from the default are paired, on the same resamples of patients.
 Seconds are of one epoch: its steps, and the judgement of the tune stays. Set b is not touched.
 
 Found on 2,400 stays, 2 folds, 12 epochs, one seed (AUROC; difference from the default; epoch, times its):
@@ -82,7 +82,7 @@ def out_of_fold(
 
 
 class Timed:
-    """Is told of epochs, and keeps how long each took; the first, and what comes before it, does not count."""
+    """Callback that measures the duration of each epoch but the first."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -101,14 +101,14 @@ class Timed:
 def row(name: str, stays: cg.Sequences, risk: np.ndarray, base: np.ndarray | None, seconds: float) -> str:
     """A line of the table: AUROC and AUPRC, and the paired differences from the default."""
     baselines = {DEFAULT: base} if base is not None else {}
-    judged = cg.evaluate(
+    evaluation = cg.evaluate(
         stays.outcome, risk, patients=stays.patient, baselines=baselines, name=name if baselines else "GRU"
     )
-    own = judged.metrics[judged.metrics["model"] == judged.name].set_index("metric")["estimate"]
+    own = evaluation.metrics[evaluation.metrics["model"] == evaluation.name].set_index("metric")["estimate"]
     apart = [
         f"{one.estimate:+.4f} ({one.low:+.4f} to {one.high:+.4f})"
         for metric in ("auroc", "auprc")
-        for one in judged.differences.query("metric == @metric").itertuples()
+        for one in evaluation.differences.query("metric == @metric").itertuples()
     ] or ["", ""]
     return f"{name:<26}{own['auroc']:>8.4f}{own['auprc']:>8.4f}{seconds:>9.2f}   {apart[0]:<30}{apart[1]}"
 
@@ -121,22 +121,22 @@ def main() -> None:
     parser.add_argument("--stays", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--only", nargs="+", choices=[name.replace(" ", "-") for name in ROWS])
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    folder = asked.data
+    folder = arguments.data
     events = cg.read_events(folder / "set-a.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-a.txt")
     task = cg.Task.load("in_hospital_mortality")
-    stays, further = cg.select(events, task)[: asked.stays], events.auxiliary_targets(task)
-    shared = {} if asked.epochs is None else {"max_epochs": asked.epochs}
-    print(f"{len(stays):,} stays, {asked.folds} folds, {asked.seeds} seeds")
+    stays, further = cg.select(events, task)[: arguments.stays], events.auxiliary_targets(task)
+    shared = {} if arguments.epochs is None else {"max_epochs": arguments.epochs}
+    print(f"{len(stays):,} stays, {arguments.folds} folds, {arguments.seeds} seeds")
     print(
         f"{'':<26}{'AUROC':>8}{'AUPRC':>8}{'s/epoch':>9}   {'AUROC, minus default':<30}AUPRC, minus default", flush=True
     )
     base: np.ndarray | None = None
     for name, options in ROWS.items():
-        if asked.only and name != DEFAULT and name.replace(" ", "-") not in asked.only:
+        if arguments.only and name != DEFAULT and name.replace(" ", "-") not in arguments.only:
             continue
-        risk, seconds = out_of_fold(stays, further, options | shared, folds=asked.folds, seeds=asked.seeds)
+        risk, seconds = out_of_fold(stays, further, options | shared, folds=arguments.folds, seeds=arguments.seeds)
         print(row(name, stays, risk, base, seconds), flush=True)
         base = risk if name == DEFAULT else base
 

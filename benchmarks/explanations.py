@@ -139,7 +139,7 @@ def planted(stays: int, random_state: int) -> None:
 
 
 def untold(text: str) -> None:
-    """What is read is not told here."""
+    """Input files are not described here."""
 
 
 def main() -> None:

@@ -3,11 +3,10 @@
     python benchmarks/gru_lstm_rnn.py physionet2012 [--sizes 500 2000 0] [--hours 12 48] [--seeds 2] [--epochs 12]
 
 Death in hospital in PhysioNet/CinC Challenge 2012, set a only: three quarters of the patients to learn from (15 % of
-them to stop by), one quarter, the same for all, to be judged on; set b is not touched. Everything but `cell` is the
-default, but that no other model teaches the network. AUROC is the mean over the seeds, with the spread over the seeds
-behind it. Seconds are of one epoch: its steps, and the judgement of the tune stays. "gru, loop" is the GRU in the same
-plain loop in which LSTM and RNN run, the fair comparison of speed; "gru" has a backward pass written by hand, as LSTM
-and RNN could have, too.
+them to stop by), one quarter, the same for all, for the evaluation; set b is not touched. Everything but `cell` is the
+default, without distillation. AUROC is the mean over the seeds, followed by the standard deviation. Seconds are of one
+epoch: its steps and the validation loss. "gru, loop" is the GRU in the same plain loop in which LSTM and RNN run, the
+fair comparison of speed; "gru" has a backward pass written by hand, as LSTM and RNN could have, too.
 
 Found with --sizes 500 2000 0 --hours 12 48 --seeds 2 --epochs 8 on a shared machine (0: all 2,994 to 2,998 training
 stays): of the textbook's claims, fewer parameters (0.77 of an LSTM's recurrent layer) and faster (0.94 of its time in
@@ -46,12 +45,12 @@ class Found:
     weights: int  # of the recurrent layer alone
     seconds: float  # per epoch
     auroc: float
-    spread: float
+    std: float
 
 
 @contextmanager
 def looped(cell: str):
-    """The GRU without its hand-written backward pass, where that is asked for."""
+    """The GRU without its hand-written backward pass, if requested."""
     fast = encoder.gru_scan
     if cell == "gru, loop":
         encoder.gru_scan = lambda input_projection, decay, weight, bias, sizes: scan(
@@ -69,7 +68,7 @@ def looped(cell: str):
         encoder.gru_scan = fast
 
 
-def judged(cell: str, train: cg.Sequences, test: cg.Sequences, *, seeds: int, epochs: int, hours: float) -> Found:
+def evaluated(cell: str, train: cg.Sequences, test: cg.Sequences, *, seeds: int, epochs: int, hours: float) -> Found:
     scores, seconds = [], []
     for random_state in range(seeds if cell != "gru, loop" else 1):  # the loop gives the same numbers, but for rounding
         model = cg.GRUClassifier(
@@ -100,7 +99,7 @@ def settings(folder: Path, sizes: list[int], hours: list[float]) -> list[tuple[f
 
 
 def claims(found: list[Found]) -> list[str]:
-    """What textbooks say of the GRU, and whether it held in these runs; differences within the spread are none."""
+    """Claims of textbooks on the GRU, and whether they held; differences within one standard deviation do not count."""
 
     def of(cell: str, keep: Callable[[Found], bool] = lambda _: True) -> list[Found]:
         return [one for one in found if one.cell == cell and keep(one)]
@@ -108,7 +107,7 @@ def claims(found: list[Found]) -> list[str]:
     def ahead(first: str, second: str, keep: Callable[[Found], bool]) -> str:
         pairs = list(zip(of(first, keep), of(second, keep), strict=True))
         gain = np.mean([a.auroc - b.auroc for a, b in pairs])
-        noise = np.mean([max(a.spread, b.spread) for a, b in pairs])
+        noise = np.mean([max(a.std, b.std) for a, b in pairs])
         held = "holds" if gain > max(noise, 0.002) else "does not hold" if gain < -max(noise, 0.002) else "not seen"
         return f"{held}: {gain:+.4f} AUROC on average, seeds differ by {noise:.4f}"
 
@@ -133,17 +132,17 @@ def main() -> None:
     parser.add_argument("--hours", type=float, nargs="+", default=[12.0, 48.0])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=12)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{'stays':>6}{'hours':>7}  {'cell':<11}{'weights':>9}{'s/epoch':>9}{'AUROC':>8}{'+-':>8}", flush=True)
-    found, made = [], settings(asked.folder, asked.sizes, asked.hours)
-    judged("gru", *made[0][1:], seeds=1, epochs=1, hours=0)  # what is slow but once is not the first cell's fault
+    found, made = [], settings(arguments.folder, arguments.sizes, arguments.hours)
+    evaluated("gru", *made[0][1:], seeds=1, epochs=1, hours=0)  # what is slow but once is not the first cell's fault
     for hours, train, test in made:
         for cell in CELLS:
-            one = judged(cell, train, test, seeds=asked.seeds, epochs=asked.epochs, hours=hours)
+            one = evaluated(cell, train, test, seeds=arguments.seeds, epochs=arguments.epochs, hours=hours)
             found.append(one)
             row = f"{one.stays:>6}{one.hours:>7g}  {one.cell:<11}{one.weights:>9,}{one.seconds:>9.2f}{one.auroc:>8.4f}"
-            print(f"{row}{one.spread:>8.4f}", flush=True)
+            print(f"{row}{one.std:>8.4f}", flush=True)
     print("\nOf the GRU it is said, and here:")
     for line in claims(found):
         print(f"- {line}")

@@ -3,14 +3,14 @@
     python benchmarks/ingest.py [--rows 100000 1000000 10000000] [--form parquet csv csv.gz]
                                 [--against pandas polars duckdb] [--repeat 3]
 
-`--against` does the same job by hand, in a process of its own beside ours: parse, convert units, leave implausible
+`--against` does the same job by hand, in a process of its own: parse, convert units, leave implausible
 values out, join several values at one instant into their mean, sort, hours since the stay's first row, the first 48 of
 them. It must give as many measurements of the same sum. It keeps no ledger and checks no cell. polars is a dependency
 of this benchmark alone, and is left out where it is not installed.
 
 Rows are generated: stays of 200 rows over 48 hours, five variables, two of them in two units, one row in a thousand
 implausible, shuffled. Memory is the largest resident size of the whole process, the interpreter and libraries included
-(about 250 MB). CPU seconds are given beside seconds, for machines on which others work too.
+(about 250 MB). CPU seconds are given next to seconds, for machines on which others work too.
 """
 
 from __future__ import annotations

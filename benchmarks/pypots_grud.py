@@ -7,8 +7,8 @@ defaults, but that it stops by a seventh of the patients after 5 epochs without 
 given no static covariates (age, sex): it has no place for them.
 
 PyPOTS 1.5 needs transformers below 4.58 and much else that GRU-D does not use; install it in an environment of its own,
-or beside the project: `pip install --no-deps --target beside pypots tsdb pygrinder benchpots ai4ts ...`, then
-PYTHONPATH=beside. It is left out of a table where it cannot be imported.
+or in a folder: `pip install --no-deps --target pypots_only pypots tsdb pygrinder benchpots ai4ts ...`, then
+PYTHONPATH=pypots_only. It is left out of a table where it cannot be imported.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ HOURS, HIDDEN, PATIENCE = 48, 64, 5
 
 @dataclass(frozen=True, eq=False)
 class Standard:
-    """Mean and spread of each variable of the stays learned from."""
+    """Mean and standard deviation of each variable of the training stays."""
 
     mean: np.ndarray
-    spread: np.ndarray
+    std: np.ndarray
 
     @classmethod
     def of(cls, stays: cg.Sequences) -> Standard:
@@ -43,7 +43,7 @@ class Standard:
         return cls(np.nanmean(grid, axis=(0, 1)), np.nanstd(grid, axis=(0, 1)).clip(1e-6))
 
     def __call__(self, stays: cg.Sequences) -> np.ndarray:
-        return ((hourly_means(stays) - self.mean) / self.spread).astype(np.float32)
+        return ((hourly_means(stays) - self.mean) / self.std).astype(np.float32)
 
 
 def quiet() -> Any:
@@ -90,11 +90,11 @@ def fitted(stays: cg.Sequences, *, random_state: int = 0, batch: int = 32, epoch
     return model, scale
 
 
-def by_grud(learn: cg.Sequences, judge: cg.Sequences) -> tuple[np.ndarray, None]:
-    """Risks of the judged stays; none out of fold. Its predictions depend on who else is in the file: all at once."""
-    model, scale = fitted(learn)
+def by_grud(train: cg.Sequences, test: cg.Sequences) -> tuple[np.ndarray, None]:
+    """Risks of the test stays; none out of fold. Its predictions depend on who else is in the file: all at once."""
+    model, scale = fitted(train)
     with quiet():
-        shares = model.predict_proba({"X": scale(judge)})
+        shares = model.predict_proba({"X": scale(test)})
     return np.asarray(shares)[:, 1], None
 
 
@@ -110,11 +110,11 @@ def main() -> None:
     folder = arguments.data
     events = cg.read_events(folder / "set-a.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-a.txt")
     stays = cg.select(events, cg.Task.load("in_hospital_mortality"))[: arguments.stays]
-    learn, judge = cg.split_patients(stays, [0.75, 0.25], random_state=0)
+    train, test = cg.split_patients(stays, [0.75, 0.25], random_state=0)
     began = time.perf_counter()
-    risk, _ = by_grud(learn, judge)
-    print(f"learned on {len(learn):,} stays in {time.perf_counter() - began:.0f} s")
-    print(cg.evaluate(judge.outcome, risk, patients=judge.patient, name="PyPOTS GRU-D"))
+    risk, _ = by_grud(train, test)
+    print(f"trained on {len(train):,} stays in {time.perf_counter() - began:.0f} s")
+    print(cg.evaluate(test.outcome, risk, patients=test.patient, name="PyPOTS GRU-D"))
 
 
 if __name__ == "__main__":

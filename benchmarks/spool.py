@@ -3,7 +3,7 @@
     python benchmarks/spool.py [--stays 2000] [--repeat 5] [--rounds 3]
 
 A synthetic cohort, each stay `repeat` times; one copy in memory, one saved and opened (memory-mapped). Both must give
-the same bits. A ratio of 1 is the speed of memory, 0.9 a tenth slower. Seconds of CPU are given beside seconds, for
+the same bits. A ratio of 1 is the speed of memory, 0.9 a tenth slower. Seconds of CPU are given next to seconds, for
 machines on which others work too.
 """
 
@@ -61,8 +61,8 @@ def main() -> None:
     once = select(read_events(simulate(arguments.stays, random_state=0)), Task.load("in_hospital_mortality"))
     memory = once[np.tile(np.arange(len(once)), arguments.repeat)]
     with tempfile.TemporaryDirectory() as folder:
-        stays = {"memory": memory, "disk": Sequences.open(memory.save(Path(folder) / "ward"))}
-        size = sum(file.stat().st_size for file in (Path(folder) / "ward").iterdir()) / 2**20
+        stays = {"memory": memory, "disk": Sequences.open(memory.save(Path(folder) / "cohort"))}
+        size = sum(file.stat().st_size for file in (Path(folder) / "cohort").iterdir()) / 2**20
         print(f"{memory}, {size:,.0f} MiB on disk, load average {os.getloadavg()[0]:.1f}")
         print(f"{'':<10}{'memory s':>10}{'disk s':>10}{'CPU s':>10}{'CPU s':>10}{'ratio':>8}{'CPU':>8}")
         model = GRUClassifier(max_epochs=1, random_state=0)

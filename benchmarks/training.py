@@ -1,4 +1,4 @@
-"""One epoch of training on PhysioNet 2012 set a beside others, in one run: the same stays, hidden size and batch.
+"""One epoch of training on PhysioNet 2012 set a, next to other libraries: the same stays, hidden size and batch.
 
     python benchmarks/training.py --data physionet2012 [--epochs 3] [--hidden 64] [--batch 128]
 

@@ -8,7 +8,7 @@ Shares of a half and of all are tried a quarter as often.
 
 The limit of the check was chosen on one half of the data, which --tuning shows: PhysioNet 2012 set a, every other stay
 of PhysioNet 2019 A and of the MIMIC-IV demo, a synthetic cohort. Without --tuning the other half is shown: set b, the
-other stays, another ward, and the eICU demo as YAIB prepared it. Usual values (data_schemas/typical.yaml) are
+other stays, another cohort, and the eICU demo as YAIB prepared it. Usual values (data_schemas/typical.yaml) are
 aggregates of set a and of the whole of the two that are halved; set b and eICU had no part in them.
 
 The interval is Wilson's, 95 %. Stays are drawn again and again from the same few hundred or thousand: it holds for
@@ -43,7 +43,7 @@ SWAPS = {  # variable -> other unit, decimals there
 SHARES = (0.0, 0.05, 0.5, 1.0)
 WHOLE = 0.5
 BOUND_TRIALS = 2000
-BIN = 0.02  # of the densities that `known_best` is told, in natural logarithms
+BIN = 0.02  # of the densities that `known_best` receives, in natural logarithms
 
 
 def sources(folder: Path | None, *, tuning: bool) -> Iterator[tuple[str, Events, slice]]:

@@ -14,7 +14,7 @@ CLOCK = ["time", "available_at"]
 
 @dataclass
 class Tables:
-    """The tables of a ward while defects are planted in them."""
+    """The tables of a cohort while defects are planted in them."""
 
     rows: pd.DataFrame
     stays: pd.DataFrame
@@ -384,10 +384,10 @@ STAYS = (
 VALUES = tuple(name for name in DEFECTS if name not in (*ALONE, *STRUCTURE, *TIMES, *STAYS))
 
 
-def schedule(wards: int) -> list[tuple[str, ...]]:
-    """What is planted in each ward: one defect alone, or one of each family; text comes last."""
+def schedule(count: int) -> list[tuple[str, ...]]:
+    """What is planted in each cohort: one defect alone, or one of each family; text comes last."""
     families = (STRUCTURE, TIMES, STAYS, VALUES)
-    return [(ALONE[i // 9 % 3],) if i % 9 == 8 else tuple(one[i % len(one)] for one in families) for i in range(wards)]
+    return [(ALONE[i // 9 % 3],) if i % 9 == 8 else tuple(one[i % len(one)] for one in families) for i in range(count)]
 
 
 def planted(cohort: object, names: tuple[str, ...], random_state: int) -> Tables:

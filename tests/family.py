@@ -47,17 +47,17 @@ class FittedCase:
 
 @cache
 def cohort_of_all_tasks() -> Events:
-    """The ward, sicker stays with more of everything; a label unknown in a third, stays without an end."""
-    cohort, chance = cg.simulate(160, random_state=11), np.random.default_rng(0)
+    """A synthetic cohort, sicker stays with more of everything; a label unknown in a third, stays without an end."""
+    cohort, rng = cg.simulate(160, random_state=11), np.random.default_rng(0)
     risk, stays = cohort.truth["risk"].to_numpy(), len(cohort.stays)
-    septic = chance.random(stays) < np.clip(3 * risk, 0.1, 0.8)
-    event, lost = 48 + chance.exponential(200 / (0.2 + 5 * risk)), 48 + chance.exponential(300, stays)
+    septic = rng.random(stays) < np.clip(3 * risk, 0.1, 0.8)
+    event, lost = 48 + rng.exponential(200 / (0.2 + 5 * risk)), 48 + rng.exponential(300, stays)
     outcomes = cohort.outcomes.assign(
         third=pd.qcut(cohort.truth["severity"], 3, labels=False).to_numpy(dtype=float),
-        shock=np.where(chance.random(stays) < 0.3, np.nan, (risk > 0.2).astype(float)),
-        days=np.exp(chance.normal(1 + 2 * risk, 0.5)),
+        shock=np.where(rng.random(stays) < 0.3, np.nan, (risk > 0.2).astype(float)),
+        days=np.exp(rng.normal(1 + 2 * risk, 0.5)),
         septic=septic.astype(float),
-        onset=np.where(septic, chance.uniform(4, 44, stays), np.nan),
+        onset=np.where(septic, rng.uniform(4, 44, stays), np.nan),
         dead=(event <= lost).astype(float),
         followed=np.minimum(event, lost),
     )
@@ -65,7 +65,7 @@ def cohort_of_all_tasks() -> Events:
 
 
 def task_of(kind: str, **other: object) -> cg.Task:
-    """A task of this kind on that ward, from the first 24 hours."""
+    """A task of this kind on that cohort, from the first 24 hours."""
     return cg.Task(**{"name": kind, "task_type": kind, "window_hours": (0.0, 24.0)} | TASKS[kind] | other)
 
 

@@ -24,7 +24,7 @@ def run(capsys, *arguments):
 
 @pytest.fixture(scope="session")
 def extract(cohort, tmp_path_factory):
-    return cohort.write(tmp_path_factory.mktemp("ward"))
+    return cohort.write(tmp_path_factory.mktemp("cohort"))
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def test_check_prints_a_ledger_that_balances(capsys, extract):
 
 @pytest.mark.slow
 def test_small_counts_are_withheld_unless_asked_for(capsys, tmp_path):
-    """Of 40 stays, 3 have a lactate and 38 a heart rate: neither count is told, nor what would give it away."""
+    """Of 40 stays, 3 have a lactate and 38 a heart rate: neither count is shown, nor what would reveal it."""
     rows = [(f"{i}", 0.0, "heart_rate", 80.0) for i in range(38)] + [
         (f"{i}", 1.0, "temperature", 37.0) for i in range(40)
     ]

@@ -28,7 +28,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The ward of every kind as a user would have it: tables, and a task of each kind."""
+    """The cohort of all tasks as a user would have it: tables, and a task of each kind."""
     out, events = tmp_path_factory.mktemp("kinds"), cohort_of_all_tasks()
     cohort = cg.simulate(160, random_state=11)
     cohort.measurements.to_parquet(out / "labs.parquet", index=False)
@@ -86,7 +86,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
     assert metric in {row["metric"] for row in judged["metrics"]}
     assert (out / "again.html").exists()
     stay = pd.read_csv(folder / "stays.csv", dtype=str)["stay_id"][0]
-    asked = () if output is None else ("--target", output)
+    target = () if output is None else ("--target", output)
     code, said, _ = run(
         capsys,
         "explain",
@@ -94,7 +94,7 @@ def test_a_task_of_any_kind_goes_the_whole_line(capsys, folder, small, kind):
         *files(folder, outcomes=False),
         "--stay",
         stay,
-        *asked,
+        *target,
         "--page",
         out / "w.html",
     )
@@ -121,7 +121,7 @@ def test_check_says_whom_a_task_asks_about_and_what_happened(capsys, folder, kin
 
 
 def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
-    """Of 40 stays, 3 have no outcome: neither they nor the two groups beside them can be told."""
+    """Of 40 stays, 3 have no outcome: neither they nor the two groups beside them can be derived."""
     rows = pd.DataFrame(
         {"patient_id": [str(i) for i in range(40)], "time": 0.0, "variable": "heart_rate", "value": 80.0}
     )

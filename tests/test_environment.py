@@ -27,8 +27,8 @@ def test_environment_yml_has_the_packages_and_ranges_of_pyproject():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     conda = dict(parts(line) for line in environment if isinstance(line, str) and line != "pip")
     project = PROJECT["project"]
-    asked = dict(parts(line) for line in project["dependencies"] + project["optional-dependencies"]["notebook"])
-    assert conda == asked | {"python": project["requires-python"]}
+    required = dict(parts(line) for line in project["dependencies"] + project["optional-dependencies"]["notebook"])
+    assert conda == required | {"python": project["requires-python"]}
 
 
 def test_every_dependency_is_pinned_in_constraints():

@@ -1,4 +1,4 @@
-"""The notebooks tell their story from a fresh kernel: public names only, nobody named, the same numbers again."""
+"""The notebooks run in a fresh kernel: public names only, nobody named, the same numbers again."""
 
 from __future__ import annotations
 

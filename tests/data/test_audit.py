@@ -1,4 +1,4 @@
-"""The audit: every planted defect is found, clean wards are left in peace, and nobody is named."""
+"""The audit: every planted defect is found, clean cohorts are left in peace, and nobody is named."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STAYS = 120
 
 
 @pytest.fixture(scope="module")
-def wards() -> list[SimulatedCohort]:
+def cohorts() -> list[SimulatedCohort]:
     return [cg.simulate(STAYS, random_state=random_state) for random_state in range(4)]
 
 
@@ -29,11 +29,11 @@ def found(cohort: SimulatedCohort, names: tuple[str, ...], random_state: int) ->
     return {finding.check.name for finding in cg.audit(events, site_column="icu_type").flagged}
 
 
-def recall(wards: list[SimulatedCohort], count: int) -> tuple[list[str], int]:
+def recall(cohorts: list[SimulatedCohort], count: int) -> tuple[list[str], int]:
     """What was missed, and how many were planted."""
     missed, total = [], 0
     for i, names in enumerate(schedule(count)):
-        flagged = found(wards[i % len(wards)], names, i)
+        flagged = found(cohorts[i % len(cohorts)], names, i)
         missed += [name for name in names if name not in flagged]
         total += len(names)
     return missed, total
@@ -47,15 +47,15 @@ def test_each_check_can_be_planted():
 
 
 @pytest.mark.slow
-def test_planted_defects_are_found(wards):
-    missed, total = recall(wards, 6)
+def test_planted_defects_are_found(cohorts):
+    missed, total = recall(cohorts, 6)
     assert total == 24
     assert missed == []
 
 
 @pytest.mark.slow
-def test_of_200_planted_defects_98_of_100_are_found(wards):
-    missed, total = recall(wards, 56)
+def test_of_200_planted_defects_98_of_100_are_found(cohorts):
+    missed, total = recall(cohorts, 56)
     assert total >= 200
     assert len(missed) <= 0.02 * total, missed
 
@@ -71,8 +71,8 @@ def test_clean_wards_raise_hardly_any_false_alarm():
 
 
 @pytest.mark.slow
-def test_examples_are_the_row_numbers_of_the_table_for_people(wards):
-    cohort = wards[0]
+def test_examples_are_the_row_numbers_of_the_table_for_people(cohorts):
+    cohort = cohorts[0]
     rows = cohort.measurements.copy()
     hearts = rows.index[rows["variable"] == "heart_rate"][[10, 400, 900]]
     rows.loc[hearts, ["time", "available_at"]] = pd.Timestamp("2200-01-01")
@@ -85,8 +85,8 @@ def test_examples_are_the_row_numbers_of_the_table_for_people(wards):
 
 
 @pytest.mark.slow
-def test_counts_are_those_of_a_plain_computation(wards):
-    cohort = wards[1]
+def test_counts_are_those_of_a_plain_computation(cohorts):
+    cohort = cohorts[1]
     stays = cohort.stays.copy()
     stays.loc[[3, 50], "end"] = stays.loc[[3, 50], "start"] - pd.Timedelta(hours=2)
     events = cg.read_events(cohort.measurements, stays=stays, outcomes=cohort.outcomes)
@@ -112,8 +112,8 @@ def test_the_audit_names_no_patient_and_no_value():
 
 
 @pytest.mark.slow
-def test_the_table_holds_every_check_with_its_limit(wards):
-    audit = cg.audit(cg.read_events(wards[2]))
+def test_the_table_holds_every_check_with_its_limit(cohorts):
+    audit = cg.audit(cg.read_events(cohorts[2]))
     table = audit.to_frame()
     assert set(table["category"]) == set(CATEGORIES)
     assert set(table["severity"]) == set(SEVERITIES)
@@ -137,14 +137,14 @@ def test_events_without_rows_are_audited():
 
 
 @pytest.mark.slow
-def test_an_unknown_site_column_is_refused(wards):
+def test_an_unknown_site_column_is_refused(cohorts):
     with pytest.raises(ArgumentError, match="column of the stays"):
-        cg.audit(cg.read_events(wards[0]), site_column="hospital")
+        cg.audit(cg.read_events(cohorts[0]), site_column="hospital")
 
 
 @pytest.mark.slow
-def test_the_audit_changes_nothing(wards):
-    events = cg.read_events(wards[0])
+def test_the_audit_changes_nothing(cohorts):
+    events = cg.read_events(cohorts[0])
     before, stays = events.measurements.to_pandas(), events.stays.copy()
     cg.audit(events, site_column="icu_type")
     pd.testing.assert_frame_equal(events.measurements.to_pandas(), before)
@@ -157,10 +157,10 @@ def test_the_command_prints_json_and_writes_the_page(tmp_path):
 
     from clinicalgru.cli import app
 
-    folder = cg.simulate(40, random_state=2).write(tmp_path / "ward")
+    folder = cg.simulate(40, random_state=2).write(tmp_path / "cohort")
     page, stays = tmp_path / "audit.html", folder / "stays.parquet"
-    asked = ["audit", str(folder / "measurements.parquet"), "--stays", str(stays), "--json", "--page", str(page)]
-    done = CliRunner().invoke(app, asked)
+    arguments = ["audit", str(folder / "measurements.parquet"), "--stays", str(stays), "--json", "--page", str(page)]
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["checks"] >= 30
     assert page.exists()
@@ -177,8 +177,8 @@ def test_small_cells_of_findings_are_withheld_with_their_rows():
     text = audit.as_text()
     assert [("First: 7, 9" in text), ("First: 5" in text), ("First: 6" in text)] == [False, False, True]
     assert text.count("suppressed") == 2
-    told = audit.to_dict(min_cell_size=11)["findings"]
-    assert [(one["count"], one["fraction"], one["examples"]) for one in told] == [
+    findings = audit.to_dict(min_cell_size=11)["findings"]
+    assert [(one["count"], one["fraction"], one["examples"]) for one in findings] == [
         (None, None, []),
         (None, None, []),
         (40, 0.1, [6]),

@@ -94,7 +94,7 @@ def test_other_names_in_their_own_order_with_the_same_facts(events):
         .value_counts()
         .equals(events.stays.groupby("patient_id").size().value_counts())
     )
-    columns = ["start", "time", "available_at", "variable", "value"]  # a stay's start tells it apart in this ward
+    columns = ["start", "time", "available_at", "variable", "value"]  # a stay's start identifies it in this cohort
     tables = []
     for some in (events, named):
         frame = some.to_frame()

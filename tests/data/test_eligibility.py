@@ -1,4 +1,4 @@
-"""Who a task asks about: anchors, conditions, gap, horizon, and the cohort flow that accounts for everybody."""
+"""Eligible stays of a task: anchors, conditions, gap, horizon, and the cohort flow that accounts for every stay."""
 
 from __future__ import annotations
 

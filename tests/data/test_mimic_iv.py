@@ -139,8 +139,8 @@ def test_an_empty_valuenum_is_a_missing_value_and_units_are_as_written(icu):
 
 
 def test_diagnoses_and_procedures_for_billing_are_known_at_the_discharge_only(icu, hospital):
-    told = codes(icu)
-    billed = told[told["word"].str.contains("ICD")]
+    coded = codes(icu)
+    billed = coded[coded["word"].str.contains("ICD")]
     assert dict(zip(billed["word"], billed["stay_id"], strict=True)) == {
         "diagnosis//ICD10:A41.9": "112",
         "procedure//ICD9:37.22": "112",

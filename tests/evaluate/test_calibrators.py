@@ -75,16 +75,16 @@ def test_each_outcome_has_a_line_of_its_own_and_one_that_never_came_is_left_alon
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (1.0, np.log(2)), (0.6, -0.5), (1.6, 0.4)])
 def test_the_line_that_was_planted_in_the_survival_is_found_despite_censoring(slope, intercept):
-    """The curves that are told are bent so that this line bends them back."""
+    """Predicted curves are distorted so that this line corrects them."""
     outcome, rate = drawn_survival()
     truth = np.exp(-rate[:, None] * CUTS)
-    told = bent(truth, slope, intercept)
+    distorted = bent(truth, slope, intercept)
     fitted = SurvivalCalibrator.fit(outcome[:, 1], bent(np.exp(-rate * outcome[:, 0]), slope, intercept))
     assert (fitted.slope, fitted.intercept) == pytest.approx((slope, intercept), abs=0.1)
-    said = fitted.predict(told)
+    said = fitted.predict(distorted)
     assert np.abs(said - truth).max() < 0.03
     assert (np.diff(said, axis=1) <= 0).all()
-    np.testing.assert_array_equal(said[:, 1].argsort(), told[:, 1].argsort())
+    np.testing.assert_array_equal(said[:, 1].argsort(), distorted[:, 1].argsort())
 
 
 def test_survival_is_certain_at_the_start_whatever_the_line():

@@ -62,13 +62,13 @@ def test_survival_ranks_and_scores_what_was_simulated():
     hours = np.array([20.0, 40.0, 80.0, 120.0])
     truth = np.exp(-rate[:, None] * hours / 100)
     blind = np.tile(truth.mean(axis=0), (400, 1))
-    told, untold = (
+    informed, uninformed = (
         metrics_of(survival_predictions(outcome, curves, hours=hours, train_outcome=outcome), n_resamples=3)["estimate"]
         for curves in (truth, blind)
     )
-    assert told["concordance"] > 0.6
-    assert untold["concordance"] == pytest.approx(0.5)
-    assert told["integrated_brier"] < untold["integrated_brier"]
+    assert informed["concordance"] > 0.6
+    assert uninformed["concordance"] == pytest.approx(0.5)
+    assert informed["integrated_brier"] < uninformed["integrated_brier"]
     with pytest.raises(cg.ClinicalGRUError, match="hours within the follow-up"):
         survival_predictions(outcome, truth, hours=hours * 100, train_outcome=outcome)
 

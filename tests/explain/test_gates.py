@@ -22,13 +22,13 @@ def test_gates_make_the_states_that_the_network_has(model, test_stays):
     layer = model.network_.spec.n_layers - 1
     found = cg.gates(model, test_stays[[1]], layer=layer)
     z, r, erased, h = (getattr(found, name).to_numpy() for name in ("update", "reset", "decayed", "state"))
-    faded = (1 - erased[1:]) * h[:-1]
+    decayed = (1 - erased[1:]) * h[:-1]
     recurrent = model.network_.encoder.forward_layers[layer].recurrent
     weight, bias = recurrent.weight.detach().numpy(), recurrent.bias.detach().numpy()
-    candidate = (h[1:] - z[1:] * faded) / (1 - z[1:])
+    candidate = (h[1:] - z[1:] * decayed) / (1 - z[1:])
     assert (np.abs(candidate) <= 1 + 1e-4).all()
     units = len(weight) // 3
-    drive = np.arctanh(candidate.clip(-0.9999, 0.9999)) - r[1:] * (faded @ weight[2 * units :].T + bias[2 * units :])
+    drive = np.arctanh(candidate.clip(-0.9999, 0.9999)) - r[1:] * (decayed @ weight[2 * units :].T + bias[2 * units :])
     given = _drive(model, test_stays[[1]], layer)[1:, 2 * units :]
     near = np.abs(candidate) < 0.999
     np.testing.assert_allclose(drive[near], given[near], atol=2e-3)
@@ -36,14 +36,14 @@ def test_gates_make_the_states_that_the_network_has(model, test_stays):
 
 
 def _drive(model, stay, layer):
-    heard = []
+    outputs = []
     module = model.network_.encoder.forward_layers[layer].project
-    handle = module.register_forward_hook(lambda _, given, out: heard.append(out))
+    handle = module.register_forward_hook(lambda _, given, out: outputs.append(out))
     with torch.no_grad():
         batch = model.network_.make_batch(stay)
         model.network_.logits(model.network_.scaler(batch), batch)
     handle.remove()
-    return heard[0].numpy()
+    return outputs[0].numpy()
 
 
 def test_time_erases_more_over_longer_gaps(fitted, test_stays):

@@ -42,7 +42,7 @@ def outcome(variant: pieces.Variant, path: Path, clean: Events, *, hidden: set[s
     return became
 
 
-def told(variant: pieces.Variant, broken: AssertionError) -> AssertionError:
+def with_variant(variant: pieces.Variant, broken: AssertionError) -> AssertionError:
     return AssertionError(f"{variant.kind}, {variant.name!r}, {variant.content[:60]!r}...: {broken}")
 
 
@@ -55,7 +55,7 @@ def run_tables(variants: list[pieces.Variant], folder: Path, clean: Events) -> C
         try:
             became[outcome(variant, path, clean, hidden=hidden)] += 1
         except AssertionError as broken:
-            raise told(variant, broken) from None
+            raise with_variant(variant, broken) from None
         path.unlink()
     return became
 
@@ -74,7 +74,7 @@ def run_exports(variants: list[pieces.Variant], folder: Path) -> Counter:
         try:
             became[outcome(variant, folder, clean, hidden=hidden, source="fhir")] += 1
         except AssertionError as broken:
-            raise told(variant, broken) from None
+            raise with_variant(variant, broken) from None
         (folder / variant.name).unlink()
         (folder / whole).write_bytes(files[whole])
     return became

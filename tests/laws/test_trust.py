@@ -73,7 +73,7 @@ def test_16_contributions_sum_to_what_they_explain(fitted, test_stays):
 
 @pytest.fixture
 def canaries(three):
-    """The hand-written ward with one patient whose identifier and values must not be repeated."""
+    """The hand-written cohort with one patient whose identifier and values must not be repeated."""
     rows = three.copy()
     rows.loc[rows["patient_id"] == "007", ["patient_id", "stay_id"]] = CANARY_ID
     rows.loc[0, "value"] = str(CANARY_VALUE)

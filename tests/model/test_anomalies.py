@@ -15,8 +15,9 @@ VITALS = ("heart_rate", "map", "respiratory_rate", "temperature", "spo2")
 
 @pytest.mark.slow
 def test_planted_sensor_faults_are_found():
-    """A fault replaces a vital sign by one drawn anywhere between the 0.1 and 99.9 percent values of the ward, at least
-    two standard deviations off what was there."""
+    """A fault replaces a vital sign by a value between the 0.1 and 99.9 percentiles of the cohort.
+
+    It differs from the true value by at least two standard deviations."""
     events = cg.read_events(cg.simulate(500, random_state=5))
     stays = cg.select(events, cg.Task("next", "", (0.0, 48.0), task_type="forecast"))
     train, tune, test = cg.split_patients(stays, [0.6, 0.15, 0.25], random_state=0)
@@ -36,6 +37,6 @@ def test_planted_sensor_faults_are_found():
         value[here] = np.where(away, drawn, value[here])
     fault = value != test.value
     odd = model.anomaly_scores(replace(test, value=value))
-    judged = vital & ~np.isnan(odd)
-    assert fault[judged].sum() > 50
-    assert roc_auc_score(fault[judged], odd[judged]) >= 0.9
+    evaluated = vital & ~np.isnan(odd)
+    assert fault[evaluated].sum() > 50
+    assert roc_auc_score(fault[evaluated], odd[evaluated]) >= 0.9

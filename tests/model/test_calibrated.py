@@ -1,4 +1,4 @@
-"""Calibrated estimators of every kind: another scale, the same order; in the bundle, in the score, in what is told."""
+"""Calibrated estimators of every kind: another scale, the same order; in the bundle, in the score, in summaries."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from clinicalgru.model.baselines.forecast_baselines import BoostedTreesForecaste
 
 @pytest.fixture(scope="module")
 def cohort():
-    """Training and test stays of the ward; two results of a variable become known at one step here and there."""
+    """Training and test stays of the cohort; two results of a variable become known at one step here and there."""
     stays = cg.select(
         cg.read_events(cg.simulate(120, random_state=5)), cg.Task("next", "", (0.0, 24.0), task_type="forecast")
     )

@@ -16,7 +16,7 @@ NAMES = {"patient_id": "MRN", "time": "min", "stays": {"end": "left", "age": "ye
 
 
 @pytest.fixture(scope="module")
-def ward():
+def cohort():
     """An extract in minutes under names of its own: rows, stays, outcomes."""
     cohort = cg.simulate(80, random_state=2)
     start = cohort.stays.set_index("stay_id")["start"]
@@ -30,8 +30,8 @@ def ward():
 
 
 @pytest.fixture(scope="module")
-def model(ward):
-    rows, stays, outcomes = ward
+def model(cohort):
+    rows, stays, outcomes = cohort
     names = NAMES | {"outcomes": {"in_hospital_death": "DIED"}}
     events = cg.read_events(
         rows,
@@ -57,8 +57,8 @@ def test_the_manifest_holds_the_arguments_and_no_path(model, tmp_path):
     assert "age" in reading["static_variables"]
 
 
-def test_a_bundle_reads_a_new_extract_as_it_read_its_own(model, ward, tmp_path):
-    rows, stays, _ = ward
+def test_a_bundle_reads_a_new_extract_as_it_read_its_own(model, cohort, tmp_path):
+    rows, stays, _ = cohort
     bundle = cg.save(model, tmp_path / "bundle")
     named = {"patient_id": "MRN", "time": "min", "stays": NAMES["stays"]}
     expected = cg.score(model, rows, stays=stays, columns=named, time_unit="minutes")
@@ -67,8 +67,8 @@ def test_a_bundle_reads_a_new_extract_as_it_read_its_own(model, ward, tmp_path):
     assert (expected["reason"] == "the stay ended before the prediction").any()
 
 
-def test_an_extract_without_the_tables_of_training_is_refused_unless_accepted(model, ward):
-    rows, stays, _ = ward
+def test_an_extract_without_the_tables_of_training_is_refused_unless_accepted(model, cohort):
+    rows, stays, _ = cohort
     with pytest.raises(InputError, match="ends of stays, as in training"):
         cg.score(model, rows)
     with pytest.raises(InputError, match="a column left"):
@@ -82,13 +82,13 @@ def test_an_extract_without_the_tables_of_training_is_refused_unless_accepted(mo
         assert (bare["status"] == "scored").sum() == len(stays)
 
 
-def test_patients_who_are_all_still_there_are_scored(model, ward):
-    rows, stays, _ = ward
+def test_patients_who_are_all_still_there_are_scored(model, cohort):
+    rows, stays, _ = cohort
     assert (cg.score(model, rows, stays=stays.assign(left=None))["status"] == "scored").any()
 
 
-def test_stays_without_any_static_variable_are_refused(model, ward):
-    rows, stays, _ = ward
+def test_stays_without_any_static_variable_are_refused(model, cohort):
+    rows, stays, _ = cohort
     bare = stays[["MRN", "stay_id", "start", "left"]]
     names = {"patient_id": "MRN", "time": "min", "stays": {"end": "left"}}
     with pytest.raises(InputError, match="static variables, as in training"):
@@ -102,9 +102,9 @@ def test_another_source_uses_nothing_of_the_record():
 
 
 @pytest.fixture
-def described(ward, tmp_path):
+def described(cohort, tmp_path):
     """The extract as files, with a YAML file that describes it."""
-    rows, stays, outcomes = ward
+    rows, stays, outcomes = cohort
     for name, table in (("rows", rows), ("stays", stays), ("outcomes", outcomes)):
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     about = {

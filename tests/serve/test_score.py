@@ -81,7 +81,7 @@ def test_the_hash_names_this_very_model(fitted, parts):
     assert model_hash(fitted) == model_hash(fitted)
 
 
-def asked(fitted, **fields):
+def with_task(fitted, **fields):
     """The same model, of which another task asks about fewer stays."""
     model = copy.copy(fitted)
     model.task_ = cg.Task.from_dict(fitted.task_.to_dict() | fields)
@@ -90,7 +90,9 @@ def asked(fitted, **fields):
 
 @pytest.mark.slow
 def test_a_stay_that_the_task_does_not_ask_about_is_left_out_with_the_reason(fitted, cohort, scores):
-    model = asked(fitted, include=[{"column": "age", "at_least": 65}], exclude=[{"column": "icu_type", "among": [2]}])
+    model = with_task(
+        fitted, include=[{"column": "age", "at_least": 65}], exclude=[{"column": "icu_type", "among": [2]}]
+    )
     table = cg.score(model, cohort.measurements, stays=cohort.stays)
     stays = cohort.stays.set_index("stay_id").loc[table["stay_id"]]
     age, unit = stays["age"].to_numpy(dtype=float), stays["icu_type"].to_numpy(dtype=float, na_value=np.nan)
@@ -107,7 +109,9 @@ def test_a_stay_that_the_task_does_not_ask_about_is_left_out_with_the_reason(fit
 
 def test_scored_and_learned_from_are_the_same_stays(fitted, cohort, events):
     """Whom the task leaves out of training, it leaves out of the round."""
-    model = asked(fitted, include=[{"variable": "lactate", "at_least": 2}], anchor={"variable": "lactate", "above": 2})
+    model = with_task(
+        fitted, include=[{"variable": "lactate", "at_least": 2}], anchor={"variable": "lactate", "above": 2}
+    )
     table = cg.score(model, events)
     learned = cg.select(events, model.task_)
     outcome = events.stays["in_hospital_death"].notna().to_numpy()
@@ -120,7 +124,7 @@ def test_scored_and_learned_from_are_the_same_stays(fitted, cohort, events):
 @pytest.mark.slow
 def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, cohort):
     """Whether a neighbour's age is recorded must not decide whether there are scores at all."""
-    model = asked(fitted, include=[{"column": "age", "at_least": 65}, {"variable": "lactate", "at_least": 1}])
+    model = with_task(fitted, include=[{"column": "age", "at_least": 65}, {"variable": "lactate", "at_least": 1}])
     table = cg.score(model, cohort.measurements.query("variable != 'lactate'"), stays=cohort.stays.drop(columns="age"))
     assert set(table["status"]) == {"left out"}
     assert set(table["reason"]) == {"the task asks for: age recorded"}

@@ -86,7 +86,7 @@ def make_explanation(said: Said = str) -> SimpleNamespace:
                                       "high": 1 - 0.9 * (1 - course)}),
         attention=pd.DataFrame({"hours": hours, "weight": weight / weight.sum()}),
         provenance={
-            said("trained_on"): said("ward"), "task": said("in_hospital_mortality"), "hash": said("sha256:3f2a"),
+            said("trained_on"): said("cohort"), "task": said("in_hospital_mortality"), "hash": said("sha256:3f2a"),
             "simulated": "yes",
         },
     )  # fmt: skip

@@ -39,11 +39,11 @@ def browser() -> Iterator:
 def look(browser, path: Path, *, width: int = 1280) -> dict:
     """What a browser made of a page: messages, requests, elements, and whether the page is too wide."""
     page = browser.new_page(viewport={"width": width, "height": 1000})
-    said, asked = [], []
+    said, requested = [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: (said.append("a dialog"), dialog.dismiss()))
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(path.as_uri())
     page.wait_for_function(
         "document.querySelectorAll('.plot .main-svg').length >= document.querySelectorAll('.plot').length"
@@ -54,10 +54,10 @@ def look(browser, path: Path, *, width: int = 1280) -> dict:
     buttons = page.evaluate("[...document.querySelectorAll('.modebar-btn')].map((b) => b.dataset.title)")
     wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
     page.close()
-    asked = [
-        url for url in asked if url.startswith(("http", "ws")) or (url.startswith("file") and url != path.as_uri())
+    requested = [
+        url for url in requested if url.startswith(("http", "ws")) or (url.startswith("file") and url != path.as_uri())
     ]
-    return {"said": said, "asked": asked, "elements": counted, "shown": shown, "wide": wide, "buttons": buttons}
+    return {"said": said, "requested": requested, "elements": counted, "shown": shown, "wide": wide, "buttons": buttons}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def pages(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
 def test_a_page_is_drawn_without_errors_requests_or_sideways_scrolling(browser, pages, kind, width):
     seen = look(browser, pages[kind][0], width=width)
     assert seen["said"] == []
-    assert seen["asked"] == []
+    assert seen["requested"] == []
     assert not seen["wide"]
     assert {button[:5] for button in seen["buttons"]} == {"Downl", "Zoom", "Pan", "Zoom ", "Reset"}
     assert "Hours since the index time" in seen["shown"] or "Recall" in seen["shown"]
@@ -88,6 +88,6 @@ def test_a_page_is_drawn_without_errors_requests_or_sideways_scrolling(browser, 
 def test_words_from_the_data_run_nothing_add_nothing_and_are_shown_as_they_are(browser, pages, kind):
     clean, dirty = (look(browser, path) for path in pages[kind])
     assert dirty["said"] == []
-    assert dirty["asked"] == []
+    assert dirty["requested"] == []
     assert dirty["elements"] == clean["elements"]
     assert PAYLOADS[0] in dirty["shown"]

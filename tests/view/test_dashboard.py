@@ -18,8 +18,8 @@ pytestmark = pytest.mark.skipif(MAKE is None, reason="no make on this machine")
 @pytest.fixture(scope="module")
 def recipe() -> list[str]:
     """The command that serves the page, as make says it."""
-    asked = [MAKE, "--no-print-directory", "-n", "-o", ".venv/installed", "dashboard"]
-    lines = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    command = [MAKE, "--no-print-directory", "-n", "-o", ".venv/installed", "dashboard"]
+    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     return shlex.split(next(line for line in lines if "voila" in line))
 
 
@@ -35,7 +35,7 @@ def test_the_target_serves_a_notebook_and_a_template_that_are_there(recipe):
 
 @pytest.fixture
 def page(recipe, tmp_path, monkeypatch) -> Iterator:
-    """The page once its plots are drawn; the console's errors and the hosts that were asked."""
+    """The page once its plots are drawn; the console's errors and the requested hosts."""
     pytest.importorskip("voila", reason="voila is not installed (extra dashboard)")
     from playwright.sync_api import sync_playwright
 
@@ -49,7 +49,7 @@ def page(recipe, tmp_path, monkeypatch) -> Iterator:
         browser = run.chromium.launch(executable_path=CHROMIUM, args=BROWSER)
         tab = browser.new_page(viewport={"width": 1280, "height": 900})
         tab.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-        tab.on("request", lambda asked: hosts.add(asked.url.split("/")[2]))
+        tab.on("request", lambda request: hosts.add(request.url.split("/")[2]))
         tab.goto(address, timeout=180_000)
         tab.wait_for_selector(PLOT, timeout=180_000)
         yield tab, errors, hosts

@@ -100,9 +100,9 @@ def test_of_a_stay_of_one_step_nothing_was_expected_but_something_is_next(tmp_pa
     text = first.to_html(tmp_path / "page.html").read_text()
     assert "No measurement has a prediction yet." in text
     assert "0 of 0" in str(first)
-    asked_then = cg.explain_forecast(case.model, stay, at_hours=float(stay.hours[0]))
-    assert str(asked_then) == str(first)
-    assert asked_then.next_values.equals(first.next_values)
+    at_first = cg.explain_forecast(case.model, stay, at_hours=float(stay.hours[0]))
+    assert str(at_first) == str(first)
+    assert at_first.next_values.equals(first.next_values)
     with pytest.raises(cg.ClinicalGRUError, match="one stay with a measurement"):
         cg.explain_forecast(case.model, stay, at_hours=float(stay.hours[0]) - 1)
 

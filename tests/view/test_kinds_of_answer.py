@@ -18,9 +18,9 @@ def survival():
     """By hour 100: explanation, what-if, movement."""
     case = fitted_case("survival")
     stay = longest(case)
-    asked = {"target": 100.0}
-    moved = cg.movement(case.model, stay, **asked, n_permutations=4)
-    return case.model, stay, cg.explain(case.model, stay, **asked), cg.what_if(case.model, stay, **asked), moved
+    arguments = {"target": 100.0}
+    moved = cg.movement(case.model, stay, **arguments, n_permutations=4)
+    return case.model, stay, cg.explain(case.model, stay, **arguments), cg.what_if(case.model, stay, **arguments), moved
 
 
 @pytest.fixture(scope="module")

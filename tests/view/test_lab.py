@@ -77,7 +77,7 @@ def served(command: list[str], folder: Path, *, path: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory) -> Iterator:
-    """Notebook 04 with all its cells run, what the console said, and every address that was asked for."""
+    """Notebook 04 with all its cells run, what the console said, and every requested address."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".*"))
     command = [
@@ -91,10 +91,10 @@ def opened(tmp_path_factory) -> Iterator:
         tool.chromium.launch(executable_path=CHROMIUM, args=BROWSER) as browser,
     ):
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.said, page.asked = [], []
+        page.said, page.requested = [], []
         page.on("console", lambda message: page.said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("request", lambda request: page.requested.append(request.url))
         page.goto(f"{address}/lab/tree/04_explain_a_patient.ipynb?token={TOKEN}")
         page.wait_for_function("window.jupyterapp?.commands.hasCommand('notebook:run-all-cells')", timeout=90_000)
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
@@ -267,4 +267,4 @@ def contrast(one: str, other: str) -> float:
 
 def test_nothing_went_wrong_and_no_request_left_the_machine(opened):
     assert opened.said == []
-    assert [url for url in opened.asked if not re.match(r"(https?|ws)://127\.0\.0\.1:|data:|blob:", url)] == []
+    assert [url for url in opened.requested if not re.match(r"(https?|ws)://127\.0\.0\.1:|data:|blob:", url)] == []

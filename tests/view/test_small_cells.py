@@ -93,8 +93,8 @@ def test_no_two_points_of_a_curve_lie_a_few_patients_apart(tmp_path, stays, even
             assert ((cells == 0) | (cells >= 11)).all()
 
 
-def faithful_words(tmp_path, found, **asked):
-    page = evaluation_page(judged(400, 60), tmp_path / "p.html", faithfulness=found, **asked)
+def faithful_words(tmp_path, found, **arguments):
+    page = evaluation_page(judged(400, 60), tmp_path / "p.html", faithfulness=found, **arguments)
     said = words(page.read_text(encoding="utf-8"))
     return said[said.index("Are the explanations faithful to the model?") :]
 
@@ -118,8 +118,8 @@ def test_a_share_of_few_stays_is_a_bound_and_counts_a_few_apart_are_withheld(tmp
     hidden = faithful_words(tmp_path, make_faithfulness(stays=None))
     assert "suppressed suppressed" in hidden
     assert "98.5%" not in hidden
-    for asked in ({"min_cell_size": 0}, {"provenance": {"simulated": "yes"}}):
-        assert "98.5%" in faithful_words(tmp_path, make_faithfulness(stays=395, beats=0.985), **asked)
+    for arguments in ({"min_cell_size": 0}, {"provenance": {"simulated": "yes"}}):
+        assert "98.5%" in faithful_words(tmp_path, make_faithfulness(stays=395, beats=0.985), **arguments)
 
 
 def test_few_events_show_no_curve_no_count_and_no_share(tmp_path):
@@ -133,8 +133,8 @@ def test_few_events_show_no_curve_no_count_and_no_share(tmp_path):
 @pytest.mark.slow
 def test_simulated_patients_and_those_who_ask_see_every_count(tmp_path):
     flow = [("stays in the extract", 403), ("adults", 400)]
-    for asked in ({"provenance": {"simulated": "yes"}}, {"min_cell_size": 0}):
-        page = evaluation_page(judged(400, 9), tmp_path / "p.html", **around(flow, 403, 3), **asked)
+    for arguments in ({"provenance": {"simulated": "yes"}}, {"min_cell_size": 0}):
+        page = evaluation_page(judged(400, 9), tmp_path / "p.html", **around(flow, 403, 3), **arguments)
         said = words(page.read_text(encoding="utf-8"))
         assert "↓ 3 left out" in said
         assert "9 with the event (2.2 %)" in said

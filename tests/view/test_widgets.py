@@ -246,10 +246,10 @@ def test_a_variable_that_was_never_measured_can_be_added():
 def test_the_smallest_change_is_told_and_changes_nothing(view):
     view.panel._search.click()
     assert view.panel._search.description == "Smallest change across 25 %"
-    told = view.panel.result.value
-    assert "takes the risk from 30 % to 22 %, below 25 %" in told
-    assert "Lactate from 3 mmol/L to 1.1 mmol/L; GCS from 11 to 13." in told
-    assert "not what would help the patient" in told
+    shown_text = view.panel.result.value
+    assert "takes the risk from 30 % to 22 %, below 25 %" in shown_text
+    assert "Lactate from 3 mmol/L to 1.1 mmol/L; GCS from 11 to 13." in shown_text
+    assert "not what would help the patient" in shown_text
     assert not view.changed
     view.panel.variable = "lactate"
     view.panel.value = 5.0
@@ -319,10 +319,10 @@ def test_the_same_picture_is_saved_with_the_changes_in_it(view, tmp_path):
 
 
 def test_the_story_tells_the_jump_the_old_and_the_missing():
-    told = " ".join(narrative(explained()))
-    assert "Predicted risk of death: 30 %" in told
-    assert "Not measured since: lactate for 9 h." in told
-    assert "Never measured in these hours: INR." in told
+    shown_text = " ".join(narrative(explained()))
+    assert "Predicted risk of death: 30 %" in shown_text
+    assert "Not measured since: lactate for 9 h." in shown_text
+    assert "Never measured in these hours: INR." in shown_text
 
 
 def test_the_jump_is_the_largest_within_three_hours_and_not_the_first_one():
@@ -366,17 +366,17 @@ def test_a_click_opens_the_stay_through_the_function_and_a_refusal_is_said():
     import ipywidgets
 
     scores = pd.DataFrame({"risk": [0.1, 0.7], "status": "scored", "reason": ""})
-    asked = []
+    opened = []
 
     def patient(position):
-        asked.append(position)
+        opened.append(position)
         if position == 0:
             raise ArgumentError("a stay with measurements", "none", "Choose another.")
         return ipywidgets.HTML("here")
 
     view = cg.CohortView(scores, open_stay=patient)
     view.browser.selected = 1
-    assert asked == [1]
+    assert opened == [1]
     assert view.opened.children[0].value == "here"
     view.selected = 0
     assert "cannot be opened" in view.opened.children[0].value

@@ -65,7 +65,7 @@ def test_survival_likelihood_is_that_of_hazards_multiplied_out_by_hand():
         (15.0, 1.0): 0.9 * 0.2,  # survived the first interval, not the second
         (25.0, 0.0): 0.9 * 0.8,  # followed through two intervals
         (9.0, 0.0): 1.0,  # not followed to the end of any
-        (40.0, 1.0): 0.9 * 0.8 * 0.6,  # the event came after the last interval
+        (40.0, 1.0): 0.9 * 0.8 * 0.6,  # the event occurred after the last interval
         (20.0, 1.0): 0.9 * 0.2,  # an event at a cut belongs to the interval that ends there
     }
     for target, likelihood in by_hand.items():
@@ -244,10 +244,10 @@ def test_a_forecast_likelihood_is_that_of_a_laplace_distribution():
 
 
 def test_weights_make_all_variables_of_a_forecast_teach_alike_and_one_of_none_nothing():
-    """With the inverse of how often each came, the loss is the mean of the losses of the variables."""
+    """With the inverse of how often each was measured, the loss is the mean of the losses of the variables."""
     target = torch.randn(6, 2, 3, generator=torch.Generator().manual_seed(0))
-    came = torch.tensor([[1, 1, 1], [1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 0, 1], [1, 0, 1]]).bool()
-    target[:, 0][~came] = torch.nan
+    observed = torch.tensor([[1, 1, 1], [1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 0, 1], [1, 0, 1]]).bool()
+    target[:, 0][~observed] = torch.nan
     logits = torch.zeros(2, 6, 6, requires_grad=True)
     scale = SimpleNamespace(knots=torch.zeros(3, 3))
     alone = [Forecast(scale, tuple(np.eye(3)[i])).loss(logits, target).item() for i in range(2)]
@@ -283,13 +283,13 @@ def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardl
     again = measured(case.train)
     count = again["variable"][again["later"] & again["last"].notna()].value_counts()
     weight = dict(zip([v.name for v in case.train.variables], head.variable_weights, strict=True))
-    taught = {name: weight[name] ** 2 * count[name] for name in weight if count.get(name, 0) >= FEWEST}
-    assert 0 < len(taught) < len(weight)
-    assert max(taught.values()) == pytest.approx(min(taught.values()))
-    assert {name for name in weight if weight[name] == 0} == set(weight) - set(taught)
+    learned = {name: weight[name] ** 2 * count[name] for name in weight if count.get(name, 0) >= FEWEST}
+    assert 0 < len(learned) < len(weight)
+    assert max(learned.values()) == pytest.approx(min(learned.values()))
+    assert {name for name in weight if weight[name] == 0} == set(weight) - set(learned)
 
 
-def test_a_forecaster_is_asked_before_what_is_seldom_measured(monkeypatch):
+def test_a_forecaster_trains_more_on_rare_measurements(monkeypatch):
     """One step of each stay an epoch: far more often one before a seldom variable than by plain chance."""
     case, found = fitted_case("forecast"), {True: [], False: []}
     make_batch = ClinicalGRU.make_batch
@@ -356,7 +356,7 @@ def test_joint_training_changes_the_weights_but_not_what_is_asked(parts):
 
 
 def test_a_network_left_alone_answers_as_before(parts):
-    """What it was asked besides is gone; what it is asked now has not changed by a bit."""
+    """Auxiliary targets are removed; the main output is unchanged, bit for bit."""
     shape = NetworkSpec(
         len(parts[0].variables), n_categories(parts[0].static_variables), outputs=3, forecasts=4, hidden_size=4
     )

@@ -83,8 +83,8 @@ def test_a_batch_of_no_stays_is_possible(test_stays):
 def test_a_sample_asks_so_many_points_of_each_stay_and_says_the_same_of_them(odd_stays):
     every = collate(odd_stays, per_step=True)
     some = collate(odd_stays, per_step=True, sample=StepSampling(3, np.random.default_rng(0)))
-    asked = np.bincount(some.point_stay, minlength=len(odd_stays))
-    assert asked.tolist() == np.minimum(odd_stays.n_steps[some.order], 3).tolist()
+    n_sampled = np.bincount(some.point_stay, minlength=len(odd_stays))
+    assert n_sampled.tolist() == np.minimum(odd_stays.n_steps[some.order], 3).tolist()
     where = {int(row): i for i, row in enumerate(every.point_row)}
     same = [where[int(row)] for row in some.point_row]
     np.testing.assert_array_equal(some.summaries, every.summaries[same])
@@ -101,11 +101,11 @@ def test_a_sample_of_no_steps_is_refused_before_training(parts):
 def test_every_step_is_asked_as_often_as_any_other(odd_stays):
     chance, longest = np.random.default_rng(0), int(odd_stays.n_steps.argmax())
     one, steps = odd_stays[[longest]], int(odd_stays.n_steps[longest])
-    asked = np.zeros(steps)
+    n_sampled = np.zeros(steps)
     for _ in range(600):
-        asked[collate(one, per_step=True, sample=StepSampling(4, chance)).point_row.numpy()] += 1
+        n_sampled[collate(one, per_step=True, sample=StepSampling(4, chance)).point_row.numpy()] += 1
     expected = 600 * 4 / steps
-    assert np.abs(asked - expected).max() < 5 * np.sqrt(expected)
+    assert np.abs(n_sampled - expected).max() < 5 * np.sqrt(expected)
 
 
 def test_a_step_is_drawn_as_likely_as_what_follows_it_weighs(odd_stays):

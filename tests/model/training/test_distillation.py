@@ -27,18 +27,18 @@ from clinicalgru.model.training.folds import patient_folds
 
 @pytest.fixture(scope="module")
 def teacher(parts):
-    taught = Teacher.fit(parts[0], Binary(), random_state=0)
-    assert taught is not None
-    return taught
+    distilled = Teacher.fit(parts[0], Binary(), random_state=0)
+    assert distilled is not None
+    return distilled
 
 
 @pytest.mark.slow
 def test_the_teacher_has_not_learned_from_the_stays_it_judges(parts, teacher):
     stays = parts[0]
     seen = SummaryBaseline("boosted trees").fit(stays).predict_proba(stays)[:, 1]
-    told = stays.outcome == 1
+    events = stays.outcome == 1
     new = teacher.risk.numpy()
-    assert seen[told].mean() - seen[~told].mean() > 1.3 * (new[told].mean() - new[~told].mean())
+    assert seen[events].mean() - seen[~events].mean() > 1.3 * (new[events].mean() - new[~events].mean())
 
 
 def test_a_loss_is_least_where_the_network_says_what_the_teacher_says(parts, teacher):
@@ -57,8 +57,8 @@ def test_the_teacher_counts_by_its_part(parts, teacher, part):
     batch = collate(stays)
     logits = torch.randn(3, 20, 1, generator=torch.Generator().manual_seed(0))
     own = Binary().loss(logits, Binary().labels(stays, batch))
-    taught = AuxiliaryLosses(teacher=teacher, distillation=part).distilled(own, logits, stays, batch)
-    torch.testing.assert_close(taught, (1 - part) * own + part * teacher.loss(logits, stays, batch))
+    distilled = AuxiliaryLosses(teacher=teacher, distillation=part).distilled(own, logits, stays, batch)
+    torch.testing.assert_close(distilled, (1 - part) * own + part * teacher.loss(logits, stays, batch))
 
 
 @pytest.mark.parametrize("n_rare", [19, pytest.param(20, marks=pytest.mark.slow)])

@@ -44,8 +44,8 @@ def test_a_fit_of_two_processes_is_the_fit_of_one(together, kind):
         same(load_file(together[0] / f"{kind}-{rank}"), alone.network_.state_dict(), name=rank)
         losses = json.loads((together[0] / f"{kind}-{rank}.json").read_text())
         assert len(losses) == len(alone.history_)
-        for told, whole in zip(losses, alone.history_, strict=True):
-            assert told == pytest.approx(whole, abs=1e-5)
+        for logged, whole in zip(losses, alone.history_, strict=True):
+            assert logged == pytest.approx(whole, abs=1e-5)
 
 
 def test_processes_stop_in_the_same_epoch(together):
