@@ -55,7 +55,7 @@ def test_threshold_comparison_band_and_cursor_are_drawn_where_given(sparse):
     sparse.risk_trajectory = sparse.risk_trajectory.assign(low=0.05, high=0.4)
     drawn = plot_patient(sparse, threshold=0.25, before=before, cursor=7.0)
     names = {t.name: t for t in drawn.data}
-    assert list(names["as it was"].y) == [0.1, 0.6]
+    assert list(names["before the changes"].y) == [0.1, 0.6]
     band = names["range of the network's 16 members"]
     assert list(band.x) == [0, 24, 24, 24, 24, 0]
     assert list(band.y) == [0.4, 0.4, 0.4, 0.05, 0.05, 0.05]

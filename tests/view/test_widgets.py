@@ -144,7 +144,7 @@ def test_a_typed_value_changes_risk_figure_and_words_and_reset_brings_all_back(v
     assert view.changed
     assert view.explanation.risk == now.risk
     assert list(drawn(view, "predicted risk").y) == now.risk_trajectory["risk"].tolist()
-    assert list(drawn(view, "as it was").y) == before
+    assert list(drawn(view, "before the changes").y) == before
     assert f"{view.original.risk:.0%} → {now.risk:.0%}".replace("%", " %") in view.summary.value
     points = view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 3]
     assert (
@@ -314,7 +314,7 @@ def test_the_same_picture_is_saved_with_the_changes_in_it(view, tmp_path):
     view.panel.value = 12.0
     page = view.save(tmp_path / "why.html").read_text(encoding="utf-8")
     assert "What if: the risk would be" in page
-    assert '"as it was"' in page
+    assert '"before the changes"' in page
     assert "threshold 25 %" in page
 
 

@@ -143,7 +143,7 @@ def _draw_risk(figure: go.Figure, explanation: Explanation, before: Explanation 
         rows = downsample(before.risk_trajectory, "risk")
         line = {"color": GREY, "width": 1.8, "dash": "dot", "shape": "hv"}
         figure.add_scatter(
-            x=rows["hours"].tolist(), y=rows["risk"].tolist(), mode="lines", line=line, name="as it was",
+            x=rows["hours"].tolist(), y=rows["risk"].tolist(), mode="lines", line=line, name="before the changes",
             hoverinfo="skip", row=1, col=1,
         )  # fmt: skip
     figure.add_scatter(

@@ -194,9 +194,9 @@ def format_name(name: str) -> str:
     --------
     >>> from clinicalgru.view.text.format import format_name
     >>> format_name("in_hospital_death")
-    'in hospital death'
+    'in-hospital death'
     """
-    return name.replace("_", " ")
+    return name.replace("in_hospital", "in-hospital").replace("_", " ")
 
 
 def capitalize_first(text: str) -> str:

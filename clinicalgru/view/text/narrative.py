@@ -20,6 +20,7 @@ CHANGE_HOURS = 3.0  # the largest change is sought within so many hours
 MIN_CHANGE = 0.005  # of a risk; a smaller change is not mentioned
 STALE_HOURS = 6.0  # a variable not measured for so long is stale
 MAX_POINTS = 600  # of the risk trajectory in which the largest change is sought
+EPONYMS = ("Braden", "Glasgow", "Richmond", "Riker")  # names of persons keep their capital within a sentence
 MAX_NAMES, MAX_STALE, MAX_CAUSES = 8, 4, 3  # names in one sentence
 
 
@@ -144,7 +145,8 @@ def never_measured(explanation: Explanation) -> str:
         One sentence; empty where all were measured.
     """
     measured = set(explanation.measurements["variable"])
-    missing = [one.label for one in explanation.variables if not one.static and one.name not in measured]
+    names = [one.name for one in explanation.variables if not one.static and one.name not in measured]
+    missing = [_label_in_sentence(explanation, name) for name in names]
     if not missing:
         return ""
     more = f" and {len(missing) - MAX_NAMES} more" if len(missing) > MAX_NAMES else ""
@@ -212,7 +214,8 @@ def _measurement_text(explanation: Explanation, row: Any) -> str:
 def _label_in_sentence(explanation: Explanation, name: str) -> str:
     """Write a label within a sentence: "lactate", but "GCS" as it is."""
     label = variables_by_name(explanation)[name].label
-    return label if label[:2].isupper() or not label[:1].isalpha() else label[:1].lower() + label[1:]
+    is_name = label[:2].isupper() or label.startswith(EPONYMS) or not label[:1].isalpha()
+    return label if is_name else label[:1].lower() + label[1:]
 
 
 def _join_and(names: list[str]) -> str:
