@@ -17,7 +17,7 @@ from clinicalgru.evaluate.logistic import clip_probability, fit_logistic, logit
 from clinicalgru.evaluate.validation import Array
 
 RiskMetric = Callable[[Array, Array, Array], Array]
-TINY = float(np.finfo(np.float64).tiny)  # 0 / TINY is 0: a precision with nobody flagged yet counts for nothing
+TINY = float(np.finfo(np.float64).tiny)  # 0 / TINY is 0: a precision without any alert yet counts for nothing
 
 
 def cumulative_counts(outcome: Array, risk: Array, weights: Array) -> tuple[Array, Array]:

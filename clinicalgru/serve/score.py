@@ -151,7 +151,7 @@ def _left_out(steps: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
     """(stay,) the first of the task's conditions that does not hold, in words; "" where all hold."""
     reason: Any = ""
     for step, holds in steps:
-        reason = np.where((reason == "") & ~holds, f"the task asks for: {step}", reason).astype(object)
+        reason = np.where((reason == "") & ~holds, f"the task requires: {step}", reason).astype(object)
     return np.atleast_1d(reason)
 
 
@@ -174,7 +174,7 @@ def score_sequences(
     ends : ndarray, shape (stay,), or float
         Hours since the index time at which the stay ended; infinite where not known.
     left_out : ndarray of str, shape (stay,), or str
-        Why the task does not ask about the stay; "" where it does.
+        Why the stay is not eligible; "" where it is.
     hourly : bool
         Of an early warning: one row for each hour of each stay.
 

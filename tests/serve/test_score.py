@@ -101,7 +101,7 @@ def test_a_stay_that_the_task_does_not_ask_about_is_left_out_with_the_reason(fit
     first = np.select([~holds for holds in steps.values()], list(steps), "")
     assert (table["status"] == "left out").tolist() == (first != "").tolist()
     out = table[first != ""]
-    assert out["reason"].tolist() == [f"the task asks for: {step}" for step in first[first != ""]]
+    assert out["reason"].tolist() == [f"the task requires: {step}" for step in first[first != ""]]
     assert out["risk"].isna().all()
     columns = table.columns.drop("model_hash")
     pd.testing.assert_frame_equal(table.loc[first == "", columns], scores.loc[first == "", columns])
@@ -116,7 +116,7 @@ def test_scored_and_learned_from_are_the_same_stays(fitted, cohort, events):
     learned = cg.select(events, model.task_)
     outcome = events.stays["in_hospital_death"].notna().to_numpy()
     assert set(table.loc[(table["status"] == "scored") & outcome, "stay_id"]) == set(learned.stay)
-    never = table["reason"] == "the task asks for: index time reached (first lactate above 2)"
+    never = table["reason"] == "the task requires: index time reached (first lactate above 2)"
     assert never.any()
     assert table.loc[never, "prediction_time"].isna().all()
 
@@ -127,7 +127,7 @@ def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, cohort):
     model = with_task(fitted, include=[{"column": "age", "at_least": 65}, {"variable": "lactate", "at_least": 1}])
     table = cg.score(model, cohort.measurements.query("variable != 'lactate'"), stays=cohort.stays.drop(columns="age"))
     assert set(table["status"]) == {"left out"}
-    assert set(table["reason"]) == {"the task asks for: age recorded"}
+    assert set(table["reason"]) == {"the task requires: age recorded"}
 
 
 @pytest.mark.parametrize("kind", ["scores", "bundle", "page"])

@@ -5,7 +5,7 @@ field that runs over several lines is one row.
 
 The last line. A text table whose last line has no line end may have been cut off within its last field ("88.4" of
 "88.42"), which nothing in the line can tell. Its last row is therefore not used and counted as such, unless it ends in
-a closing quote. A file cut off exactly between two rows is a valid shorter file: nobody can see that from the file.
+a closing quote. A file cut off exactly between two rows is a valid shorter file: no check can see that from the file.
 """
 
 from __future__ import annotations

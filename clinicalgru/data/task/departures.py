@@ -18,8 +18,8 @@ Step = tuple[str, np.ndarray]  # a step of the cohort flow, and whether each sta
 def departure_steps(events: Events, task: Task, times: StayTimes) -> list[Step]:
     """The steps that exclude stays that ended before the prediction or within the gap.
 
-    A stay whose end is not recorded is excluded in a step of its own. In an extract without any end, nobody is excluded
-    for it, and the step says so.
+    A stay whose end is not recorded is excluded in a step of its own. In an extract without any end, no stay is
+    excluded for it, and the step says so.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def departure_steps(events: Events, task: Task, times: StayTimes) -> list[Step]:
     -------
     list of (str, ndarray of bool)
         Steps, in order: end recorded, deaths, readmissions and all that remain, before the prediction; then the same
-        within the gap. Of those, steps that exclude nobody are left out.
+        within the gap. Of those, steps that exclude no stay are left out.
     """
     prediction = times.anchor + round(task.window_hours[1] * HOUR)
     recorded, readmitted = np.isfinite(times.end), _readmission(events, times)
