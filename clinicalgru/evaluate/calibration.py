@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.logistic import fit_logistic, logit
+from clinicalgru.evaluate.shrinkage import MIN_EVENTS, fit_shrunken_line
 from clinicalgru.evaluate.validation import Array, validate_outcome, validate_risk
 
 
@@ -50,11 +51,12 @@ class PlattCalibrator:
             raise ArgumentError("a finite slope above 0 and a finite intercept", got, "Fit with PlattCalibrator.fit.")
 
     @classmethod
-    def fit(cls, outcome: ArrayLike, risk: ArrayLike) -> PlattCalibrator:
+    def fit(cls, outcome: ArrayLike, risk: ArrayLike, *, n_events: float | None = None) -> PlattCalibrator:
         """Fit on stays used neither for training nor for evaluation.
 
         Targets are (n1 + 1) / (n1 + 2) for events and 1 / (n0 + 2) for the others, as in Platt 1999, so that the fit
-        stays finite where risks separate the two.
+        stays finite where risks separate the two. The slope is shrunk towards 1 by a normal prior on its logarithm,
+        whose weight fades with the number of events, see `fit_shrunken_line`.
 
         Parameters
         ----------
@@ -62,6 +64,9 @@ class PlattCalibrator:
             0 or 1, both present.
         risk : array-like, shape (n_stays,)
             Between 0 and 1.
+        n_events : float, optional
+            Number of independent events, where several rows belong to one, such as the time steps before an onset.
+            None: each row with the event is one.
 
         Returns
         -------
@@ -71,7 +76,7 @@ class PlattCalibrator:
         Raises
         ------
         ArgumentError
-            If all risks are equal, or if higher risks go with fewer events.
+            If all risks are equal, or if higher risks go with fewer events; of fewer than 20 events that says nothing.
 
         Examples
         --------
@@ -86,11 +91,12 @@ class PlattCalibrator:
                 "risks that differ", "one risk for all stays", "Check the model: it does not discriminate."
             )
         features = np.stack([np.ones_like(score), (score - center) / width])
-        level, slope = fit_logistic(_smoothed(outcome), features, np.ones((1, len(score))))[0]
-        if not slope > 0:
+        target, events = _smoothed(outcome), outcome.sum() if n_events is None else n_events
+        slope = fit_logistic(target, features, np.ones((1, len(score))))[0][1]
+        if not slope > 0 and events >= MIN_EVENTS:
             fix = "Higher risks went with fewer events: look for swapped classes or a model that learned nothing."
             raise ArgumentError("risks that rise with the outcome", f"a slope of {slope / width:.3g}", fix)
-        return cls(slope=float(slope / width), intercept=float(level - slope * center / width))
+        return cls(*fit_shrunken_line(target, score, repeats=outcome.sum() / events))
 
     def predict(self, risk: ArrayLike) -> Array:
         """Calibrate risks; their order does not change.

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.shrinkage import MAX_LOG_SLOPE, log_slope_penalty
 from clinicalgru.evaluate.validation import Array
 
 MIN_PROBABILITY = 1e-300  # a probability of 0 has no logarithm
 MIN_HAZARD = 1e-9  # nor has the cumulative hazard 0 of an event at time 0
-MAX_LOG_SLOPE = 3.0  # bound of the search for the log of a slope, and for an intercept
 
 
 class Calibrator(Protocol):
@@ -67,7 +67,7 @@ class TemperatureCalibrator:
 
     @classmethod
     def fit(cls, outcome: ArrayLike, risk: ArrayLike) -> TemperatureCalibrator:
-        """Fit the slope with the lowest log loss.
+        """Fit the slope with the lowest log loss, shrunk towards 1 where stays are few.
 
         Parameters
         ----------
@@ -92,7 +92,8 @@ class TemperatureCalibrator:
 
         def loss(log_slope: float) -> float:
             probability = _softmax(np.exp(log_slope) * logs)
-            return float(-np.log(probability[np.arange(len(true)), true].clip(MIN_PROBABILITY)).mean())
+            likelihood = np.log(probability[np.arange(len(true)), true].clip(MIN_PROBABILITY)).sum()
+            return (log_slope_penalty(log_slope) - float(likelihood)) / len(true)
 
         best = minimize_scalar(loss, bounds=(-MAX_LOG_SLOPE, MAX_LOG_SLOPE), method="bounded").x
         return cls(float(np.exp(best)) if loss(best) < loss(0.0) else 1.0)
@@ -243,7 +244,8 @@ class SurvivalCalibrator:
     Notes
     -----
     Cumulative hazards at the end of follow-up are exponentially distributed where survival is calibrated (Cox-Snell
-    residuals). The line is fitted by maximum likelihood as if they were Weibull distributed.
+    residuals). The line is fitted by maximum likelihood as if they were Weibull distributed, with the prior of
+    `fit_shrunken_line` on its slope.
 
     References
     ----------
@@ -264,7 +266,7 @@ class SurvivalCalibrator:
 
     @classmethod
     def fit(cls, outcome: ArrayLike, risk: ArrayLike) -> SurvivalCalibrator:
-        """Fit the line by maximum likelihood; a censored stay counts up to the end of its follow-up.
+        """Fit the line by maximum likelihood, its slope shrunk towards 1; a censored stay counts up to its end.
 
         Parameters
         ----------
@@ -293,7 +295,8 @@ class SurvivalCalibrator:
         def loss(line: Array) -> float:
             intercept, slope = line[0], np.exp(line[1])
             hazard = np.exp(intercept + slope * logs)
-            return float((hazard.sum() - (intercept + line[1] + (slope - 1) * logs[event]).sum()) / len(logs))
+            likelihood = (intercept + line[1] + (slope - 1) * logs[event]).sum() - hazard.sum()
+            return (log_slope_penalty(line[1]) - float(likelihood)) / len(logs)
 
         start = np.zeros(2)
         best = minimize(loss, start, method="L-BFGS-B", bounds=[(-MAX_LOG_SLOPE, MAX_LOG_SLOPE)] * 2).x

@@ -16,6 +16,7 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.targets import Explainable, MemberNetwork, first_estimator, member_networks
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.model.estimators.training_summary import calibration_text
 from clinicalgru.model.fit_state import check_variables
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
 from clinicalgru.model.network.codes import known_codes
@@ -193,7 +194,7 @@ def provenance(model: Explainable) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        outcome, task, trained_on and simulated ("yes" or "no"); small counts are suppressed.
+        outcome, task, trained_on, calibration and simulated ("yes" or "no"); small counts are suppressed.
     """
     trained = model.trained_on_
     outcomes = " or ".join(model.task_.outcomes)
@@ -201,6 +202,7 @@ def provenance(model: Explainable) -> dict[str, str]:
     return ({"outcome": outcomes} if outcomes else {}) | {
         "task": model.task_.title or model.task_.name,
         "trained_on": f"{trained['source']}, {counts}",
+        "calibration": calibration_text(model.calibrated_on_),
         "simulated": "yes" if trained["simulated"] else "no",
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from clinicalgru.evaluate.forecast import forecast_predictions
 from clinicalgru.evaluate.multi_metrics import multiclass_predictions, multilabel_predictions, regression_predictions
 from clinicalgru.evaluate.predictions import EMPTY, TaskPredictions, risk_predictions
 from clinicalgru.evaluate.survival import horizons_within_follow_up, require_sksurv, survival_predictions
+from clinicalgru.model.estimators.training_summary import calibration_text
 
 Settings = Mapping[str, Any]
 
@@ -28,6 +30,7 @@ class EvaluationMixin:
     """
 
     evaluated_as: ClassVar[str | None] = None
+    calibrated_on_: Any
 
     def _evaluation_inputs(self, stays: Any, *, train: Any = None, settings: Settings = EMPTY) -> TaskPredictions:
         """Predictions for stays; `settings` are those of the model that a baseline is compared with."""
@@ -36,7 +39,9 @@ class EvaluationMixin:
         if not (train is None or isinstance(train, Sequences)):
             raise ArgumentError("train as Sequences or None", describe(train), "Pass the training stays.")
         task_type = self.evaluated_as or stays.task.task_type
-        return PREDICTIONS[task_type](self, stays, train, settings)
+        predictions = PREDICTIONS[task_type](self, stays, train, settings)
+        calibrated = calibration_text(self.calibrated_on_)
+        return replace(predictions, notes={**predictions.notes, "Calibration": calibrated})
 
 
 def check_evaluation_packages(task_type: str) -> None:

@@ -23,7 +23,7 @@ from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import BundleError, system_errors
 from clinicalgru.evaluate.calibrators import from_manifest
-from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix
+from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix, with_prefix
 from clinicalgru.model.baselines.summary_baseline import BASELINES
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
@@ -32,6 +32,7 @@ from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.seen_patients import HASHES, SALT, SeenPatients
 from clinicalgru.model.training.torch_settings import seeded
 from clinicalgru.serve.card import card
 from clinicalgru.serve.manifest import FORMAT, Manifest, versions
@@ -133,13 +134,17 @@ def load(path: str | Path) -> FittedModel:
         _check_file(path / name, manifest.sha256.get(name, ""))
     arrays = _arrays(path / WEIGHTS)
     if manifest.model in BASELINE_CLASSES:
-        return _baseline(BASELINE_CLASSES[manifest.model], manifest, arrays, arguments=manifest.arguments)
+        baseline = _baseline(BASELINE_CLASSES[manifest.model], manifest, arrays, arguments=manifest.arguments)
+        baseline.calibrator_ = from_manifest(baseline.task_.task_type, manifest.calibrator)
+        baseline.calibrated_on_ = manifest.calibrated_on
+        return baseline
     if manifest.hybrid is not None:
         return _hybrid(manifest, arrays)
     if manifest.ensemble is not None:
         return _ensemble(manifest, arrays)
     model = _one(manifest, arrays, history=manifest.history)
     model.calibrator_ = from_manifest(model.task_.task_type, manifest.calibrator)
+    model.calibrated_on_, model.seen_patients_ = manifest.calibrated_on, SeenPatients.from_arrays(arrays)
     return model
 
 
@@ -149,6 +154,7 @@ def _baseline(
     try:
         model = kind.from_arguments(arguments)
         _describe(model, manifest)
+        model.calibrator_, model.calibrated_on_ = None, None
         model.restore_arrays(arrays)
     except (TypeError, IndexError, KeyError):
         expected, fix = f"the arguments and arrays of a {kind.__name__}", "Save the model again."
@@ -181,7 +187,7 @@ def _one(manifest: Manifest, arrays: Arrays, *, history: list[dict[str, float]])
     estimator = _estimator(manifest)
     model = estimator.from_arguments(manifest.arguments)
     _describe(model, manifest)
-    model.calibrator_, model.history_ = None, history
+    model.calibrator_, model.calibrated_on_, model.history_ = None, None, history
     model.network_ = _network(arrays, manifest, variables=len(model.variables_))
     model.head_ = estimator.HEADS[model.task_.task_type].from_dict(manifest.head, model.network_)
     for name, number in manifest.extra_state.items():
@@ -202,6 +208,9 @@ def _ensemble(manifest: Manifest, arrays: Arrays) -> GRUEnsemble:
     _describe(model, manifest)
     model.members_, model.random_state_ = members, arguments.get("random_state", 0)
     model.calibrator_ = from_manifest(model.task_.task_type, manifest.calibrator)
+    model.calibrated_on_, seen = manifest.calibrated_on, SeenPatients.from_arrays(arrays)
+    for member in members:  # each has seen all patients: those of one fold as validation stays
+        member.seen_patients_ = seen
     for name, number in manifest.extra_state.items():
         setattr(model, name, number)
     model.head_ = type(members[0].head_).pooled([one.head_ for one in members])
@@ -292,15 +301,25 @@ def _model_arrays(model: FittedModel) -> dict[str, np.ndarray]:
         parts |= {f"{m}.{n}": one.to_arrays() for m, ones in model.baselines_.items() for n, one in enumerate(ones)}
         parts["stack"] = {"coefficients": model.stack_.coef_, "intercept": model.stack_.intercept_}
     elif isinstance(model, GRUEnsemble):
-        parts = {f"{number}": _model_arrays(member) for number, member in enumerate(model.members_)}
+        parts = {f"{number}": _weights(member) for number, member in enumerate(model.members_)}
+        return _named(parts) | model.members_[0].seen_patients_.to_arrays()
     elif isinstance(model, BaselineEstimator):
         return {name: np.ascontiguousarray(array) for name, array in model.to_arrays().items()}
     else:
-        return {name: tensor.contiguous().numpy() for name, tensor in model.network_.state_dict().items()}
+        return _weights(model) | model.seen_patients_.to_arrays()
+    return _named(parts)
+
+
+def _weights(model: GRUEstimator) -> dict[str, np.ndarray]:
+    return {name: tensor.contiguous().numpy() for name, tensor in model.network_.state_dict().items()}
+
+
+def _named(parts: Mapping[str, Arrays]) -> dict[str, np.ndarray]:
+    """Arrays of all parts; each with the name of its part before its own."""
     return {
-        f"{part}.{name}": np.ascontiguousarray(array)
+        name: np.ascontiguousarray(array)
         for part, arrays in parts.items()
-        for name, array in arrays.items()
+        for name, array in with_prefix(part, arrays).items()
     }
 
 
@@ -310,7 +329,8 @@ def _description(model: FittedModel) -> dict[str, Any]:
         return {
             "model": type(model).__name__,
             "arguments": model.arguments_dict(),
-            "calibrator": None,
+            "calibrator": model.calibrator_.to_dict() if model.calibrator_ is not None else None,
+            "calibrated_on": model.calibrated_on_,
             "history": [],
         }
     ensemble = model.ensemble_ if isinstance(model, Hybrid) else model
@@ -326,6 +346,7 @@ def _description(model: FittedModel) -> dict[str, Any]:
         "hybrid": list(model.baselines) if isinstance(model, Hybrid) else None,
         "network_spec": network.network_.spec.to_dict(),
         "calibrator": calibrator.to_dict() if calibrator is not None else None,
+        "calibrated_on": ensemble.calibrated_on_,
         "head": ensemble.head_.to_dict(),
         "extra_state": model.extra_state(),
         "history": model.history_,
@@ -390,7 +411,8 @@ def _network(arrays: Arrays, manifest: Manifest, *, variables: int) -> ClinicalG
     with seeded([0]):  # what is drawn is replaced by the weights
         network = ClinicalGRU(spec)
     try:
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        weights = {name: torch.from_numpy(array) for name, array in arrays.items() if name not in (SALT, HASHES)}
+        network.load_state_dict(weights)
     except RuntimeError:
         fix = "Save the model again."
         raise BundleError("weights of the manifest's shapes", "other names or shapes", fix, where=WEIGHTS) from None

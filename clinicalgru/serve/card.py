@@ -12,6 +12,7 @@ from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.repr_html import calibrated
 from clinicalgru.model.estimators.stacking import Hybrid
+from clinicalgru.model.estimators.training_summary import calibration_text
 
 YES_OR_NO = ("binary", "early_warning", "survival")
 ESTIMATES = {
@@ -55,7 +56,7 @@ between hour {low:g} and hour {high:g} after the {task.anchor_words}.
 | source | {trained["source"]} |
 | stays, patients | {format_count(trained["stays"])}, {format_count(trained["patients"])} |
 {_outcomes(trained) if task.task_type in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
-{_best_epoch(model)}| calibrated | {"yes, on stays that training did not see" if _calibrated(model) else "no"} |
+{_best_epoch(model)}| calibrated | {_calibration(model)} |
 
 ## Limits
 Not a medical device. Not validated outside its source: evaluate it on your own patients before any use, and again over
@@ -88,8 +89,17 @@ def _best_epoch(model: FittedModel) -> str:
     return f"| best epoch | {best['epoch']:.0f} (validation loss {best['val_loss']:.4f}) |\n"
 
 
-def _calibrated(model: FittedModel) -> bool:
-    return isinstance(model, Hybrid) or calibrated(vars(model))
+def _calibration(model: FittedModel) -> str:
+    """Whether the model is calibrated, and on how many stays."""
+    if not (isinstance(model, Hybrid) or calibrated(vars(model))):
+        return "no"
+    unseen = "that training did not see"
+    if isinstance(model, GRUEnsemble | Hybrid):
+        unseen = "each by the networks that did not see its patient"
+    elif isinstance(model, BaselineEstimator):
+        unseen = "predicted by a baseline that did not see them"
+    counts = "on stays" if model.calibrated_on_ is None else calibration_text(model.calibrated_on_)
+    return f"yes, {counts}, {unseen}"
 
 
 def _outcomes(trained: Mapping[str, Any]) -> str:

@@ -48,6 +48,8 @@ class Manifest(BaseModel):
         The question the model answers.
     calibrator : dict or None
         Numbers of the calibration, such as slope and intercept on the log-odds.
+    calibrated_on : dict or None
+        Stays, patients and outcomes that calibrated the model; small counts are null.
     head : dict
         What the head learned: classes, intervals.
     extra_state : dict of str to float
@@ -83,6 +85,9 @@ class Manifest(BaseModel):
     task: dict[str, Any] = Field(description="The question the model answers")
     calibrator: dict[str, float] | None = Field(
         description="Numbers of the calibration, such as slope and intercept on the log-odds, or none"
+    )
+    calibrated_on: dict[str, int | None] | None = Field(
+        default=None, description="Stays, patients and outcomes that calibrated the model; small counts are null"
     )
     head: dict[str, Any] = Field(default={}, description="What the head learned: classes, intervals")
     extra_state: dict[str, float] = Field(default={}, description="Further learned numbers, such as a threshold")

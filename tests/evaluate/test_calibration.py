@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.special import logit as scipy_logit
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator, calibration_groups
+from clinicalgru.evaluate.shrinkage import LOG_SLOPE_SD
 
 
 def too_extreme(random_state: int, *, stays: int = 3000):
@@ -31,14 +33,52 @@ def test_risks_too_extreme_and_too_high_are_set_right():
     assert calibrator.intercept == pytest.approx(-1 / 2, abs=0.06)
 
 
-def test_the_fit_agrees_with_scikit_learn_on_the_targets_of_platt():
-    for random_state in range(5):
+def unshrunken(outcome, risk):
+    """Slope and intercept by scikit-learn, on the targets of Platt."""
+    target = np.where(outcome == 1, (outcome.sum() + 1) / (outcome.sum() + 2), 1 / (np.sum(outcome == 0) + 2))
+    score, weight = np.tile(scipy_logit(risk), 2)[:, None], np.concatenate([target, 1 - target])
+    fitted = LogisticRegression(C=np.inf, tol=1e-10).fit(score, np.repeat([1, 0], len(outcome)), sample_weight=weight)
+    return fitted.coef_[0, 0], fitted.intercept_[0]
+
+
+def test_the_fit_is_the_mode_of_likelihood_and_prior():
+    for random_state in range(3):
         outcome, risk = too_extreme(random_state, stays=60)
         target = np.where(outcome == 1, (outcome.sum() + 1) / (outcome.sum() + 2), 1 / (np.sum(outcome == 0) + 2))
-        score, weight = np.tile(scipy_logit(risk), 2)[:, None], np.concatenate([target, 1 - target])
-        theirs = LogisticRegression(C=np.inf, tol=1e-10).fit(score, np.repeat([1, 0], 60), sample_weight=weight)
-        ours = PlattCalibrator.fit(outcome, risk)
-        np.testing.assert_allclose([ours.slope, ours.intercept], [theirs.coef_[0, 0], theirs.intercept_[0]], atol=1e-4)
+
+        score = scipy_logit(risk)
+
+        def loss(line, target=target, score=score):
+            log = -np.logaddexp(0, -(line[0] + line[1] * score)), -np.logaddexp(0, line[0] + line[1] * score)
+            return -(target @ log[0] + (1 - target) @ log[1]) - norm.logpdf(np.log(line[1]), scale=LOG_SLOPE_SD)
+
+        ours, best = PlattCalibrator.fit(outcome, risk), minimize(loss, [0, 1], method="Nelder-Mead", tol=1e-9).x
+        np.testing.assert_allclose([ours.intercept, ours.slope], best, atol=1e-4)
+
+
+def test_the_slope_lies_between_1_and_the_unshrunken_one_and_comes_close_to_it_with_events():
+    distance = []
+    for stays in (40, 400, 4000, 40_000):
+        outcome, risk = too_extreme(6, stays=stays)
+        ours, plain = PlattCalibrator.fit(outcome, risk).slope, unshrunken(outcome, risk)[0]
+        assert min(plain, 1) < ours < max(plain, 1)
+        distance.append(abs(ours - plain) / abs(1 - plain))
+    assert distance == sorted(distance, reverse=True)
+    assert distance[0] > 0.1
+    assert distance[-1] < 5e-3
+
+
+def test_rows_of_one_event_count_once_in_what_shrinks():
+    outcome, risk = too_extreme(7, stays=200)
+    once = PlattCalibrator.fit(outcome, risk)
+    often = PlattCalibrator.fit(np.repeat(outcome, 20), np.repeat(risk, 20), n_events=outcome.sum())
+    assert often.slope == pytest.approx(once.slope, abs=0.02)  # but for the targets of Platt
+    assert PlattCalibrator.fit(np.repeat(outcome, 20), np.repeat(risk, 20)).slope < once.slope
+
+
+def test_of_fewer_than_20_events_a_slope_below_0_says_nothing():
+    outcome, risk = np.r_[np.ones(10), np.zeros(50)], np.r_[np.linspace(0.1, 0.2, 10), np.linspace(0.1, 0.4, 50)]
+    assert unshrunken(outcome, risk)[0] < 0 < PlattCalibrator.fit(outcome, risk).slope < 1
 
 
 def test_calibration_keeps_the_order():

@@ -108,11 +108,11 @@ def test_an_ensemble_of_several_classes_is_calibrated_out_of_fold(tmp_path):
 def test_a_notebook_a_card_and_a_bundle_say_whether_it_was_done(kind, tmp_path):
     from clinicalgru.serve.card import card
 
-    case, yes, no = fitted_case(kind), "<td>yes</td>", "| calibrated | no |"
+    case, yes, no = fitted_case(kind), "<td>yes, on ", "| calibrated | no |"
     model = copy.deepcopy(case.model)
     assert yes not in model._repr_html_()
     assert no in card(model)
-    model.calibrate(case.train)
+    model.calibrate(case.test)
     loaded = cg.load(cg.save(model, tmp_path / "bundle"))
     for one in (model, loaded):
         assert yes in one._repr_html_()
@@ -124,9 +124,9 @@ def test_a_notebook_a_card_and_a_bundle_say_whether_it_was_done(kind, tmp_path):
 @pytest.mark.parametrize("kind", ["forecast", "regression", "early_warning"])
 def test_what_is_fitted_again_is_calibrated_no_more(kind):
     case = fitted_case(kind)
-    model = copy.deepcopy(case.model).calibrate(case.train)
+    model = copy.deepcopy(case.model).calibrate(case.test)
     if kind == "early_warning":
-        model.choose_threshold(case.train)
+        model.choose_threshold(case.test)
     assert model.extra_state() or model.head_.interval_scale
     again = model.set_params(max_epochs=1).fit(case.train, verbose=False)
     fresh = clone(again).fit(case.train, verbose=False)

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, BundleError, TrainingError
+from clinicalgru.evaluate.calibrators import Calibrator
 from clinicalgru.model.estimators.repr_html import estimator_html
 from clinicalgru.model.estimators.training_summary import training_summary
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
@@ -41,11 +42,17 @@ class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin
         Task of the training stays.
     trained_on_ : dict
         Source of the training data, whether it is simulated, and counts of stays, patients and outcomes.
+    calibrator_ : Calibrator or None
+        Calibration; None unless `fit_baselines` calibrated the model out of fold.
+    calibrated_on_ : dict or None
+        Counts of the stays, patients and outcomes that calibrated it.
     """
 
     TASK_TYPES: ClassVar[tuple[str, ...]] = ()
     task_: Task
     trained_on_: dict[str, Any]
+    calibrator_: Calibrator | None
+    calibrated_on_: dict[str, int | None] | None
 
     def fit(self, X: Sequences, y: ArrayLike | None = None, *, groups: ArrayLike | None = None) -> Self:
         """Fit on the stays. Nothing is assigned until that has succeeded.
@@ -79,7 +86,7 @@ class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin
         if hasattr(self, "random_state"):
             learner.__dict__["random_state"] = draw_seed(self.random_state)
         learner.variables_, learner.static_variables_, learner.task_ = X.variables, X.static_variables, X.task
-        learner.trained_on_ = training_summary(X)
+        learner.trained_on_, learner.calibrator_, learner.calibrated_on_ = training_summary(X), None, None
         learner._learn(X)
         adopt(self, learner)
         return self
@@ -87,6 +94,17 @@ class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin
     def _learn(self, stays: Sequences) -> None:
         """Fit this blank copy."""
         raise NotImplementedError
+
+    def _calibrated(self, risk: np.ndarray) -> np.ndarray:
+        """Predictions as the calibration corrects them, if there is one."""
+        return risk if self.calibrator_ is None else self.calibrator_.predict(risk)
+
+    def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        """Labels and predictions that a calibrator is fitted on, a row for each stay or step.
+
+        A model of time steps also gives `WarningLabels.stay_weights`. Without probabilities there is nothing: ().
+        """
+        return ()
 
     def _checked(self, stays: Any) -> Sequences:
         """The stays, if their variables, units and static covariates are the model's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,8 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.select import split_patients
+from clinicalgru.errors import ArgumentError, CalibrationWarning
+from clinicalgru.evaluate.calibrators import CALIBRATORS
 from clinicalgru.model.baselines.discrete_hazard_trees import DiscreteHazardTrees
 from clinicalgru.model.baselines.forecast_baselines import BoostedTreesForecaster, LOCFForecaster
+from clinicalgru.model.baselines.out_of_fold import calibrate_on, calibrate_out_of_fold
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
 from clinicalgru.model.baselines.tree_baselines import MedianTrees, MulticlassTrees, MultilabelTrees
@@ -23,7 +27,9 @@ Fitted = Mapping[str, Any]
 
 
 def fit_baselines(stays: Sequences, *, random_state: int = 0) -> dict[str, Any]:
-    """Fit the baselines of a type of task.
+    """Fit the baselines of a type of task, and calibrate their probabilities as the network's are.
+
+    Probabilities are calibrated out of fold on the same stays; an early warning on its calibration part.
 
     Parameters
     ----------
@@ -48,7 +54,11 @@ def fit_baselines(stays: Sequences, *, random_state: int = 0) -> dict[str, Any]:
     >>> list(fit_baselines(stays[:20]))
     ['boosted trees', 'last value']
     """
-    return dict(FIT[stays.task.task_type](stays, random_state))
+    with threadpool_limits(1, user_api="openmp"):  # several threads wait for each other on a busy core
+        fitted = FIT[stays.task.task_type](stays, random_state)
+        if stays.task.task_type in CALIBRATORS and stays.task.task_type != "early_warning":
+            return {n: calibrate_out_of_fold(model, stays, random_state=random_state) for n, model in fitted.items()}
+    return dict(fitted)
 
 
 def _binary(stays: Sequences, random_state: int) -> Fitted:
@@ -57,14 +67,18 @@ def _binary(stays: Sequences, random_state: int) -> Fitted:
 
 
 def _early_warning(stays: Sequences, random_state: int) -> Fitted:
-    """Boosted trees whose threshold is chosen on the calibration part, as that of the model."""
+    """Boosted trees that are calibrated, and their threshold chosen, on the calibration part, as those of the model."""
     held = split_patients(stays, TRAINING_FRACTIONS, random_state=random_state)[2]
     trees = EarlyWarningTrees(random_state=random_state).fit(stays[~np.isin(stays.patient, held.patient)])
+    try:
+        calibrate_on(trees, trees._calibration_pairs(held), held)
+    except ArgumentError as error:
+        warnings.warn(f"{error} The boosted trees are not calibrated.", CalibrationWarning, stacklevel=4)
     return {TREES: trees.choose_threshold(held)}
 
 
 def _forecast(stays: Sequences, random_state: int) -> Fitted:
-    """Boosted trees, in one thread since several wait for each other on a busy core, and the last value."""
+    """Boosted trees and the last value."""
     with threadpool_limits(1):
         trees = BoostedTreesForecaster(random_state=random_state).fit(stays)
     return {TREES: trees, LAST_VALUE: LOCFForecaster().fit(stays)}

@@ -53,6 +53,12 @@ class DiscreteHazardTrees(BaselineEstimator):
         rows = np.column_stack([features(stays)[stay], interval])
         self.trees_ = BoostedTrees.fit(boosted_trees(self.random_state), rows, events[stay, interval].astype(int))
 
+    def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        hours, event = stays.outcome.T
+        last = self.intervals_.cuts[-1]  # nothing is predicted beyond it
+        survival = self.predict_survival(stays, self.intervals_.cuts)
+        return event * (hours <= last), self.intervals_.survival_at_own_time(survival, np.minimum(hours, last))
+
     def predict_survival(self, X: Sequences, hours: ArrayLike) -> np.ndarray:
         """Probability of no event by some hours after the prediction.
 
@@ -71,7 +77,8 @@ class DiscreteHazardTrees(BaselineEstimator):
         table, count = features(self._checked(X)), len(self.intervals_.cuts)
         rows = np.column_stack([np.repeat(table, count, axis=0), np.tile(np.arange(count), len(table))])
         hazard = self.trees_.predict_proba(rows)[:, 1].reshape(-1, count)
-        return self.intervals_.survival_at(np.cumprod(1 - hazard, axis=1), np.asarray(hours, dtype=float))
+        survival = self.intervals_.survival_at(np.cumprod(1 - hazard, axis=1), np.asarray(hours, dtype=float))
+        return self._calibrated(survival)
 
     def predict_risk(self, X: Sequences) -> np.ndarray:
         """Probability of the event within each horizon of the task.

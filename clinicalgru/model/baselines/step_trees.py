@@ -94,6 +94,10 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
             random_state=self.random_state,
         )
 
+    def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        labels = self.labels_
+        return labels.step_labels(stays), self.predict_proba(stays)[:, 1], labels.stay_weights(stays)
+
     @property
     def classes_(self) -> np.ndarray:
         """Values of the outcome: 0 and 1."""
@@ -115,7 +119,7 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
         """
         classifier = self.classifier_
         risk = np.concatenate([classifier.predict_proba(table)[:, 1] for table in step_features(self._checked(X))])
-        risk = expit(logit(risk) - self.labels_.log_odds_offset)
+        risk = self._calibrated(expit(logit(risk) - self.labels_.log_odds_offset))
         return np.stack([1 - risk, risk], axis=1)
 
     def choose_threshold(self, X: Sequences) -> EarlyWarningTrees:

@@ -89,6 +89,9 @@ class SummaryBaseline(ClassifierMixin, BaselineEstimator):
         else:
             self.classifier_ = BoostedTrees.fit(boosted_trees(self.random_state), table, outcome)
 
+    def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        return stays.outcome, self.predict_proba(stays)[:, 1]
+
     @property
     def classes_(self) -> np.ndarray:
         """Values of the outcome.
@@ -119,7 +122,8 @@ class SummaryBaseline(ClassifierMixin, BaselineEstimator):
             If the variables or units are not those of the model.
         """
         classifier = self.classifier_
-        return classifier.predict_proba(features(self._checked(X)))
+        risk = self._calibrated(classifier.predict_proba(features(self._checked(X)))[:, 1])
+        return np.stack([1 - risk, risk], axis=1)
 
     def predict(self, X: Sequences) -> np.ndarray:
         """The more likely class.

@@ -58,6 +58,9 @@ class MulticlassTrees(ClassifierMixin, BaselineEstimator):
             raise TrainingError("several classes among the training stays", "one class only", fix)
         self.trees_ = BoostedTrees.fit(boosted_trees(self.random_state), features(stays), position)
 
+    def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        return np.searchsorted(self.classes_, stays.outcome), self.predict_proba(stays)
+
     def predict_proba(self, X: Sequences) -> np.ndarray:
         """Probability of each class.
 
@@ -74,7 +77,7 @@ class MulticlassTrees(ClassifierMixin, BaselineEstimator):
         table = features(self._checked(X))
         probability = np.zeros((len(X), len(self.classes_)))
         probability[:, self.trained_classes_] = self.trees_.predict_proba(table)
-        return probability
+        return self._calibrated(probability)
 
     def predict(self, X: Sequences) -> np.ndarray:
         """The most likely class.
@@ -165,6 +168,9 @@ class MultilabelTrees(ClassifierMixin, BaselineEstimator):
             return BoostedTrees.fit(boosted_trees(self.random_state), table[known], outcome[known].astype(int))
         return float(outcome[known].mean()) if known.any() else 0.0
 
+    def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        return stays.outcome, self.predict_proba(stays)
+
     @property
     def labels_(self) -> tuple[str, ...]:
         """Names of the outcomes, in the order of `predict_proba`."""
@@ -188,7 +194,7 @@ class MultilabelTrees(ClassifierMixin, BaselineEstimator):
             np.full(len(X), trees) if isinstance(trees, float) else trees.predict_proba(table)[:, 1]
             for trees in self.trees_
         ]
-        return np.stack(columns, axis=1)
+        return self._calibrated(np.stack(columns, axis=1))
 
     def predict(self, X: Sequences) -> np.ndarray:
         """Whether each outcome has a probability of at least 0.5.

@@ -32,6 +32,7 @@ from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import MIN_CODE_STAYS
 from clinicalgru.model.network.config import NetworkConfig
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses, AuxiliaryTargets
 from clinicalgru.model.training.distillation import Teacher
 from clinicalgru.model.training.distributed import is_main_process
@@ -95,6 +96,10 @@ class GRUEstimator(FittedModel):
         One entry for each epoch: epoch, train_loss, val_loss.
     calibrator_ : Calibrator or None
         Calibration, after `calibrate`.
+    calibrated_on_ : dict or None
+        Counts of the stays, patients and outcomes that calibrated it; small counts of real patients are None.
+    seen_patients_ : SeenPatients
+        Salted hashes of the patients of training and validation stays, which `calibrate` refuses.
     random_state_ : int
         Seed that was used.
     trained_on_ : dict
@@ -252,7 +257,8 @@ class GRUEstimator(FittedModel):
         """Train this blank copy of an estimator."""
         self.head_ = self._learned_head(stays, validation)
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
-        self.calibrator_, self.trained_on_ = None, training_summary(stays)
+        self.calibrator_, self.calibrated_on_, self.trained_on_ = None, None, training_summary(stays)
+        self.seen_patients_ = SeenPatients.of(stays, validation)
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
             further = None if auxiliary is None or auxiliary.columns.empty else AuxiliaryTargets.fit(auxiliary, stays)
             network = self._network(stays, further)

@@ -21,7 +21,7 @@ from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.cross_fitted import CrossFittedModel
 from clinicalgru.model.estimators.pooled import PooledForecaster, PooledModel, pooled_model
-from clinicalgru.model.estimators.training_summary import training_summary
+from clinicalgru.model.estimators.training_summary import calibration_counts, training_summary
 from clinicalgru.model.features.hourly import best_hourly_threshold
 from clinicalgru.model.fit_state import draw_seed
 from clinicalgru.model.heads.forecast import Forecast
@@ -75,6 +75,8 @@ class GRUEnsemble(CrossFittedModel):
         How the predictions of the members are pooled.
     calibrator_ : Calibrator or None
         Fitted on the out-of-fold predictions; None if they could not be calibrated, or there are no probabilities.
+    calibrated_on_ : dict or None
+        Counts of stays, patients and outcomes with out-of-fold predictions that calibrated it.
     coverage_, half_width_ : float
         Of a regression: the prediction interval, see `GRURegressor`.
     threshold_ : float
@@ -106,6 +108,7 @@ class GRUEnsemble(CrossFittedModel):
     EXTRA_STATE = ("threshold_", "coverage_", "half_width_")
     members_: list[GRUEstimator]
     calibrator_: Calibrator | None
+    calibrated_on_: dict[str, int | None] | None
     head_: Head
 
     def __init__(
@@ -166,7 +169,7 @@ class GRUEnsemble(CrossFittedModel):
             one.fit(parts[0], validation=parts[1], auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
         self.variables_: tuple[Variable, ...] = stays.variables
         self.static_variables_: tuple[Variable, ...] = stays.static_variables
-        self.task_, self.trained_on_ = stays.task, training_summary(stays)
+        self.task_, self.trained_on_, self.calibrated_on_ = stays.task, training_summary(stays), None
         self._calibrate(stays)
         self.out_of_fold_ = self._out_of_fold(stays)
         if start.calibration_unit == "step":
@@ -180,6 +183,8 @@ class GRUEnsemble(CrossFittedModel):
             pooled._calibrate_on(tuple(self._joined(stays, arrays) for arrays in zip(*scores, strict=True)))
         except ArgumentError as error:
             warnings.warn(f"{error} The ensemble is not calibrated.", CalibrationWarning, stacklevel=5)
+        else:
+            self.calibrated_on_ = calibration_counts(stays)
         self.head_, self.calibrator_ = pooled.head_, pooled.calibrator_
         for name in set(self.EXTRA_STATE) & set(vars(pooled)):
             setattr(self, name, getattr(pooled, name))

@@ -15,7 +15,9 @@ from torch import Tensor
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.evaluate.shrinkage import warn_of_few_events
 from clinicalgru.model.estimators.repr_html import estimator_html
+from clinicalgru.model.estimators.training_summary import calibration_counts
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.fit_state import (
     LearnedAttributes,
@@ -27,6 +29,7 @@ from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import has_observations, unknown_codes
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
+from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.model.training.inference import mean_loss, predict
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
 
@@ -42,6 +45,8 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
     network_: ClinicalGRU
     history_: list[dict[str, float]]
     calibrator_: Calibrator | None
+    calibrated_on_: dict[str, int | None] | None
+    seen_patients_: SeenPatients
     n_threads: int
 
     def _repr_html_(self) -> str:
@@ -120,10 +125,12 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
     def calibrate(self, stays: Sequences) -> Self:
         """Calibrate on stays that training has not seen; the ranking of the stays does not change.
 
+        Slopes are shrunk towards 1 where few stays have the event, see `PlattCalibrator`.
+
         Parameters
         ----------
         stays : Sequences
-            Stays with known outcomes, of other patients than the training stays.
+            Stays with known outcomes, of other patients than the training and validation stays.
 
         Returns
         -------
@@ -133,15 +140,26 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
         Raises
         ------
         ClinicalGRUError
-            If an outcome is unknown, or all are alike.
+            If training or early stopping saw the patient of any stay, an outcome is unknown, or all are alike.
+
+        Warns
+        -----
+        CalibrationWarning
+            If fewer than 20 stays have the event, or do not have it.
 
         References
         ----------
         A line on the log-odds of each risk: Platt 1999. Several classes, one temperature: Guo et al. 2017. Survival, a
         line on log(-log(survival)): Cox and Snell 1968.
         """
-        self._calibrate_on(self._calibration_scores(stays))
+        self._calibrate_on(self._calibration_scores(self._unseen(stays)))
+        self.calibrated_on_ = calibration_counts(stays)
         return self
+
+    def _unseen(self, stays: Sequences) -> Sequences:
+        """Give the stays to calibrate on, if neither training nor early stopping saw any of their patients."""
+        self.seen_patients_.refuse(check_stays("stays", stays), "calibrate on")
+        return stays
 
     def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:
         """Give arrays that calibration is fitted on, a row for each `calibration_unit`; of several models, joined."""
@@ -150,8 +168,9 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
         return self.head_.calibration_pairs(stays, prediction)
 
     def _calibrate_on(self, scores: tuple[np.ndarray, ...]) -> None:
-        """Fit the calibration on arrays of `_calibration_scores`."""
+        """Fit the calibration on arrays of `_calibration_scores`, with a warning where events are few."""
         self.calibrator_ = self.head_.calibrator_from(*scores)
+        warn_of_few_events(self.head_.calibration_events(*scores), stacklevel=4)
 
     @property
     def score_columns_(self) -> list[str]:

@@ -16,6 +16,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.baselines.forecast_baselines import FEWEST, measured
 from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.estimators.training_summary import calibration_counts
 from clinicalgru.model.heads.forecast import MIN_LOG_SCALE, MIN_WEIGHT, Forecast
 from clinicalgru.model.network.layers import QuantileScaler
 from clinicalgru.model.network.network import ClinicalGRU
@@ -76,8 +77,8 @@ class GRUForecaster(GRUEstimator):
         Parameters
         ----------
         stays : Sequences
-            Stays of other patients than the training stays. A variable with few repeated measurements has the scale
-            of all variables together.
+            Stays of other patients than the training and validation stays. A variable with few repeated measurements
+            has the scale of all variables together.
         coverage : float
             Fraction of measurements that an interval should cover, between 0 and 1.
 
@@ -90,6 +91,8 @@ class GRUForecaster(GRUEstimator):
         ------
         ArgumentError
             If no stay has two time steps, or the coverage is out of range.
+        TrainingError
+            If training or early stopping saw the patient of any stay.
 
         Notes
         -----
@@ -100,7 +103,8 @@ class GRUForecaster(GRUEstimator):
         Split conformal prediction by category: Vovk et al. 2005.
         """
         _laplace_quantile(coverage)
-        self._calibrate_on(self._calibration_scores(stays), coverage=coverage)
+        self._calibrate_on(self._calibration_scores(self._unseen(stays)), coverage=coverage)
+        self.calibrated_on_ = calibration_counts(stays)
         return self
 
     def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:

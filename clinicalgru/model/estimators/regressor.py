@@ -13,6 +13,7 @@ from clinicalgru.checks import check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.estimators.training_summary import calibration_counts
 from clinicalgru.model.fit_state import check_outcome, check_stays
 from clinicalgru.model.heads.regression import Regression
 
@@ -99,7 +100,7 @@ class GRURegressor(RegressorMixin, GRUEstimator):
         Parameters
         ----------
         stays : Sequences
-            Stays with known outcomes, of other patients than the training stays.
+            Stays with known outcomes, of other patients than the training and validation stays.
         coverage : float
             Fraction of outcomes that the interval should cover, between 0 and 1.
 
@@ -111,7 +112,7 @@ class GRURegressor(RegressorMixin, GRUEstimator):
         Raises
         ------
         ClinicalGRUError
-            For a coverage outside of 0 to 1, or unknown outcomes.
+            For a coverage outside of 0 to 1, unknown outcomes, or stays whose patient training or early stopping saw.
 
         References
         ----------
@@ -119,7 +120,8 @@ class GRURegressor(RegressorMixin, GRUEstimator):
         (Chernozhukov et al. 2021, Distributional conformal prediction).
         """
         check_number("coverage", coverage, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
-        self._calibrate_on(self._calibration_scores(stays), coverage=float(coverage))
+        self._calibrate_on(self._calibration_scores(self._unseen(stays)), coverage=float(coverage))
+        self.calibrated_on_ = calibration_counts(stays)
         return self
 
     def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:

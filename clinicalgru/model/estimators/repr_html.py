@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 
 from clinicalgru.disclosure import format_count
 from clinicalgru.html import summary_html, table
+from clinicalgru.model.estimators.training_summary import calibration_text
 
 
 def estimator_html(estimator: BaseEstimator) -> str:
@@ -82,6 +83,14 @@ def calibrated(learned: Mapping[str, Any]) -> bool:
     return bool(widened) or any(learned.get(name) is not None for name in ("calibrator_", "half_width_"))
 
 
+def _calibration(learned: Mapping[str, Any]) -> str:
+    """Whether and on what; a calibrator that was set by hand has no counts."""
+    if not calibrated(learned):
+        return "no"
+    counts = learned.get("calibrated_on_")
+    return "yes" if counts is None else f"yes, {calibration_text(counts)}"
+
+
 def _learned(learned: Mapping[str, Any]) -> dict[str, str]:
     trained, task = learned["trained_on_"], learned["task_"]
     history = learned.get("history_") or []
@@ -91,7 +100,7 @@ def _learned(learned: Mapping[str, Any]) -> dict[str, str]:
         "source": str(trained["source"]) + (" (simulated)" if trained["simulated"] else ""),
         "trained on": f"{format_count(trained['stays'])} stays of {format_count(trained['patients'])} patients",
         "variables": f"{len(learned['variables_'])}, and {len(learned['static_variables_'])} static covariates",
-        "calibrated": "yes" if calibrated(learned) else "no",
+        "calibrated": _calibration(learned),
     }
     if best is not None:
         facts["best epoch"] = f"{best['epoch']:.0f} of {len(history)}, validation loss {best['val_loss']:.4f}"

@@ -115,6 +115,11 @@ class Hybrid(ClassifierMixin, CrossFittedModel):
         """None: the stacking weights are the calibration."""
         return None
 
+    @property
+    def calibrated_on_(self) -> dict[str, int | None]:
+        """Counts of stays, patients and outcomes whose out-of-fold predictions gave the stacking weights."""
+        return {name: self.trained_on_[name] for name in ("stays", "patients", "outcomes")}
+
     def has_observations(self, stays: Sequences) -> np.ndarray:
         """Give whether all parts have an input for each stay: a measurement, as the baselines see no coded events.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.outcome_kinds import occurred
-from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 
 
 def training_summary(stays: Sequences) -> dict[str, Any]:
@@ -41,3 +42,47 @@ def training_summary(stays: Sequences) -> dict[str, Any]:
         "measurements": len(stays.value),
         "reading": dict(stays.reading),
     }
+
+
+def calibration_counts(stays: Sequences) -> dict[str, int | None]:
+    """Count the stays that a model is calibrated on.
+
+    Parameters
+    ----------
+    stays : Sequences
+        Stays that calibrate the model.
+
+    Returns
+    -------
+    dict
+        stays and patients, and outcomes where the task asks whether something occurs; suppressed as of
+        `training_summary`.
+    """
+    summary, has_events = training_summary(stays), occurred(stays.outcome, stays.task) is not None
+    return {name: summary[name] for name in ("stays", "patients", *(["outcomes"] if has_events else []))}
+
+
+def calibration_text(counts: Mapping[str, int | None] | None) -> str:
+    """Say how many stays calibrated a model, for its card and its evaluation.
+
+    Parameters
+    ----------
+    counts : mapping or None
+        As of `calibration_counts`; None where nothing did.
+
+    Returns
+    -------
+    str
+        Small counts are suppressed.
+
+    Examples
+    --------
+    >>> calibration_text({"stays": 375, "patients": 375, "outcomes": 53})
+    'on 375 stays, 53 with the outcome'
+    >>> calibration_text(None)
+    'none'
+    """
+    if counts is None:
+        return "none"
+    events = f", {format_count(counts['outcomes'])} with the outcome" if "outcomes" in counts else ""
+    return f"on {format_count(counts['stays'])} stays{events}"

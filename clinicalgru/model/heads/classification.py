@@ -193,6 +193,10 @@ class MultiClass(Head):
         """The position of the class of each stay."""
         return np.searchsorted(self.classes, stays.outcome)
 
+    def calibration_events(self, labels: np.ndarray, *_: np.ndarray) -> dict[str, tuple[float, float]]:
+        """Nothing: one temperature for all classes is fitted on all stays."""
+        return {}
+
     def pool(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
         """The normalised geometric mean of the class probabilities."""
         return mean_log_probabilities(predictions)

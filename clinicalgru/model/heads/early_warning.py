@@ -122,6 +122,20 @@ class EarlyWarning(WarningLabels, Head):
         """The label of each time step, stay after stay."""
         return self.step_labels(stays)
 
+    def calibration_pairs(self, stays: Sequences, prediction: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Labels, risks and `stay_weights`: steps of one stay are no independent events."""
+        return self.step_labels(stays), prediction, self.stay_weights(stays)
+
+    def calibration_events(self, labels: np.ndarray, *rest: np.ndarray) -> dict[str, tuple[float, float]]:
+        """Stays with steps at which a warning is due, and stays without any, instead of steps."""
+        weight = rest[-1]
+        return {self.output_names[0]: (float(weight[weight > 0].sum()), float(-weight[weight < 0].sum()))}
+
+    def calibrator_from(self, labels: np.ndarray, risk: np.ndarray, *rest: np.ndarray) -> Calibrator:
+        """The line on the log-odds, shrunk by the number of stays with an onset."""
+        known, (events, _) = ~np.isnan(labels), self.calibration_events(labels, *rest)[self.output_names[0]]
+        return PlattCalibrator.fit(labels[known], risk[known], n_events=events)
+
     @staticmethod
     def strata(stays: Sequences) -> np.ndarray:
         """Whether there is an onset."""

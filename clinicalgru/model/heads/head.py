@@ -311,7 +311,7 @@ class Head(Pooling, ABC):
         self.validate_targets(stays, "stays to calibrate on")
         return self.calibrator_from(*self.calibration_pairs(stays, prediction))
 
-    def calibration_pairs(self, stays: Sequences, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def calibration_pairs(self, stays: Sequences, prediction: np.ndarray) -> tuple[np.ndarray, ...]:
         """What the calibrator is fitted on: labels and predictions. Those of several networks may be joined.
 
         Parameters
@@ -327,11 +327,30 @@ class Head(Pooling, ABC):
             As the calibrator reads them; NaN does not count.
         risk : ndarray, shape (prediction, ...)
             Probabilities of the labels.
+        stay_weight : ndarray, shape (prediction,)
+            Only of a head that predicts after each time step, see `EarlyWarning`.
         """
         return self.calibration_labels(stays), prediction
 
-    def calibrator_from(self, labels: np.ndarray, risk: np.ndarray) -> Calibrator:
-        """Fit the calibrator on pairs of `calibration_pairs`.
+    def calibration_events(self, labels: np.ndarray, *_: np.ndarray) -> dict[str, tuple[float, float]]:
+        """Count stays with the event and without it among those that calibrate.
+
+        Parameters
+        ----------
+        labels : ndarray, shape (prediction, ...)
+            Labels; NaN does not count.
+
+        Returns
+        -------
+        dict of str to tuple of float
+            By name of what is predicted. Empty where no event is predicted.
+        """
+        columns = labels.reshape(len(labels), -1).T
+        counts = [(float((column == 1).sum()), float((column == 0).sum())) for column in columns]
+        return dict(zip(self.output_names, counts, strict=True))
+
+    def calibrator_from(self, labels: np.ndarray, risk: np.ndarray, *_: np.ndarray) -> Calibrator:
+        """Fit the calibrator on arrays of `calibration_pairs`.
 
         Parameters
         ----------

@@ -151,6 +151,10 @@ class Survival(SurvivalIntervals, Head):
         last = self.cuts[-1]  # nothing is predicted beyond it
         return event * (hours <= last), self.survival_at_own_time(prediction, np.minimum(hours, last))
 
+    def calibration_events(self, labels: np.ndarray, *_: np.ndarray) -> dict[str, tuple[float, float]]:
+        """Stays with the event; those without it need not be many."""
+        return {"the event": (float(labels.sum()), np.inf)}
+
     @staticmethod
     def strata(stays: Sequences) -> np.ndarray:
         """Whether the event occurred."""

@@ -84,6 +84,24 @@ class WarningLabels:
         """
         return self.labels_at(_hours_to_onset(stays))
 
+    def stay_weights(self, stays: Sequences) -> np.ndarray:
+        """Weights of time steps that count stays: those of a stay sum to 1, or to -1 where no warning is ever due.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays of an early-warning task.
+
+        Returns
+        -------
+        ndarray, shape (step,)
+            Above 0 at steps at which a warning is due; 0 at others of such a stay, and at steps that do not count.
+        """
+        label, stay = self.step_labels(stays), np.repeat(np.arange(len(stays)), stays.n_steps)
+        due = np.bincount(stay, weights=label == 1, minlength=len(stays))[stay]
+        counted = np.bincount(stay, weights=~np.isnan(label), minlength=len(stays))[stay]
+        return np.where(due > 0, (label == 1) / np.maximum(due, 1), (label == 0) / -np.maximum(counted, 1.0))
+
     def step_weights(self, stays: Sequences) -> np.ndarray:
         """The signed training weight of each time step.
 

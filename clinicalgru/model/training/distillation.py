@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
@@ -37,14 +38,15 @@ class Teacher:
     stay_id : pandas.Index
         Identifier of each training stay.
     risk : Tensor of float32, shape (stay,) or (step,)
-        Out-of-fold risk of each stay, or after each time step of each stay, stay after stay.
+        Calibrated out-of-fold risk of each stay, or after each time step of each stay, stay after stay.
     step_key : ndarray, shape (step,), or None
         Of risks after time steps: stay and hour as one ascending number.
 
     Notes
     -----
     Deviation from the paper: the teacher is another type of model, and its risks are out of fold. Risks of stays that
-    it was trained on would only repeat the outcome.
+    it was trained on would only repeat the outcome. They are calibrated on these outcomes before they teach: the trees'
+    are too low on average, and a network that learns from them would be too.
 
     References
     ----------
@@ -82,6 +84,7 @@ class Teacher:
         trees = [_trees(head, random_state=random_state) for _ in range(N_FOLDS)]
         with threadpool_limits(1, user_api="openmp"):  # several threads are slow where another process uses a core
             risk = cross_fit(trees, stays, fold)
+        risk = _calibrated(risk, stays, head)
         step_key = None
         if head.per_step:
             risk = expit(logit(risk) + head.log_odds_offset)  # as the network predicts while it is trained
@@ -127,6 +130,15 @@ class Teacher:
         """
         labels = self.soft_labels(stays, batch).expand(logits.shape[:2])
         return F.binary_cross_entropy_with_logits(logits[..., 0], labels)
+
+
+def _calibrated(risk: np.ndarray, stays: Sequences, head: Head) -> np.ndarray:
+    """Out-of-fold risks, calibrated on the outcomes of these stays."""
+    pairs = head.calibration_pairs(stays, risk)
+    try:
+        return head.calibrator_from(*pairs).predict(risk)
+    except ArgumentError:  # risks that run against the outcome: nothing was learned, and no line mends that
+        return risk
 
 
 def _trees(head: Head, *, random_state: int) -> EarlyWarningTrees | SummaryBaseline:
