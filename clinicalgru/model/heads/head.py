@@ -339,6 +339,8 @@ class Head(Pooling, ABC):
         ----------
         labels : ndarray, shape (prediction, ...)
             Labels; NaN does not count.
+        *_ : ndarray
+            The other arrays of `calibration_pairs`, which count stays where predictions are made after time steps.
 
         Returns
         -------
@@ -358,6 +360,8 @@ class Head(Pooling, ABC):
             Labels; NaN does not count.
         risk : ndarray, shape (prediction, ...)
             Probabilities of the labels.
+        *_ : ndarray
+            The other arrays of `calibration_pairs`.
 
         Returns
         -------
