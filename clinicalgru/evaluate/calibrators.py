@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.shrinkage import MAX_LOG_SLOPE, log_slope_penalty
 from clinicalgru.evaluate.validation import Array
 
@@ -374,6 +375,8 @@ def from_manifest(task_type: str, values: Mapping[str, float] | None) -> Calibra
     >>> from_manifest("multiclass", {"slope": 0.8})
     TemperatureCalibrator(slope=0.8)
     """
+    if values is not None and "first_hour" in values:
+        return HourCalibrator.from_dict(values)
     return None if values is None else CALIBRATORS[task_type].from_dict(values)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,12 +14,14 @@ from clinicalgru.checks import check_instance, check_number
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate import evaluation_text
 from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients, percentile_interval
+from clinicalgru.evaluate.by_hour import evaluate_by_hour
 from clinicalgru.evaluate.curves import Curves
 from clinicalgru.evaluate.metric_descriptions import compare_text, describe_metric
 from clinicalgru.evaluate.predictions import TaskPredictions, risk_predictions
 from clinicalgru.evaluate.validation import Array, check_aligned
 
 NO_BASELINES: Mapping[str, Any] = MappingProxyType({})
+MAX_HOURLY_RESAMPLES = 300
 COUNTS = ("name", "task_type", "stays", "patients", "events", "n_resamples", "dropped", "random_state")
 
 
@@ -47,6 +49,9 @@ class Evaluation:
         Predicted against observed of the model by label, class or horizon, for the other types of task.
     is_probability : bool
         Whether `calibration` is of probabilities, not of a number in its own unit.
+    by_hour : DataFrame
+        Of a binary outcome: performance of the model at several hours of the window, as `evaluate_by_hour` gives it.
+        Empty where that was not asked for.
     notes : mapping of str to str
         What else a reader has to know, such as the threshold.
     n_resamples : int
@@ -70,6 +75,7 @@ class Evaluation:
     curves: Mapping[str, Curves] = field(default_factory=dict)
     calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     is_probability: bool = True
+    by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -84,7 +90,7 @@ class Evaluation:
         Parameters
         ----------
         figure : str
-            "calibration" or "differences"; for a binary task also "roc" or "precision_recall".
+            "calibration" or "differences"; for a binary task also "roc", "precision_recall" or "by hour".
         **options
             Passed on to the function that draws the figure.
 
@@ -157,6 +163,7 @@ class Evaluation:
             "differences": _rows(self.differences),
             "curves": curves,
             "calibration": {name: _columns(table) for name, table in self.calibration.items()},
+            "by_hour": _rows(self.by_hour),
             "notes": dict(self.notes),
         }
 
@@ -170,6 +177,7 @@ def evaluate(
     patients: Any = None,
     train: Any = None,
     name: str = "GRU",
+    by_hour: bool | None = None,
     n_resamples: int | None = None,
     random_state: int = 0,
 ) -> Evaluation:
@@ -192,6 +200,9 @@ def evaluate(
         Training stays of a survival model, whose follow-up gives the censoring weights. None: those of the stays.
     name : str
         Name of the model in tables and figures.
+    by_hour : bool or None
+        Whether the model is also evaluated at several hours of the window; see `evaluate_by_hour`. None: where the
+        outcome is binary and the model learned to answer at any hour.
     n_resamples : int, optional
         Number of bootstrap resamples of the patients. None: 1,000, or fewer where metrics are expensive.
     random_state : int
@@ -233,7 +244,16 @@ def evaluate(
     else:
         models = _array_predictions(outcome, risk, baselines, name=name)
         check_aligned(outcome=outcome, risk=risk, patients=patients)
-    return evaluate_predictions(models, patients=patients, n_resamples=n_resamples, random_state=random_state)
+    evaluation = evaluate_predictions(models, patients=patients, n_resamples=n_resamples, random_state=random_state)
+    if by_hour is None:
+        by_hour = evaluation.task_type == "binary" and bool(getattr(outcome, "answers_at_any_hour_", False))
+    if not by_hour:
+        return evaluation
+    if not hasattr(outcome, "_evaluation_inputs"):
+        raise ArgumentError("a model and its stays with by_hour", "risks", "Pass evaluate(model, stays).")
+    n_hourly = min(evaluation.n_resamples, MAX_HOURLY_RESAMPLES)
+    table = evaluate_by_hour(outcome, risk, n_resamples=n_hourly, random_state=random_state)
+    return replace(evaluation, by_hour=table)
 
 
 def evaluate_predictions(

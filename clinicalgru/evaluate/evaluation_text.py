@@ -11,6 +11,8 @@ from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.html import join, table, tag
 
+CALIBRATED = (0.9, 1.1)  # observed : expected
+
 
 def heading(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
     """Return the counts of stays, patients and events; small counts, and what reveals one, are suppressed.
@@ -94,6 +96,27 @@ def differences_table(evaluation: Any) -> pd.DataFrame:
     return pd.DataFrame(cells, index=rows)
 
 
+def hours_table(evaluation: Any) -> pd.DataFrame:
+    """Return one row per hour and one column per metric, as text; whether observed : expected is well calibrated.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`, with `by_hour`.
+
+    Returns
+    -------
+    DataFrame
+        Columns by metric, and calibrated: "yes" where observed : expected lies within 0.9 to 1.1.
+    """
+    by_hour = evaluation.by_hour.assign(cell=_cells(evaluation.by_hour, ".3f"))
+    wide = by_hour.pivot(index="hours", columns="metric", values="cell")[by_hour["metric"].unique()]
+    ratio = by_hour.query("metric == 'observed_expected'").set_index("hours")["estimate"]
+    calibrated = ratio.between(*CALIBRATED).map({True: "yes", False: "no"}).reindex(wide.index)
+    wide = wide.rename(columns=lambda metric: metric_label(metric, direction=False)).assign(calibrated=calibrated)
+    return wide.set_axis([f"hour {hour:g}" for hour in wide.index]).rename_axis(index=None, columns=None)
+
+
 def as_text(evaluation: Any) -> str:
     """Return heading, tables and note as plain text.
 
@@ -132,9 +155,10 @@ def as_html(evaluation: Any) -> str:
 
 
 def _tables(evaluation: Any) -> list[pd.DataFrame]:
-    """Metrics, and differences where there are baselines."""
+    """Metrics, differences where there are baselines, and performance by hour where it was evaluated."""
     differences = [] if evaluation.differences.empty else [differences_table(evaluation)]
-    return [metrics_table(evaluation), *differences]
+    hours = [] if evaluation.by_hour.empty else [hours_table(evaluation)]
+    return [metrics_table(evaluation), *differences, *hours]
 
 
 def _cells(rows: pd.DataFrame, style: str) -> list[str]:

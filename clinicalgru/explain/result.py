@@ -54,6 +54,8 @@ class Explanation:
         Number of heads of all networks (implicit ensemble members).
     half_life : mapping of str to float
         Hours by variable after which the network carries a value forward with half its strength.
+    trajectory_note : str
+        Why the risk before the end of the window should not be read as a course; empty where it may be.
     """
 
     stay_label: str
@@ -74,6 +76,7 @@ class Explanation:
     n_networks: int = 1
     n_heads: int = 1
     half_life: Mapping[str, float] = field(default_factory=dict)
+    trajectory_note: str = ""
 
     def by_variable(self) -> pd.DataFrame:
         """Sum the contributions by series variable, static covariate and code.

@@ -21,6 +21,10 @@ from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 
 LOW, HIGH = 5, 95  # percentiles of the heads' risks
+UNTRAINED = (
+    "This model learned to answer at the end of the window only. Its earlier answers, in grey, were never trained or "
+    "judged: they are no course of the risk."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,8 @@ def trajectory_of(
     end_logits = _end_logits(network, stay)[0] if end_logits is None else end_logits
     logits = torch.cat([step_logits, end_logits], dim=1)
     hours = np.append(np.unique(stay.hours), stay.end_hours[0])
-    terms, head_numbers = member.terms(logits).numpy(), member.head_numbers(logits).numpy()
+    at = torch.from_numpy(hours)
+    terms, head_numbers = member.terms(logits, at).numpy(), member.head_numbers(logits, at).numpy()
     return Trajectory(hours, terms, head_numbers, _attention_table(network, stay, attended))
 
 
@@ -139,6 +144,23 @@ def combine_trajectories(trajectories: Sequence[Trajectory], target: Explanation
         low, high = np.percentile(to_risk(target, head_numbers), [LOW, HIGH], axis=0)
         table = table.assign(low=low, high=high)
     return table.drop_duplicates("hours", keep="last", ignore_index=True)  # the end may be an hour of measurements
+
+
+def trajectory_note(networks: Sequence[MemberNetwork]) -> str:
+    """Say why the risk before the end of the window should not be read as a course, where that is so.
+
+    Parameters
+    ----------
+    networks : sequence of MemberNetwork
+        The networks of a model.
+
+    Returns
+    -------
+    str
+        Empty where the networks learned to answer at any hour.
+    """
+    trained = networks[0].head.per_step or all(member.network.spec.window_hours for member in networks)
+    return "" if trained else UNTRAINED
 
 
 def count_heads(trajectories: Sequence[Trajectory]) -> int:

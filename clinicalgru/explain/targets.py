@@ -46,47 +46,53 @@ class MemberNetwork:
     head: Head
     target: ExplanationTarget
 
-    def numbers(self, logits: Tensor) -> Tensor:
+    def numbers(self, logits: Tensor, hours: Tensor) -> Tensor:
         """Give the explained number of each prediction by this network alone.
 
         Parameters
         ----------
         logits : Tensor, shape (head, prediction, output)
             Output of the network.
+        hours : Tensor, shape (prediction,)
+            Hours of the predictions: `point_hours` of their batch.
 
         Returns
         -------
         Tensor of float64, shape (prediction,)
         """
-        return self.target(self.head.aggregate_members(logits))
+        return self.target(self.head.aggregate_members(logits), hours)
 
-    def terms(self, logits: Tensor) -> Tensor:
+    def terms(self, logits: Tensor, hours: Tensor) -> Tensor:
         """Give what the network contributes to the explained number of the model; see `pool_networks`.
 
         Parameters
         ----------
         logits : Tensor, shape (head, prediction, output)
             Output of the network.
+        hours : Tensor, shape (prediction,)
+            Hours of the predictions: `point_hours` of their batch.
 
         Returns
         -------
         Tensor of float64, shape (prediction, ...)
         """
-        return self.target.terms(self.head.aggregate_members(logits))
+        return self.target.terms(self.head.aggregate_members(logits), hours)
 
-    def head_numbers(self, logits: Tensor) -> Tensor:
+    def head_numbers(self, logits: Tensor, hours: Tensor) -> Tensor:
         """Give the number of each prediction by each head of the network alone, calibrated as their mean is.
 
         Parameters
         ----------
         logits : Tensor, shape (head, prediction, output)
             Output of the network.
+        hours : Tensor, shape (prediction,)
+            Hours of the predictions: `point_hours` of their batch.
 
         Returns
         -------
         Tensor of float64, shape (head, prediction)
         """
-        return self.numbers(logits.flatten(0, 1)[None]).reshape(logits.shape[:2])
+        return self.numbers(logits.flatten(0, 1)[None], hours.repeat(len(logits))).reshape(logits.shape[:2])
 
     def with_known_codes(self, stays: Sequences) -> Sequences:
         """Give the stays with only the coded events that this network knows.

@@ -13,6 +13,7 @@ from clinicalgru.view.pages.patient_page import patient_page
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
 from clinicalgru.view.plots.decision_plots import plot_decision_curve, plot_subgroups
 from clinicalgru.view.plots.evaluation_plots import (
+    plot_by_hour,
     plot_calibration,
     plot_differences,
     plot_precision_recall,
@@ -28,6 +29,7 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "precision_recall": plot_precision_recall,
         "calibration": plot_calibration,
         "differences": plot_differences,
+        "by hour": plot_by_hour,
     },
     "Explanation": {
         "timeline": plot_patient,

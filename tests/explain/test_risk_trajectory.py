@@ -10,6 +10,7 @@ import torch
 
 import clinicalgru as cg
 from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 
 
 def members_risks(fitted, stay):
@@ -17,7 +18,10 @@ def members_risks(fitted, stay):
     network = fitted.network_.eval()
     with torch.no_grad():
         logit = network(network.make_batch(stay))[:, 0, 0].double().numpy()
-    return 1 / (1 + np.exp(-(fitted.calibrator_.slope * logit + fitted.calibrator_.intercept)))
+    slope, intercept = fitted.calibrator_.slope, fitted.calibrator_.intercept
+    if isinstance(fitted.calibrator_, HourCalibrator):
+        slope, intercept = fitted.calibrator_.lines(stay.end_hours)
+    return 1 / (1 + np.exp(-(slope * logit + intercept)))
 
 
 def test_the_band_goes_from_the_5th_to_the_95th_percentile_of_the_members_calibrated_risks(fitted, test_stays):

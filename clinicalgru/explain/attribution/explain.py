@@ -21,6 +21,7 @@ from clinicalgru.explain.risk_trajectory import (
     count_heads,
     half_lives,
     mean_attention,
+    trajectory_note,
     trajectory_of,
 )
 from clinicalgru.explain.targets import Explainable, MemberNetwork, to_risk
@@ -146,6 +147,7 @@ def explain_prepared(prepared: PreparedStays, *, tolerance: float = TOLERANCE, s
         n_networks=len(prepared.networks),
         n_heads=count_heads(trajectories),
         half_life=half_life,
+        trajectory_note=trajectory_note(prepared.networks),
     )
 
 

@@ -141,7 +141,7 @@ class IntegrationPaths:
         PathPoints
         """
         forward = self.forward(stay, position)
-        number = self.member.numbers(forward.logits)
+        number = self.member.numbers(forward.logits, forward.copies.batch.point_hours)
         found = torch.autograd.grad(number.sum(), list(forward.leaves.values()), allow_unused=True)
         return self.points(forward, found, number.detach().numpy())
 

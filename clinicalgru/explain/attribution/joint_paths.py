@@ -55,7 +55,9 @@ class JointPaths:
         """
         passes = [path.forward(rank[stay], position) for path, rank in zip(self.paths, self.ranks, strict=True)]
         terms = [
-            path.member.terms(forward.logits)[torch.from_numpy(np.argsort(forward.order))]
+            path.member.terms(forward.logits, forward.copies.batch.point_hours)[
+                torch.from_numpy(np.argsort(forward.order))
+            ]
             for path, forward in zip(self.paths, passes, strict=True)
         ]
         number = self.member.target.combine(torch.stack(terms))

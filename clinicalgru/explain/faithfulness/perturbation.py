@@ -134,6 +134,6 @@ def network_terms(member: MemberNetwork, stays: Sequences) -> np.ndarray:
     network, order, outputs = member.network, np.argsort(-stays.n_steps, kind="stable"), []
     for index in np.array_split(order, max(1, len(order) // BATCH_SIZE)):
         batch = network.make_batch(stays[index])
-        terms = member.terms(network.logits(network.scaler(batch), batch)[0]).numpy()
+        terms = member.terms(network.logits(network.scaler(batch), batch)[0], batch.point_hours).numpy()
         outputs.append(terms[np.argsort(batch.order)])
     return np.concatenate(outputs)[np.argsort(order)]

@@ -57,7 +57,7 @@ class ArrivalGame:
         names = [variable.name for variable in stay.variables]
         self.index_parts = torch.from_numpy(index_parts(names, network.spec.clinical_indices))
         self.missing = replace(without, summaries=without.summaries[back], summary_mask=without.summary_mask[back])
-        self.value_before = member.terms(network.logits(without, waiting)[0])[back].numpy()
+        self.value_before = member.terms(network.logits(without, waiting)[0], waiting.point_hours)[back].numpy()
         self.trajectory = trajectory_of(member, stay, batch=self.batch)
         self.value_after = self.trajectory.terms[:-1]
 
@@ -99,7 +99,7 @@ class ArrivalGame:
         sizes = np.searchsorted(-step, -np.arange(step[0] + 1), side="right").tolist()
         batch = self._copies(last_step, coalition, sizes)
         logits = self.network.logits(self._inputs(batch, last_step, coalition), batch)[0]
-        return np.asarray(self.member.terms(logits).numpy())
+        return np.asarray(self.member.terms(logits, batch.point_hours).numpy())
 
     def _copies(self, last_step: torch.Tensor, coalition: torch.Tensor, sizes: list[int]) -> Batch:
         """The rows of the stay up to each coalition's step, of which only the coalition arrived."""

@@ -12,7 +12,7 @@ from clinicalgru.model.fit_state import draw_seed
 from clinicalgru.model.network.config import NetworkConfig, check_options
 
 COUNTS = ("max_epochs", "patience", "batch_size", "min_code_stays", "n_threads")
-WEIGHTS = ("weight_decay", "forecast_weight", "auxiliary_weight")
+WEIGHTS = ("weight_decay", "forecast_weight", "auxiliary_weight", "cut_weight")
 FRACTIONS = ("measurement_dropout", "distillation")
 
 
@@ -38,6 +38,7 @@ def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
     for name in COUNTS:
         check_number(name, given[name], minimum=1, whole=True)
     check_number("max_steps_per_stay", given["max_steps_per_stay"], minimum=1, whole=True, optional=True)
+    check_number("n_cuts", given["n_cuts"], minimum=0, whole=True)
     check_number("learning_rate", given["learning_rate"], minimum=0, open_minimum=True)
     for name in WEIGHTS:
         check_number(name, given[name], minimum=0)

@@ -65,6 +65,12 @@ class GRUEstimator(FittedModel):
     max_steps_per_stay : int or None, default=8
         For tasks that predict after each time step: the loss of an epoch uses at most so many random time steps of
         each stay. None: all. A forecast draws time steps more often before rarely measured variables.
+    n_cuts : int, default=1
+        For outcomes, classes and labels of a stay: number of times that an epoch asks each training stay at a random
+        hour of the window, besides its end. The hour is then an input, and the risk over time is trained too. 0: the
+        network learns the end of the window only.
+    cut_weight : float, default=1.0
+        Weight of the loss at these hours, relative to that at the end of the window.
     distillation : float, default=0.7
         Weight in [0, 1) of the distillation loss (Hinton et al. 2015). The soft labels are out-of-fold risks of
         boosted trees, which takes five fits of the trees. 0 disables it. For binary outcomes and early warnings.
@@ -126,6 +132,8 @@ class GRUEstimator(FittedModel):
         weight_decay: float = 3e-4,
         measurement_dropout: float = 0.15,
         max_steps_per_stay: int | None = 8,
+        n_cuts: int = 1,
+        cut_weight: float = 1.0,
         distillation: float = 0.7,
         forecast_weight: float = 0.0,
         auxiliary_weight: float = 0.6,
@@ -142,6 +150,8 @@ class GRUEstimator(FittedModel):
         self.weight_decay = weight_decay
         self.measurement_dropout = measurement_dropout
         self.max_steps_per_stay = max_steps_per_stay
+        self.n_cuts = n_cuts
+        self.cut_weight = cut_weight
         self.distillation = distillation
         self.forecast_weight = forecast_weight
         self.auxiliary_weight = auxiliary_weight

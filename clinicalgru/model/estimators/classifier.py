@@ -12,10 +12,13 @@ from sklearn.base import ClassifierMixin
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import CalibrationWarning
+from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import LabelCalibrator
+from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.fit_state import check_outcome, check_stays
 from clinicalgru.model.heads.classification import Binary, MultiClass, MultiLabel
+from clinicalgru.model.training.cuts import N_CUTS, cut_hours
 
 
 class GRUClassifier(ClassifierMixin, GRUEstimator):
@@ -37,9 +40,34 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
     head_: Binary | MultiClass
 
     @property
+    def answers_at_any_hour_(self) -> bool:
+        """Whether it learned from stays that were cut at random hours too (`n_cuts`)."""
+        return all(bool(one.network_.spec.window_hours) for one in getattr(self, "members", (self,)))
+
+    @property
     def classes_(self) -> np.ndarray:
         """(class,) Values of the outcome, in the order of `predict_proba`."""
         return np.array([0, 1]) if isinstance(self.head_, Binary) else np.array(self.head_.classes)
+
+    def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:
+        """Give labels and risks; of a network that learned to answer at any hour also risks and hours of cuts."""
+        scores = super()._calibration_scores(stays)
+        if not (isinstance(self.head_, Binary) and self.answers_at_any_hour_):
+            return scores
+        hours = cut_hours(stays)
+        cut = stays[np.repeat(np.arange(len(stays)), N_CUTS)].truncate_at(hours.ravel())
+        risk, seen = np.full(len(cut), np.nan), self.has_observations(cut)
+        if seen.any():
+            risk[seen] = self._predicted(cut[seen]).numpy()
+        return (*scores, risk.reshape(hours.shape), hours)
+
+    def _calibrate_on(self, scores: tuple[np.ndarray, ...]) -> None:
+        """Calibrate at the end of the window, then over its hours."""
+        by_hour = isinstance(self.head_, Binary) and self.answers_at_any_hour_
+        super()._calibrate_on(scores[:-2] if by_hour else scores)
+        if by_hour and isinstance(self.calibrator_, PlattCalibrator):
+            end, window = self.calibrator_, self.task_.window_hours
+            self.calibrator_ = HourCalibrator.fit_by_hour(end, scores[0], *scores[-2:], window=window)
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """Predict the probability of each class.
@@ -61,7 +89,7 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         ArgumentError
             If a stay has no measurement: leave it out with `sequences[model.has_observations(sequences)]`.
         """
-        risk = self._calibrated(self._predicted(stays).numpy())
+        risk = self._calibrated(self._predicted(stays).numpy(), stays.end_hours)
         return risk if risk.ndim > 1 else np.stack([1 - risk, risk], axis=1)
 
     def predict(self, stays: Sequences) -> np.ndarray:

@@ -39,6 +39,7 @@ METHODS = frozenset(
         "predict_risk",
         "expected",
         "anomaly_scores",
+        "answers_at_any_hour_",
         "classes_",
         "labels_",
         "interval_scale_",

@@ -15,6 +15,7 @@ from torch import Tensor
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.shrinkage import warn_of_few_events
 from clinicalgru.model.estimators.repr_html import estimator_html
 from clinicalgru.model.estimators.training_summary import calibration_counts
@@ -65,8 +66,10 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
         with threads(int(self.n_threads)):
             return predict(self.network_, stays, head=self.head_)
 
-    def _calibrated(self, risk: np.ndarray) -> np.ndarray:
-        """Give predictions as the calibration corrects them, if there is one."""
+    def _calibrated(self, risk: np.ndarray, hours: np.ndarray | None = None) -> np.ndarray:
+        """Give predictions as the calibration corrects them, if there is one; by hour, where it depends on that."""
+        if isinstance(self.calibrator_, HourCalibrator) and hours is not None:
+            return self.calibrator_.predict_at(risk, hours)
         return risk if self.calibrator_ is None else self.calibrator_.predict(risk)
 
     def score(self, X: Sequences, y: ArrayLike | None = None) -> float:

@@ -69,6 +69,7 @@ def network_spec(estimator: Any, stays: Sequences, *, outputs: int) -> NetworkSp
     ArgumentError
         If options do not go together.
     """
+    head = estimator.head_
     config = estimator.network if estimator.network is not None else NetworkConfig()
     options = {name: value for name, value in config.to_dict().items() if name in OPTION_NAMES}
     if config.clinical_indices is None:
@@ -79,7 +80,8 @@ def network_spec(estimator: Any, stays: Sequences, *, outputs: int) -> NetworkSp
         outputs=outputs,
         forecasts=2 * len(stays.variables) if estimator.forecast_weight else 0,
         code_vocabulary=fit_code_vocabulary(stays, min_stays=estimator.min_code_stays) if estimator.use_codes else (),
+        window_hours=stays.task.window_hours if estimator.n_cuts and head.supports_cuts else (),
         **options | estimator.SPEC_OPTIONS,
     )
-    check_spec(spec, every_step=estimator.head_.per_step)
+    check_spec(spec, every_step=head.per_step)
     return spec

@@ -16,6 +16,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, TemperatureCalibrator
+from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import mean_log_probabilities
 from clinicalgru.model.heads.explanation_target import (
     ExplanationTarget,
@@ -46,6 +47,7 @@ class Binary(Head):
     """
 
     supports_distillation: ClassVar[bool] = True
+    supports_cuts: ClassVar[bool] = True
     calibrator_class = PlattCalibrator
     classes: ClassVar[tuple[int, int]] = (0, 1)
 
@@ -118,6 +120,7 @@ class MultiClass(Head):
     """
 
     classes: tuple[float, ...]
+    supports_cuts: ClassVar[bool] = True
     calibrator_class = TemperatureCalibrator
     default_output: ClassVar[int] = -1
 
@@ -224,6 +227,7 @@ class MultiLabel(Head):
     """
 
     label_names: tuple[str, ...]
+    supports_cuts: ClassVar[bool] = True
     calibrator_class = LabelCalibrator
 
     @property
@@ -327,7 +331,8 @@ def binary_target(target: Target, calibrator: Calibrator | None) -> ExplanationT
     """
     refuse_target(target)
     slope, shift = calibration_line(calibrator)
-    return ExplanationTarget(partial(output_column, column=0), slope=slope, shift=shift)
+    by_hour = calibrator if isinstance(calibrator, HourCalibrator) else None
+    return ExplanationTarget(partial(output_column, column=0), slope=slope, shift=shift, by_hour=by_hour)
 
 
 def mean_probability_logits(logits: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
+from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 
 Target = str | float | None
 LOG_ODDS = "log-odds"
@@ -39,6 +40,8 @@ class ExplanationTarget:
         What counts as a difference of 1, in that unit.
     slope, shift : float
         Line of the calibration on the log-odds.
+    by_hour : HourCalibrator or None
+        Where the line depends on the hour of a prediction; None: it is the same at all hours.
     """
 
     pick: Callable[[Tensor], Tensor]
@@ -48,34 +51,42 @@ class ExplanationTarget:
     scale: float = 1.0
     slope: float = 1.0
     shift: float = 0.0
+    by_hour: HourCalibrator | None = None
 
-    def __call__(self, aggregated: Tensor) -> Tensor:
+    def __call__(self, aggregated: Tensor, hours: Tensor | None = None) -> Tensor:
         """The number of each prediction.
 
         Parameters
         ----------
         aggregated : Tensor, shape (1, prediction, output)
             The output of `Head.aggregate_members`.
+        hours : Tensor of shape (prediction,) or None
+            Hours of the predictions. None: the end of the window.
 
         Returns
         -------
         Tensor of float64, shape (prediction,)
         """
-        return self.combine(self.terms(aggregated)[None])
+        return self.combine(self.terms(aggregated, hours)[None])
 
-    def terms(self, aggregated: Tensor) -> Tensor:
+    def terms(self, aggregated: Tensor, hours: Tensor | None = None) -> Tensor:
         """What one network contributes to the number of all networks together.
 
         Parameters
         ----------
         aggregated : Tensor, shape (1, prediction, output)
             The output of `Head.aggregate_members`.
+        hours : Tensor of shape (prediction,) or None
+            Hours of the predictions. None: the end of the window.
 
         Returns
         -------
         Tensor of float64, shape (prediction, ...)
         """
         picked = self.pick(aggregated).double()
+        if self.by_hour is not None and hours is not None:
+            slope, shift = map(torch.from_numpy, self.by_hour.lines(hours.numpy()))
+            return slope * picked + shift
         return picked if self.pool is not None else self.slope * picked + self.shift
 
     def combine(self, terms: Tensor) -> Tensor:

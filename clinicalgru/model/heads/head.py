@@ -31,6 +31,8 @@ class Head(Pooling, ABC):
         Whether a prediction is made after each time step with measurements, or once, at the end of a stay.
     supports_distillation : bool
         Whether the head can be trained on soft labels, which are out-of-fold risks of boosted trees.
+    supports_cuts : bool
+        Whether a stay that is cut at an earlier hour has the same outcome, so that the network can be asked there.
     calibrator_class : type or None
         The calibrator of the probabilities; None where there are none, or they are calibrated otherwise.
     n_outputs : int
@@ -49,6 +51,7 @@ class Head(Pooling, ABC):
 
     per_step: ClassVar[bool] = False
     supports_distillation: ClassVar[bool] = False
+    supports_cuts: ClassVar[bool] = False
     calibrator_class: ClassVar[
         type[PlattCalibrator] | type[TemperatureCalibrator] | type[LabelCalibrator] | type[SurvivalCalibrator] | None
     ] = None

@@ -161,6 +161,8 @@ bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder
         Number of outputs of the auxiliary forecast of the next time step; 0 without it.
     by_variable : bool
         Whether the first outputs are two for each variable, with a shortcut from that variable's own summaries.
+    window_hours : tuple of float
+        First and last hour of the window, where the hour of a prediction is an input of the readout; else empty.
     """
 
     variables: int
@@ -185,6 +187,7 @@ bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder
     clinical_indices: tuple[str, ...] = ()
     forecasts: int = 0
     by_variable: bool = False
+    window_hours: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the specification as a manifest holds it; `from_dict` reads it back.
@@ -328,5 +331,5 @@ def _compatibility(spec: NetworkSpec, *, every_step: bool) -> Iterator[tuple[boo
     yield nothing, "variables or coded events", "neither", "Pass use_codes=True, or read measurements."
 
 
-_DERIVED = ("variables", "static_variables", "outputs", "code_vocabulary", "forecasts", "by_variable")
+_DERIVED = ("variables", "static_variables", "outputs", "code_vocabulary", "forecasts", "by_variable", "window_hours")
 OPTION_NAMES = tuple(field.name for field in fields(NetworkSpec) if field.name not in _DERIVED)

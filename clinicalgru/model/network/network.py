@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -18,6 +19,8 @@ from clinicalgru.model.network.encoder import Encoder
 from clinicalgru.model.network.generator import Dropout, linear, use_generator
 from clinicalgru.model.network.layers import BatchEnsembleMLP, CodeEmbedding, NumberEmbedding, PerVariableLinear
 from clinicalgru.model.network.scaling import Inputs, InputScaler
+
+N_CLOCK = 2  # inputs of `clock`
 
 
 class ClinicalGRU(nn.Module):
@@ -52,6 +55,7 @@ class ClinicalGRU(nn.Module):
         width = self.attention.width + spec.width + self.scaler.static_width
         width += spec.features * self.embedding.line.shape[1]
         width += self.codes.width if self.codes is not None else 0
+        width += N_CLOCK if spec.window_hours else 0
         sizes = {"hidden": spec.readout_size, "members": spec.ensemble_size, "outputs": spec.outputs}
         self.readout = BatchEnsembleMLP(width, dropout=spec.dropout, **sizes)
         self.by_variable = PerVariableLinear(spec.variables, self.embedding.line.shape[1]) if spec.by_variable else None
@@ -157,11 +161,33 @@ class ClinicalGRU(nn.Module):
         parts = [sequence, inputs.static, embedded]
         if self.codes is not None:
             parts.append(self.codes.cumulative(batch))
+        if self.spec.window_hours:
+            parts.append(clock(batch.point_hours, self.spec.window_hours).to(sequence.dtype))
         logits = self.readout(torch.cat(parts, dim=1))
         if self.by_variable is not None:
             shortcut = self.by_variable(embedded)
             logits = logits + nn.functional.pad(shortcut, (0, logits.shape[2] - shortcut.shape[1]))
         return logits, attention_weights(weight, steps)
+
+
+def clock(hours: Tensor, window_hours: tuple[float, ...]) -> Tensor:
+    """The hour of each prediction as inputs: its place in the window, and on a logarithmic scale.
+
+    Parameters
+    ----------
+    hours : Tensor, shape (point,)
+        Hours since the index time.
+    window_hours : tuple of float
+        First and last hour of the window.
+
+    Returns
+    -------
+    Tensor, shape (point, 2)
+        0 at the end of the window, and below 0 before it; hours outside the window count as its ends.
+    """
+    first, last = window_hours
+    passed = (hours - first).clamp(0, last - first)
+    return torch.stack([passed / (last - first) - 1, torch.log1p(passed) - math.log1p(last - first)], dim=1)
 
 
 def n_categories(static_variables: tuple[Variable, ...]) -> tuple[int, ...]:

@@ -40,6 +40,10 @@ class TrainingConfig:
         With predictions after each time step: largest number of them per stay and epoch, drawn at random. None: all.
     patience : int
         Epochs without a lower validation loss before training stops.
+    n_cuts : int
+        Copies of each stay, cut at a random hour, that an epoch asks besides the stay itself.
+    cut_weight : float
+        Weight of their loss relative to that of the stays.
     random_state : int
         Seed of all random numbers.
     forecast_weight, auxiliary_weight : float
@@ -57,6 +61,8 @@ class TrainingConfig:
     measurement_dropout: float = 0.15
     max_steps_per_stay: int | None = 8
     patience: int = 6
+    n_cuts: int = 0
+    cut_weight: float = 1.0
     random_state: int = 0
     forecast_weight: float = 0.0
     auxiliary_weight: float = 0.6

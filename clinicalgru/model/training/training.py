@@ -26,6 +26,7 @@ from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
 from clinicalgru.model.training.auxiliary_losses import NO_AUXILIARY, AuxiliaryLosses
 from clinicalgru.model.training.checkpoint import load_checkpoint, save_checkpoint
+from clinicalgru.model.training.cuts import fixed_cuts, points_of, with_cuts
 from clinicalgru.model.training.distributed import backward, broadcast, is_main_process, rank_and_world_size, rank_shard
 from clinicalgru.model.training.inference import mean_loss
 from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss, nonfinite_loss
@@ -97,11 +98,13 @@ def train(
     if resume_from is not None:
         load_checkpoint(resume_from, state, config)
     main = is_main_process()
+    n_cuts = config.n_cuts if head.supports_cuts else 0
+    cut = fixed_cuts(validation, n_cuts=n_cuts, random_state=config.random_state) if n_cuts else None
     with Progress(config.max_epochs, verbose=verbose and main, callbacks=callbacks if main else ()) as progress:
         try:
             while state.epoch < config.max_epochs and state.epoch - state.best_epoch < config.patience:
                 train_loss = _epoch(state, stays, head, auxiliary=auxiliary, config=config, progress=progress)
-                _validate(state, train_loss, validation, head=head)
+                _validate(state, train_loss, validation, cut, head=head, cut_weight=config.cut_weight)
                 if checkpoint_path is not None and main:
                     save_checkpoint(checkpoint_path, state, config)
                 progress.on_epoch_end(state.history[-1], best=state.best_epoch)
@@ -116,10 +119,21 @@ def train(
     return state.history
 
 
-def _validate(state: TrainingState, train_loss: float, validation: Sequences, *, head: Head) -> None:
+def _validate(
+    state: TrainingState,
+    train_loss: float,
+    validation: Sequences,
+    cut: Sequences | None,
+    *,
+    head: Head,
+    cut_weight: float,
+) -> None:
     """Append the losses of an epoch to the history, and keep its averaged weights if they are the best."""
     averaged = cast(ClinicalGRU, state.averaged.module)
-    val_loss = broadcast(mean_loss(averaged, validation, head=head))
+    val_loss = mean_loss(averaged, validation, head=head)
+    if cut is not None:
+        val_loss = (val_loss + cut_weight * mean_loss(averaged, cut, head=head)) / (1 + cut_weight)
+    val_loss = broadcast(val_loss)
     if not math.isfinite(val_loss):
         batch = state.network.make_batch(validation, per_step=head.per_step)
         raise nonfinite_loss(state.network, validation, batch, epoch=state.epoch + 1)
@@ -133,9 +147,10 @@ class _PreparedBatch(NamedTuple):
     """A batch of one step, which does not depend on learned weights and is prepared in advance."""
 
     all_stays: Sequences  # of all processes
-    stays: Sequences  # of this process
+    stays: Sequences  # of this process, followed by copies of them that end earlier, if there are any
     batch: Batch
     inputs: Inputs
+    is_cut: np.ndarray | None  # (stay of the batch,) whether it is such a copy
 
 
 def _epoch(
@@ -181,12 +196,23 @@ def _preparation(
         sample = StepSampling(config.max_steps_per_stay, rank_rng, head.step_sampling_weights)
 
     def prepare(index: np.ndarray) -> _PreparedBatch:
-        all_stays = stays[index]
-        retained = rng.random(len(all_stays.value)) >= config.measurement_dropout
-        all_stays = all_stays.filter_measurements(retained)
+        complete = stays[index]
+        retained = rng.random(len(complete.value)) >= config.measurement_dropout
+        all_stays = complete.filter_measurements(retained)
         shard = rank_shard(all_stays)
+        n = len(shard)
+        if config.n_cuts and head.supports_cuts and n:
+            rank, world_size = rank_and_world_size()
+            shard = with_cuts(
+                rank_shard(complete),
+                retained[complete.stay_of_measurement % world_size == rank],
+                n_cuts=config.n_cuts,
+                measurement_dropout=config.measurement_dropout,
+                rng=rank_rng,
+            )
         batch = network.make_batch(shard, per_step=head.per_step, sample=sample)
-        return _PreparedBatch(all_stays, shard, batch, network.scaler(batch))
+        is_cut = batch.order >= n if len(shard) > n else None
+        return _PreparedBatch(all_stays, shard, batch, network.scaler(batch), is_cut)
 
     return prepare
 
@@ -196,7 +222,7 @@ def _optimizer_step(
 ) -> float:
     """Update the weights with one batch, and give its mean loss over all processes."""
     state.optimizer.zero_grad()
-    loss = _backward_step(state.network, prepared, head=head, auxiliary=auxiliary)
+    loss = _backward_step(state.network, prepared, head=head, auxiliary=auxiliary, cut_weight=config.cut_weight)
     if not (math.isfinite(loss) and clip_gradients(state.network, config.max_grad_norm)):
         batch = state.network.make_batch(prepared.all_stays, per_step=head.per_step)
         raise nonfinite_loss(state.network, prepared.all_stays, batch, epoch=state.epoch + 1)
@@ -205,23 +231,35 @@ def _optimizer_step(
     return loss
 
 
-def _backward_step(network: ClinicalGRU, prepared: _PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses) -> float:
+def _backward_step(
+    network: ClinicalGRU, prepared: _PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses, cut_weight: float
+) -> float:
     """Compute the gradients of the mean loss of a batch over all processes, and give that loss."""
     if not len(prepared.stays):
         return backward(network, torch.zeros((), dtype=torch.float32), 0.0)
-    loss = _loss(network, prepared, head=head, auxiliary=auxiliary)
+    loss = _loss(network, prepared, head=head, auxiliary=auxiliary, cut_weight=cut_weight)
     if rank_and_world_size()[1] == 1:
         return backward(network, loss, 1.0)
     return backward(network, loss, head.loss_denominator(head.labels(prepared.stays, prepared.batch)))
 
 
-def _loss(network: ClinicalGRU, prepared: _PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses) -> Tensor:
-    """The loss of the head and the auxiliary losses."""
-    _, stays, batch, inputs = prepared
+def _loss(
+    network: ClinicalGRU, prepared: _PreparedBatch, *, head: Head, auxiliary: AuxiliaryLosses, cut_weight: float
+) -> Tensor:
+    """The loss of the head and the auxiliary losses: of the stays, and with its weight that of their cuts."""
+    _, stays, batch, inputs, is_cut = prepared
     logits, forecast = network.forward_with_forecast(inputs, batch)
-    head_logits, auxiliary_logits = logits[..., : head.n_outputs], logits[..., head.n_outputs :]
-    loss = auxiliary.distilled(head.loss(head_logits, head.labels(stays, batch)), head_logits, stays, batch)
-    return loss + auxiliary.loss(auxiliary_logits, forecast, stays, batch)
+
+    def loss_of(logits: Tensor, points: Batch, forecast: Tensor | None) -> Tensor:
+        head_logits, auxiliary_logits = logits[..., : head.n_outputs], logits[..., head.n_outputs :]
+        loss = auxiliary.distilled(head.loss(head_logits, head.labels(stays, points)), head_logits, stays, points)
+        return loss + auxiliary.loss(auxiliary_logits, forecast, stays, points)
+
+    if is_cut is None:
+        return loss_of(logits, batch, forecast)
+    whole = loss_of(logits[:, torch.from_numpy(~is_cut)], points_of(batch, ~is_cut), forecast)
+    cut = loss_of(logits[:, torch.from_numpy(is_cut)], points_of(batch, is_cut), None)
+    return (whole + cut_weight * cut) / (1 + cut_weight)
 
 
 def bucket_by_length(n_steps: np.ndarray, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -10,12 +10,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow, suppress_ledger, suppress_nested
-from clinicalgru.evaluate.evaluation_text import differences_table, heading, metrics_table, note
+from clinicalgru.evaluate.evaluation_text import differences_table, heading, hours_table, metrics_table, note
 from clinicalgru.evaluate.metric_descriptions import HEADLINES, describe_metric, metric_label
 from clinicalgru.evaluate.small_cells import suppress_curves
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
-from clinicalgru.view.plots.evaluation_plots import plot_calibration, plot_differences, plot_precision_recall, plot_roc
+from clinicalgru.view.plots.evaluation_plots import (
+    plot_by_hour,
+    plot_calibration,
+    plot_differences,
+    plot_precision_recall,
+    plot_roc,
+)
 from clinicalgru.view.text.format import capitalize_first, format_fixed, format_interval, iter_rows
 
 if TYPE_CHECKING:
@@ -35,6 +41,10 @@ CALIBRATION = (
 DIFFERENCES = (
     "Model minus baseline on the same resamples of patients. Filled: the 95 % interval excludes 0; open: no clear "
     "difference."
+)
+BY_HOUR = (
+    "Each stay as it was known at that hour, with 95 % intervals. Where observed : expected is outside 0.9 to 1.1, the "
+    "risk over time should not be read as a probability."
 )
 SUPPRESSED = "Suppressed: with so few stays with, or without, the event a curve would show single patients."
 MERGED = (
@@ -115,7 +125,7 @@ def evaluation_page(
     steps = suppress_flow(flow, within=known, min_cell_size=min_cell_size)
     shown = [*known, *(stays for _, stays in steps if stays is not None)]
     parts = [_summary(evaluation), *_figures(evaluation, min_cell_size)]
-    parts += [_metrics(evaluation), *_differences(evaluation)]
+    parts += [*_by_hour(evaluation), _metrics(evaluation), *_differences(evaluation)]
     parts += [*cohort_section(steps), *([] if ledger is None else [ledger_section(ledger, shown, min_cell_size)])]
     parts += [] if faithfulness is None else [_faithfulness(faithfulness, [*known, *shown], min_cell_size)]
     parts += [_metric_meanings(evaluation)]
@@ -191,6 +201,16 @@ def _metrics(evaluation: Evaluation) -> Markup:
     wide = metrics_table(evaluation)
     rows = [[str(metric), *cells] for metric, cells in zip(wide.index, wide.to_numpy().tolist(), strict=True)]
     return section("All metrics", table(note(evaluation), ["Metric", *map(str, wide.columns)], rows))
+
+
+def _by_hour(evaluation: Evaluation) -> list[Markup]:
+    """Performance at several hours, where it was evaluated."""
+    if evaluation.by_hour.empty:
+        return []
+    wide = hours_table(evaluation)
+    rows = [[str(hour), *cells] for hour, cells in zip(wide.index, wide.to_numpy().tolist(), strict=True)]
+    shown = figure(plot_by_hour(evaluation), "Performance by hour", BY_HOUR)
+    return [section("By hour", shown, table("At each hour", ["Hour", *map(str, wide.columns)], rows))]
 
 
 def _metric_meanings(evaluation: Evaluation) -> Markup:

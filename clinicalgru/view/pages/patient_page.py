@@ -121,6 +121,8 @@ def timeline_caption(explanation: Explanation, half_life: Mapping[str, float] | 
             hours = " to ".join(_half_life_text(*end) for end in (lives[0], lives[-1]))
         learned = "as the network decays it: " if by_name and by_name == explanation.half_life else ""
         sentences.append(f"{CARRIED}, {learned}half as strong after {hours}, until nothing is known.")
+    if explanation.trajectory_note:
+        sentences.insert(0, explanation.trajectory_note)
     if has_band(explanation):
         sentences.append(BAND.format(members=band_label(explanation)))
     return " ".join(sentences)

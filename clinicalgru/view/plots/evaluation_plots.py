@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.metric_descriptions import describe_metric, metric_label
@@ -212,6 +213,62 @@ def plot_differences(evaluation: Evaluation) -> go.Figure:
     figure.update_xaxes(title_text=f"{escape_plotly(evaluation.name)} minus baseline")
     height = 160 + 90 * len(metrics)
     return apply_theme(figure, height=height).update_yaxes(showgrid=False, automargin=True, ticks="")
+
+
+def plot_by_hour(evaluation: Evaluation) -> go.Figure:
+    """Draw AUROC, observed : expected and calibration slope of the model at several hours, with 95 % intervals.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of a binary task, with `by_hour`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One panel per metric; the dotted line is chance, or perfect calibration.
+
+    Raises
+    ------
+    ArgumentError
+        If the model was not evaluated by hour.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from dataclasses import replace
+    >>> from clinicalgru.evaluate.evaluation import evaluate
+    >>> row = {"hours": 6.0, "metric": "auroc", "estimate": 0.7, "low": 0.6, "high": 0.8}
+    >>> evaluation = evaluate([0, 1, 0, 1], [0.1, 0.6, 0.7, 0.9], n_resamples=5)
+    >>> len(plot_by_hour(replace(evaluation, by_hour=pd.DataFrame([row]))).data)
+    1
+    """
+    if evaluation.by_hour.empty:
+        fix = "Evaluate with evaluate(model, stays, by_hour=True)."
+        raise ArgumentError("an evaluation by hour", "an evaluation at the end of the window", fix)
+    metrics = evaluation.by_hour["metric"].unique().tolist()
+    hours = sorted(evaluation.by_hour["hours"].unique().tolist())
+    titles = [metric_label(metric, direction=False) for metric in metrics]
+    figure = make_subplots(rows=1, cols=len(metrics), subplot_titles=titles, horizontal_spacing=0.08)
+    for place, metric in enumerate(metrics):
+        rows = evaluation.by_hour.query("metric == @metric").sort_values("hours")
+        estimate = rows["estimate"]
+        ends = {"array": (rows["high"] - estimate).tolist(), "arrayminus": (estimate - rows["low"]).tolist()}
+        texts = [
+            f"hour {row.hours:g}: {format_fixed(row.estimate)} ({format_interval(row.low, row.high)})"
+            for row in iter_rows(rows)
+        ]
+        figure.add_scatter(
+            x=[hours.index(hour) for hour in rows["hours"]], y=estimate.tolist(), mode="lines+markers",
+            name=titles[place], showlegend=False, hovertext=texts, hoverinfo="text", row=1, col=place + 1,
+            line={"color": MODEL_COLOURS[0], "width": 2}, marker={"size": 8},
+            error_y={"type": "data", "symmetric": False, "thickness": 1.2, "width": 3, **ends},
+        )  # fmt: skip
+        reference = 0.5 if metric == "auroc" else 1.0
+        figure.add_hline(y=reference, line={"color": GREY, "width": 1, "dash": "dot"}, row=1, col=place + 1)
+    ticks = [f"{hour:g}" for hour in hours]
+    figure.update_xaxes(title_text="Hour", tickvals=list(range(len(hours))), ticktext=ticks)
+    return apply_theme(figure, height=420)
 
 
 def _need_curves(evaluation: Evaluation) -> None:

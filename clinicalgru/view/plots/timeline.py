@@ -147,7 +147,8 @@ def _draw_risk(figure: go.Figure, explanation: Explanation, before: Explanation 
             hoverinfo="skip", row=1, col=1,
         )  # fmt: skip
     figure.add_scatter(
-        **data.output_data(explanation), mode="lines+markers", line={"color": INK, "width": 2.2, "shape": "hv"},
+        **data.output_data(explanation), mode="lines+markers",
+        line={"color": GREY if explanation.trajectory_note else INK, "width": 2.2, "shape": "hv"},
         marker={"size": 5}, name=data.output_name(explanation), hoverinfo="text", row=1, col=1,
     )  # fmt: skip
     line = {"color": GREY, "width": 1.4, "dash": "dash"}

@@ -43,10 +43,10 @@ def narrative(explanation: Explanation, movement: Movement | None = None) -> lis
     source = explanation if movement is None else movement
     trajectory = source.risk_trajectory[["hours", "risk"]]
     sentences = [_risk_sentence(explanation), member_spread(explanation)]
-    change = largest_change(trajectory)
+    change = None if explanation.trajectory_note else largest_change(trajectory)
     if change is not None:
         sentences.append(_change_sentence(explanation, movement, trajectory, first=change[0], last=change[1]))
-    sentences += [stale_variables(explanation), never_measured(explanation)]
+    sentences += [explanation.trajectory_note, stale_variables(explanation), never_measured(explanation)]
     return [sentence for sentence in sentences if sentence]
 
 

@@ -60,7 +60,7 @@ def test_ctrl_c_keeps_the_weights_of_the_best_epoch(parts, monkeypatch):
 
     monkeypatch.setattr(training, "_epoch", interrupted)
     with pytest.warns(UserWarning, match="Stopped by hand in epoch 3"):
-        stopped = cg.GRUClassifier(**SMALL).fit(train, validation=tune, verbose=False)
+        stopped = cg.GRUClassifier(**SMALL, n_cuts=0).fit(train, validation=tune, verbose=False)
     best = min(entry["val_loss"] for entry in stopped.history_)
     assert mean_loss(stopped.network_, tune, head=Binary()) == pytest.approx(best, abs=1e-7)
     assert np.isfinite(stopped.predict_proba(test)).all()

@@ -1,0 +1,163 @@
+"""Calibration by hour: a line on the log-odds that changes smoothly over the window of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit
+
+from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.logistic import logit
+from clinicalgru.evaluate.validation import Array
+
+RIDGE = 1.0  # inverse variance of the coefficients before any stay is seen
+BOUND = 5.0  # of the coefficients
+
+
+@dataclass(frozen=True)
+class HourCalibrator(PlattCalibrator):
+    """Platt scaling whose slope and intercept depend on the hour of the prediction.
+
+    With g from -1 (start of the window) to 0 (its end) on a logarithmic scale of hours, the calibrated log-odds are
+    raised by `level * g + bend * g**2`, and distances from `middle` are stretched by `exp(steepness * g)`. At the end
+    of the window it is therefore the Platt scaling of the model.
+
+    Attributes
+    ----------
+    slope, intercept : float
+        Line at the end of the window, and of predictions whose hour is not given.
+    first_hour, last_hour : float
+        The window of the task. Hours outside count as its ends.
+    level, bend, steepness : float
+        How the line changes over the window.
+    middle : float
+        Log-odds that stay where they are when the slope changes.
+
+    Examples
+    --------
+    >>> calibrator = HourCalibrator(1.0, 0.0, first_hour=0.0, last_hour=48.0, level=-1.0)
+    >>> calibrator.predict_at([0.25, 0.25], [48.0, 0.0]).round(3)
+    array([0.25 , 0.475])
+    """
+
+    first_hour: float = 0.0
+    last_hour: float = 1.0
+    level: float = 0.0
+    bend: float = 0.0
+    steepness: float = 0.0
+    middle: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        numbers = (self.first_hour, self.last_hour, self.level, self.bend, self.steepness, self.middle)
+        if not (np.isfinite(numbers).all() and self.first_hour < self.last_hour):
+            raise ArgumentError("finite coefficients and a window", f"{numbers}", "Calibrate the model on stays.")
+
+    @classmethod
+    def fit_by_hour(
+        cls, end: PlattCalibrator, outcome: ArrayLike, risk: ArrayLike, hours: ArrayLike, *, window: tuple[float, float]
+    ) -> HourCalibrator:
+        """Fit how the line changes over the window, to stays that were cut at several hours.
+
+        Parameters
+        ----------
+        end : PlattCalibrator
+            The line at the end of the window, which is kept.
+        outcome : array-like, shape (n_stays,)
+            0 or 1.
+        risk : array-like, shape (n_stays, n_cuts)
+            Risk of each stay at each of its cuts, before calibration; NaN where there is none.
+        hours : array-like, shape (n_stays, n_cuts)
+            Hours of the cuts.
+        window : tuple of float
+            First and last hour of the window.
+
+        Returns
+        -------
+        HourCalibrator
+            With the lowest log loss and a penalty on large coefficients. All cuts of a stay count as one stay.
+        """
+        from scipy.optimize import minimize
+
+        risk, hours = np.asarray(risk, dtype=float), np.asarray(hours, dtype=float)
+        known = ~np.isnan(risk)
+        stay = np.nonzero(known)[0]
+        weight = 1 / np.bincount(stay, minlength=len(risk))[stay] if len(stay) else np.empty(0)
+        true, score = np.asarray(outcome, dtype=float)[stay], end.intercept + end.slope * logit(risk[known])
+        g = _place(hours[known], *window)
+        middle = float(np.average(score, weights=weight)) if len(score) else 0.0
+
+        def loss(coefficients: Array) -> tuple[float, Array]:
+            level, bend, steepness = coefficients
+            stretch = np.exp(steepness * g)
+            predictor = middle + stretch * (score - middle) + level * g + bend * g**2
+            excess = weight * (expit(predictor) - true)
+            value = weight @ (np.logaddexp(0, predictor) - true * predictor)
+            slopes = np.stack([g, g**2, stretch * (score - middle) * g])
+            return value + RIDGE / 2 * coefficients @ coefficients, slopes @ excess + RIDGE * coefficients
+
+        best = minimize(loss, np.zeros(3), jac=True, method="L-BFGS-B", bounds=[(-BOUND, BOUND)] * 3).x
+        level, bend, steepness = map(float, best)
+        first, last = map(float, window)
+        return cls(end.slope, end.intercept, first, last, level, bend, steepness, middle)
+
+    def lines(self, hours: ArrayLike) -> tuple[Array, Array]:
+        """Slope and intercept at some hours.
+
+        Parameters
+        ----------
+        hours : array-like
+            Hours since the index time.
+
+        Returns
+        -------
+        slope, intercept : ndarray
+            Of the shape of `hours`; every slope is above 0.
+        """
+        g = _place(np.asarray(hours, dtype=float), self.first_hour, self.last_hour)
+        stretch = np.exp(self.steepness * g)
+        shift = self.middle + stretch * (self.intercept - self.middle)
+        return self.slope * stretch, shift + self.level * g + self.bend * g**2
+
+    def predict_at(self, risk: ArrayLike, hours: ArrayLike) -> Array:
+        """Calibrate risks; the order of the stays at one hour does not change.
+
+        Parameters
+        ----------
+        risk : array-like, shape (n_stays,)
+            Between 0 and 1.
+        hours : array-like, shape (n_stays,)
+            Hour of each prediction, since the index time.
+
+        Returns
+        -------
+        ndarray, shape (n_stays,)
+            Calibrated risks.
+        """
+        slope, intercept = self.lines(hours)
+        return np.asarray(expit(intercept + slope * logit(np.asarray(risk, dtype=float))))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, float]) -> HourCalibrator:
+        """Restore the calibrator that `to_dict` described.
+
+        Parameters
+        ----------
+        values : mapping of float
+            All numbers by name.
+
+        Returns
+        -------
+        HourCalibrator
+        """
+        return cls(**{name: float(value) for name, value in values.items()})
+
+
+def _place(hours: Array, first: float, last: float) -> Array:
+    """Place in the window, from -1 at its start to 0 at its end, on a logarithmic scale of the hours passed."""
+    passed = np.clip(hours - first, 0, last - first)
+    return np.asarray(np.log1p(passed) / np.log1p(last - first) - 1)

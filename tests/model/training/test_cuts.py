@@ -1,0 +1,99 @@
+"""Stays that are cut at random hours: what an epoch sees of them, and what a network without them stays like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import clinicalgru as cg
+from clinicalgru.model.estimators.untrained_network import network_spec
+from clinicalgru.model.training.cuts import cut_hours, fixed_cuts, points_of, with_cuts
+
+SMALL = {"network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2), "distillation": 0.0}
+
+
+def cuts_of(stays, n_cuts=3, **options):
+    options = {"n_cuts": n_cuts, "measurement_dropout": 0.0, "rng": np.random.default_rng(1)} | options
+    return with_cuts(stays, np.ones(len(stays.value), dtype=bool), **options)
+
+
+def test_the_stays_come_first_and_unchanged_and_each_copy_has_its_outcome_and_an_earlier_end(parts):
+    stays = parts[0][:20]
+    both = cuts_of(stays)
+    np.testing.assert_array_equal(both[:20].value, stays.value)
+    np.testing.assert_array_equal(both[:20].end_hours, stays.end_hours)
+    copies = both[20:]
+    np.testing.assert_array_equal(copies.outcome, np.tile(stays.outcome, 3))
+    assert (copies.end_hours < np.tile(stays.end_hours, 3)).all()
+    assert (copies.end_hours >= stays.task.window_hours[0]).all()
+    assert (copies.hours <= copies.end_hours[copies.stay_of_measurement]).all()
+    assert (copies.n_measurements < np.tile(stays.n_measurements, 3)).any()
+
+
+def test_some_copies_are_nearly_empty_and_some_have_all_that_was_known(parts):
+    stays = parts[0][:60]
+    copies = cuts_of(stays)[60:]
+    known = stays[np.tile(np.arange(60), 3)].truncate_at(copies.end_hours).n_measurements
+    share = copies.n_measurements[known > 0] / known[known > 0]
+    assert (share == 1).mean() > 0.5
+    assert (share < 0.5).any()
+
+
+def test_hours_for_validation_and_calibration_are_the_same_each_time_and_within_the_window(parts):
+    stays = parts[0][:15]
+    np.testing.assert_array_equal(cut_hours(stays), cut_hours(stays))
+    assert (np.diff(cut_hours(stays), axis=1) > 0).all()
+    assert (cut_hours(stays) <= stays.end_hours[:, None]).all()
+    first, again = (fixed_cuts(stays, n_cuts=2, random_state=4) for _ in range(2))
+    np.testing.assert_array_equal(first.end_hours, again.end_hours)
+    assert len(first) == 30
+
+
+def test_the_loss_sees_the_chosen_predictions_only(parts):
+    stays = parts[0][:6]
+    batch = cg.GRUClassifier(**SMALL).init_network(stays)[0].make_batch(stays)
+    chosen = np.array([True, False, True, True, False, False])
+    points = points_of(batch, chosen)
+    np.testing.assert_array_equal(points.order, batch.order[chosen])
+    assert torch.equal(points.point_stay, torch.arange(3))
+
+
+def test_without_cuts_the_network_has_no_hour_and_its_weight_changes_nothing(parts):
+    train, tune, _, test = parts
+    plain = cg.GRUClassifier(**SMALL, n_cuts=0, max_epochs=2).fit(train[:80], validation=tune, verbose=False)
+    weighted = cg.GRUClassifier(**SMALL, n_cuts=0, cut_weight=7.0, max_epochs=2)
+    weighted.fit(train[:80], validation=tune, verbose=False)
+    assert plain.network_.spec.window_hours == ()
+    assert not plain.answers_at_any_hour_
+    np.testing.assert_array_equal(plain.predict_proba(test), weighted.predict_proba(test))
+
+
+def test_the_hour_is_an_input_even_where_nothing_was_measured(parts):
+    network = cg.GRUClassifier(**SMALL).init_network(parts[0])[0].eval()
+    empty = parts[0][:4].filter_measurements(np.zeros(len(parts[0][:4].value), dtype=bool))
+    with torch.no_grad():
+        late, early = (network(network.make_batch(stays)) for stays in (empty, empty.truncate_at(3.0)))
+    assert not torch.equal(late, early)
+
+
+def test_the_risk_at_an_hour_uses_nothing_later(fitted, test_stays):
+    stays = test_stays[:10]
+    changed = replace(stays, value=np.where(stays.hours > 12, stays.value * 1.5 + 1, stays.value).astype(np.float32))
+    np.testing.assert_array_equal(*(fitted.predict_proba(one.truncate_at(12.0)) for one in (stays, changed)))
+
+
+@pytest.mark.parametrize("options", [{"n_cuts": -1}, {"n_cuts": 1.5}, {"cut_weight": -0.1}])
+def test_numbers_of_cuts_and_weights_that_cannot_be_are_refused(parts, options):
+    with pytest.raises(cg.ClinicalGRUError, match=next(iter(options))):
+        cg.GRUClassifier(**SMALL, **options).fit(parts[0], validation=parts[1], verbose=False)
+
+
+def test_an_outcome_that_moves_with_the_hour_is_not_asked_at_cuts(parts):
+    model = cg.GRUClassifier(**SMALL)
+    model.head_ = model._head(parts[0])
+    assert network_spec(model, parts[0], outputs=1).window_hours == parts[0].task.window_hours
+    for kind in (cg.GRUSurvival, cg.GRUEarlyWarning):
+        assert not any(head.supports_cuts for head in kind.HEADS.values())
