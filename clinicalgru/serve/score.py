@@ -41,7 +41,7 @@ SCORES = pa.schema(
         ("model_hash", pa.string()),
     ]
 )
-UNMEASURED = "nothing the model knows was measured in the window"
+UNMEASURED = "no variable of the model was measured in the window"
 ENDED = "the stay ended before the prediction"
 
 
