@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -23,7 +22,7 @@ from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import BundleError, system_errors
 from clinicalgru.evaluate.calibrators import from_manifest
-from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix, with_prefix
+from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix
 from clinicalgru.model.baselines.summary_baseline import BASELINES
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
@@ -35,6 +34,7 @@ from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.seen_patients import HASHES, SALT, SeenPatients
 from clinicalgru.model.training.torch_settings import seeded
 from clinicalgru.serve.card import card
+from clinicalgru.serve.contents import description, model_arrays
 from clinicalgru.serve.manifest import FORMAT, Manifest, versions
 
 WEIGHTS, MANIFEST, CARD = "weights.safetensors", "manifest.json", "card.md"
@@ -136,7 +136,7 @@ def load(path: str | Path) -> FittedModel:
     if manifest.model in BASELINE_CLASSES:
         baseline = _baseline(BASELINE_CLASSES[manifest.model], manifest, arrays, arguments=manifest.arguments)
         baseline.calibrator_ = from_manifest(baseline.task_.task_type, manifest.calibrator)
-        baseline.calibrated_on_ = manifest.calibrated_on
+        baseline.calibrated_on_, baseline.seen_patients_ = manifest.calibrated_on, SeenPatients.from_arrays(arrays)
         return baseline
     if manifest.hybrid is not None:
         return _hybrid(manifest, arrays)
@@ -175,6 +175,7 @@ def _hybrid(manifest: Manifest, arrays: Arrays) -> Hybrid:
             arguments = {"random_state": number} | ({} if by_step else {"method": method})
             part = by_prefix(f"{method}.{number}", arrays)
             members.append(_baseline(kind, manifest, part, arguments=arguments))
+            members[-1].seen_patients_ = ensemble.members_[0].seen_patients_
         model.baselines_[method] = members  # type: ignore[assignment]
     model.stack_ = restored_stack(array_of(arrays, "stack.coefficients"), array_of(arrays, "stack.intercept"))
     if "threshold_" in manifest.extra_state:
@@ -280,10 +281,10 @@ def files(model: FittedModel) -> dict[str, bytes]:
     dict of str to bytes
         Content by file name.
     """
-    content = {WEIGHTS: safetensors.save(_model_arrays(model)), CARD: card(model).encode()}
+    content = {WEIGHTS: safetensors.save(model_arrays(model)), CARD: card(model).encode()}
     manifest = Manifest(
         format=FORMAT,
-        **_description(model),
+        **description(model),
         variables=[variable.to_dict() for variable in model.variables_],
         static_variables=[variable.to_dict() for variable in model.static_variables_],
         task=model.task_.to_dict(),
@@ -292,70 +293,6 @@ def files(model: FittedModel) -> dict[str, bytes]:
         sha256={name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
     )
     return content | {MANIFEST: (manifest.model_dump_json(indent=1) + "\n").encode()}
-
-
-def _model_arrays(model: FittedModel) -> dict[str, np.ndarray]:
-    """All that a model learned as arrays; of each part, with its name before them."""
-    if isinstance(model, Hybrid):
-        parts = {"ensemble": _model_arrays(model.ensemble_)}
-        parts |= {f"{m}.{n}": one.to_arrays() for m, ones in model.baselines_.items() for n, one in enumerate(ones)}
-        parts["stack"] = {"coefficients": model.stack_.coef_, "intercept": model.stack_.intercept_}
-    elif isinstance(model, GRUEnsemble):
-        parts = {f"{number}": _weights(member) for number, member in enumerate(model.members_)}
-        return _named(parts) | model.members_[0].seen_patients_.to_arrays()
-    elif isinstance(model, BaselineEstimator):
-        return {name: np.ascontiguousarray(array) for name, array in model.to_arrays().items()}
-    else:
-        return _weights(model) | model.seen_patients_.to_arrays()
-    return _named(parts)
-
-
-def _weights(model: GRUEstimator) -> dict[str, np.ndarray]:
-    return {name: tensor.contiguous().numpy() for name, tensor in model.network_.state_dict().items()}
-
-
-def _named(parts: Mapping[str, Arrays]) -> dict[str, np.ndarray]:
-    """Arrays of all parts; each with the name of its part before its own."""
-    return {
-        name: np.ascontiguousarray(array)
-        for part, arrays in parts.items()
-        for name, array in with_prefix(part, arrays).items()
-    }
-
-
-def _description(model: FittedModel) -> dict[str, Any]:
-    """The part of the manifest that depends on the class of the model."""
-    if isinstance(model, BaselineEstimator):
-        return {
-            "model": type(model).__name__,
-            "arguments": model.arguments_dict(),
-            "calibrator": model.calibrator_.to_dict() if model.calibrator_ is not None else None,
-            "calibrated_on": model.calibrated_on_,
-            "history": [],
-        }
-    ensemble = model.ensemble_ if isinstance(model, Hybrid) else model
-    network = ensemble.members_[0] if isinstance(ensemble, GRUEnsemble) else ensemble
-    calibrator = ensemble.calibrator_
-    return {
-        "model": type(network).__name__,
-        "arguments": network.arguments_dict(),
-        "ensemble": {"n_members": ensemble.n_members, "random_state": ensemble.random_state_}
-        if isinstance(ensemble, GRUEnsemble)
-        else None,
-        "members": [_member(one) for one in ensemble.members_] if isinstance(ensemble, GRUEnsemble) else None,
-        "hybrid": list(model.baselines) if isinstance(model, Hybrid) else None,
-        "network_spec": network.network_.spec.to_dict(),
-        "calibrator": calibrator.to_dict() if calibrator is not None else None,
-        "calibrated_on": ensemble.calibrated_on_,
-        "head": ensemble.head_.to_dict(),
-        "extra_state": model.extra_state(),
-        "history": model.history_,
-    }
-
-
-def _member(member: GRUEstimator) -> dict[str, Any]:
-    """What may differ between the members of an ensemble, but for weights and history."""
-    return {"network_spec": member.network_.spec.to_dict(), "head": member.head_.to_dict()}
 
 
 def model_hash(model: FittedModel) -> str:

@@ -131,6 +131,19 @@ def test_baselines_of_every_kind_of_probability_are_calibrated(kind, tmp_path):
     np.testing.assert_array_equal(loaded.score_rows(case.test), model.score_rows(case.test))
 
 
+def test_a_baseline_refuses_what_it_learned_from_and_is_calibrated_on_the_rest(parts, tmp_path):
+    train, _, calibration, test = parts
+    model = cg.SummaryBaseline("logistic regression").fit(train)
+    raw = model.predict_proba(test)
+    loaded = cg.load(cg.save(model, tmp_path / "bundle"))
+    for one in (model, loaded):
+        with pytest.raises(TrainingError, match="of patients that were seen"):
+            one.calibrate(train)
+        np.testing.assert_array_equal(one.predict_proba(test), raw)
+    first = model.calibrate(calibration).calibrator_
+    assert model.calibrate(calibration).calibrator_ == first == loaded.calibrate(calibration).calibrator_
+
+
 def test_too_few_stays_leave_a_baseline_as_it_is(parts):
     with pytest.warns(CalibrationWarning, match="is not calibrated"):
         models = fit_baselines(some(parts[0], 3, 30), random_state=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -12,9 +13,9 @@ from sklearn.base import BaseEstimator
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, BundleError, TrainingError
-from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.evaluate.calibrators import CALIBRATORS, Calibrator
 from clinicalgru.model.estimators.repr_html import estimator_html
-from clinicalgru.model.estimators.training_summary import training_summary
+from clinicalgru.model.estimators.training_summary import calibration_counts, training_summary
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.fit_state import (
     LearnedAttributes,
@@ -26,6 +27,7 @@ from clinicalgru.model.fit_state import (
     draw_seed,
 )
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
+from clinicalgru.model.seen_patients import SeenPatients
 
 ANY_TASK = ("forecast", "binary", "multiclass", "multilabel", "regression", "survival", "early_warning")
 Arrays = Mapping[str, np.ndarray]
@@ -43,16 +45,19 @@ class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin
     trained_on_ : dict
         Source of the training data, whether it is simulated, and counts of stays, patients and outcomes.
     calibrator_ : Calibrator or None
-        Calibration; None unless `fit_baselines` calibrated the model out of fold.
+        Calibration, after `calibrate`; `fit_baselines` calibrates out of fold.
     calibrated_on_ : dict or None
         Counts of the stays, patients and outcomes that calibrated it.
+    seen_patients_ : SeenPatients
+        Salted hashes of the patients of the training stays, which `calibrate` refuses.
     """
 
     TASK_TYPES: ClassVar[tuple[str, ...]] = ()
     task_: Task
     trained_on_: dict[str, Any]
     calibrator_: Calibrator | None
-    calibrated_on_: dict[str, int | None] | None
+    calibrated_on_: dict[str, int | None] | None = None
+    seen_patients_: SeenPatients
 
     def fit(self, X: Sequences, y: ArrayLike | None = None, *, groups: ArrayLike | None = None) -> Self:
         """Fit on the stays. Nothing is assigned until that has succeeded.
@@ -87,6 +92,7 @@ class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin
             learner.__dict__["random_state"] = draw_seed(self.random_state)
         learner.variables_, learner.static_variables_, learner.task_ = X.variables, X.static_variables, X.task
         learner.trained_on_, learner.calibrator_, learner.calibrated_on_ = training_summary(X), None, None
+        learner.seen_patients_ = SeenPatients.of(X)
         learner._learn(X)
         adopt(self, learner)
         return self
@@ -98,6 +104,42 @@ class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin
     def _calibrated(self, risk: np.ndarray) -> np.ndarray:
         """Predictions as the calibration corrects them, if there is one."""
         return risk if self.calibrator_ is None else self.calibrator_.predict(risk)
+
+    def calibrate(self, stays: Sequences) -> Self:
+        """Calibrate the probabilities on stays that training has not seen, as the network's are.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays with known outcomes, of other patients than the training stays.
+
+        Returns
+        -------
+        BaselineEstimator
+            The estimator itself.
+
+        Raises
+        ------
+        ClinicalGRUError
+            If training saw the patient of any stay, the outcomes cannot calibrate, or the model has no probabilities.
+        """
+        self.seen_patients_.refuse(check_stays("stays", stays), "calibrate on")
+        raw = copy.copy(self)
+        raw.calibrator_ = None
+        pairs = raw._calibration_pairs(stays)
+        if not pairs:
+            fix = "Compare it as it is: it predicts no probability."
+            raise ArgumentError("a baseline with probabilities", type(self).__name__, fix)
+        self._calibrate_on(pairs, stays)
+        return self
+
+    def _calibrate_on(self, pairs: tuple[np.ndarray, ...], stays: Sequences) -> None:
+        """Fit the calibration on arrays of `_calibration_pairs`, and count the stays."""
+        labels, risk, *weights = pairs
+        known = ~np.isnan(labels) if labels.ndim == 1 else slice(None)
+        events = {"n_events": float(weights[0][weights[0] > 0].sum())} if weights else {}
+        self.calibrator_ = CALIBRATORS[self.task_.task_type].fit(labels[known], risk[known], **events)
+        self.calibrated_on_ = calibration_counts(stays)
 
     def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:
         """Labels and predictions that a calibrator is fitted on, a row for each stay or step.

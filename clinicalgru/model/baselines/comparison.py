@@ -16,7 +16,7 @@ from clinicalgru.errors import ArgumentError, CalibrationWarning
 from clinicalgru.evaluate.calibrators import CALIBRATORS
 from clinicalgru.model.baselines.discrete_hazard_trees import DiscreteHazardTrees
 from clinicalgru.model.baselines.forecast_baselines import BoostedTreesForecaster, LOCFForecaster
-from clinicalgru.model.baselines.out_of_fold import calibrate_on, calibrate_out_of_fold
+from clinicalgru.model.baselines.out_of_fold import calibrate_out_of_fold
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
 from clinicalgru.model.baselines.tree_baselines import MedianTrees, MulticlassTrees, MultilabelTrees
@@ -71,7 +71,7 @@ def _early_warning(stays: Sequences, random_state: int) -> Fitted:
     held = split_patients(stays, TRAINING_FRACTIONS, random_state=random_state)[2]
     trees = EarlyWarningTrees(random_state=random_state).fit(stays[~np.isin(stays.patient, held.patient)])
     try:
-        calibrate_on(trees, trees._calibration_pairs(held), held)
+        trees.calibrate(held)
     except ArgumentError as error:
         warnings.warn(f"{error} The boosted trees are not calibrated.", CalibrationWarning, stacklevel=4)
     return {TREES: trees.choose_threshold(held)}

@@ -11,11 +11,7 @@ from sklearn.base import clone
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.outcome_kinds import occurred
 from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError
-from clinicalgru.evaluate.calibration import PlattCalibrator
-from clinicalgru.evaluate.calibrators import CALIBRATORS, Calibrator
 from clinicalgru.evaluate.shrinkage import MIN_EVENTS
-from clinicalgru.model.baselines.base import BaselineEstimator
-from clinicalgru.model.estimators.training_summary import calibration_counts
 from clinicalgru.model.training.folds import patient_folds
 
 N_FOLDS = 5
@@ -59,43 +55,11 @@ def calibrate_out_of_fold(model: Any, stays: Sequences, *, random_state: int) ->
         _check_events(stays)
         fold = patient_folds(stays.patient, _strata(stays), n_folds=N_FOLDS, random_state=random_state)
         pairs = [clone(model).fit(stays[fold != n])._calibration_pairs(stays[fold == n]) for n in range(N_FOLDS)]
-        return calibrate_on(model, tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True)), stays)
+        model._calibrate_on(tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True)), stays)
     except (ArgumentError, TrainingError) as error:
         message = f"{error} The baseline {type(model).__name__} is not calibrated."
         warnings.warn(message, CalibrationWarning, stacklevel=4)
-        return model
-
-
-def calibrate_on(model: BaselineEstimator, pairs: tuple[np.ndarray, ...], stays: Sequences) -> Any:
-    """Calibrate a fitted baseline on predictions for stays that did not train what predicted them.
-
-    Parameters
-    ----------
-    model : baseline
-        Fitted.
-    pairs : tuple of ndarray
-        Labels and predictions, and of time steps the weights of `WarningLabels.stay_weights`.
-    stays : Sequences
-        The stays, to be counted.
-
-    Returns
-    -------
-    baseline
-        The same model.
-    """
-    if pairs:
-        model.calibrator_, model.calibrated_on_ = _calibrator(model.task_.task_type, pairs), calibration_counts(stays)
     return model
-
-
-def _calibrator(task_type: str, pairs: tuple[np.ndarray, ...]) -> Calibrator:
-    labels, risk, *weights = pairs
-    known = ~np.isnan(labels) if labels.ndim == 1 else slice(None)
-    if weights:
-        events = float(weights[0][weights[0] > 0].sum())
-        return PlattCalibrator.fit(labels[known], risk[known], n_events=events)
-    fitted: Calibrator = CALIBRATORS[task_type].fit(labels[known], risk[known])
-    return fitted
 
 
 def _check_events(stays: Sequences) -> None:

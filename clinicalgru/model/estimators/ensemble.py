@@ -109,7 +109,7 @@ class GRUEnsemble(CrossFittedModel):
     EXTRA_STATE = ("threshold_", "coverage_", "half_width_")
     members_: list[GRUEstimator]
     calibrator_: Calibrator | None
-    calibrated_on_: dict[str, int | None] | None
+    calibrated_on_: dict[str, int | None] | None = None
     head_: Head
 
     def __init__(

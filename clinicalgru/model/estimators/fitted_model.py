@@ -46,7 +46,7 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
     network_: ClinicalGRU
     history_: list[dict[str, float]]
     calibrator_: Calibrator | None
-    calibrated_on_: dict[str, int | None] | None
+    calibrated_on_: dict[str, int | None] | None = None
     seen_patients_: SeenPatients
     n_threads: int
 

@@ -10,16 +10,17 @@ import numpy as np
 from torch import Tensor
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import ArgumentError, TrainingError
+from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
+from clinicalgru.model.heads.calibration import Calibration
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
 from clinicalgru.model.heads.pooling import Pooling
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 
 
-class Head(Pooling, ABC):
+class Head(Pooling, Calibration, ABC):
     """Labels, loss and predictions of one type of task.
 
     A prediction is made for each stay at its end, or for each time step of a stay (`per_step`). What depends on the
@@ -277,109 +278,6 @@ class Head(Pooling, ABC):
             One for each network, with the same `pool`.
         """
         return [head.explanation_target(target, calibrator) for head in heads]
-
-    def calibration_labels(self, stays: Sequences) -> np.ndarray:
-        """The true outcome of each prediction, stay after stay, as the calibrator reads it; NaN does not count.
-
-        Parameters
-        ----------
-        stays : Sequences
-            Stays with outcomes.
-
-        Returns
-        -------
-        ndarray, shape (prediction,) or (prediction, ...)
-        """
-        return stays.outcome
-
-    def fit_calibrator(self, stays: Sequences, prediction: np.ndarray) -> Calibrator:
-        """Fit the calibrator on predictions for stays that training has not seen.
-
-        Parameters
-        ----------
-        stays : Sequences
-            Stays with outcomes.
-        prediction : ndarray, shape (prediction, ...)
-            What `predict` gives for them, in their order.
-
-        Returns
-        -------
-        Calibrator
-
-        Raises
-        ------
-        TrainingError
-            If the outcomes cannot calibrate the head, or it has no probabilities.
-        """
-        self.validate_targets(stays, "stays to calibrate on")
-        return self.calibrator_from(*self.calibration_pairs(stays, prediction))
-
-    def calibration_pairs(self, stays: Sequences, prediction: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What the calibrator is fitted on: labels and predictions. Those of several networks may be joined.
-
-        Parameters
-        ----------
-        stays : Sequences
-            Stays with outcomes.
-        prediction : ndarray, shape (prediction, ...)
-            What `predict` gives for them, in their order.
-
-        Returns
-        -------
-        labels : ndarray, shape (prediction, ...)
-            As the calibrator reads them; NaN does not count.
-        risk : ndarray, shape (prediction, ...)
-            Probabilities of the labels.
-        stay_weight : ndarray, shape (prediction,)
-            Only of a head that predicts after each time step, see `EarlyWarning`.
-        """
-        return self.calibration_labels(stays), prediction
-
-    def calibration_events(self, labels: np.ndarray, *_: np.ndarray) -> dict[str, tuple[float, float]]:
-        """Count stays with the event and without it among those that calibrate.
-
-        Parameters
-        ----------
-        labels : ndarray, shape (prediction, ...)
-            Labels; NaN does not count.
-        *_ : ndarray
-            The other arrays of `calibration_pairs`, which count stays where predictions are made after time steps.
-
-        Returns
-        -------
-        dict of str to tuple of float
-            By name of what is predicted. Empty where no event is predicted.
-        """
-        columns = labels.reshape(len(labels), -1).T
-        counts = [(float((column == 1).sum()), float((column == 0).sum())) for column in columns]
-        return dict(zip(self.output_names, counts, strict=True))
-
-    def calibrator_from(self, labels: np.ndarray, risk: np.ndarray, *_: np.ndarray) -> Calibrator:
-        """Fit the calibrator on arrays of `calibration_pairs`.
-
-        Parameters
-        ----------
-        labels : ndarray, shape (prediction, ...)
-            Labels; NaN does not count.
-        risk : ndarray, shape (prediction, ...)
-            Probabilities of the labels.
-        *_ : ndarray
-            The other arrays of `calibration_pairs`.
-
-        Returns
-        -------
-        Calibrator
-
-        Raises
-        ------
-        TrainingError
-            If the head has no probabilities.
-        """
-        if self.calibrator_class is None:
-            fix = "Use the method calibrate of the estimator."
-            raise TrainingError("a head whose probabilities can be calibrated", type(self).__name__, fix)
-        known = ~np.isnan(labels) if labels.ndim == 1 else slice(None)
-        return self.calibrator_class.fit(labels[known], risk[known])
 
     @property
     def step_sampling_weights(self) -> np.ndarray | None:
