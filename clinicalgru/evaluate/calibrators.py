@@ -220,15 +220,10 @@ class LabelCalibrator:
         >>> LabelCalibrator.from_dict({"outcomes": 2.0, "slope_1": 1.5, "intercept_1": 0.0}).parts[0] is None
         True
         """
-        places = [str(place) for place in range(int(values["outcomes"]))]
-        return cls(
-            tuple(
-                PlattCalibrator(values[f"slope_{place}"], values[f"intercept_{place}"])
-                if f"slope_{place}" in values
-                else None
-                for place in places
-            )
-        )
+        parts: list[PlattCalibrator | None] = [None] * int(values["outcomes"])
+        for place in [place for place in range(len(parts)) if f"slope_{place}" in values]:
+            parts[place] = PlattCalibrator(values[f"slope_{place}"], values[f"intercept_{place}"])
+        return cls(tuple(parts))
 
 
 @dataclass(frozen=True)
