@@ -41,7 +41,6 @@ class Binary(Head):
     Examples
     --------
     >>> import torch
-    >>> from clinicalgru.model.heads.classification import Binary
     >>> Binary().loss(torch.zeros(4, 2, 1), torch.tensor([0.0, 1.0])).item()
     0.6931471824645996
     """
