@@ -65,7 +65,7 @@ class GRUEstimator(FittedModel):
     max_steps_per_stay : int or None, default=8
         For tasks that predict after each time step: the loss of an epoch uses at most so many random time steps of
         each stay. None: all. A forecast draws time steps more often before rarely measured variables.
-    n_cuts : int, default=1
+    n_cuts : int, default=2
         For outcomes, classes and labels of a stay: number of times that an epoch asks each training stay at a random
         hour of the window, besides its end. The hour is then an input, and the risk over time is trained too. 0: the
         network learns the end of the window only.
@@ -132,7 +132,7 @@ class GRUEstimator(FittedModel):
         weight_decay: float = 3e-4,
         measurement_dropout: float = 0.15,
         max_steps_per_stay: int | None = 8,
-        n_cuts: int = 1,
+        n_cuts: int = 2,
         cut_weight: float = 1.0,
         distillation: float = 0.7,
         forecast_weight: float = 0.0,
