@@ -80,6 +80,7 @@ def make_explanation(said: Said = str) -> SimpleNamespace:
         stay_label=said("stay"), variables=(*series, *static), risk=float(course[-1]), reference_risk=0.081,
         measurements=make_measurements(said), completeness_gap=0.0004, n_heads=16, n_networks=1,
         unit="log-odds", target_text="",
+        trajectory_note="",
         half_life={said(name): 8.0 + place for place, name in enumerate(SERIES)},
         static=pd.DataFrame(described, columns=["name", "value", "contribution"]),
         risk_trajectory=pd.DataFrame({"hours": hours, "risk": course, "low": 0.8 * course,

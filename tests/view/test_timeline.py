@@ -25,6 +25,7 @@ def sparse() -> SimpleNamespace:
     measurements = pd.DataFrame([(h, "lactate", v, c, 0, 0, c) for h, v, c in rows], columns=COLUMNS)
     lactate = Variable("lactate", "Lactate", "numeric", "mmol/L", reference=(0.5, 2.0))
     return SimpleNamespace(
+        trajectory_note="",
         variables=(lactate,), measurements=measurements, reference_risk=0.1, half_life={}, n_heads=16, n_networks=1,
         unit="log-odds", target_text="",
         risk_trajectory=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.3]}),
@@ -152,3 +153,10 @@ def test_what_is_not_drawn_is_said_and_all_of_it_counts(sparse):
     sparse.measurements = pd.DataFrame({"hours": hours, "variable": "lactate", "value": hours % 3, "contribution": 1.0})
     notes = [note.text for note in plot_patient(sparse).layout.annotations]
     assert any(note.startswith("effect +3000.000 log-odds; 1,00") and "of 3,000 drawn" in note for note in notes)
+
+
+def test_a_course_that_was_never_trained_is_grey_and_says_so(sparse):
+    plain = [trace.line.color for trace in plot_patient(sparse).data]
+    sparse.trajectory_note = "Never trained."
+    assert [trace.line.color for trace in plot_patient(sparse).data] != plain
+    assert "Never trained." in timeline_caption(sparse)

@@ -68,6 +68,7 @@ def test_without_cuts_the_network_has_no_hour_and_its_weight_changes_nothing(par
     weighted.fit(train[:80], validation=tune, verbose=False)
     assert plain.network_.spec.window_hours == ()
     assert not plain.answers_at_any_hour_
+    assert "end of the window only" in cg.explain(plain, test[[0]]).trajectory_note
     np.testing.assert_array_equal(plain.predict_proba(test), weighted.predict_proba(test))
 
 
@@ -80,6 +81,7 @@ def test_the_hour_is_an_input_even_where_nothing_was_measured(parts):
 
 
 def test_the_risk_at_an_hour_uses_nothing_later(fitted, test_stays):
+    assert cg.explain(fitted, test_stays[[0]]).trajectory_note == ""
     stays = test_stays[:10]
     changed = replace(stays, value=np.where(stays.hours > 12, stays.value * 1.5 + 1, stays.value).astype(np.float32))
     np.testing.assert_array_equal(*(fitted.predict_proba(one.truncate_at(12.0)) for one in (stays, changed)))
