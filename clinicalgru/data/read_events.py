@@ -8,8 +8,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from clinicalgru.checks import check_choice
 from clinicalgru.data.events import Events
+from clinicalgru.data.ingest.arrow_tables import arrow_table, is_arrow
 from clinicalgru.data.ingest.database import is_address
 from clinicalgru.data.ingest.ingest import IngestResult, ingest
 from clinicalgru.data.ingest.missing_values import MissingValues
@@ -21,7 +24,7 @@ from clinicalgru.data.ingest.read_options import (
     event_codes_of,
     outcome_names,
 )
-from clinicalgru.data.ingest.source import Source
+from clinicalgru.data.ingest.source import Source, SourceResult
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.reading import recorded
 from clinicalgru.data.simulate.simulate import SimulatedCohort
@@ -212,6 +215,8 @@ def read_events(
         outcomes_columns = outcomes.columns.drop(["patient_id", "stay_id"], errors="ignore")
     check_table("data", data)
     dictionary = dictionary_of(variables)
+    if stays is outcomes and is_arrow(stays):  # a stream can be read once only
+        stays = outcomes = arrow_table(stays, duckdb.connect())
     options = ReadOptions(
         dictionary=dictionary,
         stays=stays,
@@ -248,11 +253,20 @@ def _read(data: Any, source: str, options: ReadOptions) -> Events:
         ) as workspace,
     ):
         described = SOURCES[source](workspace, data, options)
+        _check_missing_names(workspace, described, options)
         reading = recorded(options, source, workspace.columns_seen)
         result = ingest(workspace, described, options)
     columns = {field.name: getattr(result, field.name) for field in fields(IngestResult) if field.name != "maps"}
     reading["static_variables"] = [variable.name for variable in result.static_variables]
     return Events(**columns, source=_name(data, source), reading=reading, _disk=workspace.folder, _maps=result.maps)
+
+
+def _check_missing_names(workspace: Workspace, described: SourceResult, options: ReadOptions) -> None:
+    """Raise where `missing` names neither a variable, in our words or the source's, nor a column."""
+    names = [name for source in workspace.name_sources for name in options.dictionary.names(source)]
+    columns = [name for columns in workspace.columns_seen.values() for name in columns]
+    outcomes = [] if described.outcomes is None else list(map(str, described.outcomes))
+    options.missing.check_names([*options.dictionary, *names, *columns, *outcomes])
 
 
 def _name(data: Any, source: str) -> str:

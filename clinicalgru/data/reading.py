@@ -54,9 +54,7 @@ def recorded(options: ReadOptions, source: str, columns: Mapping[str, Any]) -> d
     renamed = {table: _those_of(columns_of(options.columns, table), names) for table, names in columns.items()}
     if any(renamed.values()):
         record["columns"] = {table: names for table, names in renamed.items() if names}
-    names = {
-        normalize(name) for name in match_columns(columns.get(STAYS, ()), columns_of(options.columns, STAYS)).values()
-    }
+    names = {normalize(name) for name in match_columns(columns.get(STAYS, ()), columns_of(options.columns, STAYS))}
     has_own_stays = source not in ("long", "wide", "yaib", "sql", "physionet2012", "physionet2019")
     return record | {TABLES: sorted(columns), ENDS: has_own_stays or "end" in names}
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import clinicalgru as cg
@@ -285,3 +286,113 @@ def test_dates_among_outcomes_become_hours_since_the_start():
 def test_times_of_outcomes_may_have_a_unit():
     events = cg.read_events(rows(), outcomes=outcomes(death=[1, 0], after=[2, 3]), units={"after": "days"})
     assert events.stays["after"].tolist() == [48.0, 72.0]
+
+
+# the same kinds, elsewhere
+
+
+def test_a_named_index_is_a_column_of_every_table():
+    events = cg.read_events(
+        rows().set_index(["patient_id", "stay_id"]),
+        stays=stays(start="2031-01-01 06:00").set_index("stay_id"),
+        outcomes=outcomes(death=[0, 1]).set_index("stay_id"),
+    )
+    assert seen(events)[0] == (2.0, 80.0)
+    assert events.stays["death"].tolist() == [0, 1]
+
+
+def test_names_for_all_tables_hold_where_they_have_a_meaning():
+    table = stays(t="2031-01-01 06:00")
+    events = cg.read_events(rows().rename(columns={"time": "t"}), stays=table, columns={"start": "t", "time": "t"})
+    assert seen(events)[0] == (2.0, 80.0)
+    own = cg.read_events(
+        rows().rename(columns={"time": "start"}), stays=stays(start="2031-01-01 06:00"), columns={"time": "start"}
+    )
+    assert seen(own)[0] == (2.0, 80.0)
+    other = stays(start="2031-01-01 06:00").rename(columns={"stay_id": "visit"})
+    assert seen(cg.read_events(rows(), stays=other, columns={"stay_id": "visit"}))[0] == (2.0, 80.0)
+
+
+def test_one_column_has_one_name_but_for_identifiers():
+    with pytest.raises(InputError, match="stays: Expected one name for the column a; got start and end"):
+        cg.read_events(rows(), stays=stays(a="2031-01-01 06:00"), columns={"start": "a", "end": "a"})
+    wide = pd.DataFrame({"patient_id": ["1", "2"], "time": 0.0, "x": [80, 81]})
+    with pytest.raises(InputError, match="one name for the column x"):
+        cg.read_events(wide, source="wide", columns={"heart_rate": "x", "map": "x"})
+    table = pd.DataFrame({"id": ["1", "2"], "start": "2031-01-01 06:00"})
+    events = cg.read_events(
+        rows().drop(columns="stay_id"), stays=table, columns={"stays": {"patient_id": "id", "stay_id": "id"}}
+    )
+    assert events.stays["stay_id"].tolist() == ["1", "2"]
+
+
+@pytest.mark.parametrize("sentinel", ["1900-01-01", "9999-12-31 23:59"])
+def test_sentinel_dates_of_outcomes_are_unknown_and_counted(sentinel):
+    events = cg.read_events(rows(), outcomes=outcomes(death=[1, 0], died=["2031-01-01 09:00", sentinel]))
+    assert events.stays["died"].tolist()[0] == 1.0
+    assert np.isnan(events.stays["died"].tolist()[1])
+    assert [count for note, count in events.ledger.notes.items() if note.startswith("died (outcomes)")] == [1]
+
+
+def test_a_repeated_header_is_counted_in_every_table_and_another_one_refused(tmp_path):
+    (tmp_path / "stays.csv").write_text("patient_id,stay_id,age\n1,11,70\npatient_id,stay_id,age\n2,12,80\n")
+    (tmp_path / "outcomes.csv").write_text("stay_id,death\n11,1\nstay_id,icu_death\n12,0\n")
+    events = cg.read_events(rows(), stays=tmp_path / "stays.csv")
+    assert events.stays["stay_id"].tolist() == ["11", "12"]
+    assert events.ledger.notes["repeated header (stays)"] == 1
+    with pytest.raises(InputError, match=r"outcomes, outcomes\.csv, row 3: Expected one header"):
+        cg.read_events(rows(), outcomes=tmp_path / "outcomes.csv")
+
+
+def test_a_static_variable_that_loses_half_of_its_values_stops_the_load_and_the_unit_is_named():
+    ids = [str(i) for i in range(20)]
+    data = pd.DataFrame({"patient_id": ids, "time": 0.0, "variable": "heart_rate", "value": 80})
+    table = pd.DataFrame({"patient_id": ids, "height": np.linspace(1.5, 1.9, 20)})
+    with pytest.raises(InputError, match=r"stays, DataFrame, row 0, column height.*fit m.*units=\{'height': 'm'\}"):
+        cg.read_events(data, stays=table)
+    assert "height" in cg.read_events(data, stays=table, allow=["height"]).stays
+    assert cg.read_events(data, stays=table, units={"height": "m"}).stays["height"].between(149, 191).all()
+
+
+def test_missing_names_columns_too_in_any_letter_case_and_unknown_names_are_refused():
+    wide = pd.DataFrame({"patient_id": ["1", "2", "3"], "time": 0.0, "HF": [80, -9, 81]})
+    events = cg.read_events(wide, source="wide", columns={"heart_rate": "HF"}, missing={"hf": -9})
+    assert events.ledger.missing == 1
+    assert cg.read_events(rows(value=[80, -9, 82, 83, 84, 85]), missing={"Heart_Rate": -9}).ledger.missing == 1
+    assert cg.read_events(rows(value=[80, -9, 82, 83, 84, 85]), missing={"value": -9}).ledger.missing == 1
+    labels = outcomes(exitus=[0, 9])
+    events = cg.read_events(rows(), outcomes=labels, columns={"death": "exitus"}, missing={"exitus": 9})
+    assert events.stays["death"].isna().tolist() == [False, True]
+    for wrong in ({"heart_rat": -9}, [np.inf]):
+        with pytest.raises(ArgumentError, match="missing"):
+            cg.read_events(rows(), missing=wrong)
+
+
+def test_words_for_missing_hold_among_times_of_stays():
+    table = stays(start=["2031-01-01 06:00", "unknown"], end=["2031-01-02", "open"])
+    events = cg.read_events(rows(), stays=table, missing={"start": "Unknown", "end": "open"})
+    assert events.stays[["start", "end"]].isna().sum().tolist() == [1, 1]
+
+
+def test_unused_columns_of_rows_and_outcomes_are_counted():
+    events = cg.read_events(rows(Ward=["A", None] * 3), outcomes=outcomes(death=[0, 1], end=["left", ""]))
+    assert events.ledger.notes["column not used: Ward"] == 3
+    assert events.ledger.notes["column not used: end (outcomes)"] == 1
+    with pytest.raises(InputError, match="outcomes of other names"):
+        cg.read_events(rows(), outcomes=outcomes(death=[0, 1], end=1), outcomes_columns=["end"])
+
+
+def test_a_stream_may_be_both_stays_and_outcomes():
+    stream = pa.Table.from_pandas(stays(age=[70, 80], death=[0, 1])).to_reader()
+    assert cg.read_events(rows(), stays=stream, outcomes=stream).stays["death"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["stays", "outcomes"])
+def test_errors_of_a_table_name_it(name):
+    with pytest.raises(InputError, match=f"{name}, DataFrame: Expected one type in each column"):
+        cg.read_events(rows(), **{name: stays(death=pd.Series([1, "a"], dtype=object))})
+
+
+def test_infinite_outcomes_are_refused():
+    with pytest.raises(InputError, match="row 0, column death"):
+        cg.read_events(rows(), outcomes=outcomes(death=[np.inf, 0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 WORDS: tuple[str, ...] = ("> {n}", ">{n}", ">= {n}", ">={n}", "≥ {n}", "≥{n}", "{n}+", "{n} +", "over {n}", "above {n}")
+ENDINGS = ("", " years", " yrs", " y", "y")
 WORDS += ("{n} or older", "{n} and older", "{n} or over", "{n} and over", "{n} or above", "{n} and above")
 
 
@@ -42,7 +43,8 @@ class TopCode:
             "> 89", "89+", "90 or older", ...
         """
         limits = (self.value - 1, self.value)
-        return tuple(word.format(n=f"{limit:g}") for limit in limits for word in WORDS)
+        words = [word.format(n=f"{limit:g}") for limit in limits for word in WORDS]
+        return tuple(word + ending for word in words for ending in ENDINGS)
 
     def note(self, name: str) -> str:
         """What the ledger says of such values.

@@ -47,7 +47,7 @@ def arrow_table(data: Any, connection: duckdb.DuckDBPyConnection) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        The table, with floating point of 16 bits as 32 bits, and bytes as text.
+        The table, with floating point of 16 bits as 32 bits, and bytes as text. Named indices become columns.
 
     Raises
     ------
@@ -84,6 +84,8 @@ def temporary_folder(connection: duckdb.DuckDBPyConnection) -> Path:
 
 
 def _from_pandas(frame: pd.DataFrame) -> pa.Table:
+    indices = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    frame = frame.reset_index(indices) if indices else frame
     check_once(tuple(map(str, frame.columns)), LABEL)
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)

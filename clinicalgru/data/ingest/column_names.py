@@ -12,6 +12,9 @@ from clinicalgru.errors import ArgumentError, InputError, describe
 DATA, STAYS, OUTCOMES = "data", "stays", "outcomes"
 TABLE_ARGUMENTS = (DATA, STAYS, OUTCOMES)
 IDENTIFIERS = ("patient_id", "stay_id")
+ROW_COLUMNS = ("time", "available_at", "variable", "value", "unit", "code")
+STAY_COLUMNS = ("start", "end")
+NOT_OF = {DATA: STAY_COLUMNS, STAYS: ROW_COLUMNS, OUTCOMES: (*ROW_COLUMNS, *STAY_COLUMNS)}  # names without a meaning
 FLOATING_POINT = re.compile(r"FLOAT|DOUBLE|DECIMAL\(\d+, ?[1-9]\d*\)")
 
 
@@ -81,20 +84,50 @@ def columns_of(columns: Mapping[str, Any], table: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Our name -> the table's.
+        Our name -> the table's. Names that only another table has, such as `start` for the rows, are left out.
 
     Examples
     --------
     >>> from clinicalgru.data.ingest.column_names import columns_of
-    >>> columns_of({"stay_id": "visit", "stays": {"start": "admitted"}}, "stays")
+    >>> columns_of({"stay_id": "visit", "time": "t", "stays": {"start": "admitted"}}, "stays")
     {'stay_id': 'visit', 'start': 'admitted'}
     """
-    of_all = {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, str)}
+    spare = NOT_OF[table]
+    of_all = {ours: theirs for ours, theirs in columns.items() if isinstance(theirs, str) and ours not in spare}
     return of_all | dict(columns.get(table, {}))
 
 
+def columns_in(columns: Mapping[str, Any], table: str, have: Iterable[str]) -> dict[str, str]:
+    """Return the part of the argument `columns` that speaks of one table, for the columns that it has.
+
+    Parameters
+    ----------
+    columns : mapping
+        The argument.
+    table : str
+        "data", "stays" or "outcomes".
+    have : iterable of str
+        The columns of the table.
+
+    Returns
+    -------
+    dict of str to str
+        Our name -> the table's. An identifier that is named for all tables, and that this one has under our name only,
+        is left out.
+
+    Examples
+    --------
+    >>> from clinicalgru.data.ingest.column_names import columns_in
+    >>> columns_in({"stay_id": "visit", "time": "t"}, "data", ["stay_id", "t"])
+    {'time': 't'}
+    """
+    names, folded = columns_of(columns, table), {normalize(name) for name in have}
+    own = {ours for ours in IDENTIFIERS if ours in folded and normalize(names.get(ours, ours)) not in folded}
+    return {ours: theirs for ours, theirs in names.items() if ours not in own}
+
+
 def match_columns(have: Iterable[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """Find our name of each column of a table.
+    """Find the columns of a table by our names.
 
     Parameters
     ----------
@@ -106,8 +139,13 @@ def match_columns(have: Iterable[str], columns: Mapping[str, str]) -> dict[str, 
     Returns
     -------
     dict of str to str
-        The table's column -> our name: the one that `columns` gives, else the column's own. Identifiers, times and
-        the names in `columns` are found in any letter case and with blanks around them.
+        Our name, the one that `columns` gives, else the column's own -> the table's column. The names in `columns` are
+        found in any letter case and with blanks around them.
+
+    Raises
+    ------
+    InputError
+        If `columns` gives one column two names. One column may be both, patient_id and stay_id.
 
     Notes
     -----
@@ -117,13 +155,33 @@ def match_columns(have: Iterable[str], columns: Mapping[str, str]) -> dict[str, 
     --------
     >>> from clinicalgru.data.ingest.column_names import match_columns
     >>> match_columns(["Visit", "AGE"], {"stay_id": "visit"})
-    {'Visit': 'stay_id', 'AGE': 'AGE'}
+    {'stay_id': 'Visit', 'AGE': 'AGE'}
     """
     folded = {normalize(name): name for name in have}
-    given = {folded[normalize(theirs)]: ours for ours, theirs in columns.items() if normalize(theirs) in folded}
-    taken = {normalize(ours) for ours in given.values()}
-    own = {theirs: theirs for theirs in folded.values() if theirs not in given and normalize(theirs) not in taken}
-    return {theirs: (given | own)[theirs] for theirs in folded.values() if theirs in given or theirs in own}
+    given = {ours: folded[normalize(theirs)] for ours, theirs in columns.items() if normalize(theirs) in folded}
+    check_one_name_each(given)
+    taken = {*map(normalize, given), *map(normalize, given.values())}
+    return given | {theirs: theirs for name, theirs in folded.items() if name not in taken}
+
+
+def check_one_name_each(given: Mapping[str, str]) -> None:
+    """Raise where one column of a table has two of our names, of which one would be lost.
+
+    Parameters
+    ----------
+    given : mapping of str to str
+        Our name -> the table's column.
+
+    Raises
+    ------
+    InputError
+        If two names other than those of identifiers stand for one column.
+    """
+    first: dict[str, str] = {}
+    for ours, theirs in given.items():
+        other = first.setdefault(theirs, ours)
+        if other != ours and {ours, other} != set(IDENTIFIERS):
+            raise InputError(f"one name for the column {theirs}", f"{other} and {ours}", "Leave one out of columns=.")
 
 
 def check_identifier_types(types: Mapping[str, str], names: Mapping[str, str], where: str) -> None:

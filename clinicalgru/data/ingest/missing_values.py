@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from clinicalgru.data.ingest.column_names import normalize
 from clinicalgru.errors import ArgumentError, describe
 
 FIX = "Pass a list such as missing=[999, 'not done'], or a dict such as missing={'glucose': [999]}."
@@ -76,8 +77,44 @@ class MissingValues:
         tuple of str
             The values as text.
         """
-        own = [value for name in dict.fromkeys(names) for value in self.by_name.get(name, ())]
+        folded = {normalize(name) for name in names}
+        own = [value for name, values in self.by_name.items() if normalize(name) in folded for value in values]
         return tuple(dict.fromkeys([*self.everywhere, *own]))
+
+    def with_columns(self, columns: Mapping[str, str]) -> MissingValues:
+        """Return the same, with what is given for a column holding for its variable too.
+
+        Parameters
+        ----------
+        columns : mapping of str to str
+            Column -> variable.
+
+        Returns
+        -------
+        MissingValues
+            With further names.
+        """
+        further = {variable: self.of(column, variable) for column, variable in columns.items()} if self.by_name else {}
+        return MissingValues(self.everywhere, {**self.by_name, **further})
+
+    def check_names(self, known: Iterable[str]) -> None:
+        """Raise where a name is neither a variable nor a column.
+
+        Parameters
+        ----------
+        known : iterable of str
+            Variables and columns.
+
+        Raises
+        ------
+        ArgumentError
+            If a name is not among them.
+        """
+        folded = set(map(normalize, known)) if self.by_name else set()
+        unknown = [name for name in self.by_name if normalize(name) not in folded]
+        if unknown:
+            fix = "Correct the name: a variable of the data dictionary, or a column of one of the tables."
+            raise ArgumentError("variables or columns in missing", repr(unknown[0]), fix)
 
     def is_missing(self, cells: pd.Series, *names: str) -> pd.Series:
         """Mark the cells of a column that hold such a value.
@@ -137,6 +174,6 @@ def _as_texts(values: Any) -> tuple[str, ...]:
 def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise ArgumentError("missing as numbers and words", describe(value), FIX)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ArgumentError("missing as finite numbers and words", describe(value), FIX)
     return repr(float(value)) if float(value) != int(float(value)) else str(int(float(value)))

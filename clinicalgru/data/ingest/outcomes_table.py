@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
@@ -16,7 +17,7 @@ from clinicalgru.data.ingest.table_cells import TIMES, Clock, TableCells, check_
 from clinicalgru.data.ingest.time_sql import TIME_UNITS
 from clinicalgru.errors import InputError
 
-BINARY_WORDS = {**TRUTH_WORDS, "1": "1", "0": "0", "1.0": "1", "0.0": "0"}
+BINARY_WORDS = {**TRUTH_WORDS, "t": "1", "f": "0", "1": "1", "0": "0", "1.0": "1", "0.0": "0"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,15 +77,17 @@ def read_outcomes(
         keys=("stay_id",),
         times=options.times,
         delimiter=options.delimiter,
+        time_columns=(),
     )
     static = {normalize(name): name for name in dictionary if dictionary[name].static} if static is None else static
     named = _named(options, cells)
     frame = cells.frame[[name for name in IDENTIFIERS if name in cells.frame]].copy()
-    notes: dict[str, int] = {}
+    notes = dict(cells.notes)
     clocks: list[Clock] = []
-    for column in cells.frame.columns.difference([*IDENTIFIERS, *TIMES], sort=False):
-        text = cells.frame[column].mask(options.missing.is_missing(cells.frame[column], column))
-        is_outcome = column in named if options.outcomes_columns is not None else normalize(column) not in static
+    for column in cells.frame.columns.difference([*IDENTIFIERS], sort=False):
+        is_unknown = options.missing.is_missing(cells.frame[column], column, cells.written[column])
+        text = cells.frame[column].mask(is_unknown)
+        is_outcome = column in named if options.outcomes_columns is not None else _may_be_outcome(column, static)
         values = _outcome(text, column, options, clocks, is_named=column in named) if is_outcome else None
         if values is None:
             notes[f"column not used: {cells.written.get(column, column)} (outcomes)"] = int(text.notna().sum())
@@ -92,6 +95,11 @@ def read_outcomes(
             frame[column] = values
     check_once(frame, [name for name in IDENTIFIERS if name in frame], OUTCOMES)
     return OutcomesTable(frame.reset_index(drop=True), named, list(cells.written.values()), notes, tuple(clocks))
+
+
+def _may_be_outcome(column: str, static: Mapping[str, str]) -> bool:
+    """Whether a column is neither a static variable nor a time of the stays table."""
+    return normalize(column) not in static and column not in TIMES
 
 
 def _named(options: ReadOptions, cells: TableCells) -> tuple[str, ...]:
@@ -103,6 +111,10 @@ def _named(options: ReadOptions, cells: TableCells) -> tuple[str, ...]:
     if absent:
         got, fix = f"columns {', '.join(map(str, cells.frame))}", "Correct outcomes_columns=."
         raise InputError(f"the columns {', '.join(absent)}", got, fix, where=OUTCOMES)
+    reserved = [have[normalize(name)] for name in options.outcomes_columns if have[normalize(name)] in TIMES]
+    if reserved:
+        fix = f"Name it otherwise: columns={{'outcomes': {{'{reserved[0]}_time': '{reserved[0]}'}}}}."
+        raise InputError("outcomes of other names", f"{reserved[0]}, a column of the stays", fix, where=OUTCOMES)
     return tuple(have[normalize(name)] for name in options.outcomes_columns)
 
 
@@ -147,6 +159,7 @@ def as_outcome(text: pd.Series, column: str) -> pd.Series:
         If a cell is no number.
     """
     number = pd.to_numeric(text, errors="coerce").astype(float)
+    number = number.mask(np.isinf(number))
     is_text = number.isna() & text.notna()
     if is_text.any():
         fix = "Write 1 and 0, or yes and no; or name the columns that are outcomes with outcomes_columns=."
@@ -181,7 +194,7 @@ def read_published_outcomes(
     InputError
         If an outcome is text, or a stay occurs twice or has no identifier.
     """
-    cells = read_cells(data, keys, name=OUTCOMES, keys=("stay_id",)).frame
+    cells = read_cells(data, keys, name=OUTCOMES, keys=("stay_id",), time_columns=()).frame
     outcomes = cells[[name for name in IDENTIFIERS if name in cells]].copy()
     for column in cells.columns.difference([*IDENTIFIERS, *TIMES], sort=False):
         if not renamed or column in renamed:

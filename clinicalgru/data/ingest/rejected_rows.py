@@ -64,6 +64,45 @@ def check_rejected(
     return {f"values lost, as allowed: {name}": int(rows) for name, rows in lost.items()}
 
 
+def check_static_lost(
+    variable: Variable, cells: pd.Series, values: pd.Series, *, max_rejected: float, allow: Collection[str], column: str
+) -> None:
+    """Raise where a static variable of the stays table loses half of its values, and at least `MIN_LOST`.
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+    cells : Series of str
+        Its cells, NA where blank; the index holds the places of the rows.
+    values : Series of float
+        What was made of them, NaN where unusable.
+    max_rejected : float
+        As in `check_rejected`.
+    allow : collection of str
+        Variables that may lose any number of values.
+    column : str
+        The column, for the message.
+
+    Raises
+    ------
+    InputError
+        If so many values are lost.
+    """
+    is_lost, limit = cells.notna() & values.isna(), max(MAX_LOST, max_rejected)
+    n_lost, n_cells = int(is_lost.sum()), int(cells.notna().sum())
+    if max_rejected >= 1 or variable.name in allow or n_lost < max(MIN_LOST, limit * n_cells):
+        return
+    unit = fitting_unit(variable, pd.to_numeric(cells[is_lost], errors="coerce").dropna().to_numpy(dtype=float))
+    fits = f"; the values fit {unit}" if unit else ""
+    fix = _fix(pd.Index([variable.name]), {variable.name: unit} if unit else {}, [])
+    got, where = (
+        f"{variable.name} {n_lost:,} of {n_cells:,}{fits}",
+        f"stays, {cells.index[is_lost][0]}, column {column}",
+    )
+    raise InputError(f"less than {limit:.0%} of the values of each variable rejected", got, fix, where=where)
+
+
 def _check_all(ledger: Ledger, max_rejected: float, allow: Collection[str]) -> None:
     """Raise where more than a fraction of the rows that could have been used was rejected."""
     findings = ledger.findings[~ledger.findings["reason"].isin(NOT_COUNTED)]
@@ -73,10 +112,13 @@ def _check_all(ledger: Ledger, max_rejected: float, allow: Collection[str]) -> N
     if n_rejected > max_rejected * max(n_usable, 1):
         worst = findings[~is_allowed].iloc[0]
         most_frequent = f"{worst['reason']} {worst['variable']} ({worst['rows']:,})"
+        fix = "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected."
+        if worst["reason"] == "stay not in the stays table":
+            fix = "Complete the stays table, or write identifiers as in the rows: 11 and 11.0, or 7 and 007, are two."
         raise InputError(
             f"at most {max_rejected:.0%} of rows rejected",
             f"{n_rejected:,} of {n_usable:,}, most often: {most_frequent}",
-            "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected.",
+            fix,
             where=f"first at {worst['where']}",
         )
 
@@ -118,16 +160,34 @@ def _fix(names: pd.Index, units: Mapping[str, str], spellings: Sequence[str]) ->
 
 
 def _fitting_unit(workspace: Workspace, variable: Variable) -> str:
-    """The unit in which most of a variable's rejected values are plausible, and closest to usual ones; "" for none."""
+    """The unit that fits the rejected rows of a variable; "" for none."""
     query = ingest_sql.REJECTED_QUANTILES
     ((quantiles,),) = workspace.sql.execute(query, [variable.name, list(REASONS_OF_UNITS)]).fetchall()
-    if quantiles is None or variable.plausible is None:
+    return "" if quantiles is None else fitting_unit(variable, np.array(quantiles, dtype=float))
+
+
+def fitting_unit(variable: Variable, rejected: np.ndarray) -> str:
+    """Find the unit in which most of the rejected values of a variable are plausible, and closest to usual ones.
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+    rejected : array of float
+        Rejected values, as written.
+
+    Returns
+    -------
+    str
+        The unit; empty where there is none.
+    """
+    if variable.plausible is None or not len(rejected):
         return ""
     low, high = variable.plausible
     center = _center(variable.reference or variable.plausible)
     candidates = []
     for unit, conversion in {variable.unit: Conversion(1.0), **variable.also}.items():
-        values = conversion.apply(np.array(quantiles, dtype=float))
+        values = conversion.apply(rejected)
         fit = np.mean((values >= low) & (values <= high))
         if fit >= MIN_FIT:
             candidates.append((abs(np.log(max(np.median(values), 1e-9) / center)), unit))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clinicalgru.data.ingest.column_names import check_identifier_types
+from clinicalgru.data.ingest.column_names import check_identifier_types, normalize
 from clinicalgru.data.ingest.missing_values import MissingValues, as_number
 from clinicalgru.data.ingest.tables import TablePart, literal, quoted
 from clinicalgru.data.ingest.time_of_day_sql import time_of_day_sql
@@ -143,7 +143,7 @@ def insert_sql(
         is_duplicate_source=str(row_format.is_duplicate_source).lower(),
         no_identifier=f"patient IS NULL{'' if row_format.assign_by_time else ' OR stay IS NULL'}",
         missing=literal(MISSING),
-        is_missing=_is_missing(row_format.missing_values, missing),
+        is_missing=_is_missing(row_format.missing_values, missing, value_names=("value", columns["value"])),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
         is_swapped=day_month_swapped_sql(
             "time_text", _dtype("time", part.types[columns["time"]]), row_format.time_format
@@ -302,13 +302,14 @@ def text_sql(cell: str, dtype: str = "VARCHAR") -> str:
     return f"CASE WHEN lower({text}) IN {MISSING_WORDS} THEN NULL ELSE {text} END"
 
 
-def _is_missing(missing_values: tuple[float, ...], missing: MissingValues) -> str:
+def _is_missing(missing_values: tuple[float, ...], missing: MissingValues, *, value_names: tuple[str, ...]) -> str:
     """SQL of whether a row has no value: a blank, the source's number for it, or one that the user names."""
     tests = ["value_text IS NULL", *(f"value = {number}" for number in missing_values)]
-    tests += [_equals(text) for text in missing.everywhere]
+    tests += [_equals(text) for text in missing.of(*value_names)]
     for name, texts in missing.by_name.items():
         own = " OR ".join(map(_equals, texts)) or "false"
-        tests.append(f"((canonical = {literal(name)} OR name = {literal(name)}) AND ({own}))")
+        folded = literal(normalize(name))
+        tests.append(f"((lower(canonical) = {folded} OR lower(name) = {folded}) AND ({own}))")
     return f"({' OR '.join(tests)})"
 
 

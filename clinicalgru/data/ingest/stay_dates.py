@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -43,7 +44,7 @@ def without_sentinel_dates(
     Returns
     -------
     result : SourceResult
-        With such starts and ends missing.
+        With such starts, ends and times of outcomes missing.
     notes : dict of str to int
         How many they are.
 
@@ -56,21 +57,42 @@ def without_sentinel_dates(
         return result, {}
     time, available = (IS_SENTINEL.format(column=column) for column in ("time", "available"))
     has_some = workspace.sql.execute(f"SELECT count(*) > 0 FROM rows WHERE {time} OR {available}").fetchone()
-    of_stays = [] if result.stays is None else [result.stays[name] for name in TIMES if name in result.stays]
-    if not (has_some and has_some[0]) and not any(_is_sentinel(times).any() for times in of_stays):
+    dates = [*_dates(result.stays, TIMES), *_dates(result.outcomes, _date_columns(result.outcomes))]
+    if not (has_some and has_some[0]) and not any(_is_sentinel(times).any() for times in dates):
         return result, {}
     found = workspace.sql.execute(MIDDLE).fetchone()
     middle = 0 if found is None or found[0] is None else int(found[0])
     workspace.sql.execute(REJECT.format(reason=SENTINEL, time=time, available=available, middle=middle, far=FAR))
-    if result.stays is None:
-        return result, {}
-    stays, notes = result.stays.copy(), {}
-    for name in TIMES:
-        if name in stays:
-            is_sentinel = _is_sentinel(stays[name]) & ((stays[name].astype("Int64") - middle).abs() > FAR).fillna(False)
-            stays[name] = stays[name].astype("Int64").mask(is_sentinel)
-            notes[f"{name}s of stays that are a {SENTINEL}, taken as unknown"] = int(is_sentinel.sum())
-    return replace(result, stays=stays), {name: count for name, count in notes.items() if count}
+    stays, of_stays = _without(result.stays, TIMES, middle)
+    outcomes, of_outcomes = _without(result.outcomes, _date_columns(result.outcomes), middle)
+    notes = {f"{name}s of stays that are a {SENTINEL}, taken as unknown": count for name, count in of_stays.items()}
+    notes |= {f"{name} (outcomes) is a {SENTINEL}, taken as unknown": count for name, count in of_outcomes.items()}
+    return replace(result, stays=stays, outcomes=outcomes), {name: count for name, count in notes.items() if count}
+
+
+def _date_columns(outcomes: pd.DataFrame | None) -> list[str]:
+    """The outcomes that are times, written as dates."""
+    return [] if outcomes is None else [name for name in map(str, outcomes) if str(outcomes[name].dtype) == "Int64"]
+
+
+def _dates(table: pd.DataFrame | None, columns: Sequence[str]) -> list[pd.Series]:
+    return [] if table is None else [table[name] for name in columns if name in table]
+
+
+def _without(
+    table: pd.DataFrame | None, columns: Sequence[str], middle: int
+) -> tuple[pd.DataFrame | None, dict[str, int]]:
+    """A table with sentinel dates missing, and how many there were in each column."""
+    if table is None:
+        return None, {}
+    table, counts = table.copy(), {}
+    for name in columns:
+        if name in table:
+            times = table[name].astype("Int64")
+            is_sentinel = _is_sentinel(times) & ((times - middle).abs() > FAR).fillna(False)
+            table[name] = times.mask(is_sentinel)
+            counts[name] = int(is_sentinel.sum())
+    return table, counts
 
 
 def _is_sentinel(times: pd.Series) -> pd.Series:
@@ -122,6 +144,7 @@ def stay_notes(stays: pd.DataFrame, first: pd.Series, *, has_dates: bool) -> dic
     """
     start, end = stays["start"].astype("Int64"), stays["end"].astype("Int64")
     counts = {"stays that end before they start": (end < start).fillna(False).sum()}
+    counts["stays of more than a year"] = (end - start > YEAR).fillna(False).sum()
     if has_dates:
         counts["stays that begin more than a year before their first row"] = (first - start > YEAR).fillna(False).sum()
     return {name: int(count) for name, count in counts.items() if count}

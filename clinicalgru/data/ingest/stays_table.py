@@ -19,6 +19,7 @@ from clinicalgru.data.ingest.column_names import (
 )
 from clinicalgru.data.ingest.outcomes_table import OutcomesTable, read_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions
+from clinicalgru.data.ingest.rejected_rows import check_static_lost
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.static_values import as_numbers, static_values, top_coded_notes
 from clinicalgru.data.ingest.table_cells import TIMES, Clock, TableCells, check_once, read_cells
@@ -59,6 +60,7 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
             name=STAYS,
             times=options.times,
             delimiter=options.delimiter,
+            missing=options.missing,
         )
         workspace.note_columns(STAYS, cells.written.values())
         result = _stays(workspace, cells, options)
@@ -90,11 +92,12 @@ def _static_columns(workspace: Workspace, options: ReadOptions) -> dict[str, str
 def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> SourceResult:
     """The stays of the table, with their static variables."""
     text, names = cells.frame, _static_columns(workspace, options)
-    stays, notes, implausible = text[[*KEYS]].copy(), {}, []
+    stays, notes, implausible = text[[*KEYS]].copy(), dict(cells.notes), []
     for column in TIMES:
         stays[column] = text[column] if column in text else pd.Series(pd.NA, index=text.index, dtype="Int64")
     for column in text.columns.difference([*KEYS, *TIMES], sort=False):
-        cell = text[column].mask(options.missing.is_missing(text[column], column, names.get(normalize(column), column)))
+        own_names = (column, cells.written[column], names.get(normalize(column), column))
+        cell = text[column].mask(options.missing.is_missing(text[column], *own_names))
         if normalize(column) not in names:
             notes[f"column not used: {cells.written.get(column, column)} (stays)"] = int(cell.notna().sum())
             continue
@@ -104,6 +107,14 @@ def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> Sou
             raise InputError(f"one column of {variable.name}", "several", "Drop one of them.", where=where)
         conversion = None if variable.categories else variable.conversion(_unit(workspace, variable, options))
         stays[variable.name], n_unusable = static_values(variable, cell, conversion)
+        check_static_lost(
+            variable,
+            cell,
+            stays[variable.name],
+            max_rejected=options.max_rejected,
+            allow=options.allow,
+            column=cells.written[column],
+        )
         notes |= top_coded_notes(variable, cell, conversion)
         if n_unusable:
             notes[f"static values not used: {variable.name}"] = n_unusable

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest.column_names import IDENTIFIERS, check_identifier_types, match_columns, normalize
 from clinicalgru.data.ingest.csv_check import format_names
+from clinicalgru.data.ingest.missing_values import MissingValues, as_number
 from clinicalgru.data.ingest.row_sql import name_sql, text_sql
 from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, open_parts, quoted
 from clinicalgru.data.ingest.time_sql import (
@@ -70,11 +72,52 @@ class TableCells:
         The kind of its times; None where it has none.
     written : mapping of str to str
         Our name -> the table's own.
+    notes : mapping of str to int
+        Rows that were left out, by what they are.
     """
 
     frame: pd.DataFrame
     clock: Clock | None = None
     written: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TimeColumns:
+    """The columns of a table that are times, and how they are read.
+
+    Attributes
+    ----------
+    times : TimeFormat
+        How they are read.
+    names : tuple of str
+        The columns.
+    missing : MissingValues
+        Values that mean "not recorded".
+    """
+
+    times: TimeFormat
+    names: tuple[str, ...]
+    missing: MissingValues
+
+    def is_missing(self, written: pd.Series, *names: str) -> pd.Series:
+        """Mark the cells of a column that mean "not recorded".
+
+        Parameters
+        ----------
+        written : Series of str
+            The cells as text.
+        *names : str
+            The names of the column.
+
+        Returns
+        -------
+        Series of bool
+            True for words, and for values that are given for the column. A number that means "not measured" everywhere
+            may be a time.
+        """
+        words = tuple(value for value in self.missing.everywhere if as_number(value) is None)
+        return MissingValues(words, self.missing.by_name).is_missing(written, *names)
 
 
 def read_cells(
@@ -85,6 +128,8 @@ def read_cells(
     keys: tuple[str, ...] = IDENTIFIERS,
     times: TimeFormat | None = None,
     delimiter: str | None = None,
+    time_columns: tuple[str, ...] = TIMES,
+    missing: MissingValues | None = None,
 ) -> TableCells:
     """Read all cells of a table.
 
@@ -102,6 +147,10 @@ def read_cells(
         How `start` and `end` are read; None: as ISO 8601 dates or hours.
     delimiter : str, optional
         Delimiter of a text table; found from the header where None.
+    time_columns : tuple of str
+        The columns that are read as times.
+    missing : MissingValues, optional
+        Values that mean "not recorded" among the times: its words, and what it gives for the column.
 
     Returns
     -------
@@ -112,26 +161,55 @@ def read_cells(
     ------
     InputError
         If a key is missing, blank or floating point; or a time is unreadable, ambiguous, nonexistent, or of another
-        kind than the others.
+        kind than the others; or a file has a second header of other columns.
 
     Notes
     -----
-    An end that is a date without a time of day is the end of that day; a start is its beginning.
+    An end that is a date without a time of day is the end of that day; a start is its beginning. Rows that repeat the
+    header of their file are left out and counted.
     """
-    times = times or TimeFormat()
-    with duckdb.connect() as connection:
+    times, missing = times or TimeFormat(), missing or MissingValues()
+    with duckdb.connect() as connection, errors_in_table(name):
         declare_timezone(connection, times.timezone)
         parts = open_parts(connection, data, delimiter=delimiter)
-        read = [_read(connection, part, columns, name, times) for part in parts]
-    frame = pd.concat([table for table, _ in read])
-    clocks = {(clock.is_date, clock.has_offset): clock for _, found in reversed(read) for clock in reversed(found)}
+        read = [_read(connection, part, columns, TimeColumns(times, time_columns, missing)) for part in parts]
+    frame = pd.concat([table for table, _, _ in read])
+    clocks = {(clock.is_date, clock.has_offset): clock for _, found, _ in reversed(read) for clock in reversed(found)}
     if len(clocks) > 1:
         one, other = clocks.values()
         fix = "Write all times as dates, all with or all without offset, or all as numbers of one unit."
         raise InputError("one kind of time", f"{one.words} and {other.words}", fix, where=f"{name}, {other.where}")
     _check_keys(frame, keys, name)
-    written = {ours: theirs for part in parts for theirs, ours in _our_names(part, columns).items()}
-    return TableCells(frame, next(iter(clocks.values()), None), written)
+    written = {ours: theirs for part in parts for ours, theirs in _our_names(part, columns).items()}
+    n_headers = sum(repeated for _, _, repeated in read)
+    notes = {f"repeated header ({name})": n_headers} if n_headers else {}
+    return TableCells(frame, next(iter(clocks.values()), None), written, notes)
+
+
+@contextmanager
+def errors_in_table(name: str) -> Iterator[None]:
+    """Raise errors of a table beside the rows with its name before the place.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the table, such as "stays".
+
+    Yields
+    ------
+    None
+        Nothing; the block reads the table.
+
+    Raises
+    ------
+    InputError
+        If the block raises one.
+    """
+    try:
+        yield
+    except InputError as error:
+        where = f"{name}, {error.where}" if error.where else name
+        raise InputError(error.expected, error.got, error.fix, where=where) from None
 
 
 def read_dates(cells: pd.Series, times: TimeFormat) -> tuple[pd.Series, Clock] | None:
@@ -219,9 +297,9 @@ def check_once(table: pd.DataFrame, keys: list[str], name: str) -> None:
 
 
 def _our_names(part: TablePart, columns: Mapping[str, str]) -> dict[str, str]:
-    """The part's columns -> our names; identifiers and times in any letter case."""
+    """Our names -> the part's columns; identifiers and times in any letter case."""
     own = {normalize(name): name for name in (*IDENTIFIERS, *TIMES)}
-    return {theirs: own.get(normalize(ours), ours) for theirs, ours in match_columns(part.types, columns).items()}
+    return {own.get(normalize(ours), ours): theirs for ours, theirs in match_columns(part.types, columns).items()}
 
 
 def _check_keys(table: pd.DataFrame, keys: tuple[str, ...], name: str) -> None:
@@ -249,29 +327,48 @@ FROM ({select})"""
 
 
 def _read(
-    connection: duckdb.DuckDBPyConnection, part: TablePart, columns: Mapping[str, str], name: str, times: TimeFormat
-) -> tuple[pd.DataFrame, list[Clock]]:
-    """The cells of one file, and the kinds of time in it."""
+    connection: duckdb.DuckDBPyConnection, part: TablePart, columns: Mapping[str, str], time_columns: TimeColumns
+) -> tuple[pd.DataFrame, list[Clock], int]:
+    """The cells of one file, the kinds of time in it, and how many rows repeat its header."""
     ours = _our_names(part, columns)
-    check_identifier_types(part.types, {name: theirs for theirs, name in ours.items()}, f"{name}, {part.label}")
+    check_identifier_types(part.types, ours, part.label)
     cells = ", ".join(
-        f"{_cell_sql(our_name, theirs, part.types[theirs])} AS {quoted(our_name)}" for theirs, our_name in ours.items()
+        f"{_cell_sql(our_name, theirs, part.types[theirs])} AS {quoted(our_name)}" for our_name, theirs in ours.items()
     )
     with duckdb_errors(part.label, part.text):
         table = connection.sql(f"SELECT {cells} FROM {part.sql}").df()
         read = {
-            our_name: _time_frame(connection, part, theirs, times)
-            for theirs, our_name in ours.items()
-            if our_name in TIMES
+            our_name: _time_frame(connection, part, theirs, time_columns.times)
+            for our_name, theirs in ours.items()
+            if our_name in time_columns.names
         }
     table.index = [f"{part.label}, row {row}" for row in _row_numbers(part, len(table))]
+    is_header = _repeats_header(part, table, ours)
     clocks: list[Clock] = []
     for our_name, found in read.items():
-        found.index = table.index
-        _check_times(found, f"{name}, ", f", column {our_name}")
+        is_unknown = time_columns.is_missing(found["written"], our_name, ours[our_name])
+        found = found.mask(is_unknown | is_header.to_numpy()).set_axis(table.index)
+        _check_times(found, "", f", column {our_name}")
         table[our_name], kinds = _instants(found, ends_of_days=our_name == "end")
         clocks += [replace(kind, where=f"{kind.where}, column {our_name}") for kind in kinds]
-    return table, clocks
+    return table[~is_header], clocks, int(is_header.sum())
+
+
+def _repeats_header(part: TablePart, table: pd.DataFrame, ours: Mapping[str, str]) -> pd.Series:
+    """Mark rows of a text table that repeat its header; raises at a header of other columns."""
+    key = next((name for name in IDENTIFIERS if name in ours), None)
+    if part.text is None or key is None:
+        return pd.Series(False, index=table.index)
+    is_header = table[key].map(normalize, na_action="ignore").isin([*IDENTIFIERS, normalize(ours[key])])
+    rows = table[is_header]
+    is_other = pd.DataFrame(
+        {name: rows[name].map(normalize, na_action="ignore") != normalize(ours[name]) for name in ours}
+    )
+    if is_other.any(axis=None):
+        where = str(is_other.index[is_other.any(axis=1)][0])
+        fix = "Files may have been joined: pass them as a folder instead."
+        raise InputError("one header, or the same again", "a header of other columns", fix, where=where)
+    return is_header
 
 
 def _cell_sql(our_name: str, theirs: str, dtype: str) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from clinicalgru.data.ingest.column_names import DATA, columns_of
+from clinicalgru.data.ingest.column_names import DATA, columns_in, normalize
 from clinicalgru.data.ingest.database import WHERE, fetch, is_address
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
 from clinicalgru.data.ingest.tables import TablePart, column_types, open_parts
+from clinicalgru.data.ingest.unused_columns import unused_columns
 from clinicalgru.data.ingest.workspace import COLUMNS, Workspace
 from clinicalgru.errors import ArgumentError, InputError, describe
 
@@ -45,10 +46,11 @@ def read_long(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRe
     InputError
         If a table lacks a column or cannot be read.
     """
-    columns = columns_of(options.columns, DATA)
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter, notes=workspace.notes):
+        columns = columns_in(options.columns, DATA, part.types)
         workspace.note_columns(DATA, part.types)
         workspace.add_rows(part, columns, RowFormat(options.time_format, options.time_unit))
+        _note_unused(workspace, part, columns)
     return read_tables(workspace, options)
 
 
@@ -82,16 +84,27 @@ def read_sql(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRes
     if not options.query or not options.query.strip():
         fix = "Pass query='SELECT patient_id, time, variable, value FROM ...'."
         raise ArgumentError("query as a SELECT", describe(options.query), fix)
-    row, columns = 0, columns_of(options.columns, DATA)
+    row = 0
     for batch in fetch(data, options.query):
+        columns = columns_in(options.columns, DATA, batch.schema.names)
         _check_columns(batch, columns)
         workspace.note_columns(DATA, batch.schema.names)
         workspace.sql.register(BATCH, pa.Table.from_batches([batch]))
         part = TablePart(WHERE, BATCH, column_types(workspace.sql, BATCH), first_row=row)
         workspace.add_rows(part, columns, RowFormat(options.time_format, options.time_unit))
+        _note_unused(workspace, part, columns)
         workspace.sql.unregister(BATCH)
         row += batch.num_rows
     return read_tables(workspace, options)
+
+
+def _note_unused(workspace: Workspace, part: TablePart, columns: Mapping[str, str]) -> None:
+    """Count the filled cells of columns without a meaning, in the ledger's notes."""
+    used = {normalize(columns.get(name, name)) for name in COLUMNS}
+    for note, cells in unused_columns(
+        workspace, part, [name for name in part.types if normalize(name) not in used]
+    ).items():
+        workspace.notes[note] = workspace.notes.get(note, 0) + cells
 
 
 def _check_columns(batch: pa.RecordBatch, columns: Mapping[str, str]) -> None:

@@ -10,14 +10,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from clinicalgru.data.ingest.column_names import DATA, columns_of, normalize
+from clinicalgru.data.ingest.column_names import DATA, check_one_name_each, columns_in, columns_of, normalize
 from clinicalgru.data.ingest.csv_check import format_names
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.row_sql import RowFormat, text_sql
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, literal, open_parts, quoted
+from clinicalgru.data.ingest.tables import TablePart, literal, open_parts, quoted
 from clinicalgru.data.ingest.time_sql import NUMERIC
+from clinicalgru.data.ingest.unused_columns import unused_columns
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
 
@@ -91,25 +92,29 @@ def add_wide(
     DictionaryError
         If `columns` has a name that no variable has, unless an outcomes table is given that may have it.
     """
-    columns = columns_of(options.columns, DATA)
+    columns = columns_in(options.columns, DATA, part.types)
     workspace.note_columns(DATA, part.types)
     folded = {normalize(name): name for name in part.types}
     keys = {ours: folded[name] for ours in KEYS if (name := normalize(columns.get(ours, ours))) in folded}
     names = _names(workspace, part, options, taken={*keys.values(), *leave})
     _check(part, columns, keys, names)
+    workspace.missing = workspace.missing.with_columns(names)
     numbers = {column for column in names if part.types[column].startswith(NUMERIC)}
     for group in (numbers, names.keys() - numbers):
         if group:
             cells = {column: name for column, name in names.items() if column in group}
             rows = unpivoted(part, keys, cells, "DOUBLE" if group is numbers else "VARCHAR")
             workspace.add_rows(rows, columns, RowFormat(options.time_format, options.time_unit))
-    return _unused(workspace, part, part.types.keys() - names.keys() - {*keys.values(), *leave})
+    return unused_columns(workspace, part, part.types.keys() - names.keys() - {*keys.values(), *leave})
 
 
 def _names(workspace: Workspace, part: TablePart, options: ReadOptions, *, taken: Collection[str]) -> dict[str, str]:
     """Column -> the variable's name, ours or the source's, for each column that is one."""
     columns, outcomes = columns_of(options.columns, DATA), options.outcomes
     folded = {normalize(name): name for name in part.types}
+    check_one_name_each(
+        {ours: name for ours, name in columns.items() if normalize(name) in folded and ours not in KEYS}
+    )
     given = {folded[theirs]: ours for ours, name in columns.items() if (theirs := normalize(name)) in folded}
     known = {*workspace.dictionary, *workspace.dictionary.names(workspace.source)}
     names = {column: given.get(column, _own(column, known)) for column in part.types if column not in taken}
@@ -191,15 +196,3 @@ def _value(column: str, kind: str, common: str) -> str:
         return text_sql(cell)
     number = f"CAST({cell} AS DOUBLE)"
     return f"CASE WHEN NOT isnan({number}) THEN {number} END" if kind in ("FLOAT", "DOUBLE") else number
-
-
-def _unused(workspace: Workspace, part: TablePart, columns: Collection[str]) -> dict[str, int]:
-    """Columns that are no variable, and how many of their cells hold something."""
-    left = sorted(set(columns) - {"c_file", "c_row"})
-    if not left:
-        return {}
-    counts = ", ".join(f"count({text_sql(quoted(column))})" for column in left)
-    with duckdb_errors(part.label):
-        row = workspace.sql.execute(f"SELECT {counts} FROM {part.sql}").fetchone()
-    assert row is not None
-    return {f"column not used: {column}": int(cells) for column, cells in zip(left, row, strict=True)}
