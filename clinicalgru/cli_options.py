@@ -61,8 +61,10 @@ READING_OPTIONS: dict[str, Any] = {
     "units": _texts("variable=unit, where the extract writes none; repeatable"),
     "delimiter": _text("delimiter of text tables"),
     "anchor": _text("what a stay is: icu, hospital, visit or stay"),
+    "event_codes": _texts("event=code of admission, discharge or death in meds; repeatable", "--event-codes"),
     "query": _text("one SELECT that returns the long columns, for source sql"),
     "max_rejected": _number("largest fraction of rows that may be rejected (default 0.1)"),
+    "allow": _texts('variable that may lose any number of its values, or "all"; repeatable'),
     "memory_gb": _number("memory limit in GB (default 2)"),
 }
 
@@ -138,11 +140,21 @@ def parse_reading(given: dict[str, Any]) -> dict[str, Any]:
         given["units"] = dict(_pairs("--units", given["units"], "glucose=mmol/L"))
     if "missing" in given:
         given["missing"] = _missing(given["missing"])
+    if "event_codes" in given:
+        given["event_codes"] = _event_codes(given["event_codes"])
     if path is None:
         return given
     from clinicalgru.data.reading import load_reading
 
     return load_reading(path) | given
+
+
+def _event_codes(texts: list[str]) -> dict[str, list[str]]:
+    """The codes of each event."""
+    codes: dict[str, list[str]] = {}
+    for event, code in _pairs("--event-codes", texts, "death=MEDS_DEATH"):
+        codes.setdefault(event, []).append(code)
+    return codes
 
 
 def _pairs(option: str, texts: list[str], example: str) -> list[tuple[str, str]]:

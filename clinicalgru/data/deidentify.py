@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.events import HOUR, Events
@@ -38,8 +39,8 @@ def shift_dates(events: Events, *, key: bytes | str, days: int = 365) -> Events:
     Returns
     -------
     Events
-        The extract with shifted measurements, coded events, starts and ends. Hours of the day, intervals and outcomes
-        are unchanged, so risks are too. Day of the week, season and year are not preserved.
+        The extract with shifted measurements, coded events, rejected values, starts and ends. Hours of the day,
+        intervals and outcomes are unchanged, so risks are too. Day of the week, season and year are not preserved.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def pseudonymise(events: Events, *, key: bytes | str) -> Events:
 
 def _small_tables(events: Events) -> dict[str, pa.Table]:
     """The tables of rows by stay that are in memory."""
-    return {name: getattr(events, name) for name in ("coded", "static_observations")}
+    return {name: getattr(events, name) for name in ("coded", "static_observations", "implausible")}
 
 
 def _digests(names: Iterable[str], key: bytes | str, purpose: str) -> list[bytes]:
@@ -161,13 +162,16 @@ def _names(names: np.ndarray, key: bytes | str, purpose: str) -> np.ndarray:
 def _shifted(batch: pa.RecordBatch, shift: np.ndarray) -> pa.RecordBatch:
     offset = shift[batch["stay"].to_numpy()]
     columns = {name: batch[name] for name in batch.schema.names}
-    columns |= {name: pa.array(batch[name].to_numpy() + offset) for name in ("available", "time")}
+    times = [name for name in ("available", "time") if name in columns]
+    columns |= {name: pc.add(batch[name], pa.array(offset)) for name in times}  # an unknown time stays unknown
     return pa.record_batch(list(columns.values()), schema=batch.schema)
 
 
 def _reordered(table: pa.Table, order: np.ndarray) -> Iterable[pa.RecordBatch]:
     """The rows with the stays in another order, in chunks; the rows of a stay keep their order."""
     table = table.combine_chunks() if table.num_rows < CHUNK else table
+    if not pc.all(pc.greater_equal(table["stay"][1:], table["stay"][:-1])).as_py():  # of no stay's order, as rejected
+        table = table.sort_by("stay")
     stay = table["stay"].to_numpy()
     starts = np.searchsorted(stay, np.arange(len(order) + 1))
     rows, begins = concat_ranges(starts, order)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.dictionary.safe_yaml import load_yaml
 from clinicalgru.data.events import Events
 from clinicalgru.data.ingest.column_names import OUTCOMES, STAYS, OptionalColumns, columns_of, match_columns, normalize
 from clinicalgru.data.ingest.read_options import ReadOptions
@@ -16,8 +15,8 @@ from clinicalgru.errors import InputError
 
 KEPT = ("time_format", "time_unit", "units", "delimiter", "anchor", "timezone")
 PATHS = ("stays", "outcomes", "variables")
-LIMITS = ("max_rejected", "memory_gb", "query")
-ARGUMENTS = ("source", "columns", "outcomes_columns", "missing", *KEPT, *PATHS, *LIMITS)
+LIMITS = ("max_rejected", "allow", "memory_gb", "query")
+ARGUMENTS = ("source", "columns", "outcomes_columns", "missing", "event_codes", *KEPT, *PATHS, *LIMITS)
 TABLES, STATIC, ENDS = "tables", "static_variables", "with_ends"  # what a record says besides arguments
 MAX_YAML_BYTES = 1_000_000
 
@@ -49,6 +48,8 @@ def recorded(options: ReadOptions, source: str, columns: Mapping[str, Any]) -> d
     if options.missing.everywhere or options.missing.by_name:
         by_name = {name: list(values) for name, values in options.missing.by_name.items()}
         record["missing"] = by_name or list(options.missing.everywhere)
+    if options.event_codes:
+        record["event_codes"] = {event: list(codes) for event, codes in options.event_codes.items()}
     if options.outcomes_columns is not None:
         record["outcomes_columns"] = list(options.outcomes_columns)
     renamed = {table: _those_of(columns_of(options.columns, table), names) for table, names in columns.items()}
@@ -163,14 +164,7 @@ def load_reading(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     expected, fix = "a YAML file of arguments of read_events", f"Use the keys {', '.join(ARGUMENTS)}."
-    try:
-        if path.stat().st_size > MAX_YAML_BYTES:
-            raise InputError(expected, "a file of more than 1 MB", fix, where=path.name)
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise InputError(expected, "no readable file", "Check the path.", where=path.name) from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise InputError(expected, "text that is no YAML", fix, where=path.name) from None
+    content = load_yaml(path, error=InputError, max_bytes=MAX_YAML_BYTES)
     if not isinstance(content, Mapping):
         raise InputError(expected, "another kind of YAML", fix, where=path.name)
     content = {name: value for name, value in content.items() if name not in (TABLES, STATIC, ENDS)}

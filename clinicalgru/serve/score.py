@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.read_events import read_events
-from clinicalgru.data.reading import arguments_like, check_same_tables
+from clinicalgru.data.reading import PATHS, arguments_like, check_same_tables
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.data.task.eligibility import eligibility_steps
@@ -82,7 +82,8 @@ def score(
     Raises
     ------
     ArgumentError
-        If `hourly` is set for a model that does not predict each time step, or the model has no scores.
+        If `hourly` is set for a model that does not predict each time step, the model has no scores, or `out` is a file
+        of the extract itself.
     InputError
         If the extract cannot be read, or lacks ends of stays or static variables that training had.
 
@@ -97,6 +98,8 @@ def score(
     >>> list(table)[3:6], len(table)
     (['prediction_hours', 'risk', 'status'], 60)
     """
+    if out is not None:
+        _check_not_over_input(out, data, *(reading.get(name) for name in PATHS))
     fitted = load(model) if isinstance(model, str | Path) else model
     events = read_like_training(fitted, data, accept_differences=accept_differences, **reading)
     times, sequences = stay_times(events, fitted.task_), select(events, fitted.task_, include_ineligible=True)
@@ -282,6 +285,14 @@ def write_scores(table: pd.DataFrame, out: str | Path) -> Path:
             pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), partial)
             os.replace(partial, path)
     return path
+
+
+def _check_not_over_input(out: str | Path, *inputs: Any) -> None:
+    """Raise where the scores would be written over what they are made of."""
+    path = (Path(out) if Path(out).suffix == ".parquet" else Path(out) / "scores.parquet").absolute()
+    paths = [each for given in inputs for each in (given if isinstance(given, list | tuple) else [given])]
+    if any(isinstance(each, str | os.PathLike) and Path(each).absolute() == path for each in paths):
+        raise ArgumentError("out= besides the extract", "a file of the extract itself", "Choose another out=.")
 
 
 def _schema(table: pd.DataFrame) -> pa.Schema:

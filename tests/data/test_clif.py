@@ -86,6 +86,8 @@ H1,2031-01-01 13:00Z,,,,0,0.3,
         "numerical_value categorical_value text_value",
         """
 H1,2031-01-01 08:00Z,gcs,gcs_total,Neurological,14,,
+H1,2031-01-01 08:00Z,gcs_verbal,gcs_verbal,Neurological,0,,
+H1,2031-01-01 09:00Z,gcs_verbal,gcs_verbal,Neurological,4,,
 H1,2031-01-01 08:00Z,cam,cam_total,Delirium,,Positive,
 """,
     ),
@@ -225,6 +227,8 @@ def test_respiratory_support_and_assessments(icu):
     assert [value for *_, value in rows(icu, "fio2")] == [0.6, 0.3]
     assert [value for *_, value in rows(icu, "respiratory_rate")] == [18]
     assert [value for *_, value in rows(icu, "gcs")] == [14]
+    assert [value for *_, value in rows(icu, "gcs_verbal")] == [4]  # 0: not testable, intubated
+    assert "implausible" not in icu.ledger.rejected
 
 
 @pytest.mark.parametrize("version", [tables, version_3])

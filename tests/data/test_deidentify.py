@@ -122,3 +122,28 @@ def test_nothing_shown_unasked_names_a_patient(three, fitted, test_stays):
         assert "CANARY" not in shown
     for identifier in (test_stays.stay[0], test_stays.patient[0]):
         assert identifier not in repr(why) + str(why) + repr(test_stays[[0]])
+
+
+def test_rejected_values_move_with_their_stays():
+    rows = pd.DataFrame(
+        {
+            "patient_id": list("abab"),
+            "time": ["2031-01-01 08:00", "2031-01-01 09:00", "2031-01-02 08:00", "2031-01-02 09:00"],
+            "variable": "heart_rate",
+            "value": [80, 900, 8000, 81],
+        }
+    )
+    stays = pd.DataFrame({"patient_id": ["a", "b"], "start": "2031-01-01 07:00", "age": [4000, 50]})
+    events = cg.read_events(rows, stays=stays, max_rejected=1)
+
+    def hours(some):
+        """(patient's rank by age, hours since the start or -1, value) of each rejected value."""
+        table = some.implausible.to_pandas()
+        start = some.stays["start"].astype("int64").to_numpy()[table["stay"]]
+        since = ((table["time"] - start) / 3_600_000_000).fillna(-1).round(6)
+        has_age = some.stays["age"].notna().to_numpy()[table["stay"]]
+        return sorted(zip(has_age.tolist(), since, table["value"], strict=True))
+
+    for other in (shift_dates(events, key=KEY), pseudonymise(events, key=KEY)):
+        assert hours(other) == hours(events)
+    assert len(hours(events)) == 3

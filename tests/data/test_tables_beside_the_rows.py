@@ -98,53 +98,6 @@ def test_outcomes_of_other_stays_only_are_refused():
 # times
 
 
-CLOCKS = {
-    "hours": ({"time_unit": "hours"}, [0.0, 1.5, 30.0], [0.0, 0.0], [30.0, 20.0]),
-    "minutes": ({"time_unit": "minutes"}, [0, 90, 1800], [0, 0], [1800, 1200]),
-    "days": ({"time_unit": "days"}, [0, 1.5 / 24, 1.25], [0, 0], [1.25, 20 / 24]),
-    "from an hour on": ({}, [100.0, 101.5, 130.0], [100.0, 100.0], [130.0, 120.0]),
-    "dates": (
-        {},
-        ["2031-01-01 06:00", "2031-01-01 07:30", "2031-01-02 12:00"],
-        ["2031-01-01 06:00"] * 2,
-        ["2031-01-02 12:00", "2031-01-02 02:00"],
-    ),
-    "another zone": (
-        {},
-        ["2031-01-01 06:00+00:00", "2031-01-01 07:30+00:00", "2031-01-02 12:00+00:00"],
-        ["2031-01-01 08:00+02:00"] * 2,
-        ["2031-01-02 14:00+02:00", "2031-01-01 21:00-05:00"],
-    ),
-    "a zone that is named": (
-        {"timezone": "Europe/Berlin"},
-        ["2031-01-01 06:00", "2031-01-01 07:30", "2031-01-02 12:00"],
-        ["2031-01-01 05:00Z"] * 2,
-        ["2031-01-02 12:00", "2031-01-02 02:00"],
-    ),
-    "a format": (
-        {"time_format": "%d/%m/%Y %H:%M"},
-        ["01/01/2031 06:00", "01/01/2031 07:30", "02/01/2031 12:00"],
-        ["01/01/2031 06:00"] * 2,
-        ["02/01/2031 12:00", "02/01/2031 02:00"],
-    ),
-}
-
-
-@pytest.mark.parametrize("clock", CLOCKS)
-def test_stays_in_any_clock_of_the_rows_give_the_same_cohort_and_labels(clock):
-    options, times, start, end = CLOCKS[clock]
-    table, labels = stays(start=start, end=end), outcomes(death=[0, 1])
-    events = cg.read_events(rows(times), stays=table, outcomes=labels, **options)
-    sequences = cg.select(events, cg.Task("t", "death", (0.0, 24.0)), include_ineligible=True)
-    assert seen(events) == [(0.0, 80.0), (1.5, 81.0)]
-    assert sequences.outcome.tolist() == [0, 1]
-    kept = cg.select(events, cg.Task("t", "death", (0.0, 24.0)))
-    assert kept.stay.tolist() == ["11"]  # the other has left after 20 hours
-    for horizon, died in ((15.0, 1), (10.0, 0)):  # 14 hours after the prediction
-        task = cg.Task("t", "death", (0.0, 6.0), outcome_time="end", horizon_hours=horizon)
-        assert cg.select(events, task).outcome.tolist() == [0, died]
-
-
 @pytest.mark.parametrize("start", ["47000", "5", "0", "1e3", 0, 5.5])
 def test_numbers_as_starts_of_dated_rows_are_refused(start):
     with pytest.raises(InputError, match="stays, DataFrame, row 0, column start: Expected"):

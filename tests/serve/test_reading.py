@@ -1,5 +1,6 @@
 """A bundle knows how its extract was read, and one YAML file describes an extract for every command."""
 
+import inspect
 import json
 
 import pandas as pd
@@ -8,7 +9,8 @@ import yaml
 
 import clinicalgru as cg
 from clinicalgru import cli
-from clinicalgru.data.reading import arguments_like, load_reading
+from clinicalgru.cli_options import READING_OPTIONS, parse_reading
+from clinicalgru.data.reading import ARGUMENTS, arguments_like, load_reading
 from clinicalgru.errors import InputError
 
 TASK = cg.Task.load("in_hospital_mortality")
@@ -133,15 +135,15 @@ def test_one_yaml_file_describes_an_extract_for_python_and_every_command(describ
     [
         ("tim_unit: minutes", "the key tim_unit"),
         ("- 1", "another kind of YAML"),
-        ("a: [", "text that is no YAML"),
-        ("[" * 100_000, "text that is no YAML"),
+        ("a: [", "line 2: Expected YAML"),
+        ("[" * 100_000, "YAML of a few levels"),
     ],
 )
 def test_a_description_that_cannot_be_read_is_refused(tmp_path, text, message):
     (tmp_path / "extract.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         load_reading(tmp_path / "extract.yaml")
-    with pytest.raises(InputError, match="no readable file"):
+    with pytest.raises(InputError, match="a readable YAML file"):
         load_reading(tmp_path / "none.yaml")
 
 
@@ -154,3 +156,20 @@ def test_options_of_the_command_line_reach_read_events(described, capsys):
     shown = capsys.readouterr()
     assert not ended.value.code, shown.err
     assert "column not used: years (stays)" in shown.out
+
+
+def test_what_may_be_lost_and_codes_of_events_are_options_and_codes_are_kept(tmp_path):
+    reading = parse_reading({"allow": ["height"], "event_codes": ["death=EXITUS", "admission=A", "admission=B"]})
+    assert reading == {"allow": ["height"], "event_codes": {"death": ["EXITUS"], "admission": ["A", "B"]}}
+    (tmp_path / "extract.yaml").write_text("allow: all\nevent_codes: {death: [EXITUS]}\n")
+    assert load_reading(tmp_path / "extract.yaml") == {"allow": "all", "event_codes": {"death": ["EXITUS"]}}
+    data = pd.DataFrame({"patient_id": ["1"], "time": [0.0], "variable": ["heart_rate"], "value": [80]})
+    record = cg.read_events(data, event_codes={"death": "EXITUS"}, allow="all").reading
+    assert record["event_codes"] == {"death": ["EXITUS"]}
+    assert "allow" not in record
+    assert arguments_like(record, {})["event_codes"] == {"death": ["EXITUS"]}
+
+
+def test_every_reading_argument_is_an_option():
+    arguments = set(inspect.signature(cg.read_events).parameters) - {"data"}
+    assert set(READING_OPTIONS) - {"reading"} == arguments == set(ARGUMENTS)

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
+from clinicalgru.data.dictionary.safe_yaml import load_yaml
 from clinicalgru.data.dictionary.schemas import nearest, schema_folder
 from clinicalgru.data.dictionary.top_code import TopCode
 from clinicalgru.data.dictionary.units import Conversion
@@ -94,21 +94,6 @@ class _Entry(_Strict):
         return self
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader, except that a key written twice is refused instead of silently overwritten."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                where = f"{Path(node.start_mark.name).name}, line {key.start_mark.line + 1}"
-                fix = "Keep one of the two, or rename one."
-                raise DictionaryError("each name once", f"{key.value!r} twice", fix, where=where)
-            seen.add(key.value)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        return mapping
-
-
 def read_yaml(path: Path) -> Any:
     """Load a YAML file safely.
 
@@ -132,18 +117,7 @@ def read_yaml(path: Path) -> Any:
     >>> read_yaml(schema_folder() / "units.yaml")["h"]
     ['hr', 'hrs', 'hour', 'hours']
     """
-    try:
-        with path.open(encoding="utf-8") as file:
-            return yaml.load(file, _Loader)
-    except OSError:
-        raise DictionaryError("a readable YAML file", f"no such file as {path}", "Check the path.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path.name}, line {mark.line + 1}" if mark else path.name
-        fix = 'Look for a tab, a missing colon or unquoted "%", "[" or "{".'
-        raise DictionaryError(
-            "YAML", getattr(error, "problem", None) or "text in another encoding", fix, where=where
-        ) from None
+    return load_yaml(path, error=DictionaryError)
 
 
 def read_variables(data: Path | str | Mapping[str, Any]) -> dict[str, Variable]:

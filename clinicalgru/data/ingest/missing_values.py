@@ -97,6 +97,23 @@ class MissingValues:
         further = {variable: self.of(column, variable) for column, variable in columns.items()} if self.by_name else {}
         return MissingValues(self.everywhere, {**self.by_name, **further})
 
+    def with_values(self, name: str, *values: str) -> MissingValues:
+        """Return the same with further values of one variable.
+
+        Parameters
+        ----------
+        name : str
+            The variable.
+        *values : str
+            Values that mean "not measured" there.
+
+        Returns
+        -------
+        MissingValues
+            With these values.
+        """
+        return MissingValues(self.everywhere, {**self.by_name, name: (*self.by_name.get(name, ()), *values)})
+
     def check_names(self, known: Iterable[str]) -> None:
         """Raise where a name is neither a variable nor a column.
 

@@ -13,7 +13,8 @@ from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest.column_names import IDENTIFIERS, OUTCOMES, columns_of, normalize
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.static_values import TRUTH_WORDS
-from clinicalgru.data.ingest.table_cells import TIMES, Clock, TableCells, check_once, read_cells, read_dates
+from clinicalgru.data.ingest.table_cells import TableCells, check_once, read_cells
+from clinicalgru.data.ingest.table_times import TIMES, Clock, read_dates
 from clinicalgru.data.ingest.time_sql import TIME_UNITS
 from clinicalgru.errors import InputError
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clinicalgru.data.ingest.outcomes_table import OutcomesTable
 from clinicalgru.data.ingest.read_options import ReadOptions
-from clinicalgru.data.ingest.table_cells import Clock
+from clinicalgru.data.ingest.table_times import Clock
 from clinicalgru.data.ingest.workspace import Workspace
 
 

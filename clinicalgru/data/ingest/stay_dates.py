@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.table_cells import DAY, TIMES
+from clinicalgru.data.ingest.table_times import DAY, TIMES
 from clinicalgru.data.ingest.workspace import Workspace
 
 YEAR = 365.25 * DAY

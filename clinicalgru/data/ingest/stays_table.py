@@ -22,7 +22,8 @@ from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.rejected_rows import check_static_lost
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.static_values import as_numbers, static_values, top_coded_notes
-from clinicalgru.data.ingest.table_cells import TIMES, Clock, TableCells, check_once, read_cells
+from clinicalgru.data.ingest.table_cells import TableCells, check_once, read_cells
+from clinicalgru.data.ingest.table_times import TIMES, Clock
 from clinicalgru.data.ingest.unit_conversion import default_unit
 from clinicalgru.data.ingest.workspace import COLUMNS, Workspace
 from clinicalgru.errors import InputError

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.row_sql import OTHER_HEADER, SWAPPED
-from clinicalgru.data.ingest.table_cells import Clock
+from clinicalgru.data.ingest.table_times import Clock
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clinicalgru.checks import check_instance
+from clinicalgru.data.dictionary.safe_yaml import load_yaml
 from clinicalgru.data.dictionary.schemas import nearest, schema_folder
 from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
 from clinicalgru.data.task.task_fields import TaskType, check_types, check_values, normalize, parse_fields
 from clinicalgru.errors import TaskError
 from clinicalgru.html import summary_html
+
+MAX_YAML_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -144,8 +147,6 @@ class Task:
         TaskError
             If there is no such task, or the file is not a task.
         """
-        import yaml
-
         check_instance("task", task, str, Path, fix="Pass the name of a task, or the path of a YAML file.")
         path = Path(task)
         if path.suffix not in (".yaml", ".yml"):
@@ -154,10 +155,7 @@ class Task:
             shipped, name = sorted(file.stem for file in (schema_folder() / "tasks").glob("*.yaml")), Path(task).name
             fix = f"{nearest(name, shipped)}Check the name."
             raise TaskError(f"a task among {', '.join(shipped)}, or a YAML file", f"{name!r}", fix)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            raise TaskError("a YAML file", "text that is not YAML", "Repair it.", where=path.name) from None
+        content = load_yaml(path, error=TaskError, max_bytes=MAX_YAML_BYTES)
         return cls.from_dict(content, where=path.name)
 
     @classmethod

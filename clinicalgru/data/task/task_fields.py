@@ -216,9 +216,9 @@ def _parse_criteria(content: Mapping[str, Any], name: str, where: str) -> tuple[
 def _parse_hours(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The fields that are numbers."""
     try:
-        low, high = (float(hours) for hours in content["window_hours"])
-        given = {name: float(content[name]) for name in NUMBERS if content.get(name) is not None}
-        horizons = tuple(float(hours) for hours in content.get("survival_horizons_hours") or ())
+        low, high = _numbers(content["window_hours"])
+        given = {name: _numbers([content[name]])[0] for name in NUMBERS if content.get(name) is not None}
+        horizons = _numbers(content.get("survival_horizons_hours") or ())
     except (TypeError, ValueError):
         got = ", ".join(
             f"{name} as {describe(content[name])}" for name in ("window_hours", *NUMBERS) if name in content
@@ -226,6 +226,13 @@ def _parse_hours(content: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise TaskError("hours as numbers", got, "Write window_hours: [0, 48].", where=where) from None
     blank: dict[str, Any] = {name: None if name in OPTIONAL_NUMBERS else 0.0 for name in NUMBERS}
     return {"window_hours": (low, high), "survival_horizons_hours": horizons} | blank | given
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    """Finite numbers of a list; a text, a mapping or yes and no are none."""
+    if not _are(values, _is_finite):
+        raise ValueError("no numbers")
+    return tuple(map(float, values))
 
 
 def _parse_outcome(outcome: Any) -> str | tuple[str, ...]:

@@ -129,7 +129,8 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
 
     Notes
     -----
-    Mechanical ventilation is 1 while device_category is IMV, and 0 with any other device.
+    Mechanical ventilation is 1 while device_category is IMV, and 0 with any other device. A gcs_verbal of 0 means
+    intubated, and is a missing value.
     """
     anchor = options.anchor or "icu"
     if anchor not in ANCHORS:
@@ -147,6 +148,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
         icu = icu.append_column(ours, pa.array(stays[theirs], pa.int64()))
     workspace.sql.register("clif_icu", icu)
     register_names(workspace)
+    workspace.missing = workspace.missing.with_values("gcs_verbal", "0")  # not testable: intubated
     notes |= _add(workspace, tables, _placement(workspace, anchor))
     stays, notes = stays.drop(columns=KEY), notes | tables.notes(TABLES[3:])
     result = SourceResult(stays, outcomes, clocks=clocks, count_unmapped=False, notes=notes)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from clinicalgru.data.events import HOUR
-from clinicalgru.data.ingest.table_cells import Clock, check_once
+from clinicalgru.data.ingest.table_cells import check_once
+from clinicalgru.data.ingest.table_times import Clock
 from clinicalgru.data.ingest.tables import TablePart
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.clif.icu_stays import icu_stays

@@ -72,10 +72,9 @@ class Table:
         str
             SQL of the columns, separated by commas.
         """
-        known = f"CASE WHEN {self.stored} > {self.time} THEN {self.stored} ELSE {self.time} END"
         return (
             f"r.subject_id AS patient_id, {self.stay[anchor]} AS stay_id, {self.time} AS time, "
-            f"{known} AS available_at, {self.variable} AS variable, "
+            f"{self.stored} AS available_at, {self.variable} AS variable, "
             f"{self.value} AS value, {self.unit} AS unit, {self.code} AS code"
         )
 

@@ -1,0 +1,238 @@
+"""The times in the further tables (starts and ends of stays, dates among outcomes), read as those of the rows are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.events import HOUR
+from clinicalgru.data.ingest.missing_values import MissingValues, as_number
+from clinicalgru.data.ingest.row_sql import text_sql
+from clinicalgru.data.ingest.tables import TablePart, quoted
+from clinicalgru.data.ingest.time_sql import (
+    TimeFormat,
+    day_month_swapped_sql,
+    declare_timezone,
+    has_offset_sql,
+    hours_sql,
+    is_date_sql,
+    time_sql,
+)
+from clinicalgru.errors import InputError
+
+TIMES = ("start", "end")
+DAY = 24 * HOUR
+DATE_ONLY = r"\d{4}-\d{2}-\d{2}"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The kind of the times of a table.
+
+    Attributes
+    ----------
+    is_date : bool
+        Whether they are dates; else numbers since the start of the stay.
+    has_offset : bool
+        Whether dates have a UTC offset.
+    where : str
+        Place of a cell of this kind.
+    """
+
+    is_date: bool
+    has_offset: bool
+    where: str = ""
+
+    @property
+    def words(self) -> str:
+        """The kind in words, for messages."""
+        if not self.is_date:
+            return "numbers"
+        return "dates with UTC offset" if self.has_offset else "dates without UTC offset"
+
+
+@dataclass(frozen=True)
+class TimeColumns:
+    """The columns of a table that are times, and how they are read.
+
+    Attributes
+    ----------
+    times : TimeFormat
+        How they are read.
+    names : tuple of str
+        The columns.
+    missing : MissingValues
+        Values that mean "not recorded".
+    """
+
+    times: TimeFormat
+    names: tuple[str, ...]
+    missing: MissingValues
+
+    def is_missing(self, written: pd.Series, *names: str) -> pd.Series:
+        """Mark the cells of a column that mean "not recorded".
+
+        Parameters
+        ----------
+        written : Series of str
+            The cells as text.
+        *names : str
+            The names of the column.
+
+        Returns
+        -------
+        Series of bool
+            True for words, and for values that are given for the column. A number that means "not measured" everywhere
+            may be a time.
+        """
+        words = tuple(value for value in self.missing.everywhere if as_number(value) is None)
+        return MissingValues(words, self.missing.by_name).is_missing(written, *names)
+
+
+def read_dates(cells: pd.Series, times: TimeFormat) -> tuple[pd.Series, Clock] | None:
+    """Read a column as dates, where all of its cells are such.
+
+    Parameters
+    ----------
+    cells : Series of str
+        The cells as text, NA where blank; the index holds the places of the rows.
+    times : TimeFormat
+        How they are read.
+
+    Returns
+    -------
+    instants : Series of Int64
+        Microseconds since 1970. A date without a time of day is the end of that day.
+    clock : Clock
+        Whether the dates have an offset.
+    None
+        Instead of both, where a cell is no date or all are blank.
+
+    Raises
+    ------
+    InputError
+        If dates are of both kinds, or a local time names no instant or two.
+    """
+    with duckdb.connect() as connection:
+        declare_timezone(connection, times.timezone)
+        connection.register("cells", pa.table({"cell": pa.array(cells, pa.string(), from_pandas=True)}))
+        part = TablePart("", "cells", {"cell": "VARCHAR"}, first_row=0)
+        found = time_frame(connection, part, "cell", times)
+    found.index = cells.index
+    filled = found[cells.notna().to_numpy()]
+    if filled.empty or filled["time"].isna().any() or not filled["is_date"].all():
+        return None
+    check_times(found, "", "")
+    instants, clocks = instants_of(found, ends_of_days=True)
+    if len(clocks) > 1:
+        fix = "Write all of them with their UTC offset, or none."
+        raise InputError("one kind of time", f"{clocks[0].words} and {clocks[1].words}", fix, where=clocks[1].where)
+    return instants, clocks[0]
+
+
+# A time as microseconds, whether it is a date, has an offset, is a date without a time of day, is written with day and
+# month exchanged, and what is written; a local time becomes UTC.
+TIME_CELLS = """
+{time} AS "time", {is_date} AS is_date, {has_offset} AS has_offset, {is_day} AS is_day, {is_swapped} AS is_swapped,
+{written} AS written"""
+LOCAL_TIME = """
+SELECT * REPLACE (CASE WHEN is_date AND NOT has_offset THEN to_instant("time") ELSE "time" END AS "time",
+    is_date AS has_offset),
+    CASE WHEN is_date AND NOT has_offset THEN count_instants("time") END AS instants
+FROM ({select})"""
+
+
+def time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: str, times: TimeFormat) -> pd.DataFrame:
+    """Read the times of a column, with what is known of each cell.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Connection that can read the file.
+    part : TablePart
+        The file.
+    column : str
+        The column.
+    times : TimeFormat
+        How times are read.
+
+    Returns
+    -------
+    DataFrame
+        time (microseconds), is_date, has_offset, is_day, is_swapped, written; and instants, where a zone is named.
+    """
+    dtype = part.types[column]
+    cell = hours_sql(quoted(column), dtype, times.time_unit)
+    written = text_sql(quoted(column), dtype)
+    is_day = "true" if dtype == "DATE" else f"coalesce(regexp_full_match({written}, '{DATE_ONLY}'), false)"
+    if times.time_format is not None and dtype == "VARCHAR":
+        is_day = "false" if any(code in times.time_format for code in ("%H", "%I", "%X", "%c")) else "true"
+    select = "SELECT " + TIME_CELLS.format(
+        time=time_sql(cell, dtype, times.time_format),
+        is_date=is_date_sql(cell, dtype, times.time_format),
+        has_offset=has_offset_sql(cell, dtype, times.time_format),
+        is_day=is_day,
+        is_swapped=day_month_swapped_sql(cell, dtype, times.time_format),
+        written=written,
+    )
+    select += f" FROM {part.sql}"
+    return connection.sql(LOCAL_TIME.format(select=select) if times.timezone is not None else select).df()
+
+
+def instants_of(found: pd.DataFrame, *, ends_of_days: bool) -> tuple[pd.Series, list[Clock]]:
+    """Take the microseconds of a column of times, and the kinds of time in it.
+
+    Parameters
+    ----------
+    found : DataFrame
+        As `time_frame` gives it; the index holds the places of the rows.
+    ends_of_days : bool
+        Whether a date without a time of day is the end of that day.
+
+    Returns
+    -------
+    instants : Series of Int64
+        Microseconds.
+    clocks : list of Clock
+        The kinds.
+    """
+    filled = found[found["time"].notna()].reset_index(names="where").drop_duplicates(["is_date", "has_offset"])
+    clocks = [Clock(bool(kind.is_date), bool(kind.has_offset), str(kind.where)) for kind in filled.itertuples()]
+    instants = found["time"].astype("Int64")
+    is_day = found["is_day"].fillna(False).astype(bool) & found["is_date"].fillna(False).astype(bool)
+    return instants + is_day.astype("int64") * DAY if ends_of_days else instants, clocks
+
+
+def check_times(cells: pd.DataFrame, before: str, after: str) -> None:
+    """Raise where a time is filled but could not be read, or is no single instant.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As `time_frame` gives it; the index holds the places of the rows.
+    before, after : str
+        What messages say before and after the place.
+
+    Raises
+    ------
+    InputError
+        If there is such a cell.
+    """
+    if "instants" in cells:
+        for count, kind in ((0, "nonexistent"), (2, "ambiguous")):
+            if (cells["instants"] == count).any():
+                where = f"{before}{cells.index[cells['instants'] == count][0]}{after}"
+                fix = "Write it with its UTC offset."
+                raise InputError(
+                    "a local time that names one instant", f"a date of {kind} local time", fix, where=where
+                )
+    is_unreadable = cells["time"].isna() & cells["written"].notna()
+    if is_unreadable.any():
+        first = cells.index[is_unreadable][0]
+        is_swapped = bool(cells.loc[is_unreadable, "is_swapped"].iloc[0])
+        got = "a date with day and month exchanged" if is_swapped else "text that is no date"
+        fix = "Write ISO 8601 dates, or name their format with time_format=."
+        raise InputError("a date such as 2031-05-04 13:20", got, fix, where=f"{before}{first}{after}")
