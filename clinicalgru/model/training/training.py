@@ -201,15 +201,11 @@ def _preparation(
         all_stays = complete.filter_measurements(retained)
         shard = rank_shard(all_stays)
         n = len(shard)
-        if config.n_cuts and head.supports_cuts and n:
+        if config.n_cuts and head.supports_cuts:
             rank, world_size = rank_and_world_size()
-            shard = with_cuts(
-                rank_shard(complete),
-                retained[complete.stay_of_measurement % world_size == rank],
-                n_cuts=config.n_cuts,
-                measurement_dropout=config.measurement_dropout,
-                rng=rank_rng,
-            )
+            n_cuts, dropout = config.n_cuts, config.measurement_dropout
+            both = with_cuts(complete, retained, n_cuts=n_cuts, measurement_dropout=dropout, rng=rng)
+            shard = both[np.arange(len(both)) % len(complete) % world_size == rank] if world_size > 1 else both
         batch = network.make_batch(shard, per_step=head.per_step, sample=sample)
         is_cut = batch.order >= n if len(shard) > n else None
         return _PreparedBatch(all_stays, shard, batch, network.scaler(batch), is_cut)
