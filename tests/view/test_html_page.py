@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import errno
 import os
 import re
 from html.parser import HTMLParser
@@ -11,7 +12,7 @@ from html.parser import HTMLParser
 import plotly.graph_objects as go
 import pytest
 
-from clinicalgru.errors import ArgumentError
+from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.view.pages.html_page import figure, page, section, write
 
 
@@ -96,10 +97,10 @@ def test_a_write_that_fails_leaves_the_old_page_and_no_scraps(html, tmp_path, mo
     target.write_text("old")
 
     def fail(*_):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match=r"report\.html: Expected .*space"):
         write(html, target)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert target.read_text() == "old"
