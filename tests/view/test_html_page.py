@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import errno
+import hashlib
 import os
 import re
 from html.parser import HTMLParser
