@@ -107,7 +107,7 @@ def test_numeric_keeps_its_digits_and_time_zones_their_instants(labs):
         ),
         ("SELECT time, time FROM labs", "unique column names"),
         ("SELECT 'x'::bytea AS patient_id, time, variable, value FROM labs", "CAST"),
-        ("SELECT patient_id FROM labs", "a column time"),
+        ("SELECT patient_id FROM labs", "columns time, variable, value"),
         (" ", "query"),
     ],
 )

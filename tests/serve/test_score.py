@@ -154,3 +154,13 @@ def test_scores_are_written_as_parquet_only(fitted, parts, tmp_path):
     with pytest.raises(cg.ClinicalGRUError, match=r"the folder x\.parquet"):
         write_scores(table, tmp_path / "x.parquet")
     assert write_scores(table, tmp_path / "run-2031.01").name == "scores.parquet"
+
+
+def test_scores_are_never_written_over_the_extract(fitted, tmp_path):
+    cohort = cg.simulate(20, random_state=1)
+    cohort.measurements.to_parquet(tmp_path / "scores.parquet")
+    before = (tmp_path / "scores.parquet").read_bytes()
+    for out in (tmp_path, tmp_path / "scores.parquet"):
+        with pytest.raises(cg.ClinicalGRUError, match="besides the extract"):
+            cg.score(fitted, tmp_path / "scores.parquet", stays=cohort.stays, out=out)
+    assert (tmp_path / "scores.parquet").read_bytes() == before

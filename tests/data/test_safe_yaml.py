@@ -1,0 +1,40 @@
+"""YAML files of any kind hold plain values, or are refused by one clear error."""
+
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.data.dictionary.safe_yaml import load_yaml
+from clinicalgru.errors import InputError, TaskError
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 1000 + "]" * 1000,
+        "a: &a [1]\nb: [" + ", ".join(["*a"] * 60) + "]",
+        "a: !!int abc",
+        "a: !!bool maybe",
+        "a: !!set [1]",
+        "a: " + "9" * 5000,
+        "a: 2031-13-45",
+        "? [a]\n: 1",
+        "a: 1\na: 2",
+        "a: !!python/object/apply:os.getcwd []",
+    ],
+)
+def test_what_is_no_plain_yaml_is_refused(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"x\.yaml"):
+        load_yaml(tmp_path / "x.yaml", error=InputError)
+
+
+def test_numbers_are_what_they_look_like(tmp_path):
+    (tmp_path / "x.yaml").write_text("[024, 24:00, 1e3, -1.5, .5, 7, 0.0, 1_000, true]\n")
+    assert load_yaml(tmp_path / "x.yaml", error=InputError) == [24, "24:00", 1000.0, -1.5, 0.5, 7, 0.0, "1_000", True]
+
+
+@pytest.mark.parametrize("hours", ['"48"', "[0, yes]", "{0: a, 48: b}", "[0, .nan]", "[0, 48]\nwindow_hours: [0, 24]"])
+def test_hours_of_a_task_are_numbers(tmp_path, hours):
+    (tmp_path / "t.yaml").write_text(f"name: t\noutcome: death\nwindow_hours: {hours}\n")
+    with pytest.raises(TaskError):
+        cg.Task.load(tmp_path / "t.yaml")
