@@ -14,6 +14,7 @@ from test_cli import run
 import clinicalgru as cg
 from clinicalgru import pipeline
 from clinicalgru.data.task.cohort_summary import cohort
+from clinicalgru.evaluate import calibration
 from clinicalgru.parts import Parts, split_parts
 
 KINDS = {
@@ -179,6 +180,7 @@ def test_a_model_that_the_last_part_cannot_calibrate_is_kept_with_a_warning(monk
         pipeline, "BY_TASK_TYPE", {"binary": lambda random_state: Backwards(**sizes, random_state=random_state)}
     )
     stays = cg.select(cg.read_events(cg.simulate(300, random_state=3)), cg.Task.load("in_hospital_mortality"))
+    monkeypatch.setattr(calibration, "MIN_EVENTS", 1)
     with pytest.warns(UserWarning, match="risks that rise with the outcome.*not calibrated"):
         assert pipeline.fit(stays, random_state=0).calibrator_ is None
 

@@ -18,6 +18,7 @@ RETRACTED = "retracted"  # marked by the source as entered in error or cancelled
 CENSORED = "censored value (< or >)"  # below or above the limit of detection
 NON_NUMERIC = "non-numeric"  # a category, text or range, where the source says so
 DUPLICATE = "duplicate"  # the same value of the same variable at the same time, in another table of the source
+SENTINEL = "sentinel date (such as 1900-01-01)"  # a date that stands for "unknown"
 NOT_COUNTED = (MISSING, OUTSIDE, UNMAPPED, DUPLICATE, RETRACTED, CENSORED, NON_NUMERIC)
 # Notes about when accepted rows were known.
 TOO_EARLY = "available_at before time (known at the time)"

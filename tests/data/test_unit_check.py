@@ -94,7 +94,7 @@ def test_what_the_intake_rejected_is_evidence(cohort):
 @pytest.mark.slow
 def test_static_covariates_of_the_stays_table_are_looked_at_even_where_they_were_rejected(cohort):
     stays = cohort.stays.assign(height=cohort.stays["height"] / 2.54)
-    events = cg.read_events(cohort.measurements, stays=stays)
+    events = cg.read_events(cohort.measurements, stays=stays, allow="height")
     assert events.stays["height"].notna().sum() == 0
     assert [(flag.variable, flag.other) for flag in cg.check_units(events)] == [("height", "[in_i]")]
 

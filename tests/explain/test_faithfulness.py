@@ -153,7 +153,10 @@ def test_the_one_measurement_that_decides_is_found_early_or_late(task):
 def test_the_drivers_of_the_ward_are_found(task):
     cohort = cg.select(cg.read_events(cg.simulate(1200, random_state=11, drivers={"lactate": 3.0})), task)
     train, tune, test = cg.split_patients(cohort, [0.65, 0.1, 0.25], random_state=0)
-    small = {"network": cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), "max_epochs": 12}
+    small = {
+        "network": cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4),
+        "max_epochs": 30,
+    }
     model = cg.GRUClassifier(**small).fit(train, validation=tune, verbose=False)
     lactate = [variable.name for variable in test.variables].index("lactate")
     assert cg.faithfulness(model, test[:60], drivers=test[:60].variable == lactate, n_random=1).driver_auroc >= 0.95

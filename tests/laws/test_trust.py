@@ -132,7 +132,7 @@ def test_18_where_lactate_decides_lactate_ranks_first(task):
     cohort = cg.simulate(1500, random_state=11, drivers={"lactate": 3.0})
     train, tune, test = cg.split_patients(cg.select(cg.read_events(cohort), task), [0.7, 0.15, 0.15], random_state=0)
     model = cg.GRUClassifier(
-        network=cg.NetworkConfig(hidden_size=32, readout_size=64, ensemble_size=8), max_epochs=12
+        network=cg.NetworkConfig(hidden_size=32, readout_size=64, ensemble_size=8), max_epochs=30
     ).fit(train, validation=tune, verbose=False)
     measured = test[[i for i in range(len(test)) if "lactate" in set(test[[i]].to_frame()["variable"])]]
     ranks = pd.concat([cg.explain(model, measured[[i]]).by_variable() for i in range(30)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -22,7 +23,7 @@ from clinicalgru.data.audit.unit_check import check_units
 from clinicalgru.data.audit.unit_histograms import site_of
 from clinicalgru.data.audit.variable_checks import check_presence, check_values
 from clinicalgru.data.events import Events
-from clinicalgru.data.ledger import EARLY_BY_HOURS, MISSING, NOT_COUNTED, TOO_EARLY
+from clinicalgru.data.ledger import EARLY_BY_HOURS, MISSING, NOT_COUNTED, SENTINEL, TOO_EARLY, Ledger
 from clinicalgru.errors import ArgumentError, describe
 
 DEATH = "in_hospital_death"
@@ -146,6 +147,7 @@ def audit(events: Events, *, site_column: str | None = None, now: datetime | Non
         findings += check_presence(sql, names, by_site=site_column is not None)
         findings += check_timestamps(sql) if events.has_dates else []
         findings += _units(sql, events, site_column)
+    findings = [_with_sentinels(finding, events.ledger) for finding in findings]
     findings += [*check_static(events), *_from_ledger(events)]
     return Audit(ordered(findings), events.measurements.num_rows, len(events.stays), events.source, events.simulated)
 
@@ -211,6 +213,20 @@ def _from_ledger(events: Events) -> list[Finding]:
         flagged = [finding for finding in by_variable if finding.flagged]
         found += flagged or [Finding(check, "", 0, ledger.rows_in)]
     return found
+
+
+def _with_sentinels(finding: Finding, ledger: Ledger) -> Finding:
+    """The finding of a check of default dates, with those that the reader rejected or took as unknown."""
+    if finding.check.name == "default date":
+        lines = ledger.findings[ledger.findings["reason"] == SENTINEL]
+        n_read, place = int(lines["rows"].sum()), f"First at {lines['where'].iloc[0]}." if len(lines) else ""
+    elif finding.check.name == "starts on a default date":
+        n_read, place = ledger.notes.get(f"starts of stays that are a {SENTINEL}, taken as unknown", 0), ""
+    else:
+        return finding
+    if not n_read:
+        return finding
+    return replace(finding, count=finding.count + n_read, n_checked=finding.n_checked + n_read, detail=place)
 
 
 def _rejected(check: Check, lines: pd.DataFrame, n_rows: int) -> Finding:

@@ -12,13 +12,13 @@ import pyarrow as pa
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.table_times import DAY, TIMES
 from clinicalgru.data.ingest.workspace import Workspace
+from clinicalgru.data.ledger import SENTINEL
 
 YEAR = 365.25 * DAY
 OLDEST = pd.Timestamp("1901-01-01").value // 1000  # before it: 0001-01-01, 1753-01-01, 1899-12-30, 1900-01-01
 NEWEST = pd.Timestamp("2250-01-01").value // 1000  # de-identified dates reach 2200; 2999 and 9999 stand for "open"
 EPOCH = 0  # 1970-01-01, where a time was filled with 0
 FAR = int(10 * YEAR)  # a sentinel is this far from the middle of the extract
-SENTINEL = "sentinel date (such as 1900-01-01)"
 IS_SENTINEL = f"is_date AND ({{column}} < {OLDEST} OR {{column}} > {NEWEST} OR {{column}} = {EPOCH})"
 MIDDLE = "SELECT quantile_disc(time, 0.5)::BIGINT FROM rows WHERE is_date AND time IS NOT NULL"
 REJECT = """

@@ -191,4 +191,8 @@ def test_of_an_early_warning_the_teacher_judges_each_step_whatever_was_left_out_
     batch = collate(fewer, per_step=True)
     found = teacher.soft_labels(fewer, batch)
     which = zip(batch.order[batch.point_stay].tolist(), batch.point_hours.tolist(), strict=True)
-    np.testing.assert_allclose(found, [expected[point] for point in which], rtol=1e-5)
+    raw = logit(np.array([expected[point] for point in which]))
+    found = np.asarray(found, dtype=float)
+    line = np.polyfit(raw, logit(found), 1)  # the teacher is calibrated on the outcomes before it teaches
+    assert line[0] > 0
+    np.testing.assert_allclose(logit(found), np.polyval(line, raw), atol=1e-3)
