@@ -59,7 +59,7 @@ def test_merging_equals_pandas_however_the_rows_are_cut(size):
     rows = pd.DataFrame({name: rng.integers(0, 5, 2000) for name in ("stay", "available", "variable", "value")})
     rows = rows.assign(time=rows["available"], value=rows["value"] / 7, place=0)
     is_last = rows["variable"] == MERGES.index("last")
-    rows["place"] = rows["place"].where(~is_last, rows.index)
+    rows["place"] = np.where(is_last, rows.index, rows["place"])
     rows = rows.sort_values([*KEY, "place", "value"], ignore_index=True)
     table = pa.Table.from_pandas(rows[[*KEY, "value"]], preserve_index=False)
     made = list(merge_duplicates(table.to_batches(max_chunksize=size), MERGES))

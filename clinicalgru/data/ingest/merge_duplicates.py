@@ -49,7 +49,7 @@ def merge_duplicates(
     codes = np.array([MERGES.index(merge) for merge in merges], dtype=np.int8)
     pending: pa.RecordBatch | None = None
     for batch in batches:
-        table = batch if pending is None else pa.concat_batches([pending, batch])
+        table = batch if pending is None else _joined(pending, batch)
         starts = np.flatnonzero(_is_new_key(table))
         if len(starts) == 0:
             continue
@@ -100,3 +100,8 @@ def _counts(n_rows: int, n_values: np.ndarray, how: np.ndarray) -> dict[str, int
     further = np.bincount(how, weights=n_values - 1, minlength=len(MERGES))
     counts |= dict(zip(MERGES, further.astype(int).tolist(), strict=True))
     return {name: count for name, count in counts.items() if count}
+
+
+def _joined(first: pa.RecordBatch, second: pa.RecordBatch) -> pa.RecordBatch:
+    """Two batches as one."""
+    return pa.Table.from_batches([first, second]).combine_chunks().to_batches()[0]
