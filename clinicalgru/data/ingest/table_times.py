@@ -202,7 +202,7 @@ def instants_of(found: pd.DataFrame, *, ends_of_days: bool) -> tuple[pd.Series, 
     filled = found[found["time"].notna()].reset_index(names="where").drop_duplicates(["is_date", "has_offset"])
     clocks = [Clock(bool(kind.is_date), bool(kind.has_offset), str(kind.where)) for kind in filled.itertuples()]
     instants = found["time"].astype("Int64")
-    is_day = found["is_day"].eq(True).astype(bool) & found["is_date"].eq(True).astype(bool)
+    is_day = found["is_day"].isin([True]) & found["is_date"].isin([True])
     return instants + is_day.astype("int64") * DAY if ends_of_days else instants, clocks
 
 
