@@ -43,7 +43,7 @@ from clinicalgru.model.baselines.summary_baseline import features
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.training.folds import cross_fit, patient_folds, step_positions
 
-Learned = tuple[np.ndarray, np.ndarray | None]  # risks of the judged stays, and out of fold of the trained ones
+Learned = tuple[np.ndarray, np.ndarray | None]  # risks of the evaluated stays, and out of fold of the trained ones
 FOLDS, TREES = 5, "boosted trees"
 
 
@@ -162,14 +162,14 @@ def sepsis(folder: Path, train_stays: int | None, networks: int) -> None:
     alone = {"one GRU": ensemble.members_[0], "boosted trees, one fit": trees[0]}
     if importlib.util.find_spec("lightgbm"):
         alone["LightGBM, one fit"] = LightSteps().fit(train[ensemble.fold_ != 0])
-    said = {name: (one.predict_proba(test), _limit(first, one.predict_proba(first))) for name, one in alone.items()}
+    predicted = {name: (one.predict_proba(test), _limit(first, one.predict_proba(first))) for name, one in alone.items()}
     several = mean_log_probabilities([one.predict_proba(test) for one in trees])
-    said |= {
+    predicted |= {
         f"boosted trees, {networks} fits": (several, _limit(train, _out_of_fold(trees, train, ensemble.fold_))),
         f"ensemble of {networks}": (ensemble.predict_proba(test), _limit(train, ensemble.out_of_fold_)),
         "hybrid": (hybrid.predict_proba(test), _limit(train, hybrid.out_of_fold_)),
     }
-    _show_utility({name: (risk[:, 1], risk[:, 1] >= limit) for name, (risk, limit) in said.items()}, test)
+    _show_utility({name: (risk[:, 1], risk[:, 1] >= limit) for name, (risk, limit) in predicted.items()}, test)
 
 
 def _out_of_fold(trees: list[Any], stays: cg.Sequences, fold: np.ndarray) -> np.ndarray:
@@ -186,17 +186,17 @@ def _limit(stays: cg.Sequences, risk: np.ndarray) -> float:
     return best_threshold(risk[:, 1], **_rows(stays))
 
 
-def _show_utility(said: dict[str, tuple[np.ndarray, np.ndarray]], test: cg.Sequences) -> None:
+def _show_utility(predicted: dict[str, tuple[np.ndarray, np.ndarray]], test: cg.Sequences) -> None:
     """Utility of each model's alarms, how well its risks tell steps apart, and the last model against each other one.
 
-    said  (step,) risks and alarms
+    predicted  (step,) risks and alarms
     """
     label = EarlyWarning.fit_targets(test).step_labels(test)
     counts = ~np.isnan(label)
-    alarms = {name: alarm for name, (_, alarm) in said.items()}
+    alarms = {name: alarm for name, (_, alarm) in predicted.items()}
     resampled = _resampled(alarms, test)
-    ours = list(said)[-1]
-    for name, (risk, alarm) in said.items():
+    ours = list(predicted)[-1]
+    for name, (risk, alarm) in predicted.items():
         score, (low, high) = normalised_utility(alarm, **_rows(test)), np.percentile(resampled[name], [2.5, 97.5])
         auroc, auprc = roc_auc_score(label[counts], risk[counts]), average_precision_score(label[counts], risk[counts])
         shown = f"utility {score:.3f} ({low:.3f}-{high:.3f})  AUROC of steps {auroc:.3f}, AUPRC {auprc:.3f}"

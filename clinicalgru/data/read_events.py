@@ -174,7 +174,7 @@ def read_events(
     "fhir"            Folder of a bulk export as NDJSON; anchor "hospital" (default), "icu" or "visit".
     ================  ==================================================================================================
 
-    A value is known at `available_at`, but not before `time`, and at `time` where nothing is said. A date without a
+    A value is known at `available_at`, but not before `time`, and at `time` where it is not recorded. A date without a
     time of day is known at the end of its day. So is a midnight, where a column holds midnights of several days only.
     Several values of a variable at one instant become one, as `Variable.merge` says. The ledger's notes count all this.
 

@@ -51,7 +51,7 @@ class Evaluation:
         Whether `calibration` is of probabilities, not of a number in its own unit.
     by_hour : DataFrame
         Of a binary outcome: performance of the model at several hours of the window, as `evaluate_by_hour` gives it.
-        Empty where that was not asked for.
+        Empty where that was not requested.
     notes : mapping of str to str
         What else a reader has to know, such as the threshold.
     n_resamples : int

@@ -22,8 +22,8 @@ from clinicalgru.model.network.network import ClinicalGRU
 
 LOW, HIGH = 5, 95  # percentiles of the heads' risks
 UNTRAINED = (
-    "This model learned to answer at the end of the window only. Its earlier answers, in grey, were never trained or "
-    "judged: they are no course of the risk."
+    "This model was trained for the end of the window only. Its earlier predictions, in grey, were neither trained nor "
+    "evaluated: they are not the risk at those hours."
 )
 
 

@@ -506,7 +506,7 @@ def test_vital_signs_and_urine_of_mimic_iv_on_fhir_are_those_of_the_files(mimic,
 
 @pytest.mark.slow
 def test_stays_of_mimic_iv_on_fhir_are_those_of_mimic_iv(real_data, demo):
-    """Admissions and ICU stays of the same 100 patients; emergency visits without admission stand beside them.
+    """Admissions and ICU stays of the same 100 patients; emergency visits without admission are further encounters.
 
     FHIR's times have offsets: across a change of the clock a stay is an hour longer or shorter than in MIMIC-IV.
     """

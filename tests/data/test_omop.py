@@ -298,12 +298,12 @@ def test_identifiers_that_floating_point_rounded_are_refused(tmp_path, form):
 
 @pytest.mark.slow
 def test_units_come_from_the_vocabulary_or_the_source_value(tmp_path):
-    """Temperatures of 98.6 degrees Fahrenheit, said in four ways."""
-    said = [("2000000001", ""), ("2000000002", ""), ("0", "degF"), ("2000000003", "degF")]
+    """Temperatures of 98.6 degrees Fahrenheit, written in four ways."""
+    units = [("2000000001", ""), ("2000000002", ""), ("0", "degF"), ("2000000003", "degF")]
     rows = [
         ROW | {"measurement_concept_id": "3020891", "value_as_number": "98.6", "unit_concept_id": unit}
         | {"unit_source_value": text, "measurement_datetime": f"2031-05-04 1{hour}:00:00"}
-        for hour, (unit, text) in enumerate(said)
+        for hour, (unit, text) in enumerate(units)
     ]  # fmt: skip
     unit = {"concept_id": "2000000001", "concept_name": "degree Fahrenheit", "domain_id": "Unit"}
     unit |= {"vocabulary_id": "UCUM", "concept_code": "[degF]"}

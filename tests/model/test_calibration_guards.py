@@ -94,10 +94,10 @@ def test_steps_of_one_stay_are_not_so_many_events():
 
 def test_the_card_the_evaluation_and_the_notebook_say_on_how_many_stays(fitted, parts):
     calibration, test = parts[2:]
-    said = f"on {len(calibration)} stays, {int(calibration.outcome.sum())} with the outcome"
-    assert f"| calibrated | yes, {said}, that training did not see |" in card(fitted)
-    assert said in fitted._repr_html_()
-    assert cg.evaluate(fitted, test, n_resamples=5).notes["Calibration"] == said
+    counts = f"on {len(calibration)} stays, {int(calibration.outcome.sum())} with the outcome"
+    assert f"| calibrated | yes, {counts}, that training did not see |" in card(fitted)
+    assert counts in fitted._repr_html_()
+    assert cg.evaluate(fitted, test, n_resamples=5).notes["Calibration"] == counts
     real = copy.copy(fitted)
     few = some(calibration, 5, 30)
     real.calibrate(replace(few, simulated=False))

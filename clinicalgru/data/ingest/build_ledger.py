@@ -66,7 +66,7 @@ def _merge_notes(n_merged: Mapping[str, int]) -> dict[str, int]:
 
 
 def _time_notes(workspace: Workspace) -> dict[str, int]:
-    """Rows of which the time at which they were known is not as the extract says, or not said."""
+    """Rows of which the time at which they were known differs from the extract's, or is not recorded."""
     counts = workspace.sql.execute(ingest_sql.TIME_NOTES).fetchall()[0]
     return {note: rows for note, rows in zip(TIME_NOTES, counts, strict=True) if rows}
 

@@ -111,7 +111,7 @@ def read_cells(
 
 @contextmanager
 def errors_in_table(name: str) -> Iterator[None]:
-    """Raise errors of a table beside the rows with its name before the place.
+    """Raise errors of a stays or outcomes table with its name before the place.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class Head(Pooling, Calibration, ABC):
     supports_distillation : bool
         Whether the head can be trained on soft labels, which are out-of-fold risks of boosted trees.
     supports_cuts : bool
-        Whether a stay that is cut at an earlier hour has the same outcome, so that the network can be asked there.
+        Whether a stay that is cut at an earlier hour has the same outcome, so that the network can predict there.
     calibrator_class : type or None
         The calibrator of the probabilities; None where there are none, or they are calibrated otherwise.
     n_outputs : int

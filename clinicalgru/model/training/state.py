@@ -41,7 +41,7 @@ class TrainingConfig:
     patience : int
         Epochs without a lower validation loss before training stops.
     n_cuts : int
-        Copies of each stay, cut at a random hour, that an epoch asks besides the stay itself.
+        Copies of each stay, cut at a random hour, that an epoch learns from, in addition to the stay itself.
     cut_weight : float
         Weight of their loss relative to that of the stays.
     random_state : int

@@ -85,7 +85,7 @@ def read_encounters(workspace: Workspace, files: Mapping[str, list[Path]]) -> tu
 
     Notes
     -----
-    An admission is of an inpatient class; or it names a hospital service and where the patient came from or went to,
+    An admission is of an inpatient class; or it names a hospital service and the origin or destination of the patient,
     as MIMIC-IV's admissions of the classes AMB and EMER do. An encounter that is part of an admission or emergency is
     neither. An encounter is in intensive care if its class, type, service or identifier says so; if all its locations
     do; or if it is part of another and one of its locations does. A Location within an intensive care unit is one too.
