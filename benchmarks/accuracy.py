@@ -162,7 +162,9 @@ def sepsis(folder: Path, train_stays: int | None, networks: int) -> None:
     alone = {"one GRU": ensemble.members_[0], "boosted trees, one fit": trees[0]}
     if importlib.util.find_spec("lightgbm"):
         alone["LightGBM, one fit"] = LightSteps().fit(train[ensemble.fold_ != 0])
-    predicted = {name: (one.predict_proba(test), _limit(first, one.predict_proba(first))) for name, one in alone.items()}
+    predicted = {
+        name: (one.predict_proba(test), _limit(first, one.predict_proba(first))) for name, one in alone.items()
+    }
     several = mean_log_probabilities([one.predict_proba(test) for one in trees])
     predicted |= {
         f"boosted trees, {networks} fits": (several, _limit(train, _out_of_fold(trees, train, ensemble.fold_))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -18,6 +18,7 @@ from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.html import summary_html
 
 HOUR = 3_600_000_000  # microseconds
+NO_TIME = np.iinfo(np.int64).max  # of a stay without events
 IMPLAUSIBLE = pa.schema(
     [("stay", pa.int32()), ("time", pa.int64()), ("variable", pa.string()), ("value", pa.float64())]
 )
@@ -207,11 +208,30 @@ def first_times(events: Events) -> np.ndarray:
     ndarray of int, shape (stay,)
         Microseconds; 0 for a stay without events.
     """
-    first = np.full(len(events.stays), np.iinfo(np.int64).max)
-    for batch in chain(events.coded.to_batches(), events.batches()):
+    first = earliest_times(chain(events.coded.to_batches(), events.batches()), len(events.stays))
+    return np.where(first == NO_TIME, 0, first)
+
+
+def earliest_times(batches: Iterable[pa.RecordBatch], n_stays: int) -> np.ndarray:
+    """Find the earliest time of each stay.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        Columns stay (position) and time (microseconds); each batch is sorted by stay.
+    n_stays : int
+        Number of stays.
+
+    Returns
+    -------
+    ndarray of int, shape (stay,)
+        Microseconds; `NO_TIME` for a stay that does not occur.
+    """
+    first = np.full(n_stays, NO_TIME)
+    for batch in batches:
         stay = batch["stay"].to_numpy()
-        begins = np.flatnonzero(np.diff(stay, prepend=-1))  # events are sorted by stay
+        begins = np.flatnonzero(np.diff(stay, prepend=-1))
         if len(begins):
             earliest = np.minimum.reduceat(batch["time"].to_numpy(), begins)
             first[stay[begins]] = np.minimum(first[stay[begins]], earliest)
-    return np.where(first == np.iinfo(np.int64).max, 0, first)
+    return first

@@ -349,3 +349,19 @@ def test_errors_of_a_table_name_it(name):
 def test_infinite_outcomes_are_refused():
     with pytest.raises(InputError, match="row 0, column death"):
         cg.read_events(rows(), outcomes=outcomes(death=[np.inf, 0]))
+
+
+def test_a_unit_of_a_variable_leaves_an_outcome_of_its_name_and_one_of_nothing_is_refused():
+    events = cg.read_events(rows(), outcomes=outcomes(death=[1, 0], lactate=[2, 3]), units={"lactate": "mg/dL"})
+    assert events.stays["lactate"].tolist() == [2, 3]
+    with pytest.raises(InputError, match="a variable or an outcome afte,"):
+        cg.read_events(rows(), outcomes=outcomes(death=[1, 0], after=[2, 3]), units={"afte": "days"})
+
+
+def test_dates_among_outcomes_count_from_the_first_event_as_the_window_does():
+    """A coded event before the first measurement starts a stay without a start."""
+    coded = rows(("2031-01-01 05:00",)).assign(variable="diagnosis", value=None, code="ICD10:I10")
+    table = pd.concat([rows().assign(code=None), coded])
+    events = cg.read_events(table, outcomes=outcomes(death=[1, 0], death_time="2031-01-02 05:00"))
+    assert events.stays["death_time"].tolist() == [24.0, 24.0]
+    assert seen(events)[0][0] == 3.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.events import NO_TIME, earliest_times
 from clinicalgru.data.ingest.accepted_rows import coded_events, implausible_values, measurements
 from clinicalgru.data.ingest.assign_stays import assign_stays
 from clinicalgru.data.ingest.build_ledger import build_ledger
@@ -28,7 +30,7 @@ from clinicalgru.data.ingest.rejected_rows import check_rejected
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.static_values import implausible_static
 from clinicalgru.data.ingest.static_variables import add_static_rows, is_static_at_start, observations_table
-from clinicalgru.data.ingest.stay_dates import first_times, stay_notes, without_sentinel_dates
+from clinicalgru.data.ingest.stay_dates import stay_notes, without_sentinel_dates
 from clinicalgru.data.ingest.time_format import resolve_time_format
 from clinicalgru.data.ingest.unit_conversion import resolve_units
 from clinicalgru.data.ingest.workspace import Workspace
@@ -119,7 +121,8 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     at_start_rows = facts.filter(at_start)
     stays, observed, static_notes = add_static_rows(workspace, stays, at_start_rows, result.static_from_start)
     static_variables = tuple(variable for variable in workspace.variables if variable.static and variable.name in stays)
-    first = first_times(facts, len(stays))
+    earliest = earliest_times(chain(coded.to_batches(), facts.to_batches()), len(stays))
+    first = pd.Series(earliest, dtype="Int64").mask(earliest == NO_TIME)
     stays, outcomes, outcome_notes = _with_outcomes(stays, result.outcomes, first)
     without_series = len(stays) - _n_stays(facts, pc.invert(at_start))
     maps.release()

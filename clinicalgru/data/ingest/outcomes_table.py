@@ -134,9 +134,7 @@ def _outcome(
         return dates[0]
     if not is_named and not (is_number | words.isin(BINARY_WORDS)).any():
         return None
-    hours = TIME_UNITS[options.units[column]] if column in options.units else ""
-    factor = {"/ 3600": 1 / 3600, "/ 60": 1 / 60, "": 1.0, "* 24": 24.0}[hours]
-    return as_outcome(text, column) * factor
+    return as_outcome(text, column) * float(TIME_UNITS.get(options.units.get(column, ""), 1))
 
 
 def as_outcome(text: pd.Series, column: str) -> pd.Series:

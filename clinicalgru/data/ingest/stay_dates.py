@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.table_times import DAY, TIMES
@@ -98,31 +96,6 @@ def _without(
 def _is_sentinel(times: pd.Series) -> pd.Series:
     times = times.astype("Int64")
     return ((times < OLDEST) | (times > NEWEST) | (times == EPOCH)).fillna(False).astype(bool)
-
-
-def first_times(facts: pa.Table, n_stays: int) -> pd.Series:
-    """Find the time of the first measurement of each stay.
-
-    Parameters
-    ----------
-    facts : pyarrow.Table
-        Measurements, sorted by stay: stay, time.
-    n_stays : int
-        Number of stays.
-
-    Returns
-    -------
-    Series of Int64
-        Microseconds; NA for a stay without measurements.
-    """
-    first = np.full(n_stays, np.iinfo(np.int64).max)
-    for batch in facts.to_batches():
-        stay = batch["stay"].to_numpy()
-        begins = np.flatnonzero(np.diff(stay, prepend=-1))
-        if len(begins):
-            earliest = np.minimum.reduceat(batch["time"].to_numpy(), begins)
-            first[stay[begins]] = np.minimum(first[stay[begins]], earliest)
-    return pd.Series(first, dtype="Int64").mask(first == np.iinfo(np.int64).max)
 
 
 def stay_notes(stays: pd.DataFrame, first: pd.Series, *, has_dates: bool) -> dict[str, int]:

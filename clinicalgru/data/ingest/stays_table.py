@@ -10,6 +10,7 @@ import pandas as pd
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest.column_names import (
     DATA,
+    IDENTIFIERS,
     OUTCOMES,
     STAYS,
     check_columns_used,
@@ -23,14 +24,13 @@ from clinicalgru.data.ingest.rejected_rows import check_static_lost
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.static_values import as_numbers, static_values, top_coded_notes
 from clinicalgru.data.ingest.table_cells import TableCells, check_once, read_cells
-from clinicalgru.data.ingest.table_times import TIMES, Clock
+from clinicalgru.data.ingest.table_times import TIMES
+from clinicalgru.data.ingest.time_format import check_first_hour
 from clinicalgru.data.ingest.unit_conversion import default_unit
 from clinicalgru.data.ingest.workspace import COLUMNS, Workspace
 from clinicalgru.errors import InputError
 
-KEYS = ("patient_id", "stay_id")
 STATIC_OF = {"weight": "admission_weight"}  # a stays table has one value, that of the admission
-MAX_FIRST_HOUR = 20_000  # day numbers of spreadsheets are 36,000 to 52,000 today
 
 
 def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
@@ -69,8 +69,18 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
         outcomes = read_outcomes(options, workspace.dictionary, static=_static_columns(workspace, options))
         workspace.note_columns(OUTCOMES, outcomes.columns)
     check_columns_used(options.columns, workspace.columns_seen)
+    _check_units_used(workspace, options, outcomes)
     check_one_table_each(options.columns, _meanings(workspace, workspace.columns_seen, outcomes))
     return result if outcomes is None else result.with_outcomes(outcomes)
+
+
+def _check_units_used(workspace: Workspace, options: ReadOptions, outcomes: OutcomesTable | None) -> None:
+    """Raise where `units` names neither a variable nor an outcome."""
+    have = set() if outcomes is None else set(map(str, outcomes.frame))
+    for name in options.units:
+        if name not in workspace.dictionary and name not in have:
+            got = f"outcomes {', '.join(sorted(have - {*IDENTIFIERS})) or 'of no table'}"
+            raise InputError(f"a variable or an outcome {name}, as units= names it", got, "Correct units=.")
 
 
 def _meanings(workspace: Workspace, tables: Collection[str], outcomes: OutcomesTable | None) -> dict[str, set[str]]:
@@ -93,10 +103,10 @@ def _static_columns(workspace: Workspace, options: ReadOptions) -> dict[str, str
 def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> SourceResult:
     """The stays of the table, with their static variables."""
     text, names = cells.frame, _static_columns(workspace, options)
-    stays, notes, implausible = text[[*KEYS]].copy(), dict(cells.notes), []
+    stays, notes, implausible = text[[*IDENTIFIERS]].copy(), dict(cells.notes), []
     for column in TIMES:
         stays[column] = text[column] if column in text else pd.Series(pd.NA, index=text.index, dtype="Int64")
-    for column in text.columns.difference([*KEYS, *TIMES], sort=False):
+    for column in text.columns.difference([*IDENTIFIERS, *TIMES], sort=False):
         own_names = (column, cells.written[column], names.get(normalize(column), column))
         cell = text[column].mask(options.missing.is_missing(text[column], *own_names))
         if normalize(column) not in names:
@@ -120,10 +130,11 @@ def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> Sou
         if n_unusable:
             notes[f"static values not used: {variable.name}"] = n_unusable
             value = as_numbers(variable, cell, conversion).where(stays[variable.name].isna())
-            implausible.append(stays[[*KEYS]].assign(variable=variable.name, value=value).dropna(subset="value"))
-    check_once(stays, list(KEYS), STAYS)
-    _check_hours(stays, cells.clock)
-    rejected = pd.concat(implausible) if implausible else pd.DataFrame(columns=[*KEYS, "variable", "value"])
+            implausible.append(stays[[*IDENTIFIERS]].assign(variable=variable.name, value=value).dropna(subset="value"))
+    check_once(stays, list(IDENTIFIERS), STAYS)
+    if cells.clock is not None and not cells.clock.is_date and stays["start"].notna().any():
+        check_first_hour(int(stays["start"].min()), f"{STAYS}, {cells.clock.where}")
+    rejected = pd.concat(implausible) if implausible else pd.DataFrame(columns=[*IDENTIFIERS, "variable", "value"])
     clocks = () if cells.clock is None else (replace(cells.clock, where=f"{STAYS}, {cells.clock.where}"),)
     return SourceResult(
         stays.reset_index(drop=True), implausible=rejected.reset_index(drop=True), notes=notes, clocks=clocks
@@ -135,18 +146,3 @@ def _unit(workspace: Workspace, variable: Variable, options: ReadOptions) -> str
     series = {static: name for name, static in STATIC_OF.items()}.get(variable.name, variable.name)
     own = default_unit(workspace, variable, options.units)
     return options.units.get(series, own) if variable.name not in options.units else own
-
-
-def _check_hours(stays: pd.DataFrame, clock: Clock | None) -> None:
-    """Raise where numbers are far too late for times since the start of a stay."""
-    if clock is None or clock.is_date:
-        return
-    first = stays["start"].min()
-    if not pd.isna(first) and first > MAX_FIRST_HOUR * 3_600_000_000:
-        fix = "Write dates instead of a spreadsheet's day numbers, or give the unit of the numbers with time_unit=."
-        raise InputError(
-            "hours since the start of the stay",
-            f"only numbers above {MAX_FIRST_HOUR:,}",
-            fix,
-            where=f"{STAYS}, {clock.where}",
-        )

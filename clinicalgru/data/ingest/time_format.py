@@ -43,12 +43,8 @@ def resolve_time_format(workspace: Workspace, clocks: Sequence[Clock] = ()) -> b
         got = "dates and numbers of hours; first " + ("date" if is_date else "number of hours") + " here"
         fix = "Export all times as dates, or all as hours since the start of the stay."
         raise InputError("one format of time", got, fix, where=workspace.locator.place(part, row, "no time"))
-    if formats and not formats[0][0] and formats[0][4] > MAX_FIRST_HOUR * HOUR:
-        fix = "Write dates instead of a spreadsheet's day numbers, or give the unit of the numbers with time_unit=."
-        where = workspace.locator.place(formats[0][2], formats[0][3], "no time")
-        raise InputError(
-            "hours since the start of the stay", f"only numbers above {MAX_FIRST_HOUR:,}", fix, where=where
-        )
+    if formats and not formats[0][0]:
+        check_first_hour(formats[0][4], workspace.locator.place(formats[0][2], formats[0][3], "no time"))
     _check_offsets(workspace)
     if formats:
         has_offset = workspace.sql.execute(ingest_sql.HAS_OFFSET).fetchone()
@@ -57,6 +53,27 @@ def resolve_time_format(workspace: Workspace, clocks: Sequence[Clock] = ()) -> b
         rows = Clock(is_date, is_date and bool(has_offset and has_offset[0]), where)
         _check_clocks([rows, *clocks])
     return bool(formats[0][0]) if formats else any(clock.is_date for clock in clocks)
+
+
+def check_first_hour(first: int, where: str) -> None:
+    """Raise where the earliest of a table's numbers is far too late for a time since the start of a stay.
+
+    Parameters
+    ----------
+    first : int
+        The earliest, in microseconds.
+    where : str
+        Its place, for the message.
+
+    Raises
+    ------
+    InputError
+        If it is above `MAX_FIRST_HOUR`.
+    """
+    if first > MAX_FIRST_HOUR * HOUR:
+        fix = "Write dates instead of a spreadsheet's day numbers, or give the unit of the numbers with time_unit=."
+        got = f"only numbers above {MAX_FIRST_HOUR:,}"
+        raise InputError("hours since the start of the stay", got, fix, where=where)
 
 
 def _check_clocks(clocks: Sequence[Clock]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zoneinfo
 from dataclasses import dataclass
+from fractions import Fraction
 
 import duckdb
 
@@ -18,7 +19,12 @@ from clinicalgru.errors import ArgumentError, describe
 HOUR = "3600000000"  # microseconds
 DAY = "86400000000"
 TRIMMED = "c_"  # prefix of the columns that `row_sql` has trimmed already
-TIME_UNITS = {"seconds": "/ 3600", "minutes": "/ 60", "hours": "", "days": "* 24"}  # to hours
+TIME_UNITS = {  # in hours
+    "seconds": Fraction(1, 3600),
+    "minutes": Fraction(1, 60),
+    "hours": Fraction(1),
+    "days": Fraction(24),
+}
 DATE = r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?( ?(Z|[+-](0\d|1[0-4])(:?\d{2})?))?"  # offsets end at +14
 # The usual form of a date and time, without an offset: what has it and can be cast has digits elsewhere.
 USUAL = (
@@ -126,8 +132,9 @@ def hours_sql(cell: str, dtype: str, time_unit: str) -> str:
     str
         SQL of the time.
     """
-    scale = TIME_UNITS[time_unit]
-    if not scale or dtype.startswith(("TIMESTAMP", "DATE", "INTERVAL")):
+    hours = TIME_UNITS[time_unit]
+    scale = f"* {hours.numerator} / {hours.denominator}"
+    if hours == 1 or dtype.startswith(("TIMESTAMP", "DATE", "INTERVAL")):
         return cell
     if dtype.startswith(NUMERIC):
         return f"CAST({cell} AS DOUBLE) {scale}"
