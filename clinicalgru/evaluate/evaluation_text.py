@@ -11,7 +11,7 @@ from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.html import join, table, tag
 
-CALIBRATED = (0.9, 1.1)  # observed : expected
+CALIBRATED = {"observed_expected": (0.9, 1.1), "calibration_slope": (0.85, 1.15)}
 
 
 def heading(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
@@ -97,7 +97,7 @@ def differences_table(evaluation: Any) -> pd.DataFrame:
 
 
 def hours_table(evaluation: Any) -> pd.DataFrame:
-    """Return one row per hour and one column per metric, as text; whether observed : expected is well calibrated.
+    """Return one row per hour and one column per metric, as text; and whether the risks are calibrated at that hour.
 
     Parameters
     ----------
@@ -107,14 +107,24 @@ def hours_table(evaluation: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns by metric, and calibrated: "yes" where observed : expected lies within 0.9 to 1.1.
+        Columns by metric, and calibrated: "yes" where the intervals of observed : expected and of the slope lie within
+        0.9 to 1.1 and 0.85 to 1.15; "no" where one does not and leaves out 1; else "unclear".
     """
     by_hour = evaluation.by_hour.assign(cell=_cells(evaluation.by_hour, ".3f"))
     wide = by_hour.pivot(index="hours", columns="metric", values="cell")[by_hour["metric"].unique()]
-    ratio = by_hour.query("metric == 'observed_expected'").set_index("hours")["estimate"]
-    calibrated = ratio.between(*CALIBRATED).map({True: "yes", False: "no"}).reindex(wide.index)
+    calibrated = pd.Series({hour: _calibrated(rows) for hour, rows in by_hour.groupby("hours")})
     wide = wide.rename(columns=lambda metric: metric_label(metric, direction=False)).assign(calibrated=calibrated)
     return wide.set_axis([f"hour {hour:g}" for hour in wide.index]).rename_axis(index=None, columns=None)
+
+
+def _calibrated(rows: pd.DataFrame) -> str:
+    """Whether the risks of one hour are calibrated, as far as the intervals show."""
+    ends = rows.set_index("metric")[["low", "high"]].reindex(list(CALIBRATED))
+    least, most = (pd.Series(each, list(CALIBRATED)) for each in zip(*CALIBRATED.values(), strict=True))
+    if ((ends["low"] >= least) & (ends["high"] <= most)).all():
+        return "yes"
+    is_off = (ends["low"] > 1) | (ends["high"] < 1)
+    return "no" if (is_off & ~((ends["low"] >= least) & (ends["high"] <= most))).any() else "unclear"
 
 
 def as_text(evaluation: Any) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.by_hour import evaluate_by_hour
+from clinicalgru.evaluate.evaluation_text import hours_table
 
 
 def test_each_hour_has_the_metrics_of_the_stays_as_they_were_known_then(fitted, test_stays):
@@ -51,3 +55,20 @@ def test_hours_outside_the_window_and_risks_without_a_model_are_refused(fitted, 
         evaluate_by_hour(fitted, test_stays, hours=[50])
     with pytest.raises(ArgumentError, match="by_hour"):
         cg.evaluate([0, 1], [0.2, 0.7], by_hour=True, n_resamples=5)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "slope", "verdict"),
+    [
+        ((0.95, 1.05), (0.9, 1.1), "yes"),
+        ((1.02, 1.08), (0.9, 1.1), "yes"),  # off, but within the limits
+        ((0.8, 1.3), (0.9, 1.1), "unclear"),
+        ((0.95, 1.05), (1.05, 1.95), "no"),
+        ((1.04, 1.11), (0.9, 1.1), "no"),
+        ((np.nan, np.nan), (np.nan, np.nan), "unclear"),
+    ],
+)
+def test_an_hour_is_called_calibrated_only_where_both_intervals_show_it(ratio, slope, verdict):
+    ends = {"auroc": (0.7, 0.8), "observed_expected": ratio, "calibration_slope": slope}
+    rows = [{"hours": 6.0, "metric": m, "estimate": np.mean(e), "low": e[0], "high": e[1]} for m, e in ends.items()]
+    assert hours_table(SimpleNamespace(by_hour=pd.DataFrame(rows)))["calibrated"].tolist() == [verdict]
