@@ -7,7 +7,7 @@ as patient_id=0099 would overwrite a column.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -251,7 +251,14 @@ def check_parquet(path: Path) -> pa.Schema:
     return schema
 
 
-def derived(connection: duckdb.DuckDBPyConnection, part: TablePart, select: str, *, tail: str = "") -> TablePart:
+def derived(
+    connection: duckdb.DuckDBPyConnection,
+    part: TablePart,
+    select: str,
+    *,
+    computed: Sequence[Mapping[str, str]] = (),
+    tail: str = "",
+) -> TablePart:
     """Write the rows of a file as other columns, still numbered as in the file.
 
     Parameters
@@ -262,6 +269,8 @@ def derived(connection: duckdb.DuckDBPyConnection, part: TablePart, select: str,
         The file.
     select : str
         SQL of the new columns, over the file's row `r`.
+    computed : sequence of mapping of str to str
+        Further columns of `r` that the new ones use, in layers (see `with_computed`).
     tail : str
         SQL of joins and conditions.
 
@@ -276,10 +285,39 @@ def derived(connection: duckdb.DuckDBPyConnection, part: TablePart, select: str,
         If the file cannot be read.
     """
     numbered = f"SELECT *, row_number() OVER () - 1 + {part.first_row} AS c_row FROM {part.sql}"
-    sql = f"(SELECT 0 AS c_file, r.c_row, {select} FROM ({numbered}) r {tail})"
+    sql = f"(SELECT 0 AS c_file, r.c_row, {select} FROM {with_computed(f'({numbered})', *computed)} r {tail})"
     with duckdb_errors(part.label, part.text):
         types = column_types(connection, sql)
     return TablePart(part.label, sql, types, part.first_row, files=(part.label,), text=part.text)
+
+
+def with_computed(sql: str, *layers: Mapping[str, str]) -> str:
+    """Write SQL of a relation with further columns, of which each layer may use those of the layers before it.
+
+    DuckDB computes a column once. An expression that is pasted into others is copied each time, and SQL grows with
+    every level of such nesting.
+
+    Parameters
+    ----------
+    sql : str
+        SQL of the relation, to stand after FROM.
+    *layers : mapping of str to str
+        Name -> SQL of a column, over the columns of the relation and of the layers before.
+
+    Returns
+    -------
+    str
+        SQL of the relation, to stand after FROM.
+
+    Examples
+    --------
+    >>> with_computed("cells", {"c_text": "trim(r.cell)"})
+    '(SELECT r.*, trim(r.cell) AS "c_text" FROM cells r)'
+    """
+    for layer in filter(None, layers):
+        columns = ", ".join(f"{expression} AS {quoted(name)}" for name, expression in layer.items())
+        sql = f"(SELECT r.*, {columns} FROM {sql} r)"
+    return sql
 
 
 def column_types(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:

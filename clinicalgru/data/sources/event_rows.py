@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clinicalgru.data.ingest.row_sql import RowFormat, text_sql
 from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, literal, quoted
-from clinicalgru.data.ingest.time_sql import NUMERIC, number_sql
+from clinicalgru.data.ingest.time_sql import NUMERIC, number_sql, trim_sql
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE
 from clinicalgru.data.sources.named_columns import columns_by_name, with_columns
@@ -27,13 +27,14 @@ class Placement:
     patient : str
         SQL of the patient of a row `r`.
     stay : str
-        SQL of its stay; {instant} stands for the time of the row.
+        SQL of its stay; r.instant is the time of the row.
     tail : str
-        SQL of the tables it is joined with; {instant} as above.
+        SQL of the tables it is joined with; r.instant as above.
     is_outside : str
-        SQL of whether a row is outside every stay; {instant} as above.
+        SQL of whether a row is outside every stay; r.instant as above.
     instant : callable
-        From SQL of a time and its DuckDB type to SQL that orders times.
+        From SQL of a time and its DuckDB type to the column `instant`, which orders times, in layers (see
+        `with_computed`).
     row_format : RowFormat
         How the cells are read.
     """
@@ -43,7 +44,7 @@ class Placement:
     stay: str
     tail: str
     is_outside: str
-    instant: Callable[[str, str], str]
+    instant: Callable[[str, str], Sequence[Mapping[str, str]]]
     row_format: RowFormat
 
 
@@ -94,13 +95,14 @@ class EventTable:
 
 
 # The variable's own spelling in the dictionary and the words that stand for its values.
-NAMES = "LEFT JOIN source_names n ON n.folded = lower(trim({variable})) LEFT JOIN names w ON w.name = n.name"
+NAMES = "LEFT JOIN source_names n ON n.folded = lower(trim(r.event_name)) LEFT JOIN names w ON w.name = n.name"
 # A result that is a bound, or text that is neither a number nor a word of the variable.
-REASON = """
-CASE WHEN {is_outside} THEN {outside}
-     WHEN {bound} THEN {censored}
-     WHEN {text} IS NOT NULL AND {number} IS NULL
-          AND NOT coalesce(list_contains(map_keys(w.word_values), lower({text})), false) THEN {non_numeric} END"""
+REASON = f"""
+CASE WHEN {{is_outside}} THEN {literal(OUTSIDE)}
+     WHEN regexp_matches(r.shown, '^[<>≤≥]') THEN {literal(CENSORED)}
+     WHEN r.value_text IS NOT NULL AND r.number IS NULL
+          AND NOT coalesce(list_contains(map_keys(w.word_values), lower(r.value_text)), false)
+         THEN {literal(NON_NUMERIC)} END"""
 
 
 def add_events(workspace: Workspace, part: TablePart, table: EventTable, placement: Placement) -> None:
@@ -132,33 +134,32 @@ def add_events(workspace: Workspace, part: TablePart, table: EventTable, placeme
         identifiers=(placement.key,),
     )
     time, available, instant = _times(part, times, known, placement)
-    text = text_sql(f"({table.value})")
-    shown = text_sql(f"({table.text})") if table.text else text
-    is_outside = placement.is_outside.format(instant=instant)
-    reason = REASON.format(
-        is_outside=is_outside,
-        bound=f"coalesce(regexp_matches({shown}, '^[<>≤≥]'), false)",
-        text=text,
-        number=number_sql(f"({table.value})", "VARCHAR"),
-        outside=literal(OUTSIDE),
-        censored=literal(CENSORED),
-        non_numeric=literal(NON_NUMERIC),
-    )
-    if table.code != EventTable.code:
-        reason = f"CASE WHEN {is_outside} THEN {literal(OUTSIDE)} END"
+    reason = REASON if table.code == EventTable.code else f"CASE WHEN {{is_outside}} THEN {literal(OUTSIDE)} END"
     select = (
-        f"{placement.patient} AS patient_id, {placement.stay.format(instant=instant)} AS stay_id, {time} AS time, "
-        f"{available} AS available_at, "
-        f"coalesce(n.name, {table.variable}) AS variable, {table.value} AS value, {table.unit} AS unit, "
-        f"{table.code} AS code, {reason} AS source_reason"
+        f"{placement.patient} AS patient_id, {placement.stay} AS stay_id, {time} AS time, {available} AS available_at, "
+        f"coalesce(n.name, r.event_name) AS variable, r.event_value AS value, {table.unit} AS unit, "
+        f"{table.code} AS code, {reason.format(is_outside=placement.is_outside)} AS source_reason"
     )
-    tail = " ".join([placement.tail.format(instant=instant), table.tail, NAMES.format(variable=table.variable)])
+    computed, tail = [*instant, *_value_columns(table)], " ".join([placement.tail, table.tail, NAMES])
     with duckdb_errors(part.label, part.text):
         workspace.add_rows(
-            derived(workspace.sql, part, select, tail=tail),
+            derived(workspace.sql, part, select, computed=computed, tail=tail),
             {"source_reason": "source_reason"},
             replace(placement.row_format, is_duplicate_source=table.is_duplicate_source),
         )
+
+
+def _value_columns(table: EventTable) -> list[dict[str, str]]:
+    """Name and value of a row, and the value as trimmed text and as number, in layers (see `with_computed`)."""
+    return [
+        {"event_name": table.variable, "event_value": table.value, "event_text": table.text or table.value},
+        {"c_value": trim_sql("r.event_value"), "c_shown": trim_sql("r.event_text")},
+        {
+            "value_text": text_sql("c_value"),
+            "shown": text_sql("c_shown"),
+            "number": number_sql("c_value", "VARCHAR"),
+        },
+    ]
 
 
 def add_cells(
@@ -200,17 +201,17 @@ def add_cells(
     cells = {column: variable for column, variable in cells.items() if column in have}
     part = with_columns(part, (placement.key, time, *needs, *cells), optional, identifiers=(placement.key,))
     instant = placement.instant(f"r.{quoted(time)}", part.types[time])
-    reason = f"CASE WHEN {placement.is_outside.format(instant=instant)} THEN {literal(OUTSIDE)} END"
+    reason = f"CASE WHEN {placement.is_outside} THEN {literal(OUTSIDE)} END"
     select = ", ".join(
         [
-            f"{placement.patient} AS patient_id, {placement.stay.format(instant=instant)} AS stay_id",
+            f"{placement.patient} AS patient_id, {placement.stay} AS stay_id",
             f"r.{quoted(time)} AS time",
             f"{reason} AS source_reason",
             *(f"r.{quoted(column)}" for column in cells),
             *(f"CAST({sql} AS DOUBLE) AS {quoted(name)}" for name, sql in (computed or {}).items()),
         ]
     )
-    rows = derived(workspace.sql, part, select, tail=placement.tail.format(instant=instant))
+    rows = derived(workspace.sql, part, select, computed=instant, tail=placement.tail)
     named = {**cells, **{name: name for name in computed or {}}}
     numbers = {column for column in named if rows.types[column].startswith(NUMERIC)}
     keys = {name: name for name in KEYS if name in rows.types}
@@ -223,8 +224,10 @@ def add_cells(
                 )
 
 
-def _times(part: TablePart, times: tuple[str, ...], known: str, placement: Placement) -> tuple[str, str, str]:
-    """SQL of the time, of when the row was known as written, and of the time as something ordered."""
+def _times(
+    part: TablePart, times: tuple[str, ...], known: str, placement: Placement
+) -> tuple[str, str, Sequence[Mapping[str, str]]]:
+    """SQL of the time, of when the row was known as written, and of the time as something ordered, in layers."""
     columns = [*times, *([known] if known else [])]
     types = {part.types[name] for name in columns}
     dtype = types.pop() if len(types) == 1 else "VARCHAR"

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.ingest.csv_check import format_names
-from clinicalgru.data.ingest.row_sql import text_sql
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, quoted
-from clinicalgru.data.ingest.time_sql import has_offset_sql, is_date_sql, time_sql
+from clinicalgru.data.ingest.row_sql import TYPED, text_sql
+from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, quoted, with_computed
+from clinicalgru.data.ingest.time_sql import has_offset_sql, is_date_sql, time_sql, trim_sql
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
 
@@ -76,11 +76,14 @@ def columns_by_name(part: TablePart) -> dict[str, str]:
     return {name.strip().casefold(): name for name in part.types}
 
 
-def instant_sql(cell: str, dtype: str, *, has_timezone: bool) -> str:
-    """Write SQL of a date in microseconds since 1970 (UTC).
+def instant_columns(name: str, cell: str, dtype: str, *, has_timezone: bool) -> list[dict[str, str]]:
+    """Write SQL of a date in microseconds since 1970 (UTC), as layers of columns (see `with_computed`).
 
     Parameters
     ----------
+    name : str
+        Name of the column with the microseconds, NULL where the cell is no date. Whether a date has a UTC offset is in
+        the column with "_has_offset" after it.
     cell : str
         SQL of the cell.
     dtype : str
@@ -90,14 +93,20 @@ def instant_sql(cell: str, dtype: str, *, has_timezone: bool) -> str:
 
     Returns
     -------
-    str
-        SQL of microseconds; NULL where the cell is no date.
+    list of dict of str to str
+        Name -> SQL of columns, layer by layer.
     """
-    is_date = is_date_sql(cell, dtype, None)
-    written = f"CASE WHEN {is_date} THEN {time_sql(cell, dtype, None)} END"
-    if not has_timezone:
-        return written
-    return f"CASE WHEN {has_offset_sql(cell, dtype, None)} THEN {written} ELSE to_instant({written}) END"
+    is_typed, text = dtype.startswith(TYPED), f"c_{name}"
+    trimmed = (text, dtype if is_typed else "VARCHAR", None)
+    has_offset, written = f"{name}_has_offset", f"{name}_written"
+    is_date, instant = is_date_sql(*trimmed), written
+    if has_timezone:
+        instant = f"CASE WHEN {has_offset} THEN {written} ELSE to_instant({written}) END"
+    return [
+        {text: cell if is_typed else trim_sql(cell)},
+        {has_offset: has_offset_sql(*trimmed), written: f"CASE WHEN {is_date} THEN {time_sql(*trimmed)} END"},
+        {name: instant},
+    ]
 
 
 def read_table(
@@ -137,20 +146,21 @@ def read_table(
 
 def _read_file(workspace: Workspace, part: TablePart, times: Collection[str]) -> pd.DataFrame:
     cells = [f"{text_sql(quoted(name), dtype)} AS {quoted(name)}" for name, dtype in part.types.items()]
+    sql = part.sql
     for name in times:
-        cell, dtype = quoted(name), part.types[name]
-        cells.append(f"{instant_sql(cell, dtype, has_timezone=workspace.has_timezone)} AS {quoted('instant ' + name)}")
-        offset = f"CASE WHEN {text_sql(cell, dtype)} IS NOT NULL THEN ({has_offset_sql(cell, dtype, None)})::INT END"
-        cells.append(f"{offset} AS {quoted('has_offset ' + name)}")
+        cell, dtype, instant = quoted(name), part.types[name], f"instant_{name}"
+        sql = with_computed(sql, *instant_columns(instant, cell, dtype, has_timezone=workspace.has_timezone))
+        offset = f"CASE WHEN {text_sql(cell, dtype)} IS NOT NULL THEN ({instant}_has_offset)::INT END"
+        cells += [quoted(instant), f"{offset} AS {quoted('has_offset ' + name)}"]
     with duckdb_errors(part.label, part.text):
-        table = workspace.sql.sql(f"SELECT {', '.join(cells)} FROM {part.sql}").df()
+        table = workspace.sql.sql(f"SELECT {', '.join(cells)} FROM {sql}").df()
     rows = list(range(part.first_row, part.first_row + len(table)))
     if part.text is not None:
         rows = list(part.text.rows_of(set(rows)).values()) if part.text.blank_lines else rows
         part.text.check_finished()
     table.index = [f"{part.label}, row {row}" for row in rows]
     for name in times:
-        instant = table.pop(f"instant {name}").astype("Int64")
+        instant = table.pop(f"instant_{name}").astype("Int64")
         unreadable = instant.isna() & table[name].notna()
         if unreadable.any():
             where = f"{table.index[unreadable][0]}, column {name}"

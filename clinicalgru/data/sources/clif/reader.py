@@ -24,15 +24,15 @@ from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.clif.stays import read_stays
 from clinicalgru.data.sources.event_rows import EventTable, Placement, add_cells, add_events
-from clinicalgru.data.sources.named_columns import columns_by_name, instant_sql, mapped_columns, register_names
+from clinicalgru.data.sources.named_columns import columns_by_name, instant_columns, mapped_columns, register_names
 from clinicalgru.data.sources.named_tables import NamedTables, open_named_tables
 from clinicalgru.errors import ArgumentError, InputError, describe
 
 KEY = "hospitalization_id"
 ID = f"trim(CAST(r.{KEY} AS VARCHAR))"
 HOSPITALIZATION = f"LEFT JOIN clif_hospitalizations h ON h.hospitalization = {ID}"
-ICU = f"{HOSPITALIZATION} ASOF LEFT JOIN clif_icu k ON k.hospitalization = {ID} AND {{instant}} >= k.start"
-IN_ICU = "(k.ended IS NULL OR {instant} <= k.ended)"
+ICU = f"{HOSPITALIZATION} ASOF LEFT JOIN clif_icu k ON k.hospitalization = {ID} AND r.instant >= k.start"
+IN_ICU = "(k.ended IS NULL OR r.instant <= k.ended)"
 ANCHORS = ("icu", "hospital")
 SPECIMEN = text_sql("r.lab_specimen_category")
 IS_BLOOD = f"({SPECIMEN} IS NULL OR regexp_matches(lower({SPECIMEN}), 'blood|plasma|serum'))"
@@ -168,7 +168,7 @@ def _placement(workspace: Workspace, anchor: str) -> Placement:
         stay=f"coalesce(CASE WHEN {IN_ICU} THEN k.stay END, {ID})" if is_icu else ID,
         tail=ICU if is_icu else HOSPITALIZATION,
         is_outside=f"(h.patient IS NOT NULL AND (k.stay IS NULL OR NOT {IN_ICU}))" if is_icu else "false",
-        instant=lambda cell, dtype: instant_sql(cell, dtype, has_timezone=workspace.has_timezone),
+        instant=lambda cell, dtype: instant_columns("instant", cell, dtype, has_timezone=workspace.has_timezone),
         row_format=RowFormat(),
     )
 

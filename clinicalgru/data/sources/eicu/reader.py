@@ -35,7 +35,7 @@ PLACEMENT = Placement(
     stay=STAY,
     tail=f"LEFT JOIN eicu_stays k ON k.stay = {STAY}",
     is_outside="false",
-    instant=lambda cell, dtype: f"try_cast({cell} AS DOUBLE)",
+    instant=lambda cell, dtype: [{"instant": f"try_cast({cell} AS DOUBLE)"}],
     row_format=RowFormat(time_unit="minutes"),
 )
 CHARTED = """CASE WHEN lower(trim(r.nursingchartcelltypevalname)) = 'value' OR r.nursingchartcelltypevalname IS NULL

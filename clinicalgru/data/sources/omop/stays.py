@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from clinicalgru.data.ingest.tables import duckdb_errors
+from clinicalgru.data.ingest.tables import duckdb_errors, with_computed
 from clinicalgru.data.ingest.time_sql import has_offset_sql
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import (
@@ -120,16 +120,24 @@ def _visits(workspace: Workspace, tables: Mapping[str, list[Table]], name: str, 
 
 
 def _one_file(workspace: Workspace, table: Table, name: str, stem: str) -> pd.DataFrame:
-    start, end = table.datetime_sql(f"{stem}_start"), table.datetime_sql(f"{stem}_end")
-    last = _end_of_day_sql(end, table.date_only_sql(stem + "_end"))
+    layers = [
+        {
+            "c_start": table.datetime_sql(f"{stem}_start"),
+            "c_end": table.datetime_sql(f"{stem}_end"),
+            "start_is_date": table.date_only_sql(f"{stem}_start", by_row=False),
+            "end_is_date": table.date_only_sql(f"{stem}_end"),
+        },
+        {"c_last": _end_of_day_sql("c_end", "end_is_date")},
+        {"c_start_written": _written_sql("c_start"), "c_last_written": _written_sql("c_last")},
+    ]
     sql = f"""
 SELECT c_row, {table.identifier_sql("person_id")} AS patient_id, {table.identifier_sql(name + "_id")} AS stay_id,
-    {_instant_sql(start, workspace)} AS start, {_instant_sql(last, workspace)} AS "end",
-    {start} IS NOT NULL AS has_start, {end} IS NOT NULL AS has_end, {last} AS ended,
-    {table.date_only_sql(stem + "_start", by_row=False)} AS start_is_date,
-    {table.date_only_sql(stem + "_end")} AS end_is_date, {table.identifier_sql(stem + "_concept_id")} AS concept,
-    {table.identifier_sql("care_site_id")} AS site, {table.identifier_sql("visit_occurrence_id")} AS visit
-FROM {table.numbered_sql()} ORDER BY c_row"""
+    {_instant_sql("c_start", "c_start_written", workspace)} AS start,
+    {_instant_sql("c_last", "c_last_written", workspace)} AS "end",
+    c_start IS NOT NULL AS has_start, c_end IS NOT NULL AS has_end, c_last AS ended, start_is_date, end_is_date,
+    {table.identifier_sql(stem + "_concept_id")} AS concept, {table.identifier_sql("care_site_id")} AS site,
+    {table.identifier_sql("visit_occurrence_id")} AS visit
+FROM {with_computed(table.numbered_sql(), *layers)} ORDER BY c_row"""
     frame = _frame(workspace, table, sql)
     for column in ("start", "end"):
         lost = frame[column].isna() & frame[f"has_{column}"]
@@ -150,14 +158,23 @@ def _frame(workspace: Workspace, table: Table, sql: str) -> pd.DataFrame:
         return workspace.sql.execute(sql).df()
 
 
-def _instant_sql(text: str, workspace: Workspace) -> str:
+def _written_sql(text: str) -> str:
+    """SQL of a date as microseconds, of one without an offset as written."""
+    return f"epoch_us(try_cast({text} AS TIMESTAMPTZ))"
+
+
+def _instant_sql(text: str, written: str, workspace: Workspace) -> str:
     """SQL of a date as microseconds in UTC; without an offset it is a local time, where the zone is declared."""
-    written = f"epoch_us(try_cast({text} AS TIMESTAMPTZ))"
-    return (
-        f"CASE WHEN {has_offset_sql(text, 'VARCHAR', None)} THEN {written} ELSE to_instant({written}) END"
-        if workspace.has_timezone
-        else written
-    )
+    if not workspace.has_timezone:
+        return written
+    return f"CASE WHEN {has_offset_sql(text, 'VARCHAR', None)} THEN {written} ELSE to_instant({written}) END"
+
+
+def _with_instant(table: Table, text: str, workspace: Workspace) -> str:
+    """SQL of a table with the column c_instant: a date, given as text, as microseconds in UTC."""
+    instant = _instant_sql("c_text", "c_written", workspace)
+    layers = [{"c_text": text}, {"c_written": _written_sql("c_text")}, {"c_instant": instant}]
+    return with_computed(table.part.sql, *layers)
 
 
 def _end_of_day_sql(text: str, is_date: str) -> str:
@@ -184,9 +201,9 @@ def _persons(workspace: Workspace, table: Table) -> pd.DataFrame:
     sex = (
         f"CASE {table.identifier_sql('gender_concept_id')} WHEN '{FEMALE}' THEN 'female' WHEN '{MALE}' THEN 'male' END"
     )
-    patient, born = table.identifier_sql("person_id"), _instant_sql(birth, workspace)
-    select = f"SELECT {patient} AS patient_id, {born} AS birth, {sex} AS sex"
-    return _frame(workspace, table, f"{select} FROM {table.part.sql}").astype({"birth": "Int64", "sex": "string"})
+    select = f"SELECT {table.identifier_sql('person_id')} AS patient_id, c_instant AS birth, {sex} AS sex"
+    sql = f"{select} FROM {_with_instant(table, birth, workspace)}"
+    return _frame(workspace, table, sql).astype({"birth": "Int64", "sex": "string"})
 
 
 def _latest(
@@ -195,13 +212,10 @@ def _latest(
     """patient_id and one instant each: the earliest or the latest."""
     frames = [pd.DataFrame({"patient_id": pd.Series(dtype=object), "instant": pd.Series(dtype="Int64")})]
     for table in tables.get(name, []):
-        instant = _instant_sql(
-            table.datetime_sql(stem)
-            if earliest
-            else _end_of_day_sql(table.datetime_sql(stem), table.date_only_sql(stem)),
-            workspace,
-        )
-        sql = f"SELECT {table.identifier_sql('person_id')} AS patient_id, {instant} AS instant FROM {table.part.sql}"
+        text = table.datetime_sql(stem)
+        text = text if earliest else _end_of_day_sql(text, table.date_only_sql(stem))
+        select = f"SELECT {table.identifier_sql('person_id')} AS patient_id, c_instant AS instant"
+        sql = f"{select} FROM {_with_instant(table, text, workspace)}"
         frames.append(_frame(workspace, table, sql).astype({"instant": "Int64"}))
     by_patient = pd.concat(frames).groupby("patient_id")["instant"]
     return (by_patient.min() if earliest else by_patient.max()).reset_index()
