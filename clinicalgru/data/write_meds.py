@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clinicalgru.atomic_write import atomic_write
 from clinicalgru.checks import check_instance
 from clinicalgru.data.events import STATIC_OBSERVATIONS, Events, first_times
 from clinicalgru.errors import ArgumentError, InputError
@@ -101,10 +102,11 @@ def write_meds(events: Events, folder: str | Path) -> Path:
         _register(sql, events, stays, codes)
         for split in sorted(set(stays["split"].dropna())) or [None]:
             shard = folder / "data" / (f"{split}/0.parquet" if split else "0.parquet")
-            shard.parent.mkdir(parents=True, exist_ok=True)
             where = "NULL" if split is None else _literal(split)
             patient = ", patient_id" if named else ""
-            sql.execute(SHARD.format(patient=patient, rows=ROWS, split=where, path=str(shard).replace("'", "''")))
+            with atomic_write(shard) as draft:
+                path = str(draft).replace("'", "''")
+                sql.execute(SHARD.format(patient=patient, rows=ROWS, split=where, path=path))
     _write_metadata(folder, events, stays, codes, named=named)
     return folder
 
@@ -202,21 +204,20 @@ def _landmarks(events: Events) -> pa.Table:
 
 def _write_metadata(folder: Path, events: Events, stays: pd.DataFrame, codes: pd.DataFrame, *, named: bool) -> None:
     metadata = folder / "metadata"
-    metadata.mkdir()
     unique = codes.drop_duplicates("code")
     parents = pa.array(unique["parent_codes"].tolist(), pa.list_(pa.string()))
     texts = {name: pa.array(unique[name], pa.string()) for name in ("code", "description")}
-    pq.write_table(pa.table({**texts, "parent_codes": parents}), metadata / "codes.parquet")
+    _write_table(pa.table({**texts, "parent_codes": parents}), metadata / "codes.parquet")
     if stays["split"].notna().any():
         subjects = stays.drop_duplicates("subject_id")
         split = {
             "subject_id": pa.array(subjects["subject_id"], pa.int64()),
             "split": pa.array(subjects["split"], pa.string()),
         }
-        pq.write_table(pa.table(split), metadata / "subject_splits.parquet")
+        _write_table(pa.table(split), metadata / "subject_splits.parquet")
     if events.outcomes:
         outcomes = stays[["patient_id", "stay_id"]].join(events.stays[list(events.outcomes)].reset_index(drop=True))
-        pq.write_table(pa.Table.from_pandas(outcomes, preserve_index=False), folder / "outcomes.parquet")
+        _write_table(pa.Table.from_pandas(outcomes, preserve_index=False), folder / "outcomes.parquet")
     about = {
         "dataset_name": events.source,
         "etl_name": "clinicalgru",
@@ -226,4 +227,10 @@ def _write_metadata(folder: Path, events: Events, stays: pd.DataFrame, codes: pd
         "raw_source_id_columns": ["stay_id", *(["patient_id"] if named else [])],
         "other_extension_columns": ["available_at"],
     }
-    (metadata / "dataset.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    with atomic_write(metadata / "dataset.json") as draft:
+        draft.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    with atomic_write(path) as draft:
+        pq.write_table(table, draft)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -12,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors import numpy as safetensors
 from sklearn.base import clone
 
+from clinicalgru.atomic_write import flush_to_disk
 from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.task.task import Task
@@ -29,19 +26,18 @@ from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import BASELINE_CLASSES, ESTIMATORS, FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
 from clinicalgru.model.heads.forecast import Forecast
-from clinicalgru.model.network.config import NetworkSpec
+from clinicalgru.model.network.config import NetworkSpec, check_options
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.seen_patients import HASHES, SALT, SeenPatients
 from clinicalgru.model.training.torch_settings import seeded
 from clinicalgru.serve.card import card
 from clinicalgru.serve.contents import description, model_arrays
+from clinicalgru.serve.integrity import MANIFEST, WEIGHTS, read_bundle, refuse_misfits, seal
 from clinicalgru.serve.manifest import FORMAT, Manifest, versions
-
-WEIGHTS, MANIFEST, CARD = "weights.safetensors", "manifest.json", "card.md"
 
 
 def save(model: FittedModel, path: str | Path) -> Path:
-    """Save a fitted model as a folder: weights.safetensors, manifest.json with the sha256 of each file, card.md.
+    """Save a fitted model as a folder: weights.safetensors, manifest.json and card.md, each covered by a digest.
 
     Parameters
     ----------
@@ -92,9 +88,11 @@ def save(model: FittedModel, path: str | Path) -> Path:
             made.mkdir()
             for name, content in contents.items():
                 (made / name).write_bytes(content)
+                flush_to_disk(made / name)
             if path.exists():
                 os.replace(path, Path(folder) / "old")
             os.replace(made, path)
+            flush_to_disk(path.parent)
     return path
 
 
@@ -128,11 +126,13 @@ def load(path: str | Path) -> FittedModel:
     True
     """
     check_instance("path", path, str, Path)
-    path = Path(path)
-    manifest = read_manifest(path)
-    for name in (WEIGHTS, CARD):
-        _check_file(path / name, manifest.sha256.get(name, ""))
-    arrays = _arrays(path / WEIGHTS)
+    manifest, arrays = read_bundle(Path(path))
+    with refuse_misfits():
+        return _built(manifest, arrays)
+
+
+def _built(manifest: Manifest, arrays: Arrays) -> FittedModel:
+    """The model of a manifest and its arrays."""
     if manifest.model in BASELINE_CLASSES:
         baseline = _baseline(BASELINE_CLASSES[manifest.model], manifest, arrays, arguments=manifest.arguments)
         baseline.calibrator_ = from_manifest(baseline.task_.task_type, manifest.calibrator)
@@ -230,44 +230,6 @@ def _describe(model: FittedModel, manifest: Manifest) -> None:
     model.trained_on_ = manifest.trained_on
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read and check the manifest of a bundle.
-
-    Parameters
-    ----------
-    path : Path
-        The folder that `save` wrote.
-
-    Returns
-    -------
-    Manifest
-        The manifest.
-
-    Raises
-    ------
-    BundleError
-        If it cannot be read, or has another format.
-    """
-    try:
-        content = json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        fix = "Pass the folder that save() wrote."
-        raise BundleError(
-            "a bundle with a manifest.json", "no readable manifest.json", fix, where=Path(path).name
-        ) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        got = content.get("format") if isinstance(content, dict) else "no format"
-        raise BundleError(f"format {FORMAT}", f"{got}", "Save the model again with this version.", where=MANIFEST)
-    try:
-        return Manifest.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        where = f"{MANIFEST}, {'.'.join(map(str, first['loc']))}"
-        raise BundleError(
-            "a manifest as save() writes it", first["msg"], "Save the model again.", where=where
-        ) from None
-
-
 def files(model: FittedModel) -> dict[str, bytes]:
     """Give the content of each file of the model's bundle; equal models give equal bytes.
 
@@ -281,7 +243,6 @@ def files(model: FittedModel) -> dict[str, bytes]:
     dict of str to bytes
         Content by file name.
     """
-    content = {WEIGHTS: safetensors.save(model_arrays(model)), CARD: card(model).encode()}
     manifest = Manifest(
         format=FORMAT,
         **description(model),
@@ -290,9 +251,9 @@ def files(model: FittedModel) -> dict[str, bytes]:
         task=model.task_.to_dict(),
         trained_on=model.trained_on_,
         versions=versions(),
-        sha256={name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
+        sha256={},
     )
-    return content | {MANIFEST: (manifest.model_dump_json(indent=1) + "\n").encode()}
+    return seal(manifest, model_arrays(model), card(model))
 
 
 def model_hash(model: FittedModel) -> str:
@@ -311,18 +272,6 @@ def model_hash(model: FittedModel) -> str:
     return hashlib.sha256(files(model)[MANIFEST]).hexdigest()[:16]
 
 
-def _check_file(path: Path, sha256: str) -> None:
-    if not path.is_file():
-        raise BundleError(
-            f"the file {path.name}", "a folder without it", "Copy the whole bundle again.", where=path.parent.name
-        )
-    with path.open("rb") as file:
-        got = hashlib.file_digest(file, "sha256").hexdigest()
-    if got != sha256:
-        fix = "The file was changed or damaged; copy the bundle again."
-        raise BundleError("the sha256 of the manifest", "another sha256", fix, where=path.name)
-
-
 def _estimator(manifest: Manifest) -> type[GRUEstimator]:
     """The class that made the bundle; refused where there is none of that name, or none for such a task."""
     estimator, kind = ESTIMATORS.get(manifest.model), str(manifest.task.get("task_type"))
@@ -333,24 +282,30 @@ def _estimator(manifest: Manifest) -> type[GRUEstimator]:
     return estimator
 
 
-def _arrays(path: Path) -> Arrays:
-    try:
-        return safetensors.load_file(path)
-    except SafetensorError:
-        raise BundleError("weights", "a damaged file", "Copy the bundle again.", where=path.name) from None
-
-
 def _network(arrays: Arrays, manifest: Manifest, *, variables: int) -> ClinicalGRU:
     spec = NetworkSpec.from_dict(manifest.network_spec)
     if spec.variables != variables:
         fix = "Save the model again."
         raise BundleError(f"{spec.variables} variables", f"{variables} in the manifest", fix, where=MANIFEST)
+    weights = {name: torch.from_numpy(array) for name, array in arrays.items() if name not in (SALT, HASHES)}
+    _check_shapes(spec, weights)
     with seeded([0]):  # what is drawn is replaced by the weights
         network = ClinicalGRU(spec)
-    try:
-        weights = {name: torch.from_numpy(array) for name, array in arrays.items() if name not in (SALT, HASHES)}
-        network.load_state_dict(weights)
-    except RuntimeError:
-        fix = "Save the model again."
-        raise BundleError("weights of the manifest's shapes", "other names or shapes", fix, where=WEIGHTS) from None
+    network.load_state_dict(weights)
     return network.eval()
+
+
+def _check_shapes(spec: NetworkSpec, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise unless the network of a specification has the weights' names, shapes and types; nothing large is built."""
+    check_options(spec)
+    fix, right = "Save the model again.", spec.n_layers + len(spec.convolution) <= len(weights)
+    if right:
+        with torch.device("meta"):  # sizes without memory
+            expected = ClinicalGRU(spec).state_dict()
+        right = _shapes(expected) == _shapes(weights)
+    if not right:
+        raise BundleError("weights of the manifest's shapes", "other names or shapes", fix, where=WEIGHTS)
+
+
+def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

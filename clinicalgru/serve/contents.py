@@ -49,7 +49,7 @@ def _weights(model: GRUEstimator) -> dict[str, np.ndarray]:
 def _named(parts: Mapping[str, Arrays]) -> dict[str, np.ndarray]:
     """Arrays of all parts; each with the name of its part before its own."""
     return {
-        name: np.ascontiguousarray(array)
+        name: np.ascontiguousarray(array).reshape(array.shape)  # an array of no axes keeps its shape
         for part, arrays in parts.items()
         for name, array in with_prefix(part, arrays).items()
     }

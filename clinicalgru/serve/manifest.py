@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT: Literal["clinicalgru bundle 1"] = "clinicalgru bundle 1"
+FORMAT: Literal["clinicalgru bundle 2"] = "clinicalgru bundle 2"
 
 
 class ManifestMember(BaseModel):
@@ -72,7 +72,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal["clinicalgru bundle 1"] = Field(description="Format and its version")
+    format: Literal["clinicalgru bundle 2"] = Field(description="Format and its version")
     model: str = Field(description="Estimator class")
     arguments: dict[str, Any] = Field(description="Arguments of the estimator")
     network_spec: dict[str, Any] = Field(

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
 
+from clinicalgru.atomic_write import flush_to_disk
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.sequences.layout import RAGGED, STAY_FIELDS
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_columns, open_columns, read_array
@@ -195,8 +196,11 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     new = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
     try:
         yield new
+        for file in new.iterdir():
+            flush_to_disk(file)
         if path.exists():
             shutil.rmtree(path)  # open maps of it keep their content
         new.rename(path)
+        flush_to_disk(path.parent)
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from clinicalgru.atomic_write import atomic_write
 from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.simulate.observation import (
     CODES,
@@ -105,8 +106,10 @@ class SimulatedCohort:
         with system_errors(folder.name):
             folder.mkdir(parents=True, exist_ok=True)
             for name in ("measurements", "stays", "outcomes"):
-                getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
-            (folder / "README.txt").write_text(f"SYNTHETIC: {self.description}\n", encoding="utf-8")
+                with atomic_write(folder / f"{name}.parquet") as draft:
+                    getattr(self, name).to_parquet(draft, index=False)
+            with atomic_write(folder / "README.txt") as draft:
+                draft.write_text(f"SYNTHETIC: {self.description}\n", encoding="utf-8")
         return folder
 
     def __repr__(self) -> str:

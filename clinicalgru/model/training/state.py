@@ -86,6 +86,8 @@ class TrainingState:
         Number of epochs that are done.
     history : list of dict
         Epoch, train_loss and val_loss of each.
+    data : str
+        Digest of training and validation stays, where a checkpoint is written or read.
     """
 
     network: ClinicalGRU
@@ -94,6 +96,7 @@ class TrainingState:
     best_weights: dict[str, Tensor]
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    data: str = ""
 
     @property
     def best_epoch(self) -> int:

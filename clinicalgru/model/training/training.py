@@ -25,7 +25,7 @@ from clinicalgru.model.network.collate import StepSampling
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
 from clinicalgru.model.training.auxiliary_losses import NO_AUXILIARY, AuxiliaryLosses
-from clinicalgru.model.training.checkpoint import load_checkpoint, save_checkpoint
+from clinicalgru.model.training.checkpoint import data_digest, load_checkpoint, save_checkpoint
 from clinicalgru.model.training.cuts import fixed_cuts, points_of, with_cuts
 from clinicalgru.model.training.distributed import backward, broadcast, is_main_process, rank_and_world_size, rank_shard
 from clinicalgru.model.training.inference import mean_loss
@@ -84,7 +84,7 @@ def train(
     NonFiniteLoss
         If a loss or gradient of the first epoch is not finite.
     TrainingError
-        If the checkpoint is missing, damaged, or has other settings.
+        If the checkpoint is missing, damaged, or of other settings or stays.
     KeyboardInterrupt
         If training is interrupted in the first epoch.
 
@@ -95,6 +95,8 @@ def train(
     """
     averaged = AveragedModel(network, avg_fn=partial(ema_update, decay=config.ema_decay))
     state = TrainingState(network, averaged, make_optimizer(network, config), copy.deepcopy(network.state_dict()))
+    if checkpoint_path is not None or resume_from is not None:
+        state.data = data_digest(stays, validation)
     if resume_from is not None:
         load_checkpoint(resume_from, state, config)
     main = is_main_process()

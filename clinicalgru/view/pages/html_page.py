@@ -11,6 +11,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from clinicalgru.atomic_write import atomic_write
 from clinicalgru.errors import ArgumentError, describe, system_errors
 from clinicalgru.html import Markup, join, tag
 from clinicalgru.view.assets import read_asset
@@ -171,13 +172,8 @@ def write(html: Markup, path: str | os.PathLike[str]) -> Path:
     with system_errors(target.name):
         if target.is_dir():
             raise ArgumentError("the path of an HTML file", "a folder", f"Add a file name: {target / 'report.html'}.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            draft.write_text(html, encoding="utf-8", newline="\n")
-            os.replace(draft, target)
-        finally:
-            draft.unlink(missing_ok=True)
+    with atomic_write(target) as draft:
+        draft.write_text(html, encoding="utf-8", newline="\n")
     return target
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import clinicalgru as cg
+from clinicalgru.errors import TrainingError
 from clinicalgru.model.heads.classification import Binary
 from clinicalgru.model.training import training
+from clinicalgru.model.training.checkpoint import _content, data_digest
 from clinicalgru.model.training.inference import mean_loss
 from clinicalgru.model.training.training import bucket_by_length
 
@@ -91,6 +95,37 @@ def test_a_checkpoint_of_another_plan_or_of_nothing_is_refused(parts, tmp_path):
     file.write_bytes(b"not a checkpoint")
     with pytest.raises(cg.ClinicalGRUError, match="damaged"):
         cg.GRUClassifier(**SMALL).fit(parts[0], validation=parts[1], verbose=False, resume_from=file)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(parts, tmp_path_factory):
+    file = tmp_path_factory.mktemp("run") / "checkpoint.safetensors"
+    model = cg.GRUClassifier(**SMALL | {"max_epochs": 1})
+    model.fit(parts[0], validation=parts[1], verbose=False, checkpoint_path=file)
+    return file
+
+
+def test_any_changed_bit_of_a_checkpoint_is_refused(parts, checkpoint, tmp_path):
+    content, copy = checkpoint.read_bytes(), tmp_path / "changed.safetensors"
+    rng = np.random.default_rng(0)
+    header = int.from_bytes(content[:8], "little")
+    for position in [*range(0, 8, 3), *rng.integers(8, 8 + header, 15), *rng.integers(8 + header, len(content), 10)]:
+        changed = bytearray(content)
+        changed[position] ^= 1 << int(rng.integers(8))
+        copy.write_bytes(changed)
+        with pytest.raises(TrainingError):
+            _content(copy)
+
+
+def test_a_checkpoint_of_other_patients_outcomes_or_values_is_refused(parts, checkpoint):
+    train, validation, _, _ = parts
+    flipped = replace(train, outcome=1 - train.outcome)
+    shifted = replace(train, value=train.value + np.float32(1e-3))
+    for other in (flipped, shifted, train[:-1]):
+        model = cg.GRUClassifier(**SMALL | {"max_epochs": 1, "distillation": 0})
+        with pytest.raises(TrainingError, match=r"checkpoint of (these stays|this network|the same)"):
+            model.fit(other, validation=validation, verbose=False, resume_from=checkpoint)
+    assert data_digest(train, validation) != data_digest(validation, train)
 
 
 @pytest.mark.slow
