@@ -32,6 +32,8 @@ from .model.estimators.classifier import GRUMultiLabel as GRUMultiLabel
 from .model.estimators.early_warning import GRUEarlyWarning as GRUEarlyWarning
 from .model.estimators.ensemble import GRUEnsemble as GRUEnsemble
 from .model.estimators.forecaster import GRUForecaster as GRUForecaster
+from .model.estimators.pretrained import PretrainedEncoder as PretrainedEncoder
+from .model.estimators.pretraining import pretrain as pretrain
 from .model.estimators.regressor import GRURegressor as GRURegressor
 from .model.estimators.stacking import Hybrid as Hybrid
 from .model.estimators.survival import GRUSurvival as GRUSurvival

@@ -21,6 +21,7 @@ from clinicalgru.cli_options import (
     Seed,
     TaskName,
     check_outcomes,
+    print_paths,
     reading_command,
 )
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count
@@ -164,6 +165,7 @@ def train(
     extract: Extract,
     out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")],
     task: TaskName = "in_hospital_mortality",
+    pretrained: Annotated[Path | None, typer.Option(help="bundle of a pretrained encoder to start from")] = None,
     random_state: Seed = 0,
     exact: Exact = False,
     quiet: Quiet = False,
@@ -181,6 +183,8 @@ def train(
         How the extract is read: arguments of `clinicalgru.data.read_events.read_events`.
     extract, out, task : str, Path, str
         The extract, the folder for pages, bundle and scores, and the task that is learned.
+    pretrained : Path or None
+        Bundle that `pretrain` wrote.
     random_state, exact, quiet : int, bool, bool
         The seed, whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
     """
@@ -188,17 +192,60 @@ def train(
     from clinicalgru.data.read_events import read_events
     from clinicalgru.data.task.task import Task
     from clinicalgru.parts import describe_extract, split_parts
+    from clinicalgru.serve.bundle import load_pretrained
 
     named_task = Task.load(task)
     pipeline.check_evaluation_packages(named_task.task_type)
     check_outcomes(reading, named_task)
+    encoder = None if pretrained is None else load_pretrained(pretrained)
     events = read_events(extract, **reading)
     typer.echo(describe_extract(events, min_cell_size=_min_cell_size(exact)))
     parts = split_parts(events, named_task, random_state)
-    model = pipeline.fit(parts.development, random_state=random_state, verbose=not quiet, auxiliary=parts.auxiliary)
+    how: dict[str, Any] = {"random_state": random_state, "verbose": not quiet, "pretrained": encoder}
+    model = pipeline.fit(parts.development, auxiliary=parts.auxiliary, **how)
     evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
     typer.echo(evaluation)
     print_paths(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
+
+
+@reading_command(app, without=("outcomes", "outcomes_columns"))
+def pretrain(
+    reading: dict[str, Any],
+    extract: Extract,
+    out: Annotated[Path, typer.Option(help="folder of the bundle of the encoder")],
+    task: Annotated[str, typer.Option(help="task whose stays and window are used; its outcome is not needed")] = (
+        "next_measurements"
+    ),
+    random_state: Seed = 0,
+    exact: Exact = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the encoder without outcomes, on what is measured next, when, and how much; train then starts from it.
+
+    Example: clinicalgru pretrain all-stays.csv.gz --stays stays.csv --out out/encoder
+    \f
+    Parameters
+    ----------
+    reading : dict
+        How the extract is read: arguments of `clinicalgru.data.read_events.read_events`.
+    extract, out, task : str, Path, str
+        The extract, the folder of the bundle, and the task whose stays and window are used.
+    random_state, exact, quiet : int, bool, bool
+        The seed, whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
+    """
+    from clinicalgru.data.read_events import read_events
+    from clinicalgru.data.task.select import select
+    from clinicalgru.data.task.task import Task
+    from clinicalgru.model.estimators.pretraining import pretrain as pretrain_encoder
+    from clinicalgru.parts import describe_extract
+    from clinicalgru.serve.bundle import save
+
+    named_task = Task.load(task)
+    events = read_events(extract, **reading)
+    typer.echo(describe_extract(events, min_cell_size=_min_cell_size(exact)))
+    stays = select(events, named_task.without_outcome())
+    encoder = pretrain_encoder(stays, random_state=random_state, verbose=not quiet)
+    print_paths({"pretrained encoder": save(encoder, out)}, simulated=events.simulated)
 
 
 @reading_command(app)
@@ -225,9 +272,9 @@ def evaluate(
     """
     from clinicalgru import pipeline
     from clinicalgru.data.reading import arguments_like
-    from clinicalgru.serve.bundle import load
+    from clinicalgru.serve.bundle import load_model
 
-    model = load(bundle)
+    model = load_model(bundle)
     pipeline.check_evaluation_packages(model.task_.task_type)
     check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
     events, sequences = pipeline.read_for(model, extract, accept_differences=accept_differences, **reading)
@@ -272,10 +319,10 @@ def explain(
     """
     from clinicalgru import pipeline
     from clinicalgru.data.task.select import select
-    from clinicalgru.serve.bundle import load
+    from clinicalgru.serve.bundle import load_model
     from clinicalgru.serve.score import read_like_training
 
-    model = load(bundle)
+    model = load_model(bundle)
     explained = pipeline.parse_target(model, target)
     events = read_like_training(model, extract, accept_differences=accept_differences, **reading)
     every = select(events, model.task_, include_ineligible=True)
@@ -326,21 +373,6 @@ def score(
 def _min_cell_size(exact: bool) -> int:
     """Smallest count that is shown."""
     return 0 if exact else MIN_CELL_SIZE
-
-
-def print_paths(paths: dict[str, Path], *, simulated: bool) -> None:
-    """Print the files written.
-
-    Parameters
-    ----------
-    paths : dict of Path
-        Files by name.
-    simulated : bool
-        Whether the patients are synthetic.
-    """
-    typer.echo("\nSIMULATED PATIENTS, not real ones" if simulated else "")
-    for name, path in paths.items():
-        typer.echo(f"{name:<18}{path}")
 
 
 def main(arguments: list[str] | None = None) -> Any:

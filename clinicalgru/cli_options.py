@@ -210,3 +210,18 @@ def check_outcomes(reading: dict[str, Any], task: Task) -> None:
     source = reading.get("source", "long")
     if reading.get("outcomes") is None and task.outcome and source in OUTCOMES_NEEDED:
         raise InputError(f"--outcomes with an extract of source {source}", "no --outcomes", "Pass a table by stay_id.")
+
+
+def print_paths(paths: dict[str, Path], *, simulated: bool) -> None:
+    """Print the files written.
+
+    Parameters
+    ----------
+    paths : dict of Path
+        Files by name.
+    simulated : bool
+        Whether the patients are synthetic.
+    """
+    typer.echo("\nSIMULATED PATIENTS, not real ones" if simulated else "")
+    for name, path in paths.items():
+        typer.echo(f"{name:<18}{path}")

@@ -22,6 +22,7 @@ from clinicalgru.explain.prepared import provenance
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.targets import member_networks
 from clinicalgru.model.baselines.comparison import TRAINING_FRACTIONS, fit_baselines
+from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.parts import Parts
@@ -32,7 +33,12 @@ FAITHFULNESS_STAYS = 60  # of the test stays: some eight seconds
 
 
 def fit(
-    development: Sequences, *, random_state: int, verbose: bool = False, auxiliary: pd.DataFrame | None = None
+    development: Sequences,
+    *,
+    random_state: int,
+    verbose: bool = False,
+    auxiliary: pd.DataFrame | None = None,
+    pretrained: PretrainedEncoder | None = None,
 ) -> Any:
     """Train, validate and calibrate a GRU estimator for the task of the stays on three parts of their patients.
 
@@ -46,6 +52,8 @@ def fit(
         Whether to show progress.
     auxiliary : DataFrame, optional
         Auxiliary targets by stay_id; see `GRUClassifier.fit`.
+    pretrained : PretrainedEncoder, optional
+        Weights that training starts from.
 
     Returns
     -------
@@ -59,7 +67,7 @@ def fit(
     """
     check_evaluation_packages(development.task.task_type)
     train, validation, calibration = split_patients(development, TRAINING_FRACTIONS, random_state=random_state)
-    model: Any = BY_TASK_TYPE[development.task.task_type](random_state=random_state)
+    model: Any = BY_TASK_TYPE[development.task.task_type](pretrained=pretrained, random_state=random_state)
     model.fit(train, validation=validation, auxiliary=auxiliary, verbose=verbose)
     try:
         model.calibrate(calibration)

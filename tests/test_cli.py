@@ -11,7 +11,7 @@ import pytest
 import clinicalgru as cg
 from clinicalgru import cli
 
-COMMANDS = ("demo", "check", "audit", "train", "evaluate", "explain", "score")
+COMMANDS = ("demo", "check", "audit", "pretrain", "train", "evaluate", "explain", "score")
 
 
 def run(capsys, *arguments):
@@ -149,3 +149,14 @@ def test_train_on_ones_own_extract_ends_in_a_bundle_that_scores(capsys, extract,
     code, _, _ = run(capsys, "train", *files, *outcomes, "--out", tmp_path / "mine", "--quiet")
     assert code == 0
     assert run(capsys, "score", tmp_path / "mine" / "bundle", *files, "--out", tmp_path / "s.parquet")[0] == 0
+
+
+@pytest.mark.slow
+def test_pretrain_needs_no_outcomes_and_train_starts_from_its_bundle(capsys, extract, tmp_path):
+    files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
+    assert run(capsys, "pretrain", *files, "--out", tmp_path / "encoder", "--quiet")[0] == 0
+    started = ("--pretrained", tmp_path / "encoder", "--outcomes", extract / "outcomes.parquet", "--quiet")
+    assert run(capsys, "train", *files, *started, "--out", tmp_path / "mine")[0] == 0
+    assert "| pretrained on |" in (tmp_path / "mine" / "bundle" / "card.md").read_text()
+    code, _, error = run(capsys, "score", tmp_path / "encoder", *files, "--out", tmp_path / "s.parquet")
+    assert (code, "pretrained encoder" in error) == (2, True)

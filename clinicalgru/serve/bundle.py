@@ -23,6 +23,7 @@ from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of
 from clinicalgru.model.baselines.summary_baseline import BASELINES
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.registry import BASELINE_CLASSES, ESTIMATORS, FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
 from clinicalgru.model.heads.forecast import Forecast
@@ -33,16 +34,17 @@ from clinicalgru.model.training.torch_settings import seeded
 from clinicalgru.serve.card import card
 from clinicalgru.serve.contents import description, model_arrays
 from clinicalgru.serve.integrity import MANIFEST, WEIGHTS, read_bundle, refuse_misfits, seal
-from clinicalgru.serve.manifest import FORMAT, Manifest, versions
+from clinicalgru.serve.manifest import FORMAT, Manifest, PretrainedManifest, versions
+from clinicalgru.serve.pretrained_bundle import pretrained_files
 
 
-def save(model: FittedModel, path: str | Path) -> Path:
+def save(model: FittedModel | PretrainedEncoder, path: str | Path) -> Path:
     """Save a fitted model as a folder: weights.safetensors, manifest.json and card.md, each covered by a digest.
 
     Parameters
     ----------
-    model : estimator
-        Any fitted estimator of the package: GRU estimators, ensembles, hybrids and baselines.
+    model : estimator or PretrainedEncoder
+        Any fitted estimator of the package: GRU estimators, ensembles, hybrids and baselines; or what `pretrain` gives.
     path : str or Path
         The folder. A bundle in its place is replaced as a whole.
 
@@ -70,10 +72,11 @@ def save(model: FittedModel, path: str | Path) -> Path:
     ...     sorted(file.name for file in path.iterdir())
     ['card.md', 'manifest.json', 'weights.safetensors']
     """
-    check_instance("model", model, GRUEstimator, GRUEnsemble, Hybrid, BaselineEstimator, fix="Pass a fitted model.")
+    kinds = (GRUEstimator, GRUEnsemble, Hybrid, BaselineEstimator, PretrainedEncoder)
+    check_instance("model", model, *kinds, fix="Pass a fitted model.")
     check_instance("path", path, str, Path)
     path = Path(path)
-    contents = files(model)
+    contents = pretrained_files(model) if isinstance(model, PretrainedEncoder) else files(model)
     with system_errors(path.name):
         if path.exists() and not (path / MANIFEST).is_file() and (path.is_file() or any(path.iterdir())):
             raise BundleError(
@@ -96,7 +99,7 @@ def save(model: FittedModel, path: str | Path) -> Path:
     return path
 
 
-def load(path: str | Path) -> FittedModel:
+def load(path: str | Path) -> FittedModel | PretrainedEncoder:
     """Load a model from a bundle; its predictions equal those of the saved model to the last bit.
 
     Parameters
@@ -106,8 +109,8 @@ def load(path: str | Path) -> FittedModel:
 
     Returns
     -------
-    estimator
-        The fitted model.
+    estimator or PretrainedEncoder
+        What was saved.
 
     Raises
     ------
@@ -128,7 +131,66 @@ def load(path: str | Path) -> FittedModel:
     check_instance("path", path, str, Path)
     manifest, arrays = read_bundle(Path(path))
     with refuse_misfits():
-        return _built(manifest, arrays)
+        return _encoder(manifest, arrays) if isinstance(manifest, PretrainedManifest) else _built(manifest, arrays)
+
+
+def load_model(path: str | Path) -> FittedModel:
+    """Load a fitted model from a bundle, as `load` does; that of a pretrained encoder is refused.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder that `save` wrote.
+
+    Returns
+    -------
+    estimator
+        The fitted model.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is that of a pretrained encoder, or cannot be loaded.
+    """
+    model = load(path)
+    if isinstance(model, PretrainedEncoder):
+        expected, fix = "a bundle of a fitted model", "Pass it to an estimator: GRUClassifier(pretrained=load(path))."
+        raise BundleError(expected, "that of a pretrained encoder", fix, where=Path(path).name)
+    return model
+
+
+def load_pretrained(path: str | Path) -> PretrainedEncoder:
+    """Load a pretrained encoder from its bundle, as `load` does; that of a fitted model is refused.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder that `save` wrote.
+
+    Returns
+    -------
+    PretrainedEncoder
+        The encoder.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is that of a fitted model, or cannot be loaded.
+    """
+    encoder = load(path)
+    if not isinstance(encoder, PretrainedEncoder):
+        expected, fix = "a bundle of a pretrained encoder", "Pass the folder that pretrain wrote."
+        raise BundleError(expected, f"that of a {type(encoder).__name__}", fix, where=Path(path).name)
+    return encoder
+
+
+def _encoder(manifest: PretrainedManifest, arrays: Arrays) -> PretrainedEncoder:
+    variables, static = (
+        tuple(variable_from_dict(one, where=MANIFEST) for one in written)
+        for written in (manifest.variables, manifest.static_variables)
+    )
+    network, seen = _network(arrays, manifest, variables=len(variables)), SeenPatients.from_arrays(arrays)
+    return PretrainedEncoder(network, variables, static, manifest.trained_on, manifest.history, seen)
 
 
 def _built(manifest: Manifest, arrays: Arrays) -> FittedModel:
@@ -282,7 +344,7 @@ def _estimator(manifest: Manifest) -> type[GRUEstimator]:
     return estimator
 
 
-def _network(arrays: Arrays, manifest: Manifest, *, variables: int) -> ClinicalGRU:
+def _network(arrays: Arrays, manifest: Manifest | PretrainedManifest, *, variables: int) -> ClinicalGRU:
     spec = NetworkSpec.from_dict(manifest.network_spec)
     if spec.variables != variables:
         fix = "Save the model again."

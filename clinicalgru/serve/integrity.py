@@ -15,21 +15,22 @@ from safetensors import numpy as safetensors
 
 from clinicalgru.errors import BundleError, ClinicalGRUError, system_errors
 from clinicalgru.model.baselines.base import Arrays
-from clinicalgru.serve.manifest import FORMAT, Manifest
+from clinicalgru.serve.manifest import FORMAT, PRETRAINED_FORMAT, Manifest, PretrainedManifest
 
 WEIGHTS, MANIFEST, CARD = "weights.safetensors", "manifest.json", "card.md"
 NO_HASH = "0" * 64  # stands for the sha256 of the weights while the manifest is hashed
 MANIFEST_HASH = "manifest_sha256"  # in the metadata of the weights
+KINDS: Mapping[str, type[Manifest | PretrainedManifest]] = {FORMAT: Manifest, PRETRAINED_FORMAT: PretrainedManifest}
 MAX_MANIFEST_BYTES = 50_000_000
 COPY = "The file was changed or damaged; copy the bundle again."
 
 
-def seal(manifest: Manifest, arrays: Arrays, card: str) -> dict[str, bytes]:
+def seal(manifest: Manifest | PretrainedManifest, arrays: Arrays, card: str) -> dict[str, bytes]:
     """Give the files of a bundle; each is covered by a digest.
 
     Parameters
     ----------
-    manifest : Manifest
+    manifest : Manifest or PretrainedManifest
         Its field `sha256` is set here.
     arrays : mapping of str to ndarray
         What the model learned.
@@ -55,7 +56,7 @@ def seal(manifest: Manifest, arrays: Arrays, card: str) -> dict[str, bytes]:
     return {WEIGHTS: weights, CARD: card.encode(), MANIFEST: sealed}
 
 
-def read_bundle(path: Path) -> tuple[Manifest, Arrays]:
+def read_bundle(path: Path) -> tuple[Manifest | PretrainedManifest, Arrays]:
     """Read manifest and arrays of a bundle, once all digests were checked.
 
     Parameters
@@ -65,7 +66,7 @@ def read_bundle(path: Path) -> tuple[Manifest, Arrays]:
 
     Returns
     -------
-    manifest : Manifest
+    manifest : Manifest or PretrainedManifest
         The manifest.
     arrays : dict of str to ndarray
         What the model learned.
@@ -86,7 +87,7 @@ def read_bundle(path: Path) -> tuple[Manifest, Arrays]:
     return manifest, arrays
 
 
-def parse_manifest(raw: bytes) -> Manifest:
+def parse_manifest(raw: bytes) -> Manifest | PretrainedManifest:
     """Check the fields of a manifest and their types.
 
     Parameters
@@ -96,8 +97,8 @@ def parse_manifest(raw: bytes) -> Manifest:
 
     Returns
     -------
-    Manifest
-        The manifest.
+    Manifest or PretrainedManifest
+        The manifest, by its format.
 
     Raises
     ------
@@ -109,11 +110,12 @@ def parse_manifest(raw: bytes) -> Manifest:
     except (ValueError, RecursionError) as error:
         got = str(error) if isinstance(error, _RepeatedField) else "other text"
         raise BundleError("a manifest in JSON", got, COPY, where=MANIFEST) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    kind = KINDS.get(str(content.get("format"))) if isinstance(content, dict) else None
+    if kind is None:
         got = f"{content.get('format')!r:.60}" if isinstance(content, dict) else "no format"
         raise BundleError(f"format {FORMAT}", got, "Save the model again with this version.", where=MANIFEST)
     try:
-        return Manifest.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         where = f"{MANIFEST}, {'.'.join(map(str, first['loc']))}"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FORMAT: Literal["clinicalgru bundle 2"] = "clinicalgru bundle 2"
+PRETRAINED_FORMAT: Literal["clinicalgru pretrained encoder 1"] = "clinicalgru pretrained encoder 1"
 
 
 class ManifestMember(BaseModel):
@@ -102,6 +103,39 @@ class Manifest(BaseModel):
     sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
         description="sha256 of each other file of the bundle"
     )
+
+
+class PretrainedManifest(BaseModel):
+    """Contents of the manifest.json of a pretrained encoder.
+
+    Parameters
+    ----------
+    format : str
+        Format and its version.
+    network_spec : dict
+        Sizes and options of the network.
+    variables, static_variables : list of dict
+        Series variables, in the order of the weights, and static covariates.
+    trained_on : dict
+        Training data in counts, its source, and whether it was simulated.
+    history : list of dict
+        Losses of each epoch.
+    versions : dict of str to str
+        Versions of the packages that trained it.
+    sha256 : dict of str to str
+        sha256 of each other file of the bundle.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["clinicalgru pretrained encoder 1"]
+    network_spec: dict[str, Any]
+    variables: list[dict[str, Any]]
+    static_variables: list[dict[str, Any]]
+    trained_on: dict[str, Any]
+    history: list[dict[str, float]]
+    versions: dict[str, str]
+    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 
 
 def versions() -> dict[str, str]:

@@ -27,7 +27,7 @@ from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid
-from clinicalgru.serve.bundle import load, model_hash
+from clinicalgru.serve.bundle import load_model, model_hash
 
 SCORES = pa.schema(
     [
@@ -100,7 +100,7 @@ def score(
     """
     if out is not None:
         _check_not_over_input(out, data, *(reading.get(name) for name in PATHS))
-    fitted = load(model) if isinstance(model, str | Path) else model
+    fitted = load_model(model) if isinstance(model, str | Path) else model
     events = read_like_training(fitted, data, accept_differences=accept_differences, **reading)
     times, sequences = stay_times(events, fitted.task_), select(events, fitted.task_, include_ineligible=True)
     ends, left_out = (

@@ -181,6 +181,26 @@ class Task:
         """
         return cls(**parse_fields(content, set(cls.__dataclass_fields__), where=where))
 
+    def without_outcome(self) -> Task:
+        """Give the task of the same index time, criteria and window that needs no outcome.
+
+        It is of the type "forecast": `select` then gives stays whose outcome is unknown too, such as for `pretrain`,
+        and stays that ended before the end of the window.
+
+        Returns
+        -------
+        Task
+            The task.
+
+        Examples
+        --------
+        >>> from clinicalgru import Task
+        >>> Task.load("in_hospital_mortality").without_outcome().task_type
+        'forecast'
+        """
+        shared = {name: getattr(self, name) for name in ("window_hours", "anchor", "include", "exclude")}
+        return Task(f"{self.name}_without_outcome", "", task_type="forecast", **shared)
+
     def _repr_html_(self) -> str:
         fields = self.to_dict()
         labels = {name: [entry["label"] for entry in fields[name]] for name in ("include", "exclude")}

@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from clinicalgru.checks import check_choice, check_instance, check_number, to_python
+from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.fit_state import draw_seed
 from clinicalgru.model.network.config import NetworkConfig, check_options
 
@@ -45,9 +46,15 @@ def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
     for name in FRACTIONS:
         check_number(name, given[name], minimum=0, maximum=1, open_maximum=True)
     check_choice("use_codes", to_python(given["use_codes"]), (True, False))
-    network = given["network"] if given["network"] is not None else NetworkConfig()
+    pretrained = given["pretrained"]
+    fix = "Pass what pretrain gives, or load of its bundle."
+    check_instance("pretrained", pretrained, PretrainedEncoder, type(None), fix=fix)
+    default = NetworkConfig() if pretrained is None else pretrained.network_config
+    network = given["network"] if given["network"] is not None else default
     check_instance("network", network, NetworkConfig, fix="Pass NetworkConfig(hidden_size=64), or leave it out.")
     check_options(network)
+    if pretrained is not None:
+        pretrained.check_network(network)
     return {name: to_python(value) for name, value in given.items()} | {"network": NetworkConfig(**network.to_dict())}
 
 
@@ -86,9 +93,10 @@ def written_arguments(estimator: Any) -> dict[str, Any]:
     Returns
     -------
     dict
-        Numbers and text by name; `network` is a dict, or None.
+        Numbers and text by name; `network` is a dict, or None. `pretrained` is None: its weights are in the network's.
     """
     written = {name: to_python(value) for name, value in estimator.get_params(deep=False).items()}
     network = written["network"]
     seed = vars(estimator).get("random_state_", written["random_state"])
-    return written | {"network": None if network is None else network.to_dict(), "random_state": draw_seed(seed)}
+    own = {"network": None if network is None else network.to_dict(), "random_state": draw_seed(seed)}
+    return written | own | {"pretrained": None}

@@ -16,6 +16,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.model.estimators.arguments import checked_arguments, checked_path, written_arguments
 from clinicalgru.model.estimators.fitted_model import FittedModel, with_parameters
+from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.training_summary import training_summary
 from clinicalgru.model.estimators.untrained_network import untrained_network
 from clinicalgru.model.estimators.validation_split import hold_back
@@ -83,6 +84,9 @@ class GRUEstimator(FittedModel):
         dated back, and would then reveal the outcome.
     min_code_stays : int, default=10
         Number of training stays from which on a code is known; rarer codes could identify a patient.
+    pretrained : PretrainedEncoder or None, default=None
+        Weights that training starts from, matched by the names of the variables; see `pretrain`. With `network=None`
+        the network has the options of the pretrained one. A loaded model has None: its weights are in the bundle.
     random_state : int, RandomState, Generator or None, default=0
         Seed. The same seed and data give the same bits on a CPU. None: a new seed for each fit.
     n_threads : int, default=1
@@ -109,7 +113,8 @@ class GRUEstimator(FittedModel):
     random_state_ : int
         Seed that was used.
     trained_on_ : dict
-        Source of the training data, whether it is simulated, and counts of stays, patients and outcomes.
+        Source of the training data, whether it is simulated, and counts of stays, patients and outcomes; pretrained_on
+        likewise of the stays of a pretrained encoder, if there was one.
     """
 
     HEADS: ClassVar[Mapping[str, type[Head]]] = MappingProxyType({})  # by task type
@@ -139,6 +144,7 @@ class GRUEstimator(FittedModel):
         auxiliary_weight: float = 0.6,
         use_codes: bool = False,
         min_code_stays: int = MIN_CODE_STAYS,
+        pretrained: PretrainedEncoder | None = None,
         random_state: RandomState = 0,
         n_threads: int = 1,
     ) -> None:
@@ -157,6 +163,7 @@ class GRUEstimator(FittedModel):
         self.auxiliary_weight = auxiliary_weight
         self.use_codes = use_codes
         self.min_code_stays = min_code_stays
+        self.pretrained = pretrained
         self.random_state = random_state
         self.n_threads = n_threads
 
@@ -267,12 +274,12 @@ class GRUEstimator(FittedModel):
         """Train this blank copy of an estimator."""
         self.head_ = self._learned_head(stays, validation)
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
-        self.calibrator_, self.calibrated_on_, self.trained_on_ = None, None, training_summary(stays)
+        self.calibrator_, self.calibrated_on_, self.trained_on_ = None, None, training_summary(stays, self.pretrained)
         self.seen_patients_ = SeenPatients.of(stays, validation)
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
             further = None if auxiliary is None or auxiliary.columns.empty else AuxiliaryTargets.fit(auxiliary, stays)
             network = self._network(stays, further)
-            forecast = Forecast(network.scaler.value) if self.forecast_weight else None
+            forecast = self._forecast(network) if self.forecast_weight else None
             teacher = self._teacher(stays, verbose)
             losses = AuxiliaryLosses(
                 further, self.auxiliary_weight, forecast, self.forecast_weight, teacher, self.distillation
@@ -290,6 +297,10 @@ class GRUEstimator(FittedModel):
                 resume_from=resume_from,
             )
             self.network_ = self._trained(network, validation)
+
+    def _forecast(self, network: ClinicalGRU) -> Forecast:
+        """Give the head of the auxiliary forecast after each time step."""
+        return Forecast(network.scaler.value)
 
     def _trained(self, network: ClinicalGRU, validation: Sequences) -> ClinicalGRU:
         """Give the network as it predicts, once it was trained."""

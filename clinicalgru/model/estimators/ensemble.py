@@ -170,7 +170,7 @@ class GRUEnsemble(CrossFittedModel):
             one.fit(parts[0], validation=parts[1], auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
         self.variables_: tuple[Variable, ...] = stays.variables
         self.static_variables_: tuple[Variable, ...] = stays.static_variables
-        self.task_, self.trained_on_, self.calibrated_on_ = stays.task, training_summary(stays), None
+        self.task_, self.trained_on_, self.calibrated_on_ = stays.task, training_summary(stays, start.pretrained), None
         self._calibrate(stays)
         self.out_of_fold_ = self._out_of_fold(stays)
         if start.calibration_unit == "step":

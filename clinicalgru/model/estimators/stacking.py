@@ -19,7 +19,6 @@ from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBaseline
 from clinicalgru.model.estimators.cross_fitted import CrossFittedModel
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
-from clinicalgru.model.estimators.training_summary import training_summary
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import check_outcome, check_stays, check_variables
 from clinicalgru.model.heads.early_warning import EarlyWarning
@@ -86,7 +85,7 @@ class Hybrid(ClassifierMixin, CrossFittedModel):
         self.ensemble_ = ensemble.fit(stays, auxiliary=auxiliary, verbose=verbose, callbacks=callbacks)
         self.baselines_, columns = dict[str, list[Baseline]](), [logit(ensemble.out_of_fold_[:, 1])]
         self.variables_, self.static_variables_ = stays.variables, stays.static_variables
-        self.task_, self.trained_on_ = stays.task, training_summary(stays)
+        self.task_, self.trained_on_ = stays.task, self.ensemble_.trained_on_
         by_step = stays.task.every_step
         for method in [method for method in self.baselines if not by_step or method == BASELINES[1]]:
             members = [_baseline(method, stays, random_state=number) for number in range(ensemble.n_members)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,21 +11,26 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.outcome_kinds import occurred
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 
+if TYPE_CHECKING:  # baselines load no torch
+    from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 
-def training_summary(stays: Sequences) -> dict[str, Any]:
+
+def training_summary(stays: Sequences, pretrained: PretrainedEncoder | None = None) -> dict[str, Any]:
     """Give the source and the counts of training data.
 
     Parameters
     ----------
     stays : Sequences
         Training stays.
+    pretrained : PretrainedEncoder or None
+        What training started from.
 
     Returns
     -------
     dict
         source, simulated, stays, patients, outcomes, measurements, and reading: how the extract was read. Small counts
         of real patients are None (suppressed), since a bundle holds them. outcomes is None too where the task does not
-        ask whether something occurs.
+        ask whether something occurs. pretrained_on, where training started from an encoder: its stays and source.
     """
     min_cell_size = 0 if stays.simulated else MIN_CELL_SIZE
     patients = suppress_nested([len(stays), len(np.unique(stays.patient.astype(str)))], min_cell_size=min_cell_size)[1]
@@ -33,7 +38,7 @@ def training_summary(stays: Sequences) -> dict[str, Any]:
     count, outcomes = suppress_nested(
         [len(stays), int(has_event.sum()) if has_event is not None else 0], min_cell_size=min_cell_size
     )
-    return {
+    summary = {
         "source": stays.source,
         "simulated": stays.simulated,
         "stays": count,
@@ -42,6 +47,10 @@ def training_summary(stays: Sequences) -> dict[str, Any]:
         "measurements": len(stays.value),
         "reading": dict(stays.reading),
     }
+    if pretrained is None:
+        return summary
+    of_encoder = {name: pretrained.trained_on[name] for name in ("source", "simulated", "stays", "patients")}
+    return summary | {"pretrained_on": of_encoder}
 
 
 def calibration_counts(stays: Sequences) -> dict[str, int | None]:
@@ -60,6 +69,31 @@ def calibration_counts(stays: Sequences) -> dict[str, int | None]:
     """
     summary, has_events = training_summary(stays), occurred(stays.outcome, stays.task) is not None
     return {name: summary[name] for name in ("stays", "patients", *(["outcomes"] if has_events else []))}
+
+
+def pretraining_text(trained: Mapping[str, Any]) -> str | None:
+    """Say what training started from, for a card.
+
+    Parameters
+    ----------
+    trained : mapping
+        As of `training_summary`.
+
+    Returns
+    -------
+    str or None
+        None where it started from random weights. Small counts are suppressed.
+
+    Examples
+    --------
+    >>> pretraining_text({"pretrained_on": {"source": "set a", "simulated": False, "stays": 4000, "patients": 4000}})
+    '4,000 stays without outcomes, set a'
+    """
+    encoder = trained.get("pretrained_on")
+    if encoder is None:
+        return None
+    simulated = " (simulated)" if encoder["simulated"] else ""
+    return f"{format_count(encoder['stays'])} stays without outcomes, {encoder['source']}{simulated}"
 
 
 def calibration_text(counts: Mapping[str, int | None] | None) -> str:

@@ -1,4 +1,4 @@
-"""The network of an estimator before training: its specification, fitted scalers and first bias."""
+"""The network of an estimator before training: its specification, fitted scalers, first weights and bias."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from clinicalgru.model.training.auxiliary_losses import AuxiliaryTargets
 
 def untrained_network(estimator: Any, stays: Sequences, auxiliary: AuxiliaryTargets | None = None) -> ClinicalGRU:
     """Give an untrained network with fitted scalers and the output bias set to the base rate.
+
+    With `pretrained`, scaling and weights are those of the pretrained encoder, where it knows them.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ def untrained_network(estimator: Any, stays: Sequences, auxiliary: AuxiliaryTarg
     outputs = head.n_outputs + (auxiliary.n_outputs if auxiliary is not None else 0)
     network = ClinicalGRU(network_spec(estimator, stays, outputs=outputs))
     network.scaler.fit(stays)
+    if estimator.pretrained is not None:
+        estimator.pretrained.initialise(network, stays)
     start = head.initial_bias(stays)
     if start is not None:
         with torch.no_grad():
