@@ -350,14 +350,14 @@ CALIBRATORS: Mapping[str, Any] = MappingProxyType(
 )  # by type of task
 
 
-def from_manifest(task_type: str, values: Mapping[str, float] | None) -> Calibrator | None:
+def from_manifest(task_type: str, values: Mapping[str, Any] | None) -> Calibrator | None:
     """Restore the calibrator of a manifest.
 
     Parameters
     ----------
     task_type : str
         Type of the task.
-    values : mapping of float or None
+    values : mapping or None
         What `to_dict` returned; None where the model is not calibrated.
 
     Returns

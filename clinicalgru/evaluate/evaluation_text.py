@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
+from clinicalgru.evaluate.hour_checks import calibration_verdict
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.html import join, table, tag
-
-CALIBRATED = {"observed_expected": (0.9, 1.1), "calibration_slope": (0.85, 1.15)}
 
 
 def heading(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
@@ -119,12 +118,8 @@ def hours_table(evaluation: Any) -> pd.DataFrame:
 
 def _calibrated(rows: pd.DataFrame) -> str:
     """Whether the risks of one hour are calibrated, as far as the intervals show."""
-    ends = rows.set_index("metric")[["low", "high"]].reindex(list(CALIBRATED))
-    least, most = (pd.Series(each, list(CALIBRATED)) for each in zip(*CALIBRATED.values(), strict=True))
-    if ((ends["low"] >= least) & (ends["high"] <= most)).all():
-        return "yes"
-    is_off = (ends["low"] > 1) | (ends["high"] < 1)
-    return "no" if (is_off & ~((ends["low"] >= least) & (ends["high"] <= most))).any() else "unclear"
+    ends = rows.set_index("metric")[["low", "high"]]
+    return calibration_verdict({str(name): (float(low), float(high)) for name, low, high in ends.itertuples()})
 
 
 def as_text(evaluation: Any) -> str:

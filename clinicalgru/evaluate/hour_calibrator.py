@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,11 +12,13 @@ from scipy.special import expit
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.hour_checks import HourCheck, check_calibration
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.evaluate.validation import Array
 
 RIDGE = 1.0  # inverse variance of the coefficients before any stay is seen
 BOUND = 5.0  # of the coefficients
+FOLDS = 5  # of the cross-validation that checks a calibration by hour
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class HourCalibrator(PlattCalibrator):
         How the line changes over the window.
     middle : float
         Log-odds that stay where they are when the slope changes.
+    checks : tuple of HourCheck
+        How well it holds in parts of the window, see `check_by_hour`; empty where that was not evaluated.
 
     Examples
     --------
@@ -50,6 +55,7 @@ class HourCalibrator(PlattCalibrator):
     bend: float = 0.0
     steepness: float = 0.0
     middle: float = 0.0
+    checks: tuple[HourCheck, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,20 +147,89 @@ class HourCalibrator(PlattCalibrator):
         slope, intercept = self.lines(hours)
         return np.asarray(expit(intercept + slope * logit(np.asarray(risk, dtype=float))))
 
+    def verdicts(self, hours: ArrayLike) -> Array:
+        """Whether risks at some hours are calibrated, by the check of the nearest part of the window.
+
+        Parameters
+        ----------
+        hours : array-like
+            Hours since the index time.
+
+        Returns
+        -------
+        ndarray of str
+            "yes", "no", "unclear" or "not evaluated".
+        """
+        at = np.asarray(hours, dtype=float)
+        if not self.checks:
+            return np.full(at.shape, "not evaluated", dtype=object)
+        distance = [np.maximum(one.first_hour - at, at - one.last_hour).clip(0) for one in self.checks]
+        return np.array([one.verdict for one in self.checks], dtype=object)[np.argmin(distance, axis=0)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all numbers by name, for a manifest.
+
+        Returns
+        -------
+        dict
+            Floats, and under "checks" a list of numbers for each check.
+        """
+        values = {name: value for name, value in vars(self).items() if name != "checks"}
+        return values | {"checks": [list(astuple(check)) for check in self.checks]}
+
     @classmethod
-    def from_dict(cls, values: Mapping[str, float]) -> HourCalibrator:
+    def from_dict(cls, values: Mapping[str, Any]) -> HourCalibrator:
         """Restore the calibrator that `to_dict` described.
 
         Parameters
         ----------
-        values : mapping of float
+        values : mapping
             All numbers by name.
 
         Returns
         -------
         HourCalibrator
         """
-        return cls(**{name: float(value) for name, value in values.items()})
+        numbers = {name: float(value) for name, value in values.items() if name != "checks"}
+        return cls(**numbers, checks=tuple(HourCheck(*map(float, check)) for check in values.get("checks", ())))
+
+
+def check_by_hour(
+    outcome: Array, risk: Array, cut_risk: Array, hours: Array, *, window: tuple[float, float]
+) -> tuple[HourCheck, ...]:
+    """Evaluate calibration by hour with cross-validation: each fifth by what the others fitted.
+
+    Parameters
+    ----------
+    outcome : ndarray, shape (stay,)
+        0 or 1.
+    risk : ndarray, shape (stay,)
+        Risk at the end of the window, before calibration.
+    cut_risk, hours : ndarray, shape (stay, cut)
+        Risk of each stay at each of its cuts, and their hours; NaN where there is no risk. The cuts of one column are
+        of the same part of the window.
+    window : tuple of float
+        First and last hour of the window.
+
+    Returns
+    -------
+    tuple of HourCheck
+        One for each column with 20 events or more, and one for the end of the window. Empty where a fifth cannot be
+        calibrated.
+    """
+    fold = np.random.default_rng(0).permutation(len(outcome)) % FOLDS
+    at_end, calibrated = np.full(len(outcome), np.nan), np.full(cut_risk.shape, np.nan)
+    for number in range(FOLDS):
+        fit, held = fold != number, fold == number
+        try:
+            end = PlattCalibrator.fit(outcome[fit], risk[fit])
+        except ArgumentError:
+            return ()
+        fitted = HourCalibrator.fit_by_hour(end, outcome[fit], cut_risk[fit], hours[fit], window=window)
+        at_end[held] = fitted.predict(risk[held])
+        calibrated[held] = fitted.predict_at(cut_risk[held], hours[held])
+    parts = [*zip(calibrated.T, hours.T, strict=True), (at_end, np.full(len(outcome), window[1]))]
+    return tuple(check for part in parts for check in check_calibration(outcome, *part))
 
 
 def _place(hours: Array, first: float, last: float) -> Array:

@@ -37,7 +37,8 @@ class Explanation:
         logit(risk) - logit(reference_risk) - sum of all contributions.
     risk_trajectory : DataFrame
         hours, risk from what was known up to then. With several heads also low and high: the 5th and 95th percentile
-        of their calibrated risks. They show how far the heads disagree and are no confidence interval.
+        of their calibrated risks. They show how far the heads disagree and are no confidence interval. Before the end
+        of a window also calibrated: "yes", "no", "unclear" or "not evaluated".
     attention : DataFrame
         hours, weight: attention of the end to each time step.
     provenance : mapping of str to str
@@ -55,7 +56,7 @@ class Explanation:
     half_life : mapping of str to float
         Hours by variable after which the network carries a value forward with half its strength.
     trajectory_note : str
-        Why the risk before the end of the window should not be read as a course; empty where it may be.
+        At which hours the risk was not found calibrated, and why; empty where it was at all.
     """
 
     stay_label: str

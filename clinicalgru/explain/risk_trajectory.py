@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.evaluate.hour_checks import HourCheck
 from clinicalgru.explain.prepared import prepare_stay
 from clinicalgru.explain.targets import Explainable, MemberNetwork, pool_networks, to_risk
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
@@ -24,6 +25,14 @@ LOW, HIGH = 5, 95  # percentiles of the heads' risks
 UNTRAINED = (
     "This model was trained for the end of the window only. Its earlier predictions, in grey, were neither trained nor "
     "evaluated: they are not the risk at those hours."
+)
+NOT_EVALUATED = (
+    "Whether the risks before the end of the window, in grey, are calibrated was not evaluated. Calibrate the model on "
+    "stays with at least 20 events."
+)
+FAILED = "At {hours} the risk, in grey, is not calibrated: {evidence} on the stays that calibrated the model."
+UNCLEAR = (
+    "Whether it is calibrated at {hours} is unclear: the intervals are wide on the stays that calibrated the model."
 )
 
 
@@ -65,7 +74,8 @@ def risk_trajectory(model: Explainable, stay: Sequences, *, target: Target = Non
     -------
     DataFrame
         hours and risk, the last row at the prediction time. With several heads also low and high: the 5th and 95th
-        percentile of their risks.
+        percentile of their risks. Of a risk at the end of a window also calibrated: "yes", "no", "unclear" or "not
+        evaluated", by the stays that calibrated the model; see `trajectory_verdicts`.
 
     Raises
     ------
@@ -81,12 +91,12 @@ def risk_trajectory(model: Explainable, stay: Sequences, *, target: Target = Non
     >>> network = cg.NetworkConfig(hidden_size=4, readout_size=4)
     >>> model = cg.GRUClassifier(network, max_epochs=1, distillation=0).fit(stays, verbose=False)
     >>> risk_trajectory(model, stays[[0]]).columns.tolist()
-    ['hours', 'risk', 'low', 'high']
+    ['hours', 'risk', 'low', 'high', 'calibrated']
     """
     prepared = prepare_stay(model, stay, caller="risk_trajectory", target=target)
     with prepared.computing():
         trajectories = [trajectory_of(member, own) for member, own in prepared.by_network()]
-    return combine_trajectories(trajectories, prepared.target)
+    return trajectory_verdicts(combine_trajectories(trajectories, prepared.target), prepared.networks)[0]
 
 
 @torch.no_grad()
@@ -146,21 +156,59 @@ def combine_trajectories(trajectories: Sequence[Trajectory], target: Explanation
     return table.drop_duplicates("hours", keep="last", ignore_index=True)  # the end may be an hour of measurements
 
 
-def trajectory_note(networks: Sequence[MemberNetwork]) -> str:
-    """Say why the risk before the end of the window should not be read as a course, where that is so.
+def trajectory_verdicts(trajectory: pd.DataFrame, networks: Sequence[MemberNetwork]) -> tuple[pd.DataFrame, str]:
+    """Add whether the risk at each hour was found calibrated, and explain where it was not.
 
     Parameters
     ----------
+    trajectory : DataFrame
+        hours, risk.
     networks : sequence of MemberNetwork
         The networks of a model.
 
     Returns
     -------
-    str
-        Empty where the networks learned to answer at any hour.
+    trajectory : DataFrame
+        With calibrated: "yes", "no", "unclear" or "not evaluated". Without it for a model that predicts after each
+        time step, which is calibrated on all of them.
+    note : str
+        Empty where nothing is to be noted.
     """
-    trained = networks[0].head.per_step or all(member.network.spec.window_hours for member in networks)
-    return "" if trained else UNTRAINED
+    if networks[0].head.per_step:
+        return trajectory, ""
+    calibrator = networks[0].target.by_hour
+    trained = all(member.network.spec.window_hours for member in networks)
+    if calibrator is None or not trained or not calibrator.checks:
+        return trajectory.assign(calibrated="not evaluated"), NOT_EVALUATED if trained else UNTRAINED
+    verdicts = calibrator.verdicts(trajectory["hours"])
+    shown = trajectory.assign(calibrated=verdicts)
+    failed = [check for check in calibrator.checks if check.verdict == "no"]
+    unclear = [check for check in calibrator.checks if check.verdict == "unclear"]
+    sentences = [
+        FAILED.format(hours=_hours([check]), evidence=_evidence(check)) for check in failed if "no" in verdicts
+    ]
+    sentences += [UNCLEAR.format(hours=_hours(unclear))] if "unclear" in verdicts else []
+    return shown, " ".join(sentences)
+
+
+def _hours(checks: Sequence[HourCheck]) -> str:
+    """The hours of some checks in words, such as "hours 1 to 4 and 48"; parts that touch are joined."""
+    parts = list[list[float]]()
+    for check in checks:
+        ends = [round(check.first_hour, 1), round(check.last_hour, 1)]
+        if parts and ends[0] - parts[-1][1] <= 1:
+            parts[-1][1] = ends[1]
+        else:
+            parts.append(ends)
+    texts = [f"{low:g} to {high:g}" if low < high else f"{low:g}" for low, high in parts]
+    return f"hour{'s' if len(texts) > 1 or ' ' in texts[0] else ''} {' and '.join(texts)}"
+
+
+def _evidence(check: HourCheck) -> str:
+    """The figures of a check in words."""
+    expected = (check.observed_expected, check.observed_expected_low, check.observed_expected_high)
+    slope = (check.calibration_slope, check.calibration_slope_low, check.calibration_slope_high)
+    return "observed : expected {:.2f} ({:.2f} to {:.2f}), slope {:.2f} ({:.2f} to {:.2f})".format(*expected, *slope)
 
 
 def count_heads(trajectories: Sequence[Trajectory]) -> int:

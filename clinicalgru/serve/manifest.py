@@ -84,7 +84,7 @@ class Manifest(BaseModel):
     )
     static_variables: list[dict[str, Any]] = Field(description="Static covariates, likewise")
     task: dict[str, Any] = Field(description="The question the model answers")
-    calibrator: dict[str, float] | None = Field(
+    calibrator: dict[str, float | list[list[float]]] | None = Field(
         description="Numbers of the calibration, such as slope and intercept on the log-odds, or none"
     )
     calibrated_on: dict[str, int | None] | None = Field(

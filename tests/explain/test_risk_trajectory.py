@@ -39,7 +39,7 @@ def test_one_member_has_no_band(parts, test_stays):
         cg.GRUClassifier(**small).fit(parts[0][:60], validation=parts[1], verbose=False), test_stays[[0]]
     )
     assert alone.n_heads == 1
-    assert list(alone.risk_trajectory) == ["hours", "risk"]
+    assert list(alone.risk_trajectory) == ["hours", "risk", "calibrated"]
 
 
 def test_a_network_that_reads_backwards_has_the_band_of_each_prefix(parts, test_stays):

@@ -12,7 +12,7 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.view.pages.patient_page import timeline_caption
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.plots.timeline import plot_patient, update_figure
-from clinicalgru.view.plots.timeline_data import carried_forward, variables_by_contribution
+from clinicalgru.view.plots.timeline_data import UNCALIBRATED, carried_forward, variables_by_contribution
 from clinicalgru.view.text.narrative import member_spread
 
 COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]
@@ -155,8 +155,14 @@ def test_what_is_not_drawn_is_said_and_all_of_it_counts(sparse):
     assert any(note.startswith("effect +3000.000 log-odds; 1,00") and "of 3,000 drawn" in note for note in notes)
 
 
-def test_a_course_that_was_never_trained_is_grey_and_says_so(sparse):
-    plain = [trace.line.color for trace in plot_patient(sparse).data]
-    sparse.trajectory_note = "Never trained."
-    assert [trace.line.color for trace in plot_patient(sparse).data] != plain
-    assert "Never trained." in timeline_caption(sparse)
+def test_hours_that_were_never_evaluated_are_grey_up_to_the_end(sparse):
+    assert grey_line(sparse) == ([None, None], False)
+    sparse.risk_trajectory = sparse.risk_trajectory.assign(calibrated="not evaluated")
+    sparse.trajectory_note = "Never evaluated."
+    assert grey_line(sparse) == ([0.1, 0.3], True)  # the first point, and the line to the end
+    assert "Never evaluated." in timeline_caption(sparse)
+
+
+def grey_line(explanation) -> tuple[list[float | None], bool]:
+    trace = next(one for one in plot_patient(explanation).data if one.name == UNCALIBRATED)
+    return list(trace.y), trace.showlegend

@@ -21,8 +21,8 @@ from clinicalgru.explain.risk_trajectory import (
     count_heads,
     half_lives,
     mean_attention,
-    trajectory_note,
     trajectory_of,
+    trajectory_verdicts,
 )
 from clinicalgru.explain.targets import Explainable, MemberNetwork, to_risk
 from clinicalgru.model.heads.explanation_target import Target
@@ -130,6 +130,7 @@ def explain_prepared(prepared: PreparedStays, *, tolerance: float = TOLERANCE, s
         ]
         networks = [member.network for member in prepared.networks]
         half_life = half_lives(networks, [variable.name for variable in stay.variables])
+    trajectory, note = trajectory_verdicts(combine_trajectories(trajectories, target), prepared.networks)
     return Explanation(
         stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
         variables=(*prepared.variables, *prepared.static_variables),
@@ -138,7 +139,7 @@ def explain_prepared(prepared: PreparedStays, *, tolerance: float = TOLERANCE, s
         measurements=_measurement_table(stay, attribution.parts),
         static=_static_table(stay, attribution.static[0]),
         completeness_gap=float(attribution.residual[0]),
-        risk_trajectory=combine_trajectories(trajectories, target),
+        risk_trajectory=trajectory,
         attention=mean_attention(trajectories),
         provenance=prepared.provenance,
         coded_events=_coded_table(stay, attribution.coded),
@@ -147,7 +148,7 @@ def explain_prepared(prepared: PreparedStays, *, tolerance: float = TOLERANCE, s
         n_networks=len(prepared.networks),
         n_heads=count_heads(trajectories),
         half_life=half_life,
-        trajectory_note=trajectory_note(prepared.networks),
+        trajectory_note=note,
     )
 
 

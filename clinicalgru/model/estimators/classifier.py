@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import CalibrationWarning
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import LabelCalibrator
-from clinicalgru.evaluate.hour_calibrator import HourCalibrator
+from clinicalgru.evaluate.hour_calibrator import HourCalibrator, check_by_hour
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.fit_state import check_outcome, check_stays
 from clinicalgru.model.heads.classification import Binary, MultiClass, MultiLabel
@@ -67,7 +68,8 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         super()._calibrate_on(scores[:-2] if by_hour else scores)
         if by_hour and isinstance(self.calibrator_, PlattCalibrator):
             end, window = self.calibrator_, self.task_.window_hours
-            self.calibrator_ = HourCalibrator.fit_by_hour(end, scores[0], *scores[-2:], window=window)
+            fitted = HourCalibrator.fit_by_hour(end, scores[0], *scores[-2:], window=window)
+            self.calibrator_ = replace(fitted, checks=check_by_hour(*scores, window=window))
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """Predict the probability of each class.

@@ -103,11 +103,12 @@ def update_figure(
     """
     names = [trace.name for trace in figure.data]
     risk = names.index(data.output_name(explanation))
-    first, known = risk + 2, data.variables_by_name(explanation)
+    first, known = risk + 3, data.variables_by_name(explanation)
     with figure.batch_update():
         if data.has_band(explanation) and risk and figure.data[0].fill == "toself":
             figure.data[0].update(data.band_data(explanation))
         figure.data[risk].update(data.output_data(explanation))
+        figure.data[risk + 1].update(data.uncalibrated_data(explanation))
         figure.data[risk + 1].update(data.reference_data(explanation))
         for place, variable in enumerate(known[name] for name in variables):
             rows = _measurements(explanation, variable)
@@ -148,8 +149,12 @@ def _draw_risk(figure: go.Figure, explanation: Explanation, before: Explanation 
         )  # fmt: skip
     figure.add_scatter(
         **data.output_data(explanation), mode="lines+markers",
-        line={"color": GREY if explanation.trajectory_note else INK, "width": 2.2, "shape": "hv"},
+        line={"color": INK, "width": 2.2, "shape": "hv"},
         marker={"size": 5}, name=data.output_name(explanation), hoverinfo="text", row=1, col=1,
+    )  # fmt: skip
+    figure.add_scatter(
+        **data.uncalibrated_data(explanation), mode="lines+markers", line={"color": GREY, "width": 2.2, "shape": "hv"},
+        marker={"size": 5}, name=data.UNCALIBRATED, hoverinfo="skip", row=1, col=1,
     )  # fmt: skip
     line = {"color": GREY, "width": 1.4, "dash": "dash"}
     figure.add_scatter(**data.reference_data(explanation), mode="lines", line=line, hoverinfo="skip", row=1, col=1)

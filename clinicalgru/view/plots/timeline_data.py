@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.plots.theme import BLUE, VERMILLION
@@ -12,14 +13,13 @@ from clinicalgru.view.text.format import escape_plotly, format_fixed, format_num
 from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from clinicalgru.data.dictionary.variable import Variable
     from clinicalgru.explain.result import Explanation
 
 IN_RANGE = {"symbol": "circle", "color": BLUE, "size": 8}
 ABOVE = {"symbol": "triangle-up", "color": VERMILLION, "size": 10}
 BELOW = {"symbol": "triangle-down", "color": VERMILLION, "size": 10}
+UNCALIBRATED = "risk not found calibrated"
 CARRIED = {"symbol": "circle-open", "color": BLUE, "size": 7}
 HALF_LIFE = 6.0  # hours after which a carried value is drawn half as strong, where the explanation does not say
 MIN_HALF_LIFE = 1e-3  # hours; the shortest half-life that is drawn
@@ -246,6 +246,45 @@ def output_data(explanation: Explanation) -> dict[str, Any]:
     hover = [f"{format_answer(explanation, output)} after {format_number(hour)} h"
              for hour, output in zip(hours, outputs, strict=True)]  # fmt: skip
     return {"x": hours, "y": outputs, "hovertext": hover}
+
+
+def uncalibrated_data(explanation: Explanation) -> dict[str, Any]:
+    """Compute the part of the model's output that is drawn in grey, since it was not found calibrated.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    dict
+        x (hours since the index time), y (None between parts) and whether the legend names it.
+    """
+    rows = downsample(explanation.risk_trajectory, "risk")
+    grey = is_uncalibrated(rows)
+    reach = grey | grey.shift(fill_value=False)  # a line goes to the next point
+    hours, outputs = rows["hours"].tolist(), rows["risk"].where(reach).astype(object)
+    return {"x": hours, "y": outputs.where(reach, None).tolist(), "showlegend": bool(grey.any())}
+
+
+def is_uncalibrated(trajectory: pd.DataFrame) -> pd.Series:
+    """Find the hours at which a risk was found not calibrated, or that was not evaluated.
+
+    Parameters
+    ----------
+    trajectory : DataFrame
+        `risk_trajectory` of an explanation.
+
+    Returns
+    -------
+    Series of bool
+        False without a column calibrated, and at the last hour.
+    """
+    if "calibrated" not in trajectory:
+        return pd.Series(data=False, index=trajectory.index)
+    found = trajectory["calibrated"].isin(["no", "not evaluated"])
+    return found & (trajectory["hours"] < trajectory["hours"].max())
 
 
 def reference_data(explanation: Explanation) -> dict[str, Any]:

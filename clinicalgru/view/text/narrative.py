@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clinicalgru.view.plots.timeline_data import band_label, format_answer, has_band, last_hour, variables_by_name
+from clinicalgru.view.plots.timeline_data import (
+    band_label,
+    format_answer,
+    has_band,
+    is_uncalibrated,
+    last_hour,
+    variables_by_name,
+)
 from clinicalgru.view.text.format import capitalize_first, format_fixed, format_hours, format_number, iter_rows
 from clinicalgru.view.text.headline import effect_unit, format_points, target_text
 from clinicalgru.view.text.variable_text import format_value
@@ -41,9 +48,10 @@ def narrative(explanation: Explanation, movement: Movement | None = None) -> lis
         Sentences of plain text.
     """
     source = explanation if movement is None else movement
-    trajectory = source.risk_trajectory[["hours", "risk"]]
+    left_out = explanation.risk_trajectory.loc[is_uncalibrated(explanation.risk_trajectory), "hours"]
+    trajectory = source.risk_trajectory.loc[~source.risk_trajectory["hours"].isin(left_out), ["hours", "risk"]]
     sentences = [_risk_sentence(explanation), member_spread(explanation)]
-    change = None if explanation.trajectory_note else largest_change(trajectory)
+    change = largest_change(trajectory)
     if change is not None:
         sentences.append(_change_sentence(explanation, movement, trajectory, first=change[0], last=change[1]))
     sentences += [explanation.trajectory_note, stale_variables(explanation), never_measured(explanation)]
