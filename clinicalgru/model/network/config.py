@@ -19,6 +19,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "gate": (None, "time"),
     "attention": ("additive", "multihead", None),
     "encoder": ("values", "per_variable"),
+    "readout_inputs": ("joint", "separate", "sequence", "summaries"),
 }
 COUNTS = ("hidden_size", "readout_size", "ensemble_size", "n_layers")
 PROBABILITIES = ("dropout", "recurrent_dropout")
@@ -62,6 +63,10 @@ class NetworkConfig(BaseEstimator):
         Attention over the states (Bahdanau et al. 2015; Vaswani et al. 2017). None: the last state only.
     encoder : {"values", "per_variable"}, default="values"
         "per_variable": each variable has an embedding of its own before the recurrence (Gorishniy et al. 2022).
+    readout_inputs : {"joint", "separate", "sequence", "summaries"}, default="joint"
+        What the members of the readout see in addition to static covariates, coded events and the hour.
+        "joint": the sequence (attention and state) and the summaries. "separate": the sequence for one half of the
+        members, the summaries for the other. "sequence" or "summaries": the one for all, as a comparison.
     clinical_indices : sequence of str or None, default=None
         Clinical indices among the inputs of the readout, such as "pao2 last / fio2 last". None: those of
         data_schemas/indices.yaml whose variables are present. (): none.
@@ -102,6 +107,7 @@ class NetworkConfig(BaseEstimator):
         convolution: Sequence[int] = (),
         attention: str | None = "additive",
         encoder: str = "values",
+        readout_inputs: str = "joint",
         clinical_indices: Sequence[str] | None = None,
     ) -> None:
         self.hidden_size = hidden_size
@@ -119,6 +125,7 @@ class NetworkConfig(BaseEstimator):
         self.convolution = convolution
         self.attention = attention
         self.encoder = encoder
+        self.readout_inputs = readout_inputs
         self.clinical_indices = clinical_indices
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,7 +158,7 @@ class NetworkSpec:
     outputs : int
         Number of outputs of the head at each prediction time.
     hidden_size, readout_size, ensemble_size, dropout, cell, reset, gate, feedback_delay_hours, n_layers, \
-bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder
+bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder, readout_inputs
         Options, see `NetworkConfig`.
     code_vocabulary : tuple of str
         Coded events that the network knows.
@@ -183,6 +190,7 @@ bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder
     convolution: tuple[int, ...] = ()
     attention: str | None = "additive"
     encoder: str = "values"
+    readout_inputs: str = "joint"
     code_vocabulary: tuple[str, ...] = ()
     clinical_indices: tuple[str, ...] = ()
     forecasts: int = 0
@@ -316,6 +324,8 @@ def _compatibility(spec: NetworkSpec, *, every_step: bool) -> Iterator[tuple[boo
     expected, got = 'cell="gru" and reset="after" with feedback_delay_hours', f'{cell}, reset="{spec.reset}"'
     delayed = spec.feedback_delay_hours is not None
     yield delayed and not plain, expected, got, "Leave feedback_delay_hours out."
+    single = spec.readout_inputs == "separate" and spec.ensemble_size < 2
+    yield single, 'ensemble_size of 2 or more with readout_inputs="separate"', f"{spec.ensemble_size}", "Use 4."
     expected = f"a state of a multiple of {N_ATTENTION_HEADS} numbers for multi-head attention"
     uneven = spec.attention == "multihead" and spec.width % N_ATTENTION_HEADS > 0
     yield uneven, expected, f"{spec.width}", "Change hidden_size."

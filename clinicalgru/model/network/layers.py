@@ -384,16 +384,19 @@ class BatchEnsembleMLP(nn.Module):
         self.last = nn.Parameter(normal(members, hidden, outputs) / math.sqrt(hidden))
         self.bias = nn.Parameter(torch.zeros(members, 1, outputs, dtype=torch.float32))
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, visible: Tensor | None = None) -> Tensor:
         """Outputs of all members.
 
         Parameters
         ----------
         inputs : Tensor, shape (point, inputs)
+        visible : Tensor, shape (member, 1, inputs), or None
+            1 for inputs that a member sees, else 0. None: each member sees all.
 
         Returns
         -------
         Tensor, shape (member, point, output)
         """
-        hidden = self.second(self.first(inputs * self.input_scale))
+        scale = self.input_scale if visible is None else self.input_scale * visible
+        hidden = self.second(self.first(inputs * scale))
         return torch.baddbmm(self.bias, hidden, self.last)

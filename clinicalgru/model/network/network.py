@@ -52,12 +52,18 @@ class ClinicalGRU(nn.Module):
         self.attention = attention(spec.attention, spec.width)
         self.embedding = NumberEmbedding(spec.features)
         self.codes = CodeEmbedding(len(spec.code_vocabulary)) if spec.code_vocabulary else None
-        width = self.attention.width + spec.width + self.scaler.static_width
-        width += spec.features * self.embedding.line.shape[1]
+        sequence, embedded = self.attention.width + spec.width, spec.features * self.embedding.line.shape[1]
+        width = sequence + self.scaler.static_width + embedded
         width += self.codes.width if self.codes is not None else 0
         width += N_CLOCK if spec.window_hours else 0
         sizes = {"hidden": spec.readout_size, "members": spec.ensemble_size, "outputs": spec.outputs}
         self.readout = BatchEnsembleMLP(width, dropout=spec.dropout, **sizes)
+        sees_sequence, self.sees_summaries = members_see(spec)
+        visible = torch.ones(spec.ensemble_size, 1, width)
+        visible[~sees_sequence, :, :sequence] = 0
+        start = sequence + self.scaler.static_width
+        visible[~self.sees_summaries, :, start : start + embedded] = 0
+        self.register_buffer("visible", visible if spec.readout_inputs != "joint" else None, persistent=False)
         self.by_variable = PerVariableLinear(spec.variables, self.embedding.line.shape[1]) if spec.by_variable else None
         self.state_dropout = Dropout(spec.dropout)
         self.forecast = linear(spec.width, spec.forecasts) if spec.forecasts else None
@@ -163,11 +169,33 @@ class ClinicalGRU(nn.Module):
             parts.append(self.codes.cumulative(batch))
         if self.spec.window_hours:
             parts.append(clock(batch.point_hours, self.spec.window_hours).to(sequence.dtype))
-        logits = self.readout(torch.cat(parts, dim=1))
+        logits = self.readout(torch.cat(parts, dim=1), self.visible)
         if self.by_variable is not None:
-            shortcut = self.by_variable(embedded)
-            logits = logits + nn.functional.pad(shortcut, (0, logits.shape[2] - shortcut.shape[1]))
+            shortcut = self.by_variable(embedded) * self.sees_summaries.to(embedded)[:, None, None]
+            logits = logits + nn.functional.pad(shortcut, (0, logits.shape[2] - shortcut.shape[-1]))
         return logits, attention_weights(weight, steps)
+
+
+def members_see(spec: NetworkSpec) -> tuple[Tensor, Tensor]:
+    """Which members of the readout see the sequence, and which the summaries.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        Sizes and options of the network.
+
+    Returns
+    -------
+    sequence, summaries : Tensor of bool, shape (member,)
+    """
+    first_half = torch.arange(spec.ensemble_size) < (spec.ensemble_size + 1) // 2
+    both, neither = torch.ones_like(first_half), torch.zeros_like(first_half)
+    return {
+        "joint": (both, both),
+        "separate": (first_half, ~first_half),
+        "sequence": (both, neither),
+        "summaries": (neither, both),
+    }[spec.readout_inputs]
 
 
 def clock(hours: Tensor, window_hours: tuple[float, ...]) -> Tensor:
