@@ -12,7 +12,8 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.view.pages.patient_page import timeline_caption
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.plots.timeline import plot_patient, update_figure
-from clinicalgru.view.plots.timeline_data import UNCALIBRATED, carried_forward, variables_by_contribution
+from clinicalgru.view.plots.timeline_data import UNCALIBRATED, variables_by_contribution
+from clinicalgru.view.plots.variable_data import carried_forward
 from clinicalgru.view.text.narrative import member_spread
 
 COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]

@@ -1,4 +1,4 @@
-"""Layers of the network: quantile scaling, decay, embeddings of numbers and codes, and an implicit ensemble."""
+"""Layers of the network: quantile scaling, decay, embeddings of numbers and codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from clinicalgru.model.features.clinical_indices import SUMMARIES
 from clinicalgru.model.network.batch import Batch
-from clinicalgru.model.network.generator import Dropout, linear, normal
+from clinicalgru.model.network.generator import normal
 
 MAX_DECAY_EXPONENT = 80.0  # exp(-80) is above the smallest float32, so that a decay stays above 0
 
@@ -359,44 +359,3 @@ class CodeEmbedding(nn.Module):
         last = valid.sum(dim=1).sub(1).clamp_min(0)
         step = batch.step[batch.point_row] if batch.per_step else last[batch.point_stay]
         return sums[batch.point_stay, step]
-
-
-class BatchEnsembleMLP(nn.Module):
-    """An implicit ensemble of perceptrons: members scale the inputs, share two layers, and differ in the last.
-
-    Parameters
-    ----------
-    inputs, hidden, members, outputs : int
-        Sizes of the input and hidden layers, number of members, and number of outputs of each.
-    dropout : float
-        Dropout probability after each hidden layer.
-
-    References
-    ----------
-    Gorishniy et al. 2024, TabM-mini. Wen et al. 2020, BatchEnsemble.
-    """
-
-    def __init__(self, inputs: int, *, hidden: int, members: int, outputs: int, dropout: float) -> None:
-        super().__init__()
-        self.input_scale = nn.Parameter(normal(members, 1, inputs))
-        self.first = nn.Sequential(linear(inputs, hidden), nn.ReLU(), Dropout(dropout))
-        self.second = nn.Sequential(linear(hidden, hidden), nn.ReLU(), Dropout(dropout))
-        self.last = nn.Parameter(normal(members, hidden, outputs) / math.sqrt(hidden))
-        self.bias = nn.Parameter(torch.zeros(members, 1, outputs, dtype=torch.float32))
-
-    def forward(self, inputs: Tensor, visible: Tensor | None = None) -> Tensor:
-        """Outputs of all members.
-
-        Parameters
-        ----------
-        inputs : Tensor, shape (point, inputs)
-        visible : Tensor, shape (member, 1, inputs), or None
-            1 for inputs that a member sees, else 0. None: each member sees all.
-
-        Returns
-        -------
-        Tensor, shape (member, point, output)
-        """
-        scale = self.input_scale if visible is None else self.input_scale * visible
-        hidden = self.second(self.first(inputs * scale))
-        return torch.baddbmm(self.bias, hidden, self.last)

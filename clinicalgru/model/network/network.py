@@ -17,7 +17,8 @@ from clinicalgru.model.network.collate import StepSampling, collate
 from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.encoder import Encoder
 from clinicalgru.model.network.generator import Dropout, linear, use_generator
-from clinicalgru.model.network.layers import BatchEnsembleMLP, CodeEmbedding, NumberEmbedding, PerVariableLinear
+from clinicalgru.model.network.layers import CodeEmbedding, NumberEmbedding, PerVariableLinear
+from clinicalgru.model.network.readout import BatchEnsembleMLP, members_see
 from clinicalgru.model.network.scaling import Inputs, InputScaler
 
 N_CLOCK = 2  # inputs of `clock`
@@ -174,28 +175,6 @@ class ClinicalGRU(nn.Module):
             shortcut = self.by_variable(embedded) * self.sees_summaries.to(embedded)[:, None, None]
             logits = logits + nn.functional.pad(shortcut, (0, logits.shape[2] - shortcut.shape[-1]))
         return logits, attention_weights(weight, steps)
-
-
-def members_see(spec: NetworkSpec) -> tuple[Tensor, Tensor]:
-    """Which members of the readout see the sequence, and which the summaries.
-
-    Parameters
-    ----------
-    spec : NetworkSpec
-        Sizes and options of the network.
-
-    Returns
-    -------
-    sequence, summaries : Tensor of bool, shape (member,)
-    """
-    first_half = torch.arange(spec.ensemble_size) < (spec.ensemble_size + 1) // 2
-    both, neither = torch.ones_like(first_half), torch.zeros_like(first_half)
-    return {
-        "joint": (both, both),
-        "separate": (first_half, ~first_half),
-        "sequence": (both, neither),
-        "summaries": (neither, both),
-    }[spec.readout_inputs]
 
 
 def clock(hours: Tensor, window_hours: tuple[float, ...]) -> Tensor:

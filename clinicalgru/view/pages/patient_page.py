@@ -12,7 +12,6 @@ from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions, top_contributions, value_label
 from clinicalgru.view.plots.timeline import plot_patient
 from clinicalgru.view.plots.timeline_data import (
-    HALF_LIFE,
     band_label,
     format_answer,
     has_band,
@@ -20,6 +19,7 @@ from clinicalgru.view.plots.timeline_data import (
     variables_by_contribution,
     variables_by_name,
 )
+from clinicalgru.view.plots.variable_data import HALF_LIFE
 from clinicalgru.view.text.format import (
     capitalize_first,
     format_fixed,

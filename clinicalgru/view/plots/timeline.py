@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.view.plots import timeline_data as data
+from clinicalgru.view.plots import variable_data as points
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.plots.theme import BAND, BAND_EDGE, GREEN, GREY, INK, ORANGE, VERMILLION, apply_theme
 from clinicalgru.view.text.format import escape_plotly, format_percent
@@ -73,7 +74,7 @@ def plot_patient(
     figure = make_subplots(len(heights), 1, shared_xaxes=True, row_heights=heights, vertical_spacing=spacing)
     _draw_risk(figure, explanation, before)
     for row, variable in enumerate(drawn, start=2):
-        _draw_variable(figure, explanation, variable, row=row, half_life=half_life.get(variable.name, data.HALF_LIFE))
+        _draw_variable(figure, explanation, variable, row=row, half_life=half_life.get(variable.name, points.HALF_LIFE))
     _draw_legend(figure)
     apply_theme(figure, height=inner + 160).update_layout(margin={"t": 88, "b": 60, "l": 76})
     _label_axes(figure, explanation)
@@ -112,11 +113,11 @@ def update_figure(
         figure.data[risk + 1].update(data.reference_data(explanation))
         for place, variable in enumerate(known[name] for name in variables):
             rows = _measurements(explanation, variable)
-            carried = data.carried_data(explanation, rows, half_life.get(variable.name, data.HALF_LIFE))
+            carried = points.carried_data(explanation, rows, half_life.get(variable.name, points.HALF_LIFE))
             figure.data[first + 2 * place].update(carried)
-            figure.data[first + 2 * place + 1].update(data.points_data(explanation, rows, variable))
-            figure.layout.annotations[2 * place + 1].text = data.effect_text(explanation, rows)
-            figure.layout[f"yaxis{place + 2}"].range = data.value_range(variable, rows["value"])
+            figure.data[first + 2 * place + 1].update(points.points_data(explanation, rows, variable))
+            figure.layout.annotations[2 * place + 1].text = points.effect_text(explanation, rows)
+            figure.layout[f"yaxis{place + 2}"].range = points.value_range(variable, rows["value"])
 
 
 def _select_variables(explanation: Explanation, variables: Sequence[str] | None) -> list[Variable]:
@@ -172,10 +173,14 @@ def _draw_variable(
     """Draw the measurements of a variable, its carried values and its reference range."""
     rows = _measurements(explanation, variable)
     place = {"mode": "markers", "showlegend": False, "row": row, "col": 1}
-    figure.add_scatter(**data.carried_data(explanation, rows, half_life), hoverinfo="skip", **place)
-    figure.add_scatter(**data.points_data(explanation, rows, variable), hoverinfo="text", **place)
-    _draw_title(figure, variable, row, data.effect_text(explanation, rows))
-    axis: dict[str, Any] = {"nticks": 5, "tickfont": {"size": 12}, "range": data.value_range(variable, rows["value"])}
+    figure.add_scatter(**points.carried_data(explanation, rows, half_life), hoverinfo="skip", **place)
+    figure.add_scatter(**points.points_data(explanation, rows, variable), hoverinfo="text", **place)
+    _draw_title(figure, variable, row, points.effect_text(explanation, rows))
+    axis: dict[str, Any] = {
+        "nticks": 5,
+        "tickfont": {"size": 12},
+        "range": points.value_range(variable, rows["value"]),
+    }
     labels = {float(category): label for category, label in category_labels(variable).items()}
     if labels:
         axis |= {"tickvals": list(labels), "ticktext": [escape_plotly(label) for label in labels.values()]}
@@ -196,9 +201,14 @@ def _draw_title(figure: go.Figure, variable: Variable, row: int, effect: str) ->
 
 def _draw_legend(figure: go.Figure) -> None:
     reference = {"symbol": "square", "color": GREEN, "opacity": 0.35, "size": 14}
-    entries = (("within reference", data.IN_RANGE), ("above reference", data.ABOVE), ("below reference", data.BELOW),
-               ("last value carried forward", data.CARRIED), ("reference range", reference))  # fmt: skip
-    for name, marker in entries:
+    entries = {
+        "within reference": points.IN_RANGE,
+        "above reference": points.ABOVE,
+        "below reference": points.BELOW,
+        "last value carried forward": points.CARRIED,
+        "reference range": reference,
+    }
+    for name, marker in entries.items():
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, row=1, col=1)
 
 
