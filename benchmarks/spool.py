@@ -21,7 +21,7 @@ import numpy as np
 
 from clinicalgru import GRUClassifier, Sequences, read_events, select, simulate
 from clinicalgru.data.task.task import Task
-from clinicalgru.serve.score import score_sequences
+from clinicalgru.serve.score_rows import score_sequences
 
 
 def timed(work: Callable[[], object]) -> tuple[object, float, float]:

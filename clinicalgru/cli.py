@@ -1,4 +1,7 @@
-"""The command line: each command is a few calls of the library. Exit code 0, or 2 with one message on bad input."""
+"""The command line: each command is a few calls of the library. Exit code 0, or 2 with one message on bad input.
+
+`score` also ends with 3 (an extract unlike that of training), 4 (too few stays scored) or 5 (none scored).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clinicalgru import cli_score
 from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
@@ -21,10 +25,12 @@ from clinicalgru.cli_options import (
     Seed,
     TaskName,
     check_outcomes,
+    log_to_standard_error,
+    min_cell_size,
     print_paths,
     reading_command,
 )
-from clinicalgru.disclosure import MIN_CELL_SIZE, format_count
+from clinicalgru.disclosure import format_count
 from clinicalgru.errors import ClinicalGRUError, InputError
 
 app = typer.Typer(
@@ -108,7 +114,7 @@ def check(
 
     named_task = Task.load(task) if task is not None else None
     events = read_events(extract, **reading)
-    least = _min_cell_size(exact)
+    least = min_cell_size(exact)
     counts = counted(events, min_cell_size=least)
     cohort_counts = cohort(events, named_task, min_cell_size=least) if named_task is not None else {}
     if as_json:
@@ -150,7 +156,7 @@ def audit(
 
     events = read_events(extract, **reading)
     result = run_audit(events, site_column=site_column)
-    least = _min_cell_size(exact)
+    least = min_cell_size(exact)
     shown = (
         json.dumps(result.to_dict(min_cell_size=least), indent=1) if as_json else result.as_text(min_cell_size=least)
     )
@@ -199,7 +205,7 @@ def train(
     check_outcomes(reading, named_task)
     encoder = None if pretrained is None else load_pretrained(pretrained)
     events = read_events(extract, **reading)
-    typer.echo(describe_extract(events, min_cell_size=_min_cell_size(exact)))
+    typer.echo(describe_extract(events, min_cell_size=min_cell_size(exact)))
     parts = split_parts(events, named_task, random_state)
     how: dict[str, Any] = {"random_state": random_state, "verbose": not quiet, "pretrained": encoder}
     model = pipeline.fit(parts.development, auxiliary=parts.auxiliary, **how)
@@ -242,7 +248,7 @@ def pretrain(
 
     named_task = Task.load(task)
     events = read_events(extract, **reading)
-    typer.echo(describe_extract(events, min_cell_size=_min_cell_size(exact)))
+    typer.echo(describe_extract(events, min_cell_size=min_cell_size(exact)))
     stays = select(events, named_task.without_outcome())
     encoder = pretrain_encoder(stays, random_state=random_state, verbose=not quiet)
     print_paths({"pretrained encoder": save(encoder, out)}, simulated=events.simulated)
@@ -335,59 +341,23 @@ def explain(
         pipeline.write_explanation(explanation, page)
 
 
-@reading_command(app, without=("outcomes", "outcomes_columns"))
-def score(
-    reading: dict[str, Any],
-    bundle: Bundle,
-    extract: Extract,
-    out: Annotated[Path, typer.Option(help="folder (gets scores.parquet) or .parquet file")],
-    hourly: Annotated[bool, typer.Option(help="one row for each stay and hour, for an early warning")] = False,
-    accept_differences: AcceptDifferences = False,
-    exact: Exact = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write the risk of every stay of an extract as Parquet, one row each. Outcomes are not needed.
-
-    The extract is read as the training extract was; options say what differs.
-
-    Example: clinicalgru score out/mine/bundle tonight.parquet --stays tonight-stays.csv --out scores
-    \f
-    Parameters
-    ----------
-    reading : dict
-        How the extract is read, where it differs from the training extract of the bundle.
-    bundle, extract, out : Path, str, Path
-        Folder of the bundle, the extract, and the file or folder to write.
-    hourly, accept_differences, exact, as_json : bool
-        A row for each hour; whether tables of training may be absent; counts of 1 to 10; JSON.
-    """
-    from clinicalgru.data.task.cohort_summary import suppressed
-    from clinicalgru.serve import score as scoring
-
-    table = scoring.score(bundle, extract, out=out, hourly=hourly, accept_differences=accept_differences, **reading)
-    counts = suppressed(table["status"].value_counts(), min_cell_size=_min_cell_size(exact))
-    lines = [f"{status:<12}{format_count(count):>9}" for status, count in counts.items()]
-    typer.echo(json.dumps(counts) if as_json else "\n".join(lines))
-
-
-def _min_cell_size(exact: bool) -> int:
-    """Smallest count that is shown."""
-    return 0 if exact else MIN_CELL_SIZE
+cli_score.register(app)
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Run a command and end the process; bad input gives one message on standard error and exit code 2.
+    """Run a command and end the process; an error gives one message on standard error and its exit code.
 
     Parameters
     ----------
     arguments : list of str, optional
         Arguments. None: those of the process.
     """
+    log_to_standard_error()
     try:
         app(arguments, standalone_mode=True)
     except ClinicalGRUError as error:
         typer.echo(f"{error}", err=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import InputError
 
 if TYPE_CHECKING:
@@ -225,3 +227,28 @@ def print_paths(paths: dict[str, Path], *, simulated: bool) -> None:
     typer.echo("\nSIMULATED PATIENTS, not real ones" if simulated else "")
     for name, path in paths.items():
         typer.echo(f"{name:<18}{path}")
+
+
+def min_cell_size(exact: bool) -> int:
+    """Give the smallest count that is shown.
+
+    Parameters
+    ----------
+    exact : bool
+        Whether counts of 1 to 10 are shown too.
+
+    Returns
+    -------
+    int
+        0, or the limit of small-cell suppression.
+    """
+    return 0 if exact else MIN_CELL_SIZE
+
+
+def log_to_standard_error() -> None:
+    """Show what the package logs on standard error, each line with its level."""
+    log = logging.getLogger("clinicalgru")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    log.handlers[:] = [handler]  # of one command: those of an earlier one write elsewhere
+    log.setLevel(logging.INFO)

@@ -33,6 +33,8 @@ class ClinicalGRUError(ValueError):
     ----------
     code : str
         Short name of the kind of error, for logs and tables.
+    exit_code : int
+        With which the command line ends.
 
     Examples
     --------
@@ -41,6 +43,7 @@ class ClinicalGRUError(ValueError):
     """
 
     code = "error"
+    exit_code = 2
 
     def __init__(self, expected: str, got: str, fix: str, *, where: str = "") -> None:
         self.expected, self.got, self.fix, self.where = expected, got, fix, where
@@ -133,6 +136,32 @@ class BundleError(ClinicalGRUError):
     """
 
     code = "bundle"
+
+
+class InputMismatch(ClinicalGRUError):
+    """An extract that differs from what a model learned from, where that is not allowed.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
+
+    code = "mismatch"
+    exit_code = 3
+
+
+class TooFewScored(ClinicalGRUError):
+    """Fewer stays with a prediction than requested.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
+
+    code = "too few scored"
+    exit_code = 4
 
 
 class MissingPackageError(ClinicalGRUError, ImportError):

@@ -11,7 +11,7 @@ import yaml
 
 import clinicalgru
 from clinicalgru.serve.manifest import Manifest
-from clinicalgru.serve.score import SCORES
+from clinicalgru.serve.score_rows import SCORES
 
 ROOT = Path(clinicalgru.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

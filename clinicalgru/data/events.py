@@ -75,6 +75,8 @@ class Events:
         Values of static covariates that occurred as rows, where they changed what was known: stay, available, time,
         variable (position in `static_variables`), value; in this order. A covariate of a stay without an entry was
         known from the start, or is unknown.
+    as_of : int or None
+        Moment up to which the extract is seen, in microseconds, as `known_at` sets it; None: as far as it goes.
     """
 
     measurements: pa.Table
@@ -92,6 +94,7 @@ class Events:
     named_outcomes: tuple[str, ...] = ()
     implausible: pa.Table = field(default_factory=IMPLAUSIBLE.empty_table, repr=False)
     static_observations: pa.Table = field(default_factory=STATIC_OBSERVATIONS.empty_table, repr=False)
+    as_of: int | None = None
     _disk: Any = field(default=None, repr=False)  # keeps the memory-mapped folder
     _maps: Any = field(default=None, repr=False)  # the memory maps of the measurements
 

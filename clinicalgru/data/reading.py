@@ -56,8 +56,28 @@ def recorded(options: ReadOptions, source: str, columns: Mapping[str, Any]) -> d
     if any(renamed.values()):
         record["columns"] = {table: names for table, names in renamed.items() if names}
     names = {normalize(name) for name in match_columns(columns.get(STAYS, ()), columns_of(options.columns, STAYS))}
-    has_own_stays = source not in ("long", "wide", "yaib", "sql", "physionet2012", "physionet2019")
-    return record | {TABLES: sorted(columns), ENDS: has_own_stays or "end" in names}
+    return record | {TABLES: sorted(columns), ENDS: has_own_stays(source) or "end" in names}
+
+
+def has_own_stays(source: str) -> bool:
+    """Whether a source brings its own stays; in the others a stay is what a table of stays, or a row, names.
+
+    Parameters
+    ----------
+    source : str
+        The source.
+
+    Returns
+    -------
+    bool
+        True for databases of several tables, such as "mimic-iv" or "omop".
+
+    Examples
+    --------
+    >>> has_own_stays("omop"), has_own_stays("long")
+    (True, False)
+    """
+    return source not in ("long", "wide", "yaib", "sql", "physionet2012", "physionet2019")
 
 
 def _those_of(columns: Mapping[str, str], have: Any) -> dict[str, str]:

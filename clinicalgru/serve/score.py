@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clinicalgru.checks import check_number
+from clinicalgru.data.as_of import as_of_time, known_at, last_available
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.read_events import read_events
 from clinicalgru.data.reading import PATHS, arguments_like, check_same_tables
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.simulate.simulate import SimulatedCohort
-from clinicalgru.data.task.eligibility import eligibility_steps
 from clinicalgru.data.task.select import select
-from clinicalgru.data.task.stay_times import stay_times
-from clinicalgru.errors import ArgumentError, system_errors
-from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
-from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.errors import ArgumentError, InputMismatch, TooFewScored, system_errors
 from clinicalgru.model.estimators.registry import FittedModel
-from clinicalgru.model.estimators.stacking import Hybrid
-from clinicalgru.serve.bundle import load_model, model_hash
+from clinicalgru.serve.bundle import load_model
+from clinicalgru.serve.input_checks import input_warnings
+from clinicalgru.serve.score_rows import SCORES, check_hourly, score_sequences
+from clinicalgru.serve.stay_status import DUE, SCORED, stay_reasons
 
-SCORES = pa.schema(
-    [
-        ("patient_id", pa.string()),
-        ("stay_id", pa.string()),
-        ("prediction_time", pa.timestamp("us")),
-        ("prediction_hours", pa.float64()),
-        ("risk", pa.float64()),
-        ("status", pa.string()),
-        ("reason", pa.string()),
-        ("model_hash", pa.string()),
-    ]
-)
-UNMEASURED = "no variable of the model was measured in the window"
-ENDED = "the stay ended before the prediction"
+LOG = logging.getLogger("clinicalgru")
+STALE_HOURS = 24  # from which on the log says how old the newest data are
 
 
 def score(
@@ -50,7 +37,10 @@ def score(
     data: Any,
     *,
     out: str | Path | None = None,
+    as_of: Any = None,
     hourly: bool = False,
+    strict: bool = False,
+    min_scored: float = 0.0,
     accept_differences: bool = False,
     **reading: Any,
 ) -> pd.DataFrame:
@@ -64,8 +54,19 @@ def score(
         An extract, or Events; read with the variables, units and plausible ranges of the model.
     out : str, Path or None
         A folder, which gets scores.parquet, or a .parquet file. Written as a whole or not at all.
+    as_of : str, datetime or number, optional
+        The moment up to which the extract is seen: a date and time; hours since the start of the stays where the
+        extract has no dates. None: the last `available_at` of the extract (without dates, rounded up to a full hour).
+        It is logged. A stay whose prediction is due later is not scored. An early warning gives the risk at this moment
+        for each stay that is still open, and at its end for one that has ended.
     hourly : bool
         Of an early warning: one row for each hour of each stay, from the first with a measurement.
+    strict : bool
+        Whether nothing is scored where the extract differs from what the model learned from. Otherwise each difference
+        is a warning in the log: a variable that is absent or far rarer, a unit that looks exchanged, values outside
+        those of training, another number of measurements in a stay, a table that is not given.
+    min_scored : float
+        Smallest fraction to be scored, 0 to 1, of the stays that are eligible, present and due.
     accept_differences : bool
         Whether an extract is scored that has no ends of stays, or no static variables, where training had them.
     **reading
@@ -75,8 +76,9 @@ def score(
     -------
     DataFrame
         One row for each stay, ordered by patient and stay: patient_id, stay_id, prediction_time (missing if the
-        extract has no dates), prediction_hours since the index time, risk, status ("scored", "not scored", or
-        "left out" if the stay is not eligible), reason, model_hash. Other task types have other columns in place of
+        extract has no dates), prediction_hours since the index time, as_of, risk, status ("scored",
+        "too little known": of fewer measurements than nearly all training stays, or "not scored"), reason_code and
+        reason, model_hash. No prediction time is later than `as_of`. Other task types have other columns in place of
         risk: risk_<outcome>, risk_<class>, risk_<hours>h, or mean, median, low and high.
 
     Raises
@@ -86,6 +88,10 @@ def score(
         of the extract itself.
     InputError
         If the extract cannot be read, or lacks ends of stays or static variables that training had.
+    InputMismatch
+        If the extract differs from what the model learned from, and `strict` is set. Nothing is written.
+    TooFewScored
+        If fewer stays than `min_scored` can be scored. Nothing is written.
 
     Examples
     --------
@@ -95,22 +101,114 @@ def score(
     >>> model = cg.SummaryBaseline("logistic regression").fit(cg.select(events, cg.Task.load("in_hospital_mortality")))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     table = cg.score(cg.save(model, f"{folder}/bundle"), events)
-    >>> list(table)[3:6], len(table)
-    (['prediction_hours', 'risk', 'status'], 60)
+    >>> list(table)[4:7], len(table)
+    (['as_of', 'risk', 'status'], 60)
     """
     if out is not None:
         _check_not_over_input(out, data, *(reading.get(name) for name in PATHS))
+    check_number("min_scored", min_scored, minimum=0, maximum=1)
     fitted = load_model(model) if isinstance(model, str | Path) else model
+    if hourly:
+        check_hourly(fitted)
     events = read_like_training(fitted, data, accept_differences=accept_differences, **reading)
-    times, sequences = stay_times(events, fitted.task_), select(events, fitted.task_, include_ineligible=True)
-    ends, left_out = (
-        (times.end - times.anchor) / HOUR,
-        _left_out(eligibility_steps(events, fitted.task_, times, sequences)),
-    )
-    table = score_sequences(fitted, sequences, ends=ends, left_out=left_out, hourly=hourly)
+    events = seen_as_of(events, as_of)
+    sequences = select(events, fitted.task_, include_ineligible=True)
+    reasons = stay_reasons(events, fitted.task_, sequences)
+    sequences = sequences.with_variables(fitted.variables_).with_static_variables(fitted.static_variables_)
+    due = reasons["reason_code"].to_numpy() == ""
+    warn_of_differences(fitted, events, sequences if due.all() else sequences[due], strict=strict)
+    table = score_sequences(fitted, sequences, reasons=reasons, as_of=events.as_of, hourly=hourly)
+    check_min_scored(table, min_scored)
     if out is not None:
         write_scores(table, out)
     return table
+
+
+def warn_of_differences(model: FittedModel, events: Events, stays: Sequences, *, strict: bool) -> None:
+    """Log how an extract differs from what a model learned from, or refuse it.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+    events : Events
+        The extract.
+    stays : Sequences
+        Its stays that are to be predicted, with the variables of the model.
+    strict : bool
+        Whether an extract that differs is refused.
+
+    Raises
+    ------
+    InputMismatch
+        If it differs and `strict` is set.
+    """
+    warnings = input_warnings(model.trained_on_, events, stays)
+    for warning in warnings:
+        LOG.warning("%s", warning)
+    if warnings and strict:
+        fix = "Check the extract; leave strict (--strict) out to score it all the same."
+        raise InputMismatch("an extract like that of training", "; ".join(warnings), fix)
+
+
+def check_min_scored(table: pd.DataFrame, min_scored: float) -> None:
+    """Raise where too few stays have a prediction, of those that are eligible, present and due.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `score` gives it.
+    min_scored : float
+        Smallest fraction, 0 to 1.
+
+    Raises
+    ------
+    TooFewScored
+        If the fraction is smaller.
+    """
+    stays = table.drop_duplicates(["patient_id", "stay_id"])
+    due = stays[stays["reason_code"].isin(DUE)]
+    scored = float((due["status"] == SCORED).mean()) if len(due) else 0.0
+    if min_scored > 0 and scored < min_scored:
+        fix = "Check the extract, and the reasons in a table without min_scored (--min-scored)."
+        raise TooFewScored(f"at least {min_scored:.1%} of the stays that are due scored", f"{scored:.1%}", fix)
+
+
+def seen_as_of(events: Events, as_of: Any = None) -> Events:
+    """Give an extract as it was known at a moment, and log which moment that is.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    as_of : str, datetime or number, optional
+        The moment; None: the last `available_at` of the extract.
+
+    Returns
+    -------
+    Events
+        As of `known_at`; the extract itself where it has no row with a time.
+
+    Raises
+    ------
+    ArgumentError
+        If `as_of` is no such moment.
+    """
+    moment, last = as_of_time(events, as_of), last_available(events)
+    if moment is None:
+        return events
+    source = "the last available_at of the extract" if as_of is None else "as requested"
+    LOG.info("as of %s (%s): nothing later is seen", _moment_words(moment, events), source)
+    if last is not None and moment - last > STALE_HOURS * HOUR:
+        LOG.warning("the newest row of the extract is %.0f hours older than the as-of time", (moment - last) / HOUR)
+    seen = known_at(events, moment)
+    if len(seen.stays) < len(events.stays):
+        LOG.info("%s stays have no row by then, and are left out", f"{len(events.stays) - len(seen.stays):,}")
+    return seen
+
+
+def _moment_words(moment: int, events: Events) -> str:
+    return f"{pd.Timestamp(moment, unit='us')}" if events.has_dates else f"hour {moment / HOUR:g} of each stay"
 
 
 def read_like_training(model: FittedModel, data: Any, *, accept_differences: bool = False, **reading: Any) -> Events:
@@ -148,103 +246,6 @@ def read_like_training(model: FittedModel, data: Any, *, accept_differences: boo
     if not accept_differences:
         check_same_tables(record, events)
     return events
-
-
-def _left_out(steps: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
-    """(stay,) the first of the task's conditions that does not hold, in words; "" where all hold."""
-    reason: Any = ""
-    for step, holds in steps:
-        reason = np.where((reason == "") & ~holds, f"the task requires: {step}", reason).astype(object)
-    return np.atleast_1d(reason)
-
-
-def score_sequences(
-    model: FittedModel,
-    sequences: Sequences,
-    *,
-    ends: np.ndarray | float = np.inf,
-    left_out: np.ndarray | str = "",
-    hourly: bool = False,
-) -> pd.DataFrame:
-    """Predict every stay of sequences, which may hold any variables; see `score`.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted model.
-    sequences : Sequences
-        Stays; outcomes are not needed.
-    ends : ndarray, shape (stay,), or float
-        Hours since the index time at which the stay ended; infinite where not known.
-    left_out : ndarray of str, shape (stay,), or str
-        Why the stay is not eligible; "" where it is.
-    hourly : bool
-        Of an early warning: one row for each hour of each stay.
-
-    Returns
-    -------
-    DataFrame
-        As `score` gives it.
-
-    Raises
-    ------
-    ArgumentError
-        If `hourly` is set for a model that does not predict each time step, or the model has no scores.
-    """
-    ends, left_out = (np.broadcast_to(given, len(sequences)) for given in (ends, left_out))
-    if hourly and (model.task_.task_type != "early_warning" or not hasattr(model, "predict_hourly")):
-        got = f"a {type(model).__name__} for a task of type {model.task_.task_type}"
-        raise ArgumentError("an early-warning model of networks for hourly scores", got, "Leave hourly out.")
-    tables, done = [], 0
-    name = model_hash(model)
-    for block in sequences.chunks():  # of few stays there is but one
-        here = slice(done, done + len(block))
-        tables.append(_score_block(model, block, ends[here], left_out[here], name=name, hourly=hourly))
-        done += len(block)
-    return pd.concat(tables, ignore_index=True)
-
-
-def _score_block(
-    model: FittedModel, sequences: Sequences, ends: np.ndarray, left_out: np.ndarray, *, name: str, hourly: bool
-) -> pd.DataFrame:
-    stays = sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)
-    causes = [left_out != "", ends < stays.end_hours, ~model.has_observations(stays)]
-    reason = np.select(causes, [left_out, ENDED, UNMEASURED], "").astype(object)
-    known = reason == ""
-    which, hours = np.arange(len(stays)), stays.end_hours
-    if hourly and isinstance(model, GRUEarlyWarning | GRUEnsemble | Hybrid):
-        which, hours, columns = _by_hour(model, stays, known)
-    else:
-        columns = _by_stay(model, stays, known)
-    later = np.round((hours - stays.end_hours[which]) * HOUR).astype(np.int64)
-    at = (stays.index_time[which] + later).view("datetime64[us]") if stays.has_dates else np.datetime64("NaT", "us")
-    identity = {"patient_id": stays.patient[which], "stay_id": stays.stay[which]}
-    status = np.select([known, left_out != ""], ["scored", "left out"], "not scored")
-    table = pd.DataFrame(identity).assign(prediction_time=at, prediction_hours=hours)
-    table["prediction_time"] = table["prediction_time"].astype("datetime64[us]")
-    return pd.concat([table, columns], axis=1).assign(status=status[which], reason=reason[which], model_hash=name)
-
-
-def _by_stay(model: FittedModel, stays: Sequences, known: np.ndarray) -> pd.DataFrame:
-    """One row for each stay, empty where the stay is not scored."""
-    columns = np.full((len(stays), len(model.score_columns_)), np.nan)
-    if known.any():
-        columns[known] = model.score_rows(stays[known])
-    return pd.DataFrame(columns, columns=model.score_columns_)
-
-
-def _by_hour(
-    model: GRUEarlyWarning | GRUEnsemble | Hybrid, stays: Sequences, known: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Stay, hour and risk of one row for each stay and hour, or of one for a stay that is not scored."""
-    table = model.predict_hourly(stays[known]) if known.any() else pd.DataFrame({"stay": [], "hours": [], "risk": []})
-    scored = np.flatnonzero(known)[table["stay"].astype(int)]
-    others = np.setdiff1d(np.arange(len(stays)), scored)
-    which = np.concatenate([scored, others])
-    hours = np.concatenate([table["hours"], stays.end_hours[others]])
-    risk = np.concatenate([table["risk"], np.full(len(others), np.nan)])
-    order = np.argsort(which, kind="stable")
-    return which[order], hours[order], pd.DataFrame({"risk": risk[order]})
 
 
 def write_scores(table: pd.DataFrame, out: str | Path) -> Path:

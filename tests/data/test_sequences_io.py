@@ -103,7 +103,7 @@ def test_blocks_go_through_all_stays_once_and_in_order(test_stays, monkeypatch):
 
 
 def test_scoring_in_blocks_gives_the_risks_of_scoring_at_once(fitted, test_stays, monkeypatch):
-    from clinicalgru.serve.score import score_sequences
+    from clinicalgru.serve.score_rows import score_sequences
 
     whole = score_sequences(fitted, test_stays)
     monkeypatch.setattr(module, "CHUNK_MEASUREMENTS", 2000)

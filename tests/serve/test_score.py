@@ -14,20 +14,24 @@ from sklearn.base import clone
 import clinicalgru as cg
 from clinicalgru.html import Markup
 from clinicalgru.serve.bundle import model_hash
-from clinicalgru.serve.score import ENDED, SCORES, UNMEASURED, score_sequences, write_scores
+from clinicalgru.serve.score import write_scores
+from clinicalgru.serve.score_rows import SCORES, score_sequences
+from clinicalgru.serve.stay_status import ENDED, NOT_ELIGIBLE, UNMEASURED
 from clinicalgru.view.pages.html_page import write
+
+LATER = "2150-01-01"  # all stays are over
 
 
 @pytest.fixture(scope="module")
 def scores(fitted, cohort):
-    return cg.score(fitted, cohort.measurements, stays=cohort.stays)
+    return cg.score(fitted, cohort.measurements, stays=cohort.stays, as_of=LATER)
 
 
 @pytest.mark.slow
 def test_each_status_has_its_reason(scores, cohort):
     ended = cohort.stays["end"] < cohort.stays["start"] + pd.Timedelta("48h")
-    assert (scores["reason"] == ENDED).sum() == ended.sum()
-    assert (scores["reason"] == UNMEASURED).sum() == cohort.planted["stay without rows"]
+    assert (scores["reason_code"] == ENDED).sum() == ended.sum()
+    assert (scores["reason_code"] == UNMEASURED).sum() == cohort.planted["stay without rows"]
     assert (scores["risk"].notna() == (scores["status"] == "scored")).all()
     assert set(scores["model_hash"]) == {scores["model_hash"][0]}
 
@@ -41,7 +45,7 @@ def test_the_prediction_time_is_the_end_of_the_window(scores, cohort):
 
 @pytest.mark.slow
 def test_outcomes_change_no_score(fitted, cohort, scores):
-    pd.testing.assert_frame_equal(cg.score(fitted, cg.read_events(cohort)), scores)
+    pd.testing.assert_frame_equal(cg.score(fitted, cg.read_events(cohort), as_of=LATER), scores)
 
 
 def test_the_file_has_the_published_columns_and_replaces_the_one_before_as_a_whole(fitted, scores, tmp_path):
@@ -66,12 +70,12 @@ def test_a_file_in_the_place_of_the_folder_is_refused(fitted, scores, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_range_the_model_learned_with_is_enforced_again(fitted, cohort, tmp_path):
+def test_the_range_the_model_learned_with_is_enforced_again(fitted, cohort, scores, tmp_path):
     """A user's dictionary may add variables; it cannot change those of the model."""
     mine = tmp_path / "mine.yaml"
     mine.write_text("heart_rate: {label: HR, unit: /min, plausible: [0, 10], source: a mistake}\n")
-    plain = cg.score(fitted, cohort.measurements, stays=cohort.stays)
-    pd.testing.assert_frame_equal(cg.score(fitted, cohort.measurements, stays=cohort.stays, variables=mine), plain)
+    mine_too = cg.score(fitted, cohort.measurements, stays=cohort.stays, variables=mine, as_of=LATER)
+    pd.testing.assert_frame_equal(mine_too, scores)
 
 
 @pytest.mark.slow
@@ -89,17 +93,17 @@ def with_task(fitted, **fields):
 
 
 @pytest.mark.slow
-def test_a_stay_that_the_task_does_not_ask_about_is_left_out_with_the_reason(fitted, cohort, scores):
+def test_a_stay_that_is_not_eligible_has_the_reason(fitted, cohort, scores):
     model = with_task(
         fitted, include=[{"column": "age", "at_least": 65}], exclude=[{"column": "icu_type", "among": [2]}]
     )
-    table = cg.score(model, cohort.measurements, stays=cohort.stays)
+    table = cg.score(model, cohort.measurements, stays=cohort.stays, as_of=LATER)
     stays = cohort.stays.set_index("stay_id").loc[table["stay_id"]]
     age, unit = stays["age"].to_numpy(dtype=float), stays["icu_type"].to_numpy(dtype=float, na_value=np.nan)
     steps = {"age recorded": ~np.isnan(age), "age at least 65": age >= 65,
              "icu_type recorded": ~np.isnan(unit), "not: icu_type among 2": unit != 2}  # fmt: skip
     first = np.select([~holds for holds in steps.values()], list(steps), "")
-    assert (table["status"] == "left out").tolist() == (first != "").tolist()
+    assert (table["reason_code"] == NOT_ELIGIBLE).tolist() == (first != "").tolist()
     out = table[first != ""]
     assert out["reason"].tolist() == [f"the task requires: {step}" for step in first[first != ""]]
     assert out["risk"].isna().all()
@@ -112,7 +116,7 @@ def test_scored_and_learned_from_are_the_same_stays(fitted, cohort, events):
     model = with_task(
         fitted, include=[{"variable": "lactate", "at_least": 2}], anchor={"variable": "lactate", "above": 2}
     )
-    table = cg.score(model, events)
+    table = cg.score(model, events, as_of=LATER)
     learned = cg.select(events, model.task_)
     outcome = events.stays["in_hospital_death"].notna().to_numpy()
     assert set(table.loc[(table["status"] == "scored") & outcome, "stay_id"]) == set(learned.stay)
@@ -125,8 +129,10 @@ def test_scored_and_learned_from_are_the_same_stays(fitted, cohort, events):
 def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, cohort):
     """Whether a neighbour's age is recorded must not decide whether there are scores at all."""
     model = with_task(fitted, include=[{"column": "age", "at_least": 65}, {"variable": "lactate", "at_least": 1}])
-    table = cg.score(model, cohort.measurements.query("variable != 'lactate'"), stays=cohort.stays.drop(columns="age"))
-    assert set(table["status"]) == {"left out"}
+    table = cg.score(
+        model, cohort.measurements.query("variable != 'lactate'"), stays=cohort.stays.drop(columns="age"), as_of=LATER
+    )
+    assert set(table["reason_code"]) == {NOT_ELIGIBLE}
     assert set(table["reason"]) == {"the task requires: age recorded"}
 
 

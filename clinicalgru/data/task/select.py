@@ -100,6 +100,8 @@ def _steps(
 ) -> list[Step]:
     """The steps of the cohort flow, in order."""
     steps = eligibility_steps(events, task, times, whole)
+    if events.as_of is not None:
+        steps.append(("prediction due by the as-of time", times.is_due(task)))
     if not task.every_step:
         steps += departure_steps(events, task, times)
     steps += early

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clinicalgru.data.events import Events, first_times
+from clinicalgru.data.events import HOUR, Events, first_times
 from clinicalgru.data.task.criteria import ThresholdCrossing
 from clinicalgru.data.task.task import Task
 
@@ -27,12 +27,45 @@ class StayTimes:
         Whether the index time occurred; nothing is observed of the other stays.
     end : ndarray of float, shape (stay,)
         End of the stay; infinite where unknown.
+    as_of : float
+        Moment up to which the extract is seen; infinite where there is none.
     """
 
     origin: np.ndarray
     anchor: np.ndarray
     reached: np.ndarray
     end: np.ndarray
+    as_of: float = np.inf
+
+    def due(self, task: Task) -> np.ndarray:
+        """Compute when the first prediction of each stay is due.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        ndarray of int, shape (stay,)
+            Microseconds: the end of the window, or its start where the task predicts after each time step.
+        """
+        return self.anchor + round(task.window_hours[0 if task.every_step else 1] * HOUR)
+
+    def is_due(self, task: Task) -> np.ndarray:
+        """Give whether the first prediction of each stay lies within what is seen of the extract.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        ndarray of bool, shape (stay,)
+            False where it would have to be made later than `as_of`.
+        """
+        return self.due(task) <= self.as_of
 
 
 def stay_times(events: Events, task: Task) -> StayTimes:
@@ -52,14 +85,15 @@ def stay_times(events: Events, task: Task) -> StayTimes:
     """
     origin, end = _origin(events), events.stays["end"]
     ends = end.astype("Float64").to_numpy(dtype=float, na_value=np.inf)
+    as_of = np.inf if events.as_of is None else float(events.as_of)
     if task.anchor == "start":
-        return StayTimes(origin, origin, np.ones(len(origin), dtype=bool), ends)
+        return StayTimes(origin, origin, np.ones(len(origin), dtype=bool), ends, as_of)
     if isinstance(task.anchor, ThresholdCrossing):
         first = _first_crossing(events, task.anchor)
     else:
         first = end.astype("Int64").to_numpy(dtype=np.int64, na_value=NO_TIME)
     reached = first != NO_TIME
-    return StayTimes(origin, np.where(reached, first, origin), reached, ends)
+    return StayTimes(origin, np.where(reached, first, origin), reached, ends, as_of)
 
 
 def _origin(events: Events) -> np.ndarray:

@@ -75,13 +75,14 @@ def prediction_hours(times: StayTimes, task: Task) -> np.ndarray:
     Returns
     -------
     ndarray of float, shape (stay,)
-        Hours since the index time: the end of the window, or an earlier end of the stay where the task predicts after
-        each time step.
+        Hours since the index time: the end of the window. Where the task predicts after each time step, an earlier end
+        of the stay, or the moment up to which the extract is seen.
     """
     end = task.window_hours[1]
     if not task.every_step:
         return np.full(len(times.anchor), end)
-    return np.clip((times.end - times.anchor) / HOUR, task.window_hours[0], end)
+    last = np.minimum(times.end, times.as_of)
+    return np.clip((last - times.anchor) / HOUR, task.window_hours[0], end)
 
 
 def coded_in_window(coded: pa.Table, times: StayTimes, task: Task) -> dict[str, np.ndarray]:

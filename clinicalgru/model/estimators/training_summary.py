@@ -10,6 +10,7 @@ import numpy as np
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.outcome_kinds import occurred
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
+from clinicalgru.model.input_profile import input_profile
 
 if TYPE_CHECKING:  # baselines load no torch
     from clinicalgru.model.estimators.pretrained import PretrainedEncoder
@@ -28,17 +29,26 @@ def training_summary(stays: Sequences, pretrained: PretrainedEncoder | None = No
     Returns
     -------
     dict
-        source, simulated, stays, patients, outcomes, measurements, and reading: how the extract was read. Small counts
-        of real patients are None (suppressed), since a bundle holds them. outcomes is None too where the task does not
-        ask whether something occurs. pretrained_on, where training started from an encoder: its stays and source.
+        source, simulated, stays, patients, outcomes, measurements; reading: how the extract was read; inputs: see
+        `input_profile`. Small counts of real patients are None (suppressed), since a bundle holds them. outcomes is
+        None too where the task does not ask whether something occurs. pretrained_on, where training started from an
+        encoder: its stays and source.
     """
+    summary = _counts(stays) | {"inputs": input_profile(stays)}
+    if pretrained is None:
+        return summary
+    of_encoder = {name: pretrained.trained_on[name] for name in ("source", "simulated", "stays", "patients")}
+    return summary | {"pretrained_on": of_encoder}
+
+
+def _counts(stays: Sequences) -> dict[str, Any]:
     min_cell_size = 0 if stays.simulated else MIN_CELL_SIZE
     patients = suppress_nested([len(stays), len(np.unique(stays.patient.astype(str)))], min_cell_size=min_cell_size)[1]
     has_event = occurred(stays.outcome, stays.task)
     count, outcomes = suppress_nested(
         [len(stays), int(has_event.sum()) if has_event is not None else 0], min_cell_size=min_cell_size
     )
-    summary = {
+    return {
         "source": stays.source,
         "simulated": stays.simulated,
         "stays": count,
@@ -47,10 +57,6 @@ def training_summary(stays: Sequences, pretrained: PretrainedEncoder | None = No
         "measurements": len(stays.value),
         "reading": dict(stays.reading),
     }
-    if pretrained is None:
-        return summary
-    of_encoder = {name: pretrained.trained_on[name] for name in ("source", "simulated", "stays", "patients")}
-    return summary | {"pretrained_on": of_encoder}
 
 
 def calibration_counts(stays: Sequences) -> dict[str, int | None]:
@@ -67,7 +73,7 @@ def calibration_counts(stays: Sequences) -> dict[str, int | None]:
         stays and patients, and outcomes where the task asks whether something occurs; suppressed as of
         `training_summary`.
     """
-    summary, has_events = training_summary(stays), occurred(stays.outcome, stays.task) is not None
+    summary, has_events = _counts(stays), occurred(stays.outcome, stays.task) is not None
     return {name: summary[name] for name in ("stays", "patients", *(["outcomes"] if has_events else []))}
 
 

@@ -1,0 +1,160 @@
+"""The rows of a score table: a prediction for each stay, or the reason why there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from clinicalgru.data.events import HOUR
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.errors import ArgumentError
+from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
+from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.model.estimators.registry import FittedModel
+from clinicalgru.model.estimators.stacking import Hybrid
+from clinicalgru.model.input_profile import stay_inputs
+from clinicalgru.serve.bundle import model_hash
+from clinicalgru.serve.input_checks import little_known
+from clinicalgru.serve.stay_status import NOT_SCORED, STATUS, UNMEASURED, WORDS
+
+SCORES = pa.schema(
+    [
+        ("patient_id", pa.string()),
+        ("stay_id", pa.string()),
+        ("prediction_time", pa.timestamp("us")),
+        ("prediction_hours", pa.float64()),
+        ("as_of", pa.timestamp("us")),
+        ("risk", pa.float64()),
+        ("status", pa.string()),
+        ("reason_code", pa.string()),
+        ("reason", pa.string()),
+        ("model_hash", pa.string()),
+    ]
+)
+
+
+def check_hourly(model: FittedModel) -> None:
+    """Raise where a model has no prediction for each hour.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+
+    Raises
+    ------
+    ArgumentError
+        If it does not predict each time step.
+    """
+    if model.task_.task_type != "early_warning" or not hasattr(model, "predict_hourly"):
+        got = f"a {type(model).__name__} for a task of type {model.task_.task_type}"
+        raise ArgumentError("an early-warning model of networks for hourly scores", got, "Leave hourly out.")
+
+
+def score_sequences(
+    model: FittedModel,
+    sequences: Sequences,
+    *,
+    reasons: pd.DataFrame | None = None,
+    as_of: int | None = None,
+    hourly: bool = False,
+) -> pd.DataFrame:
+    """Predict every stay of sequences, which may hold any variables; see `score`.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+    sequences : Sequences
+        Stays; outcomes are not needed.
+    reasons : DataFrame, optional
+        For each stay, why it is not to be predicted, as `stay_reasons` gives it.
+    as_of : int, optional
+        Moment up to which the extract is seen, in microseconds.
+    hourly : bool
+        Of an early warning: one row for each hour of each stay.
+
+    Returns
+    -------
+    DataFrame
+        As `score` gives it.
+
+    Raises
+    ------
+    ArgumentError
+        If `hourly` is set for a model that does not predict each time step, or the model has no scores.
+    """
+    if hourly:
+        check_hourly(model)
+    if reasons is None:
+        reasons = pd.DataFrame({"reason_code": [""] * len(sequences), "reason": ""}, dtype=object)
+    tables, done = [], 0
+    name = model_hash(model)
+    for block in sequences.chunks():  # of few stays there is but one
+        part = reasons.iloc[done : done + len(block)]
+        tables.append(_score_block(model, block, part, as_of, hourly=hourly).assign(model_hash=name))
+        done += len(block)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _score_block(
+    model: FittedModel, sequences: Sequences, reasons: pd.DataFrame, as_of: int | None, *, hourly: bool
+) -> pd.DataFrame:
+    stays = sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)
+    code, reason = (reasons[name].to_numpy(dtype=object) for name in ("reason_code", "reason"))
+    abstained = np.where(code == "", _abstained(model, stays), "")
+    code = np.where(abstained != "", abstained, code)
+    reason = np.where(abstained != "", [WORDS.get(each, "") for each in abstained], reason)
+    known = code == ""
+    which, hours = np.arange(len(stays)), stays.end_hours
+    if hourly and isinstance(model, GRUEarlyWarning | GRUEnsemble | Hybrid):
+        which, hours, columns = _by_hour(model, stays, known)
+    else:
+        columns = _by_stay(model, stays, known)
+    table = _identity(stays, which, hours, as_of)
+    status = np.array([STATUS.get(each, NOT_SCORED) for each in code], dtype=object)
+    words = {"status": status[which], "reason_code": code[which], "reason": reason[which]}
+    return pd.concat([table, columns], axis=1).assign(**words)
+
+
+def _abstained(model: FittedModel, stays: Sequences) -> np.ndarray:
+    """(stay,) the code of the reason of a stay of which nothing, or too little, is known; "" of the others."""
+    limits = model.trained_on_.get("inputs", {}).get("limits", {})
+    few = little_known(stay_inputs(stays), limits, every_step=stays.task.every_step)
+    return np.where(model.has_observations(stays), few, UNMEASURED).astype(object)
+
+
+def _identity(stays: Sequences, which: np.ndarray, hours: np.ndarray, as_of: int | None) -> pd.DataFrame:
+    """Patient, stay and prediction time of each row; no prediction time is later than `as_of`."""
+    table = pd.DataFrame({"patient_id": stays.patient[which], "stay_id": stays.stay[which]})
+    later = np.round((hours - stays.end_hours[which]) * HOUR).astype(np.int64)
+    at = stays.index_time[which] + later
+    limit = np.inf if as_of is None else as_of
+    shown = at <= limit if stays.has_dates else np.round(hours * HOUR) <= limit
+    table["prediction_time"] = pd.Series(at.view("datetime64[us]")).where(shown & stays.has_dates)
+    table["prediction_hours"] = np.where(shown, hours, np.nan)
+    moment = np.datetime64("NaT" if as_of is None or not stays.has_dates else as_of, "us")
+    return table.assign(as_of=np.full(len(table), moment, dtype="datetime64[us]"))
+
+
+def _by_stay(model: FittedModel, stays: Sequences, known: np.ndarray) -> pd.DataFrame:
+    """One row for each stay, empty where the stay is not scored."""
+    columns = np.full((len(stays), len(model.score_columns_)), np.nan)
+    if known.any():
+        columns[known] = model.score_rows(stays[known])
+    return pd.DataFrame(columns, columns=model.score_columns_)
+
+
+def _by_hour(
+    model: GRUEarlyWarning | GRUEnsemble | Hybrid, stays: Sequences, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Stay, hour and risk of one row for each stay and hour, or of one for a stay that is not scored."""
+    table = model.predict_hourly(stays[known]) if known.any() else pd.DataFrame({"stay": [], "hours": [], "risk": []})
+    scored = np.flatnonzero(known)[table["stay"].astype(int)]
+    others = np.setdiff1d(np.arange(len(stays)), scored)
+    which = np.concatenate([scored, others])
+    hours = np.concatenate([table["hours"], stays.end_hours[others]])
+    risk = np.concatenate([table["risk"], np.full(len(others), np.nan)])
+    order = np.argsort(which, kind="stable")
+    return which[order], hours[order], pd.DataFrame({"risk": risk[order]})
