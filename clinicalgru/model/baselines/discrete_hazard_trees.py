@@ -15,7 +15,7 @@ from clinicalgru.model.baselines.base import (
     with_prefix,
 )
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
-from clinicalgru.model.baselines.summary_baseline import boosted_trees, features
+from clinicalgru.model.baselines.summary_baseline import boosted_trees, features, pooled_features
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 from clinicalgru.model.targets.survival_intervals import SurvivalIntervals
 
@@ -50,7 +50,7 @@ class DiscreteHazardTrees(BaselineEstimator):
         self.intervals_.check_outcomes(stays, "training stays")
         events, at_risk = self.intervals_.events_at_risk(stays.outcome)
         stay, interval = np.nonzero(at_risk)
-        rows = np.column_stack([features(stays)[stay], interval])
+        rows = np.column_stack([pooled_features(stays)[stay], interval])
         self.trees_ = BoostedTrees.fit(boosted_trees(self.random_state), rows, events[stay, interval].astype(int))
 
     def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:

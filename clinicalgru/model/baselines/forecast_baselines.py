@@ -12,6 +12,7 @@ from clinicalgru.checks import check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.baselines.base import ANY_TASK, Arrays, BaselineEstimator, array_of, by_prefix, with_prefix
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
+from clinicalgru.model.features.pooled_values import pooled_table, pooled_values
 from clinicalgru.model.features.step_features import step_features
 from clinicalgru.model.features.summaries import cells_in_order
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
@@ -109,8 +110,8 @@ class LOCFForecaster(_ForecastBaseline):
     def _learn(self, stays: Sequences) -> None:
         check_number("coverage", self.coverage, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
         known, ends = measured(stays), [(1 - self.coverage) / 2, (1 + self.coverage) / 2]
-        change = (known["value"] - known["last"]).groupby(known["variable"])
-        self.median_ = known.groupby("variable")["value"].median()
+        change = _pooled(known["value"] - known["last"], known, stays).groupby(known["variable"])
+        self.median_ = _pooled(known["value"], known, stays).groupby(known["variable"]).median()
         self.low_, self.high_ = (change.quantile(end) for end in ends)
 
     def expected(self, X: Sequences) -> pd.DataFrame:
@@ -170,13 +171,15 @@ class BoostedTreesForecaster(_ForecastBaseline):
         rng = np.random.default_rng(self.random_state)
         order = rng.permutation(len(stays))
         stays = stays[np.sort(order[: max(1, np.searchsorted(np.cumsum(stays.n_steps[order]), STEPS))])]
-        table = np.concatenate(list(step_features(stays)))
+        patient_of_step = np.repeat(stays.patient, stays.n_steps)
+        table = pooled_table(np.concatenate(list(step_features(stays))), patient_of_step)
         known, before = measured(stays), _step_before(stays)
-        self.median_, self.trees_ = known.groupby("variable")["value"].median(), {}
-        target = (known["value"] - _start(known, self.median_)).to_numpy()
+        self.median_ = _pooled(known["value"], known, stays).groupby(known["variable"]).median()
+        self.trees_, target = {}, _pooled(known["value"] - _start(known, self.median_), known, stays).to_numpy()
         later = np.flatnonzero(known["later"])
         for name, positions in known[known["later"]].groupby("variable").indices.items():
             rows = later[np.sort(rng.permutation(positions)[:MEASUREMENTS])]
+            rows = rows[~np.isnan(target[rows])]
             if len(rows) >= FEWEST:
                 self.trees_[str(name)] = BoostedTrees.fit(self._trees(), table[before[rows]], target[rows])
 
@@ -233,6 +236,14 @@ class BoostedTreesForecaster(_ForecastBaseline):
         self.median_ = self._restored(arrays, "median")
         parts = {v.name: by_prefix(f"variable_{number}", arrays) for number, v in enumerate(self.variables_)}
         self.trees_ = {name: BoostedTrees.from_arrays(part) for name, part in parts.items() if part}
+
+
+def _pooled(values: pd.Series, known: pd.DataFrame, stays: Sequences) -> pd.Series:
+    """Numbers of measurements, each pooled with its neighbours of the same variable."""
+    patient, pooled = stays.patient[known["stay"]], np.full(len(known), np.nan)
+    for rows in known.groupby("variable").indices.values():
+        pooled[rows] = pooled_values(values.to_numpy()[rows], patient[rows], n_groups=256)
+    return pd.Series(pooled, index=known.index)
 
 
 def _start(known: pd.DataFrame, median: pd.Series) -> pd.Series:

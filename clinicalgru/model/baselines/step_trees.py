@@ -25,6 +25,7 @@ from clinicalgru.model.baselines.base import (
 )
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
+from clinicalgru.model.features.pooled_values import pooled_table
 from clinicalgru.model.features.step_features import step_features
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 from clinicalgru.model.targets.warning_labels import WarningLabels
@@ -72,7 +73,9 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
             inside = drawn[slice(*np.searchsorted(drawn, [first, first + len(table)]))]
             sampled.append(table[inside - first])
             first += len(table)
-        self.classifier_ = _fitted(self.classifier(), np.concatenate(sampled), (weights[drawn] > 0).astype(int))
+        stay_of_step = np.repeat(np.arange(len(stays)), stays.n_steps)
+        table = pooled_table(np.concatenate(sampled), stays.patient[stay_of_step[drawn]])
+        self.classifier_ = _fitted(self.classifier(), table, (weights[drawn] > 0).astype(int))
 
     def classifier(self) -> Any:
         """An unfitted classifier; a subclass may use another one.

@@ -17,6 +17,7 @@ from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, by_prefi
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
 from clinicalgru.model.baselines.logistic_model import LogisticModel
 from clinicalgru.model.features.clinical_indices import indices_of
+from clinicalgru.model.features.pooled_values import pooled_table
 from clinicalgru.model.features.summaries import summarise
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 from clinicalgru.model.targets.warning_labels import refuse_unknown
@@ -79,7 +80,7 @@ class SummaryBaseline(ClassifierMixin, BaselineEstimator):
         if len(np.unique(stays.outcome)) < 2:
             fix = "Take more stays, or split with another random_state."
             raise TrainingError("both outcomes among the training stays", "one outcome only", fix)
-        table, outcome = features(stays), stays.outcome.astype(int)
+        table, outcome = pooled_features(stays), stays.outcome.astype(int)
         if self.method == BASELINES[0]:
             infinite = int(np.isinf(table).any(axis=1).sum())
             if infinite:
@@ -218,6 +219,22 @@ def features(stays: Sequences, *, indices: bool = True) -> np.ndarray:
         categories = np.arange(len(variable.categories))
         columns.append(np.where(np.isnan(column), np.nan, column == categories) if variable.categories else column)
     return np.concatenate(columns, axis=1, dtype=np.float32)
+
+
+def pooled_features(stays: Sequences) -> np.ndarray:
+    """Features of training stays, each value pooled with its neighbours: thresholds then are of 11 patients or more.
+
+    Parameters
+    ----------
+    stays : Sequences
+        Training stays.
+
+    Returns
+    -------
+    ndarray of float32, shape (stay, feature)
+        As `features`; a feature that fewer than 11 patients have is unknown.
+    """
+    return pooled_table(features(stays), stays.patient)
 
 
 def boosted_trees(random_state: Any) -> Any:

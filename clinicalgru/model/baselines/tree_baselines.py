@@ -17,7 +17,8 @@ from clinicalgru.model.baselines.base import (
     with_prefix,
 )
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
-from clinicalgru.model.baselines.summary_baseline import TREES, boosted_trees, features
+from clinicalgru.model.baselines.summary_baseline import TREES, boosted_trees, features, pooled_features
+from clinicalgru.model.features.pooled_values import pooled_values
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 from clinicalgru.model.targets.warning_labels import refuse_unknown
 
@@ -56,7 +57,7 @@ class MulticlassTrees(ClassifierMixin, BaselineEstimator):
         if len(self.trained_classes_) < 2:
             fix = "Take more stays, or check the outcome."
             raise TrainingError("several classes among the training stays", "one class only", fix)
-        self.trees_ = BoostedTrees.fit(boosted_trees(self.random_state), features(stays), position)
+        self.trees_ = BoostedTrees.fit(boosted_trees(self.random_state), pooled_features(stays), position)
 
     def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:
         return np.searchsorted(self.classes_, stays.outcome), self.predict_proba(stays)
@@ -159,7 +160,7 @@ class MultilabelTrees(ClassifierMixin, BaselineEstimator):
         self.random_state = random_state
 
     def _learn(self, stays: Sequences) -> None:
-        table = features(stays)
+        table = pooled_features(stays)
         self.trees_ = [self._fit_label(table, column) for column in stays.outcome.T]
 
     def _fit_label(self, table: np.ndarray, outcome: np.ndarray) -> BoostedTrees | float:
@@ -281,7 +282,9 @@ class MedianTrees(RegressorMixin, BaselineEstimator):
 
         refuse_unknown(stays.outcome, "training stays")
         trees = HistGradientBoostingRegressor(loss="absolute_error", random_state=self.random_state, **TREES)
-        self.trees_ = BoostedTrees.fit(trees, features(stays), stays.outcome)
+        outcome = pooled_values(stays.outcome, stays.patient, n_groups=256)
+        outcome = stays.outcome if np.isnan(outcome).any() else outcome
+        self.trees_ = BoostedTrees.fit(trees, pooled_features(stays), outcome)
 
     def predict(self, X: Sequences) -> np.ndarray:
         """The predicted median of each stay.

@@ -181,7 +181,7 @@ class GRUForecaster(GRUEstimator):
         quantile = _laplace_quantile(coverage)
         median, scale, excess = self._at_previous_step(stays)
         columns = self._interval(median, scale, excess, stays.variable.astype(np.int64), quantile)
-        return measured(stays).assign(**columns, anomaly=self._distance(stays, median, scale))
+        return measured(stays).assign(**columns, anomaly=self._distance(stays, median, scale, excess))
 
     def anomaly_scores(self, stays: Sequences) -> np.ndarray:
         """Distance of each measurement from its forecast at the time step before, in units of the Laplace scale.
@@ -197,7 +197,7 @@ class GRUForecaster(GRUEstimator):
             0 or more; NaN at the first time step of a stay. Results that became known at the same time step are both
             compared with the forecast before it.
         """
-        return self._distance(stays, *self._at_previous_step(stays)[:2])
+        return self._distance(stays, *self._at_previous_step(stays))
 
     def _interval(
         self, median: np.ndarray, scale: np.ndarray, excess: np.ndarray, number: np.ndarray, quantile: float
@@ -207,10 +207,17 @@ class GRUForecaster(GRUEstimator):
         return {name: self._values(median + offset * scale, number) + excess for name, offset in offsets.items()}
 
     @torch_defaults(grad=False)
-    def _distance(self, stays: Sequences, median: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Give the distance of each measurement from its forecast, in scales."""
-        number = torch.from_numpy(stays.variable.astype(np.int64))
-        score = self.head_.scaler.at(torch.from_numpy(stays.value), number).numpy()
+    def _distance(
+        self, stays: Sequences, median: np.ndarray, scale: np.ndarray, excess: np.ndarray | float = 0.0
+    ) -> np.ndarray:
+        """Give the distance of each measurement from its forecast, in scales; the inverse of `_interval`."""
+        number, scaler = stays.variable.astype(np.int64), self.head_.scaler
+        value = (stays.value - np.nan_to_num(excess)).astype(np.float32)
+        score = scaler.at(torch.from_numpy(value), torch.from_numpy(number)).double().numpy()
+        knots, known = scaler.knots.numpy(), scaler.scores.numpy()
+        slope = np.array([_outer_slope(*of) for of in zip(knots, known, strict=True)])[number]
+        beyond = value - value.clip(knots[number, 0], knots[number, -1])
+        score += np.divide(beyond, slope, out=np.zeros_like(score), where=slope > 0)
         return np.asarray(np.abs(score - median) / scale)
 
     def _at_previous_step(self, stays: Sequences) -> tuple[np.ndarray, ...]:
@@ -299,13 +306,21 @@ class GRUForecaster(GRUEstimator):
         knots, known = self.head_.scaler.knots.numpy(), self.head_.scaler.scores.numpy()
         values = np.full(len(scores), np.nan)
         for i in range(len(knots)):
-            values[number == i] = np.interp(scores[number == i], known[i], knots[i])
+            here = scores[number == i]
+            beyond = here - here.clip(known[i, 0], known[i, -1])
+            values[number == i] = np.interp(here, known[i], knots[i]) + beyond * _outer_slope(knots[i], known[i])
         return values
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
         """Give the highest anomaly score of the measurements of each stay, in units of the Laplace scale."""
         highest = pd.Series(self.anomaly_scores(stays)).groupby(stays.stay_of_measurement).max()
         return highest.reindex(range(len(stays))).to_numpy()[:, None]
+
+
+def _outer_slope(knots: np.ndarray, scores: np.ndarray) -> float:
+    """Give the change of the value for each normal score over the whole range; 0 where nothing was learned."""
+    width = float(scores[-1] - scores[0])
+    return float(knots[-1] - knots[0]) / width if width > 0 else 0.0
 
 
 def _weights(count: np.ndarray) -> tuple[float, ...]:

@@ -117,8 +117,8 @@ class PooledForecaster(PooledModel, GRUForecaster):
     def score(self, X: Sequences, y: ArrayLike | None = None) -> float:
         """Mean log-likelihood of the measurements, in normal scores, after calibration; all have the same weight."""
         check_outcome(y, check_stays("X", X))
-        median, scale = self._at_previous_step(X)[:2]
-        return float(-np.nanmean(self._distance(X, median, scale) + np.log(2 * scale)))
+        median, scale, excess = self._at_previous_step(X)
+        return float(-np.nanmean(self._distance(X, median, scale, excess) + np.log(2 * scale)))
 
 
 POOLED: tuple[tuple[type[GRUEstimator], type[PooledModel]], ...] = (

@@ -179,7 +179,9 @@ def pooled_scaler(scalers: Sequence[QuantileScaler]) -> QuantileScaler:
     pooled = QuantileScaler(knots.shape[1], knots=knots.shape[2])
     for variable in range(knots.shape[1]):
         learned = knots[(knots[:, variable] != 0).any(axis=1), variable]
-        pooled.fit(variable, learned.ravel())
+        if len(learned):
+            ranks = np.linspace(0, 1, knots.shape[2])
+            pooled.set_knots(variable, np.quantile(learned.astype(np.float64).ravel(), ranks))
     return pooled
 
 

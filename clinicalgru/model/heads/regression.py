@@ -14,6 +14,7 @@ from torch import Tensor
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.model.features.pooled_values import pooled_values, rounded_outward
 from clinicalgru.model.heads.classification import cross_entropy, mean_class_logits
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target, mean_of_bins, refuse_target
 from clinicalgru.model.heads.head import Head
@@ -22,6 +23,7 @@ from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.targets.warning_labels import refuse_unknown
 
 N_BINS = 20
+NEIGHBOURS = 6  # outcomes on each side of an edge whose mean it is
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class Regression(Head):
     Parameters
     ----------
     edges : tuple of float
-        Edges of the bins, ascending, at equally spaced quantiles of the training outcomes. Equal edges are one.
+        Edges of the bins, ascending: means of the training outcomes around them, and simple numbers outside of all.
     means : tuple of float
-        Mean training outcome of each bin.
+        Mean training outcome of each bin, of 11 patients or more.
 
     Notes
     -----
@@ -72,17 +74,18 @@ class Regression(Head):
 
     @classmethod
     def fit_targets(cls, stays: Sequences) -> Self:
-        """The bins hold equally many training outcomes."""
+        """The bins hold about equally many training outcomes, of 11 patients or more."""
         refuse_unknown(stays.outcome, "training stays")
         if not np.isfinite(stays.outcome).all() or len(np.unique(stays.outcome)) < 2:
             got = "infinite ones" if not np.isfinite(stays.outcome).all() else "one value only"
             raise TrainingError("finite outcomes that differ among the training stays", got, "Check the outcome.")
-        edges = np.unique(np.quantile(stays.outcome, np.linspace(0, 1, N_BINS + 1)))
-        bins = _bin(edges, stays.outcome)
-        filled = np.bincount(bins, minlength=len(edges) - 1) > 0
-        edges = np.concatenate([edges[:1], edges[1:][filled]])
-        bins = _bin(edges, stays.outcome)
-        means = np.bincount(bins, stays.outcome) / np.bincount(bins)
+        pooled = pooled_values(stays.outcome, stays.patient, n_groups=N_BINS, equal=True)
+        pooled = pooled if not np.isnan(pooled).any() else np.full(len(pooled), stays.outcome.mean())
+        means, n_of_bin = np.unique(pooled, return_counts=True)
+        ascending, ends = np.sort(stays.outcome), np.cumsum(n_of_bin)[:-1]
+        inner = [float(ascending[max(0, end - NEIGHBOURS) : end + NEIGHBOURS].mean()) for end in ends]
+        low, high = rounded_outward(ascending[0], ascending[-1])
+        edges = np.unique([low, *inner, high])
         return cls(tuple(edges.tolist()), tuple(means.tolist()))
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clinicalgru.model.features.clinical_indices import SUMMARIES
+from clinicalgru.model.features.pooled_values import pooled_values
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.generator import normal
 
@@ -27,14 +28,15 @@ class QuantileScaler(nn.Module):
     Attributes
     ----------
     knots : Tensor, shape (feature, knot)
-        Quantiles of the training values, ascending. A buffer, saved with the weights.
+        Quantiles of the training values, ascending. A buffer, saved with the weights. Each is a mean of values of 11
+        patients or more.
     scores : Tensor, shape (feature, knot)
         Their normal scores. Equal knots share the score of their middle rank.
 
     Notes
     -----
     A value beyond the training values has the outermost score, so that one extreme value has little influence. A
-    feature without training values has a score of 0.
+    feature that fewer than 11 training patients have has a score of 0.
 
     Examples
     --------
@@ -54,7 +56,7 @@ class QuantileScaler(nn.Module):
         self.knots: Tensor
         self.scores: Tensor
 
-    def fit(self, feature: int, values: np.ndarray) -> None:
+    def fit(self, feature: int, values: np.ndarray, patients: np.ndarray | None = None) -> None:
         """Learn the quantiles of one feature.
 
         Parameters
@@ -62,12 +64,28 @@ class QuantileScaler(nn.Module):
         feature : int
             Position of the feature.
         values : ndarray, shape (value,)
-            Training values, all known; if there are none, nothing is learned.
+            Training values, all known.
+        patients : ndarray, shape (value,), optional
+            Patient of each value; fewer than 11 patients teach nothing. None: each value is of another patient.
         """
-        if len(values) == 0:
-            return
         ranks = np.linspace(0, 1, self.knots.shape[1])
-        knots = np.quantile(values.astype(np.float64), ranks).astype(np.float32)
+        patients = np.arange(len(values)) if patients is None else patients
+        pooled = pooled_values(values, patients, n_groups=len(ranks) - 1)
+        if not len(pooled) or np.isnan(pooled[0]):
+            return
+        self.set_knots(feature, np.quantile(pooled, ranks))
+
+    def set_knots(self, feature: int, knots: np.ndarray) -> None:
+        """Set the quantiles of one feature, and their scores.
+
+        Parameters
+        ----------
+        feature : int
+            Position of the feature.
+        knots : ndarray, shape (knot,)
+            Quantiles at equally spaced ranks from 0 to 1.
+        """
+        ranks, knots = np.linspace(0, 1, len(knots)), knots.astype(np.float32)
         _, group, count = np.unique(knots, return_inverse=True, return_counts=True)
         middle = (np.bincount(group, ranks) / count)[group].clip(0.002, 0.998)
         self.knots[feature] = torch.from_numpy(knots)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -79,15 +80,21 @@ class InputScaler(nn.Module):
         Parameters
         ----------
         sequences : Sequences
-            Training stays. Of more than 50,000 stays or 10 million measurements, evenly spaced stays are used.
+            Training stays. Of more than 50,000 stays or 10 million measurements, evenly spaced stays are used. What
+            fewer than 11 patients have is not learned.
         """
         sequences = _thin_out(sequences)
+        patient = pd.factorize(sequences.patient)[0]
+        patient_of_measurement = patient[sequences.stay_of_measurement]
         for variable in range(len(sequences.variables)):
-            self.value.fit(variable, sequences.value[sequences.variable == variable])
+            rows = sequences.variable == variable
+            self.value.fit(variable, sequences.value[rows], patient_of_measurement[rows])
         for feature, column in enumerate(summarise(sequences, indices=self.indices).T):
-            self.summary.fit(feature, column[~np.isnan(column)])
+            known = ~np.isnan(column)
+            self.summary.fit(feature, column[known], patient[known])
         for static, column in enumerate(sequences.static.T):
-            self.static.fit(static, column[~np.isnan(column)])
+            known = ~np.isnan(column)
+            self.static.fit(static, column[known], patient[known])
 
     def forward(self, batch: Batch) -> Inputs:
         """A batch in normal scores.

@@ -10,6 +10,7 @@ import numpy as np
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.evaluate.logistic import clip_probability
+from clinicalgru.model.features.pooled_values import pooled_values, rounded_outward
 from clinicalgru.model.targets.warning_labels import refuse_unknown
 
 N_INTERVALS = 20
@@ -49,7 +50,8 @@ class SurvivalIntervals:
         Returns
         -------
         SurvivalIntervals
-            Up to 20 intervals. The horizons are the task's, or the quartiles of the event times.
+            Up to 20 intervals; their ends are means of event times of 11 patients or more, and a simple number after
+            the last event. The horizons are the task's, or the quartiles of the event times.
 
         Raises
         ------
@@ -61,8 +63,11 @@ class SurvivalIntervals:
         if len(hours) < 2:
             fix = "Take more stays, or a longer horizon."
             raise TrainingError("two stays with the event or more among the training stays", f"{len(hours)}", fix)
-        cuts = np.unique(np.quantile(hours, np.linspace(0, 1, N_INTERVALS + 1)[1:]))
-        quartiles = tuple(np.unique(np.quantile(hours, [0.25, 0.5, 0.75])).tolist())
+        pooled = pooled_values(hours, stays.patient[stays.outcome[:, 1] == 1], n_groups=N_INTERVALS, equal=True)
+        last = np.array([rounded_outward(0.0, hours.max())[1]])
+        pooled = last if np.isnan(pooled).any() else pooled
+        cuts = np.unique([*pooled[pooled < pooled.max()], *last])
+        quartiles = tuple(np.unique(np.quantile(pooled, [0.25, 0.5, 0.75])).tolist())
         return cls(tuple(cuts.tolist()), stays.task.survival_horizons_hours or quartiles)
 
     def events_at_risk(self, outcome: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
