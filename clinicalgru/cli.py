@@ -326,7 +326,7 @@ def explain(
     from clinicalgru import pipeline
     from clinicalgru.data.task.select import select
     from clinicalgru.serve.bundle import load_model
-    from clinicalgru.serve.score import read_like_training
+    from clinicalgru.serve.score_input import read_like_training
 
     model = load_model(bundle)
     explained = pipeline.parse_target(model, target)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +23,10 @@ from clinicalgru.cli_options import (
     reading_command,
 )
 from clinicalgru.disclosure import format_count
+from clinicalgru.errors import InputError
 
-NOTHING_SCORED = 5  # exit code; those of errors stand in `clinicalgru.errors`
+# exit codes; those of errors stand in `clinicalgru.errors`
+NOTHING_SCORED, STOPPED, STOPPED_BY_SIGTERM = 5, 130, 143
 
 
 def register(app: typer.Typer) -> None:
@@ -38,25 +44,36 @@ def score(
     reading: dict[str, Any],
     bundle: Bundle,
     extract: Extract,
-    out: Annotated[Path, typer.Option(help="folder (gets scores.parquet) or .parquet file")],
+    out: Annotated[
+        Path | None, typer.Option(help=".parquet or .csv file, or a folder (gets as_of=.../part-*.parquet)")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(help="PostgreSQL: postgresql://user@host:port/database, with --table")
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="table of that database; rows of the same run are replaced")] = None,
     as_of: Annotated[
         str | None,
         typer.Option(help="date and time up to which the extract is seen; default: its last available_at"),
     ] = None,
     hourly: Annotated[bool, typer.Option(help="one row for each stay and hour, for an early warning")] = False,
+    reasons: Annotated[bool, typer.Option("--reasons", help="name the three variables that moved each risk")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="write nothing and exit 3 where the extract differs from that of training")
     ] = False,
     min_scored: Annotated[
         float, typer.Option(help="smallest fraction of due stays to be scored; else nothing is written, and exit 4")
     ] = 0.0,
+    workers: Annotated[int, typer.Option(help="processes, each with one thread")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was ended")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
     accept_differences: AcceptDifferences = False,
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the risk of every stay of an extract as Parquet, one row each. Outcomes are not needed.
+    """Write the risk of every stay of an extract, one row each, to a file, a folder or PostgreSQL.
 
-    The extract is read as the training extract was; options say what differs.
+    Outcomes are not needed. The extract is read as the training extract was; options say what differs. Exit codes: 2
+    bad input, 3 --strict, 4 --min-scored, 5 no stay is scored, 130 stopped (finished parts are kept for --resume).
 
     Example: clinicalgru score out/mine/bundle tonight.parquet --stays tonight-stays.csv --out scores
     \f
@@ -64,31 +81,79 @@ def score(
     ----------
     reading : dict
         How the extract is read, where it differs from the training extract of the bundle.
-    bundle, extract, out : Path, str, Path
-        Folder of the bundle, the extract, and the file or folder to write.
+    bundle, extract : Path, str
+        Folder of the bundle, and the extract.
+    out, to, table : optional
+        The file or folder to write, and a database and its table.
     as_of : str or None
         Moment up to which the extract is seen.
-    hourly, strict : bool
-        A row for each hour; whether an extract that differs from that of training is refused.
+    hourly, reasons, strict : bool
+        A row for each hour; the variables that moved each prediction; whether an extract that differs from that of
+        training is refused.
     min_scored : float
         Smallest fraction of due stays to be scored.
+    workers : int
+        Number of processes.
+    resume, overwrite : bool
+        Whether a run that was ended goes on; whether an existing output is replaced.
     accept_differences, exact, as_json : bool
         Whether tables of training may be absent; counts of 1 to 10; JSON.
 
     Raises
     ------
+    InputError
+        If there is no place to write to.
     typer.Exit
         With code 5, if no stay is scored.
     """
     from clinicalgru.data.task.cohort_summary import suppressed
     from clinicalgru.serve import score as scoring
 
-    options: dict[str, Any] = {"as_of": as_of, "hourly": hourly, "strict": strict, "min_scored": min_scored}
-    table = scoring.score(bundle, extract, out=out, accept_differences=accept_differences, **options, **reading)
-    what = table["status"] + (": " + table["reason_code"]).where(table["reason_code"] != "", "")
+    if out is None and to is None:
+        raise InputError("--out, or --to and --table", "neither of them", "Pass a folder: --out scores.")
+    places: dict[str, Any] = {"out": out, "to": to, "table": table, "resume": resume, "overwrite": overwrite}
+    rules: dict[str, Any] = {"as_of": as_of, "hourly": hourly, "reasons": reasons, "strict": strict}
+    limits: dict[str, Any] = {"min_scored": min_scored, "accept_differences": accept_differences}
+    with stoppable():
+        scores = scoring.score(bundle, extract, n_workers=workers, **places, **rules, **limits, **reading)
+    what = scores["status"] + (": " + scores["reason_code"]).where(scores["reason_code"] != "", "")
     counts = suppressed(what.value_counts(), min_cell_size=min_cell_size(exact))
     lines = [f"{status:<42}{format_count(count):>9}" for status, count in counts.items()]
     typer.echo(json.dumps(counts) if as_json else "\n".join(lines))
-    if not (table["status"] == scoring.SCORED).any():
+    if not (scores["status"] == scoring.SCORED).any():
         logging.getLogger("clinicalgru").error("no stay is scored")
         raise typer.Exit(NOTHING_SCORED)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """End on Ctrl-C and SIGTERM with one sentence, and exit code 130 or 143.
+
+    Yields
+    ------
+    None
+        Nothing; the block may be stopped.
+
+    Raises
+    ------
+    typer.Exit
+        If it is stopped.
+    """
+
+    def stop(*_: Any) -> None:
+        raise _Stopped(STOPPED_BY_SIGTERM)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, stop) if in_main_thread else None
+    try:
+        yield
+    except (KeyboardInterrupt, _Stopped) as stopped:
+        typer.echo("Stopped. Finished parts are kept: go on with --resume.", err=True)
+        raise typer.Exit(STOPPED_BY_SIGTERM if isinstance(stopped, _Stopped) else STOPPED) from None
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+class _Stopped(BaseException):
+    """The process is asked to end."""

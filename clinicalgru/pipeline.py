@@ -27,7 +27,8 @@ from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.parts import Parts
 from clinicalgru.serve.bundle import model_hash, save
-from clinicalgru.serve.score import read_like_training, score
+from clinicalgru.serve.score import score
+from clinicalgru.serve.score_input import read_like_training
 
 FAITHFULNESS_STAYS = 60  # of the test stays: some eight seconds
 
@@ -236,7 +237,7 @@ def write_all(model: Any, evaluation: Evaluation, parts: Parts, out: Path) -> di
     """
     out.mkdir(parents=True, exist_ok=True)
     highest = int(np.nanargmax(model.score_rows(parts.test)[:, model.head_.default_output]))
-    score(model, parts.test_events, out=out / "scores.parquet")
+    score(model, parts.test_events, out=out / "scores.parquet", overwrite=True)
     faithful = evaluate_faithfulness(model, parts.test) if evaluation.curves else None
     shown, page = (evaluation, parts.test, parts.test_events), out / "evaluation.html"
     return {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from postgres_server import postgres as postgres
 
 import clinicalgru as cg
 from clinicalgru.data.events import Events

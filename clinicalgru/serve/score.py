@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clinicalgru.checks import check_number
-from clinicalgru.data.as_of import as_of_time, known_at, last_available
-from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.events import HOUR, Events
-from clinicalgru.data.read_events import read_events
-from clinicalgru.data.reading import PATHS, arguments_like, check_same_tables
-from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.data.simulate.simulate import SimulatedCohort
-from clinicalgru.data.task.select import select
-from clinicalgru.errors import ArgumentError, InputMismatch, TooFewScored, system_errors
+from clinicalgru.data.reading import PATHS
+from clinicalgru.errors import ArgumentError, TooFewScored, system_errors
 from clinicalgru.model.estimators.registry import FittedModel
-from clinicalgru.serve.bundle import load_model
-from clinicalgru.serve.input_checks import input_warnings
-from clinicalgru.serve.score_rows import SCORES, check_hourly, score_sequences
-from clinicalgru.serve.stay_status import DUE, SCORED, stay_reasons
-
-LOG = logging.getLogger("clinicalgru")
-STALE_HOURS = 24  # from which on the log says how old the newest data are
+from clinicalgru.serve.atomic import private_folder, whole_file
+from clinicalgru.serve.bundle import load_model, model_hash
+from clinicalgru.serve.postgres import check_table_name, upsert
+from clinicalgru.serve.score_input import LOG, ScoreInput, score_input
+from clinicalgru.serve.score_rows import check_hourly, schema_of
+from clinicalgru.serve.score_run import ScoreRun, now, open_run, run_id, write_shard
+from clinicalgru.serve.shards import SHARD_STAYS, Shard, score_in_workers, score_shard, shards_of
+from clinicalgru.serve.stay_status import DUE, SCORED
+from clinicalgru.serve.target import Target, is_file_name, write_rows
 
 
 def score(
@@ -37,10 +31,16 @@ def score(
     data: Any,
     *,
     out: str | Path | None = None,
+    to: str | None = None,
+    table: str | None = None,
     as_of: Any = None,
     hourly: bool = False,
+    reasons: bool = False,
     strict: bool = False,
     min_scored: float = 0.0,
+    n_workers: int = 1,
+    resume: bool = False,
+    overwrite: bool = False,
     accept_differences: bool = False,
     **reading: Any,
 ) -> pd.DataFrame:
@@ -53,7 +53,12 @@ def score(
     data : object
         An extract, or Events; read with the variables, units and plausible ranges of the model.
     out : str, Path or None
-        A folder, which gets scores.parquet, or a .parquet file. Written as a whole or not at all.
+        A .parquet or .csv file, or a folder, in which the run adds its part to the partition of its as-of time:
+        as_of=2031-01-01T06%3A00%3A00/part-<model_hash>.parquet. Written as a whole or not at all, readable by its owner
+        alone.
+    to, table : str or None
+        A PostgreSQL database, as postgresql://user@host:port/database, and the name of a table, which is made if it
+        does not exist. Rows of the same stay_id, as_of and model_hash are replaced, in one transaction.
     as_of : str, datetime or number, optional
         The moment up to which the extract is seen: a date and time; hours since the start of the stays where the
         extract has no dates. None: the last `available_at` of the extract (without dates, rounded up to a full hour).
@@ -61,12 +66,22 @@ def score(
         for each stay that is still open, and at its end for one that has ended.
     hourly : bool
         Of an early warning: one row for each hour of each stay, from the first with a measurement.
+    reasons : bool
+        Whether the column moved_by names the three variables that moved each prediction most. It takes a prediction
+        for each variable.
     strict : bool
         Whether nothing is scored where the extract differs from what the model learned from. Otherwise each difference
         is a warning in the log: a variable that is absent or far rarer, a unit that looks exchanged, values outside
         those of training, another number of measurements in a stay, a table that is not given.
     min_scored : float
         Smallest fraction to be scored, 0 to 1, of the stays that are eligible, present and due.
+    n_workers : int
+        Number of processes, with one thread each; the results are the same.
+    resume : bool
+        Whether a run that was ended goes on: finished parts are not scored again. Another model, extract, as-of time or
+        setting is refused.
+    overwrite : bool
+        Whether an existing output is replaced; otherwise it is refused.
     accept_differences : bool
         Whether an extract is scored that has no ends of stays, or no static variables, where training had them.
     **reading
@@ -75,19 +90,21 @@ def score(
     Returns
     -------
     DataFrame
-        One row for each stay, ordered by patient and stay: patient_id, stay_id, prediction_time (missing if the
-        extract has no dates), prediction_hours since the index time, as_of, risk, status ("scored",
-        "too little known": of fewer measurements than nearly all training stays, or "not scored"), reason_code and
-        reason, model_hash. No prediction time is later than `as_of`. Other task types have other columns in place of
-        risk: risk_<outcome>, risk_<class>, risk_<hours>h, or mean, median, low and high.
+        One row for each stay, ordered by patient and stay; the columns are those of data_schemas/scores.schema.json.
+        prediction_time is missing if the extract has no dates; neither it nor prediction_hours (since the index time)
+        is later than as_of. status is "scored", "too little known" (of fewer measurements than nearly all training
+        stays) or "not scored"; reason_code and reason say why. risk_low and risk_high: the range of the members of an
+        ensemble. Other task types have other columns in place of risk: risk_<outcome>, risk_<class>, risk_<hours>h, or
+        mean, median, low and high. scored_at is in UTC.
 
     Raises
     ------
     ArgumentError
-        If `hourly` is set for a model that does not predict each time step, the model has no scores, or `out` is a file
-        of the extract itself.
+        If `hourly` is set for a model that does not predict each time step, the model has no scores, `out` lies in the
+        extract or the bundle, or exists, or an unfinished run is there, or the one to resume is another one.
     InputError
-        If the extract cannot be read, or lacks ends of stays or static variables that training had.
+        If the extract cannot be read, or lacks ends of stays or static variables that training had; or if the system or
+        the database refuses to write.
     InputMismatch
         If the extract differs from what the model learned from, and `strict` is set. Nothing is written.
     TooFewScored
@@ -100,55 +117,98 @@ def score(
     >>> events = cg.read_events(cg.simulate(60))
     >>> model = cg.SummaryBaseline("logistic regression").fit(cg.select(events, cg.Task.load("in_hospital_mortality")))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     table = cg.score(cg.save(model, f"{folder}/bundle"), events)
-    >>> list(table)[4:7], len(table)
-    (['as_of', 'risk', 'status'], 60)
+    ...     scores = cg.score(cg.save(model, f"{folder}/bundle"), events)
+    >>> list(scores)[4:9], len(scores)
+    (['as_of', 'risk', 'risk_low', 'risk_high', 'status'], 60)
     """
-    if out is not None:
-        _check_not_over_input(out, data, *(reading.get(name) for name in PATHS))
     check_number("min_scored", min_scored, minimum=0, maximum=1)
+    check_number("n_workers", n_workers, minimum=1, whole=True)
+    if to is not None:
+        check_table_name(to, table)
     fitted = load_model(model) if isinstance(model, str | Path) else model
+    if out is not None:
+        _check_place(out, model, data, *(reading.get(name) for name in PATHS))
     if hourly:
         check_hourly(fitted)
-    events = read_like_training(fitted, data, accept_differences=accept_differences, **reading)
-    events = seen_as_of(events, as_of)
-    sequences = select(events, fitted.task_, include_ineligible=True)
-    reasons = stay_reasons(events, fitted.task_, sequences)
-    sequences = sequences.with_variables(fitted.variables_).with_static_variables(fitted.static_variables_)
-    due = reasons["reason_code"].to_numpy() == ""
-    warn_of_differences(fitted, events, sequences if due.all() else sequences[due], strict=strict)
-    table = score_sequences(fitted, sequences, reasons=reasons, as_of=events.as_of, hourly=hourly)
-    check_min_scored(table, min_scored)
-    if out is not None:
-        write_scores(table, out)
-    return table
+    given = score_input(fitted, data, as_of=as_of, strict=strict, accept_differences=accept_differences, **reading)
+    options = {"as_of": given.as_of, "hourly": hourly, "movers": reasons}
+    if out is None:
+        scores = _in_memory(given, options)
+        check_min_scored(scores, min_scored)
+    else:
+        scores = _written(given, options, out, min_scored, n_workers=n_workers, resume=resume, overwrite=overwrite)
+    if to is not None and table is not None:
+        upsert(_arrow(scores), to, table)
+    return scores
 
 
-def warn_of_differences(model: FittedModel, events: Events, stays: Sequences, *, strict: bool) -> None:
-    """Log how an extract differs from what a model learned from, or refuse it.
+def _identity(given: ScoreInput, options: dict[str, Any]) -> dict[str, Any]:
+    """What makes a run another one."""
+    settings = {"hourly": options["hourly"], "reasons": options["movers"], "shard_stays": SHARD_STAYS}
+    hashes = {"model_hash": model_hash(given.model), "input_hash": given.digest()}
+    return {**hashes, "as_of": given.as_of_words, "settings": settings}
 
-    Parameters
-    ----------
-    model : estimator
-        A fitted model.
-    events : Events
-        The extract.
-    stays : Sequences
-        Its stays that are to be predicted, with the variables of the model.
-    strict : bool
-        Whether an extract that differs is refused.
 
-    Raises
-    ------
-    InputMismatch
-        If it differs and `strict` is set.
-    """
-    warnings = input_warnings(model.trained_on_, events, stays)
-    for warning in warnings:
-        LOG.warning("%s", warning)
-    if warnings and strict:
-        fix = "Check the extract; leave strict (--strict) out to score it all the same."
-        raise InputMismatch("an extract like that of training", "; ".join(warnings), fix)
+def _constants(identity: dict[str, Any], started: str) -> dict[str, Any]:
+    """Columns that are the same in each row of a run."""
+    moment = pd.Timestamp(started).as_unit("us")
+    return {"input_hash": identity["input_hash"], "scored_at": moment, "run_id": run_id(identity)}
+
+
+def _in_memory(given: ScoreInput, options: dict[str, Any]) -> pd.DataFrame:
+    constants = _constants(_identity(given, options), now())
+    shards = shards_of(given.stays.patient, SHARD_STAYS)
+    tables = [score_shard(given, shard, constants, options) for shard in shards]
+    return _arrow(pd.concat(tables, ignore_index=True)).to_pandas()
+
+
+def _written(
+    given: ScoreInput,
+    options: dict[str, Any],
+    out: str | Path,
+    min_scored: float,
+    *,
+    n_workers: int,
+    resume: bool,
+    overwrite: bool,
+) -> pd.DataFrame:
+    """Score shard by shard into the folder of a run, and publish them."""
+    identity = _identity(given, options)
+    with system_errors(Path(out).name):
+        target = Target.of(out, as_of=identity["as_of"], model=identity["model_hash"])
+        with open_run(target, identity, resume=resume, overwrite=overwrite) as run:
+            if run is None:
+                LOG.info("the output is complete; nothing is scored again")
+                return target.read(given.as_of if given.stays.has_dates else None)
+            shards = shards_of(given.stays.patient, SHARD_STAYS)
+            todo = [shard for shard in shards if not run.is_finished(shard.number)]
+            for done, _ in enumerate(_scored(given, options, run, todo, n_workers), len(shards) - len(todo) + 1):
+                LOG.info("part %s of %s", done, len(shards))
+            scores = pd.concat([pq.read_table(run.shard(s.number)).to_pandas() for s in shards], ignore_index=True)
+            try:
+                check_min_scored(scores, min_scored)
+            except TooFewScored:
+                run.discard()
+                raise
+            run.publish(len(shards), scores["status"].value_counts().to_dict())
+    return scores
+
+
+def _scored(
+    given: ScoreInput, options: dict[str, Any], run: ScoreRun, todo: list[Shard], n_workers: int
+) -> Iterator[Shard]:
+    """The shards, each as soon as its file is there."""
+    constants = _constants(run.identity, run.started)
+    if n_workers > 1 and len(todo) > 1:
+        yield from score_in_workers(given, run, todo, constants, options, n_workers=n_workers)
+        return
+    for shard in todo:
+        write_shard(_arrow(score_shard(given, shard, constants, options)), run.shard(shard.number))
+        yield shard
+
+
+def _arrow(scores: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(scores, schema=schema_of(scores.columns), preserve_index=False)
 
 
 def check_min_scored(table: pd.DataFrame, min_scored: float) -> None:
@@ -174,89 +234,15 @@ def check_min_scored(table: pd.DataFrame, min_scored: float) -> None:
         raise TooFewScored(f"at least {min_scored:.1%} of the stays that are due scored", f"{scored:.1%}", fix)
 
 
-def seen_as_of(events: Events, as_of: Any = None) -> Events:
-    """Give an extract as it was known at a moment, and log which moment that is.
-
-    Parameters
-    ----------
-    events : Events
-        The extract.
-    as_of : str, datetime or number, optional
-        The moment; None: the last `available_at` of the extract.
-
-    Returns
-    -------
-    Events
-        As of `known_at`; the extract itself where it has no row with a time.
-
-    Raises
-    ------
-    ArgumentError
-        If `as_of` is no such moment.
-    """
-    moment, last = as_of_time(events, as_of), last_available(events)
-    if moment is None:
-        return events
-    source = "the last available_at of the extract" if as_of is None else "as requested"
-    LOG.info("as of %s (%s): nothing later is seen", _moment_words(moment, events), source)
-    if last is not None and moment - last > STALE_HOURS * HOUR:
-        LOG.warning("the newest row of the extract is %.0f hours older than the as-of time", (moment - last) / HOUR)
-    seen = known_at(events, moment)
-    if len(seen.stays) < len(events.stays):
-        LOG.info("%s stays have no row by then, and are left out", f"{len(events.stays) - len(seen.stays):,}")
-    return seen
-
-
-def _moment_words(moment: int, events: Events) -> str:
-    return f"{pd.Timestamp(moment, unit='us')}" if events.has_dates else f"hour {moment / HOUR:g} of each stay"
-
-
-def read_like_training(model: FittedModel, data: Any, *, accept_differences: bool = False, **reading: Any) -> Events:
-    """Read an extract with the arguments that read the training extract of a model, and with its dictionary.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted model.
-    data : object
-        An extract; Events are taken as they are.
-    accept_differences : bool
-        Whether the extract may lack ends of stays, or static variables, that training had.
-    **reading
-        Arguments of `read_events` that go before those of training.
-
-    Returns
-    -------
-    Events
-        The extract.
-
-    Raises
-    ------
-    InputError
-        If the extract cannot be read, or lacks what training had.
-    """
-    record = model.trained_on_.get("reading", {})
-    if isinstance(data, Events):
-        events = data
-    elif isinstance(data, SimulatedCohort):
-        events = read_events(data, variables=model_dictionary(model))
-    else:
-        given = reading | {"variables": model_dictionary(model, reading.get("variables"))}
-        events = read_events(data, **arguments_like(record, given, accept_differences=accept_differences))
-    if not accept_differences:
-        check_same_tables(record, events)
-    return events
-
-
 def write_scores(table: pd.DataFrame, out: str | Path) -> Path:
-    """Write a score table to a folder or .parquet file; the file before stays whole until the new one is.
+    """Write a score table as one file; the file before stays whole until the new one is.
 
     Parameters
     ----------
     table : DataFrame
         As `score` gives it.
     out : str or Path
-        A folder, which gets scores.parquet, or a .parquet file.
+        A .parquet or .csv file, or a folder, which gets scores.parquet.
 
     Returns
     -------
@@ -266,57 +252,29 @@ def write_scores(table: pd.DataFrame, out: str | Path) -> Path:
     Raises
     ------
     ArgumentError
-        If `out` is a file of another kind, such as .csv.
+        If `out` is a file of another kind.
     InputError
         If the system refuses to write, as without permission or on a full disk.
     """
-    path, fix = Path(out), "Choose another out=."
-    with system_errors(path.name):
-        if path.suffix != ".parquet" and path.suffix[1:].isalpha() and not path.is_dir():
-            raise ArgumentError("a folder or a .parquet file", f"a name that ends with {path.suffix}", fix)
-        if path.suffix != ".parquet":
-            if path.is_file():
-                raise ArgumentError("a folder or a .parquet file", f"the file {path.name}", fix)
-            path = path / "scores.parquet"
+    with system_errors(Path(out).name):
+        target = Target.of(out, as_of="", model="")
+        path = target.folder / "scores.parquet" if target.partition else target.path
         if path.is_dir():
-            raise ArgumentError("a folder or a .parquet file", f"the folder {path.name}", fix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem[:50]}-") as folder:
-            partial = Path(folder) / "scores.parquet"
-            pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), partial)
-            os.replace(partial, path)
+            raise ArgumentError(
+                "a folder, or a .parquet or .csv file", f"the folder {path.name}", "Choose another out=."
+            )
+        private_folder(path.parent)
+        with whole_file(path) as file:
+            write_rows(iter([_arrow(table)]), file, kind=path.suffix, about={})
     return path
 
 
-def _check_not_over_input(out: str | Path, *inputs: Any) -> None:
-    """Raise where the scores would be written over what they are made of."""
-    path = (Path(out) if Path(out).suffix == ".parquet" else Path(out) / "scores.parquet").absolute()
-    paths = [each for given in inputs for each in (given if isinstance(given, list | tuple) else [given])]
-    if any(isinstance(each, str | os.PathLike) and Path(each).absolute() == path for each in paths):
-        raise ArgumentError("out= besides the extract", "a file of the extract itself", "Choose another out=.")
-
-
-def _schema(table: pd.DataFrame) -> pa.Schema:
-    """That of SCORES, with what the model predicts in place of the risk."""
-    types = {field.name: field.type for field in SCORES}
-    return pa.schema([(str(name), types.get(str(name), pa.float64())) for name in table.columns])
-
-
-def model_dictionary(model: FittedModel, given: Any = None) -> Dictionary:
-    """Give the variables that a model was fitted on, with its units and ranges, over the shipped and the given ones.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted model.
-    given : Dictionary, path or None
-        Further variables.
-
-    Returns
-    -------
-    Dictionary
-        All variables; those of the model replace others of the same name.
-    """
-    base = given if isinstance(given, Dictionary) else Dictionary.load(*([given] if given is not None else []))
-    own = {variable.name: variable for variable in (*model.variables_, *model.static_variables_)}
-    return Dictionary((dict(base) | own).values())
+def _check_place(out: str | Path, model: Any, *inputs: Any) -> None:
+    """Raise where the scores would be written into what they are made of."""
+    place = Path(out).absolute()
+    files = (place,) if is_file_name(place) else (place, place / "scores.parquet")
+    given = [model, *(each for one in inputs for each in (one if isinstance(one, list | tuple) else [one]))]
+    for path in (Path(each).absolute() for each in given if isinstance(each, str | os.PathLike)):
+        if path in files or (path.is_dir() and path in place.parents):
+            got = "a place in the extract itself, or in the bundle"
+            raise ArgumentError("out= besides the extract", got, "Choose another out=.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +18,7 @@ from clinicalgru.model.estimators.stacking import Hybrid
 from clinicalgru.model.input_profile import stay_inputs
 from clinicalgru.serve.bundle import model_hash
 from clinicalgru.serve.input_checks import little_known
+from clinicalgru.serve.moved_by import moved_by
 from clinicalgru.serve.stay_status import NOT_SCORED, STATUS, UNMEASURED, WORDS
 
 SCORES = pa.schema(
@@ -26,12 +29,35 @@ SCORES = pa.schema(
         ("prediction_hours", pa.float64()),
         ("as_of", pa.timestamp("us")),
         ("risk", pa.float64()),
+        ("risk_low", pa.float64()),
+        ("risk_high", pa.float64()),
         ("status", pa.string()),
         ("reason_code", pa.string()),
         ("reason", pa.string()),
+        ("moved_by", pa.string()),
         ("model_hash", pa.string()),
+        ("input_hash", pa.string()),
+        ("scored_at", pa.timestamp("us", tz="UTC")),
+        ("run_id", pa.string()),
     ]
 )
+
+
+def schema_of(columns: Iterable[str]) -> pa.Schema:
+    """Give the types of the columns of a score table.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        Names of columns.
+
+    Returns
+    -------
+    pyarrow.Schema
+        That of `SCORES`, with what a model predicts in place of the risk.
+    """
+    types = {field.name: field.type for field in SCORES}
+    return pa.schema([(str(name), types.get(str(name), pa.float64())) for name in columns])
 
 
 def check_hourly(model: FittedModel) -> None:
@@ -59,6 +85,7 @@ def score_sequences(
     reasons: pd.DataFrame | None = None,
     as_of: int | None = None,
     hourly: bool = False,
+    movers: bool = False,
 ) -> pd.DataFrame:
     """Predict every stay of sequences, which may hold any variables; see `score`.
 
@@ -74,11 +101,13 @@ def score_sequences(
         Moment up to which the extract is seen, in microseconds.
     hourly : bool
         Of an early warning: one row for each hour of each stay.
+    movers : bool
+        Whether the column moved_by is filled, see `moved_by`.
 
     Returns
     -------
     DataFrame
-        As `score` gives it.
+        As `score` gives it, but for the columns that describe the run.
 
     Raises
     ------
@@ -93,13 +122,14 @@ def score_sequences(
     name = model_hash(model)
     for block in sequences.chunks():  # of few stays there is but one
         part = reasons.iloc[done : done + len(block)]
-        tables.append(_score_block(model, block, part, as_of, hourly=hourly).assign(model_hash=name))
+        rows = _score_block(model, block, part, as_of, hourly=hourly, movers=movers)
+        tables.append(rows.assign(model_hash=name))
         done += len(block)
     return pd.concat(tables, ignore_index=True)
 
 
 def _score_block(
-    model: FittedModel, sequences: Sequences, reasons: pd.DataFrame, as_of: int | None, *, hourly: bool
+    model: FittedModel, sequences: Sequences, reasons: pd.DataFrame, as_of: int | None, *, hourly: bool, movers: bool
 ) -> pd.DataFrame:
     stays = sequences.with_variables(model.variables_).with_static_variables(model.static_variables_)
     code, reason = (reasons[name].to_numpy(dtype=object) for name in ("reason_code", "reason"))
@@ -115,7 +145,8 @@ def _score_block(
     table = _identity(stays, which, hours, as_of)
     status = np.array([STATUS.get(each, NOT_SCORED) for each in code], dtype=object)
     words = {"status": status[which], "reason_code": code[which], "reason": reason[which]}
-    return pd.concat([table, columns], axis=1).assign(**words)
+    moved = _movers(model, stays, known)[which] if movers else ""
+    return pd.concat([table, columns], axis=1).assign(**words, moved_by=moved)
 
 
 def _abstained(model: FittedModel, stays: Sequences) -> np.ndarray:
@@ -138,12 +169,35 @@ def _identity(stays: Sequences, which: np.ndarray, hours: np.ndarray, as_of: int
     return table.assign(as_of=np.full(len(table), moment, dtype="datetime64[us]"))
 
 
+def _movers(model: FittedModel, stays: Sequences, known: np.ndarray) -> np.ndarray:
+    """(stay,) the variables that moved the prediction of each stay most; "" where there is no prediction."""
+    words = np.full(len(stays), "", dtype=object)
+    if known.any():
+        column = getattr(getattr(model, "head_", None), "default_output", 0)
+        words[known] = moved_by(model, stays[known], column)
+    return words
+
+
 def _by_stay(model: FittedModel, stays: Sequences, known: np.ndarray) -> pd.DataFrame:
     """One row for each stay, empty where the stay is not scored."""
     columns = np.full((len(stays), len(model.score_columns_)), np.nan)
+    interval = np.full((len(stays), 2), np.nan)
     if known.any():
         columns[known] = model.score_rows(stays[known])
-    return pd.DataFrame(columns, columns=model.score_columns_)
+    table = pd.DataFrame(columns, columns=model.score_columns_)
+    if list(model.score_columns_) != ["risk"]:
+        return table
+    if known.any() and isinstance(model, GRUEnsemble) and model.task_.task_type == "binary":
+        interval[known] = _range_of_members(model, stays[known])
+    return table.assign(risk_low=interval[:, 0], risk_high=interval[:, 1])
+
+
+def _range_of_members(model: GRUEnsemble, stays: Sequences) -> np.ndarray:
+    """(stay, 2) the lowest and highest risk of the members, calibrated as that of all together is."""
+    risks = [member.score_rows(stays)[:, 0] for member in model.members_]
+    if model.calibrator_ is not None:
+        risks = [model.calibrator_.predict(risk) for risk in risks]
+    return np.stack([np.min(risks, axis=0), np.max(risks, axis=0)], axis=1)
 
 
 def _by_hour(
@@ -157,4 +211,4 @@ def _by_hour(
     hours = np.concatenate([table["hours"], stays.end_hours[others]])
     risk = np.concatenate([table["risk"], np.full(len(others), np.nan)])
     order = np.argsort(which, kind="stable")
-    return which[order], hours[order], pd.DataFrame({"risk": risk[order]})
+    return which[order], hours[order], pd.DataFrame({"risk": risk[order]}).assign(risk_low=np.nan, risk_high=np.nan)

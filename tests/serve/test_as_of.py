@@ -64,7 +64,7 @@ def any_model(task_fields, variables, static_variables=()):
 
 def counted(monkeypatch, events, fields, as_of):
     from clinicalgru.serve import score_rows
-    from clinicalgru.serve.score import seen_as_of
+    from clinicalgru.serve.score_input import seen_as_of
     from clinicalgru.serve.stay_status import stay_reasons
 
     monkeypatch.setattr(score_rows, "model_hash", lambda model: "0")

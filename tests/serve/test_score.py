@@ -45,7 +45,8 @@ def test_the_prediction_time_is_the_end_of_the_window(scores, cohort):
 
 @pytest.mark.slow
 def test_outcomes_change_no_score(fitted, cohort, scores):
-    pd.testing.assert_frame_equal(cg.score(fitted, cg.read_events(cohort), as_of=LATER), scores)
+    again = cg.score(fitted, cg.read_events(cohort), as_of=LATER)
+    pd.testing.assert_frame_equal(again.drop(columns="scored_at"), scores.drop(columns="scored_at"))
 
 
 def test_the_file_has_the_published_columns_and_replaces_the_one_before_as_a_whole(fitted, scores, tmp_path):
@@ -75,7 +76,7 @@ def test_the_range_the_model_learned_with_is_enforced_again(fitted, cohort, scor
     mine = tmp_path / "mine.yaml"
     mine.write_text("heart_rate: {label: HR, unit: /min, plausible: [0, 10], source: a mistake}\n")
     mine_too = cg.score(fitted, cohort.measurements, stays=cohort.stays, variables=mine, as_of=LATER)
-    pd.testing.assert_frame_equal(mine_too, scores)
+    pd.testing.assert_frame_equal(mine_too.drop(columns="scored_at"), scores.drop(columns="scored_at"))
 
 
 @pytest.mark.slow
@@ -107,7 +108,7 @@ def test_a_stay_that_is_not_eligible_has_the_reason(fitted, cohort, scores):
     out = table[first != ""]
     assert out["reason"].tolist() == [f"the task requires: {step}" for step in first[first != ""]]
     assert out["risk"].isna().all()
-    columns = table.columns.drop("model_hash")
+    columns = table.columns.drop(["model_hash", "input_hash", "scored_at", "run_id"])
     pd.testing.assert_frame_equal(table.loc[first == "", columns], scores.loc[first == "", columns])
 
 
@@ -152,21 +153,26 @@ def test_what_the_system_refuses_to_write_is_one_clear_error(fitted, parts, tmp_
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-def test_scores_are_written_as_parquet_only(fitted, parts, tmp_path):
+def test_the_kind_of_file_follows_its_name(fitted, parts, tmp_path):
     table = score_sequences(fitted, parts[-1][[0]])
-    with pytest.raises(cg.ClinicalGRUError, match=r"a folder or a \.parquet file"):
-        write_scores(table, tmp_path / "tonight.csv")
+    with pytest.raises(cg.ClinicalGRUError, match=r"a folder, or a \.parquet or \.csv file"):
+        write_scores(table, tmp_path / "tonight.xlsx")
     (tmp_path / "x.parquet").mkdir()
     with pytest.raises(cg.ClinicalGRUError, match=r"the folder x\.parquet"):
         write_scores(table, tmp_path / "x.parquet")
     assert write_scores(table, tmp_path / "run-2031.01").name == "scores.parquet"
+    assert pd.read_csv(write_scores(table, tmp_path / "tonight.csv"))["risk"][0] == pytest.approx(table["risk"][0])
 
 
 def test_scores_are_never_written_over_the_extract(fitted, tmp_path):
     cohort = cg.simulate(20, random_state=1)
     cohort.measurements.to_parquet(tmp_path / "scores.parquet")
+    bundle = cg.save(fitted, tmp_path / "bundle")
     before = (tmp_path / "scores.parquet").read_bytes()
     for out in (tmp_path, tmp_path / "scores.parquet"):
         with pytest.raises(cg.ClinicalGRUError, match="besides the extract"):
             cg.score(fitted, tmp_path / "scores.parquet", stays=cohort.stays, out=out)
+    with pytest.raises(cg.ClinicalGRUError, match="in the bundle"):
+        cg.score(bundle, tmp_path / "scores.parquet", stays=cohort.stays, out=bundle / "scores")
     assert (tmp_path / "scores.parquet").read_bytes() == before
+    assert not (bundle / "scores").exists()

@@ -1,0 +1,127 @@
+"""Scores into a table of PostgreSQL: a run replaces its own rows in one transaction, or changes nothing."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+
+import pyarrow as pa
+
+from clinicalgru.data.ingest.database import STATES
+from clinicalgru.errors import ArgumentError, InputError, MissingPackageError
+
+KEY = ("stay_id", "as_of", "model_hash")  # rows of equal keys are replaced
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?")
+WHERE = "the database"
+TYPES = {"timestamp[us]": "timestamp", "timestamp[us, tz=UTC]": "timestamptz", "double": "double precision"}
+STAGED = "clinicalgru_staged"
+
+
+def check_table_name(address: str, table: str | None) -> str:
+    """Check the address of a database and the name of a table.
+
+    Parameters
+    ----------
+    address : str
+        postgresql://user@host:port/database.
+    table : str or None
+        Name of the table, or schema.table.
+
+    Returns
+    -------
+    str
+        The name, quoted.
+
+    Raises
+    ------
+    ArgumentError
+        If it is another kind of address, or the name is missing or has other characters.
+    MissingPackageError
+        If the driver is not installed.
+
+    Examples
+    --------
+    >>> check_table_name("postgresql://writer@127.0.0.1/hospital", "risk.scores")
+    '"risk"."scores"'
+    """
+    if not address.startswith(("postgresql://", "postgres://")):
+        got = "another address"
+        raise ArgumentError("postgresql://user@host:port/database", got, "Write other databases from out=.", where="to")
+    if table is None or not NAME.fullmatch(table):
+        got = "no name" if table is None else "other characters"
+        fix = "Pass table= (--table), such as scores or risk.scores: letters, digits and _."
+        raise ArgumentError("the name of a table", got, fix, where="table")
+    if find_spec("adbc_driver_postgresql") is None:
+        fix = 'Install the extra sql: pip install "clinicalgru[sql]".'
+        raise MissingPackageError("the package adbc-driver-postgresql", "no such package", fix)
+    return ".".join(f'"{part}"' for part in table.split("."))
+
+
+def upsert(rows: pa.Table, address: str, table: str) -> None:
+    """Write scores into a table, which is made if it does not exist.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Rows as `score` gives them.
+    address : str
+        postgresql://user@host:port/database.
+    table : str
+        Name of the table, or schema.table.
+
+    Raises
+    ------
+    ArgumentError
+        If address or name are no such things.
+    InputError
+        If the database refuses the login or the rows; then nothing has changed.
+
+    Notes
+    -----
+    Rows of the same stay_id, as_of and model_hash are replaced, also where as_of is NULL. The table is locked against
+    other writers until the end of the transaction, so that two runs at once leave each stay once; readers see the rows
+    of before, or all of the new ones.
+    """
+    name = check_table_name(address, table)
+    from adbc_driver_manager import Error
+    from adbc_driver_postgresql import dbapi
+
+    columns = ", ".join(f'"{field.name}"' for field in rows.schema)
+    types = ", ".join(f'"{field.name}" {TYPES.get(str(field.type), "text")}' for field in rows.schema)
+    same = " AND ".join(f's."{key}" IS NOT DISTINCT FROM t."{key}"' for key in KEY)
+    try:
+        with dbapi.connect(address) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_xact_lock(hashtext('{name}'))")  # two runs may both make the table
+            cursor.fetchall()
+            cursor.execute(f"SELECT to_regclass('{name}') IS NULL")
+            if cursor.fetchone()[0]:
+                cursor.execute(f"CREATE TABLE {name} ({types})")
+                cursor.execute(f"CREATE INDEX ON {name} (stay_id, as_of)")
+            cursor.execute(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
+            cursor.adbc_ingest(STAGED, rows, mode="create", temporary=True)
+            cursor.execute(f"DELETE FROM {name} t USING {STAGED} s WHERE {same}")
+            cursor.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {STAGED}")
+            cursor.execute(f"DROP TABLE {STAGED}")
+            connection.commit()
+    except Error as error:
+        raise refused(error.sqlstate or "08") from None
+
+
+def refused(state: str) -> InputError:
+    """Build the error of a database that does not take the rows.
+
+    Parameters
+    ----------
+    state : str
+        SQLSTATE.
+
+    Returns
+    -------
+    InputError
+        The error, to be raised; it quotes nothing of the database's own message.
+    """
+    known = (STATES[state[:n]] for n in (5, 2) if state[:n] in STATES)
+    got, fix = next(known, ("an error of the database", "Check its log, and the columns of the table."))
+    if state.startswith("42"):
+        got, fix = "a table of other columns, or no right to write it", "Choose another table=, or ask for the right."
+    return InputError("an address and a table that take the rows", got, fix, where=WHERE)
