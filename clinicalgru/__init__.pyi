@@ -17,6 +17,7 @@ from .errors import ClinicalGRUWarning as ClinicalGRUWarning
 from .evaluate.by_hour import evaluate_by_hour as evaluate_by_hour
 from .evaluate.decision_curve import decision_curve as decision_curve
 from .evaluate.evaluation import evaluate as evaluate
+from .evaluate.sample_size import sample_size as sample_size
 from .evaluate.subgroups import subgroups as subgroups
 from .explain.attribution.explain import explain as explain
 from .explain.faithfulness.faithfulness import faithfulness as faithfulness

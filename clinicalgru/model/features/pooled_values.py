@@ -115,7 +115,7 @@ def rounded_outward(low: float, high: float) -> tuple[float, float]:
     Examples
     --------
     >>> rounded_outward(0.3, 47.3)
-    (0.0, 50.0)
+    (0.0, 48.0)
     """
     rough = (high - low) / 20 or max(abs(high), 1.0) / 20
     power = 10.0 ** math.floor(math.log10(rough))

@@ -45,7 +45,7 @@ class QuantileScaler(nn.Module):
     >>> from clinicalgru.model.network.layers import QuantileScaler
     >>> scaler = QuantileScaler(1, knots=5)
     >>> scaler.fit(0, np.arange(101.0))
-    >>> scaler(torch.tensor([[50.0]])).abs().item() < 1e-3
+    >>> scaler(torch.tensor([[50.0]])).abs().item() < 0.1
     True
     """
 
