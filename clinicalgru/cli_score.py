@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,7 @@ def score(
     workers: Annotated[int, typer.Option(help="processes, each with one thread")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was ended")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
+    log: Annotated[Path | None, typer.Option(help="add a log of the run to this file, as JSON lines")] = None,
     accept_differences: AcceptDifferences = False,
     exact: Exact = False,
     as_json: AsJson = False,
@@ -96,6 +98,8 @@ def score(
         Number of processes.
     resume, overwrite : bool
         Whether a run that was ended goes on; whether an existing output is replaced.
+    log : Path or None
+        File of the run log.
     accept_differences, exact, as_json : bool
         Whether tables of training may be absent; counts of 1 to 10; JSON.
 
@@ -106,20 +110,22 @@ def score(
     typer.Exit
         With code 5, if no stay is scored.
     """
-    from clinicalgru.data.task.cohort_summary import suppressed
     from clinicalgru.serve import score as scoring
+    from clinicalgru.serve.run_log import log_to_file, report, status_counts
 
     if out is None and to is None:
         raise InputError("--out, or --to and --table", "neither of them", "Pass a folder: --out scores.")
     places: dict[str, Any] = {"out": out, "to": to, "table": table, "resume": resume, "overwrite": overwrite}
     rules: dict[str, Any] = {"as_of": as_of, "hourly": hourly, "reasons": reasons, "strict": strict}
     limits: dict[str, Any] = {"min_scored": min_scored, "accept_differences": accept_differences}
-    with stoppable():
+    began = time.monotonic()
+    with log_to_file(log), stoppable():
         scores = scoring.score(bundle, extract, n_workers=workers, **places, **rules, **limits, **reading)
-    what = scores["status"] + (": " + scores["reason_code"]).where(scores["reason_code"] != "", "")
-    counts = suppressed(what.value_counts(), min_cell_size=min_cell_size(exact))
-    lines = [f"{status:<42}{format_count(count):>9}" for status, count in counts.items()]
-    typer.echo(json.dumps(counts) if as_json else "\n".join(lines))
+        least = min_cell_size(exact)
+        logging.getLogger("clinicalgru").info("finished", extra={"fields": report(scores, began, min_cell_size=least)})
+        counts = status_counts(scores, min_cell_size=least)
+        lines = [f"{status:<42}{format_count(count):>9}" for status, count in counts.items()]
+        typer.echo(json.dumps(counts) if as_json else "\n".join(lines))
     if not (scores["status"] == scoring.SCORED).any():
         logging.getLogger("clinicalgru").error("no stay is scored")
         raise typer.Exit(NOTHING_SCORED)

@@ -24,6 +24,7 @@ RARER_BY_STEP = 0.1  # where the stays are cut at different hours
 RATIO = 3.0  # so many times more or fewer measurements in a stay are another way to record them
 OUTSIDE = 0.1  # fraction of the stays that may lie outside the training values
 MIN_GROUPS = 5  # of training patients, from which on their means span the range of values
+MOST = 0.5  # from which fraction on another unit would move a variable as a whole
 MARGIN = 0.25  # by which the range of training values is widened, as a fraction of its width
 
 TOO_FEW_MEASUREMENTS, TOO_FEW_VARIABLES = "too few measurements", "too few variables"  # codes of reasons
@@ -83,8 +84,19 @@ def input_warnings(trained_on: Mapping[str, Any], events: Events, stays: Sequenc
         warnings += _outside(profile["variables"], stays.variables, inputs.means)
         warnings += _outside(profile["static_variables"], stays.static_variables, stays.static)
     names = {variable.name for variable in (*stays.variables, *stays.static_variables)}
-    warnings += [f"units: {flag.proposal}" for flag in check_units(events) if flag.variable in names]
+    known = {name for name in names if _has_range(profile, name)}
+    shifted = {warning.partition(":")[0] for warning in warnings}
+    for flag in check_units(events):
+        as_in_training = flag.variable in known and flag.fraction >= MOST and flag.variable not in shifted
+        if flag.variable in names and not as_in_training:
+            warnings.append(f"units: {flag.proposal}")
     return warnings
+
+
+def _has_range(profile: Mapping[str, Any], name: str) -> bool:
+    """Whether the values of a variable in training are known well enough to be compared with."""
+    entries = (profile.get(kind, {}).get(name, {}) for kind in ("variables", "static_variables"))
+    return any(len(entry.get("quantiles", [])) >= MIN_GROUPS for entry in entries)
 
 
 def _tables(record: Mapping[str, Any], events: Events) -> Iterator[str]:

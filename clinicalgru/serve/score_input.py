@@ -18,6 +18,7 @@ from clinicalgru.data.reading import arguments_like, check_same_tables
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.data.task.select import select
+from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import InputMismatch
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.serve.input_checks import input_warnings
@@ -120,6 +121,8 @@ def score_input(
         If it differs from what the model learned from, and `strict` is set.
     """
     events = read_like_training(model, data, accept_differences=accept_differences, **reading)
+    ledger = events.ledger.suppressed(min_cell_size=0 if events.simulated else MIN_CELL_SIZE)
+    LOG.info("read %s", events.source, extra={"fields": {"ledger": ledger}})
     events = seen_as_of(events, as_of)
     stays = select(events, model.task_, include_ineligible=True)
     reasons = stay_reasons(events, model.task_, stays)

@@ -64,6 +64,16 @@ def test_each_difference_is_a_warning_and_strict_writes_nothing(model, tonight, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "factor", "unit"), [("lactate", 9.008, "mg/dL"), ("bun", 2.14, "mg{urea}/dL")])
+def test_a_variable_in_another_unit_is_named_with_the_unit(model, tonight, caplog, name, factor, unit):
+    rows = tonight.measurements.copy()
+    rows.loc[rows["variable"] == name, "value"] *= factor
+    scored(model, tonight, rows)
+    assert any(record.message.startswith(f"{name}: many values") for record in caplog.records)
+    assert any(unit in record.message for record in caplog.records)
+
+
 def test_a_stay_with_one_measurement_gets_no_number(model, tonight):
     rows = tonight.measurements
     heart_rates = rows[rows["variable"] == "heart_rate"].groupby("stay_id").head(1)
@@ -130,9 +140,17 @@ def test_each_refusal_has_an_exit_code_of_its_own(model, tonight, tmp_path, caps
         assert "Traceback" not in ended[1].err
         return ended[0]
 
-    assert code(0, *tables, "--as-of", LATER) == 0
+    assert code(0, *tables, "--as-of", LATER, "--log", tmp_path / "runs.jsonl") == 0
+    lines = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
+    assert {line["level"] for line in lines} <= {"info", "warning"}
+    assert lines[0]["ledger"]["rows in"] == len(rows)
+    assert lines[-1]["message"] == "finished"
+    assert lines[-1]["statuses"]["scored"] > 50
+    assert not any(stay in json.dumps(lines) for stay in tonight.stays["stay_id"])
     assert code(2, tmp_path / "none.parquet") == 2
-    assert code(3, few, *tables[1:], "--as-of", LATER, "--strict") == 3
+    assert code(3, few, *tables[1:], "--as-of", LATER, "--strict", "--log", tmp_path / "runs.jsonl") == 3
+    last = json.loads((tmp_path / "runs.jsonl").read_text().splitlines()[-1])
+    assert (last["level"], last["exit_code"]) == ("error", 3)
     assert code(4, one, *tables[1:], "--as-of", LATER, "--min-scored", "0.5") == 4
     assert code(5, *tables, "--as-of", start + pd.Timedelta("1h")) == 5
     assert code(6, empty) in (2, 5)
