@@ -12,7 +12,7 @@ from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.repr_html import calibrated
 from clinicalgru.model.estimators.stacking import Hybrid
-from clinicalgru.model.estimators.training_summary import calibration_text, pretraining_text
+from clinicalgru.model.estimators.training_summary import calibration_text, pretraining_text, validation_text
 
 YES_OR_NO = ("binary", "early_warning", "survival")
 ESTIMATES = {
@@ -56,7 +56,7 @@ between hour {low:g} and hour {high:g} after the {task.anchor_words}.
 | source | {trained["source"]} |
 | stays, patients | {format_count(trained["stays"])}, {format_count(trained["patients"])} |
 {_outcomes(trained) if task.task_type in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
-{_pretrained(trained)}{_best_epoch(model)}| calibrated | {_calibration(model)} |
+{_training(trained)}{_best_epoch(model)}| calibrated | {_calibration(model)} |
 
 ## Limits
 Not a medical device. Not validated outside its source: evaluate it on your own patients before any use, and again over
@@ -82,9 +82,9 @@ def _kind(model: FittedModel) -> str:
     return "A time-aware GRU with attention"
 
 
-def _pretrained(trained: Mapping[str, Any]) -> str:
-    text = pretraining_text(trained)
-    return "" if text is None else f"| pretrained on | {text} |\n"
+def _training(trained: Mapping[str, Any]) -> str:
+    texts = {"pretrained on": pretraining_text(trained), "epochs chosen": validation_text(trained)}
+    return "".join(f"| {name} | {text} |\n" for name, text in texts.items() if text is not None)
 
 
 def _best_epoch(model: FittedModel) -> str:

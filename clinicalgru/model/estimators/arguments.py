@@ -39,6 +39,7 @@ def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
     for name in COUNTS:
         check_number(name, given[name], minimum=1, whole=True)
     check_number("max_steps_per_stay", given["max_steps_per_stay"], minimum=1, whole=True, optional=True)
+    check_number("min_validation_events", given["min_validation_events"], minimum=0, whole=True)
     check_number("n_cuts", given["n_cuts"], minimum=0, whole=True)
     check_number("learning_rate", given["learning_rate"], minimum=0, open_minimum=True)
     for name in WEIGHTS:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
@@ -17,9 +18,9 @@ from clinicalgru.errors import TrainingError
 from clinicalgru.model.estimators.arguments import checked_arguments, checked_path, written_arguments
 from clinicalgru.model.estimators.fitted_model import FittedModel, with_parameters
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
-from clinicalgru.model.estimators.training_summary import training_summary
+from clinicalgru.model.estimators.training_summary import training_summary, validation_summary
 from clinicalgru.model.estimators.untrained_network import untrained_network
-from clinicalgru.model.estimators.validation_split import hold_back
+from clinicalgru.model.estimators.validation_split import check_parts, hold_back, outcome_folds
 from clinicalgru.model.fit_state import (
     RandomState,
     adopt,
@@ -36,10 +37,11 @@ from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses, AuxiliaryTargets
 from clinicalgru.model.training.distillation import Teacher
-from clinicalgru.model.training.distributed import is_main_process
+from clinicalgru.model.training.distributed import is_main_process, rank_and_world_size
 from clinicalgru.model.training.progress import Callback, announce, check_callbacks
 from clinicalgru.model.training.state import TrainingConfig
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
+from clinicalgru.model.training.train_folds import Fold, train_folds
 from clinicalgru.model.training.training import train
 
 
@@ -87,6 +89,10 @@ class GRUEstimator(FittedModel):
     pretrained : PretrainedEncoder or None, default=None
         Weights that training starts from, matched by the names of the variables; see `pretrain`. With `network=None`
         the network has the options of the pretrained one. A loaded model has None: its weights are in the bundle.
+    min_validation_events : int, default=30
+        For outcomes and classes, without `validation`: with fewer stays of the rarest class among the 15 % that would
+        be held back, 5 networks are trained on all folds but one each, the epoch is chosen out of fold, and the
+        network has the mean of their weights. 0: never.
     random_state : int, RandomState, Generator or None, default=0
         Seed. The same seed and data give the same bits on a CPU. None: a new seed for each fit.
     n_threads : int, default=1
@@ -145,6 +151,7 @@ class GRUEstimator(FittedModel):
         use_codes: bool = False,
         min_code_stays: int = MIN_CODE_STAYS,
         pretrained: PretrainedEncoder | None = None,
+        min_validation_events: int = 30,
         random_state: RandomState = 0,
         n_threads: int = 1,
     ) -> None:
@@ -164,6 +171,7 @@ class GRUEstimator(FittedModel):
         self.use_codes = use_codes
         self.min_code_stays = min_code_stays
         self.pretrained = pretrained
+        self.min_validation_events = min_validation_events
         self.random_state = random_state
         self.n_threads = n_threads
 
@@ -212,7 +220,8 @@ class GRUEstimator(FittedModel):
         y : array-like or None
             Outcome as scikit-learn passes it; it must equal that of `X`.
         validation : Sequences or None
-            Stays of other patients for early stopping. None: 15 % of the patients of `X` are held back.
+            Stays of other patients for early stopping. None: 15 % of the patients of `X` are held back, or with few
+            outcomes epochs are chosen out of fold, see `min_validation_events`.
         groups : array-like of shape (n_stays,) or None
             Groups, such as hospitals, that are not divided when validation stays are held back.
         auxiliary : DataFrame or None
@@ -246,11 +255,16 @@ class GRUEstimator(FittedModel):
         learner = blank_copy(self)
         learner.__dict__.update(checked_arguments(self))
         learner.random_state_ = draw_seed(self.random_state)
-        if validation is None:
+        fold, alone = None, rank_and_world_size()[1] == 1
+        if validation is None and checkpoint_path is None and resume_from is None and alone:
+            few = learner.min_validation_events
+            fold = outcome_folds(X, groups, min_validation_events=few, random_state=learner.random_state_)
+        if validation is None and fold is None:
             X, validation = hold_back(X, groups, random_state=learner.random_state_)
         learner._learn(
             X,
-            check_stays("validation", validation),
+            None if fold is not None else check_stays("validation", validation),
+            fold=fold,
             auxiliary=auxiliary,
             verbose=verbose,
             callbacks=callbacks,
@@ -263,8 +277,9 @@ class GRUEstimator(FittedModel):
     def _learn(
         self,
         stays: Sequences,
-        validation: Sequences,
+        validation: Sequences | None,
         *,
+        fold: np.ndarray | None,
         auxiliary: pd.DataFrame | None,
         verbose: bool,
         callbacks: Sequence[Callback],
@@ -272,31 +287,30 @@ class GRUEstimator(FittedModel):
         resume_from: Path | None,
     ) -> None:
         """Train this blank copy of an estimator."""
-        self.head_ = self._learned_head(stays, validation)
+        self.head_ = self._head(stays) if validation is None else self._learned_head(stays, validation)
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
-        self.calibrator_, self.calibrated_on_, self.trained_on_ = None, None, training_summary(stays, self.pretrained)
-        self.seen_patients_ = SeenPatients.of(stays, validation)
+        self.calibrator_, self.calibrated_on_ = None, None
+        self.trained_on_ = training_summary(stays, self.pretrained) | validation_summary(validation, fold)
+        self.seen_patients_ = SeenPatients.of(stays, *([] if validation is None else [validation]))
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
             further = None if auxiliary is None or auxiliary.columns.empty else AuxiliaryTargets.fit(auxiliary, stays)
             network = self._network(stays, further)
             forecast = self._forecast(network) if self.forecast_weight else None
-            teacher = self._teacher(stays, verbose)
-            losses = AuxiliaryLosses(
-                further, self.auxiliary_weight, forecast, self.forecast_weight, teacher, self.distillation
-            )
-            self.history_ = train(
-                network,
-                stays,
-                self._checked(validation),
-                head=self.head_,
-                config=self._training_config(),
-                auxiliary=losses,
-                verbose=verbose,
-                callbacks=callbacks,
-                checkpoint_path=checkpoint_path,
-                resume_from=resume_from,
-            )
-            self.network_ = self._trained(network, validation)
+            targets = (further, self.auxiliary_weight, forecast, self.forecast_weight)
+
+            def losses(part: Sequences) -> AuxiliaryLosses:
+                return AuxiliaryLosses(*targets, self._teacher(part, verbose), self.distillation)
+
+            shared: dict[str, Any] = {"head": self.head_, "config": self._training_config(), "verbose": verbose}
+            shared["callbacks"] = callbacks
+            if fold is not None:
+                folds = [Fold(part := stays[fold != k], stays[fold == k], losses(part)) for k in np.unique(fold)]
+                self.history_ = train_folds(network, folds, **shared)
+            elif validation is not None:
+                shared |= {"checkpoint_path": checkpoint_path, "resume_from": resume_from}
+                held = self._checked(validation)
+                self.history_ = train(network, stays, held, auxiliary=losses(stays), **shared)
+            self.network_ = self._trained(network, validation if validation is not None else stays)
 
     def _forecast(self, network: ClinicalGRU) -> Forecast:
         """Give the head of the auxiliary forecast after each time step."""
@@ -317,12 +331,7 @@ class GRUEstimator(FittedModel):
         if not len(validation) or not len(stays):
             parts = "training stays and validation stays"
             raise TrainingError(parts, f"{len(stays)} and {len(validation)}", "Split with split_patients.")
-        head = self._head(stays)
-        for part, name in ((stays, "stays"), (validation, "validation stays")):
-            head.validate_targets(part, name)
-        both = len(set(stays.patient) & set(validation.patient))
-        if both:
-            raise TrainingError("each patient in one part", f"{both} patients in both", "Use split_patients.")
+        check_parts(head := self._head(stays), stays, validation)
         return head
 
     def _head(self, stays: Sequences) -> Head:

@@ -130,7 +130,7 @@ min_code_stays, random_state, n_threads
         n_threads=n_threads,
     )
     model.fit(sequences, validation=validation, verbose=verbose, callbacks=callbacks)
-    summary = {name: value for name, value in model.trained_on_.items() if name != "outcomes"}
+    summary = {name: value for name, value in model.trained_on_.items() if name not in ("outcomes", "validation")}
     return PretrainedEncoder(
         model.network_, model.variables_, model.static_variables_, summary, model.history_, model.seen_patients_
     )

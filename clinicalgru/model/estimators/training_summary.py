@@ -59,6 +59,54 @@ def _counts(stays: Sequences) -> dict[str, Any]:
     }
 
 
+def validation_summary(validation: Sequences | None, fold: np.ndarray | None) -> dict[str, Any]:
+    """Say which stays early stopping watched.
+
+    Parameters
+    ----------
+    validation : Sequences or None
+        Validation stays.
+    fold : ndarray or None
+        Fold of each training stay, where there are no validation stays.
+
+    Returns
+    -------
+    dict
+        validation: the counts of `calibration_counts`, or the number of folds.
+    """
+    if fold is not None:
+        return {"validation": {"folds": len(np.unique(fold))}}
+    return {"validation": calibration_counts(validation)} if validation is not None else {}
+
+
+def validation_text(trained: Mapping[str, Any]) -> str | None:
+    """Say how the number of epochs was chosen, for a card.
+
+    Parameters
+    ----------
+    trained : mapping
+        As of `trained_on_`.
+
+    Returns
+    -------
+    str or None
+        None where nothing is known. Small counts are suppressed.
+
+    Examples
+    --------
+    >>> validation_text({"validation": {"folds": 5}})
+    'out of fold; the mean of the weights of 5 networks, each trained on all folds but one'
+    >>> validation_text({"validation": {"stays": 600, "patients": 600, "outcomes": 80}})
+    'on 600 stays, 80 with the outcome'
+    """
+    chosen = trained.get("validation")
+    if chosen is None:
+        return None
+    if "folds" in chosen:
+        return f"out of fold; the mean of the weights of {chosen['folds']} networks, each trained on all folds but one"
+    return calibration_text(chosen)
+
+
 def calibration_counts(stays: Sequences) -> dict[str, int | None]:
     """Count the stays that a model is calibrated on.
 

@@ -1,4 +1,4 @@
-"""Validation stays held back from the training stays, for early stopping."""
+"""Validation stays held back from the training stays, for early stopping; folds where they are too few."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from scipy.sparse.csgraph import connected_components
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.select import split_patients, take_stays
-from clinicalgru.errors import ArgumentError
+from clinicalgru.errors import ArgumentError, TrainingError
+from clinicalgru.model.heads.head import Head
+from clinicalgru.model.training.folds import patient_folds
 
 VALIDATION_FRACTION = 0.15
+N_FOLDS = 5
 
 
 def hold_back(stays: Sequences, groups: ArrayLike | None, *, random_state: int) -> tuple[Sequences, Sequences]:
@@ -63,6 +66,63 @@ def _divide(
     held = np.isin(joined.astype(str), split_patients(bare, fractions, random_state=random_state)[1].patient)
     paths = (None, None) if folder is None else (folder / "train", folder / "validation")
     return take_stays(stays, ~held, paths[0]), take_stays(stays, held, paths[1])
+
+
+def outcome_folds(
+    stays: Sequences, groups: ArrayLike | None, *, min_validation_events: int, random_state: int
+) -> np.ndarray | None:
+    """Divide stays into 5 folds where the validation stays that `hold_back` gives would have too few outcomes.
+
+    Parameters
+    ----------
+    stays : Sequences
+        All stays.
+    groups : array-like of shape (n_stays,) or None
+        Group of each stay; no group is divided.
+    min_validation_events : int
+        Number of validation stays with the rarest outcome or class that is enough for early stopping.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    ndarray of int, shape (stay,), or None
+        The fold of each stay. None for enough outcomes, for tasks other than binary and multiclass, and where some
+        fold would lack an outcome.
+    """
+    if stays.task.task_type not in ("binary", "multiclass") or np.isnan(stays.outcome).any():
+        return None
+    classes, count = np.unique(stays.outcome, return_counts=True)
+    together = stays.patient if groups is None else joined_groups(stays.patient, groups)
+    if len(classes) < 2 or not N_FOLDS <= count.min() < min_validation_events / VALIDATION_FRACTION:
+        return None
+    if len(np.unique(together.astype(str))) < N_FOLDS:
+        return None
+    fold = patient_folds(together, stays.outcome, n_folds=N_FOLDS, random_state=random_state)
+    table = pd.crosstab(fold, stays.outcome)
+    return fold if table.shape == (N_FOLDS, len(classes)) and (table > 0).all(axis=None) else None
+
+
+def check_parts(head: Head, stays: Sequences, validation: Sequences) -> None:
+    """Raise unless training and validation stays can be learned from and share no patient.
+
+    Parameters
+    ----------
+    head : Head
+        Head for the task of the stays.
+    stays, validation : Sequences
+        Both parts.
+
+    Raises
+    ------
+    TrainingError
+        If outcomes are unknown or all alike, or a patient is in both parts.
+    """
+    for part, name in ((stays, "stays"), (validation, "validation stays")):
+        head.validate_targets(part, name)
+    both = len(set(stays.patient) & set(validation.patient))
+    if both:
+        raise TrainingError("each patient in one part", f"{both} patients in both", "Use split_patients.")
 
 
 def joined_groups(patient: np.ndarray, groups: ArrayLike) -> np.ndarray:

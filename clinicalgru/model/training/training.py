@@ -105,23 +105,39 @@ def train(
     with Progress(config.max_epochs, verbose=verbose and main, callbacks=callbacks if main else ()) as progress:
         try:
             while state.epoch < config.max_epochs and state.epoch - state.best_epoch < config.patience:
-                train_loss = _epoch(state, stays, head, auxiliary=auxiliary, config=config, progress=progress)
-                _validate(state, train_loss, validation, cut, head=head, cut_weight=config.cut_weight)
+                train_loss = train_epoch(state, stays, head, auxiliary=auxiliary, config=config, progress=progress)
+                validate_epoch(state, train_loss, validation, cut, head=head, cut_weight=config.cut_weight)
                 if checkpoint_path is not None and main:
                     save_checkpoint(checkpoint_path, state, config)
                 progress.on_epoch_end(state.history[-1], best=state.best_epoch)
         except (KeyboardInterrupt, NonFiniteLoss) as stop:
             if not state.history:
                 raise
-            why = f"{stop} Stopped" if isinstance(stop, NonFiniteLoss) else "Stopped by hand"
-            warnings.warn(
-                f"{why} in epoch {state.epoch + 1}; epoch {state.best_epoch} is kept.", TrainingWarning, stacklevel=2
-            )
+            warn_of_stop(stop, epoch=state.epoch + 1, best=state.best_epoch)
     network.load_state_dict(state.best_weights)
     return state.history
 
 
-def _validate(
+def warn_of_stop(stop: BaseException, *, epoch: int, best: int) -> None:
+    """Warn that training ended early, and of the weights that are kept.
+
+    Parameters
+    ----------
+    stop : NonFiniteLoss or KeyboardInterrupt
+        What ended it.
+    epoch, best : int
+        The epoch that did not end, and the one whose weights are kept.
+
+    Warns
+    -----
+    TrainingWarning
+        Always.
+    """
+    why = f"{stop} Stopped" if isinstance(stop, NonFiniteLoss) else "Stopped by hand"
+    warnings.warn(f"{why} in epoch {epoch}; epoch {best} is kept.", TrainingWarning, stacklevel=3)
+
+
+def validate_epoch(
     state: TrainingState,
     train_loss: float,
     validation: Sequences,
@@ -130,7 +146,28 @@ def _validate(
     head: Head,
     cut_weight: float,
 ) -> None:
-    """Append the losses of an epoch to the history, and keep its averaged weights if they are the best."""
+    """Append the losses of an epoch to the history, and keep its averaged weights if they are the best.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Changed in place.
+    train_loss : float
+        Loss of the epoch.
+    validation : Sequences
+        Validation stays.
+    cut : Sequences or None
+        Copies of them that end earlier.
+    head : Head
+        The head of the network.
+    cut_weight : float
+        Weight of the loss of the copies.
+
+    Raises
+    ------
+    NonFiniteLoss
+        If the loss is not finite.
+    """
     averaged = cast(ClinicalGRU, state.averaged.module)
     val_loss = mean_loss(averaged, validation, head=head)
     if cut is not None:
@@ -155,7 +192,7 @@ class _PreparedBatch(NamedTuple):
     is_cut: np.ndarray | None  # (stay of the batch,) whether it is such a copy
 
 
-def _epoch(
+def train_epoch(
     state: TrainingState,
     stays: Sequences,
     head: Head,
@@ -164,7 +201,33 @@ def _epoch(
     config: TrainingConfig,
     progress: Progress,
 ) -> float:
-    """Train on all stays once; random numbers depend on the seed and the number of the epoch only."""
+    """Train on all stays once; random numbers depend on the seed and the number of the epoch only.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Changed in place.
+    stays : Sequences
+        Training stays.
+    head : Head
+        The head of the network.
+    auxiliary : AuxiliaryLosses
+        Further losses.
+    config : TrainingConfig
+        All settings.
+    progress : Progress
+        Called after each batch.
+
+    Returns
+    -------
+    float
+        Mean loss.
+
+    Raises
+    ------
+    NonFiniteLoss
+        If a loss or gradient is not finite.
+    """
     rng = np.random.default_rng([config.random_state, state.epoch])
     batches = bucket_by_length(stays.n_steps, config.batch_size, rng)
     rank, world_size = rank_and_world_size()

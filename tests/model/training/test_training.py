@@ -37,17 +37,17 @@ def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(
     arguments = SMALL | {"distillation": distillation}
     whole = cg.GRUClassifier(**arguments).fit(train, validation=tune, verbose=False)
     file = tmp_path / "run" / "checkpoint.safetensors"
-    epoch = training._epoch
+    epoch = training.train_epoch
 
     def interrupted(state, *rest, **named):
         if state.epoch == stopped_after:
             raise KeyboardInterrupt
         return epoch(state, *rest, **named)
 
-    monkeypatch.setattr(training, "_epoch", interrupted)
+    monkeypatch.setattr(training, "train_epoch", interrupted)
     with pytest.warns(UserWarning, match="Stopped by hand"):
         cg.GRUClassifier(**arguments).fit(train, validation=tune, verbose=False, checkpoint_path=file)
-    monkeypatch.setattr(training, "_epoch", epoch)
+    monkeypatch.setattr(training, "train_epoch", epoch)
     resumed = cg.GRUClassifier(**arguments).fit(train, validation=tune, verbose=False, resume_from=file)
     assert resumed.history_ == whole.history_
     for name, tensor in weights(whole).items():
@@ -57,12 +57,12 @@ def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_weights_of_the_best_epoch(parts, monkeypatch):
     train, tune, _, test = parts
-    epoch = training._epoch
+    epoch = training.train_epoch
 
     def interrupted(state, *rest, **named):
         return epoch(state, *rest, **named) if state.epoch < 2 else _interrupt()
 
-    monkeypatch.setattr(training, "_epoch", interrupted)
+    monkeypatch.setattr(training, "train_epoch", interrupted)
     with pytest.warns(UserWarning, match="Stopped by hand in epoch 3"):
         stopped = cg.GRUClassifier(**SMALL, n_cuts=0).fit(train, validation=tune, verbose=False)
     best = min(entry["val_loss"] for entry in stopped.history_)
@@ -75,7 +75,7 @@ def _interrupt():
 
 
 def test_ctrl_c_before_the_first_epoch_ends_is_not_swallowed(parts, monkeypatch):
-    monkeypatch.setattr(training, "_epoch", lambda *_, **__: _interrupt())
+    monkeypatch.setattr(training, "train_epoch", lambda *_, **__: _interrupt())
     with pytest.raises(KeyboardInterrupt):
         cg.GRUClassifier(**SMALL).fit(parts[0], validation=parts[1], verbose=False)
 
@@ -137,7 +137,7 @@ def test_training_stops_when_the_tune_stays_no_longer_gain(parts):
 
 
 def test_without_tune_stays_some_patients_are_held_back(parts):
-    model = cg.GRUClassifier(**SMALL | {"max_epochs": 1}).fit(parts[0], verbose=False)
+    model = cg.GRUClassifier(**SMALL | {"max_epochs": 1}, min_validation_events=0).fit(parts[0], verbose=False)
     assert model.trained_on_["patients"] == pytest.approx(0.85 * len(np.unique(parts[0].patient)), abs=1)
 
 
