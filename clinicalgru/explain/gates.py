@@ -148,7 +148,7 @@ def _gate_values(network: ClinicalGRU, stay: Sequences, layer: int) -> dict[str,
     assert isinstance(recurrent, Recurrent)
     with _recorded(recurrent) as recorded:
         network.logits(network.scaler(batch), batch)
-    inputs, gap_hours, state = recorded
+    inputs, gap_hours, state = recorded  # on the device of the network
     decay = recurrent.state_decay(gap_hours)
     before = decay * torch.cat([torch.zeros_like(state[:1]), state[:-1]])
     projection = recurrent.project(inputs) + recurrent.recurrent(before)
@@ -156,7 +156,8 @@ def _gate_values(network: ClinicalGRU, stay: Sequences, layer: int) -> dict[str,
         by_gap = recurrent.time_gate(torch.log1p(gap_hours))
         projection = projection + torch.cat([torch.zeros_like(by_gap), by_gap, torch.zeros_like(by_gap)], dim=1)
     reset, update = torch.sigmoid(projection[:, : 2 * state.shape[1]]).chunk(2, dim=1)
-    return {"update": update, "reset": reset, "decayed": 1 - decay, "retained": decay * update, "state": state}
+    gates = {"update": update, "reset": reset, "decayed": 1 - decay, "retained": decay * update, "state": state}
+    return {name: values.cpu() for name, values in gates.items()}
 
 
 @contextmanager

@@ -271,7 +271,9 @@ def half_lives(networks: Collection[ClinicalGRU], names: Collection[str]) -> dic
     Che et al. 2018, Eq. 3.
     """
     decays = [network.encoder.steps.value_decay for network in networks]
-    hours = [((math.log(2) - decay.bias) / F.softplus(decay.raw)).clamp_min(0).double().numpy() for decay in decays]
+    hours = [
+        ((math.log(2) - decay.bias) / F.softplus(decay.raw)).clamp_min(0).cpu().double().numpy() for decay in decays
+    ]
     return dict(zip(names, np.median(hours, axis=0).tolist(), strict=True))
 
 

@@ -158,7 +158,7 @@ def last_states(network: ClinicalGRU, stays: Sequences) -> np.ndarray:
         for index in np.array_split(order, max(1, len(order) // BATCH_SIZE)):
             batch = network.make_batch(stays[index])
             network.logits(network.scaler(batch), batch)
-            states.append(network.encoder.states_at(*outputs.pop()).numpy()[np.argsort(batch.order)])
+            states.append(network.encoder.states_at(*outputs.pop()).cpu().numpy()[np.argsort(batch.order)])
     finally:
         handle.remove()
     return np.concatenate(states)[np.argsort(order)]

@@ -160,7 +160,7 @@ def member_networks(model: Explainable, target: Target = None) -> tuple[MemberNe
     pooled = model._pooled().head_
     targets = pooled.member_targets([one.head_ for one in model.members_], target, model.calibrator_)
     pairs = zip(model.members_, targets, strict=True)
-    return tuple(MemberNetwork(one.network_.eval(), one.head_, explained) for one, explained in pairs)
+    return tuple(MemberNetwork(one._network_on_device().eval(), one.head_, explained) for one, explained in pairs)
 
 
 def pool_networks(target: ExplanationTarget, terms: Sequence[np.ndarray]) -> np.ndarray:
@@ -187,7 +187,7 @@ def _member(model: GRUEstimator, target: Target) -> MemberNetwork:
         raise not_fitted()
     head: Head = model.head_
     explained = head.explanation_target(target, getattr(model, "calibrator_", None))
-    return MemberNetwork(model.network_.eval(), head, explained)
+    return MemberNetwork(model._network_on_device().eval(), head, explained)
 
 
 def first_estimator(model: Explainable) -> GRUEstimator:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from clinicalgru.checks import check_number
 from clinicalgru.data.reading import PATHS
 from clinicalgru.errors import ArgumentError, TooFewScored, system_errors
+from clinicalgru.model.estimators.on_device import on_device
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.serve.atomic import private_folder, whole_file
 from clinicalgru.serve.bundle import load_model, model_hash
@@ -42,6 +43,7 @@ def score(
     resume: bool = False,
     overwrite: bool = False,
     accept_differences: bool = False,
+    device: str | None = None,
     **reading: Any,
 ) -> pd.DataFrame:
     """Predict every stay of an extract; outcomes are not needed.
@@ -84,6 +86,8 @@ def score(
         Whether an existing output is replaced; otherwise it is refused.
     accept_differences : bool
         Whether an extract is scored that has no ends of stays, or no static variables, where training had them.
+    device : {"auto", "cpu", "cuda", "mps"} or None
+        Where networks compute. None: as the model does; one of a bundle takes "cuda" where there is such a device.
     **reading
         Arguments of `read_events` where they differ from those that read the training extract.
 
@@ -125,7 +129,7 @@ def score(
     check_number("n_workers", n_workers, minimum=1, whole=True)
     if to is not None:
         check_table_name(to, table)
-    fitted = load_model(model) if isinstance(model, str | Path) else model
+    fitted = on_device(load_model(model) if isinstance(model, str | Path) else model, device)
     if out is not None:
         _check_place(out, model, data, *(reading.get(name) for name in PATHS))
     if hourly:

@@ -25,6 +25,7 @@ from clinicalgru.explain.risk_trajectory import (
     trajectory_verdicts,
 )
 from clinicalgru.explain.targets import Explainable, MemberNetwork, to_risk
+from clinicalgru.model.estimators.on_device import on_device
 from clinicalgru.model.heads.explanation_target import Target
 from clinicalgru.model.network.batch import Batch
 
@@ -40,6 +41,7 @@ def explain(
     at_hours: float | None = None,
     tolerance: float = TOLERANCE,
     show_id: bool = False,
+    device: str | None = None,
 ) -> Explanation:
     """Attribute the risk of one stay to its measurements, static covariates and coded events.
 
@@ -60,6 +62,8 @@ def explain(
         Largest completeness gap, in log-odds; for a regression as a fraction of the standard deviation of the outcome.
     show_id : bool
         Label the result with the identifier of the stay.
+    device : {"auto", "cpu", "cuda", "mps"} or None
+        Where the network computes. None: as for predictions.
 
     Returns
     -------
@@ -70,7 +74,8 @@ def explain(
     Raises
     ------
     ArgumentError
-        If it is not one stay with a measurement by then, the model has no such target, or it cannot be explained.
+        If it is not one stay with a measurement by then, the model has no such target, or it cannot be explained; if
+        there is no such device.
     VariableMismatch
         If the variables of the stay are not those of the model.
 
@@ -99,7 +104,7 @@ def explain(
     """
     check_number("tolerance", tolerance, minimum=0, open_minimum=True)
     check_instance("show_id", show_id, bool, np.bool_)
-    prepared = prepare_stay(model, stay, caller="explain", target=target, at_hours=at_hours)
+    prepared = prepare_stay(on_device(model, device), stay, caller="explain", target=target, at_hours=at_hours)
     return explain_prepared(prepared, tolerance=tolerance, show_id=show_id)
 
 

@@ -212,7 +212,9 @@ class IntegrationPaths:
         overrides = {"embedding": torch.lerp(unknown, known, fraction[:, None]), CODE_NEW: new}
         bag = self.network.encoder.steps.codes
         if bag is not None:
-            overrides[STEP_CODES] = bag(copies.batch).detach() * fraction[copies.batch.stay, None]
+            overrides[STEP_CODES] = (
+                bag(copies.batch.to(bag.table.device)).detach().cpu() * fraction[copies.batch.stay, None]
+            )
         return Inputs(**inputs), overrides
 
     def _attribute(self, gradients: dict[str, Tensor], copies: BatchCopies, stay: np.ndarray) -> PathPoints:
@@ -241,7 +243,7 @@ class IntegrationPaths:
         bag = self.network.encoder.steps.codes
         if bag is None:
             return parts.new_zeros(0)
-        embedded = bag.table.detach()[copies.batch.code]
+        embedded = bag.table.detach().cpu()[copies.batch.code]
         coded = (gradients[STEP_CODES][copies.batch.code_row] * embedded).double().sum(dim=1)
         return coded + gradients[CODE_NEW].double() * copies.batch.code_is_new
 
@@ -273,9 +275,10 @@ def override_outputs(network: ClinicalGRU, outputs: dict[str, Tensor]) -> Iterat
     None
         Within the context the outputs are replaced.
     """
+    on_device = {name: output.to(network.device) for name, output in outputs.items()}
     handles = [
         network.get_submodule(name).register_forward_hook(lambda *_, output=output: output)
-        for name, output in outputs.items()
+        for name, output in on_device.items()
     ]
     try:
         yield

@@ -83,4 +83,6 @@ def path_ends(network: ClinicalGRU, batch: Batch) -> PathEnds:
         (reference.summaries, full.summary_mask),
         (full.summaries, full.summary_mask),
     )
-    return PathEnds(full, reference, torch.stack([network.embedding(*level) for level in levels]))
+    device = network.device
+    embedded = [network.embedding(*(tensor.to(device) for tensor in level)).cpu() for level in levels]
+    return PathEnds(full, reference, torch.stack(embedded))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from clinicalgru.checks import check_choice, check_instance, check_number, to_py
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.fit_state import draw_seed
 from clinicalgru.model.network.config import NetworkConfig, check_options
+from clinicalgru.model.training.device import resolve_device
+from clinicalgru.model.training.state import TrainingConfig
 
 COUNTS = ("max_epochs", "patience", "batch_size", "min_code_stays", "n_threads")
 WEIGHTS = ("weight_decay", "forecast_weight", "auxiliary_weight", "cut_weight")
@@ -46,6 +49,7 @@ def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
         check_number(name, given[name], minimum=0)
     for name in FRACTIONS:
         check_number(name, given[name], minimum=0, maximum=1, open_maximum=True)
+    resolve_device(given["device"])
     check_choice("use_codes", to_python(given["use_codes"]), (True, False))
     pretrained = given["pretrained"]
     fix = "Pass what pretrain gives, or load of its bundle."
@@ -57,6 +61,24 @@ def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
     if pretrained is not None:
         pretrained.check_network(network)
     return {name: to_python(value) for name, value in given.items()} | {"network": NetworkConfig(**network.to_dict())}
+
+
+def training_config(estimator: Any) -> TrainingConfig:
+    """Give the settings of training of an estimator that is being fitted.
+
+    Parameters
+    ----------
+    estimator : GRUEstimator
+        With checked arguments and its seed.
+
+    Returns
+    -------
+    TrainingConfig
+        The settings.
+    """
+    shared = {field.name for field in fields(TrainingConfig)} & set(estimator.get_params(deep=False))
+    settings = {name: getattr(estimator, name) for name in shared}
+    return TrainingConfig(**settings | {"random_state": estimator.random_state_})
 
 
 def checked_path(name: str, path: str | Path | None) -> Path | None:
@@ -95,9 +117,10 @@ def written_arguments(estimator: Any) -> dict[str, Any]:
     -------
     dict
         Numbers and text by name; `network` is a dict, or None. `pretrained` is None: its weights are in the network's.
+        `device` is "auto": a bundle is read on other machines.
     """
     written = {name: to_python(value) for name, value in estimator.get_params(deep=False).items()}
     network = written["network"]
     seed = vars(estimator).get("random_state_", written["random_state"])
     own = {"network": None if network is None else network.to_dict(), "random_state": draw_seed(seed)}
-    return written | own | {"pretrained": None}
+    return written | own | {"pretrained": None, "device": "auto"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -15,7 +14,12 @@ from numpy.typing import ArrayLike
 from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
-from clinicalgru.model.estimators.arguments import checked_arguments, checked_path, written_arguments
+from clinicalgru.model.estimators.arguments import (
+    checked_arguments,
+    checked_path,
+    training_config,
+    written_arguments,
+)
 from clinicalgru.model.estimators.fitted_model import FittedModel, with_parameters
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.training_summary import training_summary, validation_summary
@@ -36,10 +40,10 @@ from clinicalgru.model.network.config import NetworkConfig
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses, AuxiliaryTargets
+from clinicalgru.model.training.device import placed, resolve_device
 from clinicalgru.model.training.distillation import Teacher
 from clinicalgru.model.training.distributed import is_main_process, rank_and_world_size
 from clinicalgru.model.training.progress import Callback, announce, check_callbacks
-from clinicalgru.model.training.state import TrainingConfig
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.train_folds import Fold, train_folds
 from clinicalgru.model.training.training import train
@@ -97,6 +101,8 @@ class GRUEstimator(FittedModel):
         Seed. The same seed and data give the same bits on a CPU. None: a new seed for each fit.
     n_threads : int, default=1
         Number of torch threads while fitting and predicting; one is fastest for time steps this small.
+    device : {"auto", "cpu", "cuda", "mps"}, default="auto"
+        Where fitting, predictions and explanations compute. "auto": "cuda" where there is such a device, else "cpu".
 
     Attributes
     ----------
@@ -154,6 +160,7 @@ class GRUEstimator(FittedModel):
         min_validation_events: int = 30,
         random_state: RandomState = 0,
         n_threads: int = 1,
+        device: str = "auto",
     ) -> None:
         self.network = network
         self.max_epochs = max_epochs
@@ -174,6 +181,7 @@ class GRUEstimator(FittedModel):
         self.min_validation_events = min_validation_events
         self.random_state = random_state
         self.n_threads = n_threads
+        self.device = device
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; those of the network as `network__cell`, also where `network` is None.
@@ -287,21 +295,23 @@ class GRUEstimator(FittedModel):
         resume_from: Path | None,
     ) -> None:
         """Train this blank copy of an estimator."""
-        self.head_ = self._head(stays) if validation is None else self._learned_head(stays, validation)
+        self.head_ = self._head(stays)
+        if validation is not None:
+            check_parts(self.head_, stays, validation)
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
         self.calibrator_, self.calibrated_on_ = None, None
         self.trained_on_ = training_summary(stays, self.pretrained) | validation_summary(validation, fold)
         self.seen_patients_ = SeenPatients.of(stays, *([] if validation is None else [validation]))
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
             further = None if auxiliary is None or auxiliary.columns.empty else AuxiliaryTargets.fit(auxiliary, stays)
-            network = self._network(stays, further)
+            network = placed(self._network(stays, further), resolve_device(self.device))
             forecast = self._forecast(network) if self.forecast_weight else None
             targets = (further, self.auxiliary_weight, forecast, self.forecast_weight)
 
             def losses(part: Sequences) -> AuxiliaryLosses:
                 return AuxiliaryLosses(*targets, self._teacher(part, verbose), self.distillation)
 
-            shared: dict[str, Any] = {"head": self.head_, "config": self._training_config(), "verbose": verbose}
+            shared: dict[str, Any] = {"head": self.head_, "config": training_config(self), "verbose": verbose}
             shared["callbacks"] = callbacks
             if fold is not None:
                 folds = [Fold(part := stays[fold != k], stays[fold == k], losses(part)) for k in np.unique(fold)]
@@ -310,7 +320,7 @@ class GRUEstimator(FittedModel):
                 shared |= {"checkpoint_path": checkpoint_path, "resume_from": resume_from}
                 held = self._checked(validation)
                 self.history_ = train(network, stays, held, auxiliary=losses(stays), **shared)
-            self.network_ = self._trained(network, validation if validation is not None else stays)
+            self.network_ = self._trained(network.cpu(), validation if validation is not None else stays)
 
     def _forecast(self, network: ClinicalGRU) -> Forecast:
         """Give the head of the auxiliary forecast after each time step."""
@@ -325,14 +335,6 @@ class GRUEstimator(FittedModel):
             return None
         announce("boosted trees are fitted for distillation", verbose=verbose and is_main_process())
         return Teacher.fit(stays, self.head_, random_state=self.random_state_)
-
-    def _learned_head(self, stays: Sequences, validation: Sequences) -> Head:
-        """Give the head, once both parts can be learned from."""
-        if not len(validation) or not len(stays):
-            parts = "training stays and validation stays"
-            raise TrainingError(parts, f"{len(stays)} and {len(validation)}", "Split with split_patients.")
-        check_parts(head := self._head(stays), stays, validation)
-        return head
 
     def _head(self, stays: Sequences) -> Head:
         """Give the head for the stays' task, or raise where the task is of another type."""
@@ -394,7 +396,3 @@ class GRUEstimator(FittedModel):
 
     def _network(self, stays: Sequences, auxiliary: AuxiliaryTargets | None) -> ClinicalGRU:
         return untrained_network(self, stays, auxiliary)
-
-    def _training_config(self) -> TrainingConfig:
-        shared = {field.name for field in fields(TrainingConfig)} & set(self.get_params(deep=False))
-        return TrainingConfig(**{name: getattr(self, name) for name in shared} | {"random_state": self.random_state_})

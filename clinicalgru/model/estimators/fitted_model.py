@@ -31,6 +31,7 @@ from clinicalgru.model.network.codes import has_observations, unknown_codes
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.seen_patients import SeenPatients
+from clinicalgru.model.training.device import placed, resolve_device
 from clinicalgru.model.training.inference import mean_loss, predict
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
 
@@ -49,6 +50,7 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
     calibrated_on_: dict[str, int | None] | None = None
     seen_patients_: SeenPatients
     n_threads: int
+    device: str
 
     def _repr_html_(self) -> str:
         return estimator_html(self)
@@ -64,7 +66,11 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
             fix = "Leave them out: sequences[model.has_observations(sequences)]."
             raise ArgumentError("at least one measurement in each stay", f"{unmeasured} stays without any", fix)
         with threads(int(self.n_threads)):
-            return predict(self.network_, stays, head=self.head_)
+            return predict(self._network_on_device(), stays, head=self.head_)
+
+    def _network_on_device(self) -> ClinicalGRU:
+        """Give the network where it computes."""
+        return placed(self.network_, resolve_device(self.device))
 
     def _calibrated(self, risk: np.ndarray, hours: np.ndarray | None = None) -> np.ndarray:
         """Give predictions as the calibration corrects them, if there is one; by hour, where it depends on that."""
@@ -89,7 +95,7 @@ class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, Base
         """
         check_outcome(y, check_stays("X", X))
         with torch_defaults(), threads(int(self.n_threads)):
-            return -mean_loss(self.network_, self._checked(X), head=self.head_)
+            return -mean_loss(self._network_on_device(), self._checked(X), head=self.head_)
 
     def has_observations(self, stays: Sequences) -> np.ndarray:
         """Give whether the model sees anything of each stay: a measurement, or a coded event that it knows.

@@ -291,7 +291,11 @@ class GRUForecaster(GRUEstimator):
     def _outputs(self, stays: Sequences) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Give change since the last value and its scale, in normal scores, and the last value (NaN: none)."""
         stays = self._checked(stays)
-        network, head, shape = self.network_.eval(), self.head_, (int(stays.n_steps.sum()), len(self.variables_))
+        network, head, shape = (
+            self._network_on_device().eval(),
+            self.head_,
+            (int(stays.n_steps.sum()), len(self.variables_)),
+        )
         change, scale = (torch.zeros(shape, dtype=torch.float64) for _ in range(2))
         last = torch.zeros(shape, dtype=torch.float32)
         with threads(int(self.n_threads)):

@@ -116,8 +116,11 @@ def check_parts(head: Head, stays: Sequences, validation: Sequences) -> None:
     Raises
     ------
     TrainingError
-        If outcomes are unknown or all alike, or a patient is in both parts.
+        If a part is empty, outcomes are unknown or all alike, or a patient is in both parts.
     """
+    if not len(validation) or not len(stays):
+        parts = "training stays and validation stays"
+        raise TrainingError(parts, f"{len(stays)} and {len(validation)}", "Split with split_patients.")
     for part, name in ((stays, "stays"), (validation, "validation stays")):
         head.validate_targets(part, name)
     both = len(set(stays.patient) & set(validation.patient))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -82,18 +83,37 @@ class Batch:
     code_row: Tensor
     code_is_new: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch with its tensors on a device; 32 bits for numbers of 64 where the device has no others.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where a network computes.
+
+        Returns
+        -------
+        Batch
+            Itself, if it is there.
+        """
+        return tensors_on(self, device)
+
+    @property
+    def _sizes_tensor(self) -> Tensor:
+        return torch.tensor(self.sizes, dtype=torch.long, device=self.hours.device)
+
     @property
     def step(self) -> Tensor:
         """Number of the time step within its stay, from 0, of shape (row,)."""
-        return torch.repeat_interleave(torch.tensor(self.sizes, dtype=torch.long))
+        return torch.repeat_interleave(self._sizes_tensor)
 
     @property
     def step_interval_hours(self) -> Tensor:
         """Hours since the time step before, of shape (row,); 0 at the first time step of a stay."""
         first = sum(self.sizes[:1])
-        before = torch.arange(first, len(self.hours)) - torch.repeat_interleave(
-            torch.tensor(self.sizes[:-1], dtype=torch.long), torch.tensor(self.sizes[1:], dtype=torch.long)
-        )
+        sizes = self._sizes_tensor
+        rows = torch.arange(first, len(self.hours), device=self.hours.device)
+        before = rows - torch.repeat_interleave(sizes[:-1], sizes[1:])
         return torch.cat([self.hours.new_zeros(first), self.hours[first:] - self.hours[before]])
 
     def row_of(self, stay: Tensor, step: Tensor) -> Tensor:
@@ -108,7 +128,7 @@ class Batch:
         -------
         Tensor of int64, of that shape
         """
-        sizes = torch.tensor(self.sizes, dtype=torch.long)
+        sizes = self._sizes_tensor
         return (sizes.cumsum(0) - sizes)[step] + stay
 
     def reversed_rows(self) -> Tensor:
@@ -131,10 +151,39 @@ class Batch:
         valid : Tensor of bool, shape (stay, step)
             Whether the stay has it.
         """
-        sizes = torch.tensor(self.sizes or [0], dtype=torch.long)
-        stay = torch.arange(len(self.order))[:, None]
+        sizes = torch.tensor(self.sizes or [0], dtype=torch.long, device=self.hours.device)
+        stay = torch.arange(len(self.order), device=self.hours.device)[:, None]
         valid = stay < sizes
         return torch.where(valid, sizes.cumsum(0) - sizes + stay, -1), valid
+
+
+Record = TypeVar("Record")
+
+
+def tensors_on(record: Record, device: torch.device) -> Record:
+    """Give a dataclass with its tensors on a device; numbers of 64 bits as 32 on "mps", which has no others.
+
+    Parameters
+    ----------
+    record : dataclass
+        Some of its fields are tensors.
+    device : torch.device
+        Where to.
+
+    Returns
+    -------
+    dataclass
+        Itself, if its tensors are there.
+    """
+    tensors = {name: value for name, value in vars(record).items() if isinstance(value, Tensor)}
+    if all(tensor.device.type == device.type for tensor in tensors.values()):
+        return record
+    moved = {name: _narrowed(tensor, device).to(device) for name, tensor in tensors.items()}
+    return replace(record, **moved)  # type: ignore[type-var]
+
+
+def _narrowed(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.float() if device.type == "mps" and tensor.dtype == torch.float64 else tensor
 
 
 def gather_padded(values: Tensor, index: Tensor) -> Tensor:

@@ -89,18 +89,22 @@ def strided(batch: Batch, stride: int) -> tuple[Batch, Tensor]:
         The row of the batch that each of them was.
     """
     if stride == 1:
-        return batch, torch.arange(len(batch.hours))
+        return batch, torch.arange(len(batch.hours), device=batch.hours.device)
+    device = batch.hours.device
     n_steps = torch.bincount(batch.stay, minlength=len(batch.order))
     left = (n_steps + stride - 1) // stride
     longest = int(left.max()) if len(left) else 0
-    sizes = (left[:, None] > torch.arange(longest)).sum(dim=0)
-    stay = torch.arange(len(left)).expand(longest, -1)[torch.arange(len(left)) < sizes[:, None]]
-    number = torch.repeat_interleave(torch.arange(longest), sizes)
+    sizes = (left[:, None] > torch.arange(longest, device=device)).sum(dim=0)
+    stay = torch.arange(len(left), device=device).expand(longest, -1)[
+        torch.arange(len(left), device=device) < sizes[:, None]
+    ]
+    number = torch.repeat_interleave(torch.arange(longest, device=device), sizes)
     rows = batch.row_of(stay, n_steps[stay] - 1 - stride * (left[stay] - 1 - number))
     begins = sizes.cumsum(0) - sizes
     last_row = left - 1
     if longest:
-        last_row = torch.where(left > 0, begins[(left - 1).clamp_min(0)] + torch.arange(len(left)), -1)
+        stays = torch.arange(len(left), device=device)
+        last_row = torch.where(left > 0, begins[(left - 1).clamp_min(0)] + stays, -1)
     point_row = last_row[batch.point_stay]
     return replace(batch, hours=batch.hours[rows], stay=stay, sizes=sizes.tolist(), point_row=point_row), rows
 
@@ -122,6 +126,6 @@ def earlier_rows(batch: Batch, rows: Tensor, kernel: int) -> Tensor:
     Tensor of int64, shape (n, kernel)
         The row itself first; -1 where there is none.
     """
-    step = batch.step[rows][:, None] - torch.arange(kernel)
+    step = batch.step[rows][:, None] - torch.arange(kernel, device=batch.hours.device)
     earlier = batch.row_of(batch.stay[rows][:, None].expand_as(step), step.clamp_min(0))
     return torch.where(step >= 0, earlier, -1)

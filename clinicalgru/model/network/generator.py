@@ -102,12 +102,12 @@ def orthogonal_(weight: Tensor) -> None:
 
 
 def random_dropout_mask(like: Tensor, dropout: float) -> Tensor:
-    """A random dropout mask, from the generator of the context.
+    """A random dropout mask, from the generator of the context; drawn on the CPU, so that the bits are the same.
 
     Parameters
     ----------
     like : Tensor, any shape
-        Gives the shape and type of the mask.
+        Gives the shape, type and device of the mask.
     dropout : float
         Probability of a 0, in [0, 1).
 
@@ -116,7 +116,8 @@ def random_dropout_mask(like: Tensor, dropout: float) -> Tensor:
     Tensor, of that shape
         0 with this probability, else 1 / (1 - dropout).
     """
-    return torch.empty_like(like).bernoulli_(1 - dropout, generator=_generator.get()).div_(1 - dropout)
+    mask = torch.empty(like.shape, dtype=like.dtype).bernoulli_(1 - dropout, generator=_generator.get())
+    return mask.div_(1 - dropout).to(like.device)
 
 
 class Dropout(nn.Module):

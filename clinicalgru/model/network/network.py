@@ -108,6 +108,11 @@ class ClinicalGRU(nn.Module):
         network.load_state_dict(weights)
         return network
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes; scaling, inputs and outputs are on the CPU."""
+        return self.readout.last.device
+
     def forward(self, batch: Batch) -> Tensor:
         """Outputs of all members for a batch.
 
@@ -137,8 +142,10 @@ class ClinicalGRU(nn.Module):
         logits : Tensor, shape (member, point, output)
         attention : AttentionWeights
         """
+        inputs, batch = inputs.to(self.device), batch.to(self.device)
         states, steps = self.encoder(inputs, batch)
-        return self._readout(states, steps, inputs, batch)
+        logits, weights = self._readout(states, steps, inputs, batch)
+        return logits.cpu(), AttentionWeights(*(tensor.cpu() for tensor in weights))
 
     def forward_with_forecast(self, inputs: Inputs, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Outputs, and the auxiliary forecast after each time step.
@@ -156,9 +163,10 @@ class ClinicalGRU(nn.Module):
         forecast : Tensor, shape (row, 2 x variable), or None
             None if the network has no forecast.
         """
+        inputs, batch = inputs.to(self.device), batch.to(self.device)
         states, steps = self.encoder(inputs, batch)
-        forecast = self.forecast(states) if self.forecast is not None else None
-        return self._readout(states, steps, inputs, batch)[0], forecast
+        forecast = self.forecast(states).cpu() if self.forecast is not None else None
+        return self._readout(states, steps, inputs, batch)[0].cpu(), forecast
 
     def _readout(self, states: Tensor, steps: Batch, inputs: Inputs, batch: Batch) -> tuple[Tensor, AttentionWeights]:
         """Outputs and attention weights, from the states of the encoder and the batch of their rows."""

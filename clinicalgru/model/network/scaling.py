@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.features.clinical_indices import SUMMARIES
 from clinicalgru.model.features.summaries import summarise
-from clinicalgru.model.network.batch import Batch
+from clinicalgru.model.network.batch import Batch, tensors_on
 from clinicalgru.model.network.layers import QuantileScaler
 
 MAX_STAYS, MAX_MEASUREMENTS = 50_000, 10_000_000  # that the 65 quantiles of a scaler are learned from
@@ -47,6 +47,21 @@ class Inputs:
     summaries: Tensor
     summary_mask: Tensor
     static: Tensor
+
+    def to(self, device: torch.device) -> Inputs:
+        """The inputs on a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where a network computes.
+
+        Returns
+        -------
+        Inputs
+            Itself, if they are there.
+        """
+        return tensors_on(self, device)
 
 
 class InputScaler(nn.Module):

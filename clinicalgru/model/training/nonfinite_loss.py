@@ -69,7 +69,7 @@ def _nonfinite_input(network: ClinicalGRU, stays: Sequences, batch: Batch) -> st
 def _nonfinite_gradient(network: ClinicalGRU, stays: Sequences) -> str | None:
     """The first variable whose number embedding has a gradient that is not finite, unless all have."""
     rows: list[Tensor] = [
-        ~weight.grad.flatten(1).isfinite().all(dim=1)
+        ~weight.grad.cpu().flatten(1).isfinite().all(dim=1)
         for weight in network.embedding.parameters()
         if weight.grad is not None
     ]

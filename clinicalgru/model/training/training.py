@@ -297,7 +297,7 @@ def _backward_step(
 ) -> float:
     """Compute the gradients of the mean loss of a batch over all processes, and give that loss."""
     if not len(prepared.stays):
-        return backward(network, torch.zeros((), dtype=torch.float32), 0.0)
+        return backward(network, torch.zeros((), dtype=torch.float32, device=network.device), 0.0)
     loss = _loss(network, prepared, head=head, auxiliary=auxiliary, cut_weight=cut_weight)
     if rank_and_world_size()[1] == 1:
         return backward(network, loss, 1.0)
