@@ -18,6 +18,7 @@ from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
     Bundle,
+    Device,
     Exact,
     Extract,
     Page,
@@ -172,6 +173,7 @@ def train(
     out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")],
     task: TaskName = "in_hospital_mortality",
     pretrained: Annotated[Path | None, typer.Option(help="bundle of a pretrained encoder to start from")] = None,
+    device: Device = "auto",
     random_state: Seed = 0,
     exact: Exact = False,
     quiet: Quiet = False,
@@ -191,6 +193,8 @@ def train(
         The extract, the folder for pages, bundle and scores, and the task that is learned.
     pretrained : Path or None
         Bundle that `pretrain` wrote.
+    device : str
+        Where the network computes.
     random_state, exact, quiet : int, bool, bool
         The seed, whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
     """
@@ -208,6 +212,7 @@ def train(
     typer.echo(describe_extract(events, min_cell_size=min_cell_size(exact)))
     parts = split_parts(events, named_task, random_state)
     how: dict[str, Any] = {"random_state": random_state, "verbose": not quiet, "pretrained": encoder}
+    how["device"] = device
     model = pipeline.fit(parts.development, auxiliary=parts.auxiliary, **how)
     evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
     typer.echo(evaluation)
@@ -222,6 +227,7 @@ def pretrain(
     task: Annotated[str, typer.Option(help="task whose stays and window are used; its outcome is not needed")] = (
         "next_measurements"
     ),
+    device: Device = "auto",
     random_state: Seed = 0,
     exact: Exact = False,
     quiet: Quiet = False,
@@ -236,6 +242,8 @@ def pretrain(
         How the extract is read: arguments of `clinicalgru.data.read_events.read_events`.
     extract, out, task : str, Path, str
         The extract, the folder of the bundle, and the task whose stays and window are used.
+    device : str
+        Where the network computes.
     random_state, exact, quiet : int, bool, bool
         The seed, whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
     """
@@ -250,7 +258,7 @@ def pretrain(
     events = read_events(extract, **reading)
     typer.echo(describe_extract(events, min_cell_size=min_cell_size(exact)))
     stays = select(events, named_task.without_outcome())
-    encoder = pretrain_encoder(stays, random_state=random_state, verbose=not quiet)
+    encoder = pretrain_encoder(stays, random_state=random_state, device=device, verbose=not quiet)
     print_paths({"pretrained encoder": save(encoder, out)}, simulated=events.simulated)
 
 
@@ -304,6 +312,7 @@ def explain(
         float | None, typer.Option(help="explain the prediction at this hour since the index time")
     ] = None,
     accept_differences: AcceptDifferences = False,
+    device: Device = "auto",
 ) -> None:
     """Explain one stay: what each measurement contributed to the risk. For a forecast: expected and observed values.
 
@@ -317,6 +326,8 @@ def explain(
         Folder of the bundle, the extract, and the stay_id of the stay.
     page, target, at_hours, accept_differences : optional
         A page to write, what is explained, the hour since the index time, and whether tables of training may be absent.
+    device : str
+        Where the network computes.
 
     Raises
     ------
@@ -325,10 +336,11 @@ def explain(
     """
     from clinicalgru import pipeline
     from clinicalgru.data.task.select import select
+    from clinicalgru.model.estimators.on_device import on_device
     from clinicalgru.serve.bundle import load_model
     from clinicalgru.serve.score_input import read_like_training
 
-    model = load_model(bundle)
+    model = on_device(load_model(bundle), device)
     explained = pipeline.parse_target(model, target)
     events = read_like_training(model, extract, accept_differences=accept_differences, **reading)
     every = select(events, model.task_, include_ineligible=True)

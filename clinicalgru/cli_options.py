@@ -25,6 +25,7 @@ Seed = Annotated[int, typer.Option(help="seed; the same seed gives the same resu
 Page = Annotated[Path | None, typer.Option(help="write one offline HTML page here")]
 Exact = Annotated[bool, typer.Option("--exact", help="show counts of 1 to 10 too, which can identify patients")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+Device = Annotated[str, typer.Option(help="where networks compute: auto (cuda where there is one), cpu, cuda or mps")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="hide the progress bar")]
 AcceptDifferences = Annotated[
     bool, typer.Option("--accept-differences", help="go on without ends of stays or static variables that training had")

@@ -18,6 +18,7 @@ from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
     Bundle,
+    Device,
     Exact,
     Extract,
     min_cell_size,
@@ -69,6 +70,7 @@ def score(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
     log: Annotated[Path | None, typer.Option(help="add a log of the run to this file, as JSON lines")] = None,
     accept_differences: AcceptDifferences = False,
+    device: Device = "auto",
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
@@ -100,6 +102,8 @@ def score(
         Whether a run that was ended goes on; whether an existing output is replaced.
     log : Path or None
         File of the run log.
+    device : str
+        Where networks compute.
     accept_differences, exact, as_json : bool
         Whether tables of training may be absent; counts of 1 to 10; JSON.
 
@@ -117,7 +121,7 @@ def score(
         raise InputError("--out, or --to and --table", "neither of them", "Pass a folder: --out scores.")
     places: dict[str, Any] = {"out": out, "to": to, "table": table, "resume": resume, "overwrite": overwrite}
     rules: dict[str, Any] = {"as_of": as_of, "hourly": hourly, "reasons": reasons, "strict": strict}
-    limits: dict[str, Any] = {"min_scored": min_scored, "accept_differences": accept_differences}
+    limits: dict[str, Any] = {"min_scored": min_scored, "accept_differences": accept_differences, "device": device}
     began = time.monotonic()
     with log_to_file(log), stoppable():
         scores = scoring.score(bundle, extract, n_workers=workers, **places, **rules, **limits, **reading)

@@ -40,6 +40,7 @@ def fit(
     verbose: bool = False,
     auxiliary: pd.DataFrame | None = None,
     pretrained: PretrainedEncoder | None = None,
+    device: str = "auto",
 ) -> Any:
     """Train, validate and calibrate a GRU estimator for the task of the stays on three parts of their patients.
 
@@ -55,6 +56,8 @@ def fit(
         Auxiliary targets by stay_id; see `GRUClassifier.fit`.
     pretrained : PretrainedEncoder, optional
         Weights that training starts from.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the network computes.
 
     Returns
     -------
@@ -68,7 +71,9 @@ def fit(
     """
     check_evaluation_packages(development.task.task_type)
     train, validation, calibration = split_patients(development, TRAINING_FRACTIONS, random_state=random_state)
-    model: Any = BY_TASK_TYPE[development.task.task_type](pretrained=pretrained, random_state=random_state)
+    model: Any = BY_TASK_TYPE[development.task.task_type](
+        pretrained=pretrained, random_state=random_state, device=device
+    )
     model.fit(train, validation=validation, auxiliary=auxiliary, verbose=verbose)
     try:
         model.calibrate(calibration)

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import InputError
+from clinicalgru.model.estimators.on_device import device_of, on_device
 from clinicalgru.serve.bundle import load_model, save
 from clinicalgru.serve.score_input import ScoreInput
 from clinicalgru.serve.score_rows import schema_of, score_sequences
@@ -138,7 +139,7 @@ def score_in_workers(
     """
     bundle, folder = save(given.model, run.folder / "bundle"), given.stays.save(run.folder / "stays")
     context = multiprocessing.get_context("spawn")
-    start = (bundle, folder, given.as_of, constants, options)
+    start = (bundle, folder, given.as_of, constants, options, device_of(given.model))
     with ProcessPoolExecutor(min(n_workers, len(todo)), context, initializer=_start_worker, initargs=start) as pool:
         jobs = {
             pool.submit(_work, shard, given.reasons.iloc[shard.first : shard.last], run.shard(shard.number)): shard
@@ -159,13 +160,18 @@ _WORKER: dict[str, Any] = {}  # of a worker process: what all its shards share
 
 
 def _start_worker(
-    bundle: Path, folder: Path, as_of: int | None, constants: dict[str, Any], options: dict[str, Any]
+    bundle: Path,
+    folder: Path,
+    as_of: int | None,
+    constants: dict[str, Any],
+    options: dict[str, Any],
+    device: str | None,
 ) -> None:
     import torch
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    model: Any = load_model(bundle)
+    model: Any = on_device(load_model(bundle), device)
     if hasattr(model, "n_threads"):
         model.n_threads = 1
     _WORKER.update(model=model, stays=Sequences.open(folder), as_of=as_of, constants=constants, options=options)

@@ -95,8 +95,8 @@ class GRUEstimator(FittedModel):
         the network has the options of the pretrained one. A loaded model has None: its weights are in the bundle.
     min_validation_events : int, default=30
         For outcomes and classes, without `validation`: with fewer stays of the rarest class among the 15 % that would
-        be held back, 5 networks are trained on all folds but one each, the epoch is chosen out of fold, and the
-        network has the mean of their weights. 0: never.
+        be held back, 5 networks are trained on all folds but one each, stop by that one, and the network has the mean
+        of their weights. 0: never.
     random_state : int, RandomState, Generator or None, default=0
         Seed. The same seed and data give the same bits on a CPU. None: a new seed for each fit.
     n_threads : int, default=1
@@ -229,7 +229,7 @@ class GRUEstimator(FittedModel):
             Outcome as scikit-learn passes it; it must equal that of `X`.
         validation : Sequences or None
             Stays of other patients for early stopping. None: 15 % of the patients of `X` are held back, or with few
-            outcomes epochs are chosen out of fold, see `min_validation_events`.
+            outcomes each of 5 folds in turn, see `min_validation_events`.
         groups : array-like of shape (n_stays,) or None
             Groups, such as hospitals, that are not divided when validation stays are held back.
         auxiliary : DataFrame or None

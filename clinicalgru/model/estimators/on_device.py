@@ -42,3 +42,20 @@ def on_device(model: Fitted, device: str | None) -> Fitted:
     if "device" in learned:
         copied.device = device
     return copied  # type: ignore[no-any-return]
+
+
+def device_of(model: Any) -> str | None:
+    """Give the name of the device that a fitted model computes on.
+
+    Parameters
+    ----------
+    model : estimator
+        Any estimator.
+
+    Returns
+    -------
+    str or None
+        None for a baseline.
+    """
+    part = vars(model).get("ensemble_", model)
+    return getattr([*vars(part).get("members_", []), part][0], "device", None)

@@ -55,6 +55,7 @@ def pretrain(
     min_code_stays: int = MIN_CODE_STAYS,
     random_state: RandomState = 0,
     n_threads: int = 1,
+    device: str = "auto",
     verbose: bool = True,
     callbacks: Sequence[Callback] = (),
 ) -> PretrainedEncoder:
@@ -74,7 +75,7 @@ def pretrain(
     network : NetworkConfig or None
         Architecture; estimators that start from the encoder have the same one.
     max_epochs, patience, batch_size, learning_rate, weight_decay, measurement_dropout, max_steps_per_stay, use_codes, \
-min_code_stays, random_state, n_threads
+min_code_stays, random_state, n_threads, device
         See `GRUClassifier`. The random time steps of each stay are those that the readout predicts from; the encoder
         predicts from all.
     verbose : bool
@@ -128,6 +129,7 @@ min_code_stays, random_state, n_threads
         min_code_stays=min_code_stays,
         random_state=random_state,
         n_threads=n_threads,
+        device=device,
     )
     model.fit(sequences, validation=validation, verbose=verbose, callbacks=callbacks)
     summary = {name: value for name, value in model.trained_on_.items() if name not in ("outcomes", "validation")}

@@ -1,4 +1,4 @@
-"""Training with few outcomes: a network for each fold, as many epochs for all, and the mean of their weights."""
+"""Training with few outcomes: a network for each fold of the stays, and the mean of their weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ from clinicalgru.model.training.training import train_epoch, validate_epoch, war
 
 
 class Fold(NamedTuple):
-    """The stays that one network is trained on, those of the fold that it does not see, and its further losses."""
+    """Parts of the stays of one network.
+
+    Parameters
+    ----------
+    stays, validation : Sequences
+        The stays that it is trained on, and those of the fold that it does not see.
+    auxiliary : AuxiliaryLosses
+        Its further losses.
+    """
 
     stays: Sequences
     validation: Sequences
@@ -43,10 +51,10 @@ def train_folds(
     verbose: bool = True,
     callbacks: Sequence[Callback] = (),
 ) -> list[dict[str, float]]:
-    """Train copies of a network on all folds but one each; it ends with the mean of their weights at the best epoch.
+    """Train copies of a network on all folds but one each; it ends with the mean of their weights.
 
-    The best epoch is that with the lowest mean loss of the folds that the copies do not see. Training stops when it
-    has not fallen for `patience` epochs. All copies start from the same weights, and each stay is seen by all but one.
+    Each copy keeps the weights of the epoch with the lowest loss of the fold that it does not see, and stops when that
+    has not fallen for `patience` epochs. All start from the same weights, and each stay is seen by all copies but one.
 
     Parameters
     ----------
@@ -66,7 +74,7 @@ def train_folds(
     Returns
     -------
     list of dict
-        Epoch, and the means of train_loss and val_loss over the folds.
+        Epoch, and the means of train_loss and val_loss over the folds; of a copy that has stopped, its last ones.
 
     Raises
     ------
@@ -85,33 +93,34 @@ def train_folds(
     Wortsman et al. 2022, model soups: the mean of the weights of networks that were trained from the same start.
     """
     states, cuts = [_state(network, config) for _ in folds], [_cuts(fold.validation, head, config) for fold in folds]
-    size = np.array([len(fold.validation) for fold in folds])
-    history, best_epoch, best = list[dict[str, float]](), 0, list[dict[str, Tensor]]()
+    history, size = list[dict[str, float]](), np.array([len(fold.validation) for fold in folds])
     with Progress(config.max_epochs, verbose=verbose, callbacks=callbacks) as bar:
         shared = cast(Progress, _Share(bar, len(folds)))
         try:
-            while len(history) < config.max_epochs and len(history) - best_epoch < config.patience:
-                for state, fold, cut in zip(states, folds, cuts, strict=True):
+            while running := [number for number, state in enumerate(states) if _goes_on(state, config)]:
+                for state, fold, cut in ((states[n], folds[n], cuts[n]) for n in running):
                     loss = train_epoch(
                         state, fold.stays, head, auxiliary=fold.auxiliary, config=config, progress=shared
                     )
                     validate_epoch(state, loss, fold.validation, cut, head=head, cut_weight=config.cut_weight)
-                history.append(_mean_entry([state.history[-1] for state in states], size))
-                if history[-1]["val_loss"] <= min(entry["val_loss"] for entry in history):
-                    best_epoch, best = len(history), [copy.deepcopy(_averaged(state).state_dict()) for state in states]
-                bar.on_epoch_end(history[-1], best=best_epoch)
+                history.append(_mean_entry([state.history[-1] for state in states], size, epoch=len(history) + 1))
+                bar.on_epoch_end(history[-1], best=max(state.best_epoch for state in states))
         except (KeyboardInterrupt, NonFiniteLoss) as stop:
             if not history:
                 raise
-            warn_of_stop(stop, epoch=len(history) + 1, best=best_epoch)
-    network.load_state_dict(_mean(best))
+            warn_of_stop(stop, epoch=len(history) + 1, best=max(state.best_epoch for state in states))
+    network.load_state_dict(_mean([state.best_weights for state in states]))
     return history
 
 
-def _mean_entry(entries: Sequence[dict[str, float]], size: np.ndarray) -> dict[str, float]:
-    """The mean of the folds' losses in one epoch, weighted by their validation stays."""
+def _goes_on(state: TrainingState, config: TrainingConfig) -> bool:
+    return state.epoch < config.max_epochs and state.epoch - state.best_epoch < config.patience
+
+
+def _mean_entry(entries: Sequence[dict[str, float]], size: np.ndarray, *, epoch: int) -> dict[str, float]:
+    """The mean of the folds' last losses, weighted by their validation stays."""
     means = {name: float(np.average([one[name] for one in entries], weights=size)) for name in entries[0]}
-    return means | {"epoch": entries[0]["epoch"]}
+    return means | {"epoch": epoch}
 
 
 class _Share:
@@ -127,18 +136,13 @@ class _Share:
 def _state(network: ClinicalGRU, config: TrainingConfig) -> TrainingState:
     own = copy.deepcopy(network)
     averaged = AveragedModel(own, avg_fn=partial(ema_update, decay=config.ema_decay))
-    return TrainingState(own, averaged, make_optimizer(own, config), {})
+    return TrainingState(own, averaged, make_optimizer(own, config), own.state_dict())
 
 
 def _cuts(validation: Sequences, head: Head, config: TrainingConfig) -> Sequences | None:
     if not (config.n_cuts and head.supports_cuts):
         return None
     return fixed_cuts(validation, n_cuts=config.n_cuts, random_state=config.random_state)
-
-
-def _averaged(state: TrainingState) -> ClinicalGRU:
-    """The network with the moving average of the weights."""
-    return cast(ClinicalGRU, state.averaged.module)
 
 
 def _mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
