@@ -43,6 +43,7 @@ from .model.training.tuning import tune as tune
 from .serve.bundle import load as load
 from .serve.bundle import save as save
 from .serve.meds_predictions import meds_predictions as meds_predictions
+from .serve.monitor import Monitor as Monitor
 from .serve.score import score as score
 from .view.widgets.cohort_view import CohortView as CohortView
 from .view.widgets.data_view import DataView as DataView

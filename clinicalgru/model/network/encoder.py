@@ -169,13 +169,25 @@ class StepEmbedding(nn.Module):
         Tensor, shape (row, width)
         """
         score = gather_padded(inputs.score, batch.locf_index)
-        decayed = score * (inputs.mask + (1 - inputs.mask) * self.value_decay(inputs.delta_hours))
-        parts = [decayed, inputs.mask]
+        embedded = self.embed(score, inputs.mask, inputs.delta_hours)
+        return embedded if self.codes is None else torch.cat([embedded, self.codes(batch)], dim=1)
+
+    def embed(self, score: Tensor, mask: Tensor, delta_hours: Tensor) -> Tensor:
+        """Embed rows without their coded events.
+
+        Parameters
+        ----------
+        score, mask, delta_hours : Tensor, shape (row, variable)
+            Last score, whether it was measured at this row, and hours since the last measurement before.
+
+        Returns
+        -------
+        Tensor, shape (row, width)
+        """
+        decayed = score * (mask + (1 - mask) * self.value_decay(delta_hours))
         if self.embedding is not None:
-            parts = [self.embedding(decayed, inputs.mask, inputs.delta_hours)]
-        if self.codes is not None:
-            parts.append(self.codes(batch))
-        return torch.cat(parts, dim=1)
+            return self.embedding(decayed, mask, delta_hours)
+        return torch.cat([decayed, mask], dim=1)
 
 
 class Recurrent(nn.Module):

@@ -171,18 +171,38 @@ class ClinicalGRU(nn.Module):
     def _readout(self, states: Tensor, steps: Batch, inputs: Inputs, batch: Batch) -> tuple[Tensor, AttentionWeights]:
         """Outputs and attention weights, from the states of the encoder and the batch of their rows."""
         context, weight = self.attention(states, steps)
-        sequence = self.state_dropout(torch.cat([context, self.encoder.states_at(states, steps)], dim=1))
+        codes = [self.codes.cumulative(batch)] if self.codes is not None else []
+        logits = self.logits_at(context, self.encoder.states_at(states, steps), inputs, batch.point_hours, *codes)
+        return logits, attention_weights(weight, steps)
+
+    def logits_at(self, context: Tensor, state: Tensor, inputs: Inputs, hours: Tensor, *codes: Tensor) -> Tensor:
+        """Outputs of predictions, from the context and the state of the encoder at each.
+
+        Parameters
+        ----------
+        context, state : Tensor, shape (point, width)
+            From the attention and the encoder.
+        inputs : Inputs
+            Of which the summaries and static covariates are used.
+        hours : Tensor, shape (point,)
+            Hours since the index time.
+        *codes : Tensor, shape (point, size)
+            Embedding of the coded events so far, of a network that uses them.
+
+        Returns
+        -------
+        Tensor, shape (member, point, output)
+        """
+        sequence = self.state_dropout(torch.cat([context, state], dim=1))
         embedded = self.embedding(inputs.summaries, inputs.summary_mask)
-        parts = [sequence, inputs.static, embedded]
-        if self.codes is not None:
-            parts.append(self.codes.cumulative(batch))
+        parts = [sequence, inputs.static, embedded, *codes]
         if self.spec.window_hours:
-            parts.append(clock(batch.point_hours, self.spec.window_hours).to(sequence.dtype))
+            parts.append(clock(hours, self.spec.window_hours).to(sequence.dtype))
         logits = self.readout(torch.cat(parts, dim=1), self.visible)
         if self.by_variable is not None:
             shortcut = self.by_variable(embedded) * self.sees_summaries.to(embedded)[:, None, None]
             logits = logits + nn.functional.pad(shortcut, (0, logits.shape[2] - shortcut.shape[-1]))
-        return logits, attention_weights(weight, steps)
+        return logits
 
 
 def clock(hours: Tensor, window_hours: tuple[float, ...]) -> Tensor:

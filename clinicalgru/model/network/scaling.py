@@ -130,11 +130,21 @@ class InputScaler(nn.Module):
             delta_hours=batch.delta_hours,
             summaries=summaries.nan_to_num(),
             summary_mask=(~summaries.isnan()).to(summaries.dtype),
-            static=self._static(batch.static),
+            static=self.static_inputs(batch.static),
         )
 
-    def _static(self, static: Tensor) -> Tensor:
-        """Columns of the static covariates: a mask, then the score of a number or the one-hot category."""
+    def static_inputs(self, static: Tensor) -> Tensor:
+        """Scores or one-hot categories of static covariates, each after a column that says whether it is known.
+
+        Parameters
+        ----------
+        static : Tensor, shape (point, static covariate)
+            Values; NaN where unknown.
+
+        Returns
+        -------
+        Tensor, shape (point, column)
+        """
         scores, columns = self.static(static), [static.new_zeros(len(static), 0)]
         for i, categories in enumerate(self.static_variables):
             known = ~static[:, i].isnan()

@@ -1,0 +1,245 @@
+"""Monitor: the risk of one stay, measurement by measurement, in constant time and memory for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clinicalgru.checks import check_number
+from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.model.estimators.classifier import GRUClassifier
+from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
+from clinicalgru.model.network.running import RunningStay, check_followed
+from clinicalgru.model.training.torch_settings import threads, torch_defaults
+from clinicalgru.serve.bundle import load_model, model_hash
+
+Measurement = tuple[float, int, float]  # hours, variable, value
+
+
+class Monitor:
+    """Follow one stay: add measurements as they become known, and ask for the risk at any moment.
+
+    Parameters
+    ----------
+    model : GRUClassifier, GRUEarlyWarning, str or Path
+        A fitted model of a binary task or an early warning, or the folder of its bundle. Monitors can share a model.
+    static : mapping of str to float, optional
+        Static covariates by name, in the unit of the variable; a category as its position.
+
+    Raises
+    ------
+    ArgumentError
+        If the model is of another class, or its network looks back at all rows (see `check_followed`), or `static`
+        names a covariate that it does not know.
+
+    Notes
+    -----
+    The risk equals that of scoring the same measurements as a batch. Measurements count from when they became known:
+    one that arrives late, or out of order, counts as known at the latest moment so far. A corrected value is a further
+    measurement. Several values of one variable at one instant are merged as the dictionary says.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> events = cg.read_events(cg.simulate(60))
+    >>> stays = cg.select(events, cg.Task.load("in_hospital_mortality"))
+    >>> model = cg.GRUClassifier(max_epochs=1, random_state=0).fit(stays, verbose=False)
+    >>> monitor = cg.Monitor(model, static={"age": 71})
+    >>> monitor.update("heart_rate", 96, hours=0.5)
+    True
+    >>> monitor.update("lactate", 3.1, hours=1.0, available_hours=1.6)
+    True
+    >>> bool(0 < monitor.risk(at_hours=2.0) < 1)
+    True
+    """
+
+    def __init__(
+        self, model: GRUClassifier | GRUEarlyWarning | str | Path, *, static: Mapping[str, float] | None = None
+    ) -> None:
+        fitted: Any = load_model(model) if isinstance(model, str | Path) else model
+        if not isinstance(fitted, GRUClassifier | GRUEarlyWarning) or list(fitted.score_columns_) != ["risk"]:
+            fix = "Score stays of other models as a batch."
+            raise ArgumentError("a GRU of a binary task or an early warning", type(fitted).__name__, fix)
+        check_followed(fitted.network_.spec)
+        self.model = fitted
+        self.n_rejected = 0
+        self._names = [variable.name for variable in fitted.variables_]
+        self._positions = {name: number for number, name in enumerate(self._names)}
+        self._static = np.full(len(fitted.static_variables_), np.nan)
+        for name, value in (static or {}).items():
+            self._static[self._static_position(name)] = value
+        with torch_defaults(grad=False):
+            self._stay = RunningStay.of(fitted.network_)
+        self._known = -np.inf  # when the open row became known
+        self._row: list[Measurement] = []  # measurements of the open row
+
+    def _static_position(self, name: str) -> int:
+        names = [variable.name for variable in self.model.static_variables_]
+        if name not in names:
+            raise ArgumentError(f"static covariates among {', '.join(names) or 'none'}", name, "Leave it out.")
+        return names.index(name)
+
+    def update(
+        self,
+        variable: str,
+        value: float,
+        *,
+        hours: float,
+        available_hours: float | None = None,
+        unit: str | None = None,
+    ) -> bool:
+        """Add a measurement.
+
+        Parameters
+        ----------
+        variable : str
+            Name of the variable.
+        value : float
+            Its value.
+        hours : float
+            When it was measured, in hours since the index time.
+        available_hours : float, optional
+            When it became known; `hours` where None, or where that is earlier.
+        unit : str, optional
+            Its unit; that of the variable where None.
+
+        Returns
+        -------
+        bool
+            Whether it is used: not, and counted in `n_rejected`, if the model does not know the variable, the value is
+            outside its plausible range, or it became known outside the window of the task.
+
+        Raises
+        ------
+        ArgumentError
+            If a number is not finite.
+        DictionaryError
+            If the unit is unknown.
+        """
+        for name, number in (("value", value), ("hours", hours)):
+            check_number(name, number)
+        known = max(hours if available_hours is None else max(available_hours, hours), self._known)
+        position = self._positions.get(variable)
+        first, last = self.model.task_.window_hours
+        if position is None or not first <= known <= last:
+            self.n_rejected += 1
+            return False
+        entry = self.model.variables_[position]
+        number = float(value) if unit is None else float(entry.conversion(unit).apply(value))
+        low, high = entry.plausible or (-np.inf, np.inf)
+        if not low <= number <= high:
+            self.n_rejected += 1
+            return False
+        if known > self._known and self._row:
+            self._stay, self._row = self._closed(), []
+        self._known = known
+        self._row.append((known - float(np.float32(known - hours)), position, float(number)))
+        return True
+
+    def _closed(self) -> RunningStay:
+        """The stay with the open row, which is never part of what is kept: further measurements may join it."""
+        row = self._merged()
+        with torch_defaults(grad=False), threads(1):
+            return self._stay.after(self.model.network_, self._known, row)
+
+    def _merged(self) -> list[tuple[int, float, float]]:
+        """The measurements of the open row in order of time, with one value of a variable at an instant."""
+        values: dict[tuple[float, int], list[float]] = {}
+        for hours, variable, value in self._row:
+            values.setdefault((hours, variable), []).append(value)
+        merged = [
+            (variable, float(np.float32(_merge(each, self.model.variables_[variable].merge))), hours)
+            for (hours, variable), each in values.items()
+        ]
+        return sorted(merged, key=lambda measurement: (measurement[2], measurement[0]))
+
+    def risk(self, *, at_hours: float | None = None) -> float:
+        """Predict from all that is known.
+
+        Parameters
+        ----------
+        at_hours : float, optional
+            Moment of the prediction, in hours since the index time, not before the last measurement; that one where
+            None.
+
+        Returns
+        -------
+        float
+            The risk, calibrated as the model is; NaN before the first measurement.
+
+        Raises
+        ------
+        ArgumentError
+            If the moment lies before the last measurement.
+        """
+        if not self._row:
+            return float("nan")
+        at = self._known if at_hours is None else float(at_hours)
+        if not at >= self._known:
+            fix = "Leave at_hours out, or keep a monitor of the earlier moment (state)."
+            raise ArgumentError("a moment at or after the last measurement", "an earlier one", fix)
+        model = self.model
+        at = self._known if model.head_.per_step else at
+        with torch_defaults(grad=False), threads(1):
+            logits = self._closed().logits(model.network_, at, self._static, self._names)
+            raw = model.head_.predict(model.head_.aggregate_members(logits)).numpy()
+        hours = None if model.head_.per_step else np.array([at])
+        return float(model._calibrated(raw, hours)[0])
+
+    def state(self) -> str:
+        """Give all that the monitor keeps, to go on after a restart. It holds patient data.
+
+        Returns
+        -------
+        str
+            JSON, of a size that does not depend on the number of measurements before the last row.
+        """
+        content: dict[str, Any] = {"model_hash": model_hash(self.model), "stay": self._stay.to_dict(), "row": self._row}
+        content |= {"known": self._known, "static": self._static.tolist(), "n_rejected": self.n_rejected}
+        return json.dumps(content)
+
+    @classmethod
+    def restore(cls, model: GRUClassifier | GRUEarlyWarning | str | Path, state: str) -> Monitor:
+        """Go on with a monitor.
+
+        Parameters
+        ----------
+        model : GRUClassifier, GRUEarlyWarning, str or Path
+            The model that it followed the stay with.
+        state : str
+            What `state` gave.
+
+        Returns
+        -------
+        Monitor
+            Its risks are those of the monitor before.
+
+        Raises
+        ------
+        InputError
+            If the state is of another model, or cannot be read.
+        """
+        monitor = cls(model)
+        try:
+            content = json.loads(state)
+            of = content["model_hash"]
+            monitor._stay = RunningStay.from_dict(content["stay"])
+            monitor._row = [(float(hours), int(variable), float(value)) for hours, variable, value in content["row"]]
+            monitor._known, monitor.n_rejected = float(content["known"]), int(content["n_rejected"])
+            monitor._static = np.array(content["static"], dtype=float)
+        except (ValueError, KeyError, TypeError):
+            raise InputError("what Monitor.state gave", "another text", "Begin a new monitor.", where="state") from None
+        if of != model_hash(monitor.model):
+            raise InputError("the state of this model", "that of another model", "Begin a new monitor.", where="state")
+        return monitor
+
+
+def _merge(values: list[float], how: str) -> float:
+    """One value of several at an instant; exact repeats count once."""
+    last, distinct = values[-1], sorted(set(values))
+    merges: dict[str, Any] = {"mean": np.mean, "sum": np.sum, "min": min, "max": max}
+    return last if how == "last" or how not in merges else float(merges[how](distinct))
