@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from clinicalgru.checks import check_number
 from clinicalgru.errors import ArgumentError, describe
@@ -17,6 +19,9 @@ WeightedMetric = Callable[[Array], Array]  # weights (n_resamples, n_stays) -> v
 MetricSet = Callable[[Array], Mapping[str, Array]]  # weights (n_resamples, n_stays) -> values by name of the metric
 BLOCK_SIZE = 2**20  # weights held at once: 8 MB, for any number of stays
 MIN_DEFINED = 0.95  # no interval is given where a smaller fraction of the resamples is defined
+MIN_EVENTS = 20  # of fewer stays with, or without, the event no interval is given
+PROPORTIONS = ("auroc", "auprc", "accuracy", "concordance")  # how the names of metrics on the log-odds scale begin
+Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
 def numbered_patients(patients: Any, stays: int) -> NDArray[np.int64]:
@@ -182,18 +187,20 @@ def combine(metrics: Mapping[str, WeightedMetric]) -> MetricSet:
     return lambda weights: {name: metric(weights) for name, metric in metrics.items()}
 
 
-def percentile_interval(replicates: Array) -> tuple[float, float]:
+def percentile_interval(replicates: Array, n_resamples: int | None = None) -> tuple[float, float]:
     """Return the 95 % percentile interval of bootstrap replicates.
 
     Parameters
     ----------
-    replicates : ndarray, shape (n_resamples,)
+    replicates : ndarray, shape (n_replicates,)
         NaN where undefined.
+    n_resamples : int, optional
+        Number of resamples that were drawn. None: as many as there are replicates.
 
     Returns
     -------
     tuple of float
-        The 2.5 % and the 97.5 % percentile; NaN where more than 5 % of the replicates are undefined.
+        The 2.5 % and the 97.5 % percentile; NaN where more than 5 % of the resamples are undefined or were dropped.
 
     References
     ----------
@@ -205,15 +212,73 @@ def percentile_interval(replicates: Array) -> tuple[float, float]:
     >>> percentile_interval(np.arange(101.0))
     (2.5, 97.5)
     """
-    known = replicates[~np.isnan(replicates)]
-    if not len(known) or len(known) < MIN_DEFINED * len(replicates):
+    known = _enough(replicates, n_resamples)
+    if known is None:
         return float("nan"), float("nan")
     low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)
 
 
-def interval_table(estimates: Mapping[str, float], replicates: Mapping[str, Array]) -> pd.DataFrame:
-    """Tabulate estimates with their percentile intervals.
+def metric_interval(
+    metric: str, estimate: float, replicates: Array, *, n_resamples: int | None = None, class_count: int | None = None
+) -> tuple[float, float]:
+    """Return the 95 % interval of a metric.
+
+    Parameters
+    ----------
+    metric : str
+        Name of the metric.
+    estimate : float
+        Its value on all stays.
+    replicates : ndarray, shape (n_replicates,)
+        Its values on resamples; NaN where undefined.
+    n_resamples : int, optional
+        Number of resamples that were drawn. None: as many as there are replicates.
+    class_count : int, optional
+        Number of stays with, or without, the event, whichever are fewer. None: not of that kind.
+
+    Returns
+    -------
+    tuple of float
+        NaN where there are fewer than 20 such stays, or more than 5 % of the resamples are undefined. AUROC, AUPRC,
+        accuracy and concordance: normal on the log-odds scale, with the standard deviation of the replicates, so that
+        it stays within 0 and 1 and is not of width 0 near 1. Other metrics: percentiles.
+
+    References
+    ----------
+    Pepe 2003, "The Statistical Evaluation of Medical Tests", chapter 5, intervals of the AUROC on the log-odds scale.
+    Boyd et al. 2013, the same for the AUPRC. Clopper and Pearson 1934, for a perfect ranking.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> low, high = metric_interval("auroc", 1.0, np.ones(100), class_count=30)
+    >>> round(low, 3), high
+    (0.884, 1.0)
+    """
+    nothing = float("nan"), float("nan")
+    if class_count is not None and class_count < MIN_EVENTS:
+        return nothing
+    known = _enough(replicates, n_resamples)
+    if known is None or not metric.startswith(PROPORTIONS) or math.isnan(estimate):
+        return percentile_interval(replicates, n_resamples)
+    if not 0 < estimate < 1:
+        if class_count is None:
+            return nothing
+        bound = 0.025 ** (1 / class_count)
+        return (bound, 1.0) if estimate >= 1 else (0.0, 1 - bound)
+    center, error = logit(estimate), float(known.std(ddof=1)) / (estimate * (1 - estimate)) if len(known) > 1 else 0.0
+    return float(expit(center - Z * error)), float(expit(center + Z * error))
+
+
+def interval_table(
+    estimates: Mapping[str, float],
+    replicates: Mapping[str, Array],
+    *,
+    n_resamples: int | None = None,
+    class_counts: Mapping[str, int] | int | None = None,
+) -> pd.DataFrame:
+    """Tabulate estimates with their intervals.
 
     Parameters
     ----------
@@ -221,11 +286,15 @@ def interval_table(estimates: Mapping[str, float], replicates: Mapping[str, Arra
         By metric, on all stays.
     replicates : mapping of str to ndarray
         By metric, on each resample.
+    n_resamples : int, optional
+        Number of resamples that were drawn. None: as many as there are replicates.
+    class_counts : int, or mapping of str to int, optional
+        Number of stays with, or without, the event, whichever are fewer; by metric, with "" for all others.
 
     Returns
     -------
     DataFrame
-        Columns metric, estimate, low, high.
+        Columns metric, estimate, low, high; see `metric_interval`.
 
     Examples
     --------
@@ -233,5 +302,16 @@ def interval_table(estimates: Mapping[str, float], replicates: Mapping[str, Arra
     >>> interval_table({"mean": 2.0}, {"mean": np.arange(101.0)}).to_dict("records")
     [{'metric': 'mean', 'estimate': 2.0, 'low': 2.5, 'high': 97.5}]
     """
-    rows = [(name, value, *percentile_interval(replicates[name])) for name, value in estimates.items()]
+    counts = {"": class_counts} if isinstance(class_counts, int) else class_counts or {}
+    rows = []
+    for name, value in estimates.items():
+        count = counts.get(name, counts.get(""))
+        interval = metric_interval(name, value, replicates[name], n_resamples=n_resamples, class_count=count)
+        rows.append((name, value, *interval))
     return pd.DataFrame(rows, columns=["metric", "estimate", "low", "high"])
+
+
+def _enough(replicates: Array, n_resamples: int | None) -> Array | None:
+    """The defined replicates; None where they are fewer than 95 % of the resamples."""
+    known = replicates[~np.isnan(replicates)]
+    return known if len(known) and len(known) >= MIN_DEFINED * (n_resamples or len(replicates)) else None

@@ -93,4 +93,5 @@ def _metrics(outcome: Array, risk: Array, patient: Array, n_resamples: int, rand
     estimates, replicates, _ = bootstrap_metrics(
         of_hour, pd.factorize(patient)[0], n_resamples=n_resamples, random_state=random_state
     )
-    return interval_table(estimates["risk"], replicates["risk"])
+    count = int(min(outcome.sum(), len(outcome) - outcome.sum()))
+    return interval_table(estimates["risk"], replicates["risk"], n_resamples=n_resamples, class_counts=count)

@@ -121,7 +121,11 @@ def decision_curve(
     risks |= {TREAT_ALL: np.ones(len(true)), TREAT_NONE: np.zeros(len(true))}
     models = {model: _by_threshold(true, of_model, at) for model, of_model in risks.items()}
     estimates, replicates, _ = bootstrap_metrics(models, patient, n_resamples=n_resamples, random_state=random_state)
-    tables = [interval_table(estimates[model], replicates[model]).assign(model=model, threshold=at) for model in models]
+    count = int(min(true.sum(), len(true) - true.sum()))
+    tables = [
+        interval_table(estimates[model], replicates[model], class_counts=count).assign(model=model, threshold=at)
+        for model in models
+    ]
     table = pd.concat(tables, ignore_index=True).rename(columns={"estimate": "net_benefit"})
     return DecisionCurve(table[["model", "threshold", "net_benefit", "low", "high"]], name)
 

@@ -65,6 +65,7 @@ def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, t
         task_type="early_warning",
         n_stays=len(onset),
         metrics=combine(_ratios(sums, np.isfinite(onset).astype(float))),
+        class_counts={"": int(np.isfinite(onset).sum())},
         notes={"Threshold": f"alerts from a risk of {threshold:.3g}, chosen for the highest utility on other stays"},
     )
 

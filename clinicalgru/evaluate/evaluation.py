@@ -11,16 +11,17 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.checks import check_instance, check_number
-from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate import evaluation_text
-from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients, percentile_interval
+from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients
 from clinicalgru.evaluate.by_hour import evaluate_by_hour
+from clinicalgru.evaluate.compared_models import checked_baselines, predictions_of_arrays, predictions_of_models
 from clinicalgru.evaluate.curves import Curves
-from clinicalgru.evaluate.metric_descriptions import compare_text, describe_metric
-from clinicalgru.evaluate.predictions import TaskPredictions, risk_predictions
-from clinicalgru.evaluate.validation import Array, check_aligned
+from clinicalgru.evaluate.headline import net_benefit_at, primary_metric, too_few_verdict, training_rate
+from clinicalgru.evaluate.multiplicity import difference_table
+from clinicalgru.evaluate.predictions import TaskPredictions
+from clinicalgru.evaluate.validation import check_aligned
 
-NO_BASELINES: Mapping[str, Any] = MappingProxyType({})
 MAX_HOURLY_RESAMPLES = 300
 COUNTS = ("name", "task_type", "stays", "patients", "events", "n_resamples", "dropped", "random_state")
 
@@ -42,7 +43,8 @@ class Evaluation:
     metrics : DataFrame
         model, metric, estimate, low, high; the model first, then its baselines.
     differences : DataFrame
-        baseline, metric, estimate, low, high (model minus baseline, on the same resamples), verdict.
+        baseline, metric, estimate, low, high (model minus baseline, on the same resamples), p, p_adjusted (Holm's
+        correction over all comparisons, half of the error for the primary metric), verdict.
     curves : mapping of str to Curves
         ROC, precision and recall, and calibration of each model, for a binary task.
     calibration : mapping of str to DataFrame
@@ -54,6 +56,12 @@ class Evaluation:
         Empty where that was not requested.
     notes : mapping of str to str
         What else a reader has to know, such as the threshold.
+    primary : str
+        The primary metric.
+    training_rate : float or None
+        Event rate in training, for a binary task of a model that knows it.
+    net_benefit : DataFrame
+        Of a binary task, at one threshold: model, threshold, net_benefit, low, high, with "treat all" and "treat none".
     n_resamples : int
         Bootstrap resamples drawn.
     dropped : int
@@ -77,6 +85,9 @@ class Evaluation:
     is_probability: bool = True
     by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: Mapping[str, str] = field(default_factory=dict)
+    primary: str = ""
+    training_rate: float | None = None
+    net_benefit: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __str__(self) -> str:
         return evaluation_text.as_text(self)
@@ -164,6 +175,9 @@ class Evaluation:
             "curves": curves,
             "calibration": {name: _columns(table) for name, table in self.calibration.items()},
             "by_hour": _rows(self.by_hour),
+            "primary": self.primary,
+            "training_rate": self.training_rate,
+            "net_benefit": _rows(self.net_benefit),
             "notes": dict(self.notes),
         }
 
@@ -178,6 +192,8 @@ def evaluate(
     train: Any = None,
     name: str = "GRU",
     by_hour: bool | None = None,
+    primary: str | None = None,
+    threshold: float | None = None,
     n_resamples: int | None = None,
     random_state: int = 0,
 ) -> Evaluation:
@@ -203,6 +219,11 @@ def evaluate(
     by_hour : bool or None
         Whether the model is also evaluated at several hours of the window; see `evaluate_by_hour`. None: where the
         outcome is binary and the model learned to answer at any hour.
+    primary : str, optional
+        The primary metric, to be named before the results are known. None: the first of the summary, such as "auroc".
+    threshold : float, optional
+        Risk from which a stay is acted upon, for the net benefit of a binary task. None: the event rate in training,
+        else that of these stays.
     n_resamples : int, optional
         Number of bootstrap resamples of the patients. None: 1,000, or fewer where metrics are expensive.
     random_state : int
@@ -221,11 +242,14 @@ def evaluate(
 
     Notes
     -----
-    Patients are resampled with all their stays (cluster bootstrap); differences are paired.
+    Patients are resampled with all their stays (cluster bootstrap); differences are paired. With fewer than 20 stays
+    with, or without, the event there are no intervals and no verdicts. A model is called better where the p value is
+    below 0.05 after Holm's correction over all baselines and metrics; the primary metric has half of the error.
 
     References
     ----------
-    Efron and Tibshirani 1993, "An Introduction to the Bootstrap"; Field and Welsh 2007, "Bootstrapping clustered data".
+    Efron and Tibshirani 1993, "An Introduction to the Bootstrap"; Field and Welsh 2007, "Bootstrapping clustered data";
+    Holm 1979.
 
     Examples
     --------
@@ -237,14 +261,24 @@ def evaluate(
     check_number("random_state", random_state, minimum=0, whole=True)
     if n_resamples is not None:
         check_number("n_resamples", n_resamples, minimum=1, whole=True)
-    baselines = _checked_baselines(baselines, name)
+    baselines = checked_baselines(baselines, name)
     if hasattr(outcome, "_evaluation_inputs"):
-        models = _model_predictions(outcome, risk, baselines, name=name, train=train)
+        models = predictions_of_models(outcome, risk, baselines, name=name, train=train)
         patients = risk.patient if patients is None else patients
     else:
-        models = _array_predictions(outcome, risk, baselines, name=name)
+        models = predictions_of_arrays(outcome, risk, baselines, name=name)
         check_aligned(outcome=outcome, risk=risk, patients=patients)
-    evaluation = evaluate_predictions(models, patients=patients, n_resamples=n_resamples, random_state=random_state)
+    trained_on = getattr(outcome, "trained_on_", {}) if hasattr(outcome, "_evaluation_inputs") else {}
+    rate = training_rate(trained_on) if models[name].task_type == "binary" else None
+    evaluation = evaluate_predictions(
+        models,
+        patients=patients,
+        primary=primary,
+        threshold=rate if threshold is None else threshold,
+        n_resamples=n_resamples,
+        random_state=random_state,
+    )
+    evaluation = replace(evaluation, training_rate=rate)
     if by_hour is None:
         by_hour = evaluation.task_type == "binary" and bool(getattr(outcome, "answers_at_any_hour_", False))
     if not by_hour:
@@ -260,6 +294,8 @@ def evaluate_predictions(
     models: Mapping[str, TaskPredictions],
     *,
     patients: Any = None,
+    primary: str | None = None,
+    threshold: float | None = None,
     n_resamples: int | None = None,
     random_state: int = 0,
 ) -> Evaluation:
@@ -271,6 +307,8 @@ def evaluate_predictions(
         By name; the model first, then its baselines, all for the same stays.
     patients : array-like, shape (n_stays,), optional
         Patient of each stay. None: each stay is another patient.
+    primary, threshold : str, float, optional
+        See `evaluate`.
     n_resamples : int, optional
         Number of bootstrap resamples. None: as many as the predictions of the model say.
     random_state : int
@@ -299,18 +337,21 @@ def evaluate_predictions(
         random_state=int(random_state),
         is_usable=model.is_usable,
     )
+    primary = primary_metric(primary, estimates[first], model.task_type)
+    few = too_few_verdict(model, estimates[first])
+    counts: dict[str, Any] = {"n_resamples": n_resamples, "class_counts": model.class_counts}
     tables = [
-        interval_table(values, replicates[name]).assign(model=name)[["model", "metric", "estimate", "low", "high"]]
-        for name, values in estimates.items()
+        interval_table(values, replicates[name], **counts).assign(model=name) for name, values in estimates.items()
     ]
+    differences = difference_table(estimates, replicates, primary=primary, too_few=few, **counts)
     return Evaluation(
         name=first,
         task_type=model.task_type,
         stays=model.n_stays,
         patients=int(patient.max()) + 1,
         events=model.events,
-        metrics=pd.concat(tables, ignore_index=True),
-        differences=_differences(estimates, replicates),
+        metrics=pd.concat(tables, ignore_index=True)[["model", "metric", "estimate", "low", "high"]],
+        differences=differences,
         n_resamples=n_resamples,
         dropped=dropped,
         random_state=int(random_state),
@@ -318,61 +359,11 @@ def evaluate_predictions(
         calibration=MappingProxyType(dict(model.calibration)),
         is_probability=model.is_probability,
         notes=MappingProxyType(dict(model.notes)),
+        primary=primary,
+        net_benefit=net_benefit_at(
+            models, threshold, patients=patients, n_resamples=n_resamples, random_state=int(random_state)
+        ),
     )
-
-
-def _checked_baselines(baselines: Any, name: str) -> Mapping[str, Any]:
-    """Baselines by name; none of them has the name of the model."""
-    if baselines is None:
-        return NO_BASELINES
-    check_instance("baselines", baselines, Mapping, fix="Pass {name: risks or fitted model}.")
-    if name in baselines:
-        raise ArgumentError("a unique name for each model", f"{name!r} twice", "Rename the baseline, or pass name=...")
-    return baselines
-
-
-def _model_predictions(
-    model: Any, stays: Any, baselines: Mapping[str, Any], *, name: str, train: Any
-) -> dict[str, TaskPredictions]:
-    """Predictions of a model and its baselines; each answers for its type of task."""
-    own: TaskPredictions = model._evaluation_inputs(stays, train=train)
-    models = {name: own}
-    for label, baseline in baselines.items():
-        if hasattr(baseline, "_evaluation_inputs"):
-            models[label] = baseline._evaluation_inputs(stays, train=train, settings=own.settings)
-        elif own.task_type == "binary":
-            models[label] = risk_predictions(stays.outcome, baseline, name=f"risk of {label}")
-        else:
-            raise ArgumentError("a fitted model as baseline", describe(baseline), "Pass {name: fitted model}.")
-    return models
-
-
-def _array_predictions(
-    outcome: Any, risk: Any, baselines: Mapping[str, Any], *, name: str
-) -> dict[str, TaskPredictions]:
-    """Predictions given as arrays."""
-    if hasattr(outcome, "fit") or hasattr(outcome, "predict_proba"):
-        fix = "Pass a clinicalgru model and its stays, or evaluate(outcome, risk)."
-        raise ArgumentError("a clinicalgru model or an array of outcomes", describe(outcome), fix)
-    models = {name: risk_predictions(outcome, risk)}
-    for label, baseline in baselines.items():
-        models[label] = risk_predictions(outcome, baseline, name=f"risk of {label}")
-        check_aligned(outcome=outcome, **{f"baselines[{label!r}]": baseline})
-    return models
-
-
-def _differences(
-    estimates: Mapping[str, Mapping[str, float]], replicates: Mapping[str, Mapping[str, Array]]
-) -> pd.DataFrame:
-    """Paired differences of the first model from the others, in the metrics that have a direction."""
-    (name, own), *baselines = estimates.items()
-    rows = []
-    for baseline, values in baselines:
-        for metric in (metric for metric in own if metric in values and describe_metric(metric)[0].direction):
-            low, high = percentile_interval(replicates[name][metric] - replicates[baseline][metric])
-            verdict = compare_text(metric, name=name, baseline=baseline, low=low, high=high)
-            rows.append((baseline, metric, own[metric] - values[metric], low, high, verdict))
-    return pd.DataFrame(rows, columns=["baseline", "metric", "estimate", "low", "high", "verdict"])
 
 
 def _without_nan(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
+from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.hour_checks import calibration_verdict
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.html import join, table, tag
@@ -51,9 +52,15 @@ def note(evaluation: Any) -> str:
         Some sentences.
     """
     dropped = f", {evaluation.dropped:,} of them dropped: one outcome only" if evaluation.dropped else ""
+    tests = int(evaluation.differences["p_adjusted"].notna().sum()) if not evaluation.differences.empty else 0
+    holm = f" Verdicts: Holm's correction for {tests} comparisons, half of the error for {_primary(evaluation)}."
     drawn = f"In brackets: 95 % interval, {evaluation.n_resamples:,} resamples of patients{dropped}"
     notes = (f"{name}: {text}." for name, text in evaluation.notes.items())
-    return " ".join([f"{drawn}; random_state {evaluation.random_state}.", *notes])
+    return " ".join([f"{drawn}; random_state {evaluation.random_state}.{holm if tests > 1 else ''}", *notes])
+
+
+def _primary(evaluation: Any) -> str:
+    return f"the primary metric ({metric_label(evaluation.primary, direction=False)})"
 
 
 def metrics_table(evaluation: Any) -> pd.DataFrame:
@@ -123,7 +130,7 @@ def _calibrated(rows: pd.DataFrame) -> str:
 
 
 def as_text(evaluation: Any) -> str:
-    """Return heading, tables and note as plain text.
+    """Return heading, summary, tables and note as plain text.
 
     Parameters
     ----------
@@ -136,11 +143,12 @@ def as_text(evaluation: Any) -> str:
         Lines.
     """
     tables = (shown.to_string() for shown in _tables(evaluation))
-    return "\n\n".join([heading(evaluation), *tables, note(evaluation)])
+    summary = [" ".join(sentences)] if (sentences := summary_sentences(evaluation)) else []
+    return "\n\n".join([heading(evaluation), *summary, *tables, note(evaluation)])
 
 
 def as_html(evaluation: Any) -> str:
-    """Return heading, tables and note as HTML, every name escaped.
+    """Return heading, summary, tables and note as HTML, every name escaped.
 
     Parameters
     ----------
@@ -156,7 +164,8 @@ def as_html(evaluation: Any) -> str:
         table("", ["", *map(str, shown.columns)], [[str(name), *row] for name, *row in shown.itertuples()])
         for shown in _tables(evaluation)
     ]
-    return str(join(tag("p", heading(evaluation)), *tables, tag("p", note(evaluation))))
+    summary = [tag("p", " ".join(sentences))] if (sentences := summary_sentences(evaluation)) else []
+    return str(join(tag("p", heading(evaluation)), *summary, *tables, tag("p", note(evaluation))))
 
 
 def _tables(evaluation: Any) -> list[pd.DataFrame]:
@@ -166,9 +175,16 @@ def _tables(evaluation: Any) -> list[pd.DataFrame]:
     return [metrics_table(evaluation), *differences, *hours]
 
 
+def _cell(estimate: float, low: float, high: float, style: str) -> str:
+    if np.isnan(estimate):
+        return "-"
+    interval = "no interval" if np.isnan(low) else f"{low:{style}} to {high:{style}}"
+    return f"{estimate:{style}} ({interval})"
+
+
 def _cells(rows: pd.DataFrame, style: str) -> list[str]:
     """Estimate with its interval."""
     return [
-        "-" if np.isnan(estimate) else f"{estimate:{style}} ({low:{style}} to {high:{style}})"
+        _cell(estimate, low, high, style)
         for estimate, low, high in rows[["estimate", "low", "high"]].itertuples(index=False)
     ]

@@ -209,7 +209,7 @@ METRICS: Mapping[str, MetricDescription] = MappingProxyType(
 
 HEADLINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "binary": ("auroc", "auprc", "brier", "calibration_slope"),
+        "binary": ("auroc", "auprc", "brier", "observed_expected", "calibration_slope"),
         "multiclass": ("auroc_mean", "accuracy", "log_loss"),
         "multilabel": ("auroc_mean", "auprc_mean", "log_loss_mean"),
         "regression": ("mean_absolute_error", "root_mean_squared_error", "r_squared", "coverage"),
@@ -218,6 +218,10 @@ HEADLINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "forecast": ("scaled_error", "interval_score", "coverage"),
     }
 )  # metrics that a summary shows, by type of task; the first one is the primary metric
+
+
+SIGNIFICANT = 0.05  # a model is called better below this p value
+CALIBRATED = {"observed_expected": (0.9, 1.1), "calibration_slope": (0.85, 1.15)}  # where risks count as calibrated
 
 
 def describe_metric(name: str) -> tuple[MetricDescription, str]:
@@ -270,7 +274,7 @@ def metric_label(name: str, *, direction: bool = True) -> str:
     return f"{label} ({description.direction_text})" if direction and description.direction else label
 
 
-def compare_text(metric: str, *, name: str, baseline: str, low: float, high: float) -> str:
+def compare_text(metric: str, *, name: str, baseline: str, low: float, high: float, p: float = 0.0) -> str:
     """Return which of two models is better, as far as the interval of their paired difference tells.
 
     Parameters
@@ -281,6 +285,8 @@ def compare_text(metric: str, *, name: str, baseline: str, low: float, high: flo
         The two models; the difference is `name` minus `baseline`.
     low, high : float
         95 % interval of the difference; NaN where it is not known.
+    p : float
+        P value of the difference, corrected for the number of comparisons.
 
     Returns
     -------
@@ -297,6 +303,6 @@ def compare_text(metric: str, *, name: str, baseline: str, low: float, high: flo
         return f"no verdict: {direction} is best"
     if low != low or high != high:
         return "not estimable"
-    if low <= 0 <= high:
+    if low <= 0 <= high or not p < SIGNIFICANT:
         return "no clear difference"
     return f"{name if (low > 0) == (direction == 'higher') else baseline} better"

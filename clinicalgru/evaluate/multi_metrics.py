@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
@@ -81,6 +81,7 @@ def multiclass_predictions(
         n_stays=len(true),
         metrics=combine(metrics | {"auroc_mean": _macro_mean(list(by_class.values()))} | by_class),
         calibration=shown_groups(groups),
+        class_counts={f"auroc_{name}": _smaller(is_class[:, i]) for i, name in enumerate(classes)},
         settings={"classes": tuple(classes)},
     )
 
@@ -138,8 +139,13 @@ def multilabel_predictions(
     groups = {
         label: label_groups(true[:, i], risk[:, i], min_cell_size=min_cell_size) for i, label in enumerate(labels)
     }
+    counts = {label: _smaller(true[~np.isnan(true[:, i]), i] == 1) for i, label in enumerate(labels)}
     return TaskPredictions(
-        task_type="multilabel", n_stays=len(true), metrics=combine(metrics), calibration=shown_groups(groups)
+        task_type="multilabel",
+        n_stays=len(true),
+        metrics=combine(metrics),
+        calibration=shown_groups(groups),
+        class_counts={f"{name}_{label}": count for name in LABEL_METRICS for label, count in counts.items()},
     )
 
 
@@ -225,6 +231,11 @@ def _error_metrics(true: Array, error: Array) -> dict[str, WeightedMetric]:
         "root_mean_squared_error": lambda weights: np.sqrt(mean_square(weights)),
         "r_squared": r_squared,
     }
+
+
+def _smaller(is_event: NDArray[np.bool_]) -> int:
+    """Stays with, or without, the event, whichever are fewer."""
+    return int(min(is_event.sum(), (~is_event).sum()))
 
 
 def _mean(values: Array) -> WeightedMetric:

@@ -44,6 +44,11 @@ class TaskPredictions:
         Whether `calibration` is of probabilities, not of a number in its own unit.
     notes : mapping of str to str
         What else a reader has to know, such as the threshold.
+    class_counts : mapping of str to int
+        Stays with, or without, the event, whichever are fewer: by metric, with "" for all others. Of fewer than 20
+        there is no interval.
+    outcome, risk : ndarray or None
+        Of a binary task: outcomes and risks.
     n_resamples : int
         Number of resamples that is affordable.
     is_usable : callable or None
@@ -60,6 +65,9 @@ class TaskPredictions:
     calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     is_probability: bool = True
     notes: Mapping[str, str] = field(default_factory=dict)
+    class_counts: Mapping[str, int] = field(default_factory=dict)
+    outcome: Array | None = None
+    risk: Array | None = None
     n_resamples: int = 1000
     is_usable: Callable[[Array], NDArray[np.bool_]] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +112,9 @@ def risk_predictions(outcome: ArrayLike, risk: ArrayLike, *, name: str = "risk")
         n_stays=len(true),
         metrics=lambda weights: {name: metric(true, checked, weights) for name, metric in RISK_METRICS.items()},
         events=int(true.sum()),
+        class_counts={"": int(min(true.sum(), len(true) - true.sum()))},
+        outcome=true,
+        risk=checked,
         curves=curves(true, checked),
         is_usable=both_classes,
     )

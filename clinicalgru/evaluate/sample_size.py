@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 from clinicalgru.checks import check_choice, check_number
 from clinicalgru.errors import ArgumentError
@@ -216,7 +215,7 @@ def _null(prevalence: float) -> float:
 
 def _log_odds(c_statistic: float, prevalence: float) -> tuple[np.ndarray, np.ndarray]:
     """Log-odds of calibrated risks and their weights: normal among stays with, and among stays without, the event."""
-    variance = 2 * float(norm.ppf(c_statistic)) ** 2
+    variance = 2 * float(ndtri(c_statistic)) ** 2
     without = math.log(prevalence / (1 - prevalence)) - variance / 2 + math.sqrt(variance) * NODES
     share = WEIGHTS / WEIGHTS.sum()
     both = np.concatenate([(1 - prevalence) * share, prevalence * share])

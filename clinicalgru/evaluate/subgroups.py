@@ -173,4 +173,5 @@ def _metrics(
     of_group = {"risk": lambda weights: {name: RISK_METRICS[name](outcome, risk, weights) for name in metrics}}
     numbers = pd.factorize(patient)[0]
     estimates, replicates, _ = bootstrap_metrics(of_group, numbers, n_resamples=n_resamples, random_state=random_state)
-    return interval_table(estimates["risk"], replicates["risk"])
+    count = int(min(outcome.sum(), len(outcome) - outcome.sum()))
+    return interval_table(estimates["risk"], replicates["risk"], n_resamples=n_resamples, class_counts=count)

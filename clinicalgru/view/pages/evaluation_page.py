@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow, suppress_ledger, suppress_nested
+from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.evaluation_text import differences_table, heading, hours_table, metrics_table, note
 from clinicalgru.evaluate.metric_descriptions import HEADLINES, describe_metric, metric_label
 from clinicalgru.evaluate.small_cells import suppress_curves
@@ -39,8 +40,8 @@ CALIBRATION = (
     "with its 95 % interval."
 )
 DIFFERENCES = (
-    "Model minus baseline on the same resamples of patients. Filled: the 95 % interval excludes 0; open: no clear "
-    "difference."
+    "Model minus baseline on the same resamples of patients. Filled: the 95 % interval excludes 0. The "
+    "verdicts in the table are corrected for the number of comparisons."
 )
 BY_HOUR = (
     "Each stay as it was known at that hour, with 95 % intervals. Where observed : expected is outside 0.9 to 1.1, the "
@@ -124,7 +125,7 @@ def evaluation_page(
     known = [count for count in suppress_nested([evaluation.stays], min_cell_size=min_cell_size) if count is not None]
     steps = suppress_flow(flow, within=known, min_cell_size=min_cell_size)
     shown = [*known, *(stays for _, stays in steps if stays is not None)]
-    parts = [_summary(evaluation), *_figures(evaluation, min_cell_size)]
+    parts = [_summary(evaluation, min_cell_size), *_figures(evaluation, min_cell_size)]
     parts += [*_by_hour(evaluation), _metrics(evaluation), *_differences(evaluation)]
     parts += [*cohort_section(steps), *([] if ledger is None else [ledger_section(ledger, shown, min_cell_size)])]
     parts += [] if faithfulness is None else [_faithfulness(faithfulness, [*known, *shown], min_cell_size)]
@@ -133,8 +134,8 @@ def evaluation_page(
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
 
-def _summary(evaluation: Evaluation) -> Markup:
-    """The headline metrics, and the primary one in sentences."""
+def _summary(evaluation: Evaluation, min_cell_size: int) -> Markup:
+    """The headline metrics, the primary one in sentences, and what the risks mean here."""
     own = evaluation.metrics.query("model == @evaluation.name").set_index("metric", drop=False)
     rows = own.loc[[metric for metric in HEADLINES[evaluation.task_type] if metric in own.index]]
     shown = [
@@ -145,7 +146,13 @@ def _summary(evaluation: Evaluation) -> Markup:
         )
         for row in iter_rows(rows)
     ]
-    sentences = [tag("p", text, attrs={"class": "lead"}) for text in _sentences(evaluation, rows.iloc[0])]
+    primary = own.loc[[evaluation.primary]].iloc[0] if evaluation.primary in own.index else rows.iloc[0]
+    texts = [*_sentences(evaluation, primary), *summary_sentences(evaluation, min_cell_size=min_cell_size)]
+    sentences = [tag("p", text, attrs={"class": "lead"}) for text in texts]
+    events = suppress_nested([evaluation.stays, evaluation.events or 0], min_cell_size=min_cell_size)[1]
+    if evaluation.task_type == "binary" and events is not None:
+        rate, here = evaluation.training_rate, f"{100 * events / evaluation.stays:.1f} %"
+        shown.append(("Event rate here", here, "" if rate is None else f"in training {100 * rate:.1f} %"))
     notes = [tag("p", f"{name}: {text}.") for name, text in evaluation.notes.items()]
     return section("In short", tiles(shown), tag("div", *sentences, *notes, attrs={"class": "card"}))
 
@@ -229,7 +236,7 @@ def _differences(evaluation: Evaluation) -> list[Markup]:
         return []
     shown = differences_table(evaluation)[["verdict", "difference"]]
     rows = [[str(pair), *cells] for pair, cells in zip(shown.index, shown.to_numpy().tolist(), strict=True)]
-    caption = "On the same resamples of patients; a model is better where the interval excludes 0"
+    caption = "On the same resamples of patients; a model is better where p < 0.05 after Holm's correction"
     columns = ["Models, metric", "Verdict", "Difference"]
     return [section("Paired differences", table(caption, columns, rows, n_text_columns=2))]
 

@@ -138,7 +138,7 @@ def format_interval(low: float, high: float, *, signed: bool = False) -> str:
     Returns
     -------
     str
-        The two ends with "to" between them.
+        The two ends with "to" between them; "no interval" where they are unknown.
 
     Examples
     --------
@@ -146,6 +146,8 @@ def format_interval(low: float, high: float, *, signed: bool = False) -> str:
     >>> format_interval(-0.0154, 0.001)
     '−0.015 to 0.001'
     """
+    if low != low or high != high:
+        return "no interval"
     return f"{format_fixed(low, signed=signed)} to {format_fixed(high, signed=signed)}"
 
 

@@ -1,0 +1,118 @@
+"""An evaluation in a few sentences: calibration, event rates and net benefit, next to the ranking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS
+from clinicalgru.evaluate.decision_curve import TREAT_ALL
+from clinicalgru.evaluate.metric_descriptions import CALIBRATED
+from clinicalgru.evaluate.multiplicity import too_few_text
+
+IMPRECISE = 0.2  # width of the interval of an AUROC from which on the text says so
+
+
+def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> list[str]:
+    """Say of a binary evaluation how precise it is, whether its risks fit, and what acting on them gains.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+    min_cell_size : int
+        Smallest count that may be shown; 0 shows all.
+
+    Returns
+    -------
+    list of str
+        Sentences; empty for other types of task.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clinicalgru.evaluate.evaluation import evaluate
+    >>> outcome = np.repeat([0.0, 1.0], [450, 50])
+    >>> print(summary_sentences(evaluate(outcome, np.full(500, 0.7), n_resamples=50))[0][:40])
+    Risks are 7.0 times too high here (obser
+    """
+    if evaluation.task_type != "binary" or evaluation.events is None:
+        return []
+    if min(evaluation.events, evaluation.stays - evaluation.events) < MIN_EVENTS:
+        auroc = evaluation.metrics.query("model == @evaluation.name and metric == 'auroc'")["estimate"]
+        few = too_few_text(evaluation.events, evaluation.stays, float(auroc.iloc[0]))
+        return [f"No interval and no verdict: {few}."]
+    own = evaluation.metrics.query("model == @evaluation.name").set_index("metric")
+    sentences = [_imprecision(evaluation, own), _level(own), _slope(own), _rates(evaluation, min_cell_size)]
+    return [sentence for sentence in (*sentences, _benefit(evaluation)) if sentence]
+
+
+def _interval(row: Any, digits: int = 2) -> str:
+    return f"{row['low']:.{digits}f} to {row['high']:.{digits}f}"
+
+
+def _imprecision(evaluation: Any, own: pd.DataFrame) -> str:
+    """Whether the interval of the AUROC is wide, and how many events would narrow it."""
+    row = own.loc["auroc"]
+    estimate: Any = row["estimate"]
+    if not row["high"] - row["low"] > IMPRECISE:
+        return ""
+    _, _, needed = too_few_text(evaluation.events, evaluation.stays, float(estimate)).partition("; ")
+    return f"Imprecise: the AUROC may lie anywhere from {_interval(row)}; {needed}."
+
+
+def _level(own: pd.DataFrame) -> str:
+    """Whether the risks are too high or too low on average."""
+    row, (least, most) = own.loc["observed_expected"], CALIBRATED["observed_expected"]
+    ratio: Any = row["estimate"]
+    if row["low"] != row["low"]:
+        return ""
+    shown = f"(observed : expected {ratio:.2f}, {_interval(row)})"
+    if row["low"] <= 1 <= row["high"] or least <= ratio <= most:
+        fits = row["low"] >= least and row["high"] <= most
+        return f"On average the risks {'fit' if fits else 'may fit; the interval is wide'} {shown}."
+    factor, word = (1 / max(ratio, 1e-12), "high") if ratio < 1 else (ratio, "low")
+    size = f"{factor:.1f} times" if factor >= 1.95 else f"{100 * (factor - 1):.0f} %"
+    return f"Risks are {size} too {word} here {shown}; recalibrate before any use."
+
+
+def _slope(own: pd.DataFrame) -> str:
+    """Whether the risks vary too much or too little."""
+    row, (least, most) = own.loc["calibration_slope"], CALIBRATED["calibration_slope"]
+    if row["low"] != row["low"] or row["low"] <= 1 <= row["high"] or least <= row["estimate"] <= most:
+        return ""
+    spread = "too extreme: high ones too high, low ones too low" if row["estimate"] < 1 else "not extreme enough"
+    return f"Risks are {spread} (calibration slope {row['estimate']:.2f}, {_interval(row)})."
+
+
+def _rates(evaluation: Any, min_cell_size: int) -> str:
+    """Event rate here, and in training."""
+    events = suppress_nested([evaluation.stays, evaluation.events], min_cell_size=min_cell_size)[1]
+    if events is None:
+        return ""
+    here = f"Event rate here {100 * events / evaluation.stays:.1f} %"
+    if evaluation.training_rate is None:
+        return f"{here}."
+    return f"{here}, in training {100 * evaluation.training_rate:.1f} %."
+
+
+def _benefit(evaluation: Any) -> str:
+    """Net benefit at the threshold, compared with treating all and treating none."""
+    if evaluation.net_benefit.empty:
+        return ""
+    table = evaluation.net_benefit.set_index("model")
+    own, everyone = table.iloc[0], float(table.loc[TREAT_ALL, "net_benefit"])
+    best = max(everyone, 0.0)
+    other = "treating all" if everyone > 0 else "treating none"
+    start = f"Acting from a risk of {100 * own['threshold']:.3g} % on has a net benefit of {own['net_benefit']:.3f}"
+    rest = f"treating all has {everyone:.3f}, treating none 0"
+    if own["low"] != own["low"]:
+        return f"{start}; {rest}."
+    verdict = "more than both"
+    if own["high"] < best:
+        verdict = f"less than {other}: do not use it at this threshold"
+    elif own["low"] <= best:
+        verdict = f"no clear gain over {other}"
+    return f"{start} ({_interval(own, 3)}), {verdict}; {rest}."
