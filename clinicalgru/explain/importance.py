@@ -13,7 +13,8 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
-from clinicalgru.explain.attribution.explain import attribute_members
+from clinicalgru.explain.attribution.contributions import attribute_members, from_reference
+from clinicalgru.explain.attribution.quadrature import Attribution
 from clinicalgru.explain.prepared import prepare_stays
 from clinicalgru.explain.targets import Explainable
 from clinicalgru.html import summary_html, table
@@ -84,7 +85,8 @@ def importance(
     Returns
     -------
     Importance
-        A variable's contribution to a stay is the sum over its measurements; 0 where it was not measured.
+        A variable's contribution to a stay is the sum over its measurements, or of its absence, against the average of
+        training stays; see `explain`.
 
     Raises
     ------
@@ -108,8 +110,8 @@ def importance(
     check_number("random_state", random_state, minimum=0, whole=True)
     patient = _patient_numbers(sequences)
     prepared = prepare_stays(model, sequences)
-    attribution = attribute_members(prepared)
-    by_stay = _by_variable(sequences, attribution.parts.sum(axis=0), attribution.static)
+    attribution = from_reference(attribute_members(prepared), prepared, reference="average")[0]
+    by_stay = _by_variable(sequences, attribution)
     low, high = _interval(np.abs(by_stay), patient, n_resamples=int(n_resamples), random_state=int(random_state))
     measured = np.concatenate([_measured(sequences), ~np.isnan(sequences.static)], axis=1)
     variables = (*prepared.variables, *prepared.static_variables)
@@ -145,11 +147,12 @@ def _patient_numbers(sequences: Sequences) -> np.ndarray:
     return patient
 
 
-def _by_variable(sequences: Sequences, contribution: np.ndarray, static: np.ndarray) -> np.ndarray:
+def _by_variable(sequences: Sequences, attribution: Attribution) -> np.ndarray:
     """(stay, variable and static covariate) sums of the contributions."""
     summed = np.zeros((len(sequences), len(sequences.variables)))
-    np.add.at(summed, (sequences.stay_of_measurement, sequences.variable), contribution)
-    return np.concatenate([summed, static], axis=1)
+    np.add.at(summed, (sequences.stay_of_measurement, sequences.variable), attribution.parts.sum(axis=0))
+    summed += 0 if attribution.absent is None else attribution.absent
+    return np.concatenate([summed, attribution.static], axis=1)
 
 
 def _measured(sequences: Sequences) -> np.ndarray:

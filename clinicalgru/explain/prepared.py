@@ -39,6 +39,8 @@ class PreparedStays:
         See `provenance`.
     n_threads : int
         Torch threads of the model.
+    model : GRU estimator or GRUEnsemble
+        The model.
     """
 
     networks: tuple[MemberNetwork, ...]
@@ -47,6 +49,7 @@ class PreparedStays:
     static_variables: tuple[Variable, ...]
     provenance: Mapping[str, str]
     n_threads: int
+    model: Explainable
 
     @property
     def target(self) -> ExplanationTarget:
@@ -66,6 +69,21 @@ class PreparedStays:
         PreparedStays
         """
         return replace(self, stays=_as_of(stay, None, self.networks[0].head.per_step))
+
+    def with_stays(self, stays: Sequences) -> PreparedStays:
+        """Replace the stays by others, which are explained at their ends.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays of the same variables, each with a measurement.
+
+        Returns
+        -------
+        PreparedStays
+        """
+        codes = {code for member in self.networks for code in member.network.spec.code_vocabulary}
+        return replace(self, stays=known_codes(stays, tuple(sorted(codes))))
 
     def by_network(self) -> list[tuple[MemberNetwork, Sequences]]:
         """Pair each network with the stays as it sees them: with the coded events it knows.
@@ -221,6 +239,7 @@ def _prepared(model: Explainable, stays: Sequences, networks: tuple[MemberNetwor
         static_variables=model.static_variables_,
         provenance=provenance(model),
         n_threads=int(first_estimator(model).n_threads),
+        model=model,
     )
 
 

@@ -13,6 +13,9 @@ from clinicalgru import display
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.html import summary_html, table
 
+AVERAGE, NOTHING = "average in training", "with nothing measured"
+OTHER_CODES = "other coded events"
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -27,12 +30,14 @@ class Explanation:
     risk : float
         Probability of the outcome.
     reference_risk : float
-        Probability for the reference: a stay of the same hours without measurements, static covariates and coded
-        events.
+        Probability for the reference, see `reference_text`.
     measurements : DataFrame
         hours, variable, value (in the variable's unit), by_value, by_measured, by_timing, and their sum contribution.
     static : DataFrame
         name, value (of a category its level), contribution.
+    absent : DataFrame
+        variable, contribution of variables that were not measured, against the average of training stays; and of
+        "other coded events". Empty against a stay in which nothing was measured.
     completeness_gap : float
         logit(risk) - logit(reference_risk) - sum of all contributions.
     risk_trajectory : DataFrame
@@ -57,6 +62,9 @@ class Explanation:
         Hours by variable after which the network carries a value forward with half its strength.
     trajectory_note : str
         At which hours the risk was not found calibrated, and why; empty where it was at all.
+    reference_text : str
+        "average in training", or "with nothing measured": a stay of the same hours without measurements, static
+        covariates and coded events.
     """
 
     stay_label: str
@@ -78,6 +86,8 @@ class Explanation:
     n_heads: int = 1
     half_life: Mapping[str, float] = field(default_factory=dict)
     trajectory_note: str = ""
+    absent: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"variable": [], "contribution": []}))
+    reference_text: str = NOTHING
 
     def by_variable(self) -> pd.DataFrame:
         """Sum the contributions by series variable, static covariate and code.
@@ -89,7 +99,8 @@ class Explanation:
         """
         static = self.static.rename(columns={"name": "variable"})
         coded = self.coded_events.rename(columns={"code": "variable"})
-        tables = [part[["variable", "contribution"]] for part in (self.measurements, static, coded) if len(part)]
+        every = (self.measurements, static, coded, self.absent)
+        tables = [part[["variable", "contribution"]] for part in every if len(part)]
         summed = pd.concat(tables).groupby("variable", as_index=False).sum()
         return summed.sort_values("contribution", key=abs, ascending=False, kind="stable", ignore_index=True)
 
@@ -151,7 +162,7 @@ class Explanation:
     def _repr_html_(self) -> str:
         lines = {
             self._quantity: self._format(self.risk),
-            "with nothing measured": self._format(self.reference_risk),
+            self.reference_text: self._format(self.reference_risk),
             "completeness gap": self._gap_text,
         }
         label = {variable.name: variable.label for variable in self.variables}
@@ -162,7 +173,7 @@ class Explanation:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.stay_label}: {self._quantity} {self.risk:.3f}, with nothing measured {self.reference_risk:.3f} "
+            f"{self.stay_label}: {self._quantity} {self.risk:.3f}, {self.reference_text} {self.reference_risk:.3f} "
             f"(completeness gap {self._gap_text})"
         ]
         lines += [f"  {row.variable:<28}{row.contribution:+8.3f}" for row in self.by_variable().head(10).itertuples()]

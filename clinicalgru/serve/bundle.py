@@ -207,6 +207,7 @@ def _built(manifest: Manifest, arrays: Arrays) -> FittedModel:
     model = _one(manifest, arrays, history=manifest.history)
     model.calibrator_ = from_manifest(model.task_.task_type, manifest.calibrator)
     model.calibrated_on_, model.seen_patients_ = manifest.calibrated_on, SeenPatients.from_arrays(arrays)
+    model.averages_, model.averages_calibrator_ = manifest.averages, model.calibrator_
     return model
 
 
@@ -279,6 +280,7 @@ def _ensemble(manifest: Manifest, arrays: Arrays) -> GRUEnsemble:
     model.head_ = type(members[0].head_).pooled([one.head_ for one in members])
     if isinstance(model.head_, Forecast):
         model.head_ = replace(model.head_, interval_scale=tuple(manifest.head["interval_scale"]))
+    model.averages_, model.averages_calibrator_ = manifest.averages, model.calibrator_
     return model
 
 

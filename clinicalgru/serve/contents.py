@@ -76,6 +76,8 @@ def description(model: FittedModel) -> dict[str, Any]:
             "calibrated_on": model.calibrated_on_,
             "history": [],
         }
+    from clinicalgru.explain.attribution.contributions import averages  # torch is not loaded for a baseline
+
     ensemble = model.ensemble_ if isinstance(model, Hybrid) else model
     network = ensemble.members_[0] if isinstance(ensemble, GRUEnsemble) else ensemble
     calibrator = ensemble.calibrator_
@@ -92,6 +94,7 @@ def description(model: FittedModel) -> dict[str, Any]:
         "calibrated_on": ensemble.calibrated_on_,
         "head": ensemble.head_.to_dict(),
         "extra_state": model.extra_state(),
+        "averages": averages(ensemble),
         "history": model.history_,
     }
 

@@ -55,6 +55,8 @@ class Manifest(BaseModel):
         What the head learned: classes, intervals.
     extra_state : dict of str to float
         Further learned numbers, such as a threshold.
+    averages : dict of str to dict
+        Average contributions of training stays by target.
     ensemble : dict of str to int or None
         Arguments of the ensemble.
     members : list of ManifestMember or None
@@ -92,6 +94,9 @@ class Manifest(BaseModel):
     )
     head: dict[str, Any] = Field(default={}, description="What the head learned: classes, intervals")
     extra_state: dict[str, float] = Field(default={}, description="Further learned numbers, such as a threshold")
+    averages: dict[str, dict[str, Any]] = Field(
+        default={}, description="Average contributions of training stays by target, from which explanations count"
+    )
     ensemble: dict[str, int] | None = Field(default=None, description="Arguments of the ensemble, or none")
     members: list[ManifestMember] | None = Field(
         default=None, description="Of an ensemble: network_spec and head of each member, which may differ, or none"

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.evaluate.calibration import PlattCalibrator
-from clinicalgru.explain.attribution.explain import contributions
+from clinicalgru.explain.attribution.contributions import contributions
 from clinicalgru.view.pages.patient_page import timeline_caption
 
 SMALL = {
@@ -111,7 +111,7 @@ def test_networks_that_know_different_codes_each_keep_theirs(parts, test_stays):
     fitted = [one.fit(parts[0][:80], validation=parts[1][:40], verbose=False) for one in coded]
     ensemble = cg.GRUEnsemble(fitted[0], n_members=2)
     ensemble.members_, ensemble.calibrator_ = fitted, None
-    for name in ("task_", "variables_", "static_variables_", "trained_on_"):
+    for name in ("task_", "variables_", "static_variables_", "trained_on_", "reference_stays_"):
         setattr(ensemble, name, getattr(fitted[0], name))
     assert len(fitted[0].network_.spec.code_vocabulary) > len(fitted[1].network_.spec.code_vocabulary)
     stays = test_stays[np.flatnonzero(np.diff(test_stays.code_starts) > 3)]
@@ -165,7 +165,7 @@ def test_equal_networks_are_explained_as_one_of_them(other):
     one, test = other[0].members_[0], other[1]
     ensemble = cg.GRUEnsemble(clone(one), n_members=2)
     ensemble.members_, ensemble.calibrator_ = [one, one], None
-    for name in ("task_", "variables_", "static_variables_", "trained_on_"):
+    for name in ("task_", "variables_", "static_variables_", "trained_on_", "reference_stays_"):
         setattr(ensemble, name, getattr(one, name))
     together, alone = (cg.explain(model, test[[1]]) for model in (ensemble, one))
     np.testing.assert_allclose(together.measurements["contribution"], alone.measurements["contribution"], atol=1e-4)

@@ -25,7 +25,7 @@ def test_unknown_static_covariates_contribute_nothing(fitted, test_stays):
     from dataclasses import replace
 
     stay = test_stays[[2]]
-    unknown = cg.explain(fitted, replace(stay, static=np.full_like(stay.static, np.nan)))
+    unknown = cg.explain(fitted, replace(stay, static=np.full_like(stay.static, np.nan)), reference="nothing")
     assert (unknown.static["contribution"] == 0).all()
 
 
@@ -76,6 +76,6 @@ def test_other_than_one_stay_is_refused(fitted, test_stays):
 
 
 def test_contributions_by_variable_sum_to_the_same_total(why):
-    total = why.measurements["contribution"].sum() + why.static["contribution"].sum()
+    total = sum(table["contribution"].sum() for table in (why.measurements, why.static, why.absent))
     assert why.by_variable()["contribution"].sum() == pytest.approx(total)
     assert why.by_variable()["contribution"].abs().is_monotonic_decreasing

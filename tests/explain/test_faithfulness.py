@@ -9,7 +9,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.sequences.layout import concat_ranges
-from clinicalgru.explain.attribution.explain import contributions
+from clinicalgru.explain.attribution.contributions import contributions
 from clinicalgru.explain.faithfulness.faithfulness import attended, driver_auroc, rank_correlation
 from clinicalgru.explain.faithfulness.perturbation import perturbation_curves, rank_within_stay
 from clinicalgru.explain.faithfulness.planted_truth import plant

@@ -12,7 +12,7 @@ import torch
 import clinicalgru as cg
 from clinicalgru.errors import ClinicalGRUError
 from clinicalgru.explain import prepared, targets
-from clinicalgru.explain.attribution.explain import contributions
+from clinicalgru.explain.attribution.contributions import contributions
 from clinicalgru.explain.risk_trajectory import risk_trajectory
 
 CALLS = {

@@ -9,7 +9,7 @@ from laws.test_options import OPTIONS, TINY
 from sklearn.base import clone
 
 import clinicalgru as cg
-from clinicalgru.explain.attribution.explain import contributions
+from clinicalgru.explain.attribution.contributions import contributions
 from clinicalgru.explain.targets import member_networks
 
 KINDS = ("multiclass", "multilabel", "regression", "survival", "early_warning")
@@ -20,7 +20,7 @@ def log_odds(risk):
 
 
 def total(why):
-    return sum(frame["contribution"].sum() for frame in (why.measurements, why.static, why.coded_events))
+    return sum(frame["contribution"].sum() for frame in (why.measurements, why.static, why.coded_events, why.absent))
 
 
 def some(stays, count=6):

@@ -26,7 +26,8 @@ def sparse() -> SimpleNamespace:
     measurements = pd.DataFrame([(h, "lactate", v, c, 0, 0, c) for h, v, c in rows], columns=COLUMNS)
     lactate = Variable("lactate", "Lactate", "numeric", "mmol/L", reference=(0.5, 2.0))
     return SimpleNamespace(
-        trajectory_note="",
+        trajectory_note="", reference_text="with nothing measured",
+        absent=pd.DataFrame({"variable": [], "contribution": []}),
         variables=(lactate,), measurements=measurements, reference_risk=0.1, half_life={}, n_heads=16, n_networks=1,
         unit="log-odds", target_text="",
         risk_trajectory=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.3]}),

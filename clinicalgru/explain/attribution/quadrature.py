@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 
 import numpy as np
 
@@ -35,6 +35,11 @@ class Attribution:
         number - reference - sum of the contributions: the completeness gap.
     n_points : ndarray, shape (stay,)
         Points of each path at which the network was evaluated.
+    absent : ndarray, shape (stay, variable), or None
+        Contributions of variables that were not measured, against the average of training stays. None: there are none
+        against a stay in which nothing was measured.
+    absent_codes : ndarray, shape (stay,), or None
+        Likewise of coded events, all together.
     """
 
     parts: np.ndarray
@@ -44,6 +49,8 @@ class Attribution:
     number: np.ndarray
     residual: np.ndarray
     n_points: np.ndarray
+    absent: np.ndarray | None = None
+    absent_codes: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +201,7 @@ def mean_attribution(attributions: Sequence[Attribution]) -> Attribution:
     means = {
         field.name: np.mean([getattr(attribution, field.name) for attribution in attributions], axis=0)
         for field in fields(Attribution)
+        if field.default is MISSING
     }
     n_points = np.sum([attribution.n_points for attribution in attributions], axis=0)
     return Attribution(**means | {"n_points": n_points})

@@ -15,7 +15,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples
-from clinicalgru.explain.attribution.explain import attribute_members
+from clinicalgru.explain.attribution.contributions import attribute_members
 from clinicalgru.explain.faithfulness.perturbation import Perturbation, perturbation_curves
 from clinicalgru.explain.faithfulness.result import COLUMNS, Faithfulness
 from clinicalgru.explain.prepared import PreparedStays, prepare_stays

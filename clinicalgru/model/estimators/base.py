@@ -38,6 +38,7 @@ from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import MIN_CODE_STAYS
 from clinicalgru.model.network.config import NetworkConfig
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.reference_stays import sample_stays
 from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses, AuxiliaryTargets
 from clinicalgru.model.training.device import placed, resolve_device
@@ -302,6 +303,7 @@ class GRUEstimator(FittedModel):
         self.calibrator_, self.calibrated_on_ = None, None
         self.trained_on_ = training_summary(stays, self.pretrained) | validation_summary(validation, fold)
         self.seen_patients_ = SeenPatients.of(stays, *([] if validation is None else [validation]))
+        self.reference_stays_ = sample_stays(stays)
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
             further = None if auxiliary is None or auxiliary.columns.empty else AuxiliaryTargets.fit(auxiliary, stays)
             network = placed(self._network(stays, further), resolve_device(self.device))

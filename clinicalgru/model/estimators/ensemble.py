@@ -26,6 +26,7 @@ from clinicalgru.model.features.hourly import best_hourly_threshold
 from clinicalgru.model.fit_state import draw_seed
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.heads.head import Head
+from clinicalgru.model.reference_stays import ReferenceStays, sample_stays
 from clinicalgru.model.training.folds import patient_folds, step_positions
 from clinicalgru.model.training.progress import Callback
 
@@ -47,7 +48,7 @@ METHODS = frozenset(
 )  # of some kinds of members only
 
 
-class GRUEnsemble(CrossFittedModel):
+class GRUEnsemble(ReferenceStays, CrossFittedModel):
     """Cross-fitted ensemble: one network for each fold of the patients, calibrated on out-of-fold predictions.
 
     For tasks of all types. An ensemble has the methods of its members: `predict_proba` of classifiers,
@@ -171,6 +172,7 @@ class GRUEnsemble(CrossFittedModel):
         self.variables_: tuple[Variable, ...] = stays.variables
         self.static_variables_: tuple[Variable, ...] = stays.static_variables
         self.task_, self.trained_on_, self.calibrated_on_ = stays.task, training_summary(stays, start.pretrained), None
+        self.reference_stays_ = sample_stays(stays)
         self._calibrate(stays)
         self.out_of_fold_ = self._out_of_fold(stays)
         if start.calibration_unit == "step":

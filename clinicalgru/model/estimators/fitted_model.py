@@ -29,6 +29,7 @@ from clinicalgru.model.fit_state import (
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import has_observations, unknown_codes
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.reference_stays import ReferenceStays
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.model.training.device import placed, resolve_device
@@ -38,7 +39,7 @@ from clinicalgru.model.training.torch_settings import threads, torch_defaults
 SECTION = re.compile(r"^[A-Z][A-Za-z ]*\n-{3,}$", re.MULTILINE)  # the header of a section of a docstring
 
 
-class FittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
+class FittedModel(ReferenceStays, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
     """Base of the GRU estimators: what they do once they are fitted. `GRUEstimator` adds arguments and `fit`."""
 
     EXTRA_STATE: ClassVar[tuple[str, ...]] = ()  # further learned numbers, such as a threshold; a bundle holds them

@@ -35,6 +35,7 @@ def on_device(model: Fitted, device: str | None) -> Fitted:
     resolve_device(device)
     copied: Any = copy.copy(model)
     learned = vars(copied)
+    copied.reference_stays_ = getattr(model, "reference_stays_", None)  # which copies leave out
     if "members_" in learned:
         copied.members_ = [on_device(member, device) for member in learned["members_"]]
     if "ensemble_" in learned:

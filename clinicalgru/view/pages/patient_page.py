@@ -42,6 +42,7 @@ LIMITS = (
     "The fact that a measurement was made can raise the risk by itself, because of the patients in whom it is made.",
 )
 MARKERS = "Filled circles were measured within the adult reference range (shaded), triangles above or below it."
+N_ABSENT = 5  # variables named that were not measured
 CARRIED = "Hollow circles carry the last value forward and fade"
 BAND = (
     "The grey band goes from the 5th to the 95th percentile of {members}: how far they disagree. It is not a "
@@ -135,7 +136,7 @@ def _half_life_text(hours: float, label: str) -> str:
 def _summary(explanation: Explanation) -> Markup:
     """Build the headline numbers and the first sentences."""
     answer, reference = (format_answer(explanation, one) for one in (explanation.risk, explanation.reference_risk))
-    text = f"{target_text(explanation)}: {answer} (reference {reference}: the same hours with nothing measured)."
+    text = f"{target_text(explanation)}: {answer} ({explanation.reference_text} {reference})."
     lead = tag("p", text, _largest_effects(explanation), attrs={"class": "lead"})
     spread = [tag("p", text, attrs={"class": "lead"}) for text in [member_spread(explanation)] if text]
     return tag("section", tiles(headline(explanation)), lead, *spread)
@@ -173,10 +174,23 @@ def _effects(explanation: Explanation, top: int) -> list[Markup]:
         return [tag("p", "Nothing was measured, so only the static covariates had an effect.")]
     caption = COMPONENTS.format(effect_unit(explanation))
     return [
+        *_absent(explanation),
         figure(plot_contributions(explanation, top), "Measurements with the largest effects", caption),
         _table(explanation, top),
         figure(plot_attention(explanation), "Attention", ATTENTION),
     ]
+
+
+def _absent(explanation: Explanation) -> list[Markup]:
+    """Name the variables whose absence has the largest effects, against the average of training stays."""
+    known, rows = variables_by_name(explanation), explanation.absent.head(N_ABSENT)
+    effects = [
+        f"{known[row.variable].label if row.variable in known else row.variable} "
+        f"({format_fixed(row.contribution, signed=True)})"
+        for row in iter_rows(rows)
+    ]
+    text = f"Not measured, with an effect {effect_unit(explanation)} against the average: {', '.join(effects)}."
+    return [tag("p", text, attrs={"class": "quiet"})] if effects else []
 
 
 def _table(explanation: Explanation, top: int) -> Markup:

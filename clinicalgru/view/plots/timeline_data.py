@@ -257,6 +257,6 @@ def reference_data(explanation: Explanation) -> dict[str, Any]:
     dict
         x (hours since the index time), y and name of the trace.
     """
-    name = f"reference {format_answer(explanation, explanation.reference_risk)}: nothing measured"
+    name = f"{explanation.reference_text} {format_answer(explanation, explanation.reference_risk)}"
     hours = [first_hour(explanation), last_hour(explanation)]
     return {"x": hours, "y": [explanation.reference_risk] * 2, "name": name}

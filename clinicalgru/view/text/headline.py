@@ -63,7 +63,7 @@ def headline(explanation: Explanation) -> list[tuple[str, str, str]]:
     gap = format_fixed(explanation.completeness_gap)
     return [
         ("Predicted risk" if risk else "Expected", answer, outcome_text(explanation)),
-        ("Reference risk" if risk else "Reference", reference, "the same hours with nothing measured"),
+        ("Reference risk" if risk else "Reference", reference, explanation.reference_text),
         ("Measurements", f"{len(rows):,}", f"of {rows['variable'].nunique()} variables"),
         ("Completeness gap", gap, f"not attributed, {effect_unit(explanation)}"),
     ]

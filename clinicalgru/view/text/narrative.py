@@ -163,7 +163,7 @@ def never_measured(explanation: Explanation) -> str:
 
 def _risk_sentence(explanation: Explanation) -> str:
     answer, reference = (format_answer(explanation, one) for one in (explanation.risk, explanation.reference_risk))
-    return f"{target_text(explanation)}: {answer}; with nothing measured it would be {reference}."
+    return f"{target_text(explanation)}: {answer} ({explanation.reference_text} {reference})."
 
 
 def _change_sentence(

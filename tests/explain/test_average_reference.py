@@ -1,0 +1,93 @@
+"""Contributions that are counted from the average of training stays."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+import clinicalgru as cg
+from clinicalgru.explain.attribution.contributions import attribute_members, average_reference, contributions
+from clinicalgru.explain.attribution.population import PopulationReference, _weights
+from clinicalgru.explain.prepared import prepare_stays
+from clinicalgru.model.heads.explanation_target import LOG_ODDS
+
+
+@pytest.mark.parametrize("hours", [None, 5.0, 20.0])
+def test_contributions_sum_from_the_average_to_the_risk_at_any_hour(fitted, test_stays, hours):
+    why = cg.explain(fitted, test_stays[[3]], at_hours=hours)
+    assert why.reference_text == "average in training"
+    total = why.by_variable()["contribution"].sum() + why.completeness_gap
+    assert total == pytest.approx(logit(why.risk) - logit(why.reference_risk), abs=1e-6)
+    empty = cg.explain(fitted, test_stays[[3]], at_hours=hours, reference="nothing")
+    assert empty.risk == why.risk
+    assert empty.completeness_gap == pytest.approx(why.completeness_gap)
+    assert empty.absent.empty
+
+
+def test_the_reference_is_the_mean_risk_of_the_sample(fitted):
+    sample = fitted.reference_stays_
+    why = cg.explain(fitted, sample[[0]])
+    assert why.reference_risk == pytest.approx(fitted.predict_proba(sample)[:, 1].mean(), abs=2e-3)
+
+
+def test_of_each_variable_the_average_is_taken_once(fitted, test_stays):
+    prepared = prepare_stays(fitted, test_stays[:12])
+    stays = prepared.stays
+    raw, average = attribute_members(prepared), average_reference(prepared)
+    centered, parts = average.center(stays, raw), average.at(stays.end_hours)[0].sum(axis=1)
+    for stay in range(len(stays)):
+        for variable in range(len(stays.variables)):
+            own = (stays.stay_of_measurement == stay) & (stays.variable == variable)
+            found = centered.parts[:, own].sum() + centered.absent[stay, variable]
+            assert found == pytest.approx(raw.parts[:, own].sum() - parts[stay, variable], abs=1e-9)
+            assert own.any() == (centered.absent[stay, variable] == 0)
+
+
+def test_weights_move_the_mean_log_odds_to_the_log_odds_of_the_mean_risk():
+    number = np.random.default_rng(0).normal(-2, 1.5, 200)
+    weight = _weights(number, LOG_ODDS)
+    assert weight @ number == pytest.approx(logit(expit(number).mean()), abs=1e-9)
+    assert weight.sum() == pytest.approx(1)
+    assert weight.min() > 0
+    np.testing.assert_array_equal(_weights(number, "outcome"), np.full(200, 1 / 200))
+
+
+def test_a_bundle_explains_alike_and_holds_no_stay(fitted, test_stays, tmp_path):
+    why = cg.explain(fitted, test_stays[[0]])
+    loaded = cg.load(cg.save(fitted, tmp_path / "bundle"))
+    again = cg.explain(loaded, test_stays[[0]])
+    assert again.reference_risk == why.reference_risk
+    np.testing.assert_array_equal(again.measurements["contribution"], why.measurements["contribution"])
+    assert loaded.reference_stays_ is None
+    assert pickle.loads(pickle.dumps(fitted)).reference_stays_ is None
+
+
+def test_a_new_calibration_gives_a_new_average(fitted, parts, test_stays):
+    why = cg.explain(fitted, test_stays[[0]])
+    calibrator = fitted.calibrator_
+    try:
+        fitted.calibrator_ = replace(calibrator, intercept=calibrator.intercept + 1.0)
+        raised = cg.explain(fitted, test_stays[[0]])
+    finally:
+        fitted.calibrator_ = calibrator
+    assert logit(raised.reference_risk) - logit(why.reference_risk) == pytest.approx(1.0, abs=0.1)
+    assert cg.explain(fitted, test_stays[[0]]).reference_risk == pytest.approx(why.reference_risk)
+
+
+def test_of_few_training_stays_there_is_no_average(parts, test_stays):
+    model = cg.GRUClassifier(cg.NetworkConfig(hidden_size=4, readout_size=4), max_epochs=1, distillation=0.0)
+    model.fit(parts[0][:19], validation=parts[1], verbose=False)
+    why = cg.explain(model, test_stays[[0]])
+    assert why.reference_text == "with nothing measured"
+    assert contributions(model, test_stays[[0]]).absent is None
+
+
+def test_codes_that_the_average_does_not_know_keep_their_contributions(fitted, test_stays):
+    average = average_reference(prepare_stays(fitted, test_stays[:1]))
+    assert PopulationReference.from_dict(average.to_dict()).codes == average.codes
+    with pytest.raises(cg.ClinicalGRUError, match="reference"):
+        cg.explain(fitted, test_stays[[0]], reference="median")
