@@ -32,8 +32,8 @@ def as_of_time(events: Events, as_of: Any = None) -> int | None:
         The extract.
     as_of : str, datetime or number, optional
         A date and time: with an offset an instant, without one as the times of the extract (in its `timezone`, if one
-        was given). For an extract without dates, hours since the start of the stays. None: the last `available_at` of
-        the extract, rounded up to a full hour where there are no dates.
+        was given). For an extract without dates, hours since the start of the stays. None: that of `known_at`, or the
+        last `available_at` of the extract, rounded up to a full hour where there are no dates.
 
     Returns
     -------
@@ -51,6 +51,8 @@ def as_of_time(events: Events, as_of: Any = None) -> int | None:
     >>> as_of_time(read_events(simulate(20)), "1970-01-01 00:00:01")
     1000000
     """
+    if as_of is None and events.as_of is not None:
+        return events.as_of
     if as_of is None:
         last = last_available(events)
         return last if last is None or events.has_dates else -(-last // HOUR) * HOUR
@@ -140,6 +142,7 @@ def known_at(events: Events, as_of: int) -> Events:
     >>> last_available(known_at(events, middle)) <= middle
     True
     """
+    as_of = as_of if events.as_of is None else min(as_of, events.as_of)
     stays = events.stays.copy()
     for stay, variable in _pairs(events):
         name = events.static_variables[variable].name
@@ -154,7 +157,8 @@ def known_at(events: Events, as_of: int) -> Events:
     stays["end"] = stays["end"].astype("Int64").where(ended)
     for name in events.outcomes:
         stays[name] = stays[name].where(ended)
-    return _without_unknown_stays(replace(events, stays=stays, as_of=as_of, _maps=None, **tables))
+    maps = events._maps if tables["measurements"] is events.measurements else None
+    return _without_unknown_stays(replace(events, stays=stays, as_of=as_of, _maps=maps, **tables))
 
 
 def _pairs(events: Events) -> list[tuple[np.ndarray, int]]:

@@ -169,6 +169,14 @@ def test_outcomes_are_unknown_until_the_stay_has_ended(extract):
     assert seen.stays["end"].notna().sum() == ended.sum()
 
 
+def test_what_is_not_known_does_not_come_back(extract):
+    early, late = int(extract.stays["start"].quantile(0.3)), int(extract.stays["start"].max())
+    seen = known_at(extract, early)
+    assert as_of_time(seen) == early
+    assert known_at(seen, late).as_of == early
+    assert known_at(known_at(extract, late), early).measurements.equals(seen.measurements)
+
+
 def test_a_static_value_recorded_later_is_not_seen_and_an_earlier_one_is():
     rows = rows_of([0.0, 1.0, 30.0])
     ages = rows_of([0.0, 20.0]).assign(variable="age", value=[60.0, 61.0], unit="a")
