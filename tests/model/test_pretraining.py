@@ -177,3 +177,21 @@ def test_what_is_predicted_is_the_next_step_of_the_same_stay(stays):
         following = min(later, key=lambda r: batch.hours[r].item())
         assert torch.equal(labels[row, 2], batch.mask[following])
         assert torch.allclose(labels[row, 3], torch.log1p(batch.hours[following] - batch.hours[row]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ensemble", "hybrid"])
+def test_ensembles_and_hybrids_start_from_it_and_say_so(kind, encoder, tmp_path):
+    events = cohort_of_all_tasks()
+    task = cg.Task("death", "in_hospital_death", (0.0, 24.0))
+    train = cg.select(events, task)
+    ensemble = cg.GRUEnsemble(cg.GRUClassifier(**SMALL | {"max_epochs": 1}, pretrained=encoder), n_members=2)
+    model = (ensemble if kind == "ensemble" else cg.Hybrid(ensemble, baselines=("logistic regression",))).fit(
+        train, verbose=False
+    )
+    member = (model if kind == "ensemble" else model.ensemble_).members_[1]
+    assert torch.equal(member.network_.scaler.value.knots, encoder.network.scaler.value.knots)
+    loaded = cg.load(cg.save(model, tmp_path / "bundle"))
+    np.testing.assert_array_equal(loaded.predict_proba(train), model.predict_proba(train))
+    assert loaded.trained_on_["pretrained_on"]["patients"] == encoder.trained_on["patients"]
+    assert "| pretrained on |" in (tmp_path / "bundle" / "card.md").read_text()
