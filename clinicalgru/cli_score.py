@@ -69,8 +69,8 @@ def score(
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was ended")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
     log: Annotated[Path | None, typer.Option(help="add a log of the run to this file, as JSON lines")] = None,
-    accept_differences: AcceptDifferences = False,
     device: Device = "auto",
+    accept_differences: AcceptDifferences = False,
     exact: Exact = False,
     as_json: AsJson = False,
 ) -> None:
