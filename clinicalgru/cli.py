@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru import cli_score
+from clinicalgru import cli_compare, cli_score
 from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
@@ -353,6 +353,7 @@ def explain(
         pipeline.write_explanation(explanation, page)
 
 
+cli_compare.register(app)
 cli_score.register(app)
 
 

@@ -11,7 +11,7 @@ import pytest
 import clinicalgru as cg
 from clinicalgru import cli
 
-COMMANDS = ("demo", "check", "audit", "pretrain", "train", "evaluate", "explain", "score")
+COMMANDS = ("demo", "check", "audit", "pretrain", "train", "evaluate", "compare", "explain", "score")
 
 
 def run(capsys, *arguments):
@@ -89,6 +89,17 @@ def test_evaluate_takes_a_bundle_and_writes_a_page(capsys, extract, bundle, tmp_
     assert code == 0
     assert {row["metric"] for row in json.loads(out)["metrics"]} >= {"auroc", "auprc", "brier"}
     assert (tmp_path / "e.html").stat().st_size > 100_000
+
+
+@pytest.mark.slow
+def test_two_bundles_are_compared_on_the_same_stays(capsys, extract, bundle, test_stays, tmp_path):
+    other = cg.save(cg.SummaryBaseline("logistic regression").fit(test_stays), tmp_path / "other")
+    files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
+    outcomes = ("--outcomes", extract / "outcomes.parquet")
+    code, out, _ = run(capsys, "compare", bundle, other, *files, *outcomes)
+    assert code == 0
+    assert "DeLong" in out
+    assert f"{bundle.name} minus other" in out
 
 
 @pytest.mark.slow

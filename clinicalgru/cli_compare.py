@@ -1,0 +1,86 @@
+"""The command that compares two bundles on the same stays."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+from clinicalgru.cli_options import AcceptDifferences, AsJson, Bundle, Extract, check_outcomes, reading_command
+from clinicalgru.disclosure import format_count
+from clinicalgru.errors import InputError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application.
+
+    Parameters
+    ----------
+    app : Typer
+        The application.
+    """
+    reading_command(app)(compare)
+
+
+def compare(
+    reading: dict[str, Any],
+    first: Bundle,
+    second: Bundle,
+    extract: Extract,
+    accept_differences: AcceptDifferences = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the risks of two bundles on the same stays: bootstrap, and DeLong's test of the AUROC.
+
+    Example: clinicalgru compare out/old/bundle out/new/bundle other.csv.gz --stays stays.csv --outcomes outcomes.csv
+    \f
+    Parameters
+    ----------
+    reading : dict
+        How the extract is read, where it differs from the training extract of the bundles.
+    first, second, extract : Path, Path, str
+        Folders of the bundles, and the extract.
+    accept_differences, as_json : bool
+        Whether tables of training may be absent; whether JSON is printed.
+    """
+    from clinicalgru import pipeline
+    from clinicalgru.data.reading import arguments_like
+    from clinicalgru.evaluate.compare import compare as compare_risks
+    from clinicalgru.serve.bundle import load_model
+
+    selected, risks = [], []
+    for bundle in (first, second):
+        model = load_model(bundle)
+        check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
+        _, stays = pipeline.read_for(model, extract, accept_differences=accept_differences, **reading)
+        if stays.task.task_type != "binary":
+            fix = "Use evaluate for other types of task."
+            raise InputError("bundles of a task with one outcome of 0 or 1", stays.task.task_type, fix)
+        selected.append(stays)
+        risks.append(model.predict_proba(stays)[:, 1])
+    in_both, at_first, at_second = _common(selected[0], selected[1])
+    alone = max(len(stays) for stays in selected) - len(at_first)
+    names = (first.name, second.name) if first.name != second.name else ("first", "second")
+    result = compare_risks(risks[0][at_first], risks[1][at_second], in_both, names=names)
+    if as_json:
+        table = result.table.astype(object).where(result.table.notna(), None)
+        typer.echo(json.dumps({"names": names, "table": table.to_dict("records")}))
+        return
+    typer.echo(result)
+    if alone:
+        typer.echo(f"Stays that only one of the two can answer for are left out: {format_count(alone)}.")
+
+
+def _common(one: Any, other: Any) -> tuple[Any, Any, Any]:
+    """Stays of the first that the second has too, and their positions in both."""
+    import numpy as np
+
+    _, at_first, at_second = np.intersect1d(
+        one.stay.astype(str), other.stay.astype(str), assume_unique=True, return_indices=True
+    )
+    stays = one[at_first]
+    if not np.array_equal(stays.outcome, other.outcome[at_second]):
+        fix = "Compare bundles of the same task."
+        raise InputError("bundles with the same outcome of each stay", "other outcomes", fix)
+    return stays, at_first, at_second
