@@ -16,7 +16,6 @@ from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_table
 
 CHUNK_ROWS = 1_000_000
-PART_STEP = 1 << 40  # more rows than a file has
 
 
 def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, int]]:
@@ -42,7 +41,9 @@ def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, 
         If memory or disk do not suffice.
     """
     path, n_merged = Path(workspace.folder.name) / "facts.arrow", Counter[str]()
-    query = ingest_sql.MEASUREMENTS.format(place=_place_sql(workspace))
+    is_known_later = workspace.sql.execute(ingest_sql.N_LATER).fetchall()[0][0] > 0
+    time = "time" if is_known_later else "available"  # a column less to sort by
+    query = ingest_sql.MEASUREMENTS.format(place=_place_sql(workspace), time=time)
     with (
         duckdb_errors("the extract"),
         pa.OSFile(str(path), "wb") as file,
@@ -63,7 +64,7 @@ def _place_sql(workspace: Workspace) -> str:
     if not differing:
         return ""
     variables = ", ".join(str(variable) for (variable,) in differing)
-    return f"CASE WHEN variable IN ({variables}) THEN part * {PART_STEP} + row ELSE 0 END, "
+    return f"CASE WHEN variable IN ({variables}) THEN {ingest_sql.PLACE} ELSE 0 END, "
 
 
 def coded_events(workspace: Workspace) -> tuple[pa.Table, tuple[str, ...], int]:

@@ -222,7 +222,8 @@ def _scan_file(path: Path, copy: IO[bytes] | None) -> tuple[bytes, bool, bytes, 
             first = re.split(rb"[\r\n]", chunk, maxsplit=1)[0]
         size += len(chunk)
         seam = tail + chunk
-        blank = blank or any(pair in seam for pair in (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r"))
+        pairs = (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r") if b"\r" in seam else (b"\n\n",)
+        blank = blank or any(pair in seam for pair in pairs)
         is_plain = is_plain and _is_plain(tail[-1:] + chunk)
         tail = _tail(seam)
     last = tail[-1:] or b"\n"

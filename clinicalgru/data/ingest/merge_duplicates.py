@@ -50,13 +50,14 @@ def merge_duplicates(
     pending: pa.RecordBatch | None = None
     for batch in batches:
         table = batch if pending is None else _joined(pending, batch)
-        starts = np.flatnonzero(_is_new_key(table))
-        if len(starts) == 0:
+        if table.num_rows == 0:
             continue
-        yield _merged(table.slice(0, starts[-1]), codes)
-        pending = table.slice(starts[-1])  # the next batch may continue its last key
+        is_new = _is_new_key(table)
+        last = len(is_new) - 1 - int(np.argmax(is_new[::-1]))  # the next batch may continue its last key
+        yield _merged(table.slice(0, last), is_new[:last], codes)
+        pending = table.slice(last)
     if pending is not None:
-        yield _merged(pending, codes)
+        yield _merged(pending, _is_new_key(pending), codes)
 
 
 def _is_new_key(batch: pa.RecordBatch) -> np.ndarray:
@@ -69,9 +70,8 @@ def _is_new_key(batch: pa.RecordBatch) -> np.ndarray:
     return is_new
 
 
-def _merged(batch: pa.RecordBatch, codes: np.ndarray) -> tuple[pa.RecordBatch, dict[str, int]]:
-    """One row for each key, and how many rows were merged away."""
-    is_new = _is_new_key(batch)
+def _merged(batch: pa.RecordBatch, is_new: np.ndarray, codes: np.ndarray) -> tuple[pa.RecordBatch, dict[str, int]]:
+    """One row for each key, and how many rows were merged away; `is_new` marks the first row of each key."""
     starts = np.flatnonzero(is_new)
     if len(starts) == batch.num_rows:
         return batch.select(MEASUREMENTS.names).cast(MEASUREMENTS), {}
@@ -88,7 +88,18 @@ def _merged(batch: pa.RecordBatch, codes: np.ndarray) -> tuple[pa.RecordBatch, d
 def _one_value(values: np.ndarray, first: np.ndarray, how: np.ndarray) -> np.ndarray:
     """The value of each key, of which the distinct values begin at `first`."""
     n_values = np.diff(np.append(first, len(values)))
-    last = first + n_values - 1
+    merged, is_several = values[first], n_values > 1
+    if is_several.any():
+        merged[is_several] = _one_of_several(
+            values[np.repeat(is_several, n_values)], n_values[is_several], how[is_several]
+        )
+    return merged
+
+
+def _one_of_several(values: np.ndarray, n_values: np.ndarray, how: np.ndarray) -> np.ndarray:
+    """The value of each key, of which so many distinct values follow each other."""
+    last = np.cumsum(n_values) - 1
+    first = last - n_values + 1
     total = np.add.reduceat(values, first)
     ways = {"mean": total / n_values, "sum": total, "last": values[last], "min": values[first], "max": values[last]}
     return np.choose(how, [ways[merge] for merge in MERGES])  # min and max: values of a key are sorted

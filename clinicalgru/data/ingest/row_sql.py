@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clinicalgru.data.ingest.column_names import check_identifier_types, normalize
 from clinicalgru.data.ingest.missing_values import MissingValues, as_number
-from clinicalgru.data.ingest.tables import TablePart, literal, quoted
+from clinicalgru.data.ingest.tables import TablePart, literal, quoted, with_computed
 from clinicalgru.data.ingest.time_of_day_sql import time_of_day_sql
 from clinicalgru.data.ingest.time_sql import (
     NUMERIC,
@@ -18,10 +18,11 @@ from clinicalgru.data.ingest.time_sql import (
     number_sql,
     time_sql,
     trim_sql,
+    usual_sql,
 )
 from clinicalgru.data.ledger import MISSING
 
-MISSING_WORDS = "('', 'na', 'n/a', 'nan', 'null', 'none', '.', '<na>')"
+MISSING_WORDS = r"(?i)(na|n/a|nan|null|none|\.|<na>)?"  # of at most four letters; none begins with a digit
 TYPED = (*NUMERIC, "TIMESTAMP", "DATE", "INTERVAL")
 MAX_IDENTIFIER_LENGTH = 200
 OTHER_HEADER = "another header within the file"  # stops the load: the columns of the rows below it have another order
@@ -54,27 +55,29 @@ class RowFormat:
     is_duplicate_source: bool = False
 
 
-# INSERT of the cells of one table into `rows`, with the reason against each row.
+# INSERT of the cells of one table into `rows`, with the reason against each row. What few rows need stands in CASE or
+# after AND, where DuckDB computes it for these rows only, such as the text of a cell that is no number. What stands in
+# coalesce, or after IN with a list of more than a few words, it computes for every row.
 INSERT_ROWS = """
 INSERT INTO rows
 SELECT {first_file} + c_file, c_row,
     CASE WHEN NOT is_header AND NOT is_other_header AND NOT is_corrupt THEN patient END, stay, time,
     available, is_date, has_offset, time_of_day, available_of_day, name, unit,
-    coalesce(number, word_values[lower(value_text)]) AS value, {is_duplicate_source},
-    CASE WHEN role = 'code' THEN coalesce(code, value_text) END,
+    CASE WHEN number IS NOT NULL THEN number ELSE word_values[lower({value_text})] END AS value, {is_duplicate_source},
+    CASE WHEN role = 'code' THEN coalesce(code, {value_text}) END,
     CASE WHEN is_header THEN 'repeated header'
          WHEN is_other_header THEN {other_header}
          WHEN is_corrupt THEN 'stray quote or control character'
          WHEN {no_identifier} THEN 'no identifier'
          WHEN name IS NULL THEN 'no variable'
          WHEN role = 'identifier' THEN NULL
-         WHEN role = 'code' AND coalesce(code, value_text) IS NULL THEN {missing}
+         WHEN role = 'code' AND coalesce(code, {value_text}) IS NULL THEN {missing}
          WHEN role IS DISTINCT FROM 'code' AND {is_missing} THEN coalesce(source_reason, {missing})
-         WHEN time_text IS NULL THEN 'no time'
+         WHEN time IS NULL AND {time_text} IS NULL THEN 'no time'
          {local_time_reasons}
          WHEN time IS NULL AND {is_swapped} THEN {swapped}
          WHEN time IS NULL THEN 'time not readable'
-         WHEN available_text IS NOT NULL AND available IS NULL THEN 'available_at not readable'
+         WHEN available IS NULL AND {available_text} IS NOT NULL THEN 'available_at not readable'
          WHEN available IS NOT NULL AND (available_is_date <> is_date OR available_has_offset <> has_offset)
              THEN 'available_at in another format than time'
          WHEN role IS DISTINCT FROM 'code' AND value IS NULL AND source_reason IS NULL THEN 'value is not a number'
@@ -137,80 +140,72 @@ def insert_sql(
         If identifiers are floating point.
     """
     check_identifier_types(part.types, columns, part.label)
-    cells = _cells(part, columns, row_format)
+    types = {ours: _dtype(ours, part.types[theirs]) for ours, theirs in columns.items()}
+    cells = _cells(part, columns, types, row_format)
+    value_text = text_sql("c_value", types["value"])
     return INSERT_ROWS.format(
         first_file=first_file,
         is_duplicate_source=str(row_format.is_duplicate_source).lower(),
         no_identifier=f"patient IS NULL{'' if row_format.assign_by_time else ' OR stay IS NULL'}",
         missing=literal(MISSING),
-        is_missing=_is_missing(row_format.missing_values, missing, value_names=("value", columns["value"])),
+        is_missing=_is_missing(value_text, row_format.missing_values, missing, names=("value", columns["value"])),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
-        is_swapped=day_month_swapped_sql(
-            "time_text", _dtype("time", part.types[columns["time"]]), row_format.time_format
-        ),
+        value_text=value_text,
+        time_text=text_sql("c_time", types["time"]),
+        available_text=text_sql("c_available_at", types["available_at"]) if "available_at" in types else "NULL",
+        is_swapped=day_month_swapped_sql("c_time", types["time"], row_format.time_format),
         swapped=literal(SWAPPED),
         other_header=literal(OTHER_HEADER),
         cells=CELLS_IN_UTC.format(cells=cells) if has_timezone else cells,
     )
 
 
-# The cells of each row, parsed, under our names.
-PARSED_CELLS = """
-    SELECT c_file, c_row, {patient} AS patient, {stay} AS stay,
-        {time_text} AS time_text, {time} AS time, {is_date} AS is_date, {has_offset} AS has_offset,
-        {available_text} AS available_text, {available} AS available, {available_is_date} AS available_is_date,
-        {available_has_offset} AS available_has_offset,
-        {time_of_day} AS time_of_day, {available_of_day} AS available_of_day,
-        {name} AS name, {unit} AS unit, {code} AS code, {value_text} AS value_text, c_source_reason AS source_reason,
-        {number} AS number, {is_header} AS is_header, {is_other_header} AS is_other_header, {is_corrupt} AS is_corrupt
-    FROM (SELECT {cells} FROM {table})"""
-
-
-def _cells(part: TablePart, columns: Mapping[str, str], row_format: RowFormat) -> str:
-    """SQL of the parsed cells of each row."""
-    types = {ours: _dtype(ours, part.types[theirs]) for ours, theirs in columns.items()}
+def _cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str], row_format: RowFormat) -> str:
+    """SQL of the cells of each row: as text, c_ and our name; parsed, under our names."""
     stay_cell = "c_stay_id" if "stay_id" in columns else "c_patient_id"  # without stay_id, a patient is one stay
     is_open = row_format.assign_by_time and "stay_id" not in columns
-    is_header, is_other_header = _headers(part, columns)
-    return PARSED_CELLS.format(
-        patient=name_sql("c_patient_id"),
-        stay="NULL::VARCHAR" if is_open else name_sql(stay_cell),
-        **_time_cells("", "time", types, row_format),
-        **(_time_cells("available_", "available_at", types, row_format) if "available_at" in types else NOT_AVAILABLE),
-        name=name_sql("c_variable"),
-        unit=text_sql("c_unit"),
-        code=text_sql("c_code"),
-        value_text=text_sql("c_value", types["value"]),
-        number=number_sql("c_value", types["value"]),
-        is_header=is_header,
-        is_other_header=is_other_header,
-        is_corrupt=_is_corrupt("c_patient_id", stay_cell, is_plain=_is_plain(part)) if part.text else "false",
-        cells=_raw_cells(part, columns, types, row_format.time_unit),
-        table=part.sql,
-    )
-
-
-# Without available_at, a value is known when it is measured.
-NOT_AVAILABLE = {
-    "available_text": "NULL",
-    "available": "NULL::BIGINT",
-    "available_is_date": "NULL::BOOLEAN",
-    "available_has_offset": "NULL::BOOLEAN",
-    "available_of_day": "NULL::UTINYINT",
-}
-
-
-def _time_cells(prefix: str, name: str, types: Mapping[str, str], row_format: RowFormat) -> dict[str, str]:
-    """SQL of a column of times, by name in `PARSED_CELLS`."""
-    cell = (f"c_{name}", types[name], row_format.time_format)
-    time, is_date = time_sql(*cell), is_date_sql(*cell)
-    return {
-        f"{prefix}text" if prefix else "time_text": text_sql(f"c_{name}", types[name]),
-        "available" if prefix else "time": time,
-        f"{prefix}is_date": is_date,
-        f"{prefix}has_offset": has_offset_sql(*cell),
-        f"{prefix or 'time_'}of_day": time_of_day_sql(*cell, time=time, is_date=is_date),
+    is_header, is_other_header = _headers(part, columns, row_format.time_format)
+    is_corrupt = _is_corrupt("c_patient_id", stay_cell, is_plain=_is_plain(part)) if part.text else "false"
+    parsed = {
+        "patient": name_sql("c_patient_id"),
+        "stay": "NULL::VARCHAR" if is_open else name_sql(stay_cell),
+        "name": name_sql("c_variable"),
+        "unit": text_sql("c_unit"),
+        "code": text_sql("c_code"),
+        "source_reason": "c_source_reason",
+        "number": number_sql("c_value", types["value"]),
+        "is_header": is_header,
+        "is_other_header": is_other_header,
+        "is_corrupt": is_corrupt,
     }
+    layers: list[dict[str, str]] = [{}, {}, parsed]
+    for name, ours in (("time", "time"), ("available", "available_at")):
+        cells = _time_cells(name, f"c_{ours}", types[ours], row_format) if ours in types else _no_time_cells(name)
+        layers = [layer | more for layer, more in zip(layers, cells, strict=True)]
+    raw = f"(SELECT {_raw_cells(part, columns, types, row_format.time_unit)} FROM {part.sql})"
+    return f"SELECT * FROM {with_computed(raw, *layers)}"
+
+
+def _time_cells(name: str, cell: str, dtype: str, row_format: RowFormat) -> list[dict[str, str]]:
+    """SQL of a column of times, in layers (see `with_computed`): its form, the time, and what is known of it."""
+    time, prefix = (cell, dtype, row_format.time_format), "" if name == "time" else f"{name}_"
+    usual = f"{name}_is_usual"
+    is_date = is_date_sql(*time, usual=usual)
+    return [
+        {usual: usual_sql(*time)},
+        {name: time_sql(*time, usual=usual)},
+        {
+            f"{prefix}is_date": is_date,
+            f"{prefix}has_offset": has_offset_sql(*time, usual=usual),
+            f"{name}_of_day": time_of_day_sql(*time, time=name, is_date=is_date, usual=usual),
+        },
+    ]
+
+
+def _no_time_cells(name: str) -> list[dict[str, str]]:
+    """A column of times that the table lacks: without available_at, a value is known when it is measured."""
+    of_day = {f"{name}_is_date": "NULL::BOOLEAN", f"{name}_has_offset": "NULL::BOOLEAN"}
+    return [{}, {name: "NULL::BIGINT"}, {**of_day, f"{name}_of_day": "NULL::UTINYINT"}]
 
 
 def _raw_cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str], time_unit: str) -> str:
@@ -224,15 +219,22 @@ def _raw_cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, 
     return ", ".join([*cells, place, *absent])
 
 
-def _headers(part: TablePart, columns: Mapping[str, str]) -> tuple[str, str]:
-    """SQL of whether a row of a text file repeats its header, and of whether it is a header of other columns."""
+def _headers(part: TablePart, columns: Mapping[str, str], time_format: str | None) -> tuple[str, str]:
+    """SQL of whether a row of a text file repeats its header, and of whether it is a header of other columns.
+
+    A name is no time, unless it looks like a number or a `time_format` reads it, so that few rows need to be compared.
+    """
     own = {} if part.text is None else {o: t for o, t in columns.items() if t in part.text.names}
     if part.text is None or "time" not in own:
         return "false", "false"
     same = " AND ".join(f"coalesce(c_{ours} = {literal(theirs)}, false)" for ours, theirs in own.items())
-    names = {name.casefold() for name in (*part.text.names, *own)}
-    is_name = f"coalesce(lower(c_time) IN ({', '.join(map(literal, sorted(names)))}), false)"
-    return same, f"{is_name} AND NOT ({same})"
+    names = sorted({name.casefold() for name in (*part.text.names, *own)})
+    is_name = f"coalesce(list_position([{', '.join(map(literal, names))}], lower(c_time)) > 0, false)"
+    is_compared = "time IS NULL" if time_format is None and all(name[0].isalpha() for name in names) else "true"
+    return (
+        f"CASE WHEN {is_compared} THEN {same} ELSE false END",
+        f"CASE WHEN {is_compared} THEN {is_name} AND NOT ({same}) ELSE false END",
+    )
 
 
 def _dtype(ours: str, dtype: str) -> str:
@@ -256,11 +258,14 @@ def _cell(ours: str, theirs: str, dtype: str, time_unit: str, *, is_plain: bool)
 def _is_corrupt(*cells: str, is_plain: bool) -> str:
     """SQL of whether identifiers hold what a broken quote or file leaves in them; it would make another patient."""
     pattern = literal(r"[\x00-\x1f\x7f\"]")
-    return " OR ".join(
-        f"coalesce({'' if is_plain else f'regexp_matches({trim_sql(cell)}, {pattern}) OR '}"
-        f"length({trim_sql(cell)}) > {MAX_IDENTIFIER_LENGTH}, false)"
-        for cell in dict.fromkeys(cells)
-    )
+    tests = []
+    for cell in dict.fromkeys(cells):
+        text = trim_sql(cell)
+        is_long = (
+            f"CASE WHEN strlen({text}) > {MAX_IDENTIFIER_LENGTH} THEN length({text}) > {MAX_IDENTIFIER_LENGTH} END"
+        )
+        tests.append(f"coalesce({'' if is_plain else f'regexp_matches({text}, {pattern}) OR '}{is_long}, false)")
+    return " OR ".join(tests)
 
 
 def name_sql(cell: str) -> str:
@@ -299,22 +304,27 @@ def text_sql(cell: str, dtype: str = "VARCHAR") -> str:
     if dtype.startswith(TYPED):
         return f"CAST({cell} AS VARCHAR)"  # has no white space around it, and casting twice is slow
     text = trim_sql(cell)
-    return f"CASE WHEN lower({text}) IN {MISSING_WORDS} THEN NULL ELSE {text} END"
+    # a list of words after IN would become a join, which DuckDB computes for every row
+    is_other = f"strlen({text}) > 4 OR ord({text}) BETWEEN 47 AND 59"
+    is_missing = f"regexp_full_match({text}, {literal(MISSING_WORDS)})"
+    return f"CASE WHEN {is_other} THEN {text} WHEN {is_missing} THEN NULL ELSE {text} END"
 
 
-def _is_missing(missing_values: tuple[float, ...], missing: MissingValues, *, value_names: tuple[str, ...]) -> str:
+def _is_missing(
+    value_text: str, missing_values: tuple[float, ...], missing: MissingValues, *, names: tuple[str, ...]
+) -> str:
     """SQL of whether a row has no value: a blank, the source's number for it, or one that the user names."""
-    tests = ["value_text IS NULL", *(f"value = {number}" for number in missing_values)]
-    tests += [_equals(text) for text in missing.of(*value_names)]
+    tests = [f"(number IS NULL AND {value_text} IS NULL)", *(f"value = {number}" for number in missing_values)]
+    tests += [_equals(value_text, text) for text in missing.of(*names)]
     for name, texts in missing.by_name.items():
-        own = " OR ".join(map(_equals, texts)) or "false"
+        own = " OR ".join(_equals(value_text, text) for text in texts) or "false"
         folded = literal(normalize(name))
         tests.append(f"((lower(canonical) = {folded} OR lower(name) = {folded}) AND ({own}))")
     return f"({' OR '.join(tests)})"
 
 
-def _equals(text: str) -> str:
+def _equals(value_text: str, text: str) -> str:
     """SQL of whether a cell holds a number, or a word in any letter case."""
     number = as_number(text)
     is_number = "" if number is None else f" OR number = {number!r}"
-    return f"coalesce(lower(value_text) = {literal(text.lower())}{is_number}, false)"
+    return f"coalesce(lower({value_text}) = {literal(text.lower())}{is_number}, false)"

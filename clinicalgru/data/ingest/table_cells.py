@@ -11,6 +11,7 @@ import duckdb
 import pandas as pd
 
 from clinicalgru.data.ingest.column_names import IDENTIFIERS, check_identifier_types, match_columns, normalize
+from clinicalgru.data.ingest.connections import small_connection
 from clinicalgru.data.ingest.csv_check import format_names
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_sql import name_sql, text_sql
@@ -92,8 +93,8 @@ def read_cells(
     header of their file are left out and counted.
     """
     times, missing = times or TimeFormat(), missing or MissingValues()
-    with duckdb.connect() as connection, errors_in_table(name):
-        declare_timezone(connection, times.timezone)
+    with small_connection() as connection, errors_in_table(name):
+        declare_timezone(connection, times.timezone, is_temporary=True)
         parts = open_parts(connection, data, delimiter=delimiter)
         read = [_read(connection, part, columns, TimeColumns(times, time_columns, missing)) for part in parts]
     frame = pd.concat([table for table, _, _ in read])

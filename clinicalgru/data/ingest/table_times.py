@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
+from clinicalgru.data.ingest.connections import small_connection
 from clinicalgru.data.ingest.missing_values import MissingValues, as_number
 from clinicalgru.data.ingest.row_sql import text_sql
 from clinicalgru.data.ingest.tables import TablePart, quoted
@@ -116,8 +117,8 @@ def read_dates(cells: pd.Series, times: TimeFormat) -> tuple[pd.Series, Clock] |
     InputError
         If dates are of both kinds, or a local time names no instant or two.
     """
-    with duckdb.connect() as connection:
-        declare_timezone(connection, times.timezone)
+    with small_connection() as connection:
+        declare_timezone(connection, times.timezone, is_temporary=True)
         connection.register("cells", pa.table({"cell": pa.array(cells, pa.string(), from_pandas=True)}))
         part = TablePart("", "cells", {"cell": "VARCHAR"}, first_row=0)
         found = time_frame(connection, part, "cell", times)

@@ -22,7 +22,7 @@ NO_CLOCK = "(substr({text}, 11, 1) NOT IN (' ', 'T') OR NOT substr({text}, 12, 1
 MIDNIGHT_TEXT = r"(:00(\.0*)?)?( ?(Z|[+-].*))?"  # what may follow 00:00
 
 
-def time_of_day_sql(cell: str, dtype: str, time_format: str | None, *, time: str, is_date: str) -> str:
+def time_of_day_sql(cell: str, dtype: str, time_format: str | None, *, time: str, is_date: str, usual: str) -> str:
     """Write SQL of what a cell says about the time of day.
 
     Parameters
@@ -37,6 +37,8 @@ def time_of_day_sql(cell: str, dtype: str, time_format: str | None, *, time: str
         SQL of its microseconds, as written.
     is_date : str
         SQL of whether it is a date and not a number of hours.
+    usual : str
+        SQL of whether it has the usual form (see `usual_sql`).
 
     Returns
     -------
@@ -55,7 +57,8 @@ def time_of_day_sql(cell: str, dtype: str, time_format: str | None, *, time: str
             text = trim_sql(cell)
             rest = f"regexp_full_match(substr({text}, 17), '{MIDNIGHT_TEXT}')"
             return (
-                f"CASE WHEN {LATER.format(text=text)} THEN {HAS_TIME} WHEN NOT {is_date} THEN NULL"
+                f"CASE WHEN {usual} THEN CASE WHEN suffix({text}, ' 00:00:00') THEN {MIDNIGHT} ELSE {HAS_TIME} END "
+                f"WHEN {LATER.format(text=text)} THEN {HAS_TIME} WHEN NOT {is_date} THEN NULL"
                 f" WHEN {NO_CLOCK.format(text=text)} THEN {NO_TIME}"
                 f" WHEN substr({text}, 12, 5) = '00:00' AND {rest} THEN {MIDNIGHT} ELSE {HAS_TIME} END::UTINYINT"
             )

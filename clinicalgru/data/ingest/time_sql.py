@@ -141,7 +141,29 @@ def hours_sql(cell: str, dtype: str, time_unit: str) -> str:
     return f"coalesce(CAST({number_sql(cell, dtype)} {scale} AS VARCHAR), {cell})"
 
 
-def time_sql(cell: str, dtype: str, time_format: str | None) -> str:
+def usual_sql(cell: str, dtype: str, time_format: str | None) -> str:
+    """Write SQL of whether a cell is text of the usual form, such as 2031-05-04 13:20:00, if it is a date at all.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of the cell.
+    dtype : str
+        DuckDB type of the cell.
+    time_format : str or None
+        strptime format of text; None: ISO 8601, or a number of hours.
+
+    Returns
+    -------
+    str
+        SQL of a truth value.
+    """
+    if dtype.startswith(("TIMESTAMP", "DATE", "INTERVAL", *NUMERIC)) or time_format is not None:
+        return "false"
+    return USUAL.format(text=trim_sql(cell))
+
+
+def time_sql(cell: str, dtype: str, time_format: str | None, *, usual: str = "") -> str:
     """Write SQL of a time in microseconds.
 
     Parameters
@@ -152,6 +174,8 @@ def time_sql(cell: str, dtype: str, time_format: str | None) -> str:
         DuckDB type of the cell.
     time_format : str or None
         strptime format of text; None: ISO 8601, or a number of hours.
+    usual : str
+        SQL of `usual_sql`, where a column holds it already.
 
     Returns
     -------
@@ -169,12 +193,11 @@ def time_sql(cell: str, dtype: str, time_format: str | None) -> str:
         return hours
     if time_format is not None:
         return f"epoch_us(try_strptime({text}, {_literal(time_format)}))"
-    usual = USUAL.format(text=text)  # a cast without time zones is four times faster, and the test twice
-    date = (
+    usual = usual or USUAL.format(text=text)  # a cast without time zones is four times faster, and the test twice
+    return (  # CASE and not coalesce, of which DuckDB would compute the numbers for every row
         f"CASE WHEN {usual} THEN epoch_us(try_cast({text} AS TIMESTAMP)) "
-        f"WHEN regexp_full_match({text}, '{DATE}') THEN epoch_us(try_cast({text} AS TIMESTAMPTZ)) END"
+        f"WHEN regexp_full_match({text}, '{DATE}') THEN epoch_us(try_cast({text} AS TIMESTAMPTZ)) ELSE {hours} END"
     )
-    return f"coalesce({date}, {hours})"
 
 
 def day_month_swapped_sql(cell: str, dtype: str, time_format: str | None) -> str:
@@ -202,7 +225,7 @@ def day_month_swapped_sql(cell: str, dtype: str, time_format: str | None) -> str
     return f"try_strptime({trim_sql(cell)}, {_literal(swapped)}) IS NOT NULL"
 
 
-def is_date_sql(cell: str, dtype: str, time_format: str | None) -> str:
+def is_date_sql(cell: str, dtype: str, time_format: str | None, *, usual: str = "false") -> str:
     """Write SQL of whether a time is a date and not a number of hours.
 
     Parameters
@@ -213,6 +236,8 @@ def is_date_sql(cell: str, dtype: str, time_format: str | None) -> str:
         DuckDB type of the cell.
     time_format : str or None
         strptime format of text; None: ISO 8601, or a number of hours.
+    usual : str
+        SQL of `usual_sql`, where a column holds it already.
 
     Returns
     -------
@@ -224,10 +249,11 @@ def is_date_sql(cell: str, dtype: str, time_format: str | None) -> str:
     if dtype.startswith((*NUMERIC, "INTERVAL")):
         return "false"
     text = trim_sql(cell)
-    return f"contains(CASE WHEN ord({text}) BETWEEN 48 AND 57 THEN {text} ELSE ltrim({text}, '-') END, '-')"
+    unsigned = f"CASE WHEN ord({text}) BETWEEN 48 AND 57 THEN {text} ELSE ltrim({text}, '-') END"
+    return f"CASE WHEN {usual} THEN true ELSE contains({unsigned}, '-') END"
 
 
-def has_offset_sql(cell: str, dtype: str, time_format: str | None) -> str:
+def has_offset_sql(cell: str, dtype: str, time_format: str | None, *, usual: str = "") -> str:
     """Write SQL of whether a date has a UTC offset.
 
     Parameters
@@ -238,6 +264,8 @@ def has_offset_sql(cell: str, dtype: str, time_format: str | None) -> str:
         DuckDB type of the cell.
     time_format : str or None
         strptime format of text; None: ISO 8601, or a number of hours.
+    usual : str
+        SQL of `usual_sql`, where a column holds it already.
 
     Returns
     -------
@@ -251,7 +279,7 @@ def has_offset_sql(cell: str, dtype: str, time_format: str | None) -> str:
     if dtype != "VARCHAR":
         return "false"
     text = trim_sql(cell)
-    return f"CASE WHEN {USUAL.format(text=text)} THEN false ELSE regexp_full_match({text}, '{OFFSET}') END"
+    return f"CASE WHEN {usual or USUAL.format(text=text)} THEN false ELSE regexp_full_match({text}, '{OFFSET}') END"
 
 
 # Macros over microseconds. local_time(u): the local time at a UTC instant. utc_near(l, days): the UTC instant of a
@@ -270,7 +298,9 @@ CREATE OR REPLACE MACRO to_instant(l) AS CASE WHEN utc_near(l, -1) = utc_near(l,
 """
 
 
-def declare_timezone(connection: duckdb.DuckDBPyConnection, timezone: str | None) -> None:
+def declare_timezone(
+    connection: duckdb.DuckDBPyConnection, timezone: str | None, *, is_temporary: bool = False
+) -> None:
     """Define the macros `count_instants(local)` and `to_instant(local)` for a time zone; without one, only set UTC.
 
     Parameters
@@ -279,6 +309,8 @@ def declare_timezone(connection: duckdb.DuckDBPyConnection, timezone: str | None
         Connection that gets the macros.
     timezone : str or None
         IANA time zone, such as "Europe/Berlin".
+    is_temporary : bool
+        Whether the macros are of this connection only.
 
     Raises
     ------
@@ -296,7 +328,8 @@ def declare_timezone(connection: duckdb.DuckDBPyConnection, timezone: str | None
     if not isinstance(timezone, str) or timezone not in zoneinfo.available_timezones() - {"localtime"}:
         got = f'"{timezone}"' if isinstance(timezone, str) else describe(timezone)
         raise ArgumentError("timezone as an IANA time zone", got, 'Pass a name such as "Europe/Berlin".')
-    connection.execute(LOCAL_TIME_MACROS.format(zone=_literal(timezone), day=DAY))
+    macros = LOCAL_TIME_MACROS.format(zone=_literal(timezone), day=DAY)
+    connection.execute(macros.replace("CREATE OR REPLACE", "CREATE OR REPLACE TEMP") if is_temporary else macros)
 
 
 def _literal(text: str) -> str:

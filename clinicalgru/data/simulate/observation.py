@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from clinicalgru.data.simulate.physiology import (
     TREATMENTS,
@@ -181,6 +180,8 @@ def diagnose(cohort: Cohort, physiology: Physiology, rng: np.random.Generator) -
     ndarray of bool, shape (stay, diagnosis)
         Whether the stay has the code.
     """
+    from scipy.special import expit  # here, as reading an extract needs none of it
+
     draws = rng.random((len(cohort.patient), len(DIAGNOSES)))
     chronic = [diagnosis.chronic for diagnosis in DIAGNOSES.values()]
     draws[:, chronic] = draws[np.searchsorted(cohort.patient, cohort.patient)][:, chronic]

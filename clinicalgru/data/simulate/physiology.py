@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from clinicalgru.data.simulate.signals import SIGNALS, Floats
 
@@ -264,6 +263,8 @@ def weighted(states: Mapping[str, Floats], loadings: Mapping[str, float]) -> Flo
 
 def _axes(cohort: Cohort, grid: Integers, rng: np.random.Generator) -> dict[str, Floats]:
     """(stay, hour) by axis: level + trend + second insult + Ornstein-Uhlenbeck process."""
+    from scipy.special import expit  # here, as reading an extract needs none of it
+
     stays = len(cohort.severity)
     course = rng.normal(-0.7, 0.6, (stays, 1)) * (1 - np.exp(-grid / 30))
     hit_hour = rng.uniform(6, max(60, grid[-1]), (stays, 1))

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from clinicalgru.atomic_write import atomic_write
 from clinicalgru.checks import check_instance, check_number
@@ -195,6 +194,8 @@ def _is_weight(name: Any, weight: Any) -> bool:
 
 def _truth(cohort: Cohort, physiology: Physiology, diagnosed: Flags, weights: Mapping[str, float]) -> pd.DataFrame:
     """Severity, true logit and risk, and the contribution of each driver to the logit."""
+    from scipy.special import expit  # here, as reading an extract needs none of it
+
     driver_values = _drivers(cohort, physiology, diagnosed)
     contributions = {name: weight * _standardized(driver_values[name]) for name, weight in weights.items()}
     score = sum(contributions.values(), np.zeros(len(cohort.patient)))
@@ -245,6 +246,8 @@ def _standardized(driver: Floats) -> Floats:
 
 def _constant(score: Floats) -> float:
     """The constant that makes the mean risk equal DEATH_RATE, by bisection."""
+    from scipy.special import expit  # here, as reading an extract needs none of it
+
     high = float(np.abs(score).max()) + 10
     low = -high
     for _ in range(60):

@@ -20,11 +20,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
+from clinicalgru.data.ingest.connections import small_connection
 from clinicalgru.data.ingest.outcomes_table import read_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
@@ -114,7 +114,7 @@ def _table(
     if path is None:
         fix = "Pass the folder that holds hosp/ and icu/ as published."
         raise InputError(f"{table} ({', '.join(ENDINGS)})", "no such file", fix, where=folder.name)
-    with duckdb.connect() as connection:
+    with small_connection() as connection:
         (part,) = open_parts(connection, path)
     check_columns(tuple(columns.get(name, name) for name in (key, *needs)), list(part.types), path.name)
     text = cells_as_text(path, columns, keys=(key,))
