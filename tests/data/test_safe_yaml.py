@@ -38,3 +38,15 @@ def test_hours_of_a_task_are_numbers(tmp_path, hours):
     (tmp_path / "t.yaml").write_text(f"name: t\noutcome: death\nwindow_hours: {hours}\n")
     with pytest.raises(TaskError):
         cg.Task.load(tmp_path / "t.yaml")
+
+
+def test_words_that_yaml_1_1_took_for_true_false_or_a_merge_are_text(tmp_path):
+    (tmp_path / "x.yaml").write_text("yes: no\non: off\n<<: y\nTrue: false\n")
+    assert load_yaml(tmp_path / "x.yaml", error=InputError) == {"yes": "no", "on": "off", "<<": "y", True: False}
+
+
+@pytest.mark.parametrize("limits", ["[true, 5]", "['0', '5']", "'05'", "5", "{0: 5}", "[0, yes]"])
+def test_limits_of_a_variable_are_two_numbers(tmp_path, limits):
+    (tmp_path / "v.yaml").write_text(f"procalcitonin:\n  unit: ug/L\n  plausible: {limits}\n")
+    with pytest.raises(cg.ClinicalGRUError, match="procalcitonin, plausible"):
+        cg.Dictionary.load(tmp_path / "v.yaml")

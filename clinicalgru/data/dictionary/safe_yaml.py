@@ -15,11 +15,14 @@ MAX_DEPTH = 50
 MAX_ALIASES = 50  # each may repeat all that stands before it
 
 
+OLD_TAGS = (":int", ":float", ":bool", ":merge", ":value")  # resolved as in YAML 1.1, unless replaced below
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader with numbers as YAML 1.2 has them (024 is 24, 24:00 is text), and each key once."""
+    """The safe loader with scalars as YAML 1.2 has them (024 is 24; 24:00, yes and no are text), and each key once."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  (as the library declares it)
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":int", ":float"))]
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(OLD_TAGS)]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -42,6 +45,7 @@ _Loader.add_implicit_resolver(
     re.compile(r"([-+]?(\.[0-9]+|[0-9]+\.?[0-9]*)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"),
     [*"-+.0123456789"],
 )
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), [*"tTfF"])
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 

@@ -32,13 +32,23 @@ def _factor(value: Any) -> Any:
     return {"factor": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _number(value: Any) -> Any:
+    """A number, not text or true and false, which would be read as one."""
+    if isinstance(value, bool | str | bytes):
+        raise ValueError("it", "a number without quotes", describe(value))
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Conversion(_Strict):
-    factor: float
-    offset: float = 0.0
+    factor: Number
+    offset: Number = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> _Conversion:
@@ -48,8 +58,8 @@ class _Conversion(_Strict):
 
 
 class _TopCode(_Strict):
-    value: float
-    codes: tuple[float, float]
+    value: Number
+    codes: tuple[Number, Number]
 
 
 class _Entry(_Strict):
@@ -59,14 +69,14 @@ class _Entry(_Strict):
     variable_type: Literal["numeric", "ordinal", "binary", "code"] = "numeric"
     unit: str
     also: dict[str, Annotated[_Conversion, BeforeValidator(_factor)]] = {}
-    plausible: tuple[float, float] | None = None
-    reference: tuple[float, float] | None = None
+    plausible: tuple[Number, Number] | None = None
+    reference: tuple[Number, Number] | None = None
     static: bool = False
     categories: dict[str, str] = {}
     source_codes: dict[str, Annotated[tuple[str, ...], BeforeValidator(_listed)]] = {}
     source: str = ""
     unit_in: dict[str, str] = {}
-    words: dict[str, float] = {}
+    words: dict[str, Number] = {}
     merge: Literal["", "mean", "sum", "last", "min", "max"] = ""  # "": by the type of the variable
     top_coded: _TopCode | None = None
 
