@@ -15,6 +15,7 @@ from .data.write_meds import write_meds as write_meds
 from .errors import ClinicalGRUError as ClinicalGRUError
 from .errors import ClinicalGRUWarning as ClinicalGRUWarning
 from .evaluate.by_hour import evaluate_by_hour as evaluate_by_hour
+from .evaluate.calibration_curve import calibration_curve as calibration_curve
 from .evaluate.compare import compare as compare
 from .evaluate.decision_curve import decision_curve as decision_curve
 from .evaluate.evaluation import evaluate as evaluate

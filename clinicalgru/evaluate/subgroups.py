@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.special import expit, gammaincc
 
 from clinicalgru.checks import check_choice, check_number
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress
 from clinicalgru.errors import ArgumentError, describe
-from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS, bootstrap_metrics, interval_table, numbered_patients
+from clinicalgru.evaluate.logistic import fit_logistic, logit
+from clinicalgru.evaluate.metric_descriptions import SIGNIFICANT
 from clinicalgru.evaluate.metrics import RISK_METRICS
 from clinicalgru.evaluate.validation import Array, check_aligned, validate_outcome, validate_risk
 
@@ -29,12 +32,21 @@ class Subgroups:
     table : DataFrame
         group, stays, events, metric, estimate, low, high; the group "all" first. NA is suppressed, or undefined such as
         an AUROC in a group without events.
+    calibration_p : float
+        P value of equal calibration (intercept and slope) in the groups with 20 stays or more with, and without, the
+        event; NaN with fewer than two such groups.
     """
 
     table: pd.DataFrame
+    calibration_p: float = float("nan")
 
     def __str__(self) -> str:
-        return self.table.round(3).to_string(index=False)
+        text = self.table.round(3).to_string(index=False)
+        if np.isnan(self.calibration_p):
+            return text
+        differs = "differs" if self.calibration_p < SIGNIFICANT else "does not clearly differ"
+        p = f"= {self.calibration_p:.3f}" if self.calibration_p >= 0.001 else "< 0.001"
+        return f"{text}\n\nCalibration {differs} between the groups (p {p}, likelihood ratio)."
 
     def _repr_html_(self) -> str:
         return str(self.table.round(3).to_html(index=False, escape=True, border=0))
@@ -135,7 +147,55 @@ def subgroups(
             values = _metrics(true[inside], checked[inside], patient[inside], metrics, **draws)
         tables.append(values.assign(group=group, stays=stays, events=events))
     table = pd.concat(tables, ignore_index=True).astype({"stays": "Int64", "events": "Int64"})
-    return Subgroups(table[["group", "stays", "events", "metric", "estimate", "low", "high"]])
+    columns = ["group", "stays", "events", "metric", "estimate", "low", "high"]
+    shown = label.where(label.isin(table.dropna(subset="stays")["group"]))
+    return Subgroups(table[columns], equal_calibration_p(true, checked, shown))
+
+
+def equal_calibration_p(outcome: Array, risk: Array, label: pd.Series) -> float:
+    """Test whether groups have the same calibration intercept and slope.
+
+    Parameters
+    ----------
+    outcome, risk : ndarray, shape (n_stays,)
+        0 or 1; between 0 and 1.
+    label : Series, shape (n_stays,)
+        Group of each stay; missing ones are left out.
+
+    Returns
+    -------
+    float
+        P value of the likelihood ratio test, as if all stays were independent. NaN with fewer than two groups of 20
+        stays or more with, and without, the event.
+
+    References
+    ----------
+    Steyerberg 2019, "Clinical Prediction Models", chapter 15.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> label = pd.Series(np.repeat(["a", "b"], 2000))
+    >>> risk = np.random.default_rng(0).random(4000)
+    >>> outcome = (np.random.default_rng(1).random(4000) < np.where(label == "a", risk, risk / 2)).astype(float)
+    >>> equal_calibration_p(outcome, risk, label) < 0.001
+    True
+    """
+    members = [np.flatnonzero(label == group) for group in label.dropna().unique()]
+    members = [rows for rows in members if min(outcome[rows].sum(), (1 - outcome[rows]).sum()) >= MIN_EVENTS]
+    if len(members) < 2:
+        return float("nan")
+    likelihoods = [_log_likelihood(outcome[rows], risk[rows]) for rows in (*members, np.concatenate(members))]
+    ratio = 2 * (sum(likelihoods[:-1]) - likelihoods[-1])
+    return float(gammaincc(len(members) - 1, max(ratio, 0.0) / 2))  # chi squared with 2 (groups - 1) degrees
+
+
+def _log_likelihood(outcome: Array, risk: Array) -> float:
+    """Highest log-likelihood of a recalibration by intercept and slope; NaN where there is none."""
+    score = logit(risk)
+    features = np.stack([np.ones_like(score), (score - score.mean()) / max(float(score.std()), 1e-12)])
+    fitted = expit(fit_logistic(outcome, features, np.ones((1, len(score))))[0] @ features)
+    return float(np.log(np.where(outcome == 1, fitted, 1 - fitted)).sum())
 
 
 def _labels(groups: Any, *, stays: int) -> pd.Series:

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.subgroups import subgroups
+from clinicalgru.evaluate.subgroups import equal_calibration_p, subgroups
 
 
 @pytest.fixture
@@ -66,3 +66,25 @@ def test_other_lengths_and_unknown_metrics_are_refused(stays):
         subgroups(outcome, risk, sex[:5])
     with pytest.raises(ArgumentError, match="metrics among"):
         subgroups(outcome, risk, sex, metrics=["luck"])
+
+
+def test_groups_of_equal_calibration_are_called_different_in_five_percent():
+    rng, p = np.random.default_rng(0), []
+    label = pd.Series(np.repeat(["a", "b", "c"], 250))
+    for _ in range(400):
+        risk = rng.beta(2, 5, 750)
+        outcome = (rng.random(750) < risk).astype(float)
+        p.append(equal_calibration_p(outcome, risk, label))
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(p) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_group_with_other_calibration_is_found_and_said():
+    rng = np.random.default_rng(1)
+    label, risk = np.repeat(["a", "b"], 1000), rng.beta(2, 5, 2000)
+    outcome = rng.random(2000) < np.where(label == "a", risk, risk / 2)
+    result = subgroups(outcome, risk, label, n_resamples=20)
+    assert result.calibration_p < 1e-4
+    assert "Calibration differs between the groups (p < 0.001" in str(result)
+    few = subgroups(outcome[990:1010], risk[990:1010], label[990:1010], n_resamples=20, min_cell_size=0)
+    assert np.isnan(few.calibration_p)
