@@ -156,7 +156,8 @@ def _identity(given: ScoreInput, options: dict[str, Any]) -> dict[str, Any]:
 def _constants(identity: dict[str, Any], started: str) -> dict[str, Any]:
     """Columns that are the same in each row of a run."""
     moment = pd.Timestamp(started).as_unit("us")
-    return {"input_hash": identity["input_hash"], "scored_at": moment, "run_id": run_id(identity)}
+    hashes = {name: identity[name] for name in ("model_hash", "input_hash")}
+    return {**hashes, "scored_at": moment, "run_id": run_id(identity)}
 
 
 def _in_memory(given: ScoreInput, options: dict[str, Any]) -> pd.DataFrame:
