@@ -166,4 +166,4 @@ def stoppable() -> Iterator[None]:
 
 
 class _Stopped(BaseException):
-    """The process is asked to end."""
+    """The process is requested to end."""
