@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, ndtri
 
 from clinicalgru.checks import check_choice, check_number
-from clinicalgru.errors import ArgumentError
+from clinicalgru.errors import ArgumentError, describe
 
 Z = 1.96  # as the papers have it
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
@@ -117,6 +117,7 @@ def sample_size(
     else:
         for name, width in {"oe_width": oe_width, "slope_width": slope_width, "c_width": c_width}.items():
             check_number(name, width, minimum=0, open_minimum=True)
+        _check_log_odds(log_odds)
         if c_statistic is None:
             raise ArgumentError("c_statistic, the expected AUROC", "none", "Pass that of an earlier study.")
         stays = {
@@ -220,6 +221,15 @@ def _log_odds(c_statistic: float, prevalence: float) -> tuple[np.ndarray, np.nda
     share = WEIGHTS / WEIGHTS.sum()
     both = np.concatenate([(1 - prevalence) * share, prevalence * share])
     return np.concatenate([without, without + variance]), both
+
+
+def _check_log_odds(log_odds: object) -> None:
+    if log_odds is None:
+        return
+    if not isinstance(log_odds, tuple | list) or len(log_odds) != 2:
+        raise ArgumentError("log_odds as mean and standard deviation", describe(log_odds), "Pass (-2.0, 1.2).")
+    check_number("mean of log_odds", log_odds[0])
+    check_number("standard deviation of log_odds", log_odds[1], minimum=0, open_minimum=True)
 
 
 def _oe(prevalence: float, width: float) -> float:

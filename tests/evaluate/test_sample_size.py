@@ -71,6 +71,8 @@ def test_rarer_events_and_weaker_models_need_more():
         {"purpose": "development", "prevalence": 0.1, "n_parameters": 5},
         {"purpose": "development", "prevalence": 0.1, "n_parameters": 5, "r_squared": 0.9},
         {"purpose": "both", "prevalence": 0.1},
+        {"prevalence": 0.1, "c_statistic": 0.8, "log_odds": 5},
+        {"prevalence": 0.1, "c_statistic": 0.8, "log_odds": (0, 0)},
     ],
 )
 def test_what_cannot_be_computed_is_refused(given):
