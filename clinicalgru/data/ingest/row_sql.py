@@ -23,6 +23,7 @@ from clinicalgru.data.ingest.time_sql import (
 from clinicalgru.data.ledger import MISSING
 
 MISSING_WORDS = r"(?i)(na|n/a|nan|null|none|\.|<na>)?"  # of at most four letters; none begins with a digit
+TIMES = ("time", "available_at")
 TYPED = (*NUMERIC, "TIMESTAMP", "DATE", "INTERVAL")
 MAX_IDENTIFIER_LENGTH = 200
 OTHER_HEADER = "another header within the file"  # stops the load: the columns of the rows below it have another order
@@ -178,20 +179,21 @@ def _cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str]
         "is_other_header": is_other_header,
         "is_corrupt": is_corrupt,
     }
-    layers: list[dict[str, str]] = [{}, {}, parsed]
+    layers: list[dict[str, str]] = [{}, {}, {}, parsed]
     for name, ours in (("time", "time"), ("available", "available_at")):
         cells = _time_cells(name, f"c_{ours}", types[ours], row_format) if ours in types else _no_time_cells(name)
         layers = [layer | more for layer, more in zip(layers, cells, strict=True)]
-    raw = f"(SELECT {_raw_cells(part, columns, types, row_format.time_unit)} FROM {part.sql})"
+    raw = f"(SELECT {_raw_cells(part, columns, types)} FROM {part.sql})"
     return f"SELECT * FROM {with_computed(raw, *layers)}"
 
 
 def _time_cells(name: str, cell: str, dtype: str, row_format: RowFormat) -> list[dict[str, str]]:
-    """SQL of a column of times, in layers (see `with_computed`): its form, the time, and what is known of it."""
+    """SQL of a column of times, in layers (see `with_computed`): in hours, its form, time, and what is known of it."""
     time, prefix = (cell, dtype, row_format.time_format), "" if name == "time" else f"{name}_"
     usual = f"{name}_is_usual"
     is_date = is_date_sql(*time, usual=usual)
     return [
+        {cell: hours_sql(f"{cell}_written", dtype, row_format.time_unit)},
         {usual: usual_sql(*time)},
         {name: time_sql(*time, usual=usual)},
         {
@@ -205,13 +207,16 @@ def _time_cells(name: str, cell: str, dtype: str, row_format: RowFormat) -> list
 def _no_time_cells(name: str) -> list[dict[str, str]]:
     """A column of times that the table lacks: without available_at, a value is known when it is measured."""
     of_day = {f"{name}_is_date": "NULL::BOOLEAN", f"{name}_has_offset": "NULL::BOOLEAN"}
-    return [{}, {name: "NULL::BIGINT"}, {**of_day, f"{name}_of_day": "NULL::UTINYINT"}]
+    return [{}, {}, {name: "NULL::BIGINT"}, {**of_day, f"{name}_of_day": "NULL::UTINYINT"}]
 
 
-def _raw_cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str], time_unit: str) -> str:
-    """SQL of the columns of a table as c_ and our name, with the place of each row; absent columns are NULL."""
+def _raw_cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str]) -> str:
+    """SQL of the columns of a table as c_ and our name, with the place of each row; absent columns are NULL.
+
+    Columns of times have _written after their name.
+    """
     cells = [
-        f"{_cell(ours, theirs, types[ours], time_unit, is_plain=_is_plain(part))} AS c_{ours}"
+        f"{_cell(ours, theirs, types[ours], is_plain=_is_plain(part))} AS c_{ours}{'_written' if ours in TIMES else ''}"
         for ours, theirs in columns.items()
     ]
     place = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
@@ -248,11 +253,10 @@ def _is_plain(part: TablePart) -> bool:
     return part.text is not None and part.text.is_plain and not part.files
 
 
-def _cell(ours: str, theirs: str, dtype: str, time_unit: str, *, is_plain: bool) -> str:
-    """SQL of a cell: text trimmed, numbers of time in hours."""
+def _cell(ours: str, theirs: str, dtype: str, *, is_plain: bool) -> str:
+    """SQL of a cell, with text trimmed."""
     is_text = dtype == "VARCHAR" and ours != "source_reason" and not is_plain
-    cell = trim_sql(quoted(theirs)) if is_text else quoted(theirs)
-    return hours_sql(cell, dtype, time_unit) if ours in ("time", "available_at") else cell
+    return trim_sql(quoted(theirs)) if is_text else quoted(theirs)
 
 
 def _is_corrupt(*cells: str, is_plain: bool) -> str:

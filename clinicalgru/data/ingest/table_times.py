@@ -11,8 +11,8 @@ import pyarrow as pa
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest.connections import small_connection
 from clinicalgru.data.ingest.missing_values import MissingValues, as_number
-from clinicalgru.data.ingest.row_sql import text_sql
-from clinicalgru.data.ingest.tables import TablePart, quoted
+from clinicalgru.data.ingest.row_sql import TYPED, text_sql
+from clinicalgru.data.ingest.tables import TablePart, quoted, with_computed
 from clinicalgru.data.ingest.time_sql import (
     TimeFormat,
     day_month_swapped_sql,
@@ -21,6 +21,7 @@ from clinicalgru.data.ingest.time_sql import (
     hours_sql,
     is_date_sql,
     time_sql,
+    trim_sql,
 )
 from clinicalgru.errors import InputError
 
@@ -166,8 +167,11 @@ def time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: s
         time (microseconds), is_date, has_offset, is_day, is_swapped, written; and instants, where a zone is named.
     """
     dtype = part.types[column]
-    cell = hours_sql(quoted(column), dtype, times.time_unit)
-    written = text_sql(quoted(column), dtype)
+    as_written = quoted(column) if dtype.startswith(TYPED) else trim_sql(quoted(column))
+    cell, written = "c_time", text_sql("c_written", dtype)
+    table = with_computed(
+        part.sql, {"c_written": as_written}, {"c_time": hours_sql("c_written", dtype, times.time_unit)}
+    )
     is_day = "true" if dtype == "DATE" else f"coalesce(regexp_full_match({written}, '{DATE_ONLY}'), false)"
     if times.time_format is not None and dtype == "VARCHAR":
         is_day = "false" if any(code in times.time_format for code in ("%H", "%I", "%X", "%c")) else "true"
@@ -179,7 +183,7 @@ def time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: s
         is_swapped=day_month_swapped_sql(cell, dtype, times.time_format),
         written=written,
     )
-    select += f" FROM {part.sql}"
+    select += f" FROM {table}"
     return connection.sql(LOCAL_TIME.format(select=select) if times.timezone is not None else select).df()
 
 
