@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
 
 RISK_HEIGHT, ROW_HEIGHT, GAP = 180, 84, 34  # pixels
+FAINT = "#a3adb8"  # a risk that was not found calibrated
 CURSOR_LINE = {"color": ORANGE, "width": 2}
 
 
@@ -154,8 +155,8 @@ def _draw_risk(figure: go.Figure, explanation: Explanation, before: Explanation 
         marker={"size": 5}, name=data.output_name(explanation), hoverinfo="text", row=1, col=1,
     )  # fmt: skip
     figure.add_scatter(
-        **data.uncalibrated_data(explanation), mode="lines+markers", line={"color": GREY, "width": 2.2, "shape": "hv"},
-        marker={"size": 5}, name=data.UNCALIBRATED, hoverinfo="skip", row=1, col=1,
+        **data.uncalibrated_data(explanation), mode="lines+markers", marker={"size": 5},
+        line={"color": FAINT, "width": 2.2, "shape": "hv"}, name=data.UNCALIBRATED, hoverinfo="skip", row=1, col=1,
     )  # fmt: skip
     line = {"color": GREY, "width": 1.4, "dash": "dash"}
     figure.add_scatter(**data.reference_data(explanation), mode="lines", line=line, hoverinfo="skip", row=1, col=1)
