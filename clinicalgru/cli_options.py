@@ -55,6 +55,8 @@ READING_OPTIONS: dict[str, Any] = {
     "stays": _text("table of stays: start, end, static covariates"),
     "outcomes": _text("table of outcomes by stay_id"),
     "variables": _text("your own variables.yaml, merged over the shipped one"),
+    "names": _text("YAML or CSV file of your names of variables, as `map` drafts it"),
+    "vocabulary": _texts("code system whose codes are names too, such as loinc; repeatable"),
     "columns": _texts(f"{PAIRS}; or table:ours=theirs, with data, stays or outcomes as table", "--columns", "--column"),
     "outcomes_columns": _texts("column of outcomes that is an outcome; repeatable", "--outcomes-columns"),
     "missing": _texts('value that means "not measured", or variable=value; repeatable'),
@@ -105,7 +107,7 @@ def reading_command(app: typer.Typer, *, without: tuple[str, ...] = ()) -> Calla
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         run.__name__, run.__doc__ = command.__name__, command.__doc__
-        app.command(name=command.__name__)(run)
+        app.command(name=command.__name__.rstrip("_"))(run)  # `map_` is "map"
         return command
 
     return register

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from clinicalgru.checks import check_choice
+from clinicalgru.data.dictionary.own_names import own_names, vocabularies_of
 from clinicalgru.data.events import Events
 from clinicalgru.data.ingest.arrow_tables import arrow_table, is_arrow
 from clinicalgru.data.ingest.database import is_address
@@ -60,6 +61,8 @@ def read_events(
     stays: Any = None,
     outcomes: Any = None,
     variables: Any = None,
+    names: Any = None,
+    vocabulary: str | Iterable[str] | None = None,
     columns: Mapping[str, str | Mapping[str, str]] | None = None,
     outcomes_columns: Iterable[str] | None = None,
     missing: Any = None,
@@ -94,6 +97,12 @@ def read_events(
         Table of stay_id and outcomes; blank means not recorded, and stays unknown.
     variables : path, dict, Dictionary or list of them, optional
         Your own data dictionary over the shipped one: a YAML file, a dict of it, or a `Dictionary`.
+    names : mapping of str to str, or path, optional
+        Your names of variables: name in the extract -> variable, such as {"Lactate, Arterial": "lactate"}. Or a YAML
+        file of such pairs, or a CSV file with the columns name and variable. `unmapped` shows what is still missing.
+    vocabulary : str or list of str, optional
+        Code systems or sources whose names the extract uses, such as "loinc", "mimic-iv" or "eicu", in addition to
+        those of `source`.
     columns : mapping of str to str, optional
         Our column name -> the name in your tables, where they differ; letter case makes no difference. A name that
         should hold for one table only: `{"stays": {"start": "admitted"}}`, with "data", "stays" or "outcomes".
@@ -214,11 +223,15 @@ def read_events(
         data, stays, outcomes = cohort.measurements, cohort.stays, cohort.outcomes
         outcomes_columns = outcomes.columns.drop(["patient_id", "stay_id"], errors="ignore")
     check_table("data", data)
-    dictionary = dictionary_of(variables)
+    plain = dictionary_of(variables)
+    renamed, vocabularies = own_names(names, plain), vocabularies_of(vocabulary, plain)
+    dictionary = plain.with_names(source, renamed, *vocabularies) if renamed or vocabularies else plain
     if stays is outcomes and is_arrow(stays):  # a stream can be read once only
         stays = outcomes = arrow_table(stays, duckdb.connect())
     options = ReadOptions(
         dictionary=dictionary,
+        names=renamed,
+        vocabulary=vocabularies,
         stays=stays,
         outcomes=outcomes,
         columns={} if columns is None else columns,
@@ -252,6 +265,7 @@ def _read(data: Any, source: str, options: ReadOptions) -> Events:
             missing=options.missing,
         ) as workspace,
     ):
+        workspace.name_sources += options.vocabulary
         described = SOURCES[source](workspace, data, options)
         _check_missing_names(workspace, described, options)
         reading = recorded(options, source, workspace.columns_seen)

@@ -13,10 +13,10 @@ from clinicalgru.data.ingest.column_names import OUTCOMES, STAYS, OptionalColumn
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.errors import InputError
 
-KEPT = ("time_format", "time_unit", "units", "delimiter", "anchor", "timezone")
+KEPT = ("names", "time_format", "time_unit", "units", "delimiter", "anchor", "timezone")
 PATHS = ("stays", "outcomes", "variables")
 LIMITS = ("max_rejected", "allow", "memory_gb", "query")
-ARGUMENTS = ("source", "columns", "outcomes_columns", "missing", "event_codes", *KEPT, *PATHS, *LIMITS)
+ARGUMENTS = ("source", "columns", "outcomes_columns", "missing", "vocabulary", "event_codes", *KEPT, *PATHS, *LIMITS)
 TABLES, STATIC, ENDS = "tables", "static_variables", "with_ends"  # what a record says besides arguments
 MAX_YAML_BYTES = 1_000_000
 
@@ -48,6 +48,8 @@ def recorded(options: ReadOptions, source: str, columns: Mapping[str, Any]) -> d
     if options.missing.everywhere or options.missing.by_name:
         by_name = {name: list(values) for name, values in options.missing.by_name.items()}
         record["missing"] = by_name or list(options.missing.everywhere)
+    if options.vocabulary:
+        record["vocabulary"] = list(options.vocabulary)
     if options.event_codes:
         record["event_codes"] = {event: list(codes) for event, codes in options.event_codes.items()}
     if options.outcomes_columns is not None:
@@ -159,7 +161,7 @@ def load_reading(path: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     path : str or Path
-        The file. Paths in it (stays, outcomes, variables) are relative to its folder.
+        The file. Paths in it (stays, outcomes, variables, names) are relative to its folder.
 
     Returns
     -------
@@ -192,6 +194,6 @@ def load_reading(path: str | Path) -> dict[str, Any]:
     if unknown:
         raise InputError(expected, f"the key {unknown[0]}", fix, where=path.name)
     return {
-        name: path.parent / value if name in PATHS and isinstance(value, str) else value
+        name: path.parent / value if name in (*PATHS, "names") and isinstance(value, str) else value
         for name, value in content.items()
     }

@@ -120,6 +120,40 @@ class Dictionary(Mapping[str, Variable]):
         """
         return dict(self._names.get(source, {}))
 
+    @property
+    def vocabularies(self) -> tuple[str, ...]:
+        """Sources and code systems that the variables have names in, such as "loinc"."""
+        return tuple(sorted(self._names))
+
+    def with_names(self, source: str, names: Mapping[str, str], *vocabularies: str) -> Dictionary:
+        """Add names to those of a source.
+
+        Parameters
+        ----------
+        source : str
+            The source.
+        names : mapping of str to str
+            Name in the source -> variable. They go before the names that the source has already.
+        *vocabularies : str
+            Other sources or code systems whose names are added too, where the source has none.
+
+        Returns
+        -------
+        Dictionary
+            A copy.
+
+        Examples
+        --------
+        >>> dictionary = Dictionary.load().with_names("long", {"Lactate, Arterial": "lactate"}, "loinc")
+        >>> dictionary.find("Lactate, Arterial", "long").name, dictionary.find("8867-4", "long").name
+        ('lactate', 'heart_rate')
+        """
+        copied = Dictionary(self.values())
+        copied._names = {known: dict(codes) for known, codes in self._names.items()}
+        further = {code: name for other in reversed(vocabularies) for code, name in self.names(other).items()}
+        copied._names[source] = further | self.names(source) | dict(names)
+        return copied
+
     def find(self, name: str, source: str | None = None) -> Variable:
         """Find a variable by its own name, or by its name in a source.
 

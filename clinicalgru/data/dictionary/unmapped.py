@@ -13,7 +13,11 @@ from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import UNMAPPED
 
 REASONS = (UNMAPPED, "unknown variable")
-MIN_SIMILARITY = 0.5  # Jaccard index of words above which a variable is suggested
+ABBREVIATIONS = {"resp": "respiratory", "temp": "temperature", "art": "arterial", "ven": "venous", "sys": "systolic"}
+NOISE = frozenset(
+    ["serum", "plasma", "blood", "whole", "level", "lvl", "count", "poc", "lab", "result", "value", "ser", "bld"]
+)  # words that do not tell variables apart
+MIN_SIMILARITY = 0.5  # Jaccard index of words from which on a variable is suggested
 
 
 def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFrame:
@@ -53,7 +57,7 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     findings = events.ledger.findings
     rejected = findings[findings["reason"].isin(REASONS) & (findings["variable"] != "")]
     labels = [events.ledger.labels.get(code, "") for code in rejected["variable"]]
-    known = _words_of(Dictionary.load() if dictionary is None else dictionary)
+    known = _known_words(Dictionary.load() if dictionary is None else dictionary)
     suggestions = [_suggest(label or code, known) for code, label in zip(rejected["variable"], labels, strict=True)]
     columns = {"code": rejected["variable"], "label": labels, "rows": rejected["rows"], "suggestion": suggestions}
     table = pd.DataFrame(columns).astype({"rows": "int64"})
@@ -61,16 +65,28 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(re.findall(r"[a-z0-9]+", text.casefold()))
+    """Words and numbers of a name, without those that say where or how it was measured; all of them if none is left."""
+    words = frozenset(ABBREVIATIONS.get(word, word) for word in re.findall(r"[a-z]+|[0-9]+", text.casefold()))
+    return words - NOISE or words
 
 
-def _words_of(dictionary: Dictionary) -> dict[frozenset[str], str]:
-    """Words of each variable's name and label -> its name."""
-    named = {_words(variable.name.replace("_", " ")): name for name, variable in dictionary.items()}
-    return {_words(variable.label): name for name, variable in dictionary.items()} | named
+def _known_words(dictionary: Dictionary) -> dict[frozenset[str], str]:
+    """Words of each variable's name and label, and of its names in sources that use words -> its name."""
+    spoken = [
+        (code, name)
+        for source in sorted(dictionary.vocabularies)
+        for code, name in dictionary.names(source).items()
+        if re.search("[a-zA-Z]{2}", code)
+    ]
+    named = [(text, name) for name, one in dictionary.items() for text in (one.label, name.replace("_", " "))]
+    found: dict[frozenset[str], str | None] = {}
+    for text, name in spoken:  # words that mean two variables suggest neither
+        words = _words(text.replace("_", " "))
+        found[words] = name if found.get(words, name) == name else None
+    return {words: name for words, name in found.items() if name} | {_words(text): name for text, name in named}
 
 
 def _suggest(text: str, known: Mapping[frozenset[str], str]) -> str:
     given = _words(text)
     similarity, name = max((len(given & words) / max(len(given | words), 1), name) for words, name in known.items())
-    return name if similarity > MIN_SIMILARITY else ""
+    return name if similarity >= MIN_SIMILARITY else ""

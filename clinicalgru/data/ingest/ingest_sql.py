@@ -38,7 +38,7 @@ WHERE part = {part} AND row = {row}
 SAFE_NAMES = """
 SELECT u.name FROM unknown_frame u LEFT JOIN rows r USING (name)
 WHERE NOT regexp_full_match(u.name, '[+-]?\\d{0,3}([.,]\\d*)?([eE][+-]?\\d+)?|.*\\d[-/.:]\\d\\d.*[-/.:]\\d.*')
-    AND NOT regexp_matches(u.name, '[\\x00-\\x1f\",;|]') AND length(u.name) <= 200
+    AND NOT regexp_matches(u.name, '[\\x00-\\x1f\"]') AND length(u.name) <= 200
 GROUP BY u.name
 HAVING (count(DISTINCT r.patient) > 1 AND count(DISTINCT r.stay) > 1 OR regexp_full_match(u.name, '[\\pL _]+'))
     AND u.name NOT IN (FROM (SELECT patient FROM rows UNION SELECT stay FROM rows) t(who) WHERE who IS NOT NULL)

@@ -32,6 +32,10 @@ class ReadOptions:
     ----------
     dictionary : Dictionary
         Data dictionary.
+    names : mapping of str to str
+        Name in the extract -> variable; the dictionary has them already.
+    vocabulary : tuple of str
+        Sources and code systems whose names and default units hold too.
     stays : path, DataFrame or Arrow table, optional
         Table of stays.
     outcomes : path, DataFrame or Arrow table, optional
@@ -75,6 +79,8 @@ class ReadOptions:
     """
 
     dictionary: Dictionary
+    names: Mapping[str, str] = field(default_factory=dict)
+    vocabulary: tuple[str, ...] = ()
     stays: Any = None
     outcomes: Any = None
     columns: Mapping[str, Any] = field(default_factory=dict)

@@ -128,6 +128,22 @@ class Task:
         """The index time in words: "start of the stay", "first lactate above 2"."""
         return str(self.anchor) if isinstance(self.anchor, ThresholdCrossing) else f"{self.anchor} of the stay"
 
+    @staticmethod
+    def shipped() -> tuple[str, ...]:
+        """Names of the shipped tasks.
+
+        Returns
+        -------
+        tuple of str
+            In alphabetical order.
+
+        Examples
+        --------
+        >>> "in_hospital_mortality" in Task.shipped()
+        True
+        """
+        return tuple(sorted(file.stem for file in (schema_folder() / "tasks").glob("*.yaml")))
+
     @classmethod
     def load(cls, task: str | Path) -> Task:
         """Load a task.
@@ -152,7 +168,7 @@ class Task:
         if path.suffix not in (".yaml", ".yml"):
             path = schema_folder() / "tasks" / f"{task}.yaml"
         if not path.is_file():
-            shipped, name = sorted(file.stem for file in (schema_folder() / "tasks").glob("*.yaml")), Path(task).name
+            shipped, name = cls.shipped(), Path(task).name
             fix = f"{nearest(name, shipped)}Check the name."
             raise TaskError(f"a task among {', '.join(shipped)}, or a YAML file", f"{name!r}", fix)
         content = load_yaml(path, error=TaskError, max_bytes=MAX_YAML_BYTES)

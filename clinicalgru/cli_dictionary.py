@@ -1,0 +1,122 @@
+"""Commands about names: the variables, the tasks, and a draft that maps the names of an extract."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from clinicalgru.cli_options import AsJson, Extract, reading_command
+from clinicalgru.errors import InputError, system_errors
+
+HEADER = """\
+# Your name: variable of clinicalgru (`clinicalgru variables` lists them). Check each line.
+# Then read with --names {file}, or read_events(..., names="{file}").
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to an application.
+
+    Parameters
+    ----------
+    app : Typer
+        The application.
+    """
+    app.command()(variables)
+    app.command()(tasks)
+    reading_command(app, without=("outcomes", "outcomes_columns"))(map_)
+
+
+def variables(
+    word: Annotated[str, typer.Argument(help="part of a name, label or code")] = "", as_json: AsJson = False
+) -> None:
+    """List the variables of the dictionary: name, unit, label and LOINC codes.
+
+    Example: clinicalgru variables lactate
+    \f
+    Parameters
+    ----------
+    word : str
+        Part of a name, label or code of any source; empty: all variables.
+    as_json : bool
+        Whether JSON is printed.
+    """
+    from clinicalgru.data.dictionary.dictionary import Dictionary
+
+    wanted, found = word.casefold(), []
+    for variable in Dictionary.load().values():
+        codes = [code for codes in variable.source_codes.values() for code in codes]
+        if any(wanted in text.casefold() for text in (variable.name, variable.label, *codes)):
+            loinc = list(variable.source_codes.get("loinc", ()))
+            found.append({"name": variable.name, "unit": variable.unit, "label": variable.label, "loinc": loinc})
+    if not found:
+        raise InputError("a word of a variable", "none with it", "Use a shorter word.", where="variables")
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for one in found:
+        typer.echo(f"{one['name']:<40}{one['unit'] or '':<16}{one['label']}  {' '.join(one['loinc'])}".rstrip())
+
+
+def tasks(as_json: AsJson = False) -> None:
+    """List the shipped tasks: name, type and title.
+
+    Example: clinicalgru tasks
+    \f
+    Parameters
+    ----------
+    as_json : bool
+        Whether JSON is printed.
+    """
+    from clinicalgru.data.task.task import Task
+
+    shipped = [Task.load(name) for name in Task.shipped()]
+    rows = [{"name": task.name, "task_type": task.task_type, "title": task.title} for task in shipped]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<36}{row['task_type']:<16}{row['title']}")
+
+
+def map_(
+    reading: dict[str, Any],
+    extract: Extract,
+    draft: Annotated[Path, typer.Option(help="YAML file to write")] = Path("names.yaml"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the file")] = False,
+) -> None:
+    """Draft a file that maps the names of an extract which the dictionary does not know, with suggestions to check.
+
+    Example: clinicalgru map labs.csv --draft names.yaml
+    \f
+    Parameters
+    ----------
+    reading : dict
+        How the extract is read: arguments of `clinicalgru.data.read_events.read_events`.
+    extract : str
+        The extract.
+    draft : Path
+        The file.
+    overwrite : bool
+        Whether an existing file is replaced.
+    """
+    from clinicalgru.data.dictionary.unmapped import unmapped
+    from clinicalgru.data.read_events import read_events
+
+    if draft.exists() and not overwrite:
+        raise InputError("a new file", "a file that exists", "Use --overwrite, or another name.", where=draft.name)
+    found = unmapped(read_events(extract, **reading | {"max_rejected": 1.0}))
+    lines = []
+    for row in found.to_dict("records"):
+        pair = yaml.safe_dump({row["code"]: row["suggestion"] or "?"}, allow_unicode=True, width=10_000).strip()
+        label = f", {row['label']}" if row["label"] else ""
+        comment = " ".join(f"{row['rows']:,} rows{label}".split())
+        lines.append(f"{'' if row['suggestion'] else '# '}{pair}  # {comment}")
+    with system_errors(draft.name):
+        draft.write_text(HEADER.format(file=draft.name) + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+    suggested = int((found["suggestion"] != "").sum())
+    typer.echo(f"{draft}: {len(found)} names without a variable, {suggested} with a suggestion to check")

@@ -1,0 +1,115 @@
+"""Own names of variables, names of other vocabularies, and the draft that maps them."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import clinicalgru as cg
+from clinicalgru.cli import app
+
+NAMES = {"Lactate, Arterial": "lactate", "Pulse (bedside)": "heart_rate"}
+
+
+def long_rows(**columns) -> pd.DataFrame:
+    rows = {"patient_id": ["1", "2", "2"], "time": [0.0, 1.0, 2.0], "variable": ["Lactate, Arterial"] * 3, "value": 2.0}
+    return pd.DataFrame(rows | columns)
+
+
+def test_own_names_are_read_as_the_variables_they_name():
+    events = cg.read_events(
+        long_rows(variable=["Lactate, Arterial", "Pulse (bedside)", "lactate"], value=[2.0, 60.0, 2.0]), names=NAMES
+    )
+    assert sorted(events.to_frame()["variable"]) == ["heart_rate", "lactate", "lactate"]
+    assert events.reading["names"] == NAMES
+
+
+@pytest.mark.parametrize("form", ["yaml", "csv"])
+def test_a_file_of_names_is_read_as_the_names_themselves(tmp_path, form):
+    path = tmp_path / f"names.{form}"
+    if form == "yaml":
+        path.write_text(yaml.safe_dump(NAMES))
+    else:
+        pd.DataFrame({"name": [*NAMES, "not mapped"], "variable": [*NAMES.values(), ""]}).to_csv(path, index=False)
+    rows = long_rows()
+    found = [cg.read_events(rows, names=names).to_frame() for names in (NAMES, path, str(path))]
+    assert all(found[0].equals(one) for one in found)
+
+
+def test_wide_columns_have_own_names_too():
+    wide = pd.DataFrame({"patient_id": ["1", "2"], "time": [0.0, 1.0], "Lactate, Arterial": [2.0, 3.0]})
+    assert cg.read_events(wide, source="wide", names=NAMES).to_frame()["variable"].tolist() == ["lactate"] * 2
+
+
+def test_a_vocabulary_adds_its_codes_and_own_names_go_first():
+    rows = long_rows(variable=["8867-4", "2524-7", "220045"], value=60.0)
+    events = cg.read_events(rows, vocabulary=["loinc", "mimic-iv"], names={"2524-7": "heart_rate"})
+    assert events.to_frame()["variable"].tolist() == ["heart_rate"] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"names": {"Lac": "lactat"}}, "lactate"),
+        ({"names": ["lactate"]}, "names"),
+        ({"names": {"Lac": 3}}, "name of a variable"),
+        ({"names": "absent.yaml"}, "absent.yaml"),
+        ({"vocabulary": "snomed"}, "vocabulary"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(arguments, match):
+    with pytest.raises(cg.ClinicalGRUError, match=match):
+        cg.read_events(long_rows(), **arguments)
+
+
+def test_a_name_twice_in_a_csv_file_is_refused_with_its_row(tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_text("name,variable\nLac,lactate\nLac,heart_rate\n")
+    with pytest.raises(cg.ClinicalGRUError, match=r"names.csv, row 3"):
+        cg.read_events(long_rows(), names=path)
+
+
+def test_names_with_a_comma_are_listed_but_those_of_one_patient_are_not():
+    rows = long_rows(variable=["Smith, John", "Lactate, Arterial", "Lactate, Arterial"], patient_id=["1", "2", "3"])
+    table = cg.unmapped(cg.read_events(rows, max_rejected=1))
+    assert table[["code", "rows", "suggestion"]].to_dict("records") == [
+        {"code": "Lactate, Arterial", "rows": 2, "suggestion": "lactate"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("Creatinine [Serum]", "creatinine"),
+        ("WBC Count", "wbc"),
+        ("Hgb", "hemoglobin"),
+        ("Platelet Count", "platelets"),
+        ("Glucose POC", "glucose"),
+        ("alp", "alkaline_phosphatase"),
+        ("Resp Rate", "respiratory_rate"),
+        ("Bilirubin, direct", "bilirubin_direct"),
+        ("shoe size", ""),
+    ],
+)
+def test_common_names_have_a_suggestion(name, variable):
+    rows = long_rows(variable=[name] * 3)
+    assert cg.unmapped(cg.read_events(rows, max_rejected=1))["suggestion"].tolist() == [variable]
+
+
+def test_a_draft_is_written_corrected_and_used(tmp_path):
+    extract, draft = tmp_path / "labs.csv", tmp_path / "names.yaml"
+    long_rows(variable=["Lactate, Arterial", "Lactate, Arterial", "odd"]).to_csv(extract, index=False)
+    run = CliRunner().invoke(app, ["map", str(extract), "--draft", str(draft)])
+    assert run.exit_code == 0, run.output
+    assert yaml.safe_load(draft.read_text()) == {"Lactate, Arterial": "lactate"}
+    assert len(cg.read_events(extract, names=draft, max_rejected=1).to_frame()) == 2
+    assert CliRunner().invoke(app, ["map", str(extract), "--draft", str(draft)]).exit_code != 0
+
+
+def test_variables_and_tasks_are_listed():
+    listed = CliRunner().invoke(app, ["variables", "2524-7"]).output
+    assert listed.split()[:2] == ["lactate", "mmol/L"]
+    assert "in_hospital_mortality_24h" in CliRunner().invoke(app, ["tasks"]).output
+    assert CliRunner().invoke(app, ["variables", "no such word"]).exit_code != 0
