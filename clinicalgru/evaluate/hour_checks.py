@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.logistic import fit_logistic, logit
 from clinicalgru.evaluate.shrinkage import MIN_EVENTS
 from clinicalgru.evaluate.validation import Array
 
-QUANTILE = float(norm.ppf(0.975))
+QUANTILE = float(ndtri(0.975))
 TOLERATED = {"observed_expected": (0.9, 1.1), "calibration_slope": (0.85, 1.15)}
 
 
