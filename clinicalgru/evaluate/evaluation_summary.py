@@ -9,7 +9,7 @@ import pandas as pd
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.decision_curve import TREAT_ALL
-from clinicalgru.evaluate.metric_descriptions import CALIBRATED
+from clinicalgru.evaluate.hour_checks import TOLERATED
 from clinicalgru.evaluate.multiplicity import too_few_text
 
 IMPRECISE = 0.2  # width of the interval of an AUROC from which on the text says so
@@ -65,7 +65,7 @@ def _imprecision(evaluation: Any, own: pd.DataFrame) -> str:
 
 def _level(own: pd.DataFrame) -> str:
     """Whether the risks are too high or too low on average."""
-    row, (least, most) = own.loc["observed_expected"], CALIBRATED["observed_expected"]
+    row, (least, most) = own.loc["observed_expected"], TOLERATED["observed_expected"]
     ratio: Any = row["estimate"]
     if row["low"] != row["low"]:
         return ""
@@ -80,7 +80,7 @@ def _level(own: pd.DataFrame) -> str:
 
 def _slope(own: pd.DataFrame) -> str:
     """Whether the risks vary too much or too little."""
-    row, (least, most) = own.loc["calibration_slope"], CALIBRATED["calibration_slope"]
+    row, (least, most) = own.loc["calibration_slope"], TOLERATED["calibration_slope"]
     if row["low"] != row["low"] or row["low"] <= 1 <= row["high"] or least <= row["estimate"] <= most:
         return ""
     spread = "too extreme: high ones too high, low ones too low" if row["estimate"] < 1 else "not extreme enough"

@@ -221,7 +221,6 @@ HEADLINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 SIGNIFICANT = 0.05  # a model is called better below this p value
-CALIBRATED = {"observed_expected": (0.9, 1.1), "calibration_slope": (0.85, 1.15)}  # where risks count as calibrated
 
 
 def describe_metric(name: str) -> tuple[MetricDescription, str]:
