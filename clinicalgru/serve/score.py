@@ -16,7 +16,6 @@ from clinicalgru.data.reading import PATHS
 from clinicalgru.errors import ArgumentError, TooFewScored, system_errors
 from clinicalgru.model.estimators.on_device import on_device
 from clinicalgru.model.estimators.registry import FittedModel
-from clinicalgru.serve.atomic import private_folder, whole_file
 from clinicalgru.serve.bundle import load_model, model_hash
 from clinicalgru.serve.postgres import check_table_name, upsert
 from clinicalgru.serve.score_input import LOG, ScoreInput, score_input
@@ -24,7 +23,7 @@ from clinicalgru.serve.score_rows import check_hourly, schema_of
 from clinicalgru.serve.score_run import ScoreRun, now, open_run, run_id, write_shard
 from clinicalgru.serve.shards import SHARD_STAYS, Shard, score_in_workers, score_shard, shards_of
 from clinicalgru.serve.stay_status import DUE, SCORED
-from clinicalgru.serve.target import Target, is_file_name, write_rows
+from clinicalgru.serve.target import Target, is_file_name
 
 
 def score(
@@ -237,41 +236,6 @@ def check_min_scored(table: pd.DataFrame, min_scored: float) -> None:
     if min_scored > 0 and scored < min_scored:
         fix = "Check the extract, and the reasons in a table without min_scored (--min-scored)."
         raise TooFewScored(f"at least {min_scored:.1%} of the stays that are due scored", f"{scored:.1%}", fix)
-
-
-def write_scores(table: pd.DataFrame, out: str | Path) -> Path:
-    """Write a score table as one file; the file before stays whole until the new one is.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `score` gives it.
-    out : str or Path
-        A .parquet or .csv file, or a folder, which gets scores.parquet.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ArgumentError
-        If `out` is a file of another kind.
-    InputError
-        If the system refuses to write, as without permission or on a full disk.
-    """
-    with system_errors(Path(out).name):
-        target = Target.of(out, as_of="", model="")
-        path = target.folder / "scores.parquet" if target.partition else target.path
-        if path.is_dir():
-            raise ArgumentError(
-                "a folder, or a .parquet or .csv file", f"the folder {path.name}", "Choose another out=."
-            )
-        private_folder(path.parent)
-        with whole_file(path) as file:
-            write_rows(iter([_arrow(table)]), file, kind=path.suffix, about={})
-    return path
 
 
 def _check_place(out: str | Path, model: Any, *inputs: Any) -> None:

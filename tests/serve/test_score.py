@@ -7,15 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.html import Markup
 from clinicalgru.serve.bundle import model_hash
-from clinicalgru.serve.score import write_scores
-from clinicalgru.serve.score_rows import SCORES, score_sequences
 from clinicalgru.serve.stay_status import ENDED, NOT_ELIGIBLE, UNMEASURED
 from clinicalgru.view.pages.html_page import write
 
@@ -49,25 +46,17 @@ def test_outcomes_change_no_score(fitted, cohort, scores):
     pd.testing.assert_frame_equal(again.drop(columns="scored_at"), scores.drop(columns="scored_at"))
 
 
-def test_the_file_has_the_published_columns_and_replaces_the_one_before_as_a_whole(fitted, scores, tmp_path):
-    path = write_scores(scores, tmp_path / "out")
-    assert pq.read_schema(path).remove_metadata().equals(SCORES)
-    again = write_scores(scores.head(3), tmp_path / "out")
-    assert again == path
-    assert pq.read_table(path).num_rows == 3
-    assert [file.name for file in (tmp_path / "out").iterdir()] == ["scores.parquet"]
-
-
 def test_a_bad_extract_leaves_no_file_behind(fitted, tmp_path):
     with pytest.raises(cg.ClinicalGRUError):
         cg.score(fitted, pd.DataFrame({"patient_id": ["1"]}), out=tmp_path / "scores")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(fitted, scores, tmp_path):
+def test_a_file_in_the_place_of_the_folder_is_refused(fitted, cohort, tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(cg.ClinicalGRUError, match="the file out"):
-        write_scores(scores, tmp_path / "out")
+    with pytest.raises(cg.ClinicalGRUError, match="out"):
+        cg.score(fitted, cohort, as_of=LATER, out=tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 @pytest.mark.slow
@@ -139,12 +128,12 @@ def test_what_nobody_in_the_extract_has_is_unknown_not_an_error(fitted, cohort):
 
 @pytest.mark.parametrize("kind", ["scores", "bundle", "page"])
 @pytest.mark.parametrize("place", ["under a file", "a long name", "no such device"])
-def test_what_the_system_refuses_to_write_is_one_clear_error(fitted, parts, tmp_path, kind, place):
+def test_what_the_system_refuses_to_write_is_one_clear_error(fitted, tmp_path, kind, place):
     (tmp_path / "file").write_text("")
     places = {"under a file": tmp_path / "file" / "out", "a long name": tmp_path / ("a" * 300)}
-    target, table = Path(places.get(place, "/proc/x")), score_sequences(fitted, parts[-1][[0]])
+    target, tonight = Path(places.get(place, "/proc/x")), cg.simulate(20, random_state=1)
     writers = {
-        "scores": lambda: write_scores(table, target),
+        "scores": lambda: cg.score(fitted, tonight, as_of=LATER, out=target),
         "bundle": lambda: cg.save(fitted, target),
         "page": lambda: write(Markup("<p>"), target),
     }
@@ -153,15 +142,13 @@ def test_what_the_system_refuses_to_write_is_one_clear_error(fitted, parts, tmp_
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-def test_the_kind_of_file_follows_its_name(fitted, parts, tmp_path):
-    table = score_sequences(fitted, parts[-1][[0]])
+def test_the_kind_of_file_follows_its_name(fitted, cohort, tmp_path):
     with pytest.raises(cg.ClinicalGRUError, match=r"a folder, or a \.parquet or \.csv file"):
-        write_scores(table, tmp_path / "tonight.xlsx")
+        cg.score(fitted, cohort, as_of=LATER, out=tmp_path / "tonight.xlsx")
     (tmp_path / "x.parquet").mkdir()
-    with pytest.raises(cg.ClinicalGRUError, match=r"the folder x\.parquet"):
-        write_scores(table, tmp_path / "x.parquet")
-    assert write_scores(table, tmp_path / "run-2031.01").name == "scores.parquet"
-    assert pd.read_csv(write_scores(table, tmp_path / "tonight.csv"))["risk"][0] == pytest.approx(table["risk"][0])
+    with pytest.raises(cg.ClinicalGRUError, match=r"x\.parquet"):
+        cg.score(fitted, cohort, as_of=LATER, out=tmp_path / "x.parquet", overwrite=True)
+    assert list((tmp_path / "x.parquet").iterdir()) == []
 
 
 def test_scores_are_never_written_over_the_extract(fitted, tmp_path):
