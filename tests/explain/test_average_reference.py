@@ -91,3 +91,14 @@ def test_codes_that_the_average_does_not_know_keep_their_contributions(fitted, t
     assert PopulationReference.from_dict(average.to_dict()).codes == average.codes
     with pytest.raises(cg.ClinicalGRUError, match="reference"):
         cg.explain(fitted, test_stays[[0]], reference="median")
+
+
+def test_what_fewer_than_11_training_stays_have_has_no_average(fitted):
+    prepared = prepare_stays(fitted, fitted.reference_stays_)
+    stays, raw = prepared.stays, attribute_members(prepared)
+    rare = np.flatnonzero([variable.name == "lactate" for variable in stays.variables])[0]
+    keep = (stays.variable != rare) | (stays.stay_of_measurement < 10)
+    few = stays.filter_measurements(keep)
+    average = PopulationReference.of([(few, replace(raw, parts=raw.parts[:, keep]))], unit=LOG_ODDS)
+    assert (average.parts[0, :, rare] == 0).all()
+    assert (average.parts[0].sum(axis=0) != 0).sum() >= len(stays.variables) - 3

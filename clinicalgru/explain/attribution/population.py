@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.explain.attribution.quadrature import Attribution
 from clinicalgru.model.heads.explanation_target import LOG_ODDS
 
@@ -37,6 +38,7 @@ class PopulationReference:
 
     Notes
     -----
+    What fewer than 11 of the stays have counts from nothing measured, so that no mean is that of a few patients.
     The mean over stays is weighted a little, so that the reference is the log-odds of their mean risk, which a plain
     mean of log-odds is not.
     """
@@ -203,13 +205,18 @@ def _weights(number: np.ndarray, unit: str) -> np.ndarray:
 
 
 def _means(stays: Sequences, found: Attribution, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weighted means over the stays: (3, variable), (static covariate,), (code,)."""
+    """Weighted means over the stays: (3, variable), (static covariate,), (code,); 0 for what fewer than 11 have."""
     n, stay = len(stays), stays.stay_of_measurement
     size = (n, len(stays.variables))
     parts = np.stack([weight @ _table(stay, stays.variable, part, size) for part in found.parts])
-    code_stay = np.repeat(np.arange(n), np.diff(stays.code_starts))
-    coded = weight @ _table(code_stay, stays.code, found.coded, (n, len(stays.code_vocabulary)))
-    return parts, weight @ found.static, coded
+    measured = _table(stay, stays.variable, np.ones(len(stay)), size) > 0
+    code_stay, size = np.repeat(np.arange(n), np.diff(stays.code_starts)), (n, len(stays.code_vocabulary))
+    coded = weight @ _table(code_stay, stays.code, found.coded, size)
+    occurred = _table(code_stay, stays.code, np.ones(len(code_stay)), size) > 0
+    static = weight @ found.static
+    for mean, known in ((parts, measured), (static, ~np.isnan(stays.static)), (coded, occurred)):
+        mean[..., known.sum(axis=0) < MIN_CELL_SIZE] = 0
+    return parts, static, coded
 
 
 def _table(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
