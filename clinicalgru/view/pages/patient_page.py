@@ -42,6 +42,7 @@ LIMITS = (
     "The fact that a measurement was made can raise the risk by itself, because of the patients in whom it is made.",
 )
 MARKERS = "Filled circles were measured within the adult reference range (shaded), triangles above or below it."
+N_EFFECTS = 3  # variables in the first sentence
 N_ABSENT = 5  # variables named that were not measured
 CARRIED = "Hollow circles carry the last value forward and fade"
 BAND = (
@@ -143,13 +144,19 @@ def _summary(explanation: Explanation) -> Markup:
 
 
 def _largest_effects(explanation: Explanation) -> str:
-    """Name the three measurements with the largest contributions."""
+    """Name the three variables with the largest effects, each with its last value."""
+    rows = explanation.measurements
+    if rows.empty:
+        return " Nothing was measured in these hours."
+    effect = rows.groupby("variable")["contribution"].sum().sort_values(key=abs, ascending=False, kind="stable")
+    last = rows.sort_values("hours", kind="stable").drop_duplicates("variable", keep="last").set_index("variable")
+    shown = last.loc[effect.index[:N_EFFECTS]].reset_index()
     effects = [
-        f"{value_label(explanation, row)} at hour {format_number(row.hours)} "
-        f"{'raised' if row.contribution > 0 else 'lowered'} it"
-        for row in iter_rows(top_contributions(explanation.measurements, 3))
+        f"{value_label(explanation, row)} (last, hour {format_number(row.hours)}) "
+        f"{'raised' if effect[row.variable] > 0 else 'lowered'} it"
+        for row in iter_rows(shown)
     ]
-    return f" Largest effects: {'; '.join(effects)}." if effects else " Nothing was measured in these hours."
+    return f" Largest effects: {'; '.join(effects)}."
 
 
 def _course(explanation: Explanation) -> list[Markup]:
