@@ -28,7 +28,7 @@ from clinicalgru.data.ingest.read_options import (
 from clinicalgru.data.ingest.source import Source, SourceResult
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.reading import recorded
-from clinicalgru.data.simulate.simulate import SimulatedCohort
+from clinicalgru.data.simulate.simulate import SimulatedCohort, simulated_as
 from clinicalgru.data.sources import long_and_sql, physionet2012, physionet2019, wide
 from clinicalgru.data.sources.clif import reader as clif
 from clinicalgru.data.sources.eicu import reader as eicu
@@ -249,8 +249,8 @@ def read_events(
         allow=allowed_variables(allow, dictionary),
         memory_gb=memory_gb,
     )
-    events = _read(data, source, options)
-    return events if cohort is None else replace(events, source=cohort.description, simulated=True)
+    events, description = _read(data, source, options), simulated_as(data)
+    return events if description is None else replace(events, source=description, simulated=True)
 
 
 def _read(data: Any, source: str, options: ReadOptions) -> Events:

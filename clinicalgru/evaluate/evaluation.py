@@ -62,6 +62,8 @@ class Evaluation:
         Event rate in training, for a binary task of a model that knows it.
     net_benefit : DataFrame
         Of a binary task, at one threshold: model, threshold, net_benefit, low, high, with "treat all" and "treat none".
+    simulated : bool
+        Whether the stays are those of a synthetic cohort.
     n_resamples : int
         Bootstrap resamples drawn.
     dropped : int
@@ -88,6 +90,7 @@ class Evaluation:
     primary: str = ""
     training_rate: float | None = None
     net_benefit: pd.DataFrame = field(default_factory=pd.DataFrame)
+    simulated: bool = False
 
     def __str__(self) -> str:
         return evaluation_text.as_text(self)
@@ -179,6 +182,7 @@ class Evaluation:
             "training_rate": self.training_rate,
             "net_benefit": _rows(self.net_benefit),
             "notes": dict(self.notes),
+            "simulated": self.simulated,
         }
 
 
@@ -278,7 +282,7 @@ def evaluate(
         n_resamples=n_resamples,
         random_state=random_state,
     )
-    evaluation = replace(evaluation, training_rate=rate)
+    evaluation = replace(evaluation, training_rate=rate, simulated=bool(getattr(risk, "simulated", False)))
     if by_hour is None:
         by_hour = evaluation.task_type == "binary" and bool(getattr(outcome, "answers_at_any_hour_", False))
     if not by_hour:

@@ -218,3 +218,16 @@ def test_one_stay_and_any_length_of_record_will_do(hours: float) -> None:
 def test_what_cannot_be_simulated_is_refused_with_a_reason(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         simulate(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_synthetic_cohort_is_known_from_its_table_and_its_file(tmp_path):
+    cohort = cg.simulate(30, random_state=7)
+    tables = {"stays": cohort.stays, "outcomes": cohort.outcomes}
+    folder = cohort.write(tmp_path / "cohort")
+    for extract in (cohort, cohort.measurements, folder / "measurements.parquet"):
+        events = cg.read_events(extract, **({} if extract is cohort else tables))
+        assert (events.simulated, events.source) == (True, cohort.description)
+    copied = tmp_path / "measurements.parquet"  # without the file that says so
+    copied.write_bytes((folder / "measurements.parquet").read_bytes())
+    assert not cg.read_events(copied, **tables).simulated
+    assert not cg.read_events(pd.DataFrame(dict(cohort.measurements)), **tables).simulated

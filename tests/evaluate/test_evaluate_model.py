@@ -55,3 +55,10 @@ def test_what_is_not_stays_or_not_a_baseline_is_refused(fitted, test_stays):
 def test_an_early_warning_without_a_threshold_says_how_to_choose_one(test_stays):
     with pytest.raises(ArgumentError, match="choose_threshold"):
         PREDICTIONS["early_warning"](cg.GRUEarlyWarning(), test_stays, None, {})
+
+
+def test_an_evaluation_knows_that_its_stays_are_simulated(fitted, parts, tmp_path):
+    evaluation = cg.evaluate(fitted, parts[3], n_resamples=20, by_hour=False)
+    assert evaluation.simulated
+    assert "Simulated patients" in evaluation.to_html(tmp_path / "page.html").read_text()
+    assert not cg.evaluate([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9], n_resamples=20).simulated

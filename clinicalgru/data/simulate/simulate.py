@@ -51,6 +51,8 @@ DRIVERS: Mapping[str, float] = MappingProxyType(
     }
 )
 DEATH_RATE = 0.12
+SIMULATED = "simulated"  # attribute of the table of measurements
+MARK = "SYNTHETIC: "  # first word of the file beside written tables
 EPOCH = np.datetime64("2018-01-01", "us")
 
 
@@ -108,7 +110,7 @@ class SimulatedCohort:
                 with atomic_write(folder / f"{name}.parquet") as draft:
                     getattr(self, name).to_parquet(draft, index=False)
             with atomic_write(folder / "README.txt") as draft:
-                draft.write_text(f"SYNTHETIC: {self.description}\n", encoding="utf-8")
+                draft.write_text(f"{MARK}{self.description}\n", encoding="utf-8")
         return folder
 
     def __repr__(self) -> str:
@@ -164,8 +166,11 @@ def simulate(
     patient_id, stay_id = _identities(cohort, died, rng)
     identity = pd.DataFrame({"patient_id": patient_id, "stay_id": stay_id})
     outcomes = _outcomes(identity, died, rng)
+    description = f"synthetic cohort, {n_stays:,} stays, seed {random_state} (no real patients)"
+    measurements = _extract(record, cohort, identity)
+    measurements.attrs[SIMULATED] = description  # `read_events` knows the cohort by it
     return SimulatedCohort(
-        measurements=_extract(record, cohort, identity),
+        measurements=measurements,
         stays=_stays(cohort, identity, rng),
         outcomes=outcomes,
         truth=pd.concat([identity["stay_id"], truth], axis=1),
@@ -173,8 +178,36 @@ def simulate(
         planted=MappingProxyType(
             {**record.planted, "outcome unknown": int(outcomes["in_hospital_death"].isna().sum())}
         ),
-        description=f"synthetic cohort, {n_stays:,} stays, seed {random_state} (no real patients)",
+        description=description,
     )
+
+
+def simulated_as(data: Any) -> str | None:
+    """Find out whether an extract is the table of a synthetic cohort, in memory or as `SimulatedCohort.write` wrote it.
+
+    Parameters
+    ----------
+    data : object
+        As of `read_events`.
+
+    Returns
+    -------
+    str or None
+        The description of the cohort; None for other extracts.
+
+    Examples
+    --------
+    >>> from clinicalgru import simulate
+    >>> simulated_as(simulate(30, random_state=7).measurements)
+    'synthetic cohort, 30 stays, seed 7 (no real patients)'
+    """
+    if isinstance(data, pd.DataFrame):
+        return data.attrs.get(SIMULATED)
+    if not isinstance(data, str | Path) or Path(data).name != "measurements.parquet":
+        return None
+    mark = Path(data).with_name("README.txt")
+    text = mark.read_text(encoding="utf-8") if mark.is_file() else ""
+    return text.removeprefix(MARK).strip() if text.startswith(MARK) else None
 
 
 def _checked(n_stays: int, hours: float, weights: dict[str, float]) -> dict[str, float]:
