@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+import clinicalgru as cg
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.simulate.observation import OTHER_SITES, PANELS
 from clinicalgru.data.simulate.signals import SIGNALS
