@@ -48,7 +48,7 @@ def small(monkeypatch):
     sizes = {"network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2), "max_epochs": 1}
 
     def made(estimator):
-        return lambda random_state: estimator(**sizes, random_state=random_state)
+        return lambda random_state, **options: estimator(**sizes | options, random_state=random_state)
 
     by_type = {kind: made(estimator) for kind, estimator in pipeline.BY_TASK_TYPE.items()}
     monkeypatch.setattr(pipeline, "BY_TASK_TYPE", by_type)
@@ -177,7 +177,7 @@ def test_a_model_that_the_last_part_cannot_calibrate_is_kept_with_a_warning(monk
         "learning_rate": 1e-2,
     }
     monkeypatch.setattr(
-        pipeline, "BY_TASK_TYPE", {"binary": lambda random_state: Backwards(**sizes, random_state=random_state)}
+        pipeline, "BY_TASK_TYPE", {"binary": lambda random_state, **_: Backwards(**sizes, random_state=random_state)}
     )
     stays = cg.select(cg.read_events(cg.simulate(300, random_state=3)), cg.Task.load("in_hospital_mortality"))
     monkeypatch.setattr(calibration, "MIN_EVENTS", 1)

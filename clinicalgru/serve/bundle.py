@@ -364,7 +364,7 @@ def _check_shapes(spec: NetworkSpec, weights: Mapping[str, torch.Tensor]) -> Non
     check_options(spec)
     fix, right = "Save the model again.", spec.n_layers + len(spec.convolution) <= len(weights)
     if right:
-        with torch.device("meta"):  # sizes without memory
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):  # sizes without memory
             expected = ClinicalGRU(spec).state_dict()
         right = _shapes(expected) == _shapes(weights)
     if not right:

@@ -13,11 +13,17 @@ from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import UNMAPPED
 
 REASONS = (UNMAPPED, "unknown variable")
-ABBREVIATIONS = {"resp": "respiratory", "temp": "temperature", "art": "arterial", "ven": "venous", "sys": "systolic"}
-NOISE = frozenset(
-    ["serum", "plasma", "blood", "whole", "level", "lvl", "count", "poc", "lab", "result", "value", "ser", "bld"]
-)  # words that do not tell variables apart
-MIN_SIMILARITY = 0.5  # Jaccard index of words from which on a variable is suggested
+ABBREVIATIONS = {
+    "resp": "respiratory",
+    "temp": "temperature",
+    "ven": "venous",
+    "sys": "systolic",
+    "sgpt": "alt",
+    "sgot": "ast",
+}
+PLACES = frozenset(["serum", "plasma", "blood", "whole", "ser", "bld", "arterial", "art"])
+NOISE = PLACES | {"level", "lvl", "count", "poc", "lab", "result", "value"}  # words that do not tell variables apart
+MIN_SIMILARITY = 0.5  # Jaccard index of words above which a variable is suggested
 
 
 def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFrame:
@@ -89,4 +95,4 @@ def _known_words(dictionary: Dictionary) -> dict[frozenset[str], str]:
 def _suggest(text: str, known: Mapping[frozenset[str], str]) -> str:
     given = _words(text)
     similarity, name = max((len(given & words) / max(len(given | words), 1), name) for words, name in known.items())
-    return name if similarity >= MIN_SIMILARITY else ""
+    return name if similarity > MIN_SIMILARITY else ""
