@@ -61,10 +61,11 @@ def as_of_time(events: Events, as_of: Any = None) -> int | None:
     moment = _moment(as_of)
     zone = events.reading.get("timezone")
     if moment.tzinfo is None and zone is not None:
-        moment = moment.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-        if pd.isna(moment):
+        instant = moment.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+        if isinstance(instant, type(pd.NaT)):
             got = "a time that occurs twice or never, when the clocks change"
             raise ArgumentError("a moment", got, "Write it with an offset: 06:00+01:00.", where="as_of")
+        moment = instant
     if moment.tzinfo is not None:
         moment = moment.tz_convert("UTC").tz_localize(None)
     if not EARLIEST <= moment <= LATEST:
