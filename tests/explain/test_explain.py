@@ -53,16 +53,18 @@ def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_rand
     rng, wins = np.random.default_rng(0), 0
     for i in range(40):
         stay = test_stays[[i]]
-        contribution = cg.explain(fitted, stay, reference="nothing").measurements["contribution"].to_numpy()
+        contribution = (
+            cg.explain(fitted, stay, reference="nothing", tolerance=1e-4).measurements["contribution"].to_numpy()
+        )
         count = max(1, len(contribution) // 10)
         strongest = np.argsort(-contribution)[:count]
-        at_random = [rng.choice(len(contribution), count, replace=False) for _ in range(5)]
+        at_random = [rng.choice(len(contribution), count, replace=False) for _ in range(20)]
         by_choice, *by_chance = (
             fitted.predict_proba(stay.filter_measurements(~np.isin(np.arange(len(contribution)), gone)))[0, 1]
             for gone in (strongest, *at_random)
         )
         wins += by_choice < np.mean(by_chance)
-    assert wins >= 32  # 20 by chance
+    assert wins >= 35  # 20 by chance
 
 
 def test_no_identifier_unless_requested(fitted, test_stays, why):

@@ -52,7 +52,7 @@ DRIVERS: Mapping[str, float] = MappingProxyType(
 )
 DEATH_RATE = 0.12
 SIMULATED = "simulated"  # attribute of the table of measurements
-MARK = "SYNTHETIC: "  # first word of the file beside written tables
+MARK = "SYNTHETIC: "  # first word of the README of written tables
 EPOCH = np.datetime64("2018-01-01", "us")
 
 

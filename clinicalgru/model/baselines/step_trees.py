@@ -30,6 +30,7 @@ from clinicalgru.model.features.step_features import step_features
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 from clinicalgru.model.targets.warning_labels import WarningLabels
 
+N_GROUPS = 1024  # of each feature: many steps leave 11 patients in finer groups than a table of stays does
 STEPS_PER_STAY = 8  # training steps per stay, on average; neighbouring steps add little and cost time
 
 
@@ -74,7 +75,8 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
             sampled.append(table[inside - first])
             first += len(table)
         stay_of_step = np.repeat(np.arange(len(stays)), stays.n_steps)
-        table = pooled_table(np.concatenate(sampled), stays.patient[stay_of_step[drawn]])
+        patients = stays.patient[stay_of_step[drawn]]
+        table = pooled_table(np.concatenate(sampled), patients, n_groups=N_GROUPS)
         self.classifier_ = _fitted(self.classifier(), table, (weights[drawn] > 0).astype(int))
 
     def classifier(self) -> Any:

@@ -103,7 +103,9 @@ def test_trees_of_steps_learn_from_some_that_count(monkeypatch):
 
     monkeypatch.setattr(EarlyWarningTrees, "classifier", lambda trees: Spy())
     monkeypatch.setattr(step_features, "CHUNK_STAYS", 7)
-    monkeypatch.setattr(step_trees, "pooled_table", lambda table, patients: table)  # means over patients hide the rows
+    monkeypatch.setattr(
+        step_trees, "pooled_table", lambda table, patients, **_: table
+    )  # means over patients hide the rows
     trees = EarlyWarningTrees().fit(stays)
     labels, whole = (
         EarlyWarning.fit_targets(stays).step_labels(stays),
@@ -140,7 +142,7 @@ def test_risks_of_trees_of_weighed_steps_are_set_back_to_how_often_a_warning_is_
     assert alike.mean() == pytest.approx(share, rel=0.1)
     lifted = expit(logit(back) + EarlyWarning.fit_targets(weighed).log_odds_offset)
     assert lifted.mean() > 2 * share
-    assert 0.4 * share < back.mean() < 2 * share
+    assert 0.5 * share < back.mean() < 2 * share
 
 
 @pytest.mark.slow
