@@ -229,6 +229,13 @@ def test_the_open_code_sets_have_no_levels_and_the_closed_ones_do(dictionary: Di
     assert dictionary["sex"].categories == {"0": "female", "1": "male"}
 
 
+def test_every_shipped_variable_names_a_system_that_others_share(dictionary: Dictionary) -> None:
+    systems = [variable.system for variable in dictionary.values()]
+    assert all(systems)
+    assert all(systems.count(system) > 1 for system in systems)
+    assert dictionary["lactate"].system == "acid-base and metabolism"
+
+
 def test_the_shipped_dictionary_is_read_once() -> None:
     assert Dictionary.load() is Dictionary.load()
 

@@ -55,6 +55,8 @@ class Variable:
         Exact repeats count once.
     top_coded : TopCode, optional
         How values above a limit are written as one group ("> 89"), and what that is taken as.
+    system : str
+        System of the body, or kind of record, by which pages group variables: "circulation"; empty where not said.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class Variable:
     words: Mapping[str, float] = field(default_factory=dict)
     merge: str = "mean"
     top_coded: TopCode | None = None
+    system: str = ""
 
     def conversion(self, unit: str) -> Conversion:
         """Find the conversion from a unit, as an extract spells it, into the unit of the variable.
@@ -157,6 +160,7 @@ class Variable:
             "words": dict(self.words),
             "merge": self.merge,
             "top_coded": None if top is None else {"value": top.value, "codes": list(top.codes)},
+            "system": self.system,
         }
 
 

@@ -79,6 +79,7 @@ class _Entry(_Strict):
     words: dict[str, Number] = {}
     merge: Literal["", "mean", "sum", "last", "min", "max"] = ""  # "": by the type of the variable
     top_coded: _TopCode | None = None
+    system: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> _Entry:
