@@ -20,6 +20,7 @@ from .evaluate.calibration_curve import calibration_curve as calibration_curve
 from .evaluate.compare import compare as compare
 from .evaluate.decision_curve import decision_curve as decision_curve
 from .evaluate.evaluation import evaluate as evaluate
+from .evaluate.operating_points import operating_points as operating_points
 from .evaluate.sample_size import sample_size as sample_size
 from .evaluate.subgroups import subgroups as subgroups
 from .explain.attribution.explain import explain as explain

@@ -20,7 +20,8 @@ MetricSet = Callable[[Array], Mapping[str, Array]]  # weights (n_resamples, n_st
 BLOCK_SIZE = 2**20  # weights held at once: 8 MB, for any number of stays
 MIN_DEFINED = 0.95  # no interval is given where a smaller fraction of the resamples is defined
 MIN_EVENTS = 20  # of fewer stays with, or without, the event no interval is given
-PROPORTIONS = ("auroc", "auprc", "accuracy", "concordance")  # how the names of metrics on the log-odds scale begin
+PROPORTIONS = ("auroc", "auprc", "accuracy", "concordance", "sensitivity", "specificity", "ppv", "npv")
+# how the names of metrics on the log-odds scale begin
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
