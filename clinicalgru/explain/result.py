@@ -11,6 +11,7 @@ import pandas as pd
 
 from clinicalgru import display
 from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.evaluate.risk_groups import Standing
 from clinicalgru.html import summary_html, table
 
 AVERAGE, NOTHING = "average in training", "with nothing measured"
@@ -62,6 +63,15 @@ class Explanation:
         Hours by variable after which the network carries a value forward with half its strength.
     trajectory_note : str
         At which hours the risk was not found calibrated, and why; empty where it was at all.
+    standing : Standing or None
+        Where the risk stands among the stays that calibrated the model; None where nothing was kept, or the risk is not
+        that at the end of the task's window.
+    zero_time : Timestamp or None
+        Date and time of hour 0, where the extract has dates.
+    show_id : bool
+        Whether the identifier of the stay, and dates, may be shown.
+    marks : DataFrame
+        hours, label of coded events that a timeline marks, such as drugs, procedures and transfers.
     reference_text : str
         "average in training", or "with nothing measured": a stay of the same hours without measurements, static
         covariates and coded events.
@@ -88,6 +98,10 @@ class Explanation:
     trajectory_note: str = ""
     absent: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"variable": [], "contribution": []}))
     reference_text: str = NOTHING
+    standing: Standing | None = None
+    zero_time: pd.Timestamp | None = None
+    show_id: bool = False
+    marks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"hours": [], "label": []}))
 
     def by_variable(self) -> pd.DataFrame:
         """Sum the contributions by series variable, static covariate and code.

@@ -19,6 +19,7 @@ from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import BundleError, system_errors
 from clinicalgru.evaluate.calibrators import from_manifest
+from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix
 from clinicalgru.model.baselines.summary_baseline import BASELINES
 from clinicalgru.model.estimators.base import GRUEstimator
@@ -208,6 +209,7 @@ def _built(manifest: Manifest, arrays: Arrays) -> FittedModel:
     model.calibrator_ = from_manifest(model.task_.task_type, manifest.calibrator)
     model.calibrated_on_, model.seen_patients_ = manifest.calibrated_on, SeenPatients.from_arrays(arrays)
     model.averages_, model.averages_calibrator_ = manifest.averages, model.calibrator_
+    model.risk_groups_ = _risk_groups(manifest)
     return model
 
 
@@ -281,7 +283,16 @@ def _ensemble(manifest: Manifest, arrays: Arrays) -> GRUEnsemble:
     if isinstance(model.head_, Forecast):
         model.head_ = replace(model.head_, interval_scale=tuple(manifest.head["interval_scale"]))
     model.averages_, model.averages_calibrator_ = manifest.averages, model.calibrator_
+    model.risk_groups_ = _risk_groups(manifest)
     return model
+
+
+def _risk_groups(manifest: Manifest) -> dict[str, RiskGroups]:
+    try:
+        return {name: RiskGroups.from_dict(groups) for name, groups in manifest.risk_groups.items()}
+    except (KeyError, ValueError):
+        fix = "Save the model again."
+        raise BundleError("mean_risk, stays, events and ranks of risk_groups", "others", fix, where=MANIFEST) from None
 
 
 def _describe(model: FittedModel, manifest: Manifest) -> None:

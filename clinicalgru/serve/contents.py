@@ -92,6 +92,7 @@ def description(model: FittedModel) -> dict[str, Any]:
         "network_spec": network.network_.spec.to_dict(),
         "calibrator": calibrator.to_dict() if calibrator is not None else None,
         "calibrated_on": ensemble.calibrated_on_,
+        "risk_groups": {name: groups.to_dict() for name, groups in ensemble.risk_groups_.items()},
         "head": ensemble.head_.to_dict(),
         "extra_state": model.extra_state(),
         "averages": averages(ensemble),

@@ -55,6 +55,8 @@ class Manifest(BaseModel):
         What the head learned: classes, intervals.
     extra_state : dict of str to float
         Further learned numbers, such as a threshold.
+    risk_groups : dict of str to dict
+        Calibration stays of similar risk with their outcomes, pooled, by name of the output.
     averages : dict of str to dict
         Average contributions of training stays by target.
     ensemble : dict of str to int or None
@@ -91,6 +93,9 @@ class Manifest(BaseModel):
     )
     calibrated_on: dict[str, int | None] | None = Field(
         default=None, description="Stays, patients and outcomes that calibrated the model; small counts are null"
+    )
+    risk_groups: dict[str, dict[str, list[float]]] = Field(
+        default={}, description="Calibration stays of similar risk, pooled in groups of at least 11 patients, by output"
     )
     head: dict[str, Any] = Field(default={}, description="What the head learned: classes, intervals")
     extra_state: dict[str, float] = Field(default={}, description="Further learned numbers, such as a threshold")

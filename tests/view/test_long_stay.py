@@ -12,6 +12,7 @@ from ipywidgets import Widget
 import clinicalgru as cg
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.explain.result import Explanation
+from clinicalgru.view.text.risk_points import format_effect
 
 COUNT = 10_000
 NAMES = [f"v{number}" for number in range(8)]
@@ -56,13 +57,13 @@ def sent(monkeypatch):
 
 @pytest.mark.slow
 def test_all_measurements_count_and_at_most_a_thousand_of_a_variable_are_drawn(view, long):
-    assert "10,000" in view.summary.value
+    assert "10,000" in view.facts.value
     points = [len(trace.x) for trace in view.figure.data if trace.x is not None]
     assert max(points) <= 4 * 1002  # the band: up and down, two points a step
     assert sum(points) < 15_000
     summed = long.measurements.groupby("variable")["contribution"].sum()
     notes = " ".join(note.text for note in view.figure.layout.annotations)
-    assert f"effect {summed[view.variables[0]]:+.3f} log-odds; ".replace("-", "−").replace("log−", "log-") in notes
+    assert f"{format_effect(long, summed[view.variables[0]])}; " in notes
 
 
 def test_the_highest_and_the_lowest_risk_are_drawn(view, long):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
+import pandas as pd
 import pytest
+from scipy.special import logit
 
+from clinicalgru.evaluate.risk_groups import Standing
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.patient_page import patient_page
+from clinicalgru.view.text.findings import findings, findings_table
+from clinicalgru.view.text.risk_points import format_points, point_rate
 
 from .conftest import PAYLOADS, make_around, make_evaluation, make_explanation
 
@@ -102,19 +109,54 @@ def test_the_patient_page_says_risk_baseline_gap_and_what_was_not_measured(expla
     explanation.risk, explanation.completeness_gap = 0.314, 0.0123
     shown = text(patient_page(explanation, tmp_path / "page.html"))
     assert "Predicted risk of in-hospital mortality: 31 % (average in training 8.1 %)" in shown
-    assert "Completeness gap 0.012" in shown
+    assert re.search(r"Completeness gap \+0\.\d points not attributed, in points of risk", shown)
+    assert "log-odds" not in shown.split("How to read this page")[0].replace("in log-odds (CSV)", "")
     assert "Not measured in these hours: Bilirubin." in shown
     assert "Attention is not the explanation" in shown
     assert "Simulated patients" in shown
 
 
 @pytest.mark.slow
-def test_the_table_gives_each_strong_measurement_with_its_split(explanation, tmp_path):
-    shown = text(patient_page(explanation, tmp_path / "page.html", top=1))
+def test_the_table_to_download_gives_each_measurement_with_its_parts_in_log_odds(explanation, tmp_path):
+    page = patient_page(explanation, tmp_path / "page.html", top=1).read_text()
+    written = unquote(re.search(r'href="data:text/csv;charset=utf-8,([^"]*)"', page)[1])
+    table = pd.read_csv(io.StringIO(written))
     rows = explanation.measurements
-    top = rows.loc[rows["contribution"].abs().idxmax()]
-    parts = " ".join(f"{top[part]:+.3f}" for part in ("contribution", "by_value", "by_measured", "by_timing"))
-    assert f"{top['hours']:.3g} {top['value']:.3g} mmol/L {parts.replace('-', '−')}" in shown
+    assert table["contribution"].iloc[: len(rows)].to_numpy() == pytest.approx(rows["contribution"], abs=1e-6)
+    assert {"by_value", "by_measured", "by_timing"} <= set(table)
+    both = explanation.static["contribution"].sum() + explanation.absent["contribution"].sum()
+    assert table["contribution"].sum() == pytest.approx(
+        rows["contribution"].sum() + both + explanation.completeness_gap, abs=1e-4
+    )
+
+
+def test_points_of_all_findings_add_up_to_the_difference_of_the_risks(explanation):
+    every = findings(explanation)
+    assert every["variable"].is_unique
+    explanation.completeness_gap = (
+        logit(explanation.risk) - logit(explanation.reference_risk) - every["contribution"].sum()
+    )
+    total = point_rate(explanation) * (every["contribution"].sum() + explanation.completeness_gap)
+    assert total == pytest.approx(explanation.risk - explanation.reference_risk)
+    assert f"{format_points(explanation.risk - explanation.reference_risk)}</td>" in findings_table(explanation)
+
+
+def test_a_page_knows_days_and_clocks_but_dates_only_where_identifiers_are_shown(explanation, tmp_path):
+    explanation.zero_time = pd.Timestamp("2030-03-01 20:30")
+    shown = text(patient_page(explanation, tmp_path / "page.html"))
+    assert "day 3, 20:30" in shown
+    assert "2030" not in shown
+    explanation.show_id = True
+    assert "day 3 (2030-03-03), 20:30" in text(patient_page(explanation, tmp_path / "page.html"))
+
+
+def test_what_a_risk_means_is_said_in_stays_or_why_it_is_not(explanation, tmp_path):
+    shown = text(patient_page(explanation, tmp_path / "page.html"))
+    assert "is not known: there are none to compare with" in shown
+    explanation.standing = Standing(97, 130, 0.6, 0.52, 0.68)
+    shown = text(patient_page(explanation, tmp_path / "page.html"))
+    assert "Higher than 97 of 100 stays that calibrated the model." in shown
+    assert "occurred in about 60 of 100 stays with such a risk (52 to 68; 130 stays)" in shown
 
 
 def test_a_stay_without_any_measurement_or_static_covariate_has_a_page(explanation, tmp_path):

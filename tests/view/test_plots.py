@@ -10,6 +10,7 @@ import pytest
 from clinicalgru.view.plots import contribution_plots
 from clinicalgru.view.plots import evaluation_plots as plots
 from clinicalgru.view.plots.timeline import plot_patient
+from clinicalgru.view.text.risk_points import point_rate
 
 from .conftest import make_evaluation, make_explanation
 
@@ -89,16 +90,16 @@ def test_an_evaluation_without_rivals_is_drawn(evaluation, draw):
 
 def test_contributions_show_the_strongest_first_and_their_three_parts(explanation):
     figure = contribution_plots.plot_contributions(explanation, top=5)
-    rows = explanation.measurements
+    rows, rate = explanation.measurements, point_rate(explanation)
     rows = rows.loc[rows["contribution"].abs().sort_values(ascending=False).index[:5]]
     for name, column in (
         ("its value", "by_value"), ("being measured", "by_measured"), ("its timing", "by_timing"),
         ("sum", "contribution"),
     ):  # fmt: skip
-        assert list(traces(figure)[name].x) == rows[column].tolist()
+        assert list(traces(figure)[name].x) == pytest.approx((rate * rows[column]).tolist())
     assert len({trace.marker.pattern.shape for trace in figure.data[:3]}) == 3
     assert figure.layout.yaxis.ticktext[0] == contribution_plots.label(explanation, next(rows.itertuples()))
-    assert "log-odds" in figure.layout.xaxis.title.text
+    assert "in points" in figure.layout.xaxis.title.text
 
 
 def test_attention_shows_each_weight_at_its_hour(explanation):

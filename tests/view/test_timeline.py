@@ -26,7 +26,8 @@ def sparse() -> SimpleNamespace:
     measurements = pd.DataFrame([(h, "lactate", v, c, 0, 0, c) for h, v, c in rows], columns=COLUMNS)
     lactate = Variable("lactate", "Lactate", "numeric", "mmol/L", reference=(0.5, 2.0))
     return SimpleNamespace(
-        trajectory_note="", reference_text="with nothing measured",
+        trajectory_note="", reference_text="with nothing measured", standing=None, zero_time=None, show_id=False,
+        marks=pd.DataFrame({"hours": [], "label": []}), risk=0.3,
         absent=pd.DataFrame({"variable": [], "contribution": []}),
         variables=(lactate,), measurements=measurements, reference_risk=0.1, half_life={}, n_heads=16, n_networks=1,
         unit="log-odds", target_text="",
@@ -44,10 +45,10 @@ def test_the_last_value_is_carried_on_and_fades_until_nothing_is_known(sparse):
     assert not set(x) & set(sparse.measurements["hours"])
 
 
-def test_carried_values_are_hollow_and_measured_ones_filled(sparse):
+def test_carried_values_are_a_line_and_measured_ones_filled_marks(sparse):
     symbols = [t.marker.symbol for t in plot_patient(sparse).data if t.yaxis == "y2"]
-    assert symbols[0] == "circle-open"
-    assert not any("open" in symbol for symbol in symbols[1])
+    assert symbols[0] == "line-ew"
+    assert not any("open" in symbol or "line" in symbol for symbol in symbols[1])
 
 
 def test_threshold_comparison_band_and_cursor_are_drawn_where_given(sparse):
@@ -154,7 +155,7 @@ def test_what_is_not_drawn_is_said_and_all_of_it_counts(sparse):
     hours = np.arange(3000) / 100
     sparse.measurements = pd.DataFrame({"hours": hours, "variable": "lactate", "value": hours % 3, "contribution": 1.0})
     notes = [note.text for note in plot_patient(sparse).layout.annotations]
-    assert any(note.startswith("effect +3000.000 log-odds; 1,00") and "of 3,000 drawn" in note for note in notes)
+    assert any("points; 1,00" in note and "of 3,000 drawn" in note for note in notes)
 
 
 def test_hours_that_were_never_evaluated_are_grey_up_to_the_end(sparse):

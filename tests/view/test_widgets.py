@@ -145,7 +145,7 @@ def test_a_typed_value_changes_risk_figure_and_words_and_reset_brings_all_back(v
     assert view.explanation.risk == now.risk
     assert list(drawn(view, "predicted risk").y) == now.risk_trajectory["risk"].tolist()
     assert list(drawn(view, "before the changes").y) == before
-    assert f"{view.original.risk:.0%} → {now.risk:.0%}".replace("%", " %") in view.summary.value
+    assert f"{view.original.risk:.0%} → {now.risk:.0%}".replace("%", " %") in view.facts.value
     points = view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 3]
     assert (
         12.0 in points.y or 12.0 in view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 5].y

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -112,7 +114,11 @@ def explain(
     check_choice("reference", reference, REFERENCES)
     check_instance("show_id", show_id, bool, np.bool_)
     prepared = prepare_stay(on_device(model, device), stay, caller="explain", target=target, at_hours=at_hours)
-    return explain_prepared(prepared, reference=reference, tolerance=tolerance, show_id=show_id)
+    explanation = explain_prepared(prepared, reference=reference, tolerance=tolerance, show_id=show_id)
+    at_end = at_hours is None and not prepared.networks[0].head.per_step
+    groups = model.risk_groups_.get(prepared.target.name) if at_end else None
+    standing = None if groups is None else groups.standing(explanation.risk)
+    return replace(explanation, standing=standing, marks=_marks(stay, float(prepared.stays.end_hours[0])))
 
 
 def explain_prepared(
@@ -168,7 +174,22 @@ def explain_prepared(
         half_life=half_life,
         trajectory_note=note,
         reference_text=AVERAGE if is_average else NOTHING,
+        zero_time=_zero_time(stay),
+        show_id=bool(show_id),
     )
+
+
+def _zero_time(stay: Sequences) -> pd.Timestamp | None:
+    """Date and time of hour 0 of one stay; None where the extract has no dates."""
+    if not stay.has_dates:
+        return None
+    return pd.Timestamp(int(stay.index_time[0]), unit="us") - pd.Timedelta(hours=float(stay.end_hours[0]))
+
+
+def _marks(stay: Sequences, end: float) -> pd.DataFrame:
+    """Coded events of one stay from hour 0 on: what was given or done then, whether or not the model uses it."""
+    table = pd.DataFrame({"hours": stay.code_hours, "label": np.array(stay.code_vocabulary, dtype=object)[stay.code]})
+    return table[table["hours"].between(0, end)].drop_duplicates(ignore_index=True)
 
 
 def _static_table(stay: Sequences, contribution: np.ndarray) -> pd.DataFrame:

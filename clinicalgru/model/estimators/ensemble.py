@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from clinicalgru.data.sequences.layout import concat_ranges
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.cross_fitted import CrossFittedModel
@@ -111,6 +113,7 @@ class GRUEnsemble(ReferenceStays, CrossFittedModel):
     members_: list[GRUEstimator]
     calibrator_: Calibrator | None
     calibrated_on_: dict[str, int | None] | None = None
+    risk_groups_: Mapping[str, RiskGroups] = MappingProxyType({})
     head_: Head
 
     def __init__(
@@ -183,11 +186,12 @@ class GRUEnsemble(ReferenceStays, CrossFittedModel):
         pooled = pooled_model(self.members_, {})
         scores = [one._calibration_scores(held) for one, held in self._by_fold(stays, {"head_": pooled.head_})]
         try:
-            pooled._calibrate_on(tuple(self._joined(stays, arrays) for arrays in zip(*scores, strict=True)))
+            joined = tuple(self._joined(stays, arrays) for arrays in zip(*scores, strict=True))
+            pooled._calibrate_on(joined)
         except ArgumentError as error:
             warnings.warn(f"{error} The ensemble is not calibrated.", CalibrationWarning, stacklevel=5)
         else:
-            self.calibrated_on_ = calibration_counts(stays)
+            self.calibrated_on_, self.risk_groups_ = calibration_counts(stays), pooled._group_risks(stays, joined)
         self.head_, self.calibrator_ = pooled.head_, pooled.calibrator_
         for name in set(self.EXTRA_STATE) & set(vars(pooled)):
             setattr(self, name, getattr(pooled, name))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from inspect import cleandoc
+from types import MappingProxyType
 from typing import ClassVar, Self
 
 import numpy as np
@@ -16,6 +18,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibrators import Calibrator
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
+from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.evaluate.shrinkage import warn_of_few_events
 from clinicalgru.model.estimators.repr_html import estimator_html
 from clinicalgru.model.estimators.training_summary import calibration_counts
@@ -36,6 +39,7 @@ from clinicalgru.model.training.device import placed, resolve_device
 from clinicalgru.model.training.inference import mean_loss, predict
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
 
+RISK_TASKS = ("binary", "multiclass", "multilabel")
 SECTION = re.compile(r"^[A-Z][A-Za-z ]*\n-{3,}$", re.MULTILINE)  # the header of a section of a docstring
 
 
@@ -49,6 +53,7 @@ class FittedModel(ReferenceStays, LearnedAttributes, ScikitLearnInterface, Evalu
     history_: list[dict[str, float]]
     calibrator_: Calibrator | None
     calibrated_on_: dict[str, int | None] | None = None
+    risk_groups_: Mapping[str, RiskGroups] = MappingProxyType({})  # of the calibration stays, by name of the output
     seen_patients_: SeenPatients
     n_threads: int
     device: str
@@ -162,8 +167,9 @@ class FittedModel(ReferenceStays, LearnedAttributes, ScikitLearnInterface, Evalu
         A line on the log-odds of each risk: Platt 1999. Several classes, one temperature: Guo et al. 2017. Survival, a
         line on log(-log(survival)): Cox and Snell 1968.
         """
-        self._calibrate_on(self._calibration_scores(self._unseen(stays)))
-        self.calibrated_on_ = calibration_counts(stays)
+        scores = self._calibration_scores(self._unseen(stays))
+        self._calibrate_on(scores)
+        self.calibrated_on_, self.risk_groups_ = calibration_counts(stays), self._group_risks(stays, scores)
         return self
 
     def _unseen(self, stays: Sequences) -> Sequences:
@@ -181,6 +187,19 @@ class FittedModel(ReferenceStays, LearnedAttributes, ScikitLearnInterface, Evalu
         """Fit the calibration on arrays of `_calibration_scores`, with a warning where events are few."""
         self.calibrator_ = self.head_.calibrator_from(*scores)
         warn_of_few_events(self.head_.calibration_events(*scores), stacklevel=4)
+
+    def _group_risks(self, stays: Sequences, scores: tuple[np.ndarray, ...]) -> dict[str, RiskGroups]:
+        """Pool the calibrated risks of calibration stays with their outcomes; nothing where an output is no risk."""
+        labels, risk = scores[:2]
+        if self.calibration_unit != "stay" or stays.task.task_type not in RISK_TASKS or len(risk) != len(stays):
+            return {}
+        risk = self._calibrated(risk, stays.end_hours)
+        if risk.ndim == 1:
+            return {"": RiskGroups.of(labels, risk, stays.patient)}
+        if labels.ndim == 1:  # positions of classes
+            labels = (labels[:, None] == np.arange(risk.shape[1])).astype(float)
+        columns = zip(self.head_.output_names, labels.T, risk.T, strict=True)
+        return {name: RiskGroups.of(label, one, stays.patient) for name, label, one in columns}
 
     @property
     def score_columns_(self) -> list[str]:

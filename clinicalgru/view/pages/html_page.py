@@ -25,7 +25,14 @@ NOT_A_DEVICE = (
 SIMULATED = "No figure on this page says anything about real patients."
 
 
-def page(title: str, lead: str, *sections: Markup, provenance: Mapping[str, str], limits: Sequence[str] = ()) -> Markup:
+def page(
+    title: str,
+    lead: str,
+    *sections: Markup,
+    provenance: Mapping[str, str],
+    limits: Sequence[str] = (),
+    navigation: Markup | None = None,
+) -> Markup:
     """Build a whole HTML page that loads nothing from elsewhere.
 
     Parameters
@@ -40,6 +47,8 @@ def page(title: str, lead: str, *sections: Markup, provenance: Mapping[str, str]
         Data, task, model hash, versions, random state, date, by name. "simulated": "yes" puts a banner on top.
     limits : sequence of str, optional
         Sentences added to the limits that hold for every page.
+    navigation : Markup, optional
+        Links above the heading.
 
     Returns
     -------
@@ -54,7 +63,8 @@ def page(title: str, lead: str, *sections: Markup, provenance: Mapping[str, str]
     True
     """
     footer = (_provenance(provenance), _limits(limits))
-    header = tag("header", tag("h1", title), tag("p", lead, attrs={"class": "quiet"}))
+    links = [] if navigation is None else [tag("nav", navigation, attrs={"aria-label": "Pages"})]
+    header = tag("header", *links, tag("h1", title), tag("p", lead, attrs={"class": "quiet"}))
     wrap = tag("div", header, tag("main", *sections, *footer), attrs={"class": "wrap"})
     plotly, start = get_plotlyjs(), read_asset("pages", "page.js")
     scripts = (tag("script", Markup(plotly)), tag("script", Markup(start)))
@@ -99,9 +109,9 @@ def figure(drawing: go.Figure, title: str, caption: str) -> Markup:
         The figure as JSON, which the script of the page draws.
     """
     data = Markup(drawing.to_json())  # plotly writes "<" as \u003c, so that no string in it can end the script element
-    label = {"role": "img", "aria-label": f"{title}. {caption}", "style": f"height:{drawing.layout.height}px"}
+    label = {"role": "img", "aria-label": f"{title}. {caption}".strip(), "style": f"height:{drawing.layout.height}px"}
     place = tag("div", attrs={"class": "plot", **label})
-    text = tag("figcaption", tag("h3", title), tag("p", caption))
+    text = tag("figcaption", tag("h3", title), *([tag("p", caption)] if caption else []))
     return tag("figure", text, place, tag("script", data, attrs={"type": "application/json"}))
 
 

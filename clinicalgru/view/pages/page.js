@@ -8,7 +8,10 @@ const places = [...document.querySelectorAll(".plot")];
 const resize = () => places.filter((place) => place.offsetWidth).forEach((place) => Plotly.Plots.resize(place));
 for (const place of places) {
   const { data, layout } = JSON.parse(place.nextElementSibling.textContent);
-  Plotly.newPlot(place, data, layout, settings);
+  const narrow = place.offsetWidth && place.offsetWidth < 500;
+  if (narrow && layout.yaxis?.title) layout.yaxis.title.text = "";
+  if (narrow) layout.margin = { ...layout.margin, l: Math.min(layout.margin?.l ?? 54, 54), r: 10 };
+  Plotly.newPlot(place, data, layout, narrow ? { ...settings, displayModeBar: false } : settings);
 }
 for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", resize);
 // Drawing again is not done in time for the printer, so the drawn figures are scaled to a page of A4.

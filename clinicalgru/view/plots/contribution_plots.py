@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from clinicalgru.view.plots.theme import BLUE, GREEN, GREY, INK, ORANGE, PATTERN, apply_theme
+from clinicalgru.view.plots.theme import FAINT, GREY, INK, PATTERN, apply_theme
 from clinicalgru.view.plots.timeline_data import is_probability, variables_by_name
 from clinicalgru.view.text.format import escape_plotly, format_number, format_percent, iter_rows
+from clinicalgru.view.text.moments import hour_axis
+from clinicalgru.view.text.risk_points import format_effect, point_rate
 from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 
     from clinicalgru.explain.result import Explanation
 
-COMPONENTS = (("by_value", "its value", BLUE, ""), ("by_measured", "being measured", ORANGE, "/"),
-              ("by_timing", "its timing", GREEN, "."))  # fmt: skip
+COMPONENTS = (("by_value", "its value", INK, ""), ("by_measured", "being measured", GREY, "/"),
+              ("by_timing", "its timing", FAINT, "."))  # fmt: skip
 
 
 def plot_contributions(explanation: Explanation, top: int = 12) -> go.Figure:
@@ -26,7 +28,7 @@ def plot_contributions(explanation: Explanation, top: int = 12) -> go.Figure:
     Parameters
     ----------
     explanation : Explanation
-        Contributions in log-odds, or in the unit of a regression's outcome.
+        Contributions; a risk's are drawn in points of risk.
     top : int, default 12
         Number of measurements to draw.
 
@@ -36,20 +38,21 @@ def plot_contributions(explanation: Explanation, top: int = 12) -> go.Figure:
         One bar for each measurement, the largest contribution on top. A bar is split into what the value, the fact of
         being measured and the timing contributed. A diamond marks the sum.
     """
-    rows = top_contributions(explanation.measurements, top)
+    rows, rate = top_contributions(explanation.measurements, top), point_rate(explanation)
     names = [escape_plotly(label(explanation, row)) for row in iter_rows(rows)]
     places = list(range(len(rows)))
     figure = go.Figure()
     for column, component, colour, pattern in COMPONENTS:
         effects = rows[column].tolist()
-        hover = [f"{name}<br>{component}: {format_number(effect, signed=True)}"
+        hover = [f"{name}<br>{component}: {format_effect(explanation, effect)}"
                  for name, effect in zip(names, effects, strict=True)]  # fmt: skip
         figure.add_bar(
-            x=effects, y=places, orientation="h", name=component, hovertext=hover, hoverinfo="text",
+            x=[rate * effect for effect in effects], y=places, orientation="h", name=component, hovertext=hover,
+            hoverinfo="text",
             marker={"color": colour, "pattern": PATTERN | {"shape": pattern}},
         )  # fmt: skip
     figure.add_scatter(
-        x=rows["contribution"].tolist(), y=places, mode="markers", name="sum", hoverinfo="skip",
+        x=(rate * rows["contribution"]).tolist(), y=places, mode="markers", name="sum", hoverinfo="skip",
         marker={"symbol": "diamond", "size": 9, "color": INK, "line": {"color": "white", "width": 1}},
     )  # fmt: skip
     apply_theme(figure, height=150 + 34 * max(len(rows), 2)).update_layout(barmode="relative", bargap=0.35)
@@ -57,8 +60,10 @@ def plot_contributions(explanation: Explanation, top: int = 12) -> go.Figure:
     figure.update_yaxes(
         tickvals=places, ticktext=names, autorange="reversed", showgrid=False, automargin=True, ticks=""
     )
-    target = "the risk (log-odds)" if is_probability(explanation) else "the expected outcome"
-    return figure.update_xaxes(title_text=f"Effect on {target}: left lowers, right raises", tickformat=".2~f")
+    points = is_probability(explanation)
+    target = "the risk in points" if points else "the expected outcome"
+    form = "+.0%" if points and rate * rows["contribution"].abs().max() > 0.02 else "+.1%" if points else ".2~f"
+    return figure.update_xaxes(title_text=f"Effect on {target}: left lowers, right raises", tickformat=form)
 
 
 def plot_attention(explanation: Explanation) -> go.Figure:
@@ -78,10 +83,10 @@ def plot_attention(explanation: Explanation) -> go.Figure:
     hover = [f"{format_number(hour)} h: {format_percent(weight)} of the attention"
              for hour, weight in zip(hours, weights, strict=True)]  # fmt: skip
     width = max((max(hours, default=0) - min(hours, default=0)) / 150, 0.05)  # hours; wide enough to point at
-    bars = go.Bar(x=hours, y=weights, width=width, marker={"color": BLUE}, hovertext=hover, hoverinfo="text")
+    bars = go.Bar(x=hours, y=weights, width=width, marker={"color": GREY}, hovertext=hover, hoverinfo="text")
     figure = apply_theme(go.Figure(bars), height=260).update_layout(margin={"t": 16})
     figure.update_yaxes(title_text="Attention weight", tickformat=".0%", rangemode="tozero", nticks=4)
-    return figure.update_xaxes(title_text="Hours since the index time")
+    return figure.update_xaxes(hour_axis(explanation, min(hours, default=0.0), max(hours, default=1.0)))
 
 
 def top_contributions(measurements: pd.DataFrame, top: int) -> pd.DataFrame:

@@ -6,7 +6,10 @@ import plotly.graph_objects as go
 
 # Colour-blind safe palette (Okabe and Ito 2008). Colour is never the only sign: dash, marker or pattern differ too.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-INK, GREY, GRID, BAND = "#1b2733", "#51606f", "#dfe4ea", "rgba(0, 158, 115, 0.13)"
+# In the pictures of one stay each colour means one thing: raises or lowers the risk, within or outside the reference
+# range, the cursor.
+RAISES, LOWERS, WITHIN, OUTSIDE, CURSOR = VERMILLION, BLUE, "#007a59", "#8a3a78", ORANGE
+INK, GREY, FAINT, GRID, BAND = "#1b2733", "#51606f", "#a3adb8", "#dfe4ea", "rgba(0, 158, 115, 0.13)"
 BAND_EDGE = {"color": "rgba(0, 158, 115, 0.45)", "width": 1}
 PATTERN = {"fillmode": "overlay", "fgcolor": "white", "size": 7}
 MODEL_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
@@ -41,9 +44,9 @@ def apply_theme(figure: go.Figure, *, height: int) -> go.Figure:
     """
     figure.update_layout(
         template="none", height=height, autosize=True, paper_bgcolor="white", plot_bgcolor="white",
-        font={"family": FONT, "size": 14, "color": INK}, margin={"l": 68, "r": 24, "t": 40, "b": 58},
+        font={"family": FONT, "size": 14, "color": INK}, margin={"l": 68, "r": 44, "t": 40, "b": 58},
         legend={"font": {"size": 13}, **LEGEND_ABOVE}, hoverlabel={"font": {"size": 13}, "align": "left"},
-        modebar={"remove": NO_UPLOAD},
+        modebar={"remove": NO_UPLOAD, "orientation": "v"},  # beside the figure, not over its legend
     )  # fmt: skip
     axis = {"gridcolor": GRID, "linecolor": GREY, "zeroline": False, "ticks": "outside", "tickcolor": GRID}
     figure.update_xaxes(axis, title={"standoff": 10, "font": {"size": 14}}).update_yaxes(

@@ -12,8 +12,9 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.view.plots import timeline_data as data
 from clinicalgru.view.plots import variable_data as points
 from clinicalgru.view.plots.downsample import downsample
-from clinicalgru.view.plots.theme import BAND, BAND_EDGE, GREEN, GREY, INK, ORANGE, VERMILLION, apply_theme
+from clinicalgru.view.plots.theme import BAND, BAND_EDGE, CURSOR, FAINT, GREY, INK, apply_theme
 from clinicalgru.view.text.format import escape_plotly, format_percent
+from clinicalgru.view.text.moments import hour_axis
 from clinicalgru.view.text.variable_text import category_labels, label_with_unit
 
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from clinicalgru.data.dictionary.variable import Variable
     from clinicalgru.explain.result import Explanation
 
-RISK_HEIGHT, ROW_HEIGHT, GAP = 180, 84, 34  # pixels
-FAINT = "#a3adb8"  # a risk that was not found calibrated
-CURSOR_LINE = {"color": ORANGE, "width": 2}
+RISK_HEIGHT, ROW_HEIGHT, GAP = 220, 78, 34  # pixels
+MAX_MARKS = 200
+CURSOR_LINE = {"color": CURSOR, "width": 2}
+NICE_TOPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # ends of the axis of a low risk
+MARK = {"symbol": "line-ns", "size": 12, "line": {"width": 1.6, "color": INK}}
 
 
 def plot_patient(
@@ -58,9 +61,10 @@ def plot_patient(
     Returns
     -------
     plotly.graph_objects.Figure
-        Filled circles lie within the reference range (shaded), triangles above or below it. Hollow circles carry the
-        last value forward and fade. Of more than 1,000 points of a line or a variable, the minimum and maximum of
-        each stretch are drawn.
+        Filled circles lie within the reference range (shaded), triangles above or below it. A thin line carries the
+        last value forward and fades. The axis of a risk goes to 100 %, or its title says where it ends. Upright dashes
+        at the bottom of the risk mark coded events. Of more than 1,000 points of a line or a variable, the minimum and
+        maximum of each stretch are drawn.
 
     Raises
     ------
@@ -77,14 +81,14 @@ def plot_patient(
     for row, variable in enumerate(drawn, start=2):
         _draw_variable(figure, explanation, variable, row=row, half_life=half_life.get(variable.name, points.HALF_LIFE))
     _draw_legend(figure)
-    apply_theme(figure, height=inner + 160).update_layout(margin={"t": 88, "b": 60, "l": 76})
-    _label_axes(figure, explanation)
+    apply_theme(figure, height=inner + 160).update_layout(margin={"t": 88, "b": 76, "l": 76})
+    _label_axes(figure, explanation, threshold, before)
     if threshold is not None:
         _draw_threshold(figure, threshold)
     if cursor is not None:
         figure.add_shape(type="line", xref="x", yref="paper", x0=cursor, x1=cursor, y0=0, y1=1, line=CURSOR_LINE)
-    title = "Hours since the index time"
-    return figure.update_xaxes(title_text=title, showticklabels=True, row=len(heights), col=1)
+    axis = hour_axis(explanation, *_hours(explanation))
+    return figure.update_xaxes(axis, showticklabels=True, row=len(heights), col=1)
 
 
 def update_figure(
@@ -105,13 +109,13 @@ def update_figure(
     """
     names = [trace.name for trace in figure.data]
     risk = names.index(data.output_name(explanation))
-    first, known = risk + 3, data.variables_by_name(explanation)
+    first, known = risk + 4, data.variables_by_name(explanation)
     with figure.batch_update():
         if data.has_band(explanation) and risk and figure.data[0].fill == "toself":
             figure.data[0].update(data.band_data(explanation))
         figure.data[risk].update(data.output_data(explanation))
         figure.data[risk + 1].update(data.uncalibrated_data(explanation))
-        figure.data[risk + 1].update(data.reference_data(explanation))
+        figure.data[risk + 2].update(data.reference_data(explanation))
         for place, variable in enumerate(known[name] for name in variables):
             rows = _measurements(explanation, variable)
             carried = points.carried_data(explanation, rows, half_life.get(variable.name, points.HALF_LIFE))
@@ -119,6 +123,7 @@ def update_figure(
             figure.data[first + 2 * place + 1].update(points.points_data(explanation, rows, variable))
             figure.layout.annotations[2 * place + 1].text = points.effect_text(explanation, rows)
             figure.layout[f"yaxis{place + 2}"].range = points.value_range(variable, rows["value"])
+        figure.layout.yaxis.range = _risk_axis(explanation, None, None).get("range", figure.layout.yaxis.range)
 
 
 def _select_variables(explanation: Explanation, variables: Sequence[str] | None) -> list[Variable]:
@@ -152,19 +157,28 @@ def _draw_risk(figure: go.Figure, explanation: Explanation, before: Explanation 
     figure.add_scatter(
         **data.output_data(explanation), mode="lines+markers",
         line={"color": INK, "width": 2.2, "shape": "hv"},
-        marker={"size": 5}, name=data.output_name(explanation), hoverinfo="text", row=1, col=1,
+        marker={"size": 4}, name=data.output_name(explanation), hoverinfo="text", row=1, col=1,
     )  # fmt: skip
     figure.add_scatter(
-        **data.uncalibrated_data(explanation), mode="lines+markers", marker={"size": 5},
+        **data.uncalibrated_data(explanation), mode="lines+markers", marker={"size": 4},
         line={"color": FAINT, "width": 2.2, "shape": "hv"}, name=data.UNCALIBRATED, hoverinfo="skip", row=1, col=1,
     )  # fmt: skip
     line = {"color": GREY, "width": 1.4, "dash": "dash"}
-    figure.add_scatter(**data.reference_data(explanation), mode="lines", line=line, hoverinfo="skip", row=1, col=1)
+    figure.add_scatter(
+        **data.reference_data(explanation), mode="lines+text", line=line, textposition="top left", hoverinfo="skip",
+        textfont={"size": 12, "color": GREY}, showlegend=False, row=1, col=1,
+    )  # fmt: skip
+    marks = explanation.marks.head(MAX_MARKS)
+    figure.add_scatter(
+        x=marks["hours"].tolist(), y=[0.0] * len(marks), mode="markers", marker=MARK, name="coded event",
+        hovertext=[escape_plotly(str(label)) for label in marks["label"]], hoverinfo="text+x", showlegend=False,
+        cliponaxis=False, row=1, col=1,
+    )  # fmt: skip
 
 
 def _draw_threshold(figure: go.Figure, threshold: float) -> None:
-    line = {"color": VERMILLION, "width": 1.6, "dash": "longdash"}
-    note = {"text": f"threshold {format_percent(threshold)}", "font": {"size": 12, "color": VERMILLION}}
+    line = {"color": INK, "width": 1.4, "dash": "longdashdot"}
+    note = {"text": f"threshold {format_percent(threshold)}", "font": {"size": 12, "color": INK}}
     figure.add_hline(y=threshold, line=line, annotation=note, annotation_position="top left", row=1, col=1)
 
 
@@ -201,21 +215,30 @@ def _draw_title(figure: go.Figure, variable: Variable, row: int, effect: str) ->
 
 
 def _draw_legend(figure: go.Figure) -> None:
-    reference = {"symbol": "square", "color": GREEN, "opacity": 0.35, "size": 14}
-    entries = {
-        "within reference": points.IN_RANGE,
-        "above reference": points.ABOVE,
-        "below reference": points.BELOW,
-        "last value carried forward": points.CARRIED,
-        "reference range": reference,
-    }
-    for name, marker in entries.items():
+    for name, marker in {"outside the reference range (shaded)": points.ABOVE}.items():
         figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, row=1, col=1)
 
 
-def _label_axes(figure: go.Figure, explanation: Explanation) -> None:
-    title = {"title_text": "Predicted risk", "tickformat": ".0%"}
-    title = title if data.is_probability(explanation) else {"title_text": "Expected"}
-    figure.update_yaxes(**title, rangemode="tozero", nticks=5, row=1, col=1)
-    hours = [min(0.0, data.first_hour(explanation)), 1.01 * data.last_hour(explanation)]
-    figure.update_xaxes(range=hours, showticklabels=False)
+def _label_axes(
+    figure: go.Figure, explanation: Explanation, threshold: float | None, before: Explanation | None
+) -> None:
+    figure.update_yaxes(**_risk_axis(explanation, threshold, before), nticks=5, row=1, col=1)
+    figure.update_xaxes(range=_hours(explanation), showticklabels=False)
+
+
+def _hours(explanation: Explanation) -> list[float]:
+    return [min(0.0, data.first_hour(explanation)), 1.01 * data.last_hour(explanation)]
+
+
+def _risk_axis(explanation: Explanation, threshold: float | None, before: Explanation | None) -> dict[str, Any]:
+    """Compute the axis of a risk: from 0 to 100 %, or to less, which its title then says."""
+    if not data.is_probability(explanation):
+        return {"title_text": "Expected", "rangemode": "tozero"}
+    trajectories = [one.risk_trajectory for one in (explanation, before) if one is not None]
+    tops = [
+        trajectory[column].max() for trajectory in trajectories for column in ("risk", "high") if column in trajectory
+    ]
+    top = max([*tops, explanation.reference_risk, threshold or 0.0])
+    end = next((nice for nice in NICE_TOPS if top <= 0.95 * nice), 1.0)
+    title = "Predicted risk" if end == 1.0 else f"Predicted risk<br>(axis to {end:.0%})"
+    return {"title_text": title, "tickformat": ".0%", "range": [0, 1.02 * end]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from clinicalgru.view.plots.downsample import downsample
-from clinicalgru.view.text.format import format_number, format_percent
+from clinicalgru.view.text.format import escape_plotly, format_number, format_percent
 
 if TYPE_CHECKING:
     from clinicalgru.data.dictionary.variable import Variable
@@ -255,8 +255,8 @@ def reference_data(explanation: Explanation) -> dict[str, Any]:
     Returns
     -------
     dict
-        x (hours since the index time), y and name of the trace.
+        x (hours since the index time), y, name and text of the trace.
     """
     name = f"{explanation.reference_text} {format_answer(explanation, explanation.reference_risk)}"
     hours = [first_hour(explanation), last_hour(explanation)]
-    return {"x": hours, "y": [explanation.reference_risk] * 2, "name": name}
+    return {"x": hours, "y": [explanation.reference_risk] * 2, "name": name, "text": ["", escape_plotly(name)]}

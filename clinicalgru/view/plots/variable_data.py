@@ -8,23 +8,25 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.view.plots.downsample import downsample
-from clinicalgru.view.plots.theme import BLUE, VERMILLION
-from clinicalgru.view.plots.timeline_data import first_hour, is_probability, last_hour
-from clinicalgru.view.text.format import escape_plotly, format_fixed, format_number, iter_rows
+from clinicalgru.view.plots.theme import GREY, OUTSIDE, WITHIN
+from clinicalgru.view.plots.timeline_data import first_hour, last_hour
+from clinicalgru.view.text.format import escape_plotly, iter_rows
+from clinicalgru.view.text.moments import moment_text
+from clinicalgru.view.text.risk_points import format_effect
 from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
     from clinicalgru.data.dictionary.variable import Variable
     from clinicalgru.explain.result import Explanation
 
-IN_RANGE = {"symbol": "circle", "color": BLUE, "size": 8}
-ABOVE = {"symbol": "triangle-up", "color": VERMILLION, "size": 10}
-BELOW = {"symbol": "triangle-down", "color": VERMILLION, "size": 10}
-CARRIED = {"symbol": "circle-open", "color": BLUE, "size": 7}
+IN_RANGE = {"symbol": "circle", "color": WITHIN, "size": 8}
+ABOVE = {"symbol": "triangle-up", "color": OUTSIDE, "size": 10}
+BELOW = {"symbol": "triangle-down", "color": OUTSIDE, "size": 10}
+CARRIED = {"symbol": "line-ew", "color": GREY, "size": 7}  # dashes that join to a line and fade
 HALF_LIFE = 6.0  # hours after which a carried value is drawn half as strong, where the explanation does not say
 MIN_HALF_LIFE = 1e-3  # hours; the shortest half-life that is drawn
 MIN_OPACITY = 0.08  # a carried value that is fainter is not drawn
-N_CARRIED_POINTS = 60  # carried values drawn over the whole axis
+N_CARRIED_POINTS = 120  # carried values drawn over the whole axis
 
 
 def carried_forward(
@@ -60,7 +62,7 @@ def carried_forward(
 
 
 def carried_data(explanation: Explanation, rows: pd.DataFrame, half_life: float) -> dict[str, Any]:
-    """Compute the hollow circles of values that are carried forward.
+    """Compute the thin, fading line of values that are carried forward.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ def carried_data(explanation: Explanation, rows: pd.DataFrame, half_life: float)
     """
     first, end = first_hour(explanation), last_hour(explanation)
     x, y, opacity = carried_forward(rows, first=first, end=end, half_life=max(half_life, MIN_HALF_LIFE))
-    return {"x": x, "y": y, "marker": CARRIED | {"opacity": opacity, "line": {"width": 1.4}}}
+    return {"x": x, "y": y, "marker": CARRIED | {"opacity": opacity, "line": {"width": 1.3, "color": GREY}}}
 
 
 def points_data(explanation: Explanation, rows: pd.DataFrame, variable: Variable) -> dict[str, Any]:
@@ -100,10 +102,9 @@ def points_data(explanation: Explanation, rows: pd.DataFrame, variable: Variable
     """
     rows = downsample(rows, "value")
     markers = [_marker(variable, value) for value in rows["value"]]
-    unit = effect_unit_suffix(explanation)
     hover = [
         f"{escape_plotly(variable.label)} {escape_plotly(format_value(variable, row.value))} "
-        f"at {format_number(row.hours)} h<br>effect {format_fixed(row.contribution, signed=True)}{unit}"
+        f"at {escape_plotly(moment_text(explanation, row.hours))}<br>{format_effect(explanation, row.contribution)}"
         for row in iter_rows(rows)
     ]
     marker: dict[str, Any] = {key: [one[key] for one in markers] for key in IN_RANGE}
@@ -124,27 +125,11 @@ def effect_text(explanation: Explanation, rows: pd.DataFrame) -> str:
     Returns
     -------
     str
-        Such as "effect +0.12 log-odds".
+        Such as "+12 points".
     """
     n_drawn = len(downsample(rows, "value"))
     drawn = f"; {n_drawn:,} of {len(rows):,} drawn" if n_drawn < len(rows) else ""
-    return f"effect {format_fixed(rows['contribution'].sum(), signed=True)}{effect_unit_suffix(explanation)}{drawn}"
-
-
-def effect_unit_suffix(explanation: Explanation) -> str:
-    """Return the unit of a contribution with a space before it; nothing for a regression.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of a stay.
-
-    Returns
-    -------
-    str
-        The suffix.
-    """
-    return " log-odds" if is_probability(explanation) else ""
+    return f"{format_effect(explanation, float(rows['contribution'].sum()))}{drawn}"
 
 
 def value_range(variable: Variable, values: pd.Series) -> list[float] | None:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.html import Markup, tag
-from clinicalgru.view.plots.timeline_data import variables_by_name
-from clinicalgru.view.text.format import format_fixed, format_hours, format_percent, iter_rows
-from clinicalgru.view.text.headline import format_points
+from clinicalgru.view.plots.timeline_data import format_answer, variables_by_name
+from clinicalgru.view.text.findings import arrow, bar
+from clinicalgru.view.text.format import format_hours, iter_rows
 from clinicalgru.view.text.narrative import CHANGE_HOURS
+from clinicalgru.view.text.risk_points import effect_unit, format_change, format_effect
 from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
@@ -30,14 +31,14 @@ def variable_effects(explanation: Explanation, movement: Movement | None, *, hou
         Explanation of the stay.
     movement : Movement or None
         Changes of the risk of the same stay. With it, effects are the changes of the risk in the three hours up to
-        `hour`; without it, contributions to the risk at the end, in log-odds.
+        `hour`; without it, contributions to the risk at the end.
     hour : float
         Hours since the index time.
 
     Returns
     -------
     DataFrame
-        variable, effect, value and hours of its last measurement by then, in_points; the largest absolute effect
+        variable, effect, value and hours of its last measurement by then, is_change; the largest absolute effect
         first.
     """
     rows = explanation.measurements
@@ -48,7 +49,7 @@ def variable_effects(explanation: Explanation, movement: Movement | None, *, hou
     else:
         effect = movement.between(hour - CHANGE_HOURS, hour).groupby("variable")["risk_change"].sum()
     table = pd.DataFrame({"effect": effect}).join(last, how="left").rename_axis("variable").reset_index()
-    table = table.assign(in_points=movement is not None)
+    table = table.assign(is_change=movement is not None)
     return table.sort_values("effect", key=abs, ascending=False, kind="stable", ignore_index=True)
 
 
@@ -77,19 +78,20 @@ def effects_table(explanation: Explanation, effects: pd.DataFrame, *, hour: floa
     lines = [_row(explanation, row, hour, largest, bars) for row in iter_rows(effects.head(MAX_ROWS))]
     names = ("Variable, last value", "Effect", *(("",) if bars else ()))
     head = tag("thead", tag("tr", *(tag("th", name, attrs={"scope": "col"}) for name in names)))
-    caption = tag("caption", _caption(explanation, hour, in_points=bool(effects["in_points"].iloc[0])))
+    caption = tag("caption", _caption(explanation, hour, is_change=bool(effects["is_change"].iloc[0])))
     return tag("div", tag("table", caption, head, tag("tbody", *lines), attrs={"style": "width:100%"}),
                attrs={"class": "scroll"})  # fmt: skip
 
 
-def _caption(explanation: Explanation, hour: float, *, in_points: bool) -> str:
+def _caption(explanation: Explanation, hour: float, *, is_change: bool) -> str:
     """Say what the effects of the table are, with the risk at the hour."""
     trajectory = explanation.risk_trajectory[explanation.risk_trajectory["hours"] <= hour]
-    risk = f" ({format_percent(float(trajectory['risk'].iloc[-1]))} then)" if len(trajectory) else ""
-    if in_points:
+    risk = f" ({format_answer(explanation, float(trajectory['risk'].iloc[-1]))} then)" if len(trajectory) else ""
+    if is_change:
         hours = f"{format_hours(CHANGE_HOURS)} hours up to hour {format_hours(hour)}"
         return f"Changes of the risk in the {hours}{risk}"
-    return f"What was known by hour {format_hours(hour)}{risk}, and its effect on the risk at the end (log-odds)"
+    unit = effect_unit(explanation)
+    return f"What was known by hour {format_hours(hour)}{risk}, and its effect on the risk at the end, {unit}"
 
 
 def _row(explanation: Explanation, row: Any, hour: float, largest: float, bars: bool) -> Markup:
@@ -98,18 +100,9 @@ def _row(explanation: Explanation, row: Any, hour: float, largest: float, bars: 
     label = variable.label if variable else row.variable
     value = format_value(variable, row.value) if variable and not np.isnan(row.value) else "–"
     age = f", {format_hours(hour - row.hours)} h ago" if not np.isnan(row.hours) else ""
-    effect = format_points(row.effect) if row.in_points else format_fixed(row.effect, signed=True)
+    effect = format_change(explanation, row.effect) if row.is_change else format_effect(explanation, row.effect)
     cells = [
         tag("th", label, tag("small", value + age), attrs={"scope": "row"}),
-        tag("td", f"{'▲' if row.effect > 0 else '▼'} {effect}", attrs={"class": "number"}),
+        tag("td", f"{arrow(row.effect)} {effect}", attrs={"class": "number"}),
     ]
-    return tag("tr", *cells, *([_bar(row.effect / largest)] if bars else []))
-
-
-def _bar(fraction: float) -> Markup:
-    """Build a bar from the middle: `fraction` of the half to the right or, below 0, to the left."""
-    width = 50 * min(abs(fraction), 1.0)
-    left = 50.0 if fraction > 0 else 50.0 - width
-    css_class = "cg-up" if fraction > 0 else "cg-down"
-    bar = tag("span", attrs={"class": css_class, "style": f"margin-left:{left:.1f}%;width:{width:.1f}%"})
-    return tag("td", bar, attrs={"style": "width:26%", "aria-hidden": "true"})
+    return tag("tr", *cells, *([bar(row.effect / largest)] if bars else []))

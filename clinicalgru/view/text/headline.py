@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clinicalgru.view.plots.timeline_data import format_answer, is_probability
-from clinicalgru.view.text.format import capitalize_first, format_fixed, format_name, format_number
+from clinicalgru.view.text.format import capitalize_first, format_name, format_number
+from clinicalgru.view.text.risk_points import effect_unit, format_effect
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
@@ -60,29 +61,13 @@ def headline(explanation: Explanation) -> list[tuple[str, str, str]]:
     """
     rows, risk = explanation.measurements, is_probability(explanation)
     answer, reference = (format_answer(explanation, one) for one in (explanation.risk, explanation.reference_risk))
-    gap = format_fixed(explanation.completeness_gap)
+    gap = format_effect(explanation, explanation.completeness_gap)
     return [
         ("Predicted risk" if risk else "Expected", answer, outcome_text(explanation)),
         ("Reference risk" if risk else "Reference", reference, explanation.reference_text),
         ("Measurements", f"{len(rows):,}", f"of {rows['variable'].nunique()} variables"),
         ("Completeness gap", gap, f"not attributed, {effect_unit(explanation)}"),
     ]
-
-
-def effect_unit(explanation: Explanation) -> str:
-    """Name the unit of the contributions.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of a stay.
-
-    Returns
-    -------
-    str
-        "in log-odds", or "in the outcome's unit" for a regression.
-    """
-    return "in log-odds" if is_probability(explanation) else "in the outcome's unit"
 
 
 def lead_text(stay_label: str, hours: float) -> str:
@@ -107,26 +92,3 @@ def lead_text(stay_label: str, hours: float) -> str:
     'Stay, 48 hours observed'
     """
     return f"{capitalize_first(stay_label)}, {format_number(hours)} hours observed"
-
-
-def format_points(risk_change: float) -> str:
-    """Format a change of a risk in percentage points.
-
-    Parameters
-    ----------
-    risk_change : float
-        Difference of two risks.
-
-    Returns
-    -------
-    str
-        With its sign; one decimal below one point.
-
-    Examples
-    --------
-    >>> from clinicalgru.view.text.headline import format_points
-    >>> format_points(0.094), format_points(-0.002)
-    ('+9 points', '−0.2 points')
-    """
-    points = 100 * risk_change
-    return f"{points:+.{0 if abs(points) >= 1 else 1}f} points".replace("-", "−")

@@ -15,8 +15,11 @@ from clinicalgru.view.plots.timeline_data import (
     last_hour,
     variables_by_name,
 )
-from clinicalgru.view.text.format import capitalize_first, format_fixed, format_hours, format_number, iter_rows
-from clinicalgru.view.text.headline import effect_unit, format_points, target_text
+from clinicalgru.view.text.format import capitalize_first, format_hours, format_number, iter_rows
+from clinicalgru.view.text.headline import outcome_text, target_text
+from clinicalgru.view.text.moments import moment_text
+from clinicalgru.view.text.risk_points import format_change, format_effect
+from clinicalgru.view.text.standing_text import standing_text
 from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ def narrative(explanation: Explanation, movement: Movement | None = None) -> lis
     explanation : Explanation
         Explanation of the stay.
     movement : Movement, optional
-        Changes of the risk of the same stay. With it, the largest change is attributed in percentage points; without
+        Changes of the risk of the same stay. With it, the largest change is attributed in points of risk; without
         it, the measurements made then are listed with their contribution to the risk at the end.
 
     Returns
@@ -47,14 +50,33 @@ def narrative(explanation: Explanation, movement: Movement | None = None) -> lis
     list of str
         Sentences of plain text.
     """
+    sentences = [*lead_sentences(explanation, movement), member_spread(explanation), explanation.trajectory_note]
+    sentences += [stale_variables(explanation), never_measured(explanation)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def lead_sentences(explanation: Explanation, movement: Movement | None = None) -> list[str]:
+    """Write the first sentences: the risk, what it means, and the moment at which it changed most, with its causes.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the stay.
+    movement : Movement, optional
+        Changes of the risk of the same stay.
+
+    Returns
+    -------
+    list of str
+        One to three sentences.
+    """
     source = explanation if movement is None else movement
     left_out = explanation.risk_trajectory.loc[is_uncalibrated(explanation.risk_trajectory), "hours"]
     trajectory = source.risk_trajectory.loc[~source.risk_trajectory["hours"].isin(left_out), ["hours", "risk"]]
-    sentences = [_risk_sentence(explanation), member_spread(explanation)]
+    sentences = [_risk_sentence(explanation), standing_text(explanation, outcome_text(explanation))]
     change = largest_change(trajectory)
     if change is not None:
         sentences.append(_change_sentence(explanation, movement, trajectory, first=change[0], last=change[1]))
-    sentences += [explanation.trajectory_note, stale_variables(explanation), never_measured(explanation)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -174,7 +196,8 @@ def _change_sentence(
     before, after = float(risk[first]), float(risk[last])
     sentence = (
         f"It {'rose' if after > before else 'fell'} from {format_answer(explanation, before)} to "
-        f"{format_answer(explanation, after)} between hour {format_hours(first)} and hour {format_hours(last)}"
+        f"{format_answer(explanation, after)} between {moment_text(explanation, first)} and "
+        f"{moment_text(explanation, last)}"
     )
     if movement is not None:
         causes = _changes_in_points(explanation, movement, first, last)
@@ -194,17 +217,21 @@ def _changes_in_points(
     total = changes.groupby("variable", sort=False).agg({"risk_change": "sum", "value": "last"}).reset_index()
     total = total.sort_values("risk_change", key=abs, ascending=False)
     return [
-        (f"{_measurement_text(explanation, row)} ({format_points(row.risk_change)})", float(row.risk_change))
+        (
+            f"{_measurement_text(explanation, row)} ({format_change(explanation, row.risk_change)})",
+            float(row.risk_change),
+        )
         for row in iter_rows(total)
     ]
 
 
 def _changes_by_contribution(explanation: Explanation, first: float, last: float) -> list[tuple[str, float]]:
     """List what was measured between two hours, with its contribution to the risk at the end."""
-    rows, unit = explanation.measurements, effect_unit(explanation)
+    rows = explanation.measurements
     rows = rows[(rows["hours"] > first) & (rows["hours"] <= last)]
     rows = rows.sort_values("contribution", key=abs, ascending=False)
-    effects = [f"{format_fixed(row.contribution, signed=True)} {unit}, at the end" for row in iter_rows(rows)]
+    rows = rows.drop_duplicates("variable")
+    effects = [f"{format_effect(explanation, row.contribution)} at the end" for row in iter_rows(rows)]
     return [
         (f"{_measurement_text(explanation, row)} ({effect})", float(row.contribution))
         for row, effect in zip(iter_rows(rows), effects, strict=True)

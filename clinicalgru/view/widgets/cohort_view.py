@@ -12,19 +12,19 @@ import pandas as pd
 
 from clinicalgru.checks import check_choice, check_instance, check_number
 from clinicalgru.errors import ArgumentError, ClinicalGRUError, describe
-from clinicalgru.html import tag
+from clinicalgru.html import Markup, tag
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.text.format import capitalize_first, format_percent
 from clinicalgru.view.widgets.cohort_table import CohortTable, Trajectory, sparkline, sparkline_cell
 from clinicalgru.view.widgets.notebook_packages import ipywidgets
-from clinicalgru.view.widgets.widget_base import html_widget, paragraph, styled
+from clinicalgru.view.widgets.widget_base import SavedView, html_widget, paragraph, styled
 
 ALL = "all"
 ROWS_PER_PAGE = 20
 REQUIRED = ("risk", "status", "reason")
 
 
-class CohortView(ipywidgets.VBox):
+class CohortView(SavedView):
     """Show scored stays as a table, sortable and filtered by risk and status.
 
     Parameters
@@ -187,7 +187,18 @@ class CohortView(ipywidgets.VBox):
         ArgumentError
             If `path` is a folder.
         """
-        rows = [self._row(position) for position in self.positions]
+        rows = self.positions
+        stays = html_page.section("Stays", self._table(rows))
+        lead = f"{len(rows):,} of {len(self.table):,} stays"
+        return html_page.write(html_page.page("Scored stays", lead, stays, provenance={}), path)
+
+    def _static_html(self) -> Markup:
+        """Build the first page of the table, which a saved notebook shows where no widget runs."""
+        return tag("div", self._table(self.positions[:ROWS_PER_PAGE]), tag("p", self.browser.status))
+
+    def _table(self, positions: Sequence[int]) -> Markup:
+        """Build the table of some stays."""
+        rows = [self._row(position) for position in positions]
         head = tag("tr", *(tag("th", name, attrs={"scope": "col"}) for name in self.browser.columns))
         drawn = bool(self._sparklines)
         lines = [
@@ -196,9 +207,7 @@ class CohortView(ipywidgets.VBox):
             for row in rows
         ]  # fmt: skip
         inner = tag("table", tag("thead", head), tag("tbody", *lines))
-        stays = html_page.section("Stays", tag("div", inner, attrs={"class": "scroll"}))
-        lead = f"{len(rows):,} of {len(self.table):,} stays"
-        return html_page.write(html_page.page("Scored stays", lead, stays, provenance={}), path)
+        return tag("div", inner, attrs={"class": "scroll"})
 
     def _row(self, position: int) -> dict[str, Any]:
         """Collect what the browser shows of a stay."""

@@ -14,12 +14,12 @@ from clinicalgru.data.events import Events
 from clinicalgru.data.profile import find, histogram, measured_by_hour
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow
-from clinicalgru.html import Markup, table
+from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.plots.data_plots import plot_histogram, plot_measured_by_hour
 from clinicalgru.view.text.variable_text import format_value
 from clinicalgru.view.widgets.notebook_packages import ipywidgets
-from clinicalgru.view.widgets.widget_base import figure_widget, html_widget, paragraph, styled
+from clinicalgru.view.widgets.widget_base import SavedView, figure_widget, html_widget, paragraph, styled
 
 LEDGER, MEASURED, VALUES = "Ledger", "Measured by hour", "Values"
 MEASURED_CAPTION = "The darker a cell, the more stays have a value that became known in that hour. White: no stay has."
@@ -28,7 +28,7 @@ VALUES_CAPTION = (
 )
 
 
-class DataView(ipywidgets.VBox):
+class DataView(SavedView):
     """Show events or sequences: ledger or cohort flow, what is measured by hour, and the distribution of each variable.
 
     Counts from 1 to 10 are suppressed unless the patients are simulated.
@@ -126,6 +126,10 @@ class DataView(ipywidgets.VBox):
         ]
         about = {"data": self.data.source, "simulated": "yes" if self.data.simulated else "no"}
         return html_page.write(html_page.page("Data", self.data.source, *parts, provenance=about), path)
+
+    def _static_html(self) -> Markup:
+        """Build the counts, which a saved notebook shows where no widget runs."""
+        return tag("div", self._counts())
 
     def _draw(self, *_: object) -> None:
         """Draw the tab that is chosen."""

@@ -13,6 +13,7 @@ from clinicalgru.explain.result import Explanation
 from clinicalgru.html import Markup, tag
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.pages.patient_page import LIMITS, timeline_caption
+from clinicalgru.view.plots.static_picture import risk_picture
 from clinicalgru.view.plots.timeline import plot_patient, update_figure
 from clinicalgru.view.plots.timeline_data import (
     first_hour,
@@ -22,18 +23,21 @@ from clinicalgru.view.plots.timeline_data import (
     variables_by_contribution,
 )
 from clinicalgru.view.text.effects_table import effects_table, variable_effects
-from clinicalgru.view.text.format import format_percent
+from clinicalgru.view.text.findings import findings_table
+from clinicalgru.view.text.format import format_hours, format_percent
 from clinicalgru.view.text.headline import headline, lead_text
-from clinicalgru.view.text.narrative import narrative
+from clinicalgru.view.text.narrative import lead_sentences, narrative
+from clinicalgru.view.text.risk_points import POINTS_NOTE
+from clinicalgru.view.text.standing_text import NOT_KEPT
 from clinicalgru.view.widgets.notebook_packages import ipywidgets, traitlets
 from clinicalgru.view.widgets.what_if_panel import WhatIfModel, WhatIfPanel
-from clinicalgru.view.widgets.widget_base import aria_live, figure_widget, html_widget, paragraph, styled
+from clinicalgru.view.widgets.widget_base import SavedView, aria_live, figure_widget, html_widget, paragraph, styled
 
 if TYPE_CHECKING:
     from clinicalgru.explain.risk_changes.movement import Movement
 
 
-class PatientView(ipywidgets.VBox):
+class PatientView(SavedView):
     """Show the risk of one stay over time, its measurements, their effects up to a cursor, and a what-if panel.
 
     Parameters
@@ -101,7 +105,7 @@ class PatientView(ipywidgets.VBox):
         self.movement, self.threshold = movement, threshold
         self.half_life = explanation.half_life if half_life is None else half_life
         self.top_variables = self.variables = variables_by_contribution(explanation)[:top]
-        self.summary, self.effects, self.notice = (html_widget(live=True) for _ in range(3))
+        self.summary, self.effects, self.notice, self.facts = (html_widget(live=True) for _ in range(4))
         self._figure_box = ipywidgets.VBox()
         self.slider = _slider(explanation)
         self.panel = None if what_if is None else WhatIfPanel(what_if, self._apply, threshold=threshold)
@@ -120,7 +124,7 @@ class PatientView(ipywidgets.VBox):
         side.add_class("cg-controls")
         columns = ipywidgets.Box([self._figure_box, side])
         columns.add_class("cg-columns")
-        styled(self, self.summary, self.notice, columns)
+        styled(self, self.summary, self.notice, columns, self.facts)
         self.cursor = self.slider.value
         traitlets.link((self, "cursor"), (self.slider, "value"))
         self._redraw()
@@ -161,14 +165,15 @@ class PatientView(ipywidgets.VBox):
         ArgumentError
             If `path` is a folder.
         """
-        caption = timeline_caption(self.explanation, self.half_life)
-        drawing = html_page.figure(self._plot(), "Risk and measurements over time", caption)
-        lines = [tag("p", sentence, attrs={"class": "lead"}) for sentence in self._sentences()]
-        parts = [
-            tag("section", html_page.tiles(self._tiles()), *lines),
-            html_page.section("Course", drawing),
-            html_page.section("Effects on the risk", self._effects(bars=False)),
-        ]
+        drawing = html_page.figure(self._plot(), "Risk and measurements over time", "")
+        lines = [tag("p", sentence, attrs={"class": "lead"}) for sentence in self._lead()]
+        reading = timeline_caption(self.explanation, self.half_life)
+        notes = [tag("p", sentence) for sentence in (reading, *self._notes())]
+        moved = html_page.section("What moved the risk", findings_table(self.explanation))
+        recent = html_page.section(f"Up to hour {format_hours(self.cursor)}", self._effects(bars=False))
+        columns = tag("div", html_page.section("Course", drawing), tag("div", moved, recent), attrs={"class": "stay"})
+        tiles = html_page.section("In numbers", html_page.tiles(self._tiles()), *notes)
+        parts = [tag("section", *lines), columns, tiles]
         provenance, lead = self.original.provenance, lead_text(self.original.stay_label, last_hour(self.original))
         return html_page.write(html_page.page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
@@ -215,7 +220,9 @@ class PatientView(ipywidgets.VBox):
 
     def _update_text(self) -> None:
         tiles = html_page.tiles(self._tiles(), css_class="cg-tiles")
-        self.summary.value = aria_live(tiles, *(paragraph(sentence) for sentence in self._sentences()))
+        notes = (paragraph(sentence, css_class="cg-quiet") for sentence in self._notes())
+        self.summary.value = aria_live(*(paragraph(sentence) for sentence in self._lead()))
+        self.facts.value = aria_live(tiles, *notes)
         self.effects.value = aria_live(self._effects())
 
     def _tiles(self) -> list[tuple[str, str, str]]:
@@ -230,14 +237,27 @@ class PatientView(ipywidgets.VBox):
             entries.insert(1, ("Alert threshold", format_percent(self.threshold), f"the risk is {side} it"))
         return entries
 
-    def _sentences(self) -> list[str]:
-        """Write the narrative; of a changed stay first what changed."""
-        sentences = narrative(self.explanation, None if self.changed else self.movement)
+    def _lead(self) -> list[str]:
+        """Write the first sentences; of a changed stay first what changed."""
+        sentences = lead_sentences(self.explanation, None if self.changed else self.movement)
         if not self.changed:
             return sentences
         now, before = (format_answer(self.original, one.risk) for one in (self.explanation, self.original))
         changed = f"would be {now}, not {before}" if now != before else f"would hardly change ({now})"
-        return [f"What if: {'the risk' if is_probability(self.original) else 'it'} {changed}.", *sentences[1:]]
+        others = [one for one in sentences[1:] if one != NOT_KEPT]
+        return [f"What if: {'the risk' if is_probability(self.original) else 'it'} {changed}.", *others]
+
+    def _notes(self) -> list[str]:
+        """Write what else there is to know: how far members disagree, what was not measured."""
+        lead = set(lead_sentences(self.explanation, None if self.changed else self.movement))
+        sentences = narrative(self.explanation, None if self.changed else self.movement)
+        points = POINTS_NOTE.format(reference=self.explanation.reference_text)
+        return [*(one for one in sentences if one not in lead), *([points] if is_probability(self.explanation) else [])]
+
+    def _static_html(self) -> Markup:
+        """Build what a saved notebook shows where no widget runs."""
+        lines = [paragraph(sentence) for sentence in self._lead()]
+        return tag("div", *lines, risk_picture(self.explanation), findings_table(self.explanation, bars=False))
 
     def _effects(self, *, bars: bool = True) -> Markup:
         """Build the table of effects up to the cursor."""

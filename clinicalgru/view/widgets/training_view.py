@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, write
 from clinicalgru.view.plots.training_plot import History, plot_training
 from clinicalgru.view.text.format import format_fixed
-from clinicalgru.view.widgets.notebook_packages import ipywidgets
-from clinicalgru.view.widgets.widget_base import aria_live, figure_widget, html_widget, paragraph, styled
+from clinicalgru.view.widgets.widget_base import SavedView, aria_live, figure_widget, html_widget, paragraph, styled
 from clinicalgru.view.widgets.widget_base import update_figure_widget as update_widget
 
 __all__ = ["TrainingView", "plot_training"]
@@ -23,7 +23,7 @@ COLUMNS = ("epoch", "train_loss", "val_loss")
 CAPTION = "Where the loss on the validation set no longer falls, further training overfits the training set."
 
 
-class TrainingView(ipywidgets.VBox):
+class TrainingView(SavedView):
     """Show loss by epoch while an estimator is trained: `model.fit(train, callbacks=(view,))`.
 
     Parameters
@@ -116,6 +116,11 @@ class TrainingView(ipywidgets.VBox):
         """
         curves = figure(plot_training(self.history), "Loss by epoch", CAPTION)
         return write(page("Training", self._text(), section("Curves", curves), provenance={}), path)
+
+    def _static_html(self) -> Markup:
+        """Build the table of epochs, which a saved notebook shows where no widget runs."""
+        rows = [[f"{one['epoch']:.0f}", *(format_fixed(one[name]) for name in COLUMNS[1:])] for one in self.history]
+        return tag("div", paragraph(self._text()), table("Loss by epoch", ("Epoch", "training", "validation"), rows))
 
     def _text(self) -> str:
         """Write the losses of the last and of the best epoch."""

@@ -14,6 +14,18 @@ from clinicalgru.view.widgets.notebook_packages import ipywidgets
 TRANSPARENT = "rgba(0, 0, 0, 0)"
 
 
+class SavedView(ipywidgets.VBox):
+    """A box whose saved output also holds plain HTML, for nbconvert, code hosts and editors that run no widgets."""
+
+    def _static_html(self) -> Markup:
+        """Build what is shown in place of the widget."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)
+        return bundle | {"text/html": str(self._static_html())} if isinstance(bundle, dict) else bundle
+
+
 def styled(box: ipywidgets.Box, *children: ipywidgets.Widget) -> None:
     """Fill a box with children and the style sheet of all widgets.
 

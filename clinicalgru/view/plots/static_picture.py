@@ -1,0 +1,80 @@
+"""A picture of a risk over time as SVG, for places where no script runs: saved notebooks, code hosts, mail."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from clinicalgru.html import Markup, tag
+from clinicalgru.view.plots.downsample import downsample
+from clinicalgru.view.plots.theme import GREY, GRID, INK
+from clinicalgru.view.plots.timeline_data import format_answer, is_probability, last_hour
+from clinicalgru.view.text.format import format_hours
+
+if TYPE_CHECKING:
+    from clinicalgru.explain.result import Explanation
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 220, 64, 16, 14, 34
+N_TICKS = 4
+TEXT = {"font-family": "sans-serif", "font-size": "12", "fill": INK}
+
+
+def risk_picture(explanation: Explanation) -> Markup:
+    """Draw the risk of a stay over time as an image that is part of the HTML.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of the stay.
+
+    Returns
+    -------
+    Markup
+        An `img` element whose alternative text says where the risk begins and ends.
+    """
+    rows = downsample(explanation.risk_trajectory, "risk")
+    if rows.empty:
+        return Markup("")
+    first, last = (format_answer(explanation, float(rows["risk"].iloc[end])) for end in (0, -1))
+    svg = base64.b64encode(_svg(explanation).encode()).decode()
+    text = f"Risk over {format_hours(last_hour(explanation))} hours, from {first} to {last}"
+    return tag(
+        "img", attrs={"src": f"data:image/svg+xml;base64,{svg}", "alt": text, "width": "760", "style": "max-width:100%"}
+    )
+
+
+def _svg(explanation: Explanation) -> Markup:
+    rows = downsample(explanation.risk_trajectory, "risk")
+    start, end = min(0.0, float(rows["hours"].min())), max(last_hour(explanation), 1e-9)
+    top = max(float(rows["risk"].max()), explanation.reference_risk, 1e-9)
+    top = 1.0 if is_probability(explanation) and top > 0.5 else 1.1 * top
+
+    def x(hour: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (hour - start) / (end - start)
+
+    def y(output: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * output / top
+
+    path = f"M{x(rows['hours'].iloc[0]):.1f} {y(rows['risk'].iloc[0]):.1f}" + "".join(
+        f"H{x(hour):.1f}V{y(output):.1f}" for hour, output in zip(rows["hours"], rows["risk"], strict=True)
+    )
+    ticks = [top * number / N_TICKS for number in range(N_TICKS + 1)]
+    lines = [_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), GRID) for tick in ticks]
+    names = [_text(LEFT - 8, y(tick) + 4, format_answer(explanation, tick) if tick else "0", "end") for tick in ticks]
+    hours = [start + (end - start) * number / N_TICKS for number in range(N_TICKS + 1)]
+    names += [_text(x(hour), HEIGHT - BOTTOM + 16, format_hours(hour), "middle") for hour in hours]
+    names.append(_text(WIDTH / 2, HEIGHT - 3, "Hours since the index time", "middle"))
+    reference = _line(LEFT, y(explanation.reference_risk), WIDTH - RIGHT, y(explanation.reference_risk), GREY, "6 4")
+    risk = tag("path", attrs={"d": path, "fill": "none", "stroke": INK, "stroke-width": "2"})
+    ground = tag("rect", attrs={"width": f"{WIDTH}", "height": f"{HEIGHT}", "fill": "white"})
+    size = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
+    return tag("svg", ground, *lines, reference, risk, *names, attrs=size)
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dashes: str = "none") -> Markup:
+    place = {"x1": f"{x1:.1f}", "y1": f"{y1:.1f}", "x2": f"{x2:.1f}", "y2": f"{y2:.1f}"}
+    return tag("line", attrs=place | {"stroke": colour, "stroke-dasharray": dashes})
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> Markup:
+    return tag("text", text, attrs={"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor} | TEXT)
