@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru import cli_compare, cli_dictionary, cli_score
+from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_score
 from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
@@ -355,6 +355,7 @@ def explain(
 
 cli_compare.register(app)
 cli_score.register(app)
+cli_export.register(app)
 cli_dictionary.register(app)
 
 

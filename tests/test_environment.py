@@ -11,6 +11,7 @@ import yaml
 
 import clinicalgru
 from clinicalgru.serve.manifest import Manifest
+from clinicalgru.serve.onnx.contract import Contract
 from clinicalgru.serve.score_rows import SCORES
 
 ROOT = Path(clinicalgru.__file__).parents[1]
@@ -44,7 +45,7 @@ def test_the_lowest_versions_that_are_tested_are_those_that_pyproject_allows():
     project = PROJECT["project"]
     extras = [
         line
-        for name in ("notebook", "sql", "ucum", "survival", "tune")
+        for name in ("notebook", "sql", "ucum", "survival", "tune", "onnx")
         for line in project["optional-dependencies"][name]
     ]
     for name, specifier in (parts(line) for line in project["dependencies"] + extras):
@@ -70,6 +71,11 @@ def without_open_ends(schema):
 def test_the_manifest_schema_is_the_one_that_is_checked():
     shipped = json.loads((ROOT / "data_schemas" / "manifest.schema.json").read_text())
     assert without_open_ends(shipped) == without_open_ends(Manifest.model_json_schema())
+
+
+def test_the_schema_of_the_onnx_contract_is_the_one_that_is_checked():
+    shipped = json.loads((ROOT / "data_schemas" / "onnx_contract.schema.json").read_text())
+    assert without_open_ends(shipped) == without_open_ends(Contract.model_json_schema())
 
 
 def test_the_score_table_has_the_columns_of_its_schema():

@@ -1,0 +1,1 @@
+"""ONNX: the scoring function of a model as one graph."""

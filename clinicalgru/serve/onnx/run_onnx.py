@@ -1,0 +1,76 @@
+"""Score stays with model.onnx: python run_onnx.py measurements.csv stays.csv > scores.csv (numpy and onnxruntime only).
+
+measurements.csv: stay_id, hours (when the value became known, since the index time), variable, value, and, where it was
+measured earlier, measured_hours. A coded event has its code as variable, and no value. stays.csv: stay_id, the static
+covariates, and end_hours where the prediction is not at the end of the window. Names, units and ranges: contract.json.
+"""
+
+import csv
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+MERGE = {"mean": lambda v: sum(v) / len(v), "sum": sum, "min": min, "max": max, "last": lambda v: v[-1]}
+
+
+def _allowed(text, one):
+    if one["categories"]:
+        text = (text or "").removesuffix(".0")
+        return one["categories"].index(text) if text in one["categories"] else math.nan
+    (low, high), number = one["plausible"] or (-math.inf, math.inf), float(text or "nan")
+    return number if low <= number <= high else math.nan
+
+
+def _scores(measurements, stays, folder=Path(__file__).parent, batch=256):
+    import onnxruntime
+
+    contract = json.loads((folder / "contract.json").read_bytes())
+    place = {row["stay_id"]: i for i, row in enumerate(stays)}
+    variables, codes, limits = contract["variables"], contract["code_vocabulary"], contract["limits"]
+    number = {name: i for i, name in enumerate([one["name"] for one in variables] + codes)}
+    first, last = contract["task"]["window_hours"]
+    end = np.array([float(row.get("end_hours") or last) for row in stays]).clip(first, last)
+    static = [[_allowed(row.get(one["name"]), one) for one in contract["static_variables"]] for row in stays]
+    facts, left_out = {}, 0
+    for row in measurements:
+        stay, variable, hours = place.get(row["stay_id"]), number.get(row["variable"], -1), float(row["hours"])
+        value = _allowed(row["value"], variables[variable]) if 0 <= variable < len(variables) else 0.0
+        if stay is None or variable < 0 or math.isnan(value) or not first <= hours <= end[stay]:
+            left_out += 1
+            continue
+        values = facts.setdefault((stay, hours, float(row.get("measured_hours") or hours), variable), {})
+        values[value] = values.pop(value, None)  # exact repeats count once
+    print(f"{left_out} rows left out: unknown stay or variable, out of range or window", file=sys.stderr)
+    merge = [MERGE[one["merge"]] for one in variables] + [max] * len(codes)
+    rows = [(*key, merge[key[3]](list(values))) for key, values in sorted(facts.items(), key=lambda fact: fact[0])]
+    stay, hours, measured, variable, value = np.array(rows, dtype=float).reshape(-1, 5).T
+    row = np.cumsum((np.diff(stay, prepend=-1) != 0) | (np.diff(hours, prepend=-1) != 0))
+    step, is_code = row - row[np.searchsorted(stay, stay)], variable >= len(variables)
+    count = np.zeros((len(stays), len(variables)))
+    np.add.at(count, (stay[~is_code].astype(int), variable[~is_code].astype(int)), 1)
+    amount = count.sum(1) / (np.maximum(end - first, 1) if contract["task"]["task_type"] == "early_warning" else 1)
+    few = (amount < (limits.get("measurements") or 0)) | ((count > 0).sum(1) < (limits.get("variables") or 0))
+    session, scores = onnxruntime.InferenceSession(str(folder / "model.onnx")), []
+    for i in range(0, len(stays), batch):
+        m, c = (np.flatnonzero((stay >= i) & (stay < i + batch) & (is_code == which)) for which in (False, True))
+        given = {"value": value[m], "variable": variable[m], "stay": stay[m] - i, "step": step[m], "hours": hours[m],
+                 "availability_lag": (hours - measured)[m], "end_hours": end[i : i + batch], "code_hours": hours[c],
+                 "static": np.reshape(static[i : i + batch], (-1, len(contract["static_variables"]))),
+                 "code": variable[c] - len(variables), "code_stay": stay[c] - i, "code_step": step[c]}  # fmt: skip
+        given = {one["name"]: np.asarray(given[one["name"]]).astype(one["dtype"]) for one in contract["inputs"]}
+        scores.append(session.run(["scores"], given)[0])
+    unknown = ~np.isin(np.arange(len(stays)), stay)
+    status = np.where(unknown, "not scored", np.where(few, "too little known", "scored"))
+    scores = np.where(status[:, None] == "scored", np.concatenate(scores), np.nan)
+    return contract["score_columns"], scores, status
+
+
+if __name__ == "__main__":
+    tables = [list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines())) for path in sys.argv[1:3]]
+    columns, scores, status = _scores(*tables)
+    out = csv.writer(sys.stdout)
+    out.writerow(["stay_id", *columns, "status"])
+    out.writerows((row["stay_id"], *s, t) for row, s, t in zip(tables[1], scores, status, strict=True))
