@@ -309,19 +309,16 @@ class GRUEstimator(FittedModel):
             network = placed(self._network(stays, further), resolve_device(self.device))
             forecast = self._forecast(network) if self.forecast_weight else None
             targets = (further, self.auxiliary_weight, forecast, self.forecast_weight)
-
-            def losses(part: Sequences) -> AuxiliaryLosses:
-                return AuxiliaryLosses(*targets, self._teacher(part, verbose), self.distillation)
-
             shared: dict[str, Any] = {"head": self.head_, "config": training_config(self), "verbose": verbose}
             shared["callbacks"] = callbacks
+            losses = [AuxiliaryLosses(*targets, one, self.distillation) for one in self._teachers(stays, fold, verbose)]
             if fold is not None:
-                folds = [Fold(part := stays[fold != k], stays[fold == k], losses(part)) for k in np.unique(fold)]
+                folds = [Fold(stays[fold != k], stays[fold == k], loss) for k, loss in enumerate(losses)]
                 self.history_ = train_folds(network, folds, **shared)
             elif validation is not None:
                 shared |= {"checkpoint_path": checkpoint_path, "resume_from": resume_from}
                 held = self._checked(validation)
-                self.history_ = train(network, stays, held, auxiliary=losses(stays), **shared)
+                self.history_ = train(network, stays, held, auxiliary=losses[0], **shared)
             self.network_ = self._trained(network.cpu(), validation if validation is not None else stays)
 
     def _forecast(self, network: ClinicalGRU) -> Forecast:
@@ -332,11 +329,14 @@ class GRUEstimator(FittedModel):
         """Give the network as it predicts, once it was trained."""
         return network.without_auxiliary(self.head_.n_outputs)
 
-    def _teacher(self, stays: Sequences, verbose: bool) -> Teacher | None:
+    def _teachers(self, stays: Sequences, fold: np.ndarray | None, verbose: bool) -> list[Teacher | None]:
+        """The teacher of each network that is trained: of each fold, or of the one network."""
         if not self.distillation or not self.head_.supports_distillation:
-            return None
+            return [None] * (1 if fold is None else int(fold.max()) + 1)
         announce("boosted trees are fitted for distillation", verbose=verbose and is_main_process())
-        return Teacher.fit(stays, self.head_, random_state=self.random_state_)
+        if fold is not None:
+            return Teacher.fit_folds(stays, self.head_, fold, random_state=self.random_state_)
+        return [Teacher.fit(stays, self.head_, random_state=self.random_state_)]
 
     def _head(self, stays: Sequences) -> Head:
         """Give the head for the stays' task, or raise where the task is of another type."""

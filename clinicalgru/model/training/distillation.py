@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Self
 
 import numpy as np
@@ -75,15 +76,59 @@ class Teacher:
         Teacher or None
             None where the head does not support distillation, or fewer than 20 stays have the event or do not have it.
         """
-        if not head.supports_distillation:
+        if not _enough_events(stays, head):
             return None
         event = head.strata(stays) == 1
-        if min(event.sum(), (~event).sum()) < MIN_EVENTS:
-            return None
         fold = patient_folds(stays.patient, event.astype(float), n_folds=N_FOLDS, random_state=random_state)
         trees = [_trees(head, random_state=random_state) for _ in range(N_FOLDS)]
         with threadpool_limits(1, user_api="openmp"):  # several threads are slow where another process uses a core
             risk = cross_fit(trees, stays, fold)
+        return cls._of_risk(risk, stays, head)
+
+    @classmethod
+    def fit_folds(cls, stays: Sequences, head: Head, fold: np.ndarray, *, random_state: int) -> list[Self | None]:
+        """Give each fold the teacher of all other folds, for networks that are trained on all folds but one.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The stays of all folds.
+        head : Head
+            The head of the networks: one risk for each stay.
+        fold : ndarray of int, shape (stay,)
+            The fold of each stay, from 0.
+        random_state : int
+            Seed of the trees.
+
+        Returns
+        -------
+        list of Teacher or None
+            The teacher of the stays outside of fold 0, 1, ...; none of its trees was trained on that fold. None as in
+            `fit`.
+
+        Notes
+        -----
+        Trees that leave out the folds j and k give the risks of j to the teacher without k, and those of k to the
+        teacher without j: 10 fits for 5 folds instead of 25.
+        """
+        n_folds = int(fold.max()) + 1
+        parts = [stays[fold != k] for k in range(n_folds)]
+        if not any(_enough_events(part, head) for part in parts):
+            return [None] * n_folds
+        risk = np.full((n_folds, len(stays)), np.nan)  # of each stay, as the network without that fold is taught
+        with threadpool_limits(1, user_api="openmp"):
+            for one, other in combinations(range(n_folds), 2):
+                trees = _trees(head, random_state=random_state).fit(stays[(fold != one) & (fold != other)])
+                for without, taught in ((one, other), (other, one)):
+                    risk[without, fold == taught] = trees.predict_proba(stays[fold == taught])[:, 1]
+        return [
+            cls._of_risk(risk[k, fold != k], part, head) if _enough_events(part, head) else None
+            for k, part in enumerate(parts)
+        ]
+
+    @classmethod
+    def _of_risk(cls, risk: np.ndarray, stays: Sequences, head: Head) -> Self:
+        """A teacher of these out-of-fold risks, calibrated."""
         risk = _calibrated(risk, stays, head)
         step_key = None
         if head.per_step:
@@ -130,6 +175,14 @@ class Teacher:
         """
         labels = self.soft_labels(stays, batch).expand(logits.shape[:2])
         return F.binary_cross_entropy_with_logits(logits[..., 0], labels)
+
+
+def _enough_events(stays: Sequences, head: Head) -> bool:
+    """Whether the head supports distillation, and enough stays have the event and do not have it."""
+    if not head.supports_distillation:
+        return False
+    event = head.strata(stays) == 1
+    return bool(min(event.sum(), (~event).sum()) >= MIN_EVENTS)
 
 
 def _calibrated(risk: np.ndarray, stays: Sequences, head: Head) -> np.ndarray:

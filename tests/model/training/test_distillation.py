@@ -20,6 +20,7 @@ from clinicalgru.model.features import step_features
 from clinicalgru.model.heads.classification import Binary, MultiClass
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.network.collate import collate
+from clinicalgru.model.training import distillation
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses
 from clinicalgru.model.training.distillation import MIN_EVENTS, N_FOLDS, Teacher
 from clinicalgru.model.training.folds import patient_folds
@@ -39,6 +40,41 @@ def test_the_teacher_has_not_learned_from_the_stays_it_judges(parts, teacher):
     events = stays.outcome == 1
     new = teacher.risk.numpy()
     assert seen[events].mean() - seen[~events].mean() > 1.3 * (new[events].mean() - new[~events].mean())
+
+
+def test_no_tree_of_the_teacher_without_a_fold_was_trained_on_that_fold_or_on_the_stay_it_teaches(parts, monkeypatch):
+    stays, fits = parts[0], []
+
+    class Recorder:
+        """A model whose risk is the number of its fit."""
+
+        def fit(self, part):
+            self.number = len(fits)
+            fits.append(set(part.stay))
+            return self
+
+        def predict_proba(self, part):
+            risk = np.full(len(part), (self.number + 1) / 100)
+            return np.stack([1 - risk, risk], axis=1)
+
+    monkeypatch.setattr(distillation, "MIN_EVENTS", 5)
+    monkeypatch.setattr(distillation, "_trees", lambda head, random_state: Recorder())
+    monkeypatch.setattr(distillation, "_calibrated", lambda risk, stays, head: risk)
+    fold = patient_folds(stays.patient, stays.outcome, n_folds=5, random_state=0)
+    teachers = Teacher.fit_folds(stays, Binary(), fold, random_state=0)
+    assert len(fits) == 10
+    for k, teacher in enumerate(teachers):
+        assert list(teacher.stay_id) == list(stays.stay[fold != k].astype(str))
+        for stay, risk in zip(teacher.stay_id, teacher.risk.numpy(), strict=True):
+            learned_from = fits[round(100 * float(risk)) - 1]
+            assert stay not in learned_from
+            assert not learned_from & set(stays.stay[fold == k])
+
+
+def test_too_few_events_outside_of_a_fold_leave_it_without_a_teacher(parts):
+    stays = parts[0][np.arange(60)]
+    fold = np.arange(60) % 5
+    assert Teacher.fit_folds(stays, Binary(), fold, random_state=0) == [None] * 5
 
 
 def test_a_loss_is_least_where_the_network_says_what_the_teacher_says(parts, teacher):
