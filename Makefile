@@ -38,7 +38,7 @@ clean:
 	rm -rf .venv .venv-lowest out
 
 # torch comes first and on its own, so that no other package's wish brings another build of it
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt clinicalgru/model/network/scan.c
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints.txt torch

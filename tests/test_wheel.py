@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -29,12 +32,15 @@ cg.GRUClassifier(max_epochs="ten")
 pytestmark = pytest.mark.slow
 
 
+def build(folder: Path, **environment: str) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env={**os.environ, **environment})
+    return next(folder.glob("*.whl"))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
+    return build(tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_types_schemas_styles_and_no_data(wheel):
@@ -48,6 +54,20 @@ def test_the_wheel_holds_types_schemas_styles_and_no_data(wheel):
     ):
         assert f"clinicalgru/{name}" in names
     assert not [name for name in names if name.startswith(("tests/", "notebooks/"))]
+
+
+def test_the_wheel_is_for_a_platform_with_a_compiler_and_pure_without(wheel, tmp_path):
+    pure = build(tmp_path, CC="no-such-compiler")
+    assert pure.name.endswith("-py3-none-any.whl")
+    libraries = [name for name in zipfile.ZipFile(pure).namelist() if name.endswith(".so")]
+    assert libraries == []
+    assert "clinicalgru/model/network/scan.c" in zipfile.ZipFile(pure).namelist()
+    if os.name != "posix" or not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    assert wheel.name.endswith(f"{platform.machine()}.whl")
+    libraries = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+    assert libraries
+    assert all(name.startswith("clinicalgru/model/network/scan-") for name in libraries)
 
 
 def test_a_users_script_is_type_checked_against_the_wheel(wheel, tmp_path):

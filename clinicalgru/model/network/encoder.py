@@ -23,7 +23,7 @@ from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.convolution import Convolutions
 from clinicalgru.model.network.generator import Dropout, linear, orthogonal_, random_dropout_mask
 from clinicalgru.model.network.layers import CodeEmbedding, Decay, VariableEmbedding
-from clinicalgru.model.network.recurrence import gru_scan
+from clinicalgru.model.network.native import gru_layer
 from clinicalgru.model.network.scaling import Inputs
 
 CELLS: dict[tuple[str, str], Cell] = {
@@ -234,15 +234,29 @@ class Recurrent(nn.Module):
         -------
         Tensor, shape (row, hidden)
         """
-        input_projection, hidden = self.project(inputs), self.spec.hidden_size
+        dropout_mask = self._dropout_mask(inputs, batch)
+        spec = self.spec
+        if (spec.cell, spec.reset, spec.feedback_delay_hours, dropout_mask) == ("gru", "after", None, None):
+            return self._fast_layer(inputs, delta_hours, batch)
+        input_projection, hidden = self.project(inputs), spec.hidden_size
         if self.time_gate is not None:  # z of a GRU and f of an LSTM are both second
             gate_input = self.time_gate(torch.log1p(delta_hours))
             input_projection = input_projection + nn.functional.pad(gate_input, (hidden, (self.gates - 2) * hidden))
-        return self._scan(
-            input_projection,
-            self.state_decay(delta_hours),
-            batch,
-            dropout_mask=self._dropout_mask(input_projection, batch),
+        return self._scan(input_projection, self.state_decay(delta_hours), batch, dropout_mask=dropout_mask)
+
+    def _fast_layer(self, inputs: Tensor, delta_hours: Tensor, batch: Batch) -> Tensor:
+        """The states of a GRU whose reset gate stands after the product; the time gate's gaps are further inputs."""
+        weight, hidden = self.project.weight, self.spec.hidden_size
+        if self.time_gate is not None:
+            inputs = torch.cat([inputs, torch.log1p(delta_hours)], dim=1)
+            weight = torch.cat([weight, nn.functional.pad(self.time_gate.weight, (0, 0, hidden, hidden))], dim=1)
+        return gru_layer(
+            inputs,
+            delta_hours,
+            input_weights=(weight, self.project.bias),
+            decay_weights=self.state_decay.exponent_weights(),
+            weights=(self.recurrent.weight, self.recurrent.bias),
+            sizes=batch.sizes,
         )
 
     def _dropout_mask(self, like: Tensor, batch: Batch) -> Tensor | None:
@@ -258,8 +272,6 @@ class Recurrent(nn.Module):
             return feedback_scan(
                 input_projection, decay, weight, bias, sizes=sizes, delayed=delayed, dropout_mask=dropout_mask
             )
-        if (spec.cell, spec.reset) == ("gru", "after") and dropout_mask is None:
-            return gru_scan(input_projection, decay, weight, bias, sizes)
         state = decay.new_zeros(max(sizes, default=0), MEMORIES[spec.cell] * spec.hidden_size)
         cell = CELLS[spec.cell, spec.reset]
         return scan(

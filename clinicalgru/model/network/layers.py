@@ -190,9 +190,20 @@ class Decay(nn.Module):
         -------
         Tensor, shape (row, outputs)
         """
-        weight, bias = -F.softplus(self.raw), -self.bias
+        weight, bias = self.exponent_weights()
         exponent = torch.addcmul(bias, delta_hours, weight) if self.diagonal else F.linear(delta_hours, weight, bias)
         return torch.exp(F.hardtanh(exponent, -MAX_DECAY_EXPONENT, 0.0))
+
+    def exponent_weights(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the exponent, before it is limited to -80 to 0.
+
+        Returns
+        -------
+        weight : Tensor, shape (outputs, inputs), or (outputs,) if diagonal
+            Not above 0.
+        bias : Tensor, shape (outputs,)
+        """
+        return -F.softplus(self.raw), -self.bias
 
 
 class NumberEmbedding(nn.Module):
