@@ -178,7 +178,7 @@ def read_events(
     "eicu"            Folder or archive of the tables of eICU-CRD 2.0; a stay is a unit stay.
     "clif"            Folder or archive of the tables of CLIF 2.x or 3.0; anchor "icu" (default) or "hospital".
     "meds"            Folder with data/ and metadata/; anchor "stay", "icu", "hospital" or "visit" (first that occurs);
-                      `outcomes` may be a label file of ACES.
+                      `outcomes` may be a label file of ACES (task anchor "prediction_time").
     "omop"            Folder or .zip of CDM tables, or a PostgreSQL address; anchor "hospital", "icu", "visit".
     "fhir"            Folder of a bulk export as NDJSON; anchor "hospital" (default), "icu" or "visit".
     ================  ==================================================================================================

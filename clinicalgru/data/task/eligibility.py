@@ -11,8 +11,9 @@ from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
 from clinicalgru.data.task.departures import RECORDED, Step
-from clinicalgru.data.task.stay_times import StayTimes, variable_position
+from clinicalgru.data.task.stay_times import PREDICTION_HOURS, StayTimes, variable_position
 from clinicalgru.data.task.task import Task
+from clinicalgru.data.task.task_fields import PREDICTION_TIME
 from clinicalgru.data.task.window import known_static
 from clinicalgru.errors import TaskError
 
@@ -36,6 +37,9 @@ def check_names(events: Events, task: Task) -> None:
     """
     if isinstance(task.anchor, ThresholdCrossing):
         _check_variable(events, task.anchor.variable, where=f"task {task.name}, anchor")
+    if task.anchor == PREDICTION_TIME and PREDICTION_HOURS not in events.stays:
+        fix = "Pass the label file to read_events, as outcomes= of source='meds'."
+        raise TaskError("labels with a prediction time", "none", fix, where=f"task {task.name}, anchor")
     for where, criterion, _ in _criteria(task):
         if criterion.variable:
             _check_variable(events, criterion.variable, where=f"{where}, variable")

@@ -7,9 +7,12 @@ import numpy as np
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.task.departures import RECORDED, Step
 from clinicalgru.data.task.outcome_kinds import is_known
-from clinicalgru.data.task.stay_times import StayTimes
+from clinicalgru.data.task.stay_times import StayTimes, label_hours
 from clinicalgru.data.task.task import Task
+from clinicalgru.data.task.task_fields import PREDICTION_TIME
 from clinicalgru.errors import TaskError
+
+SAME_TIME = 1_000_000  # microseconds within which two prediction times are one
 
 
 def outcomes(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step]]:
@@ -40,12 +43,31 @@ def outcomes(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, 
     Raises
     ------
     TaskError
-        If the events lack a column, or an outcome that must be 0 or 1 is neither.
+        If the events lack a column, an outcome that must be 0 or 1 is neither, or labels have other prediction times.
     """
     if task.task_type == "forecast":
         return np.zeros(len(events.stays)), []
+    _check_prediction_times(events, task, times)
     outcome, timed, early = _outcome(events, task, times)
     return outcome, [*timed, (f"outcome recorded ({task.outcome_words})", is_known(outcome, task)), *early]
+
+
+def _check_prediction_times(events: Events, task: Task, times: StayTimes) -> None:
+    """Raise where labels have a prediction time of their own, and the task predicts at another.
+
+    A window that ends later sees what the label was made without; one that ends earlier answers another question.
+    """
+    if task.anchor == PREDICTION_TIME:
+        return
+    hours = label_hours(events)
+    labelled = ~np.isnan(hours) & times.reached
+    apart = np.abs(times.due(task) - times.origin - np.nan_to_num(hours) * HOUR) > SAME_TIME
+    n_apart = int((labelled & (apart | task.every_step)).sum())
+    if n_apart:
+        expected = "a window that ends at the prediction time of each label"
+        got = f"{n_apart:,} of {int(labelled.sum()):,} labelled stays with another one"
+        fix = "Set anchor: prediction_time and a window that ends at 0, such as window_hours: [-24, 0]."
+        raise TaskError(expected, got, fix, where=f"task {task.name}, window_hours")
 
 
 def _outcome(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step], list[Step]]:

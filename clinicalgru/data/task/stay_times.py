@@ -9,7 +9,9 @@ import numpy as np
 from clinicalgru.data.events import HOUR, Events, first_times
 from clinicalgru.data.task.criteria import ThresholdCrossing
 from clinicalgru.data.task.task import Task
+from clinicalgru.data.task.task_fields import PREDICTION_TIME
 
+PREDICTION_HOURS = "prediction_hours"  # column of the stays: hours from the start to the prediction time of the label
 NO_TIME = np.iinfo(np.int64).min  # numpy's "not a time"
 
 
@@ -90,10 +92,31 @@ def stay_times(events: Events, task: Task) -> StayTimes:
         return StayTimes(origin, origin, np.ones(len(origin), dtype=bool), ends, as_of)
     if isinstance(task.anchor, ThresholdCrossing):
         first = _first_crossing(events, task.anchor)
+    elif task.anchor == PREDICTION_TIME:
+        hours = label_hours(events)
+        first = np.where(np.isnan(hours), NO_TIME, origin + np.round(np.nan_to_num(hours) * HOUR).astype(np.int64))
     else:
         first = end.astype("Int64").to_numpy(dtype=np.int64, na_value=NO_TIME)
     reached = first != NO_TIME
     return StayTimes(origin, np.where(reached, first, origin), reached, ends, as_of)
+
+
+def label_hours(events: Events) -> np.ndarray:
+    """Give the prediction time of each stay's label.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+
+    Returns
+    -------
+    ndarray of float, shape (stay,)
+        Hours since the start of the stay; NaN where the stay has no label.
+    """
+    if PREDICTION_HOURS not in events.stays:
+        return np.full(len(events.stays), np.nan)
+    return events.stays[PREDICTION_HOURS].to_numpy(dtype=float, na_value=np.nan)
 
 
 def _origin(events: Events) -> np.ndarray:

@@ -10,7 +10,14 @@ from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.safe_yaml import load_yaml
 from clinicalgru.data.dictionary.schemas import nearest, schema_folder
 from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
-from clinicalgru.data.task.task_fields import TaskType, check_types, check_values, normalize, parse_fields
+from clinicalgru.data.task.task_fields import (
+    PREDICTION_TIME,
+    TaskType,
+    check_types,
+    check_values,
+    normalize,
+    parse_fields,
+)
 from clinicalgru.errors import TaskError
 from clinicalgru.html import summary_html
 
@@ -39,7 +46,8 @@ class Task:
         step, whether the outcome is about to occur. "forecast": the next value of each variable.
     anchor : str or ThresholdCrossing
         The index time. "start": the start of the stay, or its first measurement where no start is known. "end": its
-        end. A `ThresholdCrossing`: the first time a value within limits became known.
+        end. "prediction_time": that of its label, from a label file of MEDS; the window must end at 0 or before. A
+        `ThresholdCrossing`: the first time a value within limits became known.
     include : tuple of Criterion
         Conditions that a stay must meet. A stay whose value is unknown is excluded, and counted as such.
     exclude : tuple of Criterion
@@ -82,7 +90,7 @@ class Task:
     window_hours: tuple[float, float]
     title: str = ""
     task_type: TaskType = "binary"
-    anchor: Literal["start", "end"] | ThresholdCrossing = "start"
+    anchor: Literal["start", "end", "prediction_time"] | ThresholdCrossing = "start"
     include: tuple[Criterion, ...] = ()
     exclude: tuple[Criterion, ...] = ()
     gap_hours: float = 0.0
@@ -126,6 +134,8 @@ class Task:
     @property
     def anchor_words(self) -> str:
         """The index time in words: "start of the stay", "first lactate above 2"."""
+        if self.anchor == PREDICTION_TIME:
+            return "prediction time of the label"
         return str(self.anchor) if isinstance(self.anchor, ThresholdCrossing) else f"{self.anchor} of the stay"
 
     @staticmethod

@@ -18,6 +18,8 @@ OPTIONAL_NUMBERS = ("horizon_hours", "outcome_threshold")
 TIMED = ("survival", "early_warning")  # need the time of the outcome
 UNTIMED = ("multiclass", "regression", "forecast")  # neither threshold nor time of the outcome
 UTILITIES = ("", "physionet2019")
+PREDICTION_TIME = "prediction_time"  # anchor: the prediction time of the label
+ANCHORS = ("start", "end", PREDICTION_TIME)
 
 Problem = tuple[str, str, str]  # field, what was expected, what was given
 
@@ -125,8 +127,10 @@ def _value_problems(task: Any) -> Iterator[Problem]:
     low, high = task.window_hours
     if task.task_type not in TASK_TYPES:
         yield "task_type", f"a task_type among {', '.join(TASK_TYPES)}", f"task_type {task.task_type!r}"
-    if task.anchor not in ("start", "end") and not isinstance(task.anchor, ThresholdCrossing):
-        yield "anchor", "anchor: start, end, or {variable: ...}", f"anchor {task.anchor!r}"
+    if task.anchor not in ANCHORS and not isinstance(task.anchor, ThresholdCrossing):
+        yield "anchor", f"anchor: {', '.join(ANCHORS)}, or {{variable: ...}}", f"anchor {task.anchor!r}"
+    if task.anchor == PREDICTION_TIME and high > 0:
+        yield "window_hours", "a window that ends at the prediction time, 0, or before", f"{low:g} to {high:g} hours"
     if not low < high:
         yield "window_hours", "a window that ends after it starts", f"{low:g} to {high:g} hours"
     if not task.gap_hours >= 0:
@@ -153,6 +157,8 @@ def _problems_of_type(task: Any) -> Iterator[Problem]:
         yield "outcome", "no outcome", f"{n_outcomes} of them"
     if task_type not in ("multilabel", "forecast") and n_outcomes != 1:
         yield "outcome", "one outcome", f"{n_outcomes} of them"
+    if task.anchor == PREDICTION_TIME and task_type == "early_warning":
+        yield "anchor", "another anchor, as early_warning predicts after each time step", f"anchor {task.anchor!r}"
     if task_type in TIMED and not task.outcome_time:
         yield "outcome_time", f"outcome_time for {task_type}", "a task without outcome_time"
     if task_type == "early_warning" and task.horizon_hours is None:

@@ -55,44 +55,46 @@ def read_labels(
     -------
     SourceResult
         With the labels as outcomes, under their published names, and prediction_hours in the stays: the prediction
-        time in hours since the start of the stay.
+        time in hours since the start of the stay. A table without values gives prediction times only, for scoring.
 
     Raises
     ------
     InputError
-        If a column is missing, a categorical label is no number, or a stay has several labels.
+        If a column is missing, a label is no number, or a stay has several labels.
 
     Notes
     -----
     Of several stays around a prediction time, the label is that of the one that started last. A label holds for its
-    prediction time: the task's window must end there, which criteria on prediction_hours ensure.
+    prediction time: `select` sees each stay until its own with anchor "prediction_time", and refuses a task whose window
+    ends at another time.
     """
     frames = []
     for part in open_parts(connection, data):
         subject = next((name for name in SUBJECTS if name in part.types), None)
         values = [name for name in VALUES if name in part.types]
-        if subject is None or not values:
+        if subject is None:
             fix = "Pass labels in the schema of MEDS."
-            got = f"columns {', '.join(part.types)}"
-            raise InputError(f"subject_id and one of {', '.join(VALUES)}", got, fix, where=part.label)
-        cells = ", ".join(
-            f"CAST({name} AS {'VARCHAR' if name == VALUES[3] else 'DOUBLE'}) AS {name}" for name in values
-        )
+            raise InputError("a column subject_id", f"columns {', '.join(part.types)}", fix, where=part.label)
+        cells = "".join(f", CAST({name} AS VARCHAR) AS {name}" for name in values)
         when = "epoch_us(CAST(prediction_time AS TIMESTAMP)) AS time"
         with duckdb_errors(part.label):
-            query = f"SELECT CAST({subject} AS VARCHAR) AS subject, {when}, {cells} FROM {part.sql}"
+            query = f"SELECT CAST({subject} AS VARCHAR) AS subject, {when}{cells} FROM {part.sql}"
             frames.append(connection.sql(query).df())
     labels = pd.concat(frames, ignore_index=True)
     values = [name for name in VALUES if name in labels and labels[name].notna().any()]
-    if "categorical_value" in values:
-        number = pd.to_numeric(labels["categorical_value"], errors="coerce")
-        if (number.isna() & labels["categorical_value"].notna()).any():
-            fix = "Code the classes as 0, 1, 2, ..."
-            raise InputError(
-                "categories as numbers", "text that is no number", fix, where="outcomes, categorical_value"
-            )
-        labels["categorical_value"] = number
+    for name in values:
+        labels[name] = _numbers(labels[name], name)
     return _joined(labels, values, result, landmarks)
+
+
+def _numbers(cells: pd.Series, name: str) -> pd.Series:
+    """Labels as numbers; true and false are 1 and 0."""
+    text = cells.str.strip().str.casefold()
+    number = pd.to_numeric(text.replace({"true": "1", "false": "0", "": None}), errors="coerce").astype(float)
+    if (number.isna() & text.notna() & (text != "")).any():
+        fix = "Code the classes as 0, 1, 2, ..."
+        raise InputError("labels as numbers, true or false", "other text", fix, where=f"outcomes, column {name}")
+    return number
 
 
 def _joined(labels: pd.DataFrame, values: list[str], result: SourceResult, landmarks: pd.DataFrame) -> SourceResult:
@@ -117,7 +119,7 @@ def _joined(labels: pd.DataFrame, values: list[str], result: SourceResult, landm
     return replace(
         result,
         stays=result.stays.merge(hours[[*keys, "prediction_hours"]], on=keys, how="left"),
-        outcomes=found[[*keys, *values]].reset_index(drop=True),
-        named_outcomes=tuple(values),
+        outcomes=found[[*keys, *values]].reset_index(drop=True) if values else result.outcomes,
+        named_outcomes=tuple(values) if values else result.named_outcomes,
         notes={**result.notes, "labels whose prediction time lies in no stay": int(len(labels) - inside.sum())},
     )
