@@ -65,8 +65,8 @@ def read_labels(
     Notes
     -----
     Of several stays around a prediction time, the label is that of the one that started last. A label holds for its
-    prediction time: `select` sees each stay until its own with anchor "prediction_time", and refuses a task whose window
-    ends at another time.
+    prediction time: with anchor "prediction_time", `select` sees each stay until its own. A task whose window ends at
+    another time is refused.
     """
     frames = []
     for part in open_parts(connection, data):
