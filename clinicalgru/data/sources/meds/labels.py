@@ -90,7 +90,7 @@ def read_labels(
 def _numbers(cells: pd.Series, name: str) -> pd.Series:
     """Labels as numbers; true and false are 1 and 0."""
     text = cells.str.strip().str.casefold()
-    number = pd.to_numeric(text.replace({"true": "1", "false": "0", "": None}), errors="coerce").astype(float)
+    number = pd.to_numeric(text, errors="coerce").astype(float).mask(text == "true", 1.0).mask(text == "false", 0.0)
     if (number.isna() & text.notna() & (text != "")).any():
         fix = "Code the classes as 0, 1, 2, ..."
         raise InputError("labels as numbers, true or false", "other text", fix, where=f"outcomes, column {name}")
