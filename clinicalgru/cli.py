@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_score
+from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_leaks, cli_score
 from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
@@ -175,6 +175,7 @@ def train(
     pretrained: Annotated[Path | None, typer.Option(help="bundle of a pretrained encoder to start from")] = None,
     device: Device = "auto",
     random_state: Seed = 0,
+    leaks: Annotated[bool, typer.Option(help="look for leaks from the future on a sample of the stays")] = True,
     exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
@@ -195,6 +196,8 @@ def train(
         Bundle that `pretrain` wrote.
     device : str
         Where the network computes.
+    leaks : bool
+        Whether `check_no_future` is run; its sentence is printed and kept in the bundle.
     random_state, exact, quiet : int, bool, bool
         The seed, whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
     """
@@ -216,6 +219,8 @@ def train(
     model = pipeline.fit(parts.development, auxiliary=parts.auxiliary, **how)
     evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
     typer.echo(evaluation)
+    if leaks:
+        typer.echo(f"\n{pipeline.check_leakage(model, parts, random_state=random_state).sentence}\n")
     print_paths(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 
@@ -354,6 +359,7 @@ def explain(
 
 
 cli_compare.register(app)
+cli_leaks.register(app)
 cli_score.register(app)
 cli_export.register(app)
 cli_dictionary.register(app)

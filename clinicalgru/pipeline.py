@@ -21,6 +21,9 @@ from clinicalgru.explain.forecast_explanation import ForecastExplanation, explai
 from clinicalgru.explain.prepared import provenance
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.targets import member_networks
+from clinicalgru.leakage.no_future import check_no_future
+from clinicalgru.leakage.raw_tables import names_of, stay_names
+from clinicalgru.leakage.result import LeakageCheck
 from clinicalgru.model.baselines.comparison import TRAINING_FRACTIONS, fit_baselines
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
@@ -31,6 +34,7 @@ from clinicalgru.serve.score import score
 from clinicalgru.serve.score_input import read_like_training
 
 FAITHFULNESS_STAYS = 60  # of the test stays: some eight seconds
+LEAKAGE_STAYS = 30  # of the extract: some ten seconds
 
 
 def fit(
@@ -101,6 +105,30 @@ def evaluate_with_baselines(model: Model, parts: Parts, *, random_state: int) ->
     """
     baselines = fit_baselines(parts.development, random_state=random_state)
     return evaluate(model, parts.test, baselines=baselines, train=parts.development, random_state=random_state)
+
+
+def check_leakage(model: Model, parts: Parts, *, random_state: int = 0) -> LeakageCheck:
+    """Look for leaks in a model that was just trained, and note the result in what it was trained on.
+
+    Parameters
+    ----------
+    model : GRUEstimator
+        Fitted on the development stays; its bundle and card carry the sentence.
+    parts : Parts
+        Development and test stays of one extract.
+    random_state : int
+        Seed of stays and changes.
+
+    Returns
+    -------
+    LeakageCheck
+        On 30 stays of the extract; splits and single variables on all.
+    """
+    names = stay_names(parts.test_events)
+    splits = {"train": names_of(parts.development, names), "test": names_of(parts.test, names)}
+    check = check_no_future(model, parts.test_events, splits=splits, n_stays=LEAKAGE_STAYS, random_state=random_state)
+    model.trained_on_["leakage"] = check.to_dict()
+    return check
 
 
 def parse_target(model: Model, text: str | None) -> str | float | None:

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "data": {"errors", "checks", "display", "disclosure", "html", "atomic_write"},
     "evaluate": {"errors", "checks", "display", "disclosure", "html", "atomic_write"},
     "model": {"errors", "checks", "display", "disclosure", "html", "atomic_write", "data", "evaluate"},
+    "leakage": {"errors", "checks", "display", "disclosure", "html", "data", "model"},
     "explain": {"errors", "checks", "display", "disclosure", "html", "atomic_write", "data", "evaluate", "model"},
     "serve": {
         "errors",
@@ -44,6 +45,7 @@ MAY_IMPORT = {
     "cli_score": {"errors", "checks", "disclosure", "data", "model", "serve", "cli_options"},
 }
 MAY_IMPORT["pipeline"] = {*MAY_IMPORT} - {"cli_options", "cli_score", "cli_dictionary", "cli_export"}
+MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}
 MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")

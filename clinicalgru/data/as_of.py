@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.ingest.column_names import STAYS
+from clinicalgru.data.keep_stays import keep_stays
 from clinicalgru.data.reading import TABLES, has_own_stays
 from clinicalgru.errors import ArgumentError, describe
 
@@ -189,14 +190,4 @@ def _without_unknown_stays(events: Events) -> Events:
     known = np.zeros(len(events.stays), dtype=bool)
     for name in KNOWN:
         known[np.unique(getattr(events, name)["stay"].to_numpy())] = True
-    number = np.cumsum(known) - 1
-    tables = {name: _renumbered(getattr(events, name), number, known) for name in (*KNOWN, "implausible")}
-    return replace(events, stays=events.stays[known].reset_index(drop=True), **tables)
-
-
-def _renumbered(table: pa.Table, number: np.ndarray, known: np.ndarray) -> pa.Table:
-    """The rows of the stays that are known, by their new positions."""
-    table = table.filter(pc.is_valid(table["stay"]))
-    table = table.filter(pa.array(known[table["stay"].to_numpy()]))
-    position, field = table.schema.get_field_index("stay"), table.schema.field("stay")
-    return table.set_column(position, field, pa.array(number[table["stay"].to_numpy()]).cast(field.type))
+    return keep_stays(events, known)

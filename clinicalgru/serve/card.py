@@ -84,6 +84,7 @@ def _kind(model: FittedModel) -> str:
 
 def _training(trained: Mapping[str, Any]) -> str:
     texts = {"pretrained on": pretraining_text(trained), "epochs chosen": validation_text(trained)}
+    texts["leakage"] = trained.get("leakage", {}).get("sentence")
     return "".join(f"| {name} | {text} |\n" for name, text in texts.items() if text is not None)
 
 

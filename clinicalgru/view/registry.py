@@ -9,6 +9,7 @@ from typing import Any
 from clinicalgru.view.pages.audit_page import audit_page
 from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.forecast_page import forecast_page, plot_forecast
+from clinicalgru.view.pages.leakage_page import leakage_page
 from clinicalgru.view.pages.patient_page import patient_page
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
 from clinicalgru.view.plots.decision_plots import plot_decision_curve, plot_subgroups
@@ -45,4 +46,5 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "Evaluation": evaluation_page,
     "Explanation": patient_page,
     "ForecastExplanation": forecast_page,
+    "LeakageCheck": leakage_page,
 }

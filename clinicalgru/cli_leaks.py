@@ -1,0 +1,64 @@
+"""The command that looks for leaks from the future in a bundle."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from clinicalgru.cli_options import AsJson, Bundle, Extract, Page, Seed, reading_command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application.
+
+    Parameters
+    ----------
+    app : Typer
+        The application.
+    """
+    reading_command(app)(leaks)
+
+
+def leaks(
+    reading: dict[str, Any],
+    bundle: Bundle,
+    extract: Extract,
+    stays_compared: Annotated[int, typer.Option(help="stays whose risks are compared", min=2)] = 50,
+    random_state: Seed = 0,
+    page: Page = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change all that is not known when a risk is due, and see whether the risks of a bundle move. Exit code 1: a leak.
+
+    Example: clinicalgru leaks out/mine/bundle labs.csv.gz --stays stays.csv --outcomes outcomes.csv --page leaks.html
+    \f
+    Parameters
+    ----------
+    reading : dict
+        How the extract is read, where it differs from the training extract of the bundle.
+    bundle, extract : Path, str
+        Folder of the bundle, and the extract.
+    stays_compared, random_state : int
+        How many stays, and the seed that draws them.
+    page, as_json : Path or None, bool
+        A page to write, and whether JSON is printed.
+
+    Raises
+    ------
+    Exit
+        With code 1 where a leak was found.
+    """
+    from clinicalgru.leakage.no_future import check_no_future
+    from clinicalgru.serve.bundle import load_model
+    from clinicalgru.serve.score_input import read_like_training
+
+    model = load_model(bundle)
+    events = read_like_training(model, extract, **reading)
+    check = check_no_future(model, events, n_stays=stays_compared, random_state=random_state)
+    typer.echo(json.dumps(check.to_dict()) if as_json else check)
+    if page is not None:
+        check.to_html(page)
+    if not check.passed:
+        raise typer.Exit(1)
