@@ -12,7 +12,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.explain.faithfulness.perturbation import network_terms
 from clinicalgru.explain.risk_trajectory import trajectory_of
 from clinicalgru.explain.targets import MemberNetwork, pool_networks
-from clinicalgru.model.features.clinical_indices import SUMMARIES, index_parts
+from clinicalgru.model.features.clinical_indices import SUMMARIES, with_indices
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.scaling import Inputs
 
@@ -54,8 +54,8 @@ class ArrivalGame:
         earlier = prefixes.filter_measurements(prefixes.hours < self.hours[prefixes.stay_of_measurement])
         waiting = network.make_batch(earlier)
         without, back = network.scaler(waiting), torch.from_numpy(np.argsort(waiting.order))
-        names = [variable.name for variable in stay.variables]
-        self.index_parts = torch.from_numpy(index_parts(names, network.spec.clinical_indices))
+        self.names = [variable.name for variable in stay.variables]
+        self.summaries_before = waiting.summaries[back]
         self.missing = replace(without, summaries=without.summaries[back], summary_mask=without.summary_mask[back])
         self.value_before = member.terms(network.logits(without, waiting)[0], waiting.point_hours)[back].numpy()
         self.trajectory = trajectory_of(member, stay, batch=self.batch)
@@ -128,17 +128,28 @@ class ArrivalGame:
 
     def _inputs(self, batch: Batch, last_step: torch.Tensor, coalition: torch.Tensor) -> Inputs:
         """Inputs of the copies: summaries of variables that did not arrive are those of the step before."""
-        summary = coalition.repeat_interleave(len(SUMMARIES), dim=1)
-        index = (summary[:, self.index_parts.clamp_min(0)] | (self.index_parts < 0)).all(dim=2)
-        arrived = torch.cat([summary, index], dim=1)
+        arrived = coalition.repeat_interleave(len(SUMMARIES), dim=1)
+        plain, index = arrived.shape[1], self._index_scores(last_step, arrived)
+        scores = torch.where(arrived, self.full.summaries[last_step, :plain], self.missing.summaries[last_step, :plain])
+        mask = torch.where(arrived, *(known.summary_mask[last_step, :plain] for known in (self.full, self.missing)))
         return replace(
             self.full,
             mask=batch.mask,
             delta_hours=batch.delta_hours,
-            summaries=torch.where(arrived, self.full.summaries[last_step], self.missing.summaries[last_step]),
-            summary_mask=torch.where(arrived, self.full.summary_mask[last_step], self.missing.summary_mask[last_step]),
+            summaries=torch.cat([scores, index.nan_to_num()], dim=1),
+            summary_mask=torch.cat([mask, (~index.isnan()).to(mask.dtype)], dim=1),
             static=self.full.static[last_step],
         )
+
+    def _index_scores(self, last_step: torch.Tensor, arrived: torch.Tensor) -> torch.Tensor:
+        """(coalition, index) scores of the clinical indices of what had arrived: operands may be of two times."""
+        scaler, plain = self.network.scaler, arrived.shape[1]
+        if not scaler.indices:
+            return arrived.new_zeros((len(arrived), 0), dtype=torch.float32)
+        known = torch.where(arrived, self.batch.summaries[last_step, :plain], self.summaries_before[last_step, :plain])
+        value = torch.from_numpy(with_indices(known.numpy(), self.names, scaler.indices)[:, plain:])
+        column = torch.arange(plain, plain + value.shape[1]).expand(value.shape)
+        return scaler.summary.at(value.contiguous(), column.contiguous())
 
 
 class MeanGame:
