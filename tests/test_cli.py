@@ -11,7 +11,7 @@ import pytest
 import clinicalgru as cg
 from clinicalgru import cli
 
-COMMANDS = ("demo", "check", "audit", "pretrain", "train", "evaluate", "compare", "explain", "score")
+COMMANDS = ("demo", "check", "audit", "pretrain", "train", "evaluate", "compare", "explain", "score", "leaks")
 
 
 def run(capsys, *arguments):

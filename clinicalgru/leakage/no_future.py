@@ -255,6 +255,9 @@ class _Comparison:
         others = {f"{name} compared": change.compared_with for name, change in tried.items()}
         many |= {name: tables for name, tables in others.items() if tables is not None}
         risks = self._risks(many)
+        if not risks[REFERENCE].notna().to_numpy().any():
+            fix = "Check the prediction time, the tables and the identifiers."
+            raise ArgumentError("a risk of some stay", "none", fix, where="pipeline")
         self._add(REPEATED, 0, risks[REFERENCE], risks[REPEATED])
         for name, change in changed.items():
             if isinstance(change, NotTried):

@@ -161,3 +161,8 @@ def test_bad_tables_are_one_error(data, options, message):
 def test_a_pipeline_that_returns_something_else_is_one_error(small):
     with pytest.raises(ArgumentError, match="one risk per stay"):
         cg.check_no_future(lambda tables: 0.5, small, prediction_time=24, n_stays=4)
+
+
+def test_a_pipeline_without_a_risk_is_one_error(small):
+    with pytest.raises(ArgumentError, match="a risk of some stay"):
+        cg.check_no_future(lambda tables: pd.Series(dtype=float), small, prediction_time=24, n_stays=4)

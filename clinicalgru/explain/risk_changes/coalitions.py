@@ -131,7 +131,8 @@ class ArrivalGame:
         arrived = coalition.repeat_interleave(len(SUMMARIES), dim=1)
         plain, index = arrived.shape[1], self._index_scores(last_step, arrived)
         scores = torch.where(arrived, self.full.summaries[last_step, :plain], self.missing.summaries[last_step, :plain])
-        mask = torch.where(arrived, *(known.summary_mask[last_step, :plain] for known in (self.full, self.missing)))
+        known, before = (inputs.summary_mask[last_step, :plain] for inputs in (self.full, self.missing))
+        mask = torch.where(arrived, known, before)
         return replace(
             self.full,
             mask=batch.mask,
