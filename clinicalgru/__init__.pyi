@@ -51,6 +51,7 @@ from .serve.meds_predictions import meds_predictions as meds_predictions
 from .serve.monitor import Monitor as Monitor
 from .serve.onnx.export import export_onnx as export_onnx
 from .serve.score import score as score
+from .serve.validate import validate as validate
 from .view.widgets.cohort_view import CohortView as CohortView
 from .view.widgets.data_view import DataView as DataView
 from .view.widgets.patient_view import PatientView as PatientView

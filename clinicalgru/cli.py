@@ -1,6 +1,7 @@
 """The command line: each command is a few calls of the library. Exit code 0, or 2 with one message on bad input.
 
-`score` also ends with 3 (an extract unlike that of training), 4 (too few stays scored) or 5 (none scored).
+`score` also ends with 3 (an extract unlike that of training), 4 (too few stays scored) or 5 (none scored). `validate`
+also ends with 6 (the risks do not fit) or 7 (too few events to say).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_leaks, cli_score
+from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_leaks, cli_score, cli_validate
 from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
@@ -360,6 +361,7 @@ def explain(
 
 cli_compare.register(app)
 cli_leaks.register(app)
+cli_validate.register(app)
 cli_score.register(app)
 cli_export.register(app)
 cli_dictionary.register(app)

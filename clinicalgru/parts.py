@@ -19,6 +19,10 @@ from clinicalgru.errors import InputError
 
 Report = Callable[[str], None]
 TEST_FRACTION = 0.25
+RANDOM_SPLIT = (
+    "the test stays were drawn at random from the same extract, so they share its hospital, years and charting: the "
+    "figures flatter, and only another site or a later year shows how the model does elsewhere (validate)"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +39,15 @@ class Parts:
         Extract of the test stays.
     auxiliary : DataFrame, optional
         Auxiliary targets by stay_id, as from `Events.auxiliary_targets`.
+    split : str
+        What a reader of the evaluation has to know of the split; empty where there is nothing.
     """
 
     development: Sequences
     test: Sequences
     test_events: Events
     auxiliary: pd.DataFrame | None = None
+    split: str = ""
 
 
 def describe_extract(events: Events, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
@@ -106,7 +113,7 @@ def split_parts(events: Events, task: Task, random_state: int, *, test: float = 
         Development and test stays.
     """
     development, held = split_patients(select(events, task), [1 - test, test], random_state=random_state)
-    return Parts(development, held, events, events.auxiliary_targets(task))
+    return Parts(development, held, events, events.auxiliary_targets(task), RANDOM_SPLIT)
 
 
 def physionet2012_parts(folder: Path, report: Report) -> Parts:

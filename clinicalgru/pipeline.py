@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,8 @@ def evaluate_with_baselines(model: Model, parts: Parts, *, random_state: int) ->
         With paired differences.
     """
     baselines = fit_baselines(parts.development, random_state=random_state)
-    return evaluate(model, parts.test, baselines=baselines, train=parts.development, random_state=random_state)
+    evaluation = evaluate(model, parts.test, baselines=baselines, train=parts.development, random_state=random_state)
+    return replace(evaluation, notes={**evaluation.notes, **({"Split": parts.split} if parts.split else {})})
 
 
 def check_leakage(model: Model, parts: Parts, *, random_state: int = 0) -> LeakageCheck:

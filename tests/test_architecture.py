@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "atomic_write": {"errors"},
     "disclosure": {"errors", "checks"},
     "html": set(),
+    "markdown": set(),
     "data": {"errors", "checks", "display", "disclosure", "html", "atomic_write"},
     "evaluate": {"errors", "checks", "display", "disclosure", "html", "atomic_write"},
     "model": {"errors", "checks", "display", "disclosure", "html", "atomic_write", "data", "evaluate"},
@@ -31,6 +32,7 @@ MAY_IMPORT = {
         "display",
         "disclosure",
         "html",
+        "markdown",
         "atomic_write",
         "data",
         "model",
@@ -47,6 +49,7 @@ MAY_IMPORT = {
 MAY_IMPORT["pipeline"] = {*MAY_IMPORT} - {"cli_options", "cli_score", "cli_dictionary", "cli_export"}
 MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}
 MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
+MAY_IMPORT["cli_validate"] = {"errors", "atomic_write", "data", "serve", "cli_options"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clinicalgru.checks import check_instance
 from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate.alarm_burden import alarm_burden
 from clinicalgru.evaluate.bootstrap import WeightedMetric, combine
 from clinicalgru.evaluate.physionet2019 import EARLY, LATE, hourly_utility
 from clinicalgru.evaluate.predictions import TaskPredictions
@@ -66,8 +67,17 @@ def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, t
         n_stays=len(onset),
         metrics=combine(_ratios(sums, np.isfinite(onset).astype(float))),
         class_counts={"": int(np.isfinite(onset).sum())},
+        alarms=_alarms(hourly, onset, threshold),
         notes={"Threshold": f"alerts from a risk of {threshold:.3g}, chosen for the highest utility on other stays"},
     )
+
+
+def _alarms(hourly: pd.DataFrame, onset: Array, threshold: float) -> pd.DataFrame:
+    """Alarms at the threshold, and at half and twice of it."""
+    of_stay = onset[hourly["stay"].to_numpy()]
+    columns = [hourly[name].to_numpy() for name in ("stay", "hours", "risk")]
+    thresholds = [threshold, threshold / 2, *([2 * threshold] if 2 * threshold <= 1 else [])]
+    return alarm_burden(*columns, np.where(np.isfinite(of_stay), of_stay, np.nan), thresholds=thresholds)
 
 
 def _sums_by_stay(

@@ -3,187 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from clinicalgru.checks import check_instance, check_number
+from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate import evaluation_text
 from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients
 from clinicalgru.evaluate.by_hour import evaluate_by_hour
 from clinicalgru.evaluate.compared_models import checked_baselines, predictions_of_arrays, predictions_of_models
-from clinicalgru.evaluate.curves import Curves
-from clinicalgru.evaluate.headline import net_benefit_at, primary_metric, too_few_verdict, training_rate
+from clinicalgru.evaluate.details import NO_GROUPS, binary_details, default_groups, weighted
+from clinicalgru.evaluate.evaluation_result import Evaluation
+from clinicalgru.evaluate.headline import primary_metric, too_few_verdict, training_rate
 from clinicalgru.evaluate.multiplicity import difference_table
 from clinicalgru.evaluate.predictions import TaskPredictions
 from clinicalgru.evaluate.validation import check_aligned
 
 MAX_HOURLY_RESAMPLES = 300
-COUNTS = ("name", "task_type", "stays", "patients", "events", "n_resamples", "dropped", "random_state")
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Performance of a model on a set of stays, with 95 % intervals, next to baselines on the same stays.
-
-    Attributes
-    ----------
-    name : str
-        Name of the model.
-    task_type : str
-        "binary", "multiclass", "multilabel", "regression", "early_warning", "survival" or "forecast".
-    stays, patients : int
-        Number of stays and of their patients.
-    events : int or None
-        Stays with the event, for a binary task.
-    metrics : DataFrame
-        model, metric, estimate, low, high; the model first, then its baselines.
-    differences : DataFrame
-        baseline, metric, estimate, low, high (model minus baseline, on the same resamples), p, p_adjusted (Holm's
-        correction over all comparisons, half of the error for the primary metric), verdict.
-    curves : mapping of str to Curves
-        ROC, precision and recall, and calibration of each model, for a binary task.
-    calibration : mapping of str to DataFrame
-        Predicted against observed of the model by label, class or horizon, for the other types of task.
-    is_probability : bool
-        Whether `calibration` is of probabilities, not of a number in its own unit.
-    by_hour : DataFrame
-        Of a binary outcome: performance of the model at several hours of the window, as `evaluate_by_hour` gives it.
-        Empty where that was not requested.
-    notes : mapping of str to str
-        What else a reader has to know, such as the threshold.
-    primary : str
-        The primary metric.
-    training_rate : float or None
-        Event rate in training, for a binary task of a model that knows it.
-    net_benefit : DataFrame
-        Of a binary task, at one threshold: model, threshold, net_benefit, low, high, with "treat all" and "treat none".
-    simulated : bool
-        Whether the stays are those of a synthetic cohort.
-    n_resamples : int
-        Bootstrap resamples drawn.
-    dropped : int
-        Resamples that count in no interval, since they held one outcome class only.
-    random_state : int
-        Seed of the resamples.
-    """
-
-    name: str
-    task_type: str
-    stays: int
-    patients: int
-    events: int | None
-    metrics: pd.DataFrame
-    differences: pd.DataFrame
-    n_resamples: int
-    dropped: int
-    random_state: int
-    curves: Mapping[str, Curves] = field(default_factory=dict)
-    calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    is_probability: bool = True
-    by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
-    notes: Mapping[str, str] = field(default_factory=dict)
-    primary: str = ""
-    training_rate: float | None = None
-    net_benefit: pd.DataFrame = field(default_factory=pd.DataFrame)
-    simulated: bool = False
-
-    def __str__(self) -> str:
-        return evaluation_text.as_text(self)
-
-    def _repr_html_(self) -> str:
-        return evaluation_text.as_html(self)
-
-    def plot(self, figure: str = "calibration", **options: Any) -> Any:
-        """Draw one figure of the evaluation.
-
-        Parameters
-        ----------
-        figure : str
-            "calibration" or "differences"; for a binary task also "roc", "precision_recall" or "by hour".
-        **options
-            Passed on to the function that draws the figure.
-
-        Returns
-        -------
-        plotly.graph_objects.Figure
-            The figure.
-
-        Raises
-        ------
-        ArgumentError
-            If there is no figure of that name, or this evaluation has nothing to draw in it.
-
-        Examples
-        --------
-        >>> evaluation = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=20)
-        >>> len(evaluation.plot("roc").data)
-        2
-        """
-        from clinicalgru.display import plot
-
-        return plot(self, figure, **options)
-
-    def to_html(self, path: str | Path, **options: Any) -> Path:
-        """Write the evaluation as one offline HTML page.
-
-        Parameters
-        ----------
-        path : str or Path
-            File to write; its folder is created.
-        **options
-            ``ledger``, ``flow``, ``faithfulness``, ``provenance``, ``title`` and ``min_cell_size`` of
-            `clinicalgru.view.pages.evaluation_page.evaluation_page`.
-
-        Returns
-        -------
-        Path
-            The file.
-
-        Examples
-        --------
-        >>> from tempfile import mkdtemp
-        >>> evaluation = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=20)
-        >>> evaluation.to_html(f"{mkdtemp()}/report.html", provenance={"data": "six stays"}).name
-        'report.html'
-        """
-        from clinicalgru.display import to_html
-
-        return to_html(self, path, **options)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it.
-
-        Returns
-        -------
-        dict
-            Numbers, text and lists; an unknown number is None.
-
-        Examples
-        --------
-        >>> evaluate([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9], n_resamples=20).to_dict()["events"]
-        2
-        """
-        curves = {
-            model: {curve: _columns(table) for curve, table in vars(of_model).items()}
-            for model, of_model in self.curves.items()
-        }
-        return {name: getattr(self, name) for name in COUNTS} | {
-            "metrics": _rows(self.metrics),
-            "differences": _rows(self.differences),
-            "curves": curves,
-            "calibration": {name: _columns(table) for name, table in self.calibration.items()},
-            "by_hour": _rows(self.by_hour),
-            "primary": self.primary,
-            "training_rate": self.training_rate,
-            "net_benefit": _rows(self.net_benefit),
-            "notes": dict(self.notes),
-            "simulated": self.simulated,
-        }
 
 
 def evaluate(
@@ -198,6 +37,8 @@ def evaluate(
     by_hour: bool | None = None,
     primary: str | None = None,
     threshold: float | None = None,
+    groups: Mapping[str, Any] | None = None,
+    sample_weight: Any = None,
     n_resamples: int | None = None,
     random_state: int = 0,
 ) -> Evaluation:
@@ -228,6 +69,12 @@ def evaluate(
     threshold : float, optional
         Risk from which a stay is acted upon, for the net benefit of a binary task. None: the event rate in training,
         else that of these stays.
+    groups : mapping of str to array-like of shape (n_stays,), optional
+        Labels of the stays by what divides them, such as ``{"site": site}``, for the performance of a binary task in
+        each group. None: of a model and its stays, by `default_groups`; {} evaluates no groups.
+    sample_weight : array-like, shape (n_stays,), optional
+        Weight of each stay, above 0, in all metrics and differences. Counts, curves, groups and operating points are
+        not weighted, and a note says so.
     n_resamples : int, optional
         Number of bootstrap resamples of the patients. None: 1,000, or fewer where metrics are expensive.
     random_state : int
@@ -274,15 +121,21 @@ def evaluate(
         check_aligned(outcome=outcome, risk=risk, patients=patients)
     trained_on = getattr(outcome, "trained_on_", {}) if hasattr(outcome, "_evaluation_inputs") else {}
     rate = training_rate(trained_on) if models[name].task_type == "binary" else None
+    simulated = bool(getattr(risk, "simulated", False))
+    if groups is None:
+        groups = default_groups(risk) if models[name].task_type == "binary" else {}
     evaluation = evaluate_predictions(
         models,
         patients=patients,
         primary=primary,
         threshold=rate if threshold is None else threshold,
+        groups=groups,
+        sample_weight=sample_weight,
         n_resamples=n_resamples,
         random_state=random_state,
+        min_cell_size=0 if simulated else MIN_CELL_SIZE,
     )
-    evaluation = replace(evaluation, training_rate=rate, simulated=bool(getattr(risk, "simulated", False)))
+    evaluation = replace(evaluation, training_rate=rate, simulated=simulated)
     if by_hour is None:
         by_hour = evaluation.task_type == "binary" and bool(getattr(outcome, "answers_at_any_hour_", False))
     if not by_hour:
@@ -300,8 +153,11 @@ def evaluate_predictions(
     patients: Any = None,
     primary: str | None = None,
     threshold: float | None = None,
+    groups: Mapping[str, Any] = NO_GROUPS,
+    sample_weight: Any = None,
     n_resamples: int | None = None,
     random_state: int = 0,
+    min_cell_size: int = MIN_CELL_SIZE,
 ) -> Evaluation:
     """Evaluate predictions of any type of task from any source.
 
@@ -311,12 +167,14 @@ def evaluate_predictions(
         By name; the model first, then its baselines, all for the same stays.
     patients : array-like, shape (n_stays,), optional
         Patient of each stay. None: each stay is another patient.
-    primary, threshold : str, float, optional
+    primary, threshold, groups, sample_weight : optional
         See `evaluate`.
     n_resamples : int, optional
         Number of bootstrap resamples. None: as many as the predictions of the model say.
     random_state : int
         Seed of the resamples.
+    min_cell_size : int
+        Groups with fewer stays with, or without, the event are suppressed; 0 shows all.
 
     Returns
     -------
@@ -331,6 +189,7 @@ def evaluate_predictions(
     'no clear difference'
     """
     first, *_ = models
+    models = weighted(models, sample_weight)
     model = models[first]
     patient = numbered_patients(patients, model.n_stays)
     n_resamples = model.n_resamples if n_resamples is None else int(n_resamples)
@@ -364,20 +223,14 @@ def evaluate_predictions(
         is_probability=model.is_probability,
         notes=MappingProxyType(dict(model.notes)),
         primary=primary,
-        net_benefit=net_benefit_at(
-            models, threshold, patients=patients, n_resamples=n_resamples, random_state=int(random_state)
+        alarms=model.alarms,
+        **binary_details(
+            models,
+            threshold,
+            groups=groups,
+            patients=patients,
+            n_resamples=n_resamples,
+            random_state=int(random_state),
+            min_cell_size=min_cell_size,
         ),
     )
-
-
-def _without_nan(table: pd.DataFrame) -> pd.DataFrame:
-    """With None for NaN, which JSON does not know."""
-    return table.astype(object).where(table.notna(), None)
-
-
-def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    return _without_nan(table).to_dict("records")
-
-
-def _columns(table: pd.DataFrame) -> dict[Any, list[Any]]:
-    return _without_nan(table).to_dict("list")

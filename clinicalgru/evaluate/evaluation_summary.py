@@ -10,6 +10,7 @@ from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.decision_curve import TREAT_ALL
 from clinicalgru.evaluate.hour_checks import TOLERATED
+from clinicalgru.evaluate.metric_descriptions import SIGNIFICANT
 from clinicalgru.evaluate.multiplicity import too_few_text
 
 IMPRECISE = 0.2  # width of the interval of an AUROC from which on the text says so
@@ -45,7 +46,8 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
         few = too_few_text(evaluation.events, evaluation.stays, float(auroc.iloc[0]))
         return [f"No interval and no verdict: {few}."]
     own = evaluation.metrics.query("model == @evaluation.name").set_index("metric")
-    sentences = [_imprecision(evaluation, own), _level(own), _slope(own), _rates(evaluation, min_cell_size)]
+    sentences = [_imprecision(evaluation, own), _level(own), _slope(own), _distance(evaluation), _groups(evaluation)]
+    sentences.append(_rates(evaluation, min_cell_size))
     return [sentence for sentence in (*sentences, _benefit(evaluation)) if sentence]
 
 
@@ -85,6 +87,20 @@ def _slope(own: pd.DataFrame) -> str:
         return ""
     spread = "too extreme: high ones too high, low ones too low" if row["estimate"] < 1 else "not extreme enough"
     return f"Risks are {spread} (calibration slope {row['estimate']:.2f}, {_interval(row)})."
+
+
+def _distance(evaluation: Any) -> str:
+    """Mean distance of the flexible calibration curve."""
+    curve = evaluation.calibration_curve
+    if curve is None:
+        return ""
+    return f"Predicted and observed risk are {100 * curve.ici:.1f} percentage points apart on average (ICI)."
+
+
+def _groups(evaluation: Any) -> str:
+    """By which groups calibration differs."""
+    differs = [name for name, groups in evaluation.subgroups.items() if groups.calibration_p < SIGNIFICANT]
+    return f"Calibration differs between groups by {' and by '.join(differs)}." if differs else ""
 
 
 def _rates(evaluation: Any, min_cell_size: int) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
+from clinicalgru.evaluate.details_text import cells, detail_tables
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.hour_checks import calibration_verdict
 from clinicalgru.evaluate.metric_descriptions import metric_label
@@ -76,7 +76,7 @@ def metrics_table(evaluation: Any) -> pd.DataFrame:
     DataFrame
         Text.
     """
-    metrics = evaluation.metrics.assign(cell=_cells(evaluation.metrics, ".3f"))
+    metrics = evaluation.metrics.assign(cell=cells(evaluation.metrics, ".3f"))
     wide = metrics.pivot(index="metric", columns="model", values="cell")
     wide = wide.loc[metrics["metric"].unique(), metrics["model"].unique()]
     return wide.rename(index=metric_label).rename_axis(index=None, columns=None).fillna("-")
@@ -98,8 +98,8 @@ def differences_table(evaluation: Any) -> pd.DataFrame:
     differences = evaluation.differences
     pairs = zip(differences["baseline"], differences["metric"], strict=True)
     rows = [f"{evaluation.name} - {baseline}, {metric_label(metric, direction=False)}" for baseline, metric in pairs]
-    cells = {"difference": _cells(differences, "+.4f"), "verdict": differences["verdict"].to_list()}
-    return pd.DataFrame(cells, index=rows)
+    columns = {"difference": cells(differences, "+.4f"), "verdict": differences["verdict"].to_list()}
+    return pd.DataFrame(columns, index=rows)
 
 
 def hours_table(evaluation: Any) -> pd.DataFrame:
@@ -116,7 +116,7 @@ def hours_table(evaluation: Any) -> pd.DataFrame:
         Columns by metric, and calibrated: "yes" where the intervals of observed : expected and of the slope lie within
         0.9 to 1.1 and 0.85 to 1.15; "no" where one does not and leaves out 1; else "unclear".
     """
-    by_hour = evaluation.by_hour.assign(cell=_cells(evaluation.by_hour, ".3f"))
+    by_hour = evaluation.by_hour.assign(cell=cells(evaluation.by_hour, ".3f"))
     wide = by_hour.pivot(index="hours", columns="metric", values="cell")[by_hour["metric"].unique()]
     calibrated = pd.Series({hour: _calibrated(rows) for hour, rows in by_hour.groupby("hours")})
     wide = wide.rename(columns=lambda metric: metric_label(metric, direction=False)).assign(calibrated=calibrated)
@@ -142,7 +142,8 @@ def as_text(evaluation: Any) -> str:
     str
         Lines.
     """
-    tables = (shown.to_string() for shown in _tables(evaluation))
+    tables = [shown.to_string() for shown in _tables(evaluation)]
+    tables += [f"{caption}\n{shown.to_string()}" for caption, shown in detail_tables(evaluation).items()]
     summary = [" ".join(sentences)] if (sentences := summary_sentences(evaluation)) else []
     return "\n\n".join([heading(evaluation), *summary, *tables, note(evaluation)])
 
@@ -160,9 +161,10 @@ def as_html(evaluation: Any) -> str:
     str
         HTML without style or script.
     """
+    named = [("", shown) for shown in _tables(evaluation)] + [*detail_tables(evaluation).items()]
     tables = [
-        table("", ["", *map(str, shown.columns)], [[str(name), *row] for name, *row in shown.itertuples()])
-        for shown in _tables(evaluation)
+        table(caption, ["", *map(str, shown.columns)], [[str(name), *row] for name, *row in shown.itertuples()])
+        for caption, shown in named
     ]
     summary = [tag("p", " ".join(sentences))] if (sentences := summary_sentences(evaluation)) else []
     return str(join(tag("p", heading(evaluation)), *summary, *tables, tag("p", note(evaluation))))
@@ -173,18 +175,3 @@ def _tables(evaluation: Any) -> list[pd.DataFrame]:
     differences = [] if evaluation.differences.empty else [differences_table(evaluation)]
     hours = [] if evaluation.by_hour.empty else [hours_table(evaluation)]
     return [metrics_table(evaluation), *differences, *hours]
-
-
-def _cell(estimate: float, low: float, high: float, style: str) -> str:
-    if np.isnan(estimate):
-        return "-"
-    interval = "no interval" if np.isnan(low) else f"{low:{style}} to {high:{style}}"
-    return f"{estimate:{style}} ({interval})"
-
-
-def _cells(rows: pd.DataFrame, style: str) -> list[str]:
-    """Estimate with its interval."""
-    return [
-        _cell(estimate, low, high, style)
-        for estimate, low, high in rows[["estimate", "low", "high"]].itertuples(index=False)
-    ]

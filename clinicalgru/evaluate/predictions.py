@@ -55,6 +55,8 @@ class TaskPredictions:
         From weights to whether a resample counts.
     settings : mapping
         What baselines must share, such as the hours of a survival curve.
+    alarms : DataFrame
+        Of an early warning: alarms at some thresholds, as of `alarm_burden`.
     """
 
     task_type: str
@@ -71,6 +73,7 @@ class TaskPredictions:
     n_resamples: int = 1000
     is_usable: Callable[[Array], NDArray[np.bool_]] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def risk_predictions(outcome: ArrayLike, risk: ArrayLike, *, name: str = "risk") -> TaskPredictions:

@@ -15,8 +15,8 @@ from clinicalgru.checks import check_choice, check_number
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS, bootstrap_metrics, interval_table, numbered_patients
+from clinicalgru.evaluate.details_text import calibration_text
 from clinicalgru.evaluate.logistic import fit_logistic, logit
-from clinicalgru.evaluate.metric_descriptions import SIGNIFICANT
 from clinicalgru.evaluate.metrics import RISK_METRICS
 from clinicalgru.evaluate.validation import Array, check_aligned, validate_outcome, validate_risk
 
@@ -42,11 +42,7 @@ class Subgroups:
 
     def __str__(self) -> str:
         text = self.table.round(3).to_string(index=False)
-        if np.isnan(self.calibration_p):
-            return text
-        differs = "differs" if self.calibration_p < SIGNIFICANT else "does not clearly differ"
-        p = f"= {self.calibration_p:.3f}" if self.calibration_p >= 0.001 else "< 0.001"
-        return f"{text}\n\nCalibration {differs} between the groups (p {p}, likelihood ratio)."
+        return text if np.isnan(self.calibration_p) else f"{text}\n\n{calibration_text(self.calibration_p)}"
 
     def _repr_html_(self) -> str:
         return str(self.table.round(3).to_html(index=False, escape=True, border=0))

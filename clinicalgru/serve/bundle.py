@@ -303,6 +303,7 @@ def _describe(model: FittedModel, manifest: Manifest) -> None:
     )
     model.task_ = Task.from_dict(manifest.task, where=MANIFEST)
     model.trained_on_ = manifest.trained_on
+    model.changes_ = manifest.changes
 
 
 def files(model: FittedModel) -> dict[str, bytes]:
@@ -325,6 +326,7 @@ def files(model: FittedModel) -> dict[str, bytes]:
         static_variables=[variable.to_dict() for variable in model.static_variables_],
         task=model.task_.to_dict(),
         trained_on=model.trained_on_,
+        changes=getattr(model, "changes_", []),
         versions=versions(),
         sha256={},
     )

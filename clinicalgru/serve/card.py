@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clinicalgru.disclosure import format_count
+from clinicalgru.markdown import escape_markdown
 from clinicalgru.model.baselines.base import BaselineEstimator
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
@@ -57,7 +58,7 @@ between hour {low:g} and hour {high:g} after the {task.anchor_words}.
 | stays, patients | {format_count(trained["stays"])}, {format_count(trained["patients"])} |
 {_outcomes(trained) if task.task_type in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
 {_training(trained)}{_best_epoch(model)}| calibrated | {_calibration(model)} |
-
+{_changes(model)}
 ## Limits
 Not a medical device. Not validated outside its source: evaluate it on your own patients before any use, and again over
 time. Predictions are not causal: changing a variable that raises the risk need not help the patient.
@@ -106,6 +107,15 @@ def _calibration(model: FittedModel) -> str:
         unseen = "predicted by a baseline that did not see them"
     counts = "on stays" if model.calibrated_on_ is None else calibration_text(model.calibrated_on_)
     return f"yes, {counts}, {unseen}"
+
+
+def _changes(model: FittedModel) -> str:
+    """What was changed after training, a row for each change."""
+    return "".join(
+        f"| {escape_markdown(change['what'])} | {escape_markdown(change['when'])}, {calibration_text(change)}, of "
+        f"{escape_markdown(change['source'])}; before that it was model {escape_markdown(change['parent'])} |\n"
+        for change in getattr(model, "changes_", [])
+    )
 
 
 def _outcomes(trained: Mapping[str, Any]) -> str:

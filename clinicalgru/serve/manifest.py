@@ -69,6 +69,9 @@ class Manifest(BaseModel):
         Training data in counts, its source, and whether it was simulated.
     history : list of dict
         Losses of each epoch.
+    changes : list of dict
+        What was changed after training, such as a recalibration: what, when, parent (hash of the model before), source
+        and counts of the stays.
     versions : dict of str to str
         Versions of the packages that trained it.
     sha256 : dict of str to str
@@ -109,6 +112,9 @@ class Manifest(BaseModel):
     hybrid: list[str] | None = Field(default=None, description="Methods of the baselines of a Hybrid, or none")
     trained_on: dict[str, Any] = Field(description="Training data in counts, its source, and whether it was simulated")
     history: list[dict[str, float]] = Field(description="Losses of each epoch")
+    changes: list[dict[str, str | float | None]] = Field(
+        default=[], description="What was changed after training: what, when, parent, source and counts of the stays"
+    )
     versions: dict[str, str] = Field(description="Versions of the packages that trained it")
     sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
         description="sha256 of each other file of the bundle"

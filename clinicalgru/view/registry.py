@@ -11,8 +11,9 @@ from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.forecast_page import forecast_page, plot_forecast
 from clinicalgru.view.pages.leakage_page import leakage_page
 from clinicalgru.view.pages.patient_page import patient_page
+from clinicalgru.view.pages.validation_page import validation_page
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
-from clinicalgru.view.plots.decision_plots import plot_decision_curve, plot_subgroups
+from clinicalgru.view.plots.decision_plots import plot_calibration_curve, plot_decision_curve, plot_subgroups
 from clinicalgru.view.plots.evaluation_plots import (
     plot_by_hour,
     plot_calibration,
@@ -29,6 +30,7 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "roc": plot_roc,
         "precision_recall": plot_precision_recall,
         "calibration": plot_calibration,
+        "calibration_curve": plot_calibration_curve,
         "differences": plot_differences,
         "by hour": plot_by_hour,
     },
@@ -47,4 +49,5 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "Explanation": patient_page,
     "ForecastExplanation": forecast_page,
     "LeakageCheck": leakage_page,
+    "Validation": validation_page,
 }

@@ -10,12 +10,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow, suppress_ledger, suppress_nested
+from clinicalgru.evaluate.details_text import detail_tables
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.evaluation_text import differences_table, heading, hours_table, metrics_table, note
 from clinicalgru.evaluate.metric_descriptions import HEADLINES, describe_metric, metric_label
 from clinicalgru.evaluate.small_cells import suppress_curves
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
+from clinicalgru.view.plots.decision_plots import plot_calibration_curve, plot_subgroups
 from clinicalgru.view.plots.evaluation_plots import (
     plot_by_hour,
     plot_calibration,
@@ -38,6 +40,13 @@ PRECISION_RECALL = "Fraction of alerts that are true, for each fraction of event
 CALIBRATION = (
     "On the dotted line, predictions equal what was observed. Each mark is a group of stays with similar predictions, "
     "with its 95 % interval."
+)
+FLEXIBLE = (
+    "Observed risk at each predicted risk (restricted cubic spline, 95 % band). On the dotted line they are equal. The "
+    "integrated calibration index is the mean distance from it: {ici}."
+)
+GROUPS = (
+    "Observed : expected in each group, with its 95 % interval; 1 is best. The dotted line is the value of all stays."
 )
 DIFFERENCES = (
     "Model minus baseline on the same resamples of patients. Filled: the 95 % interval excludes 0. The "
@@ -126,13 +135,32 @@ def evaluation_page(
     known = [count for count in suppress_nested([evaluation.stays], min_cell_size=min_cell_size) if count is not None]
     steps = suppress_flow(flow, within=known, min_cell_size=min_cell_size)
     shown = [*known, *(stays for _, stays in steps if stays is not None)]
-    parts = [_summary(evaluation, min_cell_size), *_figures(evaluation, min_cell_size)]
-    parts += [*_by_hour(evaluation), _metrics(evaluation), *_differences(evaluation)]
+    parts = evaluation_sections(evaluation, min_cell_size=min_cell_size)
     parts += [*cohort_section(steps), *([] if ledger is None else [ledger_section(ledger, shown, min_cell_size)])]
     parts += [] if faithfulness is None else [_faithfulness(faithfulness, [*known, *shown], min_cell_size)]
-    parts += [_metric_meanings(evaluation)]
+    parts += [metric_meanings(evaluation)]
     lead = f"{evaluation.name} on {heading(evaluation, min_cell_size=min_cell_size)}"
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
+
+
+def evaluation_sections(evaluation: Evaluation, *, min_cell_size: int = MIN_CELL_SIZE) -> list[Markup]:
+    """Return the sections of a page that show an evaluation: summary, curves, thresholds, groups, hours, metrics.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any type of task.
+    min_cell_size : int
+        Smallest count that may be shown.
+
+    Returns
+    -------
+    list of Markup
+        Sections in order.
+    """
+    parts = [_summary(evaluation, min_cell_size), *_figures(evaluation, min_cell_size)]
+    parts += [*_details(evaluation, min_cell_size), *_by_hour(evaluation), _metrics(evaluation)]
+    return [*parts, *_differences(evaluation)]
 
 
 def _summary(evaluation: Evaluation, min_cell_size: int) -> Markup:
@@ -199,6 +227,9 @@ def _figures(evaluation: Evaluation, min_cell_size: int) -> list[Markup]:
         figure(plot_precision_recall(evaluation), "Precision and recall", PRECISION_RECALL),
         figure(plot_calibration(evaluation), "Calibration", CALIBRATION),
     ]
+    if (curve := evaluation.calibration_curve) is not None:
+        caption = FLEXIBLE.format(ici=format_fixed(curve.ici))
+        figures.append(figure(plot_calibration_curve(evaluation), "Flexible calibration curve", caption))
     if not evaluation.differences.empty:
         figures.append(figure(plot_differences(evaluation), "Differences from the baselines", DIFFERENCES))
     return [section("Curves", *merged, tag("div", *figures, attrs={"class": "grid"}))]
@@ -211,6 +242,21 @@ def _metrics(evaluation: Evaluation) -> Markup:
     return section("All metrics", table(note(evaluation), ["Metric", *map(str, wide.columns)], rows))
 
 
+def _details(evaluation: Evaluation, min_cell_size: int) -> list[Markup]:
+    """Operating points or alarms, and groups."""
+    tables = [
+        table(caption, ["", *map(str, shown.columns)], [[str(name), *row] for name, *row in shown.itertuples()])
+        for caption, shown in detail_tables(evaluation, min_cell_size=min_cell_size).items()
+    ]
+    forests = [
+        figure(plot_subgroups(groups, metric="observed_expected"), f"Calibration by {name}", GROUPS)
+        for name, groups in evaluation.subgroups.items()
+        if groups.table["estimate"].notna().any()
+    ]
+    drawn = [tag("div", *forests, attrs={"class": "grid"})] if forests else []
+    return [section("At a threshold, and in groups", *tables, *drawn)] if tables else []
+
+
 def _by_hour(evaluation: Evaluation) -> list[Markup]:
     """Performance at several hours, where it was evaluated."""
     if evaluation.by_hour.empty:
@@ -221,8 +267,19 @@ def _by_hour(evaluation: Evaluation) -> list[Markup]:
     return [section("By hour", shown, table("At each hour", ["Hour", *map(str, wide.columns)], rows))]
 
 
-def _metric_meanings(evaluation: Evaluation) -> Markup:
-    """What 0, 0.5 and 1 mean for each metric shown."""
+def metric_meanings(evaluation: Evaluation) -> Markup:
+    """Return the section that says what 0, 0.5 and 1 mean for each metric shown.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any type of task.
+
+    Returns
+    -------
+    Markup
+        The section.
+    """
     descriptions = {describe_metric(metric)[0]: None for metric in evaluation.metrics["metric"]}
     rows = [[one.label, one.direction_text or "neither", one.at_zero, one.at_half, one.at_one] for one in descriptions]
     columns = ["Metric", "Better", "0 means", "0.5 means", "1 means"]

@@ -1,4 +1,4 @@
-"""Figures of a decision curve and of subgroups."""
+"""Figures of a decision curve, of the flexible calibration curve, and of subgroups."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import plotly.graph_objects as go
 
 from clinicalgru.checks import check_choice
 from clinicalgru.disclosure import SUPPRESSED
+from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.decision_curve import TREAT_ALL, TREAT_NONE
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.evaluate.subgroups import ALL
-from clinicalgru.view.plots.theme import BLUE, DASHES, GREY, MODEL_COLOURS, apply_theme
+from clinicalgru.view.plots.theme import BLUE, CURVE_BAND, DASHES, GREY, MODEL_COLOURS, apply_theme
 from clinicalgru.view.text.format import escape_plotly, format_fixed, format_interval, format_percent, iter_rows
 
 if TYPE_CHECKING:
     from clinicalgru.evaluate.decision_curve import DecisionCurve
+    from clinicalgru.evaluate.evaluation import Evaluation
     from clinicalgru.evaluate.subgroups import Subgroups
 
 
@@ -55,6 +57,57 @@ def plot_decision_curve(curve: DecisionCurve) -> go.Figure:
     figure.update_yaxes(title_text="Net benefit per stay", range=[-0.35 * highest, 1.1 * highest])
     figure.update_xaxes(title_text="Threshold: act at this risk or above", tickformat=".0%")
     return apply_theme(figure, height=460)
+
+
+def plot_calibration_curve(evaluation: Evaluation) -> go.Figure:
+    """Draw the flexible calibration curve of the model with its 95 % band.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of a binary task, with `calibration_curve`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        From the 1st to the 99th percentile of the risks.
+
+    Raises
+    ------
+    ArgumentError
+        If the evaluation has no such curve.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clinicalgru import evaluate
+    >>> evaluation = evaluate(np.tile([0.0, 1.0], 60), np.linspace(0.1, 0.9, 120), n_resamples=20)
+    >>> len(plot_calibration_curve(evaluation).data)
+    3
+    """
+    curve = evaluation.calibration_curve
+    if curve is None:
+        fix = 'Draw "calibration"; a flexible curve needs 20 stays with, and without, the event.'
+        raise ArgumentError("an evaluation with a flexible calibration curve", "one without", fix)
+    table, figure = curve.table, go.Figure()
+    predicted = table["predicted"].tolist()
+    ends, grey = [0.0, float(table[["predicted", "high", "observed"]].max().max())], {"color": GREY, "dash": "dot"}
+    figure.add_scatter(x=ends, y=ends, mode="lines", name="perfect", line=grey | {"width": 1}, hoverinfo="skip")
+    figure.add_scatter(
+        x=[*predicted, *predicted[::-1]], y=[*table["high"], *table["low"][::-1]], fill="toself", name="95 % band",
+        mode="lines", line={"width": 0}, fillcolor=CURVE_BAND, hoverinfo="skip",
+    )  # fmt: skip
+    texts = [
+        f"predicted {format_percent(row.predicted)}, observed {format_percent(row.observed)}"
+        for row in iter_rows(table)
+    ]
+    figure.add_scatter(
+        x=predicted, y=table["observed"].tolist(), mode="lines", name=escape_plotly(evaluation.name),
+        line={"color": BLUE, "width": 2.5}, hovertext=texts, hoverinfo="text",
+    )  # fmt: skip
+    figure.update_xaxes(title_text="Predicted risk", tickformat=".0%")
+    figure.update_yaxes(title_text="Observed event rate", tickformat=".0%")
+    return apply_theme(figure, height=520)
 
 
 def plot_subgroups(groups: Subgroups, *, metric: str = "auroc") -> go.Figure:

@@ -10,6 +10,7 @@ BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", 
 # range, the cursor.
 RAISES, LOWERS, WITHIN, OUTSIDE, CURSOR = VERMILLION, BLUE, "#007a59", "#8a3a78", ORANGE
 INK, GREY, FAINT, GRID, BAND = "#1b2733", "#51606f", "#a3adb8", "#dfe4ea", "rgba(0, 158, 115, 0.13)"
+CURVE_BAND = "rgba(0, 114, 178, 0.18)"
 BAND_EDGE = {"color": "rgba(0, 158, 115, 0.45)", "width": 1}
 PATTERN = {"fillmode": "overlay", "fgcolor": "white", "size": 7}
 MODEL_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)

@@ -1,0 +1,181 @@
+"""What an evaluation of a binary task holds besides its metrics: net benefit, operating points, curve, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clinicalgru.disclosure import MIN_CELL_SIZE
+from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS
+from clinicalgru.evaluate.calibration_curve import calibration_curve
+from clinicalgru.evaluate.headline import net_benefit_at
+from clinicalgru.evaluate.operating_points import THRESHOLDS, operating_points
+from clinicalgru.evaluate.predictions import TaskPredictions
+from clinicalgru.evaluate.subgroups import subgroups
+from clinicalgru.evaluate.validation import Array
+
+NO_GROUPS: Mapping[str, Any] = MappingProxyType({})
+MAX_RESAMPLES = 200  # of curve, groups and operating points
+GROUP_METRICS = ("auroc", "observed_expected", "brier")
+WANTED: Mapping[str, float] = MappingProxyType({"sensitivity": 0.8})
+AMOUNTS = ("few", "some", "many")  # thirds of the stays by number of measurements
+MIN_STAYS = 100  # of fewer stays there are no default groups
+MAX_LABELS = 20  # of a column that divides the stays by default
+YEAR = "datetime64[Y]"
+
+
+def weighted(models: Mapping[str, TaskPredictions], sample_weight: Any) -> dict[str, TaskPredictions]:
+    """Let the metrics of predictions count each stay by its weight.
+
+    Parameters
+    ----------
+    models : mapping of str to TaskPredictions
+        By name.
+    sample_weight : array-like of shape (n_stays,) or None
+        Above 0. None: each stay counts once.
+
+    Returns
+    -------
+    dict of str to TaskPredictions
+        With a note, where there are weights.
+
+    Raises
+    ------
+    ArgumentError
+        If there is not one finite weight above 0 for each stay.
+
+    Examples
+    --------
+    >>> from clinicalgru.evaluate.evaluation import evaluate
+    >>> outcome, risk = [0, 1, 0, 1], [0.1, 0.8, 0.9, 0.6]
+    >>> evaluate(outcome, risk, sample_weight=[1, 1, 3, 1], n_resamples=5).metrics["estimate"].iloc[0]
+    0.25
+    """
+    if sample_weight is None:
+        return dict(models)
+    weight, stays = np.asarray(sample_weight, dtype=object), next(iter(models.values())).n_stays
+    try:
+        weight = weight.astype(np.float64)
+    except (TypeError, ValueError):
+        weight = np.zeros(0)
+    if weight.shape != (stays,) or not (np.isfinite(weight) & (weight > 0)).all():
+        fix = "Pass one weight for every stay; leave stays of weight 0 out."
+        raise ArgumentError(f"a finite weight above 0 for each of {stays:,} stays", describe(sample_weight), fix)
+    weight = weight * (stays / weight.sum())
+    note = {"Weights": "metrics and differences are weighted; counts, curves, groups and operating points are not"}
+
+    def one(predictions: TaskPredictions) -> TaskPredictions:
+        metrics, usable = predictions.metrics, predictions.is_usable
+        return replace(
+            predictions,
+            metrics=lambda weights: metrics(weights * weight),
+            is_usable=None if usable is None else (lambda weights: usable(weights * weight)),
+            notes={**predictions.notes, **note},
+        )
+
+    return {name: one(predictions) for name, predictions in models.items()}
+
+
+def default_groups(stays: Any) -> dict[str, NDArray[Any]]:
+    """Divide stays by how much was measured of them, by sex, by year and by their labels, as far as these are known.
+
+    Parameters
+    ----------
+    stays : Sequences or array-like
+        Stays; risks have no groups.
+
+    Returns
+    -------
+    dict of str to ndarray of str
+        Labels of each stay by what divides them; none of fewer than 100 stays.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> stays = cg.select(cg.read_events(cg.simulate(150)), cg.Task.load("in_hospital_mortality"))
+    >>> list(default_groups(stays))
+    ['number of measurements', 'sex']
+    """
+    if not hasattr(stays, "n_measurements") or len(stays) < MIN_STAYS:
+        return {}
+    rank = pd.Series(stays.n_measurements).rank(method="first", pct=True)
+    amount = pd.cut(rank, [0, 1 / 3, 2 / 3, 1], labels=list(AMOUNTS))
+    groups: dict[str, Any] = {"number of measurements": amount}
+    names = [variable.name for variable in stays.static_variables]
+    if "sex" in names:
+        column = names.index("sex")
+        categories = {float(value): name for value, name in stays.static_variables[column].categories.items()}
+        groups["sex"] = pd.Series(stays.static[:, column]).map(categories).to_numpy(object)
+    if stays.has_dates:
+        groups["year"] = stays.index_time.view("datetime64[us]").astype(YEAR).astype(str)
+    for name, values in dict(getattr(stays, "labels", None) or {}).items():
+        groups[str(name)] = np.asarray(values, dtype=object)
+    return {name: labels for name, labels in groups.items() if 1 < pd.Series(labels).nunique() <= MAX_LABELS}
+
+
+def binary_details(
+    models: Mapping[str, TaskPredictions],
+    threshold: float | None,
+    *,
+    groups: Mapping[str, Any] = NO_GROUPS,
+    patients: Any = None,
+    n_resamples: int,
+    random_state: int,
+    min_cell_size: int = MIN_CELL_SIZE,
+) -> dict[str, Any]:
+    """Compute net benefit, operating points, calibration curve and groups of a binary task.
+
+    Parameters
+    ----------
+    models : mapping of str to TaskPredictions
+        By name; the model first.
+    threshold : float or None
+        Risk from which a stay is acted upon. None: the event rate.
+    groups : mapping of str to array-like
+        Labels of the stays by what divides them.
+    patients : array-like or None
+        Patient of each stay.
+    n_resamples, random_state : int
+        Number and seed of the resamples; at most 200, of the net benefit 300.
+    min_cell_size : int
+        Groups with fewer stays with, or without, the event are suppressed; 0 shows all.
+
+    Returns
+    -------
+    dict
+        Fields of `Evaluation`; none for other types of task.
+    """
+    model = next(iter(models.values()))
+    outcome, risk = model.outcome, model.risk
+    if outcome is None or risk is None:
+        return {}
+    draws: dict[str, Any] = {"n_resamples": min(n_resamples, MAX_RESAMPLES), "random_state": random_state}
+    draws["patients"] = None if patients is None else np.asarray(patients)
+    benefit = net_benefit_at(models, threshold, patients=patients, n_resamples=n_resamples, random_state=random_state)
+    thresholds = sorted({*THRESHOLDS, float(benefit["threshold"].iloc[0])})
+    return {
+        "net_benefit": benefit,
+        "operating_points": operating_points(outcome, risk, thresholds=thresholds, wanted=WANTED, **draws),
+        "calibration_curve": _curve(outcome, risk, draws),
+        "subgroups": MappingProxyType(
+            {
+                str(name): subgroups(outcome, risk, labels, metrics=GROUP_METRICS, min_cell_size=min_cell_size, **draws)
+                for name, labels in groups.items()
+            }
+        ),
+    }
+
+
+def _curve(outcome: Array, risk: Array, draws: Mapping[str, Any]) -> Any:
+    """The flexible calibration curve; None where there can be none."""
+    few = min(outcome.sum(), len(outcome) - outcome.sum())
+    if few < MIN_EVENTS or np.ptp(risk) == 0:
+        return None
+    return calibration_curve(outcome, risk, **draws)

@@ -1,0 +1,185 @@
+"""Operating points, alarms and groups of an evaluation as tables of text, with small counts suppressed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
+from clinicalgru.evaluate.metric_descriptions import SIGNIFICANT, metric_label
+from clinicalgru.evaluate.operating_points import ALERTS
+
+POINT_LABELS = {
+    "threshold": "Threshold",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    ALERTS: "Alerts per 100 stays",
+}
+ALARM_LABELS = {
+    "alarms_per_100_hours": "Alarms per 100 hours",
+    "ppv_per_alarm": "PPV per alarm",
+    "sensitivity_per_stay": "Sensitivity per stay with the event",
+    "false_alarms_per_event": "False alarms per event",
+    "median_lead_hours": "Median lead time, hours",
+}
+POINTS = "Operating points: what acting from a risk on means here"
+ALARMS = "Alarm burden: one alarm, then six hours of silence; right if the event follows within 12 hours"
+
+
+def cell(estimate: float, low: float, high: float, style: str) -> str:
+    """Format an estimate with its interval.
+
+    Parameters
+    ----------
+    estimate, low, high : float
+        NaN where unknown.
+    style : str
+        Format of a number, such as ".3f".
+
+    Returns
+    -------
+    str
+        "-" where the estimate is unknown.
+
+    Examples
+    --------
+    >>> cell(0.5, 0.4, 0.6, ".2f"), cell(0.5, float("nan"), float("nan"), ".2f")
+    ('0.50 (0.40 to 0.60)', '0.50 (no interval)')
+    """
+    if np.isnan(estimate):
+        return "-"
+    interval = "no interval" if np.isnan(low) else f"{low:{style}} to {high:{style}}"
+    return f"{estimate:{style}} ({interval})"
+
+
+def cells(rows: pd.DataFrame, style: str) -> list[str]:
+    """Format the estimates of rows with their intervals.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns estimate, low, high.
+    style : str
+        Format of a number.
+
+    Returns
+    -------
+    list of str
+        One text for each row.
+    """
+    return [cell(*values, style) for values in rows[["estimate", "low", "high"]].itertuples(index=False)]
+
+
+def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dict[str, pd.DataFrame]:
+    """Return operating points, alarms and groups as text.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+    min_cell_size : int
+        Operating points that would show that fewer stays were, or were not, acted upon are left out; 0 shows all.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        By caption.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clinicalgru import evaluate
+    >>> evaluation = evaluate(np.tile([0.0, 1.0], 60), np.linspace(0.1, 0.9, 120), n_resamples=20)
+    >>> list(detail_tables(evaluation)[POINTS].index)
+    ['risk >= 0.2', 'risk >= 0.3', 'risk >= 0.5']
+    """
+    least = 0 if evaluation.simulated else min_cell_size
+    points, tables = _shown_points(evaluation, least), {}
+    if not points.empty:
+        tables[POINTS] = _points(points)
+    if not evaluation.alarms.empty and not (evaluation.alarms["alarms"].map(lambda n: is_small(n, least))).any():
+        tables[ALARMS] = _alarms(evaluation.alarms)
+    for name, groups in evaluation.subgroups.items():
+        tables[f"By {name}. {calibration_text(groups.calibration_p)}"] = _groups(groups.table)
+    return tables
+
+
+def calibration_text(p: float) -> str:
+    """Say whether calibration differs between groups.
+
+    Parameters
+    ----------
+    p : float
+        P value of equal calibration; NaN where it was not tested.
+
+    Returns
+    -------
+    str
+        A sentence.
+
+    Examples
+    --------
+    >>> calibration_text(0.0004)
+    'Calibration differs between the groups (p < 0.001, likelihood ratio).'
+    """
+    if np.isnan(p):
+        return "Too few events to test whether calibration differs between the groups."
+    differs = "differs" if p < SIGNIFICANT else "does not clearly differ"
+    shown = f"= {p:.3f}" if p >= 0.001 else "< 0.001"
+    return f"Calibration {differs} between the groups (p {shown}, likelihood ratio)."
+
+
+def _shown_points(evaluation: Any, min_cell_size: int) -> pd.DataFrame:
+    """Points of which no count, and no difference between the counts of two, is small; the most important first."""
+    table = evaluation.operating_points
+    if table.empty:
+        return table
+    wide = table.pivot(index="point", columns="metric", values="estimate").loc[table["point"].unique()]
+    events, others = evaluation.events, evaluation.stays - evaluation.events
+    wide["caught"] = (wide["sensitivity"] * events).round()
+    wide["false"] = ((1 - wide["specificity"]) * others).round()
+    stated = evaluation.net_benefit["threshold"].iloc[0] if len(evaluation.net_benefit) else np.nan
+    by_threshold = wide.index.str.startswith("risk")
+    wide["order"] = np.where(wide["threshold"] == stated, 0, np.where(by_threshold, 2, 1))
+    taken, kept = [(0.0, 0.0), (float(events), float(others))], []
+    for point, row in wide.dropna(subset=["caught", "false"]).sort_values("order", kind="stable").iterrows():
+        at = (float(row["caught"]), float(row["false"]))
+        if not any(is_small(abs(a - b), min_cell_size) for one in taken for a, b in zip(at, one, strict=True)):
+            taken.append(at)
+            kept.append(point)
+    return table[table["point"].isin(kept)]
+
+
+def _points(points: pd.DataFrame) -> pd.DataFrame:
+    texts = points.assign(cell=[
+        f"{row.estimate:.3g}" if row.metric == "threshold" and row.point.startswith("risk")
+        else cell(row.estimate, row.low, row.high, ".1f" if row.metric == ALERTS else ".3f")
+        for row in points.itertuples(index=False)
+    ])  # fmt: skip
+    wide = texts.pivot(index="point", columns="metric", values="cell")
+    return (
+        wide.loc[points["point"].unique(), list(POINT_LABELS)]
+        .rename(columns=POINT_LABELS)
+        .rename_axis(index=None, columns=None)
+    )
+
+
+def _alarms(alarms: pd.DataFrame) -> pd.DataFrame:
+    shown = alarms[list(ALARM_LABELS)].map(lambda value: "-" if np.isnan(value) else f"{value:.3g}")
+    shown.index = pd.Index([f"risk >= {threshold:.3g}" for threshold in alarms["threshold"]])
+    return shown.rename(columns=ALARM_LABELS)
+
+
+def _groups(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per group: stays, events, and each metric with its interval."""
+    texts = table.assign(cell=cells(table, ".3f"))
+    wide = texts.pivot(index="group", columns="metric", values="cell")
+    wide = wide.loc[table["group"].unique(), table["metric"].unique()]
+    wide = wide.rename(columns=lambda metric: metric_label(metric, direction=False))
+    counts = table.drop_duplicates("group").set_index("group")[["stays", "events"]]
+    shown = counts.map(lambda count: "suppressed" if pd.isna(count) else f"{count:,}")
+    return pd.concat([shown, wide], axis=1).rename_axis(index=None, columns=None)

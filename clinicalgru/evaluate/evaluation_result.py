@@ -1,0 +1,223 @@
+"""The result of an evaluation, for every type of task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clinicalgru.evaluate import evaluation_text
+from clinicalgru.evaluate.calibration_curve import CalibrationCurve
+from clinicalgru.evaluate.curves import Curves
+from clinicalgru.evaluate.subgroups import Subgroups
+
+COUNTS = ("name", "task_type", "stays", "patients", "events", "n_resamples", "dropped", "random_state")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Performance of a model on a set of stays, with 95 % intervals, next to baselines on the same stays.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model.
+    task_type : str
+        "binary", "multiclass", "multilabel", "regression", "early_warning", "survival" or "forecast".
+    stays, patients : int
+        Number of stays and of their patients.
+    events : int or None
+        Stays with the event, for a binary task.
+    metrics : DataFrame
+        model, metric, estimate, low, high; the model first, then its baselines.
+    differences : DataFrame
+        baseline, metric, estimate, low, high (model minus baseline, on the same resamples), p, p_adjusted (Holm's
+        correction over all comparisons, half of the error for the primary metric), verdict.
+    curves : mapping of str to Curves
+        ROC, precision and recall, and calibration of each model, for a binary task.
+    calibration : mapping of str to DataFrame
+        Predicted against observed of the model by label, class or horizon, for the other types of task.
+    is_probability : bool
+        Whether `calibration` is of probabilities, not of a number in its own unit.
+    by_hour : DataFrame
+        Of a binary outcome: performance of the model at several hours of the window, as `evaluate_by_hour` gives it.
+        Empty where that was not requested.
+    notes : mapping of str to str
+        What else a reader has to know, such as the threshold.
+    primary : str
+        The primary metric.
+    training_rate : float or None
+        Event rate in training, for a binary task of a model that knows it.
+    net_benefit : DataFrame
+        Of a binary task, at one threshold: model, threshold, net_benefit, low, high, with "treat all" and "treat none".
+    calibration_curve : CalibrationCurve or None
+        Of a binary task: flexible calibration curve of the model with its band; None with fewer than 20 stays with, or
+        without, the event.
+    operating_points : DataFrame
+        Of a binary task: sensitivity, specificity, PPV, NPV and alerts per 100 stays of the model at some thresholds,
+        as of `operating_points`.
+    subgroups : mapping of str to Subgroups
+        Of a binary task: performance in groups of stays, by what divides them.
+    alarms : DataFrame
+        Of an early warning: alarms at some thresholds, as of `alarm_burden`, that of the model first.
+    simulated : bool
+        Whether the stays are those of a synthetic cohort.
+    n_resamples : int
+        Bootstrap resamples drawn.
+    dropped : int
+        Resamples that count in no interval, since they held one outcome class only.
+    random_state : int
+        Seed of the resamples.
+    """
+
+    name: str
+    task_type: str
+    stays: int
+    patients: int
+    events: int | None
+    metrics: pd.DataFrame
+    differences: pd.DataFrame
+    n_resamples: int
+    dropped: int
+    random_state: int
+    curves: Mapping[str, Curves] = field(default_factory=dict)
+    calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    is_probability: bool = True
+    by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    primary: str = ""
+    training_rate: float | None = None
+    net_benefit: pd.DataFrame = field(default_factory=pd.DataFrame)
+    calibration_curve: CalibrationCurve | None = None
+    operating_points: pd.DataFrame = field(default_factory=pd.DataFrame)
+    subgroups: Mapping[str, Subgroups] = field(default_factory=dict)
+    alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
+    simulated: bool = False
+
+    def __str__(self) -> str:
+        return evaluation_text.as_text(self)
+
+    def _repr_html_(self) -> str:
+        return evaluation_text.as_html(self)
+
+    def plot(self, figure: str = "calibration", **options: Any) -> Any:
+        """Draw one figure of the evaluation.
+
+        Parameters
+        ----------
+        figure : str
+            "calibration" or "differences"; for a binary task also "roc", "precision_recall", "calibration_curve" or
+            "by hour".
+        **options
+            Passed on to the function that draws the figure.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no figure of that name, or this evaluation has nothing to draw in it.
+
+        Examples
+        --------
+        >>> from clinicalgru import evaluate
+        >>> evaluation = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=20)
+        >>> len(evaluation.plot("roc").data)
+        2
+        """
+        from clinicalgru.display import plot
+
+        return plot(self, figure, **options)
+
+    def to_html(self, path: str | Path, **options: Any) -> Path:
+        """Write the evaluation as one offline HTML page.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; its folder is created.
+        **options
+            ``ledger``, ``flow``, ``faithfulness``, ``provenance``, ``title`` and ``min_cell_size`` of
+            `clinicalgru.view.pages.evaluation_page.evaluation_page`.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Examples
+        --------
+        >>> from tempfile import mkdtemp
+        >>> from clinicalgru import evaluate
+        >>> evaluation = evaluate([0, 0, 1, 0, 1, 1], [0.1, 0.4, 0.35, 0.2, 0.8, 0.9], n_resamples=20)
+        >>> evaluation.to_html(f"{mkdtemp()}/report.html", provenance={"data": "six stays"}).name
+        'report.html'
+        """
+        from clinicalgru.display import to_html
+
+        return to_html(self, path, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it.
+
+        Returns
+        -------
+        dict
+            Numbers, text and lists; an unknown number is None.
+
+        Examples
+        --------
+        >>> from clinicalgru import evaluate
+        >>> evaluate([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9], n_resamples=20).to_dict()["events"]
+        2
+        """
+        curves = {
+            model: {curve: _columns(table) for curve, table in vars(of_model).items()}
+            for model, of_model in self.curves.items()
+        }
+        return {name: getattr(self, name) for name in COUNTS} | {
+            "metrics": _rows(self.metrics),
+            "differences": _rows(self.differences),
+            "curves": curves,
+            "calibration": {name: _columns(table) for name, table in self.calibration.items()},
+            "by_hour": _rows(self.by_hour),
+            "primary": self.primary,
+            "training_rate": self.training_rate,
+            "net_benefit": _rows(self.net_benefit),
+            "calibration_curve": _curve(self.calibration_curve),
+            "operating_points": _rows(self.operating_points),
+            "subgroups": {name: _subgroups(groups) for name, groups in self.subgroups.items()},
+            "alarms": _rows(self.alarms),
+            "notes": dict(self.notes),
+            "simulated": self.simulated,
+        }
+
+
+def _without_nan(table: pd.DataFrame) -> pd.DataFrame:
+    """With None for NaN, which JSON does not know."""
+    return table.astype(object).where(table.notna(), None)
+
+
+def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return _without_nan(table).to_dict("records")
+
+
+def _columns(table: pd.DataFrame) -> dict[Any, list[Any]]:
+    return _without_nan(table).to_dict("list")
+
+
+def _curve(curve: CalibrationCurve | None) -> dict[str, Any] | None:
+    if curve is None:
+        return None
+    return {"ici": curve.ici, "e50": curve.e50, "e90": curve.e90, "table": _columns(curve.table)}
+
+
+def _subgroups(groups: Subgroups) -> dict[str, Any]:
+    p = groups.calibration_p
+    return {"table": _rows(groups.table), "calibration_p": p if p == p else None}

@@ -1,0 +1,93 @@
+"""One offline HTML page of a validation elsewhere: verdict, evaluation, training next to here, mismatches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_flow, suppress_nested
+from clinicalgru.evaluate.evaluation_text import heading
+from clinicalgru.html import Markup, table, tag
+from clinicalgru.view.pages.evaluation_page import (
+    LIMITS,
+    cohort_section,
+    evaluation_sections,
+    ledger_section,
+    metric_meanings,
+)
+from clinicalgru.view.pages.html_page import page, section, write
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clinicalgru.serve.validation import Validation
+
+CASE_MIX = (
+    "Each cell: training, then these stays. Means and ranges are of groups of at least 11 patients. A standardised "
+    "difference of 0.25 or more is marked with !"
+)
+
+
+def validation_page(
+    validation: Validation, path: str | os.PathLike[str], *, min_cell_size: int = MIN_CELL_SIZE
+) -> Path:
+    """Write one offline HTML page of a validation.
+
+    Parameters
+    ----------
+    validation : Validation
+        Result of `clinicalgru.validate`.
+    path : str or Path
+        File to write; its folder is created.
+    min_cell_size : int
+        Smallest count that may be shown; 0 shows all, and synthetic patients are always shown.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    evaluation, about = validation.evaluation, validation.about
+    least = 0 if evaluation.simulated else min_cell_size
+    known = [count for count in suppress_nested([evaluation.stays], min_cell_size=least) if count is not None]
+    steps = suppress_flow(about.get("flow", ()), within=known, min_cell_size=least)
+    shown = [*known, *(stays for _, stays in steps if stays is not None)]
+    parts = [_verdict(validation), *evaluation_sections(evaluation, min_cell_size=least), *_inputs(validation)]
+    parts += cohort_section(steps)
+    parts += [ledger_section(about["ledger"], shown, least)] if "ledger" in about else []
+    parts += [metric_meanings(evaluation)]
+    provenance = dict(validation.provenance) | {"simulated": "yes" if evaluation.simulated else "no"}
+    lead = f"{evaluation.name} on {heading(evaluation, min_cell_size=least)}"
+    return write(page("Validation", lead, *parts, provenance=provenance, limits=LIMITS), path)
+
+
+def _verdict(validation: Validation) -> Markup:
+    """Verdict, and the recalibration where there was one."""
+    parts = [tag("p", validation.verdict, attrs={"class": "lead"})]
+    change = validation.recalibration
+    if change is not None:
+        parts += [tag("p", line) for line in str(change).splitlines()[:1]]
+        rows = [
+            [str(name), f"{before:.3f}", f"{after:.3f}"] for name, before, after in change.table.to_numpy().tolist()
+        ]
+        caption = "Before and after recalibration; after: cross-validated on these stays"
+        parts.append(table(caption, ["Metric", "Before", "After"], rows))
+    return section("Verdict", tag("div", *parts, attrs={"class": "card"}))
+
+
+def _inputs(validation: Validation) -> list[Markup]:
+    """Case mix, differences and codes without a variable."""
+    listed = tag("ul", *(tag("li", one) for one in validation.differences or ("None was found.",)))
+    parts = [section("Differences from the training extract", tag("div", listed, attrs={"class": "card"}))]
+    if not validation.case_mix.empty:
+        parts.append(section("Training next to here", _table(CASE_MIX, "Variable", validation.case_mix_rows())))
+    if len(validation.unmapped):
+        codes = validation.unmapped.astype(str).set_index("code")
+        parts.append(section("Codes without a variable", _table("Of at least 11 rows", "Code", codes)))
+    return parts
+
+
+def _table(caption: str, first: str, shown: pd.DataFrame) -> Markup:
+    rows = [[str(name), *map(str, row)] for name, *row in shown.itertuples()]
+    return table(caption, [first, *map(str, shown.columns)], rows)

@@ -1,0 +1,119 @@
+"""What an evaluation holds besides its metrics: points, curve, groups, alarms, weights; and what is shown of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+
+import clinicalgru as cg
+from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.details import default_groups
+from clinicalgru.evaluate.details_text import ALARMS, POINTS, detail_tables
+from clinicalgru.evaluate.early_warning import early_warning_predictions
+from clinicalgru.evaluate.evaluation import evaluate_predictions
+from clinicalgru.evaluate.physionet2012 import event2
+
+CHANCE = np.random.default_rng(1)
+RISK = CHANCE.beta(1, 3, 1200)
+SITE = np.where(CHANCE.random(1200) < 0.5, "north", "south")
+OUTCOME = (CHANCE.random(1200) < np.where(SITE == "north", RISK, RISK / 3)).astype(float)
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    return cg.evaluate(OUTCOME, RISK, groups={"site": SITE}, threshold=0.25, n_resamples=60)
+
+
+def test_text_page_and_dictionary_show_curve_points_and_groups(evaluation, tmp_path):
+    page = evaluation.to_html(tmp_path / "page.html").read_text()
+    for shown in (str(evaluation), page, evaluation._repr_html_()):
+        assert "Calibration differs between groups by site." in shown
+        assert "(ICI)" in shown
+        assert "Sensitivity" in shown
+        assert "north" in shown
+    assert "Flexible calibration curve" in page
+    held = evaluation.to_dict()
+    assert held["calibration_curve"]["ici"] == evaluation.calibration_curve.ici
+    assert held["subgroups"]["site"]["calibration_p"] < 0.001
+    assert {row["point"] for row in held["operating_points"]} >= {"risk >= 0.25", "sensitivity >= 0.8"}
+
+
+def test_of_shown_operating_points_no_two_differ_by_few_stays(evaluation):
+    shown = detail_tables(evaluation)[POINTS].index
+    assert {"risk >= 0.25", "sensitivity >= 0.8"} <= set(shown)
+    table = evaluation.operating_points.pivot(index="point", columns="metric", values="estimate").loc[shown]
+    caught = (table["sensitivity"] * OUTCOME.sum()).round().to_numpy()
+    false = ((1 - table["specificity"]) * (1 - OUTCOME).sum()).round().to_numpy()
+    for counts in (np.append(caught, [0, OUTCOME.sum()]), np.append(false, [0, (1 - OUTCOME).sum()])):
+        gaps = np.abs(counts[:, None] - counts)
+        assert not ((gaps > 0) & (gaps < 11)).any()
+    assert len(detail_tables(evaluation, min_cell_size=0)[POINTS]) == 7
+
+
+def test_weights_count_as_scikit_learn_counts_them():
+    weight = CHANCE.uniform(0.5, 3, 1200)
+    weighted = cg.evaluate(OUTCOME, RISK, sample_weight=weight, n_resamples=5)
+    ours = weighted.metrics.set_index("metric")["estimate"]
+    assert ours["auroc"] == pytest.approx(roc_auc_score(OUTCOME, RISK, sample_weight=weight))
+    assert ours["auprc"] == pytest.approx(average_precision_score(OUTCOME, RISK, sample_weight=weight))
+    assert ours["brier"] == pytest.approx(brier_score_loss(OUTCOME, RISK, sample_weight=weight))
+    assert ours["log_loss"] == pytest.approx(log_loss(OUTCOME, RISK, sample_weight=weight))
+    assert ours["observed_expected"] == pytest.approx((weight @ OUTCOME) / (weight @ RISK))
+    assert "weighted" in weighted.notes["Weights"]
+    for wrong in (weight[:-1], -weight, np.full(1200, np.nan), ["a"] * 1200):
+        with pytest.raises(ArgumentError, match="weight"):
+            cg.evaluate(OUTCOME, RISK, sample_weight=wrong, n_resamples=5)
+
+
+def test_equal_weights_change_nothing():
+    plain, weighted = (cg.evaluate(OUTCOME, RISK, sample_weight=w, n_resamples=20) for w in (None, np.full(1200, 7)))
+    pd.testing.assert_frame_equal(plain.metrics, weighted.metrics)
+
+
+def test_stays_are_divided_by_how_much_was_measured_sex_and_labels():
+    stays = cg.select(cg.read_events(cg.simulate(150, random_state=0)), cg.Task.load("in_hospital_mortality"))
+    groups = default_groups(stays)
+    amount = (
+        pd.Series(stays.n_measurements).groupby(groups["number of measurements"], observed=True).agg(["min", "max"])
+    )
+    assert (amount["max"].to_numpy()[:-1] <= amount["min"].to_numpy()[1:]).all()
+    assert set(groups["sex"]) <= {"female", "male", None, np.nan}
+    assert default_groups(stays[:50]) == {}
+    assert default_groups(RISK) == {}
+
+
+def test_an_early_warning_shows_its_alarms(tmp_path):
+    stay = np.repeat(np.arange(80), 24)
+    onset = np.where(np.arange(80) % 2 == 0, 30.0, np.inf)
+    hourly = pd.DataFrame({"stay": stay, "hours": np.tile(np.arange(24.0), 80), "risk": CHANCE.random(len(stay)) * 0.4})
+    hourly["risk"] += 0.3 * (stay % 2 == 0)
+    evaluation = evaluate_predictions({"GRU": early_warning_predictions(hourly, onset, threshold=0.5)}, n_resamples=5)
+    row = evaluation.alarms.iloc[0]
+    assert row["threshold"] == 0.5
+    assert f"{row['ppv_per_alarm']:.3g}" in detail_tables(evaluation)[ALARMS].to_string()
+    assert "six hours of silence" in evaluation.to_html(tmp_path / "page.html").read_text()
+    few = replace(evaluation, alarms=evaluation.alarms.assign(alarms=3))
+    assert ALARMS not in detail_tables(few)
+
+
+def event2_by_loops(outcome, risk):
+    """The challenge's own order of operations, one decile after the other."""
+    rows = sorted(zip(risk, range(len(risk)), strict=True))
+    size, total, means = len(rows) // 10, 0.0, []
+    for decile in range(10):
+        chosen = rows[decile * size : (decile + 1) * size]
+        mean = sum(r for r, _ in chosen) / size
+        observed = sum(outcome[i] for _, i in chosen)
+        total += (observed - size * mean) ** 2 / (size * mean * (1 - mean) + 0.001)
+        means.append(mean)
+    return total / (means[9] - means[0])
+
+
+def test_event2_is_that_of_the_challenge():
+    assert event2(OUTCOME[:597], RISK[:597]) == pytest.approx(event2_by_loops(OUTCOME[:597], RISK[:597]), rel=1e-12)
+    assert np.isnan(event2([0, 1], [0.1, 0.2]))
+    assert np.isnan(event2([0, 1] * 10, [0.3] * 20))

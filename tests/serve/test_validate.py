@@ -1,0 +1,152 @@
+"""A model at another hospital: the verdict, what differs, and the recalibrated bundle with its history."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+import clinicalgru as cg
+from clinicalgru.cli import main
+from clinicalgru.errors import ArgumentError, TrainingError
+from clinicalgru.evaluate.hour_calibrator import HourCalibrator
+from clinicalgru.evaluate.logistic import logit
+from clinicalgru.serve.bundle import model_hash
+from clinicalgru.serve.recalibrate import _composed, recalibrate
+from clinicalgru.serve.validate import known_stays
+
+TASK = cg.Task.load("in_hospital_mortality")
+
+
+def cohort(seed, stays=900, rare=1.0):
+    """A synthetic hospital; in a rare one, that fraction of the deaths is left."""
+    simulated = cg.simulate(stays, random_state=seed)
+    outcomes = simulated.outcomes.copy()
+    lost = np.random.default_rng(seed).random(len(outcomes)) > rare
+    outcomes.loc[lost, "in_hospital_death"] = 0
+    tables = {"rows": simulated.measurements, "stays": simulated.stays, "outcomes": outcomes}
+    own = {n: t.assign(patient_id=t["patient_id"].astype(str) + f"-{seed}") for n, t in tables.items()}
+    return own.pop("rows"), own
+
+
+@pytest.fixture(scope="module")
+def model():
+    rows, tables = cohort(1)
+    return cg.SummaryBaseline("logistic regression").fit(cg.select(cg.read_events(rows, **tables), TASK))
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    rows, tables = cohort(2, stays=1800, rare=0.6)
+    rows = rows[rows["variable"] != "lactate"]
+    odd = rows.head(40).assign(variable="mystery score")
+    return cg.read_events(pd.concat([rows, odd]), **tables)
+
+
+@pytest.fixture(scope="module")
+def validated(model, elsewhere, tmp_path_factory):
+    target = tmp_path_factory.mktemp("bundles") / "new"
+    return cg.validate(model, elsewhere, recalibrate_to=target, n_resamples=100), target
+
+
+def test_risks_that_are_too_high_are_called_so_with_what_to_do(validated):
+    result, _ = validated
+    assert result.status == "does not fit"
+    assert result.exit_code == 6
+    assert "too high here" in result.verdict
+    assert "do not use them as they are" in result.verdict
+
+
+def test_text_page_markdown_and_json_say_the_same(validated, tmp_path):
+    result, _ = validated
+    page = result.to_html(tmp_path / "page.html").read_text()
+    for shown in (str(result), page, result.to_markdown().replace("\\", "")):
+        assert result.verdict.split(";")[0] in shown
+        assert "lactate: absent" in shown.replace("\\_", "_").lower()
+        assert "mystery score" in shown
+        assert "Heart rate" in shown
+        assert "intercept and slope" in shown
+    read = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert read["status"] == "does not fit"
+    assert read["evaluation"]["stays"] == result.evaluation.stays
+    assert read["recalibration"]["changes"][0]["stays"] == result.evaluation.stays
+
+
+def test_case_mix_compares_shares_means_and_standardised_differences(validated):
+    mix = validated[0].case_mix.set_index("variable")
+    assert mix.loc["Lactate", "share_here"] == 0
+    assert mix.loc["Lactate", "share_training"] > 0.3
+    assert np.isnan(mix.loc["Lactate", "difference"])
+    assert abs(mix.loc["Heart rate", "difference"]) < 0.25
+
+
+def test_the_new_bundle_is_recalibrated_keeps_its_ranking_and_says_whence_it_is(validated, model, elsewhere):
+    result, target = validated
+    new, stays = cg.load(target), known_stays(model, elsewhere)
+    before, after = (one.predict_proba(stays)[:, 1] for one in (model, new))
+    line = LogisticRegression(C=np.inf).fit(logit(before)[:, None], stays.outcome)
+    np.testing.assert_allclose(after, line.predict_proba(logit(before)[:, None])[:, 1], atol=0.03)
+    np.testing.assert_array_equal(np.argsort(before, kind="stable"), np.argsort(after, kind="stable"))
+    assert after.mean() == pytest.approx(stays.outcome.mean(), rel=0.03)
+    [change] = new.changes_
+    assert change["parent"] == model_hash(model) != model_hash(new)
+    assert change["what"] == "recalibrated: intercept and slope"
+    assert (change["stays"], change["outcomes"]) == (len(stays), int(stays.outcome.sum()))
+    card = (target / "card.md").read_text()
+    assert f"before that it was model {change['parent']}" in card
+    table = result.recalibration.table.set_index("metric")
+    assert abs(table.loc["observed_expected", "after"] - 1) < 0.1 < abs(table.loc["observed_expected", "before"] - 1)
+
+
+def test_a_bundle_is_never_recalibrated_in_place(validated, model, elsewhere):
+    with pytest.raises(ArgumentError, match="new folder"):
+        cg.validate(model, elsewhere, recalibrate_to=validated[1])
+    assert not getattr(model, "changes_", [])
+
+
+def test_few_events_give_an_intercept_fewer_nothing_and_training_patients_are_refused(model, elsewhere):
+    stays, moment = known_stays(model, elsewhere), datetime(2031, 1, 2, tzinfo=UTC)
+    died, lived = (np.flatnonzero(stays.outcome == value) for value in (1, 0))
+    some = stays[np.sort(np.concatenate([died[:40], lived[:200]]))]
+    update = recalibrate(model, some, moment=moment)
+    assert (update.method, update.slope) == ("intercept", 1.0)
+    assert update.model.predict_proba(some)[:, 1].mean() == pytest.approx(40 / 240, abs=1e-6)
+    assert update.model.changes_[0]["when"] == "2031-01-02T00:00:00+00:00"
+    with pytest.raises(ArgumentError, match="20 stays"):
+        recalibrate(model, stays[np.sort(np.concatenate([died[:10], lived[:200]]))])
+    rows, tables = cohort(1)
+    with pytest.raises(TrainingError, match="were seen"):
+        recalibrate(model, cg.select(cg.read_events(rows, **tables), TASK))
+    verdict = cg.validate(model, cg.read_events(rows, **tables), n_resamples=20).verdict
+    assert "occur in training" in verdict
+
+
+def test_a_line_after_a_calibration_by_hour_is_a_calibration_by_hour():
+    before = HourCalibrator(1.3, -0.4, first_hour=0, last_hour=48, level=-0.7, bend=0.3, steepness=0.5, middle=-1.0)
+    after = _composed(before, 0.6, -0.9)
+    risk, hours = np.linspace(0.01, 0.9, 50), np.linspace(0, 48, 50)
+    np.testing.assert_allclose(after.predict_at(risk, hours), expit(0.6 * logit(before.predict_at(risk, hours)) - 0.9))
+    np.testing.assert_allclose(after.predict(risk), expit(0.6 * logit(before.predict(risk)) - 0.9))
+
+
+def test_the_command_writes_page_markdown_and_bundle_and_ends_with_the_verdict(model, tmp_path, capsys):
+    cg.save(model, tmp_path / "bundle")
+    rows, tables = cohort(3, stays=400, rare=0.6)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    files = [f"{tmp_path / name}.csv" for name in ("rows", "stays", "outcomes")]
+    options = ["--stays", files[1], "--outcomes", files[2], "--page", f"{tmp_path}/a.html"]
+    options += ["--markdown", f"{tmp_path}/a.md", "--recalibrate", f"{tmp_path}/new"]
+    with pytest.raises(SystemExit) as ended:
+        main(["validate", f"{tmp_path}/bundle", files[0], *options])
+    assert ended.value.code in (0, 6, 7)
+    assert "Training next to here" in capsys.readouterr().out
+    assert "# Validation" in (tmp_path / "a.md").read_text()
+    assert cg.load(tmp_path / "new").changes_
+    assert (tmp_path / "a.html").exists()
