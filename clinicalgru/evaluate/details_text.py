@@ -71,7 +71,8 @@ def cells(rows: pd.DataFrame, style: str) -> list[str]:
     list of str
         One text for each row.
     """
-    return [cell(*values, style) for values in rows[["estimate", "low", "high"]].itertuples(index=False)]
+    values: Any = rows[["estimate", "low", "high"]].itertuples(index=False)
+    return [cell(estimate, low, high, style) for estimate, low, high in values]
 
 
 def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dict[str, pd.DataFrame]:
@@ -155,17 +156,17 @@ def _shown_points(evaluation: Any, min_cell_size: int) -> pd.DataFrame:
 
 
 def _points(points: pd.DataFrame) -> pd.DataFrame:
-    texts = points.assign(cell=[
-        f"{row.estimate:.3g}" if row.metric == "threshold" and row.point.startswith("risk")
-        else cell(row.estimate, row.low, row.high, ".1f" if row.metric == ALERTS else ".3f")
-        for row in points.itertuples(index=False)
-    ])  # fmt: skip
-    wide = texts.pivot(index="point", columns="metric", values="cell")
-    return (
-        wide.loc[points["point"].unique(), list(POINT_LABELS)]
-        .rename(columns=POINT_LABELS)
-        .rename_axis(index=None, columns=None)
-    )
+    """One row per point, one column per measure; a threshold that was given has no interval."""
+    rows: Any = points.itertuples(index=False)
+    texts = [
+        f"{row.estimate:.3g}"
+        if row.metric == "threshold" and row.point.startswith("risk")
+        else cell(row.estimate, row.low, row.high, ".1f" if row.metric == ALERTS else ".2f")
+        for row in rows
+    ]
+    wide = points.assign(cell=texts).pivot(index="point", columns="metric", values="cell")
+    wide = wide.loc[points["point"].unique(), list(POINT_LABELS)]
+    return wide.rename(columns=POINT_LABELS).rename_axis(index=None, columns=None)
 
 
 def _alarms(alarms: pd.DataFrame) -> pd.DataFrame:

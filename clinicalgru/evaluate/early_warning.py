@@ -75,9 +75,9 @@ def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, t
 def _alarms(hourly: pd.DataFrame, onset: Array, threshold: float) -> pd.DataFrame:
     """Alarms at the threshold, and at half and twice of it."""
     of_stay = onset[hourly["stay"].to_numpy()]
-    columns = [hourly[name].to_numpy() for name in ("stay", "hours", "risk")]
+    stay, hours, risk = (hourly[name].to_numpy() for name in ("stay", "hours", "risk"))
     thresholds = [threshold, threshold / 2, *([2 * threshold] if 2 * threshold <= 1 else [])]
-    return alarm_burden(*columns, np.where(np.isfinite(of_stay), of_stay, np.nan), thresholds=thresholds)
+    return alarm_burden(stay, hours, risk, np.where(np.isfinite(of_stay), of_stay, np.nan), thresholds=thresholds)
 
 
 def _sums_by_stay(

@@ -86,8 +86,8 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
     ArgumentError
         If the task has no such outcome, or fewer than 20 stays have, or do not have, the event.
     TrainingError
-        If training saw the patients of more than 5 % of the stays (fewer are left out and counted), or if higher risks go
-        with fewer events.
+        If training saw the patients of more than 5 % of the stays (fewer are left out and counted), or if higher risks
+        go with fewer events.
 
     Notes
     -----

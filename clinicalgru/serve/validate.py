@@ -91,8 +91,7 @@ def validate(
     check_evaluation_packages(model.task_.task_type)
     events = read_like_training(model, data, accept_differences=accept_differences, **reading)
     stays = known_stays(model, events)
-    how = {"threshold": threshold, "n_resamples": n_resamples, "random_state": random_state}
-    evaluation = evaluate(model, stays, **how)
+    evaluation = evaluate(model, stays, threshold=threshold, n_resamples=n_resamples, random_state=random_state)
     n_seen = int(seen_patients(model).includes(stays).sum())
     status, verdict = verdict_of(evaluation, n_seen=n_seen)
     change = None if recalibrate_to is None else recalibrate(model, stays)

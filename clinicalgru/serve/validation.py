@@ -167,12 +167,12 @@ class Validation:
         )
         if len(self.unmapped):
             parts.append(
-                "## Codes without a variable\n\n" + markdown_table(self.unmapped.columns, self.unmapped.to_numpy())
+                "## Codes without a variable\n\n" + markdown_table([*self.unmapped.columns], self.unmapped.to_numpy())
             )
         if self.recalibration is not None:
             parts.append("## Recalibration\n\n" + escape_markdown(str(self.recalibration).partition("\n")[0]))
             shown = self.recalibration.table.round(3)
-            parts.append(markdown_table(shown.columns, shown.to_numpy()))
+            parts.append(markdown_table([*shown.columns], shown.to_numpy()))
         origin = [f"- {escape_markdown(name)}: {escape_markdown(text)}" for name, text in self.provenance.items()]
         return "\n\n".join([*parts, escape_markdown(note(evaluation)), "## Provenance\n\n" + "\n".join(origin)]) + "\n"
 
@@ -194,6 +194,7 @@ def case_mix_table(case_mix: pd.DataFrame) -> pd.DataFrame:
     def number(value: Any, style: str) -> str:
         return "-" if pd.isna(value) else f"{value:{style}}"
 
+    records: Any = case_mix.itertuples(index=False)
     rows = {
         f"{row.variable}" + (f", {row.unit}" if row.unit not in ("", "1") else ""): [
             f"{number(row.share_training, '.0%')} / {number(row.share_here, '.0%')}",
@@ -202,7 +203,7 @@ def case_mix_table(case_mix: pd.DataFrame) -> pd.DataFrame:
             f"{number(row.mean_here, '.4g')} ({row.range_here or '-'})",
             number(row.difference, "+.2f") + (" !" if abs(row.difference) >= LARGE else ""),
         ]
-        for row in case_mix.itertuples(index=False)
+        for row in records
     }
     names = ["Stays with it, training / here", "Values per stay", "Mean (range), training", "Here", "Difference, SD"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
@@ -248,17 +249,20 @@ def _binary(evaluation: Evaluation) -> tuple[str, str]:
         return UNCLEAR, f"No verdict: {few}. Do not use the model here before that."
     intervals = {str(name): (float(row["low"]), float(row["high"])) for name, row in own.iterrows()}
     low, high = intervals["auroc"]
-    if not low > 0.5:
-        found = "may not rank" if high > 0.5 else "ranks the wrong way"
-        return MISFIT, f"The model {found} the patients here (AUROC {low:.2f} to {high:.2f}); do not use it here."
+    shown = f"AUROC {float(np.mean(own.loc['auroc', 'estimate'])):.2f}, {low:.2f} to {high:.2f}"
+    if not high > 0.5:
+        return MISFIT, f"The model ranks the patients the wrong way ({shown}); do not use it here."
     calibrated = calibration_verdict(intervals)
-    level = next(one for one in summary_sentences(evaluation) if "observed : expected" in one)
-    ranks = f"The model ranks the patients here (AUROC {own.loc['auroc', 'estimate']:.2f}, {low:.2f} to {high:.2f})"
-    if calibrated == "yes":
-        return FITS, f"{ranks}, and its risks fit. {level}"
+    level = next((one for one in summary_sentences(evaluation) if "observed : expected" in one), "")
+    ranks = f"The model {'ranks' if low > 0.5 else 'may not rank'} the patients here ({shown})"
     if calibrated == "no":
-        return MISFIT, f"{ranks}, but its risks do not fit; do not use them as they are. {level}"
-    return UNCLEAR, f"{ranks}; whether its risks fit, these stays are too few to say. {level}"
+        return (
+            MISFIT,
+            f"{ranks}, {'but' if low > 0.5 else 'and'} its risks do not fit; do not use them as they are. {level}",
+        )
+    if calibrated == "yes" and low > 0.5:
+        return FITS, f"{ranks}, and its risks fit. {level}"
+    return UNCLEAR, f"{ranks}; these stays are too few to say whether it can be used. {level}"
 
 
 def _other(evaluation: Evaluation) -> tuple[str, str]:
@@ -303,4 +307,5 @@ def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
 
 
 def _markdown(shown: pd.DataFrame) -> str:
-    return markdown_table(["", *shown.columns], [[name, *row] for name, *row in shown.itertuples()])
+    rows: Any = shown.itertuples()
+    return markdown_table(["", *shown.columns], [[name, *row] for name, *row in rows])
