@@ -42,7 +42,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def elsewhere():
-    rows, tables = cohort(2, stays=1800, rare=0.6)
+    rows, tables = cohort(2, stays=2000, rare=0.65)
     rows = rows[rows["variable"] != "lactate"]
     odd = rows.head(40).assign(variable="mystery score")
     return cg.read_events(pd.concat([rows, odd]), **tables)
