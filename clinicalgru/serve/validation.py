@@ -249,7 +249,8 @@ def _binary(evaluation: Evaluation) -> tuple[str, str]:
         return UNCLEAR, f"No verdict: {few}. Do not use the model here before that."
     intervals = {str(name): (float(row["low"]), float(row["high"])) for name, row in own.iterrows()}
     low, high = intervals["auroc"]
-    shown = f"AUROC {float(np.mean(own.loc['auroc', 'estimate'])):.2f}, {low:.2f} to {high:.2f}"
+    estimates: Any = own["estimate"].to_dict()
+    shown = f"AUROC {estimates['auroc']:.2f}, {low:.2f} to {high:.2f}"
     if not high > 0.5:
         return MISFIT, f"The model ranks the patients the wrong way ({shown}); do not use it here."
     calibrated = calibration_verdict(intervals)
