@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH_FLAGS ?=
 
-.PHONY: demo lab dashboard test quick lowest lab-tests lint clean
+.PHONY: demo lab dashboard test quick lowest lab-tests lint audit clean
 
 demo: .venv/installed
 	$(BIN)/clinicalgru demo --out out/demo
@@ -34,8 +34,18 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# known vulnerabilities, licences, a software bill of materials (CycloneDX) and a lock file with hashes, in out/audit
+audit: .venv/installed
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom pip-tools pip-licenses
+	mkdir -p out/audit
+	.venv-audit/bin/cyclonedx-py environment $(BIN)/python --output-file out/audit/sbom.json
+	.venv-audit/bin/pip-licenses --python $(BIN)/python --format markdown --output-file out/audit/licences.md
+	.venv-audit/bin/pip-compile --quiet --generate-hashes --strip-extras -c constraints.txt --output-file out/audit/requirements.lock pyproject.toml
+	.venv-audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') --output out/audit/vulnerabilities.json --format json
+
 clean:
-	rm -rf .venv .venv-lowest out
+	rm -rf .venv .venv-lowest .venv-audit out
 
 # torch comes first and on its own, so that no other package's wish brings another build of it
 .venv/installed: pyproject.toml constraints.txt clinicalgru/model/network/scan.c

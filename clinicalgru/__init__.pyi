@@ -18,6 +18,7 @@ from .evaluate.alarm_burden import alarm_burden as alarm_burden
 from .evaluate.by_hour import evaluate_by_hour as evaluate_by_hour
 from .evaluate.calibration_curve import calibration_curve as calibration_curve
 from .evaluate.compare import compare as compare
+from .evaluate.conformal import ConformalSets as ConformalSets
 from .evaluate.decision_curve import decision_curve as decision_curve
 from .evaluate.evaluation import evaluate as evaluate
 from .evaluate.operating_points import operating_points as operating_points
@@ -47,9 +48,11 @@ from .model.network.config import NetworkConfig as NetworkConfig
 from .model.training.tuning import tune as tune
 from .serve.bundle import load as load
 from .serve.bundle import save as save
+from .serve.compare_bundles import compare_bundles as compare_bundles
 from .serve.meds_predictions import meds_predictions as meds_predictions
 from .serve.monitor import Monitor as Monitor
 from .serve.onnx.export import export_onnx as export_onnx
+from .serve.privacy_audit import privacy_audit as privacy_audit
 from .serve.score import score as score
 from .serve.validate import validate as validate
 from .view.widgets.cohort_view import CohortView as CohortView

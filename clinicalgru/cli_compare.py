@@ -1,9 +1,10 @@
-"""The command that compares two bundles on the same stays."""
+"""The commands that compare two bundles on the same stays: side by side, or held against a protocol."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
         The application.
     """
     reading_command(app)(compare)
+    reading_command(app)(compare_bundles)
 
 
 def compare(
@@ -70,6 +72,49 @@ def compare(
     typer.echo(result)
     if alone:
         typer.echo(f"Stays that only one of the two can answer for are left out: {format_count(alone)}.")
+
+
+def compare_bundles(
+    reading: dict[str, Any],
+    old: Bundle,
+    new: Bundle,
+    extract: Extract,
+    protocol: Annotated[Path, typer.Option(help="YAML file: non_inferiority, calibration, subgroups, min_events")],
+    accept_differences: AcceptDifferences = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold a new bundle against the old one by a protocol that was written before: pass or fail.
+
+    The exit code is 0 where each condition is met, 6 where one is not, 7 where there are too few events.
+
+    Example: clinicalgru compare-bundles old new later.csv.gz --protocol p.yaml --stays s.csv --outcomes o.csv
+    \f
+    Parameters
+    ----------
+    reading : dict
+        How the extract is read, where it differs from the training extract of the bundles.
+    old, new, extract, protocol : Path, Path, str, Path
+        Folders of the bundles, the extract, and the protocol.
+    accept_differences, as_json : bool
+        Whether tables of training may be absent; whether JSON is printed.
+
+    Raises
+    ------
+    Exit
+        With exit code 6 or 7.
+    """
+    from clinicalgru.data.reading import arguments_like
+    from clinicalgru.serve.bundle import load_model
+    from clinicalgru.serve.compare_bundles import compare_bundles as hold
+    from clinicalgru.serve.protocol import load_protocol
+
+    declared, models = load_protocol(protocol), [load_model(bundle) for bundle in (old, new)]
+    for model in models:
+        check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
+    result = hold(models[0], models[1], declared, extract, accept_differences=accept_differences, **reading)
+    typer.echo(json.dumps(result.to_dict()) if as_json else result)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
 
 
 def _common(one: Any, other: Any) -> tuple[Any, Any, Any]:

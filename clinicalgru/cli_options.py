@@ -107,7 +107,7 @@ def reading_command(app: typer.Typer, *, without: tuple[str, ...] = ()) -> Calla
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         run.__name__, run.__doc__ = command.__name__, command.__doc__
-        app.command(name=command.__name__.rstrip("_"))(run)  # `map_` is "map"
+        app.command(name=command.__name__.rstrip("_").replace("_", "-"))(run)  # `map_` is "map"
         return command
 
     return register

@@ -199,6 +199,10 @@ class CalibrationWarning(ClinicalGRUWarning):
     """A model that could not be calibrated, or was calibrated on few stays."""
 
 
+class PrivacyWarning(ClinicalGRUWarning):
+    """A model that tells too much about the patients it was trained on."""
+
+
 def describe(value: Any) -> str:
     """Describe a value for the `got` of an error: its type, with its shape or length, never its content.
 

@@ -31,9 +31,12 @@ from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.parts import Parts
 from clinicalgru.serve.bundle import model_hash, save
+from clinicalgru.serve.privacy_audit import PrivacyAudit, privacy_audit
+from clinicalgru.serve.recalibrate import seen_patients
 from clinicalgru.serve.score import score
 from clinicalgru.serve.score_input import read_like_training
 
+MEMBERSHIP_STAYS = 2000
 FAITHFULNESS_STAYS = 60  # of the test stays: some eight seconds
 LEAKAGE_STAYS = 30  # of the extract: some ten seconds
 
@@ -131,6 +134,35 @@ def check_leakage(model: Model, parts: Parts, *, random_state: int = 0) -> Leaka
     check = check_no_future(model, parts.test_events, splits=splits, n_stays=LEAKAGE_STAYS, random_state=random_state)
     model.trained_on_["leakage"] = check.to_dict()
     return check
+
+
+def measure_membership(model: Any, parts: Parts) -> PrivacyAudit | None:
+    """Measure membership inference on training and test stays, and keep the result with the model.
+
+    Parameters
+    ----------
+    model : GRUEstimator
+        Fitted on the development stays.
+    parts : Parts
+        Development and test stays.
+
+    Returns
+    -------
+    PrivacyAudit or None
+        Of at most 2,000 training stays; None for other tasks than binary ones. The model card shows it.
+
+    Warns
+    -----
+    PrivacyWarning
+        See `privacy_audit`.
+    """
+    if model.task_.task_type != "binary":
+        return None
+    members = parts.development[seen_patients(model).includes(parts.development)]
+    chosen = np.random.default_rng(0).permutation(len(members))[:MEMBERSHIP_STAYS]
+    audit = privacy_audit(model, members[np.sort(chosen)], parts.test)
+    model.trained_on_ = {**model.trained_on_, "membership": audit.to_dict()}
+    return audit
 
 
 def parse_target(model: Model, text: str | None) -> str | float | None:

@@ -58,7 +58,7 @@ between hour {low:g} and hour {high:g} after the {task.anchor_words}.
 | stays, patients | {format_count(trained["stays"])}, {format_count(trained["patients"])} |
 {_outcomes(trained) if task.task_type in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
 {_training(trained)}{_best_epoch(model)}| calibrated | {_calibration(model)} |
-{_changes(model)}
+{_membership(trained)}{_changes(model)}
 ## Limits
 Not a medical device. Not validated outside its source: evaluate it on your own patients before any use, and again over
 time. Predictions are not causal: changing a variable that raises the risk need not help the patient.
@@ -107,6 +107,14 @@ def _calibration(model: FittedModel) -> str:
         unseen = "predicted by a baseline that did not see them"
     counts = "on stays" if model.calibrated_on_ is None else calibration_text(model.calibrated_on_)
     return f"yes, {counts}, {unseen}"
+
+
+def _membership(trained: Mapping[str, Any]) -> str:
+    """How well training patients are recognised, where that was measured."""
+    rate = trained.get("membership", {}).get("true_positive_rate")
+    if rate is None:
+        return ""
+    return f"| membership inference | {rate:.1%} of the training patients recognised at 1 % false positives |\n"
 
 
 def _changes(model: FittedModel) -> str:

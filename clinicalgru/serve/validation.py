@@ -15,7 +15,8 @@ from clinicalgru.evaluate.details_text import detail_tables
 from clinicalgru.evaluate.evaluation import Evaluation
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.evaluation_text import hours_table, metrics_table, note
-from clinicalgru.evaluate.hour_checks import calibration_verdict
+from clinicalgru.evaluate.hour_checks import TOLERATED, calibration_verdict
+from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.evaluate.multiplicity import too_few_text
 from clinicalgru.markdown import escape_markdown, markdown_table
 from clinicalgru.serve.case_mix import LARGE
@@ -263,7 +264,14 @@ def _binary(evaluation: Evaluation) -> tuple[str, str]:
         )
     if calibrated == "yes" and low > 0.5:
         return FITS, f"{ranks}, and its risks fit. {level}"
-    return UNCLEAR, f"{ranks}; these stays are too few to say whether it can be used. {level}"
+    names = {name: (metric_label(name, direction=False).lower(), *ends) for name, ends in TOLERATED.items()}
+    open_ = [
+        f"{label} {intervals[name][0]:.2f} to {intervals[name][1]:.2f}, tolerated {least:g} to {most:g}"
+        for name, (label, least, most) in names.items()
+        if not (intervals[name][0] >= least and intervals[name][1] <= most)
+    ]
+    unknown = f" that its risks fit ({'; '.join(open_)})" if open_ else " that it ranks them"
+    return UNCLEAR, f"{ranks}; these stays do not show{unknown}. {level}"
 
 
 def _other(evaluation: Evaluation) -> tuple[str, str]:

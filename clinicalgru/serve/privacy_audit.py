@@ -1,0 +1,155 @@
+"""Membership inference: how well an attacker who knows a patient's record tells that the patient was in training."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import beta
+
+from clinicalgru.checks import check_number
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.errors import ArgumentError, PrivacyWarning
+from clinicalgru.evaluate.metrics import auroc
+from clinicalgru.serve.recalibrate import seen_patients
+
+FALSE_POSITIVE_RATE, LIMIT, MIN_PATIENTS = 0.01, 0.02, 500
+MIN_PROBABILITY = 1e-300
+MIN_OTHERS = 100  # patients that training did not see, from which a false positive rate of 1 % can be set
+
+
+@dataclass(frozen=True)
+class PrivacyAudit:
+    """Result of an attack on a model.
+
+    Attributes
+    ----------
+    true_positive_rate : float
+        Fraction of the training patients that the attack recognises at a false positive rate of 1 %; NaN with fewer
+        than 100 other patients. 0.01 is chance.
+    low, high : float
+        Its 95 % interval (Clopper and Pearson).
+    auroc : float
+        How often a training patient looks more like one than another patient does; 0.5 is chance.
+    members, others : int
+        Patients of training, and others, that were compared.
+    """
+
+    true_positive_rate: float
+    low: float
+    high: float
+    auroc: float
+    members: int
+    others: int
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why this model should not leave the house as it is; empty where nothing was found."""
+        found = []
+        if self.true_positive_rate > LIMIT:
+            found.append(f"training patients are recognised at {self.true_positive_rate:.1%} with 1 % false positives")
+        if self.members < MIN_PATIENTS:
+            found.append(f"fewer than {MIN_PATIENTS} training patients")
+        if np.isnan(self.true_positive_rate):
+            found.append(f"fewer than {MIN_OTHERS} other patients: not measured")
+        return found
+
+    def __str__(self) -> str:
+        rate = f"{self.true_positive_rate:.2%} ({self.low:.2%} to {self.high:.2%})"
+        shown = "an unknown fraction" if np.isnan(self.true_positive_rate) else rate
+        first = f"Membership inference: {shown} of the training patients recognised at 1 % false positives"
+        return f"{first}; AUROC {self.auroc:.3f}." + "".join(f" Warning: {reason}." for reason in self.reasons)
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Return the numbers by name, None where unknown.
+
+        Returns
+        -------
+        dict
+            Numbers.
+        """
+        return {name: None if value != value else value for name, value in asdict(self).items()}
+
+
+def privacy_audit(model: Any, members: Sequences, others: Sequences, *, warn: bool = True) -> PrivacyAudit:
+    """Measure membership inference by the loss of each patient.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        Of a task with one outcome of 0 or 1.
+    members : Sequences
+        Stays of training patients, with outcomes.
+    others : Sequences
+        Stays of patients that training did not see, of the same place and time.
+    warn : bool
+        Whether to warn where training patients are recognised too well, or are too few.
+
+    Returns
+    -------
+    PrivacyAudit
+        Print it.
+
+    Raises
+    ------
+    ArgumentError
+        If a patient of `members` was not in training, one of `others` was, or the task is another one.
+
+    Warns
+    -----
+    PrivacyWarning
+        If more than 2 % of the training patients are recognised at a false positive rate of 1 %, or training had fewer
+        than 500 patients.
+
+    Notes
+    -----
+    The attack calls a patient a member where the log loss of its true outcome is low (Yeom et al. 2018). Attacks with
+    shadow models are stronger; a low figure here is no proof of privacy.
+
+    References
+    ----------
+    Yeom et al. 2018, IEEE CSF, "Privacy risk in machine learning". Carlini et al. 2022, IEEE S&P, "Membership inference
+    attacks from first principles": report the true positive rate at a low false positive rate.
+
+    Examples
+    --------
+    >>> import clinicalgru as cg
+    >>> stays = cg.select(cg.read_events(cg.simulate(400)), cg.Task.load("in_hospital_mortality"))
+    >>> train, other = cg.split_patients(stays, [0.5, 0.5], random_state=0)
+    >>> model = cg.SummaryBaseline("logistic regression").fit(train)
+    >>> cg.privacy_audit(model, train, other, warn=False).reasons
+    ['fewer than 500 training patients']
+    """
+    if model.task_.task_type != "binary":
+        raise ArgumentError("a task with one outcome of 0 or 1", model.task_.task_type, "Audit a binary model.")
+    seen = seen_patients(model)
+    if not seen.includes(members).all() or seen.includes(others).any():
+        fix = "Pass the training stays, and stays that training did not see."
+        raise ArgumentError("training patients as members, and no other", "patients of the other kind", fix)
+    check_number("stays of others", len(others), minimum=1)
+    inside, outside = (_losses(model, stays) for stays in (members, others))
+    label = np.repeat([1.0, 0.0], [len(inside), len(outside)])
+    score = -np.concatenate([inside, outside])
+    area = float(auroc(label, score, np.ones((1, len(score))))[0])
+    rate, low, high = (float("nan"),) * 3
+    if len(outside) >= MIN_OTHERS:
+        limit = np.sort(outside)[int(FALSE_POSITIVE_RATE * len(outside))]  # losses below it are called members
+        caught = int((inside < limit).sum())
+        rate, n = caught / len(inside), len(inside)
+        low = float(beta.ppf(0.025, caught, n - caught + 1)) if caught else 0.0
+        high = float(beta.ppf(0.975, caught + 1, n - caught)) if caught < n else 1.0
+    audit = PrivacyAudit(rate, low, high, area, len(inside), len(outside))
+    if warn and audit.reasons:
+        warnings.warn(f"{'; '.join(audit.reasons)}. Share this model with care.", PrivacyWarning, stacklevel=2)
+    return audit
+
+
+def _losses(model: Any, stays: Sequences) -> np.ndarray:
+    """(patient,) mean log loss of the true outcomes."""
+    stays = stays[np.asarray(model.has_observations(stays))]
+    probability = np.asarray(model.predict_proba(stays))
+    own = probability[np.arange(len(stays)), stays.outcome.astype(int)]
+    number = np.unique(stays.patient.astype(str), return_inverse=True)[1]
+    return np.asarray(np.bincount(number, weights=-np.log(own.clip(MIN_PROBABILITY))) / np.bincount(number))
