@@ -54,6 +54,7 @@ def test_planted_defects_are_found(cohorts):
 
 
 @pytest.mark.slow
+@pytest.mark.lab
 def test_of_200_planted_defects_98_of_100_are_found(cohorts):
     missed, total = recall(cohorts, 56)
     assert total >= 200

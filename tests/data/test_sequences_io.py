@@ -200,6 +200,7 @@ print(reading, peak())
 
 
 @pytest.mark.slow
+@pytest.mark.lab
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of a phase can be read on Linux only")
 def test_four_times_the_rows_take_hardly_more_memory(tmp_path):
     write_rows = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "ingest.py"))["write_rows"]

@@ -99,7 +99,7 @@ def equal_models(rng, n_baselines):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_baselines", [1, 4])
+@pytest.mark.parametrize("n_baselines", [pytest.param(1, marks=pytest.mark.lab), 4])
 def test_equal_models_are_rarely_called_better(n_baselines):
     rng, wrong, repeats = np.random.default_rng(3), 0, 150
     for number in range(repeats):

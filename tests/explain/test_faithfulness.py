@@ -117,6 +117,7 @@ def test_events_are_planted_in_simulated_stays_only(stays):
 
 
 @pytest.mark.slow
+@pytest.mark.lab
 def test_on_real_patients_contributions_beat_random_on_19_of_20(real_data, task):
     folder = real_data / "physionet2012"
     events = cg.read_events(folder / "set-b.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-b.txt")
@@ -147,16 +148,3 @@ def test_the_one_measurement_that_decides_is_found_early_or_late(task):
     chosen = early[test.stay_of_measurement]
     assert early.sum() >= 5
     assert driver_auroc(size[chosen], mask[chosen], test[np.flatnonzero(early)]) >= 0.95
-
-
-@pytest.mark.slow
-def test_the_drivers_of_the_ward_are_found(task):
-    cohort = cg.select(cg.read_events(cg.simulate(1200, random_state=11, drivers={"lactate": 3.0})), task)
-    train, tune, test = cg.split_patients(cohort, [0.65, 0.1, 0.25], random_state=0)
-    small = {
-        "network": cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4),
-        "max_epochs": 30,
-    }
-    model = cg.GRUClassifier(**small).fit(train, validation=tune, verbose=False)
-    lactate = [variable.name for variable in test.variables].index("lactate")
-    assert cg.faithfulness(model, test[:60], drivers=test[:60].variable == lactate, n_random=1).driver_auroc >= 0.95

@@ -107,6 +107,7 @@ def test_planted_errors_are_named_at_their_row_and_column(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.lab
 def test_500_of_500_planted_errors_are_named_at_their_row_and_column(tmp_path):
     whole = sum(right_places(random_state, tmp_path) for random_state in range(100, 150))
     assert whole + sum(right_row_of_a_broken_file(random_state, tmp_path) for random_state in range(100, 200)) == 500

@@ -109,6 +109,14 @@ def test_local_times_around_changes_of_the_clock_are_those_of_zoneinfo():
 
 
 @pytest.mark.slow
+def test_every_tenth_zone_agrees_with_zoneinfo_around_its_changes_of_a_decade():
+    compared, others = check(ZONES[::10], first=2005, last=2015)
+    assert compared > 10_000
+    assert len(others) <= 3, others
+
+
+@pytest.mark.slow
+@pytest.mark.lab
 @pytest.mark.parametrize("part", range(4))
 def test_all_zones_agree_with_zoneinfo_around_their_changes_of_three_decades(part):
     names = ZONES[part::4]

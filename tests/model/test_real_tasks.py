@@ -93,7 +93,7 @@ def test_classes_of_kidney_function_are_told_apart_on_yaib(real_data):
     )
     stays = cg.select(events, cg.Task("kidney", "third", (0.0, 24.0), task_type="multiclass"))
     train, test = cg.split_patients(stays, [0.65, 0.35], random_state=1)
-    model = cg.GRUClassifier(**SMALL, max_epochs=20).fit(train, verbose=False)
+    model = cg.GRUClassifier(**SMALL, max_epochs=10).fit(train, verbose=False)
     table = multiclass_predictions(test.outcome, model.predict_proba(test), classes=model.classes_.tolist())
     assert figures(table)["auroc_mean"] > 0.7
 

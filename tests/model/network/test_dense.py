@@ -89,6 +89,7 @@ def learned(train: Sequences, test: Sequences, *, seconds: float, rate: float, *
 
 
 @pytest.mark.slow
+@pytest.mark.lab
 def test_a_delay_copies_what_the_plain_gru_has_forgotten(test_stays):
     train, test = copies(test_stays, 600, 0), copies(test_stays, 300, 1)
     same = {"hidden_size": 16, "attention": None, "seconds": 15.0, "rate": 5e-3}
@@ -97,6 +98,7 @@ def test_a_delay_copies_what_the_plain_gru_has_forgotten(test_stays):
 
 
 @pytest.mark.slow
+@pytest.mark.lab
 def test_a_convolution_finds_the_rhythm_that_the_plain_gru_on_raw_samples_does_not(test_stays):
     train, test = rhythms(test_stays, 160, 0), rhythms(test_stays, 80, 1)
     same = {"hidden_size": 16, "seconds": 8.0, "rate": 3e-3}
