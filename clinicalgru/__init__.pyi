@@ -33,6 +33,7 @@ from .explain.risk_changes.movement import movement as movement
 from .explain.similar import similar as similar
 from .explain.what_if.what_if import what_if as what_if
 from .leakage.no_future import check_no_future as check_no_future
+from .model.ablations import fit_ablations as fit_ablations
 from .model.baselines.summary_baseline import SummaryBaseline as SummaryBaseline
 from .model.estimators.classifier import GRUClassifier as GRUClassifier
 from .model.estimators.classifier import GRUMultiLabel as GRUMultiLabel

@@ -25,7 +25,8 @@ from clinicalgru.explain.targets import member_networks
 from clinicalgru.leakage.no_future import check_no_future
 from clinicalgru.leakage.raw_tables import names_of, stay_names
 from clinicalgru.leakage.result import LeakageCheck
-from clinicalgru.model.baselines.comparison import TRAINING_FRACTIONS, fit_baselines
+from clinicalgru.model.ablations import TRAINING_FRACTIONS
+from clinicalgru.model.baselines.comparison import fit_baselines
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages

@@ -11,6 +11,7 @@ from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.predictions import TaskPredictions, risk_predictions
 from clinicalgru.evaluate.validation import check_aligned
 
+BOTH_ABLATIONS = ("no_sequence", "no_summaries")
 NO_BASELINES: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -40,6 +41,39 @@ def checked_baselines(baselines: Any, name: str) -> Mapping[str, Any]:
     if name in baselines:
         raise ArgumentError("a unique name for each model", f"{name!r} twice", "Rename the baseline, or pass name=...")
     return baselines
+
+
+def with_ablations(baselines: Any, model: Any, train: Any) -> Any:
+    """Baselines by name, where they may be requested as ablations of the model.
+
+    Parameters
+    ----------
+    baselines : mapping, str, sequence of str, or None
+        "ablations", "no_sequence", "no_summaries", or several of these; other baselines stay as they are.
+    model : fitted estimator
+        The model that is fitted anew without one of its parts.
+    train : Sequences or None
+        Stays to fit on.
+
+    Returns
+    -------
+    mapping or None
+        Baselines by name.
+
+    Raises
+    ------
+    ArgumentError
+        If ablations are requested without training stays, or of something that is no model.
+    """
+    names = (baselines,) if isinstance(baselines, str) else baselines
+    if not isinstance(names, (tuple, list)) or not names or not all(isinstance(name, str) for name in names):
+        return baselines
+    if train is None or not hasattr(model, "_fit_ablations"):
+        got = "risks" if not hasattr(model, "_fit_ablations") else "train=None"
+        fix = "Pass evaluate(model, stays, train=..., baselines=...), with all stays that the model learned from."
+        raise ArgumentError("a model and its training stays with ablations as baselines", got, fix)
+    wanted = [name for one in names for name in (BOTH_ABLATIONS if one == "ablations" else (one,))]
+    return model._fit_ablations(train, wanted)
 
 
 def predictions_of_models(

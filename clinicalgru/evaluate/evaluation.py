@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,12 @@ from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients
 from clinicalgru.evaluate.by_hour import evaluate_by_hour
-from clinicalgru.evaluate.compared_models import checked_baselines, predictions_of_arrays, predictions_of_models
+from clinicalgru.evaluate.compared_models import (
+    checked_baselines,
+    predictions_of_arrays,
+    predictions_of_models,
+    with_ablations,
+)
 from clinicalgru.evaluate.details import NO_GROUPS, binary_details, default_groups, weighted
 from clinicalgru.evaluate.evaluation_result import Evaluation
 from clinicalgru.evaluate.headline import primary_metric, too_few_verdict, training_rate
@@ -30,7 +35,7 @@ def evaluate(
     risk: Any,
     /,
     *,
-    baselines: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, Any] | Sequence[str] | None = None,
     patients: Any = None,
     train: Any = None,
     name: str = "GRU",
@@ -53,12 +58,14 @@ def evaluate(
         A GRU estimator, ensemble, hybrid or baseline; or outcomes, 0 or 1, both present.
     risk : Sequences, or array-like of shape (n_stays,)
         Stays with known outcomes for a model; risks between 0 and 1 for outcomes.
-    baselines : mapping of str to fitted estimator or array-like, optional
-        Models, or for a binary task their risks, by name; compared on the same resamples.
+    baselines : mapping of str to fitted estimator or array-like, or names of ablations, optional
+        Models, or for a binary task their risks, by name; compared on the same resamples. "ablations", or one of
+        "no_sequence" and "no_summaries": the model is trained on `train` anew without that part; see `fit_ablations`.
     patients : array-like, shape (n_stays,), optional
         Patient of each stay. None: those of the stays; for arrays, each stay is another patient.
     train : Sequences, optional
-        Training stays of a survival model, whose follow-up gives the censoring weights. None: those of the stays.
+        Stays that the model learned from, for ablations. Of a survival model also those whose follow-up gives the
+        censoring weights; None: those of the evaluated stays.
     name : str
         Name of the model in tables and figures.
     by_hour : bool or None
@@ -112,7 +119,7 @@ def evaluate(
     check_number("random_state", random_state, minimum=0, whole=True)
     if n_resamples is not None:
         check_number("n_resamples", n_resamples, minimum=1, whole=True)
-    baselines = checked_baselines(baselines, name)
+    baselines = checked_baselines(with_ablations(baselines, outcome, train), name)
     if hasattr(outcome, "_evaluation_inputs"):
         models = predictions_of_models(outcome, risk, baselines, name=name, train=train)
         patients = risk.patient if patients is None else patients

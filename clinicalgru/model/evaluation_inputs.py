@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from clinicalgru.evaluate.forecast import forecast_predictions
 from clinicalgru.evaluate.multi_metrics import multiclass_predictions, multilabel_predictions, regression_predictions
 from clinicalgru.evaluate.predictions import EMPTY, TaskPredictions, risk_predictions
 from clinicalgru.evaluate.survival import horizons_within_follow_up, require_sksurv, survival_predictions
+from clinicalgru.model.ablations import fit_ablations
 from clinicalgru.model.estimators.training_summary import calibration_text
 
 Settings = Mapping[str, Any]
@@ -42,6 +43,10 @@ class EvaluationMixin:
         predictions = PREDICTIONS[task_type](self, stays, train, settings)
         calibrated = calibration_text(self.calibrated_on_)
         return replace(predictions, notes={**predictions.notes, "Calibration": calibrated})
+
+    def _fit_ablations(self, train: Sequences, names: Sequence[str]) -> dict[str, Any]:
+        """The same model without its sequence or its summaries, by name, fitted on these stays."""
+        return fit_ablations(self, train, names=names)
 
 
 def check_evaluation_packages(task_type: str) -> None:

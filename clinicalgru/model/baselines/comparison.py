@@ -14,6 +14,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.select import split_patients
 from clinicalgru.errors import ArgumentError, CalibrationWarning
 from clinicalgru.evaluate.calibrators import CALIBRATORS
+from clinicalgru.model.ablations import TRAINING_FRACTIONS
 from clinicalgru.model.baselines.discrete_hazard_trees import DiscreteHazardTrees
 from clinicalgru.model.baselines.forecast_baselines import BoostedTreesForecaster, LOCFForecaster
 from clinicalgru.model.baselines.out_of_fold import calibrate_out_of_fold
@@ -22,7 +23,6 @@ from clinicalgru.model.baselines.summary_baseline import BASELINES, SummaryBasel
 from clinicalgru.model.baselines.tree_baselines import MedianTrees, MulticlassTrees, MultilabelTrees
 
 TREES, LAST_VALUE = BASELINES[1], "last value"
-TRAINING_FRACTIONS = (0.75, 0.125, 0.125)  # training, validation and calibration of the model that is compared
 Fitted = Mapping[str, Any]
 
 
