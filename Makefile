@@ -52,11 +52,11 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign]"
 	touch $@
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints-lowest.txt torch
-	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx]"
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign]"
 	touch $@

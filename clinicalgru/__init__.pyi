@@ -55,6 +55,8 @@ from .serve.monitor import Monitor as Monitor
 from .serve.onnx.export import export_onnx as export_onnx
 from .serve.privacy_audit import privacy_audit as privacy_audit
 from .serve.score import score as score
+from .serve.sign import sign as sign
+from .serve.sign import verify as verify
 from .serve.validate import validate as validate
 from .view.widgets.cohort_view import CohortView as CohortView
 from .view.widgets.data_view import DataView as DataView

@@ -1,7 +1,8 @@
 """The command line: each command is a few calls of the library. Exit code 0, or 2 with one message on bad input.
 
 `score` also ends with 3 (an extract unlike that of training), 4 (too few stays scored) or 5 (none scored). `validate`
-also ends with 6 (the risks do not fit) or 7 (too few events to say).
+also ends with 6 (the risks do not fit) or 7 (too few events to say). 8 means that a bundle is not
+signed by the required key.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_leaks, cli_score, cli_validate
+from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_leaks, cli_score, cli_sign, cli_validate
 from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
@@ -24,6 +25,7 @@ from clinicalgru.cli_options import (
     Extract,
     Page,
     Quiet,
+    RequireSignature,
     Seed,
     TaskName,
     check_outcomes,
@@ -274,6 +276,7 @@ def evaluate(
     bundle: Bundle,
     extract: Extract,
     page: Page = None,
+    require_signature: RequireSignature = None,
     accept_differences: AcceptDifferences = False,
     as_json: AsJson = False,
 ) -> None:
@@ -287,6 +290,8 @@ def evaluate(
         How the extract is read, where it differs from the training extract of the bundle.
     bundle, extract, page : Path, str, Path or None
         Folder of the bundle, the extract, and a page to write.
+    require_signature : Path or None
+        Public key of who must have signed the bundle.
     accept_differences, as_json : bool
         Whether tables of training may be absent; whether JSON is printed.
     """
@@ -294,7 +299,7 @@ def evaluate(
     from clinicalgru.data.reading import arguments_like
     from clinicalgru.serve.bundle import load_model
 
-    model = load_model(bundle)
+    model = load_model(bundle, require_signature=require_signature)
     pipeline.check_evaluation_packages(model.task_.task_type)
     check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
     events, sequences = pipeline.read_for(model, extract, accept_differences=accept_differences, **reading)
@@ -317,6 +322,7 @@ def explain(
     at_hours: Annotated[
         float | None, typer.Option(help="explain the prediction at this hour since the index time")
     ] = None,
+    require_signature: RequireSignature = None,
     accept_differences: AcceptDifferences = False,
     device: Device = "auto",
 ) -> None:
@@ -330,8 +336,10 @@ def explain(
         How the extract is read, where it differs from the training extract of the bundle.
     bundle, extract, stay : Path, str, str
         Folder of the bundle, the extract, and the stay_id of the stay.
-    page, target, at_hours, accept_differences : optional
-        A page to write, what is explained, the hour since the index time, and whether tables of training may be absent.
+    page, target, at_hours : optional
+        A page to write, what is explained, and the hour since the index time.
+    require_signature, accept_differences : optional
+        Public key of who must have signed the bundle, and whether tables of training may be absent.
     device : str
         Where the network computes.
 
@@ -346,7 +354,7 @@ def explain(
     from clinicalgru.serve.bundle import load_model
     from clinicalgru.serve.score_input import read_like_training
 
-    model = on_device(load_model(bundle), device)
+    model = on_device(load_model(bundle, require_signature=require_signature), device)
     explained = pipeline.parse_target(model, target)
     events = read_like_training(model, extract, accept_differences=accept_differences, **reading)
     every = select(events, model.task_, include_ineligible=True)
@@ -364,6 +372,7 @@ cli_leaks.register(app)
 cli_validate.register(app)
 cli_score.register(app)
 cli_export.register(app)
+cli_sign.register(app)
 cli_dictionary.register(app)
 
 

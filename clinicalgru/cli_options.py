@@ -30,6 +30,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="hide the progress bar")]
 AcceptDifferences = Annotated[
     bool, typer.Option("--accept-differences", help="go on without ends of stays or static variables that training had")
 ]
+RequireSignature = Annotated[
+    Path | None, typer.Option(help="refuse a bundle that is not signed by this Ed25519 public key (PEM); exit 8")
+]
 
 OUTCOMES_NEEDED = ("long", "wide", "yaib", "sql", "physionet2012")  # sources that contain none
 PAIRS = "ours=theirs; repeatable"

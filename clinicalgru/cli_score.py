@@ -21,6 +21,7 @@ from clinicalgru.cli_options import (
     Device,
     Exact,
     Extract,
+    RequireSignature,
     min_cell_size,
     reading_command,
 )
@@ -70,6 +71,7 @@ def score(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing output")] = False,
     log: Annotated[Path | None, typer.Option(help="add a log of the run to this file, as JSON lines")] = None,
     device: Device = "auto",
+    require_signature: RequireSignature = None,
     accept_differences: AcceptDifferences = False,
     exact: Exact = False,
     as_json: AsJson = False,
@@ -77,7 +79,8 @@ def score(
     """Write the risk of every stay of an extract, one row each, to a file, a folder or PostgreSQL.
 
     Outcomes are not needed. The extract is read as the training extract was; options say what differs. Exit codes: 2
-    bad input, 3 --strict, 4 --min-scored, 5 no stay is scored, 130 stopped (finished parts are kept for --resume).
+    bad input, 3 --strict, 4 --min-scored, 5 no stay is scored, 8 not signed, 130 stopped (finished parts are kept for
+    --resume).
 
     Example: clinicalgru score out/mine/bundle tonight.parquet --stays tonight-stays.csv --out scores
     \f
@@ -102,8 +105,8 @@ def score(
         Whether a run that was ended goes on; whether an existing output is replaced.
     log : Path or None
         File of the run log.
-    device : str
-        Where networks compute.
+    device, require_signature : str, Path or None
+        Where networks compute; public key of who must have signed the bundle.
     accept_differences, exact, as_json : bool
         Whether tables of training may be absent; counts of 1 to 10; JSON.
 
@@ -122,6 +125,7 @@ def score(
     places: dict[str, Any] = {"out": out, "to": to, "table": table, "resume": resume, "overwrite": overwrite}
     rules: dict[str, Any] = {"as_of": as_of, "hourly": hourly, "reasons": reasons, "strict": strict}
     limits: dict[str, Any] = {"min_scored": min_scored, "accept_differences": accept_differences, "device": device}
+    limits["require_signature"] = require_signature
     began = time.monotonic()
     with log_to_file(log), stoppable():
         scores = scoring.score(bundle, extract, n_workers=workers, **places, **rules, **limits, **reading)

@@ -138,6 +138,19 @@ class BundleError(ClinicalGRUError):
     code = "bundle"
 
 
+class SignatureError(BundleError):
+    """A bundle that is not signed by the required key.
+
+    Parameters
+    ----------
+    expected, got, fix, where : str
+        See `ClinicalGRUError`.
+    """
+
+    code = "signature"
+    exit_code = 8
+
+
 class InputMismatch(ClinicalGRUError):
     """An extract that differs from what a model learned from, where that is not allowed.
 

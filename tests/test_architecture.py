@@ -43,10 +43,11 @@ MAY_IMPORT = {
     "parts": {"errors", "disclosure", "data"},
     "cli_options": {"errors", "checks", "data", "disclosure"},
     "cli_dictionary": {"errors", "data", "cli_options"},
+    "cli_sign": {"errors", "serve", "cli_options"},
     "cli_export": {"serve", "cli_options"},
     "cli_score": {"errors", "checks", "disclosure", "data", "model", "serve", "cli_options"},
 }
-MAY_IMPORT["pipeline"] = {*MAY_IMPORT} - {"cli_options", "cli_score", "cli_dictionary", "cli_export"}
+MAY_IMPORT["pipeline"] = {*MAY_IMPORT} - {"cli_options", "cli_score", "cli_dictionary", "cli_export", "cli_sign"}
 MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}
 MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
 MAY_IMPORT["cli_validate"] = {"errors", "atomic_write", "data", "serve", "cli_options"}

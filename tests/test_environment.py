@@ -45,7 +45,7 @@ def test_the_lowest_versions_that_are_tested_are_those_that_pyproject_allows():
     project = PROJECT["project"]
     extras = [
         line
-        for name in ("notebook", "sql", "ucum", "survival", "tune", "onnx")
+        for name in ("notebook", "sql", "ucum", "survival", "tune", "onnx", "sign")
         for line in project["optional-dependencies"][name]
     ]
     for name, specifier in (parts(line) for line in project["dependencies"] + extras):

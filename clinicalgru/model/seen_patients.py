@@ -137,12 +137,17 @@ class SeenPatients:
         Raises
         ------
         BundleError
-            If the arrays are missing.
+            If the arrays are missing, or of another form.
         """
         if not {SALT, HASHES} <= set(arrays):
             fix = "Save the model again with this version."
             raise BundleError("hashes of the patients that training saw", "a bundle without them", fix)
-        return cls(arrays[SALT].astype(np.uint8).tobytes(), arrays[HASHES].astype(np.uint64))
+        salt, hashes = arrays[SALT], arrays[HASHES]
+        forms = (salt.dtype, salt.shape, hashes.dtype, hashes.ndim)
+        if forms != (np.uint8, (SALT_BYTES,), np.uint64, 1):
+            fix = "Save the model again."
+            raise BundleError("hashes of patients as save() writes them", "arrays of another form", fix)
+        return cls(salt.tobytes(), hashes)
 
 
 def _names(stays: Sequences) -> np.ndarray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,14 @@ from safetensors import numpy as safetensors
 from clinicalgru.errors import BundleError, ClinicalGRUError, system_errors
 from clinicalgru.model.baselines.base import Arrays
 from clinicalgru.serve.manifest import FORMAT, PRETRAINED_FORMAT, Manifest, PretrainedManifest
+from clinicalgru.serve.signature import MAX_BYTES, SIGNATURE, check_signature
 
 WEIGHTS, MANIFEST, CARD = "weights.safetensors", "manifest.json", "card.md"
 NO_HASH = "0" * 64  # stands for the sha256 of the weights while the manifest is hashed
 MANIFEST_HASH = "manifest_sha256"  # in the metadata of the weights
 KINDS: Mapping[str, type[Manifest | PretrainedManifest]] = {FORMAT: Manifest, PRETRAINED_FORMAT: PretrainedManifest}
-MAX_MANIFEST_BYTES = 50_000_000
+NAMES = (MANIFEST, WEIGHTS, CARD, SIGNATURE)  # of the files of a bundle
+MAX_MANIFEST_BYTES, MAX_WEIGHTS_BYTES, MAX_ENTRIES = 50_000_000, 1_000_000_000, 1_000
 COPY = "The file was changed or damaged; copy the bundle again."
 
 
@@ -56,13 +60,17 @@ def seal(manifest: Manifest | PretrainedManifest, arrays: Arrays, card: str) -> 
     return {WEIGHTS: weights, CARD: card.encode(), MANIFEST: sealed}
 
 
-def read_bundle(path: Path) -> tuple[Manifest | PretrainedManifest, Arrays]:
+def read_bundle(
+    path: Path, *, require_signature: str | Path | None = None
+) -> tuple[Manifest | PretrainedManifest, Arrays]:
     """Read manifest and arrays of a bundle, once all digests were checked.
 
     Parameters
     ----------
     path : Path
         The folder that `save` wrote.
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle.
 
     Returns
     -------
@@ -74,9 +82,15 @@ def read_bundle(path: Path) -> tuple[Manifest | PretrainedManifest, Arrays]:
     Raises
     ------
     BundleError
-        If a file is missing, was changed, or has another format.
+        If a file is missing, was changed, or has another format; or if there are others, or links.
+    SignatureError
+        If the bundle is not signed by the required key.
     """
-    raw = _raw_manifest(path)
+    raw = read_manifest(path)
+    _check_names(path)
+    if require_signature is not None:
+        signature = _signature(path / SIGNATURE)
+        check_signature(raw, signature, require_signature, where=path.name)
     manifest = parse_manifest(raw)
     for name in (WEIGHTS, CARD):
         _check_file(path / name, manifest.sha256.get(name, ""))
@@ -163,7 +177,24 @@ def _no_constant(name: str) -> float:
     raise ValueError(name)  # NaN and Infinity are no JSON
 
 
-def _raw_manifest(path: Path) -> bytes:
+def read_manifest(path: Path) -> bytes:
+    """Read manifest.json as it is.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the bundle.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or it is larger than 50 MB.
+    """
     try:
         with (path / MANIFEST).open("rb") as file:
             raw = file.read(MAX_MANIFEST_BYTES + 1)
@@ -175,10 +206,35 @@ def _raw_manifest(path: Path) -> bytes:
     return raw
 
 
+def _check_names(path: Path) -> None:
+    """Raise where a bundle holds other files than its own, or links; hidden files are passed over."""
+    with system_errors(path.name):
+        entries = [entry for entry in islice(os.scandir(path), MAX_ENTRIES) if not entry.name.startswith(".")]
+    for entry in entries:
+        if entry.is_symlink() and entry.name in NAMES:
+            fix = "Copy the file itself into the bundle."
+            raise BundleError("files", "a symbolic link", fix, where=f"{path.name}, {entry.name}")
+    others = [entry.name for entry in entries if entry.name not in NAMES]
+    if others:
+        fix = "Remove them, or save the model again."
+        raise BundleError(f"nothing but {', '.join(NAMES)}", f"{len(others)} other entries", fix, where=path.name)
+
+
+def _signature(path: Path) -> bytes | None:
+    """Content of the signature; None where there is none."""
+    if not path.is_file():
+        return None
+    with system_errors(path.name), path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
 def _check_file(path: Path, sha256: str) -> None:
     if not path.is_file():
         fix = "Copy the whole bundle again."
         raise BundleError(f"the file {path.name}", "a folder without it", fix, where=path.parent.name)
+    if path.stat().st_size > MAX_WEIGHTS_BYTES:
+        fix = "Save the model again."
+        raise BundleError(f"at most {MAX_WEIGHTS_BYTES:,} bytes", "more", fix, where=path.name)
     with system_errors(path.name), path.open("rb") as file:
         got = hashlib.file_digest(file, "sha256").hexdigest()
     if got != sha256:

@@ -43,6 +43,7 @@ def score(
     overwrite: bool = False,
     accept_differences: bool = False,
     device: str | None = None,
+    require_signature: str | Path | None = None,
     **reading: Any,
 ) -> pd.DataFrame:
     """Predict every stay of an extract; outcomes are not needed.
@@ -87,6 +88,8 @@ def score(
         Whether an extract is scored that has no ends of stays, or no static variables, where training had them.
     device : {"auto", "cpu", "cuda", "mps"} or None
         Where networks compute. None: as the model does; one of a bundle takes "cuda" where there is such a device.
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
     **reading
         Arguments of `read_events` where they differ from those that read the training extract.
 
@@ -112,6 +115,8 @@ def score(
         If the extract differs from what the model learned from, and `strict` is set. Nothing is written.
     TooFewScored
         If fewer stays than `min_scored` can be scored. Nothing is written.
+    SignatureError
+        If the bundle is not signed by the required key.
 
     Examples
     --------
@@ -128,7 +133,7 @@ def score(
     check_number("n_workers", n_workers, minimum=1, whole=True)
     if to is not None:
         check_table_name(to, table)
-    fitted = on_device(load_model(model) if isinstance(model, str | Path) else model, device)
+    fitted = on_device(_fitted(model, require_signature), device)
     if out is not None:
         _check_place(out, model, data, *(reading.get(name) for name in PATHS))
     if hourly:
@@ -143,6 +148,15 @@ def score(
     if to is not None and table is not None:
         upsert(_arrow(scores), to, table)
     return scores
+
+
+def _fitted(model: FittedModel | str | Path, require_signature: str | Path | None) -> FittedModel:
+    """The model itself, or that of a bundle."""
+    if isinstance(model, str | Path):
+        return load_model(model, require_signature=require_signature)
+    if require_signature is not None:
+        raise ArgumentError("the folder of a bundle with require_signature", "a model", "Leave require_signature out.")
+    return model
 
 
 def _identity(given: ScoreInput, options: dict[str, Any]) -> dict[str, Any]:

@@ -49,19 +49,34 @@ def use_generator(generator: torch.Generator) -> Iterator[None]:
         _generator.reset(token)
 
 
-def normal(*shape: int) -> Tensor:
-    """Standard normal numbers, from the generator of the context.
+def sizes_only() -> bool:
+    """Whether modules are made without memory, to learn their sizes: within `torch.device("meta")`.
+
+    Returns
+    -------
+    bool
+        Then nothing is drawn or computed: on the meta device that would load torch's compiler, which takes seconds.
+    """
+    return torch.empty(0).is_meta
+
+
+def normal(*shape: int, divisor: float = 1.0) -> Tensor:
+    """Normal numbers of mean 0, from the generator of the context.
 
     Parameters
     ----------
     *shape : int
         Length of each axis.
+    divisor : float
+        Standard normal numbers are divided by it.
 
     Returns
     -------
     Tensor of float32, of this shape
     """
-    return torch.randn(*shape, generator=_generator.get(), dtype=torch.float32)
+    if sizes_only():
+        return torch.empty(*shape, dtype=torch.float32)
+    return torch.randn(*shape, generator=_generator.get(), dtype=torch.float32) / divisor
 
 
 def linear(n_inputs: int, n_outputs: int, *, bias: bool = True) -> nn.Linear:
@@ -78,6 +93,11 @@ def linear(n_inputs: int, n_outputs: int, *, bias: bool = True) -> nn.Linear:
     -------
     nn.Linear
     """
+    if sizes_only():
+        sizes: nn.Linear = nn.utils.skip_init(
+            nn.Linear, n_inputs, n_outputs, bias=bias, dtype=torch.float32, device="meta"
+        )
+        return sizes
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs, bias=bias, dtype=torch.float32)
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=_generator.get())
     if bias:
@@ -98,7 +118,8 @@ def orthogonal_(weight: Tensor) -> None:
     ----------
     Saxe et al. 2014.
     """
-    nn.init.orthogonal_(weight, generator=_generator.get())
+    if not weight.is_meta:
+        nn.init.orthogonal_(weight, generator=_generator.get())
 
 
 def random_dropout_mask(like: Tensor, dropout: float) -> Tensor:

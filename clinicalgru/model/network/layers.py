@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from clinicalgru.model.features.clinical_indices import SUMMARIES
 from clinicalgru.model.features.pooled_values import pooled_values
 from clinicalgru.model.network.batch import Batch
-from clinicalgru.model.network.generator import normal
+from clinicalgru.model.network.generator import normal, sizes_only
 
 MAX_DECAY_EXPONENT = 80.0  # exp(-80) is above the smallest float32, so that a decay stays above 0
 
@@ -175,7 +175,8 @@ class Decay(nn.Module):
         super().__init__()
         shape = (outputs,) if diagonal else (outputs, inputs)
         raw = math.log(math.expm1(initial_rate if diagonal else initial_rate / max(inputs, 1)))
-        self.raw = nn.Parameter(torch.full(shape, raw, dtype=torch.float32) + 0.1 * normal(*shape))
+        drawn = normal(*shape)
+        self.raw = nn.Parameter(drawn if sizes_only() else torch.full(shape, raw, dtype=torch.float32) + 0.1 * drawn)
         self.bias = nn.Parameter(torch.zeros(outputs, dtype=torch.float32))
         self.diagonal = diagonal
 
@@ -226,10 +227,10 @@ class NumberEmbedding(nn.Module):
 
     def __init__(self, features: int, *, bins: int = 8, size: int = 4) -> None:
         super().__init__()
-        self.line = nn.Parameter(normal(features, size) / math.sqrt(size))
-        self.bins = nn.Parameter(normal(features, bins, size) / math.sqrt(size))
+        self.line = nn.Parameter(normal(features, size, divisor=math.sqrt(size)))
+        self.bins = nn.Parameter(normal(features, bins, size, divisor=math.sqrt(size)))
         self.unknown = nn.Parameter(torch.zeros(features, size, dtype=torch.float32))
-        ranks = torch.linspace(0, 1, bins + 1, dtype=torch.float32)[1:-1]
+        ranks = torch.linspace(0, 1, bins + 1, dtype=torch.float32, device="cpu")[1:-1]
         inner = math.sqrt(2) * torch.erfinv(2 * ranks - 1)
         self.register_buffer("edges", F.pad(F.pad(inner, (1, 0), value=-3.0), (0, 1), value=3.0))
         self.edges: Tensor
@@ -319,7 +320,7 @@ class VariableEmbedding(nn.Module):
         super().__init__()
         self.width = variables * size
         self.value = NumberEmbedding(variables, size=size)
-        self.covariates = nn.Parameter(normal(3, variables, size) / math.sqrt(size))  # mask, log gap, constant
+        self.covariates = nn.Parameter(normal(3, variables, size, divisor=math.sqrt(size)))  # mask, log gap, constant
 
     def forward(self, scores: Tensor, mask: Tensor, delta_hours: Tensor) -> Tensor:
         """Embeddings of the variables at each row, from their scores, masks and time gaps in hours.
@@ -355,7 +356,7 @@ class CodeEmbedding(nn.Module):
     def __init__(self, codes: int, *, size: int = 32) -> None:
         super().__init__()
         self.width = size
-        self.table = nn.Parameter(normal(codes, size) / math.sqrt(size))
+        self.table = nn.Parameter(normal(codes, size, divisor=math.sqrt(size)))
 
     def forward(self, batch: Batch) -> Tensor:
         """The sum over the coded events of each row.

@@ -23,7 +23,7 @@ def members_see(spec: NetworkSpec) -> tuple[Tensor, Tensor]:
     -------
     sequence, summaries : Tensor of bool, shape (member,)
     """
-    first_half = torch.arange(spec.ensemble_size) < (spec.ensemble_size + 1) // 2
+    first_half = torch.arange(spec.ensemble_size, device="cpu") < (spec.ensemble_size + 1) // 2
     both, neither = torch.ones_like(first_half), torch.zeros_like(first_half)
     return {
         "joint": (both, both),
@@ -53,7 +53,7 @@ class BatchEnsembleMLP(nn.Module):
         self.input_scale = nn.Parameter(normal(members, 1, inputs))
         self.first = nn.Sequential(linear(inputs, hidden), nn.ReLU(), Dropout(dropout))
         self.second = nn.Sequential(linear(hidden, hidden), nn.ReLU(), Dropout(dropout))
-        self.last = nn.Parameter(normal(members, hidden, outputs) / math.sqrt(hidden))
+        self.last = nn.Parameter(normal(members, hidden, outputs, divisor=math.sqrt(hidden)))
         self.bias = nn.Parameter(torch.zeros(members, 1, outputs, dtype=torch.float32))
 
     def forward(self, inputs: Tensor, visible: Tensor | None = None) -> Tensor:
