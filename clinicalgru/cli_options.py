@@ -67,6 +67,8 @@ READING_OPTIONS: dict[str, Any] = {
     "time_format": _text("strptime format of times that are not ISO 8601"),
     "timezone": _text("IANA time zone of times without an offset"),
     "units": _texts("variable=unit, where the extract writes none; repeatable"),
+    "data_tables": _text("YAML list of the tables of a folder: data (file), source, columns, units, time_format, ..."),
+    "detection_limits": _text('what becomes of a value such as "<0.2": reject (default), bound or half'),
     "delimiter": _text("delimiter of text tables"),
     "anchor": _text("what a stay is: icu, hospital, visit or stay"),
     "event_codes": _texts("event=code of admission, discharge or death in meds; repeatable", "--event-codes"),

@@ -14,6 +14,7 @@ from clinicalgru.checks import check_choice
 from clinicalgru.data.dictionary.own_names import own_names, vocabularies_of
 from clinicalgru.data.events import Events
 from clinicalgru.data.ingest.arrow_tables import arrow_table, is_arrow
+from clinicalgru.data.ingest.data_tables import check_one_table_sources, data_tables_of
 from clinicalgru.data.ingest.database import is_address
 from clinicalgru.data.ingest.ingest import IngestResult, ingest
 from clinicalgru.data.ingest.missing_values import MissingValues
@@ -36,6 +37,7 @@ from clinicalgru.data.sources.fhir import reader as fhir
 from clinicalgru.data.sources.meds import reader as meds
 from clinicalgru.data.sources.mimic_iv import reader as mimic_iv
 from clinicalgru.data.sources.omop import reader as omop
+from clinicalgru.data.sources.several import read_several
 from clinicalgru.errors import system_errors
 
 SOURCES: dict[str, Source] = {
@@ -70,6 +72,8 @@ def read_events(
     time_unit: str = "hours",
     units: Mapping[str, str] | None = None,
     query: str | None = None,
+    data_tables: Any = None,
+    detection_limits: str = "reject",
     delimiter: str | None = None,
     anchor: str | None = None,
     event_codes: Mapping[str, str | Iterable[str]] | None = None,
@@ -82,10 +86,11 @@ def read_events(
 
     Parameters
     ----------
-    data : str, path, list of paths, DataFrame, Arrow table, object with `__arrow_c_stream__`, or SimulatedCohort
+    data : str, path, list, DataFrame, Arrow table, object with `__arrow_c_stream__`, or SimulatedCohort
         The extract: a table (of pandas, Arrow, polars or DuckDB), a text or Parquet file, a folder or list of them, an
         archive, or the address of a database (see the table in the notes). Text may be compressed by gzip, bzip2, xz or
-        zstd. A simulated cohort brings its stays and outcomes.
+        zstd. A simulated cohort brings its stays and outcomes. A list of tables, or of dicts as in `data_tables`, is an
+        extract of several tables; a list of paths, files of one table.
     source : str
         Format of the extract: "long", "wide", "yaib", "sql", "physionet2012", "physionet2019", "mimic-iv", "eicu",
         "clif", "meds", "omop" or "fhir" (see the table in the notes).
@@ -121,6 +126,13 @@ def read_events(
         holds for static variables too. Column of `outcomes` -> unit of its times, such as {"death_after": "days"}.
     query : str, optional
         For source "sql": one SELECT that returns the long columns.
+    data_tables : list of dict or path, optional
+        The tables of the extract that differ in form, each with arguments of its own: `source` ("long", "wide", "yaib"
+        or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `delimiter`, `query`. The others hold for
+        all of them. Where `data` is a folder, `data` of each names its file; or a YAML file of the list.
+    detection_limits : str
+        What becomes of a value that is a bound, such as "<0.2", in sources of one table: "reject" (it is no number),
+        "bound" (0.2), or "half" (half of a lower limit, 0.1; an upper limit itself). The ledger counts those used.
     delimiter : str, optional
         Delimiter of text tables, one character; found from the header where None.
     anchor : str, optional
@@ -222,7 +234,10 @@ def read_events(
     if cohort is not None:
         data, stays, outcomes = cohort.measurements, cohort.stays, cohort.outcomes
         outcomes_columns = outcomes.columns.drop(["patient_id", "stay_id"], errors="ignore")
-    check_table("data", data)
+    tables = data_tables_of(data, data_tables)
+    if tables is None:
+        check_table("data", data)
+    check_one_table_sources(source, several=tables is not None, detection_limits=detection_limits)
     plain = dictionary_of(variables)
     renamed, vocabularies = own_names(names, plain), vocabularies_of(vocabulary, plain)
     dictionary = plain.with_names(source, renamed, *vocabularies) if renamed or vocabularies else plain
@@ -248,6 +263,8 @@ def read_events(
         max_rejected=max_rejected,
         allow=allowed_variables(allow, dictionary),
         memory_gb=memory_gb,
+        data_tables=tuple(tables or ()),
+        detection_limits=detection_limits,
     )
     events, description = _read(data, source, options), simulated_as(data)
     return events if description is None else replace(events, source=description, simulated=True)
@@ -266,7 +283,10 @@ def _read(data: Any, source: str, options: ReadOptions) -> Events:
         ) as workspace,
     ):
         workspace.name_sources += options.vocabulary
-        described = SOURCES[source](workspace, data, options)
+        if options.data_tables:
+            described = read_several(workspace, options.data_tables, options)
+        else:
+            described = SOURCES[source](workspace, data, options)
         _check_missing_names(workspace, described, options)
         reading = recorded(options, source, workspace.columns_seen)
         result = ingest(workspace, described, options)
@@ -288,5 +308,5 @@ def _name(data: Any, source: str) -> str:
     if is_address(data):
         return f"{source}: {data.partition(':')[0]}"
     if isinstance(data, list | tuple):
-        return f"{source}: {len(data)} paths"
+        return f"{source}: {len(data)} {'paths' if all(isinstance(item, str | Path) for item in data) else 'tables'}"
     return f"{source}: {Path(data).name}" if isinstance(data, str | os.PathLike) else f"{source}: table in memory"

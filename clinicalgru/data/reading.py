@@ -13,10 +13,11 @@ from clinicalgru.data.ingest.column_names import OUTCOMES, STAYS, OptionalColumn
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.errors import InputError
 
-KEPT = ("names", "time_format", "time_unit", "units", "delimiter", "anchor", "timezone")
+KEPT = ("names", "time_format", "time_unit", "units", "detection_limits", "delimiter", "anchor", "timezone")
 PATHS = ("stays", "outcomes", "variables")
 LIMITS = ("max_rejected", "allow", "memory_gb", "query")
-ARGUMENTS = ("source", "columns", "outcomes_columns", "missing", "vocabulary", "event_codes", *KEPT, *PATHS, *LIMITS)
+MAPPED = ("source", "columns", "outcomes_columns", "missing", "vocabulary", "event_codes", "data_tables")
+ARGUMENTS = (*MAPPED, *KEPT, *PATHS, *LIMITS)
 TABLES, STATIC, ENDS = "tables", "static_variables", "with_ends"  # what a record says besides arguments
 MAX_YAML_BYTES = 1_000_000
 
@@ -52,6 +53,8 @@ def recorded(options: ReadOptions, source: str, columns: Mapping[str, Any]) -> d
         record["vocabulary"] = list(options.vocabulary)
     if options.event_codes:
         record["event_codes"] = {event: list(codes) for event, codes in options.event_codes.items()}
+    if options.data_tables:
+        record["data_tables"] = [table.plain for table in options.data_tables]
     if options.outcomes_columns is not None:
         record["outcomes_columns"] = list(options.outcomes_columns)
     renamed = {table: _those_of(columns_of(options.columns, table), names) for table, names in columns.items()}
@@ -194,6 +197,6 @@ def load_reading(path: str | Path) -> dict[str, Any]:
     if unknown:
         raise InputError(expected, f"the key {unknown[0]}", fix, where=path.name)
     return {
-        name: path.parent / value if name in (*PATHS, "names") and isinstance(value, str) else value
+        name: path.parent / value if name in (*PATHS, "names", "data_tables") and isinstance(value, str) else value
         for name, value in content.items()
     }

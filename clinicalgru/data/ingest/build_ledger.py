@@ -54,7 +54,7 @@ def build_ledger(
         merged=merged,
         findings=_findings(workspace),
         converted=_converted(workspace, units),
-        notes={**_merge_notes(n_merged), **_time_notes(workspace), **notes},
+        notes={**_merge_notes(n_merged), **_time_notes(workspace), **_limit_notes(workspace), **notes},
         labels=labels,
     )
 
@@ -69,6 +69,14 @@ def _time_notes(workspace: Workspace) -> dict[str, int]:
     """Rows of which the time at which they were known differs from the extract's, or is not recorded."""
     counts = workspace.sql.execute(ingest_sql.TIME_NOTES).fetchall()[0]
     return {note: rows for note, rows in zip(TIME_NOTES, counts, strict=True) if rows}
+
+
+def _limit_notes(workspace: Workspace) -> dict[str, int]:
+    """Accepted values that are bounds, such as "<0.2"."""
+    if not workspace.has_limits:
+        return {}
+    counts = workspace.sql.execute(ingest_sql.LIMITS_OF_DETECTION).fetchall()
+    return {f"limits of detection used as values: {variable}": rows for variable, rows in sorted(counts)}
 
 
 def _findings(workspace: Workspace) -> pd.DataFrame:

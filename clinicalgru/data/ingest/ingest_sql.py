@@ -9,7 +9,7 @@ ROWS = """
 CREATE TABLE rows (
     part INTEGER, row BIGINT, patient VARCHAR, stay VARCHAR, time BIGINT, available BIGINT, is_date BOOLEAN,
     has_offset BOOLEAN, time_of_day UTINYINT, available_of_day UTINYINT, name VARCHAR, unit VARCHAR, value DOUBLE,
-    is_duplicate_source BOOLEAN, code VARCHAR, reason VARCHAR)
+    is_duplicate_source BOOLEAN, code VARCHAR, reason VARCHAR, is_limit BOOLEAN)
 """
 # Cells without a value of wide tables: counted only, as nine of ten cells may be blank.
 BLANK_CELLS = "CREATE TABLE blank_cells (part INTEGER, row BIGINT, name VARCHAR, rows BIGINT)"
@@ -70,6 +70,14 @@ FROM rows WHERE reason IS NULL AND {kind} IS NOT NULL AND {kind}_of_day IS NOT N
 """
 # Takes midnights for dates.
 TAKE_FOR_DATES = "UPDATE rows SET {kind}_of_day = 2 WHERE {kind}_of_day = 1 AND part IN ({parts})"
+# Gives the values of a variable, in the files from a number on, the unit of their table where none is written.
+UNIT_OF_TABLE = """
+UPDATE rows SET unit = $unit
+WHERE part >= $first AND unit IS NULL AND name IN (SELECT name FROM names WHERE canonical = $variable)
+"""
+# Takes the stay from the rows of some files, so that they find it by patient and time; how many of them are no dates.
+WITHOUT_STAY = "UPDATE rows SET stay = NULL WHERE part IN ({parts}) AND patient IS NOT NULL"
+N_WITHOUT_DATE = "SELECT count(*) FROM rows WHERE part IN ({parts}) AND NOT is_date"
 # The units with which each variable occurs.
 UNITS_SEEN = """
 SELECT DISTINCT n.variable, r.name, r.unit
@@ -111,7 +119,7 @@ SELECT r.part, r.row, k.position, r.time,
     r.time - r.known AS too_early,
     CASE WHEN r.known > r.time THEN r.available_of_day = 2 OR r.time_of_day = 2 AND r.known = end_of_day(r.time)
          ELSE r.time_of_day = 2 END AS is_day, n.variable, n.role, r.name, n.canonical, r.code, r.unit,
-    n.role = 'static' AND g.top IS NOT NULL AND (r.value >= 1e300
+    r.is_limit, n.role = 'static' AND g.top IS NOT NULL AND (r.value >= 1e300
         OR u.factor = 1 AND u.shift = 0 AND r.value BETWEEN g.top_low AND g.top_high) AS is_top_coded,
     CASE WHEN is_top_coded THEN g.top ELSE (r.value + u.shift) * u.factor END AS value, u.factor, u.shift,
     CASE WHEN n.role IS NULL AND '{unknown}' = '{unmapped}'
@@ -217,6 +225,8 @@ REJECTED_QUANTILES = """
 SELECT quantile_cont(value / factor - shift, [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95])
 FROM rows_with_reason WHERE canonical = $1 AND list_contains($2, reason)
 """
+# Accepted values that are bounds, such as "<0.2".
+LIMITS_OF_DETECTION = "SELECT canonical, count(*) FROM rows_with_reason WHERE reason IS NULL AND is_limit GROUP BY 1"
 # Accepted rows by role.
 ACCEPTED = "SELECT coalesce(role, 'series'), sum(rows)::BIGINT FROM counts WHERE reason IS NULL GROUP BY 1"
 # The stays that occur in the rows.

@@ -16,11 +16,13 @@ from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.ingest.arrow_tables import is_arrow
 from clinicalgru.data.ingest.column_names import check_columns_argument
 from clinicalgru.data.ingest.missing_values import MissingValues
+from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.time_sql import TIME_UNITS, TimeFormat
 from clinicalgru.errors import ArgumentError, describe
 
 TABLES = (str, os.PathLike, pd.DataFrame, pa.Table)
 EVENTS = ("admission", "discharge", "death")
+DETECTION_LIMITS = ("reject", "bound", "half")
 TABLE_NAMES = "a path, list of paths, DataFrame or Arrow table"
 
 
@@ -69,6 +71,10 @@ class ReadOptions:
         Variables that may lose any number of their values.
     memory_gb : float
         Memory limit in GB, above 0.
+    data_tables : tuple of DataTable
+        The tables of the extract with their own arguments; empty where it is of one kind of table.
+    detection_limits : str
+        What becomes of a value that is a bound, such as "<0.2": one of `DETECTION_LIMITS`.
 
     Raises
     ------
@@ -97,6 +103,8 @@ class ReadOptions:
     max_rejected: float = 0.1
     allow: frozenset[str] = frozenset()
     memory_gb: float = 2.0
+    data_tables: tuple[Any, ...] = ()
+    detection_limits: str = "reject"
 
     def __post_init__(self) -> None:
         for name in ("stays", "outcomes"):
@@ -106,6 +114,7 @@ class ReadOptions:
         for name in ("time_format", "query", "delimiter", "anchor", "timezone"):
             _check_text(name, getattr(self, name))
         check_choice("time_unit", self.time_unit, TIME_UNITS)
+        check_choice("detection_limits", self.detection_limits, DETECTION_LIMITS)
         check_number("max_rejected", self.max_rejected, minimum=0, maximum=1)
         check_number("memory_gb", self.memory_gb, minimum=0, open_minimum=True)
         for variable, unit in self.units.items():
@@ -116,6 +125,11 @@ class ReadOptions:
     def times(self) -> TimeFormat:
         """How times are read, in every table."""
         return TimeFormat(self.time_format, self.time_unit, self.timezone)
+
+    @property
+    def row_format(self) -> RowFormat:
+        """How the cells of a table of rows are read."""
+        return RowFormat(self.time_format, self.time_unit, detection_limits=self.detection_limits)
 
 
 def check_table(name: str, value: Any, *, optional: bool = False) -> None:

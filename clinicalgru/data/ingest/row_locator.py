@@ -37,6 +37,7 @@ class RowLocator:
         self.headers: list[tuple[bool, Mapping[str, str]]] = []  # of each file: whether wide; our columns -> its own
         self.texts: dict[int, TextTable] = {}  # by number of file: those with blank lines
         self.located: dict[tuple[int, int], int] = {}
+        self.table = ""  # what to call a table in memory, where there are several
 
     def add(self, part: TablePart, columns: Mapping[str, str]) -> int:
         """Add the files of a table.
@@ -54,7 +55,7 @@ class RowLocator:
             The number of its first file.
         """
         first = len(self.files)
-        self.files += part.files or [part.label]
+        self.files += [self.table] if self.table else part.files or [part.label]
         self.headers += [(part.wide, columns)] * (len(self.files) - first)
         return first
 

@@ -26,6 +26,7 @@ MISSING_WORDS = r"(?i)(na|n/a|nan|null|none|\.|<na>)?"  # of at most four letter
 TIMES = ("time", "available_at")
 TYPED = (*NUMERIC, "TIMESTAMP", "DATE", "INTERVAL")
 MAX_IDENTIFIER_LENGTH = 200
+LIMIT = r"[<>≤≥]=?\s*([0-9]+\.?[0-9]*|\.[0-9]+)"  # a value that is a bound
 OTHER_HEADER = "another header within the file"  # stops the load: the columns of the rows below it have another order
 SWAPPED = "day and month exchanged"  # stops the load: days up to 12 would be read wrongly without a sign
 
@@ -47,6 +48,8 @@ class RowFormat:
         one that started later). Without this, each patient is one stay.
     is_duplicate_source : bool
         Whether values that also occur in another table of the source are counted as `duplicate` and not used.
+    detection_limits : str
+        What becomes of a value that is a bound, such as "<0.2": "reject", "bound" or "half".
     """
 
     time_format: str | None = None
@@ -54,6 +57,7 @@ class RowFormat:
     missing_values: tuple[float, ...] = ()
     assign_by_time: bool = False
     is_duplicate_source: bool = False
+    detection_limits: str = "reject"
 
 
 # INSERT of the cells of one table into `rows`, with the reason against each row. What few rows need stands in CASE or
@@ -64,7 +68,8 @@ INSERT INTO rows
 SELECT {first_file} + c_file, c_row,
     CASE WHEN NOT is_header AND NOT is_other_header AND NOT is_corrupt THEN patient END, stay, time,
     available, is_date, has_offset, time_of_day, available_of_day, name, unit,
-    CASE WHEN number IS NOT NULL THEN number ELSE word_values[lower({value_text})] END AS value, {is_duplicate_source},
+    CASE WHEN number IS NOT NULL THEN number {of_limit}
+         ELSE word_values[lower({value_text})] END AS value, {is_duplicate_source},
     CASE WHEN role = 'code' THEN coalesce(code, {value_text}) END,
     CASE WHEN is_header THEN 'repeated header'
          WHEN is_other_header THEN {other_header}
@@ -82,7 +87,8 @@ SELECT {first_file} + c_file, c_row,
          WHEN available IS NOT NULL AND (available_is_date <> is_date OR available_has_offset <> has_offset)
              THEN 'available_at in another format than time'
          WHEN role IS DISTINCT FROM 'code' AND value IS NULL AND source_reason IS NULL THEN 'value is not a number'
-         ELSE source_reason END
+         ELSE source_reason END,
+    {is_limit}
 FROM ({cells}) LEFT JOIN names USING (name)
 """
 # The cells with local times as UTC, and how many UTC instants each local time names.
@@ -144,6 +150,7 @@ def insert_sql(
     types = {ours: _dtype(ours, part.types[theirs]) for ours, theirs in columns.items()}
     cells = _cells(part, columns, types, row_format)
     value_text = text_sql("c_value", types["value"])
+    of_limit, is_limit = _limit_of_detection(value_text, row_format.detection_limits)
     return INSERT_ROWS.format(
         first_file=first_file,
         is_duplicate_source=str(row_format.is_duplicate_source).lower(),
@@ -152,6 +159,8 @@ def insert_sql(
         is_missing=_is_missing(value_text, row_format.missing_values, missing, names=("value", columns["value"])),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
         value_text=value_text,
+        of_limit=of_limit,
+        is_limit=is_limit,
         time_text=text_sql("c_time", types["time"]),
         available_text=text_sql("c_available_at", types["available_at"]) if "available_at" in types else "NULL",
         is_swapped=day_month_swapped_sql("c_time", types["time"], row_format.time_format),
@@ -185,6 +194,16 @@ def _cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str]
         layers = [layer | more for layer, more in zip(layers, cells, strict=True)]
     raw = f"(SELECT {_raw_cells(part, columns, types)} FROM {part.sql})"
     return f"SELECT * FROM {with_computed(raw, *layers)}"
+
+
+def _limit_of_detection(value_text: str, rule: str) -> tuple[str, str]:
+    """SQL of the branch that reads a bound such as "<0.2" as a number, and of whether a value is such a bound."""
+    if rule == "reject":
+        return "", "false"
+    number = f"try_cast(regexp_extract({value_text}, {literal(LIMIT)}, 1) AS DOUBLE)"
+    value = f"{number} * if(regexp_matches({value_text}, '^[<≤]'), 0.5, 1)" if rule == "half" else number
+    is_limit = f"(number IS NULL AND regexp_full_match({value_text}, {literal(LIMIT)}))"
+    return f"WHEN {is_limit} THEN {value}", f"coalesce({is_limit}, false)"
 
 
 def _time_cells(name: str, cell: str, dtype: str, row_format: RowFormat) -> list[dict[str, str]]:

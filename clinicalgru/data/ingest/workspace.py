@@ -82,6 +82,7 @@ class Workspace:
         self.notes: dict[str, int] = {}
         self.has_timezone = timezone is not None
         self.has_duplicate_source = False
+        self.has_limits = False  # whether bounds such as "<0.2" are values
         self.locator = RowLocator()
         self.folder = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
         self.sql = duckdb.connect(str(self._database))
@@ -169,6 +170,7 @@ class Workspace:
                 blanks = f"SELECT {first_file} + c_file, c_row, variable, rows FROM ({part.blanks}) WHERE rows > 0"
                 self.sql.execute(f"INSERT INTO blank_cells {blanks}")
         self.has_duplicate_source |= row_format.is_duplicate_source
+        self.has_limits |= row_format.detection_limits != "reject"
 
     def note_columns(self, table: str, columns: Iterable[str]) -> None:
         """Remember the columns of a table, for messages about the argument `columns` and for the record of the read.

@@ -13,7 +13,6 @@ import pyarrow as pa
 from clinicalgru.data.ingest.column_names import DATA, columns_in, normalize
 from clinicalgru.data.ingest.database import WHERE, fetch, is_address
 from clinicalgru.data.ingest.read_options import ReadOptions
-from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
 from clinicalgru.data.ingest.tables import TablePart, column_types, open_parts
@@ -46,12 +45,38 @@ def read_long(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRe
     InputError
         If a table lacks a column or cannot be read.
     """
+    add_long_tables(workspace, data, options)
+    return read_tables(workspace, options)
+
+
+def add_long_tables(workspace: Workspace, data: Any, options: ReadOptions) -> dict[str, int]:
+    """Add the rows of a table or folder.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : DataFrame, str or Path
+        Table, or path of a file or folder, with one row per measurement.
+    options : ReadOptions
+        The arguments that hold for it.
+
+    Returns
+    -------
+    dict of str to int
+        No notes; those on unused columns are in the workspace.
+
+    Raises
+    ------
+    InputError
+        If a table lacks a column or cannot be read.
+    """
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter, notes=workspace.notes):
         columns = columns_in(options.columns, DATA, part.types)
         workspace.note_columns(DATA, part.types)
-        workspace.add_rows(part, columns, RowFormat(options.time_format, options.time_unit))
+        workspace.add_rows(part, columns, options.row_format)
         _note_unused(workspace, part, columns)
-    return read_tables(workspace, options)
+    return {}
 
 
 def read_sql(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
@@ -78,6 +103,34 @@ def read_sql(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRes
     InputError
         If a column occurs twice or is binary.
     """
+    add_query(workspace, data, options)
+    return read_tables(workspace, options)
+
+
+def add_query(workspace: Workspace, data: Any, options: ReadOptions) -> dict[str, int]:
+    """Add the rows of a query, batch by batch.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : str
+        Address of a database.
+    options : ReadOptions
+        The arguments that hold for it; `query` is the query.
+
+    Returns
+    -------
+    dict of str to int
+        No notes; those on unused columns are in the workspace.
+
+    Raises
+    ------
+    ArgumentError
+        If `data` is no address or `query` is empty.
+    InputError
+        If a column occurs twice or is binary.
+    """
     if not is_address(data):
         fix = "Pass the address of a database: postgresql://user@host:5432/database or sqlite:///file.db."
         raise ArgumentError("data as the address of a database", describe(data), fix)
@@ -91,11 +144,11 @@ def read_sql(workspace: Workspace, data: Any, options: ReadOptions) -> SourceRes
         workspace.note_columns(DATA, batch.schema.names)
         workspace.sql.register(BATCH, pa.Table.from_batches([batch]))
         part = TablePart(WHERE, BATCH, column_types(workspace.sql, BATCH), first_row=row)
-        workspace.add_rows(part, columns, RowFormat(options.time_format, options.time_unit))
+        workspace.add_rows(part, columns, options.row_format)
         _note_unused(workspace, part, columns)
         workspace.sql.unregister(BATCH)
         row += batch.num_rows
-    return read_tables(workspace, options)
+    return {}
 
 
 def _note_unused(workspace: Workspace, part: TablePart, columns: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from clinicalgru.data.ingest.column_names import DATA, check_one_name_each, columns_in, columns_of, normalize
 from clinicalgru.data.ingest.csv_check import format_names
 from clinicalgru.data.ingest.read_options import ReadOptions
-from clinicalgru.data.ingest.row_sql import RowFormat, text_sql
+from clinicalgru.data.ingest.row_sql import text_sql
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
 from clinicalgru.data.ingest.tables import TablePart, literal, open_parts, quoted
@@ -55,13 +55,41 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     A column is a variable where the dictionary, the source's names in it (yaib) or `columns` contains its name.
     Other columns are not used, and counted in the ledger's notes.
     """
+    notes = add_wide_tables(workspace, data, options)
+    supplied = read_tables(workspace, options)
+    return replace(supplied, notes={**supplied.notes, **notes})
+
+
+def add_wide_tables(workspace: Workspace, data: Any, options: ReadOptions) -> dict[str, int]:
+    """Add the cells of tables with one column per variable.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The read in progress; rows are added to it.
+    data : DataFrame, str or Path
+        Table, or path of a file or folder, with one row per time of a stay.
+    options : ReadOptions
+        The arguments that hold for it.
+
+    Returns
+    -------
+    dict of str to int
+        A note for each unused column, with how many of its cells hold something.
+
+    Raises
+    ------
+    InputError
+        If a table has no patient_id, no time or no variable.
+    DictionaryError
+        If `columns` has a name that no variable has.
+    """
     notes: dict[str, int] = {}
     workspace.is_wide = True
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter, notes=workspace.notes):
         for note, cells in add_wide(workspace, part, options).items():
             notes[note] = notes.get(note, 0) + cells
-    supplied = read_tables(workspace, options)
-    return replace(supplied, notes={**supplied.notes, **notes})
+    return notes
 
 
 def add_wide(
@@ -104,7 +132,7 @@ def add_wide(
         if group:
             cells = {column: name for column, name in names.items() if column in group}
             rows = unpivoted(part, keys, cells, "DOUBLE" if group is numbers else "VARCHAR")
-            workspace.add_rows(rows, columns, RowFormat(options.time_format, options.time_unit))
+            workspace.add_rows(rows, columns, options.row_format)
     return unused_columns(workspace, part, part.types.keys() - names.keys() - {*keys.values(), *leave})
 
 
@@ -116,7 +144,7 @@ def _names(workspace: Workspace, part: TablePart, options: ReadOptions, *, taken
         {ours: name for ours, name in columns.items() if normalize(name) in folded and ours not in KEYS}
     )
     given = {folded[theirs]: ours for ours, name in columns.items() if (theirs := normalize(name)) in folded}
-    known = {*workspace.dictionary, *workspace.dictionary.names(workspace.source)}
+    known = {*workspace.dictionary}.union(*(workspace.dictionary.names(name) for name in workspace.name_sources))
     names = {column: given.get(column, _own(column, known)) for column in part.types if column not in taken}
     for column in names.keys() & given.keys():
         if given[column] not in known and outcomes is None:  # else `columns` may speak of their table
