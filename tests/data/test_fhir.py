@@ -165,6 +165,8 @@ def tiny(folder: Path, observations: Iterable[dict[str, Any]], patient: dict[str
         ({"valueQuantity": None, "valueString": SECRET}, "non-numeric"),
         ({"valueQuantity": None, "valueCodeableConcept": {"text": SECRET}}, "non-numeric"),
         ({"valueQuantity": None}, "missing value"),
+        ({"valueQuantity": None, "dataAbsentReason": {"text": SECRET}}, "missing value"),
+        ({"dataAbsentReason": {"text": SECRET}}, "value with a reason for its absence"),
         ({"encounter": {"reference": "Encounter/out"}}, "outside every stay"),
         ({"effectiveDateTime": "2031-05-09T10:00:00Z"}, "outside every stay"),
         ({"effectiveDateTime": "2031-05"}, "time not readable"),

@@ -45,8 +45,10 @@ QUANTITY = 'STRUCT("value" VARCHAR, comparator VARCHAR, unit VARCHAR, system VAR
 OTHER_VALUES = (
     "valueCodeableConcept valueString valueBoolean valueRange valueRatio valueSampledData valueTime valueDateTime"
 )
+ABSENT = "dataAbsentReason"
+CONTRADICTION = "value with a reason for its absence"
 VALUE = {"code": CODE, "valueQuantity": QUANTITY, "valueInteger": "VARCHAR"} | dict.fromkeys(
-    OTHER_VALUES.split(), "JSON"
+    [*OTHER_VALUES.split(), ABSENT], "JSON"
 )
 COMPONENT = f"STRUCT({', '.join(f'{name} {kind}' for name, kind in VALUE.items())})[]"
 OBSERVATION = VALUE | {
@@ -146,7 +148,7 @@ def _add(workspace: Workspace, file: Path) -> None:
 def _rows(workspace: Workspace, file: Path) -> str:
     moment = "coalesce(effectiveDateTime, effectiveInstant, effectivePeriod['end'], effectivePeriod.start, issued)"
     own = f"{{{', '.join(f'{literal(name)}: {name}' for name in VALUE)}}}"
-    has_value = " OR ".join(f"{name} IS NOT NULL" for name in VALUE if name != "code")
+    has_value = " OR ".join(f"{name} IS NOT NULL" for name in VALUE if name not in ("code", ABSENT))
     value, quantity = 'coalesce(item.valueQuantity."value", item.valueInteger)', "item.valueQuantity"
     zone = zone_sql(workspace)
     other = " OR ".join(f"item.{name} IS NOT NULL" for name in OTHER_VALUES.split())
@@ -157,6 +159,7 @@ SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay_sql()} AS stay_id,
     CASE WHEN {quantity}.code IS NOT NULL AND {quantity}.system = '{UCUM}' THEN {quantity}.code
          ELSE coalesce({quantity}.unit, {quantity}.code, {_mimic_unit(workspace)}) END AS unit,
     CASE WHEN status IN ('entered-in-error', 'cancelled') THEN {literal(RETRACTED)}
+         WHEN {value} IS NOT NULL AND item.{ABSENT} IS NOT NULL THEN {literal(CONTRADICTION)}
          WHEN {value} IS NULL AND ({other}) THEN {literal(NON_NUMERIC)}
          WHEN {value} IS NOT NULL AND {quantity}.comparator IS NOT NULL THEN {literal(CENSORED)}
          WHEN {value} IS NOT NULL AND l.is_outside THEN {literal(OUTSIDE)} END AS source_reason
