@@ -14,6 +14,8 @@ from .data.task.task import Task as Task
 from .data.write_meds import write_meds as write_meds
 from .errors import ClinicalGRUError as ClinicalGRUError
 from .errors import ClinicalGRUWarning as ClinicalGRUWarning
+from .estimator_checks.run import check_sequence_estimator as check_sequence_estimator
+from .estimator_checks.run import sequence_estimator_checks as sequence_estimator_checks
 from .evaluate.alarm_burden import alarm_burden as alarm_burden
 from .evaluate.by_hour import evaluate_by_hour as evaluate_by_hour
 from .evaluate.calibration_curve import calibration_curve as calibration_curve

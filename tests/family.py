@@ -6,23 +6,15 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import pandas as pd
 
 import clinicalgru as cg
 from clinicalgru.data.events import Events
+from clinicalgru.estimator_checks.example_stays import OUTCOMES, example_events, example_task
 
 SMALL = {
     "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2),
     "max_epochs": 2,
     "distillation": 0.0,
-}
-TASKS = {
-    "multiclass": {"outcome": "third"},
-    "multilabel": {"outcome": ("in_hospital_death", "shock")},
-    "regression": {"outcome": "days"},
-    "survival": {"outcome": "dead", "outcome_time": "followed", "survival_horizons_hours": (100.0, 300.0)},
-    "early_warning": {"outcome": "septic", "outcome_time": "onset", "horizon_hours": 12.0, "max_late_hours": 3.0},
-    "forecast": {"outcome": ""},
 }
 ESTIMATORS = {
     "multiclass": cg.GRUClassifier,
@@ -45,28 +37,7 @@ class FittedCase:
     events: Events
 
 
-@cache
-def cohort_of_all_tasks() -> Events:
-    """A synthetic cohort, sicker stays with more of everything; a label unknown in a third, stays without an end."""
-    cohort, rng = cg.simulate(160, random_state=11), np.random.default_rng(0)
-    risk, stays = cohort.truth["risk"].to_numpy(), len(cohort.stays)
-    septic = rng.random(stays) < np.clip(3 * risk, 0.1, 0.8)
-    event, lost = 48 + rng.exponential(200 / (0.2 + 5 * risk)), 48 + rng.exponential(300, stays)
-    outcomes = cohort.outcomes.assign(
-        third=pd.qcut(cohort.truth["severity"], 3, labels=False).to_numpy(dtype=float),
-        shock=np.where(rng.random(stays) < 0.3, np.nan, (risk > 0.2).astype(float)),
-        days=np.exp(rng.normal(1 + 2 * risk, 0.5)),
-        septic=septic.astype(float),
-        onset=np.where(septic, rng.uniform(4, 44, stays), np.nan),
-        dead=(event <= lost).astype(float),
-        followed=np.minimum(event, lost),
-    )
-    return cg.read_events(cohort.measurements, stays=cohort.stays.assign(end=pd.NaT), outcomes=outcomes)
-
-
-def task_of(kind: str, **other: object) -> cg.Task:
-    """A task of this kind on that cohort, from the first 24 hours."""
-    return cg.Task(**{"name": kind, "task_type": kind, "window_hours": (0.0, 24.0)} | TASKS[kind] | other)
+cohort_of_all_tasks, task_of, TASKS = example_events, example_task, OUTCOMES
 
 
 @cache

@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "explain",
     },
     "view": {"errors", "checks", "display", "disclosure", "html", "atomic_write", "data", "evaluate", "explain"},
+    "estimator_checks": {"errors", "checks", "data", "model", "serve"},
     "parts": {"errors", "disclosure", "data"},
     "cli_options": {"errors", "checks", "data", "disclosure"},
     "cli_dictionary": {"errors", "data", "cli_options"},

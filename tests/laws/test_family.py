@@ -1,85 +1,55 @@
-"""The laws of prediction over every kind of estimator: 1, 3, 6, 12, 13, 14, and every stay its row."""
+"""The laws over every kind of estimator, as `check_sequence_estimator` holds them, and those of ensembles."""
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
-from family import ESTIMATORS, SMALL, cohort_of_all_tasks, fitted_case, predicted
-from helpers import fact, stays_of
-from sklearn.base import clone
+from family import ESTIMATORS, SMALL, cohort_of_all_tasks, fitted_case
 
 import clinicalgru as cg
 
-
-@pytest.fixture(scope="module", params=list(ESTIMATORS))
-def case(request):
-    return fitted_case(request.param)
-
-
-def some(case):
-    return case.test[np.arange(12)]
-
-
-def by_stay(case, stays):
-    """Predictions of each stay, as a list."""
-    table = predicted(case.model, stays)
-    rows = len(table) // max(1, len(stays) if len(table) == len(stays) else int(stays.n_steps.sum()))
-    counts = np.ones(len(stays), int) if len(table) == len(stays) else stays.n_steps * rows
-    return np.split(table, np.cumsum(counts)[:-1])
+TINY = {
+    "network": cg.NetworkConfig(hidden_size=4, readout_size=8, ensemble_size=1),
+    "max_epochs": 1,
+    "distillation": 0.0,
+}
+CHECKED = {
+    **{name: estimator(**TINY) for name, estimator in ESTIMATORS.items()},
+    "binary": cg.GRUClassifier(**TINY),
+    "logistic regression": cg.SummaryBaseline("logistic regression"),
+}
+TASK_TYPES = {name: name for name in ESTIMATORS} | {"binary": "binary", "logistic regression": "binary"}
 
 
-def test_1_a_patient_is_not_changed_by_the_neighbours_or_their_order(case):
-    stays = some(case)
-    together = by_stay(case, stays)
-    order = np.random.default_rng(0).permutation(len(stays))
-    shuffled = by_stay(case, stays[order])
-    for i in range(len(stays)):
-        np.testing.assert_allclose(predicted(case.model, stays[[i]]), together[i], atol=1e-5, rtol=1e-5)
-        np.testing.assert_allclose(shuffled[list(order).index(i)], together[i], atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("name", CHECKED)
+def test_every_law_holds(name):
+    table = cg.check_sequence_estimator(CHECKED[name], task_type=TASK_TYPES[name])
+    assert (table["result"] == "passed").sum() >= 70
 
 
-@pytest.mark.parametrize("kind", ["early_warning", "forecast"])
-def test_6_what_comes_after_a_step_changes_nothing_said_there(kind):
-    case = fitted_case(kind)
-    stays = case.test[[i for i in range(len(case.test)) if case.test.n_steps[i] > 4][:6]]
-    half = np.array([np.unique(stays[[i]].hours)[stays.n_steps[i] // 2] for i in range(len(stays))])
-    cut = stays.filter_measurements(stays.hours <= half[stays.stay_of_measurement])
-    odd = stays_of(cut, {i: [fact(0, half[i] + 1, 1e6)] for i in range(len(stays))})
-    for i, (whole, until, changed) in enumerate(
-        zip(by_stay(case, stays), by_stay(case, cut), by_stay(case, odd), strict=True)
-    ):
-        np.testing.assert_allclose(until, whole[: len(until)], atol=1e-6, rtol=1e-5, err_msg=str(i))
-        np.testing.assert_allclose(changed[: len(until)], until, atol=1e-6, rtol=1e-5, err_msg=str(i))
+class Leaky(cg.SummaryBaseline):
+    """Adds the outcome to the risk, and looks at the neighbours."""
+
+    def predict_proba(self, stays):
+        risk = super().predict_proba(stays)[:, 1]
+        risk = 0.5 * risk + 0.1 * np.nan_to_num(stays.outcome) + 0.1 * len(stays) / (1 + len(stays))
+        return np.stack([1 - risk, risk], axis=1)
 
 
-def test_12_predicting_leaves_every_number_of_the_model_as_it_was(case):
-    before = {name: tensor.clone() for name, tensor in case.model.network_.state_dict().items()}
-    predicted(case.model, case.test)
-    assert all(bool((tensor == before[name]).all()) for name, tensor in case.model.network_.state_dict().items())
+def test_the_laws_that_do_not_hold_are_named():
+    with pytest.raises(AssertionError, match="laws do not hold") as failure:
+        cg.check_sequence_estimator(Leaky("logistic regression"), task_type="binary")
+    for law in ("outcomes_do_not_matter", "neighbours_do_not_matter", "the_size_of_the_request_does_not_matter"):
+        assert law in str(failure.value)
 
 
-def test_13_a_bundle_predicts_the_same_bits_and_says_which_estimator_it_holds(case, tmp_path):
-    loaded = cg.load(cg.save(case.model, tmp_path / "bundle"))
-    assert type(loaded) is type(case.model)
-    np.testing.assert_array_equal(predicted(loaded, case.test), predicted(case.model, case.test))
-    assert (
-        cg.save(loaded, tmp_path / "again").joinpath("manifest.json").read_bytes()
-        == (tmp_path / "bundle" / "manifest.json").read_bytes()
-    )
-
-
-def test_14_the_same_seed_gives_the_same_bits(case):
-    again = clone(case.model).fit(case.train, verbose=False)
-    np.testing.assert_array_equal(predicted(again, case.test), predicted(case.model, case.test))
-
-
-def test_10_every_stay_of_an_extract_has_its_row(case, tmp_path):
-    table = cg.score(case.model, case.events, out=tmp_path / "scores.parquet")
-    assert len(table) == len(case.events.stays)
-    assert (table["status"] == "scored").sum() > 100
-    assert table.loc[table["status"] == "scored", case.model.score_columns_].notna().to_numpy().all() or (
-        case.kind == "forecast"  # of a stay of one step nothing was expected
-    )
+def test_checks_have_names_and_run_alone():
+    checks = dict(cg.sequence_estimator_checks(cg.SummaryBaseline("logistic regression")))
+    assert len(checks) >= 60
+    assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in checks)
+    checks["fit_refuses_an_array"]()
 
 
 @pytest.fixture(scope="module")

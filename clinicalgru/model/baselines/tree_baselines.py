@@ -160,6 +160,8 @@ class MultilabelTrees(ClassifierMixin, BaselineEstimator):
         self.random_state = random_state
 
     def _learn(self, stays: Sequences) -> None:
+        if np.isnan(stays.outcome).all():
+            raise TrainingError("a known outcome", "unknown outcomes only", "Check the outcomes of the task.")
         table = pooled_features(stays)
         self.trees_ = [self._fit_label(table, column) for column in stays.outcome.T]
 

@@ -1,0 +1,1 @@
+"""The laws of sequence estimators, as named checks."""
