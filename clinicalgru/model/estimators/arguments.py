@@ -16,7 +16,7 @@ from clinicalgru.model.training.device import resolve_device
 from clinicalgru.model.training.state import TrainingConfig
 
 COUNTS = ("max_epochs", "patience", "batch_size", "min_code_stays", "n_threads")
-WEIGHTS = ("weight_decay", "forecast_weight", "auxiliary_weight", "cut_weight")
+WEIGHTS = ("weight_decay", "forecast_weight", "auxiliary_weight", "cut_weight", "label_smoothing")
 FRACTIONS = ("measurement_dropout", "distillation")
 
 

@@ -73,31 +73,30 @@ class GRUEstimator(FittedModel):
     max_steps_per_stay : int or None, default=8
         For tasks that predict after each time step: the loss of an epoch uses at most so many random time steps of
         each stay. None: all. A forecast draws time steps more often before rarely measured variables.
+    label_smoothing : float, default=0.0
+        For early warnings: rate per hour at which the label falls with the hours to the onset (0.2 in the paper).
     n_cuts : int, default=2
-        For outcomes, classes and labels of a stay: number of times that an epoch asks each training stay at a random
-        hour of the window, besides its end. The hour is then an input, and the risk over time is trained too. 0: the
-        network learns the end of the window only.
+        For outcomes, classes and labels of a stay: number of random hours of the window at which an epoch predicts each
+        training stay, in addition to its end. The hour is then an input. 0: only the end is learned.
     cut_weight : float, default=1.0
         Weight of the loss at these hours, relative to that at the end of the window.
     distillation : float, default=0.7
-        Weight in [0, 1) of the distillation loss (Hinton et al. 2015). The soft labels are out-of-fold risks of
-        boosted trees, which takes five fits of the trees. 0 disables it. For binary outcomes and early warnings.
+        For binary outcomes and early warnings: weight in [0, 1) of the loss against out-of-fold risks of boosted trees
+        (Hinton et al. 2015), which takes five fits of the trees. 0 disables it.
     forecast_weight : float, default=0.0
         Weight of an auxiliary loss: the forecast of the measurements after each time step.
     auxiliary_weight : float, default=0.6
         Weight of the loss of the auxiliary outcomes that `fit` is given, if any.
     use_codes : bool, default=False
-        Whether coded events (diagnoses, procedures, drugs) are inputs. Codes are often assigned after the fact and
-        dated back, and would then reveal the outcome.
+        Whether coded events are inputs. Codes that are assigned later and dated back would reveal the outcome.
     min_code_stays : int, default=10
         Number of training stays from which on a code is known; rarer codes could identify a patient.
     pretrained : PretrainedEncoder or None, default=None
-        Weights that training starts from, matched by the names of the variables; see `pretrain`. With `network=None`
-        the network has the options of the pretrained one. A loaded model has None: its weights are in the bundle.
+        Weights that training starts from, by names of variables; see `pretrain`. With `network=None` the network has
+        the options of the pretrained one. A loaded model has None: its weights are in the bundle.
     min_validation_events : int, default=30
-        For outcomes and classes, without `validation`: with fewer stays of the rarest class among the 15 % that would
-        be held back, 5 networks are trained on all folds but one each, stop by that one, and the network has the mean
-        of their weights. 0: never.
+        For outcomes and classes, without `validation`: with fewer stays of the rarest class among the 15 % held back, 5
+        networks train on all folds but one each, stop by it, and their weights are averaged. 0: never.
     random_state : int, RandomState, Generator or None, default=0
         Seed. The same seed and data give the same bits on a CPU. None: a new seed for each fit.
     n_threads : int, default=1
@@ -120,14 +119,13 @@ class GRUEstimator(FittedModel):
     calibrator_ : Calibrator or None
         Calibration, after `calibrate`.
     calibrated_on_ : dict or None
-        Counts of the stays, patients and outcomes that calibrated it; small counts of real patients are None.
+        Counts of stays, patients and outcomes that calibrated it; small counts of real patients are None.
     seen_patients_ : SeenPatients
         Salted hashes of the patients of training and validation stays, which `calibrate` refuses.
     random_state_ : int
         Seed that was used.
     trained_on_ : dict
-        Source of the training data, whether it is simulated, and counts of stays, patients and outcomes; pretrained_on
-        likewise of the stays of a pretrained encoder, if there was one.
+        Source, whether simulated, and counts of the training data; pretrained_on likewise of a pretrained encoder.
     """
 
     HEADS: ClassVar[Mapping[str, type[Head]]] = MappingProxyType({})  # by task type
@@ -150,6 +148,7 @@ class GRUEstimator(FittedModel):
         weight_decay: float = 3e-4,
         measurement_dropout: float = 0.15,
         max_steps_per_stay: int | None = 8,
+        label_smoothing: float = 0.0,
         n_cuts: int = 2,
         cut_weight: float = 1.0,
         distillation: float = 0.7,
@@ -171,6 +170,7 @@ class GRUEstimator(FittedModel):
         self.weight_decay = weight_decay
         self.measurement_dropout = measurement_dropout
         self.max_steps_per_stay = max_steps_per_stay
+        self.label_smoothing = label_smoothing
         self.n_cuts = n_cuts
         self.cut_weight = cut_weight
         self.distillation = distillation
@@ -373,7 +373,7 @@ class GRUEstimator(FittedModel):
         return cls(**dict(arguments) | {"network": None if network is None else NetworkConfig(**network)})
 
     def init_network(self, stays: Sequences) -> tuple[ClinicalGRU, Head]:
-        """Give an untrained network for these stays, and its head. For sweeps, which never call `fit`.
+        """Give an untrained network for these stays, and its head, for sweeps without `fit`.
 
         Parameters
         ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import not_fitted
 from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.network import ClinicalGRU
 
 
@@ -34,7 +36,8 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     Notes
     -----
     If the task names a utility function, training steps are weighted by the utility of a warning there (see
-    `EarlyWarning`). A log-odds offset then undoes the change of the positive rate; `calibrate` corrects the rest.
+    `EarlyWarning`). A log-odds offset then undoes the change of the positive rate; `calibrate` corrects the rest. With
+    `label_smoothing` a risk is that of the smoothed label until `calibrate`.
 
     Examples
     --------
@@ -55,6 +58,12 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         if "head_" not in vars(self):
             raise not_fitted("classes_")
         return np.array([0, 1])
+
+    def _head(self, stays: Sequences) -> Head:
+        """Give the head, with smoothed labels if requested."""
+        head = super()._head(stays)
+        assert isinstance(head, EarlyWarning)
+        return replace(head, smoothing_rate=float(self.label_smoothing))
 
     @torch.no_grad()
     def _trained(self, network: ClinicalGRU, validation: Sequences) -> ClinicalGRU:

@@ -41,6 +41,8 @@ class EarlyWarning(WarningLabels, Head):
         relative to this mean. 0: all steps have the same weight.
     log_odds_offset : float
         Log-odds by which the weighting raises the rate of steps at which a warning is due. Subtracted after training.
+    smoothing_rate : float
+        Rate per hour at which the label falls with the hours to the onset, see `smoothed_at`. 0: it is 0 or 1.
 
     Notes
     -----
@@ -50,7 +52,7 @@ class EarlyWarning(WarningLabels, Head):
 
     References
     ----------
-    Reyna et al. 2020, utility of the PhysioNet/CinC challenge 2019.
+    Reyna et al. 2020, utility of the PhysioNet/CinC challenge 2019. Yèche et al. 2023, temporal label smoothing.
 
     Examples
     --------
@@ -94,17 +96,26 @@ class EarlyWarning(WarningLabels, Head):
         return torch.from_numpy(logit(rate) + self.log_odds_offset).float()
 
     def labels(self, stays: Sequences, batch: Batch) -> Tensor:
-        """The signed weight of each prediction of the batch; see `signed_weights_at`."""
-        onset = stays.outcome[batch.order][batch.point_stay.numpy()]
-        return torch.from_numpy(self.signed_weights_at(onset - batch.point_hours.numpy())).float()
+        """The signed weight of each prediction; with smoothing also its label, of shape (prediction, 2)."""
+        hours = stays.outcome[batch.order][batch.point_stay.numpy()] - batch.point_hours.numpy()
+        weight = torch.from_numpy(self.signed_weights_at(hours)).float()
+        if not self.smoothing_rate:
+            return weight
+        return torch.stack([weight, torch.from_numpy(self.smoothed_at(hours)).float()], dim=1)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Weighted log loss, divided by the number of steps that count."""
-        counts = ~labels.isnan()
-        step_logits, weight = logits[..., 0][:, counts], labels[counts]
-        due = (weight > 0).to(step_logits.dtype).expand_as(step_logits)
+        signed = labels if labels.ndim == 1 else labels[:, 0]
+        counts = ~signed.isnan()
+        step_logits, weight = logits[..., 0][:, counts], signed[counts]
+        due = (weight > 0).to(step_logits.dtype) if labels.ndim == 1 else labels[counts, 1].to(step_logits.dtype)
+        due = due.expand_as(step_logits)
         loss = F.binary_cross_entropy_with_logits(step_logits, due, weight=weight.abs(), reduction="sum")
         return loss / max(1, step_logits.numel())
+
+    def loss_denominator(self, labels: Tensor) -> float:
+        """The number of steps that count."""
+        return super().loss_denominator(labels if labels.ndim == 1 else labels[:, 0])
 
     def aggregate_members(self, logits: Tensor) -> Tensor:
         """Log-odds of the mean probability of the members."""

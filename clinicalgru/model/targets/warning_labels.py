@@ -30,6 +30,8 @@ class WarningLabels:
         mean. 0 means that all steps have weight 1.
     log_odds_offset : float
         Log-odds by which that weighting shifts the fraction of positive steps.
+    smoothing_rate : float
+        Rate per hour of `smoothed_at`. 0: labels are 0 or 1.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class WarningLabels:
     max_late_hours: float
     mean_utility: float = 0.0
     log_odds_offset: float = 0.0
+    smoothing_rate: float = 0.0
 
     @classmethod
     def from_stays(cls, stays: Sequences) -> Self:
@@ -134,6 +137,41 @@ class WarningLabels:
         label = np.where(beyond_gap & (hours_to_onset > self.gap_hours + self.horizon_hours), 0.0, 1.0)
         late = (hours_to_onset <= 0) & (hours_to_onset > -self.max_late_hours)
         return np.where(beyond_gap | late, label, np.nan)
+
+    def smoothed_at(self, hours_to_onset: np.ndarray) -> np.ndarray:
+        """Labels that fall with the hours to the onset (temporal label smoothing).
+
+        1 up to the end of the gap, and 0 from two horizons after it; between them an exponential function that has
+        these values at both ends.
+
+        Parameters
+        ----------
+        hours_to_onset : ndarray, shape (step,)
+            Hours from the step to the onset, infinite where there is none.
+
+        Returns
+        -------
+        ndarray, shape (step,)
+            From 0 to 1; those of `labels_at` where `smoothing_rate` is 0.
+
+        References
+        ----------
+        Yèche et al. 2023, "Temporal Label Smoothing for Early Event Prediction", exponential smoothing with h_min = gap
+        and h_max = gap + 2 horizons.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clinicalgru.model.targets.warning_labels import WarningLabels
+        >>> WarningLabels(0.0, 6.0, 0.0, smoothing_rate=0.2).smoothed_at(np.array([0.0, 6.0, 12.0, np.inf])).round(3)
+        array([1.   , 0.231, 0.   , 0.   ])
+        """
+        if not self.smoothing_rate:
+            return self.labels_at(hours_to_onset)
+        latest = 2 * self.horizon_hours
+        hours = np.clip(hours_to_onset - self.gap_hours, 0.0, latest)
+        end = np.exp(-self.smoothing_rate * latest)
+        return (np.exp(-self.smoothing_rate * hours) - end) / (1 - end)
 
     def signed_weights_at(self, hours_to_onset: np.ndarray) -> np.ndarray:
         """Training weights from the hours to the onset, with the label as their sign.

@@ -126,6 +126,43 @@ def test_steps_weigh_by_what_a_warning_is_worth_there():
     torch.testing.assert_close(head.loss(logits, torch.from_numpy(head.signed_weights_at(ahead)).float()), expected)
 
 
+def test_smoothed_labels_are_those_of_the_published_formula():
+    """Yèche et al. 2023: exp(-gamma (t - d)) + A, with A and d such that it is 1 at h_min and 0 at h_max."""
+    gamma, h_min, h_max = 0.2, 2.0, 14.0
+    d = -np.log(np.exp(-gamma * h_min) - np.exp(-gamma * h_max)) / gamma
+    a = -np.exp(-gamma * (h_max - d))
+    head = EarlyWarning(h_min, (h_max - h_min) / 2, 3.0, smoothing_rate=gamma)
+    hours = np.linspace(h_min, h_max, 25)
+    np.testing.assert_allclose(head.smoothed_at(hours), np.exp(-gamma * (hours - d)) + a, atol=1e-12)
+    np.testing.assert_array_equal(
+        head.smoothed_at(np.array([-1.0, 0.0, h_min, h_max, 20.0, np.inf])), [1, 1, 1, 0, 0, 0]
+    )
+    nearly_flat = EarlyWarning(0.0, 6.0, 0.0, smoothing_rate=1e-6)
+    np.testing.assert_allclose(nearly_flat.smoothed_at(np.array([3.0, 6.0, 9.0])), [0.75, 0.5, 0.25], atol=1e-5)
+
+
+def test_the_loss_of_smoothed_labels_weighs_steps_as_before():
+    head = EarlyWarning(0.0, 12.0, 3.0, mean_utility=0.5, smoothing_rate=0.2)
+    ahead = np.array([np.inf, 20.0, 9.0, 6.0, 0.0, -5.0])
+    weight, label = torch.from_numpy(head.signed_weights_at(ahead)), torch.from_numpy(head.smoothed_at(ahead))
+    logits = torch.randn(2, len(ahead), 1, dtype=torch.float64)
+    each = F.binary_cross_entropy_with_logits(logits[..., 0], label.expand(2, -1), reduction="none") * weight.abs()
+    labels = torch.stack([weight, label], dim=1)
+    torch.testing.assert_close(head.loss(logits, labels), each[:, :-1].mean())
+    assert head.loss_denominator(labels) == len(ahead) - 1
+
+
+def test_an_early_warning_learns_from_smoothed_labels():
+    train = fitted_case("early_warning").train
+    small = SMALL | {"max_epochs": 1, "distillation": 0.0}
+    plain, smooth = (cg.GRUEarlyWarning(**small, label_smoothing=rate).fit(train, verbose=False) for rate in (0.0, 0.2))
+    assert smooth.head_.smoothing_rate == 0.2
+    assert plain.head_.smoothing_rate == 0.0
+    assert np.abs(plain.predict_proba(train) - smooth.predict_proba(train)).max() > 1e-4
+    with pytest.raises(cg.ClinicalGRUError, match="label_smoothing as a number of 0 or more"):
+        cg.GRUEarlyWarning(**small, label_smoothing=-1.0).fit(train, verbose=False)
+
+
 @pytest.mark.slow
 def test_weighed_steps_leave_risks_at_the_share_of_steps_with_a_warning_due():
     """Weighing lifts risks while training; afterwards they are set back, by what the shares say."""
