@@ -57,6 +57,8 @@ class Variable:
         How values above a limit are written as one group ("> 89"), and what that is taken as.
     system : str
         System of the body, or kind of record, by which pages group variables: "circulation"; empty where not said.
+    modifiable : bool
+        Whether treatment acts on it within hours, towards its reference range.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class Variable:
     merge: str = "mean"
     top_coded: TopCode | None = None
     system: str = ""
+    modifiable: bool = False
 
     def conversion(self, unit: str) -> Conversion:
         """Find the conversion from a unit, as an extract spells it, into the unit of the variable.
@@ -161,6 +164,7 @@ class Variable:
             "merge": self.merge,
             "top_coded": None if top is None else {"value": top.value, "codes": list(top.codes)},
             "system": self.system,
+            "modifiable": self.modifiable,
         }
 
 

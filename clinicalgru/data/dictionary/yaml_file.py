@@ -80,6 +80,7 @@ class _Entry(_Strict):
     merge: Literal["", "mean", "sum", "last", "min", "max"] = ""  # "": by the type of the variable
     top_coded: _TopCode | None = None
     system: str = ""
+    modifiable: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> _Entry:
@@ -90,6 +91,10 @@ class _Entry(_Strict):
         low, high = self.plausible or (-math.inf, math.inf)
         if self.reference and not low <= self.reference[0] <= self.reference[1] <= high:
             raise ValueError("reference", f"two limits in order, within {low:g} to {high:g}", str(list(self.reference)))
+        if self.modifiable and (not self.reference or self.static or self.variable_type != "numeric"):
+            raise ValueError(
+                "modifiable", "it only where a number has a reference range, and is no static covariate", "true"
+            )
         if self.categories and self.variable_type == "numeric":
             raise ValueError(
                 "categories", "no categories where variable_type is numeric", f"{len(self.categories)} categories"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.explain.faithfulness.perturbation import model_outputs
 from clinicalgru.explain.prepared import PreparedStays
@@ -18,6 +18,8 @@ from clinicalgru.model.network.network import ClinicalGRU
 
 STEP, MAX_SHIFT = 0.25, 3.0  # normal scores: step of the search, and largest shift of a variable
 MAX_STEPS = 24
+PRESSURES = (("dbp", "map"), ("map", "sbp"), ("dbp", "sbp"))  # the first is never above the second
+PRESSURE_SITES = ("", "_invasive", "_noninvasive")
 GRID_SIZE = 129
 LINE_POINTS = 32
 MIN_GAIN = 1e-6  # of the risk, for another step
@@ -85,6 +87,8 @@ def find_counterfactual(prepared: PreparedStays, *, target_risk: float) -> Count
 
     Notes
     -----
+    Only variables that the dictionary calls modifiable are moved: to lower the risk towards their reference range and
+    never beyond it, to raise it away from it. Pressures of one hour stay in order: diastolic, mean, systolic.
     Single variables are searched first, then all together: each step shifts the variable that changes the risk most.
     The result is shortened while the risk stays across the target. Each risk is that of the changed measurements
     themselves. For an ensemble, normal scores are those of its first network.
@@ -100,7 +104,10 @@ class _Search:
     def __init__(self, prepared: PreparedStays, *, target_risk: float) -> None:
         self.prepared, self.stay = prepared, prepared.stays
         self.target_risk = target_risk
-        self.variables = np.unique(self.stay.variable)
+        self.limits = _healthy_limits(self.stay)
+        measured = np.unique(self.stay.variable)
+        self.variables = measured[~np.isnan(self.limits[measured, 0])]
+        self.pressures = _ordered_pressures(self.stay)
         self.zero = np.zeros(len(self.stay.variables))
         self.values, self.scores = _score_tables(prepared.networks[0].network, self.stay)
         self.base_risk = self._risks(self.zero[None])[0]
@@ -111,6 +118,8 @@ class _Search:
 
     def single_variable(self) -> np.ndarray | None:
         """The smallest shift of a single variable that crosses the target."""
+        if not len(self.variables):
+            return None
         size = np.arange(STEP, MAX_SHIFT + STEP / 2, STEP)
         candidates = np.zeros((len(self.variables), 2, len(size), len(self.zero)))
         for row, variable in enumerate(self.variables):
@@ -124,7 +133,7 @@ class _Search:
     def greedy(self) -> np.ndarray:
         """Steps in the variables that change the risk most, until it crosses the target or none helps."""
         shift, risk = self.zero, self.base_risk
-        for _ in range(MAX_STEPS):
+        for _ in range(MAX_STEPS if len(self.variables) else 0):
             steps = np.zeros((2 * len(self.variables), len(self.zero)))
             steps[np.arange(len(steps)), np.tile(self.variables, 2)] = np.repeat([STEP, -STEP], len(self.variables))
             candidates = (shift + steps).clip(-MAX_SHIFT, MAX_SHIFT)
@@ -185,8 +194,22 @@ class _Search:
             grid, score = self.values[variable], self.scores[variable]
             before = np.interp(self.stay.value[measurements], grid, score)
             after = np.interp(before + shifts[candidates, variable][:, None], score, grid)
-            value[np.ix_(candidates, measurements)] = _rounded(after, self.stay.variables[variable])
+            if len(candidates):
+                bounded = self._clinically(self.stay.value[measurements], after, self.limits[variable])
+                value[np.ix_(candidates, measurements)] = bounded
+        for lower, higher in self.pressures:
+            value[:, higher] = np.maximum(value[:, higher], value[:, lower])
         return value
+
+    def _clinically(self, before: np.ndarray, after: np.ndarray, healthy: np.ndarray) -> np.ndarray:
+        """Values that go towards the reference range to lower the risk, and away from it to raise the risk."""
+        low, high = healthy
+        if self.direction < 0:
+            bounded = np.clip(after, np.minimum(before, high), np.maximum(before, low))
+        else:
+            bounded = np.where(before > high, np.maximum(before, after), after)
+            bounded = np.where(before < low, np.minimum(before, bounded), bounded)
+        return np.asarray(np.where(bounded == before, before, bounded).astype(np.float32))
 
 
 def _score_tables(network: ClinicalGRU, stay: Sequences) -> tuple[np.ndarray, np.ndarray]:
@@ -201,14 +224,28 @@ def _score_tables(network: ClinicalGRU, stay: Sequences) -> tuple[np.ndarray, np
     return values, network.scaler.value.at(torch.from_numpy(values).float(), variable).double().numpy()
 
 
-def _rounded(value: np.ndarray, variable: Variable) -> np.ndarray:
-    """The nearest category of a variable with categories; whole numbers of an ordinal or binary one."""
-    if variable.categories:
-        known = np.array(sorted(float(category) for category in variable.categories))
-        value = known[np.abs(value[..., None] - known).argmin(axis=-1)]
-    elif variable.variable_type in ("ordinal", "binary"):
-        value = np.rint(value)
-    return np.asarray(value.astype(np.float32))
+def _healthy_limits(stay: Sequences) -> np.ndarray:
+    """(variable, 2) the reference range of each variable that treatment acts on; NaN of others."""
+    shipped = Dictionary.load()
+    limits = np.full((len(stay.variables), 2), np.nan)
+    for number, variable in enumerate(stay.variables):
+        known = shipped.get(variable.name, variable)  # a bundle may be older than the field
+        if (variable.modifiable or known.modifiable) and (variable.reference or known.reference):
+            limits[number] = variable.reference or known.reference
+    return limits
+
+
+def _ordered_pressures(stay: Sequences) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions of pressures of one hour of which the second may not be below the first: diastolic, mean, systolic."""
+    names = np.array([variable.name for variable in stay.variables], dtype=object)[stay.variable]
+    rows = pd.DataFrame({"position": np.arange(len(names)), "hours": stay.hours, "name": names, "value": stay.value})
+    pairs = []
+    for ending in PRESSURE_SITES:
+        for lower, higher in PRESSURES:
+            both = rows[rows["name"] == lower + ending].merge(rows[rows["name"] == higher + ending], on="hours")
+            both = both[both["value_x"] <= both["value_y"]]  # where it was so measured
+            pairs.append((both["position_x"].to_numpy(), both["position_y"].to_numpy()))
+    return pairs
 
 
 def _batches(array: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -183,6 +183,10 @@ class WhatIf:
 
         Notes
         -----
+        Only variables that the dictionary calls modifiable are moved: those that treatment acts on within hours, never
+        a coma scale. To lower a risk, values go towards their reference range and not beyond it; to raise one, away
+        from it. Pressures of one hour stay in order (diastolic, mean, systolic).
+
         All measurements of a variable are shifted together, by the same amount in normal scores of the training values.
         Values stay within their plausible range and the range of the training stays.
 
