@@ -56,6 +56,7 @@ from .serve.meds_predictions import meds_predictions as meds_predictions
 from .serve.monitor import Monitor as Monitor
 from .serve.onnx.export import export_onnx as export_onnx
 from .serve.privacy_audit import privacy_audit as privacy_audit
+from .serve.report import report as report
 from .serve.score import score as score
 from .serve.sign import sign as sign
 from .serve.sign import verify as verify

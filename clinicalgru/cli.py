@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_leaks, cli_score, cli_sign, cli_validate
+from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_leaks, cli_report, cli_score, cli_sign, cli_validate
 from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
@@ -369,6 +369,7 @@ def explain(
 
 cli_compare.register(app)
 cli_leaks.register(app)
+cli_report.register(app)
 cli_validate.register(app)
 cli_score.register(app)
 cli_export.register(app)

@@ -27,11 +27,13 @@ from clinicalgru.leakage.raw_tables import names_of, stay_names
 from clinicalgru.leakage.result import LeakageCheck
 from clinicalgru.model.ablations import TRAINING_FRACTIONS
 from clinicalgru.model.baselines.comparison import fit_baselines
+from clinicalgru.model.baselines.missingness import missingness_alone
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.parts import Parts
 from clinicalgru.serve.bundle import model_hash, save
+from clinicalgru.serve.predictions_file import write_predictions
 from clinicalgru.serve.privacy_audit import PrivacyAudit, privacy_audit
 from clinicalgru.serve.recalibrate import seen_patients
 from clinicalgru.serve.score import score
@@ -110,7 +112,11 @@ def evaluate_with_baselines(model: Model, parts: Parts, *, random_state: int) ->
     """
     baselines = fit_baselines(parts.development, random_state=random_state)
     evaluation = evaluate(model, parts.test, baselines=baselines, train=parts.development, random_state=random_state)
-    return replace(evaluation, notes={**evaluation.notes, **({"Split": parts.split} if parts.split else {})})
+    added = {"Split": parts.split} if parts.split else {}
+    if evaluation.task_type == "binary":
+        alone = missingness_alone(parts.development, parts.test, random_state=random_state)
+        added["Missingness alone"] = alone
+    return replace(evaluation, notes={**evaluation.notes, **added})
 
 
 def check_leakage(model: Model, parts: Parts, *, random_state: int = 0) -> LeakageCheck:
@@ -306,6 +312,10 @@ def write_all(model: Any, evaluation: Evaluation, parts: Parts, out: Path) -> di
     out.mkdir(parents=True, exist_ok=True)
     highest = int(np.nanargmax(model.score_rows(parts.test)[:, model.head_.default_output]))
     score(model, parts.test_events, out=out / "scores.parquet", overwrite=True)
+    stored = {}
+    if evaluation.task_type == "binary":
+        risk = model.predict_proba(parts.test)[:, 1]
+        stored = {"predictions": write_predictions(evaluation, parts.test, risk, out / "predictions.parquet")}
     faithful = evaluate_faithfulness(model, parts.test) if evaluation.curves else None
     shown, page = (evaluation, parts.test, parts.test_events), out / "evaluation.html"
     return {
@@ -313,6 +323,7 @@ def write_all(model: Any, evaluation: Evaluation, parts: Parts, out: Path) -> di
         "patient page": write_explanation(explain_stay(model, parts.test[[highest]]), out / "patient.html"),
         "bundle": save(model, out / "bundle"),
         "scores": out / "scores.parquet",
+        **stored,
     }
 
 

@@ -11,6 +11,7 @@ from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.forecast_page import forecast_page, plot_forecast
 from clinicalgru.view.pages.leakage_page import leakage_page
 from clinicalgru.view.pages.patient_page import patient_page
+from clinicalgru.view.pages.report_page import report_page
 from clinicalgru.view.pages.validation_page import validation_page
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
 from clinicalgru.view.plots.decision_plots import plot_calibration_curve, plot_decision_curve, plot_subgroups
@@ -49,5 +50,6 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "Explanation": patient_page,
     "ForecastExplanation": forecast_page,
     "LeakageCheck": leakage_page,
+    "Report": report_page,
     "Validation": validation_page,
 }

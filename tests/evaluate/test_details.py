@@ -16,6 +16,7 @@ from clinicalgru.evaluate.details_text import ALARMS, POINTS, detail_tables
 from clinicalgru.evaluate.early_warning import early_warning_predictions
 from clinicalgru.evaluate.evaluation import evaluate_predictions
 from clinicalgru.evaluate.physionet2012 import event2
+from clinicalgru.model.baselines.missingness import missingness_alone
 
 CHANCE = np.random.default_rng(1)
 RISK = CHANCE.beta(1, 3, 1200)
@@ -98,6 +99,17 @@ def test_an_early_warning_shows_its_alarms(tmp_path):
     assert "six hours of silence" in evaluation.to_html(tmp_path / "page.html").read_text()
     few = replace(evaluation, alarms=evaluation.alarms.assign(alarms=3))
     assert ALARMS not in detail_tables(few)
+
+
+def test_missingness_alone_sees_no_value():
+    """Other values give the same text; who is measured more often is found."""
+    stays = cg.select(cg.read_events(cg.simulate(300, random_state=3)), cg.Task.load("in_hospital_mortality"))
+    often = (stays.n_measurements > np.median(stays.n_measurements)).astype(float)
+    stays = replace(stays, outcome=often)
+    train, test = stays[::2], stays[1::2]
+    text = missingness_alone(train, test)
+    assert float(text.split("AUROC ")[1].split()[0]) > 0.9
+    assert missingness_alone(replace(train, value=train.value * 0 + 1), test) == text
 
 
 def event2_by_loops(outcome, risk):

@@ -1,0 +1,64 @@
+"""The command that writes up a bundle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clinicalgru.cli_options import AsJson, Bundle, Page
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to an application.
+
+    Parameters
+    ----------
+    app : Typer
+        The application.
+    """
+    app.command()(report)
+
+
+def report(
+    bundle: Bundle,
+    predictions: Annotated[Path | None, typer.Option(help="predictions.parquet that train wrote")] = None,
+    log: Annotated[list[Path] | None, typer.Option(help="log of scoring runs; repeatable")] = None,
+    page: Page = None,
+    markdown: Annotated[Path | None, typer.Option(help="write the report in Markdown here")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report a bundle in the shape of TRIPOD+AI: items, figures computed again, model card, audit trail.
+
+    The exit code is 6 where a figure does not compute again from the stored predictions.
+
+    Example: clinicalgru report out/mine/bundle --predictions out/mine/predictions.parquet --page report.html
+    \f
+    Parameters
+    ----------
+    bundle, predictions, log : Path, Path or None, list of Path or None
+        Folder of the bundle, stored predictions, and logs of scoring runs.
+    page, markdown : Path or None
+        Files to write.
+    as_json : bool
+        Whether JSON is printed.
+
+    Raises
+    ------
+    Exit
+        With exit code 6.
+    """
+    from clinicalgru.atomic_write import atomic_write
+    from clinicalgru.serve.report import report as write_up
+
+    result = write_up(bundle, predictions=predictions, logs=log or [])
+    typer.echo(json.dumps(result.to_dict()) if as_json else result)
+    if page is not None:
+        result.to_html(page)
+    if markdown is not None:
+        with atomic_write(markdown) as draft:
+            draft.write_text(result.to_markdown(), encoding="utf-8")
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
