@@ -1,8 +1,7 @@
 """The command line: each command is a few calls of the library. Exit code 0, or 2 with one message on bad input.
 
 `score` also ends with 3 (an extract unlike that of training), 4 (too few stays scored) or 5 (none scored). `validate`
-also ends with 6 (the risks do not fit) or 7 (too few events to say). 8 means that a bundle is not
-signed by the required key.
+also ends with 6 (the risks do not fit) or 7 (too few events to say). 8: a bundle is not signed by the required key.
 """
 
 from __future__ import annotations
@@ -15,7 +14,16 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru import cli_compare, cli_dictionary, cli_export, cli_leaks, cli_report, cli_score, cli_sign, cli_validate
+from clinicalgru import (
+    cli_compare,
+    cli_dictionary,
+    cli_export,
+    cli_leaks,
+    cli_report,
+    cli_score,
+    cli_sign,
+    cli_validate,
+)
 from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
@@ -367,14 +375,8 @@ def explain(
         pipeline.write_explanation(explanation, page)
 
 
-cli_compare.register(app)
-cli_leaks.register(app)
-cli_report.register(app)
-cli_validate.register(app)
-cli_score.register(app)
-cli_export.register(app)
-cli_sign.register(app)
-cli_dictionary.register(app)
+for commands in (cli_compare, cli_leaks, cli_report, cli_validate, cli_score, cli_export, cli_sign, cli_dictionary):
+    commands.register(app)
 
 
 def main(arguments: list[str] | None = None) -> Any:
