@@ -53,6 +53,8 @@ from .serve.bundle import load as load
 from .serve.bundle import save as save
 from .serve.compare_bundles import compare_bundles as compare_bundles
 from .serve.meds_predictions import meds_predictions as meds_predictions
+from .serve.mlflow_model import log_mlflow as log_mlflow
+from .serve.mlflow_model import save_mlflow as save_mlflow
 from .serve.monitor import Monitor as Monitor
 from .serve.onnx.export import export_onnx as export_onnx
 from .serve.privacy_audit import privacy_audit as privacy_audit

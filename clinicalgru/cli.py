@@ -6,9 +6,12 @@ also ends with 6 (the risks do not fit) or 7 (too few events to say). 8: a bundl
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 import time
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -193,7 +196,8 @@ def train(
     """Train on three quarters of the patients, evaluate on the others next to baselines, save bundle and pages.
 
     The type of the task decides estimator and metrics: binary, multiclass, multilabel, regression, early_warning,
-    survival, forecast. Source physionet2019 contains its outcomes; forecasts need none.
+    survival, forecast. Source physionet2019 contains its outcomes; forecasts need none. On several processes: torchrun
+    --nproc-per-node 2 -m clinicalgru train ...
 
     Example: clinicalgru train labs.csv.gz --stays stays.csv --outcomes outcomes.csv --out out/mine
     \f
@@ -215,6 +219,7 @@ def train(
     from clinicalgru import pipeline
     from clinicalgru.data.read_events import read_events
     from clinicalgru.data.task.task import Task
+    from clinicalgru.model.training.distributed import torchrun_processes
     from clinicalgru.parts import describe_extract, split_parts
     from clinicalgru.serve.bundle import load_pretrained
 
@@ -227,7 +232,10 @@ def train(
     parts = split_parts(events, named_task, random_state)
     how: dict[str, Any] = {"random_state": random_state, "verbose": not quiet, "pretrained": encoder}
     how["device"] = device
-    model = pipeline.fit(parts.development, auxiliary=parts.auxiliary, **how)
+    with torchrun_processes() as rank:
+        model = pipeline.fit(parts.development, auxiliary=parts.auxiliary, **how)
+    if rank > 0:  # the first process of torchrun evaluates and writes
+        return
     evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
     typer.echo(evaluation)
     if leaks:
@@ -267,6 +275,7 @@ def pretrain(
     from clinicalgru.data.task.select import select
     from clinicalgru.data.task.task import Task
     from clinicalgru.model.estimators.pretraining import pretrain as pretrain_encoder
+    from clinicalgru.model.training.distributed import torchrun_processes
     from clinicalgru.parts import describe_extract
     from clinicalgru.serve.bundle import save
 
@@ -274,7 +283,10 @@ def pretrain(
     events = read_events(extract, **reading)
     typer.echo(describe_extract(events, min_cell_size=min_cell_size(exact)))
     stays = select(events, named_task.without_outcome())
-    encoder = pretrain_encoder(stays, random_state=random_state, device=device, verbose=not quiet)
+    with torchrun_processes() as rank:
+        encoder = pretrain_encoder(stays, random_state=random_state, device=device, verbose=not quiet)
+    if rank > 0:
+        return
     print_paths({"pretrained encoder": save(encoder, out)}, simulated=events.simulated)
 
 
@@ -388,10 +400,13 @@ def main(arguments: list[str] | None = None) -> Any:
         Arguments. None: those of the process.
     """
     log_to_standard_error()
+    is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun, of which one speaks
     try:
-        app(arguments, standalone_mode=True)
+        with nullcontext() if is_first else redirect_stdout(io.StringIO()):
+            app(arguments, standalone_mode=True)
     except ClinicalGRUError as error:
-        typer.echo(f"{error}", err=True)
+        if is_first:
+            typer.echo(f"{error}", err=True)
         sys.exit(error.exit_code)
 
 

@@ -48,7 +48,7 @@ def score(
     bundle: Bundle,
     extract: Extract,
     out: Annotated[
-        Path | None, typer.Option(help=".parquet or .csv file, or a folder (gets as_of=.../part-*.parquet)")
+        str | None, typer.Option(help=".parquet or .csv file, or a folder (gets as_of=.../part-*.parquet)")
     ] = None,
     to: Annotated[
         str | None, typer.Option(help="PostgreSQL: postgresql://user@host:port/database, with --table")
@@ -72,6 +72,11 @@ def score(
     log: Annotated[Path | None, typer.Option(help="add a log of the run to this file, as JSON lines")] = None,
     device: Device = "auto",
     require_signature: RequireSignature = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or spark: extract, --stays and --out are what Spark reads")
+    ] = "local",
+    master: Annotated[str | None, typer.Option(help="of Spark: local[2], spark://host:7077; else its settings")] = None,
+    remote: Annotated[str | None, typer.Option(help="Spark Connect: sc://host, or local")] = None,
     accept_differences: AcceptDifferences = False,
     exact: Exact = False,
     as_json: AsJson = False,
@@ -107,6 +112,8 @@ def score(
         File of the run log.
     device, require_signature : str, Path or None
         Where networks compute; public key of who must have signed the bundle.
+    engine, master, remote : str or None
+        What scores, and where Spark runs.
     accept_differences, exact, as_json : bool
         Whether tables of training may be absent; counts of 1 to 10; JSON.
 
@@ -119,6 +126,7 @@ def score(
     """
     from clinicalgru.serve import score as scoring
     from clinicalgru.serve.run_log import log_to_file, report, status_counts
+    from clinicalgru.serve.spark import start_session, statuses_of
 
     if out is None and to is None:
         raise InputError("--out, or --to and --table", "neither of them", "Pass a folder: --out scores.")
@@ -127,8 +135,12 @@ def score(
     limits: dict[str, Any] = {"min_scored": min_scored, "accept_differences": accept_differences, "device": device}
     limits["require_signature"] = require_signature
     began = time.monotonic()
+    if engine == "spark":
+        start_session(master=master, remote=remote)
     with log_to_file(log), stoppable():
-        scores = scoring.score(bundle, extract, n_workers=workers, **places, **rules, **limits, **reading)
+        limits |= {"n_workers": workers, "engine": engine}
+        scores = scoring.score(bundle, extract, **places, **rules, **limits, **reading)
+        scores = statuses_of(scores) if engine == "spark" else scores
         least = min_cell_size(exact)
         logging.getLogger("clinicalgru").info("finished", extra={"fields": report(scores, began, min_cell_size=least)})
         counts = status_counts(scores, min_cell_size=least)

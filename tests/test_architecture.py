@@ -54,6 +54,7 @@ MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve"
 MAY_IMPORT["cli_report"] = {"atomic_write", "serve", "cli_options"}
 MAY_IMPORT["cli_validate"] = {"errors", "atomic_write", "data", "serve", "cli_options"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
+MAY_IMPORT["__main__"] = {"cli"}
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clinicalgru.checks import check_number
+from clinicalgru.checks import check_choice, check_number
 from clinicalgru.data.reading import PATHS
 from clinicalgru.errors import ArgumentError, TooFewScored, system_errors
 from clinicalgru.model.estimators.on_device import on_device
@@ -22,6 +22,7 @@ from clinicalgru.serve.score_input import LOG, ScoreInput, score_input
 from clinicalgru.serve.score_rows import check_hourly, schema_of
 from clinicalgru.serve.score_run import ScoreRun, now, open_run, run_id, write_shard
 from clinicalgru.serve.shards import SHARD_STAYS, Shard, score_in_workers, score_shard, shards_of
+from clinicalgru.serve.spark import score_spark
 from clinicalgru.serve.stay_status import DUE, SCORED
 from clinicalgru.serve.target import Target, is_file_name
 
@@ -44,6 +45,7 @@ def score(
     accept_differences: bool = False,
     device: str | None = None,
     require_signature: str | Path | None = None,
+    engine: str = "local",
     **reading: Any,
 ) -> pd.DataFrame:
     """Predict every stay of an extract; outcomes are not needed.
@@ -90,6 +92,9 @@ def score(
         Where networks compute. None: as the model does; one of a bundle takes "cuda" where there is such a device.
     require_signature : str, Path or None
         PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
+    engine : {"local", "spark"}
+        "spark": `data` and `stays` are DataFrames of Spark, or addresses of Parquet, in the layout `long`. The result
+        is a DataFrame of Spark, and `out` an address that Spark writes to. See `score_spark` and docs/spark.md.
     **reading
         Arguments of `read_events` where they differ from those that read the training extract.
 
@@ -131,6 +136,17 @@ def score(
     """
     check_number("min_scored", min_scored, minimum=0, maximum=1)
     check_number("n_workers", n_workers, minimum=1, whole=True)
+    check_choice("engine", engine, ("local", "spark"))
+    if engine == "spark":
+        wanted = {"strict": strict, "min_scored": min_scored, "resume": resume, "to": to, "n_workers": n_workers > 1}
+        _check_for_spark(wanted | {"device": device not in (None, "auto", "cpu")})
+        shared = {
+            "hourly": hourly,
+            "reasons": reasons,
+            "overwrite": overwrite,
+            "accept_differences": accept_differences,
+        }
+        return score_spark(_fitted(model, require_signature), data, out=out, as_of=as_of, **shared, **reading)
     if to is not None:
         check_table_name(to, table)
     fitted = on_device(_fitted(model, require_signature), device)
@@ -250,6 +266,14 @@ def check_min_scored(table: pd.DataFrame, min_scored: float) -> None:
     if min_scored > 0 and scored < min_scored:
         fix = "Check the extract, and the reasons in a table without min_scored (--min-scored)."
         raise TooFewScored(f"at least {min_scored:.1%} of the stays that are due scored", f"{scored:.1%}", fix)
+
+
+def _check_for_spark(wanted: dict[str, Any]) -> None:
+    """Raise where an argument is not for Spark."""
+    found = [name for name, value in wanted.items() if value]
+    if found:
+        fix = "Leave it out: Spark divides, retries and writes by itself; compare its table with the limits afterwards."
+        raise ArgumentError("arguments that engine='spark' has", ", ".join(found), fix)
 
 
 def _check_place(out: str | Path, model: Any, *inputs: Any) -> None:

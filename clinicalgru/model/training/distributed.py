@@ -1,14 +1,19 @@
 """Data-parallel training: each process takes a shard of every batch, and gradients are summed over processes.
 
-Start a program that calls `torch.distributed.init_process_group` and then `fit` under torchrun. All processes have the
-same stays and arguments, and end with the weights that one process would have with whole batches. With one process
-nothing changes. Only the main process shows progress and writes checkpoints.
+`torchrun --nproc-per-node 2 -m clinicalgru train ...` does so, as does a program that calls
+`torch.distributed.init_process_group` and then `fit` under torchrun. All processes have the same stays and arguments,
+and end with the weights that one process would have with whole batches. With one process nothing changes. Only the main
+process shows progress and writes files.
 
 Results differ slightly from training in one process where each process draws its own random numbers (dropout, sampled
 time steps), and with auxiliary outcomes or forecasts, whose losses are means over known labels of each process.
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed, nn
@@ -35,6 +40,26 @@ def rank_and_world_size() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+@contextmanager
+def torchrun_processes() -> Iterator[int]:
+    """Join the processes that torchrun started, for the time of a block; alone, nothing changes.
+
+    Yields
+    ------
+    int
+        Number of this process, from 0; 0 without torchrun.
+    """
+    rank, world_size = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    if world_size == 1 or distributed.is_initialized():
+        yield rank_and_world_size()[0]
+        return
+    distributed.init_process_group("gloo")
+    try:
+        yield rank
+    finally:
+        distributed.destroy_process_group()
 
 
 def is_main_process() -> bool:

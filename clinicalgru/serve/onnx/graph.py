@@ -285,7 +285,9 @@ class Graph:
         values = [self.value(one, first) for one in inputs]
         place = next((one.graph for one in values if one.graph is not self.root), self.root)  # the body of a loop
         name = self._name(kind)
-        place.nodes.append(self.onnx.helper.make_node(kind, [one.name for one in values], [name], **attributes))
+        place.nodes.append(
+            self.onnx.helper.make_node(kind, [one.name for one in values], [name], name=name, **attributes)
+        )
         return Value(place, name, dtype or (bool if kind in BOOLEAN else first))
 
     def where(self, condition: Value, yes: Any, no: Any) -> Value:
@@ -390,6 +392,8 @@ class Graph:
         final, out = self._name("state"), self._name("scan")
         ways = {"scan_input_directions": [int(reverse)] * len(inputs), "scan_output_directions": [int(reverse)]}
         names = [one.name for one in (state, *inputs)]
-        node = helper.make_node("Scan", names, [final, out], body=content, num_scan_inputs=len(inputs), **ways)
+        node = helper.make_node(
+            "Scan", names, [final, out], name=out, body=content, num_scan_inputs=len(inputs), **ways
+        )
         self.root.nodes.append(node)
         return Value(self.root, out, outputs[1].dtype)

@@ -36,7 +36,7 @@ def onnx_file(
     def info(name: str, dtype: Any, shape: list[Any]) -> Any:
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
-    ends = [helper.make_node("Identity", [one.name], [name]) for name, (one, _) in outputs.items()]
+    ends = [helper.make_node("Identity", [one.name], [name], name=name) for name, (one, _) in outputs.items()]
     results = [info(name, one.dtype, shape) for name, (one, shape) in outputs.items()]
     given = [info(*one) for one in inputs]
     content = helper.make_graph([*graph.nodes, *ends], "clinicalgru", given, results, graph.tensors)

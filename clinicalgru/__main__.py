@@ -1,0 +1,6 @@
+"""The command line as `python -m clinicalgru`, also under torchrun: `torchrun -m clinicalgru train ...`."""
+
+from clinicalgru.cli import main
+
+if __name__ == "__main__":
+    main()

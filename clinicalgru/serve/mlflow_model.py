@@ -1,0 +1,191 @@
+"""MLflow: a bundle as a pyfunc model, from code and without pickle."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clinicalgru.errors import ArgumentError
+from clinicalgru.model.estimators.registry import FittedModel
+from clinicalgru.serve.bundle import load_model, save
+from clinicalgru.serve.manifest import versions
+from clinicalgru.serve.score import score
+from clinicalgru.serve.score_rows import SCORES, schema_of
+from clinicalgru.serve.spark import columns_of_scores
+
+CODE = """from mlflow.models import set_model
+
+from clinicalgru.serve.mlflow_model import bundle_model
+
+set_model(bundle_model())
+"""
+ROWS = {"patient_id": "string", "stay_id": "string", "time": "datetime", "variable": "string", "value": "double"}
+OPTIONAL = {"unit": "string", "available_at": "datetime"}
+OF_STAYS = {"start": "datetime", "end": "datetime"}
+
+
+def save_mlflow(model: FittedModel | str | Path, path: str | Path, **options: Any) -> None:
+    """Save a model as an MLflow model, whose artifact is its bundle; nothing is pickled.
+
+    `mlflow.pyfunc.load_model(path).predict(rows, params={"as_of": ...})` gives the table of `score`. Rows are those of
+    an extract of source "long". Columns start, end and static covariates, equal in all rows of a stay, are its stays.
+
+    Parameters
+    ----------
+    model : estimator, str or Path
+        A fitted model, or the folder of a bundle.
+    path : str or Path
+        A new folder.
+    **options
+        Further arguments of `mlflow.pyfunc.save_model`.
+
+    Raises
+    ------
+    ArgumentError
+        If MLflow is not installed.
+
+    Examples
+    --------
+    >>> from clinicalgru import save_mlflow
+    >>> save_mlflow("bundle", "mlflow-model")  # doctest: +SKIP
+    """
+    mlflow = load_mlflow()
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.pyfunc.save_model(path=str(path), **_arguments(model, Path(folder)) | options)
+
+
+def log_mlflow(model: FittedModel | str | Path, name: str = "model", **options: Any) -> Any:
+    """Log a model to the active run of MLflow, as `save_mlflow` saves it.
+
+    Parameters
+    ----------
+    model : estimator, str or Path
+        A fitted model, or the folder of a bundle.
+    name : str
+        Name of the model.
+    **options
+        Further arguments of `mlflow.pyfunc.log_model`, such as `registered_model_name`.
+
+    Returns
+    -------
+    mlflow.models.model.ModelInfo
+        What MLflow knows of it.
+
+    Raises
+    ------
+    ArgumentError
+        If MLflow is not installed.
+
+    Examples
+    --------
+    >>> from clinicalgru import log_mlflow
+    >>> log_mlflow("bundle", registered_model_name="mortality")  # doctest: +SKIP
+    """
+    mlflow = load_mlflow()
+    with tempfile.TemporaryDirectory() as folder:
+        return mlflow.pyfunc.log_model(name=name, **_arguments(model, Path(folder)) | options)
+
+
+def load_mlflow() -> Any:
+    """Give the module `mlflow`.
+
+    Returns
+    -------
+    module
+        The module.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not installed.
+    """
+    try:
+        import mlflow
+        import mlflow.pyfunc
+    except ImportError:
+        fix = "Install it: pip install 'clinicalgru[mlflow]'."
+        raise ArgumentError("the package of the extra mlflow", "none installed", fix) from None
+    return mlflow
+
+
+def _arguments(model: FittedModel | str | Path, folder: Path) -> dict[str, Any]:
+    """Arguments of `save_model`: the code, the bundle, and the signature."""
+    fitted = load_model(model) if isinstance(model, str | Path) else model
+    code = folder / "clinicalgru_model.py"
+    code.write_text(CODE, encoding="utf-8")
+    bundle = save(fitted, folder / "bundle")
+    requirements = [f"{name}=={number}" for name, number in versions().items()]
+    return {
+        "python_model": str(code),
+        "artifacts": {"bundle": str(bundle)},
+        "signature": _signature(fitted),
+        "pip_requirements": requirements,
+    }
+
+
+def _signature(model: FittedModel) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
+
+    static = {one.name: "string" if one.categories else "double" for one in model.static_variables_}
+    optional = OPTIONAL | OF_STAYS | static
+    inputs: list[Any] = [ColSpec(kind, name) for name, kind in ROWS.items()]
+    inputs += [ColSpec(kind, name, required=False) for name, kind in optional.items()]
+    kinds = {"string": "string", "double": "double"}
+    outputs: list[Any] = [ColSpec(kinds.get(str(field.type), "datetime"), field.name) for field in _fields(model)]
+    params = [ParamSpec("as_of", "string", ""), ParamSpec("accept_differences", "boolean", False)]
+    return ModelSignature(Schema(inputs), Schema(outputs), ParamSchema(params))
+
+
+def _fields(model: FittedModel) -> Any:
+    columns = columns_of_scores(model)
+    return schema_of(columns) if columns != SCORES.names else SCORES
+
+
+def bundle_model() -> Any:
+    """Give the pyfunc model that scores with a bundle; MLflow calls it when it loads a saved model.
+
+    Returns
+    -------
+    mlflow.pyfunc.PythonModel
+    """
+    mlflow = load_mlflow()
+
+    class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+        def load_context(self, context: Any) -> None:
+            self.model = load_model(context.artifacts["bundle"])
+
+        def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
+            return score_table(self.model, model_input, params or {})
+
+    return BundleModel()
+
+
+def score_table(model: FittedModel, rows: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
+    """Score the rows of one table, which may hold the columns of their stays.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+    rows : DataFrame
+        Measurements in the layout `long`; start, end and static covariates are columns of the stays.
+    params : dict
+        as_of, "" for the last `available_at`; and accept_differences.
+
+    Returns
+    -------
+    DataFrame
+        As `score` gives it.
+    """
+    own = [*OF_STAYS, *(one.name for one in model.static_variables_)]
+    of_stays = [name for name in own if name in rows.columns]
+    tables: dict[str, Any] = {}
+    if of_stays:
+        identifiers = [name for name in ("patient_id", "stay_id") if name in rows.columns]
+        tables["stays"] = rows[[*identifiers, *of_stays]].drop_duplicates(ignore_index=True)
+    as_of, accept = params.get("as_of") or None, bool(params.get("accept_differences"))
+    return score(model, rows.drop(columns=of_stays), as_of=as_of, accept_differences=accept, **tables)

@@ -1,0 +1,54 @@
+"""MLflow: a saved model is code and a bundle, and gives the scores."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.serve.mlflow_model import score_table
+
+LATER = "2150-01-01"
+
+
+@pytest.fixture(scope="module")
+def rows(cohort):
+    """Rows of 40 stays, each with the columns of its stay."""
+    return cohort.measurements.merge(cohort.stays[:40], on=["patient_id", "stay_id"]).drop(columns="code")
+
+
+@pytest.fixture(scope="module")
+def scores(fitted, cohort):
+    chosen = cohort.stays[:40]
+    measurements = cohort.measurements[cohort.measurements["stay_id"].isin(chosen["stay_id"])]
+    table = cg.score(fitted, measurements, stays=chosen, as_of=LATER)
+    return table[table["stay_id"].isin(measurements["stay_id"])].reset_index(drop=True)
+
+
+def test_one_table_holds_rows_and_stays(fitted, rows, scores):
+    table = score_table(fitted, rows, {"as_of": LATER})
+    assert table["stay_id"].tolist() == scores["stay_id"].tolist()
+    assert np.abs(table["risk"] - scores["risk"]).max() == 0
+
+
+def test_without_mlflow_one_sentence_says_what_to_install(fitted, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(cg.ClinicalGRUError, match=r"clinicalgru\[mlflow\]"):
+        cg.save_mlflow(fitted, tmp_path / "model")
+
+
+@pytest.mark.slow
+def test_the_saved_model_gives_the_scores_and_holds_no_pickle(fitted, rows, scores, tmp_path):
+    mlflow = pytest.importorskip("mlflow.pyfunc")
+    cg.save_mlflow(fitted, tmp_path / "model")
+    names = {file.name for file in (tmp_path / "model").rglob("*") if file.is_file()}
+    assert {"clinicalgru_model.py", "weights.safetensors", "manifest.json", "MLmodel"} <= names
+    assert not any(name.endswith((".pkl", ".pickle", ".joblib", ".pt")) for name in names)
+    loaded = mlflow.load_model(str(tmp_path / "model"))
+    assert {"as_of", "accept_differences"} == {param.name for param in loaded.metadata.signature.params.params}
+    rows = rows.assign(**{name: rows[name].astype("string") for name in ("sex", "icu_type")})
+    table = loaded.predict(rows, params={"as_of": LATER})
+    assert table["stay_id"].tolist() == scores["stay_id"].tolist()
+    assert np.abs(table["risk"] - scores["risk"]).max() == 0
