@@ -33,6 +33,11 @@ class ConformalSets:
         too few patients has none.
     patients : mapping of str to int
         Patients that the quantile rests on.
+
+    Examples
+    --------
+    >>> ConformalSets(0.1, {"all": 0.8}, {"all": 500}).predict([0.1, 0.5]).tolist()
+    ['no event', 'either']
     """
 
     alpha: float

@@ -95,8 +95,8 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
     >>> import numpy as np
     >>> from clinicalgru import evaluate
     >>> evaluation = evaluate(np.tile([0.0, 1.0], 60), np.linspace(0.1, 0.9, 120), n_resamples=20)
-    >>> list(detail_tables(evaluation)[POINTS].index)
-    ['risk >= 0.2', 'risk >= 0.3', 'risk >= 0.5']
+    >>> "risk >= 0.5" in detail_tables(evaluation)[POINTS].index
+    True
     """
     least = 0 if evaluation.simulated else min_cell_size
     points, tables = _shown_points(evaluation, least), {}

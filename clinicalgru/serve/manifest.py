@@ -51,12 +51,12 @@ class Manifest(BaseModel):
         Numbers of the calibration, such as slope and intercept on the log-odds.
     calibrated_on : dict or None
         Stays, patients and outcomes that calibrated the model; small counts are null.
+    risk_groups : dict of str to dict
+        Calibration stays of similar risk with their outcomes, pooled, by name of the output.
     head : dict
         What the head learned: classes, intervals.
     extra_state : dict of str to float
         Further learned numbers, such as a threshold.
-    risk_groups : dict of str to dict
-        Calibration stays of similar risk with their outcomes, pooled, by name of the output.
     averages : dict of str to dict
         Average contributions of training stays by target.
     ensemble : dict of str to int or None

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.checks import check_instance
+from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
 from clinicalgru.errors import InputError, system_errors
 from clinicalgru.markdown import escape_markdown, markdown_table
 from clinicalgru.serve.bundle import load_model, model_hash
@@ -41,6 +42,8 @@ class Report:
         what, value: hashes of all that was read, seed, versions, changes.
     runs : DataFrame
         time, run_id, model_hash, input_hash, as_of, statuses of scoring runs.
+    min_cell_size : int
+        Smallest count that may be shown; 0 where the patients are synthetic.
     """
 
     title: str
@@ -49,11 +52,22 @@ class Report:
     model_card: str
     audit: pd.DataFrame
     runs: pd.DataFrame
+    min_cell_size: int = MIN_CELL_SIZE
 
     @property
     def exit_code(self) -> int:
         """0, or 6 where a figure does not compute again within 1e-9."""
         return 6 if len(self.numbers) and not (self.numbers["difference"] <= TOLERANCE).all() else 0
+
+    @property
+    def shown_numbers(self) -> pd.DataFrame:
+        """The figures that may be shown: without small counts, and without those from which counts can be read."""
+        counts = ("stays", "patients", "events")
+        values = [self.numbers.set_index("figure")["stored"].get(name) for name in counts]
+        known = suppress_nested([int(value or 0) for value in values], min_cell_size=self.min_cell_size)
+        hidden = [name for name, count in zip(counts, known, strict=True) if count is None]
+        of_points = self.numbers["figure"].astype(str).str.startswith("operating_points") & (self.min_cell_size > 0)
+        return self.numbers[~self.numbers["figure"].isin(hidden) & ~of_points]
 
     @property
     def check(self) -> str:
@@ -79,7 +93,7 @@ class Report:
         parts = [f"# {escape_markdown(self.title)}", f"## TRIPOD+AI\n\n{_table(self.items)}"]
         parts.append(
             f"## Numbers\n\n{escape_markdown(self.check)}"
-            + (f"\n\n{_table(self.numbers)}" if len(self.numbers) else "")
+            + (f"\n\n{_table(self.shown_numbers)}" if len(self.numbers) else "")
         )
         parts.append("## Model card\n\n" + self.model_card.replace("\n## ", "\n### ").replace("# ", "### ", 1))
         parts.append(f"## Audit trail\n\n{_table(self.audit)}")
@@ -95,6 +109,7 @@ class Report:
             Tables as lists of rows.
         """
         tables = {name: getattr(self, name) for name in ("items", "numbers", "audit", "runs")}
+        tables["numbers"] = self.shown_numbers
         rows = {name: t.astype(object).where(t.notna(), None).to_dict("records") for name, t in tables.items()}
         return {"title": self.title, "check": self.check, "model_card": self.model_card} | rows
 
@@ -176,13 +191,15 @@ def report(bundle: str | Path, *, predictions: str | Path | None = None, logs: S
     ]
     entries += [(f"sha256 of {path.name}", _sha256(path)) for path in [*read, *map(Path, logs)]]
     runs = pd.DataFrame([run for path in logs for run in _runs(Path(path))], columns=["time", *RUN_FIELDS])
+    least = 0 if (figures or {}).get("simulated") else MIN_CELL_SIZE
     return Report(
         title=model.task_.title or model.task_.name,
-        items=tripod_items(model, figures),
+        items=tripod_items(model, figures, min_cell_size=least),
         numbers=numbers,
         model_card=card(model),
         audit=pd.DataFrame(entries, columns=["what", "value"]),
         runs=runs,
+        min_cell_size=least,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from clinicalgru.disclosure import format_count
+from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.model.baselines.base import BaselineEstimator
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.training_summary import calibration_text, validation_text
@@ -54,7 +54,9 @@ TODO: Mapping[int, str] = {
 }
 
 
-def tripod_items(model: FittedModel, figures: Mapping[str, Any] | None) -> pd.DataFrame:
+def tripod_items(
+    model: FittedModel, figures: Mapping[str, Any] | None, *, min_cell_size: int = MIN_CELL_SIZE
+) -> pd.DataFrame:
     """Fill the items.
 
     Parameters
@@ -63,6 +65,8 @@ def tripod_items(model: FittedModel, figures: Mapping[str, Any] | None) -> pd.Da
         A fitted model.
     figures : mapping or None
         Of its evaluation, as of `Evaluation.to_dict`; None where there is none.
+    min_cell_size : int
+        Smallest count that may be shown; 0 shows all.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def tripod_items(model: FittedModel, figures: Mapping[str, Any] | None) -> pd.Da
     >>> len(table), table.loc[2, "text"]
     (27, 'author must write')
     """
-    known = _from_model(model) | ({} if figures is None else _from_figures(figures))
+    known = _from_model(model) | ({} if figures is None else _from_figures(figures, min_cell_size))
     rows = []
     for number, section, topic in ITEMS:
         text, evidence = known.get(number, ("", ""))
@@ -140,7 +144,7 @@ def _from_model(model: FittedModel) -> dict[int, tuple[str, str]]:
     return {number: (text.replace(" .", "."), evidence) for number, (text, evidence) in known.items()}
 
 
-def _from_figures(figures: Mapping[str, Any]) -> dict[int, tuple[str, str]]:
+def _from_figures(figures: Mapping[str, Any], min_cell_size: int) -> dict[int, tuple[str, str]]:
     """What the evaluation says."""
     own = {row["metric"]: row for row in figures["metrics"] if row["model"] == figures["name"]}
 
@@ -151,7 +155,8 @@ def _from_figures(figures: Mapping[str, Any]) -> dict[int, tuple[str, str]]:
 
     groups = [f"by {name}" for name in figures["subgroups"]]
     split = figures["notes"].get("Split", "the stays of the evaluation were not used for training")
-    rate = f"{format_count(figures['stays'])} stays of {format_count(figures['patients'])} patients"
+    counts = [figures[name] for name in ("stays", "patients", "events")]
+    stays, patients, events = map(format_count, suppress_nested(counts, min_cell_size=min_cell_size))
     names = {
         "auroc": "AUROC",
         "observed_expected": "observed : expected",
@@ -161,6 +166,6 @@ def _from_figures(figures: Mapping[str, Any]) -> dict[int, tuple[str, str]]:
     return {
         14: (f"Performance and calibration were compared {' and '.join(groups)}." if groups else "", "evaluation"),
         16: (f"{split[:1].upper()}{split[1:]}.", "evaluation: notes"),
-        20: (f"Evaluated on {rate}, {format_count(figures['events'])} with the event.", "numbers"),
+        20: (f"Evaluated on {stays} stays of {patients} patients, {events} with the event.", "numbers"),
         23: ("; ".join(f"{label} {shown(metric)}" for metric, label in names.items()) + ".", "numbers"),
     }

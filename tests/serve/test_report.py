@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -101,3 +102,17 @@ def test_other_files_are_refused_by_name(written, tmp_path):
         cg.report(folder / "bundle", predictions=tmp_path / "x.parquet")
     with pytest.raises(InputError, match=r"x\.log, line 1"):
         cg.report(folder / "bundle", logs=[tmp_path / "x.log"])
+
+
+def test_small_counts_of_real_patients_are_not_shown(written):
+    folder, _, _ = written
+    result = cg.report(folder / "bundle", predictions=folder / "predictions.parquet")
+    assert result.min_cell_size == 0
+    real = replace(result, min_cell_size=11, numbers=result.numbers.replace({"stored": {result_events(result): 7.0}}))
+    assert {"stays", "events"} <= set(result.shown_numbers["figure"])
+    assert "events" not in set(real.shown_numbers["figure"])
+    assert not real.shown_numbers["figure"].str.startswith("operating_points").any()
+
+
+def result_events(result):
+    return result.numbers.set_index("figure").loc["events", "stored"]

@@ -32,7 +32,7 @@ def report_page(report: Report, path: str | os.PathLike[str]) -> Path:
     """
     items = report.items.assign(item=report.items["item"].astype(str))
     parts = [section("TRIPOD+AI", _table("The 27 items; what no run can know is for the author", items, 6))]
-    parts.append(section("Numbers", tag("p", report.check), *_some("Stored and computed again", report.numbers)))
+    parts.append(section("Numbers", tag("p", report.check), *_some("Stored and computed again", report.shown_numbers)))
     parts.append(section("Model card", tag("div", tag("pre", report.model_card), attrs={"class": "card"})))
     parts.append(section("Audit trail", _table("What was read, with its hashes", report.audit, 2)))
     parts += [section("Scoring runs", _table("From the logs", report.runs, 6))] if len(report.runs) else []
