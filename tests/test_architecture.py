@@ -50,6 +50,7 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["pipeline"] = {*MAY_IMPORT} - {"cli_options", "cli_score", "cli_dictionary", "cli_export", "cli_sign"}
 MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}
+MAY_IMPORT["cli_pretrain"] = {"data", "model", "parts", "serve", "cli_options"}
 MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
 MAY_IMPORT["cli_report"] = {"atomic_write", "serve", "cli_options"}
 MAY_IMPORT["cli_validate"] = {"errors", "atomic_write", "data", "serve", "cli_options"}
