@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from clinicalgru.serve.bundle import load_model, model_hash
+from clinicalgru.serve.bundle import load_model
 from clinicalgru.serve.score_input import score_input
 from clinicalgru.serve.score_rows import schema_of
 from clinicalgru.serve.shards import Shard, score_shard
@@ -72,7 +72,7 @@ class PartScorer:
             if hasattr(model, "n_threads"):
                 model.n_threads = 1
             _MODELS.clear()
-            _MODELS[model_hash(model)] = model
+            _MODELS[self.hash] = model  # of another version of the package, it would have another hash here
         return _MODELS[self.hash]
 
     def score(self, measurements: pa.Table, stays: pa.Table | None) -> pa.Table:
