@@ -27,6 +27,7 @@ from .evaluate.operating_points import operating_points as operating_points
 from .evaluate.sample_size import sample_size as sample_size
 from .evaluate.subgroups import subgroups as subgroups
 from .explain.attribution.explain import explain as explain
+from .explain.cohort import explain_cohort as explain_cohort
 from .explain.faithfulness.faithfulness import faithfulness as faithfulness
 from .explain.forecast_explanation import explain_forecast as explain_forecast
 from .explain.gates import gates as gates

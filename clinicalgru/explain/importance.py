@@ -108,10 +108,10 @@ def importance(
     check_instance("sequences", sequences, Sequences)
     check_number("n_resamples", n_resamples, minimum=1, whole=True)
     check_number("random_state", random_state, minimum=0, whole=True)
-    patient = _patient_numbers(sequences)
+    patient = patient_numbers(sequences)
     prepared = prepare_stays(model, sequences)
     attribution = from_reference(attribute_members(prepared), prepared, reference="average")[0]
-    by_stay = _by_variable(sequences, attribution)
+    by_stay = contributions_by_variable(sequences, attribution)
     low, high = _interval(np.abs(by_stay), patient, n_resamples=int(n_resamples), random_state=int(random_state))
     measured = np.concatenate([_measured(sequences), ~np.isnan(sequences.static)], axis=1)
     variables = (*prepared.variables, *prepared.static_variables)
@@ -136,8 +136,24 @@ def importance(
     )
 
 
-def _patient_numbers(sequences: Sequences) -> np.ndarray:
-    """(stay,) the number of its patient; refused for too few real patients."""
+def patient_numbers(sequences: Sequences) -> np.ndarray:
+    """Number the patients of a cohort, or raise where it has too few real ones.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        The stays.
+
+    Returns
+    -------
+    ndarray of int, shape (stay,)
+        The number of its patient.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no stay, or fewer than 11 real patients.
+    """
     patient = numbered_patients(sequences.patient, len(sequences))
     n_patients = int(patient.max(initial=-1)) + 1
     if n_patients == 0 or (is_small(n_patients) and not sequences.simulated):
@@ -147,8 +163,20 @@ def _patient_numbers(sequences: Sequences) -> np.ndarray:
     return patient
 
 
-def _by_variable(sequences: Sequences, attribution: Attribution) -> np.ndarray:
-    """(stay, variable and static covariate) sums of the contributions."""
+def contributions_by_variable(sequences: Sequences, attribution: Attribution) -> np.ndarray:
+    """Sum contributions by variable.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        The stays.
+    attribution : Attribution
+        Their contributions.
+
+    Returns
+    -------
+    ndarray, shape (stay, variable and static covariate)
+    """
     summed = np.zeros((len(sequences), len(sequences.variables)))
     np.add.at(summed, (sequences.stay_of_measurement, sequences.variable), attribution.parts.sum(axis=0))
     summed += 0 if attribution.absent is None else attribution.absent

@@ -13,6 +13,7 @@ from clinicalgru.view.pages.leakage_page import leakage_page
 from clinicalgru.view.pages.patient_page import patient_page
 from clinicalgru.view.pages.report_page import report_page
 from clinicalgru.view.pages.validation_page import validation_page
+from clinicalgru.view.plots.beeswarm import plot_beeswarm
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
 from clinicalgru.view.plots.decision_plots import plot_calibration_curve, plot_decision_curve, plot_subgroups
 from clinicalgru.view.plots.evaluation_plots import (
@@ -26,6 +27,7 @@ from clinicalgru.view.plots.gates_plot import plot_gates
 from clinicalgru.view.plots.timeline import plot_patient
 
 PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+    "CohortExplanation": {"beeswarm": plot_beeswarm},
     "DecisionCurve": {"net_benefit": plot_decision_curve},
     "Evaluation": {
         "roc": plot_roc,
