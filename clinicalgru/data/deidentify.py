@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.sequences.layout import concat_ranges
 from clinicalgru.errors import ArgumentError
+from clinicalgru.temporary_folder import TemporaryFolder
 
 MIN_KEY_BYTES = 16  # bytes
 CHUNK = 1_000_000
@@ -71,7 +71,7 @@ def shift_dates(events: Events, *, key: bytes | str, days: int = 365) -> Events:
     stays = events.stays.copy()
     for name in ("start", "end"):
         stays[name] = stays[name].astype("Int64") + pd.Series(shift, index=stays.index)
-    disk = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
+    disk = TemporaryFolder()
     shifted = (_shifted(batch, shift) for batch in events.measurements.to_batches())
     measurements = _write_table(shifted, events.measurements.schema, disk)
     small = {
@@ -120,7 +120,7 @@ def pseudonymise(events: Events, *, key: bytes | str) -> Events:
     pairs = np.char.add(np.char.add(lengths, patient), stay)
     stays["patient_id"], stays["stay_id"] = _names(patient, key, "patient"), _names(pairs, key, "stay")
     order = stays.sort_values(["patient_id", "stay_id"]).index.to_numpy()
-    disk = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
+    disk = TemporaryFolder()
     measurements = _write_table(_reordered(events.measurements, order), events.measurements.schema, disk)
     small = {
         name: pa.Table.from_batches(_reordered(table, order), table.schema)

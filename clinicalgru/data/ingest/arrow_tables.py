@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import weakref
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 
 from clinicalgru.data.ingest.csv_check import check_once
 from clinicalgru.errors import InputError, system_errors
+from clinicalgru.temporary_folder import TemporaryFolder
 
 LABEL = "DataFrame"  # what messages call a table in memory
 
@@ -78,7 +78,7 @@ def temporary_folder(connection: duckdb.DuckDBPyConnection) -> Path:
         The folder.
     """
     with system_errors("temporary files"):
-        folder = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
+        folder = TemporaryFolder()
     weakref.finalize(connection, folder.cleanup)
     return Path(folder.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from clinicalgru.data.ingest.tables import TablePart, duckdb_errors
 from clinicalgru.data.ingest.time_of_day_sql import declare_days
 from clinicalgru.data.ingest.time_sql import declare_timezone
 from clinicalgru.errors import InputError
+from clinicalgru.temporary_folder import TemporaryFolder
 
 COLUMNS = ("patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code")
 REQUIRED = ("patient_id", "time", "variable", "value")
@@ -84,7 +84,7 @@ class Workspace:
         self.has_duplicate_source = False
         self.has_limits = False  # whether bounds such as "<0.2" are values
         self.locator = RowLocator()
-        self.folder = tempfile.TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True)
+        self.folder = TemporaryFolder()
         self.sql = duckdb.connect(str(self._database))
         # DuckDB's limit does not cover its result buffers, nor our own memory
         limit = f"SET memory_limit = '{int(memory_gb * 400)}MB'"

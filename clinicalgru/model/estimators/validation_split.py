@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from clinicalgru.data.task.select import split_patients, take_stays
 from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.training.folds import patient_folds
+from clinicalgru.temporary_folder import TemporaryFolder
 
 VALIDATION_FRACTION = 0.15
 N_FOLDS = 5
@@ -46,7 +46,7 @@ def hold_back(stays: Sequences, groups: ArrayLike | None, *, random_state: int) 
     """
     if not stays.mapped:
         return _divide(stays, groups, random_state, None)
-    with TemporaryDirectory(prefix="clinicalgru-", ignore_cleanup_errors=True) as folder:  # open maps outlive it
+    with TemporaryFolder() as folder:  # open maps outlive it
         return _divide(stays, groups, random_state, Path(folder))
 
 

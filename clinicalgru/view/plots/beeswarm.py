@@ -42,7 +42,7 @@ def plot_beeswarm(explained: CohortExplanation, top: int = 12, *, random_state: 
     names = [variable.name for variable in explained.variables]
     columns = [names.index(name) for name in shown["variable"]]
     drawn = np.random.default_rng(random_state).permutation(len(explained))[:MAX_STAYS]
-    points, values = explained.points[np.ix_(drawn, columns)], explained.values[np.ix_(drawn, columns)]
+    points, values = explained.points[drawn][:, columns], explained.values[drawn][:, columns]
     dots = pd.DataFrame(
         {
             "row": np.tile(np.arange(len(columns)), len(drawn)),
