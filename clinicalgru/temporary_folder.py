@@ -24,11 +24,6 @@ class TemporaryFolder(tempfile.TemporaryDirectory):  # type: ignore[type-arg]
     The lock ends with the process, however that ends, also across containers that share a disk. The first folder of a
     process removes the folders of this user whose lock nobody holds.
 
-    Parameters
-    ----------
-    **options
-        See `tempfile.TemporaryDirectory`.
-
     Examples
     --------
     >>> from pathlib import Path
@@ -39,9 +34,9 @@ class TemporaryFolder(tempfile.TemporaryDirectory):  # type: ignore[type-arg]
 
     _lock: IO[bytes] | None = None
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self) -> None:
         remove_dead_folders()
-        super().__init__(**{"prefix": PREFIX, "ignore_cleanup_errors": True} | options)
+        super().__init__(prefix=PREFIX, ignore_cleanup_errors=True)
         self._lock = _locked(Path(self.name))
 
     def cleanup(self) -> None:
