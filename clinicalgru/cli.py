@@ -212,10 +212,12 @@ def train(
         Bundle that `pretrain` wrote.
     device : str
         Where the network computes.
+    random_state : int
+        The seed.
     leaks : bool
         Whether `check_no_future` is run; its sentence is printed and kept in the bundle.
-    random_state, exact, quiet : int, bool, bool
-        The seed, whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
+    exact, quiet : bool
+        Whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
     """
     from clinicalgru import pipeline
     from clinicalgru.data.read_events import read_events
