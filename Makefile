@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH_FLAGS ?=
 
-.PHONY: demo lab dashboard test quick lowest lab-tests lint audit clean
+.PHONY: demo lab dashboard docs test quick lowest lab-tests lint audit clean
 
 demo: .venv/installed
 	$(BIN)/clinicalgru demo --out out/demo
@@ -11,10 +11,16 @@ demo: .venv/installed
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks --LabApp.extension_manager=readonly --LabApp.news_url=None
 
-# notebook 04 as a page for clinicians, without code
+# a worklist of simulated patients in the browser; the model is that of `make demo`
 dashboard: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[notebook,dashboard]"
-	JUPYTER_PATH=notebooks/dashboard $(BIN)/voila --template=clinician notebooks/04_explain_a_patient.ipynb
+	test -d out/demo/bundle || $(BIN)/clinicalgru demo --out out/demo
+	$(BIN)/clinicalgru dashboard --bundle out/demo/bundle --simulate 400
+
+# the documentation, in out/docs: warnings are errors, links within it are checked
+docs: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	rm -rf docs/generated
+	$(BIN)/python -m sphinx -b html -q -W --keep-going docs out/docs
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab"

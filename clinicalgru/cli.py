@@ -19,6 +19,7 @@ import typer
 
 from clinicalgru import (
     cli_compare,
+    cli_dashboard,
     cli_dictionary,
     cli_export,
     cli_leaks,
@@ -35,6 +36,7 @@ from clinicalgru.cli_options import (
     Device,
     Exact,
     Extract,
+    Identify,
     Page,
     Quiet,
     RequireSignature,
@@ -299,6 +301,7 @@ def explain(
         float | None, typer.Option(help="explain the prediction at this hour since the index time")
     ] = None,
     require_signature: RequireSignature = None,
+    identify: Identify = False,
     accept_differences: AcceptDifferences = False,
     device: Device = "auto",
 ) -> None:
@@ -312,19 +315,15 @@ def explain(
         How the extract is read, where it differs from the training extract of the bundle.
     bundle, extract, stay : Path, str, str
         Folder of the bundle, the extract, and the stay_id of the stay.
-    page, target, at_hours : optional
-        A page to write, what is explained, and the hour since the index time.
-    require_signature, accept_differences : optional
-        Public key of who must have signed the bundle, and whether tables of training may be absent.
-    device : str
-        Where the network computes.
+    page, target, at_hours, require_signature, identify, accept_differences, device : optional
+        See the help of the command.
 
     Raises
     ------
     InputError
         If the extract does not contain exactly one such stay.
     """
-    from clinicalgru import pipeline
+    from clinicalgru import pipeline, stay_pages
     from clinicalgru.data.task.select import select
     from clinicalgru.model.estimators.on_device import on_device
     from clinicalgru.serve.bundle import load_model
@@ -337,10 +336,11 @@ def explain(
     chosen = every.with_variables(model.variables_).with_static_variables(model.static_variables_)[every.stay == stay]
     if len(chosen) != 1:
         raise InputError("one stay of that stay_id", f"{len(chosen)} stays", "Check --stay against the extract.")
-    explanation = pipeline.explain_stay(model, chosen, target=explained, at_hours=at_hours)
+    explanation = stay_pages.explain_stay(model, chosen, target=explained, at_hours=at_hours, show_id=identify)
     typer.echo(explanation)
     if page is not None:
-        pipeline.write_explanation(explanation, page)
+        changes = stay_pages.moved(model, chosen, target=explained, at_hours=at_hours)
+        stay_pages.write_explanation(explanation, page, changes=changes)
 
 
 for commands in (
@@ -355,6 +355,7 @@ for commands in (
     cli_dictionary,
 ):
     commands.register(app)
+cli_dashboard.register(app)
 
 
 def main(arguments: list[str] | None = None) -> Any:

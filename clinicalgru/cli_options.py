@@ -26,6 +26,7 @@ Page = Annotated[Path | None, typer.Option(help="write one offline HTML page her
 Exact = Annotated[bool, typer.Option("--exact", help="show counts of 1 to 10 too, which can identify patients")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Device = Annotated[str, typer.Option(help="where networks compute: auto (cuda where there is one), cpu, cuda or mps")]
+Identify = Annotated[bool, typer.Option("--identify", help="show the identifiers of stay and patient, and dates")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="hide the progress bar")]
 AcceptDifferences = Annotated[
     bool, typer.Option("--accept-differences", help="go on without ends of stays or static variables that training had")

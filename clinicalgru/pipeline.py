@@ -15,12 +15,9 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.select import select, split_patients
 from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
-from clinicalgru.explain.attribution.explain import explain
 from clinicalgru.explain.faithfulness.faithfulness import faithfulness
 from clinicalgru.explain.faithfulness.result import Faithfulness
-from clinicalgru.explain.forecast_explanation import ForecastExplanation, explain_forecast
 from clinicalgru.explain.prepared import provenance
-from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.targets import member_networks
 from clinicalgru.leakage.no_future import check_no_future
 from clinicalgru.leakage.raw_tables import names_of, stay_names
@@ -38,6 +35,7 @@ from clinicalgru.serve.privacy_audit import PrivacyAudit, privacy_audit
 from clinicalgru.serve.recalibrate import seen_patients
 from clinicalgru.serve.score import score
 from clinicalgru.serve.score_input import read_like_training
+from clinicalgru.stay_pages import explain_stay, moved, write_explanation
 
 MEMBERSHIP_STAYS = 2000
 FAITHFULNESS_STAYS = 60  # of the test stays: some eight seconds
@@ -317,55 +315,12 @@ def write_all(model: Any, evaluation: Evaluation, parts: Parts, out: Path) -> di
         risk = model.predict_proba(parts.test)[:, 1]
         stored = {"predictions": write_predictions(evaluation, parts.test, risk, out / "predictions.parquet")}
     faithful = evaluate_faithfulness(model, parts.test) if evaluation.curves else None
+    stay = parts.test[[highest]]
     shown, page = (evaluation, parts.test, parts.test_events), out / "evaluation.html"
     return {
         "evaluation page": write_evaluation(model, *shown, page, faithfulness=faithful),
-        "patient page": write_explanation(explain_stay(model, parts.test[[highest]]), out / "patient.html"),
+        "patient page": write_explanation(explain_stay(model, stay), out / "patient.html", changes=moved(model, stay)),
         "bundle": save(model, out / "bundle"),
         "scores": out / "scores.parquet",
         **stored,
     }
-
-
-def explain_stay(
-    model: Model, stay: Sequences, *, target: str | float | None = None, at_hours: float | None = None
-) -> Explanation | ForecastExplanation:
-    """Explain the prediction of one stay.
-
-    Parameters
-    ----------
-    model : Model
-        The model.
-    stay : Sequences
-        One stay.
-    target : str or float, optional
-        Label, class or horizon to explain.
-    at_hours : float, optional
-        Explain the prediction at this hour since the index time.
-
-    Returns
-    -------
-    Explanation or ForecastExplanation
-        The latter for a forecast.
-    """
-    if model.evaluated_as == "forecast":
-        return explain_forecast(model, stay, at_hours=at_hours)
-    return explain(model, stay, target=target, at_hours=at_hours)
-
-
-def write_explanation(explanation: Explanation | ForecastExplanation, path: Path) -> Path:
-    """Write an explanation as one offline page.
-
-    Parameters
-    ----------
-    explanation : Explanation or ForecastExplanation
-        Of one stay.
-    path : Path
-        File to write.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
-    return explanation.to_html(path)

@@ -59,12 +59,15 @@ MAY_IMPORT = {
     "cli_export": {"serve", "cli_options"},
     "cli_score": {"errors", "checks", "disclosure", "data", "model", "serve", "cli_options"},
 }
+MAY_IMPORT["stay_pages"] = {"data", "model", "explain"}
 MAY_IMPORT["pipeline"] = {*MAY_IMPORT} - {"cli_options", "cli_score", "cli_dictionary", "cli_export", "cli_sign"}
 MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}
 MAY_IMPORT["cli_pretrain"] = {"data", "model", "parts", "serve", "cli_options"}
 MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
 MAY_IMPORT["cli_report"] = {"atomic_write", "serve", "cli_options"}
 MAY_IMPORT["cli_validate"] = {"errors", "atomic_write", "data", "serve", "cli_options"}
+MAY_IMPORT["dashboard"] = {"errors", "html", "data", "model", "serve", "explain", "view"}
+MAY_IMPORT["cli_dashboard"] = {"errors", "data", "cli_options", "dashboard"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 MAY_IMPORT["__main__"] = {"cli"}
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")

@@ -87,3 +87,12 @@ def test_the_wheel_ships_the_schemas_and_the_style_of_the_pages():
     targets = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert targets["force-include"] == {"data_schemas": "clinicalgru/data_schemas"}
     assert (ROOT / "clinicalgru" / "view" / "pages" / "page.css").is_file()
+
+
+def test_the_conda_recipe_has_the_packages_and_ranges_of_pyproject():
+    text = (ROOT / "conda" / "meta.yaml").read_text()
+    listed = text.split("  run:\n")[1].split("test:")[0]
+    conda = dict(parts(line.strip(" -").replace(" ", "")) for line in listed.splitlines())
+    required = dict(parts(line) for line in PROJECT["project"]["dependencies"])
+    assert conda == required | {"python": PROJECT["project"]["requires-python"]}
+    assert f'set version = "{PROJECT["project"]["version"]}"' in text

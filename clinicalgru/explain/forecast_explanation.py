@@ -15,7 +15,7 @@ from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
-from clinicalgru.explain.prepared import provenance
+from clinicalgru.explain.prepared import provenance, stay_label
 from clinicalgru.html import summary_html, table
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.forecaster import GRUForecaster
@@ -154,7 +154,7 @@ def explain_forecast(
     coverage : float
         Fraction of the measurements that the intervals are made to hold, between 0 and 1.
     show_id : bool
-        Label the result with the identifier of the stay.
+        Label the result with the identifiers of the stay and its patient.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def explain_forecast(
     ahead.insert(0, "last", ahead["variable"].map(known.groupby("variable")["value"].last()))
     columns = ["hours", "variable", "value", "median", "low", "high", "anomaly"]
     return ForecastExplanation(
-        stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
+        stay_label=stay_label(stay, show_id=bool(show_id)),
         variables=model.variables_,
         measurements=known[columns],
         next_values=ahead[["variable", "last", *columns[3:6]]].reset_index(drop=True),

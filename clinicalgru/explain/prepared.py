@@ -112,6 +112,24 @@ class PreparedStays:
             yield
 
 
+def stay_label(stay: Sequences, *, show_id: bool) -> str:
+    """Name one stay in a result.
+
+    Parameters
+    ----------
+    stay : Sequences
+        One stay.
+    show_id : bool
+        Whether the identifiers of stay and patient are shown.
+
+    Returns
+    -------
+    str
+        "stay", or with the identifiers, so that a printed page can be matched.
+    """
+    return f"stay {stay.stay[0]} of patient {stay.patient[0]}" if show_id else "stay"
+
+
 def prepare_stay(
     model: Explainable, stay: Sequences, *, caller: str, target: Target = None, at_hours: float | None = None
 ) -> PreparedStays:

@@ -69,7 +69,9 @@ def test_deleting_what_raised_the_risk_most_lowers_it_more_than_deleting_at_rand
 
 def test_no_identifier_unless_requested(fitted, test_stays, why):
     assert why.stay_label == "stay"
-    assert cg.explain(fitted, test_stays[[2]], show_id=True).stay_label == f"stay {test_stays.stay[2]}"
+    assert cg.explain(fitted, test_stays[[2]], show_id=True).stay_label == (
+        f"stay {test_stays.stay[2]} of patient {test_stays.patient[2]}"
+    )
 
 
 def test_other_than_one_stay_is_refused(fitted, test_stays):

@@ -1,68 +1,163 @@
-"""`make dashboard`: its command line, and what a clinician sees of it in a real browser."""
+"""The dashboard: who gets an answer, what the worklist holds, and what a clinician sees in a real browser."""
 
 from __future__ import annotations
 
-import shlex
+import json
 import shutil
-import subprocess
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
-from view.test_lab import BROWSER, CHROMIUM, PICTURES, PLOT, ROOT, served
 
-MAKE = shutil.which("make")
-pytestmark = pytest.mark.skipif(MAKE is None, reason="no make on this machine")
+import clinicalgru as cg
+from clinicalgru.dashboard.server import COOKIE, HOST, DashboardServer
+from clinicalgru.dashboard.worklist import Worklist
+from clinicalgru.errors import InputError
+from clinicalgru.view.pages.worklist_page import worklist_html
+
+from .test_browser import ARGUMENTS
+
+CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture(scope="module")
-def recipe() -> list[str]:
-    """The command that serves the page, as make says it."""
-    command = [MAKE, "--no-print-directory", "-n", "-o", ".venv/installed", "dashboard"]
-    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return shlex.split(next(line for line in lines if "voila" in line))
+def bundle(tmp_path_factory) -> Path:
+    stays = cg.select(cg.read_events(cg.simulate(60, random_state=0)), cg.Task.load("in_hospital_mortality"))
+    network = cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1)
+    model = cg.GRUClassifier(network, max_epochs=1, distillation=0, random_state=0).fit(stays, verbose=False)
+    return cg.save(model, tmp_path_factory.mktemp("bundle") / "bundle")
 
 
-def test_the_target_serves_a_notebook_and_a_template_that_are_there(recipe):
-    setting, program, template, notebook = recipe
-    name, folder = setting.split("=")
-    assert name == "JUPYTER_PATH"
-    assert Path(program).name == "voila"
-    assert (ROOT / notebook).is_file()
-    place = ROOT / folder / "voila" / "templates" / template.removeprefix("--template=")
-    assert (place / "index.html.j2").is_file()
+@pytest.fixture(scope="module")
+def extract():
+    return cg.simulate(50, random_state=4)
 
 
-@pytest.fixture
-def page(recipe, tmp_path, monkeypatch) -> Iterator:
-    """The page once its plots are drawn; the console's errors and the requested hosts."""
-    pytest.importorskip("voila", reason="voila is not installed (extra dashboard)")
-    from playwright.sync_api import sync_playwright
+@pytest.fixture(scope="module")
+def scores(bundle, extract, tmp_path_factory) -> Path:
+    """Two runs: in the first every risk was lower by 10 points."""
+    now = cg.score(bundle, extract)
+    before = now.assign(as_of=now["as_of"] - pd.Timedelta(hours=1), risk=now["risk"] - 0.1)
+    path = tmp_path_factory.mktemp("scores") / "scores.parquet"
+    pd.concat([before, now]).to_parquet(path)
+    return path
 
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    setting, _, template, notebook = recipe
-    monkeypatch.setenv(*setting.split("=")[:1], str(ROOT / setting.split("=")[1]))
-    command = ["voila", template, str(ROOT / notebook), "--no-browser"]
-    errors, hosts = [], set()
-    with served(command, tmp_path, path="voila/static/extension.js") as address, sync_playwright() as run:
-        browser = run.chromium.launch(executable_path=CHROMIUM, args=BROWSER)
-        tab = browser.new_page(viewport={"width": 1280, "height": 900})
-        tab.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-        tab.on("request", lambda request: hosts.add(request.url.split("/")[2]))
-        tab.goto(address, timeout=180_000)
-        tab.wait_for_selector(PLOT, timeout=180_000)
-        yield tab, errors, hosts
+
+@pytest.fixture(scope="module")
+def worklist(bundle, extract, scores) -> Worklist:
+    return Worklist(bundle, extract, scores=scores, threshold=0.2)
+
+
+@pytest.fixture(scope="module")
+def server(worklist) -> Iterator[DashboardServer]:
+    with DashboardServer(worklist) as served:
+        thread = threading.Thread(target=served.serve_forever, daemon=True)
+        thread.start()
+        yield served
+        served.shutdown()
+        thread.join()
+
+
+def ask(server: DashboardServer, path: str, **headers: str) -> tuple[int, str]:
+    url = f"http://{HOST}:{server.server_address[1]}{path}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_rows_are_the_newest_run_with_the_change_and_nobody_is_named(worklist, extract, scores):
+    table = pd.read_parquet(scores).groupby("stay_id").last()
+    assert len(worklist.rows) == len(table)
+    scored = [row for row in worklist.rows if row["risk"] is not None]
+    assert sorted(row["risk"] for row in scored) == pytest.approx(sorted(table["risk"].dropna()), abs=1e-5)
+    assert [row["change"] for row in scored] == pytest.approx([0.1] * len(scored), abs=1e-4)
+    text = json.dumps(worklist.data()) + worklist.html()
+    assert not any(f'"{stay}"' in text for stay in table.index)
+
+
+def test_identifiers_are_shown_where_they_are_asked_for(bundle, extract, scores):
+    rows = Worklist(bundle, extract, scores=scores, show_id=True).rows
+    assert {row["name"] for row in rows} == set(pd.read_parquet(scores)["stay_id"])
+
+
+def test_scores_of_another_model_type_and_an_empty_folder_are_refused(bundle, extract, tmp_path):
+    with pytest.raises(InputError, match="folder without any"):
+        Worklist(bundle, extract, scores=tmp_path)
+    pd.DataFrame({"stay_id": ["1"], "mean": [2.0]}).to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises((InputError, ValueError)):
+        Worklist(bundle, extract, scores=tmp_path / "other.csv")
+
+
+def test_only_the_token_opens_and_only_on_its_own_host(server):
+    token = {"Cookie": f"{COOKIE}={server.token}"}
+    assert server.server_address[0] == HOST
+    assert ask(server, "/")[0] == 403
+    assert ask(server, "/rows.json", Cookie=f"{COOKIE}=wrong")[0] == 403
+    assert ask(server, "/rows.json", Host="evil.example", **token)[0] == 403
+    assert ask(server, "/rows.json", **token)[0] == 200
+    assert ask(server, "/stay/../../etc/passwd", **token)[0] == 404
+    assert ask(server, "/stay/0000000000000000", **token)[0] == 404
+
+
+def test_a_port_in_use_is_one_clear_error(worklist, server):
+    with pytest.raises(InputError, match="free port"):
+        DashboardServer(worklist, server.server_address[1])
+
+
+@pytest.mark.slow
+def test_the_page_of_a_stay_is_that_of_its_explanation(server, worklist):
+    row = max((row for row in worklist.rows if row["risk"] is not None), key=lambda row: row["risk"])
+    status, html = ask(server, f"/stay/{row['key']}", Cookie=f"{COOKIE}={server.token}")
+    assert status == 200
+    assert f"<h1>{row['name']}</h1>" in html
+    assert "Predicted risk of" in html
+    assert "Simulated patients" in html
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@pytest.mark.parametrize(("width", "scheme"), [(1500, "dark"), (390, "light")])
+def test_a_clinician_filters_opens_and_comes_back_to_the_same_place(server, width, scheme):
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    said, hosts = [], set()
+    with sync.sync_playwright() as run:
+        browser = run.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("request", lambda request: hosts.add(request.url.split("/")[2].split(":")[0]))
+        tab.goto(server.address)
+        tab.wait_for_selector("#rows tr")
+        assert "token" not in tab.url
+        tab.fill("#threshold", "5")
+        tab.click("thead button[data-column=name]")
+        names = tab.locator("#rows th").all_inner_texts()
+        assert names == sorted(names, key=lambda name: int(name.split()[1]))
+        scored = tab.locator("#rows tr:has-text('%')").first
+        name = scored.locator("th").inner_text()
+        scored.click()
+        page = tab.frame_locator("#patient") if width >= 1400 else tab
+        page.locator(".plot .main-svg").first.wait_for(timeout=60_000)
+        assert page.locator("h1").inner_text() == name
+        assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth")
+        page.locator("nav a").first.click()
+        tab.wait_for_selector("#rows tr[aria-current=true]")
+        assert tab.locator("#rows tr[aria-current=true] th").inner_text() == name
         browser.close()
+    assert said == []
+    assert hosts == {HOST}
 
 
-@pytest.mark.lab
-def test_a_clinician_sees_the_patient_and_no_code(page):
-    tab, errors, hosts = page
-    tab.get_by_text("What if", exact=True).first.wait_for(timeout=60_000)
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    tab.screenshot(path=PICTURES / "dashboard.png", full_page=True)
-    assert tab.locator(".jp-InputArea-editor:visible").count() == 0
-    assert "Predicted risk" in tab.inner_text("body")
-    assert errors == []
-    assert {host.split(":")[0] for host in hosts if host} <= {"localhost", "127.0.0.1"}
+def test_a_worklist_of_two_thousand_stays_is_a_small_page(worklist):
+    risks = np.random.default_rng(0).random(45 * len(worklist.rows)).round(5).tolist()
+    rows = [row | {"key": f"{risk:.16f}", "risk": risk} for row, risk in zip(worklist.rows * 45, risks, strict=True)]
+    html = worklist_html(rows, scored_at="", threshold=None, provenance={})
+    assert len(rows) > 2000
+    assert len(html) < 1_000_000

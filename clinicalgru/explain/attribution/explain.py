@@ -17,7 +17,7 @@ from clinicalgru.explain.attribution.contributions import (
     paths_of_stay,
 )
 from clinicalgru.explain.attribution.quadrature import Attribution
-from clinicalgru.explain.prepared import PreparedStays, prepare_stay
+from clinicalgru.explain.prepared import PreparedStays, prepare_stay, stay_label
 from clinicalgru.explain.result import AVERAGE, NOTHING, OTHER_CODES, Explanation
 from clinicalgru.explain.risk_trajectory import (
     combine_trajectories,
@@ -64,7 +64,7 @@ def explain(
     tolerance : float
         Largest completeness gap, in log-odds; for a regression as a fraction of the standard deviation of the outcome.
     show_id : bool
-        Label the result with the identifier of the stay.
+        Label the result with the identifiers of the stay and its patient.
     device : {"auto", "cpu", "cuda", "mps"} or None
         Where the network computes. None: as for predictions.
 
@@ -135,7 +135,7 @@ def explain_prepared(
     tolerance : float
         Largest completeness gap.
     show_id : bool
-        Label the result with the identifier of the stay.
+        Label the result with the identifiers of the stay and its patient.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def explain_prepared(
         half_life = half_lives(networks, [variable.name for variable in stay.variables])
     trajectory, note = trajectory_verdicts(combine_trajectories(trajectories, target), prepared.networks)
     return Explanation(
-        stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
+        stay_label=stay_label(stay, show_id=bool(show_id)),
         variables=(*prepared.variables, *prepared.static_variables),
         risk=float(to_risk(target, attribution.number[0])),
         reference_risk=float(to_risk(target, attribution.reference[0])),

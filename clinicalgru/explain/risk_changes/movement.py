@@ -11,7 +11,7 @@ from scipy.special import logit
 from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.explain.prepared import prepare_stay
+from clinicalgru.explain.prepared import prepare_stay, stay_label
 from clinicalgru.explain.risk_changes.coalitions import ArrivalGame, MeanGame
 from clinicalgru.explain.risk_changes.shapley import shapley
 from clinicalgru.explain.risk_trajectory import combine_trajectories, count_heads
@@ -146,7 +146,7 @@ def movement(
     random_state : int
         Seed of these orders.
     show_id : bool
-        Label the result with the identifier of the stay.
+        Label the result with the identifiers of the stay and its patient.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def movement(
         value, error = shapley(game, n_permutations=int(n_permutations), rng=rng)
     changes = pd.concat([_time_effect(stay, game), _arrival_effects(stay, value, error)])
     return Movement(
-        stay_label=f"stay {stay.stay[0]}" if show_id else "stay",
+        stay_label=stay_label(stay, show_id=bool(show_id)),
         variables=prepared.variables,
         start_risk=float(to_risk(explained, game.value_before[0])),
         risk=float(to_risk(explained, game.end_value)),

@@ -32,6 +32,8 @@ def page(
     provenance: Mapping[str, str],
     limits: Sequence[str] = (),
     navigation: Markup | None = None,
+    scripts: Sequence[str] | None = None,
+    style: str = "",
 ) -> Markup:
     """Build a whole HTML page that loads nothing from elsewhere.
 
@@ -49,6 +51,10 @@ def page(
         Sentences added to the limits that hold for every page.
     navigation : Markup, optional
         Links above the heading.
+    scripts : sequence of str, optional
+        Scripts of a page without figures, which may ask its own server. Default: plotly, and what draws the figures.
+    style : str
+        Style sheet added to that of every page.
 
     Returns
     -------
@@ -66,10 +72,11 @@ def page(
     links = [] if navigation is None else [tag("nav", navigation, attrs={"aria-label": "Pages"})]
     header = tag("header", *links, tag("h1", title), tag("p", lead, attrs={"class": "quiet"}))
     wrap = tag("div", header, tag("main", *sections, *footer), attrs={"class": "wrap"})
-    plotly, start = get_plotlyjs(), read_asset("pages", "page.js")
-    scripts = (tag("script", Markup(plotly)), tag("script", Markup(start)))
-    body = tag("body", _banner(provenance), wrap, _noscript(), *scripts)
-    html = tag("html", _head(title, plotly, start), body, attrs={"lang": "en"})
+    run = (get_plotlyjs(), read_asset("pages", "page.js")) if scripts is None else scripts
+    elements = (tag("script", Markup(script)) for script in run)
+    body = tag("body", _banner(provenance), wrap, _noscript(), *elements)
+    head = _head(title, *run, style=style, served=scripts is not None)
+    html = tag("html", head, body, attrs={"lang": "en"})
     return Markup("<!doctype html>\n{}\n").format(html)
 
 
@@ -187,25 +194,26 @@ def write(html: Markup, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _head(title: str, *scripts: str) -> Markup:
+def _head(title: str, *scripts: str, style: str, served: bool) -> Markup:
     """Build the head of the page: title, style sheet and security policy."""
     return tag(
         "head",
         tag("meta", attrs={"charset": "utf-8"}),
-        tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": _policy(scripts)}),
+        tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": _policy(scripts, served=served)}),
         tag("meta", attrs={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         tag("meta", attrs={"name": "referrer", "content": "no-referrer"}),
         tag("title", title),
-        tag("style", Markup(read_asset("pages", "page.css"))),
+        tag("style", Markup(read_asset("pages", "page.css") + style)),
     )
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    """Allow only the page's own scripts, named by their hash; nothing may be fetched."""
+def _policy(scripts: Sequence[str], *, served: bool) -> str:
+    """Allow only the page's own scripts, named by their hash; nothing may be fetched but from the page's own server."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     others = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"  # plotly's styles
-    return f"default-src 'none'; script-src {allowed}; {others}"
+    own = "connect-src 'self'; frame-src 'self'; " if served else ""
+    return f"default-src 'none'; script-src {allowed}; {own}{others}"
 
 
 def _banner(provenance: Mapping[str, str]) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -27,7 +27,14 @@ RISK_HEIGHT, ROW_HEIGHT, GAP = 220, 78, 34  # pixels
 MAX_MARKS = 200
 CURSOR_LINE = {"color": CURSOR, "width": 2}
 NICE_TOPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # ends of the axis of a low risk
+FIRST = {"xaxis": "x", "yaxis": "y"}
+SILENT, WITH_TEXT = {"hoverinfo": "skip", **FIRST}, {"hoverinfo": "text", **FIRST}
 MARK = {"symbol": "line-ns", "size": 12, "line": {"width": 1.6, "color": INK}}
+
+OUTSIDE_ENTRY = {  # of the legend
+    "x": [None], "y": [None], "mode": "markers", "marker": points.ABOVE,
+    "name": "outside the reference range (shaded)", **FIRST,
+}  # fmt: skip
 
 
 def plot_patient(
@@ -77,11 +84,21 @@ def plot_patient(
     inner = sum(heights) + GAP * len(drawn)
     spacing = GAP / inner if drawn else 0
     figure = make_subplots(len(heights), 1, shared_xaxes=True, row_heights=heights, vertical_spacing=spacing)
-    _draw_risk(figure, explanation, before)
-    for row, variable in enumerate(drawn, start=2):
-        _draw_variable(figure, explanation, variable, row=row, half_life=half_life.get(variable.name, points.HALF_LIFE))
-    _draw_legend(figure)
     apply_theme(figure, height=inner + 160).update_layout(margin={"t": 88, "b": 76, "l": 76})
+    traces, shapes, notes = [*_risk_traces(explanation, before)], list[dict[str, Any]](), list[dict[str, Any]]()
+    for row, variable in enumerate(drawn, start=2):
+        rows = _measurements(explanation, variable)
+        carried = points.carried_data(explanation, rows, half_life.get(variable.name, points.HALF_LIFE))
+        traces += _variable_traces(explanation, variable, rows, carried, row)
+        notes += _titles(figure, variable, row, points.effect_text(explanation, rows))
+        shapes += _reference_range(variable, row)
+    traces.append(OUTSIDE_ENTRY)
+    figure.add_traces(
+        [{"type": "scatter", **trace} for trace in traces]
+    )  # at once: plotly checks all of them each time
+    figure.update_layout(shapes=shapes, annotations=notes)
+    for row, variable in enumerate(drawn, start=2):
+        figure.layout[f"yaxis{row}"].update(_value_axis(variable, _measurements(explanation, variable)["value"]))
     _label_axes(figure, explanation, threshold, before)
     if threshold is not None:
         _draw_threshold(figure, threshold)
@@ -140,40 +157,31 @@ def _measurements(explanation: Explanation, variable: Variable) -> pd.DataFrame:
     return explanation.measurements.query("variable == @variable.name").sort_values("hours")
 
 
-def _draw_risk(figure: go.Figure, explanation: Explanation, before: Explanation | None) -> None:
-    """Draw the band, the risk before a change, the risk, and the reference risk."""
+def _risk_traces(explanation: Explanation, before: Explanation | None) -> Iterator[dict[str, Any]]:
+    """The band, the risk before a change, the risk, its part that was not found calibrated, reference and marks."""
     if data.has_band(explanation):
-        figure.add_scatter(
-            **data.band_data(explanation), mode="lines", fill="toself", fillcolor="rgba(81, 96, 111, 0.2)",
-            line={"width": 0}, hoverinfo="skip", row=1, col=1,
-        )  # fmt: skip
+        band = {"mode": "lines", "fill": "toself", "fillcolor": "rgba(81, 96, 111, 0.2)", "line": {"width": 0}}
+        yield data.band_data(explanation) | band | SILENT
     if before is not None:
         rows = downsample(before.risk_trajectory, "risk")
         line = {"color": GREY, "width": 1.8, "dash": "dot", "shape": "hv"}
-        figure.add_scatter(
-            x=rows["hours"].tolist(), y=rows["risk"].tolist(), mode="lines", line=line, name="before the changes",
-            hoverinfo="skip", row=1, col=1,
-        )  # fmt: skip
-    figure.add_scatter(
-        **data.output_data(explanation), mode="lines+markers",
-        line={"color": INK, "width": 2.2, "shape": "hv"},
-        marker={"size": 4}, name=data.output_name(explanation), hoverinfo="text", row=1, col=1,
-    )  # fmt: skip
-    figure.add_scatter(
-        **data.uncalibrated_data(explanation), mode="lines+markers", marker={"size": 4},
-        line={"color": FAINT, "width": 2.2, "shape": "hv"}, name=data.UNCALIBRATED, hoverinfo="skip", row=1, col=1,
-    )  # fmt: skip
-    line = {"color": GREY, "width": 1.4, "dash": "dash"}
-    figure.add_scatter(
-        **data.reference_data(explanation), mode="lines+text", line=line, textposition="top left", hoverinfo="skip",
-        textfont={"size": 12, "color": GREY}, showlegend=False, row=1, col=1,
-    )  # fmt: skip
+        place = {"x": rows["hours"].tolist(), "y": rows["risk"].tolist(), "mode": "lines", "line": line}
+        yield place | {"name": "before the changes"} | SILENT
+    steps: dict[str, Any] = {"mode": "lines+markers", "marker": {"size": 4}}
+    line = {"color": INK, "width": 2.2, "shape": "hv"}
+    yield data.output_data(explanation) | steps | {"line": line, "name": data.output_name(explanation), **WITH_TEXT}
+    grey = {"line": line | {"color": FAINT}, "name": data.UNCALIBRATED}
+    yield data.uncalibrated_data(explanation) | steps | grey | SILENT
+    dashed = {"color": GREY, "width": 1.4, "dash": "dash"}
+    below = explanation.risk >= explanation.reference_risk  # the name of the line is away from the curve
+    position = "bottom left" if below else "top left"
+    text = {"mode": "lines+text", "textposition": position, "textfont": {"size": 12, "color": GREY}}
+    yield data.reference_data(explanation) | text | {"line": dashed, "showlegend": False} | SILENT
     marks = explanation.marks.head(MAX_MARKS)
-    figure.add_scatter(
-        x=marks["hours"].tolist(), y=[0.0] * len(marks), mode="markers", marker=MARK, name="coded event",
-        hovertext=[escape_plotly(str(label)) for label in marks["label"]], hoverinfo="text+x", showlegend=False,
-        cliponaxis=False, row=1, col=1,
-    )  # fmt: skip
+    labels = [escape_plotly(str(label)) for label in marks["label"]]
+    place = {"x": marks["hours"].tolist(), "y": [0.0] * len(marks), "hovertext": labels, "hoverinfo": "text+x"}
+    more = {"mode": "markers", "marker": MARK, "name": "coded event", "showlegend": False, "cliponaxis": False}
+    yield place | more | FIRST
 
 
 def _draw_threshold(figure: go.Figure, threshold: float) -> None:
@@ -182,41 +190,40 @@ def _draw_threshold(figure: go.Figure, threshold: float) -> None:
     figure.add_hline(y=threshold, line=line, annotation=note, annotation_position="top left", row=1, col=1)
 
 
-def _draw_variable(
-    figure: go.Figure, explanation: Explanation, variable: Variable, *, row: int, half_life: float
-) -> None:
-    """Draw the measurements of a variable, its carried values and its reference range."""
-    rows = _measurements(explanation, variable)
-    place = {"mode": "markers", "showlegend": False, "row": row, "col": 1}
-    figure.add_scatter(**points.carried_data(explanation, rows, half_life), hoverinfo="skip", **place)
-    figure.add_scatter(**points.points_data(explanation, rows, variable), hoverinfo="text", **place)
-    _draw_title(figure, variable, row, points.effect_text(explanation, rows))
-    axis: dict[str, Any] = {
-        "nticks": 5,
-        "tickfont": {"size": 12},
-        "range": points.value_range(variable, rows["value"]),
-    }
+def _variable_traces(
+    explanation: Explanation, variable: Variable, rows: pd.DataFrame, carried: dict[str, Any], row: int
+) -> list[dict[str, Any]]:
+    """The carried values of a variable, and its measurements."""
+    place = {"mode": "markers", "showlegend": False, "xaxis": f"x{row}", "yaxis": f"y{row}"}
+    measured = points.points_data(explanation, rows, variable)
+    return [carried | place | {"hoverinfo": "skip"}, measured | place | {"hoverinfo": "text"}]
+
+
+def _value_axis(variable: Variable, values: pd.Series) -> dict[str, Any]:
+    """The axis of a variable, with the labels of its categories."""
+    axis = {"nticks": 5, "tickfont": {"size": 12}, "range": points.value_range(variable, values)}
     labels = {float(category): label for category, label in category_labels(variable).items()}
-    if labels:
-        axis |= {"tickvals": list(labels), "ticktext": [escape_plotly(label) for label in labels.values()]}
-    figure.update_yaxes(axis, row=row, col=1)
-    if variable.reference is not None:
-        low, high = variable.reference
-        figure.add_hrect(y0=low, y1=high, fillcolor=BAND, line=BAND_EDGE, layer="below", row=row, col=1)
+    ticks = {"tickvals": list(labels), "ticktext": [escape_plotly(label) for label in labels.values()]}
+    return axis | (ticks if labels else {})
 
 
-def _draw_title(figure: go.Figure, variable: Variable, row: int, effect: str) -> None:
-    """Write the label of a variable above its axis on the left, and its effect on the right."""
-    axis = figure.layout[f"yaxis{row}"]
-    place = {"xref": "paper", "yref": "paper", "y": axis.domain[1], "yanchor": "bottom", "showarrow": False}
+def _reference_range(variable: Variable, row: int) -> list[dict[str, Any]]:
+    if variable.reference is None:
+        return []
+    low, high = variable.reference
+    place = {"xref": f"x{row} domain", "yref": f"y{row}", "x0": 0, "x1": 1, "y0": low, "y1": high}
+    return [{"type": "rect", "fillcolor": BAND, "line": BAND_EDGE, "layer": "below", **place}]
+
+
+def _titles(figure: go.Figure, variable: Variable, row: int, effect: str) -> list[dict[str, Any]]:
+    """The label of a variable above its axis on the left, and its effect on the right."""
+    top = figure.layout[f"yaxis{row}"].domain[1]
+    place = {"xref": "paper", "yref": "paper", "y": top, "yanchor": "bottom", "showarrow": False}
     label = f"<b>{escape_plotly(label_with_unit(variable))}</b>"
-    figure.add_annotation(text=label, x=0, xanchor="left", font={"size": 14}, **place)
-    figure.add_annotation(text=effect, x=1, xanchor="right", font={"size": 13, "color": GREY}, **place)
-
-
-def _draw_legend(figure: go.Figure) -> None:
-    for name, marker in {"outside the reference range (shaded)": points.ABOVE}.items():
-        figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, row=1, col=1)
+    return [
+        place | {"text": label, "x": 0, "xanchor": "left", "font": {"size": 14}},
+        place | {"text": effect, "x": 1, "xanchor": "right", "font": {"size": 13, "color": GREY}},
+    ]
 
 
 def _label_axes(

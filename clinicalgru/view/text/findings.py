@@ -11,7 +11,7 @@ import pandas as pd
 from clinicalgru.html import Markup, tag
 from clinicalgru.view.plots.timeline_data import is_probability, last_hour, variables_by_name
 from clinicalgru.view.text.format import capitalize_first, format_hours, format_name, iter_rows
-from clinicalgru.view.text.risk_points import effect_unit, format_effect
+from clinicalgru.view.text.risk_points import effect_unit, format_effect, point_rate
 from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OTHER = "other"
 MAX_FINDINGS = 14  # variables in the table; the others are summed
 MIN_AGE = 0.05  # hours; a value that is younger is new
+MIN_POINTS = 0.0005  # of risk; what would be shown as ±0 points is summed with the others
 MIN_SHARE = 0.02  # of the largest effect; smaller ones are summed
 COLUMNS = ["variable", "contribution", "value", "hours", "first_value", "first_hours", "is_measured"]
 
@@ -76,7 +77,8 @@ def findings_table(explanation: Explanation, *, bars: bool = True) -> Markup:
     if table.empty:
         return tag("p", "Nothing was known of this stay.", attrs={"class": "quiet"})
     size = table["contribution"].abs()
-    shown = table[(size >= MIN_SHARE * size.max()) & (table.index < MAX_FINDINGS)]
+    least = MIN_POINTS / point_rate(explanation) if is_probability(explanation) else 0.0
+    shown = table[(size >= max(MIN_SHARE * size.max(), least)) & (table.index < MAX_FINDINGS)]
     largest = max(float(size.max()), 1e-9)
     order = shown.groupby("system")["contribution"].agg(lambda part: float(part.abs().sum()))
     bodies = []

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.checks import check_choice, check_instance, check_number
+from clinicalgru.data.sequences.sequences import Sequences as Sequences_
 from clinicalgru.errors import ArgumentError, ClinicalGRUError, describe
 from clinicalgru.html import Markup, tag
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.text.format import capitalize_first, format_percent
+from clinicalgru.view.widgets.cohort_of_model import explained, predicted
 from clinicalgru.view.widgets.cohort_table import CohortTable, Trajectory, sparkline, sparkline_cell
 from clinicalgru.view.widgets.notebook_packages import ipywidgets
 from clinicalgru.view.widgets.widget_base import SavedView, html_widget, paragraph, styled
@@ -29,8 +31,10 @@ class CohortView(SavedView):
 
     Parameters
     ----------
-    scores : DataFrame
-        What `score` returned: risk, status, reason, prediction_hours.
+    scores : DataFrame or estimator
+        What `score` returned: risk, status, reason, prediction_hours. Or a fitted model, with `sequences`.
+    sequences : Sequences, optional
+        Stays that the model predicts; a click then explains the stay, unless `open_stay` says otherwise.
     open_stay : callable, optional
         Takes the position of a stay in `scores`; returns a widget to show below, such as a `PatientView`.
     trajectories : sequence or mapping of array-like, optional
@@ -56,7 +60,8 @@ class CohortView(SavedView):
     Raises
     ------
     ArgumentError
-        If `scores` is no table with risk, status and reason, or `trajectories` has another length.
+        If `scores` is no table with risk, status and reason and there are no `sequences`, or `trajectories` has another
+        length.
 
     Examples
     --------
@@ -69,12 +74,16 @@ class CohortView(SavedView):
 
     def __init__(
         self,
-        scores: pd.DataFrame,
+        scores: Any,
+        sequences: Sequences_ | None = None,
         *,
         open_stay: Callable[[int], ipywidgets.Widget] | None = None,
         trajectories: Sequence[Trajectory | None] | Mapping[int, Trajectory] | None = None,
         show_id: bool = False,
     ) -> None:
+        if sequences is not None:
+            model, scores = scores, predicted(scores, sequences)
+            open_stay = open_stay or explained(model, sequences)
         _check_scores(scores)
         if open_stay is not None and not callable(open_stay):
             raise ArgumentError("open_stay as a function", describe(open_stay), "Pass a function of a position.")

@@ -15,7 +15,15 @@ TRANSPARENT = "rgba(0, 0, 0, 0)"
 
 
 class SavedView(ipywidgets.VBox):
-    """A box whose saved output also holds plain HTML, for nbconvert, code hosts and editors that run no widgets."""
+    """A box whose saved output also holds plain HTML, for nbconvert, code hosts and editors that run no widgets.
+
+    Parameters
+    ----------
+    children : tuple of ipywidgets.Widget
+        Its content.
+    **kwargs
+        As of `ipywidgets.VBox`.
+    """
 
     def _static_html(self) -> Markup:
         """Build what is shown in place of the widget."""

@@ -1,0 +1,238 @@
+"""What a dashboard shows: a model, an extract, its scores and those of the run before. Nothing is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clinicalgru.errors import ClinicalGRUError, InputError, system_errors
+from clinicalgru.explain.attribution.explain import explain
+from clinicalgru.explain.risk_changes.movement import movement
+from clinicalgru.html import Markup, tag
+from clinicalgru.serve.bundle import load_model, model_hash
+from clinicalgru.serve.score import score
+from clinicalgru.serve.score_input import read_like_training, score_input
+from clinicalgru.view.pages.html_page import page
+from clinicalgru.view.pages.patient_page import patient_html
+from clinicalgru.view.pages.worklist_page import worklist_html
+
+WARDS = ("ward", "unit", "care_unit", "icu_type")  # static covariates by which stays can be filtered
+N_KEPT = 64  # pages of patients in memory
+N_PERMUTATIONS = 4  # orders of arrival, where a page says what moved the risk
+FINISHED = ".parquet"
+
+
+class Worklist:
+    """Scored stays of an extract, and the page of each.
+
+    Parameters
+    ----------
+    bundle : Path
+        Folder of a bundle.
+    extract : object
+        An extract, as of `score`.
+    scores : Path or None
+        A table or folder of scores; the newest run is shown next to the one before. None: the extract is scored once.
+    threshold : float or None
+        Risk from which a stay is marked; None: that of the model, if it has one.
+    show_id : bool
+        Whether identifiers and dates are shown.
+    **reading
+        Arguments of `read_events` that differ from those of training.
+
+    Attributes
+    ----------
+    rows : list of dict
+        What the browser receives of each stay.
+    """
+
+    def __init__(
+        self,
+        bundle: Path,
+        extract: Any,
+        *,
+        scores: Path | None = None,
+        threshold: float | None = None,
+        show_id: bool = False,
+        **reading: Any,
+    ) -> None:
+        self.model = load_model(bundle)
+        events = read_like_training(self.model, extract, **reading)
+        self.given = score_input(self.model, events)
+        self.scores_path, self.show_id = scores, show_id
+        self.threshold = getattr(self.model, "threshold_", None) if threshold is None else threshold
+        self.simulated = bool(self.given.stays.simulated)
+        digests = (hashlib.sha256(f"{model_hash(self.model)}/{stay}".encode()) for stay in self.given.stays.stay)
+        self.keys = {digest.hexdigest()[:16]: number for number, digest in enumerate(digests)}
+        self._pages, self._lock = OrderedDict[tuple[str, bool], str](), threading.Lock()
+        self._read_at: tuple[float, int] | None = None
+        self._own = score(self.model, events) if scores is None else None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the scores again, if their files changed."""
+        stamp = _stamp(self.scores_path) if self.scores_path is not None else (0.0, 0)
+        if stamp == self._read_at:
+            return
+        table = self._own if self.scores_path is None else _read_scores(self.scores_path)
+        assert table is not None
+        self.rows, self.scored_at = self._rows(table)
+        self._read_at = stamp
+
+    def _rows(self, table: pd.DataFrame) -> tuple[list[dict[str, Any]], str]:
+        """What is shown of each stay, the newest run next to the one before; and when it was scored."""
+        column = self._risk_column(table)
+        moments = np.sort(table["as_of"].dropna().unique())
+        newest = table[table["as_of"] == moments[-1]] if len(moments) else table
+        before = table[table["as_of"] == moments[-2]] if len(moments) > 1 else table.iloc[:0]
+        earlier = before.drop_duplicates("stay_id", keep="last").set_index("stay_id")[column]
+        last = newest.sort_values("prediction_hours", kind="stable").drop_duplicates("stay_id", keep="last")
+        number = {stay: position for position, stay in enumerate(self.given.stays.stay)}
+        last = last[last["stay_id"].isin(number)]
+        wards, key = self._wards(), {number: key for key, number in self.keys.items()}
+        rows = []
+        for stay, risk, status, reason, hours in zip(
+            last["stay_id"], last[column], last["status"], last["reason"], last["prediction_hours"], strict=True
+        ):
+            position = number[stay]
+            previous = earlier.get(stay, np.nan)
+            rows.append(
+                {
+                    "key": key[position],
+                    "name": str(stay) if self.show_id else f"Stay {position + 1}",
+                    "ward": wards[position],
+                    "risk": _or_none(risk),
+                    "change": _or_none(risk - previous),
+                    "status": str(status),
+                    "reason": "" if pd.isna(reason) else str(reason),
+                    "hours": _or_none(hours),
+                }
+            )
+        scored = pd.to_datetime(last["scored_at"]).max()
+        return rows, "" if pd.isna(scored) else f"{scored:%Y-%m-%d %H:%M} UTC"
+
+    def _risk_column(self, table: pd.DataFrame) -> str:
+        columns = self.model.score_columns_
+        default = columns[min(getattr(self.model.head_, "default_output", 0), len(columns) - 1)]
+        missing = [name for name in (default, "stay_id", "status", "as_of", "prediction_hours") if name not in table]
+        if missing:
+            fix = "Pass what clinicalgru score wrote for this bundle."
+            raise InputError("scores of this bundle", f"no column {missing[0]}", fix, where="--scores")
+        return default
+
+    def _wards(self) -> list[str]:
+        """The ward of each stay, or an empty text."""
+        stays = self.given.stays
+        for column, variable in enumerate(stays.static_variables):
+            if variable.name in WARDS and variable.categories:
+                labels = list(variable.categories.values())
+                return ["" if np.isnan(code) else labels[int(code)] for code in stays.static[:, column]]
+        return [""] * len(stays)
+
+    def html(self) -> str:
+        """Build the worklist.
+
+        Returns
+        -------
+        str
+            A page.
+        """
+        about = {"outcome": self.model.task_.title or self.model.task_.name, "model_hash": model_hash(self.model)}
+        simulated = {"simulated": "yes" if self.simulated else "no"}
+        return str(
+            worklist_html(self.rows, scored_at=self.scored_at, threshold=self.threshold, provenance=about | simulated)
+        )
+
+    def data(self) -> Mapping[str, Any]:
+        """Give what the worklist reads again.
+
+        Returns
+        -------
+        dict
+            rows and scored_at.
+        """
+        self.refresh()
+        return {"rows": self.rows, "scored_at": self.scored_at}
+
+    def patient(self, key: str, *, moved: bool = False) -> str | None:
+        """Build the page of one stay.
+
+        Parameters
+        ----------
+        key : str
+            Key of a row.
+        moved : bool
+            Whether the page also says what moved the risk when it changed most, which takes longer.
+
+        Returns
+        -------
+        str or None
+            A page; None where there is no such stay.
+        """
+        if key not in self.keys:
+            return None
+        with self._lock:  # one explanation at a time: torch's settings are global
+            if (key, moved) not in self._pages:
+                self._pages[key, moved] = self._patient(self.keys[key], key, moved)
+                if len(self._pages) > N_KEPT:
+                    self._pages.popitem(last=False)
+            return self._pages[key, moved]
+
+    def _patient(self, number: int, key: str, moved: bool) -> str:
+        stay = self.given.stays[[number]]
+        name = str(stay.stay[0]) if self.show_id else f"Stay {number + 1}"
+        links = [tag("a", "← Worklist", attrs={"href": f"/#stay={key}", "target": "_top"})]
+        try:
+            if self.model.evaluated_as == "forecast":
+                return str(_sorry(name, "A forecast has a page of its own: use clinicalgru explain.", links))
+            explanation = explain(self.model, stay, show_id=self.show_id)
+            changes = movement(self.model, stay, n_permutations=N_PERMUTATIONS) if moved else None
+        except ClinicalGRUError as error:
+            return str(_sorry(name, f"This stay cannot be explained. {error}", links))
+        if not moved:
+            links.append(tag("a", "What moved it when it changed most?", attrs={"href": f"/stay/{key}?moved=1"}))
+        threshold = self.threshold if explanation.unit == "log-odds" else None
+        html = patient_html(
+            explanation, title=name, movement=changes, threshold=threshold, navigation=Markup(" ").join(links)
+        )
+        return str(html)
+
+
+def _sorry(title: str, text: str, links: list[Markup]) -> Markup:
+    return page(title, text, provenance={}, navigation=Markup(" ").join(links))
+
+
+def _or_none(value: Any) -> float | None:
+    return None if pd.isna(value) else round(float(value), 5)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(path.rglob(f"*{FINISHED}")) if path.is_dir() else [path]
+
+
+def _stamp(path: Path) -> tuple[float, int]:
+    with system_errors("--scores"):
+        times = [file.stat().st_mtime for file in _files(path)]
+    return max(times, default=0.0), len(times)
+
+
+def _read_scores(path: Path) -> pd.DataFrame:
+    """Read a file of scores, or all finished parts of a folder."""
+    files = _files(path)
+    if not files:
+        raise InputError("a table of scores", "a folder without any", "Run clinicalgru score.", where="--scores")
+    with system_errors("--scores"):
+        parts = [
+            pd.read_csv(file, dtype={"stay_id": str, "patient_id": str}, parse_dates=["as_of"])
+            if file.suffix == ".csv"
+            else pd.read_parquet(file)
+            for file in files
+        ]
+    return pd.concat(parts, ignore_index=True)
