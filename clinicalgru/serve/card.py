@@ -44,17 +44,19 @@ def card(model: FittedModel) -> str:
     trained, task = model.trained_on_, model.task_
     low, high = task.window_hours
     rows = "\n".join(
-        f"| {v.label} | {v.unit} | {_range(v.plausible)} |" for v in (*model.variables_, *model.static_variables_)
+        f"| {escape_markdown(v.label)} | {escape_markdown(v.unit)} | {_range(v.plausible)} |"
+        for v in (*model.variables_, *model.static_variables_)
     )
-    return f"""# {task.title or task.name}
+    outcome = " ".join(task.outcome_words.replace("`", "'").split())  # it stands between backticks
+    return f"""# {escape_markdown(task.title or task.name)}
 
 {SIMULATED if trained["simulated"] else ""}{_kind(model)}, from clinicalgru. It estimates
-{ESTIMATES[task.task_type].format(task.outcome_words)} from what became known
-between hour {low:g} and hour {high:g} after the {task.anchor_words}.
+{ESTIMATES[task.task_type].format(outcome)} from what became known
+between hour {low:g} and hour {high:g} after the {escape_markdown(task.anchor_words)}.
 
 | trained on | |
 |---|---|
-| source | {trained["source"]} |
+| source | {escape_markdown(trained["source"])} |
 | stays, patients | {format_count(trained["stays"])}, {format_count(trained["patients"])} |
 {_outcomes(trained) if task.task_type in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
 {_training(trained)}{_best_epoch(model)}| calibrated | {_calibration(model)} |
@@ -86,7 +88,7 @@ def _kind(model: FittedModel) -> str:
 def _training(trained: Mapping[str, Any]) -> str:
     texts = {"pretrained on": pretraining_text(trained), "epochs chosen": validation_text(trained)}
     texts["leakage"] = trained.get("leakage", {}).get("sentence")
-    return "".join(f"| {name} | {text} |\n" for name, text in texts.items() if text is not None)
+    return "".join(f"| {name} | {escape_markdown(text)} |\n" for name, text in texts.items() if text is not None)
 
 
 def _best_epoch(model: FittedModel) -> str:
