@@ -10,6 +10,9 @@ from .data.sequences.sequences import Sequences as Sequences
 from .data.simulate.simulate import simulate as simulate
 from .data.task.select import select as select
 from .data.task.select import split_patients as split_patients
+from .data.task.split_by import split_by as split_by
+from .data.task.split_by import split_by_time as split_by_time
+from .data.task.table_one import table_one as table_one
 from .data.task.task import Task as Task
 from .data.write_meds import write_meds as write_meds
 from .errors import ClinicalGRUError as ClinicalGRUError
@@ -49,6 +52,7 @@ from .model.estimators.regressor import GRURegressor as GRURegressor
 from .model.estimators.stacking import Hybrid as Hybrid
 from .model.estimators.survival import GRUSurvival as GRUSurvival
 from .model.network.config import NetworkConfig as NetworkConfig
+from .model.training.cross_validate import cross_validate as cross_validate
 from .model.training.tuning import tune as tune
 from .serve.bundle import load as load
 from .serve.bundle import save as save

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from clinicalgru import cli_cohort
 from clinicalgru.cli_options import AsJson, Extract, reading_command
 from clinicalgru.errors import InputError, system_errors
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app : Typer
         The application.
     """
+    cli_cohort.register(app)
     app.command()(variables)
     app.command()(tasks)
     reading_command(app, without=("outcomes", "outcomes_columns"))(map_)

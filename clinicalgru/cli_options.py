@@ -63,6 +63,7 @@ READING_OPTIONS: dict[str, Any] = {
     "vocabulary": _texts("code system whose codes are names too, such as loinc; repeatable"),
     "columns": _texts(f"{PAIRS}; or table:ours=theirs, with data, stays or outcomes as table", "--columns", "--column"),
     "outcomes_columns": _texts("column of outcomes that is an outcome; repeatable", "--outcomes-columns"),
+    "group_columns": _texts("column of stays that is a label, such as site; repeatable", "--group-columns"),
     "missing": _texts('value that means "not measured", or variable=value; repeatable'),
     "time_unit": _text("unit of numeric times: seconds, minutes, hours (default) or days"),
     "time_format": _text("strptime format of times that are not ISO 8601"),

@@ -24,6 +24,7 @@ from clinicalgru.data.ingest.read_options import (
     check_table,
     dictionary_of,
     event_codes_of,
+    group_names,
     outcome_names,
 )
 from clinicalgru.data.ingest.source import Source, SourceResult
@@ -67,6 +68,7 @@ def read_events(
     vocabulary: str | Iterable[str] | None = None,
     columns: Mapping[str, str | Mapping[str, str]] | None = None,
     outcomes_columns: Iterable[str] | None = None,
+    group_columns: str | Iterable[str] | None = None,
     missing: Any = None,
     time_format: str | None = None,
     time_unit: str = "hours",
@@ -114,6 +116,9 @@ def read_events(
     outcomes_columns : iterable of str, optional
         Columns of `outcomes` that are outcomes. Only these can be auxiliary targets. None: a task may use every column
         of numbers, of yes and no (true and false), or of dates; columns of text and static variables are noted.
+    group_columns : str or iterable of str, optional
+        Columns of `stays` that are labels, such as ["site", "ward", "bed"]: for criteria, splits, subgroups and tables
+        (`Sequences.groups`), never learned from.
     missing : number, str, list of them, or mapping of str to such, optional
         Values that mean "not measured" in every table, such as [999, "not done"]; by variable: {"glucose": [999]}.
     time_format : str, optional
@@ -265,6 +270,7 @@ def read_events(
         memory_gb=memory_gb,
         data_tables=tuple(tables or ()),
         detection_limits=detection_limits,
+        group_columns=group_names(group_columns, stays),
     )
     events, description = _read(data, source, options), simulated_as(data)
     return events if description is None else replace(events, source=description, simulated=True)

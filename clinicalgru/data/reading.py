@@ -16,8 +16,9 @@ from clinicalgru.errors import InputError
 KEPT = ("names", "time_format", "time_unit", "units", "detection_limits", "delimiter", "anchor", "timezone")
 PATHS = ("stays", "outcomes", "variables")
 LIMITS = ("max_rejected", "allow", "memory_gb", "query")
-MAPPED = ("source", "columns", "outcomes_columns", "missing", "vocabulary", "event_codes", "data_tables")
-ARGUMENTS = (*MAPPED, *KEPT, *PATHS, *LIMITS)
+MAPPED = ("source", "columns", "outcomes_columns", "missing", "vocabulary", "event_codes")
+LISTS = ("data_tables", "group_columns")
+ARGUMENTS = (*MAPPED, *LISTS, *KEPT, *PATHS, *LIMITS)
 TABLES, STATIC, ENDS = "tables", "static_variables", "with_ends"  # what a record says besides arguments
 MAX_YAML_BYTES = 1_000_000
 

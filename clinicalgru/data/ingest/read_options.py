@@ -75,6 +75,8 @@ class ReadOptions:
         The tables of the extract with their own arguments; empty where it is of one kind of table.
     detection_limits : str
         What becomes of a value that is a bound, such as "<0.2": one of `DETECTION_LIMITS`.
+    group_columns : tuple of str
+        Columns of `stays` that are labels, such as site and ward.
 
     Raises
     ------
@@ -105,6 +107,7 @@ class ReadOptions:
     memory_gb: float = 2.0
     data_tables: tuple[Any, ...] = ()
     detection_limits: str = "reject"
+    group_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("stays", "outcomes"):
@@ -294,6 +297,35 @@ def _check_names(name: str, value: Any) -> None:
 
 def _flat(pairs: Iterable[tuple[Any, Any]]) -> list[Any]:
     return [cell for pair in pairs for cell in pair]
+
+
+def group_names(group_columns: Any, stays: Any) -> tuple[str, ...]:
+    """Check the argument `group_columns` of `read_events`.
+
+    Parameters
+    ----------
+    group_columns : str, iterable of str, or None
+        What was passed.
+    stays : object
+        The table of the stays.
+
+    Returns
+    -------
+    tuple of str
+        The names.
+
+    Raises
+    ------
+    ArgumentError
+        If it is of another type, or there is no table of stays.
+    """
+    names = (group_columns,) if isinstance(group_columns, str) else () if group_columns is None else group_columns
+    fix = "Pass a list such as group_columns=['site', 'ward'], with the table as stays=."
+    if not isinstance(names, Iterable) or isinstance(names, Mapping) or not all(isinstance(n, str) for n in names):
+        raise ArgumentError("group_columns as a list of columns", describe(group_columns), fix)
+    if names and stays is None:
+        raise ArgumentError("stays= with group_columns", "no table of stays", fix)
+    return tuple(names)
 
 
 def outcome_names(outcomes_columns: Any) -> tuple[str, ...] | None:

@@ -106,9 +106,13 @@ def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> Sou
     stays, notes, implausible = text[[*IDENTIFIERS]].copy(), dict(cells.notes), []
     for column in TIMES:
         stays[column] = text[column] if column in text else pd.Series(pd.NA, index=text.index, dtype="Int64")
+    groups = _groups(cells, options)
     for column in text.columns.difference([*IDENTIFIERS, *TIMES], sort=False):
         own_names = (column, cells.written[column], names.get(normalize(column), column))
         cell = text[column].mask(options.missing.is_missing(text[column], *own_names))
+        if normalize(cells.written.get(column, column)) in groups:
+            stays[groups[normalize(cells.written.get(column, column))]] = cell.astype(object)
+            continue
         if normalize(column) not in names:
             notes[f"column not used: {cells.written.get(column, column)} (stays)"] = int(cell.notna().sum())
             continue
@@ -139,6 +143,18 @@ def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> Sou
     return SourceResult(
         stays.reset_index(drop=True), implausible=rejected.reset_index(drop=True), notes=notes, clocks=clocks
     )
+
+
+def _groups(cells: TableCells, options: ReadOptions) -> dict[str, str]:
+    """Column as it is compared -> the name that `group_columns` gives it; raises where the table has no such column."""
+    have = {normalize(cells.written.get(column, column)) for column in map(str, cells.frame)}
+    for name in options.group_columns:
+        if normalize(name) not in have or normalize(name) in (*IDENTIFIERS, *TIMES):
+            got = f"columns {', '.join(map(str, cells.written.values()))}"
+            raise InputError(
+                f"a column {name}, as group_columns= names it", got, "Correct group_columns=.", where=STAYS
+            )
+    return {normalize(name): name for name in options.group_columns}
 
 
 def _unit(workspace: Workspace, variable: Variable, options: ReadOptions) -> str:

@@ -48,6 +48,7 @@ class RaggedStays:
     source : str
     reading : mapping
     flow : tuple of (str, int)
+    groups : DataFrame
     """
 
     variables: tuple[Variable, ...]
@@ -77,11 +78,14 @@ class RaggedStays:
     static_hours: np.ndarray = field(default_factory=lambda: np.empty(0))
     static_column: np.ndarray = field(default_factory=lambda: np.empty(0, np.int16))
     static_value: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    groups: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     _maps: Any = field(default=None, repr=False)  # the memory maps of the measurements, where they are on disk
 
     def __post_init__(self) -> None:
         if not len(self.static_hours):
             object.__setattr__(self, "static_starts", np.zeros(len(self.stay) + 1, np.int64))
+        if len(self.groups) != len(self.stay):
+            object.__setattr__(self, "groups", pd.DataFrame(index=range(len(self.stay))))
 
     def __len__(self) -> int:
         return len(self.stay)
@@ -111,7 +115,8 @@ class RaggedStays:
             arrays |= {name: getattr(self, name)[rows] for name in dtypes}
         if self._maps is not None:
             self._maps.note_read(sum(arrays[name].nbytes for name in MEASUREMENT_DTYPES))
-        return replace(self, **arrays, _maps=None)
+        groups = self.groups.iloc[index].reset_index(drop=True)
+        return replace(self, **arrays, groups=groups, _maps=None)
 
     def _positions(self, key: Any) -> np.ndarray:
         if isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], EllipsisType):

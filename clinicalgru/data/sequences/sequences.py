@@ -84,6 +84,8 @@ class Sequences(RaggedStays):
         How the extract was read; see `Events.reading`.
     flow : tuple of (str, int)
         Stays left after each step of the selection.
+    groups : DataFrame, shape (stay, column)
+        Labels of the stays, such as site and ward: for splits, subgroups and tables, never learned from; NA = unknown.
 
     Examples
     --------

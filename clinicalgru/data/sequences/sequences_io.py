@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
 
@@ -26,6 +27,7 @@ from clinicalgru.errors import ArgumentError, InputError, system_errors
 FORMAT = "clinicalgru sequences 2"
 ABOUT = "sequences.json"
 NAMES = "identifiers.arrow"
+GROUP = "group "  # before the names of groups in it
 VARIABLE_FIELDS = ("variables", "static_variables")
 STAY_FILES = (*RAGGED, "static", "outcome", "end_hours", "index_time")
 
@@ -61,7 +63,7 @@ def write_sequences(sequences: RaggedStays, folder: str | Path, index: np.ndarra
                     entries.add(**{name: getattr(chunk, name) for name in entries.dtypes})
         by_stay: dict[str, Any] = {name: getattr(sequences, name)[index] for name in STAY_FIELDS}
         starts: dict[str, Any] = {name: _new_starts(getattr(sequences, name), index) for name in RAGGED}
-        _write_stays(new, by_stay | starts, sequences)
+        _write_stays(new, by_stay | starts | {GROUP: sequences.groups.iloc[index]}, sequences)
     return Path(folder)
 
 
@@ -69,10 +71,12 @@ def _new_starts(starts: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(starts[index + 1] - starts[index])])
 
 
-def _write_stays(folder: Path, arrays: Mapping[str, np.ndarray], stays: RaggedStays) -> None:
+def _write_stays(folder: Path, arrays: Mapping[str, Any], stays: RaggedStays) -> None:
     """Write everything but the entries of stays."""
-    names = pa.table({name: pa.array(arrays[name], pa.string()) for name in ("patient", "stay")})
-    feather.write_feather(names, str(folder / NAMES), compression="uncompressed")
+    names: dict[str, Any] = {name: arrays[name] for name in ("patient", "stay")}
+    names |= {f"{GROUP}{name}": arrays[GROUP][name] for name in arrays[GROUP]}
+    table = pa.table({name: pa.array(texts, pa.string()) for name, texts in names.items()})
+    feather.write_feather(table, str(folder / NAMES), compression="uncompressed")
     for name in STAY_FILES:
         np.save(folder / f"{name}.npy", arrays[name], allow_pickle=False)
     about = {
@@ -151,10 +155,13 @@ def _damaged(got: str) -> InputError:
     return InputError(f"a {ABOUT} as save() writes it", got, "Save the sequences again.", where=ABOUT)
 
 
-def _identifiers(path: Path) -> dict[str, np.ndarray]:
+def _identifiers(path: Path) -> dict[str, Any]:
     try:
         table = feather.read_table(str(path), memory_map=False)
-        return {name: table[name].to_pandas().to_numpy(dtype=object) for name in ("patient", "stay")}
+        names = {name: table[name].to_pandas().to_numpy(dtype=object) for name in ("patient", "stay")}
+        groups = [name for name in table.schema.names if name.startswith(GROUP)]
+        labels = {name.removeprefix(GROUP): table[name].to_pandas().astype(object) for name in groups}
+        return names | {"groups": pd.DataFrame(labels, index=range(len(table)))}
     except (OSError, pa.ArrowInvalid, KeyError):
         got = "a damaged file" if path.is_file() else "no such file"
         raise InputError("a table of identifiers", got, "Save the sequences again.", where=path.name) from None

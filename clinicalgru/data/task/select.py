@@ -20,6 +20,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.sequences.sequences_io import write_sequences
 from clinicalgru.data.task.departures import RECORDED, Step, departure_steps
 from clinicalgru.data.task.eligibility import check_names, eligibility_steps
+from clinicalgru.data.task.groups import groups_of
 from clinicalgru.data.task.labels import outcomes
 from clinicalgru.data.task.outcome_kinds import all_unknown
 from clinicalgru.data.task.stay_times import NO_TIME, StayTimes, stay_times
@@ -132,6 +133,7 @@ def _all_stays(events: Events, task: Task, times: StayTimes, outcome: np.ndarray
         source=events.source,
         simulated=events.simulated,
         reading=events.reading,
+        groups=groups_of(events),
         **arrays,
     )
 
