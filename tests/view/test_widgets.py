@@ -526,3 +526,15 @@ def test_without_ipywidgets_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     with pytest.raises(MissingPackageError, match=re.escape('pip install "clinicalgru[notebook]"')):
         importlib.import_module(name)
+
+
+def test_a_saved_notebook_holds_a_picture_and_a_table_of_each_widget():
+    scores = pd.DataFrame({"risk": [0.4, 0.1], "status": "scored", "reason": ""})
+    history = [{"epoch": 1, "train_loss": 0.5, "val_loss": 0.4}]
+    views = (cg.PatientView(explained()), cg.CohortView(scores), cg.TrainingView(history))
+    for view in views:
+        bundle = view._repr_mimebundle_()
+        assert "application/vnd.jupyter.widget-view+json" in bundle
+        assert "<table" in bundle["text/html"]
+        assert "<script" not in bundle["text/html"]
+    assert "data:image/svg+xml;base64," in views[0]._repr_mimebundle_()["text/html"]
