@@ -1,12 +1,13 @@
 """From long rows to Sequences: rows a second and peak memory, each size in a process of its own.
 
     python benchmarks/ingest.py [--rows 100000 1000000 10000000] [--form parquet csv csv.gz]
-                                [--against pandas polars duckdb] [--repeat 3]
+                                [--against pandas polars duckdb pandas+checks polars+checks] [--repeat 3]
 
 `--against` does the same job by hand, in a process of its own: parse, convert units, leave implausible
 values out, join several values at one instant into their mean, sort, hours since the stay's first row, the first 48 of
-them. It must give as many measurements of the same sum. It keeps no ledger and checks no cell. polars is a dependency
-of this benchmark alone, and is left out where it is not installed.
+them. It must give as many measurements of the same sum. It keeps no ledger and checks no cell; `+checks` does nearly as
+much of that as `read_events` (see `ingest_checked.py`). polars is a dependency of this benchmark alone, and is left out
+where it is not installed.
 
 Rows are generated: stays of 200 rows over 48 hours, five variables, two of them in two units, one row in a thousand
 implausible, shuffled. Memory is the largest resident size of the whole process, the interpreter and libraries included
@@ -26,6 +27,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+import ingest_checked
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -168,7 +170,24 @@ def by_duckdb(path: str) -> tuple[int, float]:
     return done.num_rows, float(done["value"].to_numpy().sum())
 
 
-WAYS = {"clinicalgru": ours, "pandas": by_pandas, "polars": by_polars, "duckdb": by_duckdb}
+def checked_by_pandas(path: str) -> tuple[int, float]:
+    """The same with most of our checks and counts, in pandas."""
+    return ingest_checked.by_pandas(path, _meaning())
+
+
+def checked_by_polars(path: str) -> tuple[int, float]:
+    """The same with most of our checks and counts, in polars."""
+    return ingest_checked.by_polars(path, _meaning())
+
+
+WAYS = {
+    "clinicalgru": ours,
+    "pandas": by_pandas,
+    "polars": by_polars,
+    "duckdb": by_duckdb,
+    "pandas+checks": checked_by_pandas,
+    "polars+checks": checked_by_polars,
+}
 
 
 def measure(way: str, path: str, answer: multiprocessing.Queue) -> None:
@@ -196,12 +215,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10**5, 10**6, 10**7])
     parser.add_argument("--form", nargs="+", default=["parquet", "csv"])
-    parser.add_argument("--against", nargs="*", default=[], choices=["pandas", "polars", "duckdb"])
+    parser.add_argument("--against", nargs="*", default=[], choices=[*WAYS][1:])
     parser.add_argument("--repeat", type=int, default=1, help="the least CPU time of so many runs counts")
     arguments = parser.parse_args()
-    ways = ["clinicalgru", *(way for way in arguments.against if importlib.util.find_spec(way))]
+    ways = ["clinicalgru", *(way for way in arguments.against if importlib.util.find_spec(way.partition("+")[0]))]
     print(
-        f"{'rows':>12}{'form':>9}{'by':>13}{'s':>8}{'CPU s':>8}{'rows/s':>11}{'measurements':>14}{'peak MB':>9}"
+        f"{'rows':>12}{'form':>9}{'by':>14}{'s':>8}{'CPU s':>8}{'rows/s':>11}{'measurements':>14}{'peak MB':>9}"
         f"{'time':>7}{'CPU':>7}{'memory':>8}{'load':>7}   (time, CPU and memory: ours as a part of theirs)"
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -220,10 +239,10 @@ def compare(path: Path, rows: int, form: str, ways: list[str], repeat: int) -> N
         results = [in_own_process(way, path) for _ in range(repeat)]
         result = min((each for each in results if each), key=lambda each: each[3], default=None)
         if result is None:
-            print(f"{rows:>12,}{form:>9}{way:>13}  did not end: out of memory")
+            print(f"{rows:>12,}{form:>9}{way:>14}  did not end: out of memory")
             continue
         measurements, total, seconds, cpu, peak = result
-        line = f"{rows:>12,}{form:>9}{way:>13}{seconds:>8.1f}{cpu:>8.1f}{rows / seconds:>11,.0f}{measurements:>14,}"
+        line = f"{rows:>12,}{form:>9}{way:>14}{seconds:>8.1f}{cpu:>8.1f}{rows / seconds:>11,.0f}{measurements:>14,}"
         ratios = "" if first is None else f"{first[2] / seconds:>7.2f}{first[3] / cpu:>7.2f}{first[4] / peak:>8.2f}"
         print(f"{line}{peak:>9,.0f}{ratios:>22}{os.getloadavg()[0]:>7.1f}", flush=True)
         first = first or result

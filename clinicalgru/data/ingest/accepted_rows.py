@@ -42,8 +42,8 @@ def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, 
     """
     path, n_merged = Path(workspace.folder.name) / "facts.arrow", Counter[str]()
     is_known_later = workspace.sql.execute(ingest_sql.N_LATER).fetchall()[0][0] > 0
-    time = "time" if is_known_later else "available"  # a column less to sort by
-    query = ingest_sql.MEASUREMENTS.format(place=_place_sql(workspace), time=time)
+    time, times = ("time", "available, time") if is_known_later else ("available", "available")  # a key less to sort by
+    query = ingest_sql.MEASUREMENTS.format(place=_place_sql(workspace), time=time, times=times)
     with (
         duckdb_errors("the extract"),
         pa.OSFile(str(path), "wb") as file,
