@@ -29,6 +29,7 @@ from clinicalgru import (
     cli_sign,
     cli_validate,
 )
+from clinicalgru.cli_config import with_config
 from clinicalgru.cli_options import (
     AcceptDifferences,
     AsJson,
@@ -45,6 +46,7 @@ from clinicalgru.cli_options import (
     check_outcomes,
     log_to_standard_error,
     min_cell_size,
+    parse_settings,
     print_paths,
     reading_command,
 )
@@ -190,13 +192,25 @@ def train(
     out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")],
     task: TaskName = "in_hospital_mortality",
     pretrained: Annotated[Path | None, typer.Option(help="bundle of a pretrained encoder to start from")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="parameter=value, such as max_epochs=30; repeatable")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="file that keeps the state of training after each epoch")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from --checkpoint where it exists")] = False,
+    test_fraction: Annotated[float, typer.Option(help="fraction of the patients for evaluation")] = 0.25,
+    test_from: Annotated[
+        str | None, typer.Option(help="evaluate on patients whose first stay starts then or later")
+    ] = None,
+    split_column: Annotated[str | None, typer.Option(help="column of the stays that is train or test")] = None,
     device: Device = "auto",
     random_state: Seed = 0,
     leaks: Annotated[bool, typer.Option(help="look for leaks from the future on a sample of the stays")] = True,
     exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train on three quarters of the patients, evaluate on the others next to baselines, save bundle and pages.
+    """Train on some of the patients, evaluate on the others next to baselines, save bundle and pages.
 
     The type of the task decides estimator and metrics: binary, multiclass, multilabel, regression, early_warning,
     survival, forecast. Source physionet2019 contains its outcomes; forecasts need none. On several processes: torchrun
@@ -212,6 +226,10 @@ def train(
         The extract, the folder for pages, bundle and scores, and the task that is learned.
     pretrained : Path or None
         Bundle that `pretrain` wrote.
+    set_, checkpoint, resume : optional
+        Parameters of the estimator, file of the checkpoint, and whether training goes on from it.
+    test_fraction, test_from, split_column : optional
+        Which patients are evaluated on.
     device : str
         Where the network computes.
     random_state : int
@@ -234,9 +252,10 @@ def train(
     encoder = None if pretrained is None else load_pretrained(pretrained)
     events = read_events(extract, **reading)
     typer.echo(describe_extract(events, min_cell_size=min_cell_size(exact)))
-    parts = split_parts(events, named_task, random_state)
+    by: dict[str, Any] = {"test": test_fraction, "test_from": test_from, "split_column": split_column}
+    parts = split_parts(events, named_task, random_state, **by)
     how: dict[str, Any] = {"random_state": random_state, "verbose": not quiet, "pretrained": encoder}
-    how["device"] = device
+    how |= {"device": device, "parameters": parse_settings(set_ or []), "checkpoint": checkpoint, "resume": resume}
     with torchrun_processes() as rank:
         model = pipeline.fit(parts.development, auxiliary=parts.auxiliary, **how)
     if rank > 0:  # the first process of torchrun evaluates and writes
@@ -370,7 +389,7 @@ def main(arguments: list[str] | None = None) -> Any:
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun, of which one speaks
     try:
         with nullcontext() if is_first else redirect_stdout(io.StringIO()):
-            app(arguments, standalone_mode=True)
+            app(standalone_mode=True, **with_config(app, arguments))
     except ClinicalGRUError as error:
         if is_first:
             typer.echo(f"{error}", err=True)

@@ -161,6 +161,38 @@ def parse_reading(given: dict[str, Any]) -> dict[str, Any]:
     return load_reading(path) | given
 
 
+def parse_settings(texts: list[str]) -> dict[str, Any]:
+    """Return parameters of an estimator from texts.
+
+    Parameters
+    ----------
+    texts : list of str
+        Each parameter=value; the value as YAML has it: a number, true, false, null or text.
+
+    Returns
+    -------
+    dict of str to object
+        Value by name.
+
+    Raises
+    ------
+    InputError
+        If a text has another form.
+
+    Examples
+    --------
+    >>> from clinicalgru.cli_options import parse_settings
+    >>> parse_settings(["max_epochs=30", "network__cell=lstm"])
+    {'max_epochs': 30, 'network__cell': 'lstm'}
+    """
+    import yaml
+
+    try:
+        return {name: yaml.safe_load(value) for name, value in _pairs("--set", texts, "max_epochs=30")}
+    except yaml.YAMLError:
+        raise InputError("--set parameter=value", "another value", "Write --set max_epochs=30.") from None
+
+
 def _event_codes(texts: list[str]) -> dict[str, list[str]]:
     """The codes of each event."""
     codes: dict[str, list[str]] = {}

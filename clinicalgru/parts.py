@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from clinicalgru.checks import check_number
 from clinicalgru.data.events import Events
 from clinicalgru.data.read_events import read_events
 from clinicalgru.data.sequences.sequences import Sequences
@@ -15,7 +17,7 @@ from clinicalgru.data.simulate.simulate import simulate
 from clinicalgru.data.task.select import select, split_patients
 from clinicalgru.data.task.task import Task
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
-from clinicalgru.errors import InputError
+from clinicalgru.errors import ArgumentError, InputError
 
 Report = Callable[[str], None]
 TEST_FRACTION = 0.25
@@ -93,7 +95,15 @@ def simulated_parts(stays: int, random_state: int, report: Report) -> Parts:
     return split_parts(events, Task.load("in_hospital_mortality"), random_state)
 
 
-def split_parts(events: Events, task: Task, random_state: int, *, test: float = TEST_FRACTION) -> Parts:
+def split_parts(
+    events: Events,
+    task: Task,
+    random_state: int,
+    *,
+    test: float = TEST_FRACTION,
+    test_from: str | None = None,
+    split_column: str | None = None,
+) -> Parts:
     """Split one extract by patient.
 
     Parameters
@@ -106,14 +116,61 @@ def split_parts(events: Events, task: Task, random_state: int, *, test: float = 
         Seed of the split.
     test : float
         Fraction of the patients for testing.
+    test_from : str or None
+        A date: patients whose first stay starts then or later are for testing, instead of a fraction.
+    split_column : str or None
+        Column of the stays that is "train" or "test", instead of a fraction; the same for all stays of a patient.
 
     Returns
     -------
     Parts
         Development and test stays.
+
+    Raises
+    ------
+    ArgumentError
+        If both ways are given, the date is none, or the extract has no dates or no such column.
+    InputError
+        If the column holds something else, or a part has no stay.
     """
-    development, held = split_patients(select(events, task), [1 - test, test], random_state=random_state)
+    check_number("test", test, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
+    if test_from is not None and split_column is not None:
+        raise ArgumentError("test_from or split_column", "both", "Leave one of them out.")
+    stays = select(events, task)
+    if test_from is None and split_column is None:
+        development, held = split_patients(stays, [1 - test, test], random_state=random_state)
+    else:
+        chosen = _first_from(stays, test_from) if test_from is not None else _column_test(events, stays, split_column)
+        development, held = stays[~chosen], stays[chosen]
+    if not (len(development) and len(held)):
+        raise InputError("stays to train on and to evaluate on", "a split with none of one kind", "Split otherwise.")
     return Parts(development, held, events, events.auxiliary_targets(task), RANDOM_SPLIT)
+
+
+def _first_from(stays: Sequences, test_from: str) -> np.ndarray:
+    """(stay,) whether the first stay of its patient starts at a date or later."""
+    if not stays.has_dates:
+        raise ArgumentError("an extract with dates for test_from", "one without", "Split by fraction or column.")
+    try:
+        date = pd.Timestamp(test_from).tz_localize(None).as_unit("us").value
+    except (ValueError, TypeError):
+        raise ArgumentError("test_from as a date", "other text", "Write a date such as 2031-01-01.") from None
+    first = pd.Series(stays.index_time).groupby(stays.patient.astype(str)).transform("min")
+    return (first >= date).to_numpy()
+
+
+def _column_test(events: Events, stays: Sequences, split_column: str | None) -> np.ndarray:
+    """(stay,) whether a column of the stays says "test"."""
+    if split_column not in events.stays:
+        names = ", ".join(map(str, events.stays.columns))
+        raise ArgumentError(f"a column of the stays: {names}", f"{split_column}", "Name the column of the split.")
+    column = events.stays.set_index(events.stays["stay_id"].astype(str))[split_column].astype(str)
+    part = column.reindex(pd.Index(stays.stay.astype(str))).reset_index(drop=True)
+    n_parts = part.groupby(stays.patient.astype(str)).nunique()
+    if not part.isin(["train", "test"]).all() or (n_parts > 1).any():
+        expected = "train or test, the same for all stays of a patient"
+        raise InputError(expected, "other values", "Mend the column.", where=f"stays, {split_column}")
+    return (part == "test").to_numpy()
 
 
 def physionet2012_parts(folder: Path, report: Report) -> Parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ def fit(
     auxiliary: pd.DataFrame | None = None,
     pretrained: PretrainedEncoder | None = None,
     device: str = "auto",
+    parameters: Mapping[str, Any] | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
 ) -> Any:
     """Train, validate and calibrate a GRU estimator for the task of the stays on three parts of their patients.
 
@@ -67,6 +71,12 @@ def fit(
         Weights that training starts from.
     device : {"auto", "cpu", "cuda", "mps"}
         Where the network computes.
+    parameters : mapping of str to object, optional
+        Further parameters of the estimator, such as max_epochs or network__hidden_size.
+    checkpoint : Path, optional
+        File that keeps the state of training after each epoch.
+    resume : bool
+        Whether training goes on from that file, where it exists.
 
     Returns
     -------
@@ -83,12 +93,31 @@ def fit(
     model: Any = BY_TASK_TYPE[development.task.task_type](
         pretrained=pretrained, random_state=random_state, device=device
     )
-    model.fit(train, validation=validation, auxiliary=auxiliary, verbose=verbose)
+    _set(model, parameters or {})
+    if resume and checkpoint is None:
+        raise ArgumentError("--checkpoint with --resume", "no checkpoint", "Name the file of the checkpoint.")
+    kept: dict[str, Any] = {"checkpoint_path": checkpoint}
+    kept["resume_from"] = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
+    model.fit(train, validation=validation, auxiliary=auxiliary, verbose=verbose, **kept)
     try:
         model.calibrate(calibration)
     except (ArgumentError, TrainingError) as error:
         warnings.warn(f"{error} The model is not calibrated.", CalibrationWarning, stacklevel=2)
     return model.choose_threshold(calibration) if hasattr(model, "choose_threshold") else model
+
+
+def _set(model: Any, parameters: Mapping[str, Any]) -> None:
+    known = model.get_params()
+    unknown = [name for name in parameters if name not in known and name.partition("__")[0] != "network"]
+    try:
+        if unknown:
+            raise ValueError
+        model.set_params(**parameters)
+    except (ValueError, TypeError):
+        names = ", ".join(name for name in known if "__" not in name)
+        got = ", ".join(unknown or parameters)
+        fix = "Those of the network begin with network__, such as network__hidden_size."
+        raise ArgumentError(f"parameters among {names}", got, fix) from None
 
 
 def evaluate_with_baselines(model: Model, parts: Parts, *, random_state: int) -> Evaluation:

@@ -12,7 +12,7 @@ from clinicalgru.model.network.batch import Batch
 
 EARLY = 2.0  # power of the uniform number that a cut is drawn by: early hours, where risks change most, come more often
 N_CUTS = 6  # of each stay for calibration
-THINNED = 0.3  # fraction of the copies that lose variables, a feed or their last hours besides
+THINNED = 0.4  # fraction of the copies that lose variables, a feed, their last hours or nearly all besides
 
 
 def with_cuts(
@@ -50,12 +50,13 @@ def with_cuts(
 
 
 def _thinned(copies: Sequences, hours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Which measurements are left where some copies lose whole variables, a feed, or their last hours.
+    """Which measurements are left where some copies lose whole variables, a feed, their last hours, or nearly all.
 
-    A feed is all variables that are measured more often, or less often, than one of them.
+    A feed is all variables that are measured more often, or less often, than one of them. Where nearly all are lost,
+    the number that is left is log-uniform: 1 to 10 are as likely as 10 to 100.
     """
     stay, variables, n = copies.stay_of_measurement, len(copies.variables), len(copies)
-    kind = rng.choice(4, size=n, p=[1 - THINNED, THINNED / 3, THINNED / 3, THINNED / 3])
+    kind = rng.choice(5, size=n, p=[1 - THINNED, *[THINNED / 4] * 4])
     often = np.argsort(np.argsort(-np.bincount(copies.variable, minlength=variables)))
     share, bound = rng.random(n), rng.integers(1, max(variables, 2), size=n)
     lost = rng.random((n, variables)) < share[:, None]
@@ -63,7 +64,9 @@ def _thinned(copies: Sequences, hours: np.ndarray, rng: np.random.Generator) -> 
     lost = np.where((kind == 1)[:, None], lost, (kind == 2)[:, None] & feed)
     first = copies.task.window_hours[0]
     last = np.where(kind == 3, first + share * (hours - first), np.inf)
-    return ~lost[stay, copies.variable] & (copies.hours <= last[stay])
+    retention = np.where(kind == 4, np.maximum(copies.n_measurements, 1) ** -share, 1.0)
+    few = rng.random(len(stay)) < retention[stay]
+    return few & ~lost[stay, copies.variable] & (copies.hours <= last[stay])
 
 
 def fixed_cuts(stays: Sequences, *, n_cuts: int, random_state: int) -> Sequences:
