@@ -68,6 +68,7 @@ from .serve.score import score as score
 from .serve.sign import sign as sign
 from .serve.sign import verify as verify
 from .serve.validate import validate as validate
+from .serve.watch import watch as watch
 from .view.widgets.cohort_view import CohortView as CohortView
 from .view.widgets.data_view import DataView as DataView
 from .view.widgets.patient_view import PatientView as PatientView

@@ -28,6 +28,7 @@ from clinicalgru import (
     cli_score,
     cli_sign,
     cli_validate,
+    cli_watch,
 )
 from clinicalgru.cli_config import with_config
 from clinicalgru.cli_options import (
@@ -362,17 +363,8 @@ def explain(
         stay_pages.write_explanation(explanation, page, changes=changes)
 
 
-for commands in (
-    cli_pretrain,
-    cli_compare,
-    cli_leaks,
-    cli_report,
-    cli_validate,
-    cli_score,
-    cli_export,
-    cli_sign,
-    cli_dictionary,
-):
+MODELS = (cli_pretrain, cli_compare, cli_leaks, cli_report, cli_validate, cli_export, cli_sign)
+for commands in (*MODELS, cli_score, cli_watch, cli_dictionary):
     commands.register(app)
 cli_dashboard.register(app)
 

@@ -152,7 +152,7 @@ def _first_from(stays: Sequences, test_from: str) -> np.ndarray:
     if not stays.has_dates:
         raise ArgumentError("an extract with dates for test_from", "one without", "Split by fraction or column.")
     try:
-        date = pd.Timestamp(test_from).tz_localize(None).as_unit("us").value
+        date = np.datetime64(pd.Timestamp(test_from).tz_localize(None), "us").astype(np.int64)
     except (ValueError, TypeError):
         raise ArgumentError("test_from as a date", "other text", "Write a date such as 2031-01-01.") from None
     first = pd.Series(stays.index_time).groupby(stays.patient.astype(str)).transform("min")

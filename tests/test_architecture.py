@@ -56,6 +56,7 @@ MAY_IMPORT = {
     "cli_options": {"errors", "checks", "data", "disclosure"},
     "cli_dictionary": {"errors", "data", "cli_options", "cli_cohort"},
     "cli_cohort": {"atomic_write", "data", "cli_options"},
+    "cli_watch": {"serve", "cli_options", "cli_score"},
     "cli_config": {"errors", "data"},
     "cli_sign": {"errors", "serve", "cli_options"},
     "cli_export": {"serve", "cli_options"},

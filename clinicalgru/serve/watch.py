@@ -1,0 +1,150 @@
+"""Watch a feed: whenever rows with a later `available_at` are there, all stays are scored as of that moment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clinicalgru.checks import check_number
+from clinicalgru.data.as_of import last_available
+from clinicalgru.data.events import HOUR, Events
+from clinicalgru.errors import ArgumentError, ClinicalGRUError
+from clinicalgru.model.estimators.registry import FittedModel
+from clinicalgru.serve.atomic import private_folder, whole_file
+from clinicalgru.serve.bundle import load_model, model_hash
+from clinicalgru.serve.score import score
+from clinicalgru.serve.score_input import read_like_training
+from clinicalgru.serve.target import Target
+
+LOG = logging.getLogger("clinicalgru")
+DEAD_LETTERS = "_dead_letters"  # folder in the output; readers of Parquet folders pass over it
+KINDS = (".parquet", ".csv", ".gz", ".zst", ".bz2", ".xz", ".feather", ".arrow")
+OF_SCORE = ("hourly", "reasons", "strict", "min_scored", "n_workers", "device")
+
+
+def watch(
+    model: FittedModel | str | Path,
+    data: str | Path,
+    *,
+    out: str | Path,
+    every: float = 60.0,
+    n_rounds: int | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    require_signature: str | Path | None = None,
+    **options: Any,
+) -> Iterator[pd.DataFrame | None]:
+    """Score a feed again and again: once for each watermark, the last `available_at` of its rows.
+
+    Parameters
+    ----------
+    model : estimator, str or Path
+        A fitted model, or the folder of a bundle.
+    data : str or Path
+        A folder of tables to which files are added, or anything else that `read_events` reads, such as the address of a
+        database with `source="sql"` and `query`.
+    out : str or Path
+        Folder of the scores: a partition for each watermark.
+    every : float
+        Seconds between two rounds.
+    n_rounds : int or None
+        Number of rounds; None: without end.
+    sleep : callable
+        Waits so many seconds.
+    require_signature : str, Path or None
+        Public key of who must have signed the bundle.
+    **options
+        Further arguments of `score`, and of `read_events`.
+
+    Yields
+    ------
+    DataFrame or None
+        Scores of a round; None where no row has become known since, or the round failed.
+
+    Raises
+    ------
+    ArgumentError
+        If the output is a file, or lies in the feed.
+
+    Notes
+    -----
+    All that is kept is the output itself: a round that was ended is resumed, and one that has finished is not scored
+    again, also after a restart. A file of the folder that cannot be read is copied to _dead_letters in the output, with
+    the reason; it is left out until it changes. A round that fails as a whole is logged, and the next one tries again.
+    Rows that come with an `available_at` before the watermark count at the next one.
+    """
+    check_number("every", every, minimum=0)
+    place = Path(out)
+    inside = Path(data).is_dir() and Path(data).absolute() in (place.absolute(), *place.absolute().parents)
+    if place.suffix or inside:
+        raise ArgumentError("out= as a folder besides the feed", "a file, or a folder in it", "Choose another out=.")
+    if isinstance(model, str | Path):
+        model = load_model(model, require_signature=require_signature)
+    done = 0
+    while n_rounds is None or done < n_rounds:
+        if done:
+            sleep(every)
+        done += 1
+        try:
+            scores = _round(model, data, place, dict(options))
+        except ClinicalGRUError as error:
+            LOG.error("this round failed: %s", error)
+            scores = None
+        yield scores
+
+
+def _round(model: FittedModel, data: str | Path, out: Path, options: dict[str, Any]) -> pd.DataFrame | None:
+    rules = {name: options.pop(name) for name in OF_SCORE if name in options}
+    feed: Any = data
+    if Path(data).is_dir():
+        feed = [file for file in _files(Path(data)) if _is_readable(model, file, out, options)]
+        if not feed:
+            return None
+    events = read_like_training(model, feed, **options)
+    watermark = last_available(events)
+    if watermark is None or _is_scored(model, events, watermark, out):
+        return None
+    moment: Any = pd.Timestamp(watermark, unit="us") if events.has_dates else watermark / HOUR
+    return score(model, events, out=out, as_of=moment, resume=True, **rules)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Tables of a folder, in order of their names; hidden ones are passed over."""
+    files = sorted(folder.rglob("*"))
+    return [file for file in files if file.is_file() and file.suffix in KINDS and not file.name.startswith((".", "_"))]
+
+
+def _is_readable(model: FittedModel, file: Path, out: Path, options: dict[str, Any]) -> bool:
+    """Whether a file can be read alone; otherwise it is kept as a dead letter."""
+    with file.open("rb") as content:
+        name = f"{hashlib.file_digest(content, 'sha256').hexdigest()[:16]}-{file.name}"
+    folder = out / DEAD_LETTERS
+    if (folder / f"{name}.json").exists():
+        return False
+    try:
+        read_like_training(model, file, **options)
+    except ClinicalGRUError as error:
+        private_folder(folder)
+        with whole_file(folder / name) as copy:
+            shutil.copyfile(file, copy)
+            os.chmod(copy, 0o600)
+        with whole_file(folder / f"{name}.json") as record:
+            record.write_text(json.dumps({"file": file.name, "reason": f"{error}"}), encoding="utf-8")
+        LOG.warning("a file of the feed cannot be read and is left out: %s", error)
+        return False
+    return True
+
+
+def _is_scored(model: FittedModel, events: Events, watermark: int, out: Path) -> bool:
+    """Whether there are scores of this model as of the watermark."""
+    words = pd.Timestamp(watermark, unit="us").isoformat() if events.has_dates else f"hour-{watermark / HOUR:g}"
+    target = Target.of(out, as_of=words, model=model_hash(model))
+    return target.exists and target.manifest.exists()

@@ -1,0 +1,58 @@
+"""A feed: each watermark is scored once, over restarts too; files that cannot be read are kept as dead letters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.errors import ArgumentError
+from clinicalgru.serve.watch import watch
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_each_watermark_is_scored_once_over_restarts(tmp_path):
+    rows = pd.read_csv(GOLDEN / "extract" / "measurements.csv", dtype={"stay_id": str, "patient_id": str})
+    rows = rows.sort_values("available_at", kind="stable")
+    folder, out, waited = tmp_path / "feed", tmp_path / "scores", []
+    folder.mkdir()
+    third = len(rows) // 3
+    options = {"stays": GOLDEN / "extract" / "stays.csv", "out": out, "every": 60.0}
+    model = cg.load(GOLDEN / "bundle-2")
+
+    def add(number: int) -> None:
+        rows.iloc[number * third : (number + 1) * third].to_csv(folder / f"part-{number}.csv", index=False)
+
+    def clock(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            add(1)
+            (folder / "broken.csv").write_text('patient_id,time\n"never closed')
+
+    add(0)
+    rounds = list(watch(model, folder, n_rounds=4, sleep=clock, **options))
+    assert [scores is not None for scores in rounds] == [True, False, True, False]
+    assert waited == [60.0] * 3
+    before = files(out)
+    assert len([name for name in before if name.endswith(".parquet")]) == 2
+    letters = [name for name in before if "_dead_letters" in name and name.endswith(".json")]
+    assert [json.loads(before[name])["file"] for name in letters] == ["broken.csv"]
+    assert list(watch(model, folder, n_rounds=1, sleep=clock, **options)) == [None]  # started again
+    assert files(out) == before
+    for file in out.glob("as_of=*/part-*.parquet"):
+        assert not pd.read_parquet(file)["stay_id"].duplicated().any()
+
+
+def test_the_scores_do_not_lie_in_the_feed(tmp_path):
+    model = cg.load(GOLDEN / "bundle-2")
+    for out in (tmp_path / "scores", tmp_path, "scores.csv"):
+        with pytest.raises(ArgumentError, match="besides the feed"):
+            next(watch(model, tmp_path, out=out))
