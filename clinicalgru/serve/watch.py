@@ -80,6 +80,20 @@ def watch(
     again, also after a restart. A file of the folder that cannot be read is copied to _dead_letters in the output, with
     the reason; it is left out until it changes. A round that fails as a whole is logged, and the next one tries again.
     Rows that come with an `available_at` before the watermark count at the next one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import clinicalgru as cg
+    >>> cohort = cg.simulate(60)
+    >>> stays = cg.select(cg.read_events(cohort), cg.Task.load("in_hospital_mortality"))
+    >>> model = cg.SummaryBaseline("logistic regression").fit(stays)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     feed = cohort.write(f"{folder}/feed")
+    ...     options = {"stays": feed / "stays.parquet", "out": f"{folder}/scores", "every": 0.0}
+    ...     rounds = list(cg.watch(model, feed / "measurements.parquet", n_rounds=2, **options))
+    >>> [scores is not None for scores in rounds]
+    [True, False]
     """
     check_number("every", every, minimum=0)
     place = Path(out)
