@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -140,7 +141,7 @@ def _one(manifest: Manifest, arrays: Arrays, *, history: list[dict[str, float]])
     model.calibrator_, model.calibrated_on_, model.history_ = None, None, history
     model.network_ = _network(arrays, manifest, variables=len(model.variables_))
     model.head_ = estimator.HEADS[model.task_.task_type].from_dict(manifest.head, model.network_)
-    if model.head_.to_dict() != manifest.head:
+    if json.loads(json.dumps(model.head_.to_dict())) != manifest.head:  # as a file holds it: lists, no tuples
         fix = "Save the model again."
         raise BundleError(f"the numbers of a {type(model.head_).__name__}", "others", fix, where=f"{MANIFEST}, head")
     for name, number in manifest.extra_state.items():
