@@ -343,6 +343,7 @@ class AssignableSequences(Sequences):
     source : str
     reading : mapping
     flow : tuple of (str, int)
+    groups : DataFrame, shape (stay, column)
     """
 
     def __setitem__(self, name: str, column: Column) -> None:
