@@ -75,6 +75,27 @@ def test_each_table_is_read_by_its_own_arguments_and_counted_in_the_ledger():
     assert events.ledger.missing == 1
 
 
+def test_what_one_table_lacks_leaves_equal_cells_of_the_others_alone():
+    noon = pd.Timestamp("2030-01-03 12:00")
+    cells = {"patient_id": ["1"], "time": [noon], "variable": ["glucose"], "value": [10.0]}
+    stays = pd.DataFrame(
+        {"patient_id": ["1", "1"], "stay_id": ["1", "12"], "start": pd.to_datetime(["2030-01-01", "2030-01-03"])}
+    )
+    with_stay, without = pd.DataFrame({**cells, "stay_id": ["1"]}), pd.DataFrame(cells)
+    later = without.assign(time=noon + pd.Timedelta(hours=1))
+    with_unit = pd.concat([later.assign(unit="mmol/L"), later.assign(unit="", time=noon + pd.Timedelta(hours=2))])
+    in_mmol = {"units": {"glucose": " mmol/L"}}  # spelt as cells may be
+    events = cg.read_events([with_stay, {"data": without, **in_mmol}, with_unit], stays=stays)
+    converted = pytest.approx(180.156)
+    assert rows(events) == [
+        ("1", "12:00", "glucose", 10),  # its own stay, which its patient's number names too; the dictionary's unit
+        ("12", "12:00", "glucose", converted),
+        ("12", "13:00", "glucose", converted),
+        ("12", "14:00", "glucose", 10),
+    ]
+    assert events.ledger.converted == {"glucose: mmol/L -> mg/dL": 2}
+
+
 def test_files_of_a_folder_give_the_same_and_a_record_reads_the_next_extract(tmp_path: Path):
     VITALS.to_csv(tmp_path / "vitals.csv", index=False)
     LABS.to_csv(tmp_path / "labs.csv", index=False)

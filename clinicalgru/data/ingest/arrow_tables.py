@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,37 @@ def arrow_table(data: Any, connection: duckdb.DuckDBPyConnection) -> pa.Table:
         table = _from_stream(data, connection)
     check_once(tuple(table.column_names), LABEL)
     return _readable(table)
+
+
+def record_batches(relation: duckdb.DuckDBPyRelation, rows: int) -> Iterator[pa.RecordBatch]:
+    """Read a relation in batches, as DuckDB computes them.
+
+    Parameters
+    ----------
+    relation : DuckDBPyRelation
+        The relation; its connection must not be used for anything else before the end.
+    rows : int
+        Rows in a batch.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
+        Some rows.
+
+    Raises
+    ------
+    duckdb.Error
+        If DuckDB raises; Arrow would give its errors another type.
+    """
+    reader = relation.to_arrow_reader(rows)
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except (pa.ArrowException, OSError) as error:
+            raise duckdb.Error(str(error)) from None
+        yield batch
 
 
 def temporary_folder(connection: duckdb.DuckDBPyConnection) -> Path:

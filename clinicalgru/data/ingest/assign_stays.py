@@ -35,7 +35,8 @@ def assign_stays(workspace: Workspace, stays: pd.DataFrame | None, *, count_unma
         if name not in stays:
             stays[name] = pd.Series(pd.NA, index=stays.index, dtype="Int64")
     workspace.sql.register("stay_keys_frame", _keys(stays))
-    workspace.sql.execute("CREATE TABLE stay_keys AS SELECT * FROM stay_keys_frame")
+    for statement in (ingest_sql.FURTHER_IDENTIFIERS, ingest_sql.STAY_KEYS, ingest_sql.POSITIONS, ingest_sql.MEANINGS):
+        workspace.sql.execute(statement)
     workspace.sql.execute(ingest_sql.ASSIGN_STAY)
     if workspace.has_duplicate_source:
         workspace.sql.execute(ingest_sql.REJECT_DUPLICATES.format(duplicate=DUPLICATE))

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+
 from clinicalgru.data.ingest.compression import format_of, io_errors, open_plain, plain_chunks
 from clinicalgru.errors import InputError, system_errors
 
@@ -26,8 +28,11 @@ UNREAD_BY_DUCKDB = ("bzip2", "xz", "zstd")
 MARK = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 INVISIBLE = " \t\n\r\u00a0\u2007\u202f\u200b\u200e\u200f\u2060\ufeff"
-CLASSES = bytes(  # of a byte: c control, d delimiter or line end, a space, x all else
-    ord("d" if chr(i) in ",;|\r\n" else "c" if i < 32 or i == 127 else " " if i == 32 else "x") for i in range(256)
+# Of a byte: whether it is a delimiter or line end, a quote, a space, or another control character.
+BORDER, QUOTE, SPACE, CONTROL = 1, 2, 4, 128
+CLASSES = bytes(
+    {**dict.fromkeys(b",;|\r\n", BORDER), 34: QUOTE, 32: SPACE}.get(i, CONTROL if i < 32 or i == 127 else 0)
+    for i in range(256)
 )
 UNFINISHED = "last line without line end"
 LIKE_A_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,3}:\d\d.*")
@@ -60,7 +65,7 @@ class TextTable:
     compression : str
         How that file is compressed, in DuckDB's words.
     is_plain : bool
-        Whether it is ASCII without quotes and control characters, and no cell has white space around it.
+        Whether it is ASCII without control characters, and no cell has white space around it.
     """
 
     path: Path
@@ -224,21 +229,25 @@ def _scan_file(path: Path, copy: IO[bytes] | None) -> tuple[bytes, bool, bytes, 
         seam = tail + chunk
         pairs = (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r") if b"\r" in seam else (b"\n\n",)
         blank = blank or any(pair in seam for pair in pairs)
-        is_plain = is_plain and _is_plain(tail[-1:] + chunk)
+        is_plain = is_plain and _is_plain(tail[-2:] + chunk)
         tail = _tail(seam)
     last = tail[-1:] or b"\n"
     return first, blank, last, is_plain and last != b" "
 
 
 def _is_plain(text: bytes) -> bool:
-    """Whether a text is printable ASCII without quotes, and each space stands between two other characters.
+    """Whether a text is printable ASCII, and each space stands between two other characters that are no quotes.
 
     A line end counts as one character, as a delimiter does; a tab is none here.
     """
-    if not text.isascii() or b'"' in text:
+    if not text.isascii():
         return False
-    classes = text.translate(CLASSES)
-    return b"c" not in classes and b" d" not in classes and b"d " not in classes
+    classes = np.frombuffer(text.translate(CLASSES), np.uint8)
+    pairs = classes[:-1] | classes[1:]
+    if pairs.max(initial=0) > SPACE:  # a control character, or a space next to a border or quote
+        return False
+    # a quote between two borders: one of them may be white space at the edge of a quoted field
+    return not ((classes[:-2] & classes[2:] & BORDER) << 1 & classes[1:-1]).any()
 
 
 def _tail(seam: bytes) -> bytes:

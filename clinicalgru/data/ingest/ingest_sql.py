@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from clinicalgru.data.ingest.csv_check import UNFINISHED
+
 PART_STEP = 1 << 40  # more rows than a file has
 PLACE = f"part::BIGINT * {PART_STEP} + row"  # of a row in the extract, as one number: 20 times faster than a pair
-# All rows of the extract with the first reason against each, if any.
+OTHER_HEADER = "another header within the file"  # stops the load: the columns of the rows below it have another order
+# Reasons against rows of which nothing can be believed, their patient neither.
+DAMAGED = ("repeated header", OTHER_HEADER, "stray quote or control character", UNFINISHED)
+IS_DAMAGED = f"coalesce(reason IN {DAMAGED}, false)"
+# All rows of the extract with the first reason against each, if any. Numbers stand for identifiers, names and units,
+# whose text is in the two tables below: text in every row took more than half of the time of reading.
 ROWS = """
 CREATE TABLE rows (
-    part INTEGER, row BIGINT, patient VARCHAR, stay VARCHAR, time BIGINT, available BIGINT, is_date BOOLEAN,
-    has_offset BOOLEAN, time_of_day UTINYINT, available_of_day UTINYINT, name VARCHAR, unit VARCHAR, value DOUBLE,
+    part INTEGER, row BIGINT, identifier_id INTEGER, time BIGINT, available BIGINT, is_date BOOLEAN,
+    has_offset BOOLEAN, time_of_day UTINYINT, available_of_day UTINYINT, name_unit_id INTEGER, value DOUBLE,
     is_duplicate_source BOOLEAN, code VARCHAR, reason VARCHAR, is_limit BOOLEAN)
+"""
+# Each pair of patient and stay that occurs, as its cells and as read, and whether it looks damaged.
+IDENTIFIERS = """
+CREATE TABLE identifiers (
+    identifier_id INTEGER, patient_id_written VARCHAR, stay_id_written VARCHAR, patient VARCHAR, stay VARCHAR,
+    is_corrupt BOOLEAN)
+"""
+# Each pair of a variable's name and a unit that occurs, as its cells and as read.
+NAME_UNITS = """
+CREATE TABLE name_units (
+    name_unit_id INTEGER, variable_written VARCHAR, unit_written VARCHAR, name VARCHAR, unit VARCHAR)
 """
 # Cells without a value of wide tables: counted only, as nine of ten cells may be blank.
 BLANK_CELLS = "CREATE TABLE blank_cells (part INTEGER, row BIGINT, name VARCHAR, rows BIGINT)"
@@ -30,18 +48,23 @@ WHERE a.name NOT IN (SELECT name FROM names) GROUP BY ALL
 """
 # Rejects a row that may be cut off.
 REJECT_ROW = """
-UPDATE rows SET reason = '{reason}', patient = NULL, time = NULL
+UPDATE rows SET reason = '{reason}', time = NULL
 WHERE part = {part} AND row = {row}
 """
 # Unknown names that are safe to report: in rows of several patients, or of letters only, and equal to no identifier;
 # never dates or decimal numbers.
-SAFE_NAMES = """
-SELECT u.name FROM unknown_frame u LEFT JOIN rows r USING (name)
-WHERE NOT regexp_full_match(u.name, '[+-]?\\d{0,3}([.,]\\d*)?([eE][+-]?\\d+)?|.*\\d[-/.:]\\d\\d.*[-/.:]\\d.*')
+SAFE_NAMES = f"""
+WITH named AS (
+    SELECT DISTINCT name, CASE WHEN NOT is_damaged THEN patient END AS patient, stay
+    FROM (SELECT DISTINCT name_unit_id, identifier_id, {IS_DAMAGED} AS is_damaged FROM rows)
+    JOIN name_units USING (name_unit_id) JOIN identifiers USING (identifier_id)
+)
+SELECT u.name FROM unknown_frame u LEFT JOIN named r USING (name)
+WHERE NOT regexp_full_match(u.name, '[+-]?\\d{{0,3}}([.,]\\d*)?([eE][+-]?\\d+)?|.*\\d[-/.:]\\d\\d.*[-/.:]\\d.*')
     AND NOT regexp_matches(u.name, '[\\x00-\\x1f\"]') AND length(u.name) <= 200
 GROUP BY u.name
 HAVING (count(DISTINCT r.patient) > 1 AND count(DISTINCT r.stay) > 1 OR regexp_full_match(u.name, '[\\pL _]+'))
-    AND u.name NOT IN (FROM (SELECT patient FROM rows UNION SELECT stay FROM rows) t(who) WHERE who IS NOT NULL)
+    AND u.name NOT IN (FROM (SELECT patient FROM named UNION SELECT stay FROM named) t(who) WHERE who IS NOT NULL)
 """
 # The first row with a reason.
 FIRST_WITH_REASON = "SELECT part, row FROM rows WHERE reason = '{reason}' ORDER BY part, row LIMIT 1"
@@ -70,26 +93,84 @@ FROM rows WHERE reason IS NULL AND {kind} IS NOT NULL AND {kind}_of_day IS NOT N
 """
 # Takes midnights for dates.
 TAKE_FOR_DATES = "UPDATE rows SET {kind}_of_day = 2 WHERE {kind}_of_day = 1 AND part IN ({parts})"
+# The pairs of a variable's names with the unit of their table, where they occur without one and not yet with this.
+PAIRS_WITH_UNIT = """
+INSERT INTO name_units
+SELECT (SELECT count(*) FROM name_units) + row_number() OVER () - 1, name, $unit, name, $unit
+FROM (SELECT DISTINCT name FROM name_units JOIN names USING (name) WHERE unit IS NULL AND canonical = $variable)
+ANTI JOIN (FROM name_units WHERE unit = $unit) USING (name)
+"""
 # Gives the values of a variable, in the files from a number on, the unit of their table where none is written.
 UNIT_OF_TABLE = """
-UPDATE rows SET unit = $unit
-WHERE part >= $first AND unit IS NULL AND name IN (SELECT name FROM names WHERE canonical = $variable)
+UPDATE rows SET name_unit_id = pairs.with_unit
+FROM (
+    SELECT bare.name_unit_id AS without_unit, min(s.name_unit_id) AS with_unit
+    FROM name_units bare JOIN name_units s USING (name) JOIN names n USING (name)
+    WHERE bare.unit IS NULL AND s.unit = $unit AND n.canonical = $variable GROUP BY 1
+) pairs
+WHERE rows.part >= $first AND rows.name_unit_id = pairs.without_unit
+"""
+# The pairs of a patient with no stay, of the patients in some files, where there is none yet.
+PAIRS_WITHOUT_STAY = """
+INSERT INTO identifiers
+SELECT (SELECT count(*) FROM identifiers) + row_number() OVER () - 1, patient, NULL, patient, NULL, is_corrupt
+FROM (
+    SELECT patient, bool_or(is_corrupt) AS is_corrupt
+    FROM (SELECT DISTINCT identifier_id FROM rows WHERE part IN ({parts})) JOIN identifiers USING (identifier_id)
+    WHERE patient IS NOT NULL GROUP BY patient
+) ANTI JOIN (FROM identifiers WHERE stay IS NULL) USING (patient)
 """
 # Takes the stay from the rows of some files, so that they find it by patient and time; how many of them are no dates.
-WITHOUT_STAY = "UPDATE rows SET stay = NULL WHERE part IN ({parts}) AND patient IS NOT NULL"
+WITHOUT_STAY = f"""
+UPDATE rows SET identifier_id = pairs.without_stay
+FROM (
+    SELECT i.identifier_id, min(o.identifier_id) AS without_stay
+    FROM identifiers i JOIN identifiers o USING (patient) WHERE o.stay IS NULL GROUP BY 1
+) pairs
+WHERE rows.part IN ({{parts}}) AND rows.identifier_id = pairs.identifier_id AND NOT {IS_DAMAGED}
+"""
 N_WITHOUT_DATE = "SELECT count(*) FROM rows WHERE part IN ({parts}) AND NOT is_date"
 # The units with which each variable occurs.
 UNITS_SEEN = """
-SELECT DISTINCT n.variable, r.name, r.unit
-FROM rows r JOIN names n USING (name) WHERE r.reason IS NULL AND r.value IS NOT NULL
+SELECT DISTINCT n.variable, s.name, s.unit
+FROM (SELECT DISTINCT name_unit_id FROM rows WHERE reason IS NULL AND value IS NOT NULL)
+JOIN name_units s USING (name_unit_id) JOIN names n USING (name)
+"""
+# What each pair of name and unit means: its variable, conversion and ranges.
+MEANINGS = """
+CREATE TABLE meanings AS
+SELECT s.name_unit_id, s.name, s.unit, n.variable, n.role, n.canonical, u.factor, u.shift, u.known,
+    g.* EXCLUDE (variable)
+FROM name_units s LEFT JOIN names n USING (name) LEFT JOIN ranges g ON g.variable = n.variable
+LEFT JOIN units u ON u.name = s.name AND u.unit = coalesce(s.unit, '')
+"""
+# The stays of the stays table that no row names.
+FURTHER_IDENTIFIERS = """
+INSERT INTO identifiers
+SELECT (SELECT count(*) FROM identifiers) + row_number() OVER () - 1, patient, stay, patient, stay, false
+FROM (SELECT patient, stay FROM stay_keys_frame ANTI JOIN identifiers USING (patient, stay))
+"""
+# The stays in canonical order, each with one number of the pairs of identifiers that mean it.
+STAY_KEYS = """
+CREATE TABLE stay_keys AS
+SELECT k.*, i.identifier_id FROM stay_keys_frame k
+JOIN (SELECT patient, stay, min(identifier_id) AS identifier_id FROM identifiers GROUP BY ALL) i USING (patient, stay)
+"""
+# The position of the stay of each pair of identifiers, and whether it names one.
+POSITIONS = """
+CREATE TABLE positions AS
+SELECT i.identifier_id, k.position, i.stay IS NOT NULL AS has_stay
+FROM identifiers i LEFT JOIN stay_keys k USING (patient, stay)
 """
 # Gives rows without a stay the patient's stay at their time; of several, the one that started last.
 ASSIGN_STAY = """
-UPDATE rows SET stay = assigned.stay
+UPDATE rows SET identifier_id = assigned.identifier_id
 FROM (
-    SELECT r.rowid AS id, k.stay, k.ended, r.time
-    FROM rows r ASOF JOIN (FROM stay_keys WHERE start IS NOT NULL) k ON r.patient = k.patient AND r.time >= k.start
-    WHERE r.stay IS NULL AND r.reason IS NULL
+    SELECT r.id, k.identifier_id, k.ended, r.time
+    FROM (
+        SELECT r.rowid AS id, i.patient, r.time FROM rows r JOIN identifiers i USING (identifier_id)
+        WHERE i.stay IS NULL AND r.reason IS NULL
+    ) r ASOF JOIN (FROM stay_keys WHERE start IS NOT NULL) k ON r.patient = k.patient AND r.time >= k.start
 ) assigned
 WHERE rows.rowid = assigned.id AND (assigned.ended IS NULL OR assigned.time <= assigned.ended)
 """
@@ -99,10 +180,10 @@ REJECT_DUPLICATES = """
 UPDATE rows SET reason = '{duplicate}'
 FROM (
     WITH converted AS (
-        SELECT r.rowid AS id, r.patient, r.stay, n.variable, r.time, (r.value + u.shift) * u.factor AS value,
+        SELECT r.rowid AS id, i.patient, i.stay, m.variable, r.time, (r.value + m.shift) * m.factor AS value,
             r.is_duplicate_source
-        FROM rows r JOIN names n USING (name) JOIN units u ON u.name = r.name AND u.unit = coalesce(r.unit, '')
-        WHERE r.reason IS NULL AND r.value IS NOT NULL AND r.time IS NOT NULL AND u.known AND n.role = 'series'
+        FROM rows r JOIN meanings m USING (name_unit_id) JOIN identifiers i USING (identifier_id)
+        WHERE r.reason IS NULL AND r.value IS NOT NULL AND r.time IS NOT NULL AND m.known AND m.role = 'series'
     )
     SELECT DISTINCT d.id
     FROM converted d JOIN converted f USING (patient, stay, variable, time)
@@ -118,40 +199,39 @@ SELECT r.part, r.row, k.position, r.time,
     CASE WHEN r.known > r.time THEN r.known WHEN r.time_of_day = 2 THEN end_of_day(r.time) ELSE r.time END AS available,
     r.time - r.known AS too_early,
     CASE WHEN r.known > r.time THEN r.available_of_day = 2 OR r.time_of_day = 2 AND r.known = end_of_day(r.time)
-         ELSE r.time_of_day = 2 END AS is_day, n.variable, n.role, r.name, n.canonical, r.code, r.unit,
-    r.is_limit, n.role = 'static' AND g.top IS NOT NULL AND (r.value >= 1e300
-        OR u.factor = 1 AND u.shift = 0 AND r.value BETWEEN g.top_low AND g.top_high) AS is_top_coded,
-    CASE WHEN is_top_coded THEN g.top ELSE (r.value + u.shift) * u.factor END AS value, u.factor, u.shift,
-    CASE WHEN n.role IS NULL AND '{unknown}' = '{unmapped}'
+         ELSE r.time_of_day = 2 END AS is_day, m.variable, m.role, m.name, m.canonical, r.code, r.name_unit_id,
+    r.is_limit, m.role = 'static' AND m.top IS NOT NULL AND (r.value >= 1e300
+        OR m.factor = 1 AND m.shift = 0 AND r.value BETWEEN m.top_low AND m.top_high) AS is_top_coded,
+    CASE WHEN is_top_coded THEN m.top ELSE (r.value + m.shift) * m.factor END AS value, m.factor, m.shift,
+    m.low, m.high,
+    CASE WHEN m.role IS NULL AND '{unknown}' = '{unmapped}'
               AND coalesce(r.reason, '') NOT IN ('no identifier', 'no variable')
          THEN '{unknown}'
          WHEN r.reason <> '{outside}' THEN r.reason
-         WHEN n.role IS NULL THEN '{unknown}'
-         WHEN n.role = 'identifier' AND r.stay IS NULL THEN NULL
-         WHEN r.reason IS NOT NULL OR r.stay IS NULL THEN '{outside}'
+         WHEN m.role IS NULL THEN '{unknown}'
+         WHEN m.role = 'identifier' AND NOT k.has_stay THEN NULL
+         WHEN r.reason IS NOT NULL OR NOT k.has_stay THEN '{outside}'
          WHEN k.position IS NULL THEN 'stay not in the stays table'
-         WHEN n.role IN ('code', 'identifier') THEN NULL
-         WHEN NOT u.known THEN 'unknown unit'
+         WHEN m.role IN ('code', 'identifier') THEN NULL
+         WHEN NOT m.known THEN 'unknown unit'
          WHEN is_top_coded THEN NULL
-         WHEN (r.value + u.shift) * u.factor NOT BETWEEN g.low AND g.high THEN 'implausible' END AS reason
+         WHEN (r.value + m.shift) * m.factor NOT BETWEEN m.low AND m.high THEN 'implausible' END AS reason
 FROM (SELECT *, CASE WHEN available_of_day = 2 THEN end_of_day(available) ELSE available END AS known FROM rows) r
-LEFT JOIN names n ON n.name = r.name
-LEFT JOIN ranges g ON g.variable = n.variable
-LEFT JOIN units u ON u.name = r.name AND u.unit = coalesce(r.unit, '')
-LEFT JOIN stay_keys k ON k.patient = r.patient AND k.stay = r.stay
+LEFT JOIN meanings m USING (name_unit_id)
+LEFT JOIN positions k USING (identifier_id)
 """
 # Rows by reason, name and unit in one pass; the queries of the ledger read this small table.
 COUNTS = f"""
 CREATE TABLE counts AS
-SELECT c.* EXCLUDE (place), place // {PART_STEP} AS part, place % {PART_STEP} AS row, n.role, n.canonical, n.variable,
-    u.factor <> 1 OR u.shift <> 0 AS is_converted
+SELECT c.* EXCLUDE (place, name_unit_id), place // {PART_STEP} AS part, place % {PART_STEP} AS row,
+    m.name, m.unit, m.role, m.canonical, m.variable, m.factor <> 1 OR m.shift <> 0 AS is_converted
 FROM (
-    SELECT reason, name, unit, count(*) AS rows, min({PLACE}) FILTER (reason IS NOT NULL) AS place,
+    SELECT reason, name_unit_id, count(*) AS rows, min({PLACE}) FILTER (reason IS NOT NULL) AS place,
         count(*) FILTER (too_early > 0) AS too_early,
         count(*) FILTER (too_early BETWEEN 1 AND 14 * 3600000000 AND too_early % 3600000000 = 0) AS early_by_hours,
         count(*) FILTER (is_day) AS days, count(*) FILTER (available <> time) AS later
-    FROM rows_with_reason GROUP BY reason, name, unit
-) c LEFT JOIN names n USING (name) LEFT JOIN units u ON u.name = c.name AND u.unit = coalesce(c.unit, '')
+    FROM rows_with_reason GROUP BY reason, name_unit_id
+) c LEFT JOIN meanings m USING (name_unit_id)
 """
 # Accepted rows that were available before they were measured, of these by whole hours; rows without a time of day.
 TIME_NOTES = """
@@ -205,10 +285,11 @@ WHERE reason IS NULL AND role = 'code' ORDER BY code
 """
 # Coded events with repetitions.
 N_CODED_ROWS = "SELECT coalesce(sum(rows), 0)::BIGINT FROM counts WHERE reason IS NULL AND role = 'code'"
-# Values rejected as implausible.
+# Values rejected as implausible. The range is tested here too, where DuckDB tests it before it looks for a stay.
 IMPLAUSIBLE = """
 SELECT position AS stay, time, canonical AS variable, value
-FROM rows_with_reason WHERE reason = 'implausible' ORDER BY position, canonical, time, value
+FROM rows_with_reason WHERE value NOT BETWEEN low AND high AND reason = 'implausible'
+ORDER BY position, canonical, time, value
 """
 # The values of static variables, without repetition.
 STATIC_VALUES = """
@@ -231,6 +312,8 @@ LIMITS_OF_DETECTION = "SELECT canonical, count(*) FROM rows_with_reason WHERE re
 # Accepted rows by role.
 ACCEPTED = "SELECT coalesce(role, 'series'), sum(rows)::BIGINT FROM counts WHERE reason IS NULL GROUP BY 1"
 # The stays that occur in the rows.
-STAYS = """
-SELECT DISTINCT patient AS patient_id, stay AS stay_id FROM rows WHERE patient IS NOT NULL AND stay IS NOT NULL
+STAYS = f"""
+SELECT DISTINCT patient AS patient_id, stay AS stay_id
+FROM (SELECT DISTINCT identifier_id FROM rows WHERE NOT {IS_DAMAGED}) JOIN identifiers USING (identifier_id)
+WHERE patient IS NOT NULL AND stay IS NOT NULL
 """

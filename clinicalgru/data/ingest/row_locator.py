@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from clinicalgru.data.ingest.csv_check import TextTable
-from clinicalgru.data.ingest.row_sql import OTHER_HEADER, SWAPPED
+from clinicalgru.data.ingest.ingest_sql import OTHER_HEADER
+from clinicalgru.data.ingest.row_sql import SWAPPED
 from clinicalgru.data.ingest.tables import TablePart
 
 COLUMN_OF = {  # the column that a reason is about, where it is not `value`

@@ -6,6 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clinicalgru.data.ingest.column_names import check_identifier_types, normalize
+from clinicalgru.data.ingest.ingest_sql import OTHER_HEADER
+from clinicalgru.data.ingest.insert_sql import (
+    CELLS_IN_UTC,
+    CELLS_WITH_MEANING,
+    INSERT_ROWS,
+    LOCAL_TIME_REASONS,
+    NEW_IDENTIFIERS,
+    NEW_NAME_UNITS,
+    WITH_TIMES,
+)
 from clinicalgru.data.ingest.missing_values import MissingValues, as_number
 from clinicalgru.data.ingest.tables import TablePart, literal, quoted, with_computed
 from clinicalgru.data.ingest.time_of_day_sql import time_of_day_sql
@@ -24,10 +34,12 @@ from clinicalgru.data.ledger import MISSING
 
 MISSING_WORDS = r"(?i)(na|n/a|nan|null|none|\.|<na>)?"  # of at most four letters; none begins with a digit
 TIMES = ("time", "available_at")
+KEYS = ("patient_id", "stay_id", "variable", "unit")
+WRITTEN = (*KEYS, *TIMES)  # columns of which each different cell is read once
+CELLS, KEY_CELLS = "raw_cells", "raw_keys"  # relations that hold the cells, and those of KEYS
 TYPED = (*NUMERIC, "TIMESTAMP", "DATE", "INTERVAL")
 MAX_IDENTIFIER_LENGTH = 200
 LIMIT = r"[<>≤≥]=?\s*([0-9]+\.?[0-9]*|\.[0-9]+)"  # a value that is a bound
-OTHER_HEADER = "another header within the file"  # stops the load: the columns of the rows below it have another order
 SWAPPED = "day and month exchanged"  # stops the load: days up to 12 would be read wrongly without a sign
 
 
@@ -60,57 +72,29 @@ class RowFormat:
     detection_limits: str = "reject"
 
 
-# INSERT of the cells of one table into `rows`, with the reason against each row. What few rows need stands in CASE or
-# after AND, where DuckDB computes it for these rows only, such as the text of a cell that is no number. What stands in
-# coalesce, or after IN with a list of more than a few words, it computes for every row.
-INSERT_ROWS = """
-INSERT INTO rows
-SELECT {first_file} + c_file, c_row,
-    CASE WHEN NOT is_header AND NOT is_other_header AND NOT is_corrupt THEN patient END, stay, time,
-    available, is_date, has_offset, time_of_day, available_of_day, name, unit,
-    CASE WHEN number IS NOT NULL THEN number {of_limit}
-         ELSE word_values[lower({value_text})] END AS value, {is_duplicate_source},
-    CASE WHEN role = 'code' THEN coalesce(code, {value_text}) END,
-    CASE WHEN is_header THEN 'repeated header'
-         WHEN is_other_header THEN {other_header}
-         WHEN is_corrupt THEN 'stray quote or control character'
-         WHEN {no_identifier} THEN 'no identifier'
-         WHEN name IS NULL THEN 'no variable'
-         WHEN role = 'identifier' THEN NULL
-         WHEN role = 'code' AND coalesce(code, {value_text}) IS NULL THEN {missing}
-         WHEN role IS DISTINCT FROM 'code' AND {is_missing} THEN coalesce(source_reason, {missing})
-         WHEN time IS NULL AND {time_text} IS NULL THEN 'no time'
-         {local_time_reasons}
-         WHEN time IS NULL AND {is_swapped} THEN {swapped}
-         WHEN time IS NULL THEN 'time not readable'
-         WHEN available IS NULL AND {available_text} IS NOT NULL THEN 'available_at not readable'
-         WHEN available IS NOT NULL AND (available_is_date <> is_date OR available_has_offset <> has_offset)
-             THEN 'available_at in another format than time'
-         WHEN role IS DISTINCT FROM 'code' AND value IS NULL AND source_reason IS NULL THEN 'value is not a number'
-         ELSE source_reason END,
-    {is_limit}
-FROM ({cells}) LEFT JOIN names USING (name)
-"""
-# The cells with local times as UTC, and how many UTC instants each local time names.
-CELLS_IN_UTC = """
-SELECT * REPLACE (
-        CASE WHEN NOT is_date OR has_offset THEN time
-             WHEN time_of_day = 2 THEN start_of_day(time) ELSE to_instant(time) END AS time,
-        CASE WHEN NOT available_is_date OR available_has_offset THEN available
-             WHEN available_of_day = 2 THEN start_of_day(available) ELSE to_instant(available) END AS available,
-        true AS has_offset, true AS available_has_offset),
-    CASE WHEN is_date AND NOT has_offset AND time_of_day <> 2 THEN count_instants(time) END AS time_instants,
-    CASE WHEN available_is_date AND NOT available_has_offset AND available_of_day <> 2
-         THEN count_instants(available) END AS available_instants
-FROM ({cells})"""
-LOCAL_TIME_REASONS = """
-         WHEN time_instants = 2 THEN 'ambiguous local time'
-         WHEN time_instants = 0 THEN 'nonexistent local time'
-         WHEN available_instants = 2 THEN 'ambiguous available_at'
-         WHEN available_instants = 0 THEN 'nonexistent available_at'"""
+@dataclass(frozen=True)
+class RowStatements:
+    """SQL that adds the rows of one table.
+
+    Attributes
+    ----------
+    cells : str
+        SELECT of the columns of the table as c_ and our name, with the place of each row: the relation `CELLS`.
+    keys : str
+        SELECT of those that identifiers, names and units are made of: the relation `KEY_CELLS`.
+    new_keys : tuple of str
+        Statements that read `KEY_CELLS`, and compute once what many rows share.
+    insert : str
+        INSERT from `CELLS` into `rows`.
+    """
+
+    cells: str
+    keys: str
+    new_keys: tuple[str, ...]
+    insert: str
 
 
-def insert_sql(
+def row_statements(
     part: TablePart,
     first_file: int,
     columns: Mapping[str, str],
@@ -118,7 +102,7 @@ def insert_sql(
     *,
     has_timezone: bool,
     missing: MissingValues,
-) -> str:
+) -> RowStatements:
     """Write SQL that inserts the rows of a table into `rows`.
 
     Parameters
@@ -138,8 +122,8 @@ def insert_sql(
 
     Returns
     -------
-    str
-        One INSERT.
+    RowStatements
+        The statements.
 
     Raises
     ------
@@ -151,9 +135,11 @@ def insert_sql(
     cells = _cells(part, columns, types, row_format)
     value_text = text_sql("c_value", types["value"])
     of_limit, is_limit = _limit_of_detection(value_text, row_format.detection_limits)
-    return INSERT_ROWS.format(
+    raw = _raw_cells(part, columns, types, is_open=row_format.assign_by_time)
+    insert = INSERT_ROWS.format(
         first_file=first_file,
         is_duplicate_source=str(row_format.is_duplicate_source).lower(),
+        is_corrupt="is_corrupt" if part.text else "false",
         no_identifier=f"patient IS NULL{'' if row_format.assign_by_time else ' OR stay IS NULL'}",
         missing=literal(MISSING),
         is_missing=_is_missing(value_text, row_format.missing_values, missing, names=("value", columns["value"])),
@@ -168,32 +154,43 @@ def insert_sql(
         other_header=literal(OTHER_HEADER),
         cells=CELLS_IN_UTC.format(cells=cells) if has_timezone else cells,
     )
+    return RowStatements(
+        cells=f"SELECT {', '.join([*raw.values(), _place(part)])} FROM {part.sql}",
+        keys=f"SELECT {', '.join(raw[name] for name in (*KEYS, *_text_times(types)))} FROM {part.sql}",
+        new_keys=(
+            *(_distinct_times(name, types, row_format) for name in _text_times(types)),
+            NEW_IDENTIFIERS.format(
+                patient=name_sql("patient_id_written"),
+                stay=name_sql("stay_id_written"),
+                is_corrupt=_is_corrupt("patient_id_written", "stay_id_written"),
+                key_cells=KEY_CELLS,
+            ),
+            NEW_NAME_UNITS.format(
+                name=name_sql("variable_written"), unit=text_sql("unit_written"), key_cells=KEY_CELLS
+            ),
+        ),
+        insert=insert,
+    )
 
 
 def _cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str], row_format: RowFormat) -> str:
     """SQL of the cells of each row: as text, c_ and our name; parsed, under our names."""
-    stay_cell = "c_stay_id" if "stay_id" in columns else "c_patient_id"  # without stay_id, a patient is one stay
-    is_open = row_format.assign_by_time and "stay_id" not in columns
     is_header, is_other_header = _headers(part, columns, row_format.time_format)
-    is_corrupt = _is_corrupt("c_patient_id", stay_cell, is_plain=_is_plain(part)) if part.text else "false"
     parsed = {
-        "patient": name_sql("c_patient_id"),
-        "stay": "NULL::VARCHAR" if is_open else name_sql(stay_cell),
-        "name": name_sql("c_variable"),
-        "unit": text_sql("c_unit"),
         "code": text_sql("c_code"),
         "source_reason": "c_source_reason",
         "number": number_sql("c_value", types["value"]),
         "is_header": is_header,
         "is_other_header": is_other_header,
-        "is_corrupt": is_corrupt,
     }
     layers: list[dict[str, str]] = [{}, {}, {}, parsed]
-    for name, ours in (("time", "time"), ("available", "available_at")):
-        cells = _time_cells(name, f"c_{ours}", types[ours], row_format) if ours in types else _no_time_cells(name)
-        layers = [layer | more for layer, more in zip(layers, cells, strict=True)]
-    raw = f"(SELECT {_raw_cells(part, columns, types)} FROM {part.sql})"
-    return f"SELECT * FROM {with_computed(raw, *layers)}"
+    relation = CELLS_WITH_MEANING.format(cells=CELLS)
+    for ours in TIMES:
+        if ours in _text_times(types):
+            relation = WITH_TIMES.format(relation=relation, ours=ours)
+        else:
+            layers = [layer | more for layer, more in zip(layers, _time_cells(ours, types, row_format), strict=True)]
+    return f"SELECT * FROM {with_computed(relation, *layers)}"
 
 
 def _limit_of_detection(value_text: str, rule: str) -> tuple[str, str]:
@@ -206,13 +203,30 @@ def _limit_of_detection(value_text: str, rule: str) -> tuple[str, str]:
     return f"WHEN {is_limit} THEN {value}", f"coalesce({is_limit}, false)"
 
 
-def _time_cells(name: str, cell: str, dtype: str, row_format: RowFormat) -> list[dict[str, str]]:
+def _text_times(types: Mapping[str, str]) -> list[str]:
+    """The columns of times that are text: parsing takes long, and several rows have the same time."""
+    return [ours for ours in TIMES if types.get(ours) == "VARCHAR"]
+
+
+def _distinct_times(ours: str, types: Mapping[str, str], row_format: RowFormat) -> str:
+    """SQL of a table of the different cells of a column of times, with what they mean."""
+    cells = f"(SELECT DISTINCT {ours}_written FROM {KEY_CELLS})"
+    computed = with_computed(cells, *_time_cells(ours, types, row_format))
+    return f"CREATE OR REPLACE TEMP TABLE distinct_{ours} AS FROM {computed}"
+
+
+def _time_cells(ours: str, types: Mapping[str, str], row_format: RowFormat) -> list[dict[str, str]]:
     """SQL of a column of times, in layers (see `with_computed`): in hours, its form, time, and what is known of it."""
+    name = ours.removesuffix("_at")
+    if ours not in types:  # without available_at, a value is known when it is measured
+        of_day = {f"{name}_is_date": "NULL::BOOLEAN", f"{name}_has_offset": "NULL::BOOLEAN"}
+        return [{}, {}, {name: "NULL::BIGINT"}, {**of_day, f"{name}_of_day": "NULL::UTINYINT"}]
+    cell, written, dtype = f"c_{ours}", f"{ours}_written", types[ours]
     time, prefix = (cell, dtype, row_format.time_format), "" if name == "time" else f"{name}_"
     usual = f"{name}_is_usual"
     is_date = is_date_sql(*time, usual=usual)
     return [
-        {cell: hours_sql(f"{cell}_written", dtype, row_format.time_unit)},
+        {cell: hours_sql(trim_sql(written) if dtype == "VARCHAR" else written, dtype, row_format.time_unit)},
         {usual: usual_sql(*time)},
         {name: time_sql(*time, usual=usual)},
         {
@@ -223,24 +237,25 @@ def _time_cells(name: str, cell: str, dtype: str, row_format: RowFormat) -> list
     ]
 
 
-def _no_time_cells(name: str) -> list[dict[str, str]]:
-    """A column of times that the table lacks: without available_at, a value is known when it is measured."""
-    of_day = {f"{name}_is_date": "NULL::BOOLEAN", f"{name}_has_offset": "NULL::BOOLEAN"}
-    return [{}, {}, {name: "NULL::BIGINT"}, {**of_day, f"{name}_of_day": "NULL::UTINYINT"}]
+def _raw_cells(
+    part: TablePart, columns: Mapping[str, str], types: Mapping[str, str], *, is_open: bool
+) -> dict[str, str]:
+    """SQL of the columns of a table: those of `WRITTEN` as they are, others trimmed, as c_ and our name.
 
-
-def _raw_cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str]) -> str:
-    """SQL of the columns of a table as c_ and our name, with the place of each row; absent columns are NULL.
-
-    Columns of times have _written after their name.
+    Absent columns are NULL. Without stay_id, a patient is one stay, unless the rows are open: to be assigned to a stay
+    by their time.
     """
-    cells = [
-        f"{_cell(ours, theirs, types[ours], is_plain=_is_plain(part))} AS c_{ours}{'_written' if ours in TIMES else ''}"
-        for ours, theirs in columns.items()
-    ]
-    place = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
-    absent = [f"NULL::VARCHAR AS c_{name}" for name in ("unit", "code", "source_reason") if name not in columns]
-    return ", ".join([*cells, place, *absent])
+    cells = {ours: _cell(ours, theirs, types[ours], is_plain=_is_plain(part)) for ours, theirs in columns.items()}
+    if "stay_id" not in cells and not is_open:
+        cells["stay_id"] = cells["patient_id"]
+    absent = {name: "NULL::VARCHAR" for name in ("stay_id", "unit", "code", "source_reason") if name not in cells}
+    names = {ours: f"{ours}_written" if ours in WRITTEN else f"c_{ours}" for ours in cells | absent}
+    return {ours: f"{cell} AS {names[ours]}" for ours, cell in (cells | absent).items()}
+
+
+def _place(part: TablePart) -> str:
+    """SQL of the place of each row: the number of its file in the table, and of the row in it."""
+    return "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
 
 
 def _headers(part: TablePart, columns: Mapping[str, str], time_format: str | None) -> tuple[str, str]:
@@ -251,7 +266,8 @@ def _headers(part: TablePart, columns: Mapping[str, str], time_format: str | Non
     own = {} if part.text is None else {o: t for o, t in columns.items() if t in part.text.names}
     if part.text is None or "time" not in own:
         return "false", "false"
-    same = " AND ".join(f"coalesce(c_{ours} = {literal(theirs)}, false)" for ours, theirs in own.items())
+    cells = {ours: trim_sql(f"{ours}_written") if ours in KEYS else f"c_{ours}" for ours in own}
+    same = " AND ".join(f"coalesce({cells[ours]} = {literal(theirs)}, false)" for ours, theirs in own.items())
     names = sorted({name.casefold() for name in (*part.text.names, *own)})
     is_name = f"coalesce(list_position([{', '.join(map(literal, names))}], lower(c_time)) > 0, false)"
     is_compared = "time IS NULL" if time_format is None and all(name[0].isalpha() for name in names) else "true"
@@ -273,21 +289,22 @@ def _is_plain(part: TablePart) -> bool:
 
 
 def _cell(ours: str, theirs: str, dtype: str, *, is_plain: bool) -> str:
-    """SQL of a cell, with text trimmed."""
-    is_text = dtype == "VARCHAR" and ours != "source_reason" and not is_plain
-    return trim_sql(quoted(theirs)) if is_text else quoted(theirs)
+    """SQL of a cell; text is trimmed, but for what is trimmed later, once for each different cell."""
+    if dtype != "VARCHAR" or ours == "source_reason" or is_plain:
+        return quoted(theirs)
+    return f"CAST({quoted(theirs)} AS VARCHAR)" if ours in WRITTEN else trim_sql(quoted(theirs))
 
 
-def _is_corrupt(*cells: str, is_plain: bool) -> str:
+def _is_corrupt(*cells: str) -> str:
     """SQL of whether identifiers hold what a broken quote or file leaves in them; it would make another patient."""
     pattern = literal(r"[\x00-\x1f\x7f\"]")
     tests = []
-    for cell in dict.fromkeys(cells):
+    for cell in cells:
         text = trim_sql(cell)
         is_long = (
             f"CASE WHEN strlen({text}) > {MAX_IDENTIFIER_LENGTH} THEN length({text}) > {MAX_IDENTIFIER_LENGTH} END"
         )
-        tests.append(f"coalesce({'' if is_plain else f'regexp_matches({text}, {pattern}) OR '}{is_long}, false)")
+        tests.append(f"coalesce(regexp_matches({text}, {pattern}) OR {is_long}, false)")
     return " OR ".join(tests)
 
 

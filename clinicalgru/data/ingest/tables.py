@@ -74,6 +74,11 @@ class TablePart:
     blanks: str = ""  # SQL of cells without a value that are counted only: c_file, c_row (the first), variable, rows
     text: TextTable | None = None  # for a text table
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether it is a Parquet file or a table in memory, of which single columns can be read at little cost."""
+        return self.text is None and not self.files and not self.wide
+
 
 def quoted(name: str) -> str:
     """Write a name as an SQL identifier.
@@ -240,7 +245,9 @@ def check_parquet(path: Path) -> pa.Schema:
     """
     try:
         schema = pq.read_schema(path)
-        texts = [field.name for field in schema if pa.types.is_string(field.type)]
+        texts = [
+            field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        ]
         # a text that repeats is then read once
         with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
             for _ in file.iter_batches(batch_size=65_536, use_threads=False):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest import ingest_sql
-from clinicalgru.data.ingest.row_sql import OTHER_HEADER, SWAPPED
+from clinicalgru.data.ingest.row_sql import SWAPPED
 from clinicalgru.data.ingest.table_times import Clock
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
@@ -91,9 +91,11 @@ def _check_clocks(clocks: Sequence[Clock]) -> None:
 
 def _check_headers(workspace: Workspace) -> None:
     """Raise where a file has a second header of other columns: the rows below it mean something else."""
-    for part, row in workspace.sql.execute(ingest_sql.FIRST_WITH_REASON.format(reason=OTHER_HEADER)).fetchall():
+    for part, row in workspace.sql.execute(
+        ingest_sql.FIRST_WITH_REASON.format(reason=ingest_sql.OTHER_HEADER)
+    ).fetchall():
         fix = "Files may have been joined: pass them as a folder instead."
-        where = workspace.locator.place(part, row, OTHER_HEADER)
+        where = workspace.locator.place(part, row, ingest_sql.OTHER_HEADER)
         raise InputError("one header, or the same again", "a header of other columns", fix, where=where)
 
 

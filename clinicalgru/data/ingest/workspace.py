@@ -1,4 +1,4 @@
-"""The workspace of an ingest: a DuckDB database on disk that collects the rows of an extract."""
+"""The workspace of an ingest: a DuckDB database in memory, which spills to disk, collects the rows of an extract."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from pathlib import Path
 from types import TracebackType
 
 import duckdb
+import pyarrow as pa
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest.arrow_tables import record_batches
 from clinicalgru.data.ingest.column_names import normalize
 from clinicalgru.data.ingest.csv_check import UNFINISHED, TextTable, format_names
 from clinicalgru.data.ingest.lookup_tables import level_table, names_table, ranges_table
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_locator import RowLocator
-from clinicalgru.data.ingest.row_sql import RowFormat, insert_sql
+from clinicalgru.data.ingest.row_sql import CELLS, KEY_CELLS, RowFormat, RowStatements, row_statements
 from clinicalgru.data.ingest.tables import TablePart, duckdb_errors
 from clinicalgru.data.ingest.time_of_day_sql import declare_days
 from clinicalgru.data.ingest.time_sql import declare_timezone
@@ -26,10 +28,11 @@ from clinicalgru.temporary_folder import TemporaryFolder
 COLUMNS = ("patient_id", "stay_id", "time", "available_at", "variable", "value", "unit", "code")
 REQUIRED = ("patient_id", "time", "variable", "value")
 DEFAULT_FORMAT = RowFormat()
+BATCH_ROWS = 500_000
 
 
 class Workspace:
-    """Rows of an extract, in a DuckDB database on disk; sources add rows, `ingest` computes the result.
+    """Rows of an extract, in a DuckDB database that spills to disk; sources add rows, `ingest` computes the result.
 
     Parameters
     ----------
@@ -49,7 +52,7 @@ class Workspace:
     sql : DuckDBPyConnection
         Connection to the database.
     folder : TemporaryDirectory
-        Folder of the database and of the result.
+        Folder of the result, and of what does not fit into memory.
     variables : tuple of Variable
         The dictionary's variables by name; tables number them by their position here.
     locator : RowLocator
@@ -85,13 +88,12 @@ class Workspace:
         self.has_limits = False  # whether bounds such as "<0.2" are values
         self.locator = RowLocator()
         self.folder = TemporaryFolder()
-        self.sql = duckdb.connect(str(self._database))
+        self.sql = duckdb.connect(config={"temp_directory": str(Path(self.folder.name) / "spill")})
         # DuckDB's limit does not cover its result buffers, nor our own memory
         limit = f"SET memory_limit = '{int(memory_gb * 400)}MB'"
         self.sql.execute(f"{limit}; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        self.sql.execute("PRAGMA disable_checkpoint_on_shutdown")  # the database is removed when it is closed
-        self.sql.execute(ingest_sql.ROWS)
-        self.sql.execute(ingest_sql.BLANK_CELLS)
+        for table in (ingest_sql.ROWS, ingest_sql.IDENTIFIERS, ingest_sql.NAME_UNITS, ingest_sql.BLANK_CELLS):
+            self.sql.execute(table)
         declare_timezone(self.sql, timezone)
         declare_days(self.sql, has_timezone=self.has_timezone)
         self._create_lookup_tables()
@@ -105,10 +107,6 @@ class Workspace:
         self.sql.execute(ingest_sql.NAMES)
         self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
 
-    @property
-    def _database(self) -> Path:
-        return Path(self.folder.name) / "workspace.duckdb"
-
     def __enter__(self) -> Workspace:
         return self
 
@@ -116,7 +114,6 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.sql.close()
-        self._database.unlink(missing_ok=True)
 
     def add_name_sources(self, *sources: str) -> None:
         """Use the names and default units of further sources too, where the own source has none.
@@ -163,7 +160,7 @@ class Workspace:
         present = _present_columns(part, columns)
         first_file = self.locator.add(part, columns)
         with duckdb_errors(part.label, part.text):
-            self.sql.execute(self._insert_sql(part, first_file, present, row_format))
+            self._insert(part, self._statements(part, first_file, present, row_format))
             if part.text is not None:
                 self._record_text_findings(part.text, first_file)
             if part.blanks:
@@ -184,8 +181,28 @@ class Workspace:
         """
         self.columns_seen[table] = list(dict.fromkeys([*self.columns_seen.get(table, []), *columns]))
 
-    def _insert_sql(self, part: TablePart, first_file: int, columns: Mapping[str, str], row_format: RowFormat) -> str:
-        return insert_sql(part, first_file, columns, row_format, has_timezone=self.has_timezone, missing=self.missing)
+    def _statements(
+        self, part: TablePart, first_file: int, columns: Mapping[str, str], row_format: RowFormat
+    ) -> RowStatements:
+        return row_statements(
+            part, first_file, columns, row_format, has_timezone=self.has_timezone, missing=self.missing
+        )
+
+    def _insert(self, part: TablePart, statements: RowStatements) -> None:
+        """Insert the rows of a table: at once where it can be read twice at little cost, else batch by batch."""
+        if part.is_stored:
+            self.sql.execute(f"CREATE OR REPLACE TEMP VIEW {CELLS} AS {statements.cells}")
+            self.sql.execute(f"CREATE OR REPLACE TEMP VIEW {KEY_CELLS} AS {statements.keys}")
+            for statement in (*statements.new_keys, statements.insert):
+                self.sql.execute(statement)
+            return
+        with self.sql.cursor() as writer:  # while this connection reads
+            writer.execute("SET TimeZone = 'UTC'")
+            for batch in record_batches(self.sql.sql(statements.cells), BATCH_ROWS):
+                for name in (CELLS, KEY_CELLS):
+                    writer.register(name, pa.Table.from_batches([batch]))
+                for statement in (*statements.new_keys, statements.insert):
+                    writer.execute(statement)
 
     def _record_text_findings(self, text: TextTable, file: int) -> None:
         """Reject the last row of a text file where it may be cut off; remember files with blank lines."""

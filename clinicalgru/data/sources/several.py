@@ -87,7 +87,8 @@ def _find_stays_by_time(
         got = "none in it, and no starts of stays as dates by which its rows find their stay"
         fix = "Name the column with columns={'stay_id': ...}, or pass stays= with patient_id, stay_id, start and end."
         raise InputError("a column stay_id", got, fix, where=next(iter(without_stay)))
-    workspace.sql.execute(ingest_sql.WITHOUT_STAY.format(parts=parts))
+    for statement in (ingest_sql.PAIRS_WITHOUT_STAY, ingest_sql.WITHOUT_STAY):
+        workspace.sql.execute(statement.format(parts=parts))
 
 
 def _add(workspace: Workspace, table: DataTable, source: str, options: ReadOptions) -> tuple[dict[str, int], bool]:
@@ -106,7 +107,9 @@ def _add(workspace: Workspace, table: DataTable, source: str, options: ReadOptio
     workspace.note_columns(DATA, have.get(DATA, ()))
     for name, unit in table.own.get("units", {}).items():
         variable = workspace.dictionary.find(name).name
-        workspace.sql.execute(ingest_sql.UNIT_OF_TABLE, {"unit": unit, "first": first, "variable": variable})
+        of_table = {"unit": unit.strip(), "variable": variable}
+        workspace.sql.execute(ingest_sql.PAIRS_WITH_UNIT, of_table)
+        workspace.sql.execute(ingest_sql.UNIT_OF_TABLE, {**of_table, "first": first})
     stay = columns_of(own.columns, DATA).get("stay_id", "stay_id")
     has_stay = {normalize(stay), "stay_id"} & {normalize(name) for name in have.get(DATA, ())}
     return notes | {f"rows of {table.name}": _n_rows(workspace) - before}, bool(has_stay)

@@ -247,6 +247,6 @@ def _concept_names(workspace: Workspace, tables: Mapping[str, list[Table]]) -> d
         with duckdb_errors(table.part.label):
             found = workspace.sql.execute(f"""
 SELECT {table.identifier_sql("concept_id")} AS concept, {table.text_sql("concept_name")}
-FROM {table.part.sql} WHERE concept IN (SELECT name FROM rows UNION SELECT code FROM rows)""")
+FROM {table.part.sql} WHERE concept IN (SELECT name FROM name_units UNION SELECT code FROM rows)""")
             labels.update(row for row in found.fetchall() if row[1])
     return labels
