@@ -50,6 +50,12 @@ def risk_after_fit(few, **options):
     return model.predict_proba(few[1])[:, 1]
 
 
+@pytest.fixture(scope="module")
+def alone(few):
+    """Risks without a setting of the caller, by the position of the options."""
+    return [risk_after_fit(few, **options) for options in OPTIONS]
+
+
 @contextmanager
 def default_dtype(dtype):
     before = torch.get_default_dtype()
@@ -61,7 +67,7 @@ def default_dtype(dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("number", range(len(OPTIONS)))
 @pytest.mark.parametrize(
     "setting",
     [
@@ -73,11 +79,10 @@ def default_dtype(dtype):
     ],
     ids=["no_grad", "inference_mode", "float64", "autocast", "device"],
 )
-def test_a_setting_of_the_caller_does_not_change_a_bit_of_fit_and_predict(few, setting, options):
-    alone = risk_after_fit(few, **options)
+def test_a_setting_of_the_caller_does_not_change_a_bit_of_fit_and_predict(few, alone, setting, number):
     with setting():
-        within = risk_after_fit(few, **options)
-    np.testing.assert_array_equal(within, alone)
+        within = risk_after_fit(few, **OPTIONS[number])
+    np.testing.assert_array_equal(within, alone[number])
 
 
 @pytest.mark.slow
