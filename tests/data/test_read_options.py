@@ -12,7 +12,7 @@ from clinicalgru.errors import ArgumentError, MissingPackageError
 
 WRONG = {
     "data as a number": ({"data": 5}, "data as a path, list of paths, DataFrame .*; got the number 5"),
-    "data as a list": ({"data": [1, 2]}, "data as a path, list of paths, DataFrame .*; got a list of length 2"),
+    "data as a list": ({"data": [1, 2]}, "data 1 as a path, list of paths, DataFrame .*; got the number 1"),
     "an unknown source": ({"source": "epic"}, 'source among .*"long".*; got "epic"'),
     "a source as a number": ({"source": 3}, "source among .*; got the number 3"),
     "stays as a number": ({"stays": 5}, "stays as a path, list of paths, .* or None; got the number 5"),
