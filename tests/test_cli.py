@@ -157,8 +157,10 @@ def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(c
 def test_train_on_ones_own_extract_ends_in_a_bundle_that_scores(capsys, extract, tmp_path):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     outcomes = ("--outcomes", extract / "outcomes.parquet")
-    code, _, _ = run(capsys, "train", *files, *outcomes, "--out", tmp_path / "mine", "--quiet")
+    short = ("--set", "max_epochs=2")
+    code, _, _ = run(capsys, "train", *files, *outcomes, *short, "--out", tmp_path / "mine", "--quiet")
     assert code == 0
+    assert json.loads((tmp_path / "mine" / "bundle" / "manifest.json").read_text())["arguments"]["max_epochs"] == 2
     assert run(capsys, "score", tmp_path / "mine" / "bundle", *files, "--out", tmp_path / "s.parquet")[0] == 0
 
 
@@ -167,6 +169,7 @@ def test_pretrain_needs_no_outcomes_and_train_starts_from_its_bundle(capsys, ext
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     assert run(capsys, "pretrain", *files, "--out", tmp_path / "encoder", "--quiet")[0] == 0
     started = ("--pretrained", tmp_path / "encoder", "--outcomes", extract / "outcomes.parquet", "--quiet")
+    started += ("--set", "max_epochs=2")
     assert run(capsys, "train", *files, *started, "--out", tmp_path / "mine")[0] == 0
     assert "| pretrained on |" in (tmp_path / "mine" / "bundle" / "card.md").read_text()
     code, _, error = run(capsys, "score", tmp_path / "encoder", *files, "--out", tmp_path / "s.parquet")
