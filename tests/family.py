@@ -37,7 +37,8 @@ class FittedCase:
     events: Events
 
 
-cohort_of_all_tasks, task_of, TASKS = example_events, example_task, OUTCOMES
+cohort_of_all_tasks, task_of = example_events, example_task
+TASKS = {kind: OUTCOMES[kind] for kind in ESTIMATORS}
 
 
 @cache
