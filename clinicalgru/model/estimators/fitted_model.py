@@ -190,8 +190,10 @@ class FittedModel(ReferenceStays, LearnedAttributes, ScikitLearnInterface, Evalu
 
     def _group_risks(self, stays: Sequences, scores: tuple[np.ndarray, ...]) -> dict[str, RiskGroups]:
         """Pool the calibrated risks of calibration stays with their outcomes; nothing where an output is no risk."""
+        if self.calibration_unit != "stay" or stays.task.task_type not in RISK_TASKS:
+            return {}
         labels, risk = scores[:2]
-        if self.calibration_unit != "stay" or stays.task.task_type not in RISK_TASKS or len(risk) != len(stays):
+        if len(risk) != len(stays):
             return {}
         risk = self._calibrated(risk, stays.end_hours)
         if risk.ndim == 1:
