@@ -132,11 +132,7 @@ def by_polars(path: str, meaning: Meaning) -> tuple[int, float]:
     import polars as pl
 
     is_parquet = path.endswith(".parquet")
-    rows = (
-        pl.scan_parquet(path)
-        if is_parquet
-        else pl.scan_csv(path, infer_schema=False, missing_utf8_is_empty_string=True)
-    )
+    rows = pl.scan_parquet(path) if is_parquet else pl.scan_csv(path, infer_schema=False, empty_string_is_null=False)
     known = pl.LazyFrame(list(meaning), schema=NAMES, orient="row")
     variables = known.select("variable").unique().with_columns(is_variable=True)
     text, written = pl.col("value").cast(pl.String).str.strip_chars(), pl.col("time").cast(pl.String).str.strip_chars()
