@@ -57,6 +57,7 @@ from .model.training.tuning import tune as tune
 from .serve.bundle import load as load
 from .serve.bundle import save as save
 from .serve.compare_bundles import compare_bundles as compare_bundles
+from .serve.drift import drift as drift
 from .serve.meds_predictions import meds_predictions as meds_predictions
 from .serve.mlflow_model import log_mlflow as log_mlflow
 from .serve.mlflow_model import save_mlflow as save_mlflow

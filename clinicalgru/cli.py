@@ -2,6 +2,7 @@
 
 `score` also ends with 3 (an extract unlike that of training), 4 (too few stays scored) or 5 (none scored). `validate`
 also ends with 6 (the risks do not fit) or 7 (too few events to say). 8: a bundle is not signed by the required key.
+`drift` ends with 9 where patients differ from those of training.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from clinicalgru import (
     cli_compare,
     cli_dashboard,
     cli_dictionary,
+    cli_drift,
     cli_export,
     cli_leaks,
     cli_pretrain,
@@ -363,7 +365,7 @@ def explain(
         stay_pages.write_explanation(explanation, page, changes=changes)
 
 
-MODELS = (cli_pretrain, cli_compare, cli_leaks, cli_report, cli_validate, cli_export, cli_sign)
+MODELS = (cli_pretrain, cli_compare, cli_leaks, cli_report, cli_validate, cli_drift, cli_export, cli_sign)
 for commands in (*MODELS, cli_score, cli_watch, cli_dictionary):
     commands.register(app)
 cli_dashboard.register(app)

@@ -69,6 +69,7 @@ MAY_IMPORT["cli_pretrain"] = {"data", "model", "parts", "serve", "cli_options"}
 MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
 MAY_IMPORT["cli_report"] = {"atomic_write", "serve", "cli_options"}
 MAY_IMPORT["cli_validate"] = {"errors", "atomic_write", "data", "serve", "cli_options"}
+MAY_IMPORT["cli_drift"] = {"errors", "serve", "cli_options"}
 MAY_IMPORT["dashboard"] = {"errors", "html", "data", "model", "serve", "explain", "view"}
 MAY_IMPORT["cli_dashboard"] = {"errors", "data", "cli_options", "dashboard"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from clinicalgru.view.pages.audit_page import audit_page
+from clinicalgru.view.pages.drift_page import drift_page
 from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.forecast_page import forecast_page, plot_forecast
 from clinicalgru.view.pages.leakage_page import leakage_page
@@ -48,6 +49,7 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
 }
 PAGES: Mapping[str, Callable[..., Any]] = {
     "Audit": audit_page,
+    "Drift": drift_page,
     "Evaluation": evaluation_page,
     "Explanation": patient_page,
     "ForecastExplanation": forecast_page,

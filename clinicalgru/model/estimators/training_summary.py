@@ -11,6 +11,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.outcome_kinds import occurred
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.model.input_profile import input_profile
+from clinicalgru.model.reference_values import input_reference
 
 if TYPE_CHECKING:  # baselines load no torch
     from clinicalgru.model.estimators.pretrained import PretrainedEncoder
@@ -30,11 +31,11 @@ def training_summary(stays: Sequences, pretrained: PretrainedEncoder | None = No
     -------
     dict
         source, simulated, stays, patients, outcomes, measurements; reading: how the extract was read; inputs: see
-        `input_profile`. Small counts of real patients are None (suppressed), since a bundle holds them. outcomes is
-        None too where the task does not ask whether something occurs. pretrained_on, where training started from an
-        encoder: its stays and source.
+        `input_profile`; reference: see `input_reference`. Small counts of real patients are None (suppressed), since a
+        bundle holds them. outcomes is None too where the task has no such outcome. pretrained_on, where training
+        started from an encoder: its stays and source.
     """
-    summary = _counts(stays) | {"inputs": input_profile(stays)}
+    summary = _counts(stays) | {"inputs": input_profile(stays), "reference": input_reference(stays)}
     if pretrained is None:
         return summary
     of_encoder = {name: pretrained.trained_on[name] for name in ("source", "simulated", "stays", "patients")}

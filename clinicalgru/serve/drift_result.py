@@ -1,0 +1,176 @@
+"""The result of a comparison with training: text, page, JSON, and the code with which a command ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+ALL = "all patients"
+DRIFTED = 9  # exit code
+MAX_ROWS = 20  # of alarms in a text
+WORDS: Mapping[str, str] = {
+    "missing": "patients without it",
+    "values": "distribution of the means of patients",
+    "extremes": "patients with values beyond nearly all of training: a unit, or errors",
+    "frequency": "number of measurements of a patient",
+    "scores": "distribution of the risks",
+    "performance": "outcomes against risks",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """New patients next to those of training.
+
+    Attributes
+    ----------
+    table : DataFrame
+        A row for each comparison: group and label ("all patients", "week" with its Monday, or a group column with a
+        label), patients (rounded down to hundreds), kind ("missing", "values", "extremes", "frequency", "scores",
+        "performance"), variable, expected and found (share of patients without it; mean risk and event rate), p_value,
+        limit, alarm.
+    notes : tuple of str
+        What was not compared.
+    provenance : mapping of str to str
+        Model, training data and these data.
+    simulated : bool
+        Whether the patients are synthetic.
+    """
+
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+    provenance: Mapping[str, str]
+    simulated: bool = False
+
+    @property
+    def alarms(self) -> pd.DataFrame:
+        """Rows with an alarm, the clearest first."""
+        rows = self.table[self.table["alarm"]]
+        return rows.loc[(rows["p_value"] / rows["limit"]).sort_values(kind="stable").index]
+
+    @property
+    def exit_code(self) -> int:
+        """0: no alarm; 9: at least one."""
+        return DRIFTED if self.table["alarm"].any() else 0
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one sentence."""
+        count, n = int(self.table["alarm"].sum()), len(self.table)
+        if count == 0:
+            return f"No alarm in {n:,} comparisons with training."
+        names = list(dict.fromkeys(self.alarms["variable"]))
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        alarms = "alarm" if count == 1 else "alarms"
+        return f"{count:,} {alarms} in {n:,} comparisons with training: {', '.join(names[:5])}{more}."
+
+    def __str__(self) -> str:
+        shown = drift_rows(self.alarms.head(MAX_ROWS))
+        parts = [self.sentence] + ([] if shown.empty else [shown.to_string(index=False)])
+        rest = len(self.alarms) - MAX_ROWS
+        parts += [f"{rest} more alarms are in the table and on the page."] if rest > 0 else []
+        return "\n\n".join([*parts, *self.notes])
+
+    def by_group(self) -> pd.DataFrame:
+        """Count the alarms of all patients, of each week and of each group.
+
+        Returns
+        -------
+        DataFrame
+            group, label, patients, mean risk and event rate where they are known, and alarms of each kind.
+        """
+        keys = ["group", "label", "patients"]
+        kinds = self.table.pivot_table(
+            index=keys, columns="kind", values="alarm", aggfunc="sum", sort=False, observed=True
+        )
+        rates = self.table[self.table["variable"] == "event rate"].set_index(keys)[["expected", "found"]]
+        names = {"expected": "mean risk", "found": "event rate"}
+        joined = rates.rename(columns=names).reindex(kinds.index).join(kinds.fillna(0).astype(int))
+        return joined.rename_axis(columns=None).reset_index()
+
+    def rows(self, *, alarms: bool = False) -> pd.DataFrame:
+        """Return the comparisons of all patients, or all alarms, as text.
+
+        Parameters
+        ----------
+        alarms : bool
+            Whether the alarms of all patients, weeks and groups are wanted.
+
+        Returns
+        -------
+        DataFrame
+            As of `drift_rows`.
+        """
+        return drift_rows(self.alarms if alarms else self.table[self.table["group"] == ALL])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it.
+
+        Returns
+        -------
+        dict
+            Numbers, text and lists; an unknown number is None.
+        """
+        table = self.table.astype(object).where(self.table.notna(), None)
+        return {
+            "drift": bool(self.exit_code),
+            "sentence": self.sentence,
+            "alarms": int(self.table["alarm"].sum()),
+            "comparisons": table.to_dict("records"),
+            "notes": list(self.notes),
+            "provenance": dict(self.provenance),
+            "simulated": self.simulated,
+        }
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the comparison as one offline HTML page.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; its folder is created.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from clinicalgru.display import to_html
+
+        return to_html(self, path)
+
+
+def drift_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return comparisons as text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `Drift.table`.
+
+    Returns
+    -------
+    DataFrame
+        One row for each; "-" where a number is suppressed, or there is none.
+    """
+
+    def share(value: Any) -> str:
+        return "-" if pd.isna(value) else f"{value:.1%}"
+
+    return pd.DataFrame(
+        {
+            "Patients": (table["group"] + " " + table["label"]).str.strip(),
+            "Variable": table["variable"],
+            "Compared": table["kind"].map(WORDS),
+            "Training": table["expected"].map(share),
+            "Here": table["found"].map(share),
+            "p": table["p_value"].map("{:.1e}".format),
+            "Limit": table["limit"].map("{:.1e}".format),
+            "Alarm": np.where(table["alarm"], "yes", ""),
+        }
+    ).astype(object)
