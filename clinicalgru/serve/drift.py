@@ -76,8 +76,8 @@ def drift(
 
     Notes
     -----
-    The unit is the patient, by the last stay. Shares are compared by chi-squared tests (Fisher's exact test of small
-    counts), values and counts by chi-squared tests of six bins. Extremes are compared by the exact distribution of
+    The unit is the patient, by the last stay. Shares are compared by Fisher's exact test, values and counts by
+    chi-squared tests of six bins, from 120 patients on. Extremes are compared by the exact distribution of
     ranks, outcomes by score tests of calibration in the large and slope. The limits are Bonferroni's, weighted by kind:
     without a change at most 1 % of runs have an alarm of any variable. Weeks and groups need 100 patients.
 

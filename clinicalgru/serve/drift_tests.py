@@ -17,7 +17,8 @@ from clinicalgru.model.reference_values import N_BINS, PatientInputs, bin_counts
 
 ALPHA = 0.005  # nominal probability of any false alarm of a run; the simulation found twice the nominal one
 BY_GROUP = 0.1  # of it for weeks and groups
-SMALL = 5.0  # expected count below which Fisher's exact test is used
+SMALL = 10.0  # expected variance of the events, below which outcomes are not compared
+MIN_IN_BIN = 20  # expected patients of a bin
 MIN_RANKS = 12  # groups of calibration risks, from which on risks are compared
 ROUNDED = 3  # digits of a share that is shown
 SHARE_OF_ALPHA: Mapping[str, float] = {  # less than 1 in all: chi-squared tails of small p-values are approximate
@@ -207,7 +208,7 @@ def _bins(
     kind: str, name: str, entry: Mapping[str, Any] | None, n_trained: float, values: np.ndarray
 ) -> Iterator[DriftTest]:
     known = values[~np.isnan(values)]
-    if not entry or not len(entry["edges"]) or len(known) < MIN_CELL_SIZE * N_BINS:
+    if not entry or not len(entry["edges"]) or len(known) < MIN_IN_BIN * N_BINS:
         return
     table = np.array([bin_counts(known, entry["edges"]), np.round(np.asarray(entry["shares"]) * n_trained)])
     table = table[:, table.sum(axis=0) > 0]
@@ -235,14 +236,8 @@ def _extremes(
 
 
 def _two_shares(x: int, n: int, x_trained: int, n_trained: int) -> float:
-    """Two-sided test of equal shares: chi-squared, or Fisher's exact one of small expected counts."""
-    table = np.array([[x, n - x], [x_trained, n_trained - x_trained]], dtype=float)
-    margins = table.sum(axis=0)
-    if margins.min() <= 0:
-        return 1.0
-    if margins.min() * min(n, n_trained) / (n + n_trained) < SMALL:
-        return float(fisher_exact(table.astype(int)).pvalue)
-    return _homogeneity(table)
+    """Two-sided Fisher's exact test of equal shares: chi-squared tests err at p-values as small as the limits."""
+    return float(fisher_exact([[x, n - x], [x_trained, n_trained - x_trained]]).pvalue)
 
 
 def _homogeneity(table: np.ndarray) -> float:
