@@ -79,7 +79,7 @@ def test_no_two_points_of_a_curve_lie_a_few_patients_apart(tmp_path, stays, even
     page = evaluation_page(judged(stays, events), tmp_path / "p.html").read_text(encoding="utf-8")
     drawn = traces(page)
     curves = [t for t in drawn if t.get("mode") == "lines" and "chance" not in t["name"] and "perfect" not in t["name"]]
-    assert len(curves) == 4
+    assert len(curves) == 6  # ROC, precision and recall, and the flexible calibration, which follows no single stay
     for trace in curves[:2]:  # ROC: others against events
         steps = np.diff(np.array([trace["x"], trace["y"]]) * [[stays - events], [events]], axis=1).round(6)
         np.testing.assert_allclose(steps, steps.round(), atol=1e-6)
