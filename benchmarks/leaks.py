@@ -62,7 +62,7 @@ def row(kind: str, name: str, check: LeakageCheck, seconds: float) -> str:
     """One row of the table."""
     by = ", ".join(check.leaks[:3]) + (f" and {len(check.leaks) - 3} more" if len(check.leaks) > 3 else "")
     largest = check.table["largest_difference"].max()
-    difference = "a risk came or went" if np.isinf(largest) else f"{largest:.1e}"
+    difference = "a risk appeared or vanished" if np.isinf(largest) else f"{largest:.1e}"
     return f"| {kind} | {name} | {'found' if check.leaks else 'none'} | {by or '-'} | {difference} | {seconds:.1f} |"
 
 

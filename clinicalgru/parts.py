@@ -15,6 +15,7 @@ from clinicalgru.data.read_events import read_events
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.simulate.simulate import simulate
 from clinicalgru.data.task.select import select, split_patients
+from clinicalgru.data.task.split_by import split_by_time
 from clinicalgru.data.task.task import Task
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.errors import ArgumentError, InputError
@@ -117,7 +118,8 @@ def split_parts(
     test : float
         Fraction of the patients for testing.
     test_from : str or None
-        A date: patients whose first stay starts then or later are for testing, instead of a fraction.
+        A date: stays with a prediction time before it are for training, the others for testing, as `split_by_time`
+        divides them, instead of a fraction.
     split_column : str or None
         Column of the stays that is "train" or "test", instead of a fraction; the same for all stays of a patient.
 
@@ -137,29 +139,21 @@ def split_parts(
     if test_from is not None and split_column is not None:
         raise ArgumentError("test_from or split_column", "both", "Leave one of them out.")
     stays = select(events, task)
-    if test_from is None and split_column is None:
-        development, held = split_patients(stays, [1 - test, test], random_state=random_state)
+    note = ""
+    if test_from is not None:
+        development, held = split_by_time(stays, test_from)
+    elif split_column is not None:
+        is_test = _column_test(events, stays, split_column)
+        development, held = stays[~is_test], stays[is_test]
     else:
-        chosen = _first_from(stays, test_from) if test_from is not None else _column_test(events, stays, split_column)
-        development, held = stays[~chosen], stays[chosen]
+        development, held = split_patients(stays, [1 - test, test], random_state=random_state)
+        note = RANDOM_SPLIT
     if not (len(development) and len(held)):
         raise InputError("stays to train on and to evaluate on", "a split with none of one kind", "Split otherwise.")
-    return Parts(development, held, events, events.auxiliary_targets(task), RANDOM_SPLIT)
+    return Parts(development, held, events, events.auxiliary_targets(task), note)
 
 
-def _first_from(stays: Sequences, test_from: str) -> np.ndarray:
-    """(stay,) whether the first stay of its patient starts at a date or later."""
-    if not stays.has_dates:
-        raise ArgumentError("an extract with dates for test_from", "one without", "Split by fraction or column.")
-    try:
-        date = np.datetime64(pd.Timestamp(test_from).tz_localize(None), "us").astype(np.int64)
-    except (ValueError, TypeError):
-        raise ArgumentError("test_from as a date", "other text", "Write a date such as 2031-01-01.") from None
-    first = pd.Series(stays.index_time).groupby(stays.patient.astype(str)).transform("min")
-    return (first >= date).to_numpy()
-
-
-def _column_test(events: Events, stays: Sequences, split_column: str | None) -> np.ndarray:
+def _column_test(events: Events, stays: Sequences, split_column: str) -> np.ndarray:
     """(stay,) whether a column of the stays says "test"."""
     if split_column not in events.stays:
         names = ", ".join(map(str, events.stays.columns))

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "html": set(),
     "temporary_folder": set(),
     "markdown": set(),
+    "optional_packages": {"errors"},
     "data": {"temporary_folder", "errors", "checks", "display", "disclosure", "html", "atomic_write"},
     "evaluate": {"errors", "checks", "display", "disclosure", "html", "atomic_write"},
     "model": {
@@ -62,6 +63,8 @@ MAY_IMPORT = {
     "cli_export": {"serve", "cli_options"},
     "cli_score": {"errors", "checks", "disclosure", "data", "model", "serve", "cli_options"},
 }
+for layer in ("evaluate", "model", "serve"):
+    MAY_IMPORT[layer].add("optional_packages")
 MAY_IMPORT["stay_pages"] = {"data", "model", "explain"}
 MAY_IMPORT["pipeline"] = {name for name in MAY_IMPORT if not name.startswith("cli_")}
 MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}

@@ -43,9 +43,12 @@ def test_splits_by_date_and_column_divide_no_patient():
     parts = split_parts(events, task, 0, test_from=date)
     assert not set(parts.development.patient) & set(parts.test.patient)
     assert parts.test.index_time.min() >= np.datetime64(date, "us").astype(int)
+    assert parts.development.index_time.max() < np.datetime64(date, "us").astype(int)
     assert len(parts.development) + len(parts.test) == len(stays)
+    assert parts.split == ""
+    assert "at random" in split_parts(events, task, 0).split
     for wrong in ({"test_from": "soon"}, {"split_column": "none"}, {"test_from": date, "split_column": "x"}):
         with pytest.raises(ArgumentError):
             split_parts(events, task, 0, **wrong)
-    with pytest.raises(InputError, match="none of one kind"):
+    with pytest.raises(ArgumentError, match="stays in each part; got none in part 2"):
         split_parts(events, task, 0, test_from="2900-01-01")

@@ -128,7 +128,7 @@ class Worklist:
         return default
 
     def _wards(self) -> list[str]:
-        """The ward of each stay, or an empty text."""
+        """The care unit of each stay, or an empty text."""
         stays = self.given.stays
         for column, variable in enumerate(stays.static_variables):
             if variable.name in WARDS and variable.categories:

@@ -16,9 +16,10 @@ from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.calibration_curve import calibration_curve
 from clinicalgru.evaluate.headline import net_benefit_at
+from clinicalgru.evaluate.multiplicity import weighted_holm
 from clinicalgru.evaluate.operating_points import THRESHOLDS, operating_points
 from clinicalgru.evaluate.predictions import TaskPredictions
-from clinicalgru.evaluate.subgroups import subgroups
+from clinicalgru.evaluate.subgroups import Subgroups, subgroups
 from clinicalgru.evaluate.validation import Array
 
 NO_GROUPS: Mapping[str, Any] = MappingProxyType({})
@@ -116,8 +117,8 @@ def default_groups(stays: Any) -> dict[str, NDArray[Any]]:
         groups["sex"] = pd.Series(stays.static[:, column]).map(categories).to_numpy(object)
     if stays.has_dates:
         groups["year"] = stays.index_time.view("datetime64[us]").astype(YEAR).astype(str)
-    for name, values in dict(getattr(stays, "labels", None) or {}).items():
-        groups[str(name)] = np.asarray(values, dtype=object)
+    for name in stays.groups:
+        groups[str(name)] = stays.groups[name].to_numpy(object)
     return {name: labels for name, labels in groups.items() if 1 < pd.Series(labels).nunique() <= MAX_LABELS}
 
 
@@ -166,11 +167,43 @@ def binary_details(
         "operating_points": operating_points(outcome, risk, thresholds=thresholds, wanted=WANTED, **draws),
         "calibration_curve": _curve(outcome, risk, draws),
         "subgroups": MappingProxyType(
-            {
-                str(name): subgroups(outcome, risk, labels, metrics=GROUP_METRICS, min_cell_size=min_cell_size, **draws)
-                for name, labels in groups.items()
-            }
+            adjusted_tests(
+                {
+                    str(name): subgroups(
+                        outcome, risk, labels, metrics=GROUP_METRICS, min_cell_size=min_cell_size, **draws
+                    )
+                    for name, labels in groups.items()
+                }
+            )
         ),
+    }
+
+
+def adjusted_tests(groupings: Mapping[str, Subgroups]) -> dict[str, Subgroups]:
+    """Correct the tests of calibration of several groupings of the same stays for their number.
+
+    Parameters
+    ----------
+    groupings : mapping of str to Subgroups
+        By what divides the stays.
+
+    Returns
+    -------
+    dict of str to Subgroups
+        The same with p values after Holm's correction.
+
+    Examples
+    --------
+    >>> from clinicalgru.evaluate.subgroups import Subgroups
+    >>> found = adjusted_tests({name: Subgroups(pd.DataFrame(), p) for name, p in (("sex", 0.04), ("year", 0.3))})
+    >>> found["sex"].calibration_p
+    0.08
+    """
+    p = np.array([groups.calibration_p for groups in groupings.values()], dtype=np.float64)
+    adjusted = weighted_holm(p, np.ones(len(p))).tolist()
+    return {
+        name: replace(groups, calibration_p=value)
+        for (name, groups), value in zip(groupings.items(), adjusted, strict=True)
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.metric_descriptions import SIGNIFICANT, metric_label
 from clinicalgru.evaluate.operating_points import ALERTS
 
@@ -27,6 +28,7 @@ ALARM_LABELS = {
     "median_lead_hours": "Median lead time, hours",
 }
 POINTS = "Operating points: what acting from a risk on means here"
+TOO_FEW = "too few events"
 ALARMS = "Alarm burden: one alarm, then six hours of silence; right if the event follows within 12 hours"
 
 
@@ -105,17 +107,20 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
     if not evaluation.alarms.empty and not (evaluation.alarms["alarms"].map(lambda n: is_small(n, least))).any():
         tables[ALARMS] = _alarms(evaluation.alarms)
     for name, groups in evaluation.subgroups.items():
-        tables[f"By {name}. {calibration_text(groups.calibration_p)}"] = _groups(groups.table)
+        tested = calibration_text(groups.calibration_p, n_tests=len(evaluation.subgroups))
+        tables[f"By {name}. {tested}"] = _groups(groups.table)
     return tables
 
 
-def calibration_text(p: float) -> str:
+def calibration_text(p: float, *, n_tests: int = 1) -> str:
     """Say whether calibration differs between groups.
 
     Parameters
     ----------
     p : float
         P value of equal calibration; NaN where it was not tested.
+    n_tests : int
+        Number of groupings that the p value is corrected for.
 
     Returns
     -------
@@ -131,7 +136,8 @@ def calibration_text(p: float) -> str:
         return "Too few events to test whether calibration differs between the groups."
     differs = "differs" if p < SIGNIFICANT else "does not clearly differ"
     shown = f"= {p:.3f}" if p >= 0.001 else "< 0.001"
-    return f"Calibration {differs} between the groups (p {shown}, likelihood ratio)."
+    test = "likelihood ratio" if n_tests == 1 else f"likelihood ratio, Holm's correction for {n_tests} groupings"
+    return f"Calibration {differs} between the groups (p {shown}, {test})."
 
 
 def _shown_points(evaluation: Any, min_cell_size: int) -> pd.DataFrame:
@@ -176,8 +182,10 @@ def _alarms(alarms: pd.DataFrame) -> pd.DataFrame:
 
 
 def _groups(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per group: stays, events, and each metric with its interval."""
-    texts = table.assign(cell=cells(table, ".3f"))
+    """One row per group: stays, events, and each metric with its interval; no metric of too few events."""
+    others = table["stays"] - table["events"]
+    is_few = (table[["events"]].assign(others=others).min(axis=1) < MIN_EVENTS).fillna(False).astype(bool)
+    texts = table.assign(cell=np.where(is_few, TOO_FEW, cells(table, ".3f")))
     wide = texts.pivot(index="group", columns="metric", values="cell")
     wide = wide.loc[table["group"].unique(), table["metric"].unique()]
     wide = wide.rename(columns=lambda metric: metric_label(metric, direction=False))

@@ -34,7 +34,7 @@ class Subgroups:
         an AUROC in a group without events.
     calibration_p : float
         P value of equal calibration (intercept and slope) in the groups with 20 stays or more with, and without, the
-        event; NaN with fewer than two such groups.
+        event; NaN with fewer than two such groups. In an evaluation, after Holm's correction for its groupings.
     """
 
     table: pd.DataFrame

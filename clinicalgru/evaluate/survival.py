@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 from scipy.integrate import trapezoid
 
 from clinicalgru.disclosure import MIN_CELL_SIZE
-from clinicalgru.errors import ArgumentError, MissingPackageError
+from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration_groups import survival_groups
 from clinicalgru.evaluate.predictions import TaskPredictions, shown_groups
 from clinicalgru.evaluate.validation import Array
+from clinicalgru.optional_packages import import_optional
 
 PAIRS_BUDGET = 50_000_000  # pairs of stays that concordance compares, over all resamples
 NOTES: Mapping[str, str] = {
@@ -151,12 +152,7 @@ def require_sksurv() -> Any:
     MissingPackageError
         If scikit-survival is not installed.
     """
-    try:
-        from sksurv import metrics
-    except ImportError:
-        fix = "Install it: pip install 'clinicalgru[survival]'."
-        raise MissingPackageError("the package scikit-survival", "no such package", fix) from None
-    return metrics
+    return import_optional("sksurv.metrics", extra="survival")
 
 
 def _check(test: Array, train: Array, curves: Array, times: Array) -> None:

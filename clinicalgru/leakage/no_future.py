@@ -293,7 +293,7 @@ class _Comparison:
         return {name: as_risks(self.pipeline(_copied(tables)), tables) for name, tables in many.items()}
 
     def _add(self, name: str, n_rows: int, before: pd.DataFrame, after: pd.DataFrame) -> None:
-        """Compare, and note what moved; a risk that came or went counts as infinite."""
+        """Compare, and note what moved; a risk that appeared or vanished counts as infinite."""
         every = before.index.union(after.index)
         before, after = before.reindex(every), after.reindex(every)
         unlike = before.isna() != after.isna()

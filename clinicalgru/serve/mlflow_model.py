@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.registry import FittedModel
+from clinicalgru.optional_packages import import_optional
 from clinicalgru.serve.bundle import load_model, save
 from clinicalgru.serve.manifest import versions
 from clinicalgru.serve.score import score
@@ -44,7 +44,7 @@ def save_mlflow(model: FittedModel | str | Path, path: str | Path, **options: An
 
     Raises
     ------
-    ArgumentError
+    MissingPackageError
         If MLflow is not installed.
 
     Examples
@@ -52,7 +52,7 @@ def save_mlflow(model: FittedModel | str | Path, path: str | Path, **options: An
     >>> from clinicalgru import save_mlflow
     >>> save_mlflow("bundle", "mlflow-model")  # doctest: +SKIP
     """
-    mlflow = load_mlflow()
+    mlflow = import_optional("mlflow.pyfunc", "mlflow", extra="mlflow")
     with tempfile.TemporaryDirectory() as folder:
         mlflow.pyfunc.save_model(path=str(path), **_arguments(model, Path(folder)) | options)
 
@@ -76,7 +76,7 @@ def log_mlflow(model: FittedModel | str | Path, name: str = "model", **options: 
 
     Raises
     ------
-    ArgumentError
+    MissingPackageError
         If MLflow is not installed.
 
     Examples
@@ -84,31 +84,9 @@ def log_mlflow(model: FittedModel | str | Path, name: str = "model", **options: 
     >>> from clinicalgru import log_mlflow
     >>> log_mlflow("bundle", registered_model_name="mortality")  # doctest: +SKIP
     """
-    mlflow = load_mlflow()
+    mlflow = import_optional("mlflow.pyfunc", "mlflow", extra="mlflow")
     with tempfile.TemporaryDirectory() as folder:
         return mlflow.pyfunc.log_model(name=name, **_arguments(model, Path(folder)) | options)
-
-
-def load_mlflow() -> Any:
-    """Give the module `mlflow`.
-
-    Returns
-    -------
-    module
-        The module.
-
-    Raises
-    ------
-    ArgumentError
-        If it is not installed.
-    """
-    try:
-        import mlflow
-        import mlflow.pyfunc
-    except ImportError:
-        fix = "Install it: pip install 'clinicalgru[mlflow]'."
-        raise ArgumentError("the package of the extra mlflow", "none installed", fix) from None
-    return mlflow
 
 
 def _arguments(model: FittedModel | str | Path, folder: Path) -> dict[str, Any]:
@@ -152,7 +130,7 @@ def bundle_model() -> Any:
     -------
     mlflow.pyfunc.PythonModel
     """
-    mlflow = load_mlflow()
+    mlflow = import_optional("mlflow.pyfunc", "mlflow", extra="mlflow")
 
     class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
         def load_context(self, context: Any) -> None:

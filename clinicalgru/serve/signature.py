@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from clinicalgru.errors import ArgumentError, MissingPackageError, SignatureError
+from clinicalgru.errors import ArgumentError, SignatureError
+from clinicalgru.optional_packages import import_optional
 
 SIGNATURE = "signature.json"
 FORMAT = "clinicalgru signature 1"
@@ -137,13 +138,9 @@ def _public_key(path: Path) -> Any:
 
 
 def _cryptography() -> tuple[Any, Any]:
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError:
-        fix = 'Install the extra sign: pip install "clinicalgru[sign]".'
-        raise MissingPackageError("the package cryptography", "no such package", fix) from None
-    return serialization, ed25519
+    package = "cryptography.hazmat.primitives"
+    modules = f"{package}.serialization", f"{package}.asymmetric.ed25519"
+    return import_optional(modules[0], extra="sign"), import_optional(modules[1], extra="sign")
 
 
 def _content(path: Path, fix: str) -> bytes:

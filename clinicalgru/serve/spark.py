@@ -20,11 +20,13 @@ from clinicalgru.data.ingest.column_names import STAYS, columns_of, normalize
 from clinicalgru.data.reading import arguments_like
 from clinicalgru.errors import ArgumentError, InputError, describe
 from clinicalgru.model.estimators.registry import FittedModel
+from clinicalgru.optional_packages import import_optional
 from clinicalgru.serve.bundle import files, load_model, model_hash
 from clinicalgru.serve.score_rows import SCORES, check_hourly, schema_of
 from clinicalgru.serve.score_run import now, run_id
 from clinicalgru.serve.spark_worker import PART, PartScorer, with_stays, without_stays
 
+JAVA = "Java 17 or newer is needed too."
 PART_PATIENTS = 2_000  # patients of a part, about
 ERROR = re.compile(r"clinicalgru\.errors\.\w+: (.+)")
 TYPES = {"string": "string", "timestamp[us]": "timestamp_ntz", "double": "double"}
@@ -78,7 +80,7 @@ def score_spark(
     InputError
         If an extract cannot be read, or rows of a part cannot be used.
     """
-    functions = load_pyspark()
+    functions = import_optional("pyspark.sql.functions", extra="spark", note=JAVA)
     if as_of is None:
         raise ArgumentError("as_of with engine='spark'", "none", 'Pass as_of="2031-01-01 06:00" (--as-of).')
     fitted = load_model(model) if isinstance(model, str | Path) else model
@@ -121,27 +123,6 @@ def score_spark(
     return _written(functions, spark, scores, str(out), name, overwrite=overwrite)
 
 
-def load_pyspark() -> Any:
-    """Give the module `pyspark.sql.functions`.
-
-    Returns
-    -------
-    module
-        The module.
-
-    Raises
-    ------
-    ArgumentError
-        If pyspark is not installed.
-    """
-    try:
-        from pyspark.sql import functions
-    except ImportError:
-        fix = "Install it: pip install 'clinicalgru[spark]'; Java 17 or newer is needed too."
-        raise ArgumentError("the package of the extra spark", "none installed", fix) from None
-    return functions
-
-
 def start_session(*, master: str | None = None, remote: str | None = None) -> Any:
     """Start a session of Spark, or give the active one.
 
@@ -156,12 +137,10 @@ def start_session(*, master: str | None = None, remote: str | None = None) -> An
     -------
     pyspark.sql.SparkSession
     """
-    load_pyspark()
-    from pyspark.sql import SparkSession
-
+    session: Any = import_optional("pyspark.sql", extra="spark", note=JAVA).SparkSession
     if (master or remote or "").startswith("local"):  # workers on this machine take this Python
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName("clinicalgru")
+    builder = session.builder.appName("clinicalgru")
     if master is not None:
         builder = builder.master(master)
     return (builder if remote is None else builder.remote(remote)).getOrCreate()

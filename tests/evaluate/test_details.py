@@ -55,6 +55,25 @@ def test_of_shown_operating_points_no_two_differ_by_few_stays(evaluation):
     assert len(detail_tables(evaluation, min_cell_size=0)[POINTS]) == 7
 
 
+def test_a_group_of_too_few_events_shows_no_figure_of_them():
+    group = np.where(OUTCOME.cumsum() <= 15, "few", "many")  # 15 are not suppressed, and too few for a metric
+    evaluation = cg.evaluate(OUTCOME, RISK, groups={"group": group}, n_resamples=20)
+    assert OUTCOME[group == "few"].sum() == 15
+    shown = next(table for name, table in detail_tables(evaluation).items() if name.startswith("By group"))
+    assert set(shown.loc["few"].iloc[2:]) == {"too few events"}
+    assert "too few" not in "".join(shown.loc["many"])
+
+
+def test_tests_of_several_groupings_are_corrected_for_their_number():
+    halves = {name: np.random.default_rng(seed).integers(0, 2, 1200).astype(str) for name, seed in (("a", 1), ("b", 2))}
+    alone = [
+        cg.evaluate(OUTCOME, RISK, groups={n: g}, n_resamples=5).subgroups[n].calibration_p for n, g in halves.items()
+    ]
+    both = cg.evaluate(OUTCOME, RISK, groups=halves, n_resamples=5)
+    assert min(g.calibration_p for g in both.subgroups.values()) == pytest.approx(min(2 * min(alone), 1))
+    assert any("Holm's correction for 2 groupings" in name for name in detail_tables(both))
+
+
 def test_weights_count_as_scikit_learn_counts_them():
     weight = CHANCE.uniform(0.5, 3, 1200)
     weighted = cg.evaluate(OUTCOME, RISK, sample_weight=weight, n_resamples=5)
@@ -83,6 +102,8 @@ def test_stays_are_divided_by_how_much_was_measured_sex_and_labels():
     )
     assert (amount["max"].to_numpy()[:-1] <= amount["min"].to_numpy()[1:]).all()
     assert set(groups["sex"]) <= {"female", "male", None, np.nan}
+    site = pd.DataFrame({"site": np.tile(["north", "south"], len(stays))[: len(stays)]})
+    assert list(default_groups(replace(stays, groups=site))["site"]) == list(site["site"])
     assert default_groups(stays[:50]) == {}
     assert default_groups(RISK) == {}
 

@@ -56,7 +56,7 @@ class Variable:
     top_coded : TopCode, optional
         How values above a limit are written as one group ("> 89"), and what that is taken as.
     system : str
-        System of the body, or kind of record, by which pages group variables: "circulation"; empty where not said.
+        System of the body, or kind of record, by which pages group variables: "circulation"; empty where not stated.
     modifiable : bool
         Whether treatment acts on it within hours, towards its reference range.
 

@@ -13,10 +13,11 @@ from sklearn.base import clone
 
 from clinicalgru.checks import check_instance, check_number, to_python
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import ArgumentError, MissingPackageError, TrainingError, describe
+from clinicalgru.errors import ArgumentError, TrainingError, describe
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.network.config import NetworkConfig
 from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss
+from clinicalgru.optional_packages import import_optional
 
 if TYPE_CHECKING:
     import optuna
@@ -112,7 +113,7 @@ def tune(
     >>> search = lambda train, validation: tune(GRUClassifier(), train, validation, n_trials=10)
     """
     _check(estimator, space, n_trials, timeout)
-    optuna = _optuna()
+    optuna = import_optional("optuna", extra="tune")
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -148,14 +149,6 @@ def _check(estimator: Any, space: Any, n_trials: Any, timeout: Any) -> None:
         if isinstance(given, tuple | str) or not isinstance(given, Sequence) or not given:
             fix = "Write (low, high) for a range, or a list of choices."
             raise ArgumentError(f"a range or choices for {name}", f"{given}", fix)
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise MissingPackageError("the package optuna", "no such package", "pip install 'clinicalgru[tune]'.") from None
-    return optuna
 
 
 class _Pruner:

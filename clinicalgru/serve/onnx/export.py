@@ -18,6 +18,7 @@ from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import Model
 from clinicalgru.model.network.codes import known_codes
+from clinicalgru.optional_packages import import_optional
 from clinicalgru.serve.atomic import whole_file
 from clinicalgru.serve.bundle import load_model
 from clinicalgru.serve.onnx.contract import CODE_INPUTS, INPUTS, contract_of
@@ -27,7 +28,6 @@ from clinicalgru.serve.onnx.graph import Graph, Value
 from clinicalgru.serve.onnx.heads_graph import calibrated, check_task_type, pooled, probability_of
 from clinicalgru.serve.onnx.network_graph import Shared, logits_of
 from clinicalgru.serve.onnx.onnx_file import onnx_file
-from clinicalgru.serve.onnx.packages import load_onnx, load_runtime
 from clinicalgru.serve.score_input import score_input
 
 GRAPH, CONTRACT, PROGRAM = "model.onnx", "contract.json", "run_onnx.py"
@@ -85,8 +85,8 @@ got a SummaryBaseline. Score it with clinicalgru score.
     check_instance("out", out, str, Path)
     fitted = load_model(model) if isinstance(model, str | Path) else model
     check_exported_model(fitted)
-    load_onnx()
-    load_runtime()
+    import_optional("onnx.helper", "onnx.numpy_helper", "onnx", extra="onnx")
+    import_optional("onnxruntime", extra="onnx")
     if int8 and data is None:
         fix = "Pass an extract, with outcomes where there are any."
         raise ArgumentError("an extract on which the loss of 8 bits is measured", "none", fix)
@@ -271,7 +271,7 @@ def session_of(graph: bytes) -> Any:
     -------
     onnxruntime.InferenceSession
     """
-    runtime = load_runtime()
+    runtime = import_optional("onnxruntime", extra="onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     return runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

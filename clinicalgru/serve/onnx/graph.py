@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clinicalgru.serve.onnx.packages import load_onnx
+from clinicalgru.optional_packages import import_optional
 
 SMALLEST_QUANTIZED = 256  # numbers of a weight matrix that is worth 8 bits
 BOOLEAN = ("Less", "Greater", "Equal", "And", "Or", "Not", "IsNaN", "IsInf")
@@ -189,7 +189,7 @@ class Graph:
     """
 
     def __init__(self, *, int8: bool = False, root: Graph | None = None) -> None:
-        self.onnx = load_onnx()
+        self.onnx = import_optional("onnx.helper", "onnx.numpy_helper", "onnx", extra="onnx")
         self.root = root or self
         self.int8, self.nodes = int8, list[Any]()
         self.count, self.tensors, self.known = 0, list[Any](), dict[tuple[Any, ...], Value]()

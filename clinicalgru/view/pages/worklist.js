@@ -17,7 +17,7 @@ const points = (change) => {
   if (size < 0.05) return "±0 points";
   return `${change > 0 ? "▲ +" : "▼ −"}${size.toFixed(size >= 0.95 ? 0 : 1)} points`;
 };
-const beside = () => innerWidth >= 1400;
+const isWide = () => innerWidth >= 1400;
 const remember = () => {
   const kept = Object.entries(state).filter(([, value]) => value !== "");
   history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
@@ -69,11 +69,11 @@ function draw() {
 function open(key) {
   state.stay = key;
   remember();
-  if (!beside()) { location.href = `/stay/${key}`; return; }
+  if (!isWide()) { location.href = `/stay/${key}`; return; }
   const frame = byId("patient");
   frame.hidden = false;
   frame.src = `/stay/${key}`;
-  byId("beside").classList.add("open");
+  byId("split-view").classList.add("open");
   for (const row of byId("rows").children) {
     if (row.dataset.key === key) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
@@ -116,6 +116,6 @@ byId("rows").addEventListener("click", (event) => {
 setInterval(() => { if (!document.hidden) refresh(); }, 60000);
 draw();
 if (state.stay) {
-  if (beside()) open(state.stay);
+  if (isWide()) open(state.stay);
   document.querySelector(`tr[data-key="${CSS.escape(state.stay)}"]`)?.scrollIntoView({ block: "center" });
 }

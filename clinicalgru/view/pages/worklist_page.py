@@ -1,4 +1,4 @@
-"""HTML page of scored stays: search, sort, filters, threshold; the page of a stay opens beside it."""
+"""HTML page of scored stays: search, sort, filters, threshold; the page of a stay opens next to it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def worklist_html(
     region = {"class": "scroll", "id": "list", "tabindex": "0", "role": "region", "aria-label": "Scored stays"}
     frame = tag("iframe", attrs={"id": "patient", "title": "Page of the stay", "hidden": ""})
     columns = tag(
-        "div", tag("section", tag("div", table, attrs=region)), frame, attrs={"class": "beside", "id": "beside"}
+        "div", tag("section", tag("div", table, attrs=region)), frame, attrs={"class": "split-view", "id": "split-view"}
     )
     store = tag("script", data, attrs={"type": "application/json", "id": "data"})
     title = provenance.get("outcome", "")

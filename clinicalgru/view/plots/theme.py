@@ -47,7 +47,7 @@ def apply_theme(figure: go.Figure, *, height: int) -> go.Figure:
         template="none", height=height, autosize=True, paper_bgcolor="white", plot_bgcolor="white",
         font={"family": FONT, "size": 14, "color": INK}, margin={"l": 68, "r": 44, "t": 40, "b": 58},
         legend={"font": {"size": 13}, **LEGEND_ABOVE}, hoverlabel={"font": {"size": 13}, "align": "left"},
-        modebar={"remove": NO_UPLOAD, "orientation": "v"},  # beside the figure, not over its legend
+        modebar={"remove": NO_UPLOAD, "orientation": "v"},  # next to the figure, not over its legend
     )  # fmt: skip
     axis = {"gridcolor": GRID, "linecolor": GREY, "zeroline": False, "ticks": "outside", "tickcolor": GRID}
     figure.update_xaxes(axis, title={"standoff": 10, "font": {"size": 14}}).update_yaxes(

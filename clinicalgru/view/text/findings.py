@@ -144,7 +144,7 @@ def _row(explanation: Explanation, row: Any, largest: float, bars: bool) -> Mark
 
 
 def _latest(explanation: Explanation, variable: Any, row: Any) -> Sequence[str]:
-    """Write the latest value with its age, and where it came from."""
+    """Write the latest value with its age, and the value before it."""
     if not row.is_measured:
         return [tag("span", "not measured", attrs={"class": "quiet"})]
     if variable is None or pd.isna(row.value):

@@ -27,7 +27,8 @@ def standing_text(explanation: Explanation, outcome: str) -> str:
     Returns
     -------
     str
-        One or two sentences; empty where no risk is explained. What is known too little is said in place of a number.
+        One or two sentences; empty where no risk is explained. Where too little is known, they state that
+        instead of a number.
     """
     standing = explanation.standing
     if not is_probability(explanation):
