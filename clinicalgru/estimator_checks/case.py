@@ -239,7 +239,7 @@ def must(condition: Any, message: str) -> None:
 
 
 def must_refuse(call: Callable[[], Any], what: str) -> None:
-    """Raise where a call does not raise an error that has a message.
+    """Raise where a call does not raise a ValueError or TypeError that has a message.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def must_refuse(call: Callable[[], Any], what: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             call()
-    except Exception as error:  # noqa: BLE001 - any error refuses
+    except (ValueError, TypeError) as error:  # another error is a failure, not a refusal
         must(str(error), f"{what} raises {type(error).__name__} without a message")
         return
     raise AssertionError(f"{what} is not refused")

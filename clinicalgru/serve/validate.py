@@ -23,7 +23,7 @@ from clinicalgru.serve.case_mix import compare_case_mix
 from clinicalgru.serve.input_checks import input_warnings
 from clinicalgru.serve.recalibrate import recalibrate, seen_patients
 from clinicalgru.serve.score_input import model_dictionary, read_like_training
-from clinicalgru.serve.validation import Validation, shown_unmapped, verdict_of
+from clinicalgru.serve.validation_result import Validation, shown_unmapped, verdict_of
 
 
 def validate(

@@ -21,7 +21,7 @@ from clinicalgru.view.pages.html_page import page, section, write
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clinicalgru.serve.validation import Validation
+    from clinicalgru.serve.validation_result import Validation
 
 CASE_MIX = (
     "Each cell: training, then these stays. Means and ranges are of groups of at least 11 patients. A standardised "
