@@ -35,11 +35,11 @@ def import_optional(*modules: str, extra: str, note: str = "") -> Any:
     >>> import_optional("json", extra="none").__name__
     'json'
     """
-    module = None
+    package = modules[0].split(".")[0]
     try:
-        for name in modules:
-            module = importlib.import_module(name)
+        importlib.import_module(package)
+        imported = [importlib.import_module(name) for name in modules]
     except ImportError:
         fix = f"Install it: pip install 'clinicalgru[{extra}]'. {note}".rstrip()
-        raise MissingPackageError(f"the package {modules[0].split('.')[0]}", "no such package", fix) from None
-    return module
+        raise MissingPackageError(f"the package {package}", "no such package", fix) from None
+    return imported[-1]
