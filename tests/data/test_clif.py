@@ -267,6 +267,39 @@ def test_urine_of_the_table_output_is_a_volume(tmp_path, variables):
     ]
 
 
+HEMODYNAMICS = {  # first word of the columns: category -> variable and value
+    "measure": {
+        **{"CVP": ("cvp", 12), "RA": ("cvp", 11), "RV": ("rvp", 30), "PA": ("pap", 31), "PCWP": ("pcwp", 18)},
+        **{"PA_systolic": ("pap_systolic", 40), "cardiac_output_thermodilution": ("cardiac_output", 4)},
+    },
+    "measurement": {
+        **{"cvp": ("cvp", 12), "rv_systolic": ("rvp_systolic", 40), "rv_diastolic": ("rvp_diastolic", 6)},
+        **{"cco": ("cardiac_output", 4), "co_index": ("cardiac_index", 2.5), "svri": ("svri", 2000)},
+        **{"evlwi": ("extravascular_lung_water_index", 8), "do2": ("oxygen_delivery_index", 550)},
+    },
+}
+
+
+@pytest.mark.parametrize("word", HEMODYNAMICS)
+def test_invasive_hemodynamics_of_versions_2_and_3(tmp_path, word):
+    known, content = HEMODYNAMICS[word], tables()
+    content["invasive_hemodynamics"] = pd.DataFrame(
+        {
+            "hospitalization_id": "H1",
+            "recorded_dttm": [f"2031-01-01 08:{minute:02}Z" for minute in range(len(known) + 2)],
+            f"{word}_name": "Swan-Ganz",
+            f"{word}_category": [*known, "tfc", "cvp"],
+            f"{word}_value": [str(value) for _, value in known.values()] + ["9", "400"],
+        }
+    )
+    events = read(write(tmp_path / "data", content, form="parquet"), cg.Dictionary.load())
+    for minute, (variable, value) in enumerate(known.values()):
+        at = f"01-01 08:{minute:02}"
+        assert ("H1-1", at, at, value) in rows(events, variable), variable
+    found = events.ledger.findings.set_index("variable")["reason"]
+    assert found[["tfc", "cvp"]].tolist() == ["unmapped code", "implausible"]
+
+
 def naive(content: dict[str, pd.DataFrame], *names: str) -> dict[str, pd.DataFrame]:
     """Tables with times without an offset, as on the clocks of Chicago."""
     for name in names:

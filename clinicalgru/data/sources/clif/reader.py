@@ -3,7 +3,8 @@
 A stay is an ICU stay (anchor "icu", the default): rows of adt in intensive care that follow each other without a gap;
 or a hospitalization (anchor "hospital"). A row goes to the stay of its hospitalization at its time. A laboratory result
 counts at its collection and is known at its result. Version 3.0 writes categories in lower case with underscores, adds
-measured_dttm to vitals and a table output; categories are compared without regard to letter case.
+measured_dttm to vitals and a table output, and calls the columns of invasive_hemodynamics measurement_category and
+measurement_value (2.x: measure_). Categories are compared without regard to letter case.
 
 References
 ----------
@@ -41,6 +42,22 @@ LAB = f"""CASE WHEN {IS_BLOOD} OR starts_with(lower(r.lab_category), split_part(
     THEN r.lab_category ELSE r.lab_category || ', ' || {SPECIMEN} END"""
 URINE = """('external_urinary_catheter', 'indwelling_urinary_catheter', 'nephrostomy', 'suprapubic_catheter',
     'urethral', 'urostomy', 'urinary_other')"""
+
+
+def _hemodynamics(word: str) -> EventTable:
+    """The table of invasive hemodynamics, whose columns begin with another word in each version."""
+    return EventTable(
+        name=HEMODYNAMICS,
+        times=("recorded_dttm",),
+        known="",
+        variable=f"r.{word}_category",
+        value=f"r.{word}_value",
+        needs=("recorded_dttm", f"{word}_category", f"{word}_value"),
+    )
+
+
+HEMODYNAMICS = "invasive_hemodynamics"
+HEMODYNAMICS_3 = _hemodynamics("measurement")
 EVENTS = (
     EventTable(
         name="vitals",
@@ -89,6 +106,7 @@ EVENTS = (
         value="r.device_category",
         needs=("recorded_dttm", "device_category"),
     ),
+    _hemodynamics("measure"),
 )
 RESPIRATORY = "respiratory_support"
 WIDE = (RESPIRATORY, "crrt_therapy")
@@ -181,7 +199,8 @@ def _add(workspace: Workspace, tables: NamedTables, placement: Placement) -> dic
             raise InputError("a column lab_value_numeric", "neither it nor lab_value", fix, where=part.label)
     for table in EVENTS:
         for part in tables.files.get(table.name, []):
-            add_events(workspace, part, table, placement)
+            is_3 = table.name == HEMODYNAMICS and HEMODYNAMICS_3.needs[-1] in columns_by_name(part)
+            add_events(workspace, part, HEMODYNAMICS_3 if is_3 else table, placement)
     notes: dict[str, int] = {}
     for name in WIDE:
         for part in tables.files.get(name, []):
