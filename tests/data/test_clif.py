@@ -269,13 +269,23 @@ def test_urine_of_the_table_output_is_a_volume(tmp_path, variables):
 
 HEMODYNAMICS = {  # first word of the columns: category -> variable and value
     "measure": {
-        **{"CVP": ("cvp", 12), "RA": ("cvp", 11), "RV": ("rvp", 30), "PA": ("pap", 31), "PCWP": ("pcwp", 18)},
-        **{"PA_systolic": ("pap_systolic", 40), "cardiac_output_thermodilution": ("cardiac_output", 4)},
+        "CVP": ("cvp", 12),
+        "RA": ("cvp", 11),
+        "RV": ("rvp", 30),
+        "PA": ("pap", 31),
+        "PCWP": ("pcwp", 18),
+        "PA_systolic": ("pap_systolic", 40),
+        "cardiac_output_thermodilution": ("cardiac_output", 4),
     },
     "measurement": {
-        **{"cvp": ("cvp", 12), "rv_systolic": ("rvp_systolic", 40), "rv_diastolic": ("rvp_diastolic", 6)},
-        **{"cco": ("cardiac_output", 4), "co_index": ("cardiac_index", 2.5), "svri": ("svri", 2000)},
-        **{"evlwi": ("extravascular_lung_water_index", 8), "do2": ("oxygen_delivery_index", 550)},
+        "cvp": ("cvp", 12),
+        "rv_systolic": ("rvp_systolic", 40),
+        "rv_diastolic": ("rvp_diastolic", 6),
+        "cco": ("cardiac_output", 4),
+        "co_index": ("cardiac_index", 2.5),
+        "svri": ("svri", 2000),
+        "evlwi": ("extravascular_lung_water_index", 8),
+        "do2": ("oxygen_delivery_index", 550),
     },
 }
 
