@@ -54,7 +54,7 @@ from clinicalgru.cli_options import (
     reading_command,
 )
 from clinicalgru.disclosure import format_count
-from clinicalgru.errors import ClinicalGRUError, InputError
+from clinicalgru.errors import ArgumentError, ClinicalGRUError, InputError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -250,23 +250,29 @@ def train(
     from clinicalgru.serve.bundle import load_pretrained
 
     named_task = Task.load(task)
-    pipeline.check_evaluation_packages(named_task.task_type)
     check_outcomes(reading, named_task)
+    if resume and checkpoint is None:
+        raise ArgumentError("--checkpoint with --resume", "no checkpoint", "Name the file of the checkpoint.")
     encoder = None if pretrained is None else load_pretrained(pretrained)
+    how: dict[str, Any] = {"pretrained": encoder, "device": device, "parameters": parse_settings(set_ or [])}
+    estimator = pipeline.new_estimator(named_task.task_type, random_state=random_state, **how)
     events = read_events(extract, **reading)
     typer.echo(describe_extract(events, min_cell_size=min_cell_size(exact)))
     by: dict[str, Any] = {"test": test_fraction, "test_from": test_from, "split_column": split_column}
     parts = split_parts(events, named_task, random_state, **by)
-    how: dict[str, Any] = {"random_state": random_state, "verbose": not quiet, "pretrained": encoder}
-    how |= {"device": device, "parameters": parse_settings(set_ or []), "checkpoint": checkpoint, "resume": resume}
+    kept: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "auxiliary": parts.auxiliary}
     with torchrun_processes() as rank:
-        model = pipeline.fit(parts.development, auxiliary=parts.auxiliary, **how)
+        model = pipeline.fit(
+            parts.development, random_state=random_state, estimator=estimator, verbose=not quiet, **kept
+        )
     if rank > 0:  # the first process of torchrun evaluates and writes
         return
     evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
     typer.echo(evaluation)
     if leaks:
         typer.echo(f"\n{pipeline.check_leakage(model, parts, random_state=random_state).sentence}\n")
+    if (audit := pipeline.measure_membership(model, parts)) is not None:
+        typer.echo(f"{audit}\n")
     print_paths(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 

@@ -26,6 +26,8 @@ from clinicalgru.leakage.result import LeakageCheck
 from clinicalgru.model.ablations import TRAINING_FRACTIONS
 from clinicalgru.model.baselines.comparison import fit_baselines
 from clinicalgru.model.baselines.missingness import missingness_alone
+from clinicalgru.model.estimators.arguments import checked_arguments
+from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
@@ -47,11 +49,9 @@ def fit(
     development: Sequences,
     *,
     random_state: int,
+    estimator: GRUEstimator | None = None,
     verbose: bool = False,
     auxiliary: pd.DataFrame | None = None,
-    pretrained: PretrainedEncoder | None = None,
-    device: str = "auto",
-    parameters: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
 ) -> Any:
@@ -62,17 +62,13 @@ def fit(
     development : Sequences
         Stays with known outcomes.
     random_state : int
-        Seed of split and training.
+        Seed of the split, and of training where no estimator is given.
+    estimator : GRUEstimator, optional
+        What is fitted; else that of the task with default parameters. See `new_estimator`.
     verbose : bool
         Whether to show progress.
     auxiliary : DataFrame, optional
         Auxiliary targets by stay_id; see `GRUClassifier.fit`.
-    pretrained : PretrainedEncoder, optional
-        Weights that training starts from.
-    device : {"auto", "cpu", "cuda", "mps"}
-        Where the network computes.
-    parameters : mapping of str to object, optional
-        Further parameters of the estimator, such as max_epochs or network__hidden_size.
     checkpoint : Path, optional
         File that keeps the state of training after each epoch.
     resume : bool
@@ -88,14 +84,10 @@ def fit(
     CalibrationWarning
         If the calibration part cannot calibrate the model, such as one without an event; the model is kept as it is.
     """
-    check_evaluation_packages(development.task.task_type)
     train, validation, calibration = split_patients(development, TRAINING_FRACTIONS, random_state=random_state)
-    model: Any = BY_TASK_TYPE[development.task.task_type](
-        pretrained=pretrained, random_state=random_state, device=device
-    )
-    _set(model, parameters or {})
-    if resume and checkpoint is None:
-        raise ArgumentError("--checkpoint with --resume", "no checkpoint", "Name the file of the checkpoint.")
+    if estimator is None:
+        estimator = new_estimator(development.task.task_type, random_state=random_state)
+    model: Any = estimator
     kept: dict[str, Any] = {"checkpoint_path": checkpoint}
     kept["resume_from"] = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
     model.fit(train, validation=validation, auxiliary=auxiliary, verbose=verbose, **kept)
@@ -104,6 +96,53 @@ def fit(
     except (ArgumentError, TrainingError) as error:
         warnings.warn(f"{error} The model is not calibrated.", CalibrationWarning, stacklevel=2)
     return model.choose_threshold(calibration) if hasattr(model, "choose_threshold") else model
+
+
+def new_estimator(
+    task_type: str,
+    *,
+    random_state: int,
+    pretrained: PretrainedEncoder | None = None,
+    device: str = "auto",
+    parameters: Mapping[str, Any] | None = None,
+) -> Any:
+    """Make the GRU estimator of a type of task; everything that can be checked without data is checked.
+
+    Parameters
+    ----------
+    task_type : str
+        Type of the task, such as "binary".
+    random_state : int
+        Seed of training.
+    pretrained : PretrainedEncoder, optional
+        Weights that training starts from.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the network computes.
+    parameters : mapping of str to object, optional
+        Further parameters of the estimator, such as max_epochs or network__hidden_size.
+
+    Returns
+    -------
+    GRUEstimator
+        Not fitted.
+
+    Raises
+    ------
+    MissingPackageError
+        If a package of its evaluation is not installed.
+    ArgumentError
+        If there is no such parameter, or it cannot have that value.
+
+    Examples
+    --------
+    >>> new_estimator("regression", random_state=0, parameters={"max_epochs": 30})
+    GRURegressor(max_epochs=30, random_state=0)
+    """
+    check_evaluation_packages(task_type)
+    model: Any = BY_TASK_TYPE[task_type](pretrained=pretrained, random_state=random_state, device=device)
+    _set(model, parameters or {})
+    checked_arguments(model)
+    return model
 
 
 def _set(model: Any, parameters: Mapping[str, Any]) -> None:
@@ -184,17 +223,12 @@ def measure_membership(model: Any, parts: Parts) -> PrivacyAudit | None:
     -------
     PrivacyAudit or None
         Of at most 2,000 training stays; None for other tasks than binary ones. The model card shows it.
-
-    Warns
-    -----
-    PrivacyWarning
-        See `privacy_audit`.
     """
     if model.task_.task_type != "binary":
         return None
     members = parts.development[seen_patients(model).includes(parts.development)]
     chosen = np.random.default_rng(0).permutation(len(members))[:MEMBERSHIP_STAYS]
-    audit = privacy_audit(model, members[np.sort(chosen)], parts.test)
+    audit = privacy_audit(model, members[np.sort(chosen)], parts.test, warn=False)
     model.trained_on_ = {**model.trained_on_, "membership": audit.to_dict()}
     return audit
 

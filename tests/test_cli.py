@@ -158,8 +158,10 @@ def test_train_on_ones_own_extract_ends_in_a_bundle_that_scores(capsys, extract,
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     outcomes = ("--outcomes", extract / "outcomes.parquet")
     short = ("--set", "max_epochs=2")
-    code, _, _ = run(capsys, "train", *files, *outcomes, *short, "--out", tmp_path / "mine", "--quiet")
+    code, said, _ = run(capsys, "train", *files, *outcomes, *short, "--out", tmp_path / "mine", "--quiet")
     assert code == 0
+    assert "Membership inference: " in said
+    assert "| membership inference | " in (tmp_path / "mine" / "bundle" / "card.md").read_text()
     assert json.loads((tmp_path / "mine" / "bundle" / "manifest.json").read_text())["arguments"]["max_epochs"] == 2
     assert run(capsys, "score", tmp_path / "mine" / "bundle", *files, "--out", tmp_path / "s.parquet")[0] == 0
 

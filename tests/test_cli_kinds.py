@@ -142,6 +142,9 @@ def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
         (("train", "none.csv", "--task", "nothing", "--outcomes", "o.csv", "--out", "x"), "a task among"),
         (("train", "none.csv", "--task", "next_measurement", "--out", "x"), "Did you mean next_measurements?"),
         (("train", "none.csv", "--out", "x"), "--outcomes with an extract of source long"),
+        (("train", "none.csv", "--outcomes", "o.csv", "--out", "x", "--resume"), "--checkpoint with --resume"),
+        (("train", "none.csv", "--outcomes", "o.csv", "--out", "x", "--set", "epochs=2"), "parameters among"),
+        (("train", "none.csv", "--outcomes", "o.csv", "--out", "x", "--set", "max_epochs=-2"), "max_epochs"),
         (("check", "none.csv", "--column", "patient_id"), "--columns ours=theirs"),
     ],
 )

@@ -113,10 +113,13 @@ def _calibration(model: FittedModel) -> str:
 
 def _membership(trained: Mapping[str, Any]) -> str:
     """How well training patients are recognised, where that was measured."""
-    rate = trained.get("membership", {}).get("true_positive_rate")
-    if rate is None:
+    if "membership" not in trained:
         return ""
-    return f"| membership inference | {rate:.1%} of the training patients recognised at 1 % false positives |\n"
+    rate = trained["membership"]["true_positive_rate"]
+    text = "not measured: too few other patients"
+    if rate is not None:
+        text = f"{rate:.1%} of the training patients recognised at 1 % false positives"
+    return f"| membership inference | {text} |\n"
 
 
 def _changes(model: FittedModel) -> str:

@@ -96,10 +96,6 @@ class Binary(Head):
         """The calibrated log-odds of the outcome."""
         return binary_target(target, calibrator)
 
-    def estimand(self, outcome: str) -> str:
-        """The probability of the outcome."""
-        return f"the probability of `{outcome}`"
-
 
 @dataclass(frozen=True)
 class MultiClass(Head):
@@ -203,10 +199,6 @@ class MultiClass(Head):
         """The normalised geometric mean of the class probabilities."""
         return mean_log_probabilities(predictions)
 
-    def estimand(self, outcome: str) -> str:
-        """The probability of each class."""
-        return f"the probability of each class of `{outcome}`"
-
 
 @dataclass(frozen=True)
 class MultiLabel(Head):
@@ -303,10 +295,6 @@ class MultiLabel(Head):
         occurred = (stays.outcome == 1).astype(float)
         rarity = np.argsort(np.argsort(-occurred.sum(axis=0), kind="stable"))
         return occurred @ 2.0**rarity
-
-    def estimand(self, outcome: str) -> str:
-        """The probability of each label."""
-        return f"the probability of each of `{outcome}`"
 
 
 def binary_target(target: Target, calibrator: Calibrator | None) -> ExplanationTarget:

@@ -151,7 +151,3 @@ class EarlyWarning(WarningLabels, Head):
     def strata(stays: Sequences) -> np.ndarray:
         """Whether there is an onset."""
         return np.isfinite(stays.outcome)
-
-    def estimand(self, outcome: str) -> str:
-        """The probability that an onset is ahead."""
-        return f"after each time step the probability that `{outcome}` is about to begin,"

@@ -157,10 +157,6 @@ class Forecast(Head):
         """All alike: the outcome of the task is not used."""
         return np.zeros(len(stays))
 
-    def estimand(self, outcome: str) -> str:
-        """The next measurements."""
-        return "the next value of each variable"
-
 
 def pooled_scaler(scalers: Sequence[QuantileScaler]) -> QuantileScaler:
     """The scaler of several networks together: quantiles of their quantiles.

@@ -299,17 +299,3 @@ class Head(Pooling, Calibration, ABC):
             A number for each stay.
         """
         return stays.outcome
-
-    @abstractmethod
-    def estimand(self, outcome: str) -> str:
-        """What is estimated, as a phrase for a model card.
-
-        Parameters
-        ----------
-        outcome : str
-            The outcome in words.
-
-        Returns
-        -------
-        str
-        """

@@ -130,10 +130,6 @@ class Regression(Head):
         """The mixture of the distributions of several networks."""
         return PooledRegression.of(heads)
 
-    def estimand(self, outcome: str) -> str:
-        """The outcome and its interval."""
-        return f"`{outcome}`, with a prediction interval,"
-
     def mean(self, probability: np.ndarray) -> np.ndarray:
         """The mean of each distribution.
 

@@ -165,10 +165,6 @@ class Survival(SurvivalIntervals, Head):
         """The mean survival of several networks."""
         return PooledSurvival.of(heads)
 
-    def estimand(self, outcome: str) -> str:
-        """The probability of the event by each horizon."""
-        return f"the probability of `{outcome}` by each horizon"
-
 
 @dataclass(frozen=True)
 class PooledSurvival(Survival):
