@@ -19,6 +19,7 @@ from clinicalgru.html import summary_html
 
 HOUR = 3_600_000_000  # microseconds
 NO_TIME = np.iinfo(np.int64).max  # of a stay without events
+LABELLED_STAY = "labelled_stay"  # column of the stays: number of the stay that several labels share
 IMPLAUSIBLE = pa.schema(
     [("stay", pa.int32()), ("time", pa.int64()), ("variable", pa.string()), ("value", pa.float64())]
 )
@@ -50,7 +51,8 @@ class Events:
         The codes, as "variable//code".
     stays : DataFrame
         patient_id, stay_id, start, end (microseconds, may be missing), static covariates, outcomes. A static covariate
-        has the last value of the whole stay here; what was known when stands in `static_observations`.
+        has the last value of the whole stay here; what was known when stands in `static_observations`. Where a stay
+        has several labels, each is an entry of its own, with all rows; `labelled_stay` numbers the stays then.
     variables : tuple of Variable
         Variables that are measured, by name.
     static_variables : tuple of Variable

@@ -30,6 +30,7 @@ from clinicalgru.data.ingest.read_options import (
 from clinicalgru.data.ingest.source import Source, SourceResult
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.reading import recorded
+from clinicalgru.data.repeated_stays import repeat_stays
 from clinicalgru.data.simulate.simulate import SimulatedCohort, simulated_as
 from clinicalgru.data.sources import long_and_sql, physionet2012, physionet2019, wide
 from clinicalgru.data.sources.clif import reader as clif
@@ -195,7 +196,8 @@ def read_events(
     "eicu"            Folder or archive of the tables of eICU-CRD 2.0; a stay is a unit stay.
     "clif"            Folder or archive of the tables of CLIF 2.x or 3.0; anchor "icu" (default) or "hospital".
     "meds"            Folder with data/ and metadata/; anchor "stay", "icu", "hospital" or "visit" (first that occurs);
-                      `outcomes` may be a label file of ACES (task anchor "prediction_time").
+                      `outcomes` may be a label file of ACES (task anchor "prediction_time"); each label of a stay
+                      is an entry of `stays` then.
     "omop"            Folder or .zip of CDM tables, or a PostgreSQL address; anchor "hospital", "icu", "visit".
     "fhir"            Folder of a bulk export as NDJSON; anchor "hospital" (default), "icu" or "visit".
     ================  ==================================================================================================
@@ -298,7 +300,8 @@ def _read(data: Any, source: str, options: ReadOptions) -> Events:
         result = ingest(workspace, described, options)
     columns = {field.name: getattr(result, field.name) for field in fields(IngestResult) if field.name != "maps"}
     reading["static_variables"] = [variable.name for variable in result.static_variables]
-    return Events(**columns, source=_name(data, source), reading=reading, _disk=workspace.folder, _maps=result.maps)
+    events = Events(**columns, source=_name(data, source), reading=reading, _disk=workspace.folder, _maps=result.maps)
+    return repeat_stays(events, described.further_labels)
 
 
 def _check_missing_names(workspace: Workspace, described: SourceResult, options: ReadOptions) -> None:

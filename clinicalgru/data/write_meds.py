@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from clinicalgru.atomic_write import atomic_write
 from clinicalgru.checks import check_instance
-from clinicalgru.data.events import STATIC_OBSERVATIONS, Events, first_times
+from clinicalgru.data.events import LABELLED_STAY, STATIC_OBSERVATIONS, Events, first_times
 from clinicalgru.errors import ArgumentError, InputError
 
 MEDS_VERSION = "0.4.1"
@@ -65,7 +65,7 @@ def write_meds(events: Events, folder: str | Path) -> Path:
     Raises
     ------
     ArgumentError
-        If an argument has another type, or the folder holds files.
+        If an argument has another type, the folder holds files, or stays have several labels.
     InputError
         If a patient is in two splits, or some stays have no split.
 
@@ -90,6 +90,9 @@ def write_meds(events: Events, folder: str | Path) -> Path:
     True
     """
     check_instance("events", events, Events, fix="Pass what read_events returns.")
+    if LABELLED_STAY in events.stays:
+        fix = "Read the extract without the label file; MEDS keeps labels in files of their own."
+        raise ArgumentError("events with each stay once", "stays with several labels", fix)
     check_instance("folder", folder, str, Path)
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):

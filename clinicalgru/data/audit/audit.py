@@ -24,6 +24,7 @@ from clinicalgru.data.audit.unit_histograms import site_of
 from clinicalgru.data.audit.variable_checks import check_presence, check_values
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import EARLY_BY_HOURS, MISSING, NOT_COUNTED, SENTINEL, TOO_EARLY, Ledger
+from clinicalgru.data.repeated_stays import stays_once
 from clinicalgru.errors import ArgumentError, describe
 
 DEATH = "in_hospital_death"
@@ -137,6 +138,7 @@ def audit(events: Events, *, site_column: str | None = None, now: datetime | Non
     'end before start'
     """
     check_instance("events", events, Events, fix="Pass what read_events returns.")
+    events = stays_once(events)
     moment, names = _microseconds(now), [variable.name for variable in events.variables]
     is_numeric = [variable.variable_type == "numeric" for variable in events.variables]
     with duckdb.connect() as sql:

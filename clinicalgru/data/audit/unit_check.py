@@ -18,6 +18,7 @@ from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import Events
+from clinicalgru.data.repeated_stays import stays_once
 
 MIN_VALUES = 100
 MIN_LOG_BAYES_FACTOR = 4.0  # from which on a variable is flagged
@@ -120,6 +121,7 @@ def check_units(events: Events, *, site_column: str | None = None) -> tuple[Unit
     ['[degF]']
     """
     check_instance("events", events, Events, fix="Pass what read_events returns.")
+    events = stays_once(events)
     variables = _variables(events)
     found = [
         _flag(variables[name], site, histograms)

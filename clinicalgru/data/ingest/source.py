@@ -41,6 +41,8 @@ class SourceResult:
         Further counts for the ledger.
     labels : mapping of str to str
         Code -> its meaning according to the source.
+    further_labels : DataFrame or None
+        patient_id, stay_id, prediction_hours and outcomes of the labels of a stay after its first.
     """
 
     stays: pd.DataFrame | None = None
@@ -52,6 +54,7 @@ class SourceResult:
     count_unmapped: bool = True
     notes: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    further_labels: pd.DataFrame | None = None
 
     def with_outcomes(self, outcomes: OutcomesTable) -> SourceResult:
         """The same with the user's outcomes instead of the source's own.

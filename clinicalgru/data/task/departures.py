@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from clinicalgru.data.events import HOUR, Events
+from clinicalgru.data.events import HOUR, LABELLED_STAY, Events
 from clinicalgru.data.task.stay_times import StayTimes
 from clinicalgru.data.task.task import Task
 
@@ -73,8 +73,10 @@ def _readmission(events: Events, times: StayTimes) -> np.ndarray:
     start = events.stays["start"].astype("Float64").to_numpy(dtype=float, na_value=np.nan)
     if not events.has_dates:
         return np.full(len(start), np.nan)
-    by_patient = pd.DataFrame({"patient": events.stays["patient_id"].to_numpy(), "start": start}).dropna()
-    following = by_patient.sort_values("start", kind="stable").groupby("patient", sort=False)["start"].shift(-1)
-    return_time = following.reindex(range(len(start))).to_numpy(dtype=float)
+    by_patient = pd.DataFrame({"patient": events.stays["patient_id"].to_numpy(), "start": start})
+    by_patient["stay"] = events.stays.get(LABELLED_STAY, pd.Series(range(len(start)))).to_numpy()
+    once = by_patient.dropna().drop_duplicates("stay").sort_values("start", kind="stable")
+    following = once.set_index("stay").groupby("patient", sort=False)["start"].shift(-1)
+    return_time = by_patient["stay"].map(following).to_numpy(dtype=float)
     is_after = (return_time > start) & ((return_time >= times.end) | np.isinf(times.end))
     return np.where(is_after, return_time, np.nan)

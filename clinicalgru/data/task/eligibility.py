@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from clinicalgru.data.events import HOUR, Events
+from clinicalgru.data.events import HOUR, LABELLED_STAY, Events
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
 from clinicalgru.data.task.departures import RECORDED, Step
@@ -136,6 +136,10 @@ def _column(events: Events, task: Task, times: StayTimes, name: str) -> pd.Serie
 
 def _stay_number(stays: pd.DataFrame, *, has_dates: bool) -> pd.Series:
     """1 = a patient's first stay by start; unknown where a patient has several stays and one has no date of start."""
+    if LABELLED_STAY in stays:
+        once = stays.drop_duplicates(LABELLED_STAY)
+        number = _stay_number(once.drop(columns=LABELLED_STAY), has_dates=has_dates)
+        return stays[LABELLED_STAY].map(number.set_axis(once[LABELLED_STAY]))
     by_patient = stays.groupby("patient_id", sort=False)["start"]
     rank = by_patient.rank(method="first").astype(float)
     several = by_patient.transform("size") > 1

@@ -60,13 +60,14 @@ def read_labels(
     Raises
     ------
     InputError
-        If a column is missing, a label is no number, or a stay has several labels.
+        If a column is missing, a label is no number, or two labels of one prediction time differ.
 
     Notes
     -----
     Of several stays around a prediction time, the label is that of the one that started last. A label holds for its
     prediction time: with anchor "prediction_time", `select` sees each stay until its own. A task whose window ends at
-    another time is refused.
+    another time is refused. Of several labels of a stay, the first by time is among the outcomes, the others are
+    `further_labels`.
     """
     frames = []
     for part in open_parts(connection, data):
@@ -108,18 +109,27 @@ def _joined(labels: pd.DataFrame, values: list[str], result: SourceResult, landm
     inside = found["stay_id"].notna() & ((found["end"] >= found["time"]) | found["end"].isna()).fillna(False).astype(
         bool
     )
-    found = found[inside].drop_duplicates(["patient_id", "stay_id", "time", *values])
-    if found.duplicated(["patient_id", "stay_id"]).any():
-        row = found.loc[found.duplicated(["patient_id", "stay_id"]), "row"].iloc[0]
-        got = "several labels in one stay"
-        fix = "Choose the anchor= that the labels were made for, or keep one prediction time of each stay."
-        raise InputError("one label in each stay", got, fix, where=f"outcomes, row {row}")
-    hours = found.assign(prediction_hours=(found["time"] - found["start"]) / HOUR)
     keys = ["patient_id", "stay_id"]
+    found = found[inside].sort_values("row")
+    unlike = found.drop_duplicates([*keys, "time", *values])
+    differ = unlike.duplicated([*keys, "time"])
+    if differ.any():
+        row, fix = unlike.loc[differ, "row"].iloc[0], "Keep one of them."
+        got = "two labels that differ"
+        raise InputError("one label for each prediction time of a stay", got, fix, where=f"outcomes, row {row}")
+    unlike = unlike.assign(prediction_hours=(unlike["time"] - unlike["start"]) / HOUR)
+    unlike = unlike.sort_values("time", kind="stable")[[*keys, "prediction_hours", *values]]
+    is_first = ~unlike.duplicated(keys)
+    first = unlike[is_first]
+    notes = {
+        "labels whose prediction time lies in no stay": int(len(labels) - inside.sum()),
+        "labels that repeat another": len(found) - len(unlike),
+    }
     return replace(
         result,
-        stays=result.stays.merge(hours[[*keys, "prediction_hours"]], on=keys, how="left"),
-        outcomes=found[[*keys, *values]].reset_index(drop=True) if values else result.outcomes,
+        stays=result.stays.merge(first[[*keys, "prediction_hours"]], on=keys, how="left"),
+        outcomes=first[[*keys, *values]].reset_index(drop=True) if values else result.outcomes,
         named_outcomes=tuple(values) if values else result.named_outcomes,
-        notes={**result.notes, "labels whose prediction time lies in no stay": int(len(labels) - inside.sum())},
+        further_labels=unlike[~is_first].reset_index(drop=True),
+        notes={**result.notes, **{note: count for note, count in notes.items() if count or "no stay" in note}},
     )
