@@ -136,7 +136,7 @@ def new_estimator(
     Examples
     --------
     >>> new_estimator("regression", random_state=0, parameters={"max_epochs": 30})
-    GRURegressor(max_epochs=30, random_state=0)
+    GRURegressor(max_epochs=30)
     """
     check_evaluation_packages(task_type)
     model: Any = BY_TASK_TYPE[task_type](pretrained=pretrained, random_state=random_state, device=device)
