@@ -115,7 +115,10 @@ class RaggedStays:
             arrays |= {name: getattr(self, name)[rows] for name in dtypes}
         if self._maps is not None:
             self._maps.note_read(sum(arrays[name].nbytes for name in MEASUREMENT_DTYPES))
-        groups = self.groups.iloc[index].reset_index(drop=True)
+        if len(self.groups.columns):
+            groups = self.groups.iloc[index].reset_index(drop=True)
+        else:
+            groups = pd.DataFrame(index=range(len(index)))
         return replace(self, **arrays, groups=groups, _maps=None)
 
     def _positions(self, key: Any) -> np.ndarray:

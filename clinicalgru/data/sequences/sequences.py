@@ -216,13 +216,15 @@ class Sequences(RaggedStays):
         """
         return Sequences(**read_sequences(folder))
 
-    def truncate_at(self, hours: float | np.ndarray) -> Sequences:
+    def truncate_at(self, hours: float | np.ndarray, *, retained: np.ndarray | None = None) -> Sequences:
         """Each stay as it was known at an hour.
 
         Parameters
         ----------
         hours : float or ndarray, shape (stay,)
             Hours since the index time, one for all stays or one per stay. A stay that ends earlier stays as it is.
+        retained : ndarray of bool, shape (measurement,), or None
+            Measurements that are left, if they were known by then. None: all.
 
         Returns
         -------
@@ -247,7 +249,8 @@ class Sequences(RaggedStays):
         known = self.static_hours <= np.repeat(end_hours, np.diff(self.static_starts))
         arrays = self._filtered("static_starts", known) | {"static": static}
         cut_stays = replace(self, end_hours=end_hours, index_time=index_time, **arrays)
-        cut_stays = cut_stays.filter_measurements(self.hours <= end_hours[self.stay_of_measurement])
+        is_known = self.hours <= np.repeat(end_hours, self.n_measurements)
+        cut_stays = cut_stays.filter_measurements(is_known if retained is None else is_known & retained)
         return cut_stays.filter_coded(self.code_hours <= end_hours[self.stay_of_code])
 
     def prefixes(self, hours: np.ndarray) -> Sequences:

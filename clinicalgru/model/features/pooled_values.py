@@ -61,8 +61,10 @@ def pooled_values(
     group = _merged(_groups(ascending, n_groups, equal), patient, n_patients, min_patients)
     if group is None:
         return pooled
-    _, pair, repeats = np.unique(group * n_patients + patient, return_inverse=True, return_counts=True)
-    weight = 1.0 / repeats[pair]  # of the values of one patient in a group together: 1
+    weight = np.ones(len(group))
+    if n_patients < len(order):
+        _, pair, repeats = np.unique(group * n_patients + patient, return_inverse=True, return_counts=True)
+        weight = 1.0 / repeats[pair]  # of the values of one patient in a group together: 1
     low = np.minimum.reduceat(ascending, first := np.flatnonzero(np.diff(group, prepend=-1)))
     high = np.maximum.reduceat(ascending, first)
     with np.errstate(invalid="ignore"):  # of an infinite value: training names its variable
@@ -136,6 +138,8 @@ def _groups(ascending: np.ndarray, n_groups: int, equal: bool) -> np.ndarray:
 
 def _merged(group: np.ndarray, patient: np.ndarray, n_patients: int, min_patients: int) -> np.ndarray | None:
     """Groups of enough patients, from neighbours merged from the lowest up; None where all together are too few."""
+    if len(patient) == n_patients:  # one value of each patient: no sets are needed to count patients
+        return _merged_counts(group, min_patients)
     pairs = np.unique(group * n_patients + patient)
     starts = np.searchsorted(pairs, np.arange(group[-1] + 2) * n_patients)
     if np.diff(starts).min() >= min_patients:
@@ -150,3 +154,14 @@ def _merged(group: np.ndarray, patient: np.ndarray, n_patients: int, min_patient
     if current == 0:
         return None
     return np.asarray(np.minimum(label, current - 1)[group])
+
+
+def _merged_counts(group: np.ndarray, min_patients: int) -> np.ndarray | None:
+    """`_merged` where each value is of another patient."""
+    label, current, collected = list[int](), 0, 0
+    for count in np.bincount(group).tolist():
+        label.append(current)
+        collected += count
+        if collected >= min_patients:
+            current, collected = current + 1, 0
+    return np.minimum(label, current - 1)[group] if current else None

@@ -174,10 +174,15 @@ def cells_in_order(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.nda
         Position in `order` at which each cell that has measurements begins.
     """
     cells = sequences.stay_of_measurement * len(sequences.variables) + sequences.variable
-    order = np.argsort(cells, kind="stable")
+    order = _stable_order(cells, len(sequences) * len(sequences.variables))
     ordered = cells[order]
     first = np.flatnonzero(np.diff(ordered, prepend=-1))
     return cells, order, first
+
+
+def _stable_order(cells: np.ndarray, n_cells: int) -> np.ndarray:
+    """`argsort` of the cells; NumPy sorts numbers of 16 bits by radix, which takes a tenth of the time."""
+    return np.argsort(cells.astype(np.uint16) if n_cells <= 2**16 else cells, kind="stable")
 
 
 def shares(sequences: Sequences) -> list[tuple[np.ndarray, int]]:

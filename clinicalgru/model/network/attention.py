@@ -77,11 +77,18 @@ class AdditiveAttention(nn.Module):
         weight : Tensor, shape (stay, point, step)
             As of `AttentionWeights`.
         """
-        padded, hours, visible = _padded_states(states, batch)
-        score = self.outer(torch.tanh(self.inner(padded))).squeeze(2) + F.softplus(self.rate) * (hours - hours[:, :1])
+        rows, valid = batch.padded_index()
+        hours = gather_padded(batch.hours, rows)
+        score = gather_padded(self.outer(torch.tanh(self.inner(states))).squeeze(1), rows)
+        score = score + F.softplus(self.rate) * (hours - hours[:, :1])
+        visible = _visible(valid, batch)
         weight = torch.softmax(score[:, None, :].masked_fill(~visible, MASKED_SCORE), dim=2) * visible
-        context = torch.bmm(weight, padded)
-        return context[batch.point_stay, _point_index(batch)], weight
+        if batch.per_step:
+            context = torch.bmm(weight, gather_padded(states, rows))
+            return context[batch.point_stay, _point_index(batch)], weight
+        of_row = weight.flatten().index_select(0, batch.stay * weight.shape[2] + batch.step)
+        context = states.new_zeros(len(batch.order), self.width).index_add(0, batch.stay, states * of_row[:, None])
+        return context.index_select(0, batch.point_stay), weight
 
 
 class MultiHeadAttention(nn.Module):
@@ -215,11 +222,15 @@ def _padded_states(states: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor
     """States (stay, step, width) and hours (stay, step) with 0 as padding, and the time steps that each prediction may
     see (stay, point, step)."""
     rows, valid = batch.padded_index()
-    padded, hours = gather_padded(states, rows), gather_padded(batch.hours, rows)
+    return gather_padded(states, rows), gather_padded(batch.hours, rows), _visible(valid, batch)
+
+
+def _visible(valid: Tensor, batch: Batch) -> Tensor:
+    """The time steps that each prediction may see (stay, point, step)."""
     visible = valid[:, None, :]
     if batch.per_step:
         visible = visible & valid.new_ones(valid.shape[1], valid.shape[1]).tril() & valid[:, :, None]
-    return padded, hours, visible
+    return visible
 
 
 def _point_index(batch: Batch) -> Tensor:

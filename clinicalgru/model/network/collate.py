@@ -98,8 +98,8 @@ def collate(
         sizes=sizes,
         order=order,
         per_step=per_step,
-        **_row_tensors(sequences, steps, measured=measured, locf=locf, by_time=by_time),
-        **_point_tensors(sequences, points, locf=locf[by_time], per_step=per_step, indices=indices),
+        **_row_tensors(sequences, steps, locf=locf, packed_row=packed_row, by_time=by_time),
+        **_point_tensors(sequences, points, locf=locf, by_time=by_time, per_step=per_step, indices=indices),
         **_code_tensors(steps, packed_row),
     )
 
@@ -134,40 +134,41 @@ def _packed_rows(n_steps: np.ndarray) -> tuple[np.ndarray, list[int]]:
 
 def _measured_at(sequences: Sequences, steps: _Steps) -> np.ndarray:
     """The measurement of each variable that became known at each row, stay after stay; -1 for none."""
-    measured = np.full((len(steps.hours), len(sequences.variables)), -1, dtype=np.int64)
-    measured[steps.measurement_row, sequences.variable] = np.arange(len(sequences.value))
+    measured = np.full((len(steps.hours), len(sequences.variables)), -1, dtype=np.int32)
+    measured[steps.measurement_row, sequences.variable] = np.arange(len(sequences.value), dtype=np.int32)
     return measured
 
 
 def _locf_index(sequences: Sequences, steps: _Steps, measured: np.ndarray) -> np.ndarray:
     """The last measurement of each variable at or before each row, stay after stay; `len(value)` for none."""
     locf = np.maximum.accumulate(measured, axis=0) if len(measured) else measured
-    locf[locf < sequences.starts[steps.stay][:, None]] = len(sequences.value)  # it was of the stay before
-    return locf
+    of_stay_before = locf < sequences.starts[steps.stay].astype(np.int32)[:, None]
+    return np.where(of_stay_before, np.int32(len(sequences.value)), locf)
 
 
 def _delta_hours(sequences: Sequences, steps: _Steps, locf: np.ndarray) -> np.ndarray:
     """Hours since each variable was measured before each row, stay after stay."""
-    measured_hours = np.append(sequences.hours - sequences.availability_lag, np.nan)
-    before = np.full_like(locf, len(measured_hours) - 1)  # what was known at the row before
-    same_stay = steps.stay[1:] == steps.stay[:-1]
-    before[1:][same_stay] = locf[:-1][same_stay]
-    last_hours = measured_hours.take(before)
-    first_row = (np.cumsum(steps.n_steps) - steps.n_steps)[steps.stay]
-    np.copyto(last_hours, steps.hours[first_row][:, None], where=np.isnan(last_hours))
-    return (steps.hours[:, None] - last_hours).astype(np.float32)
+    first_row = np.cumsum(steps.n_steps) - steps.n_steps
+    last_hours = np.append(sequences.hours - sequences.availability_lag, np.nan).take(locf)
+    np.copyto(last_hours, steps.hours[first_row[steps.stay]][:, None], where=locf == len(sequences.hours))
+    delta = np.empty(locf.shape, dtype=np.float32)
+    np.subtract(steps.hours[1:, None], last_hours[:-1], out=delta[1:], casting="same_kind")
+    delta[first_row[steps.n_steps > 0]] = 0
+    return delta
 
 
 def _row_tensors(
-    sequences: Sequences, steps: _Steps, *, measured: np.ndarray, locf: np.ndarray, by_time: np.ndarray
+    sequences: Sequences, steps: _Steps, *, locf: np.ndarray, packed_row: np.ndarray, by_time: np.ndarray
 ) -> dict[str, Any]:
     """The fields of measurements and rows."""
+    mask = np.zeros(locf.shape, dtype=np.float32)
+    mask[packed_row[steps.measurement_row], sequences.variable] = 1
     return {
         "value": torch.from_numpy(sequences.value),
         "variable": torch.from_numpy(sequences.variable.astype(np.int64)),
-        "locf_index": torch.from_numpy(locf[by_time]),
-        "mask": torch.from_numpy((measured[by_time] >= 0).astype(np.float32)),
-        "delta_hours": torch.from_numpy(_delta_hours(sequences, steps, locf)[by_time]),
+        "locf_index": torch.from_numpy(locf.take(by_time, axis=0).astype(np.int64)),
+        "mask": torch.from_numpy(mask),
+        "delta_hours": torch.from_numpy(_delta_hours(sequences, steps, locf).take(by_time, axis=0)),
         "hours": torch.from_numpy(steps.hours[by_time].astype(np.float32)),
         "stay": torch.from_numpy(steps.stay[by_time]),
     }
@@ -199,11 +200,17 @@ def _sampled_points(
 
 
 def _point_tensors(
-    sequences: Sequences, points: _Points, *, locf: np.ndarray, per_step: bool, indices: tuple[str, ...]
+    sequences: Sequences,
+    points: _Points,
+    *,
+    locf: np.ndarray,
+    by_time: np.ndarray,
+    per_step: bool,
+    indices: tuple[str, ...],
 ) -> dict[str, Any]:
     """The fields of prediction times."""
     if per_step:
-        summaries = summaries_at(sequences, locf[points.row], points.hours, indices=indices)
+        summaries = summaries_at(sequences, locf[by_time[points.row]], points.hours, indices=indices)
         static = sequences.static_at(points.stay, points.hours)
     else:
         summaries = summaries_at_end(sequences, indices=indices)[points.stay]

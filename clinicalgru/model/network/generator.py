@@ -79,6 +79,13 @@ def normal(*shape: int, divisor: float = 1.0) -> Tensor:
     return torch.randn(*shape, generator=_generator.get(), dtype=torch.float32) / divisor
 
 
+class _Linear(nn.Linear):
+    """`nn.Linear` whose weights are not drawn; `nn.utils.skip_init` would load sympy, which takes half a second."""
+
+    def reset_parameters(self) -> None:
+        """Nothing: `linear` draws the weights."""
+
+
 def linear(n_inputs: int, n_outputs: int, *, bias: bool = True) -> nn.Linear:
     """A float32 `nn.Linear` with PyTorch's default initialisation, from the generator of the context.
 
@@ -93,12 +100,9 @@ def linear(n_inputs: int, n_outputs: int, *, bias: bool = True) -> nn.Linear:
     -------
     nn.Linear
     """
+    layer = _Linear(n_inputs, n_outputs, bias=bias, dtype=torch.float32)
     if sizes_only():
-        sizes: nn.Linear = nn.utils.skip_init(
-            nn.Linear, n_inputs, n_outputs, bias=bias, dtype=torch.float32, device="meta"
-        )
-        return sizes
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs, bias=bias, dtype=torch.float32)
+        return layer
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=_generator.get())
     if bias:
         bound = 1 / math.sqrt(n_inputs) if n_inputs else 0.0

@@ -46,7 +46,7 @@ def with_cuts(
     own = rng.random(len(stays.value) * n_cuts) >= measurement_dropout
     keep = np.concatenate([retained, own])
     keep[len(retained) :] &= _thinned(repeated[n:], hours, rng)
-    return repeated.filter_measurements(keep).truncate_at(np.concatenate([stays.end_hours, hours]))
+    return repeated.truncate_at(np.concatenate([stays.end_hours, hours]), retained=keep)
 
 
 def _thinned(copies: Sequences, hours: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,7 @@ from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.training.adamw import AdamW
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import bucket_by_length
 
@@ -105,7 +106,7 @@ def _losses(
 ) -> list[tuple[float, float, float]]:
     """Give rate, loss and running mean of each batch, until the loss diverges."""
     network, head = estimator.init_network(stays)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=float(rates[0]), foreach=False)
+    optimizer = AdamW([{"params": list(network.parameters()), "weight_decay": 0.01}], lr=float(rates[0]))
     rows, mean, batches = list[tuple[float, float, float]](), 0.0, list[np.ndarray]()
     for number, rate in enumerate(rates.tolist()):
         batches = batches or bucket_by_length(stays.n_steps, int(estimator.batch_size), rng)

@@ -7,12 +7,13 @@ import math
 import torch
 from torch import Tensor, nn
 
+from clinicalgru.model.training.adamw import AdamW
 from clinicalgru.model.training.state import TrainingConfig
 
 PER_VARIABLE_LR_FACTOR = 3.0  # learning rate of the per-variable shortcut, relative to the others
 
 
-def make_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+def make_optimizer(network: nn.Module, config: TrainingConfig) -> AdamW:
     """AdamW with a group for each learning rate and weight decay.
 
     Parameters
@@ -24,7 +25,7 @@ def make_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Ad
 
     Returns
     -------
-    torch.optim.AdamW
+    AdamW
 
     Notes
     -----
@@ -51,15 +52,15 @@ def make_optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Ad
     groups.append({"params": decaying, "weight_decay": config.weight_decay, "lr_factor": 1.0})
     fixed = [parameter for parameter in others if parameter.ndim < 2]
     groups.append({"params": fixed, "weight_decay": 0.0, "lr_factor": 1.0})
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    return AdamW(groups, lr=config.learning_rate)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:
+def set_learning_rate(optimizer: AdamW | torch.optim.Optimizer, config: TrainingConfig, progress: float) -> None:
     """Set the learning rate: a linear warm-up, then half a cosine down to a hundredth.
 
     Parameters
     ----------
-    optimizer : torch.optim.Optimizer
+    optimizer : AdamW
         From `make_optimizer`.
     config : TrainingConfig
         Learning rate and length of the warm-up.

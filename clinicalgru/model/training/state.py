@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.training.adamw import AdamW
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class TrainingState:
         The network that is trained.
     averaged : AveragedModel
         The exponential moving average of its weights.
-    optimizer : torch.optim.Optimizer
+    optimizer : AdamW
         The optimiser with its moments.
     best_weights : dict of str to Tensor
         Averaged weights of the epoch with the lowest validation loss.
@@ -92,7 +92,7 @@ class TrainingState:
 
     network: ClinicalGRU
     averaged: AveragedModel
-    optimizer: torch.optim.Optimizer
+    optimizer: AdamW
     best_weights: dict[str, Tensor]
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from torch import nn
 
 from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.training.adamw import AdamW
 from clinicalgru.model.training.optimizer import clip_gradients, ema_update, make_optimizer, set_learning_rate
 from clinicalgru.model.training.state import TrainingConfig
 
@@ -95,3 +99,37 @@ def test_gradients_that_are_not_finite_are_left_alone_and_large_ones_are_scaled(
     assert norm == pytest.approx(1.0, abs=1e-5)
     layer.bias.grad = torch.tensor([1.0, torch.nan])
     assert not clip_gradients(layer, 1.0)
+
+
+def test_the_optimiser_computes_the_bits_of_torchs_and_goes_on_from_its_moments():
+    weights = [torch.randn(3, 2, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
+    pairs = [[nn.Parameter(weight.clone()) for weight in weights] for _ in range(2)]
+    groups = [
+        [{"params": ours[:1], "weight_decay": 0.1}, {"params": ours[1:], "weight_decay": 0.0, "lr": 0.3}]
+        for ours in pairs
+    ]
+    theirs, own = torch.optim.AdamW(groups[0], lr=0.05, fused=True), AdamW(groups[1], lr=0.05)
+    for step in range(4):
+        if step == 2:
+            moments = own.state_dict()
+            own = AdamW(groups[1], lr=0.05)
+            own.load_state_dict(moments)
+        for one, other in zip(*pairs, strict=True):
+            one.grad = torch.randn(3, 2, generator=torch.Generator().manual_seed(step))
+            other.grad = one.grad.clone()
+        theirs.step()
+        own.step()
+        assert all(torch.equal(one, other) for one, other in zip(*pairs, strict=True))
+
+
+def test_training_does_not_load_the_compiler_of_torch():
+    code = """
+import sys
+from clinicalgru import GRUClassifier, NetworkConfig, Task, read_events, select, simulate, split_patients
+stays = select(read_events(simulate(100, random_state=1)), Task.load("in_hospital_mortality"))
+train, validation = split_patients(stays, [0.8, 0.2], random_state=0)
+model = GRUClassifier(NetworkConfig(hidden_size=8, ensemble_size=1), max_epochs=1, distillation=0.0)
+model.fit(train, validation=validation, verbose=False)
+assert not {"torch._dynamo", "sympy"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
