@@ -51,6 +51,7 @@ from .model.estimators.pretraining import pretrain as pretrain
 from .model.estimators.regressor import GRURegressor as GRURegressor
 from .model.estimators.stacking import Hybrid as Hybrid
 from .model.estimators.survival import GRUSurvival as GRUSurvival
+from .model.instability import instability as instability
 from .model.network.config import NetworkConfig as NetworkConfig
 from .model.training.cross_validate import cross_validate as cross_validate
 from .model.training.tuning import tune as tune

@@ -17,7 +17,30 @@ from clinicalgru.evaluate.validation import Array, validate_outcome, validate_ri
 
 POOLED = 11  # residuals of patients whose mean is the quantile, so that none is that of a single patient
 EVERYONE = "all"
-NAMES = ("none", "event", "no event", "either")  # of a set, by whether it holds the event and its absence
+OCCURRED, ABSENT = "event", "no event"
+NAMES = ("none", OCCURRED, ABSENT, "either")  # of a set, by whether it holds the event and its absence
+
+
+@dataclass(frozen=True)
+class PredictionSet:
+    """The set of one stay.
+
+    Attributes
+    ----------
+    outcomes : str
+        "event", "no event", "either" or "none".
+    alpha : float
+        Fraction of the patients whose outcome may lie outside their set.
+    by_outcome : bool
+        Whether that holds among the patients with the event, and among those without it; else among all.
+    hour : float
+        Prediction time, in hours since the index time, at which it holds.
+    """
+
+    outcomes: str
+    alpha: float
+    by_outcome: bool
+    hour: float
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,8 @@ class ConformalSets:
         too few patients has none.
     patients : mapping of str to int
         Patients that the quantile rests on.
+    by_outcome : bool
+        Whether the groups are the patients with the event ("event") and without it ("no event").
 
     Examples
     --------
@@ -43,6 +68,7 @@ class ConformalSets:
     alpha: float
     quantiles: Mapping[str, float]
     patients: Mapping[str, int]
+    by_outcome: bool = False
 
     @classmethod
     def fit(
@@ -52,6 +78,7 @@ class ConformalSets:
         *,
         patients: Any = None,
         groups: Any = None,
+        by_outcome: bool = False,
         alpha: float = 0.1,
         random_state: int = 0,
     ) -> Self:
@@ -65,6 +92,9 @@ class ConformalSets:
             Patient of each stay; one stay of each is drawn. None: each stay is another patient.
         groups : array-like, shape (n_stays,), optional
             Labels; coverage then holds in each group of enough patients (Mondrian). Others use the quantile of all.
+        by_outcome : bool
+            Whether coverage shall hold among the patients with the event, and among those without it. Of a rare
+            event, coverage among all can hold though most events are missed.
         alpha : float
             Between 0 and 0.5.
         random_state : int
@@ -78,7 +108,7 @@ class ConformalSets:
         Raises
         ------
         ArgumentError
-            If there are too few patients for this alpha.
+            If there are too few patients for this alpha, or `groups` are given with `by_outcome`.
 
         Notes
         -----
@@ -87,8 +117,8 @@ class ConformalSets:
 
         References
         ----------
-        Vovk et al. 2005, "Algorithmic Learning in a Random World". Sadinle et al. 2019, JASA 114:223-234, least
-        ambiguous sets.
+        Vovk et al. 2005, "Algorithmic Learning in a Random World", label-conditional and Mondrian predictors. Sadinle
+        et al. 2019, JASA 114:223-234, least ambiguous sets.
 
         Examples
         --------
@@ -100,23 +130,27 @@ class ConformalSets:
         """
         check_number("alpha", alpha, minimum=0, maximum=0.5, open_minimum=True)
         check_number("random_state", random_state, minimum=0, whole=True)
+        if by_outcome and groups is not None:
+            raise ArgumentError("groups, or by_outcome", "both", "Leave one of them out.")
         true = validate_outcome(outcome)
         checked = validate_risk(risk, stays=len(true))
-        label = _labels(groups, len(true))
+        label = _outcome_labels(true) if by_outcome else _labels(groups, len(true))
+        required = (OCCURRED, ABSENT) if by_outcome else (EVERYONE,)
         rows = np.random.default_rng(random_state).permutation(len(true))
         rows = rows[np.unique(numbered_patients(patients, len(true))[rows], return_index=True)[1]]
         residual = np.where(true == 1, 1 - checked, checked)[rows]
         quantiles: dict[str, float] = {}
         counts: dict[str, int] = {}
-        for name in (EVERYONE, *sorted(set(label[rows]) - {EVERYONE})):
+        for name in (*required, *sorted(set(label[rows]) - set(required))):
             inside = np.sort(residual if name == EVERYONE else residual[label[rows] == name])
             found = _quantile(inside, alpha)
             if found is not None:
                 quantiles[name], counts[name] = found, len(inside)
-        if EVERYONE not in quantiles:
-            got, fix = f"{len(residual):,}", "Take more patients, or a larger alpha."
-            raise ArgumentError(f"at least {least_patients(alpha)} patients for alpha={alpha:g}", got, fix)
-        return cls(float(alpha), quantiles, counts)
+        if not set(required) <= set(quantiles):
+            which = " with, and without, the event" if by_outcome else ""
+            expected = f"at least {least_patients(alpha)} patients{which} for alpha={alpha:g}"
+            raise ArgumentError(expected, "fewer", "Take more patients, or a larger alpha.")
+        return cls(float(alpha), quantiles, counts, by_outcome)
 
     def predict(self, risk: ArrayLike, groups: Any = None) -> NDArray[Any]:
         """Give the set of each risk.
@@ -126,7 +160,7 @@ class ConformalSets:
         risk : array-like, shape (n_stays,)
             Between 0 and 1.
         groups : array-like, shape (n_stays,), optional
-            Labels.
+            Labels; not used with `by_outcome`.
 
         Returns
         -------
@@ -134,8 +168,12 @@ class ConformalSets:
             "event", "no event", "either" (the risk says too little), or "none" (both would be unusual).
         """
         checked = validate_risk(risk)
-        limit = self._limits(_labels(groups, len(checked)))
-        has_event, has_none = 1 - checked <= limit, checked <= limit
+        limits: tuple[Any, Any]
+        if self.by_outcome:
+            limits = self.quantiles[OCCURRED], self.quantiles[ABSENT]
+        else:
+            limits = (self._limits(_labels(groups, len(checked))),) * 2
+        has_event, has_none = 1 - checked <= limits[0], checked <= limits[1]
         return np.array(NAMES, dtype=object)[has_event + 2 * has_none]
 
     def coverage(self, outcome: ArrayLike, risk: ArrayLike, groups: Any = None) -> float:
@@ -156,7 +194,8 @@ class ConformalSets:
         true = validate_outcome(outcome)
         checked = validate_risk(risk, stays=len(true))
         residual = np.where(true == 1, 1 - checked, checked)
-        return float((residual <= self._limits(_labels(groups, len(true)))).mean())
+        label = _outcome_labels(true) if self.by_outcome else _labels(groups, len(true))
+        return float((residual <= self._limits(label)).mean())
 
     def to_dict(self) -> dict[str, Any]:
         """Give all numbers by name, for a manifest.
@@ -164,9 +203,14 @@ class ConformalSets:
         Returns
         -------
         dict
-            alpha, quantiles and patients.
+            Fields by name.
         """
-        return {"alpha": self.alpha, "quantiles": dict(self.quantiles), "patients": dict(self.patients)}
+        return {
+            "alpha": self.alpha,
+            "quantiles": dict(self.quantiles),
+            "patients": dict(self.patients),
+            "by_outcome": self.by_outcome,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -175,18 +219,30 @@ class ConformalSets:
         Parameters
         ----------
         values : mapping
-            alpha, quantiles and patients.
+            Fields by name.
 
         Returns
         -------
         ConformalSets
             The sets.
+
+        Raises
+        ------
+        ValueError
+            If the fields contradict each other.
         """
         quantiles = {str(name): float(value) for name, value in values["quantiles"].items()}
-        return cls(float(values["alpha"]), quantiles, {str(n): int(count) for n, count in values["patients"].items()})
+        counts = {str(name): int(count) for name, count in values["patients"].items()}
+        alpha, by_outcome = float(values["alpha"]), bool(values.get("by_outcome", False))
+        required = {OCCURRED, ABSENT} if by_outcome else {EVERYONE}
+        if not (0 < alpha <= 0.5 and required <= set(quantiles) == set(counts)):
+            raise ValueError("quantiles that do not fit")
+        if not all(0 <= value <= 1 for value in quantiles.values()) or min(counts.values()) < least_patients(alpha):
+            raise ValueError("quantiles of too few patients, or outside 0 to 1")
+        return cls(alpha, quantiles, counts, by_outcome)
 
     def _limits(self, label: NDArray[Any]) -> Array:
-        everyone = self.quantiles[EVERYONE]
+        everyone = self.quantiles.get(EVERYONE)
         return np.array([self.quantiles.get(name, everyone) for name in label.tolist()], dtype=float)
 
 
@@ -217,6 +273,10 @@ def _quantile(residual: Array, alpha: float) -> float | None:
     if rank + half > len(residual) or rank - half < 1:
         return None
     return float(residual[rank - 1 - half : rank + half].mean())
+
+
+def _outcome_labels(true: Array) -> NDArray[Any]:
+    return np.where(true == 1, OCCURRED, ABSENT).astype(object)
 
 
 def _labels(groups: Any, stays: int) -> NDArray[Any]:

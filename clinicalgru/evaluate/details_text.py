@@ -29,6 +29,7 @@ ALARM_LABELS = {
 }
 POINTS = "Operating points: what acting from a risk on means here"
 TOO_FEW = "too few events"
+SETS = "Prediction sets: stays whose outcome lies in their set, at the prediction time"
 ALARMS = "Alarm burden: one alarm, then six hours of silence; right if the event follows within 12 hours"
 
 
@@ -106,6 +107,8 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
         tables[POINTS] = _points(points)
     if not evaluation.alarms.empty and not (evaluation.alarms["alarms"].map(lambda n: is_small(n, least))).any():
         tables[ALARMS] = _alarms(evaluation.alarms)
+    if not evaluation.prediction_sets.empty:
+        tables[SETS] = _sets(evaluation.prediction_sets)
     for name, groups in evaluation.subgroups.items():
         tested = calibration_text(groups.calibration_p, n_tests=len(evaluation.subgroups))
         tables[f"By {name}. {tested}"] = _groups(groups.table)
@@ -173,6 +176,13 @@ def _points(points: pd.DataFrame) -> pd.DataFrame:
     wide = points.assign(cell=texts).pivot(index="point", columns="metric", values="cell")
     wide = wide.loc[points["point"].unique(), list(POINT_LABELS)]
     return wide.rename(columns=POINT_LABELS).rename_axis(index=None, columns=None)
+
+
+def _sets(sets: pd.DataFrame) -> pd.DataFrame:
+    counts = ["suppressed" if pd.isna(count) else f"{count:,}" for count in sets["stays"]]
+    undecided = ["-" if np.isnan(value) else f"{value:.2f}" for value in sets["undecided"]]
+    coverage = cells(sets.rename(columns={"coverage": "estimate"}), ".3f")
+    return pd.DataFrame({"stays": counts, "Coverage": coverage, "Undecided": undecided}, index=list(sets["group"]))
 
 
 def _alarms(alarms: pd.DataFrame) -> pd.DataFrame:

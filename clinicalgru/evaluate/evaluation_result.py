@@ -61,6 +61,9 @@ class Evaluation:
         as of `operating_points`.
     subgroups : mapping of str to Subgroups
         Of a binary task: performance in groups of stays, by what divides them.
+    prediction_sets : DataFrame
+        Of a binary task of a model with prediction sets: group, stays, coverage, low, high, undecided, as of
+        `set_coverage`.
     alarms : DataFrame
         Of an early warning: alarms at some thresholds, as of `alarm_burden`, that of the model first.
     simulated : bool
@@ -94,6 +97,7 @@ class Evaluation:
     calibration_curve: CalibrationCurve | None = None
     operating_points: pd.DataFrame = field(default_factory=pd.DataFrame)
     subgroups: Mapping[str, Subgroups] = field(default_factory=dict)
+    prediction_sets: pd.DataFrame = field(default_factory=pd.DataFrame)
     alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
     simulated: bool = False
 
@@ -193,6 +197,7 @@ class Evaluation:
             "calibration_curve": _curve(self.calibration_curve),
             "operating_points": _rows(self.operating_points),
             "subgroups": {name: _subgroups(groups) for name, groups in self.subgroups.items()},
+            "prediction_sets": _rows(self.prediction_sets),
             "alarms": _rows(self.alarms),
             "notes": dict(self.notes),
             "simulated": self.simulated,

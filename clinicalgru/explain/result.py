@@ -11,6 +11,8 @@ import pandas as pd
 
 from clinicalgru import display
 from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.evaluate.conformal import PredictionSet
+from clinicalgru.evaluate.instability import RefitRange
 from clinicalgru.evaluate.risk_groups import Standing
 from clinicalgru.html import summary_html, table
 
@@ -66,6 +68,12 @@ class Explanation:
     standing : Standing or None
         Where the risk stands among the stays that calibrated the model; None where nothing was kept, or the risk is not
         that at the end of the task's window.
+    prediction_set : PredictionSet or None
+        Outcomes that the risk leaves open at a stated coverage; None of a model without sets, or at another moment than
+        the prediction time of the task.
+    refit_range : RefitRange or None
+        What models refitted on bootstrap samples would give such a risk; None where that was not measured, or at
+        another moment.
     zero_time : Timestamp or None
         Date and time of hour 0, where the extract has dates.
     show_id : bool
@@ -99,6 +107,8 @@ class Explanation:
     absent: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"variable": [], "contribution": []}))
     reference_text: str = NOTHING
     standing: Standing | None = None
+    prediction_set: PredictionSet | None = None
+    refit_range: RefitRange | None = None
     zero_time: pd.Timestamp | None = None
     show_id: bool = False
     marks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"hours": [], "label": []}))

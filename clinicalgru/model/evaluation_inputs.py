@@ -14,11 +14,13 @@ from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.early_warning import early_warning_predictions
 from clinicalgru.evaluate.forecast import forecast_predictions
+from clinicalgru.evaluate.instability import InstabilityCurve
 from clinicalgru.evaluate.multi_metrics import multiclass_predictions, multilabel_predictions, regression_predictions
 from clinicalgru.evaluate.predictions import EMPTY, TaskPredictions, risk_predictions
 from clinicalgru.evaluate.survival import horizons_within_follow_up, require_sksurv, survival_predictions
 from clinicalgru.model.ablations import fit_ablations
 from clinicalgru.model.estimators.training_summary import calibration_text
+from clinicalgru.model.prediction_sets import sets_of
 
 Settings = Mapping[str, Any]
 
@@ -31,6 +33,7 @@ class EvaluationMixin:
     """
 
     evaluated_as: ClassVar[str | None] = None
+    instability_: InstabilityCurve | None = None  # where `instability` measured it
     calibrated_on_: Any
 
     def _evaluation_inputs(self, stays: Any, *, train: Any = None, settings: Settings = EMPTY) -> TaskPredictions:
@@ -43,6 +46,10 @@ class EvaluationMixin:
         predictions = PREDICTIONS[task_type](self, stays, train, settings)
         calibrated = calibration_text(self.calibrated_on_)
         return replace(predictions, notes={**predictions.notes, "Calibration": calibrated})
+
+    def _prediction_sets(self, stays: Any, risk: Any) -> Any:
+        """(stay,) the prediction sets, "" where there are none; None of a model without them."""
+        return None if getattr(self, "prediction_sets_", None) is None else sets_of(self, stays, np.asarray(risk))
 
     def _fit_ablations(self, train: Sequences, names: Sequence[str]) -> dict[str, Any]:
         """The same model without its sequence or its summaries, by name, fitted on these stays."""

@@ -60,7 +60,7 @@ between hour {low:g} and hour {high:g} after the {escape_markdown(task.anchor_wo
 | stays, patients | {format_count(trained["stays"])}, {format_count(trained["patients"])} |
 {_outcomes(trained) if task.task_type in YES_OR_NO else ""}| measurements | {trained["measurements"]:,} |
 {_training(trained)}{_best_epoch(model)}| calibrated | {_calibration(model)} |
-{_membership(trained)}{_changes(model)}
+{_sets(model)}{_refits(model)}{_membership(trained)}{_changes(model)}
 ## Limits
 Not a medical device. Not validated outside its source: evaluate it on your own patients before any use, and again over
 time. Predictions are not causal: changing a variable that raises the risk need not help the patient.
@@ -109,6 +109,25 @@ def _calibration(model: FittedModel) -> str:
         unseen = "predicted by a baseline that did not see them"
     counts = "on stays" if model.calibrated_on_ is None else calibration_text(model.calibrated_on_)
     return f"yes, {counts}, {unseen}"
+
+
+def _sets(model: FittedModel) -> str:
+    """At which coverage prediction sets hold, and when."""
+    sets = model.prediction_sets_
+    if sets is None:
+        return ""
+    each = " of the patients with, and of those without, the outcome" if sets.by_outcome else " of the patients"
+    hour = model.task_.window_hours[1]
+    return f"| prediction sets | hold the outcome of {1 - sets.alpha:.0%}{each}, at hour {hour:g} only |\n"
+
+
+def _refits(model: FittedModel) -> str:
+    """How far risks move over refits, where that was measured."""
+    curve = model.instability_
+    if curve is None or not curve.mape:
+        return ""
+    worst = max(curve.mape)
+    return f"| instability | {curve.n_refits} refits move risks by up to {worst:.3f} on average, by group of risk |\n"
 
 
 def _membership(trained: Mapping[str, Any]) -> str:

@@ -74,6 +74,8 @@ def description(model: FittedModel) -> dict[str, Any]:
             "arguments": model.arguments_dict(),
             "calibrator": model.calibrator_.to_dict() if model.calibrator_ is not None else None,
             "calibrated_on": model.calibrated_on_,
+            "prediction_sets": _sets(model),
+            "instability": _instability(model),
             "history": [],
         }
     from clinicalgru.explain.attribution.contributions import averages  # torch is not loaded for a baseline
@@ -92,12 +94,22 @@ def description(model: FittedModel) -> dict[str, Any]:
         "network_spec": network.network_.spec.to_dict(),
         "calibrator": calibrator.to_dict() if calibrator is not None else None,
         "calibrated_on": ensemble.calibrated_on_,
+        "prediction_sets": _sets(model),
+        "instability": _instability(model),
         "risk_groups": {name: groups.to_dict() for name, groups in ensemble.risk_groups_.items()},
         "head": ensemble.head_.to_dict(),
         "extra_state": model.extra_state(),
         "averages": averages(ensemble),
         "history": model.history_,
     }
+
+
+def _sets(model: FittedModel) -> dict[str, Any] | None:
+    return None if model.prediction_sets_ is None else model.prediction_sets_.to_dict()
+
+
+def _instability(model: FittedModel) -> dict[str, Any] | None:
+    return None if model.instability_ is None else model.instability_.to_dict()
 
 
 def _member(member: GRUEstimator) -> dict[str, Any]:

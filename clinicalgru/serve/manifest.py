@@ -51,6 +51,10 @@ class Manifest(BaseModel):
         Numbers of the calibration, such as slope and intercept on the log-odds.
     calibrated_on : dict or None
         Stays, patients and outcomes that calibrated the model; small counts are null.
+    prediction_sets : dict or None
+        Split-conformal sets of a binary outcome at the prediction time: alpha, quantiles, patients, by_outcome.
+    instability : dict or None
+        Risks by models refitted on bootstrap samples, by the risk: risk, low, high, mape, n_refits.
     risk_groups : dict of str to dict
         Calibration stays of similar risk with their outcomes, pooled, by name of the output.
     head : dict
@@ -96,6 +100,12 @@ class Manifest(BaseModel):
     )
     calibrated_on: dict[str, int | None] | None = Field(
         default=None, description="Stays, patients and outcomes that calibrated the model; small counts are null"
+    )
+    prediction_sets: dict[str, float | bool | dict[str, float]] | None = Field(
+        default=None, description="Split-conformal sets of a binary outcome at the prediction time, or none"
+    )
+    instability: dict[str, list[float]] | None = Field(
+        default=None, description="Risks by models refitted on bootstrap samples, by groups of similar risk, or none"
     )
     risk_groups: dict[str, dict[str, list[float]]] = Field(
         default={}, description="Calibration stays of similar risk, pooled in groups of at least 11 patients, by output"

@@ -14,6 +14,7 @@ from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.network.running import RunningStay, check_followed
+from clinicalgru.model.prediction_sets import MOMENT, NO_SET, prediction_hour
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
 from clinicalgru.serve.bundle import load_model, model_hash
 
@@ -189,6 +190,25 @@ class Monitor:
             raw = model.head_.predict(model.head_.aggregate_members(logits)).numpy()
         hours = None if model.head_.per_step else np.array([at])
         return float(model._calibrated(raw, hours)[0])
+
+    def prediction_set(self, *, at_hours: float | None = None) -> str:
+        """Give the outcomes that the risk leaves open at the coverage of the model's prediction sets.
+
+        Parameters
+        ----------
+        at_hours : float, optional
+            As for `risk`.
+
+        Returns
+        -------
+        str
+            "event", "no event", "either" or "none" at the prediction time of the task; "" at any other moment, where
+            the coverage was not evaluated, and of a model without sets.
+        """
+        at = self._known if at_hours is None else float(at_hours)
+        sets, risk = self.model.prediction_sets_, self.risk(at_hours=at_hours)
+        holds = abs(at - prediction_hour(self.model.task_)) <= MOMENT and not np.isnan(risk)
+        return NO_SET if sets is None or not holds else str(sets.predict([risk])[0])
 
     def state(self) -> str:
         """Give all that the monitor keeps, to go on after a restart. It holds patient data.

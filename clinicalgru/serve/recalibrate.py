@@ -20,12 +20,14 @@ from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.evaluate.metrics import RISK_METRICS
+from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.evaluate.validation import Array
 from clinicalgru.explain.attribution.contributions import averages
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
 from clinicalgru.model.estimators.training_summary import calibration_counts
+from clinicalgru.model.prediction_sets import cross_fitted_sets
 from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.serve.bundle import model_hash
 
@@ -92,7 +94,9 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
     Notes
     -----
     From 20 events on the intercept is estimated, from 100 on intercept and slope. The ranking of the stays stays as it
-    is. Checks of the calibration by hour belong to the place of training, and are left out of the new model.
+    is. Checks of the calibration by hour belong to the place of training, and are left out of the new model. Groups of
+    similar risk and prediction sets are learned on these stays, from the cross-validated risks. The instability,
+    which is that of the risks before, is left out.
 
     References
     ----------
@@ -126,6 +130,7 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
     }
     table = pd.DataFrame([(name, *pair) for name, pair in values.items()], columns=["metric", "before", "after"])
     changed = _changed(model, slope, intercept)
+    _learn_from(changed, stays, after)
     counts = calibration_counts(stays)
     change = {
         "what": f"recalibrated: {method}",
@@ -207,6 +212,21 @@ def _changed(model: FittedModel, slope: float, intercept: float) -> FittedModel:
         new.reference_stays_, new.averages_calibrator_ = None, new.calibrator_
         new.averages_ = {name: _scaled(average, slope) for name, average in kept.items()}
     return new
+
+
+def _learn_from(model: Any, stays: Sequences, risk: Array) -> None:
+    """Learn groups of similar risk and prediction sets on these stays: those of training do not hold here."""
+    model.instability_ = None  # that of the risks before
+    model.prediction_sets_ = cross_fitted_sets(stays, risk, lambda *_: _Unchanged())
+    if hasattr(model, "risk_groups_"):
+        model.risk_groups_ = {"": RiskGroups.of(np.asarray(stays.outcome, dtype=float), risk, stays.patient)}
+
+
+class _Unchanged:
+    """Risks that are calibrated already."""
+
+    def predict(self, risk: Array) -> Array:
+        return risk
 
 
 def _composed(before: Any, slope: float, intercept: float) -> PlattCalibrator:

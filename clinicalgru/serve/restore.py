@@ -15,6 +15,8 @@ from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import BundleError
 from clinicalgru.evaluate.calibrators import from_manifest
+from clinicalgru.evaluate.conformal import ConformalSets
+from clinicalgru.evaluate.instability import InstabilityCurve
 from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix
 from clinicalgru.model.baselines.summary_baseline import BASELINES
@@ -73,6 +75,7 @@ def restored_model(manifest: Manifest, arrays: Arrays) -> FittedModel:
         The model; it keeps the versions of the packages that trained it.
     """
     model = _restored(manifest, arrays)
+    model.prediction_sets_, model.instability_ = _prediction_sets(manifest), _instability(manifest)
     model.versions_ = dict(manifest.versions)
     return model
 
@@ -173,6 +176,26 @@ def _ensemble(manifest: Manifest, arrays: Arrays) -> GRUEnsemble:
     model.averages_, model.averages_calibrator_ = manifest.averages, model.calibrator_
     model.risk_groups_ = _risk_groups(manifest)
     return model
+
+
+def _prediction_sets(manifest: Manifest) -> ConformalSets | None:
+    if manifest.prediction_sets is None:
+        return None
+    try:
+        return ConformalSets.from_dict(manifest.prediction_sets)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        expected, fix = "alpha, quantiles and patients of prediction_sets", "Save the model again."
+        raise BundleError(expected, "others", fix, where=MANIFEST) from None
+
+
+def _instability(manifest: Manifest) -> InstabilityCurve | None:
+    if manifest.instability is None:
+        return None
+    try:
+        return InstabilityCurve.from_dict(manifest.instability)
+    except (KeyError, IndexError, ValueError):
+        expected, fix = "risk, low, high, mape and n_refits of instability", "Save the model again."
+        raise BundleError(expected, "others", fix, where=MANIFEST) from None
 
 
 def _risk_groups(manifest: Manifest) -> dict[str, RiskGroups]:

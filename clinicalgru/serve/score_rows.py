@@ -16,6 +16,7 @@ from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid
 from clinicalgru.model.input_profile import stay_inputs
+from clinicalgru.model.prediction_sets import NO_SET, sets_of
 from clinicalgru.serve.bundle import model_hash
 from clinicalgru.serve.input_checks import little_known
 from clinicalgru.serve.moved_by import moved_by
@@ -31,6 +32,7 @@ SCORES = pa.schema(
         ("risk", pa.float64()),
         ("risk_low", pa.float64()),
         ("risk_high", pa.float64()),
+        ("prediction_set", pa.string()),
         ("status", pa.string()),
         ("reason_code", pa.string()),
         ("reason", pa.string()),
@@ -187,9 +189,11 @@ def _by_stay(model: FittedModel, stays: Sequences, known: np.ndarray) -> pd.Data
     table = pd.DataFrame(columns, columns=model.score_columns_)
     if list(model.score_columns_) != ["risk"]:
         return table
+    sets = np.full(len(stays), NO_SET, dtype=object)
+    sets[known] = sets_of(model, stays[known], columns[known, 0])
     if known.any() and isinstance(model, GRUEnsemble) and model.task_.task_type == "binary":
         interval[known] = _range_of_members(model, stays[known])
-    return table.assign(risk_low=interval[:, 0], risk_high=interval[:, 1])
+    return table.assign(risk_low=interval[:, 0], risk_high=interval[:, 1], prediction_set=sets)
 
 
 def _range_of_members(model: GRUEnsemble, stays: Sequences) -> np.ndarray:
@@ -211,4 +215,5 @@ def _by_hour(
     hours = np.concatenate([table["hours"], stays.end_hours[others]])
     risk = np.concatenate([table["risk"], np.full(len(others), np.nan)])
     order = np.argsort(which, kind="stable")
-    return which[order], hours[order], pd.DataFrame({"risk": risk[order]}).assign(risk_low=np.nan, risk_high=np.nan)
+    columns = pd.DataFrame({"risk": risk[order]})
+    return which[order], hours[order], columns.assign(risk_low=np.nan, risk_high=np.nan, prediction_set=NO_SET)

@@ -178,9 +178,9 @@ def columns_of_scores(model: FittedModel) -> list[str]:
         Those of `SCORES`, with what the model predicts in place of the risk.
     """
     own = list(model.score_columns_)
-    predicted = [*own, "risk_low", "risk_high"] if own == ["risk"] else own
+    predicted = [*own, "risk_low", "risk_high", "prediction_set"] if own == ["risk"] else own
     first = SCORES.names.index("risk")
-    return [*SCORES.names[:first], *predicted, *SCORES.names[first + 3 :]]
+    return [*SCORES.names[:first], *predicted, *SCORES.names[first + 4 :]]
 
 
 def _types(columns: list[str]) -> list[tuple[str, Any]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.conformal import POOLED, least_patients
+from clinicalgru.evaluate.set_coverage import set_coverage
 
 
 def draw(rng, n):
@@ -61,3 +63,48 @@ def test_sets_hold_what_the_risk_leaves_open_and_survive_json():
     assert sets.predict([0.1, 0.5, 0.9], ["old"] * 3).tolist() == ["no event", "none", "event"]
     assert sets.predict([0.5], ["never seen"]).tolist() == ["either"]
     assert cg.ConformalSets.from_dict(json.loads(json.dumps(sets.to_dict()))) == sets
+
+
+def test_by_outcome_coverage_holds_among_patients_with_and_without_a_rare_event():
+    """Among all it would hold though most events were missed."""
+    rng, found, plain = np.random.default_rng(3), [], []
+    for seed in range(60):
+        (outcome, risk, _), (later, its_risk, _) = draw(rng, 1000), draw(rng, 3000)
+        sets = cg.ConformalSets.fit(outcome, risk, by_outcome=True, random_state=seed)
+        all_alike = cg.ConformalSets.fit(outcome, risk, random_state=seed)
+        for rule, kept in ((sets, found), (all_alike, plain)):
+            table = set_coverage(later, rule.predict(its_risk), {}, min_cell_size=0).set_index("group")["coverage"]
+            kept.append(table[["event", "no event"]])
+            assert table["all"] == pytest.approx(rule.coverage(later, its_risk))
+    assert np.mean(found, axis=0) == pytest.approx([0.9, 0.9], abs=0.01)
+    assert np.mean(plain, axis=0)[0] < 0.7
+
+
+def test_sets_by_outcome_need_patients_of_both_kinds_and_survive_json():
+    outcome, risk, _ = draw(np.random.default_rng(2), 1000)
+    sets = cg.ConformalSets.fit(outcome, risk, by_outcome=True)
+    assert cg.ConformalSets.from_dict(json.loads(json.dumps(sets.to_dict()))) == sets
+    limit = 1 - sets.quantiles["event"], sets.quantiles["no event"]
+    middle = "either" if limit[0] <= limit[1] else "none"
+    assert sets.predict([0.0, sum(limit) / 2, 1.0]).tolist() == ["no event", middle, "event"]
+    events = np.flatnonzero(outcome == 1)
+    few = np.setdiff1d(np.arange(1000), events[least_patients(0.1) - 1 :])
+    with pytest.raises(ArgumentError, match="with, and without, the event"):
+        cg.ConformalSets.fit(outcome[few], risk[few], by_outcome=True)
+    with pytest.raises(ArgumentError, match="both"):
+        cg.ConformalSets.fit(outcome, risk, groups=outcome, by_outcome=True)
+    for change in ({"quantiles": {"event": 0.5}}, {"alpha": 0.9}, {"patients": {"event": 3, "no event": 900}}):
+        with pytest.raises(ValueError, match="quantiles"):
+            cg.ConformalSets.from_dict(sets.to_dict() | change)
+
+
+def test_coverage_by_group_is_suppressed_where_few_are_not_covered():
+    outcome, risk, group = draw(np.random.default_rng(5), 2000)
+    sets = cg.ConformalSets.fit(outcome, risk, by_outcome=True).predict(risk)
+    shown = set_coverage(outcome, sets, {"group": group}).set_index("group")
+    assert shown.loc["all", "stays"] == shown.loc[["group: a", "group: b"], "stays"].sum() == 2000
+    assert (shown["low"] < shown["coverage"]).all()
+    rare = np.where(np.arange(2000) < 30, "rare", group)
+    hidden = set_coverage(outcome, sets, {"group": rare}).set_index("group")
+    assert hidden.loc["group: a", "stays"] is pd.NA
+    assert hidden.loc["all", "stays"] == 2000

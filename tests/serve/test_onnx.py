@@ -185,6 +185,8 @@ def test_the_program_that_ships_with_it_gives_the_scores_without_torch(fitted, c
     assert len(scored) > 300
     assert (table.loc[scored.index, "status"] == "scored").all()
     assert np.abs(table.loc[scored.index, "risk"] - scored["risk"]).max() < 1e-5
+    assert (table["prediction_set"].fillna("").reindex(scores["stay_id"]).to_numpy() == scores["prediction_set"]).all()
+    assert scored["prediction_set"].nunique() > 1
     others = scores[scores["reason_code"].isin(["not measured", "too few measurements"])]["stay_id"]
     assert table.loc[others, "risk"].isna().all()
 

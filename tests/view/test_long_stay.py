@@ -59,7 +59,7 @@ def sent(monkeypatch):
 def test_all_measurements_count_and_at_most_a_thousand_of_a_variable_are_drawn(view, long):
     assert "10,000" in view.facts.value
     points = [len(trace.x) for trace in view.figure.data if trace.x is not None]
-    assert max(points) <= 4 * 1002  # the band: up and down, two points a step
+    assert max(points) <= 2 * 1002
     assert sum(points) < 15_000
     summed = long.measurements.groupby("variable")["contribution"].sum()
     notes = " ".join(note.text for note in view.figure.layout.annotations)

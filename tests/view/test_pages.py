@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from scipy.special import logit
 
+from clinicalgru.evaluate.conformal import PredictionSet
+from clinicalgru.evaluate.instability import RefitRange
 from clinicalgru.evaluate.risk_groups import Standing
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.pages.evaluation_page import evaluation_page
@@ -157,6 +159,20 @@ def test_what_a_risk_means_is_said_in_stays_or_why_it_is_not(explanation, tmp_pa
     shown = text(patient_page(explanation, tmp_path / "page.html"))
     assert "Higher than 97 of 100 stays that calibrated the model." in shown
     assert "occurred in about 60 of 100 stays with such a risk (52 to 68; 130 stays)" in shown
+
+
+def test_what_a_risk_leaves_open_and_how_stable_it_is_are_said_where_they_are_known(explanation, tmp_path):
+    """The range of the members is calibrated to nothing: it is on no page."""
+    shown = text(patient_page(explanation, tmp_path / "page.html"))
+    assert not any(words in shown for words in ("Prediction set", "bootstrap", "members", "percentile"))
+    explanation.prediction_set = PredictionSet("either", 0.1, by_outcome=True, hour=48.0)
+    explanation.refit_range = RefitRange(0.21, 0.4, 0.031, 50)
+    shown = text(patient_page(explanation, tmp_path / "page.html"))
+    assert "the risk leaves both open" in shown
+    assert "about 90 of 100 patients with the outcome, and 90 of 100 patients without it, have their outcome" in shown
+    assert "at hour 48; at other hours that does not hold" in shown
+    assert "on 50 bootstrap samples of the training stays give such stays 21 % to 40 % (95 of 100)" in shown
+    assert "on average 3 points from this risk" in shown
 
 
 def test_a_stay_without_any_measurement_or_static_covariate_has_a_page(explanation, tmp_path):

@@ -11,10 +11,9 @@ import pytest
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.view.pages.patient_page import timeline_caption
 from clinicalgru.view.plots.downsample import downsample
-from clinicalgru.view.plots.timeline import plot_patient, update_figure
+from clinicalgru.view.plots.timeline import plot_patient
 from clinicalgru.view.plots.timeline_data import UNCALIBRATED, variables_by_contribution
 from clinicalgru.view.plots.variable_data import carried_forward
-from clinicalgru.view.text.narrative import member_spread
 
 COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]
 
@@ -26,7 +25,8 @@ def sparse() -> SimpleNamespace:
     measurements = pd.DataFrame([(h, "lactate", v, c, 0, 0, c) for h, v, c in rows], columns=COLUMNS)
     lactate = Variable("lactate", "Lactate", "numeric", "mmol/L", reference=(0.5, 2.0))
     return SimpleNamespace(
-        trajectory_note="", reference_text="with nothing measured", standing=None, zero_time=None, show_id=False,
+        trajectory_note="", reference_text="with nothing measured", standing=None, prediction_set=None,
+        refit_range=None, zero_time=None, show_id=False,
         marks=pd.DataFrame({"hours": [], "label": []}), risk=0.3,
         absent=pd.DataFrame({"variable": [], "contribution": []}),
         variables=(lactate,), measurements=measurements, reference_risk=0.1, half_life={}, n_heads=16, n_networks=1,
@@ -51,7 +51,7 @@ def test_carried_values_are_a_line_and_measured_ones_filled_marks(sparse):
     assert not any("open" in symbol or "line" in symbol for symbol in symbols[1])
 
 
-def test_threshold_comparison_band_and_cursor_are_drawn_where_given(sparse):
+def test_threshold_comparison_and_cursor_are_drawn_where_given_and_the_range_of_members_never(sparse):
     plain, before = (
         plot_patient(sparse),
         SimpleNamespace(risk_trajectory=pd.DataFrame({"hours": [0.0, 24.0], "risk": [0.1, 0.6]})),
@@ -60,12 +60,10 @@ def test_threshold_comparison_band_and_cursor_are_drawn_where_given(sparse):
     drawn = plot_patient(sparse, threshold=0.25, before=before, cursor=7.0)
     names = {t.name: t for t in drawn.data}
     assert list(names["before the changes"].y) == [0.1, 0.6]
-    band = names["range of the network's 16 members"]
-    assert list(band.x) == [0, 24, 24, 24, 24, 0]
-    assert list(band.y) == [0.4, 0.4, 0.4, 0.05, 0.05, 0.05]
+    assert not any("members" in str(name) or trace.fill for name, trace in names.items())
     assert drawn.layout.shapes[-1].x0 == 7.0
     assert any(shape.y0 == shape.y1 == 0.25 for shape in drawn.layout.shapes)
-    assert len(drawn.data) == len(plain.data) + 2
+    assert len(drawn.data) == len(plain.data) + 1
 
 
 def test_markers_stand_only_where_something_was_measured_and_their_shape_tells_the_range(sparse):
@@ -120,23 +118,12 @@ def test_a_carried_value_fades_as_the_network_carries_it_unless_told_otherwise(s
     assert fading(plot_patient(sparse)) == {}
 
 
-def test_the_words_under_the_picture_say_how_values_fade_and_what_the_band_is(sparse):
+def test_the_words_under_the_picture_say_how_values_fade_and_nothing_of_members(sparse):
     assert "half as strong after 6 hours, until" in timeline_caption(sparse)
-    assert "members" not in timeline_caption(sparse) + member_spread(sparse)
     sparse.half_life = {"lactate": 12.5}
     sparse.risk_trajectory = sparse.risk_trajectory.assign(low=0.05, high=0.4)
     assert "as the network decays it: half as strong after 12.5 hours" in timeline_caption(sparse)
-    assert "5th to the 95th percentile of the network's 16 members" in timeline_caption(sparse)
-    assert "16 members put it between 5.0 % and 40 %" in member_spread(sparse)
-    assert "not a confidence interval" in member_spread(sparse)
-
-
-def test_the_band_follows_another_explanation(sparse):
-    sparse.risk_trajectory = sparse.risk_trajectory.assign(low=0.05, high=0.4)
-    figure = plot_patient(sparse)
-    sparse.risk_trajectory = sparse.risk_trajectory.assign(low=0.1, high=0.6)
-    update_figure(figure, sparse, variables=["lactate"], half_life={})
-    assert list(figure.data[0].y) == [0.6, 0.6, 0.6, 0.1, 0.1, 0.1]
+    assert "members" not in timeline_caption(sparse)
 
 
 def test_thinned_rows_keep_both_ends_and_the_extremes_of_each_stretch():

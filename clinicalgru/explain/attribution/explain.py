@@ -9,6 +9,7 @@ import pandas as pd
 
 from clinicalgru.checks import check_choice, check_instance, check_number
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.evaluate.conformal import PredictionSet
 from clinicalgru.explain.attribution.contributions import (
     REFERENCES,
     TOLERANCE,
@@ -30,6 +31,7 @@ from clinicalgru.explain.risk_trajectory import (
 from clinicalgru.explain.targets import Explainable, to_risk
 from clinicalgru.model.estimators.on_device import on_device
 from clinicalgru.model.heads.explanation_target import Target
+from clinicalgru.model.prediction_sets import at_prediction_time
 
 
 def explain(
@@ -115,10 +117,25 @@ def explain(
     check_instance("show_id", show_id, bool, np.bool_)
     prepared = prepare_stay(on_device(model, device), stay, caller="explain", target=target, at_hours=at_hours)
     explanation = explain_prepared(prepared, reference=reference, tolerance=tolerance, show_id=show_id)
-    at_end = at_hours is None and not prepared.networks[0].head.per_step
-    groups = model.risk_groups_.get(prepared.target.name) if at_end else None
-    standing = None if groups is None else groups.standing(explanation.risk)
-    return replace(explanation, standing=standing, marks=_marks(stay, float(prepared.stays.end_hours[0])))
+    explanation = replace(explanation, marks=_marks(stay, float(prepared.stays.end_hours[0])))
+    at_end = not prepared.networks[0].head.per_step and at_prediction_time(prepared.stays).all()
+    return _with_uncertainty(explanation, model, prepared) if at_end else explanation
+
+
+def _with_uncertainty(explanation: Explanation, model: Explainable, prepared: PreparedStays) -> Explanation:
+    """What is known of such a risk at the prediction time, and holds nowhere else."""
+    groups, sets = model.risk_groups_.get(prepared.target.name), model.prediction_sets_
+    curve, risk = model.instability_, explanation.risk
+    shown = None
+    if sets is not None:
+        outcomes = str(sets.predict([risk])[0])
+        shown = PredictionSet(outcomes, sets.alpha, sets.by_outcome, float(prepared.stays.end_hours[0]))
+    return replace(
+        explanation,
+        standing=None if groups is None else groups.standing(risk),
+        prediction_set=shown,
+        refit_range=None if curve is None else curve.at(risk),
+    )
 
 
 def explain_prepared(

@@ -18,6 +18,7 @@ from clinicalgru.data.sequences.layout import concat_ranges
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator
+from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.classifier import GRUClassifier
@@ -81,6 +82,8 @@ class GRUEnsemble(ReferenceStays, CrossFittedModel):
         Fitted on the out-of-fold predictions; None if they could not be calibrated, or there are no probabilities.
     calibrated_on_ : dict or None
         Counts of stays, patients and outcomes with out-of-fold predictions that calibrated it.
+    prediction_sets_ : ConformalSets or None
+        Of a binary outcome: cross-conformal sets from the out-of-fold predictions, see `GRUClassifier.calibrate`.
     coverage_, half_width_ : float
         Of a regression: the prediction interval, see `GRURegressor`.
     threshold_ : float
@@ -114,6 +117,7 @@ class GRUEnsemble(ReferenceStays, CrossFittedModel):
     calibrator_: Calibrator | None
     calibrated_on_: dict[str, int | None] | None = None
     risk_groups_: Mapping[str, RiskGroups] = MappingProxyType({})
+    prediction_sets_: ConformalSets | None = None
     head_: Head
 
     def __init__(
@@ -192,6 +196,7 @@ class GRUEnsemble(ReferenceStays, CrossFittedModel):
             warnings.warn(f"{error} The ensemble is not calibrated.", CalibrationWarning, stacklevel=5)
         else:
             self.calibrated_on_, self.risk_groups_ = calibration_counts(stays), pooled._group_risks(stays, joined)
+            self.prediction_sets_ = pooled._conformal_sets(stays, joined)
         self.head_, self.calibrator_ = pooled.head_, pooled.calibrator_
         for name in set(self.EXTRA_STATE) & set(vars(pooled)):
             setattr(self, name, getattr(pooled, name))

@@ -13,6 +13,7 @@ from sklearn.base import ClassifierMixin, clone
 from clinicalgru.checks import check_choice, check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
+from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.logistic import logit, mean_log_probabilities
 from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
@@ -22,6 +23,7 @@ from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import check_outcome, check_stays, check_variables
 from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.prediction_sets import cross_fitted_sets
 from clinicalgru.model.training.folds import cross_fit
 from clinicalgru.model.training.progress import Callback
 
@@ -49,6 +51,8 @@ class Hybrid(ClassifierMixin, CrossFittedModel):
         Fitted members of each baseline, by method.
     stack_ : LogisticRegression
         Weights of the parts, fitted on out-of-fold predictions, which also calibrates.
+    prediction_sets_ : ConformalSets or None
+        Of a binary outcome: cross-conformal sets from the out-of-fold predictions, see `GRUClassifier.calibrate`.
     out_of_fold_ : ndarray, shape (stay, 2) or (step, 2)
         Out-of-fold risks of the training stays.
     threshold_ : float
@@ -64,6 +68,8 @@ class Hybrid(ClassifierMixin, CrossFittedModel):
     >>> Hybrid(baselines=("boosted trees",)).baselines
     ('boosted trees',)
     """
+
+    prediction_sets_: ConformalSets | None = None
 
     def __init__(self, ensemble: GRUEnsemble | None = None, *, baselines: tuple[str, ...] = BASELINES) -> None:
         self.ensemble = ensemble
@@ -98,6 +104,8 @@ class Hybrid(ClassifierMixin, CrossFittedModel):
         self.out_of_fold_ = np.asarray(self.stack_.predict_proba(odds))
         if by_step:
             self.threshold_ = best_hourly_threshold(stays, self.out_of_fold_[:, 1])
+        else:
+            self.prediction_sets_ = cross_fitted_sets(stays, odds, _stacked_risk)
 
     @property
     def weights_(self) -> dict[str, float]:
@@ -254,6 +262,20 @@ def _baseline(kind: str, stays: Sequences, *, random_state: int) -> Baseline:
         if stays.task.every_step
         else SummaryBaseline(kind, random_state=random_state)
     )
+
+
+class _StackedRisk:
+    """The stacking regression as what gives risks of log-odds."""
+
+    def __init__(self, stack: Any) -> None:
+        self.stack = stack
+
+    def predict(self, odds: np.ndarray) -> np.ndarray:
+        return np.asarray(self.stack.predict_proba(odds)[:, 1])
+
+
+def _stacked_risk(outcome: np.ndarray, odds: np.ndarray) -> _StackedRisk:
+    return _StackedRisk(_stack().fit(odds, outcome.astype(int)))
 
 
 def _stack() -> Any:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.evaluate.conformal import ABSENT, EVERYONE, OCCURRED
 from clinicalgru.model.estimators.registry import Model
 from clinicalgru.serve.bundle import model_hash
 
@@ -96,6 +97,9 @@ class Contract(BaseModel):
         Of the graph.
     score_columns : list of str
         Columns of the output scores.
+    prediction_sets : dict or None
+        Split-conformal sets at the end of the window: the largest 1 - risk of a set with the event, and the largest
+        risk of one without it, for the coverage 1 - alpha.
     limits : dict of str to float or None
         Fewest measurements (of an early warning: per hour) and variables of a stay that is scored.
     weights : str
@@ -117,6 +121,10 @@ class Contract(BaseModel):
     inputs: list[Tensor]
     outputs: list[Tensor]
     score_columns: list[str] = Field(description="Columns of the output scores")
+    prediction_sets: dict[str, float] | None = Field(
+        description="Largest 1 - risk of a set with the event, and risk of one without it; they hold at the end of the "
+        "window only"
+    )
     limits: dict[str, float | None] = Field(description="Fewest measurements and variables of a stay that is scored")
     weights: Literal["float32", "int8"] = Field(description="int8: with a float32 scale for each output")
     measured: dict[str, float] = Field(description="Differences from the bundle on stays, sizes in bytes, accuracy")
@@ -169,11 +177,20 @@ def contract_of(
             ),
         ],
         score_columns=columns,
+        prediction_sets=_sets(model),
         limits=model.trained_on_.get("inputs", {}).get("limits", {}),
         weights=weights,  # type: ignore[arg-type]
         measured=measured,
         sha256=sha256,
     )
+
+
+def _sets(model: Model) -> dict[str, float] | None:
+    sets = model.prediction_sets_
+    if sets is None:
+        return None
+    event, absent = (sets.quantiles.get(name, sets.quantiles.get(EVERYONE)) for name in (OCCURRED, ABSENT))
+    return {"alpha": sets.alpha, OCCURRED: float(event or 0), ABSENT: float(absent or 0)}
 
 
 def _input(variable: Variable) -> Input:

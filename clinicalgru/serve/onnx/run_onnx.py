@@ -28,13 +28,12 @@ def _scores(measurements, stays, folder=Path(__file__).parent, batch=256):
     import onnxruntime
 
     contract = json.loads((folder / "contract.json").read_bytes())
-    place = {row["stay_id"]: i for i, row in enumerate(stays)}
     variables, codes, limits = contract["variables"], contract["code_vocabulary"], contract["limits"]
     number = {name: i for i, name in enumerate([one["name"] for one in variables] + codes)}
-    first, last = contract["task"]["window_hours"]
+    (first, last), place = contract["task"]["window_hours"], {row["stay_id"]: i for i, row in enumerate(stays)}
     end = np.array([float(row.get("end_hours") or last) for row in stays]).clip(first, last)
     static = [[_allowed(row.get(one["name"]), one) for one in contract["static_variables"]] for row in stays]
-    facts, left_out = {}, 0
+    facts, left_out, merge = {}, 0, [MERGE[one["merge"]] for one in variables] + [max] * len(codes)
     for row in measurements:
         stay, variable, hours = place.get(row["stay_id"]), number.get(row["variable"], -1), float(row["hours"])
         value = _allowed(row["value"], variables[variable]) if 0 <= variable < len(variables) else 0.0
@@ -44,7 +43,6 @@ def _scores(measurements, stays, folder=Path(__file__).parent, batch=256):
         values = facts.setdefault((stay, hours, float(row.get("measured_hours") or hours), variable), {})
         values[value] = values.pop(value, None)  # exact repeats count once
     print(f"{left_out} rows left out: unknown stay or variable, out of range or window", file=sys.stderr)
-    merge = [MERGE[one["merge"]] for one in variables] + [max] * len(codes)
     rows = [(*key, merge[key[3]](list(values))) for key, values in sorted(facts.items(), key=lambda fact: fact[0])]
     stay, hours, measured, variable, value = np.array(rows, dtype=float).reshape(-1, 5).T
     row = np.cumsum((np.diff(stay, prepend=-1) != 0) | (np.diff(hours, prepend=-1) != 0))
@@ -62,15 +60,17 @@ def _scores(measurements, stays, folder=Path(__file__).parent, batch=256):
                  "code": variable[c] - len(variables), "code_stay": stay[c] - i, "code_step": step[c]}  # fmt: skip
         given = {one["name"]: np.asarray(given[one["name"]]).astype(one["dtype"]) for one in contract["inputs"]}
         scores.append(session.run(["scores"], given)[0])
-    unknown = ~np.isin(np.arange(len(stays)), stay)
-    status = np.where(unknown, "not scored", np.where(few, "too little known", "scored"))
+    status = np.where(np.isin(np.arange(len(stays)), stay), np.where(few, "too little known", "scored"), "not scored")
     scores = np.where(status[:, None] == "scored", np.concatenate(scores), np.nan)
-    return contract["score_columns"], scores, status
+    sets, risk, at = contract["prediction_sets"] or {}, scores[:, 0], (status == "scored") & (end == last)
+    kind = (1 - risk <= sets.get("event", -1)) + 2 * (risk <= sets.get("no event", -1))
+    sets = np.where(at, np.choose(kind, ["none" if sets else "", "event", "no event", "either"]), "")
+    return contract["score_columns"], scores, sets, status
 
 
 if __name__ == "__main__":
     tables = [list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines())) for path in sys.argv[1:3]]
-    columns, scores, status = _scores(*tables)
+    columns, scores, sets, status = _scores(*tables)
     out = csv.writer(sys.stdout)
-    out.writerow(["stay_id", *columns, "status"])
-    out.writerows((row["stay_id"], *s, t) for row, s, t in zip(tables[1], scores, status, strict=True))
+    out.writerow(["stay_id", *columns, "prediction_set", "status"])
+    out.writerows((row["stay_id"], *s, *t) for row, s, *t in zip(tables[1], scores, sets, status, strict=True))

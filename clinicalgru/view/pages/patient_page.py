@@ -13,8 +13,6 @@ from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
 from clinicalgru.view.plots.timeline import plot_patient
 from clinicalgru.view.plots.timeline_data import (
-    band_label,
-    has_band,
     is_probability,
     last_hour,
     variables_by_contribution,
@@ -25,7 +23,7 @@ from clinicalgru.view.text.findings import contributions_csv, findings_table
 from clinicalgru.view.text.format import format_hours
 from clinicalgru.view.text.headline import headline, lead_text
 from clinicalgru.view.text.moments import clock
-from clinicalgru.view.text.narrative import lead_sentences, member_spread, stale_variables
+from clinicalgru.view.text.narrative import lead_sentences, stale_variables, uncertainty_sentences
 from clinicalgru.view.text.risk_points import POINTS_NOTE, effect_unit
 
 if TYPE_CHECKING:
@@ -41,10 +39,6 @@ LIMITS = (
 MARKERS = "Filled circles were measured within the adult reference range (shaded), triangles above or below it."
 CARRIED = "A thin line carries the last value forward and fades"
 MARKS = "Upright dashes at the bottom of the risk are coded events: drugs, procedures, transfers."
-BAND = (
-    "The grey band goes from the 5th to the 95th percentile of {members}: how far they disagree. It is not a "
-    "confidence interval: errors that all members share are not in it."
-)
 COMPONENTS = (
     "Each bar is one measurement: the effects of its value, of the fact that it was measured, and of its timing, {}. "
     "The diamond marks their sum."
@@ -140,7 +134,7 @@ def patient_html(
 
 
 def timeline_caption(explanation: Explanation, half_life: Mapping[str, float] | None = None) -> str:
-    """Say how to read the timeline of a stay: its markers, how carried values fade, what the band is.
+    """Say how to read the timeline of a stay: its markers, and how carried values fade.
 
     Parameters
     ----------
@@ -168,8 +162,6 @@ def timeline_caption(explanation: Explanation, half_life: Mapping[str, float] | 
         sentences.append(f"{CARRIED}, {learned}half as strong after {hours}, until nothing is known.")
     if explanation.trajectory_note:
         sentences.insert(0, explanation.trajectory_note)
-    if has_band(explanation):
-        sentences.append(BAND.format(members=band_label(explanation)))
     return " ".join(sentences)
 
 
@@ -190,14 +182,14 @@ def _course(explanation: Explanation, threshold: float | None) -> list[Markup]:
 
 
 def _notes(explanation: Explanation) -> list[Markup]:
-    """Write how to read the figures, how far members disagree, and what was not measured."""
+    """Write how to read the figures, what the risk leaves open, how stable it is, and what was not measured."""
     names, known = variables_by_contribution(explanation), variables_by_name(explanation)
     absent = [variable.label for name, variable in known.items() if name not in names and not variable.static]
     missing = f"Not measured in these hours: {', '.join(absent)}." if absent else ""
     points = POINTS_NOTE.format(reference=explanation.reference_text) if is_probability(explanation) else ""
     nothing = "" if names else "Nothing was measured in these hours."
-    texts = [nothing, timeline_caption(explanation), points, member_spread(explanation), stale_variables(explanation)]
-    return [tag("p", text) for text in [*texts, missing] if text]
+    texts = [nothing, timeline_caption(explanation), points, *uncertainty_sentences(explanation)]
+    return [tag("p", text) for text in [*texts, stale_variables(explanation), missing] if text]
 
 
 def _details(explanation: Explanation, top: int) -> Markup:

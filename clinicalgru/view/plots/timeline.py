@@ -51,8 +51,7 @@ def plot_patient(
     Parameters
     ----------
     explanation : Explanation
-        Explanation of the stay. Where its risk trajectory has low and high, a band is drawn between them: the range
-        of the ensemble members, which is no confidence interval.
+        Explanation of the stay. The range of ensemble members is not drawn: it is no interval of the risk.
     variables : sequence of str, optional
         Names of the variables to draw, in order. Default: the eight with the largest contributions.
     half_life : mapping of str to float, optional
@@ -128,8 +127,6 @@ def update_figure(
     risk = names.index(data.output_name(explanation))
     first, known = risk + 4, data.variables_by_name(explanation)
     with figure.batch_update():
-        if data.has_band(explanation) and risk and figure.data[0].fill == "toself":
-            figure.data[0].update(data.band_data(explanation))
         figure.data[risk].update(data.output_data(explanation))
         figure.data[risk + 1].update(data.uncalibrated_data(explanation))
         figure.data[risk + 2].update(data.reference_data(explanation))
@@ -158,10 +155,7 @@ def _measurements(explanation: Explanation, variable: Variable) -> pd.DataFrame:
 
 
 def _risk_traces(explanation: Explanation, before: Explanation | None) -> Iterator[dict[str, Any]]:
-    """The band, the risk before a change, the risk, its part that was not found calibrated, reference and marks."""
-    if data.has_band(explanation):
-        band = {"mode": "lines", "fill": "toself", "fillcolor": "rgba(81, 96, 111, 0.2)", "line": {"width": 0}}
-        yield data.band_data(explanation) | band | SILENT
+    """The risk before a change, the risk, its part that was not found calibrated, reference and marks."""
     if before is not None:
         rows = downsample(before.risk_trajectory, "risk")
         line = {"color": GREY, "width": 1.8, "dash": "dot", "shape": "hv"}
@@ -241,10 +235,7 @@ def _risk_axis(explanation: Explanation, threshold: float | None, before: Explan
     """Compute the axis of a risk: from 0 to 100 %, or to less, which its title then says."""
     if not data.is_probability(explanation):
         return {"title_text": "Expected", "rangemode": "tozero"}
-    trajectories = [one.risk_trajectory for one in (explanation, before) if one is not None]
-    tops = [
-        trajectory[column].max() for trajectory in trajectories for column in ("risk", "high") if column in trajectory
-    ]
+    tops = [one.risk_trajectory["risk"].max() for one in (explanation, before) if one is not None]
     top = max([*tops, explanation.reference_risk, threshold or 0.0])
     end = next((nice for nice in NICE_TOPS if top <= 0.95 * nice), 1.0)
     title = "Predicted risk" if end == 1.0 else f"Predicted risk<br>(axis to {end:.0%})"

@@ -117,39 +117,6 @@ def first_hour(explanation: Explanation) -> float:
     return min([*explanation.risk_trajectory["hours"], *explanation.measurements["hours"]], default=0.0)
 
 
-def has_band(explanation: Explanation) -> bool:
-    """Return whether the explanation says how far the ensemble members disagree.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of a stay.
-
-    Returns
-    -------
-    bool
-        Whether its risk trajectory has the columns low and high.
-    """
-    return {"low", "high"} <= set(explanation.risk_trajectory)
-
-
-def band_label(explanation: Explanation) -> str:
-    """Name the ensemble members whose risks make up the band.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of a stay.
-
-    Returns
-    -------
-    str
-        Such as "the network's 16 members".
-    """
-    networks = "the network's" if explanation.n_networks == 1 else f"the {explanation.n_networks} networks'"
-    return f"{networks} {explanation.n_heads} members"
-
-
 def output_name(explanation: Explanation) -> str:
     """Name the line of the model's output.
 
@@ -164,25 +131,6 @@ def output_name(explanation: Explanation) -> str:
         Name of the trace.
     """
     return "predicted risk" if is_probability(explanation) else "expected"
-
-
-def band_data(explanation: Explanation) -> dict[str, Any]:
-    """Compute the outline of the band, in steps: along its upper edge, and back along its lower one.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of a stay.
-
-    Returns
-    -------
-    dict
-        x (hours since the index time), y and name of the trace.
-    """
-    rows = downsample(explanation.risk_trajectory, "risk")
-    hours = rows["hours"].repeat(2).tolist()[1:]
-    high, low = rows["high"].repeat(2).tolist()[:-1], rows["low"].repeat(2).tolist()[:-1]
-    return {"x": hours + hours[::-1], "y": high + low[::-1], "name": f"range of {band_label(explanation)}"}
 
 
 def output_data(explanation: Explanation) -> dict[str, Any]:

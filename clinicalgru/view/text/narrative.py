@@ -8,18 +8,16 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.view.plots.timeline_data import (
-    band_label,
     format_answer,
-    has_band,
     is_uncalibrated,
     last_hour,
     variables_by_name,
 )
-from clinicalgru.view.text.format import capitalize_first, format_hours, format_number, iter_rows
+from clinicalgru.view.text.format import format_hours, format_number, iter_rows
 from clinicalgru.view.text.headline import outcome_text, target_text
 from clinicalgru.view.text.moments import moment_text
 from clinicalgru.view.text.risk_points import format_change, format_effect
-from clinicalgru.view.text.standing_text import standing_text
+from clinicalgru.view.text.standing_text import refit_text, set_text, standing_text
 from clinicalgru.view.text.variable_text import format_value
 
 if TYPE_CHECKING:
@@ -50,7 +48,8 @@ def narrative(explanation: Explanation, movement: Movement | None = None) -> lis
     list of str
         Sentences of plain text.
     """
-    sentences = [*lead_sentences(explanation, movement), member_spread(explanation), explanation.trajectory_note]
+    sentences = [*lead_sentences(explanation, movement), *uncertainty_sentences(explanation)]
+    sentences.append(explanation.trajectory_note)
     sentences += [stale_variables(explanation), never_measured(explanation)]
     return [sentence for sentence in sentences if sentence]
 
@@ -138,8 +137,8 @@ def stale_variables(explanation: Explanation) -> str:
     return f"Not measured since: {', '.join(names[:MAX_STALE])}."
 
 
-def member_spread(explanation: Explanation) -> str:
-    """Say how far the ensemble members disagree about the risk at the end.
+def uncertainty_sentences(explanation: Explanation) -> list[str]:
+    """Write which outcomes the risk leaves open, and how stable it is.
 
     Parameters
     ----------
@@ -148,17 +147,11 @@ def member_spread(explanation: Explanation) -> str:
 
     Returns
     -------
-    str
-        One sentence; empty where the model has one member.
+    list of str
+        Sentences; none where neither is known.
     """
-    if not has_band(explanation):
-        return ""
-    last = explanation.risk_trajectory.iloc[-1]
-    low, high = (format_answer(explanation, float(last[end])) for end in ("low", "high"))
-    return (
-        f"{capitalize_first(band_label(explanation))} put it between {low} and {high} (5th to 95th percentile): how "
-        "far they disagree, not a confidence interval."
-    )
+    sentences = set_text(explanation, outcome_text(explanation)), refit_text(explanation)
+    return [sentence for sentence in sentences if sentence]
 
 
 def never_measured(explanation: Explanation) -> str:

@@ -1,11 +1,12 @@
-"""What a risk means, in numbers of stays: how many have a lower one, and in how many like it the outcome occurred."""
+"""What a risk means: how often the outcome occurred in stays like it, what it leaves open, how stable it is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clinicalgru.view.plots.timeline_data import is_probability
-from clinicalgru.view.text.format import capitalize_first
+from clinicalgru.view.plots.timeline_data import format_answer, is_probability
+from clinicalgru.view.text.format import capitalize_first, format_hours
+from clinicalgru.view.text.risk_points import format_points
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
@@ -43,3 +44,59 @@ def standing_text(explanation: Explanation, outcome: str) -> str:
     observed, low, high = (f"{100 * share:.0f}" for share in (standing.observed, standing.low, standing.high))
     share = f"about {observed} of 100 stays with such a risk ({low} to {high}; {standing.stays:,} stays)"
     return f"{rank}{capitalize_first(outcome)} occurred in {share}."
+
+
+def set_text(explanation: Explanation, outcome: str) -> str:
+    """Write which outcomes a risk leaves open, at which coverage, and where that holds.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+    outcome : str
+        Name of the outcome.
+
+    Returns
+    -------
+    str
+        Two sentences; empty where the model has no sets, or they do not hold at this moment.
+    """
+    shown = explanation.prediction_set
+    if shown is None:
+        return ""
+    sets = {
+        "event": outcome,
+        "no event": f"no {outcome}",
+        "either": f"{outcome} or not: the risk leaves both open",
+        "none": "neither: both outcomes would be unusual at this risk",
+    }
+    covered = f"{100 * (1 - shown.alpha):.0f} of 100 patients"
+    whom = f"{covered} with the outcome, and {covered} without it," if shown.by_outcome else f"{covered}"
+    return (
+        f"Prediction set: {sets[shown.outcomes]}. Of patients like those of training, about {whom} have their outcome "
+        f"in such a set at hour {format_hours(shown.hour)}; at other hours that does not hold."
+    )
+
+
+def refit_text(explanation: Explanation) -> str:
+    """Write how far such a risk moves when the model is refitted.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    str
+        One or two sentences; empty where that was not measured.
+    """
+    refits = explanation.refit_range
+    if refits is None or not is_probability(explanation):
+        return ""
+    low, high = (format_answer(explanation, end) for end in (refits.low, refits.high))
+    points = format_points(refits.mape).removeprefix("+")
+    return (
+        f"Models developed again on {refits.n_refits} bootstrap samples of the training stays give such stays {low} to "
+        f"{high} (95 of 100), on average {points} from this risk. Errors that all of them share are not in this range."
+    )

@@ -248,7 +248,7 @@ class PatientView(SavedView):
         return [f"What if: {'the risk' if is_probability(self.original) else 'it'} {changed}.", *others]
 
     def _notes(self) -> list[str]:
-        """Write what else there is to know: how far members disagree, what was not measured."""
+        """Write what else there is to know: what the risk leaves open, how stable it is, what was not measured."""
         lead = set(lead_sentences(self.explanation, None if self.changed else self.movement))
         sentences = narrative(self.explanation, None if self.changed else self.movement)
         points = POINTS_NOTE.format(reference=self.explanation.reference_text)
