@@ -18,6 +18,7 @@ import torch
 import clinicalgru as cg
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import LabelCalibrator, TemperatureCalibrator
+from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.model.heads.classification import MultiClass, MultiLabel
 from clinicalgru.model.heads.early_warning import EarlyWarning
@@ -160,6 +161,10 @@ def test_a_folder_of_something_else_is_not_replaced(fitted, tmp_path):
 @pytest.mark.slow
 def test_the_program_that_ships_with_it_gives_the_scores_without_torch(fitted, cohort, tmp_path):
     """Rows in any order, repeats, values out of range, unknown variables and stays without rows."""
+    fitted = copy.copy(fitted)
+    median = 1.00001 * float(np.median(fitted.predict_proba(cg.select(cg.read_events(cohort), fitted.task_))[:, 1]))
+    quantiles = {"event": 1 - median / 2, "no event": median}
+    fitted.prediction_sets_ = ConformalSets(0.1, quantiles, dict.fromkeys(quantiles, 90), by_outcome=True)
     folder = cg.export_onnx(fitted, tmp_path / "onnx")
     scores = cg.score(fitted, cohort.measurements, stays=cohort.stays, as_of="2150-01-01")
     stays = cohort.stays.copy()
@@ -185,7 +190,7 @@ def test_the_program_that_ships_with_it_gives_the_scores_without_torch(fitted, c
     assert len(scored) > 300
     assert (table.loc[scored.index, "status"] == "scored").all()
     assert np.abs(table.loc[scored.index, "risk"] - scored["risk"]).max() < 1e-5
-    assert (table["prediction_set"].fillna("").reindex(scores["stay_id"]).to_numpy() == scores["prediction_set"]).all()
+    assert (table.loc[scored.index, "prediction_set"] == scored["prediction_set"]).all()
     assert scored["prediction_set"].nunique() > 1
     others = scores[scores["reason_code"].isin(["not measured", "too few measurements"])]["stay_id"]
     assert table.loc[others, "risk"].isna().all()
