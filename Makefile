@@ -58,7 +58,7 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign,images]"
 	touch $@
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt

@@ -54,6 +54,7 @@ from .model.estimators.survival import GRUSurvival as GRUSurvival
 from .model.instability import instability as instability
 from .model.network.config import NetworkConfig as NetworkConfig
 from .model.training.cross_validate import cross_validate as cross_validate
+from .model.training.learning_curve import learning_curve as learning_curve
 from .model.training.tuning import tune as tune
 from .serve.bundle import load as load
 from .serve.bundle import save as save

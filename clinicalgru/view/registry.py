@@ -26,6 +26,7 @@ from clinicalgru.view.plots.evaluation_plots import (
 )
 from clinicalgru.view.plots.gates_plot import plot_gates
 from clinicalgru.view.plots.instability_plots import plot_mape, plot_refit_risks
+from clinicalgru.view.plots.learning_curve_plot import plot_learning_curve
 from clinicalgru.view.plots.timeline import plot_patient
 
 PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
@@ -47,6 +48,7 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "ForecastExplanation": {"timeline": plot_forecast},
     "Gates": {name: partial(plot_gates, show=name) for name in ("retained", "decayed", "update", "reset")},
     "Instability": {"risks": plot_refit_risks, "mape": plot_mape},
+    "LearningCurve": {"learning curve": plot_learning_curve},
     "Subgroups": {"forest": plot_subgroups},
 }
 PAGES: Mapping[str, Callable[..., Any]] = {

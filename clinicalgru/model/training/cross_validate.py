@@ -91,19 +91,68 @@ def cross_validate(
     >>> result.folds["fold"].unique().tolist()
     [1, 2]
     """
+    fold = held_out_folds(estimator, sequences, n_folds=n_folds, random_state=random_state)
+    tables = []
+    for number in np.unique(fold):
+        train, test = sequences[fold != number], sequences[fold == number]
+        metrics = fit_and_evaluate(estimator, train, test, n_resamples=n_resamples, random_state=random_state)
+        tables.append(metrics.assign(fold=int(number) + 1))
+    folds = pd.concat(tables, ignore_index=True)[["fold", "metric", "estimate"]]
+    return CrossValidation(folds, fold + 1)
+
+
+def held_out_folds(estimator: Any, sequences: Sequences, *, n_folds: int, random_state: int) -> np.ndarray:
+    """Check the arguments of a cross-validation and divide its patients into folds.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What will be fitted.
+    sequences : Sequences
+        Stays with known outcomes.
+    n_folds : int
+        Number of folds.
+    random_state : int
+        Seed of the folds.
+
+    Returns
+    -------
+    ndarray of int, shape (stay,)
+        The fold of each stay, from 0.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument has another type or is out of bounds.
+    """
     check_instance("sequences", sequences, Sequences, fix="Pass the Sequences that select returns.")
     check_number("n_folds", n_folds, minimum=2, whole=True)
     check_number("random_state", random_state, minimum=0, whole=True)
     if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params")):
         raise ArgumentError("an estimator", describe(estimator), "Pass one such as GRUClassifier().")
     outcome = sequences.outcome if sequences.outcome.ndim == 1 else sequences.outcome[:, -1]
-    fold = patient_folds(sequences.patient, outcome, n_folds=n_folds, random_state=random_state)
-    tables = []
-    for number in np.unique(fold):
-        model = clone(estimator).fit(sequences[fold != number])
-        held = evaluate(
-            model, sequences[fold == number], by_hour=False, n_resamples=n_resamples, random_state=random_state
-        )
-        tables.append(held.metrics[["metric", "estimate"]].assign(fold=int(number) + 1))
-    folds = pd.concat(tables, ignore_index=True)[["fold", "metric", "estimate"]]
-    return CrossValidation(folds, fold + 1)
+    return patient_folds(sequences.patient, outcome, n_folds=n_folds, random_state=random_state)
+
+
+def fit_and_evaluate(
+    estimator: Any, train: Sequences, test: Sequences, *, n_resamples: int, random_state: int
+) -> pd.DataFrame:
+    """Fit a clone of an estimator on some stays and evaluate it on others.
+
+    Parameters
+    ----------
+    estimator : estimator
+        It is cloned, not fitted.
+    train, test : Sequences
+        Stays of different patients.
+    n_resamples, random_state : int
+        Bootstrap resamples of the evaluation, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        metric, estimate.
+    """
+    model = clone(estimator).fit(train)
+    held = evaluate(model, test, by_hour=False, n_resamples=n_resamples, random_state=random_state)
+    return held.metrics[["metric", "estimate"]]
