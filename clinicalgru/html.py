@@ -86,10 +86,34 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, n
     True
     """
     styles = [NO_ATTRIBUTES if column < n_text_columns else {"class": "number"} for column in range(len(head))]
-    heads = [tag("th", name, attrs={"scope": "col", **style}) for name, style in zip(head, styles, strict=True)]
+    heads = [column_header(name, style) for name, style in zip(head, styles, strict=True)]
     body = [_row(cells, styles) for cells in rows]
     inner = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *body))
     return tag("div", inner, attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption})
+
+
+def column_header(name: str, attrs: Mapping[str, str] = NO_ATTRIBUTES) -> Markup:
+    """Build the header of a column; an empty cell where the column has no name, since a header must have text.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column.
+    attrs : mapping of str to str, optional
+        Attributes.
+
+    Returns
+    -------
+    Markup
+        The cell.
+
+    Examples
+    --------
+    >>> from clinicalgru.html import column_header
+    >>> str(column_header("Effect")), str(column_header(""))
+    ('<th scope="col">Effect</th>', '<td></td>')
+    """
+    return tag("th", name, attrs={"scope": "col", **attrs}) if name else tag("td", attrs=attrs)
 
 
 def summary_html(title: str, entries: Mapping[str, str], *tables: Markup, note: str = "") -> str:

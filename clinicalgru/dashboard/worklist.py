@@ -51,6 +51,8 @@ class Worklist:
     ----------
     rows : list of dict
         What the browser receives of each stay.
+    model_hash : str
+        Hash of the model.
     """
 
     def __init__(
@@ -69,7 +71,8 @@ class Worklist:
         self.scores_path, self.show_id = scores, show_id
         self.threshold = getattr(self.model, "threshold_", None) if threshold is None else threshold
         self.simulated = bool(self.given.stays.simulated)
-        digests = (hashlib.sha256(f"{model_hash(self.model)}/{stay}".encode()) for stay in self.given.stays.stay)
+        self.model_hash = model_hash(self.model)
+        digests = (hashlib.sha256(f"{self.model_hash}/{stay}".encode()) for stay in self.given.stays.stay)
         self.keys = {digest.hexdigest()[:16]: number for number, digest in enumerate(digests)}
         self._pages, self._lock = OrderedDict[tuple[str, bool], str](), threading.Lock()
         self._read_at: tuple[float, int] | None = None
@@ -144,7 +147,7 @@ class Worklist:
         str
             A page.
         """
-        about = {"outcome": self.model.task_.title or self.model.task_.name, "model_hash": model_hash(self.model)}
+        about = {"outcome": self.model.task_.title or self.model.task_.name, "model_hash": self.model_hash}
         simulated = {"simulated": "yes" if self.simulated else "no"}
         return str(
             worklist_html(self.rows, scored_at=self.scored_at, threshold=self.threshold, provenance=about | simulated)

@@ -67,7 +67,7 @@ def test_the_page_names_no_server_for_charts_to_be_sent_to(html):
 
 
 def test_a_figure_says_in_words_what_it_shows(html):
-    about = [attrs for _, attrs in Page(html).elements if attrs.get("role") == "img"]
+    about = [attrs for _, attrs in Page(html).elements if attrs.get("role") == "group"]
     assert [one["aria-label"] for one in about] == ["Risk. It rises."] * 2
     assert ("html", {"lang": "en"}) in Page(html).elements
 
@@ -83,7 +83,9 @@ def test_every_page_says_that_it_is_no_medical_device(html):
 @pytest.mark.parametrize(("simulated", "banners"), [("yes", 1), ("no", 0)])
 def test_simulated_patients_are_announced_before_anything_else(simulated, banners):
     body = page("T", "lead", provenance={"simulated": simulated}).split("<body>")[1]
-    assert body.startswith('<div class="banner" role="note"><strong>Simulated patients') == bool(banners)
+    assert body.startswith('<aside class="banner" aria-label="Simulated patients"><strong>Simulated patients') == bool(
+        banners
+    )
 
 
 def test_a_folder_is_refused_and_missing_folders_are_made(html, tmp_path):

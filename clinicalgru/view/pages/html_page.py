@@ -116,7 +116,8 @@ def figure(drawing: go.Figure, title: str, caption: str) -> Markup:
         The figure as JSON, which the script of the page draws.
     """
     data = Markup(drawing.to_json())  # plotly writes "<" as \u003c, so that no string in it can end the script element
-    label = {"role": "img", "aria-label": f"{title}. {caption}".strip(), "style": f"height:{drawing.layout.height}px"}
+    # a group, not an image: the buttons of the mode bar within it can have the focus
+    label = {"role": "group", "aria-label": f"{title}. {caption}".strip(), "style": f"height:{drawing.layout.height}px"}
     place = tag("div", attrs={"class": "plot", **label})
     text = tag("figcaption", tag("h3", title), *([tag("p", caption)] if caption else []))
     return tag("figure", text, place, tag("script", data, attrs={"type": "application/json"}))
@@ -220,7 +221,8 @@ def _banner(provenance: Mapping[str, str]) -> Markup:
     """Build the banner of a page about simulated patients."""
     if provenance.get("simulated") != "yes":
         return Markup("")
-    return tag("div", tag("strong", "Simulated patients. "), SIMULATED, attrs={"class": "banner", "role": "note"})
+    text = (tag("strong", "Simulated patients. "), SIMULATED)
+    return tag("aside", *text, attrs={"class": "banner", "aria-label": "Simulated patients"})
 
 
 def _noscript() -> Markup:

@@ -12,6 +12,8 @@ for (const place of places) {
   if (narrow && layout.yaxis?.title) layout.yaxis.title.text = "";
   if (narrow) layout.margin = { ...layout.margin, l: Math.min(layout.margin?.l ?? 54, 54), r: 10 };
   Plotly.newPlot(place, data, layout, narrow ? { ...settings, displayModeBar: false } : settings);
+  // the group is named by its caption; a list of axis numbers, read aloud, would say less
+  for (const drawn of place.querySelectorAll(".main-svg")) drawn.setAttribute("aria-hidden", "true");
 }
 for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", resize);
 // Drawing again is not done in time for the printer, so the drawn figures are scaled to a page of A4.

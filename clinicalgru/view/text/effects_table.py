@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clinicalgru.html import Markup, tag
+from clinicalgru.html import Markup, column_header, tag
 from clinicalgru.view.plots.timeline_data import format_answer, variables_by_name
 from clinicalgru.view.text.findings import arrow, bar
 from clinicalgru.view.text.format import format_hours, iter_rows
@@ -77,7 +77,7 @@ def effects_table(explanation: Explanation, effects: pd.DataFrame, *, hour: floa
     largest = max(float(effects["effect"].abs().max()), 1e-9)
     lines = [_row(explanation, row, hour, largest, bars) for row in iter_rows(effects.head(MAX_ROWS))]
     names = ("Variable, last value", "Effect", *(("",) if bars else ()))
-    head = tag("thead", tag("tr", *(tag("th", name, attrs={"scope": "col"}) for name in names)))
+    head = tag("thead", tag("tr", *map(column_header, names)))
     caption = tag("caption", _caption(explanation, hour, is_change=bool(effects["is_change"].iloc[0])))
     return tag("div", tag("table", caption, head, tag("tbody", *lines), attrs={"style": "width:100%"}),
                attrs={"class": "scroll"})  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clinicalgru.html import Markup, tag
+from clinicalgru.html import Markup, column_header, tag
 from clinicalgru.view.plots.timeline_data import is_probability, last_hour, variables_by_name
 from clinicalgru.view.text.format import capitalize_first, format_hours, format_name, iter_rows
 from clinicalgru.view.text.risk_points import effect_unit, format_effect, point_rate
@@ -121,7 +121,7 @@ def _system(variable: Any) -> str:
 
 
 def _column(name: str) -> Markup:
-    return tag("th", name, attrs={"scope": "col"} | ({"class": "number"} if name == "Effect" else {}))
+    return column_header(name, {"class": "number"} if name == "Effect" else {})
 
 
 def _head_row(explanation: Explanation, system: str, total: float, bars: bool) -> Markup:
