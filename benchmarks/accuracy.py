@@ -157,7 +157,7 @@ def sepsis(folder: Path, train_stays: int | None, networks: int) -> None:
     ensemble = cg.GRUEnsemble(cg.GRUEarlyWarning(max_epochs=8), n_members=networks)
     hybrid, took = _timed(lambda: cg.Hybrid(ensemble, baselines=(TREES,)).fit(train, verbose=False))
     print(f"{networks} networks and as many trees fitted in {took:.0f} s; weights {hybrid.weights_}", flush=True)
-    ensemble, trees = hybrid.ensemble_, hybrid.rivals_[TREES]
+    ensemble, trees = hybrid.ensemble_, hybrid.baselines_[TREES]
     first = train[ensemble.fold_ == 0]  # new to the first of each
     alone = {"one GRU": ensemble.members_[0], "boosted trees, one fit": trees[0]}
     if importlib.util.find_spec("lightgbm"):

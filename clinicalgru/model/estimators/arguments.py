@@ -9,6 +9,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from clinicalgru.checks import check_choice, check_instance, check_number, to_python
+from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.fit_state import draw_seed
 from clinicalgru.model.network.config import NetworkConfig, check_options
@@ -16,7 +17,7 @@ from clinicalgru.model.training.device import resolve_device
 from clinicalgru.model.training.state import TrainingConfig
 
 COUNTS = ("max_epochs", "patience", "batch_size", "min_code_stays", "n_threads")
-WEIGHTS = ("weight_decay", "forecast_weight", "auxiliary_weight", "cut_weight", "label_smoothing")
+WEIGHTS = ("weight_decay", "forecast_weight", "auxiliary_weight", "cut_weight", "label_smoothing", "alarm_priority")
 FRACTIONS = ("measurement_dropout", "distillation")
 
 
@@ -50,7 +51,12 @@ def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
     for name in FRACTIONS:
         check_number(name, given[name], minimum=0, maximum=1, open_maximum=True)
     resolve_device(given["device"])
-    check_choice("use_codes", to_python(given["use_codes"]), (True, False))
+    for name in ("use_codes", "hazards"):
+        check_choice(name, to_python(given[name]), (True, False))
+    if given["hazards"] and given["label_smoothing"]:
+        raise ArgumentError("label_smoothing=0 with hazards", f"{given['label_smoothing']:g}", "Leave one of them out.")
+    if given["alarm_priority"] and not given["hazards"]:
+        raise ArgumentError("hazards=True with alarm_priority", "hazards=False", "Set hazards, or leave it out.")
     pretrained = given["pretrained"]
     fix = "Pass what pretrain gives, or load of its bundle."
     check_instance("pretrained", pretrained, PretrainedEncoder, type(None), fix=fix)

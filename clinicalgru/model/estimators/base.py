@@ -43,8 +43,8 @@ from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses, AuxiliaryTargets
 from clinicalgru.model.training.device import placed, resolve_device
 from clinicalgru.model.training.distillation import Teacher
-from clinicalgru.model.training.distributed import is_main_process, rank_and_world_size
-from clinicalgru.model.training.progress import Callback, announce, check_callbacks
+from clinicalgru.model.training.distributed import rank_and_world_size
+from clinicalgru.model.training.progress import Callback, check_callbacks
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.train_folds import Fold, train_folds
 from clinicalgru.model.training.training import train
@@ -75,6 +75,10 @@ class GRUEstimator(FittedModel):
         each stay. None: all. A forecast draws time steps more often before rarely measured variables.
     label_smoothing : float, default=0.0
         For early warnings: rate per hour at which the label falls with the hours to the onset (0.2 in the paper).
+    hazards : bool, default=False
+        For early warnings: whether a hazard is learned for each hour of the horizon (at most 48), not one risk.
+    alarm_priority : float, default=0.0
+        With `hazards`: rate per hour at which an onset in a later hour counts less in the risk.
     n_cuts : int, default=2
         For outcomes, classes and labels of a stay: number of random hours of the window at which an epoch predicts each
         training stay, in addition to its end. The hour is then an input. 0: only the end is learned.
@@ -149,6 +153,8 @@ class GRUEstimator(FittedModel):
         measurement_dropout: float = 0.15,
         max_steps_per_stay: int | None = 8,
         label_smoothing: float = 0.0,
+        hazards: bool = False,
+        alarm_priority: float = 0.0,
         n_cuts: int = 2,
         cut_weight: float = 1.0,
         distillation: float = 0.7,
@@ -171,6 +177,8 @@ class GRUEstimator(FittedModel):
         self.measurement_dropout = measurement_dropout
         self.max_steps_per_stay = max_steps_per_stay
         self.label_smoothing = label_smoothing
+        self.hazards = hazards
+        self.alarm_priority = alarm_priority
         self.n_cuts = n_cuts
         self.cut_weight = cut_weight
         self.distillation = distillation
@@ -260,8 +268,7 @@ class GRUEstimator(FittedModel):
         check_outcome(y, X)
         check_instance("verbose", verbose, bool)
         check_instance("auxiliary", auxiliary, pd.DataFrame, type(None), fix="Pass events.auxiliary_targets(task).")
-        callbacks = check_callbacks(callbacks)
-        learner = blank_copy(self)
+        learner, callbacks = blank_copy(self), check_callbacks(callbacks)
         learner.__dict__.update(checked_arguments(self))
         learner.random_state_ = draw_seed(self.random_state)
         fold, alone = None, rank_and_world_size()[1] == 1
@@ -311,7 +318,9 @@ class GRUEstimator(FittedModel):
             targets = (further, self.auxiliary_weight, forecast, self.forecast_weight)
             shared: dict[str, Any] = {"head": self.head_, "config": training_config(self), "verbose": verbose}
             shared["callbacks"] = callbacks
-            losses = [AuxiliaryLosses(*targets, one, self.distillation) for one in self._teachers(stays, fold, verbose)]
+            taught = {"weight": self.distillation, "random_state": self.random_state_, "verbose": verbose}
+            teachers = Teacher.of_networks(stays, self.head_, fold, **taught)
+            losses = [AuxiliaryLosses(*targets, one, self.distillation) for one in teachers]
             if fold is not None:
                 folds = [Fold(stays[fold != k], stays[fold == k], loss) for k, loss in enumerate(losses)]
                 self.history_ = train_folds(network, folds, **shared)
@@ -328,15 +337,6 @@ class GRUEstimator(FittedModel):
     def _trained(self, network: ClinicalGRU, validation: Sequences) -> ClinicalGRU:
         """Give the network as it predicts, once it was trained."""
         return network.without_auxiliary(self.head_.n_outputs)
-
-    def _teachers(self, stays: Sequences, fold: np.ndarray | None, verbose: bool) -> list[Teacher | None]:
-        """The teacher of each network that is trained: of each fold, or of the one network."""
-        if not self.distillation or not self.head_.supports_distillation:
-            return [None] * (1 if fold is None else int(fold.max()) + 1)
-        announce("boosted trees are fitted for distillation", verbose=verbose and is_main_process())
-        if fold is not None:
-            return Teacher.fit_folds(stays, self.head_, fold, random_state=self.random_state_)
-        return [Teacher.fit(stays, self.head_, random_state=self.random_state_)]
 
     def _head(self, stays: Sequences) -> Head:
         """Give the head for the stays' task, or raise where the task is of another type."""

@@ -37,7 +37,8 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     -----
     If the task names a utility function, training steps are weighted by the utility of a warning there (see
     `EarlyWarning`). A log-odds offset then undoes the change of the positive rate; `calibrate` corrects the rest. With
-    `label_smoothing` a risk is that of the smoothed label until `calibrate`.
+    `label_smoothing` a risk is that of the smoothed label until `calibrate`. Until then it is, with `alarm_priority`, a
+    weighted sum of the probabilities of an onset in each hour.
 
     Examples
     --------
@@ -60,9 +61,11 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         return np.array([0, 1])
 
     def _head(self, stays: Sequences) -> Head:
-        """Give the head, with smoothed labels if requested."""
+        """Give the head, with smoothed labels or hazards if requested."""
         head = super()._head(stays)
         assert isinstance(head, EarlyWarning)
+        if self.hazards:
+            return head.with_hazards(float(self.alarm_priority))
         return replace(head, smoothing_rate=float(self.label_smoothing))
 
     @torch.no_grad()

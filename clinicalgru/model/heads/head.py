@@ -222,6 +222,21 @@ class Head(Pooling, Calibration, ABC):
         Tensor of float64, shape (1, prediction, output)
         """
 
+    def risk_logits(self, logits: Tensor) -> Tensor:
+        """Log-odds of the risk that soft labels are given for, of a head that supports distillation.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (member, prediction, output)
+            Outputs of the network.
+
+        Returns
+        -------
+        Tensor, shape (member, prediction, 1)
+            The outputs themselves, unless a head computes the risk from several.
+        """
+        return logits
+
     @abstractmethod
     def predict(self, aggregated: Tensor) -> Tensor:
         """The prediction, before any calibration.

@@ -21,6 +21,7 @@ from clinicalgru.model.heads.explanation_target import (
     event_log_survival,
     target_horizon,
 )
+from clinicalgru.model.heads.hazards import mean_survival_logits
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
@@ -124,9 +125,7 @@ class Survival(SurvivalIntervals, Head):
 
     def aggregate_members(self, logits: Tensor) -> Tensor:
         """Logits of the hazards of the mean survival of the members."""
-        survival = F.logsigmoid(-logits.double()).cumsum(dim=2).exp().mean(dim=0, keepdim=True)
-        before = torch.cat([torch.ones_like(survival[..., :1]), survival[..., :-1]], dim=2)
-        return torch.logit((1 - survival / before.clamp_min(1e-300)).clamp(1e-12, 1 - 1e-12))
+        return mean_survival_logits(logits)
 
     def predict(self, aggregated: Tensor) -> Tensor:
         """Survival at the end of each interval, of shape (stay, interval)."""

@@ -65,9 +65,9 @@ class WarningLabels:
         unweighted = cls(task.gap_hours, float(task.horizon_hours or 0.0), task.max_late_hours)
         if not task.utility_function:
             return unweighted
-        label, hours_to_onset = unweighted.step_labels(stays), _hours_to_onset(stays)
+        label, hours = unweighted.step_labels(stays), hours_to_onset(stays)
         counted = ~np.isnan(label)
-        utility = _absolute_utility(hours_to_onset[counted])
+        utility = _absolute_utility(hours[counted])
         positive = float(label[counted] @ utility / utility.sum())
         weighted, plain = logit(np.array([positive, label[counted].mean()]))
         return replace(unweighted, mean_utility=float(utility.mean()), log_odds_offset=float(weighted - plain))
@@ -85,7 +85,7 @@ class WarningLabels:
         ndarray, shape (step,)
             1, 0, or NaN where the step does not count; stay after stay.
         """
-        return self.labels_at(_hours_to_onset(stays))
+        return self.labels_at(hours_to_onset(stays))
 
     def stay_weights(self, stays: Sequences) -> np.ndarray:
         """Weights of time steps that count stays: those of a stay sum to 1, or to -1 where no warning is ever due.
@@ -118,7 +118,7 @@ class WarningLabels:
         ndarray, shape (step,)
             As of `signed_weights_at`; stay after stay.
         """
-        return self.signed_weights_at(_hours_to_onset(stays))
+        return self.signed_weights_at(hours_to_onset(stays))
 
     def labels_at(self, hours_to_onset: np.ndarray) -> np.ndarray:
         """Labels from the hours to the onset.
@@ -235,8 +235,19 @@ def refuse_unknown(outcome: np.ndarray, name: str) -> None:
         raise TrainingError(f"known outcomes in the {name}", f"{unknown} unknown", fix)
 
 
-def _hours_to_onset(stays: Sequences) -> np.ndarray:
-    """(step,) hours from each step to the onset of its stay, stay after stay; infinite where there is none."""
+def hours_to_onset(stays: Sequences) -> np.ndarray:
+    """Hours from each time step to the onset of its stay.
+
+    Parameters
+    ----------
+    stays : Sequences
+        Stays of an early-warning task.
+
+    Returns
+    -------
+    ndarray, shape (step,)
+        Stay after stay; infinite where there is none.
+    """
     return np.asarray(np.repeat(stays.outcome, stays.n_steps) - stays.hours[stays.is_new_step])
 
 

@@ -21,7 +21,9 @@ from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
+from clinicalgru.model.training.distributed import is_main_process
 from clinicalgru.model.training.folds import cross_fit, patient_folds
+from clinicalgru.model.training.progress import announce
 
 N_FOLDS = 5
 MIN_EVENTS = 20  # stays with the event, and stays without it; from fewer, boosted trees learn too little
@@ -57,6 +59,39 @@ class Teacher:
     stay_id: pd.Index
     risk: Tensor
     step_key: np.ndarray | None = None
+
+    @classmethod
+    def of_networks(
+        cls, stays: Sequences, head: Head, fold: np.ndarray | None, *, weight: float, random_state: int, verbose: bool
+    ) -> list[Self | None]:
+        """Give the teacher of each network that is trained: of each fold, or of the one network.
+
+        Parameters
+        ----------
+        stays : Sequences
+            The training stays.
+        head : Head
+            The head of the networks.
+        fold : ndarray of int, shape (stay,), or None
+            Fold of each stay; None: one network is trained on all stays.
+        weight : float
+            Weight of distillation; 0: no teachers.
+        random_state : int
+            Seed of the folds and the trees.
+        verbose : bool
+            Whether to announce that trees are fitted.
+
+        Returns
+        -------
+        list of Teacher or None
+            As of `fit` and `fit_folds`.
+        """
+        if not weight or not head.supports_distillation:
+            return [None] * (1 if fold is None else int(fold.max()) + 1)
+        announce("boosted trees are fitted for distillation", verbose=verbose and is_main_process())
+        if fold is None:
+            return [cls.fit(stays, head, random_state=random_state)]
+        return cls.fit_folds(stays, head, fold, random_state=random_state)
 
     @classmethod
     def fit(cls, stays: Sequences, head: Head, *, random_state: int) -> Self | None:

@@ -313,7 +313,8 @@ def _loss(
 
     def loss_of(logits: Tensor, points: Batch, forecast: Tensor | None) -> Tensor:
         head_logits, auxiliary_logits = logits[..., : head.n_outputs], logits[..., head.n_outputs :]
-        loss = auxiliary.distilled(head.loss(head_logits, head.labels(stays, points)), head_logits, stays, points)
+        loss, risk = head.loss(head_logits, head.labels(stays, points)), head.risk_logits(head_logits)
+        loss = auxiliary.distilled(loss, risk, stays, points)
         return loss + auxiliary.loss(auxiliary_logits, forecast, stays, points)
 
     if is_cut is None:

@@ -137,13 +137,15 @@ def check_exported_model(model: Any) -> None:
     Raises
     ------
     ArgumentError
-        If it is neither a GRU estimator nor an ensemble, is for another type of task, or its members know different
-        codes.
+        If it is neither a GRU estimator nor an ensemble, is for another type of task, predicts hazards, or its members
+        know different codes.
     """
     if not isinstance(model, GRUEstimator | GRUEnsemble):
         expected = "a GRU estimator or a GRUEnsemble, which are what ONNX export supports"
         raise ArgumentError(expected, f"a {type(model).__name__}", "Score it with clinicalgru score.")
     check_task_type(model.task_.task_type)
+    if any(getattr(member.head_, "n_hazards", 0) for member in members_of(model)):
+        raise ArgumentError("a model with one risk", "one with hazards=True", "Score it with clinicalgru score.")
     vocabularies = {member.network_.spec.code_vocabulary for member in members_of(model)}
     if len(vocabularies) > 1:
         fix = "Train it without use_codes, or export one member."
