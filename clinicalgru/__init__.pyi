@@ -23,6 +23,8 @@ from .evaluate.alarm_burden import alarm_burden as alarm_burden
 from .evaluate.by_hour import evaluate_by_hour as evaluate_by_hour
 from .evaluate.calibration_curve import calibration_curve as calibration_curve
 from .evaluate.compare import compare as compare
+from .evaluate.competing_risks import cumulative_incidence as cumulative_incidence
+from .evaluate.competing_risks import incidence_calibration as incidence_calibration
 from .evaluate.conformal import ConformalSets as ConformalSets
 from .evaluate.decision_curve import decision_curve as decision_curve
 from .evaluate.evaluation import evaluate as evaluate
@@ -43,6 +45,7 @@ from .model.ablations import fit_ablations as fit_ablations
 from .model.baselines.summary_baseline import SummaryBaseline as SummaryBaseline
 from .model.estimators.classifier import GRUClassifier as GRUClassifier
 from .model.estimators.classifier import GRUMultiLabel as GRUMultiLabel
+from .model.estimators.competing_risks import CompetingRisks as CompetingRisks
 from .model.estimators.early_warning import GRUEarlyWarning as GRUEarlyWarning
 from .model.estimators.ensemble import GRUEnsemble as GRUEnsemble
 from .model.estimators.forecaster import GRUForecaster as GRUForecaster

@@ -64,7 +64,7 @@ def survival_predictions(
     Notes
     -----
     Censoring is taken as uninformative. Where death and transplant compete, and one ends the follow-up of the other, it
-    is not, and risks are those in a world without the other event.
+    is not, and risks are those in a world without the other event: see `CompetingRisks` and `cumulative_incidence`.
 
     References
     ----------
