@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.network.scaling import Inputs
 from clinicalgru.model.training.prefetch import prefetch
 from clinicalgru.model.training.torch_settings import torch_defaults
 
@@ -36,11 +37,33 @@ def mean_loss(network: ClinicalGRU, stays: Sequences, *, head: Head) -> float:
     -------
     float
     """
+    batches = iterate_batches(network, stays, head=head)
+    return loss_of_batches(
+        network, ((network.scaler(batch), batch, head.labels(part, batch)) for part, batch, _ in batches), head
+    )
+
+
+def loss_of_batches(network: ClinicalGRU, batches: Iterable[tuple[Inputs, Batch, Tensor]], head: Head) -> float:
+    """The loss of the mean prediction of the members, over all predictions of these batches.
+
+    Parameters
+    ----------
+    network : ClinicalGRU
+        The network.
+    batches : iterable of (Inputs, Batch, Tensor)
+        Batches in normal scores, as they are, and their labels.
+    head : Head
+        The head of the network.
+
+    Returns
+    -------
+    float
+    """
     network.eval()
     aggregated, labels = list[Tensor](), list[Tensor]()
-    for part, batch, _ in iterate_batches(network, stays, head=head):
-        aggregated.append(head.aggregate_members(network(batch)[..., : head.n_outputs]))
-        labels.append(head.labels(part, batch))
+    for inputs, batch, known in batches:
+        aggregated.append(head.aggregate_members(network.logits(inputs, batch)[0][..., : head.n_outputs]))
+        labels.append(known)
     all_aggregated = torch.cat(aggregated, dim=1)
     return head.loss(all_aggregated, torch.cat(labels).to(all_aggregated.dtype)).item()
 

@@ -16,13 +16,13 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses
-from clinicalgru.model.training.cuts import fixed_cuts
 from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss
 from clinicalgru.model.training.optimizer import ema_update, make_optimizer
 from clinicalgru.model.training.progress import Callback, Progress
 from clinicalgru.model.training.state import TrainingConfig, TrainingState
 from clinicalgru.model.training.torch_settings import torch_defaults
 from clinicalgru.model.training.training import train_epoch, validate_epoch, warn_of_stop
+from clinicalgru.model.training.validation_loss import ValidationLoss
 
 
 class Fold(NamedTuple):
@@ -92,17 +92,18 @@ def train_folds(
     ----------
     Wortsman et al. 2022, model soups: the mean of the weights of networks that were trained from the same start.
     """
-    states, cuts = [_state(network, config) for _ in folds], [_cuts(fold.validation, head, config) for fold in folds]
+    states = [_state(network, config) for _ in folds]
+    val_losses = [ValidationLoss(fold.validation, head=head, config=config) for fold in folds]
     history, size = list[dict[str, float]](), np.array([len(fold.validation) for fold in folds])
     with Progress(config.max_epochs, verbose=verbose, callbacks=callbacks) as bar:
         shared = cast(Progress, _Share(bar, len(folds)))
         try:
             while running := [number for number, state in enumerate(states) if _goes_on(state, config)]:
-                for state, fold, cut in ((states[n], folds[n], cuts[n]) for n in running):
+                for state, fold, val_loss in ((states[n], folds[n], val_losses[n]) for n in running):
                     loss = train_epoch(
                         state, fold.stays, head, auxiliary=fold.auxiliary, config=config, progress=shared
                     )
-                    validate_epoch(state, loss, fold.validation, cut, head=head, cut_weight=config.cut_weight)
+                    validate_epoch(state, loss, val_loss)
                 history.append(_mean_entry([state.history[-1] for state in states], size, epoch=len(history) + 1))
                 bar.on_epoch_end(history[-1], best=max(state.best_epoch for state in states))
         except (KeyboardInterrupt, NonFiniteLoss) as stop:
@@ -137,12 +138,6 @@ def _state(network: ClinicalGRU, config: TrainingConfig) -> TrainingState:
     own = copy.deepcopy(network)
     averaged = AveragedModel(own, avg_fn=partial(ema_update, decay=config.ema_decay))
     return TrainingState(own, averaged, make_optimizer(own, config), own.state_dict())
-
-
-def _cuts(validation: Sequences, head: Head, config: TrainingConfig) -> Sequences | None:
-    if not (config.n_cuts and head.supports_cuts):
-        return None
-    return fixed_cuts(validation, n_cuts=config.n_cuts, random_state=config.random_state)
 
 
 def _mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

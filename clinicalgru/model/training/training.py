@@ -26,15 +26,15 @@ from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
 from clinicalgru.model.training.auxiliary_losses import NO_AUXILIARY, AuxiliaryLosses
 from clinicalgru.model.training.checkpoint import data_digest, load_checkpoint, save_checkpoint
-from clinicalgru.model.training.cuts import fixed_cuts, points_of, with_cuts
+from clinicalgru.model.training.cuts import points_of, with_cuts
 from clinicalgru.model.training.distributed import backward, broadcast, is_main_process, rank_and_world_size, rank_shard
-from clinicalgru.model.training.inference import mean_loss
 from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss, nonfinite_loss
 from clinicalgru.model.training.optimizer import clip_gradients, ema_update, make_optimizer, set_learning_rate
 from clinicalgru.model.training.prefetch import prefetch
 from clinicalgru.model.training.progress import Callback, Progress
 from clinicalgru.model.training.state import TrainingConfig, TrainingState
 from clinicalgru.model.training.torch_settings import seeded, torch_defaults
+from clinicalgru.model.training.validation_loss import ValidationLoss
 
 
 @torch_defaults()
@@ -100,13 +100,12 @@ def train(
     if resume_from is not None:
         load_checkpoint(resume_from, state, config)
     main = is_main_process()
-    n_cuts = config.n_cuts if head.supports_cuts else 0
-    cut = fixed_cuts(validation, n_cuts=n_cuts, random_state=config.random_state) if n_cuts else None
+    val_loss = ValidationLoss(validation, head=head, config=config)
     with Progress(config.max_epochs, verbose=verbose and main, callbacks=callbacks if main else ()) as progress:
         try:
             while state.epoch < config.max_epochs and state.epoch - state.best_epoch < config.patience:
                 train_loss = train_epoch(state, stays, head, auxiliary=auxiliary, config=config, progress=progress)
-                validate_epoch(state, train_loss, validation, cut, head=head, cut_weight=config.cut_weight)
+                validate_epoch(state, train_loss, val_loss)
                 if checkpoint_path is not None and main:
                     save_checkpoint(checkpoint_path, state, config)
                 progress.on_epoch_end(state.history[-1], best=state.best_epoch)
@@ -137,15 +136,7 @@ def warn_of_stop(stop: BaseException, *, epoch: int, best: int) -> None:
     warnings.warn(f"{why} in epoch {epoch}; epoch {best} is kept.", TrainingWarning, stacklevel=3)
 
 
-def validate_epoch(
-    state: TrainingState,
-    train_loss: float,
-    validation: Sequences,
-    cut: Sequences | None,
-    *,
-    head: Head,
-    cut_weight: float,
-) -> None:
+def validate_epoch(state: TrainingState, train_loss: float, validation: ValidationLoss) -> None:
     """Append the losses of an epoch to the history, and keep its averaged weights if they are the best.
 
     Parameters
@@ -154,14 +145,8 @@ def validate_epoch(
         Changed in place.
     train_loss : float
         Loss of the epoch.
-    validation : Sequences
-        Validation stays.
-    cut : Sequences or None
-        Copies of them that end earlier.
-    head : Head
-        The head of the network.
-    cut_weight : float
-        Weight of the loss of the copies.
+    validation : ValidationLoss
+        Loss of the validation stays.
 
     Raises
     ------
@@ -169,13 +154,10 @@ def validate_epoch(
         If the loss is not finite.
     """
     averaged = cast(ClinicalGRU, state.averaged.module)
-    val_loss = mean_loss(averaged, validation, head=head)
-    if cut is not None:
-        val_loss = (val_loss + cut_weight * mean_loss(averaged, cut, head=head)) / (1 + cut_weight)
-    val_loss = broadcast(val_loss)
+    val_loss = broadcast(validation(averaged))
     if not math.isfinite(val_loss):
-        batch = state.network.make_batch(validation, per_step=head.per_step)
-        raise nonfinite_loss(state.network, validation, batch, epoch=state.epoch + 1)
+        batch = state.network.make_batch(validation.stays, per_step=validation.head.per_step)
+        raise nonfinite_loss(state.network, validation.stays, batch, epoch=state.epoch + 1)
     state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "val_loss": val_loss})
     state.epoch += 1
     if state.best_epoch == state.epoch:
