@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import AcceptDifferences, AsJson, Bundle, Extract, check_outcomes, reading_command
+from clinicalgru.cli_options import (
+    AcceptDifferences,
+    AsJson,
+    Bundle,
+    Extract,
+    RequireSignature,
+    check_outcomes,
+    reading_command,
+)
 from clinicalgru.disclosure import format_count
 from clinicalgru.errors import InputError
 
@@ -30,6 +38,7 @@ def compare(
     first: Bundle,
     second: Bundle,
     extract: Extract,
+    require_signature: RequireSignature = None,
     accept_differences: AcceptDifferences = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,6 +52,8 @@ def compare(
         How the extract is read, where it differs from the training extract of the bundles.
     first, second, extract : Path, Path, str
         Folders of the bundles, and the extract.
+    require_signature : Path or None
+        Public key of who must have signed both bundles.
     accept_differences, as_json : bool
         Whether tables of training may be absent; whether JSON is printed.
     """
@@ -53,7 +64,7 @@ def compare(
 
     selected, risks = [], []
     for bundle in (first, second):
-        model = load_model(bundle)
+        model = load_model(bundle, require_signature=require_signature)
         check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
         _, stays = pipeline.read_for(model, extract, accept_differences=accept_differences, **reading)
         if stays.task.task_type != "binary":
@@ -80,6 +91,7 @@ def compare_bundles(
     new: Bundle,
     extract: Extract,
     protocol: Annotated[Path, typer.Option(help="YAML file: non_inferiority, calibration, subgroups, min_events")],
+    require_signature: RequireSignature = None,
     accept_differences: AcceptDifferences = False,
     as_json: AsJson = False,
 ) -> None:
@@ -95,6 +107,8 @@ def compare_bundles(
         How the extract is read, where it differs from the training extract of the bundles.
     old, new, extract, protocol : Path, Path, str, Path
         Folders of the bundles, the extract, and the protocol.
+    require_signature : Path or None
+        Public key of who must have signed both bundles.
     accept_differences, as_json : bool
         Whether tables of training may be absent; whether JSON is printed.
 
@@ -108,7 +122,10 @@ def compare_bundles(
     from clinicalgru.serve.compare_bundles import compare_bundles as hold
     from clinicalgru.serve.protocol import load_protocol
 
-    declared, models = load_protocol(protocol), [load_model(bundle) for bundle in (old, new)]
+    declared, models = (
+        load_protocol(protocol),
+        [load_model(bundle, require_signature=require_signature) for bundle in (old, new)],
+    )
     for model in models:
         check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
     result = hold(models[0], models[1], declared, extract, accept_differences=accept_differences, **reading)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import reading_command
+from clinicalgru.cli_options import RequireSignature, reading_command
 from clinicalgru.errors import InputError
 
 
@@ -29,6 +29,7 @@ def dashboard(
     scores: Annotated[
         Path | None, typer.Option(help="table or folder of score; default: the extract is scored at the start")
     ] = None,
+    require_signature: RequireSignature = None,
     port: Annotated[int, typer.Option(help="port on 127.0.0.1; 0: a free one", min=0, max=65535)] = 0,
     threshold: Annotated[float | None, typer.Option(help="risk from which stays are marked", min=0.0, max=1.0)] = None,
     identify: Annotated[bool, typer.Option("--identify", help="show stay_id and dates")] = False,
@@ -48,6 +49,8 @@ def dashboard(
         How the extract is read, where it differs from the training extract of the bundle.
     bundle, extract, scores : Path, str or None, Path or None
         Folder of the bundle, the extract, and scores.
+    require_signature : Path or None
+        Public key of who must have signed the bundle.
     port, threshold, identify, simulate : int, float or None, bool, int or None
         Port, risk from which stays are marked, whether identifiers are shown, and simulated stays instead of an
         extract.
@@ -65,7 +68,8 @@ def dashboard(
         got = "neither" if extract is None else "both"
         raise InputError("--extract, or --simulate N", got, "Pass one of them.", where="dashboard")
     data = extract if simulate is None else simulated_cohort(simulate, random_state=2)
-    worklist = Worklist(bundle, data, scores=scores, threshold=threshold, show_id=identify, **reading)
+    shown: dict[str, Any] = {"scores": scores, "threshold": threshold, "show_id": identify}
+    worklist = Worklist(bundle, data, require_signature=require_signature, **shown, **reading)
     with DashboardServer(worklist, port) as server:
         if worklist.simulated:
             typer.echo("SIMULATED PATIENTS, not real ones")

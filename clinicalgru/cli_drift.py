@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import AcceptDifferences, AsJson, Bundle, Page, reading_command
+from clinicalgru.cli_options import AcceptDifferences, AsJson, Bundle, Page, RequireSignature, reading_command
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +32,7 @@ def drift(
     ],
     page: Page = None,
     as_of: Annotated[str | None, typer.Option(help="date and time up to which the extract is seen")] = None,
+    require_signature: RequireSignature = None,
     accept_differences: AcceptDifferences = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,6 +50,8 @@ def drift(
         Folder of the bundle, tables of scores and the extract, and the page to write.
     as_of : str or None
         Moment up to which the extract is seen.
+    require_signature : Path or None
+        Public key of who must have signed the bundle.
     accept_differences, as_json : bool
         Whether tables of training may be absent; whether JSON is printed.
 
@@ -61,6 +64,7 @@ def drift(
 
     *scores, extract = tables
     options: dict[str, Any] = {"as_of": as_of, "accept_differences": accept_differences}
+    options["require_signature"] = require_signature
     result = run_drift(bundle, extract, scores or None, **options, **reading)
     typer.echo(json.dumps(result.to_dict()) if as_json else result)
     if page is not None:

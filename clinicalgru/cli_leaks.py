@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import AsJson, Bundle, Extract, Page, Seed, reading_command
+from clinicalgru.cli_options import AsJson, Bundle, Extract, Page, RequireSignature, Seed, reading_command
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +27,7 @@ def leaks(
     extract: Extract,
     stays_compared: Annotated[int, typer.Option(help="stays whose risks are compared", min=2)] = 50,
     random_state: Seed = 0,
+    require_signature: RequireSignature = None,
     page: Page = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,6 +43,8 @@ def leaks(
         Folder of the bundle, and the extract.
     stays_compared, random_state : int
         How many stays, and the seed that draws them.
+    require_signature : Path or None
+        Public key of who must have signed the bundle.
     page, as_json : Path or None, bool
         A page to write, and whether JSON is printed.
 
@@ -54,7 +57,7 @@ def leaks(
     from clinicalgru.serve.bundle import load_model
     from clinicalgru.serve.score_input import read_like_training
 
-    model = load_model(bundle)
+    model = load_model(bundle, require_signature=require_signature)
     events = read_like_training(model, extract, **reading)
     check = check_no_future(model, events, n_stays=stays_compared, random_state=random_state)
     typer.echo(json.dumps(check.to_dict()) if as_json else check)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from clinicalgru.cli_options import AsJson, Bundle, Page
+from clinicalgru.cli_options import AsJson, Bundle, Page, RequireSignature
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +28,7 @@ def report(
     log: Annotated[list[Path] | None, typer.Option(help="log of scoring runs; repeatable")] = None,
     page: Page = None,
     markdown: Annotated[Path | None, typer.Option(help="write the report in Markdown here")] = None,
+    require_signature: RequireSignature = None,
     as_json: AsJson = False,
 ) -> None:
     """Report a bundle in the shape of TRIPOD+AI: items, figures computed again, model card, audit trail.
@@ -42,6 +43,8 @@ def report(
         Folder of the bundle, stored predictions, and logs of scoring runs.
     page, markdown : Path or None
         Files to write.
+    require_signature : Path or None
+        Public key of who must have signed the bundle.
     as_json : bool
         Whether JSON is printed.
 
@@ -53,7 +56,7 @@ def report(
     from clinicalgru.atomic_write import atomic_write
     from clinicalgru.serve.report import report as write_up
 
-    result = write_up(bundle, predictions=predictions, logs=log or [])
+    result = write_up(bundle, predictions=predictions, logs=log or [], require_signature=require_signature)
     typer.echo(json.dumps(result.to_dict()) if as_json else result)
     if page is not None:
         result.to_html(page)

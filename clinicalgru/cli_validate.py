@@ -14,6 +14,7 @@ from clinicalgru.cli_options import (
     Bundle,
     Extract,
     Page,
+    RequireSignature,
     check_outcomes,
     reading_command,
 )
@@ -40,6 +41,7 @@ def validate(
         Path | None, typer.Option(help="write a new bundle with recalibrated risks here; the one before is kept")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="risk from which a stay is acted upon")] = None,
+    require_signature: RequireSignature = None,
     accept_differences: AcceptDifferences = False,
     as_json: AsJson = False,
 ) -> None:
@@ -59,6 +61,8 @@ def validate(
         Folder of a new bundle.
     threshold : float or None
         Risk from which a stay is acted upon.
+    require_signature : Path or None
+        Public key of who must have signed the bundle.
     accept_differences, as_json : bool
         Whether tables of training may be absent; whether JSON is printed.
 
@@ -72,7 +76,7 @@ def validate(
     from clinicalgru.serve.bundle import load_model
     from clinicalgru.serve.validate import validate as run_validation
 
-    model = load_model(bundle)
+    model = load_model(bundle, require_signature=require_signature)
     check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
     result = run_validation(
         model,

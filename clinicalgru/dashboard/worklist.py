@@ -44,6 +44,8 @@ class Worklist:
         Risk from which a stay is marked; None: that of the model, if it has one.
     show_id : bool
         Whether identifiers and dates are shown.
+    require_signature : Path or None
+        PEM file of the public key of who must have signed the bundle.
     **reading
         Arguments of `read_events` that differ from those of training.
 
@@ -63,9 +65,10 @@ class Worklist:
         scores: Path | None = None,
         threshold: float | None = None,
         show_id: bool = False,
+        require_signature: Path | None = None,
         **reading: Any,
     ) -> None:
-        self.model = load_model(bundle)
+        self.model = load_model(bundle, require_signature=require_signature)
         events = read_like_training(self.model, extract, **reading)
         self.given = score_input(self.model, events)
         self.scores_path, self.show_id = scores, show_id

@@ -11,7 +11,7 @@ import numpy as np
 
 from clinicalgru.atomic_write import flush_to_disk
 from clinicalgru.checks import check_instance
-from clinicalgru.errors import BundleError, system_errors
+from clinicalgru.errors import ArgumentError, BundleError, system_errors
 from clinicalgru.model.baselines.base import BaselineEstimator
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
@@ -152,6 +152,37 @@ def load_model(path: str | Path, *, require_signature: str | Path | None = None)
     if isinstance(model, PretrainedEncoder):
         expected, fix = "a bundle of a fitted model", "Pass it to an estimator: GRUClassifier(pretrained=load(path))."
         raise BundleError(expected, "that of a pretrained encoder", fix, where=Path(path).name)
+    return model
+
+
+def fitted_model(model: FittedModel | str | Path, *, require_signature: str | Path | None = None) -> FittedModel:
+    """Give a fitted model itself, or that of a bundle; whatever takes a model or its bundle passes here.
+
+    Parameters
+    ----------
+    model : estimator, str or Path
+        A fitted model, or the folder of its bundle.
+    require_signature : str, Path or None
+        PEM file of the public key of who must have signed the bundle.
+
+    Returns
+    -------
+    estimator
+        The fitted model.
+
+    Raises
+    ------
+    ArgumentError
+        If a signature is required of a model that is no bundle.
+    BundleError
+        If the bundle is that of a pretrained encoder, or cannot be loaded.
+    SignatureError
+        If the bundle is not signed by the required key.
+    """
+    if isinstance(model, str | Path):
+        return load_model(model, require_signature=require_signature)
+    if require_signature is not None:
+        raise ArgumentError("the folder of a bundle with require_signature", "a model", "Leave require_signature out.")
     return model
 
 

@@ -12,7 +12,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import InputError
 from clinicalgru.evaluate.details import default_groups
 from clinicalgru.model.estimators.registry import FittedModel
-from clinicalgru.serve.bundle import load_model
+from clinicalgru.serve.bundle import fitted_model
 from clinicalgru.serve.protocol import Protocol, ProtocolResult, hold_against, load_protocol
 from clinicalgru.serve.recalibrate import seen_patients
 from clinicalgru.serve.score_input import read_like_training
@@ -26,6 +26,7 @@ def compare_bundles(
     data: Any,
     *,
     accept_differences: bool = False,
+    require_signature: str | Path | None = None,
     **reading: Any,
 ) -> ProtocolResult:
     """Hold an update of a model against a protocol that was declared before its results were known.
@@ -40,6 +41,8 @@ def compare_bundles(
         An extract with outcomes, or Events.
     accept_differences : bool
         Whether tables that training had may be absent.
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
     **reading
         Arguments of `read_events` where they differ from those that read the training extracts.
 
@@ -68,7 +71,7 @@ def compare_bundles(
     ('new', 'old')
     """
     declared = load_protocol(protocol)
-    models = [load_model(one) if isinstance(one, str | Path) else one for one in (old, new)]
+    models = [fitted_model(one, require_signature=require_signature) for one in (old, new)]
     for model in models:
         if model.task_.task_type != "binary":
             fix = "Compare them with evaluate, one after the other."

@@ -15,7 +15,7 @@ from clinicalgru.errors import ArgumentError, InputError, system_errors
 from clinicalgru.explain.prepared import provenance
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.reference_values import patient_inputs
-from clinicalgru.serve.bundle import load_model, model_hash
+from clinicalgru.serve.bundle import fitted_model, model_hash
 from clinicalgru.serve.drift_result import ALL, Drift
 from clinicalgru.serve.drift_tests import (
     MIN_RANKS,
@@ -42,6 +42,7 @@ def drift(
     *,
     as_of: Any = None,
     accept_differences: bool = False,
+    require_signature: str | Path | None = None,
     **reading: Any,
 ) -> Drift:
     """Compare new patients with those of training: missingness, values, measurement frequency, risks and outcomes.
@@ -58,6 +59,8 @@ def drift(
         Moment up to which the extract is seen. None: all of it.
     accept_differences : bool
         Whether tables that training had may be absent.
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
     **reading
         Arguments of `read_events` where they differ from those that read the training extract, such as
         ``group_columns=["site"]``.
@@ -94,7 +97,7 @@ def drift(
     >>> result.exit_code
     0
     """
-    model = load_model(bundle) if isinstance(bundle, str | Path) else bundle
+    model = fitted_model(bundle, require_signature=require_signature)
     reference = model.trained_on_.get("reference") or {}
     if not reference.get("patients"):
         fix = "Fit the model again, on at least 11 patients, and save it."

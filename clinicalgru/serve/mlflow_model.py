@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.optional_packages import import_optional
-from clinicalgru.serve.bundle import load_model, save
+from clinicalgru.serve.bundle import fitted_model, load_model, save
 from clinicalgru.serve.manifest import versions
 from clinicalgru.serve.score import score
 from clinicalgru.serve.score_rows import SCORES, schema_of
@@ -27,11 +28,15 @@ OPTIONAL = {"unit": "string", "available_at": "datetime"}
 OF_STAYS = {"start": "datetime", "end": "datetime"}
 
 
-def save_mlflow(model: FittedModel | str | Path, path: str | Path, **options: Any) -> None:
+def save_mlflow(
+    model: FittedModel | str | Path, path: str | Path, *, require_signature: str | Path | None = None, **options: Any
+) -> None:
     """Save a model as an MLflow model, whose artifact is its bundle; nothing is pickled.
 
     `mlflow.pyfunc.load_model(path).predict(rows, params={"as_of": ...})` gives the table of `score`. Rows are those of
     an extract of source "long". Columns start, end and static covariates, equal in all rows of a stay, are its stays.
+    The artifact of a signed bundle keeps its signature. With `model_config={"require_signature": "key.pub"}`,
+    `load_model` refuses one that is not signed by that key.
 
     Parameters
     ----------
@@ -39,6 +44,8 @@ def save_mlflow(model: FittedModel | str | Path, path: str | Path, **options: An
         A fitted model, or the folder of a bundle.
     path : str or Path
         A new folder.
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
     **options
         Further arguments of `mlflow.pyfunc.save_model`.
 
@@ -46,6 +53,8 @@ def save_mlflow(model: FittedModel | str | Path, path: str | Path, **options: An
     ------
     MissingPackageError
         If MLflow is not installed.
+    SignatureError
+        If the bundle is not signed by the required key.
 
     Examples
     --------
@@ -54,10 +63,12 @@ def save_mlflow(model: FittedModel | str | Path, path: str | Path, **options: An
     """
     mlflow = import_optional("mlflow.pyfunc", "mlflow", extra="mlflow")
     with tempfile.TemporaryDirectory() as folder:
-        mlflow.pyfunc.save_model(path=str(path), **_arguments(model, Path(folder)) | options)
+        mlflow.pyfunc.save_model(path=str(path), **_arguments(model, Path(folder), require_signature) | options)
 
 
-def log_mlflow(model: FittedModel | str | Path, name: str = "model", **options: Any) -> Any:
+def log_mlflow(
+    model: FittedModel | str | Path, name: str = "model", *, require_signature: str | Path | None = None, **options: Any
+) -> Any:
     """Log a model to the active run of MLflow, as `save_mlflow` saves it.
 
     Parameters
@@ -66,6 +77,8 @@ def log_mlflow(model: FittedModel | str | Path, name: str = "model", **options: 
         A fitted model, or the folder of a bundle.
     name : str
         Name of the model.
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
     **options
         Further arguments of `mlflow.pyfunc.log_model`, such as `registered_model_name`.
 
@@ -78,6 +91,8 @@ def log_mlflow(model: FittedModel | str | Path, name: str = "model", **options: 
     ------
     MissingPackageError
         If MLflow is not installed.
+    SignatureError
+        If the bundle is not signed by the required key.
 
     Examples
     --------
@@ -86,20 +101,25 @@ def log_mlflow(model: FittedModel | str | Path, name: str = "model", **options: 
     """
     mlflow = import_optional("mlflow.pyfunc", "mlflow", extra="mlflow")
     with tempfile.TemporaryDirectory() as folder:
-        return mlflow.pyfunc.log_model(name=name, **_arguments(model, Path(folder)) | options)
+        return mlflow.pyfunc.log_model(name=name, **_arguments(model, Path(folder), require_signature) | options)
 
 
-def _arguments(model: FittedModel | str | Path, folder: Path) -> dict[str, Any]:
+def _arguments(model: FittedModel | str | Path, folder: Path, require_signature: str | Path | None) -> dict[str, Any]:
     """Arguments of `save_model`: the code, the bundle, and the signature."""
-    fitted = load_model(model) if isinstance(model, str | Path) else model
+    fitted = fitted_model(model, require_signature=require_signature)
     code = folder / "clinicalgru_model.py"
     code.write_text(CODE, encoding="utf-8")
-    bundle = save(fitted, folder / "bundle")
+    bundle = folder / "bundle"
+    if isinstance(model, str | Path):
+        shutil.copytree(model, bundle)  # with its signature
+    else:
+        save(fitted, bundle)
     requirements = [f"{name}=={number}" for name, number in versions().items()]
     return {
         "python_model": str(code),
         "artifacts": {"bundle": str(bundle)},
         "signature": _signature(fitted),
+        "model_config": {"require_signature": ""},  # MLflow ignores what is not there
         "pip_requirements": requirements,
     }
 
@@ -134,7 +154,8 @@ def bundle_model() -> Any:
 
     class BundleModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
         def load_context(self, context: Any) -> None:
-            self.model = load_model(context.artifacts["bundle"])
+            key = (context.model_config or {}).get("require_signature")
+            self.model = load_model(context.artifacts["bundle"], require_signature=key or None)
 
         def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
             return score_table(self.model, model_input, params or {})

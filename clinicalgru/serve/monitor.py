@@ -16,7 +16,7 @@ from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.network.running import RunningStay, check_followed
 from clinicalgru.model.prediction_sets import MOMENT, NO_SET, prediction_hour
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
-from clinicalgru.serve.bundle import load_model, model_hash
+from clinicalgru.serve.bundle import fitted_model, model_hash
 
 Measurement = tuple[float, int, float]  # hours, variable, value
 
@@ -30,6 +30,8 @@ class Monitor:
         A fitted model of a binary task or an early warning, or the folder of its bundle. Monitors can share a model.
     static : mapping of str to float, optional
         Static covariates by name, in the unit of the variable; a category as its position.
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
 
     Raises
     ------
@@ -59,9 +61,13 @@ class Monitor:
     """
 
     def __init__(
-        self, model: GRUClassifier | GRUEarlyWarning | str | Path, *, static: Mapping[str, float] | None = None
+        self,
+        model: GRUClassifier | GRUEarlyWarning | str | Path,
+        *,
+        static: Mapping[str, float] | None = None,
+        require_signature: str | Path | None = None,
     ) -> None:
-        fitted: Any = load_model(model) if isinstance(model, str | Path) else model
+        fitted: Any = fitted_model(model, require_signature=require_signature)
         if not isinstance(fitted, GRUClassifier | GRUEarlyWarning) or list(fitted.score_columns_) != ["risk"]:
             fix = "Score stays of other models as a batch."
             raise ArgumentError("a GRU of a binary task or an early warning", type(fitted).__name__, fix)

@@ -134,7 +134,13 @@ class Report:
 LABELS = {"yes": "items filled", "in part": "filled in part", "no": "for the author to write"}
 
 
-def report(bundle: str | Path, *, predictions: str | Path | None = None, logs: Sequence[str | Path] = ()) -> Report:
+def report(
+    bundle: str | Path,
+    *,
+    predictions: str | Path | None = None,
+    logs: Sequence[str | Path] = (),
+    require_signature: str | Path | None = None,
+) -> Report:
     """Write up a bundle: the items of TRIPOD+AI, figures computed again, its model card and an audit trail.
 
     Parameters
@@ -145,6 +151,8 @@ def report(bundle: str | Path, *, predictions: str | Path | None = None, logs: S
         Stored predictions of its evaluation, the predictions.parquet that `train` writes.
     logs : sequence of str or Path
         Logs of scoring runs (`score --log`), whose runs are listed.
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
 
     Returns
     -------
@@ -173,7 +181,7 @@ def report(bundle: str | Path, *, predictions: str | Path | None = None, logs: S
     """
     check_instance("bundle", bundle, str, Path)
     model, figures, numbers = (
-        load_model(bundle),
+        load_model(bundle, require_signature=require_signature),
         None,
         pd.DataFrame(columns=["figure", "stored", "recomputed", "difference"]),
     )

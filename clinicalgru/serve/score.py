@@ -16,7 +16,7 @@ from clinicalgru.data.reading import PATHS
 from clinicalgru.errors import ArgumentError, TooFewScored, system_errors
 from clinicalgru.model.estimators.on_device import on_device
 from clinicalgru.model.estimators.registry import FittedModel
-from clinicalgru.serve.bundle import load_model, model_hash
+from clinicalgru.serve.bundle import fitted_model, model_hash
 from clinicalgru.serve.postgres import check_table_name, upsert
 from clinicalgru.serve.score_input import LOG, ScoreInput, score_input
 from clinicalgru.serve.score_rows import check_hourly, schema_of
@@ -146,10 +146,12 @@ def score(
             "overwrite": overwrite,
             "accept_differences": accept_differences,
         }
-        return score_spark(_fitted(model, require_signature), data, out=out, as_of=as_of, **shared, **reading)
+        return score_spark(
+            fitted_model(model, require_signature=require_signature), data, out=out, as_of=as_of, **shared, **reading
+        )
     if to is not None:
         check_table_name(to, table)
-    fitted = on_device(_fitted(model, require_signature), device)
+    fitted = on_device(fitted_model(model, require_signature=require_signature), device)
     if out is not None:
         _check_place(out, model, data, *(reading.get(name) for name in PATHS))
     if hourly:
@@ -164,15 +166,6 @@ def score(
     if to is not None and table is not None:
         upsert(_arrow(scores), to, table)
     return scores
-
-
-def _fitted(model: FittedModel | str | Path, require_signature: str | Path | None) -> FittedModel:
-    """The model itself, or that of a bundle."""
-    if isinstance(model, str | Path):
-        return load_model(model, require_signature=require_signature)
-    if require_signature is not None:
-        raise ArgumentError("the folder of a bundle with require_signature", "a model", "Leave require_signature out.")
-    return model
 
 
 def _identity(given: ScoreInput, options: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from clinicalgru.data.reading import arguments_like
 from clinicalgru.errors import ArgumentError, InputError, describe
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.optional_packages import import_optional
-from clinicalgru.serve.bundle import files, load_model, model_hash
+from clinicalgru.serve.bundle import files, fitted_model, model_hash
 from clinicalgru.serve.score_rows import SCORES, check_hourly, schema_of
 from clinicalgru.serve.score_run import now, run_id
 from clinicalgru.serve.spark_worker import PART, PartScorer, with_stays, without_stays
@@ -83,7 +83,7 @@ def score_spark(
     functions = import_optional("pyspark.sql.functions", extra="spark", note=JAVA)
     if as_of is None:
         raise ArgumentError("as_of with engine='spark'", "none", 'Pass as_of="2031-01-01 06:00" (--as-of).')
-    fitted = load_model(model) if isinstance(model, str | Path) else model
+    fitted = fitted_model(model)
     if hourly:
         check_hourly(fitted)
     spark = spark or getattr(data, "sparkSession", None) or start_session()

@@ -18,7 +18,7 @@ from clinicalgru.evaluate.evaluation import evaluate
 from clinicalgru.explain.prepared import provenance
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
-from clinicalgru.serve.bundle import load_model, model_hash, save
+from clinicalgru.serve.bundle import fitted_model, model_hash, save
 from clinicalgru.serve.case_mix import compare_case_mix
 from clinicalgru.serve.input_checks import input_warnings
 from clinicalgru.serve.recalibrate import recalibrate, seen_patients
@@ -33,6 +33,7 @@ def validate(
     recalibrate_to: str | Path | None = None,
     threshold: float | None = None,
     accept_differences: bool = False,
+    require_signature: str | Path | None = None,
     n_resamples: int | None = None,
     random_state: int = 0,
     **reading: Any,
@@ -51,6 +52,8 @@ def validate(
         Risk from which a stay is acted upon. None: the event rate in training; an early warning brings its own.
     accept_differences : bool
         Whether tables that training had may be absent.
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
     n_resamples, random_state : int
         See `evaluate`.
     **reading
@@ -87,7 +90,7 @@ def validate(
         if Path(recalibrate_to).exists():
             fix = "Choose a new folder: the bundle before is kept as it is."
             raise ArgumentError("a new folder for the recalibrated bundle", "one that exists", fix)
-    model = load_model(bundle) if isinstance(bundle, str | Path) else bundle
+    model = fitted_model(bundle, require_signature=require_signature)
     check_evaluation_packages(model.task_.task_type)
     events = read_like_training(model, data, accept_differences=accept_differences, **reading)
     stays = known_stays(model, events)

@@ -20,7 +20,7 @@ from clinicalgru.data.events import HOUR, Events
 from clinicalgru.errors import ArgumentError, ClinicalGRUError
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.serve.atomic import private_folder, whole_file
-from clinicalgru.serve.bundle import load_model, model_hash
+from clinicalgru.serve.bundle import fitted_model, model_hash
 from clinicalgru.serve.score import score
 from clinicalgru.serve.score_input import read_like_training
 from clinicalgru.serve.target import Target
@@ -100,8 +100,7 @@ def watch(
     inside = Path(data).is_dir() and Path(data).absolute() in (place.absolute(), *place.absolute().parents)
     if place.suffix or inside:
         raise ArgumentError("out= as a folder besides the feed", "a file, or a folder in it", "Choose another out=.")
-    if isinstance(model, str | Path):
-        model = load_model(model, require_signature=require_signature)
+    model = fitted_model(model, require_signature=require_signature)
     done = 0
     while n_rounds is None or done < n_rounds:
         if done:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.errors import SignatureError
 from clinicalgru.serve.mlflow_model import score_table
 
 LATER = "2150-01-01"
@@ -52,3 +53,24 @@ def test_the_saved_model_gives_the_scores_and_holds_no_pickle(fitted, rows, scor
     table = loaded.predict(rows, params={"as_of": LATER})
     assert table["stay_id"].tolist() == scores["stay_id"].tolist()
     assert np.abs(table["risk"] - scores["risk"]).max() == 0
+
+
+@pytest.mark.slow
+def test_a_signed_bundle_keeps_its_signature_which_can_be_required(fitted, tmp_path):
+    mlflow = pytest.importorskip("mlflow.pyfunc")
+    form = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
+    key = ed25519.Ed25519PrivateKey.generate()
+    secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    (tmp_path / "key.pem").write_bytes(secret)
+    public = key.public_key().public_bytes(form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "key.pub").write_bytes(public)
+    bundle, config = cg.save(fitted, tmp_path / "bundle"), {"require_signature": str(tmp_path / "key.pub")}
+    with pytest.raises(SignatureError):
+        cg.save_mlflow(bundle, tmp_path / "refused", **config)
+    cg.save_mlflow(bundle, tmp_path / "unsigned")
+    with pytest.raises(SignatureError):
+        mlflow.load_model(str(tmp_path / "unsigned"), model_config=config)
+    cg.sign(bundle, tmp_path / "key.pem")
+    cg.save_mlflow(bundle, tmp_path / "signed", **config)
+    mlflow.load_model(str(tmp_path / "signed"), model_config=config)

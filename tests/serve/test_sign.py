@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
 import clinicalgru as cg
 from clinicalgru import cli
@@ -130,3 +131,27 @@ def test_the_commands_have_exit_codes(bundle, keys, capsys, tmp_path):
     assert not (tmp_path / "refused.csv").exists()
     with pytest.raises(ArgumentError, match="Leave require_signature out"):
         cg.score(cg.load(bundle), *tables[:1], require_signature=public)
+
+
+def test_every_command_that_uses_a_bundle_can_require_a_signature():
+    commands = typer.main.get_command(cli.app).commands
+    using = {name: {one.name for one in command.params} for name, command in commands.items()}
+    using = {name: found for name, found in using.items() if found & {"bundle", "first", "old"}}
+    assert {name for name, found in using.items() if "require_signature" not in found} <= {"sign", "verify"}
+    assert {"score", "export", "drift", "dashboard", "compare"} <= set(using)
+
+
+def test_whatever_takes_a_bundle_refuses_one_that_is_not_signed(bundle, keys, tmp_path):
+    extract, key = GOLDEN / "extract" / "measurements.csv", {"require_signature": keys[1]}
+    uses = (
+        lambda: cg.score(bundle, extract, **key),
+        lambda: cg.validate(bundle, extract, **key),
+        lambda: cg.drift(bundle, extract, **key),
+        lambda: cg.compare_bundles(bundle, bundle, {"min_events": 20}, extract, **key),
+        lambda: cg.export_onnx(bundle, tmp_path / "onnx", **key),
+        lambda: cg.Monitor(bundle, **key),
+        lambda: next(cg.watch(bundle, extract, out=tmp_path / "scores", **key)),
+    )
+    for use in uses:
+        with pytest.raises(SignatureError, match="without a signature"):
+            use()

@@ -20,7 +20,7 @@ from clinicalgru.model.estimators.registry import Model
 from clinicalgru.model.network.codes import known_codes
 from clinicalgru.optional_packages import import_optional
 from clinicalgru.serve.atomic import whole_file
-from clinicalgru.serve.bundle import load_model
+from clinicalgru.serve.bundle import fitted_model
 from clinicalgru.serve.onnx.contract import CODE_INPUTS, INPUTS, contract_of
 from clinicalgru.serve.onnx.example_stays import example_stays
 from clinicalgru.serve.onnx.features_graph import Facts, rows_of
@@ -36,7 +36,13 @@ BATCH = 256  # stays of one run
 
 
 def export_onnx(
-    model: Model | str | Path, out: str | Path, data: Any = None, *, int8: bool = False, **reading: Any
+    model: Model | str | Path,
+    out: str | Path,
+    data: Any = None,
+    *,
+    int8: bool = False,
+    require_signature: str | Path | None = None,
+    **reading: Any,
 ) -> Path:
     """Write a model as one ONNX graph of its whole scoring function, which runs without this package.
 
@@ -58,6 +64,8 @@ def export_onnx(
     int8 : bool
         Whether weight matrices are stored in 8 bits, with a scale for each output. Needs `data`: what it costs in
         accuracy is stated in contract.json, under "measured".
+    require_signature : str, Path or None
+        PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
     **reading
         Arguments of `read_events` where they differ from those that read the training extract.
 
@@ -83,7 +91,7 @@ def export_onnx(
 got a SummaryBaseline. Score it with clinicalgru score.
     """
     check_instance("out", out, str, Path)
-    fitted = load_model(model) if isinstance(model, str | Path) else model
+    fitted = fitted_model(model, require_signature=require_signature)
     check_exported_model(fitted)
     import_optional("onnx.helper", "onnx.numpy_helper", "onnx", extra="onnx")
     import_optional("onnxruntime", extra="onnx")
