@@ -190,7 +190,7 @@ def inspect_text(path: Path, *, delimiter: str | None = None, make_folder: Calla
             first, blank_lines, last, is_plain = _scan_file(path, copy)
     else:
         first, blank_lines, last, is_plain = _scan_file(path, None)
-    names, delimiter = _header(first, path.name, delimiter or ("\t" if ".tsv" in path.name.lower() else None))
+    names, delimiter = header_of(first, path.name, delimiter or ("\t" if ".tsv" in path.name.lower() else None))
     form = "none" if plain is not path else codec
     return TextTable(
         path, delimiter, names, blank_lines, last not in b'\n\r"', plain, form, is_plain and delimiter in ",;|"
@@ -229,16 +229,29 @@ def _scan_file(path: Path, copy: IO[bytes] | None) -> tuple[bytes, bool, bytes, 
         seam = tail + chunk
         pairs = (b"\n\n", b"\n\r\n", b"\r\r", b"\n\r") if b"\r" in seam else (b"\n\n",)
         blank = blank or any(pair in seam for pair in pairs)
-        is_plain = is_plain and _is_plain(tail[-2:] + chunk)
+        is_plain = is_plain and is_plain_text(tail[-2:] + chunk)
         tail = _tail(seam)
     last = tail[-1:] or b"\n"
     return first, blank, last, is_plain and last != b" "
 
 
-def _is_plain(text: bytes) -> bool:
-    """Whether a text is printable ASCII, and each space stands between two other characters that are no quotes.
+def is_plain_text(text: bytes) -> bool:
+    """Tell whether a text is printable ASCII, and each space stands between two other characters that are no quotes.
 
-    A line end counts as one character, as a delimiter does; a tab is none here.
+    Parameters
+    ----------
+    text : bytes
+        The text. A line end counts as one character, as a delimiter does; a tab is none here.
+
+    Returns
+    -------
+    bool
+        True for such a text.
+
+    Examples
+    --------
+    >>> is_plain_text(b"a b,c"), is_plain_text(b"a, b"), is_plain_text(b'"a "')
+    (True, False, False)
     """
     if not text.isascii():
         return False
@@ -271,8 +284,30 @@ def _check_chunk(chunk: bytes, tail: bytes, before: int, name: str) -> None:
         raise InputError(f"lines of at most {LONGEST_LINE:,} bytes", "a longer line", fix, where=name)
 
 
-def _header(line: bytes, name: str, delimiter: str | None) -> tuple[tuple[str, ...], str]:
-    """Column names and delimiter."""
+def header_of(line: bytes, name: str, delimiter: str | None) -> tuple[tuple[str, ...], str]:
+    """Read the header of a text table.
+
+    Parameters
+    ----------
+    line : bytes
+        The first line, without its end.
+    name : str
+        Name of the file, for messages.
+    delimiter : str or None
+        One character. None: a comma, or the one of ; tab | that splits a header without commas.
+
+    Returns
+    -------
+    names : tuple of str
+        Names of the columns; a column without a name is called "unnamed" and its number.
+    delimiter : str
+        The delimiter.
+
+    Raises
+    ------
+    InputError
+        If it is not UTF-8, empty, a row of data, damaged, or has a column twice.
+    """
     where = f"{name}, row 1"
     try:
         text = line.decode("utf-8-sig")

@@ -36,6 +36,5 @@ def unused_columns(workspace: Workspace, part: TablePart, columns: Collection[st
         return {}
     counts = ", ".join(f"count({text_sql(quoted(column))})" for column in left)
     with duckdb_errors(part.label):
-        row = workspace.sql.execute(f"SELECT {counts} FROM {part.sql}").fetchone()
-    assert row is not None
+        row = workspace.sql.execute(f"SELECT {counts} FROM {part.sql}").fetchall()[0]
     return {f"column not used: {column}": int(cells) for column, cells in zip(left, row, strict=True)}

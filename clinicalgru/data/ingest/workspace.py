@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -14,12 +16,13 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.arrow_tables import record_batches
 from clinicalgru.data.ingest.column_names import normalize
+from clinicalgru.data.ingest.csv_blocks import text_blocks
 from clinicalgru.data.ingest.csv_check import UNFINISHED, TextTable, format_names
 from clinicalgru.data.ingest.lookup_tables import level_table, names_table, ranges_table
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_locator import RowLocator
 from clinicalgru.data.ingest.row_sql import CELLS, KEY_CELLS, RowFormat, RowStatements, row_statements
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors
+from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, quoted
 from clinicalgru.data.ingest.time_of_day_sql import declare_days
 from clinicalgru.data.ingest.time_sql import declare_timezone
 from clinicalgru.errors import InputError
@@ -29,6 +32,7 @@ COLUMNS = ("patient_id", "stay_id", "time", "available_at", "variable", "value",
 REQUIRED = ("patient_id", "time", "variable", "value")
 DEFAULT_FORMAT = RowFormat()
 BATCH_ROWS = 500_000
+BLOCK = "text_block"  # relation of a block of a text table
 
 
 class Workspace:
@@ -169,6 +173,66 @@ class Workspace:
         self.has_duplicate_source |= row_format.is_duplicate_source
         self.has_limits |= row_format.detection_limits != "reject"
 
+    def add_blocks(
+        self, text: TextTable, columns: Mapping[str, str], row_format: RowFormat = DEFAULT_FORMAT
+    ) -> Iterator[TablePart]:
+        """Add the rows of a large text table block by block, while the next block is read.
+
+        Parameters
+        ----------
+        text : TextTable
+            The table (see `large_texts`).
+        columns : mapping of str to str
+            Our column name -> the table's, where they differ.
+        row_format : RowFormat
+            How the cells are read.
+
+        Yields
+        ------
+        TablePart
+            Each block, after its rows were added.
+
+        Raises
+        ------
+        NotWellFormedError
+            If a block is not well-formed.
+        InputError
+            If a required column is missing, or the file is damaged.
+        pyarrow.ArrowInvalid
+            If a row has another number of cells, or is not UTF-8.
+        """
+        whole = TablePart(text.path.name, quoted(BLOCK), dict.fromkeys(text.names, "VARCHAR"), first_row=2, text=text)
+        present = _present_columns(whole, columns)
+        file = self.locator.add(whole, columns)
+        for block in text_blocks(text):
+            self.sql.register(BLOCK, block.table)
+            part = replace(whole, first_row=block.first_row, text=replace(text, is_plain=block.is_plain))
+            self._insert_stored(self._statements(part, file, present, row_format))
+            if block.is_unfinished:
+                last = block.first_row + block.table.num_rows - 1
+                self.sql.execute(ingest_sql.REJECT_ROW.format(part=file, row=last, reason=UNFINISHED))
+            yield part
+        self.sql.unregister(BLOCK)
+        self.has_limits |= row_format.detection_limits != "reject"
+
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """Take back the rows, files and notes that the block adds, if it raises.
+
+        Yields
+        ------
+        None
+            Nothing; the block adds rows.
+        """
+        files, notes, columns = len(self.locator.files), dict(self.notes), dict(self.columns_seen)
+        try:
+            yield
+        except BaseException:
+            self.sql.execute(f"DELETE FROM rows WHERE part >= {files}")
+            self.notes, self.columns_seen = notes, columns
+            del self.locator.files[files:], self.locator.headers[files:]
+            raise
+
     def note_columns(self, table: str, columns: Iterable[str]) -> None:
         """Remember the columns of a table, for messages about the argument `columns` and for the record of the read.
 
@@ -191,10 +255,7 @@ class Workspace:
     def _insert(self, part: TablePart, statements: RowStatements) -> None:
         """Insert the rows of a table: at once where it can be read twice at little cost, else batch by batch."""
         if part.is_stored:
-            self.sql.execute(f"CREATE OR REPLACE TEMP VIEW {CELLS} AS {statements.cells}")
-            self.sql.execute(f"CREATE OR REPLACE TEMP VIEW {KEY_CELLS} AS {statements.keys}")
-            for statement in (*statements.new_keys, statements.insert):
-                self.sql.execute(statement)
+            self._insert_stored(statements)
             return
         with self.sql.cursor() as writer:  # while this connection reads
             writer.execute("SET TimeZone = 'UTC'")
@@ -203,6 +264,12 @@ class Workspace:
                     writer.register(name, pa.Table.from_batches([batch]))
                 for statement in (*statements.new_keys, statements.insert):
                     writer.execute(statement)
+
+    def _insert_stored(self, statements: RowStatements) -> None:
+        self.sql.execute(f"CREATE OR REPLACE TEMP VIEW {CELLS} AS {statements.cells}")
+        self.sql.execute(f"CREATE OR REPLACE TEMP VIEW {KEY_CELLS} AS {statements.keys}")
+        for statement in (*statements.new_keys, statements.insert):
+            self.sql.execute(statement)
 
     def _record_text_findings(self, text: TextTable, file: int) -> None:
         """Reject the last row of a text file where it may be cut off; remember files with blank lines."""

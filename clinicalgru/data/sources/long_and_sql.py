@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from clinicalgru.data.ingest.column_names import DATA, columns_in, normalize
+from clinicalgru.data.ingest.csv_blocks import NotWellFormedError, large_texts
 from clinicalgru.data.ingest.database import WHERE, fetch, is_address
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.source import SourceResult
@@ -71,12 +73,30 @@ def add_long_tables(workspace: Workspace, data: Any, options: ReadOptions) -> di
     InputError
         If a table lacks a column or cannot be read.
     """
+    if _add_in_blocks(workspace, data, options):
+        return {}
     for part in open_parts(workspace.sql, data, delimiter=options.delimiter, notes=workspace.notes):
         columns = columns_in(options.columns, DATA, part.types)
         workspace.note_columns(DATA, part.types)
         workspace.add_rows(part, columns, options.row_format)
         _note_unused(workspace, part, columns)
     return {}
+
+
+def _add_in_blocks(workspace: Workspace, data: Any, options: ReadOptions) -> bool:
+    """Add large text files that are well-formed throughout; False, and nothing added, where some file is not."""
+    texts, found = large_texts(data, options.delimiter)
+    try:
+        with workspace.undone_on_error():
+            workspace.notes.update(found.notes)
+            for text in texts:
+                columns = columns_in(options.columns, DATA, text.names)
+                workspace.note_columns(DATA, text.names)
+                for part in workspace.add_blocks(text, columns, options.row_format):
+                    _note_unused(workspace, part, columns)
+    except (NotWellFormedError, InputError, pa.ArrowException, duckdb.Error, OSError):
+        return False
+    return bool(texts)
 
 
 def read_sql(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
