@@ -11,9 +11,7 @@ import io
 import json
 import os
 import sys
-import time
 from contextlib import nullcontext, redirect_stdout
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +27,7 @@ from clinicalgru import (
     cli_report,
     cli_score,
     cli_sign,
+    cli_train,
     cli_validate,
     cli_watch,
 )
@@ -42,19 +41,14 @@ from clinicalgru.cli_options import (
     Extract,
     Identify,
     Page,
-    Quiet,
     RequireSignature,
-    Seed,
-    TaskName,
     check_outcomes,
     log_to_standard_error,
     min_cell_size,
-    parse_settings,
-    print_paths,
     reading_command,
 )
 from clinicalgru.disclosure import format_count
-from clinicalgru.errors import ArgumentError, ClinicalGRUError, InputError
+from clinicalgru.errors import ClinicalGRUError, InputError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,51 +57,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Risks from irregular, incomplete patient records.",
 )
-
-
-@app.command()
-def demo(
-    source: Annotated[str, typer.Option(help="simulated, or physionet2012 with --data")] = "simulated",
-    data: Annotated[Path | None, typer.Option(help="folder with set-a, set-b and their Outcomes files")] = None,
-    out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")] = Path("out/demo"),
-    stays: Annotated[int, typer.Option(help="simulated stays", min=200)] = 2500,
-    random_state: Seed = 0,
-    quiet: Quiet = False,
-) -> None:
-    """Run the whole line: read, train, evaluate against baselines, explain one stay, score the cohort.
-
-    Example: clinicalgru demo --source physionet2012 --data physionet2012 --out out/p12
-    \f
-    Parameters
-    ----------
-    source, data : str, Path or None
-        What to read: synthetic patients, or a folder of the PhysioNet 2012 challenge.
-    out : Path
-        Folder for pages, bundle and scores.
-    stays, random_state, quiet : int, int, bool
-        Number of synthetic stays, the seed, and whether the progress bar is hidden.
-
-    Raises
-    ------
-    InputError
-        If the source is unknown, or physionet2012 without `data`.
-    """
-    from clinicalgru import pipeline
-    from clinicalgru.parts import physionet2012_parts, simulated_parts
-
-    if source == "simulated":
-        parts = simulated_parts(stays, random_state, typer.echo)
-    elif source == "physionet2012" and data is not None:
-        parts = physionet2012_parts(data, typer.echo)
-    else:
-        got = f"--source {source}" + ("" if data is not None else " without --data")
-        raise InputError("--source simulated, or physionet2012 with --data", got, "Pass both.")
-    began = time.monotonic()
-    model = pipeline.fit(parts.development, random_state=random_state, verbose=not quiet, auxiliary=parts.auxiliary)
-    typer.echo(f"\ntrained in {time.monotonic() - began:.0f} s, {len(model.history_)} epochs\n")
-    evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
-    typer.echo(evaluation)
-    print_paths(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 
 @reading_command(app)
@@ -186,94 +135,6 @@ def audit(
     typer.echo(shown)
     if page is not None:
         result.to_html(page, min_cell_size=least)
-
-
-@reading_command(app)
-def train(
-    reading: dict[str, Any],
-    extract: Extract,
-    out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")],
-    task: TaskName = "in_hospital_mortality",
-    pretrained: Annotated[Path | None, typer.Option(help="bundle of a pretrained encoder to start from")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="parameter=value, such as max_epochs=30; repeatable")
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="file that keeps the state of training after each epoch")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on from --checkpoint where it exists")] = False,
-    test_fraction: Annotated[float, typer.Option(help="fraction of the patients for evaluation")] = 0.25,
-    test_from: Annotated[
-        str | None, typer.Option(help="evaluate on patients whose first stay starts then or later")
-    ] = None,
-    split_column: Annotated[str | None, typer.Option(help="column of the stays that is train or test")] = None,
-    device: Device = "auto",
-    random_state: Seed = 0,
-    leaks: Annotated[bool, typer.Option(help="look for leaks from the future on a sample of the stays")] = True,
-    exact: Exact = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train on some of the patients, evaluate on the others next to baselines, save bundle and pages.
-
-    The type of the task decides estimator and metrics: binary, multiclass, multilabel, regression, early_warning,
-    survival, forecast. Source physionet2019 contains its outcomes; forecasts need none. On several processes: torchrun
-    --nproc-per-node 2 -m clinicalgru train ...
-
-    Example: clinicalgru train labs.csv.gz --stays stays.csv --outcomes outcomes.csv --out out/mine
-    \f
-    Parameters
-    ----------
-    reading : dict
-        How the extract is read: arguments of `clinicalgru.data.read_events.read_events`.
-    extract, out, task : str, Path, str
-        The extract, the folder for pages, bundle and scores, and the task that is learned.
-    pretrained : Path or None
-        Bundle that `pretrain` wrote.
-    set_, checkpoint, resume : optional
-        Parameters of the estimator, file of the checkpoint, and whether training goes on from it.
-    test_fraction, test_from, split_column : optional
-        Which patients are evaluated on.
-    device : str
-        Where the network computes.
-    random_state : int
-        The seed.
-    leaks : bool
-        Whether `check_no_future` is run; its sentence is printed and kept in the bundle.
-    exact, quiet : bool
-        Whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
-    """
-    from clinicalgru import pipeline
-    from clinicalgru.data.read_events import read_events
-    from clinicalgru.data.task.task import Task
-    from clinicalgru.model.training.distributed import torchrun_processes
-    from clinicalgru.parts import describe_extract, split_parts
-    from clinicalgru.serve.bundle import load_pretrained
-
-    named_task = Task.load(task)
-    check_outcomes(reading, named_task)
-    if resume and checkpoint is None:
-        raise ArgumentError("--checkpoint with --resume", "no checkpoint", "Name the file of the checkpoint.")
-    encoder = None if pretrained is None else load_pretrained(pretrained)
-    how: dict[str, Any] = {"pretrained": encoder, "device": device, "parameters": parse_settings(set_ or [])}
-    estimator = pipeline.new_estimator(named_task.task_type, random_state=random_state, **how)
-    events = read_events(extract, **reading)
-    typer.echo(describe_extract(events, min_cell_size=min_cell_size(exact)))
-    by: dict[str, Any] = {"test": test_fraction, "test_from": test_from, "split_column": split_column}
-    parts = split_parts(events, named_task, random_state, **by)
-    kept: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "auxiliary": parts.auxiliary}
-    with torchrun_processes() as rank:
-        model = pipeline.fit(
-            parts.development, random_state=random_state, estimator=estimator, verbose=not quiet, **kept
-        )
-    if rank > 0:  # the first process of torchrun evaluates and writes
-        return
-    evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
-    typer.echo(evaluation)
-    if leaks:
-        typer.echo(f"\n{pipeline.check_leakage(model, parts, random_state=random_state).sentence}\n")
-    if (audit := pipeline.measure_membership(model, parts)) is not None:
-        typer.echo(f"{audit}\n")
-    print_paths(pipeline.write_all(model, evaluation, parts, out), simulated=parts.test.simulated)
 
 
 @reading_command(app)
@@ -371,7 +232,7 @@ def explain(
         stay_pages.write_explanation(explanation, page, changes=changes)
 
 
-MODELS = (cli_pretrain, cli_compare, cli_leaks, cli_report, cli_validate, cli_drift, cli_export, cli_sign)
+MODELS = (cli_train, cli_pretrain, cli_compare, cli_leaks, cli_report, cli_validate, cli_drift, cli_export, cli_sign)
 for commands in (*MODELS, cli_score, cli_watch, cli_dictionary):
     commands.register(app)
 cli_dashboard.register(app)

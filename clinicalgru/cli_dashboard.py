@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from clinicalgru.cli_options import RequireSignature, reading_command
+from clinicalgru.cli_progress import waiting
 from clinicalgru.errors import InputError
 
 
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app : Typer
         The application.
     """
-    reading_command(app, without=("outcomes", "outcomes_columns"))(dashboard)
+    reading_command(app, without=("outcomes", "outcomes_columns"), shows_progress=True)(dashboard)
 
 
 def dashboard(
@@ -69,7 +70,8 @@ def dashboard(
         raise InputError("--extract, or --simulate N", got, "Pass one of them.", where="dashboard")
     data = extract if simulate is None else simulated_cohort(simulate, random_state=2)
     shown: dict[str, Any] = {"scores": scores, "threshold": threshold, "show_id": identify}
-    worklist = Worklist(bundle, data, require_signature=require_signature, **shown, **reading)
+    with waiting("reading and scoring"):
+        worklist = Worklist(bundle, data, require_signature=require_signature, **shown, **reading)
     with DashboardServer(worklist, port) as server:
         if worklist.simulated:
             typer.echo("SIMULATED PATIENTS, not real ones")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, get_type_hints
 
 import typer
 
+from clinicalgru.cli_progress import waiting
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import InputError
 
@@ -81,7 +84,9 @@ READING_OPTIONS: dict[str, Any] = {
 }
 
 
-def reading_command(app: typer.Typer, *, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Any]:
+def reading_command(
+    app: typer.Typer, *, without: tuple[str, ...] = (), shows_progress: bool = False
+) -> Callable[[Callable[..., None]], Any]:
     """Register a command whose argument `reading` becomes the options of `read_events`.
 
     Parameters
@@ -90,6 +95,8 @@ def reading_command(app: typer.Typer, *, without: tuple[str, ...] = ()) -> Calla
         The application.
     without : tuple of str
         Options that the command does not have.
+    shows_progress : bool
+        Whether the command itself shows what it is doing; else a line does on a terminal, see `waiting`.
 
     Returns
     -------
@@ -109,7 +116,8 @@ def reading_command(app: typer.Typer, *, without: tuple[str, ...] = ()) -> Calla
 
         def run(**given: Any) -> None:
             reading = parse_reading({name: given.pop(name) for name in options})
-            command(**given, reading=reading)
+            with nullcontext() if shows_progress else waiting(command.__name__.strip("_").replace("_", " ")):
+                command(**given, reading=reading)
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -287,10 +295,18 @@ def min_cell_size(exact: bool) -> int:
     return 0 if exact else MIN_CELL_SIZE
 
 
+class _StandardErrorHandler(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at that moment, such as above a line of progress."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def log_to_standard_error() -> None:
     """Show what the package logs on standard error, each line with its level."""
     log = logging.getLogger("clinicalgru")
-    handler = logging.StreamHandler()
+    handler = _StandardErrorHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     log.handlers[:] = [handler]  # of one command: those of an earlier one write elsewhere
     log.setLevel(logging.INFO)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from clinicalgru.cli_options import Device, Exact, Extract, Quiet, Seed, min_cell_size, print_paths, reading_command
+from clinicalgru.cli_progress import waiting
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +19,7 @@ def register(app: typer.Typer) -> None:
     app : Typer
         The application.
     """
-    reading_command(app, without=("outcomes", "outcomes_columns"))(pretrain)
+    reading_command(app, without=("outcomes", "outcomes_columns"), shows_progress=True)(pretrain)
 
 
 def pretrain(
@@ -57,7 +58,8 @@ def pretrain(
     from clinicalgru.serve.bundle import save
 
     named_task = Task.load(task)
-    events = read_events(extract, **reading)
+    with waiting("reading the extract"):
+        events = read_events(extract, **reading)
     typer.echo(describe_extract(events, min_cell_size=min_cell_size(exact)))
     stays = select(events, named_task.without_outcome())
     with torchrun_processes() as rank:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,11 +21,11 @@ from clinicalgru.cli_options import (
     min_cell_size,
     reading_command,
 )
+from clinicalgru.cli_stop import stoppable
 from clinicalgru.disclosure import format_count
 from clinicalgru.errors import InputError
 
-# exit codes; those of errors stand in `clinicalgru.errors`
-NOTHING_SCORED, STOPPED, STOPPED_BY_SIGTERM = 5, 130, 143
+NOTHING_SCORED = 5  # exit code; those of errors stand in `clinicalgru.errors`
 
 
 def register(app: typer.Typer) -> None:
@@ -137,7 +133,7 @@ def score(
     began = time.monotonic()
     if engine == "spark":
         start_session(master=master, remote=remote)
-    with log_to_file(log), stoppable():
+    with log_to_file(log), stoppable("Finished parts are kept: go on with --resume."):
         limits |= {"n_workers": workers, "engine": engine}
         scores = scoring.score(bundle, extract, **places, **rules, **limits, **reading)
         scores = statuses_of(scores) if engine == "spark" else scores
@@ -149,37 +145,3 @@ def score(
     if not (scores["status"] == scoring.SCORED).any():
         logging.getLogger("clinicalgru").error("no stay is scored")
         raise typer.Exit(NOTHING_SCORED)
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """End on Ctrl-C and SIGTERM with one sentence, and exit code 130 or 143.
-
-    Yields
-    ------
-    None
-        Nothing; the block may be stopped.
-
-    Raises
-    ------
-    typer.Exit
-        If it is stopped.
-    """
-
-    def stop(*_: Any) -> None:
-        raise _Stopped(STOPPED_BY_SIGTERM)
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, stop) if in_main_thread else None
-    try:
-        yield
-    except (KeyboardInterrupt, _Stopped) as stopped:
-        typer.echo("Stopped. Finished parts are kept: go on with --resume.", err=True)
-        raise typer.Exit(STOPPED_BY_SIGTERM if isinstance(stopped, _Stopped) else STOPPED) from None
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
-
-
-class _Stopped(BaseException):
-    """The process is requested to end."""

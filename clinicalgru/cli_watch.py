@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from clinicalgru.cli_options import AcceptDifferences, Bundle, Device, Extract, RequireSignature, reading_command
-from clinicalgru.cli_score import stoppable
+from clinicalgru.cli_stop import stoppable
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
     app : Typer
         The application.
     """
-    reading_command(app, without=("outcomes", "outcomes_columns"))(watch)
+    reading_command(app, without=("outcomes", "outcomes_columns"), shows_progress=True)(watch)
 
 
 def watch(
@@ -58,7 +58,7 @@ def watch(
 
     model = load_model(bundle, require_signature=require_signature)
     options: dict[str, Any] = {"n_workers": workers, "device": device, "accept_differences": accept_differences}
-    with log_to_file(log), stoppable():
+    with log_to_file(log), stoppable("Finished rounds are kept; the next start goes on after them."):
         for scores in watch_feed(model, extract, out=out, every=every, n_rounds=rounds, **options, **reading):
             if scores is not None:
                 typer.echo(f"{scores['as_of'].iloc[0]}: {(scores['status'] == 'scored').sum():,} stays scored")

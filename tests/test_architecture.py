@@ -54,27 +54,41 @@ MAY_IMPORT = {
     "view": {"errors", "checks", "display", "disclosure", "html", "atomic_write", "data", "evaluate", "explain"},
     "estimator_checks": {"errors", "checks", "data", "model", "serve"},
     "parts": {"errors", "checks", "disclosure", "data"},
-    "cli_options": {"errors", "checks", "data", "disclosure"},
+    "cli_progress": set(),
+    "cli_stop": set(),
+    "cli_options": {"errors", "checks", "data", "disclosure", "cli_progress"},
     "cli_dictionary": {"errors", "data", "cli_options", "cli_cohort"},
     "cli_cohort": {"atomic_write", "data", "cli_options"},
-    "cli_watch": {"serve", "cli_options", "cli_score"},
+    "cli_watch": {"serve", "cli_options", "cli_stop"},
     "cli_config": {"errors", "data"},
     "cli_sign": {"errors", "serve", "cli_options"},
     "cli_export": {"serve", "cli_options"},
-    "cli_score": {"errors", "checks", "disclosure", "data", "model", "serve", "cli_options"},
+    "cli_score": {"errors", "checks", "disclosure", "data", "model", "serve", "cli_options", "cli_stop"},
 }
 for layer in ("evaluate", "model", "serve"):
     MAY_IMPORT[layer].add("optional_packages")
 MAY_IMPORT["stay_pages"] = {"data", "model", "explain"}
 MAY_IMPORT["pipeline"] = {name for name in MAY_IMPORT if not name.startswith("cli_")}
 MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}
-MAY_IMPORT["cli_pretrain"] = {"data", "model", "parts", "serve", "cli_options"}
+MAY_IMPORT["cli_pretrain"] = {"data", "model", "parts", "serve", "cli_options", "cli_progress"}
 MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
 MAY_IMPORT["cli_report"] = {"atomic_write", "serve", "cli_options"}
 MAY_IMPORT["cli_validate"] = {"errors", "atomic_write", "data", "serve", "cli_options"}
 MAY_IMPORT["cli_drift"] = {"errors", "serve", "cli_options"}
 MAY_IMPORT["dashboard"] = {"errors", "html", "data", "model", "serve", "explain", "view"}
-MAY_IMPORT["cli_dashboard"] = {"errors", "data", "cli_options", "dashboard"}
+MAY_IMPORT["cli_dashboard"] = {"errors", "data", "cli_options", "cli_progress", "dashboard"}
+MAY_IMPORT["cli_train"] = {
+    "errors",
+    "data",
+    "model",
+    "parts",
+    "pipeline",
+    "serve",
+    "cli_config",
+    "cli_options",
+    "cli_progress",
+}
+MAY_IMPORT["cli_train"] |= {"cli_stop"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 MAY_IMPORT["__main__"] = {"cli"}
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
