@@ -163,7 +163,7 @@ def train(
     kept: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "auxiliary": parts.auxiliary}
     how = kept | {"random_state": random_state, "estimator": estimator, "verbose": not quiet}
     checks = ("leaks",) * leaks + ("membership",)
-    before = "Nothing was written." if checkpoint is None else "Go on from the last epoch with --resume."
+    before = "Nothing was written." if checkpoint is None else "--resume goes on after the last finished epoch."
     _fit_evaluate_write(
         lambda: pipeline.fit(parts.development, **how),
         parts,
