@@ -132,7 +132,7 @@ def score(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     scores = cg.score(cg.save(model, f"{folder}/bundle"), events)
     >>> list(scores)[4:9], len(scores)
-    (['as_of', 'risk', 'risk_low', 'risk_high', 'status'], 60)
+    (['as_of', 'risk', 'risk_low', 'risk_high', 'prediction_set'], 60)
     """
     check_number("min_scored", min_scored, minimum=0, maximum=1)
     check_number("n_workers", n_workers, minimum=1, whole=True)
