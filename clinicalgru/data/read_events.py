@@ -137,8 +137,9 @@ def read_events(
         or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `delimiter`, `query`. The others hold for
         all of them. Where `data` is a folder, `data` of each names its file; or a YAML file of the list.
     detection_limits : str
-        What becomes of a value that is a bound, such as "<0.2", in sources of one table: "reject" (it is no number),
-        "bound" (0.2), or "half" (half of a lower limit, 0.1; an upper limit itself). The ledger counts those used.
+        What becomes of a value that is a bound, such as "<0.2": "reject" (it is no number), "bound" (0.2), or "half"
+        (half of a lower limit, 0.1; an upper limit itself). The ledger counts those used. In published formats bounds
+        are texts of results, comments of laboratories, FHIR comparators and OMOP operators.
     delimiter : str, optional
         Delimiter of text tables, one character; found from the header where None.
     anchor : str, optional
@@ -288,6 +289,7 @@ def _read(data: Any, source: str, options: ReadOptions) -> Events:
             memory_gb=options.memory_gb,
             timezone=options.timezone,
             missing=options.missing,
+            detection_limits=options.detection_limits,
         ) as workspace,
     ):
         workspace.name_sources += options.vocabulary

@@ -138,7 +138,7 @@ def test_what_is_refused_says_what_to_do():
     refused(VITALS, "data as a folder, or a list", data_tables=[OF_VITALS])
     refused([{"data": VITALS, **OF_VITALS}, LABS], "a source of one table", source="mimic-iv")
     refused(LABS, "detection_limits", detection_limits="double")
-    refused("extract", "for detection_limits", source="omop", detection_limits="half")
+    refused("extract", "limits of detection", source="physionet2012", detection_limits="half")
 
 
 def test_own_arguments_are_arguments_of_read_events():

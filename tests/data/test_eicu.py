@@ -349,3 +349,10 @@ def test_the_demo_agrees_with_pandas(real_data: Path, variables):
     np.testing.assert_allclose(observed.to_numpy(), expected.to_numpy())
     flow = dict(cg.select(events, cg.Task.load("in_hospital_mortality_24h")).flow)
     assert flow["still in the stay at the prediction"] == (patient["unitdischargeoffset"] >= 1440).sum() == 112
+
+
+def test_a_limit_of_detection_is_a_value_on_request(tmp_path, variables):
+    events = read(write(tmp_path / "eicu"), variables, detection_limits="bound")
+    assert values(events, "lactate")["21", 30.0] == 15
+    assert "censored value (< or >)" not in events.ledger.rejected
+    assert events.ledger.notes["limits of detection used as values: lactate"] == 1

@@ -520,3 +520,17 @@ def test_stays_of_mimic_iv_on_fhir_are_those_of_mimic_iv(real_data, demo):
     for name in ("in_hospital_death", "length_of_stay", "icu_type", "sex"):
         left, right = (np.sort(table[name].to_numpy(float)) for table in (ours, theirs))
         np.testing.assert_allclose(left, right, err_msg=name, atol=1 / 24 + 1e-9)
+
+
+@pytest.mark.slow
+def test_limits_of_detection_are_values_on_request(tmp_path):
+    below = {"valueQuantity": quantity(60, "/min") | {"comparator": "<"}, "effectiveDateTime": "2031-05-04T11:00:00Z"}
+    above = {"valueQuantity": quantity(90, "/min") | {"comparator": ">="}, "effectiveDateTime": "2031-05-04T12:00:00Z"}
+    text = {"valueQuantity": None, "valueString": "< 80", "effectiveDateTime": "2031-05-04T13:00:00Z"}
+    rest = {"valueQuantity": quantity(90, "/min") | {"comparator": "ad"}}
+    good = BASE | {"valueQuantity": quantity(70, "/min"), "effectiveDateTime": "2031-05-04T10:00:00Z"}
+    folder = tiny(tmp_path, [good, good | below, good | above, good | text, good | rest])
+    events = cg.read_events(folder, source="fhir", detection_limits="half", max_rejected=1)
+    assert events.to_frame()["value"].tolist() == [70, 30, 90, 40]
+    assert events.ledger.rejected == {"censored value (< or >)": 1}
+    assert events.ledger.notes["limits of detection used as values: heart_rate"] == 3

@@ -333,3 +333,19 @@ def test_sodium_of_the_demo_is_what_pandas_finds(demo, real_data):
     ours = facts(demo, "sodium")
     assert len(ours) == len(instants)
     assert ours["value"].sum() == pytest.approx(instants.sum())
+
+
+def test_limits_of_detection_in_values_and_comments_are_values_on_request(tmp_path):
+    folder = write(tmp_path)
+    lab = """subject_id,hadm_id,itemid,charttime,storetime,value,valuenum,valueuom,comments
+1,11,50912,2151-01-02 06:00:00,2151-01-02 08:00:00,1.5,1.5,mg/dL,
+1,11,50912,2151-01-02 07:00:00,2151-01-02 08:00:00,<0.4,,mg/dL,
+1,11,50912,2151-01-02 08:00:00,2151-01-02 08:00:00,___,,mg/dL,LESS THAN 0.2.  VERIFIED BY DILUTION.
+1,11,50912,2151-01-02 09:00:00,2151-01-02 09:00:00,___,,mg/dL,GREATER THAN 20.
+1,11,50912,2151-01-02 10:00:00,2151-01-02 10:00:00,___,,mg/dL,GREATER THAN 20 NG/ML."""
+    with gzip.open(folder / "hosp" / "labevents.csv.gz", "wt", encoding="utf-8") as file:
+        file.write(lab + "\n")
+    events = cg.read_events(folder, source="mimic-iv", detection_limits="half", max_rejected=1)
+    known = facts(events, "creatinine").query("time < '2151-01-03' and time.dt.minute == 0")
+    assert sorted(known["value"].round(3)) == [0.1, 0.2, 1.5, 20.0]
+    assert events.ledger.notes["limits of detection used as values: creatinine"] == 3

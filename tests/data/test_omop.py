@@ -428,3 +428,16 @@ def test_a_concept_below_a_known_one_is_its_variable_and_counted_as_such(tmp_pat
     without = cg.read_events(folder, source="omop", max_rejected=1).ledger
     assert without.rejected == {"unmapped code": 3}
     assert not [note for note in without.notes if "narrower" in note]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rule", "values"), [("bound", [70, 80, 90, 60]), ("half", [70, 40, 90, 30])])
+def test_limits_of_detection_are_values_on_request(tmp_path, rule, values):
+    at = [{"measurement_datetime": f"2031-05-04 {hour}:00:00"} for hour in (11, 12, 13)]
+    less = {"operator_concept_id": "4171756", "value_as_number": "80"}
+    more = {"operator_concept_id": "4171755", "value_as_number": "90", "visit_occurrence_id": ""}
+    written = {"value_as_number": "", "value_source_value": "<60"}
+    rows = [ROW, *(ROW | one | time for one, time in zip((less, more, written), at, strict=True))]
+    events = cg.read_events(tiny(tmp_path, rows), source="omop", detection_limits=rule)
+    assert events.to_frame()["value"].tolist() == values
+    assert events.ledger.notes["limits of detection used as values: heart_rate"] == 3

@@ -232,3 +232,17 @@ def test_a_synthetic_cohort_is_known_from_its_table_and_its_file(tmp_path):
     copied.write_bytes((folder / "measurements.parquet").read_bytes())
     assert not cg.read_events(copied, **tables).simulated
     assert not cg.read_events(pd.DataFrame(dict(cohort.measurements)), **tables).simulated
+
+
+def test_sepsis_begins_where_the_outcomes_say_and_shows_in_the_measurements() -> None:
+    plain, septic = simulate(400, random_state=3), simulate(400, random_state=3, sepsis=0.4)
+    assert list(plain.outcomes) == ["stay_id", "patient_id", "in_hospital_death"]
+    onset = septic.outcomes.set_index("stay_id")["sepsis_onset_hours"]
+    assert (septic.outcomes["sepsis"] == onset.notna().to_numpy()).all()
+    assert 0.25 < septic.outcomes["sepsis"].mean() <= 0.4
+    rows = septic.measurements.query("variable == 'heart_rate'").merge(septic.stays[["stay_id", "start"]], on="stay_id")
+    since = (rows["time"] - rows["start"]).dt.total_seconds() / 3600 - rows["stay_id"].map(onset)
+    late = rows["value"][since.between(6, 18)].mean()
+    assert late > rows["value"][since.between(-18, -6)].mean() + 5
+    with pytest.raises(ArgumentError, match="sepsis"):
+        simulate(10, sepsis=1.5)

@@ -14,6 +14,7 @@ from clinicalgru.data.ingest.read_options import ReadOptions, check_table
 from clinicalgru.errors import ArgumentError, InputError, describe
 
 SOURCES = ("long", "wide", "yaib", "sql")  # of one table
+WITHOUT_LIMITS = ("physionet2012", "physionet2019")  # numbers only
 OWN = ("source", "columns", "units", "missing", "time_format", "time_unit", "delimiter", "query")
 FIX = "Pass dicts such as {'data': 'vitals.csv', 'source': 'wide', 'columns': {'heart_rate': 'HR'}}."
 MAX_YAML_BYTES = 1_000_000
@@ -140,8 +141,8 @@ def check_one_table_sources(source: str, *, several: bool, detection_limits: str
     expected = f"a source of one table ({', '.join(SOURCES)})"
     if several:
         raise ArgumentError(f"{expected} for several tables", source, "Read such an extract by itself.")
-    if detection_limits != "reject":
-        raise ArgumentError(f"{expected} for detection_limits", source, "Leave detection_limits out.")
+    if detection_limits != "reject" and source in WITHOUT_LIMITS:
+        raise ArgumentError("a source that has limits of detection", source, "Leave detection_limits out.")
 
 
 def _arguments(given: Any) -> list[Mapping[str, Any]] | None:

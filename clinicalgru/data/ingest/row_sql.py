@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clinicalgru.data.ingest.column_names import check_identifier_types, normalize
+from clinicalgru.data.ingest.detection_limit_sql import LIMIT
 from clinicalgru.data.ingest.ingest_sql import OTHER_HEADER
 from clinicalgru.data.ingest.insert_sql import (
     CELLS_IN_UTC,
@@ -39,7 +40,6 @@ WRITTEN = (*KEYS, *TIMES)  # columns of which each different cell is read once
 CELLS, KEY_CELLS = "raw_cells", "raw_keys"  # relations that hold the cells, and those of KEYS
 TYPED = (*NUMERIC, "TIMESTAMP", "DATE", "INTERVAL")
 MAX_IDENTIFIER_LENGTH = 200
-LIMIT = r"[<>≤≥]=?\s*([0-9]+\.?[0-9]*|\.[0-9]+)"  # a value that is a bound
 SWAPPED = "day and month exchanged"  # stops the load: days up to 12 would be read wrongly without a sign
 
 
@@ -60,8 +60,9 @@ class RowFormat:
         one that started later). Without this, each patient is one stay.
     is_duplicate_source : bool
         Whether values that also occur in another table of the source are counted as `duplicate` and not used.
-    detection_limits : str
-        What becomes of a value that is a bound, such as "<0.2": "reject", "bound" or "half".
+    detection_limits : str or None
+        What becomes of a value that is a bound, such as "<0.2": "reject", "bound" or "half"; None: as the workspace
+        says.
     """
 
     time_format: str | None = None
@@ -69,7 +70,7 @@ class RowFormat:
     missing_values: tuple[float, ...] = ()
     assign_by_time: bool = False
     is_duplicate_source: bool = False
-    detection_limits: str = "reject"
+    detection_limits: str | None = None
 
 
 @dataclass(frozen=True)
@@ -193,9 +194,9 @@ def _cells(part: TablePart, columns: Mapping[str, str], types: Mapping[str, str]
     return f"SELECT * FROM {with_computed(relation, *layers)}"
 
 
-def _limit_of_detection(value_text: str, rule: str) -> tuple[str, str]:
+def _limit_of_detection(value_text: str, rule: str | None) -> tuple[str, str]:
     """SQL of the branch that reads a bound such as "<0.2" as a number, and of whether a value is such a bound."""
-    if rule == "reject":
+    if rule in (None, "reject"):
         return "", "false"
     number = f"try_cast(regexp_extract({value_text}, {literal(LIMIT)}, 1) AS DOUBLE)"
     value = f"{number} * if(regexp_matches({value_text}, '^[<≤]'), 0.5, 1)" if rule == "half" else number

@@ -50,6 +50,8 @@ class Workspace:
         IANA time zone of times without an offset.
     missing : MissingValues, optional
         Values that mean "not measured".
+    detection_limits : str
+        What becomes of limits of detection in tables whose format does not say: "reject", "bound" or "half".
 
     Attributes
     ----------
@@ -79,6 +81,7 @@ class Workspace:
         memory_gb: float = 2.0,
         timezone: str | None = None,
         missing: MissingValues | None = None,
+        detection_limits: str = "reject",
     ) -> None:
         self.dictionary, self.source = dictionary, source
         self.missing = missing or MissingValues()
@@ -89,6 +92,7 @@ class Workspace:
         self.notes: dict[str, int] = {}
         self.has_timezone = timezone is not None
         self.has_duplicate_source = False
+        self.detection_limits = detection_limits
         self.has_limits = False  # whether bounds such as "<0.2" are values
         self.locator = RowLocator()
         self.folder = TemporaryFolder()
@@ -132,6 +136,11 @@ class Workspace:
         self.sql.register("further_names_frame", names_table(names, self.variables))
         self.sql.execute(ingest_sql.FURTHER_NAMES)
 
+    @property
+    def uses_limits(self) -> bool:
+        """Whether limits of detection are values in the tables of the source."""
+        return self.detection_limits != "reject"
+
     def add_identifier_names(self, *names: str) -> None:
         """Declare names whose rows only repeat an identifier of the stay.
 
@@ -161,6 +170,8 @@ class Workspace:
         InputError
             If a required column is missing, identifiers are floating point, or the table cannot be read.
         """
+        if row_format.detection_limits is None:
+            row_format = replace(row_format, detection_limits=self.detection_limits)
         present = _present_columns(part, columns)
         first_file = self.locator.add(part, columns)
         with duckdb_errors(part.label, part.text):

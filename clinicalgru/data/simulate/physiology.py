@@ -47,6 +47,7 @@ AXES: Mapping[str, Axis] = {
 }
 LAG_TREATMENT, LAG_BLOOD = 2.0, 15.0  # hours; blood counts and retained waste (loadings on "_past") trail the organ
 AXIS_SD = 0.4  # standard deviation of the Ornstein-Uhlenbeck process of every axis
+SEPSIS = {"infection": (2.4, 7.0), "circulation": (1.6, 3.0), "lung": (1.0, 3.0), "kidney": (0.8, 0.0)}  # size, hours
 TRAITS = ("tension", "sugar", "muscle", "blood", "airway", "nephrons")  # standard normal, constant for a patient
 
 
@@ -205,7 +206,9 @@ def _dates(patient: Integers, length_hours: Integers, rng: np.random.Generator) 
     return first[opening] + before - before[opening]
 
 
-def simulate_physiology(cohort: Cohort, hours: int, rng: np.random.Generator) -> Physiology:
+def simulate_physiology(
+    cohort: Cohort, hours: int, rng: np.random.Generator, sepsis_hours: Floats | None = None
+) -> Physiology:
     """Simulate the states, treatments and signals of each stay.
 
     Parameters
@@ -216,6 +219,8 @@ def simulate_physiology(cohort: Cohort, hours: int, rng: np.random.Generator) ->
         Hours to simulate.
     rng : numpy.random.Generator
         Random numbers.
+    sepsis_hours : ndarray of float, shape (stay,), optional
+        Hour of the onset of sepsis; NaN where there is none.
 
     Returns
     -------
@@ -228,6 +233,8 @@ def simulate_physiology(cohort: Cohort, hours: int, rng: np.random.Generator) ->
     states |= {f"icu_type_{i}": (cohort.icu_type[:, None] == i).astype(np.float64) for i in (1, 2, 3, 4)}
     states.update(cohort.traits)
     states |= _axes(cohort, grid, rng)
+    for axis, rise in _sepsis(grid, sepsis_hours).items():
+        states[axis] = states[axis] + rise
     states |= {f"{axis}_past": _low_pass(states[axis], LAG_BLOOD) for axis in AXES}
     hours_on_drug = {name: _hours_on_drug(treatment, states, rng) for name, treatment in TREATMENTS.items()}
     states |= {
@@ -277,6 +284,16 @@ def _axes(cohort: Cohort, grid: Integers, rng: np.random.Generator) -> dict[str,
         ill = level[:, None] + course + struck + _ornstein_uhlenbeck((stays, len(grid)), axis.correlation_hours, rng)
         states[name] = 0.7 * ill + 0.3 * np.sqrt(ill**2 + 0.5)  # nobody is much better than well
     return states
+
+
+def _sepsis(grid: Integers, onset_hours: Floats | None) -> dict[str, Floats]:
+    """(stay, hour) by axis: what sepsis adds; the infection comes hours before the onset, the other organs with it."""
+    if onset_hours is None:
+        return {}
+    from scipy.special import expit  # here, as reading an extract needs none of it
+
+    since = grid - np.nan_to_num(onset_hours, nan=np.inf)[:, None]
+    return {axis: size * expit((since + before) / 2.0) for axis, (size, before) in SEPSIS.items()}
 
 
 def _ornstein_uhlenbeck(shape: tuple[int, int], hours: float, rng: np.random.Generator) -> Floats:

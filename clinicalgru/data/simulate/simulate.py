@@ -51,6 +51,7 @@ DRIVERS: Mapping[str, float] = MappingProxyType(
     }
 )
 DEATH_RATE = 0.12
+LABEL_HOURS = 6.0  # the label of sepsis begins so long before the onset
 SIMULATED = "simulated"  # attribute of the table of measurements
 MARK = "SYNTHETIC: "  # first word of the README of written tables
 EPOCH = np.datetime64("2018-01-01", "us")
@@ -69,7 +70,7 @@ class SimulatedCohort:
         patient_id, stay_id, start, end, age (years), sex (1 = male), height (cm), admission_weight (kg), icu_type
         (1 to 4).
     outcomes : DataFrame
-        stay_id, patient_id, in_hospital_death (0, 1, empty where unknown).
+        stay_id, patient_id, in_hospital_death (0, 1, empty where unknown); sepsis and sepsis_onset_hours on request.
     truth : DataFrame
         stay_id, severity (mean of the axes over the record), logit, risk, and one column per driver: its contribution
         to the logit. The contributions and a constant sum to the logit.
@@ -118,7 +119,12 @@ class SimulatedCohort:
 
 
 def simulate(
-    n_stays: int, random_state: int | None = 0, *, hours: float = 48.0, drivers: Mapping[str, float] | None = None
+    n_stays: int,
+    random_state: int | None = 0,
+    *,
+    hours: float = 48.0,
+    drivers: Mapping[str, float] | None = None,
+    sepsis: float = 0.0,
 ) -> SimulatedCohort:
     """Simulate a synthetic cohort whose patients, measurements and deaths follow known rules.
 
@@ -133,6 +139,9 @@ def simulate(
     drivers : mapping of str to float, optional
         Weight of each driver of death per standard deviation (names in DRIVERS). None = all of them; {} = equal risks.
         The constant is set so that about 12 % die.
+    sepsis : float
+        Fraction of the stays in which a sepsis begins. Above 0, the outcomes have `sepsis` and `sepsis_onset_hours`
+        (the start of the label, six hours before the onset, as in the PhysioNet/CinC Challenge 2019).
 
     Returns
     -------
@@ -154,11 +163,13 @@ def simulate(
     ['stay_id', 'severity', 'logit', 'risk', 'lactate']
     """
     check_number("random_state", random_state, minimum=0, whole=True, optional=True)
+    check_number("sepsis", sepsis, minimum=0, maximum=1)
     check_instance("drivers", drivers, Mapping, type(None), fix="Pass a dict of weights by name.")
     weights = _checked(n_stays, hours, dict(DRIVERS if drivers is None else drivers))
     rng = np.random.default_rng(random_state)
     cohort = admit(n_stays, rng)
-    physiology = simulate_physiology(cohort, int(np.ceil(hours)), rng)
+    onset = _sepsis_onset(cohort, hours, sepsis, rng.spawn(1)[0]) if sepsis > 0 else None
+    physiology = simulate_physiology(cohort, int(np.ceil(hours)), rng, onset)
     diagnosed = diagnose(cohort, physiology, rng)
     truth = _truth(cohort, physiology, diagnosed, weights)
     died = rng.random(n_stays) < truth["risk"].to_numpy()
@@ -166,6 +177,9 @@ def simulate(
     patient_id, stay_id = _identities(cohort, died, rng)
     identity = pd.DataFrame({"patient_id": patient_id, "stay_id": stay_id})
     outcomes = _outcomes(identity, died, rng)
+    if onset is not None:
+        outcomes["sepsis"] = np.isfinite(onset).astype(float)
+        outcomes["sepsis_onset_hours"] = onset - LABEL_HOURS
     description = f"synthetic cohort, {n_stays:,} stays, seed {random_state} (no real patients)"
     measurements = _extract(record, cohort, identity)
     measurements.attrs[SIMULATED] = description  # `read_events` knows the cohort by it
@@ -208,6 +222,14 @@ def simulated_as(data: Any) -> str | None:
     mark = Path(data).with_name("README.txt")
     text = mark.read_text(encoding="utf-8") if mark.is_file() else ""
     return text.removeprefix(MARK).strip() if text.startswith(MARK) else None
+
+
+def _sepsis_onset(cohort: Cohort, hours: float, fraction: float, rng: np.random.Generator) -> Floats:
+    """(stay,) hour of the onset of sepsis, NaN where there is none; some hours before the record ends."""
+    last = np.minimum(hours, cohort.length_hours) - 4
+    first = LABEL_HOURS + 6
+    begins = (rng.random(len(last)) < fraction) & (last > first)
+    return np.where(begins, np.round(rng.uniform(first, np.maximum(last, first + 1))), np.nan)
 
 
 def _checked(n_stays: int, hours: float, weights: dict[str, float]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from clinicalgru.data.ingest.detection_limit_sql import limit_sql
 from clinicalgru.data.ingest.row_sql import RowFormat, text_sql
 from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, literal, quoted
 from clinicalgru.data.ingest.time_sql import NUMERIC, number_sql, trim_sql
@@ -99,6 +100,7 @@ NAMES = "LEFT JOIN source_names n ON n.folded = lower(trim(r.event_name)) LEFT J
 # A result that is a bound, or text that is neither a number nor a word of the variable.
 REASON = f"""
 CASE WHEN {{is_outside}} THEN {literal(OUTSIDE)}
+     WHEN r.is_limit THEN NULL
      WHEN regexp_matches(r.shown, '^[<>≤≥]') THEN {literal(CENSORED)}
      WHEN r.value_text IS NOT NULL AND r.number IS NULL
           AND NOT coalesce(list_contains(map_keys(w.word_values), lower(r.value_text)), false)
@@ -140,7 +142,10 @@ def add_events(workspace: Workspace, part: TablePart, table: EventTable, placeme
         f"coalesce(n.name, r.event_name) AS variable, r.event_value AS value, {table.unit} AS unit, "
         f"{table.code} AS code, {reason.format(is_outside=placement.is_outside)} AS source_reason"
     )
-    computed, tail = [*instant, *_value_columns(table)], " ".join([placement.tail, table.tail, NAMES])
+    computed, tail = (
+        [*instant, *_value_columns(table, uses_limits=workspace.uses_limits)],
+        " ".join([placement.tail, table.tail, NAMES]),
+    )
     with duckdb_errors(part.label, part.text):
         workspace.add_rows(
             derived(workspace.sql, part, select, computed=computed, tail=tail),
@@ -149,10 +154,13 @@ def add_events(workspace: Workspace, part: TablePart, table: EventTable, placeme
         )
 
 
-def _value_columns(table: EventTable) -> list[dict[str, str]]:
+def _value_columns(table: EventTable, *, uses_limits: bool) -> list[dict[str, str]]:
     """Name and value of a row, and the value as trimmed text and as number, in layers (see `with_computed`)."""
+    text = table.text or table.value
+    limit = limit_sql(text) if uses_limits else "NULL::VARCHAR"
+    value = f"coalesce({limit}, CAST({table.value} AS VARCHAR))" if uses_limits else table.value
     return [
-        {"event_name": table.variable, "event_value": table.value, "event_text": table.text or table.value},
+        {"event_name": table.variable, "event_value": value, "event_text": text, "is_limit": f"{limit} IS NOT NULL"},
         {"c_value": trim_sql("r.event_value"), "c_shown": trim_sql("r.event_text")},
         {
             "value_text": text_sql("c_value"),

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from clinicalgru.data.ingest.detection_limit_sql import limit_sql
 from clinicalgru.data.ingest.ndjson import check_kind, export_files, json_errors, resources_sql
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
@@ -56,6 +57,8 @@ OBSERVATION = VALUE | {
     "effectiveDateTime": "VARCHAR", "effectiveInstant": "VARCHAR", "effectivePeriod": PERIOD, "issued": "VARCHAR",
     "component": COMPONENT,
 }  # fmt: skip
+TEXT = "item.valueString->>'$'"
+COMPARATORS = "('<', '<=', '>=', '>')"
 UCUM = "http://unitsofmeasure.org"
 
 
@@ -150,16 +153,21 @@ def _rows(workspace: Workspace, file: Path) -> str:
     own = f"{{{', '.join(f'{literal(name)}: {name}' for name in VALUE)}}}"
     has_value = " OR ".join(f"{name} IS NOT NULL" for name in VALUE if name not in ("code", ABSENT))
     value, quantity = 'coalesce(item.valueQuantity."value", item.valueInteger)', "item.valueQuantity"
+    limit = "NULL::VARCHAR"
+    if workspace.uses_limits:
+        bound = f"CASE WHEN {quantity}.comparator IN {COMPARATORS} THEN {quantity}.comparator || {value} END"
+        limit = f"coalesce({bound}, {limit_sql(TEXT)})"
     zone = zone_sql(workspace)
     other = " OR ".join(f"item.{name} IS NOT NULL" for name in OTHER_VALUES.split())
     return f"""
 SELECT 0 AS c_file, c_row, kind, patient AS patient_id, {stay_sql()} AS stay_id, {instant_sql("moment", zone)} AS time,
     coalesce(issued, CASE WHEN length(moment) = 10 THEN {end_of_day_sql("moment", zone)} END) AS available_at,
-    {_name(workspace)} AS variable, {value} AS value,
+    {_name(workspace)} AS variable, coalesce({limit}, {value}) AS value,
     CASE WHEN {quantity}.code IS NOT NULL AND {quantity}.system = '{UCUM}' THEN {quantity}.code
          ELSE coalesce({quantity}.unit, {quantity}.code, {_mimic_unit(workspace)}) END AS unit,
     CASE WHEN status IN ('entered-in-error', 'cancelled') THEN {literal(RETRACTED)}
          WHEN {value} IS NOT NULL AND item.{ABSENT} IS NOT NULL THEN {literal(CONTRADICTION)}
+         WHEN {limit} IS NOT NULL AND NOT coalesce(l.is_outside, false) THEN NULL
          WHEN {value} IS NULL AND ({other}) THEN {literal(NON_NUMERIC)}
          WHEN {value} IS NOT NULL AND {quantity}.comparator IS NOT NULL THEN {literal(CENSORED)}
          WHEN {value} IS NOT NULL AND l.is_outside THEN {literal(OUTSIDE)} END AS source_reason

@@ -28,6 +28,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from clinicalgru.data.ingest.detection_limit_sql import limit_sql
 from clinicalgru.data.ingest.outcomes_table import read_outcomes, read_published_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
@@ -217,6 +218,8 @@ def _add(workspace: Workspace, part: TablePart, *, own: bool) -> int:
     Returns how many have a date only.
     """
     number = "CAST(r.numeric_value AS VARCHAR)" if "numeric_value" in part.types else "NULL::VARCHAR"
+    if workspace.uses_limits and "text_value" in part.types:
+        number = f"coalesce({number}, {limit_sql('r.text_value')})"
     written = (
         "nullif(regexp_replace(trim(CAST(r.unit AS VARCHAR)), '\\.0+$', ''), '0')" if "unit" in part.types else "NULL"
     )

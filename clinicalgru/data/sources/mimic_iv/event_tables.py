@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from clinicalgru.data.ingest.detection_limit_sql import limit_sql
 from clinicalgru.data.ingest.tables import TablePart, quoted
 from clinicalgru.data.sources.hospital_stays import icd_sql
 from clinicalgru.errors import InputError
@@ -77,6 +78,23 @@ class Table:
             f"{self.stored} AS available_at, {self.variable} AS variable, "
             f"{self.value} AS value, {self.unit} AS unit, {self.code} AS code"
         )
+
+    def with_limits(self) -> Table:
+        """Return the table with limits of detection, which stand in `value` or in the comment, as values.
+
+        Returns
+        -------
+        Table
+            Itself where it has no limits of detection.
+        """
+        if self.value != "r.valuenum":
+            return self
+        texts = ", ".join(limit_sql(f"r.{name}") for name in TEXTS)
+        value = f"coalesce(CAST(r.valuenum AS VARCHAR), {texts})"
+        return replace(self, value=value, optional=(*self.optional, *TEXTS))
+
+
+TEXTS = ("value", "comments")
 
 
 def _measured(path: str, stay: dict[str, str], value: str, *, is_duplicate_source: bool = False) -> Table:

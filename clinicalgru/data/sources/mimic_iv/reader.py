@@ -215,6 +215,7 @@ def _add(workspace: Workspace, folder: Path, table: Table, anchor: str) -> dict[
     if path is None:
         return {}
     (opened,) = open_parts(workspace.sql, path)
+    table = table.with_limits() if workspace.uses_limits else table
     part, remarks = usable_part(opened, table)
     rows = derived(workspace.sql, part, table.select(anchor), tail=table.tail)
     with duckdb_errors(part.label):

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from clinicalgru.data.dictionary.schemas import schema_folder
 from clinicalgru.data.dictionary.yaml_file import read_yaml
+from clinicalgru.data.ingest.detection_limit_sql import limit_sql
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
@@ -24,6 +25,7 @@ from clinicalgru.data.sources.omop.stays import read_visits
 from clinicalgru.data.sources.omop.tables import Table, end_of_day_sql, open_tables
 
 EQUAL = "4172703"  # the operator =; any other (<, <=, >=, >) makes a value a bound
+SIGNS = "MAP {'4171756': '<', '4171754': '<=', '4172704': '>', '4171755': '>='}"
 VALUES = {"measurement": "measurement", "observation": "observation"}  # table -> stem of its columns
 EVENTS = {  # table -> stem of its columns, stem of its times, variable
     "condition_occurrence": ("condition", "condition_start", "diagnosis"),
@@ -79,7 +81,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
         for table in tables.get(name, []):
             names = {"time": f"{stem}_datetime", "variable": f"{stem}_concept_id", "value": "value_as_number"}
             names |= {"unit": "unit_concept_id", "stay_id": link}
-            _add(workspace, table, _values(table, stem, link), names)
+            _add(workspace, table, _values(table, stem, link, uses_limits=workspace.uses_limits), names)
     for name, (stem, clock, variable) in EVENTS.items():
         for table in tables.get(name, []):
             names = {"time": f"{clock}_datetime", "value": f"{stem}_concept_id", "stay_id": link}
@@ -107,27 +109,32 @@ def _add(workspace: Workspace, table: Table, sql: str, names: Mapping[str, str])
     workspace.add_rows(part, names, RowFormat(assign_by_time=True))
 
 
-def _values(table: Table, stem: str, link: str) -> str:
+def _values(table: Table, stem: str, link: str, *, uses_limits: bool) -> str:
     """SQL of the rows of measurement or observation, with the source's reason against them, if any."""
     value, written = table.text_sql("value_as_number"), table.text_sql("value_source_value")
     operator = f"coalesce({table.identifier_sql('operator_concept_id')}, '{EQUAL}')"
     bound = f"({operator} <> '{EQUAL}' OR coalesce(regexp_matches({written}, '^[<>≤≥]'), false))"
+    sign = f"coalesce({SIGNS}[{operator}], regexp_extract({written}, '^[<>≤≥]=?'))"
     text, answer = table.text_sql("value_as_string"), table.identifier_sql("value_as_concept_id")
     other = f"({text} IS NOT NULL OR {answer} IS NOT NULL)"
+    limit = f"coalesce(CASE WHEN {bound} THEN {sign} || {value} END, {limit_sql(written)}, {limit_sql(text)})"
+    limit = f"CASE WHEN {value} IS NULL OR {bound} THEN {limit} END" if uses_limits else "NULL::VARCHAR"
     concept, unit = table.identifier_sql(f"{stem}_concept_id"), table.identifier_sql("unit_concept_id")
     return f"""
 SELECT 0 AS c_file, c_row, patient AS patient_id, {_stay_sql()} AS stay_id, time,
     {_available_sql("time", "is_date")} AS available_at, coalesce(n.name, concept, '0') AS variable,
-    value, NULL::VARCHAR AS code,
+    coalesce(bounded, value) AS value, NULL::VARCHAR AS code,
     CASE WHEN unit IS NULL THEN unit_text ELSE coalesce(u.code, unit_text, 'unit concept ' || unit) END AS unit,
-    CASE WHEN value IS NULL AND other THEN {literal(NON_NUMERIC)}
+    CASE WHEN bounded IS NOT NULL AND NOT coalesce({_moved_stay()}, false) THEN NULL
+        WHEN value IS NULL AND other THEN {literal(NON_NUMERIC)}
         WHEN value IS NOT NULL AND bound THEN {literal(CENSORED)}
          WHEN value IS NOT NULL AND {_moved_stay()} THEN {literal(OUTSIDE)} END AS source_reason
 FROM (
     SELECT c_row, {table.identifier_sql("person_id")} AS patient, {table.identifier_sql(link)} AS visit,
         {table.datetime_sql(stem)} AS time, {table.date_only_sql(stem)} AS is_date,
         {concept} AS concept, {value} AS value,
-        {unit} AS unit, {table.text_sql("unit_source_value")} AS unit_text, {bound} AS bound, {other} AS other
+        {unit} AS unit, {table.text_sql("unit_source_value")} AS unit_text, {bound} AS bound, {other} AS other,
+        {limit} AS bounded
     FROM {table.numbered_sql()}
 ) LEFT JOIN cdm_links l USING (visit) LEFT JOIN cdm_names n USING (concept) LEFT JOIN cdm_units u USING (unit)"""
 
