@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from clinicalgru.errors import system_errors
+
+try:
+    import fcntl
+except ImportError:  # a system without these locks keeps the drafts of dead processes
+    fcntl: Any = None  # type: ignore[no-redef]
 
 
 @contextmanager
@@ -23,7 +30,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields
     ------
     Path
-        An empty draft of a random name in the folder of the file. Two processes never share one.
+        An empty draft of a random name in the folder of the file. Two processes never share one. Drafts of the same
+        file that a killed process has left are removed.
 
     Raises
     ------
@@ -42,15 +50,36 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     with system_errors(target.name):
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_dead_drafts(target)
         draft = target.with_name(f".{target.stem[:50]}-{secrets.token_hex(8)}.part")
         try:
-            draft.touch(exist_ok=False)  # rights as the user's umask has them, and never another's file
-            yield draft
-            flush_to_disk(draft)
-            os.replace(draft, target)
+            with draft.open("xb") as held:  # rights as the user's umask has them, and never another's file
+                _lock(held)
+                yield draft
+                flush_to_disk(draft)
+                os.replace(draft, target)
             flush_to_disk(target.parent)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether this process holds the lock of a file, until that is closed or the process ends."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another process holds it, or the disk has no locks
+        return False
+    return True
+
+
+def _remove_dead_drafts(target: Path) -> None:
+    """Remove drafts of this file that no process writes any more."""
+    for draft in target.parent.glob(f".{glob.escape(target.stem[:50])}-{'[0-9a-f]' * 16}.part"):
+        with suppress(OSError), draft.open("rb") as file:
+            if _lock(file):
+                draft.unlink(missing_ok=True)
 
 
 def flush_to_disk(path: Path) -> None:

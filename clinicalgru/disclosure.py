@@ -123,7 +123,11 @@ def suppress_flow(
 
 
 def suppress(
-    table: pd.DataFrame | pd.Series, *, min_cell_size: int = MIN_CELL_SIZE, total: str = "total"
+    table: pd.DataFrame | pd.Series,
+    *,
+    min_cell_size: int = MIN_CELL_SIZE,
+    total: str = "total",
+    keep_total: bool = False,
 ) -> pd.DataFrame | pd.Series:
     """Suppress a table of counts, and add its totals.
 
@@ -135,6 +139,9 @@ def suppress(
         Smallest count that may be shown.
     total : str
         Name of the row and of the column of totals.
+    keep_total : bool
+        Whether the row of totals stays, as where it is shown elsewhere anyway, unless one of its own counts is small.
+        Where that would reveal a small cell, no other row is shown.
 
     Returns
     -------
@@ -164,6 +171,8 @@ def suppress(
     >>> import pandas as pd
     >>> suppress(pd.Series({"a": 3, "b": 40, "c": 25})).tolist()  # 68 - 40 - 25 would be 3
     [<NA>, <NA>, 25, 68]
+    >>> suppress(pd.Series({"a": 3, "b": 9}), keep_total=True).tolist()
+    [<NA>, <NA>, 12]
     """
     check_instance("table", table, pd.Series, pd.DataFrame, fix="Pass counts of patients or stays.")
     frame = table.to_frame() if isinstance(table, pd.Series) else table
@@ -174,9 +183,8 @@ def suppress(
         raise ArgumentError("whole counts of 0 or more", got, "Pass counts of patients or stays.")
     whole = _with_totals(frame, total)
     values = whole.to_numpy(dtype=float)
-    suppressed = _cells_to_suppress(
-        values, rows=len(frame) > 1, columns=frame.shape[1] > 1, min_cell_size=min_cell_size
-    )
+    lines: dict[str, bool] = {"rows": len(frame) > 1, "columns": frame.shape[1] > 1}
+    suppressed = _cells_to_suppress(values, **lines, min_cell_size=min_cell_size, keep_total=keep_total)
     shown = whole.astype("Int64").mask(pd.DataFrame(suppressed, index=whole.index, columns=whole.columns))
     return shown.iloc[:, 0] if isinstance(table, pd.Series) else shown
 
@@ -190,20 +198,27 @@ def _with_totals(frame: pd.DataFrame, total: str) -> pd.DataFrame:
     return frame
 
 
-def _cells_to_suppress(values: np.ndarray, *, rows: bool, columns: bool, min_cell_size: int) -> np.ndarray:
+def _cells_to_suppress(
+    values: np.ndarray, *, rows: bool, columns: bool, min_cell_size: int, keep_total: bool = False
+) -> np.ndarray:
     """Whether a cell of the table with its totals must be suppressed.
 
     Which further cell is suppressed depends on its place alone, not on its size, so that the rule reveals nothing.
     """
     flat, sums = values.ravel(), _sums(values.shape, rows=rows, columns=columns)
     hidden = (flat > 0) & (flat < min_cell_size)
+    kept = np.zeros(values.shape, dtype=bool)
+    kept[-1] = keep_total and rows and not hidden.reshape(values.shape)[-1].any()
+    kept = kept.ravel()
     while hidden.any():
         exposed = _exposed(flat, hidden, sums, min_cell_size)
         related = (sums[(sums[:, exposed] != 0).any(axis=1)] != 0).any(axis=0)
-        candidates = ~hidden & (flat > 0)
+        candidates = ~hidden & (flat > 0) & ~kept
         candidates = candidates & related if (candidates & related).any() else candidates
-        if not exposed.any() or not candidates.any():
+        if not exposed.any():
             break
+        if not candidates.any():
+            return ~kept.reshape(values.shape) if kept.any() else hidden.reshape(values.shape)
         hidden[np.flatnonzero(candidates)[0]] = True
     return hidden.reshape(values.shape)
 

@@ -130,3 +130,19 @@ def test_the_parts_of_merged_do_not_reveal_each_other():
     }  # fmt: skip
     single = {"rows in": 40, "merged": 37, "rejected: no time": 3, "merged: exact repeats": 37}
     assert suppress_ledger(single)["merged"] is suppress_ledger(single)["merged: exact repeats"] is None
+
+
+def test_the_row_of_totals_stays_where_groups_are_small_and_no_small_cell_can_be_found():
+    rng = np.random.default_rng(4)
+    for _ in range(60):
+        table = pd.DataFrame(rng.integers(0, 30, (int(rng.integers(2, 5)), 2)), columns=["others", "events"])
+        table += 11 * (table.index == 0).astype(int)[:, None]
+        shown = suppress(table, keep_total=True)
+        whole = table.assign(total=table.sum(axis=1))
+        assert shown.loc["total"].tolist() == whole.sum().tolist()
+        small = (whole > 0) & (whole < 11)
+        assert shown.loc[table.index].isna().to_numpy()[small.to_numpy()].all()
+        groups = shown.loc[table.index]
+        for column in groups:  # what is left of a column holds no small cell alone
+            missing = groups[column].isna()
+            assert missing.sum() != 1 or not small.loc[missing, column].any()

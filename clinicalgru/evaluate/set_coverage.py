@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS
@@ -65,6 +64,8 @@ def set_coverage(
 
 def _rows(counts: pd.DataFrame, *, hidden: bool) -> pd.DataFrame:
     """One row for each group of a division; no numbers where they are hidden, or the group is small."""
+    from scipy.stats import binomtest
+
     rows: list[tuple[Any, ...]] = []
     for group, row in counts.iterrows():
         stays, covered, undecided = (int(row[name]) for name in ("stays", "covered", "undecided"))

@@ -101,7 +101,7 @@ def subgroups(
         Names among auroc, auprc, brier, log_loss, calibration_slope, calibration_intercept, observed_expected.
     min_cell_size : int
         Groups with 1 to below this many stays with, or without, the event are suppressed, with what would reveal their
-        counts; 0 shows all.
+        counts; 0 shows all. The row "all" stays, unless its own counts are small.
     n_resamples : int
         Number of bootstrap resamples of the patients of a group for the 95 % intervals.
     random_state : int
@@ -213,7 +213,7 @@ def _counts(outcome: Array, label: pd.Series, min_cell_size: int) -> dict[str, t
     table = pd.crosstab(label, outcome).reindex(columns=[0.0, 1.0], fill_value=0).set_axis(["others", "events"], axis=1)
     shown = pd.concat([table.sum().to_frame(ALL).T, table]) if len(table) > 1 else table.rename(lambda _: ALL)
     if min_cell_size:
-        suppressed = pd.DataFrame(suppress(table, min_cell_size=min_cell_size, total=ALL))
+        suppressed = pd.DataFrame(suppress(table, min_cell_size=min_cell_size, total=ALL, keep_total=True))
         shown = suppressed.loc[[ALL, *table.index]] if len(table) > 1 else suppressed.rename(lambda _: ALL)
     counts: dict[str, tuple[int | None, int | None]] = {}
     for group, row in shown[["others", "events"]].to_dict("index").items():

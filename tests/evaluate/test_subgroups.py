@@ -88,3 +88,15 @@ def test_a_group_with_other_calibration_is_found_and_said():
     assert "Calibration differs between the groups (p < 0.001" in str(result)
     few = subgroups(outcome[990:1010], risk[990:1010], label[990:1010], n_resamples=20, min_cell_size=0)
     assert np.isnan(few.calibration_p)
+
+
+def test_the_row_of_all_stays_where_every_group_is_small():
+    """The counts of all are shown elsewhere on the page."""
+    rng = np.random.default_rng(0)
+    outcome = (rng.random(120) < 0.2).astype(float)
+    outcome[:2] = 0, 1
+    table = subgroups(outcome, rng.random(120), rng.integers(0, 6, 120).astype(str), n_resamples=10).table
+    every = table[table["group"] == "all"]
+    assert every["stays"].tolist() == [120] * 3
+    assert every["events"].tolist() == [int(outcome.sum())] * 3
+    assert every["estimate"].notna().all()

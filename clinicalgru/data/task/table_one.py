@@ -122,7 +122,7 @@ def _counts(levels: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray],
     """Counts of levels in each column; NA = suppressed."""
     parts = [name for name in columns if name != ALL] or [ALL]
     counts = pd.DataFrame({part: [int((mask & columns[part]).sum()) for mask in levels.values()] for part in parts})
-    shown = pd.DataFrame(suppress(counts.set_axis(list(levels), axis=0), min_cell_size=smallest))
+    shown = pd.DataFrame(suppress(counts.set_axis(list(levels), axis=0), min_cell_size=smallest, keep_total=True))
     return shown.rename(columns={"total": ALL}) if len(parts) > 1 else shown
 
 

@@ -235,8 +235,12 @@ def _table(results: Mapping[str, Perturbation], patient: np.ndarray, random_stat
     blocks = patient_resamples(patient, n_resamples=N_RESAMPLES, random_state=random_state)
     means = np.concatenate([weight @ deletion / weight.sum(axis=1)[:, None] for weight in blocks])
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    own = list(results).index(CONTRIBUTIONS)
+    pairs = np.percentile(means - means[:, own : own + 1], [2.5, 97.5], axis=0)
+    difference = deletion.mean(axis=0) - deletion[:, own].mean()
     columns = {name: [float(getattr(result, name).mean()) for result in results.values()] for name in COLUMNS}
-    interval = {"deletion_low": low, "deletion_high": high}
+    interval = {"deletion_low": low, "deletion_high": high, "difference": difference}
+    interval |= {"difference_low": pairs[0], "difference_high": pairs[1]}
     win_rates = {f"win_rate_{name.split()[0]}": _win_rate(results, name) for name in (RANDOM, ATTENTION)}
     return pd.DataFrame({"method": list(results), **columns, **interval, **win_rates})
 

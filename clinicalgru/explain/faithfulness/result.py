@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -23,7 +25,9 @@ class Faithfulness:
     table : DataFrame
         One row per method: method; deletion and insertion (log-odds), with deletion_low and deletion_high (95 %, by
         patient); comprehensiveness and sufficiency (risk); win_rate_random and win_rate_attention (fraction of the
-        stays on which deletion in this order lowers the log-odds more than in random orders, or that of attention).
+        stays on which deletion in this order lowers the log-odds more than in random orders, or that of attention);
+        difference, difference_low, difference_high (deletion minus that of the contributions on the same stays, 95 % by
+        patient).
     n_stays, n_patients : int or None
         Size of the cohort; None where the count is small.
     max_completeness_error : float
@@ -84,6 +88,7 @@ class Faithfulness:
             [
                 str(row["method"]),
                 f"{row['deletion']:+.3f} ({row['deletion_low']:+.3f} to {row['deletion_high']:+.3f})",
+                _difference_text(row),
                 *(f"{row[name]:+.3f}" for name in ("insertion", "comprehensiveness", "sufficiency")),
                 *(_fraction_text(row[name], self.n_stays, least) for name in ("win_rate_random", "win_rate_attention")),
             ]
@@ -98,18 +103,25 @@ class Faithfulness:
         list of str
         """
         metrics = [f"{name.capitalize()} {direction}" for name, direction in COLUMNS.items()]
-        return ["Order", *metrics, "Beats random", "Beats attention"]
+        return ["Order", metrics[0], "Minus contributions", *metrics[1:], "Beats random", "Beats attention"]
 
     def __str__(self) -> str:
         lines = [f"{name}: {text}" for name, text in self.summary().items()]
-        names = ["", "deletion (95 %)", "insertion", "compreh.", "suffic.", "beats random", "beats attention"]
-        widths = [34, 26, 11, 10, 9, 14, 17]
+        names = ["", "deletion (95 %)", "minus contributions", "insertion", "compreh.", "suffic."]
+        names += ["beats random", "beats attention"]
+        widths = [34, 26, 28, 11, 10, 9, 14, 17]
         for name, *cells in [names, *self.table_rows()]:
             lines.append(name.ljust(widths[0]) + "".join(map(str.rjust, cells, widths[1:])))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         return summary_html("Faithfulness", self.summary(), table(CAPTION, self.column_names(), self.table_rows()))
+
+
+def _difference_text(row: dict[Hashable, Any]) -> str:
+    if not row["difference_high"] > row["difference_low"]:
+        return ""
+    return f"{row['difference']:+.3f} ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})"
 
 
 def _fraction_text(fraction: float, n_stays: int | None, min_cell_size: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from clinicalgru.atomic_write import atomic_write
 from clinicalgru.data.sequences.layout import RAGGED
@@ -51,6 +51,23 @@ def save_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) ->
     notes["history"] = json.dumps(state.history)
     with atomic_write(path) as draft:
         save_file(tensors, draft, metadata=notes | {"sha256": _digest(tensors, notes)})
+
+
+def save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write tensors into a file that is there.
+
+    The library's own function writes another file next to it and renames that, which a killed process would leave.
+
+    Parameters
+    ----------
+    tensors : dict of str to Tensor
+        By name.
+    path : Path
+        The file.
+    metadata : dict of str to str
+        Notes of the file.
+    """
+    path.write_bytes(save(tensors, metadata))
 
 
 def load_checkpoint(path: Path, state: TrainingState, config: TrainingConfig) -> None:

@@ -191,10 +191,10 @@ def _sentences(evaluation: Evaluation, primary: pd.Series) -> list[str]:
     metric, label = primary["metric"], metric_label(primary["metric"], direction=False)
     description = describe_metric(metric)[0]
     values = {row.model: row for row in iter_rows(evaluation.metrics.query("metric == @metric"))}
-    between = format_interval(primary["low"], primary["high"])
+    has_interval = primary["low"] == primary["low"]
+    between = f"95 % interval {format_interval(primary['low'], primary['high'])}" if has_interval else "no interval"
     sentences = [
-        f"{evaluation.name}: {label} {format_fixed(primary['estimate'])} (95 % interval {between}); "
-        f"{description.direction_text}."
+        f"{evaluation.name}: {label} {format_fixed(primary['estimate'])} ({between}); {description.direction_text}."
     ]
     for row in iter_rows(evaluation.differences.query("metric == @metric")):
         baseline = values[row.baseline]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.atomic_write import atomic_write
 from clinicalgru.estimator_checks.example_stays import example_stays
 from clinicalgru.estimator_checks.record_checks import with_rows
 from clinicalgru.model.training import checkpoint
@@ -69,6 +70,21 @@ def test_killed_while_a_checkpoint_is_written_it_resumes_to_the_same_weights(
     resume = file if file.exists() else None
     again = cg.GRUClassifier(**TINY).fit(halves[0], validation=halves[1], verbose=False, resume_from=resume)
     assert digest(again) == digest(whole)
+
+
+def test_the_draft_of_a_killed_process_is_removed_by_the_next_write_and_that_of_a_live_one_is_not(tmp_path):
+    file, code = tmp_path / "checkpoint.safetensors", "import os, signal, sys\n"
+    code += "from clinicalgru.atomic_write import atomic_write\nwith atomic_write(sys.argv[1]) as draft:\n"
+    code += "    draft.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    subprocess.run([sys.executable, "-c", code, str(file)], check=False)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
+    with atomic_write(file) as outer:
+        outer.write_bytes(b"outer")
+        with atomic_write(file) as inner:
+            inner.write_bytes(b"inner")
+            assert {*tmp_path.iterdir()} == {outer, inner}
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert file.read_bytes() == b"outer"
 
 
 def test_a_full_disk_keeps_the_last_good_checkpoint(halves, whole, tmp_path, monkeypatch):
