@@ -207,9 +207,8 @@ def _cells_to_suppress(
     """
     flat, sums = values.ravel(), _sums(values.shape, rows=rows, columns=columns)
     hidden = (flat > 0) & (flat < min_cell_size)
-    kept = np.zeros(values.shape, dtype=bool)
-    kept[-1] = keep_total and rows and not hidden.reshape(values.shape)[-1].any()
-    kept = kept.ravel()
+    last = np.arange(len(flat)) >= len(flat) - values.shape[1]
+    kept = last & (keep_total and rows and not hidden[last].any())
     while hidden.any():
         exposed = _exposed(flat, hidden, sums, min_cell_size)
         related = (sums[(sums[:, exposed] != 0).any(axis=1)] != 0).any(axis=0)
