@@ -21,6 +21,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import clinicalgru as cg
 from clinicalgru.evaluate.physionet2019 import best_threshold, normalised_utility
+from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.training.folds import patient_folds, step_positions
 
@@ -35,6 +36,8 @@ ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "no sequence": {"network__readout_inputs": "summaries"},
         "no summaries": {"network__readout_inputs": "sequence"},
         "separate readouts": {"network__readout_inputs": "separate"},
+        "boosted trees": {"signatures": False},
+        "trees, signatures": {"signatures": True},
     }
 )
 
@@ -45,9 +48,16 @@ def out_of_fold(stays: cg.Sequences, options: Mapping[str, Any], *, folds: int) 
     risk = np.empty(int(stays.n_steps.sum()))
     for number in range(folds):
         held = np.flatnonzero(fold == number)
-        model = cg.GRUEarlyWarning().set_params(**options).fit(stays[fold != number], verbose=False)
+        model = _fitted(stays[fold != number], options)
         risk[step_positions(stays.n_steps, held)] = model.predict_proba(stays[held])[:, 1]
     return risk
+
+
+def _fitted(stays: cg.Sequences, options: Mapping[str, Any]) -> Any:
+    trees = {name: value for name, value in options.items() if name == "signatures"}
+    if trees:
+        return EarlyWarningTrees(**trees).fit(stays)
+    return cg.GRUEarlyWarning().set_params(**options).fit(stays, verbose=False)
 
 
 def figures(stays: cg.Sequences, risk: np.ndarray, drawn: np.ndarray, threshold: float | None = None) -> np.ndarray:

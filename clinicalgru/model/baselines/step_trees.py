@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from clinicalgru.checks import check_choice, to_python
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import BundleError
 from clinicalgru.evaluate.logistic import logit
@@ -41,6 +43,9 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
     ----------
     random_state : int, RandomState, Generator or None, default=0
         Seed of the sampling of steps and of the trees.
+    signatures : bool, default=False
+        Whether the signature of depth two of each variable over time is among the features, as in the entry that won
+        the PhysioNet challenge of 2019. Counts and means of the last 6 and 12 hours always are.
 
     Attributes
     ----------
@@ -59,10 +64,15 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
     classifier_: Any
     labels_: WarningLabels
 
-    def __init__(self, *, random_state: RandomState = 0) -> None:
+    def __init__(self, *, random_state: RandomState = 0, signatures: bool = False) -> None:
         self.random_state = random_state
+        self.signatures = signatures
+
+    def _tables(self, stays: Sequences) -> Iterator[np.ndarray]:
+        return step_features(stays, signatures=self.signatures)
 
     def _learn(self, stays: Sequences) -> None:
+        check_choice("signatures", to_python(self.signatures), (True, False))
         self.labels_ = WarningLabels.from_stays(stays)
         self.labels_.check_labels(stays, "training stays")
         weights = self.labels_.step_weights(stays)
@@ -70,7 +80,7 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
         rng = np.random.default_rng(self.random_state)
         drawn = systematic_sample(np.abs(np.nan_to_num(weights)), count, rng)
         sampled, first = [], 0
-        for table in step_features(stays):
+        for table in self._tables(stays):
             inside = drawn[slice(*np.searchsorted(drawn, [first, first + len(table)]))]
             sampled.append(table[inside - first])
             first += len(table)
@@ -123,7 +133,7 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
             removed.
         """
         classifier = self.classifier_
-        risk = np.concatenate([classifier.predict_proba(table)[:, 1] for table in step_features(self._checked(X))])
+        risk = np.concatenate([classifier.predict_proba(table)[:, 1] for table in self._tables(self._checked(X))])
         risk = self._calibrated(expit(logit(risk) - self.labels_.log_odds_offset))
         return np.stack([1 - risk, risk], axis=1)
 

@@ -9,20 +9,22 @@ import pandas as pd
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.features.clinical_indices import indices_of
-from clinicalgru.model.features.summaries import summaries_at
+from clinicalgru.model.features.summaries import cells_in_order, summaries_at
 
 CHUNK_STAYS = 1000  # stays whose features are computed together, to bound memory
 RECENT_HOURS = (6.0, 12.0)  # windows of the recent counts and means
 HOUR_TOLERANCE = 1e-6  # a measurement exactly as old as the window, up to this difference, is not recent
 
 
-def step_features(stays: Sequences) -> Iterator[np.ndarray]:
+def step_features(stays: Sequences, *, signatures: bool = False) -> Iterator[np.ndarray]:
     """Features after each time step, from what was known at that step.
 
     Parameters
     ----------
     stays : Sequences
         Any stays.
+    signatures : bool
+        Whether the signature of depth two of each variable over time is added, see `levy_areas`.
 
     Yields
     ------
@@ -48,6 +50,7 @@ def step_features(stays: Sequences) -> Iterator[np.ndarray]:
         columns = [
             summaries_at(part, latest, hours, indices=indices),
             *recent,
+            *([levy_areas(part, latest)] if signatures else []),
             part.static_at(stay, hours),
             hours[:, None],
         ]
@@ -112,3 +115,40 @@ def recent_features(
     count = counts[latest] - counts[before]
     mean = (sums[latest] - sums[before]) / np.where(count > 0, count, np.nan)
     return np.concatenate([count, mean], axis=1, dtype=np.float32)
+
+
+def levy_areas(stays: Sequences, latest: np.ndarray) -> np.ndarray:
+    """Signed area between the course of each variable over time and the straight line from its first to its last value.
+
+    With the change of the value and the time that has passed, which are among the summaries, it makes up the signature
+    of depth two of the path of time and value.
+
+    Parameters
+    ----------
+    stays : Sequences
+        Any stays.
+    latest : ndarray of int, shape (row, variable)
+        As of `latest_measurements`.
+
+    Returns
+    -------
+    ndarray of float32, shape (row, variable)
+        In hours times the unit of the variable; above 0 where the course lies above the line. NaN where not measured.
+
+    References
+    ----------
+    Morrill et al. 2020, "Utilization of the signature method to identify the early onset of sepsis from multivariate
+    physiological time series in critical care monitoring".
+    """
+    cells, order, first = cells_in_order(stays)
+    begin = np.repeat(first, np.diff(np.append(first, len(order))))
+    passed = stays.hours[order] - stays.hours[order[begin]]
+    change = stays.value[order].astype(np.float64) - stays.value[order[begin]]
+    strips = np.zeros(len(order))
+    strips[1:] = (change[1:] + change[:-1]) / 2 * np.diff(passed)
+    strips[first] = 0
+    above = pd.Series(strips).groupby(cells[order], sort=False).cumsum().to_numpy()
+    area = np.full(len(order) + 1, np.nan)
+    area[order] = above - change * passed / 2
+    limits = np.finfo(np.float32)
+    return area.clip(limits.min, limits.max).astype(np.float32)[latest]

@@ -115,8 +115,11 @@ class EarlyWarning(WarningLabels, Head):
         return cls.from_stays(stays)
 
     def to_dict(self) -> dict[str, Any]:
-        """All parameters."""
-        return asdict(self)
+        """All parameters; those of hazards only where there are hazards, so that older bundles equal theirs."""
+        content = asdict(self)
+        return (
+            content if self.n_hazards else {k: v for k, v in content.items() if k not in ("n_hazards", "priority_rate")}
+        )
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:

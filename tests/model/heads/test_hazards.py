@@ -117,3 +117,10 @@ def test_options_that_exclude_each_other_are_refused():
         cg.GRUEarlyWarning(hazards=True, label_smoothing=0.2).fit(train, verbose=False)
     with pytest.raises(cg.ClinicalGRUError, match="hazards=True with alarm_priority"):
         cg.GRUEarlyWarning(alarm_priority=0.2).fit(train, verbose=False)
+
+
+def test_bundles_of_one_risk_hold_nothing_of_hazards():
+    head = EarlyWarning(0.0, 6.0, 0.0)
+    assert not {"n_hazards", "priority_rate"} & set(head.to_dict())
+    assert EarlyWarning.from_dict(head.to_dict(), None) == head
+    assert EarlyWarning.from_dict(HEAD.to_dict(), None) == HEAD
