@@ -26,6 +26,7 @@ from clinicalgru.errors import InputError
 SMALLEST_FILE = 4 << 20  # bytes on disk from which on a table is read in blocks
 BLOCK_BYTES = 16 << 20  # of text
 ARROW_BYTES = 1 << 20  # of Arrow's own blocks: a line that is longer than two of them is an error
+PIECE_BYTES = 1 << 18  # of text that is looked at in one go
 NEWLINE, QUOTE = 10, 34
 
 
@@ -136,11 +137,16 @@ def _blocks(text: TextTable) -> Iterator[TextBlock]:
         is_unfinished = lines[-1] != NEWLINE
         if table.num_rows != n_lines + is_unfinished:
             raise NotWellFormedError
-        is_plain = text.delimiter != "\t" and is_plain_text(b"\n" + lines)
+        is_plain = text.delimiter != "\t" and _is_plain(b"\n" + lines + b"\n")
         yield TextBlock(table, row, is_plain, is_unfinished and lines[-1] != QUOTE)
         row += table.num_rows
     if row == 2:  # nothing but a header
         raise NotWellFormedError
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether a text is plain, piece by piece: a piece that fits into the processor's cache takes half of the time."""
+    return all(is_plain_text(text[max(at - 2, 0) : at + PIECE_BYTES]) for at in range(0, len(text), PIECE_BYTES))
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
