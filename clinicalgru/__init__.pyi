@@ -20,6 +20,7 @@ from .errors import ClinicalGRUWarning as ClinicalGRUWarning
 from .estimator_checks.run import check_sequence_estimator as check_sequence_estimator
 from .estimator_checks.run import sequence_estimator_checks as sequence_estimator_checks
 from .evaluate.alarm_burden import alarm_burden as alarm_burden
+from .evaluate.alarm_replay import replay_alarms as replay_alarms
 from .evaluate.by_hour import evaluate_by_hour as evaluate_by_hour
 from .evaluate.calibration_curve import calibration_curve as calibration_curve
 from .evaluate.compare import compare as compare

@@ -98,7 +98,7 @@ def _row(
 ) -> tuple[float, ...]:
     """One threshold."""
     check_number("thresholds", threshold, minimum=0, maximum=1)
-    alarm = _spaced(stay, at, score >= threshold, silence)
+    alarm = spaced_alarms(stay, at, score >= threshold, silence)
     right = alarm & (onset - at <= horizon)
     with_onset = np.unique(stay[~np.isnan(onset)])
     first_right = pd.Series((onset - at)[right]).groupby(stay[right]).max()
@@ -114,8 +114,25 @@ def _row(
     )
 
 
-def _spaced(stay: NDArray[np.int64], at: Array, above: NDArray[np.bool_], silence: float) -> NDArray[np.bool_]:
-    """The alarms among predictions above the threshold: the first of a stay, then the next after each silence."""
+def spaced_alarms(stay: NDArray[np.int64], at: Array, above: NDArray[np.bool_], silence: float) -> NDArray[np.bool_]:
+    """Choose the alarms among predictions above the threshold: the first of a stay, then the next after each silence.
+
+    Parameters
+    ----------
+    stay : ndarray of int, shape (n_predictions,)
+        Stay of each prediction.
+    at : ndarray of float, shape (n_predictions,)
+        Its time, ascending within a stay.
+    above : ndarray of bool, shape (n_predictions,)
+        Whether it is at or above the threshold.
+    silence : float
+        Hours after an alarm in which the same stay gives no other one.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_predictions,)
+        Whether there is an alarm.
+    """
     alarm, waiting = np.zeros(len(at), dtype=bool), np.flatnonzero(above)
     while len(waiting):  # as often as the stay with most alarms has alarms
         _, first, member = np.unique(stay[waiting], return_index=True, return_inverse=True)

@@ -59,8 +59,8 @@ class Gates:
 
         Parameters
         ----------
-        name : {"retained", "decayed", "update", "reset"}
-            Which gate to draw as a heat map of units by hours.
+        name : {"retained", "decayed", "update", "reset", "equations"}
+            Which gate to draw as a heat map of units by hours; "equations": all and the state, each under its equation.
         **options
             Passed on to the function that draws it.
 

@@ -14,6 +14,7 @@ from clinicalgru.view.pages.leakage_page import leakage_page
 from clinicalgru.view.pages.patient_page import patient_page
 from clinicalgru.view.pages.report_page import report_page
 from clinicalgru.view.pages.validation_page import validation_page
+from clinicalgru.view.plots.alarm_plots import plot_alarms, plot_burden
 from clinicalgru.view.plots.beeswarm import plot_beeswarm
 from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
 from clinicalgru.view.plots.decision_plots import plot_calibration_curve, plot_decision_curve, plot_subgroups
@@ -24,12 +25,13 @@ from clinicalgru.view.plots.evaluation_plots import (
     plot_precision_recall,
     plot_roc,
 )
-from clinicalgru.view.plots.gates_plot import plot_gates
+from clinicalgru.view.plots.gates_plot import plot_equations, plot_gates
 from clinicalgru.view.plots.instability_plots import plot_mape, plot_refit_risks
 from clinicalgru.view.plots.learning_curve_plot import plot_learning_curve
 from clinicalgru.view.plots.timeline import plot_patient
 
 PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+    "AlarmReplay": {"stays": plot_alarms, "burden": plot_burden},
     "CohortExplanation": {"beeswarm": plot_beeswarm},
     "DecisionCurve": {"net_benefit": plot_decision_curve},
     "Evaluation": {
@@ -46,7 +48,10 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "attention": plot_attention,
     },
     "ForecastExplanation": {"timeline": plot_forecast},
-    "Gates": {name: partial(plot_gates, show=name) for name in ("retained", "decayed", "update", "reset")},
+    "Gates": {
+        **{name: partial(plot_gates, show=name) for name in ("retained", "decayed", "update", "reset")},
+        "equations": plot_equations,
+    },
     "Instability": {"risks": plot_refit_risks, "mape": plot_mape},
     "LearningCurve": {"learning curve": plot_learning_curve},
     "Subgroups": {"forest": plot_subgroups},

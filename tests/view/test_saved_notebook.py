@@ -1,0 +1,46 @@
+"""A saved notebook through nbconvert: where no widget runs, each shows its picture and its table."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+
+from .test_widgets import explained
+
+nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed (extra notebook)")
+nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed (extra notebook)")
+
+
+@pytest.fixture(scope="module")
+def html() -> dict[str, str]:
+    """What nbconvert makes of the output of each widget; JupyterLab saves no state of widgets."""
+    scores = pd.DataFrame({"risk": [0.1, 0.7, None], "status": ["scored", "scored", "not scored"], "reason": ""})
+    history = [{"epoch": epoch, "train_loss": 0.5, "val_loss": 0.4} for epoch in (1, 2)]
+    widgets = {
+        "patient": cg.PatientView(explained()), "cohort": cg.CohortView(scores, trajectories=[[0.1, 0.2], [0.3], None]),
+        "training": cg.TrainingView(history), "data": cg.DataView(cg.read_events(cg.simulate(40, random_state=0))),
+    }  # fmt: skip
+    exported = {}
+    for name, widget in widgets.items():
+        shown = nbformat.v4.new_output("display_data", data=widget._repr_mimebundle_())
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("view", outputs=[shown])])
+        exported[name] = nbconvert.HTMLExporter().from_notebook_node(notebook)[0].split("<body", 1)[1]
+    return exported
+
+
+@pytest.mark.parametrize("name", ["patient", "cohort", "training", "data"])
+def test_each_widget_leaves_a_picture_or_a_table_and_needs_no_program(html, name):
+    output = html[name]
+    assert "widget-view+json" not in output
+    assert re.search(r"<table|<img[^>]+data:image|<svg", output)
+    assert "children=(" not in output
+
+
+def test_the_patient_has_both_and_the_cohort_its_rows(html):
+    assert "data:image/svg+xml;base64," in html["patient"]
+    assert "Lactate" in html["patient"]
+    assert html["cohort"].count("<tr") == 4
