@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -275,16 +276,18 @@ def override_outputs(network: ClinicalGRU, outputs: dict[str, Tensor]) -> Iterat
     None
         Within the context the outputs are replaced.
     """
-    on_device = {name: output.to(network.device) for name, output in outputs.items()}
-    handles = [
-        network.get_submodule(name).register_forward_hook(lambda *_, output=output: output)
-        for name, output in on_device.items()
-    ]
+    overridden = [vars(network.get_submodule(name)) for name in outputs]
+    for module, output in zip(overridden, outputs.values(), strict=True):
+        module["forward"] = partial(_constant, output.to(network.device))  # instead of the method: it is not computed
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for module in overridden:
+            module.pop("forward", None)
+
+
+def _constant(output: Tensor, *_: object) -> Tensor:
+    return output
 
 
 def _summary_shares(stays: Sequences) -> list[tuple[np.ndarray, int]]:
