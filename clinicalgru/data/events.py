@@ -141,18 +141,19 @@ class Events:
         )
 
     def counts(self) -> pd.DataFrame:
-        """Count the measurements and stays of each variable.
+        """Count the measurements and stays of each variable; a stay with several labels counts once.
 
         Returns
         -------
         DataFrame
             variable, measurements, stays.
         """
-        table = (
-            self.measurements.group_by("variable")
-            .aggregate([("value", "count"), ("stay", "count_distinct")])
-            .to_pandas()
-        )
+        rows = self.measurements
+        if LABELLED_STAY in self.stays:
+            is_first = ~self.stays[LABELLED_STAY].duplicated().to_numpy()
+            rows = rows.filter(pa.array(is_first[rows["stay"].to_numpy()]))
+        counted = rows.group_by("variable").aggregate([("value", "count"), ("stay", "count_distinct")])
+        table = counted.to_pandas()
         table.insert(0, "name", [self.variables[i].name for i in table.pop("variable")])
         return table.set_axis(["variable", "measurements", "stays"], axis=1).sort_values("variable", ignore_index=True)
 

@@ -40,7 +40,7 @@ def repeat_stays(events: Events, further: pd.DataFrame | None) -> Events:
     if further is None or further.empty:
         return events
     stays = events.stays
-    position = further.merge(stays[["patient_id", "stay_id"]].assign(position=range(len(stays))), how="left")
+    position = further.merge(stays[["patient_id", "stay_id"]].assign(position=range(len(stays))))
     copies = 1 + np.bincount(position["position"], minlength=len(stays))
     source = np.repeat(np.arange(len(stays)), copies)
     number = np.arange(len(source)) - np.repeat(np.cumsum(copies) - copies, copies)
@@ -53,7 +53,7 @@ def repeat_stays(events: Events, further: pd.DataFrame | None) -> Events:
     repeated["stay_id"] = repeated["stay_id"].where(copies[source] == 1, names)
     table, maps = _on_disk(events, source)
     first = np.cumsum(copies) - copies
-    notes = {**events.ledger.notes, FURTHER: len(further)}
+    notes = {**events.ledger.notes, FURTHER: len(position)}
     return replace(
         events,
         stays=repeated,

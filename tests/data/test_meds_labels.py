@@ -152,6 +152,7 @@ def test_entries_of_a_stay_have_names_of_their_own_and_count_once(repeated, even
     note = "further labels of a stay, each an entry of its own with the rows of the stay"
     assert repeated.ledger.notes[note] == 60
     assert cg.audit(repeated).flagged == cg.audit(events).flagged
+    pd.testing.assert_frame_equal(repeated.counts(), events.counts())
     parts = cg.split_patients(cg.select(repeated, TASK), [0.5, 0.5])
     assert not set(parts[0].patient) & set(parts[1].patient)
     with pytest.raises(cg.ClinicalGRUError, match="several labels"):
