@@ -61,3 +61,7 @@ def test_an_estimator_says_what_it_learned_from(fitted):
     assert "best epoch" in html
     assert fitted._repr_mimebundle_()["text/html"] == html
     assert "not fitted yet" in cg.GRUClassifier()._repr_html_()
+    for whole in (cg.GRUEnsemble(cg.GRUClassifier(max_epochs=7)), cg.Hybrid(), cg.SummaryBaseline("boosted trees")):
+        html = whole._repr_mimebundle_()["text/html"]
+        assert elements(html) <= ALLOWED
+    assert "max_epochs=7" in cg.GRUEnsemble(cg.GRUClassifier(max_epochs=7))._repr_html_()

@@ -17,19 +17,19 @@ from clinicalgru.evaluate.validation import Array
 N_THRESHOLDS = 40
 
 
-class Stays(Protocol):
+class _Stays(Protocol):
     """Stays with the hour of their event, infinite where there is none."""
 
     outcome: Any
 
 
-class HourlyModel(Protocol):
+class _HourlyModel(Protocol):
     """A fitted early warning."""
 
     task_: Any
     threshold_: float
 
-    def predict_hourly(self, stays: Stays) -> pd.DataFrame:
+    def predict_hourly(self, stays: _Stays) -> pd.DataFrame:
         """Predict stay, hours and risk.
 
         Parameters
@@ -106,7 +106,7 @@ class AlarmReplay:
 
 
 def replay_alarms(
-    model: HourlyModel, stays: Stays, *, threshold: float | None = None, silence_hours: float = 6.0
+    model: _HourlyModel, stays: _Stays, *, threshold: float | None = None, silence_hours: float = 6.0
 ) -> AlarmReplay:
     """Replay the alarms that an early warning would have given in past stays, each up to its event.
 

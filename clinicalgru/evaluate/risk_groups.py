@@ -18,6 +18,7 @@ MAX_RANKS = 100  # groups of which only the mean risk is kept, for the rank of a
 MAX_DISTANCE = 1.0  # log-odds between a risk and the mean of its group, beyond which the group says nothing about it
 MAX_WIDTH = 0.4  # of an interval that is still worth saying
 SMALLEST = 1e-6
+HIGHEST = "highest"  # name of the groups of an early warning, of the highest risk of each stay
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Standing:
     observed, low, high : float
         Share of the stays of similar risk in which the outcome occurred, with its 95 % interval. NaN where too little
         is known.
+    of_highest : bool
+        Whether these are the highest risks of stays with a risk at each hour.
     """
 
     higher_than: int | None
@@ -40,6 +43,7 @@ class Standing:
     observed: float
     low: float
     high: float
+    of_highest: bool = False
 
     @property
     def is_known(self) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
+import clinicalgru as cg
 from clinicalgru.evaluate.risk_groups import RiskGroups
 
 
@@ -49,3 +53,37 @@ def test_groups_survive_a_manifest_and_forged_ones_are_refused(cohort):
     for forged in ({"stays": [3.0] * len(groups.stays)}, {"events": [1.0]}, {"ranks": [float("nan")]}):
         with pytest.raises(ValueError, match="groups"):
             RiskGroups.from_dict(groups.to_dict() | forged)
+
+
+def test_a_survival_model_counts_events_within_each_horizon_and_is_silent_where_many_are_censored(cohort):
+    _, risk, _ = cohort
+    rng = np.random.default_rng(1)
+    hours, event = rng.exponential(100 / (0.2 + risk)), np.ones(900)
+    event[:200] = 0  # censored, half of them late
+    hours[:30], hours[30:200] = 10.0, 300.0
+    model = cg.GRUSurvival()
+    model.head_ = SimpleNamespace(output_names=("early", "late"), horizons=(50.0, 400.0))
+    model.predict_risk = lambda _: np.column_stack([risk, risk])
+    groups = model._held_out_groups(
+        SimpleNamespace(outcome=np.column_stack([hours, event]), patient=np.arange(900)), ()
+    )
+    assert set(groups) == {"early"}  # before 400 hours, 22 % are censored
+    assert sum(groups["early"].stays) == 870
+    assert sum(groups["early"].events) == ((hours <= 50) & (event == 1)).sum()
+
+
+def test_an_early_warning_counts_the_highest_risk_of_each_stay_up_to_its_event():
+    hours, stay = np.tile(np.arange(1.0, 11.0), 1000), np.repeat(np.arange(1000), 10)
+    onset = np.where(np.arange(1000) < 400, 5.0, np.inf)
+    risk = np.where(stay < 400, np.where(hours > 5, 0.99, 0.6), 0.1)  # what comes after the event does not count
+    model = cg.GRUEarlyWarning()
+    model.predict_hourly = lambda _: pd.DataFrame({"stay": stay, "hours": hours, "risk": risk})
+
+    class Stays(SimpleNamespace):
+        def __len__(self) -> int:
+            return 1000
+
+    groups = model._held_out_groups(Stays(outcome=onset, patient=np.arange(1000)), ())["highest"]
+    assert sum(groups.events) == 400
+    assert max(groups.mean_risk) == pytest.approx(0.6)
+    assert groups.standing(0.6).observed > 0.9

@@ -10,6 +10,7 @@ import pandas as pd
 from clinicalgru.checks import check_choice, check_instance, check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.evaluate.conformal import PredictionSet
+from clinicalgru.evaluate.risk_groups import HIGHEST
 from clinicalgru.explain.attribution.contributions import (
     REFERENCES,
     TOLERANCE,
@@ -118,7 +119,11 @@ def explain(
     prepared = prepare_stay(on_device(model, device), stay, caller="explain", target=target, at_hours=at_hours)
     explanation = explain_prepared(prepared, reference=reference, tolerance=tolerance, show_id=show_id)
     explanation = replace(explanation, marks=_marks(stay, float(prepared.stays.end_hours[0])))
-    at_end = not prepared.networks[0].head.per_step and at_prediction_time(prepared.stays).all()
+    if prepared.networks[0].head.per_step:
+        groups = model.risk_groups_.get(HIGHEST)
+        standing = None if groups is None else replace(groups.standing(explanation.risk), of_highest=True)
+        return replace(explanation, standing=standing)
+    at_end = at_prediction_time(prepared.stays).all()
     return _with_uncertainty(explanation, model, prepared) if at_end else explanation
 
 

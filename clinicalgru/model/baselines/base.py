@@ -15,7 +15,7 @@ from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, BundleError, TrainingError
 from clinicalgru.evaluate.calibrators import CALIBRATORS, Calibrator
 from clinicalgru.evaluate.conformal import ConformalSets
-from clinicalgru.model.estimators.repr_html import estimator_html
+from clinicalgru.model.estimators.repr_html import ShownAsTable
 from clinicalgru.model.estimators.training_summary import calibration_counts, training_summary
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.fit_state import (
@@ -35,7 +35,7 @@ ANY_TASK = ("forecast", "binary", "multiclass", "multilabel", "regression", "sur
 Arrays = Mapping[str, np.ndarray]
 
 
-class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
+class BaselineEstimator(ShownAsTable, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
     """Base of the baselines. None of them needs torch.
 
     Attributes
@@ -254,12 +254,6 @@ class BaselineEstimator(LearnedAttributes, ScikitLearnInterface, EvaluationMixin
             Arrays by name.
         """
         raise NotImplementedError
-
-    def _repr_html_(self) -> str:
-        return estimator_html(self)
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:  # scikit-learn's would show a diagram of one box
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
 def with_prefix(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:

@@ -12,13 +12,14 @@ from sklearn.base import BaseEstimator
 from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.task import Task
+from clinicalgru.model.estimators.repr_html import ShownAsTable
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.fit_state import LearnedAttributes, adopt, blank_copy, check_outcome, check_stays
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.training.progress import Callback, check_callbacks
 
 
-class CrossFittedModel(LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
+class CrossFittedModel(ShownAsTable, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
     """Base of models with a member for each fold of the patients."""
 
     EXTRA_STATE: tuple[str, ...] = ("threshold_",)

@@ -14,6 +14,7 @@ from sklearn.base import ClassifierMixin
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.risk_groups import HIGHEST, RiskGroups
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import not_fitted
@@ -110,6 +111,13 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
             stay (position), hours (since the index time), risk (after the last time step up to that hour).
         """
         return hourly_predictions(stays, self.predict_proba(stays)[:, 1])
+
+    def _held_out_groups(self, stays: Sequences, _: tuple[np.ndarray, ...]) -> dict[str, RiskGroups]:
+        """Pool the highest hourly risk of each stay, up to its event, with whether the event occurred."""
+        hourly, onset = self.predict_hourly(stays), np.asarray(stays.outcome, dtype=float)
+        before = hourly[hourly["hours"].to_numpy() <= onset[hourly["stay"].to_numpy()]]
+        highest = before.groupby("stay")["risk"].max().reindex(range(len(stays))).to_numpy()
+        return {HIGHEST: RiskGroups.of(np.isfinite(onset).astype(float), highest, stays.patient)}
 
     def choose_threshold(self, stays: Sequences) -> Self:
         """Set `threshold_` to the risk with the highest PhysioNet 2019 utility on stays that training has not seen.

@@ -21,7 +21,7 @@ from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.evaluate.shrinkage import warn_of_few_events
-from clinicalgru.model.estimators.repr_html import estimator_html
+from clinicalgru.model.estimators.repr_html import ShownAsTable
 from clinicalgru.model.estimators.training_summary import calibration_counts
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
 from clinicalgru.model.fit_state import (
@@ -45,7 +45,9 @@ RISK_TASKS = ("binary", "multiclass", "multilabel")
 SECTION = re.compile(r"^[A-Z][A-Za-z ]*\n-{3,}$", re.MULTILINE)  # the header of a section of a docstring
 
 
-class FittedModel(ReferenceStays, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator):
+class FittedModel(
+    ShownAsTable, ReferenceStays, LearnedAttributes, ScikitLearnInterface, EvaluationMixin, BaseEstimator
+):
     """Base of the GRU estimators: what they do once they are fitted. `GRUEstimator` adds arguments and `fit`."""
 
     EXTRA_STATE: ClassVar[tuple[str, ...]] = ()  # further learned numbers, such as a threshold; a bundle holds them
@@ -60,12 +62,6 @@ class FittedModel(ReferenceStays, LearnedAttributes, ScikitLearnInterface, Evalu
     seen_patients_: SeenPatients
     n_threads: int
     device: str
-
-    def _repr_html_(self) -> str:
-        return estimator_html(self)
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:  # scikit-learn's would show a diagram of one box
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _predicted(self, stays: Sequences) -> Tensor:
         """Give what the head predicts, of shape (prediction time, ...)."""
@@ -175,7 +171,7 @@ class FittedModel(ReferenceStays, LearnedAttributes, ScikitLearnInterface, Evalu
         """
         scores = self._calibration_scores(self._unseen(stays))
         self._calibrate_on(scores)
-        self.calibrated_on_, self.risk_groups_ = calibration_counts(stays), self._group_risks(stays, scores)
+        self.calibrated_on_, self.risk_groups_ = calibration_counts(stays), self._held_out_groups(stays, scores)
         self.prediction_sets_ = self._conformal_sets(stays, scores)
         return self
 
@@ -194,6 +190,10 @@ class FittedModel(ReferenceStays, LearnedAttributes, ScikitLearnInterface, Evalu
         """Fit the calibration on arrays of `_calibration_scores`, with a warning where events are few."""
         self.calibrator_ = self.head_.calibrator_from(*scores)
         warn_of_few_events(self.head_.calibration_events(*scores), stacklevel=4)
+
+    def _held_out_groups(self, stays: Sequences, scores: tuple[np.ndarray, ...]) -> dict[str, RiskGroups]:
+        """Pool the risks of stays that no part of the model has seen with their outcomes."""
+        return self._group_risks(stays, scores)
 
     def _group_risks(self, stays: Sequences, scores: tuple[np.ndarray, ...]) -> dict[str, RiskGroups]:
         """Pool the calibrated risks of calibration stays with their outcomes; nothing where an output is no risk."""

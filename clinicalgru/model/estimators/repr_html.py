@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from sklearn.base import BaseEstimator
 
@@ -40,6 +40,16 @@ def estimator_html(estimator: BaseEstimator) -> str:
     facts = _learned(learned) if "trained_on_" in learned else {"state": "not fitted yet"}
     title = "Arguments that differ from the defaults" if rows else "Arguments: the defaults"
     return summary_html(type(estimator).__name__, facts, table(title, ("Argument", "Value"), rows))
+
+
+class ShownAsTable:
+    """Shows an estimator in a notebook as a table of its arguments and of what it learned from."""
+
+    def _repr_html_(self) -> str:
+        return estimator_html(cast(BaseEstimator, self))
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:  # scikit-learn's would show a diagram of one box
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
 def changed_arguments(estimator: BaseEstimator) -> dict[str, Any]:

@@ -11,8 +11,11 @@ from scipy.integrate import trapezoid
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.heads.survival import Survival
+
+MAX_CENSORED = 0.1  # of the calibration stays before a horizon; groups of the others would have too many events
 
 
 class GRUSurvival(GRUEstimator):
@@ -91,6 +94,15 @@ class GRUSurvival(GRUEstimator):
         cuts = np.concatenate([[0.0], self.head_.cuts])
         survival = self.predict_survival(stays, cuts)
         return np.asarray(-trapezoid(survival, cuts, axis=1))
+
+    def _held_out_groups(self, stays: Sequences, _: tuple[np.ndarray, ...]) -> dict[str, RiskGroups]:
+        """Pool the risk within each horizon with the outcome; not where many stays were censored before it."""
+        (hours, event), risk, groups = stays.outcome.T, self.predict_risk(stays), {}
+        for name, horizon, one in zip(self.head_.output_names, self.head_.horizons, risk.T, strict=True):
+            label = np.where(hours > horizon, 0.0, np.where(event == 1, 1.0, np.nan))
+            if np.isnan(label).mean() <= MAX_CENSORED:
+                groups[name] = RiskGroups.of(label, one, stays.patient)
+        return groups
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -36,13 +36,16 @@ def standing_text(explanation: Explanation, outcome: str) -> str:
         return ""
     if standing is None:
         return NOT_KEPT
-    rank = ""
+    rank, stays = "", "stays with such a risk"
+    if standing.of_highest:
+        stays = "stays whose highest risk was such"
     if standing.higher_than is not None:
-        rank = f"Higher than {standing.higher_than} of 100 stays that calibrated the model. "
+        highest = "the highest risks of " if standing.of_highest else ""
+        rank = f"Higher than {highest}{standing.higher_than} of 100 stays that calibrated the model. "
     if not standing.is_known:
         return rank + TOO_FEW
     observed, low, high = (f"{100 * share:.0f}" for share in (standing.observed, standing.low, standing.high))
-    share = f"about {observed} of 100 stays with such a risk ({low} to {high}; {standing.stays:,} stays)"
+    share = f"about {observed} of 100 {stays} ({low} to {high}; {standing.stays:,} stays)"
     return f"{rank}{capitalize_first(outcome)} occurred in {share}."
 
 
