@@ -14,6 +14,12 @@ from clinicalgru.serve.mlflow_model import score_table
 LATER = "2150-01-01"
 
 
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    """Some versions of MLflow write a folder mlruns where they run."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def rows(cohort):
     """Rows of 40 stays, each with the columns of its stay."""
