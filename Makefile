@@ -47,8 +47,8 @@ audit: .venv/installed
 	mkdir -p out/audit
 	.venv-audit/bin/cyclonedx-py environment $(BIN)/python --output-file out/audit/sbom.json
 	.venv-audit/bin/pip-licenses --python $(BIN)/python --format markdown --output-file out/audit/licences.md
-	.venv-audit/bin/pip-compile --quiet --generate-hashes --strip-extras -c constraints.txt --output-file out/audit/requirements.lock pyproject.toml
 	.venv-audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') --output out/audit/vulnerabilities.json --format json
+	.venv-audit/bin/pip-compile --quiet --generate-hashes --strip-extras -c constraints.txt --output-file out/audit/requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv .venv-lowest .venv-audit out
