@@ -46,7 +46,7 @@ def demo(
     source: Annotated[str, typer.Option(help="simulated, or physionet2012 with --data")] = "simulated",
     data: Annotated[Path | None, typer.Option(help="folder with set-a, set-b and their Outcomes files")] = None,
     out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")] = Path("out/demo"),
-    stays: Annotated[int, typer.Option(help="simulated stays", min=200)] = 2500,
+    stays: Annotated[int, typer.Option(help="simulated stays", min=200)] = 3200,
     random_state: Seed = 0,
     quiet: Quiet = False,
 ) -> None:

@@ -21,6 +21,7 @@ from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.errors import ArgumentError, InputError
 
 Report = Callable[[str], None]
+SIMULATED_TEST_FRACTION = 0.5
 TEST_FRACTION = 0.25
 RANDOM_SPLIT = (
     "the test stays were drawn at random from the same extract, so they share its hospital, years and charting: the "
@@ -89,11 +90,11 @@ def simulated_parts(stays: int, random_state: int, report: Report) -> Parts:
     Returns
     -------
     Parts
-        A quarter of the patients for testing.
+        Half of the patients for testing, so that there are events enough for a verdict.
     """
     events = read_events(simulate(stays, random_state=random_state))
     report(describe_extract(events))
-    return split_parts(events, Task.load("in_hospital_mortality"), random_state)
+    return split_parts(events, Task.load("in_hospital_mortality"), random_state, test=SIMULATED_TEST_FRACTION)
 
 
 def split_parts(

@@ -111,6 +111,7 @@ def make_evaluation(said: Said = str) -> Evaluation:
 def make_faithfulness(said: Said = str, *, stays: int | None = 400, beats: float = 0.985) -> Faithfulness:
     numbers = {"deletion": [1.44, 0.3, 0.2], "insertion": [1.2, 0.4, 0.2], "comprehensiveness": [0.11, 0.03, 0.02]}
     ends = {"deletion_low": [1.4, 0.2, 0.1], "deletion_high": [1.5, 0.4, 0.3], "sufficiency": [0.01, 0.05, 0.06]}
+    ends |= {"difference": [0.0, 1.1, 1.2], "difference_low": [0.0, 1.0, 1.1], "difference_high": [0.0, 1.2, 1.3]}
     beaten = {"win_rate_random": [beats, 0.62, np.nan], "win_rate_attention": [0.9, np.nan, 0.38]}
     table = pd.DataFrame({"method": [said(name) for name in METHODS], **numbers, **ends, **beaten})
     return Faithfulness(table, stays, stays, max_completeness_error=0.0004, random_weights_correlation=0.031)

@@ -5,8 +5,11 @@ const settings = {
   showSendToCloud: false, plotlyServerURL: "",
 };
 const places = [...document.querySelectorAll(".plot")];
-const resize = () => places.filter((place) => place.offsetWidth).forEach((place) => Plotly.Plots.resize(place));
-for (const place of places) {
+const isDrawn = (place) => place.classList.contains("js-plotly-plot");
+const isShown = (place) => isDrawn(place) && place.offsetWidth;
+const resize = () => places.filter(isShown).forEach((place) => Plotly.Plots.resize(place));
+const draw = (place) => {
+  if (isDrawn(place)) return;
   const { data, layout } = JSON.parse(place.nextElementSibling.textContent);
   const narrow = place.offsetWidth && place.offsetWidth < 500;
   if (narrow && layout.yaxis?.title) layout.yaxis.title.text = "";
@@ -14,11 +17,18 @@ for (const place of places) {
   Plotly.newPlot(place, data, layout, narrow ? { ...settings, displayModeBar: false } : settings);
   // the group is named by its caption; a list of axis numbers, read aloud, would say less
   for (const drawn of place.querySelectorAll(".main-svg")) drawn.setAttribute("aria-hidden", "true");
-}
-for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", resize);
+};
+const isFolded = (place) => place.closest("details:not([open])");
+places.filter((place) => !isFolded(place)).forEach(draw);
+const folded = places.filter(isFolded); // drawn one by one, once the others are on the screen
+const drawNext = () => { const place = folded.shift(); if (place) { draw(place); setTimeout(drawNext, 20); } };
+requestAnimationFrame(() => setTimeout(drawNext, 50));
+const unfold = () => { places.filter((place) => !isFolded(place)).forEach(draw); resize(); };
+for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", unfold);
 // Drawing again is not done in time for the printer, so the drawn figures are scaled to a page of A4.
 addEventListener("beforeprint", () => {
   for (const fold of document.querySelectorAll("details")) fold.open = true;
+  places.forEach(draw);
   for (const place of places) place.style.zoom = Math.min(1, 640 / place.querySelector("svg").getAttribute("width"));
 });
 addEventListener("afterprint", () => places.forEach((place) => { place.style.zoom = ""; }));
