@@ -161,7 +161,7 @@ def prediction(folder: Path, bundle: Path, rounds: int, pypots_stays: int) -> No
         print("PyPOTS cannot be imported here: left out")
         return
     some = stays[:pypots_stays]
-    grud, scale = pypots_grud.fitted(replace(some, outcome=np.arange(len(some)) % 2.0), epochs=1)
+    grud, scale = pypots_grud.fitted(replace(some, outcome=np.arange(len(some)) % 2.0), epochs=pypots_grud.PATIENCE)
     grid = {"X": scale(some)}
 
     def by_grud() -> None:
