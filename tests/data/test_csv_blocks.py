@@ -99,4 +99,6 @@ def test_compressed_files_of_a_folder_and_one_that_is_damaged(tmp_path, monkeypa
     assert "truncated or corrupt" in fingerprint(tmp_path)
     (tmp_path / "1.csv.gz").write_bytes(gzip.compress(PLAIN.replace(",ward", ",bed").encode()))
     assert "a file without ward" in fingerprint(tmp_path)
-    assert in_blocks == [False, True, False, False]
+    (tmp_path / "1.csv.gz").write_bytes(gzip.compress((HEADER + ROWS[0] * 5000).encode()))  # packs beyond the usual
+    assert "98.6" not in fingerprint(tmp_path / "1.csv.gz")
+    assert in_blocks == [False, True, False, False, False]

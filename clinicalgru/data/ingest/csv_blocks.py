@@ -27,6 +27,7 @@ SMALLEST_FILE = 4 << 20  # bytes on disk from which on a table is read in blocks
 BLOCK_BYTES = 16 << 20  # of text
 ARROW_BYTES = 1 << 20  # of Arrow's own blocks: a line that is longer than two of them is an error
 PIECE_BYTES = 1 << 18  # of text that is looked at in one go
+USUAL_RATIO = 40  # of text to its packed size, which is 5 to 30 in a table
 NEWLINE, QUOTE = 10, 34
 
 
@@ -152,8 +153,11 @@ def _is_plain(text: bytes) -> bool:
 def _whole_lines(path: Path) -> Iterator[bytes]:
     """The lines after the header, about `BLOCK_BYTES` at a time; only the last may lack its end."""
     waiting: list[bytes] = []
-    size, is_header = 0, True
+    size, is_header, left = 0, True, USUAL_RATIO * path.stat().st_size
     for chunk in plain_chunks(path):
+        left -= len(chunk)
+        if left < 0:  # it may be no table: the careful reader unpacks all of it before it takes in a row
+            raise NotWellFormedError
         if is_header:
             chunk, is_header = chunk.partition(b"\n")[2], False
         waiting.append(chunk)
