@@ -363,5 +363,8 @@ def test_labels_of_aces_belong_to_the_stay_of_their_prediction_time(invented, tm
     task = cg.Task(name="aces", outcome="boolean_value", window_hours=(0, 24))
     assert cg.select(events, task, include_ineligible=True).outcome.ravel().tolist() == [0, 1]
     twice = pd.concat([labels, labels.assign(prediction_time=times + pd.Timedelta("1h"))])
-    with pytest.raises(cg.ClinicalGRUError, match="one label in each stay"):
-        cg.read_events(invented, outcomes=twice[labels.columns[:3]], **options)
+    several = cg.read_events(invented, outcomes=twice[labels.columns[:3]], **options)
+    assert several.stays.groupby("labelled_stay")["prediction_hours"].agg(list).tolist() == [[24, 25], [24, 25]]
+    opposite = pd.concat([labels, labels.assign(boolean_value=~labels["boolean_value"])])
+    with pytest.raises(cg.ClinicalGRUError, match="one label for each prediction time of a stay"):
+        cg.read_events(invented, outcomes=opposite[labels.columns[:3]], **options)
