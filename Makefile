@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH_FLAGS ?=
 
-.PHONY: demo lab dashboard docs test quick lowest lab-tests lint audit clean
+.PHONY: demo lab dashboard docs test engines quick lowest lab-tests lint audit clean
 
 demo: .venv/installed
 	$(BIN)/clinicalgru demo --out out/demo
@@ -24,6 +24,11 @@ docs: .venv/installed
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab"
+
+# Spark and MLflow: several hundred megabytes, and Java
+engines: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[spark,mlflow]"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab" tests/serve/test_spark.py tests/serve/test_mlflow.py
 
 quick: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not slow and not lab"
