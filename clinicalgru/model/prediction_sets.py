@@ -1,4 +1,4 @@
-"""Split-conformal sets of a fitted model: learned beside its calibration, and given at the prediction time only."""
+"""Split-conformal sets of a fitted model: learned with its calibration, and given at the prediction time only."""
 
 from __future__ import annotations
 
