@@ -33,8 +33,8 @@ def repeat_stays(events: Events, further: pd.DataFrame | None) -> Events:
     -------
     Events
         With an entry for each label: stay_id is that of the stay with the number of the label, such as "7-1:2". The
-        column `labelled_stay` numbers the stays, so that entries of one stay can be recognised. Each entry has the rows of
-        its stay, but for rejected values, which the first has. The ledger counts the rows of the extract once, and
+        column `labelled_stay` numbers the stays, so that entries of one stay can be recognised. Each entry has the rows
+        of its stay, but for rejected values, which the first has. The ledger counts the rows of the extract once, and
         notes how many labels were added.
     """
     if further is None or further.empty:
