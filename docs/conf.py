@@ -82,6 +82,8 @@ def copy_notebooks(_: Any = None) -> None:
         notebook = json.loads((stored if stored.is_file() else path).read_text(encoding="utf-8"))
         number = 0
         for cell in notebook["cells"]:
+            if cell["cell_type"] == "markdown":  # the folder of the notebooks is another one here
+                cell["source"] = "".join(cell["source"]).replace("](../docs/", "](../")
             kept = []
             for output in cell.get("outputs", []):
                 data = output.get("data", {})
