@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -235,14 +235,16 @@ class Workspace:
         None
             Nothing; the block adds rows.
         """
-        files, notes, columns = len(self.locator.files), dict(self.notes), dict(self.columns_seen)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._take_back, len(self.locator.files), dict(self.notes), dict(self.columns_seen))
             yield
-        except BaseException:
-            self.sql.execute(f"DELETE FROM rows WHERE part >= {files}")
-            self.notes, self.columns_seen = notes, columns
-            del self.locator.files[files:], self.locator.headers[files:]
-            raise
+            undo.pop_all()
+
+    def _take_back(self, n_files: int, notes: dict[str, int], columns_seen: dict[str, list[str]]) -> None:
+        """Leave no file after the first `n_files`, none of their rows, and what was known of them as it was."""
+        self.sql.execute(f"DELETE FROM rows WHERE part >= {n_files}")
+        del self.locator.files[n_files:], self.locator.headers[n_files:]
+        self.notes, self.columns_seen = notes, columns_seen
 
     def note_columns(self, table: str, columns: Iterable[str]) -> None:
         """Remember the columns of a table, for messages about the argument `columns` and for the record of the read.
