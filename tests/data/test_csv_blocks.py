@@ -76,6 +76,9 @@ def in_blocks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     original = long_and_sql._add_in_blocks
     monkeypatch.setattr(long_and_sql, "_add_in_blocks", noted)
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 300)
+    chunks = csv_blocks.plain_chunks  # pieces of 100 bytes, so that a fault comes after blocks that were taken in
+    pieces = lambda path: (c[i : i + 100] for c in chunks(path) for i in range(0, len(c), 100))  # noqa: E731
+    monkeypatch.setattr(csv_blocks, "plain_chunks", pieces)
     return answers
 
 
