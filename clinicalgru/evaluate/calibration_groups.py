@@ -105,10 +105,12 @@ def survival_groups(
     10
     """
     occurred = (outcome[:, 1] == 1) & (outcome[:, 0] <= hours)
-    most = max(1, int(occurred.sum()) // max(1, 2 * min_cell_size))
-    group, stays = _large_groups(risk, max(min_cell_size, 1), most=most)
-    by_then = np.bincount(group, occurred, len(stays))
-    if len(stays) < 2 or (by_then < min_cell_size).any():
+    most = min(MAX_GROUPS, int(occurred.sum()) // max(1, 2 * min_cell_size))
+    for n_groups in range(most, 1, -1):  # as many as have enough events each
+        group, stays = _large_groups(risk, max(min_cell_size, 1), most=n_groups)
+        if len(stays) > 1 and (np.bincount(group, occurred, len(stays)) >= min_cell_size).all():
+            break
+    else:
         return None
     rows = np.array([kaplan_meier(outcome[group == number], hours) for number in range(len(stays))])
     low, high = (np.clip(1 - rows[:, 0] + sign * Z * rows[:, 1], 0, 1) for sign in (-1, 1))

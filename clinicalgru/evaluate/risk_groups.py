@@ -114,6 +114,32 @@ class RiskGroups:
             ranks=tuple(round(float(part["risk"].mean()), 4) for part in ranks),
         )
 
+    @classmethod
+    def ranks_of(cls, risk: np.ndarray, patients: np.ndarray) -> RiskGroups:
+        """Pool stays by their risk where their outcomes are not known.
+
+        Parameters
+        ----------
+        risk : ndarray of float, shape (stay,)
+            Calibrated risks.
+        patients : ndarray, shape (stay,)
+            Patient of each stay.
+
+        Returns
+        -------
+        RiskGroups
+            Ranks only.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from clinicalgru.evaluate.risk_groups import RiskGroups
+        >>> standing = RiskGroups.ranks_of(np.linspace(0.01, 0.99, 400), np.arange(400)).standing(0.5)
+        >>> standing.higher_than, standing.is_known
+        (50, False)
+        """
+        return cls((), (), (), cls.of(np.zeros(len(risk)), risk, patients).ranks)
+
     def standing(self, risk: float) -> Standing:
         """Find where a risk stands.
 

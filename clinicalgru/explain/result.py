@@ -55,6 +55,8 @@ class Explanation:
         hours, code, contribution, for the codes that the model knows.
     target_text : str
         Which output of several is explained, such as "class 2" or "within 720 hours"; empty where there is one.
+    outputs : DataFrame
+        output, risk: all classes, labels or horizons of the model at the same hour; empty where there is one.
     unit : str
         Unit of the contributions: "log-odds", or "outcome" (then both risks are in the unit of the outcome).
     n_networks : int
@@ -112,6 +114,7 @@ class Explanation:
     zero_time: pd.Timestamp | None = None
     show_id: bool = False
     marks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"hours": [], "label": []}))
+    outputs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"output": [], "risk": []}))
 
     def by_variable(self) -> pd.DataFrame:
         """Sum the contributions by series variable, static covariate and code.

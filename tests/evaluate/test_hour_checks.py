@@ -111,7 +111,7 @@ def test_an_explanation_draws_hours_in_grey_that_failed_and_says_why(fitted, par
     assert grey.equals(trajectory["hours"].between(12.5, 30.5))
     assert "At hours 13 to 30" in explanation.trajectory_note
     assert "1.40 (1.20 to 1.60)" in explanation.trajectory_note
-    trace = next(one for one in plot_patient(explanation).data if one.name == "risk not found calibrated")
+    trace = next(one for one in plot_patient(explanation).data if one.name == "not known to be calibrated")
     drawn = {hour for hour, risk in zip(trace.x, trace.y, strict=True) if risk is not None}
     assert set(trajectory["hours"][grey]) <= drawn
     assert is_uncalibrated(unchecked.risk_trajectory).iloc[:-1].all()

@@ -83,7 +83,7 @@ def make_explanation(said: Said = str) -> SimpleNamespace:
         trajectory_note="", reference_text="average in training",
         absent=pd.DataFrame({"variable": [said("bilirubin")], "contribution": [-0.12]}),
         half_life={said(name): 8.0 + place for place, name in enumerate(SERIES)},
-        standing=None, prediction_set=None, refit_range=None,
+        standing=None, prediction_set=None, refit_range=None, outputs=pd.DataFrame({"output": [], "risk": []}),
         zero_time=None, show_id=False, marks=pd.DataFrame({"hours": [], "label": []}),
         coded_events=pd.DataFrame({"hours": [], "code": [], "contribution": []}),
         static=pd.DataFrame(described, columns=["name", "value", "contribution"]),

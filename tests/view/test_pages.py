@@ -154,7 +154,7 @@ def test_a_page_knows_days_and_clocks_but_dates_only_where_identifiers_are_shown
 
 def test_what_a_risk_means_is_said_in_stays_or_why_it_is_not(explanation, tmp_path):
     shown = text(patient_page(explanation, tmp_path / "page.html"))
-    assert "is not known: there are none to compare with" in shown
+    assert "with such a risk is not known." in shown
     explanation.standing = Standing(97, 130, 0.6, 0.52, 0.68)
     shown = text(patient_page(explanation, tmp_path / "page.html"))
     assert "Higher than 97 of 100 stays that calibrated the model." in shown

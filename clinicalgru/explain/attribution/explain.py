@@ -190,6 +190,7 @@ def explain_prepared(
         provenance=prepared.provenance,
         coded_events=_coded_table(stay, attribution.coded),
         target_text=target.name,
+        outputs=_all_outputs(prepared),
         unit=target.unit,
         n_networks=len(prepared.networks),
         n_heads=count_heads(trajectories),
@@ -199,6 +200,15 @@ def explain_prepared(
         zero_time=_zero_time(stay),
         show_id=bool(show_id),
     )
+
+
+def _all_outputs(prepared: PreparedStays) -> pd.DataFrame:
+    """The risks of all classes, labels or horizons at the end of the stay; none where the model has one output."""
+    head = prepared.networks[0].head
+    names = list(head.output_names)
+    if len(names) < 2 or head.per_step:
+        return pd.DataFrame({"output": [], "risk": []})
+    return pd.DataFrame({"output": names, "risk": prepared.model.score_rows(prepared.stays)[0]})
 
 
 def _zero_time(stay: Sequences) -> pd.Timestamp | None:

@@ -96,12 +96,14 @@ class GRUSurvival(GRUEstimator):
         return np.asarray(-trapezoid(survival, cuts, axis=1))
 
     def _held_out_groups(self, stays: Sequences, _: tuple[np.ndarray, ...]) -> dict[str, RiskGroups]:
-        """Pool the risk within each horizon with the outcome; not where many stays were censored before it."""
+        """Pool the risk within each horizon with the outcome; its ranks only where many were censored before it."""
         (hours, event), risk, groups = stays.outcome.T, self.predict_risk(stays), {}
         for name, horizon, one in zip(self.head_.output_names, self.head_.horizons, risk.T, strict=True):
             label = np.where(hours > horizon, 0.0, np.where(event == 1, 1.0, np.nan))
-            if np.isnan(label).mean() <= MAX_CENSORED:
-                groups[name] = RiskGroups.of(label, one, stays.patient)
+            is_known = np.isnan(label).mean() <= MAX_CENSORED
+            groups[name] = (
+                RiskGroups.of(label, one, stays.patient) if is_known else RiskGroups.ranks_of(one, stays.patient)
+            )
         return groups
 
     def __sklearn_tags__(self) -> Any:

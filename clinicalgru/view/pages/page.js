@@ -8,10 +8,32 @@ const places = [...document.querySelectorAll(".plot")];
 const isDrawn = (place) => place.classList.contains("js-plotly-plot");
 const isShown = (place) => isDrawn(place) && place.offsetWidth;
 const resize = () => places.filter(isShown).forEach((place) => Plotly.Plots.resize(place));
+// A wide figure needs no room for the lines of a wrapped legend; a narrow one has labels above, not next to, effects.
+const widen = (place, layout) => {
+  const spare = (layout.margin?.t ?? 0) - 46;
+  if (spare <= 0 || place.offsetWidth < 720) return;
+  layout.margin.t -= spare;
+  layout.height -= spare;
+  place.style.height = `${layout.height}px`;
+};
+const narrowTitles = (place, layout) => {
+  const titles = (layout.annotations ?? []).filter((one) => one.yref === "paper" && one.yanchor === "bottom");
+  const fits = Math.floor((place.offsetWidth - 64) / 6.8);
+  for (const one of titles) {
+    const isLeft = one.xanchor === "left";
+    one.font = { ...one.font, size: isLeft ? 12 : 11 };
+    if (!isLeft || !titles.some((other) => other.y === one.y && other.xanchor === "right")) continue;
+    one.yshift = 13;
+    const bare = one.text.replace(/<\/?b>/g, "");
+    if (bare.length > fits && !/[<&]/.test(bare)) one.text = `<b>${bare.slice(0, fits - 1)}…</b>`;
+  }
+};
 const draw = (place) => {
   if (isDrawn(place)) return;
   const { data, layout } = JSON.parse(place.nextElementSibling.textContent);
   const narrow = place.offsetWidth && place.offsetWidth < 500;
+  if (narrow) narrowTitles(place, layout);
+  widen(place, layout);
   if (narrow && layout.yaxis?.title) layout.yaxis.title.text = "";
   if (narrow) layout.margin = { ...layout.margin, l: Math.min(layout.margin?.l ?? 54, 54), r: 10 };
   Plotly.newPlot(place, data, layout, narrow ? { ...settings, displayModeBar: false } : settings);

@@ -21,7 +21,7 @@ from clinicalgru.view.plots.timeline_data import (
 from clinicalgru.view.plots.variable_data import HALF_LIFE
 from clinicalgru.view.text.findings import contributions_csv, findings_table
 from clinicalgru.view.text.format import format_hours
-from clinicalgru.view.text.headline import headline, lead_text
+from clinicalgru.view.text.headline import headline, lead_text, output_tiles
 from clinicalgru.view.text.moments import clock
 from clinicalgru.view.text.narrative import lead_sentences, stale_variables, uncertainty_sentences
 from clinicalgru.view.text.risk_points import POINTS_NOTE, effect_unit
@@ -119,7 +119,12 @@ def patient_html(
     course = tag("div", section("Course", *_course(explanation, threshold)))
     moved = tag("div", section("What moved the risk", findings_table(explanation), *_download(explanation)))
     columns = tag("div", course, moved, attrs={"class": "stay"})
-    parts = (tag("section", *sentences), columns, section("In numbers", tiles(headline(explanation))))
+    others = tiles(output_tiles(explanation)) if len(explanation.outputs) else ""
+    parts = (
+        tag("section", *sentences, *([others] if others else [])),
+        columns,
+        section("In numbers", tiles(headline(explanation))),
+    )
     notes = section("How to read this page", *_notes(explanation))
     return page(
         title,

@@ -27,7 +27,9 @@ RISK_HEIGHT, ROW_HEIGHT, GAP = 220, 78, 34  # pixels
 MAX_MARKS = 200
 CURSOR_LINE = {"color": CURSOR, "width": 2}
 NICE_TOPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # ends of the axis of a low risk
+N_RISK_TRACES = 5  # risk, its part not known to be calibrated, reference, end, coded events
 FIRST = {"xaxis": "x", "yaxis": "y"}
+END = {"symbol": "circle", "size": 9, "color": INK, "line": {"color": "white", "width": 1}}
 SILENT, WITH_TEXT = {"hoverinfo": "skip", **FIRST}, {"hoverinfo": "text", **FIRST}
 MARK = {"symbol": "line-ns", "size": 12, "line": {"width": 1.6, "color": INK}}
 
@@ -125,11 +127,12 @@ def update_figure(
     """
     names = [trace.name for trace in figure.data]
     risk = names.index(data.output_name(explanation))
-    first, known = risk + 4, data.variables_by_name(explanation)
+    first, known = risk + N_RISK_TRACES, data.variables_by_name(explanation)
     with figure.batch_update():
         figure.data[risk].update(data.output_data(explanation))
         figure.data[risk + 1].update(data.uncalibrated_data(explanation))
         figure.data[risk + 2].update(data.reference_data(explanation))
+        figure.data[risk + 3].update(data.end_data(explanation))
         for place, variable in enumerate(known[name] for name in variables):
             rows = _measurements(explanation, variable)
             carried = points.carried_data(explanation, rows, half_life.get(variable.name, points.HALF_LIFE))
@@ -155,7 +158,7 @@ def _measurements(explanation: Explanation, variable: Variable) -> pd.DataFrame:
 
 
 def _risk_traces(explanation: Explanation, before: Explanation | None) -> Iterator[dict[str, Any]]:
-    """The risk before a change, the risk, its part that was not found calibrated, reference and marks."""
+    """The risk before a change, the risk, its part not known to be calibrated, reference, end and coded events."""
     if before is not None:
         rows = downsample(before.risk_trajectory, "risk")
         line = {"color": GREY, "width": 1.8, "dash": "dot", "shape": "hv"}
@@ -171,6 +174,9 @@ def _risk_traces(explanation: Explanation, before: Explanation | None) -> Iterat
     position = "bottom left" if below else "top left"
     text = {"mode": "lines+text", "textposition": position, "textfont": {"size": 12, "color": GREY}}
     yield data.reference_data(explanation) | text | {"line": dashed, "showlegend": False} | SILENT
+    above = {"mode": "markers+text", "textposition": "top left" if below else "bottom left", "cliponaxis": False}
+    end = {"marker": END, "textfont": {"size": 14, "color": INK}, "name": "at the end", "showlegend": False}
+    yield data.end_data(explanation) | above | end | WITH_TEXT
     marks = explanation.marks.head(MAX_MARKS)
     labels = [escape_plotly(str(label)) for label in marks["label"]]
     place = {"x": marks["hours"].tolist(), "y": [0.0] * len(marks), "hovertext": labels, "hoverinfo": "text+x"}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clinicalgru.data.dictionary.variable import Variable
     from clinicalgru.explain.result import Explanation
 
-UNCALIBRATED = "risk not found calibrated"
+UNCALIBRATED = "not known to be calibrated"
 
 
 def variables_by_name(explanation: Explanation) -> dict[str, Variable]:
@@ -171,6 +171,24 @@ def uncalibrated_data(explanation: Explanation) -> dict[str, Any]:
     reach = grey | grey.shift(fill_value=False)  # a line goes to the next point
     hours, outputs = rows["hours"].tolist(), rows["risk"].where(reach).astype(object)
     return {"x": hours, "y": outputs.where(reach, None).tolist(), "showlegend": bool(grey.any())}
+
+
+def end_data(explanation: Explanation) -> dict[str, Any]:
+    """Compute the mark of what is explained, at the end of the line.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    dict
+        x (hours since the index time), y, text and hovertext of the trace.
+    """
+    hour, answer = last_hour(explanation), format_answer(explanation, explanation.risk)
+    hover = f"{answer} after {format_number(hour)} h"
+    return {"x": [hour], "y": [explanation.risk], "text": [f"<b>{answer}</b>"], "hovertext": [hover]}
 
 
 def is_uncalibrated(trajectory: pd.DataFrame) -> pd.Series:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from clinicalgru.view.plots.timeline_data import format_answer, is_probability
-from clinicalgru.view.text.format import capitalize_first, format_name, format_number
+from clinicalgru.view.text.format import capitalize_first, format_horizon, format_name, format_number, format_percent
 from clinicalgru.view.text.risk_points import effect_unit, format_effect
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
+
+MAX_OUTPUTS = 8  # tiles of classes, labels or horizons
 
 
 def outcome_text(explanation: Explanation) -> str:
@@ -25,7 +29,7 @@ def outcome_text(explanation: Explanation) -> str:
     str
         Name of the outcome, with the class or horizon where there are several.
     """
-    provenance, target = explanation.provenance, explanation.target_text
+    provenance, target = explanation.provenance, format_horizon(explanation.target_text)
     outcome = format_name(provenance.get("outcome", provenance.get("task", "the outcome")))
     return f"{outcome}, {target}" if target and target != outcome else outcome
 
@@ -67,6 +71,34 @@ def headline(explanation: Explanation) -> list[tuple[str, str, str]]:
         ("Reference risk" if risk else "Reference", reference, explanation.reference_text),
         ("Measurements", f"{len(rows):,}", f"of {rows['variable'].nunique()} variables"),
         ("Completeness gap", gap, f"not attributed, {effect_unit(explanation)}"),
+    ]
+
+
+def output_tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
+    """List the risks of all classes, labels or horizons; the page explains one of them.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    list of (str, str, str)
+        Name, risk and note of each: horizons in their order, others by their risk. Empty where there is one. Of more
+        than eight, the largest risks and the explained one.
+    """
+    outputs, explained = explanation.outputs, explanation.target_text
+    if not str(explained).startswith("within "):
+        outputs = outputs.sort_values("risk", ascending=False, kind="stable")
+    kept = outputs[(outputs["output"] == explained) | (np.arange(len(outputs)) < MAX_OUTPUTS)]
+    return [
+        (
+            capitalize_first(format_horizon(format_name(str(output)))),
+            format_percent(float(risk)),
+            "explained on this page" if output == explained else "",
+        )
+        for output, risk in kept[["output", "risk"]].itertuples(index=False)
     ]
 
 

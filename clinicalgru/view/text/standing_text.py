@@ -11,7 +11,7 @@ from clinicalgru.view.text.risk_points import format_points
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
 
-NOT_KEPT = "How often the outcome occurred in stays with such a risk is not known: there are none to compare with."
+NOT_KEPT = "How often the outcome occurred in stays with such a risk is not known."
 TOO_FEW = "How often the outcome occurred in stays with such a risk is not known: too few were alike."
 
 

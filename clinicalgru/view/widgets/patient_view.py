@@ -25,7 +25,7 @@ from clinicalgru.view.plots.timeline_data import (
 from clinicalgru.view.text.effects_table import effects_table, variable_effects
 from clinicalgru.view.text.findings import findings_table
 from clinicalgru.view.text.format import format_hours, format_percent
-from clinicalgru.view.text.headline import headline, lead_text
+from clinicalgru.view.text.headline import headline, lead_text, output_tiles
 from clinicalgru.view.text.narrative import lead_sentences, narrative
 from clinicalgru.view.text.risk_points import POINTS_NOTE
 from clinicalgru.view.text.standing_text import NOT_KEPT
@@ -173,7 +173,8 @@ class PatientView(SavedView):
         recent = html_page.section(f"Up to hour {format_hours(self.cursor)}", self._effects(bars=False))
         columns = tag("div", html_page.section("Course", drawing), tag("div", moved, recent), attrs={"class": "stay"})
         tiles = html_page.section("In numbers", html_page.tiles(self._tiles()), *notes)
-        parts = [tag("section", *lines), columns, tiles]
+        others = html_page.tiles(output_tiles(self.explanation)) if len(self.explanation.outputs) else ""
+        parts = [tag("section", *lines, *([others] if others else [])), columns, tiles]
         provenance, lead = self.original.provenance, lead_text(self.original.stay_label, last_hour(self.original))
         return html_page.write(html_page.page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
@@ -221,7 +222,9 @@ class PatientView(SavedView):
     def _update_text(self) -> None:
         tiles = html_page.tiles(self._tiles(), css_class="cg-tiles")
         notes = (paragraph(sentence, css_class="cg-quiet") for sentence in self._notes())
-        self.summary.value = aria_live(*(paragraph(sentence) for sentence in self._lead()))
+        outputs = output_tiles(self.explanation)
+        others = [html_page.tiles(outputs, css_class="cg-tiles")] if outputs else []
+        self.summary.value = aria_live(*(paragraph(sentence) for sentence in self._lead()), *others)
         self.facts.value = aria_live(tiles, *notes)
         self.effects.value = aria_live(self._effects())
 
