@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH_FLAGS ?=
 
-.PHONY: demo lab dashboard docs test engines quick lowest lab-tests lint audit clean
+.PHONY: demo lab dashboard docs test engines quick lowest lab-tests lint audit lock clean
 
 demo: .venv/installed
 	$(BIN)/clinicalgru demo --out out/demo
@@ -45,15 +45,21 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# known vulnerabilities, licences, a software bill of materials (CycloneDX) and a lock file with hashes, in out/audit
-audit: .venv/installed
-	$(PYTHON) -m venv .venv-audit
-	.venv-audit/bin/pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom pip-tools pip-licenses
+# a software bill of materials (CycloneDX), the licences and the known vulnerabilities, in out/audit
+audit: .venv/installed .venv-audit/installed
 	mkdir -p out/audit
 	.venv-audit/bin/cyclonedx-py environment $(BIN)/python --output-file out/audit/sbom.json
 	.venv-audit/bin/pip-licenses --python $(BIN)/python --format markdown --output-file out/audit/licences.md
-	.venv-audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') --output out/audit/vulnerabilities.json --format json
-	.venv-audit/bin/pip-compile --quiet --generate-hashes --strip-extras -c constraints.txt --output-file out/audit/requirements.lock pyproject.toml
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock --output out/audit/vulnerabilities.json --format json
+
+# requirements.lock: every package with the hashes of its files, but torch, of which each machine needs its own build
+LOCKED := notebook sql ucum mlflow onnx tune sign images
+lock: .venv-audit/installed
+	mkdir -p out/audit
+	echo "torch; python_version < '3'" > out/audit/without-torch.txt
+	.venv-audit/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --custom-compile-command "make lock" $(LOCKED:%=--extra %) \
+	    -c constraints.txt --override out/audit/without-torch.txt --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv .venv-lowest .venv-audit out
@@ -70,4 +76,9 @@ clean:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints-lowest.txt torch
 	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign]"
+	touch $@
+
+.venv-audit/installed:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install --quiet --disable-pip-version-check uv pip-audit cyclonedx-bom pip-licenses
 	touch $@

@@ -39,6 +39,21 @@ def test_every_dependency_is_pinned_in_constraints():
     assert needed <= pinned
 
 
+def test_the_lock_file_has_hashes_and_the_versions_that_were_tested():
+    """`make lock` writes it; torch is not in it, since each machine needs its own build."""
+    text = (ROOT / "requirements.lock").read_text().replace("\\\n", "")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert all("--hash=sha256:" in line for line in lines)
+    locked = dict(re.match(r"([\w.-]+)==([\w.]+)", line).groups() for line in lines)
+    pins = (line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    tested = {name.lower().replace("_", "-"): version for name, version in pins}
+    assert {name: version for name, version in locked.items() if tested.get(name, version) != version} == {}
+    project = PROJECT["project"]
+    extras = ("notebook", "sql", "ucum", "mlflow", "onnx", "tune", "sign", "images")
+    needed = project["dependencies"] + [line for name in extras for line in project["optional-dependencies"][name]]
+    assert {parts(line)[0].lower() for line in needed} - {"torch"} <= set(locked)
+
+
 def test_the_lowest_versions_that_are_tested_are_those_that_pyproject_allows():
     lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
     lowest = dict(line.split("==") for line in lines if "==" in line)
