@@ -51,24 +51,64 @@ def pooled_values(
     >>> pooled_values(np.array([1.0, 2.0, 3.0, 10.0]), ["a", "b", "c", "d"], min_patients=2)
     array([1.5, 1.5, 6.5, 6.5])
     """
-    values = np.asarray(values, dtype=np.float64)
+    return pooled_by_number(
+        np.asarray(values, dtype=np.float64),
+        pd.factorize(np.asarray(patients))[0],
+        n_groups=n_groups,
+        equal=equal,
+        min_patients=min_patients,
+    )
+
+
+def pooled_by_number(
+    values: np.ndarray,
+    patient: np.ndarray,
+    *,
+    n_groups: int,
+    equal: bool = False,
+    min_patients: int = MIN_CELL_SIZE,
+) -> np.ndarray:
+    """Pool values of numbered patients, as `pooled_values` does; for many features of the same patients.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (value,)
+        Values, NaN where unknown.
+    patient : ndarray of int, shape (value,)
+        Patient of each value, numbered from 0.
+    n_groups, equal, min_patients
+        See `pooled_values`.
+
+    Returns
+    -------
+    ndarray of float64, shape (value,)
+        See `pooled_values`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pooled_by_number(np.array([1.0, 2.0, 3.0, 10.0]), np.arange(4), n_groups=64, min_patients=2)
+    array([1.5, 1.5, 6.5, 6.5])
+    """
     pooled, known = np.full(len(values), np.nan), np.flatnonzero(~np.isnan(values))
     if len(known) < min_patients:
         return pooled
     order = known[np.argsort(values[known], kind="stable")]
-    patient, names = pd.factorize(np.asarray(patients)[order])
-    ascending, n_patients = values[order], len(names)
-    group = _merged(_groups(ascending, n_groups, equal), patient, n_patients, min_patients)
+    patient, ascending = patient[order], values[order]
+    rows_of_patient = np.bincount(patient)
+    group = _groups(ascending, n_groups, equal)
+    if rows_of_patient.max() == 1:  # no sets are needed to count patients
+        group, weight = _merged_counts(group, min_patients), None
+    else:
+        group = _merged(group, patient, len(rows_of_patient), min_patients)
+        weight = None if group is None else _weights(group, patient, len(rows_of_patient))
     if group is None:
         return pooled
-    weight = np.ones(len(group))
-    if n_patients < len(order):
-        _, pair, repeats = np.unique(group * n_patients + patient, return_inverse=True, return_counts=True)
-        weight = 1.0 / repeats[pair]  # of the values of one patient in a group together: 1
-    low = np.minimum.reduceat(ascending, first := np.flatnonzero(np.diff(group, prepend=-1)))
-    high = np.maximum.reduceat(ascending, first)
+    low = ascending[first := np.flatnonzero(np.diff(group, prepend=-1))]
+    high = ascending[np.append(first[1:], len(ascending)) - 1]
     with np.errstate(invalid="ignore"):  # of an infinite value: training names its variable
-        mean = np.bincount(group, weight * ascending) / np.bincount(group, weight)
+        total = np.bincount(group, ascending if weight is None else weight * ascending)
+        mean = total / np.bincount(group, weight)
     pooled[order] = np.where(low == high, low, mean)[group]
     return pooled
 
@@ -97,7 +137,7 @@ def pooled_table(table: np.ndarray, patients: Any, *, n_groups: int = 256) -> np
     True
     """
     number = pd.factorize(np.asarray(patients))[0]
-    columns = [pooled_values(column, number, n_groups=n_groups) for column in table.T]
+    columns = [pooled_by_number(column.astype(np.float64), number, n_groups=n_groups) for column in table.T]
     return np.stack(columns, axis=1).astype(table.dtype) if columns else table
 
 
@@ -129,31 +169,36 @@ def _groups(ascending: np.ndarray, n_groups: int, equal: bool) -> np.ndarray:
     """The number of the group of each value; equal values are in one."""
     ranks = (np.arange(n_groups) + (0.0 if equal else 0.5)) / n_groups
     ranks = ranks if equal else np.concatenate([ranks, [TAIL, 1 - TAIL]])
-    cuts = np.unique((ranks * len(ascending)).astype(np.int64).clip(0, len(ascending) - 1))
-    starts = np.searchsorted(ascending, ascending[cuts], side="left")  # never between equal values
+    cuts = (ranks * len(ascending)).astype(np.int64).clip(0, len(ascending) - 1)
     is_start = np.zeros(len(ascending), dtype=np.int64)
-    is_start[starts[starts > 0]] = 1
+    is_start[np.searchsorted(ascending, ascending[cuts], side="left")] = 1  # never between equal values
+    is_start[0] = 0
     return np.cumsum(is_start)
+
+
+def _weights(group: np.ndarray, patient: np.ndarray, n_patients: int) -> np.ndarray:
+    """Weight of each value: those of one patient in a group together have 1."""
+    _, pair, repeats = np.unique(group * n_patients + patient, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / repeats[pair])
 
 
 def _merged(group: np.ndarray, patient: np.ndarray, n_patients: int, min_patients: int) -> np.ndarray | None:
     """Groups of enough patients, from neighbours merged from the lowest up; None where all together are too few."""
-    if len(patient) == n_patients:  # one value of each patient: no sets are needed to count patients
-        return _merged_counts(group, min_patients)
     pairs = np.unique(group * n_patients + patient)
-    starts = np.searchsorted(pairs, np.arange(group[-1] + 2) * n_patients)
-    if np.diff(starts).min() >= min_patients:
+    counts = np.bincount(pairs // n_patients)
+    is_small = counts < min_patients
+    if not is_small.any():
         return group
-    label, current, collected = np.zeros(group[-1] + 1, dtype=np.int64), 0, set[int]()
-    for number, (first, end) in enumerate(zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)):
-        label[number] = current
-        if end - first < min_patients:
-            collected.update((pairs[first:end] % n_patients).tolist())
-        if end - first >= min_patients or len(collected) >= min_patients:
+    few = (pairs[np.repeat(is_small, counts)] % n_patients).tolist()  # the patients of the small groups
+    label, current, collected, first = list[int](), 0, set[int](), 0
+    for count in counts.tolist():
+        label.append(current)
+        if count < min_patients:
+            collected.update(few[first : first + count])
+            first += count
+        if count >= min_patients or len(collected) >= min_patients:
             current, collected = current + 1, set[int]()
-    if current == 0:
-        return None
-    return np.asarray(np.minimum(label, current - 1)[group])
+    return np.asarray(np.minimum(label, current - 1)[group]) if current else None
 
 
 def _merged_counts(group: np.ndarray, min_patients: int) -> np.ndarray | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clinicalgru.model.features.clinical_indices import SUMMARIES
-from clinicalgru.model.features.pooled_values import pooled_values
+from clinicalgru.model.features.pooled_values import pooled_by_number
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.generator import normal, sizes_only
 
@@ -65,12 +65,13 @@ class QuantileScaler(nn.Module):
             Position of the feature.
         values : ndarray, shape (value,)
             Training values, all known.
-        patients : ndarray, shape (value,), optional
-            Patient of each value; fewer than 11 patients teach nothing. None: each value is of another patient.
+        patients : ndarray of int, shape (value,), optional
+            Patient of each value, numbered from 0; fewer than 11 patients teach nothing. None: each value is of another
+            patient.
         """
         ranks = np.linspace(0, 1, self.knots.shape[1])
         patients = np.arange(len(values)) if patients is None else patients
-        pooled = pooled_values(values, patients, n_groups=len(ranks) - 1)
+        pooled = pooled_by_number(np.asarray(values, dtype=np.float64), patients, n_groups=len(ranks) - 1)
         if not len(pooled) or np.isnan(pooled[0]):
             return
         ascending = np.sort(pooled)
