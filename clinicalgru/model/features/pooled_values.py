@@ -96,14 +96,13 @@ def pooled_by_number(
     order = known[np.argsort(values[known], kind="stable")]
     patient, ascending = patient[order], values[order]
     rows_of_patient = np.bincount(patient)
-    group = _groups(ascending, n_groups, equal)
-    if rows_of_patient.max() == 1:  # no sets are needed to count patients
-        group, weight = _merged_counts(group, min_patients), None
-    else:
-        group = _merged(group, patient, len(rows_of_patient), min_patients)
-        weight = None if group is None else _weights(group, patient, len(rows_of_patient))
-    if group is None:
+    n_patients = len(rows_of_patient)
+    groups = _groups(ascending, n_groups, equal)
+    single = bool(rows_of_patient.max() == 1)  # no sets are needed to count patients
+    merged = _merged_counts(groups, min_patients) if single else _merged(groups, patient, n_patients, min_patients)
+    if merged is None:
         return pooled
+    group, weight = merged, None if single else _weights(merged, patient, n_patients)
     low = ascending[first := np.flatnonzero(np.diff(group, prepend=-1))]
     high = ascending[np.append(first[1:], len(ascending)) - 1]
     with np.errstate(invalid="ignore"):  # of an infinite value: training names its variable
