@@ -27,6 +27,8 @@ from .evaluate.compare import compare as compare
 from .evaluate.competing_risks import cumulative_incidence as cumulative_incidence
 from .evaluate.competing_risks import incidence_calibration as incidence_calibration
 from .evaluate.conformal import ConformalSets as ConformalSets
+from .evaluate.conformal_multi import ClassConformalSets as ClassConformalSets
+from .evaluate.conformal_multi import LabelConformalSets as LabelConformalSets
 from .evaluate.decision_curve import decision_curve as decision_curve
 from .evaluate.evaluation import evaluate as evaluate
 from .evaluate.operating_points import operating_points as operating_points

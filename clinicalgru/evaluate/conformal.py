@@ -18,7 +18,8 @@ from clinicalgru.evaluate.validation import Array, validate_outcome, validate_ri
 POOLED = 11  # residuals of patients whose mean is the quantile, so that none is that of a single patient
 EVERYONE = "all"
 OCCURRED, ABSENT = "event", "no event"
-NAMES = ("none", OCCURRED, ABSENT, "either")  # of a set, by whether it holds the event and its absence
+NO_OUTCOME = "none"
+NAMES = (NO_OUTCOME, OCCURRED, ABSENT, "either")  # of a set, by whether it holds the event and its absence
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,23 @@ class PredictionSet:
     Attributes
     ----------
     outcomes : str
-        "event", "no event", "either" or "none".
+        "event", "no event", "either" or "none"; of several classes their names, such as "0 or 2", or "none".
     alpha : float
         Fraction of the patients whose outcome may lie outside their set.
     by_outcome : bool
-        Whether that holds among the patients with the event, and among those without it; else among all.
+        Whether that holds among the patients with the event, and among those without it, or in each class; else among
+        all.
     hour : float
         Prediction time, in hours since the index time, at which it holds.
+    of_classes : bool
+        Whether it is of several classes.
     """
 
     outcomes: str
     alpha: float
     by_outcome: bool
     hour: float
+    of_classes: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,14 +141,13 @@ class ConformalSets:
         checked = validate_risk(risk, stays=len(true))
         label = _outcome_labels(true) if by_outcome else _labels(groups, len(true))
         required = (OCCURRED, ABSENT) if by_outcome else (EVERYONE,)
-        rows = np.random.default_rng(random_state).permutation(len(true))
-        rows = rows[np.unique(numbered_patients(patients, len(true))[rows], return_index=True)[1]]
+        rows = one_per_patient(numbered_patients(patients, len(true)), random_state)
         residual = np.where(true == 1, 1 - checked, checked)[rows]
         quantiles: dict[str, float] = {}
         counts: dict[str, int] = {}
         for name in (*required, *sorted(set(label[rows]) - set(required))):
             inside = np.sort(residual if name == EVERYONE else residual[label[rows] == name])
-            found = _quantile(inside, alpha)
+            found = conformal_quantile(inside, alpha)
             if found is not None:
                 quantiles[name], counts[name] = found, len(inside)
         if not set(required) <= set(quantiles):
@@ -197,6 +201,21 @@ class ConformalSets:
         label = _outcome_labels(true) if self.by_outcome else _labels(groups, len(true))
         return float((residual <= self._limits(label)).mean())
 
+    def coverage_ranges(self) -> dict[str, tuple[float, float]]:
+        """Give where the coverage of these quantiles lies, given the number of patients that they rest on.
+
+        Returns
+        -------
+        dict of str to tuple of float
+            By group, as of `coverage_range`.
+
+        Examples
+        --------
+        >>> ConformalSets(0.1, {"all": 0.8}, {"all": 500}).coverage_ranges()
+        {'all': (0.873, 0.925)}
+        """
+        return {name: coverage_range(count, self.alpha) for name, count in self.patients.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Give all numbers by name, for a manifest.
 
@@ -246,6 +265,39 @@ class ConformalSets:
         return np.array([self.quantiles.get(name, everyone) for name in label.tolist()], dtype=float)
 
 
+def coverage_range(n_patients: int, alpha: float) -> tuple[float, float]:
+    """Give where the coverage of a split-conformal quantile lies in 95 of 100 draws of the calibration patients.
+
+    The mean over draws is 1 - alpha; sets of one draw hold too few or too many outcomes, in all later patients alike.
+
+    Parameters
+    ----------
+    n_patients : int
+        Calibration patients that the quantile rests on.
+    alpha : float
+        Fraction that may lie outside.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end.
+
+    References
+    ----------
+    Vovk 2012, "Conditional validity of inductive conformal predictors": a Beta distribution.
+
+    Examples
+    --------
+    >>> coverage_range(165, 0.1), coverage_range(5000, 0.1)
+    ((0.854, 0.944), (0.892, 0.908))
+    """
+    from scipy.stats import beta
+
+    rank = int(np.ceil((n_patients + 1) * (1 - alpha)))
+    low, high = beta.ppf([0.025, 0.975], rank, n_patients + 1 - rank)
+    return round(float(low), 3), round(float(high), 3)
+
+
 def least_patients(alpha: float) -> int:
     """Give the smallest number of patients for which there is a quantile.
 
@@ -267,8 +319,50 @@ def least_patients(alpha: float) -> int:
     return int(np.ceil((POOLED // 2 + 1 - alpha) / alpha))
 
 
-def _quantile(residual: Array, alpha: float) -> float | None:
-    """Mean of the 11 residuals around the rank of split-conformal prediction; None where there are not so many."""
+def one_per_patient(patient: NDArray[np.int64], random_state: int) -> NDArray[np.int64]:
+    """Draw one stay of each patient.
+
+    Parameters
+    ----------
+    patient : ndarray of int, shape (n_stays,)
+        Number of the patient of each stay.
+    random_state : int
+        Seed of the draw.
+
+    Returns
+    -------
+    ndarray of int
+        Positions of the stays.
+
+    Examples
+    --------
+    >>> len(one_per_patient(np.array([0, 1, 0, 1, 2]), 0))
+    3
+    """
+    rows = np.random.default_rng(random_state).permutation(len(patient))
+    return rows[np.unique(patient[rows], return_index=True)[1]]
+
+
+def conformal_quantile(residual: Array, alpha: float) -> float | None:
+    """Give the mean of the 11 residuals around the rank of split-conformal prediction.
+
+    Parameters
+    ----------
+    residual : ndarray
+        Residuals, ascending.
+    alpha : float
+        Fraction that may lie above.
+
+    Returns
+    -------
+    float or None
+        None where there are not so many around the rank.
+
+    Examples
+    --------
+    >>> conformal_quantile(np.arange(100.0), 0.1), conformal_quantile(np.arange(20.0), 0.1)
+    (90.0, None)
+    """
     rank, half = int(np.ceil((len(residual) + 1) * (1 - alpha))), POOLED // 2
     if rank + half > len(residual) or rank - half < 1:
         return None

@@ -25,7 +25,6 @@ from clinicalgru.evaluate.evaluation_result import Evaluation
 from clinicalgru.evaluate.headline import primary_metric, too_few_verdict, training_rate
 from clinicalgru.evaluate.multiplicity import difference_table
 from clinicalgru.evaluate.predictions import TaskPredictions
-from clinicalgru.evaluate.set_coverage import set_coverage
 from clinicalgru.evaluate.validation import check_aligned
 
 MAX_HOURLY_RESAMPLES = 300
@@ -144,12 +143,10 @@ def evaluate(
         min_cell_size=0 if simulated else MIN_CELL_SIZE,
     )
     evaluation = replace(evaluation, training_rate=rate, simulated=simulated)
-    if evaluation.task_type == "binary" and hasattr(outcome, "_prediction_sets"):
-        sets = outcome._prediction_sets(risk, models[name].risk)
-        if sets is not None:
-            least = 0 if simulated else MIN_CELL_SIZE
-            table = set_coverage(models[name].outcome, sets, groups, min_cell_size=least)
-            evaluation = replace(evaluation, prediction_sets=table)
+    if hasattr(outcome, "_set_coverage"):
+        least = 0 if simulated else MIN_CELL_SIZE
+        table = outcome._set_coverage(risk, models[name], groups, min_cell_size=least)
+        evaluation = replace(evaluation, prediction_sets=table)
     if by_hour is None:
         by_hour = evaluation.task_type == "binary" and bool(getattr(outcome, "answers_at_any_hour_", False))
     if not by_hour:

@@ -62,8 +62,8 @@ class Evaluation:
     subgroups : mapping of str to Subgroups
         Of a binary task: performance in groups of stays, by what divides them.
     prediction_sets : DataFrame
-        Of a binary task of a model with prediction sets: group, stays, coverage, low, high, undecided, as of
-        `set_coverage`.
+        Of a model with prediction sets of an outcome, of classes or labels: group, stays, coverage, low, high,
+        undecided, as of `set_coverage`.
     alarms : DataFrame
         Of an early warning: alarms at some thresholds, as of `alarm_burden`, that of the model first.
     simulated : bool

@@ -120,14 +120,39 @@ class InstabilityCurve:
         RefitRange or None
             Interpolated between the groups; None where the risk is far from all of them.
         """
+        low, high = self.ranges([risk])[0].tolist()
+        if np.isnan(low):
+            return None
+        means = logit(np.array(self.risk))
+        mape = float(np.interp(logit(np.array([risk])), means, self.mape)[0])
+        return RefitRange(low, high, mape, self.n_refits)
+
+    def ranges(self, risk: ArrayLike) -> Array:
+        """Give the 2.5th and 97.5th percentile of the risks that refitted models would give stays of these risks.
+
+        Parameters
+        ----------
+        risk : array-like, shape (n_stays,)
+            Risks by the model.
+
+        Returns
+        -------
+        ndarray, shape (n_stays, 2)
+            Interpolated between the groups; NaN where a risk is far from all of them.
+
+        Examples
+        --------
+        >>> curve = InstabilityCurve((0.1, 0.5), (0.05, 0.4), (0.2, 0.6), (0.03, 0.05), 50)
+        >>> curve.ranges([0.1, 0.99]).round(3).tolist()
+        [[0.05, 0.2], [nan, nan]]
+        """
+        values = np.asarray(risk, dtype=float)
         if not self.risk:
-            return None
-        own, means = logit(np.array([risk])), logit(np.array(self.risk))
-        if not means[0] - MAX_DISTANCE <= own[0] <= means[-1] + MAX_DISTANCE:
-            return None
+            return np.full((len(values), 2), np.nan)
+        own, means = logit(values), logit(np.array(self.risk))
+        near = (own >= means[0] - MAX_DISTANCE) & (own <= means[-1] + MAX_DISTANCE)
         ends = [expit(own + np.interp(own, means, logit(np.array(end)) - means)) for end in (self.low, self.high)]
-        mape = float(np.interp(own, means, self.mape)[0])
-        return RefitRange(float(ends[0][0]), float(ends[1][0]), mape, self.n_refits)
+        return np.where(near[:, None], np.stack(ends, axis=1), np.nan)
 
     def to_dict(self) -> dict[str, list[float]]:
         """Give all numbers by name, for a manifest.

@@ -82,6 +82,7 @@ def multiclass_predictions(
         metrics=combine(metrics | {"auroc_mean": _macro_mean(list(by_class.values()))} | by_class),
         calibration=shown_groups(groups),
         class_counts={f"auroc_{name}": _smaller(is_class[:, i]) for i, name in enumerate(classes)},
+        probability=risk,
         settings={"classes": tuple(classes)},
     )
 
@@ -146,6 +147,7 @@ def multilabel_predictions(
         metrics=combine(metrics),
         calibration=shown_groups(groups),
         class_counts={f"{name}_{label}": count for name in LABEL_METRICS for label, count in counts.items()},
+        probability=risk,
     )
 
 

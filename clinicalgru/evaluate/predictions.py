@@ -49,6 +49,8 @@ class TaskPredictions:
         there is no interval.
     outcome, risk : ndarray or None
         Of a binary task: outcomes and risks.
+    probability : ndarray or None
+        Of a multiclass or multilabel task: probabilities of classes or labels, of shape (stay, output).
     n_resamples : int
         Number of resamples that is affordable.
     is_usable : callable or None
@@ -70,6 +72,7 @@ class TaskPredictions:
     class_counts: Mapping[str, int] = field(default_factory=dict)
     outcome: Array | None = None
     risk: Array | None = None
+    probability: Array | None = None
     n_resamples: int = 1000
     is_usable: Callable[[Array], NDArray[np.bool_]] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

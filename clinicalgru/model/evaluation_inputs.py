@@ -8,15 +8,18 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate.conformal_multi import ClassConformalSets, LabelConformalSets
 from clinicalgru.evaluate.early_warning import early_warning_predictions
 from clinicalgru.evaluate.forecast import forecast_predictions
 from clinicalgru.evaluate.instability import InstabilityCurve
 from clinicalgru.evaluate.multi_metrics import multiclass_predictions, multilabel_predictions, regression_predictions
 from clinicalgru.evaluate.predictions import EMPTY, TaskPredictions, risk_predictions
+from clinicalgru.evaluate.set_coverage import class_set_coverage, label_set_coverage, set_coverage
 from clinicalgru.evaluate.survival import horizons_within_follow_up, require_sksurv, survival_predictions
 from clinicalgru.model.ablations import fit_ablations
 from clinicalgru.model.estimators.training_summary import calibration_text
@@ -47,9 +50,21 @@ class EvaluationMixin:
         calibrated = calibration_text(self.calibrated_on_)
         return replace(predictions, notes={**predictions.notes, "Calibration": calibrated})
 
-    def _prediction_sets(self, stays: Any, risk: Any) -> Any:
-        """(stay,) the prediction sets, "" where there are none; None of a model without them."""
-        return None if getattr(self, "prediction_sets_", None) is None else sets_of(self, stays, np.asarray(risk))
+    def _set_coverage(
+        self, stays: Any, predictions: TaskPredictions, groups: Mapping[str, Any], *, min_cell_size: int
+    ) -> pd.DataFrame:
+        """How many stays have their outcome in their prediction set; empty of a model without sets."""
+        sets = getattr(self, "prediction_sets_", None)
+        probability = predictions.risk if predictions.task_type == "binary" else predictions.probability
+        if sets is None or probability is None:
+            return pd.DataFrame()
+        found = sets_of(self, stays, np.asarray(probability))
+        if isinstance(sets, ClassConformalSets):
+            position = np.searchsorted(np.asarray(predictions.settings["classes"], dtype=float), stays.outcome)
+            return class_set_coverage(position, found, classes=sets.classes, min_cell_size=min_cell_size)
+        if isinstance(sets, LabelConformalSets):
+            return label_set_coverage(stays.outcome, found, names=sets.names, min_cell_size=min_cell_size)
+        return set_coverage(predictions.outcome, found, groups, min_cell_size=min_cell_size)
 
     def _fit_ablations(self, train: Sequences, names: Sequence[str]) -> dict[str, Any]:
         """The same model without its sequence or its summaries, by name, fitted on these stays."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clinicalgru.disclosure import format_count
+from clinicalgru.evaluate.conformal_multi import ClassConformalSets, LabelConformalSets
 from clinicalgru.markdown import escape_markdown
 from clinicalgru.model.baselines.base import BaselineEstimator
 from clinicalgru.model.baselines.summary_baseline import SummaryBaseline
@@ -112,13 +113,28 @@ def _calibration(model: FittedModel) -> str:
 
 
 def _sets(model: FittedModel) -> str:
-    """At which coverage prediction sets hold, and when."""
+    """At which coverage prediction sets hold, when, and how sure that is."""
     sets = model.prediction_sets_
     if sets is None:
         return ""
-    each = " of the patients with, and of those without, the outcome" if sets.by_outcome else " of the patients"
-    hour = model.task_.window_hours[1]
-    return f"| prediction sets | hold the outcome of {1 - sets.alpha:.0%}{each}, at hour {hour:g} only |\n"
+    few = ""
+    if isinstance(sets, ClassConformalSets):
+        whom, ranges = " of the patients of each class", sets.coverage_ranges()
+        ranges = {f"class {name}": range_ for name, range_ in ranges.items()}
+        if always := [name for name in sets.classes if name not in sets.quantiles]:
+            few = f"; every set holds class {', '.join(always)}, of too few patients"
+    elif isinstance(sets, LabelConformalSets):
+        whom = " of the patients with, and of those without, each label"
+        ranges = {f"{name}, {k}": r for name, one in sets.labels.items() for k, r in one.coverage_ranges().items()}
+        if without := [name for name in sets.names if name not in sets.labels]:
+            few = f"; none of {', '.join(without)}: too few patients"
+    else:
+        whom = " of the patients with, and of those without, the outcome" if sets.by_outcome else " of the patients"
+        ranges = sets.coverage_ranges()
+    within = "; ".join(f"{name} {low:.0%} to {high:.0%}" for name, (low, high) in ranges.items())
+    text = f"hold the outcome of {1 - sets.alpha:.0%}{whom}, at hour {model.task_.window_hours[1]:g} only{few}"
+    sure = f". By the number of calibration patients the coverage lies within: {within}"
+    return f"| prediction sets | {escape_markdown(text + sure)} |\n"
 
 
 def _refits(model: FittedModel) -> str:

@@ -28,6 +28,9 @@ class ManifestMember(BaseModel):
     head: dict[str, Any] = Field(description="What the head learned: classes, intervals")
 
 
+SetField = float | bool | list[str] | dict[str, float]
+
+
 class Manifest(BaseModel):
     """Contents of manifest.json; its JSON Schema is data_schemas/manifest.schema.json.
 
@@ -52,7 +55,8 @@ class Manifest(BaseModel):
     calibrated_on : dict or None
         Stays, patients and outcomes that calibrated the model; small counts are null.
     prediction_sets : dict or None
-        Split-conformal sets of a binary outcome at the prediction time: alpha, quantiles, patients, by_outcome.
+        Split-conformal sets at the prediction time: alpha, quantiles, patients, and by_outcome of a binary outcome, or
+        classes; of several labels their names, and such sets by label.
     instability : dict or None
         Risks by models refitted on bootstrap samples, by the risk: risk, low, high, mape, n_refits.
     risk_groups : dict of str to dict
@@ -101,8 +105,9 @@ class Manifest(BaseModel):
     calibrated_on: dict[str, int | None] | None = Field(
         default=None, description="Stays, patients and outcomes that calibrated the model; small counts are null"
     )
-    prediction_sets: dict[str, float | bool | dict[str, float]] | None = Field(
-        default=None, description="Split-conformal sets of a binary outcome at the prediction time, or none"
+    prediction_sets: dict[str, SetField | dict[str, dict[str, SetField]]] | None = Field(
+        default=None,
+        description="Split-conformal sets of an outcome, of classes or labels at the prediction time, or none",
     )
     instability: dict[str, list[float]] | None = Field(
         default=None, description="Risks by models refitted on bootstrap samples, by groups of similar risk, or none"

@@ -15,7 +15,6 @@ from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import BundleError
 from clinicalgru.evaluate.calibrators import from_manifest
-from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.instability import InstabilityCurve
 from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.model.baselines.base import Arrays, BaselineEstimator, array_of, by_prefix
@@ -28,6 +27,7 @@ from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.network.config import NetworkSpec, check_options
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.prediction_sets import Sets, restored_sets
 from clinicalgru.model.seen_patients import HASHES, SALT, SeenPatients
 from clinicalgru.model.training.torch_settings import seeded
 from clinicalgru.serve.integrity import MANIFEST, WEIGHTS
@@ -75,7 +75,7 @@ def restored_model(manifest: Manifest, arrays: Arrays) -> FittedModel:
         The model; it keeps the versions of the packages that trained it.
     """
     model = _restored(manifest, arrays)
-    model.prediction_sets_, model.instability_ = _prediction_sets(manifest), _instability(manifest)
+    model.prediction_sets_, model.instability_ = _prediction_sets(manifest, model), _instability(manifest)
     model.versions_ = dict(manifest.versions)
     return model
 
@@ -178,11 +178,11 @@ def _ensemble(manifest: Manifest, arrays: Arrays) -> GRUEnsemble:
     return model
 
 
-def _prediction_sets(manifest: Manifest) -> ConformalSets | None:
+def _prediction_sets(manifest: Manifest, model: FittedModel) -> Sets | None:
     if manifest.prediction_sets is None:
         return None
     try:
-        return ConformalSets.from_dict(manifest.prediction_sets)
+        return restored_sets(manifest.prediction_sets, model)
     except (AttributeError, KeyError, TypeError, ValueError):
         expected, fix = "alpha, quantiles and patients of prediction_sets", "Save the model again."
         raise BundleError(expected, "others", fix, where=MANIFEST) from None

@@ -104,9 +104,10 @@ def score(
         One row for each stay, ordered by patient and stay; the columns are those of data_schemas/scores.schema.json.
         prediction_time is missing if the extract has no dates; neither it nor prediction_hours (since the index time)
         is later than as_of. status is "scored", "too little known" (of fewer measurements than nearly all training
-        stays) or "not scored"; reason_code and reason say why. risk_low and risk_high: the range of the members of an
-        ensemble, no interval; prediction_set: see docs/scoring.md. Other task types have other columns in place of
-        risk: risk_<outcome>, risk_<class>, risk_<hours>h, or mean, median, low and high. scored_at is in UTC.
+        stays) or "not scored"; reason_code and reason say why. risk_low and risk_high: 95 % range of such a
+        risk over refits on bootstrap samples, where the bundle holds its instability; prediction_set: see
+        docs/scoring.md. Other task types have other columns in place of risk: risk_<outcome>, risk_<class>,
+        risk_<hours>h, or mean, median, low and high. scored_at is in UTC.
 
     Raises
     ------

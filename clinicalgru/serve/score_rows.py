@@ -16,7 +16,7 @@ from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid
 from clinicalgru.model.input_profile import stay_inputs
-from clinicalgru.model.prediction_sets import NO_SET, sets_of
+from clinicalgru.model.prediction_sets import NO_SET, SET, at_prediction_time, set_columns, sets_of
 from clinicalgru.serve.bundle import model_hash
 from clinicalgru.serve.input_checks import little_known
 from clinicalgru.serve.moved_by import moved_by
@@ -59,7 +59,25 @@ def schema_of(columns: Iterable[str]) -> pa.Schema:
         That of `SCORES`, with what a model predicts in place of the risk.
     """
     types = {field.name: field.type for field in SCORES}
-    return pa.schema([(str(name), types.get(str(name), pa.float64())) for name in columns])
+    names = [str(name) for name in columns]
+    return pa.schema([(n, types.get(n, pa.string() if n.startswith(f"{SET}_") else pa.float64())) for n in names])
+
+
+def uncertainty_columns(model: FittedModel) -> list[str]:
+    """Give the columns of a score table that stand behind the predictions.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+
+    Returns
+    -------
+    list of str
+        The range over refits of a single risk, and the prediction sets.
+    """
+    refits = ["risk_low", "risk_high"] if list(model.score_columns_) == ["risk"] else []
+    return [*refits, *set_columns(model.task_)]
 
 
 def check_hourly(model: FittedModel) -> None:
@@ -183,25 +201,22 @@ def _movers(model: FittedModel, stays: Sequences, known: np.ndarray) -> np.ndarr
 def _by_stay(model: FittedModel, stays: Sequences, known: np.ndarray) -> pd.DataFrame:
     """One row for each stay, empty where the stay is not scored."""
     columns = np.full((len(stays), len(model.score_columns_)), np.nan)
-    interval = np.full((len(stays), 2), np.nan)
     if known.any():
         columns[known] = model.score_rows(stays[known])
     table = pd.DataFrame(columns, columns=model.score_columns_)
-    if list(model.score_columns_) != ["risk"]:
-        return table
-    sets = np.full(len(stays), NO_SET, dtype=object)
-    sets[known] = sets_of(model, stays[known], columns[known, 0])
-    if known.any() and isinstance(model, GRUEnsemble) and model.task_.task_type == "binary":
-        interval[known] = _range_of_members(model, stays[known])
-    return table.assign(risk_low=interval[:, 0], risk_high=interval[:, 1], prediction_set=sets)
-
-
-def _range_of_members(model: GRUEnsemble, stays: Sequences) -> np.ndarray:
-    """(stay, 2) the lowest and highest risk of the members, calibrated as that of all together is."""
-    risks = [member.score_rows(stays)[:, 0] for member in model.members_]
-    if model.calibrator_ is not None:
-        risks = [model.calibrator_.predict(risk) for risk in risks]
-    return np.stack([np.min(risks, axis=0), np.max(risks, axis=0)], axis=1)
+    is_risk = list(model.score_columns_) == ["risk"]
+    if is_risk:
+        curve, low_high = model.instability_, np.full((len(stays), 2), np.nan)
+        known = known & at_prediction_time(stays) & (not model.task_.every_step)
+        if curve is not None:
+            low_high[known] = curve.ranges(columns[known, 0])
+        table["risk_low"], table["risk_high"] = low_high.T
+    names = set_columns(model.task_)
+    sets = np.full((len(stays), len(names)), NO_SET, dtype=object)
+    if names:
+        found = sets_of(model, stays[known], columns[known, 0] if is_risk else columns[known])
+        sets[known] = found.reshape(-1, len(names))
+    return pd.concat([table, pd.DataFrame(sets, columns=names)], axis=1)
 
 
 def _by_hour(

@@ -22,7 +22,7 @@ from clinicalgru.errors import ArgumentError, InputError, describe
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.optional_packages import import_optional
 from clinicalgru.serve.bundle import files, fitted_model, model_hash
-from clinicalgru.serve.score_rows import SCORES, check_hourly, schema_of
+from clinicalgru.serve.score_rows import SCORES, check_hourly, schema_of, uncertainty_columns
 from clinicalgru.serve.score_run import now, run_id
 from clinicalgru.serve.spark_worker import PART, PartScorer, with_stays, without_stays
 
@@ -177,8 +177,7 @@ def columns_of_scores(model: FittedModel) -> list[str]:
     list of str
         Those of `SCORES`, with what the model predicts in place of the risk.
     """
-    own = list(model.score_columns_)
-    predicted = [*own, "risk_low", "risk_high", "prediction_set"] if own == ["risk"] else own
+    predicted = [*model.score_columns_, *uncertainty_columns(model)]
     first = SCORES.names.index("risk")
     return [*SCORES.names[:first], *predicted, *SCORES.names[first + 4 :]]
 

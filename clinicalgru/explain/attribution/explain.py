@@ -9,7 +9,6 @@ import pandas as pd
 
 from clinicalgru.checks import check_choice, check_instance, check_number
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.evaluate.conformal import PredictionSet
 from clinicalgru.evaluate.risk_groups import HIGHEST
 from clinicalgru.explain.attribution.contributions import (
     REFERENCES,
@@ -32,7 +31,7 @@ from clinicalgru.explain.risk_trajectory import (
 from clinicalgru.explain.targets import Explainable, to_risk
 from clinicalgru.model.estimators.on_device import on_device
 from clinicalgru.model.heads.explanation_target import Target
-from clinicalgru.model.prediction_sets import at_prediction_time
+from clinicalgru.model.prediction_sets import at_prediction_time, set_of_output
 
 
 def explain(
@@ -129,16 +128,12 @@ def explain(
 
 def _with_uncertainty(explanation: Explanation, model: Explainable, prepared: PreparedStays) -> Explanation:
     """What is known of such a risk at the prediction time, and holds nowhere else."""
-    groups, sets = model.risk_groups_.get(prepared.target.name), model.prediction_sets_
+    groups = model.risk_groups_.get(prepared.target.name)
     curve, risk = model.instability_, explanation.risk
-    shown = None
-    if sets is not None:
-        outcomes = str(sets.predict([risk])[0])
-        shown = PredictionSet(outcomes, sets.alpha, sets.by_outcome, float(prepared.stays.end_hours[0]))
     return replace(
         explanation,
         standing=None if groups is None else groups.standing(risk),
-        prediction_set=shown,
+        prediction_set=set_of_output(model, prepared.stays, risk, prepared.target.name),
         refit_range=None if curve is None else curve.at(risk),
     )
 

@@ -14,7 +14,6 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ArgumentError, BundleError, TrainingError
 from clinicalgru.evaluate.calibrators import CALIBRATORS, Calibrator
-from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.model.estimators.repr_html import ShownAsTable
 from clinicalgru.model.estimators.training_summary import calibration_counts, training_summary
 from clinicalgru.model.evaluation_inputs import EvaluationMixin
@@ -27,7 +26,7 @@ from clinicalgru.model.fit_state import (
     check_variables,
     draw_seed,
 )
-from clinicalgru.model.prediction_sets import cross_fitted_sets
+from clinicalgru.model.prediction_sets import Sets, cross_fitted_sets
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.seen_patients import SeenPatients
 
@@ -50,8 +49,8 @@ class BaselineEstimator(ShownAsTable, LearnedAttributes, ScikitLearnInterface, E
         Calibration, after `calibrate`; `fit_baselines` calibrates out of fold.
     calibrated_on_ : dict or None
         Counts of the stays, patients and outcomes that calibrated it.
-    prediction_sets_ : ConformalSets or None
-        Of a binary outcome: split-conformal sets, see `GRUClassifier.calibrate`.
+    prediction_sets_ : ConformalSets, ClassConformalSets, LabelConformalSets or None
+        Of an outcome, of classes or labels: split-conformal sets, see `GRUClassifier.calibrate`.
     seen_patients_ : SeenPatients
         Salted hashes of the patients of the training stays, which `calibrate` refuses.
     """
@@ -61,7 +60,7 @@ class BaselineEstimator(ShownAsTable, LearnedAttributes, ScikitLearnInterface, E
     trained_on_: dict[str, Any]
     calibrator_: Calibrator | None
     calibrated_on_: dict[str, int | None] | None = None
-    prediction_sets_: ConformalSets | None = None
+    prediction_sets_: Sets | None = None
     seen_patients_: SeenPatients
 
     def fit(self, X: Sequences, y: ArrayLike | None = None, *, groups: ArrayLike | None = None) -> Self:
@@ -146,8 +145,7 @@ class BaselineEstimator(ShownAsTable, LearnedAttributes, ScikitLearnInterface, E
         calibrator = CALIBRATORS[self.task_.task_type]
         self.calibrator_ = calibrator.fit(labels[known], risk[known], **events)
         self.calibrated_on_ = calibration_counts(stays)
-        is_binary = self.task_.task_type == "binary"
-        self.prediction_sets_ = cross_fitted_sets(stays, risk, calibrator.fit) if is_binary else None
+        self.prediction_sets_ = cross_fitted_sets(stays, risk, calibrator.fit, classes=getattr(self, "classes_", ()))
 
     def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:
         """Labels and predictions that a calibrator is fitted on, a row for each stay or step.

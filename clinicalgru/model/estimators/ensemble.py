@@ -18,7 +18,6 @@ from clinicalgru.data.sequences.layout import concat_ranges
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator
-from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.classifier import GRUClassifier
@@ -29,6 +28,7 @@ from clinicalgru.model.features.hourly import best_hourly_threshold
 from clinicalgru.model.fit_state import draw_seed
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.heads.head import Head
+from clinicalgru.model.prediction_sets import Sets
 from clinicalgru.model.reference_stays import ReferenceStays, sample_stays
 from clinicalgru.model.training.folds import patient_folds, step_positions
 from clinicalgru.model.training.progress import Callback
@@ -82,8 +82,9 @@ class GRUEnsemble(ReferenceStays, CrossFittedModel):
         Fitted on the out-of-fold predictions; None if they could not be calibrated, or there are no probabilities.
     calibrated_on_ : dict or None
         Counts of stays, patients and outcomes with out-of-fold predictions that calibrated it.
-    prediction_sets_ : ConformalSets or None
-        Of a binary outcome: cross-conformal sets from the out-of-fold predictions, see `GRUClassifier.calibrate`.
+    prediction_sets_ : ConformalSets, ClassConformalSets, LabelConformalSets or None
+        Of an outcome, of classes or labels: cross-conformal sets from the out-of-fold predictions, see
+        `GRUClassifier.calibrate`.
     coverage_, half_width_ : float
         Of a regression: the prediction interval, see `GRURegressor`.
     threshold_ : float
@@ -117,7 +118,7 @@ class GRUEnsemble(ReferenceStays, CrossFittedModel):
     calibrator_: Calibrator | None
     calibrated_on_: dict[str, int | None] | None = None
     risk_groups_: Mapping[str, RiskGroups] = MappingProxyType({})
-    prediction_sets_: ConformalSets | None = None
+    prediction_sets_: Sets | None = None
     head_: Head
 
     def __init__(

@@ -17,7 +17,6 @@ from torch import Tensor
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibrators import Calibrator
-from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.evaluate.shrinkage import warn_of_few_events
@@ -33,7 +32,7 @@ from clinicalgru.model.fit_state import (
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import has_observations, unknown_codes
 from clinicalgru.model.network.network import ClinicalGRU
-from clinicalgru.model.prediction_sets import cross_fitted_sets
+from clinicalgru.model.prediction_sets import Sets, cross_fitted_sets
 from clinicalgru.model.reference_stays import ReferenceStays
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
 from clinicalgru.model.seen_patients import SeenPatients
@@ -58,7 +57,7 @@ class FittedModel(
     calibrator_: Calibrator | None
     calibrated_on_: dict[str, int | None] | None = None
     risk_groups_: Mapping[str, RiskGroups] = MappingProxyType({})  # of the calibration stays, by name of the output
-    prediction_sets_: ConformalSets | None = None
+    prediction_sets_: Sets | None = None
     seen_patients_: SeenPatients
     n_threads: int
     device: str
@@ -139,10 +138,11 @@ class FittedModel(
     def calibrate(self, stays: Sequences) -> Self:
         """Calibrate on stays that training has not seen; the ranking of the stays does not change.
 
-        Slopes are shrunk towards 1 where few stays have the event, see `PlattCalibrator`. Of a binary outcome the stays
-        also give `prediction_sets_`: split-conformal sets at the prediction time, with 90 % coverage among patients
-        with the event and among those without it. Each residual is of a risk calibrated on other patients. With fewer
-        than 59 patients of either kind there are none.
+        Slopes are shrunk towards 1 where few stays have the event, see `PlattCalibrator`. The stays also give
+        `prediction_sets_`: split-conformal sets at the prediction time, with 90 % coverage among patients with the
+        event and among those without it (of several labels: of each), or in each of several classes. Each residual is
+        of a risk calibrated on other patients. With fewer than 59 patients of either kind there are none; a class with
+        fewer is in every set.
 
         Parameters
         ----------
@@ -210,11 +210,13 @@ class FittedModel(
         columns = zip(self.head_.output_names, labels.T, risk.T, strict=True)
         return {name: RiskGroups.of(label, one, stays.patient) for name, label, one in columns}
 
-    def _conformal_sets(self, stays: Sequences, scores: tuple[np.ndarray, ...]) -> ConformalSets | None:
-        """Learn the sets of a binary outcome on arrays of `_calibration_scores`; None for other types of task."""
-        if stays.task.task_type != "binary":
+    def _conformal_sets(self, stays: Sequences, scores: tuple[np.ndarray, ...]) -> Sets | None:
+        """Learn the sets of outcome, classes or labels on arrays of `_calibration_scores`; None for other tasks."""
+        if stays.task.task_type not in RISK_TASKS:
             return None
-        return cross_fitted_sets(stays, scores[1], self.head_.calibrator_from)
+        return cross_fitted_sets(
+            stays, scores[1], self.head_.calibrator_from, classes=getattr(self.head_, "classes", ())
+        )
 
     @property
     def score_columns_(self) -> list[str]:

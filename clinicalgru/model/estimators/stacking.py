@@ -13,7 +13,6 @@ from sklearn.base import ClassifierMixin, clone
 from clinicalgru.checks import check_choice, check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
-from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.logistic import logit, mean_log_probabilities
 from clinicalgru.model.baselines.base import mean_log_likelihood
 from clinicalgru.model.baselines.step_trees import EarlyWarningTrees
@@ -23,7 +22,7 @@ from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.fit_state import check_outcome, check_stays, check_variables
 from clinicalgru.model.heads.early_warning import EarlyWarning
-from clinicalgru.model.prediction_sets import cross_fitted_sets
+from clinicalgru.model.prediction_sets import Sets, cross_fitted_sets
 from clinicalgru.model.training.folds import cross_fit
 from clinicalgru.model.training.progress import Callback
 
@@ -69,7 +68,7 @@ class Hybrid(ClassifierMixin, CrossFittedModel):
     ('boosted trees',)
     """
 
-    prediction_sets_: ConformalSets | None = None
+    prediction_sets_: Sets | None = None
 
     def __init__(self, ensemble: GRUEnsemble | None = None, *, baselines: tuple[str, ...] = BASELINES) -> None:
         self.ensemble = ensemble

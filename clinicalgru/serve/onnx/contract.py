@@ -7,11 +7,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.evaluate.conformal import ABSENT, EVERYONE, OCCURRED
+from clinicalgru.evaluate.conformal import ABSENT, EVERYONE, OCCURRED, ConformalSets
+from clinicalgru.evaluate.conformal_multi import ALWAYS, ClassConformalSets, LabelConformalSets
 from clinicalgru.model.estimators.registry import Model
+from clinicalgru.model.prediction_sets import SET, set_columns
 from clinicalgru.serve.bundle import model_hash
 
-ONNX_FORMAT: Literal["clinicalgru onnx 1"] = "clinicalgru onnx 1"
+ONNX_FORMAT: Literal["clinicalgru onnx 2"] = "clinicalgru onnx 2"
 MEASUREMENT, STAY, CODED = "measurement", "stay", "coded event"
 # name, dtype, axes and meaning of each input; axes of any size
 INPUTS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
@@ -78,6 +80,27 @@ class Input(BaseModel):
     categories: list[str] = Field(description="A value is a position among them; empty for a number")
 
 
+class SetMember(BaseModel):
+    """An outcome that a prediction set may hold.
+
+    Parameters
+    ----------
+    outcome : str
+        Its name in the set.
+    score : int
+        Position in score_columns of the score that decides.
+    low, high : float
+        The set holds it where that score lies between them, both included.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    outcome: str
+    score: int = Field(description="Position in score_columns of the score that decides")
+    low: float
+    high: float = Field(description="The set holds it where that score lies between them, both included")
+
+
 class Contract(BaseModel):
     """Contents of contract.json; its JSON Schema is data_schemas/onnx_contract.schema.json.
 
@@ -97,9 +120,8 @@ class Contract(BaseModel):
         Of the graph.
     score_columns : list of str
         Columns of the output scores.
-    prediction_sets : dict or None
-        Split-conformal sets at the end of the window: the largest 1 - risk of a set with the event, and the largest
-        risk of one without it, for the coverage 1 - alpha.
+    prediction_sets : dict of str to list of SetMember
+        Split-conformal sets by column: outcomes that a set may hold. None of a model without sets.
     limits : dict of str to float or None
         Fewest measurements (of an early warning: per hour) and variables of a stay that is scored.
     weights : str
@@ -112,7 +134,7 @@ class Contract(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal["clinicalgru onnx 1"] = Field(description="Format and its version")
+    format: Literal["clinicalgru onnx 2"] = Field(description="Format and its version")
     model_hash: str = Field(description="Hash of the bundle")
     task: dict[str, Any] = Field(description="The question the model answers, with the index time and window")
     variables: list[Input] = Field(description="In the order of the graph")
@@ -121,9 +143,9 @@ class Contract(BaseModel):
     inputs: list[Tensor]
     outputs: list[Tensor]
     score_columns: list[str] = Field(description="Columns of the output scores")
-    prediction_sets: dict[str, float] | None = Field(
-        description="Largest 1 - risk of a set with the event, and risk of one without it; they hold at the end of the "
-        "window only"
+    prediction_sets: dict[str, list[SetMember]] = Field(
+        description="Outcomes that a set may hold by column of sets, joined by or; either is the event or its absence. "
+        "They are valid at the end of the window only"
     )
     limits: dict[str, float | None] = Field(description="Fewest measurements and variables of a stay that is scored")
     weights: Literal["float32", "int8"] = Field(description="int8: with a float32 scale for each output")
@@ -177,7 +199,7 @@ def contract_of(
             ),
         ],
         score_columns=columns,
-        prediction_sets=_sets(model),
+        prediction_sets=contract_sets(model),
         limits=model.trained_on_.get("inputs", {}).get("limits", {}),
         weights=weights,  # type: ignore[arg-type]
         measured=measured,
@@ -185,12 +207,34 @@ def contract_of(
     )
 
 
-def _sets(model: Model) -> dict[str, float] | None:
+def contract_sets(model: Model) -> dict[str, list[SetMember]]:
+    """Describe the prediction sets of a model by score limits.
+
+    Parameters
+    ----------
+    model : GRU estimator or GRUEnsemble
+        The model.
+
+    Returns
+    -------
+    dict of str to list of SetMember
+        For each column of sets, the outcomes that a set may hold; none where the model has no such sets.
+    """
     sets = model.prediction_sets_
+    if isinstance(sets, ClassConformalSets):
+        limits = [(name, sets.quantiles.get(name, ALWAYS)) for name in sets.classes]
+        return {SET: [SetMember(outcome=n, score=i, low=1 - limit, high=1.0) for i, (n, limit) in enumerate(limits)]}
+    names = set_columns(model.task_)
+    own = [sets.labels.get(n) for n in sets.names] if isinstance(sets, LabelConformalSets) else [sets] * len(names)
+    return {name: _of_outcome(i, one) for i, (name, one) in enumerate(zip(names, own, strict=True))}
+
+
+def _of_outcome(score: int, sets: ConformalSets | None) -> list[SetMember]:
     if sets is None:
-        return None
-    event, absent = (sets.quantiles.get(name, sets.quantiles.get(EVERYONE)) for name in (OCCURRED, ABSENT))
-    return {"alpha": sets.alpha, OCCURRED: float(event or 0), ABSENT: float(absent or 0)}
+        return []
+    event, absent = (sets.quantiles.get(name, sets.quantiles.get(EVERYONE, 0.0)) for name in (OCCURRED, ABSENT))
+    with_event = SetMember(outcome=OCCURRED, score=score, low=1 - event, high=1.0)
+    return [with_event, SetMember(outcome=ABSENT, score=score, low=0.0, high=absent)]
 
 
 def _input(variable: Variable) -> Input:

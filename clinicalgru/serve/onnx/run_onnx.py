@@ -61,16 +61,16 @@ def _scores(measurements, stays, folder=Path(__file__).parent, batch=256):
         given = {one["name"]: np.asarray(given[one["name"]]).astype(one["dtype"]) for one in contract["inputs"]}
         scores.append(session.run(["scores"], given)[0])
     status = np.where(np.isin(np.arange(len(stays)), stay), np.where(few, "too little known", "scored"), "not scored")
-    scores = np.where(status[:, None] == "scored", np.concatenate(scores), np.nan)
-    sets, risk, at = contract["prediction_sets"] or {}, scores[:, 0], (status == "scored") & (end == last)
-    kind = (1 - risk <= sets.get("event", -1)) + 2 * (risk <= sets.get("no event", -1))
-    sets = np.where(at, np.choose(kind, ["none" if sets else "", "event", "no event", "either"]), "")
-    return contract["score_columns"], scores, sets, status
+    scores = np.where(status == "scored", np.concatenate(scores).T, np.nan)
+    sets, at, special = {}, (status == "scored") & (end == last), {"": "none", "event or no event": "either"}
+    for column, members in contract["prediction_sets"].items():
+        held = [np.where((m["low"] <= (s := scores[m["score"]])) & (s <= m["high"]), m["outcome"], "") for m in members]
+        words = [" or ".join(filter(None, row)) for row in zip([""] * len(stays), *held, strict=True)]
+        sets[column] = np.where(at & bool(members), [special.get(text, text) for text in words], "")
+    header = ["stay_id", *contract["score_columns"], *sets, "status"]
+    return [header, *zip([row["stay_id"] for row in stays], *scores, *sets.values(), status, strict=True)]
 
 
 if __name__ == "__main__":
     tables = [list(csv.DictReader(Path(path).read_text(encoding="utf-8").splitlines())) for path in sys.argv[1:3]]
-    columns, scores, sets, status = _scores(*tables)
-    out = csv.writer(sys.stdout)
-    out.writerow(["stay_id", *columns, "prediction_set", "status"])
-    out.writerows((row["stay_id"], *s, *t) for row, s, *t in zip(tables[1], scores, sets, status, strict=True))
+    csv.writer(sys.stdout).writerows(_scores(*tables))

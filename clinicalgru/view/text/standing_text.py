@@ -67,13 +67,19 @@ def set_text(explanation: Explanation, outcome: str) -> str:
     shown = explanation.prediction_set
     if shown is None:
         return ""
+    covered = f"{100 * (1 - shown.alpha):.0f} of 100 patients"
+    if shown.of_classes:
+        classes = "no class: each would be unusual" if shown.outcomes == "none" else f"class {shown.outcomes}"
+        return (
+            f"Prediction set: {classes}. Of patients like those of training, about {covered} of each class have it in "
+            f"such a set at hour {format_hours(shown.hour)}; at other hours that does not hold."
+        )
     sets = {
         "event": outcome,
         "no event": f"no {outcome}",
         "either": f"{outcome} or not: the risk leaves both open",
         "none": "neither: both outcomes would be unusual at this risk",
     }
-    covered = f"{100 * (1 - shown.alpha):.0f} of 100 patients"
     whom = f"{covered} with the outcome, and {covered} without it," if shown.by_outcome else f"{covered}"
     return (
         f"Prediction set: {sets[shown.outcomes]}. Of patients like those of training, about {whom} have their outcome "

@@ -1,0 +1,88 @@
+"""Prediction sets of several classes and labels: in bundle, scores, evaluation, card, explanation and export alike."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.estimator_checks.example_stays import example_stays
+from clinicalgru.model.baselines.tree_baselines import MulticlassTrees, MultilabelTrees
+from clinicalgru.model.prediction_sets import restored_sets
+from clinicalgru.serve.onnx.contract import contract_sets
+from clinicalgru.serve.score_rows import schema_of, score_sequences, uncertainty_columns
+from clinicalgru.serve.spark import columns_of_scores
+from clinicalgru.view.text.standing_text import set_text
+
+NETWORK = cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1)
+
+
+@pytest.fixture(scope="module", params=["multiclass", "multilabel"])
+def fitted(request):
+    """A network, and a baseline, calibrated on 540 stays; and the stays that neither saw."""
+    train, calibration, test = cg.split_patients(example_stays(request.param, 900), [0.2, 0.6, 0.2], random_state=0)
+    gru = cg.GRUClassifier if request.param == "multiclass" else cg.GRUMultiLabel
+    trees = MulticlassTrees if request.param == "multiclass" else MultilabelTrees
+    network = gru(NETWORK, max_epochs=1, distillation=0).fit(train, verbose=False).calibrate(calibration)
+    return network, trees().fit(train).calibrate(calibration), test
+
+
+def test_calibrating_learns_sets_and_a_bundle_keeps_them(fitted, tmp_path):
+    model = fitted[0] if fitted[2].task.task_type == "multiclass" else fitted[1]
+    loaded = cg.load(cg.save(model, tmp_path / "bundle"))
+    assert loaded.prediction_sets_ == model.prediction_sets_
+    assert loaded.prediction_sets_.alpha == 0.1
+    card = (tmp_path / "bundle" / "card.md").read_text()
+    assert "at hour 24 only" in card.split("prediction sets")[1]
+
+
+def test_an_export_describes_the_same_sets(fitted):
+    model, stays = fitted[0], fitted[2]
+    risk, words = model.predict_proba(stays), {"": "none", "event or no event": "either"}
+    expected = model.prediction_sets_.predict(risk).reshape(len(stays), -1)
+    for members, own in zip(contract_sets(model).values(), expected.T, strict=True):
+        held = [np.where((risk[:, m.score] >= m.low) & (risk[:, m.score] <= m.high), m.outcome, "") for m in members]
+        found = [" or ".join(filter(None, row)) for row in zip(*held, strict=True)]
+        assert [words.get(text, text) for text in found] == own.tolist() or not members
+
+
+def test_scores_and_evaluation_count_the_same_sets(fitted):
+    for model in fitted[:2]:
+        scores, stays = score_sequences(model, fitted[2]), fitted[2]
+        names = uncertainty_columns(model)
+        scored = (scores["status"] == "scored").to_numpy()
+        sets = model.prediction_sets_.predict(model.predict_proba(stays[scored]))
+        assert (scores.loc[scored, names].to_numpy() == sets.reshape(-1, len(names))).all()
+        assert (scores.loc[~scored, names] == "").all(axis=None)
+        assert {str(field.type) for field in schema_of(names)} == {"string"}
+        assert [name for name in scores if name != "model_hash"] == [
+            name for name in columns_of_scores(model) if name not in ("model_hash", "input_hash", "scored_at", "run_id")
+        ]
+        table = cg.evaluate(model, stays, n_resamples=20).prediction_sets
+        assert table["coverage"].dropna().between(0.75, 1).all()
+        assert (score_sequences(model, stays.truncate_at(12.0))[names] == "").all(axis=None)
+
+
+def test_an_explanation_gives_the_set_of_its_stay(fitted):
+    model, stay = fitted[0], fitted[2][[0]]
+    explanation = cg.explain(model, stay)
+    sets = model.prediction_sets_.predict(model.predict_proba(stay))
+    shown = explanation.prediction_set
+    assert shown.outcomes == (str(sets[0]) if shown.of_classes else str(sets[0, 0]))
+    assert ("class" in set_text(explanation, "third")) == shown.of_classes
+    assert cg.explain(model, stay, at_hours=12.0).prediction_set is None
+
+
+def test_sets_of_another_task_are_refused(fitted):
+    model = fitted[0]
+    values = json.loads(json.dumps(model.prediction_sets_.to_dict()))
+    assert restored_sets(values, model) == model.prediction_sets_
+    other = {"classes": ["0", "1", "7"]} if "classes" in values else {"names": ["septic", "else"]}
+    binary = {"alpha": 0.1, "quantiles": {"all": 0.5}, "patients": {"all": 90}, "by_outcome": False}
+    for wrong in (values | other, binary, {}):
+        with pytest.raises((KeyError, ValueError)):
+            restored_sets(wrong, model)
+    with pytest.raises(ValueError, match="another task"):
+        restored_sets(values, cg.SummaryBaseline("logistic regression").fit(example_stays("binary", 160)))
