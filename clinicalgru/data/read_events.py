@@ -78,6 +78,7 @@ def read_events(
     data_tables: Any = None,
     detection_limits: str = "reject",
     delimiter: str | None = None,
+    encoding: str = "utf-8",
     anchor: str | None = None,
     event_codes: Mapping[str, str | Iterable[str]] | None = None,
     timezone: str | None = None,
@@ -125,8 +126,9 @@ def read_events(
     time_format : str, optional
         strptime format of times that are not ISO 8601, such as "%d/%m/%Y %H:%M", in every table.
     time_unit : str
-        Unit of times that are numbers: "seconds", "minutes", "hours" or "days" since the start of the stay. It holds
-        for rows, starts and ends; times among the outcomes are hours, unless `units` says otherwise.
+        Unit of times that are numbers: "milliseconds", "seconds", "minutes", "hours" or "days" since the
+        start of the stay. It holds for rows, starts and ends; times among the outcomes are hours, unless `units` says
+        otherwise.
     units : mapping of str to str, optional
         Variable -> unit of its values where the extract writes none, such as {"glucose": "mmol/L", "weight": "lb"}; it
         holds for static variables too. Column of `outcomes` -> unit of its times, such as {"death_after": "days"}.
@@ -134,14 +136,16 @@ def read_events(
         For source "sql": one SELECT that returns the long columns.
     data_tables : list of dict or path, optional
         The tables of the extract that differ in form, each with arguments of its own: `source` ("long", "wide", "yaib"
-        or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `delimiter`, `query`. The others hold for
-        all of them. Where `data` is a folder, `data` of each names its file; or a YAML file of the list.
+        or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `delimiter`, `encoding`, `query`. The
+        others hold for all of them. Where `data` is a folder, `data` of each names its file. Or a YAML file of them.
     detection_limits : str
         What becomes of a value that is a bound, such as "<0.2": "reject" (it is no number), "bound" (0.2), or "half"
         (half of a lower limit, 0.1; an upper limit itself). The ledger counts those used. In published formats bounds
         are texts of results, comments of laboratories, FHIR comparators and OMOP operators.
     delimiter : str, optional
         Delimiter of text tables, one character; found from the header where None.
+    encoding : str
+        Encoding of text tables, such as "windows-1252" or "utf-16"; each is converted to UTF-8 before it is read.
     anchor : str, optional
         What a stay is, in sources with several kinds: "icu", "hospital", "visit" or "stay".
     event_codes : dict, optional
@@ -265,6 +269,7 @@ def read_events(
         units={} if units is None else units,
         query=query,
         delimiter=delimiter,
+        encoding=encoding,
         anchor=anchor,
         event_codes=event_codes_of(event_codes),
         timezone=timezone,

@@ -113,3 +113,15 @@ def test_variables_and_tasks_are_listed():
     assert listed.split()[:2] == ["lactate", "mmol/L"]
     assert "in_hospital_mortality_24h" in CliRunner().invoke(app, ["tasks"]).output
     assert CliRunner().invoke(app, ["variables", "no such word"]).exit_code != 0
+
+
+def test_a_number_is_a_name_where_many_patients_have_it_else_it_may_be_a_value() -> None:
+    """Item numbers of three digits look like values in a wrong column; one of eleven patients says nothing of any."""
+    patients = [f"p{i}" for i in range(11)]
+    codes = {"211": patients, "51": patients[:10], "220045": patients[:2], "98.6": patients, "p3": patients[:5]}
+    rows = pd.DataFrame([(p, 0, code, 80) for code, people in codes.items() for p in people])
+    rows.columns = ["patient_id", "time", "variable", "value"]
+    table = cg.unmapped(cg.read_events(rows, max_rejected=1))
+    assert dict(zip(table["code"], table["rows"], strict=True)) == {"211": 11, "220045": 2}
+    events = cg.read_events(rows, names={"211": "heart_rate", "51": "sbp"}, max_rejected=1)
+    assert [v.name for v in events.variables] == ["heart_rate", "sbp"]

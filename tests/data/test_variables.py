@@ -8,6 +8,7 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -262,12 +263,25 @@ def test_own_yaml_adds_a_variable_with_spellings_and_leaves_the_rest(tmp_path: P
     assert "pbto2" not in dictionary
 
 
-def test_an_override_replaces_the_variable_whole_and_the_last_one_wins() -> None:
+def test_an_override_with_a_unit_replaces_the_variable_whole_and_the_last_one_wins() -> None:
     weaned = Dictionary.load({"glucose": {"unit": "mg/dL"}}, {"glucose": {"unit": "mmol/L", "plausible": [1, 140]}})
     assert weaned["glucose"].unit == "mmol/L"
     assert weaned["glucose"].plausible == (1, 140)
     assert weaned["glucose"].source_codes == {}
     assert "Glucose" not in weaned.names("physionet2012")
+
+
+def test_an_entry_without_a_unit_changes_the_fields_that_it_names(dictionary: Dictionary) -> None:
+    """All other fields stay, of every variable; names, words and units are added."""
+    for name, variable in dictionary.items():
+        assert Dictionary.load({name: {"label": "Ours"}})[name] == replace(variable, label="Ours")
+    own = {"sex": {"words": {"vrouw": 0}}, "glucose": {"also": {"g/L": 100}, "source_codes": {"long": "Glu"}}}
+    more = Dictionary.load(own, {"glucose": {"plausible": [5, 900]}})
+    assert more["sex"].words == {**dictionary["sex"].words, "vrouw": 0}
+    assert more["glucose"].conversion("g/L").factor == 100
+    assert more["glucose"].conversion("mmol/L") == dictionary["glucose"].conversion("mmol/L")
+    assert more["glucose"].source_codes == {**dictionary["glucose"].source_codes, "long": ("Glu",)}
+    assert more["glucose"].plausible == (5, 900)
 
 
 def test_values_of_one_instant_combine_by_what_the_variable_is(dictionary: Dictionary) -> None:
@@ -294,7 +308,8 @@ def test_one_code_for_two_variables_is_refused() -> None:
     ("entry", "message"),
     [
         ({"unit": "1", "plausable": [0, 1]}, r"cvp, plausable: .*Did you mean plausible\?"),
-        ({"label": "CVP"}, r"cvp, unit: .*Add `unit:`"),
+        ({"plausible": [5, 1]}, r"cvp, plausible: .*got \[5.0, 1.0\]"),
+        ({"plausable": [0, 1]}, r"cvp, plausable: .*Did you mean plausible\?"),
         ({"unit": " "}, r"cvp, unit: .*UCUM"),
         ({"unit": "1", "plausible": [5, 1]}, r"cvp, plausible: .*got \[5.0, 1.0\]"),
         ({"unit": "1", "plausible": [0, 1], "reference": [0, 2]}, r"cvp, reference: .*within 0 to 1"),
@@ -317,6 +332,11 @@ def test_one_code_for_two_variables_is_refused() -> None:
 def test_each_mistake_names_variable_field_and_fix(entry: object, message: str) -> None:
     with pytest.raises(DictionaryError, match=message):
         Dictionary.load({"cvp": entry})
+
+
+def test_a_new_variable_needs_a_unit() -> None:
+    with pytest.raises(DictionaryError, match=r"pbto2, unit: .*Add `unit:`"):
+        Dictionary.load({"pbto2": {"label": "Oxygen of the brain"}})
 
 
 @pytest.mark.parametrize("text", ["cvp: {unit: %}", "- cvp", "CVP: {unit: '1'}"])

@@ -63,7 +63,8 @@ class Dictionary(Mapping[str, Variable]):
         ----------
         *extra : Path, str or dict
             YAML files or dicts in the form of data_schemas/variables.yaml: {name: {unit: ..., plausible: ..., also:
-            ..., source_codes: ...}}. A variable that exists is replaced completely.
+            ..., source_codes: ...}}. An entry with `unit` replaces a variable that exists. One without it changes the
+            fields that it names, and adds to `also`, `words`, `categories`, `unit_in` and `source_codes`.
 
         Returns
         -------
@@ -81,7 +82,7 @@ class Dictionary(Mapping[str, Variable]):
         Examples
         --------
         >>> from clinicalgru import Dictionary
-        >>> Dictionary.load()["heart_rate"].unit
+        >>> Dictionary.load({"heart_rate": {"plausible": [0, 400]}})["heart_rate"].unit
         '/min'
         """
         for more in extra:
@@ -90,7 +91,7 @@ class Dictionary(Mapping[str, Variable]):
             return _shipped()
         variables = dict(_shipped())
         for more in extra:
-            variables |= read_variables(more)
+            variables |= read_variables(more, known=variables)
         return cls(variables.values())
 
     def __getitem__(self, name: str) -> Variable:

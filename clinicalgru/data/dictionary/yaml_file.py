@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
@@ -136,13 +137,17 @@ def read_yaml(path: Path) -> Any:
     return load_yaml(path, error=DictionaryError)
 
 
-def read_variables(data: Path | str | Mapping[str, Any]) -> dict[str, Variable]:
+def read_variables(
+    data: Path | str | Mapping[str, Any], *, known: Mapping[str, Variable] = MappingProxyType({})
+) -> dict[str, Variable]:
     """Read variables.
 
     Parameters
     ----------
     data : Path, str or mapping
         A YAML file, or a mapping {name: {unit: ..., plausible: [low, high], ...}}.
+    known : mapping of str to Variable
+        Variables of which an entry without `unit` changes the fields that it names.
 
     Returns
     -------
@@ -155,12 +160,14 @@ def read_variables(data: Path | str | Mapping[str, Any]) -> dict[str, Variable]:
         If an entry contradicts itself; the message names file, variable, field and fix.
     """
     if isinstance(data, Mapping):
-        return variables_from(data, "the given dict", spellings=_spellings())
+        return variables_from(data, "the given dict", spellings=_spellings(), known=known)
     path = Path(data)
-    return variables_from(read_yaml(path), path.name, spellings=_spellings())
+    return variables_from(read_yaml(path), path.name, spellings=_spellings(), known=known)
 
 
-def variables_from(content: Any, where: str, *, spellings: Spellings) -> dict[str, Variable]:
+def variables_from(
+    content: Any, where: str, *, spellings: Spellings, known: Mapping[str, Variable] = MappingProxyType({})
+) -> dict[str, Variable]:
     """Check variables, and give each one all spellings of its units.
 
     Parameters
@@ -171,6 +178,8 @@ def variables_from(content: Any, where: str, *, spellings: Spellings) -> dict[st
         The file, for errors.
     spellings : mapping of str to tuple of str
         Other spellings of units.
+    known : mapping of str to Variable
+        Variables of which an entry without `unit` changes the fields that it names.
 
     Returns
     -------
@@ -185,10 +194,27 @@ def variables_from(content: Any, where: str, *, spellings: Spellings) -> dict[st
     if not isinstance(content, Mapping):
         fix = "Write `name:` and its fields below."
         raise DictionaryError("variables by name", describe(content), fix, where=where)
-    return {name: _variable(name, entry, where, spellings) for name, entry in content.items()}
+    return {
+        name: _variable(name, *_completed(entry, known.get(name), spellings), where) for name, entry in content.items()
+    }
 
 
-def _variable(name: Any, data: Any, where: str, spellings: Spellings) -> Variable:
+def _completed(entry: Any, known: Variable | None, spellings: Spellings) -> tuple[Any, Spellings]:
+    """An entry without a unit on top of the known variable, and the spellings of the units that it adds.
+
+    With another unit, the known limits and factors would be wrong: such an entry is complete by itself.
+    """
+    if known is None or not isinstance(entry, Mapping) or "unit" in entry:
+        return entry, spellings
+    fields = {name: value for name, value in known.to_dict().items() if name != "name"}
+    if known.merge == DEFAULT_MERGE[known.variable_type]:
+        fields["merge"] = ""
+    both = {name for name in entry if isinstance(fields.get(name), dict) and isinstance(entry[name], Mapping)}
+    added = {unit: spellings[unit] for unit in (entry["also"] if "also" in both else ()) if unit in spellings}
+    return fields | dict(entry) | {name: {**fields[name], **entry[name]} for name in both}, added
+
+
+def _variable(name: Any, data: Any, spellings: Spellings, where: str) -> Variable:
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         fix = "Use small letters, digits and underscores: heart_rate."
         raise DictionaryError("a variable's name", repr(name), fix, where=where)

@@ -21,6 +21,7 @@ import pyarrow.csv as pacsv
 from clinicalgru.data.ingest.compression import format_of, plain_chunks
 from clinicalgru.data.ingest.csv_check import MARK, TextTable, header_of, is_plain_text
 from clinicalgru.data.ingest.table_files import FolderFiles, find_tables
+from clinicalgru.data.ingest.text_format import TextFormat
 from clinicalgru.errors import InputError
 
 SMALLEST_FILE = 4 << 20  # bytes on disk from which on a table is read in blocks
@@ -57,15 +58,15 @@ class TextBlock:
     is_unfinished: bool
 
 
-def large_texts(data: Any, delimiter: str | None) -> tuple[list[TextTable], FolderFiles]:
+def large_texts(data: Any, text_format: TextFormat) -> tuple[list[TextTable], FolderFiles]:
     """Find the files of an extract, if all of them are large text tables of the same columns.
 
     Parameters
     ----------
     data : object
         The extract.
-    delimiter : str or None
-        Delimiter of the tables; None: found from the header.
+    text_format : TextFormat
+        How they are written.
 
     Returns
     -------
@@ -75,13 +76,13 @@ def large_texts(data: Any, delimiter: str | None) -> tuple[list[TextTable], Fold
         What was left out of a folder.
     """
     paths = data if isinstance(data, list | tuple) else [data]
-    if not paths or not all(isinstance(path, str | os.PathLike) for path in paths):
+    if not (paths and text_format.is_utf_8 and all(isinstance(path, str | os.PathLike) for path in paths)):
         return [], FolderFiles()
     try:
         found = find_tables([Path(path) for path in paths])
         if any(file.stat().st_size < SMALLEST_FILE for file in found.files):
             return [], found
-        texts = [_text(file, delimiter) for file in found.files]
+        texts = [_text(file, text_format.delimiter) for file in found.files]
     except (InputError, NotWellFormedError, OSError):
         return [], FolderFiles()
     columns = {frozenset(map(str.casefold, text.names)) for text in texts}

@@ -26,6 +26,7 @@ from clinicalgru.errors import InputError, system_errors
 LONGEST_LINE = 2_000_000  # bytes; DuckDB's own limit is 2 MiB
 UNREAD_BY_DUCKDB = ("bzip2", "xz", "zstd")
 MARK = b"\xef\xbb\xbf"
+NAME_ENCODING = "Save it as UTF-8, or pass its encoding, such as"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 INVISIBLE = " \t\n\r\u00a0\u2007\u202f\u200b\u200e\u200f\u2060\ufeff"
 # Of a byte: whether it is a delimiter or line end, a quote, a space, or another control character.
@@ -210,7 +211,7 @@ def not_utf_8(where: str) -> InputError:
     InputError
         The error, to be raised.
     """
-    return InputError("UTF-8 text", "another encoding", "Save it as UTF-8.", where=where)
+    return InputError("UTF-8 text", "another encoding", f'{NAME_ENCODING} "windows-1252".', where=where)
 
 
 def _scan_file(path: Path, copy: IO[bytes] | None) -> tuple[bytes, bool, bytes, bool]:
@@ -271,7 +272,8 @@ def _tail(seam: bytes) -> bytes:
 
 def _check_chunk(chunk: bytes, tail: bytes, before: int, name: str) -> None:
     if before == 0 and (chunk[:2] in UTF_16 or b"\0" in chunk[:200]):
-        raise InputError("UTF-8 text", "UTF-16 or binary content", "Save it as UTF-8.", where=f"{name}, row 1")
+        fix = f'{NAME_ENCODING} "utf-16".'
+        raise InputError("UTF-8 text", "UTF-16 or binary content", fix, where=f"{name}, row 1")
     if b"\0" in chunk:
         fix = "Export it again: the file is damaged."
         raise InputError("text", "NUL bytes, as in UTF-16 or binary content", fix, where=name)

@@ -15,7 +15,7 @@ from clinicalgru.errors import ArgumentError, InputError, describe
 
 SOURCES = ("long", "wide", "yaib", "sql")  # of one table
 WITHOUT_LIMITS = ("physionet2012", "physionet2019")  # numbers only
-OWN = ("source", "columns", "units", "missing", "time_format", "time_unit", "delimiter", "query")
+OWN = ("source", "columns", "units", "missing", "time_format", "time_unit", "delimiter", "encoding", "query")
 FIX = "Pass dicts such as {'data': 'vitals.csv', 'source': 'wide', 'columns': {'heart_rate': 'HR'}}."
 MAX_YAML_BYTES = 1_000_000
 

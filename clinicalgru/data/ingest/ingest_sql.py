@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clinicalgru.data.ingest.csv_check import UNFINISHED
+from clinicalgru.disclosure import MIN_CELL_SIZE
 
 PART_STEP = 1 << 40  # more rows than a file has
 PLACE = f"part::BIGINT * {PART_STEP} + row"  # of a row in the extract, as one number: 20 times faster than a pair
@@ -51,20 +52,23 @@ REJECT_ROW = """
 UPDATE rows SET reason = '{reason}', time = NULL
 WHERE part = {part} AND row = {row}
 """
-# Unknown names that are safe to report: in rows of several patients, or of letters only, and equal to no identifier;
-# never dates or decimal numbers.
+# Unknown names that are safe to report: those in rows of many patients; in rows of several, unless they may be a value
+# in a wrong column or are an identifier; and words of letters. Never dates or decimal numbers.
 SAFE_NAMES = f"""
 WITH named AS (
     SELECT DISTINCT name, CASE WHEN NOT is_damaged THEN patient END AS patient, stay
     FROM (SELECT DISTINCT name_unit_id, identifier_id, {IS_DAMAGED} AS is_damaged FROM rows)
     JOIN name_units USING (name_unit_id) JOIN identifiers USING (identifier_id)
+), shared AS (
+    SELECT u.name, least(count(DISTINCT r.patient), count(DISTINCT r.stay)) AS people,
+        u.name IN (FROM (SELECT patient FROM named UNION SELECT stay FROM named) t(who) WHERE who IS NOT NULL) AS is_who
+    FROM unknown_frame u LEFT JOIN named r USING (name) GROUP BY u.name
 )
-SELECT u.name FROM unknown_frame u LEFT JOIN named r USING (name)
-WHERE NOT regexp_full_match(u.name, '[+-]?\\d{{0,3}}([.,]\\d*)?([eE][+-]?\\d+)?|.*\\d[-/.:]\\d\\d.*[-/.:]\\d.*')
-    AND NOT regexp_matches(u.name, '[\\x00-\\x1f\"]') AND length(u.name) <= 200
-GROUP BY u.name
-HAVING (count(DISTINCT r.patient) > 1 AND count(DISTINCT r.stay) > 1 OR regexp_full_match(u.name, '[\\pL _]+'))
-    AND u.name NOT IN (FROM (SELECT patient FROM named UNION SELECT stay FROM named) t(who) WHERE who IS NOT NULL)
+SELECT name FROM shared
+WHERE NOT regexp_full_match(name, '[+-]?\\d{{0,3}}[.,]\\d*([eE][+-]?\\d+)?|[+-]?|.*\\d[-/.:]\\d\\d.*[-/.:]\\d.*')
+    AND NOT regexp_matches(name, '[\\x00-\\x1f\"]') AND length(name) <= 200
+    AND (people >= {MIN_CELL_SIZE} OR NOT is_who AND (regexp_full_match(name, '[\\pL _]+')
+        OR people > 1 AND NOT regexp_full_match(name, '[+-]?\\d{{1,3}}([eE][+-]?\\d+)?')))
 """
 # The first row with a reason.
 FIRST_WITH_REASON = "SELECT part, row FROM rows WHERE reason = '{reason}' ORDER BY part, row LIMIT 1"

@@ -77,7 +77,7 @@ def read_outcomes(
         name=OUTCOMES,
         keys=("stay_id",),
         times=options.times,
-        delimiter=options.delimiter,
+        text_format=options.text_format,
         time_columns=(),
     )
     static = {normalize(name): name for name in dictionary if dictionary[name].static} if static is None else static

@@ -17,6 +17,7 @@ from clinicalgru.data.ingest.arrow_tables import is_arrow
 from clinicalgru.data.ingest.column_names import check_columns_argument
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_sql import RowFormat
+from clinicalgru.data.ingest.text_format import TextFormat, check_encoding
 from clinicalgru.data.ingest.time_sql import TIME_UNITS, TimeFormat
 from clinicalgru.errors import ArgumentError, describe
 
@@ -59,6 +60,8 @@ class ReadOptions:
         One SELECT, for a database.
     delimiter : str, optional
         Delimiter of text tables, one character; None: found from the header.
+    encoding : str
+        Encoding of text tables.
     anchor : str, optional
         What a stay is, in sources with several kinds.
     event_codes : mapping of str to tuple of str
@@ -99,6 +102,7 @@ class ReadOptions:
     outcomes_columns: tuple[str, ...] | None = None
     query: str | None = None
     delimiter: str | None = None
+    encoding: str = "utf-8"
     anchor: str | None = None
     event_codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     timezone: str | None = None
@@ -116,6 +120,7 @@ class ReadOptions:
         _check_names("units", self.units)
         for name in ("time_format", "query", "delimiter", "anchor", "timezone"):
             _check_text(name, getattr(self, name))
+        check_encoding(self.encoding)
         check_choice("time_unit", self.time_unit, TIME_UNITS)
         check_choice("detection_limits", self.detection_limits, DETECTION_LIMITS)
         check_number("max_rejected", self.max_rejected, minimum=0, maximum=1)
@@ -123,6 +128,11 @@ class ReadOptions:
         for variable, unit in self.units.items():
             if variable in self.dictionary or unit not in TIME_UNITS:  # else the times of an outcome
                 self.dictionary.find(variable).conversion(unit)
+
+    @property
+    def text_format(self) -> TextFormat:
+        """How text tables are written."""
+        return TextFormat(self.delimiter, self.encoding)
 
     @property
     def times(self) -> TimeFormat:

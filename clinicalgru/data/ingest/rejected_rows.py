@@ -95,7 +95,7 @@ def check_static_lost(
         return
     unit = fitting_unit(variable, pd.to_numeric(cells[is_lost], errors="coerce").dropna().to_numpy(dtype=float))
     fits = f"; the values fit {unit}" if unit else ""
-    fix = _fix(pd.Index([variable.name]), {variable.name: unit} if unit else {}, [])
+    fix = _fix([variable], {variable.name: unit} if unit else {}, [])
     got, where = (
         f"{variable.name} {n_lost:,} of {n_cells:,}{fits}",
         f"stays, {cells.index[is_lost][0]}, column {column}",
@@ -111,8 +111,10 @@ def _check_all(ledger: Ledger, max_rejected: float, allow: Collection[str]) -> N
     n_usable = ledger.usable - int(findings.loc[is_allowed, "rows"].sum())
     if n_rejected > max_rejected * max(n_usable, 1):
         worst = findings[~is_allowed].iloc[0]
-        most_frequent = f"{worst['reason']} {worst['variable']} ({worst['rows']:,})"
+        most_frequent = f"{worst['reason']} {worst['variable']}".rstrip() + f" ({worst['rows']:,})"
         fix = "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected."
+        if worst["reason"] == "unknown variable":
+            fix = "Map its name with names= (`clinicalgru map` drafts the file), or raise max_rejected."
         if worst["reason"] == "stay not in the stays table":
             fix = "Complete the stays table, or write identifiers as in the rows: 11 and 11.0, or 7 and 007, are two."
         raise InputError(
@@ -147,16 +149,24 @@ def _variables_lost(workspace: Workspace, ledger: Ledger, lost: pd.DataFrame, li
     return InputError(
         f"less than {limit:.0%} of the values of each variable rejected",
         f"{'; '.join(named)}{more}",
-        _fix(lost.index, units, spellings),
+        _fix([workspace.dictionary[name] for name in lost.index], units, spellings),
         where=f"first at {findings.loc[findings['variable'] == lost.index[0], 'where'].iloc[0]}",
     )
 
 
-def _fix(names: pd.Index, units: Mapping[str, str], spellings: Sequence[str]) -> str:
+def _fix(variables: Sequence[Variable], units: Mapping[str, str], spellings: Sequence[str]) -> str:
     """What to do about variables that were lost."""
-    unit = f"Where no unit is written, name it: units={units}. " if units else ""
-    also = f"Add the unit under `also` of {', '.join(spellings)} in your own YAML (variables=). " if spellings else ""
-    return f"{unit}{also or 'Else repair the values. '}To go on without them, pass allow={[*names]}."
+    fixes = [f"Where no unit is written, name it: units={units}."] if units else []
+    fixes += (
+        [f"Add the unit under `also` of {', '.join(spellings)} in your own YAML (variables=)."] if spellings else []
+    )
+    fixes += [
+        f"{variable.name} is written as {', '.join(variable.words)}: add yours under its `words` in your own YAML."
+        for variable in variables
+        if variable.words and variable.categories
+    ]
+    repair = " ".join(fixes if spellings or len(fixes) > bool(units) else [*fixes, "Else repair the values."])
+    return f"{repair} To go on without them, pass allow={[variable.name for variable in variables]}."
 
 
 def _fitting_unit(workspace: Workspace, variable: Variable) -> str:

@@ -60,7 +60,7 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
             columns_of(options.columns, STAYS),
             name=STAYS,
             times=options.times,
-            delimiter=options.delimiter,
+            text_format=options.text_format,
             missing=options.missing,
         )
         workspace.note_columns(STAYS, cells.written.values())

@@ -17,6 +17,7 @@ from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_sql import name_sql, text_sql
 from clinicalgru.data.ingest.table_times import TIMES, Clock, TimeColumns, check_times, instants_of, time_frame
 from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, open_parts, quoted
+from clinicalgru.data.ingest.text_format import PLAIN_TEXT, TextFormat
 from clinicalgru.data.ingest.time_sql import TimeFormat, declare_timezone
 from clinicalgru.errors import InputError
 
@@ -51,7 +52,7 @@ def read_cells(
     name: str,
     keys: tuple[str, ...] = IDENTIFIERS,
     times: TimeFormat | None = None,
-    delimiter: str | None = None,
+    text_format: TextFormat = PLAIN_TEXT,
     time_columns: tuple[str, ...] = TIMES,
     missing: MissingValues | None = None,
 ) -> TableCells:
@@ -69,8 +70,8 @@ def read_cells(
         Columns that every row must fill. Without `stay_id`, a patient is one stay.
     times : TimeFormat, optional
         How `start` and `end` are read; None: as ISO 8601 dates or hours.
-    delimiter : str, optional
-        Delimiter of a text table; found from the header where None.
+    text_format : TextFormat
+        How text tables are written.
     time_columns : tuple of str
         The columns that are read as times.
     missing : MissingValues, optional
@@ -95,7 +96,7 @@ def read_cells(
     times, missing = times or TimeFormat(), missing or MissingValues()
     with small_connection() as connection, errors_in_table(name):
         declare_timezone(connection, times.timezone, is_temporary=True)
-        parts = open_parts(connection, data, delimiter=delimiter)
+        parts = open_parts(connection, data, text_format=text_format)
         read = [_read(connection, part, columns, TimeColumns(times, time_columns, missing)) for part in parts]
     frame = pd.concat([table for table, _, _ in read])
     clocks = {(clock.is_date, clock.has_offset): clock for _, found, _ in reversed(read) for clock in reversed(found)}

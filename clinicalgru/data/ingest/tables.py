@@ -22,6 +22,7 @@ from clinicalgru.data.ingest.arrow_tables import LABEL, arrow_table, is_arrow, t
 from clinicalgru.data.ingest.compression import format_of
 from clinicalgru.data.ingest.csv_check import LONGEST_LINE, TextTable, check_once, format_names, inspect_text, not_utf_8
 from clinicalgru.data.ingest.table_files import PARQUET_FILES, find_tables, one_file
+from clinicalgru.data.ingest.text_format import PLAIN_TEXT, TextFormat
 from clinicalgru.data.ingest.time_sql import has_zone
 from clinicalgru.errors import InputError, system_error, system_error_number
 
@@ -116,7 +117,7 @@ def open_parts(
     connection: duckdb.DuckDBPyConnection,
     data: Any,
     *,
-    delimiter: str | None = None,
+    text_format: TextFormat = PLAIN_TEXT,
     notes: dict[str, int] | None = None,
 ) -> list[TablePart]:
     """Open each file of `data`, or the frame, as a part that can be read row by row.
@@ -127,8 +128,8 @@ def open_parts(
         Connection that will read the parts.
     data : path, list of paths, DataFrame, Arrow table, or object with `__arrow_c_stream__`
         The table, a file, or a folder of files.
-    delimiter : str, optional
-        Delimiter of text tables, one character; None: found from the header.
+    text_format : TextFormat
+        How text tables are written.
     notes : dict of str to int, optional
         Gets a note for the ledger about each file of a folder that is not read, such as a hidden one.
 
@@ -146,7 +147,7 @@ def open_parts(
     if isinstance(data, pd.DataFrame) or is_arrow(data):
         return [_frame(connection, arrow_table(data, connection))]
     found = find_tables([Path(path) for path in (data if isinstance(data, list | tuple) else [data])])
-    parts = [_file(connection, path, delimiter) for path in found.files]
+    parts = [_file(connection, path, text_format) for path in found.files]
     for part in parts:
         if part.text and part.text.plain != part.text.path:
             found.note("unpacked to be read", part.label)
@@ -176,7 +177,7 @@ def _frame(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> TablePart:
         return _with_usual_times(connection, TablePart(LABEL, quoted(name), {}, first_row=0))
 
 
-def _file(connection: duckdb.DuckDBPyConnection, path: Path, delimiter: str | None) -> TablePart:
+def _file(connection: duckdb.DuckDBPyConnection, path: Path, text_format: TextFormat) -> TablePart:
     if format_of(path) == "parquet":
         sql = _parquet(path)
         with duckdb_errors(path.name):
@@ -184,7 +185,8 @@ def _file(connection: duckdb.DuckDBPyConnection, path: Path, delimiter: str | No
     if path.name.lower().endswith(PARQUET_FILES):
         fix = "Export it again."
         raise InputError("a readable Parquet file", "a truncated or corrupt file", fix, where=path.name)
-    text = inspect_text(path, delimiter=delimiter, make_folder=lambda: temporary_folder(connection))
+    path = text_format.as_utf_8(path, lambda: temporary_folder(connection))
+    text = inspect_text(path, delimiter=text_format.delimiter, make_folder=lambda: temporary_folder(connection))
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in text.names)
     sql = (
         f"read_csv({one_file(text.plain)}, {QUOTED}, delim={literal(text.delimiter)}, columns={{{columns}}}, "

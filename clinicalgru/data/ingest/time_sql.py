@@ -20,6 +20,7 @@ HOUR = "3600000000"  # microseconds
 DAY = "86400000000"
 TRIMMED = "c_"  # prefix of the columns that `row_sql` has trimmed already
 TIME_UNITS = {  # in hours
+    "milliseconds": Fraction(1, 3_600_000),
     "seconds": Fraction(1, 3600),
     "minutes": Fraction(1, 60),
     "hours": Fraction(1),

@@ -75,7 +75,7 @@ def add_long_tables(workspace: Workspace, data: Any, options: ReadOptions) -> di
     """
     if _add_in_blocks(workspace, data, options):
         return {}
-    for part in open_parts(workspace.sql, data, delimiter=options.delimiter, notes=workspace.notes):
+    for part in open_parts(workspace.sql, data, text_format=options.text_format, notes=workspace.notes):
         columns = columns_in(options.columns, DATA, part.types)
         workspace.note_columns(DATA, part.types)
         workspace.add_rows(part, columns, options.row_format)
@@ -85,7 +85,7 @@ def add_long_tables(workspace: Workspace, data: Any, options: ReadOptions) -> di
 
 def _add_in_blocks(workspace: Workspace, data: Any, options: ReadOptions) -> bool:
     """Add large text files that are well-formed throughout; False, and nothing added, where some file is not."""
-    texts, found = large_texts(data, options.delimiter)
+    texts, found = large_texts(data, options.text_format)
     try:
         with workspace.undone_on_error():
             workspace.notes.update(found.notes)

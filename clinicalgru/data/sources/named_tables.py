@@ -16,6 +16,7 @@ from clinicalgru.data.ingest.compression import open_plain
 from clinicalgru.data.ingest.read_options import as_path
 from clinicalgru.data.ingest.table_files import TABLE_FILES, folder_files
 from clinicalgru.data.ingest.tables import TablePart, open_parts
+from clinicalgru.data.ingest.text_format import PLAIN_TEXT, TextFormat
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
 
@@ -79,7 +80,7 @@ class NamedTables:
 
 
 def open_named_tables(
-    workspace: Workspace, data: Any, names: Collection[str], *, prefix: str, delimiter: str | None = None
+    workspace: Workspace, data: Any, names: Collection[str], *, prefix: str, text_format: TextFormat = PLAIN_TEXT
 ) -> NamedTables:
     """Open the tables of a dataset that a reader knows.
 
@@ -94,8 +95,8 @@ def open_named_tables(
         The tables, as published.
     prefix : str
         What may stand before the name of a table: "clif_".
-    delimiter : str, optional
-        Delimiter of CSV files; found in each file where None.
+    text_format : TextFormat
+        How text tables are written.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def open_named_tables(
             got = f"{other.name} and {file.name}"
             raise InputError("each table once", got, "Keep one of them.", where=path.name)
     parts = {
-        name: [part for file in found[name] for part in open_parts(workspace.sql, file, delimiter=delimiter)]
+        name: [part for file in found[name] for part in open_parts(workspace.sql, file, text_format=text_format)]
         for name in names
         if name in found
     }

@@ -86,7 +86,7 @@ def add_wide_tables(workspace: Workspace, data: Any, options: ReadOptions) -> di
     """
     notes: dict[str, int] = {}
     workspace.is_wide = True
-    for part in open_parts(workspace.sql, data, delimiter=options.delimiter, notes=workspace.notes):
+    for part in open_parts(workspace.sql, data, text_format=options.text_format, notes=workspace.notes):
         for note, cells in add_wide(workspace, part, options).items():
             notes[note] = notes.get(note, 0) + cells
     return notes

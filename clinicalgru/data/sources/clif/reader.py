@@ -155,7 +155,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
         raise ArgumentError("anchor icu or hospital", repr(anchor), "Choose one of them.")
     if options.stays is not None:
         raise ArgumentError("stays=None", describe(options.stays), "CLIF brings its own; leave stays= out.")
-    tables = open_named_tables(workspace, data, TABLES, prefix="clif_", delimiter=options.delimiter)
+    tables = open_named_tables(workspace, data, TABLES, prefix="clif_", text_format=options.text_format)
     tables.require("patient", "hospitalization", *(["adt"] if anchor == "icu" else []))
     if not tables.files.keys() - set(TABLES[:3]):
         raise InputError("a table of events", "none", f"Pass one of {', '.join(TABLES[3:])}.", where=tables.where)

@@ -131,7 +131,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
         if getattr(options, name) is not None:
             got = describe(getattr(options, name))
             raise ArgumentError(f"{name}=None", got, f"eICU brings its own stays and hours; leave {name}= out.")
-    tables = open_named_tables(workspace, data, TABLES, prefix="eicu_", delimiter=options.delimiter)
+    tables = open_named_tables(workspace, data, TABLES, prefix="eicu_", text_format=options.text_format)
     tables.require("patient")
     if not tables.files.keys() - {"patient", APACHE}:
         raise InputError("a table of events", "none", f"Pass one of {', '.join(TABLES[1:-1])}.", where=tables.where)

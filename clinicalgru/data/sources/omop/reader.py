@@ -70,7 +70,7 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     the variable of its nearest known ancestor, unless the nearest ones have several variables. The ledger's notes say
     for how many rows.
     """
-    tables = open_tables(workspace, data, delimiter=options.delimiter)
+    tables = open_tables(workspace, data, text_format=options.text_format)
     stays, outcomes, notes = read_visits(
         workspace, tables, anchor=options.anchor or "hospital", timezone=options.timezone
     )

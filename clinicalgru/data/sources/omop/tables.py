@@ -19,6 +19,7 @@ from clinicalgru.data.ingest.database import fetch, is_address
 from clinicalgru.data.ingest.read_options import as_path
 from clinicalgru.data.ingest.table_files import TABLE_FILES, folder_files, one_file
 from clinicalgru.data.ingest.tables import UNQUOTED, TablePart, duckdb_errors, literal, open_parts, quoted
+from clinicalgru.data.ingest.text_format import TextFormat
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import ArgumentError, InputError, MissingPackageError
 
@@ -172,7 +173,7 @@ class Table:
         return {name.lower(): kind for name, kind in self.part.types.items()}
 
 
-def open_tables(workspace: Workspace, data: Any, *, delimiter: str | None) -> dict[str, list[Table]]:
+def open_tables(workspace: Workspace, data: Any, *, text_format: TextFormat) -> dict[str, list[Table]]:
     """Open the tables of a CDM that readers know, each as its files; absent ones are left out.
 
     Parameters
@@ -182,8 +183,8 @@ def open_tables(workspace: Workspace, data: Any, *, delimiter: str | None) -> di
     data : str or Path
         Folder or .zip of CSV (.gz) and Parquet named after the tables, a folder of files for each table, or the
         address of a PostgreSQL database (tables are searched along its search_path).
-    delimiter : str or None
-        Delimiter of CSV files; found in each file where None.
+    text_format : TextFormat
+        How text tables are written.
 
     Returns
     -------
@@ -202,7 +203,7 @@ def open_tables(workspace: Workspace, data: Any, *, delimiter: str | None) -> di
     tables = (
         _from_database(workspace, data)
         if is_address(data)
-        else _from_files(workspace, as_path(data, "a folder or .zip of CDM tables"), delimiter)
+        else _from_files(workspace, as_path(data, "a folder or .zip of CDM tables"), text_format)
     )
     for needed in ("person", "visit_occurrence", "measurement"):
         if needed not in tables:
@@ -229,7 +230,7 @@ def _check_identifiers(workspace: Workspace, table: Table) -> None:
             raise InputError(f"{name} in full", got, fix, where=where)
 
 
-def _from_files(workspace: Workspace, path: Path, delimiter: str | None) -> dict[str, list[Table]]:
+def _from_files(workspace: Workspace, path: Path, text_format: TextFormat) -> dict[str, list[Table]]:
     if not path.exists():
         raise InputError("an existing folder or .zip", f"no such path: {path.name}", "Check the path.")
     if path.is_file():
@@ -237,7 +238,7 @@ def _from_files(workspace: Workspace, path: Path, delimiter: str | None) -> dict
     tables: dict[str, list[Table]] = {}
     for name, file in _table_files(path):
         part = _athena(file) if name in VOCABULARY and _has_tabs(file) else None
-        parts = [part] if part else open_parts(workspace.sql, file, delimiter=delimiter)
+        parts = [part] if part else open_parts(workspace.sql, file, text_format=text_format)
         tables.setdefault(name, []).extend(Table(each) for each in parts)
     return tables
 

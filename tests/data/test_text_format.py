@@ -1,0 +1,60 @@
+"""Text tables in other encodings than UTF-8, and numeric times in each unit, give what UTF-8 and hours give."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import clinicalgru as cg
+from clinicalgru.errors import ArgumentError, InputError
+
+ROWS = [("p1", 0.5, "Hjärtfrekvens", "88", "/min"), ("p1", 1.0, "kreatinin °", "95", "µmol/L")]
+TABLE = pd.DataFrame(ROWS, columns=["patient_id", "time", "variable", "value", "unit"])
+NAMES = {"Hjärtfrekvens": "heart_rate", "kreatinin °": "creatinine"}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "windows-1252", "utf-16", "utf-8-sig", "mac-roman"])
+def test_every_encoding_gives_the_same_extract(tmp_path: Path, encoding: str, packed: bool) -> None:
+    text = TABLE.to_csv(index=False).encode(encoding)
+    path = tmp_path / ("rows.csv.gz" if packed else "rows.csv")
+    path.write_bytes(gzip.compress(text) if packed else text)
+    stays = tmp_path / "stays.csv"
+    stays.write_bytes("patient_id,stay_id,sex,ward é\np1,p1,f,Nord\n".encode(encoding))
+    events = cg.read_events(path, stays=stays, names=NAMES, encoding=encoding)
+    usual = cg.read_events(TABLE, names=NAMES)
+    assert events.measurements.equals(usual.measurements)
+    assert events.ledger.converted == usual.ledger.converted
+    assert events.stays["sex"].tolist() == [0.0]
+
+
+def test_a_byte_without_a_meaning_is_refused_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(TABLE.to_csv(index=False).encode("latin-1") + b"p1,2,\x81,7,\n")
+    with pytest.raises(InputError, match=r"rows\.csv, row \d or later: Expected text in windows-1252"):
+        cg.read_events(path, encoding="windows-1252", names=NAMES)
+
+
+def test_text_that_is_not_utf_8_asks_for_its_encoding(tmp_path: Path) -> None:
+    for encoding, word in (("latin-1", "windows-1252"), ("utf-16", "utf-16")):
+        path = tmp_path / "rows.csv"
+        path.write_bytes(TABLE.to_csv(index=False).encode(encoding))
+        with pytest.raises(InputError, match=f"Expected UTF-8 text; .*pass its encoding, such as .{word}"):
+            cg.read_events(path, names=NAMES)
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "rot13", 7, "", "undefined"])
+def test_an_encoding_that_does_not_exist_is_refused(encoding: object) -> None:
+    with pytest.raises(ArgumentError, match='Pass a name such as "utf-8"'):
+        cg.read_events(TABLE, names=NAMES, encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_hour"), [("milliseconds", 3.6e6), ("seconds", 3600), ("minutes", 60), ("days", 1 / 24)]
+)
+def test_numeric_times_of_each_unit_give_hours(unit: str, per_hour: float) -> None:
+    there = cg.read_events(TABLE.assign(time=TABLE["time"] * per_hour), names=NAMES, time_unit=unit).measurements
+    assert there.equals(cg.read_events(TABLE, names=NAMES).measurements)
