@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +28,10 @@ from clinicalgru.cli_stop import stoppable
 from clinicalgru.errors import ArgumentError, InputError
 
 if TYPE_CHECKING:
+    from clinicalgru.data.task.task import Task
     from clinicalgru.parts import Parts
+
+NO_CHECKS: Mapping[str, Any] = MappingProxyType({})
 
 
 def register(app: typer.Typer) -> None:
@@ -110,6 +114,9 @@ def train(
     device: Device = "auto",
     random_state: Seed = 0,
     leaks: Annotated[bool, typer.Option(help="look for leaks from the future on a sample of the stays")] = True,
+    instability: Annotated[
+        int, typer.Option(help="also train on so many bootstrap samples, 10 or more: how far single risks move", min=0)
+    ] = 0,
     exact: Exact = False,
     quiet: Quiet = False,
 ) -> None:
@@ -139,6 +146,8 @@ def train(
         The seed.
     leaks : bool
         Whether `check_no_future` is run; its sentence is printed and kept in the bundle.
+    instability : int
+        Number of refits of `clinicalgru.instability`, each as long as the training, which the bundle keeps; 0: none.
     exact, quiet : bool
         Whether counts of 1 to 10 are shown too, and whether the progress bar is hidden.
     """
@@ -150,6 +159,7 @@ def train(
 
     named_task = Task.load(task)
     check_outcomes(reading, named_task)
+    _check_instability(instability, named_task)
     if resume and checkpoint is None:
         raise ArgumentError("--checkpoint with --resume", "no checkpoint", "Name the file of the checkpoint.")
     encoder = None if pretrained is None else load_pretrained(pretrained)
@@ -162,7 +172,7 @@ def train(
     parts = split_parts(events, named_task, random_state, **by)
     kept: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "auxiliary": parts.auxiliary}
     how = kept | {"random_state": random_state, "estimator": estimator, "verbose": not quiet}
-    checks = ("leaks",) * leaks + ("membership",)
+    checks: dict[str, Any] = {"leaks": leaks, "membership": True, "n_refits": instability}
     before = "Nothing was written." if checkpoint is None else "--resume goes on after the last finished epoch."
     _fit_evaluate_write(
         lambda: pipeline.fit(parts.development, **how),
@@ -180,7 +190,7 @@ def _fit_evaluate_write(
     out: Path,
     *,
     random_state: int,
-    checks: Sequence[str] = (),
+    checks: Mapping[str, Any] = NO_CHECKS,
     before: str = "Nothing was written.",
 ) -> None:
     """Train and save the bundle; then evaluate, check, and write pages, scores and the bundle with what was found.
@@ -202,12 +212,37 @@ def _fit_evaluate_write(
         with waiting("evaluating"):
             evaluation = pipeline.evaluate_with_baselines(model, parts, random_state=random_state)
         typer.echo(evaluation)
-        if "leaks" in checks:
-            with waiting("looking for leaks from the future"):
-                leaks = pipeline.check_leakage(model, parts, random_state=random_state)
-            typer.echo(f"\n{leaks.sentence}\n")
-        if "membership" in checks and (audit := pipeline.measure_membership(model, parts)) is not None:
-            typer.echo(f"{audit}\n")
+        _check(model, parts, random_state=random_state, **checks)
         with waiting("writing pages, scores and bundle"):
             written = pipeline.write_all(model, evaluation, parts, out)
     print_paths(written, simulated=parts.test.simulated)
+
+
+def _check_instability(n_refits: int, task: Task) -> None:
+    """Raise where a model of this task cannot be refitted so often; nothing is read yet."""
+    if not n_refits:
+        return
+    from clinicalgru.model.instability import check_n_refits
+
+    check_n_refits(n_refits)
+    if task.task_type != "binary":
+        raise ArgumentError("--instability with a binary task", task.task_type, "Leave it out.")
+
+
+def _check(
+    model: Any, parts: Parts, *, random_state: int, leaks: bool = False, membership: bool = False, n_refits: int = 0
+) -> None:
+    """Measure what the bundle keeps of the model, and print it."""
+    from clinicalgru import trained_model
+
+    if leaks:
+        with waiting("looking for leaks from the future"):
+            found = trained_model.check_leakage(model, parts, random_state=random_state)
+        typer.echo(f"\n{found.sentence}\n")
+    if membership and (audit := trained_model.measure_membership(model, parts)) is not None:
+        typer.echo(f"{audit}\n")
+    if n_refits:
+        with waiting(f"training again on {n_refits} bootstrap samples"):
+            refits: dict[str, int] = {"n_refits": n_refits, "random_state": random_state}
+            moved = trained_model.measure_instability(model, parts, **refits)
+        typer.echo(f"{moved}\n")

@@ -20,9 +20,6 @@ from clinicalgru.explain.faithfulness.faithfulness import faithfulness
 from clinicalgru.explain.faithfulness.result import Faithfulness
 from clinicalgru.explain.prepared import provenance
 from clinicalgru.explain.targets import member_networks
-from clinicalgru.leakage.no_future import check_no_future
-from clinicalgru.leakage.raw_tables import names_of, stay_names
-from clinicalgru.leakage.result import LeakageCheck
 from clinicalgru.model.ablations import TRAINING_FRACTIONS
 from clinicalgru.model.baselines.comparison import fit_baselines
 from clinicalgru.model.baselines.missingness import missingness_alone
@@ -34,15 +31,11 @@ from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.parts import Parts
 from clinicalgru.serve.bundle import model_hash, save
 from clinicalgru.serve.predictions_file import write_predictions
-from clinicalgru.serve.privacy_audit import PrivacyAudit, privacy_audit
-from clinicalgru.serve.recalibrate import seen_patients
 from clinicalgru.serve.score import score
 from clinicalgru.serve.score_input import read_like_training
 from clinicalgru.stay_pages import explain_stay, moved, write_explanation
 
-MEMBERSHIP_STAYS = 2000
 FAITHFULNESS_STAYS = 60  # of the test stays: some eight seconds
-LEAKAGE_STAYS = 30  # of the extract: some ten seconds
 
 
 def fit(
@@ -183,54 +176,6 @@ def evaluate_with_baselines(model: Model, parts: Parts, *, random_state: int) ->
         alone = missingness_alone(parts.development, parts.test, random_state=random_state)
         added["Missingness alone"] = alone
     return replace(evaluation, notes={**evaluation.notes, **added})
-
-
-def check_leakage(model: Model, parts: Parts, *, random_state: int = 0) -> LeakageCheck:
-    """Look for leaks in a model that was just trained, and note the result in what it was trained on.
-
-    Parameters
-    ----------
-    model : GRUEstimator
-        Fitted on the development stays; its bundle and card carry the sentence.
-    parts : Parts
-        Development and test stays of one extract.
-    random_state : int
-        Seed of stays and changes.
-
-    Returns
-    -------
-    LeakageCheck
-        On 30 stays of the extract; splits and single variables on all.
-    """
-    names = stay_names(parts.test_events)
-    splits = {"train": names_of(parts.development, names), "test": names_of(parts.test, names)}
-    check = check_no_future(model, parts.test_events, splits=splits, n_stays=LEAKAGE_STAYS, random_state=random_state)
-    model.trained_on_["leakage"] = check.to_dict()
-    return check
-
-
-def measure_membership(model: Any, parts: Parts) -> PrivacyAudit | None:
-    """Measure membership inference on training and test stays, and keep the result with the model.
-
-    Parameters
-    ----------
-    model : GRUEstimator
-        Fitted on the development stays.
-    parts : Parts
-        Development and test stays.
-
-    Returns
-    -------
-    PrivacyAudit or None
-        Of at most 2,000 training stays; None for other tasks than binary ones. The model card shows it.
-    """
-    if model.task_.task_type != "binary":
-        return None
-    members = parts.development[seen_patients(model).includes(parts.development)]
-    chosen = np.random.default_rng(0).permutation(len(members))[:MEMBERSHIP_STAYS]
-    audit = privacy_audit(model, members[np.sort(chosen)], parts.test, warn=False)
-    model.trained_on_ = {**model.trained_on_, "membership": audit.to_dict()}
-    return audit
 
 
 def parse_target(model: Model, text: str | None) -> str | float | None:

@@ -25,6 +25,7 @@ def instability(
     *,
     calibration: Sequences | None = None,
     apply_to: Sequences | None = None,
+    auxiliary: pd.DataFrame | None = None,
     n_refits: int = 50,
     random_state: int = 0,
 ) -> Instability:
@@ -41,6 +42,8 @@ def instability(
         calibrated need none.
     apply_to : Sequences, optional
         Stays whose risks are compared. None: the training stays.
+    auxiliary : DataFrame, optional
+        Auxiliary targets of a GRU, as the model was fitted with; see `GRUClassifier.fit`.
     n_refits : int, default 50
         Number of bootstrap samples, 10 or more; the paper uses 200 or more. Each takes as long as a fit.
     random_state : int
@@ -76,7 +79,7 @@ def instability(
     >>> result.n_refits, 0 < result.mape < 0.5
     (10, True)
     """
-    check_number("n_refits", n_refits, minimum=MIN_REFITS, whole=True)
+    check_n_refits(n_refits)
     check_number("random_state", random_state, minimum=0, whole=True)
     stays = check_stays("stays", stays)
     if stays.task.task_type != "binary" or not hasattr(model, "predict_proba"):
@@ -91,7 +94,8 @@ def instability(
     rng, refitted, n_failed = np.random.default_rng(random_state), [], 0
     for _ in range(n_refits):
         try:
-            refitted.append(risks_of(_refit(model, stays, calibration if own else None, rng), compared))
+            refit = _refit(model, stays, calibration if own else None, rng, auxiliary=auxiliary)
+            refitted.append(risks_of(refit, compared))
         except ClinicalGRUError:
             n_failed += 1
     if len(refitted) < MIN_REFITS:
@@ -100,15 +104,39 @@ def instability(
     return Instability.of(risks_of(model, compared), refitted, patients=compared.patient, n_failed=n_failed)
 
 
-def _refit(model: Any, stays: Sequences, calibration: Sequences | None, rng: np.random.Generator) -> Any:
+def check_n_refits(n_refits: Any) -> None:
+    """Raise where the refits are too few for percentiles.
+
+    Parameters
+    ----------
+    n_refits : int
+        Number of refits.
+
+    Raises
+    ------
+    ArgumentError
+        If there are fewer than 10.
+    """
+    check_number("n_refits", n_refits, minimum=MIN_REFITS, whole=True)
+
+
+def _refit(
+    model: Any,
+    stays: Sequences,
+    calibration: Sequences | None,
+    rng: np.random.Generator,
+    *,
+    auxiliary: pd.DataFrame | None,
+) -> Any:
     """Give the model as it would be of a bootstrap sample."""
     refit, seed = clone(model), int(rng.integers(MAX_SEED))
+    options = {"verbose": False, "auxiliary": auxiliary} if hasattr(model, "history_") else {}
     if "random_state" in refit.get_params(deep=False):
         refit.set_params(random_state=seed)
     sample = _drawn(stays, rng)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ClinicalGRUWarning)
-        refit.fit(sample, **({"verbose": False} if hasattr(model, "history_") else {}))
+        refit.fit(sample, **options)
         return refit if calibration is None else refit.calibrate(_drawn(calibration, rng))
 
 

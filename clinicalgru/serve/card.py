@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from clinicalgru.disclosure import format_count
 from clinicalgru.evaluate.conformal_multi import ClassConformalSets, LabelConformalSets
 from clinicalgru.markdown import escape_markdown
@@ -139,11 +141,32 @@ def _sets(model: FittedModel) -> str:
 
 def _refits(model: FittedModel) -> str:
     """How far risks move over refits, where that was measured."""
+    text = refits_text(model)
+    return f"| instability | {text} |\n" if text else ""
+
+
+def refits_text(model: FittedModel) -> str:
+    """Say how far the risks of a model move when it is developed again on bootstrap samples.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model.
+
+    Returns
+    -------
+    str
+        Empty where that was not measured.
+    """
     curve = model.instability_
     if curve is None or not curve.mape:
         return ""
-    worst = max(curve.mape)
-    return f"| instability | {curve.n_refits} refits move risks by up to {worst:.3f} on average, by group of risk |\n"
+    worst = int(np.argmax(curve.mape))
+    risk, low, high = (f"{100 * values[worst]:.0f}" for values in (curve.risk, curve.low, curve.high))
+    return (
+        f"{curve.n_refits} refits on bootstrap samples move risks by {np.mean(curve.mape):.3f} on average, most at a "
+        f"risk of {risk} %, by {curve.mape[worst]:.3f} (95 % of the refits: {low} to {high} %)"
+    )
 
 
 def _membership(trained: Mapping[str, Any]) -> str:

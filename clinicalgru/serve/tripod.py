@@ -11,6 +11,7 @@ from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
 from clinicalgru.model.baselines.base import BaselineEstimator
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.training_summary import calibration_text, validation_text
+from clinicalgru.serve.card import refits_text
 
 AUTHOR = "author must write"
 ITEMS = (
@@ -132,7 +133,10 @@ def _from_model(model: FittedModel) -> dict[int, tuple[str, str]]:
             "manifest.json: trained_on",
         ),
         11: (f"{imputed}; {missing}.", "model card"),
-        12: (f"{kind}; calibrated {calibration_text(model.calibrated_on_)}.", "manifest.json: arguments, calibrator"),
+        12: (
+            f"{kind}; calibrated {calibration_text(model.calibrated_on_)}. {_sentence(refits_text(model))}",
+            "manifest.json: arguments, calibrator, instability",
+        ),
         13: ("Predictions are probabilities; no stays were resampled.", "manifest.json: arguments"),
         15: (output, "manifest.json: trained_on, inputs, limits"),
         21: (f"{stays} stays{events}." + (f" Epochs chosen {chosen}." if chosen else ""), "manifest.json: history"),
@@ -142,6 +146,10 @@ def _from_model(model: FittedModel) -> dict[int, tuple[str, str]]:
         18: ("Code: clinicalgru, Apache-2.0.", "manifest.json: versions"),
     }
     return {number: (text.replace(" .", "."), evidence) for number, (text, evidence) in known.items()}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _from_figures(figures: Mapping[str, Any], min_cell_size: int) -> dict[int, tuple[str, str]]:
@@ -165,7 +173,7 @@ def _from_figures(figures: Mapping[str, Any], min_cell_size: int) -> dict[int, t
     }
     return {
         14: (f"Performance and calibration were compared {' and '.join(groups)}." if groups else "", "evaluation"),
-        16: (f"{split[:1].upper()}{split[1:]}.", "evaluation: notes"),
+        16: (_sentence(split), "evaluation: notes"),
         20: (f"Evaluated on {stays} stays of {patients} patients, {events} with the event.", "numbers"),
         23: ("; ".join(f"{label} {shown(metric)}" for metric, label in names.items()) + ".", "numbers"),
     }

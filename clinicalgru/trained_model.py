@@ -1,0 +1,104 @@
+"""What is measured of a model that was just trained, and kept in its bundle: leaks, membership, instability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clinicalgru.data.task.select import split_patients
+from clinicalgru.evaluate.instability import Instability
+from clinicalgru.leakage.no_future import check_no_future
+from clinicalgru.leakage.raw_tables import names_of, stay_names
+from clinicalgru.leakage.result import LeakageCheck
+from clinicalgru.model.ablations import TRAINING_FRACTIONS
+from clinicalgru.model.estimators.registry import Model
+from clinicalgru.model.instability import instability
+from clinicalgru.parts import Parts
+from clinicalgru.serve.privacy_audit import PrivacyAudit, privacy_audit
+from clinicalgru.serve.recalibrate import seen_patients
+
+MEMBERSHIP_STAYS = 2000
+LEAKAGE_STAYS = 30  # of the extract: some ten seconds
+
+
+def check_leakage(model: Model, parts: Parts, *, random_state: int = 0) -> LeakageCheck:
+    """Look for leaks in a model that was just trained, and note the result in what it was trained on.
+
+    Parameters
+    ----------
+    model : GRUEstimator
+        Fitted on the development stays; its bundle and card carry the sentence.
+    parts : Parts
+        Development and test stays of one extract.
+    random_state : int
+        Seed of stays and changes.
+
+    Returns
+    -------
+    LeakageCheck
+        On 30 stays of the extract; splits and single variables on all.
+    """
+    names = stay_names(parts.test_events)
+    splits = {"train": names_of(parts.development, names), "test": names_of(parts.test, names)}
+    check = check_no_future(model, parts.test_events, splits=splits, n_stays=LEAKAGE_STAYS, random_state=random_state)
+    model.trained_on_["leakage"] = check.to_dict()
+    return check
+
+
+def measure_membership(model: Any, parts: Parts) -> PrivacyAudit | None:
+    """Measure membership inference on training and test stays, and keep the result with the model.
+
+    Parameters
+    ----------
+    model : GRUEstimator
+        Fitted on the development stays.
+    parts : Parts
+        Development and test stays.
+
+    Returns
+    -------
+    PrivacyAudit or None
+        Of at most 2,000 training stays; None for other tasks than binary ones. The model card shows it.
+    """
+    if model.task_.task_type != "binary":
+        return None
+    members = parts.development[seen_patients(model).includes(parts.development)]
+    chosen = np.random.default_rng(0).permutation(len(members))[:MEMBERSHIP_STAYS]
+    audit = privacy_audit(model, members[np.sort(chosen)], parts.test, warn=False)
+    model.trained_on_ = {**model.trained_on_, "membership": audit.to_dict()}
+    return audit
+
+
+def measure_instability(model: Any, parts: Parts, *, n_refits: int, random_state: int) -> Instability:
+    """Refit a model that was just trained on bootstrap samples, and keep how far risks move with it.
+
+    Parameters
+    ----------
+    model : GRUEstimator
+        Fitted on the development stays by `clinicalgru.pipeline.fit`, for a binary outcome.
+    parts : Parts
+        Development and test stays.
+    n_refits : int
+        Number of samples, 10 or more; each takes as long as a training.
+    random_state : int
+        Seed of the split of `fit`, and of the samples.
+
+    Returns
+    -------
+    Instability
+        Of the test stays. Bundle, scores, card and pages show it by groups of similar risk.
+    """
+    calibration = split_patients(parts.development, TRAINING_FRACTIONS, random_state=random_state)[-1]
+    calibrated_on = np.isin(parts.development.stay, calibration.stay)
+    result = instability(
+        model,
+        parts.development[~calibrated_on],
+        calibration=None if model.calibrator_ is None else calibration,
+        apply_to=parts.test,
+        auxiliary=parts.auxiliary,
+        n_refits=n_refits,
+        random_state=random_state,
+    )
+    model.instability_ = result.by_risk
+    return result
