@@ -76,6 +76,7 @@ READING_OPTIONS: dict[str, Any] = {
     "detection_limits": _text('what becomes of a value such as "<0.2": reject (default), bound or half'),
     "delimiter": _text("delimiter of text tables"),
     "encoding": _text("encoding of text tables, such as windows-1252 (default utf-8)"),
+    "decimal": _text("mark of decimals in text: . (default) or ,"),
     "anchor": _text("what a stay is: icu, hospital, visit or stay"),
     "event_codes": _texts("event=code of admission, discharge or death in meds; repeatable", "--event-codes"),
     "query": _text("one SELECT that returns the long columns, for source sql"),

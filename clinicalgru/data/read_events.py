@@ -79,6 +79,7 @@ def read_events(
     detection_limits: str = "reject",
     delimiter: str | None = None,
     encoding: str = "utf-8",
+    decimal: str = ".",
     anchor: str | None = None,
     event_codes: Mapping[str, str | Iterable[str]] | None = None,
     timezone: str | None = None,
@@ -136,8 +137,9 @@ def read_events(
         For source "sql": one SELECT that returns the long columns.
     data_tables : list of dict or path, optional
         The tables of the extract that differ in form, each with arguments of its own: `source` ("long", "wide", "yaib"
-        or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `delimiter`, `encoding`, `query`. The
-        others hold for all of them. Where `data` is a folder, `data` of each names its file. Or a YAML file of them.
+        or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `delimiter`, `encoding`, `decimal`,
+        `query`. The others hold for all of them. Where `data` is a folder, `data` of each names its file; or a path: a
+        YAML file of the list.
     detection_limits : str
         What becomes of a value that is a bound, such as "<0.2": "reject" (it is no number), "bound" (0.2), or "half"
         (half of a lower limit, 0.1; an upper limit itself). The ledger counts those used. In published formats bounds
@@ -146,6 +148,8 @@ def read_events(
         Delimiter of text tables, one character; found from the header where None.
     encoding : str
         Encoding of text tables, such as "windows-1252" or "utf-16"; each is converted to UTF-8 before it is read.
+    decimal : str
+        Mark of decimals in text: "." or ",". With ",", text with a point ("1.234") is no number: it may be a thousand.
     anchor : str, optional
         What a stay is, in sources with several kinds: "icu", "hospital", "visit" or "stay".
     event_codes : dict, optional
@@ -249,7 +253,7 @@ def read_events(
     tables = data_tables_of(data, data_tables)
     if tables is None:
         check_table("data", data)
-    check_one_table_sources(source, several=tables is not None, detection_limits=detection_limits)
+    check_one_table_sources(source, several=tables is not None, detection_limits=detection_limits, decimal=decimal)
     plain = dictionary_of(variables)
     renamed, vocabularies = own_names(names, plain), vocabularies_of(vocabulary, plain)
     dictionary = plain.with_names(source, renamed, *vocabularies) if renamed or vocabularies else plain
@@ -270,6 +274,7 @@ def read_events(
         query=query,
         delimiter=delimiter,
         encoding=encoding,
+        decimal=decimal,
         anchor=anchor,
         event_codes=event_codes_of(event_codes),
         timezone=timezone,

@@ -13,7 +13,18 @@ from clinicalgru.data.ingest.column_names import OUTCOMES, STAYS, OptionalColumn
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.errors import InputError
 
-KEPT = ("names", "time_format", "time_unit", "units", "detection_limits", "delimiter", "encoding", "anchor", "timezone")
+KEPT = (
+    "names",
+    "time_format",
+    "time_unit",
+    "units",
+    "detection_limits",
+    "delimiter",
+    "encoding",
+    "decimal",
+    "anchor",
+    "timezone",
+)
 PATHS = ("stays", "outcomes", "variables")
 LIMITS = ("max_rejected", "allow", "memory_gb", "query")
 MAPPED = ("source", "columns", "outcomes_columns", "missing", "vocabulary", "event_codes")

@@ -52,6 +52,49 @@ def test_an_encoding_that_does_not_exist_is_refused(encoding: object) -> None:
         cg.read_events(TABLE, names=NAMES, encoding=encoding)
 
 
+def with_commas(table: pd.DataFrame) -> pd.DataFrame:
+    return table.astype(str).replace(r"^(\D?\d*)\.(\d+)$", r"\1,\2", regex=True)
+
+
+@pytest.mark.parametrize("source", ["long", "wide"])
+def test_decimal_commas_give_what_points_give(tmp_path: Path, source: str) -> None:
+    values = ["36.5", "1e2", "88", ".5", "<0.2", "+7.25"]
+    rows = pd.DataFrame({"patient_id": "1.5", "stay_id": "1.5", "time": [0.5, 1, 1.25, 2, 3, 4], "lactate": values})
+    if source == "long":
+        rows = rows.melt(["patient_id", "stay_id", "time"], var_name="variable", value_name="value")
+    stays = pd.DataFrame({"patient_id": ["1.5"], "stay_id": ["1.5"], "start": ["0.25"], "age": ["71.5"]})
+    outcomes = pd.DataFrame({"stay_id": ["1.5"], "length_of_stay": ["3.5"]})
+    keys = {"patient_id": "1.5", "stay_id": "1.5"}
+    options = {"source": source, "detection_limits": "half", "max_rejected": 1}
+    usual = cg.read_events(rows, stays=stays, outcomes=outcomes, **options)
+    tables = {
+        name: with_commas(table).assign(**{key: value for key, value in keys.items() if key in table})
+        for name, table in {"rows": rows, "stays": stays, "outcomes": outcomes}.items()
+    }
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", sep=";", index=False)
+    paths = {name: tmp_path / f"{name}.csv" for name in ("stays", "outcomes")}
+    for given in ((tmp_path / "rows.csv", paths), (tables["rows"], {n: tables[n] for n in paths})):
+        events = cg.read_events(given[0], **given[1], decimal=",", **options)
+        assert events.measurements.equals(usual.measurements)
+        pd.testing.assert_frame_equal(events.stays, usual.stays)
+
+
+def test_a_point_is_no_decimal_where_commas_are() -> None:
+    """ "1.234" may be one thousand two hundred and thirty-four."""
+    rows = pd.DataFrame(
+        {"patient_id": "p", "time": [0, 1, 2], "variable": "platelets", "value": ["1.234", "210", "98,5"]}
+    )
+    events = cg.read_events(rows, decimal=",", max_rejected=1)
+    assert events.measurements["value"].to_pylist() == [210.0, 98.5]
+    assert events.ledger.rejected == {"value is not a number": 1}
+
+
+def test_commas_are_refused_where_a_publisher_writes_points(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="Leave decimal out"):
+        cg.read_events(tmp_path, source="eicu", decimal=",")
+
+
 @pytest.mark.parametrize(
     ("unit", "per_hour"), [("milliseconds", 3.6e6), ("seconds", 3600), ("minutes", 60), ("days", 1 / 24)]
 )

@@ -15,7 +15,7 @@ from clinicalgru.errors import ArgumentError, InputError, describe
 
 SOURCES = ("long", "wide", "yaib", "sql")  # of one table
 WITHOUT_LIMITS = ("physionet2012", "physionet2019")  # numbers only
-OWN = ("source", "columns", "units", "missing", "time_format", "time_unit", "delimiter", "encoding", "query")
+OWN = ("source", "columns", "units", "missing", "time_format", "time_unit", "delimiter", "encoding", "decimal", "query")
 FIX = "Pass dicts such as {'data': 'vitals.csv', 'source': 'wide', 'columns': {'heart_rate': 'HR'}}."
 MAX_YAML_BYTES = 1_000_000
 
@@ -119,7 +119,7 @@ def data_tables_of(data: Any, given: Any = None) -> list[DataTable] | None:
     ]
 
 
-def check_one_table_sources(source: str, *, several: bool, detection_limits: str) -> None:
+def check_one_table_sources(source: str, *, several: bool, detection_limits: str, decimal: str) -> None:
     """Raise where arguments that only sources of one table know are given for another.
 
     Parameters
@@ -128,8 +128,8 @@ def check_one_table_sources(source: str, *, several: bool, detection_limits: str
         The source.
     several : bool
         Whether the extract is several tables.
-    detection_limits : str
-        The argument of `read_events`.
+    detection_limits, decimal : str
+        The arguments of `read_events`.
 
     Raises
     ------
@@ -143,6 +143,8 @@ def check_one_table_sources(source: str, *, several: bool, detection_limits: str
         raise ArgumentError(f"{expected} for several tables", source, "Read such an extract by itself.")
     if detection_limits != "reject" and source in WITHOUT_LIMITS:
         raise ArgumentError("a source that has limits of detection", source, "Leave detection_limits out.")
+    if decimal != ".":
+        raise ArgumentError(f"{expected} for decimal", source, "Leave decimal out: published tables have points.")
 
 
 def _arguments(given: Any) -> list[Mapping[str, Any]] | None:

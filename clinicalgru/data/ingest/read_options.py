@@ -15,6 +15,7 @@ from clinicalgru.checks import check_choice, check_number
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.ingest.arrow_tables import is_arrow
 from clinicalgru.data.ingest.column_names import check_columns_argument
+from clinicalgru.data.ingest.decimal_sql import DECIMALS
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.text_format import TextFormat, check_encoding
@@ -62,6 +63,8 @@ class ReadOptions:
         Delimiter of text tables, one character; None: found from the header.
     encoding : str
         Encoding of text tables.
+    decimal : str
+        Mark of decimals in text: one of `DECIMALS`.
     anchor : str, optional
         What a stay is, in sources with several kinds.
     event_codes : mapping of str to tuple of str
@@ -103,6 +106,7 @@ class ReadOptions:
     query: str | None = None
     delimiter: str | None = None
     encoding: str = "utf-8"
+    decimal: str = "."
     anchor: str | None = None
     event_codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     timezone: str | None = None
@@ -121,6 +125,7 @@ class ReadOptions:
         for name in ("time_format", "query", "delimiter", "anchor", "timezone"):
             _check_text(name, getattr(self, name))
         check_encoding(self.encoding)
+        check_choice("decimal", self.decimal, DECIMALS)
         check_choice("time_unit", self.time_unit, TIME_UNITS)
         check_choice("detection_limits", self.detection_limits, DETECTION_LIMITS)
         check_number("max_rejected", self.max_rejected, minimum=0, maximum=1)
@@ -132,7 +137,7 @@ class ReadOptions:
     @property
     def text_format(self) -> TextFormat:
         """How text tables are written."""
-        return TextFormat(self.delimiter, self.encoding)
+        return TextFormat(self.delimiter, self.encoding, self.decimal)
 
     @property
     def times(self) -> TimeFormat:
@@ -142,7 +147,7 @@ class ReadOptions:
     @property
     def row_format(self) -> RowFormat:
         """How the cells of a table of rows are read."""
-        return RowFormat(self.time_format, self.time_unit, detection_limits=self.detection_limits)
+        return RowFormat(self.time_format, self.time_unit, detection_limits=self.detection_limits, decimal=self.decimal)
 
 
 def check_table(name: str, value: Any, *, optional: bool = False) -> None:

@@ -95,7 +95,8 @@ def check_static_lost(
         return
     unit = fitting_unit(variable, pd.to_numeric(cells[is_lost], errors="coerce").dropna().to_numpy(dtype=float))
     fits = f"; the values fit {unit}" if unit else ""
-    fix = _fix([variable], {variable.name: unit} if unit else {}, [])
+    has_texts = not unit and not variable.categories
+    fix = _fix([variable], {variable.name: unit} if unit else {}, [], has_texts=has_texts)
     got, where = (
         f"{variable.name} {n_lost:,} of {n_cells:,}{fits}",
         f"stays, {cells.index[is_lost][0]}, column {column}",
@@ -135,7 +136,7 @@ def _variables_lost(workspace: Workspace, ledger: Ledger, lost: pd.DataFrame, li
     """The error that names the variables, why their values were rejected, and the units that would fit."""
     findings = ledger.findings[~ledger.findings["reason"].isin(NOT_COUNTED)]
     fits = {name: _fitting_unit(workspace, workspace.dictionary[name]) for name in lost.index}
-    named, units, spellings = [], {}, []
+    named, units, spellings, has_texts = [], {}, [], False
     for name, used, rejected in lost.head(MAX_NAMED).itertuples():
         reasons = findings[findings["variable"] == name].groupby("reason", sort=False)["rows"].sum()
         counts = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.items())
@@ -143,18 +144,19 @@ def _variables_lost(workspace: Workspace, ledger: Ledger, lost: pd.DataFrame, li
             units[name] = fits[name]
         if "unknown unit" in reasons:
             spellings.append(name)
+        has_texts = has_texts or "value is not a number" in reasons
         fit = f"; the values fit {fits[name]}" if fits[name] else ""
         named.append(f"{name} {rejected:,} of {used + rejected:,} ({counts}{fit})")
     more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
     return InputError(
         f"less than {limit:.0%} of the values of each variable rejected",
         f"{'; '.join(named)}{more}",
-        _fix([workspace.dictionary[name] for name in lost.index], units, spellings),
+        _fix([workspace.dictionary[name] for name in lost.index], units, spellings, has_texts=has_texts),
         where=f"first at {findings.loc[findings['variable'] == lost.index[0], 'where'].iloc[0]}",
     )
 
 
-def _fix(variables: Sequence[Variable], units: Mapping[str, str], spellings: Sequence[str]) -> str:
+def _fix(variables: Sequence[Variable], units: Mapping[str, str], spellings: Sequence[str], *, has_texts: bool) -> str:
     """What to do about variables that were lost."""
     fixes = [f"Where no unit is written, name it: units={units}."] if units else []
     fixes += (
@@ -165,6 +167,7 @@ def _fix(variables: Sequence[Variable], units: Mapping[str, str], spellings: Seq
         for variable in variables
         if variable.words and variable.categories
     ]
+    fixes += ["Of numbers with decimal commas, pass decimal=','."] if has_texts else []
     repair = " ".join(fixes if spellings or len(fixes) > bool(units) else [*fixes, "Else repair the values."])
     return f"{repair} To go on without them, pass allow={[variable.name for variable in variables]}."
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clinicalgru.data.ingest.column_names import check_identifier_types, normalize
+from clinicalgru.data.ingest.decimal_sql import decimal_comma_sql
 from clinicalgru.data.ingest.detection_limit_sql import LIMIT
 from clinicalgru.data.ingest.ingest_sql import OTHER_HEADER
 from clinicalgru.data.ingest.insert_sql import (
@@ -63,6 +64,8 @@ class RowFormat:
     detection_limits : str or None
         What becomes of a value that is a bound, such as "<0.2": "reject", "bound" or "half"; None: as the workspace
         says.
+    decimal : str
+        Mark of decimals in text, "." or ",".
     """
 
     time_format: str | None = None
@@ -71,6 +74,7 @@ class RowFormat:
     assign_by_time: bool = False
     is_duplicate_source: bool = False
     detection_limits: str | None = None
+    decimal: str = "."
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def row_statements(
     cells = _cells(part, columns, types, row_format)
     value_text = text_sql("c_value", types["value"])
     of_limit, is_limit = _limit_of_detection(value_text, row_format.detection_limits)
-    raw = _raw_cells(part, columns, types, is_open=row_format.assign_by_time)
+    raw = _raw_cells(part, columns, types, row_format)
     insert = INSERT_ROWS.format(
         first_file=first_file,
         is_duplicate_source=str(row_format.is_duplicate_source).lower(),
@@ -239,7 +243,7 @@ def _time_cells(ours: str, types: Mapping[str, str], row_format: RowFormat) -> l
 
 
 def _raw_cells(
-    part: TablePart, columns: Mapping[str, str], types: Mapping[str, str], *, is_open: bool
+    part: TablePart, columns: Mapping[str, str], types: Mapping[str, str], row_format: RowFormat
 ) -> dict[str, str]:
     """SQL of the columns of a table: those of `WRITTEN` as they are, others trimmed, as c_ and our name.
 
@@ -247,7 +251,10 @@ def _raw_cells(
     by their time.
     """
     cells = {ours: _cell(ours, theirs, types[ours], is_plain=_is_plain(part)) for ours, theirs in columns.items()}
-    if "stay_id" not in cells and not is_open:
+    if row_format.decimal == ",":
+        of_numbers = [ours for ours in ("value", *TIMES) if types.get(ours) == "VARCHAR"]
+        cells |= {ours: decimal_comma_sql(quoted(columns[ours])) for ours in of_numbers}
+    if "stay_id" not in cells and not row_format.assign_by_time:
         cells["stay_id"] = cells["patient_id"]
     absent = {name: "NULL::VARCHAR" for name in ("stay_id", "unit", "code", "source_reason") if name not in cells}
     names = {ours: f"{ours}_written" if ours in WRITTEN else f"c_{ours}" for ours in cells | absent}

@@ -13,6 +13,7 @@ import pandas as pd
 from clinicalgru.data.ingest.column_names import IDENTIFIERS, check_identifier_types, match_columns, normalize
 from clinicalgru.data.ingest.connections import small_connection
 from clinicalgru.data.ingest.csv_check import format_names
+from clinicalgru.data.ingest.decimal_sql import decimal_comma_sql
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_sql import name_sql, text_sql
 from clinicalgru.data.ingest.table_times import TIMES, Clock, TimeColumns, check_times, instants_of, time_frame
@@ -96,7 +97,10 @@ def read_cells(
     times, missing = times or TimeFormat(), missing or MissingValues()
     with small_connection() as connection, errors_in_table(name):
         declare_timezone(connection, times.timezone, is_temporary=True)
-        parts = open_parts(connection, data, text_format=text_format)
+        parts = [
+            _with_points(part, columns) if text_format.decimal == "," else part
+            for part in open_parts(connection, data, text_format=text_format)
+        ]
         read = [_read(connection, part, columns, TimeColumns(times, time_columns, missing)) for part in parts]
     frame = pd.concat([table for table, _, _ in read])
     clocks = {(clock.is_date, clock.has_offset): clock for _, found, _ in reversed(read) for clock in reversed(found)}
@@ -184,6 +188,14 @@ def _our_names(part: TablePart, columns: Mapping[str, str]) -> dict[str, str]:
     """Our names -> the part's columns; identifiers and times in any letter case."""
     own = {normalize(name): name for name in (*IDENTIFIERS, *TIMES)}
     return {own.get(normalize(ours), ours): theirs for ours, theirs in match_columns(part.types, columns).items()}
+
+
+def _with_points(part: TablePart, columns: Mapping[str, str]) -> TablePart:
+    """The part, where numbers in text with decimal commas have points instead; identifiers stay as they are."""
+    keys = {theirs for ours, theirs in _our_names(part, columns).items() if ours in IDENTIFIERS}
+    texts = [quoted(name) for name, dtype in part.types.items() if dtype == "VARCHAR" and name not in keys]
+    cells = ", ".join(f"{decimal_comma_sql(name)} AS {name}" for name in texts)
+    return replace(part, sql=f"(SELECT * REPLACE ({cells}) FROM {part.sql})") if texts else part
 
 
 def _check_keys(table: pd.DataFrame, keys: tuple[str, ...], name: str) -> None:

@@ -23,10 +23,13 @@ class TextFormat:
         One character; None: found from the header.
     encoding : str
         Name of the encoding, as Python knows it.
+    decimal : str
+        Mark of decimals, "." or ",".
     """
 
     delimiter: str | None = None
     encoding: str = "utf-8"
+    decimal: str = "."
 
     @property
     def is_utf_8(self) -> bool:
