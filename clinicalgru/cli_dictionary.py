@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,6 +86,12 @@ def tasks(as_json: AsJson = False) -> None:
         typer.echo(f"{row['name']:<36}{row['task_type']:<16}{row['title']}")
 
 
+def _values_text(row: Mapping[str, Any]) -> str:
+    """The units of a name, and the range of its values."""
+    units = f" in {row['units']}" if row["units"] else ""
+    return units if row["low"] != row["low"] else f"{units}, {row['low']:g} to {row['high']:g}"
+
+
 def map_(
     reading: dict[str, Any],
     extract: Extract,
@@ -116,7 +123,7 @@ def map_(
     for row in found.to_dict("records"):
         pair = yaml.safe_dump({row["code"]: row["suggestion"] or "?"}, allow_unicode=True, width=10_000).strip()
         label = f", {row['label']}" if row["label"] else ""
-        comment = " ".join(f"{row['rows']:,} rows{label}".split())
+        comment = " ".join(f"{row['rows']:,} rows{_values_text(row)}{label}".split())
         lines.append(f"{'' if row['suggestion'] else '# '}{pair}  # {comment}")
     with system_errors(draft.name):
         draft.write_text(HEADER.format(file=draft.name) + "".join(f"{line}\n" for line in lines), encoding="utf-8")

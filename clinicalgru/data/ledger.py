@@ -26,6 +26,7 @@ EARLY_BY_HOURS = "available_at before time by whole hours"
 NO_TIME_OF_DAY = "without a time of day (known at the end of the day)"
 TIME_NOTES = (TOO_EARLY, EARLY_BY_HOURS, NO_TIME_OF_DAY)
 FINDINGS = ["reason", "variable", "series", "rows", "where"]
+UNMAPPED_VALUES = ["name", "units", "rows", "low", "high"]
 
 
 def no_findings() -> pd.DataFrame:
@@ -37,6 +38,17 @@ def no_findings() -> pd.DataFrame:
         Without rows.
     """
     return pd.DataFrame({name: pd.Series(dtype=object) for name in FINDINGS})
+
+
+def no_unmapped_values() -> pd.DataFrame:
+    """An empty table of names without a variable.
+
+    Returns
+    -------
+    DataFrame
+        Without rows.
+    """
+    return pd.DataFrame({name: pd.Series(dtype=object) for name in UNMAPPED_VALUES})
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +75,9 @@ class Ledger:
         Other counts, by name.
     labels : mapping of str to str
         Meaning of codes in the source, by code.
+    unmapped_values : DataFrame
+        Names without a variable: name, units (the most frequent first), rows, low and high (5th and 95th percentile of
+        the numbers in the first unit; NaN of fewer than 11 patients). Columns of wide tables that are not used, too.
 
     Raises
     ------
@@ -87,6 +102,7 @@ class Ledger:
     converted: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
+    unmapped_values: pd.DataFrame = field(default_factory=no_unmapped_values, repr=False)
 
     def __post_init__(self) -> None:
         accounted = self.used + self.static_values + self.merged + sum(self.rejected.values())

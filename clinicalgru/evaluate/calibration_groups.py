@@ -90,12 +90,12 @@ def survival_groups(
     hours : float
         Horizon in hours.
     min_cell_size : int
-        Smallest number of stays with the event by then that a group may have.
+        Smallest number of stays with the event by then that a group may have: smaller groups are joined.
 
     Returns
     -------
     DataFrame or None
-        predicted, observed, low, high (Greenwood), stays; None where groups would be too small.
+        predicted, observed, low, high (Greenwood), stays; None where all stays have too few events by then.
 
     Examples
     --------
@@ -105,13 +105,11 @@ def survival_groups(
     10
     """
     occurred = (outcome[:, 1] == 1) & (outcome[:, 0] <= hours)
-    most = min(MAX_GROUPS, int(occurred.sum()) // max(1, 2 * min_cell_size))
-    for n_groups in range(most, 1, -1):  # as many as have enough events each
-        group, stays = _large_groups(risk, max(min_cell_size, 1), most=n_groups)
-        if len(stays) > 1 and (np.bincount(group, occurred, len(stays)) >= min_cell_size).all():
-            break
-    else:
+    if occurred.sum() < max(min_cell_size, 1):
         return None
+    group, stays = _large_groups(risk, max(min_cell_size, 1))
+    group = _joined(np.bincount(group, occurred, len(stays)), min_cell_size)[group]
+    stays = np.bincount(group)
     rows = np.array([kaplan_meier(outcome[group == number], hours) for number in range(len(stays))])
     low, high = (np.clip(1 - rows[:, 0] + sign * Z * rows[:, 1], 0, 1) for sign in (-1, 1))
     columns = {"predicted": np.bincount(group, risk) / stays, "observed": 1 - rows[:, 0], "low": low, "high": high}
@@ -153,11 +151,21 @@ def kaplan_meier(outcome: Array, hours: float) -> tuple[float, float]:
     return float(survival), float(survival * np.sqrt(variance))
 
 
-def _large_groups(
-    predicted: Array, min_cell_size: int, *, most: int = MAX_GROUPS
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _joined(events: Array, min_cell_size: int) -> NDArray[np.int64]:
+    """New number of each group: neighbours are joined, from the lowest on, until each has enough events."""
+    numbers, number, so_far = [], 0, 0.0
+    for count in events:
+        numbers.append(number)
+        so_far += count
+        if so_far >= min_cell_size:
+            number, so_far = number + 1, 0.0
+    last = number - (so_far < min_cell_size)  # what is left over joins the group before it
+    return np.minimum(np.array(numbers, dtype=np.int64), max(last, 0))
+
+
+def _large_groups(predicted: Array, min_cell_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Group of each stay, and stays of each group; one group where ties would make another too small."""
-    count = int(np.clip(len(predicted) // max(1, 2 * min_cell_size), 1, min(MAX_GROUPS, most)))
+    count = int(np.clip(len(predicted) // max(1, 2 * min_cell_size), 1, MAX_GROUPS))
     group = quantile_groups(predicted, count)
     stays = np.bincount(group).astype(np.int64)
     if (stays < min_cell_size).any():

@@ -105,14 +105,44 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
     points, tables = _shown_points(evaluation, least), {}
     if not points.empty:
         tables[POINTS] = _points(points)
-    if not evaluation.alarms.empty and not (evaluation.alarms["alarms"].map(lambda n: is_small(n, least))).any():
-        tables[ALARMS] = _alarms(evaluation.alarms)
+    alarms = shown_alarms(evaluation, min_cell_size=min_cell_size)
+    if not alarms.empty:
+        tables[ALARMS] = _alarms(alarms)
     if not evaluation.prediction_sets.empty:
         tables[SETS] = _sets(evaluation.prediction_sets)
     for name, groups in evaluation.subgroups.items():
         tested = calibration_text(groups.calibration_p, n_tests=len(evaluation.subgroups))
         tables[f"By {name}. {tested}"] = _groups(groups.table)
     return tables
+
+
+def shown_alarms(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame:
+    """Return the alarms at the thresholds at which neither they nor their differences from others are few.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of an early warning; others have no alarms.
+    min_cell_size : int
+        Smallest count, and smallest difference of two counts, that may be shown; 0 shows all.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `Evaluation.alarms`, the threshold of the model first.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> counted = pd.DataFrame({"alarms": [90, 95, 130, 3]})
+    >>> shown_alarms(SimpleNamespace(alarms=counted, simulated=False))["alarms"].tolist()
+    [90, 130]
+    """
+    alarms, least = evaluation.alarms, 0 if evaluation.simulated else min_cell_size
+    taken: list[int] = [0]
+    for count in alarms["alarms"] if len(alarms) else ():
+        taken += [] if any(is_small(abs(count - other), least) for other in taken) else [int(count)]
+    return alarms[alarms["alarms"].isin(taken)] if len(alarms) else alarms
 
 
 def calibration_text(p: float, *, n_tests: int = 1) -> str:

@@ -14,6 +14,8 @@ from clinicalgru.evaluate.physionet2019 import EARLY, LATE, hourly_utility
 from clinicalgru.evaluate.predictions import TaskPredictions
 from clinicalgru.evaluate.validation import Array
 
+FACTORS = (0.25, 0.5, 0.71, 1.41, 2.0, 4.0)  # of the threshold, at which alarms are counted too
+
 
 def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, threshold: float) -> TaskPredictions:
     """Prepare hourly risks, alerting at a threshold.
@@ -73,10 +75,10 @@ def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, t
 
 
 def _alarms(hourly: pd.DataFrame, onset: Array, threshold: float) -> pd.DataFrame:
-    """Alarms at the threshold, and at half and twice of it."""
+    """Alarms at the threshold, and at multiples of it."""
     of_stay = onset[hourly["stay"].to_numpy()]
     stay, hours, risk = (hourly[name].to_numpy() for name in ("stay", "hours", "risk"))
-    thresholds = [threshold, threshold / 2, *([2 * threshold] if 2 * threshold <= 1 else [])]
+    thresholds = [threshold, *(factor * threshold for factor in FACTORS if factor * threshold <= 1)]
     return alarm_burden(stay, hours, risk, np.where(np.isfinite(of_stay), of_stay, np.nan), thresholds=thresholds)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
+from clinicalgru.evaluate.average_calibration import accuracy_of_most_frequent, average_calibration
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.decision_curve import TREAT_ALL
+from clinicalgru.evaluate.details_text import shown_alarms
 from clinicalgru.evaluate.hour_checks import TOLERATED
 from clinicalgru.evaluate.metric_descriptions import SIGNIFICANT
 from clinicalgru.evaluate.multiplicity import too_few_text
@@ -17,7 +19,7 @@ IMPRECISE = 0.2  # width of the interval of an AUROC from which on the text says
 
 
 def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> list[str]:
-    """Say of a binary evaluation how precise it is, whether its risks fit, and what acting on them gains.
+    """Say of an evaluation how precise it is, whether its risks fit, and what acting on them gains.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
     Returns
     -------
     list of str
-        Sentences; empty for other types of task.
+        Sentences. Of other types of task, what was predicted and observed on average.
 
     Examples
     --------
@@ -40,7 +42,8 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
     Risks are 7.0 times too high here (obser
     """
     if evaluation.task_type != "binary" or evaluation.events is None:
-        return []
+        alarms = alarm_sentence(shown_alarms(evaluation, min_cell_size=min_cell_size))
+        return [*average_calibration(evaluation), *accuracy_of_most_frequent(evaluation), *alarms]
     if min(evaluation.events, evaluation.stays - evaluation.events) < MIN_EVENTS:
         auroc = evaluation.metrics.query("model == @evaluation.name and metric == 'auroc'")["estimate"]
         few = too_few_text(evaluation.events, evaluation.stays, float(auroc.iloc[0]))
@@ -49,6 +52,37 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
     sentences = [_imprecision(evaluation, own), _level(own), _slope(own), _distance(evaluation), _groups(evaluation)]
     sentences.append(_rates(evaluation, min_cell_size))
     return [sentence for sentence in (*sentences, _benefit(evaluation)) if sentence]
+
+
+def alarm_sentence(alarms: pd.DataFrame) -> list[str]:
+    """Say what alarms at the threshold of an early warning mean: how many, how often right, how early.
+
+    Parameters
+    ----------
+    alarms : DataFrame
+        As of `Evaluation.alarms`.
+
+    Returns
+    -------
+    list of str
+        One sentence; none without alarms.
+
+    Examples
+    --------
+    >>> alarm_sentence(pd.DataFrame())
+    []
+    """
+    if alarms.empty or not alarms["alarms"].iloc[0]:
+        return []
+    row: Any = next(alarms.itertuples(index=False))
+    early = (
+        "" if row.median_lead_hours != row.median_lead_hours else f", half of them {row.median_lead_hours:.3g} h early"
+    )
+    return [
+        f"Alarms from a risk of {100 * row.threshold:.2g} % on, with six hours of silence after each: "
+        f"{row.alarms_per_100_hours:.1f} in 100 hours of a patient. {100 * row.ppv_per_alarm:.0f} of 100 are right, "
+        f"and {100 * row.sensitivity_per_stay:.0f} of 100 events have one in the 12 hours before{early}."
+    ]
 
 
 def _interval(row: Any, digits: int = 2) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -220,6 +221,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # metrics that a summary shows, by type of task; the first one is the primary metric
 
 
+MIN_DAY_HOURS = 72  # from so many hours on, whole days are easier to read
 SIGNIFICANT = 0.05  # a model is called better below this p value
 
 
@@ -248,6 +250,33 @@ def describe_metric(name: str) -> tuple[MetricDescription, str]:
     return METRICS.get(base, MetricDescription(name, "", "", "", "")), name[len(base) + 1 :] if base else ""
 
 
+def format_horizon(text: str) -> str:
+    """Write hours of three days or more as days where they are whole ones; other text stays as it is.
+
+    Parameters
+    ----------
+    text : str
+        Name of an output or of a metric.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
+    >>> from clinicalgru.evaluate.metric_descriptions import format_horizon
+    >>> format_horizon("within 720 hours"), format_horizon("within 100 hours"), format_horizon("Brier score, 168h")
+    ('within 30 days', 'within 100 hours', 'Brier score, 7 days')
+    """
+
+    def days(match: re.Match[str]) -> str:
+        hours = int(match[1])
+        return f"{hours // 24:,} days" if hours >= MIN_DAY_HOURS and hours % 24 == 0 else match[0]
+
+    return re.sub(r"\b(\d+)(?: hours\b|h\b)", days, text)
+
+
 def metric_label(name: str, *, direction: bool = True) -> str:
     """Return a metric as a table row names it.
 
@@ -267,10 +296,20 @@ def metric_label(name: str, *, direction: bool = True) -> str:
     --------
     >>> metric_label("auroc_mean"), metric_label("coverage")
     ('AUROC, mean (higher is better)', 'Coverage of the interval')
+    >>> metric_label("auroc_2", direction=False), metric_label("brier_720h", direction=False)
+    ('AUROC, class 2', 'Brier score, within 30 days')
     """
     description, part = describe_metric(name)
-    label = f"{description.label}, {part.replace('_', ' ')}" if part else description.label
+    label = f"{description.label}, {_part_text(part)}" if part else description.label
     return f"{label} ({description.direction_text})" if direction and description.direction else label
+
+
+def _part_text(part: str) -> str:
+    """An outcome, class, variable or hour as words."""
+    if re.fullmatch(r"-?\d+(\.\d+)?", part):
+        return f"class {part}"
+    within = "within " if re.fullmatch(r"\d+h", part) else ""
+    return f"{within}{format_horizon(part.replace('_', ' '))}"
 
 
 def compare_text(metric: str, *, name: str, baseline: str, low: float, high: float, p: float = 0.0) -> str:

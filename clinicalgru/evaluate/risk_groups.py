@@ -134,9 +134,9 @@ class RiskGroups:
         --------
         >>> import numpy as np
         >>> from clinicalgru.evaluate.risk_groups import RiskGroups
-        >>> standing = RiskGroups.ranks_of(np.linspace(0.01, 0.99, 400), np.arange(400)).standing(0.5)
+        >>> standing = RiskGroups.ranks_of(np.linspace(0.01, 0.99, 400), np.arange(400)).standing(0.95)
         >>> standing.higher_than, standing.is_known
-        (50, False)
+        (96, False)
         """
         return cls((), (), (), cls.of(np.zeros(len(risk)), risk, patients).ranks)
 

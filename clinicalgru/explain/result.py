@@ -57,6 +57,8 @@ class Explanation:
         Which output of several is explained, such as "class 2" or "within 720 hours"; empty where there is one.
     outputs : DataFrame
         output, risk: all classes, labels or horizons of the model at the same hour; empty where there is one.
+    alert_threshold : float or None
+        Risk from which on an early warning alerts; None of other models.
     unit : str
         Unit of the contributions: "log-odds", or "outcome" (then both risks are in the unit of the outcome).
     n_networks : int
@@ -114,6 +116,7 @@ class Explanation:
     zero_time: pd.Timestamp | None = None
     show_id: bool = False
     marks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"hours": [], "label": []}))
+    alert_threshold: float | None = None
     outputs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"output": [], "risk": []}))
 
     def by_variable(self) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -9,6 +10,8 @@ from typer.testing import CliRunner
 
 import clinicalgru as cg
 from clinicalgru.cli import app
+from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.dictionary.unmapped import _known_words, _suggest
 
 NAMES = {"Lactate, Arterial": "lactate", "Pulse (bedside)": "heart_rate"}
 
@@ -125,3 +128,57 @@ def test_a_number_is_a_name_where_many_patients_have_it_else_it_may_be_a_value()
     assert dict(zip(table["code"], table["rows"], strict=True)) == {"211": 11, "220045": 2}
     events = cg.read_events(rows, names={"211": "heart_rate", "51": "sbp"}, max_rejected=1)
     assert [v.name for v in events.variables] == ["heart_rate", "sbp"]
+
+
+def test_names_without_a_variable_show_units_and_a_range_that_is_nobody_s_value():
+    """Of a long and of a wide table; a name of few patients shows no range."""
+    rng = np.random.default_rng(0)
+    patient = np.repeat([f"p{number}" for number in range(30)], 10)
+    values = rng.uniform(95, 105, 300).round(1)
+    long = pd.DataFrame(
+        {
+            "patient_id": patient,
+            "time": np.tile(np.arange(10), 30),
+            "variable": "Temp, (oral)",
+            "value": values,
+            "unit": np.where(np.arange(300) < 200, "degF", "Cel"),
+        }
+    )
+    rare = long.head(5).assign(variable="shoe size", value=44.0, unit=None)
+    table = cg.unmapped(cg.read_events(pd.concat([long, rare]), max_rejected=1)).set_index("code")
+    row = table.loc["Temp, (oral)"]
+    assert (row["rows"], row["units"], row["suggestion"]) == (300, "degF, Cel", "temperature")
+    low, high = np.quantile(values[:200], [0.05, 0.95])
+    assert (row["low"], row["high"]) == pytest.approx((low, high), rel=5e-3)
+    assert np.isnan(table.loc["shoe size", "low"])
+    wide = pd.DataFrame(
+        {
+            "patient_id": patient,
+            "time": np.tile(np.arange(10), 30),
+            "heart_rate": 80.0,
+            "Temp (F)": values,
+            "remark": "x",
+            "empty": np.nan,
+        }
+    )
+    table = cg.unmapped(cg.read_events(wide, source="wide")).set_index("code")
+    assert set(table.index) == {"Temp (F)", "remark"}
+    assert table.loc["Temp (F)", ["rows", "suggestion"]].tolist() == [300, "temperature"]
+    assert table.loc["Temp (F)", "high"] == pytest.approx(np.quantile(values, 0.95), rel=5e-3)
+    assert np.isnan(table.loc["remark", "low"])
+
+
+def test_the_label_of_each_variable_suggests_that_variable():
+    dictionary = Dictionary.load()
+    known = _known_words(dictionary)
+    assert {name: _suggest(one.label, known) for name, one in dictionary.items()} == {name: name for name in dictionary}
+    assert _suggest("pulse ox", known) != "heart_rate"
+    assert [_suggest(code, known) for code in ("Nurse comment", "bed")] == ["", ""]
+    spoken = {
+        "HR": "heart_rate",
+        "hr_bpm": "heart_rate",
+        "sys_bp": "sbp",
+        "Temp (F)": "temperature",
+        "Creat": "creatinine",
+    }
+    assert {code: _suggest(code, known) for code in spoken} == spoken

@@ -11,10 +11,13 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.calibration_groups import survival_groups
 from clinicalgru.evaluate.details import default_groups
 from clinicalgru.evaluate.details_text import ALARMS, POINTS, detail_tables
 from clinicalgru.evaluate.early_warning import early_warning_predictions
 from clinicalgru.evaluate.evaluation import evaluate_predictions
+from clinicalgru.evaluate.evaluation_summary import summary_sentences
+from clinicalgru.evaluate.multi_metrics import multilabel_predictions
 from clinicalgru.evaluate.physionet2012 import event2
 from clinicalgru.model.baselines.missingness import missingness_alone
 
@@ -150,3 +153,24 @@ def test_event2_is_that_of_the_challenge():
     assert event2(OUTCOME[:597], RISK[:597]) == pytest.approx(event2_by_loops(OUTCOME[:597], RISK[:597]), rel=1e-12)
     assert np.isnan(event2([0, 1], [0.1, 0.2]))
     assert np.isnan(event2([0, 1] * 10, [0.3] * 20))
+
+
+def test_on_average_each_output_fits_where_its_interval_holds_the_prediction():
+    """Observed as predicted fits; twice as often does not, and the sentence says in which direction."""
+    risk = CHANCE.uniform(0.1, 0.4, (3000, 2))
+    outcome = (CHANCE.random((3000, 2)) < risk * [1, 2]).astype(float)
+    predictions = multilabel_predictions(outcome, risk, labels=["shock", "long_stay"])
+    evaluation = evaluate_predictions({"GRU": predictions}, n_resamples=5)
+    shock, long_stay = summary_sentences(evaluation)
+    assert shock.startswith("Shock: fits on average, predicted 25 %")
+    assert long_stay.startswith("Long stay: too low on average, predicted 25 %, observed")
+
+
+def test_survival_groups_join_until_each_has_enough_events():
+    """No event among those of low risk: they join their neighbours and are still counted."""
+    risk = np.linspace(0, 1, 600)
+    event = (risk > 0.8).astype(float)
+    groups = survival_groups(np.column_stack([np.where(event, 5.0, 50.0), event]), risk, hours=10.0)
+    assert groups["stays"].sum() == 600
+    assert (groups["stays"] * groups["observed"]).sum() == pytest.approx(event.sum(), rel=1e-6)
+    assert ((groups["stays"] * groups["observed"]).round() >= 11).all()

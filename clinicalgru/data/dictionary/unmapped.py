@@ -13,16 +13,33 @@ from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import UNMAPPED
 
 REASONS = (UNMAPPED, "unknown variable")
+COLUMNS = ["code", "label", "rows", "units", "low", "high", "suggestion"]
 ABBREVIATIONS = {
     "resp": "respiratory",
     "temp": "temperature",
     "ven": "venous",
     "sys": "systolic",
+    "dias": "diastolic",
     "sgpt": "alt",
     "sgot": "ast",
+    "hr": "heart rate",
+    "pulse": "heart rate",
+    "rr": "respiratory rate",
+    "bp": "pressure",
+    "creat": "creatinine",
+    "bili": "bilirubin",
+    "trop": "troponin",
+    "lactic": "lactate",
+    "uo": "urine output",
+    "sat": "saturation",
+    "ox": "oxygen saturation",
+    "o": "oxygen",
+    "k": "potassium",
 }
 PLACES = frozenset(["serum", "plasma", "blood", "whole", "ser", "bld", "arterial", "art"])
-NOISE = PLACES | {"level", "lvl", "count", "poc", "lab", "result", "value"}  # words that do not tell variables apart
+METHODS = frozenset(["level", "lvl", "count", "poc", "lab", "result", "value", "oral", "axillary", "tympanic", "acid"])
+UNITS = frozenset(["bpm", "mmhg", "ml", "mg", "dl", "mmol", "pct", "percent", "degf", "degc"])
+NOISE = PLACES | METHODS | UNITS  # words that do not tell variables apart, where others are left
 MIN_SIMILARITY = 0.5  # Jaccard index of words above which a variable is suggested
 
 
@@ -39,9 +56,11 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     Returns
     -------
     DataFrame
-        code, label (its meaning in the source, "" where the source gives none), rows, suggestion (the variable whose
-        words are most similar to the label, "" where fewer than half of the words are shared). Check a suggestion
-        before you use it. To map a code, add it under `source_codes` of the variable in your own dictionary.
+        code, label (its meaning in the source, "" where the source gives none), rows, units (the most frequent first),
+        low and high (5th and 95th percentile of the numbers in the first unit, NaN of fewer than 11 patients),
+        suggestion (the variable whose words are most similar to the label, "" where fewer than half of the words are
+        shared). Columns of a wide table that are not used are listed too. Check a suggestion before you use it. To map
+        a code, pass ``names={code: variable}``, or add it under `source_codes` of the variable in your own dictionary.
 
     Raises
     ------
@@ -60,19 +79,25 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     check_instance("events", events, Events, fix="Pass what read_events returns.")
     if dictionary is not None:
         check_instance("dictionary", dictionary, Dictionary)
-    findings = events.ledger.findings
+    ledger = events.ledger
+    findings = ledger.findings
     rejected = findings[findings["reason"].isin(REASONS) & (findings["variable"] != "")]
-    labels = [events.ledger.labels.get(code, "") for code in rejected["variable"]]
-    known = _known_words(Dictionary.load() if dictionary is None else dictionary)
-    suggestions = [_suggest(label or code, known) for code, label in zip(rejected["variable"], labels, strict=True)]
-    columns = {"code": rejected["variable"], "label": labels, "rows": rejected["rows"], "suggestion": suggestions}
-    table = pd.DataFrame(columns).astype({"rows": "int64"})
+    rows = rejected.groupby("variable", sort=False)["rows"].sum().rename_axis("name").reset_index()
+    known = ledger.unmapped_values.astype({"name": str, "low": float, "high": float})
+    table = rows.merge(known.drop(columns="rows"), on="name", how="left")
+    table = pd.concat([table, known[~known["name"].isin(rows["name"])]], ignore_index=True)
+    labels = [ledger.labels.get(code, "") for code in table["name"]]
+    words = _known_words(Dictionary.load() if dictionary is None else dictionary)
+    suggestions = [_suggest(label or code, words) for code, label in zip(table["name"], labels, strict=True)]
+    table = table.assign(label=labels, suggestion=suggestions, units=table["units"].fillna(""))
+    table = table.rename(columns={"name": "code"})[COLUMNS].astype({"rows": "int64"})
     return table.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
 
 
 def _words(text: str) -> frozenset[str]:
     """Words and numbers of a name, without those that say where or how it was measured; all of them if none is left."""
-    words = frozenset(ABBREVIATIONS.get(word, word) for word in re.findall(r"[a-z]+|[0-9]+", text.casefold()))
+    found = re.findall(r"[a-z]+|[0-9]+", text.casefold())
+    words = frozenset(word for short in found for word in ABBREVIATIONS.get(short, short).split())
     return words - NOISE or words
 
 
@@ -94,5 +119,6 @@ def _known_words(dictionary: Dictionary) -> dict[frozenset[str], str]:
 
 def _suggest(text: str, known: Mapping[frozenset[str], str]) -> str:
     given = _words(text)
-    similarity, name = max((len(given & words) / max(len(given | words), 1), name) for words, name in known.items())
+    ranked = ((len(given & words) / max(len(given | words), 1), -len(name), name) for words, name in known.items())
+    similarity, _, name = max(ranked)  # of equals the shortest name: it says least that the code does not
     return name if similarity > MIN_SIMILARITY else ""

@@ -10,6 +10,7 @@ import pyarrow as pa
 from clinicalgru.data.dictionary.variable import MERGES
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.unit_conversion import default_unit
+from clinicalgru.data.ingest.unmapped_values import unmapped_values
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import FINDINGS, MISSING, TIME_NOTES, UNMAPPED, Ledger
 
@@ -47,15 +48,17 @@ def build_ledger(
     assert total is not None
     n_static = accepted.get("static", 0) + accepted.get("identifier", 0)
     merged = sum(n_merged.values())
+    findings = _findings(workspace)
     return Ledger(
         rows_in=total[0],
         used=sum(accepted.values()) - n_static - merged,
         static_values=n_static,
         merged=merged,
-        findings=_findings(workspace),
+        findings=findings,
         converted=_converted(workspace, units),
         notes={**_merge_notes(n_merged), **_time_notes(workspace), **_limit_notes(workspace), **notes},
         labels=labels,
+        unmapped_values=unmapped_values(workspace, reported=set(findings["variable"])),
     )
 
 

@@ -18,6 +18,7 @@ from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
 from clinicalgru.data.ingest.tables import TablePart, literal, open_parts, quoted
 from clinicalgru.data.ingest.time_sql import NUMERIC
+from clinicalgru.data.ingest.unmapped_values import add_unused_values
 from clinicalgru.data.ingest.unused_columns import unused_columns
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError
@@ -133,7 +134,9 @@ def add_wide(
             cells = {column: name for column, name in names.items() if column in group}
             rows = unpivoted(part, keys, cells, "DOUBLE" if group is numbers else "VARCHAR")
             workspace.add_rows(rows, columns, options.row_format)
-    return unused_columns(workspace, part, part.types.keys() - names.keys() - {*keys.values(), *leave})
+    unused = part.types.keys() - names.keys() - {*keys.values(), *leave}
+    add_unused_values(workspace, part, unused, patient=keys["patient_id"])
+    return unused_columns(workspace, part, unused)
 
 
 def _names(workspace: Workspace, part: TablePart, options: ReadOptions, *, taken: Collection[str]) -> dict[str, str]:

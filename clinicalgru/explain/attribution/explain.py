@@ -184,8 +184,9 @@ def explain_prepared(
         attention=mean_attention(trajectories),
         provenance=prepared.provenance,
         coded_events=_coded_table(stay, attribution.coded),
-        target_text=target.name,
+        target_text=target.name or _horizon_text(prepared),
         outputs=_all_outputs(prepared),
+        alert_threshold=getattr(prepared.model, "threshold_", None) if prepared.networks[0].head.per_step else None,
         unit=target.unit,
         n_networks=len(prepared.networks),
         n_heads=count_heads(trajectories),
@@ -195,6 +196,12 @@ def explain_prepared(
         zero_time=_zero_time(stay),
         show_id=bool(show_id),
     )
+
+
+def _horizon_text(prepared: PreparedStays) -> str:
+    """The hours within which an early warning expects the event."""
+    horizon = prepared.model.task_.horizon_hours if prepared.networks[0].head.per_step else None
+    return "" if horizon is None else f"within {horizon:g} hours"
 
 
 def _all_outputs(prepared: PreparedStays) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow, suppress_ledger, suppress_nested
-from clinicalgru.evaluate.details_text import detail_tables
+from clinicalgru.evaluate.details_text import detail_tables, shown_alarms
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.evaluation_text import differences_table, heading, hours_table, metrics_table, note
 from clinicalgru.evaluate.metric_descriptions import HEADLINES, describe_metric, metric_label
 from clinicalgru.evaluate.small_cells import suppress_curves
 from clinicalgru.html import Markup, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
+from clinicalgru.view.plots.alarm_plots import draw_burden
 from clinicalgru.view.plots.decision_plots import plot_calibration_curve, plot_subgroups
 from clinicalgru.view.plots.evaluation_plots import (
     plot_by_hour,
@@ -25,7 +27,7 @@ from clinicalgru.view.plots.evaluation_plots import (
     plot_precision_recall,
     plot_roc,
 )
-from clinicalgru.view.text.format import capitalize_first, format_fixed, format_interval, iter_rows
+from clinicalgru.view.text.format import capitalize_first, format_fixed, format_interval, format_percent, iter_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +58,11 @@ BY_HOUR = (
     "Each stay as it was known at that hour, with 95 % intervals. Where observed : expected is outside 0.9 to 1.1, the "
     "risk over time should not be read as a probability."
 )
+BURDEN = (
+    "Each mark of the line is a threshold: a lower one finds more events and gives more alarms. Up and to the left is "
+    "better. The diamond is the threshold of the model."
+)
+NO_GROUPS = "Suppressed: with so few stays, or so few with the event, groups would show single patients."
 SUPPRESSED = "Suppressed: with so few stays with, or without, the event a curve would show single patients."
 MERGED = (
     "Points and groups fewer than {least} stays apart are merged, so that no patient can be identified. The metrics "
@@ -209,8 +216,12 @@ def _sentences(evaluation: Evaluation, primary: pd.Series) -> list[str]:
 def _figures(evaluation: Evaluation, min_cell_size: int) -> list[Markup]:
     """Curves of a binary task, calibration of the others."""
     if not evaluation.curves:
+        alarms = shown_alarms(evaluation, min_cell_size=min_cell_size)
+        if len(alarms) > 1:
+            drawn = draw_burden(alarms, float(evaluation.alarms["threshold"].iloc[0]))
+            return [section("Alarms", figure(drawn, "Events with an alarm, and how many alarms", BURDEN))]
         if not evaluation.calibration:
-            return []
+            return [section("Calibration", tag("p", NO_GROUPS))] if evaluation.task_type != "forecast" else []
         return [section("Calibration", figure(plot_calibration(evaluation), "Predicted and observed", CALIBRATION))]
     counts = {"stays": evaluation.stays, "events": evaluation.events or 0}
     curves = {
@@ -245,7 +256,11 @@ def _metrics(evaluation: Evaluation) -> Markup:
 def _details(evaluation: Evaluation, min_cell_size: int) -> list[Markup]:
     """Operating points or alarms, and groups."""
     tables = [
-        table(caption, ["", *map(str, shown.columns)], [[str(name), *row] for name, *row in shown.itertuples()])
+        table(
+            caption,
+            ["", *map(str, shown.columns)],
+            [[_point_text(str(name)), *row] for name, *row in shown.itertuples()],
+        )
         for caption, shown in detail_tables(evaluation, min_cell_size=min_cell_size).items()
     ]
     forests = [
@@ -255,6 +270,13 @@ def _details(evaluation: Evaluation, min_cell_size: int) -> list[Markup]:
     ]
     drawn = [tag("div", *forests, attrs={"class": "grid"})] if forests else []
     return [section("At a threshold, and in groups", *tables, *drawn)] if tables else []
+
+
+def _point_text(name: str) -> str:
+    """Write the threshold of an operating point in percent."""
+    return re.sub(
+        r"^risk >= ([0-9.e-]+)$", lambda found: f"from {format_percent(float(found[1]))}".replace(" ", "\u00a0"), name
+    )
 
 
 def _by_hour(evaluation: Evaluation) -> list[Markup]:
@@ -331,7 +353,7 @@ def cohort_section(flow: Sequence[tuple[str, int | None]]) -> list[Markup]:
     for step, left in flow:
         if before is not None and left is not None and left != before:
             items.append(tag("li", f"↓ {before - left:,} left out", attrs={"class": "out"}))
-        items.append(tag("li", tag("span", step), tag("b", f"{format_count(left)} stays")))
+        items.append(tag("li", tag("span", step), tag("b", format_count(left) if left is None else f"{left:,} stays")))
         before = left
     return [section("Cohort", tag("ol", *items, attrs={"class": "flow"}))]
 

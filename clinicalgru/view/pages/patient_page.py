@@ -74,7 +74,7 @@ def patient_page(
         Changes of the risk of the same stay: the first sentences then say what moved the risk at the moment when it
         changed most.
     threshold : float, optional
-        A risk at which a line is drawn.
+        A risk at which a line is drawn; by default the alert threshold of an early warning.
 
     Returns
     -------
@@ -113,6 +113,7 @@ def patient_html(
     Markup
         The page.
     """
+    threshold = explanation.alert_threshold if threshold is None else threshold
     moment = clock(explanation, last_hour(explanation))
     lead = lead_text(explanation.stay_label, last_hour(explanation)) + (f", until {moment}" if moment else "")
     sentences = [tag("p", text, attrs={"class": "lead"}) for text in lead_sentences(explanation, movement)]

@@ -76,7 +76,25 @@ def plot_burden(replay: AlarmReplay) -> go.Figure:
     plotly.graph_objects.Figure
         One line; the mark is the threshold of the replay. Up and to the left is better.
     """
-    burden = replay.burden
+    return draw_burden(replay.burden, replay.threshold)
+
+
+def draw_burden(burden: pd.DataFrame, threshold: float) -> go.Figure:
+    """Draw a table of alarms by threshold, as `plot_burden` does.
+
+    Parameters
+    ----------
+    burden : DataFrame
+        What `alarm_burden` returned.
+    threshold : float
+        The threshold of the model.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        One line; the mark is the threshold.
+    """
+    burden = burden.sort_values("threshold", ascending=False, ignore_index=True)
     texts = [
         f"alarms from a risk of {format_percent(row.threshold)}: {format_percent(row.sensitivity_per_stay)} of the "
         f"events, {row.alarms_per_100_hours:.1f} alarms in 100 hours, {format_percent(row.ppv_per_alarm)} right"
@@ -86,9 +104,9 @@ def plot_burden(replay: AlarmReplay) -> go.Figure:
     figure = go.Figure()
     line = {"color": BLUE, "width": 2.5}
     figure.add_scatter(x=x, y=y, mode="lines", line=line, hovertext=texts, hoverinfo="text", name="all thresholds")
-    own = int(np.abs(burden["threshold"] - replay.threshold).argmin())
+    own = int(np.abs(burden["threshold"] - threshold).argmin())
     mark = {"color": VERMILLION, "size": 11, "symbol": "diamond"}
-    name = f"alarms from a risk of {format_percent(replay.threshold)}"
+    name = f"alarms from a risk of {format_percent(threshold)}"
     figure.add_scatter(
         x=[x[own]], y=[y[own]], mode="markers", marker=mark, hovertext=[texts[own]], hoverinfo="text", name=name
     )

@@ -9,12 +9,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.metric_descriptions import describe_metric, metric_label
+from clinicalgru.evaluate.metric_descriptions import describe_metric, format_horizon, metric_label
 from clinicalgru.view.plots.theme import DASHES, GREY, MARKERS, MODEL_COLOURS, apply_theme
 from clinicalgru.view.text.format import (
     escape_plotly,
     format_fixed,
     format_interval,
+    format_name,
     format_number,
     format_percent,
     iter_rows,
@@ -123,7 +124,9 @@ def plot_calibration(evaluation: Evaluation) -> go.Figure:
         fix = "Small groups are suppressed; early warnings and forecasts have none."
         raise ArgumentError("an evaluation with calibration groups", f"a {evaluation.task_type} evaluation", fix)
     if evaluation.is_probability:
-        return plot_risk_groups(evaluation.calibration)
+        return plot_risk_groups(
+            {format_horizon(format_name(name)): groups for name, groups in evaluation.calibration.items()}
+        )
     [(name, groups)] = evaluation.calibration.items()
     return plot_number_groups(name, groups)
 

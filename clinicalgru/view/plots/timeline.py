@@ -172,7 +172,11 @@ def _risk_traces(explanation: Explanation, before: Explanation | None) -> Iterat
     dashed = {"color": GREY, "width": 1.4, "dash": "dash"}
     below = explanation.risk >= explanation.reference_risk  # the name of the line is away from the curve
     position = "bottom left" if below else "top left"
-    text = {"mode": "lines+text", "textposition": position, "textfont": {"size": 12, "color": GREY}}
+    apart = {
+        "mode": "lines+markers+text",
+        "marker": {"size": 9, "opacity": 0},
+    }  # invisible marks keep text off the line
+    text = apart | {"textposition": position, "textfont": {"size": 12, "color": GREY}}
     yield data.reference_data(explanation) | text | {"line": dashed, "showlegend": False} | SILENT
     above = {"mode": "markers+text", "textposition": "top left" if below else "bottom left", "cliponaxis": False}
     end = {"marker": END, "textfont": {"size": 14, "color": INK}, "name": "at the end", "showlegend": False}

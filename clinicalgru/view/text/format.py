@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SMALLEST_SHOWN, LARGEST_SHOWN = 1e-6, 1e15
-MIN_DAY_HOURS = 72  # from so many hours on, whole days are easier to read
 
 
 def escape_plotly(text: str) -> str:
@@ -100,33 +98,6 @@ def format_hours(hours: float) -> str:
     ('8.2', '14')
     """
     return f"{hours:.1f}".removesuffix(".0").replace("-", "−")
-
-
-def format_horizon(text: str) -> str:
-    """Write hours of three days or more as days where they are whole ones; other text stays as it is.
-
-    Parameters
-    ----------
-    text : str
-        Name of an output or of a metric.
-
-    Returns
-    -------
-    str
-        The text.
-
-    Examples
-    --------
-    >>> from clinicalgru.view.text.format import format_horizon
-    >>> format_horizon("within 720 hours"), format_horizon("within 100 hours"), format_horizon("Brier score, 168h")
-    ('within 30 days', 'within 100 hours', 'Brier score, 7 days')
-    """
-
-    def days(match: re.Match[str]) -> str:
-        hours = int(match[1])
-        return f"{hours // 24:,} days" if hours >= MIN_DAY_HOURS and hours % 24 == 0 else match[0]
-
-    return re.sub(r"\b(\d+)(?: hours\b|h\b)", days, text)
 
 
 def format_fixed(number: float, *, signed: bool = False) -> str:

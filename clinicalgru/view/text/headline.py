@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clinicalgru.evaluate.metric_descriptions import format_horizon
 from clinicalgru.view.plots.timeline_data import format_answer, is_probability
-from clinicalgru.view.text.format import capitalize_first, format_horizon, format_name, format_number, format_percent
+from clinicalgru.view.text.format import capitalize_first, format_name, format_number, format_percent
 from clinicalgru.view.text.risk_points import effect_unit, format_effect
 
 if TYPE_CHECKING:

@@ -72,7 +72,11 @@ def lead_sentences(explanation: Explanation, movement: Movement | None = None) -
     source = explanation if movement is None else movement
     left_out = explanation.risk_trajectory.loc[is_uncalibrated(explanation.risk_trajectory), "hours"]
     trajectory = source.risk_trajectory.loc[~source.risk_trajectory["hours"].isin(left_out), ["hours", "risk"]]
-    sentences = [_risk_sentence(explanation), standing_text(explanation, outcome_text(explanation))]
+    sentences = [
+        _risk_sentence(explanation),
+        alert_sentence(explanation),
+        standing_text(explanation, outcome_text(explanation)),
+    ]
     change = largest_change(trajectory)
     if change is not None:
         sentences.append(_change_sentence(explanation, movement, trajectory, first=change[0], last=change[1]))
@@ -174,6 +178,32 @@ def never_measured(explanation: Explanation) -> str:
         return ""
     more = f" and {len(missing) - MAX_NAMES} more" if len(missing) > MAX_NAMES else ""
     return f"Never measured in these hours: {', '.join(missing[:MAX_NAMES])}{more}."
+
+
+def alert_sentence(explanation: Explanation) -> str:
+    """Write when an early warning reached its threshold, and when its risk was highest.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    str
+        Two sentences; empty of other models.
+    """
+    threshold, rows = explanation.alert_threshold, explanation.risk_trajectory
+    if threshold is None or rows.empty:
+        return ""
+    top, level = rows.loc[rows["risk"].idxmax()], f"the alert threshold of {format_answer(explanation, threshold)}"
+    highest = f"highest, {format_answer(explanation, top['risk'])}, at {moment_text(explanation, top['hours'])}"
+    above = rows.loc[rows["risk"] >= threshold, "hours"]
+    if above.empty:
+        return f"It never reached {level}. It was {highest}."
+    side = "above" if explanation.risk >= threshold else "below"
+    first = moment_text(explanation, above.iloc[0])
+    return f"At the end it is {side} {level}. It first reached it at {first}, and was {highest}."
 
 
 def _risk_sentence(explanation: Explanation) -> str:

@@ -42,6 +42,10 @@ def standing_text(explanation: Explanation, outcome: str) -> str:
     if standing.higher_than is not None:
         highest = "the highest risks of " if standing.of_highest else ""
         rank = f"Higher than {highest}{standing.higher_than} of 100 stays that calibrated the model. "
+        if standing.higher_than == 0:
+            rank = (
+                f"Lower than {'the highest risk of ' * standing.of_highest}nearly all stays that calibrated the model. "
+            )
     if not standing.is_known:
         return rank + TOO_FEW
     observed, low, high = (f"{100 * share:.0f}" for share in (standing.observed, standing.low, standing.high))

@@ -49,7 +49,7 @@ class PatientView(SavedView):
     movement : Movement, optional
         What `movement(model, stay)` returned. With it effects are in percentage points of risk.
     threshold : float, optional
-        A risk at which a line is drawn, such as the threshold of an alert.
+        A risk at which a line is drawn; by default the alert threshold of an early warning.
     half_life : mapping of str to float, optional
         Hours, by variable, after which a carried value is drawn half as strong. Default: as the network decays it, or
         6 where the explanation does not say.
@@ -102,7 +102,8 @@ class PatientView(SavedView):
         check_number("top", top, minimum=1, whole=True)
         super().__init__()
         self.original = self.explanation = explanation
-        self.movement, self.threshold = movement, threshold
+        self.movement = movement
+        self.threshold = explanation.alert_threshold if threshold is None else threshold
         self.half_life = explanation.half_life if half_life is None else half_life
         self.top_variables = self.variables = variables_by_contribution(explanation)[:top]
         self.summary, self.effects, self.notice, self.facts = (html_widget(live=True) for _ in range(4))
