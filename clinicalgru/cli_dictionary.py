@@ -86,7 +86,7 @@ def tasks(as_json: AsJson = False) -> None:
         typer.echo(f"{row['name']:<36}{row['task_type']:<16}{row['title']}")
 
 
-def _values_text(row: Mapping[str, Any]) -> str:
+def _values_text(row: Mapping[Any, Any]) -> str:
     """The units of a name, and the range of its values."""
     units = f" in {row['units']}" if row["units"] else ""
     return units if row["low"] != row["low"] else f"{units}, {row['low']:g} to {row['high']:g}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -151,7 +153,7 @@ def kaplan_meier(outcome: Array, hours: float) -> tuple[float, float]:
     return float(survival), float(survival * np.sqrt(variance))
 
 
-def _joined(events: Array, min_cell_size: int) -> NDArray[np.int64]:
+def _joined(events: NDArray[Any], min_cell_size: int) -> NDArray[np.int64]:
     """New number of each group: neighbours are joined, from the lowest on, until each has enough events."""
     numbers, number, so_far = [], 0, 0.0
     for count in events:

@@ -43,7 +43,7 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
     """
     if evaluation.task_type != "binary" or evaluation.events is None:
         alarms = alarm_sentence(shown_alarms(evaluation, min_cell_size=min_cell_size))
-        return [*average_calibration(evaluation), *accuracy_of_most_frequent(evaluation), *alarms]
+        return [*average_calibration(evaluation), *_skill(evaluation), *accuracy_of_most_frequent(evaluation), *alarms]
     if min(evaluation.events, evaluation.stays - evaluation.events) < MIN_EVENTS:
         auroc = evaluation.metrics.query("model == @evaluation.name and metric == 'auroc'")["estimate"]
         few = too_few_text(evaluation.events, evaluation.stays, float(auroc.iloc[0]))
@@ -83,6 +83,18 @@ def alarm_sentence(alarms: pd.DataFrame) -> list[str]:
         f"{row.alarms_per_100_hours:.1f} in 100 hours of a patient. {100 * row.ppv_per_alarm:.0f} of 100 are right, "
         f"and {100 * row.sensitivity_per_stay:.0f} of 100 events have one in the 12 hours before{early}."
     ]
+
+
+def _skill(evaluation: Any) -> list[str]:
+    """Whether numbers are predicted better than by the mean, or than by the last value."""
+    own = evaluation.metrics.query("model == @evaluation.name").set_index("metric")["estimate"]
+    sentences = []
+    if own.get("r_squared", 0.0) < 0:
+        sentences.append("R² is below 0: always predicting the mean would have smaller squared errors.")
+    if (ratio := own.get("scaled_error")) is not None:
+        size = f"{100 * abs(1 - ratio):.0f} % {'smaller' if ratio < 1 else 'larger'}"
+        sentences.append(f"Errors are {size} than those of carrying the last value forward.")
+    return sentences
 
 
 def _interval(row: Any, digits: int = 2) -> str:

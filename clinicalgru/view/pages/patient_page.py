@@ -20,8 +20,8 @@ from clinicalgru.view.plots.timeline_data import (
 )
 from clinicalgru.view.plots.variable_data import HALF_LIFE
 from clinicalgru.view.text.findings import contributions_csv, findings_table
-from clinicalgru.view.text.format import format_hours
-from clinicalgru.view.text.headline import headline, lead_text, output_tiles
+from clinicalgru.view.text.format import capitalize_first, format_hours
+from clinicalgru.view.text.headline import answer_word, headline, lead_text, output_tiles
 from clinicalgru.view.text.moments import clock
 from clinicalgru.view.text.narrative import lead_sentences, stale_variables, uncertainty_sentences
 from clinicalgru.view.text.risk_points import POINTS_NOTE, effect_unit
@@ -53,7 +53,7 @@ def patient_page(
     explanation: Explanation,
     path: str | os.PathLike[str],
     *,
-    title: str = "Explanation of the risk",
+    title: str | None = None,
     top: int = 12,
     movement: Movement | None = None,
     threshold: float | None = None,
@@ -66,8 +66,8 @@ def patient_page(
         Explanation of the stay.
     path : str or path
         File to write; its folder is created.
-    title : str
-        Heading of the page.
+    title : str, optional
+        Heading of the page. None: what is explained, a risk or a prediction.
     top : int, default 12
         Number of single measurements to draw.
     movement : Movement, optional
@@ -93,7 +93,7 @@ def patient_page(
 def patient_html(
     explanation: Explanation,
     *,
-    title: str = "Explanation of the risk",
+    title: str | None = None,
     top: int = 12,
     movement: Movement | None = None,
     threshold: float | None = None,
@@ -114,11 +114,12 @@ def patient_html(
         The page.
     """
     threshold = explanation.alert_threshold if threshold is None else threshold
+    what = answer_word(explanation)
     moment = clock(explanation, last_hour(explanation))
     lead = lead_text(explanation.stay_label, last_hour(explanation)) + (f", until {moment}" if moment else "")
     sentences = [tag("p", text, attrs={"class": "lead"}) for text in lead_sentences(explanation, movement)]
     course = tag("div", section("Course", *_course(explanation, threshold)))
-    moved = tag("div", section("What moved the risk", findings_table(explanation), *_download(explanation)))
+    moved = tag("div", section(f"What moved the {what}", findings_table(explanation), *_download(explanation)))
     columns = tag("div", course, moved, attrs={"class": "stay"})
     others = tiles(output_tiles(explanation)) if len(explanation.outputs) else ""
     parts = (
@@ -128,7 +129,7 @@ def patient_html(
     )
     notes = section("How to read this page", *_notes(explanation))
     return page(
-        title,
+        title or f"Explanation of the {what}",
         lead,
         *parts,
         notes,
@@ -179,7 +180,7 @@ def _course(explanation: Explanation, threshold: float | None) -> list[Markup]:
     """Build the timeline; variables beyond the first are folded."""
     names = variables_by_contribution(explanation)
     first = plot_patient(explanation, variables=names[:N_EXPANDED], threshold=threshold)
-    parts = [figure(first, "Risk and measurements over time", "")]
+    parts = [figure(first, f"{capitalize_first(answer_word(explanation))} and measurements over time", "")]
     if names[N_EXPANDED:]:
         drawn = plot_patient(explanation, variables=names[N_EXPANDED:], threshold=threshold)
         heading = tag("summary", f"{len(names) - N_EXPANDED} more variables, with smaller effects")

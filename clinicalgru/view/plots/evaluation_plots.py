@@ -128,7 +128,7 @@ def plot_calibration(evaluation: Evaluation) -> go.Figure:
             {format_horizon(format_name(name)): groups for name, groups in evaluation.calibration.items()}
         )
     [(name, groups)] = evaluation.calibration.items()
-    return plot_number_groups(name, groups)
+    return plot_number_groups(format_name(name), groups)
 
 
 def plot_risk_groups(groups: Mapping[str, pd.DataFrame]) -> go.Figure:

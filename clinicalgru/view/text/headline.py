@@ -31,8 +31,27 @@ def outcome_text(explanation: Explanation) -> str:
         Name of the outcome, with the class or horizon where there are several.
     """
     provenance, target = explanation.provenance, format_horizon(explanation.target_text)
-    outcome = format_name(provenance.get("outcome", provenance.get("task", "the outcome")))
+    written = provenance.get("outcome", provenance.get("task", "the outcome"))
+    outcome = format_name(written)
+    if target in written.split(" or "):  # one label of several
+        return format_name(target)
     return f"{outcome}, {target}" if target and target != outcome else outcome
+
+
+def answer_word(explanation: Explanation) -> str:
+    """Name what is explained in one word.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    str
+        "risk", or "prediction" for a number.
+    """
+    return "risk" if is_probability(explanation) else "prediction"
 
 
 def target_text(explanation: Explanation) -> str:

@@ -196,8 +196,11 @@ def alert_sentence(explanation: Explanation) -> str:
     threshold, rows = explanation.alert_threshold, explanation.risk_trajectory
     if threshold is None or rows.empty:
         return ""
-    top, level = rows.loc[rows["risk"].idxmax()], f"the alert threshold of {format_answer(explanation, threshold)}"
-    highest = f"highest, {format_answer(explanation, top['risk'])}, at {moment_text(explanation, top['hours'])}"
+    top, level = (
+        next(iter_rows(rows.nlargest(1, "risk"))),
+        f"the alert threshold of {format_answer(explanation, threshold)}",
+    )
+    highest = f"highest, {format_answer(explanation, top.risk)}, at {moment_text(explanation, top.hours)}"
     above = rows.loc[rows["risk"] >= threshold, "hours"]
     if above.empty:
         return f"It never reached {level}. It was {highest}."

@@ -106,7 +106,7 @@ def format_change(explanation: Explanation, change: float) -> str:
     str
         With its sign.
     """
-    return format_points(change) if is_probability(explanation) else format_number(change, signed=True)
+    return format_points(change) if is_probability(explanation) else format_number(float(f"{change:.2g}"), signed=True)
 
 
 def effect_unit(explanation: Explanation) -> str:

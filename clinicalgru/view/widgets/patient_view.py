@@ -24,8 +24,8 @@ from clinicalgru.view.plots.timeline_data import (
 )
 from clinicalgru.view.text.effects_table import effects_table, variable_effects
 from clinicalgru.view.text.findings import findings_table
-from clinicalgru.view.text.format import format_hours, format_percent
-from clinicalgru.view.text.headline import headline, lead_text, output_tiles
+from clinicalgru.view.text.format import capitalize_first, format_hours, format_percent
+from clinicalgru.view.text.headline import answer_word, headline, lead_text, output_tiles
 from clinicalgru.view.text.narrative import lead_sentences, narrative
 from clinicalgru.view.text.risk_points import POINTS_NOTE
 from clinicalgru.view.text.standing_text import NOT_KEPT
@@ -146,15 +146,15 @@ class PatientView(SavedView):
             self.figure.layout.shapes[-1].x1 = self.cursor
         self.effects.value = aria_live(self._effects())
 
-    def save(self, path: str | os.PathLike[str], *, title: str = "Explanation of the risk") -> Path:
+    def save(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
         """Write what is shown as one offline HTML page.
 
         Parameters
         ----------
         path : str or path
             File to write; its folder is created.
-        title : str
-            Heading of the page.
+        title : str, optional
+            Heading of the page. None: what is explained, a risk or a prediction.
 
         Returns
         -------
@@ -166,18 +166,22 @@ class PatientView(SavedView):
         ArgumentError
             If `path` is a folder.
         """
-        drawing = html_page.figure(self._plot(), "Risk and measurements over time", "")
+        what = answer_word(self.explanation)
+        drawing = html_page.figure(self._plot(), f"{capitalize_first(what)} and measurements over time", "")
         lines = [tag("p", sentence, attrs={"class": "lead"}) for sentence in self._lead()]
         reading = timeline_caption(self.explanation, self.half_life)
         notes = [tag("p", sentence) for sentence in (reading, *self._notes())]
-        moved = html_page.section("What moved the risk", findings_table(self.explanation))
+        moved = html_page.section(f"What moved the {what}", findings_table(self.explanation))
         recent = html_page.section(f"Up to hour {format_hours(self.cursor)}", self._effects(bars=False))
         columns = tag("div", html_page.section("Course", drawing), tag("div", moved, recent), attrs={"class": "stay"})
         tiles = html_page.section("In numbers", html_page.tiles(self._tiles()), *notes)
         others = html_page.tiles(output_tiles(self.explanation)) if len(self.explanation.outputs) else ""
         parts = [tag("section", *lines, *([others] if others else [])), columns, tiles]
         provenance, lead = self.original.provenance, lead_text(self.original.stay_label, last_hour(self.original))
-        return html_page.write(html_page.page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
+        return html_page.write(
+            html_page.page(title or f"Explanation of the {what}", lead, *parts, provenance=provenance, limits=LIMITS),
+            path,
+        )
 
     def _apply(self, change: Callable[[], Explanation]) -> None:
         """Show the changed stay; where the change is refused, show why and keep the stay."""
