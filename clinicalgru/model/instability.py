@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,18 +131,33 @@ def _refit(
 ) -> Any:
     """Give the model as it would be of a bootstrap sample."""
     refit, seed = clone(model), int(rng.integers(MAX_SEED))
-    options = {"verbose": False, "auxiliary": auxiliary} if hasattr(model, "history_") else {}
     if "random_state" in refit.get_params(deep=False):
         refit.set_params(random_state=seed)
-    sample = _drawn(stays, rng)
+    sample, source = _drawn(stays, rng)
+    options = {"verbose": False, "auxiliary": _targets(auxiliary, sample, source)} if hasattr(model, "history_") else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ClinicalGRUWarning)
         refit.fit(sample, **options)
-        return refit if calibration is None else refit.calibrate(_drawn(calibration, rng))
+        return refit if calibration is None else refit.calibrate(_drawn(calibration, rng)[0])
 
 
-def _drawn(stays: Sequences, rng: np.random.Generator) -> Sequences:
-    """Patients drawn with replacement, with all their stays; one that is drawn twice stays one patient."""
+def _drawn(stays: Sequences, rng: np.random.Generator) -> tuple[Sequences, np.ndarray]:
+    """Patients drawn with replacement, with all their stays, and the identifier that each drawn stay had.
+
+    A patient who is drawn twice stays one patient, in one fold; repeats of a stay get identifiers of their own.
+    """
     number = pd.factorize(np.asarray(stays.patient).astype(str))[0]
     counts = np.bincount(rng.integers(0, number.max() + 1, number.max() + 1), minlength=number.max() + 1)
-    return stays[np.repeat(np.arange(len(stays)), counts[number])]
+    chosen = np.repeat(np.arange(len(stays)), counts[number])
+    source = pd.Series(stays.stay[chosen].astype(str))
+    repeat = source.groupby(source).cumcount()
+    own = source.where(repeat == 0, source + " (" + (repeat + 1).astype(str) + ")")
+    return replace(stays[chosen], stay=own.to_numpy(object)), source.to_numpy(object)
+
+
+def _targets(auxiliary: pd.DataFrame | None, sample: Sequences, source: np.ndarray) -> pd.DataFrame | None:
+    """The auxiliary targets of drawn stays, by their own identifiers."""
+    if auxiliary is None:
+        return None
+    row = pd.Index(auxiliary.index.astype(str)).get_indexer(pd.Index(source))
+    return auxiliary.iloc[row[row >= 0]].set_axis(pd.Index(sample.stay[row >= 0]))

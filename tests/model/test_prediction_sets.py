@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
@@ -14,6 +15,7 @@ from clinicalgru.estimator_checks.example_stays import example_stays
 from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.instability import Instability, InstabilityCurve
 from clinicalgru.evaluate.risk_groups import RiskGroups
+from clinicalgru.model.instability import _drawn, _refit, _targets
 from clinicalgru.model.prediction_sets import cross_fitted_sets, sets_of
 from clinicalgru.serve.recalibrate import recalibrate
 from clinicalgru.serve.score_rows import score_sequences
@@ -166,3 +168,19 @@ def test_refits_of_a_calibrated_model_are_calibrated_too(halves):
     with pytest.raises(ArgumentError, match="calibration stays"):
         cg.instability(model, train, n_refits=10)
     assert cg.instability(model, train, calibration=other, apply_to=other, n_refits=10).n_refits == 10
+
+
+def test_a_network_is_refitted_with_teacher_and_auxiliary_targets_though_stays_are_drawn_twice(halves):
+    stays, rng = halves[0], np.random.default_rng(0)
+    sample, source = _drawn(stays, rng)
+    assert len(np.unique(sample.stay)) == len(sample) > len(np.unique(source))
+    row = pd.Index(stays.stay).get_indexer(source)
+    np.testing.assert_array_equal(sample.patient, stays.patient[row])
+    np.testing.assert_array_equal(sample.n_measurements, stays.n_measurements[row])
+    auxiliary = pd.DataFrame({"number": np.arange(len(stays), dtype=float)}, index=stays.stay)
+    targets = _targets(auxiliary, sample, source)
+    np.testing.assert_array_equal(targets.loc[sample.stay, "number"], row)
+    model = cg.GRUClassifier(cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1), max_epochs=1)
+    model.fit(stays, auxiliary=auxiliary, verbose=False)
+    refit = _refit(model, stays, None, rng, auxiliary=auxiliary)
+    assert not np.array_equal(refit.predict_proba(stays), model.predict_proba(stays))
