@@ -31,6 +31,8 @@ from .evaluate.conformal_multi import ClassConformalSets as ClassConformalSets
 from .evaluate.conformal_multi import LabelConformalSets as LabelConformalSets
 from .evaluate.decision_curve import decision_curve as decision_curve
 from .evaluate.evaluation import evaluate as evaluate
+from .evaluate.incidence_evaluation import evaluate_incidence as evaluate_incidence
+from .evaluate.incidence_evaluation import first_event as first_event
 from .evaluate.operating_points import operating_points as operating_points
 from .evaluate.sample_size import sample_size as sample_size
 from .evaluate.subgroups import subgroups as subgroups

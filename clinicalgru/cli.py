@@ -22,6 +22,7 @@ from clinicalgru import (
     cli_dictionary,
     cli_drift,
     cli_export,
+    cli_incidence,
     cli_leaks,
     cli_pretrain,
     cli_report,
@@ -232,7 +233,18 @@ def explain(
         stay_pages.write_explanation(explanation, page, changes=changes)
 
 
-MODELS = (cli_train, cli_pretrain, cli_compare, cli_leaks, cli_report, cli_validate, cli_drift, cli_export, cli_sign)
+MODELS = (
+    cli_train,
+    cli_pretrain,
+    cli_compare,
+    cli_incidence,
+    cli_leaks,
+    cli_report,
+    cli_validate,
+    cli_drift,
+    cli_export,
+    cli_sign,
+)
 for commands in (*MODELS, cli_score, cli_watch, cli_dictionary):
     commands.register(app)
 cli_dashboard.register(app)

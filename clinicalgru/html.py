@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NO_ATTRIBUTES: Mapping[str, str] = {}
 
@@ -90,6 +94,38 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, n
     body = [_row(cells, styles) for cells in rows]
     inner = tag("table", tag("caption", caption), tag("thead", tag("tr", *heads)), tag("tbody", *body))
     return tag("div", inner, attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption})
+
+
+def frame_table(caption: str, shown: pd.DataFrame, *, n_text_columns: int = 1, style: str = ".6g") -> Markup:
+    """Build an HTML table of a DataFrame.
+
+    Parameters
+    ----------
+    caption : str
+        What the table shows.
+    shown : DataFrame
+        Its columns; the index is left out. An unknown value is "-".
+    n_text_columns : int, default 1
+        As for `table`.
+    style : str
+        Format of numbers that are not whole.
+
+    Returns
+    -------
+    Markup
+        As of `table`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clinicalgru.html import frame_table
+    >>> html = frame_table("Effects", pd.DataFrame({"Variable": ["Lactate"], "Effect": [None]}))
+    >>> '<th scope="row">Lactate</th><td class="number">-</td>' in html
+    True
+    """
+    columns = [shown[name].astype(object).where(shown[name].notna(), "-") for name in shown]
+    texts = [[format(cell, style) if isinstance(cell, float) else str(cell) for cell in column] for column in columns]
+    return table(caption, [*map(str, shown)], list(zip(*texts, strict=True)), n_text_columns=n_text_columns)
 
 
 def column_header(name: str, attrs: Mapping[str, str] = NO_ATTRIBUTES) -> Markup:

@@ -73,6 +73,7 @@ MAY_IMPORT["pipeline"] = {name for name in MAY_IMPORT if not name.startswith("cl
 MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}
 MAY_IMPORT["cli_pretrain"] = {"data", "model", "parts", "serve", "cli_options", "cli_progress"}
 MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
+MAY_IMPORT["cli_incidence"] = {"errors", "data", "evaluate", "model", "serve", "cli_options", "pipeline"}
 MAY_IMPORT["cli_report"] = {"atomic_write", "serve", "cli_options"}
 MAY_IMPORT["cli_validate"] = {"errors", "atomic_write", "data", "serve", "cli_options"}
 MAY_IMPORT["cli_drift"] = {"errors", "serve", "cli_options"}

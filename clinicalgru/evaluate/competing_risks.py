@@ -71,8 +71,8 @@ def cumulative_incidence(
     """
     check_number("n_resamples", n_resamples, minimum=1, whole=True)
     check_number("random_state", random_state, minimum=0, whole=True)
-    time, event, at = _checked(hours, cause, at_hours)
-    weights = _weights(numbered_patients(patients, len(time)), n_resamples, random_state)
+    time, event, at = checked_events(hours, cause, at_hours)
+    weights = resampling_weights(numbered_patients(patients, len(time)), n_resamples, random_state)
     return _table(time, event, at, np.unique(event[event > 0]), weights)
 
 
@@ -131,7 +131,7 @@ def incidence_calibration(
     """
     check_number("n_groups", n_groups, minimum=1, whole=True)
     check_number("min_cell_size", min_cell_size, minimum=0, whole=True)
-    time, event, at = _checked(hours, cause, [at_hours])
+    time, event, at = checked_events(hours, cause, [at_hours])
     risk = np.asarray(predicted, dtype=float)
     if risk.shape != time.shape or not ((risk >= 0) & (risk <= 1)).all():
         fix = "Pass one for every stay."
@@ -143,7 +143,7 @@ def incidence_calibration(
     parts = {ALL: order} | {f"{n + 1}": part for n, part in enumerate(np.array_split(order, n_groups)) if len(part)}
     rows = []
     for group, part in parts.items():
-        weights = _weights(numbered_patients(patient[part], len(part)), n_resamples, random_state)
+        weights = resampling_weights(numbered_patients(patient[part], len(part)), n_resamples, random_state)
         found = _table(time[part], event[part], at, np.array([of_cause]), weights).iloc[0]
         events = int(((event[part] == of_cause) & (time[part] <= at_hours)).sum())
         rows.append((group, len(part), risk[part].mean(), found["incidence"], found["low"], found["high"], events))
@@ -157,7 +157,26 @@ def incidence_calibration(
     return table.drop(columns="events").astype({"stays": "Int64"})
 
 
-def _checked(hours: ArrayLike, cause: ArrayLike, at_hours: Sequence[float]) -> tuple[Array, NDArray[np.int64], Array]:
+def checked_events(
+    hours: ArrayLike, cause: ArrayLike, at_hours: Sequence[float]
+) -> tuple[Array, NDArray[np.int64], Array]:
+    """Check hours and causes of first events.
+
+    Parameters
+    ----------
+    hours, cause, at_hours : array-like
+        As of `cumulative_incidence`.
+
+    Returns
+    -------
+    hours, cause, at_hours : ndarray
+        As numbers.
+
+    Raises
+    ------
+    ArgumentError
+        If they cannot be used, or no event occurred.
+    """
     time, event, at = (np.asarray(values, dtype=float) for values in (hours, cause, at_hours))
     if time.ndim != 1 or time.shape != event.shape or not len(time):
         got = f"shapes {time.shape} and {event.shape}"
@@ -172,15 +191,43 @@ def _checked(hours: ArrayLike, cause: ArrayLike, at_hours: Sequence[float]) -> t
     return time, event.astype(np.int64), at
 
 
-def _weights(patient: NDArray[np.int64], n_resamples: int, random_state: int) -> Array:
-    """(1 + n_resamples, stay): ones, then how often each stay is drawn with its patient."""
+def resampling_weights(patient: NDArray[np.int64], n_resamples: int, random_state: int) -> Array:
+    """Draw patients with all their stays.
+
+    Parameters
+    ----------
+    patient : ndarray of int, shape (n_stays,)
+        Number of the patient of each stay.
+    n_resamples, random_state : int
+        Number of resamples, and their seed.
+
+    Returns
+    -------
+    ndarray, shape (1 + n_resamples, n_stays)
+        Ones, then how often each stay is drawn.
+    """
     n_patients, rng = int(patient.max()) + 1, np.random.default_rng(random_state)
     drawn = rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=n_resamples)
     return np.concatenate([np.ones((1, len(patient))), drawn[:, patient]])
 
 
-def _table(time: Array, event: NDArray[np.int64], at: Array, causes: NDArray[np.int64], weights: Array) -> pd.DataFrame:
-    """Incidence of each cause at each hour, with percentiles of the resamples."""
+def incidence_curves(time: Array, event: NDArray[np.int64], at: Array, of_cause: int, weights: Array) -> Array:
+    """Estimate the incidence of one event for each of several weightings of the stays (Aalen and Johansen).
+
+    Parameters
+    ----------
+    time, event, at : ndarray
+        As of `checked_events`.
+    of_cause : int
+        Which event.
+    weights : ndarray, shape (n_resamples, n_stays)
+        As of `resampling_weights`.
+
+    Returns
+    -------
+    ndarray, shape (n_resamples, hour)
+        NaN beyond the follow-up of all stays.
+    """
     order = np.argsort(time, kind="stable")
     time, event, weights = time[order], event[order], weights[:, order]
     distinct, first = np.unique(time, return_index=True)
@@ -189,12 +236,54 @@ def _table(time: Array, event: NDArray[np.int64], at: Array, causes: NDArray[np.
     any_event = np.add.reduceat(weights * (event > 0), first, axis=1) / at_risk
     survival = np.cumprod(1 - any_event, axis=1)
     before = np.concatenate([np.ones((len(weights), 1)), survival[:, :-1]], axis=1)
-    place = np.searchsorted(distinct, at, side="right")
+    hazard = np.add.reduceat(weights * (event == of_cause), first, axis=1) / at_risk
+    curve = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(before * hazard, axis=1)], axis=1)
+    curve = curve[:, np.searchsorted(distinct, at, side="right")]
+    curve[:, (at > distinct[-1]) & (survival[0, -1] > 1e-12)] = np.nan
+    return np.asarray(curve)
+
+
+def followed_weights(time: Array, event: NDArray[np.int64], hour: float) -> Array:
+    """Weigh stays by the inverse probability that their state at some hours is known (Kaplan-Meier of the censoring).
+
+    Parameters
+    ----------
+    time, event : ndarray
+        As of `checked_events`.
+    hour : float
+        Hours at which the state is looked at.
+
+    Returns
+    -------
+    ndarray, shape (n_stays,)
+        0 where follow-up ended before, without an event.
+
+    References
+    ----------
+    Graf et al. 1999, Stat Med 18:2529-2545.
+
+    Examples
+    --------
+    >>> followed_weights(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1, 0, 2, 1]), 3.5)
+    array([1. , 0. , 1.5, 1.5])
+    """
+    distinct, number = np.unique(time, return_inverse=True)
+    at_risk = np.bincount(number)[::-1].cumsum()[::-1] - np.bincount(number, weights=event > 0)  # an event goes before
+    censored = np.bincount(number, weights=event == 0)
+    left = np.cumprod(1 - np.divide(censored, at_risk, out=np.zeros(len(distinct)), where=at_risk > 0))
+    left = np.concatenate([[1.0], left])
+    upto = np.where(
+        time <= hour, np.searchsorted(distinct, time, side="left"), np.searchsorted(distinct, hour, "right")
+    )
+    known = (event > 0) | (time > hour)
+    return np.divide(1.0, left[upto], out=np.zeros(len(time)), where=known & (left[upto] > 0))
+
+
+def _table(time: Array, event: NDArray[np.int64], at: Array, causes: NDArray[np.int64], weights: Array) -> pd.DataFrame:
+    """Incidence of each cause at each hour, with percentiles of the resamples."""
     tables = []
     for cause in causes.tolist():
-        hazard = np.add.reduceat(weights * (event == cause), first, axis=1) / at_risk
-        curve = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(before * hazard, axis=1)], axis=1)[:, place]
-        curve[:, (at > distinct[-1]) & (survival[0, -1] > 1e-12)] = np.nan
+        curve = incidence_curves(time, event, at, cause, weights)
         low, high = np.percentile(curve[1:], [LOW, HIGH], axis=0)
         tables.append(pd.DataFrame({"cause": cause, "hours": at, "incidence": curve[0], "low": low, "high": high}))
     return pd.concat(tables, ignore_index=True)

@@ -10,6 +10,7 @@ from clinicalgru.view.pages.audit_page import audit_page
 from clinicalgru.view.pages.drift_page import drift_page
 from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.forecast_page import forecast_page, plot_forecast
+from clinicalgru.view.pages.incidence_page import incidence_page
 from clinicalgru.view.pages.leakage_page import leakage_page
 from clinicalgru.view.pages.patient_page import patient_page
 from clinicalgru.view.pages.report_page import report_page
@@ -26,6 +27,7 @@ from clinicalgru.view.plots.evaluation_plots import (
     plot_roc,
 )
 from clinicalgru.view.plots.gates_plot import plot_equations, plot_gates
+from clinicalgru.view.plots.incidence_plots import plot_incidence, plot_incidence_calibration
 from clinicalgru.view.plots.instability_plots import plot_mape, plot_refit_risks
 from clinicalgru.view.plots.learning_curve_plot import plot_learning_curve
 from clinicalgru.view.plots.timeline import plot_patient
@@ -52,6 +54,7 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         **{name: partial(plot_gates, show=name) for name in ("retained", "decayed", "update", "reset")},
         "equations": plot_equations,
     },
+    "IncidenceEvaluation": {"incidence": plot_incidence, "calibration": plot_incidence_calibration},
     "Instability": {"risks": plot_refit_risks, "mape": plot_mape},
     "LearningCurve": {"learning curve": plot_learning_curve},
     "Subgroups": {"forest": plot_subgroups},
@@ -62,6 +65,7 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "Evaluation": evaluation_page,
     "Explanation": patient_page,
     "ForecastExplanation": forecast_page,
+    "IncidenceEvaluation": incidence_page,
     "LeakageCheck": leakage_page,
     "Report": report_page,
     "Validation": validation_page,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from clinicalgru.data.sequences.sequences import Sequences
@@ -128,3 +130,27 @@ class CompetingRisks:
             Probabilities.
         """
         return np.asarray(1 - self.predict_incidence(stays, hours).sum(axis=1))
+
+
+def common_stays(stays: Mapping[str, Sequences]) -> dict[str, Sequences]:
+    """Give the stays that the tasks of all events select, in one order.
+
+    Parameters
+    ----------
+    stays : mapping of str to Sequences
+        Stays of the survival task of each event, from one extract.
+
+    Returns
+    -------
+    dict of str to Sequences
+        The same stays for each event, with the outcomes of its task.
+
+    Raises
+    ------
+    ArgumentError
+        If the tasks have no stay in common.
+    """
+    shared = functools.reduce(np.intersect1d, [one.stay.astype(str) for one in stays.values()])
+    if not len(shared):
+        raise ArgumentError("stays that the tasks of all events select", "none", "Check the tasks.")
+    return {event: one[pd.Index(one.stay.astype(str)).get_indexer(shared)] for event, one in stays.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from clinicalgru.html import Markup, table, tag
+from clinicalgru.html import frame_table, tag
 from clinicalgru.view.pages.html_page import page, section, write
 
 if TYPE_CHECKING:
@@ -39,10 +39,12 @@ def drift_page(drift: Drift, path: str | os.PathLike[str]) -> Path:
     notes = tag("ul", *(tag("li", note) for note in drift.notes or ("All kinds were compared.",)))
     parts = [section("Notes", tag("div", notes, attrs={"class": "card"}))]
     if drift.exit_code:
-        parts.insert(0, section("Alarms", _table("The clearest first", drift.rows(alarms=True))))
+        parts.insert(0, section("Alarms", frame_table("The clearest first", drift.rows(alarms=True), n_text_columns=2)))
     groups = drift.by_group().map(_words)
-    parts.append(section("By week and group", _table("Alarms of each kind; patients: at least", groups)))
-    parts.append(section("All patients", _table("Each comparison and its limit", drift.rows())))
+    parts.append(
+        section("By week and group", frame_table("Alarms of each kind; patients: at least", groups, n_text_columns=2))
+    )
+    parts.append(section("All patients", frame_table("Each comparison and its limit", drift.rows(), n_text_columns=2)))
     provenance = dict(drift.provenance) | {"simulated": "yes" if drift.simulated else "no"}
     return write(page("Drift", drift.sentence, *parts, provenance=provenance, limits=LIMITS), path)
 
@@ -51,7 +53,3 @@ def _words(value: object) -> str:
     if isinstance(value, float):
         return "-" if pd.isna(value) else f"{value:.1%}"
     return str(value)
-
-
-def _table(caption: str, shown: pd.DataFrame) -> Markup:
-    return table(caption, [*map(str, shown.columns)], shown.to_numpy().tolist(), n_text_columns=2)

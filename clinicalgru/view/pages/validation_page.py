@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_flow, suppress_nested
 from clinicalgru.evaluate.evaluation_text import heading
-from clinicalgru.html import Markup, table, tag
+from clinicalgru.html import Markup, frame_table, table, tag
 from clinicalgru.view.pages.evaluation_page import (
     LIMITS,
     cohort_section,
@@ -19,8 +19,6 @@ from clinicalgru.view.pages.evaluation_page import (
 from clinicalgru.view.pages.html_page import page, section, write
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from clinicalgru.serve.validation_result import Validation
 
 CASE_MIX = (
@@ -81,13 +79,9 @@ def _inputs(validation: Validation) -> list[Markup]:
     listed = tag("ul", *(tag("li", one) for one in validation.differences or ("None was found.",)))
     parts = [section("Differences from the training extract", tag("div", listed, attrs={"class": "card"}))]
     if not validation.case_mix.empty:
-        parts.append(section("Training next to here", _table(CASE_MIX, "Variable", validation.case_mix_rows())))
+        rows = validation.case_mix_rows().reset_index(names="Variable")
+        parts.append(section("Training next to here", frame_table(CASE_MIX, rows)))
     if len(validation.unmapped):
-        codes = validation.unmapped.astype(str).set_index("code")
-        parts.append(section("Codes without a variable", _table("Of at least 11 rows", "Code", codes)))
+        codes = validation.unmapped.astype(str).rename(columns={"code": "Code"})
+        parts.append(section("Codes without a variable", frame_table("Of at least 11 rows", codes)))
     return parts
-
-
-def _table(caption: str, first: str, shown: pd.DataFrame) -> Markup:
-    rows = [[str(name), *map(str, row)] for name, *row in shown.itertuples()]
-    return table(caption, [first, *map(str, shown.columns)], rows)
