@@ -115,7 +115,8 @@ def read_events(
         those of `source`.
     columns : mapping of str to str, optional
         Our column name -> the name in your tables, where they differ; letter case makes no difference. A name that
-        should hold for one table only: `{"stays": {"start": "admitted"}}`, with "data", "stays" or "outcomes".
+        should hold for one table only: `{"stays": {"start": "admitted"}}`, with "data", "stays" or "outcomes". A
+        date and a time of day in two columns are named together: {"time": "Date + Time"}.
     outcomes_columns : iterable of str, optional
         Columns of `outcomes` that are outcomes. Only these can be auxiliary targets. None: a task may use every column
         of numbers, of yes and no (true and false), or of dates; columns of text and static variables are noted.

@@ -52,6 +52,34 @@ def test_an_encoding_that_does_not_exist_is_refused(encoding: object) -> None:
         cg.read_events(TABLE, names=NAMES, encoding=encoding)
 
 
+@pytest.mark.parametrize("source", ["long", "wide"])
+@pytest.mark.parametrize("kind", ["text", "types", "file"])
+def test_a_date_and_a_time_in_two_columns_are_one_moment(tmp_path: Path, source: str, kind: str) -> None:
+    """A row with a date alone has no time of day, as in one column."""
+    clock = ["08:00", "09:30", "23:59", None]
+    rows = pd.DataFrame(
+        {"patient_id": "1", "stay_id": "1", "Day": "2024-01-02", "At": clock, "heart_rate": range(80, 84)}
+    )
+    one = rows.drop(columns=["Day", "At"]).assign(time=[f"2024-01-02 {at}" if at else "2024-01-02" for at in clock])
+    stays = pd.DataFrame({"patient_id": ["1"], "stay_id": ["1"], "In": ["2024-01-01"], "InAt": ["22:15"]})
+    if source == "long":
+        rows = rows.melt(["patient_id", "stay_id", "Day", "At"], var_name="variable", value_name="value")
+        one = one.melt(["patient_id", "stay_id", "time"], var_name="variable", value_name="value")
+    usual = cg.read_events(one, stays=stays.assign(start="2024-01-01 22:15"), source=source)
+    if kind == "types":
+        rows = rows.assign(Day=pd.to_datetime(rows["Day"]), At=pd.to_datetime(rows["At"], format="%H:%M").dt.time)
+    data = tmp_path / "rows.csv" if kind == "file" else rows
+    if kind == "file":
+        rows.to_csv(data, index=False)
+    columns = {"time": "day + At", "stays": {"start": "In + InAt"}}
+    events = cg.read_events(data, stays=stays, source=source, columns=columns)
+    assert events.measurements.equals(usual.measurements)
+    pd.testing.assert_frame_equal(events.stays, usual.stays)
+    assert "column not used: Day" not in events.ledger.notes
+    again = cg.read_events(data, stays=stays, **{k: v for k, v in events.reading.items() if k in ("source", "columns")})
+    assert again.measurements.equals(usual.measurements)
+
+
 def with_commas(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype(str).replace(r"^(\D?\d*)\.(\d+)$", r"\1,\2", regex=True)
 

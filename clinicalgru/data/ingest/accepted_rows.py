@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from clinicalgru.data.events import IMPLAUSIBLE
 from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.merge_duplicates import MEASUREMENTS, merge_duplicates
-from clinicalgru.data.ingest.tables import duckdb_errors
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_table
 

@@ -11,6 +11,7 @@ from clinicalgru.errors import ArgumentError, InputError, describe
 
 DATA, STAYS, OUTCOMES = "data", "stays", "outcomes"
 TABLE_ARGUMENTS = (DATA, STAYS, OUTCOMES)
+JOIN = " + "  # between a date and a time of day that stand in two columns
 IDENTIFIERS = ("patient_id", "stay_id")
 ROW_COLUMNS = ("time", "available_at", "variable", "value", "unit", "code")
 STAY_COLUMNS = ("start", "end")
@@ -69,6 +70,32 @@ def check_columns_argument(columns: Any) -> None:
         for cell in pairs:
             if not isinstance(cell, str):
                 raise ArgumentError("columns as a dict of text to text", f"{describe(cell)} in it", fix)
+
+
+def joined_columns(columns: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Find the names in the argument `columns` that stand for two columns, a date and a time of day.
+
+    Parameters
+    ----------
+    columns : mapping
+        The argument.
+
+    Returns
+    -------
+    dict of str to (str, str)
+        Name with a plus between two names -> the two.
+
+    Examples
+    --------
+    >>> from clinicalgru.data.ingest.column_names import joined_columns
+    >>> joined_columns({"time": "Date + Time", "stays": {"start": "admitted"}})
+    {'Date + Time': ('Date', 'Time')}
+    """
+    names = [
+        name for theirs in columns.values() for name in (theirs.values() if isinstance(theirs, Mapping) else [theirs])
+    ]
+    parts = {name: name.split(JOIN) for name in names}
+    return {name: (pair[0], pair[1]) for name, pair in parts.items() if len(pair) == 2}
 
 
 def columns_of(columns: Mapping[str, Any], table: str) -> dict[str, str]:

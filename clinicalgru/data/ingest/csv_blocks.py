@@ -76,12 +76,7 @@ def large_texts(data: Any, text_format: TextFormat) -> tuple[list[TextTable], Fo
         What was left out of a folder.
     """
     paths = data if isinstance(data, list | tuple) else [data]
-    if not (
-        paths
-        and text_format.is_utf_8
-        and text_format.decimal == "."
-        and all(isinstance(path, str | os.PathLike) for path in paths)
-    ):
+    if not (paths and text_format.is_usual and all(isinstance(path, str | os.PathLike) for path in paths)):
         return [], FolderFiles()
     try:
         found = find_tables([Path(path) for path in paths])

@@ -14,7 +14,7 @@ import pyarrow as pa
 from clinicalgru.checks import check_choice, check_number
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.ingest.arrow_tables import is_arrow
-from clinicalgru.data.ingest.column_names import check_columns_argument
+from clinicalgru.data.ingest.column_names import check_columns_argument, joined_columns
 from clinicalgru.data.ingest.decimal_sql import DECIMALS
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_sql import RowFormat
@@ -137,7 +137,7 @@ class ReadOptions:
     @property
     def text_format(self) -> TextFormat:
         """How text tables are written."""
-        return TextFormat(self.delimiter, self.encoding, self.decimal)
+        return TextFormat(self.delimiter, self.encoding, self.decimal, joined_columns(self.columns))
 
     @property
     def times(self) -> TimeFormat:

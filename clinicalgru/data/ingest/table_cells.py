@@ -14,10 +14,11 @@ from clinicalgru.data.ingest.column_names import IDENTIFIERS, check_identifier_t
 from clinicalgru.data.ingest.connections import small_connection
 from clinicalgru.data.ingest.csv_check import format_names
 from clinicalgru.data.ingest.decimal_sql import decimal_comma_sql
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_sql import name_sql, text_sql
 from clinicalgru.data.ingest.table_times import TIMES, Clock, TimeColumns, check_times, instants_of, time_frame
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, open_parts, quoted
+from clinicalgru.data.ingest.tables import TablePart, open_parts, quoted
 from clinicalgru.data.ingest.text_format import PLAIN_TEXT, TextFormat
 from clinicalgru.data.ingest.time_sql import TimeFormat, declare_timezone
 from clinicalgru.errors import InputError

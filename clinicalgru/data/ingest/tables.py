@@ -6,9 +6,7 @@ as patient_id=0099 would overwrite a column.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clinicalgru.data.ingest.arrow_tables import LABEL, arrow_table, is_arrow, temporary_folder
+from clinicalgru.data.ingest.column_names import normalize
 from clinicalgru.data.ingest.compression import format_of
-from clinicalgru.data.ingest.csv_check import LONGEST_LINE, TextTable, check_once, format_names, inspect_text, not_utf_8
+from clinicalgru.data.ingest.csv_check import LONGEST_LINE, TextTable, check_once, format_names, inspect_text
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.table_files import PARQUET_FILES, find_tables, one_file
 from clinicalgru.data.ingest.text_format import PLAIN_TEXT, TextFormat
-from clinicalgru.data.ingest.time_sql import has_zone
-from clinicalgru.errors import InputError, system_error, system_error_number
+from clinicalgru.data.ingest.time_sql import has_zone, trim_sql
+from clinicalgru.errors import InputError
 
 ANY_FILE = (  # of all readers of DuckDB
     "filename=false, hive_partitioning=false, hive_types_autocast=false, union_by_name=false, file_row_number=false, "
@@ -38,7 +38,6 @@ ANY_TEXT = (
 QUOTED = f"quote='\"', escape='\"', {ANY_TEXT}"
 UNQUOTED = f"quote='', escape='', {ANY_TEXT}"
 PARQUET_OPTIONS = f"binary_as_string=true, utf8_validation='strict', int96_as='timestamp', {ANY_FILE}"
-MISSING_COLUMN = re.compile(r'does not have a column named "(\w+)"|Referenced column "(\w+)" not found')
 MICROSECONDS = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
 
 
@@ -145,9 +144,9 @@ def open_parts(
         cannot be read; files differ in their columns; or text is not UTF-8.
     """
     if isinstance(data, pd.DataFrame) or is_arrow(data):
-        return [_frame(connection, arrow_table(data, connection))]
+        return [_with_joined(connection, _frame(connection, arrow_table(data, connection)), text_format)]
     found = find_tables([Path(path) for path in (data if isinstance(data, list | tuple) else [data])])
-    parts = [_file(connection, path, text_format) for path in found.files]
+    parts = [_with_joined(connection, _file(connection, path, text_format), text_format) for path in found.files]
     for part in parts:
         if part.text and part.text.plain != part.text.path:
             found.note("unpacked to be read", part.label)
@@ -194,6 +193,24 @@ def _file(connection: duckdb.DuckDBPyConnection, path: Path, text_format: TextFo
     )
     with duckdb_errors(path.name, text):
         return TablePart(path.name, sql, column_types(connection, sql), first_row=2, text=text)
+
+
+def _with_joined(connection: duckdb.DuckDBPyConnection, part: TablePart, text_format: TextFormat) -> TablePart:
+    """The part with one column for two that are named together, such as "Date + Time", in place of these two."""
+    have = {normalize(name): name for name in part.types}
+    computed, used = {}, set()
+    for name, (first, second) in text_format.joined.items():
+        if normalize(name) not in have and normalize(first) in have and normalize(second) in have:
+            date, time = have[normalize(first)], have[normalize(second)]
+            day = f"CAST({quoted(date)} AS DATE)" if part.types[date].startswith("TIMESTAMP") else quoted(date)
+            day, clock = (f"nullif({trim_sql(cell)}, '')" for cell in (day, quoted(time)))
+            computed[name] = f"CASE WHEN {day} IS NOT NULL THEN concat_ws(' ', {day}, {clock}) END"
+            used |= {date, time}
+    if not computed:
+        return part
+    left = ", ".join(map(quoted, used))
+    part = replace(part, sql=f"(SELECT * EXCLUDE ({left}) FROM {with_computed(part.sql, computed)})")
+    return replace(part, types=column_types(connection, part.sql))
 
 
 def _with_usual_times(connection: duckdb.DuckDBPyConnection, part: TablePart) -> TablePart:
@@ -348,53 +365,3 @@ def column_types(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, s
     """
     relation = connection.sql(f"SELECT * FROM {sql} LIMIT 0")
     return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
-
-
-@contextmanager
-def duckdb_errors(label: str, text: TextTable | None = None) -> Iterator[None]:
-    """Raise DuckDB's errors as ours: its messages quote the offending row, so only what is wrong, and where, is kept.
-
-    Parameters
-    ----------
-    label : str
-        What messages call the table.
-    text : TextTable, optional
-        The text table that is read; a malformed row is searched in it.
-
-    Yields
-    ------
-    None
-        Nothing; the block reads the table.
-
-    Raises
-    ------
-    InputError
-        If DuckDB raises.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise system_error(error, label) from None
-    except (duckdb.Error, UnicodeDecodeError) as error:
-        raise _as_ours(str(error), label, text) from None
-
-
-def _as_ours(message: str, label: str, text: TextTable | None) -> InputError:
-    if "Out of Memory" in message or "could not allocate" in message:
-        return InputError("enough memory", "more than allowed", "Raise memory_gb or free disk space.", where=label)
-    if (number := system_error_number(message)) is not None:
-        return system_error(OSError(number, ""), label)
-    if column := MISSING_COLUMN.search(message):
-        got = "a table without it"
-        return InputError(f"a column {column[1] or column[2]}", got, "Export the table with this column.", where=label)
-    first_malformed_row = text.first_malformed_row() if text else None
-    if first_malformed_row is not None:
-        return first_malformed_row
-    line = re.search(r"CSV Error on Line: (\d+)", message)
-    where = f"{label}, row {line[1]}" if line else label
-    if "unicode" in message.lower():
-        return not_utf_8(where)
-    if "invalid state" in message:
-        fix = "Write one kind of line end throughout."
-        return InputError("lines that end alike", "several kinds of line end or quote", fix, where=where)
-    return InputError("a readable table", "one that cannot be parsed", "Export it again.", where=where)

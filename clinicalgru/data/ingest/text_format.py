@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clinicalgru.data.ingest.compression import CHUNK, format_of, open_plain
@@ -25,16 +25,24 @@ class TextFormat:
         Name of the encoding, as Python knows it.
     decimal : str
         Mark of decimals, "." or ",".
+    joined : mapping of str to (str, str)
+        Name of a column that is made of two, such as "Date + Time" -> the two.
     """
 
     delimiter: str | None = None
     encoding: str = "utf-8"
     decimal: str = "."
+    joined: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def is_utf_8(self) -> bool:
         """Whether text in the encoding is UTF-8 as it is."""
         return codecs.lookup(self.encoding).name in UTF_8
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether text is UTF-8 with decimal points, and no two columns are one."""
+        return self.is_utf_8 and self.decimal == "." and not self.joined
 
     def as_utf_8(self, path: Path, make_folder: Callable[[], Path]) -> Path:
         """Convert a text table to UTF-8.

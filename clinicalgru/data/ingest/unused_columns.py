@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.row_sql import text_sql
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, quoted
+from clinicalgru.data.ingest.tables import TablePart, quoted
 from clinicalgru.data.ingest.workspace import Workspace
 
 

@@ -18,11 +18,12 @@ from clinicalgru.data.ingest.arrow_tables import record_batches
 from clinicalgru.data.ingest.column_names import normalize
 from clinicalgru.data.ingest.csv_blocks import text_blocks
 from clinicalgru.data.ingest.csv_check import UNFINISHED, TextTable, format_names
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.lookup_tables import level_table, names_table, ranges_table
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_locator import RowLocator
 from clinicalgru.data.ingest.row_sql import CELLS, KEY_CELLS, RowFormat, RowStatements, row_statements
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, quoted
+from clinicalgru.data.ingest.tables import TablePart, quoted
 from clinicalgru.data.ingest.time_of_day_sql import declare_days
 from clinicalgru.data.ingest.time_sql import declare_timezone
 from clinicalgru.errors import InputError

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clinicalgru.data.ingest.detection_limit_sql import limit_sql
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.row_sql import RowFormat, text_sql
-from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, literal, quoted
+from clinicalgru.data.ingest.tables import TablePart, derived, literal, quoted
 from clinicalgru.data.ingest.time_sql import NUMERIC, number_sql, trim_sql
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE

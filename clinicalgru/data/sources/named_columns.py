@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.ingest.csv_check import format_names
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.row_sql import TYPED, text_sql
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, quoted, with_computed
+from clinicalgru.data.ingest.tables import TablePart, quoted, with_computed
 from clinicalgru.data.ingest.time_sql import has_offset_sql, is_date_sql, time_sql, trim_sql
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import InputError

@@ -10,7 +10,8 @@ import pandas as pd
 
 from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
+from clinicalgru.data.ingest.tables import TablePart
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.named_columns import with_columns
 from clinicalgru.errors import DictionaryError

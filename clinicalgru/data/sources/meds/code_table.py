@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from clinicalgru.data.dictionary.schemas import schema_folder
 from clinicalgru.data.dictionary.yaml_file import read_yaml
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, literal
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
+from clinicalgru.data.ingest.tables import TablePart, literal
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import icd_sql
 from clinicalgru.data.sources.meds.event_codes import kind_sql

@@ -9,8 +9,9 @@ import duckdb
 import pandas as pd
 
 from clinicalgru.data.events import HOUR
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.tables import duckdb_errors, open_parts
+from clinicalgru.data.ingest.tables import open_parts
 from clinicalgru.errors import InputError
 
 VALUES = ("boolean_value", "integer_value", "float_value", "categorical_value")

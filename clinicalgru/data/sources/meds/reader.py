@@ -29,12 +29,13 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.ingest.detection_limit_sql import limit_sql
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.outcomes_table import read_outcomes, read_published_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.table_files import folder_files
-from clinicalgru.data.ingest.tables import TablePart, derived, duckdb_errors, open_parts
+from clinicalgru.data.ingest.tables import TablePart, derived, open_parts
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.meds.code_table import NAMES_OF, create_code_table, end_of_day_sql
 from clinicalgru.data.sources.meds.event_codes import BEGINS, ENDS, event_patterns

@@ -25,12 +25,13 @@ import pyarrow as pa
 
 from clinicalgru.data.events import HOUR
 from clinicalgru.data.ingest.connections import small_connection
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.outcomes_table import read_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.table_cells import cells_as_text, check_once
-from clinicalgru.data.ingest.tables import derived, duckdb_errors, open_parts
+from clinicalgru.data.ingest.tables import derived, open_parts
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import (
     CAREUNITS,

@@ -15,10 +15,11 @@ import pyarrow as pa
 from clinicalgru.data.dictionary.schemas import schema_folder
 from clinicalgru.data.dictionary.yaml_file import read_yaml
 from clinicalgru.data.ingest.detection_limit_sql import limit_sql
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, literal
+from clinicalgru.data.ingest.tables import TablePart, literal
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE
 from clinicalgru.data.sources.omop.stays import read_visits

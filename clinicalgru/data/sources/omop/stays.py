@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from clinicalgru.data.ingest.tables import duckdb_errors, with_computed
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
+from clinicalgru.data.ingest.tables import with_computed
 from clinicalgru.data.ingest.time_sql import has_offset_sql
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sources.hospital_stays import (

@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from clinicalgru.data.ingest.archive import check_zip
 from clinicalgru.data.ingest.database import fetch, is_address
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.read_options import as_path
 from clinicalgru.data.ingest.table_files import TABLE_FILES, folder_files, one_file
-from clinicalgru.data.ingest.tables import UNQUOTED, TablePart, duckdb_errors, literal, open_parts, quoted
+from clinicalgru.data.ingest.tables import UNQUOTED, TablePart, literal, open_parts, quoted
 from clinicalgru.data.ingest.text_format import TextFormat
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.errors import ArgumentError, InputError, MissingPackageError
