@@ -15,6 +15,7 @@ from clinicalgru.estimator_checks.example_stays import example_stays
 from clinicalgru.evaluate.conformal import ConformalSets
 from clinicalgru.evaluate.instability import Instability, InstabilityCurve
 from clinicalgru.evaluate.risk_groups import RiskGroups
+from clinicalgru.model.baselines.out_of_fold import calibrate_out_of_fold
 from clinicalgru.model.instability import _drawn, _refit, _targets
 from clinicalgru.model.prediction_sets import cross_fitted_sets, sets_of
 from clinicalgru.serve.recalibrate import recalibrate
@@ -184,3 +185,20 @@ def test_a_network_is_refitted_with_teacher_and_auxiliary_targets_though_stays_a
     model.fit(stays, auxiliary=auxiliary, verbose=False)
     refit = _refit(model, stays, None, rng, auxiliary=auxiliary)
     assert not np.array_equal(refit.predict_proba(stays), model.predict_proba(stays))
+
+
+class Knowing(cg.SummaryBaseline):
+    """A baseline whose risks follow the outcome, whatever it was fitted on."""
+
+    def _learn(self, stays):
+        self.fitted_ = True
+
+    def predict_proba(self, X):
+        risk = 0.2 + 0.6 * X.outcome
+        return np.stack([1 - risk, risk], axis=1)
+
+
+def test_out_of_fold_risks_meet_the_outcomes_of_their_own_stays():
+    stays = example_stays("binary", 800)
+    model = calibrate_out_of_fold(Knowing("logistic regression").fit(stays), stays, random_state=0)
+    assert max(model.prediction_sets_.quantiles.values()) < 0.3

@@ -55,7 +55,8 @@ def calibrate_out_of_fold(model: Any, stays: Sequences, *, random_state: int) ->
         _check_events(stays)
         fold = patient_folds(stays.patient, _strata(stays), n_folds=N_FOLDS, random_state=random_state)
         pairs = [clone(model).fit(stays[fold != n])._calibration_pairs(stays[fold == n]) for n in range(N_FOLDS)]
-        model._calibrate_on(tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True)), stays)
+        joined = tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+        model._calibrate_on(joined, stays[np.argsort(fold, kind="stable")])  # in the order of the folds, as the pairs
     except (ArgumentError, TrainingError) as error:
         message = f"{error} The baseline {type(model).__name__} is not calibrated."
         warnings.warn(message, CalibrationWarning, stacklevel=4)
