@@ -14,6 +14,7 @@ MAX_GROUPS = 10  # of patients, by size of a number: their means stand for its q
 LEAST_KNOWN = 0.0025  # fraction of patients with the fewest measurements, from which a limit is learned
 MAX_ABSTAINED = 0.005  # fraction of stays like those of training that a limit may refuse
 DIGITS = 4
+CHUNK_MEASUREMENTS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,21 @@ class StayInputs:
     counts: np.ndarray
     means: np.ndarray
     hours: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> StayInputs:
+        """The numbers of some of the stays.
+
+        Parameters
+        ----------
+        chosen : ndarray of bool, shape (stay,)
+            Which ones.
+
+        Returns
+        -------
+        StayInputs
+            Their numbers.
+        """
+        return self if chosen.all() else StayInputs(self.counts[chosen], self.means[chosen], self.hours[chosen])
 
     @property
     def n_measurements(self) -> np.ndarray:
@@ -59,7 +75,7 @@ def stay_inputs(stays: Sequences) -> StayInputs:
         Their numbers.
     """
     width, counts, means = len(stays.variables), [], []
-    for block in stays.chunks():
+    for block in stays.chunks(size=CHUNK_MEASUREMENTS):
         cell = block.stay_of_measurement.astype(np.int64) * width + block.variable
         shape, size = (len(block), width), len(block) * width
         count = np.bincount(cell, minlength=size)

@@ -53,7 +53,9 @@ def little_known(inputs: StayInputs, limits: Mapping[str, float | None], *, ever
     return np.select(causes, [TOO_FEW_MEASUREMENTS, TOO_FEW_VARIABLES], "").astype(object)
 
 
-def input_warnings(trained_on: Mapping[str, Any], events: Events, stays: Sequences) -> list[str]:
+def input_warnings(
+    trained_on: Mapping[str, Any], events: Events, stays: Sequences, due: np.ndarray | None = None
+) -> list[str]:
     """Compare an extract with the training extract of a model.
 
     Parameters
@@ -63,7 +65,9 @@ def input_warnings(trained_on: Mapping[str, Any], events: Events, stays: Sequenc
     events : Events
         The extract.
     stays : Sequences
-        Its stays that are to be predicted, with the variables of the model.
+        Its stays, with the variables of the model.
+    due : ndarray of bool, shape (stay,), optional
+        Which of them are to be predicted; all where None.
 
     Returns
     -------
@@ -73,21 +77,23 @@ def input_warnings(trained_on: Mapping[str, Any], events: Events, stays: Sequenc
     """
     profile = trained_on.get("inputs", {})
     warnings = list(_tables(trained_on.get("reading", {}), events))
-    if profile and len(stays):
-        every_step, inputs = stays.task.every_step, stay_inputs(stays)
+    due = np.ones(len(stays), dtype=bool) if due is None else due
+    if profile and due.any():
+        every_step, inputs = stays.task.every_step, stay_inputs(stays).of(due)
         warnings += _amount(profile.get("measurements", []), measurement_amount(inputs, every_step=every_step))
         warnings += _rare(profile["variables"], stays.variables, inputs.counts > 0, every_step=every_step)
-        static = ~np.isnan(stays.static)
-        warnings += _rare(profile["static_variables"], stays.static_variables, static, every_step=False)
+        static = stays.static[due]
+        known = ~np.isnan(static)
+        warnings += _rare(profile["static_variables"], stays.static_variables, known, every_step=False)
         if not every_step:
             warnings += _often(profile["variables"], stays.variables, inputs.counts)
         warnings += _outside(profile["variables"], stays.variables, inputs.means)
-        warnings += _outside(profile["static_variables"], stays.static_variables, stays.static)
+        warnings += _outside(profile["static_variables"], stays.static_variables, static)
     names = {variable.name for variable in (*stays.variables, *stays.static_variables)}
-    known = {name for name in names if _has_range(profile, name)}
+    comparable = {name for name in names if _has_range(profile, name)}
     shifted = {warning.partition(":")[0] for warning in warnings}
     for flag in check_units(events):
-        as_in_training = flag.variable in known and flag.fraction >= MOST and flag.variable not in shifted
+        as_in_training = flag.variable in comparable and flag.fraction >= MOST and flag.variable not in shifted
         if flag.variable in names and not as_in_training:
             warnings.append(f"units: {flag.proposal}")
     return warnings

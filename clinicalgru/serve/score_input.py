@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,21 @@ from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.read_events import read_events
 from clinicalgru.data.reading import arguments_like, check_same_tables
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.sequences.sequences_io import write_sequences
 from clinicalgru.data.simulate.simulate import SimulatedCohort
-from clinicalgru.data.task.select import select
+from clinicalgru.data.task.select import all_stays, scratch_folder, select
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import InputMismatch
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.serve.input_checks import input_warnings
 from clinicalgru.serve.stay_status import stay_reasons
+from clinicalgru.temporary_folder import TemporaryFolder
 
 LOG = logging.getLogger("clinicalgru")
 STALE_HOURS = 24  # from which on the log says how old the newest data are
+IN_MEMORY = 1_000_000  # measurements up to which an extract is held in memory
+MEMORY_GB = 0.5  # of reading, where nothing else is given
+STAYS = "stays"
 COLUMNS = ("hours", "availability_lag", "variable", "value")  # of measurements
 
 
@@ -43,12 +49,20 @@ class ScoreInput:
         Why stays are not to be predicted; see `stay_reasons`.
     as_of : int or None
         Moment up to which the extract is seen, in microseconds.
+    disk : TemporaryFolder or None
+        Holds the measurements, where they are not in memory; it is removed with this object.
     """
 
     model: FittedModel
     stays: Sequences
     reasons: pd.DataFrame
     as_of: int | None
+    disk: TemporaryFolder | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the stays, for `Sequences.open`; None where they are in memory."""
+        return None if self.disk is None else Path(self.disk.name) / STAYS
 
     @property
     def as_of_words(self) -> str:
@@ -69,7 +83,7 @@ class ScoreInput:
         """
         names = (*COLUMNS, "n_measurements", "code_hours", "static_hours", "static_column", "static_value")
         hashes = {name: hashlib.sha256() for name in names}
-        for block in self.stays.chunks():
+        for block in self.stays.chunks(size=IN_MEMORY):
             for name, digest in hashes.items():
                 digest.update(np.ascontiguousarray(getattr(block, name)).tobytes())
         whole = hashlib.sha256(repr([digest.hexdigest() for digest in hashes.values()]).encode())
@@ -120,19 +134,36 @@ def score_input(
     InputMismatch
         If it differs from what the model learned from, and `strict` is set.
     """
+    reading = {"memory_gb": MEMORY_GB} | {name: value for name, value in reading.items() if value is not None}
     events = read_like_training(model, data, accept_differences=accept_differences, **reading)
     ledger = events.ledger.suppressed(min_cell_size=0 if events.simulated else MIN_CELL_SIZE)
     LOG.info("read %s", events.source, extra={"fields": {"ledger": ledger}})
     events = seen_as_of(events, as_of)
-    stays = select(events, model.task_, include_ineligible=True)
-    reasons = stay_reasons(events, model.task_, stays)
-    stays = stays.with_variables(model.variables_).with_static_variables(model.static_variables_)
+    stays, reasons, disk = _stays(model, events)
     due = reasons["reason_code"].to_numpy() == ""
-    warn_of_differences(model, events, stays if due.all() else stays[due], strict=strict)
-    return ScoreInput(model, stays, reasons, events.as_of)
+    warn_of_differences(model, events, stays, due, strict=strict)
+    return ScoreInput(model, stays, reasons, events.as_of, disk)
 
 
-def warn_of_differences(model: FittedModel, events: Events, stays: Sequences, *, strict: bool) -> None:
+def _stays(model: FittedModel, events: Events) -> tuple[Sequences, pd.DataFrame, TemporaryFolder | None]:
+    """All stays with the variables of a model, and why some are not predicted; large ones in a temporary folder."""
+
+    def seen(stays: Sequences) -> Sequences:
+        return stays.with_variables(model.variables_).with_static_variables(model.static_variables_)
+
+    if events.measurements.num_rows <= IN_MEMORY:
+        stays = select(events, model.task_, include_ineligible=True)
+        return seen(stays), stay_reasons(events, model.task_, stays), None
+    disk = TemporaryFolder()
+    place = Path(disk.name) / STAYS
+    with scratch_folder(place) as scratch:
+        stays = all_stays(events, model.task_, scratch)
+        reasons = stay_reasons(events, model.task_, stays)
+        write_sequences(stays, place, change=seen, chunk_size=IN_MEMORY)
+    return Sequences.open(place), reasons, disk
+
+
+def warn_of_differences(model: FittedModel, events: Events, stays: Sequences, due: np.ndarray, *, strict: bool) -> None:
     """Log how an extract differs from what a model learned from, or refuse it.
 
     Parameters
@@ -142,7 +173,9 @@ def warn_of_differences(model: FittedModel, events: Events, stays: Sequences, *,
     events : Events
         The extract.
     stays : Sequences
-        Its stays that are to be predicted, with the variables of the model.
+        Its stays, with the variables of the model.
+    due : ndarray of bool, shape (stay,)
+        Which of them are to be predicted.
     strict : bool
         Whether an extract that differs is refused.
 
@@ -151,7 +184,7 @@ def warn_of_differences(model: FittedModel, events: Events, stays: Sequences, *,
     InputMismatch
         If it differs and `strict` is set.
     """
-    warnings = input_warnings(model.trained_on_, events, stays)
+    warnings = input_warnings(model.trained_on_, events, stays, due)
     for warning in warnings:
         LOG.warning("%s", warning)
     if warnings and strict:

@@ -97,8 +97,7 @@ def score_shard(given: ScoreInput, shard: Shard, constants: dict[str, Any], opti
     DataFrame
         Its rows.
     """
-    n_stays = shard.last - shard.first
-    stays = given.stays if n_stays == len(given.stays) else given.stays[np.arange(shard.first, shard.last)]
+    stays = given.stays.between(shard.first, shard.last)
     reasons = given.reasons.iloc[shard.first : shard.last]
     return score_sequences(given.model, stays, reasons=reasons, **options).assign(**constants)
 
@@ -137,7 +136,8 @@ def score_in_workers(
     InputError
         If a worker process ends before its time.
     """
-    bundle, folder = save(given.model, run.folder / "bundle"), given.stays.save(run.folder / "stays")
+    bundle = save(given.model, run.folder / "bundle")
+    folder = given.folder or given.stays.save(run.folder / "stays")
     context = multiprocessing.get_context("spawn")
     start = (bundle, folder, given.as_of, constants, options, device_of(given.model))
     with ProcessPoolExecutor(min(n_workers, len(todo)), context, initializer=_start_worker, initargs=start) as pool:
@@ -186,7 +186,7 @@ def _end_with_parent() -> None:
 
 
 def _work(shard: Shard, reasons: pd.DataFrame, path: Path) -> None:
-    stays = _WORKER["stays"][np.arange(shard.first, shard.last)]
+    stays = _WORKER["stays"].between(shard.first, shard.last)
     given = ScoreInput(_WORKER["model"], stays, reasons, _WORKER["as_of"])
     table = score_shard(given, Shard(shard.number, 0, len(stays)), _WORKER["constants"], _WORKER["options"])
     schema = schema_of(table.columns)

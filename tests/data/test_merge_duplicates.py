@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.data.ingest import accepted_rows
 from clinicalgru.data.ingest.merge_duplicates import KEY, MERGES, merge_duplicates
 
 PAIN = {"pain": {"label": "Pain", "unit": "1", "variable_type": "ordinal", "plausible": [0, 10], "source": "ours"}}
@@ -73,3 +74,13 @@ def test_merging_equals_pandas_however_the_rows_are_cut(size):
     expected = pd.concat(theirs).sort_values(list(KEY), ignore_index=True)
     pd.testing.assert_frame_equal(ours, expected, check_dtype=False)
     assert sum(sum(n_merged.values()) for _, n_merged in made) == 2000 - len(expected)
+
+
+def test_stays_that_are_sorted_in_parts_give_the_same_measurements(monkeypatch):
+    cohort = cg.simulate(60, random_state=2)
+    rows = pd.concat([cohort.measurements, cohort.measurements.head(2_000)]).sample(frac=1, random_state=0)
+    whole = cg.read_events(rows, stays=cohort.stays, max_rejected=1)
+    monkeypatch.setattr(accepted_rows, "SORTED_ROWS", 700)
+    parts = cg.read_events(rows, stays=cohort.stays, max_rejected=1)
+    assert parts.measurements.equals(whole.measurements)
+    assert (parts.ledger.notes, parts.ledger.merged) == (whole.ledger.notes, whole.ledger.merged)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.html import Markup
+from clinicalgru.serve import score as scoring
+from clinicalgru.serve import score_input
 from clinicalgru.serve.bundle import model_hash
 from clinicalgru.serve.stay_status import ENDED, NOT_ELIGIBLE, UNMEASURED
 from clinicalgru.view.pages.html_page import write
@@ -163,3 +167,29 @@ def test_scores_are_never_written_over_the_extract(fitted, tmp_path):
         cg.score(bundle, tmp_path / "scores.parquet", stays=cohort.stays, out=bundle / "scores")
     assert (tmp_path / "scores.parquet").read_bytes() == before
     assert not (bundle / "scores").exists()
+
+
+@pytest.mark.slow
+def test_stays_on_disk_give_the_rows_of_stays_in_memory(fitted, cohort, scores, tmp_path, monkeypatch, caplog):
+    def row(records):
+        return [record.message for record in records if record.levelname == "WARNING"]
+
+    reading = {"stays": cohort.stays, "as_of": LATER}
+    with caplog.at_level("WARNING", "clinicalgru"):
+        cg.score(fitted, cohort.measurements, **reading)
+        in_memory = row(caplog.records)
+        caplog.clear()
+        monkeypatch.setattr(score_input, "IN_MEMORY", 500)
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+        (tmp_path / "temporary").mkdir()
+        on_disk = cg.score(fitted, cohort.measurements, **reading)
+    assert row(caplog.records) == in_memory
+    pd.testing.assert_frame_equal(on_disk.drop(columns="scored_at"), scores.drop(columns="scored_at"))
+    monkeypatch.setattr(scoring, "SHARD_STAYS", 60)
+    cg.score(fitted, cohort.measurements, out=tmp_path / "one.csv", **reading)
+    two = cg.score(fitted, cohort.measurements, out=tmp_path / "two.csv", n_workers=2, **reading)
+    assert len(two) == len(scores)
+    columns = ["stay_id", "risk", "status", "input_hash"]
+    pd.testing.assert_frame_equal(*(pd.read_csv(tmp_path / f"{n}.csv", usecols=columns) for n in ("one", "two")))
+    gc.collect()
+    assert list((tmp_path / "temporary").iterdir()) == []

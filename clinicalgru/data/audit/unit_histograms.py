@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clinicalgru.data.audit.typical_values import BIN_WIDTH, LOG_RATIOS, LOG_VALUES, MAX_LOG_RATIO, MIN_LOG
 from clinicalgru.data.audit.unit_mixture import DECIMALS, Histograms
@@ -19,41 +20,37 @@ SHAPES = {  # of the arrays in `Histograms`
     "values": (DECIMALS, len(LOG_VALUES)), "medians": (1, len(LOG_VALUES)),
     "decimal_medians": (DECIMALS, len(LOG_VALUES)), "ratios": (1, len(LOG_RATIOS)), "spikes": (1, len(LOG_RATIOS)),
 }  # fmt: skip
+KEYS = ("site", "variable", "stay")
+ROWS = ("stay", "variable", "value")  # of measurements
 MAX_STAYS = 20_000  # of a site, spread evenly over all its stays
-# The logarithm of each positive value with its neighbours in the stay and its number of decimals.
+PART_ROWS = 500_000  # of whole stays at a time
+KINDS = ("values", "medians", "decimal_medians", "ratios", "spikes")
+COLUMNS = ("site", "variable", "histogram", "decimals", "bin")
+# The logarithm of each value and its number of decimals. Numbers stand for names.
 LOG_VALUES_SQL = """
-CREATE TEMP TABLE log_values AS
-SELECT site, variable, stay, ln(value) AS log_value, lag(log_value) OVER w AS previous, lead(log_value) OVER w AS next,
-    CASE {decimals} ELSE {most} END AS decimals
-FROM (
-    SELECT stay, available, v.name AS variable, value FROM facts JOIN names v USING (variable)
-    UNION ALL BY NAME SELECT stay, time AS available, variable, value FROM implausible
-    UNION ALL BY NAME SELECT stay, NULL AS available, variable, value FROM static_values
-) JOIN sites USING (stay)
-WHERE value > 0 AND isfinite(value) AND variable IN (SELECT unnest($1))
-WINDOW w AS (PARTITION BY variable, stay ORDER BY available, value)
+SELECT ln(value) AS log_value, (CASE {decimals} ELSE {most} END)::TINYINT AS decimals FROM part
 """
 # Whether a value has at most so many decimals.
 HAS_DECIMALS = "WHEN abs(value - round(value, {0})) <= 1e-9 * greatest(1, abs(value)) THEN {0}"
 # The bins of all histograms of `Histograms`.
 BIN_COUNTS = """
 WITH points(site, variable, histogram, decimals, place) AS (
-    SELECT site, variable, 'values', decimals, (log_value - {min_log}) / {bin_width} FROM log_values
+    SELECT site, variable, 0, decimals, (log_value - {min_log}) / {bin_width} FROM log_values
     UNION ALL
-    SELECT site, variable, 'medians', 0, (median(log_value) - {min_log}) / {bin_width} FROM log_values
+    SELECT site, variable, 1, 0, (median(log_value) - {min_log}) / {bin_width} FROM log_values
     GROUP BY site, variable, stay
     UNION ALL
-    SELECT site, variable, 'decimal_medians', decimals, (median(log_value) - {min_log}) / {bin_width} FROM log_values
+    SELECT site, variable, 2, decimals, (median(log_value) - {min_log}) / {bin_width} FROM log_values
     GROUP BY site, variable, stay, decimals
     UNION ALL
-    SELECT site, variable, 'ratios', 0, (log_value - coalesce(previous, next) + {max_log_ratio}) / {bin_width}
+    SELECT site, variable, 3, 0, (log_value - coalesce(previous, next) + {max_log_ratio}) / {bin_width}
     FROM log_values WHERE (previous IS NULL) <> (next IS NULL)
     UNION ALL
-    SELECT site, variable, 'spikes', 0, (least(log_value, previous, next) + greatest(log_value, previous, next)
+    SELECT site, variable, 4, 0, (least(log_value, previous, next) + greatest(log_value, previous, next)
         - previous - next + {max_log_ratio}) / {bin_width}
     FROM log_values WHERE previous IS NOT NULL AND next IS NOT NULL)
-SELECT site, variable, histogram, decimals, count(*),
-    least(greatest(floor(place), 0), if(histogram IN ('ratios', 'spikes'), {n_ratios}, {n_values}) - 1)::INT AS bin
+SELECT site, variable, histogram, decimals,
+    least(greatest(floor(place), 0), if(histogram >= 3, {n_ratios}, {n_values}) - 1)::INT AS bin, count(*)
 FROM points GROUP BY ALL
 """
 
@@ -98,42 +95,90 @@ def histograms_by_site(
 
 def _bin_counts(events: Events, names: list[str], site_column: str | None) -> pd.DataFrame:
     """Rows per site, variable, histogram, number of decimals and bin."""
+    site, labels = _sites(events, site_column)
+    decimals = " ".join(HAS_DECIMALS.format(digits) for digits in range(DECIMALS - 1))
+    log_values = LOG_VALUES_SQL.format(decimals=decimals, most=DECIMALS - 1)
+    sizes = {"n_values": len(LOG_VALUES), "n_ratios": len(LOG_RATIOS)}
+    sql = BIN_COUNTS.format(min_log=MIN_LOG, bin_width=BIN_WIDTH, max_log_ratio=MAX_LOG_RATIO, **sizes)
+    counts = [pd.DataFrame({name: np.empty(0, dtype=np.int64) for name in (*COLUMNS, "rows")})]
     with duckdb.connect() as connection:
         connection.execute("SET memory_limit = '1GB'; SET enable_progress_bar = false; SET threads = 1")
-        tables = {
-            "facts": events.measurements,
-            "implausible": events.implausible,
-            "static_values": _static_values(events, names),
-            "sites": _sites(events, site_column),
-            "names": _names(events),
-        }
-        for name, table in tables.items():
-            connection.register(name, table)
-        decimals = " ".join(HAS_DECIMALS.format(digits) for digits in range(DECIMALS - 1))
-        connection.execute(LOG_VALUES_SQL.format(decimals=decimals, most=DECIMALS - 1), [names])
-        sizes = {"n_values": len(LOG_VALUES), "n_ratios": len(LOG_RATIOS)}
-        sql = BIN_COUNTS.format(min_log=MIN_LOG, bin_width=BIN_WIDTH, max_log_ratio=MAX_LOG_RATIO, **sizes)
-        columns = ["site", "variable", "histogram", "decimals", "rows", "bin"]
-        return connection.execute(sql).df().set_axis(columns, axis=1)
+        for part in _parts(events, names, site):
+            connection.register("part", part)
+            logs = connection.execute(log_values).fetchnumpy()
+            connection.register("log_values", _with_neighbours({name: part[name] for name in KEYS} | logs))
+            counts.append(connection.execute(sql).df().set_axis([*COLUMNS, "rows"], axis=1))
+    table = pd.concat(counts).groupby(list(COLUMNS), as_index=False)["rows"].sum()
+    codes = {"site": labels, "variable": names, "histogram": KINDS}
+    return table.assign(**{name: np.array(texts, dtype=object)[table[name]] for name, texts in codes.items()})
 
 
-def _names(events: Events) -> pa.Table:
-    """Position and name of each variable."""
-    names = [variable.name for variable in events.variables]
-    return pa.table({"variable": pa.array(range(len(names)), pa.int16()), "name": pa.array(names, pa.string())})
+def _parts(events: Events, names: list[str], site: np.ndarray) -> Iterator[pa.Table]:
+    """The positive values of some variables, in numbers, as many rows of whole stays at a time as `PART_ROWS`."""
+    position = {name: number for number, name in enumerate(names)}
+    number = np.array([position.get(variable.name, -1) for variable in events.variables], dtype=np.int16)
+    further, waiting, done = _further(events, position, site), list[pa.Table](), 0
+    for batch in events.batches():
+        stay, variable, value = (batch[name].to_numpy() for name in ROWS)
+        waiting.append(_usable(stay, batch["available"], number[variable], value, site=site))
+        if sum(map(len, waiting)) >= PART_ROWS:
+            rows = pa.concat_tables(waiting).combine_chunks()
+            end = int(rows["stay"][-1].as_py())  # the next batch may go on with this stay
+            cut, first, last = np.searchsorted(rows["stay"], end), *np.searchsorted(further["stay"], [done, end])
+            yield _in_order(pa.concat_tables([rows.slice(0, cut), further.slice(first, last - first)]))
+            waiting, done = [rows.slice(cut)], end
+    yield _in_order(pa.concat_tables([*waiting, further.slice(np.searchsorted(further["stay"], done))]))
 
 
-def _static_values(events: Events, names: list[str]) -> pa.Table:
-    """Known static covariates as rows of stay, variable and value."""
-    columns = [variable.name for variable in events.static_variables if variable.name in names]
-    long = events.stays[columns].melt(ignore_index=False, var_name="variable").dropna()
-    return pa.table(
-        {
-            "stay": pa.array(long.index, pa.int32()),
-            "variable": pa.array(long["variable"], pa.string()),
-            "value": pa.array(long["value"], pa.float64()),
-        }
+def _in_order(part: pa.Table) -> pa.Table:
+    """Rows in order of variable, stay, time and value, those without a time last; most are in order of time already."""
+    stay, variable, value = (part[name].to_numpy() for name in ("stay", "variable", "value"))
+    time = part["available"].fill_null(np.iinfo(np.int64).max).to_numpy()
+    key = variable.astype(np.int64) * (int(stay.max(initial=0)) + 1) + stay
+    order = np.argsort(key, kind="stable")
+    keys, times, values = key[order], time[order], value[order]
+    later = (times[1:] > times[:-1]) | ((times[1:] == times[:-1]) & (values[1:] >= values[:-1]))
+    unordered = np.unique(keys[1:][(keys[1:] == keys[:-1]) & ~later])
+    if len(unordered):
+        rows = np.flatnonzero(np.isin(keys, unordered))
+        order[rows] = order[rows][np.lexsort((values[rows], times[rows], keys[rows]))]
+    return part.take(order)
+
+
+def _with_neighbours(columns: Mapping[str, Any]) -> pa.Table:
+    """The logarithms with those before and after them in the same stay."""
+    variable, stay, log_value = (np.asarray(columns[name]) for name in ("variable", "stay", "log_value"))
+    differs = np.ones(len(stay) + 1, dtype=bool)
+    differs[1:-1] = (stay[1:] != stay[:-1]) | (variable[1:] != variable[:-1])
+    previous = pa.array(np.roll(log_value, 1), mask=differs[:-1])
+    following = pa.array(np.roll(log_value, -1), mask=differs[1:])
+    return pa.table({**columns, "previous": previous, "next": following})
+
+
+def _usable(
+    stay: np.ndarray, available: pa.Array, variable: np.ndarray, value: np.ndarray, *, site: np.ndarray
+) -> pa.Table:
+    """The positive values of the variables that have a number, in stays that have a site."""
+    used = (variable >= 0) & (site[stay] >= 0) & (value > 0) & np.isfinite(value)
+    columns = {"site": site[stay], "stay": stay, "variable": variable, "value": value}
+    table = pa.table({name: column[used] for name, column in columns.items()})
+    return table.append_column("available", available.filter(pa.array(used)))
+
+
+def _further(events: Events, position: dict[str, int], site: np.ndarray) -> pa.Table:
+    """Values that were rejected as implausible, and static covariates, in order of the stays."""
+    rejected = events.implausible.filter(pc.is_valid(events.implausible["stay"]))
+    static = events.stays[[variable.name for variable in events.static_variables if variable.name in position]]
+    long = (
+        static.reset_index(drop=True).melt(ignore_index=False, var_name="variable").dropna().reset_index(names="stay")
     )
+    tables = []
+    for rows, times in ((rejected, rejected["time"].combine_chunks()), (long, pa.nulls(len(long), pa.int64()))):
+        names, variables = pd.factorize(np.asarray(rows["variable"], dtype=object))
+        number = np.array([position.get(name, -1) for name in variables], dtype=np.int16)
+        stay, value = np.asarray(rows["stay"], dtype=np.int32), np.asarray(rows["value"], dtype=np.float64)
+        tables.append(_usable(stay, times, np.append(number, np.int16(-1))[names], value, site=site))
+    return pa.concat_tables(tables).sort_by("stay").combine_chunks()
 
 
 def site_of(events: Events, site_column: str | None) -> pd.Series:
@@ -168,9 +213,13 @@ def site_of(events: Events, site_column: str | None) -> pd.Series:
     return named.fillna("unknown").astype(object)
 
 
-def _sites(events: Events, site_column: str | None) -> pa.Table:
-    """Site of each stay that is used; of a site with very many stays, every second, third, ..."""
-    sites = site_of(events, site_column)
-    rank, size = sites.groupby(sites).cumcount(), sites.groupby(sites).transform("size")
-    kept = sites[rank % np.ceil(size / MAX_STAYS).astype(int) == 0]
-    return pa.table({"stay": pa.array(kept.index, pa.int32()), "site": pa.array(kept, pa.string())})
+def _sites(events: Events, site_column: str | None) -> tuple[np.ndarray, list[str]]:
+    """Number of the site of each stay, and the sites; of a site with very many stays, every second, third, ... is used.
+
+    The number of a stay that is not used is -1.
+    """
+    sites = site_of(events, site_column).reset_index(drop=True)
+    number, labels = pd.factorize(sites)
+    rank, size = sites.groupby(number).cumcount(), np.bincount(number)[number]
+    kept = rank.to_numpy() % np.ceil(size / MAX_STAYS).astype(int) == 0
+    return np.where(kept, number, -1).astype(np.int16), list(labels)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,7 @@ from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_table
 
 CHUNK_ROWS = 1_000_000
+SORTED_ROWS = 4_000_000  # at a time
 
 
 def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, int]]:
@@ -43,17 +46,30 @@ def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, 
     path, n_merged = Path(workspace.folder.name) / "facts.arrow", Counter[str]()
     is_known_later = workspace.sql.execute(ingest_sql.N_LATER).fetchall()[0][0] > 0
     time, times = ("time", "available, time") if is_known_later else ("available", "available")  # a key less to sort by
-    query = ingest_sql.MEASUREMENTS.format(place=_place_sql(workspace), time=time, times=times)
+    columns = {"place": _place_sql(workspace), "time": time, "times": times}
     with (
         duckdb_errors("the extract"),
         pa.OSFile(str(path), "wb") as file,
         pa.ipc.new_file(file, MEASUREMENTS) as writer,
     ):
-        reader = workspace.sql.sql(query).to_arrow_reader(CHUNK_ROWS)
-        for batch, merged in merge_duplicates(reader, [variable.merge for variable in workspace.variables]):
+        batches = _sorted_batches(workspace, columns)
+        for batch, merged in merge_duplicates(batches, [variable.merge for variable in workspace.variables]):
             writer.write_batch(batch)
             n_merged.update(merged)
     return *mapped_table(path), dict(n_merged)
+
+
+def _sorted_batches(workspace: Workspace, columns: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+    """The accepted measurements in order: stays are sorted some millions of rows at a time, which bounds the memory."""
+    n_rows, n_stays = (
+        workspace.sql.execute(query).fetchall()[0][0] for query in (ingest_sql.N_SERIES, ingest_sql.N_STAYS)
+    )
+    n_parts = max(1, min(n_stays, round(n_rows / SORTED_ROWS)))
+    bounds = [n_stays * number // n_parts for number in range(n_parts + 1)]
+    for first, end in pairwise(bounds):
+        stays = "true" if n_parts == 1 else f"position >= {first} AND position < {end}"
+        query = ingest_sql.MEASUREMENTS.format(**columns, stays=stays)
+        yield from workspace.sql.sql(query).to_arrow_reader(CHUNK_ROWS)
 
 
 def _place_sql(workspace: Workspace) -> str:

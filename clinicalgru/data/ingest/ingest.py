@@ -117,11 +117,11 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     rejected_static = implausible_static(stays, result.implausible)
     facts, maps, n_merged = measurements(workspace)
     coded, code_vocabulary, n_repeated = coded_events(workspace)
-    at_start = is_static_at_start(facts, workspace.variables, result.static_from_start)
+    at_start = is_static_at_start(maps.batches(facts), workspace.variables, result.static_from_start)
     at_start_rows = facts.filter(at_start)
     stays, observed, static_notes = add_static_rows(workspace, stays, at_start_rows, result.static_from_start)
     static_variables = tuple(variable for variable in workspace.variables if variable.static and variable.name in stays)
-    earliest = earliest_times(chain(coded.to_batches(), facts.to_batches()), len(stays))
+    earliest = earliest_times(chain(coded.to_batches(), maps.batches(facts)), len(stays))
     first = pd.Series(earliest, dtype="Int64").mask(earliest == NO_TIME)
     stays, outcomes, outcome_notes = _with_outcomes(stays, result.outcomes, first)
     without_series = len(stays) - _n_stays(facts, pc.invert(at_start))
@@ -137,7 +137,9 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     notes |= {"stays": len(stays), "stays without a series": without_series}
     n_merged["exact repeats"] = n_merged.get("exact repeats", 0) + n_repeated
     ledger = _ledger(workspace, result, options, n_merged=n_merged, notes=notes)
+    implausible = pa.concat_tables([implausible_values(workspace), rejected_static])
     facts, variables = _renumbered(facts, workspace.variables)
+    maps.release()
     return IngestResult(
         measurements=facts,
         coded=coded,
@@ -149,7 +151,7 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
         named_outcomes=outcomes if result.named_outcomes is None else result.named_outcomes,
         ledger=ledger,
         has_dates=has_dates,
-        implausible=pa.concat_tables([implausible_values(workspace), rejected_static]),
+        implausible=implausible,
         static_observations=observations_table(observed, static_variables),
         maps=maps,
     )

@@ -261,11 +261,14 @@ SELECT variable, unit, sum(rows)::BIGINT FROM counts WHERE reason IS NULL AND is
 """
 # Accepted measurements that became known after their time.
 N_LATER = "SELECT coalesce(sum(later), 0)::BIGINT FROM counts WHERE reason IS NULL AND role = 'series'"
+# Accepted measurements, and stays.
+N_SERIES = "SELECT coalesce(sum(rows), 0)::BIGINT FROM counts WHERE reason IS NULL AND role = 'series'"
+N_STAYS = "SELECT count(*) FROM stay_keys"
 # Measurements in canonical order; of one instant, by their place in the extract where that decides, else by value. The
 # sort is by columns of the result: by those of the view, DuckDB would compute and carry them twice.
 MEASUREMENTS = """
 SELECT position AS stay, available, {time} AS time, variable::SMALLINT AS variable, value
-FROM rows_with_reason WHERE reason IS NULL AND role = 'series'
+FROM rows_with_reason WHERE reason IS NULL AND role = 'series' AND {stays}
 ORDER BY stay, {times}, variable, {place}value
 """
 # Variables, out of some, that have different values at one instant.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,14 @@ from clinicalgru.data.ingest.static_values import static_values
 from clinicalgru.data.ingest.workspace import Workspace
 
 
-def is_static_at_start(facts: pa.Table, variables: Sequence[Variable], names: Mapping[str, str]) -> pa.ChunkedArray:
+def is_static_at_start(
+    facts: Iterable[pa.RecordBatch], variables: Sequence[Variable], names: Mapping[str, str]
+) -> pa.ChunkedArray:
     """Mark the measurements at hour 0 that are also static values.
 
     Parameters
     ----------
-    facts : pyarrow.Table
+    facts : iterable of pyarrow.RecordBatch
         Measurements: time (microseconds), variable (position in `variables`).
     variables : sequence of Variable
         The variables.
@@ -34,7 +36,8 @@ def is_static_at_start(facts: pa.Table, variables: Sequence[Variable], names: Ma
         True for such a measurement.
     """
     positions = pa.array([i for i, variable in enumerate(variables) if variable.name in names], pa.int16())
-    return pc.and_(pc.equal(facts["time"], 0), pc.is_in(facts["variable"], positions))
+    masks = [pc.and_(pc.equal(batch["time"], 0), pc.is_in(batch["variable"], positions)) for batch in facts]
+    return pa.chunked_array(masks, pa.bool_())
 
 
 def add_static_rows(

@@ -45,6 +45,23 @@ class MemoryMaps:
         if self.bytes_read > RESIDENT_BYTES:
             self.release()
 
+    def batches(self, table: pa.Table) -> Iterator[pa.RecordBatch]:
+        """The batches of a mapped table; their memory is released in between.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            A table on these maps.
+
+        Yields
+        ------
+        pyarrow.RecordBatch
+            Rows of it, in order.
+        """
+        for batch in table.to_batches():
+            yield batch
+            self.note_read(batch.nbytes)
+
     def release(self) -> None:
         """Release the pages; the arrays stay valid, and are read from the file again."""
         self.bytes_read = 0

@@ -144,42 +144,56 @@ class RaggedStays:
         """Whether the measurements are on disk."""
         return self._maps is not None
 
-    def chunks(self, index: np.ndarray | None = None) -> Iterator[Self]:
+    def chunks(self, index: np.ndarray | None = None, *, size: int | None = None) -> Iterator[Self]:
         """The stays in turn, as many per chunk as have some four million measurements.
 
         Parameters
         ----------
         index : ndarray of int, optional
             Positions of stays; all, as views that copy nothing, where None.
+        size : int, optional
+            Another number of measurements per chunk.
 
         Yields
         ------
         Sequences
             One chunk.
         """
+        size = CHUNK_MEASUREMENTS if size is None else size
         if index is not None and not np.array_equal(index, np.arange(len(self))):
             counts = np.cumsum(self.n_measurements[index])
-            bounds = np.arange(CHUNK_MEASUREMENTS, int(counts[-1]) if len(counts) else 0, CHUNK_MEASUREMENTS)
+            bounds = np.arange(size, int(counts[-1]) if len(counts) else 0, size)
             yield from (self[chunk] for chunk in np.split(index, np.searchsorted(counts, bounds)))
             return
-        cuts = np.searchsorted(self.starts[:-1], np.arange(CHUNK_MEASUREMENTS, len(self.hours), CHUNK_MEASUREMENTS))
+        cuts = np.searchsorted(self.starts[:-1], np.arange(size, len(self.hours), size))
         bounds = np.unique([0, *cuts.tolist(), len(self)])
         if len(bounds) < 3:
             yield self
             return
         for first, end in pairwise(bounds.tolist()):
-            yield self._slice(first, end)
+            yield self.between(first, end)
             if self._maps is not None:
                 self._maps.release()
 
-    def _slice(self, first: int, end: int) -> Self:
-        """The stays from one position to before another, as views."""
+    def between(self, first: int, end: int) -> Self:
+        """The stays from one position to before another, as views that copy nothing.
+
+        Parameters
+        ----------
+        first, end : int
+            Position of the first stay, and of the one after the last.
+
+        Returns
+        -------
+        Sequences
+            These stays.
+        """
         arrays = {name: getattr(self, name)[first:end] for name in STAY_FIELDS}
         for name, dtypes in RAGGED.items():
             starts = getattr(self, name)[first : end + 1]
             arrays[name] = starts - starts[0]
             arrays |= {entry: getattr(self, entry)[starts[0] : starts[-1]] for entry in dtypes}
-        return replace(self, **arrays)
+        return replace(self, **arrays, groups=self.groups.iloc[first:end].reset_index(drop=True))
 
     @cached_property
     def n_measurements(self) -> np.ndarray:

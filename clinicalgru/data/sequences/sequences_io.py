@@ -6,7 +6,7 @@ import json
 import mmap
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,14 @@ VARIABLE_FIELDS = ("variables", "static_variables")
 STAY_FILES = (*RAGGED, "static", "outcome", "end_hours", "index_time")
 
 
-def write_sequences(sequences: RaggedStays, folder: str | Path, index: np.ndarray | None = None) -> Path:
+def write_sequences(
+    sequences: RaggedStays,
+    folder: str | Path,
+    index: np.ndarray | None = None,
+    *,
+    change: Callable[[Any], Any] = lambda chunk: chunk,
+    chunk_size: int | None = None,
+) -> Path:
     """Write sequences, chunk by chunk, to a folder that `read_sequences` reads.
 
     Parameters
@@ -43,6 +50,10 @@ def write_sequences(sequences: RaggedStays, folder: str | Path, index: np.ndarra
         A new or empty folder, or one with sequences, which are replaced.
     index : ndarray of int, optional
         Positions of the stays to write; all where None.
+    change : callable
+        What becomes of each chunk before it is written; its stays remain.
+    chunk_size : int, optional
+        Measurements per chunk, as of `chunks`.
 
     Returns
     -------
@@ -54,21 +65,23 @@ def write_sequences(sequences: RaggedStays, folder: str | Path, index: np.ndarra
     ArgumentError
         If the folder holds something else.
     """
-    index = np.arange(len(sequences)) if index is None else index
+    groups = sequences.groups if index is None else sequences.groups.iloc[index]
+    of_stays: dict[str, list[np.ndarray]] = {name: [] for name in STAY_FIELDS}
+    counts: dict[str, list[np.ndarray]] = {name: [] for name in RAGGED}
     with new_folder(folder) as new:
         with ExitStack() as files:
             columns = [files.enter_context(open_columns(new, dtypes)) for dtypes in RAGGED.values()]
-            for chunk in sequences.chunks(index):
+            for chunk in map(change, sequences.chunks(index, size=chunk_size)):
                 for entries in columns:
                     entries.add(**{name: getattr(chunk, name) for name in entries.dtypes})
-        by_stay: dict[str, Any] = {name: getattr(sequences, name)[index] for name in STAY_FIELDS}
-        starts: dict[str, Any] = {name: _new_starts(getattr(sequences, name), index) for name in RAGGED}
-        _write_stays(new, by_stay | starts | {GROUP: sequences.groups.iloc[index]}, sequences)
+                for name, parts in of_stays.items():
+                    parts.append(getattr(chunk, name))
+                for name, parts in counts.items():
+                    parts.append(np.diff(getattr(chunk, name)))
+        by_stay: dict[str, Any] = {name: np.concatenate(parts) for name, parts in of_stays.items()}
+        starts: dict[str, Any] = {name: np.cumsum(np.concatenate([[0], *parts])) for name, parts in counts.items()}
+        _write_stays(new, by_stay | starts | {GROUP: groups}, chunk)
     return Path(folder)
-
-
-def _new_starts(starts: np.ndarray, index: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(starts[index + 1] - starts[index])])
 
 
 def _write_stays(folder: Path, arrays: Mapping[str, Any], stays: RaggedStays) -> None:

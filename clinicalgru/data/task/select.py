@@ -87,13 +87,42 @@ def select(
     if not include_ineligible:
         check_names(events, task)
     times = stay_times(events, task)
-    outcome, early = all_unknown(len(events.stays), task), list[Step]()
-    if not include_ineligible or {*task.outcomes, task.outcome_time} <= {*events.outcomes, "end", ""}:
+    if include_ineligible:
+        outcome, early = _outcome_of_all(events, task, times), list[Step]()
+    else:
         outcome, early = outcomes(events, task, times)
     with scratch_folder(folder) as scratch:
         whole = _all_stays(events, task, times, outcome, scratch=scratch)
         steps = [] if include_ineligible else _steps(events, task, times, whole, early, codes=codes)
         return _filter_eligible(whole, steps, folder=folder)
+
+
+def all_stays(events: Events, task: Task, scratch: Path | None = None) -> Sequences:
+    """Select all stays, as `include_ineligible` does.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    task : Task
+        The task.
+    scratch : Path or None
+        An empty folder, which holds the measurements as long as they are used; None: they are in memory.
+
+    Returns
+    -------
+    Sequences
+        All stays.
+    """
+    times = stay_times(events, task)
+    return _all_stays(events, task, times, _outcome_of_all(events, task, times), scratch=scratch)
+
+
+def _outcome_of_all(events: Events, task: Task, times: StayTimes) -> np.ndarray:
+    """The outcome of each stay; unknown where the extract has no columns for it."""
+    if {*task.outcomes, task.outcome_time} <= {*events.outcomes, "end", ""}:
+        return outcomes(events, task, times)[0]
+    return all_unknown(len(events.stays), task)
 
 
 def _steps(

@@ -18,6 +18,7 @@ from clinicalgru.model.training.prefetch import prefetch
 from clinicalgru.model.training.torch_settings import torch_defaults
 
 MAX_STEP_PAIRS = 2**25  # of a batch, where each time step attends to those before it
+MAX_CELLS = 2**21  # time steps x variables of a batch of several stays
 
 
 @torch_defaults(grad=False)
@@ -112,8 +113,8 @@ def iterate_batches(
     head : Head
         The head of the network.
     batch_size : int
-        Largest number of stays of a batch. With predictions after each time step, batches of long stays are smaller,
-        since attention needs a number for each pair of time steps.
+        Largest number of stays of a batch. Batches of long stays are smaller, which bounds their memory; with
+        predictions after each time step, attention needs a number for each pair of time steps.
 
     Yields
     ------
@@ -135,4 +136,15 @@ def iterate_batches(
         stay = torch.from_numpy(index[batch.order])[batch.point_stay]
         return part, batch, begins[stay] + batch.point_number if head.per_step else stay
 
-    yield from prefetch(prepare, np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size))))
+    most_steps = MAX_CELLS / max(1, len(stays.variables))
+    parts = np.array_split(by_length, max(1, math.ceil(len(stays) / batch_size)))
+    yield from prefetch(prepare, [small for part in parts for small in _split(part, stays.n_steps, most_steps)])
+
+
+def _split(index: np.ndarray, n_steps: np.ndarray, most_steps: float) -> list[np.ndarray]:
+    """The stays of a batch, in several ones where they have more time steps together; a stay is never divided."""
+    steps = n_steps[index]
+    if steps.sum() <= most_steps:
+        return [index]
+    number = np.cumsum(steps) // most_steps
+    return np.split(index, np.flatnonzero(np.diff(number)) + 1)
