@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from contextlib import nullcontext, redirect_stdout
 from typing import Annotated, Any
 
@@ -259,6 +260,7 @@ def main(arguments: list[str] | None = None) -> Any:
         Arguments. None: those of the process.
     """
     log_to_standard_error()
+    warnings.formatwarning = lambda message, *_: f"WARNING: {message}\n"  # without lines of code
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun, of which one speaks
     try:
         with nullcontext() if is_first else redirect_stdout(io.StringIO()):
