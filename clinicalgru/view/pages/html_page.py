@@ -7,8 +7,10 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
+from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from clinicalgru.atomic_write import atomic_write
@@ -98,13 +100,13 @@ def section(heading: str, *children: str) -> Markup:
     return tag("section", tag("h2", heading), *children)
 
 
-def figure(drawing: go.Figure, title: str, caption: str) -> Markup:
+def figure(drawing: go.Figure | dict[str, Any], title: str, caption: str) -> Markup:
     """Build a figure with its title and a caption, which a screen reader reads aloud.
 
     Parameters
     ----------
-    drawing : plotly.graph_objects.Figure
-        A figure with a height.
+    drawing : plotly.graph_objects.Figure or dict
+        A figure with a height, or its data and layout as plain values.
     title : str
         Short title.
     caption : str
@@ -115,9 +117,11 @@ def figure(drawing: go.Figure, title: str, caption: str) -> Markup:
     Markup
         The figure as JSON, which the script of the page draws.
     """
-    data = Markup(drawing.to_json())  # plotly writes "<" as \u003c, so that no string in it can end the script element
+    height = drawing["layout"]["height"] if isinstance(drawing, dict) else drawing.layout.height
+    # plotly writes "<" as \u003c, so that no string in it can end the script element
+    data = Markup(to_json_plotly(drawing) if isinstance(drawing, dict) else drawing.to_json())
     # a group, not an image: the buttons of the mode bar within it can have the focus
-    label = {"role": "group", "aria-label": f"{title}. {caption}".strip(), "style": f"height:{drawing.layout.height}px"}
+    label = {"role": "group", "aria-label": f"{title}. {caption}".strip(), "style": f"height:{height}px"}
     place = tag("div", attrs={"class": "plot", **label})
     text = tag("figcaption", tag("h3", title), *([tag("p", caption)] if caption else []))
     return tag("figure", text, place, tag("script", data, attrs={"type": "application/json"}))

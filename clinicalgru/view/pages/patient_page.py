@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from clinicalgru.html import Markup, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
-from clinicalgru.view.plots.contribution_plots import plot_attention, plot_contributions
-from clinicalgru.view.plots.timeline import plot_patient
+from clinicalgru.view.plots.contribution_plots import attention_drawing, contributions_drawing
+from clinicalgru.view.plots.timeline import patient_drawing
 from clinicalgru.view.plots.timeline_data import (
     is_probability,
     last_hour,
@@ -179,10 +179,10 @@ def _half_life_text(hours: float, label: str) -> str:
 def _course(explanation: Explanation, threshold: float | None) -> list[Markup]:
     """Build the timeline; variables beyond the first are folded."""
     names = variables_by_contribution(explanation)
-    first = plot_patient(explanation, variables=names[:N_EXPANDED], threshold=threshold)
+    first = patient_drawing(explanation, variables=names[:N_EXPANDED], threshold=threshold)
     parts = [figure(first, f"{capitalize_first(answer_word(explanation))} and measurements over time", "")]
     if names[N_EXPANDED:]:
-        drawn = plot_patient(explanation, variables=names[N_EXPANDED:], threshold=threshold)
+        drawn = patient_drawing(explanation, variables=names[N_EXPANDED:], threshold=threshold)
         heading = tag("summary", f"{len(names) - N_EXPANDED} more variables, with smaller effects")
         parts.append(tag("details", heading, figure(drawn, "Other variables over time", "")))
     return parts
@@ -207,8 +207,8 @@ def _details(explanation: Explanation, top: int) -> Markup:
     return tag(
         "details",
         tag("summary", "Single measurements, and where the model attends"),
-        figure(plot_contributions(explanation, top), "Measurements with the largest effects", caption),
-        figure(plot_attention(explanation), "Attention", ATTENTION),
+        figure(contributions_drawing(explanation, top), "Measurements with the largest effects", caption),
+        figure(attention_drawing(explanation), "Attention", ATTENTION),
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from clinicalgru.view.plots.theme import FAINT, GREY, INK, PATTERN, apply_theme
+from clinicalgru.view.plots.theme import FAINT, GREY, INK, PATTERN, axis, base_layout, validated
 from clinicalgru.view.plots.timeline_data import is_probability, variables_by_name
 from clinicalgru.view.text.format import escape_plotly, format_number, format_percent, iter_rows
 from clinicalgru.view.text.moments import hour_axis
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 COMPONENTS = (("by_value", "its value", INK, ""), ("by_measured", "being measured", GREY, "/"),
               ("by_timing", "its timing", FAINT, "."))  # fmt: skip
+
+
+ZERO_LINE = {"color": GREY, "width": 1}
+NAMES_AXIS = {"autorange": "reversed", "showgrid": False, "automargin": True, "ticks": ""}
 
 
 def plot_contributions(explanation: Explanation, top: int = 12) -> go.Figure:
@@ -38,32 +42,47 @@ def plot_contributions(explanation: Explanation, top: int = 12) -> go.Figure:
         One bar for each measurement, the largest contribution on top. A bar is split into what the value, the fact of
         being measured and the timing contributed. A diamond marks the sum.
     """
+    return validated(contributions_drawing(explanation, top))
+
+
+def contributions_drawing(explanation: Explanation, top: int = 12) -> dict[str, Any]:
+    """Compute what `plot_contributions` draws as plain values, for pages.
+
+    Parameters
+    ----------
+    explanation, top
+        See `plot_contributions`.
+
+    Returns
+    -------
+    dict
+        data and layout.
+    """
     rows, rate = top_contributions(explanation.measurements, top), point_rate(explanation)
     names = [escape_plotly(label(explanation, row)) for row in iter_rows(rows)]
-    places = list(range(len(rows)))
-    figure = go.Figure()
+    places, data = list(range(len(rows))), []
     for column, component, colour, pattern in COMPONENTS:
         effects = rows[column].tolist()
         hover = [f"{name}<br>{component}: {format_effect(explanation, effect)}"
                  for name, effect in zip(names, effects, strict=True)]  # fmt: skip
-        figure.add_bar(
-            x=[rate * effect for effect in effects], y=places, orientation="h", name=component, hovertext=hover,
-            hoverinfo="text",
-            marker={"color": colour, "pattern": PATTERN | {"shape": pattern}},
-        )  # fmt: skip
-    figure.add_scatter(
-        x=(rate * rows["contribution"]).tolist(), y=places, mode="markers", name="sum", hoverinfo="skip",
-        marker={"symbol": "diamond", "size": 9, "color": INK, "line": {"color": "white", "width": 1}},
-    )  # fmt: skip
-    apply_theme(figure, height=150 + 34 * max(len(rows), 2)).update_layout(barmode="relative", bargap=0.35)
-    figure.add_vline(x=0, line={"color": GREY, "width": 1})
-    figure.update_yaxes(
-        tickvals=places, ticktext=names, autorange="reversed", showgrid=False, automargin=True, ticks=""
-    )
+        data.append({
+            "type": "bar", "x": [rate * effect for effect in effects], "y": places, "orientation": "h",
+            "name": component, "hovertext": hover, "hoverinfo": "text",
+            "marker": {"color": colour, "pattern": PATTERN | {"shape": pattern}},
+        })  # fmt: skip
+    data.append({
+        "type": "scatter", "x": (rate * rows["contribution"]).tolist(), "y": places, "mode": "markers", "name": "sum",
+        "hoverinfo": "skip",
+        "marker": {"symbol": "diamond", "size": 9, "color": INK, "line": {"color": "white", "width": 1}},
+    })  # fmt: skip
     points = is_probability(explanation)
     target = "the risk in points" if points else "the expected outcome"
     form = "+.0%" if points and rate * rows["contribution"].abs().max() > 0.02 else "+.1%" if points else ".2~f"
-    return figure.update_xaxes(title_text=f"Effect on {target}: left lowers, right raises", tickformat=form)
+    zero = {"type": "line", "xref": "x", "yref": "y domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "line": ZERO_LINE}
+    layout = base_layout(150 + 34 * max(len(rows), 2)) | {"barmode": "relative", "bargap": 0.35, "shapes": [zero]}
+    layout["xaxis"] = axis({"title_text": f"Effect on {target}: left lowers, right raises", "tickformat": form})
+    layout["yaxis"] = axis({"tickvals": places, "ticktext": names, **NAMES_AXIS})
+    return {"data": data, "layout": layout}
 
 
 def plot_attention(explanation: Explanation) -> go.Figure:
@@ -79,14 +98,32 @@ def plot_attention(explanation: Explanation) -> go.Figure:
     plotly.graph_objects.Figure
         One bar for each hour with a measurement.
     """
+    return validated(attention_drawing(explanation))
+
+
+def attention_drawing(explanation: Explanation) -> dict[str, Any]:
+    """Compute what `plot_attention` draws as plain values, for pages.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        See `plot_attention`.
+
+    Returns
+    -------
+    dict
+        data and layout.
+    """
     hours, weights = explanation.attention["hours"].tolist(), explanation.attention["weight"].tolist()
     hover = [f"{format_number(hour)} h: {format_percent(weight)} of the attention"
              for hour, weight in zip(hours, weights, strict=True)]  # fmt: skip
     width = max((max(hours, default=0) - min(hours, default=0)) / 150, 0.05)  # hours; wide enough to point at
-    bars = go.Bar(x=hours, y=weights, width=width, marker={"color": GREY}, hovertext=hover, hoverinfo="text")
-    figure = apply_theme(go.Figure(bars), height=260).update_layout(margin={"t": 16})
-    figure.update_yaxes(title_text="Attention weight", tickformat=".0%", rangemode="tozero", nticks=4)
-    return figure.update_xaxes(hour_axis(explanation, min(hours, default=0.0), max(hours, default=1.0)))
+    bars = {"type": "bar", "x": hours, "y": weights, "width": width, "marker": {"color": GREY}, "hovertext": hover}
+    layout = base_layout(260)
+    layout["margin"] |= {"t": 16}
+    layout["xaxis"] = axis(hour_axis(explanation, min(hours, default=0.0), max(hours, default=1.0)))
+    layout["yaxis"] = axis({"title_text": "Attention weight", "tickformat": ".0%", "rangemode": "tozero", "nticks": 4})
+    return {"data": [bars | {"hoverinfo": "text"}], "layout": layout}
 
 
 def top_contributions(measurements: pd.DataFrame, top: int) -> pd.DataFrame:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import plotly.graph_objects as go
 
 # Colour-blind safe palette (Okabe and Ito 2008). Colour is never the only sign: dash, marker or pattern differ too.
@@ -43,14 +46,60 @@ def apply_theme(figure: go.Figure, *, height: int) -> go.Figure:
     >>> apply_theme(go.Figure(), height=300).layout.height
     300
     """
-    figure.update_layout(
-        template="none", height=height, autosize=True, paper_bgcolor="white", plot_bgcolor="white",
-        font={"family": FONT, "size": 14, "color": INK}, margin={"l": 68, "r": 44, "t": 40, "b": 58},
-        legend={"font": {"size": 13}, **LEGEND_ABOVE}, hoverlabel={"font": {"size": 13}, "align": "left"},
-        modebar={"remove": NO_UPLOAD, "orientation": "v"},  # next to the figure, not over its legend
-    )  # fmt: skip
-    axis = {"gridcolor": GRID, "linecolor": GREY, "zeroline": False, "ticks": "outside", "tickcolor": GRID}
-    figure.update_xaxes(axis, title={"standoff": 10, "font": {"size": 14}}).update_yaxes(
-        axis, title={"standoff": 10, "font": {"size": 14}}
-    )
-    return figure
+    figure.update_layout(template="none", **base_layout(height))
+    return figure.update_xaxes(axis({})).update_yaxes(axis({}))
+
+
+def validated(drawing: Mapping[str, Any]) -> go.Figure:
+    """Make a figure of data and layout as plain values.
+
+    Parameters
+    ----------
+    drawing : mapping
+        data and layout.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The figure; Plotly checks all of it, once.
+    """
+    return go.Figure({"data": drawing["data"], "layout": drawing["layout"] | {"template": "none"}})
+
+
+def base_layout(height: int) -> dict[str, Any]:
+    """Give the layout of the shared theme, without axes.
+
+    Parameters
+    ----------
+    height : int
+        Height in pixels.
+
+    Returns
+    -------
+    dict
+        Properties of a Plotly layout, for the caller to change.
+    """
+    return {
+        "height": height, "autosize": True, "paper_bgcolor": "white", "plot_bgcolor": "white",
+        "font": {"family": FONT, "size": 14, "color": INK}, "margin": {"l": 68, "r": 44, "t": 40, "b": 58},
+        "legend": {"font": {"size": 13}, **LEGEND_ABOVE}, "hoverlabel": {"font": {"size": 13}, "align": "left"},
+        "modebar": {"remove": NO_UPLOAD, "orientation": "v"},  # next to the figure, not over its legend
+    }  # fmt: skip
+
+
+def axis(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an axis of the shared theme.
+
+    Parameters
+    ----------
+    own : mapping
+        Its own properties; its title as title_text.
+
+    Returns
+    -------
+    dict
+        Properties of a Plotly axis.
+    """
+    title = {"standoff": 10, "font": {"size": 14}} | ({"text": own["title_text"]} if "title_text" in own else {})
+    shared = {"gridcolor": GRID, "linecolor": GREY, "zeroline": False, "ticks": "outside", "tickcolor": GRID}
+    return shared | {"title": title} | {name: value for name, value in own.items() if name != "title_text"}

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.view.plots import timeline_data as data
 from clinicalgru.view.plots import variable_data as points
 from clinicalgru.view.plots.downsample import downsample
-from clinicalgru.view.plots.theme import BAND, BAND_EDGE, CURSOR, FAINT, GREY, INK, apply_theme
+from clinicalgru.view.plots.theme import BAND, BAND_EDGE, CURSOR, FAINT, GREY, INK, axis, base_layout, validated
 from clinicalgru.view.text.format import escape_plotly, format_percent
 from clinicalgru.view.text.moments import hour_axis
 from clinicalgru.view.text.variable_text import category_labels, label_with_unit
@@ -26,6 +25,14 @@ if TYPE_CHECKING:
 RISK_HEIGHT, ROW_HEIGHT, GAP = 220, 78, 34  # pixels
 MAX_MARKS = 200
 CURSOR_LINE = {"color": CURSOR, "width": 2}
+THRESHOLD = {
+    "type": "line", "xref": "x domain", "yref": "y", "x0": 0, "x1": 1,
+    "line": {"color": INK, "width": 1.4, "dash": "longdashdot"},
+}  # fmt: skip
+THRESHOLD_NOTE = {
+    "xref": "x domain", "yref": "y", "x": 0, "xanchor": "left", "yanchor": "bottom", "showarrow": False,
+    "font": {"size": 12, "color": INK},
+}  # fmt: skip
 NICE_TOPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # ends of the axis of a low risk
 N_RISK_TRACES = 5  # risk, its part not known to be calibrated, reference, end, coded events
 FIRST = {"xaxis": "x", "yaxis": "y"}
@@ -79,34 +86,58 @@ def plot_patient(
     ArgumentError
         If a variable is not one of the explanation.
     """
+    drawing = patient_drawing(
+        explanation, variables=variables, half_life=half_life, threshold=threshold, before=before, cursor=cursor
+    )
+    return validated(drawing)
+
+
+def patient_drawing(
+    explanation: Explanation,
+    *,
+    variables: Sequence[str] | None = None,
+    half_life: Mapping[str, float] | None = None,
+    threshold: float | None = None,
+    before: Explanation | None = None,
+    cursor: float | None = None,
+) -> dict[str, Any]:
+    """Compute what `plot_patient` draws as plain values, for pages: twenty times faster than a figure of Plotly.
+
+    Parameters
+    ----------
+    explanation, variables, half_life, threshold, before, cursor
+        See `plot_patient`.
+
+    Returns
+    -------
+    dict
+        data and layout.
+
+    Raises
+    ------
+    ArgumentError
+        If a variable is not one of the explanation.
+    """
     half_life = explanation.half_life if half_life is None else half_life
     drawn = _select_variables(explanation, variables)
-    heights = [RISK_HEIGHT] + [ROW_HEIGHT] * len(drawn)
-    inner = sum(heights) + GAP * len(drawn)
-    spacing = GAP / inner if drawn else 0
-    figure = make_subplots(len(heights), 1, shared_xaxes=True, row_heights=heights, vertical_spacing=spacing)
-    apply_theme(figure, height=inner + 160).update_layout(margin={"t": 88, "b": 76, "l": 76})
+    layout = _panels(explanation, drawn, threshold, before)
     traces, shapes, notes = [*_risk_traces(explanation, before)], list[dict[str, Any]](), list[dict[str, Any]]()
     for row, variable in enumerate(drawn, start=2):
         rows = _measurements(explanation, variable)
         carried = points.carried_data(explanation, rows, half_life.get(variable.name, points.HALF_LIFE))
         traces += _variable_traces(explanation, variable, rows, carried, row)
-        notes += _titles(figure, variable, row, points.effect_text(explanation, rows))
+        notes += _titles(layout[f"yaxis{row}"]["domain"][1], variable, points.effect_text(explanation, rows))
         shapes += _reference_range(variable, row)
-    traces.append(OUTSIDE_ENTRY)
-    figure.add_traces(
-        [{"type": "scatter", **trace} for trace in traces]
-    )  # at once: plotly checks all of them each time
-    figure.update_layout(shapes=shapes, annotations=notes)
-    for row, variable in enumerate(drawn, start=2):
-        figure.layout[f"yaxis{row}"].update(_value_axis(variable, _measurements(explanation, variable)["value"]))
-    _label_axes(figure, explanation, threshold, before)
     if threshold is not None:
-        _draw_threshold(figure, threshold)
+        shapes.append(THRESHOLD | {"y0": threshold, "y1": threshold})
+        notes.append(THRESHOLD_NOTE | {"y": threshold, "text": f"threshold {format_percent(threshold)}"})
     if cursor is not None:
-        figure.add_shape(type="line", xref="x", yref="paper", x0=cursor, x1=cursor, y0=0, y1=1, line=CURSOR_LINE)
-    axis = hour_axis(explanation, *_hours(explanation))
-    return figure.update_xaxes(axis, showticklabels=True, row=len(heights), col=1)
+        shapes.append(
+            {"type": "line", "xref": "x", "yref": "paper", "x0": cursor, "x1": cursor, "y0": 0, "y1": 1}
+            | {"line": CURSOR_LINE}
+        )
+    data = [{"type": "scatter", **trace} for trace in (*traces, OUTSIDE_ENTRY)]
+    return {"data": data, "layout": layout | {"shapes": shapes, "annotations": notes}}
 
 
 def update_figure(
@@ -154,7 +185,8 @@ def _select_variables(explanation: Explanation, variables: Sequence[str] | None)
 
 
 def _measurements(explanation: Explanation, variable: Variable) -> pd.DataFrame:
-    return explanation.measurements.query("variable == @variable.name").sort_values("hours")
+    rows = explanation.measurements
+    return rows[rows["variable"] == variable.name].sort_values("hours")
 
 
 def _risk_traces(explanation: Explanation, before: Explanation | None) -> Iterator[dict[str, Any]]:
@@ -188,12 +220,6 @@ def _risk_traces(explanation: Explanation, before: Explanation | None) -> Iterat
     yield place | more | FIRST
 
 
-def _draw_threshold(figure: go.Figure, threshold: float) -> None:
-    line = {"color": INK, "width": 1.4, "dash": "longdashdot"}
-    note = {"text": f"threshold {format_percent(threshold)}", "font": {"size": 12, "color": INK}}
-    figure.add_hline(y=threshold, line=line, annotation=note, annotation_position="top left", row=1, col=1)
-
-
 def _variable_traces(
     explanation: Explanation, variable: Variable, rows: pd.DataFrame, carried: dict[str, Any], row: int
 ) -> list[dict[str, Any]]:
@@ -205,10 +231,10 @@ def _variable_traces(
 
 def _value_axis(variable: Variable, values: pd.Series) -> dict[str, Any]:
     """The axis of a variable, with the labels of its categories."""
-    axis = {"nticks": 5, "tickfont": {"size": 12}, "range": points.value_range(variable, values)}
+    shown = {"nticks": 5, "tickfont": {"size": 12}, "range": points.value_range(variable, values)}
     labels = {float(category): label for category, label in category_labels(variable).items()}
     ticks = {"tickvals": list(labels), "ticktext": [escape_plotly(label) for label in labels.values()]}
-    return axis | (ticks if labels else {})
+    return shown | (ticks if labels else {})
 
 
 def _reference_range(variable: Variable, row: int) -> list[dict[str, Any]]:
@@ -219,9 +245,8 @@ def _reference_range(variable: Variable, row: int) -> list[dict[str, Any]]:
     return [{"type": "rect", "fillcolor": BAND, "line": BAND_EDGE, "layer": "below", **place}]
 
 
-def _titles(figure: go.Figure, variable: Variable, row: int, effect: str) -> list[dict[str, Any]]:
+def _titles(top: float, variable: Variable, effect: str) -> list[dict[str, Any]]:
     """The label of a variable above its axis on the left, and its effect on the right."""
-    top = figure.layout[f"yaxis{row}"].domain[1]
     place = {"xref": "paper", "yref": "paper", "y": top, "yanchor": "bottom", "showarrow": False}
     label = f"<b>{escape_plotly(label_with_unit(variable))}</b>"
     return [
@@ -230,11 +255,39 @@ def _titles(figure: go.Figure, variable: Variable, row: int, effect: str) -> lis
     ]
 
 
-def _label_axes(
-    figure: go.Figure, explanation: Explanation, threshold: float | None, before: Explanation | None
-) -> None:
-    figure.update_yaxes(**_risk_axis(explanation, threshold, before), nticks=5, row=1, col=1)
-    figure.update_xaxes(range=_hours(explanation), showticklabels=False)
+def _panels(
+    explanation: Explanation, drawn: Sequence[Variable], threshold: float | None, before: Explanation | None
+) -> dict[str, Any]:
+    """The layout without texts and shapes: the risk on top, a panel for each variable below, one axis of hours."""
+    heights = [RISK_HEIGHT] + [ROW_HEIGHT] * len(drawn)
+    inner = sum(heights) + GAP * len(drawn)
+    layout = base_layout(inner + 160)
+    layout["margin"] |= {"t": 88, "b": 76, "l": 76}
+    last, top = len(heights), float(inner)
+    for row, height in enumerate(heights, start=1):
+        name = "" if row == 1 else str(row)
+        ends = [max(top - height, 0.0) / inner, top / inner]
+        own = (
+            _risk_axis(explanation, threshold, before) | {"nticks": 5}
+            if row == 1
+            else _own_axis(explanation, drawn[row - 2])
+        )
+        layout[f"yaxis{name}"] = axis(own) | {"anchor": f"x{name}", "domain": ends}
+        hours = {
+            "anchor": f"y{name}",
+            "domain": [0.0, 1.0],
+            "range": _hours(explanation),
+            "showticklabels": row == last,
+        }
+        if row < last:
+            hours["matches"] = f"x{last}"
+        layout[f"xaxis{name}"] = axis(hour_axis(explanation, *_hours(explanation)) if row == last else {}) | hours
+        top -= height + GAP
+    return layout
+
+
+def _own_axis(explanation: Explanation, variable: Variable) -> dict[str, Any]:
+    return _value_axis(variable, _measurements(explanation, variable)["value"])
 
 
 def _hours(explanation: Explanation) -> list[float]:
