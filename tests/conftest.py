@@ -23,8 +23,7 @@ def real_data() -> Path:
     return Path(folder)
 
 
-@pytest.fixture
-def three() -> pd.DataFrame:
+def three_rows() -> pd.DataFrame:
     """Three patients, 15 rows, to be checked by eye."""
     rows = [
         ("007", "1", "2031-01-01 08:00", "heart_rate", "88", "/min", ""),
@@ -45,6 +44,18 @@ def three() -> pd.DataFrame:
     ]
     names = ["patient_id", "stay_id", "time", "variable", "value", "unit", "available_at"]
     return pd.DataFrame(rows, columns=names)
+
+
+@pytest.fixture
+def three() -> pd.DataFrame:
+    """The rows of three patients."""
+    return three_rows()
+
+
+@pytest.fixture(scope="session")
+def three_read() -> Events:
+    """The rows of three patients, read."""
+    return cg.read_events(three_rows())
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 
 import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru import cli
+from clinicalgru import cli, pipeline
+from clinicalgru.model.estimators import pretraining
 
 COMMANDS = ("demo", "check", "audit", "pretrain", "train", "evaluate", "compare", "explain", "score", "leaks")
 
@@ -25,6 +27,13 @@ def run(capsys, *arguments):
 @pytest.fixture(scope="session")
 def extract(cohort, tmp_path_factory):
     return cohort.write(tmp_path_factory.mktemp("cohort"))
+
+
+@pytest.fixture
+def few_stays(monkeypatch):
+    """Leaks and faithfulness are looked for in 8 stays: tests of both have files of their own."""
+    monkeypatch.setattr(pipeline, "LEAKAGE_STAYS", 8)
+    monkeypatch.setattr(pipeline, "FAITHFULNESS_STAYS", 8)
 
 
 @pytest.fixture(scope="session")
@@ -139,7 +148,10 @@ def test_an_unknown_stay_is_refused(capsys, extract, bundle):
 
 
 @pytest.mark.slow
-def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(capsys, tmp_path):
+def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(
+    capsys, tmp_path, monkeypatch, few_stays
+):
+    monkeypatch.setattr(pipeline, "BY_TASK_TYPE", {"binary": partial(cg.GRUClassifier, max_epochs=2)})
     code, out, _ = run(capsys, "demo", "--stays", 300, "--out", tmp_path / "out", "--quiet")
     assert code == 0
     assert "SIMULATED PATIENTS" in out
@@ -154,25 +166,22 @@ def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(c
 
 
 @pytest.mark.slow
-def test_train_on_ones_own_extract_ends_in_a_bundle_that_scores(capsys, extract, tmp_path):
+def test_pretrain_needs_no_outcomes_and_train_on_ones_own_extract_starts_from_it_and_ends_in_a_bundle_that_scores(
+    capsys, extract, tmp_path, monkeypatch, few_stays
+):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
-    outcomes = ("--outcomes", extract / "outcomes.parquet")
-    short = ("--set", "max_epochs=2")
-    code, said, _ = run(capsys, "train", *files, *outcomes, *short, "--out", tmp_path / "mine", "--quiet")
-    assert code == 0
-    assert "Membership inference: " in said
-    assert "| membership inference | " in (tmp_path / "mine" / "bundle" / "card.md").read_text()
-    assert json.loads((tmp_path / "mine" / "bundle" / "manifest.json").read_text())["arguments"]["max_epochs"] == 2
-    assert run(capsys, "score", tmp_path / "mine" / "bundle", *files, "--out", tmp_path / "s.parquet")[0] == 0
-
-
-@pytest.mark.slow
-def test_pretrain_needs_no_outcomes_and_train_starts_from_its_bundle(capsys, extract, tmp_path):
-    files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
+    small = {"network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2), "max_epochs": 2}
+    monkeypatch.setattr(pretraining, "pretrain", partial(pretraining.pretrain, **small))
     assert run(capsys, "pretrain", *files, "--out", tmp_path / "encoder", "--quiet")[0] == 0
     started = ("--pretrained", tmp_path / "encoder", "--outcomes", extract / "outcomes.parquet", "--quiet")
-    started += ("--set", "max_epochs=2")
-    assert run(capsys, "train", *files, *started, "--out", tmp_path / "mine")[0] == 0
-    assert "| pretrained on |" in (tmp_path / "mine" / "bundle" / "card.md").read_text()
-    code, _, error = run(capsys, "score", tmp_path / "encoder", *files, "--out", tmp_path / "s.parquet")
+    started += ("--set", "max_epochs=2", "--set", "distillation=0")
+    code, said, _ = run(capsys, "train", *files, *started, "--out", tmp_path / "mine")
+    assert code == 0
+    assert "Membership inference: " in said
+    card = (tmp_path / "mine" / "bundle" / "card.md").read_text()
+    assert "| pretrained on |" in card
+    assert "| membership inference | " in card
+    assert json.loads((tmp_path / "mine" / "bundle" / "manifest.json").read_text())["arguments"]["max_epochs"] == 2
+    assert run(capsys, "score", tmp_path / "mine" / "bundle", *files, "--out", tmp_path / "s.parquet")[0] == 0
+    code, _, error = run(capsys, "score", tmp_path / "encoder", *files, "--out", tmp_path / "t.parquet")
     assert (code, "pretrained encoder" in error) == (2, True)

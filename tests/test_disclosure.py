@@ -132,6 +132,7 @@ def test_the_parts_of_merged_do_not_reveal_each_other():
     assert suppress_ledger(single)["merged"] is suppress_ledger(single)["merged: exact repeats"] is None
 
 
+@pytest.mark.slow
 def test_the_row_of_totals_stays_where_groups_are_small_and_no_small_cell_can_be_found():
     rng = np.random.default_rng(4)
     for _ in range(60):

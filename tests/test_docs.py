@@ -12,13 +12,13 @@ import pytest
 import clinicalgru
 
 ROOT = Path(clinicalgru.__file__).parent
-READS = ">>> events = cg.read_events("  # an example that reads a synthetic cohort takes a second
+READS = re.compile(r">>> .*\b(read_events|simulate)\(")  # an example that reads a cohort takes a second
 
 
 def as_module(file: Path) -> object:
     """The dotted name of a file; slow where its examples read a cohort."""
     name = ".".join(("clinicalgru", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
-    marks = [pytest.mark.slow] if READS in file.read_text(encoding="utf-8") else []
+    marks = [pytest.mark.slow] if READS.search(file.read_text(encoding="utf-8")) else []
     return pytest.param(name, marks=marks, id=name)
 
 

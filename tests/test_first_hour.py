@@ -70,6 +70,7 @@ def run(*arguments: object) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.slow
 def test_the_ledger_and_table_one_of_three_messy_files(folder, capsys):
     reading = ("--reading", folder / "extract.yaml")
     assert run("check", folder, *reading, "--exact") == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
@@ -177,4 +178,10 @@ def versions() -> dict[str, str]:
     dict of str to str
         Version by package.
     """
-    return {name: version(name) for name in ("clinicalgru", "torch", "numpy", "pandas", "scikit-learn")}
+    return dict(_versions())
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Each version, read from disk once: each hash of a model needs them."""
+    return tuple((name, version(name)) for name in ("clinicalgru", "torch", "numpy", "pandas", "scikit-learn"))

@@ -232,6 +232,7 @@ def test_respiratory_support_and_assessments(icu):
     assert "implausible" not in icu.ledger.rejected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [tables, version_3])
 @pytest.mark.parametrize(("form", "name"), [("parquet", "clif_{}"), ("csv.gz", "{}"), ("csv", "CLIF_{}")])
 def test_version_form_and_name_do_not_matter(tmp_path, variables, icu, version, form, name):
@@ -241,6 +242,7 @@ def test_version_form_and_name_do_not_matter(tmp_path, variables, icu, version, 
     assert other.ledger.rejected == icu.ledger.rejected
 
 
+@pytest.mark.slow
 def test_a_vital_sign_counts_when_it_was_measured_and_is_known_when_recorded(tmp_path, variables):
     content = version_3()
     content["vitals"].loc[1, "measured_dttm"] = "2031-01-01 06:10Z"
@@ -248,6 +250,7 @@ def test_a_vital_sign_counts_when_it_was_measured_and_is_known_when_recorded(tmp
     assert rows(events, "heart_rate")[0] == ("H1-1", "01-01 06:10", "01-01 07:00", 88)
 
 
+@pytest.mark.slow
 def test_urine_of_the_table_output_is_a_volume(tmp_path, variables):
     content = version_3()
     content["output"] = pd.DataFrame(
@@ -290,6 +293,7 @@ HEMODYNAMICS = {  # first word of the columns: category -> variable and value
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", HEMODYNAMICS)
 def test_invasive_hemodynamics_of_versions_2_and_3(tmp_path, word):
     known, content = HEMODYNAMICS[word], tables()
@@ -320,6 +324,7 @@ def naive(content: dict[str, pd.DataFrame], *names: str) -> dict[str, pd.DataFra
     return content
 
 
+@pytest.mark.slow
 def test_times_without_an_offset_are_used_as_written_or_as_local_times(tmp_path, variables, icu):
     folder = write(tmp_path / "data", naive(tables(), *TABLES))
     written = read(folder, variables)
@@ -337,6 +342,7 @@ def test_a_cell_is_not_copied_again_and_again_into_the_sql_of_its_instant():
     assert long - short <= 6 * 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vitals", "adt", "hospitalization"])
 def test_times_of_two_forms_are_refused(tmp_path, variables, name):
     folder = write(tmp_path / "data", naive(tables(), name))
@@ -363,6 +369,7 @@ def test_a_missing_column_is_named(tmp_path, variables, table, column):
         read(write(tmp_path / "data", content), variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["patient", "hospitalization", "adt"])
 def test_a_missing_table_is_named(tmp_path, variables, table):
     content = tables()
@@ -374,6 +381,7 @@ def test_a_missing_table_is_named(tmp_path, variables, table):
         assert len(read(folder, variables, anchor="hospital").stays) == 5
 
 
+@pytest.mark.slow
 def test_optional_tables_and_columns_may_be_absent(tmp_path, variables):
     content = {name: table for name, table in tables().items() if name not in ("labs", "patient_assessments")}
     content["patient"] = content["patient"][["patient_id"]]
@@ -389,6 +397,7 @@ def test_another_anchor_is_refused(tmp_path, variables):
         read(write(tmp_path / "data", tables()), variables, anchor="visit")
 
 
+@pytest.mark.slow
 def test_the_demo_agrees_with_pandas(real_data: Path, variables):
     folder = real_data / "clif-demo"
     hospital = read(folder, variables, anchor="hospital")

@@ -92,6 +92,7 @@ def test_blocks_change_nothing(tmp_path, monkeypatch, in_blocks, name):
     assert in_blocks == [False, name in IN_BLOCKS]
 
 
+@pytest.mark.slow
 def test_compressed_files_of_a_folder_and_one_that_is_damaged(tmp_path, monkeypatch, in_blocks):
     for number in range(2):
         (tmp_path / f"{number}.csv.gz").write_bytes(gzip.compress(PLAIN.encode()))

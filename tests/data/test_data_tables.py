@@ -96,6 +96,7 @@ def test_what_one_table_lacks_leaves_equal_cells_of_the_others_alone():
     assert events.ledger.converted == {"glucose: mmol/L -> mg/dL": 2}
 
 
+@pytest.mark.slow
 def test_files_of_a_folder_give_the_same_and_a_record_reads_the_next_extract(tmp_path: Path):
     VITALS.to_csv(tmp_path / "vitals.csv", index=False)
     LABS.to_csv(tmp_path / "labs.csv", index=False)

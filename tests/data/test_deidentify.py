@@ -107,6 +107,7 @@ def test_other_names_in_their_own_order_with_the_same_facts(events):
     assert (np.diff(named.coded["stay"].to_numpy()) >= 0).all()
 
 
+@pytest.mark.slow
 def test_other_names_change_no_risk(events, fitted):
     before, after = cg.score(fitted, events), cg.score(fitted, pseudonymise(events, key=KEY))
     np.testing.assert_allclose(np.sort(before["risk"].dropna()), np.sort(after["risk"].dropna()), atol=1e-6)

@@ -250,6 +250,7 @@ def test_a_task_counts_from_the_unit_admission(events):
     assert dict(zip(stays.stay, stays.outcome, strict=True)) == {"11": 0, "21": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "upper"), [("csv.gz", True), ("parquet", False), ("parquet", True)])
 def test_form_and_letter_case_do_not_matter(tmp_path, variables, events, form, upper):
     other = read(write(tmp_path / "data", form=form, upper=upper), variables)
@@ -258,6 +259,7 @@ def test_form_and_letter_case_do_not_matter(tmp_path, variables, events, form, u
     assert other.ledger.rejected == events.ledger.rejected
 
 
+@pytest.mark.slow
 def test_an_archive_is_read_as_its_folder(tmp_path, variables, events):
     folder = write(tmp_path / "data")
     with zipfile.ZipFile(tmp_path / "eicu.zip", "w") as archive:
@@ -266,6 +268,7 @@ def test_an_archive_is_read_as_its_folder(tmp_path, variables, events):
     pd.testing.assert_frame_equal(read(tmp_path / "eicu.zip", variables).to_frame(), events.to_frame())
 
 
+@pytest.mark.slow
 def test_absent_tables_are_noted_and_a_needed_one_is_named(tmp_path, variables):
     events = read(write(tmp_path / "some", leave=("vitalPeriodic", "nurseCharting", "apachePatientResult")), variables)
     assert events.ledger.notes["optional table absent: vitalPeriodic"] == 1
@@ -275,6 +278,7 @@ def test_absent_tables_are_noted_and_a_needed_one_is_named(tmp_path, variables):
         read(write(tmp_path / "alone", leave=tuple(set(COLUMNS) - {"patient"})), variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "column"),
     [
@@ -292,6 +296,7 @@ def test_a_missing_column_is_named(tmp_path, variables, table, column):
         read(folder, variables)
 
 
+@pytest.mark.slow
 def test_optional_columns_may_be_absent(tmp_path, variables):
     folder = write(tmp_path / "data")
     for table, columns in {
@@ -328,6 +333,7 @@ def test_a_first_stay_is_unknown_where_stays_have_no_dates(events):
     assert flow["stay_number recorded"] == 2
 
 
+@pytest.mark.slow
 def test_the_demo_agrees_with_pandas(real_data: Path, variables):
     eicu_demo = real_data / "eicu-demo"
     events = read(eicu_demo, variables)
@@ -351,6 +357,7 @@ def test_the_demo_agrees_with_pandas(real_data: Path, variables):
     assert flow["still in the stay at the prediction"] == (patient["unitdischargeoffset"] >= 1440).sum() == 112
 
 
+@pytest.mark.slow
 def test_a_limit_of_detection_is_a_value_on_request(tmp_path, variables):
     events = read(write(tmp_path / "eicu"), variables, detection_limits="bound")
     assert values(events, "lactate")["21", 30.0] == 15

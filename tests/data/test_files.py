@@ -30,20 +30,25 @@ PACK = {
 
 
 def values(data, **reading) -> list:
-    return cg.read_events(data, **reading).to_frame()["value"].round(3).tolist()
+    return values_of(cg.read_events(data, **reading))
+
+
+def values_of(events) -> list:
+    return events.to_frame()["value"].round(3).tolist()
 
 
 def text(rows: pd.DataFrame) -> bytes:
     return rows.to_csv(index=False).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 @pytest.mark.parametrize("folder", ["patient_id=0099", "time=2020-01-01", "value=1", "unit=Cel", "stay_id=9"])
-def test_the_name_of_a_folder_never_changes_a_column(three, tmp_path, folder, form):
+def test_the_name_of_a_folder_never_changes_a_column(three, three_read, tmp_path, folder, form):
     (tmp_path / folder).mkdir()
     path = tmp_path / folder / f"part.{form}"
     three.to_parquet(path) if form == "parquet" else path.write_bytes(text(three))
-    expected = cg.read_events(three).to_frame()
+    expected = three_read.to_frame()
     for data in (path, tmp_path):
         pd.testing.assert_frame_equal(cg.read_events(data).to_frame(), expected)
 
@@ -57,12 +62,12 @@ def test_the_readers_of_duckdb_are_left_no_option_that_names_folders_or_files():
 @pytest.mark.parametrize(
     "name", [".ipynb_checkpoints/a-checkpoint.csv", "._a.csv", "~$a.csv", "__MACOSX/a.csv", "a.csv~"]
 )
-def test_hidden_files_and_folders_are_left_out_and_noted(three, tmp_path, name):
+def test_hidden_files_and_folders_are_left_out_and_noted(three, three_read, tmp_path, name):
     (tmp_path / "a.csv").write_bytes(text(three))
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(text(three.assign(value="50")))
     events = cg.read_events(tmp_path)
-    assert events.to_frame()["value"].round(2).tolist() == cg.read_events(three).to_frame()["value"].round(2).tolist()
+    assert events.to_frame()["value"].round(2).tolist() == three_read.to_frame()["value"].round(2).tolist()
     assert [note for note in events.ledger.notes if name.partition("/")[0] in note]
 
 
@@ -73,12 +78,12 @@ def test_hidden_files_are_no_part_of_a_folder_of_stays_either(tmp_path):
     assert values(tmp_path, source="physionet2012") == [73]
 
 
-def test_linked_folders_are_followed_circles_refused_and_a_file_linked_twice_read_once(three, tmp_path):
+def test_linked_folders_are_followed_circles_refused_and_a_file_linked_twice_read_once(three, three_read, tmp_path):
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "a.csv").write_bytes(text(three))
     (tmp_path / "extract").mkdir()
     (tmp_path / "extract" / "link").symlink_to(tmp_path / "store", target_is_directory=True)
-    assert values(tmp_path / "extract") == values(three)
+    assert values(tmp_path / "extract") == values_of(three_read)
     (tmp_path / "extract" / "again").symlink_to(tmp_path / "store", target_is_directory=True)
     twice = cg.read_events(tmp_path / "extract").ledger
     assert twice.rows_in == 15
@@ -92,22 +97,23 @@ def test_linked_folders_are_followed_circles_refused_and_a_file_linked_twice_rea
         cg.read_events(tmp_path / "store")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["b.xlsx", "b.csv.lz4", "b.csv.part", "b.json", "b.zip", "b"])
-def test_a_file_that_cannot_be_read_stops_the_load_unless_the_files_are_named(three, tmp_path, name):
+def test_a_file_that_cannot_be_read_stops_the_load_unless_the_files_are_named(three, three_read, tmp_path, name):
     (tmp_path / "a.csv").write_bytes(text(three))
     (tmp_path / "README.md").write_text("About.")
     (tmp_path / name).write_bytes(b"PK\3\4")
     with pytest.raises(InputError, match=name):
         cg.read_events(tmp_path)
-    assert values([tmp_path / "a.csv"]) == values(three)
+    assert values([tmp_path / "a.csv"]) == values_of(three_read)
     (tmp_path / name).unlink()
     assert cg.read_events(tmp_path).ledger.notes["document, not read: README.md"] == 1
 
 
-def test_files_whose_columns_differ_are_refused_by_name_whatever_their_order(three, tmp_path):
+def test_files_whose_columns_differ_are_refused_by_name_whatever_their_order(three, three_read, tmp_path):
     three.head(6).to_csv(tmp_path / "a.csv", index=False)
     three.tail(9)[three.columns[::-1]].rename(columns=str.upper).to_csv(tmp_path / "b.csv", index=False)
-    assert values(tmp_path) == values(three)
+    assert values(tmp_path) == values_of(three_read)
     three.drop(columns="unit").tail(3).to_parquet(tmp_path / "c.parquet")
     with pytest.raises(InputError, match=r"c\.parquet: Expected the columns of a\.csv.*without unit"):
         cg.read_events(tmp_path)
@@ -115,12 +121,12 @@ def test_files_whose_columns_differ_are_refused_by_name_whatever_their_order(thr
 
 @pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.csv.bz2", "x.txt", "x.csv.zst"])
 @pytest.mark.parametrize("codec", [*PACK, "none"])
-def test_compression_is_known_by_content_and_not_by_name(three, tmp_path, name, codec):
+def test_compression_is_known_by_content_and_not_by_name(three, three_read, tmp_path, name, codec):
     content = text(three)
     half = len(content) // 2
     pack = PACK.get(codec, bytes)
     (tmp_path / name).write_bytes(pack(content[:half]) + pack(content[half:]))  # two streams are one file
-    assert values(tmp_path / name) == values(three)
+    assert values(tmp_path / name) == values_of(three_read)
 
 
 @pytest.mark.parametrize("codec", PACK)
@@ -139,14 +145,14 @@ def test_a_compressed_file_that_is_cut_off_damaged_or_a_bomb_is_refused(three, t
         list(compression.plain_chunks(path))
 
 
-def test_other_formats_are_named_whatever_the_file_is_called(three, tmp_path):
+def test_other_formats_are_named_whatever_the_file_is_called(three, three_read, tmp_path):
     path = tmp_path / "x.csv"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("a.csv", text(three))
     with pytest.raises(InputError, match="Office file"):
         cg.read_events(path)
     three.to_parquet(path)
-    assert values(path) == values(three)
+    assert values(path) == values_of(three_read)
 
 
 @pytest.mark.parametrize("form", ["zip", "tar.gz", "tar.xz"])
@@ -168,6 +174,7 @@ def test_an_archive_that_unpacks_beyond_reason_is_refused(tmp_path, form, monkey
         cg.read_events(path, source="physionet2012")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content", ["C7,S001,heart_rate,x\nC8,S002,hr,y\n", "C7,C7,0,heart_rate,8\nC8,C8,1,hr,9\n", "C7;S1\n"]
 )
@@ -193,8 +200,9 @@ def test_only_the_same_header_again_is_a_row_to_count(three, tmp_path):
         cg.read_events(path)
 
 
-def test_whatever_speaks_arrow_is_read(three):
-    expected, table = values(three), pa.Table.from_pandas(three)
+@pytest.mark.slow
+def test_whatever_speaks_arrow_is_read(three, three_read):
+    expected, table = values_of(three_read), pa.Table.from_pandas(three)
     with duckdb.connect() as connection:
         connection.register("three", table)
         for data in (table, table.to_batches()[0], table.to_reader(max_chunksize=2), connection.sql("FROM three")):
@@ -207,17 +215,18 @@ def test_whatever_speaks_arrow_is_read(three):
     )
 
 
-def test_floating_point_of_16_bits_bytes_and_wide_decimals_are_read(three):
+def test_floating_point_of_16_bits_bytes_and_wide_decimals_are_read(three, three_read):
     numbers = three.assign(value=pd.to_numeric(three["value"]))
     small = numbers.assign(value=numbers["value"].astype(np.float16))
     assert np.allclose(values(small), values(numbers), rtol=1e-3)
     table = pa.Table.from_pandas(three)
     table = table.set_column(0, "patient_id", table["patient_id"].cast(pa.binary()))
-    assert values(table) == values(three)
+    assert values(table) == values_of(three_read)
     with pytest.raises(InputError, match="column patient_id"):
         cg.read_events(table.set_column(0, "patient_id", pa.array([b"\xff"] * 15)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("form", ["frame", "parquet", "stays"])
 def test_times_with_a_zone_are_instants_at_every_precision(three, tmp_path, unit, form):

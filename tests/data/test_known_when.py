@@ -61,6 +61,7 @@ def test_one_midnight_is_an_instant():
     assert known(rows(["2031-01-01 00:00"])) == ["2031-01-01"]
 
 
+@pytest.mark.slow
 def test_a_days_end_is_that_of_the_place():
     table = rows(["2030-03-31", "2030-10-27"])  # 23 and 25 hours in Berlin
     expected = ["2030-03-31 21:59:59.999999", "2030-10-27 22:59:59.999999"]

@@ -95,6 +95,7 @@ def test_a_common_window_is_accepted_where_all_labels_have_it(tmp_path):
     np.testing.assert_array_equal(common.outcome, own.outcome)
 
 
+@pytest.mark.slow
 def test_prediction_times_without_labels_serve_scoring_and_their_absence_is_an_error(events, tmp_path):
     folder = dataset(tmp_path / "meds")
     model = cg.SummaryBaseline("logistic regression").fit(cg.select(events, TASK))
@@ -123,6 +124,7 @@ def repeated(tmp_path_factory: pytest.TempPathFactory) -> Events:
     return read(dataset(tmp_path_factory.mktemp("several") / "meds"), several())
 
 
+@pytest.mark.slow
 def test_several_labels_of_a_stay_are_what_each_of_them_is_alone(repeated, tmp_path):
     together, folder, found = cg.select(repeated, TASK), dataset(tmp_path / "meds"), []
     for hours in TIMES:

@@ -54,6 +54,7 @@ def test_a_value_known_later_is_another_value():
     assert cg.read_events(rows).to_frame()["value"].tolist() == [100, 300]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 7, 5000])
 def test_merging_equals_pandas_however_the_rows_are_cut(size):
     rng = np.random.default_rng(0)

@@ -335,6 +335,7 @@ def test_sodium_of_the_demo_is_what_pandas_finds(demo, real_data):
     assert ours["value"].sum() == pytest.approx(instants.sum())
 
 
+@pytest.mark.slow
 def test_limits_of_detection_in_values_and_comments_are_values_on_request(tmp_path):
     folder = write(tmp_path)
     lab = """subject_id,hadm_id,itemid,charttime,storetime,value,valuenum,valueuom,comments

@@ -221,6 +221,7 @@ def test_what_cannot_be_simulated_is_refused_with_a_reason(arguments: dict[str, 
         simulate(**arguments)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_synthetic_cohort_is_known_from_its_table_and_its_file(tmp_path):
     cohort = cg.simulate(30, random_state=7)
     tables = {"stays": cohort.stays, "outcomes": cohort.outcomes}

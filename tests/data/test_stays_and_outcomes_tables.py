@@ -307,6 +307,7 @@ def test_a_static_variable_that_loses_half_of_its_values_stops_the_load_and_the_
     assert cg.read_events(data, stays=table, units={"height": "m"}).stays["height"].between(149, 191).all()
 
 
+@pytest.mark.slow
 def test_missing_names_columns_too_in_any_letter_case_and_unknown_names_are_refused():
     wide = pd.DataFrame({"patient_id": ["1", "2", "3"], "time": 0.0, "HF": [80, -9, 81]})
     events = cg.read_events(wide, source="wide", columns={"heart_rate": "HF"}, missing={"hf": -9})

@@ -65,6 +65,7 @@ def test_sets_hold_what_the_risk_leaves_open_and_survive_json():
     assert cg.ConformalSets.from_dict(json.loads(json.dumps(sets.to_dict()))) == sets
 
 
+@pytest.mark.slow
 def test_by_outcome_coverage_holds_among_patients_with_and_without_a_rare_event():
     """Among all it would hold though most events were missed."""
     rng, found, plain = np.random.default_rng(3), [], []

@@ -93,6 +93,7 @@ def test_checks_survive_a_manifest():
         replace(check, observed_expected=np.inf)
 
 
+@pytest.mark.slow
 def test_an_explanation_draws_hours_in_grey_that_failed_and_says_why(fitted, parts):
     stay = parts[3][[0]]
     calibrator = fitted.calibrator_

@@ -68,6 +68,7 @@ def test_other_lengths_and_unknown_metrics_are_refused(stays):
         subgroups(outcome, risk, sex, metrics=["luck"])
 
 
+@pytest.mark.slow
 def test_groups_of_equal_calibration_are_called_different_in_five_percent():
     rng, p = np.random.default_rng(0), []
     label = pd.Series(np.repeat(["a", "b", "c"], 250))

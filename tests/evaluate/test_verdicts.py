@@ -129,6 +129,7 @@ def test_the_primary_metric_is_named_before_and_takes_half_of_the_error():
             evaluate(outcome, risk, primary=name, n_resamples=20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -16,6 +16,7 @@ from clinicalgru.explain.prepared import prepare_stays
 from clinicalgru.model.heads.explanation_target import LOG_ODDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [None, 5.0, 20.0])
 def test_contributions_sum_from_the_average_to_the_risk_at_any_hour(fitted, test_stays, hours):
     why = cg.explain(fitted, test_stays[[3]], at_hours=hours)
@@ -66,6 +67,7 @@ def test_a_bundle_explains_alike_and_holds_no_stay(fitted, test_stays, tmp_path)
     assert pickle.loads(pickle.dumps(fitted)).reference_stays_ is None
 
 
+@pytest.mark.slow
 def test_a_new_calibration_gives_a_new_average(fitted, parts, test_stays):
     why = cg.explain(fitted, test_stays[[0]])
     calibrator = fitted.calibrator_

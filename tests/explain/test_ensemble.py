@@ -147,6 +147,7 @@ def predicted(model, stay):
     return model.score_rows(stay)[0, column]
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_every_kind_is_explained_on_what_it_predicts_itself(other):
     model, test = other
     stay = test[[int(np.argmax(test.n_measurements))]]
@@ -184,6 +185,7 @@ def test_many_stays_are_explained_as_each_of_them(other):
     np.testing.assert_allclose(sums, alone, atol=5e-3 * model.members_[0].head_.explanation_target().scale)
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_forecasts_is_explained_by_explain_forecast():
     case = fitted_case("forecast")
     model = cg.GRUEnsemble(clone(case.model).set_params(max_epochs=1), n_members=2).fit(case.train, verbose=False)

@@ -96,6 +96,7 @@ def test_rank_correlation_and_auroc_are_those_of_scikit_learn_and_pandas(stays):
     assert driver_auroc(a, mask, stays) == pytest.approx(np.mean([roc_auc_score(mask[p], a[p]) for p in cut]))
 
 
+@pytest.mark.slow
 def test_attention_of_a_measurement_is_that_of_its_hour(fitted, stays):
     why = cg.explain(fitted, stays[[5]]).attention.set_index("hours")["weight"]
     first = slice(stays.starts[5], stays.starts[6])

@@ -31,6 +31,7 @@ def clean(small):
     return clean_pipelines(small)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*LEAKY, *FURTHER_LEAKS])
 def test_each_planted_leak_is_found(leaks, name):
     check = cg.check_no_future(**leaks[name].arguments(), n_stays=24)
@@ -134,6 +135,7 @@ def test_a_risk_that_vanishes_counts_as_infinite(small):
     assert check.to_dict()["largest_difference"] is None
 
 
+@pytest.mark.slow
 def test_our_own_line_from_rows_to_risk_sees_nothing_later(fitted, cohort, events, parts):
     splits = {"train": parts[0].stay, "test": parts[3].stay}
     for data in (cohort, events):

@@ -48,6 +48,7 @@ def test_neither_uses_what_it_is_named_for(model, stays):
     assert np.abs(model.predict_proba(changed) - model.predict_proba(test)).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_ensembles_have_them_too(stays):
     ensemble = cg.GRUEnsemble(cg.GRUClassifier(NETWORK, **FAST), n_members=2).fit(stays[:80], verbose=False)
     (one,) = cg.fit_ablations(ensemble, stays[:80], names=["no_sequence"]).values()

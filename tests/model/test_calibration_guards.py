@@ -105,6 +105,7 @@ def test_the_card_the_evaluation_and_the_notebook_say_on_how_many_stays(fitted, 
     assert f"yes, on {len(few)} stays, suppressed with the outcome," in card(real)
 
 
+@pytest.mark.slow
 def test_baselines_are_calibrated_out_of_fold_and_say_so(parts, tmp_path):
     train, test = parts[0], parts[3]
     for name, model in fit_baselines(train, random_state=0).items():
@@ -150,6 +151,7 @@ def test_too_few_stays_leave_a_baseline_as_it_is(parts):
     assert all(model.calibrator_ is None for model in models.values())
 
 
+@pytest.mark.slow
 def test_what_the_teacher_says_happens_on_average_happens(parts):
     train = parts[0]
     head = cg.GRUClassifier(**SMALL)._head(train)

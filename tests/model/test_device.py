@@ -48,6 +48,7 @@ def test_on_a_cpu_auto_gives_the_same_bits():
     assert placed(case.model.network_, torch.device("cpu")) is case.model.network_
 
 
+@pytest.mark.slow
 def test_a_bundle_names_no_device(tmp_path):
     case = fitted_case("multiclass")
     model = ESTIMATORS["multiclass"](**SMALL | {"max_epochs": 1}, device="cpu").fit(case.train, verbose=False)
@@ -76,6 +77,7 @@ def test_all_tensors_of_a_network_follow_its_device_forward_and_backward(options
     torch.testing.assert_close(outputs.detach(), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(ESTIMATORS))
 def test_every_estimator_is_fitted_predicts_and_is_explained_on_a_device(kind, monkeypatch):
     case = fitted_case(kind)

@@ -128,6 +128,7 @@ def test_labels_are_pooled_by_their_log_odds():
     np.testing.assert_allclose(ensemble.predict_proba(test), ensemble.calibrator_.predict(pooled))
 
 
+@pytest.mark.slow
 def test_a_forecast_is_as_wide_as_its_members_and_their_disagreement():
     train, test = parts("forecast")
     ensemble = cg.GRUEnsemble(cg.GRUForecaster(**QUICK), n_members=2).fit(train, verbose=False)
@@ -148,6 +149,7 @@ def test_a_forecast_is_as_wide_as_its_members_and_their_disagreement():
     assert (by_variable.loc[by_variable["count"] >= FEWEST, "mean"] >= 0.9).all()
 
 
+@pytest.mark.slow
 def test_a_bundle_of_an_ensemble_predicts_the_same_bits(case, tmp_path):
     kind, _, test, ensemble = case
     loaded = cg.load(cg.save(ensemble, tmp_path / "bundle"))
@@ -163,6 +165,7 @@ def test_a_bundle_of_an_ensemble_predicts_the_same_bits(case, tmp_path):
     assert scored[loaded.score_columns_].notna().to_numpy().all() or kind == "forecast"
 
 
+@pytest.mark.slow
 def test_members_that_know_different_codes_are_saved_too(tmp_path):
     events = cg.read_events(cg.simulate(120, random_state=5))
     train = cg.select(events, cg.Task.load("in_hospital_mortality"))
@@ -193,6 +196,7 @@ def test_scikit_learn_sees_the_kind_of_the_members(case):
     assert unfitted.get_params()["estimator__max_epochs"] == 1
 
 
+@pytest.mark.slow
 def test_a_grid_search_goes_over_the_arguments_of_the_members():
     train, _ = parts("regression")
     ensemble = cg.GRUEnsemble(cg.GRURegressor(**QUICK), n_members=2)

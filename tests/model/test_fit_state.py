@@ -181,6 +181,7 @@ def test_numpy_numbers_as_arguments_are_saved_as_pythons(few, tmp_path):
     np.testing.assert_array_equal(again.predict_proba(few[1]), model.predict_proba(few[1]))
 
 
+@pytest.mark.slow
 def test_a_seed_is_drawn_where_none_is_given_and_training_can_be_repeated_with_it(few, tmp_path):
     short = TINY | {"max_epochs": 1}
     model = cg.GRUClassifier(**short, random_state=None).fit(few[0], validation=few[1], verbose=False)

@@ -90,6 +90,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_no_bundle_holds_a_value_of_one_patient(stays, name):
     fit = {"verbose": False} if name == "gru" else {}

@@ -163,6 +163,7 @@ def test_refits_move_a_mean_by_its_standard_error(halves):
     assert "300 refits" in str(result)
 
 
+@pytest.mark.slow
 def test_refits_of_a_calibrated_model_are_calibrated_too(halves):
     train, other = halves
     model = cg.SummaryBaseline("logistic regression").fit(train).calibrate(other)

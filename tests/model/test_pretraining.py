@@ -130,6 +130,7 @@ def test_it_is_a_parameter_as_scikit_learn_knows_them(encoder):
     assert model.set_params(pretrained=None).pretrained is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(ESTIMATORS))
 def test_every_estimator_starts_from_it_and_its_bundle_says_so(kind, encoder, tmp_path):
     train = cg.select(cohort_of_all_tasks(), task_of(kind))

@@ -34,6 +34,7 @@ def model():
     return cg.GRUClassifier(**TINY)
 
 
+@pytest.mark.slow
 def test_cross_val_score_respects_groups(model, stays):
     folds = GroupKFold(n_splits=2)
     scores = cross_val_score(
@@ -43,6 +44,7 @@ def test_cross_val_score_respects_groups(model, stays):
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.slow
 def test_cross_val_predict_gives_a_probability_of_each_class_in_the_order_of_the_stays(model, stays):
     folds = [(np.arange(150, 300), np.arange(150)), (np.arange(150), np.arange(150, 300))]
     risk = cross_val_predict(model, stays, stays.outcome, cv=folds, method="predict_proba", **QUIET)
@@ -51,6 +53,7 @@ def test_cross_val_predict_gives_a_probability_of_each_class_in_the_order_of_the
     assert risk.shape == (300, 2)
 
 
+@pytest.mark.slow
 def test_a_grid_search_varies_the_network(stays):
     search = GridSearchCV(
         cg.GRUClassifier(**TINY | {"network": None}), {"network__cell": ["gru", "rnn"], "network__hidden_size": [4]},
@@ -62,6 +65,7 @@ def test_a_grid_search_varies_the_network(stays):
     assert search.best_estimator_.network_.spec.hidden_size == 4
 
 
+@pytest.mark.slow
 def test_calibrated_classifier_cv_runs(model, stays):
     calibrated = CalibratedClassifierCV(model, cv=2).fit(stays, stays.outcome, verbose=False)
     risk = calibrated.predict_proba(stays)

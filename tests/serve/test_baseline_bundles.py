@@ -151,6 +151,7 @@ def test_a_hybrid_is_saved_and_loaded_to_the_same_bits(task_type, tmp_path, part
     assert loaded.weights_ == model.weights_
 
 
+@pytest.mark.slow
 def test_a_baseline_loads_no_torch():
     code = """
 import sys, clinicalgru as cg

@@ -137,6 +137,7 @@ def test_finished_shards_are_not_scored_again(model, tonight, tmp_path, monkeypa
     pd.testing.assert_frame_equal(again, cg.score(model, tonight, as_of=AS_OF).assign(scored_at=again["scored_at"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out", "tonight.csv"])
 def test_another_model_extract_time_or_setting_cannot_be_resumed(model, tonight, tmp_path, monkeypatch, parts, name):
     def fails(*_):
@@ -181,6 +182,7 @@ def test_a_run_adds_its_partition_and_touches_no_other(model, tonight, tmp_path,
     assert {stat.S_IMODE((out / path).stat().st_mode) for path in after} == {0o600}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out", "tonight.parquet", "tonight.csv"])
 def test_existing_output_is_refused_and_overwritten_as_a_whole(model, tonight, tmp_path, name):
     cg.score(model, tonight, as_of=AS_OF, out=tmp_path / name)
@@ -195,6 +197,7 @@ def test_existing_output_is_refused_and_overwritten_as_a_whole(model, tonight, t
     assert files(tmp_path) != before
 
 
+@pytest.mark.slow
 def test_the_table_has_the_columns_of_the_contract_and_csv_the_same_rows(model, tonight, tmp_path):
     table = cg.score(model, tonight, as_of=AS_OF, reasons=True)
     assert list(table) == SCORES.names

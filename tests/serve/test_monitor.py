@@ -30,6 +30,7 @@ def followed(model, stay, monitor=None, *, first=0, last=None):
     return monitor
 
 
+@pytest.mark.slow
 def test_each_prefix_has_the_risk_of_the_batch(fitted, test_stays):
     rng, compared = np.random.default_rng(0), 0
     for number in range(12):

@@ -209,6 +209,7 @@ def loaded_once():
     return cg.load(GOLDEN / "bundle-2")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Pydantic serializer")
 @pytest.mark.parametrize(("kind", "name"), CASES, ids=[f"{kind}-{name}" for kind, name in CASES])
 def test_a_poisoned_bundle_is_refused(loaded_once, tmp_path, kind, name):

@@ -32,6 +32,7 @@ def rows(address, query):
         return cursor.fetch_arrow_table().to_pandas()
 
 
+@pytest.mark.slow
 def test_a_rerun_replaces_its_own_rows_and_no_others(model, tonight, postgres, parts):
     table = "risk_scores"
     first = cg.score(model, tonight, as_of=AS_OF, to=postgres, table=table)
@@ -47,6 +48,7 @@ def test_a_rerun_replaces_its_own_rows_and_no_others(model, tonight, postgres, p
     assert counts.iloc[:, 2].tolist() == counts.iloc[:, 3].tolist() == [len(first)] * 3
 
 
+@pytest.mark.slow
 def test_several_writers_at_once_leave_each_stay_once(model, tonight, postgres):
     def write(_):
         return len(cg.score(model, tonight, as_of=AS_OF, to=postgres, table="at_once"))
@@ -88,6 +90,7 @@ def test_names_of_tables_are_plain(model, tonight, postgres):
         cg.score(model, tonight, to="mysql://u@h/x", table="scores")
 
 
+@pytest.mark.slow
 def test_a_database_is_read_scored_and_written(model, postgres):
     cohort = cg.simulate(40, random_state=8)
     some = cohort.measurements[["patient_id", "stay_id", "time", "available_at", "variable", "value", "unit"]]

@@ -31,6 +31,7 @@ def results(result):
     return dict(zip(result.table["condition"], result.table["result"], strict=True))
 
 
+@pytest.mark.slow
 def test_the_same_model_passes_and_a_worse_or_badly_calibrated_one_fails():
     assert held(RISK, {"subgroups": ["sex"]}).exit_code == 0
     noisy = expit(logit(RISK) + CHANCE.normal(0, 1.5, 1500))
@@ -77,6 +78,7 @@ def test_a_protocol_that_says_something_else_is_refused(wrong, tmp_path):
         load_protocol(tmp_path / "p.yaml")
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_the_result_and_training_patients_are_refused(tmp_path, capsys):
     simulated = cg.simulate(300, random_state=4)
     tables = {"rows": simulated.measurements, "stays": simulated.stays, "outcomes": simulated.outcomes}
@@ -112,6 +114,7 @@ class Memory:
         return np.stack([1 - risk, risk], axis=1)
 
 
+@pytest.mark.slow
 def test_a_model_that_remembers_is_found_and_one_that_does_not_is_at_chance():
     stays = cg.select(cg.read_events(cg.simulate(900, random_state=2)), TASK)
     train, other = cg.split_patients(stays, [0.5, 0.5], random_state=0)

@@ -70,6 +70,7 @@ def test_a_bundle_reads_a_new_extract_as_it_read_its_own(model, cohort, tmp_path
     assert (expected["reason"] == "the stay ended before the prediction").any()
 
 
+@pytest.mark.slow
 def test_an_extract_without_the_tables_of_training_is_refused_unless_accepted(model, cohort):
     rows, stays, _ = cohort
     with pytest.raises(InputError, match="ends of stays, as in training"):
@@ -120,6 +121,7 @@ def described(cohort, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_one_yaml_file_describes_an_extract_for_python_and_every_command(described, capsys):
     events = cg.read_events(described / "rows.csv", **load_reading(described / "extract.yaml"))
     options = ["--reading", str(described / "extract.yaml"), "--json", "--exact"]

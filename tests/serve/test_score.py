@@ -146,6 +146,7 @@ def test_what_the_system_refuses_to_write_is_one_clear_error(fitted, tmp_path, k
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.slow
 def test_the_kind_of_file_follows_its_name(fitted, cohort, tmp_path):
     with pytest.raises(cg.ClinicalGRUError, match=r"a folder, or a \.parquet or \.csv file"):
         cg.score(fitted, cohort, as_of=LATER, out=tmp_path / "tonight.xlsx")

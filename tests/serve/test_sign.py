@@ -112,6 +112,7 @@ def test_other_files_are_no_keys(bundle, keys, tmp_path):
         cg.sign(bundle, private)
 
 
+@pytest.mark.slow
 def test_the_commands_have_exit_codes(bundle, keys, capsys, tmp_path):
     private, public = keys
 

@@ -109,6 +109,7 @@ def test_a_bundle_is_never_recalibrated_in_place(validated, model, elsewhere):
     assert not getattr(model, "changes_", [])
 
 
+@pytest.mark.slow
 def test_few_events_give_an_intercept_fewer_nothing_and_training_patients_are_refused(model, elsewhere):
     stays, moment = known_stays(model, elsewhere), datetime(2031, 1, 2, tzinfo=UTC)
     died, lived = (np.flatnonzero(stays.outcome == value) for value in (1, 0))
@@ -134,6 +135,7 @@ def test_a_line_after_a_calibration_by_hour_is_a_calibration_by_hour():
     np.testing.assert_allclose(after.predict(risk), expit(0.6 * logit(before.predict(risk)) - 0.9))
 
 
+@pytest.mark.slow
 def test_the_command_writes_page_markdown_and_bundle_and_ends_with_the_verdict(model, tmp_path, capsys):
     cg.save(model, tmp_path / "bundle")
     rows, tables = cohort(3, stays=400, rare=0.6)

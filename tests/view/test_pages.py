@@ -152,6 +152,7 @@ def test_a_page_knows_days_and_clocks_but_dates_only_where_identifiers_are_shown
     assert "day 3 (2030-03-03), 20:30" in text(patient_page(explanation, tmp_path / "page.html"))
 
 
+@pytest.mark.slow
 def test_what_a_risk_means_is_said_in_stays_or_why_it_is_not(explanation, tmp_path):
     shown = text(patient_page(explanation, tmp_path / "page.html"))
     assert "with such a risk is not known." in shown

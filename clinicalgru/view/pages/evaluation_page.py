@@ -196,14 +196,14 @@ def _summary(evaluation: Evaluation, min_cell_size: int) -> Markup:
 def _sentences(evaluation: Evaluation, primary: pd.Series) -> list[str]:
     """The primary metric of the model, and of each baseline with the paired difference."""
     metric, label = primary["metric"], metric_label(primary["metric"], direction=False)
-    description = describe_metric(metric)[0]
-    values = {row.model: row for row in iter_rows(evaluation.metrics.query("metric == @metric"))}
+    description, metrics, differences = describe_metric(metric)[0], evaluation.metrics, evaluation.differences
+    values = {row.model: row for row in iter_rows(metrics[metrics["metric"] == metric])}
     has_interval = primary["low"] == primary["low"]
     between = f"95 % interval {format_interval(primary['low'], primary['high'])}" if has_interval else "no interval"
     sentences = [
         f"{evaluation.name}: {label} {format_fixed(primary['estimate'])} ({between}); {description.direction_text}."
     ]
-    for row in iter_rows(evaluation.differences.query("metric == @metric")):
+    for row in iter_rows(differences[differences["metric"] == metric]):
         baseline = values[row.baseline]
         difference = f"{format_fixed(row.estimate, signed=True)} ({format_interval(row.low, row.high, signed=True)})"
         sentences.append(

@@ -142,9 +142,9 @@ def _beyond(forecast: ForecastExplanation, times: float) -> float:
 
 
 def _series(drawn: go.Figure, forecast: ForecastExplanation, variable: Variable, row: int) -> None:
-    every = forecast.measurements.query("variable == @variable.name").sort_values("hours")
+    every = forecast.measurements[forecast.measurements["variable"] == variable.name].sort_values("hours")
     rows = downsample(every, "value")
-    ahead = forecast.next_values.query("variable == @variable.name")
+    ahead = forecast.next_values[forecast.next_values["variable"] == variable.name]
     place = {"row": row, "col": 1, "showlegend": False, "mode": "markers"}
     known = rows[rows["median"].notna()]
     drawn.add_scatter(

@@ -283,7 +283,8 @@ def _need_curves(evaluation: Evaluation) -> None:
 
 def _with_estimate(evaluation: Evaluation, model: str, metric: str) -> str:
     """Name of a model with its estimate of a metric."""
-    rows = evaluation.metrics.query("model == @model and metric == @metric")
+    rows = evaluation.metrics
+    rows = rows[(rows["model"] == model) & (rows["metric"] == metric)]
     return escape_plotly(model) + "".join(f" {format_fixed(estimate)}" for estimate in rows["estimate"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -22,6 +23,7 @@ MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 NO_UPLOAD = ["sendChartToCloud"]  # plotly.js 4 offers every chart a button that sends its data to a server
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}
+OF_EACH_FIGURE = ("height", "autosize", "modebar")  # the rest of the layout is in the template
 
 
 def apply_theme(figure: go.Figure, *, height: int) -> go.Figure:
@@ -46,8 +48,16 @@ def apply_theme(figure: go.Figure, *, height: int) -> go.Figure:
     >>> apply_theme(go.Figure(), height=300).layout.height
     300
     """
-    figure.update_layout(template="none", **base_layout(height))
-    return figure.update_xaxes(axis({})).update_yaxes(axis({}))
+    own = {name: value for name, value in base_layout(height).items() if name in OF_EACH_FIGURE}
+    figure.update_layout(template=_template(), **own)
+    return figure
+
+
+@cache
+def _template() -> go.layout.Template:
+    """The theme of all axes at once: to set each takes plotly some 10 milliseconds."""
+    shared = {name: value for name, value in base_layout(0).items() if name not in OF_EACH_FIGURE}
+    return go.layout.Template(layout=shared | {"xaxis": axis({}), "yaxis": axis({})})
 
 
 def validated(drawing: Mapping[str, Any]) -> go.Figure:

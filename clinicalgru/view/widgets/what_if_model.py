@@ -149,7 +149,8 @@ def measurement_options(variable: Variable, explanation: Explanation) -> list[tu
     list of (str, float)
         Hour with value, and hour.
     """
-    rows = explanation.measurements.query("variable == @variable.name").sort_values("hours")
+    rows = explanation.measurements
+    rows = rows[rows["variable"] == variable.name].sort_values("hours")
     return [
         (f"{format_number(hour)} h: {format_value(variable, value)}", float(hour))
         for hour, value in zip(rows["hours"], rows["value"], strict=True)

@@ -179,7 +179,8 @@ class WhatIfPanel(ipywidgets.VBox):
         if self._muted:
             return
         variable = self._variables[self.variable]
-        rows = self.explanation.measurements.query("variable == @variable.name")
+        rows = self.explanation.measurements
+        rows = rows[rows["variable"] == variable.name]
         chosen = rows[np.isclose(rows["hours"], -np.inf if self.hour is None else self.hour)]["value"]
         value = float(chosen.iloc[-1]) if len(chosen) else np.nan
         with self._mute():

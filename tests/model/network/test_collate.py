@@ -97,27 +97,33 @@ def test_a_sample_of_no_steps_is_refused_before_training(parts):
         cg.GRUClassifier(max_steps_per_stay=0).fit(parts[0], validation=parts[1], verbose=False)
 
 
-@pytest.mark.slow
+def drawn_steps(one, copies, times, **sampling):
+    """How often each time step of a stay is drawn, in batches of copies of the stay."""
+    hours, drawn = np.unique(one.hours), np.zeros(int(one.n_steps[0]))
+    for _ in range(times):
+        batch = collate(one[np.zeros(copies, int)], per_step=True, sample=StepSampling(**sampling))
+        step = np.searchsorted(hours, batch.point_hours.double().numpy() - 1e-3)
+        drawn += np.bincount(step, minlength=len(drawn))
+    return drawn
+
+
 def test_every_step_is_asked_as_often_as_any_other(odd_stays):
-    chance, longest = np.random.default_rng(0), int(odd_stays.n_steps.argmax())
-    one, steps = odd_stays[[longest]], int(odd_stays.n_steps[longest])
-    n_sampled = np.zeros(steps)
-    for _ in range(600):
-        n_sampled[collate(one, per_step=True, sample=StepSampling(4, chance)).point_row.numpy()] += 1
-    expected = 600 * 4 / steps
-    assert np.abs(n_sampled - expected).max() < 5 * np.sqrt(expected)
+    one = odd_stays[[int(odd_stays.n_steps.argmax())]]
+    drawn = drawn_steps(one, 60, 10, max_per_stay=4, rng=np.random.default_rng(0))
+    expected = 600 * 4 / int(one.n_steps[0])
+    assert drawn.sum() == 600 * 4
+    assert np.abs(drawn - expected).max() < 5 * np.sqrt(expected)
 
 
 def test_a_step_is_drawn_as_likely_as_what_follows_it_weighs(odd_stays):
     """Of one draw a stay, exactly so (Efraimidis and Spirakis 2006)."""
-    chance, longest = np.random.default_rng(0), int(odd_stays.n_steps.argmax())
-    one, weight = odd_stays[[longest]], np.arange(len(odd_stays.variables)) + 1.0
+    one, weight = odd_stays[[int(odd_stays.n_steps.argmax())]], np.arange(len(odd_stays.variables)) + 1.0
     whole = collate(one, per_step=True)
     follows = np.append(whole.mask[1:].numpy() @ weight, 0.0)
-    drawn, times = np.zeros(len(follows)), 3000
-    for _ in range(times):
-        drawn[collate(one, per_step=True, sample=StepSampling(1, chance, weight)).point_row.numpy()] += 1
+    times = 3000
+    drawn = drawn_steps(one, 150, 20, max_per_stay=1, rng=np.random.default_rng(0), variable_weights=weight)
     expected = times * follows / follows.sum()
+    assert drawn.sum() == times
     assert drawn[-1] == 0  # nothing follows the last step
     assert np.abs(drawn - expected).max() < 5 * np.sqrt(expected.max())
 

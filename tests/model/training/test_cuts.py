@@ -61,6 +61,7 @@ def test_the_loss_sees_the_chosen_predictions_only(parts):
     assert torch.equal(points.point_stay, torch.arange(3))
 
 
+@pytest.mark.slow
 def test_without_cuts_the_network_has_no_hour_and_its_weight_changes_nothing(parts):
     train, tune, _, test = parts
     plain = cg.GRUClassifier(**SMALL, n_cuts=0, max_epochs=2).fit(train[:80], validation=tune, verbose=False)
@@ -80,6 +81,7 @@ def test_the_hour_is_an_input_even_where_nothing_was_measured(parts):
     assert not torch.equal(late, early)
 
 
+@pytest.mark.slow
 def test_the_risk_at_an_hour_uses_nothing_later(fitted, test_stays):
     assert "not evaluated" in cg.explain(fitted, test_stays[[0]]).trajectory_note  # calibrated on few events
     stays = test_stays[:10]

@@ -70,6 +70,7 @@ def test_embeddings_of_numbers_have_ten_times_the_learning_rate(network):
     assert by_factor[10.0] == pytest.approx(10 * by_factor[1.0])
 
 
+@pytest.mark.slow
 def test_the_learning_rate_rises_over_the_warm_up_and_falls_to_a_hundredth():
     optimizer = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], "lr_factor": 1.0}], lr=1.0)
     config = TrainingConfig(learning_rate=0.2, warmup_fraction=0.1)
@@ -122,6 +123,7 @@ def test_the_optimiser_computes_the_bits_of_torchs_and_goes_on_from_its_moments(
         assert all(torch.equal(one, other) for one, other in zip(*pairs, strict=True))
 
 
+@pytest.mark.slow
 def test_training_does_not_load_the_compiler_of_torch():
     code = """
 import sys

@@ -23,6 +23,7 @@ def fitted(stays):
     return cg.GRUClassifier(**FEW).fit(stays, verbose=False)
 
 
+@pytest.mark.slow
 def test_a_few_outcomes_train_on_all_stays(fitted, stays, tmp_path):
     assert fitted.trained_on_["validation"] == {"folds": 5}
     assert fitted.trained_on_["stays"] == len(stays)
@@ -33,12 +34,14 @@ def test_a_few_outcomes_train_on_all_stays(fitted, stays, tmp_path):
     assert "out of fold" in fitted._repr_html_()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_the_network_has_members(fitted, stays):
     again = cg.GRUClassifier(**FEW).fit(stays, verbose=False)
     first, second = fitted.network_.state_dict(), again.network_.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_it_is_explained_and_calibrated_as_any_other(stays):
     known, others = cg.split_patients(stays, [0.6, 0.4], random_state=0)
     model = cg.GRUClassifier(**FEW).fit(known, verbose=False)
