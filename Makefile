@@ -2,6 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TORCH_FLAGS ?=
+# what installs packages into an environment: its pip, or with UV=1 uv, which is faster and reads no pip.conf
+install = $(1)/pip install --quiet --disable-pip-version-check
+ifdef UV
+install = uv pip install --quiet --python $(1)/python
+endif
 
 .PHONY: demo lab dashboard docs test engines quick lowest lab-tests lint audit lock clean
 
@@ -18,7 +23,7 @@ dashboard: .venv/installed
 
 # the documentation, in out/docs: warnings are errors, links within it are checked
 docs: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(call install,$(BIN)) -c constraints.txt -e ".[docs]"
 	rm -rf docs/generated
 	$(BIN)/python -m sphinx -b html -q -W --keep-going docs out/docs
 
@@ -27,7 +32,7 @@ test: .venv/installed
 
 # Spark and MLflow: several hundred megabytes, and Java
 engines: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[spark,mlflow]"
+	$(call install,$(BIN)) -c constraints.txt -e ".[spark,mlflow]"
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab" tests/serve/test_spark.py tests/serve/test_mlflow.py
 
 quick: .venv/installed
@@ -62,20 +67,20 @@ lock: .venv-audit/installed
 	    -c constraints.txt --override out/audit/without-torch.txt --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf .venv .venv-lowest .venv-audit out
+	rm -rf .venv .venv-lowest .venv-audit .venv-uv out
 
 # torch comes first and on its own, so that no other package's wish brings another build of it
 .venv/installed: pyproject.toml constraints.txt clinicalgru/model/network/scan.c
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign,images]"
+	$(call install,$(BIN)) -c constraints.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign,images]"
 	touch $@
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints-lowest.txt torch
-	.venv-lowest/bin/pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign]"
+	$(call install,.venv-lowest/bin) -c constraints-lowest.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign]"
 	touch $@
 
 .venv-audit/installed:
