@@ -100,9 +100,9 @@ def read_events(
         Format of the extract: "long", "wide", "yaib", "sql", "physionet2012", "physionet2019", "mimic-iv", "eicu",
         "clif", "meds", "omop" or "fhir" (see the table in the notes).
     stays : str, path, DataFrame or Arrow table, optional
-        Table of patient_id, stay_id, start, end and static variables. Without it, a stay starts with its first
-        measurement. Not for "mimic-iv", "eicu", "clif", "meds", "omop" and "fhir", which bring their
-        own.
+        Table of patient_id, stay_id, start, end and static variables; birth_date gives the age. Without it, a stay
+        starts with its first measurement. Not for "mimic-iv", "eicu", "clif", "meds", "omop" and "fhir", which bring
+        their own.
     outcomes : str, path, DataFrame or Arrow table, optional
         Table of stay_id and outcomes; blank means not recorded, and stays unknown.
     variables : path, dict, Dictionary or list of them, optional

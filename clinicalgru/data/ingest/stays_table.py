@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.ingest.birth_dates import AGE, with_ages
 from clinicalgru.data.ingest.column_names import (
     DATA,
     IDENTIFIERS,
@@ -64,6 +65,8 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
             missing=options.missing,
         )
         workspace.note_columns(STAYS, cells.written.values())
+        if AGE not in options.units:
+            cells = with_ages(cells, time_format=options.time_format)
         result = _stays(workspace, cells, options)
     if options.outcomes is not None:
         outcomes = read_outcomes(options, workspace.dictionary, static=_static_columns(workspace, options))
