@@ -182,3 +182,18 @@ def test_the_label_of_each_variable_suggests_that_variable():
         "Creat": "creatinine",
     }
     assert {code: _suggest(code, known) for code in spoken} == spoken
+
+
+def test_a_draft_needs_neither_the_format_of_times_nor_a_known_column(tmp_path):
+    """The first thing that an analyst tries: US dates, LOINC codes, and a wide table of names of its own."""
+    table = pd.DataFrame({"patient_id": ["1", "2"] * 20, "time": "10/31/2024 14:05"})
+    table.assign(variable="2524-7", value=2.0, unit="mmol/L").to_csv(tmp_path / "labs.csv", index=False)
+    table.assign(**{"HR": 80, "Resp Rate": 14}).to_csv(tmp_path / "vitals.csv", index=False)
+    for file, options, expected in (
+        ("labs.csv", [], {"2524-7": "lactate"}),
+        ("vitals.csv", ["--source", "wide"], {"HR": "heart_rate", "Resp Rate": "respiratory_rate"}),
+    ):
+        draft = tmp_path / f"{file}.yaml"
+        ran = CliRunner().invoke(app, ["map", str(tmp_path / file), *options, "--draft", str(draft)])
+        assert ran.exit_code == 0, ran.output
+        assert yaml.safe_load(draft.read_text()) == expected

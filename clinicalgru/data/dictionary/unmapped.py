@@ -84,14 +84,17 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     rejected = findings[findings["reason"].isin(REASONS) & (findings["variable"] != "")]
     rows = rejected.groupby("variable", sort=False)["rows"].sum().rename_axis("name").reset_index()
     known = ledger.unmapped_values.astype({"name": str, "low": float, "high": float})
-    table = rows.merge(known.drop(columns="rows"), on="name", how="left")
-    table = pd.concat([table, known[~known["name"].isin(rows["name"])]], ignore_index=True)
+    table = known.merge(rows, on="name", how="outer", suffixes=("", "_rejected"))
+    table = table.assign(rows=table[["rows", "rows_rejected"]].max(axis=1))  # some were rejected for another reason
     labels = [ledger.labels.get(code, "") for code in table["name"]]
     words = _known_words(Dictionary.load() if dictionary is None else dictionary)
-    suggestions = [_suggest(label or code, words) for code, label in zip(table["name"], labels, strict=True)]
+    codes = _known_codes(Dictionary.load() if dictionary is None else dictionary)
+    suggestions = [
+        codes.get(code) or _suggest(label or code, words) for code, label in zip(table["name"], labels, strict=True)
+    ]
     table = table.assign(label=labels, suggestion=suggestions, units=table["units"].fillna(""))
     table = table.rename(columns={"name": "code"})[COLUMNS].astype({"rows": "int64"})
-    return table.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
+    return table.sort_values(["rows", "code"], ascending=[False, True], ignore_index=True)
 
 
 def _words(text: str) -> frozenset[str]:
@@ -115,6 +118,18 @@ def _known_words(dictionary: Dictionary) -> dict[frozenset[str], str]:
         words = _words(text.replace("_", " "))
         found[words] = name if found.get(words, name) == name else None
     return {words: name for words, name in found.items() if name} | {_words(text): name for text, name in named}
+
+
+def _known_codes(dictionary: Dictionary) -> dict[str, str]:
+    """Codes of any source, such as of LOINC, that mean one variable; bare numbers may mean anything."""
+    pairs = {
+        (code, name)
+        for source in sorted(dictionary.vocabularies)
+        for code, name in dictionary.names(source).items()
+        if not re.fullmatch(r"[0-9.]*", code)
+    }
+    table = pd.DataFrame(sorted(pairs), columns=["code", "name"]).drop_duplicates("code", keep=False)
+    return dict(zip(table["code"], table["name"], strict=True))
 
 
 def _suggest(text: str, known: Mapping[frozenset[str], str]) -> str:

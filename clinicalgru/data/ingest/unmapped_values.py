@@ -6,15 +6,15 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.row_sql import text_sql
 from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, literal, quoted
 from clinicalgru.data.ingest.workspace import Workspace
-from clinicalgru.data.ledger import UNMAPPED, UNMAPPED_VALUES
+from clinicalgru.data.ledger import UNMAPPED_VALUES
 from clinicalgru.disclosure import MIN_CELL_SIZE
 
 MAX_VALUES = 10_000  # of each name, evenly spaced over its rows, of which the range is computed
 MAX_UNITS = 3  # named of each name
-REASONS = f"('{UNMAPPED}', 'unknown variable')"
 UNUSED_VALUES = "CREATE TABLE IF NOT EXISTS unused_values (name VARCHAR, rows BIGINT, patient VARCHAR, value DOUBLE)"
 # Units as text that cannot be a value, an identifier or a date: of a misaligned row, they would be.
 SAFE_UNIT = r"regexp_full_match(unit, '(10[*^]|[^\d])[^\s]{0,20}') AND NOT regexp_matches(unit, '\d{4}')"
@@ -24,7 +24,7 @@ RANGE = f"""
 NAMES_AND_UNITS = f"""
 CREATE OR REPLACE TEMP TABLE unmapped_pairs AS
 SELECT name, coalesce(unit, '') AS unit, sum(rows)::BIGINT AS rows FROM counts
-WHERE reason IN {REASONS} AND name IS NOT NULL GROUP BY ALL
+WHERE role IS NULL AND reason IS NOT NULL AND name IS NOT NULL AND NOT {ingest_sql.IS_DAMAGED} GROUP BY ALL
 """
 VALUES = f"""
 WITH first AS (SELECT name, arg_max(unit, (rows, unit)) AS unit, max(rows) AS rows FROM unmapped_pairs GROUP BY name),

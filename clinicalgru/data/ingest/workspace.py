@@ -306,6 +306,8 @@ def _present_columns(part: TablePart, columns: Mapping[str, str]) -> dict[str, s
         noun, pronoun = ("a column", "it") if len(absent) == 1 else ("columns", "them")
         entries = ", ".join(f"{name!r}: 'its name there'" for name in absent)
         fix = f"Name {pronoun} with columns={{{entries}}}; in a shell: --column {absent[0]}=NAME."
+        if {"variable", "value"} <= set(absent):
+            fix += " If each variable has a column of its own: source='wide', in a shell --source wide."
         got = f"columns {format_names([name for name in part.types if not name.startswith('c_')])}"
         expected = ", ".join(columns.get(name, name) for name in absent)
         raise InputError(f"{noun} {expected}", got, fix, where=part.label)

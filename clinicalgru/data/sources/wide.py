@@ -126,7 +126,7 @@ def add_wide(
     folded = {normalize(name): name for name in part.types}
     keys = {ours: folded[name] for ours in KEYS if (name := normalize(columns.get(ours, ours))) in folded}
     names = _names(workspace, part, options, taken={*keys.values(), *leave})
-    _check(part, columns, keys, names)
+    _check(part, columns, keys, names, accepts_none=options.max_rejected >= 1)
     workspace.missing = workspace.missing.with_columns(names)
     numbers = {column for column in names if part.types[column].startswith(NUMERIC)}
     for group in (numbers, names.keys() - numbers):
@@ -163,14 +163,25 @@ def _own(column: str, known: set[str]) -> str:
     return column if column in known or normalize(column) not in known else normalize(column)
 
 
-def _check(part: TablePart, columns: Mapping[str, str], keys: Mapping[str, str], names: Mapping[str, str]) -> None:
+def _check(
+    part: TablePart,
+    columns: Mapping[str, str],
+    keys: Mapping[str, str],
+    names: Mapping[str, str],
+    *,
+    accepts_none: bool,
+) -> None:
+    """Raise where the table has no patient, no time, or no variable, unless any number of rows may be rejected."""
     got = f"columns {format_names([name for name in part.types if name not in ('c_file', 'c_row')])}"
     for needed in ("patient_id", "time"):
         if needed not in keys:
             fix = f"Name it with columns={{{needed!r}: 'its name there'}}."
             raise InputError(f"a column {columns.get(needed, needed)}", got, fix, where=part.label)
-    if not names:
-        fix = "Name them as in the dictionary, or with columns={'heart_rate': 'its name there'}."
+    if not names and not accepts_none:
+        fix = (
+            "Name them as in the dictionary, with columns={'heart_rate': 'its name there'}, or with a file of names, "
+            "which clinicalgru map drafts."
+        )
         raise InputError("columns that are variables", got, fix, where=part.label)
 
 
