@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "leakage": {"errors", "checks", "display", "disclosure", "html", "data", "model"},
     "explain": {"errors", "checks", "display", "disclosure", "html", "atomic_write", "data", "evaluate", "model"},
     "serve": {
+        "temporary_folder",
         "errors",
         "checks",
         "display",

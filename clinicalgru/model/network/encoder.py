@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -237,14 +238,16 @@ class Recurrent(nn.Module):
         dropout_mask = self._dropout_mask(inputs, batch)
         spec = self.spec
         if (spec.cell, spec.reset, spec.feedback_delay_hours, dropout_mask) == ("gru", "after", None, None):
-            return self._fast_layer(inputs, delta_hours, batch)
+            return self._fast_layer(inputs, delta_hours, batch.sizes)
         input_projection, hidden = self.project(inputs), spec.hidden_size
         if self.time_gate is not None:  # z of a GRU and f of an LSTM are both second
             gate_input = self.time_gate(torch.log1p(delta_hours))
             input_projection = input_projection + nn.functional.pad(gate_input, (hidden, (self.gates - 2) * hidden))
         return self._scan(input_projection, self.state_decay(delta_hours), batch, dropout_mask=dropout_mask)
 
-    def _fast_layer(self, inputs: Tensor, delta_hours: Tensor, batch: Batch) -> Tensor:
+    def _fast_layer(
+        self, inputs: Tensor, delta_hours: Tensor, sizes: Sequence[int], state: Tensor | None = None
+    ) -> Tensor:
         """The states of a GRU whose reset gate stands after the product; the time gate's gaps are further inputs."""
         weight, hidden = self.project.weight, self.spec.hidden_size
         if self.time_gate is not None:
@@ -256,8 +259,27 @@ class Recurrent(nn.Module):
             input_weights=(weight, self.project.bias),
             decay_weights=self.state_decay.exponent_weights(),
             weights=(self.recurrent.weight, self.recurrent.bias),
-            sizes=batch.sizes,
+            sizes=sizes,
+            state=state,
         )
+
+    def following(self, inputs: Tensor, delta_hours: Tensor, state: Tensor) -> Tensor:
+        """States after further time steps of one stay, without gradients.
+
+        Parameters
+        ----------
+        inputs : Tensor, shape (row, inputs)
+            As of `forward`.
+        delta_hours : Tensor, shape (row, gap)
+            Time gaps.
+        state : Tensor, shape (1, hidden)
+            State before them, of a GRU whose reset gate stands after the product.
+
+        Returns
+        -------
+        Tensor, shape (row, hidden)
+        """
+        return self._fast_layer(inputs, delta_hours, [1] * len(inputs), state)
 
     def _dropout_mask(self, like: Tensor, batch: Batch) -> Tensor | None:
         """One dropout mask for all time steps of a stay, of shape (stay, hidden); None where nothing is dropped."""

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from clinicalgru.model.network.cells import gru_step, scan
 from clinicalgru.model.network.layers import MAX_DECAY_EXPONENT
 from clinicalgru.model.network.recurrence import gru_scan
 
@@ -38,6 +39,7 @@ def gru_layer(
     decay_weights: tuple[Tensor, Tensor],
     weights: tuple[Tensor, Tensor],
     sizes: Sequence[int],
+    state: Tensor | None = None,
 ) -> Tensor:
     """States of a GRU layer whose state decays over time gaps.
 
@@ -55,6 +57,8 @@ def gru_layer(
         Recurrent weight and bias.
     sizes : sequence of int
         Number of stays that have each time step, as of `gru_scan`.
+    state : Tensor, shape (stay, hidden), or None
+        State before the first time step, which no gradient is computed of; None: 0.
 
     Returns
     -------
@@ -84,7 +88,13 @@ def gru_layer(
     library = usable(tensors, sizes)
     if library is None:
         decay = torch.exp(F.hardtanh(F.linear(delta_hours, *decay_weights), -MAX_DECAY_EXPONENT, 0.0))
-        return gru_scan(F.linear(inputs, *input_weights), decay, *weights, sizes)
+        projection = F.linear(inputs, *input_weights)
+        if state is not None:
+            weight, bias = weights
+            return scan(
+                gru_step, state, input_projection=projection, decay=decay, weight=weight, bias=bias, sizes=sizes
+            )
+        return gru_scan(projection, decay, *weights, sizes)
     hidden = weights[0].shape[1]
     spare = -hidden % library.gru_lanes()
     if spare:
@@ -92,7 +102,8 @@ def gru_layer(
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         states = _NativeLayer.apply(library, sizes, *tensors)
     else:
-        states = _forward(library, sizes, tensors, save=False).states
+        before = state if state is None or not spare else F.pad(state, (0, spare))
+        states = _forward(library, sizes, tensors, save=False, before=before).states
     return states[:, :hidden] if spare else states
 
 
@@ -187,7 +198,9 @@ class _NativeLayer(torch.autograd.Function):
         return None, None, *_backward(ctx.library, ctx.sizes, tensors, saved, grad=grad, wanted=wanted)
 
 
-def _forward(library: ctypes.CDLL, sizes: list[int], tensors: Sequence[Tensor], *, save: bool) -> _Saved:
+def _forward(
+    library: ctypes.CDLL, sizes: list[int], tensors: Sequence[Tensor], *, save: bool, before: Tensor | None = None
+) -> _Saved:
     x, delta, weight_x, bias_x, weight_gap, bias_gap, weight, bias = tensors
     rows, hidden = len(x), weight.shape[1]
     gated, candidate = bias.split([2 * hidden, hidden])
@@ -196,7 +209,7 @@ def _forward(library: ctypes.CDLL, sizes: list[int], tensors: Sequence[Tensor], 
     bias_x = bias_x + F.pad(gated, (0, hidden))
     numbers = (x.shape[1], delta.shape[1], hidden, int(save))
     weights = (weight_x.t(), bias_x, weight.t(), candidate, weight_gap.t(), bias_gap)
-    _call(library.gru_forward, sizes, numbers, (x, delta, *weights), (*saved, scratch))
+    _call(library.gru_forward, sizes, numbers, (x, delta, *weights, before), (*saved, scratch))
     return saved
 
 
@@ -235,10 +248,10 @@ def _call(
     function: Any,
     sizes: list[int],
     numbers: Sequence[int],
-    read: Sequence[Tensor],
+    read: Sequence[Tensor | None],
     written: Sequence[Tensor | None],
 ) -> None:
     """Call a function of the library: sizes, numbers, arrays that it reads, and arrays that it writes to."""
-    arrays = [torch.tensor(sizes), *(tensor.contiguous() for tensor in read), *written]
+    arrays = [torch.tensor(sizes), *(tensor if tensor is None else tensor.contiguous() for tensor in read), *written]
     first, *others = (None if array is None else ctypes.c_void_p(array.data_ptr()) for array in arrays)
     function(ctypes.c_long(len(sizes)), first, *map(ctypes.c_long, numbers), *others)

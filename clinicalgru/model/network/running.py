@@ -183,13 +183,64 @@ class RunningStay:
         -------
         Tensor, shape (member, 1, output)
         """
-        scores = network.scaler.summary(torch.from_numpy(self._summaries(network, hours, names)))
+        return self.logits_with(network, hours, static[None], self._summaries(network, hours, names))
+
+    @torch.no_grad()
+    def logits_with(self, network: ClinicalGRU, hours: float, static: np.ndarray, summaries: np.ndarray) -> Tensor:
+        """Give the outputs of the network for a prediction now, from summaries that were computed elsewhere.
+
+        Parameters
+        ----------
+        network : ClinicalGRU
+            The network.
+        hours : float
+            Time of the prediction.
+        static : ndarray of float, shape (1, static covariate)
+            Values; NaN where unknown.
+        summaries : ndarray of float32, shape (1, variable x summary + index)
+            As of `summarise`.
+
+        Returns
+        -------
+        Tensor, shape (member, 1, output)
+        """
+        scores = network.scaler.summary(torch.from_numpy(summaries))
         known, none = (~scores.isnan()).to(scores.dtype), torch.zeros(0)
-        fixed = network.scaler.static_inputs(torch.from_numpy(static.astype(np.float32))[None])
+        fixed = network.scaler.static_inputs(torch.from_numpy(static.astype(np.float32)))
         inputs = Inputs(none, none, none, summaries=scores.nan_to_num(), summary_mask=known, static=fixed)
         context = self.context / self.weight if self.weight > 0 else self.context
         at = torch.tensor([hours], dtype=torch.float64)
         return network.logits_at(torch.from_numpy(context.astype(np.float32))[None], self.state, inputs, at)
+
+    @torch.no_grad()
+    def follow(
+        self, network: ClinicalGRU, score: Tensor, mask: Tensor, delta_hours: Tensor, since_begin: Tensor
+    ) -> None:
+        """Take in many rows at once; the summaries stay as they are.
+
+        Parameters
+        ----------
+        network : ClinicalGRU
+            The network, whose cell is a GRU with its reset gate after the product.
+        score, mask, delta_hours : Tensor, shape (row, variable)
+            As of `StepEmbedding.embed`.
+        since_begin : Tensor, shape (row,)
+            Hours since the first row of the stay.
+        """
+        passed = network.encoder.steps.embed(score, mask, delta_hours)
+        for number, layer in enumerate(network.encoder.forward_layers):
+            assert isinstance(layer, Recurrent)
+            passed = layer.following(passed, delta_hours, self.states[number])
+            self.states[number] = passed[-1:].clone()
+            if network.encoder.norms:
+                passed = network.encoder.norms[number](passed)
+        self.state, layer = passed[-1:].clone(), network.attention
+        if isinstance(layer, AdditiveAttention):
+            scores = layer.outer(torch.tanh(layer.inner(passed))).squeeze(1) + F.softplus(layer.rate) * since_begin
+            highest = max(self.highest, scores.max().item())
+            kept, added = np.exp(self.highest - highest), torch.exp(scores.double() - highest)
+            self.context = self.context * kept + (added @ passed.double()).numpy()
+            self.weight, self.highest = self.weight * kept + added.sum().item(), highest
 
     @np.errstate(invalid="ignore", divide="ignore")
     def _summaries(self, network: ClinicalGRU, hours: float, names: list[str]) -> np.ndarray:

@@ -99,14 +99,14 @@ static void product(long m, long n, long depth, const float *a, long row, long c
 
 /* states (row, hidden); gates (row, 4 hidden) r, z, u, n and decay (row, hidden) if `save`, else they are not touched.
  * weight_x (inputs, 3 hidden), weight_h (hidden, 3 hidden) and weight_gap (gaps, hidden) are transposed; bias_x holds
- * that of r and z from both, bias_n that of u. scratch: BLOCK * (6 hidden + 2 LANES) numbers. */
+ * that of r and z from both, bias_n that of u. before (sizes[0], hidden) is the state before the first time step; 0 for
+ * none. scratch: BLOCK * (6 hidden + 2 LANES) numbers. */
 void gru_forward(long steps, const long *sizes, long inputs, long gaps, long hidden, int save, const float *x,
                  const float *delta, const float *weight_x, const float *bias_x, const float *weight_h,
-                 const float *bias_n, const float *weight_gap, const float *bias_gap, float *states, float *gates,
-                 float *decay, float *scratch) {
+                 const float *bias_n, const float *weight_gap, const float *bias_gap, const float *before, float *states,
+                 float *gates, float *decay, float *scratch) {
     const long h3 = 3 * hidden, ld = 4 * hidden + LANES, ldh = hidden + LANES;
     float *const decayed = scratch + BLOCK * ld, *const unsaved = decayed + BLOCK * ldh;
-    const float *before = 0;
     for (long step = 0; step < steps; step++) {
         float *const step_states = states;
         for (long first = 0, m; first < sizes[step]; first += m) {

@@ -12,6 +12,7 @@ from torch import Tensor
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
+from clinicalgru.model.network.long_stay import can_be_divided, long_stay_logits
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
 from clinicalgru.model.training.prefetch import prefetch
@@ -92,11 +93,24 @@ def predict(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: i
     network.eval()
     n_points = int(stays.n_steps.sum()) if head.per_step else len(stays)
     prediction: Tensor | None = None
-    for _, batch, positions in iterate_batches(network, stays, head=head, batch_size=batch_size):
-        part = head.predict(head.aggregate_members(network(batch)))
+    for positions, logits in _logits(network, stays, head=head, batch_size=batch_size):
+        part = head.predict(head.aggregate_members(logits))
         prediction = part.new_empty(n_points, *part.shape[1:]) if prediction is None else prediction
         prediction[positions] = part
     return prediction if prediction is not None else torch.empty(0, dtype=torch.float32)
+
+
+def _logits(network: ClinicalGRU, stays: Sequences, *, head: Head, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Positions of predictions, and the outputs of all members; very long stays are taken in part by part."""
+    most = MAX_CELLS / max(1, len(stays.variables))
+    is_long = (stays.n_steps > most) if can_be_divided(network) and not head.per_step else np.zeros(len(stays), bool)
+    for number in np.flatnonzero(is_long):
+        yield torch.tensor([number]), long_stay_logits(network, stays[[number]])
+    others = np.flatnonzero(~is_long)
+    if len(others):
+        short = stays if not is_long.any() else stays[others]
+        for _, batch, positions in iterate_batches(network, short, head=head, batch_size=batch_size):
+            yield torch.from_numpy(others)[positions] if is_long.any() else positions, network(batch)
 
 
 def iterate_batches(

@@ -149,3 +149,19 @@ def test_a_library_of_another_source_is_not_loaded(library, tmp_path):
     (tmp_path / "scan.c").write_text("int other;")
     assert load(tmp_path) is None
     assert load(tmp_path / "empty") is None
+
+
+@pytest.mark.parametrize("hidden", [16, 5])
+def test_steps_that_follow_a_state_are_those_of_one_pass(hidden, monkeypatch):
+    (x, delta, *weights), _ = problem([9] * 3, hidden, 6, 4)
+    x, delta, *weights = (tensor.detach() for tensor in (x, delta, *weights))
+    named = dict(
+        zip(("input_weights", "decay_weights", "weights"), zip(weights[::2], weights[1::2], strict=True), strict=True)
+    )
+    whole = gru_layer(x, delta, sizes=[3] * 9, **named)
+    first = gru_layer(x[:12], delta[:12], sizes=[3] * 4, **named)
+    then = gru_layer(x[12:], delta[12:], sizes=[3] * 5, state=first[-3:], **named)
+    assert torch.equal(torch.cat([first, then]), whole)
+    monkeypatch.setenv(SWITCH, "0")
+    by_torch = gru_layer(x[12:], delta[12:], sizes=[3] * 5, state=first[-3:], **named)
+    assert torch.allclose(by_torch, then, atol=1e-5)
