@@ -245,4 +245,5 @@ def _check(
         with waiting(f"training again on {n_refits} bootstrap samples"):
             refits: dict[str, int] = {"n_refits": n_refits, "random_state": random_state}
             moved = trained_model.measure_instability(model, parts, **refits)
-        typer.echo(f"{moved}\n")
+        if moved is not None:
+            typer.echo(f"{moved}\n")

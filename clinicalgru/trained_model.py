@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from clinicalgru.data.task.select import split_patients
+from clinicalgru.errors import ArgumentError, ClinicalGRUWarning
 from clinicalgru.evaluate.instability import Instability
 from clinicalgru.leakage.no_future import check_no_future
 from clinicalgru.leakage.raw_tables import names_of, stay_names
@@ -70,7 +72,7 @@ def measure_membership(model: Any, parts: Parts) -> PrivacyAudit | None:
     return audit
 
 
-def measure_instability(model: Any, parts: Parts, *, n_refits: int, random_state: int) -> Instability:
+def measure_instability(model: Any, parts: Parts, *, n_refits: int, random_state: int) -> Instability | None:
     """Refit a model that was just trained on bootstrap samples, and keep how far risks move with it.
 
     Parameters
@@ -86,19 +88,29 @@ def measure_instability(model: Any, parts: Parts, *, n_refits: int, random_state
 
     Returns
     -------
-    Instability
-        Of the test stays. Bundle, scores, card and pages show it by groups of similar risk.
+    Instability or None
+        Of the test stays. Bundle, scores, card and pages show it by groups of similar risk. None where too many samples
+        cannot be learned from.
+
+    Warns
+    -----
+    ClinicalGRUWarning
+        If it could not be measured; the model is kept as it is.
     """
     calibration = split_patients(parts.development, TRAINING_FRACTIONS, random_state=random_state)[-1]
     calibrated_on = np.isin(parts.development.stay, calibration.stay)
-    result = instability(
-        model,
-        parts.development[~calibrated_on],
-        calibration=None if model.calibrator_ is None else calibration,
-        apply_to=parts.test,
-        auxiliary=parts.auxiliary,
-        n_refits=n_refits,
-        random_state=random_state,
-    )
+    try:
+        result = instability(
+            model,
+            parts.development[~calibrated_on],
+            calibration=None if model.calibrator_ is None else calibration,
+            apply_to=parts.test,
+            auxiliary=parts.auxiliary,
+            n_refits=n_refits,
+            random_state=random_state,
+        )
+    except ArgumentError as error:
+        warnings.warn(f"{error} How far risks move was not measured.", ClinicalGRUWarning, stacklevel=2)
+        return None
     model.instability_ = result.by_risk
     return result

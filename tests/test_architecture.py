@@ -68,7 +68,7 @@ MAY_IMPORT = {
 }
 for layer in ("evaluate", "model", "serve"):
     MAY_IMPORT[layer].add("optional_packages")
-MAY_IMPORT["trained_model"] = {"data", "evaluate", "leakage", "model", "parts", "serve"}
+MAY_IMPORT["trained_model"] = {"errors", "data", "evaluate", "leakage", "model", "parts", "serve"}
 MAY_IMPORT["stay_pages"] = {"data", "model", "explain"}
 MAY_IMPORT["pipeline"] = {name for name in MAY_IMPORT if not name.startswith("cli_")}
 MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}

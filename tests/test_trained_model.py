@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from test_cli import run
 
 import clinicalgru as cg
 from clinicalgru.data.task.task import Task
-from clinicalgru.errors import CalibrationWarning
+from clinicalgru.errors import CalibrationWarning, ClinicalGRUWarning
 from clinicalgru.model.ablations import TRAINING_FRACTIONS
 from clinicalgru.parts import split_parts
 from clinicalgru.serve.score_rows import score_sequences
@@ -63,3 +64,12 @@ def test_too_few_refits_and_other_tasks_are_refused_before_anything_is_read(caps
     code, _, error = run(capsys, "train", *extract, "--task", tmp_path / "task.yaml", "--instability", 20)
     assert code == 2
     assert "binary" in error
+
+
+def test_too_few_events_leave_the_model_as_it_is_with_a_warning(trained):
+    model, parts, result = trained
+    event = np.flatnonzero(parts.development.outcome == 1)
+    few = replace(parts, development=parts.development[np.setdiff1d(np.arange(len(parts.development)), event[1:])])
+    with pytest.warns(ClinicalGRUWarning, match="was not measured"):
+        assert measure_instability(model, few, n_refits=10, random_state=0) is None
+    assert model.instability_ == result.by_risk

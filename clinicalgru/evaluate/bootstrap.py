@@ -25,6 +25,29 @@ PROPORTIONS = ("auroc", "auprc", "accuracy", "concordance", "sensitivity", "spec
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
+def class_patients(outcome: Array, patient: NDArray[np.int64]) -> tuple[int, int]:
+    """Count the patients with the event, and those without it: what an interval by patient rests on.
+
+    Parameters
+    ----------
+    outcome : ndarray, shape (n_stays,)
+        0 or 1.
+    patient : ndarray of int, shape (n_stays,)
+        Number of the patient of each stay.
+
+    Returns
+    -------
+    tuple of int
+        Patients who have a stay with the event, and who have one without it; some have both.
+
+    Examples
+    --------
+    >>> class_patients(np.array([1.0, 1.0, 0.0]), np.array([0, 0, 0]))
+    (1, 1)
+    """
+    return len(np.unique(patient[outcome == 1])), len(np.unique(patient[outcome == 0]))
+
+
 def numbered_patients(patients: Any, stays: int) -> NDArray[np.int64]:
     """Number the patient of each stay: 0, 1, ... in order of first appearance.
 

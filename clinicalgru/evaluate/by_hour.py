@@ -10,7 +10,7 @@ import pandas as pd
 
 from clinicalgru.checks import check_number
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table
+from clinicalgru.evaluate.bootstrap import bootstrap_metrics, class_patients, interval_table
 from clinicalgru.evaluate.metrics import RISK_METRICS
 from clinicalgru.evaluate.validation import Array, validate_outcome
 
@@ -90,8 +90,7 @@ def _hours(hours: Sequence[float] | None, window: tuple[float, float]) -> list[f
 def _metrics(outcome: Array, risk: Array, patient: Array, n_resamples: int, random_state: int) -> pd.DataFrame:
     """Metrics at one hour with their intervals."""
     of_hour = {"risk": lambda weights: {name: RISK_METRICS[name](outcome, risk, weights) for name in METRICS}}
-    estimates, replicates, _ = bootstrap_metrics(
-        of_hour, pd.factorize(patient)[0], n_resamples=n_resamples, random_state=random_state
-    )
-    count = int(min(outcome.sum(), len(outcome) - outcome.sum()))
+    numbers = pd.factorize(patient)[0]
+    estimates, replicates, _ = bootstrap_metrics(of_hour, numbers, n_resamples=n_resamples, random_state=random_state)
+    count = min(class_patients(outcome, numbers))
     return interval_table(estimates["risk"], replicates["risk"], n_resamples=n_resamples, class_counts=count)

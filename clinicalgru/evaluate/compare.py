@@ -10,12 +10,12 @@ import pandas as pd
 
 from clinicalgru.checks import check_instance
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.bootstrap import MIN_EVENTS, numbered_patients
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS, class_patients, numbered_patients
 from clinicalgru.evaluate.delong import delong
 from clinicalgru.evaluate.evaluation import evaluate
 from clinicalgru.evaluate.evaluation_text import heading
 from clinicalgru.evaluate.metric_descriptions import compare_text, metric_label
-from clinicalgru.evaluate.validation import validate_outcome, validate_risk
+from clinicalgru.evaluate.validation import check_aligned, validate_outcome, validate_risk
 
 COLUMNS = ["metric", "method", "first", "second", "difference", "low", "high", "p", "p_adjusted", "verdict"]
 
@@ -113,6 +113,7 @@ def compare(
         fix = "Use evaluate(model, stays, baselines={...})."
         raise ArgumentError("a task with one outcome of 0 or 1", stays.task.task_type, fix)
     patients = getattr(stays, "patient", None) if patients is None else patients
+    check_aligned(outcome=outcome, first=first, second=second, patients=patients)
     true = validate_outcome(outcome)
     risks = [
         validate_risk(_risk(one, stays), stays=len(true), name=name)
@@ -151,7 +152,7 @@ def _risk(one: Any, stays: Any) -> Any:
 
 def _delong_row(true: Any, risks: list[Any], patient: Any, names: tuple[str, str], few: str) -> pd.DataFrame:
     """DeLong's test as a row of the table."""
-    if min(true.sum(), len(true) - true.sum()) < MIN_EVENTS:
+    if min(class_patients(true, patient)) < MIN_EVENTS:
         areas = {"low": np.nan, "high": np.nan, "p": np.nan, "verdict": few}
         return pd.DataFrame([{"metric": "auroc", "method": "DeLong", "difference": np.nan} | areas])
     result = delong(true, risks[0], risks[1], patient)

@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike
 
 from clinicalgru.checks import check_instance, check_number
 from clinicalgru.errors import ArgumentError, describe
-from clinicalgru.evaluate.bootstrap import MetricSet, bootstrap_metrics, interval_table, numbered_patients
+from clinicalgru.evaluate.bootstrap import (
+    MetricSet,
+    bootstrap_metrics,
+    class_patients,
+    interval_table,
+    numbered_patients,
+)
 from clinicalgru.evaluate.validation import Array, check_aligned, validate_outcome, validate_risk
 
 TREAT_ALL, TREAT_NONE = "treat all", "treat none"
@@ -121,7 +127,7 @@ def decision_curve(
     risks |= {TREAT_ALL: np.ones(len(true)), TREAT_NONE: np.zeros(len(true))}
     models = {model: _by_threshold(true, of_model, at) for model, of_model in risks.items()}
     estimates, replicates, _ = bootstrap_metrics(models, patient, n_resamples=n_resamples, random_state=random_state)
-    count = int(min(true.sum(), len(true) - true.sum()))
+    count = min(class_patients(true, patient))
     tables = [
         interval_table(estimates[model], replicates[model], class_counts=count).assign(model=model, threshold=at)
         for model in models

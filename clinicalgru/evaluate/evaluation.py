@@ -12,7 +12,7 @@ import pandas as pd
 from clinicalgru.checks import check_instance, check_number
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients
+from clinicalgru.evaluate.bootstrap import bootstrap_metrics, class_patients, interval_table, numbered_patients
 from clinicalgru.evaluate.by_hour import evaluate_by_hour
 from clinicalgru.evaluate.compared_models import (
     checked_baselines,
@@ -203,6 +203,7 @@ def evaluate_predictions(
     models = weighted(models, sample_weight)
     model = models[first]
     patient = numbered_patients(patients, model.n_stays)
+    by_class = None if model.outcome is None else class_patients(model.outcome, patient)
     n_resamples = model.n_resamples if n_resamples is None else int(n_resamples)
     estimates, replicates, dropped = bootstrap_metrics(
         {name: predictions.metrics for name, predictions in models.items()},
@@ -212,8 +213,9 @@ def evaluate_predictions(
         is_usable=model.is_usable,
     )
     primary = primary_metric(primary, estimates[first], model.task_type)
-    few = too_few_verdict(model, estimates[first])
-    counts: dict[str, Any] = {"n_resamples": n_resamples, "class_counts": model.class_counts}
+    few = too_few_verdict(model, estimates[first], by_class)
+    class_counts = model.class_counts if by_class is None else {"": min(by_class)}
+    counts: dict[str, Any] = {"n_resamples": n_resamples, "class_counts": class_counts}
     tables = [
         interval_table(values, replicates[name], **counts).assign(model=name) for name, values in estimates.items()
     ]
@@ -224,6 +226,7 @@ def evaluate_predictions(
         stays=model.n_stays,
         patients=int(patient.max()) + 1,
         events=model.events,
+        class_patients=by_class,
         metrics=pd.concat(tables, ignore_index=True)[["model", "metric", "estimate", "low", "high"]],
         differences=differences,
         n_resamples=n_resamples,

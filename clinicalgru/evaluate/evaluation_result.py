@@ -31,6 +31,8 @@ class Evaluation:
         Number of stays and of their patients.
     events : int or None
         Stays with the event, for a binary task.
+    class_patients : tuple of int or None
+        Patients with the event, and patients without it, for a binary task: what intervals rest on.
     metrics : DataFrame
         model, metric, estimate, low, high; the model first, then its baselines.
     differences : DataFrame
@@ -86,6 +88,7 @@ class Evaluation:
     n_resamples: int
     dropped: int
     random_state: int
+    class_patients: tuple[int, int] | None = None
     curves: Mapping[str, Curves] = field(default_factory=dict)
     calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     is_probability: bool = True
@@ -106,6 +109,19 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         return evaluation_text.as_html(self)
+
+    @property
+    def smaller_class(self) -> int | None:
+        """Of a binary task, the patients with the event, or those without it, whichever are fewer.
+
+        Returns
+        -------
+        int or None
+            Of fewer than 20 there is no interval and no verdict.
+        """
+        if self.events is None:
+            return None
+        return min(self.events, self.stays - self.events, *(self.class_patients or ()))
 
     def plot(self, figure: str = "calibration", **options: Any) -> Any:
         """Draw one figure of the evaluation.

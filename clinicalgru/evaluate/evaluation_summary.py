@@ -44,9 +44,11 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
     if evaluation.task_type != "binary" or evaluation.events is None:
         alarms = alarm_sentence(shown_alarms(evaluation, min_cell_size=min_cell_size))
         return [*average_calibration(evaluation), *_skill(evaluation), *accuracy_of_most_frequent(evaluation), *alarms]
-    if min(evaluation.events, evaluation.stays - evaluation.events) < MIN_EVENTS:
+    if evaluation.smaller_class < MIN_EVENTS:
         auroc = evaluation.metrics.query("model == @evaluation.name and metric == 'auroc'")["estimate"]
-        few = too_few_text(evaluation.events, evaluation.stays, float(auroc.iloc[0]))
+        few = too_few_text(
+            evaluation.events, evaluation.stays, float(auroc.iloc[0]), patients=evaluation.class_patients
+        )
         return [f"No interval and no verdict: {few}."]
     own = evaluation.metrics.query("model == @evaluation.name").set_index("metric")
     sentences = [_imprecision(evaluation, own), _level(own), _slope(own), _distance(evaluation), _groups(evaluation)]

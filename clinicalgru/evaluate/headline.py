@@ -54,7 +54,9 @@ def primary_metric(primary: str | None, metrics: Mapping[str, float], task_type:
     return primary
 
 
-def too_few_verdict(model: TaskPredictions, estimates: Mapping[str, float]) -> str:
+def too_few_verdict(
+    model: TaskPredictions, estimates: Mapping[str, float], patients: tuple[int, int] | None = None
+) -> str:
     """Give the verdict where there are too few stays with, or without, the event.
 
     Parameters
@@ -63,6 +65,8 @@ def too_few_verdict(model: TaskPredictions, estimates: Mapping[str, float]) -> s
         Predictions of the model.
     estimates : mapping of str to float
         Its metrics.
+    patients : tuple of int, optional
+        Patients with the event, and without it.
 
     Returns
     -------
@@ -75,9 +79,9 @@ def too_few_verdict(model: TaskPredictions, estimates: Mapping[str, float]) -> s
     >>> too_few_verdict(risk_predictions([0] * 40 + [1] * 12, [0.5] * 52), {"auroc": 0.5})
     'too few events (12)'
     """
-    if model.events is None or min(model.events, model.n_stays - model.events) >= MIN_EVENTS:
+    if model.events is None or min(model.events, model.n_stays - model.events, *(patients or ())) >= MIN_EVENTS:
         return "too few events"
-    text = too_few_text(model.events, model.n_stays, estimates.get("auroc", float("nan")))
+    text = too_few_text(model.events, model.n_stays, estimates.get("auroc", float("nan")), patients=patients)
     return text.partition(";")[0]
 
 

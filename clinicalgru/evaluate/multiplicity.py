@@ -106,7 +106,7 @@ def difference_table(
     return table
 
 
-def too_few_text(events: int, stays: int, auroc: float) -> str:
+def too_few_text(events: int, stays: int, auroc: float, *, patients: tuple[int, int] | None = None) -> str:
     """Say that there are too few stays with, or without, the event, and how many are needed.
 
     Parameters
@@ -115,6 +115,8 @@ def too_few_text(events: int, stays: int, auroc: float) -> str:
         Stays with the event, and all.
     auroc : float
         The AUROC; NaN where unknown.
+    patients : tuple of int, optional
+        Patients with the event, and without it: where the stays are enough, but are those of few patients.
 
     Returns
     -------
@@ -127,6 +129,8 @@ def too_few_text(events: int, stays: int, auroc: float) -> str:
     'too few events (15); about 82 are needed for an AUROC within 0.05'
     """
     count, what = min((events, "events"), (stays - events, "stays without the event"))
+    if count >= MIN_EVENTS and patients is not None:
+        count, what = min((patients[0], "patients with the event"), (patients[1], "patients without the event"))
     expected = float(np.clip(max(auroc, 1 - auroc) if auroc == auroc else 0.8, 0.6, 0.85))
     needed = max(events_for_auroc(expected, min(max(count, 1) / stays, 0.5)), MIN_EVENTS)
     shown = "fewer than 11" if count < 11 else str(count)

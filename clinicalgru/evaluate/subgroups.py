@@ -14,7 +14,13 @@ from scipy.special import expit, gammaincc
 from clinicalgru.checks import check_choice, check_number
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress
 from clinicalgru.errors import ArgumentError, describe
-from clinicalgru.evaluate.bootstrap import MIN_EVENTS, bootstrap_metrics, interval_table, numbered_patients
+from clinicalgru.evaluate.bootstrap import (
+    MIN_EVENTS,
+    bootstrap_metrics,
+    class_patients,
+    interval_table,
+    numbered_patients,
+)
 from clinicalgru.evaluate.details_text import calibration_text
 from clinicalgru.evaluate.logistic import fit_logistic, logit
 from clinicalgru.evaluate.metrics import RISK_METRICS
@@ -229,5 +235,5 @@ def _metrics(
     of_group = {"risk": lambda weights: {name: RISK_METRICS[name](outcome, risk, weights) for name in metrics}}
     numbers = pd.factorize(patient)[0]
     estimates, replicates, _ = bootstrap_metrics(of_group, numbers, n_resamples=n_resamples, random_state=random_state)
-    count = int(min(outcome.sum(), len(outcome) - outcome.sum()))
+    count = min(class_patients(outcome, numbers))
     return interval_table(estimates["risk"], replicates["risk"], n_resamples=n_resamples, class_counts=count)

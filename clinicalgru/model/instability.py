@@ -46,7 +46,8 @@ def instability(
     auxiliary : DataFrame, optional
         Auxiliary targets of a GRU, as the model was fitted with; see `GRUClassifier.fit`.
     n_refits : int, default 50
-        Number of bootstrap samples, 10 or more; the paper uses 200 or more. Each takes as long as a fit.
+        Number of refits, 10 or more; the paper uses 200 or more. Each takes as long as a fit. A bootstrap sample that
+        cannot be learned from, such as one without an event, is counted and drawn anew.
     random_state : int
         Seed of the samples, and of the fits.
 
@@ -93,15 +94,15 @@ def instability(
     compared = stays if apply_to is None else check_stays("apply_to", apply_to)
     compared = compared[np.flatnonzero(model.has_observations(compared))]
     rng, refitted, n_failed = np.random.default_rng(random_state), [], 0
-    for _ in range(n_refits):
+    while len(refitted) < n_refits and n_failed <= n_refits:
         try:
             refit = _refit(model, stays, calibration if own else None, rng, auxiliary=auxiliary)
             refitted.append(risks_of(refit, compared))
         except ClinicalGRUError:
             n_failed += 1
-    if len(refitted) < MIN_REFITS:
-        fix = "Take more stays, or more refits."
-        raise ArgumentError(f"{MIN_REFITS} samples or more to learn from", f"{len(refitted)} of {n_refits}", fix)
+    if len(refitted) < n_refits:
+        got = f"{len(refitted)} of {len(refitted) + n_failed}"
+        raise ArgumentError(f"{n_refits} bootstrap samples to learn from", got, "Take more stays.")
     return Instability.of(risks_of(model, compared), refitted, patients=compared.patient, n_failed=n_failed)
 
 

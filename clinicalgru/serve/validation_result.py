@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.details_text import detail_tables
 from clinicalgru.evaluate.evaluation import Evaluation
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
@@ -245,8 +246,9 @@ def verdict_of(evaluation: Evaluation, *, n_seen: int = 0) -> tuple[str, str]:
 def _binary(evaluation: Evaluation) -> tuple[str, str]:
     own = evaluation.metrics.query("model == @evaluation.name").set_index("metric")
     events = evaluation.events or 0
-    if min(events, evaluation.stays - events) < 20:
-        few = too_few_text(events, evaluation.stays, float(own.loc["auroc", "estimate"]))  # type: ignore[arg-type]
+    if (evaluation.smaller_class or 0) < MIN_EVENTS:
+        auroc = float(own["estimate"].astype(float)["auroc"])
+        few = too_few_text(events, evaluation.stays, auroc, patients=evaluation.class_patients)
         return UNCLEAR, f"No verdict: {few}. Do not use the model here before that."
     intervals = {str(name): (float(row["low"]), float(row["high"])) for name, row in own.iterrows()}
     low, high = intervals["auroc"]

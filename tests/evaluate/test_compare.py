@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
 import clinicalgru as cg
+from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.delong import delong
 
 
@@ -94,3 +96,9 @@ def test_models_are_compared_on_stays_with_their_patients():
         cg.compare(model, constant, test.outcome)
     with pytest.raises(cg.ClinicalGRUError, match="two different names"):
         cg.compare(constant, constant, test, names=("a", "a"))
+
+
+def test_risks_with_another_index_are_not_paired_by_position():
+    risk, outcome = pd.Series(np.linspace(0, 1, 60)), pd.Series(np.repeat([0.0, 1.0], 30))
+    with pytest.raises(ArgumentError, match="index"):
+        cg.compare(risk, risk.sort_index(ascending=False), outcome)

@@ -168,3 +168,15 @@ def test_the_event_rate_in_training_stands_next_to_that_of_the_test():
     assert evaluation.training_rate == pytest.approx(rate)
     shown = " ".join(summary_sentences(evaluation, min_cell_size=0))
     assert f"Event rate here {100 * test.outcome.mean():.1f} %, in training {100 * rate:.1f} %" in shown
+
+
+def test_forty_events_of_four_patients_are_too_few_for_any_interval(tmp_path):
+    rng = np.random.default_rng(0)
+    outcome, patient = np.r_[np.ones(40), np.zeros(500)], np.r_[np.repeat(np.arange(4), 10), np.arange(4, 504)]
+    risk = np.clip(0.1 * outcome + rng.uniform(0, 0.8, 540), 0, 1)
+    evaluation = evaluate(outcome, risk, baselines={"other": rng.random(540)}, patients=patient, n_resamples=50)
+    assert evaluation.class_patients == (4, 500)
+    assert evaluation.metrics["low"].isna().all()
+    assert (evaluation.differences["verdict"].str.contains("too few patients with the event")).all()
+    assert "too few patients with the event (fewer than 11)" in str(evaluation)
+    assert evaluate(outcome, risk, n_resamples=50).metrics["low"].notna().any()
