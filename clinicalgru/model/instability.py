@@ -93,7 +93,7 @@ def instability(
         raise ArgumentError("calibration stays of a model that was calibrated", "none", fix)
     compared = stays if apply_to is None else check_stays("apply_to", apply_to)
     compared = compared[np.flatnonzero(model.has_observations(compared))]
-    rng, refitted, n_failed = np.random.default_rng(random_state), [], 0
+    rng, refitted, n_failed = np.random.default_rng(random_state), list[np.ndarray](), 0
     while len(refitted) < n_refits and n_failed <= n_refits:
         try:
             refit = _refit(model, stays, calibration if own else None, rng, auxiliary=auxiliary)
