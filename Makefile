@@ -25,7 +25,7 @@ dashboard: .venv/installed
 docs: .venv/installed
 	$(call install,$(BIN)) -c constraints.txt -e ".[docs]"
 	rm -rf docs/generated
-	$(BIN)/python -m sphinx -b html -q -W --keep-going docs out/docs
+	$(BIN)/python -m sphinx -b html -j 2 -q -W --keep-going docs out/docs
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab"

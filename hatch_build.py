@@ -50,8 +50,13 @@ def compile_scan(folder: Path) -> list[Path]:
 
 def _compiled(compiler: list[str], flags: tuple[str, ...], path: Path) -> bool:
     checksum = zlib.crc32(SOURCE.read_bytes()) & 0x7FFFFFFF
-    command = [*compiler, *OPTIONS, *flags, f"-DSOURCE={checksum}", str(SOURCE), "-o", str(path)]
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+    draft = path.with_name(f"{path.name}.{os.getpid()}")  # two environments may be installed from one tree at a time
+    command = [*compiler, *OPTIONS, *flags, f"-DSOURCE={checksum}", str(SOURCE), "-o", str(draft)]
+    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        draft.unlink(missing_ok=True)
+        return False
+    draft.replace(path)
+    return True
 
 
 class NativeLayer(BuildHookInterface):

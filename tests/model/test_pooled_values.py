@@ -70,7 +70,7 @@ def test_a_rounded_range_lies_outside(low, high):
 @pytest.fixture(scope="module")
 def stays():
     """A cohort in which one patient has a value of a variable, the extremes of others, and an age of their own."""
-    cohort = cg.simulate(200, random_state=4)
+    cohort = cg.simulate(90, random_state=4)
     rows = cohort.measurements.copy()
     stay = sorted(set(rows["stay_id"]))[5]
     row = rows[rows["stay_id"] == stay].iloc[0]
@@ -94,6 +94,9 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_no_bundle_holds_a_value_of_one_patient(stays, name):
     fit = {"verbose": False} if name == "gru" else {}
+    if name == "tree forecast":  # fits trees for each variable
+        few = ("albumin", "heart_rate", "lactate", "map")
+        stays = stays.with_variables(tuple(variable for variable in stays.variables if variable.name in few))
     model = MODELS[name]().fit(stays, **fit)
     for array in model_arrays(model).values():
         if array.dtype.kind == "f":
