@@ -49,10 +49,10 @@ def addresses(tmp_path_factory) -> Iterator[dict[str, str]]:
         "evaluation": evaluation_page(make_evaluation(), folder / "evaluation.html", **make_around()),
         "patient": patient_page(explanation, folder / "patient.html"),
         "view": cg.PatientView(cg.explain(model, test[[0]]), threshold=0.2).save(folder / "view.html"),
-        "validation": cg.validate(baseline, events).to_html(folder / "validation.html"),
+        "validation": cg.validate(baseline, events, n_resamples=20).to_html(folder / "validation.html"),
         "drift": cg.drift(baseline, events).to_html(folder / "drift.html"),
         "report": cg.report(folder / "baseline", predictions=folder / "predictions.parquet").to_html(folder / "r.html"),
-        "leaks": cg.check_no_future(baseline, events).to_html(folder / "leaks.html"),
+        "leaks": cg.check_no_future(baseline, events, n_stays=8).to_html(folder / "leaks.html"),
         "audit": cg.audit(events).to_html(folder / "audit.html"),
     }
     worklist = Worklist(cg.save(model, folder / "bundle"), cg.simulate(40, random_state=4), threshold=0.2)

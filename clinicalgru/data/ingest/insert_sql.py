@@ -7,16 +7,22 @@ NEW_IDENTIFIERS = """
 INSERT INTO identifiers
 SELECT (SELECT count(*) FROM identifiers) + row_number() OVER () - 1, patient_id_written, stay_id_written,
     {patient}, {stay}, {is_corrupt}
-FROM (SELECT DISTINCT patient_id_written, stay_id_written FROM {key_cells}) c ANTI JOIN identifiers i
+FROM {relation}
+"""
+UNKNOWN_IDENTIFIERS = """
+(SELECT c.* FROM (SELECT DISTINCT patient_id_written, stay_id_written FROM {key_cells}) c ANTI JOIN identifiers i
 ON i.patient_id_written IS NOT DISTINCT FROM c.patient_id_written
-    AND i.stay_id_written IS NOT DISTINCT FROM c.stay_id_written
+    AND i.stay_id_written IS NOT DISTINCT FROM c.stay_id_written)
 """
 # The pairs of name and unit of some cells that are not known yet.
 NEW_NAME_UNITS = """
 INSERT INTO name_units
 SELECT (SELECT count(*) FROM name_units) + row_number() OVER () - 1, variable_written, unit_written, {name}, {unit}
-FROM (SELECT DISTINCT variable_written, unit_written FROM {key_cells}) c ANTI JOIN name_units s
-ON s.variable_written IS NOT DISTINCT FROM c.variable_written AND s.unit_written IS NOT DISTINCT FROM c.unit_written
+FROM {relation}
+"""
+UNKNOWN_NAME_UNITS = """
+(SELECT c.* FROM (SELECT DISTINCT variable_written, unit_written FROM {key_cells}) c ANTI JOIN name_units s
+ON s.variable_written IS NOT DISTINCT FROM c.variable_written AND s.unit_written IS NOT DISTINCT FROM c.unit_written)
 """
 # The cells with what their identifiers, name and unit mean.
 CELLS_WITH_MEANING = """

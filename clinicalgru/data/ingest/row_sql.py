@@ -16,6 +16,8 @@ from clinicalgru.data.ingest.insert_sql import (
     LOCAL_TIME_REASONS,
     NEW_IDENTIFIERS,
     NEW_NAME_UNITS,
+    UNKNOWN_IDENTIFIERS,
+    UNKNOWN_NAME_UNITS,
     WITH_TIMES,
 )
 from clinicalgru.data.ingest.missing_values import MissingValues, as_number
@@ -165,13 +167,15 @@ def row_statements(
         new_keys=(
             *(_distinct_times(name, types, row_format) for name in _text_times(types)),
             NEW_IDENTIFIERS.format(
-                patient=name_sql("patient_id_written"),
-                stay=name_sql("stay_id_written"),
-                is_corrupt=_is_corrupt("patient_id_written", "stay_id_written"),
-                key_cells=KEY_CELLS,
+                patient=name_sql("c_patient"),
+                stay=name_sql("c_stay"),
+                is_corrupt=_is_corrupt("c_patient", "c_stay"),
+                relation=_trimmed(UNKNOWN_IDENTIFIERS, c_patient="patient_id_written", c_stay="stay_id_written"),
             ),
             NEW_NAME_UNITS.format(
-                name=name_sql("variable_written"), unit=text_sql("unit_written"), key_cells=KEY_CELLS
+                name=name_sql("c_name"),
+                unit=text_sql("c_unit"),
+                relation=_trimmed(UNKNOWN_NAME_UNITS, c_name="variable_written", c_unit="unit_written"),
             ),
         ),
         insert=insert,
@@ -301,6 +305,11 @@ def _cell(ours: str, theirs: str, dtype: str, *, is_plain: bool) -> str:
     if dtype != "VARCHAR" or ours == "source_reason" or is_plain:
         return quoted(theirs)
     return f"CAST({quoted(theirs)} AS VARCHAR)" if ours in WRITTEN else trim_sql(quoted(theirs))
+
+
+def _trimmed(relation: str, **cells: str) -> str:
+    """SQL of a relation of `KEY_CELLS` with the trimmed text of its cells."""
+    return with_computed(relation.format(key_cells=KEY_CELLS), {name: trim_sql(cell) for name, cell in cells.items()})
 
 
 def _is_corrupt(*cells: str) -> str:
