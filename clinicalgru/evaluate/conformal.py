@@ -16,6 +16,7 @@ from clinicalgru.evaluate.bootstrap import numbered_patients
 from clinicalgru.evaluate.validation import Array, validate_outcome, validate_risk
 
 POOLED = 11  # residuals of patients whose mean is the quantile, so that none is that of a single patient
+MAX_PATIENTS = 1e10  # more are a damaged number
 EVERYONE = "all"
 OCCURRED, ABSENT = "event", "no event"
 NO_OUTCOME = "none"
@@ -250,14 +251,11 @@ class ConformalSets:
         ValueError
             If the fields contradict each other.
         """
-        quantiles = {str(name): float(value) for name, value in values["quantiles"].items()}
-        counts = {str(name): int(count) for name, count in values["patients"].items()}
-        alpha, by_outcome = float(values["alpha"]), bool(values.get("by_outcome", False))
+        alpha, quantiles, counts = read_quantiles(values)
+        by_outcome = values.get("by_outcome", False)
         required = {OCCURRED, ABSENT} if by_outcome else {EVERYONE}
-        if not (0 < alpha <= 0.5 and required <= set(quantiles) == set(counts)):
+        if not isinstance(by_outcome, bool) or not required <= set(quantiles) or (by_outcome and len(quantiles) > 2):
             raise ValueError("quantiles that do not fit")
-        if not all(0 <= value <= 1 for value in quantiles.values()) or min(counts.values()) < least_patients(alpha):
-            raise ValueError("quantiles of too few patients, or outside 0 to 1")
         return cls(alpha, quantiles, counts, by_outcome)
 
     def _limits(self, label: NDArray[Any]) -> Array:
@@ -296,6 +294,46 @@ def coverage_range(n_patients: int, alpha: float) -> tuple[float, float]:
     rank = int(np.ceil((n_patients + 1) * (1 - alpha)))
     low, high = beta.ppf([0.025, 0.975], rank, n_patients + 1 - rank)
     return round(float(low), 3), round(float(high), 3)
+
+
+def read_quantiles(values: Mapping[str, Any]) -> tuple[float, dict[str, float], dict[str, int]]:
+    """Read what `to_dict` of sets gave, and check it.
+
+    Parameters
+    ----------
+    values : mapping
+        alpha, quantiles, patients.
+
+    Returns
+    -------
+    alpha : float
+        Fraction that may lie outside.
+    quantiles : dict of str to float
+        By group.
+    patients : dict of str to int
+        By group.
+
+    Raises
+    ------
+    ValueError
+        If a number is impossible, or the groups differ.
+
+    Examples
+    --------
+    >>> read_quantiles({"alpha": 0.1, "quantiles": {"all": 0.8}, "patients": {"all": 500.0}})
+    (0.1, {'all': 0.8}, {'all': 500})
+    """
+    alpha = float(values["alpha"])
+    quantiles = {str(name): float(value) for name, value in values["quantiles"].items()}
+    counts = {str(name): float(count) for name, count in values["patients"].items()}
+    if not (0 < alpha <= 0.5 and quantiles and set(quantiles) == set(counts)):
+        raise ValueError("quantiles that do not fit")
+    whole = all(count <= MAX_PATIENTS and count == int(count) for count in counts.values())
+    if not whole or not all(0 <= value <= 1 for value in quantiles.values()):
+        raise ValueError("quantiles outside 0 to 1, or counts that are none")
+    if min(counts.values()) < least_patients(alpha):
+        raise ValueError("quantiles of too few patients")
+    return alpha, quantiles, {name: int(count) for name, count in counts.items()}
 
 
 def least_patients(alpha: float) -> int:

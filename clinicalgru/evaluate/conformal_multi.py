@@ -20,6 +20,7 @@ from clinicalgru.evaluate.conformal import (
     coverage_range,
     least_patients,
     one_per_patient,
+    read_quantiles,
 )
 from clinicalgru.evaluate.validation import Array
 
@@ -222,14 +223,9 @@ class ClassConformalSets:
             If the fields contradict each other.
         """
         names = tuple(str(name) for name in values["classes"])
-        quantiles = {str(name): float(value) for name, value in values["quantiles"].items()}
-        counts = {str(name): int(count) for name, count in values["patients"].items()}
-        alpha = float(values["alpha"])
-        fits = 0 < alpha <= 0.5 and set(quantiles) == set(counts) and set(quantiles) <= set(names)
-        if not fits or not quantiles or len(set(names)) < len(names):
+        alpha, quantiles, counts = read_quantiles(values)
+        if not set(quantiles) <= set(names) or len(set(names)) < len(names):
             raise ValueError("quantiles that do not fit the classes")
-        if not all(0 <= value <= 1 for value in quantiles.values()) or min(counts.values()) < least_patients(alpha):
-            raise ValueError("quantiles of too few patients, or outside 0 to 1")
         return cls(alpha, names, quantiles, counts)
 
 
@@ -373,8 +369,10 @@ class LabelConformalSets:
         """
         names = tuple(str(name) for name in values["names"])
         labels = {str(name): ConformalSets.from_dict(one) for name, one in values["labels"].items()}
-        alike = {(sets.alpha, sets.by_outcome) for sets in labels.values()}
-        if not labels or not set(labels) <= set(names) or len(set(names)) < len(names) or len(alike) > 1:
+        is_alike = len({sets.alpha for sets in labels.values()}) == 1 and all(
+            sets.by_outcome for sets in labels.values()
+        )
+        if not is_alike or not set(labels) <= set(names) or len(set(names)) < len(names):
             raise ValueError("sets that do not fit the labels")
         return cls(names, MappingProxyType(labels))
 

@@ -18,6 +18,7 @@ from clinicalgru.evaluate.validation import Array
 
 LOW, HIGH = 2.5, 97.5  # percentiles of the risks by the refitted models
 CURVES = ("risk", "low", "high", "mape")
+MAX_REFITS = 1e6  # more are a damaged number
 MAX_GROUPS = 20  # of stays of similar risk
 MAX_DISTANCE = 1.0  # log-odds beyond the lowest and highest group, from where on nothing is known
 
@@ -188,7 +189,11 @@ class InstabilityCurve:
         numbers = np.array(columns, dtype=float)  # of different lengths: ValueError
         if not ((numbers >= 0) & (numbers <= 1)).all() or (np.diff(numbers[0]) < 0).any():
             raise ValueError("numbers outside 0 to 1, or groups out of order")
-        return cls(**dict(zip(CURVES, columns, strict=True)), n_refits=int(values["n_refits"][0]))
+        (n_refits,) = map(float, values["n_refits"])
+        is_count = 1 <= n_refits <= MAX_REFITS and n_refits == int(n_refits)
+        if not is_count or set(values) != {*CURVES, "n_refits"} or (numbers[1] > numbers[2]).any():
+            raise ValueError("a low end above the high one, other fields, or refits that are no count")
+        return cls(**dict(zip(CURVES, columns, strict=True)), n_refits=int(n_refits))
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,7 +75,7 @@ def restored_model(manifest: Manifest, arrays: Arrays) -> FittedModel:
         The model; it keeps the versions of the packages that trained it.
     """
     model = _restored(manifest, arrays)
-    model.prediction_sets_, model.instability_ = _prediction_sets(manifest, model), _instability(manifest)
+    model.prediction_sets_, model.instability_ = _prediction_sets(manifest, model), _instability(manifest, model)
     model.versions_ = dict(manifest.versions)
     return model
 
@@ -188,10 +188,12 @@ def _prediction_sets(manifest: Manifest, model: FittedModel) -> Sets | None:
         raise BundleError(expected, "others", fix, where=MANIFEST) from None
 
 
-def _instability(manifest: Manifest) -> InstabilityCurve | None:
+def _instability(manifest: Manifest, model: FittedModel) -> InstabilityCurve | None:
     if manifest.instability is None:
         return None
     try:
+        if model.task_.task_type != "binary":
+            raise ValueError("of a single risk only")
         return InstabilityCurve.from_dict(manifest.instability)
     except (KeyError, IndexError, ValueError):
         expected, fix = "risk, low, high, mape and n_refits of instability", "Save the model again."

@@ -11,6 +11,7 @@ import pytest
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.conformal import POOLED, least_patients
+from clinicalgru.evaluate.instability import InstabilityCurve
 from clinicalgru.evaluate.set_coverage import set_coverage
 
 
@@ -109,3 +110,31 @@ def test_coverage_by_group_is_suppressed_where_few_are_not_covered():
     hidden = set_coverage(outcome, sets, {"group": rare}).set_index("group")
     assert hidden.loc["group: a", "stays"] is pd.NA
     assert hidden.loc["all", "stays"] == 2000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"by_outcome": 2},
+        {"patients": {"event": 1e308, "no event": 400}},
+        {"patients": {"event": float("inf"), "no event": 400}},
+        {"patients": {"event": 89.7, "no event": 400}},
+        {"quantiles": {"event": float("nan"), "no event": 0.3}},
+        {"quantiles": {"event": 0.8, "no event": 0.3, "x": 0.1}, "patients": {"event": 90, "no event": 400, "x": 90}},
+    ],
+    ids=str,
+)
+def test_damaged_numbers_of_sets_are_refused(change):
+    sets = cg.ConformalSets(0.1, {"event": 0.8, "no event": 0.3}, {"event": 90, "no event": 400}, by_outcome=True)
+    with pytest.raises(ValueError, match="quantiles"):
+        cg.ConformalSets.from_dict(sets.to_dict() | change)
+
+
+@pytest.mark.parametrize(
+    "change", [{"n_refits": [0.0]}, {"n_refits": [float("inf")]}, {"low": [0.9, 0.9]}, {"other": [1.0]}], ids=str
+)
+def test_damaged_numbers_of_an_instability_are_refused(change):
+    curve = InstabilityCurve((0.1, 0.5), (0.05, 0.4), (0.2, 0.6), (0.03, 0.05), 50)
+    assert InstabilityCurve.from_dict(curve.to_dict()) == curve
+    with pytest.raises(ValueError, match="refits"):
+        InstabilityCurve.from_dict(curve.to_dict() | change)
