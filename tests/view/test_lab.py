@@ -266,3 +266,20 @@ def contrast(one: str, other: str) -> float:
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         light.append(sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True)))
     return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+def test_axe_finds_nothing_serious_in_the_widgets_and_a_saved_notebook_keeps_their_tables(opened):
+    axe_core = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    part = {"include": [[".clinicalgru"]], "exclude": [[".main-svg"]]}
+    violations = axe_core.Axe().run(opened, context=part).response["violations"]
+    serious = [one for one in violations if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], one["nodes"][0]["html"][:100]) for one in serious] == []
+    saved = "window.jupyterapp.shell.currentWidget.context"
+    opened.evaluate(f"{saved}.save()")
+    cells = opened.evaluate(f"JSON.stringify({saved}.model.toJSON())")
+    outputs = [output for cell in json.loads(cells)["cells"] for output in cell.get("outputs", [])]
+    views = [
+        output["data"] for output in outputs if "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+    ]
+    shown = ["".join(view.get("text/html", "")) for view in views]
+    assert any("<table" in text and "data:image/svg+xml" in text for text in shown)

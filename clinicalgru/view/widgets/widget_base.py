@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from clinicalgru.errors import ArgumentError
 from clinicalgru.html import Markup, join, tag
 from clinicalgru.view.assets import read_asset
-from clinicalgru.view.widgets.notebook_packages import ipywidgets
+from clinicalgru.view.widgets.notebook_packages import anywidget, ipywidgets
 
 TRANSPARENT = "rgba(0, 0, 0, 0)"
 
@@ -34,6 +34,18 @@ class SavedView(ipywidgets.VBox):
         return bundle | {"text/html": str(self._static_html())} if isinstance(bundle, dict) else bundle
 
 
+class AccessibleNames(anywidget.AnyWidget):
+    """Name the sliders of the box that it is in for screen readers, and let the keyboard reach what scrolls.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As of `anywidget.AnyWidget`.
+    """
+
+    _esm = read_asset("widgets", "accessible.js")
+
+
 def styled(box: ipywidgets.Box, *children: ipywidgets.Widget) -> None:
     """Fill a box with children and the style sheet of all widgets.
 
@@ -45,7 +57,8 @@ def styled(box: ipywidgets.Box, *children: ipywidgets.Widget) -> None:
         Its content.
     """
     box.add_class("clinicalgru")
-    box.children = (html_widget(tag("style", Markup(read_asset("widgets", "widget.css")))), *children)
+    style = html_widget(tag("style", Markup(read_asset("widgets", "widget.css"))))
+    box.children = (style, *children, AccessibleNames())
     box.layout.width = "100%"
 
 
