@@ -50,3 +50,15 @@ def test_limits_of_a_variable_are_two_numbers(tmp_path, limits):
     (tmp_path / "v.yaml").write_text(f"procalcitonin:\n  unit: ug/L\n  plausible: {limits}\n")
     with pytest.raises(cg.ClinicalGRUError, match="procalcitonin, plausible"):
         cg.Dictionary.load(tmp_path / "v.yaml")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["name: ~", "title: [a, b]", "title: true", "title: !!binary aGVsbG8=", "outcome: [died, ~]", "outcome: {a: b}"],
+)
+def test_what_is_no_text_never_becomes_one(tmp_path, line):
+    fields = {"name": "name: a", "outcome": "outcome: died", "window_hours": "window_hours: [0, 24]"}
+    fields[line.partition(":")[0]] = line
+    (tmp_path / "task.yaml").write_text("\n".join(fields.values()))
+    with pytest.raises(TaskError, match=r"as text|each outcome"):
+        cg.Task.load(tmp_path / "task.yaml")

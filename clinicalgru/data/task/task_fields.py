@@ -206,9 +206,12 @@ def parse_fields(content: Any, known: set[str], *, where: str) -> dict[str, Any]
     if isinstance(anchor, Mapping):
         anchor = ThresholdCrossing.from_dict(anchor, where=f"{where}, anchor")
     criteria = {name: _parse_criteria(content, name, where) for name in ("include", "exclude")}
-    texts = {name: str(content.get(name) or "") for name in TEXTS[1:]}
+    texts = {name: _parse_text(content.get(name), name, where) for name in TEXTS[1:]}
     fields = {**content, **_parse_hours(content, where), **criteria, **texts, "anchor": anchor}
-    return fields | {"name": str(content["name"]), "outcome": _parse_outcome(content["outcome"])}
+    name = _parse_text(content["name"], "name", where)
+    if not name:
+        raise TaskError("name as text", describe(content["name"]), "Give the task a name.", where=where)
+    return fields | {"name": name, "outcome": _parse_outcome(content["outcome"], where)}
 
 
 def _parse_criteria(content: Mapping[str, Any], name: str, where: str) -> tuple[Criterion, ...]:
@@ -241,5 +244,18 @@ def _numbers(values: Any) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
-def _parse_outcome(outcome: Any) -> str | tuple[str, ...]:
-    return tuple(map(str, outcome)) if isinstance(outcome, list | tuple) else str(outcome or "")
+def _parse_outcome(outcome: Any, where: str) -> str | tuple[str, ...]:
+    if isinstance(outcome, list | tuple):
+        if None in outcome:
+            raise TaskError("the name of each outcome", "an empty one", "Leave it out, or name it.", where=where)
+        return tuple(_parse_text(name, "outcome", where) for name in outcome)
+    return _parse_text(outcome, "outcome", where)
+
+
+def _parse_text(value: Any, field: str, where: str) -> str:
+    """Text as it is, a number as its digits, nothing as ""; a list, a yes or no, or bytes are no text."""
+    if value is None:
+        return ""
+    if not (isinstance(value, str) or _is_number(value)):
+        raise TaskError(f"{field} as text", describe(value), "Write it in quotes.", where=where)
+    return str(value)
