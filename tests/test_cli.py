@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru import cli, pipeline
+from clinicalgru import cli, pipeline, trained_model
+from clinicalgru.model.baselines import summary_baseline, tree_baselines
 from clinicalgru.model.estimators import pretraining
 
 COMMANDS = ("demo", "check", "audit", "pretrain", "train", "evaluate", "compare", "explain", "score", "leaks")
@@ -30,10 +31,12 @@ def extract(cohort, tmp_path_factory):
 
 
 @pytest.fixture
-def few_stays(monkeypatch):
-    """Leaks and faithfulness are looked for in 8 stays: tests of both have files of their own."""
-    monkeypatch.setattr(pipeline, "LEAKAGE_STAYS", 8)
+def light(monkeypatch):
+    """Leaks and faithfulness are looked for in few stays, and there are few boosted trees."""
+    monkeypatch.setattr(trained_model, "LEAKAGE_STAYS", 8)
     monkeypatch.setattr(pipeline, "FAITHFULNESS_STAYS", 8)
+    for module in (summary_baseline, tree_baselines):
+        monkeypatch.setattr(module, "TREES", {**module.TREES, "max_iter": 40})
 
 
 @pytest.fixture(scope="session")
@@ -148,9 +151,7 @@ def test_an_unknown_stay_is_refused(capsys, extract, bundle):
 
 
 @pytest.mark.slow
-def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(
-    capsys, tmp_path, monkeypatch, few_stays
-):
+def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(capsys, tmp_path, monkeypatch, light):
     monkeypatch.setattr(pipeline, "BY_TASK_TYPE", {"binary": partial(cg.GRUClassifier, max_epochs=2)})
     code, out, _ = run(capsys, "demo", "--stays", 300, "--out", tmp_path / "out", "--quiet")
     assert code == 0
@@ -167,7 +168,7 @@ def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(
 
 @pytest.mark.slow
 def test_pretrain_needs_no_outcomes_and_train_on_ones_own_extract_starts_from_it_and_ends_in_a_bundle_that_scores(
-    capsys, extract, tmp_path, monkeypatch, few_stays
+    capsys, extract, tmp_path, monkeypatch, light
 ):
     files = (extract / "measurements.parquet", "--stays", extract / "stays.parquet")
     small = {"network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2), "max_epochs": 2}

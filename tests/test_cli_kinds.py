@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from family import TASKS, cohort_of_all_tasks
-from test_cli import few_stays as few_stays
+from test_cli import light as light
 from test_cli import run
 
 import clinicalgru as cg
@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def small(monkeypatch, few_stays):
+def small(monkeypatch, light):
     """Training in a second: smaller networks of the same estimators."""
     network = cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2)
     sizes = {"network": network, "max_epochs": 1, "distillation": 0.0}
