@@ -16,6 +16,7 @@ from clinicalgru.cli_options import (
     RequireSignature,
     check_outcomes,
     reading_command,
+    show_result,
 )
 from clinicalgru.disclosure import format_count
 from clinicalgru.errors import InputError
@@ -129,9 +130,7 @@ def compare_bundles(
     for model in models:
         check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
     result = hold(models[0], models[1], declared, extract, accept_differences=accept_differences, **reading)
-    typer.echo(json.dumps(result.to_dict()) if as_json else result)
-    if result.exit_code:
-        raise typer.Exit(result.exit_code)
+    show_result(result, as_json=as_json, exit_code=result.exit_code)
 
 
 def _common(one: Any, other: Any) -> tuple[Any, Any, Any]:

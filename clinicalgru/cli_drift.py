@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import AcceptDifferences, AsJson, Bundle, Page, RequireSignature, reading_command
+from clinicalgru.cli_options import (
+    AcceptDifferences,
+    AsJson,
+    Bundle,
+    Page,
+    RequireSignature,
+    reading_command,
+    show_result,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -66,8 +73,4 @@ def drift(
     options: dict[str, Any] = {"as_of": as_of, "accept_differences": accept_differences}
     options["require_signature"] = require_signature
     result = run_drift(bundle, extract, scores or None, **options, **reading)
-    typer.echo(json.dumps(result.to_dict()) if as_json else result)
-    if page is not None:
-        result.to_html(page)
-    if result.exit_code:
-        raise typer.Exit(result.exit_code)
+    show_result(result, as_json=as_json, page=page, exit_code=result.exit_code)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import AsJson, Bundle, Extract, Page, RequireSignature, Seed, reading_command
+from clinicalgru.cli_options import AsJson, Bundle, Extract, Page, RequireSignature, Seed, reading_command, show_result
 
 
 def register(app: typer.Typer) -> None:
@@ -60,8 +59,4 @@ def leaks(
     model = load_model(bundle, require_signature=require_signature)
     events = read_like_training(model, extract, **reading)
     check = check_no_future(model, events, n_stays=stays_compared, random_state=random_state)
-    typer.echo(json.dumps(check.to_dict()) if as_json else check)
-    if page is not None:
-        check.to_html(page)
-    if not check.passed:
-        raise typer.Exit(1)
+    show_result(check, as_json=as_json, page=page, exit_code=0 if check.passed else 1)

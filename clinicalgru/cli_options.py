@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, get_type_hints
 
 import typer
 
+from clinicalgru.atomic_write import atomic_write
 from clinicalgru.cli_progress import waiting
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import InputError
@@ -312,3 +314,34 @@ def log_to_standard_error() -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     log.handlers[:] = [handler]  # of one command: those of an earlier one write elsewhere
     log.setLevel(logging.INFO)
+
+
+def show_result(
+    result: Any, *, as_json: bool, page: Path | None = None, markdown: Path | None = None, exit_code: int = 0
+) -> None:
+    """Print a result, write its page and Markdown, and end with its exit code.
+
+    Parameters
+    ----------
+    result : object
+        A result with `to_dict`, and `to_html` and `to_markdown` where these are requested.
+    as_json : bool
+        Whether JSON is printed.
+    page, markdown : Path or None
+        Files to write.
+    exit_code : int
+        That of the result; 0 goes on.
+
+    Raises
+    ------
+    Exit
+        With an exit code other than 0.
+    """
+    typer.echo(json.dumps(result.to_dict()) if as_json else result)
+    if page is not None:
+        result.to_html(page)
+    if markdown is not None:
+        with atomic_write(markdown) as draft:
+            draft.write_text(result.to_markdown(), encoding="utf-8")
+    if exit_code:
+        raise typer.Exit(exit_code)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from clinicalgru.cli_options import AsJson, Bundle, Page, RequireSignature
+from clinicalgru.cli_options import AsJson, Bundle, Page, RequireSignature, show_result
 
 
 def register(app: typer.Typer) -> None:
@@ -53,15 +52,7 @@ def report(
     Exit
         With exit code 6.
     """
-    from clinicalgru.atomic_write import atomic_write
     from clinicalgru.serve.report import report as write_up
 
     result = write_up(bundle, predictions=predictions, logs=log or [], require_signature=require_signature)
-    typer.echo(json.dumps(result.to_dict()) if as_json else result)
-    if page is not None:
-        result.to_html(page)
-    if markdown is not None:
-        with atomic_write(markdown) as draft:
-            draft.write_text(result.to_markdown(), encoding="utf-8")
-    if result.exit_code:
-        raise typer.Exit(result.exit_code)
+    show_result(result, as_json=as_json, page=page, markdown=markdown, exit_code=result.exit_code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +16,7 @@ from clinicalgru.cli_options import (
     RequireSignature,
     check_outcomes,
     reading_command,
+    show_result,
 )
 
 
@@ -71,7 +71,6 @@ def validate(
     Exit
         With exit code 6 or 7.
     """
-    from clinicalgru.atomic_write import atomic_write
     from clinicalgru.data.reading import arguments_like
     from clinicalgru.serve.bundle import load_model
     from clinicalgru.serve.validate import validate as run_validation
@@ -86,11 +85,4 @@ def validate(
         accept_differences=accept_differences,
         **reading,
     )
-    typer.echo(json.dumps(result.to_dict()) if as_json else result)
-    if page is not None:
-        result.to_html(page)
-    if markdown is not None:
-        with atomic_write(markdown) as draft:
-            draft.write_text(result.to_markdown(), encoding="utf-8")
-    if result.exit_code:
-        raise typer.Exit(result.exit_code)
+    show_result(result, as_json=as_json, page=page, markdown=markdown, exit_code=result.exit_code)

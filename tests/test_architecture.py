@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "parts": {"errors", "checks", "disclosure", "data"},
     "cli_progress": set(),
     "cli_stop": set(),
-    "cli_options": {"errors", "checks", "data", "disclosure", "cli_progress"},
+    "cli_options": {"errors", "atomic_write", "checks", "data", "disclosure", "cli_progress"},
     "cli_dictionary": {"errors", "data", "cli_options", "cli_cohort"},
     "cli_cohort": {"atomic_write", "data", "cli_options"},
     "cli_watch": {"serve", "cli_options", "cli_stop"},
@@ -75,8 +75,8 @@ MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}
 MAY_IMPORT["cli_pretrain"] = {"data", "model", "parts", "serve", "cli_options", "cli_progress"}
 MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
 MAY_IMPORT["cli_incidence"] = {"errors", "data", "evaluate", "model", "serve", "cli_options", "pipeline"}
-MAY_IMPORT["cli_report"] = {"atomic_write", "serve", "cli_options"}
-MAY_IMPORT["cli_validate"] = {"errors", "atomic_write", "data", "serve", "cli_options"}
+MAY_IMPORT["cli_report"] = {"serve", "cli_options"}
+MAY_IMPORT["cli_validate"] = {"errors", "data", "serve", "cli_options"}
 MAY_IMPORT["cli_drift"] = {"errors", "serve", "cli_options"}
 MAY_IMPORT["dashboard"] = {"errors", "html", "data", "model", "serve", "explain", "view"}
 MAY_IMPORT["cli_dashboard"] = {"errors", "data", "cli_options", "cli_progress", "dashboard"}

@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from clinicalgru.checks import check_number
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients
-from clinicalgru.evaluate.conformal import (
-    NO_OUTCOME,
-    ConformalSets,
+from clinicalgru.evaluate.conformal import NO_OUTCOME, ConformalSets
+from clinicalgru.evaluate.conformal_quantile import (
     conformal_quantile,
     coverage_range,
     least_patients,

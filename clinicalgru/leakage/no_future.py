@@ -97,6 +97,11 @@ def check_no_future(
     ArgumentError
         If the tables, the prediction time or what the pipeline returns cannot be used.
 
+    Notes
+    -----
+    Each stay is compared as if no other one were known. A pipeline that uses earlier stays of the same patient, which
+    is fair, moves when these are removed: pass that history as a table of rows of the later stay.
+
     Examples
     --------
     >>> import clinicalgru as cg

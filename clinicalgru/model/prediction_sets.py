@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import ClinicalGRUError
-from clinicalgru.evaluate.conformal import ConformalSets, PredictionSet, least_patients
+from clinicalgru.evaluate.conformal import ConformalSets, PredictionSet
 from clinicalgru.evaluate.conformal_multi import ClassConformalSets, LabelConformalSets
+from clinicalgru.evaluate.conformal_quantile import least_patients
 from clinicalgru.model.training.folds import patient_folds
 
 ALPHA = 0.1  # of the patients with the event, and of those without it, whose outcome may lie outside their set

@@ -10,7 +10,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.conformal import POOLED, least_patients
+from clinicalgru.evaluate.conformal_quantile import POOLED, least_patients
 from clinicalgru.evaluate.instability import InstabilityCurve
 from clinicalgru.evaluate.set_coverage import set_coverage
 

@@ -9,7 +9,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.conformal import least_patients
+from clinicalgru.evaluate.conformal_quantile import least_patients
 from clinicalgru.evaluate.set_coverage import class_set_coverage, label_set_coverage
 
 CLASSES = ("0", "1", "2")
