@@ -57,6 +57,29 @@ def check_table_name(address: str, table: str | None) -> str:
     return ".".join(f'"{part}"' for part in table.split("."))
 
 
+def check_login(address: str) -> None:
+    """Check that a database can be reached, so that a long run does not end at its last step.
+
+    Parameters
+    ----------
+    address : str
+        postgresql://user@host:port/database.
+
+    Raises
+    ------
+    InputError
+        If there is no connection, or the login is refused.
+    """
+    from adbc_driver_manager import Error
+    from adbc_driver_postgresql import dbapi
+
+    try:
+        with dbapi.connect(address):
+            pass
+    except Error as error:
+        raise refused(error.sqlstate or "08") from None
+
+
 def upsert(rows: pa.Table, address: str, table: str) -> None:
     """Write scores into a table, which is made if it does not exist.
 

@@ -16,8 +16,9 @@ from clinicalgru.data.reading import PATHS
 from clinicalgru.errors import ArgumentError, TooFewScored, system_errors
 from clinicalgru.model.estimators.on_device import on_device
 from clinicalgru.model.estimators.registry import FittedModel
+from clinicalgru.serve.atomic import already_there
 from clinicalgru.serve.bundle import fitted_model, model_hash
-from clinicalgru.serve.postgres import check_table_name, upsert
+from clinicalgru.serve.postgres import check_login, check_table_name, upsert
 from clinicalgru.serve.score_input import LOG, ScoreInput, score_input
 from clinicalgru.serve.score_rows import check_hourly, schema_of
 from clinicalgru.serve.score_run import ScoreRun, now, open_run, run_id, write_shard
@@ -152,9 +153,12 @@ def score(
         )
     if to is not None:
         check_table_name(to, table)
+        check_login(to)
     fitted = on_device(fitted_model(model, require_signature=require_signature), device)
     if out is not None:
         _check_place(out, model, data, *(reading.get(name) for name in PATHS))
+        if is_file_name(Path(out)) and Path(out).is_file() and not (resume or overwrite):
+            raise already_there(Path(out))  # before anything is read
     if hourly:
         check_hourly(fitted)
     given = score_input(fitted, data, as_of=as_of, strict=strict, accept_differences=accept_differences, **reading)

@@ -194,3 +194,12 @@ def test_stays_on_disk_give_the_rows_of_stays_in_memory(fitted, cohort, scores, 
     pd.testing.assert_frame_equal(*(pd.read_csv(tmp_path / f"{n}.csv", usecols=columns) for n in ("one", "two")))
     gc.collect()
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_extract_is_read(fitted, tmp_path):
+    (tmp_path / "there.csv").write_text("mine")
+    with pytest.raises(cg.ClinicalGRUError, match="does not exist yet"):
+        cg.score(fitted, tmp_path / "no such extract.csv", out=tmp_path / "there.csv")
+    pytest.importorskip("adbc_driver_postgresql")
+    with pytest.raises(cg.ClinicalGRUError, match="no connection"):
+        cg.score(fitted, tmp_path / "no such extract.csv", to="postgresql://nobody@127.0.0.1:1/none", table="scores")
