@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 import pytest
+from traitlets.config import Config
 
 import clinicalgru as cg
 
@@ -44,3 +45,18 @@ def test_the_patient_has_both_and_the_cohort_its_rows(html):
     assert "data:image/svg+xml;base64," in html["patient"]
     assert "Lactate" in html["patient"]
     assert html["cohort"].count("<tr") == 4
+
+
+def test_a_stored_state_of_widgets_is_left_out_on_request(html):
+    """With the state, nbconvert would write a script that fetches programs from the network, and nothing else."""
+    view = cg.TrainingView([{"epoch": epoch, "train_loss": 0.5, "val_loss": 0.4} for epoch in (1, 2)])
+    shown = nbformat.v4.new_output("display_data", data=view._repr_mimebundle_())
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("view", outputs=[shown])])
+    state = {"version_major": 2, "version_minor": 0, "state": type(view).get_manager_state()["state"]}
+    notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": state}
+    stored = nbconvert.HTMLExporter().from_notebook_node(notebook)[0].split("<body", 1)[1]
+    assert "widget-view+json" in stored
+    settings = Config({"ClearMetadataPreprocessor": {"enabled": True}})
+    cleared = nbconvert.HTMLExporter(config=settings).from_notebook_node(notebook)[0].split("<body", 1)[1]
+    assert "widget-view+json" not in cleared
+    assert re.search(r"<table|<img[^>]+data:image|<svg", cleared)
