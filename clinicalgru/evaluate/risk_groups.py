@@ -136,7 +136,7 @@ class RiskGroups:
         >>> from clinicalgru.evaluate.risk_groups import RiskGroups
         >>> standing = RiskGroups.ranks_of(np.linspace(0.01, 0.99, 400), np.arange(400)).standing(0.95)
         >>> standing.higher_than, standing.is_known
-        (96, False)
+        (95, False)
         """
         return cls((), (), (), cls.of(np.zeros(len(risk)), risk, patients).ranks)
 
