@@ -5,7 +5,7 @@ TORCH_FLAGS ?=
 # what installs packages into an environment: its pip, or with UV=1 uv, which is faster and reads no pip.conf
 install = $(1)/pip install --quiet --disable-pip-version-check
 ifdef UV
-install = uv pip install --quiet --python $(1)/python
+install = uv pip install --quiet --compile-bytecode --python $(1)/python
 endif
 
 .PHONY: demo lab dashboard docs test engines quick lowest lab-tests lint audit lock clean

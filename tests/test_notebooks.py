@@ -6,15 +6,14 @@ import ast
 import json
 import re
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import clinicalgru
 
-nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed (extra notebook)")
-nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed (extra notebook)")
-
+pytestmark = pytest.mark.skipif(find_spec("nbclient") is None, reason="nbclient is not installed (extra notebook)")
 FOLDER = Path(clinicalgru.__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 SWITCH = ("PHYSIONET_2012 = None", "PHYSIONET_2019 = None")
@@ -28,7 +27,8 @@ by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def code(path: Path) -> list[str]:
-    return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
 def test_there_are_notebooks():
@@ -38,6 +38,8 @@ def test_there_are_notebooks():
 
 @by_name
 def test_a_notebook_is_stored_without_outputs_in_short_cells(path):
+    import nbformat  # takes seconds, and not every run of pytest needs it
+
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     for cell in notebook.cells:
@@ -71,6 +73,9 @@ def test_one_cell_at_the_top_switches_to_real_patients(path):
 
 def run(path: Path, folder: Path) -> tuple[list[str], list[str], float]:
     """What each cell said, in words and numbers; the identifiers of its patients; seconds."""
+    import nbclient
+    import nbformat
+
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(ASK_WHO))
     began = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 
 import pandas as pd
 import pytest
@@ -12,13 +13,15 @@ import clinicalgru as cg
 
 from .test_widgets import explained
 
-nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed (extra notebook)")
-nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed (extra notebook)")
+pytestmark = pytest.mark.skipif(find_spec("nbconvert") is None, reason="nbconvert is not installed (extra notebook)")
 
 
 @pytest.fixture(scope="module")
 def html() -> dict[str, str]:
     """What nbconvert makes of the output of each widget; JupyterLab saves no state of widgets."""
+    import nbconvert  # takes seconds, and not every run of pytest needs it
+    import nbformat
+
     scores = pd.DataFrame({"risk": [0.1, 0.7, None], "status": ["scored", "scored", "not scored"], "reason": ""})
     history = [{"epoch": epoch, "train_loss": 0.5, "val_loss": 0.4} for epoch in (1, 2)]
     widgets = {
@@ -49,6 +52,9 @@ def test_the_patient_has_both_and_the_cohort_its_rows(html):
 
 def test_a_stored_state_of_widgets_is_left_out_on_request(html):
     """With the state, nbconvert would write a script that fetches programs from the network, and nothing else."""
+    import nbconvert
+    import nbformat
+
     view = cg.TrainingView([{"epoch": epoch, "train_loss": 0.5, "val_loss": 0.4} for epoch in (1, 2)])
     shown = nbformat.v4.new_output("display_data", data=view._repr_mimebundle_())
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("view", outputs=[shown])])
