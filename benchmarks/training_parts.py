@@ -22,8 +22,9 @@ from training import hourly
 import clinicalgru as cg
 from clinicalgru.model.estimators.arguments import training_config
 from clinicalgru.model.features.summaries import summaries_at_end
+from clinicalgru.model.network.collate import NO_PREFIXES
 from clinicalgru.model.training.adamw import AdamW
-from clinicalgru.model.training.cuts import with_cuts
+from clinicalgru.model.training.cuts import CutStays, points_of, with_cuts
 from clinicalgru.model.training.optimizer import clip_gradients, make_optimizer
 
 
@@ -63,14 +64,14 @@ def parts(stays: cg.Sequences, *, hidden: int, batch: int, n_cuts: int, repeats:
     complete = measure("selecting stays", lambda: stays[index])
     retained = np.random.default_rng(1).random(len(complete.value)) >= 0.15
 
-    def thinned() -> cg.Sequences:
+    def thinned() -> CutStays:
         rng = np.random.default_rng(2)
         if not n_cuts:
-            return complete.filter_measurements(retained)
+            return CutStays(complete.filter_measurements(retained), np.arange(len(complete)), NO_PREFIXES)
         return with_cuts(complete, retained, n_cuts=n_cuts, measurement_dropout=0.15, rng=rng)
 
-    copies = measure("leaving out measurements, cuts", thinned)
-    made = measure("batch", lambda: network.make_batch(copies))
+    copies, _, prefixes = measure("leaving out measurements, cuts", thinned)
+    made = measure("batch", lambda: network.make_batch(copies, prefixes=prefixes))
     measure("  summaries", lambda: summaries_at_end(copies, indices=network.spec.clinical_indices))
     inputs = measure("normal scores", lambda: network.scaler(made))
     measure("encoder, backward", backward(lambda: network.encoder(inputs, made)[0]))
@@ -80,7 +81,7 @@ def parts(stays: cg.Sequences, *, hidden: int, batch: int, n_cuts: int, repeats:
     measure("embedded summaries, backward", backward(lambda: network.embedding(inputs.summaries, inputs.summary_mask)))
     seen = torch.randn(len(made.point_row), network.readout.first[0].weight.shape[1], requires_grad=True)
     measure("readout, backward", backward(lambda: network.readout(seen)))
-    labels = head.labels(copies, made)
+    labels = head.labels(copies, points_of(made, np.ones(len(made.point_row), dtype=bool)))
     measure("whole network and loss, backward", lambda: head.loss(network.logits(inputs, made)[0], labels).backward())
     measure("clipping and optimiser", lambda: (clip_gradients(network, 1.0), optimizer.step()))
     return took

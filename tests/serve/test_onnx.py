@@ -36,6 +36,7 @@ OPTIONS = (
     {"cell": "rnn", "attention": None, "encoder": "per_variable", "gate": None},
     {"gate": "time", "readout_inputs": "separate", "code_vocabulary": ("I10", "N17", "Z99")},
     {"cell": "lstm", "bidirectional": True, "encoder": "per_variable", "code_vocabulary": ("I10",)},
+    {"readout_inputs": "apart", "code_vocabulary": ("I10",)},
 )
 
 

@@ -73,7 +73,8 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
     def _trained(self, network: ClinicalGRU, validation: Sequences) -> ClinicalGRU:
         """Undo the log-odds offset that weighting the steps has caused."""
         trained = super()._trained(network, validation)
-        trained.readout.bias.sub_(self.head_.log_odds_offset)
+        for _, readout, _ in trained.readout.parts():
+            readout.bias.sub_(self.head_.log_odds_offset)
         return trained
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:

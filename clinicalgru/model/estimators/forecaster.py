@@ -239,8 +239,9 @@ class GRUForecaster(GRUEstimator):
         self.head_ = Forecast(network.scaler.value, _weights(change["count"].to_numpy()))
         scale = torch.tensor(change["mean"].fillna(1.0).to_numpy()).clamp_min(math.exp(MIN_LOG_SCALE))
         with torch.no_grad():
-            network.readout.last[..., : 2 * n_variables] = 0
-            network.readout.bias[..., : 2 * n_variables] = torch.cat([torch.zeros_like(scale), scale.log()])
+            for _, readout, _ in network.readout.parts():
+                readout.last[..., : 2 * n_variables] = 0
+                readout.bias[..., : 2 * n_variables] = torch.cat([torch.zeros_like(scale), scale.log()])
         return network
 
     def _trained(self, network: ClinicalGRU, validation: Sequences) -> ClinicalGRU:
@@ -259,8 +260,9 @@ class GRUForecaster(GRUEstimator):
         factors = torch.tensor(SHORTCUT_SCALES, dtype=torch.float32)
         scale[errors[0].index.tolist()] = factors[torch.from_numpy(best)]
         with torch.no_grad():
-            for weight in (self.network_.readout.last, self.network_.readout.bias):
-                weight[..., : len(scale)].mul_(scale)
+            for _, readout, _ in self.network_.readout.parts():
+                for weight in (readout.last, readout.bias):
+                    weight[..., : len(scale)].mul_(scale)
             if self.network_.by_variable is not None:
                 self.network_.by_variable.weight[..., 0].mul_(scale[:, None])
         return self.network_

@@ -30,7 +30,12 @@ SHARED_OPTIONS = (
     "attention",
     "encoder",
 )  # of the network: these decide what the weights of the encoder mean
-OWN = ("readout.last", "readout.bias", "forecast.", "by_variable.")  # outputs: each task learns its own
+OUTPUTS = ("last", "bias")  # of the readout: each task learns its own
+OWN = (
+    *(f"readout.{part}{name}" for part in ("", "sequence.", "summaries.") for name in OUTPUTS),
+    "forecast.",
+    "by_variable.",
+)
 
 
 @dataclass(frozen=True, eq=False)

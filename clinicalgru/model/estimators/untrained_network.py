@@ -47,7 +47,8 @@ def untrained_network(estimator: Any, stays: Sequences, auxiliary: AuxiliaryTarg
     start = head.initial_bias(stays)
     if start is not None:
         with torch.no_grad():
-            network.readout.bias[..., : len(start)].add_(start)
+            for _, readout, _ in network.readout.parts():
+                readout.bias[..., : len(start)].add_(start)
     return network
 
 

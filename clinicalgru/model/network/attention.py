@@ -83,7 +83,7 @@ class AdditiveAttention(nn.Module):
         score = score + F.softplus(self.rate) * (hours - hours[:, :1])
         visible = _visible(valid, batch)
         weight = torch.softmax(score[:, None, :].masked_fill(~visible, MASKED_SCORE), dim=2) * visible
-        if batch.per_step:
+        if batch.per_step or weight.shape[1] > 1:
             context = torch.bmm(weight, gather_padded(states, rows))
             return context[batch.point_stay, _point_index(batch)], weight
         of_row = weight.flatten().index_select(0, batch.stay * weight.shape[2] + batch.step)
@@ -136,8 +136,8 @@ class MultiHeadAttention(nn.Module):
         padded, hours, visible = _padded_states(states, batch)
         queried = padded
         if not batch.per_step:
-            last = (visible[:, 0].sum(dim=1) - 1).clamp_min(0)
-            queried = padded.gather(1, last[:, None, None].expand(-1, 1, padded.shape[2]))
+            last = (visible.sum(dim=2) - 1).clamp_min(0)
+            queried = padded.gather(1, last[:, :, None].expand(-1, -1, padded.shape[2]))
         query, key, value = (
             layer(part).unflatten(2, (N_ATTENTION_HEADS, -1))
             for layer, part in ((self.query, queried), (self.key, padded), (self.value, padded))
@@ -229,10 +229,16 @@ def _visible(valid: Tensor, batch: Batch) -> Tensor:
     """The time steps that each prediction may see (stay, point, step)."""
     visible = valid[:, None, :]
     if batch.per_step:
-        visible = visible & valid.new_ones(valid.shape[1], valid.shape[1]).tril() & valid[:, :, None]
-    return visible
+        return visible & valid.new_ones(valid.shape[1], valid.shape[1]).tril() & valid[:, :, None]
+    if len(batch.point_stay) == len(valid):
+        return visible
+    n_points = torch.bincount(batch.point_stay, minlength=len(valid)).max()
+    last = batch.point_stay.new_full((len(valid), int(n_points)), -1)
+    has_rows = batch.point_row >= 0
+    last[batch.point_stay[has_rows], batch.point_number[has_rows]] = batch.step[batch.point_row[has_rows]]
+    return visible & (torch.arange(valid.shape[1], device=valid.device) <= last[:, :, None])
 
 
 def _point_index(batch: Batch) -> Tensor:
-    """Position of each prediction on the second axis of the weights: its time step, or 0 for the only one."""
-    return batch.step[batch.point_row] if batch.per_step else torch.zeros_like(batch.point_stay)
+    """Position of each prediction on the second axis of the weights: its time step, or its number in the stay."""
+    return batch.step[batch.point_row] if batch.per_step else batch.point_number

@@ -52,6 +52,39 @@ class _Points(NamedTuple):
     hours: np.ndarray
 
 
+class Prefixes(NamedTuple):
+    """Further predictions of some stays, earlier than their end, from what was known then.
+
+    Parameters
+    ----------
+    stay : ndarray of int, shape (prefix,)
+        Positions of the stays.
+    hours : ndarray of float, shape (prefix,)
+        Hours since the index time, not after the end of the stay.
+    """
+
+    stay: np.ndarray
+    hours: np.ndarray
+
+    def of(self, sequences: Sequences) -> Sequences:
+        """The stays as they were known then.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            The stays.
+
+        Returns
+        -------
+        Sequences
+            One entry for each prefix.
+        """
+        return sequences[self.stay].truncate_at(self.hours)
+
+
+NO_PREFIXES = Prefixes(np.empty(0, dtype=np.int64), np.empty(0))
+
+
 def collate(
     sequences: Sequences,
     *,
@@ -59,6 +92,7 @@ def collate(
     codes: bool = False,
     indices: tuple[str, ...] = (),
     sample: StepSampling | None = None,
+    prefixes: Prefixes = NO_PREFIXES,
 ) -> Batch:
     """Make a batch of stays.
 
@@ -74,10 +108,13 @@ def collate(
         Clinical indices, such as "pao2 last / fio2 last", besides the summaries.
     sample : StepSampling or None
         A random sample of the predictions; None: all of them.
+    prefixes : Prefixes
+        Further predictions, where one is made at the end of each stay.
 
     Returns
     -------
     Batch
+        The predictions of `prefixes` stand after those at the end of each stay.
 
     References
     ----------
@@ -94,12 +131,18 @@ def collate(
     points = _points(sequences, steps, packed_row, by_time, per_step=per_step)
     if sample is not None:
         points = _sampled_points(points, steps, measured, by_time, sample)
+    earlier = Prefixes(np.argsort(order)[prefixes.stay], prefixes.hours)
+    known = earlier.of(sequences) if len(earlier.stay) else None
+    if known is not None:
+        points = _with_prefixes(points, earlier, _time_steps(known, codes=codes).n_steps, packed_row, steps)
     return Batch(
         sizes=sizes,
         order=order,
         per_step=per_step,
         **_row_tensors(sequences, steps, locf=locf, packed_row=packed_row, by_time=by_time),
-        **_point_tensors(sequences, points, locf=locf, by_time=by_time, per_step=per_step, indices=indices),
+        **_point_tensors(
+            sequences, points, locf=locf, by_time=by_time, per_step=per_step, indices=indices, known=known
+        ),
         **_code_tensors(steps, packed_row),
     )
 
@@ -188,6 +231,16 @@ def _points(
     return _Points(row, np.arange(len(steps.n_steps)), sequences.end_hours)
 
 
+def _with_prefixes(
+    points: _Points, prefixes: Prefixes, n_steps: np.ndarray, packed_row: np.ndarray, steps: _Steps
+) -> _Points:
+    """The prediction times, and those of prefixes of so many time steps: rows of their stays."""
+    begins = np.cumsum(steps.n_steps) - steps.n_steps
+    last = begins[prefixes.stay] + n_steps - 1
+    row = np.where(n_steps > 0, packed_row[last] if len(packed_row) else -1, -1)
+    return _Points(*map(np.concatenate, zip(points, (row, prefixes.stay, prefixes.hours), strict=True)))
+
+
 def _sampled_points(
     points: _Points, steps: _Steps, measured: np.ndarray, by_time: np.ndarray, sample: StepSampling
 ) -> _Points:
@@ -207,14 +260,18 @@ def _point_tensors(
     by_time: np.ndarray,
     per_step: bool,
     indices: tuple[str, ...],
+    known: Sequences | None,
 ) -> dict[str, Any]:
-    """The fields of prediction times."""
+    """The fields of prediction times; `known` has the stays of those that stand after the end of each stay."""
     if per_step:
         summaries = summaries_at(sequences, locf[by_time[points.row]], points.hours, indices=indices)
         static = sequences.static_at(points.stay, points.hours)
     else:
-        summaries = summaries_at_end(sequences, indices=indices)[points.stay]
-        static = sequences.static[points.stay]
+        ends = points.stay[: len(points.stay) - (0 if known is None else len(known))]
+        summaries, static = summaries_at_end(sequences, indices=indices)[ends], sequences.static[ends]
+    if known is not None:
+        summaries = np.concatenate([summaries, summaries_at_end(known, indices=indices)])
+        static = np.concatenate([static, known.static])
     return {
         "point_row": torch.from_numpy(points.row),
         "point_stay": torch.from_numpy(points.stay),

@@ -81,7 +81,11 @@ def _readout(network: ClinicalGRU, features: list[Hashable], static: Sequence[Va
     names += [(feature, number) for feature in features for number in range(size)]
     names += [("codes", number) for number in range(network.codes.width if network.codes is not None else 0)]
     names += [("clock", number) for number in range(N_CLOCK if spec.window_hours else 0)]
-    return {"readout.input_scale": {2: names}, "readout.first.0.weight": {1: names}}
+    found: dict[str, Axes] = {}
+    for prefix, _, columns in network.readout.parts():
+        seen = names if columns is None else [names[column] for column in columns.tolist()]
+        found |= {f"readout.{prefix}input_scale": {2: seen}, f"readout.{prefix}first.0.weight": {1: seen}}
+    return found
 
 
 def copy_by_name(target: Tensor, source: Tensor, *, to: Axes, given: Axes) -> None:

@@ -19,7 +19,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "gate": (None, "time"),
     "attention": ("additive", "multihead", None),
     "encoder": ("values", "per_variable"),
-    "readout_inputs": ("joint", "separate", "sequence", "summaries"),
+    "readout_inputs": ("joint", "apart", "separate", "sequence", "summaries"),
 }
 COUNTS = ("hidden_size", "readout_size", "ensemble_size", "n_layers")
 PROBABILITIES = ("dropout", "recurrent_dropout")
@@ -63,10 +63,11 @@ class NetworkConfig(BaseEstimator):
         Attention over the states (Bahdanau et al. 2015; Vaswani et al. 2017). None: the last state only.
     encoder : {"values", "per_variable"}, default="values"
         "per_variable": each variable has an embedding of its own before the recurrence (Gorishniy et al. 2022).
-    readout_inputs : {"joint", "separate", "sequence", "summaries"}, default="joint"
+    readout_inputs : {"joint", "apart", "separate", "sequence", "summaries"}, default="joint"
         What the members of the readout see in addition to static covariates, coded events and the hour.
         "joint": the sequence (attention and state) and the summaries. "separate": the sequence for one half of the
-        members, the summaries for the other. "sequence" or "summaries": the one for all, as a comparison.
+        members, the summaries for the other. "apart": the same, and the halves share no weights of the readout, and
+        each keeps the weights of its own best epoch. "sequence" or "summaries": the one for all, as a comparison.
     clinical_indices : sequence of str or None, default=None
         Clinical indices among the inputs of the readout, such as "pao2 last / fio2 last". None: those of
         data_schemas/indices.yaml whose variables are present. (): none.
@@ -324,8 +325,9 @@ def _compatibility(spec: NetworkSpec, *, every_step: bool) -> Iterator[tuple[boo
     expected, got = 'cell="gru" and reset="after" with feedback_delay_hours', f'{cell}, reset="{spec.reset}"'
     delayed = spec.feedback_delay_hours is not None
     yield delayed and not plain, expected, got, "Leave feedback_delay_hours out."
-    single = spec.readout_inputs == "separate" and spec.ensemble_size < 2
-    yield single, 'ensemble_size of 2 or more with readout_inputs="separate"', f"{spec.ensemble_size}", "Use 4."
+    single = spec.readout_inputs in ("separate", "apart") and spec.ensemble_size < 2
+    expected = f'ensemble_size of 2 or more with readout_inputs="{spec.readout_inputs}"'
+    yield single, expected, f"{spec.ensemble_size}", "Use 4."
     expected = f"a state of a multiple of {N_ATTENTION_HEADS} numbers for multi-head attention"
     uneven = spec.attention == "multihead" and spec.width % N_ATTENTION_HEADS > 0
     yield uneven, expected, f"{spec.width}", "Change hidden_size."

@@ -22,8 +22,9 @@ from clinicalgru.model.network.cells import (
 )
 from clinicalgru.model.network.config import NetworkSpec
 from clinicalgru.model.network.convolution import Convolutions
+from clinicalgru.model.network.embeddings import CodeEmbedding, VariableEmbedding
 from clinicalgru.model.network.generator import Dropout, linear, orthogonal_, random_dropout_mask
-from clinicalgru.model.network.layers import CodeEmbedding, Decay, VariableEmbedding
+from clinicalgru.model.network.layers import Decay
 from clinicalgru.model.network.native import gru_layer
 from clinicalgru.model.network.scaling import Inputs
 

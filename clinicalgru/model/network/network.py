@@ -13,12 +13,12 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.network.attention import AttentionWeights, attention, attention_weights
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.codes import known_codes
-from clinicalgru.model.network.collate import StepSampling, collate
+from clinicalgru.model.network.collate import NO_PREFIXES, Prefixes, StepSampling, collate
 from clinicalgru.model.network.config import NetworkSpec
+from clinicalgru.model.network.embeddings import CodeEmbedding, NumberEmbedding, PerVariableLinear
 from clinicalgru.model.network.encoder import Encoder
 from clinicalgru.model.network.generator import Dropout, linear, use_generator
-from clinicalgru.model.network.layers import CodeEmbedding, NumberEmbedding, PerVariableLinear
-from clinicalgru.model.network.readout import BatchEnsembleMLP, members_see
+from clinicalgru.model.network.readout import BatchEnsembleMLP, ReadoutsApart, members_see
 from clinicalgru.model.network.scaling import Inputs, InputScaler
 
 N_CLOCK = 2  # inputs of `clock`
@@ -57,19 +57,33 @@ class ClinicalGRU(nn.Module):
         width = sequence + self.scaler.static_width + embedded
         width += self.codes.width if self.codes is not None else 0
         width += N_CLOCK if spec.window_hours else 0
-        sizes = {"hidden": spec.readout_size, "members": spec.ensemble_size, "outputs": spec.outputs}
-        self.readout = BatchEnsembleMLP(width, dropout=spec.dropout, **sizes)
         sees_sequence, self.sees_summaries = members_see(spec)
-        visible = torch.ones(spec.ensemble_size, 1, width)
-        visible[~sees_sequence, :, :sequence] = 0
         start = sequence + self.scaler.static_width
-        visible[~self.sees_summaries, :, start : start + embedded] = 0
-        self.register_buffer("visible", visible if spec.readout_inputs != "joint" else None, persistent=False)
+        sizes = {"hidden": spec.readout_size, "members": spec.ensemble_size, "outputs": spec.outputs}
+        visible: Tensor | None = None
+        self.readout: BatchEnsembleMLP | ReadoutsApart
+        if spec.readout_inputs == "apart":
+            columns = range(sequence), range(start, start + embedded)
+            self.readout = ReadoutsApart(width, columns[0], columns[1], dropout=spec.dropout, **sizes)
+        else:
+            self.readout = BatchEnsembleMLP(width, dropout=spec.dropout, **sizes)
+            visible = torch.ones(spec.ensemble_size, 1, width)
+            visible[~sees_sequence, :, :sequence] = 0
+            visible[~self.sees_summaries, :, start : start + embedded] = 0
+        masked = spec.readout_inputs in ("separate", "sequence", "summaries")
+        self.register_buffer("visible", visible if masked else None, persistent=False)
         self.by_variable = PerVariableLinear(spec.variables, self.embedding.line.shape[1]) if spec.by_variable else None
         self.state_dropout = Dropout(spec.dropout)
         self.forecast = linear(spec.width, spec.forecasts) if spec.forecasts else None
 
-    def make_batch(self, stays: Sequences, *, per_step: bool = False, sample: StepSampling | None = None) -> Batch:
+    def make_batch(
+        self,
+        stays: Sequences,
+        *,
+        per_step: bool = False,
+        sample: StepSampling | None = None,
+        prefixes: Prefixes = NO_PREFIXES,
+    ) -> Batch:
         """Make a batch of stays, with the coded events of the vocabulary only.
 
         Parameters
@@ -80,14 +94,56 @@ class ClinicalGRU(nn.Module):
             Whether a prediction is made after each time step with measurements; else at the end of each stay.
         sample : StepSampling or None
             A random sample of the predictions; None: all of them.
+        prefixes : Prefixes
+            Further predictions, earlier than the ends of their stays; for a network that `is_causal`.
 
         Returns
         -------
         Batch
         """
-        known, spec = known_codes(stays, self.spec.code_vocabulary), self.spec
-        codes = bool(spec.code_vocabulary)
-        return collate(known, per_step=per_step, codes=codes, indices=spec.clinical_indices, sample=sample)
+        spec = self.spec
+        return collate(
+            known_codes(stays, spec.code_vocabulary),
+            per_step=per_step,
+            codes=bool(spec.code_vocabulary),
+            indices=spec.clinical_indices,
+            sample=sample,
+            prefixes=prefixes,
+        )
+
+    def readout_parts(self) -> dict[str, slice]:
+        """The members of each part of the readout that shares no weights with the others.
+
+        Returns
+        -------
+        dict of str to slice
+            By the name of the part; empty if all members share layers.
+        """
+        if self.spec.readout_inputs != "apart":
+            return {}
+        half = self.spec.ensemble_size - self.spec.ensemble_size // 2
+        return {"sequence": slice(0, half), "summaries": slice(half, None)}
+
+    @staticmethod
+    def part_of_weight(name: str) -> str:
+        """The part of the readout whose loss decides when a weight is best, where parts share no weights.
+
+        Parameters
+        ----------
+        name : str
+            Name of the weight.
+
+        Returns
+        -------
+        str
+            "summaries" for the embeddings of summaries and their readout, else "sequence".
+        """
+        return "summaries" if name.startswith(("readout.summaries.", "embedding.", "by_variable.")) else "sequence"
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the states of a prefix are those of its stay: not read backwards, nor in strides from its end."""
+        return not (self.spec.bidirectional or self.spec.convolution)
 
     def without_auxiliary(self, outputs: int) -> ClinicalGRU:
         """A copy with the first outputs only, and without the forecast: the network as it predicts.
@@ -104,14 +160,15 @@ class ClinicalGRU(nn.Module):
         with use_generator(torch.Generator()):  # random weights, replaced below
             network = ClinicalGRU(replace(self.spec, outputs=outputs, forecasts=0))
         weights = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("forecast.")}
-        weights |= {name: weights[name][..., :outputs] for name in ("readout.last", "readout.bias")}
+        last = [f"readout.{prefix}{name}" for prefix, *_ in self.readout.parts() for name in ("last", "bias")]
+        weights |= {name: weights[name][..., :outputs] for name in last}
         network.load_state_dict(weights)
         return network
 
     @property
     def device(self) -> torch.device:
         """Where it computes; scaling, inputs and outputs are on the CPU."""
-        return self.readout.last.device
+        return self.embedding.line.device
 
     def forward(self, batch: Batch) -> Tensor:
         """Outputs of all members for a batch.

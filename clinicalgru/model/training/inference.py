@@ -40,12 +40,11 @@ def mean_loss(network: ClinicalGRU, stays: Sequences, *, head: Head) -> float:
     float
     """
     batches = iterate_batches(network, stays, head=head)
-    return loss_of_batches(
-        network, ((network.scaler(batch), batch, head.labels(part, batch)) for part, batch, _ in batches), head
-    )
+    scaled = ((network.scaler(batch), batch, head.labels(part, batch)) for part, batch, _ in batches)
+    return losses_of_batches(network, scaled, head)[0]
 
 
-def loss_of_batches(network: ClinicalGRU, batches: Iterable[tuple[Inputs, Batch, Tensor]], head: Head) -> float:
+def losses_of_batches(network: ClinicalGRU, batches: Iterable[tuple[Inputs, Batch, Tensor]], head: Head) -> list[float]:
     """The loss of the mean prediction of the members, over all predictions of these batches.
 
     Parameters
@@ -59,15 +58,19 @@ def loss_of_batches(network: ClinicalGRU, batches: Iterable[tuple[Inputs, Batch,
 
     Returns
     -------
-    float
+    list of float
+        Of all members; then of the members of each part of the readout, if parts share no weights.
     """
     network.eval()
-    aggregated, labels = list[Tensor](), list[Tensor]()
+    parts = [slice(None), *network.readout_parts().values()]
+    aggregated, labels = [list[Tensor]() for _ in parts], list[Tensor]()
     for inputs, batch, known in batches:
-        aggregated.append(head.aggregate_members(network.logits(inputs, batch)[0][..., : head.n_outputs]))
+        logits = network.logits(inputs, batch)[0][..., : head.n_outputs]
+        for made, members in zip(aggregated, parts, strict=True):
+            made.append(head.aggregate_members(logits[members]))
         labels.append(known)
-    all_aggregated = torch.cat(aggregated, dim=1)
-    return head.loss(all_aggregated, torch.cat(labels).to(all_aggregated.dtype)).item()
+    known = torch.cat(labels)
+    return [head.loss(one, known.to(one.dtype)).item() for one in (torch.cat(made, dim=1) for made in aggregated)]
 
 
 @torch_defaults(grad=False)

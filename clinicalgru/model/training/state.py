@@ -41,9 +41,9 @@ class TrainingConfig:
     patience : int
         Epochs without a lower validation loss before training stops.
     n_cuts : int
-        Copies of each stay, cut at a random hour, that an epoch learns from, in addition to the stay itself.
+        Random hours at which an epoch predicts each stay, in addition to its end; some of them from thinned copies.
     cut_weight : float
-        Weight of their loss relative to that of the stays.
+        Weight of the loss at these hours relative to that at the end.
     random_state : int
         Seed of all random numbers.
     forecast_weight, auxiliary_weight : float
@@ -66,6 +66,9 @@ class TrainingConfig:
     random_state: int = 0
     forecast_weight: float = 0.0
     auxiliary_weight: float = 0.6
+
+
+PART_LOSS = "val_loss_"  # of a part of the readout, which the name of the part follows
 
 
 @dataclass
@@ -99,7 +102,19 @@ class TrainingState:
     data: str = ""
 
     @property
+    def best_epochs(self) -> dict[str, int]:
+        """The epoch, from 1, with the lowest value of each validation loss; 0 before the first has ended."""
+        names = [name for name in self.history[0] if name.startswith("val_loss")] if self.history else ["val_loss"]
+        losses = {name: [entry[name] for entry in self.history] for name in names}
+        return {name: 1 + int(np.argmin(values)) if values else 0 for name, values in losses.items()}
+
+    @property
+    def last_improvement(self) -> int:
+        """The last epoch in which the loss of a part fell to its lowest, where parts share no weights; else of all."""
+        best = self.best_epochs
+        return max((epoch for name, epoch in best.items() if name.startswith(PART_LOSS)), default=best["val_loss"])
+
+    @property
     def best_epoch(self) -> int:
         """The epoch, from 1, with the lowest validation loss; 0 before the first has ended."""
-        losses = [entry["val_loss"] for entry in self.history]
-        return 1 + int(np.argmin(losses)) if losses else 0
+        return self.best_epochs["val_loss"]

@@ -115,7 +115,7 @@ def train_folds(
 
 
 def _goes_on(state: TrainingState, config: TrainingConfig) -> bool:
-    return state.epoch < config.max_epochs and state.epoch - state.best_epoch < config.patience
+    return state.epoch < config.max_epochs and state.epoch - state.last_improvement < config.patience
 
 
 def _mean_entry(entries: Sequence[dict[str, float]], size: np.ndarray, *, epoch: int) -> dict[str, float]:
@@ -137,7 +137,7 @@ class _Share:
 def _state(network: ClinicalGRU, config: TrainingConfig) -> TrainingState:
     own = copy.deepcopy(network)
     averaged = AveragedModel(own, avg_fn=partial(ema_update, decay=config.ema_decay))
-    return TrainingState(own, averaged, make_optimizer(own, config), own.state_dict())
+    return TrainingState(own, averaged, make_optimizer(own, config), copy.deepcopy(own.state_dict()))
 
 
 def _mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

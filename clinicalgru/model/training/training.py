@@ -21,7 +21,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingWarning
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
-from clinicalgru.model.network.collate import StepSampling
+from clinicalgru.model.network.collate import NO_PREFIXES, StepSampling
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
 from clinicalgru.model.training.auxiliary_losses import NO_AUXILIARY, AuxiliaryLosses
@@ -32,7 +32,7 @@ from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss, nonfinite_l
 from clinicalgru.model.training.optimizer import clip_gradients, ema_update, make_optimizer, set_learning_rate
 from clinicalgru.model.training.prefetch import prefetch
 from clinicalgru.model.training.progress import Callback, Progress
-from clinicalgru.model.training.state import TrainingConfig, TrainingState
+from clinicalgru.model.training.state import PART_LOSS, TrainingConfig, TrainingState
 from clinicalgru.model.training.torch_settings import seeded, torch_defaults
 from clinicalgru.model.training.validation_loss import ValidationLoss
 
@@ -103,7 +103,7 @@ def train(
     val_loss = ValidationLoss(validation, head=head, config=config)
     with Progress(config.max_epochs, verbose=verbose and main, callbacks=callbacks if main else ()) as progress:
         try:
-            while state.epoch < config.max_epochs and state.epoch - state.best_epoch < config.patience:
+            while state.epoch < config.max_epochs and state.epoch - state.last_improvement < config.patience:
                 train_loss = train_epoch(state, stays, head, auxiliary=auxiliary, config=config, progress=progress)
                 validate_epoch(state, train_loss, val_loss)
                 if checkpoint_path is not None and main:
@@ -154,24 +154,29 @@ def validate_epoch(state: TrainingState, train_loss: float, validation: Validati
         If the loss is not finite.
     """
     averaged = cast(ClinicalGRU, state.averaged.module)
-    val_loss = broadcast(validation(averaged))
+    val_loss, *by_part = (broadcast(loss) for loss in validation.losses(averaged))
     if not math.isfinite(val_loss):
         batch = state.network.make_batch(validation.stays, per_step=validation.head.per_step)
         raise nonfinite_loss(state.network, validation.stays, batch, epoch=state.epoch + 1)
-    state.history.append({"epoch": state.epoch + 1, "train_loss": train_loss, "val_loss": val_loss})
+    parts = [f"{PART_LOSS}{name}" for name in averaged.readout_parts()]
+    entry = {"epoch": state.epoch + 1, "train_loss": train_loss, "val_loss": val_loss}
+    state.history.append(entry | dict(zip(parts, by_part, strict=True)))
     state.epoch += 1
-    if state.best_epoch == state.epoch:
-        state.best_weights = copy.deepcopy(averaged.state_dict())
+    best = state.best_epochs
+    for name, weight in averaged.state_dict().items():
+        loss = f"{PART_LOSS}{averaged.part_of_weight(name)}" if parts else "val_loss"
+        if best[loss] == state.epoch:
+            state.best_weights[name] = weight.detach().clone()
 
 
 class _PreparedBatch(NamedTuple):
     """A batch of one step, which does not depend on learned weights and is prepared in advance."""
 
     all_stays: Sequences  # of all processes
-    stays: Sequences  # of this process, followed by copies of them that end earlier, if there are any
+    stays: Sequences  # of this process, followed by thinned copies of them that end earlier, if there are any
     batch: Batch
     inputs: Inputs
-    is_cut: np.ndarray | None  # (stay of the batch,) whether it is such a copy
+    is_cut: np.ndarray | None  # (point,) whether it is earlier than the end of its stay; None without cuts
 
 
 def train_epoch(
@@ -248,14 +253,16 @@ def _preparation(
         all_stays = complete.filter_measurements(retained)
         shard = rank_shard(all_stays)
         n = len(shard)
+        prefixes = NO_PREFIXES
         if config.n_cuts and head.supports_cuts:
-            rank, world_size = rank_and_world_size()
-            n_cuts, dropout = config.n_cuts, config.measurement_dropout
-            both = with_cuts(complete, retained, n_cuts=n_cuts, measurement_dropout=dropout, rng=rng)
-            shard = both[np.arange(len(both)) % len(complete) % world_size == rank] if world_size > 1 else both
-        batch = network.make_batch(shard, per_step=head.per_step, sample=sample)
-        is_cut = batch.order >= n if len(shard) > n else None
-        return _PreparedBatch(all_stays, shard, batch, network.scaler(batch), is_cut)
+            cuts, dropout = config.n_cuts, config.measurement_dropout
+            made = with_cuts(complete, retained, n_cuts=cuts, measurement_dropout=dropout, rng=rng)
+            made = made.of_rank(*rank_and_world_size())
+            shard, _, prefixes = made if network.is_causal else made.as_copies()
+        batch = network.make_batch(shard, per_step=head.per_step, sample=sample, prefixes=prefixes)
+        is_cut = (batch.order[batch.point_stay.numpy()] >= n) | (batch.point_number.numpy() > 0)
+        scaled = network.scaler(batch)
+        return _PreparedBatch(all_stays, shard, batch, scaled, is_cut if config.n_cuts and head.supports_cuts else None)
 
     return prepare
 
@@ -283,7 +290,9 @@ def _backward_step(
     loss = _loss(network, prepared, head=head, auxiliary=auxiliary, cut_weight=cut_weight)
     if rank_and_world_size()[1] == 1:
         return backward(network, loss, 1.0)
-    return backward(network, loss, head.loss_denominator(head.labels(prepared.stays, prepared.batch)))
+    batch, is_cut = prepared.batch, prepared.is_cut
+    points = batch if is_cut is None else points_of(batch, ~is_cut)
+    return backward(network, loss, head.loss_denominator(head.labels(prepared.stays, points)))
 
 
 def _loss(

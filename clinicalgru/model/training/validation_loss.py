@@ -12,7 +12,7 @@ from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
 from clinicalgru.model.training.cuts import fixed_cuts
-from clinicalgru.model.training.inference import iterate_batches, loss_of_batches
+from clinicalgru.model.training.inference import iterate_batches, losses_of_batches
 from clinicalgru.model.training.state import TrainingConfig
 from clinicalgru.model.training.torch_settings import torch_defaults
 
@@ -53,7 +53,6 @@ class ValidationLoss:
         cells = sum(int(part.n_steps.sum()) for part in self._parts) * len(stays.variables)
         self._kept: list[list[Scaled]] | None = [[] for _ in self._parts] if cells <= MAX_CELLS else None
 
-    @torch_defaults(grad=False)
     def __call__(self, network: ClinicalGRU) -> float:
         """The loss of a network.
 
@@ -66,9 +65,28 @@ class ValidationLoss:
         -------
         float
         """
+        return self.losses(network)[0]
+
+    @torch_defaults(grad=False)
+    def losses(self, network: ClinicalGRU) -> list[float]:
+        """The losses of a network, and of each part of its readout, if parts share no weights.
+
+        Parameters
+        ----------
+        network : ClinicalGRU
+            With the scaler of all epochs before.
+
+        Returns
+        -------
+        list of float
+            The loss of all members first.
+        """
         parts = [self._batches(network, number) for number in range(len(self._parts))]
-        losses = [loss_of_batches(network, batches, self.head) for batches in parts]
-        return losses[0] if len(losses) == 1 else (losses[0] + self.cut_weight * losses[1]) / (1 + self.cut_weight)
+        found = [losses_of_batches(network, batches, self.head) for batches in parts]
+        if len(found) == 1:
+            return found[0]
+        weight = self.cut_weight
+        return [(whole + weight * cut) / (1 + weight) for whole, cut in zip(*found, strict=True)]
 
     def _batches(self, network: ClinicalGRU, number: int) -> Iterator[Scaled]:
         """The batches of one part, from the epoch before where they are kept."""

@@ -15,8 +15,9 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.model.network.attention import MASKED_SCORE, AdditiveAttention, MultiHeadAttention
 from clinicalgru.model.network.cells import GATES
 from clinicalgru.model.network.config import N_ATTENTION_HEADS, NetworkSpec
+from clinicalgru.model.network.embeddings import NumberEmbedding, VariableEmbedding
 from clinicalgru.model.network.encoder import MEMORIES, Recurrent
-from clinicalgru.model.network.layers import MAX_DECAY_EXPONENT, Decay, NumberEmbedding, VariableEmbedding
+from clinicalgru.model.network.layers import MAX_DECAY_EXPONENT, Decay
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.serve.onnx.features_graph import (
     Facts,
@@ -343,10 +344,13 @@ def _clock(hours: Value, window_hours: tuple[float, ...]) -> Value:
 
 def _readout(network: ClinicalGRU, inputs: Value) -> Value:
     """(member, stay, output)"""
-    graph, readout = inputs.graph, network.readout
-    visible = network.visible
-    scale = readout.input_scale * visible if isinstance(visible, torch.Tensor) else readout.input_scale
-    hidden = inputs.unsqueeze(0) * scale.numpy()
-    for block in (readout.first, readout.second):
-        hidden = graph.op("Relu", _linear(block[0], hidden))
-    return hidden @ graph.weight(readout.last.numpy(), axis=0) + readout.bias.numpy()
+    visible = network.visible if isinstance(network.visible, torch.Tensor) else None
+    members = list[Value]()
+    for _, readout, columns in network.readout.parts():
+        seen = inputs if columns is None else inputs.take(columns.numpy(), axis=1)
+        scale = readout.input_scale if visible is None else readout.input_scale * visible
+        hidden = seen.unsqueeze(0) * scale.numpy()
+        for block in (readout.first, readout.second):
+            hidden = inputs.graph.op("Relu", _linear(block[0], hidden))
+        members.append(hidden @ inputs.graph.weight(readout.last.numpy(), axis=0) + readout.bias.numpy())
+    return members[0] if len(members) == 1 else inputs.graph.concat(0, *members)

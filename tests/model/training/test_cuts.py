@@ -10,6 +10,7 @@ import torch
 
 import clinicalgru as cg
 from clinicalgru.model.estimators.untrained_network import network_spec
+from clinicalgru.model.network.collate import Prefixes
 from clinicalgru.model.training.cuts import cut_hours, fixed_cuts, points_of, with_cuts
 
 SMALL = {"network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2), "distillation": 0.0}
@@ -22,24 +23,62 @@ def cuts_of(stays, n_cuts=3, **options):
 
 def test_the_stays_come_first_and_unchanged_and_each_copy_has_its_outcome_and_an_earlier_end(parts):
     stays = parts[0][:20]
-    both = cuts_of(stays)
+    both, _, none = cuts_of(stays).as_copies()
+    assert not len(none.stay)
     np.testing.assert_array_equal(both[:20].value, stays.value)
     np.testing.assert_array_equal(both[:20].end_hours, stays.end_hours)
     copies = both[20:]
-    np.testing.assert_array_equal(copies.outcome, np.tile(stays.outcome, 3))
-    assert (copies.end_hours < np.tile(stays.end_hours, 3)).all()
+    assert len(copies) == 60
+    assert (copies.end_hours < stays.end_hours[0]).all()
     assert (copies.end_hours >= stays.task.window_hours[0]).all()
     assert (copies.hours <= copies.end_hours[copies.stay_of_measurement]).all()
-    assert (copies.n_measurements < np.tile(stays.n_measurements, 3)).any()
+    made = cuts_of(stays)
+    np.testing.assert_array_equal(both.stay, stays.stay[np.concatenate([made.stay_of, made.prefixes.stay])])
+    assert sorted(copies.outcome) == sorted(np.tile(stays.outcome, 3))
 
 
-def test_some_copies_are_nearly_empty_and_some_have_all_that_was_known(parts):
+def test_some_copies_are_nearly_empty_and_most_hours_are_those_of_the_stay_itself(parts):
     stays = parts[0][:60]
-    copies = cuts_of(stays)[60:]
-    known = stays[np.tile(np.arange(60), 3)].truncate_at(copies.end_hours).n_measurements
-    share = copies.n_measurements[known > 0] / known[known > 0]
-    assert (share == 1).mean() > 0.5
-    assert (share < 0.5).any()
+    made = cuts_of(stays)
+    assert 0.5 < len(made.prefixes.stay) / 180 < 0.7
+    copies = made.stays[60:]
+    known = stays[made.stay_of[60:]].truncate_at(copies.end_hours).n_measurements
+    assert (copies.n_measurements[known > 0] / known[known > 0] < 0.5).any()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"attention": "multihead"}, {"attention": None, "n_layers": 2, "cell": "lstm"}, {"feedback_delay_hours": 3.0}],
+)
+def test_predictions_before_the_end_of_a_stay_are_those_of_the_stay_as_it_was_known_then(parts, options):
+    stays = parts[0][:12]
+    stays = stays.filter_measurements(stays.stay_of_measurement != 5)
+    network = cg.GRUClassifier(cg.NetworkConfig(hidden_size=8, **options)).init_network(parts[0])[0].eval()
+    assert network.is_causal
+    made = cuts_of(stays)
+    made = made._replace(
+        prefixes=Prefixes(np.append(made.prefixes.stay, [5, 2]), np.append(made.prefixes.hours, [9, 0]))
+    )
+    whole = network.make_batch(made.stays, prefixes=made.prefixes)
+    copied = network.make_batch(made.as_copies().stays)
+    index = np.argsort(copied.order)[: len(whole.point_row)]
+    end, prefix = np.argsort(whole.order), np.arange(len(whole.order), len(whole.point_row))
+    chosen = np.concatenate([end, prefix])
+    np.testing.assert_array_equal(whole.point_hours[chosen], copied.point_hours[index])
+    with torch.no_grad():
+        torch.testing.assert_close(network(whole)[:, chosen], network(copied)[:, index], rtol=1e-5, atol=1e-6)
+
+
+def test_each_process_learns_from_its_stays_and_what_belongs_to_them(parts):
+    made = cuts_of(parts[0][:11])
+    shares = [made.of_rank(rank, 3) for rank in range(3)]
+    assert sorted(np.concatenate([one.stays.stay for one in shares])) == sorted(made.stays.stay)
+    assert sum(len(one.prefixes.stay) for one in shares) == len(made.prefixes.stay)
+
+    def named(one):
+        return list(zip(one.stays.stay[one.prefixes.stay], one.prefixes.hours, strict=True))
+
+    assert sorted(pair for one in shares for pair in named(one)) == sorted(named(made))
 
 
 def test_hours_for_validation_and_calibration_are_the_same_each_time_and_within_the_window(parts):
