@@ -100,6 +100,10 @@ class Events:
     _disk: Any = field(default=None, repr=False)  # keeps the memory-mapped folder
     _maps: Any = field(default=None, repr=False)  # the memory maps of the measurements
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy or pickle holds the rows themselves, not the temporary files that they are mapped from."""
+        return {**vars(self), "_disk": None, "_maps": None}
+
     def __len__(self) -> int:
         return self.measurements.num_rows + self.coded.num_rows
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -373,7 +372,7 @@ class LabelConformalSets:
         )
         if not is_alike or not set(labels) <= set(names) or len(set(names)) < len(names):
             raise ValueError("sets that do not fit the labels")
-        return cls(names, MappingProxyType(labels))
+        return cls(names, labels)
 
 
 def _positions(outcome: ArrayLike, n_classes: int) -> NDArray[np.int64]:

@@ -166,15 +166,11 @@ def binary_details(
         "net_benefit": benefit,
         "operating_points": operating_points(outcome, risk, thresholds=thresholds, wanted=WANTED, **draws),
         "calibration_curve": _curve(outcome, risk, draws),
-        "subgroups": MappingProxyType(
-            adjusted_tests(
-                {
-                    str(name): subgroups(
-                        outcome, risk, labels, metrics=GROUP_METRICS, min_cell_size=min_cell_size, **draws
-                    )
-                    for name, labels in groups.items()
-                }
-            )
+        "subgroups": adjusted_tests(
+            {
+                str(name): subgroups(outcome, risk, labels, metrics=GROUP_METRICS, min_cell_size=min_cell_size, **draws)
+                for name, labels in groups.items()
+            }
         ),
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -232,10 +231,10 @@ def evaluate_predictions(
         n_resamples=n_resamples,
         dropped=dropped,
         random_state=int(random_state),
-        curves=MappingProxyType({name: of.curves for name, of in models.items() if of.curves is not None}),
-        calibration=MappingProxyType(dict(model.calibration)),
+        curves={name: of.curves for name, of in models.items() if of.curves is not None},
+        calibration=dict(model.calibration),
         is_probability=model.is_probability,
-        notes=MappingProxyType(dict(model.notes)),
+        notes=dict(model.notes),
         primary=primary,
         alarms=model.alarms,
         **binary_details(

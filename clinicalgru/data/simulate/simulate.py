@@ -188,10 +188,8 @@ def simulate(
         stays=_stays(cohort, identity, rng),
         outcomes=outcomes,
         truth=pd.concat([identity["stay_id"], truth], axis=1),
-        drivers=MappingProxyType(weights),
-        planted=MappingProxyType(
-            {**record.planted, "outcome unknown": int(outcomes["in_hospital_death"].isna().sum())}
-        ),
+        drivers=dict(weights),
+        planted={**record.planted, "outcome unknown": int(outcomes["in_hospital_death"].isna().sum())},
         description=description,
     )
 
