@@ -141,4 +141,6 @@ def test_simulated_patients_and_those_who_ask_see_every_count(tmp_path):
         assert "stays without a series 3" in said
     hidden = words(evaluation_page(judged(400, 9), tmp_path / "p.html", **around(flow, 403, 3)).read_text())
     assert "403" not in hidden
-    assert "stays in the extract suppressed stays adults 400 stays" in hidden
+    assert (
+        "stays in the extract suppressed adults 400 stays" in hidden
+    )  # "suppressed stays" would be stays that are suppressed

@@ -332,8 +332,8 @@ def test_a_forecaster_trains_more_on_rare_measurements(monkeypatch):
     case, found = fitted_case("forecast"), {True: [], False: []}
     make_batch = ClinicalGRU.make_batch
 
-    def watched(network, stays, *, per_step=False, sample=None):
-        made = make_batch(network, stays, per_step=per_step, sample=sample)
+    def watched(network, stays, *, sample=None, **options):
+        made = make_batch(network, stays, sample=sample, **options)
         place, there = next_rows(made)
         follows = (made.mask[place] * there[:, None])[made.point_row]
         found[sample is not None].append(follows)
