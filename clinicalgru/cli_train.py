@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     from clinicalgru.parts import Parts
 
 NO_CHECKS: Mapping[str, Any] = MappingProxyType({})
+NEXT = """
+next
+  open the two pages in a browser
+  a worklist of patients      clinicalgru dashboard --bundle {out}/bundle --simulate 400
+  notebooks, from 01 on       jupyter lab notebooks
+  names of your own extract   clinicalgru map labs.csv --draft names.yaml
+  a model of it               clinicalgru train labs.csv --names names.yaml --outcomes outcomes.csv --out out/mine
+"""
 
 
 def register(app: typer.Typer) -> None:
@@ -91,6 +99,7 @@ def demo(
         return model
 
     _fit_evaluate_write(fit, parts, out, random_state=random_state)
+    typer.echo(NEXT.format(out=out))
 
 
 def train(

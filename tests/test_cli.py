@@ -164,6 +164,8 @@ def test_the_demo_runs_the_whole_line_and_says_that_its_patients_are_simulated(c
     assert "Are the explanations faithful to the model?" in (tmp_path / "out" / "evaluation.html").read_text()
     assert json.loads((tmp_path / "out" / "bundle" / "manifest.json").read_text())["trained_on"]["simulated"] is True
     assert "boosted trees" in out
+    commands = [line.partition("clinicalgru ")[2] for line in out.partition("\nnext\n")[2].splitlines()]
+    assert sum(run(capsys, *command.split(), "--help")[0] == 0 for command in commands if command) == 3
 
 
 @pytest.mark.slow
