@@ -73,13 +73,15 @@ def watch(
     ------
     ArgumentError
         If the output is a file, or lies in the feed.
+    ClinicalGRUError
+        If the last of `n_rounds` rounds fails.
 
     Notes
     -----
     All that is kept is the output itself: a round that was ended is resumed, and one that has finished is not scored
     again, also after a restart. A file of the folder that cannot be read is copied to _dead_letters in the output, with
-    the reason; it is left out until it changes. A round that fails as a whole is logged, and the next one tries again.
-    Rows that come with an `available_at` before the watermark count at the next one.
+    the reason; it is left out until it changes. A round that fails as a whole is logged, and the next one tries again;
+    the error of the last one is raised. Rows that come with an `available_at` before the watermark count at the next.
 
     Examples
     --------
@@ -109,6 +111,8 @@ def watch(
         try:
             scores = _round(model, data, place, dict(options))
         except ClinicalGRUError as error:
+            if done == n_rounds:
+                raise
             LOG.error("this round failed: %s", error)
             scores = None
         yield scores

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.errors import ArgumentError
+from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.serve.watch import watch
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -49,6 +49,18 @@ def test_each_watermark_is_scored_once_over_restarts(tmp_path):
     assert files(out) == before
     for file in out.glob("as_of=*/part-*.parquet"):
         assert not pd.read_parquet(file)["stay_id"].duplicated().any()
+
+
+def test_a_failed_round_is_tried_again_and_the_last_one_raises(tmp_path):
+    """A schedule that runs one round must not take a missing feed for a quiet one."""
+    model, feed = cg.load(GOLDEN / "bundle-2"), tmp_path / "rows.csv"
+    options = {"stays": GOLDEN / "extract" / "stays.csv", "out": tmp_path / "scores"}
+    with pytest.raises(InputError, match="no such path"):
+        list(watch(model, feed, n_rounds=1, **options))
+    assert not (tmp_path / "scores").exists()
+    rows = (GOLDEN / "extract" / "measurements.csv").read_bytes()
+    rounds = list(watch(model, feed, n_rounds=2, sleep=lambda _: feed.write_bytes(rows), **options))
+    assert [scores is not None for scores in rounds] == [False, True]
 
 
 def test_the_scores_do_not_lie_in_the_feed(tmp_path):
