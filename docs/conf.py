@@ -20,8 +20,13 @@ copyright = author
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_nb"]
 html_theme = "pydata_sphinx_theme"
 html_title = "clinicalgru"
-html_theme_options = {"navigation_with_keys": False, "show_prev_next": False, "secondary_sidebar_items": ["page-toc"]}
-html_sidebars = {"index": []}
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_prev_next": False,
+    "navbar_center": [],  # all pages stand on the left
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {"**": ["globaltoc.html"]}
 html_show_sourcelink = False
 html_extra_path: list[str] = []
 templates_path = ["_templates"]
