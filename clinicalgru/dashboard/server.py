@@ -12,11 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from clinicalgru.dashboard.worklist import Worklist
 from clinicalgru.errors import ClinicalGRUError, InputError
+from clinicalgru.view.pages.html_page import PLOTLY_PATH, plotly_script
 
 HOST = "127.0.0.1"
 COOKIE = "clinicalgru_token"
 HEADERS = {
-    "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "no-referrer",
@@ -94,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if path == "/":
                 self._send(200, worklist.html())
+            elif path == PLOTLY_PATH:
+                self._send(200, plotly_script(), kind="text/javascript", keep="private, max-age=86400, immutable")
             elif path == "/rows.json":
                 self._send(200, json.dumps(worklist.data()), kind="application/json")
             elif path.startswith("/stay/") and (html := worklist.patient(path[6:], moved=moved)) is not None:
@@ -121,11 +123,12 @@ class Handler(BaseHTTPRequestHandler):
     def _matches(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.server.token.encode())
 
-    def _send(self, status: int, text: str, *, kind: str = "text/html") -> None:
+    def _send(self, status: int, text: str, *, kind: str = "text/html", keep: str = "no-store") -> None:
         content = text.encode()
         self.send_response(status)
         for name, value in HEADERS.items():
             self.send_header(name, value)
+        self.send_header("Cache-Control", keep)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -19,7 +19,7 @@ from clinicalgru.html import Markup, tag
 from clinicalgru.serve.bundle import load_model, model_hash
 from clinicalgru.serve.score import score
 from clinicalgru.serve.score_input import read_like_training, score_input
-from clinicalgru.view.pages.html_page import page
+from clinicalgru.view.pages.html_page import PLOTLY_PATH, page
 from clinicalgru.view.pages.patient_page import patient_html
 from clinicalgru.view.pages.worklist_page import worklist_html
 
@@ -206,7 +206,12 @@ class Worklist:
             links.append(tag("a", "What moved it when it changed most?", attrs={"href": f"/stay/{key}?moved=1"}))
         threshold = self.threshold if explanation.unit == "log-odds" else None
         html = patient_html(
-            explanation, title=name, movement=changes, threshold=threshold, navigation=Markup(" ").join(links)
+            explanation,
+            title=name,
+            movement=changes,
+            threshold=threshold,
+            navigation=Markup(" ").join(links),
+            plotly_path=PLOTLY_PATH,
         )
         return str(html)
 

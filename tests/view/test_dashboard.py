@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from plotly.offline import get_plotlyjs
 
 import clinicalgru as cg
 from clinicalgru.dashboard.server import COOKIE, HOST, DashboardServer
 from clinicalgru.dashboard.worklist import Worklist
 from clinicalgru.errors import InputError
+from clinicalgru.view.pages.html_page import PLOTLY_PATH
 from clinicalgru.view.pages.worklist_page import worklist_html
 
 from .test_browser import ARGUMENTS
@@ -102,6 +104,8 @@ def test_only_the_token_opens_and_only_on_its_own_host(server):
     assert ask(server, "/rows.json", Cookie=f"{COOKIE}=wrong")[0] == 403
     assert ask(server, "/rows.json", Host="evil.example", **token)[0] == 403
     assert ask(server, "/rows.json", **token)[0] == 200
+    assert ask(server, PLOTLY_PATH)[0] == 403
+    assert ask(server, PLOTLY_PATH, **token) == (200, get_plotlyjs())
     assert ask(server, "/stay/../../etc/passwd", **token)[0] == 404
     assert ask(server, "/stay/0000000000000000", **token)[0] == 404
 
@@ -118,6 +122,8 @@ def test_the_page_of_a_stay_is_that_of_its_explanation(server, worklist):
     assert status == 200
     assert f"<h1>{row['name']}</h1>" in html
     assert "Predicted risk of" in html
+    assert f'<script src="{PLOTLY_PATH}">' in html  # a browser reads plotly once, not with each page
+    assert len(html) < 1_000_000
     assert "Simulated patients" in html
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import plotly
 import plotly.graph_objects as go
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
@@ -24,6 +25,7 @@ NOT_A_DEVICE = (
     "A risk is a statement about patients like this one in the data named on this page. It does not say what will "
     "happen to one of them.",
 )
+PLOTLY_PATH = f"/plotly-{plotly.__version__}.js"  # of a server whose pages share it
 SIMULATED = "No figure on this page says anything about real patients."
 
 
@@ -36,6 +38,7 @@ def page(
     navigation: Markup | None = None,
     scripts: Sequence[str] | None = None,
     style: str = "",
+    plotly_path: str | None = None,
 ) -> Markup:
     """Build a whole HTML page that loads nothing from elsewhere.
 
@@ -57,6 +60,8 @@ def page(
         Scripts of a page without figures, which may ask its own server. Default: plotly, and what draws the figures.
     style : str
         Style sheet added to that of every page.
+    plotly_path : str, optional
+        Where the page's own server has plotly, which a browser then reads once for all pages. Default: in the page.
 
     Returns
     -------
@@ -74,12 +79,31 @@ def page(
     links = [] if navigation is None else [tag("nav", navigation, attrs={"aria-label": "Pages"})]
     header = tag("header", *links, tag("h1", title), tag("p", lead, attrs={"class": "quiet"}))
     wrap = tag("div", header, tag("main", *sections, *footer), attrs={"class": "wrap"})
-    run = (get_plotlyjs(), read_asset("pages", "page.js")) if scripts is None else scripts
+    run = (*(() if plotly_path else (get_plotlyjs(),)), read_asset("pages", "page.js")) if scripts is None else scripts
+    shared = [tag("script", attrs={"src": plotly_path})] if plotly_path else []
     elements = (tag("script", Markup(script)) for script in run)
-    body = tag("body", _banner(provenance), wrap, _noscript(), *elements)
-    head = _head(title, *run, style=style, served=scripts is not None)
+    body = tag("body", _banner(provenance), wrap, _noscript(), *shared, *elements)
+    policy = _policy(run, fetches=scripts is not None, own_scripts=plotly_path is not None)
+    head = _head(title, policy, style=style)
     html = tag("html", head, body, attrs={"lang": "en"})
     return Markup("<!doctype html>\n{}\n").format(html)
+
+
+def plotly_script() -> str:
+    """Give what a server has at `PLOTLY_PATH`.
+
+    Returns
+    -------
+    str
+        The script of plotly that the package has.
+
+    Examples
+    --------
+    >>> from clinicalgru.view.pages.html_page import plotly_script
+    >>> len(plotly_script()) > 1_000_000
+    True
+    """
+    return str(get_plotlyjs())
 
 
 def section(heading: str, *children: str) -> Markup:
@@ -199,12 +223,12 @@ def write(html: Markup, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _head(title: str, *scripts: str, style: str, served: bool) -> Markup:
+def _head(title: str, policy: str, *, style: str) -> Markup:
     """Build the head of the page: title, style sheet and security policy."""
     return tag(
         "head",
         tag("meta", attrs={"charset": "utf-8"}),
-        tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": _policy(scripts, served=served)}),
+        tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": policy}),
         tag("meta", attrs={"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         tag("meta", attrs={"name": "referrer", "content": "no-referrer"}),
         tag("title", title),
@@ -212,12 +236,12 @@ def _head(title: str, *scripts: str, style: str, served: bool) -> Markup:
     )
 
 
-def _policy(scripts: Sequence[str], *, served: bool) -> str:
+def _policy(scripts: Sequence[str], *, fetches: bool, own_scripts: bool) -> str:
     """Allow only the page's own scripts, named by their hash; nothing may be fetched but from the page's own server."""
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    allowed = " ".join([*(["'self'"] if own_scripts else []), *(f"'sha256-{digest}'" for digest in digests)])
     others = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"  # plotly's styles
-    own = "connect-src 'self'; frame-src 'self'; " if served else ""
+    own = "connect-src 'self'; frame-src 'self'; " if fetches else ""
     return f"default-src 'none'; script-src {allowed}; {own}{others}"
 
 

@@ -98,6 +98,7 @@ def patient_html(
     movement: Movement | None = None,
     threshold: float | None = None,
     navigation: Markup | None = None,
+    plotly_path: str | None = None,
 ) -> Markup:
     """Build the page that `patient_page` writes.
 
@@ -107,6 +108,8 @@ def patient_html(
         See `patient_page`.
     navigation : Markup, optional
         Links above the heading.
+    plotly_path : str, optional
+        Where the page's own server has plotly.
 
     Returns
     -------
@@ -137,6 +140,7 @@ def patient_html(
         provenance=explanation.provenance,
         limits=LIMITS,
         navigation=navigation,
+        plotly_path=plotly_path,
     )
 
 
