@@ -82,7 +82,7 @@ def check_sequence_estimator(
     Raises
     ------
     AssertionError
-        If a law does not hold; the message names all that do not.
+        If a law does not hold; the message names all that do not, and its cause holds each error with its traceback.
     ArgumentError
         If the estimator is a class, or has no `fit` and `get_params`.
 
@@ -93,22 +93,22 @@ def check_sequence_estimator(
     >>> bool((table["result"] == "passed").sum() > 60)
     True
     """
-    rows, failed = [], []
+    rows, failed, errors = [], [], []
     for name, one in sequence_estimator_checks(estimator, stays, task_type=task_type):
         result, note = PASSED, ""
         try:
             one()
         except NotApplicable as reason:
             result, note = SKIPPED, str(reason)
-        except AssertionError as error:
-            result, note = FAILED, " ".join(str(error).split())[:200]
+        except Exception as error:  # noqa: BLE001 - an error of any kind breaks the law; it is raised below
+            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            result, note = FAILED, kind + " ".join(str(error).split())[:200]
             failed.append(f"{name}: {note}")
-        except Exception as error:  # noqa: BLE001 - an error of any kind breaks the law
-            result, note = FAILED, f"{type(error).__name__}: {error}"
-            failed.append(f"{name}: {note}")
+            errors.append(error)
         rows.append({"check": name, "result": result, "note": note})
     if failed:
-        raise AssertionError(f"{len(failed)} of {len(rows)} laws do not hold:\n" + "\n".join(failed))
+        broken = f"{len(failed)} of {len(rows)} laws do not hold"
+        raise AssertionError(f"{broken}:\n" + "\n".join(failed)) from ExceptionGroup(broken, errors)
     return pd.DataFrame(rows)
 
 

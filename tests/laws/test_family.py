@@ -43,6 +43,22 @@ def test_the_laws_that_do_not_hold_are_named():
         cg.check_sequence_estimator(Leaky("logistic regression"), task_type="binary")
     for law in ("outcomes_do_not_matter", "neighbours_do_not_matter", "the_size_of_the_request_does_not_matter"):
         assert law in str(failure.value)
+    errors = failure.value.__cause__.exceptions  # each with its traceback
+    assert len(errors) == len(str(failure.value).splitlines()) - 1
+    assert all(error.__traceback__ is not None for error in errors)
+
+
+class Broken(cg.SummaryBaseline):
+    """Raises an error of its own where it predicts."""
+
+    def predict_proba(self, stays):
+        raise ZeroDivisionError("a sum over no stays")
+
+
+def test_an_error_of_any_kind_breaks_a_law_and_is_kept():
+    with pytest.raises(AssertionError, match="ZeroDivisionError: a sum over no stays") as failure:
+        cg.check_sequence_estimator(Broken("logistic regression"), task_type="binary")
+    assert any(isinstance(error, ZeroDivisionError) for error in failure.value.__cause__.exceptions)
 
 
 def test_checks_have_names_and_run_alone():
