@@ -45,7 +45,10 @@ class CutStays(NamedTuple):
         Returns
         -------
         CutStays
+            Of one process: itself, without a copy.
         """
+        if world_size == 1:
+            return self
         entries = np.flatnonzero(self.stay_of % world_size == rank)
         own = self.prefixes.stay % world_size == rank
         prefixes = Prefixes(self.prefixes.stay[own] // world_size, self.prefixes.hours[own])
@@ -57,6 +60,7 @@ class CutStays(NamedTuple):
         Returns
         -------
         CutStays
+            Without prefixes.
         """
         cut = self.prefixes.of(self.stays)
         end_hours = np.concatenate([self.stays.end_hours, cut.end_hours])
