@@ -118,6 +118,16 @@ def test_a_point_is_no_decimal_where_commas_are() -> None:
     assert events.ledger.rejected == {"value is not a number": 1}
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "fix"),
+    [("value", "80,5", "decimal=','"), ("time", "08:00", "'Date . Time'"), ("variable", "HF", "names=")],
+)
+def test_the_message_says_what_the_most_frequent_reason_needs(column: str, cell: str, fix: str) -> None:
+    rows = pd.DataFrame({"patient_id": "p", "time": "1", "variable": "heart_rate", "value": "80"}, index=range(3))
+    with pytest.raises(InputError, match=fix):
+        cg.read_events(rows.assign(**{column: cell}))
+
+
 def test_commas_are_refused_where_a_publisher_writes_points(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="Leave decimal out"):
         cg.read_events(tmp_path, source="eicu", decimal=",")

@@ -18,6 +18,16 @@ MAX_LOST = 0.5  # of the values of a variable
 MIN_LOST = 10  # rejected values from which on a variable may stop the load
 MIN_FIT = 0.8  # of the rejected values must be plausible in a unit that is proposed
 MAX_NAMED = 5  # variables in a message
+FIXES = {  # of all rows, by the most frequent reason
+    "unknown variable": "Map its name with names= (`clinicalgru map` drafts the file), or raise max_rejected.",
+    "value is not a number": "Write numbers alone, or pass decimal=',' where a comma marks decimals.",
+    "time not readable": (
+        "Pass time_format=, or name a date and a time of day in two columns together: columns={'time': 'Date + Time'}."
+    ),
+    "stay not in the stays table": (
+        "Complete the stays table, or write identifiers as in the rows: 11 and 11.0, or 7 and 007, are two."
+    ),
+}
 REASONS_OF_UNITS = ("implausible", "unknown unit")
 
 
@@ -113,15 +123,11 @@ def _check_all(ledger: Ledger, max_rejected: float, allow: Collection[str]) -> N
     if n_rejected > max_rejected * max(n_usable, 1):
         worst = findings[~is_allowed].iloc[0]
         most_frequent = f"{worst['reason']} {worst['variable']}".rstrip() + f" ({worst['rows']:,})"
-        fix = "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected."
-        if worst["reason"] == "unknown variable":
-            fix = "Map its name with names= (`clinicalgru map` drafts the file), or raise max_rejected."
-        if worst["reason"] == "stay not in the stays table":
-            fix = "Complete the stays table, or write identifiers as in the rows: 11 and 11.0, or 7 and 007, are two."
+        usual = "Repair the extract, add the variable or unit to your own YAML (variables=), or raise max_rejected."
         raise InputError(
             f"at most {max_rejected:.0%} of rows rejected",
             f"{n_rejected:,} of {n_usable:,}, most often: {most_frequent}",
-            fix,
+            FIXES.get(worst["reason"], usual),
             where=f"first at {worst['where']}",
         )
 
