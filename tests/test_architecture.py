@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "html": set(),
     "temporary_folder": set(),
     "markdown": set(),
+    "class_names": set(),
     "optional_packages": {"errors"},
     "data": {"temporary_folder", "errors", "checks", "display", "disclosure", "html", "atomic_write"},
     "evaluate": {"errors", "checks", "display", "disclosure", "html", "atomic_write"},
@@ -68,6 +69,8 @@ MAY_IMPORT = {
 }
 for layer in ("evaluate", "model", "serve"):
     MAY_IMPORT[layer].add("optional_packages")
+for layer in ("data", "evaluate", "model", "explain", "serve", "view"):
+    MAY_IMPORT[layer].add("class_names")
 MAY_IMPORT["trained_model"] = {"errors", "data", "evaluate", "leakage", "model", "parts", "serve"}
 MAY_IMPORT["stay_pages"] = {"data", "model", "explain"}
 MAY_IMPORT["pipeline"] = {name for name in MAY_IMPORT if not name.startswith("cli_")}

@@ -172,7 +172,8 @@ class Events:
         Returns
         -------
         DataFrame
-            Numbers by stay_id; no columns where there are no other outcomes, or where patients share a stay_id.
+            Numbers by stay_id; no columns where there are no other outcomes, or where patients share a stay_id. Text
+            is left out.
 
         Examples
         --------
@@ -182,7 +183,8 @@ class Events:
         False
         """
         used, table = {*task.outcomes, task.outcome_time}, self.stays.set_index("stay_id")
-        return table[[name for name in self.named_outcomes if name not in used and table.index.is_unique]]
+        numbers = [name for name in self.named_outcomes if pd.api.types.is_numeric_dtype(table[name])]
+        return table[[name for name in numbers if name not in used and table.index.is_unique]]
 
     def _as_times(self, microseconds: np.ndarray) -> np.ndarray:
         return microseconds.view("datetime64[us]") if self.has_dates else microseconds.view("timedelta64[us]")

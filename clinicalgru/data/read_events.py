@@ -119,7 +119,8 @@ def read_events(
         date and a time of day in two columns are named together: {"time": "Date + Time"}.
     outcomes_columns : iterable of str, optional
         Columns of `outcomes` that are outcomes. Only these can be auxiliary targets. None: a task may use every column
-        of numbers, of yes and no (true and false), or of dates; columns of text and static variables are noted.
+        of numbers, of yes and no (true and false), or of dates; columns of text and static variables are noted. A named
+        column may be text, for a multiclass task that names its classes.
     group_columns : str or iterable of str, optional
         Columns of `stays` that are labels, such as ["site", "ward", "bed"]: for criteria, splits, subgroups and tables
         (`Sequences.groups`), never learned from.

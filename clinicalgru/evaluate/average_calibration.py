@@ -10,7 +10,7 @@ import pandas as pd
 from clinicalgru.evaluate.metric_descriptions import format_horizon
 
 MAX_SENTENCES = 6  # outputs that are named; of more, those that are furthest off
-NUMBERED = r"auroc_-?\d"  # the metrics of single classes
+OF_CLASS = r"auroc_(?!mean$)"  # the metrics of single classes
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
@@ -66,7 +66,7 @@ def accuracy_of_most_frequent(evaluation: Any) -> list[str]:
         return []
     own = evaluation.metrics.query("model == @evaluation.name and metric == 'accuracy'")["estimate"]
     share, name = max((_means(table)[1], name) for name, table in evaluation.calibration.items())
-    n_classes = evaluation.metrics.loc[evaluation.metrics["metric"].str.match(NUMBERED), "metric"].nunique()
+    n_classes = evaluation.metrics.loc[evaluation.metrics["metric"].str.match(OF_CLASS), "metric"].nunique()
     is_most_frequent = share > 0.5 or len(evaluation.calibration) == n_classes
     if own.empty or not is_most_frequent:
         return []

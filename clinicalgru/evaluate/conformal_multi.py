@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clinicalgru.checks import check_number
+from clinicalgru.class_names import JOINED
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients
 from clinicalgru.evaluate.conformal import NO_OUTCOME, ConformalSets
@@ -22,7 +23,6 @@ from clinicalgru.evaluate.conformal_quantile import (
 )
 from clinicalgru.evaluate.validation import Array
 
-JOINED = " or "  # between the classes of a set
 ALWAYS = 1.0  # residual up to which a class of too few patients is in the set: each set holds it
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clinicalgru.class_names import class_text, column_part
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import WeightedMetric, combine
@@ -24,6 +25,7 @@ def multiclass_predictions(
     probability: ArrayLike,
     *,
     classes: Sequence[Any],
+    names: Sequence[str] | None = None,
     min_cell_size: int = MIN_CELL_SIZE,
 ) -> TaskPredictions:
     """Prepare the class probabilities of a multiclass task.
@@ -38,6 +40,8 @@ def multiclass_predictions(
         Probabilities, in the order of `classes`.
     classes : sequence
         Values of the outcome.
+    names : sequence of str or None
+        A name for each class; None: the values themselves.
     min_cell_size : int
         Smallest count that calibration groups may show.
 
@@ -61,6 +65,7 @@ def multiclass_predictions(
     (['accuracy', 'log_loss', 'auroc_mean'], [1.0, 0.223, 1.0])
     """
     true = np.asarray(outcome)
+    names = [str(value) for value in classes] if names is None else names
     risk = _checked(probability, (len(true), len(classes)))
     is_class = true[:, None] == np.asarray(classes)
     if not is_class.any(axis=1).all():
@@ -70,18 +75,19 @@ def multiclass_predictions(
     surprise = -np.log(np.maximum(risk[is_class], np.finfo(float).tiny))
     metrics: dict[str, WeightedMetric] = {"accuracy": _mean(right), "log_loss": _mean(surprise)}
     by_class = {
-        f"auroc_{name}": _where_known(auroc, is_class[:, i].astype(float), risk[:, i]) for i, name in enumerate(classes)
+        f"auroc_{column_part(name)}": _where_known(auroc, is_class[:, i].astype(float), risk[:, i])
+        for i, name in enumerate(names)
     }
     groups = {
-        f"class {name}": label_groups(is_class[:, i].astype(float), risk[:, i], min_cell_size=min_cell_size)
-        for i, name in enumerate(classes)
+        class_text(name): label_groups(is_class[:, i].astype(float), risk[:, i], min_cell_size=min_cell_size)
+        for i, name in enumerate(names)
     }
     return TaskPredictions(
         task_type="multiclass",
         n_stays=len(true),
         metrics=combine(metrics | {"auroc_mean": _macro_mean(list(by_class.values()))} | by_class),
         calibration=shown_groups(groups),
-        class_counts={f"auroc_{name}": _smaller(is_class[:, i]) for i, name in enumerate(classes)},
+        class_counts={f"auroc_{column_part(name)}": _smaller(is_class[:, i]) for i, name in enumerate(names)},
         probability=risk,
         settings={"classes": tuple(classes)},
     )
@@ -134,19 +140,20 @@ def multilabel_predictions(
     if true.shape != risk.shape:
         raise ArgumentError(f"outcomes of shape {risk.shape}", f"{true.shape}", "Pass one column for each label.")
     metrics: dict[str, WeightedMetric] = {}
+    parts = [column_part(label) for label in labels]
     for name, metric in LABEL_METRICS.items():
-        by_label = {f"{name}_{label}": _where_known(metric, true[:, i], risk[:, i]) for i, label in enumerate(labels)}
+        by_label = {f"{name}_{part}": _where_known(metric, true[:, i], risk[:, i]) for i, part in enumerate(parts)}
         metrics |= {f"{name}_mean": _macro_mean(list(by_label.values()))} | by_label
     groups = {
         label: label_groups(true[:, i], risk[:, i], min_cell_size=min_cell_size) for i, label in enumerate(labels)
     }
-    counts = {label: _smaller(true[~np.isnan(true[:, i]), i] == 1) for i, label in enumerate(labels)}
+    counts = {part: _smaller(true[~np.isnan(true[:, i]), i] == 1) for i, part in enumerate(parts)}
     return TaskPredictions(
         task_type="multilabel",
         n_stays=len(true),
         metrics=combine(metrics),
         calibration=shown_groups(groups),
-        class_counts={f"{name}_{label}": count for name in LABEL_METRICS for label, count in counts.items()},
+        class_counts={f"{name}_{part}": count for name in LABEL_METRICS for part, count in counts.items()},
         probability=risk,
     )
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clinicalgru.class_names import JOINED, class_text
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.conformal import ABSENT, EVERYONE, OCCURRED
-from clinicalgru.evaluate.conformal_multi import JOINED
 
 COLUMNS = ["group", "stays", "coverage", "low", "high", "undecided"]
 EITHER = "either"
@@ -88,8 +88,8 @@ def class_set_coverage(
     held = [text.split(JOINED) for text in texts]  # of the few distinct sets
     covered = np.array([[name in one for name in classes] for one in held], dtype=bool)[code, true]
     undecided = np.array([len(one) > 1 for one in held], dtype=bool)[code]
-    names = np.array(classes, dtype=object)[true]
-    divisions = [("", np.full(len(names), EVERYONE)), ("class ", names)]
+    names = np.array([class_text(name) for name in classes], dtype=object)[true]
+    divisions = [("", np.full(len(names), EVERYONE)), ("", names)]
     return _counted(covered, undecided, has_set, divisions, min_cell_size)
 
 

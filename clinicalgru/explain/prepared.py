@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clinicalgru.checks import check_instance, check_number
+from clinicalgru.class_names import ONE_OF
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import format_count
@@ -233,10 +234,11 @@ def provenance(model: Explainable) -> dict[str, str]:
         outcome, task, trained_on, calibration and simulated ("yes" or "no"); small counts are suppressed.
     """
     trained = model.trained_on_
-    outcomes = " or ".join(model.task_.outcomes)
+    task = model.task_
+    outcomes = ONE_OF + ", ".join(task.classes.values()) if task.classes else " or ".join(task.outcome_names)
     counts = f"{format_count(trained['stays'])} stays, {format_count(trained['patients'])} patients"
     return ({"outcome": outcomes} if outcomes else {}) | {
-        "task": model.task_.title or model.task_.name,
+        "task": task.title or task.name,
         "trained_on": f"{trained['source']}, {counts}",
         "calibration": calibration_text(model.calibrated_on_),
         "simulated": "yes" if trained["simulated"] else "no",

@@ -63,7 +63,7 @@ class EvaluationMixin:
             position = np.searchsorted(np.asarray(predictions.settings["classes"], dtype=float), stays.outcome)
             return class_set_coverage(position, found, classes=sets.classes, min_cell_size=min_cell_size)
         if isinstance(sets, LabelConformalSets):
-            return label_set_coverage(stays.outcome, found, names=sets.names, min_cell_size=min_cell_size)
+            return label_set_coverage(stays.outcome, found, names=stays.task.outcome_names, min_cell_size=min_cell_size)
         return set_coverage(predictions.outcome, found, groups, min_cell_size=min_cell_size)
 
     def _fit_ablations(self, train: Sequences, names: Sequence[str]) -> dict[str, Any]:
@@ -116,14 +116,14 @@ def _multiclass(model: Any, stays: Sequences, train: Sequences | None, settings:
     if own != list(classes):
         zeros = np.zeros(len(stays))
         probability = np.stack([probability[:, own.index(c)] if c in own else zeros for c in classes], axis=1)
-    return multiclass_predictions(stays.outcome, probability, classes=classes, min_cell_size=min_cell_size_for(stays))
+    options: dict[str, Any] = {"names": stays.task.class_names(classes), "min_cell_size": min_cell_size_for(stays)}
+    return multiclass_predictions(stays.outcome, probability, classes=classes, **options)
 
 
 def _multilabel(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
     """Risk of each label."""
-    return multilabel_predictions(
-        stays.outcome, model.predict_proba(stays), labels=stays.task.outcomes, min_cell_size=min_cell_size_for(stays)
-    )
+    options: dict[str, Any] = {"labels": stays.task.outcome_names, "min_cell_size": min_cell_size_for(stays)}
+    return multilabel_predictions(stays.outcome, model.predict_proba(stays), **options)
 
 
 def _regression(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:

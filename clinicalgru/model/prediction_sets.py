@@ -89,7 +89,7 @@ def cross_fitted_sets(
         risk = np.concatenate(parts)[np.argsort(np.argsort(fold, kind="stable"), kind="stable")]
         options: dict[str, Any] = {"patients": stays.patient, "alpha": ALPHA}
         if task.task_type == "multiclass":
-            return ClassConformalSets.fit(outcome, risk, classes=class_names(classes), **options)
+            return ClassConformalSets.fit(outcome, risk, classes=task.class_names(_values(classes)), **options)
         if task.task_type == "multilabel":
             return LabelConformalSets.fit(outcome, risk, names=task.outcomes, **options)
         return ConformalSets.fit(outcome, risk, by_outcome=True, **options)
@@ -109,25 +109,8 @@ def _labels(stays: Sequences, classes: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return outcome, outcome
 
 
-def class_names(classes: ArrayLike) -> tuple[str, ...]:
-    """Give the names of classes in sets and columns.
-
-    Parameters
-    ----------
-    classes : array-like
-        Values of the outcome.
-
-    Returns
-    -------
-    tuple of str
-        As after "risk_" in a score table.
-
-    Examples
-    --------
-    >>> class_names([0.0, 1.5])
-    ('0', '1.5')
-    """
-    return tuple(f"{value:g}" for value in np.asarray(classes, dtype=float).tolist())
+def _values(classes: ArrayLike) -> list[float]:
+    return [float(value) for value in np.asarray(classes, dtype=float)]
 
 
 def set_columns(task: Task) -> list[str]:
@@ -237,7 +220,8 @@ def set_of_output(model: Any, stay: Sequences, risk: float, output: str) -> Pred
     if isinstance(sets, ClassConformalSets):
         outcomes = str(sets.predict(model.predict_proba(stay))[0])
         return PredictionSet(outcomes, sets.alpha, by_outcome=True, hour=hour, of_classes=True)
-    own = sets.labels.get(output) if isinstance(sets, LabelConformalSets) else sets
+    columns = dict(zip(model.task_.outcome_names, model.task_.outcomes, strict=True))
+    own = sets.labels.get(columns.get(output, output)) if isinstance(sets, LabelConformalSets) else sets
     return None if own is None else PredictionSet(str(own.predict([risk])[0]), own.alpha, own.by_outcome, hour)
 
 
@@ -264,7 +248,7 @@ def restored_sets(values: Mapping[str, Any], model: Any) -> Sets:
     task: Task = model.task_
     if task.task_type == "multiclass":
         classes = ClassConformalSets.from_dict(values)
-        if classes.classes != class_names(model.classes_):
+        if classes.classes != task.class_names(_values(model.classes_)):
             raise ValueError("sets of other classes")
         return classes
     if task.task_type == "multilabel":

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from clinicalgru.class_names import class_text
 from clinicalgru.disclosure import format_count
 from clinicalgru.evaluate.conformal_multi import ClassConformalSets, LabelConformalSets
 from clinicalgru.markdown import escape_markdown
@@ -122,9 +123,9 @@ def _sets(model: FittedModel) -> str:
     few = ""
     if isinstance(sets, ClassConformalSets):
         whom, ranges = " of the patients of each class", sets.coverage_ranges()
-        ranges = {f"class {name}": range_ for name, range_ in ranges.items()}
+        ranges = {class_text(name): range_ for name, range_ in ranges.items()}
         if always := [name for name in sets.classes if name not in sets.quantiles]:
-            few = f"; every set holds class {', '.join(always)}, of too few patients"
+            few = f"; every set holds {', '.join(map(class_text, always))}, of too few patients"
     elif isinstance(sets, LabelConformalSets):
         whom = " of the patients with, and of those without, each label"
         ranges = {f"{name}, {k}": r for name, one in sets.labels.items() for k, r in one.coverage_ranges().items()}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.estimator_checks.example_stays import example_stays
+from clinicalgru.estimator_checks.example_stays import example_events, example_stays, example_task
 from clinicalgru.model.baselines.tree_baselines import MulticlassTrees, MultilabelTrees
 from clinicalgru.model.prediction_sets import restored_sets
 from clinicalgru.serve.onnx.contract import contract_sets
@@ -16,13 +16,17 @@ from clinicalgru.serve.score_rows import schema_of, score_sequences, uncertainty
 from clinicalgru.serve.spark import columns_of_scores
 from clinicalgru.view.text.standing_text import set_text
 
+CLASSES = {0: "home", 1: "to a nursing home", 2: "died"}
+LABELS = {"in_hospital_death": "death in hospital"}
 NETWORK = cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1)
 
 
 @pytest.fixture(scope="module", params=["multiclass", "multilabel"])
 def fitted(request):
     """A network, and a baseline, calibrated on 540 stays; and the stays that neither saw."""
-    train, calibration, test = cg.split_patients(example_stays(request.param, 900), [0.2, 0.6, 0.2], random_state=0)
+    named = {"classes": CLASSES} if request.param == "multiclass" else {"outcome_labels": LABELS}
+    stays = cg.select(example_events(900), example_task(request.param, **named))
+    train, calibration, test = cg.split_patients(stays, [0.2, 0.6, 0.2], random_state=0)
     gru = cg.GRUClassifier if request.param == "multiclass" else cg.GRUMultiLabel
     trees = MulticlassTrees if request.param == "multiclass" else MultilabelTrees
     network = gru(NETWORK, max_epochs=1, distillation=0).fit(train, verbose=False).calibrate(calibration)
@@ -71,8 +75,36 @@ def test_an_explanation_gives_the_set_of_its_stay(fitted):
     sets = model.prediction_sets_.predict(model.predict_proba(stay))
     shown = explanation.prediction_set
     assert shown.outcomes == (str(sets[0]) if shown.of_classes else str(sets[0, 0]))
-    assert ("class" in set_text(explanation, "third")) == shown.of_classes
+    assert ("of each class" in set_text(explanation, "third")) == shown.of_classes
     assert cg.explain(model, stay, at_hours=12.0).prediction_set is None
+
+
+def test_names_of_classes_and_labels_are_everywhere(fitted, tmp_path):
+    named, columns = list(CLASSES.values()), ["risk_home", "risk_to_a_nursing_home", "risk_died"]
+    if fitted[2].task.task_type == "multilabel":
+        named, columns = ["death in hospital", "shock"], ["risk_in_hospital_death", "risk_shock"]
+    loaded = cg.load(cg.save(fitted[0], tmp_path / "bundle"))
+    for model in (*fitted[:2], loaded):
+        assert list(model.score_columns_) == columns
+        evaluation = cg.evaluate(model, fitted[2], n_resamples=5)
+        assert list(evaluation.calibration) == named
+        parts = [name.removeprefix("auroc_") for name in evaluation.metrics["metric"] if name.startswith("auroc_")]
+        assert parts == ["mean", *(name.replace(" ", "_") for name in named)]
+        assert {group.split(": ")[0] for group in evaluation.prediction_sets["group"]} - {"all"} <= set(named)
+    assert loaded.head_ == fitted[0].head_
+    why = cg.explain(loaded, fitted[2][[0]], target=loaded.head_.targets[0])
+    assert (why.target_text, why.outputs["output"].tolist()) == (named[0], named)
+    outcome = "the outcome “home”" if named[0] == "home" else named[0]
+    assert f"Predicted risk of {outcome}" in why.to_html(tmp_path / "why.html").read_text()
+
+
+def test_a_class_is_explained_by_name_or_by_number(fitted):
+    if fitted[2].task.task_type == "multilabel":
+        pytest.skip("labels have no numbers")
+    by_name, by_number = (cg.explain(fitted[0], fitted[2][[0]], target=target) for target in ("died", 2.0))
+    assert (by_name.risk, by_name.target_text) == (by_number.risk, by_number.target_text)
+    with pytest.raises(cg.ClinicalGRUError, match="a class among home, to a nursing home, died"):
+        cg.explain(fitted[0], fitted[2][[0]], target="dead")
 
 
 def test_sets_of_another_task_are_refused(fitted):

@@ -19,6 +19,7 @@ from clinicalgru.data.ingest.time_sql import TIME_UNITS
 from clinicalgru.errors import InputError
 
 BINARY_WORDS = {**TRUTH_WORDS, "t": "1", "f": "0", "1": "1", "0": "0", "1.0": "1", "0.0": "0"}
+MAX_CLASSES = 50  # different values of an outcome that is text
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class OutcomesTable:
     ----------
     frame : DataFrame
         stay_id (and patient_id), then one column per outcome: a float where NaN = not recorded, or Int64 microseconds
-        for the time of an outcome that is written as a date.
+        for the time of an outcome that is written as a date, or categories of a named outcome that is text.
     named : tuple of str
         The outcomes that `outcomes_columns` names.
     columns : list of str
@@ -69,7 +70,8 @@ def read_outcomes(
     Raises
     ------
     InputError
-        If a named outcome is missing or is text, or a stay occurs twice or has no identifier.
+        If a named outcome is missing, is text of too many values, or mixes text and numbers; or if a stay occurs
+        twice or has no identifier.
     """
     cells = read_cells(
         options.outcomes,
@@ -132,9 +134,20 @@ def _outcome(
     if not is_number.any() and (dates := read_dates(text, options.times)) is not None:
         clocks.append(replace(dates[1], where=f"{OUTCOMES}, {dates[1].where}, column {column}"))
         return dates[0]
-    if not is_named and not (is_number | words.isin(BINARY_WORDS)).any():
-        return None
+    if not (is_number | words.isin(BINARY_WORDS)).any():
+        return _as_categories(text, column) if is_named else None
     return as_outcome(text, column) * float(TIME_UNITS.get(options.units.get(column, ""), 1))
+
+
+def _as_categories(text: pd.Series, column: str) -> pd.Series:
+    """A named outcome that is text throughout, as categories; free text has too many values for one."""
+    categories = text.astype("category")
+    n_values = len(categories.cat.categories)
+    if n_values > MAX_CLASSES:
+        fix = "Write 1 and 0, or yes and no, or one name for each class."
+        got = f"text of {n_values:,} different values"
+        raise InputError(f"numbers, or at most {MAX_CLASSES} classes", got, fix, where=f"{OUTCOMES}, column {column}")
+    return categories
 
 
 def as_outcome(text: pd.Series, column: str) -> pd.Series:

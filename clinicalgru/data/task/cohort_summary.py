@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clinicalgru.class_names import is_named
 from clinicalgru.data.events import Events
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.outcome_kinds import occurred
@@ -108,11 +109,12 @@ def _outcome(stays: Sequences, extract: int, min_cell_size: int) -> dict[str, st
     if task.task_type == "multilabel":
         return {
             label: _label(column[~np.isnan(column)], [extract, len(stays)], min_cell_size)
-            for label, column in zip(task.outcomes, outcome.T, strict=True)
+            for label, column in zip(task.outcome_names, outcome.T, strict=True)
         }
     if task.task_type == "multiclass":
         counts = pd.Series(outcome).value_counts().sort_index()
-        counts.index = pd.Index([f"{task.outcome_words} {value:g}" for value in counts.index])
+        classes = task.class_names(counts.index)
+        counts.index = pd.Index([name if is_named(name) else f"{task.outcome_words} {name}" for name in classes])
     else:
         event = occurred(outcome, task)
         if event is None:

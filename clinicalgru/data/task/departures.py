@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from clinicalgru.data.events import HOUR, LABELLED_STAY, Events
 from clinicalgru.data.task.stay_times import StayTimes
@@ -64,7 +65,8 @@ def _if_any(name: str, passed: np.ndarray) -> list[Step]:
 def _died(events: Events, task: Task) -> np.ndarray:
     """(stay,) whether the stay is known to have ended by death, or by the outcome of the task."""
     names = [DEATH, *(task.outcomes if task.outcome_time == "end" else ())]
-    died = [events.stays[name].to_numpy(dtype=float) == 1 for name in names if name in events.outcomes]
+    have = [name for name in names if name in events.outcomes and is_numeric_dtype(events.stays[name])]
+    died = [events.stays[name].to_numpy(dtype=float) == 1 for name in have]
     return np.any(died, axis=0) if died else np.zeros(len(events.stays), dtype=bool)
 
 

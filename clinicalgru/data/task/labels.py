@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.task.departures import RECORDED, Step
 from clinicalgru.data.task.outcome_kinds import is_known
+from clinicalgru.data.task.outcome_names import class_values
 from clinicalgru.data.task.stay_times import StayTimes, label_hours
 from clinicalgru.data.task.task import Task
 from clinicalgru.data.task.task_fields import PREDICTION_TIME
@@ -72,7 +74,11 @@ def _check_prediction_times(events: Events, task: Task, times: StayTimes) -> Non
 
 def _outcome(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, list[Step], list[Step]]:
     """The outcome, the step that excludes outcomes at an unknown time, and those that exclude early ones."""
-    if task.task_type in ("multiclass", "regression"):
+    if task.task_type == "multiclass":
+        name = task.outcomes[0]
+        check_outcome(name, events.outcomes, where=f"task {task.name}, outcome", is_text=bool(task.classes))
+        return class_values(events.stays[name], task), [], []
+    if task.task_type == "regression":
         return _column(events, task.outcomes[0], task), [], []
     flags = np.stack([_flag(events, name, task) for name in task.outcomes], axis=1)
     if task.task_type == "multilabel":
@@ -146,8 +152,9 @@ def _flag(events: Events, name: str, task: Task) -> np.ndarray:
 
 
 def _column(events: Events, name: str, task: Task) -> np.ndarray:
-    check_outcome(name, events.outcomes, where=f"task {task.name}, outcome")
-    return events.stays[name].to_numpy(dtype=float)
+    where = f"task {task.name}, outcome"
+    check_outcome(name, events.outcomes, where=where)
+    return outcome_numbers(events, name, where=where)
 
 
 def _hours_to_event(events: Events, task: Task, times: StayTimes) -> np.ndarray:
@@ -160,11 +167,41 @@ def _event_hours(events: Events, task: Task, times: StayTimes) -> np.ndarray:
     """(stay,) hours since the start of the stay at which the outcome occurred; NaN where unknown."""
     if task.outcome_time == "end":
         return np.where(np.isinf(times.end), np.nan, times.end - times.origin) / HOUR
-    check_outcome(task.outcome_time, events.outcomes, where=f"task {task.name}, outcome_time")
-    return events.stays[task.outcome_time].to_numpy(dtype=float)
+    where = f"task {task.name}, outcome_time"
+    check_outcome(task.outcome_time, events.outcomes, where=where)
+    return outcome_numbers(events, task.outcome_time, where=where)
 
 
-def check_outcome(name: str, have: tuple[str, ...], *, where: str) -> None:
+def outcome_numbers(events: Events, name: str, *, where: str) -> np.ndarray:
+    """Read an outcome column as numbers.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    name : str
+        One of its outcomes.
+    where : str
+        Task and field, for the error.
+
+    Returns
+    -------
+    ndarray of float, shape (stay,)
+        NaN = unknown.
+
+    Raises
+    ------
+    TaskError
+        If the column is text.
+    """
+    column = events.stays[name]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        fix = "Write numbers; only a multiclass task reads text, where it names its classes."
+        raise TaskError(f"numbers in {name}", "text", fix, where=where)
+    return column.to_numpy(dtype=float)
+
+
+def check_outcome(name: str, have: tuple[str, ...], *, where: str, is_text: bool = False) -> None:
     """Raise unless the events have an outcome of that name.
 
     Parameters
@@ -175,6 +212,8 @@ def check_outcome(name: str, have: tuple[str, ...], *, where: str) -> None:
         The outcomes that there are.
     where : str
         Task and field, for the error.
+    is_text : bool, default False
+        Whether the outcome may be text, which `read_events` keeps on request only.
 
     Raises
     ------
@@ -185,4 +224,6 @@ def check_outcome(name: str, have: tuple[str, ...], *, where: str) -> None:
         got, fix = f"outcomes: {', '.join(have) or 'no outcome'}", "Pass outcomes= to read_events, or correct the task."
         if have:
             fix = f"Name the column with columns={{{name!r}: {have[0]!r}}} in read_events, or correct the task."
+        if is_text:
+            fix = f"If it is text, pass outcomes_columns=[{name!r}, ...] to read_events; else correct the task."
         raise TaskError(f"the outcome {name}", got, fix, where=where)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from clinicalgru.checks import check_instance
+from clinicalgru.class_names import format_class
 from clinicalgru.data.dictionary.safe_yaml import load_yaml
 from clinicalgru.data.dictionary.schemas import nearest, schema_folder
 from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
@@ -34,7 +36,8 @@ class Task:
         Short name.
     outcome : str or tuple of str
         Outcome column: 0 or 1 (or any number where `outcome_threshold` is given) for "binary", any number for
-        "multiclass" and "regression", several columns for "multilabel", "" for "forecast".
+        "multiclass" and "regression", several columns for "multilabel", "" for "forecast". Text for "multiclass" where
+        `classes` names it.
     window_hours : tuple of float
         First and last hour since the index time. What became known in between, both ends included, may be used. The
         prediction time is the last hour.
@@ -72,6 +75,11 @@ class Task:
         "survival": hours after the prediction time at which a risk is reported; empty = quartiles of the event times.
     description : str
         More words.
+    classes : mapping of float to str
+        "multiclass": a name for each value of the outcome, such as {0: "discharged home", 1: "died"}. Pages, metrics,
+        explanations and score columns use the names. A text outcome holds the names themselves.
+    outcome_labels : mapping of str to str
+        Outcome columns in words, for pages: {"died": "death in hospital"}.
 
     Raises
     ------
@@ -83,6 +91,9 @@ class Task:
     >>> from clinicalgru import Task
     >>> Task.load("in_hospital_mortality").window_hours
     (0.0, 48.0)
+    >>> task = Task("discharge", "place", (0, 24), task_type="multiclass", classes={0: "home", 1: "died"})
+    >>> task.class_names([1.0])
+    ('died',)
     """
 
     name: str
@@ -102,6 +113,8 @@ class Task:
     utility_function: Literal["", "physionet2019"] = ""
     survival_horizons_hours: tuple[float, ...] = ()
     description: str = ""
+    classes: Mapping[float, str] = field(default_factory=dict, hash=False)
+    outcome_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -124,7 +137,27 @@ class Task:
     @property
     def outcome_words(self) -> str:
         """The outcomes in words: "sepsis, shock"."""
-        return ", ".join(self.outcomes)
+        return ", ".join(self.outcome_names)
+
+    @property
+    def outcome_names(self) -> tuple[str, ...]:
+        """The outcomes, each by its label, or by its column where it has none."""
+        return tuple(self.outcome_labels.get(name, name) for name in self.outcomes)
+
+    def class_names(self, values: Iterable[float]) -> tuple[str, ...]:
+        """Name the classes of a multiclass outcome.
+
+        Parameters
+        ----------
+        values : iterable of float
+            Values of the outcome.
+
+        Returns
+        -------
+        tuple of str
+            The name of each, or its number where the task names none.
+        """
+        return tuple(self.classes.get(float(value), format_class(value)) for value in values)
 
     @property
     def every_step(self) -> bool:
@@ -251,4 +284,8 @@ class Task:
         fields["anchor"] = self.anchor.to_dict() if isinstance(self.anchor, ThresholdCrossing) else self.anchor
         for name in ("include", "exclude"):
             fields[name] = [criterion.to_dict() for criterion in getattr(self, name)]
-        return fields
+        names = {
+            "classes": {format_class(value): name for value, name in fields.pop("classes").items()},
+            "outcome_labels": dict(fields.pop("outcome_labels")),
+        }
+        return fields | {name: value for name, value in names.items() if value}

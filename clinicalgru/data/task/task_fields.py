@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
+from clinicalgru.data.task.outcome_names import name_problems, normalize_classes
 from clinicalgru.errors import TaskError, describe
 
 TaskType = Literal["binary", "multiclass", "multilabel", "regression", "survival", "early_warning", "forecast"]
@@ -40,6 +41,7 @@ def normalize(task: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {name: tuple(getattr(task, name)) for name in ("include", "exclude")}
     fields |= {name: _float(getattr(task, name)) for name in NUMBERS}
     fields |= {name: tuple(map(float, getattr(task, name))) for name in ("window_hours", "survival_horizons_hours")}
+    fields |= {"classes": normalize_classes(task.classes), "outcome_labels": dict(task.outcome_labels)}
     return fields | {"outcome": task.outcome if isinstance(task.outcome, str) else tuple(task.outcome)}
 
 
@@ -105,6 +107,7 @@ def _type_problems(task: Any) -> Iterator[Problem]:
         others = [entry for entry in entries if not isinstance(entry, Criterion)] if _is_list(entries) else [entries]
         if others:
             yield field, "a list of Criterion", describe(others[0])
+    yield from name_problems(task)
 
 
 def _is_list(values: Any) -> bool:
@@ -167,6 +170,11 @@ def _problems_of_type(task: Any) -> Iterator[Problem]:
         yield "outcome_threshold", f"no outcome_threshold for {task_type}", f"{task.outcome_threshold:g}"
     if task_type in UNTIMED and task.outcome_time:
         yield "outcome_time", f"no outcome_time for {task_type}", task.outcome_time
+    if task_type != "multiclass" and task.classes:
+        yield "classes", "classes in multiclass only", task_type
+    unknown = [name for name in task.outcome_labels if name not in task.outcomes]
+    if unknown:
+        yield "outcome_labels", f"labels of {', '.join(task.outcomes) or 'no outcome'}", ", ".join(unknown)
     for field in ("max_late_hours", "utility_function"):
         if task_type != "early_warning" and getattr(task, field):
             yield field, f"{field} in early_warning only", task_type
@@ -208,6 +216,7 @@ def parse_fields(content: Any, known: set[str], *, where: str) -> dict[str, Any]
     criteria = {name: _parse_criteria(content, name, where) for name in ("include", "exclude")}
     texts = {name: _parse_text(content.get(name), name, where) for name in TEXTS[1:]}
     fields = {**content, **_parse_hours(content, where), **criteria, **texts, "anchor": anchor}
+    fields |= {name: content.get(name) or {} for name in ("classes", "outcome_labels")}
     name = _parse_text(content["name"], "name", where)
     if not name:
         raise TaskError("name as text", describe(content["name"]), "Give the task a name.", where=where)

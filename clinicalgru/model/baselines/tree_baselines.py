@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from clinicalgru.class_names import column_part
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.model.baselines.base import (
@@ -118,7 +119,7 @@ class MulticlassTrees(ClassifierMixin, BaselineEstimator):
     @property
     def score_columns_(self) -> list[str]:
         """A column for each class."""
-        return [f"risk_{value:g}" for value in self.classes_.tolist()]
+        return [f"risk_{column_part(name)}" for name in self.task_.class_names(self.classes_.tolist())]
 
     def score_rows(self, stays: Sequences) -> np.ndarray:
         """Probabilities of each stay; see `predict_proba`."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from clinicalgru.class_names import class_text, column_part, format_class
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.evaluate.calibration import PlattCalibrator
@@ -105,6 +106,8 @@ class MultiClass(Head):
     ----------
     classes : tuple of float
         Values of the outcome among the training stays, ascending.
+    names : tuple of str
+        Their names; empty: the values themselves.
 
     Examples
     --------
@@ -115,6 +118,7 @@ class MultiClass(Head):
     """
 
     classes: tuple[float, ...]
+    names: tuple[str, ...] = ()
     supports_cuts: ClassVar[bool] = True
     calibrator_class = TemperatureCalibrator
     default_output: ClassVar[int] = -1
@@ -126,33 +130,34 @@ class MultiClass(Head):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The classes, such as "class 2"."""
-        return tuple(f"class {value:g}" for value in self.classes)
+        """The classes, such as "died" or "class 2"."""
+        return tuple(map(class_text, self.names or map(format_class, self.classes)))
 
     @property
     def score_columns(self) -> tuple[str, ...]:
         """A risk for each class."""
-        return tuple(f"risk_{value:g}" for value in self.classes)
+        return tuple(f"risk_{column_part(name)}" for name in self.names or map(format_class, self.classes))
 
     @property
-    def targets(self) -> tuple[float, ...]:
-        """The classes."""
-        return self.classes
+    def targets(self) -> tuple[str, ...] | tuple[float, ...]:
+        """The classes: their names where they have some."""
+        return self.names or self.classes
 
     @classmethod
     def fit_targets(cls, stays: Sequences) -> Self:
         """The classes are the values of the training outcomes."""
         refuse_unknown(stays.outcome, "training stays")
-        return cls(tuple(np.unique(stays.outcome).tolist()))
+        found = tuple(np.unique(stays.outcome).tolist())
+        return cls(found, stays.task.class_names(found) if stays.task.classes else ())
 
     def to_dict(self) -> dict[str, Any]:
-        """The classes."""
-        return asdict(self)
+        """The classes, and their names where they have some."""
+        return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
         """The head that `to_dict` wrote."""
-        return cls(tuple(content["classes"]))
+        return cls(tuple(content["classes"]), tuple(content.get("names", ())))
 
     def validate_targets(self, stays: Sequences, name: str) -> None:
         """Refuse unknown outcomes, a single class, and classes that the training stays do not have."""
@@ -183,7 +188,8 @@ class MultiClass(Head):
 
     def explanation_target(self, target: Target = None, calibrator: Calibrator | None = None) -> ExplanationTarget:
         """The calibrated log-odds of one class against all others."""
-        column = target_index(target, self.classes, "class", default=self.default_output)
+        known = self.names if isinstance(target, str) and self.names else self.classes
+        column = target_index(target, known, "class", default=self.default_output)
         pool = partial(class_log_odds, column=column, calibrator=calibrator)
         return ExplanationTarget(class_logs, pool, name=self.output_names[column])
 
@@ -207,7 +213,9 @@ class MultiLabel(Head):
     Parameters
     ----------
     label_names : tuple of str
-        Names of the outcomes.
+        Outcome columns.
+    names : tuple of str
+        The outcomes in words; empty: the columns.
 
     Examples
     --------
@@ -218,6 +226,7 @@ class MultiLabel(Head):
     """
 
     label_names: tuple[str, ...]
+    names: tuple[str, ...] = ()
     supports_cuts: ClassVar[bool] = True
     calibrator_class = LabelCalibrator
 
@@ -228,8 +237,8 @@ class MultiLabel(Head):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """The labels."""
-        return self.label_names
+        """The labels in words."""
+        return self.names or self.label_names
 
     @property
     def score_columns(self) -> tuple[str, ...]:
@@ -250,16 +259,16 @@ class MultiLabel(Head):
             fix = "Take more stays, or leave such outcomes out of the task."
             got = f"one of {', '.join(constant)}"
             raise TrainingError("both values of each outcome among the training stays", got, fix)
-        return cls(stays.task.outcomes)
+        return cls(stays.task.outcomes, stays.task.outcome_names if stays.task.outcome_labels else ())
 
     def to_dict(self) -> dict[str, Any]:
-        """The labels."""
-        return asdict(self)
+        """The labels, and their words where they have some."""
+        return {name: value for name, value in asdict(self).items() if value}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], network: ClinicalGRU) -> Self:
         """The head that `to_dict` wrote."""
-        return cls(tuple(content["label_names"]))
+        return cls(tuple(content["label_names"]), tuple(content.get("names", ())))
 
     def validate_targets(self, stays: Sequences, name: str) -> None:
         """Refuse stays without any known label."""
@@ -287,7 +296,7 @@ class MultiLabel(Head):
         column = target_index(target, self.label_names, "label", default=self.default_output)
         slope, shift = calibration_line(calibrator, column)
         pick = partial(output_column, column=column)
-        return ExplanationTarget(pick, name=self.label_names[column], slope=slope, shift=shift)
+        return ExplanationTarget(pick, name=self.output_names[column], slope=slope, shift=shift)
 
     @staticmethod
     def strata(stays: Sequences) -> np.ndarray:

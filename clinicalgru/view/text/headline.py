@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clinicalgru.class_names import ONE_OF
 from clinicalgru.evaluate.metric_descriptions import format_horizon
 from clinicalgru.view.plots.timeline_data import format_answer, is_probability
 from clinicalgru.view.text.format import capitalize_first, format_name, format_number, format_percent
@@ -33,6 +34,8 @@ def outcome_text(explanation: Explanation) -> str:
     provenance, target = explanation.provenance, format_horizon(explanation.target_text)
     written = provenance.get("outcome", provenance.get("task", "the outcome"))
     outcome = format_name(written)
+    if target and written.startswith(ONE_OF):  # a class with a name, which may be any phrase
+        return f"the outcome “{target}”"
     if target in written.split(" or "):  # one label of several
         return format_name(target)
     return f"{outcome}, {target}" if target and target != outcome else outcome

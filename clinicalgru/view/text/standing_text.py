@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clinicalgru.class_names import JOINED, class_text
 from clinicalgru.view.plots.timeline_data import format_answer, is_probability
 from clinicalgru.view.text.format import capitalize_first, format_hours
 from clinicalgru.view.text.risk_points import format_points
@@ -73,7 +74,9 @@ def set_text(explanation: Explanation, outcome: str) -> str:
         return ""
     covered = f"{100 * (1 - shown.alpha):.0f} of 100 patients"
     if shown.of_classes:
-        classes = "no class: each would be unusual" if shown.outcomes == "none" else f"class {shown.outcomes}"
+        classes = "no class: each would be unusual"
+        if shown.outcomes != "none":
+            classes = JOINED.join(map(class_text, shown.outcomes.split(JOINED)))
         return (
             f"Prediction set: {classes}. Of patients like those of training, about {covered} of each class have it in "
             f"such a set at hour {format_hours(shown.hour)}; at other hours that does not hold."
