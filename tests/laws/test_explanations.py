@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from family import fitted_case, predicted
-from laws.test_options import OPTIONS, TINY
-from sklearn.base import clone
 
 import clinicalgru as cg
 from clinicalgru.explain.attribution.contributions import contributions
@@ -27,15 +25,6 @@ def some(stays, count=6):
     """Some stays with measurements, of different lengths."""
     stays = stays[np.flatnonzero(stays.n_measurements > 3)]
     return stays[np.argsort(stays.n_steps, kind="stable")[:: max(1, len(stays) // count)][:count]]
-
-
-@pytest.fixture(scope="module", params=OPTIONS)
-def model(request, parts):
-    return (
-        clone(cg.GRUClassifier(**TINY))
-        .set_params(**OPTIONS[request.param])
-        .fit(parts[0][:60], validation=parts[1], verbose=False)
-    )
 
 
 def test_16_contributions_sum_to_what_they_explain_whatever_the_network(model, test_stays):

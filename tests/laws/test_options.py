@@ -15,41 +15,6 @@ from clinicalgru.model.heads.classification import Binary
 from clinicalgru.model.network.layers import Decay
 from clinicalgru.model.training.inference import predict
 
-TINY = {
-    "network": cg.NetworkConfig(hidden_size=8, readout_size=8, ensemble_size=2),
-    "max_epochs": 1,
-    "distillation": 0.0,
-}
-OPTIONS = {
-    "before": {"network__reset": "before"},
-    "lstm": {"network__cell": "lstm"},
-    "rnn": {"network__cell": "rnn"},
-    "layers": {"network__n_layers": 2, "network__layer_norm": True, "network__recurrent_dropout": 0.2},
-    "bidirectional": {"network__bidirectional": True, "network__n_layers": 2},
-    "convolution": {"network__convolution": (2, 3)},
-    "convolution of strides 1": {"network__convolution": (1,)},
-    "multihead": {"network__attention": "multihead", "network__gate": "time"},
-    "last state": {"network__attention": None, "network__recurrent_dropout": 0.3},
-    "delay": {"network__feedback_delay_hours": 6.0},
-    "per variable": {"network__encoder": "per_variable", "network__cell": "lstm", "network__gate": "time"},
-    "codes": {"use_codes": True},
-    "bidirectional codes": {
-        "use_codes": True,
-        "network__bidirectional": True,
-        "network__convolution": (2,),
-        "network__feedback_delay_hours": 4.0,
-    },
-}
-
-
-@pytest.fixture(scope="module", params=OPTIONS)
-def model(request, parts):
-    return (
-        clone(cg.GRUClassifier(**TINY))
-        .set_params(**OPTIONS[request.param])
-        .fit(parts[0][:60], validation=parts[1], verbose=False)
-    )
-
 
 @pytest.fixture(scope="module")
 def few(test_stays):
@@ -140,6 +105,4 @@ def test_14_the_same_seed_gives_the_same_bits(model, parts, few):
 @pytest.mark.parametrize("options", [{"bidirectional": True, "cell": "no"}, {"feedback_delay_hours": -2.0}], ids=str)
 def test_impossible_combinations_are_refused_before_training(parts, options):
     with pytest.raises(cg.ClinicalGRUError, match="Expected"):
-        cg.GRUClassifier(**TINY | {"network": cg.NetworkConfig(**options)}).fit(
-            parts[0], validation=parts[1], verbose=False
-        )
+        cg.GRUClassifier(cg.NetworkConfig(**options)).fit(parts[0], validation=parts[1], verbose=False)

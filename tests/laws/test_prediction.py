@@ -103,7 +103,8 @@ def test_9_extreme_stays_have_finite_risks(estimator, test_stays):
 def test_9_a_variable_training_never_saw_changes_nothing_but_through_being_measured(parts):
     train, tune, _, test = parts
     ph = [variable.name for variable in train.variables].index("ph")
-    blind = cg.GRUClassifier(network=cg.NetworkConfig(hidden_size=8, ensemble_size=2, readout_size=8), max_epochs=1)
+    network = cg.NetworkConfig(hidden_size=8, ensemble_size=2, readout_size=8)
+    blind = cg.GRUClassifier(network=network, max_epochs=1, distillation=0.0)
     blind.fit(
         train.filter_measurements(train.variable != ph),
         validation=tune.filter_measurements(tune.variable != ph),
@@ -132,9 +133,7 @@ def test_12_predicting_leaves_every_number_of_the_model_as_it_was(fitted, test_s
 @pytest.mark.slow
 def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
     train, tune, _, _ = parts
-    model = cg.GRUClassifier(
-        network=cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), max_epochs=1, random_state=0
-    )
+    model = clone(fitted).set_params(max_epochs=1, distillation=0.0)
     model.fit(train, validation=tune[: len(tune) // 2], verbose=False)
     for scale in ("value", "summary", "static"):
         ours, theirs = getattr(model.network_.scaler, scale).knots, getattr(fitted.network_.scaler, scale).knots
@@ -142,22 +141,14 @@ def test_12_what_is_tuned_on_cannot_change_the_scale(fitted, parts):
 
 
 @pytest.mark.slow
-def test_14_the_same_seed_gives_the_same_bits(fitted, parts):
+def test_14_the_same_seed_gives_the_same_bits_and_training_leaves_the_callers_chance_alone(fitted, parts):
     train, tune, calibrate, test = parts
-    torch.rand(7)  # whatever chance was used before
-    again = clone(fitted).fit(train, validation=tune, verbose=False).calibrate(calibrate)
-    np.testing.assert_array_equal(again.predict_proba(test), fitted.predict_proba(test))
-
-
-@pytest.mark.slow
-def test_14_training_leaves_the_callers_chance_alone(parts):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    cg.GRUClassifier(network=cg.NetworkConfig(hidden_size=4, ensemble_size=1, readout_size=4), max_epochs=1).fit(
-        parts[0], validation=parts[1], verbose=False
-    )
+    again = clone(fitted).fit(train, validation=tune, verbose=False).calibrate(calibrate)
     assert torch.equal(torch.rand(3), expected)
+    np.testing.assert_array_equal(again.predict_proba(test), fitted.predict_proba(test))
 
 
 def test_15_calibration_keeps_the_order(fitted, test_stays):

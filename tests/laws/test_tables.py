@@ -113,6 +113,7 @@ def meaning(events):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Task .* leaves out stays")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_clock_of_the_tables_changes_neither_cohort_nor_labels(seed):

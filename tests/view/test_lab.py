@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,11 @@ import pytest
 import clinicalgru
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra test)")
-pytest.importorskip("jupyterlab", reason="JupyterLab is not installed (extra notebook)")
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine"),
+    pytest.mark.skipif(find_spec("jupyterlab") is None, reason="JupyterLab is not installed (extra notebook)"),
 ]
 ROOT = Path(clinicalgru.__file__).parents[1]
 PICTURES = ROOT / "out" / "lab"

@@ -395,9 +395,9 @@ def test_a_table_that_score_did_not_make_is_refused():
 @pytest.mark.slow
 def test_training_is_drawn_epoch_by_epoch_and_starts_again(parts):
     view = cg.TrainingView()
-    model = cg.GRUClassifier(
-        network=cg.NetworkConfig(hidden_size=8, ensemble_size=2), max_epochs=2, random_state=0
-    ).fit(parts[0], validation=parts[1], verbose=False, callbacks=(view,))
+    network = cg.NetworkConfig(hidden_size=8, ensemble_size=2)
+    model = cg.GRUClassifier(network, max_epochs=2, distillation=0.0, random_state=0)
+    model.fit(parts[0], validation=parts[1], verbose=False, callbacks=(view,))
     assert view.history == model.history_
     assert list(view.figure.data[1].y) == [entry["val_loss"] for entry in model.history_]
     assert "Epoch 2" in view.state.value

@@ -21,7 +21,8 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_risk_does_not_depend_on_how_many_steps_are_taken_at_a_time(parts, monkeypatch, name):
     config = cg.NetworkConfig(hidden_size=8, readout_size=8, ensemble_size=2, **CONFIGS[name])
-    model = cg.GRUClassifier(config, max_epochs=1, random_state=0).fit(parts[0][:60], verbose=False)
+    model = cg.GRUClassifier(config, max_epochs=1, random_state=0)
+    model.fit(parts[0][:60], validation=parts[1], verbose=False)
     stays = parts[1][:20]
     whole = model.predict_proba(stays)
     width = len(stays.variables)
