@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from sklearn.base import clone
 
 import clinicalgru as cg
@@ -15,6 +17,11 @@ from clinicalgru.evaluate.evaluation import evaluate_predictions
 from clinicalgru.evaluate.predictions import TaskPredictions
 
 Fact = tuple[int, float, float]
+
+
+def slow_but(quick: Iterable[str], names: Iterable[str]) -> list[Any]:
+    """Parameters of a test or fixture; the quick suite takes only those named first."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
 def fact(variable: int, hours: float, value: float) -> Fact:

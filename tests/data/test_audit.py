@@ -122,6 +122,7 @@ def test_the_table_holds_every_check_with_its_limit(cohorts):
     assert json.loads(json.dumps(audit.to_dict()))["checks"] == len(audit.checks)
 
 
+@pytest.mark.slow
 def test_hours_since_the_start_are_audited_without_the_checks_of_dates():
     rows = pd.DataFrame(
         {"patient_id": ["1"] * 4, "time": [0.0, 1.0, 2.0, 60.0], "variable": "heart_rate", "value": 80.0}

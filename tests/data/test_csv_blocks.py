@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import slow_but
 
 import clinicalgru as cg
 from clinicalgru.data.ingest import csv_blocks
@@ -51,6 +52,7 @@ NOT_IN_BLOCKS = {  # what another parser might read in another way
     "mark in the middle": PLAIN.encode() + b"\xef\xbb\xbf" + PLAIN.encode(),
     "only a header": HEADER.encode(),
 }
+QUICK = ("quoted", "not ASCII", "header again", "windows", "quote within a cell", "a cell too many", "NUL")
 
 
 def fingerprint(path: Path) -> str:
@@ -82,7 +84,7 @@ def in_blocks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return answers
 
 
-@pytest.mark.parametrize("name", [*IN_BLOCKS, *NOT_IN_BLOCKS])
+@pytest.mark.parametrize("name", slow_but(QUICK, [*IN_BLOCKS, *NOT_IN_BLOCKS]))
 def test_blocks_change_nothing(tmp_path, monkeypatch, in_blocks, name):
     path = tmp_path / "rows.csv"
     path.write_bytes((IN_BLOCKS | NOT_IN_BLOCKS)[name])

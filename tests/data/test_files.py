@@ -78,6 +78,7 @@ def test_hidden_files_are_no_part_of_a_folder_of_stays_either(tmp_path):
     assert values(tmp_path, source="physionet2012") == [73]
 
 
+@pytest.mark.slow
 def test_linked_folders_are_followed_circles_refused_and_a_file_linked_twice_read_once(three, three_read, tmp_path):
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "a.csv").write_bytes(text(three))
@@ -215,6 +216,7 @@ def test_whatever_speaks_arrow_is_read(three, three_read):
     )
 
 
+@pytest.mark.slow
 def test_floating_point_of_16_bits_bytes_and_wide_decimals_are_read(three, three_read):
     numbers = three.assign(value=pd.to_numeric(three["value"]))
     small = numbers.assign(value=numbers["value"].astype(np.float16))

@@ -65,6 +65,7 @@ def test_a_split_by_group_or_time_puts_no_patient_in_two_parts(stays):
         cg.split_by(stays, "ward")
 
 
+@pytest.mark.slow
 def test_table_one_counts_as_pandas_does_and_suppresses_small_cells(stays):
     shown = cg.table_one(stays).table.set_index(["characteristic", "level"])
     died = stays.outcome == 1

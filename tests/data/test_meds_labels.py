@@ -177,6 +177,7 @@ def test_a_stay_keeps_its_number_and_its_readmission_in_each_entry(tmp_path):
     assert readmitted["prediction_hours"].tolist() == [54.0] * 30  # the next stay starts at hour 100
 
 
+@pytest.mark.slow
 def test_one_model_and_one_score_for_each_label(repeated, tmp_path):
     model = cg.SummaryBaseline("logistic regression").fit(cg.select(repeated, TASK))
     scores = cg.score(model, dataset(tmp_path / "meds"), outcomes=several().drop(columns="boolean_value"))
@@ -188,6 +189,7 @@ def test_one_model_and_one_score_for_each_label(repeated, tmp_path):
         assert table[name].tolist() == written[name].tolist()
 
 
+@pytest.mark.slow
 def test_a_label_twice_counts_once_and_labels_that_differ_are_refused(tmp_path):
     folder = dataset(tmp_path / "meds")
     twice = read(folder, pd.concat([labels(), labels().iloc[:3]]))
@@ -198,6 +200,7 @@ def test_a_label_twice_counts_once_and_labels_that_differ_are_refused(tmp_path):
         read(folder, pd.concat([labels(), other]))
 
 
+@pytest.mark.slow
 def test_labels_in_a_text_file_and_a_stay_without_a_label(events, tmp_path):
     labels().iloc[:3].to_csv(tmp_path / "labels.csv", index=False)
     fewer = cg.select(read(dataset(tmp_path / "meds"), tmp_path / "labels.csv"), TASK)

@@ -38,11 +38,13 @@ def test_exact_repeats_count_once():
     assert merged("heart_rate", 80, 90, 90) == 85
 
 
+@pytest.mark.slow
 def test_a_closed_set_gives_one_of_its_values():
     assert merged("mechanical_ventilation", 0, 1) == merged("mechanical_ventilation", 1, 0) == 1
     assert merged("gcs", 15, 3) == merged("gcs", 3, 15) == 3
 
 
+@pytest.mark.slow
 def test_of_a_score_the_last_row_of_the_extract_counts():
     assert merged("pain", 3, 7, 5) == 5
     assert merged("pain", 7, 7, 3) == 3
@@ -77,6 +79,7 @@ def test_merging_equals_pandas_however_the_rows_are_cut(size):
     assert sum(sum(n_merged.values()) for _, n_merged in made) == 2000 - len(expected)
 
 
+@pytest.mark.slow
 def test_stays_that_are_sorted_in_parts_give_the_same_measurements(monkeypatch):
     cohort = cg.simulate(60, random_state=2)
     rows = pd.concat([cohort.measurements, cohort.measurements.head(2_000)]).sample(frac=1, random_state=0)

@@ -77,6 +77,7 @@ def departures(task, **columns):
     return cg.select(cg.read_events(rows, stays=stays, outcomes=outcomes), cg.Task.from_dict(fields)).flow[1:-2]
 
 
+@pytest.mark.slow
 def test_deaths_readmissions_and_discharges_before_the_prediction_are_steps():
     assert departures({"window_hours": [0, 48]}) == (
         ("no death before the prediction", 4),

@@ -104,6 +104,7 @@ def test_blocks_go_through_all_stays_once_and_in_order(test_stays, monkeypatch):
     np.testing.assert_array_equal(test_stays[np.arange(len(test_stays))].n_steps, steps)
 
 
+@pytest.mark.slow
 def test_scoring_in_blocks_gives_the_risks_of_scoring_at_once(fitted, test_stays, monkeypatch):
     from clinicalgru.serve.score_rows import score_sequences
 

@@ -44,6 +44,7 @@ def hours_of(events, name):
 # names of columns
 
 
+@pytest.mark.slow
 def test_names_of_columns_differ_in_letter_case_and_blanks_and_unused_ones_are_counted(tmp_path):
     table = stays(**{"Start": "2031-01-01 06:00", " AGE ": [70, 80], "Ward": ["A", None]})
     table.to_csv(tmp_path / "stays.csv", index=False)
@@ -166,6 +167,7 @@ def test_units_hold_for_static_covariates():
     assert events.ledger.notes["static values not used: admission_weight"] == 1
 
 
+@pytest.mark.slow
 def test_values_that_mean_missing_hold_in_every_table_and_by_variable():
     data = rows(value=[80, 999, 82, -1, 84, 85])
     table = stays(age=[999, 50])
@@ -199,6 +201,7 @@ def test_true_and_false_are_outcomes(died, tmp_path):
         assert cg.read_events(rows(), outcomes=given).stays["death"].tolist() == [1.0, 0.0]
 
 
+@pytest.mark.slow
 def test_only_named_outcomes_are_auxiliary_targets_and_text_is_noted():
     table = outcomes(death=[0, 1], sofa=[4, 7], ward=["A", "B"], **{"Unnamed: 0": [0, 1]})
     task = cg.Task("t", "death", (0.0, 24.0))
@@ -224,6 +227,7 @@ def test_one_cohort_table_gives_its_static_covariates_once():
     assert events.ledger.notes["column not used: age (outcomes)"] == 2
 
 
+@pytest.mark.slow
 def test_dates_among_outcomes_become_hours_since_the_start():
     labels = outcomes(death=[1, 0], death_time=["2031-01-02 06:00", ""], discharged=["2031-01-02", "2031-01-03"])
     events = cg.read_events(rows(), stays=stays(start="2031-01-01 06:00"), outcomes=labels)
@@ -254,6 +258,7 @@ def test_a_named_index_is_a_column_of_every_table():
     assert events.stays["death"].tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_names_for_all_tables_hold_where_they_have_a_meaning():
     table = stays(t="2031-01-01 06:00")
     events = cg.read_events(rows().rename(columns={"time": "t"}), stays=table, columns={"start": "t", "time": "t"})
@@ -297,6 +302,7 @@ def test_a_repeated_header_is_counted_in_every_table_and_another_one_refused(tmp
         cg.read_events(rows(), outcomes=tmp_path / "outcomes.csv")
 
 
+@pytest.mark.slow
 def test_a_static_variable_that_loses_half_of_its_values_stops_the_load_and_the_unit_is_named():
     ids = [str(i) for i in range(20)]
     data = pd.DataFrame({"patient_id": ids, "time": 0.0, "variable": "heart_rate", "value": 80})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import slow_but
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError, InputError
@@ -17,7 +18,9 @@ NAMES = {"Hjärtfrekvens": "heart_rate", "kreatinin °": "creatinine"}
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "windows-1252", "utf-16", "utf-8-sig", "mac-roman"])
+@pytest.mark.parametrize(
+    "encoding", slow_but(("utf-8", "utf-16"), ["utf-8", "latin-1", "windows-1252", "utf-16", "utf-8-sig", "mac-roman"])
+)
 def test_every_encoding_gives_the_same_extract(tmp_path: Path, encoding: str, packed: bool) -> None:
     text = TABLE.to_csv(index=False).encode(encoding)
     path = tmp_path / ("rows.csv.gz" if packed else "rows.csv")
@@ -53,7 +56,7 @@ def test_an_encoding_that_does_not_exist_is_refused(encoding: object) -> None:
 
 
 @pytest.mark.parametrize("source", ["long", "wide"])
-@pytest.mark.parametrize("kind", ["text", "types", "file"])
+@pytest.mark.parametrize("kind", slow_but(("text", "file"), ["text", "types", "file"]))
 def test_a_date_and_a_time_in_two_columns_are_one_moment(tmp_path: Path, source: str, kind: str) -> None:
     """A row with a date alone has no time of day, as in one column."""
     clock = ["08:00", "09:30", "23:59", None]
@@ -84,6 +87,7 @@ def with_commas(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype(str).replace(r"^(\D?\d*)\.(\d+)$", r"\1,\2", regex=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["long", "wide"])
 def test_decimal_commas_give_what_points_give(tmp_path: Path, source: str) -> None:
     values = ["36.5", "1e2", "88", ".5", "<0.2", "+7.25"]

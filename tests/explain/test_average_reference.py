@@ -29,6 +29,7 @@ def test_contributions_sum_from_the_average_to_the_risk_at_any_hour(fitted, test
     assert empty.absent.empty
 
 
+@pytest.mark.slow
 def test_the_reference_is_the_mean_risk_of_the_sample(fitted):
     sample = fitted.reference_stays_
     why = cg.explain(fitted, sample[[0]])

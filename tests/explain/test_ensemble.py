@@ -165,6 +165,7 @@ def test_an_ensemble_of_every_kind_is_explained_on_what_it_predicts_itself(other
     assert moved.risk == pytest.approx(why.risk, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_equal_networks_are_explained_as_one_of_them(other):
     one, test = other[0].members_[0], other[1]
     ensemble = cg.GRUEnsemble(clone(one), n_members=2)
@@ -175,6 +176,7 @@ def test_equal_networks_are_explained_as_one_of_them(other):
     np.testing.assert_allclose(together.measurements["contribution"], alone.measurements["contribution"], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_many_stays_are_explained_as_each_of_them(other):
     model, test = other
     stays = test[:5]

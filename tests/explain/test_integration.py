@@ -26,6 +26,7 @@ def same_batch(ours, theirs):
             assert np.array_equal(a, b), field.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codes", [False, True])
 def test_copies_are_the_batch_that_collating_the_copies_gives(parts, codes):
     model = cg.GRUClassifier(

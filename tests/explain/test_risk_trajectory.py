@@ -33,6 +33,7 @@ def test_the_band_goes_from_the_5th_to_the_95th_percentile_of_the_members_calibr
     assert (why.risk_trajectory["low"] < why.risk_trajectory["high"]).all()
 
 
+@pytest.mark.slow
 def test_one_member_has_no_band(parts, test_stays):
     small = {"network": cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1), "max_epochs": 1}
     alone = cg.explain(
@@ -42,6 +43,7 @@ def test_one_member_has_no_band(parts, test_stays):
     assert list(alone.risk_trajectory) == ["hours", "risk", "calibrated"]
 
 
+@pytest.mark.slow
 def test_a_network_that_reads_backwards_has_the_band_of_each_prefix(parts, test_stays):
     small = {
         "network": cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=3, bidirectional=True),

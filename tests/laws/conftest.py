@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from helpers import slow_but
 from sklearn.base import clone
 
 import clinicalgru as cg
@@ -32,9 +33,10 @@ OPTIONS = {
         "network__feedback_delay_hours": 4.0,
     },
 }
+QUICK = ("before", "layers", "multihead", "per variable", "codes")
 
 
-@pytest.fixture(scope="session", params=OPTIONS)
+@pytest.fixture(scope="session", params=slow_but(QUICK, OPTIONS))
 def model(request, parts):
     unfitted = clone(cg.GRUClassifier(**TINY)).set_params(**OPTIONS[request.param])
     return unfitted.fit(parts[0][:60], validation=parts[1], verbose=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from family import fitted_case, predicted
+from helpers import slow_but
 
 import clinicalgru as cg
 from clinicalgru.explain.attribution.contributions import contributions
@@ -61,7 +62,7 @@ def test_changes_sum_to_the_rise_from_nothing_measured_to_the_end(model, test_st
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(("regression", "survival"), KINDS))
 def test_16_contributions_sum_to_what_they_explain_for_every_type_of_task(kind):
     case = fitted_case(kind)
     spread = member_networks(case.model)[0].target.scale

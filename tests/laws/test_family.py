@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from family import ESTIMATORS, SMALL, cohort_of_all_tasks, fitted_case
+from helpers import slow_but
 
 import clinicalgru as cg
 
@@ -23,7 +24,7 @@ CHECKED = {
 TASK_TYPES = {name: name for name in ESTIMATORS} | {"binary": "binary", "logistic regression": "binary"}
 
 
-@pytest.mark.parametrize("name", CHECKED)
+@pytest.mark.parametrize("name", slow_but(("binary", "regression", "logistic regression"), CHECKED))
 def test_every_law_holds(name):
     table = cg.check_sequence_estimator(CHECKED[name], task_type=TASK_TYPES[name])
     assert (table["result"] == "passed").sum() >= 70
@@ -111,7 +112,9 @@ def test_ensembles_and_hybrids_warn_by_the_hour_too(tmp_path):
     assert ensemble.out_of_fold_.shape == (case.train.n_steps.sum(), 2)
     risk = hybrid.predict_proba(case.test)
     assert risk.shape == (case.test.n_steps.sum(), 2)
-    np.testing.assert_allclose(hybrid.predict_proba(case.test[[3]])[-1], risk[np.cumsum(case.test.n_steps)[3] - 1])
+    np.testing.assert_allclose(
+        hybrid.predict_proba(case.test[[3]])[-1], risk[np.cumsum(case.test.n_steps)[3] - 1], atol=1e-6
+    )
     assert set(hybrid.weights_) == {"GRU", "boosted trees"}
     loaded = cg.load(cg.save(ensemble, tmp_path / "bundle"))
     assert loaded.threshold_ == ensemble.threshold_

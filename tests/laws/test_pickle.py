@@ -11,6 +11,7 @@ import pytest
 import clinicalgru as cg
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "again", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))], ids=["copy", "pickle"]
 )
@@ -24,6 +25,7 @@ def test_results_survive_a_copy_and_a_pickle(again, cohort, fitted, parts) -> No
     assert str(again(explanation)) == str(explanation)
 
 
+@pytest.mark.slow
 def test_a_pickled_extract_holds_its_rows_after_its_temporary_files_are_gone(cohort) -> None:
     events = cg.read_events(cohort)
     written, rows = pickle.dumps(events), events.to_frame()

@@ -7,6 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import slow_but
 
 import clinicalgru as cg
 
@@ -40,7 +41,7 @@ def test_3_shuffled_rows_give_equal_bits(tables, task):
             np.testing.assert_array_equal(left, right, err_msg=field.name)
 
 
-@pytest.mark.parametrize("variable", OTHER_UNIT)
+@pytest.mark.parametrize("variable", slow_but(("glucose",), OTHER_UNIT))
 def test_4_the_same_blood_in_another_unit_has_the_same_risk(fitted, tables, variable):
     rows, stays = tables
     known, other = cg.Dictionary.load()[variable], OTHER_UNIT[variable]
@@ -54,6 +55,7 @@ def test_4_the_same_blood_in_another_unit_has_the_same_risk(fitted, tables, vari
     np.testing.assert_allclose(scores(fitted, converted, stays)["risk"], scores(fitted, rows, stays)["risk"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_5_shifting_a_patients_clock_changes_nothing(fitted, tables):
     rows, stays = tables
     shift = pd.to_timedelta(stays.groupby("patient_id").ngroup() * 37.77 - 900, unit="D").dt.round("us")
@@ -96,6 +98,7 @@ def test_6_a_result_known_exactly_at_the_prediction_is_seen_and_one_a_microsecon
     assert sequences.hours.tolist() == [48.0]
 
 
+@pytest.mark.slow
 def test_10_one_row_a_stay_in_order_whatever_the_chunks(fitted, tables):
     rows, stays = tables
     whole = scores(fitted, rows, stays)

@@ -48,6 +48,7 @@ def window(task, hours):
     return Task.from_dict(task.to_dict() | {"window_hours": [0, hours]})
 
 
+@pytest.mark.slow
 def test_a_value_recorded_after_the_prediction_changes_no_risk(fitted, tables):
     _, static, stays = tables
     start = pd.to_datetime(static["stay_id"].map(stays.set_index("stay_id")["start"]))
@@ -61,6 +62,7 @@ def test_a_value_recorded_after_the_prediction_changes_no_risk(fitted, tables):
     np.testing.assert_array_equal(ours["risk"], theirs["risk"])
 
 
+@pytest.mark.slow
 def test_cutting_a_stay_is_selecting_it_with_an_earlier_window(fitted, tables, task):
     events = events_of(tables)
     whole = cg.select(events, task, include_ineligible=True)
@@ -79,6 +81,7 @@ def test_cutting_a_stay_is_selecting_it_with_an_earlier_window(fitted, tables, t
         np.testing.assert_array_equal(each[[i]].static, whole[[i]].truncate_at(hours[i]).static)
 
 
+@pytest.mark.slow
 def test_the_prediction_after_each_step_knows_what_was_known_then(fitted, tables, task, tmp_path):
     stays = cg.select(events_of(tables), task)[:8]
     same = {name: getattr(Binary(), name) for name in ("n_outputs", "aggregate_members", "predict")}
@@ -92,6 +95,7 @@ def test_the_prediction_after_each_step_knows_what_was_known_then(fitted, tables
     np.testing.assert_array_equal(opened[[3, 1]].truncate_at(9).static, stays[[3, 1]].truncate_at(9).static)
 
 
+@pytest.mark.slow
 def test_the_course_and_an_explanation_know_no_more_than_the_cut_stay(fitted, tables, task):
     stay = cg.select(events_of(tables), task)[[2]]
     cut = stay.truncate_at(20.0)
@@ -103,6 +107,7 @@ def test_the_course_and_an_explanation_know_no_more_than_the_cut_stay(fitted, ta
     np.testing.assert_allclose(earlier["risk"], theirs.risk_trajectory["risk"][: len(earlier)], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_rows_at_the_start_are_what_a_stays_table_says(fitted, tables, task, cohort):
     rows, static, stays = tables
     own = static.drop_duplicates(["stay_id", "variable"])
@@ -145,6 +150,7 @@ def test_a_later_result_of_an_earlier_measurement_does_not_replace_a_newer_one()
     assert stays.truncate_at(2.0).static.tolist() == [[72]]
 
 
+@pytest.mark.slow
 def test_what_was_known_when_survives_meds_pseudonyms_and_shifted_dates(tables, task, tmp_path):
     events = events_of(tables)
     again = cg.read_events(cg.write_meds(events, tmp_path / "meds"), source="meds")

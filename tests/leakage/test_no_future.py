@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import slow_but
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
@@ -39,13 +40,14 @@ def test_each_planted_leak_is_found(leaks, name):
     assert "LEAK" in check.sentence
 
 
-@pytest.mark.parametrize("name", [*CLEAN, *FURTHER_CLEAN])
+@pytest.mark.parametrize("name", slow_but(("last known value", "home medication"), [*CLEAN, *FURTHER_CLEAN]))
 def test_a_clean_pipeline_raises_no_alarm(clean, name):
     check = cg.check_no_future(**clean[name].arguments(), n_stays=16)
     assert check.leaks == ()
     assert check.largest_difference <= 1e-6
 
 
+@pytest.mark.slow
 def test_the_result_names_the_stays_but_prints_none(leaks, tmp_path):
     check = cg.check_no_future(**leaks["backfill"].arguments(), n_stays=16)
     moved = check.moved[check.moved["check"] == "later rows deleted"]
@@ -93,6 +95,7 @@ def test_the_lowest_auroc_is_that_of_scikit_learn_less_its_error():
     assert (low > np.array(auroc) - 0.03).all()
 
 
+@pytest.mark.slow
 def test_a_copied_stay_in_another_part_is_found(small):
     tables = raw_tables(small)
     first = tables["stays"]["stay_id"][0]

@@ -24,6 +24,7 @@ def model(stays: cg.Sequences) -> cg.GRUClassifier:
     return cg.GRUClassifier(NETWORK, **FAST).fit(stays[:80], verbose=False)
 
 
+@pytest.mark.slow
 def test_an_evaluation_prints_them_in_pairs(model, stays):
     evaluation = cg.evaluate(model, stays[80:], baselines="ablations", train=stays[:80], n_resamples=20)
     assert list(evaluation.metrics["model"].unique()) == ["GRU", "no_sequence", "no_summaries"]
@@ -31,6 +32,7 @@ def test_an_evaluation_prints_them_in_pairs(model, stays):
     assert model.network is NETWORK
 
 
+@pytest.mark.slow
 def test_neither_uses_what_it_is_named_for(model, stays):
     """Without a sequence the order of measurements between the first and the last of a variable does not matter."""
     fitted = cg.fit_ablations(model, stays[:80])

@@ -42,6 +42,7 @@ def test_another_stay_of_a_patient_that_was_seen_is_refused(parts, fitted):
         copy.copy(fitted).calibrate(renamed)
 
 
+@pytest.mark.slow
 def test_a_bundle_refuses_what_its_model_refused_and_names_no_patient(fitted, parts, tmp_path):
     train, validation, calibration, _ = parts
     loaded = cg.load(cg.save(fitted, tmp_path / "bundle"))

@@ -40,6 +40,7 @@ def test_other_names_are_refused(name):
         resolve_device(name)
 
 
+@pytest.mark.slow
 def test_on_a_cpu_auto_gives_the_same_bits():
     case = fitted_case("multiclass")
     same = ESTIMATORS["multiclass"](**SMALL, random_state=1, device="cpu").fit(case.train, verbose=False)

@@ -87,6 +87,7 @@ def test_out_of_fold_predictions_are_of_the_member_that_did_not_see_the_patient(
         assert not np.allclose(found, other, atol=1e-9, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_a_number_has_the_mixture_of_the_members_distributions():
     train, test = parts("regression")
     ensemble = cg.GRUEnsemble(cg.GRURegressor(**QUICK), n_members=3).fit(train, verbose=False)
@@ -119,6 +120,7 @@ def test_survival_is_the_mean_of_the_members_curves_calibrated_out_of_fold():
     assert (np.diff(ensemble.predict_survival(test, np.linspace(0, 500, 40)), axis=1) <= 0).all()
 
 
+@pytest.mark.slow
 def test_labels_are_pooled_by_their_log_odds():
     train, test = parts("multilabel")
     ensemble = cg.GRUEnsemble(cg.GRUMultiLabel(**QUICK), n_members=2).fit(train, verbose=False)

@@ -169,6 +169,7 @@ def test_callbacks_are_checked_before_training(few):
         cg.GRUClassifier(**TINY).fit(few[0], validation=few[1], verbose=False, callbacks=[print])
 
 
+@pytest.mark.slow
 def test_numpy_numbers_as_arguments_are_saved_as_pythons(few, tmp_path):
     arguments = with_network(TINY, hidden_size=np.int64(4), dropout=np.float32(0.25), convolution=np.array([1]))
     model = cg.GRUClassifier(**arguments | {"max_epochs": np.int64(1), "learning_rate": np.float32(0.002)})

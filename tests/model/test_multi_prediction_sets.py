@@ -18,6 +18,7 @@ from clinicalgru.view.text.standing_text import set_text
 
 CLASSES = {0: "home", 1: "to a nursing home", 2: "died"}
 LABELS = {"in_hospital_death": "death in hospital"}
+pytestmark = pytest.mark.slow
 NETWORK = cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1)
 
 

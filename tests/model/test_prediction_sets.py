@@ -151,6 +151,7 @@ class EventRate(BaseEstimator):
         return np.ones(len(stays), dtype=bool)
 
 
+@pytest.mark.slow
 def test_refits_move_a_mean_by_its_standard_error(halves):
     stays = halves[0]
     model = EventRate().fit(stays)
@@ -172,6 +173,7 @@ def test_refits_of_a_calibrated_model_are_calibrated_too(halves):
     assert cg.instability(model, train, calibration=other, apply_to=other, n_refits=10).n_refits == 10
 
 
+@pytest.mark.slow
 def test_a_network_is_refitted_with_teacher_and_auxiliary_targets_though_stays_are_drawn_twice(halves):
     stays, rng = halves[0], np.random.default_rng(0)
     sample, source = _drawn(stays, rng)

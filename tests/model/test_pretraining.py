@@ -38,6 +38,7 @@ def started(encoder, stays, **options):
         return model.init_network(labelled)[0].state_dict()
 
 
+@pytest.mark.slow
 def test_stays_without_outcomes_are_selected_and_learned_from():
     cohort = cg.simulate(80, random_state=3)
     unknown = cohort.outcomes.assign(in_hospital_death=np.nan)

@@ -129,6 +129,7 @@ def test_the_score_is_the_accuracy_and_takes_the_outcome_that_the_stays_hold(sta
         case.model.score(case.test, 1 - case.test.outcome)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "survival"])
 def test_y_must_be_the_outcome_that_the_stays_hold(kind):
     case = fitted_case(kind)

@@ -126,6 +126,7 @@ def test_a_stay_20_hours_in_has_no_48_hour_risk_yet(monkeypatch):
     assert late["status"].tolist() == ["scored"]
 
 
+@pytest.mark.slow
 def test_the_same_without_dates(monkeypatch):
     rows = pd.DataFrame({"patient_id": ["1", "1"], "time": [0.0, 19.9], "variable": "heart_rate", "value": [80.0, 81]})
     table = counted(monkeypatch, cg.read_events(rows), TASKS["binary"], None)
@@ -199,6 +200,7 @@ def test_without_dates_it_is_a_number_of_hours(as_of):
         as_of_time(cg.read_events(rows), as_of)
 
 
+@pytest.mark.slow
 def test_an_offset_makes_it_an_instant_and_the_zone_of_the_extract_holds_without():
     rows = rows_of([0.0])
     events = cg.read_events(rows, timezone="Europe/Berlin")

@@ -121,6 +121,7 @@ def events(later):
     return cg.read_events(rows, **tables, group_columns=["site"])
 
 
+@pytest.mark.slow
 def test_a_lost_feed_and_another_unit_are_found_by_site(model, later, events, tmp_path):
     rows, tables = later
     assert cg.drift(model, events).exit_code == 0
@@ -151,6 +152,7 @@ def test_scores_count_by_stay_and_those_of_another_model_are_refused(model, even
         cg.drift(model, events, scores.drop(columns="risk"))
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_9_and_an_old_bundle_is_refused(model, later, tmp_path, capsys):
     rows, tables = later
     cg.save(model, tmp_path / "bundle")

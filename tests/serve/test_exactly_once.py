@@ -111,6 +111,7 @@ def test_a_run_that_dies_anywhere_goes_on_to_the_same_bytes(model, tonight, tmp_
     assert died > 5
 
 
+@pytest.mark.slow
 def test_finished_shards_are_not_scored_again(model, tonight, tmp_path, monkeypatch):
     calls = []
     real = scoring.score_shard
@@ -160,6 +161,7 @@ def test_another_model_extract_time_or_setting_cannot_be_resumed(model, tonight,
     cg.score(model, tonight, as_of=AS_OF, out=tmp_path / name, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_adds_its_partition_and_touches_no_other(model, tonight, tmp_path, parts):
     out = tmp_path / "scores"
     first = cg.score(model, tonight, as_of=AS_OF, out=out)
@@ -259,6 +261,7 @@ def test_a_full_disk_is_one_error_and_leaves_no_temporary_file(model, tonight, t
     cg.score(model, tonight, as_of=AS_OF, out=tmp_path / "out", resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="fork and locks of files")
 def test_of_several_writers_at_once_one_succeeds(model, tonight, tmp_path):
     context = multiprocessing.get_context("fork")

@@ -74,6 +74,7 @@ def test_a_variable_in_another_unit_is_named_with_the_unit(model, tonight, caplo
     assert any(unit in record.message for record in caplog.records)
 
 
+@pytest.mark.slow
 def test_a_stay_with_one_measurement_gets_no_number(model, tonight):
     rows = tonight.measurements
     heart_rates = rows[rows["variable"] == "heart_rate"].groupby("stay_id").head(1)

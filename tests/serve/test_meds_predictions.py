@@ -20,6 +20,7 @@ def outcomes(events):
     return events.stays.set_index("stay_id")["in_hospital_death"]
 
 
+@pytest.mark.slow
 def test_the_table_has_the_schema_of_labels_and_predictions(scores, outcomes):
     meds = pytest.importorskip("meds")
     table = cg.meds_predictions(scores, outcomes, threshold=0.2)

@@ -52,6 +52,7 @@ def test_a_model_that_fails_one_sex_fails():
     assert found == {"sex: female": "pass", "sex: male": "fail"}
 
 
+@pytest.mark.slow
 def test_few_events_and_divisions_that_do_not_exist_are_no_pass():
     few = hold_against(load_protocol({}), RISK[:200], RISK[:200], OUTCOME[:200], patients=np.arange(200), groups={})
     assert few.exit_code == 7

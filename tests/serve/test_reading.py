@@ -59,6 +59,7 @@ def test_the_manifest_holds_the_arguments_and_no_path(model, tmp_path):
     assert "age" in reading["static_variables"]
 
 
+@pytest.mark.slow
 def test_a_bundle_reads_a_new_extract_as_it_read_its_own(model, cohort, tmp_path):
     rows, stays, _ = cohort
     bundle = cg.save(model, tmp_path / "bundle")
@@ -86,6 +87,7 @@ def test_an_extract_without_the_tables_of_training_is_refused_unless_accepted(mo
         assert (bare["status"] == "scored").sum() == len(stays)
 
 
+@pytest.mark.slow
 def test_patients_who_are_all_still_there_are_scored(model, cohort):
     rows, stays, _ = cohort
     assert (cg.score(model, rows, stays=stays.assign(left=None))["status"] == "scored").any()

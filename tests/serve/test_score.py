@@ -56,6 +56,7 @@ def test_a_bad_extract_leaves_no_file_behind(fitted, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_file_in_the_place_of_the_folder_is_refused(fitted, cohort, tmp_path):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(cg.ClinicalGRUError, match="out"):

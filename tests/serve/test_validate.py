@@ -62,6 +62,7 @@ def test_risks_that_are_too_high_are_called_so_with_what_to_do(validated):
     assert "do not use them as they are" in result.verdict
 
 
+@pytest.mark.slow
 def test_text_page_markdown_and_json_say_the_same(validated, tmp_path):
     result, _ = validated
     page = result.to_html(tmp_path / "page.html").read_text()

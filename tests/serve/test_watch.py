@@ -19,6 +19,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
+@pytest.mark.slow
 def test_each_watermark_is_scored_once_over_restarts(tmp_path):
     rows = pd.read_csv(GOLDEN / "extract" / "measurements.csv", dtype={"stay_id": str, "patient_id": str})
     rows = rows.sort_values("available_at", kind="stable")
@@ -51,6 +52,7 @@ def test_each_watermark_is_scored_once_over_restarts(tmp_path):
         assert not pd.read_parquet(file)["stay_id"].duplicated().any()
 
 
+@pytest.mark.slow
 def test_a_failed_round_is_tried_again_and_the_last_one_raises(tmp_path):
     """A schedule that runs one round must not take a missing feed for a quiet one."""
     model, feed = cg.load(GOLDEN / "bundle-2"), tmp_path / "rows.csv"

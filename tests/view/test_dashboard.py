@@ -89,6 +89,7 @@ def test_identifiers_are_shown_where_they_are_asked_for(bundle, extract, scores)
     assert {row["name"] for row in rows} == set(pd.read_parquet(scores)["stay_id"])
 
 
+@pytest.mark.slow
 def test_scores_of_another_model_type_and_an_empty_folder_are_refused(bundle, extract, tmp_path):
     with pytest.raises(InputError, match="folder without any"):
         Worklist(bundle, extract, scores=tmp_path)

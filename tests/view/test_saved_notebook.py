@@ -50,6 +50,7 @@ def test_the_patient_has_both_and_the_cohort_its_rows(html):
     assert html["cohort"].count("<tr") == 4
 
 
+@pytest.mark.slow
 def test_a_stored_state_of_widgets_is_left_out_on_request(html):
     """With the state, nbconvert would write a script that fetches programs from the network, and nothing else."""
     import nbconvert

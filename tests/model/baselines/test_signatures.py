@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from family import fitted_case
 
 import clinicalgru as cg
@@ -17,6 +18,7 @@ def areas(stays):
     return levy_areas(stays, latest_measurements(stays, np.cumsum(new) - 1, stays.stay_of_measurement[new]))
 
 
+@pytest.mark.slow
 def test_the_area_is_that_by_hand_of_each_variable_of_each_stay_and_uses_nothing_later():
     stays, checked = fitted_case("early_warning").test[:6], 0
     found, steps = areas(stays), np.cumsum(stays.n_steps) - stays.n_steps
@@ -45,6 +47,7 @@ def test_a_straight_course_has_no_area_and_level_does_not_matter():
     np.testing.assert_allclose(areas(replace(stays, value=-stays.value)), -areas(stays), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_trees_use_signatures_and_are_saved_with_them(tmp_path):
     case = fitted_case("early_warning")
     columns = [next(step_features(case.test, signatures=flag)).shape[1] for flag in (False, True)]

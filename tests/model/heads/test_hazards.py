@@ -43,6 +43,7 @@ def test_the_risk_is_one_minus_the_product_of_what_is_survived_and_falls_with_th
     np.testing.assert_allclose(torch.sigmoid(HEAD.risk_logits(logits)[0, :, 0]).numpy(), 1 - survived[:, -1])
 
 
+@pytest.mark.slow
 def test_one_hazard_is_the_risk_itself():
     one, plain = EarlyWarning(0.0, 1.0, 0.0).with_hazards(0.0), EarlyWarning(0.0, 1.0, 0.0)
     assert one.n_outputs == 1
@@ -92,6 +93,7 @@ def model():
     return cg.GRUEarlyWarning(**options).fit(train, verbose=False)
 
 
+@pytest.mark.slow
 def test_a_risk_from_hazards_uses_nothing_later_and_is_explained(model):
     test = fitted_case("early_warning").test
     cut = test.truncate_at(test.task.window_hours[0] + 10.0)

@@ -152,6 +152,7 @@ def test_the_loss_of_smoothed_labels_weighs_steps_as_before():
     assert head.loss_denominator(labels) == len(ahead) - 1
 
 
+@pytest.mark.slow
 def test_an_early_warning_learns_from_smoothed_labels():
     train = fitted_case("early_warning").train
     small = SMALL | {"max_epochs": 1, "distillation": 0.0}
@@ -221,6 +222,7 @@ def test_intervals_of_each_variable_hold_what_they_were_calibrated_for(sharper):
     assert len(others) == 1  # of all together
 
 
+@pytest.mark.slow
 def test_an_interval_of_what_never_changes_keeps_some_width():
     """Else its first change would be infinitely odd."""
     case = fitted_case("forecast")
@@ -315,6 +317,7 @@ def test_the_shares_of_processes_make_up_the_whole_loss_of_a_forecast():
     assert sum(parts).item() == pytest.approx(whole.item(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_what_is_measured_a_quarter_as_often_weighs_twice_as_much_and_what_hardly_is_nothing():
     case = fitted_case("forecast")
     head = cg.GRUForecaster(**SMALL | {"max_epochs": 1}).fit(case.train, validation=case.test, verbose=False).head_
@@ -459,6 +462,7 @@ def test_an_estimator_of_another_kind_is_refused_before_training():
         cg.GRUClassifier().fit(case.train)
 
 
+@pytest.mark.slow
 def test_an_empty_tune_part_and_a_class_of_one_part_only_are_refused():
     case = fitted_case("multiclass")
     with pytest.raises(cg.ClinicalGRUError, match=r"validation stays; got \d+ and 0"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import slow_but
 
 import clinicalgru as cg
 from clinicalgru.model.network import long_stay
@@ -18,7 +19,7 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", slow_but(("default", "backwards"), CONFIGS))
 def test_the_risk_does_not_depend_on_how_many_steps_are_taken_at_a_time(parts, monkeypatch, name):
     config = cg.NetworkConfig(hidden_size=8, readout_size=8, ensemble_size=2, **CONFIGS[name])
     model = cg.GRUClassifier(config, max_epochs=1, random_state=0)

@@ -30,6 +30,7 @@ def test_outputs_and_gradients_are_the_same_in_training_and_evaluation(visible):
         torch.testing.assert_close(trained, evaluated, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_halves_apart_learn_from_their_own_losses_only():
     stays = cg.select(cg.read_events(cg.simulate(40, random_state=1)), cg.Task.load("in_hospital_mortality"))
     config = cg.NetworkConfig(hidden_size=8, readout_size=8, readout_inputs="apart")
@@ -45,6 +46,7 @@ def test_halves_apart_learn_from_their_own_losses_only():
         assert {network.part_of_weight(key) for key in learning} == {name}
 
 
+@pytest.mark.slow
 def test_each_half_keeps_the_weights_of_its_own_best_epoch():
     stays = cg.select(cg.read_events(cg.simulate(40, random_state=1)), cg.Task.load("in_hospital_mortality"))
     config = cg.NetworkConfig(hidden_size=4, readout_size=4, readout_inputs="apart")

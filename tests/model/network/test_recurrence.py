@@ -146,6 +146,7 @@ class Allocations(TorchDispatchMode):
         return result
 
 
+@pytest.mark.slow
 def test_without_gradients_only_the_states_grow_with_the_steps():
     inputs, sizes = problem([500, 500])
     with torch.no_grad(), Allocations() as made:

@@ -87,6 +87,7 @@ def test_the_draft_of_a_killed_process_is_removed_by_the_next_write_and_that_of_
     assert file.read_bytes() == b"outer"
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_last_good_checkpoint(halves, whole, tmp_path, monkeypatch):
     file, calls, write = tmp_path / "checkpoint.safetensors", [], checkpoint.save_file
 
