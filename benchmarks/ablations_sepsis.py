@@ -36,8 +36,11 @@ ROWS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "no sequence": {"network__readout_inputs": "summaries"},
         "no summaries": {"network__readout_inputs": "sequence"},
         "separate readouts": {"network__readout_inputs": "separate"},
+        "pattern dropout": {"network__pattern_dropout": 0.3},
+        "rolling features": {"network__rolling_hours": (6.0, 12.0, 24.0)},
         "boosted trees": {"signatures": False},
         "trees, signatures": {"signatures": True},
+        "trees, rolling": {"rolling_hours": (6.0, 12.0, 24.0)},
     }
 )
 
@@ -54,7 +57,7 @@ def out_of_fold(stays: cg.Sequences, options: Mapping[str, Any], *, folds: int) 
 
 
 def _fitted(stays: cg.Sequences, options: Mapping[str, Any]) -> Any:
-    trees = {name: value for name, value in options.items() if name == "signatures"}
+    trees = {name: value for name, value in options.items() if name in ("signatures", "rolling_hours")}
     if trees:
         return EarlyWarningTrees(**trees).fit(stays)
     return cg.GRUEarlyWarning().set_params(**options).fit(stays, verbose=False)
@@ -103,7 +106,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     events = cg.read_events(arguments.data / "training_setA.zip", source="physionet2019")
-    stays = cg.select(events, cg.Task.load("early_sepsis_2019"))[: arguments.stays]
+    stays = cg.select(events, cg.Task.load("early_sepsis_2019"))
+    stays = stays[np.random.default_rng(0).permutation(len(stays))[: arguments.stays]]
     print(f"{len(stays):,} stays, {int(np.isfinite(stays.outcome).sum())} with sepsis, {arguments.folds} folds")
     print(f"{'':<20}{'AUROC':>8}{'AUPRC':>8}{'utility':>9}   minus the default", flush=True)
     base: np.ndarray | None = None

@@ -64,6 +64,7 @@ from .model.network.config import NetworkConfig as NetworkConfig
 from .model.training.cross_validate import cross_validate as cross_validate
 from .model.training.learning_curve import learning_curve as learning_curve
 from .model.training.tuning import tune as tune
+from .serve.adapt_scaling import adapt_scaling as adapt_scaling
 from .serve.bundle import load as load
 from .serve.bundle import save as save
 from .serve.compare_bundles import compare_bundles as compare_bundles

@@ -25,6 +25,7 @@ OPTIONS = {
     "last state": {"network__attention": None, "network__recurrent_dropout": 0.3},
     "delay": {"network__feedback_delay_hours": 6.0},
     "per variable": {"network__encoder": "per_variable", "network__cell": "lstm", "network__gate": "time"},
+    "rolling": {"network__rolling_hours": (4, 24), "network__pattern_dropout": 0.3},
     "codes": {"use_codes": True},
     "bidirectional codes": {
         "use_codes": True,

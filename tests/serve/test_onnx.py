@@ -114,9 +114,11 @@ def test_an_ensemble_is_one_graph(fitted):
         cg.export_onnx(model, "never")
 
 
-@pytest.mark.parametrize(("convolution", "delay"), [((2,), None), ((), 2.0)])
-def test_what_is_not_exported_is_refused_in_one_sentence(fitted, tmp_path, convolution, delay):
-    model = variant(fitted, convolution=convolution, feedback_delay_hours=delay)
+@pytest.mark.parametrize("option", [{"convolution": (2,)}, {"feedback_delay_hours": 2.0}, {"rolling_hours": (6.0,)}])
+def test_what_is_not_exported_is_refused_in_one_sentence(fitted, tmp_path, option):
+    model = copy.copy(fitted)
+    with use_generator(torch.Generator()):
+        model.network_ = ClinicalGRU(replace(fitted.network_.spec, **option))
     with pytest.raises(cg.ClinicalGRUError, match="any attention; got one with"):
         cg.export_onnx(model, tmp_path / "onnx")
     assert list(tmp_path.iterdir()) == []

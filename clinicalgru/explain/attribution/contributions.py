@@ -207,7 +207,8 @@ def paths_of_stay(member: MemberNetwork, own: Sequences) -> tuple[IntegrationPat
     network, step_batch, batch = member.network, None, None
     if network.spec.is_causal:
         step_batch = network.make_batch(own, per_step=True)
-        batch = end_batch(own, step_batch, clinical_indices=network.spec.clinical_indices)
+        if not network.spec.rolling_hours:  # what is inside a window changes with the hour
+            batch = end_batch(own, step_batch, clinical_indices=network.spec.clinical_indices)
     return IntegrationPaths(member, own, batch=batch), step_batch
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from clinicalgru.explain.attribution.batch_copies import BatchCopies, copy_stays
 from clinicalgru.explain.attribution.reference import path_ends
 from clinicalgru.explain.targets import MemberNetwork
 from clinicalgru.model.features.clinical_indices import SUMMARIES, index_parts
+from clinicalgru.model.features.rolling import ROLLING, rolling_shares
 from clinicalgru.model.features.summaries import shares
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
@@ -123,6 +125,7 @@ class IntegrationPaths:
         with torch.no_grad():
             self.ends = path_ends(self.network, self.batch)
         self.summary_shares = _summary_shares(self.stays)
+        self.rolling_shares = torch.from_numpy(rolling_shares(self.stays, self.network.spec.rolling_hours))
         names = [variable.name for variable in stays.variables]
         self.index_parts = torch.from_numpy(index_parts(names, self.network.spec.clinical_indices))
         self.end_logits: Tensor | None = None
@@ -229,8 +232,11 @@ class IntegrationPaths:
         levels = ends.embedded[:, torch.from_numpy(stay)]
         embedded = (levels.diff(dim=0) * gradients["embedding"]).unflatten(2, (ends.full.summary_mask.shape[1], -1))
         known = ends.full.summary_mask[torch.from_numpy(stay)]
-        summaries = _split_indices(embedded.sum(dim=3).double(), known, self.index_parts)
-        for part, share in self._summary_parts(summaries, copies.measurement, copies.measurement_copy):
+        n_plain = known.shape[1] - self.network.spec.rolling_features
+        plain, rolling = embedded.sum(dim=3).double().tensor_split([n_plain], dim=2)
+        summaries = _split_indices(plain, known[:, :n_plain], self.index_parts)
+        origin = copies.measurement, copies.measurement_copy
+        for part, share in chain(self._summary_parts(summaries, *origin), self._rolling_parts(rolling, *origin)):
             parts[part] += share
         static = _static_parts(changes["static"], self.network.spec.static_variables)
         coded = self._coded_parts(gradients, copies, parts)
@@ -258,6 +264,16 @@ class IntegrationPaths:
         yield MEASURED, equal * known.sum(dim=1)
         for number, (_, part) in enumerate(self.summary_shares):
             yield part, weights[:, number] * value[:, number]
+
+    def _rolling_parts(self, changes: Tensor, measurement: Tensor, point: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Shares of the measurements in changes (2, point, rolling statistic): all of a window have the same."""
+        windows = self.rolling_shares.shape[1]
+        shape = len(changes[0]), len(self.stays.variables), windows, len(ROLLING)
+        variable, weights = self.batch.variable[measurement], self.rolling_shares[measurement]
+        known, value = (change.reshape(shape)[point, variable] for change in changes)
+        count = ROLLING.index("count")
+        yield MEASURED, (weights * (known.sum(dim=2) + value[..., count])).sum(dim=1)
+        yield VALUE, (weights * (value.sum(dim=2) - value[..., count])).sum(dim=1)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from clinicalgru.model.features.clinical_indices import SUMMARIES
+from clinicalgru.model.features.rolling import ROLLING
 from clinicalgru.model.network.batch import Batch
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.network.scaling import Inputs
@@ -47,8 +48,11 @@ def reference_inputs(network: ClinicalGRU, batch: Batch, full: Inputs) -> Inputs
     Inputs
     """
     column = torch.arange(full.summaries.shape[1])
-    of_variables = column < network.spec.variables * len(SUMMARIES)  # the clinical indices follow: not known
+    spec = network.spec
+    of_variables = column < spec.variables * len(SUMMARIES)  # the clinical indices follow: not known
     counts = of_variables & (column % len(SUMMARIES) == SUMMARIES.index("count"))
+    of_window = column - (spec.features - spec.rolling_features)
+    counts |= (of_window >= 0) & (of_window % len(ROLLING) == ROLLING.index("count"))
     empty = full.summaries.new_full((len(column),), torch.nan).masked_fill(counts, 0.0)
     none = network.scaler.summary(empty[None].expand_as(full.summaries))
     first = batch.hours.new_full((len(batch.order),), torch.inf).scatter_reduce(0, batch.stay, batch.hours, "amin")

@@ -80,7 +80,7 @@ class ArrivalGame:
         value = np.empty((len(step), *self.value_after.shape[1:]))
         spec = self.network.spec
         for part in np.split(order, np.flatnonzero(np.diff(rows // MAX_ROWS)) + 1) if len(step) else []:
-            if spec.code_vocabulary or not spec.is_causal:  # rows are not the steps of measurements
+            if spec.code_vocabulary or spec.rolling_hours or not spec.is_causal:  # rows are not those of the stay
                 value[part] = self._values_by_stay(step[part], coalition[part])
             else:
                 value[part] = self._values_in_batch(step[part], torch.from_numpy(coalition[part]))

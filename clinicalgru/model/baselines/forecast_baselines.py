@@ -12,9 +12,9 @@ from clinicalgru.checks import check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.baselines.base import ANY_TASK, Arrays, BaselineEstimator, array_of, by_prefix, with_prefix
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
+from clinicalgru.model.features.cells import cells_in_order
 from clinicalgru.model.features.pooled_values import pooled_table, pooled_values
 from clinicalgru.model.features.step_features import step_features
-from clinicalgru.model.features.summaries import cells_in_order
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 
 STEPS = 100_000  # most training steps; stays are drawn until they have so many

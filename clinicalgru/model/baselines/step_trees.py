@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from clinicalgru.model.baselines.base import (
 from clinicalgru.model.baselines.boosted_trees import BoostedTrees
 from clinicalgru.model.features.hourly import best_hourly_threshold, hourly_predictions
 from clinicalgru.model.features.pooled_values import pooled_table
+from clinicalgru.model.features.rolling import check_rolling_hours
 from clinicalgru.model.features.step_features import step_features
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 from clinicalgru.model.targets.warning_labels import WarningLabels
@@ -46,6 +47,9 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
     signatures : bool, default=False
         Whether the signature of depth two of each variable over time is among the features, as in the entry that won
         the PhysioNet challenge of 2019. Counts and means of the last 6 and 12 hours always are.
+    rolling_hours : sequence of float, default=()
+        Windows before each step, such as (6, 12, 24), whose count, mean, minimum, maximum and slope of each variable
+        are among the features.
 
     Attributes
     ----------
@@ -64,15 +68,19 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
     classifier_: Any
     labels_: WarningLabels
 
-    def __init__(self, *, random_state: RandomState = 0, signatures: bool = False) -> None:
+    def __init__(
+        self, *, random_state: RandomState = 0, signatures: bool = False, rolling_hours: Sequence[float] = ()
+    ) -> None:
         self.random_state = random_state
         self.signatures = signatures
+        self.rolling_hours = rolling_hours
 
     def _tables(self, stays: Sequences) -> Iterator[np.ndarray]:
-        return step_features(stays, signatures=self.signatures)
+        return step_features(stays, signatures=self.signatures, rolling_hours=check_rolling_hours(self.rolling_hours))
 
     def _learn(self, stays: Sequences) -> None:
         check_choice("signatures", to_python(self.signatures), (True, False))
+        check_rolling_hours(self.rolling_hours)
         self.labels_ = WarningLabels.from_stays(stays)
         self.labels_.check_labels(stays, "training stays")
         weights = self.labels_.step_weights(stays)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.model.features.cells import cells_in_order
 from clinicalgru.model.features.clinical_indices import indices_of
-from clinicalgru.model.features.summaries import cells_in_order, summaries_at
+from clinicalgru.model.features.summaries import summaries_at
 
 CHUNK_STAYS = 1000  # stays whose features are computed together, to bound memory
 RECENT_HOURS = (6.0, 12.0)  # windows of the recent counts and means
 HOUR_TOLERANCE = 1e-6  # a measurement exactly as old as the window, up to this difference, is not recent
 
 
-def step_features(stays: Sequences, *, signatures: bool = False) -> Iterator[np.ndarray]:
+def step_features(
+    stays: Sequences, *, signatures: bool = False, rolling_hours: Sequence[float] = ()
+) -> Iterator[np.ndarray]:
     """Features after each time step, from what was known at that step.
 
     Parameters
@@ -25,6 +28,8 @@ def step_features(stays: Sequences, *, signatures: bool = False) -> Iterator[np.
         Any stays.
     signatures : bool
         Whether the signature of depth two of each variable over time is added, see `levy_areas`.
+    rolling_hours : sequence of float
+        Lengths of windows before each step, whose statistics are added, see `rolling_at`.
 
     Yields
     ------
@@ -40,15 +45,15 @@ def step_features(stays: Sequences, *, signatures: bool = False) -> Iterator[np.
     >>> sum(len(table) for table in step_features(stays)) == int(stays.n_steps.sum())
     True
     """
-    indices = indices_of(stays)
+    indices, windows = indices_of(stays), [one for one in RECENT_HOURS if one not in rolling_hours]
     for first in range(0, len(stays), CHUNK_STAYS):
         part = stays[np.arange(first, min(first + CHUNK_STAYS, len(stays)))]
         new = part.is_new_step
         stay, hours = part.stay_of_measurement[new], part.hours[new]
         latest = latest_measurements(part, np.cumsum(new) - 1, stay)
-        recent = [recent_features(part, latest, stay, hours, window_hours=window) for window in RECENT_HOURS]
+        recent = [recent_features(part, latest, stay, hours, window_hours=window) for window in windows]
         columns = [
-            summaries_at(part, latest, hours, indices=indices),
+            summaries_at(part, latest, hours, indices=indices, rolling_hours=rolling_hours),
             *recent,
             *([levy_areas(part, latest)] if signatures else []),
             part.static_at(stay, hours),

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.model.features.cells import cells_in_order
 from clinicalgru.model.features.clinical_indices import SUMMARIES, with_indices
+from clinicalgru.model.features.rolling import rolling_at
 
 
-def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
+def summarise(sequences: Sequences, *, indices: Names = (), rolling_hours: Names[float] = ()) -> np.ndarray:
     """Summarise the measurements of each variable up to the prediction time, for each stay.
 
     Parameters
@@ -20,12 +22,14 @@ def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
         Any stays.
     indices : sequence of str
         Formulas of clinical indices.
+    rolling_hours : sequence of float
+        Lengths of windows before the prediction time, whose statistics are added, see `rolling_at`.
 
     Returns
     -------
-    ndarray of float32, shape (stay, variable x summary + index)
-        All summaries of the first variable, then of the second, and so on; then the clinical indices. Values are in the
-        unit of the variable; NaN where not measured, except counts, which are 0.
+    ndarray of float32, shape (stay, variable x summary + index + variable x window x statistic)
+        All summaries of the first variable, then of the second, and so on; then the clinical indices, and the
+        statistics of windows. Values are in the unit of the variable; NaN where not measured, except counts: 0.
 
     Notes
     -----
@@ -35,11 +39,12 @@ def summarise(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
     ----------
     Johnson et al., Comput Cardiol 2012;39:249-252, for summaries of the 2012 challenge.
     """
-    return np.concatenate([summaries_at_end(block, indices=indices) for block in sequences.chunks()])
+    blocks = sequences.chunks()
+    return np.concatenate([summaries_at_end(one, indices=indices, rolling_hours=rolling_hours) for one in blocks])
 
 
 @np.errstate(invalid="ignore")  # of an infinite value: training names its variable
-def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray:
+def summaries_at_end(sequences: Sequences, *, indices: Names = (), rolling_hours: Names[float] = ()) -> np.ndarray:
     """Summarise the measurements of each variable as `summarise` does, all stays at once.
 
     Parameters
@@ -48,15 +53,18 @@ def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray
         Stays that fit into memory.
     indices : sequence of str
         Formulas of clinical indices.
+    rolling_hours : sequence of float
+        Lengths of windows, see `summarise`.
 
     Returns
     -------
-    ndarray of float32, shape (stay, variable x summary + index)
+    ndarray of float32, shape (stay, feature)
         In the order of `summarise`.
     """
     variables, value = len(sequences.variables), sequences.value.astype(np.float64)
     summaries = np.full((len(sequences) * variables, len(SUMMARIES)), np.nan)
     summaries[:, 0] = 0
+    latest = np.full(len(summaries), len(value))
     cells, order, first = cells_in_order(sequences)
     if len(first):
         last = np.append(first[1:], len(order)) - 1
@@ -73,10 +81,20 @@ def summaries_at_end(sequences: Sequences, *, indices: Names = ()) -> np.ndarray
         columns = _columns(n, begins, value[last], sums=sums, range_=range_)
         columns += [hours - measured[first], hours - measured[last]]
         summaries[cells[order][first]] = np.stack(columns, axis=1)
-    return _with_indices(summaries.reshape(len(sequences), variables * len(SUMMARIES)), sequences, indices)
+        latest[cells[order][first]] = order[last]
+    table = _with_indices(summaries.reshape(len(sequences), variables * len(SUMMARIES)), sequences, indices)
+    latest = latest.reshape(len(sequences), variables)
+    return _with_rolling(table, sequences, latest, sequences.end_hours, rolling_hours)
 
 
-def summaries_at(sequences: Sequences, last: np.ndarray, hours: np.ndarray, *, indices: Names = ()) -> np.ndarray:
+def summaries_at(
+    sequences: Sequences,
+    last: np.ndarray,
+    hours: np.ndarray,
+    *,
+    indices: Names = (),
+    rolling_hours: Names[float] = (),
+) -> np.ndarray:
     """Summarise what was known at each of several points in time.
 
     Parameters
@@ -89,23 +107,34 @@ def summaries_at(sequences: Sequences, last: np.ndarray, hours: np.ndarray, *, i
         Time of the point, in hours since the index time.
     indices : sequence of str
         Formulas of clinical indices.
+    rolling_hours : sequence of float
+        Lengths of windows, see `summarise`.
 
     Returns
     -------
-    ndarray of float32, shape (point, variable x summary + index)
+    ndarray of float32, shape (point, feature)
         In the order of `summarise`.
     """
     columns = [np.append(column, np.nan)[last] for column in _running(sequences)]
     columns[0] = np.nan_to_num(columns[0])
     columns[-2:] = [np.asarray(hours)[:, None] - measured for measured in columns[-2:]]
     summaries = np.stack(columns, axis=2, dtype=np.float32, casting="same_kind")
-    return _with_indices(summaries.reshape(len(last), summaries.shape[1] * summaries.shape[2]), sequences, indices)
+    table = _with_indices(summaries.reshape(len(last), summaries.shape[1] * summaries.shape[2]), sequences, indices)
+    return _with_rolling(table, sequences, last, hours, rolling_hours)
 
 
 def _with_indices(summaries: np.ndarray, sequences: Sequences, indices: Names) -> np.ndarray:
     return with_indices(
         summaries.astype(np.float32, copy=False), [variable.name for variable in sequences.variables], indices
     )
+
+
+def _with_rolling(
+    table: np.ndarray, sequences: Sequences, last: np.ndarray, hours: np.ndarray, rolling_hours: Names[float]
+) -> np.ndarray:
+    if not rolling_hours:
+        return table
+    return np.concatenate([table, rolling_at(sequences, last, hours, rolling_hours=rolling_hours)], axis=1)
 
 
 @np.errstate(invalid="ignore")
@@ -154,35 +183,6 @@ def summary_names(sequences: Sequences) -> list[str]:
         One name for each column of `summarise` without indices.
     """
     return [f"{variable.name} {summary}" for variable in sequences.variables for summary in SUMMARIES]
-
-
-def cells_in_order(sequences: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Group the measurements into cells, one for each stay and variable.
-
-    Parameters
-    ----------
-    sequences : Sequences
-        Any stays.
-
-    Returns
-    -------
-    cells : ndarray of int, shape (measurement,)
-        Cell of each measurement: stay x number of variables + variable.
-    order : ndarray of int, shape (measurement,)
-        Positions of the measurements in the order of cells, and within a cell in order of time.
-    first : ndarray of int, shape (cell,)
-        Position in `order` at which each cell that has measurements begins.
-    """
-    cells = sequences.stay_of_measurement * len(sequences.variables) + sequences.variable
-    order = _stable_order(cells, len(sequences) * len(sequences.variables))
-    ordered = cells[order]
-    first = np.flatnonzero(np.diff(ordered, prepend=-1))
-    return cells, order, first
-
-
-def _stable_order(cells: np.ndarray, n_cells: int) -> np.ndarray:
-    """`argsort` of the cells; NumPy sorts numbers of 16 bits by radix, which takes a tenth of the time."""
-    return np.argsort(cells.astype(np.uint16) if n_cells <= 2**16 else cells, kind="stable")
 
 
 def shares(sequences: Sequences) -> list[tuple[np.ndarray, int]]:

@@ -91,6 +91,7 @@ def collate(
     per_step: bool = False,
     codes: bool = False,
     indices: tuple[str, ...] = (),
+    rolling_hours: tuple[float, ...] = (),
     sample: StepSampling | None = None,
     prefixes: Prefixes = NO_PREFIXES,
 ) -> Batch:
@@ -106,6 +107,8 @@ def collate(
         Whether coded events are used. Time steps are then the distinct hours of measurements and coded events.
     indices : tuple of str
         Clinical indices, such as "pao2 last / fio2 last", besides the summaries.
+    rolling_hours : tuple of float
+        Windows whose statistics are among the summaries.
     sample : StepSampling or None
         A random sample of the predictions; None: all of them.
     prefixes : Prefixes
@@ -135,13 +138,14 @@ def collate(
     known = earlier.of(sequences) if len(earlier.stay) else None
     if known is not None:
         points = _with_prefixes(points, earlier, _time_steps(known, codes=codes).n_steps, packed_row, steps)
+    features: dict[str, Any] = {"indices": indices, "rolling_hours": rolling_hours}
     return Batch(
         sizes=sizes,
         order=order,
         per_step=per_step,
         **_row_tensors(sequences, steps, locf=locf, packed_row=packed_row, by_time=by_time),
         **_point_tensors(
-            sequences, points, locf=locf, by_time=by_time, per_step=per_step, indices=indices, known=known
+            sequences, points, locf=locf, by_time=by_time, per_step=per_step, features=features, known=known
         ),
         **_code_tensors(steps, packed_row),
     )
@@ -259,18 +263,18 @@ def _point_tensors(
     locf: np.ndarray,
     by_time: np.ndarray,
     per_step: bool,
-    indices: tuple[str, ...],
+    features: dict[str, Any],
     known: Sequences | None,
 ) -> dict[str, Any]:
     """The fields of prediction times; `known` has the stays of those that stand after the end of each stay."""
     if per_step:
-        summaries = summaries_at(sequences, locf[by_time[points.row]], points.hours, indices=indices)
+        summaries = summaries_at(sequences, locf[by_time[points.row]], points.hours, **features)
         static = sequences.static_at(points.stay, points.hours)
     else:
         ends = points.stay[: len(points.stay) - (0 if known is None else len(known))]
-        summaries, static = summaries_at_end(sequences, indices=indices)[ends], sequences.static[ends]
+        summaries, static = summaries_at_end(sequences, **features)[ends], sequences.static[ends]
     if known is not None:
-        summaries = np.concatenate([summaries, summaries_at_end(known, indices=indices)])
+        summaries = np.concatenate([summaries, summaries_at_end(known, **features)])
         static = np.concatenate([static, known.static])
     return {
         "point_row": torch.from_numpy(points.row),

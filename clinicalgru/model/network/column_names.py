@@ -9,6 +9,7 @@ from torch import Tensor
 
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.model.features.clinical_indices import SUMMARIES
+from clinicalgru.model.features.rolling import ROLLING
 from clinicalgru.model.network.network import N_CLOCK, ClinicalGRU
 
 Axes = dict[int, list[Hashable]]  # names along some axes of an array
@@ -34,6 +35,8 @@ def column_names(network: ClinicalGRU, variables: Sequence[Variable], static: Se
     codes: list[Hashable] = [("code", code) for code in spec.code_vocabulary]
     features: list[Hashable] = [(name, summary) for name in ours for summary in SUMMARIES]
     features += [("index", formula) for formula in spec.clinical_indices]
+    windows = [(hours, statistic) for hours in spec.rolling_hours for statistic in ROLLING]
+    features += [(name, *window) for name in ours for window in windows]
     gaps: list[Hashable] = [*ours, *["codes"][: bool(codes)]]
     return {
         **_scalers(ours, features, static),

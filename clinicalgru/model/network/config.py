@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from clinicalgru.checks import check_choice, check_number, to_python
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.model.features.clinical_indices import SUMMARIES
+from clinicalgru.model.features.rolling import ROLLING, check_rolling_hours
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "cell": ("gru", "lstm", "rnn"),
@@ -22,7 +23,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "readout_inputs": ("joint", "apart", "separate", "sequence", "summaries"),
 }
 COUNTS = ("hidden_size", "readout_size", "ensemble_size", "n_layers")
-PROBABILITIES = ("dropout", "recurrent_dropout")
+PROBABILITIES = ("dropout", "recurrent_dropout", "pattern_dropout")
 FLAGS = ("bidirectional", "layer_norm")
 N_ATTENTION_HEADS = 4  # of multi-head attention
 
@@ -71,6 +72,12 @@ class NetworkConfig(BaseEstimator):
     clinical_indices : sequence of str or None, default=None
         Clinical indices among the inputs of the readout, such as "pao2 last / fio2 last". None: those of
         data_schemas/indices.yaml whose variables are present. (): none.
+    rolling_hours : sequence of float, default=()
+        Windows before each prediction, such as (6, 12, 24), whose count, mean, minimum, maximum and slope of each
+        variable are further summaries. Not for `Monitor` and `export_onnx`.
+    pattern_dropout : float, default=0.0
+        Probability, for each variable of a training stay and epoch, that the pattern of its measurements is hidden: its
+        masks, time gaps, counts, and hours since. The risk then leans less on who orders what.
 
     Notes
     -----
@@ -110,6 +117,8 @@ class NetworkConfig(BaseEstimator):
         encoder: str = "values",
         readout_inputs: str = "joint",
         clinical_indices: Sequence[str] | None = None,
+        rolling_hours: Sequence[float] = (),
+        pattern_dropout: float = 0.0,
     ) -> None:
         self.hidden_size = hidden_size
         self.readout_size = readout_size
@@ -128,6 +137,8 @@ class NetworkConfig(BaseEstimator):
         self.encoder = encoder
         self.readout_inputs = readout_inputs
         self.clinical_indices = clinical_indices
+        self.rolling_hours = rolling_hours
+        self.pattern_dropout = pattern_dropout
 
     def to_dict(self) -> dict[str, Any]:
         """Give the options as Python numbers, text and tuples.
@@ -159,7 +170,8 @@ class NetworkSpec:
     outputs : int
         Number of outputs of the head at each prediction time.
     hidden_size, readout_size, ensemble_size, dropout, cell, reset, gate, feedback_delay_hours, n_layers, \
-bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder, readout_inputs
+bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder, readout_inputs, rolling_hours, \
+pattern_dropout
         Options, see `NetworkConfig`.
     code_vocabulary : tuple of str
         Coded events that the network knows.
@@ -192,6 +204,8 @@ bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder, r
     attention: str | None = "additive"
     encoder: str = "values"
     readout_inputs: str = "joint"
+    rolling_hours: tuple[float, ...] = ()
+    pattern_dropout: float = 0.0
     code_vocabulary: tuple[str, ...] = ()
     clinical_indices: tuple[str, ...] = ()
     forecasts: int = 0
@@ -238,8 +252,13 @@ bidirectional, layer_norm, recurrent_dropout, convolution, attention, encoder, r
 
     @property
     def features(self) -> int:
-        """Number of summaries of all variables, plus the clinical indices."""
-        return self.variables * len(SUMMARIES) + len(self.clinical_indices)
+        """Number of summaries of all variables, clinical indices and rolling statistics."""
+        return self.variables * len(SUMMARIES) + len(self.clinical_indices) + self.rolling_features
+
+    @property
+    def rolling_features(self) -> int:
+        """Number of rolling statistics; they stand after the clinical indices."""
+        return self.variables * len(self.rolling_hours) * len(ROLLING)
 
     @property
     def width(self) -> int:
@@ -276,6 +295,7 @@ def check_options(options: NetworkConfig | NetworkSpec) -> None:
         check_choice(name, to_python(getattr(options, name)), (True, False))
     check_number("feedback_delay_hours", options.feedback_delay_hours, minimum=0, open_minimum=True, optional=True)
     _check_list("convolution", options.convolution, int, "Write convolution=(5, 5).", "strides of 1 or more")
+    check_rolling_hours(options.rolling_hours)
     if options.clinical_indices is not None:
         fix = 'Write clinical_indices=("pao2 last / fio2 last",).'
         _check_list("clinical_indices", options.clinical_indices, str, fix, "a list of formulas, or None")

@@ -58,7 +58,8 @@ def long_stay_logits(network: ClinicalGRU, stay: Sequences) -> Tensor:
     running = RunningStay.of(network)
     for rows in _segments(network, stay):
         running.follow(network, *rows)
-    summaries = summaries_at_end(stay, indices=network.spec.clinical_indices)
+    spec = network.spec
+    summaries = summaries_at_end(stay, indices=spec.clinical_indices, rolling_hours=spec.rolling_hours)
     return running.logits_with(network, float(stay.end_hours[0]), stay.static, summaries)
 
 

@@ -48,7 +48,12 @@ class ClinicalGRU(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.scaler = InputScaler(spec.variables, spec.static_variables, indices=spec.clinical_indices)
+        self.scaler = InputScaler(
+            spec.variables,
+            spec.static_variables,
+            indices=spec.clinical_indices,
+            rolling_hours=spec.rolling_hours,
+        )
         self.encoder = Encoder(spec)
         self.attention = attention(spec.attention, spec.width)
         self.embedding = NumberEmbedding(spec.features)
@@ -107,6 +112,7 @@ class ClinicalGRU(nn.Module):
             per_step=per_step,
             codes=bool(spec.code_vocabulary),
             indices=spec.clinical_indices,
+            rolling_hours=spec.rolling_hours,
             sample=sample,
             prefixes=prefixes,
         )

@@ -33,8 +33,8 @@ def check_followed(spec: NetworkSpec) -> None:
     Raises
     ------
     ArgumentError
-        If it looks back at all rows: bidirectional, convolution, multi-head attention, delayed feedback, or coded
-        events.
+        If it looks back at all rows: bidirectional, convolution, multi-head attention, delayed feedback, coded
+        events, or rolling statistics.
     """
     reasons = {
         "bidirectional": spec.bidirectional,
@@ -42,6 +42,7 @@ def check_followed(spec: NetworkSpec) -> None:
         "with multi-head attention": spec.attention == "multihead",
         "with delayed feedback": spec.feedback_delay_hours is not None,
         "with coded events": bool(spec.code_vocabulary),
+        "with rolling_hours": bool(spec.rolling_hours),
     }
     found = [words for words, holds in reasons.items() if holds]
     if found:

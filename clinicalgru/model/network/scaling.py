@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.model.features.clinical_indices import SUMMARIES
+from clinicalgru.model.features.rolling import ROLLING
 from clinicalgru.model.features.summaries import summarise
 from clinicalgru.model.network.batch import Batch, tensors_on
 from clinicalgru.model.network.layers import QuantileScaler
@@ -75,13 +76,23 @@ class InputScaler(nn.Module):
         Number of categories of each static covariate; 0 for a number.
     indices : tuple of str
         Clinical indices besides the summaries.
+    rolling_hours : tuple of float
+        Windows whose statistics are among the summaries.
     """
 
-    def __init__(self, variables: int, static_variables: tuple[int, ...], *, indices: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        variables: int,
+        static_variables: tuple[int, ...],
+        *,
+        indices: tuple[str, ...] = (),
+        rolling_hours: tuple[float, ...] = (),
+    ) -> None:
         super().__init__()
-        self.static_variables, self.indices = static_variables, indices
+        self.static_variables, self.indices, self.rolling_hours = static_variables, indices, rolling_hours
+        of_variable = len(SUMMARIES) + len(rolling_hours) * len(ROLLING)
         self.value = QuantileScaler(variables)
-        self.summary = QuantileScaler(variables * len(SUMMARIES) + len(indices))
+        self.summary = QuantileScaler(variables * of_variable + len(indices))
         self.static = QuantileScaler(len(static_variables))
 
     @property
@@ -99,17 +110,44 @@ class InputScaler(nn.Module):
             fewer than 11 patients have is not learned.
         """
         sequences = _thin_out(sequences)
+        self.fit_measurements(sequences)
+        patient = pd.factorize(sequences.patient)[0]
+        for static, column in enumerate(sequences.static.T):
+            known = ~np.isnan(column)
+            self.static.fit(static, column[known], patient[known])
+
+    def fit_measurements(self, sequences: Sequences) -> None:
+        """Learn the quantiles of measurements and their summaries, not those of static covariates.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            As of `fit`.
+        """
+        sequences = _thin_out(sequences)
         patient = pd.factorize(sequences.patient)[0]
         patient_of_measurement = patient[sequences.stay_of_measurement]
         for variable in range(len(sequences.variables)):
             rows = sequences.variable == variable
             self.value.fit(variable, sequences.value[rows], patient_of_measurement[rows])
-        for feature, column in enumerate(summarise(sequences, indices=self.indices).T):
+        for feature, column in enumerate(self.summaries(sequences).T):
             known = ~np.isnan(column)
             self.summary.fit(feature, column[known], patient[known])
-        for static, column in enumerate(sequences.static.T):
-            known = ~np.isnan(column)
-            self.static.fit(static, column[known], patient[known])
+
+    def summaries(self, sequences: Sequences) -> np.ndarray:
+        """Summaries of stays at their ends, in their own units.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            The stays.
+
+        Returns
+        -------
+        ndarray of float32, shape (stay, feature)
+            As of `summarise`.
+        """
+        return summarise(sequences, indices=self.indices, rolling_hours=self.rolling_hours)
 
     def forward(self, batch: Batch) -> Inputs:
         """A batch in normal scores.

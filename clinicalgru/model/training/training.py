@@ -30,6 +30,7 @@ from clinicalgru.model.training.cuts import points_of, with_cuts
 from clinicalgru.model.training.distributed import backward, broadcast, is_main_process, rank_and_world_size, rank_shard
 from clinicalgru.model.training.nonfinite_loss import NonFiniteLoss, nonfinite_loss
 from clinicalgru.model.training.optimizer import clip_gradients, ema_update, make_optimizer, set_learning_rate
+from clinicalgru.model.training.pattern_dropout import without_patterns
 from clinicalgru.model.training.prefetch import prefetch
 from clinicalgru.model.training.progress import Callback, Progress
 from clinicalgru.model.training.state import PART_LOSS, TrainingConfig, TrainingState
@@ -261,7 +262,7 @@ def _preparation(
             shard, _, prefixes = made if network.is_causal else made.as_copies()
         batch = network.make_batch(shard, per_step=head.per_step, sample=sample, prefixes=prefixes)
         is_cut = (batch.order[batch.point_stay.numpy()] >= n) | (batch.point_number.numpy() > 0)
-        scaled = network.scaler(batch)
+        scaled = without_patterns(network.scaler(batch), batch, network.spec, rank_rng)
         return _PreparedBatch(all_stays, shard, batch, scaled, is_cut if config.n_cuts and head.supports_cuts else None)
 
     return prepare

@@ -44,9 +44,13 @@ def check_exported(spec: NetworkSpec) -> None:
     Raises
     ------
     ArgumentError
-        If it has a convolution, or delayed feedback.
+        If it has a convolution, delayed feedback, or rolling statistics.
     """
-    reasons = {"a convolution": bool(spec.convolution), "delayed feedback": spec.feedback_delay_hours is not None}
+    reasons = {
+        "a convolution": bool(spec.convolution),
+        "delayed feedback": spec.feedback_delay_hours is not None,
+        "rolling_hours": bool(spec.rolling_hours),
+    }
     found = [words for words, holds in reasons.items() if holds]
     if found:
         expected = "a network with a GRU, LSTM or RNN of any layers and directions, and any attention"

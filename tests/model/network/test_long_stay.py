@@ -14,6 +14,7 @@ CONFIGS = {
     "default": {},
     "two layers": {"n_layers": 2, "layer_norm": True, "gate": "time"},
     "no attention": {"attention": None, "encoder": "per_variable"},
+    "rolling": {"rolling_hours": (6, 24)},
     "backwards": {"bidirectional": True},  # stays a batch
     "without a reset gate": {"cell": "lstm"},  # stays a batch
 }
