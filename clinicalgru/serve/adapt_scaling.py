@@ -61,7 +61,7 @@ def adapt_scaling(
     --------
     >>> import clinicalgru as cg
     >>> task = cg.Task.load("in_hospital_mortality")
-    >>> ours, theirs = (cg.select(cg.read_events(cg.simulate(120, random_state=seed)), task) for seed in (1, 2))
+    >>> ours, theirs = (cg.select(cg.read_events(cg.simulate(200, random_state=seed)), task) for seed in (1, 2))
     >>> config = cg.NetworkConfig(hidden_size=4, readout_size=4)
     >>> model = cg.GRUClassifier(config, max_epochs=1, distillation=0.0, min_validation_events=0)
     >>> cg.adapt_scaling(model.fit(ours, verbose=False), theirs).changes_[0]["what"]

@@ -83,8 +83,8 @@ def summaries_at_end(sequences: Sequences, *, indices: Names = (), rolling_hours
         summaries[cells[order][first]] = np.stack(columns, axis=1)
         latest[cells[order][first]] = order[last]
     table = _with_indices(summaries.reshape(len(sequences), variables * len(SUMMARIES)), sequences, indices)
-    latest = latest.reshape(len(sequences), variables)
-    return _with_rolling(table, sequences, latest, sequences.end_hours, rolling_hours)
+    at_end = latest.reshape(len(sequences), variables)
+    return _with_rolling(table, sequences, at_end, sequences.end_hours, rolling_hours)
 
 
 def summaries_at(
