@@ -82,6 +82,7 @@ def test_shares_of_a_window_sum_to_one_and_are_of_its_measurements(stays):
         np.testing.assert_allclose(total, rolling[:, number, 0] > 0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_trees_use_them_and_are_saved_with_them(tmp_path):
     case = fitted_case("early_warning")
     plain, rolling = (next(step_features(case.test, rolling_hours=one)).shape[1] for one in ((), (6.0, 24.0)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from family import fitted_case
 
 import clinicalgru as cg
 
@@ -45,5 +45,7 @@ def test_what_cannot_be_adapted_is_one_clear_error(fitted, parts):
         cg.adapt_scaling(fitted, parts[0][:99])
     with pytest.raises(cg.ClinicalGRUError, match="trees have no scaling"):
         cg.adapt_scaling(cg.SummaryBaseline("boosted trees"), parts[0])
+    forecast = copy.copy(fitted)
+    forecast.task_ = cg.Task.load("next_measurements")
     with pytest.raises(cg.ClinicalGRUError, match="a model of an outcome"):
-        cg.adapt_scaling(fitted_case("forecast").model, parts[0])
+        cg.adapt_scaling(forecast, parts[0])
