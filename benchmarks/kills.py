@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import multiprocessing
 import os
 import signal
 import tempfile
@@ -77,7 +76,7 @@ def main() -> None:
         cg.select(cg.read_events(cg.simulate(100)), cg.Task.load("in_hospital_mortality"))
     )
     tonight = cg.read_events(cg.simulate(80, random_state=8))
-    get_context = multiprocessing.get_context
+    in_production = shards.START_METHOD
     with tempfile.TemporaryDirectory() as folder:
 
         def run(place: Path) -> None:
@@ -85,8 +84,7 @@ def main() -> None:
 
         while killed.total() < arguments.kills:
             spawn = killed.total() < arguments.spawn
-            how = "spawn" if spawn else "fork"
-            shards.multiprocessing.get_context = lambda _, how=how: get_context(how)  # type: ignore[attr-defined]
+            how = shards.START_METHOD = in_production if spawn else "fork"
             if runs == 0 or (not spawn and arguments.spawn <= killed.total() and "fork" not in killed):
                 began = time.monotonic()
                 whole = Path(folder) / f"whole-{how}"

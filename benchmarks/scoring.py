@@ -10,7 +10,8 @@ prediction  a model against the forward pass of a padded `nn.GRU` of the same hi
             PyPOTS, left out where it is not installed
 whole       read, check, predict and write, each in a process of its own, against a read of the same file by polars
             plus that forward pass; polars is left out where it is not installed
-workers     two worker processes against one
+workers     two worker processes against one, which reads on all cores too, and against one that has a single core;
+            with seconds of processor of the whole tree of processes, libraries not counted for the first
 memory      largest resident size of the process for a sixteenth of the stays and for all of them
 long_stay   one stay of 10^6 rows
 
@@ -24,10 +25,12 @@ import argparse
 import importlib.util
 import multiprocessing
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +183,13 @@ def score(folder: Path, bundle: Path, n_workers: int) -> None:
     with tempfile.TemporaryDirectory() as out:
         paths = {"stays": folder / "stays.parquet", "out": Path(out) / "scores.parquet"}
         cg.score(bundle, folder / "measurements.parquet", as_of=AS_OF, n_workers=n_workers, **paths)
+        forkserver._forkserver._stop()  # so that its processor time is counted, and that of the workers
+
+
+def score_on_one_core(folder: Path, bundle: Path, n_workers: int) -> None:
+    """The whole, on the first of the cores that this process may use."""
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    score(folder, bundle, n_workers)
 
 
 def by_polars(folder: Path, *_: Any) -> None:
@@ -198,14 +208,25 @@ def bare_forward(folder: Path, *_: Any) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - busy
 
 
-WAYS: dict[str, Callable[..., Any]] = {"score": score, "polars": by_polars, "forward": bare_forward}
+WAYS: dict[str, Callable[..., Any]] = {
+    "score": score,
+    "one core": score_on_one_core,
+    "polars": by_polars,
+    "forward": bare_forward,
+}
+
+
+def processor_seconds() -> float:
+    """Seconds of processor of this process and of those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def work(way: str, arguments: tuple[Any, ...], answer: Any) -> None:
     """Do a job in this process; answer with seconds, seconds of processor, and the largest resident size in MiB."""
     torch.set_num_threads(1)
-    began, busy = time.perf_counter(), time.process_time()
-    spent = WAYS[way](*arguments) or (time.perf_counter() - began, time.process_time() - busy)
+    began, busy = time.perf_counter(), processor_seconds()
+    spent = WAYS[way](*arguments) or (time.perf_counter() - began, processor_seconds() - busy)
     lines = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
     answer.put((*spent, peak))
@@ -244,10 +265,18 @@ def whole(folder: Path, bundle: Path, rounds: int, name: str) -> None:
 
 
 def workers(folder: Path, bundle: Path, rounds: int, name: str) -> None:
-    """Two workers against one."""
-    spent = {n: [in_own_process("score", folder, bundle, n)[0] for _ in range(rounds)] for n in (1, 2)}
-    one, two = (float(np.median(times)) for times in spent.values())
-    show(f"workers, {name}: one, two, ratio (aim 1.8)", f"{one:.1f} s", f"{two:.1f} s", f"{one / two:.2f}")
+    """Two workers against one, and against one on a single core."""
+    ways = {"one on one core": ("one core", 1), "one": ("score", 1), "two": ("score", 2)}
+    spent: dict[str, list[np.ndarray]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, (job, n_workers) in ways.items():
+            spent[way].append(in_own_process(job, folder, bundle, n_workers))
+    median = {way: np.median(results, axis=0) for way, results in spent.items()}
+    for way, (wall, cpu, peak) in median.items():
+        ratio = wall / median["two"][0]
+        show(f"workers, {name}: {way}", f"{wall:.1f} s", f"{cpu:.1f} s", f"{peak:,.0f} MiB")
+        if way != "two":
+            show(f"  its time, relative to two{' (aim 1.8)' if way == 'one' else ''}", f"{ratio:.2f}")
 
 
 def memory(few: Path, many: Path, bundle: Path, name: str) -> None:

@@ -28,6 +28,7 @@ from clinicalgru.data.ingest.read_options import (
     outcome_names,
 )
 from clinicalgru.data.ingest.source import Source, SourceResult
+from clinicalgru.data.ingest.unchanged_files import unchanged_files
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.reading import recorded
 from clinicalgru.data.repeated_stays import repeat_stays
@@ -294,6 +295,7 @@ def read_events(
 def _read(data: Any, source: str, options: ReadOptions) -> Events:
     """Let the source add its rows, ingest them, and wrap the result."""
     with (
+        unchanged_files(data, options.stays, options.outcomes, [table.data for table in options.data_tables]),
         system_errors("temporary files"),
         Workspace(
             options.dictionary,

@@ -16,9 +16,11 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.data.task.cohort_summary import suppressed
-from clinicalgru.errors import ClinicalGRUError, system_errors
+from clinicalgru.errors import ArgumentError, ClinicalGRUError, system_errors
+from clinicalgru.serve.integrity import MANIFEST
 
 LOG = logging.getLogger("clinicalgru")
+MAX_LINE = 1_000_000  # bytes
 
 
 class _JsonLines(logging.Formatter):
@@ -48,6 +50,8 @@ def log_to_file(path: str | Path | None) -> Iterator[None]:
     ------
     InputError
         If the system refuses to write.
+    ArgumentError
+        If the file is there and holds something else, or its folder is a bundle; nothing is added to it.
     ClinicalGRUError
         Whatever the block raises; the file holds it too.
     """
@@ -55,6 +59,7 @@ def log_to_file(path: str | Path | None) -> Iterator[None]:
         yield
         return
     with system_errors(Path(path).name):
+        _check_log(Path(path))
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
         handler = logging.FileHandler(path, encoding="utf-8")
@@ -73,6 +78,21 @@ def log_to_file(path: str | Path | None) -> Iterator[None]:
         LOG.removeHandler(handler)
         LOG.setLevel(before)
         handler.close()
+
+
+def _check_log(path: Path) -> None:
+    """Raise where lines of a log would damage an extract or a bundle."""
+    got = "one in a bundle" if (path.parent / MANIFEST).exists() else ""
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            first = file.readline(MAX_LINE)
+        try:
+            is_log = {"time", "level", "message"} <= set(json.loads(first))
+        except (ValueError, TypeError):
+            is_log = False
+        got = got or ("" if is_log else "an existing file of something else")
+    if got:
+        raise ArgumentError("a new file, or a log of earlier runs", got, "Choose another --log.", where=path.name)
 
 
 def report(scores: pd.DataFrame, began: float, *, min_cell_size: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clinicalgru.checks import check_choice, check_number
+from clinicalgru.data.events import Events
 from clinicalgru.data.reading import PATHS
 from clinicalgru.errors import ArgumentError, TooFewScored, system_errors
 from clinicalgru.model.estimators.on_device import on_device
@@ -22,8 +24,8 @@ from clinicalgru.serve.postgres import check_login, check_table_name, upsert
 from clinicalgru.serve.score_input import LOG, ScoreInput, score_input
 from clinicalgru.serve.score_rows import check_hourly, schema_of
 from clinicalgru.serve.score_run import ScoreRun, now, open_run, run_id, write_shard
-from clinicalgru.serve.shards import SHARD_STAYS, Shard, score_in_workers, score_shard, shards_of
-from clinicalgru.serve.spark import score_spark
+from clinicalgru.serve.shards import SHARD_STAYS, Shard, prepare_workers, score_in_workers, score_shard, shards_of
+from clinicalgru.serve.spark import as_of_name, score_spark
 from clinicalgru.serve.stay_status import DUE, SCORED
 from clinicalgru.serve.target import Target, is_file_name
 
@@ -157,10 +159,12 @@ def score(
     fitted = on_device(fitted_model(model, require_signature=require_signature), device)
     if out is not None:
         _check_place(out, model, data, *(reading.get(name) for name in PATHS))
-        if is_file_name(Path(out)) and Path(out).is_file() and not (resume or overwrite):
-            raise already_there(Path(out))  # before anything is read
+        with system_errors(Path(out).name):
+            _check_free(_expected_target(out, fitted, data, as_of, reading), is_replaced=resume or overwrite)
     if hourly:
         check_hourly(fitted)
+    if out is not None and n_workers > 1:
+        prepare_workers()
     given = score_input(fitted, data, as_of=as_of, strict=strict, accept_differences=accept_differences, **reading)
     options = {"as_of": given.as_of, "hourly": hourly, "movers": reasons}
     if out is None:
@@ -274,12 +278,31 @@ def _check_for_spark(wanted: dict[str, Any]) -> None:
         raise ArgumentError("arguments that engine='spark' has", ", ".join(found), fix)
 
 
+def _expected_target(out: str | Path, model: FittedModel, data: Any, as_of: Any, reading: dict[str, Any]) -> Target:
+    """Where the scores will stand, as far as that can be known before the extract is read."""
+    record = data.reading if isinstance(data, Events) else model.trained_on_.get("reading", {})
+    zone = reading.get("timezone") or (None if "source" in reading else record.get("timezone"))
+    name = "" if as_of is None else as_of_name(as_of, timezone=zone)
+    return Target.of(out, as_of=name, model=model_hash(model))
+
+
+def _check_free(target: Target, *, is_replaced: bool) -> None:
+    """Raise where there is an output that is not to be replaced, or the system does not let us write one."""
+    if target.exists:
+        if not is_replaced:
+            raise already_there(target.path)
+        return
+    folder = next(path for path in (target.folder, *target.folder.absolute().parents) if path.exists())
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "")
+
+
 def _check_place(out: str | Path, model: Any, *inputs: Any) -> None:
     """Raise where the scores would be written into what they are made of."""
-    place = Path(out).absolute()
+    place = Path(out).resolve()
     files = (place,) if is_file_name(place) else (place, place / "scores.parquet")
     given = [model, *(each for one in inputs for each in (one if isinstance(one, list | tuple) else [one]))]
-    for path in (Path(each).absolute() for each in given if isinstance(each, str | os.PathLike)):
-        if path in files or (path.is_dir() and path in place.parents):
+    for path in (Path(each).resolve() for each in given if isinstance(each, str | os.PathLike)):
+        if path in files or (path in place.parents and path.is_dir()):
             got = "a place in the extract itself, or in the bundle"
             raise ArgumentError("out= besides the extract", got, "Choose another out=.")

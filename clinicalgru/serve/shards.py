@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,6 +28,7 @@ from clinicalgru.serve.score_rows import schema_of, score_sequences
 from clinicalgru.serve.score_run import ScoreRun, write_shard
 
 SHARD_STAYS = 5_000
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"  # elsewhere a fork of loaded libraries may crash
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,26 @@ def score_shard(given: ScoreInput, shard: Shard, constants: dict[str, Any], opti
     return score_sequences(given.model, stays, reasons=reasons, **options).assign(**constants)
 
 
+def prepare_workers() -> None:
+    """Start the process that workers are forked from: it loads the libraries once, while this process reads.
+
+    Notes
+    -----
+    Ctrl-C is blocked in it and in the workers: the parent ends them, and nothing is written of a part of a shard.
+    """
+    if START_METHOD != "forkserver":
+        return
+    from multiprocessing import forkserver, resource_tracker  # not on Windows
+
+    multiprocessing.get_context(START_METHOD).set_forkserver_preload([__name__])
+    resource_tracker.ensure_running()  # it would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def score_in_workers(
     given: ScoreInput,
     run: ScoreRun,
@@ -138,7 +161,7 @@ def score_in_workers(
     """
     bundle = save(given.model, run.folder / "bundle")
     folder = given.folder or given.stays.save(run.folder / "stays")
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(START_METHOD)
     start = (bundle, folder, given.as_of, constants, options, device_of(given.model))
     with ProcessPoolExecutor(min(n_workers, len(todo)), context, initializer=_start_worker, initargs=start) as pool:
         jobs = {

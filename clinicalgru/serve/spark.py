@@ -282,10 +282,13 @@ def as_of_name(as_of: Any, *, timezone: str | None = None) -> str:
         pass
     try:
         moment = pd.Timestamp(as_of)
-        moment = moment.tz_localize(timezone) if moment.tzinfo is None and timezone else moment
+        if moment.tzinfo is None and timezone:
+            moment = moment.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
     except (TypeError, ValueError):
-        fix = 'Pass a date and time, such as as_of="2031-01-01 06:00" (--as-of).'
-        raise ArgumentError("a moment", "something else", fix, where="as_of") from None
+        moment = pd.NaT
+    if moment is pd.NaT:
+        fix = 'Pass a date and time, such as as_of="2031-01-01 06:00" (--as-of), with an offset when clocks change.'
+        raise ArgumentError("a moment", "something else", fix, where="as_of")
     return (moment if moment.tzinfo is None else moment.tz_convert("UTC").tz_localize(None)).isoformat()
 
 

@@ -19,6 +19,7 @@ from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_table
 
 CHUNK_ROWS = 1_000_000
 SORTED_ROWS = 4_000_000  # at a time
+CODED = pa.schema([("stay", pa.int32()), ("available", pa.int64()), ("time", pa.int64()), ("code", pa.int32())])
 
 
 def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, int]]:
@@ -100,13 +101,14 @@ def coded_events(workspace: Workspace) -> tuple[pa.Table, tuple[str, ...], int]:
     n_repeated : int
         How many exact repetitions were merged.
     """
-    total = workspace.sql.execute(ingest_sql.N_CODED_ROWS).fetchone()
-    assert total is not None
+    total = workspace.sql.execute(ingest_sql.N_CODED_ROWS).fetchall()[0][0]
+    if not total:
+        return CODED.empty_table(), (), 0
     vocabulary = tuple(code for (code,) in workspace.sql.execute(ingest_sql.VOCABULARY).fetchall())
     codes = {"code": pa.array(vocabulary, pa.string()), "id": pa.array(range(len(vocabulary)), pa.int32())}
     workspace.sql.register("vocabulary_frame", pa.table(codes))
     table = workspace.sql.sql(ingest_sql.CODED_EVENTS).to_arrow_table()
-    return table, vocabulary, total[0] - table.num_rows
+    return table, vocabulary, total - table.num_rows
 
 
 def implausible_values(workspace: Workspace) -> pa.Table:
@@ -122,6 +124,8 @@ def implausible_values(workspace: Workspace) -> pa.Table:
     pyarrow.Table
         stay, time (microseconds), variable (name), value (in the unit of the variable).
     """
+    if not workspace.sql.execute(ingest_sql.N_IMPLAUSIBLE).fetchall()[0][0]:
+        return IMPLAUSIBLE.empty_table()
     return workspace.sql.sql(ingest_sql.IMPLAUSIBLE).to_arrow_table().cast(IMPLAUSIBLE)
 
 

@@ -23,7 +23,8 @@ def resolve_date_columns(workspace: Workspace) -> dict[str, int]:
     for kind in ("time", "available"):
         ours = "available_at" if kind == "available" else kind
         parts: dict[str, list[tuple[int, ...]]] = {}
-        for part, *counts in workspace.sql.execute(ingest_sql.TIMES_OF_DAY.format(kind=kind)).fetchall():
+        query = ingest_sql.TIMES_OF_DAY.format(kind=kind, count={"time": "timed", "available": "known"}[kind])
+        for part, *counts in workspace.sql.execute(query).fetchall():
             parts.setdefault(workspace.locator.headers[part][1].get(ours, ours), []).append((part, *counts))
         for column, lines in parts.items():
             midnights = sum(line[2] for line in lines)

@@ -72,28 +72,33 @@ WHERE NOT regexp_full_match(name, '[+-]?\\d{{0,3}}[.,]\\d*([eE][+-]?\\d+)?|[+-]?
 """
 # The first row with a reason.
 FIRST_WITH_REASON = "SELECT part, row FROM rows WHERE reason = '{reason}' ORDER BY part, row LIMIT 1"
-# The rows by the form of their time, in one pass: how many of each, the place of the first, and the earliest time.
-TIME_FORMS = f"""
-CREATE OR REPLACE TEMP TABLE time_forms AS
-SELECT is_date, has_offset, count(*) AS rows, min({PLACE}) AS place, min(time) AS first
-FROM rows GROUP BY is_date, has_offset, time IS NULL
+# The rows by file, by the form of their times, and by name and unit, in one pass: how many of each, the place of the
+# first, and the first and last of their times. The queries of times and units read this small table.
+ROW_FORMS = f"""
+CREATE OR REPLACE TEMP TABLE row_forms AS
+SELECT part, is_date, has_offset, time_of_day, available_of_day, name_unit_id, reason IS NULL AS is_accepted,
+    count(time) AS timed, count(available) AS known, count(value) AS valued, min({PLACE}) AS place,
+    min({PLACE}) FILTER (time IS NOT NULL) AS timed_place, min(time) AS time_first, max(time) AS time_last,
+    min(available) AS available_first, max(available) AS available_last
+FROM rows GROUP BY ALL
 """
 # Dates and numbers of hours: how many of each, where the first is, and the earliest; the rarer first.
 TIME_FORMATS = f"""
-SELECT is_date, sum(rows)::BIGINT, min(place) // {PART_STEP}, min(place) % {PART_STEP}, min(first)
-FROM time_forms WHERE first IS NOT NULL GROUP BY is_date ORDER BY 2
+SELECT is_date, sum(timed)::BIGINT, min(timed_place) // {PART_STEP}, min(timed_place) % {PART_STEP}, min(time_first)
+FROM row_forms WHERE timed > 0 GROUP BY is_date ORDER BY 2
 """
 # Whether there are times with and without UTC offset (2) or only one of them (1), and where the first is.
 UTC_OFFSETS = f"""
 SELECT count(DISTINCT has_offset), min(place) // {PART_STEP}, min(place) % {PART_STEP}
-FROM time_forms WHERE has_offset IS NOT NULL
+FROM row_forms WHERE has_offset IS NOT NULL
 """
 # Whether dates have a UTC offset, where all have or none has.
-HAS_OFFSET = "SELECT any_value(has_offset) FROM time_forms WHERE has_offset IS NOT NULL AND is_date"
+HAS_OFFSET = "SELECT any_value(has_offset) FROM row_forms WHERE has_offset IS NOT NULL AND is_date"
 # Of each file: how many times are not at midnight, how many are, and the first and last.
 TIMES_OF_DAY = """
-SELECT part, count(*) FILTER ({kind}_of_day = 0), count(*) FILTER ({kind}_of_day = 1), min({kind}), max({kind})
-FROM rows WHERE reason IS NULL AND {kind} IS NOT NULL AND {kind}_of_day IS NOT NULL GROUP BY part ORDER BY part
+SELECT part, coalesce(sum({count}) FILTER ({kind}_of_day = 0), 0)::BIGINT,
+    coalesce(sum({count}) FILTER ({kind}_of_day = 1), 0)::BIGINT, min({kind}_first), max({kind}_last)
+FROM row_forms WHERE is_accepted AND {count} > 0 AND {kind}_of_day IS NOT NULL GROUP BY part ORDER BY part
 """
 # Takes midnights for dates.
 TAKE_FOR_DATES = "UPDATE rows SET {kind}_of_day = 2 WHERE {kind}_of_day = 1 AND part IN ({parts})"
@@ -137,7 +142,7 @@ N_WITHOUT_DATE = "SELECT count(*) FROM rows WHERE part IN ({parts}) AND NOT is_d
 # The units with which each variable occurs.
 UNITS_SEEN = """
 SELECT DISTINCT n.variable, s.name, s.unit
-FROM (SELECT DISTINCT name_unit_id FROM rows WHERE reason IS NULL AND value IS NOT NULL)
+FROM (SELECT DISTINCT name_unit_id FROM row_forms WHERE is_accepted AND valued > 0)
 JOIN name_units s USING (name_unit_id) JOIN names n USING (name)
 """
 # What each pair of name and unit means: its variable, conversion and ranges.
@@ -292,6 +297,7 @@ WHERE reason IS NULL AND role = 'code' ORDER BY code
 """
 # Coded events with repetitions.
 N_CODED_ROWS = "SELECT coalesce(sum(rows), 0)::BIGINT FROM counts WHERE reason IS NULL AND role = 'code'"
+N_IMPLAUSIBLE = "SELECT coalesce(sum(rows), 0)::BIGINT FROM counts WHERE reason = 'implausible'"
 # Values rejected as implausible. The range is tested here too, where DuckDB tests it before it looks for a stay.
 IMPLAUSIBLE = """
 SELECT position AS stay, time, canonical AS variable, value

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from clinicalgru.data.ingest.ingest_sql import ROW_FORMS
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.table_times import DAY, TIMES
 from clinicalgru.data.ingest.workspace import Workspace
@@ -18,6 +19,11 @@ NEWEST = pd.Timestamp("2250-01-01").value // 1000  # de-identified dates reach 2
 EPOCH = 0  # 1970-01-01, where a time was filled with 0
 FAR = int(10 * YEAR)  # a sentinel is this far from the middle of the extract
 IS_SENTINEL = f"is_date AND ({{column}} < {OLDEST} OR {{column}} > {NEWEST} OR {{column}} = {EPOCH})"
+MAY_BE_SENTINEL = f"""
+SELECT count(*) > 0 FROM row_forms WHERE is_date AND (
+    least(time_first, available_first) < {OLDEST} OR greatest(time_last, available_last) > {NEWEST}
+    OR {EPOCH} BETWEEN time_first AND time_last OR {EPOCH} BETWEEN available_first AND available_last)
+"""
 MIDDLE = "SELECT quantile_disc(time, 0.5)::BIGINT FROM rows WHERE is_date AND time IS NOT NULL"
 REJECT = """
 UPDATE rows SET reason = '{reason}' WHERE reason IS NULL AND ({time} AND abs(time - {middle}) > {far}
@@ -54,13 +60,14 @@ def without_sentinel_dates(
     if not has_dates:
         return result, {}
     time, available = (IS_SENTINEL.format(column=column) for column in ("time", "available"))
-    has_some = workspace.sql.execute(f"SELECT count(*) > 0 FROM rows WHERE {time} OR {available}").fetchone()
+    has_some = workspace.sql.execute(MAY_BE_SENTINEL).fetchall()[0][0]
     dates = [*_dates(result.stays, TIMES), *_dates(result.outcomes, _date_columns(result.outcomes))]
-    if not (has_some and has_some[0]) and not any(_is_sentinel(times).any() for times in dates):
+    if not has_some and not any(_is_sentinel(times).any() for times in dates):
         return result, {}
     found = workspace.sql.execute(MIDDLE).fetchone()
     middle = 0 if found is None or found[0] is None else int(found[0])
     workspace.sql.execute(REJECT.format(reason=SENTINEL, time=time, available=available, middle=middle, far=FAR))
+    workspace.sql.execute(ROW_FORMS)
     stays, of_stays = _without(result.stays, TIMES, middle)
     outcomes, of_outcomes = _without(result.outcomes, _date_columns(result.outcomes), middle)
     notes = {f"{name}s of stays that are a {SENTINEL}, taken as unknown": count for name, count in of_stays.items()}

@@ -37,7 +37,7 @@ def resolve_time_format(workspace: Workspace, clocks: Sequence[Clock] = ()) -> b
     """
     _check_headers(workspace)
     _check_day_month_order(workspace)
-    workspace.sql.execute(ingest_sql.TIME_FORMS)
+    workspace.sql.execute(ingest_sql.ROW_FORMS)
     formats = workspace.sql.execute(ingest_sql.TIME_FORMATS).fetchall()
     if len(formats) == 2:
         is_date, _, part, row, _ = formats[0]
