@@ -15,6 +15,13 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?"
 WHERE = "the database"
 TYPES = {"timestamp[us]": "timestamp", "timestamp[us, tz=UTC]": "timestamptz", "double": "double precision"}
 STAGED = "clinicalgru_staged"
+NO_RIGHT = "42501"  # SQLSTATE
+HAS_RIGHTS = """
+SELECT has_database_privilege(current_database(), 'TEMPORARY') AND CASE
+    WHEN to_regclass('{name}') IS NULL THEN has_schema_privilege({schema}, 'CREATE')
+    ELSE has_table_privilege('{name}', 'SELECT') AND has_table_privilege('{name}', 'INSERT')
+        AND has_table_privilege('{name}', 'DELETE') END
+"""
 
 
 def check_table_name(address: str, table: str | None) -> str:
@@ -57,27 +64,36 @@ def check_table_name(address: str, table: str | None) -> str:
     return ".".join(f'"{part}"' for part in table.split("."))
 
 
-def check_login(address: str) -> None:
-    """Check that a database can be reached, so that a long run does not end at its last step.
+def check_login(address: str, table: str | None) -> None:
+    """Check that a database can be reached and its table written, so that a long run does not end at its last step.
 
     Parameters
     ----------
     address : str
         postgresql://user@host:port/database.
+    table : str or None
+        Name of the table, or schema.table.
 
     Raises
     ------
+    ArgumentError
+        If address or name are no such things.
     InputError
-        If there is no connection, or the login is refused.
+        If there is no connection, the login is refused, or the user lacks the rights to make or to write the table.
     """
+    name = check_table_name(address, table)
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
+    schema = f"'{table.partition('.')[0]}'" if table and "." in table else "current_schema()"
     try:
-        with dbapi.connect(address):
-            pass
+        with dbapi.connect(address) as connection, connection.cursor() as cursor:
+            cursor.execute(HAS_RIGHTS.format(name=name, schema=schema))
+            has_rights = cursor.fetchall()[0][0]
     except Error as error:
         raise refused(error.sqlstate or "08") from None
+    if not has_rights:
+        raise refused(NO_RIGHT)
 
 
 def upsert(rows: pa.Table, address: str, table: str) -> None:
@@ -147,4 +163,6 @@ def refused(state: str) -> InputError:
     got, fix = next(known, ("an error of the database", "Check its log, and the columns of the table."))
     if state.startswith("42"):
         got, fix = "a table of other columns, or no right to write it", "Choose another table=, or ask for the right."
+    if state.startswith("3F"):
+        got, fix = "a schema that does not exist", "Choose another table=, or make the schema."
     return InputError("an address and a table that take the rows", got, fix, where=WHERE)

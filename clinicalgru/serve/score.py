@@ -20,7 +20,7 @@ from clinicalgru.model.estimators.on_device import on_device
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.serve.atomic import already_there
 from clinicalgru.serve.bundle import fitted_model, model_hash
-from clinicalgru.serve.postgres import check_login, check_table_name, upsert
+from clinicalgru.serve.postgres import check_login, upsert
 from clinicalgru.serve.score_input import LOG, ScoreInput, score_input
 from clinicalgru.serve.score_rows import check_hourly, schema_of
 from clinicalgru.serve.score_run import ScoreRun, now, open_run, run_id, write_shard
@@ -154,8 +154,7 @@ def score(
             fitted_model(model, require_signature=require_signature), data, out=out, as_of=as_of, **shared, **reading
         )
     if to is not None:
-        check_table_name(to, table)
-        check_login(to)
+        check_login(to, table)
     fitted = on_device(fitted_model(model, require_signature=require_signature), device)
     if out is not None:
         _check_place(out, model, data, *(reading.get(name) for name in PATHS))

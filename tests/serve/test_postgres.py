@@ -104,3 +104,24 @@ def test_a_database_is_read_scored_and_written(model, postgres):
     expected = cg.score(model, some, stays=cohort.stays, as_of=AS_OF)
     pd.testing.assert_series_equal(written["risk"], expected["risk"])
     assert len(rows(postgres, "SELECT * FROM from_labs")) == len(expected)
+
+
+def test_a_user_without_the_rights_is_refused_before_the_extract_is_read(model, postgres, tmp_path):
+    statements = (
+        "CREATE ROLE reader LOGIN",
+        "CREATE TABLE readable (stay_id text)",
+        "GRANT SELECT, INSERT ON readable TO reader",
+        "CREATE SCHEMA closed",
+        "CREATE SCHEMA open AUTHORIZATION reader",
+    )
+    with dbapi.connect(postgres) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        connection.commit()
+    reader = postgres.replace("postgres@", "reader@")
+    expected = dict.fromkeys(("readable", "closed.scores"), "no right to write it")
+    for table, message in (expected | {"nowhere.scores": "a schema that does not exist"}).items():
+        with pytest.raises(InputError, match=message):
+            cg.score(model, tmp_path / "no such extract.csv", to=reader, table=table)
+    with pytest.raises(InputError, match="no such extract"):
+        cg.score(model, tmp_path / "no such extract.csv", to=reader, table="open.scores")

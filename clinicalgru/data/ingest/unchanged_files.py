@@ -77,4 +77,4 @@ def _files(inputs: Iterable[Any]) -> Iterator[Path]:
             if os.path.isfile(one):  # unlike Path.is_file, false where a folder is closed to us
                 yield Path(one)
             elif os.path.isdir(one):
-                yield from (Path(folder) / name for folder, _, names in os.walk(one) for name in names)
+                yield from (Path(folder, name) for folder, _, names in os.walk(Path(one)) for name in names)
