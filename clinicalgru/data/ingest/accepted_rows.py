@@ -104,6 +104,7 @@ def coded_events(workspace: Workspace) -> tuple[pa.Table, tuple[str, ...], int]:
     total = workspace.sql.execute(ingest_sql.N_CODED_ROWS).fetchall()[0][0]
     if not total:
         return CODED.empty_table(), (), 0
+    workspace.sql.execute(ingest_sql.CODED_ROWS)
     vocabulary = tuple(code for (code,) in workspace.sql.execute(ingest_sql.VOCABULARY).fetchall())
     codes = {"code": pa.array(vocabulary, pa.string()), "id": pa.array(range(len(vocabulary)), pa.int32())}
     workspace.sql.register("vocabulary_frame", pa.table(codes))

@@ -284,16 +284,17 @@ SELECT DISTINCT variable FROM (
     GROUP BY position, available, time, variable HAVING min(value) <> max(value)
 ) ORDER BY 1
 """
-# Coded events in canonical order, without repetition.
-CODED_EVENTS = """
-SELECT DISTINCT position AS stay, available, time, v.id AS code
-FROM rows_with_reason r JOIN vocabulary_frame v ON v.code = r.canonical || '//' || r.code
-WHERE reason IS NULL AND role = 'code' ORDER BY ALL
+# Coded events without repetition.
+CODED_ROWS = """
+CREATE TEMP TABLE coded_rows AS
+SELECT DISTINCT position AS stay, available, time, canonical || '//' || code AS code
+FROM rows_with_reason WHERE reason IS NULL AND role = 'code'
 """
 # The vocabulary of coded events, sorted.
-VOCABULARY = """
-SELECT DISTINCT canonical || '//' || code AS code FROM rows_with_reason
-WHERE reason IS NULL AND role = 'code' ORDER BY code
+VOCABULARY = "SELECT DISTINCT code FROM coded_rows ORDER BY code"
+# Coded events in canonical order.
+CODED_EVENTS = """
+SELECT stay, available, time, v.id AS code FROM coded_rows r JOIN vocabulary_frame v USING (code) ORDER BY ALL
 """
 # Coded events with repetitions.
 N_CODED_ROWS = "SELECT coalesce(sum(rows), 0)::BIGINT FROM counts WHERE reason IS NULL AND role = 'code'"
