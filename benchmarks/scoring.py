@@ -11,7 +11,7 @@ prediction  a model against the forward pass of a padded `nn.GRU` of the same hi
 whole       read, check, predict and write, each in a process of its own, against a read of the same file by polars
             plus that forward pass; polars is left out where it is not installed
 workers     two worker processes against one, which reads on all cores too, and against one that has a single core;
-            with seconds of processor of the whole tree of processes, libraries not counted for the first
+            with seconds of processor of all processes (the libraries of the first are not counted), and its own memory
 memory      largest resident size of the process for a sixteenth of the stays and for all of them
 long_stay   one stay of 10^6 rows
 
