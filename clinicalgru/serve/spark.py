@@ -281,7 +281,7 @@ def as_of_name(as_of: Any, *, timezone: str | None = None) -> str:
     except (TypeError, ValueError):
         pass
     try:
-        moment = pd.Timestamp(as_of)
+        moment: Any = pd.Timestamp(as_of)
         if moment.tzinfo is None and timezone:
             moment = moment.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
     except (TypeError, ValueError):
