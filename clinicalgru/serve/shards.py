@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -105,24 +106,33 @@ def score_shard(given: ScoreInput, shard: Shard, constants: dict[str, Any], opti
     return score_sequences(given.model, stays, reasons=reasons, **options).assign(**constants)
 
 
-def prepare_workers() -> None:
+def prepare_workers() -> BaseContext:
     """Start the process that workers are forked from: it loads the libraries once, while this process reads.
+
+    Returns
+    -------
+    BaseContext
+        How workers start; each loads the libraries itself ("spawn") where there cannot be such a process.
 
     Notes
     -----
     Ctrl-C is blocked in it and in the workers: the parent ends them, and nothing is written of a part of a shard.
     """
+    context = multiprocessing.get_context(START_METHOD)
     if START_METHOD != "forkserver":
-        return
+        return context
     from multiprocessing import forkserver, resource_tracker  # not on Windows
 
-    multiprocessing.get_context(START_METHOD).set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__])
     resource_tracker.ensure_running()  # it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
+    except OSError:  # the path of its socket is too long (TMPDIR), or this process was forked from one that has one
+        return multiprocessing.get_context("spawn")
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
 
 
 def score_in_workers(
@@ -161,7 +171,7 @@ def score_in_workers(
     """
     bundle = save(given.model, run.folder / "bundle")
     folder = given.folder or given.stays.save(run.folder / "stays")
-    context = multiprocessing.get_context(START_METHOD)
+    context = prepare_workers()
     start = (bundle, folder, given.as_of, constants, options, device_of(given.model))
     with ProcessPoolExecutor(min(n_workers, len(todo)), context, initializer=_start_worker, initargs=start) as pool:
         jobs = {

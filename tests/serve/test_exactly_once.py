@@ -21,7 +21,7 @@ import pytest
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.serve import score as scoring
-from clinicalgru.serve import score_run
+from clinicalgru.serve import score_run, shards
 from clinicalgru.serve.score_rows import SCORES
 from clinicalgru.serve.shards import shards_of
 
@@ -291,6 +291,15 @@ def test_workers_give_the_same_bytes(fitted, tonight, tmp_path):
     cg.score(fitted, tonight, as_of=AS_OF, out=tmp_path / "one" / "x.parquet")
     cg.score(fitted, tonight, as_of=AS_OF, out=tmp_path / "two" / "x.parquet", n_workers=2)
     assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_workers_load_the_libraries_themselves_where_no_process_can_do_it_for_them(monkeypatch):
+    def fails():
+        raise OSError("AF_UNIX path too long")
+
+    if shards.START_METHOD == "forkserver":
+        monkeypatch.setattr("multiprocessing.forkserver.ensure_running", fails)
+    assert shards.prepare_workers().get_start_method() == "spawn"
 
 
 def start(command):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import multiprocessing.util
 import tempfile
 from pathlib import Path
 
@@ -181,6 +182,7 @@ def test_stays_on_disk_give_the_rows_of_stays_in_memory(fitted, cohort, scores, 
         cg.score(fitted, cohort.measurements, **reading)
         in_memory = row(caplog.records)
         caplog.clear()
+        multiprocessing.util.get_temp_dir()  # of the process that workers are forked from: no data, and it stays
         monkeypatch.setattr(score_input, "IN_MEMORY", 500)
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
         (tmp_path / "temporary").mkdir()
