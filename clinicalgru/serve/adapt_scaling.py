@@ -52,8 +52,11 @@ def adapt_scaling(
 
     Notes
     -----
-    A variable that fewer than 11 of the patients have, and static covariates, keep the quantiles of training. A real
-    difference between the patients of two hospitals is lost with the rest: evaluate the new model before use. The
+    For hospitals that measure in another way: assays, devices, habits. A real difference between the patients is lost
+    with the rest, and where patients differ more than measuring does, the risks get worse: on a care unit of
+    PhysioNet 2012 that was left out, AUROC fell from .892 to .865. Evaluate the new model before use.
+
+    A variable that fewer than 11 of the patients have, and static covariates, keep the quantiles of training. The
     calibration is that of training; groups of similar risk, prediction sets, checks by hour and instability are left
     out.
 
