@@ -70,7 +70,7 @@ def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, t
         metrics=combine(_ratios(sums, np.isfinite(onset).astype(float))),
         class_counts={"": int(np.isfinite(onset).sum())},
         alarms=_alarms(hourly, onset, threshold),
-        notes={"Threshold": f"alerts from a risk of {threshold:.3g}, chosen for the highest utility on other stays"},
+        notes={"Threshold": f"alerts from a risk of {100 * threshold:.2g} % on, of the highest utility on other stays"},
     )
 
 

@@ -78,7 +78,9 @@ def alarm_sentence(alarms: pd.DataFrame) -> list[str]:
         return []
     row: Any = next(alarms.itertuples(index=False))
     early = (
-        "" if row.median_lead_hours != row.median_lead_hours else f", half of them {row.median_lead_hours:.3g} h early"
+        ""
+        if row.median_lead_hours != row.median_lead_hours
+        else f", in half of them {row.median_lead_hours:.2g} hours or more before it"
     )
     return [
         f"Alarms from a risk of {100 * row.threshold:.2g} % on, with six hours of silence after each: "

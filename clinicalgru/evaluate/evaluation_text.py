@@ -30,12 +30,15 @@ def heading(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
         Such as "900 stays of 400 patients, 120 with the event (13.3 %)".
     """
     stays, patients = suppress_nested([evaluation.stays, evaluation.patients], min_cell_size=min_cell_size)
-    text = f"{format_count(stays)} stays" + ("" if patients is None else f" of {patients:,} patients")
+    text = ("a suppressed number of stays" if stays is None else f"{stays:,} stays") + (
+        "" if patients is None else f" of {patients:,} patients"
+    )
     if evaluation.events is None:
         return text
     events = suppress_nested([evaluation.stays, evaluation.events], min_cell_size=min_cell_size)[1]
     rate = "" if stays is None or events is None else f" ({100 * events / stays:.1f} %)"
-    return f"{text}, {format_count(events)} with the event{rate}"
+    number = "a suppressed number" if events is None else format_count(events)
+    return f"{text}, {number} with the event{rate}"
 
 
 def note(evaluation: Any) -> str:

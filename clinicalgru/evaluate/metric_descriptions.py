@@ -272,7 +272,7 @@ def format_horizon(text: str) -> str:
 
     def days(match: re.Match[str]) -> str:
         hours = int(match[1])
-        return f"{hours // 24:,} days" if hours >= MIN_DAY_HOURS and hours % 24 == 0 else match[0]
+        return f"{hours // 24:,} days" if hours >= MIN_DAY_HOURS and hours % 24 == 0 else f"{hours:,} hours"
 
     return re.sub(r"\b(\d+)(?: hours\b|h\b)", days, text)
 

@@ -24,7 +24,7 @@ from clinicalgru.model.network.network import ClinicalGRU
 LOW, HIGH = 5, 95  # percentiles of the heads' risks
 UNTRAINED = (
     "This model was trained for the end of the window only. Its earlier predictions, in grey, were neither trained nor "
-    "evaluated: they are not the risk at those hours."
+    "evaluated: do not rely on them."
 )
 NOT_EVALUATED = (
     "Whether the risks before the end of the window, in grey, are calibrated was not evaluated. Calibrate the model on "

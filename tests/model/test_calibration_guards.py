@@ -103,7 +103,7 @@ def test_the_card_the_evaluation_and_the_notebook_say_on_how_many_stays(fitted, 
     few = some(calibration, 5, 30)
     real.calibrate(replace(few, simulated=False))
     assert real.calibrated_on_["outcomes"] is None
-    assert f"yes, on {len(few)} stays, suppressed with the outcome," in card(real)
+    assert f"yes, on {len(few)} stays, a suppressed number with the outcome," in card(real)
 
 
 @pytest.mark.slow

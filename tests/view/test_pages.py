@@ -111,7 +111,7 @@ def test_the_patient_page_says_risk_baseline_gap_and_what_was_not_measured(expla
     explanation.risk, explanation.completeness_gap = 0.314, 0.0123
     shown = text(patient_page(explanation, tmp_path / "page.html"))
     assert "Predicted risk of in-hospital mortality: 31 % (average in training 8.1 %)" in shown
-    assert re.search(r"Completeness gap \+0\.\d points not attributed, in points of risk", shown)
+    assert re.search(r"Not attributed \+0\.\d points completeness gap, in points of risk", shown)
     assert "log-odds" not in shown.split("How to read this page")[0].replace("in log-odds (CSV)", "")
     assert "Not measured in these hours: Bilirubin." in shown
     assert "Attention is not the explanation" in shown

@@ -96,7 +96,7 @@ def test_contributions_show_the_strongest_first_and_their_three_parts(explanatio
         ("its value", "by_value"), ("being measured", "by_measured"), ("its timing", "by_timing"),
         ("sum", "contribution"),
     ):  # fmt: skip
-        assert list(traces(figure)[name].x) == pytest.approx((rate * rows[column]).tolist())
+        assert list(traces(figure)[name].x) == pytest.approx((100 * rate * rows[column]).tolist())  # points
     assert len({trace.marker.pattern.shape for trace in figure.data[:3]}) == 3
     assert figure.layout.yaxis.ticktext[0] == contribution_plots.label(explanation, next(rows.itertuples()))
     assert "in points" in figure.layout.xaxis.title.text

@@ -103,7 +103,7 @@ def faithful_words(tmp_path, found, **arguments):
 def test_the_faithfulness_table_stands_on_the_page_with_what_is_said_of_it(tmp_path):
     said = faithful_words(tmp_path, make_faithfulness(beats=0.9))
     assert "contributions +1.440 (+1.400 to +1.500) +1.200 +0.110 +0.010 90.0% 90.0%" in said
-    assert "Stays: 400 of 400 patients" in said
+    assert "Stays, patients: 400, 400" in said
     assert "Rank correlation with random weights: +0.031" in said
     plain = evaluation_page(judged(400, 60), tmp_path / "p.html").read_text(encoding="utf-8")
     assert "Are the explanations faithful" not in plain
@@ -114,7 +114,7 @@ def test_a_share_of_few_stays_is_a_bound_and_counts_a_few_apart_are_withheld(tmp
     said = faithful_words(tmp_path, make_faithfulness(beats=394 / 400))
     assert "over 97%" in said
     assert "98.5%" not in said
-    assert "Stays: suppressed of suppressed patients" in faithful_words(tmp_path, make_faithfulness(stays=395))
+    assert "Stays, patients: suppressed, suppressed" in faithful_words(tmp_path, make_faithfulness(stays=395))
     hidden = faithful_words(tmp_path, make_faithfulness(stays=None))
     assert "suppressed suppressed" in hidden
     assert "98.5%" not in hidden
@@ -125,7 +125,7 @@ def test_a_share_of_few_stays_is_a_bound_and_counts_a_few_apart_are_withheld(tmp
 def test_few_events_show_no_curve_no_count_and_no_share(tmp_path):
     page = evaluation_page(judged(400, 9), tmp_path / "p.html").read_text(encoding="utf-8")
     said = words(page)
-    assert "400 stays of 400 patients, suppressed with the event" in said
+    assert "400 stays of 400 patients, a suppressed number with the event" in said
     assert "2.2 %" not in said
     assert [t for t in traces(page) if t.get("mode") == "lines+markers"] == []
 

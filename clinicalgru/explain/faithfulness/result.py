@@ -60,7 +60,7 @@ class Faithfulness:
         dict of str to str
         """
         summary = {
-            "stays": f"{format_count(self.n_stays)} of {format_count(self.n_patients)} patients",
+            "stays, patients": f"{format_count(self.n_stays)}, {format_count(self.n_patients)}",
             "largest completeness gap": f"{self.max_completeness_error:.5f} log-odds",
             "rank correlation with random weights": f"{self.random_weights_correlation:+.3f}",
         }

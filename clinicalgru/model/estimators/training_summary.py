@@ -173,5 +173,7 @@ def calibration_text(counts: Mapping[str, int | None] | None) -> str:
     """
     if counts is None:
         return "none"
-    events = f", {format_count(counts['outcomes'])} with the outcome" if "outcomes" in counts else ""
+    outcomes = counts.get("outcomes")
+    number = "a suppressed number" if outcomes is None else format_count(outcomes)
+    events = f", {number} with the outcome" if "outcomes" in counts else ""
     return f"on {format_count(counts['stays'])} stays{events}"

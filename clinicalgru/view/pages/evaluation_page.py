@@ -63,6 +63,10 @@ BURDEN = (
     "better. The diamond is the threshold of the model."
 )
 NO_GROUPS = "Suppressed: with so few stays, or so few with the event, groups would show single patients."
+SUPPRESSED_COUNT = (
+    "Suppressed: a count of 1 to 10, or one that would reveal such a count. Who may see them writes the page with "
+    "min_cell_size=0."
+)
 SUPPRESSED = "Suppressed: with so few stays with, or without, the event a curve would show single patients."
 MERGED = (
     "Points and groups fewer than {least} stays apart are merged, so that no patient can be identified. The metrics "
@@ -207,7 +211,7 @@ def _sentences(evaluation: Evaluation, primary: pd.Series) -> list[str]:
         baseline = values[row.baseline]
         difference = f"{format_fixed(row.estimate, signed=True)} ({format_interval(row.low, row.high, signed=True)})"
         sentences.append(
-            f"{row.baseline}: {label} {format_fixed(baseline.estimate)} "
+            f"{capitalize_first(row.baseline)}: {label} {format_fixed(baseline.estimate)} "
             f"({format_interval(baseline.low, baseline.high)}); difference {difference}: {row.verdict}."
         )
     return sentences
@@ -355,7 +359,9 @@ def cohort_section(flow: Sequence[tuple[str, int | None]]) -> list[Markup]:
             items.append(tag("li", f"↓ {before - left:,} left out", attrs={"class": "out"}))
         items.append(tag("li", tag("span", step), tag("b", format_count(left) if left is None else f"{left:,} stays")))
         before = left
-    return [section("Cohort", tag("ol", *items, attrs={"class": "flow"}))]
+    is_suppressed = any(left is None for _, left in flow)
+    note = [tag("p", SUPPRESSED_COUNT, attrs={"class": "quiet"})] if is_suppressed else []
+    return [section("Cohort", *note, tag("ol", *items, attrs={"class": "flow"}))]
 
 
 def ledger_section(ledger: Ledger, shown: Sequence[int], min_cell_size: int) -> Markup:

@@ -47,10 +47,13 @@ const drawNext = () => { const place = folded.shift(); if (place) { draw(place);
 requestAnimationFrame(() => setTimeout(drawNext, 50));
 const unfold = () => { places.filter((place) => !isFolded(place)).forEach(draw); resize(); };
 for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", unfold);
-// Drawing again is not done in time for the printer, so the drawn figures are scaled to a page of A4.
+// Drawing again is not done in time for the printer, so the drawn figures are scaled to A4: two to a page, or one of a stay.
 addEventListener("beforeprint", () => {
   for (const fold of document.querySelectorAll("details")) fold.open = true;
   places.forEach(draw);
-  for (const place of places) place.style.zoom = Math.min(1, 640 / place.querySelector("svg").getAttribute("width"));
+  for (const place of places) {
+    const [width, height] = ["width", "height"].map((name) => place.querySelector("svg").getAttribute(name));
+    place.style.zoom = Math.min(1, 640 / width, (height > 700 ? 860 : 400) / height);
+  }
 });
 addEventListener("afterprint", () => places.forEach((place) => { place.style.zoom = ""; }));

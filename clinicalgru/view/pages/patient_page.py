@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from clinicalgru.explain.risk_changes.movement import Movement
 
 N_EXPANDED = 6  # variables drawn at once; the others are folded
+PER_FIGURE = 9  # of the others; so many fit a printed page
 LIMITS = (
     "A contribution says what moved this model. It does not say what harmed or helped the patient; acting on it need "
     "not change the outcome.",
@@ -185,10 +186,11 @@ def _course(explanation: Explanation, threshold: float | None) -> list[Markup]:
     names = variables_by_contribution(explanation)
     first = patient_drawing(explanation, variables=names[:N_EXPANDED], threshold=threshold)
     parts = [figure(first, f"{capitalize_first(answer_word(explanation))} and measurements over time", "")]
-    if names[N_EXPANDED:]:
-        drawn = patient_drawing(explanation, variables=names[N_EXPANDED:], threshold=threshold)
+    others = [names[at : at + PER_FIGURE] for at in range(N_EXPANDED, len(names), PER_FIGURE)]
+    if others:
+        drawn = [patient_drawing(explanation, variables=few, threshold=threshold) for few in others]
         heading = tag("summary", f"{len(names) - N_EXPANDED} more variables, with smaller effects")
-        parts.append(tag("details", heading, figure(drawn, "Other variables over time", "")))
+        parts.append(tag("details", heading, *(figure(one, "Other variables over time", "") for one in drawn)))
     return parts
 
 

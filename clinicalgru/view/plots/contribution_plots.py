@@ -58,7 +58,8 @@ def contributions_drawing(explanation: Explanation, top: int = 12) -> dict[str, 
     dict
         data and layout.
     """
-    rows, rate = top_contributions(explanation.measurements, top), point_rate(explanation)
+    rows, points = top_contributions(explanation.measurements, top), is_probability(explanation)
+    rate = point_rate(explanation) * (100 if points else 1)
     names = [escape_plotly(label(explanation, row)) for row in iter_rows(rows)]
     places, data = list(range(len(rows))), []
     for column, component, colour, pattern in COMPONENTS:
@@ -75,12 +76,10 @@ def contributions_drawing(explanation: Explanation, top: int = 12) -> dict[str, 
         "hoverinfo": "skip",
         "marker": {"symbol": "diamond", "size": 9, "color": INK, "line": {"color": "white", "width": 1}},
     })  # fmt: skip
-    points = is_probability(explanation)
     target = "the risk in points" if points else "the expected outcome"
-    form = "+.0%" if points and rate * rows["contribution"].abs().max() > 0.02 else "+.1%" if points else ".2~f"
     zero = {"type": "line", "xref": "x", "yref": "y domain", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "line": ZERO_LINE}
     layout = base_layout(150 + 34 * max(len(rows), 2)) | {"barmode": "relative", "bargap": 0.35, "shapes": [zero]}
-    layout["xaxis"] = axis({"title_text": f"Effect on {target}: left lowers, right raises", "tickformat": form})
+    layout["xaxis"] = axis({"title_text": f"Effect on {target}: left lowers, right raises", "tickformat": "~g"})
     layout["yaxis"] = axis({"tickvals": places, "ticktext": names, **NAMES_AXIS})
     return {"data": data, "layout": layout}
 

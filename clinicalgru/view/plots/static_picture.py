@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import TYPE_CHECKING
 
 from clinicalgru.html import Markup, tag
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.plots.theme import GREY, GRID, INK
 from clinicalgru.view.plots.timeline_data import format_answer, is_probability, last_hour
-from clinicalgru.view.text.format import format_hours
+from clinicalgru.view.text.format import format_hours, format_number
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
@@ -58,9 +59,10 @@ def _svg(explanation: Explanation) -> Markup:
     path = f"M{x(rows['hours'].iloc[0]):.1f} {y(rows['risk'].iloc[0]):.1f}" + "".join(
         f"H{x(hour):.1f}V{y(output):.1f}" for hour, output in zip(rows["hours"], rows["risk"], strict=True)
     )
-    ticks = [top * number / N_TICKS for number in range(N_TICKS + 1)]
+    ticks = _round_ticks(top)
     lines = [_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), GRID) for tick in ticks]
-    names = [_text(LEFT - 8, y(tick) + 4, format_answer(explanation, tick) if tick else "0", "end") for tick in ticks]
+    unit, rate = (" %", 100) if is_probability(explanation) else ("", 1)
+    names = [_text(LEFT - 8, y(tick) + 4, f"{format_number(rate * tick)}{unit}", "end") for tick in ticks]
     hours = [start + (end - start) * number / N_TICKS for number in range(N_TICKS + 1)]
     names += [_text(x(hour), HEIGHT - BOTTOM + 16, format_hours(hour), "middle") for hour in hours]
     names.append(_text(WIDTH / 2, HEIGHT - 3, "Hours since the index time", "middle"))
@@ -69,6 +71,13 @@ def _svg(explanation: Explanation) -> Markup:
     ground = tag("rect", attrs={"width": f"{WIDTH}", "height": f"{HEIGHT}", "fill": "white"})
     size = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
     return tag("svg", ground, *lines, reference, risk, *names, attrs=size)
+
+
+def _round_ticks(top: float) -> list[float]:
+    """Multiples of 1, 2, 2.5 or 5 times a power of ten, from 0 to at most the top."""
+    size = 10.0 ** math.floor(math.log10(top / N_TICKS))
+    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor * N_TICKS >= top)
+    return [step * number for number in range(N_TICKS + 1) if step * number <= top * (1 + 1e-9)]
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dashes: str = "none") -> Markup:

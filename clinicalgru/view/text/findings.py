@@ -155,7 +155,7 @@ def _latest(explanation: Explanation, variable: Any, row: Any) -> Sequence[str]:
     first, age = format_value(variable, row.first_value), last_hour(explanation) - row.hours
     before = f", {_trend(row)} {first}" if first != value and row.first_hours < row.hours else ""
     old = f"{format_hours(age)} h old" if age >= MIN_AGE else "new"
-    return [value, tag("small", old + before)]
+    return [value, " ", tag("small", old + before)]
 
 
 def _trend(row: Any) -> str:

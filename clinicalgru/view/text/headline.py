@@ -93,7 +93,7 @@ def headline(explanation: Explanation) -> list[tuple[str, str, str]]:
         ("Predicted risk" if risk else "Expected", answer, outcome_text(explanation)),
         ("Reference risk" if risk else "Reference", reference, explanation.reference_text),
         ("Measurements", f"{len(rows):,}", f"of {rows['variable'].nunique()} variables"),
-        ("Completeness gap", gap, f"not attributed, {effect_unit(explanation)}"),
+        ("Not attributed", gap, f"completeness gap, {effect_unit(explanation)}"),
     ]
 
 

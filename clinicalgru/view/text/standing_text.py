@@ -51,7 +51,8 @@ def standing_text(explanation: Explanation, outcome: str) -> str:
         return rank + TOO_FEW
     observed, low, high = (f"{100 * share:.0f}" for share in (standing.observed, standing.low, standing.high))
     share = f"about {observed} of 100 {stays} ({low} to {high}; {standing.stays:,} stays)"
-    return f"{rank}{capitalize_first(outcome)} occurred in {share}."
+    comma = "," if ", " in outcome else ""  # sepsis, within 12 hours, occurred
+    return f"{rank}{capitalize_first(outcome)}{comma} occurred in {share}."
 
 
 def set_text(explanation: Explanation, outcome: str) -> str:
