@@ -238,23 +238,8 @@ def read_for(model: Model, extract: Any, **options: Any) -> tuple[Events, Sequen
     return events, stays[model.has_observations(stays)]
 
 
-def evaluate_faithfulness(model: Model, test: Sequences, *, random_state: int = 0) -> Faithfulness:
-    """Test how faithful explanations are to the model, on some test stays.
-
-    Parameters
-    ----------
-    model : Model
-        Model with one risk for each stay.
-    test : Sequences
-        Test stays.
-    random_state : int
-        Seed of the choice of stays and of random orders.
-
-    Returns
-    -------
-    Faithfulness
-        Of 60 stays.
-    """
+def _evaluate_faithfulness(model: Model, test: Sequences, *, random_state: int = 0) -> Faithfulness:
+    """Test how faithful explanations are to the model, on some test stays."""
     measured = np.flatnonzero(test.n_measurements > 0)
     chosen = np.random.default_rng(random_state).permutation(measured)[:FAITHFULNESS_STAYS]
     return faithfulness(model, test[np.sort(chosen)], random_state=random_state)
@@ -322,7 +307,7 @@ def write_all(model: Any, evaluation: Evaluation, parts: Parts, out: Path) -> di
     if evaluation.task_type == "binary":
         risk = model.predict_proba(parts.test)[:, 1]
         stored = {"predictions": write_predictions(evaluation, parts.test, risk, out / "predictions.parquet")}
-    faithful = evaluate_faithfulness(model, parts.test) if evaluation.curves else None
+    faithful = _evaluate_faithfulness(model, parts.test) if evaluation.curves else None
     stay = parts.test[[highest]]
     shown, page = (evaluation, parts.test, parts.test_events), out / "evaluation.html"
     return {

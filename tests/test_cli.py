@@ -36,7 +36,7 @@ def light(monkeypatch):
     monkeypatch.setattr(trained_model, "LEAKAGE_STAYS", 8)
     monkeypatch.setattr(pipeline, "FAITHFULNESS_STAYS", 8)
     for module in (summary_baseline, tree_baselines):
-        monkeypatch.setattr(module, "TREES", {**module.TREES, "max_iter": 40})
+        monkeypatch.setattr(module, "TREES", {**module.TREES, "max_iter": 10})
 
 
 @pytest.fixture(scope="session")

@@ -29,25 +29,13 @@ FINDINGS = ["reason", "variable", "series", "rows", "where"]
 UNMAPPED_VALUES = ["name", "units", "rows", "low", "high"]
 
 
-def no_findings() -> pd.DataFrame:
-    """An empty table of rejected rows.
-
-    Returns
-    -------
-    DataFrame
-        Without rows.
-    """
+def _no_findings() -> pd.DataFrame:
+    """An empty table of rejected rows."""
     return pd.DataFrame({name: pd.Series(dtype=object) for name in FINDINGS})
 
 
-def no_unmapped_values() -> pd.DataFrame:
-    """An empty table of names without a variable.
-
-    Returns
-    -------
-    DataFrame
-        Without rows.
-    """
+def _no_unmapped_values() -> pd.DataFrame:
+    """An empty table of names without a variable."""
     return pd.DataFrame({name: pd.Series(dtype=object) for name in UNMAPPED_VALUES})
 
 
@@ -98,11 +86,11 @@ class Ledger:
     used: int
     static_values: int
     merged: int
-    findings: pd.DataFrame = field(default_factory=no_findings)
+    findings: pd.DataFrame = field(default_factory=_no_findings)
     converted: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
-    unmapped_values: pd.DataFrame = field(default_factory=no_unmapped_values, repr=False)
+    unmapped_values: pd.DataFrame = field(default_factory=_no_unmapped_values, repr=False)
 
     def __post_init__(self) -> None:
         accounted = self.used + self.static_values + self.merged + sum(self.rejected.values())

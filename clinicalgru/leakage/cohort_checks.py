@@ -52,29 +52,13 @@ def split_rows(
         rows.append(_split_row("patients in one part only", common, patients["patient_id"].nunique()))
     small = part[part["part"] != part["part"].mode()[0]].drop_duplicates("stay_id")
     probes = small["stay_id"].sample(min(len(small), MAX_PROBES), random_state=random_state)
-    copies = near_duplicates(keys, part, probes)
+    copies = _near_duplicates(keys, part, probes)
     rows.append(_split_row("no near-duplicate in another part", copies, len(probes)))
     return rows
 
 
-def near_duplicates(keys: pd.DataFrame, part: pd.DataFrame, probes: pd.Series) -> int:
-    """Count stays with a near copy of themselves in another part.
-
-    Parameters
-    ----------
-    keys : DataFrame
-        stay_id and key of each measurement.
-    part : DataFrame
-        stay_id and part.
-    probes : Series of str
-        The stays whose copies are looked for.
-
-    Returns
-    -------
-    int
-        Stays of which a stay of another part has nine tenths of the measurements: variable, hour, value. Measurements
-        that more than 20 stays share are not counted.
-    """
+def _near_duplicates(keys: pd.DataFrame, part: pd.DataFrame, probes: pd.Series) -> int:
+    """Count stays with a near copy of themselves in another part."""
     keys = keys[keys["stay_id"].isin(part["stay_id"])]
     keys = keys[keys["key"].isin(keys.loc[keys["stay_id"].isin(probes), "key"])].drop_duplicates()
     rare = keys[keys.groupby("key")["stay_id"].transform("size") <= COMMON].merge(part, on="stay_id")

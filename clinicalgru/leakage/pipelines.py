@@ -93,7 +93,7 @@ class ModelPipeline:
             {name: _renamed(table, f"{COPY}{number}") for name, table in tables.items()}
             for number, tables in enumerate(many.values())
         ]
-        predicted = self_or_due(self, copies)(
+        predicted = _self_or_due(self, copies)(
             {name: pd.concat([copy[name] for copy in copies], ignore_index=True) for name in copies[0]}
         )
         result = {}
@@ -118,20 +118,8 @@ class ModelPipeline:
         return result
 
 
-def self_or_due(pipeline: ModelPipeline, copies: list[Tables]) -> ModelPipeline:
-    """Give a pipeline that knows the hours of renamed copies too.
-
-    Parameters
-    ----------
-    pipeline : ModelPipeline
-        The pipeline.
-    copies : list of dict
-        Tables whose stays have an ending each.
-
-    Returns
-    -------
-    ModelPipeline
-    """
+def _self_or_due(pipeline: ModelPipeline, copies: list[Tables]) -> ModelPipeline:
+    """Give a pipeline that knows the hours of renamed copies too."""
     if pipeline.due_hours is None:
         return pipeline
     due = [pipeline.due_hours.set_axis(pipeline.due_hours.index + f"{COPY}{i}") for i in range(len(copies))]

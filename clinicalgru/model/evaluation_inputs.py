@@ -88,19 +88,8 @@ def check_evaluation_packages(task_type: str) -> None:
         REQUIRED_PACKAGES[task_type]()
 
 
-def min_cell_size_for(stays: Sequences) -> int:
-    """Return the smallest count that may be shown of stays; any count of synthetic patients may.
-
-    Parameters
-    ----------
-    stays : Sequences
-        The stays.
-
-    Returns
-    -------
-    int
-        0 or `MIN_CELL_SIZE`.
-    """
+def _min_cell_size_for(stays: Sequences) -> int:
+    """Return the smallest count that may be shown of stays; any count of synthetic patients may."""
     return 0 if stays.simulated else MIN_CELL_SIZE
 
 
@@ -116,19 +105,19 @@ def _multiclass(model: Any, stays: Sequences, train: Sequences | None, settings:
     if own != list(classes):
         zeros = np.zeros(len(stays))
         probability = np.stack([probability[:, own.index(c)] if c in own else zeros for c in classes], axis=1)
-    options: dict[str, Any] = {"names": stays.task.class_names(classes), "min_cell_size": min_cell_size_for(stays)}
+    options: dict[str, Any] = {"names": stays.task.class_names(classes), "min_cell_size": _min_cell_size_for(stays)}
     return multiclass_predictions(stays.outcome, probability, classes=classes, **options)
 
 
 def _multilabel(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
     """Risk of each label."""
-    options: dict[str, Any] = {"labels": stays.task.outcome_names, "min_cell_size": min_cell_size_for(stays)}
+    options: dict[str, Any] = {"labels": stays.task.outcome_names, "min_cell_size": _min_cell_size_for(stays)}
     return multilabel_predictions(stays.outcome, model.predict_proba(stays), **options)
 
 
 def _regression(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
     """Median with its interval; a baseline without intervals predicts a number."""
-    named: dict[str, Any] = {"outcome_name": stays.task.outcome_words, "min_cell_size": min_cell_size_for(stays)}
+    named: dict[str, Any] = {"outcome_name": stays.task.outcome_words, "min_cell_size": _min_cell_size_for(stays)}
     if not hasattr(model, "predict_interval"):
         return regression_predictions(stays.outcome, model.predict(stays), **named)
     notes = {
@@ -164,13 +153,13 @@ def _survival(model: Any, stays: Sequences, train: Sequences | None, settings: S
         model.predict_survival(stays, hours),
         hours=hours,
         train_outcome=train_outcome,
-        min_cell_size=min_cell_size_for(stays),
+        min_cell_size=_min_cell_size_for(stays),
     )
 
 
 def _forecast(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
     """Forecast of each measurement from the step before it."""
-    return forecast_predictions(model.expected(stays), n_stays=len(stays), min_cell_size=min_cell_size_for(stays))
+    return forecast_predictions(model.expected(stays), n_stays=len(stays), min_cell_size=_min_cell_size_for(stays))
 
 
 REQUIRED_PACKAGES: Mapping[str, Callable[[], Any]] = MappingProxyType({"survival": require_sksurv})

@@ -70,7 +70,7 @@ class Drift:
         return f"{count:,} {alarms} in {n:,} comparisons with training: {', '.join(names[:5])}{more}."
 
     def __str__(self) -> str:
-        shown = drift_rows(self.alarms.head(MAX_ROWS))
+        shown = _drift_rows(self.alarms.head(MAX_ROWS))
         parts = [self.sentence] + ([] if shown.empty else [shown.to_string(index=False)])
         rest = len(self.alarms) - MAX_ROWS
         parts += [f"{rest} more alarms are in the table and on the page."] if rest > 0 else []
@@ -104,9 +104,9 @@ class Drift:
         Returns
         -------
         DataFrame
-            As of `drift_rows`.
+            As of `_drift_rows`.
         """
-        return drift_rows(self.alarms if alarms else self.table[self.table["group"] == ALL])
+        return _drift_rows(self.alarms if alarms else self.table[self.table["group"] == ALL])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it.
@@ -145,19 +145,8 @@ class Drift:
         return to_html(self, path)
 
 
-def drift_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return comparisons as text.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Rows of `Drift.table`.
-
-    Returns
-    -------
-    DataFrame
-        One row for each; "-" where a number is suppressed, or there is none.
-    """
+def _drift_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return comparisons as text."""
 
     def share(value: Any) -> str:
         return "-" if pd.isna(value) else f"{value:.1%}"

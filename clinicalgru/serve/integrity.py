@@ -91,7 +91,7 @@ def read_bundle(
     if require_signature is not None:
         signature = _signature(path / SIGNATURE)
         check_signature(raw, signature, require_signature, where=path.name)
-    manifest = parse_manifest(raw)
+    manifest = _parse_manifest(raw)
     for name in (WEIGHTS, CARD):
         _check_file(path / name, manifest.sha256.get(name, ""))
     metadata, arrays = _weights(path / WEIGHTS)
@@ -101,24 +101,8 @@ def read_bundle(
     return manifest, arrays
 
 
-def parse_manifest(raw: bytes) -> Manifest | PretrainedManifest:
-    """Check the fields of a manifest and their types.
-
-    Parameters
-    ----------
-    raw : bytes
-        Content of manifest.json.
-
-    Returns
-    -------
-    Manifest or PretrainedManifest
-        The manifest, by its format.
-
-    Raises
-    ------
-    BundleError
-        If it is no JSON, names a field twice, has another format, or a field has another type.
-    """
+def _parse_manifest(raw: bytes) -> Manifest | PretrainedManifest:
+    """Check the fields of a manifest and their types."""
     try:
         content = json.loads(raw, object_pairs_hook=_each_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

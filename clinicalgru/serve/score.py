@@ -168,7 +168,7 @@ def score(
     options = {"as_of": given.as_of, "hourly": hourly, "movers": reasons}
     if out is None:
         scores = _in_memory(given, options)
-        check_min_scored(scores, min_scored)
+        _check_min_scored(scores, min_scored)
     else:
         scores = _written(given, options, out, min_scored, n_workers=n_workers, resume=resume, overwrite=overwrite)
     if to is not None and table is not None:
@@ -221,7 +221,7 @@ def _written(
                 LOG.info("part %s of %s", done, len(shards))
             scores = pd.concat([pq.read_table(run.shard(s.number)).to_pandas() for s in shards], ignore_index=True)
             try:
-                check_min_scored(scores, min_scored)
+                _check_min_scored(scores, min_scored)
             except TooFewScored:
                 run.discard()
                 raise
@@ -246,21 +246,8 @@ def _arrow(scores: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(scores, schema=schema_of(scores.columns), preserve_index=False)
 
 
-def check_min_scored(table: pd.DataFrame, min_scored: float) -> None:
-    """Raise where too few stays have a prediction, of those that are eligible, present and due.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `score` gives it.
-    min_scored : float
-        Smallest fraction, 0 to 1.
-
-    Raises
-    ------
-    TooFewScored
-        If the fraction is smaller.
-    """
+def _check_min_scored(table: pd.DataFrame, min_scored: float) -> None:
+    """Raise where too few stays have a prediction, of those that are eligible, present and due."""
     stays = table.drop_duplicates(["patient_id", "stay_id"])
     due = stays[stays["reason_code"].isin(DUE)]
     scored = float((due["status"] == SCORED).mean()) if len(due) else 0.0

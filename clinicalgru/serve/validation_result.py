@@ -87,7 +87,7 @@ class Validation:
         largest = self.case_mix["difference"].abs().sort_values(ascending=False, na_position="last").index[:MAX_ROWS]
         rest = len(self.case_mix) - len(largest)
         more = f"\n{rest} more variables are in the table and on the page." if rest > 0 else ""
-        return case_mix_table(self.case_mix.loc[largest]).to_string() + more
+        return _case_mix_table(self.case_mix.loc[largest]).to_string() + more
 
     def case_mix_rows(self) -> pd.DataFrame:
         """Return the case mix as text, a row for each variable.
@@ -95,9 +95,9 @@ class Validation:
         Returns
         -------
         DataFrame
-            As of `case_mix_table`.
+            As of `_case_mix_table`.
         """
-        return case_mix_table(self.case_mix)
+        return _case_mix_table(self.case_mix)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it.
@@ -159,7 +159,7 @@ class Validation:
         tables |= {} if evaluation.by_hour.empty else {"By hour": hours_table(evaluation)}
         tables |= detail_tables(evaluation)
         if not self.case_mix.empty:
-            tables["Training next to here"] = case_mix_table(self.case_mix)
+            tables["Training next to here"] = _case_mix_table(self.case_mix)
         parts = ["# Validation", f"**{escape_markdown(self.verdict)}**"]
         parts += ["\n".join(f"- {escape_markdown(one)}" for one in summary_sentences(evaluation))]
         parts += [f"## {escape_markdown(title)}\n\n{_markdown(shown)}" for title, shown in tables.items()]
@@ -179,19 +179,8 @@ class Validation:
         return "\n\n".join([*parts, escape_markdown(note(evaluation)), "## Provenance\n\n" + "\n".join(origin)]) + "\n"
 
 
-def case_mix_table(case_mix: pd.DataFrame) -> pd.DataFrame:
-    """Return the case mix as text.
-
-    Parameters
-    ----------
-    case_mix : DataFrame
-        As of `compare_case_mix`.
-
-    Returns
-    -------
-    DataFrame
-        One row for each variable; "!" marks a standardised difference of 0.25 or more.
-    """
+def _case_mix_table(case_mix: pd.DataFrame) -> pd.DataFrame:
+    """Return the case mix as text."""
 
     def number(value: Any, style: str) -> str:
         return "-" if pd.isna(value) else f"{value:{style}}"

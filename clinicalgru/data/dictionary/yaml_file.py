@@ -160,37 +160,15 @@ def read_variables(
         If an entry contradicts itself; the message names file, variable, field and fix.
     """
     if isinstance(data, Mapping):
-        return variables_from(data, "the given dict", spellings=_spellings(), known=known)
+        return _variables_from(data, "the given dict", spellings=_spellings(), known=known)
     path = Path(data)
-    return variables_from(read_yaml(path), path.name, spellings=_spellings(), known=known)
+    return _variables_from(read_yaml(path), path.name, spellings=_spellings(), known=known)
 
 
-def variables_from(
+def _variables_from(
     content: Any, where: str, *, spellings: Spellings, known: Mapping[str, Variable] = MappingProxyType({})
 ) -> dict[str, Variable]:
-    """Check variables, and give each one all spellings of its units.
-
-    Parameters
-    ----------
-    content : mapping
-        Entries by name.
-    where : str
-        The file, for errors.
-    spellings : mapping of str to tuple of str
-        Other spellings of units.
-    known : mapping of str to Variable
-        Variables of which an entry without `unit` changes the fields that it names.
-
-    Returns
-    -------
-    dict of str to Variable
-        Variables by name.
-
-    Raises
-    ------
-    DictionaryError
-        If an entry contradicts itself.
-    """
+    """Check variables, and give each one all spellings of its units."""
     if not isinstance(content, Mapping):
         fix = "Write `name:` and its fields below."
         raise DictionaryError("variables by name", describe(content), fix, where=where)
@@ -301,4 +279,4 @@ def variable_from_dict(data: Mapping[str, Any], *, where: str = "manifest") -> V
     True
     """
     entry = {key: value for key, value in data.items() if key != "name"}
-    return next(iter(variables_from({data.get("name", ""): entry}, where, spellings={}).values()))
+    return next(iter(_variables_from({data.get("name", ""): entry}, where, spellings={}).values()))

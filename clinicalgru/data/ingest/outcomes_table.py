@@ -126,7 +126,7 @@ def _outcome(
 ) -> pd.Series | None:
     """The values of an outcome; None where the column is text throughout, or blank, and nobody named it."""
     if options.outcomes_columns is None and text.isna().all():
-        return as_outcome(text, column)
+        return _as_outcome(text, column)
     is_number = pd.to_numeric(text, errors="coerce").notna()
     words = text.str.casefold()
     if (words.isin(BINARY_WORDS) | text.isna()).all():
@@ -136,7 +136,7 @@ def _outcome(
         return dates[0]
     if not (is_number | words.isin(BINARY_WORDS)).any():
         return _as_categories(text, column) if is_named else None
-    return as_outcome(text, column) * float(TIME_UNITS.get(options.units.get(column, ""), 1))
+    return _as_outcome(text, column) * float(TIME_UNITS.get(options.units.get(column, ""), 1))
 
 
 def _as_categories(text: pd.Series, column: str) -> pd.Series:
@@ -150,26 +150,8 @@ def _as_categories(text: pd.Series, column: str) -> pd.Series:
     return categories
 
 
-def as_outcome(text: pd.Series, column: str) -> pd.Series:
-    """Read the cells of an outcome as numbers.
-
-    Parameters
-    ----------
-    text : Series of str
-        The cells, NA where not recorded; the index holds the places of the rows.
-    column : str
-        The outcome, for the message.
-
-    Returns
-    -------
-    Series of float
-        NaN where not recorded.
-
-    Raises
-    ------
-    InputError
-        If a cell is no number.
-    """
+def _as_outcome(text: pd.Series, column: str) -> pd.Series:
+    """Read the cells of an outcome as numbers."""
     number = pd.to_numeric(text, errors="coerce").astype(float)
     number = number.mask(np.isinf(number))
     is_text = number.isna() & text.notna()
@@ -210,7 +192,7 @@ def read_published_outcomes(
     outcomes = cells[[name for name in IDENTIFIERS if name in cells]].copy()
     for column in cells.columns.difference([*IDENTIFIERS, *TIMES], sort=False):
         if not renamed or column in renamed:
-            number = as_outcome(cells[column], column)
+            number = _as_outcome(cells[column], column)
             outcomes[renamed.get(column, column)] = number.mask(number.isin(missing))
     check_once(outcomes, [name for name in IDENTIFIERS if name in outcomes], OUTCOMES)
     return outcomes.reset_index(drop=True)

@@ -173,7 +173,7 @@ def _check_exists(path: Path) -> None:
 
 def _tables_of(path: Path, inner: FolderFiles) -> list[Path]:
     """The tables among the files; documents are noted, all else stops the load."""
-    tables = [file for file in inner.files if is_table(file.name) or (file == path and _has_ending(file.name))]
+    tables = [file for file in inner.files if _is_table(file.name) or (file == path and _has_ending(file.name))]
     if not tables:
         fix = "Pass a table, or name its format with source=."
         raise InputError(f"tables ({SHOWN_ENDINGS})", f"{path.name}", fix)
@@ -186,19 +186,8 @@ def _tables_of(path: Path, inner: FolderFiles) -> list[Path]:
     return tables
 
 
-def is_table(name: str) -> bool:
-    """Tell whether a file of a folder is a table by its name; a README.txt or LICENSE.txt is none.
-
-    Parameters
-    ----------
-    name : str
-        Name of the file.
-
-    Returns
-    -------
-    bool
-        True for a table.
-    """
+def _is_table(name: str) -> bool:
+    """Tell whether a file of a folder is a table by its name; a README.txt or LICENSE.txt is none."""
     return _has_ending(name) and not DOCUMENTS.fullmatch(name)
 
 

@@ -233,33 +233,16 @@ def _parquet(path: Path) -> str:
     """SQL of a Parquet file; DuckDB reads a duration as a bare count, so the unit is given."""
     durations = [
         f"to_microseconds(CAST({name} * {MICROSECONDS[field.type.unit]} AS BIGINT)) AS {name}"
-        for field in check_parquet(path)
+        for field in _check_parquet(path)
         if pa.types.is_duration(field.type) and (name := quoted(field.name))
     ]
     file = f"read_parquet({one_file(path)}, {PARQUET_OPTIONS})"
     return f"(SELECT * REPLACE ({', '.join(durations)}) FROM {file})" if durations else file
 
 
-def check_parquet(path: Path) -> pa.Schema:
+def _check_parquet(path: Path) -> pa.Schema:
     """Read a Parquet file once, and refuse one that is damaged or has a column twice.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    pyarrow.Schema
-        Its columns.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged, as far as its page checksums show, or has a column twice.
-
-    Notes
-    -----
     DuckDB reads pages without comparing their checksums; where the writer stored none, a flipped bit may stay unseen.
     """
     try:

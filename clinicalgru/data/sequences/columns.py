@@ -130,21 +130,8 @@ class StaticColumn:
 Column = SeriesColumn | StaticColumn
 
 
-def read_column(stays: Any, position: int) -> Column:
-    """Return a column of sequences: a variable, or a static covariate where the position is beyond the variables.
-
-    Parameters
-    ----------
-    stays : Sequences
-        The sequences.
-    position : int
-        Position in `stays.columns`.
-
-    Returns
-    -------
-    SeriesColumn or StaticColumn
-        The column.
-    """
+def _read_column(stays: Any, position: int) -> Column:
+    """Return a column of sequences: a variable, or a static covariate where the position is beyond the variables."""
     if position >= len(stays.variables):
         return StaticColumn(stays.static[:, position - len(stays.variables)])
     rows = stays.variable == position
@@ -191,4 +178,4 @@ class PositionIndexer:
         rows, column = key
         if not isinstance(column, int | np.integer) or not 0 <= column < self.stays.shape[1]:
             raise ArgumentError("one column by its position", describe(column), "Use iloc[rows, 0], iloc[rows, 1], ...")
-        return read_column(self.stays, int(column)).reorder(np.arange(len(self.stays))[rows])
+        return _read_column(self.stays, int(column)).reorder(np.arange(len(self.stays))[rows])

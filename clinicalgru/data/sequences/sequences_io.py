@@ -68,7 +68,7 @@ def write_sequences(
     groups = sequences.groups if index is None else sequences.groups.iloc[index]
     of_stays: dict[str, list[np.ndarray]] = {name: [] for name in STAY_FIELDS}
     counts: dict[str, list[np.ndarray]] = {name: [] for name in RAGGED}
-    with new_folder(folder) as new:
+    with _new_folder(folder) as new:
         with ExitStack() as files:
             columns = [files.enter_context(open_columns(new, dtypes)) for dtypes in RAGGED.values()]
             for chunk in map(change, sequences.chunks(index, size=chunk_size)):
@@ -189,24 +189,8 @@ def _check_lengths(arrays: dict[str, np.ndarray], stays: int) -> None:
 
 
 @contextmanager
-def new_folder(folder: str | Path) -> Iterator[Path]:
-    """Open a temporary folder that takes the given name at the end; existing sequences stay whole until then.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder to make or replace.
-
-    Yields
-    ------
-    Path
-        The temporary folder; it is removed where something fails.
-
-    Raises
-    ------
-    ArgumentError
-        If the folder holds something else.
-    """
+def _new_folder(folder: str | Path) -> Iterator[Path]:
+    """Open a temporary folder that takes the given name at the end; existing sequences stay whole until then."""
     path = Path(folder)
     with system_errors(path.name):
         if path.exists() and not (path / ABOUT).is_file() and (path.is_file() or any(path.iterdir())):

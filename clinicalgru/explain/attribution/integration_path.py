@@ -167,7 +167,7 @@ class IntegrationPaths:
         leaves = {field.name: getattr(inputs, field.name).requires_grad_() for field in fields(Inputs)}
         leaves |= {name: tensor.requires_grad_() for name, tensor in overrides.items()}
         batch = replace(copies.batch, code_is_new=overrides.pop(CODE_NEW))
-        with override_outputs(self.network, overrides):
+        with _override_outputs(self.network, overrides):
             logits = self.network.logits(inputs, batch)[0]
         at_end = position[order] == 1
         if len(self.stays) == 1 and at_end.any():
@@ -277,21 +277,8 @@ class IntegrationPaths:
 
 
 @contextmanager
-def override_outputs(network: ClinicalGRU, outputs: dict[str, Tensor]) -> Iterator[None]:
-    """Replace the outputs of modules of a network within the context.
-
-    Parameters
-    ----------
-    network : ClinicalGRU
-        The network.
-    outputs : dict of str to Tensor
-        Output by name of the module, whatever its input.
-
-    Yields
-    ------
-    None
-        Within the context the outputs are replaced.
-    """
+def _override_outputs(network: ClinicalGRU, outputs: dict[str, Tensor]) -> Iterator[None]:
+    """Replace the outputs of modules of a network within the context."""
     overridden = [vars(network.get_submodule(name)) for name in outputs]
     for module, output in zip(overridden, outputs.values(), strict=True):
         module["forward"] = partial(_constant, output.to(network.device))  # instead of the method: it is not computed

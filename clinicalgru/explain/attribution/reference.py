@@ -31,22 +31,8 @@ class PathEnds:
     embedded: Tensor
 
 
-def reference_inputs(network: ClinicalGRU, batch: Batch, full: Inputs) -> Inputs:
-    """Give the inputs of the reference: the same hours with nothing measured and nothing known.
-
-    Parameters
-    ----------
-    network : ClinicalGRU
-        The network.
-    batch : Batch
-        The stays.
-    full : Inputs
-        Inputs of the stays.
-
-    Returns
-    -------
-    Inputs
-    """
+def _reference_inputs(network: ClinicalGRU, batch: Batch, full: Inputs) -> Inputs:
+    """Give the inputs of the reference: the same hours with nothing measured and nothing known."""
     column = torch.arange(full.summaries.shape[1])
     spec = network.spec
     of_variables = column < spec.variables * len(SUMMARIES)  # the clinical indices follow: not known
@@ -81,7 +67,7 @@ def path_ends(network: ClinicalGRU, batch: Batch) -> PathEnds:
     PathEnds
     """
     full = network.scaler(batch)
-    reference = reference_inputs(network, batch, full)
+    reference = _reference_inputs(network, batch, full)
     levels = (
         (reference.summaries, reference.summary_mask),
         (reference.summaries, full.summary_mask),

@@ -143,7 +143,7 @@ class Forecast(Head):
     @classmethod
     def pooled(cls, heads: Sequence[Any]) -> Forecast:
         """A head with the scaler of all networks together, without calibration."""
-        return cls(pooled_scaler([head.scaler for head in heads]))
+        return cls(_pooled_scaler([head.scaler for head in heads]))
 
     def pool(self, predictions: Sequence[np.ndarray]) -> np.ndarray:
         """The mixture of the networks as one Laplace; the normal scores of all networks are taken for the same."""
@@ -158,19 +158,8 @@ class Forecast(Head):
         return np.zeros(len(stays))
 
 
-def pooled_scaler(scalers: Sequence[QuantileScaler]) -> QuantileScaler:
-    """The scaler of several networks together: quantiles of their quantiles.
-
-    Parameters
-    ----------
-    scalers : sequence of QuantileScaler
-        Of the same variables; one without training values of a variable does not count for it.
-
-    Returns
-    -------
-    QuantileScaler
-        That of each network, if all are equal.
-    """
+def _pooled_scaler(scalers: Sequence[QuantileScaler]) -> QuantileScaler:
+    """The scaler of several networks together: quantiles of their quantiles."""
     knots = torch.stack([scaler.knots for scaler in scalers]).numpy()
     pooled = QuantileScaler(knots.shape[1], knots=knots.shape[2])
     for variable in range(knots.shape[1]):

@@ -140,27 +140,16 @@ def backward(network: nn.Module, loss: Tensor, denominator: float) -> float:
     if rank_and_world_size()[1] == 1:
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.item())
-    total = all_reduce_sum(denominator)
+    total = _all_reduce_sum(denominator)
     contribution = shard_loss(loss, denominator, total) if total else loss
     if contribution.requires_grad:
         contribution.backward()  # type: ignore[no-untyped-call]
-    all_reduce_gradients(network)
-    return all_reduce_sum(float(contribution.item()))
+    _all_reduce_gradients(network)
+    return _all_reduce_sum(float(contribution.item()))
 
 
-def all_reduce_sum(number: float) -> float:
-    """The sum of a number over all processes.
-
-    Parameters
-    ----------
-    number : float
-        The number of this process.
-
-    Returns
-    -------
-    float
-        The same in all processes.
-    """
+def _all_reduce_sum(number: float) -> float:
+    """The sum of a number over all processes."""
     if rank_and_world_size()[1] == 1:
         return number
     total = torch.tensor([number], dtype=torch.float64)
@@ -188,14 +177,8 @@ def broadcast(number: float) -> float:
     return float(shared)
 
 
-def all_reduce_gradients(network: nn.Module) -> None:
-    """Replace each gradient by its sum over all processes.
-
-    Parameters
-    ----------
-    network : nn.Module
-        The network, after the backward pass; a missing gradient counts as 0.
-    """
+def _all_reduce_gradients(network: nn.Module) -> None:
+    """Replace each gradient by its sum over all processes."""
     if rank_and_world_size()[1] == 1:
         return
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -92,7 +92,7 @@ got a SummaryBaseline. Score it with clinicalgru score.
     """
     check_instance("out", out, str, Path)
     fitted = fitted_model(model, require_signature=require_signature)
-    check_exported_model(fitted)
+    _check_exported_model(fitted)
     import_optional("onnx.helper", "onnx.numpy_helper", "onnx", extra="onnx")
     import_optional("onnxruntime", extra="onnx")
     if int8 and data is None:
@@ -115,7 +115,7 @@ got a SummaryBaseline. Score it with clinicalgru score.
     program = (Path(__file__).parent / PROGRAM).read_bytes()
     files = {GRAPH: chosen, PROGRAM: program}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    vocabulary, weights = vocabulary_of(fitted), "int8" if int8 else "float32"
+    vocabulary, weights = _vocabulary_of(fitted), "int8" if int8 else "float32"
     contract = contract_of(fitted, vocabulary, weights=weights, measured=measured, sha256=hashes)
     text = json.dumps(contract.model_dump(), indent=1) + "\n"
     return _write(Path(out), files | {CONTRACT: text.encode()})
@@ -134,27 +134,15 @@ def _write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def check_exported_model(model: Any) -> None:
-    """Raise where a model is not exported.
-
-    Parameters
-    ----------
-    model : object
-        A fitted model.
-
-    Raises
-    ------
-    ArgumentError
-        If it is neither a GRU estimator nor an ensemble, is for another type of task, predicts hazards, or its members
-        know different codes.
-    """
+def _check_exported_model(model: Any) -> None:
+    """Raise where a model is not exported."""
     if not isinstance(model, GRUEstimator | GRUEnsemble):
         expected = "a GRU estimator or a GRUEnsemble, which are what ONNX export supports"
         raise ArgumentError(expected, f"a {type(model).__name__}", "Score it with clinicalgru score.")
     check_task_type(model.task_.task_type)
-    if any(getattr(member.head_, "n_hazards", 0) for member in members_of(model)):
+    if any(getattr(member.head_, "n_hazards", 0) for member in _members_of(model)):
         raise ArgumentError("a model with one risk", "one with hazards=True", "Score it with clinicalgru score.")
-    vocabularies = {member.network_.spec.code_vocabulary for member in members_of(model)}
+    vocabularies = {member.network_.spec.code_vocabulary for member in _members_of(model)}
     if len(vocabularies) > 1:
         fix = "Train it without use_codes, or export one member."
         raise ArgumentError("members that know the same codes", "members that know different codes", fix)
@@ -163,36 +151,14 @@ def check_exported_model(model: Any) -> None:
         raise ArgumentError(expected, "one with coded events", fix)
 
 
-def members_of(model: Model) -> list[GRUEstimator]:
-    """Give the networks of a model.
-
-    Parameters
-    ----------
-    model : GRU estimator or GRUEnsemble
-        The model.
-
-    Returns
-    -------
-    list of GRUEstimator
-        The members of an ensemble, or the model itself.
-    """
+def _members_of(model: Model) -> list[GRUEstimator]:
+    """Give the networks of a model."""
     return list(model.members_) if isinstance(model, GRUEnsemble) else [model]
 
 
-def vocabulary_of(model: Model) -> tuple[str, ...]:
-    """Give the coded events that a model knows.
-
-    Parameters
-    ----------
-    model : GRU estimator or GRUEnsemble
-        The model.
-
-    Returns
-    -------
-    tuple of str
-        Codes.
-    """
-    return members_of(model)[0].network_.spec.code_vocabulary
+def _vocabulary_of(model: Model) -> tuple[str, ...]:
+    """Give the coded events that a model knows."""
+    return _members_of(model)[0].network_.spec.code_vocabulary
 
 
 def graph_of(model: Model, *, int8: bool = False) -> bytes:
@@ -211,13 +177,13 @@ def graph_of(model: Model, *, int8: bool = False) -> bytes:
         Content of an .onnx file.
     """
     graph, names = Graph(int8=int8), [variable.name for variable in model.variables_]
-    specs = [*INPUTS, *(CODE_INPUTS if vocabulary_of(model) else ())]
+    specs = [*INPUTS, *(CODE_INPUTS if _vocabulary_of(model) else ())]
     facts = Facts(**{name: Value(graph, name, dtype) for name, dtype, _, _ in specs})
     rows, kind = rows_of(graph, facts, len(names)), model.task_.task_type
     if model.task_.every_step:
         facts = replace(facts, end_hours=rows.hours.reshape(-1).take(rows.last_row))
     shared = Shared.of(graph, facts, rows, names)
-    single = [probability_of(logits_of(one.network_, shared), kind) for one in members_of(model)]
+    single = [probability_of(logits_of(one.network_, shared), kind) for one in _members_of(model)]
     hours = None if model.task_.every_step else facts.end_hours
     scores = calibrated(pooled(single, kind), model.calibrator_, hours)
     members = [calibrated(one, model.calibrator_, None).unsqueeze(0) for one in single]
@@ -231,22 +197,9 @@ def graph_of(model: Model, *, int8: bool = False) -> bytes:
     return onnx_file(graph, inputs, outputs)
 
 
-def inputs_of(model: Model, stays: Sequences) -> dict[str, np.ndarray]:
-    """Give stays as the graph of a model takes them.
-
-    Parameters
-    ----------
-    model : GRU estimator or GRUEnsemble
-        The model.
-    stays : Sequences
-        Stays with its variables.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Arrays by name of the input.
-    """
-    stays = known_codes(stays, vocabulary_of(model))
+def _inputs_of(model: Model, stays: Sequences) -> dict[str, np.ndarray]:
+    """Give stays as the graph of a model takes them."""
+    stays = known_codes(stays, _vocabulary_of(model))
     stay, code_stay = stays.stay_of_measurement.astype(np.int64), stays.stay_of_code.astype(np.int64)
     all_stay, all_hours = np.concatenate([stay, code_stay]), np.concatenate([stays.hours, stays.code_hours])
     pairs, row = np.unique(np.stack([all_stay, all_hours]), axis=1, return_inverse=True)
@@ -265,7 +218,7 @@ def inputs_of(model: Model, stays: Sequences) -> dict[str, np.ndarray]:
         "code_step": step[len(stay) :],
         "code_hours": stays.code_hours,
     }
-    specs = [*INPUTS, *(CODE_INPUTS if vocabulary_of(model) else ())]
+    specs = [*INPUTS, *(CODE_INPUTS if _vocabulary_of(model) else ())]
     return {name: arrays[name].astype(dtype) for name, dtype, _, _ in specs}
 
 
@@ -306,7 +259,7 @@ def run_graph(model: Model, session: Any, stays: Sequences, *, batch: int = BATC
     ndarray of float64, shape (stay, column)
     """
     parts = [stays[np.arange(i, min(i + batch, len(stays)))] for i in range(0, len(stays), batch)]
-    results = [session.run(["scores"], inputs_of(model, part))[0] for part in parts]
+    results = [session.run(["scores"], _inputs_of(model, part))[0] for part in parts]
     return np.concatenate(results) if results else np.zeros((0, len(model.score_columns_)))
 
 

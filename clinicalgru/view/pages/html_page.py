@@ -151,19 +151,8 @@ def figure(drawing: go.Figure | dict[str, Any], title: str, caption: str) -> Mar
     return tag("figure", text, place, tag("script", data, attrs={"type": "application/json"}))
 
 
-def definition_list(entries: Mapping[str, str]) -> Markup:
-    """Build a list of names and their meanings, one pair to a line.
-
-    Parameters
-    ----------
-    entries : mapping of str to str
-        Text by name.
-
-    Returns
-    -------
-    Markup
-        The list.
-    """
+def _definition_list(entries: Mapping[str, str]) -> Markup:
+    """Build a list of names and their meanings, one pair to a line."""
     lines = (join(tag("dt", name), tag("dd", text)) for name, text in entries.items())
     return tag("dl", *lines, attrs={"class": "facts"})
 
@@ -260,7 +249,7 @@ def _noscript() -> Markup:
 def _provenance(provenance: Mapping[str, str]) -> Markup:
     """Build the section that says which data and which model a page is about."""
     entries = {capitalize_first(format_name(name)): text for name, text in provenance.items()}
-    content = definition_list(entries) if entries else tag("p", "Nothing was recorded.")
+    content = _definition_list(entries) if entries else tag("p", "Nothing was recorded.")
     return section("Provenance", tag("div", content, attrs={"class": "card"}))
 
 

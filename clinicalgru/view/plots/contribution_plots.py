@@ -166,24 +166,11 @@ def label(explanation: Explanation, row: Any) -> str:
     str
         Label, value, unit and hour.
     """
-    return f"{value_label(explanation, row)}, {format_number(row.hours)} h"
+    return f"{_value_label(explanation, row)}, {format_number(row.hours)} h"
 
 
-def value_label(explanation: Explanation, row: Any) -> str:
-    """Write a measurement without its hour: "Lactate 4.2 mmol/L".
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of the stay.
-    row : namedtuple
-        Row of its `measurements`.
-
-    Returns
-    -------
-    str
-        Label, value and unit; the name of the variable where the explanation does not describe it.
-    """
+def _value_label(explanation: Explanation, row: Any) -> str:
+    """Write a measurement without its hour: "Lactate 4.2 mmol/L"."""
     variable = variables_by_name(explanation).get(row.variable)
     if variable is None:
         return f"{row.variable} {format_number(row.value)}"

@@ -50,7 +50,7 @@ def narrative(explanation: Explanation, movement: Movement | None = None) -> lis
     """
     sentences = [*lead_sentences(explanation, movement), *uncertainty_sentences(explanation)]
     sentences.append(explanation.trajectory_note)
-    sentences += [stale_variables(explanation), never_measured(explanation)]
+    sentences += [stale_variables(explanation), _never_measured(explanation)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -74,7 +74,7 @@ def lead_sentences(explanation: Explanation, movement: Movement | None = None) -
     trajectory = source.risk_trajectory.loc[~source.risk_trajectory["hours"].isin(left_out), ["hours", "risk"]]
     sentences = [
         _risk_sentence(explanation),
-        alert_sentence(explanation),
+        _alert_sentence(explanation),
         standing_text(explanation, outcome_text(explanation)),
     ]
     change = largest_change(trajectory)
@@ -158,19 +158,8 @@ def uncertainty_sentences(explanation: Explanation) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def never_measured(explanation: Explanation) -> str:
-    """List the variables of the model that were never measured.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of a stay.
-
-    Returns
-    -------
-    str
-        One sentence; empty where all were measured.
-    """
+def _never_measured(explanation: Explanation) -> str:
+    """List the variables of the model that were never measured."""
     measured = set(explanation.measurements["variable"])
     names = [one.name for one in explanation.variables if not one.static and one.name not in measured]
     missing = [_label_in_sentence(explanation, name) for name in names]
@@ -180,19 +169,8 @@ def never_measured(explanation: Explanation) -> str:
     return f"Never measured in these hours: {', '.join(missing[:MAX_NAMES])}{more}."
 
 
-def alert_sentence(explanation: Explanation) -> str:
-    """Write when an early warning reached its threshold, and when its risk was highest.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of a stay.
-
-    Returns
-    -------
-    str
-        Two sentences; empty of other models.
-    """
+def _alert_sentence(explanation: Explanation) -> str:
+    """Write when an early warning reached its threshold, and when its risk was highest."""
     threshold, rows = explanation.alert_threshold, explanation.risk_trajectory
     if threshold is None or rows.empty:
         return ""
