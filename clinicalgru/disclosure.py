@@ -238,14 +238,16 @@ def _exposed(values: np.ndarray, hidden: np.ndarray, sums: np.ndarray, min_cell_
 
     unknown, exposed = np.flatnonzero(hidden), np.zeros(len(values), dtype=bool)
     known = -sums[:, ~hidden] @ values[~hidden]
+    low = high = values[unknown].astype(float)  # every solution, these counts too, widens the range of all cells
     for position, cell in enumerate(unknown if len(sums) else []):
-        bounds = []
         for sign in (1.0, -1.0):
-            objective = np.zeros(len(unknown))
-            objective[position] = sign
+            if high[position] - low[position] >= min_cell_size - 0.5:
+                break
+            objective = sign * (np.arange(len(unknown)) == position)
             result = linprog(objective, A_eq=sums[:, unknown], b_eq=known, bounds=(1, None))
-            bounds.append(sign * result.fun if result.status == 0 else np.inf)
-        exposed[cell] = abs(bounds[1] - bounds[0]) < min_cell_size - 0.5
+            solution = result.x if result.status == 0 else np.where(objective != 0, np.inf, high)
+            low, high = np.minimum(low, solution), np.maximum(high, solution)
+        exposed[cell] = high[position] - low[position] < min_cell_size - 0.5
     for line in sums != 0:
         inside = line & hidden
         exposed |= inside & (not (values[inside] >= min_cell_size).any())
