@@ -186,7 +186,7 @@ def parse_target(model: Model, text: str | None) -> str | float | None:
     model : Model
         Model to explain.
     text : str or None
-        A label, or a class or hours ahead as a number.
+        A label, the name or number of a class, or hours ahead.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def parse_target(model: Model, text: str | None) -> str | float | None:
             raise ArgumentError("no --target with a forecast", f"--target {text}", fix)
         return None
     target: str | float | None = text
-    if text is not None and not hasattr(model, "labels_"):
+    if text is not None and not hasattr(model, "labels_") and text not in model.task_.classes.values():
         try:
             target = float(text)
         except ValueError:

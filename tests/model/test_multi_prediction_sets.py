@@ -11,6 +11,7 @@ import clinicalgru as cg
 from clinicalgru.estimator_checks.example_stays import example_events, example_stays, example_task
 from clinicalgru.model.baselines.tree_baselines import MulticlassTrees, MultilabelTrees
 from clinicalgru.model.prediction_sets import restored_sets
+from clinicalgru.pipeline import parse_target
 from clinicalgru.serve.onnx.contract import contract_sets
 from clinicalgru.serve.score_rows import schema_of, score_sequences, uncertainty_columns
 from clinicalgru.serve.spark import columns_of_scores
@@ -104,6 +105,7 @@ def test_a_class_is_explained_by_name_or_by_number(fitted):
         pytest.skip("labels have no numbers")
     by_name, by_number = (cg.explain(fitted[0], fitted[2][[0]], target=target) for target in ("died", 2.0))
     assert (by_name.risk, by_name.target_text) == (by_number.risk, by_number.target_text)
+    assert [parse_target(fitted[0], text) for text in ("died", "2")] == ["died", 2.0]
     with pytest.raises(cg.ClinicalGRUError, match="a class among home, to a nursing home, died"):
         cg.explain(fitted[0], fitted[2][[0]], target="dead")
 
