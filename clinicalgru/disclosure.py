@@ -64,6 +64,55 @@ def format_count(count: float | None) -> str:
     return SUPPRESSED if count is None or pd.isna(count) else f"{count:,.0f}"
 
 
+def stays_of_patients(patient: Iterable[object], min_cell_size: int = MIN_CELL_SIZE) -> int:
+    """Give the number of stays from which on any of them are those of enough patients.
+
+    Parameters
+    ----------
+    patient : iterable
+        Patient of each stay.
+    min_cell_size : int
+        Smallest number of patients that may be shown.
+
+    Returns
+    -------
+    int
+        One more than the stays of the ten patients who have the most; `min_cell_size` where each patient has one.
+
+    Examples
+    --------
+    >>> stays_of_patients(range(500)), stays_of_patients([*range(500), 7, 7])
+    (11, 13)
+    """
+    if min_cell_size == 0:
+        return 0
+    counts = pd.Series(list(patient)).value_counts().to_numpy()[: min_cell_size - 1]
+    return max(min_cell_size, int(counts.sum()) + 1)
+
+
+def coarse_count(count: float, min_cell_size: int = MIN_CELL_SIZE) -> str:
+    """Format a count for a sentence that has to say how few there are.
+
+    Parameters
+    ----------
+    count : float
+        A count of patients or stays.
+    min_cell_size : int
+        Smallest count that may be shown.
+
+    Returns
+    -------
+    str
+        The number; of a small one, and of 0, "fewer than 11".
+
+    Examples
+    --------
+    >>> coarse_count(3), coarse_count(1200)
+    ('fewer than 11', '1,200')
+    """
+    return f"fewer than {min_cell_size}" if count < min_cell_size else f"{count:,.0f}"
+
+
 def suppress_nested(counts: Sequence[int], *, min_cell_size: int = MIN_CELL_SIZE) -> tuple[int | None, ...]:
     """Suppress counts of nested groups.
 

@@ -70,3 +70,21 @@ def metrics_of(predictions: TaskPredictions, *, n_resamples: int = 5, patients: 
     """The metrics of one model by name: estimate, low, high."""
     evaluation = evaluate_predictions({"model": predictions}, n_resamples=n_resamples, patients=patients)
     return evaluation.metrics.set_index("metric")
+
+
+def followed(model, stay, monitor=None, *, first=0, last=None):
+    """A monitor after some of the measurements of a stay."""
+    if monitor is None:
+        static = {v.name: x for v, x in zip(stay.static_variables, stay.static[0], strict=True) if not np.isnan(x)}
+        monitor = cg.Monitor(model, static=static)
+    names = [variable.name for variable in stay.variables]
+    for at in range(first, len(stay.hours) if last is None else last):
+        known = float(stay.hours[at])
+        used = monitor.update(
+            names[stay.variable[at]],
+            float(stay.value[at]),
+            hours=known - float(stay.availability_lag[at]),
+            available_hours=known,
+        )
+        assert used
+    return monitor

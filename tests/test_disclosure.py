@@ -9,8 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clinicalgru.disclosure import format_count, suppress, suppress_flow, suppress_ledger, suppress_nested
+from clinicalgru.disclosure import (
+    format_count,
+    stays_of_patients,
+    suppress,
+    suppress_flow,
+    suppress_ledger,
+    suppress_nested,
+)
 from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.evaluation import evaluate
+from clinicalgru.evaluate.evaluation_text import heading
 
 SMALL = 3  # in place of 11, so that all tables can be tried
 
@@ -99,6 +108,27 @@ def test_what_is_not_small_nor_gives_away_is_shown():
     assert flow_of([4000, 3900, 3900, 0], 11) == (4000, 3900, 3900, 0)
     assert suppress_nested([100, 90, 89]) == (100, None, 89)
     assert format_count(None) == "suppressed"
+
+
+def test_so_many_stays_are_those_of_eleven_patients_however_they_are_chosen():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        patient = rng.integers(0, 40, 300) // rng.integers(1, 3)
+        least = stays_of_patients(patient.tolist())
+        worst = np.isin(patient, pd.Series(patient).value_counts().index[:10])  # all stays of ten patients
+        assert worst.sum() == least - 1 or least == 11
+        for _ in range(20):
+            assert len(np.unique(rng.permutation(patient)[:least])) >= 11
+
+
+def test_counts_of_stays_of_few_patients_are_suppressed_in_any_evaluation():
+    """Forty events of four patients: the count of stays is large, that of patients is not."""
+    rng = np.random.default_rng(0)
+    patient = np.concatenate([np.repeat(np.arange(4), 10), 4 + np.arange(400)])
+    outcome = (patient < 4).astype(float)
+    evaluation = evaluate(outcome, rng.random(440), patients=patient, n_resamples=20)
+    assert "a suppressed number with the event" in heading(evaluation)
+    assert "40 with the event" in heading(evaluate(outcome, rng.random(440), n_resamples=20))
 
 
 def test_what_is_no_count_is_refused():

@@ -73,7 +73,8 @@ def calibration_curve(
     Raises
     ------
     ArgumentError
-        As for `evaluate`; also with fewer than 20 stays with, or without, the event, or one risk for all.
+        As for `evaluate`; also with fewer than 20 stays with, or without, the event, one risk for all, or risks that
+        separate the stays with the event from the others.
 
     Notes
     -----
@@ -110,6 +111,9 @@ def calibration_curve(
     points = np.linspace(first, last, N_POINTS)
     basis, at_points = _basis(score, knots, score), _basis(logit(points), knots, score)
     coefficients = fit_logistic(true, basis, np.ones((1, len(true))))[0]
+    if np.isnan(coefficients).any():
+        fix = "Use observed : expected; check the risks for the outcome in disguise."
+        raise ArgumentError("risks of which some do not tell the outcome surely", "risks that separate it", fix)
     blocks = patient_resamples(patient, n_resamples=int(n_resamples), random_state=int(random_state))
     curves = np.concatenate(
         [expit(fit_logistic(true, basis, weights[_both(true, weights)]) @ at_points) for weights in blocks]

@@ -45,7 +45,7 @@ def weighted(models: Mapping[str, TaskPredictions], sample_weight: Any) -> dict[
     Returns
     -------
     dict of str to TaskPredictions
-        With a note, where there are weights.
+        With a note, where there are weights, on their effective sample size (Kish 1965, "Survey Sampling").
 
     Raises
     ------
@@ -71,7 +71,9 @@ def weighted(models: Mapping[str, TaskPredictions], sample_weight: Any) -> dict[
         fix = "Pass one weight for every stay; leave stays of weight 0 out."
         raise ArgumentError(f"a finite weight above 0 for each of {stays:,} stays", describe(sample_weight), fix)
     weight = weight * (stays / weight.sum())
-    note = {"Weights": "metrics and differences are weighted; counts, curves, groups and operating points are not"}
+    what = "metrics and differences are weighted; counts, curves, groups and operating points are not"
+    effective = f"the weights leave as much information as {stays**2 / (weight @ weight):,.0f} stays of equal weight"
+    note = {"Weights": f"{what}; {effective} (Kish)"}
 
     def one(predictions: TaskPredictions) -> TaskPredictions:
         metrics, usable = predictions.metrics, predictions.is_usable
@@ -113,7 +115,7 @@ def default_groups(stays: Any) -> dict[str, NDArray[Any]]:
     names = [variable.name for variable in stays.static_variables]
     if "sex" in names:
         column = names.index("sex")
-        categories = {float(value): name for value, name in stays.static_variables[column].categories.items()}
+        categories = dict(enumerate(stays.static_variables[column].categories.values()))
         groups["sex"] = pd.Series(stays.static[:, column]).map(categories).to_numpy(object)
     if stays.has_dates:
         groups["year"] = stays.index_time.view("datetime64[us]").astype(YEAR).astype(str)
@@ -208,4 +210,7 @@ def _curve(outcome: Array, risk: Array, draws: Mapping[str, Any]) -> Any:
     few = min(outcome.sum(), len(outcome) - outcome.sum())
     if few < MIN_EVENTS or np.ptp(risk) == 0:
         return None
-    return calibration_curve(outcome, risk, **draws)
+    try:
+        return calibration_curve(outcome, risk, **draws)
+    except ArgumentError:  # the risks separate the outcomes
+        return None

@@ -101,7 +101,7 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
     >>> "risk >= 0.5" in detail_tables(evaluation)[POINTS].index
     True
     """
-    least = 0 if evaluation.simulated else min_cell_size
+    least = 0 if evaluation.simulated else evaluation.least_stays(min_cell_size)
     points, tables = _shown_points(evaluation, least), {}
     if not points.empty:
         tables[POINTS] = _points(points)
@@ -163,13 +163,13 @@ def calibration_text(p: float, *, n_tests: int = 1) -> str:
     Examples
     --------
     >>> calibration_text(0.0004)
-    'Calibration differs between the groups (p < 0.001, likelihood ratio).'
+    'Calibration differs between the groups (p < 0.001, score test by patient).'
     """
     if np.isnan(p):
-        return "Too few events to test whether calibration differs between the groups."
+        return "Too few groups with 20 patients with, and without, the event to test whether calibration differs."
     differs = "differs" if p < SIGNIFICANT else "does not clearly differ"
     shown = f"= {p:.3f}" if p >= 0.001 else "< 0.001"
-    test = "likelihood ratio" if n_tests == 1 else f"likelihood ratio, Holm's correction for {n_tests} groupings"
+    test = "score test by patient" + ("" if n_tests == 1 else f", Holm's correction for {n_tests} groupings")
     return f"Calibration {differs} between the groups (p {shown}, {test})."
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.checks import check_instance, check_number
-from clinicalgru.disclosure import MIN_CELL_SIZE
+from clinicalgru.disclosure import MIN_CELL_SIZE, stays_of_patients
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import bootstrap_metrics, class_patients, interval_table, numbered_patients
 from clinicalgru.evaluate.by_hour import evaluate_by_hour
@@ -143,7 +143,7 @@ def evaluate(
     )
     evaluation = replace(evaluation, training_rate=rate, simulated=simulated)
     if hasattr(outcome, "_set_coverage"):
-        least = 0 if simulated else MIN_CELL_SIZE
+        least = 0 if simulated else evaluation.min_cell_stays
         table = outcome._set_coverage(risk, models[name], groups, min_cell_size=least)
         evaluation = replace(evaluation, prediction_sets=table)
     if by_hour is None:
@@ -184,7 +184,7 @@ def evaluate_predictions(
     random_state : int
         Seed of the resamples.
     min_cell_size : int
-        Groups with fewer stays with, or without, the event are suppressed; 0 shows all.
+        Groups are suppressed in which fewer patients may have, or not have, the event; 0 shows all.
 
     Returns
     -------
@@ -202,6 +202,7 @@ def evaluate_predictions(
     models = weighted(models, sample_weight)
     model = models[first]
     patient = numbered_patients(patients, model.n_stays)
+    least = stays_of_patients(patient.tolist(), min_cell_size or MIN_CELL_SIZE)
     by_class = None if model.outcome is None else class_patients(model.outcome, patient)
     n_resamples = model.n_resamples if n_resamples is None else int(n_resamples)
     estimates, replicates, dropped = bootstrap_metrics(
@@ -215,15 +216,14 @@ def evaluate_predictions(
     few = too_few_verdict(model, estimates[first], by_class)
     class_counts = model.class_counts if by_class is None else {"": min(by_class)}
     counts: dict[str, Any] = {"n_resamples": n_resamples, "class_counts": class_counts}
-    tables = [
-        interval_table(values, replicates[name], **counts).assign(model=name) for name, values in estimates.items()
-    ]
+    tables = [interval_table(own, replicates[name], **counts).assign(model=name) for name, own in estimates.items()]
     differences = difference_table(estimates, replicates, primary=primary, too_few=few, **counts)
     return Evaluation(
         name=first,
         task_type=model.task_type,
         stays=model.n_stays,
         patients=int(patient.max()) + 1,
+        min_cell_stays=least,
         events=model.events,
         class_patients=by_class,
         metrics=pd.concat(tables, ignore_index=True)[["model", "metric", "estimate", "low", "high"]],
@@ -244,6 +244,6 @@ def evaluate_predictions(
             patients=patients,
             n_resamples=n_resamples,
             random_state=int(random_state),
-            min_cell_size=min_cell_size,
+            min_cell_size=least if min_cell_size else 0,
         ),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.evaluate import evaluation_text
 from clinicalgru.evaluate.calibration_curve import CalibrationCurve
 from clinicalgru.evaluate.curves import Curves
@@ -70,6 +71,8 @@ class Evaluation:
         Of an early warning: alarms at some thresholds, as of `alarm_burden`, that of the model first.
     simulated : bool
         Whether the stays are those of a synthetic cohort.
+    min_cell_stays : int
+        From so many stays on, any of them are those of at least 11 patients.
     n_resamples : int
         Bootstrap resamples drawn.
     dropped : int
@@ -103,6 +106,7 @@ class Evaluation:
     prediction_sets: pd.DataFrame = field(default_factory=pd.DataFrame)
     alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
     simulated: bool = False
+    min_cell_stays: int = MIN_CELL_SIZE
 
     def __str__(self) -> str:
         return evaluation_text.as_text(self)
@@ -122,6 +126,21 @@ class Evaluation:
         if self.events is None:
             return None
         return min(self.events, self.stays - self.events, *(self.class_patients or ()))
+
+    def least_stays(self, min_cell_size: int) -> int:
+        """Give the smallest number of stays that may be shown, so that there are enough patients behind it.
+
+        Parameters
+        ----------
+        min_cell_size : int
+            Smallest number of patients that may be shown; 0 shows all.
+
+        Returns
+        -------
+        int
+            `min_cell_size`, or more where patients have several stays; 0 of 0.
+        """
+        return max(min_cell_size, self.min_cell_stays) if min_cell_size else 0
 
     def plot(self, figure: str = "calibration", **options: Any) -> Any:
         """Draw one figure of the evaluation.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
@@ -13,7 +14,7 @@ from clinicalgru.evaluate.decision_curve import TREAT_ALL
 from clinicalgru.evaluate.details_text import shown_alarms
 from clinicalgru.evaluate.hour_checks import TOLERATED
 from clinicalgru.evaluate.metric_descriptions import SIGNIFICANT
-from clinicalgru.evaluate.multiplicity import too_few_text
+from clinicalgru.evaluate.multiplicity import needed_for_auroc, too_few_text
 
 IMPRECISE = 0.2  # width of the interval of an AUROC from which on the text says so
 
@@ -111,14 +112,21 @@ def _imprecision(evaluation: Any, own: pd.DataFrame) -> str:
     estimate: Any = row["estimate"]
     if not row["high"] - row["low"] > IMPRECISE:
         return ""
-    _, _, needed = too_few_text(evaluation.events, evaluation.stays, float(estimate)).partition("; ")
-    return f"Imprecise: the AUROC may lie anywhere from {_interval(row)}; {needed}."
+    what = "events" if 2 * evaluation.events <= evaluation.stays else "stays without the event"
+    rarer = min(evaluation.events, evaluation.stays - evaluation.events)
+    needed = needed_for_auroc(rarer, evaluation.stays, float(estimate))
+    return (
+        f"Imprecise: the AUROC may lie anywhere from {_interval(row)}; about {needed:,} {what} are needed for an AUROC "
+        "within 0.05."
+    )
 
 
 def _level(own: pd.DataFrame) -> str:
     """Whether the risks are too high or too low on average."""
     row, (least, most) = own.loc["observed_expected"], TOLERATED["observed_expected"]
     ratio: Any = row["estimate"]
+    if not np.isfinite(ratio):
+        return "All risks are 0, but there are events; do not use them."
     if row["low"] != row["low"]:
         return ""
     shown = f"(observed : expected {ratio:.2f}, {_interval(row)})"
@@ -155,7 +163,8 @@ def _groups(evaluation: Any) -> str:
 
 def _rates(evaluation: Any, min_cell_size: int) -> str:
     """Event rate here, and in training."""
-    events = suppress_nested([evaluation.stays, evaluation.events], min_cell_size=min_cell_size)[1]
+    least = evaluation.least_stays(min_cell_size)
+    events = suppress_nested([evaluation.stays, evaluation.events], min_cell_size=least)[1]
     if events is None:
         return ""
     here = f"Event rate here {100 * events / evaluation.stays:.1f} %"
@@ -172,7 +181,10 @@ def _benefit(evaluation: Any) -> str:
     own, everyone = table.iloc[0], float(table.loc[TREAT_ALL, "net_benefit"])
     best = max(everyone, 0.0)
     other = "treating all" if everyone > 0 else "treating none"
-    start = f"Acting from a risk of {100 * own['threshold']:.3g} % on has a net benefit of {own['net_benefit']:.3f}"
+    threshold = f"{100 * own['threshold']:.3g} %"
+    if evaluation.training_rate is not None and np.isclose(own["threshold"], evaluation.training_rate, rtol=1e-9):
+        threshold += " (the event rate in training)"
+    start = f"Acting from a risk of {threshold} on has a net benefit of {own['net_benefit']:.3f}"
     rest = f"treating all has {everyone:.3f}, treating none 0"
     if own["low"] != own["low"]:
         return f"{start}; {rest}."

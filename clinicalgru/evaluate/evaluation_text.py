@@ -35,7 +35,8 @@ def heading(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
     )
     if evaluation.events is None:
         return text
-    events = suppress_nested([evaluation.stays, evaluation.events], min_cell_size=min_cell_size)[1]
+    least = evaluation.least_stays(min_cell_size)
+    events = suppress_nested([evaluation.stays, evaluation.events], min_cell_size=least)[1]
     rate = "" if stays is None or events is None else f" ({100 * events / stays:.1f} %)"
     number = "a suppressed number" if events is None else format_count(events)
     return f"{text}, {number} with the event{rate}"

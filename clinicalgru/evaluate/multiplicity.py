@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
+from clinicalgru.disclosure import coarse_count
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS, percentile_interval
 from clinicalgru.evaluate.metric_descriptions import compare_text, describe_metric
 from clinicalgru.evaluate.sample_size import events_for_auroc
@@ -131,10 +132,32 @@ def too_few_text(events: int, stays: int, auroc: float, *, patients: tuple[int, 
     count, what = min((events, "events"), (stays - events, "stays without the event"))
     if count >= MIN_EVENTS and patients is not None:
         count, what = min((patients[0], "patients with the event"), (patients[1], "patients without the event"))
+    needed = needed_for_auroc(count, stays, auroc)
+    return f"too few {what} ({coarse_count(count)}); about {needed:,} are needed for an AUROC within 0.05"
+
+
+def needed_for_auroc(count: int, stays: int, auroc: float) -> int:
+    """Compute how many stays of the rarer outcome give the AUROC an interval of 0.05 to each side.
+
+    Parameters
+    ----------
+    count, stays : int
+        Stays of the rarer outcome, and all, of a sample with its rate.
+    auroc : float
+        The AUROC; NaN where unknown. Values are taken as 0.6 to 0.85.
+
+    Returns
+    -------
+    int
+        At least 20.
+
+    Examples
+    --------
+    >>> needed_for_auroc(15, 200, 0.8)
+    82
+    """
     expected = float(np.clip(max(auroc, 1 - auroc) if auroc == auroc else 0.8, 0.6, 0.85))
-    needed = max(events_for_auroc(expected, min(max(count, 1) / stays, 0.5)), MIN_EVENTS)
-    shown = "fewer than 11" if count < 11 else str(count)
-    return f"too few {what} ({shown}); about {needed:,} are needed for an AUROC within 0.05"
+    return max(events_for_auroc(expected, min(max(count, 1) / stays, 0.5)), MIN_EVENTS)
 
 
 def _p_value(estimate: float, replicates: Array) -> float:

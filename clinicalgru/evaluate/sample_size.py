@@ -12,6 +12,7 @@ from scipy.special import expit, ndtri
 
 from clinicalgru.checks import check_choice, check_number
 from clinicalgru.errors import ArgumentError, describe
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 
 Z = 1.96  # as the papers have it
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
@@ -92,8 +93,9 @@ def sample_size(
     Notes
     -----
     Development: the expected shrinkage; a difference of at most 0.05 between apparent and adjusted R² of Nagelkerke;
-    the overall risk within 0.05. Without `r_squared`, it follows from AUROC and prevalence where log-odds are normal
-    with one variance among stays with and without the event.
+    the overall risk within 0.05. Where the criteria ask for fewer than 20 stays with, or without, the event, of which
+    `evaluate` gives no interval, 20 are a criterion of their own. Without `r_squared`, it follows from AUROC and
+    prevalence where log-odds are normal with one variance among stays with and without the event.
 
     References
     ----------
@@ -127,6 +129,9 @@ def sample_size(
             ),
             f"AUROC, interval of width {c_width:g}": _c(prevalence, c_statistic, c_width),
         }
+    least = math.ceil(MIN_EVENTS / min(prevalence, 1 - prevalence))
+    if max(stays.values()) < least:
+        stays[f"{MIN_EVENTS} stays with, and {MIN_EVENTS} without, the event"] = least
     criteria = pd.DataFrame({"criterion": [*stays], "stays": [math.ceil(round(n, 6)) for n in stays.values()]})
     criteria["events"] = np.ceil((criteria["stays"] * prevalence).round(6)).astype(int)
     return SampleSize(purpose, int(criteria["stays"].max()), int(criteria["events"].max()), criteria)

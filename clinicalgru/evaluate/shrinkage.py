@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import expit
 
+from clinicalgru.disclosure import coarse_count
 from clinicalgru.errors import CalibrationWarning
 from clinicalgru.evaluate.validation import Array
 
@@ -113,7 +114,7 @@ def warn_of_few_events(counts: Mapping[str, tuple[float, float]], *, stacklevel:
     """
     few = [name for name, pair in counts.items() if min(pair) < MIN_EVENTS]
     if few:
-        events, others = (round(number) if np.isfinite(number) else None for number in counts[few[0]])
+        events, others = (coarse_count(number) if np.isfinite(number) else None for number in counts[few[0]])
         without = "" if others is None else f", {others} without"
         message = (
             f"Calibrated on too few stays ({few[0]}: {events} with the event{without}"

@@ -39,8 +39,8 @@ class Subgroups:
         group, stays, events, metric, estimate, low, high; the group "all" first. NA is suppressed, or undefined such as
         an AUROC in a group without events.
     calibration_p : float
-        P value of equal calibration (intercept and slope) in the groups with 20 stays or more with, and without, the
-        event; NaN with fewer than two such groups. In an evaluation, after Holm's correction for its groupings.
+        P value of equal calibration (intercept and slope) in the groups with 20 patients or more with, and without,
+        the event; NaN with fewer than two such groups. In an evaluation, after Holm's correction for its groupings.
     """
 
     table: pd.DataFrame
@@ -151,10 +151,10 @@ def subgroups(
     table = pd.concat(tables, ignore_index=True).astype({"stays": "Int64", "events": "Int64"})
     columns = ["group", "stays", "events", "metric", "estimate", "low", "high"]
     shown = label.where(label.isin(table.dropna(subset="stays")["group"]))
-    return Subgroups(table[columns], equal_calibration_p(true, checked, shown))
+    return Subgroups(table[columns], equal_calibration_p(true, checked, shown, patients=patient))
 
 
-def equal_calibration_p(outcome: Array, risk: Array, label: pd.Series) -> float:
+def equal_calibration_p(outcome: Array, risk: Array, label: pd.Series, *, patients: Any = None) -> float:
     """Test whether groups have the same calibration intercept and slope.
 
     Parameters
@@ -163,16 +163,19 @@ def equal_calibration_p(outcome: Array, risk: Array, label: pd.Series) -> float:
         0 or 1; between 0 and 1.
     label : Series, shape (n_stays,)
         Group of each stay; missing ones are left out.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay. None: each stay is another patient.
 
     Returns
     -------
     float
-        P value of the likelihood ratio test, as if all stays were independent. NaN with fewer than two groups of 20
-        stays or more with, and without, the event.
+        P value of a score test whose variance is that between patients. NaN with fewer than two groups of 20 patients
+        or more with, and without, the event.
 
     References
     ----------
-    Steyerberg 2019, "Clinical Prediction Models", chapter 15.
+    Steyerberg 2019, "Clinical Prediction Models", chapter 15. Rotnitzky and Jewell 1990, Biometrika 77:485-497, and
+    Boos 1992, Am Stat 46:327-333, score tests that hold for several observations of one patient.
 
     Examples
     --------
@@ -183,21 +186,33 @@ def equal_calibration_p(outcome: Array, risk: Array, label: pd.Series) -> float:
     >>> equal_calibration_p(outcome, risk, label) < 0.001
     True
     """
+    patient = numbered_patients(patients, len(outcome))
     members = [np.flatnonzero(label == group) for group in label.dropna().unique()]
-    members = [rows for rows in members if min(outcome[rows].sum(), (1 - outcome[rows]).sum()) >= MIN_EVENTS]
+    members = [rows for rows in members if min(class_patients(outcome[rows], patient[rows])) >= MIN_EVENTS]
     if len(members) < 2:
         return float("nan")
-    likelihoods = [_log_likelihood(outcome[rows], risk[rows]) for rows in (*members, np.concatenate(members))]
-    ratio = 2 * (sum(likelihoods[:-1]) - likelihoods[-1])
-    return float(gammaincc(len(members) - 1, max(ratio, 0.0) / 2))  # chi squared with 2 (groups - 1) degrees
-
-
-def _log_likelihood(outcome: Array, risk: Array) -> float:
-    """Highest log-likelihood of a recalibration by intercept and slope; NaN where there is none."""
-    score = logit(risk)
+    rows, group = np.concatenate(members), np.repeat(np.arange(len(members)), [len(one) for one in members])
+    score = logit(risk[rows])
     features = np.stack([np.ones_like(score), (score - score.mean()) / max(float(score.std()), 1e-12)])
-    fitted = expit(fit_logistic(outcome, features, np.ones((1, len(score))))[0] @ features)
-    return float(np.log(np.where(outcome == 1, fitted, 1 - fitted)).sum())
+    fitted = expit(fit_logistic(outcome[rows], features, np.ones((1, len(rows))))[0] @ features)
+    if np.isnan(fitted).any():
+        return float("nan")
+    contributions = _score_contributions(outcome[rows] - fitted, fitted * (1 - fitted), features, group)
+    of_patient = pd.DataFrame(contributions.T).groupby(patient[rows]).sum().to_numpy()
+    total, variance = of_patient.sum(axis=0), of_patient.T @ of_patient
+    freedom = int(np.linalg.matrix_rank(variance, hermitian=True))
+    return float(gammaincc(freedom / 2, total @ np.linalg.pinv(variance, hermitian=True) @ total / 2))
+
+
+def _score_contributions(residual: Array, weight: Array, features: Array, group: Any) -> Array:
+    """(2 x (groups - 1), stay) to the score of an intercept and a slope of each group but the first.
+
+    The part that the common intercept and slope explain is taken out, as these are estimated.
+    """
+    information, score = (features * weight) @ features.T, features * residual
+    common = np.linalg.pinv(information, hermitian=True) @ score
+    inside = [group == number for number in range(1, int(group.max()) + 1)]
+    return np.concatenate([score * one - ((features * (weight * one)) @ features.T) @ common for one in inside])
 
 
 def _labels(groups: Any, *, stays: int) -> pd.Series:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.disclosure import MIN_CELL_SIZE
+from clinicalgru.disclosure import stays_of_patients
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.conformal_multi import ClassConformalSets, LabelConformalSets
 from clinicalgru.evaluate.early_warning import early_warning_predictions
@@ -89,8 +89,8 @@ def check_evaluation_packages(task_type: str) -> None:
 
 
 def _min_cell_size_for(stays: Sequences) -> int:
-    """Return the smallest count that may be shown of stays; any count of synthetic patients may."""
-    return 0 if stays.simulated else MIN_CELL_SIZE
+    """Return how many stays may be shown: as many as surely are those of 11 patients; 0 if synthetic."""
+    return 0 if stays.simulated else stays_of_patients(stays.patient.tolist())
 
 
 def _binary(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:

@@ -174,10 +174,10 @@ def _membership(trained: Mapping[str, Any]) -> str:
     """How well training patients are recognised, where that was measured."""
     if "membership" not in trained:
         return ""
-    rate = trained["membership"]["true_positive_rate"]
+    rate, low, high = (trained["membership"][name] for name in ("true_positive_rate", "low", "high"))
     text = "not measured: too few other patients"
     if rate is not None:
-        text = f"{rate:.1%} of the training patients recognised at 1 % false positives"
+        text = f"{rate:.1%} ({low:.1%} to {high:.1%}) of the training patients recognised at 1 % false positives"
     return f"| membership inference | {text} |\n"
 
 

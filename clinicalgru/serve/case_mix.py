@@ -42,8 +42,8 @@ def compare_case_mix(trained_on: Mapping[str, Any], stays: Sequences) -> pd.Data
     DataFrame
         A row for each variable, static covariates first: variable (label), unit; share of the stays with a value and
         mean number of measurements of those, in training and here; mean and range of the values; difference
-        (standardised, here minus training). NaN where too few patients have the variable; empty where the model knows
-        nothing of its inputs.
+        (standardised, here minus training). Of two categories the mean is the fraction of the second; more than two
+        have none. NaN where too few patients have the variable; empty where the model knows nothing of its inputs.
 
     Notes
     -----
@@ -72,10 +72,13 @@ def compare_case_mix(trained_on: Mapping[str, Any], stays: Sequences) -> pd.Data
 
 
 def _row(variable: Any, trained: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {"variable": variable.label, "unit": variable.unit}
+    names = list(variable.categories.values())  # static covariates hold positions among them
+    label = f"{variable.label}: fraction {names[1]}" if len(names) == 2 else variable.label
+    row: dict[str, Any] = {"variable": label, "unit": variable.unit}
     moments = []
     for place, profile in (("training", trained), ("here", here)):
-        groups = np.array(profile.get("quantiles", []), dtype=float)
+        has_mean = len(names) in (0, 2)  # positions of more categories have no mean
+        groups = np.array(profile.get("quantiles", []) if has_mean else [], dtype=float)
         row[f"share_{place}"] = profile.get("share", np.nan)
         per_stay = profile.get("per_stay")
         row[f"per_stay_{place}"] = np.nan if per_stay is None else per_stay

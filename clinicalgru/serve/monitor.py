@@ -11,14 +11,15 @@ import numpy as np
 
 from clinicalgru.checks import check_number
 from clinicalgru.errors import ArgumentError, InputError
-from clinicalgru.model.estimators.classifier import GRUClassifier
+from clinicalgru.model.estimators.classifier import GRUClassifier, GRUMultiLabel
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.network.running import RunningStay, check_followed
-from clinicalgru.model.prediction_sets import MOMENT, NO_SET, prediction_hour
+from clinicalgru.model.prediction_sets import MOMENT, NO_SET, SET, prediction_hour, set_columns
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
 from clinicalgru.serve.bundle import fitted_model, model_hash
 
 Measurement = tuple[float, int, float]  # hours, variable, value
+Followed = GRUClassifier | GRUMultiLabel | GRUEarlyWarning
 
 
 class Monitor:
@@ -26,8 +27,8 @@ class Monitor:
 
     Parameters
     ----------
-    model : GRUClassifier, GRUEarlyWarning, str or Path
-        A fitted model of a binary task or an early warning, or the folder of its bundle. Monitors can share a model.
+    model : GRUClassifier, GRUMultiLabel, GRUEarlyWarning, str or Path
+        A fitted model, or the folder of its bundle. Monitors can share a model.
     static : mapping of str to float, optional
         Static covariates by name, in the unit of the variable; a category as its position.
     require_signature : str, Path or None
@@ -58,19 +59,21 @@ class Monitor:
     True
     >>> bool(0 < monitor.risk(at_hours=2.0) < 1)
     True
+    >>> monitor.prediction_sets(at_hours=2.0)  # before the prediction time there is none
+    {'prediction_set': ''}
     """
 
     def __init__(
         self,
-        model: GRUClassifier | GRUEarlyWarning | str | Path,
+        model: Followed | str | Path,
         *,
         static: Mapping[str, float] | None = None,
         require_signature: str | Path | None = None,
     ) -> None:
         fitted: Any = fitted_model(model, require_signature=require_signature)
-        if not isinstance(fitted, GRUClassifier | GRUEarlyWarning) or list(fitted.score_columns_) != ["risk"]:
+        if not isinstance(fitted, Followed):
             fix = "Score stays of other models as a batch."
-            raise ArgumentError("a GRU of a binary task or an early warning", type(fitted).__name__, fix)
+            raise ArgumentError("a GRU of classes, labels or an early warning", type(fitted).__name__, fix)
         check_followed(fitted.network_.spec)
         self.model = fitted
         self.n_rejected = 0
@@ -165,7 +168,7 @@ class Monitor:
         return sorted(merged, key=lambda measurement: (measurement[2], measurement[0]))
 
     def risk(self, *, at_hours: float | None = None) -> float:
-        """Predict from all that is known.
+        """Predict from all that is known, for a model of one outcome.
 
         Parameters
         ----------
@@ -181,21 +184,31 @@ class Monitor:
         Raises
         ------
         ArgumentError
+            If the moment lies before the last measurement, or the model has several classes or labels.
+        """
+        self._check_one("risk")
+        return float(self._outputs(at_hours)[0])
+
+    def risks(self, *, at_hours: float | None = None) -> dict[str, float]:
+        """Predict from all that is known: one risk for each class or label.
+
+        Parameters
+        ----------
+        at_hours : float, optional
+            As for `risk`.
+
+        Returns
+        -------
+        dict of str to float
+            By column of a score table, such as "risk_septic" of a label or "risk_2" of a class; "risk" of one outcome.
+            NaN before the first measurement.
+
+        Raises
+        ------
+        ArgumentError
             If the moment lies before the last measurement.
         """
-        if not self._row:
-            return float("nan")
-        at = self._known if at_hours is None else float(at_hours)
-        if not at >= self._known:
-            fix = "Leave at_hours out, or keep a monitor of the earlier moment (state)."
-            raise ArgumentError("a moment at or after the last measurement", "an earlier one", fix)
-        model = self.model
-        at = self._known if model.head_.per_step else at
-        with torch_defaults(grad=False), threads(1):
-            logits = self._closed().logits(model.network_, at, self._static, self._names)
-            raw = model.head_.predict(model.head_.aggregate_members(logits)).numpy()
-        hours = None if model.head_.per_step else np.array([at])
-        return float(model._calibrated(raw, hours)[0])
+        return dict(zip(self.model.score_columns_, self._outputs(at_hours).tolist(), strict=True))
 
     def prediction_set(self, *, at_hours: float | None = None) -> str:
         """Give the outcomes that the risk leaves open at the coverage of the model's prediction sets.
@@ -208,13 +221,61 @@ class Monitor:
         Returns
         -------
         str
-            "event", "no event", "either" or "none" at the prediction time of the task; "" at any other moment, where
-            the coverage was not evaluated, and of a model without sets.
+            "event", "no event", "either" or "none", or of several classes their names, such as "0 or 2", at the
+            prediction time of the task; "" at any other moment, where the coverage was not evaluated, and of a model
+            without sets.
+
+        Raises
+        ------
+        ArgumentError
+            If the model has several labels, each with a set of its own: see `prediction_sets`.
         """
+        if isinstance(self.model, GRUMultiLabel):
+            self._check_one("prediction_set")
+        return self.prediction_sets(at_hours=at_hours)[SET]
+
+    def prediction_sets(self, *, at_hours: float | None = None) -> dict[str, str]:
+        """Give the prediction sets by column of a score table: one for each label, else one.
+
+        Parameters
+        ----------
+        at_hours : float, optional
+            As for `risk`.
+
+        Returns
+        -------
+        dict of str to str
+            Such as "prediction_set_septic" of a label, else "prediction_set". Sets as of `prediction_set`; "" also for
+            a label without sets.
+        """
+        columns, risks = set_columns(self.model.task_), self._outputs(at_hours)
+        at, sets = self._known if at_hours is None else float(at_hours), self.model.prediction_sets_
+        if sets is None or np.isnan(risks).any() or abs(at - prediction_hour(self.model.task_)) > MOMENT:
+            return dict.fromkeys(columns, NO_SET)
+        found = sets.predict(risks if list(self.model.score_columns_) == ["risk"] else risks[None])
+        return dict(zip(columns, map(str, found.reshape(-1)), strict=True))
+
+    def _check_one(self, method: str) -> None:
+        """Refuse a method for one output where the model has several."""
+        if len(self.model.score_columns_) > 1:
+            got = f"one with {len(self.model.score_columns_)} outputs"
+            raise ArgumentError("a model of one outcome", got, f"Use {method}s, which gives one by name.")
+
+    def _outputs(self, at_hours: float | None) -> np.ndarray:
+        """(output,) calibrated risks in the order of the score columns; NaN before the first measurement."""
+        model = self.model
+        if not self._row:
+            return np.full(len(model.score_columns_), np.nan)
         at = self._known if at_hours is None else float(at_hours)
-        sets, risk = self.model.prediction_sets_, self.risk(at_hours=at_hours)
-        holds = abs(at - prediction_hour(self.model.task_)) <= MOMENT and not np.isnan(risk)
-        return NO_SET if sets is None or not holds else str(sets.predict([risk])[0])
+        if not at >= self._known:
+            fix = "Leave at_hours out, or keep a monitor of the earlier moment (state)."
+            raise ArgumentError("a moment at or after the last measurement", "an earlier one", fix)
+        at = self._known if model.head_.per_step else at
+        with torch_defaults(grad=False), threads(1):
+            logits = self._closed().logits(model.network_, at, self._static, self._names)
+            raw = model.head_.predict(model.head_.aggregate_members(logits)).numpy()
+        hours = None if model.head_.per_step else np.array([at])
+        return np.asarray(model._calibrated(raw, hours)).reshape(-1)
 
     def state(self) -> str:
         """Give all that the monitor keeps, to go on after a restart. It holds patient data.
@@ -229,12 +290,12 @@ class Monitor:
         return json.dumps(content)
 
     @classmethod
-    def restore(cls, model: GRUClassifier | GRUEarlyWarning | str | Path, state: str) -> Monitor:
+    def restore(cls, model: Followed | str | Path, state: str) -> Monitor:
         """Go on with a monitor.
 
         Parameters
         ----------
-        model : GRUClassifier, GRUEarlyWarning, str or Path
+        model : GRUClassifier, GRUMultiLabel, GRUEarlyWarning, str or Path
             The model that it followed the stay with.
         state : str
             What `state` gave.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 from clinicalgru.checks import check_number
 from clinicalgru.data.sequences.sequences import Sequences
@@ -28,13 +28,15 @@ class PrivacyAudit:
     ----------
     true_positive_rate : float
         Fraction of the training patients that the attack recognises at a false positive rate of 1 %; NaN with fewer
-        than 100 other patients. 0.01 is chance.
+        than 100 other patients. 0.01 is chance, or less where others are few.
     low, high : float
-        Its 95 % interval (Clopper and Pearson).
+        Its 95 % interval, of members and others as a sample; see `recognised`.
     auroc : float
         How often a training patient looks more like one than another patient does; 0.5 is chance.
     members, others : int
         Patients of training, and others, that were compared.
+    training_patients : int
+        Patients that the model was trained on, of whom `members` may be a part.
     """
 
     true_positive_rate: float
@@ -43,14 +45,17 @@ class PrivacyAudit:
     auroc: float
     members: int
     others: int
+    training_patients: int
 
     @property
     def reasons(self) -> list[str]:
         """Why this model should not leave the house as it is; empty where nothing was found."""
         found = []
         if self.true_positive_rate > LIMIT:
-            found.append(f"training patients are recognised at {self.true_positive_rate:.1%} with 1 % false positives")
-        if self.members < MIN_PATIENTS:
+            chance = "; chance is not excluded" if self.low <= FALSE_POSITIVE_RATE else ""
+            rate = f"{self.true_positive_rate:.1%}"
+            found.append(f"training patients are recognised at {rate} with 1 % false positives{chance}")
+        if self.training_patients < MIN_PATIENTS:
             found.append(f"fewer than {MIN_PATIENTS} training patients")
         if np.isnan(self.true_positive_rate):
             found.append(f"fewer than {MIN_OTHERS} other patients: not measured")
@@ -133,17 +138,48 @@ def privacy_audit(model: Any, members: Sequences, others: Sequences, *, warn: bo
     label = np.repeat([1.0, 0.0], [len(inside), len(outside)])
     score = -np.concatenate([inside, outside])
     area = float(auroc(label, score, np.ones((1, len(score))))[0])
-    rate, low, high = (float("nan"),) * 3
-    if len(outside) >= MIN_OTHERS:
-        limit = np.sort(outside)[int(FALSE_POSITIVE_RATE * len(outside))]  # losses below it are called members
-        caught = int((inside < limit).sum())
-        rate, n = caught / len(inside), len(inside)
-        low = float(beta.ppf(0.025, caught, n - caught + 1)) if caught else 0.0
-        high = float(beta.ppf(0.975, caught + 1, n - caught)) if caught < n else 1.0
-    audit = PrivacyAudit(rate, low, high, area, len(inside), len(outside))
+    rate, low, high = recognised(inside, outside) if len(outside) >= MIN_OTHERS else (float("nan"),) * 3
+    trained = getattr(model, "trained_on_", {}).get("patients")
+    n_trained = max(len(inside), trained) if isinstance(trained, int) else len(inside)
+    audit = PrivacyAudit(rate, low, high, area, len(inside), len(outside), n_trained)
     if warn and audit.reasons:
         warnings.warn(f"{'; '.join(audit.reasons)}. Share this model with care.", PrivacyWarning, stacklevel=2)
     return audit
+
+
+def recognised(inside: np.ndarray, outside: np.ndarray) -> tuple[float, float, float]:
+    """Estimate the fraction of the members whose loss is below that of all but 1 % of the others.
+
+    Parameters
+    ----------
+    inside, outside : ndarray, shape (patient,)
+        Losses of members, and of at least 99 others.
+
+    Returns
+    -------
+    estimate, low, high : float
+        The fraction and its 95 % interval.
+
+    Notes
+    -----
+    The limit is an order statistic of the others, such that 1 % of the members, or fewer, are recognised where they are
+    like the others. The interval joins that of the limit (Conover 1999, section 3.2) with those of the fraction at both
+    its ends (Clopper and Pearson 1934), each one-sided at 1.25 %.
+
+    Examples
+    --------
+    >>> losses = np.arange(1.0, 1001)
+    >>> [round(number, 3) for number in recognised(losses, losses)]
+    [0.009, 0.0, 0.031]
+    """
+    others, size, error = np.sort(outside), len(inside), 0.0125
+    limit = others[int(FALSE_POSITIVE_RATE * (len(others) + 1)) - 1]
+    first, last = (int(binom.ppf(p, len(others), FALSE_POSITIVE_RATE)) for p in (error, 1 - error))
+    fewest = int((inside < others[first - 1]).sum()) if first else 0
+    most = int((inside <= others[min(last, len(others) - 1)]).sum())
+    low = float(beta.ppf(error, fewest, size - fewest + 1)) if fewest else 0.0
+    high = float(beta.ppf(1 - error, most + 1, size - most)) if most < size else 1.0
+    return float((inside < limit).mean()), low, high
 
 
 def _losses(model: Any, stays: Sequences) -> np.ndarray:

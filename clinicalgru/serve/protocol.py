@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clinicalgru.data.dictionary.safe_yaml import load_yaml
 from clinicalgru.errors import InputError
-from clinicalgru.evaluate.bootstrap import MIN_EVENTS
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS, class_patients, numbered_patients
 from clinicalgru.evaluate.compare import Comparison, compare
+from clinicalgru.evaluate.details import MIN_STAYS
+from clinicalgru.evaluate.details_text import TOO_FEW
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
 from clinicalgru.evaluate.metric_descriptions import describe_metric, metric_label
 from clinicalgru.evaluate.metrics import RISK_METRICS
@@ -40,12 +42,13 @@ class Protocol(BaseModel):
     subgroups : list of str
         What divides the stays, as `default_groups` names it: "sex", "year", "number of measurements", or a label.
     subgroup_margin : float
-        How far the AUROC of the new model may fall below that of the old one in a subgroup.
+        How far the AUROC of the new model may fall below that of the old one in a subgroup, as estimated: subgroups
+        are mostly too small for an interval.
     min_events : int
-        Stays with, and without, the event that are needed for a result.
+        Patients with, and without, the event that are needed for a result.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     non_inferiority: dict[str, float] = Field(default={"auroc": 0.02})
     calibration: dict[str, tuple[float, float]] = Field(default=dict(LIMITS))
@@ -61,7 +64,8 @@ class ProtocolResult:
     Attributes
     ----------
     table : DataFrame
-        condition, required, found, result ("pass", "fail" or "too few events").
+        condition, required, found (the 95 % interval; of a subgroup the two estimates), result ("pass", "fail" or
+        "too few events").
     comparison : Comparison
         New minus old on the same stays.
     evaluation : Evaluation
@@ -82,9 +86,13 @@ class ProtocolResult:
         """0: passed; 6: failed; 7: no condition failed, but events are too few for some."""
         return 0 if self.passed else 6 if (self.table["result"] == "fail").any() else 7
 
+    @property
+    def verdict(self) -> str:
+        """ "pass", "fail", or "no result: too few events"."""
+        return {0: "pass", 6: "fail", 7: "no result: too few events"}[self.exit_code]
+
     def __str__(self) -> str:
-        verdict = {0: "PASS", 6: "FAIL", 7: "NO RESULT: too few events"}[self.exit_code]
-        return f"{verdict}\n\n{self.table.to_string(index=False)}\n\n{self.comparison}"
+        return f"{self.verdict.upper()}\n\n{self.table.to_string(index=False)}\n\n{self.comparison}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON can hold it.
@@ -92,9 +100,9 @@ class ProtocolResult:
         Returns
         -------
         dict
-            passed, and the conditions.
+            passed, verdict, and the conditions.
         """
-        return {"passed": self.passed, "conditions": self.table.to_dict("records")}
+        return {"passed": self.passed, "verdict": self.verdict, "conditions": self.table.to_dict("records")}
 
     def to_markdown(self) -> str:
         """Return the result in Markdown.
@@ -104,7 +112,7 @@ class ProtocolResult:
         str
             Verdict and table.
         """
-        head = "# Update: pass" if self.passed else "# Update: not passed"
+        head = f"# Update: {self.verdict}"
         return f"{head}\n\n{markdown_table([*self.table.columns], self.table.to_numpy().tolist())}\n"
 
 
@@ -147,11 +155,23 @@ def load_protocol(data: Protocol | Mapping[str, Any] | str | Path) -> Protocol:
     wrong += [
         name for name in protocol.non_inferiority if describe_metric(name)[0].direction not in ("higher", "lower")
     ]
+    _check_conditions(protocol, where)
     if wrong or any(margin < 0 for margin in protocol.non_inferiority.values()):
         got = f"{wrong[0]!r:.60}" if wrong else "a margin below 0"
         fix = f"Metrics are {', '.join(RISK_METRICS)}; margins 0 or more."
         raise InputError("metrics of a binary task, and margins of 0 or more", got, fix, where=where)
     return protocol
+
+
+def _check_conditions(protocol: Protocol, where: str) -> None:
+    """Refuse a protocol without a condition, and limits of calibration that nothing can meet."""
+    if not (protocol.non_inferiority or protocol.calibration or protocol.subgroups):
+        fix = "Name a metric under non_inferiority or calibration, or a division under subgroups."
+        raise InputError("at least one condition", "none", fix, where=where)
+    for name, (least, most) in protocol.calibration.items():
+        if not least < most:
+            fix = "Write the lower limit first."
+            raise InputError(f"limits of {name} in ascending order", "others", fix, where=where)
 
 
 def hold_against(
@@ -201,7 +221,7 @@ def hold_against(
     )
     evaluation = evaluate(outcome, new, patients=patients, name="new", groups={}, n_resamples=n_resamples)
     true = np.asarray(outcome, dtype=float)
-    few = min(true.sum(), len(true) - true.sum()) < protocol.min_events
+    few = min(class_patients(true, numbered_patients(patients, len(true)))) < protocol.min_events
     rows = [_non_inferior(name, margin, comparison.table, few) for name, margin in protocol.non_inferiority.items()]
     own: Any = evaluation.metrics.query("model == 'new'").set_index("metric")
     for name, (least, most) in protocol.calibration.items():
@@ -236,7 +256,7 @@ def _non_inferior(name: str, margin: float, table: pd.DataFrame, few: bool) -> d
 def _row(condition: str, required: str, low: float, high: float, met: bool, few: bool) -> dict[str, str]:
     unknown = few or np.isnan(low) or np.isnan(high)
     found = "-" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
-    result = "too few events" if unknown else "pass" if met else "fail"
+    result = TOO_FEW if unknown else "pass" if met else "fail"
     return {"condition": condition, "required": required, "found": found, "result": result}
 
 
@@ -246,7 +266,9 @@ def _groups(
     """The AUROC of each subgroup that is large enough, old and new; one row where there is no such division."""
     required = f"AUROC at most {protocol.subgroup_margin:g} lower"
     if labels is None:
-        return [{"condition": f"by {name}", "required": required, "found": "no such division", "result": "fail"}]
+        few = len(outcome) < MIN_STAYS
+        found, result = (f"fewer than {MIN_STAYS} stays", TOO_FEW) if few else ("no such division", "fail")
+        return [{"condition": f"by {name}", "required": required, "found": found, "result": result}]
     tables = [
         subgroups(outcome, risk, labels, patients=patients, metrics=["auroc"], n_resamples=50).table.set_index("group")
         for risk in (old, new)
@@ -256,7 +278,7 @@ def _groups(
         before, after = (float(table["estimate"].to_dict()[group]) for table in tables)
         known = not np.isnan(tables[1]["low"].to_dict()[group]) and not np.isnan(before)
         met = after >= before - protocol.subgroup_margin
-        found = f"{before:.3f} to {after:.3f}" if known else "-"
-        result = "too few events" if not known else "pass" if met else "fail"
+        found = f"{before:.3f} before, {after:.3f} after" if known else "-"
+        result = TOO_FEW if not known else "pass" if met else "fail"
         rows.append({"condition": f"{name}: {group}", "required": required, "found": found, "result": result})
     return rows

@@ -15,10 +15,11 @@ from scipy.special import expit
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, TrainingError
-from clinicalgru.evaluate.bootstrap import MIN_EVENTS
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS, class_patients, numbered_patients
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import logit
+from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.evaluate.metrics import RISK_METRICS
 from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.evaluate.validation import Array
@@ -31,7 +32,7 @@ from clinicalgru.model.prediction_sets import cross_fitted_sets
 from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.serve.bundle import model_hash
 
-SLOPE_EVENTS = 100  # of so many stays with, and without, the event the slope is estimated too; else the intercept alone
+SLOPE_EVENTS = 100  # patients with, and without, the event from which the slope is estimated too
 FOLDS = 5
 MAX_SEEN = 0.05  # fraction of stays with identifiers of training that are left out, as chance in another hospital
 SHOWN = ("observed_expected", "calibration_slope", "brier", "log_loss")
@@ -60,10 +61,25 @@ class Recalibration:
     slope: float
     table: pd.DataFrame
 
+    @property
+    def sentences(self) -> list[str]:
+        """What was done, on which stays, and what the figures after it rest on."""
+        done = f"Recalibrated ({self.method}): intercept {self.intercept:+.3f}, slope {self.slope:.3f}."
+        left_out = "Without the stays of identifiers that training had." if self.model.changes_[-1]["left_out"] else ""
+        after = (
+            "After: cross-validated by patient on the stays that recalibrated it. Evaluate on later ones before use."
+        )
+        return [sentence for sentence in (done, left_out, after) if sentence]
+
+    @property
+    def shown_table(self) -> pd.DataFrame:
+        """Metrics by their names, before and after, as text."""
+        values = self.table[["before", "after"]].map("{:.3f}".format)
+        metrics = [metric_label(metric, direction=False) for metric in self.table["metric"]]
+        return pd.DataFrame({"Metric": metrics, "Before": values["before"], "After": values["after"]})
+
     def __str__(self) -> str:
-        line = f"Recalibrated ({self.method}): intercept {self.intercept:+.3f}, slope {self.slope:.3f}."
-        shown = self.table.to_string(index=False, float_format="{:.3f}".format)
-        return f"{line}\n{shown}\nAfter: cross-validated on these stays. Evaluate on later ones before use."
+        return "\n".join([*self.sentences[:-1], self.shown_table.to_string(index=False), self.sentences[-1]])
 
 
 def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None = None) -> Recalibration:
@@ -86,17 +102,17 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
     Raises
     ------
     ArgumentError
-        If the task has no such outcome, or fewer than 20 stays have, or do not have, the event.
+        If the task has no such outcome, or fewer than 20 patients have, or do not have, the event.
     TrainingError
         If training saw the patients of more than 5 % of the stays (fewer are left out and counted), or if higher risks
         go with fewer events.
 
     Notes
     -----
-    From 20 events on the intercept is estimated, from 100 on intercept and slope. The ranking of the stays stays as it
-    is. Checks of the calibration by hour belong to the place of training, and are left out of the new model. Groups of
-    similar risk and prediction sets are learned on these stays, from the cross-validated risks. The instability,
-    which is that of the risks before, is left out.
+    From 20 patients with, and without, the event on the intercept is estimated, from 100 on the slope too. The ranking
+    of the stays remains. Checks of the calibration by hour belong to the place of training, and are left out of the new
+    model. Groups of similar risk and prediction sets are learned on these stays, from the cross-validated risks. The
+    instability, which is that of the risks before, is left out.
 
     References
     ----------
@@ -118,10 +134,13 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
         raise ArgumentError("a task with one outcome of 0 or 1", stays.task.task_type, fix)
     stays, n_left_out = _unseen(model, stays)
     outcome, risk = np.asarray(stays.outcome, dtype=float), np.asarray(model.predict_proba(stays))[:, 1]
-    few = int(min((outcome == 1).sum(), (outcome == 0).sum()))
+    few = min(class_patients(outcome, numbered_patients(stays.patient, len(stays))))
     if few < MIN_EVENTS:
         got, fix = "fewer", "Wait for more stays; until then the risks of this model should not be used here."
-        raise ArgumentError(f"{MIN_EVENTS} stays with, and {MIN_EVENTS} without, the event", got, fix)
+        raise ArgumentError(f"{MIN_EVENTS} patients with, and {MIN_EVENTS} without, the event", got, fix)
+    if RISK_METRICS["auroc"](outcome, risk, np.ones((1, len(risk))))[0] < 0.5:
+        fix = "Recalibration cannot mend that: train a model on stays of this place."
+        raise TrainingError("risks that rise with the outcome", "an AUROC below 0.5", fix)
     method = METHODS[few >= SLOPE_EVENTS]
     slope, intercept = _line(outcome, risk, method)
     after = _cross_validated(outcome, risk, np.asarray(stays.patient).astype(str), method)
@@ -178,9 +197,6 @@ def _line(outcome: Array, risk: Array, method: str) -> tuple[float, float]:
     if method == METHODS[1]:
         line = PlattCalibrator.fit(outcome, risk)
         return line.slope, line.intercept
-    if RISK_METRICS["auroc"](outcome, risk, np.ones((1, len(risk))))[0] < 0.5:
-        fix = "Recalibration cannot mend that: train a model on stays of this place."
-        raise TrainingError("risks that rise with the outcome", "an AUROC below 0.5", fix)
     bound = 40 + np.abs(score).max()
     return 1.0, float(brentq(lambda shift: expit(shift + score).mean() - outcome.mean(), -bound, bound))
 

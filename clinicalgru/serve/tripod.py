@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -113,7 +114,9 @@ def _from_model(model: FittedModel) -> dict[int, tuple[str, str]]:
     baseline = isinstance(model, BaselineEstimator)
     imputed = "A baseline on summaries" if baseline else "Masks and times since the last value are inputs"
     least = limits.get("measurements")
-    output = "A prediction for each stay" + (f" with {least:g} measurements or more." if least else ".")
+    unit = "measurements per hour" if model.task_.every_step else "measurements"
+    fewest = f"{least:g}" if model.task_.every_step or not least else f"{math.ceil(least)}"
+    output = "A prediction for each stay" + (f" with {fewest} {unit} or more." if least else ".")
     known = {
         1: (f"Development of a prediction model ({kind}): {title}.", "manifest.json: task, model"),
         4: (f"To predict: {title}.", "manifest.json: task"),

@@ -13,7 +13,7 @@ from clinicalgru.data.events import Events
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.select import select
 from clinicalgru.disclosure import MIN_CELL_SIZE
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import ArgumentError, InputError, TrainingError
 from clinicalgru.evaluate.evaluation import evaluate
 from clinicalgru.explain.prepared import provenance
 from clinicalgru.model.estimators.registry import FittedModel
@@ -21,7 +21,7 @@ from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.serve.bundle import fitted_model, model_hash, save
 from clinicalgru.serve.case_mix import compare_case_mix
 from clinicalgru.serve.input_checks import input_warnings
-from clinicalgru.serve.recalibrate import recalibrate, seen_patients
+from clinicalgru.serve.recalibrate import Recalibration, recalibrate, seen_patients
 from clinicalgru.serve.score_input import model_dictionary, read_like_training
 from clinicalgru.serve.validation_result import Validation, shown_unmapped, verdict_of
 
@@ -47,7 +47,8 @@ def validate(
     data : object
         An extract with outcomes, or Events; read with the variables, units and plausible ranges of the model.
     recalibrate_to : str or Path, optional
-        Folder of a new bundle with the recalibrated model, see `recalibrate`. It must not exist.
+        Folder of a new bundle with the recalibrated model, see `recalibrate`. It must not exist. Where these stays
+        cannot recalibrate the model, the result says why, and no bundle is written.
     threshold : float, optional
         Risk from which a stay is acted upon. None: the event rate in training; an early warning brings its own.
     accept_differences : bool
@@ -67,7 +68,7 @@ def validate(
     Raises
     ------
     ArgumentError
-        If the folder of the new bundle exists, or the task cannot be recalibrated.
+        If the folder of the new bundle exists.
     InputError
         If the extract cannot be read, or has no stay with a known outcome.
 
@@ -97,9 +98,15 @@ def validate(
     evaluation = evaluate(model, stays, threshold=threshold, n_resamples=n_resamples, random_state=random_state)
     n_seen = int(seen_patients(model).includes(stays).sum())
     status, verdict = verdict_of(evaluation, n_seen=n_seen)
-    change = None if recalibrate_to is None else recalibrate(model, stays)
-    if change is not None and recalibrate_to is not None:
-        save(change.model, recalibrate_to)
+    change: Recalibration | None = None
+    refused = ""
+    if recalibrate_to is not None:
+        try:
+            change = recalibrate(model, stays)
+        except (ArgumentError, TrainingError) as error:
+            refused = str(error)
+        else:
+            save(change.model, recalibrate_to)
     origin = provenance(model) | {"model_hash": model_hash(model), "validated_on": events.source}
     return Validation(
         evaluation=evaluation,
@@ -113,6 +120,7 @@ def validate(
         provenance=origin | ({"changes": _changes(model)} if getattr(model, "changes_", []) else {}),
         about={"ledger": events.ledger, "flow": stays.flow},
         recalibration=change,
+        not_recalibrated=refused,
     )
 
 

@@ -52,6 +52,8 @@ class Validation:
         ledger and flow, for the page.
     recalibration : Recalibration or None
         The recalibrated model, where that was requested.
+    not_recalibrated : str
+        Why these stays could not recalibrate the model, where that was requested; else "".
     """
 
     evaluation: Evaluation
@@ -63,20 +65,28 @@ class Validation:
     provenance: Mapping[str, str]
     about: Mapping[str, Any] = field(default_factory=dict)
     recalibration: Recalibration | None = None
+    not_recalibrated: str = ""
 
     @property
     def exit_code(self) -> int:
-        """0: the risks fit; 6: they do not; 7: too few events to say."""
-        return EXIT_CODES[self.status]
+        """0: the risks fit; 6: they do not; 7: too few events to say, or no recalibration where one was requested."""
+        return EXIT_CODES[self.status] or (EXIT_CODES[UNCLEAR] if self.not_recalibrated else 0)
+
+    @property
+    def recalibration_sentences(self) -> list[str]:
+        """What recalibration did, or why there was none; empty where none was requested."""
+        refused = [f"Not recalibrated. {self.not_recalibrated}"] if self.not_recalibrated else []
+        return self.recalibration.sentences if self.recalibration else refused
 
     def __str__(self) -> str:
-        parts = [self.verdict, str(self.evaluation), "Training next to here\n" + self._case_mix_text()]
+        parts = [self.verdict, str(self.evaluation), "Inputs in training and here\n" + self._case_mix_text()]
         parts += [
             "Differences from the training extract\n" + "\n".join(f"- {one}" for one in self.differences or ["none"])
         ]
         if len(self.unmapped):
             parts.append("Codes without a variable\n" + self.unmapped.head(MAX_ROWS).to_string(index=False))
-        return "\n\n".join([*parts, *([str(self.recalibration)] if self.recalibration else [])])
+        change = str(self.recalibration) if self.recalibration else " ".join(self.recalibration_sentences)
+        return "\n\n".join([*parts, *([change] if change else [])])
 
     def _repr_html_(self) -> str:
         return f"<p><strong>{self.status}</strong></p>" + self.evaluation._repr_html_()
@@ -116,6 +126,7 @@ class Validation:
             "differences": list(self.differences),
             "unmapped": _rows(self.unmapped),
             "provenance": dict(self.provenance),
+            "not_recalibrated": self.not_recalibrated,
             "recalibration": None
             if change is None
             else {
@@ -159,7 +170,7 @@ class Validation:
         tables |= {} if evaluation.by_hour.empty else {"By hour": hours_table(evaluation)}
         tables |= detail_tables(evaluation)
         if not self.case_mix.empty:
-            tables["Training next to here"] = _case_mix_table(self.case_mix)
+            tables["Inputs in training and here"] = _case_mix_table(self.case_mix)
         parts = ["# Validation", f"**{escape_markdown(self.verdict)}**"]
         parts += ["\n".join(f"- {escape_markdown(one)}" for one in summary_sentences(evaluation))]
         parts += [f"## {escape_markdown(title)}\n\n{_markdown(shown)}" for title, shown in tables.items()]
@@ -171,9 +182,10 @@ class Validation:
             parts.append(
                 "## Codes without a variable\n\n" + markdown_table([*self.unmapped.columns], self.unmapped.to_numpy())
             )
+        if self.recalibration_sentences:
+            parts.append("## Recalibration\n\n" + escape_markdown(" ".join(self.recalibration_sentences)))
         if self.recalibration is not None:
-            parts.append("## Recalibration\n\n" + escape_markdown(str(self.recalibration).partition("\n")[0]))
-            shown = self.recalibration.table.round(3)
+            shown = self.recalibration.shown_table
             parts.append(markdown_table([*shown.columns], shown.to_numpy()))
         origin = [f"- {escape_markdown(name)}: {escape_markdown(text)}" for name, text in self.provenance.items()]
         return "\n\n".join([*parts, escape_markdown(note(evaluation)), "## Provenance\n\n" + "\n".join(origin)]) + "\n"

@@ -111,6 +111,39 @@ def test_stays_are_divided_by_how_much_was_measured_sex_and_labels():
     assert default_groups(RISK) == {}
 
 
+def test_sex_has_the_names_of_its_categories_whatever_their_codes():
+    """Static covariates hold the position of a category, which need not be its code."""
+    stays = cg.select(cg.read_events(cg.simulate(150)), cg.Task.load("in_hospital_mortality"))
+    position = [variable.name for variable in stays.static_variables].index("sex")
+    named = default_groups(stays)["sex"]
+    variables = list(stays.static_variables)
+    variables[position] = replace(variables[position], categories={"1": "female", "2": "male"})
+    assert (default_groups(replace(stays, static_variables=tuple(variables)))["sex"] == named).all()
+
+
+def test_an_imprecise_auroc_says_of_what_more_are_needed():
+    outcome, risk = np.repeat([0.0, 1.0], [200, 21]), np.random.default_rng(0).random(221)
+    for true, what in ((outcome, "events"), (1 - outcome, "stays without the event")):
+        sentences = summary_sentences(cg.evaluate(true, risk, n_resamples=50))
+        assert f"{what} are needed for an AUROC within 0.05" in " ".join(sentences)
+
+
+def test_risks_of_0_and_1_are_put_in_words_without_nan():
+    outcome = np.repeat([0.0, 1.0], [200, 60])
+    perfect = cg.evaluate(outcome, outcome, n_resamples=50)
+    assert perfect.calibration_curve is None
+    assert "nan" not in " ".join(summary_sentences(perfect))
+    none = cg.evaluate(outcome, np.zeros(260), n_resamples=50)
+    assert "All risks are 0" in " ".join(summary_sentences(none))
+
+
+def test_weights_say_how_much_information_they_leave():
+    """One stay that weighs as much as all others leaves 4 n / (n + 3) stays: Kish's formula by hand."""
+    weight = np.r_[1199.0, np.ones(1199)]
+    note = cg.evaluate(OUTCOME, RISK, sample_weight=weight, n_resamples=20).notes["Weights"]
+    assert f"{(2 * 1199) ** 2 / (1199**2 + 1199):,.0f} stays of equal weight" in note
+
+
 def test_an_early_warning_shows_its_alarms(tmp_path):
     stay = np.repeat(np.arange(80), 24)
     onset = np.where(np.arange(80) % 2 == 0, 30.0, np.inf)

@@ -78,3 +78,10 @@ def test_rarer_events_and_weaker_models_need_more():
 def test_what_cannot_be_computed_is_refused(given):
     with pytest.raises(cg.ClinicalGRUError):
         cg.sample_size(**given)
+
+
+def test_twenty_stays_of_each_outcome_are_the_least():
+    """Large samples are assumed: wide intervals would make three stays enough."""
+    wide = cg.sample_size(prevalence=0.1, c_statistic=0.8, oe_width=50, slope_width=50, c_width=5)
+    assert (wide.stays, wide.events) == (200, 20)
+    assert wide.criteria["criterion"].iloc[-1] == "20 stays with, and 20 without, the event"

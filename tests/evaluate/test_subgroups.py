@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
+from scipy.stats import chi2_contingency
 from sklearn.metrics import roc_auc_score
 
 from clinicalgru.errors import ArgumentError
@@ -101,3 +103,49 @@ def test_the_row_of_all_stays_where_every_group_is_small():
     assert every["stays"].tolist() == [120] * 3
     assert every["events"].tolist() == [int(outcome.sum())] * 3
     assert every["estimate"].notna().all()
+
+
+def repeated_stays(rng, patients, *, worse=0.0):
+    """Three stays of each patient, who share a frailty; patients of the second of three groups may have worse risks."""
+    patient = np.repeat(np.arange(patients), 3)
+    score = rng.normal(-1, 1, len(patient)) + rng.normal(0, 0.7, patients)[patient]
+    odds = score + worse * (patient % 3 == 1) + rng.normal(0, 0.5, patients)[patient]
+    outcome = (rng.random(len(patient)) < expit(odds)).astype(float)
+    return outcome, expit(score), pd.Series(patient % 3).map(str), patient
+
+
+def test_equal_calibration_is_the_score_test_of_a_gee():
+    """The number is that of statsmodels 0.14: GEE(Binomial, Independence).compare_score_test of three groups."""
+    outcome, risk, group, patient = repeated_stays(np.random.default_rng(3), 400, worse=0.4)
+    p = equal_calibration_p(outcome, risk, group, patients=patient)
+    assert p == pytest.approx(0.1830221987336096, abs=1e-9)
+    sm = pytest.importorskip("statsmodels.api")
+    options = {"groups": patient, "family": sm.families.Binomial(), "cov_struct": sm.cov_struct.Independence()}
+    line = np.stack([np.ones(len(risk)), logit(risk)], axis=1)
+    full = np.hstack([line, *(line * (group == name).to_numpy()[:, None] for name in ("1", "2"))])
+    score_test = sm.GEE(outcome, full, **options).compare_score_test(sm.GEE(outcome, line, **options).fit())
+    assert p == pytest.approx(score_test["p-value"], abs=1e-9)
+
+
+def test_groups_of_patients_with_several_stays_are_called_different_in_five_percent():
+    """Stays of one patient are alike: a test that took them for independent would call more of them different."""
+    rng = np.random.default_rng(0)
+    draws = [repeated_stays(rng, 240) for _ in range(300)]
+    p = np.array([equal_calibration_p(y, risk, group, patients=patient) for y, risk, group, patient in draws])
+    assert 0.015 <= (p < 0.05).mean() <= 0.085
+    assert 0.4 < p.mean() < 0.6
+
+
+def test_one_risk_for_all_is_compared_by_its_level_alone():
+    rng = np.random.default_rng(0)
+    group = pd.Series(np.repeat(["a", "b"], 500))
+    outcome = (rng.random(1000) < np.where(group == "a", 0.1, 0.2)).astype(float)
+    events = [outcome[group == name].sum() for name in ("a", "b")]
+    test = chi2_contingency([[k, 500 - k] for k in events], correction=False)
+    assert equal_calibration_p(outcome, np.full(1000, 0.15), group) == pytest.approx(test.pvalue, rel=0.1)
+
+
+def test_a_group_of_few_patients_is_not_tested():
+    outcome, risk, group, patient = repeated_stays(np.random.default_rng(0), 240)
+    few = np.where(group == "0", patient % 10, patient)  # many stays of ten patients
+    assert np.isnan(equal_calibration_p(outcome, risk, group.where(group != "2"), patients=few))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
+from helpers import followed
 
 import clinicalgru as cg
+from clinicalgru.errors import ArgumentError
 from clinicalgru.estimator_checks.example_stays import example_events, example_stays, example_task
 from clinicalgru.model.baselines.tree_baselines import MulticlassTrees, MultilabelTrees
 from clinicalgru.model.prediction_sets import restored_sets
@@ -69,6 +75,65 @@ def test_scores_and_evaluation_count_the_same_sets(fitted):
         table = cg.evaluate(model, stays, n_resamples=20).prediction_sets
         assert table["coverage"].dropna().between(0.75, 1).all()
         assert (score_sequences(model, stays.truncate_at(12.0))[names] == "").all(axis=None)
+
+
+def test_a_monitor_gives_the_risks_and_sets_of_the_batch(fitted):
+    model, stays = fitted[0], fitted[2]
+    table = score_sequences(model, stays)
+    sets = uncertainty_columns(model)
+    for number in np.flatnonzero(table["status"] == "scored")[:8]:
+        monitor, row = followed(model, stays[[number]]), table.iloc[number]
+        assert monitor.risks(at_hours=24.0) == pytest.approx(row[model.score_columns_].to_dict(), abs=1e-6)
+        assert monitor.prediction_sets(at_hours=24.0) == row[sets].to_dict()
+        assert set(monitor.prediction_sets(at_hours=24.1).values()) == {""}
+    with pytest.raises(ArgumentError, match="risks"):
+        monitor.risk()
+    if model.task_.task_type == "multilabel":
+        with pytest.raises(ArgumentError, match="prediction_sets"):
+            monitor.prediction_set()
+    else:
+        assert monitor.prediction_set(at_hours=24.0) == row["prediction_set"]
+    assert np.isnan([*cg.Monitor(model).risks().values()]).all()
+    assert set(cg.Monitor(model).prediction_sets(at_hours=24.0).values()) == {""}
+
+
+def test_the_exported_program_gives_the_same_sets(fitted, tmp_path):
+    """The program that ships with the graph, in a process of its own without torch, on the rows of the stays."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    model, stays = fitted[0], fitted[2][np.arange(60)]
+    folder = cg.export_onnx(model, tmp_path / "onnx")
+    names = np.array([variable.name for variable in stays.variables])
+    measurements = pd.DataFrame(
+        {
+            "stay_id": stays.stay_of_measurement,
+            "hours": stays.hours.astype(float),
+            "variable": names[stays.variable],
+            "value": stays.value,
+            "measured_hours": stays.hours.astype(float) - stays.availability_lag,
+        }
+    )
+    measurements.to_csv(tmp_path / "m.csv", index=False)
+    covariates = {variable.name: stays.static[:, i] for i, variable in enumerate(stays.static_variables)}
+    for variable in stays.static_variables:
+        if variable.categories:
+            codes = dict(enumerate(variable.categories))
+            covariates[variable.name] = [codes.get(x, "") for x in covariates[variable.name]]
+    ends = np.where(np.arange(60) % 5, 24.0, 20.0)
+    pd.DataFrame({"stay_id": range(60), **covariates, "end_hours": ends}).to_csv(tmp_path / "s.csv", index=False)
+    code = "import sys; sys.modules['torch'] = None; import runpy; sys.argv = sys.argv[1:]; "
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", code, *(str(path) for path in (folder / "run_onnx.py", "m.csv", "s.csv"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    found = pd.read_csv(io.StringIO(done.stdout), keep_default_na=False)
+    expected, sets = score_sequences(model, stays), uncertainty_columns(model)
+    held = ((expected["status"] == "scored") & (ends == 24.0)).to_numpy()
+    assert held.sum() > 30
+    assert (found.loc[held, sets].to_numpy() == expected.loc[held, sets].to_numpy()).all()
+    assert expected.loc[held, sets].nunique().max() > 1
+    assert (found.loc[~held, sets] == "").all(axis=None)
+    risks = found.loc[held, model.score_columns_].astype(float)
+    np.testing.assert_allclose(risks, expected.loc[held, model.score_columns_], atol=1e-5)
 
 
 def test_an_explanation_gives_the_set_of_its_stay(fitted):

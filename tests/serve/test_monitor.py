@@ -7,27 +7,10 @@ import copy
 import numpy as np
 import pytest
 from family import fitted_case
+from helpers import followed
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError, InputError
-
-
-def followed(model, stay, monitor=None, *, first=0, last=None):
-    """A monitor after some of the measurements of a stay."""
-    if monitor is None:
-        static = {v.name: x for v, x in zip(stay.static_variables, stay.static[0], strict=True) if not np.isnan(x)}
-        monitor = cg.Monitor(model, static=static)
-    names = [variable.name for variable in stay.variables]
-    for at in range(first, len(stay.hours) if last is None else last):
-        known = float(stay.hours[at])
-        used = monitor.update(
-            names[stay.variable[at]],
-            float(stay.value[at]),
-            hours=known - float(stay.availability_lag[at]),
-            available_hours=known,
-        )
-        assert used
-    return monitor
 
 
 @pytest.mark.slow
@@ -92,7 +75,7 @@ def test_what_cannot_be_used_is_counted(fitted):
 
 
 def test_other_models_are_refused(parts):
-    with pytest.raises(ArgumentError, match="GRU of a binary task"):
+    with pytest.raises(ArgumentError, match="GRU of classes"):
         cg.Monitor(cg.SummaryBaseline("logistic regression").fit(parts[0]))
 
 

@@ -12,7 +12,7 @@ import clinicalgru as cg
 from clinicalgru.cli import main
 from clinicalgru.errors import ArgumentError, InputError, PrivacyWarning
 from clinicalgru.evaluate.logistic import logit
-from clinicalgru.serve.privacy_audit import PrivacyAudit
+from clinicalgru.serve.privacy_audit import PrivacyAudit, recognised
 from clinicalgru.serve.protocol import hold_against, load_protocol
 
 TASK = cg.Task.load("in_hospital_mortality")
@@ -42,7 +42,7 @@ def test_the_same_model_passes_and_a_worse_or_badly_calibrated_one_fails():
     assert results(shifted)["AUROC"] == "pass"
     assert results(shifted)["Observed : expected of the new model"] == "fail"
     assert "FAIL" in str(shifted)
-    assert "not passed" in shifted.to_markdown()
+    assert "# Update: fail" in shifted.to_markdown()
     assert json.dumps(shifted.to_dict())
 
 
@@ -57,6 +57,9 @@ def test_few_events_and_divisions_that_do_not_exist_are_no_pass():
     few = hold_against(load_protocol({}), RISK[:200], RISK[:200], OUTCOME[:200], patients=np.arange(200), groups={})
     assert few.exit_code == 7
     assert not few.passed
+    tiny = {"patients": np.arange(90), "groups": {}, "n_resamples": 20}
+    smallest = hold_against(load_protocol({"subgroups": ["sex"]}), RISK[:90], RISK[:90], OUTCOME[:90], **tiny)
+    assert results(smallest)["by sex"] == "too few events"
     assert results(held(RISK, {"subgroups": ["site"]}))["by site"] == "fail"
 
 
@@ -69,12 +72,16 @@ def test_few_events_and_divisions_that_do_not_exist_are_no_pass():
         {"min_events": 3},
         {"non_inferiority": {"calibration_slope": 0.1}},
         {"calibration": {"brier": 0.1}},
+        {"non_inferiority": {"auroc": float("nan")}},
+        {"non_inferiority": {"auroc": float("inf")}},
+        {"calibration": {"observed_expected": [1.25, 0.8]}},
+        {"non_inferiority": {}, "calibration": {}},
     ],
 )
 def test_a_protocol_that_says_something_else_is_refused(wrong, tmp_path):
     with pytest.raises(InputError, match="protocol"):
         load_protocol(wrong)
-    (tmp_path / "p.yaml").write_text(json.dumps(wrong))
+    (tmp_path / "p.yaml").write_text(json.dumps(wrong).replace("NaN", ".nan").replace("Infinity", ".inf"))
     with pytest.raises(InputError, match=r"p\.yaml"):
         load_protocol(tmp_path / "p.yaml")
 
@@ -96,6 +103,26 @@ def test_the_command_ends_with_the_result_and_training_patients_are_refused(tmp_
     assert json.loads(capsys.readouterr().out)["conditions"][0]["condition"] == "AUROC"
     with pytest.raises(InputError, match="training patients"):
         cg.compare_bundles(old, old, {}, cg.read_events(cg.simulate(300)))
+
+
+def test_events_of_few_patients_are_few_and_estimates_are_not_written_as_an_interval():
+    stays = {"patients": np.arange(1500) // 100, "groups": {}, "n_resamples": 20}
+    repeated = hold_against(load_protocol({}), RISK, RISK, OUTCOME, **stays)
+    assert set(repeated.table["result"]) == {"too few events"}
+    rows = held(RISK, {"subgroups": ["sex"]}).table.set_index("condition")["found"]
+    assert "before" in rows["sex: female"]
+    assert " to " not in rows["sex: female"]
+
+
+def test_the_interval_of_membership_holds_the_rate_that_is_known_from_the_distributions():
+    """Losses of others are uniform, those of members a power: at 1 % of the others, 0.01 ** power of the members."""
+    rng, repeats = np.random.default_rng(0), 300
+    for power, n_others in ((1.0, 100), (1.0, 1000), (0.5, 300)):
+        draws = np.array([recognised(rng.random(400) ** (1 / power), rng.random(n_others)) for _ in range(repeats)])
+        truth = 0.01**power
+        assert ((draws[:, 1] <= truth) & (truth <= draws[:, 2])).mean() >= 0.95
+        if power == 1:
+            assert draws[:, 0].mean() < 0.01 + 3 * draws[:, 0].std() / np.sqrt(repeats)
 
 
 class Memory:
@@ -132,6 +159,6 @@ def test_a_model_that_remembers_is_found_and_one_that_does_not_is_at_chance():
 
 
 def test_what_was_not_measured_is_said():
-    unknown = PrivacyAudit(float("nan"), float("nan"), float("nan"), 0.5, 600, 50)
+    unknown = PrivacyAudit(float("nan"), float("nan"), float("nan"), 0.5, 600, 50, 600)
     assert unknown.reasons == ["fewer than 100 other patients: not measured"]
     assert unknown.to_dict()["low"] is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,8 @@ def test_there_are_27_items_each_filled_with_evidence_or_left_to_the_author(writ
     filled = items["filled"] != "no"
     assert (items.loc[filled, "evidence"] != "").all()
     assert (items.loc[~filled, "text"] == "author must write").all()
+    output = items.set_index("item").loc[15, "text"]
+    assert re.fullmatch(r"A prediction for each stay( with \d+ measurements or more)?\.", output)
     assert filled.sum() >= 18
     auroc = evaluation.metrics.set_index("metric").loc["auroc", "estimate"]
     assert f"{auroc:.3f}" in items.set_index("item").loc[23, "text"]

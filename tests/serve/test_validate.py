@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,6 +18,7 @@ from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.serve.bundle import model_hash
+from clinicalgru.serve.case_mix import compare_case_mix
 from clinicalgru.serve.recalibrate import _composed, recalibrate
 from clinicalgru.serve.validate import known_stays
 
@@ -72,6 +74,8 @@ def test_text_page_markdown_and_json_say_the_same(validated, tmp_path):
         assert "mystery score" in shown
         assert "Heart rate" in shown
         assert "intercept and slope" in shown
+        assert "cross-validated by patient on the stays that recalibrated it" in shown
+        assert "Calibration slope" in shown
     read = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert read["status"] == "does not fit"
     assert read["evaluation"]["stays"] == result.evaluation.stays
@@ -119,13 +123,39 @@ def test_few_events_give_an_intercept_fewer_nothing_and_training_patients_are_re
     assert (update.method, update.slope) == ("intercept", 1.0)
     assert update.model.predict_proba(some)[:, 1].mean() == pytest.approx(40 / 240, abs=1e-6)
     assert update.model.changes_[0]["when"] == "2031-01-02T00:00:00+00:00"
-    with pytest.raises(ArgumentError, match="20 stays"):
+    with pytest.raises(ArgumentError, match="20 patients"):
         recalibrate(model, stays[np.sort(np.concatenate([died[:10], lived[:200]]))])
     rows, tables = cohort(1)
     with pytest.raises(TrainingError, match="were seen"):
         recalibrate(model, cg.select(cg.read_events(rows, **tables), TASK))
     verdict = cg.validate(model, cg.read_events(rows, **tables), n_resamples=20).verdict
     assert "occur in training" in verdict
+
+
+def test_stays_that_cannot_recalibrate_are_validated_all_the_same(model, tmp_path):
+    """Where the survivors are called dead the ranking is the wrong way: page and verdict are there, no bundle is."""
+    rows, tables = cohort(3, stays=250)
+    tables["outcomes"]["in_hospital_death"] = 1 - tables["outcomes"]["in_hospital_death"]
+    result = cg.validate(model, cg.read_events(rows, **tables), recalibrate_to=tmp_path / "new", n_resamples=20)
+    assert (result.status, result.exit_code) == ("does not fit", 6)
+    assert not (tmp_path / "new").exists()
+    page = result.to_html(tmp_path / "page.html").read_text()
+    for shown in (str(result), result.to_markdown(), page, result.to_dict()["not_recalibrated"]):
+        assert "train a model on stays of this place" in shown
+
+
+def test_a_category_has_a_fraction_and_more_than_two_have_no_mean(model, elsewhere):
+    stays = known_stays(model, elsewhere)
+    [sex] = [variable for variable in stays.static_variables if variable.name == "sex"]
+    column = stays.static[:, list(stays.static_variables).index(sex)]
+    second = list(sex.categories.values())[1]
+    mix = compare_case_mix(model.trained_on_, stays).set_index("variable")
+    row = mix.loc[f"Sex: fraction {second}"]
+    assert row["mean_here"] == pytest.approx(np.nanmean(column), abs=0.02)
+    three = replace(sex, categories=dict(sex.categories) | {"9": "other"})
+    variables = tuple(three if variable is sex else variable for variable in stays.static_variables)
+    row = compare_case_mix(model.trained_on_, replace(stays, static_variables=variables)).set_index("variable")
+    assert row.loc["Sex", ["mean_here", "difference"]].isna().all()
 
 
 def test_a_line_after_a_calibration_by_hour_is_a_calibration_by_hour():
@@ -149,7 +179,7 @@ def test_the_command_writes_page_markdown_and_bundle_and_ends_with_the_verdict(m
     with pytest.raises(SystemExit) as ended:
         main(["validate", f"{tmp_path}/bundle", files[0], *options])
     assert ended.value.code in (0, 6, 7)
-    assert "Training next to here" in capsys.readouterr().out
+    assert "Inputs in training and here" in capsys.readouterr().out
     assert "# Validation" in (tmp_path / "a.md").read_text()
     assert cg.load(tmp_path / "new").changes_
     assert (tmp_path / "a.html").exists()

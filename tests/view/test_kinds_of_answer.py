@@ -38,7 +38,7 @@ def test_the_widget_says_by_which_hour_and_plays_with_that_risk(survival):
     model, _, why, what_if, moved = survival
     view = cg.PatientView(why, what_if=what_if, movement=moved, threshold=0.3)
     assert "dead, within 100 hours" in view.summary.value
-    assert "Predicted risk of dead, within 100 hours" in view.summary.value
+    assert "Predicted risk of death, within 100 hours" in view.summary.value
     view.panel.variable = "heart_rate"
     view.panel.value = 190.0
     assert view.changed
@@ -85,4 +85,4 @@ def test_the_page_of_an_early_warning_says_how_much_was_seen(warning, tmp_path):
     why = warning[2]
     page = why.to_html(tmp_path / "why.html").read_text()
     assert f"{why.risk_trajectory['hours'].max():.3g} hours observed" in page
-    assert "Predicted risk of septic" in page
+    assert "Predicted risk of sepsis" in page

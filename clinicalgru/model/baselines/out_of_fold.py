@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.outcome_kinds import occurred
+from clinicalgru.disclosure import coarse_count
 from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError
 from clinicalgru.evaluate.shrinkage import MIN_EVENTS
 from clinicalgru.model.training.folds import patient_folds
@@ -70,7 +71,7 @@ def _check_events(stays: Sequences) -> None:
     fewest = int(event.sum() if stays.task.task_type == "survival" else min(event.sum(), (~event).sum()))
     if fewest < MIN_EVENTS:
         expected = f"{MIN_EVENTS} stays with the event, and {MIN_EVENTS} without it, to calibrate on"
-        raise ArgumentError(expected, f"{fewest}", "Take more stays.")
+        raise ArgumentError(expected, coarse_count(fewest), "Take more stays.")
 
 
 def _strata(stays: Sequences) -> np.ndarray:

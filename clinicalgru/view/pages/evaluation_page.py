@@ -229,7 +229,7 @@ def _figures(evaluation: Evaluation, min_cell_size: int) -> list[Markup]:
         return [section("Calibration", figure(plot_calibration(evaluation), "Predicted and observed", CALIBRATION))]
     counts = {"stays": evaluation.stays, "events": evaluation.events or 0}
     curves = {
-        model: suppress_curves(of_model, **counts, min_cell_size=min_cell_size)
+        model: suppress_curves(of_model, **counts, min_cell_size=evaluation.least_stays(min_cell_size))
         for model, of_model in evaluation.curves.items()
     }
     shown = {model: of_model for model, of_model in curves.items() if of_model is not None}

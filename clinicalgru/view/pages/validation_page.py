@@ -1,4 +1,4 @@
-"""One offline HTML page of a validation elsewhere: verdict, evaluation, training next to here, mismatches."""
+"""One offline HTML page of a validation elsewhere: verdict, evaluation, inputs in training and here, mismatches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_flow, suppress_nested
 from clinicalgru.evaluate.evaluation_text import heading
-from clinicalgru.html import Markup, frame_table, table, tag
+from clinicalgru.html import Markup, frame_table, tag
 from clinicalgru.view.pages.evaluation_page import (
     LIMITS,
     cohort_section,
@@ -63,14 +63,9 @@ def validation_page(
 def _verdict(validation: Validation) -> Markup:
     """Verdict, and the recalibration where there was one."""
     parts = [tag("p", validation.verdict, attrs={"class": "lead"})]
-    change = validation.recalibration
-    if change is not None:
-        parts += [tag("p", line) for line in str(change).splitlines()[:1]]
-        rows = [
-            [str(name), f"{before:.3f}", f"{after:.3f}"] for name, before, after in change.table.to_numpy().tolist()
-        ]
-        caption = "Before and after recalibration; after: cross-validated on these stays"
-        parts.append(table(caption, ["Metric", "Before", "After"], rows))
+    parts += [tag("p", sentence) for sentence in validation.recalibration_sentences]
+    if validation.recalibration is not None:
+        parts.append(frame_table("Before and after recalibration", validation.recalibration.shown_table))
     return section("Verdict", tag("div", *parts, attrs={"class": "card"}))
 
 
@@ -80,7 +75,7 @@ def _inputs(validation: Validation) -> list[Markup]:
     parts = [section("Differences from the training extract", tag("div", listed, attrs={"class": "card"}))]
     if not validation.case_mix.empty:
         rows = validation.case_mix_rows().reset_index(names="Variable")
-        parts.append(section("Training next to here", frame_table(CASE_MIX, rows)))
+        parts.append(section("Inputs in training and here", frame_table(CASE_MIX, rows)))
     if len(validation.unmapped):
         codes = validation.unmapped.astype(str).rename(columns={"code": "Code"})
         parts.append(section("Codes without a variable", frame_table("Of at least 11 rows", codes)))

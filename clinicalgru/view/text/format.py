@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SMALLEST_SHOWN, LARGEST_SHOWN = 1e-6, 1e15
+NOUNS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(("died", "dead", "deceased", "expired", "expire"), "death")
+    | {"septic": "sepsis", "readmitted": "readmission", "intubated": "intubation", "ventilated": "ventilation"}
+    | {"discharged": "discharge", "transfused": "transfusion", "transferred": "transfer", "admitted": "admission"}
+    | dict.fromkeys(("is", "has", "had", "was", "flag"), "")
+)  # of words in the names of outcome columns
 
 
 def escape_plotly(text: str) -> str:
@@ -198,7 +205,30 @@ def format_name(name: str) -> str:
     >>> format_name("in_hospital_death")
     'in-hospital death'
     """
-    return name.replace("in_hospital", "in-hospital").replace("_", " ")
+    return name.replace("in_hospital_", "in-hospital_").replace("_", " ")
+
+
+def format_outcome(name: str) -> str:
+    """Write the column of an outcome as the noun that a risk is of.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column, such as "died".
+
+    Returns
+    -------
+    str
+        The words, with nouns for the usual participles.
+
+    Examples
+    --------
+    >>> format_outcome("died"), format_outcome("is_septic"), format_outcome("hospital_expire_flag")
+    ('death', 'sepsis', 'hospital death')
+    """
+    words = format_name(name).split(" ")
+    known = [NOUNS.get(word.lower(), word) for word in words]
+    return " ".join(word for word in known if word) or name
 
 
 def capitalize_first(text: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from clinicalgru.class_names import ONE_OF
 from clinicalgru.evaluate.metric_descriptions import format_horizon
 from clinicalgru.view.plots.timeline_data import format_answer, is_probability
-from clinicalgru.view.text.format import capitalize_first, format_name, format_number, format_percent
+from clinicalgru.view.text.format import capitalize_first, format_number, format_outcome, format_percent
 from clinicalgru.view.text.risk_points import effect_unit, format_effect
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ def outcome_text(explanation: Explanation) -> str:
     """
     provenance, target = explanation.provenance, format_horizon(explanation.target_text)
     written = provenance.get("outcome", provenance.get("task", "the outcome"))
-    outcome = format_name(written)
+    outcome = format_outcome(written)
     if target and written.startswith(ONE_OF):  # a class with a name, which may be any phrase
         return f"the outcome “{target}”"
     if target in written.split(" or "):  # one label of several
-        return format_name(target)
+        return format_outcome(target)
     return f"{outcome}, {target}" if target and target != outcome else outcome
 
 
@@ -117,7 +117,7 @@ def output_tiles(explanation: Explanation) -> list[tuple[str, str, str]]:
     kept = outputs[(outputs["output"] == explained) | (np.arange(len(outputs)) < MAX_OUTPUTS)]
     return [
         (
-            capitalize_first(format_horizon(format_name(str(output)))),
+            capitalize_first(format_horizon(format_outcome(str(output)))),
             format_percent(float(risk)),
             "explained on this page" if output == explained else "",
         )
