@@ -92,6 +92,13 @@ def _values_text(row: Mapping[Any, Any]) -> str:
     return units if row["low"] != row["low"] else f"{units}, {row['low']:g} to {row['high']:g}"
 
 
+def _without_outcomes(reading: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that rows and stays are read by; outcomes of a reading file may be of other stays, or absent."""
+    columns = {table: names for table, names in reading.get("columns", {}).items() if table != "outcomes"}
+    rest = {name: value for name, value in reading.items() if name not in ("outcomes", "outcomes_columns")}
+    return rest | {"columns": columns, "max_rejected": 1.0}
+
+
 def map_(
     reading: dict[str, Any],
     extract: Extract,
@@ -118,7 +125,7 @@ def map_(
 
     if draft.exists() and not overwrite:
         raise InputError("a new file", "a file that exists", "Use --overwrite, or another name.", where=draft.name)
-    found = unmapped(read_events(extract, **reading | {"max_rejected": 1.0}))
+    found = unmapped(read_events(extract, **_without_outcomes(reading)))
     lines = []
     for row in found.to_dict("records"):
         pair = yaml.safe_dump({row["code"]: row["suggestion"] or "?"}, allow_unicode=True, width=10_000).strip()

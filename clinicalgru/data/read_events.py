@@ -29,6 +29,7 @@ from clinicalgru.data.ingest.read_options import (
 )
 from clinicalgru.data.ingest.source import Source, SourceResult
 from clinicalgru.data.ingest.unchanged_files import unchanged_files
+from clinicalgru.data.ingest.value_pairs import pairs_in
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.reading import recorded
 from clinicalgru.data.repeated_stays import repeat_stays
@@ -101,16 +102,17 @@ def read_events(
         Format of the extract: "long", "wide", "yaib", "sql", "physionet2012", "physionet2019", "mimic-iv", "eicu",
         "clif", "meds", "omop" or "fhir" (see the table in the notes).
     stays : str, path, DataFrame or Arrow table, optional
-        Table of patient_id, stay_id, start, end and static variables; birth_date gives the age. Without it, a stay
-        starts with its first measurement. Not for "mimic-iv", "eicu", "clif", "meds", "omop" and "fhir", which bring
-        their own.
+        Table of patient_id, stay_id, start, end and static variables; birth_date gives the age. With it, rows with a
+        stay_id may lack patient_id. Without it, a stay starts with its first measurement. Not for "mimic-iv", "eicu",
+        "clif", "meds", "omop" and "fhir", which bring their own.
     outcomes : str, path, DataFrame or Arrow table, optional
         Table of stay_id and outcomes; blank means not recorded, and stays unknown.
     variables : path, dict, Dictionary or list of them, optional
         Your own data dictionary over the shipped one: a YAML file, a dict of it, or a `Dictionary`.
     names : mapping of str to str, or path, optional
         Your names of variables: name in the extract -> variable, such as {"Lactate, Arterial": "lactate"}. Or a YAML
-        file of such pairs, or a CSV file with the columns name and variable. `unmapped` shows what is still missing.
+        file of such pairs, or a CSV file with the columns name and variable. Where a value is two numbers, such as
+        120/80, name two variables: {"BP": "sbp/dbp"}. `unmapped` shows what is still missing.
     vocabulary : str or list of str, optional
         Code systems or sources whose names the extract uses, such as "loinc", "mimic-iv" or "eicu", in addition to
         those of `source`.
@@ -199,7 +201,7 @@ def read_events(
     source            data
     ================  ==================================================================================================
     "long"            Table: patient_id, time, variable, value; optional stay_id, unit, available_at, code.
-    "wide"            Table: patient_id, time; one column per variable.
+    "wide"            Table: patient_id, time; optional stay_id; one column per variable.
     "yaib"            As "wide", with the variable names of YAIB cohorts.
     "sql"             Address of a database; `query` returns the long columns.
     "physionet2012"   Archive or folder of PhysioNet/CinC Challenge 2012; `outcomes` is its Outcomes file.
@@ -259,7 +261,8 @@ def read_events(
     check_one_table_sources(source, several=tables is not None, detection_limits=detection_limits, decimal=decimal)
     plain = dictionary_of(variables)
     renamed, vocabularies = own_names(names, plain), vocabularies_of(vocabulary, plain)
-    dictionary = plain.with_names(source, renamed, *vocabularies) if renamed or vocabularies else plain
+    single = {name: variable for name, variable in renamed.items() if name not in pairs_in(renamed)}
+    dictionary = plain.with_names(source, single, *vocabularies) if renamed or vocabularies else plain
     if stays is outcomes and is_arrow(stays):  # a stream can be read once only
         stays = outcomes = arrow_table(stays, duckdb.connect())
     options = ReadOptions(
@@ -304,6 +307,7 @@ def _read(data: Any, source: str, options: ReadOptions) -> Events:
             timezone=options.timezone,
             missing=options.missing,
             detection_limits=options.detection_limits,
+            pairs=pairs_in(options.names),
         ) as workspace,
     ):
         workspace.name_sources += options.vocabulary

@@ -30,7 +30,7 @@ def own_names(names: Any, dictionary: Dictionary) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Name in the extract -> name of the variable.
+        Name in the extract -> name of the variable, or of two with a slash between.
 
     Raises
     ------
@@ -56,7 +56,15 @@ def own_names(names: Any, dictionary: Dictionary) -> dict[str, str]:
     for variable in pairs.values():
         if not isinstance(variable, str):
             raise ArgumentError("the name of a variable for each name", describe(variable), FIX)
-    return {name: dictionary.find(variable).name for name, variable in pairs.items()}
+    return {name: _found(variable, dictionary) for name, variable in pairs.items()}
+
+
+def _found(variable: str, dictionary: Dictionary) -> str:
+    """The name of a variable, or of two with a slash between, for values such as 120/80."""
+    parts = [part.strip() for part in variable.split("/")]
+    if variable not in dictionary and len(parts) == 2 and all(part in dictionary for part in parts):
+        return "/".join(parts)
+    return dictionary.find(variable).name
 
 
 def vocabularies_of(vocabulary: Any, dictionary: Dictionary) -> tuple[str, ...]:

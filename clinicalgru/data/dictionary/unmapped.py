@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import pandas as pd
 
 from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import UNMAPPED
+from clinicalgru.errors import DictionaryError
 
 REASONS = (UNMAPPED, "unknown variable")
 COLUMNS = ["code", "label", "rows", "units", "low", "high", "suggestion"]
@@ -25,6 +27,11 @@ ABBREVIATIONS = {
     "hr": "heart rate",
     "pulse": "heart rate",
     "rr": "respiratory rate",
+    "respirations": "respiratory rate",
+    "oximetry": "oxygen saturation",
+    "nibp": "pressure",
+    "nbp": "pressure",
+    "abp": "pressure",
     "bp": "pressure",
     "creat": "creatinine",
     "bili": "bilirubin",
@@ -40,6 +47,8 @@ PLACES = frozenset(["serum", "plasma", "blood", "whole", "ser", "bld", "arterial
 METHODS = frozenset(["level", "lvl", "count", "poc", "lab", "result", "value", "oral", "axillary", "tympanic", "acid"])
 UNITS = frozenset(["bpm", "mmhg", "ml", "mg", "dl", "mmol", "pct", "percent", "degf", "degc"])
 NOISE = PLACES | METHODS | UNITS  # words that do not tell variables apart, where others are left
+PULSE_OXIMETRY = re.compile(r"\bpulse ox(imetry)?\b")  # no pulse
+PRESSURES = "sbp/dbp"  # of values such as 120/80
 MIN_SIMILARITY = 0.5  # Jaccard index of words above which a variable is suggested
 
 
@@ -87,19 +96,23 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     table = known.merge(rows, on="name", how="outer", suffixes=("", "_rejected"))
     table = table.assign(rows=table[["rows", "rows_rejected"]].max(axis=1))  # some were rejected for another reason
     labels = [ledger.labels.get(code, "") for code in table["name"]]
-    words = _known_words(Dictionary.load() if dictionary is None else dictionary)
-    codes = _known_codes(Dictionary.load() if dictionary is None else dictionary)
+    dictionary = Dictionary.load() if dictionary is None else dictionary
+    words, codes = _known_words(dictionary), _known_codes(dictionary)
+    table = table.assign(label=labels, units=table["units"].fillna(""))
+    possible = _possible_variables(table["units"], dictionary)
+    columns = (table["name"], table["label"], table["units"], table["low"].notna())
     suggestions = [
-        codes.get(code) or _suggest(label or code, words) for code, label in zip(table["name"], labels, strict=True)
+        codes.get(code) or _suggest(label or code, words, possible[units], has_numbers=has_numbers)
+        for code, label, units, has_numbers in zip(*columns, strict=True)
     ]
-    table = table.assign(label=labels, suggestion=suggestions, units=table["units"].fillna(""))
+    table = table.assign(suggestion=suggestions)
     table = table.rename(columns={"name": "code"})[COLUMNS].astype({"rows": "int64"})
     return table.sort_values(["rows", "code"], ascending=[False, True], ignore_index=True)
 
 
 def _words(text: str) -> frozenset[str]:
     """Words and numbers of a name, without those that say where or how it was measured; all of them if none is left."""
-    found = re.findall(r"[a-z]+|[0-9]+", text.casefold())
+    found = re.findall(r"[a-z]+|[0-9]+", PULSE_OXIMETRY.sub("oxygen saturation", text.casefold()))
     words = frozenset(word for short in found for word in ABBREVIATIONS.get(short, short).split())
     return words - NOISE or words
 
@@ -132,8 +145,34 @@ def _known_codes(dictionary: Dictionary) -> dict[str, str]:
     return dict(zip(table["code"], table["name"], strict=True))
 
 
-def _suggest(text: str, known: Mapping[frozenset[str], str]) -> str:
+def _possible_variables(units: Iterable[str], dictionary: Dictionary) -> dict[str, frozenset[str]]:
+    """Units of a name -> the variables that have the first of them; all variables where none has it."""
+    found = {}
+    for text in set(units):
+        first = text.partition(", ")[0].partition(" and ")[0]
+        found[text] = frozenset(name for name, one in dictionary.items() if first and _has_unit(one, first))
+    return {text: names or frozenset(dictionary) for text, names in found.items()}
+
+
+def _has_unit(variable: Variable, unit: str) -> bool:
+    try:
+        variable.conversion(unit)
+    except DictionaryError:
+        return False
+    return True
+
+
+def _suggest(
+    text: str, known: Mapping[frozenset[str], str], possible: Container[str], *, has_numbers: bool = True
+) -> str:
+    """The variable, of those that are possible, whose words are most similar to a text."""
     given = _words(text)
-    ranked = ((len(given & words) / max(len(given | words), 1), -len(name), name) for words, name in known.items())
-    similarity, _, name = max(ranked)  # of equals the shortest name: it says least that the code does not
+    if given == {"pressure"} and not has_numbers:
+        return PRESSURES
+    ranked = (
+        (len(given & words) / max(len(given | words), 1), -len(name), name)
+        for words, name in known.items()
+        if name in possible
+    )
+    similarity, _, name = max(ranked, default=(0.0, 0, ""))  # of equals the shortest name: it says least
     return name if similarity > MIN_SIMILARITY else ""

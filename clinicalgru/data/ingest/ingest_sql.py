@@ -32,6 +32,11 @@ CREATE TABLE name_units (
 """
 # Cells without a value of wide tables: counted only, as nine of ten cells may be blank.
 BLANK_CELLS = "CREATE TABLE blank_cells (part INTEGER, row BIGINT, name VARCHAR, rows BIGINT)"
+ADD_BLANKS = """
+INSERT INTO blank_cells
+SELECT {first_file} + c_file, c_row, coalesce(p.variable, b.variable), rows
+FROM ({blanks}) b LEFT JOIN value_pairs p ON p.name = b.variable WHERE rows > 0
+"""
 # Rows and blank cells in all.
 TOTAL = "SELECT (SELECT count(*) FROM rows) + (SELECT coalesce(sum(rows), 0) FROM blank_cells)::BIGINT"
 # The names of the source with their variables, and the words that stand for a value.
@@ -137,6 +142,28 @@ FROM (
     FROM identifiers i JOIN identifiers o USING (patient) WHERE o.stay IS NULL GROUP BY 1
 ) pairs
 WHERE rows.part IN ({{parts}}) AND rows.identifier_id = pairs.identifier_id AND NOT {IS_DAMAGED}
+"""
+# The patients of the stays in some files without a column of patients, from the table of stays, as further pairs.
+PAIRS_OF_STAYS = """
+INSERT INTO identifiers
+SELECT (SELECT count(*) FROM identifiers) + row_number() OVER () - 1, patient, stay, patient, stay, is_corrupt
+FROM (
+    SELECT k.patient_id AS patient, k.stay_id AS stay, bool_or(i.is_corrupt) AS is_corrupt
+    FROM (SELECT DISTINCT identifier_id FROM rows WHERE part IN ({parts})) JOIN identifiers i USING (identifier_id)
+    JOIN stays_frame k ON k.stay_id = i.stay
+    WHERE i.patient IS NULL GROUP BY ALL
+) ANTI JOIN identifiers USING (patient, stay)
+"""
+# Gives the rows of these files the patients of their stays.
+PATIENT_OF_STAY = """
+UPDATE rows SET identifier_id = pairs.with_patient
+FROM (
+    SELECT i.identifier_id, min(o.identifier_id) AS with_patient
+    FROM identifiers i JOIN stays_frame k ON k.stay_id = i.stay
+    JOIN identifiers o ON o.patient = k.patient_id AND o.stay = k.stay_id
+    WHERE i.patient IS NULL GROUP BY 1
+) pairs
+WHERE rows.part IN ({parts}) AND rows.identifier_id = pairs.identifier_id
 """
 N_WITHOUT_DATE = "SELECT count(*) FROM rows WHERE part IN ({parts}) AND NOT is_date"
 # The units with which each variable occurs.

@@ -147,7 +147,13 @@ class ReadOptions:
     @property
     def row_format(self) -> RowFormat:
         """How the cells of a table of rows are read."""
-        return RowFormat(self.time_format, self.time_unit, detection_limits=self.detection_limits, decimal=self.decimal)
+        return RowFormat(
+            self.time_format,
+            self.time_unit,
+            detection_limits=self.detection_limits,
+            decimal=self.decimal,
+            has_stays_table=self.stays is not None,
+        )
 
 
 def check_table(name: str, value: Any, *, optional: bool = False) -> None:

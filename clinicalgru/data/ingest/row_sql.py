@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clinicalgru.data.ingest.column_names import check_identifier_types, normalize
+from clinicalgru.data.ingest.column_names import IDENTIFIERS, check_identifier_types, normalize
 from clinicalgru.data.ingest.decimal_sql import decimal_comma_sql
 from clinicalgru.data.ingest.detection_limit_sql import LIMIT
 from clinicalgru.data.ingest.ingest_sql import OTHER_HEADER
@@ -34,6 +34,7 @@ from clinicalgru.data.ingest.time_sql import (
     trim_sql,
     usual_sql,
 )
+from clinicalgru.data.ingest.value_pairs import with_pair_names_sql, with_pairs_sql
 from clinicalgru.data.ledger import MISSING
 
 MISSING_WORDS = r"(?i)(na|n/a|nan|null|none|\.|<na>)?"  # of at most four letters; none begins with a digit
@@ -68,6 +69,8 @@ class RowFormat:
         says.
     decimal : str
         Mark of decimals in text, "." or ",".
+    has_stays_table : bool
+        Whether a table of stays has their patients, so that rows with a stay_id may lack patient_id.
     """
 
     time_format: str | None = None
@@ -77,6 +80,7 @@ class RowFormat:
     is_duplicate_source: bool = False
     detection_limits: str | None = None
     decimal: str = "."
+    has_stays_table: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ def row_statements(
     row_format: RowFormat,
     *,
     has_timezone: bool,
+    has_pairs: bool,
     missing: MissingValues,
 ) -> RowStatements:
     """Write SQL that inserts the rows of a table into `rows`.
@@ -124,6 +129,8 @@ def row_statements(
         How the cells are read.
     has_timezone : bool
         Whether times without an offset are local times (see `declare_timezone`).
+    has_pairs : bool
+        Whether some names stand for two variables (see `pairs_in`).
     missing : MissingValues
         Values that mean "not measured".
 
@@ -147,7 +154,7 @@ def row_statements(
         first_file=first_file,
         is_duplicate_source=str(row_format.is_duplicate_source).lower(),
         is_corrupt="is_corrupt" if part.text else "false",
-        no_identifier=f"patient IS NULL{'' if row_format.assign_by_time else ' OR stay IS NULL'}",
+        no_identifier=" OR ".join(f"{name} IS NULL" for name in _required_identifiers(columns, row_format)),
         missing=literal(MISSING),
         is_missing=_is_missing(value_text, row_format.missing_values, missing, names=("value", columns["value"])),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
@@ -161,9 +168,11 @@ def row_statements(
         other_header=literal(OTHER_HEADER),
         cells=CELLS_IN_UTC.format(cells=cells) if has_timezone else cells,
     )
+    all_cells = f"SELECT {', '.join([*raw.values(), _place(part)])} FROM {part.sql}"
+    keys = f"SELECT {', '.join(raw[name] for name in (*KEYS, *_text_times(types)))} FROM {part.sql}"
     return RowStatements(
-        cells=f"SELECT {', '.join([*raw.values(), _place(part)])} FROM {part.sql}",
-        keys=f"SELECT {', '.join(raw[name] for name in (*KEYS, *_text_times(types)))} FROM {part.sql}",
+        cells=with_pairs_sql(all_cells, types["value"], row_format.decimal) if has_pairs else all_cells,
+        keys=with_pair_names_sql(keys) if has_pairs else keys,
         new_keys=(
             *(_distinct_times(name, types, row_format) for name in _text_times(types)),
             NEW_IDENTIFIERS.format(
@@ -260,9 +269,16 @@ def _raw_cells(
         cells |= {ours: decimal_comma_sql(quoted(columns[ours])) for ours in of_numbers}
     if "stay_id" not in cells and not row_format.assign_by_time:
         cells["stay_id"] = cells["patient_id"]
-    absent = {name: "NULL::VARCHAR" for name in ("stay_id", "unit", "code", "source_reason") if name not in cells}
+    optional = (*IDENTIFIERS, "unit", "code", "source_reason")
+    absent = {name: "NULL::VARCHAR" for name in optional if name not in cells}
     names = {ours: f"{ours}_written" if ours in WRITTEN else f"c_{ours}" for ours in cells | absent}
     return {ours: f"{cell} AS {names[ours]}" for ours, cell in (cells | absent).items()}
+
+
+def _required_identifiers(columns: Mapping[str, str], row_format: RowFormat) -> list[str]:
+    """What each row must fill: patient, stay or both; without patients, the stays table has them."""
+    is_required = {"patient": "patient_id" in columns, "stay": not row_format.assign_by_time}
+    return [name for name, required in is_required.items() if required]
 
 
 def _place(part: TablePart) -> str:

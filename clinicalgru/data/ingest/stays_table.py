@@ -6,8 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import pandas as pd
+import pyarrow as pa
 
 from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.birth_dates import AGE, with_ages
 from clinicalgru.data.ingest.column_names import (
     DATA,
@@ -28,6 +30,7 @@ from clinicalgru.data.ingest.table_cells import TableCells, check_once, read_cel
 from clinicalgru.data.ingest.table_times import TIMES
 from clinicalgru.data.ingest.time_format import check_first_hour
 from clinicalgru.data.ingest.unit_conversion import default_unit
+from clinicalgru.data.ingest.unmapped_values import PATIENT_OF_UNUSED, UNUSED_VALUES
 from clinicalgru.data.ingest.workspace import COLUMNS, Workspace
 from clinicalgru.errors import InputError
 
@@ -68,6 +71,7 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
         if AGE not in options.units:
             cells = with_ages(cells, time_format=options.time_format)
         result = _stays(workspace, cells, options)
+        _find_patients(workspace, cells.frame[[*IDENTIFIERS]])
     if options.outcomes is not None:
         outcomes = read_outcomes(options, workspace.dictionary, static=_static_columns(workspace, options))
         workspace.note_columns(OUTCOMES, outcomes.columns)
@@ -75,6 +79,22 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
     _check_units_used(workspace, options, outcomes)
     check_one_table_each(options.columns, _meanings(workspace, workspace.columns_seen, outcomes))
     return result if outcomes is None else result.with_outcomes(outcomes)
+
+
+def _find_patients(workspace: Workspace, stays: pd.DataFrame) -> None:
+    """Give rows of tables without patient_id the patients of their stays."""
+    if not workspace.without_patient:
+        return
+    is_shared = stays.duplicated("stay_id")
+    if is_shared.any():
+        fix = "Name the patients of the rows with columns={'patient_id': 'its name there'}."
+        got = "several patients with one stay_id, and rows without patient_id"
+        raise InputError("each stay_id once", got, fix, where=f"{STAYS}, {stays.index[is_shared][0]}")
+    workspace.sql.register("stays_frame", pa.Table.from_pandas(stays.astype(str), preserve_index=False))
+    parts = ", ".join(map(str, sorted(workspace.without_patient)))
+    for statement in (ingest_sql.PAIRS_OF_STAYS, ingest_sql.PATIENT_OF_STAY, UNUSED_VALUES, PATIENT_OF_UNUSED):
+        workspace.sql.execute(statement.format(parts=parts))
+    workspace.sql.unregister("stays_frame")
 
 
 def _check_units_used(workspace: Workspace, options: ReadOptions, outcomes: OutcomesTable | None) -> None:

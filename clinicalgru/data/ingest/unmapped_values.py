@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from clinicalgru.data.ingest import ingest_sql
-from clinicalgru.data.ingest.row_sql import text_sql
+from clinicalgru.data.ingest.row_sql import name_sql, text_sql
 from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, literal, quoted
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import UNMAPPED_VALUES
@@ -15,7 +15,13 @@ from clinicalgru.disclosure import MIN_CELL_SIZE
 
 MAX_VALUES = 10_000  # of each name, evenly spaced over its rows, of which the range is computed
 MAX_UNITS = 3  # named of each name
-UNUSED_VALUES = "CREATE TABLE IF NOT EXISTS unused_values (name VARCHAR, rows BIGINT, patient VARCHAR, value DOUBLE)"
+UNUSED_VALUES = """
+CREATE TABLE IF NOT EXISTS unused_values (name VARCHAR, rows BIGINT, patient VARCHAR, stay VARCHAR, value DOUBLE)
+"""
+PATIENT_OF_UNUSED = """
+UPDATE unused_values SET patient = k.patient_id FROM stays_frame k
+WHERE unused_values.patient IS NULL AND unused_values.stay = k.stay_id
+"""
 # Units as text that cannot be a value, an identifier or a date: of a misaligned row, they would be.
 SAFE_UNIT = r"regexp_full_match(unit, '(10[*^]|[^\d])[^\s]{0,20}') AND NOT regexp_matches(unit, '\d{4}')"
 RANGE = f"""
@@ -51,7 +57,9 @@ FROM (
 """
 
 
-def add_unused_values(workspace: Workspace, part: TablePart, columns: Collection[str], *, patient: str) -> None:
+def add_unused_values(
+    workspace: Workspace, part: TablePart, columns: Collection[str], *, patient: str | None, stay: str | None
+) -> None:
     """Keep some values of the columns of a wide table that are not used, for the ledger.
 
     Parameters
@@ -62,20 +70,22 @@ def add_unused_values(workspace: Workspace, part: TablePart, columns: Collection
         The table.
     columns : collection of str
         Its columns that are not used.
-    patient : str
-        Its column of patients.
+    patient, stay : str or None
+        Its columns of patients and stays, of which one is there.
     """
+    keys = {"patient": patient, "stay": stay}
+    cells = [f"{'NULL' if key is None else name_sql(quoted(key))} AS {name}" for name, key in keys.items()]
     workspace.sql.execute(UNUSED_VALUES)
     for column in sorted(set(columns) - {"c_file", "c_row"}):
         text = text_sql(quoted(column), part.types[column])
         with duckdb_errors(part.label):
             workspace.sql.execute(f"""
 INSERT INTO unused_values
-SELECT {literal(column)}, CASE WHEN place = 1 THEN filled ELSE 0 END, patient, value
+SELECT {literal(column)}, CASE WHEN place = 1 THEN filled ELSE 0 END, patient, stay, value
 FROM (
-    SELECT patient, value, filled, row_number() OVER () AS place, 1 + filled // {MAX_VALUES} AS step
+    SELECT patient, stay, value, filled, row_number() OVER () AS place, 1 + filled // {MAX_VALUES} AS step
     FROM (
-        SELECT CAST({quoted(patient)} AS VARCHAR) AS patient, TRY_CAST({text} AS DOUBLE) AS value,
+        SELECT {", ".join(cells)}, TRY_CAST({text} AS DOUBLE) AS value,
             {text} IS NOT NULL AS is_filled, count({text}) OVER () AS filled
         FROM {part.sql}
     ) WHERE is_filled

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest import ingest_sql, value_pairs
 from clinicalgru.data.ingest.arrow_tables import record_batches
 from clinicalgru.data.ingest.column_names import normalize
 from clinicalgru.data.ingest.csv_blocks import text_blocks
@@ -53,6 +53,8 @@ class Workspace:
         Values that mean "not measured".
     detection_limits : str
         What becomes of limits of detection in tables whose format does not say: "reject", "bound" or "half".
+    pairs : mapping of str to (str, str), optional
+        Names whose values are two numbers -> their variables.
 
     Attributes
     ----------
@@ -66,6 +68,10 @@ class Workspace:
         The files of the extract, for messages.
     columns_seen : dict of str to list of str
         Each table that was read, as "data", "stays" or "outcomes" -> its columns.
+    value_pairs : dict of str to (str, str)
+        The argument `pairs`.
+    without_patient : set of int
+        Numbers of the files without a column of patients.
     is_wide : bool
         Whether variables are columns of these tables.
     notes : dict of str to int
@@ -83,10 +89,13 @@ class Workspace:
         timezone: str | None = None,
         missing: MissingValues | None = None,
         detection_limits: str = "reject",
+        pairs: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         self.dictionary, self.source = dictionary, source
         self.missing = missing or MissingValues()
         self.columns_seen: dict[str, list[str]] = {}
+        self.value_pairs = dict(pairs or {})
+        self.without_patient: set[int] = set()
         self.is_wide = False
         self.name_sources: tuple[str, ...] = (source,)
         self.variables: tuple[Variable, ...] = tuple(dictionary[name] for name in sorted(dictionary))
@@ -115,6 +124,8 @@ class Workspace:
         self.sql.register("levels_frame", level_table(self.variables))
         self.sql.execute(ingest_sql.NAMES)
         self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
+        self.sql.register("pairs_frame", value_pairs.pairs_table(self.value_pairs))
+        self.sql.execute("CREATE TABLE value_pairs AS SELECT * FROM pairs_frame")
 
     def __enter__(self) -> Workspace:
         return self
@@ -173,15 +184,14 @@ class Workspace:
         """
         if row_format.detection_limits is None:
             row_format = replace(row_format, detection_limits=self.detection_limits)
-        present = _present_columns(part, columns)
-        first_file = self.locator.add(part, columns)
+        present = _present_columns(part, columns, row_format)
+        first_file = self._add_files(part, columns, present)
         with duckdb_errors(part.label, part.text):
             self._insert(part, self._statements(part, first_file, present, row_format))
             if part.text is not None:
                 self._record_text_findings(part.text, first_file)
             if part.blanks:
-                blanks = f"SELECT {first_file} + c_file, c_row, variable, rows FROM ({part.blanks}) WHERE rows > 0"
-                self.sql.execute(f"INSERT INTO blank_cells {blanks}")
+                self.sql.execute(ingest_sql.ADD_BLANKS.format(first_file=first_file, blanks=part.blanks))
         self.has_duplicate_source |= row_format.is_duplicate_source
         self.has_limits |= row_format.detection_limits != "reject"
 
@@ -214,8 +224,8 @@ class Workspace:
             If a row has another number of cells, or is not UTF-8.
         """
         whole = TablePart(text.path.name, quoted(BLOCK), dict.fromkeys(text.names, "VARCHAR"), first_row=2, text=text)
-        present = _present_columns(whole, columns)
-        file = self.locator.add(whole, columns)
+        present = _present_columns(whole, columns, row_format)
+        file = self._add_files(whole, columns, present)
         for block in text_blocks(text):
             self.sql.register(BLOCK, block.table)
             part = replace(whole, first_row=block.first_row, text=replace(text, is_plain=block.is_plain))
@@ -226,6 +236,14 @@ class Workspace:
             yield part
         self.sql.unregister(BLOCK)
         self.has_limits |= row_format.detection_limits != "reject"
+
+    def _add_files(self, part: TablePart, columns: Mapping[str, str], present: Mapping[str, str]) -> int:
+        """Number the files of a table; returns the number of the first."""
+        if "patient_id" in present:
+            return self.locator.add(part, columns)
+        first = self.locator.add(part, {**columns, "patient_id": present["stay_id"]})
+        self.without_patient |= set(range(first, len(self.locator.files)))
+        return first
 
     @contextmanager
     def undone_on_error(self) -> Iterator[None]:
@@ -245,6 +263,7 @@ class Workspace:
         """Leave no file after the first `n_files`, none of their rows, and what was known of them as it was."""
         self.sql.execute(f"DELETE FROM rows WHERE part >= {n_files}")
         del self.locator.files[n_files:], self.locator.headers[n_files:]
+        self.without_patient = {file for file in self.without_patient if file < n_files}
         self.notes, self.columns_seen = notes, columns_seen
 
     def note_columns(self, table: str, columns: Iterable[str]) -> None:
@@ -263,7 +282,13 @@ class Workspace:
         self, part: TablePart, first_file: int, columns: Mapping[str, str], row_format: RowFormat
     ) -> RowStatements:
         return row_statements(
-            part, first_file, columns, row_format, has_timezone=self.has_timezone, missing=self.missing
+            part,
+            first_file,
+            columns,
+            row_format,
+            has_timezone=self.has_timezone,
+            has_pairs=bool(self.value_pairs),
+            missing=self.missing,
         )
 
     def _insert(self, part: TablePart, statements: RowStatements) -> None:
@@ -276,14 +301,21 @@ class Workspace:
             for batch in record_batches(self.sql.sql(statements.cells), BATCH_ROWS):
                 for name in (CELLS, KEY_CELLS):
                     writer.register(name, pa.Table.from_batches([batch]))
-                for statement in (*statements.new_keys, statements.insert):
-                    writer.execute(statement)
+                self._run(writer, statements)
 
     def _insert_stored(self, statements: RowStatements) -> None:
         self.sql.execute(f"CREATE OR REPLACE TEMP VIEW {CELLS} AS {statements.cells}")
         self.sql.execute(f"CREATE OR REPLACE TEMP VIEW {KEY_CELLS} AS {statements.keys}")
+        self._run(self.sql, statements)
+
+    def _run(self, connection: duckdb.DuckDBPyConnection, statements: RowStatements) -> None:
+        """Insert the rows in `CELLS`, and note how many of them hold two values."""
         for statement in (*statements.new_keys, statements.insert):
-            self.sql.execute(statement)
+            connection.execute(statement)
+        if self.value_pairs:
+            for name, count in connection.execute(value_pairs.COUNT.format(cells=CELLS)).fetchall():
+                note = f"rows of two values, counted as two rows: {name}"
+                self.notes[note] = self.notes.get(note, 0) + count
 
     def _record_text_findings(self, text: TextTable, file: int) -> None:
         """Reject the last row of a text file where it may be cut off; remember files with blank lines."""
@@ -294,14 +326,15 @@ class Workspace:
             self.locator.texts[file] = text
 
 
-def _present_columns(part: TablePart, columns: Mapping[str, str]) -> dict[str, str]:
+def _present_columns(part: TablePart, columns: Mapping[str, str], row_format: RowFormat) -> dict[str, str]:
     """Our columns -> the table's, for those that it has; letter case and blanks around names are ignored."""
     folded = {normalize(name): name for name in part.types}
     names = {ours: normalize(columns.get(ours, ours)) for ours in COLUMNS}
     present = {ours: folded[theirs] for ours, theirs in names.items() if theirs in folded}
     if "source_reason" in columns:
         present["source_reason"] = columns["source_reason"]
-    absent = [required for required in REQUIRED if required not in present]
+    known = {"patient_id"} if row_format.has_stays_table and "stay_id" in present else set()
+    absent = [required for required in REQUIRED if required not in present.keys() | known]
     if absent:
         noun, pronoun = ("a column", "it") if len(absent) == 1 else ("columns", "them")
         entries = ", ".join(f"{name!r}: 'its name there'" for name in absent)

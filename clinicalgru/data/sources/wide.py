@@ -126,8 +126,10 @@ def add_wide(
     folded = {normalize(name): name for name in part.types}
     keys = {ours: folded[name] for ours in KEYS if (name := normalize(columns.get(ours, ours))) in folded}
     names = _names(workspace, part, options, taken={*keys.values(), *leave})
-    _check(part, columns, keys, names, accepts_none=options.max_rejected >= 1)
+    _check(part, columns, keys, names, options)
     workspace.missing = workspace.missing.with_columns(names)
+    for column in names.keys() & workspace.value_pairs.keys():
+        columns |= dict.fromkeys(workspace.value_pairs[column], column)  # for messages
     numbers = {column for column in names if part.types[column].startswith(NUMERIC)}
     for group in (numbers, names.keys() - numbers):
         if group:
@@ -135,7 +137,7 @@ def add_wide(
             rows = unpivoted(part, keys, cells, "DOUBLE" if group is numbers else "VARCHAR")
             workspace.add_rows(rows, columns, options.row_format)
     unused = part.types.keys() - names.keys() - {*keys.values(), *leave}
-    add_unused_values(workspace, part, unused, patient=keys["patient_id"])
+    add_unused_values(workspace, part, unused, patient=keys.get("patient_id"), stay=keys.get("stay_id"))
     return unused_columns(workspace, part, unused)
 
 
@@ -147,7 +149,9 @@ def _names(workspace: Workspace, part: TablePart, options: ReadOptions, *, taken
         {ours: name for ours, name in columns.items() if normalize(name) in folded and ours not in KEYS}
     )
     given = {folded[theirs]: ours for ours, name in columns.items() if (theirs := normalize(name)) in folded}
-    known = {*workspace.dictionary}.union(*(workspace.dictionary.names(name) for name in workspace.name_sources))
+    known = {*workspace.dictionary, *workspace.value_pairs}.union(
+        *(workspace.dictionary.names(name) for name in workspace.name_sources)
+    )
     names = {column: given.get(column, _own(column, known)) for column in part.types if column not in taken}
     for column in names.keys() & given.keys():
         if given[column] not in known and outcomes is None:  # else `columns` may speak of their table
@@ -168,16 +172,16 @@ def _check(
     columns: Mapping[str, str],
     keys: Mapping[str, str],
     names: Mapping[str, str],
-    *,
-    accepts_none: bool,
+    options: ReadOptions,
 ) -> None:
     """Raise where the table has no patient, no time, or no variable, unless any number of rows may be rejected."""
     got = f"columns {format_names([name for name in part.types if name not in ('c_file', 'c_row')])}"
+    known = {"patient_id"} if options.stays is not None and "stay_id" in keys else set()
     for needed in ("patient_id", "time"):
-        if needed not in keys:
+        if needed not in keys.keys() | known:
             fix = f"Name it with columns={{{needed!r}: 'its name there'}}."
             raise InputError(f"a column {columns.get(needed, needed)}", got, fix, where=part.label)
-    if not names and not accepts_none:
+    if not names and options.max_rejected < 1:
         fix = (
             "Name them as in the dictionary, with columns={'heart_rate': 'its name there'}, or with a file of names, "
             "which clinicalgru map drafts."
