@@ -34,6 +34,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import clinicalgru as cg
 from clinicalgru import pipeline
+from clinicalgru.evaluate.calibrators import CALIBRATORS
 from clinicalgru.evaluate.logistic import mean_log_probabilities
 from clinicalgru.evaluate.physionet2012 import event1, threshold_for_event1
 from clinicalgru.evaluate.physionet2019 import best_threshold, normalised_utility
@@ -97,7 +98,7 @@ def mortality(folder: Path, train_on: str, test_on: str) -> None:
     risks["ensemble of 5"], out["ensemble of 5"] = ensemble.predict_proba(test)[:, 1], ensemble.out_of_fold_[:, 1]
     print(f"hybrid and ensemble fitted in {took:.0f} s; weights {hybrid.weights_}", flush=True)
     single, took = _timed(lambda: cg.GRUClassifier().fit(train, auxiliary=further, verbose=False))
-    risks["one GRU"] = _calibrated_alike(ensemble, single.predict_proba(test)[:, 1])
+    risks["one GRU"] = single.predict_proba(test)[:, 1]
     print(f"one GRU fitted in {took:.0f} s", flush=True)
     baselines = {kind: by_summaries(kind) for kind in ("logistic regression", "boosted trees")}
     if importlib.util.find_spec("lightgbm"):
@@ -106,23 +107,19 @@ def mortality(folder: Path, train_on: str, test_on: str) -> None:
         baselines["PyPOTS GRU-D"] = by_grud
     for name, baseline in baselines.items():
         risks[name], kept = baseline(train, test)
-        if kept is not None:
-            out[name] = kept
+        if kept is not None:  # calibrated as the networks are, on risks out of fold
+            calibrator = CALIBRATORS["binary"].fit(train.outcome, kept)
+            risks[name], out[name] = calibrator.predict(risks[name]), calibrator.predict(kept)
     order = ["one GRU", "ensemble of 5", "hybrid", *baselines]
     for name in order[:3]:
         others = {other: risks[other] for other in order if other != name}
         evaluation = cg.evaluate(test.outcome, risks[name], patients=test.patient, baselines=others, name=name)
         print(f"\n{evaluation}" if name == "one GRU" else f"\n{name}\n{evaluation.differences.to_string()}", flush=True)
     print("\nEvent 1, threshold fixed out of fold on the learned set")
-    out["one GRU"] = out["ensemble of 5"]  # see _calibrated_alike
+    out["one GRU"] = out["ensemble of 5"]  # one network has none; those of the ensemble's members stand for them
     for name in (name for name in order if name in out):
         limit = threshold_for_event1(train.outcome, out[name])
         print(f"  {name:<22}{event1(test.outcome, risks[name] >= limit):.3f}")
-
-
-def _calibrated_alike(ensemble: cg.GRUEnsemble, risk: np.ndarray) -> np.ndarray:
-    """One network has no risks out of fold of its own: those of the ensemble's members, trained alike, stand for it."""
-    return risk if ensemble.calibrator_ is None else ensemble.calibrator_.predict(risk)
 
 
 def forecast(folder: Path, train_on: str, test_on: str) -> None:
