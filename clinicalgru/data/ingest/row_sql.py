@@ -150,11 +150,12 @@ def row_statements(
     value_text = text_sql("c_value", types["value"])
     of_limit, is_limit = _limit_of_detection(value_text, row_format.detection_limits)
     raw = _raw_cells(part, columns, types, row_format)
+    needs = {"patient": "patient_id" in columns, "stay": not row_format.assign_by_time}
     insert = INSERT_ROWS.format(
         first_file=first_file,
         is_duplicate_source=str(row_format.is_duplicate_source).lower(),
         is_corrupt="is_corrupt" if part.text else "false",
-        no_identifier=" OR ".join(f"{name} IS NULL" for name in _required_identifiers(columns, row_format)),
+        no_identifier=" OR ".join(f"{name} IS NULL" for name, needed in needs.items() if needed),
         missing=literal(MISSING),
         is_missing=_is_missing(value_text, row_format.missing_values, missing, names=("value", columns["value"])),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
@@ -273,12 +274,6 @@ def _raw_cells(
     absent = {name: "NULL::VARCHAR" for name in optional if name not in cells}
     names = {ours: f"{ours}_written" if ours in WRITTEN else f"c_{ours}" for ours in cells | absent}
     return {ours: f"{cell} AS {names[ours]}" for ours, cell in (cells | absent).items()}
-
-
-def _required_identifiers(columns: Mapping[str, str], row_format: RowFormat) -> list[str]:
-    """What each row must fill: patient, stay or both; without patients, the stays table has them."""
-    is_required = {"patient": "patient_id" in columns, "stay": not row_format.assign_by_time}
-    return [name for name, required in is_required.items() if required]
 
 
 def _place(part: TablePart) -> str:
