@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import ArgumentError, InputError, TaskError
 
 HOURS = 3_600_000_000
 
@@ -215,8 +215,11 @@ def test_only_named_outcomes_are_auxiliary_targets_and_text_is_noted():
     assert named.ledger.notes["column not used: Unnamed: 0 (outcomes)"] == 2
     with pytest.raises(InputError, match="the columns saps"):
         cg.read_events(rows(), outcomes=table, outcomes_columns=["death", "saps"])
-    with pytest.raises(InputError, match="text that is no number"):
-        cg.read_events(rows(), outcomes=table, outcomes_columns=["death", "ward"])
+    text = cg.read_events(rows(), outcomes=table, outcomes_columns=["death", "ward"])  # classes of a multiclass task
+    assert text.stays["ward"].tolist() == ["A", "B"]
+    assert text.auxiliary_targets(task).empty
+    with pytest.raises(TaskError, match="Expected numbers in ward; got text"):
+        cg.select(text, cg.Task("t", "ward", (0.0, 24.0)))
 
 
 def test_one_cohort_table_gives_its_static_covariates_once():

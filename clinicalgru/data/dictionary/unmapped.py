@@ -163,16 +163,16 @@ def _has_unit(variable: Variable, unit: str) -> bool:
 
 
 def _suggest(
-    text: str, known: Mapping[frozenset[str], str], possible: Container[str], *, has_numbers: bool = True
+    text: str, known: Mapping[frozenset[str], str], possible: Container[str] | None = None, *, has_numbers: bool = True
 ) -> str:
-    """The variable, of those that are possible, whose words are most similar to a text."""
+    """The variable, of those that are possible (None: all), whose words are most similar to a text."""
     given = _words(text)
     if given == {"pressure"} and not has_numbers:
         return PRESSURES
     ranked = (
         (len(given & words) / max(len(given | words), 1), -len(name), name)
         for words, name in known.items()
-        if name in possible
+        if possible is None or name in possible
     )
     similarity, _, name = max(ranked, default=(0.0, 0, ""))  # of equals the shortest name: it says least
     return name if similarity > MIN_SIMILARITY else ""
