@@ -112,5 +112,5 @@ def test_one_column_named_as_patient_and_stay_of_all_tables_is_explained() -> No
     outcomes = pd.DataFrame({"visit": ["11", "12", "21"], "death": [0, 1, 0]})
     columns = {"patient_id": "visit", "stay_id": "visit", "stays": {"patient_id": "patient_id"}}
     rows, stays = (table.rename(columns={"stay_id": "visit"}) for table in (without_patients(ROWS), STAYS))
-    with pytest.raises(InputError, match="3 outcomes of stays with other patients. Name the columns of each table"):
+    with pytest.raises(InputError, match=r"3 outcomes of stays with other patients\. Name the columns of each table"):
         cg.read_events(rows, stays=stays, outcomes=outcomes, columns=columns)

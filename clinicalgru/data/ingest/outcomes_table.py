@@ -238,7 +238,7 @@ def join_outcomes(stays: pd.DataFrame, outcomes: pd.DataFrame, first: pd.Series)
         fix = "Write identifiers as in the rows: 11 and 11.0, or 7 and 007, are two."
         if len(keys) == 2 and outcomes["stay_id"].isin(stays["stay_id"]).any():
             got = f"{len(outcomes):,} outcomes of stays with other patients"
-            fix = "Name the columns of each table: columns={'stays': {'patient_id': ...}, 'outcomes': {'stay_id': ...}}."
+            fix = "Name the columns of each table: columns={'stays': {'patient_id': ...}, 'outcomes': {...}}."
         raise InputError("outcomes of stays of the extract", got, fix, where=OUTCOMES)
     origin = joined["start"].astype("Int64").fillna(first.set_axis(joined.index))
     for name in outcomes.columns.difference(keys):
