@@ -76,6 +76,9 @@ READING_OPTIONS: dict[str, Any] = {
     "units": _texts("variable=unit, where the extract writes none; repeatable"),
     "data_tables": _text("YAML list of the tables of a folder: data (file), source, columns, units, time_format, ..."),
     "detection_limits": _text('what becomes of a value such as "<0.2": reject (default), bound or half'),
+    "units_in_values": Annotated[
+        bool | None, typer.Option("--units-in-values", help="a unit may stand behind the number, such as 38.1 °C")
+    ],
     "delimiter": _text("delimiter of text tables"),
     "encoding": _text("encoding of text tables, such as windows-1252 (default utf-8)"),
     "decimal": _text("mark of decimals in text: . (default) or ,"),

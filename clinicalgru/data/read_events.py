@@ -79,6 +79,7 @@ def read_events(
     query: str | None = None,
     data_tables: Any = None,
     detection_limits: str = "reject",
+    units_in_values: bool = False,
     delimiter: str | None = None,
     encoding: str = "utf-8",
     decimal: str = ".",
@@ -142,13 +143,16 @@ def read_events(
         For source "sql": one SELECT that returns the long columns.
     data_tables : list of dict or path, optional
         The tables of the extract that differ in form, each with arguments of its own: `source` ("long", "wide", "yaib"
-        or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `delimiter`, `encoding`, `decimal`,
-        `query`. The others hold for all of them. Where `data` is a folder, `data` of each names its file; or a path: a
-        YAML file of the list.
+        or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `units_in_values`, `delimiter`,
+        `encoding`, `decimal`, `query`. The others hold for all of them. Where `data` is a folder, `data` of each names
+        its file; or a path: a YAML file of the list.
     detection_limits : str
         What becomes of a value that is a bound, such as "<0.2": "reject" (it is no number), "bound" (0.2), or "half"
         (half of a lower limit, 0.1; an upper limit itself). The ledger counts those used. In published formats bounds
         are texts of results, comments of laboratories, FHIR comparators and OMOP operators.
+    units_in_values : bool
+        Whether a unit of the dictionary may stand behind a number, such as "38.1 °C" or "97%". It is read as the unit,
+        where the column of units is blank or says the same. For "long", "wide", "yaib" and "sql".
     delimiter : str, optional
         Delimiter of text tables, one character; found from the header where None.
     encoding : str
@@ -258,7 +262,13 @@ def read_events(
     tables = data_tables_of(data, data_tables)
     if tables is None:
         check_table("data", data)
-    check_one_table_sources(source, several=tables is not None, detection_limits=detection_limits, decimal=decimal)
+    check_one_table_sources(
+        source,
+        several=tables is not None,
+        detection_limits=detection_limits,
+        decimal=decimal,
+        units_in_values=units_in_values,
+    )
     plain = dictionary_of(variables)
     renamed, vocabularies = own_names(names, plain), vocabularies_of(vocabulary, plain)
     single = {name: variable for name, variable in renamed.items() if name not in pairs_in(renamed)}
@@ -289,6 +299,7 @@ def read_events(
         memory_gb=memory_gb,
         data_tables=tuple(tables or ()),
         detection_limits=detection_limits,
+        units_in_values=units_in_values,
         group_columns=group_names(group_columns, stays),
     )
     events, description = _read(data, source, options), simulated_as(data)

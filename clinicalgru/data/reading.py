@@ -19,6 +19,7 @@ KEPT = (
     "time_unit",
     "units",
     "detection_limits",
+    "units_in_values",
     "delimiter",
     "encoding",
     "decimal",

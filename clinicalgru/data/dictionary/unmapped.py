@@ -39,6 +39,7 @@ ABBREVIATIONS = {
     "lactic": "lactate",
     "uo": "urine output",
     "sat": "saturation",
+    "sats": "oxygen saturation",
     "ox": "oxygen saturation",
     "o": "oxygen",
     "k": "potassium",

@@ -15,7 +15,19 @@ from clinicalgru.errors import ArgumentError, InputError, describe
 
 SOURCES = ("long", "wide", "yaib", "sql")  # of one table
 WITHOUT_LIMITS = ("physionet2012", "physionet2019")  # numbers only
-OWN = ("source", "columns", "units", "missing", "time_format", "time_unit", "delimiter", "encoding", "decimal", "query")
+OWN = (
+    "source",
+    "columns",
+    "units",
+    "missing",
+    "time_format",
+    "time_unit",
+    "units_in_values",
+    "delimiter",
+    "encoding",
+    "decimal",
+    "query",
+)
 FIX = "Pass dicts such as {'data': 'vitals.csv', 'source': 'wide', 'columns': {'heart_rate': 'HR'}}."
 MAX_YAML_BYTES = 1_000_000
 
@@ -119,7 +131,9 @@ def data_tables_of(data: Any, given: Any = None) -> list[DataTable] | None:
     ]
 
 
-def check_one_table_sources(source: str, *, several: bool, detection_limits: str, decimal: str) -> None:
+def check_one_table_sources(
+    source: str, *, several: bool, detection_limits: str, decimal: str, units_in_values: bool
+) -> None:
     """Raise where arguments that only sources of one table know are given for another.
 
     Parameters
@@ -128,7 +142,7 @@ def check_one_table_sources(source: str, *, several: bool, detection_limits: str
         The source.
     several : bool
         Whether the extract is several tables.
-    detection_limits, decimal : str
+    detection_limits, decimal, units_in_values : str, str, bool
         The arguments of `read_events`.
 
     Raises
@@ -145,6 +159,9 @@ def check_one_table_sources(source: str, *, several: bool, detection_limits: str
         raise ArgumentError("a source that has limits of detection", source, "Leave detection_limits out.")
     if decimal != ".":
         raise ArgumentError(f"{expected} for decimal", source, "Leave decimal out: published tables have points.")
+    if units_in_values:
+        fix = "Leave units_in_values out: published tables have units apart."
+        raise ArgumentError(f"{expected} for units_in_values", source, fix)
 
 
 def _arguments(given: Any) -> list[Mapping[str, Any]] | None:

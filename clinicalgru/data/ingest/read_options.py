@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from clinicalgru.checks import check_choice, check_number
+from clinicalgru.checks import check_choice, check_instance, check_number
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.ingest.arrow_tables import is_arrow
 from clinicalgru.data.ingest.column_names import check_columns_argument, joined_columns
@@ -81,6 +81,8 @@ class ReadOptions:
         The tables of the extract with their own arguments; empty where it is of one kind of table.
     detection_limits : str
         What becomes of a value that is a bound, such as "<0.2": one of `DETECTION_LIMITS`.
+    units_in_values : bool
+        Whether a unit may stand behind a number.
     group_columns : tuple of str
         Columns of `stays` that are labels, such as site and ward.
 
@@ -115,6 +117,7 @@ class ReadOptions:
     memory_gb: float = 2.0
     data_tables: tuple[Any, ...] = ()
     detection_limits: str = "reject"
+    units_in_values: bool = False
     group_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -124,6 +127,7 @@ class ReadOptions:
         _check_names("units", self.units)
         for name in ("time_format", "query", "delimiter", "anchor", "timezone"):
             _check_text(name, getattr(self, name))
+        check_instance("units_in_values", self.units_in_values, bool)
         check_encoding(self.encoding)
         check_choice("decimal", self.decimal, DECIMALS)
         check_choice("time_unit", self.time_unit, TIME_UNITS)
@@ -153,6 +157,7 @@ class ReadOptions:
             detection_limits=self.detection_limits,
             decimal=self.decimal,
             has_stays_table=self.stays is not None,
+            units_in_values=self.units_in_values,
         )
 
 

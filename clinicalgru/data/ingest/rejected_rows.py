@@ -20,7 +20,10 @@ MIN_FIT = 0.8  # of the rejected values must be plausible in a unit that is prop
 MAX_NAMED = 5  # variables in a message
 FIXES = {  # of all rows, by the most frequent reason
     "unknown variable": "Map its name with names= (`clinicalgru map` drafts the file), or raise max_rejected.",
-    "value is not a number": "Write numbers alone, or pass decimal=',' where a comma marks decimals.",
+    "value is not a number": (
+        "Write numbers alone, or pass decimal=',' where a comma marks decimals, or units_in_values=True where units "
+        "follow."
+    ),
     "time not readable": (
         "Pass time_format=, or name a date and a time of day in two columns together: columns={'time': 'Date + Time'}."
     ),
@@ -173,7 +176,8 @@ def _fix(variables: Sequence[Variable], units: Mapping[str, str], spellings: Seq
         for variable in variables
         if variable.words and variable.categories
     ]
-    fixes += ["Of numbers with decimal commas, pass decimal=','."] if has_texts else []
+    texts = "Of numbers with decimal commas, pass decimal=','; of numbers with units behind them, units_in_values=True."
+    fixes += [texts] if has_texts else []
     repair = " ".join(fixes if spellings or len(fixes) > bool(units) else [*fixes, "Else repair the values."])
     return f"{repair} To go on without them, pass allow={[variable.name for variable in variables]}."
 

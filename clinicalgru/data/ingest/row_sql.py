@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clinicalgru.data.ingest.column_names import IDENTIFIERS, check_identifier_types, normalize
+from clinicalgru.data.ingest.column_names import IDENTIFIERS, check_identifier_types
 from clinicalgru.data.ingest.decimal_sql import decimal_comma_sql
 from clinicalgru.data.ingest.detection_limit_sql import LIMIT
 from clinicalgru.data.ingest.ingest_sql import OTHER_HEADER
@@ -20,7 +20,8 @@ from clinicalgru.data.ingest.insert_sql import (
     UNKNOWN_NAME_UNITS,
     WITH_TIMES,
 )
-from clinicalgru.data.ingest.missing_values import MissingValues, as_number
+from clinicalgru.data.ingest.missing_sql import missing_sql
+from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.tables import TablePart, literal, quoted, with_computed
 from clinicalgru.data.ingest.time_of_day_sql import time_of_day_sql
 from clinicalgru.data.ingest.time_sql import (
@@ -35,6 +36,7 @@ from clinicalgru.data.ingest.time_sql import (
     usual_sql,
 )
 from clinicalgru.data.ingest.value_pairs import with_pair_names_sql, with_pairs_sql
+from clinicalgru.data.ingest.value_units import with_units_sql
 from clinicalgru.data.ledger import MISSING
 
 MISSING_WORDS = r"(?i)(na|n/a|nan|null|none|\.|<na>)?"  # of at most four letters; none begins with a digit
@@ -71,6 +73,8 @@ class RowFormat:
         Mark of decimals in text, "." or ",".
     has_stays_table : bool
         Whether a table of stays has their patients, so that rows with a stay_id may lack patient_id.
+    units_in_values : bool
+        Whether a unit may stand behind the number.
     """
 
     time_format: str | None = None
@@ -81,6 +85,7 @@ class RowFormat:
     detection_limits: str | None = None
     decimal: str = "."
     has_stays_table: bool = False
+    units_in_values: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,7 @@ def row_statements(
         is_corrupt="is_corrupt" if part.text else "false",
         no_identifier=" OR ".join(f"{name} IS NULL" for name, needed in needs.items() if needed),
         missing=literal(MISSING),
-        is_missing=_is_missing(value_text, row_format.missing_values, missing, names=("value", columns["value"])),
+        is_missing=missing_sql(value_text, row_format.missing_values, missing, names=("value", columns["value"])),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
         value_text=value_text,
         of_limit=of_limit,
@@ -170,7 +175,9 @@ def row_statements(
         cells=CELLS_IN_UTC.format(cells=cells) if has_timezone else cells,
     )
     all_cells = f"SELECT {', '.join([*raw.values(), _place(part)])} FROM {part.sql}"
-    keys = f"SELECT {', '.join(raw[name] for name in (*KEYS, *_text_times(types)))} FROM {part.sql}"
+    keys = f"SELECT {', '.join(raw[name] for name in (*KEYS, 'value', *_text_times(types)))} FROM {part.sql}"
+    if row_format.units_in_values and types["value"] == "VARCHAR":
+        all_cells, keys = (with_units_sql(one, row_format.decimal) for one in (all_cells, keys))
     return RowStatements(
         cells=with_pairs_sql(all_cells, types["value"], row_format.decimal) if has_pairs else all_cells,
         keys=with_pair_names_sql(keys) if has_pairs else keys,
@@ -376,23 +383,3 @@ def text_sql(cell: str, dtype: str = "VARCHAR") -> str:
     is_other = f"strlen({text}) > 4 OR ord({text}) BETWEEN 47 AND 59"
     is_missing = f"regexp_full_match({text}, {literal(MISSING_WORDS)})"
     return f"CASE WHEN {is_other} THEN {text} WHEN {is_missing} THEN NULL ELSE {text} END"
-
-
-def _is_missing(
-    value_text: str, missing_values: tuple[float, ...], missing: MissingValues, *, names: tuple[str, ...]
-) -> str:
-    """SQL of whether a row has no value: a blank, the source's number for it, or one that the user names."""
-    tests = [f"(number IS NULL AND {value_text} IS NULL)", *(f"value = {number}" for number in missing_values)]
-    tests += [_equals(value_text, text) for text in missing.of(*names)]
-    for name, texts in missing.by_name.items():
-        own = " OR ".join(_equals(value_text, text) for text in texts) or "false"
-        folded = literal(normalize(name))
-        tests.append(f"((lower(canonical) = {folded} OR lower(name) = {folded}) AND ({own}))")
-    return f"({' OR '.join(tests)})"
-
-
-def _equals(value_text: str, text: str) -> str:
-    """SQL of whether a cell holds a number, or a word in any letter case."""
-    number = as_number(text)
-    is_number = "" if number is None else f" OR number = {number!r}"
-    return f"coalesce(lower({value_text}) = {literal(text.lower())}{is_number}, false)"

@@ -26,6 +26,7 @@ from clinicalgru.data.ingest.row_sql import CELLS, KEY_CELLS, RowFormat, RowStat
 from clinicalgru.data.ingest.tables import TablePart, quoted
 from clinicalgru.data.ingest.time_of_day_sql import declare_days
 from clinicalgru.data.ingest.time_sql import declare_timezone
+from clinicalgru.data.ingest.value_units import value_units_table
 from clinicalgru.errors import InputError
 from clinicalgru.temporary_folder import TemporaryFolder
 
@@ -124,6 +125,7 @@ class Workspace:
         self.sql.register("levels_frame", level_table(self.variables))
         self.sql.execute(ingest_sql.NAMES)
         self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
+        self.sql.register("value_units", value_units_table(self.variables))
         self.sql.register("pairs_frame", value_pairs.pairs_table(self.value_pairs))
         self.sql.execute("CREATE TABLE value_pairs AS SELECT * FROM pairs_frame")
 
