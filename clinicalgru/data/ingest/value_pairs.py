@@ -52,15 +52,12 @@ def pairs_table(pairs: Mapping[str, tuple[str, str]]) -> pa.Table:
     pyarrow.Table
         name, variable, place (1 or 2).
     """
-    rows = [(name, variable, i) for name, pair in pairs.items() for i, variable in enumerate(pair, start=1)]
-    columns = zip(*rows, strict=True) if rows else ([], [], [])
-    types = (pa.string(), pa.string(), pa.int32())
-    return pa.table(
-        {
-            name: pa.array(list(column), dtype)
-            for name, column, dtype in zip(("name", "variable", "place"), columns, types, strict=True)
-        }
-    )
+    rows = [
+        {"name": name, "variable": variable, "place": place}
+        for name, pair in pairs.items()
+        for place, variable in enumerate(pair, start=1)
+    ]
+    return pa.Table.from_pylist(rows, pa.schema({"name": pa.string(), "variable": pa.string(), "place": pa.int32()}))
 
 
 def with_pairs_sql(cells: str, dtype: str, decimal: str) -> str:
