@@ -189,7 +189,8 @@ def _course(explanation: Explanation, threshold: float | None) -> list[Markup]:
     others = [names[at : at + PER_FIGURE] for at in range(N_EXPANDED, len(names), PER_FIGURE)]
     if others:
         drawn = [patient_drawing(explanation, variables=few, threshold=threshold) for few in others]
-        heading = tag("summary", f"{len(names) - N_EXPANDED} more variables, with smaller effects")
+        n_more = len(names) - N_EXPANDED
+        heading = tag("summary", f"{n_more} more variable{'' if n_more == 1 else 's'}, with smaller effects")
         parts.append(tag("details", heading, *(figure(one, "Other variables over time", "") for one in drawn)))
     return parts
 
