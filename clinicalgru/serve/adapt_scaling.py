@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy, deepcopy
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
-from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.fit_state import check_stays
@@ -56,9 +54,9 @@ def adapt_scaling(
     with the rest, and where patients differ more than measuring does, the risks get worse: on a care unit of
     PhysioNet 2012 that was left out, AUROC fell from .892 to .865. Evaluate the new model before use.
 
-    A variable that fewer than 11 of the patients have, and static covariates, keep the quantiles of training. The
-    calibration is that of training; groups of similar risk, prediction sets, checks by hour and instability are left
-    out.
+    A variable that fewer than 11 of the patients have, and static covariates, keep the quantiles of training. The new
+    model is not calibrated, as nothing says that the calibration of training holds: call its `calibrate` with stays
+    whose outcomes are known. Groups of similar risk, prediction sets and instability are left out too.
 
     Examples
     --------
@@ -111,5 +109,4 @@ def _forget(model: Any, stays: Sequences) -> None:
     """Leave out what belongs to the scaling before; explanations count from the average of these stays."""
     model.reference_stays_, model.averages_ = sample_stays(stays), MappingProxyType({})
     model.risk_groups_, model.prediction_sets_, model.instability_ = MappingProxyType({}), None, None
-    if isinstance(model.calibrator_, HourCalibrator):
-        model.calibrator_ = replace(model.calibrator_, checks=())
+    model.calibrator_, model.calibrated_on_ = None, None

@@ -37,6 +37,7 @@ def test_a_bundle_holds_the_scaling_and_says_so(adapted, test_stays, tmp_path):
     again = cg.load(cg.save(adapted, tmp_path / "bundle"))
     np.testing.assert_array_equal(again.predict_proba(test_stays), adapted.predict_proba(test_stays))
     assert [change["what"] for change in again.changes_] == ["scaling adapted"]
+    assert (again.calibrator_, again.calibrated_on_) == (None, None)  # that of training need not hold
     assert "scaling adapted" in (tmp_path / "bundle" / "card.md").read_text(encoding="utf-8")
 
 
