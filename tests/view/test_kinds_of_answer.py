@@ -37,7 +37,7 @@ def warning():
 def test_the_widget_says_by_which_hour_and_plays_with_that_risk(survival):
     model, _, why, what_if, moved = survival
     view = cg.PatientView(why, what_if=what_if, movement=moved, threshold=0.3)
-    assert "dead, within 100 hours" in view.summary.value
+    assert "death, within 100 hours" in view.summary.value
     assert "Predicted risk of death, within 100 hours" in view.summary.value
     view.panel.variable = "heart_rate"
     view.panel.value = 190.0
@@ -52,7 +52,7 @@ def test_the_widget_says_by_which_hour_and_plays_with_that_risk(survival):
 def test_the_page_of_a_horizon_names_it_where_the_risk_stands(survival, tmp_path):
     why = survival[2]
     page = why.to_html(tmp_path / "why.html").read_text()
-    assert page.count("dead, within 100 hours") >= 2
+    assert page.count("death, within 100 hours") >= 2
     assert "within 100 hours" in cg.PatientView(why).save(tmp_path / "view.html").read_text()
 
 
