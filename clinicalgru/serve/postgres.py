@@ -16,11 +16,16 @@ WHERE = "the database"
 TYPES = {"timestamp[us]": "timestamp", "timestamp[us, tz=UTC]": "timestamptz", "double": "double precision"}
 STAGED = "clinicalgru_staged"
 NO_RIGHT = "42501"  # SQLSTATE
-HAS_RIGHTS = """
-SELECT has_database_privilege(current_database(), 'TEMPORARY') AND CASE
-    WHEN to_regclass('{name}') IS NULL THEN has_schema_privilege({schema}, 'CREATE')
-    ELSE has_table_privilege('{name}', 'SELECT') AND has_table_privilege('{name}', 'INSERT')
-        AND has_table_privilege('{name}', 'DELETE') END
+# The SQLSTATE of what keeps us from writing a table, or ''; nothing in it fails, which old drivers would not explain.
+WRITE_STATE = """
+SELECT CASE
+    WHEN to_regnamespace(quote_ident({schema})) IS NULL THEN '3F000'
+    WHEN NOT (has_schema_privilege({schema}, 'USAGE') AND has_database_privilege(current_database(), 'TEMPORARY'))
+        THEN '{no_right}'
+    WHEN CASE WHEN to_regclass('{name}') IS NULL THEN has_schema_privilege({schema}, 'CREATE')
+        ELSE has_table_privilege('{name}', 'SELECT') AND has_table_privilege('{name}', 'INSERT')
+            AND has_table_privilege('{name}', 'DELETE') END THEN ''
+    ELSE '{no_right}' END
 """
 
 
@@ -88,12 +93,12 @@ def check_login(address: str, table: str | None) -> None:
     schema = f"'{table.partition('.')[0]}'" if table and "." in table else "current_schema()"
     try:
         with dbapi.connect(address) as connection, connection.cursor() as cursor:
-            cursor.execute(HAS_RIGHTS.format(name=name, schema=schema))
-            has_rights = cursor.fetchall()[0][0]
+            cursor.execute(WRITE_STATE.format(name=name, schema=schema, no_right=NO_RIGHT))
+            state = cursor.fetchall()[0][0]
     except Error as error:
         raise refused(error.sqlstate or "08") from None
-    if not has_rights:
-        raise refused(NO_RIGHT)
+    if state:
+        raise refused(state)
 
 
 def upsert(rows: pa.Table, address: str, table: str) -> None:
