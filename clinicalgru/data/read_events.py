@@ -340,7 +340,7 @@ def _check_missing_names(workspace: Workspace, described: SourceResult, options:
     names = [name for source in workspace.name_sources for name in options.dictionary.names(source)]
     columns = [name for columns in workspace.columns_seen.values() for name in columns]
     outcomes = [] if described.outcomes is None else list(map(str, described.outcomes))
-    options.missing.check_names([*options.dictionary, *names, *columns, *outcomes])
+    options.missing.check_names([*options.dictionary, *options.names, *names, *columns, *outcomes])
 
 
 def _name(data: Any, source: str) -> str:

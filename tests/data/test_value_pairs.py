@@ -76,6 +76,14 @@ def test_what_is_no_pair_is_rejected_for_both_variables(value: object) -> None:
     assert set(events.ledger.findings["variable"]) == {"sbp", "dbp"}
 
 
+@pytest.mark.parametrize("missing", [[999, "not done"], {"Blood Pressure": [999, "not done"]}])
+def test_values_that_mean_not_measured(missing: object) -> None:
+    rows = ROWS.assign(value=["120/80", "70", "999", "not done", "16/10"])
+    findings = cg.read_events(rows, names=NAMES, missing=missing).ledger.findings
+    assert set(findings["reason"]) == {"missing value"}
+    assert findings["rows"].sum() == 4
+
+
 def test_decimal_commas() -> None:
     rows = ROWS.assign(value=ROWS["value"].str.replace(".", ","))
     events = cg.read_events(rows, names=NAMES, decimal=",")

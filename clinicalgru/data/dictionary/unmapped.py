@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -100,11 +100,13 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     dictionary = Dictionary.load() if dictionary is None else dictionary
     words, codes = _known_words(dictionary), _known_codes(dictionary)
     table = table.assign(label=labels, units=table["units"].fillna(""))
-    possible = _possible_variables(table["units"], dictionary)
-    columns = (table["name"], table["label"], table["units"], table["low"].notna())
+    spellings = {_folded(unit) for one in dictionary.values() for unit in (one.unit, *one.also)}
+    first = table["units"].str.partition(", ")[0].str.partition(" and ")[0]
+    units = first.where(first.map(_folded).isin(spellings), "")  # an unknown unit speaks against no variable
+    columns = (table["name"], table["label"], units, table["low"].notna())
     suggestions = [
-        codes.get(code) or _suggest(label or code, words, possible[units], has_numbers=has_numbers)
-        for code, label, units, has_numbers in zip(*columns, strict=True)
+        codes.get(code) or _suggest(label or code, words, dictionary, unit, has_numbers=has_numbers)
+        for code, label, unit, has_numbers in zip(*columns, strict=True)
     ]
     table = table.assign(suggestion=suggestions)
     table = table.rename(columns={"name": "code"})[COLUMNS].astype({"rows": "int64"})
@@ -146,15 +148,6 @@ def _known_codes(dictionary: Dictionary) -> dict[str, str]:
     return dict(zip(table["code"], table["name"], strict=True))
 
 
-def _possible_variables(units: Iterable[str], dictionary: Dictionary) -> dict[str, frozenset[str]]:
-    """Units of a name -> the variables that have the first of them; all variables where none has it."""
-    found = {}
-    for text in set(units):
-        first = text.partition(", ")[0].partition(" and ")[0]
-        found[text] = frozenset(name for name, one in dictionary.items() if first and _has_unit(one, first))
-    return {text: names or frozenset(dictionary) for text, names in found.items()}
-
-
 def _has_unit(variable: Variable, unit: str) -> bool:
     try:
         variable.conversion(unit)
@@ -163,17 +156,23 @@ def _has_unit(variable: Variable, unit: str) -> bool:
     return True
 
 
+def _folded(unit: str) -> str:
+    return "".join(unit.split()).casefold()
+
+
 def _suggest(
-    text: str, known: Mapping[frozenset[str], str], possible: Container[str] | None = None, *, has_numbers: bool = True
+    text: str,
+    known: Mapping[frozenset[str], str],
+    dictionary: Mapping[str, Variable] | None = None,
+    unit: str = "",
+    *,
+    has_numbers: bool = True,
 ) -> str:
-    """The variable, of those that are possible (None: all), whose words are most similar to a text."""
+    """The variable whose words are most similar to a text, of those that have the unit, if any is given."""
     given = _words(text)
     if given == {"pressure"} and not has_numbers:
         return PRESSURES
-    ranked = (
-        (len(given & words) / max(len(given | words), 1), -len(name), name)
-        for words, name in known.items()
-        if possible is None or name in possible
-    )
-    similarity, _, name = max(ranked, default=(0.0, 0, ""))  # of equals the shortest name: it says least
-    return name if similarity > MIN_SIMILARITY else ""
+    ranked = ((len(given & words) / max(len(given | words), 1), -len(name), name) for words, name in known.items())
+    similar = sorted((one for one in ranked if one[0] > MIN_SIMILARITY), reverse=True)  # of equals the shortest name
+    fits = (name for *_, name in similar if dictionary is None or not unit or _has_unit(dictionary[name], unit))
+    return next(fits, "")

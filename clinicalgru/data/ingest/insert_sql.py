@@ -57,7 +57,8 @@ SELECT {first_file} + c_file, c_row, identifier_id, time,
          WHEN name IS NULL THEN 'no variable'
          WHEN role = 'identifier' THEN NULL
          WHEN role = 'code' AND coalesce(code, {value_text}) IS NULL THEN {missing}
-         WHEN role IS DISTINCT FROM 'code' AND {is_missing} THEN coalesce(source_reason, {missing})
+         WHEN role IS DISTINCT FROM 'code' AND {is_missing}
+             THEN coalesce(nullif(source_reason, {not_a_pair}), {missing})
          WHEN time IS NULL AND {time_text} IS NULL THEN 'no time'
          {local_time_reasons}
          WHEN time IS NULL AND {is_swapped} THEN {swapped}

@@ -35,7 +35,7 @@ from clinicalgru.data.ingest.time_sql import (
     trim_sql,
     usual_sql,
 )
-from clinicalgru.data.ingest.value_pairs import with_pair_names_sql, with_pairs_sql
+from clinicalgru.data.ingest.value_pairs import NOT_A_PAIR, with_pair_names_sql, with_pairs_sql
 from clinicalgru.data.ingest.value_units import with_units_sql
 from clinicalgru.data.ledger import MISSING
 
@@ -162,6 +162,7 @@ def row_statements(
         is_corrupt="is_corrupt" if part.text else "false",
         no_identifier=" OR ".join(f"{name} IS NULL" for name, needed in needs.items() if needed),
         missing=literal(MISSING),
+        not_a_pair=literal(NOT_A_PAIR),
         is_missing=missing_sql(value_text, row_format.missing_values, missing, names=("value", columns["value"])),
         local_time_reasons=LOCAL_TIME_REASONS if has_timezone else "",
         value_text=value_text,

@@ -93,9 +93,11 @@ class Workspace:
         pairs: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         self.dictionary, self.source = dictionary, source
-        self.missing = missing or MissingValues()
-        self.columns_seen: dict[str, list[str]] = {}
         self.value_pairs = dict(pairs or {})
+        self.missing = missing or MissingValues()
+        for place in (0, 1):  # what is given for a name that stands for two variables holds for both
+            self.missing = self.missing.with_columns({name: pair[place] for name, pair in self.value_pairs.items()})
+        self.columns_seen: dict[str, list[str]] = {}
         self.without_patient: set[int] = set()
         self.is_wide = False
         self.name_sources: tuple[str, ...] = (source,)
