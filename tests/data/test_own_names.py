@@ -74,6 +74,15 @@ def test_a_name_twice_in_a_csv_file_is_refused_with_its_row(tmp_path):
         cg.read_events(long_rows(), names=path)
 
 
+def test_an_extract_whose_names_are_all_known_has_an_empty_table():
+    events = cg.read_events(long_rows(variable="lactate"))
+    assert cg.unmapped(events).empty
+    assert (
+        cg.unmapped(events, Dictionary.load()).columns.tolist()
+        == cg.unmapped(cg.read_events(long_rows(), max_rejected=1)).columns.tolist()
+    )
+
+
 def test_names_with_a_comma_are_listed_but_those_of_one_patient_are_not():
     rows = long_rows(variable=["Smith, John", "Lactate, Arterial", "Lactate, Arterial"], patient_id=["1", "2", "3"])
     table = cg.unmapped(cg.read_events(rows, max_rejected=1))

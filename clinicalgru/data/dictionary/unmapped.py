@@ -101,7 +101,7 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     words, codes = _known_words(dictionary), _known_codes(dictionary)
     table = table.assign(label=labels, units=table["units"].fillna(""))
     spellings = {_folded(unit) for one in dictionary.values() for unit in (one.unit, *one.also)}
-    first = table["units"].str.partition(", ")[0].str.partition(" and ")[0]
+    first = table["units"].str.split(", | and ", regex=True).str[0]
     units = first.where(first.map(_folded).isin(spellings), "")  # an unknown unit speaks against no variable
     columns = (table["name"], table["label"], units, table["low"].notna())
     suggestions = [
