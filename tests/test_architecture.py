@@ -57,16 +57,6 @@ MAY_IMPORT = {
     "view": {"errors", "checks", "display", "disclosure", "html", "atomic_write", "data", "evaluate", "explain"},
     "estimator_checks": {"errors", "checks", "data", "model", "serve"},
     "parts": {"errors", "checks", "disclosure", "data"},
-    "cli_progress": set(),
-    "cli_stop": set(),
-    "cli_options": {"errors", "atomic_write", "checks", "data", "disclosure", "cli_progress"},
-    "cli_dictionary": {"errors", "data", "cli_options", "cli_cohort"},
-    "cli_cohort": {"atomic_write", "data", "cli_options"},
-    "cli_watch": {"serve", "cli_options", "cli_stop"},
-    "cli_config": {"errors", "data"},
-    "cli_sign": {"errors", "serve", "cli_options"},
-    "cli_export": {"serve", "cli_options"},
-    "cli_score": {"errors", "checks", "disclosure", "data", "model", "serve", "cli_options", "cli_stop"},
 }
 for layer in ("evaluate", "model", "serve"):
     MAY_IMPORT[layer].add("optional_packages")
@@ -74,31 +64,11 @@ for layer in ("data", "evaluate", "model", "explain", "serve", "view"):
     MAY_IMPORT[layer].add("class_names")
 MAY_IMPORT["trained_model"] = {"errors", "data", "evaluate", "leakage", "model", "parts", "serve"}
 MAY_IMPORT["stay_pages"] = {"data", "model", "explain"}
-MAY_IMPORT["pipeline"] = {name for name in MAY_IMPORT if not name.startswith("cli_")}
-MAY_IMPORT["cli_leaks"] = {"leakage", "serve", "cli_options"}
-MAY_IMPORT["cli_pretrain"] = {"data", "model", "parts", "serve", "cli_options", "cli_progress"}
-MAY_IMPORT["cli_compare"] = {"errors", "disclosure", "data", "evaluate", "serve", "cli_options", "pipeline"}
-MAY_IMPORT["cli_incidence"] = {"errors", "data", "evaluate", "model", "serve", "cli_options", "pipeline"}
-MAY_IMPORT["cli_report"] = {"serve", "cli_options"}
-MAY_IMPORT["cli_validate"] = {"errors", "data", "serve", "cli_options"}
-MAY_IMPORT["cli_drift"] = {"errors", "serve", "cli_options"}
+MAY_IMPORT["pipeline"] = {*MAY_IMPORT}
 MAY_IMPORT["dashboard"] = {"errors", "html", "data", "model", "serve", "explain", "view"}
-MAY_IMPORT["cli_dashboard"] = {"errors", "data", "cli_options", "cli_progress", "dashboard"}
-MAY_IMPORT["cli_train"] = {
-    "errors",
-    "data",
-    "model",
-    "parts",
-    "pipeline",
-    "trained_model",
-    "serve",
-    "cli_config",
-    "cli_options",
-    "cli_progress",
-}
-MAY_IMPORT["cli_train"] |= {"cli_stop"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 MAY_IMPORT["__main__"] = {"cli"}
+COMMANDS_SHARE = {"cohort", "config", "options", "progress", "stop"}  # by several commands
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 
 
@@ -127,6 +97,12 @@ def test_a_file_imports_only_from_the_floors_below(file):
     ours = {name.split(".")[1] for name in imported(file) if name.startswith("clinicalgru.") and name.count(".") > 0}
     ours.discard(floor(file))
     assert ours <= MAY_IMPORT[floor(file)]
+
+
+def test_no_command_imports_another_command():
+    for file in (ROOT / "cli").glob("*.py"):
+        others = {name.split(".")[2] for name in imported(file) if name.startswith("clinicalgru.cli.")}
+        assert file.stem == "main" or others <= COMMANDS_SHARE, file.name
 
 
 def module(file: Path) -> str:

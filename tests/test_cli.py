@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru import cli, pipeline, trained_model
+from clinicalgru import pipeline, trained_model
+from clinicalgru.cli.main import main
 from clinicalgru.model.baselines import summary_baseline, tree_baselines
 from clinicalgru.model.estimators import pretraining
 
@@ -20,7 +21,7 @@ COMMANDS = ("demo", "check", "audit", "pretrain", "train", "evaluate", "compare"
 def run(capsys, *arguments):
     """Exit code, standard output, standard error."""
     with pytest.raises(SystemExit) as ended:
-        cli.main([str(argument) for argument in arguments])
+        main([str(argument) for argument in arguments])
     shown = capsys.readouterr()
     return ended.value.code or 0, shown.out, shown.err
 

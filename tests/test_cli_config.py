@@ -6,26 +6,24 @@ import numpy as np
 import pytest
 
 import clinicalgru as cg
-from clinicalgru import cli
-from clinicalgru.cli_config import with_config
-from clinicalgru.cli_options import parse_settings
+from clinicalgru.cli.config import with_config
+from clinicalgru.cli.main import app
+from clinicalgru.cli.options import parse_settings
 from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.parts import split_parts
 
 
 def test_a_file_gives_defaults_and_the_command_line_goes_before(tmp_path):
     (tmp_path / "run.yaml").write_text("as-of: 2031-01-01\nresume: true\nmissing: [999, -1]\nstays: a.csv\n")
-    found = with_config(
-        cli.app, ["score", "bundle", "x.csv", "--stays", "b.csv", "--config", str(tmp_path / "run.yaml")]
-    )
+    found = with_config(app, ["score", "bundle", "x.csv", "--stays", "b.csv", "--config", str(tmp_path / "run.yaml")])
     assert found["args"] == ["score", "bundle", "x.csv", "--stays", "b.csv"]
     expected = {"as_of": "2031-01-01", "resume": True, "missing": ["999", "-1"], "stays": "a.csv"}
     assert found["default_map"] == {"score": expected}
-    assert with_config(cli.app, ["tasks"]) == {"args": ["tasks"]}
+    assert with_config(app, ["tasks"]) == {"args": ["tasks"]}
     (tmp_path / "other.yaml").write_text("workerz: 3\n")
     for arguments in (["score", "--config", "none.yaml"], ["score", f"--config={tmp_path}/other.yaml"], ["--config"]):
         with pytest.raises(InputError):
-            with_config(cli.app, arguments)
+            with_config(app, arguments)
 
 
 def test_settings_are_numbers_and_words():

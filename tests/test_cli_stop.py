@@ -11,9 +11,10 @@ import pytest
 import typer
 
 import clinicalgru as cg
-from clinicalgru import cli_progress, cli_train, pipeline
-from clinicalgru.cli_progress import waiting
-from clinicalgru.cli_stop import stoppable
+from clinicalgru import pipeline
+from clinicalgru.cli import progress, train
+from clinicalgru.cli.progress import waiting
+from clinicalgru.cli.stop import stoppable
 from clinicalgru.parts import simulated_parts
 
 
@@ -38,7 +39,7 @@ def model(parts):
 
 def stopped(capsys, fit, parts, out):
     with pytest.raises(typer.Exit) as ended:
-        cli_train._fit_evaluate_write(fit, parts, out, random_state=0)
+        train._fit_evaluate_write(fit, parts, out, random_state=0)
     return ended.value.exit_code, capsys.readouterr().err
 
 
@@ -76,14 +77,14 @@ def test_the_bundle_is_written_before_the_evaluation(capsys, parts, model, tmp_p
 @pytest.mark.parametrize("stdout_is_terminal", [True, False])
 def test_a_terminal_shows_what_is_done_and_a_pipe_gets_the_output_alone(monkeypatch, capfd, stdout_is_terminal):
     ours, theirs = pty.openpty()
-    monkeypatch.setattr(cli_progress, "DELAY", 0.0)
+    monkeypatch.setattr(progress, "DELAY", 0.0)
     monkeypatch.setenv("TERM", "xterm")
     with open(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         if stdout_is_terminal:
             monkeypatch.setattr(sys, "stdout", terminal)
         with waiting("reading the extract"):
-            cli_progress.threading.Event().wait(0.3)
+            progress.threading.Event().wait(0.3)
             print("rows in 12")
         terminal.flush()
         seen = os.read(ours, 100_000).decode()
@@ -93,7 +94,7 @@ def test_a_terminal_shows_what_is_done_and_a_pipe_gets_the_output_alone(monkeypa
 
 
 def test_nothing_is_shown_where_standard_error_is_no_terminal(monkeypatch, capsys):
-    monkeypatch.setattr(cli_progress, "DELAY", 0.0)
+    monkeypatch.setattr(progress, "DELAY", 0.0)
     with waiting("reading"):
-        cli_progress.threading.Event().wait(0.05)
+        progress.threading.Event().wait(0.05)
     assert capsys.readouterr().err == ""

@@ -53,7 +53,7 @@ def test_the_python_blocks_of_the_readme_run_in_order(tmp_path, monkeypatch):
 
 
 def test_the_readme_names_only_commands_that_exist():
-    from clinicalgru.cli import app
+    from clinicalgru.cli.main import app
 
     known = {command.callback.__name__ for command in app.registered_commands}
     used = set(re.findall(r"^clinicalgru (\w+)", README.read_text(encoding="utf-8"), re.M))

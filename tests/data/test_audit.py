@@ -157,7 +157,7 @@ def test_the_audit_changes_nothing(cohorts):
 def test_the_command_prints_json_and_writes_the_page(tmp_path):
     from typer.testing import CliRunner
 
-    from clinicalgru.cli import app
+    from clinicalgru.cli.main import app
 
     folder = cg.simulate(40, random_state=2).write(tmp_path / "cohort")
     page, stays = tmp_path / "audit.html", folder / "stays.parquet"

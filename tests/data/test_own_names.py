@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 import clinicalgru as cg
-from clinicalgru.cli import app
+from clinicalgru.cli.main import app
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.unmapped import _known_words, _suggest
 

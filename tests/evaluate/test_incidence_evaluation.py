@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 import clinicalgru as cg
-from clinicalgru import cli
+from clinicalgru.cli.main import main
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.competing_risks import followed_weights
 
@@ -113,11 +113,11 @@ def test_the_command_evaluates_the_bundles_of_two_tasks(tmp_path, capsys):
         bundles += ["--bundle", f"{name}={cg.save(model, tmp_path / name)}"]
     files = [str(tmp_path / "labs.parquet"), *(f"--{name}={path}" for name, path in reading.items())]
     with pytest.raises(SystemExit) as ended:
-        cli.main(["competing-risks", *files, *bundles, "--at-hours", "100", "--page", str(tmp_path / "page.html")])
+        main(["competing-risks", *files, *bundles, "--at-hours", "100", "--page", str(tmp_path / "page.html")])
     assert ended.value.code == 0
     assert "dead by hour 100" in capsys.readouterr().out
     assert (tmp_path / "page.html").is_file()
     with pytest.raises(SystemExit) as ended:
-        cli.main(["competing-risks", *files, *bundles[:2], "--at-hours", "100"])
+        main(["competing-risks", *files, *bundles[:2], "--at-hours", "100"])
     assert ended.value.code == 2
     assert "EVENT=FOLDER" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.cli import main
+from clinicalgru.cli.main import main
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.evaluate.risk_groups import RiskGroups

@@ -314,8 +314,8 @@ def test_killed_at_a_random_moment_with_its_workers(fitted, tmp_path, seed):
     psutil = pytest.importorskip("psutil")
     cohort = cg.simulate(400, random_state=1)
     extract, bundle = cohort.write(tmp_path / "extract"), cg.save(fitted, tmp_path / "bundle")
-    code = "import sys; from clinicalgru import cli; from clinicalgru.serve import score; "
-    code += "score.SHARD_STAYS = 20; cli.main(sys.argv[1:])"
+    code = "import sys; from clinicalgru.cli.main import main; from clinicalgru.serve import score; "
+    code += "score.SHARD_STAYS = 20; main(sys.argv[1:])"
     command = [sys.executable, "-c", code, "score", bundle, extract / "measurements.parquet", "--stays",
                extract / "stays.parquet", "--as-of", AS_OF, "--resume", "--workers", "2", "--out"]  # fmt: skip
     command = [str(each) for each in command]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru import cli
+from clinicalgru.cli.main import main
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import InputMismatch, TooFewScored
 from clinicalgru.model.input_profile import input_profile
@@ -120,7 +120,7 @@ def test_a_bundle_keeps_the_profile(model, tmp_path):
 
 def run(capsys, *arguments):
     with pytest.raises(SystemExit) as ended:
-        cli.main([str(argument) for argument in arguments])
+        main([str(argument) for argument in arguments])
     return ended.value.code or 0, capsys.readouterr()
 
 

@@ -209,7 +209,7 @@ def test_the_program_has_at_most_60_lines_of_code():
 def test_the_command_prints_what_it_measured(fitted, tmp_path):
     from typer.testing import CliRunner
 
-    from clinicalgru.cli import app
+    from clinicalgru.cli.main import app
 
     bundle = cg.save(fitted, tmp_path / "bundle")
     done = CliRunner().invoke(app, ["export", str(bundle), "--out", str(tmp_path / "onnx"), "--json"])

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 import clinicalgru as cg
-from clinicalgru.cli import main
+from clinicalgru.cli.main import main
 from clinicalgru.errors import ArgumentError, InputError, PrivacyWarning
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.serve.privacy_audit import PrivacyAudit, recognised

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 import clinicalgru as cg
-from clinicalgru import cli
-from clinicalgru.cli_options import READING_OPTIONS, parse_reading
+from clinicalgru.cli.main import main
+from clinicalgru.cli.options import READING_OPTIONS, parse_reading
 from clinicalgru.data.reading import ARGUMENTS, arguments_like, load_reading
 from clinicalgru.errors import InputError
 
@@ -128,7 +128,7 @@ def test_one_yaml_file_describes_an_extract_for_python_and_every_command(describ
     events = cg.read_events(described / "rows.csv", **load_reading(described / "extract.yaml"))
     options = ["--reading", str(described / "extract.yaml"), "--json", "--exact"]
     with pytest.raises(SystemExit) as ended:
-        cli.main(["check", str(described / "rows.csv"), "--task", "in_hospital_mortality", *options])
+        main(["check", str(described / "rows.csv"), "--task", "in_hospital_mortality", *options])
     shown = json.loads(capsys.readouterr().out)
     assert not ended.value.code
     assert shown["ledger"]["used"] == events.ledger.used
@@ -157,7 +157,7 @@ def test_options_of_the_command_line_reach_read_events(described, capsys):
     options += ["--columns", "patient_id=MRN", "--columns", "data:time=min", "--columns", "stays:end=left"]
     options += ["--outcomes-columns", "DIED", "--missing", "glucose=999", "--missing", "glucose=-1", "--delimiter", ","]
     with pytest.raises(SystemExit) as ended:
-        cli.main(["check", *map(str, [described / "rows.csv", *options]), "--json"])
+        main(["check", *map(str, [described / "rows.csv", *options]), "--json"])
     shown = capsys.readouterr()
     assert not ended.value.code, shown.err
     assert "column not used: years (stays)" in shown.out

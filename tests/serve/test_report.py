@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.cli import main
+from clinicalgru.cli.main import main
 from clinicalgru.errors import InputError
 from clinicalgru.serve.predictions_file import read_predictions, write_predictions
 

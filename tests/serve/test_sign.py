@@ -10,7 +10,7 @@ import pytest
 import typer
 
 import clinicalgru as cg
-from clinicalgru import cli
+from clinicalgru.cli.main import app, main
 from clinicalgru.errors import ArgumentError, BundleError, SignatureError
 from clinicalgru.serve.integrity import read_bundle, seal
 
@@ -118,7 +118,7 @@ def test_the_commands_have_exit_codes(bundle, keys, capsys, tmp_path):
 
     def code(*arguments) -> int:
         with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
+            main([str(argument) for argument in arguments])
         return ended.value.code or 0
 
     tables = (GOLDEN / "extract" / "measurements.csv", "--stays", GOLDEN / "extract" / "stays.csv")
@@ -135,7 +135,7 @@ def test_the_commands_have_exit_codes(bundle, keys, capsys, tmp_path):
 
 
 def test_every_command_that_uses_a_bundle_can_require_a_signature():
-    commands = typer.main.get_command(cli.app).commands
+    commands = typer.main.get_command(app).commands
     using = {name: {one.name for one in command.params} for name, command in commands.items()}
     using = {name: found for name, found in using.items() if found & {"bundle", "first", "old"}}
     assert {name for name, found in using.items() if "require_signature" not in found} <= {"sign", "verify"}

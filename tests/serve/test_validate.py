@@ -13,7 +13,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 import clinicalgru as cg
-from clinicalgru.cli import main
+from clinicalgru.cli.main import main
 from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import logit

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import clinicalgru as cg
-from clinicalgru import cli, pipeline
+from clinicalgru import pipeline
+from clinicalgru.cli.main import main
 
 if __name__ == "__main__":
     tiny = {"network": cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1), "distillation": 0.0}
@@ -13,4 +14,4 @@ if __name__ == "__main__":
     pipeline.BY_TASK_TYPE = known
     pipeline.evaluate_with_baselines = lambda *_, **__: "evaluated"
     pipeline.write_all = lambda model, evaluation, parts, out: {"bundle": cg.save(model, Path(out) / "bundle")}
-    cli.main(sys.argv[1:])
+    main(sys.argv[1:])

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import AsJson, Bundle, Extract, Page, RequireSignature, Seed, reading_command, show_result
+from clinicalgru.cli.options import AsJson, Bundle, Extract, Page, RequireSignature, Seed, reading_command, show_result
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import (
+from clinicalgru.cli.options import (
     AcceptDifferences,
     AsJson,
     Bundle,
@@ -21,7 +21,7 @@ from clinicalgru.cli_options import (
     min_cell_size,
     reading_command,
 )
-from clinicalgru.cli_stop import stoppable
+from clinicalgru.cli.stop import stoppable
 from clinicalgru.disclosure import format_count
 from clinicalgru.errors import InputError
 

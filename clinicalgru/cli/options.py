@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, get_type_hints
 import typer
 
 from clinicalgru.atomic_write import atomic_write
-from clinicalgru.cli_progress import waiting
+from clinicalgru.cli.progress import waiting
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import InputError
 
@@ -155,7 +155,7 @@ def parse_reading(given: dict[str, Any]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from clinicalgru.cli_options import parse_reading
+    >>> from clinicalgru.cli.options import parse_reading
     >>> parse_reading({"columns": ["patient_id=MRN", "stays:start=admitted"], "missing": ["glucose=999"]})
     {'columns': {'patient_id': 'MRN', 'stays': {'start': 'admitted'}}, 'missing': {'glucose': ['999']}}
     """
@@ -196,7 +196,7 @@ def parse_settings(texts: list[str]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from clinicalgru.cli_options import parse_settings
+    >>> from clinicalgru.cli.options import parse_settings
     >>> parse_settings(["max_epochs=30", "network__cell=lstm"])
     {'max_epochs': 30, 'network__cell': 'lstm'}
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import (
+from clinicalgru.cli.options import (
     Device,
     Exact,
     Extract,
@@ -23,8 +23,8 @@ from clinicalgru.cli_options import (
     print_paths,
     reading_command,
 )
-from clinicalgru.cli_progress import waiting
-from clinicalgru.cli_stop import stoppable
+from clinicalgru.cli.progress import waiting
+from clinicalgru.cli.stop import stoppable
 from clinicalgru.errors import ArgumentError, InputError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import AcceptDifferences, Bundle, Device, Extract, RequireSignature, reading_command
-from clinicalgru.cli_stop import stoppable
+from clinicalgru.cli.options import AcceptDifferences, Bundle, Device, Extract, RequireSignature, reading_command
+from clinicalgru.cli.stop import stoppable
 
 
 def register(app: typer.Typer) -> None:

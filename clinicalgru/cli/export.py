@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import AsJson, Bundle, RequireSignature, reading_command
+from clinicalgru.cli.options import AsJson, Bundle, RequireSignature, reading_command
 
 
 def register(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import (
+from clinicalgru.cli.options import (
     AcceptDifferences,
     AsJson,
     Extract,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clinicalgru.cli_options import AsJson, Bundle, Page, RequireSignature, show_result
+from clinicalgru.cli.options import AsJson, Bundle, Page, RequireSignature, show_result
 
 
 def register(app: typer.Typer) -> None:

@@ -17,24 +17,24 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru import (
-    cli_compare,
-    cli_dashboard,
-    cli_dictionary,
-    cli_drift,
-    cli_export,
-    cli_incidence,
-    cli_leaks,
-    cli_pretrain,
-    cli_report,
-    cli_score,
-    cli_sign,
-    cli_train,
-    cli_validate,
-    cli_watch,
+from clinicalgru.cli import (
+    compare,
+    dashboard,
+    dictionary,
+    drift,
+    export,
+    incidence,
+    leaks,
+    pretrain,
+    report,
+    score,
+    sign,
+    train,
+    validate,
+    watch,
 )
-from clinicalgru.cli_config import with_config
-from clinicalgru.cli_options import (
+from clinicalgru.cli.config import with_config
+from clinicalgru.cli.options import (
     AcceptDifferences,
     AsJson,
     Bundle,
@@ -235,20 +235,20 @@ def explain(
 
 
 MODELS = (
-    cli_train,
-    cli_pretrain,
-    cli_compare,
-    cli_incidence,
-    cli_leaks,
-    cli_report,
-    cli_validate,
-    cli_drift,
-    cli_export,
-    cli_sign,
+    train,
+    pretrain,
+    compare,
+    incidence,
+    leaks,
+    report,
+    validate,
+    drift,
+    export,
+    sign,
 )
-for commands in (*MODELS, cli_score, cli_watch, cli_dictionary):
+for commands in (*MODELS, score, watch, dictionary):
     commands.register(app)
-cli_dashboard.register(app)
+dashboard.register(app)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from clinicalgru import cli_cohort
-from clinicalgru.cli_options import AsJson, Extract, reading_command
+from clinicalgru.cli import cohort
+from clinicalgru.cli.options import AsJson, Extract, reading_command
 from clinicalgru.errors import InputError, system_errors
 
 HEADER = """\
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     app : Typer
         The application.
     """
-    cli_cohort.register(app)
+    cohort.register(app)
     app.command()(variables)
     app.command()(tasks)
     reading_command(app, without=("outcomes", "outcomes_columns"))(map_)

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from clinicalgru.cli_options import Exact, Extract, Page, TaskName, check_outcomes, min_cell_size, reading_command
+from clinicalgru.cli.options import Exact, Extract, Page, TaskName, check_outcomes, min_cell_size, reading_command
 
 
 def register(app: typer.Typer) -> None:

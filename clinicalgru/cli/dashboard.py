@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import RequireSignature, reading_command
-from clinicalgru.cli_progress import waiting
+from clinicalgru.cli.options import RequireSignature, reading_command
+from clinicalgru.cli.progress import waiting
 from clinicalgru.errors import InputError
 
 

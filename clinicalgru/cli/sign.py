@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clinicalgru.cli_options import Bundle
+from clinicalgru.cli.options import Bundle
 
 
 def register(app: typer.Typer) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from clinicalgru.cli_options import Device, Exact, Extract, Quiet, Seed, min_cell_size, print_paths, reading_command
-from clinicalgru.cli_progress import waiting
+from clinicalgru.cli.options import Device, Exact, Extract, Quiet, Seed, min_cell_size, print_paths, reading_command
+from clinicalgru.cli.progress import waiting
 
 
 def register(app: typer.Typer) -> None:
