@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import weakref
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -18,11 +19,17 @@ except ImportError:  # a system without these locks keeps the folders of dead pr
 PREFIX, LOCK = "clinicalgru-", ".lock"
 
 
-class TemporaryFolder(tempfile.TemporaryDirectory):  # type: ignore[type-arg]
+class TemporaryFolder:
     """A temporary folder with a lock that its process holds as long as it lives.
 
     The lock ends with the process, however that ends, also across containers that share a disk. The first folder of a
-    process removes the folders of this user whose lock nobody holds.
+    process removes the folders of this user whose lock nobody holds. A folder is removed by `cleanup`, at the end of a
+    `with` block, or with its object, which is no fault (`tempfile.TemporaryDirectory` warns of it).
+
+    Attributes
+    ----------
+    name : str
+        Path of the folder.
 
     Examples
     --------
@@ -32,18 +39,26 @@ class TemporaryFolder(tempfile.TemporaryDirectory):  # type: ignore[type-arg]
     True
     """
 
-    _lock: IO[bytes] | None = None
-
     def __init__(self) -> None:
         remove_dead_folders()
-        super().__init__(prefix=PREFIX, ignore_cleanup_errors=True)
-        self._lock = _locked(Path(self.name))
+        self.name = tempfile.mkdtemp(prefix=PREFIX)
+        self._remove = weakref.finalize(self, _remove, self.name, _locked(Path(self.name)))
+
+    def __enter__(self) -> str:
+        return self.name
+
+    def __exit__(self, *_: object) -> None:
+        self.cleanup()
 
     def cleanup(self) -> None:
         """Remove the folder."""
-        if self._lock is not None:
-            self._lock.close()
-        super().cleanup()
+        self._remove()
+
+
+def _remove(name: str, lock: IO[bytes] | None) -> None:
+    if lock is not None:
+        lock.close()
+    shutil.rmtree(name, ignore_errors=True)
 
 
 @cache

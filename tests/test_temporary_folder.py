@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +54,12 @@ def test_folders_without_a_lock_of_others_and_links_are_left_alone(place, tmp_pa
     assert remove_dead_folders() == 0
     assert (place / "clinicalgru-old").is_dir()
     assert elsewhere.is_dir()
+
+
+def test_the_folder_goes_with_its_object_and_no_warning(place, recwarn):
+    folder = TemporaryFolder()
+    (Path(folder.name) / "part").mkdir()
+    del folder
+    gc.collect()
+    assert list(place.iterdir()) == []
+    assert list(recwarn) == []

@@ -19,6 +19,7 @@ from clinicalgru.model.input_profile import StayInputs, measurement_amount, stay
 
 ALPHA = 1e-3  # false alarms of all comparisons of shares together
 MIN_SHARE = 0.05  # of the training stays, from which on a variable is expected
+SEPARATE = 3  # more variables with the same difference share a line
 RARER = 0.5  # a share below so much of the training share is far rarer
 RARER_BY_STEP = 0.1  # where the stays are cut at different hours
 RATIO = 3.0  # so many times more or fewer measurements in a stay are another way to record them
@@ -84,7 +85,10 @@ def input_warnings(
         warnings += _rare(profile["variables"], stays.variables, inputs.counts > 0, every_step=every_step)
         static = stays.static[due]
         known = ~np.isnan(static)
-        warnings += _rare(profile["static_variables"], stays.static_variables, known, every_step=False)
+        absent = _absent_columns(trained_on.get("reading", {}), events)
+        columns = [variable.name not in absent for variable in stays.static_variables]
+        described = tuple(variable for variable in stays.static_variables if variable.name not in absent)
+        warnings += _rare(profile["static_variables"], described, known[:, columns], every_step=False)
         if not every_step:
             warnings += _often(profile["variables"], stays.variables, inputs.counts)
         warnings += _outside(profile["variables"], stays.variables, inputs.means)
@@ -109,9 +113,13 @@ def _tables(record: Mapping[str, Any], events: Events) -> Iterator[str]:
     """Tables and static variables that training had."""
     if STAYS in record.get(TABLES, ()) and STAYS not in events.reading.get(TABLES, (STAYS,)):
         yield "no table of stays is given; training had one"
-    absent = [name for name in record.get(STATIC, ()) if name not in events.stays]
-    if absent:
+    if absent := _absent_columns(record, events):
         yield f"static variables that are absent: {', '.join(absent)}"
+
+
+def _absent_columns(record: Mapping[str, Any], events: Events) -> list[str]:
+    """Static variables of training that are no column of the stays."""
+    return [name for name in record.get(STATIC, ()) if name not in events.stays]
 
 
 def _amount(trained: list[float], amount: np.ndarray) -> Iterator[str]:
@@ -128,25 +136,37 @@ def _rare(
 ) -> Iterator[str]:
     """Variables that fewer stays have than chance explains, and far fewer than in training."""
     counts, n_stays = present.sum(axis=0), len(present)
+    rare: dict[str, list[tuple[str, float]]] = {"absent": [], "far rarer than in training": []}
     for variable, count in zip(variables, counts, strict=True):
         share = trained.get(variable.name, {}).get("share") or 0.0
         rarer = RARER_BY_STEP if every_step else RARER
         if share < MIN_SHARE or count / n_stays >= rarer * share:
             continue
         if binom.cdf(count, n_stays, min(share, 0.99)) < ALPHA / max(len(variables), 1):
-            what = "absent" if count == 0 else "far rarer than in training"
-            yield f"{variable.name}: {what}; {share:.0%} of the training stays had it"
+            rare["absent" if count == 0 else "far rarer than in training"].append((variable.name, share))
+    for what, found in rare.items():
+        if len(found) <= SEPARATE:
+            yield from (f"{name}: {what}; {share:.0%} of the training stays had it" for name, share in found)
+        else:
+            names = ", ".join(f"{name} {share:.0%}" for name, share in found)
+            yield f"{what}: {len(found)} variables, with the part of the training stays that had them: {names}"
 
 
 def _often(trained: Mapping[str, Any], variables: tuple[Variable, ...], counts: np.ndarray) -> Iterator[str]:
     """Variables that are measured far more or less often than in training."""
+    found = []
     for number, variable in enumerate(variables):
         expected, count = trained.get(variable.name, {}).get("per_stay"), counts[:, number]
         if not expected or (count > 0).sum() < MIN_CELL_SIZE:
             continue
         ratio = count[count > 0].mean() / expected
         if not 1 / RATIO < ratio < RATIO:
-            yield f"{variable.name}: {ratio:.2g} times as many measurements in a stay as in training"
+            found.append((variable.name, ratio))
+    if len(found) <= SEPARATE:
+        yield from (f"{name}: {ratio:.2g} times as many measurements in a stay as in training" for name, ratio in found)
+    else:
+        names = ", ".join(f"{name} {ratio:.2g}" for name, ratio in found)
+        yield f"measurements in a stay, as a multiple of training: {names}"
 
 
 def _outside(trained: Mapping[str, Any], variables: tuple[Variable, ...], values: np.ndarray) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -49,8 +50,8 @@ def test_each_difference_is_a_warning_and_strict_writes_nothing(model, tonight, 
     rows, stays = tonight.measurements, tonight.stays
     plain = rows[~rows["variable"].isin(LABORATORY)]
     changed = {
-        "lactate: absent": (plain, stays),
-        "creatinine: absent": (plain, stays),
+        "absent: 8 variables, .* bun 90%": (plain, stays),
+        ", creatinine 92%,": (plain, stays),
         "age: many values are outside": (rows, stays.assign(age=4.0)),
         "measurements in a stay": (rows.groupby("stay_id").head(30), stays),
         "heart_rate: absent": (rows[rows["variable"] != "heart_rate"], stays),
@@ -59,7 +60,7 @@ def test_each_difference_is_a_warning_and_strict_writes_nothing(model, tonight, 
         caplog.clear()
         with pytest.raises(InputMismatch, match=words):
             scored(model, tonight, some, of, strict=True, out=tmp_path / "out")
-        assert any(words in record.message for record in caplog.records)
+        assert any(re.search(words, record.message) for record in caplog.records)
         assert all(record.name == "clinicalgru" for record in caplog.records)
     assert list(tmp_path.iterdir()) == []
 

@@ -211,7 +211,8 @@ def as_path(data: Any, expected: str) -> Path:
         If `data` is no path, such as a table.
     """
     if not isinstance(data, str | os.PathLike):
-        raise ArgumentError(f"data as the path of {expected}", describe(data), "Pass its path.")
+        fix = "Pass its path; a table of measurements is read by source='long' or 'wide'."
+        raise ArgumentError(f"data as the path of {expected}", describe(data), fix)
     return Path(data)
 
 
