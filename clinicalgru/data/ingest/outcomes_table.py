@@ -134,8 +134,10 @@ def _outcome(
     if not is_number.any() and (dates := read_dates(text, options.times)) is not None:
         clocks.append(replace(dates[1], where=f"{OUTCOMES}, {dates[1].where}, column {column}"))
         return dates[0]
+    if is_named and not is_number.any():  # codes such as A, E and N are no yes and no
+        return _as_categories(text, column)
     if not (is_number | words.isin(BINARY_WORDS)).any():
-        return _as_categories(text, column) if is_named else None
+        return None
     return _as_outcome(text, column) * float(TIME_UNITS.get(options.units.get(column, ""), 1))
 
 

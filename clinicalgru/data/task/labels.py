@@ -8,7 +8,7 @@ import pandas as pd
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.task.departures import RECORDED, Step
 from clinicalgru.data.task.outcome_kinds import is_known
-from clinicalgru.data.task.outcome_names import class_values
+from clinicalgru.data.task.outcome_names import as_flags, class_values
 from clinicalgru.data.task.stay_times import StayTimes, label_hours
 from clinicalgru.data.task.task import Task
 from clinicalgru.data.task.task_fields import PREDICTION_TIME
@@ -81,16 +81,26 @@ def _outcome(events: Events, task: Task, times: StayTimes) -> tuple[np.ndarray, 
     if task.task_type == "regression":
         return _column(events, task.outcomes[0], task), [], []
     flags = np.stack([_flag(events, name, task) for name in task.outcomes], axis=1)
+    named = _named_values(events, flags, task)
     if task.task_type == "multilabel":
         outcome, early = _multilabel(flags, events, task, times)
-        return outcome, [], early
+        return outcome, named, early
     since = _hours_to_event(events, task, times) if task.outcome_time else np.full(len(flags), np.nan)
     outcome, early = {"survival": _survival, "early_warning": _onset}.get(task.task_type, _binary)(
         flags[:, 0], since, task
     )
     unknown = np.isnan(since) & (flags[:, 0] == 1)
     is_timed = bool(task.outcome_time) and unknown.any()
-    return outcome, [(f"time of the outcome{RECORDED}", ~unknown)] if is_timed else [], early
+    return outcome, [*named, *([(f"time of the outcome{RECORDED}", ~unknown)] if is_timed else [])], early
+
+
+def _named_values(events: Events, flags: np.ndarray, task: Task) -> list[Step]:
+    """The step that excludes stays whose outcome is a value that the task does not name."""
+    if not task.positive_values:
+        return []
+    written = events.stays[list(task.outcomes)].notna().to_numpy()
+    unnamed = (written & np.isnan(flags)).any(axis=1) & np.isnan(flags).all(axis=1)
+    return [(f"outcome among the named values ({task.outcome_words})", ~unnamed)]
 
 
 def _binary(flag: np.ndarray, since: np.ndarray, task: Task) -> tuple[np.ndarray, list[Step]]:
@@ -141,6 +151,9 @@ def _last_counted_hour(task: Task) -> float:
 
 
 def _flag(events: Events, name: str, task: Task) -> np.ndarray:
+    if task.positive_values:
+        check_outcome(name, events.outcomes, where=f"task {task.name}, outcome", is_text=True)
+        return as_flags(events.stays[name], task)
     value = _column(events, name, task)
     if task.outcome_threshold is not None:
         return np.where(np.isnan(value), np.nan, (value > task.outcome_threshold).astype(float))
@@ -196,7 +209,7 @@ def outcome_numbers(events: Events, name: str, *, where: str) -> np.ndarray:
     """
     column = events.stays[name]
     if isinstance(column.dtype, pd.CategoricalDtype):
-        fix = "Write numbers; only a multiclass task reads text, where it names its classes."
+        fix = "Write numbers, or name in the task what its words mean: positive_values and negative_values, or classes."
         raise TaskError(f"numbers in {name}", "text", fix, where=where)
     return column.to_numpy(dtype=float)
 

@@ -12,6 +12,7 @@ from clinicalgru.class_names import format_class
 from clinicalgru.data.dictionary.safe_yaml import load_yaml
 from clinicalgru.data.dictionary.schemas import nearest, schema_folder
 from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
+from clinicalgru.data.task.outcome_names import VALUE_LISTS
 from clinicalgru.data.task.task_fields import (
     PREDICTION_TIME,
     TaskType,
@@ -37,7 +38,7 @@ class Task:
     outcome : str or tuple of str
         Outcome column: 0 or 1 (or any number where `outcome_threshold` is given) for "binary", any number for
         "multiclass" and "regression", several columns for "multilabel", "" for "forecast". Text for "multiclass" where
-        `classes` names it.
+        `classes` names it, and for the others where `positive_values` and `negative_values` do.
     window_hours : tuple of float
         First and last hour since the index time. What became known in between, both ends included, may be used. The
         prediction time is the last hour.
@@ -80,6 +81,9 @@ class Task:
         explanations and score columns use the names. A text outcome holds the names themselves.
     outcome_labels : mapping of str to str
         Outcome columns in words, for pages: {"died": "death in hospital"}.
+    positive_values, negative_values : tuple of str or float
+        Values of the outcome that mean 1 and 0, such as ("Expired",) and ("Home", "Rehab"), where the table holds words
+        or codes. Letter case makes no difference. Any other value is unknown: the stay is excluded and counted.
 
     Raises
     ------
@@ -115,6 +119,8 @@ class Task:
     description: str = ""
     classes: Mapping[float, str] = field(default_factory=dict, hash=False)
     outcome_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    positive_values: tuple[str | float, ...] = ()
+    negative_values: tuple[str | float, ...] = ()
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -287,5 +293,6 @@ class Task:
         names = {
             "classes": {format_class(value): name for value, name in fields.pop("classes").items()},
             "outcome_labels": dict(fields.pop("outcome_labels")),
+            **{name: list(fields.pop(name)) for name in VALUE_LISTS},
         }
         return fields | {name: value for name, value in names.items() if value}

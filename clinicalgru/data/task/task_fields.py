@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from clinicalgru.data.task.criteria import Criterion, ThresholdCrossing
-from clinicalgru.data.task.outcome_names import name_problems, normalize_classes
+from clinicalgru.data.task.outcome_names import VALUE_LISTS, name_problems, normalize_classes, value_problems
 from clinicalgru.errors import TaskError, describe
 
 TaskType = Literal["binary", "multiclass", "multilabel", "regression", "survival", "early_warning", "forecast"]
@@ -41,6 +41,7 @@ def normalize(task: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {name: tuple(getattr(task, name)) for name in ("include", "exclude")}
     fields |= {name: _float(getattr(task, name)) for name in NUMBERS}
     fields |= {name: tuple(map(float, getattr(task, name))) for name in ("window_hours", "survival_horizons_hours")}
+    fields |= {name: tuple(getattr(task, name)) for name in VALUE_LISTS}
     fields |= {"classes": normalize_classes(task.classes), "outcome_labels": dict(task.outcome_labels)}
     return fields | {"outcome": task.outcome if isinstance(task.outcome, str) else tuple(task.outcome)}
 
@@ -108,6 +109,7 @@ def _type_problems(task: Any) -> Iterator[Problem]:
         if others:
             yield field, "a list of Criterion", describe(others[0])
     yield from name_problems(task)
+    yield from value_problems(task)
 
 
 def _is_list(values: Any) -> bool:
@@ -172,6 +174,10 @@ def _problems_of_type(task: Any) -> Iterator[Problem]:
         yield "outcome_time", f"no outcome_time for {task_type}", task.outcome_time
     if task_type != "multiclass" and task.classes:
         yield "classes", "classes in multiclass only", task_type
+    if task_type in UNTIMED and task.positive_values:
+        yield "positive_values", f"no positive_values for {task_type}", f"{len(task.positive_values)} of them"
+    if task.positive_values and task.outcome_threshold is not None:
+        yield "positive_values", "positive_values or outcome_threshold", "both"
     unknown = [name for name in task.outcome_labels if name not in task.outcomes]
     if unknown:
         yield "outcome_labels", f"labels of {', '.join(task.outcomes) or 'no outcome'}", ", ".join(unknown)
@@ -217,6 +223,7 @@ def parse_fields(content: Any, known: set[str], *, where: str) -> dict[str, Any]
     texts = {name: _parse_text(content.get(name), name, where) for name in TEXTS[1:]}
     fields = {**content, **_parse_hours(content, where), **criteria, **texts, "anchor": anchor}
     fields |= {name: content.get(name) or {} for name in ("classes", "outcome_labels")}
+    fields |= {name: _parse_values(content.get(name)) for name in VALUE_LISTS}
     name = _parse_text(content["name"], "name", where)
     if not name:
         raise TaskError("name as text", describe(content["name"]), "Give the task a name.", where=where)
@@ -244,6 +251,13 @@ def _parse_hours(content: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise TaskError("hours as numbers", got, "Write window_hours: [0, 48].", where=where) from None
     blank: dict[str, Any] = {name: None if name in OPTIONAL_NUMBERS else 0.0 for name in NUMBERS}
     return {"window_hours": (low, high), "survival_horizons_hours": horizons} | blank | given
+
+
+def _parse_values(values: Any) -> Any:
+    """Values of an outcome as a tuple; one alone stands for a list of one."""
+    if isinstance(values, list | tuple):
+        return tuple(values)
+    return () if values is None else (values,)
 
 
 def _numbers(values: Any) -> tuple[float, ...]:
