@@ -79,6 +79,9 @@ READING_OPTIONS: dict[str, Any] = {
     "units_in_values": Annotated[
         bool | None, typer.Option("--units-in-values", help="a unit may stand behind the number, such as 38.1 °C")
     ],
+    "flags_in_values": Annotated[
+        bool | None, typer.Option("--flags-in-values", help='a flag may stand at the number, such as "5.4 H" or 1.2*')
+    ],
     "delimiter": _text("delimiter of text tables"),
     "encoding": _text("encoding of text tables, such as windows-1252 (default utf-8)"),
     "decimal": _text("mark of decimals in text: . (default) or ,"),

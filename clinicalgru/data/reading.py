@@ -20,6 +20,7 @@ KEPT = (
     "units",
     "detection_limits",
     "units_in_values",
+    "flags_in_values",
     "delimiter",
     "encoding",
     "decimal",

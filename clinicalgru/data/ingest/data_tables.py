@@ -23,6 +23,7 @@ OWN = (
     "time_format",
     "time_unit",
     "units_in_values",
+    "flags_in_values",
     "delimiter",
     "encoding",
     "decimal",
@@ -132,7 +133,13 @@ def data_tables_of(data: Any, given: Any = None) -> list[DataTable] | None:
 
 
 def check_one_table_sources(
-    source: str, *, several: bool, detection_limits: str, decimal: str, units_in_values: bool
+    source: str,
+    *,
+    several: bool,
+    detection_limits: str,
+    decimal: str,
+    units_in_values: bool,
+    flags_in_values: bool,
 ) -> None:
     """Raise where arguments that only sources of one table know are given for another.
 
@@ -142,7 +149,7 @@ def check_one_table_sources(
         The source.
     several : bool
         Whether the extract is several tables.
-    detection_limits, decimal, units_in_values : str, str, bool
+    detection_limits, decimal, units_in_values, flags_in_values : str, str, bool, bool
         The arguments of `read_events`.
 
     Raises
@@ -162,6 +169,9 @@ def check_one_table_sources(
     if units_in_values:
         fix = "Leave units_in_values out: published tables have units apart."
         raise ArgumentError(f"{expected} for units_in_values", source, fix)
+    if flags_in_values:
+        fix = "Leave flags_in_values out: published tables have flags apart."
+        raise ArgumentError(f"{expected} for flags_in_values", source, fix)
 
 
 def _arguments(given: Any) -> list[Mapping[str, Any]] | None:

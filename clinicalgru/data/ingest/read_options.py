@@ -83,6 +83,8 @@ class ReadOptions:
         What becomes of a value that is a bound, such as "<0.2": one of `DETECTION_LIMITS`.
     units_in_values : bool
         Whether a unit may stand behind a number.
+    flags_in_values : bool
+        Whether an abnormality flag may stand around a number.
     group_columns : tuple of str
         Columns of `stays` that are labels, such as site and ward.
 
@@ -118,6 +120,7 @@ class ReadOptions:
     data_tables: tuple[Any, ...] = ()
     detection_limits: str = "reject"
     units_in_values: bool = False
+    flags_in_values: bool = False
     group_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -127,7 +130,8 @@ class ReadOptions:
         _check_names("units", self.units)
         for name in ("time_format", "query", "delimiter", "anchor", "timezone"):
             _check_text(name, getattr(self, name))
-        check_instance("units_in_values", self.units_in_values, bool)
+        for name in ("units_in_values", "flags_in_values"):
+            check_instance(name, getattr(self, name), bool)
         check_encoding(self.encoding)
         check_choice("decimal", self.decimal, DECIMALS)
         check_choice("time_unit", self.time_unit, TIME_UNITS)
@@ -158,6 +162,7 @@ class ReadOptions:
             decimal=self.decimal,
             has_stays_table=self.stays is not None,
             units_in_values=self.units_in_values,
+            flags_in_values=self.flags_in_values,
         )
 
 

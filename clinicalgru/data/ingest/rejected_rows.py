@@ -21,8 +21,8 @@ MAX_NAMED = 5  # variables in a message
 FIXES = {  # of all rows, by the most frequent reason
     "unknown variable": "Map its name with names= (`clinicalgru map` drafts the file), or raise max_rejected.",
     "value is not a number": (
-        "Write numbers alone, or pass decimal=',' where a comma marks decimals, or units_in_values=True where units "
-        "follow."
+        "Write numbers alone, or pass decimal=',' where a comma marks decimals, units_in_values=True where units "
+        "follow, or flags_in_values=True where flags such as H or * do."
     ),
     "time not readable": (
         "Pass time_format=, or name a date and a time of day in two columns together: columns={'time': 'Date + Time'}."
@@ -176,7 +176,10 @@ def _fix(variables: Sequence[Variable], units: Mapping[str, str], spellings: Seq
         for variable in variables
         if variable.words and variable.categories
     ]
-    texts = "Of numbers with decimal commas, pass decimal=','; of numbers with units behind them, units_in_values=True."
+    texts = (
+        "Of numbers with decimal commas, pass decimal=','; of numbers with units behind them, units_in_values=True; "
+        "of numbers with flags such as H or *, flags_in_values=True."
+    )
     fixes += [texts] if has_texts else []
     repair = " ".join(fixes if spellings or len(fixes) > bool(units) else [*fixes, "Else repair the values."])
     return f"{repair} To go on without them, pass allow={[variable.name for variable in variables]}."

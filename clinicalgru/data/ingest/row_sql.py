@@ -36,6 +36,7 @@ from clinicalgru.data.ingest.time_sql import (
     usual_sql,
 )
 from clinicalgru.data.ingest.value_pairs import NOT_A_PAIR, with_pair_names_sql, with_pairs_sql
+from clinicalgru.data.ingest.value_flags import with_flags_sql
 from clinicalgru.data.ingest.value_units import with_units_sql
 from clinicalgru.data.ledger import MISSING
 
@@ -75,6 +76,8 @@ class RowFormat:
         Whether a table of stays has their patients, so that rows with a stay_id may lack patient_id.
     units_in_values : bool
         Whether a unit may stand behind the number.
+    flags_in_values : bool
+        Whether an abnormality flag may stand around the number.
     """
 
     time_format: str | None = None
@@ -86,6 +89,7 @@ class RowFormat:
     decimal: str = "."
     has_stays_table: bool = False
     units_in_values: bool = False
+    flags_in_values: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,12 +106,15 @@ class RowStatements:
         Statements that read `KEY_CELLS`, and compute once what many rows share.
     insert : str
         INSERT from `CELLS` into `rows`.
+    has_flags : bool
+        Whether `CELLS` has the column c_has_flag.
     """
 
     cells: str
     keys: str
     new_keys: tuple[str, ...]
     insert: str
+    has_flags: bool = False
 
 
 def row_statements(
@@ -177,6 +184,11 @@ def row_statements(
     )
     all_cells = f"SELECT {', '.join([*raw.values(), _place(part)])} FROM {part.sql}"
     keys = f"SELECT {', '.join(raw[name] for name in (*KEYS, 'value', *_text_times(types)))} FROM {part.sql}"
+    has_flags = row_format.flags_in_values and types["value"] == "VARCHAR"
+    if has_flags:
+        all_cells, keys = (
+            with_flags_sql(one, row_format.decimal, has_units=row_format.units_in_values) for one in (all_cells, keys)
+        )
     if row_format.units_in_values and types["value"] == "VARCHAR":
         all_cells, keys = (with_units_sql(one, row_format.decimal) for one in (all_cells, keys))
     return RowStatements(
@@ -197,6 +209,7 @@ def row_statements(
             ),
         ),
         insert=insert,
+        has_flags=has_flags,
     )
 
 

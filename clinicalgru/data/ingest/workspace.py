@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.data.ingest import ingest_sql, value_pairs
+from clinicalgru.data.ingest import ingest_sql, value_flags, value_pairs
 from clinicalgru.data.ingest.arrow_tables import record_batches
 from clinicalgru.data.ingest.column_names import normalize
 from clinicalgru.data.ingest.csv_blocks import text_blocks
@@ -128,6 +128,7 @@ class Workspace:
         self.sql.execute(ingest_sql.NAMES)
         self.sql.execute("CREATE TABLE ranges AS SELECT * FROM ranges_frame")
         self.sql.register("value_units", value_units_table(self.variables))
+        self.sql.register("flag_units", value_flags.flag_units_table(self.variables))
         self.sql.register("pairs_frame", value_pairs.pairs_table(self.value_pairs))
         self.sql.execute("CREATE TABLE value_pairs AS SELECT * FROM pairs_frame")
 
@@ -320,6 +321,9 @@ class Workspace:
             for name, count in connection.execute(value_pairs.COUNT.format(cells=CELLS)).fetchall():
                 note = f"rows of two values, counted as two rows: {name}"
                 self.notes[note] = self.notes.get(note, 0) + count
+        if statements.has_flags:
+            ((count,),) = connection.execute(value_flags.COUNT.format(cells=CELLS)).fetchall()
+            self.notes |= {value_flags.NOTE: self.notes.get(value_flags.NOTE, 0) + count} if count else {}
 
     def _record_text_findings(self, text: TextTable, file: int) -> None:
         """Reject the last row of a text file where it may be cut off; remember files with blank lines."""
