@@ -145,8 +145,8 @@ def read_events(
     data_tables : list of dict or path, optional
         The tables of the extract that differ in form, each with arguments of its own: `source` ("long", "wide", "yaib"
         or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `units_in_values`,
-        `flags_in_values`, `delimiter`, `encoding`, `decimal`, `query`. The others hold for all of them. Where `data` is a folder, `data` of each names
-        its file; or a path: a YAML file of the list.
+        `flags_in_values`, `delimiter`, `encoding`, `decimal`, `query`. The others hold for all of them. Where `data` is
+        a folder, `data` of each names its file; or a path: a YAML file of the list.
     detection_limits : str
         What becomes of a value that is a bound, such as "<0.2": "reject" (it is no number), "bound" (0.2), or "half"
         (half of a lower limit, 0.1; an upper limit itself). The ledger counts those used. In published formats bounds
@@ -155,10 +155,10 @@ def read_events(
         Whether a unit of the dictionary may stand behind a number, such as "38.1 °C" or "97%". It is read as the unit,
         where the column of units is blank or says the same. For "long", "wide", "yaib" and "sql".
     flags_in_values : bool
-        Whether abnormality flags may stand at a number, such as "5.4 H", "7.5 (L)" or "1.2*": H, L, HH, LL, A, AA, N, HI,
-        LO, high, low, normal, abnormal, critical, panic, and * ! # or arrows, bare or in brackets. The number is read
-        without them, and the ledger counts such values. A letter that is a unit of the variable is no flag: "0.5 L" of a
-        volume is rejected, or read with `units_in_values`. For the sources of `units_in_values`.
+        Whether abnormality flags may stand at a number, such as "5.4 H", "7.5 (L)" or "1.2*": H, L, HH, LL, A, AA, N,
+        HI, LO, high, low, normal, abnormal, critical, panic, and * ! # or arrows, bare or in brackets. The number is
+        read without them, and the ledger counts such values. A letter that is a unit of the variable is no flag: "0.5
+        L" of a volume is rejected, or read with `units_in_values`. For the sources of `units_in_values`.
     delimiter : str, optional
         Delimiter of text tables, one character; found from the header where None.
     encoding : str

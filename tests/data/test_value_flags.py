@@ -11,7 +11,19 @@ import clinicalgru as cg
 from clinicalgru.data.ingest.value_flags import NOTE
 from clinicalgru.errors import ArgumentError, InputError
 
-FLAGGED = ["5.4 H", "5.4H", " 5.4 (L) ", "5.4*", "*5.4", "H 5.4", "5.4 [HH]*", "5.4 high", "5.4 (Critical)", "↑ 5.4", "5.4 A"]
+FLAGGED = [
+    "5.4 H",
+    "5.4H",
+    " 5.4 (L) ",
+    "5.4*",
+    "*5.4",
+    "H 5.4",
+    "5.4 [HH]*",
+    "5.4 high",
+    "5.4 (Critical)",
+    "↑ 5.4",
+    "5.4 A",
+]
 OTHERS = ["5.4 h", "5.4 HX", "5.4 C", "about 5.4 H", "5.4 5.5 H", "H", "5.4+", "5.4 mmol/L"]
 
 

@@ -35,9 +35,8 @@ from clinicalgru.data.ingest.time_sql import (
     trim_sql,
     usual_sql,
 )
+from clinicalgru.data.ingest.value_flags import with_bare_numbers_sql
 from clinicalgru.data.ingest.value_pairs import NOT_A_PAIR, with_pair_names_sql, with_pairs_sql
-from clinicalgru.data.ingest.value_flags import with_flags_sql
-from clinicalgru.data.ingest.value_units import with_units_sql
 from clinicalgru.data.ledger import MISSING
 
 MISSING_WORDS = r"(?i)(na|n/a|nan|null|none|\.|<na>)?"  # of at most four letters; none begins with a digit
@@ -106,15 +105,12 @@ class RowStatements:
         Statements that read `KEY_CELLS`, and compute once what many rows share.
     insert : str
         INSERT from `CELLS` into `rows`.
-    has_flags : bool
-        Whether `CELLS` has the column c_has_flag.
     """
 
     cells: str
     keys: str
     new_keys: tuple[str, ...]
     insert: str
-    has_flags: bool = False
 
 
 def row_statements(
@@ -184,13 +180,9 @@ def row_statements(
     )
     all_cells = f"SELECT {', '.join([*raw.values(), _place(part)])} FROM {part.sql}"
     keys = f"SELECT {', '.join(raw[name] for name in (*KEYS, 'value', *_text_times(types)))} FROM {part.sql}"
-    has_flags = row_format.flags_in_values and types["value"] == "VARCHAR"
-    if has_flags:
-        all_cells, keys = (
-            with_flags_sql(one, row_format.decimal, has_units=row_format.units_in_values) for one in (all_cells, keys)
-        )
-    if row_format.units_in_values and types["value"] == "VARCHAR":
-        all_cells, keys = (with_units_sql(one, row_format.decimal) for one in (all_cells, keys))
+    if types["value"] == "VARCHAR":
+        marks = {"has_units": row_format.units_in_values, "has_flags": row_format.flags_in_values}
+        all_cells, keys = (with_bare_numbers_sql(one, row_format.decimal, **marks) for one in (all_cells, keys))
     return RowStatements(
         cells=with_pairs_sql(all_cells, types["value"], row_format.decimal) if has_pairs else all_cells,
         keys=with_pair_names_sql(keys) if has_pairs else keys,
@@ -209,7 +201,6 @@ def row_statements(
             ),
         ),
         insert=insert,
-        has_flags=has_flags,
     )
 
 

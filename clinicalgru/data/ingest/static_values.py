@@ -10,6 +10,7 @@ from clinicalgru.data.dictionary.top_code import TopCode
 from clinicalgru.data.dictionary.units import Conversion
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import IMPLAUSIBLE
+from clinicalgru.data.ingest.number_groups import group_values
 
 TRUTH_WORDS = {"true": "1", "yes": "1", "y": "1", "false": "0", "no": "0", "n": "0"}
 
@@ -59,9 +60,10 @@ def as_numbers(variable: Variable, text: pd.Series, conversion: Conversion | Non
     Returns
     -------
     Series of float
-        NaN where the cell is no number.
+        NaN where the cell is no number and no group of numbers.
     """
     numbers = pd.to_numeric(_with_words(variable, text), errors="coerce").astype(float)
+    numbers = numbers.fillna(group_values(text))
     converted = numbers if conversion is None else conversion.apply(numbers)
     top = variable.top_coded
     return converted if top is None else converted.mask(_is_top_coded(top, text, conversion), top.value)
@@ -87,6 +89,32 @@ def top_coded_notes(variable: Variable, text: pd.Series, conversion: Conversion 
     top = variable.top_coded
     count = 0 if top is None else int(_is_top_coded(top, text, conversion).sum())
     return {top.note(variable.name): count} if top is not None and count else {}
+
+
+def group_notes(variable: Variable, text: pd.Series) -> dict[str, int]:
+    """Count the cells that give a group of numbers ("60-69"), of a variable of numbers.
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+    text : Series of str
+        Its cells; NA where blank.
+
+    Returns
+    -------
+    dict of str to int
+        A note for the ledger; empty where there are none.
+    """
+    is_group = group_values(text).notna()
+    if variable.top_coded is not None:
+        is_group &= ~text.str.casefold().isin(variable.top_coded.words())
+    count = 0 if variable.categories else int(is_group.sum())
+    return (
+        {f"static values given as a group, of which the middle or the bound is used: {variable.name}": count}
+        if count
+        else {}
+    )
 
 
 def _is_top_coded(top: TopCode, text: pd.Series, conversion: Conversion | None) -> pd.Series:

@@ -25,7 +25,7 @@ from clinicalgru.data.ingest.outcomes_table import OutcomesTable, read_outcomes
 from clinicalgru.data.ingest.read_options import ReadOptions
 from clinicalgru.data.ingest.rejected_rows import check_static_lost
 from clinicalgru.data.ingest.source import SourceResult
-from clinicalgru.data.ingest.static_values import as_numbers, static_values, top_coded_notes
+from clinicalgru.data.ingest.static_values import as_numbers, group_notes, static_values, top_coded_notes
 from clinicalgru.data.ingest.table_cells import TableCells, check_once, read_cells
 from clinicalgru.data.ingest.table_times import TIMES
 from clinicalgru.data.ingest.time_format import check_first_hour
@@ -153,7 +153,7 @@ def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> Sou
             allow=options.allow,
             column=cells.written[column],
         )
-        notes |= top_coded_notes(variable, cell, conversion)
+        notes |= top_coded_notes(variable, cell, conversion) | group_notes(variable, cell)
         if n_unusable:
             notes[f"static values not used: {variable.name}"] = n_unusable
             value = as_numbers(variable, cell, conversion).where(stays[variable.name].isna())

@@ -9,7 +9,7 @@ import pyarrow as pa
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest.tables import literal
 from clinicalgru.data.ingest.time_sql import trim_sql
-from clinicalgru.data.ingest.value_units import NUMBER
+from clinicalgru.data.ingest.value_units import NUMBER, with_units_sql
 
 # Of HL7 table 0078 those that say how a number compares with its reference range, and what laboratories print for them.
 LETTERS = ("HH", "LL", "AA", "HI", "LO", "H", "L", "A", "N")
@@ -24,7 +24,8 @@ UNIT = r"([^0-9\s.,/*!#↑↓▲▼()\[\]](?:.*?[^\s/])??)"
 FLAGGED = rf"^{BEFORE}({NUMBER}){BEHIND}\s*$"
 FLAGGED_WITH_UNIT = rf"^{BEFORE}({NUMBER})(?:\s*{MARK}|\s+{LETTER}\s)?\s*{UNIT}(?:\s*{MARK}|\s+{LETTER})*\s*$"
 NOTE = "values with an abnormality flag, read without it"
-COUNT = "SELECT count(*) FROM {cells} WHERE c_has_flag"
+HAS_FLAG = "c_has_flag"
+COUNT = f"SELECT count(*) FROM {{cells}} WHERE {HAS_FLAG}"
 
 
 def flag_units_table(variables: Iterable[Variable]) -> pa.Table:
@@ -57,6 +58,27 @@ def flag_units_table(variables: Iterable[Variable]) -> pa.Table:
     return pa.table({"canonical": pa.array(names, pa.string()), "flag": pa.array(flags, pa.string())})
 
 
+def with_bare_numbers_sql(cells: str, decimal: str, *, has_units: bool, has_flags: bool) -> str:
+    """Write SQL of the cells of rows, where flags and units are taken off the values.
+
+    Parameters
+    ----------
+    cells : str
+        SELECT of the cells, with variable_written, unit_written and c_value as text.
+    decimal : str
+        Mark of decimals, "." or ",".
+    has_units, has_flags : bool
+        Whether a unit may stand behind the number, and whether flags may stand around it.
+
+    Returns
+    -------
+    str
+        SELECT of the same columns; with flags, also c_has_flag.
+    """
+    without = with_flags_sql(cells, decimal, has_units=has_units) if has_flags else cells
+    return with_units_sql(without, decimal) if has_units else without
+
+
 def with_flags_sql(cells: str, decimal: str, *, has_units: bool) -> str:
     """Write SQL of the cells of rows, where abnormality flags are taken off the values.
 
@@ -84,7 +106,8 @@ def with_flags_sql(cells: str, decimal: str, *, has_units: bool) -> str:
         cases += f" WHEN regexp_full_match(c.c_value, {with_unit}) THEN {without}"
     value = f"CASE WHEN n.role = 'code' OR f.flag IS NOT NULL THEN c.c_value {cases} ELSE c.c_value END"
     written, read = (f"regexp_replace({text}, '\\s', '', 'g')" for text in ("c_value", "c_without"))
-    return f"""SELECT * EXCLUDE (c_without) REPLACE (c_without AS c_value), {written} IS DISTINCT FROM {read} AS c_has_flag
+    return f"""SELECT * EXCLUDE (c_without) REPLACE (c_without AS c_value),
+    {written} IS DISTINCT FROM {read} AS {HAS_FLAG}
 FROM (
     SELECT c.*, {value} AS c_without FROM ({cells}) c
     LEFT JOIN names n ON n.name = {trim_sql("c.variable_written")}

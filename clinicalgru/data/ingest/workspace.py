@@ -321,7 +321,7 @@ class Workspace:
             for name, count in connection.execute(value_pairs.COUNT.format(cells=CELLS)).fetchall():
                 note = f"rows of two values, counted as two rows: {name}"
                 self.notes[note] = self.notes.get(note, 0) + count
-        if statements.has_flags:
+        if value_flags.HAS_FLAG in statements.cells:
             ((count,),) = connection.execute(value_flags.COUNT.format(cells=CELLS)).fetchall()
             self.notes |= {value_flags.NOTE: self.notes.get(value_flags.NOTE, 0) + count} if count else {}
 
