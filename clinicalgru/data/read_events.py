@@ -268,14 +268,6 @@ def read_events(
     tables = data_tables_of(data, data_tables)
     if tables is None:
         check_table("data", data)
-    check_one_table_sources(
-        source,
-        several=tables is not None,
-        detection_limits=detection_limits,
-        decimal=decimal,
-        units_in_values=units_in_values,
-        flags_in_values=flags_in_values,
-    )
     plain = dictionary_of(variables)
     renamed, vocabularies = own_names(names, plain), vocabularies_of(vocabulary, plain)
     single = {name: variable for name, variable in renamed.items() if name not in pairs_in(renamed)}
@@ -310,6 +302,7 @@ def read_events(
         flags_in_values=flags_in_values,
         group_columns=group_names(group_columns, stays),
     )
+    check_one_table_sources(source, options)
     events, description = _read(data, source, options), simulated_as(data)
     return events if description is None else replace(events, source=description, simulated=True)
 

@@ -132,24 +132,14 @@ def data_tables_of(data: Any, given: Any = None) -> list[DataTable] | None:
     ]
 
 
-def check_one_table_sources(
-    source: str,
-    *,
-    several: bool,
-    detection_limits: str,
-    decimal: str,
-    units_in_values: bool,
-    flags_in_values: bool,
-) -> None:
+def check_one_table_sources(source: str, options: ReadOptions) -> None:
     """Raise where arguments that only sources of one table know are given for another.
 
     Parameters
     ----------
     source : str
         The source.
-    several : bool
-        Whether the extract is several tables.
-    detection_limits, decimal, units_in_values, flags_in_values : str, str, bool, bool
+    options : ReadOptions
         The arguments of `read_events`.
 
     Raises
@@ -160,16 +150,16 @@ def check_one_table_sources(
     if source in SOURCES:
         return
     expected = f"a source of one table ({', '.join(SOURCES)})"
-    if several:
+    if options.data_tables:
         raise ArgumentError(f"{expected} for several tables", source, "Read such an extract by itself.")
-    if detection_limits != "reject" and source in WITHOUT_LIMITS:
+    if options.detection_limits != "reject" and source in WITHOUT_LIMITS:
         raise ArgumentError("a source that has limits of detection", source, "Leave detection_limits out.")
-    if decimal != ".":
+    if options.decimal != ".":
         raise ArgumentError(f"{expected} for decimal", source, "Leave decimal out: published tables have points.")
-    if units_in_values:
+    if options.units_in_values:
         fix = "Leave units_in_values out: published tables have units apart."
         raise ArgumentError(f"{expected} for units_in_values", source, fix)
-    if flags_in_values:
+    if options.flags_in_values:
         fix = "Leave flags_in_values out: published tables have flags apart."
         raise ArgumentError(f"{expected} for flags_in_values", source, fix)
 
