@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_ATTRIBUTES: Mapping[str, str] = {}
+HYPHEN_MINUS = re.compile(r"(?<![\w.,-])-(?=\d)")  # of a number, not of a date or a word
 
 
 def tag(name: str, *children: str, attrs: Mapping[str, str] = NO_ATTRIBUTES) -> Markup:
@@ -61,6 +63,28 @@ def join(*children: str) -> Markup:
     'a &lt; b <i>always</i>'
     """
     return Markup("").join(children)
+
+
+def minus_signs(text: str) -> str:
+    """Write negative numbers with a minus sign, and an unknown number as a dash.
+
+    Parameters
+    ----------
+    text : str
+        A number, an interval or a sentence.
+
+    Returns
+    -------
+    str
+        `Markup` stays `Markup`.
+
+    Examples
+    --------
+    >>> minus_signs("-0.2 (-0.3 to 0.1), 2023-07-24"), minus_signs("-")
+    ('−0.2 (−0.3 to 0.1), 2023-07-24', '–')
+    """
+    shown = "–" if text == "-" else HYPHEN_MINUS.sub("−", text)
+    return Markup(shown) if isinstance(text, Markup) else shown
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, n_text_columns: int = 1) -> Markup:
@@ -120,7 +144,7 @@ def frame_table(caption: str, shown: pd.DataFrame, *, n_text_columns: int = 1, s
     >>> import pandas as pd
     >>> from clinicalgru.html import frame_table
     >>> html = frame_table("Effects", pd.DataFrame({"Variable": ["Lactate"], "Effect": [None]}))
-    >>> '<th scope="row">Lactate</th><td class="number">-</td>' in html
+    >>> '<th scope="row">Lactate</th><td class="number">–</td>' in html
     True
     """
     columns = [shown[name].astype(object).where(shown[name].notna(), "-") for name in shown]
@@ -187,4 +211,5 @@ def summary_html(title: str, entries: Mapping[str, str], *tables: Markup, note: 
 def _row(cells: Sequence[str], styles: Sequence[Mapping[str, str]]) -> Markup:
     """Build a row of a table: the first cell is its header."""
     first = tag("th", cells[0], attrs={"scope": "row", **styles[0]})
-    return tag("tr", first, *(tag("td", cell, attrs=style) for cell, style in zip(cells[1:], styles[1:], strict=True)))
+    texts = (minus_signs(cell) if style else cell for cell, style in zip(cells[1:], styles[1:], strict=True))
+    return tag("tr", first, *(tag("td", text, attrs=style) for text, style in zip(texts, styles[1:], strict=True)))

@@ -22,11 +22,13 @@ from clinicalgru.serve.score_input import read_like_training, score_input
 from clinicalgru.view.pages.html_page import PLOTLY_PATH, page
 from clinicalgru.view.pages.patient_page import patient_html
 from clinicalgru.view.pages.worklist_page import worklist_html
+from clinicalgru.view.text.format import format_number, format_percent
 
 WARDS = ("ward", "unit", "care_unit", "icu_type")  # static covariates by which stays can be filtered
 N_KEPT = 64  # pages of patients in memory
 N_PERMUTATIONS = 4  # orders of arrival, where a page says what moved the risk
 FINISHED = ".parquet"
+SAME = 0.0005  # a difference of a scored and an explained number that rounding can make
 
 
 class Worklist:
@@ -53,6 +55,9 @@ class Worklist:
     ----------
     rows : list of dict
         What the browser receives of each stay.
+    run : dict of str to str or int
+        When the stays were scored, as of which moment, as of which moment before that, and how many scored stays the
+        extract lacks.
     model_hash : str
         Hash of the model.
     """
@@ -69,6 +74,9 @@ class Worklist:
         **reading: Any,
     ) -> None:
         self.model = load_model(bundle, require_signature=require_signature)
+        if self.model.evaluated_as == "forecast":
+            fix = "Use clinicalgru explain, whose page shows the forecast of a stay."
+            raise InputError("a model with one risk or number of each stay", "a forecast", fix, where="--bundle")
         events = read_like_training(self.model, extract, **reading)
         self.given = score_input(self.model, events)
         self.scores_path, self.show_id = scores, show_id
@@ -82,6 +90,11 @@ class Worklist:
         self._own = score(self.model, events) if scores is None else None
         self.refresh()
 
+    @property
+    def _is_risk(self) -> bool:
+        """Whether what is shown is a risk, and not a number in the unit of the outcome."""
+        return self.model.evaluated_as != "regression"
+
     def refresh(self) -> None:
         """Read the scores again, if their files changed."""
         stamp = _stamp(self.scores_path) if self.scores_path is not None else (0.0, 0)
@@ -89,11 +102,13 @@ class Worklist:
             return
         table = self._own if self.scores_path is None else _read_scores(self.scores_path)
         assert table is not None
-        self.rows, self.scored_at = self._rows(table)
+        with self._lock:
+            self.rows, self.run = self._rows(table)
+            self._pages.clear()  # a page says what the worklist shows
         self._read_at = stamp
 
-    def _rows(self, table: pd.DataFrame) -> tuple[list[dict[str, Any]], str]:
-        """What is shown of each stay, the newest run next to the one before; and when it was scored."""
+    def _rows(self, table: pd.DataFrame) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """What is shown of each stay, the newest run next to the one before; and what is said of the runs."""
         column = self._risk_column(table)
         moments = np.sort(table["as_of"].dropna().unique())
         newest = table[table["as_of"] == moments[-1]] if len(moments) else table
@@ -101,7 +116,8 @@ class Worklist:
         earlier = before.drop_duplicates("stay_id", keep="last").set_index("stay_id")[column]
         last = newest.sort_values("prediction_hours", kind="stable").drop_duplicates("stay_id", keep="last")
         number = {stay: position for position, stay in enumerate(self.given.stays.stay)}
-        last = last[last["stay_id"].isin(number)]
+        known = last["stay_id"].isin(number)
+        last, n_missing = last[known], int((~known).sum())
         wards, key = self._wards(), {number: key for key, number in self.keys.items()}
         rows = []
         for stay, risk, status, reason, hours in zip(
@@ -122,7 +138,9 @@ class Worklist:
                 }
             )
         scored = pd.to_datetime(last["scored_at"]).max()
-        return rows, "" if pd.isna(scored) else f"{scored:%Y-%m-%d %H:%M} UTC"
+        as_of = [f"{pd.Timestamp(moment):%Y-%m-%d %H:%M}" for moment in moments[:-3:-1]]
+        run = {"scored_at": "" if pd.isna(scored) else f"{scored:%Y-%m-%d %H:%M} UTC", "not_in_extract": n_missing}
+        return rows, run | dict(zip(("as_of", "before"), [*as_of, "", ""], strict=False))
 
     def _risk_column(self, table: pd.DataFrame) -> str:
         columns = self.model.score_columns_
@@ -150,11 +168,18 @@ class Worklist:
         str
             A page.
         """
-        about = {"outcome": self.model.task_.title or self.model.task_.name, "model_hash": self.model_hash}
-        simulated = {"simulated": "yes" if self.simulated else "no"}
-        return str(
-            worklist_html(self.rows, scored_at=self.scored_at, threshold=self.threshold, provenance=about | simulated)
+        task, target = self.model.task_, self.model.head_.explanation_target().name
+        about = {"outcome": task.title or task.name, "model_hash": self.model_hash}
+        about |= {"predicted": target} if target else {}
+        provenance = about | {"simulated": "yes" if self.simulated else "no"}
+        html = worklist_html(
+            self.rows,
+            run=self.run,
+            threshold=self.threshold if self._is_risk else None,
+            is_risk=self._is_risk,
+            provenance=provenance,
         )
+        return str(html)
 
     def data(self) -> Mapping[str, Any]:
         """Give what the worklist reads again.
@@ -162,10 +187,10 @@ class Worklist:
         Returns
         -------
         dict
-            rows and scored_at.
+            rows and run.
         """
         self.refresh()
-        return {"rows": self.rows, "scored_at": self.scored_at}
+        return {"rows": self.rows, "run": self.run}
 
     def patient(self, key: str, *, moved: bool = False) -> str | None:
         """Build the page of one stay.
@@ -194,26 +219,39 @@ class Worklist:
     def _patient(self, number: int, key: str, moved: bool) -> str:
         stay = self.given.stays[[number]]
         name = str(stay.stay[0]) if self.show_id else f"Stay {number + 1}"
-        links = [tag("a", "← Worklist", attrs={"href": f"/#stay={key}", "target": "_top"})]
+        links = [tag("a", "← Worklist", attrs={"href": f"/#back={key}", "target": "_top"})]
+        row = next((row for row in self.rows if row["key"] == key), None)
+        if row is None or row["risk"] is None:
+            reason = "the scores do not hold it" if row is None else row["reason"] or row["status"]
+            return str(_sorry(name, f"This stay has no prediction: {reason}.", links))
         try:
-            if self.model.evaluated_as == "forecast":
-                return str(_sorry(name, "A forecast has a page of its own: use clinicalgru explain.", links))
             explanation = explain(self.model, stay, show_id=self.show_id)
             changes = movement(self.model, stay, n_permutations=N_PERMUTATIONS) if moved else None
         except ClinicalGRUError as error:
             return str(_sorry(name, f"This stay cannot be explained. {error}", links))
         if not moved:
-            links.append(tag("a", "What moved it when it changed most?", attrs={"href": f"/stay/{key}?moved=1"}))
+            text = f"What moved the {'risk' if self._is_risk else 'prediction'} when it changed most?"
+            links.append(tag("a", text, attrs={"href": f"/stay/{key}?moved=1"}))
         threshold = self.threshold if explanation.unit == "log-odds" else None
         html = patient_html(
             explanation,
             title=name,
             movement=changes,
             threshold=threshold,
+            note=self._differs(row["risk"], explanation.risk),
             navigation=Markup(" ").join(links),
             plotly_path=PLOTLY_PATH,
         )
         return str(html)
+
+    def _differs(self, scored: float, explained: float) -> str:
+        """Say that the extract gives another number than the scores, as with measurements that came in between."""
+        if abs(scored - explained) < SAME:
+            return ""
+        number = format_percent(scored) if self._is_risk else format_number(scored)
+        return (
+            f"The worklist shows {number}, from data until {self.run['as_of']}; this page is made of the whole extract."
+        )
 
 
 def _sorry(title: str, text: str, links: list[Markup]) -> Markup:

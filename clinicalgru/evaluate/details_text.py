@@ -198,14 +198,21 @@ def _points(points: pd.DataFrame) -> pd.DataFrame:
     """One row per point, one column per measure; a threshold that was given has no interval."""
     rows: Any = points.itertuples(index=False)
     texts = [
-        f"{row.estimate:.3g}"
-        if row.metric == "threshold" and row.point.startswith("risk")
+        _threshold(row)
+        if row.metric == "threshold"
         else cell(row.estimate, row.low, row.high, ".1f" if row.metric == ALERTS else ".2f")
         for row in rows
     ]
     wide = points.assign(cell=texts).pivot(index="point", columns="metric", values="cell")
     wide = wide.loc[points["point"].unique(), list(POINT_LABELS)]
     return wide.rename(columns=POINT_LABELS).rename_axis(index=None, columns=None)
+
+
+def _threshold(row: Any) -> str:
+    """A risk in percent, with its interval where it was estimated and not given."""
+    low, high = (f"{100 * value:.3g}" for value in (row.low, row.high))
+    interval = "" if row.point.startswith("risk") or np.isnan(row.low) else f" ({low} to {high})"
+    return f"{100 * row.estimate:.3g}{interval} %"
 
 
 def _sets(sets: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,8 @@ NOT_EVALUATED = (
 )
 FAILED = "At {hours} the risk, in grey, is not calibrated: {evidence} on the stays that calibrated the model."
 UNCLEAR = (
-    "Whether it is calibrated at {hours} is unclear: the intervals are wide on the stays that calibrated the model."
+    "Whether the risk is calibrated at {hours} is unclear: the intervals are wide on the stays that calibrated the "
+    "model."
 )
 
 

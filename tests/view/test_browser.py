@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from clinicalgru.explain.result import Explanation
 from clinicalgru.view.pages.evaluation_page import evaluation_page
+from clinicalgru.view.pages.html_page import figure, section, write
+from clinicalgru.view.pages.html_page import page as html_page
 from clinicalgru.view.pages.patient_page import patient_page
+from clinicalgru.view.plots.evaluation_plots import plot_by_hour
 from clinicalgru.view.widgets.patient_view import PatientView
 
 from .conftest import PAYLOADS, make_around, make_evaluation, make_explanation
@@ -71,6 +76,25 @@ def pages(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
         for n, s in enumerate((str, said))
     )
     return {"evaluation": (clean, dirty), "patient": (stay, dirty_stay), "view": (view, dirty_view)}
+
+
+def test_panels_in_a_row_are_stacked_on_a_phone(browser, tmp_path):
+    hours = {"hours": [6.0, 24.0], "estimate": [0.8, 0.9], "low": [0.7, 0.8], "high": [0.9, 1.0]}
+    metrics = ("auroc", "observed_expected", "calibration_slope")
+    table = pd.concat([pd.DataFrame(hours).assign(metric=metric) for metric in metrics])
+    drawn = figure(plot_by_hour(replace(make_evaluation(), by_hour=table)), "By hour", "")
+    path = write(html_page("Panels", "", section("By hour", drawn), provenance={}), tmp_path / "p.html")
+    for width, is_stacked in ((390, True), (1280, False)):
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto(path.as_uri())
+        page.locator(".plot .main-svg").first.wait_for()
+        boxes = [page.locator(f".subplot.{panel} .scatterlayer").bounding_box() for panel in ("xy", "x2y2", "x3y3")]
+        titles = [one.bounding_box() for one in page.locator(".plot .infolayer .annotation").all()]
+        page.close()
+        for title, box, below in zip(titles, boxes, [*boxes[1:], None], strict=True):
+            assert title["y"] < box["y"] + 10
+            assert (below is None or box["y"] + box["height"] < below["y"]) or not is_stacked
+        assert all(box["width"] > 200 for box in boxes)
 
 
 @pytest.mark.parametrize("kind", ["evaluation", "patient", "view"])

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,39 @@ def test_rows_are_the_newest_run_with_the_change_and_nobody_is_named(worklist, e
     assert not any(f'"{stay}"' in text for stay in table.index)
 
 
+def test_the_run_before_is_named_where_there_is_one(worklist, bundle, extract, scores, tmp_path):
+    as_of = sorted(pd.read_parquet(scores)["as_of"].unique(), reverse=True)
+    assert [worklist.run["as_of"], worklist.run["before"]] == [f"{moment:%Y-%m-%d %H:%M}" for moment in as_of]
+    table = pd.read_parquet(scores).query("as_of == @as_of[0]")
+    later = table.assign(stay_id=table["stay_id"].where(table.index != table.index[0], "later"), risk=table["risk"] / 2)
+    later.to_parquet(tmp_path / "one.parquet")
+    one = Worklist(bundle, extract, scores=tmp_path / "one.parquet")
+    assert one.run["before"] == ""
+    assert one.run["not_in_extract"] == 1
+    row = max((row for row in one.rows if row["risk"] is not None), key=lambda row: row["risk"])
+    assert "The worklist shows" in one.patient(row["key"])  # half of what the extract gives
+    row = max((row for row in worklist.rows if row["risk"] is not None), key=lambda row: row["risk"])
+    assert "The worklist shows" not in worklist.patient(row["key"])
+
+
+def test_a_stay_without_a_prediction_has_no_risk_on_its_page(worklist):
+    rows = [row for row in worklist.rows if row["risk"] is None]
+    assert rows
+    for row in rows[:3]:
+        html = worklist.patient(row["key"])
+        assert f"This stay has no prediction: {row['reason']}." in html
+        assert "Predicted risk" not in html
+
+
+def test_a_forecast_has_no_worklist_and_a_number_is_no_risk(bundle, extract, monkeypatch):
+    assert ">Prediction</button>" in worklist_html([], run={}, threshold=None, provenance={}, is_risk=False)
+    monkeypatch.setattr(
+        "clinicalgru.dashboard.worklist.load_model", lambda *_, **__: SimpleNamespace(evaluated_as="forecast")
+    )
+    with pytest.raises(InputError, match="a forecast"):
+        Worklist(bundle, extract)
+
+
 def test_identifiers_are_shown_where_they_are_asked_for(bundle, extract, scores):
     rows = Worklist(bundle, extract, scores=scores, show_id=True).rows
     assert {row["name"] for row in rows} == set(pd.read_parquet(scores)["stay_id"])
@@ -157,6 +191,16 @@ def test_a_clinician_filters_opens_and_comes_back_to_the_same_place(server, widt
         page.locator("nav a").first.click()
         tab.wait_for_selector("#rows tr[aria-current=true]")
         assert tab.locator("#rows tr[aria-current=true] th").inner_text() == name
+        assert tab.locator("#patient").is_hidden()
+        assert tab.input_value("#threshold") == "5"
+        assert tab.locator("#rows th").all_inner_texts() == names
+        assert "5 % (●)" in tab.locator("#count").inner_text()
+        tab.locator("#rows a").nth(2).focus()  # refreshing takes no focus away
+        tab.evaluate("refresh()")
+        tab.wait_for_timeout(300)
+        assert tab.evaluate("document.activeElement.textContent") == names[2]
+        tab.emulate_media(media="print")
+        assert tab.locator("#controls").is_hidden()
         browser.close()
     assert said == []
     assert hosts == {HOST}
@@ -165,6 +209,6 @@ def test_a_clinician_filters_opens_and_comes_back_to_the_same_place(server, widt
 def test_a_worklist_of_two_thousand_stays_is_a_small_page(worklist):
     risks = np.random.default_rng(0).random(45 * len(worklist.rows)).round(5).tolist()
     rows = [row | {"key": f"{risk:.16f}", "risk": risk} for row, risk in zip(worklist.rows * 45, risks, strict=True)]
-    html = worklist_html(rows, scored_at="", threshold=None, provenance={})
+    html = worklist_html(rows, run={}, threshold=None, provenance={})
     assert len(rows) > 2000
     assert len(html) < 1_000_000

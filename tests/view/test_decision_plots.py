@@ -42,6 +42,19 @@ def test_groups_stand_in_order_with_all_first_and_a_withheld_one_without_a_mark(
     assert np.isnan(drawn.data[0].x[place])
 
 
+def test_a_group_without_an_interval_has_no_mark(stays):
+    outcome, risk = stays
+    labels = np.where(np.flip(np.cumsum(np.flip(outcome))) <= 3, "few", "many")
+    groups = subgroups(outcome, risk, labels, min_cell_size=0, n_resamples=5)
+    rows = groups.table.query("metric == 'observed_expected' and group == 'few'")
+    assert rows["estimate"].notna().all()
+    assert rows["low"].isna().all()
+    drawn = groups.plot("observed_expected")
+    place = [text.split("<br>")[0] for text in drawn.layout.yaxis.ticktext].index("few")
+    assert np.isnan(drawn.data[0].x[place])
+    assert drawn.layout.yaxis.ticktext[place].endswith("too few events")
+
+
 def test_gates_are_drawn_at_their_hours_units_in_the_order_of_their_means():
     frame = pd.DataFrame([[0.9, 0.1], [0.8, 0.3]], index=pd.Index([1.5, 7.0], name="hours"))
     drawn = plot_gates(SimpleNamespace(retained=frame), show="retained").data[0]

@@ -16,7 +16,8 @@ from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.evaluation_text import differences_table, heading, hours_table, metrics_table, note
 from clinicalgru.evaluate.metric_descriptions import HEADLINES, describe_metric, metric_label
 from clinicalgru.evaluate.small_cells import suppress_curves
-from clinicalgru.html import Markup, table, tag
+from clinicalgru.evaluate.subgroups import ALL
+from clinicalgru.html import Markup, minus_signs, table, tag
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.alarm_plots import draw_burden
 from clinicalgru.view.plots.decision_plots import plot_calibration_curve, plot_subgroups
@@ -188,7 +189,7 @@ def _summary(evaluation: Evaluation, min_cell_size: int) -> Markup:
     ]
     primary = own.loc[[evaluation.primary]].iloc[0] if evaluation.primary in own.index else rows.iloc[0]
     texts = [*_sentences(evaluation, primary), *summary_sentences(evaluation, min_cell_size=min_cell_size)]
-    sentences = [tag("p", text, attrs={"class": "lead"}) for text in texts]
+    sentences = [tag("p", minus_signs(text), attrs={"class": "lead"}) for text in texts]
     events = suppress_nested([evaluation.stays, evaluation.events or 0], min_cell_size=min_cell_size)[1]
     if evaluation.task_type == "binary" and events is not None:
         rate, here = evaluation.training_rate, f"{100 * events / evaluation.stays:.1f} %"
@@ -270,17 +271,17 @@ def _details(evaluation: Evaluation, min_cell_size: int) -> list[Markup]:
     forests = [
         figure(plot_subgroups(groups, metric="observed_expected"), f"Calibration by {name}", GROUPS)
         for name, groups in evaluation.subgroups.items()
-        if groups.table["estimate"].notna().any()
+        if groups.table.loc[groups.table["group"] != ALL, "low"].notna().any()
     ]
     drawn = [tag("div", *forests, attrs={"class": "grid"})] if forests else []
     return [section("At a threshold, and in groups", *tables, *drawn)] if tables else []
 
 
 def _point_text(name: str) -> str:
-    """Write the threshold of an operating point in percent."""
+    """Write the threshold of an operating point in percent, and a wanted performance with its sign."""
     return re.sub(
         r"^risk >= ([0-9.e-]+)$", lambda found: f"from {format_percent(float(found[1]))}".replace(" ", "\u00a0"), name
-    )
+    ).replace(">=", "≥")
 
 
 def _by_hour(evaluation: Evaluation) -> list[Markup]:

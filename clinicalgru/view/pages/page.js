@@ -22,17 +22,41 @@ const narrowTitles = (place, layout) => {
   for (const one of titles) {
     const isLeft = one.xanchor === "left";
     one.font = { ...one.font, size: isLeft ? 12 : 11 };
-    if (!isLeft || !titles.some((other) => other.y === one.y && other.xanchor === "right")) continue;
-    one.yshift = 13;
+    const effect = titles.find((other) => other.y === one.y && other.xanchor === "right");
     const bare = one.text.replace(/<\/?b>/g, "");
+    if (!isLeft || !effect || bare.length + effect.text.length < fits) continue;
+    one.yshift = 13;
     if (bare.length > fits && !/[<&]/.test(bare)) one.text = `<b>${bare.slice(0, fits - 1)}…</b>`;
   }
+};
+// Panels in a row are put one above the other where they would be narrow.
+const stack = (place, layout) => {
+  const panels = Object.keys(layout).filter((name) => /^xaxis/.test(name) && layout[name].domain);
+  const rights = new Set(panels.map((name) => layout[name].domain[1]));
+  if (panels.length < 2 || rights.size < panels.length) return;
+  const share = 1 / panels.length;
+  const titles = (layout.annotations ?? []).filter((one) => one.xref === "paper");
+  const above = panels.map((name) => titles.filter(({ x }) => layout[name].domain[0] <= x && x <= layout[name].domain[1]));
+  panels.forEach((name, row) => {
+    const isLast = row === panels.length - 1;
+    const ends = [1 - (row + (isLast ? 1 : 0.76)) * share, 1 - (row + 0.06) * share];
+    for (const title of above[row]) Object.assign(title, { x: 0.5, y: ends[1] });
+    layout[name].domain = [0, 1];
+    layout[name.replace("x", "y")].domain = ends;
+  });
+  layout.height *= 0.75 * panels.length;
+  place.style.height = `${layout.height}px`;
 };
 const draw = (place) => {
   if (isDrawn(place)) return;
   const { data, layout } = JSON.parse(place.nextElementSibling.textContent);
   const narrow = place.offsetWidth && place.offsetWidth < 500;
-  if (narrow) narrowTitles(place, layout);
+  if (narrow) {
+    stack(place, layout);
+    narrowTitles(place, layout);
+    const below = layout[Object.keys(layout).filter((name) => /^xaxis/.test(name)).pop()]?.title;
+    if (below?.text?.length > 40) below.text = below.text.replace("; ", ";<br>");
+  }
   widen(place, layout);
   if (narrow && layout.yaxis?.title) layout.yaxis.title.text = "";
   if (narrow) layout.margin = { ...layout.margin, l: Math.min(layout.margin?.l ?? 54, 54), r: 10 };

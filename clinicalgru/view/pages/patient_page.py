@@ -98,6 +98,7 @@ def patient_html(
     top: int = 12,
     movement: Movement | None = None,
     threshold: float | None = None,
+    note: str = "",
     navigation: Markup | None = None,
     plotly_path: str | None = None,
 ) -> Markup:
@@ -107,6 +108,8 @@ def patient_html(
     ----------
     explanation, title, top, movement, threshold
         See `patient_page`.
+    note : str
+        A sentence after the first ones.
     navigation : Markup, optional
         Links above the heading.
     plotly_path : str, optional
@@ -121,7 +124,8 @@ def patient_html(
     what = answer_word(explanation)
     moment = clock(explanation, last_hour(explanation))
     lead = lead_text(explanation.stay_label, last_hour(explanation)) + (f", until {moment}" if moment else "")
-    sentences = [tag("p", text, attrs={"class": "lead"}) for text in lead_sentences(explanation, movement)]
+    texts = [*lead_sentences(explanation, movement), *([note] if note else [])]
+    sentences = [tag("p", text, attrs={"class": "lead"}) for text in texts]
     course = tag("div", section("Course", *_course(explanation, threshold)))
     moved = tag("div", section(f"What moved the {what}", findings_table(explanation), *_download(explanation)))
     columns = tag("div", course, moved, attrs={"class": "stay"})

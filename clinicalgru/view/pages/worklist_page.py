@@ -11,10 +11,16 @@ from clinicalgru.view.assets import read_asset
 from clinicalgru.view.pages.html_page import page
 
 COLUMNS = (("name", "Stay"), ("ward", "Ward"), ("risk", "Risk"), ("change", "Change"), ("status", "Status"))
+PREDICTION = "Prediction"  # in place of "Risk", for a number in the unit of the outcome
 
 
 def worklist_html(
-    rows: Sequence[Mapping[str, Any]], *, scored_at: str, threshold: float | None, provenance: Mapping[str, str]
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    run: Mapping[str, Any],
+    threshold: float | None,
+    provenance: Mapping[str, str],
+    is_risk: bool = True,
 ) -> Markup:
     """Build the page of a worklist, whose script reads `/rows.json` and opens `/stay/<key>`.
 
@@ -22,12 +28,14 @@ def worklist_html(
     ----------
     rows : sequence of mapping
         key, name, ward, risk, change since the last run, status, reason, hours.
-    scored_at : str
-        When the stays were scored.
+    run : mapping
+        scored_at, as_of, before (as_of of the run before), not_in_extract (scored stays that the extract lacks).
     threshold : float or None
         Risk from which stays are marked at first.
     provenance : mapping of str to str
         Outcome and model.
+    is_risk : bool
+        Whether the number of each stay is a risk, or a number in the unit of the outcome.
 
     Returns
     -------
@@ -37,11 +45,11 @@ def worklist_html(
     Examples
     --------
     >>> from clinicalgru.view.pages.worklist_page import worklist_html
-    >>> html = worklist_html([], scored_at="", threshold=0.2, provenance={"outcome": "death"})
+    >>> html = worklist_html([], run={}, threshold=0.2, provenance={"outcome": "death"})
     >>> "Worklist" in html
     True
     """
-    start = {"rows": list(rows), "scored_at": scored_at}
+    start = {"rows": list(rows), "run": dict(run), "is_risk": is_risk}
     data = Markup(json.dumps(start).replace("<", "\\u003c"))
     percent = "" if threshold is None else f"{100 * threshold:g}"
     controls = tag(
@@ -55,9 +63,10 @@ def worklist_html(
         tag("button", "Print", attrs={"id": "print", "type": "button"}),
         attrs={"class": "controls card no-print", "id": "controls"},
     )  # fmt: skip
+    labels = dict(COLUMNS) | ({} if is_risk else {"risk": PREDICTION})
     heads = (
         tag("th", tag("button", label, attrs={"type": "button", "data-column": name}), attrs={"scope": "col"})
-        for name, label in COLUMNS
+        for name, label in labels.items()
     )
     table = tag(
         "table",
@@ -72,7 +81,7 @@ def worklist_html(
         "div", tag("section", tag("div", table, attrs=region)), frame, attrs={"class": "split-view", "id": "split-view"}
     )
     store = tag("script", data, attrs={"type": "application/json", "id": "data"})
-    title = provenance.get("outcome", "")
+    title = "; ".join(provenance[name] for name in ("outcome", "predicted") if name in provenance)
     return page(
         "Worklist",
         title,

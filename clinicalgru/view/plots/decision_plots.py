@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,6 +11,7 @@ from clinicalgru.checks import check_choice
 from clinicalgru.disclosure import SUPPRESSED
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.decision_curve import TREAT_ALL, TREAT_NONE
+from clinicalgru.evaluate.details_text import TOO_FEW
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.evaluate.subgroups import ALL
 from clinicalgru.view.plots.theme import BLUE, CURVE_BAND, DASHES, GREY, MODEL_COLOURS, apply_theme
@@ -123,7 +124,7 @@ def plot_subgroups(groups: Subgroups, *, metric: str = "auroc") -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
-        A suppressed group, or one without a value, is named without a mark.
+        A suppressed group, or one with too few events for an interval, is named without a mark.
 
     Raises
     ------
@@ -139,7 +140,7 @@ def plot_subgroups(groups: Subgroups, *, metric: str = "auroc") -> go.Figure:
     """
     check_choice("metric", metric, groups.table["metric"].unique().tolist())
     rows = groups.table[groups.table["metric"] == metric].reset_index(drop=True)
-    figure, estimate = go.Figure(), rows["estimate"]
+    figure, estimate = go.Figure(), rows["estimate"].where(rows["low"].notna())
     marks = ["diamond" if group == ALL else "circle" for group in rows["group"]]
     ends = {"array": (rows["high"] - estimate).tolist(), "arrayminus": (estimate - rows["low"]).tolist()}
     figure.add_scatter(
@@ -150,12 +151,17 @@ def plot_subgroups(groups: Subgroups, *, metric: str = "auroc") -> go.Figure:
     overall = float(rows.loc[rows["group"] == ALL, "estimate"].iloc[0])
     figure.add_vline(x=overall, line={"color": GREY, "width": 1.2, "dash": "dot"})
     names = [
-        escape_plotly(row.group) + (f"<br>{SUPPRESSED}" if pd.isna(row.stays) else f"<br>{row.stays:,} stays")
+        f"{escape_plotly(row.group)}<br>" + (SUPPRESSED if pd.isna(row.stays) else _counted(row))
         for row in iter_rows(rows)
     ]
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=names, range=[len(rows) - 0.5, -0.5])
     figure.update_xaxes(title_text=metric_label(metric, direction=False))
     return apply_theme(figure, height=140 + 52 * len(rows)).update_yaxes(showgrid=False, automargin=True, ticks="")
+
+
+def _counted(row: Any) -> str:
+    """Stays of a group, and why it has no mark."""
+    return f"{row.stays:,} stays" + ("" if pd.notna(row.low) else f", {TOO_FEW}")
 
 
 def _texts(rows: pd.DataFrame) -> list[str]:
