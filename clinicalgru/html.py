@@ -173,7 +173,8 @@ def column_header(name: str, attrs: Mapping[str, str] = NO_ATTRIBUTES) -> Markup
     >>> str(column_header("Effect")), str(column_header(""))
     ('<th scope="col">Effect</th>', '<td></td>')
     """
-    return tag("th", name, attrs={"scope": "col", **attrs}) if name else tag("td", attrs=attrs)
+    shown = name[:1].upper() + name[1:] if name[1:2].islower() else name  # not "p", not "pH"
+    return tag("th", shown, attrs={"scope": "col", **attrs}) if name else tag("td", attrs=attrs)
 
 
 def summary_html(title: str, entries: Mapping[str, str], *tables: Markup, note: str = "") -> str:

@@ -40,7 +40,6 @@ def table_one(
     exact : bool
         Whether counts of 1 to 10 are shown too.
     """
-    from clinicalgru.atomic_write import atomic_write
     from clinicalgru.data.read_events import read_events
     from clinicalgru.data.task.select import select
     from clinicalgru.data.task.table_one import table_one as describe_cohort
@@ -52,5 +51,4 @@ def table_one(
     shown = describe_cohort(stays, min_cell_size=0 if stays.simulated else min_cell_size(exact))
     typer.echo(str(shown))
     if page is not None:
-        with atomic_write(page) as new:
-            new.write_text(f"<!doctype html><meta charset=utf-8><title>Table 1</title>{shown.to_html()}", "utf-8")
+        shown.to_html(page)

@@ -224,7 +224,7 @@ def _sets(sets: pd.DataFrame) -> pd.DataFrame:
 
 def _alarms(alarms: pd.DataFrame) -> pd.DataFrame:
     shown = alarms[list(ALARM_LABELS)].map(lambda value: "-" if np.isnan(value) else f"{value:.3g}")
-    shown.index = pd.Index([f"risk >= {threshold:.3g}" for threshold in alarms["threshold"]])
+    shown.index = pd.Index([f"risk >= {threshold:.4g}" for threshold in alarms["threshold"]])
     return shown.rename(columns=ALARM_LABELS)
 
 

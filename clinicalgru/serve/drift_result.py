@@ -145,6 +145,11 @@ class Drift:
         return to_html(self, path)
 
 
+def _p_text(p: float) -> str:
+    """A p value with two significant digits, in full where a reader can count its zeros."""
+    return f"{p:.2g}" if p >= 0.0001 or p == 0 else f"{p:.1e}"
+
+
 def _drift_rows(table: pd.DataFrame) -> pd.DataFrame:
     """Return comparisons as text."""
 
@@ -158,8 +163,8 @@ def _drift_rows(table: pd.DataFrame) -> pd.DataFrame:
             "Compared": table["kind"].map(WORDS),
             "Training": table["expected"].map(share),
             "Here": table["found"].map(share),
-            "p": table["p_value"].map("{:.1e}".format),
-            "Limit": table["limit"].map("{:.1e}".format),
+            "p": table["p_value"].map(_p_text),
+            "Limit of p": table["limit"].map(_p_text),
             "Alarm": np.where(table["alarm"], "yes", ""),
         }
     ).astype(object)

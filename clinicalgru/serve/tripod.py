@@ -105,7 +105,8 @@ def _from_model(model: FittedModel) -> dict[int, tuple[str, str]]:
     title, kind = task.title or task.name, type(model).__name__
     limits = trained.get("inputs", {}).get("limits", {})
     shares = [entry["share"] for entry in trained.get("inputs", {}).get("variables", {}).values()]
-    missing = f"of {len(shares)} variables, {sum(s < 0.5 for s in shares)} are absent in most stays" if shares else ""
+    n_rare = sum(share < 0.5 for share in shares)
+    missing = f"most stays lack {n_rare} of the {len(shares)} variables" if shares else ""
     stays, patients = format_count(trained["stays"]), format_count(trained["patients"])
     events = "" if trained.get("outcomes") is None else f", {format_count(trained['outcomes'])} with the outcome"
     changes = [f"{c['what']} at {c['when']}, {calibration_text(c)}" for c in getattr(model, "changes_", [])]
@@ -124,7 +125,7 @@ def _from_model(model: FittedModel) -> dict[int, tuple[str, str]]:
             f"Source: {trained['source']}{' (simulated)' if trained['simulated'] else ''}.",
             "manifest.json: trained_on",
         ),
-        6: (f"Stays that the task {task.name} selects; {stays} of {patients} patients.", "manifest.json: task"),
+        6: (f"Stays that the task {task.name} selects; {stays} stays of {patients} patients.", "manifest.json: task"),
         7: (
             "Units were converted and values outside plausible ranges rejected, each counted.",
             "manifest.json: variables",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clinicalgru.data.dictionary.unit_text import format_unit
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.details_text import detail_tables
@@ -199,7 +200,7 @@ def _case_mix_table(case_mix: pd.DataFrame) -> pd.DataFrame:
 
     records: Any = case_mix.itertuples(index=False)
     rows = {
-        f"{row.variable}" + (f", {row.unit}" if row.unit not in ("", "1") else ""): [
+        ", ".join(filter(None, (row.variable, format_unit(row.unit)))): [
             f"{number(row.share_training, '.0%')} / {number(row.share_here, '.0%')}",
             f"{number(row.per_stay_training, '.3g')} / {number(row.per_stay_here, '.3g')}",
             f"{number(row.mean_training, '.4g')} ({row.range_training or '-'})",
@@ -208,7 +209,13 @@ def _case_mix_table(case_mix: pd.DataFrame) -> pd.DataFrame:
         ]
         for row in records
     }
-    names = ["Stays with it, training / here", "Values per stay", "Mean (range), training", "Here", "Difference, SD"]
+    names = [
+        "Stays with it, training / here",
+        "Values per stay",
+        "Mean (lowest to highest group), training",
+        "Here",
+        "Difference, SD",
+    ]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 

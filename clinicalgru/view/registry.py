@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from clinicalgru.view.pages.audit_page import audit_page
+from clinicalgru.view.pages.cohort_page import cohort_page
 from clinicalgru.view.pages.drift_page import drift_page
 from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.forecast_page import forecast_page, plot_forecast
@@ -68,5 +69,6 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "IncidenceEvaluation": incidence_page,
     "LeakageCheck": leakage_page,
     "Report": report_page,
+    "TableOne": cohort_page,
     "Validation": validation_page,
 }

@@ -66,18 +66,25 @@ def test_a_split_by_group_or_time_puts_no_patient_in_two_parts(stays):
 
 
 @pytest.mark.slow
-def test_table_one_counts_as_pandas_does_and_suppresses_small_cells(stays):
+def test_table_one_counts_as_pandas_does_and_suppresses_small_cells(stays, tmp_path):
     shown = cg.table_one(stays).table.set_index(["characteristic", "level"])
     died = stays.outcome == 1
     assert shown.loc[("stays", ""), "with"] == f"{died.sum():,}"
     at_a = (stays.groups["site"] == "A").to_numpy()
     assert shown.loc[("site", "A"), "without"] == f"{(at_a & ~died).sum()} ({(at_a & ~died).sum() / (~died).sum():.1%})"
     heart_rate = stays.to_frame().query("variable == 'heart_rate'").drop_duplicates("stay")["value"]
-    assert shown.loc[("Heart rate, /min", "median (quartiles)"), "all"].startswith(f"{heart_rate.median():.4g} (")
+    known = f"median (quartiles), known in {len(heart_rate) / len(stays):.0%}"
+    assert shown.loc[("Heart rate, /min", known), "all"].startswith(f"{heart_rate.median():.4g} (")
     hidden = cg.table_one(replace(stays, groups=stays.groups[["site"]]), min_cell_size=11)
     cells = hidden.table.set_index(["characteristic", "level"])
     assert set(cells.loc[("stays", ""), ["without", "with"]]) == {"suppressed"}
-    assert f">{died.sum()}<" not in hidden.to_html()
+    few = stays.to_frame().query("variable == 'lactate'")["stay"].nunique()
+    assert 0 < len(stays) - few < 40
+    lacking = cg.table_one(stays, min_cell_size=len(stays) - few + 1).table.set_index("characteristic")
+    assert lacking.loc["Lactate, mmol/L", "level"] == "median (quartiles)"  # how many lack a value is a small count
+    page = hidden.to_html(tmp_path / "cohort.html").read_text(encoding="utf-8")
+    assert f">{died.sum()}<" not in page
+    assert hidden.note in page
 
 
 def test_cross_validation_holds_each_patient_out_once(stays):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from clinicalgru.checks import check_instance, check_number
+from clinicalgru.data.dictionary.unit_text import format_unit
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.outcome_kinds import occurred
-from clinicalgru.disclosure import MIN_CELL_SIZE, suppress
-from clinicalgru.html import summary_html, table
+from clinicalgru.disclosure import MIN_CELL_SIZE, is_small, suppress
+from clinicalgru.html import Markup, summary_html, table
 
 ALL, WITHOUT, WITH = "all", "without", "with"
 SUPPRESSED = "suppressed"
@@ -34,30 +36,55 @@ class TableOne:
         The task in words.
     min_cell_size : int
         Smallest count that is shown.
+    provenance : mapping of str to str
+        Data, and whether the stays are simulated.
     """
 
     table: pd.DataFrame
     title: str
     min_cell_size: int = MIN_CELL_SIZE
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.title}\n{self.table.to_string(index=False)}"
 
-    def to_html(self) -> str:
+    @property
+    def note(self) -> str:
+        """What is suppressed."""
+        few = f"Counts of 1 to {self.min_cell_size - 1}, and what reveals them, are suppressed."
+        return few if self.min_cell_size > 1 else ""
+
+    def as_html(self) -> Markup:
         """The table as HTML.
 
         Returns
         -------
-        str
-            One section, without scripts.
+        Markup
+            The table inside a region that scrolls sideways.
         """
-        return self._repr_html_()
+        rows = [list(map(str, row)) for row in self.table.itertuples(index=False)]
+        with_outcome = ", and of those without and with the outcome" if WITH in self.table else ""
+        return table(f"Characteristics of all stays{with_outcome}", tuple(map(str, self.table)), rows, n_text_columns=2)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the table as one offline HTML page.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; its folder is created.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from clinicalgru.display import to_html
+
+        return to_html(self, path)
 
     def _repr_html_(self) -> str:
-        rows = [list(map(str, row)) for row in self.table.itertuples(index=False)]
-        note = f"Counts of 1 to {self.min_cell_size - 1}, and what reveals them, are suppressed."
-        shown = table("Characteristics of the stays", tuple(map(str, self.table)), rows)
-        return summary_html("Table 1", {"task": self.title}, shown, note=note if self.min_cell_size > 1 else "")
+        return summary_html("Table 1", {"task": self.title}, self.as_html(), note=self.note)
 
 
 def table_one(sequences: Sequences, *, min_cell_size: int | None = None) -> TableOne:
@@ -107,7 +134,8 @@ def table_one(sequences: Sequences, *, min_cell_size: int | None = None) -> Tabl
         for name, level, cells in lines
     ]
     frame = pd.DataFrame(rows, columns=["characteristic", "level", *columns])
-    return TableOne(frame, sequences.task.title or sequences.task.name, smallest)
+    provenance = {"data": sequences.source, "simulated": "yes" if sequences.simulated else "no"}
+    return TableOne(frame, sequences.task.title or sequences.task.name, smallest, provenance)
 
 
 def _columns(sequences: Sequences) -> dict[str, np.ndarray]:
@@ -179,11 +207,19 @@ def _measured(sequences: Sequences, columns: Mapping[str, np.ndarray], smallest:
 
 
 def _number_line(variable: Variable, values: np.ndarray, columns: Mapping[str, np.ndarray], smallest: int) -> Line:
-    unit = "" if variable.unit in ("", "1") else f", {variable.unit}"
+    unit = format_unit(variable.unit)
     cells = {name: _quartiles(values[mask], smallest) for name, mask in columns.items()}
     if SUPPRESSED in cells.values() and ALL in cells and len(cells) > 1:  # the rest would reveal the small group
         cells = {name: cell if name == ALL else SUPPRESSED for name, cell in cells.items()}
-    return f"{variable.label}{unit}", "median (quartiles)", cells
+    return variable.label + (f", {unit}" if unit else ""), f"median (quartiles){_known(values, smallest)}", cells
+
+
+def _known(values: Any, smallest: int) -> str:
+    """Say in how many of all stays a value is known; nothing where it would show that few, or all but few, have one."""
+    known = int((~np.isnan(values)).sum())
+    if not len(values) or is_small(known, smallest) or is_small(len(values) - known, smallest):
+        return ""
+    return f", known in {known / len(values):.0%}"
 
 
 def _quartiles(values: Any, smallest: int) -> str:

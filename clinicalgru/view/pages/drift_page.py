@@ -39,12 +39,20 @@ def drift_page(drift: Drift, path: str | os.PathLike[str]) -> Path:
     notes = tag("ul", *(tag("li", note) for note in drift.notes or ("All kinds were compared.",)))
     parts = [section("Notes", tag("div", notes, attrs={"class": "card"}))]
     if drift.exit_code:
-        parts.insert(0, section("Alarms", frame_table("The clearest first", drift.rows(alarms=True), n_text_columns=2)))
+        parts.insert(0, section("Alarms", frame_table("The clearest first", drift.rows(alarms=True), n_text_columns=3)))
     groups = drift.by_group().map(_words)
     parts.append(
-        section("By week and group", frame_table("Alarms of each kind; patients: at least", groups, n_text_columns=2))
+        section(
+            "By week and group",
+            frame_table("Number of alarms of each kind. Patients are rounded down.", groups, n_text_columns=2),
+        )
     )
-    parts.append(section("All patients", frame_table("Each comparison and its limit", drift.rows(), n_text_columns=2)))
+    parts.append(
+        section(
+            "All patients",
+            frame_table("Each comparison; p below its limit is an alarm", drift.rows(), n_text_columns=3),
+        )
+    )
     provenance = dict(drift.provenance) | {"simulated": "yes" if drift.simulated else "no"}
     return write(page("Drift", drift.sentence, *parts, provenance=provenance, limits=LIMITS), path)
 
