@@ -1,19 +1,13 @@
 """The GRU layer in C, where it was built: input projection, decay and recurrence in one pass.
 
-`scan.c` is compiled when the package is installed, if there is a C compiler. Without it, and wherever `usable` says
-no, `gru_layer` computes the same from torch operations.
+Wherever `usable` says no, `gru_layer` computes the same from torch operations.
 """
 
 from __future__ import annotations
 
 import ctypes
 import operator
-import os
-import platform
-import zlib
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -23,12 +17,10 @@ from torch.nn import functional as F
 
 from clinicalgru.model.network.cells import gru_step, scan
 from clinicalgru.model.network.layers import MAX_DECAY_EXPONENT
+from clinicalgru.model.network.native_library import library_for, pointer
 from clinicalgru.model.network.recurrence import gru_scan
 
-FOLDER = Path(__file__).parent
-SWITCH = "CLINICALGRU_KERNEL"
 BLOCK, CHUNK = 48, 128  # as in scan.c
-LEVELS = {"AVX512": "v4", "AVX2": "v3"}  # torch's names of what the processor has, and those of x86-64 levels
 
 
 def gru_layer(
@@ -107,30 +99,6 @@ def gru_layer(
     return states[:, :hidden] if spare else states
 
 
-@cache
-def load(folder: Path = FOLDER) -> ctypes.CDLL | None:
-    """The native layer for this processor.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the libraries and their source are.
-
-    Returns
-    -------
-    CDLL or None
-        None if there is none for this processor, or it was built from another version of the source.
-    """
-    machine, capability = platform.machine(), torch.backends.cpu.get_cpu_capability()
-    name = f"x86-64-{LEVELS.get(capability)}" if machine in ("x86_64", "AMD64") else machine
-    try:
-        library = ctypes.CDLL(str(folder / f"scan-{name}.so"))
-        is_current = library.gru_source() == zlib.crc32((folder / "scan.c").read_bytes()) & 0x7FFFFFFF
-    except (OSError, AttributeError):
-        return None
-    return library if is_current else None
-
-
 def usable(tensors: Sequence[Tensor], sizes: Sequence[int]) -> ctypes.CDLL | None:
     """The native layer, if it can compute these tensors.
 
@@ -147,19 +115,15 @@ def usable(tensors: Sequence[Tensor], sizes: Sequence[int]) -> ctypes.CDLL | Non
         None for other numbers than float32, another device, shapes or sizes that do not fit (torch raises), a processor
         without a native layer, and where the environment variable CLINICALGRU_KERNEL is 0.
     """
-    if os.environ.get(SWITCH) == "0" or not all(map(_is_plain, tensors)) or tensors[0].ndim != 2:
+    library = library_for(tensors)
+    if library is None or tensors[0].ndim != 2:
         return None
     (rows, inputs), gaps, hidden = tensors[0].shape, tensors[1].shape[-1], tensors[6].shape[-1]
     shapes = [(rows, inputs), (rows, gaps), (3 * hidden, inputs), (3 * hidden,), (hidden, gaps), (hidden,)]
     shapes += [(3 * hidden, hidden), (3 * hidden,)]
     fits = [tuple(tensor.shape) for tensor in tensors] == shapes and min(rows, inputs, gaps, hidden) > 0
     ordered = sum(sizes) == rows and min(sizes, default=0) > 0 and all(map(operator.ge, sizes, sizes[1:]))
-    return load() if fits and ordered else None
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    is_dense = type(tensor) in (Tensor, torch.nn.Parameter) and tensor.layout == torch.strided
-    return is_dense and tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+    return library if fits and ordered else None
 
 
 def _more_units(tensors: Sequence[Tensor], spare: int) -> tuple[Tensor, ...]:
@@ -253,5 +217,5 @@ def _call(
 ) -> None:
     """Call a function of the library: sizes, numbers, arrays that it reads, and arrays that it writes to."""
     arrays = [torch.tensor(sizes), *(tensor if tensor is None else tensor.contiguous() for tensor in read), *written]
-    first, *others = (None if array is None else ctypes.c_void_p(array.data_ptr()) for array in arrays)
+    first, *others = map(pointer, arrays)
     function(ctypes.c_long(len(sizes)), first, *map(ctypes.c_long, numbers), *others)

@@ -219,3 +219,23 @@ void gru_backward(long steps, const long *sizes, long inputs, long gaps, long hi
         }
     }
 }
+
+/* Scores of values by linear interpolation between the knots of their feature, as of layers.QuantileScaler: knots and
+ * scores (feature, knots). The feature of a value is that at its place or, where the pointer is 0, its column. NaN stays
+ * NaN. Values of a block are searched at the same time, so that they do not wait for each other. */
+void quantile_scores(long n, const long *feature, long columns, long n_knots, const float *values, const float *knots,
+                     const float *scores, float *result) {
+    int low[BLOCK];
+    for (long begin = 0, column = 0; begin < n; begin += BLOCK, values += BLOCK, result += BLOCK) {
+        const int m = n - begin < BLOCK ? n - begin : BLOCK;
+        for (int i = 0; i < m; i++, column = column + 1 < columns ? column + 1 : 0)
+            low[i] = (feature ? feature[begin + i] : column) * n_knots;
+        for (int left = n_knots - 1, half = left / 2; left > 1; left -= half, half = left / 2)
+            for (int i = 0; i < m; i++) low[i] += knots[low[i] + half] < values[i] ? half : 0;
+        for (int i = 0; i < m; i++) {
+            const float *const knot = knots + low[i], *const score = scores + low[i];
+            const double width = (double)knot[1] - knot[0], part = (values[i] - (double)knot[0]) / (width > 0 ? width : 1e-300);
+            result[i] = score[0] + (part < 0 ? 0 : part > 1 ? 1 : part) * ((double)score[1] - score[0]);
+        }
+    }
+}

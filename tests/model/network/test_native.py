@@ -13,8 +13,10 @@ from torch import Tensor
 
 import clinicalgru
 from clinicalgru.errors import ArgumentError
-from clinicalgru.model.network import native
-from clinicalgru.model.network.native import SWITCH, gru_layer, load
+from clinicalgru.model.network import native, native_library
+from clinicalgru.model.network.layers import QuantileScaler
+from clinicalgru.model.network.native import gru_layer
+from clinicalgru.model.network.native_library import SWITCH, library_for, load
 from clinicalgru.model.network.recurrence import packed_rows
 
 ROOT = Path(clinicalgru.__file__).parents[1]
@@ -32,7 +34,7 @@ SHAPES = {
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """Compiled from the source as it is now, and used by every test here."""
     folder = tmp_path_factory.mktemp("native")
-    (folder / "scan.c").write_bytes((native.FOLDER / "scan.c").read_bytes())
+    (folder / "scan.c").write_bytes((native_library.FOLDER / "scan.c").read_bytes())
     module = importlib.util.module_from_spec(
         spec := importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
     )
@@ -42,7 +44,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     if built is None:
         pytest.skip("no C compiler, or none for this processor")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "load", lambda: built)
+        patch.setattr(native_library, "load", lambda: built)
         yield built
 
 
@@ -165,3 +167,29 @@ def test_steps_that_follow_a_state_are_those_of_one_pass(hidden, monkeypatch):
     monkeypatch.setenv(SWITCH, "0")
     by_torch = gru_layer(x[12:], delta[12:], sizes=[3] * 5, state=first[-3:], **named)
     assert torch.allclose(by_torch, then, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_knots", [2, 5, 65])
+def test_scores_of_values_are_those_of_torch(n_knots, monkeypatch):
+    draw = torch.Generator().manual_seed(3)
+    scaler = QuantileScaler(7, knots=n_knots)
+    for feature, spread in enumerate((0.0, 1.0, 1e-3, 1e6, 1.0, 1.0)):  # one is constant, and the last was never fitted
+        scaler.fit(feature, (5 + spread * torch.randn(400, generator=draw)).numpy())
+    table = 5 + 3 * torch.randn(500, 7, generator=draw)
+    table[::7] = scaler.knots.t()[torch.randint(n_knots, (72,), generator=draw)]  # values at knots
+    table[3, :], table[4, :], table[5, :] = float("nan"), float("inf"), -float("inf")
+    feature = torch.arange(7).expand(500, 7).flatten()
+    assert library_for((table, scaler.knots)) is not None
+    native_scores = scaler(table), scaler(table.t().contiguous().t()), scaler.at(table.flatten(), feature).view(500, 7)
+    monkeypatch.setenv(SWITCH, "0")
+    expected = scaler(table)
+    assert expected.isnan().sum() == 7
+    for scores in (*native_scores, scaler.at(table.flatten(), feature).view(500, 7)):
+        torch.testing.assert_close(scores, expected, rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
+def test_scores_of_values_that_ask_for_gradients_have_them():
+    scaler = QuantileScaler(1, knots=5)
+    scaler.fit(0, torch.arange(101.0).numpy())
+    value = torch.tensor([[30.0]], requires_grad=True)
+    assert torch.autograd.grad(scaler(value).sum(), value)[0].item() > 0
