@@ -24,6 +24,7 @@ from clinicalgru.evaluate.survival import horizons_within_follow_up, require_sks
 from clinicalgru.model.ablations import fit_ablations
 from clinicalgru.model.estimators.training_summary import calibration_text
 from clinicalgru.model.prediction_sets import sets_of
+from clinicalgru.model.seen_patients import SeenPatients
 
 Settings = Mapping[str, Any]
 
@@ -37,6 +38,7 @@ class EvaluationMixin:
 
     evaluated_as: ClassVar[str | None] = None
     instability_: InstabilityCurve | None = None  # where `instability` measured it
+    calibration_patients_: tuple[SeenPatients, ...] = ()  # of each calibration and recalibration
     calibrated_on_: Any
 
     def _evaluation_inputs(self, stays: Any, *, train: Any = None, settings: Settings = EMPTY) -> TaskPredictions:

@@ -1,8 +1,8 @@
-"""Which patients a model has seen in training, as salted hashes: nothing else is fitted on them afterwards."""
+"""Which patients a model was trained or calibrated on, as salted hashes: its figures on them would flatter."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
@@ -14,12 +14,13 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import BundleError, TrainingError
 
 SALT, HASHES = "seen_patients.salt", "seen_patients.hashes"  # names of the arrays in a bundle
+CALIBRATION = "calibration_patients."  # how the names of arrays of calibration patients begin
 SALT_BYTES, HASH_BYTES = 16, 8
 
 
 @dataclass(frozen=True, eq=False)
 class SeenPatients:
-    """Salted hashes of the patients of training and validation stays.
+    """Salted hashes of patients: those of training and validation stays, or those of calibration stays.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class SeenPatients:
         Parameters
         ----------
         *parts : Sequences
-            Training stays, and validation stays if there are any.
+            Stays, such as training stays and validation stays.
 
         Returns
         -------
@@ -148,6 +149,53 @@ class SeenPatients:
             fix = "Save the model again."
             raise BundleError("hashes of patients as save() writes them", "arrays of another form", fix)
         return cls(salt.tobytes(), hashes)
+
+
+def calibration_arrays(parts: Sequence[SeenPatients]) -> dict[str, np.ndarray]:
+    """Give the patients of each calibration of a model as arrays, for a bundle.
+
+    Parameters
+    ----------
+    parts : sequence of SeenPatients
+        One entry for each calibration or recalibration.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Arrays by name, each with the number of its entry.
+    """
+    arrays = [part.to_arrays() for part in parts]
+    return {f"{CALIBRATION}{n}.{name}": array for n, part in enumerate(arrays) for name, array in part.items()}
+
+
+def split_calibration_arrays(
+    arrays: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], tuple[SeenPatients, ...]]:
+    """Split the arrays of a bundle into those of the model and the patients that `calibration_arrays` wrote.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Arrays of a bundle; one of an earlier version holds no calibration patients.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        All others.
+    patients : tuple of SeenPatients
+        One entry for each calibration or recalibration.
+
+    Raises
+    ------
+    BundleError
+        If an entry is incomplete, or of another form.
+    """
+    own = {name: array for name, array in arrays.items() if not name.startswith(CALIBRATION)}
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for name in sorted(arrays.keys() - own.keys()):
+        number, _, field = name.removeprefix(CALIBRATION).partition(".")
+        parts.setdefault(number, {})[field] = arrays[name]
+    return own, tuple(SeenPatients.from_arrays(part) for part in parts.values())
 
 
 def _names(stays: Sequences) -> np.ndarray:

@@ -14,7 +14,7 @@ from clinicalgru.evaluate.details import default_groups
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.serve.bundle import fitted_model
 from clinicalgru.serve.protocol import Protocol, ProtocolResult, hold_against, load_protocol
-from clinicalgru.serve.recalibrate import seen_patients
+from clinicalgru.serve.recalibrate import MAX_SEEN, calibration_stays, seen_patients
 from clinicalgru.serve.score_input import read_like_training
 from clinicalgru.serve.validate import known_stays
 
@@ -55,7 +55,7 @@ def compare_bundles(
     ------
     InputError
         If protocol or extract cannot be read, a task is not binary, the outcomes differ, the two have no stay in
-        common, or one of them was trained on patients of the stays.
+        common, or one of them was trained or calibrated on patients of the stays.
 
     References
     ----------
@@ -85,9 +85,11 @@ def compare_bundles(
 
 def _stays(model: FittedModel, data: Any, accept_differences: bool, reading: Mapping[str, Any]) -> Sequences:
     stays = known_stays(model, read_like_training(model, data, accept_differences=accept_differences, **reading))
-    if seen_patients(model).includes(stays).mean() > 0.05:  # less can be chance, of equal numbers elsewhere
-        fix = "Take stays of patients that neither model was trained on."
-        raise InputError("stays that neither model was trained on", "stays of training patients", fix)
+    trained, calibrated = seen_patients(model).includes(stays), calibration_stays(model, stays)
+    if (trained | calibrated).mean() > MAX_SEEN:
+        got = "stays of training patients" if trained.mean() > MAX_SEEN else "stays of patients that calibrated one"
+        fix = "Take later stays, or stays of other patients."
+        raise InputError("stays that neither model was trained or calibrated on", got, fix)
     return stays
 
 

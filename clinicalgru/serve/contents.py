@@ -12,10 +12,11 @@ from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid
+from clinicalgru.model.seen_patients import calibration_arrays
 
 
 def model_arrays(model: FittedModel) -> dict[str, np.ndarray]:
-    """Give all that a model learned as arrays, and the hashes of the patients that it saw.
+    """Give all that a model learned as arrays, and the hashes of the patients that trained or calibrated it.
 
     Parameters
     ----------
@@ -27,8 +28,12 @@ def model_arrays(model: FittedModel) -> dict[str, np.ndarray]:
     dict of str to ndarray
         Arrays by name; those of a part with its name before them.
     """
+    return _learned(model) | calibration_arrays(model.calibration_patients_)
+
+
+def _learned(model: FittedModel) -> dict[str, np.ndarray]:
     if isinstance(model, Hybrid):
-        parts = {"ensemble": model_arrays(model.ensemble_)}
+        parts = {"ensemble": _learned(model.ensemble_)}
         parts |= {f"{m}.{n}": one.to_arrays() for m, ones in model.baselines_.items() for n, one in enumerate(ones)}
         parts["stack"] = {"coefficients": model.stack_.coef_, "intercept": model.stack_.intercept_}
     elif isinstance(model, GRUEnsemble):

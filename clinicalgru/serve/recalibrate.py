@@ -65,7 +65,11 @@ class Recalibration:
     def sentences(self) -> list[str]:
         """What was done, on which stays, and what the figures after it rest on."""
         done = f"Recalibrated ({self.method}): intercept {self.intercept:+.3f}, slope {self.slope:.3f}."
-        left_out = "Without the stays of identifiers that training had." if self.model.changes_[-1]["left_out"] else ""
+        left_out = (
+            "Without the stays of identifiers that training or calibration had."
+            if self.model.changes_[-1]["left_out"]
+            else ""
+        )
         after = (
             "After: cross-validated by patient on the stays that recalibrated it. Evaluate on later ones before use."
         )
@@ -90,7 +94,7 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
     model : estimator
         Fitted for one binary outcome of a stay.
     stays : Sequences
-        Stays with known outcomes, of patients that training did not see.
+        Stays with known outcomes, of patients that neither trained nor calibrated the model.
     moment : datetime, optional
         When this is done, for the history. None: now.
 
@@ -104,15 +108,16 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
     ArgumentError
         If the task has no such outcome, or fewer than 20 patients have, or do not have, the event.
     TrainingError
-        If training saw the patients of more than 5 % of the stays (fewer are left out and counted), or if higher risks
-        go with fewer events.
+        If the patients of more than 5 % of the stays trained, calibrated or recalibrated the model (fewer are left out
+        and counted), or if higher risks go with fewer events.
 
     Notes
     -----
     From 20 patients with, and without, the event on the intercept is estimated, from 100 on the slope too. The ranking
-    of the stays remains. Checks of the calibration by hour belong to the place of training, and are left out of the new
-    model. Groups of similar risk and prediction sets are learned on these stays, from the cross-validated risks. The
-    instability, which is that of the risks before, is left out.
+    of the stays remains. Salted hashes of the patients are kept with the new model, so that `validate` and
+    `compare_bundles` notice them. Checks of the calibration by hour belong to the place of training, and are left out
+    of the new model. Groups of similar risk and prediction sets are learned on these stays, from the cross-validated
+    risks. The instability, which is that of the risks before, is left out.
 
     References
     ----------
@@ -162,15 +167,40 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
         "left_out": n_left_out,
     }
     changed.changes_ = [*getattr(model, "changes_", []), change]
+    changed.calibration_patients_ = (*model.calibration_patients_, SeenPatients.of(stays))
     return Recalibration(changed, method, intercept, slope, table)
 
 
 def _unseen(model: FittedModel, stays: Sequences) -> tuple[Sequences, int]:
-    """The stays without those of patients that training saw, and how many these are; refused where they are many."""
-    seen = seen_patients(model).includes(stays)
-    if seen.mean() > MAX_SEEN:
+    """The stays without those of patients of the model, and how many these are; refused where they are many."""
+    trained, calibrated = seen_patients(model).includes(stays), calibration_stays(model, stays)
+    if trained.mean() > MAX_SEEN:
         seen_patients(model).refuse(stays, "recalibrate on")
-    return (stays[~seen], int(seen.sum())) if seen.any() else (stays, 0)
+    if calibrated.mean() > MAX_SEEN:
+        got = f"{calibrated.sum():,} of {len(stays):,} stays of patients that did"
+        fix = "Take stays of other patients, such as later ones, or recalibrate the model as it was before that."
+        raise TrainingError("stays of patients that have not calibrated this model", got, fix)
+    known = trained | calibrated
+    return (stays[~known], int(known.sum())) if known.any() else (stays, 0)
+
+
+def calibration_stays(model: FittedModel, stays: Sequences) -> np.ndarray:
+    """Give which stays are of patients that calibrated or recalibrated a model.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+    stays : Sequences
+        Any stays.
+
+    Returns
+    -------
+    ndarray of bool, shape (stay,)
+        All False where the bundle of the model holds no such patients, as those of earlier versions.
+    """
+    known = [part.includes(stays) for part in model.calibration_patients_]
+    return np.any(known, axis=0) if known else np.zeros(len(stays), dtype=bool)
 
 
 def seen_patients(model: FittedModel) -> SeenPatients:

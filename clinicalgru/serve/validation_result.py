@@ -219,7 +219,7 @@ def _case_mix_table(case_mix: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 
-def verdict_of(evaluation: Evaluation, *, n_seen: int = 0) -> tuple[str, str]:
+def verdict_of(evaluation: Evaluation, *, n_seen: int = 0, n_calibrated: int = 0) -> tuple[str, str]:
     """Give status and verdict of an evaluation elsewhere.
 
     Parameters
@@ -228,6 +228,8 @@ def verdict_of(evaluation: Evaluation, *, n_seen: int = 0) -> tuple[str, str]:
         Of the model on the stays of another place or time.
     n_seen : int
         Stays of patients whose identifiers training saw.
+    n_calibrated : int
+        Stays of patients whose identifiers calibrated or recalibrated the model.
 
     Returns
     -------
@@ -242,11 +244,9 @@ def verdict_of(evaluation: Evaluation, *, n_seen: int = 0) -> tuple[str, str]:
     >>> verdict_of(evaluate(outcome, np.linspace(0.5, 0.9, 500), n_resamples=50))[0]
     'does not fit'
     """
-    warning = (
-        " Some identifiers of patients occur in training: if they are the same people, all figures flatter."
-        if n_seen
-        else ""
-    )
+    same = "if they are the same people, all figures flatter"
+    warning = f" Some identifiers of patients occur in training: {same}." if n_seen else ""
+    warning += f" Some identifiers of patients calibrated this model: {same}." if n_calibrated else ""
     status, verdict = (_binary if evaluation.task_type == "binary" else _other)(evaluation)
     return status, verdict + warning
 

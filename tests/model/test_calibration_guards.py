@@ -11,11 +11,13 @@ import pytest
 from family import ESTIMATORS, SMALL, cohort_of_all_tasks, fitted_case
 
 import clinicalgru as cg
-from clinicalgru.errors import CalibrationWarning, TrainingError
+from clinicalgru.errors import BundleError, CalibrationWarning, TrainingError
 from clinicalgru.model.baselines.comparison import fit_baselines
-from clinicalgru.model.seen_patients import HASHES, SeenPatients
+from clinicalgru.model.fit_state import blank_copy
+from clinicalgru.model.seen_patients import CALIBRATION, HASHES, SALT, SeenPatients, split_calibration_arrays
 from clinicalgru.model.training.distillation import Teacher
 from clinicalgru.serve.card import card
+from clinicalgru.serve.contents import model_arrays
 
 
 def joined(one, other):
@@ -159,3 +161,21 @@ def test_what_the_teacher_says_happens_on_average_happens(parts):
     head = cg.GRUClassifier(**SMALL)._head(train)
     teacher = Teacher.fit(train, head, random_state=0)
     assert float(teacher.risk.mean()) == pytest.approx(train.outcome.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "forecast", "regression"])
+def test_a_bundle_keeps_hashes_of_the_patients_that_calibrated_it_and_an_older_one_is_read_without(kind, tmp_path):
+    case = fitted_case(kind)
+    model = copy.copy(case.model).calibrate(case.test)
+    loaded = cg.load(cg.save(model, tmp_path / "bundle"))
+    [kept] = loaded.calibration_patients_
+    assert kept.includes(case.test).all()
+    assert not kept.includes(case.train).any()
+    assert len(kept.hashes) == len(np.unique(case.test.patient))
+    arrays = model_arrays(model)
+    own, parts = split_calibration_arrays(arrays)
+    assert len(parts) == 1
+    assert split_calibration_arrays(own) == (own, ())
+    with pytest.raises(BundleError, match="hashes"):
+        split_calibration_arrays({name: array for name, array in arrays.items() if name != f"{CALIBRATION}0.{SALT}"})
+    assert blank_copy(model).calibration_patients_ == ()

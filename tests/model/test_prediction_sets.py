@@ -65,12 +65,13 @@ def test_each_residual_is_of_a_risk_that_was_calibrated_on_other_patients(halves
 
 def test_calibrating_learns_sets_which_a_bundle_keeps_and_a_recalibration_replaces(halves, tmp_path):
     train, calibration = halves
+    later = cg.select(cg.read_events(cg.simulate(600, random_state=9)), calibration.task)
     model = cg.SummaryBaseline("logistic regression").fit(train).calibrate(calibration)
     assert model.prediction_sets_.by_outcome
     loaded = cg.load(cg.save(model, tmp_path / "bundle"))
     assert loaded.prediction_sets_ == model.prediction_sets_
     assert "at hour" in (tmp_path / "bundle" / "card.md").read_text().split("prediction sets")[1]
-    new = recalibrate(model, calibration).model
+    new = recalibrate(model, later).model
     assert new.prediction_sets_ not in (None, model.prediction_sets_)
     assert new.instability_ is None
 

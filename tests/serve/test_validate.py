@@ -14,12 +14,12 @@ from sklearn.linear_model import LogisticRegression
 
 import clinicalgru as cg
 from clinicalgru.cli.main import main
-from clinicalgru.errors import ArgumentError, TrainingError
+from clinicalgru.errors import ArgumentError, InputError, TrainingError
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.serve.bundle import model_hash
 from clinicalgru.serve.case_mix import compare_case_mix
-from clinicalgru.serve.recalibrate import _composed, recalibrate
+from clinicalgru.serve.recalibrate import _composed, calibration_stays, recalibrate
 from clinicalgru.serve.validate import known_stays
 
 TASK = cg.Task.load("in_hospital_mortality")
@@ -183,3 +183,24 @@ def test_the_command_writes_page_markdown_and_bundle_and_ends_with_the_verdict(m
     assert "# Validation" in (tmp_path / "a.md").read_text()
     assert cg.load(tmp_path / "new").changes_
     assert (tmp_path / "a.html").exists()
+
+
+def test_patients_that_calibrated_or_recalibrated_a_bundle_are_known_to_it(model, elsewhere, tmp_path):
+    """As training patients are: named in the verdict, and refused to recalibrate on or to hold an update against."""
+    stays = known_stays(model, elsewhere)
+    ours, theirs = cg.split_patients(stays, [0.5, 0.5])
+    loaded = cg.load(cg.save(recalibrate(model, ours).model, tmp_path / "new"))
+    assert calibration_stays(loaded, stays).tolist() == np.isin(stays.patient, ours.patient).tolist()
+    assert not calibration_stays(model, stays).any()
+    for message, part in (("got 2 of", stays[calibration_stays(loaded, stays)][:2]), ("that did", ours)):
+        with pytest.raises(TrainingError, match=message):
+            recalibrate(loaded, part)
+    with pytest.raises(InputError, match="patients that calibrated"):
+        cg.compare_bundles(model, loaded, {"min_events": 20}, elsewhere)
+    assert "calibrated this model" in cg.validate(loaded, elsewhere, n_resamples=20).verdict
+    assert "calibrated this model" not in cg.validate(model, elsewhere, n_resamples=20).verdict
+    twice = cg.load(cg.save(recalibrate(loaded, theirs).model, tmp_path / "twice"))
+    assert calibration_stays(twice, stays).all()
+    assert len(twice.calibration_patients_) == 2
+    content = (tmp_path / "twice" / "weights.safetensors").read_bytes()
+    assert not [name for name in np.unique(stays.patient.astype(str)) if name.encode() in content]

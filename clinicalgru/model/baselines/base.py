@@ -144,7 +144,7 @@ class BaselineEstimator(ShownAsTable, LearnedAttributes, ScikitLearnInterface, E
         events = {"n_events": float(weights[0][weights[0] > 0].sum())} if weights else {}
         calibrator = CALIBRATORS[self.task_.task_type]
         self.calibrator_ = calibrator.fit(labels[known], risk[known], **events)
-        self.calibrated_on_ = calibration_counts(stays)
+        self.calibrated_on_, self.calibration_patients_ = calibration_counts(stays), (SeenPatients.of(stays),)
         self.prediction_sets_ = cross_fitted_sets(stays, risk, calibrator.fit, classes=getattr(self, "classes_", ()))
 
     def _calibration_pairs(self, stays: Sequences) -> tuple[np.ndarray, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients
+from clinicalgru.evaluate.bootstrap import bootstrap_metrics, class_patients, interval_table, numbered_patients
 from clinicalgru.evaluate.details_text import cell
 from clinicalgru.evaluate.metrics import RISK_METRICS
 from clinicalgru.model.baselines.logistic_model import LogisticModel
@@ -75,7 +75,7 @@ def missingness_alone(train: Sequences, test: Sequences, *, random_state: int = 
         n_resamples=N_RESAMPLES,
         random_state=random_state,
     )
-    few = int(min(outcome.sum(), len(outcome) - outcome.sum()))
+    few = min(class_patients(outcome, patient))
     row = interval_table(estimates[""], replicates[""], n_resamples=N_RESAMPLES, class_counts=few)
     auroc, low, high = (float(row[name].iloc[0]) for name in ("estimate", "low", "high"))
     shown = cell(auroc, low, high, ".3f")

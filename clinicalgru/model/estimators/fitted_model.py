@@ -171,9 +171,14 @@ class FittedModel(
         """
         scores = self._calibration_scores(self._unseen(stays))
         self._calibrate_on(scores)
-        self.calibrated_on_, self.risk_groups_ = calibration_counts(stays), self._held_out_groups(stays, scores)
+        self._record_calibration(stays)
+        self.risk_groups_ = self._held_out_groups(stays, scores)
         self.prediction_sets_ = self._conformal_sets(stays, scores)
         return self
+
+    def _record_calibration(self, stays: Sequences) -> None:
+        """Keep the counts of the stays that calibrated the model, and hashes of their patients."""
+        self.calibrated_on_, self.calibration_patients_ = calibration_counts(stays), (SeenPatients.of(stays),)
 
     def _unseen(self, stays: Sequences) -> Sequences:
         """Give the stays to calibrate on, if neither training nor early stopping saw any of their patients."""

@@ -16,7 +16,6 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.baselines.forecast_baselines import FEWEST, measured
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.estimators.training_summary import calibration_counts
 from clinicalgru.model.heads.forecast import MIN_LOG_SCALE, MIN_WEIGHT, Forecast
 from clinicalgru.model.network.layers import QuantileScaler
 from clinicalgru.model.network.network import ClinicalGRU
@@ -104,7 +103,7 @@ class GRUForecaster(GRUEstimator):
         """
         _laplace_quantile(coverage)
         self._calibrate_on(self._calibration_scores(self._unseen(stays)), coverage=coverage)
-        self.calibrated_on_ = calibration_counts(stays)
+        self._record_calibration(stays)
         return self
 
     def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:

@@ -13,7 +13,6 @@ from clinicalgru.checks import check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.estimators.training_summary import calibration_counts
 from clinicalgru.model.fit_state import check_outcome, check_stays
 from clinicalgru.model.heads.regression import Regression
 
@@ -121,7 +120,7 @@ class GRURegressor(RegressorMixin, GRUEstimator):
         """
         check_number("coverage", coverage, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
         self._calibrate_on(self._calibration_scores(self._unseen(stays)), coverage=float(coverage))
-        self.calibrated_on_ = calibration_counts(stays)
+        self._record_calibration(stays)
         return self
 
     def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:
