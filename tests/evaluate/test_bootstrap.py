@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy import stats
+from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate import bootstrap
-from clinicalgru.evaluate.bootstrap import numbered_patients, patient_resamples, percentile_interval
+from clinicalgru.evaluate.bootstrap import (
+    metric_interval,
+    numbered_patients,
+    patient_resamples,
+    percentile_interval,
+)
 from clinicalgru.evaluate.evaluation import evaluate
 from clinicalgru.evaluate.metrics import auroc
 
@@ -17,7 +23,7 @@ from clinicalgru.evaluate.metrics import auroc
 def two_normals(random, *, stays: int, shift: float = 1.0):
     outcome = (random.random(stays) < 0.3).astype(float)
     score = random.normal(size=stays) + shift * outcome
-    return outcome, norm.cdf(score)
+    return outcome, stats.norm.cdf(score)
 
 
 def test_every_resample_draws_as_many_patients_as_there_are_and_keeps_their_stays_together():
@@ -61,7 +67,7 @@ def test_the_interval_agrees_with_a_plain_loop_over_drawn_patients():
 
 @pytest.mark.slow
 def test_the_interval_holds_the_true_auroc_about_95_times_in_100():
-    random, truth, held = np.random.default_rng(1), norm.cdf(1 / np.sqrt(2)), 0
+    random, truth, held = np.random.default_rng(1), stats.norm.cdf(1 / np.sqrt(2)), 0
     for random_state in range(300):
         outcome, risk = two_normals(random, stays=200)
         [weights] = patient_resamples(np.arange(200), n_resamples=300, random_state=random_state)
@@ -95,3 +101,20 @@ def test_patients_are_refused_when_unknown_or_too_few_and_never_named():
     assert "Ann" not in str(unknown.value)
     with pytest.raises(ArgumentError, match="a patient for each of 3 stays"):
         numbered_patients(["Ann"], 3)
+
+
+def test_with_a_number_of_patients_the_interval_of_a_mean_is_students():
+    """The bootstrap of a mean is nearly normal and divides by n, not n - 1: scipy's interval is what it should give."""
+    values = np.random.default_rng(0).normal(size=22)
+    replicates = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000, values.mean(), stats.sem(values, ddof=0))
+    expected = stats.t.interval(0.95, 21, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(percentile_interval(replicates, n_patients=22), expected, rtol=1e-3)
+    np.testing.assert_allclose(metric_interval("brier", values.mean(), replicates, class_count=22), expected, rtol=1e-3)
+
+
+def test_the_interval_on_the_log_odds_scale_is_students_and_normal_without_a_count():
+    replicates = np.linspace(0.6, 0.8, 500)
+    error = replicates.std(ddof=1) / (0.7 * 0.3)
+    for count, quantile in ((22, stats.t.ppf(0.975, 21)), (None, stats.norm.ppf(0.975))):
+        low, high = metric_interval("auroc", 0.7, replicates, class_count=count)
+        np.testing.assert_allclose(logit([low, high]) - logit(0.7), np.array([-quantile, quantile]) * error)
