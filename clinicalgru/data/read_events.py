@@ -96,8 +96,8 @@ def read_events(
     Parameters
     ----------
     data : str, path, list, DataFrame, Arrow table, object with `__arrow_c_stream__`, or SimulatedCohort
-        The extract: a table (of pandas, Arrow, polars or DuckDB), a text or Parquet file, a folder or list of them, an
-        archive, or the address of a database (see the table in the notes). Text may be compressed by gzip, bzip2, xz or
+        The extract: a table (of pandas, Arrow, polars or DuckDB), a text, Parquet, Arrow or Feather file, a folder or list of
+        them, an archive, or the address of a database (see the table in the notes). Text may be compressed by gzip, bzip2, xz or
         zstd. A simulated cohort brings its stays and outcomes. A list of tables, or of dicts as in `data_tables`, is an
         extract of several tables; a list of paths, files of one table.
     source : str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from clinicalgru.data.ingest.csv_check import check_once
 from clinicalgru.errors import InputError, system_errors
 from clinicalgru.temporary_folder import TemporaryFolder
 
 LABEL = "DataFrame"  # what messages call a table in memory
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def is_arrow(data: Any) -> bool:
@@ -131,25 +134,140 @@ def _is_mixed(column: pd.Series) -> bool:
     return pd.api.types.infer_dtype(column, skipna=True).startswith("mixed")
 
 
-def _from_stream(data: Any, connection: duckdb.DuckDBPyConnection) -> pa.Table:
-    """A table of known length as it is; a reader, which can be read once only, by way of a file."""
+def is_stream(data: Any) -> bool:
+    """Tell whether Arrow data can be read once only, and may be larger than memory.
+
+    Parameters
+    ----------
+    data : object
+        What `is_arrow` accepts, or a DataFrame.
+
+    Returns
+    -------
+    bool
+        True for data without a length.
+    """
+    return is_arrow(data) and not (hasattr(data, "__len__") or isinstance(data, pa.RecordBatch))
+
+
+def store_stream(data: Any, connection: duckdb.DuckDBPyConnection) -> Path:
+    """Write a stream of Arrow data to a temporary Parquet file, so that it may be larger than memory.
+
+    Parameters
+    ----------
+    data : object with `__arrow_c_stream__`
+        The stream.
+    connection : DuckDBPyConnection
+        Connection that will read the file, which is removed with it.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the stream cannot be read to its end, or the disk is full.
+    """
+    path = temporary_folder(connection) / "stream.parquet"
+    with _errors_of_stream(), pa.RecordBatchReader.from_stream(data) as reader:
+        _write_parquet(path, reader.schema, reader, LABEL)
+    return path
+
+
+def store_file(file: Path, connection: duckdb.DuckDBPyConnection) -> Path:
+    """Write an Arrow or Feather file as a temporary Parquet file.
+
+    A map of the file into memory would end the process where the file is cut off in the meantime.
+
+    Parameters
+    ----------
+    file : Path
+        The file: an Arrow IPC file or stream; Feather of version 2 is such a file.
+    connection : DuckDBPyConnection
+        Connection that will read the Parquet file, which is removed with it.
+
+    Returns
+    -------
+    Path
+        The Parquet file.
+
+    Raises
+    ------
+    InputError
+        If the file is truncated or corrupt.
+    """
+    path = temporary_folder(connection) / "file.parquet"
+    with pa.OSFile(str(file)) as source:
+        with _errors_of_file(file):
+            is_file = source.read(6) == b"ARROW1"
+            if not is_file:
+                source.seek(max(0, source.size() - len(END_OF_STREAM)))
+                if source.read() != END_OF_STREAM:  # a stream that is cut off between two batches looks whole
+                    raise pa.ArrowInvalid("no end of stream")
+            source.seek(0)
+            reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+        _write_parquet(path, reader.schema, _batches(reader, file), file.name)
+    return path
+
+
+def _batches(reader: Any, file: Path) -> Iterator[pa.RecordBatch]:
+    """The batches of a file or a stream in a file."""
+    number = 0
+    while True:
+        try:
+            with _errors_of_file(file):
+                is_file = isinstance(reader, pa.ipc.RecordBatchFileReader)
+                if is_file and number == reader.num_record_batches:
+                    return
+                batch = reader.get_batch(number) if is_file else reader.read_next_batch()
+                batch.validate(full=True)  # offsets of a damaged file may point beyond it
+        except StopIteration:
+            return
+        yield batch
+        number += 1
+
+
+@contextmanager
+def _errors_of_file(file: Path) -> Iterator[None]:
+    """Raise the errors of an Arrow file as one of ours."""
     try:
-        if hasattr(data, "__len__") or isinstance(data, pa.RecordBatch):
-            return pa.table(data)
-        path = temporary_folder(connection) / "stream.arrow"
-        with pa.RecordBatchReader.from_stream(data) as reader, system_errors(LABEL):
-            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, reader.schema) as writer:
-                for batch in reader:
-                    writer.write_batch(batch)
-            return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except (pa.ArrowException, duckdb.Error, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+        yield
+    except (pa.ArrowException, OSError):
+        fix = "Export it again."
+        raise InputError("a readable Arrow file", "a truncated or corrupt file", fix, where=file.name) from None
+
+
+def _write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], label: str) -> None:
+    check_once(tuple(schema.names), label)
+    usual = _readable(schema.empty_table(), label).schema
+    with system_errors("temporary files"), pq.ParquetWriter(str(path), usual) as writer:
+        for batch in batches:
+            writer.write_table(_readable(pa.Table.from_batches([batch]), label))
+
+
+@contextmanager
+def _errors_of_stream() -> Iterator[None]:
+    """Raise the errors of a stream as one of ours."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (pa.ArrowException, duckdb.Error, TypeError, ValueError):
         fix = "Pass it as a DataFrame, Arrow table or Parquet file."
         raise InputError("a stream of Arrow data", "one that cannot be read to its end", fix, where=LABEL) from None
 
 
-def _readable(table: pa.Table) -> pa.Table:
+def _from_stream(data: Any, connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """A table of known length as it is; a reader, which can be read once only, by way of a file."""
+    if is_stream(data):
+        return pq.read_table(store_stream(data, connection), memory_map=False)
+    with _errors_of_stream():
+        return pa.table(data)
+
+
+def _readable(table: pa.Table, label: str = LABEL) -> pa.Table:
     """The table without the types that DuckDB cannot read, or reads as something else."""
     for index, field in enumerate(table.schema):
         dtype = _readable_type(field.type)
@@ -159,7 +277,7 @@ def _readable(table: pa.Table) -> pa.Table:
                 column = column.cast(field.type.value_type) if pa.types.is_dictionary(field.type) else column
                 table = table.set_column(index, pa.field(field.name, dtype), _cast(column, dtype))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                got, where = f"a column of type {field.type}", f"{LABEL}, column {field.name}"
+                got, where = f"a column of type {field.type}", f"{label}, column {field.name}"
                 raise InputError("text, numbers or dates", got, "Convert the column.", where=where) from None
     return table
 

@@ -14,7 +14,22 @@ PACKED = ("", ".gz", ".gzip", ".bz2", ".xz", ".zst", ".zstd")
 TEXT_FILES = tuple(f"{kind}{packed}" for kind in (".csv", ".tsv", ".txt") for packed in PACKED)
 PARQUET_FILES = (".parquet", ".pq")
 TABLE_FILES = (*TEXT_FILES, *PARQUET_FILES)
-SHOWN_ENDINGS = ".csv, .tsv, .txt, each also .gz, .bz2, .xz, .zst; .parquet"
+ARROW_FILES = (".arrow", ".feather", ".ipc")
+SHOWN_ENDINGS = ".csv, .tsv, .txt, each also .gz, .bz2, .xz, .zst; .parquet, .feather, .arrow"
+EXPORTS = {  # how to make a table of what is none
+    (".xlsx", ".xls", ".xlsm", ".ods"): "Save the sheet as CSV UTF-8, with dates as yyyy-mm-dd hh:mm.",
+    (".json", ".ndjson", ".jsonl"): "Pass it as a DataFrame, such as pd.read_json(file, lines=True, dtype=False).",
+    (".duckdb", ".db", ".sqlite", ".sqlite3"): "Pass its address with source='sql' and query= (SQLite), or a relation.",
+    (
+        ".sas7bdat",
+        ".xpt",
+        ".sav",
+        ".dta",
+        ".rds",
+        ".rdata",
+        ".pkl",
+    ): "Export it as CSV or Parquet, or pass a DataFrame.",
+}
 HIDDEN = re.compile(r"[.~].*|#.*#|.*~|_(SUCCESS|temporary|metadata|common_metadata|committed.*|started.*)|__MACOSX")
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
 DOCUMENTS = re.compile(
@@ -175,7 +190,8 @@ def _tables_of(path: Path, inner: FolderFiles) -> list[Path]:
     """The tables among the files; documents are noted, all else stops the load."""
     tables = [file for file in inner.files if _is_table(file.name) or (file == path and _has_ending(file.name))]
     if not tables:
-        fix = "Pass a table, or name its format with source=."
+        by_ending = (fix for endings, fix in EXPORTS.items() if path.name.lower().endswith(endings))
+        fix = next(by_ending, "Pass a table, or name its format with source=.")
         raise InputError(f"tables ({SHOWN_ENDINGS})", f"{path.name}", fix)
     for file in sorted(set(inner.files) - set(tables)):
         name = file.relative_to(path).as_posix() if file != path else file.name
@@ -192,7 +208,7 @@ def _is_table(name: str) -> bool:
 
 
 def _has_ending(name: str) -> bool:
-    return name.lower().endswith(TABLE_FILES)
+    return name.lower().endswith((*TABLE_FILES, *ARROW_FILES))
 
 
 def one_file(path: Path) -> str:

@@ -16,12 +16,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clinicalgru.data.ingest.arrow_tables import LABEL, arrow_table, is_arrow, temporary_folder
+from clinicalgru.data.ingest.arrow_tables import (
+    LABEL,
+    arrow_table,
+    is_arrow,
+    is_stream,
+    store_file,
+    store_stream,
+    temporary_folder,
+)
 from clinicalgru.data.ingest.column_names import normalize
 from clinicalgru.data.ingest.compression import format_of
 from clinicalgru.data.ingest.csv_check import LONGEST_LINE, TextTable, check_once, format_names, inspect_text
 from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
-from clinicalgru.data.ingest.table_files import PARQUET_FILES, find_tables, one_file
+from clinicalgru.data.ingest.table_files import ARROW_FILES, PARQUET_FILES, find_tables, one_file
 from clinicalgru.data.ingest.text_format import PLAIN_TEXT, TextFormat
 from clinicalgru.data.ingest.time_sql import has_zone, trim_sql
 from clinicalgru.errors import InputError
@@ -144,7 +152,12 @@ def open_parts(
         cannot be read; files differ in their columns; or text is not UTF-8.
     """
     if isinstance(data, pd.DataFrame) or is_arrow(data):
-        return [_with_joined(connection, _frame(connection, arrow_table(data, connection)), text_format)]
+        part = (
+            _stored(connection, store_stream(data, connection), LABEL)
+            if is_stream(data)
+            else _frame(connection, arrow_table(data, connection))
+        )
+        return [_with_joined(connection, part, text_format)]
     found = find_tables([Path(path) for path in (data if isinstance(data, list | tuple) else [data])])
     parts = [_with_joined(connection, _file(connection, path, text_format), text_format) for path in found.files]
     for part in parts:
@@ -177,10 +190,10 @@ def _frame(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> TablePart:
 
 
 def _file(connection: duckdb.DuckDBPyConnection, path: Path, text_format: TextFormat) -> TablePart:
+    if path.name.lower().endswith(ARROW_FILES):
+        return _stored(connection, store_file(path, connection), path.name)
     if format_of(path) == "parquet":
-        sql = _parquet(path)
-        with duckdb_errors(path.name):
-            return _with_usual_times(connection, TablePart(path.name, sql, {}, first_row=0))
+        return _stored(connection, path, path.name)
     if path.name.lower().endswith(PARQUET_FILES):
         fix = "Export it again."
         raise InputError("a readable Parquet file", "a truncated or corrupt file", fix, where=path.name)
@@ -193,6 +206,13 @@ def _file(connection: duckdb.DuckDBPyConnection, path: Path, text_format: TextFo
     )
     with duckdb_errors(path.name, text):
         return TablePart(path.name, sql, column_types(connection, sql), first_row=2, text=text)
+
+
+def _stored(connection: duckdb.DuckDBPyConnection, path: Path, label: str) -> TablePart:
+    """A Parquet file, under the name of what it holds."""
+    sql = _parquet(path)
+    with duckdb_errors(label):
+        return _with_usual_times(connection, TablePart(label, sql, {}, first_row=0))
 
 
 def _with_joined(connection: duckdb.DuckDBPyConnection, part: TablePart, text_format: TextFormat) -> TablePart:
