@@ -74,6 +74,7 @@ READING_OPTIONS: dict[str, Any] = {
     "time_format": _text("strptime format of times that are not ISO 8601"),
     "timezone": _text("IANA time zone of times without an offset"),
     "units": _texts("variable=unit, where the extract writes none; repeatable"),
+    "row_filter": _texts("column=value of the rows to use, such as STATUS=final; repeatable; STATUS= is a blank cell"),
     "data_tables": _text("YAML list of the tables of a folder: data (file), source, columns, units, time_format, ..."),
     "detection_limits": _text('what becomes of a value such as "<0.2": reject (default), bound or half'),
     "units_in_values": Annotated[
@@ -168,6 +169,8 @@ def parse_reading(given: dict[str, Any]) -> dict[str, Any]:
         given["columns"] = _columns(given["columns"])
     if "units" in given:
         given["units"] = dict(_pairs("--units", given["units"], "glucose=mmol/L"))
+    if "row_filter" in given:
+        given["row_filter"] = _row_filter(given["row_filter"])
     if "missing" in given:
         given["missing"] = _missing(given["missing"])
     if "event_codes" in given:
@@ -217,6 +220,17 @@ def _event_codes(texts: list[str]) -> dict[str, list[str]]:
     for event, code in _pairs("--event-codes", texts, "death=MEDS_DEATH"):
         codes.setdefault(event, []).append(code)
     return codes
+
+
+def _row_filter(texts: list[str]) -> dict[str, list[str]]:
+    """The values of each column."""
+    values: dict[str, list[str]] = {}
+    for text in texts:
+        column, equals, value = text.partition("=")
+        if not (column and equals):
+            raise InputError("--row-filter column=value", "another form", "Write --row-filter STATUS=final.")
+        values.setdefault(column, []).append(value)
+    return values
 
 
 def _pairs(option: str, texts: list[str], example: str) -> list[tuple[str, str]]:

@@ -19,7 +19,8 @@ CENSORED = "censored value (< or >)"  # below or above the limit of detection
 NON_NUMERIC = "non-numeric"  # a category, text or range, where the source says so
 DUPLICATE = "duplicate"  # the same value of the same variable at the same time, in another table of the source
 SENTINEL = "sentinel date (such as 1900-01-01)"  # a date that stands for "unknown"
-NOT_COUNTED = (MISSING, OUTSIDE, UNMAPPED, DUPLICATE, RETRACTED, CENSORED, NON_NUMERIC)
+LEFT_OUT = "left out by row_filter"  # a row that the user does not want, such as a result that is not final
+NOT_COUNTED = (MISSING, OUTSIDE, UNMAPPED, DUPLICATE, RETRACTED, CENSORED, NON_NUMERIC, LEFT_OUT)
 # Notes about when accepted rows were known.
 TOO_EARLY = "available_at before time (known at the time)"
 EARLY_BY_HOURS = "available_at before time by whole hours"

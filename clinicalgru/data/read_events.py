@@ -76,6 +76,7 @@ def read_events(
     time_format: str | None = None,
     time_unit: str = "hours",
     units: Mapping[str, str] | None = None,
+    row_filter: Mapping[str, Iterable[str | float]] | None = None,
     query: str | None = None,
     data_tables: Any = None,
     detection_limits: str = "reject",
@@ -96,10 +97,10 @@ def read_events(
     Parameters
     ----------
     data : str, path, list, DataFrame, Arrow table, object with `__arrow_c_stream__`, or SimulatedCohort
-        The extract: a table (of pandas, Arrow, polars or DuckDB), a text, Parquet, Arrow or Feather file, a folder or list of
-        them, an archive, or the address of a database (see the table in the notes). Text may be compressed by gzip, bzip2, xz or
-        zstd. A simulated cohort brings its stays and outcomes. A list of tables, or of dicts as in `data_tables`, is an
-        extract of several tables; a list of paths, files of one table.
+        The extract: a table (of pandas, Arrow, polars or DuckDB), a text, Parquet, Arrow or Feather file, a folder or
+        list of them, an archive, or the address of a database (see the table in the notes). Text may be compressed by
+        gzip, bzip2, xz or zstd. A simulated cohort brings its stays and outcomes. A list of tables, or of dicts as in
+        `data_tables`, is an extract of several tables; a list of paths, files of one table.
     source : str
         Format of the extract: "long", "wide", "yaib", "sql", "physionet2012", "physionet2019", "mimic-iv", "eicu",
         "clif", "meds", "omop" or "fhir" (see the table in the notes).
@@ -140,13 +141,16 @@ def read_events(
     units : mapping of str to str, optional
         Variable -> unit of its values where the extract writes none, such as {"glucose": "mmol/L", "weight": "lb"}; it
         holds for static variables too. Column of `outcomes` -> unit of its times, such as {"death_after": "days"}.
+    row_filter : mapping of str to list, optional
+        Column of the rows -> values of the rows to use, such as {"STATUS": ["final", "corrected"], "ERROR": [0, ""]};
+        "" stands for a blank cell. The ledger counts the others as left out. For source "long".
     query : str, optional
         For source "sql": one SELECT that returns the long columns.
     data_tables : list of dict or path, optional
         The tables of the extract that differ in form, each with arguments of its own: `source` ("long", "wide", "yaib"
         or "sql"), `columns`, `units`, `missing`, `time_format`, `time_unit`, `units_in_values`,
-        `flags_in_values`, `delimiter`, `encoding`, `decimal`, `query`. The others hold for all of them. Where `data` is
-        a folder, `data` of each names its file; or a path: a YAML file of the list.
+        `flags_in_values`, `row_filter`, `delimiter`, `encoding`, `decimal`, `query`. The others hold for all of them.
+        Where `data` is a folder, `data` of each names its file; or a path: a YAML file of the list.
     detection_limits : str
         What becomes of a value that is a bound, such as "<0.2": "reject" (it is no number), "bound" (0.2), or "half"
         (half of a lower limit, 0.1; an upper limit itself). The ledger counts those used. In published formats bounds
@@ -286,6 +290,7 @@ def read_events(
         time_format=time_format,
         time_unit=time_unit,
         units={} if units is None else units,
+        row_filter={} if row_filter is None else row_filter,
         query=query,
         delimiter=delimiter,
         encoding=encoding,

@@ -21,6 +21,7 @@ KEPT = (
     "detection_limits",
     "units_in_values",
     "flags_in_values",
+    "row_filter",
     "delimiter",
     "encoding",
     "decimal",

@@ -11,6 +11,7 @@ from typing import Any
 from clinicalgru.data.dictionary.safe_yaml import load_yaml
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.read_options import ReadOptions, check_table
+from clinicalgru.data.ingest.row_filter import check_row_filter, check_row_filter_source
 from clinicalgru.errors import ArgumentError, InputError, describe
 
 SOURCES = ("long", "wide", "yaib", "sql")  # of one table
@@ -24,6 +25,7 @@ OWN = (
     "time_unit",
     "units_in_values",
     "flags_in_values",
+    "row_filter",
     "delimiter",
     "encoding",
     "decimal",
@@ -147,6 +149,9 @@ def check_one_table_sources(source: str, options: ReadOptions) -> None:
     ArgumentError
         If the source brings tables of its own.
     """
+    check_row_filter(options.row_filter)
+    if not options.data_tables:
+        check_row_filter_source(source, options.row_filter)
     if source in SOURCES:
         return
     expected = f"a source of one table ({', '.join(SOURCES)})"

@@ -85,6 +85,8 @@ class ReadOptions:
         Whether a unit may stand behind a number.
     flags_in_values : bool
         Whether an abnormality flag may stand around a number.
+    row_filter : mapping of str to list
+        Column -> values of the rows that are used.
     group_columns : tuple of str
         Columns of `stays` that are labels, such as site and ward.
 
@@ -121,6 +123,7 @@ class ReadOptions:
     detection_limits: str = "reject"
     units_in_values: bool = False
     flags_in_values: bool = False
+    row_filter: Mapping[str, Any] = field(default_factory=dict)
     group_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -145,7 +145,7 @@ def _variables_lost(workspace: Workspace, ledger: Ledger, lost: pd.DataFrame, li
     """The error that names the variables, why their values were rejected, and the units that would fit."""
     findings = ledger.findings[~ledger.findings["reason"].isin(NOT_COUNTED)]
     fits = {name: _fitting_unit(workspace, workspace.dictionary[name]) for name in lost.index}
-    named, units, spellings, has_texts = [], {}, [], False
+    named, units, spellings, has_texts, has_times = [], {}, [], False, False
     for name, used, rejected in lost.head(MAX_NAMED).itertuples():
         reasons = findings[findings["variable"] == name].groupby("reason", sort=False)["rows"].sum()
         counts = ", ".join(f"{reason} {rows:,}" for reason, rows in reasons.items())
@@ -154,18 +154,32 @@ def _variables_lost(workspace: Workspace, ledger: Ledger, lost: pd.DataFrame, li
         if "unknown unit" in reasons:
             spellings.append(name)
         has_texts = has_texts or "value is not a number" in reasons
+        has_times = has_times or "time not readable" in reasons
         fit = f"; the values fit {fits[name]}" if fits[name] else ""
         named.append(f"{name} {rejected:,} of {used + rejected:,} ({counts}{fit})")
     more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
     return InputError(
         f"less than {limit:.0%} of the values of each variable rejected",
         f"{'; '.join(named)}{more}",
-        _fix([workspace.dictionary[name] for name in lost.index], units, spellings, has_texts=has_texts),
+        _fix(
+            [workspace.dictionary[name] for name in lost.index],
+            units,
+            spellings,
+            has_texts=has_texts,
+            has_times=has_times,
+        ),
         where=f"first at {findings.loc[findings['variable'] == lost.index[0], 'where'].iloc[0]}",
     )
 
 
-def _fix(variables: Sequence[Variable], units: Mapping[str, str], spellings: Sequence[str], *, has_texts: bool) -> str:
+def _fix(
+    variables: Sequence[Variable],
+    units: Mapping[str, str],
+    spellings: Sequence[str],
+    *,
+    has_texts: bool,
+    has_times: bool = False,
+) -> str:
     """What to do about variables that were lost."""
     fixes = [f"Where no unit is written, name it: units={units}."] if units else []
     fixes += (
@@ -180,6 +194,7 @@ def _fix(variables: Sequence[Variable], units: Mapping[str, str], spellings: Seq
         "Of numbers with decimal commas, pass decimal=','; of numbers with units behind them, units_in_values=True; "
         "of numbers with flags such as H or *, flags_in_values=True."
     )
+    fixes += [FIXES["time not readable"]] if has_times else []
     fixes += [texts] if has_texts else []
     repair = " ".join(fixes if spellings or len(fixes) > bool(units) else [*fixes, "Else repair the values."])
     return f"{repair} To go on without them, pass allow={[variable.name for variable in variables]}."

@@ -15,6 +15,7 @@ from clinicalgru.data.ingest.column_names import DATA, columns_in, normalize
 from clinicalgru.data.ingest.csv_blocks import NotWellFormedError, large_texts
 from clinicalgru.data.ingest.database import WHERE, fetch, is_address
 from clinicalgru.data.ingest.read_options import ReadOptions
+from clinicalgru.data.ingest.row_filter import COLUMN, with_left_out
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
 from clinicalgru.data.ingest.tables import TablePart, column_types, open_parts
@@ -73,13 +74,15 @@ def add_long_tables(workspace: Workspace, data: Any, options: ReadOptions) -> di
     InputError
         If a table lacks a column or cannot be read.
     """
-    if _add_in_blocks(workspace, data, options):
+    if not options.row_filter and _add_in_blocks(workspace, data, options):
         return {}
     for part in open_parts(workspace.sql, data, text_format=options.text_format, notes=workspace.notes):
-        columns = columns_in(options.columns, DATA, part.types)
+        columns = dict(columns_in(options.columns, DATA, part.types))
         workspace.note_columns(DATA, part.types)
+        part = with_left_out(workspace.sql, part, options.row_filter)
+        columns |= {"source_reason": COLUMN} if options.row_filter else {}
         workspace.add_rows(part, columns, options.row_format)
-        _note_unused(workspace, part, columns)
+        _note_unused(workspace, part, {**columns, **{name: name for name in options.row_filter}})
     return {}
 
 
@@ -173,7 +176,7 @@ def add_query(workspace: Workspace, data: Any, options: ReadOptions) -> dict[str
 
 def _note_unused(workspace: Workspace, part: TablePart, columns: Mapping[str, str]) -> None:
     """Count the filled cells of columns without a meaning, in the ledger's notes."""
-    used = {normalize(columns.get(name, name)) for name in COLUMNS}
+    used = {normalize(columns.get(name, name)) for name in (*COLUMNS, *columns)}
     for note, cells in unused_columns(
         workspace, part, [name for name in part.types if normalize(name) not in used]
     ).items():

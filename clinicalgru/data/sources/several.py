@@ -11,6 +11,7 @@ from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.column_names import DATA, check_columns_used, columns_of, normalize
 from clinicalgru.data.ingest.data_tables import DataTable
 from clinicalgru.data.ingest.read_options import ReadOptions
+from clinicalgru.data.ingest.row_filter import check_row_filter, check_row_filter_source
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.stays_table import read_tables
 from clinicalgru.data.ingest.table_cells import errors_in_table
@@ -94,6 +95,8 @@ def _find_stays_by_time(
 def _add(workspace: Workspace, table: DataTable, source: str, options: ReadOptions) -> tuple[dict[str, int], bool]:
     """The rows of one table: its notes, with the number of its rows, and whether it has a column stay_id."""
     own, seen, missing = table.options(options), workspace.columns_seen, workspace.missing
+    check_row_filter(own.row_filter)
+    check_row_filter_source(source, own.row_filter)
     first, before = len(workspace.locator.files), _n_rows(workspace)
     workspace.columns_seen, workspace.missing, workspace.is_wide = {}, own.missing, False
     workspace.locator.table = table.name if len(table.name.split()) == 2 else ""
