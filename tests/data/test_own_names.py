@@ -67,6 +67,14 @@ def test_names_that_cannot_be_are_refused(arguments, match):
         cg.read_events(long_rows(), **arguments)
 
 
+@pytest.mark.parametrize("form", ["{}", "LOINC:{}", "LOINC/{}", "LOINC//{}"])
+def test_a_code_is_known_with_the_name_of_its_system_before_it(form):
+    rows = pd.DataFrame({"patient_id": "1", "time": [0.0], "variable": form.format("8867-4"), "value": [80.0]})
+    assert [variable.name for variable in cg.read_events(rows, vocabulary="loinc").variables] == ["heart_rate"]
+    with pytest.raises(cg.ClinicalGRUError, match="unknown variable"):
+        cg.read_events(rows.assign(variable=form.format("8867-4").replace("LOINC", "LN") + "-"), vocabulary="loinc")
+
+
 def test_a_name_twice_in_a_csv_file_is_refused_with_its_row(tmp_path):
     path = tmp_path / "names.csv"
     path.write_text("name,variable\nLac,lactate\nLac,heart_rate\n")

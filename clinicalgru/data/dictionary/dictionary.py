@@ -13,6 +13,8 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.dictionary.yaml_file import read_variables
 from clinicalgru.errors import DictionaryError
 
+PREFIX_MARKS = (":", "/", "//")  # between the name of a code system and a code
+
 
 class Dictionary(Mapping[str, Variable]):
     """Variables by name: the shipped dictionary, and your own variables.
@@ -136,7 +138,8 @@ class Dictionary(Mapping[str, Variable]):
         names : mapping of str to str
             Name in the source -> variable. They go before the names that the source has already.
         *vocabularies : str
-            Other sources or code systems whose names are added too, where the source has none.
+            Other sources or code systems whose names are added too, where the source has none; also as written with the
+            name of the system before them: "LOINC:8867-4", "LOINC/8867-4", "LOINC//8867-4".
 
         Returns
         -------
@@ -148,10 +151,17 @@ class Dictionary(Mapping[str, Variable]):
         >>> dictionary = Dictionary.load().with_names("long", {"Lactate, Arterial": "lactate"}, "loinc")
         >>> dictionary.find("Lactate, Arterial", "long").name, dictionary.find("8867-4", "long").name
         ('lactate', 'heart_rate')
+        >>> dictionary.find("LOINC:8867-4", "long").name
+        'heart_rate'
         """
         copied = Dictionary(self.values())
         copied._names = {known: dict(codes) for known, codes in self._names.items()}
-        further = {code: name for other in reversed(vocabularies) for code, name in self.names(other).items()}
+        further = {
+            f"{prefix}{code}": name
+            for other in reversed(vocabularies)
+            for prefix in ("", *(f"{other.upper()}{mark}" for mark in PREFIX_MARKS))
+            for code, name in self.names(other).items()
+        }
         copied._names[source] = further | self.names(source) | dict(names)
         return copied
 
