@@ -16,6 +16,7 @@ from clinicalgru.evaluate.hour_checks import TOLERATED
 from clinicalgru.evaluate.metric_descriptions import SIGNIFICANT
 from clinicalgru.evaluate.multiplicity import needed_for_auroc, too_few_text
 
+CURVE_EVENTS = 100  # from fewer, the mean distance of well-calibrated risks is far from 0
 IMPRECISE = 0.2  # width of the interval of an AUROC from which on the text says so
 
 
@@ -152,7 +153,9 @@ def _distance(evaluation: Any) -> str:
     curve = evaluation.calibration_curve
     if curve is None:
         return ""
-    return f"Predicted and observed risk are {100 * curve.ici:.1f} percentage points apart on average (ICI)."
+    is_few = evaluation.smaller_class < CURVE_EVENTS
+    few = " With so few events chance alone gives a distance of some points." if is_few else ""
+    return f"Predicted and observed risk are {100 * curve.ici:.1f} percentage points apart on average (ICI).{few}"
 
 
 def _groups(evaluation: Any) -> str:

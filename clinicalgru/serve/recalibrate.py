@@ -70,10 +70,13 @@ class Recalibration:
             if self.model.changes_[-1]["left_out"]
             else ""
         )
+        spread = (
+            f"The spread of the risks is as before: a slope takes {SLOPE_EVENTS} patients with, and without, the event."
+        )
         after = (
             "After: cross-validated by patient on the stays that recalibrated it. Evaluate on later ones before use."
         )
-        return [sentence for sentence in (done, left_out, after) if sentence]
+        return [sentence for sentence in (done, left_out, spread if self.slope == 1 else "", after) if sentence]
 
     @property
     def shown_table(self) -> pd.DataFrame:

@@ -266,7 +266,7 @@ def _binary(evaluation: Evaluation) -> tuple[str, str]:
         return MISFIT, f"The model ranks the patients the wrong way ({shown}); do not use it here."
     calibrated = calibration_verdict(intervals)
     level = next((one for one in summary_sentences(evaluation) if "observed : expected" in one), "")
-    ranks = f"The model {'ranks' if low > 0.5 else 'may not rank'} the patients here ({shown})"
+    ranks = f"The model {'ranks' if low > 0.5 else 'may not rank'} the patients better than chance here ({shown})"
     if calibrated == "no":
         return (
             MISFIT,

@@ -180,3 +180,12 @@ def test_forty_events_of_four_patients_are_too_few_for_any_interval(tmp_path):
     assert (evaluation.differences["verdict"].str.contains("too few patients with the event")).all()
     assert "too few patients with the event (fewer than 11)" in str(evaluation)
     assert evaluate(outcome, risk, n_resamples=50).metrics["low"].notna().any()
+
+
+def test_the_distance_of_well_calibrated_risks_from_few_events_is_said_to_be_chance():
+    rng = np.random.default_rng(3)
+    for stays, few in ((400, True), (2000, False)):
+        risk = rng.beta(2, 16, stays)
+        text = str(evaluate(rng.random(stays) < risk, risk, n_resamples=20))
+        assert "percentage points apart" in text
+        assert ("With so few events chance alone gives a distance" in text) is few

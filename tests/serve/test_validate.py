@@ -75,6 +75,7 @@ def test_text_page_markdown_and_json_say_the_same(validated, tmp_path):
         assert "Heart rate" in shown
         assert "intercept and slope" in shown
         assert "cross-validated by patient on the stays that recalibrated it" in shown
+        assert "The spread of the risks is as before" not in shown  # its slope was estimated
         assert "Calibration slope" in shown
     read = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert read["status"] == "does not fit"
@@ -122,6 +123,7 @@ def test_few_events_give_an_intercept_fewer_nothing_and_training_patients_are_re
     update = recalibrate(model, some, moment=moment)
     assert (update.method, update.slope) == ("intercept", 1.0)
     assert update.model.predict_proba(some)[:, 1].mean() == pytest.approx(40 / 240, abs=1e-6)
+    assert "The spread of the risks is as before" in str(update)
     assert update.model.changes_[0]["when"] == "2031-01-02T00:00:00+00:00"
     with pytest.raises(ArgumentError, match="20 patients"):
         recalibrate(model, stays[np.sort(np.concatenate([died[:10], lived[:200]]))])

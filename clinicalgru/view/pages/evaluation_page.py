@@ -56,8 +56,8 @@ DIFFERENCES = (
     "verdicts in the table are corrected for the number of comparisons."
 )
 BY_HOUR = (
-    "Each stay as it was known at that hour, with 95 % intervals. Where observed : expected is outside 0.9 to 1.1, the "
-    "risk over time should not be read as a probability."
+    "Each stay as it was known at that hour, with 95 % intervals from other resamples than those above, and fewer. "
+    "Where observed : expected is outside 0.9 to 1.1, the risk over time should not be read as a probability."
 )
 BURDEN = (
     "Each mark of the line is a threshold: a lower one finds more events and gives more alarms. Up and to the left is "
