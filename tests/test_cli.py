@@ -45,6 +45,28 @@ def bundle(fitted, tmp_path_factory):
     return cg.save(fitted, tmp_path_factory.mktemp("cli") / "bundle")
 
 
+def test_the_list_of_commands_is_whole_in_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run(capsys, "--help")
+    listed = out.split("Commands:")[1]
+    assert code == 0
+    assert "..." not in listed
+    assert "baselines, explain one stay, score the cohort." in " ".join(listed.split())
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_variables_are_listed_below_their_head_and_an_unknown_word_is_named(capsys):
+    _, out, _ = run(capsys, "variables", "lactate")
+    head, first = out.splitlines()[:2]
+    assert head.split() == ["NAME", "UNIT", "LABEL", "LOINC"]
+    assert [first.index(text) for text in ("lactate", "mmol/L", "Lactate")] == [
+        head.index(text) for text in ("NAME", "UNIT", "LABEL")
+    ]
+    code, _, err = run(capsys, "variables", "blorb")
+    assert code == 2
+    assert "got 'blorb', which none has" in err
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_each_command_shows_an_example(capsys, command):
     code, out, _ = run(capsys, command, "--help")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,12 +57,14 @@ def variables(
             loinc = list(variable.source_codes.get("loinc", ()))
             found.append({"name": variable.name, "unit": variable.unit, "label": variable.label, "loinc": loinc})
     if not found:
-        raise InputError("a word of a variable", "none with it", "Use a shorter word.", where="variables")
+        got = f"{word!r}, which none has"
+        fix = "Use a shorter word; without a word all are listed."
+        raise InputError("a part of the name, label or code of a variable", got, fix, where="variables")
     if as_json:
         typer.echo(json.dumps(found, indent=1))
         return
-    for one in found:
-        typer.echo(f"{one['name']:<40}{one['unit'] or '':<16}{one['label']}  {' '.join(one['loinc'])}".rstrip())
+    rows = [(one["name"], one["unit"] or "", one["label"], " ".join(one["loinc"])) for one in found]
+    _print_columns(("NAME", "UNIT", "LABEL", "LOINC"), rows)
 
 
 def tasks(as_json: AsJson = False) -> None:
@@ -82,8 +84,15 @@ def tasks(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    for row in rows:
-        typer.echo(f"{row['name']:<36}{row['task_type']:<16}{row['title']}")
+    _print_columns(("NAME", "TYPE", "TITLE"), [tuple(row.values()) for row in rows])
+
+
+def _print_columns(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    """Print rows of text below their head, each column as wide as its longest text."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _values_text(row: Mapping[Any, Any]) -> str:
@@ -130,7 +139,8 @@ def map_(
     for row in found.to_dict("records"):
         pair = yaml.safe_dump({row["code"]: row["suggestion"] or "?"}, allow_unicode=True, width=10_000).strip()
         label = f", {row['label']}" if row["label"] else ""
-        comment = " ".join(f"{row['rows']:,} rows{_values_text(row)}{label}".split())
+        rows = f"{row['rows']:,} row{'' if row['rows'] == 1 else 's'}"
+        comment = " ".join(f"{rows}{_values_text(row)}{label}".split())
         lines.append(f"{'' if row['suggestion'] else '# '}{pair}  # {comment}")
     with system_errors(draft.name):
         draft.write_text(HEADER.format(file=draft.name) + "".join(f"{line}\n" for line in lines), encoding="utf-8")

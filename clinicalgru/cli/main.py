@@ -16,6 +16,7 @@ from contextlib import nullcontext, redirect_stdout
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from clinicalgru.cli import (
     compare,
@@ -52,7 +53,27 @@ from clinicalgru.cli.options import (
 from clinicalgru.disclosure import format_count
 from clinicalgru.errors import ClinicalGRUError, InputError
 
+
+class Commands(TyperGroup):
+    """The commands, each with its whole first sentence, which a terminal of 80 columns wraps."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of the commands.
+
+        Parameters
+        ----------
+        ctx, formatter : object
+            As of `typer.core.TyperGroup`.
+        """
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(limit=1000)) for name, one in commands if one is not None]
+            )
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
