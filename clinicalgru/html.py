@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 NO_ATTRIBUTES: Mapping[str, str] = {}
 HYPHEN_MINUS = re.compile(r"(?<![\w.,-])-(?=\d)")  # of a number, not of a date or a word
+UNKNOWN = re.compile(r"(?<![^ (])-(?![^ )])")  # "-" alone, as in "- / -"
 
 
 def tag(name: str, *children: str, attrs: Mapping[str, str] = NO_ATTRIBUTES) -> Markup:
@@ -80,10 +81,10 @@ def minus_signs(text: str) -> str:
 
     Examples
     --------
-    >>> minus_signs("-0.2 (-0.3 to 0.1), 2023-07-24"), minus_signs("-")
-    ('−0.2 (−0.3 to 0.1), 2023-07-24', '–')
+    >>> minus_signs("-0.2 (-0.3 to 0.1), 2023-07-24"), minus_signs("- (-)")
+    ('−0.2 (−0.3 to 0.1), 2023-07-24', '– (–)')
     """
-    shown = "–" if text == "-" else HYPHEN_MINUS.sub("−", text)
+    shown = UNKNOWN.sub("–", HYPHEN_MINUS.sub("−", text))
     return Markup(shown) if isinstance(text, Markup) else shown
 
 

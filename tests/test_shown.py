@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,24 @@ def test_no_identifier_is_shown(shown, events):
     everything = " ".join(shown)
     names = {*events.stays["patient_id"], *events.stays["stay_id"]}
     assert not [one for one in names if re.search(rf"\b{one}\b", everything)]
+
+
+def test_a_result_is_its_text_at_the_prompt_and_in_a_saved_notebook(fitted, test_stays):
+    """The representation that dataclasses write would hold whole tables, and so the values of patients."""
+    why = cg.explain(fitted, test_stays[[0]])
+    assert repr(why) == str(why)
+    folder, lacking = Path(cg.__file__).parent, []
+    for file in folder.rglob("*.py"):
+        for found in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(found, ast.ClassDef) or "dataclass" not in "".join(
+                map(ast.unparse, found.decorator_list)
+            ):
+                continue
+            body = ast.unparse(found)
+            holds_tables = "DataFrame" in " ".join(ast.unparse(n) for n in found.body if isinstance(n, ast.AnnAssign))
+            if holds_tables and "def __str__" in body and "__repr__" not in body:
+                lacking.append(found.name)
+    assert lacking == []
 
 
 def test_words_from_the_data_stay_words(events, parts, task, fitted):

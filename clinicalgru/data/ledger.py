@@ -188,6 +188,8 @@ class Ledger:
     def __str__(self) -> str:
         return self.as_text(min_cell_size=0)
 
+    __repr__ = __str__
+
     def as_html(self, *, min_cell_size: int = MIN_CELL_SIZE) -> Markup:
         """The ledger as an HTML table.
 

@@ -45,6 +45,8 @@ class CalibrationCurve:
         distances = f"ICI {self.ici:.4f}, E50 {self.e50:.4f}, E90 {self.e90:.4f}"
         return f"{distances}\n\n{self.table.iloc[::7].round(4).to_string(index=False)}"
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return str(self.table.iloc[::7].round(4).to_html(index=False, escape=True, border=0))
 

@@ -46,6 +46,8 @@ class Comparison:
         with_digits = shown.to_string(index=False, float_format="{:.4f}".format, na_rep="-")
         return f"{self.text}\n\n{with_digits}\n\nDifference: {first} minus {second}, with its 95 % interval."
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return str(self.table.round(4).to_html(index=False, escape=True, border=0))
 

@@ -42,6 +42,8 @@ class DecisionCurve:
     def __str__(self) -> str:
         return self.table.round(4).to_string(index=False)
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return str(self.table.round(4).to_html(index=False, escape=True, border=0))
 

@@ -111,6 +111,8 @@ class Evaluation:
     def __str__(self) -> str:
         return evaluation_text.as_text(self)
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return evaluation_text.as_html(self)
 

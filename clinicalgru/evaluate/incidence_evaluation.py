@@ -101,6 +101,8 @@ class IncidenceEvaluation:
         head = f"Competing events in {self.stays:,} stays of {self.patients:,} patients: {self.shown_counts}."
         return "\n".join([head, *self.sentences, "", self.wide().to_string(index=False)])
 
+    __repr__ = __str__
+
     def to_dict(self) -> dict[str, Any]:
         """Give all that is shown as JSON can hold it.
 

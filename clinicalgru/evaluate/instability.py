@@ -277,6 +277,8 @@ class Instability:
         head = f"Individual risks over {self.n_refits} refits{failed}: mean absolute difference {self.mape:.3f}."
         return f"{head}\n{curve.to_string(index=False, float_format='{:.3f}'.format)}"
 
+    __repr__ = __str__
+
     def plot(self, figure: str = "risks") -> Any:
         """Draw the risks by the refitted models, or their mean absolute difference, against the risk by the model.
 

@@ -42,6 +42,8 @@ class SampleSize:
         needed = f"{self.purpose.capitalize()} needs {self.stays:,} stays, {self.events:,} of them with the event."
         return f"{needed}\n\n{self.criteria.to_string(index=False)}"
 
+    __repr__ = __str__
+
 
 def sample_size(
     purpose: str = "validation",

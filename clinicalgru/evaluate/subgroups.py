@@ -50,6 +50,8 @@ class Subgroups:
         text = self.table.round(3).to_string(index=False)
         return text if np.isnan(self.calibration_p) else f"{text}\n\n{calibration_text(self.calibration_p)}"
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return str(self.table.round(3).to_html(index=False, escape=True, border=0))
 

@@ -156,6 +156,8 @@ class CohortExplanation:
         ]
         return "\n".join(lines)
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         rows = [[str(row.label), f"{row.mean_abs:.4f}", f"{row.mean:+.4f}"] for row in self.summary().itertuples()]
         head = ("Variable", "Mean absolute contribution", "Mean contribution")

@@ -122,6 +122,8 @@ class ForecastExplanation:
         ]
         return "\n".join([head, *rows])
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         label = {variable.name: variable.label for variable in self.variables}
         rows = [

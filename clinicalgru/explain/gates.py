@@ -83,6 +83,8 @@ class Gates:
             f"retained from step to step, {means['decayed']:.0%} decayed by time"
         )
 
+    __repr__ = __str__
+
 
 def gates(model: Explainable, stay: Sequences, *, layer: int = 0) -> Gates:
     """Compute the update and reset gates over the hours of one stay, and the decay of the state by elapsed time.

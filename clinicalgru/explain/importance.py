@@ -54,6 +54,8 @@ class Importance:
         ]
         return "\n".join(lines)
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         label = {variable.name: variable.label for variable in self.variables}
         rows = [

@@ -14,6 +14,7 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.evaluate.conformal import PredictionSet
 from clinicalgru.evaluate.instability import RefitRange
 from clinicalgru.evaluate.risk_groups import Standing
+from clinicalgru.explain.points import LOG_ODDS, format_points, point_rate
 from clinicalgru.html import summary_html, table
 
 AVERAGE, NOTHING = "average in training", "with nothing measured"
@@ -184,10 +185,15 @@ class Explanation:
 
     @property
     def _gap_text(self) -> str:
-        return f"{round(self.completeness_gap, 5) + 0.0:+.5f} in {self.unit}"
+        return self._effect(self.completeness_gap)
 
     def _format(self, answer: float) -> str:
         return f"{answer:.1%}" if self.unit == "log-odds" else f"{answer:.4g}"
+
+    def _effect(self, contribution: float) -> str:
+        """A contribution in points of risk, or in the unit of the outcome."""
+        shown = point_rate(self) * contribution
+        return format_points(shown) if self.unit == LOG_ODDS else f"{shown + 0.0:+.3g}"
 
     def _repr_html_(self) -> str:
         lines = {
@@ -197,14 +203,18 @@ class Explanation:
         }
         label = {variable.name: variable.label for variable in self.variables}
         strongest = self.by_variable().head(10).itertuples()
-        rows = [[label.get(str(row.variable), str(row.variable)), f"{row.contribution:+.3f}"] for row in strongest]
-        effects = table(f"Strongest contributions, in {self.unit}", ("Variable", "Effect"), rows)
+        rows = [[label.get(str(row.variable), str(row.variable)), self._effect(row.contribution)] for row in strongest]
+        effects = table("Strongest contributions", ("Variable", "Effect"), rows)
         return summary_html(f"Explanation: {self.stay_label}", lines, effects)
 
     def __str__(self) -> str:
         lines = [
-            f"{self.stay_label}: {self._quantity} {self.risk:.3f}, {self.reference_text} {self.reference_risk:.3f} "
+            f"{self.stay_label}: {self._quantity} {self._format(self.risk)}, {self.reference_text} "
+            f"{self._format(self.reference_risk)} "
             f"(completeness gap {self._gap_text})"
         ]
-        lines += [f"  {row.variable:<28}{row.contribution:+8.3f}" for row in self.by_variable().head(10).itertuples()]
+        strongest: Any = self.by_variable().head(10).itertuples()
+        lines += [f"  {row.variable:<28}{self._effect(row.contribution):>12}" for row in strongest]
         return "\n".join(lines)
+
+    __repr__ = __str__

@@ -147,6 +147,8 @@ class LeakageCheck:
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([self.sentence, "", *lines])
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return summary_html("Leakage", {"result": self.sentence}, table(CAPTION, HEAD, self.table_rows()))
 

@@ -76,6 +76,8 @@ class Drift:
         parts += [f"{rest} more alarms are in the table and on the page."] if rest > 0 else []
         return "\n\n".join([*parts, *self.notes])
 
+    __repr__ = __str__
+
     def by_group(self) -> pd.DataFrame:
         """Count the alarms of all patients, of each week and of each group.
 

@@ -67,6 +67,8 @@ class PrivacyAudit:
         first = f"Membership inference: {shown} of the training patients recognised at 1 % false positives"
         return f"{first}; AUROC {self.auroc:.3f}." + "".join(f" Warning: {reason}." for reason in self.reasons)
 
+    __repr__ = __str__
+
     def to_dict(self) -> dict[str, float | int | None]:
         """Return the numbers by name, None where unknown.
 

@@ -94,6 +94,8 @@ class ProtocolResult:
     def __str__(self) -> str:
         return f"{self.verdict.upper()}\n\n{self.table.to_string(index=False)}\n\n{self.comparison}"
 
+    __repr__ = __str__
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON can hold it.
 

@@ -88,6 +88,8 @@ class Recalibration:
     def __str__(self) -> str:
         return "\n".join([*self.sentences[:-1], self.shown_table.to_string(index=False), self.sentences[-1]])
 
+    __repr__ = __str__
+
 
 def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None = None) -> Recalibration:
     """Recalibrate the risks of a model for stays of another place or time, as a new model.

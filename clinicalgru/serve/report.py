@@ -82,6 +82,8 @@ class Report:
         counts = ", ".join(f"{filled.get(name, 0)} {label}" for name, label in LABELS.items())
         return f"{self.title}\nTRIPOD+AI: {counts}.\n{self.check}\n{len(self.runs)} scoring runs."
 
+    __repr__ = __str__
+
     def to_markdown(self) -> str:
         """Return the report in Markdown.
 

@@ -89,6 +89,8 @@ class Validation:
         change = str(self.recalibration) if self.recalibration else " ".join(self.recalibration_sentences)
         return "\n\n".join([*parts, *([change] if change else [])])
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return f"<p><strong>{self.status}</strong></p>" + self.evaluation._repr_html_()
 

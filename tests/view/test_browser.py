@@ -78,6 +78,15 @@ def pages(tmp_path_factory) -> dict[str, tuple[Path, Path]]:
     return {"evaluation": (clean, dirty), "patient": (stay, dirty_stay), "view": (view, dirty_view)}
 
 
+def test_no_table_runs_off_the_paper(browser, pages):
+    page = browser.new_page(viewport={"width": 703, "height": 1000})  # A4 without its margins
+    page.emulate_media(media="print")
+    page.goto(pages["evaluation"][0].as_uri())
+    too_wide = "[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1)"
+    assert page.evaluate(f"{too_wide}.map((box) => box.getAttribute('aria-label'))") == []
+    page.close()
+
+
 def test_panels_in_a_row_are_stacked_on_a_phone(browser, tmp_path):
     hours = {"hours": [6.0, 24.0], "estimate": [0.8, 0.9], "low": [0.7, 0.8], "high": [0.9, 1.0]}
     metrics = ("auroc", "observed_expected", "calibration_slope")

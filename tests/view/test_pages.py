@@ -17,11 +17,11 @@ from scipy.special import logit
 from clinicalgru.evaluate.conformal import PredictionSet
 from clinicalgru.evaluate.instability import RefitRange
 from clinicalgru.evaluate.risk_groups import Standing
+from clinicalgru.explain.points import format_points, point_rate
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.pages.evaluation_page import evaluation_page
 from clinicalgru.view.pages.patient_page import patient_page
 from clinicalgru.view.text.findings import findings, findings_table
-from clinicalgru.view.text.risk_points import format_points, point_rate
 
 from .conftest import PAYLOADS, make_around, make_evaluation, make_explanation
 

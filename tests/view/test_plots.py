@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from clinicalgru.explain.points import point_rate
 from clinicalgru.view.plots import contribution_plots
 from clinicalgru.view.plots import evaluation_plots as plots
 from clinicalgru.view.plots.timeline import plot_patient
-from clinicalgru.view.text.risk_points import point_rate
 
 from .conftest import make_evaluation, make_explanation
 

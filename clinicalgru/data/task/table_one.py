@@ -48,6 +48,8 @@ class TableOne:
     def __str__(self) -> str:
         return f"{self.title}\n{self.table.to_string(index=False)}"
 
+    __repr__ = __str__
+
     @property
     def note(self) -> str:
         """What is suppressed."""

@@ -114,6 +114,8 @@ class Faithfulness:
             lines.append(name.ljust(widths[0]) + "".join(map(str.rjust, cells, widths[1:])))
         return "\n".join(lines)
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return summary_html("Faithfulness", self.summary(), table(CAPTION, self.column_names(), self.table_rows()))
 

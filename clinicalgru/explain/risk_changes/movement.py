@@ -120,6 +120,8 @@ class Movement:
         lines += [f"  {row.variable:<28}{row.contribution:+8.3f}" for row in self.by_variable().head(10).itertuples()]
         return "\n".join(lines)
 
+    __repr__ = __str__
+
 
 def movement(
     model: Explainable,

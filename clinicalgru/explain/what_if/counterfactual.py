@@ -69,6 +69,8 @@ class Counterfactual:
         ]
         return "\n".join(lines)
 
+    __repr__ = __str__
+
 
 @torch.no_grad()
 def find_counterfactual(prepared: PreparedStays, *, target_risk: float) -> Counterfactual:

@@ -40,6 +40,8 @@ class CrossValidation:
     def __str__(self) -> str:
         return str(self.summary.round(3).to_string(index=False))
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return str(self.summary.round(3).to_html(index=False, escape=True, border=0))
 

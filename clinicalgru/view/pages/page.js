@@ -55,7 +55,12 @@ const draw = (place) => {
     stack(place, layout);
     narrowTitles(place, layout);
     const below = layout[Object.keys(layout).filter((name) => /^xaxis/.test(name)).pop()]?.title;
-    if (below?.text?.length > 40) below.text = below.text.replace("; ", ";<br>");
+    if (below?.text?.length > 40 && below.text.includes("; ")) {
+      Object.assign(below, { text: below.text.replace("; ", ";<br>"), standoff: 12 });
+      layout.margin = { ...layout.margin, b: (layout.margin?.b ?? 60) + 16 };
+      layout.height += 16;
+      place.style.height = `${layout.height}px`;
+    }
   }
   widen(place, layout);
   if (narrow && layout.yaxis?.title) layout.yaxis.title.text = "";

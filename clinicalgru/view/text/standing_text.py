@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clinicalgru.class_names import JOINED, class_text
+from clinicalgru.explain.points import format_points
 from clinicalgru.view.plots.timeline_data import format_answer, is_probability
 from clinicalgru.view.text.format import capitalize_first, format_hours
-from clinicalgru.view.text.risk_points import format_points
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
