@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 WARNING = re.compile(r"^.*?[^\s:]+\.py:\d+: (\w+Warning: )", re.M)  # the place of a file on this machine
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -36,7 +37,10 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             if output.output_type == "stream" and output.name == "stderr":
                 lines = WARNING.sub(r"\1", output.text).splitlines(keepends=True)
                 output.text = "".join(line for line in lines if not line.startswith("  "))  # the line of code
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        # the widget itself; its picture and table are the output after it
+        outputs = [output for output in cell.get("outputs", []) if WIDGET_VIEW not in output.get("data", {})]
+        if "outputs" in cell:
+            cell.outputs = outputs
         cell.metadata.pop("execution", None)
     return notebook
 

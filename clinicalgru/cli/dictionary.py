@@ -50,7 +50,7 @@ def variables(
     """
     from clinicalgru.data.dictionary.dictionary import Dictionary
 
-    wanted, found = word.casefold(), []
+    wanted, found = word.casefold(), list[dict[str, Any]]()
     for variable in Dictionary.load().values():
         codes = [code for codes in variable.source_codes.values() for code in codes]
         if any(wanted in text.casefold() for text in (variable.name, variable.label, *codes)):

@@ -202,7 +202,7 @@ class Explanation:
             "completeness gap": self._gap_text,
         }
         label = {variable.name: variable.label for variable in self.variables}
-        strongest = self.by_variable().head(10).itertuples()
+        strongest: Any = self.by_variable().head(10).itertuples()
         rows = [[label.get(str(row.variable), str(row.variable)), self._effect(row.contribution)] for row in strongest]
         effects = table("Strongest contributions", ("Variable", "Effect"), rows)
         return summary_html(f"Explanation: {self.stay_label}", lines, effects)

@@ -279,8 +279,26 @@ def test_axe_finds_nothing_serious_in_the_widgets_and_a_saved_notebook_keeps_the
     opened.evaluate(f"{saved}.save()")
     cells = opened.evaluate(f"JSON.stringify({saved}.model.toJSON())")
     outputs = [output for cell in json.loads(cells)["cells"] for output in cell.get("outputs", [])]
-    views = [
-        output["data"] for output in outputs if "application/vnd.jupyter.widget-view+json" in output.get("data", {})
-    ]
-    shown = ["".join(view.get("text/html", "")) for view in views]
+    shown = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
     assert any("<table" in text and "data:image/svg+xml" in text for text in shown)
+    assert opened.locator(".cg-static").count() == 2
+    assert opened.locator(".cg-static:visible").count() == 0  # the widgets are there
+
+
+def test_a_notebook_opened_again_without_its_kernel_shows_pictures_and_tables(opened):
+    """The last test of this file: it ends the kernel."""
+    opened.evaluate("window.jupyterapp.shell.currentWidget.context.save()")
+    opened.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    opened.wait_for_timeout(1000)
+    again = opened.context.browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+    again.goto(f"{opened.url}?token={TOKEN}")
+    again.wait_for_selector(".cg-static", timeout=90_000)
+    again.wait_for_timeout(3000)
+    static = again.locator(".cg-static:visible")
+    assert static.count() == 2
+    assert static.first.locator("img").evaluate("(image) => image.complete && image.naturalWidth > 0")
+    assert static.first.locator("table tr").count() > 5
+    static.first.scroll_into_view_if_needed()
+    again.wait_for_timeout(300)
+    again.screenshot(path=PICTURES / "opened-again.png")
+    again.context.close()

@@ -10,6 +10,7 @@ import pytest
 from traitlets.config import Config
 
 import clinicalgru as cg
+from clinicalgru.view.widgets import widget_base
 
 from .test_widgets import explained
 
@@ -67,3 +68,14 @@ def test_a_stored_state_of_widgets_is_left_out_on_request(html):
     cleared = nbconvert.HTMLExporter(config=settings).from_notebook_node(notebook)[0].split("<body", 1)[1]
     assert "widget-view+json" not in cleared
     assert re.search(r"<table|<img[^>]+data:image|<svg", cleared)
+
+
+def test_a_shown_view_is_saved_twice_as_the_widget_and_as_html_that_hides_next_to_it(monkeypatch):
+    shown = []
+    monkeypatch.setattr(widget_base, "display", lambda data, **_: shown.append(data))
+    view = cg.TrainingView([{"epoch": epoch, "train_loss": 0.5, "val_loss": 0.4} for epoch in (1, 2)])
+    view._ipython_display_()
+    live, static = shown
+    assert set(live) == {widget_base.WIDGET_VIEW, "text/plain"}
+    assert set(static) == {"text/html", "text/plain"}
+    assert str(view._static_html()) in static["text/html"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import plotly.graph_objects as go
+from IPython.display import display
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.html import Markup, join, tag
@@ -12,10 +13,16 @@ from clinicalgru.view.assets import read_asset
 from clinicalgru.view.widgets.notebook_packages import anywidget, ipywidgets
 
 TRANSPARENT = "rgba(0, 0, 0, 0)"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+AREAS = (".jp-OutputArea-child", ".output_container", ".output_area")  # an output: JupyterLab, VS Code, nbclassic
+LIVE = ", ".join(f"{area}:has(.clinicalgru) + {area}:has(.cg-static)" for area in AREAS)
 
 
 class SavedView(ipywidgets.VBox):
-    """A box whose saved output also holds plain HTML, for nbconvert, code hosts and editors that run no widgets.
+    """A box that is saved with plain HTML, for whoever reads the notebook without a kernel.
+
+    JupyterLab draws one of the forms of an output: the widget, or an error where its kernel is gone. So the HTML is an
+    output of its own after that of the widget, and hidden while the widget is there.
 
     Parameters
     ----------
@@ -32,6 +39,20 @@ class SavedView(ipywidgets.VBox):
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle = super()._repr_mimebundle_(**options)
         return bundle | {"text/html": str(self._static_html())} if isinstance(bundle, dict) else bundle
+
+    def _ipython_display_(self, **_: Any) -> None:
+        bundle = super()._repr_mimebundle_()
+        name = type(self).__name__
+        if isinstance(bundle, dict) and WIDGET_VIEW in bundle:
+            display({WIDGET_VIEW: bundle[WIDGET_VIEW], "text/plain": name}, raw=True)
+        style = tag("style", Markup(f"{LIVE} {{ display: none; }}"))
+        display(
+            {
+                "text/html": str(tag("div", style, self._static_html(), attrs={"class": "cg-static"})),
+                "text/plain": name,
+            },
+            raw=True,
+        )
 
 
 class AccessibleNames(anywidget.AnyWidget):
