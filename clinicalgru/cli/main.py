@@ -54,7 +54,7 @@ from clinicalgru.disclosure import format_count
 from clinicalgru.errors import ClinicalGRUError, InputError
 
 
-class Commands(TyperGroup):
+class _Commands(TyperGroup):
     """The commands, each with its whole first sentence, which a terminal of 80 columns wraps."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -73,7 +73,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Commands,
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
