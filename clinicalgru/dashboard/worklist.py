@@ -14,6 +14,7 @@ import pandas as pd
 
 from clinicalgru.errors import ClinicalGRUError, InputError, system_errors
 from clinicalgru.explain.attribution.explain import explain
+from clinicalgru.explain.points import LOG_ODDS
 from clinicalgru.explain.risk_changes.movement import movement
 from clinicalgru.html import Markup, tag
 from clinicalgru.serve.bundle import load_model, model_hash
@@ -93,7 +94,7 @@ class Worklist:
     @property
     def _is_risk(self) -> bool:
         """Whether what is shown is a risk, and not a number in the unit of the outcome."""
-        return self.model.evaluated_as != "regression"
+        return self.model.head_.explanation_target().unit == LOG_ODDS
 
     def refresh(self) -> None:
         """Read the scores again, if their files changed."""

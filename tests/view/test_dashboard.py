@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from family import fitted_case
 from plotly.offline import get_plotlyjs
 
 import clinicalgru as cg
@@ -116,6 +117,15 @@ def test_a_forecast_has_no_worklist_and_a_number_is_no_risk(bundle, extract, mon
     )
     with pytest.raises(InputError, match="a forecast"):
         Worklist(bundle, extract)
+
+
+@pytest.mark.slow
+def test_a_worklist_of_a_regression_shows_the_number_and_no_percent(extract, tmp_path):
+    fitted = fitted_case("regression").model
+    listed = Worklist(cg.save(fitted, tmp_path / "bundle"), extract, threshold=0.2)
+    assert max(row["risk"] for row in listed.rows if row["risk"] is not None) > 1
+    assert '"is_risk": false' in listed.html()
+    assert 'value="20"' not in listed.html()
 
 
 def test_identifiers_are_shown_where_they_are_asked_for(bundle, extract, scores):

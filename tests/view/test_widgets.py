@@ -537,3 +537,5 @@ def test_a_saved_notebook_holds_a_picture_and_a_table_of_each_widget():
         assert "<table" in bundle["text/html"]
         assert "<script" not in bundle["text/html"]
     assert "data:image/svg+xml;base64," in views[0]._repr_mimebundle_()["text/html"]
+    noted = replace(explained(), trajectory_note="At hour 2 the risk, in grey, is not calibrated.")
+    assert "At hour 2 the risk is not calibrated." in cg.PatientView(noted)._static_html()

@@ -265,7 +265,9 @@ class PatientView(SavedView):
     def _static_html(self) -> Markup:
         """Build what a saved notebook shows where no widget runs."""
         lines = [paragraph(sentence) for sentence in self._lead()]
-        return tag("div", *lines, risk_picture(self.explanation), findings_table(self.explanation, bars=False))
+        note = self.explanation.trajectory_note.replace(", in grey,", "")  # the picture has one line
+        about = [paragraph(note)] if note else []
+        return tag("div", *lines, risk_picture(self.explanation), *about, findings_table(self.explanation, bars=False))
 
     def _effects(self, *, bars: bool = True) -> Markup:
         """Build the table of effects up to the cursor."""
