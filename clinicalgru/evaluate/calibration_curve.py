@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from clinicalgru.checks import check_number
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.bootstrap import MIN_DEFINED, MIN_EVENTS, numbered_patients, patient_resamples
+from clinicalgru.evaluate.bootstrap import MIN_DEFINED, MIN_EVENTS, class_patients, numbered_patients, patient_resamples
 from clinicalgru.evaluate.logistic import fit_logistic, logit
 from clinicalgru.evaluate.validation import Array, check_aligned, validate_outcome, validate_risk
 
@@ -75,7 +75,7 @@ def calibration_curve(
     Raises
     ------
     ArgumentError
-        As for `evaluate`; also with fewer than 20 stays with, or without, the event, one risk for all, or risks that
+        As for `evaluate`; also with fewer than 20 patients with, or without, the event, one risk for all, or risks that
         separate the stays with the event from the others.
 
     Notes
@@ -103,11 +103,11 @@ def calibration_curve(
     predicted = validate_risk(risk, stays=len(true))
     check_aligned(outcome=outcome, risk=risk, patients=patients)
     patient, score = numbered_patients(patients, len(true)), logit(predicted)
-    few = int(min(true.sum(), len(true) - true.sum()))
+    few = min(class_patients(true, patient))
     if few < MIN_EVENTS or np.ptp(score) == 0:
         got = "one risk for all stays" if few >= MIN_EVENTS else "fewer"
         fix = "Take more stays, or use observed : expected."
-        raise ArgumentError(f"{MIN_EVENTS} stays with and without the event, and risks that differ", got, fix)
+        raise ArgumentError(f"{MIN_EVENTS} patients with and without the event, and risks that differ", got, fix)
     knots = np.quantile(score, KNOTS)
     first, last = np.quantile(predicted, ENDS).tolist()
     points = np.linspace(first, last, N_POINTS)

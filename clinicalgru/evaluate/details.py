@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError, describe
-from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.calibration_curve import calibration_curve
 from clinicalgru.evaluate.headline import net_benefit_at
 from clinicalgru.evaluate.multiplicity import weighted_holm
@@ -207,10 +206,7 @@ def adjusted_tests(groupings: Mapping[str, Subgroups]) -> dict[str, Subgroups]:
 
 def _curve(outcome: Array, risk: Array, draws: Mapping[str, Any]) -> Any:
     """The flexible calibration curve; None where there can be none."""
-    few = min(outcome.sum(), len(outcome) - outcome.sum())
-    if few < MIN_EVENTS or np.ptp(risk) == 0:
-        return None
     try:
         return calibration_curve(outcome, risk, **draws)
-    except ArgumentError:  # the risks separate the outcomes
+    except ArgumentError:  # too few patients, one risk for all, or risks that separate the outcomes
         return None

@@ -68,7 +68,7 @@ def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, t
         task_type="early_warning",
         n_stays=len(onset),
         metrics=combine(_ratios(sums, np.isfinite(onset).astype(float))),
-        class_counts={"": int(np.isfinite(onset).sum())},
+        class_stays={"": (np.isfinite(onset),)},
         alarms=_alarms(hourly, onset, threshold),
         notes={"Threshold": f"alerts from a risk of {100 * threshold:.2g} % on, of the highest utility on other stays"},
     )

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clinicalgru.checks import check_instance, check_number
 from clinicalgru.disclosure import MIN_CELL_SIZE, stays_of_patients
@@ -214,8 +216,7 @@ def evaluate_predictions(
     )
     primary = primary_metric(primary, estimates[first], model.task_type)
     few = too_few_verdict(model, estimates[first], by_class)
-    class_counts = model.class_counts if by_class is None else {"": min(by_class)}
-    counts: dict[str, Any] = {"n_resamples": n_resamples, "class_counts": class_counts}
+    counts: dict[str, Any] = {"n_resamples": n_resamples, "class_counts": _class_counts(model, patient)}
     tables = [interval_table(own, replicates[name], **counts).assign(model=name) for name, own in estimates.items()]
     differences = difference_table(estimates, replicates, primary=primary, too_few=few, **counts)
     return Evaluation(
@@ -247,3 +248,8 @@ def evaluate_predictions(
             min_cell_size=least if min_cell_size else 0,
         ),
     )
+
+
+def _class_counts(model: TaskPredictions, patient: NDArray[np.int64]) -> dict[str, int]:
+    """Patients with, or without, the event, whichever are fewer, by metric."""
+    return {metric: min(len(np.unique(patient[mask])) for mask in masks) for metric, masks in model.class_stays.items()}

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from clinicalgru.checks import check_number
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, is_small
 from clinicalgru.errors import ArgumentError
-from clinicalgru.evaluate.bootstrap import MIN_EVENTS, numbered_patients
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS, class_patients, numbered_patients
 from clinicalgru.evaluate.competing_risks import (
     HIGH,
     LOW,
@@ -253,7 +253,7 @@ def evaluate_incidence(
             table.assign(observed=own["incidence"].to_numpy(), low=own["low"].to_numpy(), high=own["high"].to_numpy())
         )
         for position, hour in enumerate(at.tolist()):
-            rows = _metrics(time, event, risk[:, number, position], number + 1, hour, weights)
+            rows = _metrics(time, event, risk[:, number, position], number + 1, hour, weights, patient)
             metrics.append(rows.assign(event=name, hours=hour))
         limits: dict[str, Any] = {"of_cause": number + 1, "at_hours": float(at[-1]), "min_cell_size": least}
         groups[name] = incidence_calibration(time, event, risk[:, number, -1], **limits, **draws)
@@ -298,11 +298,19 @@ def first_event(outcomes: Mapping[str, ArrayLike]) -> tuple[Array, NDArray[np.in
     return first, np.where(is_first.any(axis=0), is_first.argmax(axis=0) + 1, 0)
 
 
-def _metrics(time: Array, event: NDArray[np.int64], risk: Array, of: int, hour: float, weights: Array) -> pd.DataFrame:
+def _metrics(
+    time: Array,
+    event: NDArray[np.int64],
+    risk: Array,
+    of: int,
+    hour: float,
+    weights: Array,
+    patient: NDArray[np.int64],
+) -> pd.DataFrame:
     """Each metric of one event at one hour, with the percentiles of the resamples."""
     case = ((event == of) & (time <= hour)).astype(float)
     known = followed_weights(time, event, hour)
-    few = min(int(case.sum()), int(((case == 0) & (known > 0)).sum())) < MIN_EVENTS
+    few = min(class_patients(case[known > 0], patient[known > 0])) < MIN_EVENTS
     drawn = weights * known
     expected = weights @ risk / weights.sum(axis=1)
     observed = incidence_curves(time, event, np.array([hour]), of, weights)[:, 0]

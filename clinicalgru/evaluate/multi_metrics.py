@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from clinicalgru.class_names import class_text, column_part
 from clinicalgru.disclosure import MIN_CELL_SIZE
@@ -87,7 +87,7 @@ def multiclass_predictions(
         n_stays=len(true),
         metrics=combine(metrics | {"auroc_mean": _macro_mean(list(by_class.values()))} | by_class),
         calibration=shown_groups(groups),
-        class_counts={f"auroc_{column_part(name)}": _smaller(is_class[:, i]) for i, name in enumerate(names)},
+        class_stays={f"auroc_{column_part(n)}": (is_class[:, i], ~is_class[:, i]) for i, n in enumerate(names)},
         probability=risk,
         settings={"classes": tuple(classes)},
     )
@@ -147,13 +147,13 @@ def multilabel_predictions(
     groups = {
         label: label_groups(true[:, i], risk[:, i], min_cell_size=min_cell_size) for i, label in enumerate(labels)
     }
-    counts = {part: _smaller(true[~np.isnan(true[:, i]), i] == 1) for i, part in enumerate(parts)}
+    by_part = {part: (true[:, i] == 1, true[:, i] == 0) for i, part in enumerate(parts)}
     return TaskPredictions(
         task_type="multilabel",
         n_stays=len(true),
         metrics=combine(metrics),
         calibration=shown_groups(groups),
-        class_counts={f"{name}_{part}": count for name in LABEL_METRICS for part, count in counts.items()},
+        class_stays={f"{name}_{part}": masks for name in LABEL_METRICS for part, masks in by_part.items()},
         probability=risk,
     )
 
@@ -240,11 +240,6 @@ def _error_metrics(true: Array, error: Array) -> dict[str, WeightedMetric]:
         "root_mean_squared_error": lambda weights: np.sqrt(mean_square(weights)),
         "r_squared": r_squared,
     }
-
-
-def _smaller(is_event: NDArray[np.bool_]) -> int:
-    """Stays with, or without, the event, whichever are fewer."""
-    return int(min(is_event.sum(), (~is_event).sum()))
 
 
 def _mean(values: Array) -> WeightedMetric:

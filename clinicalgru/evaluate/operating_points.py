@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from clinicalgru.checks import check_choice, check_number
-from clinicalgru.evaluate.bootstrap import bootstrap_metrics, interval_table, numbered_patients
+from clinicalgru.evaluate.bootstrap import bootstrap_metrics, class_patients, interval_table, numbered_patients
 from clinicalgru.evaluate.metrics import cumulative_counts
 from clinicalgru.evaluate.validation import Array, check_aligned, validate_outcome, validate_risk
 
@@ -91,11 +91,14 @@ def operating_points(
     true = validate_outcome(outcome)
     checked = validate_risk(risk, stays=len(true))
     check_aligned(outcome=outcome, risk=risk, patients=patients)
-    points = {f"risk >= {at:g}": _Point(true, checked, "threshold", float(at)) for at in thresholds}
-    points |= {_name(measure, value): _Point(true, checked, measure, value) for measure, value in wanted.items()}
+    patient = numbered_patients(patients, len(true))
+    points = {f"risk >= {at:g}": _Point(true, checked, patient, "threshold", float(at)) for at in thresholds}
+    points |= {
+        _name(measure, value): _Point(true, checked, patient, measure, value) for measure, value in wanted.items()
+    }
     estimates, replicates, _ = bootstrap_metrics(
         {name: point.metrics for name, point in points.items()},
-        numbered_patients(patients, len(true)),
+        patient,
         n_resamples=int(n_resamples),
         random_state=int(random_state),
     )
@@ -121,6 +124,7 @@ class _Point:
 
     outcome: Array
     risk: Array
+    patient: NDArray[np.int64]
     measure: str
     value: float
 
@@ -147,10 +151,10 @@ class _Point:
         return np.where(reached.any(axis=1), place, -1)
 
     def counts(self, threshold: float) -> dict[str, int]:
-        """Stays in the denominator of each measure, and for the others the smaller outcome class."""
-        flagged, events = int((self.risk >= threshold).sum()), int(self.outcome.sum())
-        others, stays = len(self.outcome) - events, len(self.outcome)
-        known = {"sensitivity": events, "specificity": others, "ppv": flagged, "npv": stays - flagged}
+        """Patients in the denominator of each measure, and for the others those of the smaller outcome class."""
+        events, others = class_patients(self.outcome, self.patient)
+        flagged, rest = class_patients((self.risk >= threshold).astype(float), self.patient)
+        known = {"sensitivity": events, "specificity": others, "ppv": flagged, "npv": rest}
         return known | {"": min(events, others)}
 
 

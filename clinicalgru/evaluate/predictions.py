@@ -44,9 +44,9 @@ class TaskPredictions:
         Whether `calibration` is of probabilities, not of a number in its own unit.
     notes : mapping of str to str
         What else a reader has to know, such as the threshold.
-    class_counts : mapping of str to int
-        Stays with, or without, the event, whichever are fewer: by metric, with "" for all others. Of fewer than 20
-        there is no interval.
+    class_stays : mapping of str to tuple of ndarray
+        Which stays have the event, and which do not, as masks of shape (stay,): by metric, with "" for all others.
+        Where a mask holds stays of fewer than 20 patients there is no interval.
     outcome, risk : ndarray or None
         Of a binary task: outcomes and risks.
     probability : ndarray or None
@@ -69,7 +69,7 @@ class TaskPredictions:
     calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     is_probability: bool = True
     notes: Mapping[str, str] = field(default_factory=dict)
-    class_counts: Mapping[str, int] = field(default_factory=dict)
+    class_stays: Mapping[str, tuple[NDArray[np.bool_], ...]] = field(default_factory=dict)
     outcome: Array | None = None
     risk: Array | None = None
     probability: Array | None = None
@@ -118,7 +118,7 @@ def risk_predictions(outcome: ArrayLike, risk: ArrayLike, *, name: str = "risk")
         n_stays=len(true),
         metrics=lambda weights: {name: metric(true, checked, weights) for name, metric in RISK_METRICS.items()},
         events=int(true.sum()),
-        class_counts={"": int(min(true.sum(), len(true) - true.sum()))},
+        class_stays={"": (true == 1, true == 0)},
         outcome=true,
         risk=checked,
         curves=curves(true, checked),

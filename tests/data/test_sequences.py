@@ -25,6 +25,7 @@ from sklearn.utils import _safe_indexing
 import clinicalgru as cg
 from clinicalgru.data.sequences.columns import SeriesColumn, StaticColumn
 from clinicalgru.data.sequences.sequences import AssignableSequences, as_sequences
+from clinicalgru.errors import ArgumentError
 
 
 class MeanValue(ClassifierMixin, BaseEstimator):
@@ -201,3 +202,9 @@ def test_sequences_survive_pickling_also_from_disk(test_stays, tmp_path):
         same(again, test_stays)
         assert not again.mapped
     same(replace(test_stays, source="elsewhere"), test_stays)
+
+
+def test_a_stay_is_not_cut_at_an_unknown_hour(test_stays):
+    for hours in (np.nan, np.where(np.arange(len(test_stays)) == 0, np.nan, 24.0)):
+        with pytest.raises(ArgumentError, match="hours that are known"):
+            test_stays.truncate_at(hours)

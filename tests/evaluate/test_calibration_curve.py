@@ -59,7 +59,7 @@ def test_the_band_holds_the_truth_in_95_percent():
 
 @pytest.mark.parametrize("events", [1, 19])
 def test_few_events_have_no_curve(events):
-    with pytest.raises(cg.ClinicalGRUError, match="20 stays with and without"):
+    with pytest.raises(cg.ClinicalGRUError, match="20 patients with and without"):
         calibration_curve(np.arange(200) < events, np.linspace(0.1, 0.9, 200))
 
 

@@ -10,11 +10,14 @@ import pytest
 from scipy.stats import binomtest
 
 import clinicalgru as cg
+from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import metric_interval, percentile_interval
+from clinicalgru.evaluate.calibration_curve import calibration_curve
 from clinicalgru.evaluate.evaluation import evaluate, evaluate_predictions
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.multi_metrics import multilabel_predictions
 from clinicalgru.evaluate.multiplicity import weighted_holm
+from clinicalgru.evaluate.operating_points import operating_points
 
 
 def cohort(n, random_state=0, *, center=-2.0):
@@ -189,3 +192,30 @@ def test_the_distance_of_well_calibrated_risks_from_few_events_is_said_to_be_cha
         text = str(evaluate(rng.random(stays) < risk, risk, n_resamples=20))
         assert "percentage points apart" in text
         assert ("With so few events chance alone gives a distance" in text) is few
+
+
+def test_many_stays_of_few_patients_with_the_event_give_no_interval_and_no_curve():
+    """60 stays with the event are those of 5 patients, or of 60: the numbers are the same, what they show is not."""
+    outcome = np.repeat([1.0, 0.0], [60, 600])
+    risk = np.clip(np.random.default_rng(0).beta(2, 8, 660) + 0.1 * outcome, 0.01, 0.99)
+    few = np.concatenate([np.repeat(np.arange(5), 12), 5 + np.arange(600)])
+    points = [operating_points(outcome, risk, thresholds=[0.2], patients=p, n_resamples=50) for p in (few, None)]
+    few_points, many_points = (table.set_index("metric") for table in points)
+    assert few_points["estimate"].equals(many_points["estimate"])
+    assert np.isnan(few_points["low"]["sensitivity"])
+    assert few_points["low"]["ppv"] > 0  # of the patients from that risk on
+    assert many_points["low"]["sensitivity"] > 0
+    with pytest.raises(ArgumentError, match="20 patients with and without the event"):
+        calibration_curve(outcome, risk, patients=few, n_resamples=2)
+    assert evaluate(outcome, risk, patients=few, n_resamples=20).calibration_curve is None
+
+
+def test_events_of_labels_count_by_patient_too():
+    rng, few = np.random.default_rng(0), np.concatenate([np.repeat(np.arange(5), 12), 5 + np.arange(340)])
+    label = np.repeat([1.0, 0.0], [60, 340])
+    two = np.stack([label, rng.random(400) < 0.3], axis=1)
+    predictions = multilabel_predictions(two, np.clip(rng.random((400, 2)), 0.01, 0.99), labels=["rare", "common"])
+    for patients, known in ((few, False), (None, True)):
+        metrics = evaluate_predictions({"": predictions}, patients=patients, n_resamples=20).metrics.set_index("metric")
+        assert np.isfinite(metrics["low"]["auroc_rare"]) == known
+        assert np.isfinite(metrics["low"]["auroc_common"])

@@ -235,12 +235,14 @@ class Sequences(RaggedStays):
         Raises
         ------
         ArgumentError
-            If `hours` has another shape.
+            If `hours` has another shape, or one of them is unknown (NaN).
         """
         cut = np.asarray(hours, dtype=float)
         if cut.shape not in ((), (len(self),)):
             fix = "Pass one number, or one per stay; prefixes(hours) cuts one stay at several hours."
             raise ArgumentError(f"hours as a number or of shape ({len(self)},)", describe(cut), fix)
+        if np.isnan(cut).any():
+            raise ArgumentError("hours that are known", "NaN", "Leave stays without an hour out.")
         end_hours = np.minimum(cut, self.end_hours)
         moved = ((end_hours - self.end_hours) * MICROSECONDS).astype(np.int64)
         index_time = self.index_time + moved if self.has_dates else self.index_time
