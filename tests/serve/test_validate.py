@@ -206,3 +206,19 @@ def test_patients_that_calibrated_or_recalibrated_a_bundle_are_known_to_it(model
     assert len(twice.calibration_patients_) == 2
     content = (tmp_path / "twice" / "weights.safetensors").read_bytes()
     assert not [name for name in np.unique(stays.patient.astype(str)) if name.encode() in content]
+
+
+@pytest.mark.parametrize("option", ["--page", "--markdown"])
+def test_a_command_writes_over_nothing_that_it_reads(model, tmp_path, option, capsys):
+    bundle = cg.save(model, tmp_path / "bundle")
+    for name in ("rows", "stays", "outcomes"):
+        (tmp_path / f"{name}.csv").write_text("stay_id\n1\n")
+    command = ["validate", f"{bundle}", f"{tmp_path}/rows.csv"]
+    command += [word for name in ("stays", "outcomes") for word in (f"--{name}", f"{tmp_path}/{name}.csv")]
+    for target in (tmp_path / "rows.csv", tmp_path / "stays.csv", tmp_path / "outcomes.csv", bundle / "card.md"):
+        before = target.read_bytes()
+        with pytest.raises(SystemExit) as ended:
+            main([*command, option, str(target)])
+        assert ended.value.code == 2
+        assert "besides the extract" in capsys.readouterr().err
+        assert target.read_bytes() == before
