@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from clinicalgru.errors import system_errors
+from clinicalgru.errors import InputError, system_errors
 
 try:
     import fcntl
@@ -36,7 +36,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the system refuses to write, as without permission or on a full disk. The earlier file is unchanged.
+        If the target is a device or a pipe, or the system refuses to write, as without permission or on a full disk.
+        The earlier file is unchanged.
 
     Examples
     --------
@@ -49,6 +50,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     with system_errors(target.name):
+        if target.exists() and not (target.is_file() or target.is_dir()):  # renaming would put a file in its place
+            raise InputError("a file to write", "a device or a pipe", "Choose the name of a file.", where=target.name)
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_dead_drafts(target)
         draft = target.with_name(f".{target.stem[:50]}-{secrets.token_hex(8)}.part")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from clinicalgru import temporary_folder
+from clinicalgru.atomic_write import atomic_write
+from clinicalgru.errors import InputError
 from clinicalgru.temporary_folder import TemporaryFolder, remove_dead_folders
 
 DIES = """
@@ -63,3 +66,16 @@ def test_the_folder_goes_with_its_object_and_no_warning(place, recwarn):
     gc.collect()
     assert list(place.iterdir()) == []
     assert list(recwarn) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_or_device_is_never_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "page.html"
+    os.mkfifo(pipe)
+    with (
+        pytest.raises(InputError, match="Expected a file to write; got a device or a pipe"),
+        atomic_write(pipe),
+    ):
+        pass
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
