@@ -129,8 +129,9 @@ def test_a_draft_is_written_corrected_and_used(tmp_path):
 
 
 def test_variables_and_tasks_are_listed():
-    listed = CliRunner().invoke(app, ["variables", "2524-7"]).output
-    assert listed.split()[:2] == ["lactate", "mmol/L"]
+    head, *lines = CliRunner().invoke(app, ["variables", "2524-7"]).output.splitlines()
+    assert head.split()[:2] == ["NAME", "UNIT"]
+    assert [line.split()[:2] for line in lines] == [["lactate", "mmol/L"]]
     assert "in_hospital_mortality_24h" in CliRunner().invoke(app, ["tasks"]).output
     assert CliRunner().invoke(app, ["variables", "no such word"]).exit_code != 0
 
