@@ -54,7 +54,8 @@ def findings(explanation: Explanation) -> pd.DataFrame:
     if coded is not None and len(coded):
         total = {"variable": "coded events", "contribution": coded["contribution"].sum(), "is_measured": True}
         parts.append(pd.DataFrame([total]))
-    table = pd.concat([part.reindex(columns=COLUMNS) for part in parts if len(part)] or [pd.DataFrame(columns=COLUMNS)])
+    table = pd.concat([part for part in parts if len(part)] or [pd.DataFrame(columns=COLUMNS)])
+    table = table.reindex(columns=COLUMNS)
     table = table.assign(system=[_system(known.get(name)) for name in table["variable"]])
     return table.sort_values("contribution", key=abs, ascending=False, kind="stable", ignore_index=True)
 
