@@ -109,7 +109,7 @@ class Worklist:
         self._read_at = stamp
 
     def _rows(self, table: pd.DataFrame) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """What is shown of each stay, the newest run next to the one before; and what is said of the runs."""
+        """What is shown of each stay, the newest run next to the one before; and what is known of the runs."""
         column = self._risk_column(table)
         moments = np.sort(table["as_of"].dropna().unique())
         newest = table[table["as_of"] == moments[-1]] if len(moments) else table
@@ -246,7 +246,7 @@ class Worklist:
         return str(html)
 
     def _differs(self, scored: float, explained: float) -> str:
-        """Say that the extract gives another number than the scores, as with measurements that came in between."""
+        """Report that the extract gives another number than the scores, as when measurements arrived in between."""
         if abs(scored - explained) < SAME:
             return ""
         number = format_percent(scored) if self._is_risk else format_number(scored)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from clinicalgru.explain.result import Explanation
+from typing import Any
 
 LOG_ODDS = "log-odds"  # as of the target; a page about a result needs no torch
 SMALLEST_RISK, SMALLEST_RISE = 1e-9, 1e-9
 
 
-def point_rate(explanation: Explanation) -> float:
+def point_rate(explanation: Any) -> float:
     """Return the points of risk for each log-odds of contribution, so that all contributions add up to the difference.
 
     Parameters
