@@ -16,9 +16,9 @@ from clinicalgru.leakage.result import LeakageCheck
 from clinicalgru.model.ablations import TRAINING_FRACTIONS
 from clinicalgru.model.estimators.registry import Model
 from clinicalgru.model.instability import instability
+from clinicalgru.model.patient_overlap import seen_patients
 from clinicalgru.parts import Parts
 from clinicalgru.serve.privacy_audit import PrivacyAudit, privacy_audit
-from clinicalgru.serve.recalibrate import seen_patients
 
 MEMBERSHIP_STAYS = 2000
 LEAKAGE_STAYS = 30  # of the extract: some ten seconds

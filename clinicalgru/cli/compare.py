@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,9 +62,10 @@ def compare(
     from clinicalgru import pipeline
     from clinicalgru.data.reading import arguments_like
     from clinicalgru.evaluate.compare import compare as compare_risks
+    from clinicalgru.evaluate.patient_overlap import overlap_sentences, patient_overlap
     from clinicalgru.serve.bundle import load_model
 
-    selected, risks = [], []
+    selected, risks, models = [], [], []
     for bundle in (first, second):
         model = load_model(bundle, require_signature=require_signature)
         check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
@@ -72,14 +74,17 @@ def compare(
             fix = "Use evaluate for other types of task."
             raise InputError("bundles of a task with one outcome of 0 or 1", stays.task.task_type, fix)
         selected.append(stays)
+        models.append(model)
         risks.append(model.predict_proba(stays)[:, 1])
     in_both, at_first, at_second = _common(selected[0], selected[1])
     alone = max(len(stays) for stays in selected) - len(at_first)
     names = (first.name, second.name) if first.name != second.name else ("first", "second")
     result = compare_risks(risks[0][at_first], risks[1][at_second], in_both, names=names)
+    overlap = patient_overlap(dict(zip(names, models, strict=True)), in_both)
+    result = replace(result, warnings=tuple(overlap_sentences(overlap, len(in_both))))
     if as_json:
         table = result.table.astype(object).where(result.table.notna(), None)
-        typer.echo(json.dumps({"names": names, "table": table.to_dict("records")}))
+        typer.echo(json.dumps({"names": names, "warnings": result.warnings, "table": table.to_dict("records")}))
         return
     typer.echo(result)
     if alone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,6 +68,7 @@ def competing_risks(
     from clinicalgru import pipeline
     from clinicalgru.data.reading import arguments_like
     from clinicalgru.evaluate.incidence_evaluation import evaluate_incidence, first_event
+    from clinicalgru.evaluate.patient_overlap import overlap_sentences, patient_overlap
     from clinicalgru.model.estimators.competing_risks import CompetingRisks, common_stays
     from clinicalgru.serve.bundle import load_model, model_hash
 
@@ -86,6 +88,8 @@ def competing_risks(
     predicted = model.predict_incidence(first, at)
     about: dict[str, Any] = {"patients": first.patient, "simulated": first.simulated}
     result = evaluate_incidence(hours, cause, predicted, events=model.events, at_hours=at, **about)
+    overlap = patient_overlap(models, first)
+    result = replace(result, warnings=tuple(overlap_sentences(overlap, len(first))))
     typer.echo(json.dumps(result.to_dict()) if as_json else result)
     if page is not None:
         hashes = {f"model of {event}": model_hash(one) for event, one in models.items()}

@@ -12,6 +12,7 @@ from clinicalgru.checks import check_number
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import bootstrap_metrics, class_patients, interval_table
 from clinicalgru.evaluate.metrics import RISK_METRICS
+from clinicalgru.evaluate.patient_overlap import patient_overlap, warn_of_overlap
 from clinicalgru.evaluate.validation import Array, validate_outcome
 
 HOURS = (1.0, 2.0, 4.0, 6.0, 12.0, 24.0, 36.0, 48.0, 72.0, 96.0, 168.0)  # since the start of the window
@@ -49,6 +50,11 @@ def evaluate_by_hour(
     ArgumentError
         If the task has no binary outcome, or an hour is outside the window.
 
+    Warns
+    -----
+    DataWarning
+        If patients of these stays trained or calibrated the model.
+
     Examples
     --------
     >>> import clinicalgru as cg
@@ -61,6 +67,30 @@ def evaluate_by_hour(
     """
     check_number("n_resamples", n_resamples, minimum=1, whole=True)
     check_number("random_state", random_state, minimum=0, whole=True)
+    warn_of_overlap(patient_overlap({"the model": model}, stays), len(stays))
+    return metrics_by_hour(model, stays, hours, n_resamples=int(n_resamples), random_state=int(random_state))
+
+
+def metrics_by_hour(
+    model: Any, stays: Any, hours: Sequence[float] | None, *, n_resamples: int, random_state: int
+) -> pd.DataFrame:
+    """Evaluate as `evaluate_by_hour` does, without a warning of patients that the model knows.
+
+    Parameters
+    ----------
+    model, stays, hours, n_resamples, random_state : object
+        See `evaluate_by_hour`.
+
+    Returns
+    -------
+    DataFrame
+        As of `evaluate_by_hour`.
+
+    Raises
+    ------
+    ArgumentError
+        If the task has no binary outcome, or an hour is outside the window.
+    """
     if stays.task.task_type != "binary":
         fix = "Other tasks are evaluated at their own prediction times."
         raise ArgumentError("a task with one outcome of 0 or 1", stays.task.task_type, fix)
@@ -72,7 +102,7 @@ def evaluate_by_hour(
         values = pd.DataFrame({"metric": METRICS, "estimate": np.nan, "low": np.nan, "high": np.nan})
         if 0 < counts["events"] < counts["stays"]:
             risk = model.predict_proba(cut[seen])[:, 1]
-            values = _metrics(outcome[seen], risk, stays.patient[seen], int(n_resamples), int(random_state))
+            values = _metrics(outcome[seen], risk, stays.patient[seen], n_resamples, random_state)
         tables.append(values.assign(**counts))
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 

@@ -15,7 +15,9 @@ from clinicalgru.evaluate.delong import delong
 from clinicalgru.evaluate.evaluation import evaluate
 from clinicalgru.evaluate.evaluation_text import heading
 from clinicalgru.evaluate.metric_descriptions import compare_text, metric_label
+from clinicalgru.evaluate.patient_overlap import overlap_sentences, patient_overlap, warn_of_overlap
 from clinicalgru.evaluate.validation import check_aligned, validate_outcome, validate_risk
+from clinicalgru.html import tag
 
 COLUMNS = ["metric", "method", "first", "second", "difference", "low", "high", "p", "p_adjusted", "verdict"]
 
@@ -33,23 +35,28 @@ class Comparison:
         Names of the two.
     text : str
         Counts of stays, patients and events.
+    warnings : tuple of str
+        Which of the two are optimistic, since patients of these stays trained or calibrated them.
     """
 
     table: pd.DataFrame
     names: tuple[str, str]
     text: str
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         first, second = self.names
         shown = self.table.assign(metric=[metric_label(metric) for metric in self.table["metric"]])
         shown = shown.rename(columns={"first": first, "second": second})
         with_digits = shown.to_string(index=False, float_format="{:.4f}".format, na_rep="-")
-        return f"{self.text}\n\n{with_digits}\n\nDifference: {first} minus {second}, with its 95 % interval."
+        head = "\n".join([self.text, *self.warnings])
+        return f"{head}\n\n{with_digits}\n\nDifference: {first} minus {second}, with its 95 % interval."
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return str(self.table.round(4).to_html(index=False, escape=True, border=0))
+        warned = "".join(str(tag("p", one)) for one in self.warnings)
+        return warned + str(self.table.round(4).to_html(index=False, escape=True, border=0))
 
 
 def compare(
@@ -92,6 +99,11 @@ def compare(
     ------
     ArgumentError
         If the task has no binary outcome, or risks and outcomes do not fit each other.
+
+    Warns
+    -----
+    DataWarning
+        If patients of these stays trained or calibrated one of the models.
 
     References
     ----------
@@ -140,7 +152,9 @@ def compare(
     )
     exact = _delong_row(true, risks, numbered_patients(patients, len(true)), label, str(table["verdict"].iloc[0]))
     table = pd.concat([table.iloc[:1], exact, table.iloc[1:]], ignore_index=True)
-    return Comparison(table[COLUMNS], label, heading(evaluation))
+    overlap = patient_overlap(dict(zip(label, (first, second), strict=True)), stays)
+    warn_of_overlap(overlap, len(true))
+    return Comparison(table[COLUMNS], label, heading(evaluation), tuple(overlap_sentences(overlap, len(true))))
 
 
 def _risk(one: Any, stays: Any) -> Any:

@@ -14,7 +14,7 @@ from clinicalgru.checks import check_instance, check_number
 from clinicalgru.disclosure import MIN_CELL_SIZE, stays_of_patients
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import bootstrap_metrics, class_patients, interval_table, numbered_patients
-from clinicalgru.evaluate.by_hour import evaluate_by_hour
+from clinicalgru.evaluate.by_hour import metrics_by_hour
 from clinicalgru.evaluate.compared_models import (
     checked_baselines,
     predictions_of_arrays,
@@ -25,6 +25,7 @@ from clinicalgru.evaluate.details import NO_GROUPS, binary_details, default_grou
 from clinicalgru.evaluate.evaluation_result import Evaluation
 from clinicalgru.evaluate.headline import primary_metric, too_few_verdict, training_rate
 from clinicalgru.evaluate.multiplicity import difference_table
+from clinicalgru.evaluate.patient_overlap import patient_overlap, warn_of_overlap
 from clinicalgru.evaluate.predictions import TaskPredictions
 from clinicalgru.evaluate.validation import check_aligned
 
@@ -99,6 +100,11 @@ def evaluate(
         If outcomes or risks are unknown or impossible, lengths differ, pandas indexes differ, one class only is
         present, or a baseline has the name of the model.
 
+    Warns
+    -----
+    DataWarning
+        If patients of these stays trained or calibrated the model or a baseline, whose figures are optimistic then.
+
     Notes
     -----
     Patients are resampled with all their stays (cluster bootstrap); differences are paired. With fewer than 20 stays
@@ -143,7 +149,9 @@ def evaluate(
         random_state=random_state,
         min_cell_size=0 if simulated else MIN_CELL_SIZE,
     )
-    evaluation = replace(evaluation, training_rate=rate, simulated=simulated)
+    overlap = patient_overlap({name: outcome, **baselines}, risk)
+    warn_of_overlap(overlap, evaluation.stays)
+    evaluation = replace(evaluation, training_rate=rate, simulated=simulated, patient_overlap=overlap)
     if hasattr(outcome, "_set_coverage"):
         least = 0 if simulated else evaluation.min_cell_stays
         table = outcome._set_coverage(risk, models[name], groups, min_cell_size=least)
@@ -155,7 +163,7 @@ def evaluate(
     if not hasattr(outcome, "_evaluation_inputs"):
         raise ArgumentError("a model and its stays with by_hour", "risks", "Pass evaluate(model, stays).")
     n_hourly = min(evaluation.n_resamples, MAX_HOURLY_RESAMPLES)
-    table = evaluate_by_hour(outcome, risk, n_resamples=n_hourly, random_state=random_state)
+    table = metrics_by_hour(outcome, risk, None, n_resamples=n_hourly, random_state=int(random_state))
     return replace(evaluation, by_hour=table)
 
 

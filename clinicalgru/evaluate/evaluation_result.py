@@ -13,6 +13,7 @@ from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.evaluate import evaluation_text
 from clinicalgru.evaluate.calibration_curve import CalibrationCurve
 from clinicalgru.evaluate.curves import Curves
+from clinicalgru.evaluate.patient_overlap import Overlap
 from clinicalgru.evaluate.subgroups import Subgroups
 
 COUNTS = ("name", "task_type", "stays", "patients", "events", "n_resamples", "dropped", "random_state")
@@ -71,6 +72,9 @@ class Evaluation:
         Of an early warning: alarms at some thresholds, as of `alarm_burden`, that of the model first.
     simulated : bool
         Whether the stays are those of a synthetic cohort.
+    patient_overlap : mapping of str to mapping of str to int
+        By model, the number of stays of patients that took part in making it, by what they were used for. Its figures
+        are optimistic then, and the text says so. Empty where all patients are new to all models.
     min_cell_stays : int
         From so many stays on, any of them are those of at least 11 patients.
     n_resamples : int
@@ -106,6 +110,7 @@ class Evaluation:
     prediction_sets: pd.DataFrame = field(default_factory=pd.DataFrame)
     alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
     simulated: bool = False
+    patient_overlap: Overlap = field(default_factory=dict)
     min_cell_stays: int = MIN_CELL_SIZE
 
     def __str__(self) -> str:
@@ -238,6 +243,7 @@ class Evaluation:
             "alarms": _rows(self.alarms),
             "notes": dict(self.notes),
             "simulated": self.simulated,
+            "patient_overlap": {model: dict(by_use) for model, by_use in self.patient_overlap.items()},
         }
 
 

@@ -15,6 +15,7 @@ from clinicalgru.evaluate.details_text import shown_alarms
 from clinicalgru.evaluate.hour_checks import TOLERATED
 from clinicalgru.evaluate.metric_descriptions import SIGNIFICANT
 from clinicalgru.evaluate.multiplicity import needed_for_auroc, too_few_text
+from clinicalgru.evaluate.patient_overlap import overlap_sentences
 
 CURVE_EVENTS = 100  # from fewer, the mean distance of well-calibrated risks is far from 0
 IMPRECISE = 0.2  # width of the interval of an AUROC from which on the text says so
@@ -33,7 +34,8 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
     Returns
     -------
     list of str
-        Sentences. Of other types of task, what was predicted and observed on average.
+        Sentences; the first say whether patients are new to the models. Of other types of task, what was predicted and
+        observed on average.
 
     Examples
     --------
@@ -43,19 +45,26 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
     >>> print(summary_sentences(evaluate(outcome, np.full(500, 0.7), n_resamples=50))[0][:40])
     Risks are 7.0 times too high here (obser
     """
+    overlap = overlap_sentences(evaluation.patient_overlap, evaluation.stays)
     if evaluation.task_type != "binary" or evaluation.events is None:
         alarms = alarm_sentence(shown_alarms(evaluation, min_cell_size=min_cell_size))
-        return [*average_calibration(evaluation), *_skill(evaluation), *accuracy_of_most_frequent(evaluation), *alarms]
+        return [
+            *overlap,
+            *average_calibration(evaluation),
+            *_skill(evaluation),
+            *accuracy_of_most_frequent(evaluation),
+            *alarms,
+        ]
     if evaluation.smaller_class < MIN_EVENTS:
         auroc = evaluation.metrics.query("model == @evaluation.name and metric == 'auroc'")["estimate"]
         few = too_few_text(
             evaluation.events, evaluation.stays, float(auroc.iloc[0]), patients=evaluation.class_patients
         )
-        return [f"No interval and no verdict: {few}."]
+        return [*overlap, f"No interval and no verdict: {few}."]
     own = evaluation.metrics.query("model == @evaluation.name").set_index("metric")
     sentences = [_imprecision(evaluation, own), _level(own), _slope(own), _distance(evaluation), _groups(evaluation)]
     sentences.append(_rates(evaluation, min_cell_size))
-    return [sentence for sentence in (*sentences, _benefit(evaluation)) if sentence]
+    return [sentence for sentence in (*overlap, *sentences, _benefit(evaluation)) if sentence]
 
 
 def alarm_sentence(alarms: pd.DataFrame) -> list[str]:

@@ -55,6 +55,8 @@ class IncidenceEvaluation:
         Smallest count that is shown.
     simulated : bool
         Whether the stays are those of a synthetic cohort.
+    warnings : tuple of str
+        Which figures are optimistic, since patients of these stays trained or calibrated a model.
     """
 
     events: tuple[str, ...]
@@ -66,6 +68,7 @@ class IncidenceEvaluation:
     calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     min_cell_size: int = MIN_CELL_SIZE
     simulated: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def shown_counts(self) -> str:
@@ -76,8 +79,9 @@ class IncidenceEvaluation:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What the figures say of each event at the last of the hours."""
-        return tuple(_sentence(event, rows) for event, rows in _last(self.metrics).groupby("event", sort=False))
+        """Warnings, and what the figures say of each event at the last of the hours."""
+        events = (_sentence(event, rows) for event, rows in _last(self.metrics).groupby("event", sort=False))
+        return (*self.warnings, *events)
 
     def wide(self) -> pd.DataFrame:
         """Give one row for each event and hour, as text.

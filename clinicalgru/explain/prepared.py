@@ -21,7 +21,10 @@ from clinicalgru.model.estimators.training_summary import calibration_text
 from clinicalgru.model.fit_state import check_variables
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
 from clinicalgru.model.network.codes import known_codes
+from clinicalgru.model.patient_overlap import overlapping_stays
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
+
+KNOWN = "the prediction may be closer to what occurred than that for a new patient"
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +171,10 @@ def prepare_stay(
         raise ArgumentError("one stay", f"{len(stay)} stays", fix)
     networks = member_networks(model, target)
     _check_variables(model, stay)
-    return _prepared(model, _as_of(stay, at_hours, networks[0].head.per_step), networks)
+    prepared = _prepared(model, _as_of(stay, at_hours, networks[0].head.per_step), networks)
+    uses = " and for ".join(overlapping_stays(model, stay))
+    known = {"this_patient": f"used for {uses} of the model, if it is the same person; {KNOWN}"} if uses else {}
+    return replace(prepared, provenance={**prepared.provenance, **known})
 
 
 def prepare_stays(model: Explainable, stays: Sequences, *, target: Target = None) -> PreparedStays:

@@ -51,7 +51,7 @@ class Explanation:
     attention : DataFrame
         hours, weight: attention of the end to each time step.
     provenance : mapping of str to str
-        Of the model: trained_on, task, outcome, simulated.
+        Of the model: trained_on, task, outcome, simulated; this_patient where the patient trained or calibrated it.
     coded_events : DataFrame
         hours, code, contribution, for the codes that the model knows.
     target_text : str
@@ -215,6 +215,7 @@ class Explanation:
         ]
         strongest: Any = self.by_variable().head(10).itertuples()
         lines += [f"  {row.variable:<28}{self._effect(row.contribution):>12}" for row in strongest]
-        return "\n".join(lines)
+        known = self.provenance.get("this_patient")
+        return "\n".join([*lines, *([f"This patient was {known}."] if known else [])])
 
     __repr__ = __str__

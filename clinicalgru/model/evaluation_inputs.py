@@ -23,6 +23,7 @@ from clinicalgru.evaluate.set_coverage import class_set_coverage, label_set_cove
 from clinicalgru.evaluate.survival import horizons_within_follow_up, require_sksurv, survival_predictions
 from clinicalgru.model.ablations import fit_ablations
 from clinicalgru.model.estimators.training_summary import calibration_text
+from clinicalgru.model.patient_overlap import overlapping_stays
 from clinicalgru.model.prediction_sets import sets_of
 from clinicalgru.model.seen_patients import SeenPatients
 
@@ -51,6 +52,10 @@ class EvaluationMixin:
         predictions = PREDICTIONS[task_type](self, stays, train, settings)
         calibrated = calibration_text(self.calibrated_on_)
         return replace(predictions, notes={**predictions.notes, "Calibration": calibrated})
+
+    def _patient_overlap(self, stays: Sequences) -> dict[str, int]:
+        """How many stays are of patients that trained or calibrated the model, by what they were used for."""
+        return overlapping_stays(self, stays)
 
     def _set_coverage(
         self, stays: Any, predictions: TaskPredictions, groups: Mapping[str, Any], *, min_cell_size: int

@@ -151,6 +151,25 @@ class SeenPatients:
         return cls(salt.tobytes(), hashes)
 
 
+def with_patients(parts: tuple[SeenPatients, ...], stays: Sequences) -> tuple[SeenPatients, ...]:
+    """Add the patients of some stays to those of earlier ones.
+
+    Parameters
+    ----------
+    parts : tuple of SeenPatients
+        One entry for each calibration, recalibration or choice of a threshold.
+    stays : Sequences
+        Stays of a further one.
+
+    Returns
+    -------
+    tuple of SeenPatients
+        As before where these patients are an entry already.
+    """
+    new = SeenPatients.of(stays)
+    return parts if any(part.salt == new.salt for part in parts) else (*parts, new)
+
+
 def calibration_arrays(parts: Sequence[SeenPatients]) -> dict[str, np.ndarray]:
     """Give the patients of each calibration of a model as arrays, for a bundle.
 

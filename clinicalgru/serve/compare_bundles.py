@@ -12,9 +12,10 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import InputError
 from clinicalgru.evaluate.details import default_groups
 from clinicalgru.model.estimators.registry import FittedModel
+from clinicalgru.model.patient_overlap import calibration_stays, seen_patients
 from clinicalgru.serve.bundle import fitted_model
 from clinicalgru.serve.protocol import Protocol, ProtocolResult, hold_against, load_protocol
-from clinicalgru.serve.recalibrate import MAX_SEEN, calibration_stays, seen_patients
+from clinicalgru.serve.recalibrate import MAX_SEEN
 from clinicalgru.serve.score_input import read_like_training
 from clinicalgru.serve.validate import known_stays
 

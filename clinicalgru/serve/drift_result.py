@@ -35,7 +35,7 @@ class Drift:
         "performance"), variable, expected and found (share of patients without it; mean risk and event rate), p_value,
         limit, alarm.
     notes : tuple of str
-        What was not compared.
+        What was not compared, and whether patients are those of training.
     provenance : mapping of str to str
         Model, training data and these data.
     simulated : bool

@@ -13,7 +13,7 @@ from clinicalgru.checks import check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, PrivacyWarning
 from clinicalgru.evaluate.metrics import auroc
-from clinicalgru.serve.recalibrate import seen_patients
+from clinicalgru.model.patient_overlap import seen_patients
 
 FALSE_POSITIVE_RATE, LIMIT, MIN_PATIENTS = 0.01, 0.02, 500
 MIN_PROBABILITY = 1e-300

@@ -24,10 +24,10 @@ from clinicalgru.evaluate.metrics import RISK_METRICS
 from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.evaluate.validation import Array
 from clinicalgru.explain.attribution.contributions import averages
-from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
 from clinicalgru.model.estimators.training_summary import calibration_counts
+from clinicalgru.model.patient_overlap import calibration_stays, seen_patients
 from clinicalgru.model.prediction_sets import cross_fitted_sets
 from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.serve.bundle import model_hash
@@ -187,43 +187,6 @@ def _unseen(model: FittedModel, stays: Sequences) -> tuple[Sequences, int]:
         raise TrainingError("stays of patients that have not calibrated this model", got, fix)
     known = trained | calibrated
     return (stays[~known], int(known.sum())) if known.any() else (stays, 0)
-
-
-def calibration_stays(model: FittedModel, stays: Sequences) -> np.ndarray:
-    """Give which stays are of patients that calibrated or recalibrated a model.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted model of any class.
-    stays : Sequences
-        Any stays.
-
-    Returns
-    -------
-    ndarray of bool, shape (stay,)
-        All False where the bundle of the model holds no such patients, as those of earlier versions.
-    """
-    known = [part.includes(stays) for part in model.calibration_patients_]
-    return np.any(known, axis=0) if known else np.zeros(len(stays), dtype=bool)
-
-
-def seen_patients(model: FittedModel) -> SeenPatients:
-    """Give the hashes of the patients that training saw.
-
-    Parameters
-    ----------
-    model : estimator
-        A fitted model of any class.
-
-    Returns
-    -------
-    SeenPatients
-        Of an ensemble those of its first member: each member has seen all, some as validation stays.
-    """
-    part: Any = model.ensemble_ if isinstance(model, Hybrid) else model
-    seen: SeenPatients = (part.members_[0] if isinstance(part, GRUEnsemble) else part).seen_patients_
-    return seen
 
 
 def _line(outcome: Array, risk: Array, method: str) -> tuple[float, float]:

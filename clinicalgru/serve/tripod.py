@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
+from clinicalgru.evaluate.patient_overlap import overlap_sentences
 from clinicalgru.model.baselines.base import BaselineEstimator
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.training_summary import calibration_text, validation_text
@@ -166,7 +167,8 @@ def _from_figures(figures: Mapping[str, Any], min_cell_size: int) -> dict[int, t
         return "unknown" if row["estimate"] is None else f"{row['estimate']:.3f} ({interval})"
 
     groups = [f"by {name}" for name in figures["subgroups"]]
-    split = figures["notes"].get("Split", "the stays of the evaluation were not used for training")
+    overlap = " ".join(overlap_sentences(figures.get("patient_overlap", {}), figures["stays"]))
+    split = overlap or figures["notes"].get("Split", "no patient of the evaluation was used for training")
     counts = [figures[name] for name in ("stays", "patients", "events")]
     stays, patients, events = map(format_count, suppress_nested(counts, min_cell_size=min_cell_size))
     names = {

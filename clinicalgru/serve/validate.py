@@ -21,7 +21,7 @@ from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.serve.bundle import fitted_model, model_hash, save
 from clinicalgru.serve.case_mix import compare_case_mix
 from clinicalgru.serve.input_checks import input_warnings
-from clinicalgru.serve.recalibrate import Recalibration, calibration_stays, recalibrate, seen_patients
+from clinicalgru.serve.recalibrate import Recalibration, recalibrate
 from clinicalgru.serve.score_input import model_dictionary, read_like_training
 from clinicalgru.serve.validation_result import Validation, shown_unmapped, verdict_of
 
@@ -96,8 +96,7 @@ def validate(
     events = read_like_training(model, data, accept_differences=accept_differences, **reading)
     stays = known_stays(model, events)
     evaluation = evaluate(model, stays, threshold=threshold, n_resamples=n_resamples, random_state=random_state)
-    n_seen, n_calibrated = int(seen_patients(model).includes(stays).sum()), int(calibration_stays(model, stays).sum())
-    status, verdict = verdict_of(evaluation, n_seen=n_seen, n_calibrated=n_calibrated)
+    status, verdict = verdict_of(evaluation)
     change: Recalibration | None = None
     refused = ""
     if recalibrate_to is not None:

@@ -20,6 +20,7 @@ from clinicalgru.evaluate.evaluation_text import hours_table, metrics_table, not
 from clinicalgru.evaluate.hour_checks import TOLERATED, calibration_verdict
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.evaluate.multiplicity import too_few_text
+from clinicalgru.evaluate.patient_overlap import overlap_sentences
 from clinicalgru.markdown import escape_markdown, markdown_table
 from clinicalgru.serve.case_mix import LARGE
 from clinicalgru.serve.recalibrate import Recalibration
@@ -221,17 +222,13 @@ def _case_mix_table(case_mix: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 
-def verdict_of(evaluation: Evaluation, *, n_seen: int = 0, n_calibrated: int = 0) -> tuple[str, str]:
+def verdict_of(evaluation: Evaluation) -> tuple[str, str]:
     """Give status and verdict of an evaluation elsewhere.
 
     Parameters
     ----------
     evaluation : Evaluation
         Of the model on the stays of another place or time.
-    n_seen : int
-        Stays of patients whose identifiers training saw.
-    n_calibrated : int
-        Stays of patients whose identifiers calibrated or recalibrated the model.
 
     Returns
     -------
@@ -246,11 +243,8 @@ def verdict_of(evaluation: Evaluation, *, n_seen: int = 0, n_calibrated: int = 0
     >>> verdict_of(evaluate(outcome, np.linspace(0.5, 0.9, 500), n_resamples=50))[0]
     'does not fit'
     """
-    same = "if they are the same people, all figures flatter"
-    warning = f" Some identifiers of patients occur in training: {same}." if n_seen else ""
-    warning += f" Some identifiers of patients calibrated this model: {same}." if n_calibrated else ""
     status, verdict = (_binary if evaluation.task_type == "binary" else _other)(evaluation)
-    return status, verdict + warning
+    return status, " ".join([verdict, *overlap_sentences(evaluation.patient_overlap, evaluation.stays)])
 
 
 def _binary(evaluation: Evaluation) -> tuple[str, str]:

@@ -17,9 +17,10 @@ from clinicalgru.cli.main import main
 from clinicalgru.errors import ArgumentError, InputError, TrainingError
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import logit
+from clinicalgru.model.patient_overlap import calibration_stays
 from clinicalgru.serve.bundle import model_hash
 from clinicalgru.serve.case_mix import compare_case_mix
-from clinicalgru.serve.recalibrate import _composed, calibration_stays, recalibrate
+from clinicalgru.serve.recalibrate import _composed, recalibrate
 from clinicalgru.serve.validate import known_stays
 
 TASK = cg.Task.load("in_hospital_mortality")
@@ -131,7 +132,7 @@ def test_few_events_give_an_intercept_fewer_nothing_and_training_patients_are_re
     with pytest.raises(TrainingError, match="were seen"):
         recalibrate(model, cg.select(cg.read_events(rows, **tables), TASK))
     verdict = cg.validate(model, cg.read_events(rows, **tables), n_resamples=20).verdict
-    assert "occur in training" in verdict
+    assert "for training or early stopping" in verdict
 
 
 def test_stays_that_cannot_recalibrate_are_validated_all_the_same(model, tmp_path):
@@ -199,8 +200,8 @@ def test_patients_that_calibrated_or_recalibrated_a_bundle_are_known_to_it(model
             recalibrate(loaded, part)
     with pytest.raises(InputError, match="patients that calibrated"):
         cg.compare_bundles(model, loaded, {"min_events": 20}, elsewhere)
-    assert "calibrated this model" in cg.validate(loaded, elsewhere, n_resamples=20).verdict
-    assert "calibrated this model" not in cg.validate(model, elsewhere, n_resamples=20).verdict
+    assert "for calibration" in cg.validate(loaded, elsewhere, n_resamples=20).verdict
+    assert "for calibration" not in cg.validate(model, elsewhere, n_resamples=20).verdict
     twice = cg.load(cg.save(recalibrate(loaded, theirs).model, tmp_path / "twice"))
     assert calibration_stays(twice, stays).all()
     assert len(twice.calibration_patients_) == 2

@@ -31,6 +31,7 @@ from clinicalgru.model.features.pooled_values import pooled_table
 from clinicalgru.model.features.rolling import check_rolling_hours
 from clinicalgru.model.features.step_features import step_features
 from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
+from clinicalgru.model.seen_patients import with_patients
 from clinicalgru.model.targets.warning_labels import WarningLabels
 
 N_GROUPS = 1024  # of each feature: many steps leave 11 patients in finer groups than a table of stays does
@@ -159,6 +160,7 @@ class EarlyWarningTrees(ClassifierMixin, BaselineEstimator):
             The estimator itself.
         """
         self.threshold_ = best_hourly_threshold(X, self.predict_proba(X)[:, 1])
+        self.calibration_patients_ = with_patients(self.calibration_patients_, X)
         return self
 
     def predict_hourly(self, X: Sequences) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from clinicalgru.model.fit_state import not_fitted
 from clinicalgru.model.heads.early_warning import EarlyWarning
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.seen_patients import with_patients
 
 
 class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
@@ -138,6 +139,7 @@ class GRUEarlyWarning(ClassifierMixin, GRUEstimator):
         Reyna et al. 2020, Early prediction of sepsis from clinical data.
         """
         self.threshold_ = best_hourly_threshold(stays, self.predict_proba(stays)[:, 1])
+        self.calibration_patients_ = with_patients(self.calibration_patients_, stays)
         return self
 
     def predict(self, stays: Sequences) -> np.ndarray:

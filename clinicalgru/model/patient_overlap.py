@@ -1,0 +1,74 @@
+"""Which stays are of patients that took part in making a model: by training, early stopping or calibration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.evaluate.patient_overlap import CALIBRATION, PRETRAINING, TRAINING
+from clinicalgru.model.seen_patients import SeenPatients
+
+
+def seen_patients(model: Any) -> SeenPatients:
+    """Give the hashes of the patients that training and early stopping saw.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+
+    Returns
+    -------
+    SeenPatients
+        Of an ensemble those of its first member: each member has seen all, some as validation stays.
+    """
+    seen: SeenPatients = _first_network(model).seen_patients_
+    return seen
+
+
+def calibration_stays(model: Any, stays: Sequences) -> np.ndarray:
+    """Give which stays are of patients that calibrated or recalibrated a model, or chose its threshold.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+    stays : Sequences
+        Any stays.
+
+    Returns
+    -------
+    ndarray of bool, shape (stay,)
+        All False where the bundle of the model holds no such patients, as those of earlier versions.
+    """
+    known = [part.includes(stays) for part in model.calibration_patients_]
+    return np.any(known, axis=0) if known else np.zeros(len(stays), dtype=bool)
+
+
+def overlapping_stays(model: Any, stays: Sequences) -> dict[str, int]:
+    """Count the stays of patients that took part in making a model.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+    stays : Sequences
+        Any stays.
+
+    Returns
+    -------
+    dict of str to int
+        Number of stays by what their patients were used for; nothing where there is none.
+    """
+    pretrained = getattr(_first_network(model), "pretrained", None)  # a loaded model has none
+    masks = {TRAINING: seen_patients(model).includes(stays), CALIBRATION: calibration_stays(model, stays)}
+    masks |= {} if pretrained is None else {PRETRAINING: pretrained.seen_patients.includes(stays)}
+    return {use: int(mask.sum()) for use, mask in masks.items() if mask.any()}
+
+
+def _first_network(model: Any) -> Any:
+    """The first member of an ensemble, or of the ensemble within a hybrid; else the model itself."""
+    part = getattr(model, "ensemble_", model)
+    return getattr(part, "members_", [part])[0]
