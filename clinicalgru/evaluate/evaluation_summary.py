@@ -21,7 +21,7 @@ CURVE_EVENTS = 100  # from fewer, the mean distance of well-calibrated risks is 
 IMPRECISE = 0.2  # width of the interval of an AUROC from which on the text says so
 
 
-def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> list[str]:
+def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE, without: str = "") -> list[str]:
     """Say of an evaluation how precise it is, whether its risks fit, and what acting on them gains.
 
     Parameters
@@ -30,6 +30,8 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
         Result of `evaluate`.
     min_cell_size : int
         Smallest count that may be shown; 0 shows all.
+    without : str
+        Text shown before: its sentences are left out.
 
     Returns
     -------
@@ -45,6 +47,11 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
     >>> print(summary_sentences(evaluate(outcome, np.full(500, 0.7), n_resamples=50))[0][:40])
     Risks are 7.0 times too high here (obser
     """
+    return [sentence for sentence in _sentences(evaluation, min_cell_size) if sentence and sentence not in without]
+
+
+def _sentences(evaluation: Any, min_cell_size: int) -> list[str]:
+    """All sentences in order; empty ones where there is nothing to say."""
     overlap = overlap_sentences(evaluation.patient_overlap, evaluation.stays)
     if evaluation.task_type != "binary" or evaluation.events is None:
         alarms = alarm_sentence(shown_alarms(evaluation, min_cell_size=min_cell_size))
@@ -63,8 +70,7 @@ def summary_sentences(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) ->
         return [*overlap, f"No interval and no verdict: {few}."]
     own = evaluation.metrics.query("model == @evaluation.name").set_index("metric")
     sentences = [_imprecision(evaluation, own), _level(own), _slope(own), _distance(evaluation), _groups(evaluation)]
-    sentences.append(_rates(evaluation, min_cell_size))
-    return [sentence for sentence in (*overlap, *sentences, _benefit(evaluation)) if sentence]
+    return [*overlap, *sentences, _rates(evaluation, min_cell_size), _benefit(evaluation)]
 
 
 def alarm_sentence(alarms: pd.DataFrame) -> list[str]:

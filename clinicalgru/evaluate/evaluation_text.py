@@ -133,13 +133,15 @@ def _calibrated(rows: pd.DataFrame) -> str:
     return calibration_verdict({str(name): (float(low), float(high)) for name, low, high in ends.itertuples()})
 
 
-def as_text(evaluation: Any) -> str:
+def as_text(evaluation: Any, *, without: str = "") -> str:
     """Return heading, summary, tables and note as plain text.
 
     Parameters
     ----------
     evaluation : Evaluation
         Result of `evaluate`.
+    without : str
+        Text shown before: its sentences are left out of the summary.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def as_text(evaluation: Any) -> str:
     """
     tables = [shown.to_string() for shown in _tables(evaluation)]
     tables += [f"{caption}\n{shown.to_string()}" for caption, shown in detail_tables(evaluation).items()]
-    summary = [" ".join(sentences)] if (sentences := summary_sentences(evaluation)) else []
+    summary = [" ".join(sentences)] if (sentences := summary_sentences(evaluation, without=without)) else []
     return "\n\n".join([heading(evaluation), *summary, *tables, note(evaluation)])
 
 

@@ -16,7 +16,7 @@ from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.details_text import detail_tables
 from clinicalgru.evaluate.evaluation import Evaluation
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
-from clinicalgru.evaluate.evaluation_text import hours_table, metrics_table, note
+from clinicalgru.evaluate.evaluation_text import as_text, hours_table, metrics_table, note
 from clinicalgru.evaluate.hour_checks import TOLERATED, calibration_verdict
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.evaluate.multiplicity import too_few_text
@@ -27,6 +27,7 @@ from clinicalgru.serve.recalibrate import Recalibration
 
 FITS, MISFIT, UNCLEAR = "fits", "does not fit", "unclear"
 EXIT_CODES: Mapping[str, int] = {FITS: 0, MISFIT: 6, UNCLEAR: 7}
+CALIBRATION = ("observed : expected", "calibration slope")  # of sentences that belong to the verdict
 MAX_ROWS = 12  # of the case mix in a text
 
 
@@ -81,7 +82,11 @@ class Validation:
         return self.recalibration.sentences if self.recalibration else refused
 
     def __str__(self) -> str:
-        parts = [self.verdict, str(self.evaluation), "Inputs in training and here\n" + self._case_mix_text()]
+        parts = [
+            self.verdict,
+            as_text(self.evaluation, without=self.verdict),
+            "Inputs in training and here\n" + self._case_mix_text(),
+        ]
         parts += [
             "Differences from the training extract\n" + "\n".join(f"- {one}" for one in self.differences or ["none"])
         ]
@@ -176,7 +181,7 @@ class Validation:
         if not self.case_mix.empty:
             tables["Inputs in training and here"] = _case_mix_table(self.case_mix)
         parts = ["# Validation", f"**{escape_markdown(self.verdict)}**"]
-        parts += ["\n".join(f"- {escape_markdown(one)}" for one in summary_sentences(evaluation))]
+        parts += ["\n".join(f"- {escape_markdown(one)}" for one in summary_sentences(evaluation, without=self.verdict))]
         parts += [f"## {escape_markdown(title)}\n\n{_markdown(shown)}" for title, shown in tables.items()]
         listed = [*self.differences] or ["none"]
         parts.append(
@@ -261,7 +266,7 @@ def _binary(evaluation: Evaluation) -> tuple[str, str]:
     if not high > 0.5:
         return MISFIT, f"The model ranks the patients the wrong way ({shown}); do not use it here."
     calibrated = calibration_verdict(intervals)
-    level = next((one for one in summary_sentences(evaluation) if "observed : expected" in one), "")
+    level = " ".join(one for one in summary_sentences(evaluation) if any(name in one for name in CALIBRATION))
     ranks = f"The model {'ranks' if low > 0.5 else 'may not rank'} the patients better than chance here ({shown})"
     if calibrated == "no":
         return (

@@ -71,6 +71,7 @@ def test_text_page_markdown_and_json_say_the_same(validated, tmp_path):
     page = result.to_html(tmp_path / "page.html").read_text()
     for shown in (str(result), page, result.to_markdown().replace("\\", "")):
         assert result.verdict.split(";")[0] in shown
+        assert shown.count("too high here") == 1  # the summary leaves out what the verdict has
         assert "lactate: absent" in shown.replace("\\_", "_").lower()
         assert "mystery score" in shown
         assert "Heart rate" in shown

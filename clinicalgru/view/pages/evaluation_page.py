@@ -155,7 +155,9 @@ def evaluation_page(
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
 
-def evaluation_sections(evaluation: Evaluation, *, min_cell_size: int = MIN_CELL_SIZE) -> list[Markup]:
+def evaluation_sections(
+    evaluation: Evaluation, *, min_cell_size: int = MIN_CELL_SIZE, without: str = ""
+) -> list[Markup]:
     """Return the sections of a page that show an evaluation: summary, curves, thresholds, groups, hours, metrics.
 
     Parameters
@@ -164,18 +166,20 @@ def evaluation_sections(evaluation: Evaluation, *, min_cell_size: int = MIN_CELL
         Of any type of task.
     min_cell_size : int
         Smallest count that may be shown.
+    without : str
+        Text shown before: its sentences are left out of the summary.
 
     Returns
     -------
     list of Markup
         Sections in order.
     """
-    parts = [_summary(evaluation, min_cell_size), *_figures(evaluation, min_cell_size)]
+    parts = [_summary(evaluation, min_cell_size, without), *_figures(evaluation, min_cell_size)]
     parts += [*_details(evaluation, min_cell_size), *_by_hour(evaluation), _metrics(evaluation)]
     return [*parts, *_differences(evaluation)]
 
 
-def _summary(evaluation: Evaluation, min_cell_size: int) -> Markup:
+def _summary(evaluation: Evaluation, min_cell_size: int, without: str) -> Markup:
     """The headline metrics, the primary one in sentences, and what the risks mean here."""
     own = evaluation.metrics.query("model == @evaluation.name").set_index("metric", drop=False)
     rows = own.loc[[metric for metric in HEADLINES[evaluation.task_type] if metric in own.index]]
@@ -188,7 +192,10 @@ def _summary(evaluation: Evaluation, min_cell_size: int) -> Markup:
         for row in iter_rows(rows)
     ]
     primary = own.loc[[evaluation.primary]].iloc[0] if evaluation.primary in own.index else rows.iloc[0]
-    texts = [*_sentences(evaluation, primary), *summary_sentences(evaluation, min_cell_size=min_cell_size)]
+    texts = [
+        *_sentences(evaluation, primary),
+        *summary_sentences(evaluation, min_cell_size=min_cell_size, without=without),
+    ]
     sentences = [tag("p", minus_signs(text), attrs={"class": "lead"}) for text in texts]
     events = suppress_nested([evaluation.stays, evaluation.events or 0], min_cell_size=min_cell_size)[1]
     if evaluation.task_type == "binary" and events is not None:

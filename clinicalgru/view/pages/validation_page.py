@@ -51,7 +51,8 @@ def validation_page(
     known = [count for count in suppress_nested([evaluation.stays], min_cell_size=least) if count is not None]
     steps = suppress_flow(about.get("flow", ()), within=known, min_cell_size=least)
     shown = [*known, *(stays for _, stays in steps if stays is not None)]
-    parts = [_verdict(validation), *evaluation_sections(evaluation, min_cell_size=least), *_inputs(validation)]
+    shown_evaluation = evaluation_sections(evaluation, min_cell_size=least, without=validation.verdict)
+    parts = [_verdict(validation), *shown_evaluation, *_inputs(validation)]
     parts += cohort_section(steps)
     parts += [ledger_section(about["ledger"], shown, least)] if "ledger" in about else []
     parts += [metric_meanings(evaluation)]
