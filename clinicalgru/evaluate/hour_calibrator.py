@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.bootstrap import numbered_patients
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.hour_checks import HourCheck, check_calibration
 from clinicalgru.evaluate.logistic import logit
@@ -195,7 +196,7 @@ class HourCalibrator(PlattCalibrator):
 
 
 def check_by_hour(
-    outcome: Array, risk: Array, cut_risk: Array, hours: Array, *, window: tuple[float, float]
+    outcome: Array, risk: Array, cut_risk: Array, hours: Array, patients: Any = None, *, window: tuple[float, float]
 ) -> tuple[HourCheck, ...]:
     """Evaluate calibration by hour with cross-validation: each fifth by what the others fitted.
 
@@ -208,16 +209,19 @@ def check_by_hour(
     cut_risk, hours : ndarray, shape (stay, cut)
         Risk of each stay at each of its cuts, and their hours; NaN where there is no risk. The cuts of one column are
         of the same part of the window.
+    patients : array-like, shape (stay,), optional
+        Patient of each stay; all stays of a patient are in one fifth. None: each stay is another patient.
     window : tuple of float
         First and last hour of the window.
 
     Returns
     -------
     tuple of HourCheck
-        One for each column with 20 events or more, and one for the end of the window. Empty where a fifth cannot be
-        calibrated.
+        One for each column with 20 patients with, and without, the event, and one for the end of the window. Empty
+        where a fifth cannot be calibrated.
     """
-    fold = np.random.default_rng(0).permutation(len(outcome)) % FOLDS
+    patient = numbered_patients(patients, len(outcome))
+    fold = (np.random.default_rng(0).permutation(int(patient.max()) + 1) % FOLDS)[patient]
     at_end, calibrated = np.full(len(outcome), np.nan), np.full(cut_risk.shape, np.nan)
     for number in range(FOLDS):
         fit, held = fold != number, fold == number
@@ -229,7 +233,7 @@ def check_by_hour(
         at_end[held] = fitted.predict(risk[held])
         calibrated[held] = fitted.predict_at(cut_risk[held], hours[held])
     parts = [*zip(calibrated.T, hours.T, strict=True), (at_end, np.full(len(outcome), window[1]))]
-    return tuple(check for part in parts for check in check_calibration(outcome, *part))
+    return tuple(check for part in parts for check in check_calibration(outcome, *part, patient))
 
 
 def _place(hours: Array, first: float, last: float) -> Array:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
-from scipy.special import expit, ndtri
+from numpy.typing import NDArray
+from scipy.special import expit, stdtrit
 
 from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS, class_patients, numbered_patients
 from clinicalgru.evaluate.logistic import fit_logistic, logit
-from clinicalgru.evaluate.shrinkage import MIN_EVENTS
 from clinicalgru.evaluate.validation import Array
 
-QUANTILE = float(ndtri(0.975))
 TOLERATED = {"observed_expected": (0.9, 1.1), "calibration_slope": (0.85, 1.15)}
 
 
@@ -80,7 +81,7 @@ def calibration_verdict(intervals: dict[str, tuple[float, float]]) -> str:
     return "yes" if all(within) else "no" if any(off) else "unclear"
 
 
-def check_calibration(outcome: Array, risk: Array, hours: Array) -> list[HourCheck]:
+def check_calibration(outcome: Array, risk: Array, hours: Array, patients: Any = None) -> list[HourCheck]:
     """Evaluate the calibration of risks in one part of the window.
 
     Parameters
@@ -91,28 +92,46 @@ def check_calibration(outcome: Array, risk: Array, hours: Array) -> list[HourChe
         Calibrated risks; NaN where there is none.
     hours : ndarray, shape (stay,)
         Hours of the risks.
+    patients : array-like, shape (stay,), optional
+        Patient of each stay. None: each stay is another patient.
 
     Returns
     -------
     list of HourCheck
-        One; none with fewer than 20 events, or 20 stays without the event.
+        One; none with fewer than 20 patients with, or without, the event.
+
+    Notes
+    -----
+    The intervals have variances that are robust to several stays of a patient, and the quantile of a t distribution by
+    the number of patients with, or without, the event, whichever are fewer.
 
     References
     ----------
-    Debray et al. 2017, interval of observed : expected by the delta method.
+    Debray et al. 2017, observed : expected on the log scale. Liang and Zeger 1986, Biometrika 73:13-22, robust
+    variance.
     """
     known = ~np.isnan(risk)
     true, risk = outcome[known].astype(float), risk[known]
-    events, n = true.sum(), len(true)
-    if min(events, n - events) < MIN_EVENTS:
+    patient = numbered_patients(None if patients is None else np.asarray(patients)[known], len(true))
+    smaller, events, n = min(class_patients(true, patient)), true.sum(), len(true)
+    if smaller < MIN_EVENTS:
         return []
-    ratio, error = events / risk.sum(), np.sqrt((1 - events / n) / events)
-    expected = ratio * np.exp(error * QUANTILE * np.array([0.0, -1.0, 1.0]))
+    ends = float(stdtrit(smaller - 1, 0.975)) * np.array([0.0, -1.0, 1.0])
+    ratio = events / risk.sum()
+    error = np.sqrt(_cluster_sum((true - ratio * risk)[None], patient)[0, 0]) / events
+    expected = ratio * np.exp(error * ends)
     features = np.stack([np.ones(n), logit(risk)])
     fitted = fit_logistic(true, features, np.ones((1, n)))[0]
     probability = expit(fitted @ features)
-    information = (features * (probability * (1 - probability))) @ features.T
-    error = np.sqrt(np.linalg.pinv(information)[1, 1])
-    slope = fitted[1] + error * QUANTILE * np.array([0.0, -1.0, 1.0])
+    inverse = np.linalg.pinv((features * (probability * (1 - probability))) @ features.T)
+    scores = _cluster_sum(features * (true - probability), patient) * (n - 1) / (n - 2)
+    slope = fitted[1] + np.sqrt((inverse @ scores @ inverse)[1, 1]) * ends
     numbers = (hours[known].min(), hours[known].max(), *expected, *slope)
     return [HourCheck(*map(float, numbers))] if np.isfinite(numbers).all() else []
+
+
+def _cluster_sum(rows: Array, patient: NDArray[np.int64]) -> Array:
+    """Sum of the outer products of each patient's sums, with the correction for their number."""
+    n_patients = int(patient.max()) + 1
+    sums = np.stack([np.bincount(patient, weights=row, minlength=n_patients) for row in rows])
+    return np.asarray(sums @ sums.T) * n_patients / (n_patients - 1)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from clinicalgru.class_names import JOINED, class_text
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
-from clinicalgru.evaluate.bootstrap import MIN_EVENTS
+from clinicalgru.evaluate.bootstrap import MIN_EVENTS, numbered_patients
 from clinicalgru.evaluate.conformal import ABSENT, EVERYONE, OCCURRED
+from clinicalgru.evaluate.validation import Array
 
 COLUMNS = ["group", "stays", "coverage", "low", "high", "undecided"]
 EITHER = "either"
 
 
 def set_coverage(
-    outcome: Any, sets: NDArray[Any], groups: Mapping[str, Any], *, min_cell_size: int = MIN_CELL_SIZE
+    outcome: Any,
+    sets: NDArray[Any],
+    groups: Mapping[str, Any],
+    *,
+    patients: Any = None,
+    min_cell_size: int = MIN_CELL_SIZE,
 ) -> pd.DataFrame:
     """Count how many stays have their outcome in their set.
 
@@ -31,6 +39,8 @@ def set_coverage(
         As of `ConformalSets.predict`; "" where there is none.
     groups : mapping of str to array-like of shape (n_stays,)
         Labels of the stays by what divides them.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay. None: each stay is another patient.
     min_cell_size : int
         Where fewer stays of any group are, or are not, covered or undecided, no group of that division is shown; 0
         shows all.
@@ -38,8 +48,17 @@ def set_coverage(
     Returns
     -------
     DataFrame
-        group, stays, coverage with its 95 % interval (Wilson), undecided: the fraction whose set holds both outcomes.
-        All stays first, then those with and without the event. NA is suppressed, or of fewer than 20 stays.
+        group, stays, coverage with its 95 % interval, undecided: the fraction whose set holds both outcomes. All stays
+        first, then those with and without the event. NA is suppressed, or of fewer than 20 patients.
+
+    Notes
+    -----
+    The interval is Wilson's for the effective number of stays: so many single stays of patients would give the variance
+    that several stays of a patient have. Its quantile is that of a t distribution by the number of patients.
+
+    References
+    ----------
+    Wilson 1927. Dean and Pagano 2015, J Surv Stat Methodol 3:484-503, intervals of proportions from clusters.
 
     Examples
     --------
@@ -52,11 +71,16 @@ def set_coverage(
     covered = (sets == EITHER) | np.where(true, sets == OCCURRED, sets == ABSENT)
     named = [(f"{name}: ", labels) for name, labels in groups.items()]
     divisions = [("", np.full(len(true), EVERYONE)), ("", np.where(true, OCCURRED, ABSENT)), *named]
-    return _counted(covered, sets == EITHER, has_set, divisions, min_cell_size)
+    return _counted(covered, sets == EITHER, has_set, divisions, patients, min_cell_size)
 
 
 def class_set_coverage(
-    outcome: Any, sets: NDArray[Any], *, classes: Sequence[str], min_cell_size: int = MIN_CELL_SIZE
+    outcome: Any,
+    sets: NDArray[Any],
+    *,
+    classes: Sequence[str],
+    patients: Any = None,
+    min_cell_size: int = MIN_CELL_SIZE,
 ) -> pd.DataFrame:
     """Count how many stays of several classes have their class in their set, in all and by class.
 
@@ -68,7 +92,7 @@ def class_set_coverage(
         As of `ClassConformalSets.predict`; "" where there is none.
     classes : sequence of str
         Names of the classes.
-    min_cell_size : int
+    patients, min_cell_size : optional
         As for `set_coverage`.
 
     Returns
@@ -90,11 +114,16 @@ def class_set_coverage(
     undecided = np.array([len(one) > 1 for one in held], dtype=bool)[code]
     names = np.array([class_text(name) for name in classes], dtype=object)[true]
     divisions = [("", np.full(len(names), EVERYONE)), ("", names)]
-    return _counted(covered, undecided, has_set, divisions, min_cell_size)
+    return _counted(covered, undecided, has_set, divisions, patients, min_cell_size)
 
 
 def label_set_coverage(
-    outcome: Any, sets: NDArray[Any], *, names: Sequence[str], min_cell_size: int = MIN_CELL_SIZE
+    outcome: Any,
+    sets: NDArray[Any],
+    *,
+    names: Sequence[str],
+    patients: Any = None,
+    min_cell_size: int = MIN_CELL_SIZE,
 ) -> pd.DataFrame:
     """Count for each label how many stays have it, or its absence, in their set.
 
@@ -106,7 +135,7 @@ def label_set_coverage(
         As of `LabelConformalSets.predict`; "" where there is none.
     names : sequence of str
         Names of the labels.
-    min_cell_size : int
+    patients, min_cell_size : optional
         As for `set_coverage`.
 
     Returns
@@ -122,10 +151,12 @@ def label_set_coverage(
     ['a: all', 'a: event']
     """
     true, tables = np.asarray(outcome, dtype=float), []
+    patient = numbered_patients(patients, len(true))
     for position, name in enumerate(names):
         used = ~np.isnan(true[:, position]) & (sets[:, position] != "")
         if used.any():
-            table = set_coverage(true[used, position], sets[used, position], {}, min_cell_size=min_cell_size)
+            options: dict[str, Any] = {"patients": patient[used], "min_cell_size": min_cell_size}
+            table = set_coverage(true[used, position], sets[used, position], {}, **options)
             tables.append(table.assign(group=f"{name}: " + table["group"]))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
@@ -135,33 +166,65 @@ def _counted(
     undecided: NDArray[np.bool_],
     has_set: NDArray[np.bool_],
     divisions: Sequence[tuple[str, Any]],
+    patients: Any,
     min_cell_size: int,
 ) -> pd.DataFrame:
     """The groups of each division, with a text before their labels; no numbers of a division with a small group."""
+    facts = pd.DataFrame({"patient": numbered_patients(patients, len(covered)), "stays": 1, "covered": covered})
+    facts = facts.assign(covered=covered.astype(int), undecided=undecided.astype(int))[has_set]
     tables = []
     for prefix, labels in divisions:
         label = pd.Series(np.asarray(labels, dtype=object)).map(str, na_action="ignore")[has_set]
-        counts = pd.DataFrame({"stays": 1, "covered": covered[has_set], "undecided": undecided[has_set]})
-        counts = counts.astype(int).groupby(label.to_numpy()).sum()
+        counts = facts.drop(columns="patient").groupby(label.to_numpy()).sum()
         small = [counts["stays"], counts["stays"] - counts["covered"], counts["undecided"]]
         hidden = any(is_small(float(count), min_cell_size) for column in small for count in column)
-        counts.index = [f"{prefix}{label}" for label in counts.index]
-        tables.append(_rows(counts, hidden=hidden))
+        by_patient = facts.groupby([label.to_numpy(), facts["patient"].to_numpy()])[["stays", "covered"]].sum()
+        tables.append(_rows(counts, by_patient, prefix, hidden=hidden))
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 
 
-def _rows(counts: pd.DataFrame, *, hidden: bool) -> pd.DataFrame:
-    """One row for each group of a division; no numbers where they are hidden, or the group is small."""
-    from scipy.stats import binomtest
-
+def _rows(counts: pd.DataFrame, by_patient: pd.DataFrame, prefix: str, *, hidden: bool) -> pd.DataFrame:
+    """One row for each group of a division; no numbers where they are hidden, or of too few patients."""
     rows: list[tuple[Any, ...]] = []
     for group, row in counts.iterrows():
         stays, covered, undecided = (int(row[name]) for name in ("stays", "covered", "undecided"))
+        own, name = by_patient.loc[group], f"{prefix}{group}"
         if hidden:
-            rows.append((group, pd.NA, np.nan, np.nan, np.nan, np.nan))
-        elif stays < MIN_EVENTS:
-            rows.append((group, stays, np.nan, np.nan, np.nan, np.nan))
+            rows.append((name, pd.NA, np.nan, np.nan, np.nan, np.nan))
+        elif len(own) < MIN_EVENTS:
+            rows.append((name, stays, np.nan, np.nan, np.nan, np.nan))
         else:
-            interval = binomtest(covered, stays).proportion_ci(method="wilson")
-            rows.append((group, stays, covered / stays, interval.low, interval.high, undecided / stays))
+            interval = cluster_wilson(own["covered"].to_numpy(float), own["stays"].to_numpy(float))
+            rows.append((name, stays, covered / stays, *interval, undecided / stays))
     return pd.DataFrame(rows, columns=COLUMNS).astype({"stays": "Int64"})
+
+
+def cluster_wilson(events: Array, stays: Array) -> tuple[float, float]:
+    """Compute the 95 % interval of a proportion of stays, some of which are of one patient.
+
+    Parameters
+    ----------
+    events, stays : ndarray, shape (patient,)
+        Of each patient, the stays with the event, and all stays.
+
+    Returns
+    -------
+    tuple of float
+        Wilson's interval for the effective number of stays, see `set_coverage`. Where all stays are alike that is the
+        number of patients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [round(end, 2) for end in cluster_wilson(np.repeat([1.0, 0.0], [90, 10]), np.ones(100))]
+    [0.82, 0.95]
+    >>> [round(end, 2) for end in cluster_wilson(np.repeat([4.0, 0.0], [90, 10]), np.full(100, 4.0))]
+    [0.82, 0.95]
+    """
+    n, n_patients = float(stays.sum()), len(stays)
+    rate = float(events.sum()) / n
+    squares = float(((events - rate * stays) ** 2).sum())
+    effective = min(n, rate * (1 - rate) * n * n / squares) if squares > 0 else float(n_patients)
+    share = float(stdtrit(n_patients - 1, 0.975)) ** 2 / effective
+    half = math.sqrt(share * (rate * (1 - rate) + share / 4))
+    return (rate + share / 2 - half) / (1 + share), (rate + share / 2 + half) / (1 + share)

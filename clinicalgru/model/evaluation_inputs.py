@@ -66,12 +66,13 @@ class EvaluationMixin:
         if sets is None or probability is None:
             return pd.DataFrame()
         found = sets_of(self, stays, np.asarray(probability))
+        options: dict[str, Any] = {"patients": stays.patient, "min_cell_size": min_cell_size}
         if isinstance(sets, ClassConformalSets):
             position = np.searchsorted(np.asarray(predictions.settings["classes"], dtype=float), stays.outcome)
-            return class_set_coverage(position, found, classes=sets.classes, min_cell_size=min_cell_size)
+            return class_set_coverage(position, found, classes=sets.classes, **options)
         if isinstance(sets, LabelConformalSets):
-            return label_set_coverage(stays.outcome, found, names=stays.task.outcome_names, min_cell_size=min_cell_size)
-        return set_coverage(predictions.outcome, found, groups, min_cell_size=min_cell_size)
+            return label_set_coverage(stays.outcome, found, names=stays.task.outcome_names, **options)
+        return set_coverage(predictions.outcome, found, groups, **options)
 
     def _fit_ablations(self, train: Sequences, names: Sequence[str]) -> dict[str, Any]:
         """The same model without its sequence or its summaries, by name, fitted on these stays."""

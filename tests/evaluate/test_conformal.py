@@ -138,3 +138,17 @@ def test_damaged_numbers_of_an_instability_are_refused(change):
     assert InstabilityCurve.from_dict(curve.to_dict()) == curve
     with pytest.raises(ValueError, match="refits"):
         InstabilityCurve.from_dict(curve.to_dict() | change)
+
+
+def test_coverage_of_several_stays_of_a_patient_has_the_interval_of_the_patients():
+    """Each stay twice: the interval is that of the stays once, and counts of stays are not counts of patients."""
+    outcome, risk, _ = draw(np.random.default_rng(6), 400)
+    sets = cg.ConformalSets.fit(outcome, risk, by_outcome=True).predict(risk)
+    twice = (np.repeat(outcome, 2), np.repeat(sets, 2), {})
+    once = set_coverage(outcome, sets, {}, min_cell_size=0)
+    doubled = set_coverage(*twice, patients=np.repeat(np.arange(400), 2), min_cell_size=0)
+    pd.testing.assert_frame_equal(once.drop(columns="stays"), doubled.drop(columns="stays"))
+    wrong = set_coverage(*twice, min_cell_size=0)
+    assert (wrong["low"] > doubled["low"]).all()
+    few = set_coverage(outcome[:38], sets[:38], {}, patients=np.arange(38) // 2, min_cell_size=0)
+    assert few["coverage"].isna().all()

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri
+from scipy.stats import t as student_t
 
 import clinicalgru as cg
 from clinicalgru.evaluate.calibrators import from_manifest
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator, check_by_hour
 from clinicalgru.evaluate.hour_checks import HourCheck, calibration_verdict, check_calibration
+from clinicalgru.evaluate.set_coverage import cluster_wilson
 from clinicalgru.explain.attribution.explain import explain
 from clinicalgru.view.plots.timeline import plot_patient
 from clinicalgru.view.plots.timeline_data import is_uncalibrated
@@ -31,10 +33,15 @@ def test_the_figures_are_those_of_a_logistic_regression():
     rng = np.random.default_rng(0)
     outcome, risk, *_ = cohort(rng, 800)
     (check,) = check_calibration(outcome, risk, np.full(800, 48.0))
-    fitted = sm.Logit(outcome, sm.add_constant(logit(risk))).fit(disp=0)
-    assert check.calibration_slope == pytest.approx(fitted.params[1], abs=1e-6)
-    interval = (check.calibration_slope_low, check.calibration_slope_high)
-    assert interval == pytest.approx(tuple(fitted.conf_int()[1]), abs=1e-6)
+    patient = np.arange(800) // 3  # statsmodels' robust variance by patient, as for generalised estimating equations
+    (by_patient,) = check_calibration(outcome, risk, np.full(800, 48.0), patient)
+    for one, group in ((check, np.arange(800)), (by_patient, patient)):
+        clusters = {"cov_type": "cluster", "cov_kwds": {"groups": group}}
+        fitted = sm.Logit(outcome, sm.add_constant(logit(risk))).fit(disp=0, **clusters)
+        smaller = min(len(np.unique(group[outcome == value])) for value in (0, 1))
+        half = student_t.ppf(0.975, smaller - 1) * fitted.bse[1]
+        slope = (one.calibration_slope, one.calibration_slope_low, one.calibration_slope_high)
+        assert slope == pytest.approx((fitted.params[1], fitted.params[1] - half, fitted.params[1] + half), abs=1e-6)
     assert check.observed_expected == pytest.approx(outcome.sum() / risk.sum())
 
 
@@ -53,9 +60,36 @@ def test_intervals_cover_the_truth_in_95_of_100_samples():
     assert np.all(np.abs(np.mean(covered, axis=0) - 0.95) < 0.035)
 
 
+def test_intervals_cover_the_truth_where_patients_have_several_stays():
+    """A mean of four stays, whose outcomes go together: intervals that count stays cover it in about 76 of 100."""
+    rng, covered = np.random.default_rng(3), []
+    for _ in range(250):
+        n_stays = rng.poisson(3, 100) + 1
+        patient = np.repeat(np.arange(100), n_stays)
+        risk = expit(rng.normal(-1.2, 0.8, 100)[patient] + rng.normal(0, 0.3, len(patient)))
+        liability = np.sqrt(0.7) * rng.normal(size=100)[patient] + np.sqrt(0.3) * rng.normal(size=len(patient))
+        outcome, in_set = (liability < ndtri(risk)).astype(float), liability < ndtri(0.9)
+        checks = [check_calibration(outcome, risk, np.full(len(risk), 6.0), one)[0] for one in (patient, None)]
+        counts = [(np.bincount(one, in_set), np.bincount(one)) for one in (patient, np.arange(len(patient)))]
+        coverage = [cluster_wilson(events, stays.astype(float)) for events, stays in counts]
+        covered.append(
+            [
+                [one.observed_expected_low < 1 < one.observed_expected_high for one in checks],
+                [one.calibration_slope_low < 1 < one.calibration_slope_high for one in checks],
+                [low < 0.9 < high for low, high in coverage],
+            ]
+        )
+    by_patient, by_stay = np.mean(covered, axis=0).T
+    assert np.all(np.abs(by_patient - 0.95) < 0.035)
+    assert np.all(by_stay < 0.85)
+
+
 def test_few_events_are_not_checked():
     outcome = np.repeat([1.0, 0.0], [19, 300])
     assert check_calibration(outcome, np.full(319, 0.06), np.full(319, 6.0)) == []
+    twice = np.repeat([1.0, 0.0], [38, 300])  # 38 stays of 19 patients
+    patient = np.concatenate([np.arange(38) // 2, np.arange(300) + 19])
+    assert check_calibration(twice, np.full(338, 0.1), np.full(338, 6.0), patient) == []
 
 
 @pytest.mark.parametrize(

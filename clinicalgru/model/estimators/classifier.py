@@ -51,7 +51,7 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         return np.array([0, 1]) if isinstance(self.head_, Binary) else np.array(self.head_.classes)
 
     def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:
-        """Give labels and risks; of a network that learned to answer at any hour also risks and hours of cuts."""
+        """Give labels and risks; of a network that answers at any hour also risks and hours of cuts, and patients."""
         scores = super()._calibration_scores(stays)
         if not (isinstance(self.head_, Binary) and self.answers_at_any_hour_):
             return scores
@@ -60,15 +60,15 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         risk, seen = np.full(len(cut), np.nan), self.has_observations(cut)
         if seen.any():
             risk[seen] = self._predicted(cut[seen]).numpy()
-        return (*scores, risk.reshape(hours.shape), hours)
+        return (*scores, risk.reshape(hours.shape), hours, np.asarray(stays.patient).astype(str))
 
     def _calibrate_on(self, scores: tuple[np.ndarray, ...]) -> None:
         """Calibrate at the end of the window, then over its hours."""
         by_hour = isinstance(self.head_, Binary) and self.answers_at_any_hour_
-        super()._calibrate_on(scores[:-2] if by_hour else scores)
+        super()._calibrate_on(scores[:-3] if by_hour else scores)
         if by_hour and isinstance(self.calibrator_, PlattCalibrator):
             end, window = self.calibrator_, self.task_.window_hours
-            fitted = HourCalibrator.fit_by_hour(end, scores[0], *scores[-2:], window=window)
+            fitted = HourCalibrator.fit_by_hour(end, scores[0], *scores[-3:-1], window=window)
             self.calibrator_ = replace(fitted, checks=check_by_hour(*scores, window=window))
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
