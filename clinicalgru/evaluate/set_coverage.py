@@ -178,17 +178,17 @@ def _counted(
         counts = facts.drop(columns="patient").groupby(label.to_numpy()).sum()
         small = [counts["stays"], counts["stays"] - counts["covered"], counts["undecided"]]
         hidden = any(is_small(float(count), min_cell_size) for column in small for count in column)
-        by_patient = facts.groupby([label.to_numpy(), facts["patient"].to_numpy()])[["stays", "covered"]].sum()
-        tables.append(_rows(counts, by_patient, prefix, hidden=hidden))
+        of_group = {str(group): part.groupby("patient").sum() for group, part in facts.groupby(label.to_numpy())}
+        tables.append(_rows(counts, of_group, prefix, hidden=hidden))
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 
 
-def _rows(counts: pd.DataFrame, by_patient: pd.DataFrame, prefix: str, *, hidden: bool) -> pd.DataFrame:
+def _rows(counts: pd.DataFrame, of_group: dict[str, pd.DataFrame], prefix: str, *, hidden: bool) -> pd.DataFrame:
     """One row for each group of a division; no numbers where they are hidden, or of too few patients."""
     rows: list[tuple[Any, ...]] = []
     for group, row in counts.iterrows():
         stays, covered, undecided = (int(row[name]) for name in ("stays", "covered", "undecided"))
-        own, name = by_patient.loc[group], f"{prefix}{group}"
+        own, name = of_group[str(group)], f"{prefix}{group}"
         if hidden:
             rows.append((name, pd.NA, np.nan, np.nan, np.nan, np.nan))
         elif len(own) < MIN_EVENTS:
