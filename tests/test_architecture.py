@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "temporary_folder": set(),
     "markdown": set(),
     "class_names": set(),
+    "output_unit": set(),
     "optional_packages": {"errors"},
     "data": {"temporary_folder", "errors", "checks", "display", "disclosure", "html", "atomic_write"},
     "evaluate": {"errors", "checks", "display", "disclosure", "html", "atomic_write"},
@@ -62,10 +63,12 @@ for layer in ("evaluate", "model", "serve"):
     MAY_IMPORT[layer].add("optional_packages")
 for layer in ("data", "evaluate", "model", "explain", "serve", "view"):
     MAY_IMPORT[layer].add("class_names")
+for layer in ("model", "explain", "view"):
+    MAY_IMPORT[layer].add("output_unit")
 MAY_IMPORT["trained_model"] = {"errors", "data", "evaluate", "leakage", "model", "parts", "serve"}
 MAY_IMPORT["stay_pages"] = {"data", "model", "explain"}
 MAY_IMPORT["pipeline"] = {*MAY_IMPORT}
-MAY_IMPORT["dashboard"] = {"errors", "html", "data", "model", "serve", "explain", "view"}
+MAY_IMPORT["dashboard"] = {"errors", "html", "data", "model", "serve", "explain", "view", "output_unit"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 MAY_IMPORT["__main__"] = {"cli"}
 COMMANDS_SHARE = {"cohort", "config", "options", "progress", "stop"}  # by several commands

@@ -14,9 +14,9 @@ import pandas as pd
 
 from clinicalgru.errors import ClinicalGRUError, InputError, system_errors
 from clinicalgru.explain.attribution.explain import explain
-from clinicalgru.explain.points import LOG_ODDS
 from clinicalgru.explain.risk_changes.movement import movement
 from clinicalgru.html import Markup, tag
+from clinicalgru.output_unit import is_probability
 from clinicalgru.serve.bundle import load_model, model_hash
 from clinicalgru.serve.score import score
 from clinicalgru.serve.score_input import read_like_training, score_input
@@ -94,7 +94,7 @@ class Worklist:
     @property
     def _is_risk(self) -> bool:
         """Whether what is shown is a risk, and not a number in the unit of the outcome."""
-        return self.model.head_.explanation_target().unit == LOG_ODDS
+        return is_probability(self.model.head_.explanation_target())
 
     def refresh(self) -> None:
         """Read the scores again, if their files changed."""
@@ -233,7 +233,7 @@ class Worklist:
         if not moved:
             text = f"What moved the {'risk' if self._is_risk else 'prediction'} when it changed most?"
             links.append(tag("a", text, attrs={"href": f"/stay/{key}?moved=1"}))
-        threshold = self.threshold if explanation.unit == "log-odds" else None
+        threshold = self.threshold if is_probability(explanation) else None
         html = patient_html(
             explanation,
             title=name,

@@ -19,7 +19,8 @@ from clinicalgru.explain.prepared import prepare_stays
 from clinicalgru.explain.result import AVERAGE, NOTHING
 from clinicalgru.explain.targets import Explainable, to_risk
 from clinicalgru.html import summary_html, table
-from clinicalgru.model.heads.explanation_target import LOG_ODDS, Target
+from clinicalgru.model.heads.explanation_target import Target
+from clinicalgru.output_unit import is_probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +223,7 @@ def explain_cohort(
     risk, reference_risk = to_risk(prepared.target, number), to_risk(prepared.target, reference)
     gap = number - reference
     rate = np.divide(risk - reference_risk, gap, out=np.ones_like(gap), where=np.abs(gap) > 1e-9)
-    points = contributions * rate[:, None] if prepared.target.unit == LOG_ODDS else contributions
+    points = contributions * rate[:, None] if is_probability(prepared.target) else contributions
     label = stays.stay if show_id else np.arange(len(stays))
     columns = {"stay": label, "patient": patient, "risk": risk, "reference_risk": reference_risk}
     return CohortExplanation(

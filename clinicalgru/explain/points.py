@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-LOG_ODDS = "log-odds"  # as of the target; a page about a result needs no torch
+from clinicalgru.output_unit import is_probability
+
 SMALLEST_RISK, SMALLEST_RISE = 1e-9, 1e-9
 
 
@@ -29,7 +30,7 @@ def point_rate(explanation: Any) -> float:
     >>> round(point_rate(SimpleNamespace(unit="log-odds", risk=0.5, reference_risk=0.5)), 3)
     0.25
     """
-    if explanation.unit != LOG_ODDS:
+    if not is_probability(explanation):
         return 1.0
     after, before = (
         min(max(risk, SMALLEST_RISK), 1 - SMALLEST_RISK) for risk in (explanation.risk, explanation.reference_risk)

@@ -237,7 +237,8 @@ def provenance(model: Explainable) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        outcome, task, trained_on, calibration and simulated ("yes" or "no"); small counts are suppressed.
+        outcome, task, hour_0 (the index time in words), trained_on, calibration and simulated ("yes" or "no"); small
+        counts are suppressed.
     """
     trained = model.trained_on_
     task = model.task_
@@ -245,6 +246,7 @@ def provenance(model: Explainable) -> dict[str, str]:
     counts = f"{format_count(trained['stays'])} stays, {format_count(trained['patients'])} patients"
     return ({"outcome": outcomes} if outcomes else {}) | {
         "task": task.title or task.name,
+        "hour_0": task.anchor_words,
         "trained_on": f"{trained['source']}, {counts}",
         "calibration": calibration_text(model.calibrated_on_),
         "simulated": "yes" if trained["simulated"] else "no",

@@ -14,8 +14,9 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.evaluate.conformal import PredictionSet
 from clinicalgru.evaluate.instability import RefitRange
 from clinicalgru.evaluate.risk_groups import Standing
-from clinicalgru.explain.points import LOG_ODDS, format_points, point_rate
+from clinicalgru.explain.points import format_points, point_rate
 from clinicalgru.html import summary_html, table
+from clinicalgru.output_unit import LOG_ODDS, is_probability
 
 AVERAGE, NOTHING = "average in training", "with nothing measured"
 OTHER_CODES = "other coded events"
@@ -104,7 +105,7 @@ class Explanation:
         default_factory=lambda: pd.DataFrame({"hours": [], "code": [], "contribution": []})
     )
     target_text: str = ""
-    unit: str = "log-odds"
+    unit: str = LOG_ODDS
     n_networks: int = 1
     n_heads: int = 1
     half_life: Mapping[str, float] = field(default_factory=dict)
@@ -180,7 +181,7 @@ class Explanation:
 
     @property
     def _quantity(self) -> str:
-        quantity = "risk" if self.unit == "log-odds" else "expected outcome"
+        quantity = "risk" if is_probability(self) else "expected outcome"
         return f"{quantity}, {self.target_text}" if self.target_text else quantity
 
     @property
@@ -188,12 +189,12 @@ class Explanation:
         return self._effect(self.completeness_gap)
 
     def _format(self, answer: float) -> str:
-        return f"{answer:.1%}" if self.unit == "log-odds" else f"{answer:.4g}"
+        return f"{answer:.1%}" if is_probability(self) else f"{answer:.4g}"
 
     def _effect(self, contribution: float) -> str:
         """A contribution in points of risk, or in the unit of the outcome."""
         shown = point_rate(self) * contribution
-        return format_points(shown) if self.unit == LOG_ODDS else f"{shown + 0.0:+.3g}"
+        return format_points(shown) if is_probability(self) else f"{shown + 0.0:+.3g}"
 
     def _repr_html_(self) -> str:
         lines = {

@@ -17,10 +17,11 @@ from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.stacking import Hybrid
 from clinicalgru.model.fit_state import not_fitted
-from clinicalgru.model.heads.explanation_target import LOG_ODDS, ExplanationTarget, Target
+from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import known_codes
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.output_unit import is_probability
 
 Explainable = GRUEstimator | GRUEnsemble
 
@@ -219,4 +220,4 @@ def to_risk(target: ExplanationTarget, number: Any) -> np.ndarray:
     -------
     ndarray
     """
-    return np.asarray(expit(number) if target.unit == LOG_ODDS else number)
+    return np.asarray(expit(number) if is_probability(target) else number)

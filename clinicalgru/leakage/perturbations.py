@@ -186,7 +186,7 @@ PERTURBATIONS: Mapping[str, Callable[[RawTables, np.random.Generator], Changed]]
         "later values shuffled": _later_values_shuffled,
         "later rows moved in time": _later_times_moved,
         "later rows appended": _later_rows_appended,
-        "descriptors charted later": _later_descriptors,
+        "static covariates charted later": _later_descriptors,
         "rows available later": _available_later,
         "other rows available later": partial(_available_later, odd=True),
         "later times of stays moved": _ends_moved,

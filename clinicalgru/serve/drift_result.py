@@ -149,7 +149,9 @@ class Drift:
 
 def _p_text(p: float) -> str:
     """A p value with two significant digits, in full where a reader can count its zeros."""
-    return f"{p:.2g}" if p >= 0.0001 or p == 0 else f"{p:.1e}"
+    if p < 1e-10:
+        return "< 1e-10"
+    return f"{p:.2g}" if p >= 0.0001 else f"{p:.1e}"
 
 
 def _drift_rows(table: pd.DataFrame) -> pd.DataFrame:

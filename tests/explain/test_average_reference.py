@@ -13,7 +13,7 @@ import clinicalgru as cg
 from clinicalgru.explain.attribution.contributions import attribute_members, average_reference, contributions
 from clinicalgru.explain.attribution.population import PopulationReference, _weights
 from clinicalgru.explain.prepared import prepare_stays
-from clinicalgru.model.heads.explanation_target import LOG_ODDS
+from clinicalgru.output_unit import LOG_ODDS
 
 
 @pytest.mark.slow

@@ -126,3 +126,16 @@ def test_a_model_of_a_risk_is_refused():
     case = fitted_case("regression")
     with pytest.raises(cg.ClinicalGRUError, match="a fitted GRUForecaster; got a GRURegressor"):
         cg.explain_forecast(case.model, case.test[[0]])
+
+
+@pytest.mark.slow
+def test_no_interval_on_the_page_holds_a_value_that_cannot_be_and_marks_say_the_side(found, tmp_path):
+    wide = {"low": -1e6, "high": 1e6}
+    ahead = found.next_values.assign(**wide)
+    gcs = next(one for one in found.variables if one.name == "gcs")
+    text = replace(found, next_values=ahead).to_html(tmp_path / "page.html").read_text()
+    assert f"({gcs.plausible[0]:g} to {gcs.plausible[1]:g})" in text
+    table = text.partition("Outside the prediction interval")[2].partition("Next measurements")[0]
+    rows = found.outside_interval.head(12)
+    assert table.partition("<tbody>")[2].count("▲") == (rows["value"] > rows["high"]).sum()
+    assert table.partition("<tbody>")[2].count("▼") == (rows["value"] < rows["low"]).sum()

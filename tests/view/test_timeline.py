@@ -26,7 +26,7 @@ def sparse() -> SimpleNamespace:
     lactate = Variable("lactate", "Lactate", "numeric", "mmol/L", reference=(0.5, 2.0))
     return SimpleNamespace(
         trajectory_note="", reference_text="with nothing measured", standing=None, prediction_set=None,
-        refit_range=None, zero_time=None, show_id=False,
+        refit_range=None, zero_time=None, show_id=False, provenance={"hour_0": "first lactate above 2"},
         marks=pd.DataFrame({"hours": [], "label": []}), risk=0.3,
         absent=pd.DataFrame({"variable": [], "contribution": []}),
         variables=(lactate,), measurements=measurements, reference_risk=0.1, half_life={}, n_heads=16, n_networks=1,
@@ -63,7 +63,8 @@ def test_threshold_comparison_and_cursor_are_drawn_where_given_and_the_range_of_
     assert not any("members" in str(name) or trace.fill for name, trace in names.items())
     assert drawn.layout.shapes[-1].x0 == 7.0
     assert any(shape.y0 == shape.y1 == 0.25 for shape in drawn.layout.shapes)
-    assert len(drawn.data) == len(plain.data) + 1
+    assert "threshold 25 %" in names  # in the legend: a label would cover the risk
+    assert len(drawn.data) == len(plain.data) + 2  # the risk before, and the entry of the threshold
 
 
 def test_markers_stand_only_where_something_was_measured_and_their_shape_tells_the_range(sparse):
@@ -84,7 +85,7 @@ def test_the_reference_range_is_shaded_and_always_in_view(sparse):
 def test_the_label_has_the_unit_and_the_axis_is_in_hours(sparse):
     figure = plot_patient(sparse)
     assert "<b>Lactate (mmol/L)</b>" in [note.text for note in figure.layout.annotations]
-    assert figure.layout.xaxis2.title.text == "Hours since the index time"
+    assert figure.layout.xaxis2.title.text == "Hours since the first lactate above 2"  # as the task says
     assert figure.layout.xaxis.matches == "x2"
 
 

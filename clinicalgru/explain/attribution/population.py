@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.explain.attribution.quadrature import Attribution
-from clinicalgru.model.heads.explanation_target import LOG_ODDS
+from clinicalgru.output_unit import LOG_ODDS
 
 SHARES = (0.125, 0.375, 1.0)  # of the window: hours at which the average is computed
 MAX_TILT = 20.0

@@ -16,7 +16,8 @@ from clinicalgru.explain.risk_changes.coalitions import ArrivalGame, MeanGame
 from clinicalgru.explain.risk_changes.shapley import shapley
 from clinicalgru.explain.risk_trajectory import combine_trajectories, count_heads
 from clinicalgru.explain.targets import Explainable, to_risk
-from clinicalgru.model.heads.explanation_target import LOG_ODDS, ExplanationTarget, Target
+from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
+from clinicalgru.output_unit import LOG_ODDS, is_probability
 
 TIME_PASSING = "time passing"
 
@@ -78,7 +79,7 @@ class Movement:
         rows = self.changes[(self.changes["hours"] > first) & (self.changes["hours"] <= last)]
         before, after = self.risk_at(first), self.risk_at(last)
         rate = 1.0
-        if self.unit == LOG_ODDS:
+        if is_probability(self):
             rise = float(logit(after) - logit(before))
             rate = (after - before) / rise if abs(rise) > 1e-9 else after * (1 - after)
         columns = ["variable", "hours", "value", "contribution"]

@@ -17,7 +17,8 @@ from clinicalgru.explain.prepared import prepare_stay
 from clinicalgru.explain.result import Explanation
 from clinicalgru.explain.targets import Explainable
 from clinicalgru.explain.what_if.counterfactual import Counterfactual, find_counterfactual
-from clinicalgru.model.heads.explanation_target import LOG_ODDS, Target
+from clinicalgru.model.heads.explanation_target import Target
+from clinicalgru.output_unit import is_probability
 
 TOLERANCE = 1e-6  # hours; closer than that is the same hour
 
@@ -202,7 +203,7 @@ class WhatIf:
         True
         """
         check_number("target_risk", target_risk, minimum=0, maximum=1, open_minimum=True, open_maximum=True)
-        if self._prepared.target.unit != LOG_ODDS:
+        if not is_probability(self._prepared.target):
             raise ArgumentError(
                 "a model that predicts a risk", "one that predicts a number", "Use change, add, delete."
             )

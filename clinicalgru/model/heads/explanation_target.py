@@ -15,9 +15,9 @@ from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import Calibrator, LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
+from clinicalgru.output_unit import LOG_ODDS
 
 Target = str | float | None
-LOG_ODDS = "log-odds"
 
 
 @dataclass(frozen=True, eq=False)

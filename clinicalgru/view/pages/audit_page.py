@@ -125,7 +125,13 @@ def _row(finding: Finding, min_cell_size: int) -> list[str]:
 
 def _tolerated(check: Check) -> str:
     """What a check tolerates, as text."""
-    return f"up to {check.max_fraction:.1%}" if check.max_fraction else f"fewer than {check.min_count}"
+    return (
+        f"up to {check.max_fraction:.1%}"
+        if check.max_fraction
+        else f"fewer than {check.min_count}"
+        if check.min_count > 1
+        else "none"
+    )
 
 
 def _checks(audit: Audit) -> Markup:
@@ -143,4 +149,5 @@ def _checks(audit: Audit) -> Markup:
     ]
     head = ("Check", "Category", "Severity", "Result", "Tolerated")
     caption = "All checks, after Kahn et al. 2016 (eGEMs 4(1):1244)"
-    return section("Checks", table(caption, head, rows, n_text_columns=5))
+    every = table(caption, head, rows, n_text_columns=5)
+    return section("Checks", tag("details", tag("summary", f"All {len(rows)} checks"), every))

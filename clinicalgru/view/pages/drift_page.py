@@ -21,6 +21,9 @@ LIMITS = (
 )
 
 
+EACH = "Each comparison; p below its limit is an alarm. –: suppressed, or more than one number."
+
+
 def drift_page(drift: Drift, path: str | os.PathLike[str]) -> Path:
     """Write one offline HTML page of a comparison with training.
 
@@ -47,10 +50,12 @@ def drift_page(drift: Drift, path: str | os.PathLike[str]) -> Path:
             frame_table("Number of alarms of each kind. Patients are rounded down.", groups, n_text_columns=2),
         )
     )
+    every = drift.rows()
+    shown = frame_table(EACH, every, n_text_columns=3)
     parts.append(
         section(
             "All patients",
-            frame_table("Each comparison; p below its limit is an alarm", drift.rows(), n_text_columns=3),
+            tag("details", tag("summary", f"All {len(every):,} comparisons"), shown),
         )
     )
     provenance = dict(drift.provenance) | {"simulated": "yes" if drift.simulated else "no"}

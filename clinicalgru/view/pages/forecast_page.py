@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -17,6 +18,7 @@ from clinicalgru.view.plots.theme import BLUE, GREY, INK, VERMILLION, apply_them
 from clinicalgru.view.plots.timeline import GAP, ROW_HEIGHT
 from clinicalgru.view.text.format import escape_plotly, format_hours, format_number, iter_rows
 from clinicalgru.view.text.headline import lead_text
+from clinicalgru.view.text.moments import hours_title
 from clinicalgru.view.text.variable_text import format_value, label_with_unit
 
 if TYPE_CHECKING:
@@ -109,13 +111,13 @@ def plot_forecast(forecast: ForecastExplanation, *, variables: Sequence[str] | N
     drawn = make_subplots(rows, 1, shared_xaxes=True, vertical_spacing=GAP / inner if rows > 1 else 0)
     for row, variable in enumerate(drawn_variables, start=1):
         _series(drawn, forecast, variable, row)
-    for name, marker in (("inside the interval", INSIDE), ("outside the interval", OUTSIDE), ("next", NEXT)):
+    for name, marker in (("inside", INSIDE), ("outside", OUTSIDE), ("next", NEXT)):
         drawn.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name, row=1, col=1)
     legend = {"yref": "container", "y": 1, "yanchor": "top"}  # above the name of the first variable
     apply_theme(drawn, height=inner + 130).update_layout(margin={"t": 64, "b": 60, "l": 76}, legend=legend)
     first = min([0.0, *forecast.measurements["hours"]])
     drawn.update_xaxes(range=[first, _beyond(forecast, 1.05)], showticklabels=False)
-    return drawn.update_xaxes(title_text="Hours since the index time", showticklabels=True, row=rows, col=1)
+    return drawn.update_xaxes(title_text=escape_plotly(hours_title(forecast)), showticklabels=True, row=rows, col=1)
 
 
 def variables_by_anomaly(forecast: ForecastExplanation) -> list[str]:
@@ -178,7 +180,15 @@ def _error(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _range(variable: Variable, row: Any) -> str:
-    return f"{format_value(variable, row.median)} ({format_number(row.low)} to {format_number(row.high)})"
+    """The median and the interval, without values that cannot be."""
+    least, most = variable.plausible or (-np.inf, np.inf)
+    median, low, high = np.clip([row.median, row.low, row.high], least, most)
+    return f"{format_value(variable, median)} ({format_number(low)} to {format_number(high)})"
+
+
+def _signed_value(variable: Variable, row: Any) -> str:
+    """A measurement outside its interval, with the side on which it lies."""
+    return f"{'▲' if row.value > row.high else '▼'} {format_value(variable, row.value)}"
 
 
 def _hover(variable: Variable, row: Any) -> str:
@@ -190,11 +200,12 @@ def _tiles(forecast: ForecastExplanation) -> list[tuple[str, str, str]]:
     n_predicted, outside = len(forecast.predicted), forecast.outside_interval
     variables = {variable.name: variable for variable in forecast.variables}
     usual = f"of {n_predicted:,}; {(1 - forecast.coverage) * n_predicted:.0f} expected by chance"
-    parts = [("Measurements outside the interval", f"{len(outside):,}", usual)]
+    name = f"Measurements outside their {100 * forecast.coverage:g} % interval"
+    parts = [(name, f"{len(outside):,}", usual)]
     for row in iter_rows(outside.head(1)):
         variable = variables[row.variable]
         note = f"at hour {format_hours(row.hours)}; expected {_range(variable, row)}"
-        parts.append((f"Most unexpected: {variable.label}", format_value(variable, row.value), note))
+        parts.append((f"Most unexpected: {variable.label}", _signed_value(variable, row), note))
     return parts
 
 
@@ -218,14 +229,13 @@ def _outside(forecast: ForecastExplanation, top: int) -> list[Markup]:
         return [tag("p", text)]
     variables = {variable.name: variable for variable in forecast.variables}
     cells = [
-        [variables[row.variable].label, format_hours(row.hours), format_value(variables[row.variable], row.value),
-         _range(variables[row.variable], row), format_number(row.anomaly)]
+        [variables[row.variable].label, format_hours(row.hours), _signed_value(variables[row.variable], row),
+         _range(variables[row.variable], row)]
         for row in iter_rows(rows)
     ]  # fmt: skip
-    caption = (
-        f"The {len(cells)} most unexpected measurements, by their distance from the median in scales of the forecast"
-    )
-    return [table(caption, ("Variable", "Hour", "Value", "Expected", "Distance"), cells)]
+    which = f"The {len(cells)} most unexpected measurements" if len(cells) > 1 else "The most unexpected measurement"
+    caption = f"{which}; ▲ above, ▼ below the {100 * forecast.coverage:g} % prediction interval"
+    return [table(caption, ("Variable", "Hour", "Value", "Expected"), cells)]
 
 
 def _next(forecast: ForecastExplanation) -> Markup:

@@ -12,7 +12,7 @@ from clinicalgru.view.pages.html_page import page, section, write
 if TYPE_CHECKING:
     from clinicalgru.leakage.result import LeakageCheck
 
-HEAD = ("Check", "Result", "Rows changed", "Stays that moved", "Largest difference", "Note")
+HEAD = ("Check", "Result", "Note", "Rows changed", "Stays that moved", "Largest difference")
 LIMITS = (
     "The sentinel finds only what its checks test, on the stays it drew. It finds no leak that is already in the "
     "values: a result that was entered later under an earlier time looks like one that was known.",
@@ -42,6 +42,7 @@ def leakage_page(check: LeakageCheck, path: str | os.PathLike[str], *, title: st
         If the path is a folder.
     """
     about = {"simulated": "yes" if check.simulated else "no", "tolerance": f"{check.tolerance:g}"}
-    shown = table("What was tried; a risk may depend on none of it", HEAD, check.table_rows(), n_text_columns=2)
+    rows = [[name, result, note, *numbers] for name, result, *numbers, note in check.table_rows()]
+    shown = table("What was tried; a risk may depend on none of it", HEAD, rows, n_text_columns=3)
     parts = [section("Checks", shown)]
     return write(page(title, check.sentence, *parts, provenance=about, limits=LIMITS), path)

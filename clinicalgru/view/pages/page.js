@@ -82,7 +82,7 @@ addEventListener("beforeprint", () => {
   places.forEach(draw);
   for (const place of places) {
     const [width, height] = ["width", "height"].map((name) => place.querySelector("svg").getAttribute(name));
-    place.style.zoom = Math.min(1, 640 / width, (height > 700 ? 860 : 400) / height);
+    place.style.zoom = Math.min(1, 640 / width, (height > 700 ? 860 : 340) / height);
   }
 });
 addEventListener("afterprint", () => places.forEach((place) => { place.style.zoom = ""; }));

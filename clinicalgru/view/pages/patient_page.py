@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from clinicalgru.html import Markup, tag
+from clinicalgru.output_unit import is_probability
 from clinicalgru.view.pages.html_page import figure, page, section, tiles, write
 from clinicalgru.view.plots.contribution_plots import attention_drawing, contributions_drawing
 from clinicalgru.view.plots.timeline import patient_drawing
 from clinicalgru.view.plots.timeline_data import (
-    is_probability,
     last_hour,
     variables_by_contribution,
     variables_by_name,
@@ -37,6 +37,7 @@ LIMITS = (
     "not change the outcome.",
     "The fact that a measurement was made can raise the risk by itself, because of the patients in whom it is made.",
 )
+MEANING = "The {} describes stays like this one. It does not say what will happen to this patient, or what would help."
 MARKERS = "Filled circles were measured within the adult reference range (shaded), triangles above or below it."
 CARRIED = "A thin line carries the last value forward and fades"
 MARKS = "Upright dashes at the bottom of the risk are coded events: drugs, procedures, transfers."
@@ -126,6 +127,7 @@ def patient_html(
     lead = lead_text(explanation.stay_label, last_hour(explanation)) + (f", until {moment}" if moment else "")
     texts = [*lead_sentences(explanation, movement), *([note] if note else [])]
     sentences = [tag("p", text, attrs={"class": "lead"}) for text in texts]
+    sentences.append(tag("p", MEANING.format(what), attrs={"class": "quiet"}))
     course = tag("div", section("Course", *_course(explanation, threshold)))
     moved = tag("div", section(f"What moved the {what}", findings_table(explanation), *_download(explanation)))
     columns = tag("div", course, moved, attrs={"class": "stay"})

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from clinicalgru.output_unit import is_probability
 from clinicalgru.view.plots.theme import GREY, apply_theme
 from clinicalgru.view.text.format import escape_plotly
 
@@ -70,8 +71,8 @@ def plot_beeswarm(explained: CohortExplanation, top: int = 12, *, random_state: 
     figure.update_yaxes(
         tickvals=list(range(len(columns))), ticktext=labels, autorange="reversed", showgrid=False, automargin=True
     )
-    what = "the risk in points" if explained.unit == "log-odds" else "the expected outcome"
-    form = "+.0%" if explained.unit == "log-odds" else ".2~f"
+    what = "the risk in points" if is_probability(explained) else "the expected outcome"
+    form = "+.0%" if is_probability(explained) else ".2~f"
     return figure.update_xaxes(title_text=f"Effect on {what}: left lowers, right raises", tickformat=form)
 
 

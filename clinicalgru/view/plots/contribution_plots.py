@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from clinicalgru.explain.points import point_rate
+from clinicalgru.output_unit import is_probability
 from clinicalgru.view.plots.theme import FAINT, GREY, INK, PATTERN, axis, base_layout, validated
-from clinicalgru.view.plots.timeline_data import is_probability, variables_by_name
+from clinicalgru.view.plots.timeline_data import variables_by_name
 from clinicalgru.view.text.format import escape_plotly, format_number, format_percent, iter_rows
 from clinicalgru.view.text.moments import hour_axis
 from clinicalgru.view.text.risk_points import format_effect

@@ -7,10 +7,12 @@ import math
 from typing import TYPE_CHECKING
 
 from clinicalgru.html import Markup, tag
+from clinicalgru.output_unit import is_probability
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.plots.theme import GREY, GRID, INK
-from clinicalgru.view.plots.timeline_data import format_answer, is_probability, last_hour
+from clinicalgru.view.plots.timeline_data import format_answer, last_hour
 from clinicalgru.view.text.format import format_hours, format_number
+from clinicalgru.view.text.moments import hours_title
 
 if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
@@ -65,7 +67,7 @@ def _svg(explanation: Explanation) -> Markup:
     names = [_text(LEFT - 8, y(tick) + 4, f"{format_number(rate * tick)}{unit}", "end") for tick in ticks]
     hours = [start + (end - start) * number / N_TICKS for number in range(N_TICKS + 1)]
     names += [_text(x(hour), HEIGHT - BOTTOM + 16, format_hours(hour), "middle") for hour in hours]
-    names.append(_text(WIDTH / 2, HEIGHT - 3, "Hours since the index time", "middle"))
+    names.append(_text(WIDTH / 2, HEIGHT - 3, hours_title(explanation), "middle"))
     reference = _line(LEFT, y(explanation.reference_risk), WIDTH - RIGHT, y(explanation.reference_risk), GREY, "6 4")
     risk = tag("path", attrs={"d": path, "fill": "none", "stroke": INK, "stroke-width": "2"})
     ground = tag("rect", attrs={"width": f"{WIDTH}", "height": f"{HEIGHT}", "fill": "white"})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from clinicalgru.errors import ArgumentError
+from clinicalgru.output_unit import is_probability
 from clinicalgru.view.plots import timeline_data as data
 from clinicalgru.view.plots import variable_data as points
 from clinicalgru.view.plots.downsample import downsample
@@ -28,10 +29,6 @@ CURSOR_LINE = {"color": CURSOR, "width": 2}
 THRESHOLD = {
     "type": "line", "xref": "x domain", "yref": "y", "x0": 0, "x1": 1,
     "line": {"color": INK, "width": 1.4, "dash": "longdashdot"},
-}  # fmt: skip
-THRESHOLD_NOTE = {
-    "xref": "x domain", "yref": "y", "x": 0, "xanchor": "left", "yanchor": "bottom", "showarrow": False,
-    "font": {"size": 12, "color": INK},
 }  # fmt: skip
 NICE_TOPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # ends of the axis of a low risk
 N_RISK_TRACES = 5  # risk, its part not known to be calibrated, reference, end, coded events
@@ -130,7 +127,8 @@ def patient_drawing(
         shapes += _reference_range(variable, row)
     if threshold is not None:
         shapes.append(THRESHOLD | {"y0": threshold, "y1": threshold})
-        notes.append(THRESHOLD_NOTE | {"y": threshold, "text": f"threshold {format_percent(threshold)}"})
+        line = {"mode": "lines", "line": THRESHOLD["line"], "name": f"threshold {format_percent(threshold)}"}
+        traces.append({"x": [None], "y": [None], **line, **FIRST})  # named in the legend: a label would cover the risk
     if cursor is not None:
         shapes.append(
             {"type": "line", "xref": "x", "yref": "paper", "x0": cursor, "x1": cursor, "y0": 0, "y1": 1}
@@ -296,7 +294,7 @@ def _hours(explanation: Explanation) -> list[float]:
 
 def _risk_axis(explanation: Explanation, threshold: float | None, before: Explanation | None) -> dict[str, Any]:
     """Compute the axis of a risk: from 0 to 100 %, or to less, which its title then says."""
-    if not data.is_probability(explanation):
+    if not is_probability(explanation):
         return {"title_text": "Expected", "rangemode": "tozero"}
     tops = [one.risk_trajectory["risk"].max() for one in (explanation, before) if one is not None]
     top = max([*tops, explanation.reference_risk, threshold or 0.0])

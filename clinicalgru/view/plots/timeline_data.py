@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from clinicalgru.output_unit import is_probability
 from clinicalgru.view.plots.downsample import downsample
 from clinicalgru.view.text.format import escape_plotly, format_number, format_percent
 
@@ -30,22 +31,6 @@ def variables_by_name(explanation: Explanation) -> dict[str, Variable]:
         Variables and static covariates of the model.
     """
     return {variable.name: variable for variable in explanation.variables}
-
-
-def is_probability(explanation: Explanation) -> bool:
-    """Return whether the explained output is a probability.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        Explanation of a stay.
-
-    Returns
-    -------
-    bool
-        False for a regression, whose output is in the unit of the outcome.
-    """
-    return explanation.unit == "log-odds"
 
 
 def format_answer(explanation: Explanation, output: float) -> str:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from clinicalgru.explain.points import point_rate
 from clinicalgru.html import Markup, column_header, tag
-from clinicalgru.view.plots.timeline_data import is_probability, last_hour, variables_by_name
+from clinicalgru.output_unit import is_probability
+from clinicalgru.view.plots.timeline_data import last_hour, variables_by_name
 from clinicalgru.view.text.format import capitalize_first, format_hours, format_name, iter_rows
 from clinicalgru.view.text.risk_points import effect_unit, format_effect
 from clinicalgru.view.text.variable_text import format_value

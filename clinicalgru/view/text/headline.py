@@ -8,7 +8,8 @@ import numpy as np
 
 from clinicalgru.class_names import ONE_OF
 from clinicalgru.evaluate.metric_descriptions import format_horizon
-from clinicalgru.view.plots.timeline_data import format_answer, is_probability
+from clinicalgru.output_unit import is_probability
+from clinicalgru.view.plots.timeline_data import format_answer
 from clinicalgru.view.text.format import capitalize_first, format_number, format_outcome, format_percent
 from clinicalgru.view.text.risk_points import effect_unit, format_effect
 

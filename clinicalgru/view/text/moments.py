@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clinicalgru.view.text.format import format_hours
+from clinicalgru.view.text.format import escape_plotly, format_hours
 
 if TYPE_CHECKING:
+    from clinicalgru.explain.forecast_explanation import ForecastExplanation
     from clinicalgru.explain.result import Explanation
 
 STEPS = (0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 72, 168, 336, 720)  # hours between two ticks
@@ -67,6 +68,29 @@ def moment_text(explanation: Explanation, hours: float) -> str:
     return f"hour {format_hours(hours)} ({text})" if text else f"hour {format_hours(hours)}"
 
 
+def hours_title(explanation: Explanation | ForecastExplanation) -> str:
+    """Write the title of an axis of hours: "Hours since the start of the stay".
+
+    Parameters
+    ----------
+    explanation : Explanation or ForecastExplanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    str
+        With the words of the task for hour 0.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from clinicalgru.view.text.moments import hours_title
+    >>> hours_title(SimpleNamespace(provenance={"hour_0": "first lactate above 2"}))
+    'Hours since the first lactate above 2'
+    """
+    return f"Hours since the {explanation.provenance.get('hour_0', 'index time')}"
+
+
 def hour_axis(explanation: Explanation, first: float, last: float) -> dict[str, Any]:
     """Compute ticks and title of an axis of hours; with days and clock times where they are known.
 
@@ -82,7 +106,7 @@ def hour_axis(explanation: Explanation, first: float, last: float) -> dict[str, 
     dict
         Properties of a Plotly axis.
     """
-    title = "Hours since the index time"
+    title = escape_plotly(hours_title(explanation))
     if explanation.zero_time is None:
         return {"title_text": title}
     step = next((one for one in STEPS if (last - first) / one <= MAX_TICKS), STEPS[-1])

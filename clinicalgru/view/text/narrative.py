@@ -16,7 +16,7 @@ from clinicalgru.view.plots.timeline_data import (
 from clinicalgru.view.text.format import format_hours, format_number, iter_rows
 from clinicalgru.view.text.headline import outcome_text, target_text
 from clinicalgru.view.text.moments import moment_text
-from clinicalgru.view.text.risk_points import format_change, format_effect
+from clinicalgru.view.text.risk_points import format_change
 from clinicalgru.view.text.standing_text import refit_text, set_text, standing_text
 from clinicalgru.view.text.variable_text import format_value
 
@@ -41,7 +41,7 @@ def narrative(explanation: Explanation, movement: Movement | None = None) -> lis
         Explanation of the stay.
     movement : Movement, optional
         Changes of the risk of the same stay. With it, the largest change is attributed in points of risk; without
-        it, the measurements made then are listed with their contribution to the risk at the end.
+        it, the measurements made then are listed, those first that moved the risk most at the end.
 
     Returns
     -------
@@ -230,16 +230,12 @@ def _changes_in_points(
 
 
 def _changes_by_contribution(explanation: Explanation, first: float, last: float) -> list[tuple[str, float]]:
-    """List what was measured between two hours, with its contribution to the risk at the end."""
+    """List what was measured between two hours, and the contribution of each to the risk at the end."""
     rows = explanation.measurements
     rows = rows[(rows["hours"] > first) & (rows["hours"] <= last)]
     rows = rows.sort_values("contribution", key=abs, ascending=False)
     rows = rows.drop_duplicates("variable")
-    effects = [f"{format_effect(explanation, row.contribution)} at the end" for row in iter_rows(rows)]
-    return [
-        (f"{_measurement_text(explanation, row)} ({effect})", float(row.contribution))
-        for row, effect in zip(iter_rows(rows), effects, strict=True)
-    ]
+    return [(_measurement_text(explanation, row), float(row.contribution)) for row in iter_rows(rows)]
 
 
 def _measurement_text(explanation: Explanation, row: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clinicalgru.explain.points import format_points, point_rate
-from clinicalgru.view.plots.timeline_data import is_probability
+from clinicalgru.output_unit import is_probability
 from clinicalgru.view.text.format import format_number
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from clinicalgru.class_names import JOINED, class_text
 from clinicalgru.explain.points import format_points
-from clinicalgru.view.plots.timeline_data import format_answer, is_probability
+from clinicalgru.output_unit import is_probability
+from clinicalgru.view.plots.timeline_data import format_answer
 from clinicalgru.view.text.format import capitalize_first, format_hours
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from clinicalgru.checks import check_instance, check_number
 from clinicalgru.errors import ClinicalGRUError
 from clinicalgru.explain.result import Explanation
 from clinicalgru.html import Markup, tag
+from clinicalgru.output_unit import is_probability
 from clinicalgru.view.pages import html_page
 from clinicalgru.view.pages.patient_page import LIMITS, timeline_caption
 from clinicalgru.view.plots.static_picture import risk_picture
@@ -18,7 +19,6 @@ from clinicalgru.view.plots.timeline import plot_patient, update_figure
 from clinicalgru.view.plots.timeline_data import (
     first_hour,
     format_answer,
-    is_probability,
     last_hour,
     variables_by_contribution,
 )
