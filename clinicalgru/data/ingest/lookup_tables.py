@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.dictionary.variable import Variable
@@ -29,9 +28,14 @@ def names_table(names: Mapping[str, str], variables: Sequence[Variable]) -> pa.T
         name, variable (position in `variables`), role ("code", "static" or "series"), canonical (name of the variable).
     """
     position = {variable.name: i for i, variable in enumerate(variables)}
-    rows = [(alias, position[name], _role(variables[position[name]]), name) for alias, name in names.items()]
-    table = pd.DataFrame(rows, columns=["name", "variable", "role", "canonical"])
-    return pa.Table.from_pandas(table, preserve_index=False)
+    roles = {variable.name: _role(variable) for variable in variables}
+    columns = {
+        "name": pa.array(list(names), pa.string()),
+        "variable": pa.array([position[name] for name in names.values()], pa.int64()),
+        "role": pa.array([roles[name] for name in names.values()], pa.string()),
+        "canonical": pa.array(list(names.values()), pa.string()),
+    }
+    return pa.table(columns)
 
 
 def ranges_table(variables: Sequence[Variable]) -> pa.Table:
@@ -48,14 +52,13 @@ def ranges_table(variables: Sequence[Variable]) -> pa.Table:
         variable (position), low, high (in its unit; infinite where the dictionary gives none); top_low, top_high, top
         (codes of a top-coded value, and what it is taken as; NULL where there is none).
     """
+    columns = {"variable": pa.int64()} | dict.fromkeys(("low", "high", "top_low", "top_high", "top"), pa.float64())
     rows = [
         (i, *(variable.plausible or (-np.inf, np.inf)), *((*top.codes, top.value) if top else (None,) * 3))
         for i, variable in enumerate(variables)
         for top in (variable.top_coded,)
     ]
-    columns = ["variable", "low", "high", "top_low", "top_high", "top"]
-    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[1:], float))
-    return pa.Table.from_pandas(table, preserve_index=False)
+    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], schema=pa.schema(columns))
 
 
 def level_table(variables: Sequence[Variable]) -> pa.Table:

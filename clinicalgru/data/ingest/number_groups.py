@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 NUMBER = r"(\d+(?:\.\d+)?)"
@@ -31,6 +32,9 @@ def group_values(text: pd.Series) -> pd.Series:
     >>> group_values(pd.Series(["60-69", "[70-80)", "80+", "72", None])).tolist()
     [64.5, 75.0, 80.0, nan, nan]
     """
+    is_plain = text.isna() | pd.to_numeric(text, errors="coerce").notna()
+    if is_plain.all():  # nearly always
+        return pd.Series(np.nan, index=text.index)
     cells = text.astype("string").str.strip().str.casefold()
     between = _numbers(cells, BETWEEN)
     middle = between.mean(axis=1).where(between[0] <= between[1])

@@ -111,7 +111,8 @@ def unmapped_values(workspace: Workspace, *, reported: Collection[str]) -> pd.Da
     sql.execute(NAMES_AND_UNITS)
     found = [row for row in sql.execute(VALUES).fetchall() if row[0] in reported]
     table = [(name, _units_text(units or []), *rest) for name, units, *rest in found]
-    if sql.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'unused_values'").fetchall():
+    sql.execute(UNUSED_VALUES)
+    if sql.execute("SELECT 1 FROM unused_values LIMIT 1").fetchall():
         table += [(name, "", *rest) for name, *rest in sql.execute(UNUSED).fetchall() if rest[0]]
     rounded = [(*row[:3], *(float("nan") if end is None else float(f"{end:.3g}") for end in row[3:])) for row in table]
     return pd.DataFrame(rounded, columns=UNMAPPED_VALUES)

@@ -48,12 +48,10 @@ def flag_units_table(variables: Iterable[Variable]) -> pa.Table:
     >>> table.to_pylist()
     [{'canonical': 'urine_output', 'flag': 'L'}]
     """
-    pairs = [
-        (variable.name, flag)
-        for variable in variables
-        for flag in LETTERS
-        if flag.lower() in {unit.strip().lower() for unit in (variable.unit, *variable.also)}
-    ]
+    units = {
+        variable.name: {unit.strip().lower() for unit in (variable.unit, *variable.also)} for variable in variables
+    }
+    pairs = [(name, flag) for name, known in units.items() for flag in LETTERS if flag.lower() in known]
     names, flags = zip(*pairs, strict=True) if pairs else ((), ())
     return pa.table({"canonical": pa.array(names, pa.string()), "flag": pa.array(flags, pa.string())})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,16 @@ from clinicalgru.model.fit_state import RandomState, check_outcome, check_stays
 STEPS = 100_000  # most training steps; stays are drawn until they have so many
 MEASUREMENTS = 10_000  # most training measurements of a variable
 FEWEST = 100  # a variable measured again fewer times in training is not forecast; its last value is carried forward
+TREES: Mapping[str, Any] = MappingProxyType(
+    {
+        "learning_rate": 0.1,
+        "max_iter": 100,
+        "max_leaf_nodes": 15,
+        "min_samples_leaf": 50,
+        "max_features": 0.1,
+        "early_stopping": False,
+    }
+)
 
 
 def measured(stays: Sequences) -> pd.DataFrame:
@@ -212,16 +224,7 @@ class BoostedTreesForecaster(_ForecastBaseline):
     def _trees(self) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        return HistGradientBoostingRegressor(
-            loss="absolute_error",
-            learning_rate=0.1,
-            max_iter=100,
-            max_leaf_nodes=15,
-            min_samples_leaf=50,
-            max_features=0.1,
-            early_stopping=False,
-            random_state=self.random_state,
-        )
+        return HistGradientBoostingRegressor(loss="absolute_error", random_state=self.random_state, **TREES)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Medians, and the arrays of the trees by position of the variable."""
