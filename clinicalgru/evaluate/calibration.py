@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.logistic import fit_logistic, logit
-from clinicalgru.evaluate.shrinkage import MIN_EVENTS, fit_shrunken_line
+from clinicalgru.evaluate.shrinkage import LEVEL_SCALE, MIN_EVENTS, fit_shrunken_line
 from clinicalgru.evaluate.validation import Array, validate_outcome, validate_risk
 
 
@@ -51,12 +51,19 @@ class PlattCalibrator:
             raise ArgumentError("a finite slope above 0 and a finite intercept", got, "Fit with PlattCalibrator.fit.")
 
     @classmethod
-    def fit(cls, outcome: ArrayLike, risk: ArrayLike, *, n_events: float | None = None) -> PlattCalibrator:
+    def fit(
+        cls,
+        outcome: ArrayLike,
+        risk: ArrayLike,
+        *,
+        n_events: float | None = None,
+        level_scale: float = LEVEL_SCALE,
+    ) -> PlattCalibrator:
         """Fit on stays used neither for training nor for evaluation.
 
         Targets are (n1 + 1) / (n1 + 2) for events and 1 / (n0 + 2) for the others, as in Platt 1999, so that the fit
-        stays finite where risks separate the two. The slope is shrunk towards 1 by a normal prior on its logarithm,
-        whose weight fades with the number of events, see `fit_shrunken_line`.
+        stays finite where risks separate the two. The slope is shrunk towards 1 and the level towards that of the
+        risks, by priors whose weight fades with the number of events, see `fit_shrunken_line`.
 
         Parameters
         ----------
@@ -67,6 +74,8 @@ class PlattCalibrator:
         n_events : float, optional
             Number of independent events, where several rows belong to one, such as the time steps before an onset.
             None: each row with the event is one.
+        level_scale : float
+            Scale of the prior on the level. Infinite: none, for risks of which nobody expects the right level.
 
         Returns
         -------
@@ -91,12 +100,12 @@ class PlattCalibrator:
                 "risks that differ", "one risk for all stays", "Check the model: it does not discriminate."
             )
         features = np.stack([np.ones_like(score), (score - center) / width])
-        target, events = _smoothed(outcome), outcome.sum() if n_events is None else n_events
+        target, events = smoothed(outcome), outcome.sum() if n_events is None else n_events
         slope = fit_logistic(target, features, np.ones((1, len(score))))[0][1]
         if not slope > 0 and events >= MIN_EVENTS:
             fix = "Higher risks went with fewer events: look for swapped classes or a model that learned nothing."
             raise ArgumentError("risks that rise with the outcome", f"a slope of {slope / width:.3g}", fix)
-        return cls(*fit_shrunken_line(target, score, repeats=outcome.sum() / events))
+        return cls(*fit_shrunken_line(target, score, repeats=outcome.sum() / events, level_scale=level_scale))
 
     def predict(self, risk: ArrayLike) -> Array:
         """Calibrate risks; their order does not change.
@@ -237,8 +246,24 @@ def group_table(predicted: NDArray[Any], events: NDArray[Any], stays: NDArray[An
     return pd.DataFrame({"predicted": predicted, "observed": events / stays, "low": low, "high": high, "stays": stays})
 
 
-def _smoothed(outcome: Array) -> Array:
-    """Targets of Platt 1999."""
+def smoothed(outcome: Array) -> Array:
+    """Give the targets of Platt 1999, which keep a fit finite where risks separate events from others.
+
+    Parameters
+    ----------
+    outcome : ndarray, shape (n_stays,)
+        0 or 1.
+
+    Returns
+    -------
+    ndarray, shape (n_stays,)
+        Of n1 events and n0 others: (n1 + 1) / (n1 + 2) and 1 / (n0 + 2).
+
+    Examples
+    --------
+    >>> smoothed(np.array([1, 0, 0])).tolist()
+    [0.6666666666666666, 0.25, 0.25]
+    """
     events = outcome.sum()
     others = len(outcome) - events
     return np.where(outcome == 1, (events + 1) / (events + 2), 1 / (others + 2))

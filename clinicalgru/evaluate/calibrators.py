@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
-from clinicalgru.evaluate.shrinkage import MAX_LOG_SLOPE, log_slope_penalty
+from clinicalgru.evaluate.shrinkage import LEVEL_SCALE, LOG_SLOPE_SCALE, MAX_LOG_SLOPE, shrinkage_penalty
 from clinicalgru.evaluate.validation import Array
 
 MIN_PROBABILITY = 1e-300  # a probability of 0 has no logarithm
@@ -94,7 +94,8 @@ class TemperatureCalibrator:
         def loss(log_slope: float) -> float:
             probability = _softmax(np.exp(log_slope) * logs)
             likelihood = np.log(probability[np.arange(len(true)), true].clip(MIN_PROBABILITY)).sum()
-            return (log_slope_penalty(log_slope) - float(likelihood)) / len(true)
+            penalty, _ = shrinkage_penalty(log_slope, LOG_SLOPE_SCALE)
+            return (penalty - float(likelihood)) / len(true)
 
         best = minimize_scalar(loss, bounds=(-MAX_LOG_SLOPE, MAX_LOG_SLOPE), method="bounded").x
         return cls(float(np.exp(best)) if loss(best) < loss(0.0) else 1.0)
@@ -240,8 +241,8 @@ class SurvivalCalibrator:
     Notes
     -----
     Cumulative hazards at the end of follow-up are exponentially distributed where survival is calibrated (Cox-Snell
-    residuals). The line is fitted by maximum likelihood as if they were Weibull distributed, with the prior of
-    `fit_shrunken_line` on its slope.
+    residuals). The line is fitted by maximum likelihood as if they were Weibull distributed, with the priors of
+    `fit_shrunken_line` on slope and intercept.
 
     References
     ----------
@@ -262,7 +263,7 @@ class SurvivalCalibrator:
 
     @classmethod
     def fit(cls, outcome: ArrayLike, risk: ArrayLike) -> SurvivalCalibrator:
-        """Fit the line by maximum likelihood, its slope shrunk towards 1; a censored stay counts up to its end.
+        """Fit the line by maximum likelihood, shrunk towards 1 and 0; a censored stay counts up to its end.
 
         Parameters
         ----------
@@ -292,7 +293,8 @@ class SurvivalCalibrator:
             intercept, slope = line[0], np.exp(line[1])
             hazard = np.exp(intercept + slope * logs)
             likelihood = (intercept + line[1] + (slope - 1) * logs[event]).sum() - hazard.sum()
-            return (log_slope_penalty(line[1]) - float(likelihood)) / len(logs)
+            penalty, _ = shrinkage_penalty(line, (LEVEL_SCALE, LOG_SLOPE_SCALE))
+            return (penalty - float(likelihood)) / len(logs)
 
         start = np.zeros(2)
         best = minimize(loss, start, method="L-BFGS-B", bounds=[(-MAX_LOG_SLOPE, MAX_LOG_SLOPE)] * 2).x

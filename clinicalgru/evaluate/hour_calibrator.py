@@ -12,12 +12,12 @@ from scipy.special import expit
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import numbered_patients
-from clinicalgru.evaluate.calibration import PlattCalibrator
+from clinicalgru.evaluate.calibration import PlattCalibrator, smoothed
 from clinicalgru.evaluate.hour_checks import HourCheck, check_calibration
-from clinicalgru.evaluate.logistic import logit
+from clinicalgru.evaluate.logistic import logit, shift_to_mean
 from clinicalgru.evaluate.validation import Array
 
-RIDGE = 1.0  # inverse variance of the coefficients before any stay is seen
+RIDGE = np.array([1.0, 1.0, 9.0])  # inverse variances of level, bend and steepness; docs/decisions/16
 BOUND = 5.0  # of the coefficients
 FOLDS = 5  # of the cross-validation that checks a calibration by hour
 
@@ -66,7 +66,14 @@ class HourCalibrator(PlattCalibrator):
 
     @classmethod
     def fit_by_hour(
-        cls, end: PlattCalibrator, outcome: ArrayLike, risk: ArrayLike, hours: ArrayLike, *, window: tuple[float, float]
+        cls,
+        end: PlattCalibrator,
+        outcome: ArrayLike,
+        risk: ArrayLike,
+        cut_risk: ArrayLike,
+        hours: ArrayLike,
+        *,
+        window: tuple[float, float],
     ) -> HourCalibrator:
         """Fit how the line changes over the window, to stays that were cut at several hours.
 
@@ -76,7 +83,9 @@ class HourCalibrator(PlattCalibrator):
             The line at the end of the window, which is kept.
         outcome : array-like, shape (n_stays,)
             0 or 1.
-        risk : array-like, shape (n_stays, n_cuts)
+        risk : array-like, shape (n_stays,)
+            Risk of each stay at the end of the window, before calibration.
+        cut_risk : array-like, shape (n_stays, n_cuts)
             Risk of each stay at each of its cuts, before calibration; NaN where there is none.
         hours : array-like, shape (n_stays, n_cuts)
             Hours of the cuts.
@@ -86,26 +95,28 @@ class HourCalibrator(PlattCalibrator):
         Returns
         -------
         HourCalibrator
-            With the lowest log loss and a penalty on large coefficients. All cuts of a stay count as one stay.
+            With the lowest log loss and a penalty on large coefficients. All cuts of a stay count as one stay. What
+            the shrunken line at the end leaves of the level of these stays is left at all hours.
         """
         from scipy.optimize import minimize
 
-        risk, hours = np.asarray(risk, dtype=float), np.asarray(hours, dtype=float)
-        known = ~np.isnan(risk)
+        outcome, cut_risk, hours = (np.asarray(part, dtype=float) for part in (outcome, cut_risk, hours))
+        known = ~np.isnan(cut_risk)
         stay = np.nonzero(known)[0]
-        weight = 1 / np.bincount(stay, minlength=len(risk))[stay] if len(stay) else np.empty(0)
-        true, score = np.asarray(outcome, dtype=float)[stay], end.intercept + end.slope * logit(risk[known])
+        weight = 1 / np.bincount(stay, minlength=len(cut_risk))[stay] if len(stay) else np.empty(0)
+        true, score = outcome[stay], end.intercept + end.slope * logit(cut_risk[known])
         g = _place(hours[known], *window)
         middle = float(np.average(score, weights=weight)) if len(score) else 0.0
+        left = shift_to_mean(logit(end.predict(risk)), smoothed(outcome).mean())
 
         def loss(coefficients: Array) -> tuple[float, Array]:
             level, bend, steepness = coefficients
             stretch = np.exp(steepness * g)
-            predictor = middle + stretch * (score - middle) + level * g + bend * g**2
+            predictor = left + middle + stretch * (score - middle) + level * g + bend * g**2
             excess = weight * (expit(predictor) - true)
             value = weight @ (np.logaddexp(0, predictor) - true * predictor)
             slopes = np.stack([g, g**2, stretch * (score - middle) * g])
-            return value + RIDGE / 2 * coefficients @ coefficients, slopes @ excess + RIDGE * coefficients
+            return value + RIDGE @ coefficients**2 / 2, slopes @ excess + RIDGE * coefficients
 
         best = minimize(loss, np.zeros(3), jac=True, method="L-BFGS-B", bounds=[(-BOUND, BOUND)] * 3).x
         level, bend, steepness = map(float, best)
@@ -229,7 +240,7 @@ def check_by_hour(
             end = PlattCalibrator.fit(outcome[fit], risk[fit])
         except ArgumentError:
             return ()
-        fitted = HourCalibrator.fit_by_hour(end, outcome[fit], cut_risk[fit], hours[fit], window=window)
+        fitted = HourCalibrator.fit_by_hour(end, outcome[fit], risk[fit], cut_risk[fit], hours[fit], window=window)
         at_end[held] = fitted.predict(risk[held])
         calibrated[held] = fitted.predict_at(cut_risk[held], hours[held])
     parts = [*zip(calibrated.T, hours.T, strict=True), (at_end, np.full(len(outcome), window[1]))]

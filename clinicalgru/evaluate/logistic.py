@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import special
+from scipy.optimize import brentq
 from scipy.special import expit
 
 from clinicalgru.errors import ArgumentError
@@ -59,6 +60,31 @@ def logit(risk: Array) -> Array:
     array([0.    , 1.0986])
     """
     return np.asarray(special.logit(clip_probability(risk)))
+
+
+def shift_to_mean(score: Array, mean: float) -> float:
+    """Give the shift of log-odds that makes the mean risk a given one: calibration of the intercept alone.
+
+    Parameters
+    ----------
+    score : ndarray, shape (n_stays,)
+        Log-odds.
+    mean : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+        To be added to the log-odds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(shift_to_mean(np.zeros(4), 0.75), 4)
+    1.0986
+    """
+    bound = 40 + np.abs(score).max()
+    return float(brentq(lambda shift: expit(shift + score).mean() - mean, -bound, bound))
 
 
 def mean_log_probabilities(risks: Sequence[Array]) -> Array:

@@ -1,4 +1,4 @@
-"""Shrinkage of recalibration: slopes near 1 where few stays have the event."""
+"""Shrinkage of calibration: slopes near 1 and levels near those of the model where few stays have the event."""
 
 from __future__ import annotations
 
@@ -6,40 +6,61 @@ import warnings
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from clinicalgru.disclosure import coarse_count
 from clinicalgru.errors import CalibrationWarning
 from clinicalgru.evaluate.validation import Array
 
-LOG_SLOPE_SD = 0.3  # standard deviation of the normal prior on the log of a slope; docs/decisions/16
+LEVEL_SCALE = 0.25  # scale of the Cauchy prior on a shift of the log-odds; docs/decisions/16
+LOG_SLOPE_SCALE = 0.2  # scale of the Cauchy prior on the log of a slope
 MAX_LOG_SLOPE = 3.0  # bound of the search for the log of a slope
 MIN_EVENTS = 20  # stays with the event, and stays without it; a calibration on fewer is hardly one
 
 
-def log_slope_penalty(log_slope: float) -> float:
-    """Minus the log density of the prior on a log slope, but for a constant; 0 at a slope of 1.
+def shrinkage_penalty(shift: ArrayLike, scale: ArrayLike) -> tuple[float, Array]:
+    """Minus the log density of Cauchy priors around 0, but for a constant, and its gradient.
+
+    The tails are heavy: small shifts, such as chance makes of few events, are shrunk towards 0. Large ones stay, such
+    as class weights or another hospital make.
 
     Parameters
     ----------
-    log_slope : float
-        Log of the slope.
+    shift : array-like, shape (n_shifts,) or ()
+        Shifts of the log-odds, or logs of slopes.
+    scale : array-like, shape (n_shifts,) or ()
+        Half of a prior's mass is within its scale. Infinite: no prior.
 
     Returns
     -------
-    float
-        To be added to the negative log-likelihood.
+    penalty : float
+        To be added to the negative log-likelihood; 0 without shifts.
+    gradient : ndarray, shape (n_shifts,) or ()
+        Of the penalty.
+
+    References
+    ----------
+    Gelman et al. 2008, "A weakly informative default prior distribution for logistic and other regression models".
 
     Examples
     --------
-    >>> log_slope_penalty(0.0), log_slope_penalty(LOG_SLOPE_SD)
-    (0.0, 0.5)
+    >>> penalty, gradient = shrinkage_penalty([0.25, 3.0], [0.25, np.inf])
+    >>> round(penalty, 3), gradient
+    (0.693, array([4., 0.]))
     """
-    return 0.5 * float(log_slope / LOG_SLOPE_SD) ** 2
+    scale = np.asarray(scale, dtype=float)
+    ratio = np.asarray(shift, dtype=float) / scale
+    return float(np.log1p(ratio**2).sum()), 2 * ratio / (1 + ratio**2) / scale
 
 
-def fit_shrunken_line(target: Array, score: Array, *, repeats: float = 1.0) -> tuple[float, float]:
-    """Fit a line on log-odds by penalised maximum likelihood, with a normal prior on the log of its slope.
+def fit_shrunken_line(
+    target: Array, score: Array, *, repeats: float = 1.0, level_scale: float = LEVEL_SCALE
+) -> tuple[float, float]:
+    """Fit a line on log-odds by penalised maximum likelihood, with priors on its slope and on its level.
+
+    The log of the slope and the shift of the level have Cauchy priors. The level is that at the mean of the log-odds,
+    weighted by the variance of the outcome.
 
     Parameters
     ----------
@@ -50,6 +71,8 @@ def fit_shrunken_line(target: Array, score: Array, *, repeats: float = 1.0) -> t
     repeats : float
         Number of rows with the event for each independent event, such as the time steps before one onset. The prior
         counts that many times, since the rows count that much too much.
+    level_scale : float
+        Scale of the prior on the level, see `shrinkage_penalty`. Infinite: none.
 
     Returns
     -------
@@ -83,8 +106,9 @@ def fit_shrunken_line(target: Array, score: Array, *, repeats: float = 1.0) -> t
         predictor = line[0] + center + slope * centered
         error = expit(predictor) - target
         likelihood = (np.logaddexp(0, predictor) - target * predictor).mean()
-        gradient = [error.mean(), (error @ centered) * slope / n + prior * line[1] / LOG_SLOPE_SD**2]
-        return float(likelihood + prior * log_slope_penalty(line[1])), np.array(gradient)
+        penalty, pull = shrinkage_penalty(line, (level_scale, LOG_SLOPE_SCALE))
+        gradient = np.array([error.mean(), (error @ centered) * slope / n]) + prior * pull
+        return float(likelihood + prior * penalty), gradient
 
     options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 500}
     bounds = [(None, None), (-MAX_LOG_SLOPE, MAX_LOG_SLOPE)]
@@ -119,6 +143,6 @@ def warn_of_few_events(counts: Mapping[str, tuple[float, float]], *, stacklevel:
         message = (
             f"Calibrated on too few stays ({few[0]}: {events} with the event{without}"
             f"{'; ' + ', '.join(few[1:]) if few[1:] else ''}): {MIN_EVENTS} of each are needed, 100 are better. The "
-            "slope was shrunk towards 1; the level of the risks is uncertain. Hold back more stays, or use GRUEnsemble."
+            "line was shrunk towards the risks as they were. Hold back more stays, or use GRUEnsemble."
         )
         warnings.warn(message, CalibrationWarning, stacklevel=stacklevel)

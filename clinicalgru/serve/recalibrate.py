@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 from scipy.special import expit
 
 from clinicalgru.data.sequences.sequences import Sequences
@@ -18,7 +17,7 @@ from clinicalgru.errors import ArgumentError, TrainingError
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS, class_patients, numbered_patients
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
-from clinicalgru.evaluate.logistic import logit
+from clinicalgru.evaluate.logistic import logit, shift_to_mean
 from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.evaluate.metrics import RISK_METRICS
 from clinicalgru.evaluate.risk_groups import RiskGroups
@@ -193,10 +192,9 @@ def _line(outcome: Array, risk: Array, method: str) -> tuple[float, float]:
     """Slope and intercept on the log-odds."""
     score = logit(risk)
     if method == METHODS[1]:
-        line = PlattCalibrator.fit(outcome, risk)
+        line = PlattCalibrator.fit(outcome, risk, level_scale=np.inf)  # the level of another place may be far
         return line.slope, line.intercept
-    bound = 40 + np.abs(score).max()
-    return 1.0, float(brentq(lambda shift: expit(shift + score).mean() - outcome.mean(), -bound, bound))
+    return 1.0, shift_to_mean(score, outcome.mean())
 
 
 def _cross_validated(outcome: Array, risk: Array, patient: Any, method: str) -> Array:

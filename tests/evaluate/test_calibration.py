@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.special import logit as scipy_logit
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, cauchy
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator, calibration_groups
-from clinicalgru.evaluate.shrinkage import LOG_SLOPE_SD
+from clinicalgru.evaluate.shrinkage import LEVEL_SCALE, LOG_SLOPE_SCALE, fit_shrunken_line
 
 
 def too_extreme(random_state: int, *, stays: int = 3000):
@@ -47,10 +47,13 @@ def test_the_fit_is_the_mode_of_likelihood_and_prior():
         target = np.where(outcome == 1, (outcome.sum() + 1) / (outcome.sum() + 2), 1 / (np.sum(outcome == 0) + 2))
 
         score = scipy_logit(risk)
+        middle = np.average(score, weights=risk * (1 - risk))
 
-        def loss(line, target=target, score=score):
+        def loss(line, target=target, score=score, middle=middle):
             log = -np.logaddexp(0, -(line[0] + line[1] * score)), -np.logaddexp(0, line[0] + line[1] * score)
-            return -(target @ log[0] + (1 - target) @ log[1]) - norm.logpdf(np.log(line[1]), scale=LOG_SLOPE_SD)
+            shift = line[0] + (line[1] - 1) * middle
+            prior = cauchy.logpdf(shift, scale=LEVEL_SCALE) + cauchy.logpdf(np.log(line[1]), scale=LOG_SLOPE_SCALE)
+            return -(target @ log[0] + (1 - target) @ log[1]) - prior
 
         ours, best = PlattCalibrator.fit(outcome, risk), minimize(loss, [0, 1], method="Nelder-Mead", tol=1e-9).x
         np.testing.assert_allclose([ours.intercept, ours.slope], best, atol=1e-4)
@@ -60,7 +63,7 @@ def test_the_slope_lies_between_1_and_the_unshrunken_one_and_comes_close_to_it_w
     distance = []
     for stays in (40, 400, 4000, 40_000):
         outcome, risk = too_extreme(6, stays=stays)
-        ours, plain = PlattCalibrator.fit(outcome, risk).slope, unshrunken(outcome, risk)[0]
+        ours, plain = PlattCalibrator.fit(outcome, risk, level_scale=np.inf).slope, unshrunken(outcome, risk)[0]
         assert min(plain, 1) < ours < max(plain, 1)
         distance.append(abs(ours - plain) / abs(1 - plain))
     assert distance == sorted(distance, reverse=True)
@@ -68,12 +71,32 @@ def test_the_slope_lies_between_1_and_the_unshrunken_one_and_comes_close_to_it_w
     assert distance[-1] < 5e-3
 
 
+def test_a_small_shift_of_few_stays_is_mostly_chance_and_a_large_one_mostly_stays():
+    rng = np.random.default_rng(3)
+    true = rng.normal(-2, 1, 150)
+    outcome = (rng.random(150) < expit(true)).astype(float)
+    kept = []
+    for shift in (0.25, 3.0):
+        shifted = expit(true + shift)
+        ours, free = (PlattCalibrator.fit(outcome, shifted, level_scale=scale) for scale in (LEVEL_SCALE, np.inf))
+        moved = [scipy_logit(one.predict(shifted)).mean() - (true + shift).mean() for one in (ours, free)]
+        kept.append(moved[0] / moved[1])
+    assert 0 < kept[0] < 0.7 < 0.85 < kept[1] < 1
+
+
 def test_rows_of_one_event_count_once_in_what_shrinks():
     outcome, risk = too_extreme(7, stays=200)
-    once = PlattCalibrator.fit(outcome, risk)
-    often = PlattCalibrator.fit(np.repeat(outcome, 20), np.repeat(risk, 20), n_events=outcome.sum())
-    assert often.slope == pytest.approx(once.slope, abs=0.02)  # but for the targets of Platt
-    assert PlattCalibrator.fit(np.repeat(outcome, 20), np.repeat(risk, 20)).slope < once.slope
+    score = scipy_logit(risk)
+    once, often = (
+        fit_shrunken_line(outcome, score),
+        fit_shrunken_line(np.repeat(outcome, 20), np.repeat(score, 20), repeats=20),
+    )
+    np.testing.assert_allclose(often, once, atol=1e-5)
+    by_events = PlattCalibrator.fit(np.repeat(outcome, 20), np.repeat(risk, 20), n_events=outcome.sum())
+    assert (
+        abs(by_events.slope - once[0])
+        < abs(PlattCalibrator.fit(np.repeat(outcome, 20), np.repeat(risk, 20)).slope - once[0]) / 2
+    )
 
 
 def test_of_fewer_than_20_events_a_slope_below_0_says_nothing():

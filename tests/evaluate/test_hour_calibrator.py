@@ -22,7 +22,8 @@ def drawn():
     signal = rng.normal(size=(4000, 1)) - 1.5
     outcome = (rng.random(4000) < expit(signal[:, 0])).astype(float)
     place = np.log1p(hours) / np.log1p(48) - 1
-    return outcome, expit((signal + 1.5) * np.exp(-0.7 * place) - 1.5 - place), hours
+    cut_risk = expit((signal + 1.5) * np.exp(-0.7 * place) - 1.5 - place)
+    return outcome, expit(signal[:, 0]), cut_risk, hours
 
 
 def test_at_the_end_of_the_window_it_is_the_line_of_the_end(drawn):
@@ -34,21 +35,29 @@ def test_at_the_end_of_the_window_it_is_the_line_of_the_end(drawn):
 
 
 def test_it_finds_how_the_risks_were_distorted(drawn):
-    outcome, risk, hours = drawn
-    even = PlattCalibrator(slope=1.0, intercept=0.0)
-    calibrator = HourCalibrator.fit_by_hour(even, outcome, risk, hours, window=(0.0, 48.0))
-    for hour, column in zip(hours[0], risk.T, strict=True):
+    outcome, risk, cut_risk, hours = drawn
+    end = PlattCalibrator.fit(outcome, risk)
+    calibrator = HourCalibrator.fit_by_hour(end, *drawn, window=(0.0, 48.0))
+    for hour, column in zip(hours[0], cut_risk.T, strict=True):
         calibrated = calibrator.predict_at(column, np.full(len(column), hour))
         assert outcome.mean() / calibrated.mean() == pytest.approx(1, abs=0.04)
         line = np.polyfit(logit(column), logit(calibrated), 1)
-        assert line[0] == pytest.approx(np.exp(0.7 * (np.log1p(hour) / np.log1p(48) - 1)), rel=0.2)
+        assert line[0] / end.slope == pytest.approx(np.exp(0.7 * (np.log1p(hour) / np.log1p(48) - 1)), rel=0.2)
+
+
+def test_what_the_line_at_the_end_leaves_of_the_level_is_left_at_all_hours(drawn):
+    true, shifted = (
+        HourCalibrator.fit_by_hour(PlattCalibrator(1.0, level), *drawn, window=(0.0, 48.0)) for level in (0.0, 0.5)
+    )
+    changes = ("level", "bend", "steepness")
+    np.testing.assert_allclose(*([getattr(one, name) for name in changes] for one in (true, shifted)), atol=0.01)
 
 
 def test_the_slope_is_positive_at_every_hour_and_few_stays_change_little(drawn):
-    outcome, risk, hours = (part[:20] for part in drawn)
-    wild = HourCalibrator.fit_by_hour(END, 1 - outcome, risk, hours, window=(0.0, 48.0))
+    outcome, risk, cut_risk, hours = (part[:20] for part in drawn)
+    wild = HourCalibrator.fit_by_hour(END, 1 - outcome, risk, cut_risk, hours, window=(0.0, 48.0))
     assert (wild.lines(np.linspace(-5, 60, 50))[0] > 0).all()
-    none = HourCalibrator.fit_by_hour(END, outcome, np.full_like(risk, np.nan), hours, window=(0.0, 48.0))
+    none = HourCalibrator.fit_by_hour(END, outcome, risk, np.full_like(cut_risk, np.nan), hours, window=(0.0, 48.0))
     np.testing.assert_allclose(none.lines([1.0, 48.0])[0], END.slope)
 
 

@@ -68,7 +68,7 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
         super()._calibrate_on(scores[:-3] if by_hour else scores)
         if by_hour and isinstance(self.calibrator_, PlattCalibrator):
             end, window = self.calibrator_, self.task_.window_hours
-            fitted = HourCalibrator.fit_by_hour(end, scores[0], *scores[-3:-1], window=window)
+            fitted = HourCalibrator.fit_by_hour(end, *scores[:-1], window=window)
             self.calibrator_ = replace(fitted, checks=check_by_hour(*scores, window=window))
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
