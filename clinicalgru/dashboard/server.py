@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import sys
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from clinicalgru.dashboard.worklist import Worklist
 from clinicalgru.errors import ClinicalGRUError, InputError
-from clinicalgru.view.pages.html_page import PLOTLY_PATH, plotly_script
+from clinicalgru.view.pages.html_page import PLOTLY_PATH, page, plotly_script
 
 HOST = "127.0.0.1"
 COOKIE = "clinicalgru_token"
@@ -51,6 +52,17 @@ class DashboardServer(ThreadingHTTPServer):
         except (OSError, OverflowError):
             fix = "Choose another --port, or 0 for a free one."
             raise InputError("a free port", f"{port}, which cannot be used", fix, where="--port") from None
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print an error of a request, but not that a browser left before it had its answer.
+
+        Parameters
+        ----------
+        request, client_address
+            As of `socketserver.BaseServer`.
+        """
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:
@@ -96,6 +108,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(200, worklist.html())
             elif path == PLOTLY_PATH:
                 self._send(200, plotly_script(), kind="text/javascript", keep="private, max-age=86400, immutable")
+            elif path == "/frame":
+                self._send(200, page("Stay", "", provenance={}, plotly_path=PLOTLY_PATH))
             elif path == "/rows.json":
                 self._send(200, json.dumps(worklist.data()), kind="application/json")
             elif path.startswith("/stay/") and (html := worklist.patient(path[6:], moved=moved)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ WARDS = ("ward", "unit", "care_unit", "icu_type")  # static covariates by which 
 N_KEPT = 64  # pages of patients in memory
 N_PERMUTATIONS = 4  # orders of arrival, where a page says what moved the risk
 FINISHED = ".parquet"
+DATE = re.compile(r" at \d{4}-\d\d-\d\d.*")  # of a stay: shown with identifiers only
 SAME = 0.0005  # a difference of a scored and an explained number that rounding can make
 
 
@@ -96,6 +98,13 @@ class Worklist:
         """Whether what is shown is a risk, and not a number in the unit of the outcome."""
         return is_probability(self.model.head_.explanation_target())
 
+    @property
+    def _provenance(self) -> dict[str, str]:
+        task, target = self.model.task_, self.model.head_.explanation_target().name
+        about = {"outcome": task.title or task.name, "model_hash": self.model_hash}
+        about |= {"predicted": target} if target else {}
+        return about | {"simulated": "yes" if self.simulated else "no"}
+
     def refresh(self) -> None:
         """Read the scores again, if their files changed."""
         stamp = _stamp(self.scores_path) if self.scores_path is not None else (0.0, 0)
@@ -134,7 +143,11 @@ class Worklist:
                     "risk": _or_none(risk),
                     "change": _or_none(risk - previous),
                     "status": str(status),
-                    "reason": "" if pd.isna(reason) else str(reason),
+                    "reason": ""
+                    if pd.isna(reason)
+                    else str(reason)
+                    if self.show_id
+                    else DATE.sub(" later", str(reason)),
                     "hours": _or_none(hours),
                 }
             )
@@ -169,16 +182,12 @@ class Worklist:
         str
             A page.
         """
-        task, target = self.model.task_, self.model.head_.explanation_target().name
-        about = {"outcome": task.title or task.name, "model_hash": self.model_hash}
-        about |= {"predicted": target} if target else {}
-        provenance = about | {"simulated": "yes" if self.simulated else "no"}
         html = worklist_html(
             self.rows,
             run=self.run,
             threshold=self.threshold if self._is_risk else None,
             is_risk=self._is_risk,
-            provenance=provenance,
+            provenance=self._provenance,
         )
         return str(html)
 
@@ -224,12 +233,12 @@ class Worklist:
         row = next((row for row in self.rows if row["key"] == key), None)
         if row is None or row["risk"] is None:
             reason = "the scores do not hold it" if row is None else row["reason"] or row["status"]
-            return str(_sorry(name, f"This stay has no prediction: {reason}.", links))
+            return str(self._without_risk(name, f"This stay has no prediction: {reason}.", links))
         try:
             explanation = explain(self.model, stay, show_id=self.show_id)
             changes = movement(self.model, stay, n_permutations=N_PERMUTATIONS) if moved else None
         except ClinicalGRUError as error:
-            return str(_sorry(name, f"This stay cannot be explained. {error}", links))
+            return str(self._without_risk(name, f"This stay cannot be explained. {error}", links))
         if not moved:
             text = f"What moved the {'risk' if self._is_risk else 'prediction'} when it changed most?"
             links.append(tag("a", text, attrs={"href": f"/stay/{key}?moved=1"}))
@@ -245,6 +254,11 @@ class Worklist:
         )
         return str(html)
 
+    def _without_risk(self, title: str, text: str, links: list[Markup]) -> Markup:
+        return page(
+            title, text, provenance=self._provenance, navigation=Markup(" ").join(links), plotly_path=PLOTLY_PATH
+        )
+
     def _differs(self, scored: float, explained: float) -> str:
         """Report that the extract gives another number than the scores, as when measurements arrived in between."""
         if abs(scored - explained) < SAME:
@@ -253,10 +267,6 @@ class Worklist:
         return (
             f"The worklist shows {number}, from data until {self.run['as_of']}; this page is made of the whole extract."
         )
-
-
-def _sorry(title: str, text: str, links: list[Markup]) -> Markup:
-    return page(title, text, provenance={}, navigation=Markup(" ").join(links))
 
 
 def _or_none(value: Any) -> float | None:

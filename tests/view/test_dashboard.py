@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import urllib.error
@@ -108,6 +109,8 @@ def test_a_stay_without_a_prediction_has_no_risk_on_its_page(worklist):
         html = worklist.patient(row["key"])
         assert f"This stay has no prediction: {row['reason']}." in html
         assert "Predicted risk" not in html
+        assert "Simulated patients" in html
+    assert not any(re.search(r"\d{4}-\d\d-\d\d", row["reason"]) for row in rows)  # a date of a stay needs --identify
 
 
 def test_a_forecast_has_no_worklist_and_a_number_is_no_risk(bundle, extract, monkeypatch):
@@ -149,7 +152,8 @@ def test_only_the_token_opens_and_only_on_its_own_host(server):
     assert ask(server, "/rows.json", Cookie=f"{COOKIE}=wrong")[0] == 403
     assert ask(server, "/rows.json", Host="evil.example", **token)[0] == 403
     assert ask(server, "/rows.json", **token)[0] == 200
-    assert ask(server, PLOTLY_PATH)[0] == 403
+    assert ask(server, PLOTLY_PATH)[0] == ask(server, "/frame")[0] == 403
+    assert ask(server, "/frame", **token)[0] == 200
     assert ask(server, PLOTLY_PATH, **token) == (200, get_plotlyjs())
     assert ask(server, "/stay/../../etc/passwd", **token)[0] == 404
     assert ask(server, "/stay/0000000000000000", **token)[0] == 404
@@ -177,13 +181,14 @@ def test_the_page_of_a_stay_is_that_of_its_explanation(server, worklist):
 @pytest.mark.parametrize(("width", "scheme"), [(1500, "dark"), (390, "light")])
 def test_a_clinician_filters_opens_and_comes_back_to_the_same_place(server, width, scheme):
     sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    said, hosts = [], set()
+    said, hosts, plotly = [], set(), []
     with sync.sync_playwright() as run:
         browser = run.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
         tab.on("request", lambda request: hosts.add(request.url.split("/")[2].split(":")[0]))
+        tab.on("request", lambda request: plotly.append(request.url) if PLOTLY_PATH in request.url else None)
         tab.goto(server.address)
         tab.wait_for_selector("#rows tr")
         assert "token" not in tab.url
@@ -205,6 +210,17 @@ def test_a_clinician_filters_opens_and_comes_back_to_the_same_place(server, widt
         assert tab.input_value("#threshold") == "5"
         assert tab.locator("#rows th").all_inner_texts() == names
         assert "5 % (●)" in tab.locator("#count").inner_text()
+        if width >= 1400:  # by keyboard alone; the frame goes on with the plotly that it has
+            other = tab.locator("#rows tr:has-text('%') a").nth(1)
+            other.focus()
+            tab.keyboard.press("Enter")
+            page.locator(f"h1:text-is('{other.inner_text()}')").wait_for()
+            page.locator(".plot .main-svg").first.wait_for(timeout=60_000)
+            tab.evaluate("refresh()")  # the open stay stays open
+            assert page.locator("h1").inner_text() == other.inner_text()
+            assert len(plotly) == 1
+            page.locator("nav a").first.click()
+            tab.wait_for_selector("#patient", state="hidden")
         tab.locator("#rows a").nth(2).focus()  # refreshing takes no focus away
         tab.evaluate("refresh()")
         tab.wait_for_timeout(300)

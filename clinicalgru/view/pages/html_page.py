@@ -230,7 +230,7 @@ def _policy(scripts: Sequence[str], *, fetches: bool, own_scripts: bool) -> str:
     digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join([*(["'self'"] if own_scripts else []), *(f"'sha256-{digest}'" for digest in digests)])
     others = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"  # plotly's styles
-    own = "connect-src 'self'; frame-src 'self'; " if fetches else ""
+    own = "connect-src 'self'; frame-src 'self'; " if fetches else "connect-src 'self'; " if own_scripts else ""
     return f"default-src 'none'; script-src {allowed}; {own}{others}"
 
 

@@ -4,7 +4,7 @@ const settings = {
   responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
   showSendToCloud: false, plotlyServerURL: "",
 };
-const places = [...document.querySelectorAll(".plot")];
+let places = [];
 const isDrawn = (place) => place.classList.contains("js-plotly-plot");
 const isShown = (place) => isDrawn(place) && place.offsetWidth;
 const resize = () => places.filter(isShown).forEach((place) => Plotly.Plots.resize(place));
@@ -70,12 +70,33 @@ const draw = (place) => {
   for (const drawn of place.querySelectorAll(".main-svg")) drawn.setAttribute("aria-hidden", "true");
 };
 const isFolded = (place) => place.closest("details:not([open])");
-places.filter((place) => !isFolded(place)).forEach(draw);
-const folded = places.filter(isFolded); // drawn one by one, once the others are on the screen
-const drawNext = () => { const place = folded.shift(); if (place) { draw(place); setTimeout(drawNext, 20); } };
-requestAnimationFrame(() => setTimeout(drawNext, 50));
 const unfold = () => { places.filter((place) => !isFolded(place)).forEach(draw); resize(); };
-for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", unfold);
+const start = () => {
+  places = [...document.querySelectorAll(".plot")];
+  places.filter((place) => !isFolded(place)).forEach(draw);
+  const folded = places.filter(isFolded); // drawn one by one, once the others are on the screen
+  const drawNext = () => { const place = folded.shift(); if (place?.isConnected) { draw(place); setTimeout(drawNext, 20); } };
+  requestAnimationFrame(() => setTimeout(drawNext, 50));
+  for (const fold of document.querySelectorAll("details")) fold.addEventListener("toggle", unfold);
+};
+// A worklist shows one stay after another in this document: plotly then starts once, not with each stay.
+let latest = 0;
+globalThis.showPage = async (path) => {
+  const turn = ++latest;
+  places.filter(isDrawn).forEach((place) => Plotly.purge(place));
+  places = [];
+  document.title = "Loading";
+  document.body.replaceChildren("Loading…"); // never one patient while another is chosen
+  const text = await fetch(path).then((answer) => answer.text(), () => "The page could not be read. Is the dashboard running?");
+  if (turn !== latest) return;
+  const { title, body } = new DOMParser().parseFromString(text, "text/html");
+  for (const script of body.querySelectorAll("script:not([type])")) script.remove();
+  document.title = title;
+  document.body.replaceChildren(...body.childNodes);
+  scrollTo(0, 0);
+  start();
+};
+start();
 // Drawing again is not done in time for the printer, so the drawn figures are scaled to A4: two to a page, or one of a stay.
 addEventListener("beforeprint", () => {
   for (const fold of document.querySelectorAll("details")) fold.open = true;

@@ -78,6 +78,7 @@ function draw() {
   const many = (count) => count.toLocaleString("en");
   const filters = [state.ward, state.status, state.search && `“${state.search}”`].filter(Boolean);
   const parts = [
+    rows.length ? "" : "The scores hold no stay of this extract",
     `${many(shown.length)} of ${many(rows.length)} stays${filters.length ? ` (${filters.join(", ")})` : ""}`,
     threshold === null ? "" : `${many(above)} at or above ${state.threshold} % (●)`,
     isOneHour ? `predicted at hour ${number.format(hours()[0])} of the stay` : "",
@@ -100,7 +101,8 @@ function open(key) {
   if (!isWide()) { location.href = `/stay/${key}`; return; }
   const frame = byId("patient");
   frame.hidden = false;
-  frame.src = `/stay/${key}`;
+  if (frame.contentWindow.showPage) frame.contentWindow.showPage(`/stay/${key}`);
+  else frame.src = `/stay/${key}`;
   byId("split-view").classList.add("open");
   for (const row of byId("rows").children) {
     if (row.dataset.key === key) row.setAttribute("aria-current", "true");
@@ -109,13 +111,14 @@ function open(key) {
 }
 function closeStay() {
   byId("patient").hidden = true;
-  byId("patient").removeAttribute("src");
   byId("split-view").classList.remove("open");
   lineOf(state.stay)?.querySelector("a").focus();
 }
 async function refresh() {
   const answer = await fetch("/rows.json").catch(() => null);
   if (!answer?.ok) { byId("count").textContent = "The scores could not be read again; shown is what was read before."; return; }
+  const opened = () => JSON.stringify(rows.find(({ key }) => key === state.stay));
+  const before = opened();
   ({ rows, run } = await answer.json());
   isOneHour = hours().length === 1;
   const place = byId("list").scrollTop;
@@ -123,6 +126,7 @@ async function refresh() {
   options("status", "status");
   draw();
   byId("list").scrollTop = place;
+  if (state.stay && !byId("patient").hidden && opened() !== before) open(state.stay); // its page says what the list says
 }
 options("ward", "ward");
 options("status", "status");
@@ -150,12 +154,28 @@ byId("rows").addEventListener("click", (event) => {
   event.preventDefault();
   open(row.dataset.key);
 });
+// The page of a row that is pointed at is made before the click: one at a time, the server keeps it.
+let pointedAt, isMaking = false;
+const make = async (key) => {
+  if (isMaking || key === state.stay) return;
+  isMaking = true;
+  await fetch(`/stay/${key}`).catch(() => null);
+  isMaking = false;
+};
+for (const type of ["pointerover", "focusin"]) {
+  byId("rows").addEventListener(type, (event) => {
+    clearTimeout(pointedAt);
+    const key = event.target.closest("tr")?.dataset.key;
+    if (key) pointedAt = setTimeout(make, 100, key);
+  });
+}
 addEventListener("hashchange", () => { // the link back in the page next to the list, or an address typed by hand
   if (backTo() === null) location.reload();
   else { remember(); closeStay(); }
 });
 setInterval(() => { if (!document.hidden) refresh(); }, 60000);
 draw();
+if (isWide() && !(state.stay && !isBack)) byId("patient").src = "/frame"; // plotly is ready before the first stay
 if (state.stay) {
   if (isWide() && !isBack) open(state.stay);
   lineOf(state.stay)?.scrollIntoView({ block: "center" });
