@@ -204,9 +204,9 @@ def suppress(
 
     Notes
     -----
-    Small cells and small totals are suppressed first. Then further cells are suppressed, in the order of the table,
-    until the feasible range of every suppressed cell, given the published margins (linear programming), is at least
-    `min_cell_size` wide.
+    Small cells and small totals are suppressed first. Then further cells are suppressed, in the order of the table and
+    totals last, until the feasible range of every suppressed cell, given the published margins (linear programming), is
+    at least `min_cell_size` wide.
 
     Deviation from the paper: complementary cells are taken in order instead of minimising their number, since the
     choice of the smallest would itself reveal sizes.
@@ -255,19 +255,23 @@ def _cells_to_suppress(
     Which further cell is suppressed depends on its place alone, not on its size, so that the rule reveals nothing.
     """
     flat, sums = values.ravel(), _sums(values.shape, rows=rows, columns=columns)
-    hidden = (flat > 0) & (flat < min_cell_size)
+    small = (flat > 0) & (flat < min_cell_size)
     last = np.arange(len(flat)) >= len(flat) - values.shape[1]
-    kept = last & (keep_total and rows and not hidden[last].any())
+    kept = last & (keep_total and rows and not small[last].any())
+    totals = last & rows
+    totals |= (np.arange(len(flat)) % values.shape[1] == values.shape[1] - 1) & columns
+    order = np.argsort(totals, kind="stable")  # totals stay as long as they can
+    hidden = small.copy()
     while hidden.any():
         exposed = _exposed(flat, hidden, sums, min_cell_size)
+        if not exposed.any():
+            break
         related = (sums[(sums[:, exposed] != 0).any(axis=1)] != 0).any(axis=0)
         candidates = ~hidden & (flat > 0) & ~kept
         candidates = candidates & related if (candidates & related).any() else candidates
-        if not exposed.any():
-            break
         if not candidates.any():
             return ~kept.reshape(values.shape) if kept.any() else hidden.reshape(values.shape)
-        hidden[np.flatnonzero(candidates)[0]] = True
+        hidden[order[candidates[order]][0]] = True
     return hidden.reshape(values.shape)
 
 
@@ -282,7 +286,7 @@ def _sums(shape: tuple[int, int], *, rows: bool, columns: bool) -> np.ndarray:
 
 
 def _exposed(values: np.ndarray, hidden: np.ndarray, sums: np.ndarray, min_cell_size: int) -> np.ndarray:
-    """(cell,) Whether a suppressed cell has too narrow a feasible range, or a margin suppresses small cells only."""
+    """(cell,) Whether a suppressed cell has too narrow a feasible range, or is of a known sum of small cells only."""
     from scipy.optimize import linprog
 
     unknown, exposed = np.flatnonzero(hidden), np.zeros(len(values), dtype=bool)
@@ -297,9 +301,9 @@ def _exposed(values: np.ndarray, hidden: np.ndarray, sums: np.ndarray, min_cell_
             solution = result.x if result.status == 0 else np.where(objective != 0, np.inf, high)
             low, high = np.minimum(low, solution), np.maximum(high, solution)
         exposed[cell] = high[position] - low[position] < min_cell_size - 0.5
-    for line in sums != 0:
-        inside = line & hidden
-        exposed |= inside & (not (values[inside] >= min_cell_size).any())
+    for line in sums:
+        inside, is_known = (line != 0) & hidden, not hidden[line < 0].any()
+        exposed |= inside & (is_known and not (values[inside] >= min_cell_size).any())
     return exposed
 
 

@@ -110,6 +110,17 @@ def test_what_is_not_small_nor_gives_away_is_shown():
     assert format_count(None) == "suppressed"
 
 
+def test_no_more_of_a_table_is_suppressed_than_one_small_cell_needs():
+    # Four inner cells hide one small one; the totals of groups stay.
+    groups = pd.DataFrame({"without": [100, 220, 80, 300], "with": [20, 5, 30, 60]}, index=list("ABCD"))
+    shown = suppress(groups, keep_total=True)
+    assert int(shown.isna().sum().sum()) == 4
+    assert shown["total"].tolist() == [120, 225, 110, 360, 815]
+    # A group that is small in all takes one neighbour with it, not all groups.
+    rare = pd.DataFrame({"without": [500, 400, 3], "with": [60, 50, 0]}, index=["F", "M", "unknown"])
+    assert suppress(rare, keep_total=True).loc["M", "total"] == 450
+
+
 def test_so_many_stays_are_those_of_eleven_patients_however_they_are_chosen():
     rng = np.random.default_rng(0)
     for _ in range(50):

@@ -18,7 +18,7 @@ from clinicalgru.evaluate.headline import net_benefit_at
 from clinicalgru.evaluate.multiplicity import weighted_holm
 from clinicalgru.evaluate.operating_points import THRESHOLDS, operating_points
 from clinicalgru.evaluate.predictions import TaskPredictions
-from clinicalgru.evaluate.subgroups import Subgroups, subgroups
+from clinicalgru.evaluate.subgroups import Subgroups, subgroups, with_overall
 from clinicalgru.evaluate.validation import Array
 
 NO_GROUPS: Mapping[str, Any] = MappingProxyType({})
@@ -128,6 +128,7 @@ def binary_details(
     threshold: float | None,
     *,
     groups: Mapping[str, Any] = NO_GROUPS,
+    overall: pd.DataFrame | None = None,
     patients: Any = None,
     n_resamples: int,
     random_state: int,
@@ -143,6 +144,8 @@ def binary_details(
         Risk from which a stay is acted upon. None: the event rate.
     groups : mapping of str to array-like
         Labels of the stays by what divides them.
+    overall : DataFrame, optional
+        metric, low, high of all stays, for the row of all stays of each grouping.
     patients : array-like or None
         Patient of each stay.
     n_resamples, random_state : int
@@ -163,16 +166,15 @@ def binary_details(
     draws["patients"] = None if patients is None else np.asarray(patients)
     benefit = net_benefit_at(models, threshold, patients=patients, n_resamples=n_resamples, random_state=random_state)
     thresholds = sorted({*THRESHOLDS, float(benefit["threshold"].iloc[0])})
+    options: dict[str, Any] = {"metrics": GROUP_METRICS, "min_cell_size": min_cell_size, **draws}
+    divided = {str(name): subgroups(outcome, risk, labels, **options) for name, labels in groups.items()}
+    if overall is not None:
+        divided = {name: with_overall(one, overall) for name, one in divided.items()}
     return {
         "net_benefit": benefit,
         "operating_points": operating_points(outcome, risk, thresholds=thresholds, wanted=WANTED, **draws),
         "calibration_curve": _curve(outcome, risk, draws),
-        "subgroups": adjusted_tests(
-            {
-                str(name): subgroups(outcome, risk, labels, metrics=GROUP_METRICS, min_cell_size=min_cell_size, **draws)
-                for name, labels in groups.items()
-            }
-        ),
+        "subgroups": adjusted_tests(divided),
     }
 
 

@@ -29,6 +29,7 @@ ALARM_LABELS = {
 }
 POINTS = "Operating points: what acting from a risk on means here"
 TOO_FEW = "too few events"
+SUPPRESSED = "suppressed"  # with other figures, it would show that few stays were, or were not, acted upon
 SETS = "Prediction sets: stays whose outcome lies in their set, at the prediction time"
 ALARMS = "Alarm burden: one alarm, then six hours of silence; right if the event follows within 12 hours"
 
@@ -86,7 +87,8 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
     evaluation : Evaluation
         Result of `evaluate`.
     min_cell_size : int
-        Operating points that would show that fewer stays were, or were not, acted upon are left out; 0 shows all.
+        Of operating points that would show that fewer stays were, or were not, acted upon no figures are given, but
+        that they are suppressed; 0 shows all.
 
     Returns
     -------
@@ -103,8 +105,8 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
     """
     least = 0 if evaluation.simulated else evaluation.least_stays(min_cell_size)
     points, tables = _shown_points(evaluation, least), {}
-    if not points.empty:
-        tables[POINTS] = _points(points)
+    if not evaluation.operating_points.empty:
+        tables[POINTS] = _points(evaluation.operating_points, shown=points["point"].unique().tolist())
     alarms = shown_alarms(evaluation, min_cell_size=min_cell_size)
     if not alarms.empty:
         tables[ALARMS] = _alarms(alarms)
@@ -194,7 +196,7 @@ def _shown_points(evaluation: Any, min_cell_size: int) -> pd.DataFrame:
     return table[table["point"].isin(kept)]
 
 
-def _points(points: pd.DataFrame) -> pd.DataFrame:
+def _points(points: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
     """One row per point, one column per measure; a threshold that was given has no interval."""
     rows: Any = points.itertuples(index=False)
     texts = [
@@ -205,6 +207,7 @@ def _points(points: pd.DataFrame) -> pd.DataFrame:
     ]
     wide = points.assign(cell=texts).pivot(index="point", columns="metric", values="cell")
     wide = wide.loc[points["point"].unique(), list(POINT_LABELS)]
+    wide.loc[~wide.index.isin(shown)] = SUPPRESSED
     return wide.rename(columns=POINT_LABELS).rename_axis(index=None, columns=None)
 
 

@@ -250,6 +250,7 @@ def evaluate_predictions(
             models,
             threshold,
             groups=groups,
+            overall=tables[0] if sample_weight is None else None,  # weights are of the metrics alone
             patients=patients,
             n_resamples=n_resamples,
             random_state=int(random_state),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -154,6 +154,35 @@ def subgroups(
     columns = ["group", "stays", "events", "metric", "estimate", "low", "high"]
     shown = label.where(label.isin(table.dropna(subset="stays")["group"]))
     return Subgroups(table[columns], equal_calibration_p(true, checked, shown, patients=patient))
+
+
+def with_overall(groups: Subgroups, overall: pd.DataFrame) -> Subgroups:
+    """Give the row of all stays the intervals that were computed for them already: one number has one interval.
+
+    Parameters
+    ----------
+    groups : Subgroups
+        Of some stays.
+    overall : DataFrame
+        metric, low, high of all these stays.
+
+    Returns
+    -------
+    Subgroups
+        The same where a metric is not in `overall`.
+
+    Examples
+    --------
+    >>> groups = subgroups([0, 1, 0, 1], [0.1, 0.9, 0.8, 0.2], ["a", "a", "b", "b"], metrics=["auroc"],
+    ...                    min_cell_size=0, n_resamples=10)
+    >>> overall = pd.DataFrame({"metric": ["auroc"], "low": [0.6], "high": [0.9]})
+    >>> with_overall(groups, overall).table.loc[0, ["low", "high"]].tolist()
+    [0.6, 0.9]
+    """
+    table, known = groups.table.copy(), overall.set_index("metric")[["low", "high"]]
+    rows = (table["group"] == ALL) & table["metric"].isin(known.index) & table["estimate"].notna()
+    table.loc[rows, ["low", "high"]] = known.loc[table.loc[rows, "metric"]].to_numpy()
+    return replace(groups, table=table)
 
 
 def equal_calibration_p(outcome: Array, risk: Array, label: pd.Series, *, patients: Any = None) -> float:

@@ -13,7 +13,7 @@ import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration_groups import survival_groups
 from clinicalgru.evaluate.details import default_groups
-from clinicalgru.evaluate.details_text import ALARMS, POINTS, detail_tables
+from clinicalgru.evaluate.details_text import ALARMS, POINTS, SUPPRESSED, detail_tables
 from clinicalgru.evaluate.early_warning import early_warning_predictions
 from clinicalgru.evaluate.evaluation import evaluate_predictions
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
@@ -46,8 +46,16 @@ def test_text_page_and_dictionary_show_curve_points_and_groups(evaluation, tmp_p
     assert {row["point"] for row in held["operating_points"]} >= {"risk >= 0.25", "sensitivity >= 0.8"}
 
 
+def test_the_row_of_all_stays_has_the_intervals_of_the_metrics(evaluation):
+    own = evaluation.metrics.set_index("metric")[["estimate", "low", "high"]]
+    everyone = evaluation.subgroups["site"].table.query("group == 'all'").set_index("metric")
+    pd.testing.assert_frame_equal(everyone[["estimate", "low", "high"]], own.loc[everyone.index], check_names=False)
+
+
 def test_of_shown_operating_points_no_two_differ_by_few_stays(evaluation):
-    shown = detail_tables(evaluation)[POINTS].index
+    points = detail_tables(evaluation)[POINTS]
+    shown = points.index[points["PPV"] != SUPPRESSED]
+    assert len(shown) < len(points) == 7  # those left out are said to be suppressed
     assert {"risk >= 0.25", "sensitivity >= 0.8"} <= set(shown)
     table = evaluation.operating_points.pivot(index="point", columns="metric", values="estimate").loc[shown]
     caught = (table["sensitivity"] * OUTCOME.sum()).round().to_numpy()
