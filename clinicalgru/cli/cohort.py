@@ -46,7 +46,7 @@ def table_one(
     from clinicalgru.data.task.task import Task
 
     named_task = Task.load(task)
-    check_outcomes(reading, named_task)
+    check_outcomes(reading, named_task, extract)
     stays = select(read_events(extract, **reading), named_task)
     shown = describe_cohort(stays, min_cell_size=0 if stays.simulated else min_cell_size(exact))
     typer.echo(str(shown))

@@ -35,6 +35,7 @@ from clinicalgru.cli import (
     watch,
 )
 from clinicalgru.cli.config import with_config
+from clinicalgru.cli.option_text import as_options
 from clinicalgru.cli.options import (
     AcceptDifferences,
     AsJson,
@@ -281,14 +282,14 @@ def main(arguments: list[str] | None = None) -> Any:
         Arguments. None: those of the process.
     """
     log_to_standard_error()
-    warnings.formatwarning = lambda message, *_: f"WARNING: {message}\n"  # without lines of code
+    warnings.formatwarning = lambda message, *_: f"WARNING: {as_options(str(message))}\n"  # without lines of code
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun, of which one speaks
     try:
         with nullcontext() if is_first else redirect_stdout(io.StringIO()):
             app(standalone_mode=True, **with_config(app, arguments))
     except ClinicalGRUError as error:
         if is_first:
-            typer.echo(f"{error}", err=True)
+            typer.echo(as_options(str(error)), err=True)
         sys.exit(error.exit_code)
 
 

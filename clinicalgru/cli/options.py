@@ -285,8 +285,8 @@ def _missing(texts: list[str]) -> list[str] | dict[str, list[str]]:
     return by_name or texts
 
 
-def check_outcomes(reading: dict[str, Any], task: Task) -> None:
-    """Raise where a task needs outcomes that neither an outcomes table nor the source gives; nothing is read yet.
+def check_outcomes(reading: dict[str, Any], task: Task, extract: str | None = None) -> None:
+    """Raise where a file does not exist, or a task needs outcomes that nothing gives; nothing is read yet.
 
     Parameters
     ----------
@@ -294,12 +294,19 @@ def check_outcomes(reading: dict[str, Any], task: Task) -> None:
         Arguments of `read_events`.
     task : Task
         The task.
+    extract : str, optional
+        Path of the extract, or the address of a database.
 
     Raises
     ------
     InputError
-        If outcomes are missing.
+        If a file or the outcomes are missing.
     """
+    files = {"the extract": extract, "--stays": reading.get("stays"), "--outcomes": reading.get("outcomes")}
+    for name, file in files.items():
+        if isinstance(file, str) and "://" not in file and not Path(file).exists():
+            got = f"no such path: {Path(file).name}"
+            raise InputError("an existing file or folder", got, "Check the path.", where=name)
     source = reading.get("source", "long")
     if reading.get("outcomes") is None and task.outcome and source in OUTCOMES_NEEDED:
         raise InputError(f"--outcomes with an extract of source {source}", "no --outcomes", "Pass a table by stay_id.")

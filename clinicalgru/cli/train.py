@@ -167,7 +167,7 @@ def train(
     from clinicalgru.serve.bundle import load_pretrained
 
     named_task = Task.load(task)
-    check_outcomes(reading, named_task)
+    check_outcomes(reading, named_task, extract)
     _check_instability(instability, named_task)
     if resume and checkpoint is None:
         raise ArgumentError("--checkpoint with --resume", "no checkpoint", "Name the file of the checkpoint.")

@@ -84,6 +84,7 @@ def read_outcomes(
     )
     static = {normalize(name): name for name in dictionary if dictionary[name].static} if static is None else static
     named = _named(options, cells)
+    mapped = {*named, *columns_of(options.columns, OUTCOMES)}  # a column that is mapped is meant, text or not
     frame = cells.frame[[name for name in IDENTIFIERS if name in cells.frame]].copy()
     notes = dict(cells.notes)
     clocks: list[Clock] = []
@@ -91,7 +92,7 @@ def read_outcomes(
         is_unknown = options.missing.is_missing(cells.frame[column], column, cells.written[column])
         text = cells.frame[column].mask(is_unknown)
         is_outcome = column in named if options.outcomes_columns is not None else _may_be_outcome(column, static)
-        values = _outcome(text, column, options, clocks, is_named=column in named) if is_outcome else None
+        values = _outcome(text, column, options, clocks, is_named=column in mapped) if is_outcome else None
         if values is None:
             notes[f"column not used: {cells.written.get(column, column)} (outcomes)"] = int(text.notna().sum())
         else:

@@ -197,6 +197,8 @@ def _fix(
     fixes += [FIXES["time not readable"]] if has_times else []
     fixes += [texts] if has_texts else []
     repair = " ".join(fixes if spellings or len(fixes) > bool(units) else [*fixes, "Else repair the values."])
+    if len(variables) > MAX_NAMED:  # how the table is written is misread, not some variables
+        return repair
     return f"{repair} To go on without them, pass allow={[variable.name for variable in variables]}."
 
 

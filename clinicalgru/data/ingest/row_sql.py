@@ -27,6 +27,7 @@ from clinicalgru.data.ingest.time_of_day_sql import time_of_day_sql
 from clinicalgru.data.ingest.time_sql import (
     NUMERIC,
     day_month_swapped_sql,
+    digits_sql,
     has_offset_sql,
     hours_sql,
     is_date_sql,
@@ -153,7 +154,7 @@ def row_statements(
         If identifiers are floating point.
     """
     check_identifier_types(part.types, columns, part.label)
-    types = {ours: _dtype(ours, part.types[theirs]) for ours, theirs in columns.items()}
+    types = {ours: _dtype(ours, part.types[theirs], row_format.time_format) for ours, theirs in columns.items()}
     cells = _cells(part, columns, types, row_format)
     value_text = text_sql("c_value", types["value"])
     of_limit, is_limit = _limit_of_detection(value_text, row_format.detection_limits)
@@ -277,6 +278,9 @@ def _raw_cells(
     by their time.
     """
     cells = {ours: _cell(ours, theirs, types[ours], is_plain=_is_plain(part)) for ours, theirs in columns.items()}
+    for ours in types.keys() & set(TIMES):
+        if types[ours] == "VARCHAR" and part.types[columns[ours]].startswith(NUMERIC):
+            cells[ours] = digits_sql(quoted(columns[ours]))
     if row_format.decimal == ",":
         of_numbers = [ours for ours in ("value", *TIMES) if types.get(ours) == "VARCHAR"]
         cells |= {ours: decimal_comma_sql(quoted(columns[ours])) for ours in of_numbers}
@@ -312,8 +316,10 @@ def _headers(part: TablePart, columns: Mapping[str, str], time_format: str | Non
     )
 
 
-def _dtype(ours: str, dtype: str) -> str:
-    """The type that a cell is read as: numbers and times as they are, all else as text."""
+def _dtype(ours: str, dtype: str, time_format: str | None) -> str:
+    """The type that a cell is read as: numbers and times as they are, all else as text, as are digits of a format."""
+    if ours in TIMES and time_format is not None and dtype.startswith(NUMERIC):
+        return "VARCHAR"
     unchanged = {"value": NUMERIC, "time": TYPED, "available_at": TYPED}.get(ours, ())
     return dtype if dtype.startswith(unchanged) or ours == "source_reason" else "VARCHAR"
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.birth_dates import AGE, with_ages
+from clinicalgru.data.ingest.body_size import warn_of_body_size
 from clinicalgru.data.ingest.column_names import (
     DATA,
     IDENTIFIERS,
@@ -159,6 +160,7 @@ def _stays(workspace: Workspace, cells: TableCells, options: ReadOptions) -> Sou
             value = as_numbers(variable, cell, conversion).where(stays[variable.name].isna())
             implausible.append(stays[[*IDENTIFIERS]].assign(variable=variable.name, value=value).dropna(subset="value"))
     check_once(stays, list(IDENTIFIERS), STAYS)
+    warn_of_body_size(stays, options.units)
     if cells.clock is not None and not cells.clock.is_date and stays["start"].notna().any():
         check_first_hour(int(stays["start"].min()), f"{STAYS}, {cells.clock.where}")
     rejected = pd.concat(implausible) if implausible else pd.DataFrame(columns=[*IDENTIFIERS, "variable", "value"])

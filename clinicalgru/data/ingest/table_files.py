@@ -16,19 +16,23 @@ PARQUET_FILES = (".parquet", ".pq")
 TABLE_FILES = (*TEXT_FILES, *PARQUET_FILES)
 ARROW_FILES = (".arrow", ".feather", ".ipc")
 SHOWN_ENDINGS = ".csv, .tsv, .txt, each also .gz, .bz2, .xz, .zst; .parquet, .feather, .arrow"
+WRITE = "python -c \"import pandas as pd; pd.read_{}('{{name}}'{}).to_csv('{{stem}}.csv', index=False)\""
 EXPORTS = {  # how to make a table of what is none
-    (".xlsx", ".xls", ".xlsm", ".ods"): "Save the sheet as CSV UTF-8, with dates as yyyy-mm-dd hh:mm.",
-    (".json", ".ndjson", ".jsonl"): "Pass it as a DataFrame, such as pd.read_json(file, lines=True, dtype=False).",
-    (".duckdb", ".db", ".sqlite", ".sqlite3"): "Pass its address with source='sql' and query= (SQLite), or a relation.",
-    (
-        ".sas7bdat",
-        ".xpt",
-        ".sav",
-        ".dta",
-        ".rds",
-        ".rdata",
-        ".pkl",
-    ): "Export it as CSV or Parquet, or pass a DataFrame.",
+    (".xlsx", ".xls", ".xlsm", ".ods"): (
+        "Save the sheet as CSV UTF-8, with dates as yyyy-mm-dd hh:mm; or run " + WRITE.format("excel", ", dtype=str")
+    ),
+    (".ndjson", ".jsonl"): "Run " + WRITE.format("json", ", lines=True, dtype=False"),
+    (".json",): "Run " + WRITE.format("json", ", dtype=False"),
+    (".db", ".sqlite", ".sqlite3"): "Pass 'sqlite:///{name}' with source='sql' and query='SELECT ...'",
+    (".duckdb",): (
+        'Run python -c "import duckdb; '
+        "duckdb.connect('{name}').sql('FROM your_table').write_parquet('{stem}.parquet')\""
+    ),
+    (".sas7bdat", ".xpt"): "Run " + WRITE.format("sas", ", encoding='infer'"),
+    (".dta",): "Run " + WRITE.format("stata", ""),
+    (".sav",): "Run " + WRITE.format("spss", "") + ", which needs pyreadstat",
+    (".rds", ".rdata"): "In R, write it with arrow::write_parquet(table, '{stem}.parquet')",
+    (".pkl", ".pickle"): "If you trust it, pass it as a DataFrame: a pickle can run any code",
 }
 HIDDEN = re.compile(r"[.~].*|#.*#|.*~|_(SUCCESS|temporary|metadata|common_metadata|committed.*|started.*)|__MACOSX")
 SYSTEM_FILES = ("thumbs.db", "desktop.ini", "icon\r")
@@ -191,7 +195,8 @@ def _tables_of(path: Path, inner: FolderFiles) -> list[Path]:
     tables = [file for file in inner.files if _is_table(file.name) or (file == path and _has_ending(file.name))]
     if not tables:
         by_ending = (fix for endings, fix in EXPORTS.items() if path.name.lower().endswith(endings))
-        fix = next(by_ending, "Pass a table, or name its format with source=.")
+        fix = next(by_ending, "Pass a table, or name its format with source=") + "."
+        fix = fix.format(name=path.name, stem=path.stem)
         raise InputError(f"tables ({SHOWN_ENDINGS})", f"{path.name}", fix)
     for file in sorted(set(inner.files) - set(tables)):
         name = file.relative_to(path).as_posix() if file != path else file.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import pandas as pd
@@ -14,9 +14,11 @@ from clinicalgru.data.ingest.missing_values import MissingValues, as_number
 from clinicalgru.data.ingest.row_sql import TYPED, text_sql
 from clinicalgru.data.ingest.tables import TablePart, quoted, with_computed
 from clinicalgru.data.ingest.time_sql import (
+    NUMERIC,
     TimeFormat,
     day_month_swapped_sql,
     declare_timezone,
+    digits_sql,
     has_offset_sql,
     hours_sql,
     is_date_sql,
@@ -168,6 +170,8 @@ def time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: s
     """
     dtype = part.types[column]
     as_written = quoted(column) if dtype.startswith(TYPED) else trim_sql(quoted(column))
+    if times.time_format is not None and dtype.startswith(NUMERIC):
+        as_written, dtype = digits_sql(quoted(column)), "VARCHAR"
     cell, written = "c_time", text_sql("c_written", dtype)
     table = with_computed(
         part.sql, {"c_written": as_written}, {"c_time": hours_sql("c_written", dtype, times.time_unit)}
@@ -184,7 +188,12 @@ def time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: s
         written=written,
     )
     select += f" FROM {table}"
-    return connection.sql(LOCAL_TIME.format(select=select) if times.timezone is not None else select).df()
+    found = connection.sql(LOCAL_TIME.format(select=select) if times.timezone is not None else select).df()
+    if times.time_format is not None and dtype == "VARCHAR" and found["time"].isna().all():
+        usual = time_frame(connection, part, column, replace(times, time_format=None))
+        if usual["is_date"].where(usual["written"].notna(), True).all() and usual["time"].notna().any():
+            return usual  # the format is that of another table, and all of this column is ISO 8601
+    return found
 
 
 def instants_of(found: pd.DataFrame, *, ends_of_days: bool) -> tuple[pd.Series, list[Clock]]:

@@ -116,6 +116,22 @@ def number_sql(cell: str, dtype: str) -> str:
     return f"CASE WHEN isfinite({cast}) AND NOT contains({text}, '_') AND NOT contains({text}, '+-') THEN {cast} END"
 
 
+def digits_sql(cell: str) -> str:
+    """Write SQL of a whole number as its digits, as a `time_format` such as %Y%m%d%H%M%S reads them.
+
+    Parameters
+    ----------
+    cell : str
+        SQL of a number, which may be floating point.
+
+    Returns
+    -------
+    str
+        SQL of text.
+    """
+    return f"CAST(try_cast({cell} AS BIGINT) AS VARCHAR)"
+
+
 def hours_sql(cell: str, dtype: str, time_unit: str) -> str:
     """Write SQL of a time as it is, or in hours where it is a number of another unit.
 

@@ -209,7 +209,10 @@ def outcome_numbers(events: Events, name: str, *, where: str) -> np.ndarray:
     """
     column = events.stays[name]
     if isinstance(column.dtype, pd.CategoricalDtype):
-        fix = "Write numbers, or name in the task what its words mean: positive_values and negative_values, or classes."
+        fix = (
+            "Write 1 and 0, or copy the task to a YAML file that says what its words mean with the "
+            "lists positive_values and negative_values, or with classes."
+        )
         raise TaskError(f"numbers in {name}", "text", fix, where=where)
     return column.to_numpy(dtype=float)
 
@@ -234,7 +237,8 @@ def check_outcome(name: str, have: tuple[str, ...], *, where: str, is_text: bool
         With the outcomes that there are.
     """
     if name not in have:
-        got, fix = f"outcomes: {', '.join(have) or 'no outcome'}", "Pass outcomes= to read_events, or correct the task."
+        got = f"outcomes: {', '.join(have) or 'no outcome'}"
+        fix = f"Pass outcomes=; of text, map the column: columns={{'outcomes': {{{name!r}: 'its name'}}}}."
         if have:
             fix = f"Name the column with columns={{{name!r}: {have[0]!r}}} in read_events, or correct the task."
         if is_text:
