@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from clinicalgru.errors import DataWarning
@@ -39,14 +40,15 @@ def warn_of_body_size(stays: pd.DataFrame, units: Mapping[str, str]) -> None:
     weight = stays[WEIGHT] if WEIGHT in stays else pd.Series(float("nan"), stays.index)
     height = stays[HEIGHT] if HEIGHT in stays else pd.Series(float("nan"), stays.index)
     index = (weight / (height / 100) ** 2).dropna()
-    median = float(index.median())
+    median = float(np.median(index)) if len(index) else float("nan")
     if len(index) >= MIN_STAYS:
         low, high = BODY_MASS
         what, number, is_odd = "body mass index", f"{median:.0f} kg/m2", not low <= median <= high
     else:
         known = weight.dropna()
-        what, number = "admission_weight", f"{known.median():.0f} kg"
-        is_odd = len(known) >= MIN_STAYS and known.median() > MAX_WEIGHT
+        median = float(np.median(known)) if len(known) else float("nan")
+        what, number = "admission_weight", f"{median:.0f} kg"
+        is_odd = len(known) >= MIN_STAYS and median > MAX_WEIGHT
     if not is_odd or {HEIGHT, WEIGHT} <= set(units):
         return
     message = (
