@@ -18,14 +18,19 @@ except ImportError:  # a system without these locks keeps the drafts of dead pro
     fcntl: Any = None  # type: ignore[no-redef]
 
 
+BUNDLE_FILES = ("manifest.json", "weights.safetensors")  # of every folder that `save` wrote
+
+
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str], *, in_bundle: bool = False) -> Iterator[Path]:
     """Give a draft to write to; where the block succeeds, it takes the place of the file.
 
     Parameters
     ----------
     path : str or path
         File to write; its folder is created.
+    in_bundle : bool
+        Whether the file may lie in the folder of a bundle, as a signature does.
 
     Yields
     ------
@@ -36,8 +41,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the target is a device or a pipe, or the system refuses to write, as without permission or on a full disk.
-        The earlier file is unchanged.
+        If the target is a device or a pipe, or lies in a bundle, or the system refuses to write, as without permission
+        or on a full disk. The earlier file is unchanged.
 
     Examples
     --------
@@ -52,6 +57,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     with system_errors(target.name):
         if target.exists() and not (target.is_file() or target.is_dir()):  # renaming would put a file in its place
             raise InputError("a file to write", "a device or a pipe", "Choose the name of a file.", where=target.name)
+        if not in_bundle and all((target.parent / name).exists() for name in BUNDLE_FILES):
+            fix = "Choose another folder: a bundle holds the files of its model alone."
+            raise InputError("a file outside of a bundle", "one in the folder of a bundle", fix, where=target.name)
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_dead_drafts(target)
         draft = target.with_name(f".{target.stem[:50]}-{secrets.token_hex(8)}.part")

@@ -71,7 +71,7 @@ MAY_IMPORT["pipeline"] = {*MAY_IMPORT}
 MAY_IMPORT["dashboard"] = {"errors", "html", "data", "model", "serve", "explain", "view", "output_unit"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 MAY_IMPORT["__main__"] = {"cli"}
-COMMANDS_SHARE = {"cohort", "config", "option_text", "options", "progress", "stop"}  # by several commands
+COMMANDS_SHARE = {"cohort", "config", "option_text", "options", "outputs", "progress", "stop"}  # by several commands
 FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
 
 

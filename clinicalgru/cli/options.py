@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, get_type_hints
 import typer
 
 from clinicalgru.atomic_write import atomic_write
+from clinicalgru.cli.outputs import check_outputs
 from clinicalgru.cli.progress import waiting
 from clinicalgru.disclosure import MIN_CELL_SIZE
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import InputError
 
 if TYPE_CHECKING:
     from clinicalgru.data.task.task import Task
@@ -42,7 +43,6 @@ RequireSignature = Annotated[
 
 OUTCOMES_NEEDED = ("long", "wide", "yaib", "sql", "physionet2012")  # sources that contain none
 PAIRS = "ours=theirs; repeatable"
-OUTPUTS = ("page", "markdown", "out", "recalibrate")  # options that name what a command writes
 
 
 def _text(help_text: str, *names: str) -> Any:
@@ -128,7 +128,8 @@ def reading_command(
 
         def run(**given: Any) -> None:
             reading = parse_reading({name: given.pop(name) for name in options})
-            _refuse_outputs_over_inputs(given, reading)
+            tables = [reading.get(name) for name in ("stays", "outcomes", "variables")]
+            check_outputs(given, tables)
             with nullcontext() if shows_progress else waiting(command.__name__.strip("_").replace("_", " ")):
                 command(**given, reading=reading)
 
@@ -139,21 +140,6 @@ def reading_command(
         return command
 
     return register
-
-
-def _refuse_outputs_over_inputs(given: dict[str, Any], reading: dict[str, Any]) -> None:
-    """Raise where a file to write is one that is read, or lies in the bundle."""
-    outputs = {name: Path(given[name]).resolve() for name in OUTPUTS if given.get(name) is not None}
-    named = [value for name, value in given.items() if name not in OUTPUTS] + [
-        reading.get(name) for name in ("stays", "outcomes", "variables")
-    ]
-    flat = [one for value in named for one in (value if isinstance(value, list | tuple) else [value])]
-    inputs = [Path(one).resolve() for one in flat if isinstance(one, str | Path)]
-    for name, target in outputs.items():
-        is_bundle = any((folder / "manifest.json").is_file() for folder in target.parents if folder in inputs)
-        if is_bundle or (target in inputs and target.is_file()):
-            got = "a file that is read, or one in the bundle"
-            raise ArgumentError(f"--{name} besides the extract", got, "Choose another name.")
 
 
 def parse_reading(given: dict[str, Any]) -> dict[str, Any]:

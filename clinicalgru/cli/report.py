@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clinicalgru.cli.options import AsJson, Bundle, Page, RequireSignature, show_result
+from clinicalgru.cli.outputs import check_outputs
 
 
 def register(app: typer.Typer) -> None:
@@ -54,5 +55,7 @@ def report(
     """
     from clinicalgru.serve.report import report as write_up
 
+    read = [bundle, predictions, *(log or [])]
+    check_outputs({"page": page, "markdown": markdown}, read)
     result = write_up(bundle, predictions=predictions, logs=log or [], require_signature=require_signature)
     show_result(result, as_json=as_json, page=page, markdown=markdown, exit_code=result.exit_code)

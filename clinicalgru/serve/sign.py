@@ -45,7 +45,7 @@ def sign(path: str | Path, key: str | Path) -> Path:
     path = Path(path)
     read_bundle(path)
     made = signature_of(read_manifest(path), key)
-    with atomic_write(path / SIGNATURE) as draft:
+    with atomic_write(path / SIGNATURE, in_bundle=True) as draft:
         draft.write_bytes(made)
     return path / SIGNATURE
 

@@ -15,6 +15,7 @@ from hostile.law import judge, read
 import clinicalgru as cg
 from clinicalgru.data.events import Events
 from clinicalgru.data.ingest.csv_check import UNFINISHED
+from clinicalgru.errors import InputError
 
 PARTS = 6
 TABLES, EXPORTS = 1_880, 150
@@ -161,6 +162,7 @@ TRICKS = {
     "a link": [("132539.txt", b"/etc/passwd", "link")],
     "a hard link": [("a/132540.txt", STAY, "file"), ("132539.txt", b"a/132540.txt", "hard")],
     "one name twice": [("a/132539.txt", STAY, "file"), ("b/132539.txt", STAY, "file")],
+    "one name in two cases": [("132539.txt", STAY, "file"), ("132539.TXT", STAY, "file")],
     "a huge member": [("132539.txt", b"0" * 11_000_000, "file")],
     "a name that is no text": [("132\udcff539.txt", STAY, "file")],
     "a file cut off": [("132539.txt", STAY[:-2], "file")],
@@ -189,6 +191,34 @@ def test_no_archive_writes_to_disk_follows_a_link_or_counts_a_stay_twice(tmp_pat
     else:
         assert error is not None
         assert error.fix
+
+
+def test_a_zip_that_is_cut_off_is_called_damaged(tmp_path):
+    path = archive(tmp_path / "set.zip", [("132539.txt", STAY, "file")])
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(InputError, match=r"set.zip: .*got a damaged archive"):
+        cg.read_events(path, source="physionet2012")
+
+
+@pytest.mark.parametrize("source", ["omop", "eicu"])
+def test_a_damaged_archive_of_tables_and_a_full_disk_are_named_as_what_they_are(tmp_path, monkeypatch, source):
+    table = b"person_id,subject_id\n" + b"".join(b"%d,%d\n" % (n, n * 7) for n in range(5000))
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("person.csv", table)
+        file.writestr("patient.csv", table)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200] + bytes(60) + whole[260:])
+    with pytest.raises(InputError, match="got a damaged archive"):
+        cg.read_events(path, source=source)
+    path.write_bytes(whole)
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)  # as unpacking does on a full disk
+    with pytest.raises(InputError, match="disk space"):
+        cg.read_events(path, source=source)
 
 
 @pytest.mark.slow

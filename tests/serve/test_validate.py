@@ -217,10 +217,40 @@ def test_a_command_writes_over_nothing_that_it_reads(model, tmp_path, option, ca
         (tmp_path / f"{name}.csv").write_text("stay_id\n1\n")
     command = ["validate", f"{bundle}", f"{tmp_path}/rows.csv"]
     command += [word for name in ("stays", "outcomes") for word in (f"--{name}", f"{tmp_path}/{name}.csv")]
-    for target in (tmp_path / "rows.csv", tmp_path / "stays.csv", tmp_path / "outcomes.csv", bundle / "card.md"):
+    (tmp_path / "other.csv").hardlink_to(tmp_path / "rows.csv")
+    (tmp_path / "linked").symlink_to(bundle)
+    targets = [tmp_path / name for name in ("rows.csv", "stays.csv", "outcomes.csv", "other.csv", "linked/card.md")]
+    for target in (*targets, bundle / "card.md"):
         before = target.read_bytes()
         with pytest.raises(SystemExit) as ended:
             main([*command, option, str(target)])
         assert ended.value.code == 2
         assert "besides the extract" in capsys.readouterr().err
         assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--page", "--markdown"])
+def test_a_report_is_not_written_into_the_bundle_or_over_a_log(model, tmp_path, option, capsys):
+    bundle, log = cg.save(model, tmp_path / "bundle"), tmp_path / "runs.jsonl"
+    log.write_text("{}\n")
+    before = {file: file.read_bytes() for file in (*bundle.iterdir(), log)}
+    for target in (bundle / "manifest.json", bundle / "new.html", log):
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(bundle), "--log", str(log), option, str(target)])
+        assert ended.value.code == 2
+        assert "besides the extract" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:  # before anything is read or trained
+        main(["train", "rows.csv", "--task", "in_hospital_mortality", "--out", str(bundle)])
+    assert ended.value.code == 2
+    assert {file: file.read_bytes() for file in (*bundle.iterdir(), log)} == before
+
+
+def test_no_page_of_the_python_api_is_written_into_a_bundle(model, tmp_path):
+    bundle = cg.save(model, tmp_path / "bundle")
+    before = (bundle / "manifest.json").read_bytes()
+    evaluation = cg.evaluate([0, 1] * 30, np.linspace(0.1, 0.9, 60), n_resamples=5)
+    for name in ("manifest.json", "page.html"):
+        with pytest.raises(InputError, match="outside of a bundle"):
+            evaluation.to_html(bundle / name)
+    assert (bundle / "manifest.json").read_bytes() == before
+    assert not (bundle / "page.html").exists()

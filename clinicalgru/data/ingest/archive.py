@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -159,12 +160,14 @@ def _deduplicated(files: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, lis
 
 def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
-        for file in (file for file in folder_files(path).files if file.name.endswith(ending)):
+        for file in (file for file in folder_files(path).files if file.name.lower().endswith(ending)):
             if not _is_too_large(file.stat().st_size, file.name):
                 with io_errors(file.name):
                     yield file.name, file.read_bytes()
     elif zipfile.is_zipfile(path):
         yield from _zip_files(path, ending)
+    elif path.suffix.lower() == ".zip" and path.exists():
+        raise _corrupt_archive(path.name)
     elif path.exists():
         yield from _tar_files(path, ending)
     else:
@@ -173,7 +176,8 @@ def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
 
 def _is_stay_file(name: str, ending: str) -> bool:
     """Whether an archive's member is a stay's file; "._name" and __MACOSX are leftovers of a Mac's packer."""
-    return name.endswith(ending) and "__MACOSX" not in name and not PurePosixPath(name).name.startswith(".")
+    hidden = "__MACOSX" in name or PurePosixPath(name).name.startswith(".")
+    return name.lower().endswith(ending) and not hidden
 
 
 def check_zip(archive: zipfile.ZipFile, packed: int, name: str) -> None:
@@ -205,36 +209,26 @@ def _check_members(n_members: int, name: str) -> None:
 
 
 def _zip_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_zip(archive, path.stat().st_size, path.name)
-            for member in sorted(archive.infolist(), key=lambda member: member.filename):
-                if _is_stay_file(member.filename, ending) and not _is_too_large(member.file_size, member.filename):
-                    yield member.filename, archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-        raise _corrupt_archive(path, error) from None
+    with archive_errors(path.name), zipfile.ZipFile(path) as archive:
+        check_zip(archive, path.stat().st_size, path.name)
+        for member in sorted(archive.infolist(), key=lambda member: member.filename):
+            if _is_stay_file(member.filename, ending) and not _is_too_large(member.file_size, member.filename):
+                yield member.filename, archive.read(member)
 
 
 def _tar_files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     """The members one after the other, as a stream: what is unpacked is counted as it comes."""
     stream = open_plain(path)
-    try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for n_members, member in enumerate(archive, start=1):
-                _check_members(n_members, path.name)
-                if member.name.endswith(ending) and not (member.isfile() or member.isdir()):
-                    raise InputError("plain files", "a link", "Restore the set as published.", where=path.name)
-                if (
-                    member.isfile()
-                    and _is_stay_file(member.name, ending)
-                    and not _is_too_large(member.size, member.name)
-                ):
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    yield member.name, file.read()
-            _verify_checksum(stream, path)
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise _corrupt_archive(path, error) from None
+    with archive_errors(path.name), tarfile.open(fileobj=stream, mode="r|") as archive:
+        for n_members, member in enumerate(archive, start=1):
+            _check_members(n_members, path.name)
+            if member.name.lower().endswith(ending) and not (member.isfile() or member.isdir()):
+                raise InputError("plain files", "a link", "Restore the set as published.", where=path.name)
+            if member.isfile() and _is_stay_file(member.name, ending) and not _is_too_large(member.size, member.name):
+                file = archive.extractfile(member)
+                assert file is not None
+                yield member.name, file.read()
+        _verify_checksum(stream, path)
 
 
 def _verify_checksum(rest: IO[bytes], path: Path) -> None:
@@ -243,13 +237,38 @@ def _verify_checksum(rest: IO[bytes], path: Path) -> None:
     while chunk := rest.read(1 << 20):
         size += len(chunk)
         if size > MAX_FILE_SIZE or chunk.strip(b"\0"):
-            raise _corrupt_archive(path)
+            raise _corrupt_archive(path.name)
 
 
-def _corrupt_archive(path: Path, error: Exception | None = None) -> InputError:
-    if isinstance(error, OSError) and error.errno is not None:
-        return system_error(error, path.name)
-    return InputError("a whole .tar.gz or .zip", "a damaged archive", "Fetch it again.", where=path.name)
+@contextmanager
+def archive_errors(name: str) -> Iterator[None]:
+    """Raise errors of an archive as ours: a damaged one, or what the operating system refused.
+
+    Parameters
+    ----------
+    name : str
+        Name of its file, for the message.
+
+    Yields
+    ------
+    None
+        Nothing; the block reads or unpacks.
+
+    Raises
+    ------
+    InputError
+        If the archive is damaged or encrypted, or the system refuses, such as on a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise (_corrupt_archive(name) if error.errno is None else system_error(error, name)) from None
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, NotImplementedError):
+        raise _corrupt_archive(name) from None
+
+
+def _corrupt_archive(name: str) -> InputError:
+    return InputError("a whole .tar.gz or .zip", "a damaged archive", "Fetch it again.", where=name)
 
 
 def _is_too_large(size: int, name: str) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from clinicalgru.data.ingest.archive import check_zip
+from clinicalgru.data.ingest.archive import archive_errors, check_zip
 from clinicalgru.data.ingest.compression import open_plain
 from clinicalgru.data.ingest.read_options import as_path
 from clinicalgru.data.ingest.table_files import TABLE_FILES, folder_files
@@ -151,7 +150,7 @@ def _table_name(file: Path, names: Collection[str], prefix: str) -> tuple[str, s
 def _extracted(archive: Path, folder: Path) -> Path:
     """The tables of an archive, unpacked."""
     folder.mkdir()
-    try:
+    with archive_errors(archive.name):
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as zipped:
                 check_zip(zipped, archive.stat().st_size, archive.name)
@@ -162,11 +161,6 @@ def _extracted(archive: Path, folder: Path) -> Path:
                 for member in tarred:
                     if member.isfile() and _is_wanted(member.name, member.size):
                         tarred.extract(member, folder, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
-        fix = "Pass the folder, or fetch the archive again."
-        raise InputError(
-            "a folder, .zip or .tar.gz of tables", "another or a damaged file", fix, where=archive.name
-        ) from None
     return folder
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from clinicalgru.data.ingest.archive import check_zip
+from clinicalgru.data.ingest.archive import archive_errors, check_zip
 from clinicalgru.data.ingest.database import fetch, is_address
 from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.read_options import as_path
@@ -256,18 +256,15 @@ def _table_files(folder: Path) -> Iterator[tuple[str, Path]]:
 def _extracted(archive: Path, folder: Path) -> Path:
     """The CDM's tables out of a .zip, each under its plain name."""
     folder.mkdir()
-    try:
-        with zipfile.ZipFile(archive) as members:
-            check_zip(members, archive.stat().st_size, archive.name)
-            for member in members.infolist():
-                name = PurePosixPath(member.filename).name
-                if FILE.fullmatch(name) and member.file_size < LARGEST_FILE:
-                    with members.open(member) as packed, (folder / name).open("xb") as plain:
-                        shutil.copyfileobj(packed, plain, 1 << 20)
-    except FileExistsError:
-        raise InputError("each table once", "a table twice", "Keep one of each.", where=archive.name) from None
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError):
-        raise InputError("a whole .zip", "a damaged archive", "Fetch it again.", where=archive.name) from None
+    with archive_errors(archive.name), zipfile.ZipFile(archive) as members:
+        check_zip(members, archive.stat().st_size, archive.name)
+        for member in members.infolist():
+            name = PurePosixPath(member.filename).name
+            if FILE.fullmatch(name) and member.file_size < LARGEST_FILE:
+                if (folder / name).exists():
+                    raise InputError("each table once", "a table twice", "Keep one of each.", where=archive.name)
+                with members.open(member) as packed, (folder / name).open("xb") as plain:
+                    shutil.copyfileobj(packed, plain, 1 << 20)
     return folder
 
 
