@@ -18,9 +18,9 @@ from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_sql import name_sql, text_sql
 from clinicalgru.data.ingest.table_times import TIMES, Clock, TimeColumns, check_times, instants_of, time_frame
-from clinicalgru.data.ingest.tables import TablePart, open_parts, quoted
+from clinicalgru.data.ingest.tables import TablePart, open_parts, quoted, with_computed
 from clinicalgru.data.ingest.text_format import PLAIN_TEXT, TextFormat
-from clinicalgru.data.ingest.time_sql import TimeFormat, declare_timezone
+from clinicalgru.data.ingest.time_sql import TimeFormat, declare_timezone, trim_sql
 from clinicalgru.errors import InputError
 
 
@@ -217,11 +217,8 @@ def _read(
     """The cells of one file, the kinds of time in it, and how many rows repeat its header."""
     ours = _our_names(part, columns)
     check_identifier_types(part.types, ours, part.label)
-    cells = ", ".join(
-        f"{_cell_sql(our_name, theirs, part.types[theirs])} AS {quoted(our_name)}" for our_name, theirs in ours.items()
-    )
     with duckdb_errors(part.label, part.text):
-        table = connection.sql(f"SELECT {cells} FROM {part.sql}").df()
+        table = connection.execute(_cells_sql(part, ours)).df()
         read = {
             our_name: time_frame(connection, part, theirs, time_columns.times)
             for our_name, theirs in ours.items()
@@ -256,8 +253,18 @@ def _repeats_header(part: TablePart, table: pd.DataFrame, ours: Mapping[str, str
     return is_header
 
 
-def _cell_sql(our_name: str, theirs: str, dtype: str) -> str:
-    return name_sql(quoted(theirs)) if our_name in IDENTIFIERS else text_sql(quoted(theirs), dtype)
+def _cells_sql(part: TablePart, ours: Mapping[str, str]) -> str:
+    """SELECT of the cells of a file under our names."""
+    text = {name: f"c_cell_{place}" for place, name in enumerate(ours.values()) if part.types[name] == "VARCHAR"}
+    trimmed = {cell: trim_sql(quoted(name)) for name, cell in text.items()}  # once, and not at each place of a cell
+    cells = (
+        name_sql(text.get(theirs, quoted(theirs)))
+        if our_name in IDENTIFIERS
+        else text_sql(text.get(theirs, quoted(theirs)), part.types[theirs])
+        for our_name, theirs in ours.items()
+    )
+    columns = ", ".join(f"{cell} AS {quoted(our_name)}" for our_name, cell in zip(ours, cells, strict=True))
+    return f"SELECT {columns} FROM {with_computed(part.sql, trimmed)}"
 
 
 def _row_numbers(part: TablePart, n_rows: int) -> Iterable[int]:

@@ -188,7 +188,7 @@ def time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: s
         written=written,
     )
     select += f" FROM {table}"
-    found = connection.sql(LOCAL_TIME.format(select=select) if times.timezone is not None else select).df()
+    found = connection.execute(LOCAL_TIME.format(select=select) if times.timezone is not None else select).df()
     if times.time_format is not None and dtype == "VARCHAR" and found["time"].isna().all():
         usual = time_frame(connection, part, column, replace(times, time_format=None))
         if usual["is_date"].where(usual["written"].notna(), True).all() and usual["time"].notna().any():

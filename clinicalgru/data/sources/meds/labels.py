@@ -81,7 +81,7 @@ def read_labels(
         when = "epoch_us(CAST(prediction_time AS TIMESTAMP)) AS time"
         with duckdb_errors(part.label):
             query = f"SELECT CAST({subject} AS VARCHAR) AS subject, {when}{cells} FROM {part.sql}"
-            frames.append(connection.sql(query).df())
+            frames.append(connection.execute(query).df())
     labels = pd.concat(frames, ignore_index=True)
     values = [name for name in VALUES if name in labels and labels[name].notna().any()]
     for name in values:

@@ -161,7 +161,7 @@ def _landmarks(workspace: Workspace, parts: list[TablePart]) -> pd.DataFrame:
             f"FROM {part.sql} r JOIN meds_codes m ON m.code = r.code WHERE m.kind IS NOT NULL"
         )
     with duckdb_errors("data"):
-        table = workspace.sql.sql(" UNION ALL ".join(selects)).df()
+        table = workspace.sql.execute(" UNION ALL ".join(selects)).df()
     texts = dict.fromkeys(("subject", "patient_id", "kind", "detail", "stay_id"), object)
     return table.astype(texts | {"time": "Int64", "ended": "Int64"}).sort_values(
         ["patient_id", "time", "kind", "stay_id"], ignore_index=True
