@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,12 @@ from clinicalgru.evaluate.evaluation import evaluate_predictions
 from clinicalgru.evaluate.predictions import TaskPredictions
 
 Fact = tuple[int, float, float]
+
+
+def environment_of_children() -> dict[str, str]:
+    """The environment of a process that a test starts, without what `absent` leaves out."""
+    paths = [str(Path(__file__).parent / "absent"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def slow_but(quick: Iterable[str], names: Iterable[str]) -> list[Any]:

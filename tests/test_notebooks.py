@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from helpers import environment_of_children
 
 import clinicalgru
 
@@ -72,13 +72,6 @@ def test_one_cell_at_the_top_switches_to_real_patients(path):
     assert any("PHYSIONET_20" in cell for cell in cells[1:])
 
 
-def without_iri_parser(folder: Path) -> dict[str, str]:
-    """An environment in which jsonschema, which plotly loads, finds no parser of IRIs: that takes seconds to load."""
-    (modules := folder / "modules").mkdir(exist_ok=True)
-    (modules / "rfc3987_syntax.py").write_text('raise ImportError("not used here")\n')
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(modules), *filter(None, [os.environ.get("PYTHONPATH")])])}
-
-
 def run(path: Path, folder: Path) -> tuple[list[str], list[str], float]:
     """What each cell said, in words and numbers; the identifiers of its patients; seconds."""
     import nbclient
@@ -88,7 +81,7 @@ def run(path: Path, folder: Path) -> tuple[list[str], list[str], float]:
     notebook.cells.append(nbformat.v4.new_code_cell(ASK_WHO))
     began = time.monotonic()
     kernel = {"timeout": 300, "kernel_name": "python3", "resources": {"metadata": {"path": str(folder)}}}
-    nbclient.NotebookClient(notebook, **kernel).execute(env=without_iri_parser(folder))
+    nbclient.NotebookClient(notebook, **kernel).execute(env=environment_of_children())
     took = time.monotonic() - began
     said = [shown(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"]
     widgets = json.dumps(notebook.metadata.get("widgets", {}), default=str)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -17,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from helpers import environment_of_children
 
 import clinicalgru
 
@@ -61,7 +61,10 @@ def served(command: list[str], folder: Path, *, path: str) -> Iterator[str]:
         file.write_text(json.dumps(settings))
     with (folder / "log").open("w") as log:
         program = subprocess.Popen(
-            [sys.executable, "-m", *command, f"--port={port}"], stdout=log, stderr=log, env={**os.environ, **own}
+            [sys.executable, "-m", *command, f"--port={port}"],
+            stdout=log,
+            stderr=log,
+            env=environment_of_children() | own,
         )
     try:
         for _ in range(240):
