@@ -154,7 +154,7 @@ def _read_file(workspace: Workspace, part: TablePart, times: Collection[str]) ->
         offset = f"CASE WHEN {text_sql(cell, dtype)} IS NOT NULL THEN ({instant}_has_offset)::INT END"
         cells += [quoted(instant), f"{offset} AS {quoted('has_offset ' + name)}"]
     with duckdb_errors(part.label, part.text):
-        table = workspace.sql.execute(f"SELECT {', '.join(cells)} FROM {sql}").df()
+        table = workspace.sql.sql(f"SELECT {', '.join(cells)} FROM {sql}").df()
     rows = list(range(part.first_row, part.first_row + len(table)))
     if part.text is not None:
         rows = list(part.text.rows_of(set(rows)).values()) if part.text.blank_lines else rows
