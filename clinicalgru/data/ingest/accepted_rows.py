@@ -75,9 +75,12 @@ def _sorted_batches(workspace: Workspace, columns: Mapping[str, str]) -> Iterato
 
 def _place_sql(workspace: Workspace) -> str:
     """SQL of the place in the extract, a key to sort by, where some variable needs its last value."""
-    last = ", ".join(str(i) for i, variable in enumerate(workspace.variables) if variable.merge == "last") or "-1"
+    occurring = {variable for (variable,) in workspace.sql.execute(ingest_sql.SERIES).fetchall()}
+    last = [str(i) for i in sorted(occurring) if workspace.variables[i].merge == "last"]
+    if not last:
+        return ""
     with duckdb_errors("the extract"):
-        differing = workspace.sql.execute(ingest_sql.DIFFERING_VALUES.format(variables=last)).fetchall()
+        differing = workspace.sql.execute(ingest_sql.DIFFERING_VALUES.format(variables=", ".join(last))).fetchall()
     if not differing:
         return ""
     variables = ", ".join(str(variable) for (variable,) in differing)

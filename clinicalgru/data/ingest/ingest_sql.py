@@ -296,6 +296,8 @@ N_LATER = "SELECT coalesce(sum(later), 0)::BIGINT FROM counts WHERE reason IS NU
 # Accepted measurements, and stays.
 N_SERIES = "SELECT coalesce(sum(rows), 0)::BIGINT FROM counts WHERE reason IS NULL AND role = 'series'"
 N_STAYS = "SELECT count(*) FROM stay_keys"
+# The variables of accepted measurements.
+SERIES = "SELECT DISTINCT variable FROM counts WHERE reason IS NULL AND role = 'series'"
 # Measurements in canonical order; of one instant, by their place in the extract where that decides, else by value. The
 # sort is by columns of the result: by those of the view, DuckDB would compute and carry them twice.
 MEASUREMENTS = """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zoneinfo
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 import duckdb
 
@@ -342,11 +343,17 @@ def declare_timezone(
     connection.execute("SET TimeZone = 'UTC'")
     if timezone is None:
         return
-    if not isinstance(timezone, str) or timezone not in zoneinfo.available_timezones() - {"localtime"}:
+    if not isinstance(timezone, str) or timezone not in _timezones():
         got = f'"{timezone}"' if isinstance(timezone, str) else describe(timezone)
         raise ArgumentError("timezone as an IANA time zone", got, 'Pass a name such as "Europe/Berlin".')
     macros = LOCAL_TIME_MACROS.format(zone=_literal(timezone), day=DAY)
     connection.execute(macros.replace("CREATE OR REPLACE", "CREATE OR REPLACE TEMP") if is_temporary else macros)
+
+
+@cache
+def _timezones() -> set[str]:
+    """The names of the time zones of this system, which are read from hundreds of files."""
+    return zoneinfo.available_timezones() - {"localtime"}
 
 
 def _literal(text: str) -> str:
