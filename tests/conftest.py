@@ -12,6 +12,7 @@ from postgres_server import postgres as postgres
 import clinicalgru as cg
 from clinicalgru.data.events import Events
 from clinicalgru.data.simulate.simulate import SimulatedCohort
+from clinicalgru.model.baselines import forecast_baselines, summary_baseline, tree_baselines
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +88,13 @@ def fitted(parts: tuple[cg.Sequences, ...]) -> cg.GRUClassifier:
         network=cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4), max_epochs=4, random_state=0
     )
     return model.fit(train, validation=tune, verbose=False).calibrate(calibrate)
+
+
+@pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten boosted trees for hundreds, where a test asks what is done with them and not how good they are."""
+    for module in (summary_baseline, tree_baselines, forecast_baselines):
+        monkeypatch.setattr(module, "TREES", {**module.TREES, "max_iter": 10})
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import pytest
 import clinicalgru as cg
 from clinicalgru import pipeline, trained_model
 from clinicalgru.cli.main import main
-from clinicalgru.model.baselines import forecast_baselines, summary_baseline, tree_baselines
 from clinicalgru.model.estimators import pretraining
 
 COMMANDS = ("demo", "check", "audit", "pretrain", "train", "evaluate", "compare", "explain", "score", "leaks")
@@ -32,12 +31,10 @@ def extract(cohort, tmp_path_factory):
 
 
 @pytest.fixture
-def light(monkeypatch):
+def light(monkeypatch, few_trees):
     """Leaks and faithfulness are looked for in few stays, and there are few boosted trees."""
     monkeypatch.setattr(trained_model, "LEAKAGE_STAYS", 8)
     monkeypatch.setattr(pipeline, "FAITHFULNESS_STAYS", 8)
-    for module in (summary_baseline, tree_baselines, forecast_baselines):
-        monkeypatch.setattr(module, "TREES", {**module.TREES, "max_iter": 10})
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from clinicalgru.model.evaluation_inputs import PREDICTIONS
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task_type", TASKS)
-def test_a_model_of_any_type_is_evaluated_next_to_its_baselines(task_type, tmp_path):
+def test_a_model_of_any_type_is_evaluated_next_to_its_baselines(task_type, tmp_path, few_trees):
     if task_type == "survival":
         pytest.importorskip("sksurv")
     case = fitted_case(task_type)
