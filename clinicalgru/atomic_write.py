@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import secrets
@@ -18,6 +19,7 @@ except ImportError:  # a system without these locks keeps the drafts of dead pro
     fcntl: Any = None  # type: ignore[no-redef]
 
 
+REPLACEMENTS = 50  # tries against other processes that write the same folder
 BUNDLE_FILES = ("manifest.json", "weights.safetensors")  # of every folder that `save` wrote
 
 
@@ -72,6 +74,31 @@ def atomic_write(path: str | os.PathLike[str], *, in_bundle: bool = False) -> It
             flush_to_disk(target.parent)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def replace_folder(made: Path, target: Path, *, trash: Path) -> None:
+    """Put a finished folder in the place of another, also where other processes do the same.
+
+    Parameters
+    ----------
+    made : Path
+        The finished folder, on the same disk.
+    target : Path
+        Where it is to stand; what stands there moves to `trash`.
+    trash : Path
+        A folder of this process on the same disk, which it removes afterwards.
+    """
+    for _ in range(REPLACEMENTS):
+        try:
+            os.replace(made, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            with suppress(FileNotFoundError):  # another process has moved it
+                os.replace(target, trash / secrets.token_hex(8))
+        else:
+            return
+    os.replace(made, target)
 
 
 def _lock(file: IO[bytes]) -> bool:

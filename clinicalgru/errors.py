@@ -351,6 +351,11 @@ def system_errors(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise system_error(error, name) from None
+    except ValueError as error:
+        if type(error) is not ValueError or "null byte" not in str(error):
+            raise
+        fix = "Choose another name."
+        raise InputError("a name that the disk can hold", "one with a NUL character", fix) from None
 
 
 def _rebuild(cls: type[ClinicalGRUError], expected: str, got: str, fix: str, where: str) -> ClinicalGRUError:

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from clinicalgru.atomic_write import atomic_write
 from clinicalgru.checks import check_instance
 from clinicalgru.data.events import LABELLED_STAY, STATIC_OBSERVATIONS, Events, first_times
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
+from clinicalgru.errors import ArgumentError, InputError, system_errors
 
 MEDS_VERSION = "0.4.1"
 WHOLE = r"0|-?[1-9]\d{0,17}"
@@ -95,8 +96,9 @@ def write_meds(events: Events, folder: str | Path) -> Path:
         raise ArgumentError("events with each stay once", "stays with several labels", fix)
     check_instance("folder", folder, str, Path)
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise ArgumentError("a new or empty folder", "a folder that holds files", "Choose another folder.")
+    with system_errors(folder.name):
+        if folder.exists() and any(folder.iterdir()):
+            raise ArgumentError("a new or empty folder", "a folder that holds files", "Choose another folder.")
     stays = _stays(events)
     codes = _codes(events)
     named = not (stays["patient_id"] == stays["subject_id"].astype(str)).all()
@@ -107,7 +109,7 @@ def write_meds(events: Events, folder: str | Path) -> Path:
             shard = folder / "data" / (f"{split}/0.parquet" if split else "0.parquet")
             where = "NULL" if split is None else _literal(split)
             patient = ", patient_id" if named else ""
-            with atomic_write(shard) as draft:
+            with duckdb_errors(shard.name), atomic_write(shard) as draft:
                 path = str(draft).replace("'", "''")
                 sql.execute(SHARD.format(patient=patient, rows=ROWS, split=where, path=path))
     _write_metadata(folder, events, stays, codes, named=named)

@@ -74,7 +74,7 @@ class AlarmReplay:
         onset = self.onset_hours[stay]
         return alarm_burden(
             stay, hours, risk, np.where(np.isfinite(onset), onset, np.nan), thresholds=thresholds.tolist(),
-            silence_hours=self.silence_hours, horizon_hours=self.horizon_hours,
+            silence_hours=self.silence_hours, horizon_hours=self.horizon_hours, n_resamples=0,
         )  # fmt: skip
 
     def plot(self, name: str = "stays", **options: Any) -> Any:

@@ -109,7 +109,7 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
         tables[POINTS] = _points(evaluation.operating_points, shown=points["point"].unique().tolist())
     alarms = shown_alarms(evaluation, min_cell_size=min_cell_size)
     if not alarms.empty:
-        tables[ALARMS] = _alarms(alarms)
+        tables[ALARMS] = _alarms(evaluation.alarms, shown=alarms["threshold"].tolist())
     if not evaluation.prediction_sets.empty:
         tables[SETS] = _sets(evaluation.prediction_sets)
     for name, groups in evaluation.subgroups.items():
@@ -225,10 +225,16 @@ def _sets(sets: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"stays": counts, "Coverage": coverage, "Undecided": undecided}, index=list(sets["group"]))
 
 
-def _alarms(alarms: pd.DataFrame) -> pd.DataFrame:
-    shown = alarms[list(ALARM_LABELS)].map(lambda value: "-" if np.isnan(value) else f"{value:.3g}")
-    shown.index = pd.Index([f"risk >= {threshold:.4g}" for threshold in alarms["threshold"]])
-    return shown.rename(columns=ALARM_LABELS)
+def _alarms(alarms: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
+    ends = {name: [f"{name}_low", f"{name}_high"] for name in ALARM_LABELS}
+    texts = pd.DataFrame({name: _figures(alarms, name, columns) for name, columns in ends.items()})
+    texts[~alarms["threshold"].isin(shown).to_numpy()] = SUPPRESSED
+    texts.index = pd.Index([f"risk >= {threshold:.4g}" for threshold in alarms["threshold"]])
+    return texts.rename(columns=ALARM_LABELS)
+
+
+def _figures(alarms: pd.DataFrame, name: str, ends: list[str]) -> list[str]:
+    return cells(alarms[[name, *ends]].set_axis(["estimate", "low", "high"], axis=1), ".3g")
 
 
 def _groups(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from clinicalgru.checks import check_instance
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.evaluate.alarm_burden import alarm_burden
-from clinicalgru.evaluate.bootstrap import WeightedMetric, combine
+from clinicalgru.evaluate.bootstrap import WeightedMetric, combine, numbered_patients
 from clinicalgru.evaluate.physionet2019 import EARLY, LATE, hourly_utility
 from clinicalgru.evaluate.predictions import TaskPredictions
 from clinicalgru.evaluate.validation import Array
@@ -17,7 +17,9 @@ from clinicalgru.evaluate.validation import Array
 FACTORS = (0.25, 0.5, 0.71, 1.41, 2.0, 4.0)  # of the threshold, at which alarms are counted too
 
 
-def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, threshold: float) -> TaskPredictions:
+def early_warning_predictions(
+    hourly: pd.DataFrame, onset_hours: ArrayLike, *, threshold: float, patients: ArrayLike | None = None
+) -> TaskPredictions:
     """Prepare hourly risks, alerting at a threshold.
 
     ``utility`` is the normalised utility of the PhysioNet/CinC Challenge 2019: 0 without alerts, 1 for the best alerts.
@@ -35,6 +37,8 @@ def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, t
         Hour of the event, infinite where there is none.
     threshold : float
         Risk from which on to alert; chosen on other stays.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay, for the intervals of alarms. None: each stay is another patient.
 
     Returns
     -------
@@ -69,17 +73,18 @@ def early_warning_predictions(hourly: pd.DataFrame, onset_hours: ArrayLike, *, t
         n_stays=len(onset),
         metrics=combine(_ratios(sums, np.isfinite(onset).astype(float))),
         class_stays={"": (np.isfinite(onset),)},
-        alarms=_alarms(hourly, onset, threshold),
+        alarms=_alarms(hourly, onset, threshold, numbered_patients(patients, len(onset))),
         notes={"Threshold": f"alerts from a risk of {100 * threshold:.2g} % on, of the highest utility on other stays"},
     )
 
 
-def _alarms(hourly: pd.DataFrame, onset: Array, threshold: float) -> pd.DataFrame:
+def _alarms(hourly: pd.DataFrame, onset: Array, threshold: float, patient: NDArray[np.int64]) -> pd.DataFrame:
     """Alarms at the threshold, and at multiples of it."""
     of_stay = onset[hourly["stay"].to_numpy()]
     stay, hours, risk = (hourly[name].to_numpy() for name in ("stay", "hours", "risk"))
     thresholds = [threshold, *(factor * threshold for factor in FACTORS if factor * threshold <= 1)]
-    return alarm_burden(stay, hours, risk, np.where(np.isfinite(of_stay), of_stay, np.nan), thresholds=thresholds)
+    known = np.where(np.isfinite(of_stay), of_stay, np.nan)
+    return alarm_burden(stay, hours, risk, known, thresholds=thresholds, patients=patient[stay])
 
 
 def _sums_by_stay(

@@ -94,16 +94,20 @@ def alarm_sentence(alarms: pd.DataFrame) -> list[str]:
     if alarms.empty or not alarms["alarms"].iloc[0]:
         return []
     row: Any = next(alarms.itertuples(index=False))
-    early = (
-        ""
-        if row.median_lead_hours != row.median_lead_hours
-        else f", in half of them {row.median_lead_hours:.2g} hours or more before it"
-    )
+    lead = _figure(row, "median_lead_hours", ".2g")
+    early = f", in half of them {lead} hours or more before it" if row.median_lead_hours >= 0 else ""
     return [
         f"Alarms from a risk of {100 * row.threshold:.2g} % on, with six hours of silence after each: "
-        f"{row.alarms_per_100_hours:.1f} in 100 hours of a patient. {100 * row.ppv_per_alarm:.0f} of 100 are right, "
-        f"and {100 * row.sensitivity_per_stay:.0f} of 100 events have one in the 12 hours before{early}."
+        f"{_figure(row, 'alarms_per_100_hours', '.1f')} in 100 hours of a patient. "
+        f"{_figure(row, 'ppv_per_alarm', '.0f', 100)} of 100 are right, and "
+        f"{_figure(row, 'sensitivity_per_stay', '.0f', 100)} of 100 events have one in the 12 hours before{early}."
     ]
+
+
+def _figure(row: Any, name: str, style: str, factor: float = 1.0) -> str:
+    """A figure of alarms with its interval."""
+    value, low, high = (factor * getattr(row, name + end) for end in ("", "_low", "_high"))
+    return f"{value:{style}}" + ("" if low != low else f" ({low:{style}} to {high:{style}})")
 
 
 def _skill(evaluation: Any) -> list[str]:

@@ -147,7 +147,8 @@ def _early_warning(model: Any, stays: Sequences, train: Sequences | None, settin
     if not hasattr(model, "threshold_"):
         fix = "Call model.choose_threshold(stays) with stays used neither for training nor for evaluation."
         raise ArgumentError("a model with a threshold", f"{describe(model)} without threshold_", fix)
-    return early_warning_predictions(model.predict_hourly(stays), stays.outcome, threshold=model.threshold_)
+    known: dict[str, Any] = {"threshold": model.threshold_, "patients": stays.patient}
+    return early_warning_predictions(model.predict_hourly(stays), stays.outcome, **known)
 
 
 def _survival(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:

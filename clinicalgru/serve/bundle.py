@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from clinicalgru.atomic_write import flush_to_disk
+from clinicalgru.atomic_write import flush_to_disk, replace_folder
 from clinicalgru.checks import check_instance
 from clinicalgru.errors import ArgumentError, BundleError, system_errors
 from clinicalgru.model.baselines.base import BaselineEstimator
@@ -80,9 +79,7 @@ def save(model: FittedModel | PretrainedEncoder, path: str | Path) -> Path:
             for name, content in contents.items():
                 (made / name).write_bytes(content)
                 flush_to_disk(made / name)
-            if path.exists():
-                os.replace(path, Path(folder) / "old")
-            os.replace(made, path)
+            replace_folder(made, path, trash=Path(folder))
             flush_to_disk(path.parent)
     return path
 

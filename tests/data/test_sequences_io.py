@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.sequences import ragged as module
+from clinicalgru.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +221,25 @@ def test_four_times_the_rows_take_hardly_more_memory(tmp_path, monkeypatch):
     assert reading[4_000_000] < 700  # MB
     assert reading[4_000_000] - reading[1_000_000] < 140
     assert selecting[4_000_000] - selecting[1_000_000] < 100  # 3 million rows are 90 MB of facts, 54 MB of sequences
+
+
+def test_of_many_writers_of_one_folder_each_leaves_a_whole_one(tmp_path):
+    """Threads race as processes do: none ends in an error, the last folder is whole, and no draft remains."""
+    stays = cg.select(cg.read_events(cg.simulate(30)), cg.Task.load("in_hospital_mortality"))
+    model = cg.SummaryBaseline("logistic regression").fit(stays)
+    for save, read in ((stays.save, cg.Sequences.open), (lambda path: cg.save(model, path), cg.load)):
+        for _ in range(3):
+            with ThreadPoolExecutor(6) as threads:
+                list(threads.map(lambda _, save=save: save(tmp_path / "folder"), range(6)))
+            read(tmp_path / "folder")
+        assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+        shutil.rmtree(tmp_path / "folder")
+
+
+def test_a_folder_that_the_system_refuses_is_one_error(tmp_path):
+    events = cg.read_events(cg.simulate(5))
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("a" * 300), tmp_path / "a\0b"):
+        for write in (lambda path: cg.write_meds(events, path), cg.simulate(5).write):
+            with pytest.raises(InputError):
+                write(folder)

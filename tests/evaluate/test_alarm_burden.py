@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import clinicalgru as cg
@@ -37,6 +38,32 @@ def test_alarms_are_those_of_a_loop(silence):
         assert row["ppv_per_alarm"] == pytest.approx(right / alarms)
         assert row["sensitivity_per_stay"] == pytest.approx(len(caught) / events)
         assert row["median_lead_hours"] == pytest.approx(np.median(list(caught.values())))
+
+
+def test_intervals_cover_what_many_patients_show_and_count_patients():
+    """Samples of 60 patients; the truth is the figure of 20,000. A stay that is there twice adds nothing."""
+    rng, truth, covered = np.random.default_rng(1), None, []
+
+    def sample(n):
+        stay, hours = np.repeat(np.arange(n), 24), np.tile(np.arange(24.0), n)
+        onset = np.where(rng.random(n) < 0.5, rng.uniform(12, 24, n), np.nan)
+        own = rng.normal(np.where(np.isnan(onset), 0.35, 0.5), 0.1)  # patients differ in how often they alarm
+        return stay, hours, np.clip(own[stay] + rng.normal(0, 0.1, len(stay)), 0, 1), onset[stay]
+
+    names = ["alarms_per_100_hours", "ppv_per_alarm", "sensitivity_per_stay", "median_lead_hours"]
+    truth = alarm_burden(*sample(20_000), thresholds=[0.5], n_resamples=0).loc[0]
+    for seed in range(80):
+        row = alarm_burden(*sample(60), thresholds=[0.5], n_resamples=100, random_state=seed).loc[0]
+        covered.append([row[f"{name}_low"] <= truth[name] <= row[f"{name}_high"] for name in names])
+    assert np.all(np.mean(covered, axis=0) > 0.89), np.mean(covered, axis=0)
+    stay, hours, risk, onset = sample(60)
+    once = alarm_burden(stay, hours, risk, onset, thresholds=[0.5])
+    doubled = [np.concatenate([one, one]) for one in (hours, risk, onset)]
+    both = np.concatenate([stay, stay + 60])
+    twice = alarm_burden(both, *doubled, thresholds=[0.5], patients=np.concatenate([stay, stay]))
+    pd.testing.assert_frame_equal(once.drop(columns="alarms"), twice.drop(columns="alarms"))
+    few = alarm_burden(both, *doubled, thresholds=[0.5], patients=np.concatenate([stay, stay]) % 15)
+    assert few.filter(like="_low").isna().all(axis=None)
 
 
 def test_without_alarms_or_onsets_nothing_is_divided():

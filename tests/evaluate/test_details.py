@@ -162,6 +162,9 @@ def test_an_early_warning_shows_its_alarms(tmp_path):
     assert row["threshold"] == 0.5
     assert f"{row['ppv_per_alarm']:.3g}" in detail_tables(evaluation)[ALARMS].to_string()
     assert "six hours of silence" in evaluation.to_html(tmp_path / "page.html").read_text()
+    low, high = (row[f"ppv_per_alarm_{end}"] for end in ("low", "high"))
+    assert f"({low:.3g} to {high:.3g})" in detail_tables(evaluation)[ALARMS].to_string()
+    assert f"({100 * low:.0f} to {100 * high:.0f}) of 100 are right" in " ".join(summary_sentences(evaluation))
     few = replace(evaluation, alarms=evaluation.alarms.assign(alarms=3))
     assert ALARMS not in detail_tables(few)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
 
-from clinicalgru.atomic_write import flush_to_disk
+from clinicalgru.atomic_write import flush_to_disk, replace_folder
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.sequences.layout import RAGGED, STAY_FIELDS
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_columns, open_columns, read_array
@@ -197,14 +196,11 @@ def _new_folder(folder: str | Path) -> Iterator[Path]:
             got = f"{path.name}, which holds other files"
             raise ArgumentError("a new or empty folder", got, "Choose another folder.")
         path.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-    try:
-        yield new
-        for file in new.iterdir():
-            flush_to_disk(file)
-        if path.exists():
-            shutil.rmtree(path)  # open maps of it keep their content
-        new.rename(path)
-        flush_to_disk(path.parent)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:50]}-") as scratch:
+            new = Path(scratch) / "new"
+            new.mkdir(mode=0o700)  # the folder holds patient data
+            yield new
+            for file in new.iterdir():
+                flush_to_disk(file)
+            replace_folder(new, path, trash=Path(scratch))  # open maps of the one before keep their content
+            flush_to_disk(path.parent)
