@@ -143,7 +143,8 @@ class _Alarms:
         )
         has_onset = np.zeros(n_stays)
         has_onset[stay[~np.isnan(onset)]] = 1.0
-        return cls(threshold, alarms, rights, hours, has_onset, lead.reindex(np.arange(n_stays)).to_numpy(float))
+        first: Array = np.asarray(lead.reindex(np.arange(n_stays)), dtype=np.float64)
+        return cls(threshold, alarms, rights, hours, has_onset, first)
 
     def metrics(self, weights: Array) -> dict[str, Array]:
         """Each figure in each resample."""
