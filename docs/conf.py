@@ -96,6 +96,7 @@ def copy_notebooks(_: Any = None) -> None:
                 data.pop("application/vnd.jupyter.widget-view+json", None)
                 if figure is not None:
                     number += 1
+                    data.pop("image/png", None)
                     data["text/html"] = _plot(f"{path.stem}-{number}", figure)
                 if output["output_type"] not in ("display_data", "execute_result") or data:
                     kept.append(output)

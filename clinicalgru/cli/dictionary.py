@@ -134,6 +134,8 @@ def map_(
 
     if draft.exists() and not overwrite:
         raise InputError("a new file", "a file that exists", "Use --overwrite, or another name.", where=draft.name)
+    if isinstance(reading.get("names"), str | Path) and not Path(reading["names"]).exists():
+        reading = {name: value for name, value in reading.items() if name != "names"}  # the file to be drafted
     found = unmapped(read_events(extract, **_without_outcomes(reading)))
     lines = []
     for row in found.to_dict("records"):

@@ -11,6 +11,7 @@ import pytest
 from conftest import three_rows
 
 import clinicalgru as cg
+from clinicalgru.cli.main import main
 from clinicalgru.cli.option_text import as_options
 from clinicalgru.data.ingest.table_files import EXPORTS
 from clinicalgru.errors import DataWarning, InputError, TaskError
@@ -87,3 +88,13 @@ def test_the_command_line_says_options_where_the_library_says_arguments():
     assert shown == "pass --columns 'outcomes:died=its name', --units 'height=[in_i]' or --source."
     for kept in ("pd.read_json(file, lines=True)", "n_resamples=20", "my_units={'a': 'b'}", "x.decimal=','"):
         assert as_options(kept) == kept
+
+
+def test_a_draft_is_written_where_the_reading_file_already_names_it(tmp_path):
+    three_rows().replace({"lactate": "Laktat"}).to_csv(tmp_path / "labs.csv", index=False)
+    (tmp_path / "reading.yaml").write_text("names: names.yaml\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["map", str(tmp_path / "labs.csv"), "--reading", str(tmp_path / "reading.yaml"),
+              "--draft", str(tmp_path / "names.yaml")])  # fmt: skip
+    assert ended.value.code == 0
+    assert "Laktat" in (tmp_path / "names.yaml").read_text()
