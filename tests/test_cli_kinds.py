@@ -150,8 +150,10 @@ def test_a_count_of_few_is_withheld_and_does_not_follow_from_the_others():
         (("check", "none.csv", "--column", "patient_id"), "--columns ours=theirs"),
     ],
 )
-def test_what_a_command_cannot_do_is_refused_before_anything_is_read(capsys, folder, monkeypatch, arguments, message):
-    monkeypatch.chdir(folder)
+def test_what_a_command_cannot_do_is_refused_before_anything_is_read(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for name in ("none.csv", "o.csv"):
+        (tmp_path / name).write_bytes(b"\0")  # reading one is another error
     code, _, err = run(capsys, *arguments)
     assert code == 2
     assert message in err
@@ -159,7 +161,16 @@ def test_what_a_command_cannot_do_is_refused_before_anything_is_read(capsys, fol
     assert "none.csv" not in err
 
 
-def test_survival_is_refused_at_once_where_scikit_survival_is_not_installed(capsys, folder, monkeypatch):
+def test_a_missing_file_is_named_before_missing_outcomes(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "train", "none.csv", "--out", "x")
+    assert (code, "no such path: none.csv" in err) == (2, True)
+
+
+def test_survival_is_refused_at_once_where_scikit_survival_is_not_installed(capsys, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("none.csv", "o.csv"):
+        (tmp_path / name).write_bytes(b"\0")
     monkeypatch.setitem(__import__("sys").modules, "sksurv", None)
     code, _, err = run(
         capsys, "train", "none.csv", "--task", folder / "survival.yaml", "--outcomes", "o.csv", "--out", "x"
