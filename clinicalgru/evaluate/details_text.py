@@ -105,7 +105,7 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
     """
     least = 0 if evaluation.simulated else evaluation.least_stays(min_cell_size)
     points, tables = _shown_points(evaluation, least), {}
-    if not evaluation.operating_points.empty:
+    if not points.empty:  # of few events all points are suppressed, and a threshold that is their rate must not stand
         tables[POINTS] = _points(evaluation.operating_points, shown=points["point"].unique().tolist())
     alarms = shown_alarms(evaluation, min_cell_size=min_cell_size)
     if not alarms.empty:
