@@ -15,7 +15,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
 from clinicalgru.evaluate.calibrators import Calibrator
 from clinicalgru.model.features.pooled_values import pooled_values, rounded_outward
-from clinicalgru.model.heads.classification import cross_entropy, mean_class_logits
+from clinicalgru.model.heads.classification import mean_class_logits
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target, mean_of_bins, refuse_target
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.batch import Batch
@@ -23,12 +23,13 @@ from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.targets.warning_labels import refuse_unknown
 
 N_BINS = 20
+MIN_WEIGHT = 1e-30  # of one side of an edge, relative to the likeliest bin
 NEIGHBOURS = 6  # outcomes on each side of an edge whose mean it is
 
 
 @dataclass(frozen=True)
 class Regression(Head):
-    """The distribution of a number over bins: log loss of the bin, and the mean probabilities of the members.
+    """The distribution of a number over bins: log loss below each edge, and the mean probabilities of the members.
 
     Parameters
     ----------
@@ -39,11 +40,13 @@ class Regression(Head):
 
     Notes
     -----
-    An extreme training outcome changes its own bin only.
+    An extreme training outcome changes its own bin only. The loss knows the order of the bins: a neighbouring bin is
+    less wrong than a distant one. It is a proper scoring rule; see docs/decisions/25.
 
     References
     ----------
-    Stewart et al. 2023, Regression as classification.
+    Foresi and Peracchi 1995, "The conditional distribution of excess returns" (distribution regression). Stewart et al.
+    2023, "Regression as classification".
 
     Examples
     --------
@@ -106,9 +109,12 @@ class Regression(Head):
         return torch.from_numpy(stays.outcome[batch.order]).float()
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean log loss of the bin over members and stays."""
-        inner = torch.tensor(self.edges[1:-1], dtype=labels.dtype)
-        return cross_entropy(logits, torch.searchsorted(inner, labels.contiguous()))
+        """Mean log loss of being below an edge, over members, stays and inner edges."""
+        inner = torch.tensor(self.edges[1:-1], dtype=labels.dtype, device=labels.device)
+        weight = torch.exp(logits - logits.amax(dim=-1, keepdim=True))
+        below, above = weight.cumsum(dim=-1)[..., :-1], weight.flip(-1).cumsum(dim=-1).flip(-1)[..., 1:]
+        true_side = torch.where(labels[:, None] <= inner, below, above)
+        return -(true_side.clamp_min(MIN_WEIGHT).log() - weight.sum(dim=-1, keepdim=True).log()).mean()
 
     def aggregate_members(self, logits: Tensor) -> Tensor:
         """Logarithms of the mean bin probabilities of the members."""

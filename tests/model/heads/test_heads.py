@@ -11,6 +11,8 @@ import pytest
 import torch
 from family import SMALL, TASKS, cohort_of_all_tasks, fitted_case, task_of
 from helpers import to_dense
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 from torch.nn import functional as F
 
 import clinicalgru as cg
@@ -483,3 +485,35 @@ def test_the_flow_counts_who_cannot_be_asked():
     assert labels.outcome.shape == (len(labels), 2)
     assert np.isnan(labels.outcome).any()
     assert not np.isnan(labels.outcome).all(axis=1).any()
+
+
+def test_the_loss_of_a_number_is_the_mean_log_loss_below_each_edge():
+    rng = np.random.default_rng(0)
+    head = Regression((0.0, 1.0, 2.0, 4.0, 9.0), (0.5, 1.5, 3.0, 6.0))
+    outcome, logits = rng.uniform(-1, 10, 50), rng.normal(size=(3, 50, 4))
+    outcome[:3] = (1.0, 2.0, 4.0)  # on an edge: below it
+    below = softmax(logits, axis=-1).cumsum(axis=-1)[..., :-1]
+    expected = [
+        log_loss(outcome <= edge, below[member, :, place], labels=[False, True])
+        for member in range(3)
+        for place, edge in enumerate(head.edges[1:-1])
+    ]
+    assert head.loss(torch.tensor(logits), torch.tensor(outcome)).item() == pytest.approx(np.mean(expected), rel=1e-9)
+
+
+def test_a_distant_bin_is_more_wrong_than_a_neighbour_and_extreme_logits_keep_a_gradient():
+    head = Regression((0.0, 1.0, 2.0, 3.0, 4.0), (0.5, 1.5, 2.5, 3.5))
+    logits = (10 * torch.eye(4))[None].requires_grad_()
+    by_bin = torch.stack([head.loss(logits[:, [place]], torch.tensor([0.5])) for place in range(4)])
+    assert (by_bin.diff() > 1).all()
+    extreme = torch.tensor([[[-30.0, 0.0, 30.0, 0.0]]], requires_grad=True)
+    head.loss(extreme, torch.tensor([0.5])).backward()
+    assert extreme.grad[0, 0, 0] < 0 < extreme.grad[0, 0, 2]
+
+
+def test_the_loss_of_a_number_is_least_at_the_true_distribution():
+    head, share = Regression((0.0, 1.0, 2.0, 3.0), (0.5, 1.5, 2.5)), torch.tensor([0.2, 0.5, 0.3])
+    outcome = torch.tensor([0.5] * 2 + [1.5] * 5 + [2.5] * 3)
+    logits = share.log().clone().requires_grad_()
+    head.loss(logits.expand(1, 10, 3), outcome).backward()
+    assert logits.grad.abs().max() < 1e-6
