@@ -109,12 +109,13 @@ class Regression(Head):
         return torch.from_numpy(stays.outcome[batch.order]).float()
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean log loss of being below an edge, over members, stays and inner edges."""
+        """Mean log loss of being below an edge, over members, stays and inner edges; 0 of a single bin."""
         inner = torch.tensor(self.edges[1:-1], dtype=labels.dtype, device=labels.device)
         weight = torch.exp(logits - logits.amax(dim=-1, keepdim=True))
         below, above = weight.cumsum(dim=-1)[..., :-1], weight.flip(-1).cumsum(dim=-1).flip(-1)[..., 1:]
         true_side = torch.where(labels[:, None] <= inner, below, above)
-        return -(true_side.clamp_min(MIN_WEIGHT).log() - weight.sum(dim=-1, keepdim=True).log()).mean()
+        losses = weight.sum(dim=-1, keepdim=True).log() - true_side.clamp_min(MIN_WEIGHT).log()
+        return losses.sum(dim=-1).mean() / max(1, len(inner))
 
     def aggregate_members(self, logits: Tensor) -> Tensor:
         """Logarithms of the mean bin probabilities of the members."""

@@ -511,6 +511,13 @@ def test_a_distant_bin_is_more_wrong_than_a_neighbour_and_extreme_logits_keep_a_
     assert extreme.grad[0, 0, 0] < 0 < extreme.grad[0, 0, 2]
 
 
+def test_few_stays_make_one_bin_and_a_loss_of_0():
+    head, logits = Regression.fit_targets(outcome_of(*range(12))), torch.zeros(2, 12, 1, requires_grad=True)
+    loss = head.loss(logits, torch.arange(12.0))
+    loss.backward()
+    assert (loss.item(), logits.grad.abs().sum().item(), head.n_outputs) == (0, 0, 1)
+
+
 def test_the_loss_of_a_number_is_least_at_the_true_distribution():
     head, share = Regression((0.0, 1.0, 2.0, 3.0), (0.5, 1.5, 2.5)), torch.tensor([0.2, 0.5, 0.3])
     outcome = torch.tensor([0.5] * 2 + [1.5] * 5 + [2.5] * 3)
