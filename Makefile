@@ -32,8 +32,7 @@ test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab"
 
 # Spark and MLflow: several hundred megabytes, and Java
-engines: .venv/installed
-	$(call install,$(BIN)) -c constraints.txt -e ".[spark,mlflow]"
+engines: .venv/engines-installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not lab" tests/serve/test_spark.py tests/serve/test_mlflow.py
 
 quick: .venv/installed
@@ -76,6 +75,14 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_FLAGS) -c constraints.txt torch
 	$(call install,$(BIN)) -c constraints.txt -e ".[test,notebook,sql,ucum,survival,tune,onnx,sign,images]"
+	touch $@
+
+.venv/docs-installed: .venv/installed
+	$(call install,$(BIN)) -c constraints.txt -e ".[docs]"
+	touch $@
+
+.venv/engines-installed: .venv/installed
+	$(call install,$(BIN)) -c constraints.txt -e ".[spark,mlflow]"
 	touch $@
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt
