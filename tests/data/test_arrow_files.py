@@ -90,7 +90,7 @@ def test_a_row_is_named_by_its_number_in_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "fix"),
-    [("a.xlsx", "CSV UTF-8"), ("a.ndjson", "read_json"), ("a.duckdb", "relation"), ("a.dta", "DataFrame")],
+    [("a.xlsx", "CSV UTF-8"), ("a.ndjson", "read_json"), ("a.duckdb", "write_parquet"), ("a.dta", "read_stata")],
 )
 def test_another_format_is_refused_with_the_way_to_read_it(name: str, fix: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"x")
