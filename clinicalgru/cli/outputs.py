@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,8 @@ def check_outputs(given: Mapping[str, Any], tables: Sequence[Any] = ()) -> None:
         target = existing(output)
         places = [output.absolute(), *([] if target is None else [target])]
         folders = (existing(one) for place in places for one in (place, *place.parents))
-        is_bundle = any(one is not None and all((one / name).is_file() for name in BUNDLE_FILES) for one in folders)
-        is_read = target is not None and target.is_file() and any(target.samefile(one) for one in read)
+        is_bundle = any(one is not None and all(os.path.isfile(one / name) for name in BUNDLE_FILES) for one in folders)
+        is_read = target is not None and os.path.isfile(target) and any(target.samefile(one) for one in read)
         if is_bundle or is_read:
             got = "a file that is read, or a place in a bundle"
             raise ArgumentError(f"--{name} besides the extract", got, "Choose another name.")

@@ -289,7 +289,8 @@ def _check_place(out: str | Path, model: Any, *inputs: Any) -> None:
     files = (place,) if is_file_name(place) else (place, place / "scores.parquet")
     given = [model, *(each for one in inputs for each in (one if isinstance(one, list | tuple) else [one]))]
     for path in (Path(each).resolve() for each in given if isinstance(each, str | os.PathLike)):
-        is_same = path.is_file() and any(file.is_file() and file.samefile(path) for file in files)  # or a hard link
+        present = (file for file in files if os.path.isfile(file) and os.path.isfile(path))  # False without the right
+        is_same = any(file.samefile(path) for file in present)  # a hard link too
         if is_same or path in files or (path in place.parents and path.is_dir()):
             got = "a place in the extract itself, or in the bundle"
             raise ArgumentError("out= besides the extract", got, "Choose another out=.")

@@ -40,6 +40,7 @@ def test_two_processes_train_and_one_writes(extract, tmp_path):
 
 
 def test_bad_input_is_one_message(tmp_path):
-    done = torchrun("-m", "clinicalgru", "train", str(tmp_path / "none.csv"), "--out", str(tmp_path / "out"))
+    (tmp_path / "some.csv").write_text("stay_id,time,variable,value\n")
+    done = torchrun("-m", "clinicalgru", "train", str(tmp_path / "some.csv"), "--out", str(tmp_path / "out"))
     assert done.returncode != 0
     assert done.stderr.count("Expected --outcomes") == 1
