@@ -21,10 +21,8 @@ dashboard: .venv/installed
 	test -d out/demo/bundle || $(BIN)/clinicalgru demo --out out/demo
 	$(BIN)/clinicalgru dashboard --bundle out/demo/bundle --simulate 400
 
-# the documentation, in out/docs: warnings are errors, links within it are checked; of `make -j engines docs`, both
-# install into one environment, and the second waits
-docs: .venv/installed $(filter engines,$(MAKECMDGOALS))
-	$(call install,$(BIN)) -c constraints.txt -e ".[docs]"
+# the documentation, in out/docs: warnings are errors, links within it are checked
+docs: .venv/docs-installed
 	rm -rf docs/generated
 	$(BIN)/python -m sphinx -b html -j 2 -q -W --keep-going docs out/docs
 
