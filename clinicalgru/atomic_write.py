@@ -101,6 +101,40 @@ def replace_folder(made: Path, target: Path, *, trash: Path) -> None:
     os.replace(made, target)
 
 
+def holds_other_files(path: Path, own: str) -> bool:
+    """Whether a path holds anything but what we would replace, also while other processes replace it.
+
+    Parameters
+    ----------
+    path : Path
+        A file, a folder, or neither.
+    own : str
+        Name of the file that is in each folder of the kind.
+
+    Returns
+    -------
+    bool
+        False where there is nothing, an empty folder, or one with the file.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> holds_other_files(Path(mkdtemp()), "manifest.json")
+    False
+    """
+
+    def is_other() -> bool:
+        try:
+            names = os.listdir(path)
+        except FileNotFoundError:
+            return False
+        except NotADirectoryError:
+            return True
+        return bool(names) and own not in names
+
+    return all(is_other() for _ in range(3))  # one that is just being removed may have lost the file
+
+
 def _lock(file: IO[bytes]) -> bool:
     """Whether this process holds the lock of a file, until that is closed or the process ends."""
     if fcntl is None:

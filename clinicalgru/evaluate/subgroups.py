@@ -176,7 +176,7 @@ def with_overall(groups: Subgroups, overall: pd.DataFrame) -> Subgroups:
     >>> groups = subgroups([0, 1, 0, 1], [0.1, 0.9, 0.8, 0.2], ["a", "a", "b", "b"], metrics=["auroc"],
     ...                    min_cell_size=0, n_resamples=10)
     >>> overall = pd.DataFrame({"metric": ["auroc"], "low": [0.6], "high": [0.9]})
-    >>> with_overall(groups, overall).table.loc[0, ["low", "high"]].tolist()
+    >>> with_overall(groups, overall).table.loc[0, ["low", "high"]].astype(float).tolist()
     [0.6, 0.9]
     """
     table, known = groups.table.copy(), overall.set_index("metric")[["low", "high"]]

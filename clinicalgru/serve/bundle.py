@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clinicalgru.atomic_write import flush_to_disk, replace_folder
+from clinicalgru.atomic_write import flush_to_disk, holds_other_files, replace_folder
 from clinicalgru.checks import check_instance
 from clinicalgru.errors import ArgumentError, BundleError, system_errors
 from clinicalgru.model.baselines.base import BaselineEstimator
@@ -65,7 +65,7 @@ def save(model: FittedModel | PretrainedEncoder, path: str | Path) -> Path:
     path = Path(path)
     contents = pretrained_files(model) if isinstance(model, PretrainedEncoder) else files(model)
     with system_errors(path.name):
-        if path.exists() and not (path / MANIFEST).is_file() and (path.is_file() or any(path.iterdir())):
+        if holds_other_files(path, MANIFEST):
             raise BundleError(
                 "a new folder or a bundle to replace",
                 "a path that holds something else",

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.feather as feather
 
-from clinicalgru.atomic_write import flush_to_disk, replace_folder
+from clinicalgru.atomic_write import flush_to_disk, holds_other_files, replace_folder
 from clinicalgru.data.dictionary.yaml_file import variable_from_dict
 from clinicalgru.data.sequences.layout import RAGGED, STAY_FIELDS
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_columns, open_columns, read_array
@@ -192,7 +192,7 @@ def _new_folder(folder: str | Path) -> Iterator[Path]:
     """Open a temporary folder that takes the given name at the end; existing sequences stay whole until then."""
     path = Path(folder)
     with system_errors(path.name):
-        if path.exists() and not (path / ABOUT).is_file() and (path.is_file() or any(path.iterdir())):
+        if holds_other_files(path, ABOUT):
             got = f"{path.name}, which holds other files"
             raise ArgumentError("a new or empty folder", got, "Choose another folder.")
         path.parent.mkdir(parents=True, exist_ok=True)

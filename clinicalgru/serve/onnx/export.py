@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from clinicalgru.atomic_write import holds_other_files
 from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE
@@ -124,7 +125,7 @@ got a SummaryBaseline. Score it with clinicalgru score.
 def _write(folder: Path, files: dict[str, bytes]) -> Path:
     """Write the files, the contract last."""
     with system_errors(folder.name):
-        if folder.exists() and not (folder / CONTRACT).is_file() and (folder.is_file() or any(folder.iterdir())):
+        if holds_other_files(folder, CONTRACT):
             expected, got = "a new folder, or an export to replace", "a path that holds something else"
             raise BundleError(expected, got, "Choose another path.", where=folder.name)
         folder.mkdir(parents=True, exist_ok=True)
