@@ -346,9 +346,9 @@ def _present_columns(part: TablePart, columns: Mapping[str, str], row_format: Ro
     if absent:
         noun, pronoun = ("a column", "it") if len(absent) == 1 else ("columns", "them")
         entries = ", ".join(f"{name!r}: 'its name there'" for name in absent)
-        fix = f"Name {pronoun} with columns={{{entries}}}; in a shell: --column {absent[0]}=NAME."
+        fix = f"Name {pronoun} with columns={{{entries}}}."
         if {"variable", "value"} <= set(absent):
-            fix += " If each variable has a column of its own: source='wide', in a shell --source wide."
+            fix += " If each variable has a column of its own: source='wide'."
         got = f"columns {format_names([name for name in part.types if not name.startswith('c_')])}"
         expected = ", ".join(columns.get(name, name) for name in absent)
         raise InputError(f"{noun} {expected}", got, fix, where=part.label)
