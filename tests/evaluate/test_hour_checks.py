@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy.special import expit, logit, ndtri
 from scipy.stats import t as student_t
 
@@ -29,7 +30,6 @@ def cohort(rng: np.random.Generator, n: int) -> tuple[np.ndarray, ...]:
 
 
 def test_the_figures_are_those_of_a_logistic_regression():
-    sm = pytest.importorskip("statsmodels.api")
     rng = np.random.default_rng(0)
     outcome, risk, *_ = cohort(rng, 800)
     (check,) = check_calibration(outcome, risk, np.full(800, 48.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from scipy.special import expit, logit
 from scipy.stats import chi2_contingency
 from sklearn.metrics import roc_auc_score
@@ -119,7 +120,6 @@ def test_equal_calibration_is_the_score_test_of_a_gee():
     outcome, risk, group, patient = repeated_stays(np.random.default_rng(3), 400, worse=0.4)
     p = equal_calibration_p(outcome, risk, group, patients=patient)
     assert p == pytest.approx(0.1830221987336096, abs=1e-9)
-    sm = pytest.importorskip("statsmodels.api")
     options = {"groups": patient, "family": sm.families.Binomial(), "cov_struct": sm.cov_struct.Independence()}
     line = np.stack([np.ones(len(risk)), logit(risk)], axis=1)
     full = np.hstack([line, *(line * (group == name).to_numpy()[:, None] for name in ("1", "2"))])
