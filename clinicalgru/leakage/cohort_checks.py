@@ -262,7 +262,7 @@ def lowest_auroc(values: np.ndarray, event: np.ndarray) -> np.ndarray:
     enough = (np.minimum(positive, negative) >= MIN_CLASS) & (positive + negative >= MIN_STAYS)
     n1, n0 = np.maximum(positive, 1), np.maximum(negative, 1)
     auroc = (np.where(known & event[:, None], rank, 0).sum(axis=0) - n1 * (n1 + 1) / 2) / (n1 * n0)
-    auroc = np.maximum(auroc, 1 - auroc)
+    auroc = np.where(enough, np.maximum(auroc, 1 - auroc), 0.5)
     q1, q2 = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
     variance = auroc * (1 - auroc) + (n1 - 1) * (q1 - auroc**2) + (n0 - 1) * (q2 - auroc**2)
     low = auroc - 1.96 * np.sqrt(np.maximum(variance, 0) / (n1 * n0))

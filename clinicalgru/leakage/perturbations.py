@@ -14,6 +14,7 @@ import pandas as pd
 from clinicalgru.leakage.raw_tables import IDENTIFIERS, OUTCOMES, STAY_TIMES, STAYS, TIMES, RawTables, Tables
 
 MAX_APPENDED = 20  # rows of each stay that are copied behind the prediction time
+CODE = "code"  # of a diagnosis, drug or procedure
 LATER_HOURS = 0.5, 48.0  # how long after it
 
 
@@ -252,14 +253,19 @@ def _corrupted(table: pd.DataFrame, chosen: np.ndarray, rng: np.random.Generator
     table = table.copy()
     for column in _values(table):
         number = pd.to_numeric(table[column], errors="coerce")
-        if number.notna().any():
-            groups = number.groupby(table["variable"]) if "variable" in table else number.groupby(np.zeros(len(number)))
-            spread = groups.transform("std").fillna(1).replace(0, 1)
-            sign = np.where(rng.random(len(table)) < 0.5, -1, 1)
-            moved = number + sign * spread * rng.uniform(1, 3, len(table))
-            table[column] = moved.where(chosen & number.notna(), table[column] if number.notna().all() else number)
-        else:
-            table.loc[chosen, column] = rng.permutation(table.loc[chosen, column].to_numpy(dtype=object))
+        text = table[column].notna() & number.isna()
+        if column == CODE or number.isna().all():  # codes of digits only, such as of ICD-9, are no numbers
+            written = chosen & table[column].notna()
+            table.loc[written, column] = rng.permutation(table.loc[written, column].to_numpy(dtype=object))
+            continue
+        groups = number.groupby(table["variable"]) if "variable" in table else number.groupby(np.zeros(len(number)))
+        spread = groups.transform("std").fillna(1).replace(0, 1)
+        sign = np.where(rng.random(len(table)) < 0.5, -1, 1)
+        moved = number + sign * spread * rng.uniform(1, 3, len(table))
+        moved = moved.where(chosen & number.notna(), number)
+        if text.any():  # a column of numbers and words is written as text
+            moved = moved.astype(object).where(~text, table[column]).map(str, na_action="ignore")
+        table[column] = moved
     return table
 
 

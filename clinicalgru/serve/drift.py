@@ -130,7 +130,8 @@ def drift(
     if not any(test.kind == "performance" for test in compared[0][3]):
         notes.append("Outcomes are not compared: too few are known, or no stays calibrated a model of a binary task.")
     origin = provenance(model) | {"model_hash": model_hash(model), "compared": events.source}
-    return Drift(_table(compared), tuple(notes), origin, simulated=events.simulated)
+    labels = {variable.name: variable.label for variable in (*stays.variables, *stays.static_variables)}
+    return Drift(_table(compared), tuple(notes), origin, simulated=events.simulated, labels=labels)
 
 
 def _tests(model: FittedModel, stays: Sequences, risk: np.ndarray) -> list[DriftTest]:

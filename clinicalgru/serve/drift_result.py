@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,15 @@ class Drift:
         Model, training data and these data.
     simulated : bool
         Whether the patients are synthetic.
+    labels : mapping of str to str
+        Label of each variable by its name: text and page show it, `table` and `to_dict` keep the name.
     """
 
     table: pd.DataFrame
     notes: tuple[str, ...]
     provenance: Mapping[str, str]
     simulated: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def alarms(self) -> pd.DataFrame:
@@ -64,13 +67,13 @@ class Drift:
         count, n = int(self.table["alarm"].sum()), len(self.table)
         if count == 0:
             return f"No alarm in {n:,} comparisons with training."
-        names = list(dict.fromkeys(self.alarms["variable"]))
+        names = [self.labels.get(name, name) for name in dict.fromkeys(self.alarms["variable"])]
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         alarms = "alarm" if count == 1 else "alarms"
         return f"{count:,} {alarms} in {n:,} comparisons with training: {', '.join(names[:5])}{more}."
 
     def __str__(self) -> str:
-        shown = _drift_rows(self.alarms.head(MAX_ROWS))
+        shown = _drift_rows(self.alarms.head(MAX_ROWS), self.labels)
         parts = [self.sentence] + ([] if shown.empty else [shown.to_string(index=False)])
         rest = len(self.alarms) - MAX_ROWS
         parts += [f"{rest} more alarms are in the table and on the page."] if rest > 0 else []
@@ -108,7 +111,7 @@ class Drift:
         DataFrame
             As of `_drift_rows`.
         """
-        return _drift_rows(self.alarms if alarms else self.table[self.table["group"] == ALL])
+        return _drift_rows(self.alarms if alarms else self.table[self.table["group"] == ALL], self.labels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it.
@@ -154,8 +157,8 @@ def _p_text(p: float) -> str:
     return f"{p:.2g}" if p >= 0.0001 else f"{p:.1e}"
 
 
-def _drift_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return comparisons as text."""
+def _drift_rows(table: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+    """Return comparisons as text, with the labels of variables."""
 
     def share(value: Any) -> str:
         return "-" if pd.isna(value) else f"{value:.1%}"
@@ -163,7 +166,7 @@ def _drift_rows(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Patients": (table["group"] + " " + table["label"]).str.strip(),
-            "Variable": table["variable"],
+            "Variable": [labels.get(name, name) for name in table["variable"]],
             "Compared": table["kind"].map(WORDS),
             "Training": table["expected"].map(share),
             "Here": table["found"].map(share),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
+from clinicalgru.data.task.table_one import _decimals, _quartiles
 
 TASK = cg.Task.load("in_hospital_mortality")
 
@@ -74,7 +75,7 @@ def test_table_one_counts_as_pandas_does_and_suppresses_small_cells(stays, tmp_p
     assert shown.loc[("site", "A"), "without"] == f"{(at_a & ~died).sum()} ({(at_a & ~died).sum() / (~died).sum():.1%})"
     heart_rate = stays.to_frame().query("variable == 'heart_rate'").drop_duplicates("stay")["value"]
     known = f"median (quartiles), known in {len(heart_rate) / len(stays):.0%}"
-    assert shown.loc[("Heart rate, /min", known), "all"].startswith(f"{heart_rate.median():.4g} (")
+    assert shown.loc[("Heart rate, /min", known), "all"].startswith(f"{heart_rate.median():.0f} (")
     hidden = cg.table_one(replace(stays, groups=stays.groups[["site"]]), min_cell_size=11)
     cells = hidden.table.set_index(["characteristic", "level"])
     assert set(cells.loc[("stays", ""), ["without", "with"]]) == {"suppressed"}
@@ -85,6 +86,21 @@ def test_table_one_counts_as_pandas_does_and_suppresses_small_cells(stays, tmp_p
     page = hidden.to_html(tmp_path / "cohort.html").read_text(encoding="utf-8")
     assert f">{died.sum()}<" not in page
     assert hidden.note in page
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([7.31, 7.34, 7.38, 7.41, 7.44], "7.38 (7.34 to 7.41)"),
+        ([0.6, 0.8, 1.1, 1.6, 3.0], "1.1 (0.8 to 1.6)"),
+        ([61.2, 70.4, 80.3, 91.7, 120.1], "80 (70 to 92)"),
+        ([135.0, 136.0, 136.0, 137.0, 137.0], "136 (136 to 137)"),
+        ([900.5, 1200.5, 1800.5, 2600.5, 4000.5], "1,800 (1,200 to 2,600)"),
+        ([2.5, 2.5, 2.5, 2.5, 2.5], "2.5 (2.5 to 2.5)"),
+    ],
+)
+def test_quartiles_have_as_many_decimals_as_their_spread_needs(values, text):
+    assert _quartiles(np.array(values), 0, _decimals(np.array(values))) == text
 
 
 def test_cross_validation_holds_each_patient_out_once(stays):

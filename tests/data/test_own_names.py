@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 import clinicalgru as cg
 from clinicalgru.cli.main import app
 from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.dictionary.unmapped import _known_words, _suggest
+from clinicalgru.data.dictionary.unmapped import OTHER_FLUIDS, PLACES, _known_words, _suggest, _translations
 
 NAMES = {"Lactate, Arterial": "lactate", "Pulse (bedside)": "heart_rate"}
 
@@ -200,6 +202,40 @@ def test_the_label_of_each_variable_suggests_that_variable():
         "Creat": "creatinine",
     }
     assert {code: _suggest(code, known) for code in spoken} == spoken
+
+
+def test_names_of_four_languages_suggest_what_they_mean_and_nothing_else():
+    known = _known_words(Dictionary.load())
+    spoken = {
+        "Herzfrequenz": "heart_rate",
+        "Kreatinin i.S.": "creatinine",
+        "Kreatinin im Urin": "urine_creatinine",
+        "Leukozyten": "wbc",
+        "Blutdruck systolisch": "sbp",
+        "RR diast.": "dbp",
+        "Arterieller Mitteldruck": "map",
+        "Hämoglobin": "hemoglobin",
+        "pH-Wert": "ph",
+        "Fréquence respiratoire": "respiratory_rate",
+        "Fréquence respiratoire réglée": "respiratory_rate_set",
+        "Pression artérielle pulmonaire systolique": "pap_systolic",
+        "Protéine C réactive": "crp",
+        "Presión arterial diastólica": "dbp",
+        "Bilirrubina total": "bilirubin_total",
+        "Hartfrequentie": "heart_rate",
+        "Centraal veneuze druk": "cvp",
+    }
+    assert {code: _suggest(code, known) for code in spoken} == spoken
+    others = ["Harnstoff", "Urée", "Leukozyten im Urin", "Glukose im Liquor", "Kreatinin-Clearance", "Raumtemperatur"]
+    others += ["Quick", "PCR", "Thrombozytenkonzentrat", "Hémoglobine glyquée", "Diurèse 24h", "white cells, urine"]
+    assert {code: _suggest(code, known) for code in others} == dict.fromkeys(others, "")
+
+
+def test_each_translation_is_one_plain_word_into_words_of_the_dictionary():
+    known = {word for words in _known_words(Dictionary.load()) for word in words}
+    for word, english in _translations().items():
+        assert re.fullmatch("[a-z]+", word)
+        assert set(english.split()) <= known | PLACES | OTHER_FLUIDS, word
 
 
 def test_a_draft_needs_neither_the_format_of_times_nor_a_known_column(tmp_path):

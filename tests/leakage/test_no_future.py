@@ -10,6 +10,7 @@ from helpers import slow_but
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
 from clinicalgru.leakage.cohort_checks import lowest_auroc
+from clinicalgru.leakage.perturbations import _corrupted
 from clinicalgru.leakage.planted_leaks import CLEAN, LEAKY, clean_pipelines, planted_leaks
 from clinicalgru.leakage.raw_tables import raw_tables
 
@@ -171,3 +172,24 @@ def test_a_pipeline_that_returns_something_else_is_one_error(small):
 def test_a_pipeline_without_a_risk_is_one_error(small):
     with pytest.raises(ArgumentError, match="a risk of some stay"):
         cg.check_no_future(lambda tables: pd.Series(dtype=float), small, prediction_time=24, n_stays=4)
+
+
+def test_corruption_leaves_codes_of_digits_codes_and_rows_that_are_not_chosen_as_they_are():
+    table = pd.DataFrame(
+        {
+            "variable": ["diagnosis"] * 3 + ["sex"] * 2 + ["lactate"] * 3,
+            "code": ["00845", "V1582", "0383", None, None, None, None, None],
+            "value": [None, None, None, "female", "male", 1.5, 2.5, 4.0],
+        }
+    )
+    chosen = np.array([True, True, True, False, False, False, True, True])
+    changed = _corrupted(table, chosen, np.random.default_rng(0))
+    assert sorted(changed["code"][:3]) == sorted(table["code"][:3])
+    assert changed["value"][3:5].tolist() == ["female", "male"]
+    assert float(changed["value"][5]) == 1.5
+    assert (changed["value"][6:].astype(float) != [2.5, 4.0]).all()
+
+
+def test_a_column_of_a_single_class_has_no_auroc():
+    with np.errstate(all="raise"):
+        assert lowest_auroc(np.ones((1, 1)), np.array([False])).tolist() == [0.0]

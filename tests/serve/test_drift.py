@@ -136,6 +136,8 @@ def test_a_lost_feed_and_another_unit_are_found_by_site(model, later, events, tm
     assert (result.table["patients"] % 100 == 0).all()
     page = result.to_html(tmp_path / "drift.html").read_text(encoding="utf-8")
     assert result.sentence in page
+    assert "Sodium" in str(result)
+    assert ">sodium<" not in page
     assert json.loads(json.dumps(result.to_dict()))["drift"] is True
 
 

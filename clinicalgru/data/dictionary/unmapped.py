@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
+from functools import cache
 
 import pandas as pd
 
 from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.dictionary import Dictionary
+from clinicalgru.data.dictionary.schemas import schema_folder
 from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.dictionary.yaml_file import read_yaml
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import UNMAPPED
 from clinicalgru.errors import DictionaryError
@@ -45,10 +49,32 @@ ABBREVIATIONS = {
     "k": "potassium",
 }
 PLACES = frozenset(["serum", "plasma", "blood", "whole", "ser", "bld", "arterial", "art"])
-METHODS = frozenset(["level", "lvl", "count", "poc", "lab", "result", "value", "oral", "axillary", "tympanic", "acid"])
+METHODS = frozenset(
+    [
+        "level",
+        "lvl",
+        "count",
+        "poc",
+        "lab",
+        "result",
+        "value",
+        "wert",
+        "valeur",
+        "valor",
+        "waarde",
+        "oral",
+        "axillary",
+        "tympanic",
+        "acid",
+    ]
+)
 UNITS = frozenset(["bpm", "mmhg", "ml", "mg", "dl", "mmol", "pct", "percent", "degf", "degc"])
-NOISE = PLACES | METHODS | UNITS  # words that do not tell variables apart, where others are left
+FILLERS = frozenset(["im", "de", "du", "des", "del", "la", "le", "el", "en", "et", "van", "het", "der"])
+NOISE = PLACES | METHODS | UNITS | FILLERS  # words that do not tell variables apart, where others are left
 PULSE_OXIMETRY = re.compile(r"\bpulse ox(imetry)?\b")  # no pulse
+OTHER_FLUIDS = frozenset(["urine", "csf", "pleural", "ascites", "ascitic", "peritoneal", "synovial", "stool", "drain"])
+IN_SERUM = re.compile(r"\bi\.?\s?[sp]\.?(?!\w)")  # "i. S.", "i.P." of German laboratories
+RIVA_ROCCI = re.compile(r"\brr\b(?=.*(sys|dia|mitt))")  # a blood pressure in German and Dutch charts
 PRESSURES = "sbp/dbp"  # of values such as 120/80
 MIN_SIMILARITY = 0.5  # Jaccard index of words above which a variable is suggested
 
@@ -69,8 +95,9 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
         code, label (its meaning in the source, "" where the source gives none), rows, units (the most frequent first),
         low and high (5th and 95th percentile of the numbers in the first unit, NaN of fewer than 11 patients),
         suggestion (the variable whose words are most similar to the label, "" where fewer than half of the words are
-        shared). Columns of a wide table that are not used are listed too. Check a suggestion before you use it. To map
-        a code, pass ``names={code: variable}``, or add it under `source_codes` of the variable in your own dictionary.
+        shared; German, French, Spanish and Dutch words count as their English ones). Columns of a wide table that are
+        not used are listed too. Check a suggestion before you use it. To map a code, pass ``names={code: variable}``,
+        or add it under `source_codes` of the variable in your own dictionary.
 
     Raises
     ------
@@ -113,10 +140,21 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     return table.sort_values(["rows", "code"], ascending=[False, True], ignore_index=True)
 
 
+@cache
+def _translations() -> Mapping[str, str]:
+    """English words of a word, of `ABBREVIATIONS` and of data_schemas/synonyms.yaml."""
+    languages = read_yaml(schema_folder() / "synonyms.yaml").values()
+    return {word: english for words in languages for word, english in words.items()} | ABBREVIATIONS
+
+
 def _words(text: str) -> frozenset[str]:
-    """Words and numbers of a name, without those that say where or how it was measured; all of them if none is left."""
-    found = re.findall(r"[a-z]+|[0-9]+", PULSE_OXIMETRY.sub("oxygen saturation", text.casefold()))
-    words = frozenset(word for short in found for word in ABBREVIATIONS.get(short, short).split())
+    """English words and numbers of a name, without those that say where or how it was measured, if others are left."""
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    plain = RIVA_ROCCI.sub("bp", IN_SERUM.sub("", PULSE_OXIMETRY.sub("oxygen saturation", plain)))
+    english = _translations()
+    words = frozenset(
+        word for short in re.findall(r"[a-z]+|[0-9]+", plain) for word in english.get(short, short).split()
+    )
     return words - NOISE or words
 
 
@@ -172,7 +210,9 @@ def _suggest(
     given = _words(text)
     if given == {"pressure"} and not has_numbers:
         return PRESSURES
-    ranked = ((len(given & words) / max(len(given | words), 1), -len(name), name) for words, name in known.items())
+    fluid = given & OTHER_FLUIDS  # white cells of urine are not those of blood
+    suitable = ((words, name) for words, name in known.items() if fluid <= words)
+    ranked = ((len(given & words) / max(len(given | words), 1), -len(name), name) for words, name in suitable)
     similar = sorted((one for one in ranked if one[0] > MIN_SIMILARITY), reverse=True)  # of equals the shortest name
     fits = (name for *_, name in similar if dictionary is None or not unit or _has_unit(dictionary[name], unit))
     return next(fits, "")

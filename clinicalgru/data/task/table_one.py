@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from clinicalgru.html import Markup, summary_html, table
 
 ALL, WITHOUT, WITH = "all", "without", "with"
 SUPPRESSED = "suppressed"
+MOSTLY = 0.95  # of the values are whole numbers: they have no decimals
 
 Line = tuple[str, str, dict[str, str]]  # characteristic, level, text of each column
 
@@ -209,8 +211,8 @@ def _measured(sequences: Sequences, columns: Mapping[str, np.ndarray], smallest:
 
 
 def _number_line(variable: Variable, values: np.ndarray, columns: Mapping[str, np.ndarray], smallest: int) -> Line:
-    unit = format_unit(variable.unit)
-    cells = {name: _quartiles(values[mask], smallest) for name, mask in columns.items()}
+    unit, decimals = format_unit(variable.unit), _decimals(values)
+    cells = {name: _quartiles(values[mask], smallest, decimals) for name, mask in columns.items()}
     if SUPPRESSED in cells.values() and ALL in cells and len(cells) > 1:  # the rest would reveal the small group
         cells = {name: cell if name == ALL else SUPPRESSED for name, cell in cells.items()}
     return variable.label + (f", {unit}" if unit else ""), f"median (quartiles){_known(values, smallest)}", cells
@@ -224,11 +226,21 @@ def _known(values: Any, smallest: int) -> str:
     return f", known in {known / len(values):.0%}"
 
 
-def _quartiles(values: Any, smallest: int) -> str:
+def _decimals(values: Any) -> int:
+    """Decimals that suit the spread: the smaller distance of a quartile from the median is 1.5 units or more."""
+    known = values[~np.isnan(values)]
+    if not len(known) or (known == np.round(known)).mean() > MOSTLY:
+        return 0
+    distances = np.diff(np.quantile(known, [0.25, 0.5, 0.75]))
+    spread = float(distances[distances > 0].min()) if (distances > 0).any() else abs(float(np.median(known))) / 10
+    return max(0, math.ceil(-math.log10(spread / 1.5))) if spread > 0 else 0
+
+
+def _quartiles(values: Any, smallest: int, decimals: int) -> str:
     known = values[~np.isnan(values)]
     if not len(known):
         return "not recorded"
     if len(known) < max(smallest, 1):
         return SUPPRESSED
     low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
-    return f"{middle:.4g} ({low:.4g} to {high:.4g})"
+    return f"{middle:,.{decimals}f} ({low:,.{decimals}f} to {high:,.{decimals}f})"
