@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
         Result of `evaluate`.
     min_cell_size : int
         Of operating points that would show that fewer stays were, or were not, acted upon no figures are given, but
-        that they are suppressed; 0 shows all.
+        that they are suppressed, in one row where it is all of them; 0 shows all.
 
     Returns
     -------
@@ -104,12 +105,13 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
     True
     """
     least = 0 if evaluation.simulated else evaluation.least_stays(min_cell_size)
-    points, tables = _shown_points(evaluation, least), {}
-    if not points.empty:  # of few events all points are suppressed, and a threshold that is their rate must not stand
-        tables[POINTS] = _points(evaluation.operating_points, shown=points["point"].unique().tolist())
-    alarms = shown_alarms(evaluation, min_cell_size=min_cell_size)
-    if not alarms.empty:
-        tables[ALARMS] = _alarms(evaluation.alarms, shown=alarms["threshold"].tolist())
+    tables = {}
+    if not evaluation.operating_points.empty:
+        shown = _shown_points(evaluation, least)["point"].unique().tolist()
+        tables[POINTS] = _points(evaluation.operating_points, shown=shown) if shown else _all_suppressed(POINT_LABELS)
+    if not evaluation.alarms.empty:
+        at = shown_alarms(evaluation, min_cell_size=min_cell_size)["threshold"].tolist()
+        tables[ALARMS] = _alarms(evaluation.alarms, shown=at) if at else _all_suppressed(ALARM_LABELS)
     if not evaluation.prediction_sets.empty:
         tables[SETS] = _sets(evaluation.prediction_sets)
     for name, groups in evaluation.subgroups.items():
@@ -178,8 +180,6 @@ def calibration_text(p: float, *, n_tests: int = 1) -> str:
 def _shown_points(evaluation: Any, min_cell_size: int) -> pd.DataFrame:
     """Points of which no count, and no difference between the counts of two, is small; the most important first."""
     table = evaluation.operating_points
-    if table.empty:
-        return table
     wide = table.pivot(index="point", columns="metric", values="estimate").loc[table["point"].unique()]
     events, others = evaluation.events, evaluation.stays - evaluation.events
     wide["caught"] = (wide["sensitivity"] * events).round()
@@ -209,6 +209,11 @@ def _points(points: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
     wide = wide.loc[points["point"].unique(), list(POINT_LABELS)]
     wide.loc[~wide.index.isin(shown)] = SUPPRESSED
     return wide.rename(columns=POINT_LABELS).rename_axis(index=None, columns=None)
+
+
+def _all_suppressed(labels: Mapping[str, str]) -> pd.DataFrame:
+    """One row in place of all: no threshold is named, as one of them may be the rate of few events."""
+    return pd.DataFrame(SUPPRESSED, index=["all thresholds"], columns=list(labels.values()))
 
 
 def _threshold(row: Any) -> str:

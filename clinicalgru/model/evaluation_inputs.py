@@ -40,6 +40,7 @@ class EvaluationMixin:
     evaluated_as: ClassVar[str | None] = None
     instability_: InstabilityCurve | None = None  # where `instability` measured it
     calibration_patients_: tuple[SeenPatients, ...] = ()  # of each calibration and recalibration
+    pretraining_patients_: tuple[SeenPatients, ...] = ()  # of the encoder that training started from
     calibrated_on_: Any
 
     def _evaluation_inputs(self, stays: Any, *, train: Any = None, settings: Settings = EMPTY) -> TaskPredictions:

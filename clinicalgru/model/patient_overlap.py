@@ -24,7 +24,7 @@ def seen_patients(model: Any) -> SeenPatients:
     SeenPatients
         Of an ensemble those of its first member: each member has seen all, some as validation stays.
     """
-    seen: SeenPatients = _first_network(model).seen_patients_
+    seen: SeenPatients = first_network(model).seen_patients_
     return seen
 
 
@@ -47,6 +47,23 @@ def calibration_stays(model: Any, stays: Sequences) -> np.ndarray:
     return np.any(known, axis=0) if known else np.zeros(len(stays), dtype=bool)
 
 
+def pretraining_patients(model: Any) -> tuple[SeenPatients, ...]:
+    """Give the hashes of the patients whose stays pretrained the encoder that training started from.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+
+    Returns
+    -------
+    tuple of SeenPatients
+        One entry; empty where training started from random weights.
+    """
+    parts: tuple[SeenPatients, ...] = first_network(model).pretraining_patients_
+    return parts
+
+
 def overlapping_stays(model: Any, stays: Sequences) -> dict[str, int]:
     """Count the stays of patients that took part in making a model.
 
@@ -62,13 +79,24 @@ def overlapping_stays(model: Any, stays: Sequences) -> dict[str, int]:
     dict of str to int
         Number of stays by what their patients were used for; nothing where there is none.
     """
-    pretrained = getattr(_first_network(model), "pretrained", None)  # a loaded model has none
     masks = {TRAINING: seen_patients(model).includes(stays), CALIBRATION: calibration_stays(model, stays)}
-    masks |= {} if pretrained is None else {PRETRAINING: pretrained.seen_patients.includes(stays)}
+    for part in pretraining_patients(model):
+        masks[PRETRAINING] = part.includes(stays)
     return {use: int(mask.sum()) for use, mask in masks.items() if mask.any()}
 
 
-def _first_network(model: Any) -> Any:
-    """The first member of an ensemble, or of the ensemble within a hybrid; else the model itself."""
+def first_network(model: Any) -> Any:
+    """Give the first member of an ensemble, or of the ensemble within a hybrid; else the model itself.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+
+    Returns
+    -------
+    estimator
+        What holds the hashes of the patients of training and pretraining.
+    """
     part = getattr(model, "ensemble_", model)
     return getattr(part, "members_", [part])[0]

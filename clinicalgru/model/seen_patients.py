@@ -1,4 +1,4 @@
-"""Which patients a model was trained or calibrated on, as salted hashes: its figures on them would flatter."""
+"""Which patients a model was trained, calibrated or pretrained on, as salted hashes: figures on them would flatter."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import BundleError, TrainingError
 
 SALT, HASHES = "seen_patients.salt", "seen_patients.hashes"  # names of the arrays in a bundle
-CALIBRATION = "calibration_patients."  # how the names of arrays of calibration patients begin
+CALIBRATION, PRETRAINING = "calibration_patients.", "pretraining_patients."  # how the names of their arrays begin
 SALT_BYTES, HASH_BYTES = 16, 8
 
 
 @dataclass(frozen=True, eq=False)
 class SeenPatients:
-    """Salted hashes of patients: those of training and validation stays, or those of calibration stays.
+    """Salted hashes of patients: those of training and validation stays, of calibration or of pretraining.
 
     Parameters
     ----------
@@ -170,13 +170,15 @@ def with_patients(parts: tuple[SeenPatients, ...], stays: Sequences) -> tuple[Se
     return parts if any(part.salt == new.salt for part in parts) else (*parts, new)
 
 
-def calibration_arrays(parts: Sequence[SeenPatients]) -> dict[str, np.ndarray]:
-    """Give the patients of each calibration of a model as arrays, for a bundle.
+def patient_arrays(parts: Sequence[SeenPatients], *, prefix: str) -> dict[str, np.ndarray]:
+    """Give the patients of each calibration, or of pretraining, as arrays for a bundle.
 
     Parameters
     ----------
     parts : sequence of SeenPatients
-        One entry for each calibration or recalibration.
+        One entry for each calibration, recalibration or pretraining.
+    prefix : str
+        CALIBRATION or PRETRAINING.
 
     Returns
     -------
@@ -184,35 +186,37 @@ def calibration_arrays(parts: Sequence[SeenPatients]) -> dict[str, np.ndarray]:
         Arrays by name, each with the number of its entry.
     """
     arrays = [part.to_arrays() for part in parts]
-    return {f"{CALIBRATION}{n}.{name}": array for n, part in enumerate(arrays) for name, array in part.items()}
+    return {f"{prefix}{n}.{name}": array for n, part in enumerate(arrays) for name, array in part.items()}
 
 
-def split_calibration_arrays(
-    arrays: Mapping[str, np.ndarray],
+def split_patient_arrays(
+    arrays: Mapping[str, np.ndarray], *, prefix: str
 ) -> tuple[dict[str, np.ndarray], tuple[SeenPatients, ...]]:
-    """Split the arrays of a bundle into those of the model and the patients that `calibration_arrays` wrote.
+    """Split the arrays of a bundle into all others and the patients that `patient_arrays` wrote.
 
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        Arrays of a bundle; one of an earlier version holds no calibration patients.
+        Arrays of a bundle; one of an earlier version holds no such patients.
+    prefix : str
+        CALIBRATION or PRETRAINING.
 
     Returns
     -------
     arrays : dict of str to ndarray
         All others.
     patients : tuple of SeenPatients
-        One entry for each calibration or recalibration.
+        One entry for each calibration, recalibration or pretraining.
 
     Raises
     ------
     BundleError
         If an entry is incomplete, or of another form.
     """
-    own = {name: array for name, array in arrays.items() if not name.startswith(CALIBRATION)}
+    own = {name: array for name, array in arrays.items() if not name.startswith(prefix)}
     parts: dict[str, dict[str, np.ndarray]] = {}
     for name in sorted(arrays.keys() - own.keys()):
-        number, _, field = name.removeprefix(CALIBRATION).partition(".")
+        number, _, field = name.removeprefix(prefix).partition(".")
         parts.setdefault(number, {})[field] = arrays[name]
     return own, tuple(SeenPatients.from_arrays(part) for part in parts.values())
 

@@ -12,7 +12,8 @@ from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid
-from clinicalgru.model.seen_patients import calibration_arrays
+from clinicalgru.model.patient_overlap import pretraining_patients
+from clinicalgru.model.seen_patients import CALIBRATION, PRETRAINING, patient_arrays
 
 
 def model_arrays(model: FittedModel) -> dict[str, np.ndarray]:
@@ -28,7 +29,8 @@ def model_arrays(model: FittedModel) -> dict[str, np.ndarray]:
     dict of str to ndarray
         Arrays by name; those of a part with its name before them.
     """
-    return _learned(model) | calibration_arrays(model.calibration_patients_)
+    calibration = patient_arrays(model.calibration_patients_, prefix=CALIBRATION)
+    return _learned(model) | calibration | patient_arrays(pretraining_patients(model), prefix=PRETRAINING)
 
 
 def _learned(model: FittedModel) -> dict[str, np.ndarray]:

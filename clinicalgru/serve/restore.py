@@ -27,8 +27,16 @@ from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.network.config import NetworkSpec, check_options
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.patient_overlap import first_network
 from clinicalgru.model.prediction_sets import Sets, restored_sets
-from clinicalgru.model.seen_patients import HASHES, SALT, SeenPatients, split_calibration_arrays
+from clinicalgru.model.seen_patients import (
+    CALIBRATION,
+    HASHES,
+    PRETRAINING,
+    SALT,
+    SeenPatients,
+    split_patient_arrays,
+)
 from clinicalgru.model.training.torch_settings import seeded
 from clinicalgru.serve.integrity import MANIFEST, WEIGHTS
 from clinicalgru.serve.manifest import Manifest, PretrainedManifest
@@ -74,9 +82,11 @@ def restored_model(manifest: Manifest, arrays: Arrays) -> FittedModel:
     estimator
         The model; it keeps the versions of the packages that trained it.
     """
-    own, calibration_patients = split_calibration_arrays(arrays)
+    own, calibration_patients = split_patient_arrays(arrays, prefix=CALIBRATION)
+    own, pretraining_patients = split_patient_arrays(own, prefix=PRETRAINING)
     model = _restored(manifest, own)
     model.calibration_patients_ = calibration_patients
+    first_network(model).pretraining_patients_ = pretraining_patients
     model.prediction_sets_, model.instability_ = _prediction_sets(manifest, model), _instability(manifest, model)
     model.versions_ = dict(manifest.versions)
     return model

@@ -166,7 +166,21 @@ def test_an_early_warning_shows_its_alarms(tmp_path):
     assert f"({low:.3g} to {high:.3g})" in detail_tables(evaluation)[ALARMS].to_string()
     assert f"({100 * low:.0f} to {100 * high:.0f}) of 100 are right" in " ".join(summary_sentences(evaluation))
     few = replace(evaluation, alarms=evaluation.alarms.assign(alarms=3))
-    assert ALARMS not in detail_tables(few)
+    assert _is_one_suppressed_row(detail_tables(few)[ALARMS])
+
+
+def _is_one_suppressed_row(table):
+    return table.index.tolist() == ["all thresholds"] and (table == SUPPRESSED).all(axis=None)
+
+
+def test_where_all_operating_points_are_suppressed_the_table_says_so(tmp_path):
+    """No threshold is named: one of them is the rate of the few events."""
+    few = cg.evaluate(np.repeat([0.0, 1.0], [195, 5]), np.linspace(0.01, 0.9, 200), n_resamples=5)
+    assert _is_one_suppressed_row(detail_tables(few)[POINTS])
+    for text in (str(few), few._repr_html_(), few.to_html(tmp_path / "page.html").read_text()):
+        assert POINTS in text
+        assert "all thresholds" in text
+    assert len(detail_tables(few, min_cell_size=0)[POINTS]) > 1
 
 
 def test_missingness_alone_sees_no_value():

@@ -11,7 +11,9 @@ from scipy.special import expit, logit
 
 import clinicalgru as cg
 from clinicalgru.explain.attribution.contributions import attribute_members, average_reference, contributions
+from clinicalgru.explain.attribution.integration_path import MEASURED, TIMING
 from clinicalgru.explain.attribution.population import PopulationReference, _weights
+from clinicalgru.explain.attribution.timing_share import fit_timing_share, timing_share
 from clinicalgru.explain.prepared import prepare_stays
 from clinicalgru.output_unit import LOG_ODDS
 
@@ -105,3 +107,54 @@ def test_what_fewer_than_11_training_stays_have_has_no_average(fitted):
     average = PopulationReference.of([(few, replace(raw, parts=raw.parts[:, keep]))], unit=LOG_ODDS)
     assert (average.parts[0, :, rare] == 0).all()
     assert (average.parts[0].sum(axis=0) != 0).sum() >= len(stays.variables) - 3
+
+
+def test_the_time_of_a_measurement_counts_as_timing_and_the_number_of_them_does_not():
+    """Planted: being measured contributes half of the number of measurements, and 2 where the last one is late."""
+    rng = np.random.default_rng(0)
+    counts, last = rng.integers(1, 7, (300, 1)), rng.random((300, 1))
+    late, noise = 2.0 * (last > 0.5), rng.normal(0, 0.2, (300, 1))
+    curve, expected = fit_timing_share(counts / 2 + late + noise, counts, last)
+    share = timing_share(np.stack([curve] * 300), np.stack([expected] * 300), counts, last)
+    assert np.corrcoef(share[:, 0], late[:, 0])[0, 1] > 0.9
+    assert abs(np.corrcoef(share[:, 0], counts[:, 0])[0, 1]) < 0.05
+    assert abs(share.mean()) < 1e-9
+    assert (timing_share(np.stack([curve] * 300), np.stack([expected] * 300), 0 * counts, last) == 0).all()
+
+
+def test_chance_counts_as_timing_nowhere_and_of_few_stays_nothing_is_estimated():
+    rng = np.random.default_rng(1)
+    counts, last = rng.integers(1, 7, (100, 40)), rng.random((100, 40))
+    curve, _ = fit_timing_share(rng.normal(0, 1, (100, 40)) + counts, counts, last)
+    assert (curve == 0).all(axis=0).mean() > 0.9
+    few = np.where(np.arange(100)[:, None] < 21, counts, 0)
+    assert (fit_timing_share(5.0 * last, few, last)[0] == 0).all()
+
+
+def test_no_mean_of_the_timing_is_that_of_few_stays():
+    counts = np.repeat([1, 2, 9, 40], [30, 10, 12, 3])[:, None]
+    last = np.random.default_rng(2).random((55, 1))
+    _, expected = fit_timing_share(3.0 * last, counts, last)
+    assert len(np.unique(expected)) == 2  # 30, then 10 + 12 + 3
+
+
+def test_what_a_late_measurement_contributes_by_being_measured_is_shown_as_timing(fitted):
+    """As in networks: that it was measured contributes the more the later it was, up to 4."""
+    prepared = prepare_stays(fitted, fitted.reference_stays_)
+    stays, rng = prepared.stays, np.random.default_rng(0)
+    raw, stay = attribute_members(prepared), stays.stay_of_measurement
+    first = np.diff(stay, prepend=-1) > 0
+    one = replace(raw, parts=np.zeros((3, first.sum())), static=0 * raw.static, coded=0 * raw.coded)
+    only = stays.filter_measurements(first)
+    hours = rng.uniform(0, only.end_hours)
+    only = replace(only, hours=hours, variable=np.zeros_like(only.variable))
+    one.parts[MEASURED] = 4 * hours / only.end_hours + rng.normal(0, 0.1, len(hours))
+    average = PopulationReference.of([(only, one)], unit="outcome")
+    centered = average.center(only, one)
+    assert (np.abs(centered.parts).argmax(axis=0) == TIMING).mean() >= 0.9
+    np.testing.assert_allclose(centered.parts.sum(axis=0), one.parts.sum(axis=0) - one.parts.sum(axis=0).mean())
+    restored = PopulationReference.from_dict(average.to_dict())
+    np.testing.assert_array_equal(restored.center(only, one).parts, centered.parts)
+    older = {name: value for name, value in average.to_dict().items() if not name.startswith("timing")}
+    still = PopulationReference.from_dict(older).center(only, one)
+    np.testing.assert_allclose(still.parts.sum(axis=0), centered.parts.sum(axis=0))

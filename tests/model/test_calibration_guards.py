@@ -14,7 +14,7 @@ import clinicalgru as cg
 from clinicalgru.errors import BundleError, CalibrationWarning, TrainingError
 from clinicalgru.model.baselines.comparison import fit_baselines
 from clinicalgru.model.fit_state import blank_copy
-from clinicalgru.model.seen_patients import CALIBRATION, HASHES, SALT, SeenPatients, split_calibration_arrays
+from clinicalgru.model.seen_patients import CALIBRATION, HASHES, SALT, SeenPatients, split_patient_arrays
 from clinicalgru.model.training.distillation import Teacher
 from clinicalgru.serve.card import card
 from clinicalgru.serve.contents import model_arrays
@@ -173,9 +173,10 @@ def test_a_bundle_keeps_hashes_of_the_patients_that_calibrated_it_and_an_older_o
     assert not kept.includes(case.train).any()
     assert len(kept.hashes) == len(np.unique(case.test.patient))
     arrays = model_arrays(model)
-    own, parts = split_calibration_arrays(arrays)
+    own, parts = split_patient_arrays(arrays, prefix=CALIBRATION)
     assert len(parts) == 1
-    assert split_calibration_arrays(own) == (own, ())
+    assert split_patient_arrays(own, prefix=CALIBRATION) == (own, ())
+    without_salt = {name: array for name, array in arrays.items() if name != f"{CALIBRATION}0.{SALT}"}
     with pytest.raises(BundleError, match="hashes"):
-        split_calibration_arrays({name: array for name, array in arrays.items() if name != f"{CALIBRATION}0.{SALT}"})
+        split_patient_arrays(without_salt, prefix=CALIBRATION)
     assert blank_copy(model).calibration_patients_ == ()

@@ -12,6 +12,7 @@ from family import ESTIMATORS, SMALL, cohort_of_all_tasks, task_of
 from sklearn.base import clone
 
 import clinicalgru as cg
+from clinicalgru.evaluate.patient_overlap import PRETRAINING, TRAINING
 from clinicalgru.model.heads.next_step import NextStep
 from clinicalgru.model.network.collate import collate
 from clinicalgru.model.training.torch_settings import seeded
@@ -143,6 +144,22 @@ def test_every_estimator_starts_from_it_and_its_bundle_says_so(kind, encoder, tm
     assert "| pretrained on |" in (tmp_path / "bundle" / "card.md").read_text()
 
 
+def test_patients_of_pretraining_are_known_after_load_too(encoder, stays, tmp_path):
+    """Half of the pretraining patients train the model; of the others it is said what they were used for."""
+    labelled = replace(stays, task=task_of("multiclass"), outcome=np.arange(len(stays)) % 3.0)
+    train, rest = cg.split_patients(labelled, [0.5, 0.5], random_state=0)
+    model = cg.GRUClassifier(pretrained=encoder, **SMALL | {"max_epochs": 1}).fit(train, verbose=False)
+    loaded = cg.load(cg.save(model, tmp_path / "bundle"))
+    again = cg.load(cg.save(loaded, tmp_path / "again"))
+    for one in (model, loaded, again):
+        assert one._patient_overlap(rest) == {PRETRAINING: len(rest)}
+        assert one._patient_overlap(train) == {TRAINING: len(train), PRETRAINING: len(train)}
+    [kept] = loaded.pretraining_patients_
+    np.testing.assert_array_equal(kept.hashes, encoder.seen_patients.hashes)
+    plain = cg.GRUClassifier(**SMALL | {"max_epochs": 1}).fit(train, verbose=False)
+    assert plain._patient_overlap(rest) == {}
+
+
 def test_saved_and_loaded_it_is_the_same_to_the_last_bit(encoder, stays, tmp_path):
     loaded = cg.load(cg.save(encoder, tmp_path / "encoder"))
     assert pretrained_files(loaded) == pretrained_files(encoder)
@@ -196,4 +213,5 @@ def test_ensembles_and_hybrids_start_from_it_and_say_so(kind, encoder, tmp_path)
     loaded = cg.load(cg.save(model, tmp_path / "bundle"))
     np.testing.assert_array_equal(loaded.predict_proba(train), model.predict_proba(train))
     assert loaded.trained_on_["pretrained_on"]["patients"] == encoder.trained_on["patients"]
+    assert loaded._patient_overlap(train)[PRETRAINING] == model._patient_overlap(train)[PRETRAINING] > 0
     assert "| pretrained on |" in (tmp_path / "bundle" / "card.md").read_text()

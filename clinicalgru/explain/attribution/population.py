@@ -12,7 +12,9 @@ from scipy.special import expit, logit
 
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.disclosure import MIN_CELL_SIZE
+from clinicalgru.explain.attribution.integration_path import MEASURED, TIMING
 from clinicalgru.explain.attribution.quadrature import Attribution
+from clinicalgru.explain.attribution.timing_share import COUNTS, KNOTS, fit_timing_share, timing_share
 from clinicalgru.output_unit import LOG_ODDS
 
 SHARES = (0.125, 0.375, 1.0)  # of the window: hours at which the average is computed
@@ -35,6 +37,8 @@ class PopulationReference:
         Of coded events.
     codes : tuple of str
         The codes.
+    timing_curve, timing_expected : ndarray, shape (hour, knot, variable) and (hour, bin, variable)
+        What of having been measured counts as timing: see `timing_share`.
 
     Notes
     -----
@@ -48,6 +52,8 @@ class PopulationReference:
     static: np.ndarray
     coded: np.ndarray
     codes: tuple[str, ...]
+    timing_curve: np.ndarray
+    timing_expected: np.ndarray
 
     @classmethod
     def of(cls, by_hour: list[tuple[Sequences, Attribution]], *, unit: str) -> Self:
@@ -67,11 +73,11 @@ class PopulationReference:
         stays = by_hour[0][0]
         means = [_means(one, found, _weights(found.number, unit)) for one, found in by_hour]
         hours = np.array([float(one.end_hours.mean()) for one, _ in by_hour])
-        parts, static, coded = (np.stack(arrays) for arrays in zip(*means, strict=True))
-        return cls(hours, parts, static, coded, stays.code_vocabulary)
+        parts, static, coded, curve, expected = (np.stack(arrays) for arrays in zip(*means, strict=True))
+        return cls(hours, parts, static, coded, stays.code_vocabulary, curve, expected)
 
-    def at(self, hours: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Interpolate the mean contributions to some hours.
+    def at(self, hours: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Interpolate the mean contributions, and what counts as timing, to some hours.
 
         Parameters
         ----------
@@ -83,21 +89,23 @@ class PopulationReference:
         parts : ndarray, shape (stay, 3, variable)
         static : ndarray, shape (stay, static covariate)
         coded : ndarray, shape (stay, code)
+        timing_curve : ndarray, shape (stay, knot, variable)
+        timing_expected : ndarray, shape (stay, bin, variable)
         """
         place = np.interp(hours, self.hours, np.arange(len(self.hours)))
         low = np.floor(place).astype(int)
         high, share = np.minimum(low + 1, len(self.hours) - 1), place - low
-        parts, static, coded = (
+        return tuple(
             array[low] + (array[high] - array[low]) * share.reshape(-1, *[1] * (array.ndim - 1))
-            for array in (self.parts, self.static, self.coded)
+            for array in (self.parts, self.static, self.coded, self.timing_curve, self.timing_expected)
         )
-        return parts, static, coded
 
     def center(self, stays: Sequences, attribution: Attribution) -> Attribution:
         """Turn contributions against an empty stay into contributions against the average.
 
         What a variable contributes on average is taken from its measurements in equal shares. Of a variable that was
-        not measured, it is what its absence contributes.
+        not measured, it is what its absence contributes. What its being measured contributes at some times more than at
+        others counts as timing.
 
         Parameters
         ----------
@@ -111,10 +119,14 @@ class PopulationReference:
         Attribution
             With the same completeness gaps.
         """
-        parts, static, coded = self.at(stays.end_hours)
+        parts, static, coded, curve, expected = self.at(stays.end_hours)
         stay, variable, n = stays.stay_of_measurement, stays.variable, len(stays)
-        counts = _table(stay, variable, np.ones(len(stay)), (n, parts.shape[2]))
-        own = attribution.parts - parts[stay, :, variable].T / counts[stay, variable]
+        counts, last = _counts_and_last(stays)
+        moved = timing_share(curve, expected, counts, last)
+        taken = parts.copy()
+        taken[:, MEASURED] += moved
+        taken[:, TIMING] -= moved
+        own = attribution.parts - taken[stay, :, variable].T / counts[stay, variable]
         absent = -np.where(counts == 0, parts.sum(axis=1), 0.0)
         position = {code: place for place, code in enumerate(self.codes)}
         column = np.array([position.get(code, -1) for code in stays.code_vocabulary], dtype=int)[stays.code]
@@ -163,7 +175,13 @@ class PopulationReference:
         names = ("hours", "parts", "static", "coded")
         hours, parts, static, coded = (np.asarray(values[name], dtype=float) for name in names)
         n = len(hours)
-        return cls(hours, parts.reshape(n, 3, -1), static.reshape(n, -1), coded.reshape(n, -1), tuple(values["codes"]))
+        parts, codes = parts.reshape(n, 3, -1), tuple(values["codes"])
+        zeros = {"timing_curve": np.zeros((n, len(KNOTS), parts.shape[2]))}  # of an earlier version: nothing is moved
+        zeros["timing_expected"] = np.zeros((n, len(COUNTS), parts.shape[2]))
+        timing = {
+            name: np.asarray(values.get(name, zero), dtype=float).reshape(zero.shape) for name, zero in zeros.items()
+        }
+        return cls(hours, parts, static.reshape(n, -1), coded.reshape(n, -1), codes, **timing)
 
 
 def reference_hours(stays: Sequences, *, any_hour: bool) -> list[np.ndarray]:
@@ -204,19 +222,37 @@ def _weights(number: np.ndarray, unit: str) -> np.ndarray:
     return np.asarray(weight / weight.sum())
 
 
-def _means(stays: Sequences, found: Attribution, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weighted means over the stays: (3, variable), (static covariate,), (code,); 0 for what fewer than 11 have."""
+def _means(stays: Sequences, found: Attribution, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Weighted means over the stays: (3, variable), (static covariate,), (code,); 0 for what fewer than 11 have.
+
+    Also the curve and its means, of (knot, variable) and (bin, variable), of what counts as timing.
+    """
     n, stay = len(stays), stays.stay_of_measurement
     size = (n, len(stays.variables))
-    parts = np.stack([weight @ _table(stay, stays.variable, part, size) for part in found.parts])
-    measured = _table(stay, stays.variable, np.ones(len(stay)), size) > 0
+    sums = np.stack([_table(stay, stays.variable, part, size) for part in found.parts])
+    counts, last = _counts_and_last(stays)
+    curve, expected = fit_timing_share(sums[MEASURED], counts, last)
+    moved = timing_share(np.stack([curve] * n), np.stack([expected] * n), counts, last)
+    sums[MEASURED] -= moved
+    sums[TIMING] += moved
+    parts, measured = np.einsum("s,psv->pv", weight, sums), counts > 0
     code_stay, size = np.repeat(np.arange(n), np.diff(stays.code_starts)), (n, len(stays.code_vocabulary))
     coded = weight @ _table(code_stay, stays.code, found.coded, size)
     occurred = _table(code_stay, stays.code, np.ones(len(code_stay)), size) > 0
     static = weight @ found.static
     for mean, known in ((parts, measured), (static, ~np.isnan(stays.static)), (coded, occurred)):
         mean[..., known.sum(axis=0) < MIN_CELL_SIZE] = 0
-    return parts, static, coded
+    return parts, static, coded, curve, expected
+
+
+def _counts_and_last(stays: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Number of measurements, and the time of the last as a fraction of the time so far: (stay, variable) each."""
+    stay, size = stays.stay_of_measurement, (len(stays), len(stays.variables))
+    counts = _table(stay, stays.variable, np.ones(len(stay)), size).astype(int)
+    first, last = stays.task.window_hours[0], np.full(size, -np.inf)
+    np.maximum.at(last, (stay, stays.variable), stays.hours)
+    span = np.maximum(stays.end_hours - first, np.finfo(float).tiny)[:, None]
+    return counts, np.where(counts > 0, (last - first) / span, 0.0)
 
 
 def _table(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

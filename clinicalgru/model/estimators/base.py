@@ -307,10 +307,10 @@ class GRUEstimator(FittedModel):
         if validation is not None:
             check_parts(self.head_, stays, validation)
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
-        self.calibrator_, self.calibrated_on_ = None, None
+        self.calibrator_, self.calibrated_on_, self.reference_stays_ = None, None, sample_stays(stays)
         self.trained_on_ = training_summary(stays, self.pretrained) | validation_summary(validation, fold)
         self.seen_patients_ = SeenPatients.of(stays, *([] if validation is None else [validation]))
-        self.reference_stays_ = sample_stays(stays)
+        self.pretraining_patients_ = () if self.pretrained is None else (self.pretrained.seen_patients,)
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
             further = None if auxiliary is None or auxiliary.columns.empty else AuxiliaryTargets.fit(auxiliary, stays)
             network = placed(self._network(stays, further), resolve_device(self.device))
