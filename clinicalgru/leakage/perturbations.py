@@ -256,7 +256,7 @@ def _corrupted(table: pd.DataFrame, chosen: np.ndarray, rng: np.random.Generator
         text = table[column].notna() & number.isna()
         if column == CODE or number.isna().all():  # codes of digits only, such as of ICD-9, are no numbers
             written = chosen & table[column].notna()
-            table.loc[written, column] = rng.permutation(table.loc[written, column].to_numpy(dtype=object))
+            table.loc[written, column] = rng.permutation(table.loc[written, column].to_numpy(dtype=object, copy=True))
             continue
         groups = number.groupby(table["variable"]) if "variable" in table else number.groupby(np.zeros(len(number)))
         spread = groups.transform("std").fillna(1).replace(0, 1)

@@ -188,6 +188,8 @@ def test_corruption_leaves_codes_of_digits_codes_and_rows_that_are_not_chosen_as
     assert changed["value"][3:5].tolist() == ["female", "male"]
     assert float(changed["value"][5]) == 1.5
     assert (changed["value"][6:].astype(float) != [2.5, 4.0]).all()
+    without = table[5:].reset_index(drop=True)
+    assert _corrupted(without, np.ones(3, dtype=bool), np.random.default_rng(0))["code"].isna().all()
 
 
 def test_a_column_of_a_single_class_has_no_auroc():
