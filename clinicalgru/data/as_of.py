@@ -18,7 +18,7 @@ from clinicalgru.data.keep_stays import keep_stays
 from clinicalgru.data.reading import TABLES, has_own_stays
 from clinicalgru.errors import ArgumentError, describe
 
-EARLIEST, LATEST = pd.Timestamp("1900-01-01"), pd.Timestamp("2200-01-01")
+EARLIEST, LATEST = pd.Timestamp("1900-01-01"), pd.Timestamp("2250-01-01")  # de-identified dates reach 2214
 FIX = 'Pass a date and time, such as as_of="2031-01-01 06:00" (--as-of).'
 FIX_HOURS = "Pass a number of hours since the start of the stays, such as as_of=24 (--as-of 24)."
 KNOWN = ("measurements", "coded", "static_observations")  # tables whose rows say when they became known
@@ -70,7 +70,7 @@ def as_of_time(events: Events, as_of: Any = None) -> int | None:
     if moment.tzinfo is not None:
         moment = moment.tz_convert("UTC").tz_localize(None)
     if not EARLIEST <= moment <= LATEST:
-        raise ArgumentError("a date between 1900 and 2200", "another year", FIX, where="as_of")
+        raise ArgumentError("a date between 1900 and 2250", "another year", FIX, where="as_of")
     return int(moment.to_datetime64().astype("datetime64[us]").astype(np.int64))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import numbers
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clinicalgru.checks import check_number
-from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.errors import ArgumentError, InputError, describe
 from clinicalgru.model.estimators.classifier import GRUClassifier, GRUMultiLabel
 from clinicalgru.model.estimators.early_warning import GRUEarlyWarning
 from clinicalgru.model.network.running import RunningStay, check_followed
@@ -30,7 +31,8 @@ class Monitor:
     model : GRUClassifier, GRUMultiLabel, GRUEarlyWarning, str or Path
         A fitted model, or the folder of its bundle. Monitors can share a model.
     static : mapping of str to float, optional
-        Static covariates by name, in the unit of the variable; a category as its position.
+        Static covariates by name, in the unit of the variable; a category as its position. None or NaN: unknown. A
+        value outside the plausible range is counted in `n_rejected`, and stays unknown.
     require_signature : str, Path or None
         PEM file of the Ed25519 public key of who must have signed the bundle, see `sign`.
 
@@ -38,7 +40,7 @@ class Monitor:
     ------
     ArgumentError
         If the model is of another class, or its network looks back at all rows (see `check_followed`), or `static`
-        names a covariate that it does not know.
+        names a covariate or category that it does not know, or holds what is no number.
 
     Notes
     -----
@@ -81,17 +83,28 @@ class Monitor:
         self._positions = {name: number for number, name in enumerate(self._names)}
         self._static = np.full(len(fitted.static_variables_), np.nan)
         for name, value in (static or {}).items():
-            self._static[self._static_position(name)] = value
+            self._add_static(name, value)
         with torch_defaults(grad=False):
             self._stay = RunningStay.of(fitted.network_)
         self._known = -np.inf  # when the open row became known
         self._row: list[Measurement] = []  # measurements of the open row
 
-    def _static_position(self, name: str) -> int:
-        names = [variable.name for variable in self.model.static_variables_]
-        if name not in names:
-            raise ArgumentError(f"static covariates among {', '.join(names) or 'none'}", name, "Leave it out.")
-        return names.index(name)
+    def _add_static(self, name: str, value: float | None) -> None:
+        variables = {variable.name: variable for variable in self.model.static_variables_}
+        if name not in variables:
+            raise ArgumentError(f"static covariates among {', '.join(variables) or 'none'}", name, "Leave it out.")
+        if value is None or (isinstance(value, numbers.Real) and np.isnan(value)):
+            return
+        variable = variables[name]
+        if variable.categories and value not in range(len(variable.categories)):
+            expected = f"{name} as the position of a category, 0 to {len(variable.categories) - 1}"
+            raise ArgumentError(expected, describe(value), "Correct it.")
+        check_number(name, value)
+        low, high = variable.plausible or (-np.inf, np.inf)
+        if low <= value <= high:
+            self._static[list(variables).index(name)] = value
+        else:
+            self.n_rejected += 1
 
     def update(
         self,
@@ -132,6 +145,7 @@ class Monitor:
         """
         for name, number in (("value", value), ("hours", hours)):
             check_number(name, number)
+        check_number("available_hours", available_hours, optional=True)
         known = max(hours if available_hours is None else max(available_hours, hours), self._known)
         position = self._positions.get(variable)
         first, last = self.model.task_.window_hours

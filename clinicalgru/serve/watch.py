@@ -17,7 +17,8 @@ import pandas as pd
 from clinicalgru.checks import check_number
 from clinicalgru.data.as_of import last_available
 from clinicalgru.data.events import HOUR, Events
-from clinicalgru.errors import ArgumentError, ClinicalGRUError
+from clinicalgru.data.ingest.table_files import SHOWN_ENDINGS, folder_files, is_table
+from clinicalgru.errors import ArgumentError, ClinicalGRUError, system_errors
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.serve.atomic import private_folder, whole_file
 from clinicalgru.serve.bundle import fitted_model, model_hash
@@ -27,7 +28,6 @@ from clinicalgru.serve.target import Target
 
 LOG = logging.getLogger("clinicalgru")
 DEAD_LETTERS = "_dead_letters"  # folder in the output; readers of Parquet folders pass over it
-KINDS = (".parquet", ".csv", ".gz", ".zst", ".bz2", ".xz", ".feather", ".arrow")
 OF_SCORE = ("hourly", "reasons", "strict", "min_scored", "n_workers", "device")
 
 
@@ -80,7 +80,8 @@ def watch(
     -----
     All that is kept is the output itself: a round that was ended is resumed, and one that has finished is not scored
     again, also after a restart. A file of the folder that cannot be read is copied to _dead_letters in the output, with
-    the reason; it is left out until it changes. A round that fails as a whole is logged, and the next one tries again;
+    the reason. Each round tries it again, as the stays table may have changed; once it can be read, the copy is
+    removed. A round that fails as a whole is logged, and the next one tries again;
     the error of the last one is raised. Rows that come with an `available_at` before the watermark count at the next.
 
     Examples
@@ -124,6 +125,7 @@ def _round(model: FittedModel, data: str | Path, out: Path, options: dict[str, A
     if Path(data).is_dir():
         feed = [file for file in _files(Path(data)) if _is_readable(model, file, out, options)]
         if not feed:
+            LOG.warning("the feed holds no table that can be read (%s)", SHOWN_ENDINGS)
             return None
     events = read_like_training(model, feed, **options)
     watermark = last_available(events)
@@ -134,30 +136,36 @@ def _round(model: FittedModel, data: str | Path, out: Path, options: dict[str, A
 
 
 def _files(folder: Path) -> list[Path]:
-    """Tables of a folder, in order of their names; hidden ones are passed over."""
-    files = sorted(folder.rglob("*"))
-    return [file for file in files if file.is_file() and file.suffix in KINDS and not file.name.startswith((".", "_"))]
+    """Tables of a folder, in order of their names; hidden ones, and files of another ending, may be in the making."""
+    files = folder_files(folder).files
+    return [file for file in files if is_table(file.name) and not file.name.startswith("_")]
 
 
 def _is_readable(model: FittedModel, file: Path, out: Path, options: dict[str, Any]) -> bool:
-    """Whether a file can be read alone; otherwise it is kept as a dead letter."""
-    with file.open("rb") as content:
+    """Whether a file can be read alone now; otherwise it is kept as a dead letter until it can."""
+    with system_errors(file.name), file.open("rb") as content:
         name = f"{hashlib.file_digest(content, 'sha256').hexdigest()[:16]}-{file.name}"
-    folder = out / DEAD_LETTERS
-    if (folder / f"{name}.json").exists():
-        return False
+    letter, reason = out / DEAD_LETTERS / name, out / DEAD_LETTERS / f"{name}.json"
     try:
         read_like_training(model, file, **options)
     except ClinicalGRUError as error:
-        private_folder(folder)
-        with whole_file(folder / name) as copy:
-            shutil.copyfile(file, copy)
-            os.chmod(copy, 0o600)
-        with whole_file(folder / f"{name}.json") as record:
-            record.write_text(json.dumps({"file": file.name, "reason": f"{error}"}), encoding="utf-8")
-        LOG.warning("a file of the feed cannot be read and is left out: %s", error)
+        if not reason.exists():
+            with system_errors(file.name):
+                _keep_dead_letter(file, letter, reason, error)
         return False
+    for kept in (letter, reason):
+        kept.unlink(missing_ok=True)
     return True
+
+
+def _keep_dead_letter(file: Path, letter: Path, reason: Path, error: ClinicalGRUError) -> None:
+    private_folder(letter.parent)
+    with whole_file(letter) as copy:
+        shutil.copyfile(file, copy)
+        os.chmod(copy, 0o600)
+    with whole_file(reason) as record:
+        record.write_text(json.dumps({"file": file.name, "reason": f"{error}"}), encoding="utf-8")
+    LOG.warning("a file of the feed cannot be read and is left out: %s", error)
 
 
 def _is_scored(model: FittedModel, events: Events, watermark: int, out: Path) -> bool:

@@ -72,6 +72,20 @@ def test_what_cannot_be_used_is_counted(fitted):
         monitor.update("heart_rate", float("nan"), hours=1)
     with pytest.raises(ArgumentError, match="static covariates"):
         cg.Monitor(fitted, static={"shoe_size": 44})
+    with pytest.raises(ArgumentError, match="available_hours"):
+        monitor.update("heart_rate", 80, hours=1, available_hours=float("nan"))
+
+
+def test_static_covariates_are_checked_as_those_of_a_table(fitted):
+    """What a table of stays rejects is unknown here too; what no table could hold is refused."""
+    unknown, rejected = cg.Monitor(fitted, static={"age": None}), cg.Monitor(fitted, static={"age": 700})
+    for monitor in (known := cg.Monitor(fitted, static={"age": 70}), unknown, rejected):
+        monitor.update("heart_rate", 90, hours=1)
+    assert unknown.risk(at_hours=2) == rejected.risk(at_hours=2) != known.risk(at_hours=2)
+    assert (unknown.n_rejected, rejected.n_rejected) == (0, 1)
+    for wrong in ({"age": "old"}, {"age": float("inf")}, {"sex": 2}, {"sex": 0.5}, {"sex": "female"}):
+        with pytest.raises(ArgumentError, match=next(iter(wrong))):
+            cg.Monitor(fitted, static=wrong)
 
 
 def test_other_models_are_refused(parts):

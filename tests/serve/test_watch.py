@@ -65,6 +65,30 @@ def test_a_failed_round_is_tried_again_and_the_last_one_raises(tmp_path):
     assert [scores is not None for scores in rounds] == [False, True]
 
 
+def test_a_dead_letter_is_read_once_its_stays_are_known(tmp_path):
+    """A feed of stays may come later than that of their rows; tables of any ending are read, hidden ones are not."""
+    rows = pd.read_csv(GOLDEN / "extract" / "measurements.csv", dtype={"stay_id": str, "patient_id": str})
+    stays = pd.read_csv(GOLDEN / "extract" / "stays.csv", dtype={"stay_id": str, "patient_id": str})
+    stays = stays.sort_values("start")
+    early, folder, table = rows["stay_id"].isin(stays["stay_id"][:4]), tmp_path / "feed", tmp_path / "stays.csv"
+    (folder / ".snapshot").mkdir(parents=True)
+    rows[early].to_csv(folder / "a.tsv", sep="\t", index=False)
+    rows[~early].to_csv(folder / "b.csv", index=False)
+    rows.assign(value=1e9).to_csv(folder / ".snapshot" / "a.csv", index=False)
+    (folder / "c.csv.part").write_text("patient_id,ti")
+    stays[:4].to_csv(table, index=False)
+    rounds = watch(cg.load(GOLDEN / "bundle-2"), folder, stays=table, out=tmp_path / "scores", every=0.0)
+    first, letters = next(rounds), tmp_path / "scores" / "_dead_letters"
+    assert first is not None
+    assert len(first) == 4
+    assert [file.name.partition("-")[2] for file in sorted(letters.iterdir())] == ["b.csv", "b.csv.json"]
+    stays.to_csv(table, index=False)
+    second = next(rounds)
+    assert second is not None
+    assert len(second) == len(stays)
+    assert not list(letters.iterdir())
+
+
 def test_the_scores_do_not_lie_in_the_feed(tmp_path):
     model = cg.load(GOLDEN / "bundle-2")
     for out in (tmp_path / "scores", tmp_path, "scores.csv"):

@@ -192,7 +192,7 @@ def _check_exists(path: Path) -> None:
 
 def _tables_of(path: Path, inner: FolderFiles) -> list[Path]:
     """The tables among the files; documents are noted, all else stops the load."""
-    tables = [file for file in inner.files if _is_table(file.name) or (file == path and _has_ending(file.name))]
+    tables = [file for file in inner.files if is_table(file.name) or (file == path and _has_ending(file.name))]
     if not tables:
         by_ending = (fix for endings, fix in EXPORTS.items() if path.name.lower().endswith(endings))
         fix = next(by_ending, "Pass a table, or name its format with source=") + "."
@@ -207,8 +207,19 @@ def _tables_of(path: Path, inner: FolderFiles) -> list[Path]:
     return tables
 
 
-def _is_table(name: str) -> bool:
-    """Tell whether a file of a folder is a table by its name; a README.txt or LICENSE.txt is none."""
+def is_table(name: str) -> bool:
+    """Tell whether a file of a folder is a table by its name; a README.txt or LICENSE.txt is none.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+    """
     return _has_ending(name) and not DOCUMENTS.fullmatch(name)
 
 
