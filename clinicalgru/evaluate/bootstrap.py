@@ -20,7 +20,18 @@ MetricSet = Callable[[Array], Mapping[str, Array]]  # weights (n_resamples, n_st
 BLOCK_SIZE = 2**20  # weights held at once: 8 MB, for any number of stays
 MIN_DEFINED = 0.95  # no interval is given where a smaller fraction of the resamples is defined
 MIN_EVENTS = 20  # of fewer stays with, or without, the event no interval is given
-PROPORTIONS = ("auroc", "auprc", "accuracy", "concordance", "sensitivity", "specificity", "ppv", "npv")
+PROPORTIONS = (
+    "auroc",
+    "auprc",
+    "accuracy",
+    "concordance",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "npv",
+    "event_sensitivity",
+    "false_alert_rate",
+)  # the last two of early warning
 # how the names of metrics on the log-odds scale begin
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 TAIL = 0.025  # left out at each end of an interval of 95 %
@@ -276,9 +287,10 @@ def metric_interval(
     -------
     tuple of float
         NaN where there are fewer than 20 such patients, or more than 5 % of the resamples are undefined. AUROC, AUPRC,
-        accuracy and concordance: symmetric on the log-odds scale, with the standard deviation of the replicates, so
-        that it stays within 0 and 1 and is not of width 0 near 1. Other metrics: percentiles. Both have the quantile of
-        a t distribution with one degree of freedom less than there are patients; without a count the normal one.
+        accuracy, concordance, event sensitivity and false-alert rate: symmetric on the log-odds scale, with the
+        standard deviation of the replicates, so that it stays within 0 and 1 and is not of width 0 near 1. Other
+        metrics: percentiles. Both have the quantile of a t distribution with one degree of freedom less than there are
+        patients; without a count the normal one.
 
     References
     ----------

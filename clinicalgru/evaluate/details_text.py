@@ -28,6 +28,7 @@ ALARM_LABELS = {
     "false_alarms_per_event": "False alarms per event",
     "median_lead_hours": "Median lead time, hours",
 }
+ALARM_FRACTIONS = ("ppv_per_alarm", "sensitivity_per_stay")
 POINTS = "Operating points: what acting from a risk on means here"
 TOO_FEW = "too few events"
 SUPPRESSED = "suppressed"  # with other figures, it would show that few stays were, or were not, acted upon
@@ -234,12 +235,13 @@ def _alarms(alarms: pd.DataFrame, shown: list[float]) -> pd.DataFrame:
     ends = {name: [f"{name}_low", f"{name}_high"] for name in ALARM_LABELS}
     texts = pd.DataFrame({name: _figures(alarms, name, columns) for name, columns in ends.items()})
     texts[~alarms["threshold"].isin(shown).to_numpy()] = SUPPRESSED
-    texts.index = pd.Index([f"risk >= {threshold:.4g}" for threshold in alarms["threshold"]])
+    texts.index = pd.Index([f"risk >= {threshold:.2g}" for threshold in alarms["threshold"]])
     return texts.rename(columns=ALARM_LABELS)
 
 
 def _figures(alarms: pd.DataFrame, name: str, ends: list[str]) -> list[str]:
-    return cells(alarms[[name, *ends]].set_axis(["estimate", "low", "high"], axis=1), ".3g")
+    decimals = ".2f" if name in ALARM_FRACTIONS else ".1f"
+    return cells(alarms[[name, *ends]].set_axis(["estimate", "low", "high"], axis=1), decimals)
 
 
 def _groups(table: pd.DataFrame) -> pd.DataFrame:

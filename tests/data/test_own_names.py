@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 import clinicalgru as cg
 from clinicalgru.cli.main import app
 from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.dictionary.unmapped import OTHER_FLUIDS, PLACES, _known_words, _suggest, _translations
+from clinicalgru.data.dictionary.name_words import PLACES, translations
+from clinicalgru.data.dictionary.unmapped import OTHER_FLUIDS, _known_words, _suggest
+from clinicalgru.errors import DataWarning
 
 NAMES = {"Lactate, Arterial": "lactate", "Pulse (bedside)": "heart_rate"}
 
@@ -233,9 +236,25 @@ def test_names_of_four_languages_suggest_what_they_mean_and_nothing_else():
 
 def test_each_translation_is_one_plain_word_into_words_of_the_dictionary():
     known = {word for words in _known_words(Dictionary.load()) for word in words}
-    for word, english in _translations().items():
+    for word, english in translations().items():
         assert re.fullmatch("[a-z]+", word)
         assert set(english.split()) <= known | PLACES | OTHER_FLUIDS, word
+
+
+def test_urea_in_milligrams_is_doubted_until_its_unit_is_named():
+    rows = long_rows(variable=["Harnstoff"] * 3, value=[42.9] * 3, unit=["mg/dl"] * 3)
+    options = {"names": {"Harnstoff": "bun"}}
+    with pytest.warns(DataWarning, match=r"2\.14 times too high"):
+        assert cg.read_events(rows, **options).to_frame()["value"].tolist() == [42.9] * 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        urea = cg.read_events(rows, **options, units={"bun": "mg{urea}/dL"})
+        nitrogen = cg.read_events(rows, **options, units={"bun": "mg/dL"})
+        molar = cg.read_events(rows.assign(unit="mmol/l", value=7.14), **options)
+        cg.read_events(rows.assign(variable="Harnstoff-N"), names={"Harnstoff-N": "bun"})
+    assert urea.to_frame()["value"].tolist() == pytest.approx([20.01] * 3, rel=0.001)
+    assert nitrogen.to_frame()["value"].tolist() == [42.9] * 3
+    assert molar.to_frame()["value"].tolist() == pytest.approx([20.0] * 3, rel=0.001)
 
 
 def test_a_draft_needs_neither_the_format_of_times_nor_a_known_column(tmp_path):

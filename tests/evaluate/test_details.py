@@ -160,11 +160,15 @@ def test_an_early_warning_shows_its_alarms(tmp_path):
     evaluation = evaluate_predictions({"GRU": early_warning_predictions(hourly, onset, threshold=0.5)}, n_resamples=5)
     row = evaluation.alarms.iloc[0]
     assert row["threshold"] == 0.5
-    assert f"{row['ppv_per_alarm']:.3g}" in detail_tables(evaluation)[ALARMS].to_string()
+    assert f"{row['ppv_per_alarm']:.2f}" in detail_tables(evaluation)[ALARMS].to_string()
     assert "six hours of silence" in evaluation.to_html(tmp_path / "page.html").read_text()
     low, high = (row[f"ppv_per_alarm_{end}"] for end in ("low", "high"))
-    assert f"({low:.3g} to {high:.3g})" in detail_tables(evaluation)[ALARMS].to_string()
+    assert f"({low:.2f} to {high:.2f})" in detail_tables(evaluation)[ALARMS].to_string()
     assert f"({100 * low:.0f} to {100 * high:.0f}) of 100 are right" in " ".join(summary_sentences(evaluation))
+    always = early_warning_predictions(hourly.assign(risk=0.9), onset, threshold=0.5)
+    every = evaluate_predictions({"GRU": always}, n_resamples=20).metrics.set_index("metric")
+    assert every.loc["false_alert_rate", ["estimate", "high"]].tolist() == [1, 1]
+    assert every.loc["false_alert_rate", "low"] == pytest.approx(0.025 ** (1 / 40))  # 40 of 40: Clopper and Pearson
     few = replace(evaluation, alarms=evaluation.alarms.assign(alarms=3))
     assert _is_one_suppressed_row(detail_tables(few)[ALARMS])
 

@@ -3,78 +3,21 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
-from functools import cache
 
 import pandas as pd
 
 from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.dictionary.schemas import schema_folder
+from clinicalgru.data.dictionary.name_words import name_words
 from clinicalgru.data.dictionary.variable import Variable
-from clinicalgru.data.dictionary.yaml_file import read_yaml
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import UNMAPPED
 from clinicalgru.errors import DictionaryError
 
 REASONS = (UNMAPPED, "unknown variable")
 COLUMNS = ["code", "label", "rows", "units", "low", "high", "suggestion"]
-ABBREVIATIONS = {
-    "resp": "respiratory",
-    "temp": "temperature",
-    "ven": "venous",
-    "sys": "systolic",
-    "dias": "diastolic",
-    "sgpt": "alt",
-    "sgot": "ast",
-    "hr": "heart rate",
-    "pulse": "heart rate",
-    "rr": "respiratory rate",
-    "respirations": "respiratory rate",
-    "oximetry": "oxygen saturation",
-    "nibp": "pressure",
-    "nbp": "pressure",
-    "abp": "pressure",
-    "bp": "pressure",
-    "creat": "creatinine",
-    "bili": "bilirubin",
-    "trop": "troponin",
-    "lactic": "lactate",
-    "uo": "urine output",
-    "sat": "saturation",
-    "sats": "oxygen saturation",
-    "ox": "oxygen saturation",
-    "o": "oxygen",
-    "k": "potassium",
-}
-PLACES = frozenset(["serum", "plasma", "blood", "whole", "ser", "bld", "arterial", "art"])
-METHODS = frozenset(
-    [
-        "level",
-        "lvl",
-        "count",
-        "poc",
-        "lab",
-        "result",
-        "value",
-        "wert",
-        "valeur",
-        "valor",
-        "waarde",
-        "oral",
-        "axillary",
-        "tympanic",
-        "acid",
-    ]
-)
-UNITS = frozenset(["bpm", "mmhg", "ml", "mg", "dl", "mmol", "pct", "percent", "degf", "degc"])
-FILLERS = frozenset(["im", "de", "du", "des", "del", "la", "le", "el", "en", "et", "van", "het", "der"])
-NOISE = PLACES | METHODS | UNITS | FILLERS  # words that do not tell variables apart, where others are left
-PULSE_OXIMETRY = re.compile(r"\bpulse ox(imetry)?\b")  # no pulse
 OTHER_FLUIDS = frozenset(["urine", "csf", "pleural", "ascites", "ascitic", "peritoneal", "synovial", "stool", "drain"])
-IN_SERUM = re.compile(r"\bi\.?\s?[sp]\.?(?!\w)")  # "i. S.", "i.P." of German laboratories
-RIVA_ROCCI = re.compile(r"\brr\b(?=.*(sys|dia|mitt))")  # a blood pressure in German and Dutch charts
 PRESSURES = "sbp/dbp"  # of values such as 120/80
 MIN_SIMILARITY = 0.5  # Jaccard index of words above which a variable is suggested
 
@@ -140,24 +83,6 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     return table.sort_values(["rows", "code"], ascending=[False, True], ignore_index=True)
 
 
-@cache
-def _translations() -> Mapping[str, str]:
-    """English words of a word, of `ABBREVIATIONS` and of data_schemas/synonyms.yaml."""
-    languages = read_yaml(schema_folder() / "synonyms.yaml").values()
-    return {word: english for words in languages for word, english in words.items()} | ABBREVIATIONS
-
-
-def _words(text: str) -> frozenset[str]:
-    """English words and numbers of a name, without those that say where or how it was measured, if others are left."""
-    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
-    plain = RIVA_ROCCI.sub("bp", IN_SERUM.sub("", PULSE_OXIMETRY.sub("oxygen saturation", plain)))
-    english = _translations()
-    words = frozenset(
-        word for short in re.findall(r"[a-z]+|[0-9]+", plain) for word in english.get(short, short).split()
-    )
-    return words - NOISE or words
-
-
 def _known_words(dictionary: Dictionary) -> dict[frozenset[str], str]:
     """Words of each variable's name and label, and of its names in sources that use words -> its name."""
     spoken = [
@@ -169,9 +94,9 @@ def _known_words(dictionary: Dictionary) -> dict[frozenset[str], str]:
     named = [(text, name) for name, one in dictionary.items() for text in (one.label, name.replace("_", " "))]
     found: dict[frozenset[str], str | None] = {}
     for text, name in spoken:  # words that mean two variables suggest neither
-        words = _words(text.replace("_", " "))
+        words = name_words(text.replace("_", " "))
         found[words] = name if found.get(words, name) == name else None
-    return {words: name for words, name in found.items() if name} | {_words(text): name for text, name in named}
+    return {words: name for words, name in found.items() if name} | {name_words(text): name for text, name in named}
 
 
 def _known_codes(dictionary: Dictionary) -> dict[str, str]:
@@ -207,7 +132,7 @@ def _suggest(
     has_numbers: bool = True,
 ) -> str:
     """The variable whose words are most similar to a text, of those that have the unit, if any is given."""
-    given = _words(text)
+    given = name_words(text)
     if given == {"pressure"} and not has_numbers:
         return PRESSURES
     fluid = given & OTHER_FLUIDS  # white cells of urine are not those of blood

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import pandas as pd
 import pyarrow as pa
 
+from clinicalgru.data.dictionary.name_words import means_urea
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.workspace import Workspace
-from clinicalgru.errors import DictionaryError
+from clinicalgru.errors import DataWarning, DictionaryError
+
+UREA_NITROGEN, UREA_UNIT = "bun", "mg{urea}/dL"
 
 
 def resolve_units(workspace: Workspace, units: Mapping[str, str]) -> None:
@@ -21,12 +25,29 @@ def resolve_units(workspace: Workspace, units: Mapping[str, str]) -> None:
     workspace : Workspace
         The workspace, with all rows of the source.
     units : mapping of str to str
-        Variable -> unit of its values where the extract writes none.
+        Variable -> unit of its values where the extract writes none. Of values that are named urea and written in
+        mg/dL, it is the unit too.
+
+    Warns
+    -----
+    DataWarning
+        If such values are read as urea nitrogen and `units` does not name their unit.
     """
-    rows = [
-        (name, unit or "", *_conversion(workspace, workspace.variables[position], unit, units))
-        for position, name, unit in workspace.sql.execute(ingest_sql.UNITS_SEEN).fetchall()
-    ]
+    rows, doubtful = [], list[str]()
+    for position, name, unit in workspace.sql.execute(ingest_sql.UNITS_SEEN).fetchall():
+        variable = workspace.variables[position]
+        conversion = _conversion(workspace, variable, unit, units)
+        if variable.name == UREA_NITROGEN and means_urea(name) and conversion == (1.0, 0.0, True):
+            conversion = _conversion(workspace, variable, None, units)
+            doubtful += [] if variable.name in units else [name]
+        rows.append((name, unit or "", *conversion))
+    if doubtful:
+        warnings.warn(
+            f"{', '.join(sorted(set(doubtful)))} in mg/dL is read as urea nitrogen. If it is urea, its values are 2.14 "
+            f"times too high: name the unit, units={{'{UREA_NITROGEN}': '{UREA_UNIT}'}}, or 'mg/dL' where it is not.",
+            DataWarning,
+            stacklevel=2,
+        )
     table = pd.DataFrame(rows, columns=["name", "unit", "factor", "shift", "known"])
     table = table.astype({"name": str, "unit": str, "factor": float, "shift": float, "known": bool})
     workspace.sql.register("units_frame", pa.Table.from_pandas(table, preserve_index=False))

@@ -61,10 +61,12 @@ def plot_gates(gates: Gates, *, show: str = "retained") -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=values.tolist(), x=frame.index.tolist(), zmin=0, zmax=1, colorscale=COLOURSCALE,
-            hovertext=hover, hoverinfo="text", colorbar={"tickformat": ".0%"},
+            hovertext=hover, hoverinfo="text", colorbar={"tickformat": ".0%", "thickness": 12},
         )
     )  # fmt: skip
-    apply_theme(figure, height=180 + 14 * len(units)).update_layout(title={"text": TITLES[show], "font": {"size": 15}})
+    apply_theme(figure, height=180 + 14 * len(units)).update_layout(
+        title={"text": TITLES[show], "font": {"size": 15}}, margin_r=70
+    )
     figure.update_yaxes(title_text="Hidden unit", showticklabels=False, showgrid=False)
     return figure.update_xaxes(title_text="Hours since the index time", showgrid=False)
 
@@ -89,7 +91,12 @@ def plot_equations(gates: Gates) -> go.Figure:
         frame, is_state = getattr(gates, name), name == "state"
         values = frame.to_numpy()[:, units].T
         colours = {"zmin": -1 if is_state else 0, "zmax": 1, "colorscale": STATE_COLOURS if is_state else COLOURSCALE}
-        bar = {"len": 0.22, "y": 1 - (row - 0.5) / len(titles), "thickness": 12}
+        bar = {
+            "len": 0.22,
+            "y": 1 - (row - 0.5) / len(titles),
+            "thickness": 12,
+            "tickvals": [-1, 0, 1] if is_state else [0, 0.5, 1],
+        }
         heat = go.Heatmap(z=values.tolist(), x=frame.index.tolist(), colorbar=bar, hovertemplate="%{z:.2f}", **colours)
         figure.add_trace(heat, row=row, col=1)
     apply_theme(figure, height=120 + len(titles) * (70 + 7 * len(units)))

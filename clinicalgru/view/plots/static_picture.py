@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clinicalgru.html import Markup, tag
 from clinicalgru.output_unit import is_probability
 from clinicalgru.view.plots.downsample import downsample
-from clinicalgru.view.plots.theme import GREY, GRID, INK
+from clinicalgru.view.plots.theme import GREY, GRID, INK, VERMILLION
 from clinicalgru.view.plots.timeline_data import format_answer, last_hour
 from clinicalgru.view.text.format import format_hours, format_number
 from clinicalgru.view.text.moments import hours_title
@@ -19,16 +19,20 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 220, 64, 16, 14, 34
 N_TICKS = 4
+HOURS = (0.5, 1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 672)  # between two ticks
+MAX_HOURS = 9  # ticks of hours
 TEXT = {"font-family": "sans-serif", "font-size": "12", "fill": INK}
 
 
-def risk_picture(explanation: Explanation) -> Markup:
+def risk_picture(explanation: Explanation, *, threshold: float | None = None) -> Markup:
     """Draw the risk of a stay over time as an image that is part of the HTML.
 
     Parameters
     ----------
     explanation : Explanation
         Explanation of the stay.
+    threshold : float, optional
+        Risk from which on there is an alarm, drawn as a line.
 
     Returns
     -------
@@ -39,17 +43,19 @@ def risk_picture(explanation: Explanation) -> Markup:
     if rows.empty:
         return Markup("")
     first, last = (format_answer(explanation, float(rows["risk"].iloc[end])) for end in (0, -1))
-    svg = base64.b64encode(_svg(explanation).encode()).decode()
+    svg = base64.b64encode(_svg(explanation, threshold).encode()).decode()
     text = f"Risk over {format_hours(last_hour(explanation))} hours, from {first} to {last}"
     return tag(
         "img", attrs={"src": f"data:image/svg+xml;base64,{svg}", "alt": text, "width": "760", "style": "max-width:100%"}
     )
 
 
-def _svg(explanation: Explanation) -> Markup:
+def _svg(explanation: Explanation, threshold: float | None) -> Markup:
     rows = downsample(explanation.risk_trajectory, "risk")
     start, end = min(0.0, float(rows["hours"].min())), max(last_hour(explanation), 1e-9)
-    top = max(float(rows["risk"].max()), explanation.reference_risk, 1e-9)
+    levels = {explanation.reference_text: (explanation.reference_risk, GREY, "6 4")}
+    levels |= {} if threshold is None else {"threshold": (threshold, VERMILLION, "2 3")}
+    top = max(float(rows["risk"].max()), *(level for level, *_ in levels.values()), 1e-9)
     top = 1.0 if is_probability(explanation) and top > 0.5 else 1.1 * top
 
     def x(hour: float) -> float:
@@ -61,18 +67,21 @@ def _svg(explanation: Explanation) -> Markup:
     path = f"M{x(rows['hours'].iloc[0]):.1f} {y(rows['risk'].iloc[0]):.1f}" + "".join(
         f"H{x(hour):.1f}V{y(output):.1f}" for hour, output in zip(rows["hours"], rows["risk"], strict=True)
     )
+    upper = max(levels, key=lambda name: levels[name][0])
     ticks = _round_ticks(top)
     lines = [_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), GRID) for tick in ticks]
     unit, rate = (" %", 100) if is_probability(explanation) else ("", 1)
     names = [_text(LEFT - 8, y(tick) + 4, f"{format_number(rate * tick)}{unit}", "end") for tick in ticks]
-    hours = [start + (end - start) * number / N_TICKS for number in range(N_TICKS + 1)]
+    hours = _hour_ticks(start, end)
     names += [_text(x(hour), HEIGHT - BOTTOM + 16, format_hours(hour), "middle") for hour in hours]
     names.append(_text(WIDTH / 2, HEIGHT - 3, hours_title(explanation), "middle"))
-    reference = _line(LEFT, y(explanation.reference_risk), WIDTH - RIGHT, y(explanation.reference_risk), GREY, "6 4")
+    for name, (level, colour, dashes) in levels.items():
+        lines.append(_line(LEFT, y(level), WIDTH - RIGHT, y(level), colour, dashes))
+        names.append(_text(WIDTH - RIGHT, y(level) + (-4 if name == upper else 13), name, "end"))
     risk = tag("path", attrs={"d": path, "fill": "none", "stroke": INK, "stroke-width": "2"})
     ground = tag("rect", attrs={"width": f"{WIDTH}", "height": f"{HEIGHT}", "fill": "white"})
     size = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
-    return tag("svg", ground, *lines, reference, risk, *names, attrs=size)
+    return tag("svg", ground, *lines, risk, *names, attrs=size)
 
 
 def _round_ticks(top: float) -> list[float]:
@@ -80,6 +89,13 @@ def _round_ticks(top: float) -> list[float]:
     size = 10.0 ** math.floor(math.log10(top / N_TICKS))
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor * N_TICKS >= top)
     return [step * number for number in range(N_TICKS + 1) if step * number <= top * (1 + 1e-9)]
+
+
+def _hour_ticks(start: float, end: float) -> list[float]:
+    """Round hours from the start to the end, at most nine."""
+    step = next((hours for hours in HOURS if (end - start) / hours < MAX_HOURS), HOURS[-1])
+    first, last = math.ceil(start / step), math.floor(end / step)
+    return [step * number for number in range(first, last + 1)]
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dashes: str = "none") -> Markup:

@@ -267,7 +267,13 @@ class PatientView(SavedView):
         lines = [paragraph(sentence) for sentence in self._lead()]
         note = self.explanation.trajectory_note.replace(", in grey,", "")  # the picture has one line
         about = [paragraph(note)] if note else []
-        return tag("div", *lines, risk_picture(self.explanation), *about, findings_table(self.explanation, bars=False))
+        return tag(
+            "div",
+            *lines,
+            risk_picture(self.explanation, threshold=self.threshold),
+            *about,
+            findings_table(self.explanation, bars=False),
+        )
 
     def _effects(self, *, bars: bool = True) -> Markup:
         """Build the table of effects up to the cursor."""
