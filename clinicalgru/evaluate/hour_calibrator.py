@@ -15,6 +15,7 @@ from clinicalgru.evaluate.bootstrap import numbered_patients
 from clinicalgru.evaluate.calibration import PlattCalibrator, smoothed
 from clinicalgru.evaluate.hour_checks import HourCheck, check_calibration
 from clinicalgru.evaluate.logistic import logit, shift_to_mean
+from clinicalgru.evaluate.shrinkage import LEVEL_SCALE
 from clinicalgru.evaluate.validation import Array
 
 RIDGE = np.array([1.0, 1.0, 9.0])  # inverse variances of level, bend and steepness; docs/decisions/16
@@ -207,7 +208,14 @@ class HourCalibrator(PlattCalibrator):
 
 
 def check_by_hour(
-    outcome: Array, risk: Array, cut_risk: Array, hours: Array, patients: Any = None, *, window: tuple[float, float]
+    outcome: Array,
+    risk: Array,
+    cut_risk: Array,
+    hours: Array,
+    patients: Any = None,
+    *,
+    window: tuple[float, float],
+    level_scale: float = LEVEL_SCALE,
 ) -> tuple[HourCheck, ...]:
     """Evaluate calibration by hour with cross-validation: each fifth by what the others fitted.
 
@@ -224,6 +232,8 @@ def check_by_hour(
         Patient of each stay; all stays of a patient are in one fifth. None: each stay is another patient.
     window : tuple of float
         First and last hour of the window.
+    level_scale : float
+        As of `PlattCalibrator.fit`.
 
     Returns
     -------
@@ -237,7 +247,7 @@ def check_by_hour(
     for number in range(FOLDS):
         fit, held = fold != number, fold == number
         try:
-            end = PlattCalibrator.fit(outcome[fit], risk[fit])
+            end = PlattCalibrator.fit(outcome[fit], risk[fit], level_scale=level_scale)
         except ArgumentError:
             return ()
         fitted = HourCalibrator.fit_by_hour(end, outcome[fit], risk[fit], cut_risk[fit], hours[fit], window=window)

@@ -14,6 +14,7 @@ from clinicalgru.checks import check_choice, check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.select import split_patients
 from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError, describe
+from clinicalgru.model.estimators.training_summary import TRAINING_FOLDS
 
 TRAINING_FRACTIONS = (0.75, 0.125, 0.125)  # training, validation and calibration of a network
 ABLATIONS: Mapping[str, str] = MappingProxyType({"no_sequence": "summaries", "no_summaries": "sequence"})
@@ -71,7 +72,7 @@ def fit_ablations(
     check_instance("stays", stays, Sequences, fix="Pass what select returned.")
     for name in names:
         check_choice("names", name, tuple(ABLATIONS))
-    held_out = _is_single(model) and (model.calibrated_on_ is not None or hasattr(model, "choose_threshold"))
+    held_out = _is_single(model) and (_calibrated_apart(model) or hasattr(model, "choose_threshold"))
     if validation is None and calibration is None and held_out:
         stays, validation, calibration = split_patients(stays, TRAINING_FRACTIONS, random_state=model.random_state_)
     parts = {"validation": validation} if _is_single(model) else {}
@@ -88,6 +89,11 @@ def _is_single(model: Any) -> bool:
     if not hasattr(model, "get_params"):
         raise ArgumentError("a GRU estimator, ensemble or hybrid", describe(model), "Pass a model with a network.")
     return "network" in model.get_params(deep=False)
+
+
+def _calibrated_apart(model: Any) -> bool:
+    """Whether stays besides those of `fit` calibrated it."""
+    return model.calibrated_on_ is not None and TRAINING_FOLDS not in model.calibrated_on_
 
 
 def _with_readout_inputs(model: Any, inputs: str) -> Any:

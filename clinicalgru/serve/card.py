@@ -17,7 +17,12 @@ from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.repr_html import calibrated
 from clinicalgru.model.estimators.stacking import Hybrid
-from clinicalgru.model.estimators.training_summary import calibration_text, pretraining_text, validation_text
+from clinicalgru.model.estimators.training_summary import (
+    TRAINING_FOLDS,
+    calibration_text,
+    pretraining_text,
+    validation_text,
+)
 
 YES_OR_NO = ("binary", "early_warning", "survival")
 ESTIMATES = {
@@ -111,6 +116,8 @@ def _calibration(model: FittedModel) -> str:
         unseen = "each by the networks that did not see its patient"
     elif isinstance(model, BaselineEstimator):
         unseen = "predicted by a baseline that did not see them"
+    elif TRAINING_FOLDS in (model.calibrated_on_ or {}):
+        unseen = "each by a network that did not learn from it"
     counts = "on stays" if model.calibrated_on_ is None else calibration_text(model.calibrated_on_)
     return f"yes, {counts}, {unseen}"
 

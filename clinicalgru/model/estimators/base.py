@@ -14,25 +14,13 @@ from numpy.typing import ArrayLike
 from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import TrainingError
-from clinicalgru.model.estimators.arguments import (
-    checked_arguments,
-    checked_path,
-    training_config,
-    written_arguments,
-)
-from clinicalgru.model.estimators.fitted_model import FittedModel, with_parameters
+from clinicalgru.model.estimators.arguments import checked_arguments, checked_path, training_config, written_arguments
+from clinicalgru.model.estimators.fitted_model import FittedModel, HeldOut, with_parameters
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.training_summary import training_summary, validation_summary
 from clinicalgru.model.estimators.untrained_network import untrained_network
-from clinicalgru.model.estimators.validation_split import check_parts, hold_back, outcome_folds
-from clinicalgru.model.fit_state import (
-    RandomState,
-    adopt,
-    blank_copy,
-    check_outcome,
-    check_stays,
-    draw_seed,
-)
+from clinicalgru.model.estimators.validation_split import check_parts, own_parts
+from clinicalgru.model.fit_state import RandomState, adopt, blank_copy, check_outcome, check_stays, draw_seed
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import MIN_CODE_STAYS
@@ -121,7 +109,7 @@ class GRUEstimator(FittedModel):
     history_ : list of dict
         One entry for each epoch: epoch, train_loss, val_loss.
     calibrator_ : Calibrator or None
-        Calibration, after `calibrate`.
+        Calibration, after `calibrate`; of `GRUClassifier` after `fit` too.
     calibrated_on_ : dict or None
         Counts of stays, patients and outcomes that calibrated it; small counts of real patients are None.
     seen_patients_ : SeenPatients
@@ -238,7 +226,8 @@ class GRUEstimator(FittedModel):
             Outcome as scikit-learn passes it; it must equal that of `X`.
         validation : Sequences or None
             Stays of other patients for early stopping. None: 15 % of the patients of `X` are held back, or with few
-            outcomes each of 5 folds in turn, see `min_validation_events`.
+            outcomes each of 5 folds in turn, see `min_validation_events`. `GRUClassifier` is calibrated on them too,
+            where 20 or more are not of the most frequent class; stays that are passed here do not calibrate it.
         groups : array-like of shape (n_stays,) or None
             Groups, such as hospitals, that are not divided when validation stays are held back.
         auxiliary : DataFrame or None
@@ -263,6 +252,11 @@ class GRUEstimator(FittedModel):
         ClinicalGRUError
             For arguments that cannot be used, a task of another type, outcomes that cannot be learned from, a patient
             in both training and validation stays.
+
+        Warns
+        -----
+        CalibrationWarning
+            If risks fall where the outcome rises among the stays that would calibrate the model; it is kept as it is.
         """
         X = check_stays("X", X)
         check_outcome(y, X)
@@ -271,13 +265,12 @@ class GRUEstimator(FittedModel):
         learner, callbacks = blank_copy(self), check_callbacks(callbacks)
         learner.__dict__.update(checked_arguments(self))
         learner.random_state_ = draw_seed(self.random_state)
-        fold, alone = None, rank_and_world_size()[1] == 1
-        if validation is None and checkpoint_path is None and resume_from is None and alone:
-            few = learner.min_validation_events
-            fold = outcome_folds(X, groups, min_validation_events=few, random_state=learner.random_state_)
-        if validation is None and fold is None:
-            X, validation = hold_back(X, groups, random_state=learner.random_state_)
-        learner._learn(
+        fold, calibrates = None, validation is None
+        if validation is None:
+            one = checkpoint_path is not None or resume_from is not None or rank_and_world_size()[1] > 1
+            few, seed = 0 if one else learner.min_validation_events, learner.random_state_
+            X, validation, fold = own_parts(X, groups, min_validation_events=few, random_state=seed)
+        held_out = learner._learn(
             X,
             None if fold is not None else check_stays("validation", validation),
             fold=fold,
@@ -287,6 +280,8 @@ class GRUEstimator(FittedModel):
             checkpoint_path=checked_path("checkpoint_path", checkpoint_path),
             resume_from=checked_path("resume_from", resume_from),
         )
+        if calibrates:
+            learner._calibrate_in_fit(X if validation is None else validation, held_out)
         adopt(self, learner)
         return self
 
@@ -301,8 +296,8 @@ class GRUEstimator(FittedModel):
         callbacks: Sequence[Callback],
         checkpoint_path: Path | None,
         resume_from: Path | None,
-    ) -> None:
-        """Train this blank copy of an estimator."""
+    ) -> list[HeldOut]:
+        """Train this blank copy of an estimator; give the stays that stopped training, and what they stopped."""
         self.head_ = self._head(stays)
         if validation is not None:
             check_parts(self.head_, stays, validation)
@@ -321,14 +316,16 @@ class GRUEstimator(FittedModel):
             taught = {"weight": self.distillation, "random_state": self.random_state_, "verbose": verbose}
             teachers = Teacher.of_networks(stays, self.head_, fold, **taught)
             losses = [AuxiliaryLosses(*targets, one, self.distillation) for one in teachers]
-            if fold is not None:
+            if validation is None:
                 folds = [Fold(stays[fold != k], stays[fold == k], loss) for k, loss in enumerate(losses)]
-                self.history_ = train_folds(network, folds, **shared)
-            elif validation is not None:
-                shared |= {"checkpoint_path": checkpoint_path, "resume_from": resume_from}
-                held = self._checked(validation)
-                self.history_ = train(network, stays, held, auxiliary=losses[0], **shared)
-            self.network_ = self._trained(network.cpu(), validation if validation is not None else stays)
+                self.history_, copies = train_folds(network, folds, **shared)
+                self.network_ = self._trained(network.cpu(), stays)
+                members = zip(copies, folds, strict=True)
+                return [HeldOut(self._trained(copy.cpu(), one.validation), one.validation) for copy, one in members]
+            shared |= {"checkpoint_path": checkpoint_path, "resume_from": resume_from}
+            self.history_ = train(network, stays, self._checked(validation), auxiliary=losses[0], **shared)
+            self.network_ = self._trained(network.cpu(), validation)
+            return [HeldOut(self.network_, validation)]
 
     def _forecast(self, network: ClinicalGRU) -> Forecast:
         """Give the head of the auxiliary forecast after each time step."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -12,14 +14,19 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import CalibrationWarning
+from clinicalgru.errors import ArgumentError, CalibrationWarning
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import LabelCalibrator
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator, check_by_hour
+from clinicalgru.evaluate.shrinkage import LEVEL_SCALE, MIN_EVENTS
 from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.estimators.fitted_model import HeldOut
+from clinicalgru.model.estimators.training_summary import TRAINING_FOLDS, calibration_counts
 from clinicalgru.model.fit_state import check_outcome, check_stays
 from clinicalgru.model.heads.classification import Binary, MultiClass, MultiLabel
 from clinicalgru.model.training.cuts import N_CUTS, cut_hours
+
+OWN_LEVEL_SCALE = 0.05  # prior on the level in fit: the network knows it from more events than were held out
 
 
 class GRUClassifier(ClassifierMixin, GRUEstimator):
@@ -62,14 +69,38 @@ class GRUClassifier(ClassifierMixin, GRUEstimator):
             risk[seen] = self._predicted(cut[seen]).numpy()
         return (*scores, risk.reshape(hours.shape), hours, np.asarray(stays.patient).astype(str))
 
+    def _calibrate_in_fit(self, stays: Sequences, held_out: Sequence[HeldOut]) -> None:
+        """Calibrate on the predictions of each network for stays that it did not learn from, unless events are few."""
+        parts = []
+        for network, held in held_out:
+            member = copy(self)
+            member.network_ = network
+            parts.append(member._calibration_scores(held[member.has_observations(held)]))
+        scores = tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        others = len(scores[0]) - np.unique(scores[0], return_counts=True)[1].max(initial=0)
+        if others < MIN_EVENTS:  # outside the most frequent class
+            return
+        own_level = {"level_scale": OWN_LEVEL_SCALE} if isinstance(self.head_, Binary) else {}
+        try:
+            self.calibrator_ = self.head_.calibrator_class.fit(*scores[:2], **own_level)
+        except ArgumentError as error:
+            warnings.warn(f"{error} The model is not calibrated.", CalibrationWarning, stacklevel=3)
+            return
+        self._calibrate_hours(scores, level_scale=OWN_LEVEL_SCALE)
+        self.calibrated_on_ = calibration_counts(stays) | {TRAINING_FOLDS: len(held_out)}
+
     def _calibrate_on(self, scores: tuple[np.ndarray, ...]) -> None:
         """Calibrate at the end of the window, then over its hours."""
-        by_hour = isinstance(self.head_, Binary) and self.answers_at_any_hour_
-        super()._calibrate_on(scores[:-3] if by_hour else scores)
-        if by_hour and isinstance(self.calibrator_, PlattCalibrator):
-            end, window = self.calibrator_, self.task_.window_hours
+        super()._calibrate_on(scores[:2])
+        self._calibrate_hours(scores, level_scale=LEVEL_SCALE)
+
+    def _calibrate_hours(self, scores: tuple[np.ndarray, ...], *, level_scale: float) -> None:
+        """Extend the calibration at the end of the window to its hours, where scores are of more hours."""
+        if len(scores) > 2 and isinstance(end := self.calibrator_, PlattCalibrator):
+            window = self.task_.window_hours
             fitted = HourCalibrator.fit_by_hour(end, *scores[:-1], window=window)
-            self.calibrator_ = replace(fitted, checks=check_by_hour(*scores, window=window))
+            checks = check_by_hour(*scores, window=window, level_scale=level_scale)
+            self.calibrator_ = replace(fitted, checks=checks)
 
     def predict_proba(self, stays: Sequences) -> np.ndarray:
         """Predict the probability of each class.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import cleandoc
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,13 @@ from clinicalgru.model.training.torch_settings import threads, torch_defaults
 
 RISK_TASKS = ("binary", "multiclass", "multilabel")
 SECTION = re.compile(r"^[A-Z][A-Za-z ]*\n-{3,}$", re.MULTILINE)  # the header of a section of a docstring
+
+
+class HeldOut(NamedTuple):
+    """A network, and stays that it did not learn from, though they stopped its training."""
+
+    network: ClinicalGRU
+    stays: Sequences
 
 
 class FittedModel(
@@ -175,6 +182,9 @@ class FittedModel(
         self.risk_groups_ = self._held_out_groups(stays, scores)
         self.prediction_sets_ = self._conformal_sets(stays, scores)
         return self
+
+    def _calibrate_in_fit(self, stays: Sequences, held_out: Sequence[HeldOut]) -> None:
+        """Calibrate on stays, all of which `fit` held out of training or of a fold; not done by default."""
 
     def _record_calibration(self, stays: Sequences) -> None:
         """Keep the counts of the stays that calibrated the model, and hashes of their patients."""

@@ -16,6 +16,8 @@ from clinicalgru.model.reference_values import input_reference
 if TYPE_CHECKING:  # baselines load no torch
     from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 
+TRAINING_FOLDS = "training_folds"  # in the counts of calibration stays that `fit` held out
+
 
 def training_summary(stays: Sequences, pretrained: PretrainedEncoder | None = None) -> dict[str, Any]:
     """Give the source and the counts of training data.
@@ -157,7 +159,8 @@ def calibration_text(counts: Mapping[str, int | None] | None) -> str:
     Parameters
     ----------
     counts : mapping or None
-        As of `calibration_counts`; None where nothing did.
+        As of `calibration_counts`; None where nothing did. training_folds, where `fit` calibrated: the number of folds;
+        1 for the stays that were held back for early stopping.
 
     Returns
     -------
@@ -168,6 +171,8 @@ def calibration_text(counts: Mapping[str, int | None] | None) -> str:
     --------
     >>> calibration_text({"stays": 375, "patients": 375, "outcomes": 53})
     'on 375 stays, 53 with the outcome'
+    >>> calibration_text({"stays": 300, "patients": 300, "outcomes": 42, "training_folds": 5})
+    'out of fold on 300 stays, 42 with the outcome'
     >>> calibration_text(None)
     'none'
     """
@@ -176,4 +181,6 @@ def calibration_text(counts: Mapping[str, int | None] | None) -> str:
     outcomes = counts.get("outcomes")
     number = "a suppressed number" if outcomes is None else format_count(outcomes)
     events = f", {number} with the outcome" if "outcomes" in counts else ""
-    return f"on {format_count(counts['stays'])} stays{events}"
+    folds = counts.get(TRAINING_FOLDS) or 0
+    out_of_fold, held_back = "out of fold " if folds > 1 else "", " held back for early stopping" if folds == 1 else ""
+    return f"{out_of_fold}on {format_count(counts['stays'])} stays{held_back}{events}"

@@ -68,6 +68,35 @@ def _divide(
     return take_stays(stays, ~held, paths[0]), take_stays(stays, held, paths[1])
 
 
+def own_parts(
+    stays: Sequences, groups: ArrayLike | None, *, min_validation_events: int, random_state: int
+) -> tuple[Sequences, Sequences | None, np.ndarray | None]:
+    """Choose the stays that stop training: 15 % of the patients, or with few outcomes each of 5 folds in turn.
+
+    Parameters
+    ----------
+    stays : Sequences
+        All stays.
+    groups : array-like of shape (n_stays,) or None
+        Group of each stay; no group is divided.
+    min_validation_events : int
+        As of `outcome_folds`.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    train : Sequences
+        The other stays, or all of them where there are folds.
+    validation : Sequences or None
+        Stays held back; None where there are folds.
+    fold : ndarray of int, shape (stay,), or None
+        The fold of each stay; None where stays are held back.
+    """
+    fold = outcome_folds(stays, groups, min_validation_events=min_validation_events, random_state=random_state)
+    return (stays, None, fold) if fold is not None else (*hold_back(stays, groups, random_state=random_state), None)
+
+
 def outcome_folds(
     stays: Sequences, groups: ArrayLike | None, *, min_validation_events: int, random_state: int
 ) -> np.ndarray | None:

@@ -50,7 +50,7 @@ def train_folds(
     config: TrainingConfig,
     verbose: bool = True,
     callbacks: Sequence[Callback] = (),
-) -> list[dict[str, float]]:
+) -> tuple[list[dict[str, float]], list[ClinicalGRU]]:
     """Train copies of a network on all folds but one each; it ends with the mean of their weights.
 
     Each copy keeps the weights of the epoch with the lowest loss of the fold that it does not see, and stops when that
@@ -73,8 +73,10 @@ def train_folds(
 
     Returns
     -------
-    list of dict
+    history : list of dict
         Epoch, and the means of train_loss and val_loss over the folds; of a copy that has stopped, its last ones.
+    copies : list of ClinicalGRU
+        The copy of each fold, which did not learn from it, with its best weights.
 
     Raises
     ------
@@ -111,7 +113,9 @@ def train_folds(
                 raise
             warn_of_stop(stop, epoch=len(history) + 1, best=max(state.best_epoch for state in states))
     network.load_state_dict(_mean([state.best_weights for state in states]))
-    return history
+    for state in states:
+        state.network.load_state_dict(state.best_weights)
+    return history, [state.network for state in states]
 
 
 def _goes_on(state: TrainingState, config: TrainingConfig) -> bool:
