@@ -35,7 +35,8 @@ def test_stays_that_training_or_early_stopping_saw_are_refused(kind):
         model.calibrate(case.train)  # 15 % of them were early stopping's
     with pytest.raises(TrainingError, match=rf"got 2 of {len(case.test) + 2} stays of patients .*split_patients"):
         model.calibrate(joined(case.train[:2], case.test))
-    assert model.calibrated_on_ is None
+    assert model.calibrated_on_ == case.model.calibrated_on_
+    assert model.calibrator_ is case.model.calibrator_
 
 
 def test_another_stay_of_a_patient_that_was_seen_is_refused(parts, fitted):

@@ -50,7 +50,8 @@ def case(request):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_equal_members_predict_what_each_of_them_predicts(kind):
-    one = fitted_case(kind).model
+    one = copy.copy(fitted_case(kind).model)
+    one.calibrator_ = None  # that of a member is not used
     ensemble = cg.GRUEnsemble(clone(one), n_members=3)
     ensemble.members_ = [one] * 3
     stays = fitted_case(kind).test[:10]
