@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -13,6 +14,17 @@ import clinicalgru as cg
 from clinicalgru.data.events import Events
 from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.model.baselines import forecast_baselines, summary_baseline, tree_baselines
+
+gc.set_threshold(50_000, 20, 20)  # the garbage collector went through a million objects of imported libraries too often
+
+
+def pytest_collection_finish() -> None:
+    """The libraries and the collected tests stay: the garbage collector need not go through them any more."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # else libraries complain that the interpreter ends with their objects
 
 
 @pytest.fixture(scope="session")
