@@ -16,6 +16,7 @@ from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.ingest import ingest_sql, value_flags, value_pairs
 from clinicalgru.data.ingest.arrow_tables import record_batches
 from clinicalgru.data.ingest.column_names import normalize
+from clinicalgru.data.ingest.connections import DATABASE, own_database
 from clinicalgru.data.ingest.csv_blocks import text_blocks
 from clinicalgru.data.ingest.csv_check import UNFINISHED, TextTable, format_names
 from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
@@ -109,10 +110,11 @@ class Workspace:
         self.has_limits = False  # whether bounds such as "<0.2" are values
         self.locator = RowLocator()
         self.folder = TemporaryFolder()
-        self.sql = duckdb.connect(config={"temp_directory": str(Path(self.folder.name) / "spill")})
+        self._open = ExitStack()
         # DuckDB's limit does not cover its result buffers, nor our own memory
-        limit = f"SET memory_limit = '{int(memory_gb * 400)}MB'"
-        self.sql.execute(f"{limit}; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        database = own_database(Path(self.folder.name) / "spill", memory_mb=int(memory_gb * 400))
+        self.sql = self._open.enter_context(database)
+        self.sql.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         for table in (ingest_sql.ROWS, ingest_sql.IDENTIFIERS, ingest_sql.NAME_UNITS, ingest_sql.BLANK_CELLS):
             self.sql.execute(table)
         declare_timezone(self.sql, timezone)
@@ -138,7 +140,7 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.sql.close()
+        self._open.__exit__(kind, error, trace)
 
     def add_name_sources(self, *sources: str) -> None:
         """Use the names and default units of further sources too, where the own source has none.
@@ -302,7 +304,7 @@ class Workspace:
             self._insert_stored(statements)
             return
         with self.sql.cursor() as writer:  # while this connection reads
-            writer.execute("SET TimeZone = 'UTC'")
+            writer.execute(f"USE {DATABASE}; SET TimeZone = 'UTC'")
             for batch in record_batches(self.sql.sql(statements.cells), BATCH_ROWS):
                 for name in (CELLS, KEY_CELLS):
                     writer.register(name, pa.Table.from_batches([batch]))
