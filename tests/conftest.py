@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +36,26 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("CLINICALGRU_DATA names no folder of real data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def physionet_2012(real_data: Path) -> Callable[[str], Events]:
+    """Set a or b with its outcomes, read once."""
+    folder = real_data / "physionet2012"
+
+    @cache
+    def read(name: str) -> Events:
+        return cg.read_events(
+            folder / f"set-{name}.tar.gz", source="physionet2012", outcomes=folder / f"Outcomes-{name}.txt"
+        )
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def mimic_iv_demo(real_data: Path) -> Events:
+    """The demo of MIMIC-IV by ICU stay."""
+    return cg.read_events(real_data / "mimic-iv-demo", source="mimic-iv")
 
 
 def three_rows() -> pd.DataFrame:

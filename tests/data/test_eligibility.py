@@ -200,12 +200,11 @@ def test_every_task_comes_back_from_its_fields(tmp_path):
 
 
 @pytest.mark.slow
-def test_physionet_2012_flow_is_as_published(real_data):
-    folder = real_data / "physionet2012"
-    events = cg.read_events(folder / "set-a.tar.gz", source="physionet2012", outcomes=folder / "Outcomes-a.txt")
+def test_physionet_2012_flow_is_as_published(physionet_2012, real_data):
+    events = physionet_2012("a")
     flow = cg.select(events, cg.Task.load("in_hospital_mortality")).flow
     assert [stays for _, stays in flow] == [4000, 4000, 4000, 3997]
-    raw = pd.read_csv(folder / "Outcomes-a.txt")
+    raw = pd.read_csv(real_data / "physionet2012" / "Outcomes-a.txt")
     for name, days in (("long_stay", 7), ("long_stay_3d", 3)):
         chosen = cg.select(events, cg.Task.load(name))
         known = raw[raw["Length_of_stay"] >= 0].astype({"RecordID": str}).set_index("RecordID")["Length_of_stay"]

@@ -507,14 +507,14 @@ def test_vital_signs_and_urine_of_mimic_iv_on_fhir_are_those_of_the_files(mimic,
 
 
 @pytest.mark.slow
-def test_stays_of_mimic_iv_on_fhir_are_those_of_mimic_iv(real_data, demo):
+def test_stays_of_mimic_iv_on_fhir_are_those_of_mimic_iv(real_data, mimic_iv_demo, demo):
     """Admissions and ICU stays of the same 100 patients; emergency visits without admission are further encounters.
 
     FHIR's times have offsets: across a change of the clock a stay is an hour longer or shorter than in MIMIC-IV.
     """
     assert len(demo.stays) == 275 + 50
     assert demo.stays["in_hospital_death"].sum() == 15
-    theirs = cg.read_events(real_data / "mimic-iv-demo", source="mimic-iv").stays
+    theirs = mimic_iv_demo.stays
     ours = cg.read_events(real_data / "mimic-iv-fhir-demo", source="fhir", anchor="icu").stays
     assert len(ours) == len(theirs) == 140
     for name in ("in_hospital_death", "length_of_stay", "icu_type", "sex"):

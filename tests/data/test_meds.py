@@ -185,9 +185,8 @@ def test_written_data_is_valid_meds(events, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def both(real_data: Path) -> tuple[Events, Events]:
-    mimic = cg.read_events(real_data / "mimic-iv-demo", source="mimic-iv")
-    return mimic, cg.read_events(real_data / "mimic-iv-demo-meds", source="meds")
+def both(mimic_iv_demo: Events, real_data: Path) -> tuple[Events, Events]:
+    return mimic_iv_demo, cg.read_events(real_data / "mimic-iv-demo-meds", source="meds")
 
 
 @pytest.mark.slow

@@ -30,13 +30,8 @@ STAY = """Time,Parameter,Value
 
 
 @pytest.fixture(scope="module", params="ab")
-def published(request, real_data):
-    folder = real_data / "physionet2012"
-    name = request.param
-    events = cg.read_events(
-        folder / f"set-{name}.tar.gz", source="physionet2012", outcomes=folder / f"Outcomes-{name}.txt"
-    )
-    return name, events
+def published(request, physionet_2012):
+    return request.param, physionet_2012(request.param)
 
 
 @pytest.mark.slow

@@ -133,6 +133,5 @@ def test_an_unknown_site_column_is_refused(events):
 
 
 @pytest.mark.slow
-def test_real_columns_are_not_flagged(real_data):
-    events = cg.read_events(real_data / "physionet2012" / "set-b.tar.gz", source="physionet2012")
-    assert cg.check_units(events) == ()
+def test_real_columns_are_not_flagged(physionet_2012):
+    assert cg.check_units(physionet_2012("b")) == ()
