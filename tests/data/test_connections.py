@@ -47,7 +47,8 @@ def test_two_at_once_do_not_see_each_other(tmp_path):
 
 def test_an_engine_that_spilled_or_failed_is_not_used_again(tmp_path):
     with own_database(tmp_path / "spill", memory_mb=30) as connection:
-        connection.execute("CREATE TABLE rows AS SELECT hash(i) AS a, hash(i + 1) AS b FROM range(8_000_000) r(i)")
+        connection.execute("SET threads = 1")  # each thread needs memory of its own
+        connection.execute("CREATE TABLE rows AS SELECT hash(i) AS a, hash(i + 1) AS b FROM range(4_000_000) r(i)")
         assert (tmp_path / "spill").exists()
     with pytest.raises(ZeroDivisionError), own_database(tmp_path / "fails", memory_mb=100):
         raise ZeroDivisionError
