@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.logistic import fit_logistic, logit
+from clinicalgru.evaluate.patient_intervals import patient_products, wilson_interval
 from clinicalgru.evaluate.shrinkage import LEVEL_SCALE, MIN_EVENTS, fit_shrunken_line
 from clinicalgru.evaluate.validation import Array, validate_outcome, validate_risk
 
@@ -154,7 +155,9 @@ class PlattCalibrator:
         return cls(slope=float(values["slope"]), intercept=float(values["intercept"]))
 
 
-def calibration_groups(outcome: Array, risk: Array, *, groups: int = 10) -> pd.DataFrame:
+def calibration_groups(
+    outcome: Array, risk: Array, *, groups: int = 10, patients: NDArray[Any] | None = None
+) -> pd.DataFrame:
     """Tabulate predicted against observed in quantile groups of the risk.
 
     Stays of equal risk are never split, so that ties can give fewer groups.
@@ -167,12 +170,14 @@ def calibration_groups(outcome: Array, risk: Array, *, groups: int = 10) -> pd.D
         Between 0 and 1.
     groups : int
         Number of groups at most.
+    patients : ndarray, shape (n_stays,), optional
+        Patient of each stay. None: each stay is another patient.
 
     Returns
     -------
     DataFrame
-        One row per group: predicted (mean risk), observed (event rate), low, high (95 % Wilson interval, which takes
-        stays as independent), stays.
+        One row per group: predicted (mean risk), observed (event rate), low, high (95 % interval of `wilson_interval`),
+        stays.
 
     Examples
     --------
@@ -184,7 +189,8 @@ def calibration_groups(outcome: Array, risk: Array, *, groups: int = 10) -> pd.D
     """
     group = quantile_groups(risk, groups)
     stays = np.bincount(group)
-    return group_table(np.bincount(group, weights=risk) / stays, np.bincount(group, weights=outcome), stays)
+    products = None if patients is None else patient_products(outcome, group, patients)
+    return group_table(np.bincount(group, weights=risk) / stays, np.bincount(group, weights=outcome), stays, products)
 
 
 def quantile_groups(predicted: Array, groups: int) -> NDArray[np.int64]:
@@ -212,7 +218,9 @@ def quantile_groups(predicted: Array, groups: int) -> NDArray[np.int64]:
     return np.unique(np.searchsorted(edges, predicted, side="left"), return_inverse=True)[1].astype(np.int64)
 
 
-def group_table(predicted: NDArray[Any], events: NDArray[Any], stays: NDArray[Any]) -> pd.DataFrame:
+def group_table(
+    predicted: NDArray[Any], events: NDArray[Any], stays: NDArray[Any], products: Array | None = None
+) -> pd.DataFrame:
     """Tabulate groups as `calibration_groups` does, from their counts.
 
     Parameters
@@ -221,15 +229,13 @@ def group_table(predicted: NDArray[Any], events: NDArray[Any], stays: NDArray[An
         Mean risk.
     events, stays : ndarray, shape (n_groups,)
         Stays with the event, and all stays.
+    products : ndarray of shape (2, n_groups, n_groups), optional
+        Of `patient_products`, for intervals by patient. None: each stay is another patient.
 
     Returns
     -------
     DataFrame
         predicted, observed, low, high, stays.
-
-    References
-    ----------
-    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
 
     Examples
     --------
@@ -237,12 +243,8 @@ def group_table(predicted: NDArray[Any], events: NDArray[Any], stays: NDArray[An
     >>> group_table(np.array([0.2]), np.array([1]), np.array([4])).round(2).to_dict("records")
     [{'predicted': 0.2, 'observed': 0.25, 'low': 0.05, 'high': 0.7, 'stays': 4}]
     """
-    from scipy.stats import binomtest
-
     events, stays = np.rint(events).astype(np.int64), stays.astype(np.int64)
-    tests = [binomtest(int(event), int(n)) for event, n in zip(events, stays, strict=True)]
-    intervals = [test.proportion_ci(confidence_level=0.95, method="wilson") for test in tests]
-    low, high = (np.array([getattr(interval, end) for interval in intervals]) for end in ("low", "high"))
+    low, high = wilson_interval(events / stays, stays, products)
     return pd.DataFrame({"predicted": predicted, "observed": events / stays, "low": low, "high": high, "stays": stays})
 
 

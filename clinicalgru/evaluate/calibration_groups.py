@@ -9,15 +9,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clinicalgru.disclosure import MIN_CELL_SIZE
+from clinicalgru.evaluate.bootstrap import numbered_patients
 from clinicalgru.evaluate.calibration import calibration_groups, quantile_groups
+from clinicalgru.evaluate.patient_intervals import Z, mean_error, patient_products
 from clinicalgru.evaluate.small_cells import merge_groups
 from clinicalgru.evaluate.validation import Array
 
 MAX_GROUPS = 10
-Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
-def label_groups(outcome: Array, risk: Array, *, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame | None:
+def label_groups(
+    outcome: Array, risk: Array, *, min_cell_size: int = MIN_CELL_SIZE, patients: Any = None
+) -> pd.DataFrame | None:
     """Tabulate predicted against observed for one label or class, small groups merged.
 
     Parameters
@@ -28,6 +31,8 @@ def label_groups(outcome: Array, risk: Array, *, min_cell_size: int = MIN_CELL_S
         Between 0 and 1.
     min_cell_size : int
         Groups are merged until each has none or at least so many stays with the label, and without it.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay, for the intervals. None: each stay is another patient.
 
     Returns
     -------
@@ -43,11 +48,17 @@ def label_groups(outcome: Array, risk: Array, *, min_cell_size: int = MIN_CELL_S
     known = ~np.isnan(outcome)
     if not known.any():
         return None
-    table = merge_groups(calibration_groups(outcome[known], risk[known], groups=MAX_GROUPS), min_cell_size)
+    true, predicted, products = outcome[known], risk[known], None
+    if patients is not None:
+        patient = numbered_patients(patients, len(outcome))[known]
+        products = patient_products(true, quantile_groups(predicted, MAX_GROUPS), patient)
+    table = merge_groups(calibration_groups(true, predicted, groups=MAX_GROUPS), min_cell_size, products=products)
     return table if len(table) > 1 else None
 
 
-def number_groups(outcome: Array, predicted: Array, *, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame | None:
+def number_groups(
+    outcome: Array, predicted: Array, *, min_cell_size: int = MIN_CELL_SIZE, patients: Any = None
+) -> pd.DataFrame | None:
     """Tabulate predicted against observed means for a number.
 
     Parameters
@@ -56,12 +67,14 @@ def number_groups(outcome: Array, predicted: Array, *, min_cell_size: int = MIN_
         In the unit of the outcome.
     min_cell_size : int
         Smallest group that may be shown.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay, for the intervals. None: each stay is another patient.
 
     Returns
     -------
     DataFrame or None
-        predicted, observed (mean outcome), low, high (95 % interval of the mean), stays; None where groups would be too
-        small.
+        predicted, observed (mean outcome), low, high (95 % interval of the mean, by patient), stays; None where groups
+        would be too small.
 
     Examples
     --------
@@ -72,14 +85,14 @@ def number_groups(outcome: Array, predicted: Array, *, min_cell_size: int = MIN_
     group, stays = _large_groups(predicted, min_cell_size)
     if len(stays) < 2:
         return None
-    mean = np.bincount(group, outcome) / stays
-    error = np.sqrt(np.bincount(group, (outcome - mean[group]) ** 2) / np.maximum(stays - 1, 1) / stays)
+    mean, patient = np.bincount(group, outcome) / stays, numbered_patients(patients, len(outcome))
+    error = np.array([mean_error(outcome[group == one], patient[group == one]) for one in range(len(stays))])
     columns = {"predicted": np.bincount(group, predicted) / stays, "observed": mean}
     return pd.DataFrame(columns | {"low": mean - Z * error, "high": mean + Z * error, "stays": stays})
 
 
 def survival_groups(
-    outcome: Array, risk: Array, *, hours: float, min_cell_size: int = MIN_CELL_SIZE
+    outcome: Array, risk: Array, *, hours: float, min_cell_size: int = MIN_CELL_SIZE, patients: Any = None
 ) -> pd.DataFrame | None:
     """Tabulate the predicted risk by an hour against one minus the Kaplan-Meier survival of groups of similar risk.
 
@@ -93,11 +106,13 @@ def survival_groups(
         Horizon in hours.
     min_cell_size : int
         Smallest number of stays with the event by then that a group may have: smaller groups are joined.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay, for the intervals. None: each stay is another patient.
 
     Returns
     -------
     DataFrame or None
-        predicted, observed, low, high (Greenwood), stays; None where all stays have too few events by then.
+        predicted, observed, low, high (Greenwood, by patient), stays; None where all stays have too few events by then.
 
     Examples
     --------
@@ -112,13 +127,15 @@ def survival_groups(
     group, stays = _large_groups(risk, max(min_cell_size, 1))
     group = _joined(np.bincount(group, occurred, len(stays)), min_cell_size)[group]
     stays = np.bincount(group)
-    rows = np.array([kaplan_meier(outcome[group == number], hours) for number in range(len(stays))])
+    patient = numbered_patients(patients, len(outcome))
+    parts = [group == number for number in range(len(stays))]
+    rows = np.array([kaplan_meier(outcome[part], hours, patients=patient[part]) for part in parts])
     low, high = (np.clip(1 - rows[:, 0] + sign * Z * rows[:, 1], 0, 1) for sign in (-1, 1))
     columns = {"predicted": np.bincount(group, risk) / stays, "observed": 1 - rows[:, 0], "low": low, "high": high}
     return pd.DataFrame(columns | {"stays": stays})
 
 
-def kaplan_meier(outcome: Array, hours: float) -> tuple[float, float]:
+def kaplan_meier(outcome: Array, hours: float, *, patients: Any = None) -> tuple[float, float]:
     """Compute the Kaplan-Meier survival at an hour and its standard error.
 
     Parameters
@@ -127,15 +144,18 @@ def kaplan_meier(outcome: Array, hours: float) -> tuple[float, float]:
         Hours to the event or to the end of follow-up, and 1 where the event occurred.
     hours : float
         Time in hours.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay. None: each stay is another patient.
 
     Returns
     -------
     survival, standard_error : float
-        The error by Greenwood's formula.
+        The error by Greenwood's formula. With several stays of a patient its square is multiplied by how much larger
+        the squared influences of patients are than those of stays.
 
     References
     ----------
-    Kaplan and Meier 1958; Greenwood 1926.
+    Kaplan and Meier 1958; Greenwood 1926. Lin and Wei 1989, J Am Stat Assoc 84:1074-1078, robust variance.
 
     Examples
     --------
@@ -146,11 +166,15 @@ def kaplan_meier(outcome: Array, hours: float) -> tuple[float, float]:
     times, place = np.unique(outcome[:, 0], return_inverse=True)
     left, events = np.bincount(place), np.bincount(place, outcome[:, 1] == 1)
     at_risk = len(outcome) - np.cumsum(left) + left
-    within = times <= hours
-    events, at_risk = events[within], at_risk[within]
+    events = np.where(times <= hours, events, 0)
     survival = np.prod(1 - events / at_risk)
     variance = np.sum(events / (at_risk * np.maximum(at_risk - events, 1)))
-    return float(survival), float(survival * np.sqrt(variance))
+    occurred = ((outcome[:, 1] == 1) & (outcome[:, 0] <= hours)) / at_risk[place]
+    influence = occurred - np.cumsum(events / at_risk**2)[place]
+    by_patient = np.bincount(numbered_patients(patients, len(outcome)), influence)
+    squares = float((influence**2).sum())
+    factor = max(1.0, float((by_patient**2).sum()) / squares) if squares > 0 else 1.0
+    return float(survival), float(survival * np.sqrt(variance * factor))
 
 
 def _joined(events: NDArray[Any], min_cell_size: int) -> NDArray[np.int64]:

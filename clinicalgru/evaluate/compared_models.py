@@ -110,14 +110,15 @@ def predictions_of_models(
         if hasattr(baseline, "_evaluation_inputs"):
             models[label] = baseline._evaluation_inputs(stays, train=train, settings=own.settings)
         elif own.task_type == "binary":
-            models[label] = risk_predictions(stays.outcome, baseline, name=f"risk of {label}")
+            named = {"name": f"risk of {label}", "patients": stays.patient}
+            models[label] = risk_predictions(stays.outcome, baseline, **named)
         else:
             raise ArgumentError("a fitted model as baseline", describe(baseline), "Pass {name: fitted model}.")
     return models
 
 
 def predictions_of_arrays(
-    outcome: Any, risk: Any, baselines: Mapping[str, Any], *, name: str
+    outcome: Any, risk: Any, baselines: Mapping[str, Any], *, name: str, patients: Any = None
 ) -> dict[str, TaskPredictions]:
     """Prepare outcomes and risks that were given as arrays.
 
@@ -129,6 +130,8 @@ def predictions_of_arrays(
         Risks by name.
     name : str
         Name of the model.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay.
 
     Returns
     -------
@@ -143,8 +146,8 @@ def predictions_of_arrays(
     if hasattr(outcome, "fit") or hasattr(outcome, "predict_proba"):
         fix = "Pass a clinicalgru model and its stays, or evaluate(outcome, risk)."
         raise ArgumentError("a clinicalgru model or an array of outcomes", describe(outcome), fix)
-    models = {name: risk_predictions(outcome, risk)}
+    models = {name: risk_predictions(outcome, risk, patients=patients)}
     for label, baseline in baselines.items():
-        models[label] = risk_predictions(outcome, baseline, name=f"risk of {label}")
+        models[label] = risk_predictions(outcome, baseline, name=f"risk of {label}", patients=patients)
         check_aligned(outcome=outcome, **{f"baselines[{label!r}]": baseline})
     return models

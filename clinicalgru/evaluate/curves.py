@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from clinicalgru.evaluate.calibration import calibration_groups
+from clinicalgru.evaluate.calibration import calibration_groups, quantile_groups
 from clinicalgru.evaluate.metrics import cumulative_counts
+from clinicalgru.evaluate.patient_intervals import patient_products
 from clinicalgru.evaluate.validation import Array
 
 MAX_POINTS = 500
@@ -28,14 +31,17 @@ class Curves:
         straight lines between points, which is too high where events are rare.
     calibration : DataFrame
         predicted, observed, low, high, stays; by tenths of the risk.
+    products : ndarray of shape (2, group, group) or None
+        Of `patient_products`, for the intervals of merged groups; None where each stay is another patient.
     """
 
     roc: pd.DataFrame
     precision_recall: pd.DataFrame
     calibration: pd.DataFrame
+    products: Array | None = None
 
 
-def curves(outcome: Array, risk: Array) -> Curves:
+def curves(outcome: Array, risk: Array, *, patients: NDArray[Any] | None = None) -> Curves:
     """Compute the curves of one model, at most 500 points each; areas are accurate to 1e-4.
 
     Parameters
@@ -44,6 +50,8 @@ def curves(outcome: Array, risk: Array) -> Curves:
         0 or 1, both present.
     risk : ndarray, shape (n_stays,)
         Between 0 and 1.
+    patients : ndarray, shape (n_stays,), optional
+        Patient of each stay. None: each stay is another patient.
 
     Returns
     -------
@@ -69,7 +77,8 @@ def curves(outcome: Array, risk: Array) -> Curves:
     return Curves(
         roc=pd.DataFrame(roc, columns=["false_positive_rate", "true_positive_rate"]),
         precision_recall=pd.DataFrame(by_recall, columns=["recall", "precision"]),
-        calibration=calibration_groups(outcome, risk),
+        calibration=calibration_groups(outcome, risk, patients=patients),
+        products=None if patients is None else patient_products(outcome, quantile_groups(risk, 10), patients),
     )
 
 

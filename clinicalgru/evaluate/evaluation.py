@@ -131,7 +131,7 @@ def evaluate(
         models = predictions_of_models(outcome, risk, baselines, name=name, train=train)
         patients = risk.patient if patients is None else patients
     else:
-        models = predictions_of_arrays(outcome, risk, baselines, name=name)
+        models = predictions_of_arrays(outcome, risk, baselines, name=name, patients=patients)
         check_aligned(outcome=outcome, risk=risk, patients=patients)
     trained_on = getattr(outcome, "trained_on_", {}) if hasattr(outcome, "_evaluation_inputs") else {}
     rate = training_rate(trained_on) if models[name].task_type == "binary" else None

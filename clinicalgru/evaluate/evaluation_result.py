@@ -224,7 +224,7 @@ class Evaluation:
         2
         """
         curves = {
-            model: {curve: _columns(table) for curve, table in vars(of_model).items()}
+            model: {name: _columns(table) for name, table in vars(of_model).items() if isinstance(table, pd.DataFrame)}
             for model, of_model in self.curves.items()
         }
         return {name: getattr(self, name) for name in COUNTS} | {

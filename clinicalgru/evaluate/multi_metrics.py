@@ -27,6 +27,7 @@ def multiclass_predictions(
     classes: Sequence[Any],
     names: Sequence[str] | None = None,
     min_cell_size: int = MIN_CELL_SIZE,
+    patients: Any = None,
 ) -> TaskPredictions:
     """Prepare the class probabilities of a multiclass task.
 
@@ -44,6 +45,8 @@ def multiclass_predictions(
         A name for each class; None: the values themselves.
     min_cell_size : int
         Smallest count that calibration groups may show.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay, for the intervals of calibration groups. None: each stay is another patient.
 
     Returns
     -------
@@ -78,8 +81,9 @@ def multiclass_predictions(
         f"auroc_{column_part(name)}": _where_known(auroc, is_class[:, i].astype(float), risk[:, i])
         for i, name in enumerate(names)
     }
+    options: dict[str, Any] = {"min_cell_size": min_cell_size, "patients": patients}
     groups = {
-        class_text(name): label_groups(is_class[:, i].astype(float), risk[:, i], min_cell_size=min_cell_size)
+        class_text(name): label_groups(is_class[:, i].astype(float), risk[:, i], **options)
         for i, name in enumerate(names)
     }
     return TaskPredictions(
@@ -99,6 +103,7 @@ def multilabel_predictions(
     *,
     labels: Sequence[str],
     min_cell_size: int = MIN_CELL_SIZE,
+    patients: Any = None,
 ) -> TaskPredictions:
     """Prepare the risks of several labels.
 
@@ -115,6 +120,8 @@ def multilabel_predictions(
         Names of the labels.
     min_cell_size : int
         Smallest count that calibration groups may show.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay, for the intervals of calibration groups. None: each stay is another patient.
 
     Returns
     -------
@@ -144,9 +151,8 @@ def multilabel_predictions(
     for name, metric in LABEL_METRICS.items():
         by_label = {f"{name}_{part}": _where_known(metric, true[:, i], risk[:, i]) for i, part in enumerate(parts)}
         metrics |= {f"{name}_mean": _macro_mean(list(by_label.values()))} | by_label
-    groups = {
-        label: label_groups(true[:, i], risk[:, i], min_cell_size=min_cell_size) for i, label in enumerate(labels)
-    }
+    options: dict[str, Any] = {"min_cell_size": min_cell_size, "patients": patients}
+    groups = {label: label_groups(true[:, i], risk[:, i], **options) for i, label in enumerate(labels)}
     by_part = {part: (true[:, i] == 1, true[:, i] == 0) for i, part in enumerate(parts)}
     return TaskPredictions(
         task_type="multilabel",
@@ -167,6 +173,7 @@ def regression_predictions(
     outcome_name: str = "outcome",
     notes: Mapping[str, str] = EMPTY,
     min_cell_size: int = MIN_CELL_SIZE,
+    patients: Any = None,
 ) -> TaskPredictions:
     """Prepare the predictions of a number.
 
@@ -186,6 +193,8 @@ def regression_predictions(
         What a reader has to know.
     min_cell_size : int
         Smallest count that calibration groups may show.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay, for the intervals of calibration groups. None: each stay is another patient.
 
     Returns
     -------
@@ -214,7 +223,7 @@ def regression_predictions(
         metrics["coverage"] = _mean(((true >= low) & (true <= high)).astype(float))
         metrics["interval_width"] = _mean(high - low)
     center = estimate if mean is None else _checked(mean, true.shape)
-    groups = {outcome_name: number_groups(true, center, min_cell_size=min_cell_size)}
+    groups = {outcome_name: number_groups(true, center, min_cell_size=min_cell_size, patients=patients)}
     return TaskPredictions(
         task_type="regression",
         n_stays=len(true),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from clinicalgru.evaluate.bootstrap import MetricSet
+from clinicalgru.evaluate.bootstrap import MetricSet, numbered_patients
 from clinicalgru.evaluate.curves import Curves, curves
 from clinicalgru.evaluate.metrics import RISK_METRICS
 from clinicalgru.evaluate.validation import Array, validate_outcome, validate_risk
@@ -79,7 +79,9 @@ class TaskPredictions:
     alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
-def risk_predictions(outcome: ArrayLike, risk: ArrayLike, *, name: str = "risk") -> TaskPredictions:
+def risk_predictions(
+    outcome: ArrayLike, risk: ArrayLike, *, name: str = "risk", patients: Any = None
+) -> TaskPredictions:
     """Prepare the risks of a binary outcome.
 
     Parameters
@@ -90,6 +92,8 @@ def risk_predictions(outcome: ArrayLike, risk: ArrayLike, *, name: str = "risk")
         Between 0 and 1.
     name : str
         Name of the risk, for error messages.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay, for the intervals of calibration groups. None: each stay is another patient.
 
     Returns
     -------
@@ -121,7 +125,7 @@ def risk_predictions(outcome: ArrayLike, risk: ArrayLike, *, name: str = "risk")
         class_stays={"": (true == 1, true == 0)},
         outcome=true,
         risk=checked,
-        curves=curves(true, checked),
+        curves=curves(true, checked, patients=None if patients is None else numbered_patients(patients, len(true))),
         is_usable=both_classes,
     )
 

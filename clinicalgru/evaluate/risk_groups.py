@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import logit
-from scipy.stats import binomtest
 
 from clinicalgru.disclosure import MIN_CELL_SIZE
+from clinicalgru.evaluate.patient_intervals import patient_products, wilson_interval
 
 MAX_GROUPS = 10  # of stays with similar risk
 MAX_RANKS = 100  # groups of which only the mean risk is kept, for the rank of a risk
@@ -61,6 +61,8 @@ class RiskGroups:
         Mean risk of each group, ascending.
     stays, events : tuple of int
         Stays of each group, and those with the outcome. Neither events nor the others are 1 to 10 patients.
+    low, high : tuple of float
+        95 % interval of the share with the outcome, by patient: see `wilson_interval`.
     ranks : tuple of float
         Mean risks of up to 100 groups of equal size, ascending.
     """
@@ -69,6 +71,16 @@ class RiskGroups:
     stays: tuple[int, ...]
     events: tuple[int, ...]
     ranks: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.low) != len(self.stays):  # of an earlier version, which did not know the patients
+            self._set_interval(*wilson_interval(np.array(self.events) / self.stays, np.array(self.stays)))
+
+    def _set_interval(self, low: np.ndarray, high: np.ndarray) -> None:
+        for name, ends in (("low", low), ("high", high)):
+            object.__setattr__(self, name, tuple(float(end) for end in ends))
 
     @classmethod
     def of(cls, outcome: np.ndarray, risk: np.ndarray, patients: np.ndarray) -> RiskGroups:
@@ -106,12 +118,15 @@ class RiskGroups:
         parts = [part for part in np.array_split(frame.index.to_numpy(), MAX_GROUPS) if len(part)]
         groups = _pooled([frame.loc[part] for part in parts])
         n_ranks = max(1, min(MAX_RANKS, n_patients // MIN_CELL_SIZE))
+        intervals = [_interval(group) for group in groups]
         ranks = _large([frame.loc[part] for part in np.array_split(frame.index.to_numpy(), n_ranks)])
         return cls(
             mean_risk=tuple(round(float(group["risk"].mean()), 4) for group in groups),
             stays=tuple(len(group) for group in groups),
             events=tuple(int(group["outcome"].sum()) for group in groups),
             ranks=tuple(round(float(part["risk"].mean()), 4) for part in ranks),
+            low=tuple(low for low, _ in intervals),
+            high=tuple(high for _, high in intervals),
         )
 
     @classmethod
@@ -162,10 +177,10 @@ class RiskGroups:
         if distance[group] > MAX_DISTANCE:
             return unknown
         n_stays, n_events = self.stays[group], self.events[group]
-        interval = binomtest(n_events, n_stays).proportion_ci(method="wilson")
-        if interval.high - interval.low > MAX_WIDTH:
+        low, high = self.low[group], self.high[group]
+        if high - low > MAX_WIDTH:
             return unknown
-        return Standing(unknown.higher_than, n_stays, n_events / n_stays, float(interval.low), float(interval.high))
+        return Standing(unknown.higher_than, n_stays, n_events / n_stays, low, high)
 
     def _higher_than(self, risk: float) -> int | None:
         """Of 100 stays, those with a lower risk, between the middles of the groups of rank."""
@@ -183,7 +198,7 @@ class RiskGroups:
         dict of str to list
             `from_dict` makes equal groups from them.
         """
-        fields = ("mean_risk", "stays", "events", "ranks")
+        fields = ("mean_risk", "stays", "events", "ranks", "low", "high")
         return {name: [float(value) for value in getattr(self, name)] for name in fields}
 
     @classmethod
@@ -210,7 +225,11 @@ class RiskGroups:
         if any(count < MIN_CELL_SIZE for count in data["stays"]) or not np.isfinite(sum(map(sum, data.values()))):
             raise ValueError("groups that are too small")
         whole = {name: tuple(int(count) for count in data[name]) for name in ("stays", "events")}
-        return cls(mean_risk=tuple(data["mean_risk"]), ranks=tuple(data["ranks"]), **whole)
+        ends = {name: tuple(float(end) for end in data.get(name, ())) for name in ("low", "high")}
+        if len({len(values) for values in ends.values()}) > 1 or len(ends["low"]) not in (0, len(data["stays"])):
+            raise ValueError("intervals of other groups")
+        ranks = tuple(data["ranks"])
+        return cls(mean_risk=tuple(data["mean_risk"]), ranks=ranks, low=ends["low"], high=ends["high"], **whole)
 
 
 def _pooled(groups: list[pd.DataFrame]) -> list[pd.DataFrame]:
@@ -224,6 +243,14 @@ def _pooled(groups: list[pd.DataFrame]) -> list[pd.DataFrame]:
         first, last = min(number, other), max(number, other)
         groups = [*groups[:first], pd.concat([groups[first], groups[last]]), *groups[last + 1 :]]
     return groups if groups and _is_safe(groups[0]) else []
+
+
+def _interval(group: pd.DataFrame) -> tuple[float, float]:
+    """95 % interval of the share with the outcome, by patient."""
+    outcome = group["outcome"].to_numpy(dtype=float)
+    products = patient_products(outcome, np.zeros(len(group), dtype=np.int64), group["patient"].to_numpy())
+    low, high = wilson_interval(outcome.mean(keepdims=True), np.array([len(group)]), products)
+    return float(low[0]), float(high[0])
 
 
 def _is_safe(group: pd.DataFrame) -> bool:

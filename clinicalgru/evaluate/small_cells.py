@@ -45,6 +45,7 @@ def suppress_curves(curves: Curves, *, stays: int, events: int, min_cell_size: i
     if None in suppress_nested([stays, events], min_cell_size=min_cell_size):
         return None
     groups = _merged(curves.calibration, min_cell_size)
+    calibration, products = _merged_table(groups, curves.products)
     cuts = np.cumsum(groups[["stays", "events"]].to_numpy()[::-1], axis=0)  # from the highest risk down
     required = np.column_stack([cuts[:, 0] - cuts[:, 1], cuts[:, 1]])
     rates = curves.roc[["false_positive_rate", "true_positive_rate"]].to_numpy()
@@ -55,11 +56,14 @@ def suppress_curves(curves: Curves, *, stays: int, events: int, min_cell_size: i
     return Curves(
         roc=pd.DataFrame({"false_positive_rate": false_positive_rate, "true_positive_rate": recall}),
         precision_recall=pd.DataFrame({"recall": recall, "precision": np.append(precision[:1], precision)}),
-        calibration=group_table(*(groups[name].to_numpy() for name in ("predicted", "events", "stays"))),
+        calibration=calibration,
+        products=products,
     )
 
 
-def merge_groups(groups: pd.DataFrame, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame:
+def merge_groups(
+    groups: pd.DataFrame, min_cell_size: int = MIN_CELL_SIZE, *, products: Array | None = None
+) -> pd.DataFrame:
     """Merge neighbouring calibration groups until none holds few stays with, or without, the event.
 
     Parameters
@@ -68,6 +72,8 @@ def merge_groups(groups: pd.DataFrame, min_cell_size: int = MIN_CELL_SIZE) -> pd
         predicted, observed and stays, as from `calibration_groups`.
     min_cell_size : int
         Smallest count that may be shown.
+    products : ndarray of shape (2, group, group), optional
+        Of `patient_products`, for intervals by patient.
 
     Returns
     -------
@@ -82,15 +88,23 @@ def merge_groups(groups: pd.DataFrame, min_cell_size: int = MIN_CELL_SIZE) -> pd
     >>> merge_groups(groups)["stays"].tolist()
     [24, 36]
     """
-    merged = _merged(groups, min_cell_size)
-    return group_table(*(merged[name].to_numpy() for name in ("predicted", "events", "stays")))
+    return _merged_table(_merged(groups, min_cell_size), products)[0]
+
+
+def _merged_table(merged: pd.DataFrame, products: Array | None) -> tuple[pd.DataFrame, Array | None]:
+    """The table of merged groups, with the products of the merged groups."""
+    if products is not None:
+        of = np.repeat(np.eye(len(merged)), merged["groups"].to_numpy(int), axis=1)
+        products = of @ products @ of.T
+    predicted, events, stays = (merged[name].to_numpy() for name in ("predicted", "events", "stays"))
+    return group_table(predicted, events, stays, products), products
 
 
 def _merged(groups: pd.DataFrame, min_cell_size: int) -> pd.DataFrame:
-    """Merged neighbours as predicted, events, stays."""
+    """Merged neighbours as predicted, events, stays, and how many groups they were."""
     merged: list[list[float]] = []
     for predicted, observed, stays in groups[["predicted", "observed", "stays"]].to_numpy(dtype=float).tolist():
-        group = [predicted, float(np.round(observed * stays)), stays]
+        group = [predicted, float(np.round(observed * stays)), stays, 1.0]
         if merged and _has_small_cell(merged[-1], min_cell_size):
             _add(merged[-1], group)
         else:
@@ -98,12 +112,12 @@ def _merged(groups: pd.DataFrame, min_cell_size: int) -> pd.DataFrame:
     while len(merged) > 1 and _has_small_cell(merged[-1], min_cell_size):
         last = merged.pop()
         _add(merged[-1], last)
-    return pd.DataFrame(merged, columns=["predicted", "events", "stays"])
+    return pd.DataFrame(merged, columns=["predicted", "events", "stays", "groups"])
 
 
 def _has_small_cell(group: list[float], min_cell_size: int) -> bool:
     """Whether few stays of a group have the event, or few have not."""
-    _, events, stays = group
+    events, stays = group[1:3]
     return is_small(events, min_cell_size) or is_small(stays - events, min_cell_size)
 
 
@@ -111,7 +125,7 @@ def _add(group: list[float], other: list[float]) -> None:
     """Merge another group into a group."""
     stays = group[2] + other[2]
     group[0] = (group[0] * group[2] + other[0] * other[2]) / stays
-    group[1], group[2] = group[1] + other[1], stays
+    group[1], group[2], group[3] = group[1] + other[1], stays, group[3] + other[3]
 
 
 def _spaced_points(path: Array, required: Array, min_cell_size: int) -> Array:

@@ -30,6 +30,7 @@ def survival_predictions(
     hours: ArrayLike,
     train_outcome: ArrayLike,
     min_cell_size: int = MIN_CELL_SIZE,
+    patients: Any = None,
 ) -> TaskPredictions:
     """Prepare survival curves of stays that were followed to different times.
 
@@ -48,6 +49,8 @@ def survival_predictions(
         Outcomes of the training stays, which give the censoring distribution.
     min_cell_size : int
         Smallest count that calibration groups may show.
+    patients : array-like, shape (n_stays,), optional
+        Patient of each stay, for the intervals of calibration groups. None: each stay is another patient.
 
     Returns
     -------
@@ -91,8 +94,9 @@ def survival_predictions(
         rows = np.array([_of_resample(sksurv, reference, observed, curves, times, row) for row in weights])
         return dict(zip(names, rows.reshape(-1, len(names)).T, strict=True))
 
+    options: dict[str, Any] = {"min_cell_size": min_cell_size, "patients": patients}
     groups = {
-        f"within {hour:g} hours": survival_groups(test, 1 - curve, hours=hour, min_cell_size=min_cell_size)
+        f"within {hour:g} hours": survival_groups(test, 1 - curve, hours=hour, **options)
         for hour, curve in zip(times, curves.T, strict=True)
     }
     return TaskPredictions(

@@ -102,9 +102,14 @@ def _min_cell_size_for(stays: Sequences) -> int:
     return 0 if stays.simulated else stays_of_patients(stays.patient.tolist())
 
 
+def _of_patients(stays: Sequences) -> dict[str, Any]:
+    """Patient of each stay, and how many stays may be shown."""
+    return {"patients": stays.patient, "min_cell_size": _min_cell_size_for(stays)}
+
+
 def _binary(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
     """Risk of the outcome."""
-    return risk_predictions(stays.outcome, model.predict_proba(stays)[:, 1])
+    return risk_predictions(stays.outcome, model.predict_proba(stays)[:, 1], patients=stays.patient)
 
 
 def _multiclass(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
@@ -114,19 +119,19 @@ def _multiclass(model: Any, stays: Sequences, train: Sequences | None, settings:
     if own != list(classes):
         zeros = np.zeros(len(stays))
         probability = np.stack([probability[:, own.index(c)] if c in own else zeros for c in classes], axis=1)
-    options: dict[str, Any] = {"names": stays.task.class_names(classes), "min_cell_size": _min_cell_size_for(stays)}
+    options: dict[str, Any] = {"names": stays.task.class_names(classes), **_of_patients(stays)}
     return multiclass_predictions(stays.outcome, probability, classes=classes, **options)
 
 
 def _multilabel(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
     """Risk of each label."""
-    options: dict[str, Any] = {"labels": stays.task.outcome_names, "min_cell_size": _min_cell_size_for(stays)}
+    options: dict[str, Any] = {"labels": stays.task.outcome_names, **_of_patients(stays)}
     return multilabel_predictions(stays.outcome, model.predict_proba(stays), **options)
 
 
 def _regression(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
     """Median with its interval; a baseline without intervals predicts a number."""
-    named: dict[str, Any] = {"outcome_name": stays.task.outcome_words, "min_cell_size": _min_cell_size_for(stays)}
+    named: dict[str, Any] = {"outcome_name": stays.task.outcome_words, **_of_patients(stays)}
     if not hasattr(model, "predict_interval"):
         return regression_predictions(stays.outcome, model.predict(stays), **named)
     notes = {
@@ -163,7 +168,7 @@ def _survival(model: Any, stays: Sequences, train: Sequences | None, settings: S
         model.predict_survival(stays, hours),
         hours=hours,
         train_outcome=train_outcome,
-        min_cell_size=_min_cell_size_for(stays),
+        **_of_patients(stays),
     )
 
 
