@@ -107,8 +107,8 @@ def mean_error(value: Array, patients: NDArray[Any]) -> float:
 
     Examples
     --------
-    >>> round(mean_error(np.array([1.0, 2.0, 3.0]), np.arange(3)), 4), round(np.std([1, 2, 3], ddof=1) / 3**0.5, 4)
-    (0.5774, 0.5774)
+    >>> round(mean_error(np.array([1.0, 2.0, 3.0]), np.arange(3)), 4)
+    0.5774
     """
     number = np.unique(np.asarray(patients).astype(str), return_inverse=True)[1]
     sums = np.bincount(number, value - value.mean())
