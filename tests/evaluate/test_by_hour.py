@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -72,3 +73,13 @@ def test_an_hour_is_called_calibrated_only_where_both_intervals_show_it(ratio, s
     ends = {"auroc": (0.7, 0.8), "observed_expected": ratio, "calibration_slope": slope}
     rows = [{"hours": 6.0, "metric": m, "estimate": np.mean(e), "low": e[0], "high": e[1]} for m, e in ends.items()]
     assert hours_table(SimpleNamespace(by_hour=pd.DataFrame(rows)))["calibrated"].tolist() == [verdict]
+
+
+def test_hours_without_an_interval_are_shown_as_such(fitted, test_stays, tmp_path):
+    evaluation = cg.evaluate(fitted, test_stays, n_resamples=5)
+    hours = evaluation.by_hour.assign(low=np.nan, high=np.nan)
+    page = replace(evaluation, by_hour=hours).to_html(tmp_path / "e.html").read_text(encoding="utf-8")
+    assert "may be chance" in page
+    assert "95 % intervals from other resamples" not in page
+    shown = replace(evaluation, by_hour=hours.assign(low=0.1, high=0.9)).to_html(tmp_path / "f.html")
+    assert "95 % intervals from other resamples" in shown.read_text(encoding="utf-8")

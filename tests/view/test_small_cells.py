@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -144,3 +145,13 @@ def test_simulated_patients_and_those_who_ask_see_every_count(tmp_path):
     assert (
         "stays in the extract suppressed adults 400 stays" in hidden
     )  # "suppressed stays" would be stays that are suppressed
+
+
+def test_a_rate_does_not_give_away_events_that_are_those_of_few_patients(tmp_path):
+    evaluation = judged(200, 30)
+    assert "Event rate here" in words(evaluation_page(evaluation, tmp_path / "all.html").read_text())
+    few = replace(evaluation, min_cell_stays=40)
+    page = words(evaluation_page(few, tmp_path / "few.html").read_text())
+    assert "a suppressed number with the event" in page
+    assert "Event rate here" not in page
+    assert "15.0 %" not in page

@@ -59,6 +59,7 @@ BY_HOUR = (
     "Each stay as it was known at that hour, with 95 % intervals from other resamples than those above, and fewer. "
     "Where observed : expected is outside 0.9 to 1.1, the risk over time should not be read as a probability."
 )
+NO_INTERVALS = "No interval: too few stays with, or without, the event. What rises or falls here may be chance."
 BURDEN = (
     "Each mark of the line is a threshold: a lower one finds more events and gives more alarms. Up and to the left is "
     "better. The diamond is the threshold of the model."
@@ -197,7 +198,8 @@ def _summary(evaluation: Evaluation, min_cell_size: int, without: str) -> Markup
         *summary_sentences(evaluation, min_cell_size=min_cell_size, without=without),
     ]
     sentences = [tag("p", minus_signs(text), attrs={"class": "lead"}) for text in texts]
-    events = suppress_nested([evaluation.stays, evaluation.events or 0], min_cell_size=min_cell_size)[1]
+    least = evaluation.least_stays(min_cell_size)
+    events = suppress_nested([evaluation.stays, evaluation.events or 0], min_cell_size=least)[1]
     if evaluation.task_type == "binary" and events is not None:
         rate, here = evaluation.training_rate, f"{100 * events / evaluation.stays:.1f} %"
         shown.append(("Event rate here", here, "" if rate is None else f"in training {100 * rate:.1f} %"))
@@ -297,7 +299,8 @@ def _by_hour(evaluation: Evaluation) -> list[Markup]:
         return []
     wide = hours_table(evaluation)
     rows = [[str(hour), *cells] for hour, cells in zip(wide.index, wide.to_numpy().tolist(), strict=True)]
-    shown = figure(plot_by_hour(evaluation), "Performance by hour", BY_HOUR)
+    known = evaluation.by_hour[["low", "high"]].notna().to_numpy().any()
+    shown = figure(plot_by_hour(evaluation), "Performance by hour", BY_HOUR if known else NO_INTERVALS)
     return [section("By hour", shown, table("At each hour", ["Hour", *map(str, wide.columns)], rows))]
 
 
