@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from clinicalgru.disclosure import coarse_count
+from clinicalgru.disclosure import MIN_CELL_SIZE, coarse_count, is_small
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS, percentile_interval
 from clinicalgru.evaluate.metric_descriptions import compare_text, describe_metric
 from clinicalgru.evaluate.sample_size import events_for_auroc
@@ -122,18 +122,22 @@ def too_few_text(events: int, stays: int, auroc: float, *, patients: tuple[int, 
     Returns
     -------
     str
-        A count below 11 is not given.
+        A count below 11, or of stays of fewer than 11 patients, is not given.
 
     Examples
     --------
     >>> too_few_text(15, 200, 0.8)
     'too few events (15); about 82 are needed for an AUROC within 0.05'
+    >>> too_few_text(15, 200, 0.8, patients=(6, 90)).partition(";")[0]
+    'too few events (of fewer than 11 patients)'
     """
     count, what = min((events, "events"), (stays - events, "stays without the event"))
+    of_few = patients is not None and is_small(patients[what != "events"], MIN_CELL_SIZE)
     if count >= MIN_EVENTS and patients is not None:
         count, what = min((patients[0], "patients with the event"), (patients[1], "patients without the event"))
     needed = needed_for_auroc(count, stays, auroc)
-    return f"too few {what} ({coarse_count(count)}); about {needed:,} are needed for an AUROC within 0.05"
+    shown = f"of fewer than {MIN_CELL_SIZE} patients" if of_few and count >= MIN_CELL_SIZE else coarse_count(count)
+    return f"too few {what} ({shown}); about {needed:,} are needed for an AUROC within 0.05"
 
 
 def needed_for_auroc(count: int, stays: int, auroc: float) -> int:
