@@ -48,7 +48,8 @@ def test_the_picture_shows_early_late_and_no_warning_and_stays_without_an_event(
     figure = replay.plot("stays")
     assert [title.text for title in figure.layout.annotations] == [
         "Event at hour 20. Alarm 8 h before it", "Event at hour 12. Alarm 1 h before it", "Event at hour 15. No alarm",
-        "No event; 5 false alarms in 30 h", "No event; 0 false alarms in 30 h",
+        "No event; 5 false alarms in 30 h, of which the first 23 are shown",
+        "No event; 0 false alarms in 30 h, of which the first 23 are shown",
     ]  # fmt: skip
     assert [trace.name for trace in figure.data if trace.showlegend] == [
         "predicted risk",

@@ -46,7 +46,9 @@ def plot_alarms(replay: AlarmReplay, *, stays: Sequence[int] | None = None) -> g
     unknown = set(shown) - set(replay.hourly["stay"])
     if unknown or not shown:
         raise ArgumentError("positions of stays with hourly risks", f"{sorted(unknown)}", "Choose others.")
-    titles = [_title(replay, stay) for stay in shown]
+    onsets = replay.onset_hours[shown]
+    end = 1.15 * onsets[np.isfinite(onsets)].max() if np.isfinite(onsets).any() else np.inf  # a stay may last for weeks
+    titles = [_title(replay, stay, end) for stay in shown]
     spacing = 0.3 / (len(shown) + 2)
     figure = make_subplots(rows=len(shown), cols=1, shared_xaxes=True, vertical_spacing=spacing, subplot_titles=titles)
     for row, stay in enumerate(shown, start=1):
@@ -56,9 +58,8 @@ def plot_alarms(replay: AlarmReplay, *, stays: Sequence[int] | None = None) -> g
     highest = replay.hourly.loc[replay.hourly["stay"].isin(shown), "risk"].max()
     top = float(min(1.0, 1.15 * max(highest, replay.threshold)))
     figure.update_yaxes(range=[0, top], tickformat=".0%", nticks=4)
-    onsets = replay.onset_hours[shown]
-    if np.isfinite(onsets).any():  # a stay without an event may go on for weeks
-        figure.update_xaxes(range=[0, 1.15 * onsets[np.isfinite(onsets)].max()])
+    if np.isfinite(end):
+        figure.update_xaxes(range=[0, end])
     figure.update_xaxes(title_text="Hours since the index time", row=len(shown), col=1)
     return figure.update_layout(legend={"y": 1 + 40 / (150 * len(shown))}, margin={"t": 70})
 
@@ -135,12 +136,14 @@ def _lead_hours(replay: AlarmReplay) -> pd.Series:
     return lead[lead <= replay.horizon_hours].groupby(alarms["stay"]).max()
 
 
-def _title(replay: AlarmReplay, stay: int) -> str:
+def _title(replay: AlarmReplay, stay: int, end: float) -> str:
     onset = replay.onset_hours[stay]
     rows = replay.hourly[replay.hourly["stay"] == stay]
     alarms = int(rows["alarm"].sum())
     if not np.isfinite(onset):
-        return f"No event; {alarms} false alarm{'s' * (alarms != 1)} in {format_hours(rows['hours'].max())} h"
+        last = float(rows["hours"].max())
+        cut = f", of which the first {format_hours(end)} are shown" if last > end else ""
+        return f"No event; {alarms} false alarm{'s' * (alarms != 1)} in {format_hours(last)} h{cut}"
     lead = _lead_hours(replay).get(stay)
     first = SILENT if not alarms else "No alarm in time" if lead is None else f"Alarm {format_hours(lead)} h before it"
     return f"Event at hour {format_hours(onset)}. {first}"
