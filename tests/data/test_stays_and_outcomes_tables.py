@@ -91,6 +91,36 @@ def test_floating_point_identifiers_are_refused_in_every_table(name):
         cg.read_events(rows(), **{name: table})
 
 
+@pytest.mark.parametrize("word", ["NA", "nan", "None", "<NA>", "NULL", "."])
+def test_a_word_for_missing_is_no_identifier(word):
+    """As R, pandas and SAS write it: such rows are not all of one patient."""
+    events = cg.read_events(rows(), stays=stays())
+    unknown = pd.concat([rows(), rows().assign(patient_id=word, stay_id=word)])
+    again = cg.read_events(unknown, stays=stays(), max_rejected=1.0)
+    assert again.ledger.rejected == {"no identifier": len(rows())}
+    assert again.to_frame().equals(events.to_frame())
+    for table in ({"stays": stays().assign(stay_id=word)}, {"outcomes": pd.DataFrame({"stay_id": [word], "death": 1})}):
+        with pytest.raises(InputError, match="a stay_id in every row"):
+            cg.read_events(rows(), **table)
+
+
+@pytest.mark.parametrize("name", ["patient_id", "stay_id"])
+def test_identifiers_that_a_spreadsheet_rounded_are_refused(name):
+    with pytest.raises(InputError, match=f"{name} as the source wrote it.*scientific notation"):
+        cg.read_events(rows().assign(**{name: "2.01235E+11"}))
+
+
+@pytest.mark.parametrize(
+    ("column", "fix"),
+    [(pd.PeriodIndex(["2031-01"] * 9, freq="M"), "dt.to_timestamp"), (pd.arrays.SparseArray([1.0] * 9), "to_dense")],
+)
+def test_types_without_a_like_in_arrow_are_refused(column, fix):
+    """A month as a period would be read as the number of months since 1970."""
+    table = rows()
+    with pytest.raises(InputError, match=fix):
+        cg.read_events(table.assign(time=column[: len(table)]))
+
+
 def test_outcomes_of_other_stays_only_are_refused():
     with pytest.raises(InputError, match="outcomes of stays of the extract"):
         cg.read_events(rows(), outcomes=pd.DataFrame({"stay_id": ["11.0", "12.0"], "death": [0, 1]}))

@@ -20,6 +20,7 @@ from clinicalgru.temporary_folder import TemporaryFolder
 
 LABEL = "DataFrame"  # what messages call a table in memory
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+CONVERSIONS = {pd.PeriodDtype: "dt.to_timestamp()", pd.SparseDtype: "sparse.to_dense()"}
 
 
 def is_arrow(data: Any) -> bool:
@@ -122,6 +123,10 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
     indices = [name for name in frame.index.names if name is not None and name not in frame.columns]
     frame = frame.reset_index(indices) if indices else frame
     check_once(tuple(map(str, frame.columns)), LABEL)
+    for name, dtype in frame.dtypes.items():
+        if isinstance(dtype, pd.PeriodDtype | pd.SparseDtype):  # Arrow takes a period for a number
+            fix = f"Convert it with .{CONVERSIONS[type(dtype)]}."
+            raise InputError("numbers, text and times", f"{dtype.name} in {name}", fix, where=LABEL)
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):

@@ -7,8 +7,12 @@ import pandas as pd
 import pyarrow as pa
 
 from clinicalgru.data.ingest import ingest_sql
+from clinicalgru.data.ingest.column_names import IDENTIFIERS
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import DUPLICATE, OUTSIDE, UNMAPPED
+from clinicalgru.errors import InputError
+
+SCIENTIFIC = r"\d([.,]\d+)?[eE]\+\d+"  # 2.01235E+11
 
 
 def assign_stays(workspace: Workspace, stays: pd.DataFrame | None, *, count_unmapped: bool = True) -> pd.DataFrame:
@@ -27,9 +31,18 @@ def assign_stays(workspace: Workspace, stays: pd.DataFrame | None, *, count_unma
     -------
     DataFrame
         The stays, sorted by patient_id and stay_id, with start and end (microseconds, NA = unknown).
+
+    Raises
+    ------
+    InputError
+        If identifiers are numbers in scientific notation: a spreadsheet writes long ones so, and several become one.
     """
     stays = workspace.sql.execute(ingest_sql.STAYS).df() if stays is None else stays
     stays = stays.astype({"patient_id": object, "stay_id": object})
+    for name in IDENTIFIERS:
+        if stays[name].str.fullmatch(SCIENTIFIC, na=False).any():
+            got, fix = "numbers in scientific notation, as a spreadsheet rounds long ones", "Export them anew as text."
+            raise InputError(f"{name} as the source wrote it", got, fix, where=f"column {name}")
     stays = stays.sort_values(["patient_id", "stay_id"], ignore_index=True)
     for name in ("start", "end"):
         if name not in stays:

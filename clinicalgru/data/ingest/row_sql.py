@@ -190,8 +190,8 @@ def row_statements(
         new_keys=(
             *(_distinct_times(name, types, row_format) for name in _text_times(types)),
             NEW_IDENTIFIERS.format(
-                patient=name_sql("c_patient"),
-                stay=name_sql("c_stay"),
+                patient=text_sql("c_patient"),
+                stay=text_sql("c_stay"),
                 is_corrupt=_is_corrupt("c_patient", "c_stay"),
                 relation=_trimmed(UNKNOWN_IDENTIFIERS, c_patient="patient_id_written", c_stay="stay_id_written"),
             ),
@@ -355,7 +355,7 @@ def _is_corrupt(*cells: str) -> str:
 
 
 def name_sql(cell: str) -> str:
-    """Write SQL of a name or identifier as trimmed text.
+    """Write SQL of a name as trimmed text.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from clinicalgru.data.ingest.csv_check import format_names
 from clinicalgru.data.ingest.decimal_sql import decimal_comma_sql
 from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.missing_values import MissingValues
-from clinicalgru.data.ingest.row_sql import name_sql, text_sql
+from clinicalgru.data.ingest.row_sql import text_sql
 from clinicalgru.data.ingest.table_times import TIMES, Clock, TimeColumns, check_times, instants_of, time_frame
 from clinicalgru.data.ingest.tables import TablePart, open_parts, quoted, with_computed
 from clinicalgru.data.ingest.text_format import PLAIN_TEXT, TextFormat
@@ -258,7 +258,7 @@ def _cells_sql(part: TablePart, ours: Mapping[str, str]) -> str:
     text = {name: f"c_cell_{place}" for place, name in enumerate(ours.values()) if part.types[name] == "VARCHAR"}
     trimmed = {cell: trim_sql(quoted(name)) for name, cell in text.items()}  # once, and not at each place of a cell
     cells = (
-        name_sql(text.get(theirs, quoted(theirs)))
+        text_sql(text.get(theirs, quoted(theirs)))
         if our_name in IDENTIFIERS
         else text_sql(text.get(theirs, quoted(theirs)), part.types[theirs])
         for our_name, theirs in ours.items()

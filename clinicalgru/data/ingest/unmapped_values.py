@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from clinicalgru.data.ingest import ingest_sql
-from clinicalgru.data.ingest.row_sql import name_sql, text_sql
+from clinicalgru.data.ingest.row_sql import text_sql
 from clinicalgru.data.ingest.tables import TablePart, duckdb_errors, literal, quoted
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import UNMAPPED_VALUES
@@ -74,7 +74,7 @@ def add_unused_values(
         Its columns of patients and stays, of which one is there.
     """
     keys = {"patient": patient, "stay": stay}
-    cells = [f"{'NULL' if key is None else name_sql(quoted(key))} AS {name}" for name, key in keys.items()]
+    cells = [f"{'NULL' if key is None else text_sql(quoted(key))} AS {name}" for name, key in keys.items()]
     workspace.sql.execute(UNUSED_VALUES)
     for column in sorted(set(columns) - {"c_file", "c_row"}):
         text = text_sql(quoted(column), part.types[column])
