@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from meds import LabelSchema
+from meds_evaluation.schema import PredictionSchema
 
 import clinicalgru as cg
 from clinicalgru.serve.meds_predictions import PREDICTIONS
@@ -22,11 +24,10 @@ def outcomes(events):
 
 @pytest.mark.slow
 def test_the_table_has_the_schema_of_labels_and_predictions(scores, outcomes):
-    meds = pytest.importorskip("meds")
     table = cg.meds_predictions(scores, outcomes, threshold=0.2)
     assert table.schema.equals(PREDICTIONS)
     labels = table.select(["subject_id", "prediction_time", "boolean_value"])
-    assert meds.LabelSchema.align(labels).equals(labels)
+    assert LabelSchema.align(labels).equals(labels)
     for threshold in (0.2, None):
         predicted = cg.meds_predictions(scores, outcomes, threshold=threshold)
         assert predicted["predicted_boolean_value"].null_count == (0 if threshold else len(predicted))
@@ -34,10 +35,9 @@ def test_the_table_has_the_schema_of_labels_and_predictions(scores, outcomes):
 
 
 def test_meds_evaluation_takes_it(scores, outcomes):
-    schema = pytest.importorskip("meds_evaluation.schema")
     table = cg.meds_predictions(scores, outcomes)
-    assert schema.PredictionSchema.align(table).num_rows == table.num_rows
-    assert schema.PredictionSchema.align(cg.meds_predictions(scores)).num_rows > table.num_rows
+    assert PredictionSchema.align(table).num_rows == table.num_rows
+    assert PredictionSchema.align(cg.meds_predictions(scores)).num_rows > table.num_rows
 
 
 def test_each_scored_stay_has_its_row(scores, outcomes):
