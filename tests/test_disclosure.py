@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -139,6 +140,7 @@ def test_counts_of_stays_of_few_patients_are_suppressed_in_any_evaluation():
     outcome = (patient < 4).astype(float)
     evaluation = evaluate(outcome, rng.random(440), patients=patient, n_resamples=20)
     assert "a suppressed number with the event" in heading(evaluation)
+    assert "40 with the event" in heading(replace(evaluation, simulated=True))
     assert "40 with the event" in heading(evaluate(outcome, rng.random(440), n_resamples=20))
 
 

@@ -105,7 +105,7 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
     >>> "risk >= 0.5" in detail_tables(evaluation)[POINTS].index
     True
     """
-    least = 0 if evaluation.simulated else evaluation.least_stays(min_cell_size)
+    least = evaluation.least_stays(min_cell_size)
     tables = {}
     if not evaluation.operating_points.empty:
         shown = _shown_points(evaluation, least)["point"].unique().tolist()

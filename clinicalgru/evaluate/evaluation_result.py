@@ -145,9 +145,9 @@ class Evaluation:
         Returns
         -------
         int
-            `min_cell_size`, or more where patients have several stays; 0 of 0.
+            `min_cell_size`, or more where patients have several stays; 0 of 0, and of simulated patients.
         """
-        return max(min_cell_size, self.min_cell_stays) if min_cell_size else 0
+        return max(min_cell_size, self.min_cell_stays) if min_cell_size and not self.simulated else 0
 
     def plot(self, figure: str = "calibration", **options: Any) -> Any:
         """Draw one figure of the evaluation.

@@ -22,13 +22,14 @@ def heading(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> str:
     evaluation : Evaluation
         Result of `evaluate`.
     min_cell_size : int
-        Smallest count that may be shown; 0 shows all.
+        Smallest count that may be shown; 0 shows all. Those of simulated patients are all shown.
 
     Returns
     -------
     str
         Such as "900 stays of 400 patients, 120 with the event (13.3 %)".
     """
+    min_cell_size = 0 if evaluation.simulated else min_cell_size
     stays, patients = suppress_nested([evaluation.stays, evaluation.patients], min_cell_size=min_cell_size)
     text = ("a suppressed number of stays" if stays is None else f"{stays:,} stays") + (
         "" if patients is None else f" of {patients:,} patients"
