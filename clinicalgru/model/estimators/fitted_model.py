@@ -45,7 +45,15 @@ SECTION = re.compile(r"^[A-Z][A-Za-z ]*\n-{3,}$", re.MULTILINE)  # the header of
 
 
 class HeldOut(NamedTuple):
-    """A network, and stays that it did not learn from, though they stopped its training."""
+    """A network, and stays that it did not learn from, though they stopped its training.
+
+    Parameters
+    ----------
+    network : ClinicalGRU
+        The network as it predicts.
+    stays : Sequences
+        The stays.
+    """
 
     network: ClinicalGRU
     stays: Sequences
