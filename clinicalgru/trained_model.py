@@ -16,7 +16,7 @@ from clinicalgru.leakage.result import LeakageCheck
 from clinicalgru.model.ablations import TRAINING_FRACTIONS
 from clinicalgru.model.estimators.registry import Model
 from clinicalgru.model.instability import instability
-from clinicalgru.model.patient_overlap import seen_patients
+from clinicalgru.model.patient_overlap import held_out, seen_patients
 from clinicalgru.parts import Parts
 from clinicalgru.serve.privacy_audit import PrivacyAudit, privacy_audit
 
@@ -61,13 +61,17 @@ def measure_membership(model: Any, parts: Parts) -> PrivacyAudit | None:
     Returns
     -------
     PrivacyAudit or None
-        Of at most 2,000 training stays; None for other tasks than binary ones. The model card shows it.
+        Of at most 2,000 training stays. None for other tasks than binary ones, and where all test patients pretrained
+        the model. The model card shows it.
     """
     if model.task_.task_type != "binary":
         return None
     members = parts.development[seen_patients(model).includes(parts.development)]
     chosen = np.random.default_rng(0).permutation(len(members))[:MEMBERSHIP_STAYS]
-    audit = privacy_audit(model, members[np.sort(chosen)], parts.test, warn=False)
+    others = parts.test[held_out(model, parts.test)]
+    if not len(others):
+        return None
+    audit = privacy_audit(model, members[np.sort(chosen)], others, warn=False)
     model.trained_on_ = {**model.trained_on_, "membership": audit.to_dict()}
     return audit
 

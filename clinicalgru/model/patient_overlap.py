@@ -64,6 +64,27 @@ def pretraining_patients(model: Any) -> tuple[SeenPatients, ...]:
     return parts
 
 
+def involved_stays(model: Any, stays: Sequences) -> dict[str, np.ndarray]:
+    """Give which stays are of patients that took part in making a model, by what they were used for.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+    stays : Sequences
+        Any stays.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape (stay,)
+        One entry for each use of any of their patients; empty where all patients are new to the model.
+    """
+    masks = {TRAINING: seen_patients(model).includes(stays), CALIBRATION: calibration_stays(model, stays)}
+    for part in pretraining_patients(model):
+        masks[PRETRAINING] = part.includes(stays)
+    return {use: mask for use, mask in masks.items() if mask.any()}
+
+
 def overlapping_stays(model: Any, stays: Sequences) -> dict[str, int]:
     """Count the stays of patients that took part in making a model.
 
@@ -79,10 +100,46 @@ def overlapping_stays(model: Any, stays: Sequences) -> dict[str, int]:
     dict of str to int
         Number of stays by what their patients were used for; nothing where there is none.
     """
-    masks = {TRAINING: seen_patients(model).includes(stays), CALIBRATION: calibration_stays(model, stays)}
-    for part in pretraining_patients(model):
-        masks[PRETRAINING] = part.includes(stays)
-    return {use: int(mask.sum()) for use, mask in masks.items() if mask.any()}
+    return {use: int(mask.sum()) for use, mask in involved_stays(model, stays).items()}
+
+
+def held_out(model: Any, stays: Sequences) -> np.ndarray:
+    """Give which stays are of patients that took no part in making a model.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+    stays : Sequences
+        Any stays.
+
+    Returns
+    -------
+    ndarray of bool, shape (stay,)
+        False: of a patient of training, early stopping, calibration, recalibration, choice of a threshold or
+        pretraining.
+    """
+    return ~np.any([np.zeros(len(stays), dtype=bool), *involved_stays(model, stays).values()], axis=0)
+
+
+def involved_text(model: Any, stays: Sequences) -> str:
+    """Name the number of stays of patients that took part in making a model, for an error.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+    stays : Sequences
+        Any stays, one or more of such a patient.
+
+    Returns
+    -------
+    str
+        Such as "90 of 200 stays of patients used for pretraining".
+    """
+    counts = overlapping_stays(model, stays).items()
+    used = ", and ".join(f"{count:,} of {len(stays):,} stays of patients used for {use}" for use, count in counts)
+    return used or f"0 of {len(stays):,} stays of patients used for the model"
 
 
 def first_network(model: Any) -> Any:

@@ -12,7 +12,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import InputError
 from clinicalgru.evaluate.details import default_groups
 from clinicalgru.model.estimators.registry import FittedModel
-from clinicalgru.model.patient_overlap import calibration_stays, seen_patients
+from clinicalgru.model.patient_overlap import held_out, involved_text
 from clinicalgru.serve.bundle import fitted_model
 from clinicalgru.serve.protocol import Protocol, ProtocolResult, hold_against, load_protocol
 from clinicalgru.serve.recalibrate import MAX_SEEN
@@ -56,7 +56,7 @@ def compare_bundles(
     ------
     InputError
         If protocol or extract cannot be read, a task is not binary, the outcomes differ, the two have no stay in
-        common, or one of them was trained or calibrated on patients of the stays.
+        common, or patients of more than 5 % of the stays pretrained, trained or calibrated one of them.
 
     References
     ----------
@@ -86,11 +86,9 @@ def compare_bundles(
 
 def _stays(model: FittedModel, data: Any, accept_differences: bool, reading: Mapping[str, Any]) -> Sequences:
     stays = known_stays(model, read_like_training(model, data, accept_differences=accept_differences, **reading))
-    trained, calibrated = seen_patients(model).includes(stays), calibration_stays(model, stays)
-    if (trained | calibrated).mean() > MAX_SEEN:
-        got = "stays of training patients" if trained.mean() > MAX_SEEN else "stays of patients that calibrated one"
+    if (~held_out(model, stays)).mean() > MAX_SEEN:
         fix = "Take later stays, or stays of other patients."
-        raise InputError("stays that neither model was trained or calibrated on", got, fix)
+        raise InputError("stays of patients that took no part in making either model", involved_text(model, stays), fix)
     return stays
 
 

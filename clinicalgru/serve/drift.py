@@ -14,7 +14,7 @@ from clinicalgru.data.task.select import select
 from clinicalgru.errors import ArgumentError, InputError, system_errors
 from clinicalgru.explain.prepared import provenance
 from clinicalgru.model.estimators.registry import FittedModel
-from clinicalgru.model.patient_overlap import seen_patients
+from clinicalgru.model.patient_overlap import involved_stays
 from clinicalgru.model.reference_values import patient_inputs
 from clinicalgru.serve.bundle import fitted_model, model_hash
 from clinicalgru.serve.drift_result import ALL, Drift
@@ -33,9 +33,7 @@ from clinicalgru.serve.stay_status import stay_reasons
 MIN_PATIENTS = 100  # of a week or a group, from which on it is compared
 MAX_LABELS = 50  # of a group column; others are identifiers
 KEYS = ["patient_id", "stay_id"]
-SAME_PATIENTS = (
-    "Patients of some of these stays trained the model, if they are the same people: a difference may be hidden."
-)
+SAME_PATIENTS = "Patients of some of these stays were used for {}. If they are the same people, a difference may be hidden."
 NEEDED = [*KEYS, "risk", "model_hash", "prediction_time", "prediction_hours"]
 
 
@@ -114,8 +112,8 @@ def drift(
     if len(stays) == 0:
         raise InputError("a stay that is due", "none", "Check the extract: `clinicalgru check` counts its stays.")
     risk, notes = _risks(model, stays, scores)
-    if seen_patients(model).includes(stays).any():
-        notes.append(SAME_PATIENTS)
+    if uses := involved_stays(model, stays):
+        notes.append(SAME_PATIENTS.format(", and for ".join(uses)))
     compared, skipped = [], 0
     patient = stays.patient.astype(str)
     for column, label, rows in [(ALL, "", np.arange(len(stays))), *_groups(stays)]:

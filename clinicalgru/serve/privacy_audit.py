@@ -13,7 +13,7 @@ from clinicalgru.checks import check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, PrivacyWarning
 from clinicalgru.evaluate.metrics import auroc
-from clinicalgru.model.patient_overlap import seen_patients
+from clinicalgru.model.patient_overlap import held_out, involved_text, seen_patients
 
 FALSE_POSITIVE_RATE, LIMIT, MIN_PATIENTS = 0.01, 0.02, 500
 MIN_PROBABILITY = 1e-300
@@ -90,7 +90,7 @@ def privacy_audit(model: Any, members: Sequences, others: Sequences, *, warn: bo
     members : Sequences
         Stays of training patients, with outcomes.
     others : Sequences
-        Stays of patients that training did not see, of the same place and time.
+        Stays of patients that took no part in pretraining, training or calibration, of the same place and time.
     warn : bool
         Whether to warn where training patients are recognised too well, or are too few.
 
@@ -102,7 +102,8 @@ def privacy_audit(model: Any, members: Sequences, others: Sequences, *, warn: bo
     Raises
     ------
     ArgumentError
-        If a patient of `members` was not in training, one of `others` was, or the task is another one.
+        If a patient of `members` was not in training, one of `others` took part in making the model, or the task is
+        another one.
 
     Warns
     -----
@@ -131,10 +132,14 @@ def privacy_audit(model: Any, members: Sequences, others: Sequences, *, warn: bo
     """
     if model.task_.task_type != "binary":
         raise ArgumentError("a task with one outcome of 0 or 1", model.task_.task_type, "Audit a binary model.")
-    seen = seen_patients(model)
-    if not seen.includes(members).all() or seen.includes(others).any():
-        fix = "Pass the training stays, and stays that training did not see."
-        raise ArgumentError("training patients as members, and no other", "patients of the other kind", fix)
+    n_unknown = int((~seen_patients(model).includes(members)).sum())
+    if n_unknown:
+        got = f"{n_unknown:,} of {len(members):,} stays of other patients"
+        raise ArgumentError("training patients as members, and no other", got, "Pass the training stays as members.")
+    if not held_out(model, others).all():
+        fix = "Pass stays of patients that neither pretraining, training nor calibration had; others are no members."
+        expected = "others that took no part in making the model"
+        raise ArgumentError(expected, involved_text(model, others), fix)
     check_number("stays of others", len(others), minimum=1)
     inside, outside = (_losses(model, stays) for stays in (members, others))
     label = np.repeat([1.0, 0.0], [len(inside), len(outside)])

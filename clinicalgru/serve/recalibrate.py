@@ -26,7 +26,7 @@ from clinicalgru.explain.attribution.contributions import averages
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.estimators.stacking import Hybrid, restored_stack
 from clinicalgru.model.estimators.training_summary import calibration_counts
-from clinicalgru.model.patient_overlap import calibration_stays, seen_patients
+from clinicalgru.model.patient_overlap import held_out, involved_text
 from clinicalgru.model.prediction_sets import cross_fitted_sets
 from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.serve.bundle import model_hash
@@ -65,7 +65,7 @@ class Recalibration:
         """What was done, on which stays, and what the figures after it rest on."""
         done = f"Recalibrated ({self.method}): intercept {self.intercept:+.3f}, slope {self.slope:.3f}."
         left_out = (
-            "Without the stays of identifiers that training or calibration had."
+            "Without the stays of identifiers that training, calibration or pretraining had."
             if self.model.changes_[-1]["left_out"]
             else ""
         )
@@ -98,7 +98,7 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
     model : estimator
         Fitted for one binary outcome of a stay.
     stays : Sequences
-        Stays with known outcomes, of patients that neither trained nor calibrated the model.
+        Stays with known outcomes, of patients that took no part in pretraining, training or calibrating the model.
     moment : datetime, optional
         When this is done, for the history. None: now.
 
@@ -112,8 +112,8 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
     ArgumentError
         If the task has no such outcome, or fewer than 20 patients have, or do not have, the event.
     TrainingError
-        If the patients of more than 5 % of the stays trained, calibrated or recalibrated the model (fewer are left out
-        and counted), or if higher risks go with fewer events.
+        If the patients of more than 5 % of the stays pretrained, trained, calibrated or recalibrated the model (fewer
+        are left out and counted), or if higher risks go with fewer events.
 
     Notes
     -----
@@ -177,15 +177,15 @@ def recalibrate(model: FittedModel, stays: Sequences, *, moment: datetime | None
 
 def _unseen(model: FittedModel, stays: Sequences) -> tuple[Sequences, int]:
     """The stays without those of patients of the model, and how many these are; refused where they are many."""
-    trained, calibrated = seen_patients(model).includes(stays), calibration_stays(model, stays)
-    if trained.mean() > MAX_SEEN:
-        seen_patients(model).refuse(stays, "recalibrate on")
-    if calibrated.mean() > MAX_SEEN:
-        got = f"{calibrated.sum():,} of {len(stays):,} stays of patients that did"
-        fix = "Take stays of other patients, such as later ones, or recalibrate the model as it was before that."
-        raise TrainingError("stays of patients that have not calibrated this model", got, fix)
-    known = trained | calibrated
-    return (stays[~known], int(known.sum())) if known.any() else (stays, 0)
+    new = held_out(model, stays)
+    if (~new).mean() > MAX_SEEN:
+        fix = (
+            "Take stays of other patients, such as later ones. Where other people of another source have the same "
+            "identifiers, read it with a prefix before each identifier."
+        )
+        expected = "stays to recalibrate on of patients that took no part in making the model"
+        raise TrainingError(expected, involved_text(model, stays), fix)
+    return (stays, 0) if new.all() else (stays[new], int((~new).sum()))
 
 
 def _line(outcome: Array, risk: Array, method: str) -> tuple[float, float]:

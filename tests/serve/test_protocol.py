@@ -101,7 +101,7 @@ def test_the_command_ends_with_the_result_and_training_patients_are_refused(tmp_
         main(["compare-bundles", f"{tmp_path}/old", f"{tmp_path}/old", files[0], *options])
     assert ended.value.code in (0, 7)
     assert json.loads(capsys.readouterr().out)["conditions"][0]["condition"] == "AUROC"
-    with pytest.raises(InputError, match="training patients"):
+    with pytest.raises(InputError, match="used for training or early stopping"):
         cg.compare_bundles(old, old, {}, cg.read_events(cg.simulate(300)))
 
 
@@ -127,6 +127,8 @@ def test_the_interval_of_membership_holds_the_rate_that_is_known_from_the_distri
 
 class Memory:
     """A model that knows the outcomes of the patients it saw."""
+
+    calibration_patients_ = pretraining_patients_ = ()
 
     def __init__(self, model, certain):
         self.task_, self.seen_patients_, self.certain = model.task_, model.seen_patients_, certain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,7 +18,8 @@ from clinicalgru.cli.main import main
 from clinicalgru.errors import ArgumentError, InputError, TrainingError
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import logit
-from clinicalgru.model.patient_overlap import calibration_stays
+from clinicalgru.model.patient_overlap import calibration_stays, held_out
+from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.serve.bundle import model_hash
 from clinicalgru.serve.case_mix import compare_case_mix
 from clinicalgru.serve.recalibrate import _composed, recalibrate
@@ -130,7 +132,7 @@ def test_few_events_give_an_intercept_fewer_nothing_and_training_patients_are_re
     with pytest.raises(ArgumentError, match="20 patients"):
         recalibrate(model, stays[np.sort(np.concatenate([died[:10], lived[:200]]))])
     rows, tables = cohort(1)
-    with pytest.raises(TrainingError, match="were seen"):
+    with pytest.raises(TrainingError, match="used for training or early stopping"):
         recalibrate(model, cg.select(cg.read_events(rows, **tables), TASK))
     verdict = cg.validate(model, cg.read_events(rows, **tables), n_resamples=20).verdict
     assert "for training or early stopping" in verdict
@@ -196,10 +198,10 @@ def test_patients_that_calibrated_or_recalibrated_a_bundle_are_known_to_it(model
     loaded = cg.load(cg.save(recalibrate(model, ours).model, tmp_path / "new"))
     assert calibration_stays(loaded, stays).tolist() == np.isin(stays.patient, ours.patient).tolist()
     assert not calibration_stays(model, stays).any()
-    for message, part in (("got 2 of", stays[calibration_stays(loaded, stays)][:2]), ("that did", ours)):
+    for message, part in (("got 2 of 2", stays[calibration_stays(loaded, stays)][:2]), ("used for calibration", ours)):
         with pytest.raises(TrainingError, match=message):
             recalibrate(loaded, part)
-    with pytest.raises(InputError, match="patients that calibrated"):
+    with pytest.raises(InputError, match="patients used for calibration"):
         cg.compare_bundles(model, loaded, {"min_events": 20}, elsewhere)
     assert "for calibration" in cg.validate(loaded, elsewhere, n_resamples=20).verdict
     assert "for calibration" not in cg.validate(model, elsewhere, n_resamples=20).verdict
@@ -208,6 +210,40 @@ def test_patients_that_calibrated_or_recalibrated_a_bundle_are_known_to_it(model
     assert len(twice.calibration_patients_) == 2
     content = (tmp_path / "twice" / "weights.safetensors").read_bytes()
     assert not [name for name in np.unique(stays.patient.astype(str)) if name.encode() in content]
+
+
+def test_patients_of_pretraining_are_held_out_like_those_of_training(model, elsewhere):
+    """Of the unlabelled stays that an encoder learned from: left out where few, else refused or named, everywhere."""
+    stays = known_stays(model, elsewhere)
+    few, many, rest = cg.split_patients(stays, [0.03, 0.47, 0.5], random_state=0)
+
+    def pretrained_on(part):
+        one = copy(model)
+        one.pretraining_patients_ = (SeenPatients.of(part),)
+        return one
+
+    update = recalibrate(pretrained_on(few), stays)
+    expected = recalibrate(model, stays[~np.isin(stays.patient, few.patient)])
+    assert update.model.changes_[0]["left_out"] == np.isin(stays.patient, few.patient).sum() > 0
+    assert (update.slope, update.intercept) == (expected.slope, expected.intercept)
+    assert "pretraining had" in str(update)
+    known = pretrained_on(many)
+    assert held_out(known, stays).tolist() == (~np.isin(stays.patient, many.patient)).tolist()
+    n_known = int(np.isin(stays.patient, many.patient).sum())
+    with pytest.raises(TrainingError, match=f"got {n_known:,} of {len(stays):,} stays of patients used for pretraining"):
+        recalibrate(known, stays)
+    for pair in ((model, known), (known, model)):
+        with pytest.raises(InputError, match="used for pretraining"):
+            cg.compare_bundles(*pair, {"min_events": 20}, elsewhere)
+    notes = [cg.drift(one, elsewhere).notes for one in (known, model)]
+    assert [any("used for pretraining" in note for note in found) for found in notes] == [True, False]
+    rows, tables = cohort(1)
+    members = cg.select(cg.read_events(rows, **tables), TASK)
+    with pytest.raises(ArgumentError, match="used for pretraining"):
+        cg.privacy_audit(known, members, stays, warn=False)
+    with pytest.raises(ArgumentError, match="stays of other patients"):
+        cg.privacy_audit(known, stays, rest, warn=False)
+    assert cg.privacy_audit(known, members, rest, warn=False).others == len(np.unique(rest.patient))
 
 
 @pytest.mark.parametrize("option", ["--page", "--markdown"])
