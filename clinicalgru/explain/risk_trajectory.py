@@ -32,8 +32,8 @@ NOT_EVALUATED = (
 )
 FAILED = "At {hours} the risk, in grey, is not calibrated: {evidence} on the stays that calibrated the model."
 UNCLEAR = (
-    "Whether the risk is calibrated at {hours} is unclear: the intervals are wide on the stays that calibrated the "
-    "model."
+    "Whether the risk is calibrated at {hours}, dashed, is unclear: the stays that calibrated the model have too few "
+    "events to say."
 )
 
 

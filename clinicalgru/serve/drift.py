@@ -33,7 +33,9 @@ from clinicalgru.serve.stay_status import stay_reasons
 MIN_PATIENTS = 100  # of a week or a group, from which on it is compared
 MAX_LABELS = 50  # of a group column; others are identifiers
 KEYS = ["patient_id", "stay_id"]
-SAME_PATIENTS = "Patients of some of these stays were used for {}. If they are the same people, a difference may be hidden."
+SAME_PATIENTS = (
+    "Patients of some of these stays were used for {}. If they are the same people, a difference may be hidden."
+)
 NEEDED = [*KEYS, "risk", "model_hash", "prediction_time", "prediction_hours"]
 
 

@@ -230,7 +230,9 @@ def test_patients_of_pretraining_are_held_out_like_those_of_training(model, else
     known = pretrained_on(many)
     assert held_out(known, stays).tolist() == (~np.isin(stays.patient, many.patient)).tolist()
     n_known = int(np.isin(stays.patient, many.patient).sum())
-    with pytest.raises(TrainingError, match=f"got {n_known:,} of {len(stays):,} stays of patients used for pretraining"):
+    with pytest.raises(
+        TrainingError, match=f"got {n_known:,} of {len(stays):,} stays of patients used for pretraining"
+    ):
         recalibrate(known, stays)
     for pair in ((model, known), (known, model)):
         with pytest.raises(InputError, match="used for pretraining"):

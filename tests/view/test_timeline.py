@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +13,9 @@ import pytest
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.view.pages.patient_page import timeline_caption
 from clinicalgru.view.plots.downsample import downsample
-from clinicalgru.view.plots.timeline import plot_patient
-from clinicalgru.view.plots.timeline_data import UNCALIBRATED, variables_by_contribution
+from clinicalgru.view.plots.static_picture import risk_picture
+from clinicalgru.view.plots.timeline import plot_patient, update_figure
+from clinicalgru.view.plots.timeline_data import UNCALIBRATED, UNCLEAR, variables_by_contribution
 from clinicalgru.view.plots.variable_data import carried_forward
 
 COLUMNS = ["hours", "variable", "value", "by_value", "by_measured", "by_timing", "contribution"]
@@ -147,13 +150,62 @@ def test_what_is_not_drawn_is_said_and_all_of_it_counts(sparse):
 
 
 def test_hours_that_were_never_evaluated_are_grey_up_to_the_end(sparse):
-    assert grey_line(sparse) == ([None, None], False)
+    assert part_of_line(sparse, UNCALIBRATED) == ({}, False)
     sparse.risk_trajectory = sparse.risk_trajectory.assign(calibrated="not evaluated")
     sparse.trajectory_note = "Never evaluated."
-    assert grey_line(sparse) == ([0.1, 0.3], True)  # the first point, and the line to the end
+    assert part_of_line(sparse, UNCALIBRATED) == (
+        {0.0: 0.1, 24.0: 0.3},
+        True,
+    )  # the first point, and the line to the end
     assert "Never evaluated." in timeline_caption(sparse)
 
 
-def grey_line(explanation) -> tuple[list[float | None], bool]:
-    trace = next(one for one in plot_patient(explanation).data if one.name == UNCALIBRATED)
-    return list(trace.y), trace.showlegend
+def part_of_line(explanation, name) -> tuple[dict[float, float], bool]:
+    """Points of a trace, and whether the legend names it."""
+    trace = next(one for one in plot_patient(explanation).data if one.name == name)
+    points = {hour: risk for hour, risk in zip(trace.x, trace.y, strict=True) if risk is not None}
+    return points, trace.showlegend is not False
+
+
+VERDICTS = ["yes", "unclear", "yes", "no", "not evaluated", "unclear", "unclear"]
+
+
+def test_hours_that_too_few_events_leave_open_are_dashed_and_named_in_figure_and_picture(sparse):
+    """Of each hour exactly the line to the next one is solid, grey or dashed; the end is what the page is about."""
+    hours, risks = np.arange(7.0), np.arange(1, 8) / 10
+    sparse.risk_trajectory = pd.DataFrame({"hours": hours, "risk": risks, "calibrated": VERDICTS})
+    figure = plot_patient(sparse)
+    lines = {name: segments(figure, name) for name in ("predicted risk", UNCALIBRATED, UNCLEAR)}
+    assert lines == {"predicted risk": {0, 2, 3, 4}, UNCALIBRATED: {3, 4}, UNCLEAR: {1, 5}}  # grey lies on top
+    drawn = {one.name: one for one in figure.data}
+    assert drawn[UNCLEAR].line.dash not in (None, "solid")
+    assert drawn[UNCLEAR].showlegend is drawn[UNCALIBRATED].showlegend is True
+    assert {hour for hour, text in zip(drawn[UNCLEAR].x, drawn[UNCLEAR].hovertext, strict=True) if text} == {1, 2, 5, 6}
+    picture = svg_of(sparse)
+    assert picture.count(UNCLEAR) == picture.count(UNCALIBRATED) == 1
+    assert picture.count('stroke-dasharray="5 4"') == 3  # two parts and the legend
+    sparse.risk_trajectory = sparse.risk_trajectory.assign(calibrated="yes")
+    assert part_of_line(sparse, UNCLEAR) == ({}, False)
+    assert UNCLEAR not in svg_of(sparse)
+
+
+def test_what_is_dashed_follows_a_change_of_the_stay(sparse):
+    sparse.risk_trajectory = pd.DataFrame({"hours": [0.0, 1, 2], "risk": [0.1, 0.2, 0.3], "calibrated": "yes"})
+    figure = plot_patient(sparse)
+    sparse.risk_trajectory = sparse.risk_trajectory.assign(calibrated=["yes", "unclear", "yes"])
+    update_figure(figure, sparse, variables=["lactate"], half_life={})
+    assert segments(figure, UNCLEAR) == {1}
+    assert segments(figure, "predicted risk") == {0}
+    assert [one.showlegend for one in figure.data if one.name == UNCLEAR] == [True]
+
+
+def segments(figure, name) -> set[float]:
+    """First hour of each step that a trace draws."""
+    trace = next(one for one in figure.data if one.name == name)
+    pairs = zip(zip(trace.x, trace.y, strict=True), zip(trace.x[1:], trace.y[1:], strict=True), strict=False)
+    return {hour for (hour, risk), (_, following) in pairs if risk is not None and following is not None}
+
+
+def svg_of(explanation) -> str:
+    encoded = re.search(r"base64,([^\"]+)", risk_picture(explanation))[1]
+    return base64.b64decode(encoded).decode()

@@ -146,9 +146,9 @@ def test_a_typed_value_changes_risk_figure_and_words_and_reset_brings_all_back(v
     assert list(drawn(view, "predicted risk").y) == now.risk_trajectory["risk"].tolist()
     assert list(drawn(view, "before the changes").y) == before
     assert f"{view.original.risk:.0%} → {now.risk:.0%}".replace("%", " %") in view.facts.value
-    points = view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 3]
+    points = view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 4]
     assert (
-        12.0 in points.y or 12.0 in view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 5].y
+        12.0 in points.y or 12.0 in view.figure.data[[t.name for t in view.figure.data].index("predicted risk") + 6].y
     )
     assert view.panel._slider.value == 12.0
     view.panel._reset.click()
@@ -538,4 +538,4 @@ def test_a_saved_notebook_holds_a_picture_and_a_table_of_each_widget():
         assert "<script" not in bundle["text/html"]
     assert "data:image/svg+xml;base64," in views[0]._repr_mimebundle_()["text/html"]
     noted = replace(explained(), trajectory_note="At hour 2 the risk, in grey, is not calibrated.")
-    assert "At hour 2 the risk is not calibrated." in cg.PatientView(noted)._static_html()
+    assert "At hour 2 the risk, in grey, is not calibrated." in cg.PatientView(noted)._static_html()

@@ -9,15 +9,27 @@ from typing import TYPE_CHECKING
 from clinicalgru.html import Markup, tag
 from clinicalgru.output_unit import is_probability
 from clinicalgru.view.plots.downsample import downsample
-from clinicalgru.view.plots.theme import GREY, GRID, INK, VERMILLION
-from clinicalgru.view.plots.timeline_data import format_answer, last_hour
+from clinicalgru.view.plots.theme import FAINT, GREY, GRID, INK, VERMILLION
+from clinicalgru.view.plots.timeline_data import (
+    UNCALIBRATED,
+    UNCLEAR,
+    format_answer,
+    is_uncalibrated,
+    is_unclear,
+    last_hour,
+    line_parts,
+)
 from clinicalgru.view.text.format import format_hours, format_number
 from clinicalgru.view.text.moments import hours_title
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
     from clinicalgru.explain.result import Explanation
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 220, 64, 16, 14, 34
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 228, 64, 16, 22, 34
 N_TICKS = 4
 HOURS = (0.5, 1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 672)  # between two ticks
 MAX_HOURS = 9  # ticks of hours
@@ -64,9 +76,7 @@ def _svg(explanation: Explanation, threshold: float | None) -> Markup:
     def y(output: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * output / top
 
-    path = f"M{x(rows['hours'].iloc[0]):.1f} {y(rows['risk'].iloc[0]):.1f}" + "".join(
-        f"H{x(hour):.1f}V{y(output):.1f}" for hour, output in zip(rows["hours"], rows["risk"], strict=True)
-    )
+    points = [(x(hour), y(output)) for hour, output in zip(rows["hours"], rows["risk"], strict=True)]
     upper = max(levels, key=lambda name: levels[name][0])
     ticks = _round_ticks(top)
     lines = [_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), GRID) for tick in ticks]
@@ -78,10 +88,34 @@ def _svg(explanation: Explanation, threshold: float | None) -> Markup:
     for name, (level, colour, dashes) in levels.items():
         lines.append(_line(LEFT, y(level), WIDTH - RIGHT, y(level), colour, dashes))
         names.append(_text(WIDTH - RIGHT, y(level) + (-4 if name == upper else 13), name, "end"))
-    risk = tag("path", attrs={"d": path, "fill": "none", "stroke": INK, "stroke-width": "2"})
+    parts = _risk_parts(rows)
+    risk = [_path([points[at] for at in part], *look) for *look, drawn in parts.values() for part in line_parts(drawn)]
+    key = [name for name, (*_, drawn) in parts.items() if name and drawn.any()]
+    for place, name in enumerate(key):
+        start_x, level = LEFT + 6 + place * (WIDTH - LEFT) / 2, TOP / 2
+        risk.append(_path([(start_x, level), (start_x + 30, level)], *parts[name][:2]))
+        names.append(_text(start_x + 38, level + 4, name, "start"))
     ground = tag("rect", attrs={"width": f"{WIDTH}", "height": f"{HEIGHT}", "fill": "white"})
     size = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
-    return tag("svg", ground, *lines, risk, *names, attrs=size)
+    return tag("svg", ground, *lines, *risk, *names, attrs=size)
+
+
+def _risk_parts(rows: pd.DataFrame) -> dict[str, tuple[str, str, pd.Series]]:
+    """Colour, dashes and points of the parts of the line, by their names; the part that may be relied on has none."""
+    grey, unclear = is_uncalibrated(rows), is_unclear(rows)
+    return {
+        "": (INK, "none", ~grey & ~unclear),
+        UNCALIBRATED: (FAINT, "none", grey),
+        UNCLEAR: (INK, "5 4", unclear),
+    }
+
+
+def _path(points: Sequence[tuple[float, float]], colour: str, dashes: str) -> Markup:
+    """A step line through some points."""
+    steps = "".join(f"H{x:.1f}V{y:.1f}" for x, y in points)
+    start = "M{:.1f} {:.1f}".format(*points[0])
+    line = {"fill": "none", "stroke": colour, "stroke-width": "2", "stroke-dasharray": dashes}
+    return tag("path", attrs={"d": start + steps, **line})
 
 
 def _round_ticks(top: float) -> list[float]:

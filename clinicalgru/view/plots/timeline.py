@@ -30,8 +30,9 @@ THRESHOLD = {
     "type": "line", "xref": "x domain", "yref": "y", "x0": 0, "x1": 1,
     "line": {"color": INK, "width": 1.4, "dash": "longdashdot"},
 }  # fmt: skip
+UNCLEAR_DASH = "5px,4px"
 NICE_TOPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # ends of the axis of a low risk
-N_RISK_TRACES = 5  # risk, its part not known to be calibrated, reference, end, coded events
+N_RISK_TRACES = 6  # risk, its parts not known to be calibrated and unclear, reference, end, coded events
 FIRST = {"xaxis": "x", "yaxis": "y"}
 END = {"symbol": "circle", "size": 9, "color": INK, "line": {"color": "white", "width": 1}}
 SILENT, WITH_TEXT = {"hoverinfo": "skip", **FIRST}, {"hoverinfo": "text", **FIRST}
@@ -74,7 +75,8 @@ def plot_patient(
     -------
     plotly.graph_objects.Figure
         Filled circles lie within the reference range (shaded), triangles above or below it. A thin line carries the
-        last value forward and fades. The axis of a risk goes to 100 %, or its title says where it ends. Upright dashes
+        last value forward and fades. The risk is grey where it was not found calibrated, and dashed where too few events
+        leave that open. The axis of a risk goes to 100 %, or its title says where it ends. Upright dashes
         at the bottom of the risk mark coded events. Of more than 1,000 points of a line or a variable, the minimum and
         maximum of each stretch are drawn.
 
@@ -160,8 +162,9 @@ def update_figure(
     with figure.batch_update():
         figure.data[risk].update(data.output_data(explanation))
         figure.data[risk + 1].update(data.uncalibrated_data(explanation))
-        figure.data[risk + 2].update(data.reference_data(explanation))
-        figure.data[risk + 3].update(data.end_data(explanation))
+        figure.data[risk + 2].update(data.unclear_data(explanation))
+        figure.data[risk + 3].update(data.reference_data(explanation))
+        figure.data[risk + 4].update(data.end_data(explanation))
         for place, variable in enumerate(known[name] for name in variables):
             rows = _measurements(explanation, variable)
             carried = points.carried_data(explanation, rows, half_life.get(variable.name, points.HALF_LIFE))
@@ -188,7 +191,7 @@ def _measurements(explanation: Explanation, variable: Variable) -> pd.DataFrame:
 
 
 def _risk_traces(explanation: Explanation, before: Explanation | None) -> Iterator[dict[str, Any]]:
-    """The risk before a change, the risk, its part not known to be calibrated, reference, end and coded events."""
+    """The risk before a change, the risk, its parts not known to be calibrated, reference, end and coded events."""
     if before is not None:
         rows = downsample(before.risk_trajectory, "risk")
         line = {"color": GREY, "width": 1.8, "dash": "dot", "shape": "hv"}
@@ -199,6 +202,8 @@ def _risk_traces(explanation: Explanation, before: Explanation | None) -> Iterat
     yield data.output_data(explanation) | steps | {"line": line, "name": data.output_name(explanation), **WITH_TEXT}
     grey = {"line": line | {"color": FAINT}, "name": data.UNCALIBRATED}
     yield data.uncalibrated_data(explanation) | steps | grey | SILENT
+    unclear = {"line": line | {"dash": UNCLEAR_DASH}, "name": data.UNCLEAR}
+    yield data.unclear_data(explanation) | steps | unclear | WITH_TEXT
     dashed = {"color": GREY, "width": 1.4, "dash": "dash"}
     below = explanation.risk >= explanation.reference_risk  # the name of the line is away from the curve
     position = "bottom left" if below else "top left"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from clinicalgru.output_unit import is_probability
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from clinicalgru.explain.result import Explanation
 
 UNCALIBRATED = "not known to be calibrated"
+UNCLEAR = "too few events to say whether calibrated"
 
 
 def variables_by_name(explanation: Explanation) -> dict[str, Variable]:
@@ -119,7 +121,7 @@ def output_name(explanation: Explanation) -> str:
 
 
 def output_data(explanation: Explanation) -> dict[str, Any]:
-    """Compute the line of the model's output over time.
+    """Compute the line of the model's output over time, without the part that `unclear_data` gives.
 
     Parameters
     ----------
@@ -129,13 +131,10 @@ def output_data(explanation: Explanation) -> dict[str, Any]:
     Returns
     -------
     dict
-        x (hours since the index time), y and hovertext of the trace.
+        x (hours since the index time), y (None between parts) and hovertext of the trace.
     """
     rows = downsample(explanation.risk_trajectory, "risk")
-    hours, outputs = rows["hours"].tolist(), rows["risk"].tolist()
-    hover = [f"{format_answer(explanation, output)} after {format_number(hour)} h"
-             for hour, output in zip(hours, outputs, strict=True)]  # fmt: skip
-    return {"x": hours, "y": outputs, "hovertext": hover}
+    return _part(explanation, rows, ~is_unclear(rows))
 
 
 def uncalibrated_data(explanation: Explanation) -> dict[str, Any]:
@@ -149,13 +148,29 @@ def uncalibrated_data(explanation: Explanation) -> dict[str, Any]:
     Returns
     -------
     dict
-        x (hours since the index time), y (None between parts) and whether the legend names it.
+        x (hours since the index time), y (None between parts), hovertext and whether the legend names it.
     """
     rows = downsample(explanation.risk_trajectory, "risk")
     grey = is_uncalibrated(rows)
-    reach = grey | grey.shift(fill_value=False)  # a line goes to the next point
-    hours, outputs = rows["hours"].tolist(), rows["risk"].where(reach).astype(object)
-    return {"x": hours, "y": outputs.where(reach, None).tolist(), "showlegend": bool(grey.any())}
+    return _part(explanation, rows, grey) | {"showlegend": bool(grey.any())}
+
+
+def unclear_data(explanation: Explanation) -> dict[str, Any]:
+    """Compute the part of the model's output that is drawn dashed, since too few events leave its calibration open.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        Explanation of a stay.
+
+    Returns
+    -------
+    dict
+        x (hours since the index time), y (None between parts), hovertext and whether the legend names it.
+    """
+    rows = downsample(explanation.risk_trajectory, "risk")
+    unclear = is_unclear(rows)
+    return _part(explanation, rows, unclear) | {"showlegend": bool(unclear.any())}
 
 
 def end_data(explanation: Explanation) -> dict[str, Any]:
@@ -189,10 +204,45 @@ def is_uncalibrated(trajectory: pd.DataFrame) -> pd.Series:
     Series of bool
         False without a column calibrated, and at the last hour.
     """
-    if "calibrated" not in trajectory:
-        return pd.Series(data=False, index=trajectory.index)
-    found = trajectory["calibrated"].isin(["no", "not evaluated"])
-    return found & (trajectory["hours"] < trajectory["hours"].max())
+    return _has_verdict(trajectory, "no", "not evaluated")
+
+
+def is_unclear(trajectory: pd.DataFrame) -> pd.Series:
+    """Find the hours at which too few events leave open whether a risk is calibrated.
+
+    Parameters
+    ----------
+    trajectory : DataFrame
+        `risk_trajectory` of an explanation.
+
+    Returns
+    -------
+    Series of bool
+        False without a column calibrated, and at the last hour.
+    """
+    return _has_verdict(trajectory, "unclear")
+
+
+def line_parts(drawn: pd.Series) -> list[range]:
+    """Give the points of each part of a step line: those that are to be drawn, and the one after, which ends the step.
+
+    Parameters
+    ----------
+    drawn : Series of bool, shape (point,)
+        Whether the line from a point to the next one belongs to the parts.
+
+    Returns
+    -------
+    list of range
+        Positions of points.
+
+    Examples
+    --------
+    >>> line_parts(pd.Series([True, False, True, True]))
+    [range(0, 2), range(2, 4)]
+    """
+    bounds = np.flatnonzero(np.diff(np.concatenate([[False], drawn, [False]]).astype(int)))
+    return [range(first, min(last + 1, len(drawn))) for first, last in bounds.reshape(-1, 2).tolist()]
 
 
 def reference_data(explanation: Explanation) -> dict[str, Any]:
@@ -211,3 +261,19 @@ def reference_data(explanation: Explanation) -> dict[str, Any]:
     name = f"{explanation.reference_text} {format_answer(explanation, explanation.reference_risk)}"
     hours = [first_hour(explanation), last_hour(explanation)]
     return {"x": hours, "y": [explanation.reference_risk] * 2, "name": name, "text": ["", escape_plotly(name)]}
+
+
+def _has_verdict(trajectory: pd.DataFrame, *verdicts: str) -> pd.Series:
+    if "calibrated" not in trajectory:
+        return pd.Series(data=False, index=trajectory.index)
+    return trajectory["calibrated"].isin(verdicts) & (trajectory["hours"] < trajectory["hours"].max())
+
+
+def _part(explanation: Explanation, rows: pd.DataFrame, drawn: pd.Series) -> dict[str, Any]:
+    """The points of the drawn parts, with a gap after each but the last."""
+    points = [(hour, output, f"{format_answer(explanation, output)} after {format_number(hour)} h")
+              for hour, output in zip(rows["hours"].tolist(), rows["risk"].tolist(), strict=True)]  # fmt: skip
+    parts = [[points[at] for at in part] for part in line_parts(drawn)]
+    listed = [point for part in parts for point in (*part, (None, None, ""))][:-1]
+    x, y, hover = ([point[field] for point in listed] for field in range(3))
+    return {"x": x, "y": y, "hovertext": hover}

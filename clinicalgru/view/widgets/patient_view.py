@@ -265,7 +265,7 @@ class PatientView(SavedView):
     def _static_html(self) -> Markup:
         """Build what a saved notebook shows where no widget runs."""
         lines = [paragraph(sentence) for sentence in self._lead()]
-        note = self.explanation.trajectory_note.replace(", in grey,", "")  # the picture has one line
+        note = self.explanation.trajectory_note
         about = [paragraph(note)] if note else []
         return tag(
             "div",
