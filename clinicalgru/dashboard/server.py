@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from clinicalgru.dashboard.worklist import Worklist
 from clinicalgru.errors import ClinicalGRUError, InputError
-from clinicalgru.view.pages.html_page import PLOTLY_PATH, page, plotly_script
+from clinicalgru.view.pages.html_page import PLOTLY_PATH, figure, page, plotly_script
 
 HOST = "127.0.0.1"
 COOKIE = "clinicalgru_token"
@@ -24,6 +24,12 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 FORBIDDEN = "<!doctype html><title>No access</title><p>Open the address with its token, as the command printed it."
+
+
+def _frame() -> str:
+    """A hidden page with a small figure: plotly is parsed and has drawn once before the first stay is opened."""
+    drawing = {"data": [{"type": "scatter", "x": [0, 1], "y": [0, 1]}], "layout": {"height": 300}}
+    return page("Stay", "", figure(drawing, "No stay is open", ""), provenance={}, plotly_path=PLOTLY_PATH)
 
 
 class DashboardServer(ThreadingHTTPServer):
@@ -109,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
             elif path == PLOTLY_PATH:
                 self._send(200, plotly_script(), kind="text/javascript", keep="private, max-age=86400, immutable")
             elif path == "/frame":
-                self._send(200, page("Stay", "", provenance={}, plotly_path=PLOTLY_PATH))
+                self._send(200, _frame())
             elif path == "/rows.json":
                 self._send(200, json.dumps(worklist.data()), kind="application/json")
             elif path.startswith("/stay/") and (html := worklist.patient(path[6:], moved=moved)) is not None:

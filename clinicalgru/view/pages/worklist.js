@@ -157,7 +157,7 @@ byId("rows").addEventListener("click", (event) => {
 // The page of a row that is pointed at is made before the click: one at a time, the server keeps it.
 let pointedAt, isMaking = false;
 const make = async (key) => {
-  if (isMaking || key === state.stay) return;
+  if (!key || isMaking || key === state.stay) return;
   isMaking = true;
   await fetch(`/stay/${key}`).catch(() => null);
   isMaking = false;
@@ -176,6 +176,7 @@ addEventListener("hashchange", () => { // the link back in the page next to the 
 setInterval(() => { if (!document.hidden) refresh(); }, 60000);
 draw();
 if (isWide() && !(state.stay && !isBack)) byId("patient").src = "/frame"; // plotly is ready before the first stay
+make(byId("rows").querySelector("tr")?.dataset.key); // the page on top is made once the list is shown
 if (state.stay) {
   if (isWide() && !isBack) open(state.stay);
   lineOf(state.stay)?.scrollIntoView({ block: "center" });

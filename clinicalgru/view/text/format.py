@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import namedtuple
 from collections.abc import Iterator, Mapping
 from html import escape
 from types import MappingProxyType
@@ -266,4 +267,5 @@ def iter_rows(frame: pd.DataFrame) -> Iterator[Any]:
     iterator of namedtuple
         Each column is an attribute: `row.hours`.
     """
-    return iter(frame.itertuples(index=False))
+    row = namedtuple("row", frame.columns, rename=True)  # type: ignore[misc]  # DataFrame.itertuples is slow for few rows
+    return map(row._make, zip(*(frame[name].tolist() for name in frame.columns), strict=True))
