@@ -166,3 +166,13 @@ def test_no_file_is_longer_than_400_lines_and_no_function_than_50():
             if isinstance(node, ast.FunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 assert not body or body[-1].end_lineno - body[0].lineno < 50, f"{file}: {node.name}"
+
+
+def test_tensors_that_are_made_name_their_dtype():
+    """Without one they have torch's default dtype, which a user may have set to float64."""
+    makers = {"zeros", "ones", "empty", "full", "rand", "randn", "linspace", "logspace", "eye"}
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in makers:
+                is_torch = isinstance(node.func.value, ast.Name) and node.func.value.id == "torch"
+                assert not is_torch or "dtype" in {word.arg for word in node.keywords}, f"{file}: {node.lineno}"

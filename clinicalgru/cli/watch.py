@@ -29,6 +29,9 @@ def watch(
     out: Annotated[Path, typer.Option(help="folder of the scores: a partition for each watermark")],
     every: Annotated[float, typer.Option(help="seconds between two rounds")] = 60.0,
     rounds: Annotated[int | None, typer.Option(help="number of rounds; default: without end")] = None,
+    max_ahead_hours: Annotated[
+        float, typer.Option(help="hours that a row may lie ahead of the clock; later ones are left out until then")
+    ] = 24.0,
     workers: Annotated[int, typer.Option(help="processes, each with one thread")] = 1,
     log: Annotated[Path | None, typer.Option(help="add a log of the rounds to this file, as JSON lines")] = None,
     device: Device = "auto",
@@ -45,8 +48,8 @@ def watch(
         How the feed is read, where it differs from the training extract of the bundle.
     bundle, extract, out : Path, str, Path
         Folder of the bundle, the feed, and the folder of the scores.
-    every, rounds, workers : float, int or None, int
-        Seconds between two rounds, their number, and number of processes.
+    every, rounds, max_ahead_hours, workers : float, int or None, float, int
+        Seconds between two rounds, their number, hours a row may lie ahead of the clock, and number of processes.
     log : Path or None
         File of the log.
     device, require_signature, accept_differences : optional
@@ -57,7 +60,12 @@ def watch(
     from clinicalgru.serve.watch import watch as watch_feed
 
     model = load_model(bundle, require_signature=require_signature)
-    options: dict[str, Any] = {"n_workers": workers, "device": device, "accept_differences": accept_differences}
+    options: dict[str, Any] = {
+        "max_ahead_hours": max_ahead_hours,
+        "n_workers": workers,
+        "device": device,
+        "accept_differences": accept_differences,
+    }
     with log_to_file(log), stoppable("Finished rounds are kept; the next start goes on after them."):
         for scores in watch_feed(model, extract, out=out, every=every, n_rounds=rounds, **options, **reading):
             if scores is not None:

@@ -37,13 +37,14 @@ from clinicalgru.model.seen_patients import (
     SeenPatients,
     split_patient_arrays,
 )
-from clinicalgru.model.training.torch_settings import seeded
+from clinicalgru.model.training.torch_settings import seeded, torch_defaults
 from clinicalgru.serve.integrity import MANIFEST, WEIGHTS
 from clinicalgru.serve.manifest import Manifest, PretrainedManifest
 
 MAY_BE_UNKNOWN = ("median", "low", "high")  # arrays of forecasts, of variables without enough values
 
 
+@torch_defaults()
 def restored_encoder(manifest: PretrainedManifest, arrays: Arrays) -> PretrainedEncoder:
     """Build a pretrained encoder.
 
@@ -67,6 +68,7 @@ def restored_encoder(manifest: PretrainedManifest, arrays: Arrays) -> Pretrained
     return PretrainedEncoder(network, variables, static, manifest.trained_on, manifest.history, seen)
 
 
+@torch_defaults()
 def restored_model(manifest: Manifest, arrays: Arrays) -> FittedModel:
     """Build a fitted model.
 

@@ -15,13 +15,13 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.checks import check_number
-from clinicalgru.data.as_of import last_available
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.ingest.table_files import SHOWN_ENDINGS, folder_files, is_table
 from clinicalgru.errors import ArgumentError, ClinicalGRUError, system_errors
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.serve.atomic import private_folder, whole_file
 from clinicalgru.serve.bundle import fitted_model, model_hash
+from clinicalgru.serve.feed_watermark import feed_watermark, keep_rows_ahead
 from clinicalgru.serve.score import score
 from clinicalgru.serve.score_input import read_like_training
 from clinicalgru.serve.target import Target
@@ -38,6 +38,7 @@ def watch(
     out: str | Path,
     every: float = 60.0,
     n_rounds: int | None = None,
+    max_ahead_hours: float = 24.0,
     sleep: Callable[[float], None] = time.sleep,
     require_signature: str | Path | None = None,
     **options: Any,
@@ -57,6 +58,9 @@ def watch(
         Seconds between two rounds.
     n_rounds : int or None
         Number of rounds; None: without end.
+    max_ahead_hours : float
+        How far ahead of the clock of this machine a row may be known; 24 covers local times without an offset. Later
+        rows are left out until then, and kept as dead letters.
     sleep : callable
         Waits so many seconds.
     require_signature : str, Path or None
@@ -82,7 +86,9 @@ def watch(
     again, also after a restart. A file of the folder that cannot be read is copied to _dead_letters in the output, with
     the reason. Each round tries it again, as the stays table may have changed; once it can be read, the copy is
     removed. A round that fails as a whole is logged, and the next one tries again;
-    the error of the last one is raised. Rows that come with an `available_at` before the watermark count at the next.
+    the error of the last one is raised. A row dated far ahead does not move the watermark, see
+    `max_ahead_hours`; where most dates lie ahead of the clock (a replay), a gap of ten years decides. Rows that come
+    with an `available_at` before the watermark count at the next.
 
     Examples
     --------
@@ -99,6 +105,7 @@ def watch(
     [True, False]
     """
     check_number("every", every, minimum=0)
+    check_number("max_ahead_hours", max_ahead_hours, minimum=0)
     place = Path(out)
     inside = Path(data).is_dir() and Path(data).absolute() in (place.absolute(), *place.absolute().parents)
     if place.suffix or inside:
@@ -110,7 +117,7 @@ def watch(
             sleep(every)
         done += 1
         try:
-            scores = _round(model, data, place, dict(options))
+            scores = _round(model, data, place, dict(options), max_ahead_hours)
         except ClinicalGRUError as error:
             if done == n_rounds:
                 raise
@@ -119,7 +126,9 @@ def watch(
         yield scores
 
 
-def _round(model: FittedModel, data: str | Path, out: Path, options: dict[str, Any]) -> pd.DataFrame | None:
+def _round(
+    model: FittedModel, data: str | Path, out: Path, options: dict[str, Any], max_ahead_hours: float
+) -> pd.DataFrame | None:
     rules = {name: options.pop(name) for name in OF_SCORE if name in options}
     feed: Any = data
     if Path(data).is_dir():
@@ -128,8 +137,12 @@ def _round(model: FittedModel, data: str | Path, out: Path, options: dict[str, A
             LOG.warning("the feed holds no table that can be read (%s)", SHOWN_ENDINGS)
             return None
     events = read_like_training(model, feed, **options)
-    watermark = last_available(events)
-    if watermark is None or _is_scored(model, events, watermark, out):
+    watermark = feed_watermark(events, max_ahead_hours=max_ahead_hours)
+    if watermark is None:
+        return None
+    with system_errors(out.name):
+        keep_rows_ahead(events, watermark, out / DEAD_LETTERS)
+    if _is_scored(model, events, watermark, out):
         return None
     moment: Any = pd.Timestamp(watermark, unit="us") if events.has_dates else watermark / HOUR
     return score(model, events, out=out, as_of=moment, resume=True, **rules)

@@ -10,6 +10,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError, InputError
+from clinicalgru.serve.feed_watermark import feed_watermark
 from clinicalgru.serve.watch import watch
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -87,6 +88,57 @@ def test_a_dead_letter_is_read_once_its_stays_are_known(tmp_path):
     assert second is not None
     assert len(second) == len(stays)
     assert not list(letters.iterdir())
+
+
+def test_a_row_dated_far_ahead_does_not_make_all_others_late(tmp_path):
+    """The typing error of one year in one row: the other rows are scored round by round, and the row is kept apart."""
+    rows = pd.read_csv(GOLDEN / "extract" / "measurements.csv", dtype={"stay_id": str, "patient_id": str})
+    rows = rows.sort_values("available_at", kind="stable")
+    folder, out, half = tmp_path / "feed", tmp_path / "scores", len(rows) // 2
+    folder.mkdir()
+    ahead = rows.iloc[:1].assign(time="2199-01-01 00:00:00", available_at="2199-01-01 00:00:00", value=77.0)
+    pd.concat([rows.iloc[:half], ahead]).to_csv(folder / "a.csv", index=False)
+    options = {"stays": GOLDEN / "extract" / "stays.csv", "every": 0.0}
+    model, letters = cg.load(GOLDEN / "bundle-2"), out / "_dead_letters"
+    rounds = watch(model, folder, out=out, **options)
+    first = next(rounds)
+    assert {file.name for file in letters.iterdir()} == {
+        "rows-ahead-of-the-feed.csv",
+        "rows-ahead-of-the-feed.csv.json",
+    }
+    kept = pd.read_csv(letters / "rows-ahead-of-the-feed.csv")
+    assert kept["value"].tolist() == [77.0]
+    assert (letters / "rows-ahead-of-the-feed.csv").stat().st_mode & 0o077 == 0
+    assert json.loads((letters / "rows-ahead-of-the-feed.csv.json").read_text())["rows"] == 1
+    rows.iloc[half:].to_csv(folder / "b.csv", index=False)
+    second = next(rounds)
+    rows.iloc[:half].to_csv(folder / "a.csv", index=False)  # mended
+    assert next(rounds) is None  # the same watermark
+    assert not list(letters.iterdir())
+    feed = tmp_path / "clean"
+    feed.mkdir()
+    for part, scores in ((rows.iloc[:half], first), (rows, second)):
+        part.to_csv(feed / "a.csv", index=False)
+        alone = next(watch(model, feed, out=tmp_path / "alone", **options))
+        pd.testing.assert_frame_equal(*(table.drop(columns="scored_at") for table in (scores, alone)))
+
+
+def watermark_of(times: list[str] | list[float], **options: float) -> int | None:
+    rows = pd.DataFrame({"patient_id": "1", "stay_id": "1", "time": times, "variable": "heart_rate", "value": 80})
+    return feed_watermark(cg.read_events(rows), max_ahead_hours=24, **options)
+
+
+def test_what_is_ahead_of_a_feed():
+    """By the clock where the feed is live; by a gap where its dates are others or it has none."""
+    moments = ["2031-01-01 07:00", "2031-01-03 07:00", "2031-01-04 07:00", "2031-01-09 07:00"]
+    instants = [pd.Timestamp(text).value // 1000 for text in moments]
+    now = pd.Timestamp("2031-01-03 13:00").timestamp()
+    assert watermark_of(moments, now=now) == instants[2]  # 18 hours ahead may be a local time
+    assert watermark_of([*moments, "2199-01-01 00:00"], now=now) == instants[2]
+    assert watermark_of([*moments, "2199-01-01 00:00"], now=pd.Timestamp("2026-01-01").timestamp()) == instants[3]
+    assert watermark_of(moments, now=pd.Timestamp("2026-01-01").timestamp()) == instants[3]
+    assert watermark_of([0, 1.5, 30, 20_000]) == round(30 * 3.6e9)
+    assert watermark_of([0, 1.5, 30, 600]) == round(600 * 3.6e9)
 
 
 def test_the_scores_do_not_lie_in_the_feed(tmp_path):

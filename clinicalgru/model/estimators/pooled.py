@@ -102,7 +102,7 @@ class PooledForecaster(PooledModel, GRUForecaster):
     members: tuple[GRUForecaster, ...] = ()
 
     def _outputs(self, stays: Sequences) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        outputs, last = list[np.ndarray](), torch.empty(0)
+        outputs, last = list[np.ndarray](), torch.empty(0, dtype=torch.float32)
         for member in self.members:
             change, scale, last = member._outputs(stays)
             own = scale / torch.tensor([*member.interval_scale_.values()], dtype=scale.dtype)

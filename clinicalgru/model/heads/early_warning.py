@@ -192,7 +192,8 @@ class EarlyWarning(WarningLabels, Head):
 
     def risk_logits(self, logits: Tensor) -> Tensor:
         """Log-odds of an onset within the horizon, of shape (member, prediction, 1)."""
-        return onset_log_odds(logits, torch.ones(self.n_hazards))[..., None] if self.n_hazards else logits
+        weights = torch.ones(self.n_hazards, dtype=logits.dtype)
+        return onset_log_odds(logits, weights)[..., None] if self.n_hazards else logits
 
     def _risk(self, aggregated: Tensor) -> Tensor:
         """Log-odds of the risk after each step, of shape (prediction,)."""

@@ -57,7 +57,7 @@ def sizes_only() -> bool:
     bool
         Then nothing is drawn or computed: on the meta device that would load torch's compiler, which takes seconds.
     """
-    return torch.empty(0).is_meta
+    return torch.empty(0, dtype=torch.float32).is_meta
 
 
 def normal(*shape: int, divisor: float = 1.0) -> Tensor:

@@ -72,7 +72,7 @@ class ClinicalGRU(nn.Module):
             self.readout = ReadoutsApart(width, columns[0], columns[1], dropout=spec.dropout, **sizes)
         else:
             self.readout = BatchEnsembleMLP(width, dropout=spec.dropout, **sizes)
-            visible = torch.ones(spec.ensemble_size, 1, width)
+            visible = torch.ones(spec.ensemble_size, 1, width, dtype=torch.float32)
             visible[~sees_sequence, :, :sequence] = 0
             visible[~self.sees_summaries, :, start : start + embedded] = 0
         masked = spec.readout_inputs in ("separate", "sequence", "summaries")

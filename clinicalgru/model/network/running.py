@@ -79,7 +79,7 @@ class RunningStay:
     weight: float = 0.0
     highest: float = -np.inf
     begin: float | None = None
-    state: Tensor = field(default_factory=lambda: torch.zeros(1, 0))
+    state: Tensor = field(default_factory=lambda: torch.zeros(1, 0, dtype=torch.float32))
 
     @classmethod
     def of(cls, network: ClinicalGRU) -> RunningStay:
@@ -97,8 +97,10 @@ class RunningStay:
         spec = network.spec
         summaries = np.full((len(COLUMNS), spec.variables), np.nan)
         summaries[0] = 0
-        states = [torch.zeros(1, MEMORIES[spec.cell] * spec.hidden_size) for _ in network.encoder.forward_layers]
-        return cls(summaries, states, np.zeros(network.attention.width), state=torch.zeros(1, spec.width))
+        width = MEMORIES[spec.cell] * spec.hidden_size
+        states = [torch.zeros(1, width, dtype=torch.float32) for _ in network.encoder.forward_layers]
+        passed = torch.zeros(1, spec.width, dtype=torch.float32)
+        return cls(summaries, states, np.zeros(network.attention.width), state=passed)
 
     @torch.no_grad()
     def after(self, network: ClinicalGRU, hours: float, row: list[tuple[int, float, float]]) -> RunningStay:
@@ -123,7 +125,7 @@ class RunningStay:
         delta = torch.from_numpy((hours - before).astype(np.float32))[None]
         new = copy.copy(self)
         new.begin, new.summaries, new.states = begin, self.summaries.copy(), list(self.states)
-        mask = torch.zeros(1, new.summaries.shape[1])
+        mask = torch.zeros(1, new.summaries.shape[1], dtype=torch.float32)
         for variable, value, measured in row:
             new._measure(variable, value, measured)
             mask[0, variable] = 1
@@ -206,7 +208,7 @@ class RunningStay:
         Tensor, shape (member, 1, output)
         """
         scores = network.scaler.summary(torch.from_numpy(summaries))
-        known, none = (~scores.isnan()).to(scores.dtype), torch.zeros(0)
+        known, none = (~scores.isnan()).to(scores.dtype), torch.zeros(0, dtype=torch.float32)
         fixed = network.scaler.static_inputs(torch.from_numpy(static.astype(np.float32)))
         inputs = Inputs(none, none, none, summaries=scores.nan_to_num(), summary_mask=known, static=fixed)
         context = self.context / self.weight if self.weight > 0 else self.context

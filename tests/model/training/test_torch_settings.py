@@ -120,6 +120,33 @@ def test_parameters_and_buffers_are_float32_whatever_the_default_dtype(few):
     assert {tensor.dtype for tensor in model.network_.state_dict().values()} == {torch.float32}
 
 
+@contextmanager
+def settings_of_the_process():
+    """What a user may have set: everything on another device, in double precision."""
+    torch.set_default_device("meta")
+    try:
+        with default_dtype(torch.float64):
+            yield
+    finally:
+        torch.set_default_device(None)
+
+
+def test_a_bundle_loads_and_a_stay_is_followed_whatever_the_defaults_of_the_process(fitted, parts, tmp_path):
+    expected = fitted.predict_proba(parts[3])
+
+    def followed(model):
+        monitor = cg.Monitor(model)
+        monitor.update("heart_rate", 100, hours=1.0)
+        monitor.update("lactate", 2, hours=3.0)
+        return monitor.risk(at_hours=48.0)
+
+    risk = followed(fitted)
+    with settings_of_the_process():
+        model = cg.load(cg.save(fitted, tmp_path / "bundle"))
+        np.testing.assert_array_equal(model.predict_proba(parts[3]), expected)
+        assert followed(model) == risk
+
+
 def test_the_number_of_threads_is_set_back_where_fits_overlap():
     """The first one to begin ends first: the second one began in a thread that torch had started with its number."""
     before, both = torch.get_num_threads(), Barrier(2, timeout=10)
