@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from postgres_server import postgres as postgres
 import clinicalgru as cg
 from clinicalgru.data.events import Events
 from clinicalgru.data.simulate.simulate import SimulatedCohort
+from clinicalgru.model import reference_stays
 from clinicalgru.model.baselines import forecast_baselines, summary_baseline, tree_baselines
 
 gc.set_threshold(50_000, 20, 20)  # the garbage collector went through a million objects of imported libraries too often
@@ -27,6 +28,22 @@ def pytest_collection_finish() -> None:
 
 def pytest_unconfigure() -> None:
     gc.unfreeze()  # else libraries complain that the interpreter ends with their objects
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_reference_stays() -> Iterator[None]:
+    """Explanations count from the average of 40 training stays for 100: it is computed for each model that is saved."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference_stays, "N_STAYS", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_reference_stays(few_reference_stays: None) -> Iterator[None]:
+    """As many reference stays as users have, for models that are fitted in the module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference_stays, "N_STAYS", 100)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ def as_module(file: Path) -> object:
     return pytest.param(name, marks=marks, id=name)
 
 
+pytestmark = pytest.mark.usefixtures("all_reference_stays")
 MODULES = [as_module(file) for file in sorted(ROOT.rglob("*.py"))]
 README = ROOT.parent / "README.md"
 

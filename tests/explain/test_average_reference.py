@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from dataclasses import replace
 
@@ -15,7 +16,17 @@ from clinicalgru.explain.attribution.integration_path import MEASURED, TIMING
 from clinicalgru.explain.attribution.population import PopulationReference, _weights
 from clinicalgru.explain.attribution.timing_share import fit_timing_share, timing_share
 from clinicalgru.explain.prepared import prepare_stays
+from clinicalgru.model.reference_stays import sample_stays
 from clinicalgru.output_unit import LOG_ODDS
+
+
+@pytest.fixture(scope="module")
+def fitted(fitted, parts, all_reference_stays):
+    """The small model, with as many reference stays as users have."""
+    model = copy.copy(fitted)
+    model.reference_stays_, model.averages_ = sample_stays(parts[0]), {}
+    assert len(model.reference_stays_) == 100
+    return model
 
 
 @pytest.mark.slow
