@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import ten_trees
 from postgres_server import postgres as postgres
 
 import clinicalgru as cg
 from clinicalgru.data.events import Events
 from clinicalgru.data.simulate.simulate import SimulatedCohort
 from clinicalgru.model import reference_stays
-from clinicalgru.model.baselines import forecast_baselines, summary_baseline, tree_baselines
 
 gc.set_threshold(50_000, 20, 20)  # the garbage collector went through a million objects of imported libraries too often
 
@@ -142,10 +142,17 @@ def fitted(parts: tuple[cg.Sequences, ...]) -> cg.GRUClassifier:
 
 
 @pytest.fixture
-def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_trees() -> Iterator[None]:
     """Ten boosted trees for hundreds, where a test asks what is done with them and not how good they are."""
-    for module in (summary_baseline, tree_baselines, forecast_baselines):
-        monkeypatch.setattr(module, "TREES", {**module.TREES, "max_iter": 10})
+    with ten_trees():
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_trees_in_module() -> Iterator[None]:
+    """Ten boosted trees for hundreds, in all tests of a module."""
+    with ten_trees():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import clinicalgru as cg
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.evaluate.evaluation import evaluate_predictions
 from clinicalgru.evaluate.predictions import TaskPredictions
+from clinicalgru.model.baselines import forecast_baselines, summary_baseline, tree_baselines
 
 Fact = tuple[int, float, float]
 
@@ -30,6 +32,15 @@ def environment_of_children() -> dict[str, str]:
 def slow_but(quick: Iterable[str], names: Iterable[str]) -> list[Any]:
     """Parameters of a test or fixture; the quick suite takes only those named first."""
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+
+
+@contextmanager
+def ten_trees() -> Iterator[None]:
+    """Boosted trees of ten rounds for hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (summary_baseline, tree_baselines, forecast_baselines):
+            patch.setattr(module, "TREES", {**module.TREES, "max_iter": 10})
+        yield
 
 
 def fact(variable: int, hours: float, value: float) -> Fact:

@@ -35,7 +35,7 @@ QUICK = ("logistic regression", "last value", "regression")
 @pytest.fixture(
     scope="module", params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 )
-def case(request):
+def case(request, few_trees_in_module):
     task_type, make = CASES[request.param]
     events = cohort_of_all_tasks()
     task = cg.Task.load("in_hospital_mortality_24h") if task_type == "binary" else task_of(task_type)
@@ -135,7 +135,7 @@ def test_trees_whose_nodes_form_no_tree_are_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task_type", ["binary", "early_warning"])
-def test_a_hybrid_is_saved_and_loaded_to_the_same_bits(task_type, tmp_path, parts):
+def test_a_hybrid_is_saved_and_loaded_to_the_same_bits(task_type, tmp_path, parts, few_trees):
     small = {"max_epochs": 1, "distillation": 0.0}
     network = cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2)
     if task_type == "binary":
