@@ -17,6 +17,8 @@ from clinicalgru.evaluate.patient_intervals import patient_products, wilson_inte
 from clinicalgru.evaluate.shrinkage import LEVEL_SCALE, MIN_EVENTS, fit_shrunken_line
 from clinicalgru.evaluate.validation import Array, validate_outcome, validate_risk
 
+MAX_GROUPS, MIN_STAYS = 10, 20  # of similar predictions
+
 
 @dataclass(frozen=True)
 class PlattCalibrator:
@@ -156,7 +158,7 @@ class PlattCalibrator:
 
 
 def calibration_groups(
-    outcome: Array, risk: Array, *, groups: int = 10, patients: NDArray[Any] | None = None
+    outcome: Array, risk: Array, *, groups: int | None = None, patients: NDArray[Any] | None = None
 ) -> pd.DataFrame:
     """Tabulate predicted against observed in quantile groups of the risk.
 
@@ -168,8 +170,8 @@ def calibration_groups(
         0 or 1.
     risk : ndarray, shape (n_stays,)
         Between 0 and 1.
-    groups : int
-        Number of groups at most.
+    groups : int, optional
+        Number of groups at most. None: as of `group_count`.
     patients : ndarray, shape (n_stays,), optional
         Patient of each stay. None: each stay is another patient.
 
@@ -187,10 +189,33 @@ def calibration_groups(
     0        0.4       0.5  0.09  0.91      2
     1        0.9       1.0  0.21  1.00      1
     """
-    group = quantile_groups(risk, groups)
+    group = quantile_groups(risk, group_count(len(risk)) if groups is None else groups)
     stays = np.bincount(group)
     products = None if patients is None else patient_products(outcome, group, patients)
     return group_table(np.bincount(group, weights=risk) / stays, np.bincount(group, weights=outcome), stays, products)
+
+
+def group_count(n_stays: int, min_stays: int = MIN_STAYS) -> int:
+    """Choose the number of groups of similar predictions: ten, and fewer where groups would be small.
+
+    Parameters
+    ----------
+    n_stays : int
+        Number of stays.
+    min_stays : int, default 20
+        Stays of a group at least: of a few stays an observed rate says little, whatever it is.
+
+    Returns
+    -------
+    int
+        Between 1 and 10.
+
+    Examples
+    --------
+    >>> [group_count(n_stays) for n_stays in (15, 50, 1000)]
+    [1, 2, 10]
+    """
+    return int(np.clip(n_stays // min_stays, 1, MAX_GROUPS))
 
 
 def quantile_groups(predicted: Array, groups: int) -> NDArray[np.int64]:

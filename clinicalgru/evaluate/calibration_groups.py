@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.evaluate.bootstrap import numbered_patients
-from clinicalgru.evaluate.calibration import calibration_groups, quantile_groups
+from clinicalgru.evaluate.calibration import MIN_STAYS, calibration_groups, group_count, quantile_groups
 from clinicalgru.evaluate.patient_intervals import Z, mean_error, patient_products
 from clinicalgru.evaluate.small_cells import merge_groups
 from clinicalgru.evaluate.validation import Array
-
-MAX_GROUPS = 10
 
 
 def label_groups(
@@ -43,7 +41,7 @@ def label_groups(
     --------
     >>> import numpy as np
     >>> label_groups(np.tile([0.0, 1.0], 50), np.linspace(0, 1, 100))["stays"].tolist()
-    [30, 30, 40]
+    [40, 60]
     """
     known = ~np.isnan(outcome)
     if not known.any():
@@ -51,8 +49,8 @@ def label_groups(
     true, predicted, products = outcome[known], risk[known], None
     if patients is not None:
         patient = numbered_patients(patients, len(outcome))[known]
-        products = patient_products(true, quantile_groups(predicted, MAX_GROUPS), patient)
-    table = merge_groups(calibration_groups(true, predicted, groups=MAX_GROUPS), min_cell_size, products=products)
+        products = patient_products(true, quantile_groups(predicted, group_count(len(true))), patient)
+    table = merge_groups(calibration_groups(true, predicted), min_cell_size, products=products)
     return table if len(table) > 1 else None
 
 
@@ -119,7 +117,7 @@ def survival_groups(
     >>> import numpy as np
     >>> outcome = np.column_stack([np.arange(1.0, 101), np.ones(100)])
     >>> len(survival_groups(outcome, np.linspace(1, 0, 100), hours=70.0, min_cell_size=0))
-    10
+    5
     """
     occurred = (outcome[:, 1] == 1) & (outcome[:, 0] <= hours)
     if occurred.sum() < max(min_cell_size, 1):
@@ -191,8 +189,7 @@ def _joined(events: NDArray[Any], min_cell_size: int) -> NDArray[np.int64]:
 
 def _large_groups(predicted: Array, min_cell_size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Group of each stay, and stays of each group; one group where ties would make another too small."""
-    count = int(np.clip(len(predicted) // max(1, 2 * min_cell_size), 1, MAX_GROUPS))
-    group = quantile_groups(predicted, count)
+    group = quantile_groups(predicted, group_count(len(predicted), max(MIN_STAYS, 2 * min_cell_size)))
     stays = np.bincount(group).astype(np.int64)
     if (stays < min_cell_size).any():
         return np.zeros(len(predicted), dtype=np.int64), np.array([len(predicted)])

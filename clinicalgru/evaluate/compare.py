@@ -48,7 +48,8 @@ class Comparison:
         first, second = self.names
         shown = self.table.assign(metric=[metric_label(metric) for metric in self.table["metric"]])
         shown = shown.rename(columns={"first": first, "second": second})
-        with_digits = shown.to_string(index=False, float_format="{:.4f}".format, na_rep="-")
+        p_values: Any = dict.fromkeys(("p", "p_adjusted"), _format_p)
+        with_digits = shown.to_string(index=False, float_format="{:.4f}".format, formatters=p_values, na_rep="-")
         head = "\n".join([self.text, *self.warnings])
         return f"{head}\n\n{with_digits}\n\nDifference: {first} minus {second}, with its 95 % interval."
 
@@ -56,7 +57,13 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         warned = "".join(str(tag("p", one)) for one in self.warnings)
-        return warned + str(self.table.round(4).to_html(index=False, escape=True, border=0))
+        p_values: Any = dict.fromkeys(("p", "p_adjusted"), _format_p)
+        shown = self.table.to_html(index=False, border=0, float_format="{:.4f}".format, formatters=p_values, na_rep="-")
+        return warned + str(shown)
+
+
+def _format_p(p: float) -> str:
+    return "-" if np.isnan(p) else "<0.0001" if p < 5e-5 else f"{p:.4f}"
 
 
 def compare(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clinicalgru.evaluate.calibration import calibration_groups, quantile_groups
+from clinicalgru.evaluate.calibration import calibration_groups, group_count, quantile_groups
 from clinicalgru.evaluate.metrics import cumulative_counts
 from clinicalgru.evaluate.patient_intervals import patient_products
 from clinicalgru.evaluate.validation import Array
@@ -30,7 +30,7 @@ class Curves:
         recall, precision; starts with the precision at the highest risk. The average precision is not the area under
         straight lines between points, which is too high where events are rare.
     calibration : DataFrame
-        predicted, observed, low, high, stays; by tenths of the risk.
+        predicted, observed, low, high, stays; by tenths of the risk, or fewer groups of at least 20 stays.
     products : ndarray of shape (2, group, group) or None
         Of `patient_products`, for the intervals of merged groups; None where each stay is another patient.
     """
@@ -74,11 +74,12 @@ def curves(outcome: Array, risk: Array, *, patients: NDArray[Any] | None = None)
     precision = events[1:] / flagged[1:]
     roc = simplify_curve(false_positive_rate, recall)
     by_recall = simplify_curve(recall, np.concatenate([precision[:1], precision]))
+    groups = quantile_groups(risk, group_count(len(risk)))
     return Curves(
         roc=pd.DataFrame(roc, columns=["false_positive_rate", "true_positive_rate"]),
         precision_recall=pd.DataFrame(by_recall, columns=["recall", "precision"]),
         calibration=calibration_groups(outcome, risk, patients=patients),
-        products=None if patients is None else patient_products(outcome, quantile_groups(risk, 10), patients),
+        products=None if patients is None else patient_products(outcome, groups, patients),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.data.task.table_one import count_decimals
 from clinicalgru.model.input_profile import input_profile
 
 COLUMNS = [
@@ -23,6 +24,7 @@ COLUMNS = [
     "range_training",
     "range_here",
     "difference",
+    "decimals",
 ]
 LARGE = 0.25  # standardised difference from which a variable counts as differing
 
@@ -42,8 +44,9 @@ def compare_case_mix(trained_on: Mapping[str, Any], stays: Sequences) -> pd.Data
     DataFrame
         A row for each variable, static covariates first: variable (label), unit; share of the stays with a value and
         mean number of measurements of those, in training and here; mean and range of the values; difference
-        (standardised, here minus training). Of two categories the mean is the fraction of the second; more than two
-        have none. NaN where too few patients have the variable; empty where the model knows nothing of its inputs.
+        (standardised, here minus training); decimals that suit the spread. Of two categories the mean is the percentage
+        of the second; more than two have none. NaN where too few patients have the variable; empty where the model
+        knows nothing of its inputs.
 
     Notes
     -----
@@ -73,19 +76,24 @@ def compare_case_mix(trained_on: Mapping[str, Any], stays: Sequences) -> pd.Data
 
 def _row(variable: Any, trained: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
     names = list(variable.categories.values())  # static covariates hold positions among them
-    label = f"{variable.label}: fraction {names[1]}" if len(names) == 2 else variable.label
-    row: dict[str, Any] = {"variable": label, "unit": variable.unit}
+    is_pair, has_mean = len(names) == 2, len(names) in (0, 2)  # positions of more categories have no mean
+    row: dict[str, Any] = {"variable": f"{variable.label}: {names[1]}" if is_pair else variable.label}
+    row["unit"] = "%" if is_pair else variable.unit
+    profiles = {"training": trained, "here": here}
+    known = {name: np.array(one.get("quantiles", []) if has_mean else [], float) for name, one in profiles.items()}
+    known = {name: groups * (100 if is_pair else 1) for name, groups in known.items()}
+    decimals = count_decimals(np.concatenate(list(known.values())))
     moments = []
-    for place, profile in (("training", trained), ("here", here)):
-        has_mean = len(names) in (0, 2)  # positions of more categories have no mean
-        groups = np.array(profile.get("quantiles", []) if has_mean else [], dtype=float)
+    for place, profile in profiles.items():
+        groups = known[place]
         row[f"share_{place}"] = profile.get("share", np.nan)
         per_stay = profile.get("per_stay")
         row[f"per_stay_{place}"] = np.nan if per_stay is None else per_stay
         row[f"mean_{place}"] = groups.mean() if len(groups) else np.nan
-        row[f"range_{place}"] = f"{groups[0]:g} to {groups[-1]:g}" if len(groups) > 1 else ""
+        has_range = len(groups) > 1 and not is_pair
+        row[f"range_{place}"] = f"{groups[0]:,.{decimals}f} to {groups[-1]:,.{decimals}f}" if has_range else ""
         moments.append((row[f"mean_{place}"], groups.std() if len(groups) > 1 else np.nan))
     (mean_training, sd_training), (mean_here, sd_here) = moments
     spread = np.sqrt((sd_training**2 + sd_here**2) / 2)
     row["difference"] = (mean_here - mean_training) / spread if spread > 0 else np.nan
-    return row
+    return row | {"decimals": decimals}

@@ -200,29 +200,52 @@ class Validation:
         return "\n\n".join([*parts, escape_markdown(note(evaluation)), "## Provenance\n\n" + "\n".join(origin)]) + "\n"
 
 
+def format_or_dash(value: Any, style: str) -> str:
+    """Format a number, or a dash where it is not known.
+
+    Parameters
+    ----------
+    value : float
+        A number, or NaN.
+    style : str
+        A format specification.
+
+    Returns
+    -------
+    str
+        Its text.
+    """
+    return "–" if pd.isna(value) else f"{value:{style}}"
+
+
 def _case_mix_table(case_mix: pd.DataFrame) -> pd.DataFrame:
     """Return the case mix as text."""
 
-    def number(value: Any, style: str) -> str:
-        return "-" if pd.isna(value) else f"{value:{style}}"
+    def pair(row: Any, name: str, style: str) -> str:
+        texts = [format_or_dash(getattr(row, f"{name}_{place}"), style) for place in ("training", "here")]
+        return texts[0] if texts[0] == texts[1] == "–" else " / ".join(texts)
+
+    def mean(row: Any, place: str) -> str:
+        value, groups = getattr(row, f"mean_{place}"), getattr(row, f"range_{place}")
+        return format_or_dash(value, f",.{row.decimals}f") + (f" ({groups})" if groups else "")
 
     records: Any = case_mix.itertuples(index=False)
     rows = {
         ", ".join(filter(None, (row.variable, format_unit(row.unit)))): [
-            f"{number(row.share_training, '.0%')} / {number(row.share_here, '.0%')}",
-            f"{number(row.per_stay_training, '.3g')} / {number(row.per_stay_here, '.3g')}",
-            f"{number(row.mean_training, '.4g')} ({row.range_training or '-'})",
-            f"{number(row.mean_here, '.4g')} ({row.range_here or '-'})",
-            number(row.difference, "+.2f") + (" !" if abs(row.difference) >= LARGE else ""),
+            pair(row, "share", ".0%"),
+            pair(row, "per_stay", ".1f"),
+            mean(row, "training"),
+            mean(row, "here"),
+            format_or_dash(row.difference, "+.2f") + (" !" if abs(row.difference) >= LARGE else ""),
         ]
         for row in records
     }
     names = [
-        "Stays with it, training / here",
-        "Values per stay",
-        "Mean (lowest to highest group), training",
-        "Here",
-        "Difference, SD",
+        "Stays with a value, training / here",
+        "Values per stay, training / here",
+        "Mean (range), training",
+        "Mean (range), here",
+        "Standardised difference",
     ]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.task.table_one import _decimals, _quartiles
+from clinicalgru.data.task.table_one import _quartiles, count_decimals
 
 TASK = cg.Task.load("in_hospital_mortality")
 
@@ -100,7 +100,7 @@ def test_table_one_counts_as_pandas_does_and_suppresses_small_cells(stays, tmp_p
     ],
 )
 def test_quartiles_have_as_many_decimals_as_their_spread_needs(values, text):
-    assert _quartiles(np.array(values), 0, _decimals(np.array(values))) == text
+    assert _quartiles(np.array(values), 0, count_decimals(np.array(values))) == text
 
 
 def test_cross_validation_holds_each_patient_out_once(stays):

@@ -150,14 +150,15 @@ def test_stays_that_cannot_recalibrate_are_validated_all_the_same(model, tmp_pat
         assert "train a model on stays of this place" in shown
 
 
-def test_a_category_has_a_fraction_and_more_than_two_have_no_mean(model, elsewhere):
+def test_a_category_has_a_percentage_and_more_than_two_have_no_mean(model, elsewhere):
     stays = known_stays(model, elsewhere)
     [sex] = [variable for variable in stays.static_variables if variable.name == "sex"]
     column = stays.static[:, list(stays.static_variables).index(sex)]
     second = list(sex.categories.values())[1]
     mix = compare_case_mix(model.trained_on_, stays).set_index("variable")
-    row = mix.loc[f"Sex: fraction {second}"]
-    assert row["mean_here"] == pytest.approx(np.nanmean(column), abs=0.02)
+    row = mix.loc[f"Sex: {second}"]
+    assert row["unit"] == "%"
+    assert row["mean_here"] == pytest.approx(100 * np.nanmean(column), abs=2)
     three = replace(sex, categories=dict(sex.categories) | {"9": "other"})
     variables = tuple(three if variable is sex else variable for variable in stays.static_variables)
     row = compare_case_mix(model.trained_on_, replace(stays, static_variables=variables)).set_index("variable")

@@ -211,7 +211,7 @@ def _measured(sequences: Sequences, columns: Mapping[str, np.ndarray], smallest:
 
 
 def _number_line(variable: Variable, values: np.ndarray, columns: Mapping[str, np.ndarray], smallest: int) -> Line:
-    unit, decimals = format_unit(variable.unit), _decimals(values)
+    unit, decimals = format_unit(variable.unit), count_decimals(values)
     cells = {name: _quartiles(values[mask], smallest, decimals) for name, mask in columns.items()}
     if SUPPRESSED in cells.values() and ALL in cells and len(cells) > 1:  # the rest would reveal the small group
         cells = {name: cell if name == ALL else SUPPRESSED for name, cell in cells.items()}
@@ -226,8 +226,24 @@ def _known(values: Any, smallest: int) -> str:
     return f", known in {known / len(values):.0%}"
 
 
-def _decimals(values: Any) -> int:
-    """Decimals that suit the spread: the smaller distance of a quartile from the median is 1.5 units or more."""
+def count_decimals(values: Any) -> int:
+    """Choose the decimals of a table that suit the spread of values.
+
+    Parameters
+    ----------
+    values : ndarray
+        Values, NaN where unknown.
+
+    Returns
+    -------
+    int
+        So many that the smaller distance of a quartile from the median is 1.5 units of the last digit or more.
+
+    Examples
+    --------
+    >>> [count_decimals(np.array(values)) for values in ([60.0, 80, 100], [7.31, 7.38, 7.44])]
+    [0, 2]
+    """
     known = values[~np.isnan(values)]
     if not len(known) or (known == np.round(known)).mean() > MOSTLY:
         return 0

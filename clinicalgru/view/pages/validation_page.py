@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from clinicalgru.serve.validation_result import Validation
 
 CASE_MIX = (
-    "Each cell: training, then these stays. Means and ranges are of groups of at least 11 patients. A standardised "
-    "difference of 0.25 or more is marked with !"
+    "Ranges are those of the means of groups of at least 11 patients. The standardised difference is that of the "
+    "means, in standard deviations of such groups; 0.25 or more is marked with !"
 )
 
 

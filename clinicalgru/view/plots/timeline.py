@@ -75,8 +75,8 @@ def plot_patient(
     -------
     plotly.graph_objects.Figure
         Filled circles lie within the reference range (shaded), triangles above or below it. A thin line carries the
-        last value forward and fades. The risk is grey where it was not found calibrated, and dashed where too few events
-        leave that open. The axis of a risk goes to 100 %, or its title says where it ends. Upright dashes
+        last value forward and fades. The risk is grey where it was not found calibrated, and dashed where too few
+        events leave that open. The axis of a risk goes to 100 %, or its title says where it ends. Upright dashes
         at the bottom of the risk mark coded events. Of more than 1,000 points of a line or a variable, the minimum and
         maximum of each stretch are drawn.
 
