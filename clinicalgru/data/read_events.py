@@ -176,8 +176,9 @@ def read_events(
         A code stands for itself and what continues it after a slash; * stands for any text. Without it, those of common
         ETLs. They begin and end the stays of `anchor` ("hospital" where None).
     timezone : str, optional
-        IANA time zone, such as "Europe/Berlin": times without an offset are local times there and become UTC. Ambiguous
-        and nonexistent local times are rejected and counted. None: times are used as written.
+        IANA time zone, such as "Europe/Berlin": times without an offset are local times there and become UTC. Rows at
+        ambiguous and nonexistent local times are rejected and counted; a start or end of a stay or a time of an outcome
+        that is such is unknown, and counted. None: times are used as written.
     max_rejected : float
         Largest fraction of rows that may be rejected, 0 to 1, of those that could have been used: rows without a value,
         outside every stay, of an unmapped code, duplicate, retracted, censored or non-numeric are not among them. A

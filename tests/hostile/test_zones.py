@@ -177,9 +177,43 @@ def test_the_start_of_a_stay_is_in_the_declared_zone_too():
     events = cg.read_events(rows(["2024-03-31 06:00"]), stays=stays, timezone="Europe/Berlin")
     start = np.datetime64(int(events.stays["start"][0]), "us")
     assert (events.to_frame()["time"][0] - start) / pd.Timedelta("1h") == 5
-    twice = stays.assign(start="2024-10-27 02:30")
-    with pytest.raises(cg.ClinicalGRUError, match="row 0, column start"):
-        cg.read_events(rows(["2024-10-27 06:00"]), stays=twice, timezone="Europe/Berlin")
+
+
+def test_a_stay_at_a_local_time_that_names_no_instant_has_an_unknown_start_and_is_counted():
+    """One patient of the night on which the clocks change does not stop the load of a year."""
+    times = ["2024-10-27 06:00", "2024-03-31 07:00", "2024-06-01 05:00"]
+    keys = {"patient_id": ["1", "2", "3"], "stay_id": ["1", "2", "3"]}
+    table = pd.DataFrame(keys | {"time": times, "variable": "heart_rate", "value": 80})
+    starts, ends = ["2024-10-27 02:30", "2024-03-31 02:30", "2024-06-01 01:00"], ["2024-10-29", "", "2024-10-27 02:10"]
+    death = ["2024-10-27 02:30", "", "2024-06-02 01:00"]
+    events = cg.read_events(
+        table,
+        stays=pd.DataFrame(keys | {"start": starts, "end": ends}),
+        outcomes=pd.DataFrame(keys | {"death_time": death}),
+        timezone="Europe/Berlin",
+    )
+    assert {note: count for note, count in events.ledger.notes.items() if "local time" in note} == {
+        "starts of stays that are an ambiguous local time, taken as unknown": 1,
+        "starts of stays that are a nonexistent local time, taken as unknown": 1,
+        "ends of stays that are an ambiguous local time, taken as unknown": 1,
+        "death_time (outcomes) is an ambiguous local time, taken as unknown": 1,
+    }
+    assert events.stays["start"].isna().tolist() == [True, True, False]
+    assert events.stays["end"].isna().tolist() == [False, True, True]
+    assert events.stays["death_time"].isna().tolist() == [True, True, False]
+    assert events.stays["death_time"][2] == 24
+
+
+def test_a_day_of_a_stay_is_as_long_as_its_clock_says():
+    """In Sao Paulo 2018-11-04 began at 01:00, after 23 hours it ended; 2018-02-17 had 25 hours."""
+    stays = {"patient_id": ["1", "2"], "stay_id": ["1", "2"], "start": ["2018-11-04", "2018-02-17"]}
+    table = pd.DataFrame(stays).rename(columns={"start": "time"}).assign(variable="heart_rate", value=80)
+    table["time"] += " 12:00"
+    both = pd.DataFrame(stays).assign(end=stays["start"])
+    events = cg.read_events(table, stays=both, timezone="America/Sao_Paulo")
+    start, end = (pd.to_datetime(events.stays[name], unit="us").astype(str).tolist() for name in ("start", "end"))
+    assert start == ["2018-11-04 03:00:00", "2018-02-17 02:00:00"]
+    assert end == ["2018-11-05 02:00:00", "2018-02-18 03:00:00"]
 
 
 def test_an_unknown_zone_is_refused():

@@ -92,7 +92,7 @@ def read_outcomes(
         is_unknown = options.missing.is_missing(cells.frame[column], column, cells.written[column])
         text = cells.frame[column].mask(is_unknown)
         is_outcome = column in named if options.outcomes_columns is not None else _may_be_outcome(column, static)
-        values = _outcome(text, column, options, clocks, is_named=column in mapped) if is_outcome else None
+        values = _outcome(text, column, options, clocks, notes, is_named=column in mapped) if is_outcome else None
         if values is None:
             notes[f"column not used: {cells.written.get(column, column)} (outcomes)"] = int(text.notna().sum())
         else:
@@ -123,7 +123,13 @@ def _named(options: ReadOptions, cells: TableCells) -> tuple[str, ...]:
 
 
 def _outcome(
-    text: pd.Series, column: str, options: ReadOptions, clocks: list[Clock], *, is_named: bool
+    text: pd.Series,
+    column: str,
+    options: ReadOptions,
+    clocks: list[Clock],
+    notes: dict[str, int],
+    *,
+    is_named: bool,
 ) -> pd.Series | None:
     """The values of an outcome; None where the column is text throughout, or blank, and nobody named it."""
     if options.outcomes_columns is None and text.isna().all():
@@ -133,8 +139,10 @@ def _outcome(
     if (words.isin(BINARY_WORDS) | text.isna()).all():
         return words.map(BINARY_WORDS).astype(float)
     if not is_number.any() and (dates := read_dates(text, options.times)) is not None:
-        clocks.append(replace(dates[1], where=f"{OUTCOMES}, {dates[1].where}, column {column}"))
-        return dates[0]
+        instants, clock, undetermined = dates
+        clocks.append(replace(clock, where=f"{OUTCOMES}, {clock.where}, column {column}"))
+        notes |= {f"{column} (outcomes) is {kind}, taken as unknown": n for kind, n in undetermined.items()}
+        return instants
     if is_named and not is_number.any():  # codes such as A, E and N are no yes and no
         return _as_categories(text, column)
     if not (is_number | words.isin(BINARY_WORDS)).any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,15 @@ from clinicalgru.data.ingest.decimal_sql import decimal_comma_sql
 from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.missing_values import MissingValues
 from clinicalgru.data.ingest.row_sql import text_sql
-from clinicalgru.data.ingest.table_times import TIMES, Clock, TimeColumns, check_times, instants_of, time_frame
+from clinicalgru.data.ingest.table_times import (
+    TIMES,
+    Clock,
+    TimeColumns,
+    check_times,
+    instants_of,
+    time_frame,
+    without_undetermined,
+)
 from clinicalgru.data.ingest.tables import TablePart, open_parts, quoted, with_computed
 from clinicalgru.data.ingest.text_format import PLAIN_TEXT, TextFormat
 from clinicalgru.data.ingest.time_sql import TimeFormat, declare_timezone, trim_sql
@@ -38,7 +47,7 @@ class TableCells:
     written : mapping of str to str
         Our name -> the table's own.
     notes : mapping of str to int
-        Rows that were left out, by what they are.
+        Rows that were left out, and times that were taken as unknown, by what they are.
     """
 
     frame: pd.DataFrame
@@ -87,13 +96,14 @@ def read_cells(
     Raises
     ------
     InputError
-        If a key is missing, blank or floating point; or a time is unreadable, ambiguous, nonexistent, or of another
-        kind than the others; or a file has a second header of other columns.
+        If a key is missing, blank or floating point; or a time is unreadable, or of another kind than the
+        others; or a file has a second header of other columns.
 
     Notes
     -----
     An end that is a date without a time of day is the end of that day; a start is its beginning. Rows that repeat the
-    header of their file are left out and counted.
+    header of their file are left out and counted. With a time zone, a local time in the hour that a change of the clock
+    repeats or skips is unknown, and counted.
     """
     times, missing = times or TimeFormat(), missing or MissingValues()
     with small_connection() as connection, errors_in_table(name):
@@ -102,7 +112,7 @@ def read_cells(
             _with_points(part, columns) if text_format.decimal == "," else part
             for part in open_parts(connection, data, text_format=text_format)
         ]
-        read = [_read(connection, part, columns, TimeColumns(times, time_columns, missing)) for part in parts]
+        read = [_read(connection, part, columns, TimeColumns(times, time_columns, missing), name) for part in parts]
     frame = pd.concat([table for table, _, _ in read])
     clocks = {(clock.is_date, clock.has_offset): clock for _, found, _ in reversed(read) for clock in reversed(found)}
     if len(clocks) > 1:
@@ -111,9 +121,8 @@ def read_cells(
         raise InputError("one kind of time", f"{one.words} and {other.words}", fix, where=f"{name}, {other.where}")
     _check_keys(frame, keys, name)
     written = {ours: theirs for part in parts for ours, theirs in _our_names(part, columns).items()}
-    n_headers = sum(repeated for _, _, repeated in read)
-    notes = {f"repeated header ({name})": n_headers} if n_headers else {}
-    return TableCells(frame, next(iter(clocks.values()), None), written, notes)
+    notes: Counter[str] = sum((counts for _, _, counts in read), Counter())
+    return TableCells(frame, next(iter(clocks.values()), None), written, dict(notes))
 
 
 @contextmanager
@@ -212,9 +221,13 @@ def _check_keys(table: pd.DataFrame, keys: tuple[str, ...], name: str) -> None:
 
 
 def _read(
-    connection: duckdb.DuckDBPyConnection, part: TablePart, columns: Mapping[str, str], time_columns: TimeColumns
-) -> tuple[pd.DataFrame, list[Clock], int]:
-    """The cells of one file, the kinds of time in it, and how many rows repeat its header."""
+    connection: duckdb.DuckDBPyConnection,
+    part: TablePart,
+    columns: Mapping[str, str],
+    time_columns: TimeColumns,
+    name: str,
+) -> tuple[pd.DataFrame, list[Clock], Counter[str]]:
+    """The cells of one file, the kinds of time in it, and what is counted: repeated headers and unknown times."""
     ours = _our_names(part, columns)
     check_identifier_types(part.types, ours, part.label)
     with duckdb_errors(part.label, part.text):
@@ -227,13 +240,16 @@ def _read(
     table.index = [f"{part.label}, row {row}" for row in _row_numbers(part, len(table))]
     is_header = _repeats_header(part, table, ours)
     clocks: list[Clock] = []
+    notes = Counter({f"repeated header ({name})": int(is_header.sum())} if is_header.any() else {})
     for our_name, found in read.items():
         is_unknown = time_columns.is_missing(found["written"], our_name, ours[our_name])
         found = found.mask(is_unknown | is_header.to_numpy()).set_axis(table.index)
+        found, undetermined = without_undetermined(found)
+        notes |= {f"{our_name}s of {name} that are {kind}, taken as unknown": n for kind, n in undetermined.items()}
         check_times(found, "", f", column {our_name}")
         table[our_name], kinds = instants_of(found, ends_of_days=our_name == "end")
         clocks += [replace(kind, where=f"{kind.where}, column {our_name}") for kind in kinds]
-    return table[~is_header], clocks, int(is_header.sum())
+    return table[~is_header], clocks, notes
 
 
 def _repeats_header(part: TablePart, table: pd.DataFrame, ours: Mapping[str, str]) -> pd.Series:

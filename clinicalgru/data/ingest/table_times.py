@@ -96,7 +96,7 @@ class TimeColumns:
         return MissingValues(words, self.missing.by_name).is_missing(written, *names)
 
 
-def read_dates(cells: pd.Series, times: TimeFormat) -> tuple[pd.Series, Clock] | None:
+def read_dates(cells: pd.Series, times: TimeFormat) -> tuple[pd.Series, Clock, dict[str, int]] | None:
     """Read a column as dates, where all of its cells are such.
 
     Parameters
@@ -112,13 +112,15 @@ def read_dates(cells: pd.Series, times: TimeFormat) -> tuple[pd.Series, Clock] |
         Microseconds since 1970. A date without a time of day is the end of that day.
     clock : Clock
         Whether the dates have an offset.
+    undetermined : dict of str to int
+        As of `without_undetermined`.
     None
-        Instead of both, where a cell is no date or all are blank.
+        Instead of all, where a cell is no date or all are blank.
 
     Raises
     ------
     InputError
-        If dates are of both kinds, or a local time names no instant or two.
+        If dates are of both kinds.
     """
     with small_connection() as connection:
         declare_timezone(connection, times.timezone, is_temporary=True)
@@ -126,27 +128,31 @@ def read_dates(cells: pd.Series, times: TimeFormat) -> tuple[pd.Series, Clock] |
         part = TablePart("", "cells", {"cell": "VARCHAR"}, first_row=0)
         found = time_frame(connection, part, "cell", times)
     found.index = cells.index
-    filled = found[cells.notna().to_numpy()]
+    found, undetermined = without_undetermined(found)
+    filled = found[found["written"].notna()]
     if filled.empty or filled["time"].isna().any() or not filled["is_date"].all():
         return None
-    check_times(found, "", "")
     instants, clocks = instants_of(found, ends_of_days=True)
     if len(clocks) > 1:
         fix = "Write all of them with their UTC offset, or none."
         raise InputError("one kind of time", f"{clocks[0].words} and {clocks[1].words}", fix, where=clocks[1].where)
-    return instants, clocks[0]
+    return instants, clocks[0], undetermined
 
 
 # A time as microseconds, whether it is a date, has an offset, is a date without a time of day, is written with day and
-# month exchanged, and what is written; a local time becomes UTC.
+# month exchanged, and what is written. A local time becomes UTC; of a date without a time of day also the end is found,
+# as a change of the clock may make the day longer or shorter, or skip its first hour.
 TIME_CELLS = """
 {time} AS "time", {is_date} AS is_date, {has_offset} AS has_offset, {is_day} AS is_day, {is_swapped} AS is_swapped,
 {written} AS written"""
 LOCAL_TIME = """
-SELECT * REPLACE (CASE WHEN is_date AND NOT has_offset THEN to_instant("time") ELSE "time" END AS "time",
-    is_date AS has_offset),
-    CASE WHEN is_date AND NOT has_offset THEN count_instants("time") END AS instants
-FROM ({select})"""
+SELECT * REPLACE (CASE WHEN is_local_day THEN day_begins("time") WHEN is_local THEN to_instant("time") ELSE "time" END
+    AS "time", is_date AS has_offset),
+    CASE WHEN is_local_day THEN day_begins("time" + {day}) END AS day_end,
+    CASE WHEN is_local AND NOT is_local_day THEN count_instants("time") END AS instants
+FROM (SELECT *, is_date AND NOT has_offset AS is_local, is_date AND NOT has_offset AND is_day AS is_local_day
+    FROM ({select}))"""
+DAY_BEGINS = "CREATE OR REPLACE TEMP MACRO day_begins(l) AS coalesce(to_instant(l), utc_near(l, -1))"
 
 
 def time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: str, times: TimeFormat) -> pd.DataFrame:
@@ -166,7 +172,8 @@ def time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: s
     Returns
     -------
     DataFrame
-        time (microseconds), is_date, has_offset, is_day, is_swapped, written; and instants, where a zone is named.
+        time (microseconds), is_date, has_offset, is_day, is_swapped, written; and day_end and instants, where a zone is
+        named.
     """
     dtype = part.types[column]
     as_written = quoted(column) if dtype.startswith(TYPED) else trim_sql(quoted(column))
@@ -188,7 +195,10 @@ def time_frame(connection: duckdb.DuckDBPyConnection, part: TablePart, column: s
         written=written,
     )
     select += f" FROM {table}"
-    found = connection.execute(LOCAL_TIME.format(select=select) if times.timezone is not None else select).df()
+    if times.timezone is not None:
+        connection.execute(DAY_BEGINS)
+        select = LOCAL_TIME.format(select=select, day=DAY)
+    found = connection.execute(select).df()
     if times.time_format is not None and dtype == "VARCHAR" and found["time"].isna().all():
         usual = time_frame(connection, part, column, replace(times, time_format=None))
         if usual["is_date"].where(usual["written"].notna(), True).all() and usual["time"].notna().any():
@@ -216,12 +226,37 @@ def instants_of(found: pd.DataFrame, *, ends_of_days: bool) -> tuple[pd.Series, 
     filled = found[found["time"].notna()].reset_index(names="where").drop_duplicates(["is_date", "has_offset"])
     clocks = [Clock(bool(kind.is_date), bool(kind.has_offset), str(kind.where)) for kind in filled.itertuples()]
     instants = found["time"].astype("Int64")
+    if not ends_of_days:
+        return instants, clocks
     is_day = found["is_day"].isin([True]) & found["is_date"].isin([True])
-    return instants + is_day.astype("int64") * DAY if ends_of_days else instants, clocks
+    ends = instants + is_day.astype("int64") * DAY
+    return ends if "day_end" not in found else found["day_end"].astype("Int64").fillna(ends), clocks
+
+
+def without_undetermined(found: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Take local times that name no instant, or two, as unknown.
+
+    Parameters
+    ----------
+    found : DataFrame
+        As `time_frame` gives it.
+
+    Returns
+    -------
+    found : DataFrame
+        With such cells blank.
+    counts : dict of str to int
+        How many they are, by what they are: in the hour that is repeated, or skipped, when the clocks change.
+    """
+    if "instants" not in found:
+        return found, {}
+    kinds = {"an ambiguous local time": found["instants"] == 2, "a nonexistent local time": found["instants"] == 0}
+    counts = {kind: int(is_such.sum()) for kind, is_such in kinds.items() if is_such.any()}
+    return found.mask(found["instants"].isin([0, 2])), counts
 
 
 def check_times(cells: pd.DataFrame, before: str, after: str) -> None:
-    """Raise where a time is filled but could not be read, or is no single instant.
+    """Raise where a time is filled but could not be read.
 
     Parameters
     ----------
@@ -235,14 +270,6 @@ def check_times(cells: pd.DataFrame, before: str, after: str) -> None:
     InputError
         If there is such a cell.
     """
-    if "instants" in cells:
-        for count, kind in ((0, "nonexistent"), (2, "ambiguous")):
-            if (cells["instants"] == count).any():
-                where = f"{before}{cells.index[cells['instants'] == count][0]}{after}"
-                fix = "Write it with its UTC offset."
-                raise InputError(
-                    "a local time that names one instant", f"a date of {kind} local time", fix, where=where
-                )
     is_unreadable = cells["time"].isna() & cells["written"].notna()
     if is_unreadable.any():
         first = cells.index[is_unreadable][0]
