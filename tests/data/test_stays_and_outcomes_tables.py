@@ -55,6 +55,17 @@ def test_names_of_columns_differ_in_letter_case_and_blanks_and_unused_ones_are_c
         assert events.ledger.notes["column not used: Ward (stays)"] == 1
 
 
+@pytest.mark.parametrize("columns", [{}, {"outcomes": {"dead": "died"}}], ids=["as it is", "mapped"])
+def test_a_column_of_one_table_of_stays_and_outcomes_counts_as_used_where_one_of_them_uses_it(columns):
+    table = stays(start=0.0, end=9.0, age=[70, 80], died=[0, 1], ward=["A", "B"])
+    hours = pd.DataFrame({"patient_id": table["patient_id"], "stay_id": table["stay_id"], "time": 1.0})
+    extract = hours.assign(variable="heart_rate", value=80)
+    events = cg.read_events(extract, stays=table, outcomes=table.copy(), columns=columns)
+    assert set(events.outcomes) == {"dead" if columns else "died"}
+    unused = {note for note in events.ledger.notes if note.startswith("column not used")}
+    assert unused == {"column not used: ward (stays)", "column not used: ward (outcomes)"}
+
+
 def test_a_mapping_may_name_its_table_and_one_that_fits_two_is_refused():
     table = stays(admitted="2031-01-01 06:00", years=[70, 80]).rename(columns={"patient_id": "MRN"})
     data = rows().rename(columns={"patient_id": "mrn", "time": "charted"})

@@ -372,10 +372,10 @@ def format_names(names: Sequence[str], header: Sequence[str] | None = None) -> s
         The names, separated by commas, and how many are not shown.
     """
     if not any(KNOWN_NAMES.fullmatch(name.casefold()) for name in (names if header is None else header)):
-        return f"{len(names)} that may be data of a table without header"
+        return f"({len(names)}, none of a known name; not shown, as without a header they would be data)"
     shown = [name for name in names if not LIKE_A_NUMBER.fullmatch(name) and not LIKE_A_DATE.fullmatch(name)]
     hidden = len(names) - len(shown)
-    return ", ".join([*shown, *([f"{hidden} that look like data"] if hidden else [])])
+    return ", ".join([*shown, *([f"{hidden} that are numbers or dates"] if hidden else [])])
 
 
 def _records(path: Path, delimiter: str) -> Iterator[list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -79,7 +79,18 @@ def read_tables(workspace: Workspace, options: ReadOptions) -> SourceResult:
     check_columns_used(options.columns, workspace.columns_seen)
     _check_units_used(workspace, options, outcomes)
     check_one_table_each(options.columns, _meanings(workspace, workspace.columns_seen, outcomes))
-    return result if outcomes is None else result.with_outcomes(outcomes)
+    if outcomes is None:
+        return result
+    result = result.with_outcomes(outcomes)
+    is_one_table = options.stays is not None and sorted(cells.written.values()) == sorted(outcomes.columns)
+    return replace(result, notes=_without_used(result.notes)) if is_one_table else result
+
+
+def _without_used(notes: Mapping[str, int]) -> dict[str, int]:
+    """Notes of one table that holds stays and outcomes: a column that one of them uses is not one that is not used."""
+    unused = [{n.removesuffix(f" ({t})") for n in notes if n.endswith(f" ({t})")} for t in (STAYS, OUTCOMES)]
+    of_one = {name for name in unused[0] ^ unused[1] if name.startswith("column not used: ")}
+    return {note: count for note, count in notes.items() if note.rpartition(" (")[0] not in of_one}
 
 
 def _find_patients(workspace: Workspace, stays: pd.DataFrame) -> None:
