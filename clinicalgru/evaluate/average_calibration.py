@@ -43,6 +43,31 @@ def average_calibration(evaluation: Any) -> list[str]:
     return [_sentence(*rows[place], is_probability=evaluation.is_probability) for place in named]
 
 
+def without_calibration(evaluation: Any) -> list[str]:
+    """Name the classes, labels or horizons whose calibration was not evaluated, and why.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+
+    Returns
+    -------
+    list of str
+        One sentence for each reason.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> without_calibration(SimpleNamespace(without_calibration={"within 24 hours": "too few events by then"}))
+    ['Calibration not evaluated, too few events by then: within 24 hours.']
+    """
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in evaluation.without_calibration.items():
+        by_reason.setdefault(reason, []).append(_label(name))
+    return [f"Calibration not evaluated, {reason}: {', '.join(names)}." for reason, names in by_reason.items()]
+
+
 def accuracy_of_most_frequent(evaluation: Any) -> list[str]:
     """Compare the accuracy of a multiclass evaluation with that of always predicting the most frequent class.
 
@@ -81,12 +106,16 @@ def _means(table: pd.DataFrame) -> tuple[float, float, float]:
     return predicted, observed, float(np.sqrt(np.sum((weight * error) ** 2)))
 
 
+def _label(name: str) -> str:
+    return format_horizon(name.replace("in_hospital", "in-hospital").replace("_", " "))
+
+
 def _sentence(name: str, predicted: float, observed: float, error: float, *, is_probability: bool) -> str:
     low, high = observed - Z * error, observed + Z * error
     verdict = "fits on average"
     if not low <= predicted <= high:
         verdict = f"too {'low' if predicted < observed else 'high'} on average"
-    label = format_horizon(name.replace("in_hospital", "in-hospital").replace("_", " "))
+    label = _label(name)
     if is_probability:
         interval = f"{100 * max(low, 0):.0f} to {100 * min(high, 1):.0f}"
         numbers = f"predicted {100 * predicted:.0f} %, observed {100 * observed:.0f} % ({interval})"

@@ -15,10 +15,12 @@ from clinicalgru.evaluate.patient_intervals import Z, mean_error, patient_produc
 from clinicalgru.evaluate.small_cells import merge_groups
 from clinicalgru.evaluate.validation import Array
 
+UNKNOWN = "its outcome is not known in any stay"
+
 
 def label_groups(
     outcome: Array, risk: Array, *, min_cell_size: int = MIN_CELL_SIZE, patients: Any = None
-) -> pd.DataFrame | None:
+) -> pd.DataFrame | str:
     """Tabulate predicted against observed for one label or class, small groups merged.
 
     Parameters
@@ -34,8 +36,8 @@ def label_groups(
 
     Returns
     -------
-    DataFrame or None
-        predicted, observed, low, high, stays; None where only one group remains.
+    DataFrame or str
+        predicted, observed, low, high, stays; where only one group remains, why.
 
     Examples
     --------
@@ -45,18 +47,18 @@ def label_groups(
     """
     known = ~np.isnan(outcome)
     if not known.any():
-        return None
+        return UNKNOWN
     true, predicted, products = outcome[known], risk[known], None
     if patients is not None:
         patient = numbered_patients(patients, len(outcome))[known]
         products = patient_products(true, quantile_groups(predicted, group_count(len(true))), patient)
     table = merge_groups(calibration_groups(true, predicted), min_cell_size, products=products)
-    return table if len(table) > 1 else None
+    return table if len(table) > 1 else _too_few(predicted, "stays with it, or without it, for two groups")
 
 
 def number_groups(
     outcome: Array, predicted: Array, *, min_cell_size: int = MIN_CELL_SIZE, patients: Any = None
-) -> pd.DataFrame | None:
+) -> pd.DataFrame | str:
     """Tabulate predicted against observed means for a number.
 
     Parameters
@@ -70,9 +72,9 @@ def number_groups(
 
     Returns
     -------
-    DataFrame or None
-        predicted, observed (mean outcome), low, high (95 % interval of the mean, by patient), stays; None where groups
-        would be too small.
+    DataFrame or str
+        predicted, observed (mean outcome), low, high (95 % interval of the mean, by patient), stays; where groups would
+        be too small, why.
 
     Examples
     --------
@@ -82,7 +84,7 @@ def number_groups(
     """
     group, stays = _large_groups(predicted, min_cell_size)
     if len(stays) < 2:
-        return None
+        return _too_few(predicted, "stays for two groups")
     mean, patient = np.bincount(group, outcome) / stays, numbered_patients(patients, len(outcome))
     error = np.array([mean_error(outcome[group == one], patient[group == one]) for one in range(len(stays))])
     columns = {"predicted": np.bincount(group, predicted) / stays, "observed": mean}
@@ -91,7 +93,7 @@ def number_groups(
 
 def survival_groups(
     outcome: Array, risk: Array, *, hours: float, min_cell_size: int = MIN_CELL_SIZE, patients: Any = None
-) -> pd.DataFrame | None:
+) -> pd.DataFrame | str:
     """Tabulate the predicted risk by an hour against one minus the Kaplan-Meier survival of groups of similar risk.
 
     Parameters
@@ -109,8 +111,8 @@ def survival_groups(
 
     Returns
     -------
-    DataFrame or None
-        predicted, observed, low, high (Greenwood, by patient), stays; None where all stays have too few events by then.
+    DataFrame or str
+        predicted, observed, low, high (Greenwood, by patient), stays; where all stays have too few events, why.
 
     Examples
     --------
@@ -121,7 +123,7 @@ def survival_groups(
     """
     occurred = (outcome[:, 1] == 1) & (outcome[:, 0] <= hours)
     if occurred.sum() < max(min_cell_size, 1):
-        return None
+        return "too few events by then"
     group, stays = _large_groups(risk, max(min_cell_size, 1))
     group = _joined(np.bincount(group, occurred, len(stays)), min_cell_size)[group]
     stays = np.bincount(group)
@@ -173,6 +175,11 @@ def kaplan_meier(outcome: Array, hours: float, *, patients: Any = None) -> tuple
     squares = float((influence**2).sum())
     factor = max(1.0, float((by_patient**2).sum()) / squares) if squares > 0 else 1.0
     return float(survival), float(survival * np.sqrt(variance * factor))
+
+
+def _too_few(predicted: Array, what: str) -> str:
+    """Why there is one group only."""
+    return "all predictions are alike" if np.ptp(predicted) == 0 else f"too few {what}"
 
 
 def _joined(events: NDArray[Any], min_cell_size: int) -> NDArray[np.int64]:

@@ -128,9 +128,11 @@ def evaluate(
         check_number("n_resamples", n_resamples, minimum=1, whole=True)
     baselines = checked_baselines(with_ablations(baselines, outcome, train), name)
     if hasattr(outcome, "_evaluation_inputs"):
-        models = predictions_of_models(outcome, risk, baselines, name=name, train=train)
-        patients = risk.patient if patients is None else patients
+        stays = risk if patients is None else _of_patients(risk, patients)
+        models = predictions_of_models(outcome, stays, baselines, name=name, train=train)
+        patients = stays.patient
     else:
+        stays = risk
         models = predictions_of_arrays(outcome, risk, baselines, name=name, patients=patients)
         check_aligned(outcome=outcome, risk=risk, patients=patients)
     trained_on = getattr(outcome, "trained_on_", {}) if hasattr(outcome, "_evaluation_inputs") else {}
@@ -154,7 +156,7 @@ def evaluate(
     evaluation = replace(evaluation, training_rate=rate, simulated=simulated, patient_overlap=overlap)
     if hasattr(outcome, "_set_coverage"):
         least = 0 if simulated else evaluation.min_cell_stays
-        table = outcome._set_coverage(risk, models[name], groups, min_cell_size=least)
+        table = outcome._set_coverage(stays, models[name], groups, min_cell_size=least)
         evaluation = replace(evaluation, prediction_sets=table)
     if by_hour is None:
         by_hour = evaluation.task_type == "binary" and bool(getattr(outcome, "answers_at_any_hour_", False))
@@ -163,7 +165,7 @@ def evaluate(
     if not hasattr(outcome, "_evaluation_inputs"):
         raise ArgumentError("a model and its stays with by_hour", "risks", "Pass evaluate(model, stays).")
     n_hourly = min(evaluation.n_resamples, MAX_HOURLY_RESAMPLES)
-    table = metrics_by_hour(outcome, risk, None, n_resamples=n_hourly, random_state=int(random_state))
+    table = metrics_by_hour(outcome, stays, None, n_resamples=n_hourly, random_state=int(random_state))
     return replace(evaluation, by_hour=table)
 
 
@@ -242,6 +244,7 @@ def evaluate_predictions(
         random_state=int(random_state),
         curves={name: of.curves for name, of in models.items() if of.curves is not None},
         calibration=dict(model.calibration),
+        without_calibration=dict(model.without_calibration),
         is_probability=model.is_probability,
         notes=dict(model.notes),
         primary=primary,
@@ -257,6 +260,13 @@ def evaluate_predictions(
             min_cell_size=least if min_cell_size else 0,
         ),
     )
+
+
+def _of_patients(stays: Any, patients: Any) -> Any:
+    """The stays with other patients: those by which they are evaluated."""
+    if not hasattr(stays, "patient"):
+        return stays  # refused with the right words by the model
+    return replace(stays, patient=numbered_patients(patients, len(stays)).astype(str).astype(object))
 
 
 def _class_counts(model: TaskPredictions, patient: NDArray[np.int64]) -> dict[str, int]:

@@ -44,6 +44,8 @@ class Evaluation:
         ROC, precision and recall, and calibration of each model, for a binary task.
     calibration : mapping of str to DataFrame
         Predicted against observed of the model by label, class or horizon, for the other types of task.
+    without_calibration : mapping of str to str
+        Why there are no such groups, of each other label, class or horizon.
     is_probability : bool
         Whether `calibration` is of probabilities, not of a number in its own unit.
     by_hour : DataFrame
@@ -98,6 +100,7 @@ class Evaluation:
     class_patients: tuple[int, int] | None = None
     curves: Mapping[str, Curves] = field(default_factory=dict)
     calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    without_calibration: Mapping[str, str] = field(default_factory=dict)
     is_probability: bool = True
     by_hour: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -232,6 +235,7 @@ class Evaluation:
             "differences": _rows(self.differences),
             "curves": curves,
             "calibration": {name: _columns(table) for name, table in self.calibration.items()},
+            "without_calibration": dict(self.without_calibration),
             "by_hour": _rows(self.by_hour),
             "primary": self.primary,
             "training_rate": self.training_rate,

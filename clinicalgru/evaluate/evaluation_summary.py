@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, suppress_nested
-from clinicalgru.evaluate.average_calibration import accuracy_of_most_frequent, average_calibration
+from clinicalgru.evaluate.average_calibration import (
+    accuracy_of_most_frequent,
+    average_calibration,
+    without_calibration,
+)
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS
 from clinicalgru.evaluate.decision_curve import TREAT_ALL
 from clinicalgru.evaluate.details_text import shown_alarms
@@ -58,6 +62,7 @@ def _sentences(evaluation: Any, min_cell_size: int) -> list[str]:
         return [
             *overlap,
             *average_calibration(evaluation),
+            *without_calibration(evaluation),
             *_skill(evaluation),
             *accuracy_of_most_frequent(evaluation),
             *alarms,

@@ -14,7 +14,7 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.bootstrap import WeightedMetric, combine
 from clinicalgru.evaluate.calibration_groups import label_groups, number_groups
 from clinicalgru.evaluate.metrics import RiskMetric, auprc, auroc, log_loss
-from clinicalgru.evaluate.predictions import EMPTY, TaskPredictions, shown_groups
+from clinicalgru.evaluate.predictions import EMPTY, TaskPredictions, split_groups
 from clinicalgru.evaluate.validation import Array
 
 LABEL_METRICS: Mapping[str, RiskMetric] = {"auroc": auroc, "auprc": auprc, "log_loss": log_loss}
@@ -90,7 +90,7 @@ def multiclass_predictions(
         task_type="multiclass",
         n_stays=len(true),
         metrics=combine(metrics | {"auroc_mean": _macro_mean(list(by_class.values()))} | by_class),
-        calibration=shown_groups(groups),
+        **split_groups(groups),
         class_stays={f"auroc_{column_part(n)}": (is_class[:, i], ~is_class[:, i]) for i, n in enumerate(names)},
         probability=risk,
         settings={"classes": tuple(classes)},
@@ -158,7 +158,7 @@ def multilabel_predictions(
         task_type="multilabel",
         n_stays=len(true),
         metrics=combine(metrics),
-        calibration=shown_groups(groups),
+        **split_groups(groups),
         class_stays={f"{name}_{part}": masks for name in LABEL_METRICS for part, masks in by_part.items()},
         probability=risk,
     )
@@ -228,7 +228,7 @@ def regression_predictions(
         task_type="regression",
         n_stays=len(true),
         metrics=combine(metrics),
-        calibration=shown_groups(groups),
+        **split_groups(groups),
         is_probability=False,
         notes=notes,
     )

@@ -40,6 +40,8 @@ class TaskPredictions:
         ROC, precision and recall, and calibration, for a binary task.
     calibration : mapping of str to DataFrame
         Predicted against observed by label, class or horizon: predicted, observed, low, high, stays.
+    without_calibration : mapping of str to str
+        Why there are no groups, of each other label, class or horizon.
     is_probability : bool
         Whether `calibration` is of probabilities, not of a number in its own unit.
     notes : mapping of str to str
@@ -67,6 +69,7 @@ class TaskPredictions:
     events: int | None = None
     curves: Curves | None = None
     calibration: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    without_calibration: Mapping[str, str] = field(default_factory=dict)
     is_probability: bool = True
     notes: Mapping[str, str] = field(default_factory=dict)
     class_stays: Mapping[str, tuple[NDArray[np.bool_], ...]] = field(default_factory=dict)
@@ -130,22 +133,25 @@ def risk_predictions(
     )
 
 
-def shown_groups(groups: Mapping[str, pd.DataFrame | None]) -> dict[str, pd.DataFrame]:
-    """Leave out calibration groups that were suppressed.
+def split_groups(groups: Mapping[str, pd.DataFrame | str]) -> dict[str, Any]:
+    """Part calibration groups that may be shown from the reasons of those that there are not.
 
     Parameters
     ----------
-    groups : mapping of str to DataFrame or None
-        By label, class or horizon.
+    groups : mapping of str to DataFrame or str
+        By label, class or horizon: calibration groups, or why there are none.
 
     Returns
     -------
-    dict of DataFrame
-        Those that may be shown.
+    dict
+        The fields calibration and without_calibration of `TaskPredictions`.
 
     Examples
     --------
-    >>> shown_groups({"death": None})
-    {}
+    >>> split_groups({"death": "too few events by then"})
+    {'calibration': {}, 'without_calibration': {'death': 'too few events by then'}}
     """
-    return {name: table for name, table in groups.items() if table is not None}
+    return {
+        "calibration": {name: table for name, table in groups.items() if not isinstance(table, str)},
+        "without_calibration": {name: reason for name, reason in groups.items() if isinstance(reason, str)},
+    }

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from clinicalgru.class_names import JOINED, class_text
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS, numbered_patients
 from clinicalgru.evaluate.conformal import ABSENT, EVERYONE, OCCURRED
+from clinicalgru.evaluate.patient_intervals import wilson_interval
 from clinicalgru.evaluate.validation import Array
 
 COLUMNS = ["group", "stays", "coverage", "low", "high", "undecided"]
@@ -53,8 +52,7 @@ def set_coverage(
 
     Notes
     -----
-    The interval is Wilson's for the effective number of stays: so many single stays of patients would give the variance
-    that several stays of a patient have. Its quantile is that of a t distribution by the number of patients.
+    The interval is that of `wilson_interval`, by patient.
 
     References
     ----------
@@ -194,37 +192,14 @@ def _rows(counts: pd.DataFrame, of_group: dict[str, pd.DataFrame], prefix: str, 
         elif len(own) < MIN_EVENTS:
             rows.append((name, stays, np.nan, np.nan, np.nan, np.nan))
         else:
-            interval = cluster_wilson(own["covered"].to_numpy(float), own["stays"].to_numpy(float))
-            rows.append((name, stays, covered / stays, *interval, undecided / stays))
+            low, high = _interval(own["covered"].to_numpy(float), own["stays"].to_numpy(float))
+            rows.append((name, stays, covered / stays, low, high, undecided / stays))
     return pd.DataFrame(rows, columns=COLUMNS).astype({"stays": "Int64"})
 
 
-def cluster_wilson(events: Array, stays: Array) -> tuple[float, float]:
-    """Compute the 95 % interval of a proportion of stays, some of which are of one patient.
-
-    Parameters
-    ----------
-    events, stays : ndarray, shape (patient,)
-        Of each patient, the stays with the event, and all stays.
-
-    Returns
-    -------
-    tuple of float
-        Wilson's interval for the effective number of stays, see `set_coverage`. Where all stays are alike that is the
-        number of patients.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> [round(end, 2) for end in cluster_wilson(np.repeat([1.0, 0.0], [90, 10]), np.ones(100))]
-    [0.82, 0.95]
-    >>> [round(end, 2) for end in cluster_wilson(np.repeat([4.0, 0.0], [90, 10]), np.full(100, 4.0))]
-    [0.82, 0.95]
-    """
-    n, n_patients = float(stays.sum()), len(stays)
-    rate = float(events.sum()) / n
-    squares = float(((events - rate * stays) ** 2).sum())
-    effective = min(n, rate * (1 - rate) * n * n / squares) if squares > 0 else float(n_patients)
-    share = float(stdtrit(n_patients - 1, 0.975)) ** 2 / effective
-    half = math.sqrt(share * (rate * (1 - rate) + share / 4))
-    return (rate + share / 2 - half) / (1 + share), (rate + share / 2 + half) / (1 + share)
+def _interval(covered: Array, stays: Array) -> tuple[float, float]:
+    """Interval of the coverage, from the covered stays and all stays of each patient."""
+    rate = covered.sum() / stays.sum()
+    products = [[[np.sum((covered - rate * stays) ** 2)]], [[np.sum(stays**2)]]]
+    low, high = wilson_interval(np.array([rate]), stays.sum(keepdims=True), np.array(products))
+    return float(low[0]), float(high[0])

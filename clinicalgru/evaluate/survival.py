@@ -12,7 +12,7 @@ from scipy.integrate import trapezoid
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration_groups import survival_groups
-from clinicalgru.evaluate.predictions import TaskPredictions, shown_groups
+from clinicalgru.evaluate.predictions import TaskPredictions, split_groups
 from clinicalgru.evaluate.validation import Array
 from clinicalgru.optional_packages import import_optional
 
@@ -103,7 +103,7 @@ def survival_predictions(
         task_type="survival",
         n_stays=len(test),
         metrics=metrics,
-        calibration=shown_groups(groups),
+        **split_groups(groups),
         notes=NOTES,
         class_stays={"": (np.asarray(test)[:, 1] == 1,)},
         n_resamples=int(np.clip(PAIRS_BUDGET // len(test) ** 2, 20, 200)),

@@ -160,16 +160,20 @@ def _early_warning(model: Any, stays: Sequences, train: Sequences | None, settin
 def _survival(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
     """Survival at the horizons of the first model."""
     train_outcome = stays.outcome if train is None else train.outcome
-    hours = settings.get("hours")
+    hours, reasons = settings.get("hours"), dict[str, str]()
     if hours is None:
-        hours = horizons_within_follow_up(model.head_.horizons, stays.outcome, train_outcome)
-    return survival_predictions(
+        horizons = np.asarray(model.head_.horizons, dtype=float)
+        hours = horizons_within_follow_up(horizons, stays.outcome, train_outcome)
+        reason = OUTSIDE if np.isin(hours, horizons).all() else QUARTILES
+        reasons = {f"within {hour:g} hours": reason for hour in horizons[~np.isin(horizons, hours)]}
+    predictions = survival_predictions(
         stays.outcome,
         model.predict_survival(stays, hours),
         hours=hours,
         train_outcome=train_outcome,
         **_of_patients(stays),
     )
+    return replace(predictions, without_calibration={**predictions.without_calibration, **reasons})
 
 
 def _forecast(model: Any, stays: Sequences, train: Sequences | None, settings: Settings) -> TaskPredictions:
@@ -177,6 +181,8 @@ def _forecast(model: Any, stays: Sequences, train: Sequences | None, settings: S
     return forecast_predictions(model.expected(stays), n_stays=len(stays), min_cell_size=_min_cell_size_for(stays))
 
 
+OUTSIDE = "outside the follow-up"
+QUARTILES = "fewer than two horizons are within the follow-up, so that quartiles of the event times are taken"
 REQUIRED_PACKAGES: Mapping[str, Callable[[], Any]] = MappingProxyType({"survival": require_sksurv})
 PREDICTIONS: Mapping[str, Callable[[Any, Sequences, Sequences | None, Settings], TaskPredictions]] = MappingProxyType(
     {

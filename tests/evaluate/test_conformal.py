@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest, norm, t
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
@@ -141,13 +142,19 @@ def test_damaged_numbers_of_an_instability_are_refused(change):
 
 
 def test_coverage_of_several_stays_of_a_patient_has_the_interval_of_the_patients():
-    """Each stay twice: the interval is that of the stays once, and counts of stays are not counts of patients."""
+    """Each stay twice: Wilson's interval of the stays once, as scipy has it, with the t quantile of 400 patients."""
     outcome, risk, _ = draw(np.random.default_rng(6), 400)
     sets = cg.ConformalSets.fit(outcome, risk, by_outcome=True).predict(risk)
     twice = (np.repeat(outcome, 2), np.repeat(sets, 2), {})
     once = set_coverage(outcome, sets, {}, min_cell_size=0)
     doubled = set_coverage(*twice, patients=np.repeat(np.arange(400), 2), min_cell_size=0)
-    pd.testing.assert_frame_equal(once.drop(columns="stays"), doubled.drop(columns="stays"))
+    assert (once["stays"] * 2).equals(doubled["stays"])
+    for single, double in zip(once.itertuples(), doubled.itertuples(), strict=True):
+        covered, stays = round(single.coverage * single.stays), int(single.stays)
+        level = 2 * norm.cdf(t.ppf(0.975, stays - 1)) - 1
+        for row, confidence in ((single, 0.95), (double, level)):
+            expected = binomtest(covered, stays).proportion_ci(confidence, method="wilson")
+            np.testing.assert_allclose([row.low, row.high], [expected.low, expected.high], atol=1e-12)
     wrong = set_coverage(*twice, min_cell_size=0)
     assert (wrong["low"] > doubled["low"]).all()
     few = set_coverage(outcome[:38], sets[:38], {}, patients=np.arange(38) // 2, min_cell_size=0)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
 from family import TASKS, fitted_case
 
 import clinicalgru as cg
-from clinicalgru.errors import ArgumentError
+from clinicalgru.errors import ArgumentError, DataWarning
 from clinicalgru.evaluate.evaluation import Evaluation
 from clinicalgru.evaluate.metric_descriptions import HEADLINES
+from clinicalgru.evaluate.patient_overlap import TRAINING
 from clinicalgru.model.baselines.comparison import fit_baselines
 from clinicalgru.model.evaluation_inputs import PREDICTIONS
 
@@ -41,6 +45,41 @@ def test_a_fitted_classifier_gives_what_its_risks_give(fitted, test_stays):
     pd.testing.assert_frame_equal(ours.metrics, arrays.metrics)
     alike = cg.evaluate(fitted, test_stays, baselines={"itself": risk}, n_resamples=20)
     assert (alike.differences["estimate"] == 0).all()
+
+
+def test_patients_that_are_given_count_in_calibration_groups_and_intervals_too(fitted, parts):
+    """As where the stays had these patients, or risks were given with them; known patients stay known."""
+    stays = parts[3]
+    fours = np.arange(len(stays)) // 4
+    ours = cg.evaluate(fitted, stays, patients=fours, by_hour=True, n_resamples=5)
+    risk = fitted.predict_proba(stays)[:, 1]
+    arrays = cg.evaluate(stays.outcome, risk, patients=fours, n_resamples=5)
+    pd.testing.assert_frame_equal(ours.curves["GRU"].calibration, arrays.curves["GRU"].calibration)
+    of_stays = cg.evaluate(fitted, replace(stays, patient=fours.astype(str)), by_hour=True, n_resamples=5)
+    pd.testing.assert_frame_equal(ours.by_hour, of_stays.by_hour)
+    pd.testing.assert_frame_equal(ours.prediction_sets, of_stays.prediction_sets)
+    single = cg.evaluate(fitted, stays, n_resamples=5).curves["GRU"].calibration
+    assert not np.allclose(single["low"], ours.curves["GRU"].calibration["low"])
+    seen = parts[0]
+    with pytest.warns(DataWarning, match="Not new patients"):
+        known = cg.evaluate(fitted, seen, patients=np.arange(len(seen)), n_resamples=5)
+    assert known.patient_overlap == {"GRU": {TRAINING: len(seen)}}
+
+
+@pytest.mark.slow
+def test_horizons_that_are_not_evaluated_are_named():
+    pytest.importorskip("sksurv")
+    case = fitted_case("survival")
+    horizons = np.asarray(case.model.head_.horizons)
+    cut = horizons[-1] - 1e-3
+    outcome = case.test.outcome.copy()
+    outcome[:, 1] *= outcome[:, 0] < cut
+    outcome[:, 0] = np.minimum(outcome[:, 0], cut)
+    evaluation = cg.evaluate(case.model, replace(case.test, outcome=outcome), train=case.train, n_resamples=2)
+    named = {f"within {hour:g} hours" for hour in horizons}
+    assert set(evaluation.without_calibration) | set(evaluation.calibration) >= named
+    assert "follow-up" in evaluation.without_calibration[f"within {horizons[-1]:g} hours"]
+    assert "follow-up" in str(evaluation)
 
 
 def test_what_is_not_stays_or_not_a_baseline_is_refused(fitted, test_stays):

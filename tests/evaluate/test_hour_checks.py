@@ -12,9 +12,10 @@ from scipy.stats import t as student_t
 
 import clinicalgru as cg
 from clinicalgru.evaluate.calibrators import from_manifest
+from clinicalgru.evaluate.conformal import ABSENT, OCCURRED
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator, check_by_hour
 from clinicalgru.evaluate.hour_checks import HourCheck, calibration_verdict, check_calibration
-from clinicalgru.evaluate.set_coverage import cluster_wilson
+from clinicalgru.evaluate.set_coverage import set_coverage
 from clinicalgru.explain.attribution.explain import explain
 from clinicalgru.view.plots.timeline import plot_patient
 from clinicalgru.view.plots.timeline_data import is_uncalibrated
@@ -70,8 +71,7 @@ def test_intervals_cover_the_truth_where_patients_have_several_stays():
         liability = np.sqrt(0.7) * rng.normal(size=100)[patient] + np.sqrt(0.3) * rng.normal(size=len(patient))
         outcome, in_set = (liability < ndtri(risk)).astype(float), liability < ndtri(0.9)
         checks = [check_calibration(outcome, risk, np.full(len(risk), 6.0), one)[0] for one in (patient, None)]
-        counts = [(np.bincount(one, in_set), np.bincount(one)) for one in (patient, np.arange(len(patient)))]
-        coverage = [cluster_wilson(events, stays.astype(float)) for events, stays in counts]
+        coverage = [interval_of_sets(in_set, one) for one in (patient, None)]
         covered.append(
             [
                 [one.observed_expected_low < 1 < one.observed_expected_high for one in checks],
@@ -82,6 +82,13 @@ def test_intervals_cover_the_truth_where_patients_have_several_stays():
     by_patient, by_stay = np.mean(covered, axis=0).T
     assert np.all(np.abs(by_patient - 0.95) < 0.035)
     assert np.all(by_stay < 0.85)
+
+
+def interval_of_sets(in_set, patients):
+    """Interval of the coverage of sets that hold a fraction of the outcomes."""
+    sets = np.where(in_set, OCCURRED, ABSENT)
+    table = set_coverage(np.ones(len(in_set)), sets, {}, patients=patients, min_cell_size=0)
+    return table[["low", "high"]].iloc[0]
 
 
 def test_few_events_are_not_checked():

@@ -10,7 +10,8 @@ import pytest
 
 from clinicalgru.evaluate.calibration_groups import kaplan_meier, label_groups, number_groups, survival_groups
 from clinicalgru.evaluate.evaluation import evaluate_predictions
-from clinicalgru.evaluate.multi_metrics import multilabel_predictions, regression_predictions
+from clinicalgru.evaluate.multi_metrics import multiclass_predictions, multilabel_predictions, regression_predictions
+from clinicalgru.evaluate.survival import survival_predictions
 from clinicalgru.view.plots.evaluation_plots import plot_number_groups, plot_risk_groups
 
 CHANCE = np.random.default_rng(0)
@@ -58,13 +59,48 @@ def test_a_number_is_drawn_in_its_unit(tmp_path):
 
 def test_few_stays_make_no_groups_and_no_counts(tmp_path):
     outcome, risk = np.tile([0.0, 1.0], 5), np.linspace(0, 1, 10)
-    assert label_groups(outcome, risk) is None
-    assert number_groups(outcome, risk) is None
-    assert survival_groups(np.column_stack([np.arange(1.0, 11), outcome]), risk, hours=5.0) is None
+    assert label_groups(outcome, risk) == "too few stays with it, or without it, for two groups"
+    assert number_groups(outcome, risk) == "too few stays for two groups"
+    events = np.column_stack([np.arange(1.0, 11), outcome])
+    assert survival_groups(events, risk, hours=5.0) == "too few events by then"
     evaluation = evaluate_predictions({"GRU": regression_predictions(risk, risk)}, n_resamples=5)
     text = evaluation.to_html(tmp_path / "page.html").read_text()
     assert "a suppressed number of stays" in text
     assert "10 stays" not in text
+
+
+def test_what_has_no_calibration_groups_is_named_with_the_reason_in_text_page_and_json(tmp_path):
+    """A label of each kind: with groups, rare, never known, and with one risk for all."""
+    risk = CHANCE.random((400, 4))
+    risk[:, 3] = 0.25
+    outcome = (CHANCE.random((400, 4)) < risk).astype(float)
+    outcome[:, 1] = np.arange(400) < 15
+    outcome[:, 2] = np.nan
+    labels = ["in_hospital_death", "shock", "sepsis", "stroke"]
+    evaluation = evaluate_predictions({"GRU": multilabel_predictions(outcome, risk, labels=labels)}, n_resamples=5)
+    assert list(evaluation.calibration) == labels[:1]
+    assert evaluation.to_dict()["without_calibration"] == {
+        "shock": "too few stays with it, or without it, for two groups",
+        "sepsis": "its outcome is not known in any stay",
+        "stroke": "all predictions are alike",
+    }
+    for text in (str(evaluation), evaluation.to_html(tmp_path / "page.html").read_text()):
+        assert "Calibration not evaluated, too few stays with it, or without it, for two groups: shock." in text
+        assert "Calibration not evaluated, its outcome is not known in any stay: sepsis." in text
+        assert "Calibration not evaluated, all predictions are alike: stroke." in text
+
+
+def test_rare_classes_and_late_horizons_are_named_too():
+    probability = CHANCE.dirichlet([3, 3, 3], 300)
+    true = np.where(np.arange(300) < 4, 2, np.arange(300) % 2)
+    rare = evaluate_predictions({"GRU": multiclass_predictions(true, probability, classes=[0, 1, 2])}, n_resamples=5)
+    assert list(rare.without_calibration) == [name for name in ("class 2",) if name not in rare.calibration]
+    assert set(rare.calibration) == {"class 0", "class 1"}
+    pytest.importorskip("sksurv")
+    times = np.column_stack([np.linspace(1, 100, 300), np.arange(300) > 8])  # the first events are censored
+    curves = np.linspace(0.9, 0.1, 300)[:, None] ** np.array([0.1, 1.0])
+    early = survival_predictions(times, curves, hours=[5.0, 60.0], train_outcome=times)
+    assert early.without_calibration == {"within 5 hours": "too few events by then"}
 
 
 def test_groups_of_survival_are_those_of_kaplan_and_meier():
