@@ -83,12 +83,19 @@ def fit(
     model: Any = estimator
     kept: dict[str, Any] = {"checkpoint_path": checkpoint}
     kept["resume_from"] = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
+    if _lack_an_outcome(train, validation):  # a fit without parts divides so few outcomes into folds, and calibrates
+        return model.fit(development, auxiliary=auxiliary, verbose=verbose, **kept)
     model.fit(train, validation=validation, auxiliary=auxiliary, verbose=verbose, **kept)
     try:
         model.calibrate(calibration)
     except (ArgumentError, TrainingError) as error:
         warnings.warn(f"{error} The model is not calibrated.", CalibrationWarning, stacklevel=2)
     return model.choose_threshold(calibration) if hasattr(model, "choose_threshold") else model
+
+
+def _lack_an_outcome(*parts: Sequences) -> bool:
+    """Whether one of the parts cannot train or validate a risk, as all of its stays have the same outcome."""
+    return any(part.task.task_type == "binary" and len(np.unique(part.outcome)) < 2 for part in parts)
 
 
 def new_estimator(

@@ -15,6 +15,7 @@ from test_cli import run
 import clinicalgru as cg
 from clinicalgru import pipeline
 from clinicalgru.data.task.cohort_summary import cohort
+from clinicalgru.errors import TrainingError
 from clinicalgru.evaluate import calibration
 from clinicalgru.parts import Parts, split_parts
 
@@ -199,6 +200,26 @@ def test_a_model_that_the_last_part_cannot_calibrate_is_kept_with_a_warning(monk
     monkeypatch.setattr(calibration, "MIN_EVENTS", 1)
     with pytest.warns(UserWarning, match="risks that rise with the outcome.*not calibrated"):
         assert pipeline.fit(stays, random_state=0).calibrator_ is None
+
+
+@pytest.mark.slow
+def test_few_outcomes_train_where_the_validation_part_has_none_and_one_outcome_only_is_one_error(parts):
+    """As in the published demos, in which a dozen patients died."""
+    from dataclasses import replace
+
+    stays = parts[0][np.arange(80)]
+    train = cg.split_patients(stays, pipeline.TRAINING_FRACTIONS, random_state=0)[0]
+    outcome = np.isin(stays.patient, np.unique(train.patient)[:12]).astype(float)
+    network = cg.NetworkConfig(hidden_size=8, readout_size=8, ensemble_size=2)
+
+    def fit(outcome):
+        estimator = cg.GRUClassifier(network, max_epochs=1, distillation=0.0, random_state=0)
+        return pipeline.fit(replace(stays, outcome=outcome), random_state=0, estimator=estimator)
+
+    assert 0 < fit(outcome).predict_proba(stays)[:, 1].mean() < 1
+    for same, word in ((np.zeros(80), "no"), (np.ones(80), "yes")):
+        with pytest.raises(TrainingError, match=rf"the same outcome in all of them \({word}\). Check the column"):
+            fit(same)
 
 
 @pytest.mark.slow

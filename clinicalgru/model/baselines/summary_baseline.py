@@ -78,7 +78,7 @@ class SummaryBaseline(ClassifierMixin, BaselineEstimator):
         check_choice("method", self.method, BASELINES)
         refuse_unknown(stays.outcome, "training stays")
         if len(np.unique(stays.outcome)) < 2:
-            fix = "Take more stays, or split with another random_state."
+            fix = "Check the column of the outcome, and the task; else take more stays, or split otherwise."
             raise TrainingError("both outcomes among the training stays", "one outcome only", fix)
         table, outcome = pooled_features(stays), stays.outcome.astype(int)
         if self.method == BASELINES[0]:

@@ -74,8 +74,9 @@ class Binary(Head):
         """Refuse unknown outcomes, and stays that all have the same one."""
         refuse_unknown(stays.outcome, name)
         if len(np.unique(stays.outcome)) < 2:
-            fix = "Take more stays, or split with another random_state."
-            raise TrainingError(f"both outcomes among the {name}", "one value only", fix)
+            got = f"the same outcome in all of them ({'yes' if stays.outcome.any() else 'no'})"
+            fix = "Check the column of the outcome, and the task; else take more stays, or split otherwise."
+            raise TrainingError(f"both outcomes among the {name}", got, fix)
 
     def labels(self, stays: Sequences, batch: Batch) -> Tensor:
         """0 or 1 for each stay of the batch."""
