@@ -191,13 +191,15 @@ def read_manifest(path: Path) -> bytes:
 
 
 def _check_names(path: Path) -> None:
-    """Raise where a bundle holds other files than its own, or links; hidden files are passed over."""
+    """Raise where a bundle holds other files than its own, links, or what is no file; hidden files are passed over."""
     with system_errors(path.name):
         entries = [entry for entry in islice(os.scandir(path), MAX_ENTRIES) if not entry.name.startswith(".")]
     for entry in entries:
         if entry.is_symlink() and entry.name in NAMES:
             fix = "Copy the file itself into the bundle."
             raise BundleError("files", "a symbolic link", fix, where=f"{path.name}, {entry.name}")
+        if entry.name in NAMES and not entry.is_file():  # a pipe would be waited for without end
+            raise BundleError("files", "a folder, pipe or device", COPY, where=f"{path.name}, {entry.name}")
     others = [entry.name for entry in entries if entry.name not in NAMES]
     if others:
         fix = "Remove them, or save the model again."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -96,3 +97,10 @@ def test_another_format_is_refused_with_the_way_to_read_it(name: str, fix: str, 
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(InputError, match=f"{name}.*{fix}"):
         cg.read_events(tmp_path / name)
+
+
+@pytest.mark.parametrize("value", [Decimal("Infinity"), 1j, "\ud800"], ids=["decimal", "complex", "no Unicode"])
+def test_values_without_an_arrow_type_are_one_error_that_names_the_column(value) -> None:
+    frame = ROWS.head(1).assign(value=pd.Series([value], dtype=object))
+    with pytest.raises(InputError, match="values that Arrow has no type for in value"):
+        cg.read_events(frame)

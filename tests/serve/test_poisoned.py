@@ -174,6 +174,8 @@ FOLDERS = {
     "a linked manifest": linked(MANIFEST),
     "a linked card": linked(CARD),
     "weights that are a device": lambda b: ((b / WEIGHTS).unlink(), (b / WEIGHTS).symlink_to("/dev/zero")),
+    "manifest that is a pipe": lambda b: ((b / MANIFEST).unlink(), os.mkfifo(b / MANIFEST)),
+    "weights that are a pipe": lambda b: ((b / WEIGHTS).unlink(), os.mkfifo(b / WEIGHTS)),
     "weights that are a folder": lambda b: ((b / WEIGHTS).unlink(), (b / WEIGHTS).mkdir()),
     "weights of 1 TB": lambda b: os.truncate(b / WEIGHTS, 2**40),
 }

@@ -20,6 +20,8 @@ from clinicalgru.temporary_folder import TemporaryFolder
 
 LABEL = "DataFrame"  # what messages call a table in memory
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+# Arrow's errors, and those of Python for decimals that are infinite and text that is no Unicode.
+NO_ARROW = (ValueError, TypeError, OverflowError, pa.ArrowNotImplementedError)
 CONVERSIONS = {pd.PeriodDtype: "dt.to_timestamp()", pd.SparseDtype: "sparse.to_dense()"}
 
 
@@ -129,10 +131,20 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
             raise InputError("numbers, text and times", f"{dtype.name} in {name}", fix, where=LABEL)
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except NO_ARROW:
         mixed = [str(name) for name in frame.columns if _is_mixed(frame[name])]
-        got = f"mixed types in {', '.join(mixed)}" if mixed else "a column of a type that has no Arrow type"
-        raise InputError("one type in each column", got, "Use .astype(str).", where=LABEL) from None
+        others = ", ".join(str(name) for name in frame.columns if _has_no_arrow(frame[name]))
+        got = f"mixed types in {', '.join(mixed)}" if mixed else f"values that Arrow has no type for in {others}"
+        fix = "Use .astype(str), or make such values missing."
+        raise InputError("one type in each column", got, fix, where=LABEL) from None
+
+
+def _has_no_arrow(column: pd.Series) -> bool:
+    try:
+        pa.array(column, from_pandas=True)
+    except NO_ARROW:
+        return True
+    return False
 
 
 def _is_mixed(column: pd.Series) -> bool:
