@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +18,8 @@ from clinicalgru.evaluate.validation import Array
 from clinicalgru.optional_packages import import_optional
 
 PAIRS_BUDGET = 50_000_000  # pairs of stays that concordance compares, over all resamples
+PAIRS_AT_ONCE = 4_000_000  # of them, in memory
+TIE = 1e-8  # areas so near count as equal, as in scikit-survival
 NOTES: Mapping[str, str] = {
     "Censoring": "stays are weighted for different lengths of follow-up; censoring is taken as uninformative",
     "Observed risk": "one minus the Kaplan-Meier survival of the group",
@@ -88,11 +91,11 @@ def survival_predictions(
     curves = np.asarray(survival, dtype=float)
     _check(test, train, curves, times)
     observed = _censor_at(test, train[:, 0].max())
-    reference, names = _table(train), ["concordance", "integrated_brier", *[f"brier_{time:g}h" for time in times]]
+    terms = _SurvivalTerms.of(sksurv, train, observed, curves, times)
+    names = ["concordance", "integrated_brier", *[f"brier_{time:g}h" for time in times]]
 
     def metrics(weights: Array) -> Mapping[str, Array]:
-        rows = np.array([_of_resample(sksurv, reference, observed, curves, times, row) for row in weights])
-        return dict(zip(names, rows.reshape(-1, len(names)).T, strict=True))
+        return dict(zip(names, terms.metrics(np.asarray(weights, dtype=float)), strict=True))
 
     options: dict[str, Any] = {"min_cell_size": min_cell_size, "patients": patients}
     groups = {
@@ -144,19 +147,19 @@ def horizons_within_follow_up(horizons: ArrayLike, outcome: Array, train_outcome
 
 
 def require_sksurv() -> Any:
-    """Return the metrics of scikit-survival.
+    """Return the estimators of scikit-survival that know no features.
 
     Returns
     -------
     module
-        `sksurv.metrics`.
+        `sksurv.nonparametric`.
 
     Raises
     ------
     MissingPackageError
         If scikit-survival is not installed.
     """
-    return import_optional("sksurv.metrics", extra="survival")
+    return import_optional("sksurv.nonparametric", extra="survival")
 
 
 def _check(test: Array, train: Array, curves: Array, times: Array) -> None:
@@ -184,15 +187,61 @@ def _table(outcome: Array) -> Any:
     return Surv.from_arrays(event=outcome[:, 1] == 1, time=outcome[:, 0])
 
 
-def _of_resample(sksurv: Any, train: Any, outcome: Array, curves: Array, times: Array, weights: Array) -> list[float]:
-    """Metrics of one resample; NaN where it has no event or its follow-up does not reach the hours."""
-    index = np.repeat(np.arange(len(outcome)), weights.astype(int))
-    inside = outcome[index, 0].min() <= times[0] and times[-1] < outcome[index, 0].max()
-    if not inside or not (outcome[index, 1] == 1).any():
-        return [float("nan")] * (2 + len(times))
-    test, curves = _table(outcome[index]), curves[index]
-    expected = -trapezoid(curves, times, axis=1)
-    concordance = sksurv.concordance_index_ipcw(train, test, expected, tau=times[-1])[0]
-    brier = sksurv.brier_score(train, test, curves, times)[1]
-    integrated = trapezoid(brier, times) / (times[-1] - times[0])
-    return [float(concordance), float(integrated), *brier.tolist()]
+@dataclass(frozen=True, eq=False)
+class _SurvivalTerms:
+    """What each stay adds to the metrics; a resample only counts stays, as the weights for censoring are fixed.
+
+    Attributes
+    ----------
+    outcome : ndarray, shape (n_stays, 2)
+        Hours and event.
+    times : ndarray, shape (n_hours,)
+        Hours of the curves.
+    expected : ndarray, shape (n_stays,)
+        Area under each survival curve.
+    weight : ndarray, shape (n_stays,)
+        Squared inverse probability of not being censored before the event; 0 without an event before the last hour.
+    brier : ndarray, shape (n_stays, n_hours)
+        Weighted squared error.
+    """
+
+    outcome: Array
+    times: Array
+    expected: Array
+    weight: Array
+    brier: Array
+
+    @classmethod
+    def of(cls, sksurv: Any, train: Array, outcome: Array, curves: Array, times: Array) -> Self:
+        """Weigh each stay by the censoring of the training stays."""
+        (hours, event), weight = outcome.T, np.zeros(len(outcome))
+        censoring = sksurv.CensoringDistributionEstimator().fit(_table(train))
+        before = hours < times[-1]
+        weight[before] = np.square(censoring.predict_ipcw(_table(outcome[before])))
+        case, control = (hours[:, None] <= times) & (event[:, None] == 1), hours[:, None] > times
+        followed = [np.where(kept == 0, np.inf, kept) for kept in map(censoring.predict_proba, (hours, times))]
+        brier = np.square(curves) * case / followed[0][:, None] + np.square(1 - curves) * control / followed[1]
+        return cls(outcome, times, trapezoid(curves, times, axis=1), weight, brier)
+
+    def metrics(self, counts: Array) -> Array:
+        """Concordance, integrated Brier score and Brier score at each hour, of each row of counts: (metric, row)."""
+        (hours, event), drawn = self.outcome.T, counts > 0
+        first, last = np.where(drawn, hours, np.inf).min(axis=1), np.where(drawn, hours, -np.inf).max(axis=1)
+        valid = (first <= self.times[0]) & (self.times[-1] < last) & (drawn & (event == 1)).any(axis=1)
+        brier = counts @ self.brier / counts.sum(axis=1, keepdims=True)
+        integrated = trapezoid(brier, self.times, axis=1) / (self.times[-1] - self.times[0])
+        return np.where(valid, np.vstack([self._concordance(counts), integrated, brier.T]), np.nan)
+
+    def _concordance(self, counts: Array) -> Array:
+        """Weighted fraction of comparable pairs in which the stay with the earlier event is expected to have it."""
+        (hours, event), expected = self.outcome.T, self.expected
+        right, compared = np.zeros((2, len(counts)))
+        events = np.flatnonzero(self.weight)
+        for rows in np.array_split(events, max(1, len(events) * len(hours) // PAIRS_AT_ONCE)):
+            later = (hours > hours[rows, None]) | ((hours == hours[rows, None]) & (event == 0))
+            ahead = expected - expected[rows, None]
+            point = np.where(np.abs(ahead) <= TIE, 0.5, ahead > 0) * later
+            own = counts[:, rows] * self.weight[rows]
+            right += (own * (counts @ point.T)).sum(axis=1)
+            compared += (own * (counts @ later.T)).sum(axis=1)
+        return np.divide(right, compared, out=np.full(len(counts), np.nan), where=compared > 0)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import metrics_of
+from scipy.integrate import trapezoid
 from sklearn import metrics
 
 import clinicalgru as cg
+from clinicalgru.evaluate import survival
 from clinicalgru.evaluate.multi_metrics import (
     multiclass_predictions,
     multilabel_predictions,
@@ -71,6 +73,36 @@ def test_survival_ranks_and_scores_what_was_simulated():
     assert informed["integrated_brier"] < uninformed["integrated_brier"]
     with pytest.raises(cg.ClinicalGRUError, match="hours within the follow-up"):
         survival_predictions(outcome, truth, hours=hours * 100, train_outcome=outcome)
+
+
+@pytest.mark.parametrize("at_once", [4_000_000, 1000])
+def test_metrics_of_resamples_are_those_that_scikit_survival_gives_of_the_drawn_stays(monkeypatch, at_once):
+    """With tied times and tied curves, events at the time of a censored stay, and stays drawn several times."""
+    metrics = pytest.importorskip("sksurv.metrics")
+    from sksurv.util import Surv
+
+    monkeypatch.setattr(survival, "PAIRS_AT_ONCE", at_once)
+    rng, n, hours = np.random.default_rng(5), 120, np.array([10.0, 20.0, 40.0])
+    outcome = np.column_stack([rng.integers(1, 60, n), rng.random(n) < 0.6]).astype(float)
+    train = np.column_stack([rng.integers(1, 61, 300), rng.random(300) < 0.6]).astype(float)
+    train[0] = 61, 0
+    curves = np.round(rng.random(n), 1)[:, None] ** (hours / 20)
+    weights = np.stack([np.ones(n), *(np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(20))])
+    found = survival_predictions(outcome, curves, hours=hours, train_outcome=train).metrics(weights)
+    known = Surv.from_arrays(event=train[:, 1] == 1, time=train[:, 0])
+    for row, weight in enumerate(weights):
+        drawn = np.repeat(np.arange(n), weight.astype(int))
+        test = Surv.from_arrays(event=outcome[drawn, 1] == 1, time=outcome[drawn, 0])
+        area = trapezoid(curves[drawn], hours, axis=1)
+        concordance = metrics.concordance_index_ipcw(known, test, -area, tau=hours[-1])[0]
+        brier = metrics.brier_score(known, test, curves[drawn], hours)[1]
+        integrated = metrics.integrated_brier_score(known, test, curves[drawn], hours)
+        assert found["concordance"][row] == pytest.approx(concordance, abs=1e-12)
+        assert found["integrated_brier"][row] == pytest.approx(integrated, abs=1e-12)
+        assert [found[f"brier_{hour:g}h"][row] for hour in hours] == pytest.approx(brier.tolist(), abs=1e-12)
+    few = np.stack([outcome[:, 0] > 10, outcome[:, 0] < 30, outcome[:, 1] == 0]).astype(float)  # not until all hours
+    values = survival_predictions(outcome, curves, hours=hours, train_outcome=train).metrics(few)
+    assert np.isnan(np.stack(list(values.values()))).all()
 
 
 def test_who_is_followed_beyond_the_training_stays_is_evaluated_up_to_there():
