@@ -60,3 +60,11 @@ def test_the_readme_names_only_commands_that_exist():
     used = set(re.findall(r"^clinicalgru (\w+)", README.read_text(encoding="utf-8"), re.M))
     assert used
     assert used <= known
+
+
+def test_each_test_that_stands_for_a_kind_of_fault_exists():
+    tests = Path(__file__).parent
+    named = re.findall(r"`([\w/.]+\.py)::(\w+)`", (tests / "README.md").read_text(encoding="utf-8"))
+    assert len(named) > 50
+    absent = [pair for pair in named if not re.search(rf"^def {pair[1]}\(", (tests / pair[0]).read_text("utf-8"), re.M)]
+    assert not absent
