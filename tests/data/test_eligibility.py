@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import three_rows
 
 import clinicalgru as cg
 from clinicalgru.data.dictionary.schemas import schema_folder
@@ -29,9 +30,9 @@ OUTCOMES = pd.DataFrame(
 )
 
 
-@pytest.fixture
-def events(three):
-    return cg.read_events(three, stays=STAYS, outcomes=OUTCOMES)
+@pytest.fixture(scope="module")
+def events():
+    return cg.read_events(three_rows(), stays=STAYS, outcomes=OUTCOMES)
 
 
 def task_of(**fields):
