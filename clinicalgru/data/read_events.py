@@ -356,4 +356,6 @@ def _name(data: Any, source: str) -> str:
         return f"{source}: {data.partition(':')[0]}"
     if isinstance(data, list | tuple):
         return f"{source}: {len(data)} {'paths' if all(isinstance(item, str | Path) for item in data) else 'tables'}"
-    return f"{source}: {Path(data).name}" if isinstance(data, str | os.PathLike) else f"{source}: table in memory"
+    if not isinstance(data, str | os.PathLike):
+        return f"{source}: table in memory"
+    return f"{source}: {Path(data).name or Path(data).absolute().name}"  # "." has no name

@@ -268,7 +268,7 @@ def test_one_cohort_table_gives_its_static_covariates_once():
     events = cg.read_events(rows(), stays=cohort, outcomes=cohort)
     assert [variable.name for variable in events.static_variables] == ["age", "height"]
     assert events.outcomes == ("death",)
-    assert events.ledger.notes["column not used: age (outcomes)"] == 2
+    assert not [note for note in events.ledger.notes if "not used" in note]  # either table uses it
 
 
 @pytest.mark.slow

@@ -54,6 +54,19 @@ def test_a_wide_table_is_read_as_one_would_by_hand():
     assert ledger.notes["column not used: ward"] == 2
 
 
+def test_a_unit_in_brackets_behind_the_name_of_a_column_is_that_of_its_values():
+    named = {"Temp (F)": "temperature", "Weight (lb)": "weight", "BP (left arm)": "sbp", "Glucose (mmol/L)": "glucose"}
+    table = pd.DataFrame({"patient_id": ["1"], "time": [0.0], "Temp (F)": [98.6], "Weight (lb)": ["200"],
+                          "BP (left arm)": [120], "Glucose (mmol/L)": [5.0]})  # fmt: skip
+    events = cg.read_events(table, source="wide", names=named)
+    found = {variable: value for _, _, variable, value in values(events)}
+    assert found == {"temperature": 37.0, "weight": 90.718, "sbp": 120, "glucose": 90.078}
+    assert events.ledger.converted["weight: lb -> kg"] == 1
+    table["Glucose (mmol/L)"] = 90.0
+    stated = cg.read_events(table, source="wide", names=named, units={"glucose": "mg/dL"})  # an argument holds
+    assert ("1", 0, "glucose", 90.0) in [("1", *row[1:]) for row in values(stated)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "parquet", "folder"])
 def test_a_file_gives_what_the_frame_gives(tmp_path, form):

@@ -1,4 +1,4 @@
-"""Words of the names in an extract: abbreviations and four other languages in the English of the dictionary."""
+"""Words of the names in an extract: abbreviations and other languages in the English of the dictionary."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ ABBREVIATIONS = {
     "sats": "oxygen saturation",
     "ox": "oxygen saturation",
     "o": "oxygen",
+    "hb": "hemoglobin",
+    "wcc": "white cells",
+    "dia": "diastolic",
+    "resps": "respiratory rate",
+    "respiration": "respiratory rate",
     "k": "potassium",
 }
 PLACES = frozenset(["serum", "plasma", "blood", "whole", "ser", "bld", "arterial", "art"])
@@ -63,6 +68,8 @@ FILLERS = frozenset(["im", "de", "du", "des", "del", "la", "le", "el", "en", "et
 NOISE = PLACES | METHODS | UNITS | FILLERS  # words that do not tell variables apart, where others are left
 PULSE_OXIMETRY = re.compile(r"\bpulse ox(imetry)?\b")  # no pulse
 IN_SERUM = re.compile(r"\bi\.?\s?[sp]\.?(?!\w)")  # "i. S.", "i.P." of German laboratories
+PANEL = re.compile(r"^(m?e?news\s?2?|u\s?&\s?es?|[fc]bc|lfts?|[bc]mp)\b\W*(?=\w)")  # "U&E: Sodium", "NEWS2 resp"
+IN_BRACKETS = re.compile(r"(.*\S)\s*[(\[]([^()\[\]]+)[)\]]")
 RIVA_ROCCI = re.compile(r"\brr\b(?=.*(sys|dia|mitt))")  # a blood pressure in German and Dutch charts
 
 
@@ -85,7 +92,7 @@ def name_words(text: str) -> frozenset[str]:
     Parameters
     ----------
     text : str
-        The name, in English, German, French, Spanish or Dutch.
+        The name, in English, German, French, Spanish, Dutch, Danish, Norwegian or Swedish.
 
     Returns
     -------
@@ -97,13 +104,38 @@ def name_words(text: str) -> frozenset[str]:
     >>> sorted(name_words("Kreatinin im Urin"))
     ['creatinine', 'urine']
     """
-    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    written = text.casefold().translate({ord("ø"): "o", ord("æ"): "ae"})
+    plain = unicodedata.normalize("NFKD", written).encode("ascii", "ignore").decode()
+    plain = PANEL.sub("", plain) or plain
     plain = RIVA_ROCCI.sub("bp", IN_SERUM.sub("", PULSE_OXIMETRY.sub("oxygen saturation", plain)))
     english = translations()
     words = frozenset(
         word for short in re.findall(r"[a-z]+|[0-9]+", plain) for word in english.get(short, short).split()
     )
-    return words - NOISE or words
+    words = words - NOISE or words
+    return words | {"rate"} if words == {"respiratory"} else words
+
+
+def split_unit(name: str) -> tuple[str, str]:
+    """Split a name with something in brackets at its end, which may be a unit.
+
+    Parameters
+    ----------
+    name : str
+        The name in the extract, such as that of a column.
+
+    Returns
+    -------
+    name, unit : str
+        The unit is empty where there are no brackets.
+
+    Examples
+    --------
+    >>> split_unit("Weight (lb)")
+    ('Weight', 'lb')
+    """
+    found = IN_BRACKETS.fullmatch(name.strip())
+    return (found[1], found[2].strip()) if found else (name, "")
 
 
 def means_urea(name: str) -> bool:

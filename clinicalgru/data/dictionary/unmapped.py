@@ -9,11 +9,10 @@ import pandas as pd
 
 from clinicalgru.checks import check_instance
 from clinicalgru.data.dictionary.dictionary import Dictionary
-from clinicalgru.data.dictionary.name_words import name_words
-from clinicalgru.data.dictionary.variable import Variable
+from clinicalgru.data.dictionary.name_words import name_words, split_unit
+from clinicalgru.data.dictionary.variable import Variable, has_unit
 from clinicalgru.data.events import Events
 from clinicalgru.data.ledger import UNMAPPED
-from clinicalgru.errors import DictionaryError
 
 REASONS = (UNMAPPED, "unknown variable")
 COLUMNS = ["code", "label", "rows", "units", "low", "high", "suggestion"]
@@ -38,9 +37,9 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
         code, label (its meaning in the source, "" where the source gives none), rows, units (the most frequent first),
         low and high (5th and 95th percentile of the numbers in the first unit, NaN of fewer than 11 patients),
         suggestion (the variable whose words are most similar to the label, "" where fewer than half of the words are
-        shared; German, French, Spanish and Dutch words count as their English ones). Columns of a wide table that are
-        not used are listed too. Check a suggestion before you use it. To map a code, pass ``names={code: variable}``,
-        or add it under `source_codes` of the variable in your own dictionary.
+        shared; German, French, Spanish, Dutch and Scandinavian words count as their English ones). Columns of a wide
+        table that are not used are listed too. Check a suggestion before you use it. To map a code, pass
+        ``names={code: variable}``, or add it under `source_codes` of the variable in your own dictionary.
 
     Raises
     ------
@@ -75,7 +74,9 @@ def unmapped(events: Events, dictionary: Dictionary | None = None) -> pd.DataFra
     units = first.where(first.map(_folded).isin(spellings), "")  # an unknown unit speaks against no variable
     columns = (table["name"], table["label"], units, table["low"].notna())
     suggestions = [
-        codes.get(code) or _suggest(label or code, words, dictionary, unit, has_numbers=has_numbers)
+        codes.get(code)
+        or _suggest(label or code, words, dictionary, unit, has_numbers=has_numbers)
+        or _suggest_with_unit(label or code, words, dictionary)
         for code, label, unit, has_numbers in zip(*columns, strict=True)
     ]
     table = table.assign(suggestion=suggestions)
@@ -111,16 +112,14 @@ def _known_codes(dictionary: Dictionary) -> dict[str, str]:
     return dict(zip(table["code"], table["name"], strict=True))
 
 
-def _has_unit(variable: Variable, unit: str) -> bool:
-    try:
-        variable.conversion(unit)
-    except DictionaryError:
-        return False
-    return True
-
-
 def _folded(unit: str) -> str:
     return "".join(unit.split()).casefold()
+
+
+def _suggest_with_unit(text: str, known: Mapping[frozenset[str], str], dictionary: Mapping[str, Variable]) -> str:
+    """The variable of a name with its unit in brackets, such as "Height (in)"."""
+    name, unit = split_unit(text)
+    return _suggest(name, known, dictionary, unit) if unit else ""
 
 
 def _suggest(
@@ -139,5 +138,12 @@ def _suggest(
     suitable = ((words, name) for words, name in known.items() if fluid <= words)
     ranked = ((len(given & words) / max(len(given | words), 1), -len(name), name) for words, name in suitable)
     similar = sorted((one for one in ranked if one[0] > MIN_SIMILARITY), reverse=True)  # of equals the shortest name
-    fits = (name for *_, name in similar if dictionary is None or not unit or _has_unit(dictionary[name], unit))
+    if dictionary is not None:
+        similar = [one for one in similar if _names_both(given, dictionary[one[-1]].label)]
+    fits = (name for *_, name in similar if dictionary is None or not unit or has_unit(dictionary[name], unit))
     return next(fits, "")
+
+
+def _names_both(words: frozenset[str], label: str) -> bool:
+    """Whether words name both parts of a ratio, such as "Urine albumin to creatinine"; True of what is none."""
+    return " to " not in label or name_words(label) - {"to"} <= words

@@ -170,3 +170,31 @@ class Variable:
 
 def _folded(unit: str) -> str:
     return tidy(unit).casefold()
+
+
+def has_unit(variable: Variable, unit: str) -> bool:
+    """Whether a variable can be written in a unit.
+
+    Parameters
+    ----------
+    variable : Variable
+        The variable.
+    unit : str
+        The unit, as an extract spells it.
+
+    Returns
+    -------
+    bool
+        False where there is no conversion.
+
+    Examples
+    --------
+    >>> from clinicalgru import Dictionary
+    >>> [has_unit(Dictionary.load()["weight"], unit) for unit in ("lb", "left arm")]
+    [True, False]
+    """
+    try:
+        variable.conversion(unit)
+    except DictionaryError:
+        return False
+    return True

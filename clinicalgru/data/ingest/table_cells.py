@@ -191,7 +191,12 @@ def check_once(table: pd.DataFrame, keys: list[str], name: str) -> None:
     is_repeated = table.duplicated(keys)
     if is_repeated.any():
         where = f"{name}, {table.index[is_repeated][0]}"
-        raise InputError("each stay once", "a stay twice", "Keep one row per stay.", where=where)
+        raise InputError(
+            "each stay once",
+            "a stay twice",
+            "Keep one row per stay; of ward moves the first start and the last end.",
+            where=where,
+        )
 
 
 def _our_names(part: TablePart, columns: Mapping[str, str]) -> dict[str, str]:

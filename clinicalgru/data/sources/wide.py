@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from clinicalgru.data.dictionary.name_words import split_unit
+from clinicalgru.data.dictionary.variable import Variable, has_unit
 from clinicalgru.data.ingest.column_names import DATA, check_one_name_each, columns_in, columns_of, normalize
 from clinicalgru.data.ingest.csv_check import format_names
 from clinicalgru.data.ingest.read_options import ReadOptions
@@ -21,7 +23,7 @@ from clinicalgru.data.ingest.time_sql import NUMERIC
 from clinicalgru.data.ingest.unmapped_values import add_unused_values
 from clinicalgru.data.ingest.unused_columns import unused_columns
 from clinicalgru.data.ingest.workspace import Workspace
-from clinicalgru.errors import InputError
+from clinicalgru.errors import DictionaryError, InputError
 
 KEYS = ("patient_id", "stay_id", "time", "available_at")
 FILE_STEP = 1 << 40  # more rows than a file has
@@ -54,7 +56,8 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     Notes
     -----
     A column is a variable where the dictionary, the source's names in it (yaib) or `columns` contains its name.
-    Other columns are not used, and counted in the ledger's notes.
+    Other columns are not used, and counted in the ledger's notes. A unit in brackets behind the name of a column, such
+    as "Weight (lb)", is that of its values where the variable has it, unless `units` names another.
     """
     notes = add_wide_tables(workspace, data, options)
     supplied = read_tables(workspace, options)
@@ -128,6 +131,8 @@ def add_wide(
     names = _names(workspace, part, options, taken={*keys.values(), *leave})
     _check(part, columns, keys, names, options)
     workspace.missing = workspace.missing.with_columns(names)
+    units = _units(workspace, names, options)
+    columns |= {"unit": "unit"} if units else {}
     for column in names.keys() & workspace.value_pairs.keys():
         columns |= dict.fromkeys(workspace.value_pairs[column], column)  # for messages
     numbers = {column for column in names if part.types[column].startswith(NUMERIC)}
@@ -135,6 +140,7 @@ def add_wide(
         if group:
             cells = {column: name for column, name in names.items() if column in group}
             rows = unpivoted(part, keys, cells, "DOUBLE" if group is numbers else "VARCHAR")
+            rows = _with_units(rows, {name: units[column] for column, name in cells.items() if column in units})
             workspace.add_rows(rows, columns, options.row_format)
     unused = part.types.keys() - names.keys() - {*keys.values(), *leave}
     add_unused_values(workspace, part, unused, patient=keys.get("patient_id"), stay=keys.get("stay_id"))
@@ -160,6 +166,34 @@ def _names(workspace: Workspace, part: TablePart, options: ReadOptions, *, taken
     return {
         column: name for column, name in names.items() if name in known and (column in given or name not in columns)
     }
+
+
+def _units(workspace: Workspace, names: Mapping[str, str], options: ReadOptions) -> dict[str, str]:
+    """Column -> the unit in brackets behind its name, such as "Weight (lb)", where the variable has that unit."""
+    found = {}
+    for column, name in names.items():
+        unit, variable = split_unit(column)[1], _variable(workspace, name)
+        if unit and variable is not None and variable.name not in options.units and has_unit(variable, unit):
+            found[column] = unit
+    return found
+
+
+def _variable(workspace: Workspace, name: str) -> Variable | None:
+    """The variable of one of its names; None of two, as of a blood pressure."""
+    try:
+        return None if name in workspace.value_pairs else workspace.dictionary.find(name)
+    except DictionaryError:  # the name of a source
+        names = (workspace.dictionary.names(source).get(name) for source in workspace.name_sources)
+        return next((workspace.dictionary[one] for one in names if one), None)
+
+
+def _with_units(rows: TablePart, units: Mapping[str, str]) -> TablePart:
+    """Long rows with the units that stand in the names of columns."""
+    if not units:
+        return rows
+    cases = " ".join(f"WHEN {literal(name)} THEN {literal(unit)}" for name, unit in units.items())
+    sql = f"(SELECT *, CASE variable {cases} END AS unit FROM {rows.sql})"
+    return replace(rows, sql=sql, types=rows.types | {"unit": "VARCHAR"})
 
 
 def _own(column: str, known: set[str]) -> str:
