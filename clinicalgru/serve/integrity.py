@@ -180,6 +180,8 @@ def read_manifest(path: Path) -> bytes:
         If there is none, or it is larger than 50 MB.
     """
     try:
+        if not (path / MANIFEST).is_file():  # a pipe would be waited for without end
+            raise FileNotFoundError
         with (path / MANIFEST).open("rb") as file:
             raw = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError:
