@@ -30,7 +30,7 @@ from clinicalgru.temporary_folder import TemporaryFolder
 LOG = logging.getLogger("clinicalgru")
 STALE_HOURS = 24  # from which on the log says how old the newest data are
 IN_MEMORY = 1_000_000  # measurements up to which an extract is held in memory
-MEMORY_GB = 0.5  # of reading, where nothing else is given
+MEMORY_GB = 0.3  # of reading, where nothing else is given
 STAYS = "stays"
 COLUMNS = ("hours", "availability_lag", "variable", "value")  # of measurements
 

@@ -48,10 +48,23 @@ def test_two_at_once_do_not_see_each_other(tmp_path):
 def test_an_engine_that_spilled_or_failed_is_not_used_again(tmp_path):
     with own_database(tmp_path / "spill", memory_mb=30) as connection:
         connection.execute("SET threads = 1")  # each thread needs memory of its own
-        connection.execute("CREATE TABLE rows AS SELECT hash(i) AS a, hash(i + 1) AS b FROM range(4_000_000) r(i)")
+        connection.execute("CREATE TEMP TABLE r AS SELECT hash(i) AS a, hash(i + 1) AS b FROM range(4_000_000) r(i)")
         assert (tmp_path / "spill").exists()
     with pytest.raises(ZeroDivisionError), own_database(tmp_path / "fails", memory_mb=100):
         raise ZeroDivisionError
     with own_database(tmp_path / "after", memory_mb=100) as connection:
         assert settings(connection)[1] == str(tmp_path / "after")
         leave_behind(connection)
+
+
+def test_a_large_table_is_in_a_file_that_goes_with_the_database(tmp_path):
+    for name in ("first", "second"):
+        with own_database(tmp_path / name, memory_mb=100) as connection:
+            connection.execute("CREATE TABLE rows AS SELECT hash(i) AS a, i % 7 AS b FROM range(4_000_000) r(i)")
+            assert (tmp_path / f"{name}.duckdb").stat().st_size > 4_000_000 * 8  # hashes cannot be compressed
+            assert not (tmp_path / name).exists()  # nothing had to be written twice
+            assert connection.execute("SELECT sum(b)::BIGINT FROM rows").fetchall() == [(11_999_994,)]
+        assert not list(tmp_path.iterdir())
+    with pytest.raises(duckdb.Error), own_database(tmp_path / "fails", memory_mb=100) as connection:
+        connection.execute("CREATE TABLE rows AS SELECT hash(i) AS a FROM range(1_000_000) r(i); SELECT error('stop')")
+    assert not list(tmp_path.iterdir())

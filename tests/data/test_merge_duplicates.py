@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import clinicalgru as cg
-from clinicalgru.data.ingest import accepted_rows
+from clinicalgru.data.ingest import accepted_rows, sort_rows
 from clinicalgru.data.ingest.merge_duplicates import KEY, MERGES, merge_duplicates
 
 PAIN = {"pain": {"label": "Pain", "unit": "1", "variable_type": "ordinal", "plausible": [0, 10], "source": "ours"}}
@@ -84,7 +84,8 @@ def test_stays_that_are_sorted_in_parts_give_the_same_measurements(monkeypatch):
     cohort = cg.simulate(60, random_state=2)
     rows = pd.concat([cohort.measurements, cohort.measurements.head(2_000)]).sample(frac=1, random_state=0)
     whole = cg.read_events(rows, stays=cohort.stays, max_rejected=1)
-    monkeypatch.setattr(accepted_rows, "SORTED_ROWS", 700)
+    monkeypatch.setattr(sort_rows, "SORTED_ROWS", 700)
+    monkeypatch.setattr(accepted_rows, "STREAM_ROWS", 2_048)
     parts = cg.read_events(rows, stays=cohort.stays, max_rejected=1)
     assert parts.measurements.equals(whole.measurements)
     assert (parts.ledger.notes, parts.ledger.merged) == (whole.ledger.notes, whole.ledger.merged)

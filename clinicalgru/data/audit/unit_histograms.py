@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -20,39 +19,11 @@ SHAPES = {  # of the arrays in `Histograms`
     "values": (DECIMALS, len(LOG_VALUES)), "medians": (1, len(LOG_VALUES)),
     "decimal_medians": (DECIMALS, len(LOG_VALUES)), "ratios": (1, len(LOG_RATIOS)), "spikes": (1, len(LOG_RATIOS)),
 }  # fmt: skip
-KEYS = ("site", "variable", "stay")
 ROWS = ("stay", "variable", "value")  # of measurements
 MAX_STAYS = 20_000  # of a site, spread evenly over all its stays
 PART_ROWS = 500_000  # of whole stays at a time
 KINDS = ("values", "medians", "decimal_medians", "ratios", "spikes")
 COLUMNS = ("site", "variable", "histogram", "decimals", "bin")
-# The logarithm of each value and its number of decimals. Numbers stand for names.
-LOG_VALUES_SQL = """
-SELECT ln(value) AS log_value, (CASE {decimals} ELSE {most} END)::TINYINT AS decimals FROM part
-"""
-# Whether a value has at most so many decimals.
-HAS_DECIMALS = "WHEN abs(value - round(value, {0})) <= 1e-9 * greatest(1, abs(value)) THEN {0}"
-# The bins of all histograms of `Histograms`.
-BIN_COUNTS = """
-WITH points(site, variable, histogram, decimals, place) AS (
-    SELECT site, variable, 0, decimals, (log_value - {min_log}) / {bin_width} FROM log_values
-    UNION ALL
-    SELECT site, variable, 1, 0, (median(log_value) - {min_log}) / {bin_width} FROM log_values
-    GROUP BY site, variable, stay
-    UNION ALL
-    SELECT site, variable, 2, decimals, (median(log_value) - {min_log}) / {bin_width} FROM log_values
-    GROUP BY site, variable, stay, decimals
-    UNION ALL
-    SELECT site, variable, 3, 0, (log_value - coalesce(previous, next) + {max_log_ratio}) / {bin_width}
-    FROM log_values WHERE (previous IS NULL) <> (next IS NULL)
-    UNION ALL
-    SELECT site, variable, 4, 0, (least(log_value, previous, next) + greatest(log_value, previous, next)
-        - previous - next + {max_log_ratio}) / {bin_width}
-    FROM log_values WHERE previous IS NOT NULL AND next IS NOT NULL)
-SELECT site, variable, histogram, decimals,
-    least(greatest(floor(place), 0), if(histogram >= 3, {n_ratios}, {n_values}) - 1)::INT AS bin, count(*)
-FROM points GROUP BY ALL
-"""
 
 
 def histograms_by_site(
@@ -96,21 +67,67 @@ def histograms_by_site(
 def _bin_counts(events: Events, names: list[str], site_column: str | None) -> pd.DataFrame:
     """Rows per site, variable, histogram, number of decimals and bin."""
     site, labels = _sites(events, site_column)
-    decimals = " ".join(HAS_DECIMALS.format(digits) for digits in range(DECIMALS - 1))
-    log_values = LOG_VALUES_SQL.format(decimals=decimals, most=DECIMALS - 1)
-    sizes = {"n_values": len(LOG_VALUES), "n_ratios": len(LOG_RATIOS)}
-    sql = BIN_COUNTS.format(min_log=MIN_LOG, bin_width=BIN_WIDTH, max_log_ratio=MAX_LOG_RATIO, **sizes)
-    counts = [pd.DataFrame({name: np.empty(0, dtype=np.int64) for name in (*COLUMNS, "rows")})]
-    with duckdb.connect() as connection:
-        connection.execute("SET memory_limit = '1GB'; SET enable_progress_bar = false; SET threads = 1")
-        for part in _parts(events, names, site):
-            connection.register("part", part)
-            logs = connection.execute(log_values).fetchnumpy()
-            connection.register("log_values", _with_neighbours({name: part[name] for name in KEYS} | logs))
-            counts.append(connection.execute(sql).df().set_axis([*COLUMNS, "rows"], axis=1))
-    table = pd.concat(counts).groupby(list(COLUMNS), as_index=False)["rows"].sum()
-    codes = {"site": labels, "variable": names, "histogram": KINDS}
-    return table.assign(**{name: np.array(texts, dtype=object)[table[name]] for name, texts in codes.items()})
+    keys = [np.empty(0, dtype=np.int64)]
+    counts = [np.empty(0, dtype=np.int64)]
+    shape = (len(labels), len(names), len(KINDS), DECIMALS, max(len(LOG_VALUES), len(LOG_RATIOS)))
+    for part in _parts(events, names, site):
+        columns = {name: part[name].to_numpy() for name in ("site", "variable", "stay", "value")}
+        cells = np.concatenate([np.ravel_multi_index(points, shape) for points in _points(**columns)])
+        key, count = np.unique(cells, return_counts=True)
+        keys.append(key)
+        counts.append(count)
+    table = pd.Series(np.concatenate(counts)).groupby(np.concatenate(keys)).sum()
+    position = np.unravel_index(table.index.to_numpy(), shape)
+    texts = (np.array(labels, dtype=object), np.array(names, dtype=object), np.array(KINDS, dtype=object))
+    columns = {name: text[each] for name, text, each in zip(COLUMNS, texts, position, strict=False)}
+    return pd.DataFrame({**columns, "decimals": position[3], "bin": position[4], "rows": table.to_numpy()})
+
+
+def _points(
+    site: np.ndarray, variable: np.ndarray, stay: np.ndarray, value: np.ndarray
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Site, variable, histogram, number of decimals and bin of each value, median, ratio and spike.
+
+    The values are in order of variable, stay and time.
+    """
+    log_value, decimals = np.log(value), _decimals(value)
+    none = np.zeros_like(decimals)
+    yield site, variable, none, decimals, _bin(log_value)
+    is_new = np.append(True, (stay[1:] != stay[:-1]) | (variable[1:] != variable[:-1]))[: len(stay)]
+    group = np.cumsum(is_new) - 1
+    for kind, classes in ((1, none), (2, decimals)):
+        first, medians = _medians(group * DECIMALS + classes, log_value)
+        yield site[first], variable[first], none[first] + kind, classes[first], _bin(medians)
+    previous, following = ~is_new, np.append(~is_new[1:], False)[: len(is_new)]
+    one = np.flatnonzero(previous != following)
+    ratio = log_value[one] - log_value[np.where(previous[one], one - 1, one + 1)]
+    yield site[one], variable[one], none[one] + 3, none[one], _bin(ratio, of_ratios=True)
+    both = np.flatnonzero(previous & following)
+    three = log_value[both], log_value[both - 1], log_value[both + 1]
+    spike = np.minimum.reduce(three) + np.maximum.reduce(three) - three[1] - three[2]
+    yield site[both], variable[both], none[both] + 4, none[both], _bin(spike, of_ratios=True)
+
+
+def _bin(log_value: np.ndarray, *, of_ratios: bool = False) -> np.ndarray:
+    low, n_bins = (-MAX_LOG_RATIO, len(LOG_RATIOS)) if of_ratios else (MIN_LOG, len(LOG_VALUES))
+    return np.clip(np.floor((log_value - low) / BIN_WIDTH), 0, n_bins - 1).astype(np.int64)
+
+
+def _decimals(value: np.ndarray) -> np.ndarray:
+    """The number of decimals of each value, the last number for those and more."""
+    decimals = np.full(len(value), DECIMALS - 1, dtype=np.int64)
+    for digits in reversed(range(DECIMALS - 1)):
+        decimals[np.abs(value - np.round(value, digits)) <= 1e-9 * np.maximum(1, np.abs(value))] = digits
+    return decimals
+
+
+def _medians(group: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A row of each group, and the median of its values."""
+    order = np.lexsort((value, group))
+    begins = np.flatnonzero(np.append(True, np.diff(group[order]) != 0)[: len(group)])
+    last = np.append(begins[1:], len(group)) - 1
+    low, high = (value[order[middle]] for middle in ((begins + last) // 2, (begins + last + 1) // 2))
+    return order[begins], low + (high - low) / 2
 
 
 def _parts(events: Events, names: list[str], site: np.ndarray) -> Iterator[pa.Table]:
@@ -143,16 +160,6 @@ def _in_order(part: pa.Table) -> pa.Table:
         rows = np.flatnonzero(np.isin(keys, unordered))
         order[rows] = order[rows][np.lexsort((values[rows], times[rows], keys[rows]))]
     return part.take(order)
-
-
-def _with_neighbours(columns: Mapping[str, Any]) -> pa.Table:
-    """The logarithms with those before and after them in the same stay."""
-    variable, stay, log_value = (np.asarray(columns[name]) for name in ("variable", "stay", "log_value"))
-    differs = np.ones(len(stay) + 1, dtype=bool)
-    differs[1:-1] = (stay[1:] != stay[:-1]) | (variable[1:] != variable[:-1])
-    previous = pa.array(np.roll(log_value, 1), mask=differs[:-1])
-    following = pa.array(np.roll(log_value, -1), mask=differs[1:])
-    return pa.table({**columns, "previous": previous, "next": following})
 
 
 def _usable(

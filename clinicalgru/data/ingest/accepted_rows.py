@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.events import IMPLAUSIBLE
 from clinicalgru.data.ingest import ingest_sql
 from clinicalgru.data.ingest.duckdb_errors import duckdb_errors
 from clinicalgru.data.ingest.merge_duplicates import MEASUREMENTS, merge_duplicates
+from clinicalgru.data.ingest.sort_rows import sorted_rows
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.sequences.memmap import MemoryMaps, mapped_table
 
-CHUNK_ROWS = 1_000_000
-SORTED_ROWS = 4_000_000  # at a time
+STREAM_ROWS = 122_880  # of DuckDB at a time: a row group of its tables
 CODED = pa.schema([("stay", pa.int32()), ("available", pa.int64()), ("time", pa.int64()), ("code", pa.int32())])
 
 
-def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, int]]:
+def measurements(workspace: Workspace) -> tuple[pa.Table, tuple[Variable, ...], MemoryMaps, dict[str, int]]:
     """Write the accepted measurements to disk in canonical order, and map them into memory.
 
     Parameters
@@ -33,7 +34,9 @@ def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, 
     Returns
     -------
     table : pyarrow.Table
-        stay, available and time (microseconds), variable, value (in the unit of the variable); memory-mapped.
+        stay, available and time (microseconds), variable (position in `variables`), value (in its unit); memory-mapped.
+    variables : tuple of Variable
+        Variables that are measured.
     maps : MemoryMaps
         The memory maps of the table.
     n_merged : dict of str to int
@@ -45,38 +48,38 @@ def measurements(workspace: Workspace) -> tuple[pa.Table, MemoryMaps, dict[str, 
         If memory or disk do not suffice.
     """
     path, n_merged = Path(workspace.folder.name) / "facts.arrow", Counter[str]()
-    is_known_later = workspace.sql.execute(ingest_sql.N_LATER).fetchall()[0][0] > 0
-    time, times = ("time", "available, time") if is_known_later else ("available", "available")  # a key less to sort by
-    columns = {"place": _place_sql(workspace), "time": time, "times": times}
+    used = sorted(variable for (variable,) in workspace.sql.execute(ingest_sql.SERIES).fetchall())
+    number = np.zeros(len(workspace.variables), dtype=np.int16)
+    number[used] = np.arange(len(used), dtype=np.int16)
     with (
         duckdb_errors("the extract"),
         pa.OSFile(str(path), "wb") as file,
         pa.ipc.new_file(file, MEASUREMENTS) as writer,
     ):
-        batches = _sorted_batches(workspace, columns)
+        batches = _sorted_batches(workspace, used)
         for batch, merged in merge_duplicates(batches, [variable.merge for variable in workspace.variables]):
-            writer.write_batch(batch)
+            numbers = pa.array(number[batch.column("variable").to_numpy()])
+            writer.write_batch(batch.set_column(batch.schema.names.index("variable"), "variable", numbers))
             n_merged.update(merged)
-    return *mapped_table(path), dict(n_merged)
+    table, maps = mapped_table(path)
+    return table, tuple(workspace.variables[i] for i in used), maps, dict(n_merged)
 
 
-def _sorted_batches(workspace: Workspace, columns: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-    """The accepted measurements in order: stays are sorted some millions of rows at a time, which bounds the memory."""
-    n_rows, n_stays = (
-        workspace.sql.execute(query).fetchall()[0][0] for query in (ingest_sql.N_SERIES, ingest_sql.N_STAYS)
+def _sorted_batches(workspace: Workspace, used: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    """The accepted measurements in order."""
+    n_later, n_rows, n_stays = (
+        workspace.sql.execute(query).fetchall()[0][0]
+        for query in (ingest_sql.N_LATER, ingest_sql.N_SERIES, ingest_sql.N_STAYS)
     )
-    n_parts = max(1, min(n_stays, round(n_rows / SORTED_ROWS)))
-    bounds = [n_stays * number // n_parts for number in range(n_parts + 1)]
-    for first, end in pairwise(bounds):
-        stays = "true" if n_parts == 1 else f"position >= {first} AND position < {end}"
-        query = ingest_sql.MEASUREMENTS.format(**columns, stays=stays)
-        yield from workspace.sql.sql(query).to_arrow_reader(CHUNK_ROWS)
+    columns = {"time": "time, " if n_later else "", "place": _place_sql(workspace, used)}
+    rows = workspace.sql.sql(ingest_sql.MEASUREMENTS.format(**columns)).to_arrow_reader(STREAM_ROWS)
+    for batch in sorted_rows(rows, n_rows=n_rows, n_stays=n_stays, folder=Path(workspace.folder.name)):
+        yield batch if n_later else batch.append_column("time", batch.column("available"))
 
 
-def _place_sql(workspace: Workspace) -> str:
-    """SQL of the place in the extract, a key to sort by, where some variable needs its last value."""
-    occurring = {variable for (variable,) in workspace.sql.execute(ingest_sql.SERIES).fetchall()}
-    last = [str(i) for i in sorted(occurring) if workspace.variables[i].merge == "last"]
+def _place_sql(workspace: Workspace, used: Sequence[int]) -> str:
+    """SQL of the place in the extract, a column to sort by, where some variable needs its last value."""
+    last = [str(i) for i in used if workspace.variables[i].merge == "last"]
     if not last:
         return ""
     with duckdb_errors("the extract"):
@@ -84,7 +87,7 @@ def _place_sql(workspace: Workspace) -> str:
     if not differing:
         return ""
     variables = ", ".join(str(variable) for (variable,) in differing)
-    return f"CASE WHEN variable IN ({variables}) THEN {ingest_sql.PLACE} ELSE 0 END, "
+    return f"CASE WHEN variable IN ({variables}) THEN {ingest_sql.PLACE} ELSE 0 END AS place, "
 
 
 def coded_events(workspace: Workspace) -> tuple[pa.Table, tuple[str, ...], int]:

@@ -13,6 +13,7 @@ import duckdb
 from clinicalgru.data.ingest.tables import literal
 
 DATABASE = "workspace"  # name of a database of one's own
+NOT_DURABLE = "RECOVERY_MODE no_wal_writes"  # it does not outlive the process
 _LOCK = threading.Lock()
 # by process: after a fork, the threads of an engine are gone
 _ENGINES: dict[int, duckdb.DuckDBPyConnection] = {}
@@ -47,12 +48,13 @@ def small_connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def own_database(spill: Path, *, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open an empty database in memory, in an engine that nothing else uses until it is closed.
+    """Open an empty database of one's own, in an engine that nothing else uses until it is closed.
 
     Parameters
     ----------
     spill : Path
-        Folder for what does not fit into memory; it is created when it is needed.
+        Folder for what does not fit into memory; it is created when it is needed. Tables of many rows are in a file
+        next to it, SPILL.duckdb, which is removed at the end.
     memory_mb : int
         Memory limit in MB.
 
@@ -63,20 +65,25 @@ def own_database(spill: Path, *, memory_mb: int) -> Iterator[duckdb.DuckDBPyConn
 
     Notes
     -----
+    A table in memory that does not fit is written to disk again whenever it is read; in the file it is written once,
+    and compressed. Small tables stay in memory: nothing is logged, and nothing is flushed to disk.
+
     The engine is kept for the next database, unless the block raised, or spilled: then its folder cannot be changed.
 
     Examples
     --------
-    >>> with own_database(Path("spill"), memory_mb=100) as connection:
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, own_database(Path(folder) / "spill", memory_mb=100) as connection:
     ...     connection.execute("CREATE TABLE rows AS SELECT 6 * 7 AS answer").sql("FROM rows").fetchall()
     [(42,)]
     """
     with _LOCK:
         engine = _IDLE.pop(os.getpid(), None) or duckdb.connect()
-    is_clean, connection = False, engine.cursor()
+    is_clean, connection, file = False, engine.cursor(), spill.with_name(f"{spill.name}.duckdb")
     try:
         connection.execute(f"SET temp_directory = {literal(str(spill))}; SET memory_limit = '{memory_mb}MB'")
-        connection.execute(f"ATTACH ':memory:' AS {DATABASE}; USE {DATABASE}")
+        connection.execute("SET checkpoint_on_detach = 'DISABLED'")
+        connection.execute(f"ATTACH {literal(str(file))} AS {DATABASE} ({NOT_DURABLE}); USE {DATABASE}")
         yield connection
         with suppress(duckdb.Error):
             connection.execute(f"USE memory; DETACH {DATABASE}")
@@ -88,3 +95,4 @@ def own_database(spill: Path, *, memory_mb: int) -> Iterator[duckdb.DuckDBPyConn
                 _IDLE[os.getpid()] = engine
             else:
                 engine.close()
+        file.unlink(missing_ok=True)

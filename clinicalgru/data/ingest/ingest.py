@@ -9,7 +9,7 @@ not made: it is counted, but no error. The order of rows does not matter, but fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -115,16 +115,16 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     resolve_units(workspace, options.units)
     stays = assign_stays(workspace, result.stays, count_unmapped=result.count_unmapped)
     rejected_static = implausible_static(stays, result.implausible)
-    facts, maps, n_merged = measurements(workspace)
+    facts, variables, maps, n_merged = measurements(workspace)
     coded, code_vocabulary, n_repeated = coded_events(workspace)
-    at_start = is_static_at_start(maps.batches(facts), workspace.variables, result.static_from_start)
-    at_start_rows = facts.filter(at_start)
+    at_start = is_static_at_start(maps.batches(facts), variables, result.static_from_start)
+    at_start_rows = _named(facts.filter(at_start), variables)
     stays, observed, static_notes = add_static_rows(workspace, stays, at_start_rows, result.static_from_start)
     static_variables = tuple(variable for variable in workspace.variables if variable.static and variable.name in stays)
     earliest = earliest_times(chain(coded.to_batches(), maps.batches(facts)), len(stays))
     first = pd.Series(earliest, dtype="Int64").mask(earliest == NO_TIME)
     stays, outcomes, outcome_notes = _with_outcomes(stays, result.outcomes, first)
-    without_series = len(stays) - _n_stays(facts, pc.invert(at_start))
+    without_series = len(stays) - _n_stays(maps.batches(facts), at_start)
     maps.release()
     notes = {
         **workspace.notes,
@@ -138,8 +138,6 @@ def ingest(workspace: Workspace, result: SourceResult, options: ReadOptions) -> 
     n_merged["exact repeats"] = n_merged.get("exact repeats", 0) + n_repeated
     ledger = _ledger(workspace, result, options, n_merged=n_merged, notes=notes)
     implausible = pa.concat_tables([implausible_values(workspace), rejected_static])
-    facts, variables = _renumbered(facts, workspace.variables)
-    maps.release()
     return IngestResult(
         measurements=facts,
         coded=coded,
@@ -181,22 +179,14 @@ def _with_outcomes(
     return stays, tuple(outcomes.columns.difference(["patient_id", "stay_id"], sort=False)), notes
 
 
-def _n_stays(facts: pa.Table, is_selected: pa.ChunkedArray) -> int:
-    """How many stays have a selected measurement; chunk by chunk, as a filtered table would be a copy."""
-    starts = np.cumsum([0, *map(len, is_selected.chunks)])
-    stays = [
-        facts["stay"].slice(int(start), len(chunk)).filter(chunk).unique()
-        for start, chunk in zip(starts, is_selected.chunks, strict=False)
-    ]
+def _n_stays(batches: Iterable[pa.RecordBatch], at_start: pa.ChunkedArray) -> int:
+    """How many stays have a measurement that is not only a static value."""
+    pairs = zip(batches, at_start.chunks, strict=True)
+    stays = [batch["stay"].filter(pc.invert(is_static)).unique() for batch, is_static in pairs]
     return len(pa.chunked_array(stays, pa.int32()).unique())
 
 
-def _renumbered(facts: pa.Table, variables: Sequence[Variable]) -> tuple[pa.Table, tuple[Variable, ...]]:
-    """Measurements numbered by the variables that occur, and these variables."""
-    used = np.sort(pc.unique(facts["variable"]).to_numpy())
-    number = np.zeros(len(variables), dtype=np.int16)
-    number[used] = np.arange(len(used), dtype=np.int16)
-    index = facts.schema.get_field_index("variable")
-    chunks = [pa.array(number[chunk.to_numpy()]) for chunk in facts["variable"].chunks]
-    column = pa.chunked_array(chunks, type=pa.int16())
-    return facts.set_column(index, "variable", column), tuple(variables[i] for i in used)
+def _named(facts: pa.Table, variables: Sequence[Variable]) -> pd.DataFrame:
+    """Measurements with the names of their variables."""
+    names = np.array([variable.name for variable in variables], dtype=object)
+    return facts.to_pandas().assign(variable=names[facts["variable"].to_numpy()])

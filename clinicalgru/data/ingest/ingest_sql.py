@@ -298,12 +298,10 @@ N_SERIES = "SELECT coalesce(sum(rows), 0)::BIGINT FROM counts WHERE reason IS NU
 N_STAYS = "SELECT count(*) FROM stay_keys"
 # The variables of accepted measurements.
 SERIES = "SELECT DISTINCT variable FROM counts WHERE reason IS NULL AND role = 'series'"
-# Measurements in canonical order; of one instant, by their place in the extract where that decides, else by value. The
-# sort is by columns of the result: by those of the view, DuckDB would compute and carry them twice.
+# Measurements, with their place in the extract where it decides between values of one instant.
 MEASUREMENTS = """
-SELECT position AS stay, available, {time} AS time, variable::SMALLINT AS variable, value
-FROM rows_with_reason WHERE reason IS NULL AND role = 'series' AND {stays}
-ORDER BY stay, {times}, variable, {place}value
+SELECT position AS stay, available, {time}variable::SMALLINT AS variable, {place}value
+FROM rows_with_reason WHERE reason IS NULL AND role = 'series'
 """
 # Variables, out of some, that have different values at one instant.
 DIFFERING_VALUES = """

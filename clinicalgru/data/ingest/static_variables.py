@@ -41,7 +41,7 @@ def is_static_at_start(
 
 
 def add_static_rows(
-    workspace: Workspace, stays: pd.DataFrame, at_start: pa.Table, names: Mapping[str, str]
+    workspace: Workspace, stays: pd.DataFrame, at_start: pd.DataFrame, names: Mapping[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
     """Add the static values that occurred as rows to the stays.
 
@@ -51,8 +51,8 @@ def add_static_rows(
         The workspace, with stays and units resolved.
     stays : DataFrame
         The stays in canonical order; gets a column for each static variable.
-    at_start : pyarrow.Table
-        Measurements at hour 0 that are also static values.
+    at_start : DataFrame
+        Measurements at hour 0 that are also static values: stay, available, time, variable (name), value.
     names : mapping of str to str
         Series variable -> static variable.
 
@@ -133,9 +133,8 @@ def _known_values(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["value"] != rows.groupby("stay")["value"].shift()]
 
 
-def _rows_at_start(workspace: Workspace, at_start: pa.Table, names: Mapping[str, str]) -> pd.DataFrame:
+def _rows_at_start(workspace: Workspace, at_start: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """Measurements at hour 0 as rows of static values."""
     positions = {variable.name: i for i, variable in enumerate(workspace.variables)}
-    static = {positions[series]: positions[name] for series, name in names.items() if series in positions}
-    rows = at_start.to_pandas()
-    return rows.assign(variable=rows["variable"].map(static).astype("int64"), is_top_coded=False)
+    static = at_start["variable"].map(names).map(positions).astype("int64")
+    return at_start.assign(variable=static, is_top_coded=False)

@@ -1,7 +1,7 @@
 """Numeric columns on disk: written in chunks as plain .npy files, read back memory-mapped.
 
 Pages of a mapped file count as memory of the process from when they are read until the operating system reclaims them.
-Here they are released after every 128 MiB read, so the process stays small. Pages that the system still caches are read
+Here they are released after every 32 MiB read, so the process stays small. Pages that the system still caches are read
 again at the speed of memory.
 """
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from clinicalgru.errors import InputError
 
-RESIDENT_BYTES = 128 * 2**20  # bytes read before pages are released
+RESIDENT_BYTES = 32 * 2**20  # bytes read before pages are released
 
 
 class MemoryMaps:
