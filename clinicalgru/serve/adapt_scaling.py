@@ -13,8 +13,10 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
+from clinicalgru.model.estimators.untrained_network import known_when_predicted
 from clinicalgru.model.fit_state import check_stays
 from clinicalgru.model.reference_stays import sample_stays
+from clinicalgru.model.training.prediction_hours import SCALED
 from clinicalgru.serve.bundle import model_hash
 
 MIN_PATIENTS = 100  # with fewer, the outer quantiles of most variables are uncertain
@@ -100,7 +102,8 @@ def _adapted(model: GRUEstimator, stays: Sequences) -> GRUEstimator:
     """A copy of one network's model with the quantiles of these stays."""
     new = copy(model)
     new.network_ = deepcopy(model.network_)
-    new.network_.scaler.fit_measurements(new._checked(stays))
+    predicted = known_when_predicted(new) if SCALED in new.trained_on_ else None
+    new.network_.scaler.fit_measurements(new._checked(stays), predicted)
     _forget(new, stays)
     return new
 

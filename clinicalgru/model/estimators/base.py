@@ -32,6 +32,7 @@ from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses, Auxilia
 from clinicalgru.model.training.device import placed, resolve_device
 from clinicalgru.model.training.distillation import Teacher
 from clinicalgru.model.training.distributed import rank_and_world_size
+from clinicalgru.model.training.prediction_hours import scaled_at
 from clinicalgru.model.training.progress import Callback, check_callbacks
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.train_folds import Fold, train_folds
@@ -304,6 +305,7 @@ class GRUEstimator(FittedModel):
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
         self.calibrator_, self.calibrated_on_, self.reference_stays_ = None, None, sample_stays(stays)
         self.trained_on_ = training_summary(stays, self.pretrained) | validation_summary(validation, fold)
+        self.trained_on_ |= scaled_at(self.pretrained)
         self.seen_patients_ = SeenPatients.of(stays, *([] if validation is None else [validation]))
         self.pretraining_patients_ = () if self.pretrained is None else (self.pretrained.seen_patients,)
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):

@@ -10,7 +10,7 @@ from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.task_fields import TASK_TYPES
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
-from clinicalgru.model.estimators.untrained_network import network_spec
+from clinicalgru.model.estimators.untrained_network import known_when_predicted, network_spec
 from clinicalgru.model.fit_state import RandomState
 from clinicalgru.model.heads.next_step import NextStep
 from clinicalgru.model.network.codes import MIN_CODE_STAYS
@@ -28,7 +28,7 @@ class _NextStepModel(GRUEstimator):
     def _network(self, stays: Sequences, auxiliary: AuxiliaryTargets | None) -> ClinicalGRU:
         outputs = self.head_.n_outputs
         network = ClinicalGRU(replace(network_spec(self, stays, outputs=outputs), forecasts=outputs))
-        network.scaler.fit(stays)
+        network.scaler.fit(stays, known_when_predicted(self))
         self.head_ = self._forecast(network)
         return network
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from clinicalgru.model.network.codes import fit_code_vocabulary
 from clinicalgru.model.network.config import OPTION_NAMES, NetworkConfig, NetworkSpec, check_spec
 from clinicalgru.model.network.network import ClinicalGRU, n_categories
 from clinicalgru.model.training.auxiliary_losses import AuxiliaryTargets
+from clinicalgru.model.training.prediction_hours import known_at_predictions
 
 
 def untrained_network(estimator: Any, stays: Sequences, auxiliary: AuxiliaryTargets | None = None) -> ClinicalGRU:
@@ -41,7 +44,7 @@ def untrained_network(estimator: Any, stays: Sequences, auxiliary: AuxiliaryTarg
     head = estimator.head_
     outputs = head.n_outputs + (auxiliary.n_outputs if auxiliary is not None else 0)
     network = ClinicalGRU(network_spec(estimator, stays, outputs=outputs))
-    network.scaler.fit(stays)
+    network.scaler.fit(stays, known_when_predicted(estimator))
     if estimator.pretrained is not None:
         estimator.pretrained.initialise(network, stays)
     start = head.initial_bias(stays)
@@ -50,6 +53,24 @@ def untrained_network(estimator: Any, stays: Sequences, auxiliary: AuxiliaryTarg
             for _, readout, _ in network.readout.parts():
                 readout.bias[..., : len(start)].add_(start)
     return network
+
+
+def known_when_predicted(estimator: Any) -> Callable[[Sequences], Sequences]:
+    """Give what makes stays as they are known at hours at which an estimator's network predicts while it is trained.
+
+    Parameters
+    ----------
+    estimator : GRUEstimator
+        Its head and `n_cuts` are used.
+
+    Returns
+    -------
+    callable
+        See `known_at_predictions`.
+    """
+    head = estimator.head_
+    n_cuts = estimator.n_cuts if head.supports_cuts else 0
+    return partial(known_at_predictions, per_step=head.per_step, n_cuts=n_cuts)
 
 
 def network_spec(estimator: Any, stays: Sequences, *, outputs: int) -> NetworkSpec:

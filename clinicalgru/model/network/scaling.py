@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +101,7 @@ class InputScaler(nn.Module):
         """Number of columns of the static covariates."""
         return sum(categories + 1 if categories else 2 for categories in self.static_variables)
 
-    def fit(self, sequences: Sequences) -> None:
+    def fit(self, sequences: Sequences, predicted: Callable[[Sequences], Sequences] | None = None) -> None:
         """Learn the quantiles of the training stays.
 
         Parameters
@@ -108,29 +109,33 @@ class InputScaler(nn.Module):
         sequences : Sequences
             Training stays. Of more than 50,000 stays or 10 million measurements, evenly spaced stays are used. What
             fewer than 11 patients have is not learned.
+        predicted : callable or None
+            Gives stays as they are known at hours at which the network predicts: their summaries are learned. None: at
+            the ends of the stays.
         """
         sequences = _thin_out(sequences)
-        self.fit_measurements(sequences)
+        self.fit_measurements(sequences, predicted)
         patient = pd.factorize(sequences.patient)[0]
         for static, column in enumerate(sequences.static.T):
             known = ~np.isnan(column)
             self.static.fit(static, column[known], patient[known])
 
-    def fit_measurements(self, sequences: Sequences) -> None:
+    def fit_measurements(self, sequences: Sequences, predicted: Callable[[Sequences], Sequences] | None = None) -> None:
         """Learn the quantiles of measurements and their summaries, not those of static covariates.
 
         Parameters
         ----------
-        sequences : Sequences
+        sequences, predicted
             As of `fit`.
         """
         sequences = _thin_out(sequences)
-        patient = pd.factorize(sequences.patient)[0]
-        patient_of_measurement = patient[sequences.stay_of_measurement]
+        patient = pd.factorize(sequences.patient)[0][sequences.stay_of_measurement]
         for variable in range(len(sequences.variables)):
             rows = sequences.variable == variable
-            self.value.fit(variable, sequences.value[rows], patient_of_measurement[rows])
-        for feature, column in enumerate(self.summaries(sequences).T):
+            self.value.fit(variable, sequences.value[rows], patient[rows])
+        known_then = sequences if predicted is None else _thin_out(predicted(sequences))
+        patient = pd.factorize(known_then.patient)[0]
+        for feature, column in enumerate(self.summaries(known_then).T):
             known = ~np.isnan(column)
             self.summary.fit(feature, column[known], patient[known])
 
