@@ -168,7 +168,7 @@ def test_sizes_out_of_range_are_refused(parts, arguments, message):
 
 def test_one_outcome_only_and_unknown_outcomes_are_refused(parts, events, task):
     train, tune = parts[:2]
-    with pytest.raises(cg.ClinicalGRUError, match="both outcomes among the stays; got one"):
+    with pytest.raises(cg.ClinicalGRUError, match="both outcomes among the stays; got the same outcome in all of them"):
         cg.GRUClassifier(**SMALL).fit(train[train.outcome == 0], validation=tune)
     everyone = cg.select(events, task, include_ineligible=True)
     with pytest.raises(cg.ClinicalGRUError, match="known outcomes in the stays; got 4 unknown"):
