@@ -21,6 +21,7 @@ from clinicalgru.parts import Parts
 from clinicalgru.serve.privacy_audit import PrivacyAudit, privacy_audit
 
 MEMBERSHIP_STAYS = 2000
+NO_OTHERS = "all test patients took part in pretraining"
 LEAKAGE_STAYS = 30  # of the extract: some ten seconds
 
 
@@ -48,6 +49,25 @@ def check_leakage(model: Model, parts: Parts, *, random_state: int = 0) -> Leaka
     return check
 
 
+def membership_text(model: Any, audit: PrivacyAudit | None) -> str:
+    """Say how well training patients are recognised, or why that was not measured.
+
+    Parameters
+    ----------
+    model : GRUEstimator
+        The model.
+    audit : PrivacyAudit or None
+        As `measure_membership` gives it.
+
+    Returns
+    -------
+    str
+        Empty for tasks that are not measured.
+    """
+    reason = model.trained_on_.get("membership", {}).get("reason")
+    return str(audit) if audit is not None else f"Membership inference: not measured, {reason}." if reason else ""
+
+
 def measure_membership(model: Any, parts: Parts) -> PrivacyAudit | None:
     """Measure membership inference on training and test stays, and keep the result with the model.
 
@@ -61,8 +81,8 @@ def measure_membership(model: Any, parts: Parts) -> PrivacyAudit | None:
     Returns
     -------
     PrivacyAudit or None
-        Of at most 2,000 training stays. None for other tasks than binary ones, and where all test patients pretrained
-        the model. The model card shows it.
+        Of at most 2,000 training stays. None for other tasks than binary ones, and where all test patients took part in
+        pretraining: the result is then the reason. The model card shows either.
     """
     if model.task_.task_type != "binary":
         return None
@@ -70,6 +90,8 @@ def measure_membership(model: Any, parts: Parts) -> PrivacyAudit | None:
     chosen = np.random.default_rng(0).permutation(len(members))[:MEMBERSHIP_STAYS]
     others = parts.test[held_out(model, parts.test)]
     if not len(others):
+        nothing: dict[str, Any] = dict.fromkeys(("true_positive_rate", "low", "high"))
+        model.trained_on_ = {**model.trained_on_, "membership": nothing | {"reason": NO_OTHERS}}
         return None
     audit = privacy_audit(model, members[np.sort(chosen)], others, warn=False)
     model.trained_on_ = {**model.trained_on_, "membership": audit.to_dict()}

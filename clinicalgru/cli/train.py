@@ -248,8 +248,9 @@ def _check(
         with waiting("looking for leaks from the future"):
             found = trained_model.check_leakage(model, parts, random_state=random_state)
         typer.echo(f"\n{found.sentence}\n")
-    if membership and (audit := trained_model.measure_membership(model, parts)) is not None:
-        typer.echo(f"{audit}\n")
+    audit = trained_model.measure_membership(model, parts) if membership else None
+    if text := trained_model.membership_text(model, audit):
+        typer.echo(f"{text}\n")
     if n_refits:
         with waiting(f"training again on {n_refits} bootstrap samples"):
             refits: dict[str, int] = {"n_refits": n_refits, "random_state": random_state}

@@ -38,9 +38,9 @@ def suppress_curves(curves: Curves, *, stays: int, events: int, min_cell_size: i
     --------
     >>> import numpy as np
     >>> from clinicalgru.evaluate.curves import curves
-    >>> outcome, risk = np.tile([0.0, 1.0], 30), np.linspace(0, 1, 60)
-    >>> suppress_curves(curves(outcome, risk), stays=60, events=30).calibration["stays"].tolist()
-    [24, 36]
+    >>> outcome, risk = np.tile([0.0, 1.0], 60), np.linspace(0, 1, 120)
+    >>> suppress_curves(curves(outcome, risk), stays=120, events=60).calibration["stays"].tolist()
+    [40, 40, 40]
     """
     if None in suppress_nested([stays, events], min_cell_size=min_cell_size):
         return None
@@ -84,9 +84,9 @@ def merge_groups(
     --------
     >>> import numpy as np
     >>> from clinicalgru.evaluate.calibration import calibration_groups
-    >>> groups = calibration_groups(np.tile([0.0, 1.0], 30), np.linspace(0, 1, 60))
+    >>> groups = calibration_groups(np.tile([0.0, 1.0], 60), np.linspace(0, 1, 120))
     >>> merge_groups(groups)["stays"].tolist()
-    [24, 36]
+    [40, 40, 40]
     """
     return _merged_table(_merged(groups, min_cell_size), products)[0]
 

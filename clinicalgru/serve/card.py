@@ -182,7 +182,7 @@ def _membership(trained: Mapping[str, Any]) -> str:
     if "membership" not in trained:
         return ""
     rate, low, high = (trained["membership"][name] for name in ("true_positive_rate", "low", "high"))
-    text = "not measured: too few other patients"
+    text = f"not measured: {trained['membership'].get('reason', 'too few other patients')}"
     if rate is not None:
         text = f"{rate:.1%} ({low:.1%} to {high:.1%}) of the training patients recognised at 1 % false positives"
     return f"| membership inference | {text} |\n"
