@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +15,12 @@ import clinicalgru as cg
 from clinicalgru.data.task.task import Task
 from clinicalgru.errors import CalibrationWarning, ClinicalGRUWarning
 from clinicalgru.model.ablations import TRAINING_FRACTIONS
+from clinicalgru.model.patient_overlap import seen_patients
+from clinicalgru.model.seen_patients import SeenPatients
 from clinicalgru.parts import split_parts
+from clinicalgru.serve.card import card
 from clinicalgru.serve.score_rows import score_sequences
-from clinicalgru.trained_model import measure_instability
+from clinicalgru.trained_model import measure_instability, measure_membership, membership_text
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +77,23 @@ def test_too_few_events_leave_the_model_as_it_is_with_a_warning(trained):
     with pytest.warns(ClinicalGRUWarning, match="was not measured"):
         assert measure_instability(model, few, n_refits=10, random_state=0) is None
     assert model.instability_ == result.by_risk
+
+
+def test_membership_is_measured_on_test_patients_and_stands_in_output_and_card(trained):
+    model, parts, _ = trained
+    model = copy(model)
+    audit = measure_membership(model, parts)
+    members = parts.development[seen_patients(model).includes(parts.development)]
+    again = cg.privacy_audit(model, members, parts.test, warn=False)
+    assert audit.to_dict() == again.to_dict()
+    assert model.trained_on_["membership"] == again.to_dict()
+    assert membership_text(model, audit).startswith("Membership inference: ")
+    assert "| membership inference | not measured: too few other patients |" in card(model)
+
+
+def test_membership_is_not_measured_where_pretraining_had_all_test_patients(trained):
+    model, parts, _ = trained
+    model = copy(model)
+    model.pretraining_patients_ = (SeenPatients.of(parts.test),)
+    text = "not measured, all test patients took part in pretraining."
+    assert membership_text(model, measure_membership(model, parts)) == f"Membership inference: {text}"
