@@ -8,6 +8,7 @@ import lzma
 import os
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -259,3 +260,25 @@ def test_what_the_system_refuses_is_one_clear_error(three, tmp_path):
         Path(path).chmod(0)
         with pytest.raises(InputError, match="permission denied"):
             cg.read_events(path)
+
+
+@pytest.mark.parametrize("form", ["plain", "nanoseconds and a duration", "a column file_row_number"])
+def test_rows_of_parquet_are_numbered_by_the_file_so_that_all_cores_read_it(tmp_path, form):
+    n_rows, wrong = 500, 345
+    rows = pd.DataFrame({"patient_id": "p", "stay_id": "s", "time": np.arange(n_rows) / 100, "variable": "heart_rate"})
+    rows["value"] = np.where(np.arange(n_rows) == wrong, 9000.0, 80.0)
+    if form.startswith("nano"):
+        rows["time"] = pd.to_datetime("2030-01-01") + pd.to_timedelta(rows["time"], unit="h").astype("m8[ns]")
+        rows["elapsed"] = pd.to_timedelta(np.arange(n_rows), unit="s").astype("m8[ns]")
+    if form.startswith("a column"):
+        rows["file_row_number"] = 7
+    rows.to_parquet(tmp_path / "labs.parquet", index=False, row_group_size=50)
+    where = cg.read_events(tmp_path / "labs.parquet").ledger.findings["where"]
+    assert where.tolist() == [f"labs.parquet, row {wrong}, column value"]
+    connection = duckdb.connect()
+    (part,) = tables.open_parts(connection, tmp_path / "labs.parquet")
+    plan = connection.sql(f"EXPLAIN SELECT {part.place} FROM {part.relation}").fetchall()[0][1]
+    assert ("WINDOW" in plan.upper()) == form.startswith("a column")  # which one thread computes alone
+    assert "file_row_number" not in part.types or form.startswith("a column")
+    other = replace(part, sql=f"(SELECT 1 AS one FROM {part.sql})")  # of which the file knows no numbers
+    assert connection.sql(f"SELECT {other.place} FROM {other.relation}").fetchall()[-1] == (n_rows - 1,)

@@ -179,7 +179,7 @@ def row_statements(
         other_header=literal(OTHER_HEADER),
         cells=CELLS_IN_UTC.format(cells=cells) if has_timezone else cells,
     )
-    all_cells = f"SELECT {', '.join([*raw.values(), _place(part)])} FROM {part.sql}"
+    all_cells = f"SELECT {', '.join([*raw.values(), _place(part)])} FROM {part.relation}"
     keys = f"SELECT {', '.join(raw[name] for name in (*KEYS, 'value', *_text_times(types)))} FROM {part.sql}"
     if types["value"] == "VARCHAR":
         marks = {"has_units": row_format.units_in_values, "has_flags": row_format.flags_in_values}
@@ -294,7 +294,7 @@ def _raw_cells(
 
 def _place(part: TablePart) -> str:
     """SQL of the place of each row: the number of its file in the table, and of the row in it."""
-    return "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
+    return "c_file, c_row" if part.files else f"0 AS c_file, {part.place}"
 
 
 def _headers(part: TablePart, columns: Mapping[str, str], time_format: str | None) -> tuple[str, str]:

@@ -7,6 +7,7 @@ rows that are in order stay where they are, and the memory does not grow with th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -89,13 +90,24 @@ def _sorted_by_part(
             begin += int(counts[number])
         size += counts
     group = (np.cumsum(size) - 1) // SORTED_ROWS  # of parts that are sorted together
-    for first, end in _runs(group):
-        rows, filled = np.empty(int(size[first:end].sum()), dtype=dtype), 0
-        for position, count in (piece for number in range(first, end) for piece in pieces[number]):
-            file.seek(position * dtype.itemsize)
-            rows[filled : filled + count] = np.fromfile(file, dtype, count)
-            filled += count
-        yield from _in_order(rows)
+    together = ([piece for number in range(*run) for piece in pieces[number]] for run in _runs(group))
+    with ThreadPoolExecutor(1) as executor:  # sorts the next rows while these are used
+        waiting: Future[list[pa.RecordBatch]] | None = None
+        for some in together:
+            following = executor.submit(_read_in_order, file, dtype, some)
+            yield from () if waiting is None else waiting.result()
+            waiting = following
+        yield from () if waiting is None else waiting.result()
+
+
+def _read_in_order(file: BinaryIO, dtype: np.dtype, pieces: Sequence[tuple[int, int]]) -> list[pa.RecordBatch]:
+    """The rows of some pieces of the file, in order."""
+    rows, filled = np.empty(sum(count for _, count in pieces), dtype=dtype), 0
+    for position, count in pieces:
+        file.seek(position * dtype.itemsize)
+        rows[filled : filled + count] = np.fromfile(file, dtype, count)
+        filled += count
+    return list(_in_order(rows))
 
 
 def _runs(values: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -6,8 +6,8 @@ as patient_id=0099 would overwrite a column.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,9 @@ class TablePart:
         SQL of cells without a value that are counted only: c_file, c_row (the first), variable, rows.
     text : TextTable or None
         What is known of a text table.
+    numbered : dict of str to str
+        SQL of a file that numbers its rows from 0 -> the same with these numbers as a further column, file_row_number.
+        Another `sql` is not in it, and its rows are counted.
     """
 
     label: str
@@ -81,6 +84,21 @@ class TablePart:
     wide: bool = False  # each row is a cell of a wide table: messages name the variable's column
     blanks: str = ""  # SQL of cells without a value that are counted only: c_file, c_row (the first), variable, rows
     text: TextTable | None = None  # for a text table
+    numbered: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """SQL of c_row, the number of each row, over `relation`.
+
+        DuckDB counts rows in a single thread. Where the file numbers them, it reads on all cores.
+        """
+        number = "file_row_number" if self.sql in self.numbered else "row_number() OVER () - 1"
+        return f"{number} + {self.first_row} AS c_row"
+
+    @property
+    def relation(self) -> str:
+        """SQL of the rows that `place` numbers, to stand after FROM."""
+        return self.numbered.get(self.sql, self.sql)
 
     @property
     def is_stored(self) -> bool:
@@ -210,9 +228,9 @@ def _file(connection: duckdb.DuckDBPyConnection, path: Path, text_format: TextFo
 
 def _stored(connection: duckdb.DuckDBPyConnection, path: Path, label: str) -> TablePart:
     """A Parquet file, under the name of what it holds."""
-    sql = _parquet(path)
+    sql, numbered = _parquet(path)
     with duckdb_errors(label):
-        return _with_usual_times(connection, TablePart(label, sql, {}, first_row=0))
+        return _with_usual_times(connection, TablePart(label, sql, {}, first_row=0, numbered=numbered))
 
 
 def _with_joined(connection: duckdb.DuckDBPyConnection, part: TablePart, text_format: TextFormat) -> TablePart:
@@ -229,8 +247,14 @@ def _with_joined(connection: duckdb.DuckDBPyConnection, part: TablePart, text_fo
     if not computed:
         return part
     left = ", ".join(map(quoted, used))
-    part = replace(part, sql=f"(SELECT * EXCLUDE ({left}) FROM {with_computed(part.sql, computed)})")
-    return replace(part, types=column_types(connection, part.sql))
+    return _rewritten(connection, part, lambda sql: f"(SELECT * EXCLUDE ({left}) FROM {with_computed(sql, computed)})")
+
+
+def _rewritten(connection: duckdb.DuckDBPyConnection, part: TablePart, rewrite: Callable[[str], str]) -> TablePart:
+    """The part with other columns, and their types."""
+    sql = rewrite(part.sql)
+    numbered = {sql: rewrite(part.relation)} if part.sql in part.numbered else {}
+    return replace(part, sql=sql, numbered=numbered, types=column_types(connection, sql))
 
 
 def _with_usual_times(connection: duckdb.DuckDBPyConnection, part: TablePart) -> TablePart:
@@ -245,19 +269,26 @@ def _with_usual_times(connection: duckdb.DuckDBPyConnection, part: TablePart) ->
     }
     if usual:
         casts = ", ".join(f"CAST({quoted(name)} AS {dtype}) AS {quoted(name)}" for name, dtype in usual.items())
-        part = replace(part, sql=f"(SELECT * REPLACE ({casts}) FROM {part.sql})")
+        return _rewritten(connection, part, lambda sql: f"(SELECT * REPLACE ({casts}) FROM {sql})")
     return replace(part, types=column_types(connection, part.sql))
 
 
-def _parquet(path: Path) -> str:
-    """SQL of a Parquet file; DuckDB reads a duration as a bare count, so the unit is given."""
+def _parquet(path: Path) -> tuple[str, dict[str, str]]:
+    """SQL of a Parquet file, and of the same with its row numbers, unless it has a column of their name.
+
+    DuckDB reads a duration as a bare count, so the unit is given.
+    """
+    schema = _check_parquet(path)
     durations = [
-        f"to_microseconds(CAST({name} * {MICROSECONDS[field.type.unit]} AS BIGINT)) AS {name}"
-        for field in _check_parquet(path)
-        if pa.types.is_duration(field.type) and (name := quoted(field.name))
+        f"to_microseconds(CAST({name} * {MICROSECONDS[column.type.unit]} AS BIGINT)) AS {name}"
+        for column in schema
+        if pa.types.is_duration(column.type) and (name := quoted(column.name))
     ]
     file = f"read_parquet({one_file(path)}, {PARQUET_OPTIONS})"
-    return f"(SELECT * REPLACE ({', '.join(durations)}) FROM {file})" if durations else file
+    columns = f"* REPLACE ({', '.join(durations)})" if durations else "*"
+    is_free = "file_row_number" not in map(str.lower, schema.names)
+    sql = f"(SELECT {columns} FROM {file})" if durations else file
+    return sql, {sql: f"(SELECT {columns}, file_row_number FROM {file})"} if is_free else {}
 
 
 def _check_parquet(path: Path) -> pa.Schema:
@@ -267,9 +298,7 @@ def _check_parquet(path: Path) -> pa.Schema:
     """
     try:
         schema = pq.read_schema(path)
-        texts = [
-            field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
-        ]
+        texts = [each.name for each in schema if pa.types.is_string(each.type) or pa.types.is_large_string(each.type)]
         # a text that repeats is then read once
         with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
             for _ in file.iter_batches(batch_size=65_536, use_threads=False):
@@ -315,7 +344,7 @@ def derived(
     InputError
         If the file cannot be read.
     """
-    numbered = f"SELECT *, row_number() OVER () - 1 + {part.first_row} AS c_row FROM {part.sql}"
+    numbered = f"SELECT *, {part.place} FROM {part.relation}"
     sql = f"(SELECT 0 AS c_file, r.c_row, {select} FROM {with_computed(f'({numbered})', *computed)} r {tail})"
     with duckdb_errors(part.label, part.text):
         types = column_types(connection, sql)

@@ -242,12 +242,12 @@ def unpivoted(part: TablePart, keys: Mapping[str, str], cells: Mapping[str, str]
     TablePart
         The long rows.
     """
-    at = "c_file, c_row" if part.files else f"0 AS c_file, row_number() OVER () - 1 + {part.first_row} AS c_row"
+    at = "c_file, c_row" if part.files else f"0 AS c_file, {part.place}"
     kept = ", ".join(dict.fromkeys(quoted(theirs) for theirs in keys.values()))
     values = ", ".join(
         f"{_value(column, part.types[column], kind)} AS {quoted(name)}" for column, name in cells.items()
     )
-    table = f"SELECT {at}, {kept}, {values} FROM {part.sql}"
+    table = f"SELECT {at}, {kept}, {values} FROM {part.relation}"
     each = ", ".join(map(quoted, cells.values()))
     counts = ", ".join(
         f"{{variable: {literal(name)}, rows: count(*) - count({quoted(name)}), "

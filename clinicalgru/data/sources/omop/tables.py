@@ -161,7 +161,7 @@ class Table:
         str
             SQL of a relation.
         """
-        return f"(SELECT *, row_number() OVER () - 1 + {self.part.first_row} AS c_row FROM {self.part.sql})"
+        return f"(SELECT *, {self.part.place} FROM {self.part.relation})"
 
     @property
     def names(self) -> dict[str, str]:
