@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from clinicalgru.data.events import HOUR, Events
 from clinicalgru.data.ingest.column_names import STAYS
 from clinicalgru.data.keep_stays import keep_stays
+from clinicalgru.data.mistaken_times import KNOWN, last_credible
 from clinicalgru.data.reading import TABLES, has_own_stays
 from clinicalgru.errors import ArgumentError, describe
 
 EARLIEST, LATEST = pd.Timestamp("1900-01-01"), pd.Timestamp("2250-01-01")  # de-identified dates reach 2214
 FIX = 'Pass a date and time, such as as_of="2031-01-01 06:00" (--as-of).'
 FIX_HOURS = "Pass a number of hours since the start of the stays, such as as_of=24 (--as-of 24)."
-KNOWN = ("measurements", "coded", "static_observations")  # tables whose rows say when they became known
 
 
 def as_of_time(events: Events, as_of: Any = None) -> int | None:
@@ -34,7 +34,8 @@ def as_of_time(events: Events, as_of: Any = None) -> int | None:
     as_of : str, datetime or number, optional
         A date and time: with an offset an instant, without one as the times of the extract (in its `timezone`, if one
         was given). For an extract without dates, hours since the start of the stays. None: that of `known_at`, or the
-        last `available_at` of the extract, rounded up to a full hour where there are no dates.
+        last `available_at` of the extract that is no mistake (see `last_credible`), rounded up to a full hour where
+        there are no dates.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def as_of_time(events: Events, as_of: Any = None) -> int | None:
     if as_of is None and events.as_of is not None:
         return events.as_of
     if as_of is None:
-        last = last_available(events)
+        last = last_credible(events)
         return last if last is None or events.has_dates else -(-last // HOUR) * HOUR
     if not events.has_dates:
         return round(_hours(as_of) * HOUR)
@@ -98,24 +99,6 @@ def _moment(as_of: Any) -> pd.Timestamp:
     if moment is pd.NaT:
         raise ArgumentError("a date and time", "none (NaT)", FIX, where="as_of")
     return moment
-
-
-def last_available(events: Events) -> int | None:
-    """When the last row of an extract became known.
-
-    Parameters
-    ----------
-    events : Events
-        The extract.
-
-    Returns
-    -------
-    int or None
-        Microseconds, as the times of `events`; None where there is no row with a time.
-    """
-    latest = [pc.max(batch["available"]).as_py() for batch in events.batches()]
-    latest += [pc.max(getattr(events, name)["available"]).as_py() for name in KNOWN[1:]]
-    return max((moment for moment in latest if moment is not None), default=None)
 
 
 def known_at(events: Events, as_of: int) -> Events:

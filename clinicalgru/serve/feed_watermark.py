@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from clinicalgru.data.as_of import KNOWN, last_available
 from clinicalgru.data.events import HOUR, Events
+from clinicalgru.data.mistaken_times import KNOWN, YEAR, last_available
 from clinicalgru.serve.atomic import private_folder, whole_file
 
 LOG = logging.getLogger("clinicalgru")
-YEAR = round(365.25 * 24 * HOUR)
 MAX_GAP_YEARS = 10  # of dates: patients of a de-identified extract may be shifted apart by years
 ROWS_AHEAD = "rows-ahead-of-the-feed.csv"
 

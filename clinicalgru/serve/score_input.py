@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clinicalgru.data.as_of import as_of_time, known_at, last_available
+from clinicalgru.data.as_of import as_of_time, known_at
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.events import HOUR, Events
+from clinicalgru.data.mistaken_times import last_available
 from clinicalgru.data.read_events import read_events
 from clinicalgru.data.reading import arguments_like, check_same_tables
 from clinicalgru.data.sequences.sequences import Sequences
@@ -32,6 +33,10 @@ STALE_HOURS = 24  # from which on the log says how old the newest data are
 IN_MEMORY = 1_000_000  # measurements up to which an extract is held in memory
 MEMORY_GB = 0.3  # of reading, where nothing else is given
 STAYS = "stays"
+MISTAKEN = (
+    "rows are left out whose available_at must be a mistake: it lies over 24 hours after the clock of this machine, "
+    "or a year after the other rows of the stay. Correct them, or pass the as-of time (as_of=, --as-of)"
+)
 COLUMNS = ("hours", "availability_lag", "variable", "value")  # of measurements
 
 
@@ -200,7 +205,8 @@ def seen_as_of(events: Events, as_of: Any = None) -> Events:
     events : Events
         The extract.
     as_of : str, datetime or number, optional
-        The moment; None: the last `available_at` of the extract.
+        The moment; None: the last `available_at` of the extract that is no mistake, see `last_credible`. Later rows
+        are a warning.
 
     Returns
     -------
@@ -216,6 +222,8 @@ def seen_as_of(events: Events, as_of: Any = None) -> Events:
     if moment is None:
         return events
     source = "the last available_at of the extract" if as_of is None else "as requested"
+    if as_of is None and events.as_of is None and last is not None and last > moment:
+        LOG.warning(MISTAKEN)
     LOG.info("as of %s (%s): nothing later is seen", _moment_words(moment, events), source)
     if last is not None and moment - last > STALE_HOURS * HOUR:
         LOG.warning("the newest row of the extract is %.0f hours older than the as-of time", (moment - last) / HOUR)

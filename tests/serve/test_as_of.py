@@ -12,7 +12,10 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.as_of import as_of_time, known_at
-from clinicalgru.serve.stay_status import ENDED, NOT_DUE, NOT_ELIGIBLE
+from clinicalgru.data.mistaken_times import last_available, last_credible
+from clinicalgru.data.task.select import select
+from clinicalgru.serve.score_input import MISTAKEN, seen_as_of
+from clinicalgru.serve.stay_status import ENDED, NOT_DUE, NOT_ELIGIBLE, stay_reasons
 
 COLUMNS = ["patient_id", "stay_id", "prediction_time", "prediction_hours", "as_of", "status", "reason_code", "reason"]
 TASKS = {
@@ -64,8 +67,6 @@ def any_model(task_fields, variables, static_variables=()):
 
 def counted(monkeypatch, events, fields, as_of):
     from clinicalgru.serve import score_rows
-    from clinicalgru.serve.score_input import seen_as_of
-    from clinicalgru.serve.stay_status import stay_reasons
 
     monkeypatch.setattr(score_rows, "model_hash", lambda model: "0")
     model = any_model(fields, events.variables, events.static_variables)
@@ -232,3 +233,64 @@ def test_no_row_of_a_real_model_lies_ahead(fitted, small):
     due = pd.to_datetime(table["stay_id"].map(small.stays.set_index("stay_id")["start"])) + pd.Timedelta("48h")
     assert (table.loc[due > moment, "status"] == "not scored").all()
     assert len(table) == len(small.stays)
+
+
+def extract_at(first: str, *, wrong: str | float | None = None, stays: int = 40, hours: bool = False) -> cg.Events:
+    """Stays of 30 rows in 60 hours, that begin a day apart; `wrong` is when one more row of the third became known."""
+    hour = np.tile(np.arange(30) * 2.0, stays)
+    number = np.repeat(np.arange(stays), 30)
+    times = hour if hours else pd.Timestamp(first) + pd.to_timedelta(hour + 24 * number, unit="h")
+    rows = pd.DataFrame(
+        {"patient_id": number, "stay_id": number, "time": times, "variable": "heart_rate", "value": 80.0}
+    )
+    rows["available_at"] = rows["time"]
+    if wrong is not None:
+        rows.loc[len(rows)] = rows.loc[65].to_dict() | {"available_at": wrong if hours else pd.Timestamp(wrong)}
+    return cg.read_events(rows.astype({"patient_id": str, "stay_id": str}))
+
+
+CLOCK = pd.Timestamp("2031-01-01").timestamp()
+
+
+@pytest.mark.parametrize("hours", [False, True])
+@pytest.mark.parametrize("first", ["2030-11-01", "2150-03-01", "2012-05-01"])
+def test_a_row_of_a_time_that_cannot_be_does_not_move_the_default(first, hours):
+    right = last_credible(extract_at(first, hours=hours), now=CLOCK)
+    assert right == last_available(extract_at(first, hours=hours))
+    wrong = extract_at(first, wrong=1e6 if hours else "2199-01-01", hours=hours)
+    assert last_available(wrong) > right
+    assert last_credible(wrong, now=CLOCK) == right
+
+
+@pytest.mark.parametrize("n_stays", [3, 40])
+def test_a_whole_stay_of_a_time_that_cannot_be_does_not_move_it_either(n_stays):
+    events = extract_at("2030-11-01", stays=n_stays)
+    rows = events.to_frame()
+    late = rows[rows["stay_id"] == "1"].head(1).assign(stay_id="x", patient_id="x", time=pd.Timestamp("2199-01-01"))
+    together = cg.read_events(pd.concat([rows, late.assign(available_at=late["time"])])[[*late]])
+    assert last_credible(together, now=CLOCK) == last_available(events) < last_available(together)
+
+
+def test_dates_that_are_shifted_by_patient_are_no_mistakes():
+    rng = np.random.default_rng(0)
+    for low, high in ((2110, 2210), (2029, 2033), (2031, 2032)):
+        rows = extract_at("2030-11-01", stays=12).to_frame()
+        shift = pd.Series(
+            pd.to_timedelta(365 * rng.integers(low - 2030, high - 2030, 12), unit="D"), sorted(set(rows["stay_id"]))
+        )
+        by_row = rows["stay_id"].map(shift)
+        events = cg.read_events(rows.assign(time=rows["time"] + by_row, available_at=rows["available_at"] + by_row))
+        assert last_credible(events, now=CLOCK) == last_available(events)
+
+
+def test_the_few_rows_ahead_of_a_feed_change_no_score_and_are_reported(caplog, monkeypatch):
+    events, wrong = extract_at("2024-11-01"), extract_at("2024-11-01", wrong="2199-01-01")
+    model = any_model(TASKS["forecast"] | {"window_hours": [2, 100]}, events.variables)
+    with caplog.at_level(logging.WARNING, "clinicalgru"):
+        assert seen_as_of(events).as_of == seen_as_of(wrong).as_of
+        assert [record for record in caplog.messages if "must be a mistake" in record] == [MISTAKEN]
+        seen_as_of(wrong, "2199-06-01")
+    assert caplog.messages.count(MISTAKEN) == 1
+    first, second = (select(seen_as_of(one), model.task_, include_ineligible=True) for one in (events, wrong))
+    np.testing.assert_array_equal(first.n_measurements, second.n_measurements)
+    np.testing.assert_array_equal(first.end_hours, second.end_hours)
