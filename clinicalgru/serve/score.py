@@ -69,9 +69,9 @@ def score(
     as_of : str, datetime or number, optional
         The moment up to which the extract is seen: a date and time; hours since the start of the stays where the
         extract has no dates. None: the last `available_at` of the extract (without dates, rounded up to a full hour).
-        Rows of a
-        time that must be a mistake, such as 2199, do not count and are a warning, see docs/scoring.md. It is logged. A stay whose prediction is due later is not scored. An early warning gives the risk at this moment
-        for each stay that is still open, and at its end for one that has ended.
+        Rows of a time that must be a mistake, such as 2199, do not count and are a warning, see docs/scoring.md. It is
+        logged. A stay whose prediction is due later is not scored. An early warning gives the risk at this moment for
+        each stay that is still open, and at its end for one that has ended.
     hourly : bool
         Of an early warning: one row for each hour of each stay, from the first with a measurement.
     reasons : bool
