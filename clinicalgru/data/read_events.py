@@ -28,6 +28,7 @@ from clinicalgru.data.ingest.read_options import (
     outcome_names,
 )
 from clinicalgru.data.ingest.source import Source, SourceResult
+from clinicalgru.data.ingest.table_files import check_unpacked
 from clinicalgru.data.ingest.unchanged_files import unchanged_files
 from clinicalgru.data.ingest.value_pairs import pairs_in
 from clinicalgru.data.ingest.workspace import Workspace
@@ -315,6 +316,7 @@ def read_events(
 
 def _read(data: Any, source: str, options: ReadOptions) -> Events:
     """Let the source add its rows, ingest them, and wrap the result."""
+    check_unpacked(data)
     with (
         unchanged_files(data, options.stays, options.outcomes, [table.data for table in options.data_tables]),
         system_errors("temporary files"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,6 +16,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?"
 WHERE = "the database"
 TYPES = {"timestamp[us]": "timestamp", "timestamp[us, tz=UTC]": "timestamptz", "double": "double precision"}
 STAGED = "clinicalgru_staged"
+SHOWN = 3  # columns that a message names
+LENGTH = re.compile(r"(?<=^character varying)\(\d+\)")  # where text is longer, it is refused and not cut
 NO_RIGHT = "42501"  # SQLSTATE
 # The SQLSTATE of what keeps us from writing a table, or ''; nothing in it fails, which old drivers would not explain.
 WRITE_STATE = """
@@ -27,6 +30,18 @@ SELECT CASE
             AND has_table_privilege('{name}', 'DELETE') END THEN ''
     ELSE '{no_right}' END
 """
+# The columns of an existing table: name, type, and whether each row needs a value that we do not give.
+COLUMNS = """
+SELECT attname::text, format_type(atttypid, atttypmod), attnotnull AND NOT atthasdef AND attidentity = ''
+FROM pg_attribute WHERE attrelid = to_regclass('{name}') AND attnum > 0 AND NOT attisdropped
+"""
+# Types that hold a value as it is: an as_of without its hours would no longer find the rows that a rerun replaces.
+ALIKE = {
+    "text": ("text", "character varying"),
+    "double precision": ("double precision", "numeric"),
+    "timestamp": ("timestamp without time zone",),
+    "timestamptz": ("timestamp with time zone",),
+}
 
 
 def check_table_name(address: str, table: str | None) -> str:
@@ -69,7 +84,7 @@ def check_table_name(address: str, table: str | None) -> str:
     return ".".join(f'"{part}"' for part in table.split("."))
 
 
-def check_login(address: str, table: str | None) -> None:
+def check_login(address: str, table: str | None, columns: pa.Schema | None = None) -> None:
     """Check that a database can be reached and its table written, so that a long run does not end at its last step.
 
     Parameters
@@ -78,13 +93,16 @@ def check_login(address: str, table: str | None) -> None:
         postgresql://user@host:port/database.
     table : str or None
         Name of the table, or schema.table.
+    columns : pyarrow.Schema, optional
+        Columns of the rows that will be written.
 
     Raises
     ------
     ArgumentError
         If address or name are no such things.
     InputError
-        If there is no connection, the login is refused, or the user lacks the rights to make or to write the table.
+        If there is no connection, the login is refused, the user lacks the rights to make or to write the table, or it
+        exists with other columns.
     """
     name = check_table_name(address, table)
     from adbc_driver_manager import Error
@@ -95,6 +113,8 @@ def check_login(address: str, table: str | None) -> None:
         with dbapi.connect(address) as connection, connection.cursor() as cursor:
             cursor.execute(WRITE_STATE.format(name=name, schema=schema, no_right=NO_RIGHT))
             state = cursor.fetchall()[0][0]
+            if not state and columns is not None:
+                _check_columns(cursor, name, columns)
     except Error as error:
         raise refused(error.sqlstate or "08") from None
     if state:
@@ -141,6 +161,7 @@ def upsert(rows: pa.Table, address: str, table: str) -> None:
             if cursor.fetchone()[0]:
                 cursor.execute(f"CREATE TABLE {name} ({types})")
                 cursor.execute(f"CREATE INDEX ON {name} (stay_id, as_of)")
+            _check_columns(cursor, name, rows.schema)
             cursor.execute(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
             cursor.adbc_ingest(STAGED, rows, mode="create", temporary=True)
             cursor.execute(f"DELETE FROM {name} t USING {STAGED} s WHERE {same}")
@@ -149,6 +170,25 @@ def upsert(rows: pa.Table, address: str, table: str) -> None:
             connection.commit()
     except Error as error:
         raise refused(error.sqlstate or "08") from None
+
+
+def _check_columns(cursor: Any, name: str, columns: pa.Schema) -> None:
+    """Raise where a table exists whose columns do not hold the rows as they are."""
+    cursor.execute(COLUMNS.format(name=name))
+    found = {column: (dtype, is_needed) for column, dtype, is_needed in cursor.fetchall()}
+    if not found:
+        return
+    expected = {field.name: TYPES.get(str(field.type), "text") for field in columns}
+    wrong = [f"no column {column}" for column in expected.keys() - found.keys()]
+    wrong += [
+        f"{column} of type {found[column][0]} instead of {dtype}"
+        for column, dtype in expected.items()
+        if column in found and LENGTH.sub("", found[column][0]) not in ALIKE[dtype]
+    ]
+    wrong += [f"{column}, which may not be empty" for column in found.keys() - expected if found[column][1]]
+    if wrong:
+        got = f"a table of other columns: {', '.join(sorted(wrong)[:SHOWN])}"
+        raise InputError("a new table, or one that holds the rows", got, "Choose another table=.", where=WHERE)
 
 
 def refused(state: str) -> InputError:
@@ -168,6 +208,10 @@ def refused(state: str) -> InputError:
     got, fix = next(known, ("an error of the database", "Check its log, and the columns of the table."))
     if state.startswith("42"):
         got, fix = "a table of other columns, or no right to write it", "Choose another table=, or ask for the right."
+    if state.startswith("22"):
+        got, fix = "a column that does not hold a value, such as a text that is too long", "Choose another table=."
+    if state.startswith("23"):
+        got, fix = "a table with a constraint that the rows do not meet", "Choose another table=, or drop it."
     if state.startswith("3F"):
         got, fix = "a schema that does not exist", "Choose another table=, or make the schema."
     return InputError("an address and a table that take the rows", got, fix, where=WHERE)

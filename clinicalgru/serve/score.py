@@ -25,7 +25,7 @@ from clinicalgru.serve.score_input import LOG, ScoreInput, score_input
 from clinicalgru.serve.score_rows import check_hourly, schema_of
 from clinicalgru.serve.score_run import ScoreRun, now, open_run, run_id, write_shard
 from clinicalgru.serve.shards import SHARD_STAYS, Shard, prepare_workers, score_in_workers, score_shard, shards_of
-from clinicalgru.serve.spark import as_of_name, score_spark
+from clinicalgru.serve.spark import as_of_name, columns_of_scores, score_spark
 from clinicalgru.serve.stay_status import DUE, SCORED
 from clinicalgru.serve.target import Target, is_file_name
 
@@ -154,9 +154,9 @@ def score(
         return score_spark(
             fitted_model(model, require_signature=require_signature), data, out=out, as_of=as_of, **shared, **reading
         )
-    if to is not None:
-        check_login(to, table)
     fitted = on_device(fitted_model(model, require_signature=require_signature), device)
+    if to is not None:
+        check_login(to, table, schema_of(columns_of_scores(fitted)))
     if out is not None:
         _check_place(out, model, data, *(reading.get(name) for name in PATHS))
         with system_errors(Path(out).name):

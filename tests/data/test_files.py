@@ -20,6 +20,7 @@ import pytest
 
 import clinicalgru as cg
 from clinicalgru.data.ingest import compression, tables
+from clinicalgru.data.read_events import SOURCES
 from clinicalgru.errors import InputError, system_error_number
 
 PACK = {
@@ -282,3 +283,37 @@ def test_rows_of_parquet_are_numbered_by_the_file_so_that_all_cores_read_it(tmp_
     assert "file_row_number" not in part.types or form.startswith("a column")
     other = replace(part, sql=f"(SELECT 1 AS one FROM {part.sql})")  # of which the file knows no numbers
     assert connection.sql(f"SELECT {other.place} FROM {other.relation}").fetchall()[-1] == (n_rows - 1,)
+
+
+def test_a_folder_of_archives_alone_and_an_archive_say_what_to_do(tmp_path):
+    (tmp_path / "extract").mkdir()
+    with zipfile.ZipFile(tmp_path / "extract" / "tables.zip", "w") as packed:
+        packed.writestr("labs.csv", "patient_id,time,variable,value\n")
+    (tmp_path / "extract" / "README.md").write_text("read me")
+    for source in sorted(SOURCES.keys() - {"sql", "yaib"}):
+        with pytest.raises(InputError, match=r"extract: .*archives only\. Unpack tables\.zip"):
+            cg.read_events(tmp_path / "extract", source=source)
+    rows = pd.DataFrame({"patient_id": ["1"], "time": [0.0], "variable": ["heart_rate"], "value": [80.0]})
+    for data in (tmp_path / "extract" / "tables.zip", tmp_path / "extract"):
+        with pytest.raises(InputError, match="Unpack"):
+            cg.read_events(rows, stays=data)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "Arrow", "polars"])
+@pytest.mark.parametrize("argument", ["data", "stays", "outcomes"])
+def test_a_single_column_is_no_table(kind, argument):
+    rows = pd.DataFrame({"patient_id": ["1"], "time": [0.0], "variable": ["heart_rate"], "value": [80.0]})
+    make = {
+        "pandas": lambda: rows["value"],
+        "Arrow": lambda: pa.chunked_array([[1.0]]),
+        "polars": lambda: pytest.importorskip("polars").Series([1.0]),
+    }
+    with pytest.raises(InputError, match=r"a single column, such as a Series\. Pass the whole table"):
+        cg.read_events(**({"data": rows} | {argument: make[kind]()}))
+
+
+def test_a_table_without_columns_says_so(tmp_path):
+    pa.table({}).to_pandas().to_parquet(tmp_path / "none.parquet")
+    for data in (pd.DataFrame(), pd.DataFrame(index=range(3)), pa.table({}), tmp_path / "none.parquet"):
+        with pytest.raises(InputError, match="a table with columns; got one without"):
+            cg.read_events(data)

@@ -11,6 +11,7 @@ import clinicalgru as cg
 from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.serve.postgres import upsert
 from clinicalgru.serve.score_rows import SCORES
+from clinicalgru.serve.spark import columns_of_scores
 
 dbapi = pytest.importorskip("adbc_driver_postgresql.dbapi")
 AS_OF = "2150-01-01"
@@ -125,3 +126,48 @@ def test_a_user_without_the_rights_is_refused_before_the_extract_is_read(model, 
             cg.score(model, tmp_path / "no such extract.csv", to=reader, table=table)
     with pytest.raises(InputError, match="no such extract"):
         cg.score(model, tmp_path / "no such extract.csv", to=reader, table="open.scores")
+
+
+def columns_as(**other: str) -> str:
+    """The columns of a score table in SQL, some of another type."""
+    types = {"timestamp[us]": "timestamp", "timestamp[us, tz=UTC]": "timestamptz", "double": "float8", "string": "text"}
+    return ", ".join(f"{field.name} {other.get(field.name, types[str(field.type)])}" for field in SCORES)
+
+
+OTHER_TABLES = {
+    "CREATE TABLE other (stay_id text)": "no column",
+    f"CREATE TABLE other ({columns_as(as_of='date')})": "as_of of type date instead of timestamp",  # loses the hours
+    f"CREATE TABLE other ({columns_as(as_of='timestamp(0)')})": "as_of of type timestamp",
+    f"CREATE TABLE other ({columns_as(risk='integer')})": "risk of type integer",  # would round risks to 0
+    f"CREATE TABLE other ({columns_as(risk='real')})": "risk of type real",
+    f"CREATE TABLE other ({columns_as(risk='numeric(4,2)')})": "risk of type numeric",
+    f"CREATE TABLE other ({columns_as(stay_id='char(9)')})": "stay_id of type character",
+    f"CREATE TABLE other ({columns_as()}, ward text NOT NULL)": "ward, which may not be empty",
+    "CREATE VIEW other AS SELECT count(*) FROM pg_class": "no column",
+    f"CREATE TABLE other ({columns_as(stay_id='varchar(40)', risk='numeric')}, ward text)": "",
+    f"CREATE TABLE other ({columns_as()}, at timestamp NOT NULL DEFAULT now())": "",
+}
+
+
+@pytest.mark.parametrize("statement", OTHER_TABLES)
+def test_a_table_that_would_change_the_rows_is_refused_before_the_extract_is_read(model, postgres, tmp_path, statement):
+    def execute(*statements):
+        with dbapi.connect(postgres) as connection, connection.cursor() as cursor:
+            for each in statements:
+                cursor.execute(each)
+            connection.commit()
+
+    execute(statement)
+    try:
+        message = OTHER_TABLES[statement]
+        with pytest.raises(InputError, match=message or "no such extract"):
+            cg.score(model, tmp_path / "no such extract.csv", to=postgres, table="other")
+        if message:
+            with pytest.raises(InputError, match=message):
+                upsert(SCORES.empty_table(), postgres, "other")
+    finally:
+        execute(f"DROP {'VIEW' if 'VIEW' in statement else 'TABLE'} other")
+
+
+def test_the_columns_checked_before_are_those_that_are_written(model, tonight):
+    assert list(cg.score(model, tonight, as_of=AS_OF)) == columns_of_scores(model)

@@ -271,7 +271,10 @@ def _errors_of_stream() -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (pa.ArrowException, duckdb.Error, TypeError, ValueError):
+    except (pa.ArrowException, duckdb.Error, TypeError, ValueError) as error:
+        if "non-struct" in str(error):  # Arrow's word for what is not a table
+            fix = "Pass the whole table, not one of its columns."
+            raise InputError("a table", "a single column, such as a Series", fix, where=LABEL) from None
         fix = "Pass it as a DataFrame, Arrow table or Parquet file."
         raise InputError("a stream of Arrow data", "one that cannot be read to its end", fix, where=LABEL) from None
 

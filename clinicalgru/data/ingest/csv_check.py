@@ -346,8 +346,10 @@ def check_once(names: tuple[str, ...], where: str) -> None:
     Raises
     ------
     InputError
-        If a name occurs twice.
+        If a name occurs twice, or there is none.
     """
+    if not names:
+        raise InputError("a table with columns", "one without", "Export it again, with its header.", where=where)
     folded = [name.casefold() for name in names]
     twice = sorted({name for name in names if folded.count(name.casefold()) > 1})
     if twice:

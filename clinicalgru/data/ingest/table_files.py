@@ -17,7 +17,9 @@ TABLE_FILES = (*TEXT_FILES, *PARQUET_FILES)
 ARROW_FILES = (".arrow", ".feather", ".ipc")
 SHOWN_ENDINGS = ".csv, .tsv, .txt, each also .gz, .bz2, .xz, .zst; .parquet, .feather, .arrow"
 WRITE = "python -c \"import pandas as pd; pd.read_{}('{{name}}'{}).to_csv('{{stem}}.csv', index=False)\""
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 EXPORTS = {  # how to make a table of what is none
+    ARCHIVES: "Unpack it, and pass the folder of its files",
     (".xlsx", ".xls", ".xlsm", ".ods"): (
         "Save the sheet as CSV UTF-8, with dates as yyyy-mm-dd hh:mm; or run " + WRITE.format("excel", ", dtype=str")
     ),
@@ -176,6 +178,32 @@ def find_tables(paths: Sequence[Path]) -> FolderFiles:
     return found
 
 
+def check_unpacked(data: object) -> None:
+    """Raise where a folder holds nothing but archives: no source reads these where they lie.
+
+    Parameters
+    ----------
+    data : object
+        What was passed to `read_events`.
+
+    Raises
+    ------
+    InputError
+        If it is such a folder; the message names an archive.
+    """
+    if not isinstance(data, str | os.PathLike) or not os.path.isdir(data):
+        return
+    shown = (name for _, _, names in os.walk(data) for name in names if not HIDDEN.fullmatch(name))
+    first = ""
+    for name in (name for name in shown if not DOCUMENTS.fullmatch(name)):
+        if not name.lower().endswith(ARCHIVES):
+            return
+        first = first or name
+    if first:
+        fix = f"Unpack {first}, and pass the folder of its files."
+        raise InputError("a folder of tables", "one that holds archives only", fix, where=Path(data).name)
+
+
 def _check_exists(path: Path) -> None:
     try:
         str(path).encode()
@@ -194,6 +222,7 @@ def _tables_of(path: Path, inner: FolderFiles) -> list[Path]:
     """The tables among the files; documents are noted, all else stops the load."""
     tables = [file for file in inner.files if is_table(file.name) or (file == path and _has_ending(file.name))]
     if not tables:
+        check_unpacked(path)
         by_ending = (fix for endings, fix in EXPORTS.items() if path.name.lower().endswith(endings))
         fix = next(by_ending, "Pass a table, or name its format with source=") + "."
         fix = fix.format(name=path.name, stem=path.stem)

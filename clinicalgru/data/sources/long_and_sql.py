@@ -186,6 +186,9 @@ def _note_unused(workspace: Workspace, part: TablePart, columns: Mapping[str, st
 def _check_columns(batch: pa.RecordBatch, columns: Mapping[str, str]) -> None:
     """Raise where a column occurs twice or is of a type without a meaning here."""
     names = [name.lower() for name in batch.schema.names]
+    if not names:
+        fix = "Pass a SELECT of patient_id, time, variable and value."
+        raise InputError("a query that gives rows", "one without columns", fix, where=WHERE)
     repeated = [name for name in batch.schema.names if names.count(name.lower()) > 1]
     if repeated:
         got = f"column {repeated[0]!r} twice"
