@@ -193,14 +193,10 @@ def check_unpacked(data: object) -> None:
     """
     if not isinstance(data, str | os.PathLike) or not os.path.isdir(data):
         return
-    shown = (name for _, _, names in os.walk(data) for name in names if not HIDDEN.fullmatch(name))
-    first = ""
-    for name in (name for name in shown if not DOCUMENTS.fullmatch(name)):
-        if not name.lower().endswith(ARCHIVES):
-            return
-        first = first or name
-    if first:
-        fix = f"Unpack {first}, and pass the folder of its files."
+    names = [name for _, _, inside in os.walk(str(data)) for name in inside if not HIDDEN.fullmatch(name)]
+    tables = [name for name in names if not DOCUMENTS.fullmatch(name)]
+    if tables and all(name.lower().endswith(ARCHIVES) for name in tables):
+        fix = f"Unpack {min(tables)}, and pass the folder of its files."
         raise InputError("a folder of tables", "one that holds archives only", fix, where=Path(data).name)
 
 
