@@ -110,7 +110,8 @@ class RiskGroups:
         (400, 200)
         """
         known = ~np.isnan(outcome) & ~np.isnan(risk)
-        frame = pd.DataFrame({"outcome": outcome[known], "risk": risk[known], "patient": patients[known].astype(str)})
+        patient = pd.factorize(patients[known].astype(str))[0]
+        frame = pd.DataFrame({"outcome": outcome[known], "risk": risk[known], "patient": patient})
         frame = frame.sort_values("risk", kind="stable", ignore_index=True)
         n_patients = frame["patient"].nunique()
         if n_patients < MIN_CELL_SIZE:
@@ -254,7 +255,8 @@ def _interval(group: pd.DataFrame) -> tuple[float, float]:
 
 
 def _is_safe(group: pd.DataFrame) -> bool:
-    counts = [group.loc[group["outcome"] == value, "patient"].nunique() for value in (0, 1)]
+    outcome, patient = group["outcome"].to_numpy(), group["patient"].to_numpy()
+    counts = [len(np.unique(patient[outcome == value])) for value in (0, 1)]
     return max(counts) >= MIN_CELL_SIZE and all(count == 0 or count >= MIN_CELL_SIZE for count in counts)
 
 

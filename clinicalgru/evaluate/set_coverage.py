@@ -173,10 +173,10 @@ def _counted(
     tables = []
     for prefix, labels in divisions:
         label = pd.Series(np.asarray(labels, dtype=object)).map(str, na_action="ignore")[has_set]
-        counts = facts.drop(columns="patient").groupby(label.to_numpy()).sum()
+        counts = facts.drop(columns="patient").groupby(label).sum()
         small = [counts["stays"], counts["stays"] - counts["covered"], counts["undecided"]]
         hidden = any(is_small(float(count), min_cell_size) for column in small for count in column)
-        of_group = {str(group): part.groupby("patient").sum() for group, part in facts.groupby(label.to_numpy())}
+        of_group = {str(group): part.groupby("patient").sum() for group, part in facts.groupby(label)}
         tables.append(_rows(counts, of_group, prefix, hidden=hidden))
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 
