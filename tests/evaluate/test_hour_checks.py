@@ -61,6 +61,7 @@ def test_intervals_cover_the_truth_in_95_of_100_samples():
     assert np.all(np.abs(np.mean(covered, axis=0) - 0.95) < 0.035)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_where_patients_have_several_stays():
     """A mean of four stays, whose outcomes go together: intervals that count stays cover it in about 76 of 100."""
     rng, covered = np.random.default_rng(3), []

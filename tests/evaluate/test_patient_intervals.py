@@ -29,6 +29,7 @@ def covered(low, high, truth):
     return ((np.asarray(low) <= truth) & (truth <= np.asarray(high))).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_patients", "per_patient", "correlation"), [(400, 1, 0.0), (250, 4, 0.6)])
 def test_intervals_cover_the_true_rate_in_93_to_97_percent(n_patients, per_patient, correlation):
     rng = np.random.default_rng(0)

@@ -21,6 +21,7 @@ from clinicalgru.model.estimators.validation_split import hold_back, outcome_fol
 from clinicalgru.serve.card import card
 
 COUNTS = {"stays", "patients", "outcomes", "training_folds"}
+RISING = {"max_epochs": 2, "learning_rate": 1e-2}  # enough for risks that rise with the outcome in each fold
 
 
 def unfitted(**options):
@@ -47,7 +48,7 @@ def held_back(even):
 @pytest.fixture(scope="module")
 def folded(stays):
     """A model of five networks, each of which leaves out one fold, and whose risks rise with the outcome in each."""
-    return unfitted(max_epochs=6).fit(stays, verbose=False)
+    return unfitted(**RISING).fit(stays, verbose=False)
 
 
 def raw(model):
@@ -91,7 +92,7 @@ def test_with_few_outcomes_each_fold_is_predicted_by_a_network_that_did_not_lear
         return scores
 
     monkeypatch.setattr(cg.GRUClassifier, "_calibration_scores", recorded)
-    again = unfitted(max_epochs=6).fit(stays, verbose=False)
+    again = unfitted(**RISING).fit(stays, verbose=False)
     assert again.calibrator_ == folded.calibrator_  # the same bits
     patients = len(np.unique(stays.patient))
     assert again.calibrated_on_ == {"stays": 340, "patients": patients, "outcomes": 52, "training_folds": 5}
