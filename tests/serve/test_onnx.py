@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -216,3 +217,35 @@ def test_the_command_prints_what_it_measured(fitted, tmp_path):
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["largest_difference_on_random_stays"] < 1e-5
     assert sorted(file.name for file in (tmp_path / "onnx").iterdir()) == ["contract.json", "model.onnx", "run_onnx.py"]
+
+
+def edited(change):
+    def edit(folder):
+        contract = json.loads((folder / "contract.json").read_text())
+        change(contract)
+        (folder / "contract.json").write_text(json.dumps(contract))
+
+    return edit
+
+
+EDITS = {
+    "variables exchanged": edited(lambda c: c["variables"].reverse()),
+    "a plausible range": edited(lambda c: c["variables"][0].update(plausible=[0, 1e9])),
+    "another window": edited(lambda c: c["task"].update(window_hours=[0, 24])),
+    "no limits": edited(lambda c: c["limits"].clear()),
+    "no digest": edited(lambda c: c["sha256"].clear()),
+    "another graph": lambda folder: (folder / "model.onnx").open("ab").write(b"\0"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_the_program_refuses_a_contract_or_graph_edited_by_hand(exported, tmp_path, name):
+    from clinicalgru.serve.onnx.run_onnx import _scores
+
+    copied = Path(shutil.copytree(exported, tmp_path / "onnx"))
+    stays = [{"stay_id": "1"}]
+    edited(lambda c: None)(copied)  # other white space is no other contract
+    assert len(_scores([], stays, copied)) == 2
+    EDITS[name](copied)
+    with pytest.raises(SystemExit, match="changed after the export"):
+        _scores([], stays, copied)

@@ -249,9 +249,10 @@ def unpivoted(part: TablePart, keys: Mapping[str, str], cells: Mapping[str, str]
     )
     table = f"SELECT {at}, {kept}, {values} FROM {part.relation}"
     each = ", ".join(map(quoted, cells.values()))
+    # CASE and not FILTER, of which each keeps a copy of all columns: memory and time quadratic in their number
     counts = ", ".join(
         f"{{variable: {literal(name)}, rows: count(*) - count({quoted(name)}), "
-        f"first: min(c_file * {FILE_STEP} + c_row) FILTER ({quoted(name)} IS NULL)}}"
+        f"first: min(CASE WHEN {quoted(name)} IS NULL THEN c_file * {FILE_STEP} + c_row END)}}"
         for name in cells.values()
     )
     blanks = (

@@ -129,7 +129,7 @@ class Contract(BaseModel):
     measured : dict of str to float
         Differences from the bundle on stays, sizes in bytes, accuracy.
     sha256 : dict of str to str
-        sha256 of each other file.
+        sha256 of each file; that of contract.json is of its JSON with sorted keys, without this entry.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -150,7 +150,9 @@ class Contract(BaseModel):
     limits: dict[str, float | None] = Field(description="Fewest measurements and variables of a stay that is scored")
     weights: Literal["float32", "int8"] = Field(description="int8: with a float32 scale for each output")
     measured: dict[str, float] = Field(description="Differences from the bundle on stays, sizes in bytes, accuracy")
-    sha256: dict[str, str] = Field(description="sha256 of each other file")
+    sha256: dict[str, str] = Field(
+        description="sha256 of each file; of contract.json, as JSON of sorted keys without it"
+    )
 
 
 def contract_of(

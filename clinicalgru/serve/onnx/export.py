@@ -118,7 +118,9 @@ got a SummaryBaseline. Score it with clinicalgru score.
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     vocabulary, weights = _vocabulary_of(fitted), "int8" if int8 else "float32"
     contract = contract_of(fitted, vocabulary, weights=weights, measured=measured, sha256=hashes)
-    text = json.dumps(contract.model_dump(), indent=1) + "\n"
+    content = contract.model_dump()  # with a digest of itself: the program refuses one that was edited
+    content["sha256"][CONTRACT] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(content, indent=1) + "\n"
     return _write(Path(out), files | {CONTRACT: text.encode()})
 
 

@@ -6,8 +6,8 @@ covariates, and end_hours where the prediction is not at the end of the window. 
 """
 
 import csv
+import hashlib
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -17,41 +17,41 @@ MERGE = {"mean": lambda v: sum(v) / len(v), "sum": sum, "min": min, "max": max, 
 
 
 def _allowed(text, one):
-    if one["categories"]:
-        text = (text or "").removesuffix(".0")
-        return one["categories"].index(text) if text in one["categories"] else math.nan
-    (low, high), number = one["plausible"] or (-math.inf, math.inf), float(text or "nan")
-    return number if low <= number <= high else math.nan
+    if names := one["categories"]:
+        return names.index(text) if (text := (text or "").removesuffix(".0")) in names else np.nan
+    (low, high), number = one["plausible"] or (-np.inf, np.inf), float(text or "nan")
+    return number if low <= number <= high else np.nan
 
 
 def _scores(measurements, stays, folder=Path(__file__).parent, batch=256):
     import onnxruntime
 
-    contract = json.loads((folder / "contract.json").read_bytes())
+    contract, graph = json.loads((folder / "contract.json").read_bytes()), (folder / "model.onnx").read_bytes()
+    stated = [contract["sha256"].pop("contract.json", ""), contract["sha256"].get("model.onnx")]
+    if stated != [hashlib.sha256(one).hexdigest() for one in (json.dumps(contract, sort_keys=True).encode(), graph)]:
+        sys.exit("model.onnx or contract.json was changed after the export, and the risks would be wrong: export again")
     variables, codes, limits = contract["variables"], contract["code_vocabulary"], contract["limits"]
     number = {name: i for i, name in enumerate([one["name"] for one in variables] + codes)}
-    (first, last), place = contract["task"]["window_hours"], {row["stay_id"]: i for i, row in enumerate(stays)}
+    (first, last), ids = contract["task"]["window_hours"], {row["stay_id"]: i for i, row in enumerate(stays)}
     end = np.array([float(row.get("end_hours") or last) for row in stays]).clip(first, last)
     static = [[_allowed(row.get(one["name"]), one) for one in contract["static_variables"]] for row in stays]
-    facts, left_out, merge = {}, 0, [MERGE[one["merge"]] for one in variables] + [max] * len(codes)
+    facts, left_out, merge = {}, len(measurements), [MERGE[one["merge"]] for one in variables] + [max] * len(codes)
     for row in measurements:
-        stay, variable, hours = place.get(row["stay_id"]), number.get(row["variable"], -1), float(row["hours"])
+        stay, variable, hours = ids.get(row["stay_id"]), number.get(row["variable"], -1), float(row["hours"])
         value = _allowed(row["value"], variables[variable]) if 0 <= variable < len(variables) else 0.0
-        if stay is None or variable < 0 or math.isnan(value) or not first <= hours <= end[stay]:
-            left_out += 1
-            continue
-        values = facts.setdefault((stay, hours, float(row.get("measured_hours") or hours), variable), {})
-        values[value] = values.pop(value, None)  # exact repeats count once
+        if stay is not None and variable >= 0 and not np.isnan(value) and first <= hours <= end[stay]:
+            left_out -= 1
+            values = facts.setdefault((stay, hours, float(row.get("measured_hours") or hours), variable), {})
+            values[value] = values.pop(value, None)  # exact repeats count once
     print(f"{left_out} rows left out: unknown stay or variable, out of range or window", file=sys.stderr)
     rows = [(*key, merge[key[3]](list(values))) for key, values in sorted(facts.items(), key=lambda fact: fact[0])]
     stay, hours, measured, variable, value = np.array(rows, dtype=float).reshape(-1, 5).T
     row = np.cumsum((np.diff(stay, prepend=-1) != 0) | (np.diff(hours, prepend=-1) != 0))
     step, is_code = row - row[np.searchsorted(stay, stay)], variable >= len(variables)
-    count = np.zeros((len(stays), len(variables)))
-    np.add.at(count, (stay[~is_code].astype(int), variable[~is_code].astype(int)), 1)
+    count = np.array([np.bincount(np.int64(stay[variable == i]), minlength=len(ids)) for i in range(len(variables))]).T
     amount = count.sum(1) / (np.maximum(end - first, 1) if contract["task"]["task_type"] == "early_warning" else 1)
     few = (amount < (limits.get("measurements") or 0)) | ((count > 0).sum(1) < (limits.get("variables") or 0))
-    session, scores = onnxruntime.InferenceSession(str(folder / "model.onnx")), []
+    session, scores = onnxruntime.InferenceSession(graph), []
     for i in range(0, len(stays), batch):
         m, c = (np.flatnonzero((stay >= i) & (stay < i + batch) & (is_code == which)) for which in (False, True))
         given = {"value": value[m], "variable": variable[m], "stay": stay[m] - i, "step": step[m], "hours": hours[m],
@@ -68,7 +68,7 @@ def _scores(measurements, stays, folder=Path(__file__).parent, batch=256):
         words = [" or ".join(filter(None, row)) for row in zip([""] * len(stays), *held, strict=True)]
         sets[column] = np.where(at & bool(members), [special.get(text, text) for text in words], "")
     header = ["stay_id", *contract["score_columns"], *sets, "status"]
-    return [header, *zip([row["stay_id"] for row in stays], *scores, *sets.values(), status, strict=True)]
+    return [header, *zip(ids, *scores, *sets.values(), status, strict=True)]
 
 
 if __name__ == "__main__":
