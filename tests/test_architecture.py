@@ -176,3 +176,16 @@ def test_tensors_that_are_made_name_their_dtype():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in makers:
                 is_torch = isinstance(node.func.value, ast.Name) and node.func.value.id == "torch"
                 assert not is_torch or "dtype" in {word.arg for word in node.keywords}, f"{file}: {node.lineno}"
+
+
+def test_whoever_reads_json_and_expects_damage_expects_deep_nesting_too():
+    """Of brackets nested thousands deep, json raises RecursionError, which is no ValueError."""
+    unready = []
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Try):
+                body = " ".join(map(ast.unparse, node.body))
+                caught = " ".join(ast.unparse(handler.type) for handler in node.handlers if handler.type)
+                if "json.loads" in body and "ValueError" in caught and "RecursionError" not in caught:
+                    unready.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not unready

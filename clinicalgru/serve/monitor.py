@@ -332,7 +332,7 @@ class Monitor:
             monitor._row = [(float(hours), int(variable), float(value)) for hours, variable, value in content["row"]]
             monitor._known, monitor.n_rejected = float(content["known"]), int(content["n_rejected"])
             monitor._static = np.array(content["static"], dtype=float)
-        except (ValueError, KeyError, TypeError):
+        except (RecursionError, ValueError, KeyError, TypeError):
             raise InputError("what Monitor.state gave", "another text", "Begin a new monitor.", where="state") from None
         if of != model_hash(monitor.model):
             raise InputError("the state of this model", "that of another model", "Begin a new monitor.", where="state")

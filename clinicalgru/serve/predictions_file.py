@@ -95,7 +95,7 @@ def read_predictions(path: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
         table = pq.read_table(path)
         figures = json.loads((table.schema.metadata or {})[FIGURES])
-    except (OSError, KeyError, ValueError, pa.ArrowInvalid):
+    except (OSError, KeyError, ValueError, RecursionError, pa.ArrowInvalid):
         raise InputError("predictions with their figures", "another file", FIX, where=Path(path).name) from None
     if table.column_names != COLUMNS:
         raise InputError(f"columns {', '.join(COLUMNS)}", "others", FIX, where=Path(path).name)

@@ -226,7 +226,7 @@ def _runs(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, 1):
         try:
             content = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             fix = "Pass the file that `score --log` wrote."
             raise InputError("JSON in each line", "other text", fix, where=f"{path.name}, line {number}") from None
         if isinstance(content, dict) and "run_id" in content:

@@ -88,7 +88,7 @@ def _check_log(path: Path) -> None:
             first = file.readline(MAX_LINE)
         try:
             is_log = {"time", "level", "message"} <= set(json.loads(first))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             is_log = False
         got = got or ("" if is_log else "an existing file of something else")
     if got:

@@ -224,7 +224,7 @@ def _check_no_other(target: Target, identity: dict[str, Any]) -> None:
     for other in sorted(target.folder.glob(_folder(target, "*").name)):
         try:
             theirs = json.loads((other / "run.json").read_text(encoding="utf-8"))["identity"]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             continue
         differs = [word for key, word in NAMES.items() if theirs.get(key) != identity.get(key)]
         fix = "Pass what that run had, or leave resume (--resume) out."
@@ -257,7 +257,7 @@ def _begun(folder: Path, target: Target, identity: dict[str, Any], *, resume: bo
     record = folder / "run.json"
     try:
         started = json.loads(record.read_text(encoding="utf-8"))["started"] if resume else ""
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         started = ""
     if not started:
         started = now()

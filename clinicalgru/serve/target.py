@@ -125,7 +125,7 @@ class Target:
             if self.path.suffix == ".csv":
                 return str(pd.read_csv(self.path, nrows=1, dtype=str)["run_id"][0])
             return str(json.loads(pq.read_metadata(self.path).metadata[RUN])["run_id"])
-        except (OSError, KeyError, TypeError, ValueError, pa.ArrowException):
+        except (OSError, KeyError, TypeError, ValueError, RecursionError, pa.ArrowException):
             return None
 
     def is_complete(self, name: str) -> bool:

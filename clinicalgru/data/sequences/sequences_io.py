@@ -155,7 +155,7 @@ def _fields(about: dict[str, Any]) -> dict[str, Any]:
 def _about(path: Path) -> dict[str, Any]:
     try:
         about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         got = "a damaged file" if (path / ABOUT).is_file() else f"no such file in {path.name}"
         raise _damaged(got) from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
