@@ -67,6 +67,11 @@ WEIGHT_FILES = {
     "offsets outside": header(one(offsets=(0, 4_000_000_000)), b"\0" * 4),
     "offsets backwards": header(one(offsets=(4, 0)), b"\0" * 4),
     "a gap between arrays": header(one(offsets=(4, 8)), b"\0" * 8),
+    "arrays that overlap": header(one() | {"other": one()["x"]}, b"\0" * 4),
+    "arrays that overlap in part": header(
+        one(shape=(2,), offsets=(0, 8)) | {"other": one(offsets=(4, 8))["x"]}, b"\0" * 8
+    ),
+    "fewer bytes than the shape": header(one(shape=(2**20,)), b"\0" * 4),
     "an unknown dtype": header(one(dtype="PICKLE"), b"\0" * 4),
     "a dtype of no numpy": header(one(dtype="BF16", shape=(2,)), b"\0" * 4),
     "rows after the arrays": header(one(), b"\0" * 400),
