@@ -59,7 +59,7 @@ def test_what_was_saved_is_opened_to_the_bit_and_stays_on_disk(parts, on_disk):
 
 
 @pytest.mark.slow
-def test_sequences_on_disk_give_the_same_risks_and_train_to_the_same_bits(parts, on_disk):
+def test_sequences_on_disk_give_the_same_risks_and_train_to_the_same_bits(parts, on_disk, few_trees):
     ours, theirs = (small().fit(p[0], validation=p[1], verbose=False) for p in (parts, on_disk))
     for (name, left), right in zip(weights(ours).items(), weights(theirs).values(), strict=True):
         np.testing.assert_array_equal(left, right, err_msg=name)
@@ -67,7 +67,7 @@ def test_sequences_on_disk_give_the_same_risks_and_train_to_the_same_bits(parts,
 
 
 @pytest.mark.slow
-def test_without_tune_stays_a_cohort_on_disk_trains_to_the_same_bits(parts, on_disk):
+def test_without_tune_stays_a_cohort_on_disk_trains_to_the_same_bits(parts, on_disk, few_trees):
     ours, theirs = (small().fit(p[0], verbose=False) for p in (parts, on_disk))
     for left, right in zip(weights(ours).values(), weights(theirs).values(), strict=True):
         np.testing.assert_array_equal(left, right)

@@ -136,11 +136,12 @@ def test_on_real_patients_contributions_beat_random_on_19_of_20(real_data, task)
 
 @pytest.mark.slow
 def test_the_one_measurement_that_decides_is_found_early_or_late(task):
-    cohort = cg.select(cg.read_events(cg.simulate(900, random_state=5)), task)
+    cohort = cg.select(cg.read_events(cg.simulate(600, random_state=5)), task)
     sequences, decides = plant(cohort, variable="heart_rate", value=185.0, random_state=1)
     train, tune, test = cg.split_patients(sequences, [0.65, 0.1, 0.25], random_state=0)
     network = cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=4)
-    model = cg.GRUClassifier(network, max_epochs=14, distillation=0.0).fit(train, validation=tune, verbose=False)
+    model = cg.GRUClassifier(network, max_epochs=8, learning_rate=1e-2, distillation=0.0)
+    model.fit(train, validation=tune, verbose=False)
     where = {stay: i for i, stay in enumerate(sequences.stay)}
     mask = decides[concat_ranges(sequences.starts, np.array([where[stay] for stay in test.stay]))[0]]
     assert cg.faithfulness(model, test, drivers=mask, n_random=1).driver_auroc >= 0.95
