@@ -113,7 +113,7 @@ def test_the_card_the_evaluation_and_the_notebook_say_on_how_many_stays(fitted, 
 
 
 @pytest.mark.slow
-def test_baselines_are_calibrated_out_of_fold_and_say_so(parts, tmp_path):
+def test_baselines_are_calibrated_out_of_fold_and_say_so(parts, tmp_path, few_trees):
     train, test = parts[0], parts[3]
     for name, model in fit_baselines(train, random_state=0).items():
         raw = copy.copy(model)
@@ -129,7 +129,7 @@ def test_baselines_are_calibrated_out_of_fold_and_say_so(parts, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "survival", "early_warning"])
-def test_baselines_of_every_kind_of_probability_are_calibrated(kind, tmp_path):
+def test_baselines_of_every_kind_of_probability_are_calibrated(kind, tmp_path, few_trees):
     case = fitted_case(kind)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)

@@ -175,7 +175,7 @@ def test_refits_of_a_calibrated_model_are_calibrated_too(halves):
 
 
 @pytest.mark.slow
-def test_a_network_is_refitted_with_teacher_and_auxiliary_targets_though_stays_are_drawn_twice(halves):
+def test_a_network_is_refitted_with_teacher_and_auxiliary_targets_though_stays_are_drawn_twice(halves, few_trees):
     stays, rng = halves[0], np.random.default_rng(0)
     sample, source = _drawn(stays, rng)
     assert len(np.unique(sample.stay)) == len(sample) > len(np.unique(source))

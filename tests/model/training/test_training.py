@@ -31,7 +31,7 @@ def weights(model):
 
 @pytest.mark.parametrize(("stopped_after", "distillation"), [(1, 0.0), pytest.param(3, 0.7, marks=pytest.mark.slow)])
 def test_resumed_training_ends_in_the_same_bits_as_uninterrupted_training(
-    parts, tmp_path, monkeypatch, stopped_after, distillation
+    parts, tmp_path, monkeypatch, few_trees, stopped_after, distillation
 ):
     train, tune, _, _ = parts
     arguments = SMALL | {"distillation": distillation}
