@@ -27,7 +27,7 @@ FOLDS = 5  # of the cross-validation that checks a calibration by hour
 class HourCalibrator(PlattCalibrator):
     """Platt scaling whose slope and intercept depend on the hour of the prediction.
 
-    With g from -1 (start of the window) to 0 (its end) on a logarithmic scale of hours, the calibrated log-odds are
+    Here g is the hour on a logarithmic scale: -1 at the start of the window, 0 at its end. The calibrated log-odds are
     raised by `level * g + bend * g**2`, and distances from `middle` are stretched by `exp(steepness * g)`. At the end
     of the window it is therefore the Platt scaling of the model.
 

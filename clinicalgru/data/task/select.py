@@ -42,8 +42,9 @@ def select(
     A measurement is included when it became known (`available_at`, else `time`) within the window, both ends included.
     A static covariate has the last value that became known by the prediction time, else it is unknown; criteria see the
     same value.
-    Excluded, and counted in `flow`: stays that do not reach the index time, do not meet the criteria, ended before the
-    prediction time or within the gap, have an unknown or too early outcome, or have no measurement in the window.
+    Excluded, and counted in `flow`: stays that do not reach the index time, do not meet the criteria, or ended before
+    the prediction time or within the gap. So are stays whose outcome is unknown or too early, and those without a
+    measurement in the window.
     Deaths, readmissions and discharges are steps of their own. So is each unknown that a condition asks about, such as
     an end of the stay that is not recorded; a warning counts these.
 

@@ -28,29 +28,6 @@ class Calibration:
         """
         return np.asarray(stays.outcome)
 
-    def fit_calibrator(self: Any, stays: Sequences, prediction: np.ndarray) -> Calibrator:
-        """Fit the calibrator on predictions for stays that training has not seen.
-
-        Parameters
-        ----------
-        stays : Sequences
-            Stays with outcomes.
-        prediction : ndarray, shape (prediction, ...)
-            What `predict` gives for them, in their order.
-
-        Returns
-        -------
-        Calibrator
-
-        Raises
-        ------
-        TrainingError
-            If the outcomes cannot calibrate the head, or it has no probabilities.
-        """
-        self.validate_targets(stays, "stays to calibrate on")
-        calibrator: Calibrator = self.calibrator_from(*self.calibration_pairs(stays, prediction))
-        return calibrator
-
     def calibration_pairs(self: Any, stays: Sequences, prediction: np.ndarray) -> tuple[np.ndarray, ...]:
         """What the calibrator is fitted on: labels and predictions. Those of several networks may be joined.
 

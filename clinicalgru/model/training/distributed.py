@@ -5,8 +5,9 @@
 and end with the weights that one process would have with whole batches. With one process nothing changes. Only the main
 process shows progress and writes files.
 
-Results differ slightly from training in one process where each process draws its own random numbers (dropout, sampled
-time steps), and with auxiliary outcomes or forecasts, whose losses are means over known labels of each process.
+Results differ slightly from training in one process where each process draws its own random numbers: with dropout, and
+with sampled time steps. So do those with auxiliary outcomes or forecasts, as their losses are means over the known
+labels of each process.
 """
 
 from __future__ import annotations

@@ -114,5 +114,6 @@ def test_a_head_fits_the_calibrator_of_its_estimator(kind):
 
     case = fitted_case(kind)
     model = copy(case.model).calibrate(case.test)
-    calibrator = model.head_.fit_calibrator(case.test, case.model._predicted(case.test).numpy())
+    pairs = model.head_.calibration_pairs(case.test, case.model._predicted(case.test).numpy())
+    calibrator = model.head_.calibrator_from(*pairs)
     assert calibrator.to_dict() == model.calibrator_.to_dict()
