@@ -98,9 +98,11 @@ def test_a_database_is_read_scored_and_written(model, postgres):
     import pyarrow as pa
 
     with dbapi.connect(postgres) as connection, connection.cursor() as cursor:
-        cursor.adbc_ingest("labs", pa.Table.from_pandas(some.astype(str).replace("NaT", None), preserve_index=False))
+        cursor.adbc_ingest(
+            "to_score", pa.Table.from_pandas(some.astype(str).replace("NaT", None), preserve_index=False)
+        )
         connection.commit()
-    options = {"source": "sql", "query": "SELECT * FROM labs", "stays": cohort.stays, "as_of": AS_OF}
+    options = {"source": "sql", "query": "SELECT * FROM to_score", "stays": cohort.stays, "as_of": AS_OF}
     written = cg.score(model, postgres, **options, to=postgres, table="from_labs", accept_differences=True)
     expected = cg.score(model, some, stays=cohort.stays, as_of=AS_OF)
     pd.testing.assert_series_equal(written["risk"], expected["risk"])

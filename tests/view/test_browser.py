@@ -50,9 +50,10 @@ def look(browser, path: Path, *, width: int = 1280) -> dict:
     page.on("dialog", lambda dialog: (said.append("a dialog"), dialog.dismiss()))
     page.on("request", lambda request: requested.append(request.url))
     page.goto(path.as_uri())
-    page.wait_for_function(
-        "document.querySelectorAll('.plot .main-svg').length >= document.querySelectorAll('.plot').length"
-    )
+    for plot in page.locator(
+        ".plot"
+    ).all():  # not wait_for_function: the policy of the page refuses what that evaluates
+        plot.locator(".main-svg").first.wait_for(state="attached")
     page.wait_for_timeout(500)
     counted = page.evaluate(f"Object.fromEntries({ELEMENTS}.map((n) => [n, document.querySelectorAll(n).length]))")
     shown = page.evaluate("[...document.querySelectorAll('.plot svg text')].map((t) => t.textContent).join('\\n')")
