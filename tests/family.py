@@ -14,6 +14,7 @@ from clinicalgru.estimator_checks.example_stays import OUTCOMES, example_events,
 SMALL = {
     "network": cg.NetworkConfig(hidden_size=8, readout_size=16, ensemble_size=2),
     "max_epochs": 2,
+    "batch_size": 64,
     "distillation": 0.0,
 }
 ESTIMATORS = {

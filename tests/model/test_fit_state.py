@@ -18,6 +18,7 @@ from clinicalgru.model.fit_state import draw_seed, learned_attributes
 TINY = {
     "network": cg.NetworkConfig(hidden_size=4, readout_size=4, ensemble_size=1),
     "max_epochs": 3,
+    "batch_size": 64,
     "distillation": 0.0,
 }
 

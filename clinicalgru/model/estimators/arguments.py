@@ -9,14 +9,17 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from clinicalgru.checks import check_choice, check_instance, check_number, to_python
+from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
+from clinicalgru.model.estimators.validation_split import stays_of_batch
 from clinicalgru.model.fit_state import draw_seed
 from clinicalgru.model.network.config import NetworkConfig, check_options
 from clinicalgru.model.training.device import resolve_device
 from clinicalgru.model.training.state import TrainingConfig
 
-COUNTS = ("max_epochs", "patience", "batch_size", "min_code_stays", "n_threads")
+COUNTS = ("max_epochs", "patience", "min_code_stays", "n_threads")
+OPTIONAL_COUNTS = ("batch_size", "max_steps_per_stay")
 WEIGHTS = ("weight_decay", "forecast_weight", "auxiliary_weight", "cut_weight", "label_smoothing", "alarm_priority")
 FRACTIONS = ("measurement_dropout", "distillation")
 
@@ -42,7 +45,8 @@ def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
     given = estimator.get_params(deep=False)
     for name in COUNTS:
         check_number(name, given[name], minimum=1, whole=True)
-    check_number("max_steps_per_stay", given["max_steps_per_stay"], minimum=1, whole=True, optional=True)
+    for name in OPTIONAL_COUNTS:
+        check_number(name, given[name], minimum=1, whole=True, optional=True)
     check_number("min_validation_events", given["min_validation_events"], minimum=0, whole=True)
     check_number("n_cuts", given["n_cuts"], minimum=0, whole=True)
     check_number("learning_rate", given["learning_rate"], minimum=0, open_minimum=True)
@@ -69,13 +73,15 @@ def checked_arguments(estimator: BaseEstimator) -> dict[str, Any]:
     return {name: to_python(value) for name, value in given.items()} | {"network": NetworkConfig(**network.to_dict())}
 
 
-def training_config(estimator: Any) -> TrainingConfig:
+def training_config(estimator: Any, stays: Sequences) -> TrainingConfig:
     """Give the settings of training of an estimator that is being fitted.
 
     Parameters
     ----------
     estimator : GRUEstimator
         With checked arguments and its seed.
+    stays : Sequences
+        The training stays.
 
     Returns
     -------
@@ -84,6 +90,7 @@ def training_config(estimator: Any) -> TrainingConfig:
     """
     shared = {field.name for field in fields(TrainingConfig)} & set(estimator.get_params(deep=False))
     settings = {name: getattr(estimator, name) for name in shared}
+    settings["batch_size"] = stays_of_batch(estimator.batch_size, stays)
     return TrainingConfig(**settings | {"random_state": estimator.random_state_})
 
 

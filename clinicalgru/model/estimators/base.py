@@ -51,8 +51,8 @@ class GRUEstimator(FittedModel):
         Largest number of epochs.
     patience : int, default=6
         Number of epochs without a lower validation loss after which training stops.
-    batch_size : int, default=64
-        Number of stays in a batch.
+    batch_size : int or None, default=None
+        Number of stays in a batch. None: 64, or 16 with fewer than 200 training stays of the rarest class or event.
     learning_rate : float, default=2e-3
         Highest learning rate of AdamW (Loshchilov and Hutter 2019), after a linear warm-up; cosine decay follows.
     weight_decay : float, default=3e-4
@@ -88,7 +88,7 @@ class GRUEstimator(FittedModel):
         Weights that training starts from, by names of variables; see `pretrain`. With `network=None` the network has
         the options of the pretrained one. A loaded model has None: its weights are in the bundle.
     min_validation_events : int, default=30
-        For outcomes and classes, without `validation`: with fewer stays of the rarest class among the 15 % held back, 5
+        Without `validation`: with fewer stays of the rarest class, or with the event, among the 15 % held back, 5
         networks train on all folds but one each, stop by it, and their weights are averaged. 0: never.
     random_state : int, RandomState, Generator or None, default=0
         Seed. The same seed and data give the same bits on a CPU. None: a new seed for each fit.
@@ -136,7 +136,7 @@ class GRUEstimator(FittedModel):
         *,
         max_epochs: int = 20,
         patience: int = 6,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         learning_rate: float = 2e-3,
         weight_decay: float = 3e-4,
         measurement_dropout: float = 0.15,
@@ -313,7 +313,7 @@ class GRUEstimator(FittedModel):
             network = placed(self._network(stays, further), resolve_device(self.device))
             forecast = self._forecast(network) if self.forecast_weight else None
             targets = (further, self.auxiliary_weight, forecast, self.forecast_weight)
-            shared: dict[str, Any] = {"head": self.head_, "config": training_config(self), "verbose": verbose}
+            shared: dict[str, Any] = {"head": self.head_, "config": training_config(self, stays), "verbose": verbose}
             shared["callbacks"] = callbacks
             taught = {"weight": self.distillation, "random_state": self.random_state_, "verbose": verbose}
             teachers = Teacher.of_networks(stays, self.head_, fold, **taught)

@@ -20,6 +20,8 @@ from clinicalgru.temporary_folder import TemporaryFolder
 
 VALIDATION_FRACTION = 0.15
 N_FOLDS = 5
+FEW_EVENTS = 200  # training stays of the rarest class: some 30 of them among the validation stays
+BATCH_SIZES = (16, 64)  # stays of a batch, with few events and with more
 
 
 def hold_back(stays: Sequences, groups: ArrayLike | None, *, random_state: int) -> tuple[Sequences, Sequences]:
@@ -116,20 +118,66 @@ def outcome_folds(
     Returns
     -------
     ndarray of int, shape (stay,), or None
-        The fold of each stay. None for enough outcomes, for tasks other than binary and multiclass, and where some
+        The fold of each stay. None for enough outcomes, for tasks without classes or events of stays, and where some
         fold would lack an outcome.
     """
-    if stays.task.task_type not in ("binary", "multiclass") or np.isnan(stays.outcome).any():
+    outcome = _classes(stays)
+    if outcome is None or np.isnan(outcome).any():
         return None
-    classes, count = np.unique(stays.outcome, return_counts=True)
+    classes, count = np.unique(outcome, return_counts=True)
     together = stays.patient if groups is None else joined_groups(stays.patient, groups)
     if len(classes) < 2 or not N_FOLDS <= count.min() < min_validation_events / VALIDATION_FRACTION:
         return None
     if len(np.unique(together.astype(str))) < N_FOLDS:
         return None
-    fold = patient_folds(together, stays.outcome, n_folds=N_FOLDS, random_state=random_state)
-    table = pd.crosstab(fold, stays.outcome)
+    fold = patient_folds(together, outcome, n_folds=N_FOLDS, random_state=random_state)
+    table = pd.crosstab(fold, outcome)
     return fold if table.shape == (N_FOLDS, len(classes)) and (table > 0).all(axis=None) else None
+
+
+def stays_of_batch(batch_size: int | None, stays: Sequences) -> int:
+    """Give the number of stays in a training batch.
+
+    Parameters
+    ----------
+    batch_size : int or None
+        What the user asks for.
+    stays : Sequences
+        The training stays.
+
+    Returns
+    -------
+    int
+        What the user asks for; else 16 with fewer than 200 stays of the rarest class or with the event, and 64 with
+        more, or for tasks without classes and events.
+
+    Notes
+    -----
+    With few events the validation loss rises after few epochs, and smaller batches are more steps until then; see
+    decision 28.
+
+    Examples
+    --------
+    >>> from clinicalgru import Task, read_events, select, simulate
+    >>> stays = select(read_events(simulate(60, random_state=0)), Task.load("in_hospital_mortality"))
+    >>> stays_of_batch(None, stays), stays_of_batch(32, stays)
+    (16, 32)
+    """
+    if batch_size is not None:
+        return int(batch_size)
+    outcome = _classes(stays)
+    counts = [FEW_EVENTS] if outcome is None else np.unique(outcome, return_counts=True)[1]
+    return BATCH_SIZES[int(np.min(counts) >= FEW_EVENTS)]
+
+
+def _classes(stays: Sequences) -> np.ndarray | None:
+    """(stay,) The class, or whether the event of an early warning or survival task occurred; None for other tasks."""
+    outcome, task_type = stays.outcome, stays.task.task_type
+    if task_type in ("binary", "multiclass"):
+        return outcome
+    if task_type == "early_warning":
+        return np.where(np.isnan(outcome), np.nan, np.isfinite(outcome))
+    return outcome[:, 1] if task_type == "survival" else None
 
 
 def check_parts(head: Head, stays: Sequences, validation: Sequences) -> None:

@@ -129,7 +129,7 @@ class Teacher:
         stays : Sequences
             The stays of all folds.
         head : Head
-            The head of the networks: one risk for each stay.
+            The head of the networks: one risk for each stay, or after each time step.
         fold : ndarray of int, shape (stay,)
             The fold of each stay, from 0.
         random_state : int
@@ -150,14 +150,15 @@ class Teacher:
         parts = [stays[fold != k] for k in range(n_folds)]
         if not any(_enough_events(part, head) for part in parts):
             return [None] * n_folds
-        risk = np.full((n_folds, len(stays)), np.nan)  # of each stay, as the network without that fold is taught
+        of_row = np.repeat(fold, stays.n_steps) if head.per_step else fold  # the fold of each risk
+        risk = np.full((n_folds, len(of_row)), np.nan)  # each risk, as the network without that fold is taught
         with threadpool_limits(1, user_api="openmp"):
             for one, other in combinations(range(n_folds), 2):
                 trees = _trees(head, random_state=random_state).fit(stays[(fold != one) & (fold != other)])
                 for without, taught in ((one, other), (other, one)):
-                    risk[without, fold == taught] = trees.predict_proba(stays[fold == taught])[:, 1]
+                    risk[without, of_row == taught] = trees.predict_proba(stays[fold == taught])[:, 1]
         return [
-            cls._of_risk(risk[k, fold != k], part, head) if _enough_events(part, head) else None
+            cls._of_risk(risk[k, of_row != k], part, head) if _enough_events(part, head) else None
             for k, part in enumerate(parts)
         ]
 

@@ -12,6 +12,7 @@ from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError
 from clinicalgru.model.estimators.base import GRUEstimator
+from clinicalgru.model.estimators.validation_split import stays_of_batch
 from clinicalgru.model.training.adamw import AdamW
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
 from clinicalgru.model.training.training import bucket_by_length
@@ -109,7 +110,7 @@ def _losses(
     optimizer = AdamW([{"params": list(network.parameters()), "weight_decay": 0.01}], lr=float(rates[0]))
     rows, mean, batches = list[tuple[float, float, float]](), 0.0, list[np.ndarray]()
     for number, rate in enumerate(rates.tolist()):
-        batches = batches or bucket_by_length(stays.n_steps, int(estimator.batch_size), rng)
+        batches = batches or bucket_by_length(stays.n_steps, stays_of_batch(estimator.batch_size, stays), rng)
         part = stays[batches.pop()]
         batch = network.make_batch(part, per_step=head.per_step)
         loss = head.loss(network(batch)[..., : head.n_outputs], head.labels(part, batch))

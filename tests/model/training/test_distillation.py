@@ -42,8 +42,12 @@ def test_the_teacher_has_not_learned_from_the_stays_it_judges(parts, teacher):
     assert seen[events].mean() - seen[~events].mean() > 1.3 * (new[events].mean() - new[~events].mean())
 
 
-def test_no_tree_of_the_teacher_without_a_fold_was_trained_on_that_fold_or_on_the_stay_it_teaches(parts, monkeypatch):
-    stays, fits = parts[0], []
+@pytest.mark.parametrize("kind", ["binary", "early_warning"])
+def test_no_tree_of_the_teacher_without_a_fold_was_trained_on_that_fold_or_on_the_stay_it_teaches(
+    parts, kind, monkeypatch
+):
+    stays, fits = parts[0] if kind == "binary" else fitted_case(kind).train, []
+    head = Binary() if kind == "binary" else EarlyWarning.fit_targets(stays)
 
     class Recorder:
         """A model whose risk is the number of its fit."""
@@ -54,18 +58,19 @@ def test_no_tree_of_the_teacher_without_a_fold_was_trained_on_that_fold_or_on_th
             return self
 
         def predict_proba(self, part):
-            risk = np.full(len(part), (self.number + 1) / 100)
+            risk = np.full(int(part.n_steps.sum()) if head.per_step else len(part), (self.number + 1) / 100)
             return np.stack([1 - risk, risk], axis=1)
 
     monkeypatch.setattr(distillation, "MIN_EVENTS", 5)
     monkeypatch.setattr(distillation, "_trees", lambda head, random_state: Recorder())
     monkeypatch.setattr(distillation, "_calibrated", lambda risk, stays, head: risk)
-    fold = patient_folds(stays.patient, stays.outcome, n_folds=5, random_state=0)
-    teachers = Teacher.fit_folds(stays, Binary(), fold, random_state=0)
+    fold = patient_folds(stays.patient, head.strata(stays).astype(float), n_folds=5, random_state=0)
+    teachers = Teacher.fit_folds(stays, head, fold, random_state=0)
     assert len(fits) == 10
     for k, teacher in enumerate(teachers):
         assert list(teacher.stay_id) == list(stays.stay[fold != k].astype(str))
-        for stay, risk in zip(teacher.stay_id, teacher.risk.numpy(), strict=True):
+        n_rows = stays.n_steps[fold != k] if head.per_step else np.ones(len(teacher.stay_id), dtype=int)
+        for stay, risk in zip(np.repeat(teacher.stay_id, n_rows), teacher.risk.numpy(), strict=True):
             learned_from = fits[round(100 * float(risk)) - 1]
             assert stay not in learned_from
             assert not learned_from & set(stays.stay[fold == k])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from family import SMALL
+from family import SMALL, fitted_case
 
 import clinicalgru as cg
-from clinicalgru.model.estimators.validation_split import outcome_folds
+from clinicalgru.model.estimators.validation_split import outcome_folds, stays_of_batch
 
 FEW = SMALL | {"max_epochs": 4}
 
@@ -87,3 +89,36 @@ def test_enough_outcomes_too_few_and_other_tasks_have_no_folds(stays):
     assert outcome_folds(stays[np.flatnonzero(stays.outcome == 0)], min_validation_events=30, **few) is None
     four = np.concatenate([np.flatnonzero(stays.outcome == 1)[:4], np.flatnonzero(stays.outcome == 0)])
     assert outcome_folds(stays[np.sort(four)], min_validation_events=30, **few) is None
+
+
+@pytest.mark.parametrize("kind", ["early_warning", "survival"])
+def test_events_of_early_warnings_and_survival_count_as_outcomes(kind):
+    """Each fold has stays with the event and stays without it; nobody is held back of training."""
+    case = fitted_case(kind)
+    assert case.model.trained_on_["validation"] == {"folds": 5}
+    assert case.model.trained_on_["stays"] == len(case.train)
+    outcome = case.train.outcome
+    occurred = np.isfinite(outcome) if kind == "early_warning" else outcome[:, 1]
+    fold = outcome_folds(case.train, None, min_validation_events=30, random_state=0)
+    assert all(len(np.unique(occurred[fold == number])) == 2 for number in range(5))
+    assert outcome_folds(case.train, None, min_validation_events=1, random_state=0) is None
+
+
+@pytest.mark.parametrize(("n_events", "expected"), [(199, 16), (200, 64)])
+@pytest.mark.parametrize("kind", ["binary", "early_warning", "survival"])
+def test_few_events_make_small_batches(kind, n_events, expected):
+    """The event or the rarest class counts, whichever way it is written; what a user asks for goes first."""
+    occurred = np.arange(1000) < n_events
+    outcome = {
+        "binary": occurred.astype(float),
+        "early_warning": np.where(occurred, 5.0, np.inf),
+        "survival": np.column_stack([np.full(1000, 5.0), occurred]),
+    }
+    stays = SimpleNamespace(task=SimpleNamespace(task_type=kind), outcome=outcome[kind])
+    assert stays_of_batch(None, stays) == expected
+    assert stays_of_batch(33, stays) == 33
+
+
+def test_tasks_without_events_have_large_batches():
+    stays = SimpleNamespace(task=SimpleNamespace(task_type="regression"), outcome=np.arange(50.0))
+    assert stays_of_batch(None, stays) == 64
