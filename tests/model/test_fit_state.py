@@ -112,7 +112,7 @@ def test_an_error_in_a_callback_leaves_a_fitted_estimator_as_it_was(few, once):
         ({"max_epochs": "a"}, "max_epochs as a whole number of 1 or more; got text"),
         ({"max_epochs": 2.5}, "max_epochs as a whole number of 1 or more; got 2.5"),
         ({"max_epochs": True}, "max_epochs as a whole number"),
-        ({"batch_size": 0}, "batch_size as a whole number of 1 or more; got 0"),
+        ({"batch_size": 0}, "batch_size as a whole number of 1 or more, or None; got 0"),
         ({"learning_rate": 0}, "learning_rate as a number above 0; got 0"),
         ({"learning_rate": float("nan")}, "learning_rate as a number above 0; got nan"),
         ({"learning_rate": "1e-3"}, "learning_rate as a number above 0; got text"),
