@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from helpers import ten_trees
@@ -158,3 +159,10 @@ def few_trees_in_module() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def test_stays(parts: tuple[cg.Sequences, ...]) -> cg.Sequences:
     return parts[3]
+
+
+@pytest.fixture(autouse=True)
+def same_draws_in_any_order(request, monkeypatch):
+    """A module's generator begins anew in each test, so that no test depends on those that ran before it."""
+    if isinstance(getattr(request.module, "CHANCE", None), np.random.Generator):
+        monkeypatch.setattr(request.module, "CHANCE", np.random.default_rng(0))

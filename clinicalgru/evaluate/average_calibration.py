@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clinicalgru.evaluate.hour_checks import TOLERATED
 from clinicalgru.evaluate.metric_descriptions import format_horizon
 
 MAX_SENTENCES = 6  # outputs that are named; of more, those that are furthest off
@@ -112,9 +113,15 @@ def _label(name: str) -> str:
 
 def _sentence(name: str, predicted: float, observed: float, error: float, *, is_probability: bool) -> str:
     low, high = observed - Z * error, observed + Z * error
-    verdict = "fits on average"
+    least, most = (ratio * predicted for ratio in TOLERATED["observed_expected"])
     if not low <= predicted <= high:
         verdict = f"too {'low' if predicted < observed else 'high'} on average"
+    elif not is_probability:
+        verdict = "not clearly off on average"
+    elif least <= low and high <= most:
+        verdict = "fits on average"
+    else:
+        verdict = "may fit on average; the interval is wide"
     label = _label(name)
     if is_probability:
         interval = f"{100 * max(low, 0):.0f} to {100 * min(high, 1):.0f}"

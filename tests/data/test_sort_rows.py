@@ -66,4 +66,6 @@ def test_the_rows_of_a_part_are_bounded(tmp_path, monkeypatch):
 
 
 def test_no_rows_are_no_batches(tmp_path):
-    assert list(sorted_rows([], n_rows=0, n_stays=0, folder=tmp_path)) == []
+    empty = pa.record_batch({name: pa.array([], pa.int64()) for name in ("stay", "available", "variable", "value")})
+    for batches in ([], [empty], [empty, empty]):
+        assert list(sorted_rows(batches, n_rows=0, n_stays=0, folder=tmp_path)) == []

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 import clinicalgru as cg
 from clinicalgru.errors import ArgumentError
+from clinicalgru.evaluate.average_calibration import average_calibration
 from clinicalgru.evaluate.calibration_groups import survival_groups
 from clinicalgru.evaluate.details import default_groups
 from clinicalgru.evaluate.details_text import ALARMS, POINTS, SUPPRESSED, detail_tables
@@ -219,13 +220,24 @@ def test_event2_is_that_of_the_challenge():
 
 def test_on_average_each_output_fits_where_its_interval_holds_the_prediction():
     """Observed as predicted fits; twice as often does not, and the sentence says in which direction."""
-    risk = CHANCE.uniform(0.1, 0.4, (3000, 2))
-    outcome = (CHANCE.random((3000, 2)) < risk * [1, 2]).astype(float)
+    rng = np.random.default_rng(0)
+    risk = rng.uniform(0.1, 0.4, (3000, 2))
+    outcome = (rng.random((3000, 2)) < risk * [1, 2]).astype(float)
     predictions = multilabel_predictions(outcome, risk, labels=["shock", "long_stay"])
     evaluation = evaluate_predictions({"GRU": predictions}, n_resamples=5)
     shock, long_stay = summary_sentences(evaluation)
     assert shock.startswith("Shock: fits on average, predicted 25 %")
     assert long_stay.startswith("Long stay: too low on average, predicted 25 %, observed")
+
+
+def test_a_wide_interval_is_no_fit_on_average():
+    """With 200 stays the event may be a fifth more or less frequent than predicted: that is not called a fit."""
+    rng = np.random.default_rng(0)
+    risk = rng.uniform(0.1, 0.4, (200, 1))
+    outcome = (rng.random((200, 1)) < risk).astype(float)
+    predictions = multilabel_predictions(outcome, risk, labels=["shock"])
+    (shock,) = average_calibration(evaluate_predictions({"GRU": predictions}, n_resamples=5))
+    assert shock.startswith("Shock: may fit on average; the interval is wide, predicted")
 
 
 def test_survival_groups_join_until_each_has_enough_events():

@@ -50,7 +50,7 @@ def sorted_rows(
     """
     n_parts = min(n_stays, MAX_PARTS, PARTS * n_rows // SORTED_ROWS)
     if n_rows <= SORTED_ROWS or n_parts == 1:
-        rows = [_rows(batch) for batch in batches]
+        rows = [_rows(batch) for batch in batches if batch.num_rows]
         yield from _in_order(np.concatenate(rows)) if rows else ()
         return
     path = folder / "unsorted"
