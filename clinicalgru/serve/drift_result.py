@@ -15,12 +15,21 @@ DRIFTED = 9  # exit code
 MAX_ROWS = 20  # of alarms in a text
 WORDS: Mapping[str, str] = {
     "missing": "patients without it",
-    "values": "distribution of the means of patients",
+    "values": "patients whose mean is above the median of training; p of the whole distribution",
     "extremes": "patients with values beyond nearly all of training: a unit, or errors",
-    "frequency": "number of measurements of a patient",
-    "scores": "distribution of the risks",
+    "frequency": "patients with more measurements than the median of training; p of the whole distribution",
+    "scores": "risks above the median of calibration; p of the whole distribution",
     "performance": "outcomes against risks",
 }
+PHRASES: Mapping[str, str] = {  # of a sentence: what is compared in how many patients
+    "missing": "{name} missing",
+    "values": "{name} above the median of training",
+    "extremes": "extreme values of {name}",
+    "frequency": "{name} measured more often than the median of training",
+    "scores": "risk above the median of calibration",
+    "performance": "{name}",
+}
+MAX_NAMED = 5  # alarms of a sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +72,20 @@ class Drift:
 
     @property
     def sentence(self) -> str:
-        """What was found, in one sentence."""
+        """What was found, in one sentence: the clearest alarms with the shares here and in training."""
         count, n = int(self.table["alarm"].sum()), len(self.table)
         if count == 0:
             return f"No alarm in {n:,} comparisons with training."
-        names = [self.labels.get(name, name) for name in dict.fromkeys(self.alarms["variable"])]
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        alarms = "alarm" if count == 1 else "alarms"
-        return f"{count:,} {alarms} in {n:,} comparisons with training: {', '.join(names[:5])}{more}."
+        alarms = self.alarms
+        alarms = alarms.loc[(alarms["group"] != ALL).sort_values(kind="stable").index]  # those of all patients first
+        clearest = alarms.drop_duplicates(["kind", "variable"])
+        parts = [
+            _phrase(self.labels.get(row["variable"], row["variable"]), row)
+            for row in clearest.head(MAX_NAMED).to_dict("records")
+        ]
+        more = f"; and {len(clearest) - MAX_NAMED} more" if len(clearest) > MAX_NAMED else ""
+        start = f"{count:,} alarm{'s' if count > 1 else ''} in {n:,} comparisons with training"
+        return f"{start}: {'; '.join(parts)}{more}."
 
     def __str__(self) -> str:
         shown = _drift_rows(self.alarms.head(MAX_ROWS), self.labels)
@@ -148,6 +163,17 @@ class Drift:
         from clinicalgru.display import to_html
 
         return to_html(self, path)
+
+
+def _phrase(name: str, row: Mapping[str, Any]) -> str:
+    """What an alarm is about, with the numbers here and in training where they are not suppressed."""
+    text = PHRASES[row["kind"]].format(name=name)
+    if row["group"] != ALL:
+        text += f" ({row['group']} {row['label']})"
+    if pd.isna(row["expected"]) or pd.isna(row["found"]):
+        return text
+    before = "mean risk" if row["kind"] == "performance" else "calibration" if row["kind"] == "scores" else "training"
+    return f"{text} {100 * row['found']:.0f} % ({before} {100 * row['expected']:.0f} %)"
 
 
 def _p_text(p: float) -> str:

@@ -42,10 +42,11 @@ class DriftTest:
     variable : str
         What is compared.
     expected, found : float or None
-        Shares of patients in training and here, or mean risk and event rate. None where a small count is suppressed, or
-        several numbers are compared.
+        Shares of patients in training and here, or mean risk and event rate. Of "values", "frequency" and "scores" the
+        shares at or above the edge nearest to the median of training. None where a small count is suppressed, and of
+        "extremes" and the calibration slope.
     p_value : float
-        Of no difference.
+        Of no difference; of "values", "frequency" and "scores" in the whole distribution.
     """
 
     kind: str
@@ -210,10 +211,13 @@ def _bins(
     known = values[~np.isnan(values)]
     if not entry or not len(entry["edges"]) or len(known) < MIN_IN_BIN * N_BINS:
         return
-    table = np.array([bin_counts(known, entry["edges"]), np.round(np.asarray(entry["shares"]) * n_trained)])
+    counts, shares = bin_counts(known, entry["edges"]), np.asarray(entry["shares"], dtype=float)
+    upper = slice(int(np.argmin(np.abs(np.cumsum(shares)[:-1] - 0.5))) + 1, None)  # bins above about the median
+    shown = round(float(shares[upper].sum()), ROUNDED), _shown(int(counts[upper].sum()), len(known))
+    table = np.array([counts, np.round(shares * n_trained)])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] > 1:
-        yield DriftTest(kind, name, None, None, _homogeneity(table))
+        yield DriftTest(kind, name, *shown, _homogeneity(table))
 
 
 def _extremes(

@@ -84,7 +84,7 @@ def test_the_last_good_weights_are_kept(parts, monkeypatch):
 
     monkeypatch.setattr(training, "_loss", breaks)
     with pytest.warns(UserWarning, match="Stopped in epoch 3"):
-        stopped = cg.GRUClassifier(**SMALL, n_cuts=0).fit(train, validation=tune, verbose=False)
+        stopped = cg.GRUClassifier(**SMALL, n_cuts=0, batch_size=64).fit(train, validation=tune, verbose=False)
     assert len(stopped.history_) == 2
     assert np.isfinite(stopped.predict_proba(test)).all()
     assert mean_loss(stopped.network_, tune, head=stopped.head_) == pytest.approx(

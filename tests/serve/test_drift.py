@@ -14,6 +14,7 @@ from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError, InputError
 from clinicalgru.evaluate.risk_groups import RiskGroups
 from clinicalgru.model.reference_values import PatientInputs, bins, known_share, reference_of, tail
+from clinicalgru.serve import drift_tests
 from clinicalgru.serve.drift_tests import (
     ALPHA,
     SHARE_OF_ALPHA,
@@ -102,6 +103,16 @@ def test_a_reference_holds_no_number_of_fewer_than_11_patients():
     assert known_share(np.arange(400) >= 10) == 1
 
 
+def test_the_shares_of_an_alarm_are_those_above_the_edge_nearest_to_the_median():
+    """Numbers for a reader; the p value is of all bins. A share that would show a small count is left out."""
+    entry = {"edges": [-1.0, 0.0, 1.0], "shares": [0.16, 0.33, 0.35, 0.16]}
+    values = np.random.default_rng(0).normal(0.5, 1, 800)
+    (moved,) = drift_tests._bins("values", "sodium", entry, 1000, values)
+    assert (moved.expected, moved.found) == (0.51, round(float(np.mean(values >= 0)), 3))
+    (all_above,) = drift_tests._bins("values", "sodium", entry, 1000, np.append(np.full(795, 2.0), np.full(5, -2.0)))
+    assert all_above.found is None
+
+
 @pytest.fixture(scope="module")
 def model():
     return cg.SummaryBaseline("logistic regression").fit(cg.select(cg.read_events(cg.simulate(300)), TASK))
@@ -136,6 +147,8 @@ def test_a_lost_feed_and_another_unit_are_found_by_site(model, later, events, tm
     assert (result.table["patients"] % 100 == 0).all()
     page = result.to_html(tmp_path / "drift.html").read_text(encoding="utf-8")
     assert result.sentence in page
+    assert "Lactate missing 100 % (training " in result.sentence
+    assert "Sodium above the median of training 100 % (training " in result.sentence
     assert "Sodium" in str(result)
     assert ">sodium<" not in page
     assert json.loads(json.dumps(result.to_dict()))["drift"] is True
