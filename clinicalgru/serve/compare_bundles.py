@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import InputError
+from clinicalgru.errors import DataWarning, InputError
 from clinicalgru.evaluate.details import default_groups
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.patient_overlap import held_out, involved_text
@@ -18,6 +19,8 @@ from clinicalgru.serve.protocol import Protocol, ProtocolResult, hold_against, l
 from clinicalgru.serve.recalibrate import MAX_SEEN
 from clinicalgru.serve.score_input import read_like_training
 from clinicalgru.serve.validate import known_stays
+
+LEFT_OUT = "Stays of patients that took part in making one of the models are left out."
 
 
 def compare_bundles(
@@ -58,6 +61,11 @@ def compare_bundles(
         If protocol or extract cannot be read, a task is not binary, the outcomes differ, the two have no stay in
         common, or patients of more than 5 % of the stays pretrained, trained or calibrated one of them.
 
+    Warns
+    -----
+    DataWarning
+        If patients of fewer stays did: these stays are left out.
+
     References
     ----------
     Piaggio et al. 2012, JAMA 308:2594-2604, non-inferiority. Feng et al. 2022, npj Digit Med 5:66, updates of models.
@@ -85,11 +93,16 @@ def compare_bundles(
 
 
 def _stays(model: FittedModel, data: Any, accept_differences: bool, reading: Mapping[str, Any]) -> Sequences:
+    """The stays with a known outcome, without the few of patients that took part in making the model."""
     stays = known_stays(model, read_like_training(model, data, accept_differences=accept_differences, **reading))
-    if (~held_out(model, stays)).mean() > MAX_SEEN:
+    is_new = held_out(model, stays)
+    if (~is_new).mean() > MAX_SEEN:
         fix = "Take later stays, or stays of other patients."
         raise InputError("stays of patients that took no part in making either model", involved_text(model, stays), fix)
-    return stays
+    if is_new.all():
+        return stays
+    warnings.warn(LEFT_OUT, DataWarning, stacklevel=3)
+    return stays[np.flatnonzero(is_new)]
 
 
 def _common(one: Sequences, other: Sequences) -> tuple[Sequences, Sequences]:

@@ -80,7 +80,8 @@ def test_a_format_that_is_not_read_has_one_error_with_what_to_do(ending, tmp_pat
     with pytest.raises(InputError) as error:
         cg.read_events(tmp_path / f"labs{ending}")
     assert "{" not in str(error.value)
-    assert any(word in error.value.fix.lower() for word in ("run python -c", "source='sql'", "in r", "dataframe", "unpack it"))
+    advice = ("run python -c", "source='sql'", "in r", "dataframe", "unpack it")
+    assert any(word in error.value.fix.lower() for word in advice)
 
 
 def test_the_command_line_says_options_where_the_library_says_arguments():

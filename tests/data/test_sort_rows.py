@@ -54,6 +54,16 @@ def test_the_order_of_the_extract_changes_no_bit(rows_at_a_time, tmp_path, monke
     assert bits[0] == bits[1] != table["value"].to_numpy().tobytes()
 
 
+def test_an_empty_batch_of_other_types_at_the_end_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sort_rows, "SORTED_ROWS", 700)
+    table = _rows(1)
+    batches = pa.Table.from_pandas(table, preserve_index=False).to_batches(max_chunksize=700)
+    empty = pa.record_batch({name: pa.array([], pa.int64()) for name in table.columns})
+    sizes = {"n_rows": len(table), "n_stays": N_STAYS, "folder": tmp_path}
+    plain, ended = (pa.Table.from_batches(list(sorted_rows(given, **sizes))) for given in (batches, [*batches, empty]))
+    assert ended.equals(plain)
+
+
 def test_the_rows_of_a_part_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(sort_rows, "SORTED_ROWS", 400)
     sizes = []

@@ -90,7 +90,8 @@ def test_a_new_calibration_gives_a_new_average(fitted, parts, test_stays):
         raised = cg.explain(fitted, test_stays[[0]])
     finally:
         fitted.calibrator_ = calibrator
-    assert logit(raised.reference_risk) - logit(why.reference_risk) == pytest.approx(1.0, abs=0.1)
+    raise_of_mean = logit(raised.reference_risk) - logit(why.reference_risk)
+    assert 0.8 < raise_of_mean <= 1.0  # each risk rises by 1; the mean of unequal risks by less
     assert cg.explain(fitted, test_stays[[0]]).reference_risk == pytest.approx(why.reference_risk)
 
 

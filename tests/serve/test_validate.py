@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 import clinicalgru as cg
 from clinicalgru.cli.main import main
-from clinicalgru.errors import ArgumentError, InputError, TrainingError
+from clinicalgru.errors import ArgumentError, DataWarning, InputError, TrainingError
 from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.model.patient_overlap import calibration_stays, held_out
@@ -213,7 +213,7 @@ def test_patients_that_calibrated_or_recalibrated_a_bundle_are_known_to_it(model
     assert not [name for name in np.unique(stays.patient.astype(str)) if name.encode() in content]
 
 
-def test_patients_of_pretraining_are_held_out_like_those_of_training(model, elsewhere):
+def test_patients_of_pretraining_are_held_out_like_those_of_training(model, elsewhere, monkeypatch):
     """Of the unlabelled stays that an encoder learned from: left out where few, else refused or named, everywhere."""
     stays = known_stays(model, elsewhere)
     few, many, rest = cg.split_patients(stays, [0.03, 0.47, 0.5], random_state=0)
@@ -228,6 +228,13 @@ def test_patients_of_pretraining_are_held_out_like_those_of_training(model, else
     assert update.model.changes_[0]["left_out"] == np.isin(stays.patient, few.patient).sum() > 0
     assert (update.slope, update.intercept) == (expected.slope, expected.intercept)
     assert "pretraining had" in str(update)
+    compared = []
+    called = "clinicalgru.serve.compare_bundles.hold_against"
+    monkeypatch.setattr(called, lambda *_, patients, groups: compared.extend(patients))
+    with pytest.warns(DataWarning, match="are left out"):
+        cg.compare_bundles(model, pretrained_on(few), {"min_events": 20}, elsewhere)
+    assert set(compared) == set(stays.patient) - set(few.patient)
+    monkeypatch.undo()
     known = pretrained_on(many)
     assert held_out(known, stays).tolist() == (~np.isin(stays.patient, many.patient)).tolist()
     n_known = int(np.isin(stays.patient, many.patient).sum())

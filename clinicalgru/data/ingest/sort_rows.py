@@ -55,8 +55,9 @@ def sorted_rows(
         return
     path = folder / "unsorted"
     try:
+        rows_of = (_rows(batch) for batch in batches if batch.num_rows)
         with path.open("w+b", buffering=0) as file:
-            yield from _sorted_by_part(file, map(_rows, batches), n_parts=n_parts, n_stays=n_stays)
+            yield from _sorted_by_part(file, rows_of, n_parts=n_parts, n_stays=n_stays)
     finally:
         path.unlink(missing_ok=True)
 
