@@ -165,7 +165,7 @@ class Drift:
         return to_html(self, path)
 
 
-def _phrase(name: str, row: Mapping[str, Any]) -> str:
+def _phrase(name: str, row: Mapping[Any, Any]) -> str:
     """What an alarm is about, with the numbers here and in training where they are not suppressed."""
     text = PHRASES[row["kind"]].format(name=name)
     if row["group"] != ALL:
