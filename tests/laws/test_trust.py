@@ -132,7 +132,8 @@ def test_18_where_lactate_decides_lactate_ranks_first(task):
     cohort = cg.simulate(1200, random_state=11, drivers={"lactate": 3.0})
     train, tune, test = cg.split_patients(cg.select(cg.read_events(cohort), task), [0.65, 0.1, 0.25], random_state=0)
     network = cg.NetworkConfig(hidden_size=16, readout_size=32, ensemble_size=8)
-    model = cg.GRUClassifier(network, max_epochs=30, random_state=0).fit(train, validation=tune, verbose=False)
+    model = cg.GRUClassifier(network, max_epochs=30, batch_size=64, random_state=0)
+    model.fit(train, validation=tune, verbose=False)
     lactate = [variable.name for variable in test.variables].index("lactate")
     is_lactate = test.variable == lactate
     assert cg.faithfulness(model, test[:60], drivers=test[:60].variable == lactate, n_random=1).driver_auroc >= 0.95
