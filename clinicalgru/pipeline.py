@@ -18,7 +18,6 @@ from clinicalgru.errors import ArgumentError, CalibrationWarning, TrainingError
 from clinicalgru.evaluate.evaluation import Evaluation, evaluate
 from clinicalgru.explain.faithfulness.faithfulness import faithfulness
 from clinicalgru.explain.faithfulness.result import Faithfulness
-from clinicalgru.explain.prepared import provenance
 from clinicalgru.explain.targets import member_networks
 from clinicalgru.model.ablations import TRAINING_FRACTIONS
 from clinicalgru.model.baselines.comparison import fit_baselines
@@ -28,6 +27,7 @@ from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
+from clinicalgru.model.provenance import provenance
 from clinicalgru.parts import Parts
 from clinicalgru.serve.bundle import model_hash, save
 from clinicalgru.serve.predictions_file import write_predictions

@@ -136,6 +136,8 @@ def evaluate(
         models = predictions_of_arrays(outcome, risk, baselines, name=name, patients=patients)
         check_aligned(outcome=outcome, risk=risk, patients=patients)
     trained_on = getattr(outcome, "trained_on_", {}) if hasattr(outcome, "_evaluation_inputs") else {}
+    origin = outcome._provenance() if hasattr(outcome, "_provenance") else {}
+    origin.pop("simulated", None)  # of the training data; that of these stays decides what is shown
     rate = training_rate(trained_on) if models[name].task_type == "binary" else None
     simulated = bool(getattr(risk, "simulated", False))
     if groups is None:
@@ -153,7 +155,8 @@ def evaluate(
     )
     overlap = patient_overlap({name: outcome, **baselines}, risk)
     warn_of_overlap(overlap, evaluation.stays)
-    evaluation = replace(evaluation, training_rate=rate, simulated=simulated, patient_overlap=overlap)
+    known: dict[str, Any] = {"simulated": simulated, "provenance": origin, "patient_overlap": overlap}
+    evaluation = replace(evaluation, training_rate=rate, **known)
     if hasattr(outcome, "_set_coverage"):
         least = 0 if simulated else evaluation.min_cell_stays
         table = outcome._set_coverage(stays, models[name], groups, min_cell_size=least)

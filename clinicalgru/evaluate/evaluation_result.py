@@ -74,6 +74,8 @@ class Evaluation:
         Of an early warning: alarms at some thresholds, as of `alarm_burden`, that of the model first.
     simulated : bool
         Whether the stays are those of a synthetic cohort.
+    provenance : mapping of str to str
+        Of a model: outcome, task, hour_0, trained_on and calibration, in words. Empty for arrays of risks.
     patient_overlap : mapping of str to mapping of str to int
         By model, the number of stays of patients that took part in making it, by what they were used for. Its figures
         are optimistic then, and the text says so. Empty where all patients are new to all models.
@@ -113,6 +115,7 @@ class Evaluation:
     prediction_sets: pd.DataFrame = field(default_factory=pd.DataFrame)
     alarms: pd.DataFrame = field(default_factory=pd.DataFrame)
     simulated: bool = False
+    provenance: Mapping[str, str] = field(default_factory=dict)
     patient_overlap: Overlap = field(default_factory=dict)
     min_cell_stays: int = MIN_CELL_SIZE
 

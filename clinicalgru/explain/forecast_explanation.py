@@ -15,10 +15,11 @@ from clinicalgru.checks import check_instance, check_number
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.errors import ArgumentError, describe
-from clinicalgru.explain.prepared import provenance, stay_label
+from clinicalgru.explain.prepared import stay_label
 from clinicalgru.html import summary_html, table
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
 from clinicalgru.model.estimators.forecaster import GRUForecaster
+from clinicalgru.model.provenance import provenance
 
 TOP = 10  # measurements that are printed
 

@@ -9,19 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clinicalgru.checks import check_instance, check_number
-from clinicalgru.class_names import ONE_OF
 from clinicalgru.data.dictionary.variable import Variable
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.disclosure import format_count
 from clinicalgru.errors import ArgumentError
 from clinicalgru.explain.targets import Explainable, MemberNetwork, first_estimator, member_networks
 from clinicalgru.model.estimators.base import GRUEstimator
 from clinicalgru.model.estimators.ensemble import GRUEnsemble
-from clinicalgru.model.estimators.training_summary import calibration_text
 from clinicalgru.model.fit_state import check_variables
 from clinicalgru.model.heads.explanation_target import ExplanationTarget, Target
 from clinicalgru.model.network.codes import known_codes
 from clinicalgru.model.patient_overlap import overlapping_stays
+from clinicalgru.model.provenance import provenance
 from clinicalgru.model.training.torch_settings import threads, torch_defaults
 
 KNOWN = "the prediction may be closer to what occurred than that for a new patient"
@@ -224,33 +222,6 @@ def check_one_network(model: Explainable, caller: str) -> None:
     if isinstance(model, GRUEnsemble):
         got = f"an ensemble of {len(getattr(model, 'members_', ()))}"
         raise ArgumentError("a model of one network", got, f"Use one of its members: {caller}(model.members_[0], ...).")
-
-
-def provenance(model: Explainable) -> dict[str, str]:
-    """Describe where a model comes from, for pages and explanations.
-
-    Parameters
-    ----------
-    model : GRU estimator or GRUEnsemble
-        Fitted.
-
-    Returns
-    -------
-    dict of str to str
-        outcome, task, hour_0 (the index time in words), trained_on, calibration and simulated ("yes" or "no"); small
-        counts are suppressed.
-    """
-    trained = model.trained_on_
-    task = model.task_
-    outcomes = ONE_OF + ", ".join(task.classes.values()) if task.classes else " or ".join(task.outcome_names)
-    counts = f"{format_count(trained['stays'])} stays, {format_count(trained['patients'])} patients"
-    return ({"outcome": outcomes} if outcomes else {}) | {
-        "task": task.title or task.name,
-        "hour_0": task.anchor_words,
-        "trained_on": f"{trained['source']}, {counts}",
-        "calibration": calibration_text(model.calibrated_on_),
-        "simulated": "yes" if trained["simulated"] else "no",
-    }
 
 
 def _prepared(model: Explainable, stays: Sequences, networks: tuple[MemberNetwork, ...]) -> PreparedStays:

@@ -25,6 +25,7 @@ from clinicalgru.model.ablations import fit_ablations
 from clinicalgru.model.estimators.training_summary import calibration_text
 from clinicalgru.model.patient_overlap import overlapping_stays
 from clinicalgru.model.prediction_sets import sets_of
+from clinicalgru.model.provenance import provenance
 from clinicalgru.model.seen_patients import SeenPatients
 
 Settings = Mapping[str, Any]
@@ -53,6 +54,10 @@ class EvaluationMixin:
         predictions = PREDICTIONS[task_type](self, stays, train, settings)
         calibrated = calibration_text(self.calibrated_on_)
         return replace(predictions, notes={**predictions.notes, "Calibration": calibrated})
+
+    def _provenance(self) -> dict[str, str]:
+        """Outcome, task, training data and calibration, in words."""
+        return provenance(self)
 
     def _patient_overlap(self, stays: Sequences) -> dict[str, int]:
         """How many stays are of patients that trained or calibrated the model, by what they were used for."""

@@ -12,9 +12,9 @@ import pandas as pd
 from clinicalgru.data.sequences.sequences import Sequences
 from clinicalgru.data.task.select import select
 from clinicalgru.errors import ArgumentError, InputError, system_errors
-from clinicalgru.explain.prepared import provenance
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.patient_overlap import involved_stays
+from clinicalgru.model.provenance import provenance
 from clinicalgru.model.reference_values import patient_inputs
 from clinicalgru.serve.bundle import fitted_model, model_hash
 from clinicalgru.serve.drift_result import ALL, Drift

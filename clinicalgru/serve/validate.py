@@ -15,9 +15,9 @@ from clinicalgru.data.task.select import select
 from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import ArgumentError, InputError, TrainingError
 from clinicalgru.evaluate.evaluation import evaluate
-from clinicalgru.explain.prepared import provenance
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
+from clinicalgru.model.provenance import provenance
 from clinicalgru.serve.bundle import fitted_model, model_hash, save
 from clinicalgru.serve.case_mix import compare_case_mix
 from clinicalgru.serve.input_checks import input_warnings

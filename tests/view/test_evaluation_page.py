@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from family import fitted_case
 
 from clinicalgru.evaluate.calibration_groups import kaplan_meier, label_groups, number_groups, survival_groups
-from clinicalgru.evaluate.evaluation import evaluate_predictions
+from clinicalgru.evaluate.evaluation import evaluate, evaluate_predictions
 from clinicalgru.evaluate.multi_metrics import multiclass_predictions, multilabel_predictions, regression_predictions
 from clinicalgru.evaluate.survival import survival_predictions
 from clinicalgru.view.plots.evaluation_plots import plot_number_groups, plot_risk_groups
@@ -133,3 +134,14 @@ def test_differences_are_paired_and_a_verdict_needs_an_interval_without_0():
     row = differences.set_index("metric").loc["mean_absolute_error"]
     assert (row["estimate"], row["low"], row["high"]) == pytest.approx((-0.5, -0.5, -0.5))
     assert row["verdict"] == "GRU better"
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "survival"])
+def test_a_page_of_a_model_names_its_task_outcome_and_training(kind, tmp_path):
+    """Risks alone know none of it; stays of real patients stay real, whatever the model was trained on."""
+    case = fitted_case(kind)
+    evaluation = evaluate(case.model, replace(case.test, simulated=False), n_resamples=5)
+    page = evaluation.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"{case.model.task_.title or case.model.task_.name}. GRU on " in page
+    assert "Trained on" in page
+    assert "Simulated patients." not in page

@@ -143,7 +143,8 @@ def evaluation_page(
     >>> evaluation_page(evaluation, Path(mkdtemp()) / "report.html", provenance={"data": "six stays"}).name
     'report.html'
     """
-    provenance = dict(provenance) | ({"simulated": "yes"} if evaluation.simulated else {})
+    simulated = {"simulated": "yes"} if evaluation.simulated else {}
+    provenance = {**evaluation.provenance, **provenance, **simulated}
     min_cell_size = 0 if provenance.get("simulated") == "yes" else min_cell_size
     known = [count for count in suppress_nested([evaluation.stays], min_cell_size=min_cell_size) if count is not None]
     steps = suppress_flow(flow, within=known, min_cell_size=min_cell_size)
@@ -153,6 +154,7 @@ def evaluation_page(
     parts += [] if faithfulness is None else [_faithfulness(faithfulness, [*known, *shown], min_cell_size)]
     parts += [metric_meanings(evaluation)]
     lead = f"{evaluation.name} on {heading(evaluation, min_cell_size=min_cell_size)}"
+    lead = f"{provenance['task']}. {lead}" if "task" in provenance else lead
     return write(page(title, lead, *parts, provenance=provenance, limits=LIMITS), path)
 
 
