@@ -143,8 +143,7 @@ def evaluation_page(
     >>> evaluation_page(evaluation, Path(mkdtemp()) / "report.html", provenance={"data": "six stays"}).name
     'report.html'
     """
-    simulated = {"simulated": "yes"} if evaluation.simulated else {}
-    provenance = {**evaluation.provenance, **provenance, **simulated}
+    provenance = {**evaluation.provenance, **provenance} | ({"simulated": "yes"} if evaluation.simulated else {})
     min_cell_size = 0 if provenance.get("simulated") == "yes" else min_cell_size
     known = [count for count in suppress_nested([evaluation.stays], min_cell_size=min_cell_size) if count is not None]
     steps = suppress_flow(flow, within=known, min_cell_size=min_cell_size)
