@@ -24,6 +24,8 @@ END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 NO_ARROW = (ValueError, TypeError, OverflowError, pa.ArrowNotImplementedError)
 CONVERSIONS = {pd.PeriodDtype: "dt.to_timestamp()", pd.SparseDtype: "sparse.to_dense()"}
 
+SINGLE_COLUMN = ("a table", "a single column, such as a Series", "Pass the whole table, not one of its columns.")
+
 
 def is_arrow(data: Any) -> bool:
     """Tell whether an object can be read as a stream of Arrow data.
@@ -36,9 +38,10 @@ def is_arrow(data: Any) -> bool:
     Returns
     -------
     bool
-        True where it has the method `__arrow_c_stream__` of the Arrow PyCapsule interface.
+        True where it has the method `__arrow_c_stream__` of the Arrow PyCapsule interface, and of a Series of any
+        version of pandas, which is refused when it is read.
     """
-    return hasattr(data, "__arrow_c_stream__") and not isinstance(data, type)
+    return isinstance(data, pd.Series) or (hasattr(data, "__arrow_c_stream__") and not isinstance(data, type))
 
 
 def arrow_table(data: Any, connection: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -61,6 +64,8 @@ def arrow_table(data: Any, connection: duckdb.DuckDBPyConnection) -> pa.Table:
     InputError
         If a column occurs twice, is of mixed types, or holds bytes that are no text; or the disk is full.
     """
+    if isinstance(data, pd.Series):
+        raise InputError(*SINGLE_COLUMN, where=LABEL)
     if isinstance(data, pd.DataFrame):
         table = _from_pandas(data)
     elif isinstance(data, pa.Table):
@@ -273,8 +278,7 @@ def _errors_of_stream() -> Iterator[None]:
         raise
     except (pa.ArrowException, duckdb.Error, TypeError, ValueError) as error:
         if "non-struct" in str(error):  # Arrow's word for what is not a table
-            fix = "Pass the whole table, not one of its columns."
-            raise InputError("a table", "a single column, such as a Series", fix, where=LABEL) from None
+            raise InputError(*SINGLE_COLUMN, where=LABEL) from None
         fix = "Pass it as a DataFrame, Arrow table or Parquet file."
         raise InputError("a stream of Arrow data", "one that cannot be read to its end", fix, where=LABEL) from None
 
