@@ -51,7 +51,7 @@ def _scores(measurements, stays, folder=Path(__file__).parent, batch=256):
     count = np.array([np.bincount(np.int64(stay[variable == i]), minlength=len(ids)) for i in range(len(variables))]).T
     amount = count.sum(1) / (np.maximum(end - first, 1) if contract["task"]["task_type"] == "early_warning" else 1)
     few = (amount < (limits.get("measurements") or 0)) | ((count > 0).sum(1) < (limits.get("variables") or 0))
-    session, scores = onnxruntime.InferenceSession(graph), []
+    session, scores, nothing = onnxruntime.InferenceSession(graph), [], np.full(len(contract["score_columns"]), np.nan)
     for i in range(0, len(stays), batch):
         m, c = (np.flatnonzero((stay >= i) & (stay < i + batch) & (is_code == which)) for which in (False, True))
         given = {"value": value[m], "variable": variable[m], "stay": stay[m] - i, "step": step[m], "hours": hours[m],
@@ -59,7 +59,7 @@ def _scores(measurements, stays, folder=Path(__file__).parent, batch=256):
                  "static": np.reshape(static[i : i + batch], (-1, len(contract["static_variables"]))),
                  "code": variable[c] - len(variables), "code_stay": stay[c] - i, "code_step": step[c]}  # fmt: skip
         given = {one["name"]: np.asarray(given[one["name"]]).astype(one["dtype"]) for one in contract["inputs"]}
-        scores.append(session.run(["scores"], given)[0])
+        scores.append(session.run(["scores"], given)[0] if len(m) + len(c) else given["end_hours"][:, None] * nothing)
     status = np.where(np.isin(np.arange(len(stays)), stay), np.where(few, "too little known", "scored"), "not scored")
     scores = np.where(status == "scored", np.concatenate(scores).T, np.nan)
     sets, at, special = {}, (status == "scored") & (end == last), {"": "none", "event or no event": "either"}
