@@ -14,7 +14,7 @@ import pandas as pd
 import clinicalgru as cg
 from clinicalgru.data.events import Events
 
-SECONDS = 10
+SECONDS = 10  # of processor, which other work on the machine does not lengthen
 
 
 def told_by(caught: list[warnings.WarningMessage], records: list[logging.LogRecord]) -> str:
@@ -25,7 +25,7 @@ def told_by(caught: list[warnings.WarningMessage], records: list[logging.LogReco
 
 def read(path: Path, **reading: object) -> tuple[Events | None, cg.ClinicalGRUError | None, str]:
     """What a file reads as, or why not, and all that was said about it."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     events, error, said = None, None, ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -35,7 +35,7 @@ def read(path: Path, **reading: object) -> tuple[Events | None, cg.ClinicalGRUEr
         except cg.ClinicalGRUError as raised:
             error = raised
             said = "".join(traceback.format_exception(raised))
-    assert time.perf_counter() - begin < SECONDS, "hangs"
+    assert time.process_time() - begin < SECONDS, "hangs"
     return events, error, said + told_by(caught, [])
 
 

@@ -149,7 +149,7 @@ def test_a_bundle_loads_and_a_stay_is_followed_whatever_the_defaults_of_the_proc
 
 def test_the_number_of_threads_is_set_back_where_fits_overlap():
     """The first one to begin ends first: the second one began in a thread that torch had started with its number."""
-    before, both = torch.get_num_threads(), Barrier(2, timeout=10)
+    before, both = torch.get_num_threads(), Barrier(2, timeout=60)
     first_done = Event()
 
     def first():
@@ -162,7 +162,7 @@ def test_the_number_of_threads_is_set_back_where_fits_overlap():
     def second():
         with threads(2):
             both.wait()
-            first_done.wait(10)
+            first_done.wait(60)
             inside = torch.get_num_threads()
         return inside, torch.get_num_threads()
 
