@@ -229,7 +229,8 @@ def read_events(
                       `outcomes` may be a label file of ACES (task anchor "prediction_time"); each label of a stay
                       is an entry of `stays` then.
     "omop"            Folder or .zip of CDM tables, or a PostgreSQL address; anchor "hospital", "icu", "visit".
-    "fhir"            Folder of a bulk export as NDJSON; anchor "hospital" (default), "icu" or "visit".
+    "fhir"            Folder of a bulk export (NDJSON) or of Bundles (JSON), or one Bundle; anchor "hospital"
+                      (default), "icu" or "visit".
     ================  ==================================================================================================
 
     A value is known at `available_at`, but not before `time`, and at `time` where it is not recorded. A date without a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -258,7 +259,7 @@ def test_a_file_cut_off_and_a_file_of_other_resources_are_refused(tmp_path):
     with pytest.raises(InputError, match="a truncated or corrupt file"):
         cg.read_events(tmp_path, source="fhir")
     (tmp_path / "1.Encounter.ndjson").unlink()
-    with pytest.raises(InputError, match=r"Encounter\.ndjson"):
+    with pytest.raises(InputError, match="resources of the type Encounter"):
         cg.read_events(tmp_path, source="fhir")
 
 
@@ -427,6 +428,57 @@ def test_an_export_as_synthea_writes_it_under_any_name(tmp_path, names):
         "diagnosis//91302008 2022-04-02 11:00:00", "diagnosis//91302008 2022-04-03 16:01:59",
         "drug//313782 2022-04-01 16:00:00",
     }  # fmt: skip
+
+
+def as_bundles(folder: Path, form: str) -> Path:
+    """The resources of an NDJSON export in JSON files as Synthea, a transaction, or the pages of a search have them."""
+    files = [file for file in folder.glob("*.000.ndjson") if not file.name.startswith(".")]
+    resources = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    for file in folder.glob("*.ndjson"):
+        file.unlink()
+    text, entries = json.dumps(resources), []
+    if form in ("transaction", "without ids"):
+        text = re.sub(r'"(Patient|Encounter|Medication)/([^"]*)"', r'"urn:uuid:\2"', text)
+    for number, resource in enumerate(json.loads(text)):
+        own = resource.get("id", f"row-{number}")
+        url = f"https://fhir.example/{resource['resourceType']}/{own}"
+        if form == "without ids":
+            resource |= {"id": f"server-{number}"} if number % 2 else {}
+            resource = resource if number % 2 else {key: cell for key, cell in resource.items() if key != "id"}
+        entries.append({"fullUrl": url if form == "searchset" else f"urn:uuid:{own}", "resource": resource})
+    if form == "resources":
+        for number, entry in enumerate(entries):
+            write(folder, f"{number}.json", [entry["resource"]])
+        return folder
+    bundle = {"resourceType": "Bundle", "type": "searchset" if form == "searchset" else "transaction"}
+    people = [entry for entry in entries if entry["resource"]["resourceType"] in ("Patient", "Medication")]
+    pages = [entries, [*people, {"request": {"method": "DELETE"}}]] if form == "searchset" else [entries]
+    for number, page in enumerate(pages):
+        text = json.dumps(bundle | {"entry": page}, indent=2)
+        packed = number == 1
+        (folder / f"page_{number}.json{'.gz' if packed else ''}").write_bytes(
+            gzip.compress(text.encode()) if packed else text.encode()
+        )
+    return folder
+
+
+@pytest.mark.parametrize("form", ["transaction", "without ids", "searchset", "resources"])
+def test_bundles_hold_the_facts_of_the_same_resources_as_ndjson(tmp_path, form):
+    (tmp_path / "ndjson").mkdir()
+    (tmp_path / "json").mkdir()
+    truth = cg.read_events(synthea(tmp_path / "ndjson"), source="fhir")
+    folder = as_bundles(synthea(tmp_path / "json"), form)
+    found = cg.read_events(folder, source="fhir")
+    pd.testing.assert_frame_equal(found.to_frame(), truth.to_frame())
+    pd.testing.assert_frame_equal(found.stays, truth.stays)
+    assert (found.coded, found.code_vocabulary) == (truth.coded, truth.code_vocabulary)
+    assert found.ledger.rejected == truth.ledger.rejected
+    if form == "transaction":
+        assert cg.read_events(folder / "page_0.json", source="fhir").to_frame().equals(truth.to_frame())
+        (folder / "page_0.json").write_text(f'{{\n"resourceType": "Bundle", "entry": [{{"resource": {SECRET}}}]}}')
+        with pytest.raises(InputError, match=r"^page_0\.json, line 2: Expected FHIR Bundles") as error:
+            cg.read_events(folder, source="fhir")
+        assert SECRET not in str(error.value)
 
 
 @pytest.mark.slow

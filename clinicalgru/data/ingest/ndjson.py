@@ -11,11 +11,12 @@ from pathlib import Path
 import duckdb
 
 from clinicalgru.data.ingest.compression import check_packed, format_of, open_plain
-from clinicalgru.data.ingest.table_files import FolderFiles, folder_files, one_file
+from clinicalgru.data.ingest.table_files import FolderFiles, one_file
 from clinicalgru.data.ingest.tables import ANY_FILE, literal
 from clinicalgru.errors import InputError
 
-SUFFIXES = tuple(f"{kind}{packed}" for kind in (".ndjson", ".jsonl") for packed in ("", ".gz", ".zst"))
+NDJSON = ".ndjson"
+SUFFIXES = tuple(f"{kind}{packed}" for kind in (NDJSON, ".jsonl") for packed in ("", ".gz", ".zst"))
 OPTIONS = (
     "format='newline_delimited', auto_detect=false, records=true, ignore_errors=false, "
     f"convert_strings_to_integers=false, {ANY_FILE}"
@@ -25,44 +26,36 @@ PACKED_JSON = re.compile(r"\.(nd)?jsonl?\.\w+$", re.IGNORECASE)
 AT_LINE = re.compile(r"JSON transform error .* in line (\d+)")
 
 
-def export_files(folder: Path, needed: tuple[str, ...]) -> tuple[dict[str, list[Path]], int]:
+def export_files(inside: FolderFiles) -> tuple[dict[str, list[Path]], int]:
     """Find the NDJSON files of a bulk export, each by the resourceType of its first resource, whatever its name.
 
     Parameters
     ----------
-    folder : Path
-        Folder of a bulk export.
-    needed : tuple of str
-        Types of resource that there must be, such as "Patient".
+    inside : FolderFiles
+        The files of an export.
 
     Returns
     -------
     files : dict of str to list of Path
         The files of each type, sorted: Patient.000.ndjson, 1_Patient.ndjson or MimicPatient.ndjson.gz.
     n_other : int
-        How many NDJSON files were left out: hidden, empty, or without FHIR resources, such as a log.
+        How many files were left out: hidden, or NDJSON that is empty or without FHIR resources, such as a log.
 
     Raises
     ------
     InputError
-        If there is no folder, a type is missing, or a file does not begin with JSON or is packed in another way.
+        If a file does not begin with JSON or is packed in another way.
     """
-    inside = folder_files(folder) if folder.is_dir() else FolderFiles()
     shown = [file for file in inside.files if file.name.lower().endswith(SUFFIXES)]
     for file in inside.files:
-        if not file.name.lower().endswith(SUFFIXES) and PACKED_JSON.search(file.name):
+        if not file.name.lower().endswith((".gz", ".zst")) and PACKED_JSON.search(file.name):
             fix = "Unpack it, or export it again."
-            raise InputError("NDJSON, plain or as .gz or .zst", "another form of it", fix, where=file.name)
+            raise InputError("JSON, plain or as .gz or .zst", "another form of it", fix, where=file.name)
     files: dict[str, list[Path]] = {}
     for file in shown:
         kind = _first_type(file)
         if kind is not None:
             files.setdefault(kind, []).append(file)
-    for kind in needed:
-        if kind not in files:
-            got = f"the folder {folder.name} without it" if folder.is_dir() else f"no such folder: {folder.name}"
-            fix = "Pass the folder of a bulk export: Patient, Encounter, Observation."
-            raise InputError(f"{kind}.ndjson, or NDJSON of the type {kind} under another name", got, fix)
     return files, len(shown) + sum(inside.notes.values()) - sum(map(len, files.values()))
 
 

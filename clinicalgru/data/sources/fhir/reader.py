@@ -1,4 +1,4 @@
-"""FHIR bulk export (R4; R5 and STU3 where they differ in what is read) as NDJSON.
+"""FHIR (R4; R5 and STU3 where they differ in what is read): bulk exports as NDJSON, and Bundles as JSON.
 
 Patient, Encounter and Observation; Condition, Procedure, MedicationAdministration and MedicationRequest where they are.
 
@@ -16,13 +16,14 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.data.ingest.detection_limit_sql import limit_sql
-from clinicalgru.data.ingest.ndjson import check_kind, export_files, json_errors, resources_sql
+from clinicalgru.data.ingest.ndjson import check_kind, json_errors, resources_sql
 from clinicalgru.data.ingest.read_options import ReadOptions, as_path
 from clinicalgru.data.ingest.row_sql import RowFormat
 from clinicalgru.data.ingest.source import SourceResult
 from clinicalgru.data.ingest.tables import TablePart, literal
 from clinicalgru.data.ingest.workspace import Workspace
 from clinicalgru.data.ledger import CENSORED, NON_NUMERIC, OUTSIDE, RETRACTED
+from clinicalgru.data.sources.fhir.bundles import resource_files
 from clinicalgru.data.sources.fhir.coded_events import (
     CODE,
     PERIOD,
@@ -40,7 +41,6 @@ from clinicalgru.data.sources.hospital_stays import CAREUNITS, outcomes_of, stay
 from clinicalgru.errors import ArgumentError, InputError
 
 ANCHORS = ("hospital", "visit", "icu")
-NEEDED = ("Patient", "Encounter", "Observation")
 MIMIC_ITEMS = r"mimic-d-(items|labitems)$"  # code systems of MIMIC-IV on FHIR
 QUANTITY = 'STRUCT("value" VARCHAR, comparator VARCHAR, unit VARCHAR, system VARCHAR, code VARCHAR)'
 OTHER_VALUES = (
@@ -63,14 +63,14 @@ UCUM = "http://unitsofmeasure.org"
 
 
 def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
-    """Add the observations and coded events of a bulk export; each Observation value and component is a row.
+    """Add the observations and coded events of an export; each Observation value and component is a row.
 
     Parameters
     ----------
     workspace : Workspace
         The read in progress; rows are added to it.
     data : str or Path
-        Folder of the NDJSON files.
+        Folder of NDJSON files, one type of resource in each, or of JSON files: Bundles or single resources.
     options : ReadOptions
         The arguments of `read_events`.
 
@@ -96,12 +96,12 @@ def read(workspace: Workspace, data: Any, options: ReadOptions) -> SourceResult:
     the end of the day: in the time zone declared, else at the UTC offset of its encounter, else in UTC. A value without
     an effective time is taken at the time of issue. Retracted and censored values are counted, but not used.
 
-    A file is known by the resourceType of its first resource, not by its name.
+    A file of NDJSON is known by the resourceType of its first resource, not by its name.
     """
-    folder, anchor = as_path(data, "a folder of NDJSON files"), options.anchor or "hospital"
+    path, anchor = as_path(data, "a folder of NDJSON or JSON files"), options.anchor or "hospital"
     if anchor not in ANCHORS:
         raise ArgumentError(f"an anchor of fhir: {', '.join(ANCHORS)}", f"{anchor!r}", "Choose one of them.")
-    files, n_other = export_files(folder, NEEDED)
+    files, n_other = resource_files(workspace, path)
     workspace.add_name_sources("loinc")
     visits, notes = read_encounters(workspace, files)
     notes |= {"files without FHIR resources, or hidden, not read": n_other} if n_other else {}
