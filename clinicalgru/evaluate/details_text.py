@@ -32,6 +32,11 @@ ALARM_FRACTIONS = ("ppv_per_alarm", "sensitivity_per_stay")
 POINTS = "Operating points: what acting from a risk on means here"
 TOO_FEW = "too few events"
 SUPPRESSED = "suppressed"  # with other figures, it would show that few stays were, or were not, acted upon
+WHY_SUPPRESSED = (
+    "suppressed: from that risk on, so few stays with, or without, the event lie above or below, or between two rows, that "
+    "the figures would count single patients. On more stays, or at a threshold further from the others, they appear; who "
+    "may see small counts writes the page with min_cell_size=0"
+)
 SETS = "Prediction sets: stays whose outcome lies in their set, at the prediction time"
 ALARMS = "Alarm burden: one alarm, then six hours of silence; right if the event follows within 12 hours"
 
@@ -119,6 +124,40 @@ def detail_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dic
         tested = calibration_text(groups.calibration_p, n_tests=len(evaluation.subgroups))
         tables[f"By {name}. {tested}"] = _groups(groups.table)
     return tables
+
+
+def captioned_tables(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> dict[str, pd.DataFrame]:
+    """Return the tables of `detail_tables`, with the reason in the caption where thresholds are suppressed.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Result of `evaluate`.
+    min_cell_size : int
+        As for `detail_tables`.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        By caption.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clinicalgru import evaluate
+    >>> few = evaluate(np.repeat([0.0, 1.0], [195, 5]), np.linspace(0.01, 0.9, 200), n_resamples=5)
+    >>> ["suppressed:" in caption for caption in captioned_tables(few)]
+    [True]
+    """
+    tables = detail_tables(evaluation, min_cell_size=min_cell_size)
+    return {
+        f"{caption} ({WHY_SUPPRESSED})" if caption in (POINTS, ALARMS) and _any_suppressed(shown) else caption: shown
+        for caption, shown in tables.items()
+    }
+
+
+def _any_suppressed(table: pd.DataFrame) -> bool:
+    return bool((table == SUPPRESSED).to_numpy().any())
 
 
 def shown_alarms(evaluation: Any, *, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
-from clinicalgru.evaluate.details_text import cells, detail_tables
+from clinicalgru.evaluate.details_text import cells, captioned_tables
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.hour_checks import calibration_verdict
 from clinicalgru.evaluate.metric_descriptions import metric_label
@@ -150,7 +150,7 @@ def as_text(evaluation: Any, *, without: str = "") -> str:
         Lines.
     """
     tables = [shown.to_string() for shown in _tables(evaluation)]
-    tables += [f"{caption}\n{shown.to_string()}" for caption, shown in detail_tables(evaluation).items()]
+    tables += [f"{caption}\n{shown.to_string()}" for caption, shown in captioned_tables(evaluation).items()]
     summary = [" ".join(sentences)] if (sentences := summary_sentences(evaluation, without=without)) else []
     return "\n\n".join([heading(evaluation), *summary, *tables, note(evaluation)])
 
@@ -168,7 +168,7 @@ def as_html(evaluation: Any) -> str:
     str
         HTML without style or script.
     """
-    named = [("", shown) for shown in _tables(evaluation)] + [*detail_tables(evaluation).items()]
+    named = [("", shown) for shown in _tables(evaluation)] + [*captioned_tables(evaluation).items()]
     tables = [
         table(caption, ["", *map(str, shown.columns)], [[str(name), *row] for name, *row in shown.itertuples()])
         for caption, shown in named

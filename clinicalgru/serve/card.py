@@ -26,12 +26,12 @@ from clinicalgru.model.estimators.training_summary import (
 
 YES_OR_NO = ("binary", "early_warning", "survival")
 ESTIMATES = {
-    "binary": "the probability of `{}`",
-    "multiclass": "the probability of each class of `{}`",
-    "multilabel": "the probability of each of `{}`",
-    "regression": "`{}`, with the interval it lies in,",
-    "early_warning": "after each time step the probability that `{}` is about to begin,",
-    "survival": "the probability of `{}` by each horizon",
+    "binary": "the probability of {}",
+    "multiclass": "the probability of each class of {}",
+    "multilabel": "the probability of each of {}",
+    "regression": "{}, with the interval it lies in,",
+    "early_warning": "after each time step the probability that {} is about to begin,",
+    "survival": "the probability of {} by each horizon",
     "forecast": "what will be measured next{}",
 }
 SIMULATED = "**Trained on simulated patients. Not for use on real ones.**\n\n"
@@ -56,7 +56,7 @@ def card(model: FittedModel) -> str:
         f"| {escape_markdown(v.label)} | {escape_markdown(v.unit)} | {_range(v.plausible)} |"
         for v in (*model.variables_, *model.static_variables_)
     )
-    outcome = " ".join(task.outcome_words.replace("`", "'").split())  # it stands between backticks
+    outcome = ", ".join(_outcome_text(name, task.outcome_labels) for name in task.outcomes)
     return f"""# {escape_markdown(task.title or task.name)}
 
 {SIMULATED if trained["simulated"] else ""}{_kind(model)}, from clinicalgru. It estimates
@@ -79,6 +79,11 @@ time. Predictions are not causal: changing a variable that raises the risk need 
 |---|---|---|
 {rows}
 """
+
+
+def _outcome_text(name: str, labels: Mapping[str, str]) -> str:
+    """The label of an outcome, or its column between backticks."""
+    return escape_markdown(labels[name]) if name in labels else "`" + " ".join(name.replace("`", "'").split()) + "`"
 
 
 def _kind(model: FittedModel) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from clinicalgru.data.dictionary.unit_text import format_unit
 from clinicalgru.disclosure import MIN_CELL_SIZE, is_small
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS
-from clinicalgru.evaluate.details_text import detail_tables
+from clinicalgru.evaluate.details_text import captioned_tables
 from clinicalgru.evaluate.evaluation import Evaluation
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.evaluation_text import as_text, hours_table, metrics_table, note
@@ -177,7 +177,7 @@ class Validation:
         evaluation = self.evaluation
         tables = {"All metrics": metrics_table(evaluation)}
         tables |= {} if evaluation.by_hour.empty else {"By hour": hours_table(evaluation)}
-        tables |= detail_tables(evaluation)
+        tables |= captioned_tables(evaluation)
         if not self.case_mix.empty:
             tables["Inputs in training and here"] = _case_mix_table(self.case_mix)
         parts = ["# Validation", f"**{escape_markdown(self.verdict)}**"]

@@ -418,4 +418,4 @@ def test_the_demo_agrees_with_pandas(real_data: Path, variables):
     touches = adt.groupby("hospitalization_id")["out_dttm"].shift() >= adt["in_dttm"]
     assert len(icu.stays) == (~touches).sum() == 145
     flow = dict(cg.select(icu, cg.Task.load("in_hospital_mortality_24h")).flow)
-    assert flow["outcome recorded (in_hospital_death)"] == 122
+    assert flow["outcome recorded (death in hospital)"] == 122

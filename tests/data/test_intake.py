@@ -256,7 +256,7 @@ def test_unknown_outcome_stays_unknown_and_is_counted(three):
     assert events.stays["in_hospital_death"].isna().tolist() == [False, False, True, True]
     assert events.ledger.notes["outcomes of no stay of the extract"] == 1
     flow = dict(cg.select(events, cg.Task.load("in_hospital_mortality")).flow)
-    assert flow["outcome recorded (in_hospital_death)"] == 2
+    assert flow["outcome recorded (death in hospital)"] == 2
 
 
 def test_an_outcome_that_is_text_is_refused_with_its_row(three):

@@ -114,3 +114,9 @@ def test_the_cohort_counts_classes_by_name(events):
     outcome = cohort(events, task(classes=NAMES, outcome="code"), min_cell_size=0)["outcome"]
     assert list(outcome)[:3] == ["home", "nursing home", "died"]
     assert cg.select(events, task(outcome="code", outcome_labels={"code": "place"})).task.outcome_words == "place"
+
+
+@pytest.mark.parametrize("name", cg.Task.shipped())
+def test_every_shipped_task_names_its_outcome_in_words(name):
+    shipped = cg.Task.load(name)
+    assert not any("_" in words for words in shipped.outcome_names), "pages would show the name of a column"

@@ -14,7 +14,7 @@ from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.average_calibration import average_calibration
 from clinicalgru.evaluate.calibration_groups import survival_groups
 from clinicalgru.evaluate.details import default_groups
-from clinicalgru.evaluate.details_text import ALARMS, POINTS, SUPPRESSED, detail_tables
+from clinicalgru.evaluate.details_text import ALARMS, POINTS, SUPPRESSED, captioned_tables, detail_tables
 from clinicalgru.evaluate.early_warning import early_warning_predictions
 from clinicalgru.evaluate.evaluation import evaluate_predictions
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
@@ -65,6 +65,12 @@ def test_of_shown_operating_points_no_two_differ_by_few_stays(evaluation):
         gaps = np.abs(counts[:, None] - counts)
         assert not ((gaps > 0) & (gaps < 11)).any()
     assert len(detail_tables(evaluation, min_cell_size=0)[POINTS]) == 7
+
+
+def test_a_caption_says_why_thresholds_are_suppressed_only_where_one_is(evaluation):
+    assert any("suppressed: from that risk on" in caption for caption in captioned_tables(evaluation))
+    assert not any("suppressed" in caption for caption in captioned_tables(evaluation, min_cell_size=0))
+    assert "suppressed: from that risk on" in str(evaluation)
 
 
 def test_a_group_of_too_few_events_shows_no_figure_of_them():

@@ -88,7 +88,7 @@ def cohort(events: Events, task: Task, *, min_cell_size: int) -> dict[str, dict[
     >>> from clinicalgru import Task, read_events, simulate
     >>> summary = cohort(read_events(simulate(60)), Task.load("in_hospital_mortality"), min_cell_size=0)
     >>> list(summary["outcome"])
-    ['in_hospital_death', 'not in_hospital_death', 'not eligible']
+    ['death in hospital', 'without death in hospital', 'not eligible']
     """
     stays = select(events, task)
     steps = suppress_flow(stays.flow, within=[len(events.stays)], min_cell_size=min_cell_size)
@@ -119,7 +119,7 @@ def _outcome(stays: Sequences, extract: int, min_cell_size: int) -> dict[str, st
         event = occurred(outcome, task)
         if event is None:
             return {}
-        names = [task.outcome_words, f"not {task.outcome_words}"]
+        names = [task.outcome_words, f"without {task.outcome_words}"]
         counts = pd.Series([int(event.sum()), int((~event).sum())], index=names)
     counts["not eligible"] = extract - len(stays)
     return {name: _stays(count) for name, count in suppressed(counts, min_cell_size=min_cell_size).items()}

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_flow, suppress_ledger, suppress_nested
-from clinicalgru.evaluate.details_text import detail_tables, shown_alarms
+from clinicalgru.evaluate.details_text import captioned_tables, shown_alarms
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.evaluation_text import differences_table, heading, hours_table, metrics_table, note
 from clinicalgru.evaluate.metric_descriptions import HEADLINES, describe_metric, metric_label
@@ -276,7 +276,7 @@ def _details(evaluation: Evaluation, min_cell_size: int) -> list[Markup]:
             ["", *map(str, shown.columns)],
             [[_point_text(str(name)), *row] for name, *row in shown.itertuples()],
         )
-        for caption, shown in detail_tables(evaluation, min_cell_size=min_cell_size).items()
+        for caption, shown in captioned_tables(evaluation, min_cell_size=min_cell_size).items()
     ]
     forests = [
         figure(plot_subgroups(groups, metric="observed_expected"), f"Calibration by {name}", GROUPS)
