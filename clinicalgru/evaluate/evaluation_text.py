@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.disclosure import MIN_CELL_SIZE, format_count, suppress_nested
-from clinicalgru.evaluate.details_text import cells, captioned_tables
+from clinicalgru.evaluate.details_text import captioned_tables, cells
 from clinicalgru.evaluate.evaluation_summary import summary_sentences
 from clinicalgru.evaluate.hour_checks import calibration_verdict
 from clinicalgru.evaluate.metric_descriptions import metric_label
