@@ -14,6 +14,7 @@ from clinicalgru.cli.options import (
     AsJson,
     Bundle,
     Extract,
+    Page,
     RequireSignature,
     check_outcomes,
     reading_command,
@@ -97,6 +98,7 @@ def compare_bundles(
     new: Bundle,
     extract: Extract,
     protocol: Annotated[Path, typer.Option(help="YAML file: non_inferiority, calibration, subgroups, min_events")],
+    page: Page = None,
     require_signature: RequireSignature = None,
     accept_differences: AcceptDifferences = False,
     as_json: AsJson = False,
@@ -113,6 +115,8 @@ def compare_bundles(
         How the extract is read, where it differs from the training extract of the bundles.
     old, new, extract, protocol : Path, Path, str, Path
         Folders of the bundles, the extract, and the protocol.
+    page : Path or None
+        Page to write.
     require_signature : Path or None
         Public key of who must have signed both bundles.
     accept_differences, as_json : bool
@@ -135,7 +139,7 @@ def compare_bundles(
     for model in models:
         check_outcomes(arguments_like(model.trained_on_.get("reading", {}), reading), model.task_)
     result = hold(models[0], models[1], declared, extract, accept_differences=accept_differences, **reading)
-    show_result(result, as_json=as_json, exit_code=result.exit_code)
+    show_result(result, as_json=as_json, page=page, exit_code=result.exit_code)
 
 
 def _common(one: Any, other: Any) -> tuple[Any, Any, Any]:

@@ -33,8 +33,8 @@ POINTS = "Operating points: what acting from a risk on means here"
 TOO_FEW = "too few events"
 SUPPRESSED = "suppressed"  # with other figures, it would show that few stays were, or were not, acted upon
 WHY_SUPPRESSED = (
-    "suppressed: from that risk on, so few stays with, or without, the event lie above or below, or between two rows, that "
-    "the figures would count single patients. On more stays, or at a threshold further from the others, they appear; who "
+    "suppressed: from that risk on, so few stays with, or without, the event lie above, below or between two rows that "
+    "the figures would count single patients. More stays, or a threshold further from the others, have figures; who "
     "may see small counts writes the page with min_cell_size=0"
 )
 SETS = "Prediction sets: stays whose outcome lies in their set, at the prediction time"

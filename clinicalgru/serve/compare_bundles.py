@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from clinicalgru.errors import DataWarning, InputError
 from clinicalgru.evaluate.details import default_groups
 from clinicalgru.model.estimators.registry import FittedModel
 from clinicalgru.model.patient_overlap import held_out, involved_text
-from clinicalgru.serve.bundle import fitted_model
+from clinicalgru.model.provenance import provenance
+from clinicalgru.serve.bundle import fitted_model, model_hash
 from clinicalgru.serve.protocol import Protocol, ProtocolResult, hold_against, load_protocol
 from clinicalgru.serve.recalibrate import MAX_SEEN
 from clinicalgru.serve.score_input import read_like_training
@@ -89,7 +91,11 @@ def compare_bundles(
     first, second = _common(*selected)
     risks = [np.asarray(model.predict_proba(one))[:, 1] for model, one in zip(models, (first, second), strict=True)]
     groups = default_groups(first)
-    return hold_against(declared, risks[0], risks[1], first.outcome, patients=first.patient, groups=groups)
+    result = hold_against(declared, risks[0], risks[1], first.outcome, patients=first.patient, groups=groups)
+    about = {key: provenance(models[1])[key] for key in ("task", "outcome")} | {"compared_on": first.source}
+    hashes = {name: model_hash(model) for name, model in zip(("old_model", "new_model"), models, strict=True)}
+    own = replace(result.evaluation, simulated=first.simulated)
+    return replace(result, evaluation=own, provenance=about | hashes)
 
 
 def _stays(model: FittedModel, data: Any, accept_differences: bool, reading: Mapping[str, Any]) -> Sequences:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clinicalgru.data.dictionary.safe_yaml import load_yaml
+from clinicalgru.disclosure import MIN_CELL_SIZE
 from clinicalgru.errors import InputError
 from clinicalgru.evaluate.bootstrap import MIN_EVENTS, class_patients, numbered_patients
 from clinicalgru.evaluate.compare import Comparison, compare
@@ -70,11 +71,14 @@ class ProtocolResult:
         New minus old on the same stays.
     evaluation : Evaluation
         Of the new model.
+    provenance : mapping of str to str
+        Task, data and both models, by name.
     """
 
     table: pd.DataFrame
     comparison: Comparison
     evaluation: Evaluation
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -91,6 +95,18 @@ class ProtocolResult:
         """ "pass", "fail", or "no result: too few events"."""
         return {0: "pass", 6: "fail", 7: "no result: too few events"}[self.exit_code]
 
+    @property
+    def sentence(self) -> str:
+        """The verdict as a sentence."""
+        n_all = len(self.table)
+        open_or_failed = self.table[self.table["result"] == ("fail" if self.exit_code == 6 else TOO_FEW)]
+        named = "; ".join(open_or_failed["condition"])
+        return {
+            0: f"Pass: the new model meets each of the {n_all} conditions of the protocol.",
+            6: f"Fail: the new model does not meet {len(open_or_failed)} of {n_all} conditions: {named}.",
+            7: f"No result: there are too few events for {len(open_or_failed)} of {n_all} conditions: {named}.",
+        }[self.exit_code]
+
     def __str__(self) -> str:
         return f"{self.verdict.upper()}\n\n{self.table.to_string(index=False)}\n\n{self.comparison}"
 
@@ -105,6 +121,25 @@ class ProtocolResult:
             passed, verdict, and the conditions.
         """
         return {"passed": self.passed, "verdict": self.verdict, "conditions": self.table.to_dict("records")}
+
+    def to_html(self, path: str | Path, *, min_cell_size: int = MIN_CELL_SIZE) -> Path:
+        """Write the result as one offline HTML page.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; its folder is created.
+        min_cell_size : int
+            Smallest count that may be shown; 0 shows all, and synthetic patients are always shown.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from clinicalgru.display import to_html
+
+        return to_html(self, path, min_cell_size=min_cell_size)
 
     def to_markdown(self) -> str:
         """Return the result in Markdown.
@@ -251,7 +286,7 @@ def _non_inferior(name: str, margin: float, table: pd.DataFrame, few: bool) -> d
     higher = describe_metric(name)[0].direction == "higher"
     low, high = float(row["low"]), float(row["high"])
     met = low >= -margin if higher else high <= margin
-    required = f"new - old at least -{margin:g}" if higher else f"new - old at most {margin:g}"
+    required = f"new minus old at least -{margin:g}" if higher else f"new minus old at most {margin:g}"
     return _row(metric_label(name, direction=False), required, low, high, met, few)
 
 

@@ -14,6 +14,7 @@ from clinicalgru.view.pages.forecast_page import forecast_page, plot_forecast
 from clinicalgru.view.pages.incidence_page import incidence_page
 from clinicalgru.view.pages.leakage_page import leakage_page
 from clinicalgru.view.pages.patient_page import patient_page
+from clinicalgru.view.pages.protocol_page import protocol_page
 from clinicalgru.view.pages.report_page import report_page
 from clinicalgru.view.pages.validation_page import validation_page
 from clinicalgru.view.plots.alarm_plots import plot_alarms, plot_burden
@@ -68,6 +69,7 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "ForecastExplanation": forecast_page,
     "IncidenceEvaluation": incidence_page,
     "LeakageCheck": leakage_page,
+    "ProtocolResult": protocol_page,
     "Report": report_page,
     "TableOne": cohort_page,
     "Validation": validation_page,

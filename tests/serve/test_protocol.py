@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 
 import numpy as np
 import pytest
@@ -97,10 +98,13 @@ def test_the_command_ends_with_the_result_and_training_patients_are_refused(tmp_
     (tmp_path / "p.yaml").write_text("calibration: {}\nmin_events: 20\n")
     files = [f"{tmp_path / name}.csv" for name in tables]
     options = ["--stays", files[1], "--outcomes", files[2], "--protocol", f"{tmp_path}/p.yaml", "--json"]
+    options += ["--page", f"{tmp_path}/update.html"]
     with pytest.raises(SystemExit) as ended:
         main(["compare-bundles", f"{tmp_path}/old", f"{tmp_path}/old", files[0], *options])
     assert ended.value.code in (0, 7)
     assert json.loads(capsys.readouterr().out)["conditions"][0]["condition"] == "AUROC"
+    page = (tmp_path / "update.html").read_text(encoding="utf-8")
+    assert "Death in hospital" in page
     with pytest.raises(InputError, match="used for training or early stopping"):
         cg.compare_bundles(old, old, {}, cg.read_events(cg.simulate(300)))
 
@@ -164,3 +168,19 @@ def test_what_was_not_measured_is_said():
     unknown = PrivacyAudit(float("nan"), float("nan"), float("nan"), 0.5, 600, 50, 600)
     assert unknown.reasons == ["fewer than 100 other patients: not measured"]
     assert unknown.to_dict()["low"] is None
+
+
+def test_the_page_of_an_update_names_each_condition_and_shows_no_markup_of_others(tmp_path):
+    risk, outcome = RISK[:300], OUTCOME[:300]
+    asked = load_protocol({"subgroups": ["<b>ward</b>"], "min_events": 20})
+    labels = np.where(np.arange(300) % 2, "<script>a</script>", "b")
+    result = hold_against(
+        asked, risk, risk, outcome, patients=np.arange(300), groups={"<b>ward</b>": labels}, n_resamples=40
+    )
+    text = result.to_html(tmp_path / "update.html").read_text(encoding="utf-8")
+    assert "<script>a" not in text
+    assert "<b>ward" not in text
+    visible = unescape(text)
+    for condition in result.table["condition"]:
+        assert condition in visible
+    assert result.sentence in visible
