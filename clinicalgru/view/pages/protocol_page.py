@@ -14,7 +14,7 @@ from clinicalgru.evaluate.metric_descriptions import metric_label
 from clinicalgru.html import Markup, frame_table, minus_signs, tag
 from clinicalgru.view.pages.evaluation_page import LIMITS, evaluation_sections, metric_meanings
 from clinicalgru.view.pages.html_page import page, section, write
-from clinicalgru.view.text.format import format_fixed, format_interval
+from clinicalgru.view.text.format import format_fixed, format_interval, iter_rows
 
 if TYPE_CHECKING:
     from clinicalgru.serve.protocol import ProtocolResult
@@ -70,7 +70,7 @@ def _differences(result: ProtocolResult) -> Markup:
     table = result.comparison.table
     difference = [
         f"{format_fixed(row.difference, signed=True)} ({format_interval(row.low, row.high, signed=True)})"
-        for row in table.itertuples()
+        for row in iter_rows(table)
     ]
     shown = pd.DataFrame(
         {
