@@ -10,6 +10,7 @@ import pytest
 import clinicalgru as cg
 from clinicalgru.data.events import Events
 from clinicalgru.data.ingest import database
+from clinicalgru.data.ledger import SENTINEL
 
 QUERY = "SELECT * FROM labs"
 
@@ -91,6 +92,49 @@ def test_numeric_keeps_its_digits_and_time_zones_their_instants(labs):
     row = events.to_frame().iloc[0]
     assert row["value"] == 0.1
     assert str(row["time"]) == "2031-01-01 08:00:00"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["timestamp", "timestamptz", "date"])
+@pytest.mark.parametrize("date", ["infinity", "-infinity", "4713-01-02 BC", "290000-01-01"])
+def test_a_date_that_no_measurement_has_is_rejected_and_counted(postgres, date, dtype):
+    """PostgreSQL's infinity stands for unknown; the sums of such dates overflow."""
+    hours = ("2031-01-01 09:00", "2031-01-02 10:00")
+    cells = ", ".join(f"('1', 'heart_rate', 80, '{text}')" for text in (date, *hours))
+    query = f"SELECT name.*, day::{dtype} AS time FROM (VALUES {cells}) AS name(patient_id, variable, value, day)"
+    events = cg.read_events(postgres, source="sql", query=query, max_rejected=0.5)
+    expected = [text if dtype != "date" else f"{text[:10]} 00:00" for text in hours]
+    assert events.to_frame()["time"].tolist() == [pd.Timestamp(text) for text in expected]
+    assert events.ledger.rejected == {SENTINEL: 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["", "(", " -- all\n/* of\nthem */ "])
+def test_a_comment_or_semicolon_at_the_end_of_a_query_changes_nothing(labs, three, start):
+    closed = ")" if start == "(" else ""
+    same(cg.read_events(labs, source="sql", query=f"{start}{QUERY}{closed} ; "), three)
+    same(cg.read_events(labs, source="sql", query=f"{start}{QUERY}{closed} -- all of them"), three)
+
+
+@pytest.mark.parametrize(
+    "command", ["COPY (SELECT 1) TO '{file}'", "/* SELECT */ COPY (SELECT 1) TO PROGRAM 'touch {file}'"]
+)
+@pytest.mark.slow
+def test_a_command_that_writes_a_file_of_the_server_is_refused(postgres, tmp_path, command):
+    """A transaction that is read-only does not keep COPY from writing."""
+    tmp_path.chmod(0o777)
+    file = tmp_path / "copy"
+    with pytest.raises(cg.ClinicalGRUError, match="a query that writes"):
+        cg.read_events(postgres, source="sql", query=command.format(file=file))
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("command", ["ATTACH '{file}' AS other", "VACUUM INTO '{file}'", "PRAGMA query_only = OFF"])
+def test_a_command_of_sqlite_is_refused(sqlite, tmp_path, command):
+    file = tmp_path / "copy.db"
+    with pytest.raises(cg.ClinicalGRUError, match="a query that writes"):
+        cg.read_events(sqlite, source="sql", query=command.format(file=file))
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Rows of a database in Arrow batches: PostgreSQL through ADBC, SQLite and others through SQLAlchemy.
 
-Nothing is written: PostgreSQL and SQLite are opened read-only, and no transaction is committed. What a database says
-of an error may quote rows, users and passwords, so that only the kind of error is passed on.
+Nothing is written: a query has to be a SELECT, PostgreSQL and SQLite are opened read-only, and no transaction is
+committed. What a database says of an error may quote rows, users and passwords, so that only the kind of error is
+passed on.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ STATES = {  # how an SQLSTATE begins -> what was found, what to do
     "53": ("a server out of memory, disk or connections", "Try again later, or ask for fewer rows."),
     "57": ("a query that was cancelled", "Raise the server's statement_timeout, or ask for fewer rows."),
 }
+# How a query begins that only reads; COPY, ATTACH or VACUUM INTO write files even in a transaction that is read-only.
+READS = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
 OTHER = ("an error of the database or the query", "Try address and query in a client of the database.")
 
 
@@ -83,8 +86,12 @@ def fetch(address: str, query: str) -> Iterator[pa.RecordBatch]:
     MissingPackageError
         If a driver is not installed.
     InputError
-        If the database refuses the login, the query or a value.
+        If the query is no SELECT, or the database refuses the login, the query or a value.
     """
+    if READS.match(query) is None:
+        got = "no SELECT: a query that writes, or a query with an error"
+        raise InputError("a query that gives rows", got, "Pass a SELECT: data are only ever read.", where=WHERE)
+    query = f"{query.strip().rstrip(';')}\n"  # the driver wraps it: a comment at its end would take in what follows
     if address.startswith(("postgresql://", "postgres://")) and find_spec("adbc_driver_postgresql"):
         yield from _from_postgresql(address, query)
     else:
@@ -126,6 +133,9 @@ def _from_sqlalchemy(address: str, query: str) -> Iterator[pa.RecordBatch]:
         with engine.connect() as connection:
             if engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA query_only = ON")
+            elif engine.dialect.name == "postgresql":  # of the session: a COMMIT in the query does not end it
+                connection.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+                connection.commit()
             # no_parameters: a % or : in the query is the query's own
             options: dict[str, Any] = {"stream_results": True, "no_parameters": True}
             result = connection.execution_options(**options).exec_driver_sql(query)

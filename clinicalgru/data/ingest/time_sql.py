@@ -35,6 +35,7 @@ USUAL = (
 )
 OFFSET = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}[^ Z+-]* ?(Z|[+-]\d{2}(:?\d{2})?)"
 DAY_MONTH_SWAPPED = r"\d{4}-(1[3-9]|2\d|3[01])-(0[1-9]|1[0-2])([ T].*)?"  # valid only as year, day, month
+SENTINEL_DATES = ("0001-01-01", "9999-12-31")  # no date of a measurement is earlier or later
 MAX_HOURS = 150 * 8766  # longer than a human life: no number of hours since the start of a stay
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "BOOLEAN")
 
@@ -202,7 +203,10 @@ def time_sql(cell: str, dtype: str, time_format: str | None, *, usual: str = "")
         the cell is neither.
     """
     if dtype.startswith(("TIMESTAMP", "DATE")):
-        return f"epoch_us(CAST({cell} AS TIMESTAMP{'TZ' if has_zone(dtype) else ''}))"
+        zone = "TZ" if has_zone(dtype) else ""
+        if dtype == "DATE":
+            return f"epoch_us(CAST({_bounded_sql(cell, 'DATE')} AS TIMESTAMP))"
+        return f"epoch_us({_bounded_sql(f'CAST({cell} AS TIMESTAMP{zone})', f'TIMESTAMP{zone}')})"
     if dtype == "INTERVAL":
         return f"CAST(round(epoch({cell}) * 1e6) AS BIGINT)"
     number, text = number_sql(cell, dtype), trim_sql(cell)
@@ -216,6 +220,12 @@ def time_sql(cell: str, dtype: str, time_format: str | None, *, usual: str = "")
         f"CASE WHEN {usual} THEN epoch_us(try_cast({text} AS TIMESTAMP)) "
         f"WHEN regexp_full_match({text}, '{DATE}') THEN epoch_us(try_cast({text} AS TIMESTAMPTZ)) ELSE {hours} END"
     )
+
+
+def _bounded_sql(date: str, dtype: str) -> str:
+    """SQL of a date; infinity and years of more than four digits or BC, whose sums overflow, as a sentinel date."""
+    first, last = (f"{dtype} '{day}'" for day in SENTINEL_DATES)
+    return f"CASE WHEN {date} < {first} THEN {first} WHEN {date} > {last} THEN {last} ELSE {date} END"
 
 
 def day_month_swapped_sql(cell: str, dtype: str, time_format: str | None) -> str:
