@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from clinicalgru.data.sequences.sequences import Sequences
+from clinicalgru.errors import CalibrationWarning
 from clinicalgru.evaluate.patient_overlap import CALIBRATION, PRETRAINING, TRAINING
 from clinicalgru.model.seen_patients import SeenPatients
 
@@ -140,6 +142,34 @@ def involved_text(model: Any, stays: Sequences) -> str:
     counts = overlapping_stays(model, stays).items()
     used = ", and ".join(f"{count:,} of {len(stays):,} stays of patients used for {use}" for use, count in counts)
     return used or f"0 of {len(stays):,} stays of patients used for the model"
+
+
+def warn_of_pretraining(model: Any, stays: Sequences, *, purpose: str) -> None:
+    """Warn where stays are of patients whose stays, without outcomes, pretrained the encoder of a model.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted model of any class.
+    stays : Sequences
+        Stays that something is to be fitted on.
+    purpose : str
+        What they are for, such as "calibrate on".
+
+    Warns
+    -----
+    CalibrationWarning
+        With the number of such stays.
+    """
+    known = [part.includes(stays) for part in pretraining_patients(model)]
+    n_known = int(np.any(known, axis=0).sum()) if known else 0
+    if n_known:
+        warnings.warn(
+            f"{n_known:,} of {len(stays):,} stays to {purpose} are of patients of pretraining. It saw no outcome of "
+            "them, but their measurements: stays of other patients calibrate more surely.",
+            CalibrationWarning,
+            stacklevel=4,
+        )
 
 
 def first_network(model: Any) -> Any:

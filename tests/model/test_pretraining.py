@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from family import ESTIMATORS, SMALL, cohort_of_all_tasks, task_of
 from sklearn.base import clone
 
 import clinicalgru as cg
+from clinicalgru.errors import CalibrationWarning
 from clinicalgru.evaluate.patient_overlap import PRETRAINING, TRAINING
 from clinicalgru.model.heads.next_step import NextStep
 from clinicalgru.model.network.collate import collate
@@ -215,3 +217,20 @@ def test_ensembles_and_hybrids_start_from_it_and_say_so(kind, encoder, tmp_path)
     assert loaded.trained_on_["pretrained_on"]["patients"] == encoder.trained_on["patients"]
     assert loaded._patient_overlap(train)[PRETRAINING] == model._patient_overlap(train)[PRETRAINING] > 0
     assert "| pretrained on |" in (tmp_path / "bundle" / "card.md").read_text()
+
+
+def test_calibration_on_patients_of_pretraining_is_said(encoder, stays):
+    """Pretraining saw no outcome of them, so that it is no error, as with patients of training; but it is no secret."""
+    labelled = replace(stays, task=task_of("binary"), outcome=np.arange(len(stays)) % 2.0)
+    train, validation, held_out = cg.split_patients(labelled, [0.5, 0.2, 0.3], random_state=0)
+    for pretrained, said in ((encoder, f"{len(held_out)} of {len(held_out)} stays"), (None, "")):
+        model = cg.GRUClassifier(pretrained=pretrained, **SMALL).fit(train, validation=validation, verbose=False)
+        with warnings.catch_warnings(record=True) as shown:
+            warnings.simplefilter("always", CalibrationWarning)
+            risk = model.predict_proba(held_out)[:, 1]
+            model.calibrate(replace(held_out, outcome=(risk > np.median(risk)).astype(float)))
+        of_pretraining = [str(one.message) for one in shown if "pretraining" in str(one.message)]
+        assert len(of_pretraining) == bool(said)
+        assert all(text.startswith(said) for text in of_pretraining)
+        with pytest.raises(cg.ClinicalGRUError, match="early stopping saw"):
+            model.calibrate(train)

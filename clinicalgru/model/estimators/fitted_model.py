@@ -32,6 +32,7 @@ from clinicalgru.model.fit_state import (
 from clinicalgru.model.heads.head import Head
 from clinicalgru.model.network.codes import has_observations, unknown_codes
 from clinicalgru.model.network.network import ClinicalGRU
+from clinicalgru.model.patient_overlap import warn_of_pretraining
 from clinicalgru.model.prediction_sets import Sets, cross_fitted_sets
 from clinicalgru.model.reference_stays import ReferenceStays
 from clinicalgru.model.scikit_learn_interface import ScikitLearnInterface
@@ -177,7 +178,14 @@ class FittedModel(
         Warns
         -----
         CalibrationWarning
-            If fewer than 20 stays have the event, or do not have it.
+            If fewer than 20 stays have the event, or do not have it, or if some are of patients whose stays pretrained
+            the encoder.
+
+        Notes
+        -----
+        Patients of pretraining may calibrate: `pretrain` sees no outcome, so that it cannot make risks extreme on
+        their stays as training does. Their inputs are known to the encoder all the same: where there are others, take
+        those. `recalibrate` and `evaluate` are stricter, as they give figures of how good the risks are.
 
         References
         ----------
@@ -201,6 +209,7 @@ class FittedModel(
     def _unseen(self, stays: Sequences) -> Sequences:
         """Give the stays to calibrate on, if neither training nor early stopping saw any of their patients."""
         self.seen_patients_.refuse(check_stays("stays", stays), "calibrate on")
+        warn_of_pretraining(self, stays, purpose="calibrate on")
         return stays
 
     def _calibration_scores(self, stays: Sequences) -> tuple[np.ndarray, ...]:
