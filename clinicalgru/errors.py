@@ -356,6 +356,10 @@ def system_errors(name: str) -> Iterator[None]:
             raise
         fix = "Choose another name."
         raise InputError("a name that the disk can hold", "one with a NUL character", fix) from None
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # of Path.resolve before Python 3.13
+            raise
+        raise system_error(OSError(errno.ELOOP, ""), name) from None
 
 
 def _rebuild(cls: type[ClinicalGRUError], expected: str, got: str, fix: str, where: str) -> ClinicalGRUError:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from clinicalgru.atomic_write import atomic_write
 from clinicalgru.cli import cohort
 from clinicalgru.cli.options import AsJson, Extract, reading_command
 from clinicalgru.errors import InputError, system_errors
@@ -132,7 +133,9 @@ def map_(
     from clinicalgru.data.dictionary.unmapped import unmapped
     from clinicalgru.data.read_events import read_events
 
-    if draft.exists() and not overwrite:
+    with system_errors(draft.name):
+        is_there = draft.exists()
+    if is_there and not overwrite:
         raise InputError("a new file", "a file that exists", "Use --overwrite, or another name.", where=draft.name)
     if isinstance(reading.get("names"), str | Path) and not Path(reading["names"]).exists():
         reading = {name: value for name, value in reading.items() if name != "names"}  # the file to be drafted
@@ -144,7 +147,7 @@ def map_(
         rows = f"{row['rows']:,} row{'' if row['rows'] == 1 else 's'}"
         comment = " ".join(f"{rows}{_values_text(row)}{label}".split())
         lines.append(f"{'' if row['suggestion'] else '# '}{pair}  # {comment}")
-    with system_errors(draft.name):
-        draft.write_text(HEADER.format(file=draft.name) + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with atomic_write(draft) as file:
+        file.write_text(HEADER.format(file=draft.name) + "".join(f"{line}\n" for line in lines), encoding="utf-8")
     suggested = int((found["suggestion"] != "").sum())
     typer.echo(f"{draft}: {len(found)} names without a variable, {suggested} with a suggestion to check")

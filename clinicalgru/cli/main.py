@@ -13,7 +13,8 @@ import os
 import sys
 import warnings
 from contextlib import nullcontext, redirect_stdout
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -52,7 +53,7 @@ from clinicalgru.cli.options import (
     reading_command,
 )
 from clinicalgru.disclosure import format_count
-from clinicalgru.errors import ClinicalGRUError, InputError
+from clinicalgru.errors import ClinicalGRUError, InputError, system_error
 
 
 class _Commands(TyperGroup):
@@ -288,9 +289,16 @@ def main(arguments: list[str] | None = None) -> Any:
         with nullcontext() if is_first else redirect_stdout(io.StringIO()):
             app(standalone_mode=True, **with_config(app, arguments))
     except ClinicalGRUError as error:
-        if is_first:
-            typer.echo(as_options(str(error)), err=True)
-        sys.exit(error.exit_code)
+        _end_with(error, speaks=is_first)
+    except OSError as error:  # of a place that no reader and no writer has named, such as the standard output
+        _end_with(system_error(error, Path(error.filename or "a file").name), speaks=is_first)
+
+
+def _end_with(error: ClinicalGRUError, *, speaks: bool) -> NoReturn:
+    """End the process with the message of an error."""
+    if speaks:
+        typer.echo(as_options(str(error)), err=True)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

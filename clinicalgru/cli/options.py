@@ -127,9 +127,9 @@ def reading_command(
         ]
 
         def run(**given: Any) -> None:
-            reading = parse_reading({name: given.pop(name) for name in options})
-            tables = [reading.get(name) for name in ("stays", "outcomes", "variables")]
-            check_outputs(given, tables)
+            read = {name: given.pop(name) for name in options}
+            reading = parse_reading(read)
+            check_outputs(given, [*read.values(), *reading.values()])
             with nullcontext() if shows_progress else waiting(command.__name__.strip("_").replace("_", " ")):
                 command(**given, reading=reading)
 

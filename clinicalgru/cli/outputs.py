@@ -10,7 +10,7 @@ from typing import Any
 from clinicalgru.atomic_write import BUNDLE_FILES
 from clinicalgru.errors import ArgumentError
 
-OUTPUTS = ("page", "markdown", "out", "recalibrate")  # options that name what a command writes
+OUTPUTS = ("page", "markdown", "out", "recalibrate", "draft", "log")  # options that name what a command writes
 
 
 def check_outputs(given: Mapping[str, Any], tables: Sequence[Any] = ()) -> None:
@@ -28,7 +28,7 @@ def check_outputs(given: Mapping[str, Any], tables: Sequence[Any] = ()) -> None:
     ArgumentError
         If one is; also where it is a link to it, or another name of the same file.
     """
-    outputs = {name: Path(given[name]) for name in OUTPUTS if given.get(name) is not None}
+    outputs = {name: Path(given[name]) for name in OUTPUTS if isinstance(given.get(name), str | Path)}
     named = [*(value for name, value in given.items() if name not in OUTPUTS), *tables]
     flat = [one for value in named for one in (value if isinstance(value, list | tuple) else [value])]
     inputs = (existing(one) for one in flat if isinstance(one, str | Path) and one != "")

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from clinicalgru.data.task.cohort_summary import suppressed
-from clinicalgru.errors import ArgumentError, ClinicalGRUError, system_errors
+from clinicalgru.errors import ArgumentError, ClinicalGRUError, system_error, system_errors
 from clinicalgru.serve.integrity import MANIFEST
 
 LOG = logging.getLogger("clinicalgru")
@@ -30,6 +30,20 @@ class _JsonLines(logging.Formatter):
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"time": moment, "level": record.levelname.lower(), "message": record.getMessage()}
         return json.dumps(line | dict(getattr(record, "fields", {})))
+
+
+class _LogFile(logging.FileHandler):
+    """A file of lines, which raises what the system refuses: logging would print it, and go on without a log."""
+
+    is_failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self.is_failed = True
+        raise system_error(error, Path(self.baseFilename).name) from None
 
 
 @contextmanager
@@ -62,7 +76,7 @@ def log_to_file(path: str | Path | None) -> Iterator[None]:
         _check_log(Path(path))
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(_JsonLines())
     before = LOG.level
     LOG.addHandler(handler)
@@ -70,6 +84,8 @@ def log_to_file(path: str | Path | None) -> Iterator[None]:
     try:
         yield
     except ClinicalGRUError as error:  # its message reaches the user elsewhere
+        if handler.is_failed:
+            raise
         record = LOG.makeRecord(LOG.name, logging.ERROR, __file__, 0, f"{error}", (), None)
         record.fields = {"code": error.code, "exit_code": error.exit_code}
         handler.handle(record)
@@ -77,7 +93,8 @@ def log_to_file(path: str | Path | None) -> Iterator[None]:
     finally:
         LOG.removeHandler(handler)
         LOG.setLevel(before)
-        handler.close()
+        with system_errors(Path(path).name):
+            handler.close()
 
 
 def _check_log(path: Path) -> None:

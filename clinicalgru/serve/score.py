@@ -286,7 +286,8 @@ def _check_free(target: Target, *, is_replaced: bool) -> None:
 
 def _check_place(out: str | Path, model: Any, *inputs: Any) -> None:
     """Raise where the scores would be written into what they are made of."""
-    place = Path(out).resolve()
+    with system_errors(Path(out).name):
+        place = Path(out).resolve()
     files = (place,) if is_file_name(place) else (place, place / "scores.parquet")
     given = [model, *(each for one in inputs for each in (one if isinstance(one, list | tuple) else [one]))]
     for path in (Path(each).resolve() for each in given if isinstance(each, str | os.PathLike)):

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from clinicalgru.data.ingest.tables import literal
+from clinicalgru.errors import system_error, system_error_number
 
 DATABASE = "workspace"  # name of a database of one's own
 NOT_DURABLE = "RECOVERY_MODE no_wal_writes"  # it does not outlive the process
@@ -68,6 +69,8 @@ def own_database(spill: Path, *, memory_mb: int) -> Iterator[duckdb.DuckDBPyConn
     A table in memory that does not fit is written to disk again whenever it is read; in the file it is written once,
     and compressed. Small tables stay in memory: nothing is logged, and nothing is flushed to disk.
 
+    InputError is raised where the disk of that folder is full.
+
     The engine is kept for the next database, unless the block raised, or spilled: then its folder cannot be changed.
 
     Examples
@@ -88,6 +91,10 @@ def own_database(spill: Path, *, memory_mb: int) -> Iterator[duckdb.DuckDBPyConn
         with suppress(duckdb.Error):
             connection.execute(f"USE memory; DETACH {DATABASE}")
             is_clean = not spill.exists()
+    except duckdb.IOException as error:
+        if (number := system_error_number(str(error))) is None:
+            raise
+        raise system_error(OSError(number, ""), "temporary files") from None
     finally:
         connection.close()
         with _LOCK:
