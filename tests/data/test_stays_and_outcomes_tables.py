@@ -1,5 +1,7 @@
 """The stays and outcomes tables go by the rules of the rows: names, identifiers, units, clocks, missing values."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -183,6 +185,35 @@ def test_sentinel_dates_are_unknown_and_counted_in_rows_and_stays(sentinel):
     assert events.ledger.used == 5
     assert list(events.ledger.rejected) == ["sentinel date (such as 1900-01-01)"]
     assert seen(events) == [(0.0, 80.0), (2.0, 82.0)]
+
+
+@pytest.mark.parametrize(
+    ("sentinel", "options"), [("1970-01-01", {}), ("1970-01-01 00:00", {"timezone": "America/New_York"})]
+)
+def test_the_epoch_is_a_sentinel_in_every_table_as_a_date_alone_and_in_local_time(sentinel, options):
+    """A time filled with 0 is written as 1970-01-01, whose end is a day later, and whose UTC hours are others."""
+    of_stays = stays(start=["2031-01-01 07:00"] * 2, end=["2031-01-03 07:00", sentinel])
+    of_outcomes = outcomes(death=[1, 1], died=[sentinel, "2031-01-02 09:00"])
+    table = rows()
+    table.loc[1, "time"] = sentinel
+    events = cg.read_events(table, stays=of_stays, outcomes=of_outcomes, max_rejected=0.5, **options)
+    assert events.stays["end"].isna().tolist() == [False, True]
+    assert events.stays["died"].isna().tolist() == [True, False]
+    assert events.ledger.rejected == {"sentinel date (such as 1900-01-01)": 1}
+    assert sum("taken as unknown" in note for note in events.ledger.notes) == 2
+
+
+@pytest.mark.parametrize(("units", "hours"), [({}, 90.0), ({"died": "minutes"}, 1.5), ({"died": "hours"}, 90.0)])
+def test_times_of_outcomes_in_another_unit_than_those_of_the_extract_are_said(units, hours):
+    """They are hours unless `units` says otherwise; where all other times are minutes, that may not be meant."""
+    read = {"time_unit": "minutes", "units": units, "outcomes": outcomes(death=[1, 1], died=[90, 90])}
+    events = cg.read_events(rows((0, 30, 60)), **read)
+    assert events.stays["died"].tolist() == [hours] * 2
+    task = {"name": "t", "outcome": "death", "outcome_time": "died", "window_hours": [0, 1], "horizon_hours": 100}
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        cg.select(events, cg.Task.from_dict(task), include_ineligible=True)
+    assert [str(one.message)[:22] for one in shown] == ([] if units else ["died is taken in hours"])
 
 
 def test_an_extract_that_was_shifted_to_1970_has_no_sentinels():

@@ -16,13 +16,16 @@ from clinicalgru.data.ledger import SENTINEL
 YEAR = 365.25 * DAY
 OLDEST = pd.Timestamp("1901-01-01").value // 1000  # before it: 0001-01-01, 1753-01-01, 1899-12-30, 1900-01-01
 NEWEST = pd.Timestamp("2250-01-01").value // 1000  # de-identified dates reach 2200; 2999 and 9999 stand for "open"
-EPOCH = 0  # 1970-01-01, where a time was filled with 0
+# 1970-01-01, where a time was filled with 0: in any time zone, and as a date without time, which is known at its end
+EPOCH = (-14 * 3_600_000_000, DAY + 14 * 3_600_000_000)
 FAR = int(10 * YEAR)  # a sentinel is this far from the middle of the extract
-IS_SENTINEL = f"is_date AND ({{column}} < {OLDEST} OR {{column}} > {NEWEST} OR {{column}} = {EPOCH})"
+IN_EPOCH = f"{{column}} BETWEEN {EPOCH[0]} AND {EPOCH[1]}"
+IS_SENTINEL = f"is_date AND ({{column}} < {OLDEST} OR {{column}} > {NEWEST} OR {IN_EPOCH})"
 MAY_BE_SENTINEL = f"""
 SELECT count(*) > 0 FROM row_forms WHERE is_date AND (
     least(time_first, available_first) < {OLDEST} OR greatest(time_last, available_last) > {NEWEST}
-    OR {EPOCH} BETWEEN time_first AND time_last OR {EPOCH} BETWEEN available_first AND available_last)
+    OR time_first <= {EPOCH[1]} AND time_last >= {EPOCH[0]}
+    OR available_first <= {EPOCH[1]} AND available_last >= {EPOCH[0]})
 """
 MIDDLE = "SELECT quantile_disc(time, 0.5)::BIGINT FROM rows WHERE is_date AND time IS NOT NULL"
 REJECT = """
@@ -54,8 +57,8 @@ def without_sentinel_dates(
 
     Notes
     -----
-    A sentinel is a date before 1901 or after 2249, or the first instant of 1970, that is more than ten years away from
-    the middle of all rows.
+    A sentinel is a date before 1901 or after 2249, or the first day of 1970 in any time zone, that is more than ten
+    years away from the middle of all rows.
     """
     if not has_dates:
         return result, {}
@@ -102,7 +105,7 @@ def _without(
 
 def _is_sentinel(times: pd.Series) -> pd.Series:
     times = times.astype("Int64")
-    return ((times < OLDEST) | (times > NEWEST) | (times == EPOCH)).fillna(False).astype(bool)
+    return ((times < OLDEST) | (times > NEWEST) | times.between(*EPOCH)).fillna(False).astype(bool)
 
 
 def stay_notes(stays: pd.DataFrame, first: pd.Series, *, has_dates: bool) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
@@ -12,7 +14,7 @@ from clinicalgru.data.task.outcome_names import as_flags, class_values
 from clinicalgru.data.task.stay_times import StayTimes, label_hours
 from clinicalgru.data.task.task import Task
 from clinicalgru.data.task.task_fields import PREDICTION_TIME
-from clinicalgru.errors import TaskError
+from clinicalgru.errors import DataWarning, TaskError
 
 SAME_TIME = 1_000_000  # microseconds within which two prediction times are one
 
@@ -182,6 +184,14 @@ def _event_hours(events: Events, task: Task, times: StayTimes) -> np.ndarray:
         return np.where(np.isinf(times.end), np.nan, times.end - times.origin) / HOUR
     where = f"task {task.name}, outcome_time"
     check_outcome(task.outcome_time, events.outcomes, where=where)
+    unit = events.reading.get("time_unit", "hours")
+    if unit != "hours" and not events.has_dates and task.outcome_time not in events.reading.get("units", {}):
+        warnings.warn(
+            f"{task.outcome_time} is taken in hours, while times of the extract are in {unit}. Where it is too, pass "
+            f"units={{{task.outcome_time!r}: {unit!r}}} to read_events; if not, {{{task.outcome_time!r}: 'hours'}}.",
+            DataWarning,
+            stacklevel=5,
+        )
     return outcome_numbers(events, task.outcome_time, where=where)
 
 
