@@ -131,6 +131,17 @@ def test_common_names_have_a_suggestion(name, variable):
     assert cg.unmapped(cg.read_events(rows, max_rejected=1))["suggestion"].tolist() == [variable]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"CANARY,S1,88.5\nCANARY,S2,89\n", b"name,variable\nCANARY,a,b,c\nd,e,f\n", b"", b"name,variable\n\xb5,x\n"],
+)
+def test_a_file_of_names_that_is_none_is_one_error_without_its_words(tmp_path, content):
+    (tmp_path / "names.csv").write_bytes(content)
+    with pytest.raises(cg.ClinicalGRUError, match=r"names\.csv: Expected") as refused:
+        cg.read_events(long_rows(), names=tmp_path / "names.csv")
+    assert "CANARY" not in str(refused.value)
+
+
 def test_a_draft_is_written_corrected_and_used(tmp_path):
     extract, draft = tmp_path / "labs.csv", tmp_path / "names.yaml"
     long_rows(variable=["Lactate, Arterial", "Lactate, Arterial", "odd"]).to_csv(extract, index=False)

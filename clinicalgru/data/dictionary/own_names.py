@@ -12,7 +12,7 @@ import pandas as pd
 from clinicalgru.checks import check_choice
 from clinicalgru.data.dictionary.dictionary import Dictionary
 from clinicalgru.data.dictionary.safe_yaml import load_yaml
-from clinicalgru.errors import ArgumentError, InputError, describe
+from clinicalgru.errors import ArgumentError, InputError, describe, system_errors
 
 FIX = 'Write names={"Lactate, Arterial": "lactate"}, or the path of a YAML or CSV file.'
 
@@ -99,9 +99,16 @@ def _loaded(path: Path) -> Any:
     if path.suffix.casefold() in (".yaml", ".yml"):
         content = load_yaml(path, error=InputError)
         return {} if content is None else content
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    if not {"name", "variable"} <= set(table.columns):
-        got = ", ".join(map(str, table.columns))
+    try:
+        with system_errors(path.name):
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        if not isinstance(table.index, pd.RangeIndex):  # more cells than names, of which pandas makes an index
+            raise pd.errors.ParserError
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):  # whose messages quote rows
+        fix = "Write a first row of name,variable and one pair in each row, as UTF-8."
+        raise InputError("a CSV file of names", "one that cannot be parsed", fix, where=path.name) from None
+    if not {"name", "variable"} <= set(table.columns):  # not shown, as without a header they would be data
+        got = f"{len(table.columns):,} columns, not both of them"
         raise InputError("columns name and variable", got, "Rename the columns.", where=path.name)
     table = table[table["variable"].str.strip() != ""]
     twice = table["name"].str.strip().duplicated()
