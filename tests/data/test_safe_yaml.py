@@ -62,3 +62,11 @@ def test_what_is_no_text_never_becomes_one(tmp_path, line):
     (tmp_path / "task.yaml").write_text("\n".join(fields.values()))
     with pytest.raises(TaskError, match=r"as text|each outcome"):
         cg.Task.load(tmp_path / "task.yaml")
+
+
+def test_a_name_of_digits_is_the_name_that_is_written(tmp_path):
+    """The code 012 of an extract is not 12; a number that is written as Python writes it stays one."""
+    path = tmp_path / "names.yaml"
+    path.write_text("012: a\n1e3: b\n+5: c\n7: d\n2.5: e\nin: {007: f}\nvalue: 024\n")
+    content = load_yaml(path, error=cg.ClinicalGRUError)
+    assert content == {"012": "a", "1e3": "b", "+5": "c", 7: "d", 2.5: "e", "in": {"007": "f"}, "value": 24}

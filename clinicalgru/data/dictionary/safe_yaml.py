@@ -19,7 +19,10 @@ OLD_TAGS = (":int", ":float", ":bool", ":merge", ":value")  # resolved as in YAM
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader with scalars as YAML 1.2 has them (024 is 24; 24:00, yes and no are text), and each key once."""
+    """The safe loader with scalars as YAML 1.2 has them (024 is 24; 24:00, yes and no are text).
+
+    Each key occurs once, and one such as 012 or 1e3 is text, as it is written.
+    """
 
     yaml_implicit_resolvers = {  # noqa: RUF012  (as the library declares it)
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(OLD_TAGS)]
@@ -35,6 +38,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.MarkedYAMLError(None, None, f"{key.value!r} twice", key.start_mark)
             seen.add(str(key.value))
+            if key.tag.endswith((":int", ":float")) and str(self.construct_object(key)) != key.value:
+                key.tag = "tag:yaml.org,2002:str"  # the code 012 is a name, and not 12
+                self.constructed_objects.pop(key, None)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
 
