@@ -204,3 +204,35 @@ def _read_set(folder: Path, name: str, report: Report) -> Events:
             return events
     fix = "Download the sets from PhysioNet and pass their folder with --data."
     raise InputError(f"set-{name} as .tar.gz, .zip or folder", "no such path", fix, where=folder.name)
+
+
+def unlabelled_stays(events: Events, task: Task, parts: Parts) -> Sequences:
+    """Give the stays of an extract that have the window of a task, but no known outcome.
+
+    Parameters
+    ----------
+    events : Events
+        The extract.
+    task : Task
+        The task.
+    parts : Parts
+        Stays with outcomes, as of `split_parts`.
+
+    Returns
+    -------
+    Sequences
+        Stays that last to the prediction time, of patients of whom no stay is in any of the parts.
+
+    Raises
+    ------
+    ArgumentError
+        If there are none.
+    """
+    everyone = select(events, task.without_outcome())
+    known = np.concatenate([parts.development.patient, parts.test.patient]).astype(str)
+    lasting = everyone.end_hours >= task.window_hours[1]  # others have ended before the prediction
+    others = everyone[lasting & ~np.isin(everyone.patient.astype(str), known)]
+    if not len(others):
+        fix = "Leave --unlabelled out, or pass an extract with further stays."
+        raise ArgumentError("stays without a known outcome", "none of another patient", fix)
+    return others

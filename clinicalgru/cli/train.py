@@ -25,6 +25,7 @@ from clinicalgru.cli.options import (
 )
 from clinicalgru.cli.progress import waiting
 from clinicalgru.cli.stop import stoppable
+from clinicalgru.disclosure import format_count
 from clinicalgru.errors import ArgumentError, InputError
 
 if TYPE_CHECKING:
@@ -108,6 +109,9 @@ def train(
     out: Annotated[Path, typer.Option(help="folder for pages, bundle and scores")],
     task: TaskName = "in_hospital_mortality",
     pretrained: Annotated[Path | None, typer.Option(help="bundle of a pretrained encoder to start from")] = None,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="learn from the stays without a known outcome too (self-training)")
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="parameter=value, such as max_epochs=30; repeatable")
     ] = None,
@@ -145,6 +149,8 @@ def train(
         The extract, the folder for pages, bundle and scores, and the task that is learned.
     pretrained : Path or None
         Bundle that `pretrain` wrote.
+    unlabelled : bool
+        Whether stays without a known outcome are learned from too; see `GRUClassifier.fit`.
     set_, checkpoint, resume : optional
         Parameters of the estimator, file of the checkpoint, and whether training goes on from it.
     test_fraction, test_from, split_column : optional
@@ -163,7 +169,7 @@ def train(
     from clinicalgru import pipeline
     from clinicalgru.data.read_events import read_events
     from clinicalgru.data.task.task import Task
-    from clinicalgru.parts import describe_extract, split_parts
+    from clinicalgru.parts import describe_extract, split_parts, unlabelled_stays
     from clinicalgru.serve.bundle import load_pretrained
 
     named_task = Task.load(task)
@@ -180,6 +186,9 @@ def train(
     by: dict[str, Any] = {"test": test_fraction, "test_from": test_from, "split_column": split_column}
     parts = split_parts(events, named_task, random_state, **by)
     kept: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "auxiliary": parts.auxiliary}
+    if unlabelled:
+        kept["unlabelled"] = unlabelled_stays(events, named_task, parts)
+        typer.echo(f"{format_count(len(kept['unlabelled']))} stays without a known outcome are learned from too")
     how = kept | {"random_state": random_state, "estimator": estimator, "verbose": not quiet}
     checks: dict[str, Any] = {"leaks": leaks, "membership": True, "n_refits": instability}
     before = "Nothing was written." if checkpoint is None else "--resume goes on after the last finished epoch."

@@ -21,6 +21,7 @@ from clinicalgru.model.estimators.training_summary import (
     TRAINING_FOLDS,
     calibration_text,
     pretraining_text,
+    unlabelled_text,
     validation_text,
 )
 
@@ -100,7 +101,11 @@ def _kind(model: FittedModel) -> str:
 
 
 def _training(trained: Mapping[str, Any]) -> str:
-    texts = {"pretrained on": pretraining_text(trained), "epochs chosen": validation_text(trained)}
+    texts = {
+        "pretrained on": pretraining_text(trained),
+        "learned from": unlabelled_text(trained),
+        "epochs chosen": validation_text(trained),
+    }
     texts["leakage"] = trained.get("leakage", {}).get("sentence")
     return "".join(f"| {name} | {escape_markdown(text)} |\n" for name, text in texts.items() if text is not None)
 

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 
 from clinicalgru.checks import check_instance
 from clinicalgru.data.sequences.sequences import Sequences
-from clinicalgru.errors import TrainingError
-from clinicalgru.model.estimators.arguments import checked_arguments, checked_path, training_config, written_arguments
+from clinicalgru.errors import ArgumentError, TrainingError
+from clinicalgru.model.estimators.arguments import checked_arguments, checked_path, written_arguments
 from clinicalgru.model.estimators.fitted_model import FittedModel, HeldOut, with_parameters
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
+from clinicalgru.model.estimators.self_training import usable_unlabelled
+from clinicalgru.model.estimators.train_networks import train_networks
 from clinicalgru.model.estimators.training_summary import training_summary, validation_summary
 from clinicalgru.model.estimators.untrained_network import untrained_network
 from clinicalgru.model.estimators.validation_split import check_parts, own_parts
@@ -28,15 +30,11 @@ from clinicalgru.model.network.config import NetworkConfig
 from clinicalgru.model.network.network import ClinicalGRU
 from clinicalgru.model.reference_stays import sample_stays
 from clinicalgru.model.seen_patients import SeenPatients
-from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses, AuxiliaryTargets
-from clinicalgru.model.training.device import placed, resolve_device
-from clinicalgru.model.training.distillation import Teacher
+from clinicalgru.model.training.auxiliary_losses import AuxiliaryTargets
 from clinicalgru.model.training.distributed import rank_and_world_size
 from clinicalgru.model.training.prediction_hours import scaled_at
 from clinicalgru.model.training.progress import Callback, check_callbacks
 from clinicalgru.model.training.torch_settings import seeded, threads, torch_defaults
-from clinicalgru.model.training.train_folds import Fold, train_folds
-from clinicalgru.model.training.training import train
 
 
 class GRUEstimator(FittedModel):
@@ -208,6 +206,7 @@ class GRUEstimator(FittedModel):
         validation: Sequences | None = None,
         groups: ArrayLike | None = None,
         auxiliary: pd.DataFrame | None = None,
+        unlabelled: Sequences | None = None,
         verbose: bool = True,
         callbacks: Sequence[Callback] = (),
         checkpoint_path: str | Path | None = None,
@@ -234,6 +233,11 @@ class GRUEstimator(FittedModel):
         auxiliary : DataFrame or None
             Auxiliary outcomes of the training stays, for multi-task learning: numbers, with stay_id as index, such as
             `Events.auxiliary_targets` gives. NaN, or no row: not known. Predictions do not need them.
+        unlabelled : Sequences or None
+            For binary outcomes: stays without outcome, such as those of `task.without_outcome()`. A first network and
+            boosted trees give each a risk, which a second network learns too (self-training). Stays of the patients of
+            `X` and `validation`, and stays that end before the prediction time, are left out. Training takes more than
+            twice as long.
         verbose : bool
             Whether to show a progress bar, or text lines without a terminal.
         callbacks : sequence of Callback
@@ -263,23 +267,27 @@ class GRUEstimator(FittedModel):
         check_outcome(y, X)
         check_instance("verbose", verbose, bool)
         check_instance("auxiliary", auxiliary, pd.DataFrame, type(None), fix="Pass events.auxiliary_targets(task).")
+        one = checkpoint_path is not None or resume_from is not None or rank_and_world_size()[1] > 1
+        if one and unlabelled is not None:
+            fix = "Leave checkpoint_path and resume_from out, and train in one process."
+            raise ArgumentError("unlabelled for training in one go", "checkpoints or several processes", fix)
         learner, callbacks = blank_copy(self), check_callbacks(callbacks)
         learner.__dict__.update(checked_arguments(self))
         learner.random_state_ = draw_seed(self.random_state)
         fold, calibrates = None, validation is None
         if validation is None:
-            one = checkpoint_path is not None or resume_from is not None or rank_and_world_size()[1] > 1
             few, seed = 0 if one else learner.min_validation_events, learner.random_state_
             X, validation, fold = own_parts(X, groups, min_validation_events=few, random_state=seed)
+        paths = {"checkpoint_path": checkpoint_path, "resume_from": resume_from}
         held_out = learner._learn(
             X,
             None if fold is not None else check_stays("validation", validation),
             fold=fold,
             auxiliary=auxiliary,
+            unlabelled=unlabelled,
             verbose=verbose,
             callbacks=callbacks,
-            checkpoint_path=checked_path("checkpoint_path", checkpoint_path),
-            resume_from=checked_path("resume_from", resume_from),
+            **{name: checked_path(name, path) for name, path in paths.items()},
         )
         if calibrates:
             learner._calibrate_in_fit(X if validation is None else validation, held_out)
@@ -292,42 +300,23 @@ class GRUEstimator(FittedModel):
         validation: Sequences | None,
         *,
         fold: np.ndarray | None,
-        auxiliary: pd.DataFrame | None,
-        verbose: bool,
-        callbacks: Sequence[Callback],
-        checkpoint_path: Path | None,
-        resume_from: Path | None,
+        unlabelled: Sequences | None,
+        **how: Any,
     ) -> list[HeldOut]:
         """Train this blank copy of an estimator; give the stays that stopped training, and what they stopped."""
         self.head_ = self._head(stays)
         if validation is not None:
             check_parts(self.head_, stays, validation)
+        if unlabelled is not None:
+            unlabelled = usable_unlabelled(self, unlabelled, stays, validation)
         self.variables_, self.static_variables_, self.task_ = stays.variables, stays.static_variables, stays.task
         self.calibrator_, self.calibrated_on_, self.reference_stays_ = None, None, sample_stays(stays)
-        self.trained_on_ = training_summary(stays, self.pretrained) | validation_summary(validation, fold)
+        self.trained_on_ = training_summary(stays, self.pretrained, unlabelled) | validation_summary(validation, fold)
         self.trained_on_ |= scaled_at(self.pretrained)
-        self.seen_patients_ = SeenPatients.of(stays, *([] if validation is None else [validation]))
+        self.seen_patients_ = SeenPatients.of(*(part for part in (stays, validation, unlabelled) if part is not None))
         self.pretraining_patients_ = () if self.pretrained is None else (self.pretrained.seen_patients,)
         with torch_defaults(), threads(self.n_threads), seeded([self.random_state_]):
-            further = None if auxiliary is None or auxiliary.columns.empty else AuxiliaryTargets.fit(auxiliary, stays)
-            network = placed(self._network(stays, further), resolve_device(self.device))
-            forecast = self._forecast(network) if self.forecast_weight else None
-            targets = (further, self.auxiliary_weight, forecast, self.forecast_weight)
-            shared: dict[str, Any] = {"head": self.head_, "config": training_config(self, stays), "verbose": verbose}
-            shared["callbacks"] = callbacks
-            taught = {"weight": self.distillation, "random_state": self.random_state_, "verbose": verbose}
-            teachers = Teacher.of_networks(stays, self.head_, fold, **taught)
-            losses = [AuxiliaryLosses(*targets, one, self.distillation) for one in teachers]
-            if validation is None:
-                folds = [Fold(stays[fold != k], stays[fold == k], loss) for k, loss in enumerate(losses)]
-                self.history_, copies = train_folds(network, folds, **shared)
-                self.network_ = self._trained(network.cpu(), stays)
-                members = zip(copies, folds, strict=True)
-                return [HeldOut(self._trained(copy.cpu(), one.validation), one.validation) for copy, one in members]
-            shared |= {"checkpoint_path": checkpoint_path, "resume_from": resume_from}
-            self.history_ = train(network, stays, self._checked(validation), auxiliary=losses[0], **shared)
-            self.network_ = self._trained(network.cpu(), validation)
-            return [HeldOut(self.network_, validation)]
+            return train_networks(self, stays, validation, fold=fold, unlabelled=unlabelled, **how)
 
     def _forecast(self, network: ClinicalGRU) -> Forecast:
         """Give the head of the auxiliary forecast after each time step."""

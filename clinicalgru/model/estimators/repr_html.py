@@ -9,7 +9,12 @@ from sklearn.base import BaseEstimator
 
 from clinicalgru.disclosure import format_count
 from clinicalgru.html import summary_html, table
-from clinicalgru.model.estimators.training_summary import calibration_text, pretraining_text, validation_text
+from clinicalgru.model.estimators.training_summary import (
+    calibration_text,
+    pretraining_text,
+    unlabelled_text,
+    validation_text,
+)
 
 
 def estimator_html(estimator: BaseEstimator) -> str:
@@ -112,7 +117,8 @@ def _learned(learned: Mapping[str, Any]) -> dict[str, str]:
         "variables": f"{len(learned['variables_'])}, and {len(learned['static_variables_'])} static covariates",
         "calibrated": _calibration(learned),
     }
-    chosen = {"pretrained on": pretraining_text(trained), "epochs chosen": validation_text(trained)}
+    chosen = {"pretrained on": pretraining_text(trained), "learned from": unlabelled_text(trained)}
+    chosen |= {"epochs chosen": validation_text(trained)}
     facts |= {name: text for name, text in chosen.items() if text is not None}
     if best is not None:
         facts["best epoch"] = f"{best['epoch']:.0f} of {len(history)}, validation loss {best['val_loss']:.4f}"

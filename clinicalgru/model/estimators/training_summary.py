@@ -19,7 +19,9 @@ if TYPE_CHECKING:  # baselines load no torch
 TRAINING_FOLDS = "training_folds"  # in the counts of calibration stays that `fit` held out
 
 
-def training_summary(stays: Sequences, pretrained: PretrainedEncoder | None = None) -> dict[str, Any]:
+def training_summary(
+    stays: Sequences, pretrained: PretrainedEncoder | None = None, unlabelled: Sequences | None = None
+) -> dict[str, Any]:
     """Give the source and the counts of training data.
 
     Parameters
@@ -28,6 +30,8 @@ def training_summary(stays: Sequences, pretrained: PretrainedEncoder | None = No
         Training stays.
     pretrained : PretrainedEncoder or None
         What training started from.
+    unlabelled : Sequences or None
+        Stays without outcome that were learned from too.
 
     Returns
     -------
@@ -35,9 +39,12 @@ def training_summary(stays: Sequences, pretrained: PretrainedEncoder | None = No
         source, simulated, stays, patients, outcomes, measurements; reading: how the extract was read; inputs: see
         `input_profile`; reference: see `input_reference`. Small counts of real patients are None (suppressed), since a
         bundle holds them. outcomes is None too where the task has no such outcome. pretrained_on, where training
-        started from an encoder: its stays and source.
+        started from an encoder: its stays and source. unlabelled: the same of the stays without outcome, if any.
     """
     summary = _counts(stays) | {"inputs": input_profile(stays), "reference": input_reference(stays)}
+    if unlabelled is not None:
+        counts = _counts(unlabelled)
+        summary["unlabelled"] = {name: counts[name] for name in ("source", "simulated", "stays", "patients")}
     if pretrained is None:
         return summary
     of_encoder = {name: pretrained.trained_on[name] for name in ("source", "simulated", "stays", "patients")}
@@ -151,6 +158,31 @@ def pretraining_text(trained: Mapping[str, Any]) -> str | None:
         return None
     simulated = " (simulated)" if encoder["simulated"] else ""
     return f"{format_count(encoder['stays'])} stays without outcomes, {encoder['source']}{simulated}"
+
+
+def unlabelled_text(trained: Mapping[str, Any]) -> str | None:
+    """Say which stays without outcome were learned from, for a card.
+
+    Parameters
+    ----------
+    trained : mapping
+        As of `training_summary`.
+
+    Returns
+    -------
+    str or None
+        None where there were none. Small counts are suppressed.
+
+    Examples
+    --------
+    >>> unlabelled_text({"unlabelled": {"source": "set a", "simulated": False, "stays": 2600, "patients": 2600}})
+    'also 2,600 stays without outcome, set a'
+    """
+    others = trained.get("unlabelled")
+    if others is None:
+        return None
+    simulated = " (simulated)" if others["simulated"] else ""
+    return f"also {format_count(others['stays'])} stays without outcome, {others['source']}{simulated}"
 
 
 def calibration_text(counts: Mapping[str, int | None] | None) -> str:

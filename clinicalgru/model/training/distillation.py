@@ -173,6 +173,24 @@ class Teacher:
             step_key = _step_key(step_stay, stays.hours[stays.is_new_step], stays)
         return cls(pd.Index(stays.stay.astype(str)), torch.from_numpy(risk).float(), step_key)
 
+    def with_stays(self, stays: Sequences, risk: np.ndarray) -> Self:
+        """Give a teacher of further stays.
+
+        Parameters
+        ----------
+        stays : Sequences
+            Stays that it does not know.
+        risk : ndarray, shape (stay,)
+            Their risks.
+
+        Returns
+        -------
+        Teacher
+            Of one risk for each stay.
+        """
+        stay_id = self.stay_id.append(pd.Index(stays.stay.astype(str)))
+        return type(self)(stay_id, torch.cat([self.risk, torch.from_numpy(risk).float()]))
+
     def soft_labels(self, stays: Sequences, batch: Batch) -> Tensor:
         """The risk of each prediction of a batch.
 
