@@ -178,7 +178,7 @@ def target_horizon(target: Target, horizons: Sequence[float], last: float) -> fl
     Parameters
     ----------
     target : str, float or None
-        Hours after the prediction; None: the longest horizon.
+        Hours after the prediction; None: the longest horizon, or where that is earlier the last hour of training.
     horizons : sequence of float
         Horizons of the model, in hours.
     last : float
@@ -194,7 +194,7 @@ def target_horizon(target: Target, horizons: Sequence[float], last: float) -> fl
     ArgumentError
         If the target is no number above 0 and up to the last hour.
     """
-    hours = max(horizons) if target is None else target
+    hours = min(max(horizons), last) if target is None else target
     if not isinstance(hours, int | float | np.number) or not 0 < hours <= last:
         got = repr(hours) if isinstance(hours, int | float | str) else describe(hours)
         fix = "Give hours after the prediction as target."

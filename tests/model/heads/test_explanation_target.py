@@ -117,3 +117,19 @@ def test_a_head_fits_the_calibrator_of_its_estimator(kind):
     pairs = model.head_.calibration_pairs(case.test, case.model._predicted(case.test).numpy())
     calibrator = model.head_.calibrator_from(*pairs)
     assert calibrator.to_dict() == model.calibrator_.to_dict()
+"""Which output of a model an explanation is about."""
+
+from __future__ import annotations
+
+import pytest
+
+from clinicalgru.errors import ArgumentError
+from clinicalgru.model.heads.explanation_target import target_horizon
+
+
+def test_without_a_target_the_horizon_is_the_longest_that_training_saw():
+    assert target_horizon(None, [24.0, 168.0], 280.0) == 168.0
+    assert target_horizon(None, [24.0, 336.0], 280.0) == 280.0
+    assert target_horizon(36, [24.0, 336.0], 280.0) == 36.0
+    with pytest.raises(ArgumentError, match="a horizon above 0 and up to 280 hours; got 336"):
+        target_horizon(336.0, [24.0, 336.0], 280.0)
