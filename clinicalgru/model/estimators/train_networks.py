@@ -47,10 +47,12 @@ def train_networks(
         Training stays, and those that stop training; None with folds.
     fold : ndarray of int, shape (stay,), or None
         Fold of each training stay, where each in turn stops training.
-    auxiliary, verbose, callbacks, checkpoint_path, resume_from
-        As of `GRUEstimator.fit`.
+    auxiliary : DataFrame or None
+        Auxiliary outcomes.
     unlabelled : Sequences or None
         Stays without outcome, as of `usable_unlabelled`.
+    verbose, callbacks, checkpoint_path, resume_from
+        As of `GRUEstimator.fit`.
 
     Returns
     -------

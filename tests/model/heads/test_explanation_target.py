@@ -8,11 +8,13 @@ import torch
 from family import fitted_case
 
 import clinicalgru as cg
+from clinicalgru.errors import ArgumentError
 from clinicalgru.evaluate.calibration import PlattCalibrator
 from clinicalgru.evaluate.calibrators import LabelCalibrator, SurvivalCalibrator, TemperatureCalibrator
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.model.heads.classification import Binary, MultiClass, MultiLabel
 from clinicalgru.model.heads.early_warning import EarlyWarning
+from clinicalgru.model.heads.explanation_target import target_horizon
 from clinicalgru.model.heads.forecast import Forecast
 from clinicalgru.model.heads.regression import Regression
 from clinicalgru.model.heads.survival import Survival
@@ -117,14 +119,6 @@ def test_a_head_fits_the_calibrator_of_its_estimator(kind):
     pairs = model.head_.calibration_pairs(case.test, case.model._predicted(case.test).numpy())
     calibrator = model.head_.calibrator_from(*pairs)
     assert calibrator.to_dict() == model.calibrator_.to_dict()
-"""Which output of a model an explanation is about."""
-
-from __future__ import annotations
-
-import pytest
-
-from clinicalgru.errors import ArgumentError
-from clinicalgru.model.heads.explanation_target import target_horizon
 
 
 def test_without_a_target_the_horizon_is_the_longest_that_training_saw():
