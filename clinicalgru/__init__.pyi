@@ -42,6 +42,7 @@ from .explain.faithfulness.faithfulness import faithfulness as faithfulness
 from .explain.forecast_explanation import explain_forecast as explain_forecast
 from .explain.gates import gates as gates
 from .explain.importance import importance as importance
+from .explain.incidence_explanation import explain_incidence as explain_incidence
 from .explain.risk_changes.movement import movement as movement
 from .explain.similar import similar as similar
 from .explain.what_if.what_if import what_if as what_if

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,12 +13,18 @@ from clinicalgru.cli.options import (
     AcceptDifferences,
     AsJson,
     Extract,
+    Identify,
     Page,
     RequireSignature,
     check_outcomes,
     reading_command,
 )
 from clinicalgru.errors import ArgumentError, InputError
+
+if TYPE_CHECKING:
+    from clinicalgru.evaluate.incidence_evaluation import IncidenceEvaluation
+    from clinicalgru.explain.incidence_explanation import IncidenceExplanation
+    from clinicalgru.model.estimators.competing_risks import CompetingRisks
 
 
 def register(app: typer.Typer) -> None:
@@ -39,12 +45,14 @@ def competing_risks(
     at_hours: Annotated[
         list[float] | None, typer.Option(help="hours after the prediction time; those of the first task")
     ] = None,
+    stay: Annotated[str | None, typer.Option(help="stay_id: explain this stay instead; needs no outcomes")] = None,
     page: Page = None,
+    identify: Identify = False,
     require_signature: RequireSignature = None,
     accept_differences: AcceptDifferences = False,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate survival models of competing events together: how often each occurs as the first.
+    """Evaluate survival models of competing events together, or explain one stay: how often each occurs as the first.
 
     Each bundle is that of a survival task of its own event, with the same window and variables.
 
@@ -58,28 +66,49 @@ def competing_risks(
         The extract, and folders of the bundles by event.
     at_hours : list of float or None
         Hours at which the incidence is evaluated.
+    stay : str or None
+        Stay to explain.
     page : Path or None
         Page to write.
+    identify : bool
+        Whether the page of a stay shows identifiers and dates.
     require_signature : Path or None
         Public key of who must have signed each bundle.
     accept_differences, as_json : bool
         Whether tables of training may be absent; whether JSON is printed.
     """
+    from clinicalgru.model.estimators.competing_risks import CompetingRisks
+    from clinicalgru.serve.bundle import load_model
+
+    named = _named(bundle)
+    model = CompetingRisks({event: load_model(at, require_signature=require_signature) for event, at in named.items()})
+    reading |= {"accept_differences": accept_differences}
+    result: IncidenceEvaluation | IncidenceExplanation
+    if stay is None:
+        result, about = _evaluated(model, extract, at_hours, reading)
+    else:
+        result, about = _explained(model, extract, stay, at_hours=at_hours, show_id=identify, reading=reading), {}
+    typer.echo(json.dumps(result.to_dict()) if as_json else result)
+    if page is not None:
+        result.to_html(page, **about)
+
+
+def _evaluated(
+    model: CompetingRisks, extract: str, at_hours: list[float] | None, reading: dict[str, Any]
+) -> tuple[IncidenceEvaluation, dict[str, Any]]:
+    """The evaluation on all stays, and what its page says of data and models."""
     from clinicalgru import pipeline
     from clinicalgru.data.reading import arguments_like
     from clinicalgru.evaluate.incidence_evaluation import evaluate_incidence, first_event
     from clinicalgru.evaluate.patient_overlap import overlap_sentences, patient_overlap
-    from clinicalgru.model.estimators.competing_risks import CompetingRisks, common_stays
-    from clinicalgru.serve.bundle import load_model, model_hash
+    from clinicalgru.model.estimators.competing_risks import common_stays
+    from clinicalgru.serve.bundle import model_hash
 
-    named = _named(bundle)
-    models = {event: load_model(folder, require_signature=require_signature) for event, folder in named.items()}
-    model = CompetingRisks(models)
-    for one in models.values():
-        check_outcomes(arguments_like(one.trained_on_.get("reading", {}), reading), one.task_)
-    reading |= {"accept_differences": accept_differences}
-    events, selected = zip(*(pipeline.read_for(one, extract, **reading) for one in models.values()), strict=True)
-    stays = common_stays(dict(zip(models, selected, strict=True)))
+    given = {name: value for name, value in reading.items() if name != "accept_differences"}
+    for one in model.models.values():
+        check_outcomes(arguments_like(one.trained_on_.get("reading", {}), given), one.task_)
+    read = [pipeline.read_for(one, extract, **reading) for one in model.models.values()]
+    stays = common_stays({event: selected for event, (_, selected) in zip(model.models, read, strict=True)})
     first = next(iter(stays.values()))
     hours, cause = first_event({event: one.outcome for event, one in stays.items()})
     at = sorted(at_hours or first.task.survival_horizons_hours)
@@ -88,12 +117,32 @@ def competing_risks(
     predicted = model.predict_incidence(first, at)
     about: dict[str, Any] = {"patients": first.patient, "simulated": first.simulated}
     result = evaluate_incidence(hours, cause, predicted, events=model.events, at_hours=at, **about)
-    overlap = patient_overlap(models, first)
+    overlap = patient_overlap(model.models, first)
     result = replace(result, warnings=tuple(overlap_sentences(overlap, len(first))))
-    typer.echo(json.dumps(result.to_dict()) if as_json else result)
-    if page is not None:
-        hashes = {f"model of {event}": model_hash(one) for event, one in models.items()}
-        result.to_html(page, provenance={"data": events[0].source, **hashes})
+    hashes = {f"model of {event}": model_hash(one) for event, one in model.models.items()}
+    return result, {"provenance": {"data": read[0][0].source, **hashes}}
+
+
+def _explained(
+    model: CompetingRisks,
+    extract: str,
+    stay: str,
+    *,
+    at_hours: list[float] | None,
+    show_id: bool,
+    reading: dict[str, Any],
+) -> IncidenceExplanation:
+    """The explanation of one stay."""
+    from clinicalgru.data.task.select import select
+    from clinicalgru.explain.incidence_explanation import explain_incidence
+    from clinicalgru.serve.score_input import read_like_training
+
+    first = next(iter(model.models.values()))
+    every = select(read_like_training(first, extract, **reading), first.task_, include_ineligible=True)
+    chosen = every.with_variables(first.variables_).with_static_variables(first.static_variables_)[every.stay == stay]
+    if len(chosen) != 1:
+        raise InputError("one stay of that stay_id", f"{len(chosen)} stays", "Check --stay against the extract.")
+    return explain_incidence(model, chosen, at_hours=at_hours or (), show_id=show_id)
 
 
 def _named(texts: list[str]) -> dict[str, Path]:

@@ -16,6 +16,7 @@ from clinicalgru.view.pages.leakage_page import leakage_page
 from clinicalgru.view.pages.patient_page import patient_page
 from clinicalgru.view.pages.protocol_page import protocol_page
 from clinicalgru.view.pages.report_page import report_page
+from clinicalgru.view.pages.stay_incidence_page import stay_incidence_page
 from clinicalgru.view.pages.validation_page import validation_page
 from clinicalgru.view.plots.alarm_plots import plot_alarms, plot_burden
 from clinicalgru.view.plots.beeswarm import plot_beeswarm
@@ -29,7 +30,7 @@ from clinicalgru.view.plots.evaluation_plots import (
     plot_roc,
 )
 from clinicalgru.view.plots.gates_plot import plot_equations, plot_gates
-from clinicalgru.view.plots.incidence_plots import plot_incidence, plot_incidence_calibration
+from clinicalgru.view.plots.incidence_plots import plot_incidence, plot_incidence_calibration, plot_stay_incidence
 from clinicalgru.view.plots.instability_plots import plot_mape, plot_refit_risks
 from clinicalgru.view.plots.learning_curve_plot import plot_learning_curve
 from clinicalgru.view.plots.timeline import plot_patient
@@ -57,6 +58,7 @@ PLOTS: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "equations": plot_equations,
     },
     "IncidenceEvaluation": {"incidence": plot_incidence, "calibration": plot_incidence_calibration},
+    "IncidenceExplanation": {"incidence": plot_stay_incidence},
     "Instability": {"risks": plot_refit_risks, "mape": plot_mape},
     "LearningCurve": {"learning curve": plot_learning_curve},
     "Subgroups": {"forest": plot_subgroups},
@@ -68,6 +70,7 @@ PAGES: Mapping[str, Callable[..., Any]] = {
     "Explanation": patient_page,
     "ForecastExplanation": forecast_page,
     "IncidenceEvaluation": incidence_page,
+    "IncidenceExplanation": stay_incidence_page,
     "LeakageCheck": leakage_page,
     "ProtocolResult": protocol_page,
     "Report": report_page,

@@ -117,6 +117,19 @@ def test_the_command_evaluates_the_bundles_of_two_tasks(tmp_path, capsys):
     assert ended.value.code == 0
     assert "dead by hour 100" in capsys.readouterr().out
     assert (tmp_path / "page.html").is_file()
+    stay = str(cohort.stays["stay_id"].iloc[0])
+    options = ["--stay", stay, "--json", "--page", str(tmp_path / "stay.html")]
+    with pytest.raises(SystemExit) as ended:
+        main(["competing-risks", *files[:2], *bundles, "--at-hours", "50", "--at-hours", "100", *options])
+    assert ended.value.code == 0
+    rows = json.loads(capsys.readouterr().out)["incidence"]
+    assert [row["hours"] for row in rows] == [50, 100]
+    for row in rows:
+        assert row["dead"] + row["home"] + row["none of these yet"] == pytest.approx(1)
+    text = (tmp_path / "stay.html").read_text(encoding="utf-8")
+    assert f"Death as the first event: {100 * rows[0]['dead']:.0f}" in text
+    assert "What moved the risk of home" in text
+    assert stay not in text.split("<script", 1)[0]
     with pytest.raises(SystemExit) as ended:
         main(["competing-risks", *files, *bundles[:2], "--at-hours", "100"])
     assert ended.value.code == 2

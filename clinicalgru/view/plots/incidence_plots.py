@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from clinicalgru.view.plots.theme import GREY, MODEL_COLOURS, apply_theme
+from clinicalgru.view.plots.theme import DASHES, GREY, MODEL_COLOURS, apply_theme
+from clinicalgru.view.text.format import escape_plotly
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from clinicalgru.evaluate.incidence_evaluation import IncidenceEvaluation
+    from clinicalgru.explain.incidence_explanation import IncidenceExplanation
 
 
 def plot_incidence(evaluation: IncidenceEvaluation) -> go.Figure:
@@ -59,6 +61,35 @@ def plot_incidence_calibration(evaluation: IncidenceEvaluation) -> go.Figure:
     figure.update_xaxes(title_text="Predicted incidence", tickformat=".0%")
     figure.update_yaxes(title_text="Observed incidence", tickformat=".0%")
     return apply_theme(figure, height=480)
+
+
+def plot_stay_incidence(explanation: IncidenceExplanation) -> go.Figure:
+    """Draw the incidence of competing events in one stay over the hours, one on top of the other.
+
+    Parameters
+    ----------
+    explanation : IncidenceExplanation
+        Result of `explain_incidence`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Areas up to 100 %, each with its own colour and dash; what is left above is no event yet.
+    """
+    figure = go.Figure()
+    signs = zip(explanation.events, MODEL_COLOURS, DASHES, strict=False)
+    for event, colour, dash in signs:
+        rows = explanation.curves[explanation.curves["event"] == event]
+        figure.add_scatter(
+            x=list(rows["hours"]), y=list(rows["incidence"]), name=escape_plotly(event), stackgroup="incidence",
+            mode="lines", line={"color": colour, "width": 2.5, "dash": dash},
+            hovertemplate="%{y:.1%} by hour %{x:.0f}",
+        )  # fmt: skip
+    for hours in explanation.at_hours[:-1]:
+        figure.add_vline(x=hours, line={"color": GREY, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title_text="Hours after the prediction time", range=[0, explanation.at_hours[-1]])
+    figure.update_yaxes(title_text="Incidence as the first event", tickformat=".0%", range=[0, 1])
+    return apply_theme(figure, height=420)
 
 
 def _points(rows: pd.DataFrame, across: str) -> dict[str, object]:
