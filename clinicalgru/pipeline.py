@@ -24,13 +24,10 @@ from clinicalgru.model.baselines.comparison import fit_baselines
 from clinicalgru.model.baselines.missingness import missingness_alone
 from clinicalgru.model.estimators.arguments import checked_arguments
 from clinicalgru.model.estimators.base import GRUEstimator
-from clinicalgru.model.estimators.classifier import GRUClassifier
 from clinicalgru.model.estimators.pretrained import PretrainedEncoder
 from clinicalgru.model.estimators.registry import BY_TASK_TYPE, Model
-from clinicalgru.model.estimators.validation_split import outcome_folds
 from clinicalgru.model.evaluation_inputs import check_evaluation_packages
 from clinicalgru.model.provenance import provenance
-from clinicalgru.model.training.distributed import rank_and_world_size
 from clinicalgru.parts import Parts
 from clinicalgru.serve.bundle import model_hash, save
 from clinicalgru.serve.predictions_file import write_predictions
@@ -53,9 +50,6 @@ def fit(
     resume: bool = False,
 ) -> Any:
     """Train, validate and calibrate a GRU estimator for the task of the stays on three parts of their patients.
-
-    With few outcomes, or stays without outcome, a classifier is trained and calibrated on folds of all stays instead,
-    as `GRUClassifier.fit` does by itself.
 
     Parameters
     ----------
@@ -92,13 +86,12 @@ def fit(
     model: Any = estimator
     kept: dict[str, Any] = {"checkpoint_path": checkpoint}
     kept["resume_from"] = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
-    if (
-        unlabelled is not None
-        or _lack_an_outcome(train, validation)
-        or (checkpoint is None and _few(model, development))
-    ):
+    if _lack_an_outcome(train, validation):  # a fit without parts divides so few outcomes into folds, and calibrates
         return model.fit(development, auxiliary=auxiliary, unlabelled=unlabelled, verbose=verbose, **kept)
-    model.fit(train, validation=validation, auxiliary=auxiliary, verbose=verbose, **kept)
+    how: dict[str, Any] = {"validation": validation}
+    if unlabelled is not None:  # it takes validation stays, or folds, by itself
+        train, how = development[~np.isin(development.patient, calibration.patient)], {"unlabelled": unlabelled}
+    model.fit(train, auxiliary=auxiliary, verbose=verbose, **how, **kept)
     try:
         model.calibrate(calibration)
     except (ArgumentError, TrainingError) as error:
@@ -109,14 +102,6 @@ def fit(
 def _lack_an_outcome(*parts: Sequences) -> bool:
     """Whether one of the parts cannot train or validate a risk, as all of its stays have the same outcome."""
     return any(part.task.task_type == "binary" and len(np.unique(part.outcome)) < 2 for part in parts)
-
-
-def _few(model: Any, stays: Sequences) -> bool:
-    """Whether a classifier, which calibrates itself, has so few outcomes that `fit` divides them into folds."""
-    least = getattr(model, "min_validation_events", 0)
-    if not isinstance(model, GRUClassifier) or rank_and_world_size()[1] > 1:
-        return False
-    return outcome_folds(stays, None, min_validation_events=least, random_state=0) is not None
 
 
 def new_estimator(

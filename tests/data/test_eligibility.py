@@ -209,7 +209,7 @@ def test_physionet_2012_flow_is_as_published(physionet_2012, real_data):
     for name, days in (("long_stay", 7), ("long_stay_3d", 3)):
         chosen = cg.select(events, cg.Task.load(name))
         known = raw[raw["Length_of_stay"] >= 0].astype({"RecordID": str}).set_index("RecordID")["Length_of_stay"]
-        assert dict(chosen.flow)["outcome recorded (length_of_stay)"] == len(known)
+        assert dict(chosen.flow)[f"outcome recorded (stay of more than {days} days)"] == len(known)
         np.testing.assert_array_equal(chosen.outcome, known.loc[chosen.stay] > days)
     adults = task_of(
         outcome="in_hospital_death",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,12 +91,20 @@ def test_free_text_is_no_outcome(cohort_of_names):
         ({"classes": {0: "", 1: "died"}}, "as a mapping to names"),
         ({"classes": ["home", "died"]}, "as a mapping to names"),
         ({"classes": NAMES, "task_type": "binary"}, "multiclass only"),
-        ({"outcome_labels": {"other": "x"}}, "labels of place"),
     ],
 )
 def test_names_that_cannot_be_are_refused(fields, expected):
     with pytest.raises(cg.ClinicalGRUError, match=expected):
         task(**fields)
+
+
+def test_labels_of_other_outcomes_are_an_error_in_a_file_and_dropped_where_the_outcome_is_replaced():
+    labelled = task(outcome_labels={"place": "where to"})
+    with pytest.raises(cg.ClinicalGRUError, match=r"outcome_labels: Expected labels of place; got other"):
+        cg.Task.from_dict(labelled.to_dict() | {"outcome_labels": {"other": "x"}})
+    shipped = cg.Task.load("in_hospital_mortality")
+    assert replace(shipped, outcome="died").outcome_names == ("died",)
+    assert replace(labelled, title="other").outcome_names == ("where to",)
 
 
 def test_a_task_with_names_is_the_same_from_its_file(tmp_path):

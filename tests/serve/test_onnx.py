@@ -86,7 +86,7 @@ def test_classes_and_labels_are_exported_too(fitted):
     labels = cg.GRUMultiLabel()
     vars(labels).update(vars(fitted))
     parts = LabelCalibrator((PlattCalibrator(0.8, 0.3), None))
-    task = {"task_type": "multilabel", "outcome": ["a", "b"]}
+    task = {"task_type": "multilabel", "outcome": ["a", "b"], "outcome_labels": {}}
     assert worst(with_head(labels, MultiLabel(("a", "b")), parts, **task)) < 1e-5
 
 

@@ -20,6 +20,7 @@ from clinicalgru.evaluate.hour_calibrator import HourCalibrator
 from clinicalgru.evaluate.logistic import logit
 from clinicalgru.model.patient_overlap import calibration_stays, held_out
 from clinicalgru.model.seen_patients import SeenPatients
+from clinicalgru.serve import protocol
 from clinicalgru.serve.bundle import model_hash
 from clinicalgru.serve.case_mix import compare_case_mix
 from clinicalgru.serve.recalibrate import _composed, recalibrate
@@ -229,8 +230,12 @@ def test_patients_of_pretraining_are_held_out_like_those_of_training(model, else
     assert (update.slope, update.intercept) == (expected.slope, expected.intercept)
     assert "pretraining had" in str(update)
     compared = []
-    called = "clinicalgru.serve.compare_bundles.hold_against"
-    monkeypatch.setattr(called, lambda *_, patients, groups: compared.extend(patients))
+
+    def hold_against(*risks, patients, groups):
+        compared.extend(patients)
+        return protocol.hold_against(*risks, patients=patients, groups=groups)
+
+    monkeypatch.setattr("clinicalgru.serve.compare_bundles.hold_against", hold_against)
     with pytest.warns(DataWarning, match="are left out"):
         cg.compare_bundles(model, pretrained_on(few), {"min_events": 20}, elsewhere)
     assert set(compared) == set(stays.patient) - set(few.patient)

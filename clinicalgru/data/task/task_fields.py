@@ -42,8 +42,10 @@ def normalize(task: Any) -> dict[str, Any]:
     fields |= {name: _float(getattr(task, name)) for name in NUMBERS}
     fields |= {name: tuple(map(float, getattr(task, name))) for name in ("window_hours", "survival_horizons_hours")}
     fields |= {name: tuple(getattr(task, name)) for name in VALUE_LISTS}
-    fields |= {"classes": normalize_classes(task.classes), "outcome_labels": dict(task.outcome_labels)}
-    return fields | {"outcome": task.outcome if isinstance(task.outcome, str) else tuple(task.outcome)}
+    outcome = task.outcome if isinstance(task.outcome, str) else tuple(task.outcome)
+    own = (outcome,) if isinstance(outcome, str) else outcome  # `replace` may have changed it: other labels are dropped
+    labels = {name: label for name, label in task.outcome_labels.items() if name in own}
+    return fields | {"classes": normalize_classes(task.classes), "outcome_labels": labels, "outcome": outcome}
 
 
 def _float(number: Any) -> float | None:
@@ -178,9 +180,6 @@ def _problems_of_type(task: Any) -> Iterator[Problem]:
         yield "positive_values", f"no positive_values for {task_type}", f"{len(task.positive_values)} of them"
     if task.positive_values and task.outcome_threshold is not None:
         yield "positive_values", "positive_values or outcome_threshold", "both"
-    unknown = [name for name in task.outcome_labels if name not in task.outcomes]
-    if unknown:
-        yield "outcome_labels", f"labels of {', '.join(task.outcomes) or 'no outcome'}", ", ".join(unknown)
     for field in ("max_late_hours", "utility_function"):
         if task_type != "early_warning" and getattr(task, field):
             yield field, f"{field} in early_warning only", task_type
@@ -227,7 +226,13 @@ def parse_fields(content: Any, known: set[str], *, where: str) -> dict[str, Any]
     name = _parse_text(content["name"], "name", where)
     if not name:
         raise TaskError("name as text", describe(content["name"]), "Give the task a name.", where=where)
-    return fields | {"name": name, "outcome": _parse_outcome(content["outcome"], where)}
+    outcome = _parse_outcome(content["outcome"], where)
+    labels, own = fields["outcome_labels"], (outcome,) if isinstance(outcome, str) else tuple(outcome)
+    unknown = [str(key) for key in labels if key not in own] if isinstance(labels, Mapping) else []
+    if unknown:
+        expected, place = f"labels of {', '.join(own) or 'no outcome'}", f"{where}, outcome_labels"
+        raise TaskError(expected, ", ".join(unknown), "Correct the task.", where=place)
+    return fields | {"name": name, "outcome": outcome}
 
 
 def _parse_criteria(content: Mapping[str, Any], name: str, where: str) -> tuple[Criterion, ...]:
