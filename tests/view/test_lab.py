@@ -164,7 +164,7 @@ def settle(page) -> None:
 
 def test_the_view_is_drawn_with_its_words(opened):
     said = view(opened).text_content()
-    assert "Predicted risk of in-hospital death" in said
+    assert "Predicted risk of death in hospital" in said
     assert "Not attributed" in said
     assert view(opened).locator(PLOT).count() >= 10
 
