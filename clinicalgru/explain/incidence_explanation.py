@@ -36,7 +36,7 @@ class IncidenceExplanation:
     at_hours : tuple of float
         Hours of the curves that tables and sentences name.
     explanations : mapping of str to Explanation
-        By event: contributions to the risk of that event where no other event came before it.
+        By event: contributions to the risk of that event where no other event occurred before it.
     provenance : mapping of str to str
         Task and training data of each model, by name; simulated.
     """
@@ -143,7 +143,7 @@ def explain_incidence(
     Raises
     ------
     ArgumentError
-        If it is no such model, not one stay with a measurement, or an hour is not above 0.
+        If it is no such model, not one stay with a measurement, or an hour is not above 0 or beyond training.
 
     Notes
     -----
@@ -175,9 +175,12 @@ def explain_incidence(
     """
     check_instance("model", model, CompetingRisks, fix="Pass CompetingRisks({'death': model, 'home': another}).")
     check_instance("stay", stay, Sequences, fix="Write explain_incidence(model, sequences[[i]]).")
-    named = {float(hours) for hours in at_hours} or {h for one in model.models.values() for h in one.head_.horizons}
-    if not all(np.isfinite(hours) and hours > 0 for hours in named):
-        raise ArgumentError("hours above 0", "others", "Pass at_hours=[168, 720].")
+    known = max(one.head_.cuts[-1] for one in model.models.values())  # nothing is learned beyond
+    horizons = {min(float(hours), known) for one in model.models.values() for hours in one.head_.horizons}
+    named = {float(hours) for hours in at_hours} or horizons
+    if not all(0 < hours <= known for hours in named):
+        expected = f"hours above 0 and up to the last event of training, {known:g}"
+        raise ArgumentError(expected, "others", "Pass at_hours (--at-hours) within them.")
     last = max(named)
     explanations = {
         event: explain(one, stay, target=min(last, one.head_.cuts[-1]), show_id=show_id)

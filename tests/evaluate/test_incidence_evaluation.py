@@ -130,6 +130,10 @@ def test_the_command_evaluates_the_bundles_of_two_tasks(tmp_path, capsys):
     assert f"Death as the first event: {100 * rows[0]['dead']:.0f}" in text
     assert "What moved the risk of home" in text
     assert stay not in text.split("<script", 1)[0]
+    with pytest.raises(SystemExit) as ended:  # beyond the last event of training nothing was learned
+        main(["competing-risks", *files[:2], *bundles, "--stay", stay, "--at-hours", "99999"])
+    assert ended.value.code == 2
+    assert "up to the last event of training" in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
         main(["competing-risks", *files, *bundles[:2], "--at-hours", "100"])
     assert ended.value.code == 2

@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from scipy.special import expit, logit
 
 import clinicalgru as cg
 from clinicalgru.data.sequences.concat import concat
 from clinicalgru.errors import ArgumentError, TrainingError
+from clinicalgru.model.estimators.fitted_model import HeldOut
+from clinicalgru.model.estimators.self_training import with_unlabelled
+from clinicalgru.model.training.auxiliary_losses import AuxiliaryLosses
+from clinicalgru.model.training.distillation import Teacher
+from clinicalgru.model.training.inference import predict
+from clinicalgru.model.training.train_folds import Fold
 from clinicalgru.parts import split_parts, unlabelled_stays
 from clinicalgru.serve.card import card
 
@@ -70,6 +79,21 @@ def test_outcomes_of_unlabelled_stays_are_not_used(parts, model):
     assert (without.predict_proba(parts[2]) != model.predict_proba(parts[2])).any()
 
 
+def test_soft_labels_are_two_parts_of_the_network_and_one_of_the_trees(parts, model):
+    train, validation = cg.split_patients(parts[0], [0.8, 0.2], random_state=0)
+    taught = replace(parts[1][:20], stay=np.array([f"unlabelled {number}" for number in range(20)], dtype=object))
+    teacher = Teacher(pd.Index(train.stay.astype(str)), torch.full((len(train),), 0.1))
+    given = Fold(train, validation, AuxiliaryLosses(teacher=teacher, distillation=0.7))
+    made = with_unlabelled(model, given, HeldOut(model.network_, validation), taught)
+    network = predict(model.network_, taught, head=model.head_).numpy()
+    trees = cg.SummaryBaseline("boosted trees", random_state=model.random_state_).fit(train).predict_proba(taught)[:, 1]
+    expected = expit((2 * logit(network) + logit(trees)) / 3)
+    np.testing.assert_allclose(made.stays.outcome[len(train) :], expected, rtol=1e-5)
+    np.testing.assert_allclose(made.auxiliary.teacher.risk[len(train) :], expected, rtol=1e-5)
+    assert made.stays.stay.tolist() == [*train.stay, *taught.stay]
+    assert made.validation is validation
+
+
 def test_stays_selected_without_their_outcome_count_and_those_of_known_patients_do_not(events, parts, model):
     everyone = cg.select(events, cg.Task.load("in_hospital_mortality").without_outcome())
     known, early = np.isin(everyone.stay, [*parts[0].stay, *parts[1].stay]), everyone.end_hours < 48
@@ -82,7 +106,7 @@ def test_stays_selected_without_their_outcome_count_and_those_of_known_patients_
 def test_the_model_says_which_stays_it_learned_from_and_refuses_to_be_calibrated_on_them(parts, model, tmp_path):
     loaded = cg.load(cg.save(model, tmp_path / "bundle"))
     assert loaded.trained_on_["unlabelled"]["stays"] == len(parts[1])
-    assert f"also {len(parts[1])} stays without outcome" in card(loaded)
+    assert f"also {len(parts[1])} stays without outcomes" in card(loaded)
     with pytest.raises(TrainingError, match="calibrate on"):
         loaded.calibrate(parts[1])
     assert model.trained_on_["validation"] == {"folds": 5}

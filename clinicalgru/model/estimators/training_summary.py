@@ -153,11 +153,7 @@ def pretraining_text(trained: Mapping[str, Any]) -> str | None:
     >>> pretraining_text({"pretrained_on": {"source": "set a", "simulated": False, "stays": 4000, "patients": 4000}})
     '4,000 stays without outcomes, set a'
     """
-    encoder = trained.get("pretrained_on")
-    if encoder is None:
-        return None
-    simulated = " (simulated)" if encoder["simulated"] else ""
-    return f"{format_count(encoder['stays'])} stays without outcomes, {encoder['source']}{simulated}"
+    return _without_outcome_text(trained.get("pretrained_on"))
 
 
 def unlabelled_text(trained: Mapping[str, Any]) -> str | None:
@@ -176,13 +172,18 @@ def unlabelled_text(trained: Mapping[str, Any]) -> str | None:
     Examples
     --------
     >>> unlabelled_text({"unlabelled": {"source": "set a", "simulated": False, "stays": 2600, "patients": 2600}})
-    'also 2,600 stays without outcome, set a'
+    'also 2,600 stays without outcomes, set a'
     """
-    others = trained.get("unlabelled")
-    if others is None:
+    text = _without_outcome_text(trained.get("unlabelled"))
+    return None if text is None else f"also {text}"
+
+
+def _without_outcome_text(counts: Mapping[str, Any] | None) -> str | None:
+    """How many stays without outcomes were learned from, and their source."""
+    if counts is None:
         return None
-    simulated = " (simulated)" if others["simulated"] else ""
-    return f"also {format_count(others['stays'])} stays without outcome, {others['source']}{simulated}"
+    simulated = " (simulated)" if counts["simulated"] else ""
+    return f"{format_count(counts['stays'])} stays without outcomes, {counts['source']}{simulated}"
 
 
 def calibration_text(counts: Mapping[str, int | None] | None) -> str:
