@@ -474,6 +474,15 @@ def test_bundles_hold_the_facts_of_the_same_resources_as_ndjson(tmp_path, form):
     assert (found.coded, found.code_vocabulary) == (truth.coded, truth.code_vocabulary)
     assert found.ledger.rejected == truth.ledger.rejected
     if form == "transaction":
+        bundle = json.loads((folder / "page_0.json").read_text(encoding="utf-8"))
+        rows = [one for one in bundle["entry"] if one["resource"]["resourceType"] == "Observation"]
+        n_rows = [truth.ledger.rows_in]
+        for times in (1, 2):  # without an id, equal ones are rows of their own
+            again = bundle | {"entry": [{"resource": one["resource"]} for one in rows] * times}
+            (folder / "page_1.json").write_text(json.dumps(again), encoding="utf-8")
+            n_rows.append(cg.read_events(folder, source="fhir", max_rejected=1).ledger.rows_in)
+        assert n_rows[2] - n_rows[1] == n_rows[1] - n_rows[0] > 0
+        (folder / "page_1.json").unlink()
         assert cg.read_events(folder / "page_0.json", source="fhir").to_frame().equals(truth.to_frame())
         (folder / "page_0.json").write_text(f'{{\n"resourceType": "Bundle", "entry": [{{"resource": {SECRET}}}]}}')
         with pytest.raises(InputError, match=r"^page_0\.json, line 2: Expected FHIR Bundles") as error:

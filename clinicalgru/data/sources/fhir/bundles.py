@@ -22,6 +22,7 @@ KINDS = (*NEEDED, *RESOURCES, "Medication", "Location")
 SUFFIXES = (".json", ".json.gz", ".json.zst")
 LARGEST = 512 << 20  # bytes of one Bundle
 SEPARATOR = "\x01"  # JSON text has none
+SAME = "resource, CASE WHEN json_extract(resource, '$.id') IS NULL THEN c_row END"  # without an id each is its own
 RESOURCE = "entry->'resource'"
 ID_IN_URL = "regexp_extract(entry->>'fullUrl', '([A-Za-z0-9.-]+)$', 1)"
 NAMED = f"""CASE WHEN (entry->>'fullUrl') LIKE 'urn:%' AND ({RESOURCE}->>'id') IS DISTINCT FROM {ID_IN_URL}
@@ -116,8 +117,11 @@ def _divided(workspace: Workspace, folder: Path) -> Iterable[tuple[str, Path]]:
     form = f"FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER {literal(SEPARATOR)}"
     for (kind,) in kinds:
         path = folder / f"{kind} in Bundles{NDJSON}"
-        rows = f"SELECT resource FROM fhir_resources WHERE kind = {literal(kind)} GROUP BY resource ORDER BY min(c_row)"
-        workspace.sql.execute(f"COPY ({rows}) TO {literal(str(path))} ({form})")
+        once = f"SELECT resource, min(c_row) AS c_row FROM fhir_resources WHERE kind = {literal(kind)} GROUP BY {SAME}"
+        with duckdb_errors("Bundles"):
+            workspace.sql.execute(
+                f"COPY (SELECT resource FROM ({once}) ORDER BY c_row) TO {literal(str(path))} ({form})"
+            )
         yield kind, path
     workspace.sql.execute("DROP TABLE fhir_resources")
 
